@@ -1,0 +1,152 @@
+// Tensor: owning, contiguous, 64-byte aligned, with value semantics. Copies share their elements until one is written.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <initializer_list>
+#include <span>
+#include <utility>
+
+#include "rae/core/dtype.hpp"
+#include "rae/core/shape.hpp"
+#include "rae/core/view.hpp"
+#include "rae/core/workspace.hpp"
+
+namespace rae {
+
+/// A dense row-major array of up to six dimensions.
+///
+/// A Tensor is a value: changing one never changes another. Copying is cheap, since elements are shared until either copy asks
+/// for mutable access, which then takes its own. Take `data()` once before a loop, not inside it.
+template <Element T>
+class Tensor {
+ public:
+  using value_type = T;
+
+  /// No elements and no shape; `empty()` is true.
+  Tensor() = default;
+
+  /// Uninitialised elements.
+  explicit Tensor(const Shape& shape) : block_(detail::allocate_block(bytes(shape))), shape_(shape) {}
+
+  /// All elements equal to `value`.
+  Tensor(const Shape& shape, T value) : Tensor(shape) { std::fill_n(raw(), numel(), value); }
+
+  /// Elements in row-major order. Throws ShapeError when their number differs from the shape's.
+  Tensor(const Shape& shape, std::initializer_list<T> values) : Tensor(shape, std::span<const T>(values.begin(), values.size())) {}
+  Tensor(const Shape& shape, std::span<const T> values) : Tensor(shape) {
+    if (static_cast<index_t>(values.size()) != shape.numel())
+      raise<ShapeError>("Tensor: shape ", shape, " needs ", shape.numel(), " values, got ", values.size());
+    std::copy(values.begin(), values.end(), raw());
+  }
+
+  Tensor(const Tensor& other) noexcept : block_(other.block_), shape_(other.shape_) { detail::retain(block_); }
+  Tensor(Tensor&& other) noexcept : block_(std::exchange(other.block_, nullptr)), shape_(std::exchange(other.shape_, Shape{})) {}
+  Tensor& operator=(Tensor other) noexcept {
+    std::swap(block_, other.block_);
+    std::swap(shape_, other.shape_);
+    return *this;
+  }
+  ~Tensor() { detail::release(block_); }
+
+  [[nodiscard]] static Tensor zeros(const Shape& shape) { return Tensor(shape, T{}); }
+
+  [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
+  [[nodiscard]] int rank() const noexcept { return shape_.rank(); }
+  [[nodiscard]] index_t extent(int i) const noexcept { return shape_[i]; }
+  [[nodiscard]] index_t numel() const noexcept { return block_ ? shape_.numel() : 0; }
+  [[nodiscard]] bool empty() const noexcept { return block_ == nullptr; }
+
+  [[nodiscard]] const T* data() const noexcept { return raw(); }
+
+  /// Mutable elements. Copies them first when another tensor shares them.
+  [[nodiscard]] T* data() {
+    if (block_ && block_->references.load(std::memory_order_acquire) != 1) {
+      Tensor own(shape_);
+      std::copy_n(std::as_const(*this).raw(), numel(), own.raw());
+      *this = std::move(own);
+    }
+    return raw();
+  }
+
+  [[nodiscard]] std::span<const T> span() const noexcept { return {raw(), static_cast<std::size_t>(numel())}; }
+  [[nodiscard]] std::span<T> span() {
+    T* elements = data();
+    return {elements, static_cast<std::size_t>(numel())};
+  }
+
+  /// Row-major element access by flat index; for tests and glue, not for inner loops.
+  [[nodiscard]] const T& operator[](index_t i) const noexcept { return raw()[i]; }
+  [[nodiscard]] T& operator[](index_t i) { return data()[i]; }
+
+  [[nodiscard]] View<const T> view() const noexcept { return {raw(), shape_}; }
+  [[nodiscard]] View<T> view() {
+    T* elements = data();
+    return {elements, shape_};
+  }
+  operator View<const T>() const noexcept { return view(); }
+  operator View<T>() { return view(); }
+
+  /// The same elements under another shape of equal size; nothing is copied. One extent may be -1 and is then inferred.
+  [[nodiscard]] Tensor reshaped(std::initializer_list<index_t> extents) const { return reshaped(infer(extents)); }
+  [[nodiscard]] Tensor reshaped(const Shape& shape) const {
+    if (shape.numel() != numel()) raise<ShapeError>("Tensor::reshaped: cannot read ", shape_, " as ", shape);
+    Tensor out(*this);
+    out.shape_ = shape;
+    return out;
+  }
+
+  void fill(T value) {
+    if (block_) std::fill_n(data(), numel(), value);
+  }
+
+ private:
+  static std::size_t bytes(const Shape& shape) { return static_cast<std::size_t>(shape.numel()) * sizeof(T); }
+
+  Shape infer(std::initializer_list<index_t> extents) const {
+    index_t known = 1;
+    for (const index_t e : extents)
+      if (e != -1) known *= e;
+    std::array<index_t, kMaxRank> out{};
+    std::size_t n = 0;
+    for (const index_t e : extents) {
+      if (n == out.size()) raise<ShapeError>("Tensor::reshaped: a shape has at most ", kMaxRank, " extents");
+      out[n++] = e == -1 ? (known ? numel() / known : 0) : e;
+    }
+    return Shape(std::span<const index_t>(out.data(), n));
+  }
+
+  [[nodiscard]] T* raw() noexcept { return block_ ? reinterpret_cast<T*>(reinterpret_cast<char*>(block_) + detail::kAlignment) : nullptr; }
+  [[nodiscard]] const T* raw() const noexcept {
+    return block_ ? reinterpret_cast<const T*>(reinterpret_cast<const char*>(block_) + detail::kAlignment) : nullptr;
+  }
+
+  detail::Block* block_ = nullptr;
+  Shape shape_;
+};
+
+/// Element-wise conversion, for example f32 <-> bf16.
+template <Element To, Element From>
+[[nodiscard]] Tensor<To> convert(const Tensor<From>& from) {
+  if (from.empty()) return {};
+  Tensor<To> out(from.shape());
+  To* target = out.data();
+  const From* source = from.data();
+  for (index_t i = 0; i < from.numel(); ++i) {
+    if constexpr (std::same_as<From, bf16> || std::same_as<From, f16>)
+      target[i] = To(static_cast<float>(source[i]));
+    else if constexpr (std::same_as<To, bf16> || std::same_as<To, f16>)
+      target[i] = To(static_cast<float>(source[i]));
+    else
+      target[i] = static_cast<To>(source[i]);
+  }
+  return out;
+}
+
+/// True when every element is finite (neither NaN nor infinite).
+template <Real T>
+[[nodiscard]] bool all_finite(std::span<const T> values) noexcept {
+  return std::all_of(values.begin(), values.end(), [](T v) { return std::isfinite(v); });
+}
+
+}  // namespace rae
