@@ -1,0 +1,196 @@
+// POSIX files: mmap, and write-then-rename.
+#include "rae/io/file.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <system_error>
+#include <utility>
+
+namespace rae {
+namespace {
+
+[[noreturn]] void fail(std::string_view what, const std::string& path, int error = errno) {
+  raise<FileError>(what, " '", path, "': ", std::error_code(error, std::generic_category()).message());
+}
+
+/// An open descriptor that is closed on every way out.
+class Descriptor {
+ public:
+  explicit Descriptor(int value) noexcept : value_(value) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (value_ >= 0) ::close(value_);
+  }
+  int get() const noexcept { return value_; }
+
+ private:
+  int value_;
+};
+
+/// Opens for reading. A folder opens too, so it is refused here, with its own message.
+int open_to_read(const std::string& path, struct stat& status) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) fail("cannot open", path);
+  if (::fstat(descriptor, &status) != 0 || S_ISDIR(status.st_mode)) {
+    const int error = S_ISDIR(status.st_mode) ? EISDIR : errno;
+    ::close(descriptor);
+    fail("cannot read", path, error);
+  }
+  return descriptor;
+}
+
+/// Follows symbolic links, so that a link stays a link to the file that is replaced.
+std::string resolve(const std::string& path) {
+  char* real = ::realpath(path.c_str(), nullptr);
+  if (real == nullptr) return path;
+  std::string out(real);
+  std::free(real);
+  return out;
+}
+
+std::string folder_of(const std::string& path) {
+  const auto slash = path.find_last_of('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const std::string& path) {
+  struct stat status {};
+  const Descriptor file(open_to_read(path, status));
+  if (!S_ISREG(status.st_mode)) raise<FileError>("cannot map '", path, "': not a regular file");
+  if (status.st_size == 0) return;
+  const auto size = static_cast<std::size_t>(status.st_size);
+  void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (address == MAP_FAILED) fail("cannot map", path);
+  data_ = static_cast<const std::byte*>(address);
+  size_ = size;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(resolve(path)) {
+  struct stat status {};
+  if (::stat(target_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    if (S_ISDIR(status.st_mode)) fail("cannot write", path_, EISDIR);
+    descriptor_ = ::open(target_.c_str(), O_WRONLY | O_CLOEXEC);
+    if (descriptor_ < 0) fail("cannot write", path_);
+    return;
+  }
+  static std::atomic<unsigned> counter{0};
+  for (int attempt = 0; descriptor_ < 0 && attempt < 100; ++attempt) {
+    temporary_ = concat(target_, ".tmp-", static_cast<long>(::getpid()), "-", counter.fetch_add(1));
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor_ < 0 && errno != EEXIST) break;
+  }
+  if (descriptor_ < 0) {
+    const int error = errno;
+    temporary_.clear();
+    fail("cannot write", path_, error);
+  }
+}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      target_(std::move(other.target_)),
+      temporary_(std::exchange(other.temporary_, {})),
+      descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+AtomicFile::~AtomicFile() { discard(); }
+
+void AtomicFile::discard() noexcept {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  descriptor_ = -1;
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  temporary_.clear();
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  if (descriptor_ < 0) raise<FileError>("cannot write '", path_, "': the file is already committed or has failed");
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor_, bytes.data(), std::min<std::size_t>(bytes.size(), 1u << 30));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) {
+      const int error = written == 0 ? ENOSPC : errno;
+      discard();
+      fail("cannot write", path_, error);
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+}
+
+void AtomicFile::write(std::string_view text) { write(as_byte_span(text)); }
+
+void AtomicFile::commit() {
+  if (descriptor_ < 0) raise<FileError>("cannot commit '", path_, "': the file is already committed or has failed");
+  const bool direct = temporary_.empty();
+  // Some file systems report a full disk only here.
+  const bool flushed = direct || ::fsync(descriptor_) == 0;
+  const int flush_error = errno;
+  const bool closed = ::close(std::exchange(descriptor_, -1)) == 0;
+  if (!flushed || !closed) {
+    const int error = flushed ? errno : flush_error;
+    discard();
+    fail("cannot write", path_, error);
+  }
+  if (direct) return;
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) {
+    const int error = errno;
+    discard();
+    fail("cannot rename the finished file to", path_, error);
+  }
+  temporary_.clear();
+  // The new name survives a power failure only when the folder is flushed as well; not every file system can.
+  const Descriptor folder(::open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() >= 0) ::fsync(folder.get());
+}
+
+std::vector<std::byte> read_file(const std::string& path, std::size_t max_bytes) {
+  struct stat status {};
+  const Descriptor file(open_to_read(path, status));
+  const auto too_large = [&] { raise<FileError>("cannot read '", path, "': it holds more than ", max_bytes, " bytes"); };
+  std::vector<std::byte> out;
+  if (S_ISREG(status.st_mode)) {
+    if (static_cast<std::uint64_t>(status.st_size) > max_bytes) too_large();
+    out.reserve(static_cast<std::size_t>(status.st_size));
+  }
+  std::vector<std::byte> chunk(std::size_t{1} << 16);
+  for (;;) {
+    const ssize_t count = ::read(file.get(), chunk.data(), chunk.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail("cannot read", path);
+    if (count == 0) return out;
+    if (static_cast<std::size_t>(count) > max_bytes - out.size()) too_large();
+    out.insert(out.end(), chunk.begin(), chunk.begin() + count);
+  }
+}
+
+void write_file_atomically(const std::string& path, std::span<const std::byte> bytes) {
+  AtomicFile file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+void write_file_atomically(const std::string& path, std::string_view text) { write_file_atomically(path, as_byte_span(text)); }
+
+}  // namespace rae

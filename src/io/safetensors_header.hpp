@@ -1,0 +1,38 @@
+// The header of a safetensors file, parsed and validated.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rae/io/safetensors.hpp"
+
+namespace rae::detail {
+
+/// Largest header: the limit of the reference implementation.
+inline constexpr std::uint64_t kMaxSafetensorsHeader = 100'000'000;
+
+/// One line of the header. `begin` and `end` are offsets into the data that follow the header.
+struct StoredTensor {
+  std::string name;
+  TensorInfo info;
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
+/// The whole header. All offsets lie inside the file and the tensors tile it.
+struct SafetensorsHeader {
+  std::vector<StoredTensor> tensors;
+  std::map<std::string, std::string> metadata;
+  std::size_t data_begin = 0;
+};
+
+/// Parses and checks. Throws FormatError with `origin` in the message.
+[[nodiscard]] SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file, const std::string& origin);
+
+/// "F32", "BF16", ... as the format writes them.
+[[nodiscard]] std::string_view safetensors_name(DType type) noexcept;
+
+}  // namespace rae::detail

@@ -1,0 +1,13 @@
+// "did you mean ...?" for names that do not exist.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rae::detail {
+
+/// "; did you mean 'x'?" for the candidate nearest to `name` in edit distance, or "" when none is near.
+[[nodiscard]] std::string suggestion(std::string_view name, const std::vector<std::string>& candidates);
+
+}  // namespace rae::detail
