@@ -90,6 +90,7 @@ MappedFile::~MappedFile() {
 }
 
 AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(resolve(path)) {
+  if (path.empty()) raise<FileError>("cannot write a file without a name");
   struct stat status {};
   if (::stat(target_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
     if (S_ISDIR(status.st_mode)) fail("cannot write", path_, EISDIR);

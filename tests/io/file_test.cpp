@@ -1,0 +1,93 @@
+#include "rae/io/file.hpp"
+
+#include <gtest/gtest.h>
+
+#include <utility>
+
+#include "support/temp_folder.hpp"
+
+namespace rae::test {
+namespace {
+
+TEST(MappedFile, ShowsContents) {
+  const TempFolder folder;
+  const auto path = folder.write("a.bin", "hello");
+  MappedFile file(path);
+  EXPECT_EQ(as_text(file.bytes()), "hello");
+  MappedFile moved = std::move(file);
+  EXPECT_EQ(as_text(moved.bytes()), "hello");
+  EXPECT_TRUE(file.bytes().empty());  // NOLINT: the moved-from state is specified
+  moved = MappedFile(folder.write("empty.bin", ""));
+  EXPECT_TRUE(moved.bytes().empty());
+}
+
+TEST(MappedFile, NamesTheFileInErrors) {
+  const TempFolder folder;
+  EXPECT_NE(message_of<FileError>([&] { MappedFile{folder / "missing.bin"}; }).find("missing.bin': No such file"), std::string::npos);
+  EXPECT_NE(message_of<FileError>([&] { MappedFile{folder.path()}; }).find("directory"), std::string::npos);
+  EXPECT_NE(message_of<FileError>([&] { MappedFile{"/dev/zero"}; }).find("not a regular file"), std::string::npos);
+}
+
+TEST(ReadFile, StopsAtTheLimit) {
+  const TempFolder folder;
+  const auto path = folder.write("a.bin", "12345");
+  EXPECT_EQ(as_text(read_file(path, 5)), "12345");
+  EXPECT_NE(message_of<FileError>([&] { (void)read_file(path, 4); }).find("a.bin': it holds more than 4 bytes"), std::string::npos);
+  // A device has no size and never ends.
+  EXPECT_THROW((void)read_file("/dev/zero", 1000), FileError);
+  EXPECT_TRUE(read_file("/dev/null").empty());
+  EXPECT_THROW((void)read_file(folder.path()), FileError);
+}
+
+TEST(AtomicFile, AppearsOnlyWithCommit) {
+  const TempFolder folder;
+  const auto path = folder / "out.txt";
+  {
+    AtomicFile file(path);
+    file.write("first ");
+    AtomicFile moved = std::move(file);
+    moved.write("second");
+    EXPECT_FALSE(std::filesystem::exists(path));
+    moved.commit();
+    EXPECT_EQ(slurp(path), "first second");
+    EXPECT_THROW(moved.write("more"), FileError);
+    EXPECT_THROW(moved.commit(), FileError);
+  }
+  EXPECT_EQ(folder.entries(), std::vector<std::string>{"out.txt"});
+}
+
+TEST(AtomicFile, KeepsTheOldFileWithoutCommit) {
+  const TempFolder folder;
+  const auto path = folder.write("out.txt", "old");
+  {
+    AtomicFile file(path);
+    file.write("new");
+  }
+  EXPECT_EQ(slurp(path), "old");
+  EXPECT_EQ(folder.entries(), std::vector<std::string>{"out.txt"});
+  write_file_atomically(path, "new");
+  EXPECT_EQ(slurp(path), "new");
+}
+
+TEST(AtomicFile, FollowsASymbolicLink) {
+  const TempFolder folder;
+  const auto target = folder.write("target.txt", "old");
+  std::filesystem::create_symlink(target, folder / "link.txt");
+  write_file_atomically(folder / "link.txt", "new");
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link.txt"));
+  EXPECT_EQ(slurp(target), "new");
+}
+
+TEST(AtomicFile, ReportsAFullDiskAndABadTarget) {
+  const TempFolder folder;
+  const auto full = message_of<FileError>([] { write_file_atomically("/dev/full", std::string(100000, 'x')); });
+  EXPECT_NE(full.find("'/dev/full': No space left"), std::string::npos) << full;
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/full"));
+  EXPECT_NE(message_of<FileError>([&] { AtomicFile{folder / "no/such/folder.txt"}; }).find("folder.txt"), std::string::npos);
+  EXPECT_THROW(AtomicFile{folder.path()}, FileError);
+  EXPECT_THROW(AtomicFile{""}, FileError);
+  EXPECT_TRUE(folder.entries().empty());
+}
+
+}  // namespace
+}  // namespace rae::test

@@ -1,0 +1,211 @@
+#include "rae/io/safetensors.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "rae/io/file.hpp"
+#include "support/golden.hpp"
+#include "support/temp_folder.hpp"
+
+namespace rae::test {
+namespace {
+
+/// A file from its JSON and the number of data bytes.
+std::string file_of(std::string_view json, std::size_t data_bytes) {
+  std::string out;
+  for (int i = 0; i < 8; ++i) out += static_cast<char>((json.size() >> (8 * i)) & 0xff);
+  out += json;
+  return out + std::string(data_bytes, '\1');
+}
+
+TEST(Safetensors, ReadsAGoldenFile) {
+  const Golden golden("ddt_official_flags/io.safetensors");
+  const auto x = golden("x");
+  EXPECT_EQ(x.rank(), 4);
+  EXPECT_TRUE(all_finite(x.span()));
+  EXPECT_EQ(golden.get<std::int64_t>("y").rank(), 1);
+  EXPECT_EQ(golden.file().info("y").dtype, DType::i64);
+  EXPECT_EQ(golden.file().bytes("x").size(), static_cast<std::size_t>(x.numel()) * 4);
+  EXPECT_FALSE(golden.contains("no such tensor"));
+}
+
+TEST(Safetensors, RoundTripsEveryType) {
+  const TempFolder folder;
+  const auto path = folder / "all.safetensors";
+  const Tensor<float> f({2, 3}, {1.0f, -2.5f, 0.0f, 1e-30f, 65504.0f, std::numeric_limits<float>::infinity()});
+  const Tensor<double> d({2}, {0.1, -1e300});
+  const Tensor<bf16> b({2}, {bf16(1.5f), bf16(-3.0f)});
+  const Tensor<f16> h({2}, {f16(1.5f), f16(-3.0f)});
+  const Tensor<std::int64_t> i64({2}, {std::int64_t{1} << 40, -7});
+  const Tensor<std::int32_t> i32({1}, {-70000});
+  const Tensor<std::uint8_t> u8({3}, {0, 128, 255});
+  const Tensor<float> scalar(Shape{}, {4.0f});
+  const Tensor<float> none(Shape{0, 4});
+  const SafetensorsEntry entries[] = {{"u8", u8},   {"f", f},     {"d", d},           {"b", b},      {"h", h},
+                                      {"i64", i64}, {"i32", i32}, {"scalar", scalar}, {"none", none}};
+  write_safetensors(path, entries, {{"format", "pt"}, {"quote\"", "a\nb"}});
+
+  const auto file = SafetensorsFile::open(path);
+  EXPECT_EQ(file.names().front(), "u8");
+  EXPECT_EQ(file.names().size(), 9u);
+  EXPECT_EQ(file.metadata(), (std::map<std::string, std::string>{{"format", "pt"}, {"quote\"", "a\nb"}}));
+  const auto f_back = file.read<float>("f", {2, 3});
+  for (index_t i = 0; i < f.numel(); ++i) EXPECT_EQ(f_back[i], f[i]) << i;
+  EXPECT_EQ(file.read<double>("d")[1], -1e300);
+  EXPECT_EQ(file.read<bf16>("b")[1], b[1]);
+  EXPECT_EQ(file.read<f16>("h")[1], h[1]);
+  EXPECT_EQ(file.read<std::int64_t>("i64")[0], std::int64_t{1} << 40);
+  EXPECT_EQ(file.read<std::int32_t>("i32")[0], -70000);
+  EXPECT_EQ(file.read<std::uint8_t>("u8")[2], 255);
+  EXPECT_EQ(file.read<float>("scalar").shape(), Shape{});
+  EXPECT_EQ(file.read<float>("none").shape(), (Shape{0, 4}));
+
+  // Conversions: any float to any float, integers that fit to integers, nothing across.
+  EXPECT_EQ(file.read<double>("b")[1], -3.0);
+  EXPECT_EQ(static_cast<float>(file.read<f16>("f")[1]), -2.5f);
+  EXPECT_EQ(file.read<std::int64_t>("u8")[2], 255);
+  EXPECT_NE(message_of<FormatError>([&] { (void)file.read<std::int32_t>("i64"); }).find("does not fit into i32"), std::string::npos);
+  EXPECT_NE(message_of<FormatError>([&] { (void)file.read<float>("u8"); }).find("cannot read u8 as f32"), std::string::npos);
+  EXPECT_THROW((void)file.read<std::int64_t>("f"), FormatError);
+
+  // Equal input, equal bytes; the data begin on a multiple of eight.
+  write_safetensors(folder / "again.safetensors", entries, {{"format", "pt"}, {"quote\"", "a\nb"}});
+  EXPECT_EQ(slurp(path), slurp(folder / "again.safetensors"));
+  EXPECT_EQ(static_cast<unsigned char>(slurp(path)[0]) % 8, 0);
+  EXPECT_EQ(folder.entries().size(), 2u);
+}
+
+TEST(Safetensors, StoresFloatsAsAnyFloatType) {
+  const TempFolder folder;
+  const auto path = folder / "a.safetensors";
+  Tensor<float> x({70000});  // more than one piece of the writer's buffer
+  for (index_t i = 0; i < x.numel(); ++i) x.data()[i] = std::sin(static_cast<float>(i));
+  const SafetensorsEntry entries[] = {{"half", x, DType::f16}, {"brain", x, DType::bf16}, {"double", x, DType::f64}};
+  write_safetensors(path, entries);
+  const auto file = SafetensorsFile::open(path);
+  EXPECT_EQ(file.info("half").dtype, DType::f16);
+  EXPECT_EQ(file.info("brain").dtype, DType::bf16);
+  expect_close(file.read<float>("half"), convert<float>(convert<f16>(x)), 0.0);
+  expect_close(file.read<float>("brain"), convert<float>(convert<bf16>(x)), 0.0);
+  expect_close(file.read<float>("double"), x, 0.0);
+}
+
+TEST(Safetensors, MessagesNameTensorAndFile) {
+  const TempFolder folder;
+  const auto path = folder / "model.safetensors";
+  const SafetensorsEntry entries[] = {{"blocks.0.weight", Tensor<float>(Shape{2, 3}, 1.0f)}};
+  write_safetensors(path, entries);
+  const auto file = SafetensorsFile::open(path);
+  EXPECT_EQ(message_of<ShapeError>([&] {
+              (void)file.read<float>("blocks.0.weight", {3, 2});
+            }),
+            "tensor blocks.0.weight in " + path + ": expected (3, 2), file has (2, 3)");
+  EXPECT_EQ(message_of<FormatError>([&] { (void)file.read<float>("block.0.weight"); }),
+            "tensor 'block.0.weight' is not in " + path + " (1 tensors); did you mean 'blocks.0.weight'?");
+}
+
+TEST(Safetensors, RefusesWrongWrites) {
+  const TempFolder folder;
+  const auto path = folder / "a.safetensors";
+  const Tensor<float> x(Shape{2}, 0.0f);
+  const auto write = [&](std::vector<SafetensorsEntry> entries, std::map<std::string, std::string> metadata = {}) {
+    write_safetensors(path, entries, metadata);
+  };
+  EXPECT_THROW(write({{"a", x}, {"a", x}}), ArgumentError);
+  EXPECT_THROW(write({{"", x}}), ArgumentError);
+  EXPECT_THROW(write({{"__metadata__", x}}), ArgumentError);
+  EXPECT_THROW(write({{"a", Tensor<float>()}}), ArgumentError);
+  EXPECT_THROW(write({{"a", x, DType::i32}}), ArgumentError);
+  EXPECT_THROW(write({{"a", Tensor<std::uint8_t>(Shape{1}, 0), DType::f32}}), ArgumentError);
+  EXPECT_THROW(write({{"\xff", x}}), ArgumentError);
+  EXPECT_THROW(write({{"a", x}}, {{"k", "\xff"}}), ArgumentError);
+  EXPECT_TRUE(folder.entries().empty());
+  const SafetensorsEntry entries[] = {{"a", x}};
+  EXPECT_THROW(write_safetensors("/dev/full", entries), FileError);
+  EXPECT_THROW(write_safetensors(folder / "none/a.safetensors", entries), FileError);
+}
+
+struct BadFile {
+  const char* name;
+  std::string contents;
+  const char* message;
+};
+
+TEST(Safetensors, RefusesBadFiles) {
+  const std::string good = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
+  ASSERT_NO_THROW((void)SafetensorsFile::parse(as_byte_span(file_of(good, 8))));
+  const auto one = [](const char* dtype, const char* shape, const char* offsets) {
+    return R"({"a":{"dtype":")" + std::string(dtype) + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
+  };
+  const auto two = [](const char* first, const char* second) {
+    return R"({"a":{"dtype":"U8","shape":[4],"data_offsets":)" + std::string(first) + R"(},"b":{"dtype":"U8","shape":[4],"data_offsets":)" +
+           second + "}}";
+  };
+  const BadFile cases[] = {
+      {"empty", "", "truncated"},
+      {"short length", "abc", "truncated"},
+      {"length beyond file", std::string("\xff\0\0\0\0\0\0\0{}", 10), "truncated"},
+      {"huge length", std::string("\xff\xff\xff\xff\xff\xff\xff\xff{}", 10), "is this a safetensors file"},
+      {"not JSON", file_of("{nonsense}", 0), "not valid JSON"},
+      {"unfinished", file_of(R"({"a":{"dtype":"F32")", 8), "not valid JSON"},
+      {"trailing text", file_of("{}{}", 0), "not valid JSON"},
+      {"not UTF-8", file_of("{\"\xff\":1}", 0), "not valid JSON"},
+      {"top is a list", file_of("[]", 0), "unexpected a list"},
+      {"top is a number", file_of("1", 0), "unexpected a number"},
+      {"tensor is null", file_of(R"({"a":null})", 0), "unexpected null"},
+      {"tensor is a text", file_of(R"({"a":"b"})", 0), "unexpected a text"},
+      {"nested", file_of(R"({"a":{"dtype":{"x":1}}})", 0), "unexpected an object"},
+      {"deep", file_of(R"({"a":{"shape":)" + std::string(100000, '[') + "}}", 0), "unexpected a list"},
+      {"missing dtype", file_of(R"({"a":{"shape":[2],"data_offsets":[0,8]}})", 8), "all required"},
+      {"missing shape", file_of(R"({"a":{"dtype":"F32","data_offsets":[0,8]}})", 8), "all required"},
+      {"missing offsets", file_of(R"({"a":{"dtype":"F32","shape":[2]}})", 8), "all required"},
+      {"unknown key", file_of(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"x":1}})", 8), "unknown key 'x'"},
+      {"unknown dtype", file_of(one("F8_E4M3", "[2]", "[0,2]"), 2), "unsupported dtype 'F8_E4M3'"},
+      {"dtype is a number", file_of(R"({"a":{"dtype":1}})", 0), "unexpected a number"},
+      {"negative extent", file_of(one("F32", "[-2]", "[0,8]"), 8), "negative"},
+      {"fraction", file_of(one("F32", "[2.0]", "[0,8]"), 8), "fraction"},
+      {"overflowing number", file_of(one("F32", "[99999999999999999999]", "[0,8]"), 8), "out of range"},
+      {"number above 2^63", file_of(one("F32", "[18446744073709551615]", "[0,8]"), 8), "above 2^63"},
+      {"overflowing product", file_of(one("F32", "[4294967296,4294967296]", "[0,0]"), 0), "too many elements"},
+      {"overflow hidden by zero", file_of(one("F32", "[4294967296,4294967296,0]", "[0,0]"), 0), "too many elements"},
+      {"rank 7", file_of(one("U8", "[1,1,1,1,1,1,1]", "[0,1]"), 1), "more than 6"},
+      {"one offset", file_of(one("F32", "[2]", "[8]"), 8), "needs two"},
+      {"three offsets", file_of(one("F32", "[2]", "[0,8,8]"), 8), "more than 2"},
+      {"reversed offsets", file_of(one("F32", "[2]", "[8,0]"), 8), "do not hold"},
+      {"too few bytes", file_of(one("F32", "[2]", "[0,4]"), 4), "do not hold"},
+      {"truncated data", file_of(good, 7), "truncated"},
+      {"more data", file_of(good, 9), "after the last tensor"},
+      {"no tensors but data", file_of("{}", 1), "after the last tensor"},
+      {"overlap", file_of(two("[0,4]", "[2,6]"), 6), "overlap"},
+      {"same place", file_of(two("[0,4]", "[0,4]"), 4), "overlap"},
+      {"hole", file_of(two("[0,4]", "[5,9]"), 9), "hole"},
+      {"duplicate name",
+       file_of(R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})", 0),
+       "duplicate name 'a'"},
+      {"duplicate key", file_of(R"({"a":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}})", 0), "duplicate key 'dtype'"},
+      {"metadata is a list", file_of(R"({"__metadata__":[]})", 0), "unexpected a list"},
+      {"metadata of numbers", file_of(R"({"__metadata__":{"a":1}})", 0), "unexpected a number"},
+      {"metadata twice", file_of(R"({"__metadata__":{"a":"1","a":"2"}})", 0), "duplicate key 'a'"},
+  };
+  const TempFolder folder;
+  for (const auto& bad : cases) {
+    const auto path = folder.write("bad.safetensors", bad.contents);
+    const auto message = message_of<FormatError>([&] { (void)SafetensorsFile::open(path); });
+    EXPECT_NE(message.find(bad.message), std::string::npos) << bad.name << ": " << message;
+    EXPECT_NE(message.find("bad.safetensors"), std::string::npos) << bad.name << ": " << message;
+  }
+  EXPECT_THROW((void)SafetensorsFile::open(folder / "missing"), FileError);
+  EXPECT_THROW((void)SafetensorsFile::open(folder.path()), FileError);
+}
+
+TEST(Safetensors, EveryTruncationIsRefused) {
+  const auto good = slurp(data_path("golden/latent_stats/io.safetensors"));
+  ASSERT_FALSE(good.empty());
+  for (std::size_t size = 0; size < good.size(); size += 1 + good.size() / 500)
+    EXPECT_THROW((void)SafetensorsFile::parse(as_byte_span(std::string_view(good).substr(0, size))), FormatError) << size;
+}
+
+}  // namespace
+}  // namespace rae::test
