@@ -1,0 +1,162 @@
+// Configuration: a tree of named values from YAML or JSON, with errors that say where in the file the value stands.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <limits>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "rae/error.hpp"
+
+namespace rae {
+
+/// A value of a configuration: null, bool, integer, number, string, list, or map with its keys in the order of the file.
+///
+/// Every accessor throws ConfigError with the place, for example
+/// "fashion-mnist.yaml: dit.train.lr: expected a number, got 'abc'".
+class ConfigNode {
+ public:
+  using List = std::vector<ConfigNode>;
+  using Member = std::pair<std::string, ConfigNode>;
+  using Map = std::vector<Member>;
+
+  /// What a node holds.
+  enum class Kind { null, boolean, integer, number, string, list, map };
+
+  /// Null.
+  ConfigNode() = default;
+  ConfigNode(const ConfigNode& other);
+  ConfigNode(ConfigNode&& other) noexcept;
+  ConfigNode& operator=(const ConfigNode& other);
+  ConfigNode& operator=(ConfigNode&& other) noexcept;
+  ~ConfigNode();
+
+  ConfigNode(bool value) : value_(value) {}
+  ConfigNode(double value) : value_(value) {}
+  template <class I>
+  requires(std::is_integral_v<I> && !std::is_same_v<I, bool>) ConfigNode(I value) : value_(static_cast<std::int64_t>(value)) {}
+  ConfigNode(std::string value) : value_(std::move(value)) {}
+  ConfigNode(std::string_view value) : value_(std::string(value)) {}
+  ConfigNode(const char* value) : value_(std::string(value)) {}
+
+  /// A list of values.
+  [[nodiscard]] static ConfigNode list(List elements = {});
+  /// A map; throws ConfigError for a repeated key.
+  [[nodiscard]] static ConfigNode map(Map members = {});
+
+  /// Reads a file: JSON when its name ends in ".json", else YAML. Throws FileError, ConfigError.
+  [[nodiscard]] static ConfigNode load(const std::string& path);
+
+  /// Parses one YAML document (1.2 core types; `1e-6` is a number). `origin` names the text in messages. Aliases are expanded. Refuses
+  /// repeated keys, merge keys, unknown tags, more than 64 levels, 100000 values or 4 MiB. Throws ConfigError.
+  [[nodiscard]] static ConfigNode parse_yaml(std::string_view text, const std::string& origin = "YAML");
+
+  /// Parses JSON under the same limits. Throws ConfigError.
+  [[nodiscard]] static ConfigNode parse_json(std::string_view text, const std::string& origin = "JSON");
+
+  /// JSON text; `indent` spaces a level, or everything on one line when negative. Numbers keep every bit. Throws ConfigError for NaN,
+  /// infinity or text that is not UTF-8.
+  [[nodiscard]] std::string to_json(int indent = -1) const;
+
+  [[nodiscard]] Kind kind() const noexcept { return static_cast<Kind>(value_.index()); }
+  [[nodiscard]] bool is_null() const noexcept { return kind() == Kind::null; }
+  [[nodiscard]] bool is_string() const noexcept { return kind() == Kind::string; }
+  [[nodiscard]] bool is_list() const noexcept { return kind() == Kind::list; }
+  [[nodiscard]] bool is_map() const noexcept { return kind() == Kind::map; }
+
+  /// The value as the asked type; an integer passes as number, and a number without fraction as integer.
+  [[nodiscard]] bool as_bool() const;
+  [[nodiscard]] double as_number() const;
+  [[nodiscard]] std::int64_t as_integer(std::int64_t lowest = std::numeric_limits<std::int64_t>::min(),
+                                        std::int64_t highest = std::numeric_limits<std::int64_t>::max()) const;
+  [[nodiscard]] const std::string& as_string() const;
+
+  /// Elements of a list.
+  [[nodiscard]] std::span<const ConfigNode> elements() const;
+  /// Keys and values of a map.
+  [[nodiscard]] std::span<const Member> members() const;
+
+  /// Converts to bool, an integer type, float, double, std::string, or a std::vector of those.
+  template <class T>
+  [[nodiscard]] T as() const {
+    if constexpr (std::is_same_v<T, bool>)
+      return as_bool();
+    else if constexpr (std::is_integral_v<T>)
+      return static_cast<T>(as_integer(lowest_of<T>(), highest_of<T>()));
+    else if constexpr (std::is_floating_point_v<T>)
+      return static_cast<T>(as_number());
+    else if constexpr (std::is_same_v<T, std::string>)
+      return as_string();
+    else {
+      T out;
+      for (const auto& element : elements()) out.push_back(element.as<typename T::value_type>());
+      return out;
+    }
+  }
+
+  /// The member of a map, or nullptr when there is none. Throws ConfigError when this is not a map.
+  [[nodiscard]] const ConfigNode* find(std::string_view key) const;
+  /// The member of a map; throws ConfigError when it is missing.
+  [[nodiscard]] const ConfigNode& at(std::string_view key) const;
+  [[nodiscard]] bool contains(std::string_view key) const { return find(key) != nullptr; }
+
+  /// A required member.
+  template <class T>
+  [[nodiscard]] T get(std::string_view key) const {
+    return at(key).as<T>();
+  }
+  /// An optional member; `fallback` when it is missing or null.
+  template <class T>
+  [[nodiscard]] T get_or(std::string_view key, T fallback) const {
+    const ConfigNode* node = find(key);
+    return node == nullptr || node->is_null() ? std::move(fallback) : node->as<T>();
+  }
+  [[nodiscard]] std::string get_or(std::string_view key, const char* fallback) const { return get_or<std::string>(key, fallback); }
+
+  /// Adds or replaces a member; null becomes a map first. Throws ConfigError when this is something else.
+  void set(std::string_view key, ConfigNode value);
+
+  /// Sets a member of nested maps by its path, creating maps on the way: `set_path("dit.train.lr", 1e-4)`.
+  void set_path(std::string_view dotted, ConfigNode value);
+
+  /// Applies "dit.train.lr=1e-4"; the value is YAML. Throws ConfigError.
+  void apply_override(std::string_view assignment);
+
+  /// Where the node stands: "fashion-mnist.yaml: dit.train.lr".
+  [[nodiscard]] std::string where() const;
+
+  /// Throws ConfigError "<where>: expected <wanted>, got <this value>".
+  [[noreturn]] void fail_expected(std::string_view wanted) const;
+
+  /// Equal values; places do not count.
+  bool operator==(const ConfigNode& other) const;
+
+ private:
+  friend class ConfigBuilder;
+  struct Place;
+
+  template <class T>
+  static constexpr std::int64_t lowest_of() {
+    return std::is_signed_v<T> ? static_cast<std::int64_t>(std::numeric_limits<T>::min()) : 0;
+  }
+  template <class T>
+  static constexpr std::int64_t highest_of() {
+    return sizeof(T) == 8 ? std::numeric_limits<std::int64_t>::max() : static_cast<std::int64_t>(std::numeric_limits<T>::max());
+  }
+  void put_below(const std::shared_ptr<const Place>& parent, std::string name);
+
+  std::variant<std::monostate, bool, std::int64_t, double, std::string, List, Map> value_;
+  std::shared_ptr<const Place> place_;
+};
+
+/// Throws ConfigError for the first key of a map that is not in `known`, with the nearest known key as a hint.
+void require_keys_known(const ConfigNode& node, std::initializer_list<std::string_view> known);
+
+}  // namespace rae
