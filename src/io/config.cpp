@@ -48,6 +48,7 @@ ConfigNode::~ConfigNode() = default;
 ConfigNode ConfigNode::list(List elements) {
   ConfigNode out;
   out.value_ = List();
+  out.place_ = std::make_shared<Place>(Place{nullptr, "configuration"});
   for (auto& element : elements) {
     element.put_below(out.place_, concat("[", out.elements().size(), "]"));
     std::get<List>(out.value_).push_back(std::move(element));
@@ -151,6 +152,7 @@ const ConfigNode& ConfigNode::at(std::string_view key) const {
 void ConfigNode::set(std::string_view key, ConfigNode value) {
   if (is_null()) value_ = Map();
   if (!is_map()) fail_expected("a map");
+  if (!place_) place_ = std::make_shared<Place>(Place{nullptr, "configuration"});
   value.put_below(place_, std::string(key));
   auto& all = std::get<Map>(value_);
   for (auto& [name, old] : all) {
