@@ -7,12 +7,16 @@
 #include <string>
 #include <string_view>
 
+#include "rae/io/config.hpp"
 #include "rae/io/safetensors.hpp"
 
 namespace rae::test {
 
 /// Path of a file in the folder of test data.
 inline std::string data_path(const std::string& name) { return std::string(RAE_TEST_DATA_DIR) + "/" + name; }
+
+/// The configuration of a golden case: `golden_config("ddt_train")`.
+inline ConfigNode golden_config(const std::string& name) { return ConfigNode::load(data_path("golden/" + name + "/config.json")); }
 
 /// One golden file: `Golden golden("ddt_train/io.safetensors"); golden("x")` is a Tensor<float>.
 class Golden {

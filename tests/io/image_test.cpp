@@ -1,0 +1,215 @@
+#include "rae/io/image.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "rae/io/file.hpp"
+#include "support/golden.hpp"
+#include "support/temp_folder.hpp"
+
+namespace rae::test {
+namespace {
+
+constexpr index_t kWidth = 23, kHeight = 17;
+
+std::string picture(const std::string& name) { return data_path("io/data/" + name); }
+
+/// Largest difference between the samples of a picture and a file of raw samples.
+int worst_difference(const Image& image, const std::string& raw) {
+  const auto expected = slurp(picture(raw));
+  if (expected.size() != image.pixels().size()) return 1000;
+  int worst = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    worst = std::max(worst, std::abs(image.pixels()[i] - static_cast<unsigned char>(expected[i])));
+  return worst;
+}
+
+/// A tensor (H, W, C) of bytes as a picture.
+Image image_of(const Tensor<std::uint8_t>& samples) {
+  Image out(samples.extent(1), samples.extent(0), static_cast<int>(samples.extent(2)));
+  std::copy(samples.span().begin(), samples.span().end(), out.pixels().begin());
+  return out;
+}
+
+TEST(Image, DecodesEveryFormat) {
+  for (const char* name : {"rgb.png", "interlaced.png", "rgb16.png", "alpha.png", "rgb.bmp"}) {
+    const Image image = Image::open(picture(name));
+    EXPECT_EQ(image.width(), kWidth) << name;
+    EXPECT_EQ(image.height(), kHeight) << name;
+    EXPECT_EQ(image.channels(), 3) << name;
+    EXPECT_EQ(worst_difference(image, "rgb.raw"), 0) << name;
+  }
+  EXPECT_EQ(worst_difference(Image::open(picture("palette.png")), "palette.raw"), 0);
+  EXPECT_EQ(worst_difference(Image::open(picture("gray.png")), "gray.raw"), 0);
+  EXPECT_EQ(worst_difference(Image::open(picture("one_bit.png")), "one_bit.raw"), 0);
+  // JPEG loses, by the same amount in every decoder up to rounding: at quality 92 the reference decoder is 16 off as well.
+  EXPECT_LE(worst_difference(Image::open(picture("baseline.jpg")), "rgb.raw"), 18);
+  EXPECT_EQ(Image::open(picture("progressive.jpg")).channels(), 3);
+  EXPECT_EQ(Image::open(picture("gray.jpg")).channels(), 1);
+}
+
+TEST(Image, ResizesAsPillow) {
+  const Image image = Image::open(picture("rgb.png"));
+  EXPECT_EQ(worst_difference(image.resized(31, 9), "resized_31x9.raw"), 0);
+  EXPECT_EQ(worst_difference(image.resized(7, 5, ResizeFilter::box), "box_7x5.raw"), 0);
+  EXPECT_EQ(image.resized(kWidth, kHeight), image);
+  EXPECT_THROW((void)image.resized(0, 5), ArgumentError);
+  EXPECT_THROW((void)image.resized(5, 100000), ArgumentError);
+  EXPECT_THROW((void)Image().resized(2, 2), ArgumentError);
+}
+
+TEST(Image, PreparesAsTheReference) {
+  const Golden golden("image_prep/io.safetensors");
+  const Image source = image_of(golden.get<std::uint8_t>("src"));
+  for (const index_t size : {32, 48, 64})
+    EXPECT_EQ(source.center_crop(size), image_of(golden.get<std::uint8_t>("center_crop_arr_" + std::to_string(size)))) << size;
+  EXPECT_EQ(image_of(golden.get<std::uint8_t>("src_small")).center_crop(64),
+            image_of(golden.get<std::uint8_t>("center_crop_arr_small_64")));
+  EXPECT_EQ(source.resized_shorter(48), image_of(golden.get<std::uint8_t>("resize48_bicubic")));
+
+  const auto values = golden("float_img");
+  EXPECT_EQ(Image::from_tensor(values, Rounding::nearest), image_of(golden.get<std::uint8_t>("uint8_save_image")));
+  const auto truncated = golden.get<std::uint8_t>("uint8_sample_ddp");  // (1, H, W, C)
+  EXPECT_EQ(Image::from_tensor(values, Rounding::truncate),
+            image_of(truncated.reshaped({truncated.extent(1), truncated.extent(2), truncated.extent(3)})));
+}
+
+TEST(Image, TensorsRoundTrip) {
+  const Image image = Image::open(picture("rgb.png"));
+  const auto tensor = image.to_tensor();
+  EXPECT_EQ(tensor.shape(), (Shape{1, 3, kHeight, kWidth}));
+  EXPECT_EQ(Image::from_tensor(tensor), image);
+  EXPECT_EQ(Image::from_tensor(tensor.reshaped({3, kHeight, kWidth})), image);
+  EXPECT_EQ(tensor[kHeight * kWidth + 1], static_cast<float>(image.pixels()[4]) / 255.0f);
+  EXPECT_EQ(Image::from_batch(tensor).size(), 1u);
+  EXPECT_THROW((void)Image::from_tensor(Tensor<float>(Shape{2, 4, 4}, 0.0f)), ShapeError);
+  EXPECT_THROW((void)Image::from_tensor(Tensor<float>(Shape{2, 3, 4, 4}, 0.0f)), ShapeError);
+  EXPECT_THROW((void)Image::from_tensor(Tensor<float>()), ShapeError);
+  EXPECT_THROW((void)Image::from_tensor(Tensor<float>(Shape{3, 0, 4})), ArgumentError);
+  Tensor<float> bad(Shape{1, 2, 2}, 0.5f);
+  bad[3] = std::nanf("");
+  EXPECT_EQ(message_of<NumericError>([&] { (void)Image::from_tensor(bad); }),
+            "Image::from_tensor: channel 0, row 1, column 1 is not a number");
+  bad[3] = std::numeric_limits<float>::infinity();
+  EXPECT_THROW((void)Image::from_tensor(bad), NumericError);
+  bad[3] = 7.0f;
+  bad[2] = -7.0f;
+  EXPECT_EQ(Image::from_tensor(bad).pixels()[3], 255);
+  EXPECT_EQ(Image::from_tensor(bad).pixels()[2], 0);
+}
+
+TEST(Image, SavesPngWithText) {
+  const TempFolder folder;
+  const auto path = folder / "out.png";
+  for (const char* name : {"rgb.png", "gray.png"}) {
+    const Image image = Image::open(picture(name));
+    const std::map<std::string, std::string> text = {
+        {"rae.settings", R"({"seed":7})"}, {"Title", "\xe6\x97\xa5\xe6\x9c\xac"}, {"empty", ""}};
+    image.save_png(path, text);
+    EXPECT_EQ(Image::open(path), image);
+    EXPECT_EQ(read_png_text(path), text);
+  }
+  EXPECT_EQ(folder.entries().size(), 1u);
+  const Image image(2, 2, 1);
+  EXPECT_THROW(image.save_png(path, {{"", "x"}}), ArgumentError);
+  EXPECT_THROW(image.save_png(path, {{std::string(80, 'k'), "x"}}), ArgumentError);
+  EXPECT_THROW(image.save_png(path, {{" k", "x"}}), ArgumentError);
+  EXPECT_THROW(image.save_png(path, {{"k", std::string("a\0b", 3)}}), ArgumentError);
+  EXPECT_THROW(Image().save_png(path), ArgumentError);
+  EXPECT_THROW(image.save_png(folder / "none/out.png"), FileError);
+  EXPECT_THROW(image.save_png("/dev/full"), FileError);
+  EXPECT_EQ(Image::open(path), Image::open(picture("gray.png")));  // the failures left the old file
+}
+
+TEST(Image, ReadsTextOfOtherWriters) {
+  const auto text = read_png_text(picture("text.png"));
+  EXPECT_EQ(text.at("plain"), "Hello");
+  EXPECT_EQ(text.at("latin"), "caf\xc3\xa9");
+  EXPECT_EQ(text.at("utf8"), "\xe6\x97\xa5\xe6\x9c\xac");
+  EXPECT_EQ(text.at("zipped"), std::string(1000, 'x') + "\xc3\xa9");
+  EXPECT_EQ(text.at("ztxt"), std::string(1000, 'y'));
+  EXPECT_THROW((void)read_png_text(picture("rgb.bmp")), FormatError);
+}
+
+TEST(Image, CropsFlipsAndConverts) {
+  Image image(2, 2, 3);
+  for (std::size_t i = 0; i < 12; ++i) image.pixels()[i] = static_cast<std::uint8_t>(20 * i);
+  EXPECT_EQ(image.flipped().pixels()[0], 60);
+  EXPECT_EQ(image.flipped().flipped(), image);
+  EXPECT_EQ(image.cropped(1, 1, 1, 1).pixels()[2], 220);
+  EXPECT_THROW((void)image.cropped(1, 0, 2, 1), ArgumentError);
+  EXPECT_THROW((void)image.cropped(-1, 0, 1, 1), ArgumentError);
+  const Image gray = Image::open(picture("rgb.png")).to_gray();
+  EXPECT_EQ(worst_difference(gray, "gray.raw"), 0);
+  EXPECT_EQ(gray.to_rgb().channels(), 3);
+  EXPECT_EQ(gray.to_rgb().to_gray(), gray);
+}
+
+TEST(Image, MakesAGrid) {
+  const std::vector<Image> images = {Image(2, 1, 1, 10), Image(2, 1, 1, 20), Image(2, 1, 1, 30)};
+  const Image grid = Image::grid(images, 2, 1);
+  EXPECT_EQ(grid.width(), 5);
+  EXPECT_EQ(grid.height(), 3);
+  const std::uint8_t expected[] = {10, 10, 255, 20, 20, 255, 255, 255, 255, 255, 30, 30, 255, 255, 255};
+  EXPECT_TRUE(std::equal(grid.pixels().begin(), grid.pixels().end(), std::begin(expected), std::end(expected)));
+  EXPECT_EQ(Image::grid(images, 100, 0).width(), 6);
+  EXPECT_THROW((void)Image::grid({}, 2), ArgumentError);
+  EXPECT_THROW((void)Image::grid(images, 0), ArgumentError);
+  const std::vector<Image> mixed = {Image(2, 1, 1), Image(1, 1, 1)};
+  EXPECT_THROW((void)Image::grid(mixed, 2), ArgumentError);
+}
+
+TEST(Image, RefusesBadFiles) {
+  const auto png = slurp(picture("rgb.png")), jpeg = slurp(picture("baseline.jpg")), bmp = slurp(picture("rgb.bmp"));
+  auto flipped_bit = png;
+  flipped_bit[png.size() / 2] = static_cast<char>(flipped_bit[png.size() / 2] ^ 1);
+  auto huge_bmp = bmp;
+  for (const std::size_t at : {18u, 22u}) huge_bmp.replace(at, 4, std::string("\x00\x40\x00\x00", 4));  // 16384 x 16384
+  auto large_bmp = bmp;
+  for (const std::size_t at : {18u, 22u}) large_bmp.replace(at, 4, std::string("\x00\x20\x00\x00", 4));  // 8192 x 8192 in 1 KB
+  auto longer_bmp = bmp;
+  longer_bmp[22] = 18;  // one row more than the data
+  auto progressive = slurp(picture("progressive.jpg"));
+  const std::pair<std::string, const char*> cases[] = {
+      {"", "neither PNG"},
+      {"GIF89a....", "neither PNG"},
+      {png.substr(0, 8), "cannot decode"},
+      {png.substr(0, png.size() - 1), "truncated"},
+      {png.substr(0, 60), "truncated"},
+      {flipped_bit, "damaged"},
+      {jpeg.substr(0, 3), "cannot decode"},
+      {jpeg.substr(0, jpeg.size() - 2), "end marker"},
+      {progressive.substr(0, progressive.size() / 2), "truncated"},
+      {bmp.substr(0, 20), "cannot decode"},
+      {bmp.substr(0, bmp.size() - 1), "truncated"},
+      {huge_bmp, "too large"},
+      {large_bmp, "cannot hold a picture of 8192 x 8192"},
+      {longer_bmp, "truncated"},
+  };
+  const TempFolder folder;
+  for (const auto& [contents, expected] : cases) {
+    const auto path = folder.write("bad.img", contents);
+    const auto message = message_of<FormatError>([&] { (void)Image::open(path); });
+    EXPECT_NE(message.find(expected), std::string::npos) << contents.size() << " bytes: " << message;
+    EXPECT_NE(message.find("bad.img"), std::string::npos) << message;
+  }
+  EXPECT_NE(message_of<FileError>([&] { (void)Image::open(folder / "none.png"); }).find("none.png"), std::string::npos);
+  EXPECT_THROW((void)Image::open(folder.path()), FileError);
+  EXPECT_THROW(Image(0, 1, 1), ArgumentError);
+  EXPECT_THROW(Image(1, 1, 2), ArgumentError);
+  EXPECT_THROW(Image(16384, 16384, 3), ArgumentError);
+}
+
+TEST(Image, RefusesAPngThatInflatesWithoutEnd) {
+  // A small picture whose compressed rows are replaced by those of one 100 times as high.
+  const auto small = Image(64, 8, 1, 7).encode_png(), high = Image(64, 800, 1, 7).encode_png();
+  std::vector<std::byte> mixed(small.begin(), small.begin() + 33);  // signature and header
+  mixed.insert(mixed.end(), high.begin() + 33, high.end());
+  const auto message = message_of<FormatError>([&] { (void)Image::decode(mixed, "bomb.png"); });
+  EXPECT_NE(message.find("bomb.png: the PNG holds more data"), std::string::npos) << message;
+}
+
+}  // namespace
+}  // namespace rae::test
