@@ -193,19 +193,26 @@ inline void set_num_threads(int threads) {
   detail::requested_threads.store(threads, std::memory_order_relaxed);
 }
 
-/// Calls `body(begin, end)` on disjoint ranges that cover [0, n), in parallel. No range but the last is shorter than `grain`,
-/// so that tiny loops stay on one thread. A loop inside a loop runs on the caller's thread. The first exception is rethrown.
+/// Calls `body(begin, end)` or `body(begin, end, slot)` on disjoint ranges that cover [0, n), in parallel. Ranges are not shorter
+/// than `grain`, so that tiny loops stay on one thread; `slot` < num_threads() is not shared by two ranges, so it can choose a scratch
+/// buffer. A loop inside a loop runs on the caller's thread, as slot 0. The first exception is rethrown.
 template <class Body>
 void parallel_ranges(index_t n, index_t grain, Body&& body) {
   if (n <= 0) return;
+  auto call = [&](index_t begin, index_t end, index_t slot) {
+    if constexpr (std::is_invocable_v<Body&, index_t, index_t, index_t>)
+      body(begin, end, slot);
+    else
+      body(begin, end);
+  };
   const index_t most = std::max<index_t>(1, n / std::max<index_t>(1, grain));
   const index_t tasks = std::min<index_t>(most, num_threads());
   if (tasks <= 1 || detail::inside_parallel) {
-    body(index_t{0}, n);
+    call(0, n, 0);
     return;
   }
   detail::ExceptionCarrier carrier;
-  auto task = [&](index_t i) { carrier.run([&] { body(n * i / tasks, n * (i + 1) / tasks); }); };
+  auto task = [&](index_t i) { carrier.run([&] { call(n * i / tasks, n * (i + 1) / tasks, i); }); };
   detail::run_tasks(tasks, static_cast<int>(tasks), detail::TaskRef(task));
   carrier.rethrow();
 }

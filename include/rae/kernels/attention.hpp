@@ -1,0 +1,31 @@
+// Multi-head self-attention on a fused qkv tensor, with 2-D rotary position embedding applied on the way in.
+//
+// softmax(q k^T / sqrt(hd)) v per head (Vaswani et al. 2017, section 3.2); RoPE as in Su et al. 2021, on interleaved pairs.
+#pragma once
+
+#include "rae/core/dtype.hpp"
+#include "rae/core/view.hpp"
+
+namespace rae {
+
+/// cos and sin of the rotation angles, (T, hd) each, constant on every pair of channels; both or neither empty.
+template <class T>
+struct RopeView {
+  View<const T> cos{}, sin{};
+};
+
+/// out (B, T, H*hd) from qkv (B, T, 3*H*hd), laid out (3, H, hd) per token. Scores of one head stay in cache.
+/// Throws ShapeError.
+template <Real T>
+void attention(View<const T> qkv, index_t heads, RopeView<T> rope, View<T> out);
+
+/// dqkv (B, T, 3*H*hd), overwritten, for dout (B, T, H*hd); probabilities are recomputed. Throws ShapeError.
+template <Real T>
+void attention_backward(View<const T> qkv, index_t heads, RopeView<T> rope, View<const T> dout, View<T> dqkv);
+
+extern template void attention<float>(View<const float>, index_t, RopeView<float>, View<float>);
+extern template void attention<double>(View<const double>, index_t, RopeView<double>, View<double>);
+extern template void attention_backward<float>(View<const float>, index_t, RopeView<float>, View<const float>, View<float>);
+extern template void attention_backward<double>(View<const double>, index_t, RopeView<double>, View<const double>, View<double>);
+
+}  // namespace rae

@@ -1,0 +1,25 @@
+// Checks that kernels share.
+#pragma once
+
+#include "rae/core/view.hpp"
+
+namespace rae::detail {
+
+/// Elements per task of a memory-bound loop: below this a second thread costs more than it brings.
+inline constexpr index_t kElementGrain = 1 << 14;
+
+/// Rows of `d` elements per task.
+inline index_t row_grain(index_t d) { return std::max<index_t>(1, kElementGrain / std::max<index_t>(1, d)); }
+
+/// Throws ShapeError unless every view is contiguous and has `count` elements.
+template <class... Views>
+void require_elements(std::string_view where, index_t count, const Views&... views) {
+  auto check = [&](const auto& view) {
+    if (view.numel() != count || view.empty() != (count == 0 && view.empty()))
+      raise<ShapeError>(where, ": expected ", count, " elements, got shape ", view.shape());
+    if (!view.is_contiguous()) raise<ShapeError>(where, ": needs contiguous memory, got strides of a slice or transpose of ", view.shape());
+  };
+  (check(views), ...);
+}
+
+}  // namespace rae::detail

@@ -1,0 +1,58 @@
+#include "kernels/kernel_table.hpp"
+
+#include <cstdlib>
+#include <string_view>
+
+#include "rae/kernels/isa.hpp"
+
+namespace rae {
+namespace {
+
+detail::IsaTables tables_of(Isa isa) noexcept {
+#if defined(RAE_X86)
+  if (isa == Isa::avx512) return detail::avx512_tables();
+  if (isa == Isa::avx2) return detail::avx2_tables();
+#else
+  static_cast<void>(isa);
+#endif
+  return detail::baseline_tables();
+}
+
+Isa choose() noexcept {
+  const char* forced = std::getenv("RAE_ISA");
+  for (const Isa isa : {Isa::avx512, Isa::avx2})
+    if (supports(isa) && (forced == nullptr || *forced == '\0' || std::string_view(forced) == name_of(isa))) return isa;
+  return Isa::baseline;
+}
+
+struct Selection {
+  Isa isa = choose();
+  detail::IsaTables tables = tables_of(isa);
+};
+
+Selection& selection() noexcept {
+  static Selection chosen;
+  return chosen;
+}
+
+}  // namespace
+
+Isa active_isa() noexcept { return selection().isa; }
+
+void set_isa(Isa isa) {
+  if (!supports(isa)) raise<ArgumentError>("set_isa: this CPU does not support ", name_of(isa));
+  selection() = {isa, tables_of(isa)};
+}
+
+namespace detail {
+template <>
+const KernelTable<float>& kernel_table<float>() noexcept {
+  return *selection().tables.f32;
+}
+template <>
+const KernelTable<double>& kernel_table<double>() noexcept {
+  return *selection().tables.f64;
+}
+}  // namespace detail
+
+}  // namespace rae

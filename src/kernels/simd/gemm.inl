@@ -1,0 +1,96 @@
+// The GEMM tile. Included inside an anonymous namespace, after kVectorBytes, kTileRows and kTileVectors were set for the
+// instruction set: kTileRows x kTileVectors accumulators hide the latency of the multiply-add (4 cycles, two per cycle: at
+// least 8) and, with the panel's vectors and one broadcast, fill but do not exceed the register file:
+//   AVX-512  8 x 3 = 24 of 32 registers      AVX2  6 x 2 = 12 of 16      SSE2 / NEON  4 x 2 = 8 of 16
+//
+// One step of k loads kTileVectors vectors of the panel, broadcasts kTileRows elements of a, and makes all their products:
+//
+//            panel row k   [ v0 | v1 | v2 ]
+//   a[0][k]  ->  acc[0]    [ .. | .. | .. ]
+//   a[1][k]  ->  acc[1]    [ .. | .. | .. ]   ...
+
+template <class T>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(kVectorBytes)));
+  static constexpr index_t lanes = static_cast<index_t>(kVectorBytes / sizeof(T));
+};
+
+template <class T, int kRows, int kVectors>
+inline void tile(index_t k, const T* __restrict a, index_t lda, const T* __restrict panel, T* __restrict sums) {
+  using V = typename VectorOf<T>::type;
+  constexpr index_t kLanesPerVector = VectorOf<T>::lanes;
+  constexpr index_t kWidth = kTileVectors * kLanesPerVector;
+  V acc[kRows][kVectors] = {};
+  for (index_t p = 0; p < k; ++p) {
+    V b[kVectors];
+    RAE_UNROLL
+    for (int v = 0; v < kVectors; ++v) b[v] = *reinterpret_cast<const V*>(panel + p * kWidth + v * kLanesPerVector);
+    RAE_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      const T x = a[r * lda + p];
+      RAE_UNROLL
+      for (int v = 0; v < kVectors; ++v) acc[r][v] += x * b[v];
+    }
+  }
+  RAE_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    RAE_UNROLL
+    for (int v = 0; v < kVectors; ++v) *reinterpret_cast<V*>(sums + r * kWidth + v * kLanesPerVector) = acc[r][v];
+  }
+}
+
+template <class T, int kRows>
+inline void tile_columns(index_t vectors, index_t k, const T* a, index_t lda, const T* panel, T* sums) {
+  if constexpr (kTileVectors >= 3) {
+    if (vectors == 3) return tile<T, kRows, 3>(k, a, lda, panel, sums);
+  }
+  if (vectors >= 2) return tile<T, kRows, 2>(k, a, lda, panel, sums);
+  tile<T, kRows, 1>(k, a, lda, panel, sums);
+}
+
+template <class T, int kRows = kTileRows>
+inline void tile_rows(index_t rows, index_t vectors, index_t k, const T* a, index_t lda, const T* panel, T* sums) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) return tile_rows<T, kRows - 1>(rows, vectors, k, a, lda, panel, sums);
+  }
+  tile_columns<T, kRows>(vectors, k, a, lda, panel, sums);
+}
+
+template <class T>
+void gemm_panel(index_t m, index_t k, const T* a, index_t lda, const T* panel, index_t columns, T* out, index_t ldo, const T* bias,
+                Activation activation, bool accumulate) {
+  constexpr index_t kWidth = kTileVectors * VectorOf<T>::lanes;
+  const index_t vectors = (columns + VectorOf<T>::lanes - 1) / VectorOf<T>::lanes;
+  alignas(64) T sums[kTileRows * kWidth];
+  for (index_t row = 0; row < m; row += kTileRows) {
+    const index_t rows = m - row < kTileRows ? m - row : kTileRows;
+    tile_rows<T>(rows, vectors, k, a + row * lda, lda, panel, sums);
+    for (index_t r = 0; r < rows; ++r) {
+      T* target = out + (row + r) * ldo;
+      T* sum = sums + r * kWidth;
+      if (bias)
+        for (index_t j = 0; j < columns; ++j) sum[j] += bias[j];
+      if (accumulate)
+        for (index_t j = 0; j < columns; ++j) sum[j] += target[j];
+      activate(activation, columns, sum, target);
+    }
+  }
+}
+
+template <class T>
+void pack_panel(const T* b, index_t row_stride, index_t column_stride, index_t k, index_t columns, T* dst) {
+  constexpr index_t kWidth = kTileVectors * VectorOf<T>::lanes;
+  if (column_stride == 1 && columns == kWidth) {
+    for (index_t p = 0; p < k; ++p)
+      for (index_t j = 0; j < kWidth; ++j) dst[p * kWidth + j] = b[p * row_stride + j];
+    return;
+  }
+  // Columns outside, blocks of 16 rows inside: a transposed source is then read along its rows.
+  for (index_t first = 0; first < k; first += 16) {
+    const index_t last = first + 16 < k ? first + 16 : k;
+    for (index_t j = 0; j < columns; ++j)
+      for (index_t p = first; p < last; ++p) dst[p * kWidth + j] = b[p * row_stride + j * column_stride];
+    for (index_t j = columns; j < kWidth; ++j)
+      for (index_t p = first; p < last; ++p) dst[p * kWidth + j] = T(0);
+  }
+}

@@ -1,0 +1,35 @@
+// Everything that is compiled once per instruction set, and the table that leads to it. The including file sets kVectorBytes,
+// kTileRows and kTileVectors in namespace rae::detail's anonymous namespace first. Plain pointers only: a shared inline function
+// compiled here could be kept by the linker for the whole program and end it on an older CPU.
+
+#if defined(__clang__)
+#define RAE_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define RAE_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+#include "kernels/simd/math.inl"
+//
+#include "kernels/simd/rows.inl"
+//
+#include "kernels/simd/gemm.inl"
+
+template <class T>
+constexpr KernelTable<T> make_table() {
+  return {.tile_rows = kTileRows,
+          .panel_width = kTileVectors * VectorOf<T>::lanes,
+          .pack_panel = pack_panel<T>,
+          .gemm_panel = gemm_panel<T>,
+          .activate = activate<T>,
+          .activate_backward = activate_backward<T>,
+          .swiglu = swiglu<T>,
+          .swiglu_backward = swiglu_backward<T>,
+          .norm = norm_row<T>,
+          .norm_backward = norm_backward_row<T>,
+          .softmax = softmax_row<T>,
+          .softmax_backward = softmax_backward_row<T>};
+}
+constinit const KernelTable<float> kTableF32 = make_table<float>();
+constinit const KernelTable<double> kTableF64 = make_table<double>();
+
+#undef RAE_UNROLL
