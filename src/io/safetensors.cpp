@@ -26,9 +26,6 @@ namespace {
 /// True for the types that hold real numbers.
 constexpr bool is_float(DType type) { return type == DType::f64 || type == DType::f32 || type == DType::bf16 || type == DType::f16; }
 
-template <class T>
-constexpr bool kIsFloat = Real<T> || std::same_as<T, bf16> || std::same_as<T, f16>;
-
 /// `From` elements at any alignment, converted one by one into `out`. False when an integer does not fit.
 template <class From, class To>
 bool copy_converted(std::span<const std::byte> bytes, To* out) {
@@ -40,7 +37,7 @@ bool copy_converted(std::span<const std::byte> bytes, To* out) {
     for (std::size_t i = 0; i < count; ++i) {
       From value;
       std::memcpy(&value, bytes.data() + i * sizeof(From), sizeof(From));
-      if constexpr (kIsFloat<To> && kIsFloat<From>) {
+      if constexpr (kIsFloatElement<To> && kIsFloatElement<From>) {
         // double -> f16 goes through float; everything else is one exact or one rounded step.
         if constexpr (Real<From> && Real<To>)
           out[i] = static_cast<To>(value);
@@ -58,7 +55,7 @@ bool copy_converted(std::span<const std::byte> bytes, To* out) {
 /// Dispatches on the stored type; false when an integer does not fit.
 template <class To>
 bool copy_stored(DType stored, std::span<const std::byte> bytes, To* out) {
-  if constexpr (kIsFloat<To>) {
+  if constexpr (kIsFloatElement<To>) {
     switch (stored) {
       case DType::f64: return copy_converted<double>(bytes, out);
       case DType::f32: return copy_converted<float>(bytes, out);
@@ -136,7 +133,7 @@ void SafetensorsFile::require(std::string_view name, const Shape& expected) cons
 template <Element T>
 Tensor<T> SafetensorsFile::read(std::string_view name) const {
   const TensorInfo& stored = info(name);
-  if (is_float(stored.dtype) != kIsFloat<T>)
+  if (is_float(stored.dtype) != kIsFloatElement<T>)
     raise<FormatError>("tensor ", name, " in ", origin(), ": cannot read ", name_of(stored.dtype), " as ", name_of(dtype_of<T>()));
   Tensor<T> out(stored.shape);
   if (!copy_stored(stored.dtype, bytes(name), out.data()))
@@ -164,7 +161,7 @@ std::string quoted(const std::string& text, const std::string& path) {
 }
 
 DType stored_type(const SafetensorsEntry& entry) {
-  const DType own = std::visit([]<class T>(const Tensor<T>&) { return dtype_of<T>(); }, entry.tensor);
+  const DType own = dtype_of(entry.tensor);
   const DType stored = entry.stored_as.value_or(own);
   if (is_float(own) ? !is_float(stored) : stored != own)
     raise<ArgumentError>("write_safetensors: tensor ", entry.name, " of type ", name_of(own), " cannot be stored as ", name_of(stored));
@@ -241,7 +238,7 @@ void write_safetensors(const std::string& path, std::span<const SafetensorsEntry
   for (const auto& entry : entries) {
     std::visit(
         [&]<class T>(const Tensor<T>& tensor) {
-          if constexpr (kIsFloat<T>) {
+          if constexpr (kIsFloatElement<T>) {
             switch (stored_type(entry)) {
               case DType::f64: return write_converted<double>(file, tensor);
               case DType::f32: return write_converted<float>(file, tensor);

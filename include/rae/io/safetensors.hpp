@@ -9,10 +9,9 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
-#include "rae/core/tensor.hpp"
+#include "rae/io/any_tensor.hpp"
 
 namespace rae {
 
@@ -78,10 +77,6 @@ extern template Tensor<f16> SafetensorsFile::read(std::string_view) const;
 extern template Tensor<std::int64_t> SafetensorsFile::read(std::string_view) const;
 extern template Tensor<std::int32_t> SafetensorsFile::read(std::string_view) const;
 extern template Tensor<std::uint8_t> SafetensorsFile::read(std::string_view) const;
-
-/// A tensor of any element type.
-using AnyTensor = std::variant<Tensor<float>, Tensor<double>, Tensor<bf16>, Tensor<f16>, Tensor<std::int64_t>, Tensor<std::int32_t>,
-                               Tensor<std::uint8_t>>;
 
 /// A tensor to be written. `stored_as` is its type in the file; without it, that of the tensor. Floats can be stored as any float type.
 struct SafetensorsEntry {

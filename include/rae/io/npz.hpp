@@ -1,0 +1,67 @@
+// NumPy arrays: .npy files and .npz archives, read and written. Sample batches for the usual FID evaluators are .npz files.
+//
+// Source: NumPy enhancement proposal 1 (the .npy format).
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rae/io/any_tensor.hpp"
+
+namespace rae {
+
+/// Most bytes of one array of an .npz file unless told otherwise: 16 GiB.
+inline constexpr std::size_t kMaxNpzBytes = std::size_t{16} << 30;
+
+/// An .npz archive opened for reading: stored or deflated arrays of f64, f32, f16, i64, i32, u8 or bool (as u8). A value; copies share the
+/// mapping.
+class NpzFile {
+ public:
+  /// Maps the archive and checks its directory. Throws FileError, FormatError.
+  [[nodiscard]] static NpzFile open(const std::string& path);
+  /// The same in memory, which must outlive the object; `origin` names it in messages.
+  [[nodiscard]] static NpzFile parse(std::span<const std::byte> bytes, const std::string& origin = "memory");
+
+  /// Names of the arrays, without ".npy".
+  [[nodiscard]] const std::vector<std::string>& names() const noexcept;
+  [[nodiscard]] bool contains(std::string_view name) const noexcept;
+
+  /// An array in row-major order. Throws FormatError for a missing name, damaged data, another type, or more than `max_bytes`.
+  [[nodiscard]] AnyTensor read_any(std::string_view name, std::size_t max_bytes = kMaxNpzBytes) const;
+
+  /// The same as elements of type T (see `tensor_cast`).
+  template <Element T>
+  [[nodiscard]] Tensor<T> read(std::string_view name, std::size_t max_bytes = kMaxNpzBytes) const {
+    return tensor_cast<T>(read_any(name, max_bytes), where(name));
+  }
+
+ private:
+  struct Contents;
+  explicit NpzFile(std::shared_ptr<const Contents> contents) : contents_(std::move(contents)) {}
+  [[nodiscard]] std::string where(std::string_view name) const;
+
+  std::shared_ptr<const Contents> contents_;
+};
+
+/// Reads an .npy file. Throws FileError, FormatError.
+[[nodiscard]] AnyTensor read_npy(const std::string& path);
+/// The same from memory; `origin` names it in messages.
+[[nodiscard]] AnyTensor parse_npy(std::span<const std::byte> bytes, const std::string& origin = "memory");
+
+/// An array to be written.
+struct NpzEntry {
+  std::string name;
+  AnyTensor tensor;
+};
+
+/// Writes an .npz archive, uncompressed; equal input gives equal bytes. Throws ArgumentError for an empty or repeated name, an empty
+/// tensor, or bf16, which NumPy lacks; FileError when it cannot be written. A failure leaves no file.
+void write_npz(const std::string& path, std::span<const NpzEntry> entries);
+
+/// Writes the only array "arr_0", as `numpy.savez(path, array)` does.
+void write_npz(const std::string& path, const AnyTensor& array);
+
+}  // namespace rae

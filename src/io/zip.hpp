@@ -1,0 +1,71 @@
+// Zip archives: the container of .npz and of checkpoints. Reading is bounded by the bytes that are there, never by declared sizes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rae/io/file.hpp"
+
+namespace rae::detail {
+
+/// One file of an archive, from the central directory.
+struct ZipEntry {
+  std::string name;
+  bool deflated = false;
+  std::uint32_t crc = 0;
+  std::uint64_t size = 0;          // declared, decompressed
+  std::span<const std::byte> raw;  // as stored, inside the archive
+};
+
+/// The table of an archive that lies in memory.
+class ZipReader {
+ public:
+  /// Throws FormatError for damaged archives, encryption, methods other than stored and deflate, or repeated names. Zip64 is understood.
+  ZipReader(std::span<const std::byte> archive, std::string origin);
+
+  [[nodiscard]] const std::vector<ZipEntry>& entries() const noexcept { return entries_; }
+  [[nodiscard]] const ZipEntry* find(std::string_view name) const noexcept;
+
+  /// The contents, decompressed, with size and checksum verified. Throws FormatError, also above `max_bytes`.
+  [[nodiscard]] std::vector<std::byte> read(const ZipEntry& entry, std::size_t max_bytes) const;
+
+ private:
+  void read_directory(std::span<const std::byte> directory, std::uint64_t count);
+  [[noreturn]] void damaged(std::string_view what) const;
+
+  std::span<const std::byte> archive_;
+  std::string origin_;
+  std::vector<ZipEntry> entries_;
+};
+
+/// Writes an archive of stored (uncompressed) files with a fixed date, so that equal contents give equal bytes.
+class ZipWriter {
+ public:
+  /// Throws FileError. With `always_64`, 64-bit sizes are written even where 32 bits would do (for tests).
+  explicit ZipWriter(const std::string& path, bool always_64 = false) : file_(path), always_64_(always_64) {}
+
+  /// Adds a file made of consecutive pieces.
+  void add(const std::string& name, std::initializer_list<std::span<const std::byte>> pieces);
+
+  /// Writes the directory and gives the archive its name.
+  void commit();
+
+ private:
+  struct Written {
+    std::string name;
+    std::uint32_t crc;
+    std::uint64_t size, offset;
+  };
+  [[nodiscard]] bool needs_64(std::uint64_t value) const noexcept { return always_64_ || value >= 0xffffffffu; }
+
+  AtomicFile file_;
+  bool always_64_;
+  std::uint64_t position_ = 0;
+  std::vector<Written> written_;
+};
+
+}  // namespace rae::detail
