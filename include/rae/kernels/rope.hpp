@@ -1,0 +1,31 @@
+// Tables of the two position embeddings: 2-D rotary angles for attention, and 2-D sin-cos vectors that are added to tokens.
+#pragma once
+
+#include "rae/core/tensor.hpp"
+#include "rae/kernels/attention.hpp"
+
+namespace rae {
+
+/// cos and sin of the rotation angles of a grid, (T, hd) each.
+template <Real T>
+struct RopeTable {
+  Tensor<T> cos, sin;
+  [[nodiscard]] RopeView<T> view() const { return {cos.view(), sin.view()}; }
+};
+
+/// Angles of token (y, x): the first half of the channels turns by y*f, the second by x*f, with f = 10000^(-2k/half) shared by the
+/// pair of channels 2k, 2k+1 (official VisionRotaryEmbedding). Throws ArgumentError unless head_dim is a positive multiple of 4.
+template <Real T>
+[[nodiscard]] RopeTable<T> make_rope_table(index_t grid_h, index_t grid_w, index_t head_dim);
+
+/// (h*w, D): the first half of the channels encodes the column x, the second the row y, each as [sin(v*w), cos(v*w)] with
+/// w_k = 10000^(-k/(D/4)) (MAE, He et al. 2022, appendix A.1). Throws ArgumentError unless D is a positive multiple of 4.
+template <Real T>
+[[nodiscard]] Tensor<T> sincos_position_table(index_t grid_h, index_t grid_w, index_t dim);
+
+extern template RopeTable<float> make_rope_table<float>(index_t, index_t, index_t);
+extern template RopeTable<double> make_rope_table<double>(index_t, index_t, index_t);
+extern template Tensor<float> sincos_position_table<float>(index_t, index_t, index_t);
+extern template Tensor<double> sincos_position_table<double>(index_t, index_t, index_t);
+
+}  // namespace rae

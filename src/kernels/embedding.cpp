@@ -1,0 +1,40 @@
+#include "rae/kernels/embedding.hpp"
+
+#include "kernels/contiguous.hpp"
+
+namespace rae {
+namespace {
+
+void check(std::string_view where, const Shape& table, const Shape& rows, std::span<const std::int64_t> ids) {
+  if (table.rank() != 2) raise<ShapeError>(where, ": expected a table (V, D), got ", table);
+  require_shape(where, rows, {static_cast<index_t>(ids.size()), table[1]});
+  for (const std::int64_t id : ids)
+    if (id < 0 || id >= table[0]) raise<ArgumentError>(where, ": index ", id, " is outside [0, ", table[0], ")");
+}
+
+}  // namespace
+
+template <Real T>
+void embedding(View<const T> table, std::span<const std::int64_t> ids, View<T> out) {
+  check("embedding", table.shape(), out.shape(), ids);
+  detail::require_elements("embedding", out.numel(), out);
+  const index_t d = table.extent(1);
+  for (std::size_t n = 0; n < ids.size(); ++n)
+    for (index_t i = 0; i < d; ++i) out.data()[static_cast<index_t>(n) * d + i] = table(ids[n], i);
+}
+
+template <Real T>
+void embedding_backward(View<const T> dout, std::span<const std::int64_t> ids, View<T> dtable) {
+  check("embedding_backward", dtable.shape(), dout.shape(), ids);
+  detail::require_elements("embedding_backward", dout.numel(), dout);
+  const index_t d = dtable.extent(1);
+  for (std::size_t n = 0; n < ids.size(); ++n)
+    for (index_t i = 0; i < d; ++i) dtable(ids[n], i) += dout.data()[static_cast<index_t>(n) * d + i];
+}
+
+template void embedding<float>(View<const float>, std::span<const std::int64_t>, View<float>);
+template void embedding<double>(View<const double>, std::span<const std::int64_t>, View<double>);
+template void embedding_backward<float>(View<const float>, std::span<const std::int64_t>, View<float>);
+template void embedding_backward<double>(View<const double>, std::span<const std::int64_t>, View<double>);
+
+}  // namespace rae

@@ -1,0 +1,91 @@
+#include "rae/kernels/loss.hpp"
+
+#include <cmath>
+
+#include "kernels/contiguous.hpp"
+#include "rae/core/parallel.hpp"
+
+namespace rae {
+namespace {
+
+template <class T, class Term>
+T mean(std::string_view where, const View<const T>& a, const View<const T>& b, Term term) {
+  if (a.numel() == 0) raise<ShapeError>(where, ": the mean of no elements is undefined");
+  require_shape(where, b.shape(), a.shape());
+  detail::require_elements(where, a.numel(), a, b);
+  double sum = 0;
+  for (index_t i = 0; i < a.numel(); ++i) sum += term(static_cast<double>(a.data()[i]) - static_cast<double>(b.data()[i]));
+  return static_cast<T>(sum / static_cast<double>(a.numel()));
+}
+
+template <class T, class Slope>
+void mean_backward(std::string_view where, const View<const T>& a, const View<const T>& b, const View<T>& da, Slope slope) {
+  detail::require_elements(where, a.numel(), a, b, da);
+  const T *x = a.data(), *y = b.data();
+  T* out = da.data();
+  parallel_ranges(a.numel(), detail::kElementGrain, [=](index_t begin, index_t end) {
+    for (index_t i = begin; i < end; ++i) out[i] = slope(x[i] - y[i]);
+  });
+}
+
+}  // namespace
+
+template <Real T>
+T mse(View<const T> a, View<const T> b) {
+  return mean("mse", a, b, [](double d) { return d * d; });
+}
+
+template <Real T>
+void mse_backward(View<const T> a, View<const T> b, T dloss, View<T> da) {
+  const T scale = T(2) * dloss / static_cast<T>(a.numel());
+  mean_backward("mse_backward", a, b, da, [=](T d) { return scale * d; });
+}
+
+template <Real T>
+T l1(View<const T> a, View<const T> b) {
+  return mean("l1", a, b, [](double d) { return std::abs(d); });
+}
+
+template <Real T>
+void l1_backward(View<const T> a, View<const T> b, T dloss, View<T> da) {
+  const T scale = dloss / static_cast<T>(a.numel());
+  mean_backward("l1_backward", a, b, da, [=](T d) { return d > 0 ? scale : d < 0 ? -scale : T(0); });
+}
+
+template <Real T>
+T cross_entropy(View<const T> logits, std::span<const std::int64_t> labels, View<T> dlogits) {
+  if (logits.shape().rank() != 2 || logits.numel() == 0) raise<ShapeError>("cross_entropy: expected logits (N, K), got ", logits.shape());
+  const index_t n = logits.extent(0), k = logits.extent(1);
+  if (static_cast<index_t>(labels.size()) != n) raise<ShapeError>("cross_entropy: ", n, " rows of logits but ", labels.size(), " labels");
+  detail::require_elements("cross_entropy", n * k, logits);
+  if (!dlogits.empty()) detail::require_elements("cross_entropy: dlogits", n * k, dlogits);
+  for (const std::int64_t label : labels)
+    if (label < 0 || label >= k) raise<ArgumentError>("cross_entropy: label ", label, " is outside [0, ", k, ")");
+  double sum = 0;
+  for (index_t r = 0; r < n; ++r) {
+    const T* row = logits.data() + r * k;
+    const std::int64_t label = labels[static_cast<std::size_t>(r)];
+    T top = row[0];
+    for (index_t i = 1; i < k; ++i) top = std::max(top, row[i]);
+    double total = 0;
+    for (index_t i = 0; i < k; ++i) total += std::exp(static_cast<double>(row[i] - top));
+    sum += std::log(total) - static_cast<double>(row[label] - top);
+    for (index_t i = 0; !dlogits.empty() && i < k; ++i)
+      dlogits.data()[r * k + i] =
+          static_cast<T>((std::exp(static_cast<double>(row[i] - top)) / total - (i == label ? 1.0 : 0.0)) / static_cast<double>(n));
+  }
+  return static_cast<T>(sum / static_cast<double>(n));
+}
+
+template float mse<float>(View<const float>, View<const float>);
+template double mse<double>(View<const double>, View<const double>);
+template void mse_backward<float>(View<const float>, View<const float>, float, View<float>);
+template void mse_backward<double>(View<const double>, View<const double>, double, View<double>);
+template float l1<float>(View<const float>, View<const float>);
+template double l1<double>(View<const double>, View<const double>);
+template void l1_backward<float>(View<const float>, View<const float>, float, View<float>);
+template void l1_backward<double>(View<const double>, View<const double>, double, View<double>);
+template float cross_entropy<float>(View<const float>, std::span<const std::int64_t>, View<float>);
+template double cross_entropy<double>(View<const double>, std::span<const std::int64_t>, View<double>);
+
+}  // namespace rae

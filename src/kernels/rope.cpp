@@ -1,0 +1,51 @@
+#include "rae/kernels/rope.hpp"
+
+#include <cmath>
+
+namespace rae {
+namespace {
+
+void check(std::string_view where, index_t grid_h, index_t grid_w, index_t dim) {
+  if (grid_h < 1 || grid_w < 1) raise<ArgumentError>(where, ": empty grid ", grid_h, " x ", grid_w);
+  if (dim < 4 || dim % 4 != 0) raise<ArgumentError>(where, ": expected a width that is a multiple of 4, got ", dim);
+}
+
+}  // namespace
+
+template <Real T>
+RopeTable<T> make_rope_table(index_t grid_h, index_t grid_w, index_t head_dim) {
+  check("make_rope_table", grid_h, grid_w, head_dim);
+  const index_t half = head_dim / 2, tokens = grid_h * grid_w;
+  RopeTable<T> table{Tensor<T>(Shape{tokens, head_dim}), Tensor<T>(Shape{tokens, head_dim})};
+  T *cos = table.cos.data(), *sin = table.sin.data();
+  for (index_t t = 0; t < tokens; ++t)
+    for (index_t i = 0; i < head_dim; ++i) {
+      const auto position = static_cast<double>(i < half ? t / grid_w : t % grid_w);
+      const double frequency = std::pow(10000.0, -2.0 * static_cast<double>(i % half / 2) / static_cast<double>(half));
+      cos[t * head_dim + i] = static_cast<T>(std::cos(position * frequency));
+      sin[t * head_dim + i] = static_cast<T>(std::sin(position * frequency));
+    }
+  return table;
+}
+
+template <Real T>
+Tensor<T> sincos_position_table(index_t grid_h, index_t grid_w, index_t dim) {
+  check("sincos_position_table", grid_h, grid_w, dim);
+  const index_t quarter = dim / 4;
+  Tensor<T> table(Shape{grid_h * grid_w, dim});
+  T* out = table.data();
+  for (index_t t = 0; t < grid_h * grid_w; ++t)
+    for (index_t i = 0; i < dim; ++i) {
+      const auto position = static_cast<double>(i < dim / 2 ? t % grid_w : t / grid_w);
+      const double angle = position * std::pow(10000.0, -static_cast<double>(i % quarter) / static_cast<double>(quarter));
+      out[t * dim + i] = static_cast<T>(i / quarter % 2 == 0 ? std::sin(angle) : std::cos(angle));
+    }
+  return table;
+}
+
+template RopeTable<float> make_rope_table<float>(index_t, index_t, index_t);
+template RopeTable<double> make_rope_table<double>(index_t, index_t, index_t);
+template Tensor<float> sincos_position_table<float>(index_t, index_t, index_t);
+template Tensor<double> sincos_position_table<double>(index_t, index_t, index_t);
+
+}  // namespace rae
