@@ -45,11 +45,13 @@ class Draws {
   bool flip_;
 };
 
+constexpr index_t kMaxSize = 4096;
+
 void check_options(const DatasetOptions& options) {
   if (options.channels != 0 && options.channels != 1 && options.channels != 3)
     raise<ArgumentError>("DatasetOptions: expected 1 or 3 channels, got ", options.channels);
-  if (options.size < 0 || options.size > Image::kMaxSide / 2)
-    raise<ArgumentError>("DatasetOptions: expected a size from 1 to ", Image::kMaxSide / 2, ", got ", options.size);
+  if (options.size < 0 || options.size > kMaxSize)
+    raise<ArgumentError>("DatasetOptions: expected a size from 1 to ", kMaxSize, ", got ", options.size);
 }
 
 class IdxDataset final : public ImageDataset {
@@ -151,16 +153,9 @@ class FolderDataset final : public ImageDataset {
 
  protected:
   void load(index_t i, std::span<float> out, std::uint64_t epoch) const override {
-    Image image = Image::open(files_[static_cast<std::size_t>(i)].first);
-    image = channels() == 3 ? image.to_rgb() : image.to_gray();
+    const std::string& path = files_[static_cast<std::size_t>(i)].first;
     const Draws draws(options_, epoch, i);
-    if (options_.random_crop) {
-      image = image.resized_shorter(options_.size * 3 / 2);
-      const index_t x = draws.offset(0, image.width() - options_.size), y = draws.offset(1, image.height() - options_.size);
-      image = image.cropped(x, y, options_.size, options_.size);
-    } else {
-      image = image.center_crop(options_.size);
-    }
+    Image image = square(Image::open(path), draws, path);
     if (draws.flips()) image = image.flipped();
     const Tensor<float> tensor = image.to_tensor();  // (1, C, H, W)
     std::copy(tensor.span().begin(), tensor.span().end(), out.begin());
@@ -169,6 +164,19 @@ class FolderDataset final : public ImageDataset {
   index_t load_label(index_t i) const override { return files_[static_cast<std::size_t>(i)].second; }
 
  private:
+  Image square(Image image, const Draws& draws, const std::string& path) const {
+    const index_t size = options_.size;
+    // Scaling a strip to a square may need more pixels than a picture can have.
+    const index_t shorter = options_.random_crop ? size * 3 / 2 : size;
+    const index_t longer = (shorter * std::max(image.width(), image.height())) / std::min(image.width(), image.height()) + 1;
+    if (longer > Image::kMaxSide || shorter * longer > Image::kMaxPixels)
+      raise<FormatError>(path, ": a picture of ", image.width(), " x ", image.height(), " is too narrow for a square of ", size);
+    image = channels() == 3 ? image.to_rgb() : image.to_gray();
+    if (!options_.random_crop) return image.center_crop(size);
+    image = image.resized_shorter(shorter);
+    return image.cropped(draws.offset(0, image.width() - size), draws.offset(1, image.height() - size), size, size);
+  }
+
   /// A folder without pictures is no class.
   void add_class(const fs::path& folder, std::string name) {
     const auto files = pictures_in(folder);
@@ -255,7 +263,7 @@ std::shared_ptr<const ImageDataset> open_dataset(const std::string& folder, Spli
 std::shared_ptr<const ImageDataset> slice(std::shared_ptr<const ImageDataset> dataset, index_t first, index_t count) {
   if (!dataset) raise<ArgumentError>("slice: no dataset");
   if (first < 0 || count < 0 || first > dataset->size() || count > dataset->size() - first)
-    raise<ArgumentError>("slice: pictures ", first, " to ", first + count, " of ", dataset->size());
+    raise<ArgumentError>("slice: ", count, " pictures from ", first, " on, of ", dataset->size());
   return std::make_shared<SlicedDataset>(std::move(dataset), first, count);
 }
 

@@ -96,6 +96,7 @@ Image Image::resized(index_t width, index_t height, ResizeFilter filter) const {
 
 Image Image::resized_shorter(index_t size) const {
   if (empty()) raise<ArgumentError>("Image::resized_shorter: the picture is empty");
+  if (size < 1 || size > kMaxSide) raise<ArgumentError>("Image::resized_shorter: expected a size from 1 to ", kMaxSide, ", got ", size);
   const index_t shorter = std::min(width_, height_);
   const auto longer = static_cast<index_t>(static_cast<double>(size * std::max(width_, height_)) / static_cast<double>(shorter));
   return width_ <= height_ ? resized(size, longer) : resized(longer, size);

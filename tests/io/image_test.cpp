@@ -44,9 +44,9 @@ TEST(Image, DecodesEveryFormat) {
   EXPECT_EQ(worst_difference(Image::open(picture("palette.png")), "palette.raw"), 0);
   EXPECT_EQ(worst_difference(Image::open(picture("gray.png")), "gray.raw"), 0);
   EXPECT_EQ(worst_difference(Image::open(picture("one_bit.png")), "one_bit.raw"), 0);
-  // JPEG loses, by the same amount in every decoder up to rounding: at quality 92 the reference decoder is 16 off as well.
-  EXPECT_LE(worst_difference(Image::open(picture("baseline.jpg")), "rgb.raw"), 18);
-  EXPECT_EQ(Image::open(picture("progressive.jpg")).channels(), 3);
+  // JPEG decoders may round their inverse transform differently, and interpolate coarse chroma differently.
+  EXPECT_LE(worst_difference(Image::open(picture("baseline.jpg")), "baseline.raw"), 2);
+  EXPECT_LE(worst_difference(Image::open(picture("progressive.jpg")), "progressive.raw"), 2);
   EXPECT_EQ(Image::open(picture("gray.jpg")).channels(), 1);
 }
 
