@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "../../src/io/deflate.hpp"
+#include "io/deflate.hpp"
 #include "rae/io/file.hpp"
 #include "support/idx_files.hpp"
 #include "support/temp_folder.hpp"

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "../../src/io/zip.hpp"
+#include "io/zip.hpp"
 #include "rae/io/file.hpp"
 #include "support/golden.hpp"
 #include "support/temp_folder.hpp"

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "../../src/io/deflate.hpp"
+#include "io/deflate.hpp"
 #include "rae/io/file.hpp"
 
 namespace rae::test {

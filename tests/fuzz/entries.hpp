@@ -1,0 +1,88 @@
+// What a fuzzer feeds to each reader. A reader may refuse its input with rae::Error; anything else that escapes is a finding.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <stdexcept>
+#include <string>
+
+#include "rae/io/config.hpp"
+#include "rae/io/file.hpp"
+#include "rae/io/idx.hpp"
+#include "rae/io/image.hpp"
+#include "rae/io/npz.hpp"
+#include "rae/io/safetensors.hpp"
+
+namespace rae::test {
+
+using Bytes = std::span<const std::byte>;
+
+/// Thrown when a reader accepts what it then contradicts.
+struct Contradiction : std::logic_error {
+  using std::logic_error::logic_error;
+};
+
+/// Runs `read` and passes on everything but rae::Error.
+template <class Read>
+void expect_only_errors(Read&& read) {
+  try {
+    read();
+  } catch (const Error&) {
+  }
+}
+
+inline void fuzz_safetensors(Bytes bytes) {
+  expect_only_errors([&] {
+    const auto file = SafetensorsFile::parse(bytes, "fuzz");
+    for (const auto& name : file.names()) {
+      // An accepted tensor is inside the file, so reading it cannot be out of proportion.
+      if (file.bytes(name).size() > bytes.size()) throw Contradiction("a tensor larger than its file");
+      expect_only_errors([&] { (void)file.read<float>(name); });
+      expect_only_errors([&] { (void)file.read<f16>(name); });
+      expect_only_errors([&] { (void)file.read<std::uint8_t>(name); });
+    }
+    (void)file.metadata();
+  });
+}
+
+inline void fuzz_idx(Bytes bytes) {
+  expect_only_errors([&] { (void)parse_idx_images(bytes, "fuzz"); });
+  expect_only_errors([&] { (void)parse_idx_labels(bytes, "fuzz"); });
+}
+
+inline void fuzz_image(Bytes bytes) {
+  expect_only_errors([&] {
+    const Image image = Image::decode(bytes, "fuzz");
+    if (image.width() * image.height() > (1 << 16)) return;
+    if (!(Image::decode(image.encode_png()) == image)) throw Contradiction("a picture changes through PNG");
+    (void)image.center_crop(16);
+  });
+  expect_only_errors([&] { (void)parse_png_text(bytes, "fuzz"); });
+}
+
+inline void fuzz_config(Bytes bytes) {
+  const auto text = as_text(bytes);
+  for (const bool yaml : {true, false}) {
+    expect_only_errors([&] {
+      const auto node = yaml ? ConfigNode::parse_yaml(text, "fuzz") : ConfigNode::parse_json(text, "fuzz");
+      std::string json;
+      try {
+        json = node.to_json();
+      } catch (const ConfigError&) {
+        return;  // not-a-number and text that is not UTF-8 have no JSON
+      }
+      if (ConfigNode::parse_json(json).to_json() != json) throw Contradiction("JSON changes through JSON");
+    });
+  }
+}
+
+inline void fuzz_npz(Bytes bytes) {
+  expect_only_errors([&] { (void)parse_npy(bytes, "fuzz"); });
+  expect_only_errors([&] {
+    const auto file = NpzFile::parse(bytes, "fuzz");
+    for (const auto& name : file.names()) expect_only_errors([&] { (void)file.read_any(name, std::size_t{1} << 24); });
+  });
+}
+
+}  // namespace rae::test
