@@ -1,0 +1,73 @@
+// The ViT decoder of RAE: latent tokens -> pixels. Diffusion Transformers with Representation Autoencoders, section 3; official class
+// GeneralDecoder (a MAE decoder, He et al. 2022, without masking).
+#pragma once
+
+#include <vector>
+
+#include "rae/kernels/rope.hpp"
+#include "rae/models/vit_block.hpp"
+
+namespace rae {
+
+/// Shape of a ViT decoder.
+struct DecoderConfig {
+  index_t grid_h = 16, grid_w = 16;  ///< token grid
+  index_t in_dim = 768;              ///< C, token dimension
+  index_t hidden_size = 1152, num_layers = 28, num_heads = 16, intermediate_size = 4096;
+  index_t patch_size = 16, channels = 3;
+  double layer_norm_eps = 1e-12;
+};
+
+/// tokens (B, N, C) -> image (B, channels, h*P, w*P), in the encoder's normalised pixel units.
+template <Operand X>
+class Decoder {
+ public:
+  using T = typename X::value_type;
+
+  explicit Decoder(const DecoderConfig& config) : config_(config) {
+    const index_t h = config.hidden_size, tokens = config.grid_h * config.grid_w;
+    pos_embed = Parameter<X>(Shape{1, tokens + 1, h});
+    cls_token = Parameter<X>(Shape{1, 1, h});
+    embed = Linear<X>(config.in_dim, h);
+    for (index_t i = 0; i < config.num_layers; ++i)
+      layers.emplace_back(h, config.intermediate_size, config.num_heads, config.layer_norm_eps, Activation::gelu, false);
+    norm_out = LayerNorm<X>(h, config.layer_norm_eps);
+    pred = Linear<X>(h, config.patch_size * config.patch_size * config.channels);
+  }
+
+  /// Patches (B, N, P*P*channels), channel fastest, for tokens (B, N, C). Throws ShapeError.
+  X patches(const X& tokens) const {
+    const Shape s = tokens.shape();
+    if (s.rank() != 3) raise<ShapeError>("Decoder: expected tokens (B, N, C), got ", s);
+    require_shape("Decoder: tokens", s, {s[0], config_.grid_h * config_.grid_w, config_.in_dim});
+    X x = prepend_tokens(cls_token.value, embed(tokens));  // (B, 1+N, H)
+    x = add_broadcast(x, pos_embed.value);                 // (B, 1+N, H)
+    for (const VitBlock<X>& layer : layers) x = layer(x);  // (B, 1+N, H)
+    return drop_tokens(pred(norm_out(x)), 1);              // (B, N, P*P*channels)
+  }
+
+  /// Image (B, channels, h*P, w*P) for tokens (B, N, C). Throws ShapeError.
+  X operator()(const X& tokens) const { return unpatchify(patches(tokens), config_.grid_h, config_.grid_w, config_.patch_size); }
+
+  template <class F>
+  void parameters(F&& f) {
+    f("decoder_pos_embed", pos_embed);
+    f("trainable_cls_token", cls_token);
+    visit("decoder_embed.", embed, f);
+    for (std::size_t i = 0; i < layers.size(); ++i) visit("decoder_layers." + std::to_string(i) + ".", layers[i], f);
+    visit("decoder_norm.", norm_out, f);
+    visit("decoder_pred.", pred, f);
+  }
+
+  [[nodiscard]] const DecoderConfig& config() const noexcept { return config_; }
+
+  Parameter<X> pos_embed, cls_token;  // (1, 1+N, H), (1, 1, H)
+  Linear<X> embed, pred;
+  std::vector<VitBlock<X>> layers;
+  LayerNorm<X> norm_out;
+
+ private:
+  DecoderConfig config_;
+};
+
+}  // namespace rae

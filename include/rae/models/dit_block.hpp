@@ -1,0 +1,125 @@
+// The LightningDiT block: attention and feed-forward with adaLN-zero conditioning, shared by the DiT backbone and the DDT head.
+//
+// Peebles and Xie 2023, section 3.2 (adaLN-zero); Yao et al. 2025, "LightningDiT" (RMSNorm, SwiGLU, RoPE);
+// Diffusion Transformers with Representation Autoencoders, section 4.
+#pragma once
+
+#include "rae/autograd/ops_attention.hpp"
+#include "rae/autograd/ops_norm.hpp"
+#include "rae/nn/linear.hpp"
+
+namespace rae {
+
+/// The choices that all blocks of a model share.
+struct DitBlockOptions {
+  bool use_swiglu = true;   ///< SwiGLU feed-forward, else GELU (tanh)
+  bool use_rmsnorm = true;  ///< RMSNorm with a weight, else LayerNorm without affine part; eps 1e-6
+  bool use_qknorm = false;  ///< norm of queries and keys per head, before the rotation
+  double mlp_ratio = 4.0;   ///< hidden width over model width; SwiGLU takes two thirds of it
+};
+
+/// Norm with the parameters that the options imply.
+template <Operand X>
+struct DitNorm {
+  bool rms = true;
+  Parameter<X> weight;  // (D)
+
+  DitNorm() = default;
+  DitNorm(index_t dim, bool use_rmsnorm) : rms(use_rmsnorm) {
+    if (rms) weight = Parameter<X>(Shape{dim});
+  }
+  [[nodiscard]] NormParameters<X> operator()() const { return {rms ? NormKind::rms : NormKind::layer, 1e-6, weight.value, {}}; }
+  template <class F>
+  void parameters(F&& f) {
+    if (rms) f("weight", weight);
+  }
+};
+
+/// Feed-forward network: w3(swiglu(w12 x)) or fc2(gelu(fc1 x)).
+template <Operand X>
+struct DitMlp {
+  bool swiglu_form = true;
+  Linear<X> in, out;
+
+  DitMlp() = default;
+  DitMlp(index_t dim, const DitBlockOptions& o) : swiglu_form(o.use_swiglu) {
+    const auto wide = static_cast<index_t>(static_cast<double>(dim) * o.mlp_ratio);
+    const index_t hidden = swiglu_form ? static_cast<index_t>(2.0 / 3.0 * static_cast<double>(wide)) : wide;
+    in = Linear<X>(dim, swiglu_form ? 2 * hidden : hidden);
+    out = Linear<X>(hidden, dim);
+  }
+
+  X operator()(const X& x) const {               // x (B, T, D)
+    if (swiglu_form) return out(swiglu(in(x)));  // (B, T, 2F) -> (B, T, F) -> (B, T, D)
+    return out(in(x, Activation::gelu_tanh));    // (B, T, 4D) -> (B, T, D)
+  }
+
+  template <class F>
+  void parameters(F&& f) {
+    visit(swiglu_form ? "w12." : "fc1.", in, f);
+    visit(swiglu_form ? "w3." : "fc2.", out, f);
+  }
+};
+
+/// One block. Conditioning c has one row per image, (B, D), or per token, (B, T, D).
+template <Operand X>
+struct DitBlock {
+  index_t heads = 1;
+  DitNorm<X> norm1, norm2;
+  Linear<X> qkv, proj, adaln;
+  DitMlp<X> mlp;
+
+  DitBlock() = default;
+  DitBlock(index_t dim, index_t heads_, const DitBlockOptions& o)
+      : heads(heads_),
+        norm1(dim, o.use_rmsnorm),
+        norm2(dim, o.use_rmsnorm),
+        qkv(dim, 3 * dim),
+        proj(dim, dim),
+        adaln(dim, 6 * dim),
+        mlp(dim, o) {
+    if (o.use_qknorm) raise<ConfigError>("DitBlock: use_qknorm is not supported in this version");
+    if (dim % heads != 0) raise<ConfigError>("DitBlock: width ", dim, " does not divide into ", heads, " heads");
+  }
+
+  X operator()(const X& x, const X& c, const RopeTable<typename X::value_type>* rope) const {  // x (B, T, D)
+    const auto [shift1, scale1, gate1, shift2, scale2, gate2] = chunk<6>(adaln(silu(c)));      // (B, [T,] D) each
+    const X a = proj(attention(qkv(norm_modulate(norm1(), x, shift1, scale1)), heads, rope));  // (B, T, D)
+    const X h = gated_add(x, gate1, a);                                                        // (B, T, D)
+    return gated_add(h, gate2, mlp(norm_modulate(norm2(), h, shift2, scale2)));                // (B, T, D)
+  }
+
+  template <class F>
+  void parameters(F&& f) {
+    visit("norm1.", norm1, f);
+    visit("norm2.", norm2, f);
+    visit("attn.qkv.", qkv, f);
+    visit("attn.proj.", proj, f);
+    visit("mlp.", mlp, f);
+    visit("adaLN_modulation.1.", adaln, f);
+  }
+};
+
+/// The output layer: modulated norm, then a projection to the latent's channels.
+template <Operand X>
+struct DitFinalLayer {
+  DitNorm<X> norm_final;
+  Linear<X> linear_out, adaln;
+
+  DitFinalLayer() = default;
+  DitFinalLayer(index_t dim, index_t out, bool use_rmsnorm) : norm_final(dim, use_rmsnorm), linear_out(dim, out), adaln(dim, 2 * dim) {}
+
+  X operator()(const X& x, const X& c) const {                        // x (B, T, D)
+    const auto [shift, scale] = chunk<2>(adaln(silu(c)));             // (B, [T,] D) each
+    return linear_out(norm_modulate(norm_final(), x, shift, scale));  // (B, T, C)
+  }
+
+  template <class F>
+  void parameters(F&& f) {
+    visit("norm_final.", norm_final, f);
+    visit("linear.", linear_out, f);
+    visit("adaLN_modulation.1.", adaln, f);
+  }
+};
+
+}  // namespace rae

@@ -1,0 +1,125 @@
+// DiT^DH: a diffusion transformer whose shallow, wide DDT head is conditioned per token on the backbone's output.
+//
+// Diffusion Transformers with Representation Autoencoders (arXiv 2510.11690), section 5; official class DiTwDDTHead. A DiT narrower than
+// the token dimension cannot fit the target, whose noise has full rank (Theorem 1); the head gives the width where it is cheap.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "rae/models/dit_block.hpp"
+#include "rae/nn/timestep_embed.hpp"
+
+namespace rae {
+
+/// Shape of a DiT^DH. Names are those of the official configuration.
+struct DitDhConfig {
+  index_t grid_h = 16, grid_w = 16;       ///< latent grid
+  index_t in_channels = 768;              ///< C, token dimension
+  index_t hidden_size[2] = {1152, 2048};  ///< backbone, head
+  index_t depth[2] = {28, 2};
+  index_t num_heads[2] = {16, 16};
+  double mlp_ratio = 4.0;
+  index_t num_classes = 1000;
+  double class_dropout_prob = 0.1;  ///< above 0 adds the null class
+  bool use_swiglu = true, use_rmsnorm = true, use_rope = true, use_qknorm = false, use_pos_embed = true;
+
+  [[nodiscard]] DitBlockOptions block() const { return {use_swiglu, use_rmsnorm, use_qknorm, mlp_ratio}; }
+};
+
+/// velocity = DiT^DH(x_t, t, y).
+template <Operand X>
+class DitDh {
+ public:
+  using T = typename X::value_type;
+
+  explicit DitDh(const DitDhConfig& config) : config_(config) {
+    const auto [h, d] = config.hidden_size;
+    const index_t c = config.in_channels, tokens = config.grid_h * config.grid_w;
+    if (config.use_pos_embed) pos_embed = Parameter<X>(Shape{1, tokens, h});
+    x_embedder = Linear<X>(c, d);
+    s_embedder = Linear<X>(c, h);
+    if (h != d) s_projector = Linear<X>(h, d);
+    t_embedder = TimestepEmbed<X>(h);
+    y_embedder = LabelEmbed<X>(config.num_classes, config.class_dropout_prob > 0, h);
+    for (index_t i = 0; i < config.depth[0]; ++i) blocks.emplace_back(h, config.num_heads[0], config.block());
+    for (index_t i = 0; i < config.depth[1]; ++i) blocks.emplace_back(d, config.num_heads[1], config.block());
+    final_layer = DitFinalLayer<X>(d, c, config.use_rmsnorm);
+    if (config.use_rope) {
+      backbone_rope_ = std::make_shared<RopeTable<T>>(make_rope_table<T>(config.grid_h, config.grid_w, h / config.num_heads[0]));
+      head_rope_ = std::make_shared<RopeTable<T>>(make_rope_table<T>(config.grid_h, config.grid_w, d / config.num_heads[1]));
+    }
+  }
+
+  /// Predicted velocity (B, C, h, w) for x (B, C, h, w), t (B) in [0, 1] with 1 = noise, y (B). Throws ShapeError, ArgumentError.
+  X operator()(const X& x, const Tensor<T>& t, std::span<const std::int64_t> y) const {
+    check(x.shape(), t, y);
+    const X tokens = grid_to_tokens(x);     // (B, N, C)
+    const X time = t_embedder(t);           // (B, h)
+    const X s = backbone(tokens, time, y);  // (B, N, h)
+    return tokens_to_grid(head(tokens, silu(add_per_image(s, time))), config_.grid_h, config_.grid_w);
+  }
+
+  /// The backbone's output before it meets the time again: what adjacent sampling steps may share.
+  X backbone(const X& tokens, const X& time, std::span<const std::int64_t> y) const {
+    const X c = silu(add(time, y_embedder(y)));                     // (B, h); every block applies SiLU again
+    X s = s_embedder(tokens);                                       // (B, N, h)
+    if (!pos_embed.empty()) s = add_broadcast(s, pos_embed.value);  // (B, N, h)
+    for (index_t i = 0; i < config_.depth[0]; ++i) s = run(i, s, c, backbone_rope_.get());
+    return s;
+  }
+
+  /// The head on tokens (B, N, C) under the condition s (B, N, h): (B, N, C).
+  X head(const X& tokens, const X& condition) const {
+    const X s = s_projector.empty() ? condition : s_projector(condition);  // (B, N, d)
+    X z = x_embedder(tokens);                                              // (B, N, d)
+    for (index_t i = config_.depth[0]; i < static_cast<index_t>(blocks.size()); ++i) z = run(i, z, s, head_rope_.get());
+    return final_layer(z, s);  // (B, N, C)
+  }
+
+  template <class F>
+  void parameters(F&& f) {
+    if (!pos_embed.empty()) f("pos_embed", pos_embed);
+    visit("x_embedder.proj.", x_embedder, f);
+    visit("s_embedder.proj.", s_embedder, f);
+    if (!s_projector.empty()) visit("s_projector.", s_projector, f);
+    visit("t_embedder.", t_embedder, f);
+    visit("y_embedder.", y_embedder, f);
+    visit("final_layer.", final_layer, f);
+    for (std::size_t i = 0; i < blocks.size(); ++i) visit("blocks." + std::to_string(i) + ".", blocks[i], f);
+  }
+
+  [[nodiscard]] const DitDhConfig& config() const noexcept { return config_; }
+
+  /// Recompute the activations of each block in the backward pass instead of keeping them.
+  void set_checkpointing(bool on) noexcept { checkpointing_ = on; }
+
+  Parameter<X> pos_embed;  // (1, N, h)
+  Linear<X> x_embedder, s_embedder, s_projector;
+  TimestepEmbed<X> t_embedder;
+  LabelEmbed<X> y_embedder;
+  std::vector<DitBlock<X>> blocks;
+  DitFinalLayer<X> final_layer;
+
+ private:
+  X run(index_t i, const X& x, const X& c, const RopeTable<T>* rope) const {
+    const DitBlock<X>& block = blocks[static_cast<std::size_t>(i)];
+    if constexpr (std::same_as<X, Var<T>>) {
+      if (checkpointing_) return checkpoint([&block, rope](const X& a, const X& b) { return block(a, b, rope); }, x, c);
+    }
+    return block(x, c, rope);
+  }
+
+  void check(const Shape& x, const Tensor<T>& t, std::span<const std::int64_t> y) const {
+    if (x.rank() != 4) raise<ShapeError>("DitDh: expected x (B, C, h, w), got ", x);
+    require_shape("DitDh: x", x, {x[0], config_.in_channels, config_.grid_h, config_.grid_w});
+    require_shape("DitDh: t", t.shape(), {x[0]});
+    if (static_cast<index_t>(y.size()) != x[0]) raise<ShapeError>("DitDh: ", x[0], " images but ", y.size(), " labels");
+  }
+
+  DitDhConfig config_;
+  std::shared_ptr<const RopeTable<T>> backbone_rope_, head_rope_;
+  bool checkpointing_ = false;
+};
+
+}  // namespace rae

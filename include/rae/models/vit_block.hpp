@@ -1,0 +1,82 @@
+// The pre-norm ViT block of the encoders (DINOv2, SigLIP2, MAE) and of the ViT decoder. Dosovitskiy et al. 2021, section 3.1.
+#pragma once
+
+#include "rae/autograd/ops_attention.hpp"
+#include "rae/autograd/ops_norm.hpp"
+#include "rae/nn/linear.hpp"
+
+namespace rae {
+
+/// LayerNorm with its affine part.
+template <Operand X>
+struct LayerNorm {
+  double eps = 1e-6;
+  Parameter<X> weight, bias;  // (D)
+
+  LayerNorm() = default;
+  LayerNorm(index_t dim, double eps_) : eps(eps_), weight(Shape{dim}), bias(Shape{dim}) {}
+
+  X operator()(const X& x) const { return normalize(NormParameters<X>{NormKind::layer, eps, weight.value, bias.value}, x); }
+
+  template <class F>
+  void parameters(F&& f) {
+    f("weight", weight);
+    f("bias", bias);
+  }
+};
+
+/// h = x + ls1*attn(LN1 x); out = h + ls2*fc2(gelu(fc1(LN2 h))). LayerScale (DINOv2) is left out where it is empty.
+template <Operand X>
+struct VitBlock {
+  index_t heads = 1;
+  Activation activation = Activation::gelu;
+  LayerNorm<X> norm1, norm2;
+  Linear<X> qkv, proj, fc1, fc2;  // qkv: rows of query, key and value one behind the other
+  Parameter<X> scale1, scale2;    // (D)
+
+  VitBlock() = default;
+  VitBlock(index_t dim, index_t hidden, index_t heads_, double eps, Activation activation_, bool layer_scale)
+      : heads(heads_),
+        activation(activation_),
+        norm1(dim, eps),
+        norm2(dim, eps),
+        qkv(dim, 3 * dim),
+        proj(dim, dim),
+        fc1(dim, hidden),
+        fc2(hidden, dim) {
+    if (heads < 1 || dim % heads != 0) raise<ConfigError>("VitBlock: width ", dim, " does not divide into ", heads, " heads");
+    if (layer_scale) {
+      scale1 = Parameter<X>(Shape{dim});
+      scale2 = Parameter<X>(Shape{dim});
+    }
+  }
+
+  X operator()(const X& x) const {                               // x (B, T, D)
+    const X a = proj(attention(qkv(norm1(x)), heads, kNoRope));  // (B, T, D)
+    const X h = residual(x, scale1, a);                          // (B, T, D)
+    return residual(h, scale2, fc2(fc1(norm2(h), activation)));  // (B, T, D)
+  }
+
+  template <class F>
+  void parameters(F&& f) {
+    visit("norm1.", norm1, f);
+    visit("norm2.", norm2, f);
+    visit("attn.qkv.", qkv, f);
+    visit("attn.proj.", proj, f);
+    visit("mlp.fc1.", fc1, f);
+    visit("mlp.fc2.", fc2, f);
+    if (!scale1.empty()) {
+      f("layer_scale1", scale1);
+      f("layer_scale2", scale2);
+    }
+  }
+
+ private:
+  static constexpr const RopeTable<typename X::value_type>* kNoRope = nullptr;
+
+  static X residual(const X& x, const Parameter<X>& layer_scale, const X& y) {
+    return layer_scale.empty() ? add(x, y) : gated_add(x, whole(layer_scale.value), y);
+  }
+};
+
+}  // namespace rae

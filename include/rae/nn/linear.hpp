@@ -1,0 +1,61 @@
+// Linear layer: y = x W^T + b, as torch.nn.Linear.
+#pragma once
+
+#include <cmath>
+
+#include "rae/nn/parameter.hpp"
+
+namespace rae {
+
+/// W (N, K) and an optional b (N).
+template <Operand X>
+struct Linear {
+  Parameter<X> weight, bias;
+
+  Linear() = default;
+  Linear(index_t in, index_t out, bool with_bias = true) : weight(Shape{out, in}) {
+    if (with_bias) bias = Parameter<X>(Shape{out});
+  }
+
+  [[nodiscard]] bool empty() const noexcept { return weight.empty(); }
+
+  /// activation(x W^T + b) for x (..., K): (..., N).
+  X operator()(const X& x, Activation activation = Activation::none) const {
+    if constexpr (requires { weight.value.view(); }) {
+      if (!weight.packed.empty()) return linear(x, weight.packed, bias.value, activation);
+    }
+    return linear(x, weight.value, bias.value, activation);
+  }
+
+  template <class F>
+  void parameters(F&& f) {
+    f("weight", weight);
+    if (!bias.empty()) f("bias", bias);
+  }
+};
+
+/// Uniform in [-bound, bound) from a stream of its own, so that the values do not depend on what else is initialised.
+template <Operand X>
+void init_uniform(Parameter<X>& p, double bound, std::uint64_t seed, std::uint64_t stream) {
+  if (p.empty()) return;
+  using T = typename X::value_type;
+  Tensor<T> values(p.shape());
+  T* out = values.data();
+  const Philox random(seed, stream);
+  for (index_t i = 0; i < values.numel(); ++i) out[i] = static_cast<T>((2.0 * random.uniform(static_cast<std::uint64_t>(i)) - 1.0) * bound);
+  p.set(values);
+}
+
+/// Normal with the given standard deviation.
+template <Operand X>
+void init_normal(Parameter<X>& p, double deviation, std::uint64_t seed, std::uint64_t stream) {
+  if (p.empty()) return;
+  using T = typename X::value_type;
+  Tensor<T> values(p.shape());
+  T* out = values.data();
+  const Philox random(seed, stream);
+  for (index_t i = 0; i < values.numel(); ++i) out[i] = static_cast<T>(deviation * random.normal(static_cast<std::uint64_t>(i)));
+  p.set(values);
+}
+
+}  // namespace rae

@@ -1,0 +1,88 @@
+// Parameter: a named weight of a module, for inference (Tensor, optionally packed) or training (Var).
+//
+// Every module lists its parameters once, with the names of the official checkpoints, in `parameters(f)`, which calls
+// f(name, parameter) for each. Loading, saving, optimisers and averages all walk that list.
+#pragma once
+
+#include <string>
+
+#include "rae/autograd/ops_linear.hpp"
+#include "rae/core/random.hpp"
+
+namespace rae {
+
+/// What a model is instantiated with: Tensor<T> runs, Var<T> records and can be trained.
+template <class X>
+concept Operand = requires {
+  typename X::value_type;
+};
+
+/// A weight. `packed` is the kernel's own arrangement of a matrix, made once by `pack`.
+template <Operand X>
+struct Parameter {
+  using T = typename X::value_type;
+  X value;
+  PackedMatrix<T> packed{};
+
+  Parameter() = default;
+  explicit Parameter(const Shape& shape) : value(Tensor<T>::zeros(shape)) {
+    if constexpr (requires { value.set_requires_grad(true); }) value.set_requires_grad(true);
+  }
+
+  [[nodiscard]] bool empty() const noexcept { return value.empty(); }
+  [[nodiscard]] const Shape& shape() const noexcept { return value.shape(); }
+  [[nodiscard]] const Tensor<T>& tensor() const noexcept { return value_of(value); }
+
+  /// Replaces the elements. Throws ShapeError.
+  void set(const Tensor<T>& t) {
+    require_shape("Parameter::set", t.shape(), shape());
+    if constexpr (requires { value.set_value(t); })
+      value.set_value(t);
+    else
+      value = t;
+    packed = {};
+  }
+
+  /// Arranges a matrix (N, K) for the kernel; the linear layer then uses that.
+  void pack() {
+    if (value.empty() || shape().rank() < 2) return;
+    const index_t n = shape()[0];
+    packed = PackedMatrix<T>(View<const T>(tensor().data(), {n, shape().numel() / n}).transposed());
+  }
+};
+
+/// Calls f(prefix + name, parameter) for every parameter of a module.
+template <class Module, class F>
+void visit(const std::string& prefix, Module& module, F&& f) {
+  module.parameters([&](const std::string& name, auto& parameter) { f(prefix + name, parameter); });
+}
+
+/// Copies parameters between two instances of one model text, for example from training (Var) to inference (Tensor).
+template <class From, class To>
+void copy_parameters(From& from, To& to) {
+  from.parameters([&](const std::string& name, auto& source) {
+    bool found = false;
+    to.parameters([&](const std::string& other, auto& target) {
+      if (name != other) return;
+      target.set(source.tensor());
+      found = true;
+    });
+    if (!found) raise<ConfigError>("copy_parameters: no parameter named ", name, " in the target; are the configurations equal?");
+  });
+}
+
+/// Packs every matrix of a model, once after loading.
+template <class Module>
+void pack_parameters(Module& module) {
+  module.parameters([](const std::string&, auto& parameter) { parameter.pack(); });
+}
+
+/// Number of elements of all parameters.
+template <class Module>
+index_t count_parameters(Module& module) {
+  index_t n = 0;
+  module.parameters([&](const std::string&, auto& parameter) { n += parameter.empty() ? 0 : parameter.shape().numel(); });
+  return n;
+}
+
+}  // namespace rae
