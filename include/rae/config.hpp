@@ -10,10 +10,17 @@
 #endif
 #endif
 
-/// Checks a precondition inside the library (a bug when false, not a user's mistake). On in debug builds and in the tests.
+/// Checks a precondition inside the library (a bug when false, not a user's mistake): throws std::logic_error, which ends the
+/// program inside a noexcept kernel. On in debug builds and with the CMake option RAE_ASSERTS.
 #if defined(RAE_ENABLE_ASSERT) || !defined(NDEBUG)
-#include <cassert>
-#define RAE_ASSERT(condition) assert(condition)
+#include <stdexcept>
+#include <string>
+namespace rae::detail {
+[[noreturn]] inline void assertion_failed(const char* condition, const char* file, int line) {
+  throw std::logic_error(std::string(file) + ":" + std::to_string(line) + ": assertion failed: " + condition);
+}
+}  // namespace rae::detail
+#define RAE_ASSERT(condition) ((condition) ? static_cast<void>(0) : ::rae::detail::assertion_failed(#condition, __FILE__, __LINE__))
 #else
 #define RAE_ASSERT(condition) static_cast<void>(0)
 #endif
