@@ -1,0 +1,107 @@
+#include "rae/models/dit_dh.hpp"
+
+#include <gtest/gtest.h>
+
+#include "rae/autograd/ops_loss.hpp"
+#include "rae/core/parallel.hpp"
+#include "support/golden_model.hpp"
+
+namespace rae {
+namespace {
+
+using test::close;
+using test::Golden;
+
+class DitDhGolden : public testing::TestWithParam<const char*> {};
+
+TEST_P(DitDhGolden, ForwardMatches) {
+  const std::string name = GetParam();
+  const Golden io(name + "/io.safetensors"), weights(name + "/weights.safetensors");
+  DitDh<Tensor<float>> model(test::dit_dh_config(test::golden_config(name)));
+  test::load(model, weights);
+  const Tensor<std::int64_t> y = io.get<std::int64_t>("y");
+  const Tensor<float> out = model(io("x"), io("t"), y.span());
+  EXPECT_TRUE(close(out, io("out"), 2e-5));
+  pack_parameters(model);
+  const Tensor<float> packed = model(io("x"), io("t"), y.span());
+  EXPECT_TRUE(close(packed, out, 0.0));
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, DitDhGolden, testing::Values("ddt_official_flags", "ddt_same_width"));
+
+TEST(DitDh, ThreadCountDoesNotChangeABit) {
+  const Golden io("ddt_official_flags/io.safetensors"), weights("ddt_official_flags/weights.safetensors");
+  DitDh<Tensor<float>> model(test::dit_dh_config(test::golden_config("ddt_official_flags")));
+  test::load(model, weights);
+  const Tensor<std::int64_t> y = io.get<std::int64_t>("y");
+  set_num_threads(1);
+  const Tensor<float> one = model(io("x"), io("t"), y.span());
+  set_num_threads(3);
+  const Tensor<float> three = model(io("x"), io("t"), y.span());
+  set_num_threads(0);
+  EXPECT_TRUE(close(three, one, 0.0));
+}
+
+TEST(DitDh, WarmStepAllocatesNothing) {
+  const Golden io("ddt_official_flags/io.safetensors"), weights("ddt_official_flags/weights.safetensors");
+  DitDh<Tensor<float>> model(test::dit_dh_config(test::golden_config("ddt_official_flags")));
+  test::load(model, weights);
+  pack_parameters(model);
+  const Tensor<std::int64_t> y = io.get<std::int64_t>("y");
+  const Tensor<float> x = io("x"), t = io("t");
+  Workspace workspace;
+  const WorkspaceScope scope(workspace);
+  model(x, t, y.span());
+  const auto allocations = workspace.allocations();
+  model(x, t, y.span());
+  EXPECT_EQ(workspace.allocations(), allocations);
+}
+
+TEST(DitDh, RejectsWrongInput) {
+  DitDh<Tensor<float>> model(test::dit_dh_config(test::golden_config("ddt_official_flags")));
+  const std::int64_t y[] = {1}, outside[] = {11};
+  const Tensor<float> t(Shape{1}, 0.5f);
+  EXPECT_THROW(model(Tensor<float>(Shape{1, 5, 4, 4}, 0.f), t, y), ShapeError);
+  EXPECT_THROW(model(Tensor<float>(Shape{12, 4, 4}, 0.f), t, y), ShapeError);
+  EXPECT_THROW(model(Tensor<float>(Shape{1, 12, 4, 4}, 0.f), t, outside), ArgumentError);
+}
+
+// Loss and every gradient of the official training step (before clipping), with and without activation checkpointing.
+class DitDhTraining : public testing::TestWithParam<bool> {};
+
+TEST_P(DitDhTraining, GradientsMatch) {
+  const Golden io("ddt_train/io.safetensors"), weights("ddt_train/weights.safetensors");
+  const DitDhConfig config = test::dit_dh_config(test::golden_config("ddt_train"));
+  DitDh<Var<float>> model(config);
+  test::load(model, weights);
+  model.set_checkpointing(GetParam());
+  const Tensor<float> x1 = io("step0.x1"), x0 = io("step0.x0"), t = io("step0.t"), drop = io("step0.drop_u");
+  Tensor<std::int64_t> y = io.get<std::int64_t>("step0.y");
+  for (index_t i = 0; i < y.numel(); ++i)
+    if (drop[i] < static_cast<float>(config.class_dropout_prob)) y[i] = config.num_classes;
+  Tensor<float> xt(x1.shape()), target(x1.shape());
+  const index_t n = x1.numel() / x1.extent(0);
+  for (index_t i = 0; i < x1.numel(); ++i) {
+    xt[i] = (1 - t[i / n]) * x1[i] + t[i / n] * x0[i];
+    target[i] = x0[i] - x1[i];
+  }
+  Tape<float> tape;
+  const TapeScope<float> scope(tape);
+  const Var<float> prediction = model(Var<float>(xt), t, y.span());
+  EXPECT_TRUE(close(prediction.value(), io("step0.pred"), 1e-5));
+  const Var<float> loss = mse_loss(prediction, target);
+  EXPECT_NEAR(loss.value()[0], io("step0.loss")[0], 1e-5);
+  tape.backward(loss);
+  model.parameters([&](const std::string& name, Parameter<Var<float>>& p) {
+    const Tensor<float> expected = io("grad." + name);
+    double largest = 0;
+    for (const float g : expected.span()) largest = std::max(largest, std::abs(static_cast<double>(g)));
+    ASSERT_FALSE(p.value.grad().empty()) << name;
+    EXPECT_TRUE(close(p.value.grad(), expected.reshaped(p.shape()), 1e-4 * largest + 1e-6)) << name;
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Checkpointing, DitDhTraining, testing::Bool());
+
+}  // namespace
+}  // namespace rae

@@ -1,0 +1,38 @@
+// Models built from golden configurations and weights.
+#pragma once
+
+#include "rae/models/dit_dh.hpp"
+#include "support/golden.hpp"
+
+namespace rae::test {
+
+/// DiT^DH configuration of a golden case (the map that holds "hidden_size").
+inline DitDhConfig dit_dh_config(const ConfigNode& node) {
+  DitDhConfig c;
+  c.grid_h = c.grid_w = node.get<index_t>("input_size");
+  c.in_channels = node.get<index_t>("in_channels");
+  const auto width = node.get<std::vector<index_t>>("hidden_size"), depth = node.get<std::vector<index_t>>("depth");
+  // The official class takes one number of heads for both parts, too.
+  const bool one = !node.at("num_heads").is_list();
+  const auto heads = one ? std::vector<index_t>(2, node.get<index_t>("num_heads")) : node.get<std::vector<index_t>>("num_heads");
+  std::copy_n(width.begin(), 2, c.hidden_size);
+  std::copy_n(depth.begin(), 2, c.depth);
+  std::copy_n(heads.begin(), 2, c.num_heads);
+  c.mlp_ratio = node.get<double>("mlp_ratio");
+  c.num_classes = node.get<index_t>("num_classes");
+  c.class_dropout_prob = node.get<double>("class_dropout_prob");
+  c.use_swiglu = node.get<bool>("use_swiglu");
+  c.use_rmsnorm = node.get<bool>("use_rmsnorm");
+  c.use_rope = node.get<bool>("use_rope");
+  c.use_qknorm = node.get<bool>("use_qknorm");
+  c.use_pos_embed = node.get<bool>("use_pos_embed");
+  return c;
+}
+
+/// Fills every parameter from the golden tensor of the same name, which may have extra unit extents (convolution weights).
+template <class Model>
+void load(Model& model, const Golden& weights) {
+  model.parameters([&](const std::string& name, auto& p) { p.set(weights(name).reshaped(p.shape())); });
+}
+
+}  // namespace rae::test
