@@ -1,0 +1,57 @@
+// Random tensors and finite differences for the tests of kernels.
+#pragma once
+
+#include <algorithm>
+
+#include "rae/core/parallel.hpp"
+#include "rae/core/random.hpp"
+#include "rae/core/tensor.hpp"
+
+namespace rae::test {
+
+/// Standard normal numbers; two streams never agree.
+template <Real T>
+Tensor<T> random_tensor(const Shape& shape, std::uint64_t stream) {
+  Tensor<T> out(shape);
+  const Philox random(20260120, stream);
+  T* data = out.data();
+  for (index_t i = 0; i < out.numel(); ++i) data[i] = static_cast<T>(random.normal(static_cast<std::uint64_t>(i)));
+  return out;
+}
+
+/// <a, b>, in double.
+template <Real T>
+double dot(const Tensor<T>& a, const Tensor<T>& b) {
+  double sum = 0;
+  for (index_t i = 0; i < a.numel(); ++i) sum += static_cast<double>(a.data()[i]) * static_cast<double>(b.data()[i]);
+  return sum;
+}
+
+/// Gradient of a scalar function at x by central differences.
+template <class F>
+Tensor<double> numeric_gradient(F&& f, Tensor<double> x, double h = 1e-5) {
+  Tensor<double> gradient(x.shape());
+  for (index_t i = 0; i < x.numel(); ++i) {
+    const double value = x.data()[i];
+    x.data()[i] = value + h;
+    const double up = f(x);
+    x.data()[i] = value - h;
+    const double down = f(x);
+    x.data()[i] = value;
+    gradient.data()[i] = (up - down) / (2 * h);
+  }
+  return gradient;
+}
+
+/// Runs f on one thread and on `threads`, and tells whether both results agree in every bit.
+template <class F>
+bool same_on_every_thread_count(F&& f, int threads = 5) {
+  set_num_threads(1);
+  const auto one = f();
+  set_num_threads(threads);
+  const auto many = f();
+  set_num_threads(0);
+  return one.shape() == many.shape() && std::equal(one.data(), one.data() + one.numel(), many.data());
+}
+
+}  // namespace rae::test
