@@ -1,6 +1,7 @@
 #include "rae/kernels/embedding.hpp"
 
 #include "kernels/contiguous.hpp"
+#include "rae/core/parallel.hpp"
 
 namespace rae {
 namespace {
@@ -19,8 +20,9 @@ void embedding(View<const T> table, std::span<const std::int64_t> ids, View<T> o
   check("embedding", table.shape(), out.shape(), ids);
   detail::require_elements("embedding", out.numel(), out);
   const index_t d = table.extent(1);
-  for (std::size_t n = 0; n < ids.size(); ++n)
-    for (index_t i = 0; i < d; ++i) out.data()[static_cast<index_t>(n) * d + i] = table(ids[n], i);
+  parallel_for(out.extent(0), detail::row_grain(d), [&](index_t n) {
+    for (index_t i = 0; i < d; ++i) out.data()[n * d + i] = table(ids[static_cast<std::size_t>(n)], i);
+  });
 }
 
 template <Real T>
@@ -28,8 +30,11 @@ void embedding_backward(View<const T> dout, std::span<const std::int64_t> ids, V
   check("embedding_backward", dtable.shape(), dout.shape(), ids);
   detail::require_elements("embedding_backward", dout.numel(), dout);
   const index_t d = dtable.extent(1);
-  for (std::size_t n = 0; n < ids.size(); ++n)
-    for (index_t i = 0; i < d; ++i) dtable(ids[n], i) += dout.data()[static_cast<index_t>(n) * d + i];
+  // Threads share columns, not rows: an index may occur many times.
+  parallel_ranges(d, detail::row_grain(dout.extent(0)), [&](index_t begin, index_t end) {
+    for (index_t n = 0; n < dout.extent(0); ++n)
+      for (index_t i = begin; i < end; ++i) dtable(ids[static_cast<std::size_t>(n)], i) += dout.data()[n * d + i];
+  });
 }
 
 template void embedding<float>(View<const float>, std::span<const std::int64_t>, View<float>);

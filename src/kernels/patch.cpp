@@ -50,11 +50,12 @@ void transpose_tokens(View<const T> x, View<T> out) {
   detail::require_elements("transpose_tokens", x.numel(), x, out);
   const T* from = x.data();
   T* to = out.data();
-  parallel_for(x.extent(0), detail::row_grain(m * n), [=](index_t b) {
-    constexpr index_t kBlock = 16;
-    for (index_t i0 = 0; i0 < m; i0 += kBlock)
-      for (index_t j = 0; j < n; ++j)
-        for (index_t i = i0; i < std::min(m, i0 + kBlock); ++i) to[(b * n + j) * m + i] = from[(b * m + i) * n + j];
+  constexpr index_t kBlock = 16;  // columns of the output that share its cache lines
+  const index_t blocks = (m + kBlock - 1) / kBlock;
+  parallel_for(x.extent(0) * blocks, detail::row_grain(kBlock * n), [=](index_t task) {
+    const index_t b = task / blocks, begin = task % blocks * kBlock, end = std::min(m, begin + kBlock);
+    for (index_t j = 0; j < n; ++j)
+      for (index_t i = begin; i < end; ++i) to[(b * n + j) * m + i] = from[(b * m + i) * n + j];
   });
 }
 
