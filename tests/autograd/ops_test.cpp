@@ -1,0 +1,180 @@
+#include <gtest/gtest.h>
+
+#include "rae/autograd/gradcheck.hpp"
+#include "rae/autograd/ops_attention.hpp"
+#include "rae/autograd/ops_linear.hpp"
+#include "rae/autograd/ops_loss.hpp"
+#include "rae/autograd/ops_norm.hpp"
+
+namespace rae {
+namespace {
+
+using Inputs = const std::vector<Var<double>>&;
+
+Tensor<double> random_tensor(const Shape& shape, std::uint64_t stream) {
+  Tensor<double> out(shape);
+  const Philox random(3, stream);
+  double* values = out.data();
+  for (index_t i = 0; i < out.numel(); ++i) values[i] = random.normal(static_cast<std::uint64_t>(i));
+  return out;
+}
+
+std::vector<Tensor<double>> random_tensors(std::initializer_list<Shape> shapes) {
+  std::vector<Tensor<double>> out;
+  for (const Shape& shape : shapes) out.push_back(random_tensor(shape, out.size()));
+  return out;
+}
+
+template <class F>
+void expect_gradients(F f, std::initializer_list<Shape> shapes) {
+  const GradcheckResult result = gradcheck(f, random_tensors(shapes));
+  EXPECT_LT(result.worst, 1e-7) << result.where;
+}
+
+TEST(Gradcheck, SeesAWrongGradient) {
+  const auto wrong = [](Inputs in) {
+    return detail::make_result<double>(
+        scale(in[0].value(), 2.0), [x = in[0]](const Tensor<double>& g) { x.accumulate(g); }, in[0]);
+  };
+  EXPECT_GT(gradcheck(wrong, random_tensors({{3}})).worst, 0.1);
+}
+
+TEST(Ops, Activations) {
+  for (const Activation f : {Activation::none, Activation::gelu, Activation::gelu_tanh, Activation::silu})
+    expect_gradients([f](Inputs in) { return activate(in[0], f); }, {{5, 7}});
+  expect_gradients([](Inputs in) { return swiglu(in[0]); }, {{3, 2, 10}});
+}
+
+TEST(Ops, Linear) {
+  expect_gradients([](Inputs in) { return linear(in[0], in[1], in[2]); }, {{2, 3, 5}, {7, 5}, {7}});
+  expect_gradients([](Inputs in) { return linear(in[0], in[1], Var<double>()); }, {{4, 5}, {3, 5}});
+  expect_gradients([](Inputs in) { return linear(in[0], in[1], in[2], Activation::gelu); }, {{4, 5}, {3, 5}, {3}});
+}
+
+TEST(Ops, Sums) {
+  expect_gradients([](Inputs in) { return add(in[0], in[1]); }, {{2, 3}, {2, 3}});
+  expect_gradients([](Inputs in) { return add(in[0], in[0]); }, {{2, 3}});
+  expect_gradients([](Inputs in) { return add_broadcast(in[0], in[1]); }, {{4, 3, 5}, {1, 3, 5}});
+  expect_gradients([](Inputs in) { return add_per_image(in[0], in[1]); }, {{4, 3, 5}, {4, 5}});
+  expect_gradients([](Inputs in) { return scale(in[0], -1.7); }, {{4}});
+}
+
+TEST(Ops, Shapes) {
+  expect_gradients([](Inputs in) { return reshape(in[0], {6, 2}); }, {{3, 4}});
+  expect_gradients([](Inputs in) { return tokens_to_grid(grid_to_tokens(in[0]), 3, 2); }, {{2, 5, 3, 2}});
+  expect_gradients([](Inputs in) { return prepend_tokens(in[0], in[1]); }, {{1, 2, 3}, {4, 5, 3}});
+  expect_gradients([](Inputs in) { return drop_tokens(in[0], 2); }, {{4, 5, 3}});
+  expect_gradients([](Inputs in) { return patchify(in[0], 2); }, {{2, 3, 4, 6}});
+  expect_gradients([](Inputs in) { return unpatchify(in[0], 2, 3, 2); }, {{2, 6, 12}});
+}
+
+TEST(Ops, Lookups) {
+  const std::vector<std::int64_t> ids = {2, 0, 2, 3};
+  expect_gradients([&](Inputs in) { return embedding(in[0], ids); }, {{4, 3}});
+  const Tensor<double> t(Shape{2}, {0.1, 0.9});
+  expect_gradients([&](Inputs in) { return fourier_features(t, in[0]); }, {{6}});
+}
+
+class NormOps : public testing::TestWithParam<NormKind> {};
+
+TEST_P(NormOps, Gradients) {
+  const NormKind kind = GetParam();
+  auto affine = [kind](Inputs in) { return NormParameters<Var<double>>{kind, 1e-6, in[1], in[2]}; };
+  expect_gradients([kind](Inputs in) { return normalize(NormParameters<Var<double>>{kind, 1e-6, {}, {}}, in[0]); }, {{3, 5}});
+  expect_gradients([&](Inputs in) { return normalize(affine(in), in[0]); }, {{70, 19}, {19}, {19}});
+  // One row of conditioning per image, then one per token.
+  for (const Shape& condition : {Shape{3, 34}, Shape{3, 4, 34}})
+    expect_gradients(
+        [&](Inputs in) {
+          const auto [shift, scale] = chunk<2>(in[3]);
+          return norm_modulate(affine(in), in[0], shift, scale);
+        },
+        {{3, 4, 17}, {17}, {17}, condition});
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, NormOps, testing::Values(NormKind::layer, NormKind::rms));
+
+TEST(Ops, GatedAdd) {
+  for (const Shape& gate : {Shape{3, 14}, Shape{3, 4, 14}})
+    expect_gradients([](Inputs in) { return gated_add(in[0], chunk<2>(in[1])[1], in[2]); }, {{3, 4, 7}, gate, {3, 4, 7}});
+  expect_gradients([](Inputs in) { return gated_add(in[0], whole(in[1]), in[2]); }, {{30, 5, 7}, {7}, {30, 5, 7}});
+}
+
+TEST(Ops, Attention) {
+  const RopeTable<double> rope = make_rope_table<double>(3, 2, 8), *none = nullptr;
+  expect_gradients([&](Inputs in) { return attention(in[0], 2, none); }, {{2, 5, 18}});
+  expect_gradients([&](Inputs in) { return attention(in[0], 2, &rope); }, {{2, 6, 48}});
+  expect_gradients([&](Inputs in) { return attention(in[0], 1, none); }, {{1, 70, 12}});
+}
+
+TEST(Ops, Losses) {
+  const Tensor<double> target = random_tensor({4, 3}, 9);
+  const std::vector<std::int64_t> labels = {2, 0, 1, 1};
+  expect_gradients([&](Inputs in) { return mse_loss(in[0], target); }, {{4, 3}});
+  expect_gradients([&](Inputs in) { return l1_loss(in[0], target); }, {{4, 3}});
+  expect_gradients([&](Inputs in) { return cross_entropy_loss(in[0], labels); }, {{4, 3}});
+}
+
+TEST(Checkpoint, GradientsEqualThoseWithout) {
+  const auto inputs = random_tensors({{3, 4}, {4, 4}, {4}});
+  auto block = [](const Var<double>& x, const Var<double>& w, const Var<double>& b) {
+    return linear(linear(x, w, b, Activation::gelu), w, b);
+  };
+  const GradcheckResult result = gradcheck([&](Inputs in) { return checkpoint(block, in[0], in[1], in[2]); }, inputs);
+  EXPECT_LT(result.worst, 1e-7) << result.where;
+  // Parameters that the block captures instead of taking them as inputs.
+  const GradcheckResult captured = gradcheck(
+      [&](Inputs in) { return checkpoint([w = in[1], b = in[2], block](const Var<double>& x) { return block(x, w, b); }, in[0]); }, inputs);
+  EXPECT_LT(captured.worst, 1e-7) << captured.where;
+}
+
+TEST(Tape, NoGradRecordsNothing) {
+  Tape<double> tape;
+  const TapeScope<double> scope(tape);
+  const Var<double> x(Tensor<double>(Shape{2}, 1.0), true);
+  {
+    const NoGrad<double> no_grad;
+    EXPECT_FALSE(scale(x, 2.0).requires_grad());
+  }
+  EXPECT_EQ(tape.size(), 0u);
+  EXPECT_TRUE(scale(x, 2.0).requires_grad());
+  EXPECT_EQ(tape.size(), 1u);
+}
+
+TEST(Tape, ConstantsRecordNothing) {
+  Tape<double> tape;
+  const TapeScope<double> scope(tape);
+  EXPECT_FALSE(scale(Var<double>(Tensor<double>(Shape{2}, 1.0)), 2.0).requires_grad());
+  EXPECT_EQ(tape.size(), 0u);
+}
+
+// Two micro-batches with halved losses give the gradient of the whole batch.
+TEST(Tape, GradientsAccumulate) {
+  const Tensor<double> x = random_tensor({4, 3}, 1), target = random_tensor({4, 2}, 2), weight = random_tensor({2, 3}, 3);
+  auto gradient = [&](int parts) {
+    const Var<double> w(weight, true);
+    const index_t rows = 4 / parts;
+    for (int part = 0; part < parts; ++part) {
+      Tape<double> tape;
+      const TapeScope<double> scope(tape);
+      const Tensor<double> xs(Shape{rows, 3},
+                              x.span().subspan(static_cast<std::size_t>(part * rows * 3), static_cast<std::size_t>(rows * 3)));
+      const Tensor<double> ts(Shape{rows, 2},
+                              target.span().subspan(static_cast<std::size_t>(part * rows * 2), static_cast<std::size_t>(rows * 2)));
+      tape.backward(scale(mse_loss(linear(Var<double>(xs), w, Var<double>()), ts), 1.0 / parts));
+    }
+    return w.grad();
+  };
+  const Tensor<double> whole_batch = gradient(1), in_parts = gradient(2);
+  for (index_t i = 0; i < whole_batch.numel(); ++i) EXPECT_NEAR(whole_batch[i], in_parts[i], 1e-14);
+}
+
+TEST(Tape, RejectsASeedOfAnotherShape) {
+  Tape<double> tape;
+  const TapeScope<double> scope(tape);
+  const Var<double> y = scale(Var<double>(Tensor<double>(Shape{2}, 1.0), true), 2.0);
+  EXPECT_THROW(tape.backward(y, Tensor<double>(Shape{3}, 1.0)), ShapeError);
+}
+
+}  // namespace
+}  // namespace rae
