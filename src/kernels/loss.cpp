@@ -1,7 +1,9 @@
 #include "rae/kernels/loss.hpp"
 
 #include <cmath>
+#include <vector>
 
+#include "kernels/block_sum.hpp"
 #include "kernels/contiguous.hpp"
 #include "rae/core/parallel.hpp"
 
@@ -13,8 +15,8 @@ T mean(std::string_view where, const View<const T>& a, const View<const T>& b, T
   if (a.numel() == 0) raise<ShapeError>(where, ": the mean of no elements is undefined");
   require_shape(where, b.shape(), a.shape());
   detail::require_elements(where, a.numel(), a, b);
-  double sum = 0;
-  for (index_t i = 0; i < a.numel(); ++i) sum += term(static_cast<double>(a.data()[i]) - static_cast<double>(b.data()[i]));
+  const T *x = a.data(), *y = b.data();
+  const double sum = detail::block_sum(a.numel(), [=](index_t i) { return term(static_cast<double>(x[i]) - static_cast<double>(y[i])); });
   return static_cast<T>(sum / static_cast<double>(a.numel()));
 }
 
@@ -61,19 +63,21 @@ T cross_entropy(View<const T> logits, std::span<const std::int64_t> labels, View
   if (!dlogits.empty()) detail::require_elements("cross_entropy: dlogits", n * k, dlogits);
   for (const std::int64_t label : labels)
     if (label < 0 || label >= k) raise<ArgumentError>("cross_entropy: label ", label, " is outside [0, ", k, ")");
-  double sum = 0;
-  for (index_t r = 0; r < n; ++r) {
+  std::vector<double> losses(static_cast<std::size_t>(n));
+  parallel_for(n, detail::row_grain(16 * k), [&](index_t r) {
     const T* row = logits.data() + r * k;
     const std::int64_t label = labels[static_cast<std::size_t>(r)];
-    T top = row[0];
-    for (index_t i = 1; i < k; ++i) top = std::max(top, row[i]);
+    const auto top = static_cast<double>(*std::max_element(row, row + k));
     double total = 0;
-    for (index_t i = 0; i < k; ++i) total += std::exp(static_cast<double>(row[i] - top));
-    sum += std::log(total) - static_cast<double>(row[label] - top);
-    for (index_t i = 0; !dlogits.empty() && i < k; ++i)
-      dlogits.data()[r * k + i] =
-          static_cast<T>((std::exp(static_cast<double>(row[i] - top)) / total - (i == label ? 1.0 : 0.0)) / static_cast<double>(n));
-  }
+    for (index_t i = 0; i < k; ++i) total += std::exp(static_cast<double>(row[i]) - top);
+    losses[static_cast<std::size_t>(r)] = std::log(total) - (static_cast<double>(row[label]) - top);
+    if (dlogits.empty()) return;
+    T* gradient = dlogits.data() + r * k;
+    for (index_t i = 0; i < k; ++i)
+      gradient[i] =
+          static_cast<T>((std::exp(static_cast<double>(row[i]) - top) / total - (i == label ? 1.0 : 0.0)) / static_cast<double>(n));
+  });
+  const double sum = detail::block_sum(n, [&](index_t r) { return losses[static_cast<std::size_t>(r)]; });
   return static_cast<T>(sum / static_cast<double>(n));
 }
 
