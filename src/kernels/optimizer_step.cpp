@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "kernels/block_sum.hpp"
 #include "kernels/contiguous.hpp"
 #include "rae/core/parallel.hpp"
 
@@ -44,9 +45,8 @@ void ema_update(View<T> ema, View<const T> param, double decay) {
 template <Real T>
 double sum_of_squares(View<const T> x) {
   detail::require_elements("sum_of_squares", x.numel(), x);
-  double sum = 0;
-  for (index_t i = 0; i < x.numel(); ++i) sum += static_cast<double>(x.data()[i]) * static_cast<double>(x.data()[i]);
-  return sum;
+  const T* data = x.data();
+  return detail::block_sum(x.numel(), [=](index_t i) { return static_cast<double>(data[i]) * static_cast<double>(data[i]); });
 }
 
 template void adamw_step<float>(View<float>, View<const float>, View<float>, View<float>, index_t, const AdamWOptions&, double);
