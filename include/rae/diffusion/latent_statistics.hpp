@@ -1,0 +1,156 @@
+// Mean and variance of latents per (C, h, w) element, which normalise the diffusion's data.
+//
+// Source: appendix of the paper on latent normalisation. The exact rule is Welford's with Chan's merge; the momentum rule is that of
+// the official statistics script.
+#pragma once
+
+#include <vector>
+
+#include "rae/core/parallel.hpp"
+#include "rae/core/tensor.hpp"
+
+namespace rae {
+
+namespace detail {
+
+/// The shape of one sample of a batch (B, ...). Throws ShapeError for rank 0 or B = 0 and NumericError for NaN or infinity.
+template <Real T>
+Shape require_latent_batch(std::string_view where, const Tensor<T>& batch, const Shape& expected, bool first) {
+  if (batch.empty() || batch.rank() < 1 || batch.extent(0) < 1)
+    raise<ShapeError>(where, ": expected a batch (B, ...) with B >= 1, got ", batch.shape());
+  const Shape sample(std::span<const index_t>(batch.shape().begin() + 1, batch.shape().end()));
+  if (!first) require_shape(where, sample, expected);
+  if (!all_finite(batch.span())) raise<NumericError>(where, ": the batch holds NaN or infinity");
+  return sample;
+}
+
+inline Tensor<float> to_float_tensor(const std::vector<double>& values, const Shape& shape) {
+  Tensor<float> out(shape);
+  std::transform(values.begin(), values.end(), out.data(), [](double v) { return static_cast<float>(v); });
+  return out;
+}
+
+}  // namespace detail
+
+/// Exact running mean and variance of every latent element, in double. Parts computed apart can be merged; the order of samples and
+/// parts changes the result by rounding only.
+class LatentStatistics {
+ public:
+  /// Adds the samples of a batch (B, C, h, w). The first batch fixes the shape. Throws ShapeError, NumericError; then nothing was added.
+  template <Real T>
+  void update(const Tensor<T>& batch) {
+    const Shape sample = detail::require_latent_batch("LatentStatistics::update", batch, shape_, count_ == 0);
+    if (count_ == 0) reset(sample);
+    const index_t n = sample.numel(), samples = batch.extent(0);
+    const T* values = batch.data();
+    parallel_ranges(n, index_t{1024}, [&](index_t begin, index_t end) {
+      for (index_t b = 0; b < samples; ++b) {
+        const double inverse = 1.0 / static_cast<double>(count_ + b + 1);
+        const T* row = values + b * n;
+        for (index_t i = begin; i < end; ++i) {
+          const auto at = static_cast<std::size_t>(i);
+          const double value = static_cast<double>(row[i]);
+          const double delta = value - mean_[at];
+          mean_[at] += delta * inverse;
+          squares_[at] += delta * (value - mean_[at]);
+        }
+      }
+    });
+    count_ += samples;
+  }
+
+  /// Adds everything that `other` has seen. Throws ShapeError.
+  void merge(const LatentStatistics& other) {
+    if (other.count_ == 0) return;
+    if (count_ == 0) {
+      *this = other;
+      return;
+    }
+    require_shape("LatentStatistics::merge", other.shape_, shape_);
+    const double mine = static_cast<double>(count_), theirs = static_cast<double>(other.count_);
+    for (std::size_t i = 0; i < mean_.size(); ++i) {
+      const double delta = other.mean_[i] - mean_[i];
+      squares_[i] += other.squares_[i] + delta * delta * (mine * theirs / (mine + theirs));
+      mean_[i] += delta * (theirs / (mine + theirs));
+    }
+    count_ += other.count_;
+  }
+
+  /// Samples so far.
+  [[nodiscard]] index_t count() const noexcept { return count_; }
+
+  /// Mean (C, h, w). Throws ArgumentError before the first sample.
+  [[nodiscard]] Tensor<float> mean() const {
+    require_samples("mean");
+    return detail::to_float_tensor(mean_, shape_);
+  }
+
+  /// Biased variance (C, h, w): the mean squared deviation. Throws ArgumentError before the first sample.
+  [[nodiscard]] Tensor<float> variance() const {
+    require_samples("variance");
+    Tensor<float> out(shape_);
+    const double inverse = 1.0 / static_cast<double>(count_);
+    std::transform(squares_.begin(), squares_.end(), out.data(), [=](double s) { return static_cast<float>(s * inverse); });
+    return out;
+  }
+
+ private:
+  void reset(const Shape& sample) {
+    mean_.assign(static_cast<std::size_t>(sample.numel()), 0.0);
+    squares_.assign(static_cast<std::size_t>(sample.numel()), 0.0);
+    shape_ = sample;
+  }
+  void require_samples(std::string_view what) const {
+    if (count_ == 0) raise<ArgumentError>("LatentStatistics::", what, ": no samples yet");
+  }
+
+  Shape shape_;
+  index_t count_ = 0;
+  std::vector<double> mean_, squares_;  // squares_: sum of squared deviations
+};
+
+/// The official rule: mean and variance start at 0 and 1 and move towards those of each batch, m <- 0.9 m + 0.1 batch. It reflects the
+/// last tens of batches only; use it to reproduce official statistics files.
+class MomentumLatentStatistics {
+ public:
+  /// Throws ArgumentError unless 0 < momentum <= 1.
+  explicit MomentumLatentStatistics(double momentum = 0.1) : momentum_(momentum) {
+    if (!(momentum > 0.0 && momentum <= 1.0)) raise<ArgumentError>("MomentumLatentStatistics: expected momentum in (0, 1], got ", momentum);
+  }
+
+  /// Moves towards the batch (B, C, h, w). Throws ShapeError, NumericError; then nothing has changed.
+  template <Real T>
+  void update(const Tensor<T>& batch) {
+    LatentStatistics own;
+    own.update(batch);
+    const Tensor<float> mean = own.mean(), variance = own.variance();
+    if (mean_.empty()) {
+      shape_ = mean.shape();
+      mean_.assign(static_cast<std::size_t>(mean.numel()), 0.0);
+      variance_.assign(static_cast<std::size_t>(mean.numel()), 1.0);
+    }
+    require_shape("MomentumLatentStatistics::update", mean.shape(), shape_);
+    for (std::size_t i = 0; i < mean_.size(); ++i) {
+      mean_[i] += momentum_ * (static_cast<double>(mean.data()[i]) - mean_[i]);
+      variance_[i] += momentum_ * (static_cast<double>(variance.data()[i]) - variance_[i]);
+    }
+  }
+
+  /// Mean (C, h, w). Throws ArgumentError before the first batch.
+  [[nodiscard]] Tensor<float> mean() const { return read("mean", mean_); }
+
+  /// Variance (C, h, w). Throws ArgumentError before the first batch.
+  [[nodiscard]] Tensor<float> variance() const { return read("variance", variance_); }
+
+ private:
+  Tensor<float> read(std::string_view what, const std::vector<double>& values) const {
+    if (values.empty()) raise<ArgumentError>("MomentumLatentStatistics::", what, ": no batch yet");
+    return detail::to_float_tensor(values, shape_);
+  }
+
+  double momentum_;
+  Shape shape_;
+  std::vector<double> mean_, variance_;
+};
+
+}  // namespace rae

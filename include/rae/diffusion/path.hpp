@@ -1,0 +1,138 @@
+// Paths x_t = alpha(t) x_1 + sigma(t) x_0 between data (t = 0) and noise (t = 1), and their velocity.
+//
+// Source: section 2 of the paper (flow matching, linear path); GVP and VP are the other plans of SiT's `transport/path.py`, which
+// the official code keeps with reversed time.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <concepts>
+#include <numbers>
+#include <string_view>
+
+#include "rae/core/parallel.hpp"
+#include "rae/core/tensor.hpp"
+
+namespace rae {
+
+/// Coefficients of a path and their derivatives, all as functions of t in [0, 1]: alpha(0) = sigma(1) = 1, alpha(1) = 0.
+template <class P>
+concept Path = requires(const P& path, double t) {
+  { path.alpha(t) } -> std::same_as<double>;
+  { path.sigma(t) } -> std::same_as<double>;
+  { path.d_alpha(t) } -> std::same_as<double>;
+  { path.d_sigma(t) } -> std::same_as<double>;
+};
+
+/// Straight lines: alpha = 1 - t, sigma = t, velocity x_0 - x_1. The path of the paper.
+struct LinearPath {
+  [[nodiscard]] constexpr double alpha(double t) const noexcept { return 1.0 - t; }
+  [[nodiscard]] constexpr double sigma(double t) const noexcept { return t; }
+  [[nodiscard]] constexpr double d_alpha(double) const noexcept { return -1.0; }
+  [[nodiscard]] constexpr double d_sigma(double) const noexcept { return 1.0; }
+};
+
+/// Quarter circles: alpha = cos(pi t / 2), sigma = sin(pi t / 2), so that alpha^2 + sigma^2 = 1.
+struct GvpPath {
+  static constexpr double kHalfPi = std::numbers::pi / 2;
+  // At the ends cos and sin of a rounded pi / 2 would miss zero by 6e-17.
+  [[nodiscard]] double alpha(double t) const noexcept { return t == 1.0 ? 0.0 : std::cos(kHalfPi * t); }
+  [[nodiscard]] double sigma(double t) const noexcept { return std::sin(kHalfPi * t); }
+  [[nodiscard]] double d_alpha(double t) const noexcept { return -kHalfPi * std::sin(kHalfPi * t); }
+  [[nodiscard]] double d_sigma(double t) const noexcept { return t == 1.0 ? 0.0 : kHalfPi * std::cos(kHalfPi * t); }
+};
+
+/// Variance preserving diffusion with a linear rate beta from 20 (data end) to 0.1 (noise end): sigma = exp(L),
+/// L = -(19.9 (1-t)^2 / 4 + 0.1 (1-t) / 2), alpha = sqrt(1 - sigma^2). The derivative of alpha is infinite at t = 1.
+struct VpPath {
+  static constexpr double kBetaMin = 0.1;
+  static constexpr double kBetaMax = 20.0;
+  [[nodiscard]] double alpha(double t) const noexcept { return std::sqrt(-std::expm1(2.0 * log_sigma(t))); }
+  [[nodiscard]] double sigma(double t) const noexcept { return std::exp(log_sigma(t)); }
+  [[nodiscard]] double d_alpha(double t) const noexcept { return -sigma(t) * d_sigma(t) / alpha(t); }
+  [[nodiscard]] double d_sigma(double t) const noexcept { return sigma(t) * 0.5 * ((1.0 - t) * (kBetaMax - kBetaMin) + kBetaMin); }
+
+ private:
+  [[nodiscard]] static double log_sigma(double t) noexcept {
+    return -0.25 * (1.0 - t) * (1.0 - t) * (kBetaMax - kBetaMin) - 0.5 * (1.0 - t) * kBetaMin;
+  }
+};
+
+namespace detail {
+
+/// Elements that one thread handles at least, when an element costs one multiplication.
+inline constexpr index_t kDiffusionGrain = 16384;
+
+/// Factors of out = first * x + second * y.
+struct Factors {
+  double first, second;
+};
+
+/// Throws unless every t lies in [0, 1] and its factors are finite.
+template <Real T, class F>
+void check_factors(std::string_view where, View<const T> t, F factors) {
+  for (index_t b = 0; b < t.numel(); ++b) {
+    const double time = static_cast<double>(t.data()[b]);
+    if (!(time >= 0.0 && time <= 1.0)) raise<ArgumentError>(where, ": t[", b, "] = ", time, " lies outside [0, 1]");
+    const Factors f = factors(time);
+    if (!std::isfinite(f.first) || !std::isfinite(f.second))
+      raise<ArgumentError>(where, ": undefined at t[", b, "] = ", time, "; keep t away from the end of the path");
+  }
+}
+
+/// out[b] = first(t[b]) * x[b] + second(t[b]) * y[b] for B samples; `out` may be x or y. One t stands for all samples.
+template <Real T, class F>
+void combine_samples(std::string_view where, View<const T> x, View<const T> y, View<const T> t, T* out, F factors) {
+  require_shape(where, y.shape(), x.shape());
+  if (t.numel() < 1 || (t.numel() > 1 && (x.shape().rank() < 1 || t.numel() != x.extent(0))))
+    raise<ShapeError>(where, ": ", t.numel(), " values of t do not fit samples of shape ", x.shape());
+  check_factors(where, t, factors);
+  if (x.numel() == 0) return;
+  const index_t inner = x.numel() / t.numel();
+  const T *first = x.data(), *second = y.data(), *times = t.data();
+  parallel_ranges(x.numel(), kDiffusionGrain, [=](index_t begin, index_t end) {
+    while (begin < end) {
+      const index_t sample = begin / inner;
+      const index_t stop = std::min(end, (sample + 1) * inner);
+      const Factors f = factors(static_cast<double>(times[sample]));
+      const T a = static_cast<T>(f.first), c = static_cast<T>(f.second);
+      for (index_t i = begin; i < stop; ++i) out[i] = a * first[i] + c * second[i];
+      begin = stop;
+    }
+  });
+}
+
+/// A scalar time as the view that `combine_samples` takes.
+template <Real T>
+View<const T> one_time(const T& t) {
+  return {&t, Shape{1}};
+}
+
+}  // namespace detail
+
+/// x_t = alpha(t) data + sigma(t) noise, with one t per sample. data and noise (B, ...), t (B) or (1) in [0, 1].
+/// Throws ShapeError, ArgumentError.
+template <Path P, Real T>
+[[nodiscard]] Tensor<T> interpolate(const P& path, const Tensor<T>& data, const Tensor<T>& noise, const Tensor<T>& t) {
+  require_shape("interpolate", noise.shape(), data.shape());
+  Tensor<T> out(data.shape());  // (B, ...)
+  detail::combine_samples<T>("interpolate", data, noise, t, out.data(), [&](double s) -> detail::Factors {
+    return {path.alpha(s), path.sigma(s)};
+  });
+  return out;
+}
+
+/// The velocity dx_t/dt = alpha'(t) data + sigma'(t) noise; noise - data on the linear path. Shapes as for `interpolate`. Throws
+/// ShapeError, and ArgumentError also where a derivative is infinite (VP at t = 1).
+template <Path P, Real T>
+[[nodiscard]] Tensor<T> path_velocity(const P& path, const Tensor<T>& data, const Tensor<T>& noise, const Tensor<T>& t) {
+  require_shape("path_velocity", noise.shape(), data.shape());
+  Tensor<T> out(data.shape());  // (B, ...)
+  detail::combine_samples<T>("path_velocity", data, noise, t, out.data(), [&](double s) -> detail::Factors {
+    return {path.d_alpha(s), path.d_sigma(s)};
+  });
+  return out;
+}
+
+}  // namespace rae

@@ -1,0 +1,160 @@
+// What a network predicts (velocity, data, noise or score), and the linear maps between these along a path.
+//
+// Source: velocity prediction is section 2 of the paper; noise, score and the loss weight are those of SiT's `transport.py`, which
+// the official code keeps; data prediction divides by max(sigma, floor), as "Back to Basics" (x-prediction) does. The official drift
+// of the VP path ignores the reversal of time; here all paths use the exact relation.
+#pragma once
+
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "rae/diffusion/path.hpp"
+
+namespace rae {
+
+/// The meaning of a network's output: dx_t/dt, x_1, x_0, or the score -x_0 / sigma(t).
+enum class Prediction { velocity, data, noise, score };
+
+/// Lower-case name.
+constexpr std::string_view name_of(Prediction prediction) noexcept {
+  constexpr std::string_view kNames[] = {"velocity", "data", "noise", "score"};
+  return kNames[static_cast<std::size_t>(prediction)];
+}
+
+/// Inverse of `name_of`. Throws ArgumentError.
+inline Prediction parse_prediction(std::string_view name) {
+  for (const Prediction p : {Prediction::velocity, Prediction::data, Prediction::noise, Prediction::score})
+    if (name == name_of(p)) return p;
+  raise<ArgumentError>("unknown prediction '", name, "': expected velocity, data, noise or score");
+}
+
+/// Smallest divisor of data prediction: v = (x_t - x) / max(t, floor) on the linear path.
+inline constexpr double kDataPredictionFloor = 0.05;
+
+namespace detail {
+
+/// velocity = first * x_t + second * output
+template <Path P>
+Factors velocity_factors(const P& path, Prediction prediction, double t, double floor) {
+  const double alpha = path.alpha(t), sigma = path.sigma(t), d_alpha = path.d_alpha(t), d_sigma = path.d_sigma(t);
+  switch (prediction) {
+    case Prediction::data: {
+      const double divisor = std::max(sigma, floor);
+      return {d_sigma / divisor, (d_alpha * sigma - alpha * d_sigma) / divisor};
+    }
+    case Prediction::noise: return {d_alpha / alpha, d_sigma - sigma * (d_alpha / alpha)};
+    case Prediction::score: return {d_alpha / alpha, sigma * (sigma * (d_alpha / alpha) - d_sigma)};
+    default: return {0.0, 1.0};
+  }
+}
+
+/// output = first * x_t + second * velocity
+template <Path P>
+Factors prediction_factors(const P& path, Prediction prediction, double t) {
+  const double alpha = path.alpha(t), sigma = path.sigma(t), d_alpha = path.d_alpha(t), d_sigma = path.d_sigma(t);
+  const double determinant = alpha * d_sigma - sigma * d_alpha;
+  switch (prediction) {
+    case Prediction::data: return {d_sigma / determinant, -sigma / determinant};
+    case Prediction::noise: return {-d_alpha / determinant, alpha / determinant};
+    case Prediction::score: return {d_alpha / (determinant * sigma), -alpha / (determinant * sigma)};
+    default: return {0.0, 1.0};
+  }
+}
+
+}  // namespace detail
+
+/// Turns a network's output at x_t into a velocity; the output's own memory is reused. output and x (B, ...), t (B) or (1).
+/// `floor` bounds the divisor of data prediction. Throws ShapeError, and ArgumentError where the relation is singular: noise and score
+/// where alpha = 0 (t = 1), data where sigma and floor are both 0.
+template <Path P, Real T>
+[[nodiscard]] Tensor<T> to_velocity(const P& path, Prediction prediction, Tensor<T> output, const Tensor<T>& x, const Tensor<T>& t,
+                                    double floor = kDataPredictionFloor) {
+  if (prediction == Prediction::velocity) {
+    require_shape("to_velocity", output.shape(), x.shape());
+    return output;
+  }
+  T* out = output.data();
+  detail::combine_samples<T>("to_velocity", x, std::as_const(output), t, out,
+                             [&](double s) { return detail::velocity_factors(path, prediction, s, floor); });
+  return output;
+}
+
+/// The same with one t for all samples.
+template <Path P, Real T>
+[[nodiscard]] Tensor<T> to_velocity(const P& path, Prediction prediction, Tensor<T> output, const Tensor<T>& x, std::type_identity_t<T> t,
+                                    double floor = kDataPredictionFloor) {
+  if (prediction == Prediction::velocity) {
+    require_shape("to_velocity", output.shape(), x.shape());
+    return output;
+  }
+  T* out = output.data();
+  detail::combine_samples<T>("to_velocity", x, std::as_const(output), detail::one_time(t), out,
+                             [&](double s) { return detail::velocity_factors(path, prediction, s, floor); });
+  return output;
+}
+
+/// What a velocity at x_t says about data, noise or score; the velocity's own memory is reused. On the linear path data = x_t - t v.
+/// velocity and x (B, ...), t (B) or (1). Throws ShapeError, and ArgumentError for the score at sigma = 0.
+template <Path P, Real T>
+[[nodiscard]] Tensor<T> from_velocity(const P& path, Prediction prediction, Tensor<T> velocity, const Tensor<T>& x, const Tensor<T>& t) {
+  if (prediction == Prediction::velocity) {
+    require_shape("from_velocity", velocity.shape(), x.shape());
+    return velocity;
+  }
+  T* out = velocity.data();
+  detail::combine_samples<T>("from_velocity", x, std::as_const(velocity), t, out,
+                             [&](double s) { return detail::prediction_factors(path, prediction, s); });
+  return velocity;
+}
+
+/// The same with one t for all samples.
+template <Path P, Real T>
+[[nodiscard]] Tensor<T> from_velocity(const P& path, Prediction prediction, Tensor<T> velocity, const Tensor<T>& x,
+                                      std::type_identity_t<T> t) {
+  return from_velocity(path, prediction, std::move(velocity), x, Tensor<T>(Shape{1}, t));
+}
+
+/// A velocity callable (x, t) from a network callable (x, t) that predicts something else.
+template <Path P, class Network>
+[[nodiscard]] auto velocity_of(P path, Prediction prediction, Network network, double floor = kDataPredictionFloor) {
+  return [path, prediction, network = std::move(network), floor]<Real T>(const Tensor<T>& x, T t) mutable {
+    return to_velocity(path, prediction, network(x, t), x, t, floor);
+  };
+}
+
+/// What the network should have said at x_t = interpolate(path, data, noise, t). data and noise (B, ...), t (B) or (1). Throws ShapeError,
+/// and ArgumentError where the target is infinite.
+template <Path P, Real T>
+[[nodiscard]] Tensor<T> training_target(const P& path, Prediction prediction, const Tensor<T>& data, const Tensor<T>& noise,
+                                        const Tensor<T>& t) {
+  if (prediction == Prediction::velocity) return path_velocity(path, data, noise, t);
+  require_shape("training_target", noise.shape(), data.shape());
+  Tensor<T> out(data.shape());  // (B, ...)
+  detail::combine_samples<T>("training_target", data, noise, t, out.data(), [&](double s) -> detail::Factors {
+    if (prediction == Prediction::data) return {1.0, 0.0};
+    return {0.0, prediction == Prediction::noise ? 1.0 : -1.0 / path.sigma(s)};
+  });
+  return out;
+}
+
+/// Weights of the squared error |output - target|^2.
+enum class LossWeighting {
+  none,     ///< 1, but sigma^2 for the score, which makes it an error in units of noise
+  velocity  ///< the factor that turns the error into an error of the velocity
+};
+
+/// Weight of one sample's squared error at time t. `floor` as in `to_velocity`. Throws ArgumentError where it is infinite.
+template <Path P>
+[[nodiscard]] double loss_weight(const P& path, Prediction prediction, LossWeighting weighting, double t,
+                                 double floor = kDataPredictionFloor) {
+  double factor = 1.0;
+  if (weighting == LossWeighting::velocity)
+    factor = detail::velocity_factors(path, prediction, t, floor).second;
+  else if (prediction == Prediction::score)
+    factor = path.sigma(t);
+  if (!std::isfinite(factor)) raise<ArgumentError>("loss_weight: infinite at t = ", t, " for prediction '", name_of(prediction), "'");
+  return factor * factor;
+}
+
+}  // namespace rae
