@@ -163,7 +163,9 @@ inline void run_tasks(index_t tasks, int threads, TaskRef task) noexcept { Team:
 inline int hardware_threads() noexcept { return 1; }
 
 inline void run_tasks(index_t tasks, int, TaskRef task) noexcept {
+  inside_parallel = true;
   for (index_t i = 0; i < tasks; ++i) task(i);
+  inside_parallel = false;
 }
 
 #endif

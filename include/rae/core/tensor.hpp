@@ -104,16 +104,15 @@ class Tensor {
   static std::size_t bytes(const Shape& shape) { return static_cast<std::size_t>(shape.numel()) * sizeof(T); }
 
   Shape infer(std::initializer_list<index_t> extents) const {
-    index_t known = 1;
-    for (const index_t e : extents)
-      if (e != -1) known *= e;
+    if (extents.size() > static_cast<std::size_t>(kMaxRank))
+      raise<ShapeError>("Tensor::reshaped: a shape has at most ", kMaxRank, " extents");
     std::array<index_t, kMaxRank> out{};
-    std::size_t n = 0;
-    for (const index_t e : extents) {
-      if (n == out.size()) raise<ShapeError>("Tensor::reshaped: a shape has at most ", kMaxRank, " extents");
-      out[n++] = e == -1 ? (known ? numel() / known : 0) : e;
-    }
-    return Shape(std::span<const index_t>(out.data(), n));
+    std::replace_copy(extents.begin(), extents.end(), out.begin(), index_t{-1}, index_t{1});
+    const std::span<index_t> given(out.data(), extents.size());
+    const index_t known = Shape(given).numel();  // Shape refuses negative extents and products that overflow
+    for (std::size_t i = 0; i < given.size(); ++i)
+      if (extents.begin()[i] == -1) given[i] = known ? numel() / known : 0;
+    return Shape(given);
   }
 
   [[nodiscard]] T* raw() noexcept { return block_ ? reinterpret_cast<T*>(reinterpret_cast<char*>(block_) + detail::kAlignment) : nullptr; }
