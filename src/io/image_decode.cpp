@@ -1,5 +1,5 @@
-// PNG, JPEG and BMP through stb_image, which is private to this file. Sizes and completeness are checked first: stb fills what is missing
-// from a truncated JPEG or BMP with gray.
+// PNG, JPEG and BMP through stb_image, which is private to this file. Sizes, tables and completeness are checked first: stb fills what is
+// missing from a truncated JPEG or BMP with gray, and trusts the tables of a JPEG.
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -60,13 +60,52 @@ void require_sound_png(std::span<const std::byte> bytes, const std::string& orig
   });
 }
 
-/// A complete JPEG has an end marker after its last scan; entropy-coded data cannot contain either marker.
-void require_complete_jpeg(std::span<const std::byte> bytes, const std::string& origin) {
-  const auto text = as_text(bytes);
-  const auto scan = text.rfind("\xff\xda");
-  const auto end = text.rfind("\xff\xd9");
-  if (end == std::string_view::npos || (scan != std::string_view::npos && end < scan))
-    raise<FormatError>(origin, ": the JPEG has no end marker; is the file truncated?");
+/// Throws FormatError unless a DHT segment consists of whole Huffman tables with at most 256 codes each: stb reads on behind the segment
+/// and writes behind its table otherwise.
+void require_sound_huffman_tables(std::span<const std::byte> tables, const std::string& origin) {
+  constexpr std::size_t kCounts = 17;  // a byte of class and number, then 16 counts
+  while (!tables.empty()) {
+    std::size_t codes = 0;
+    for (std::size_t i = 1; i < std::min(kCounts, tables.size()); ++i) codes += std::to_integer<std::size_t>(tables[i]);
+    if (tables.size() < kCounts || codes > 256 || codes > tables.size() - kCounts)
+      raise<FormatError>(origin, ": a damaged Huffman table in the JPEG");
+    tables = tables.subspan(kCounts + codes);
+  }
+}
+
+/// A copy of a JPEG from which comments and foreign application data are removed, its markers walked up to the end marker. Throws
+/// FormatError when they do not lead there.
+std::vector<std::byte> sound_jpeg(std::span<const std::byte> bytes, const std::string& origin) {
+  std::vector<std::byte> out(bytes.begin(), bytes.begin() + 2);
+  std::size_t at = 2;
+  const auto byte_at = [&](std::size_t i) -> unsigned {
+    if (i >= bytes.size()) raise<FormatError>(origin, ": the JPEG ends without its end marker; is the file truncated?");
+    return std::to_integer<unsigned>(bytes[i]);
+  };
+  // In entropy-coded data 0xff is followed by 0 or a restart marker; other pairs begin a segment.
+  const auto is_marker = [](unsigned code) { return code > 1 && code < 0xff && (code < 0xd0 || code > 0xd7); };
+  for (;;) {
+    while (byte_at(at) != 0xff || !is_marker(byte_at(at + 1))) ++at;
+    const unsigned marker = byte_at(at + 1);
+    out.insert(out.end(), bytes.begin() + static_cast<std::ptrdiff_t>(at), bytes.begin() + static_cast<std::ptrdiff_t>(at) + 2);
+    at += 2;
+    if (marker == 0xd9) return out;
+    const std::size_t length = byte_at(at) << 8 | byte_at(at + 1);
+    if (length < 2) raise<FormatError>(origin, ": a damaged segment in the JPEG");
+    (void)byte_at(at + length - 1);
+    const auto segment = bytes.subspan(at, length);
+    at += length;
+    if (marker == 0xc4) require_sound_huffman_tables(segment.subspan(2), origin);
+    if (marker == 0xfe || (marker >= 0xe1 && marker <= 0xef && marker != 0xee)) {
+      out.resize(out.size() - 2);  // Exif, profiles and comments: large, of no use here, and free to hold anything
+      continue;
+    }
+    out.insert(out.end(), segment.begin(), segment.end());
+    if (marker != 0xda) continue;
+    const std::size_t scan = at;
+    while (byte_at(at) != 0xff || !is_marker(byte_at(at + 1))) ++at;
+    out.insert(out.end(), bytes.begin() + static_cast<std::ptrdiff_t>(scan), bytes.begin() + static_cast<std::ptrdiff_t>(at));
+  }
 }
 
 void require_complete_bmp(std::span<const std::byte> bytes, const std::string& origin, int width, int height) {
@@ -86,6 +125,8 @@ Image Image::decode(std::span<const std::byte> bytes, const std::string& origin)
   if (!png && !jpeg && !bmp) raise<FormatError>(origin, ": neither PNG nor JPEG nor BMP");
   if (bytes.size() > (std::size_t{1} << 30)) raise<FormatError>(origin, ": a picture file above 1 GiB");
 
+  std::vector<std::byte> sound;
+  if (jpeg) bytes = sound = sound_jpeg(bytes, origin);
   const auto* data = reinterpret_cast<const stbi_uc*>(bytes.data());
   const int size = static_cast<int>(bytes.size());
   int width = 0, height = 0, components = 0;
@@ -101,7 +142,6 @@ Image Image::decode(std::span<const std::byte> bytes, const std::string& origin)
   if (index_t{width} * height > 8256 * (static_cast<index_t>(bytes.size()) + 64))
     raise<FormatError>(origin, ": ", bytes.size(), " bytes cannot hold a picture of ", width, " x ", height);
   if (png) require_sound_png(bytes, origin, width, height);
-  if (jpeg) require_complete_jpeg(bytes, origin);
   if (bmp) require_complete_bmp(bytes, origin, width, height);
 
   const int channels = components <= 2 ? 1 : 3;

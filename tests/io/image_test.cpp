@@ -171,6 +171,8 @@ TEST(Image, RefusesBadFiles) {
   for (const std::size_t at : {18u, 22u}) large_bmp.replace(at, 4, std::string("\x00\x20\x00\x00", 4));  // 8192 x 8192 in 1 KB
   auto longer_bmp = bmp;
   longer_bmp[22] = 18;  // one row more than the data
+  auto bad_table = jpeg;
+  bad_table.replace(jpeg.find("\xff\xc4") + 5, 4, "\xff\xff\xff\xff");
   auto progressive = slurp(picture("progressive.jpg"));
   const std::pair<std::string, const char*> cases[] = {
       {"", "neither PNG"},
@@ -179,8 +181,9 @@ TEST(Image, RefusesBadFiles) {
       {png.substr(0, png.size() - 1), "truncated"},
       {png.substr(0, 60), "truncated"},
       {flipped_bit, "damaged"},
-      {jpeg.substr(0, 3), "cannot decode"},
+      {jpeg.substr(0, 3), "truncated"},
       {jpeg.substr(0, jpeg.size() - 2), "end marker"},
+      {bad_table, "damaged Huffman table"},
       {progressive.substr(0, progressive.size() / 2), "truncated"},
       {bmp.substr(0, 20), "cannot decode"},
       {bmp.substr(0, bmp.size() - 1), "truncated"},
