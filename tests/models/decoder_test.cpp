@@ -1,0 +1,81 @@
+#include "rae/models/decoder.hpp"
+
+#include <gtest/gtest.h>
+
+#include "rae/autograd/ops_loss.hpp"
+#include "rae/models/name_map.hpp"
+#include "support/golden.hpp"
+
+namespace rae {
+namespace {
+
+using test::close;
+using test::Golden;
+
+DecoderConfig decoder_config(const ConfigNode& node) {
+  const ConfigNode& c = node.at("config");
+  DecoderConfig d;
+  d.in_dim = c.get<index_t>("hidden_size");
+  d.hidden_size = c.get<index_t>("decoder_hidden_size");
+  d.num_layers = c.get<index_t>("decoder_num_hidden_layers");
+  d.num_heads = c.get<index_t>("decoder_num_attention_heads");
+  d.intermediate_size = c.get<index_t>("decoder_intermediate_size");
+  d.patch_size = c.get<index_t>("patch_size");
+  d.grid_h = d.grid_w = c.get<index_t>("image_size") / d.patch_size;
+  d.layer_norm_eps = c.get<double>("layer_norm_eps");
+  return d;
+}
+
+TEST(Decoder, TrainingStepMatches) {
+  const Golden io("decoder_train/io.safetensors"), weights("decoder_train/weights.safetensors");
+  const ConfigNode node = test::golden_config("decoder_train");
+  Decoder<Var<float>> decoder(decoder_config(node));
+  load_parameters(decoder, decoder_names(), [&](const std::string& file) { return weights(file); });
+  const auto mean = node.get<std::vector<float>>("image_mean"), deviation = node.get<std::vector<float>>("image_std");
+  Tape<float> tape;
+  const TapeScope<float> scope(tape);
+  const Var<float> normalised = decoder(Var<float>(io("step0.tokens")));  // (B, 3, H, W)
+  // recon = normalised * std + mean: compare pictures, and fold the scale into the gradient's target.
+  Tensor<float> recon = normalised.value(), target = io("step0.target"), seed(recon.shape());
+  const index_t plane = recon.extent(2) * recon.extent(3);
+  float *r = recon.data(), *s = seed.data();
+  double loss = 0;
+  for (index_t i = 0; i < recon.numel(); ++i) {
+    const auto channel = static_cast<std::size_t>(i / plane % 3);
+    r[i] = r[i] * deviation[channel] + mean[channel];
+    const float difference = r[i] - std::as_const(target)[i];
+    loss += std::abs(static_cast<double>(difference)) / static_cast<double>(recon.numel());
+    s[i] = (difference > 0 ? 1.f : -1.f) * deviation[channel] / static_cast<float>(recon.numel());
+  }
+  EXPECT_TRUE(close(recon, io("step0.recon"), 1e-5));
+  EXPECT_NEAR(loss, io("step0.loss")[0], 1e-5);
+  tape.backward(normalised, seed);
+  const NameMap names = decoder_names();
+  decoder.parameters([&](const std::string& name, Parameter<Var<float>>& p) {
+    const std::vector<std::string> files = names(name);
+    ASSERT_FALSE(p.value.grad().empty()) << name;
+    index_t row = 0;
+    for (const std::string& file : files) {
+      const Tensor<float> expected = io("grad." + file);
+      const Tensor<float> part(expected.shape(),
+                               p.value.grad().span().subspan(static_cast<std::size_t>(row), static_cast<std::size_t>(expected.numel())));
+      row += expected.numel();
+      double largest = 0;
+      for (const float g : expected.span()) largest = std::max(largest, std::abs(static_cast<double>(g)));
+      // The key bias has no effect on a softmax; its gradient is rounding noise around zero.
+      const bool zero = file.find("key.bias") != std::string::npos;
+      EXPECT_TRUE(close(part, zero ? Tensor<float>(expected.shape(), 0.f) : expected, zero ? 1e-6 : 1e-4 * largest + 1e-6)) << file;
+    }
+  });
+}
+
+TEST(Decoder, RejectsAForeignTokenGrid) {
+  const Decoder<Tensor<float>> decoder(DecoderConfig{
+      .grid_h = 2, .grid_w = 2, .in_dim = 4, .hidden_size = 8, .num_layers = 1, .num_heads = 2, .intermediate_size = 8, .patch_size = 2});
+  EXPECT_THROW(decoder(Tensor<float>(Shape{1, 3, 4}, 0.f)), ShapeError);
+  EXPECT_THROW(decoder(Tensor<float>(Shape{1, 4, 5}, 0.f)), ShapeError);
+  EXPECT_EQ(decoder(Tensor<float>(Shape{2, 4, 4}, 0.f)).shape(), (Shape{2, 3, 4, 4}));
+}
+
+}  // namespace
+}  // namespace rae

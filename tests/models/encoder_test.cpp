@@ -1,0 +1,73 @@
+#include "rae/models/encoder.hpp"
+
+#include <gtest/gtest.h>
+
+#include "support/golden.hpp"
+
+namespace rae {
+namespace {
+
+using test::close;
+using test::Golden;
+
+struct Case {
+  const char* name;
+  EncoderFamily family;
+  const char* prefix;
+  double eps;
+};
+
+class EncoderGolden : public testing::TestWithParam<Case> {};
+
+TEST_P(EncoderGolden, TokensMatch) {
+  const Case& c = GetParam();
+  const std::string name = c.name;
+  const Golden io(name + "/io.safetensors"), weights(name + "/weights.safetensors");
+  const ConfigNode node = test::golden_config(name).at("encoder");
+  EncoderConfig config;
+  config.family = c.family;
+  config.patch_size = node.get<index_t>("patch_size");
+  config.hidden_size = node.get<index_t>("hidden_size");
+  config.num_layers = node.get<index_t>("num_hidden_layers");
+  config.num_heads = node.get<index_t>("num_attention_heads");
+  config.intermediate_size =
+      node.contains("intermediate_size") ? node.get<index_t>("intermediate_size") : config.hidden_size * node.get<index_t>("mlp_ratio");
+  config.registers = node.get_or<index_t>("num_register_tokens", 0);
+  config.table_h = config.table_w = node.get<index_t>("image_size") / config.patch_size;
+  config.layer_norm_eps = c.eps;
+  Encoder<Tensor<float>> encoder(config);
+  load_parameters(encoder, encoder_names(c.family, c.prefix), [&](const std::string& file) { return weights(file); });
+
+  const Tensor<float> image = io("image");  // (2, 3, H, W)
+  const Tensor<float> expected = io("encoder_input");
+  Tensor<float> input(expected.shape());
+  resize<float>(image, Resize::bicubic, input);
+  const bool imagenet = c.family != EncoderFamily::siglip2;
+  const double mean[] = {0.485, 0.456, 0.406}, std[] = {0.229, 0.224, 0.225};
+  const index_t plane = input.extent(2) * input.extent(3);
+  float* pixels = input.data();
+  for (index_t i = 0; i < input.numel(); ++i) {
+    const index_t channel = i / plane % 3;
+    pixels[i] = static_cast<float>(imagenet ? (pixels[i] - mean[channel]) / std[channel] : (pixels[i] - 0.5) / 0.5);
+  }
+  // The reference rounds the sampling positions to float; ours are exact. The tolerance is the one stated for forwards.
+  EXPECT_TRUE(close(input, expected, 1e-4));
+  EXPECT_TRUE(close(encoder(expected), io("encoder_tokens"), 5e-5));
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, EncoderGolden,
+                         testing::Values(Case{"rae_dinov2_tiny", EncoderFamily::dinov2, "encoder.encoder.", 1e-6},
+                                         Case{"rae_siglip2_tiny", EncoderFamily::siglip2, "encoder.model.", 1e-6},
+                                         Case{"rae_mae_tiny", EncoderFamily::mae, "encoder.model.", 1e-12}));
+
+TEST(Encoder, RejectsSizesThatDoNotFitThePatch) {
+  EncoderConfig config{.hidden_size = 8, .num_layers = 1, .num_heads = 2, .intermediate_size = 8, .table_h = 2, .table_w = 2};
+  const Encoder<Tensor<float>> encoder(config);
+  EXPECT_THROW(encoder(Tensor<float>(Shape{1, 3, 28, 30}, 0.f)), ShapeError);
+  EXPECT_THROW(encoder(Tensor<float>(Shape{1, 1, 28, 28}, 0.f)), ShapeError);
+  // Not square: the position table is resized.
+  EXPECT_EQ(encoder(Tensor<float>(Shape{1, 3, 28, 42}, 0.f)).shape(), (Shape{1, 6, 8}));
+}
+
+}  // namespace
+}  // namespace rae
