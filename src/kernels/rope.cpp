@@ -2,12 +2,16 @@
 
 #include <cmath>
 
+#include "kernels/contiguous.hpp"
+#include "rae/core/parallel.hpp"
+
 namespace rae {
 namespace {
 
 void check(std::string_view where, index_t grid_h, index_t grid_w, index_t dim) {
   if (grid_h < 1 || grid_w < 1) raise<ArgumentError>(where, ": empty grid ", grid_h, " x ", grid_w);
   if (dim < 4 || dim % 4 != 0) raise<ArgumentError>(where, ": expected a width that is a multiple of 4, got ", dim);
+  (void)Shape{grid_h, grid_w, dim};  // throws when the product overflows
 }
 
 }  // namespace
@@ -29,6 +33,32 @@ RopeTable<T> make_rope_table(index_t grid_h, index_t grid_w, index_t head_dim) {
 }
 
 template <Real T>
+void apply_rope(View<const T> x, RopeView<T> rope, View<T> out, bool inverse) {
+  const Shape &shape = x.shape(), &table = rope.cos.shape();
+  if (shape.rank() != 4 || shape[3] % 2 != 0) raise<ShapeError>("apply_rope: expected (B, T, H, hd) with an even hd, got ", shape);
+  if (table.rank() != 2 || table[1] != shape[3] || table[0] < 1 || shape[1] % table[0] != 0)
+    raise<ShapeError>("apply_rope: a table ", table, " does not fit x ", shape, "; expected (T, hd) or a divisor of T");
+  require_shape("apply_rope: sin", rope.sin.shape(), table);
+  require_shape("apply_rope: out", out.shape(), shape);
+  detail::require_elements("apply_rope", x.numel(), x, out);
+  detail::require_elements("apply_rope: table", table.numel(), rope.cos, rope.sin);
+  const index_t tokens = shape[1], heads = shape[2], d = shape[3], repeats = tokens / table[0];
+  const T sign = inverse ? T(-1) : T(1);
+  parallel_for(shape[0] * tokens, detail::row_grain(heads * d), [&](index_t token) {
+    const T *cos = rope.cos.data() + token % tokens / repeats * d, *sin = rope.sin.data() + token % tokens / repeats * d;
+    for (index_t h = 0; h < heads; ++h) {
+      const T* from = x.data() + (token * heads + h) * d;
+      T* to = out.data() + (token * heads + h) * d;
+      for (index_t i = 0; i < d; i += 2) {
+        const T a = from[i], b = from[i + 1], c = cos[i], s = sign * sin[i];
+        to[i] = a * c - b * s;
+        to[i + 1] = b * c + a * s;
+      }
+    }
+  });
+}
+
+template <Real T>
 Tensor<T> sincos_position_table(index_t grid_h, index_t grid_w, index_t dim) {
   check("sincos_position_table", grid_h, grid_w, dim);
   const index_t quarter = dim / 4;
@@ -45,6 +75,8 @@ Tensor<T> sincos_position_table(index_t grid_h, index_t grid_w, index_t dim) {
 
 template RopeTable<float> make_rope_table<float>(index_t, index_t, index_t);
 template RopeTable<double> make_rope_table<double>(index_t, index_t, index_t);
+template void apply_rope<float>(View<const float>, RopeView<float>, View<float>, bool);
+template void apply_rope<double>(View<const double>, RopeView<double>, View<double>, bool);
 template Tensor<float> sincos_position_table<float>(index_t, index_t, index_t);
 template Tensor<double> sincos_position_table<double>(index_t, index_t, index_t);
 
