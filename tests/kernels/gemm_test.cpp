@@ -1,0 +1,104 @@
+#include "rae/kernels/gemm.hpp"
+
+#include <gtest/gtest.h>
+
+#include "rae/core/parallel.hpp"
+#include "rae/core/random.hpp"
+#include "rae/kernels/isa.hpp"
+#include "rae/kernels/reference/gemm.hpp"
+#include "support/golden.hpp"
+
+namespace rae {
+namespace {
+
+using test::close;
+
+template <class T>
+Tensor<T> random_tensor(const Shape& shape, std::uint64_t stream) {
+  Tensor<T> out(shape);
+  T* values = out.data();
+  const Philox random(11, stream);
+  for (index_t i = 0; i < out.numel(); ++i) values[i] = static_cast<T>(random.normal(static_cast<std::uint64_t>(i)));
+  return out;
+}
+
+class GemmShapes : public testing::TestWithParam<Shape> {};
+
+template <class T>
+void expect_all_forms(index_t m, index_t n, index_t k, double tolerance) {
+  const Tensor<T> a = random_tensor<T>({m, k}, 1), b = random_tensor<T>({k, n}, 2), at = random_tensor<T>({k, m}, 3),
+                  bt = random_tensor<T>({n, k}, 4);
+  for (const View<const T>& left : {a.view(), at.view().transposed()})
+    for (const View<const T>& right : {b.view(), bt.view().transposed()}) {
+      Tensor<T> expected(Shape{m, n}), out(Shape{m, n}, T(-1));
+      reference::gemm<T>(left, right, expected);
+      gemm<T>(left, right, out);
+      EXPECT_TRUE(close(out, expected, tolerance));
+      Tensor<T> packed(Shape{m, n}, T(-1));
+      gemm<T>(left, PackedMatrix<T>(right), packed);
+      EXPECT_TRUE(close(packed, out, 0.0));
+    }
+}
+
+TEST_P(GemmShapes, MatchReferenceInEveryLayout) {
+  const Shape s = GetParam();
+  for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
+    if (!supports(isa)) continue;
+    const Isa before = active_isa();
+    set_isa(isa);
+    expect_all_forms<float>(s[0], s[1], s[2], 2e-5 * std::sqrt(static_cast<double>(s[2])) + 1e-6);
+    expect_all_forms<double>(s[0], s[1], s[2], 1e-12);
+    set_isa(before);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, GemmShapes,
+                         testing::Values(Shape{1, 1, 1}, Shape{8, 48, 16}, Shape{5, 7, 3}, Shape{9, 49, 17}, Shape{97, 33, 64},
+                                         Shape{193, 100, 31}, Shape{261, 72, 40}, Shape{16, 5461, 8}, Shape{3, 16, 300}));
+
+TEST(Gemm, EpilogueAddsBiasAndActivates) {
+  const Tensor<float> a = random_tensor<float>({10, 20}, 1), b = random_tensor<float>({20, 50}, 2), bias = random_tensor<float>({50}, 3);
+  Tensor<float> plain(Shape{10, 50}), out(Shape{10, 50});
+  gemm(a, b, plain);
+  gemm(a, b, out, Epilogue{.bias = bias, .activation = Silu});
+  for (index_t i = 0; i < out.numel(); ++i) {
+    const double x = static_cast<double>(plain[i]) + static_cast<double>(bias[i % 50]);
+    EXPECT_NEAR(out[i], x / (1 + std::exp(-x)), 1e-5);
+  }
+  Tensor<float> sum = plain;
+  gemm(a, b, sum, Epilogue{.accumulate = true});
+  for (index_t i = 0; i < out.numel(); ++i) EXPECT_NEAR(sum[i], 2 * plain[i], 1e-5);
+}
+
+TEST(Gemm, WritesIntoASliceOnly) {
+  const Tensor<float> a = random_tensor<float>({4, 6}, 1), b = random_tensor<float>({6, 5}, 2);
+  Tensor<float> wide(Shape{4, 9}, 7.f), narrow(Shape{4, 5});
+  gemm<float>(a, b, wide.view().slice(1, 2, 5));
+  gemm(a, b, narrow);
+  for (index_t i = 0; i < 4; ++i)
+    for (index_t j = 0; j < 9; ++j) EXPECT_EQ(wide[i * 9 + j], j >= 2 && j < 7 ? narrow[i * 5 + j - 2] : 7.f);
+}
+
+TEST(Gemm, ThreadCountDoesNotChangeABit) {
+  const Tensor<float> a = random_tensor<float>({301, 130}, 1), b = random_tensor<float>({130, 257}, 2);
+  Tensor<float> one(Shape{301, 257}), many(Shape{301, 257});
+  set_num_threads(1);
+  gemm(a, b, one);
+  for (const int threads : {2, 3, 7}) {
+    set_num_threads(threads);
+    gemm(a, b, many);
+    EXPECT_TRUE(close(many, one, 0.0));
+  }
+  set_num_threads(0);
+}
+
+TEST(Gemm, RejectsShapesThatDoNotFit) {
+  const Tensor<float> a(Shape{2, 3}, 1.f), b(Shape{4, 5}, 1.f), good(Shape{3, 5}, 1.f), bias(Shape{4}, 1.f);
+  Tensor<float> out(Shape{2, 5}, 9.f);
+  EXPECT_THROW(gemm(a, b, out), ShapeError);
+  EXPECT_THROW(gemm(a, good, out, Epilogue{.bias = bias}), ShapeError);
+  EXPECT_EQ(out[0], 9.f);
+}
+
+}  // namespace
+}  // namespace rae
