@@ -1,0 +1,12 @@
+// A Tensor holds numbers of the supported types only.
+#include <string>
+
+#include "rae/core/tensor.hpp"
+
+#if RAE_MUST_FAIL
+using Value = std::string;
+#else
+using Value = float;
+#endif
+
+rae::index_t size() { return rae::Tensor<Value>(rae::Shape{2}).numel(); }

@@ -1,0 +1,10 @@
+// A workspace is neither copied nor moved: tensors point back to it.
+#include <utility>
+
+#include "rae/core/workspace.hpp"
+
+#if RAE_MUST_FAIL
+rae::Workspace other(rae::Workspace& workspace) { return std::move(workspace); }
+#else
+rae::Workspace& other(rae::Workspace& workspace) { return workspace; }
+#endif

@@ -1,0 +1,42 @@
+// The source files of the library as the rules see them.
+#pragma once
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace rae::test {
+
+struct SourceFile {
+  std::string path;  // relative to the repository, with forward slashes
+  std::vector<std::string> lines;
+};
+
+inline std::vector<std::string> lines_of(std::istream& in) {
+  std::vector<std::string> out;
+  for (std::string line; std::getline(in, line);) out.push_back(line);
+  return out;
+}
+
+/// All C++ files under the given folders of the repository, in a fixed order.
+inline std::vector<SourceFile> source_files(const std::vector<std::string>& folders) {
+  namespace fs = std::filesystem;
+  const fs::path root = RAE_SOURCE_DIR;
+  std::vector<SourceFile> out;
+  for (const auto& folder : folders) {
+    if (!fs::exists(root / folder)) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
+      const auto extension = entry.path().extension();
+      if (extension != ".hpp" && extension != ".cpp" && extension != ".inl") continue;
+      std::ifstream in(entry.path());
+      out.push_back({fs::relative(entry.path(), root).generic_string(), lines_of(in)});
+    }
+  }
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  return out;
+}
+
+}  // namespace rae::test
