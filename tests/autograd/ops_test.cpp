@@ -5,6 +5,7 @@
 #include "rae/autograd/ops_linear.hpp"
 #include "rae/autograd/ops_loss.hpp"
 #include "rae/autograd/ops_norm.hpp"
+#include "rae/autograd/ops_qk_norm.hpp"
 
 namespace rae {
 namespace {
@@ -64,6 +65,7 @@ TEST(Ops, Shapes) {
   expect_gradients([](Inputs in) { return tokens_to_grid(grid_to_tokens(in[0]), 3, 2); }, {{2, 5, 3, 2}});
   expect_gradients([](Inputs in) { return prepend_tokens(in[0], in[1]); }, {{1, 2, 3}, {4, 5, 3}});
   expect_gradients([](Inputs in) { return drop_tokens(in[0], 2); }, {{4, 5, 3}});
+  expect_gradients([](Inputs in) { return keep_tokens(in[0], 2); }, {{4, 5, 3}});
   expect_gradients([](Inputs in) { return patchify(in[0], 2); }, {{2, 3, 4, 6}});
   expect_gradients([](Inputs in) { return unpatchify(in[0], 2, 3, 2); }, {{2, 6, 12}});
 }
@@ -105,6 +107,15 @@ TEST(Ops, Attention) {
   expect_gradients([&](Inputs in) { return attention(in[0], 2, none); }, {{2, 5, 18}});
   expect_gradients([&](Inputs in) { return attention(in[0], 2, &rope); }, {{2, 6, 48}});
   expect_gradients([&](Inputs in) { return attention(in[0], 1, none); }, {{1, 70, 12}});
+}
+
+TEST(Ops, QkNorm) {
+  expect_gradients(
+      [](Inputs in) {
+        return qk_norm(NormParameters<Var<double>>{NormKind::rms, 1e-6, in[1], {}},
+                       NormParameters<Var<double>>{NormKind::layer, 1e-5, in[2], in[3]}, in[0], 4);
+      },
+      {{2, 3, 24}, {4}, {4}, {4}});
 }
 
 TEST(Ops, Losses) {

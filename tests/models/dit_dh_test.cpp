@@ -27,7 +27,7 @@ TEST_P(DitDhGolden, ForwardMatches) {
   EXPECT_TRUE(close(packed, out, 0.0));
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, DitDhGolden, testing::Values("ddt_official_flags", "ddt_same_width"));
+INSTANTIATE_TEST_SUITE_P(Cases, DitDhGolden, testing::Values("ddt_official_flags", "ddt_same_width", "ddt_layernorm_gelu"));
 
 TEST(DitDh, ThreadCountDoesNotChangeABit) {
   const Golden io("ddt_official_flags/io.safetensors"), weights("ddt_official_flags/weights.safetensors");

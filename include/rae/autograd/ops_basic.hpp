@@ -175,7 +175,7 @@ Tensor<T> prepend_tokens(const Tensor<T>& prefix, const Tensor<T>& x) {
   return out;
 }
 template <Real T>
-Tensor<T> drop_tokens(const Tensor<T>& x, index_t count);
+Tensor<T> slice_tokens(const Tensor<T>& x, index_t begin, index_t count);
 template <Real T>
 Var<T> prepend_tokens(const Var<T>& prefix, const Var<T>& x) {
   return detail::make_result<T>(
@@ -187,31 +187,44 @@ Var<T> prepend_tokens(const Var<T>& prefix, const Var<T>& x) {
           for (index_t b = 0; b < g.extent(0); ++b)
             for (index_t i = 0; i < p; ++i) sum[i] += g.data()[b * stride + i];
         }
-        x.accumulate(drop_tokens(g, prefix.extent(1)));
+        x.accumulate(slice_tokens(g, prefix.extent(1), x.extent(1)));
       },
       prefix, x);
 }
 
-/// All tokens but the first `count`: (B, T, D) -> (B, T-count, D).
+/// `count` tokens from `begin` on: (B, T, D) -> (B, count, D). Throws ShapeError when there are fewer.
 template <Real T>
-Tensor<T> drop_tokens(const Tensor<T>& x, index_t count) {
-  const index_t d = x.extent(2), kept = (x.extent(1) - count) * d;
-  Tensor<T> out(Shape{x.extent(0), x.extent(1) - count, d});
+Tensor<T> slice_tokens(const Tensor<T>& x, index_t begin, index_t count) {
+  const index_t tokens = x.extent(1), d = x.extent(2);
+  if (begin < 0 || count < 0 || begin + count > tokens)
+    raise<ShapeError>("slice_tokens: [", begin, ", ", begin + count, ") of ", tokens, " tokens");
+  Tensor<T> out(Shape{x.extent(0), count, d});
   T* target = out.data();
-  for (index_t b = 0; b < x.extent(0); ++b) std::copy_n(x.data() + b * (kept + count * d) + count * d, kept, target + b * kept);
+  for (index_t b = 0; b < x.extent(0); ++b) std::copy_n(x.data() + (b * tokens + begin) * d, count * d, target + b * count * d);
   return out;
 }
 template <Real T>
-Var<T> drop_tokens(const Var<T>& x, index_t count) {
+Var<T> slice_tokens(const Var<T>& x, index_t begin, index_t count) {
   return detail::make_result<T>(
-      drop_tokens(x.value(), count),
-      [x, count](const Tensor<T>& g) {
+      slice_tokens(x.value(), begin, count),
+      [x, begin](const Tensor<T>& g) {
         T* dx = x.mutable_grad().data();
-        const index_t kept = g.extent(1) * g.extent(2), skipped = count * g.extent(2);
+        const index_t tokens = x.extent(1), d = x.extent(2), kept = g.extent(1) * d;
         for (index_t b = 0; b < g.extent(0); ++b)
-          for (index_t i = 0; i < kept; ++i) dx[b * (kept + skipped) + skipped + i] += g.data()[b * kept + i];
+          for (index_t i = 0; i < kept; ++i) dx[(b * tokens + begin) * d + i] += g.data()[b * kept + i];
       },
       x);
+}
+
+/// All tokens but the first `count`: (B, T, D) -> (B, T-count, D).
+template <class X>
+X drop_tokens(const X& x, index_t count) {
+  return slice_tokens(x, count, x.shape()[1] - count);
+}
+/// The first `count` tokens: (B, T, D) -> (B, count, D).
+template <class X>
+X keep_tokens(const X& x, index_t count) {
+  return slice_tokens(x, 0, count);
 }
 
 /// Rows `ids` of a table (V, D): (N, D).

@@ -6,6 +6,7 @@
 
 #include "rae/autograd/ops_attention.hpp"
 #include "rae/autograd/ops_norm.hpp"
+#include "rae/autograd/ops_qk_norm.hpp"
 #include "rae/nn/linear.hpp"
 
 namespace rae {
@@ -32,6 +33,28 @@ struct DitNorm {
   template <class F>
   void parameters(F&& f) {
     if (rms) f("weight", weight);
+  }
+};
+
+/// Norm of queries and keys over the head dimension: RMSNorm, or LayerNorm with its affine part and the eps of torch, 1e-5.
+template <Operand X>
+struct QkNorm {
+  bool rms = true;
+  Parameter<X> weight, bias;  // (hd)
+
+  QkNorm() = default;
+  QkNorm(index_t head_dim, bool use_rmsnorm) : rms(use_rmsnorm), weight(Shape{head_dim}) {
+    if (!rms) bias = Parameter<X>(Shape{head_dim});
+  }
+  [[nodiscard]] bool empty() const noexcept { return weight.empty(); }
+  [[nodiscard]] NormParameters<X> operator()() const {
+    return {rms ? NormKind::rms : NormKind::layer, rms ? 1e-6 : 1e-5, weight.value, bias.value};
+  }
+  template <class F>
+  void parameters(F&& f) {
+    if (empty()) return;
+    f("weight", weight);
+    if (!bias.empty()) f("bias", bias);
   }
 };
 
@@ -67,6 +90,7 @@ struct DitBlock {
   index_t heads = 1;
   DitNorm<X> norm1, norm2;
   Linear<X> qkv, proj, adaln;
+  QkNorm<X> q_norm, k_norm;
   DitMlp<X> mlp;
 
   DitBlock() = default;
@@ -78,15 +102,20 @@ struct DitBlock {
         proj(dim, dim),
         adaln(dim, 6 * dim),
         mlp(dim, o) {
-    if (o.use_qknorm) raise<ConfigError>("DitBlock: use_qknorm is not supported in this version");
     if (dim % heads != 0) raise<ConfigError>("DitBlock: width ", dim, " does not divide into ", heads, " heads");
+    if (o.use_qknorm) {
+      q_norm = QkNorm<X>(dim / heads, o.use_rmsnorm);
+      k_norm = QkNorm<X>(dim / heads, o.use_rmsnorm);
+    }
   }
 
-  X operator()(const X& x, const X& c, const RopeTable<typename X::value_type>* rope) const {  // x (B, T, D)
-    const auto [shift1, scale1, gate1, shift2, scale2, gate2] = chunk<6>(adaln(silu(c)));      // (B, [T,] D) each
-    const X a = proj(attention(qkv(norm_modulate(norm1(), x, shift1, scale1)), heads, rope));  // (B, T, D)
-    const X h = gated_add(x, gate1, a);                                                        // (B, T, D)
-    return gated_add(h, gate2, mlp(norm_modulate(norm2(), h, shift2, scale2)));                // (B, T, D)
+  X operator()(const X& x, const X& c, const RopeTable<typename X::value_type>* rope) const {     // x (B, T, D)
+    const auto [shift1, scale1, gate1, shift2, scale2, gate2] = chunk<6>(adaln(silu(c)));         // (B, [T,] D) each
+    X heads_in = qkv(norm_modulate(norm1(), x, shift1, scale1));                                  // (B, T, 3D)
+    if (!q_norm.empty()) heads_in = qk_norm(q_norm(), k_norm(), heads_in, x.shape()[2] / heads);  // (B, T, 3D)
+    const X a = proj(attention(heads_in, heads, rope));                                           // (B, T, D)
+    const X h = gated_add(x, gate1, a);                                                           // (B, T, D)
+    return gated_add(h, gate2, mlp(norm_modulate(norm2(), h, shift2, scale2)));                   // (B, T, D)
   }
 
   template <class F>
@@ -94,6 +123,8 @@ struct DitBlock {
     visit("norm1.", norm1, f);
     visit("norm2.", norm2, f);
     visit("attn.qkv.", qkv, f);
+    visit("attn.q_norm.", q_norm, f);
+    visit("attn.k_norm.", k_norm, f);
     visit("attn.proj.", proj, f);
     visit("mlp.", mlp, f);
     visit("adaLN_modulation.1.", adaln, f);

@@ -1,0 +1,95 @@
+// LightningDiT: the plain diffusion transformer, RAE's baseline and the ancestor of DiT^DH.
+//
+// Peebles and Xie 2023; Yao et al. 2025. Differs from DiT^DH's backbone in the condition (time + label, without SiLU) and in having its
+// output layer right behind.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "rae/models/dit_block.hpp"
+#include "rae/nn/timestep_embed.hpp"
+
+namespace rae {
+
+/// Shape of a LightningDiT. Names are those of the official configuration.
+struct LightningDitConfig {
+  index_t input_h = 16, input_w = 16;  ///< latent grid
+  index_t patch_size = 1, in_channels = 768;
+  index_t hidden_size = 1152, depth = 28, num_heads = 16;
+  double mlp_ratio = 4.0;
+  index_t num_classes = 1000;
+  double class_dropout_prob = 0.1;  ///< above 0 adds the null class
+  bool learn_sigma = false;         ///< twice the output channels, of which the first half is the prediction
+  bool use_swiglu = true, use_rmsnorm = true, use_rope = true, use_qknorm = false;
+
+  [[nodiscard]] DitBlockOptions block() const { return {use_swiglu, use_rmsnorm, use_qknorm, mlp_ratio}; }
+};
+
+/// velocity = LightningDiT(x_t, t, y).
+template <Operand X>
+class LightningDit {
+ public:
+  using T = typename X::value_type;
+
+  explicit LightningDit(const LightningDitConfig& config) : config_(config) {
+    const index_t p = config.patch_size, d = config.hidden_size;
+    if (p < 1 || config.input_h % p != 0 || config.input_w % p != 0)
+      raise<ConfigError>("LightningDit: a ", config.input_h, " x ", config.input_w, " latent does not divide into patches of ", p);
+    grid_h_ = config.input_h / p;
+    grid_w_ = config.input_w / p;
+    pos_embed = Parameter<X>(Shape{1, grid_h_ * grid_w_, d});
+    x_embedder = Linear<X>(config.in_channels * p * p, d);
+    t_embedder = TimestepEmbed<X>(d);
+    y_embedder = LabelEmbed<X>(config.num_classes, config.class_dropout_prob > 0, d);
+    for (index_t i = 0; i < config.depth; ++i) blocks.emplace_back(d, config.num_heads, config.block());
+    final_layer = DitFinalLayer<X>(d, p * p * config.in_channels * (config.learn_sigma ? 2 : 1), config.use_rmsnorm);
+    if (config.use_rope) rope_ = std::make_shared<RopeTable<T>>(make_rope_table<T>(grid_h_, grid_w_, d / config.num_heads));
+  }
+
+  /// Predicted velocity (B, C, h, w) for x (B, C, h, w), t (B) in [0, 1] with 1 = noise, y (B). Throws ShapeError, ArgumentError.
+  X operator()(const X& x, const Tensor<T>& t, std::span<const std::int64_t> y) const {
+    const Shape s = x.shape();
+    if (s.rank() != 4) raise<ShapeError>("LightningDit: expected x (B, C, h, w), got ", s);
+    require_shape("LightningDit: x", s, {s[0], config_.in_channels, config_.input_h, config_.input_w});
+    require_shape("LightningDit: t", t.shape(), {s[0]});
+    if (static_cast<index_t>(y.size()) != s[0]) raise<ShapeError>("LightningDit: ", s[0], " images but ", y.size(), " labels");
+    X z = add_broadcast(x_embedder(patchify(x, config_.patch_size)), pos_embed.value);  // (B, N, D)
+    const X c = add(t_embedder(t), y_embedder(y));                                      // (B, D)
+    for (const DitBlock<X>& block : blocks) z = block(z, c, rope_.get());               // (B, N, D)
+    const X out = unpatchify(final_layer(z, c), grid_h_, grid_w_, config_.patch_size);  // (B, C or 2C, h, w)
+    return config_.learn_sigma ? first_channels(out, config_.in_channels) : out;
+  }
+
+  template <class F>
+  void parameters(F&& f) {
+    f("pos_embed", pos_embed);
+    visit("x_embedder.proj.", x_embedder, f);
+    visit("t_embedder.", t_embedder, f);
+    visit("y_embedder.", y_embedder, f);
+    for (std::size_t i = 0; i < blocks.size(); ++i) visit("blocks." + std::to_string(i) + ".", blocks[i], f);
+    visit("final_layer.", final_layer, f);
+  }
+
+  [[nodiscard]] const LightningDitConfig& config() const noexcept { return config_; }
+
+  Parameter<X> pos_embed;  // (1, N, D)
+  Linear<X> x_embedder;
+  TimestepEmbed<X> t_embedder;
+  LabelEmbed<X> y_embedder;
+  std::vector<DitBlock<X>> blocks;
+  DitFinalLayer<X> final_layer;
+
+ private:
+  // Channels lie outermost in an image, as tokens do in a sequence.
+  static X first_channels(const X& x, index_t count) {
+    const Shape s = x.shape();
+    return reshape(keep_tokens(reshape(x, {s[0], s[1], s[2] * s[3]}), count), {s[0], count, s[2], s[3]});
+  }
+
+  LightningDitConfig config_;
+  index_t grid_h_ = 0, grid_w_ = 0;
+  std::shared_ptr<const RopeTable<T>> rope_;
+};
+
+}  // namespace rae
