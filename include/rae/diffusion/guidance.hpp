@@ -57,6 +57,7 @@ void require_guidance(const G& guidance) {
 /// main = other + scale * (main - other), in place. Both contiguous and of one shape. Throws ShapeError.
 template <Real T>
 void guide(View<T> main, View<const std::type_identity_t<T>> other, double scale) {
+  if (main.empty() || other.empty()) raise<ShapeError>("guide: a tensor is empty");
   require_shape("guide", other.shape(), main.shape());
   if (!main.is_contiguous() || !other.is_contiguous()) raise<ShapeError>("guide: expected contiguous views");
   const T s = static_cast<T>(scale);

@@ -84,6 +84,7 @@ void check_factors(std::string_view where, View<const T> t, F factors) {
 /// out[b] = first(t[b]) * x[b] + second(t[b]) * y[b] for B samples; `out` may be x or y. One t stands for all samples.
 template <Real T, class F>
 void combine_samples(std::string_view where, View<const T> x, View<const T> y, View<const T> t, T* out, F factors) {
+  if (x.empty() || y.empty() || t.empty()) raise<ShapeError>(where, ": a tensor is empty");
   require_shape(where, y.shape(), x.shape());
   if (t.numel() < 1 || (t.numel() > 1 && (x.shape().rank() < 1 || t.numel() != x.extent(0))))
     raise<ShapeError>(where, ": ", t.numel(), " values of t do not fit samples of shape ", x.shape());

@@ -80,6 +80,7 @@ void advance(V& velocity, Tensor<T>& x, Tensor<T>& stage, T t, T next, const Tab
     const T time = table.c[i] == 1.0 ? next : t + static_cast<T>(dt * table.c[i]);
     if (i > 0) add_stages(std::as_const(x).data(), stage.data(), x.numel(), dt, table.a[i], k, i);
     k[i] = velocity(std::as_const(i == 0 ? x : stage), time);
+    if (k[i].empty()) raise<ShapeError>("sample: the velocity returned an empty tensor");
     require_shape("sample: velocity", k[i].shape(), x.shape());
   }
   T* out = x.data();
@@ -92,12 +93,14 @@ void advance(V& velocity, Tensor<T>& x, Tensor<T>& stage, T t, T next, const Tab
 /// move it in to save a copy. After the first step nothing is allocated but what `velocity` returns. `on_step`, called with a
 /// BasicStepInfo<T> after each step, returns false to stop.
 ///
-/// Throws ArgumentError for a grid of fewer than two points or one that is not finite and strictly monotone, ShapeError when a velocity has
-/// another shape than x, NumericError with the number of the step when the state is not finite, Cancelled when `on_step` says so.
+/// Throws ArgumentError for a grid of fewer than two points or one that is not finite and strictly monotone, ShapeError when x is empty or
+/// a velocity has another shape than x, NumericError with the number of the step when the state is not finite, Cancelled when `on_step`
+/// says so.
 template <Real T, class V, class OnStep = detail::NoCallback>
 requires Velocity<V, T>
 [[nodiscard]] Tensor<T> sample(V&& velocity, Tensor<T> x, std::span<const std::type_identity_t<T>> grid, Solver solver = Solver::euler,
                                OnStep on_step = {}) {
+  if (x.empty()) raise<ShapeError>("sample: the initial state is empty");
   if (grid.size() < 2) raise<ArgumentError>("sample: a time grid needs at least two points, got ", grid.size());
   for (std::size_t i = 0; i < grid.size(); ++i)
     if (!std::isfinite(grid[i]) || (i > 0 && !(grid[0] > grid[1] ? grid[i] < grid[i - 1] : grid[i] > grid[i - 1])))

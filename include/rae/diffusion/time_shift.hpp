@@ -26,8 +26,8 @@ template <class T>
   return s * t / (T(1) + static_cast<T>(shift - 1.0) * t);
 }
 
-/// s = sqrt(dimension / base) for a latent of `dimension` = C * h * w elements; 6.93 for 768 x 16 x 16. Below 1 for latents smaller than the
-/// base, which `time_shift` does not accept. Throws ArgumentError when either number is below 1.
+/// s = sqrt(dimension / base) for a latent of `dimension` = C * h * w elements; 6.93 for 768 x 16 x 16. Below 1 for latents smaller than
+/// the base, which `time_shift` does not accept. Throws ArgumentError when either number is below 1.
 [[nodiscard]] inline double dimension_shift(index_t dimension, index_t base = kShiftBaseDimension) {
   if (dimension < 1 || base < 1) raise<ArgumentError>("dimension_shift: expected dimension and base >= 1, got ", dimension, " and ", base);
   return std::sqrt(static_cast<double>(dimension) / static_cast<double>(base));

@@ -1,0 +1,111 @@
+#include "rae/diffusion/path.hpp"
+
+#include "rae/core/random.hpp"
+#include "support/golden.hpp"
+#include "support/temp_folder.hpp"
+
+namespace rae {
+namespace {
+
+using test::expect_close;
+using test::Golden;
+using test::message_of;
+
+template <Path P>
+void expect_golden_coefficients(const P& path, const std::string& name, double tolerance) {
+  const Golden golden("transport_paths/io.safetensors");
+  const Tensor<float> t = golden("t");  // (5)
+  for (index_t i = 0; i < t.numel(); ++i) {
+    const double s = static_cast<double>(t[i]);
+    const auto near = [&](double actual, const std::string& what) {
+      const double expected = static_cast<double>(golden(name + "." + what)[i]);
+      EXPECT_NEAR(actual, expected, tolerance * std::max(1.0, std::abs(expected))) << name << "." << what << " at t = " << s;
+    };
+    near(path.alpha(s), "alpha");
+    near(path.sigma(s), "sigma");
+    near(path.d_alpha(s), "d_alpha");
+    near(path.d_sigma(s), "d_sigma");
+  }
+  expect_close(interpolate(path, golden("x1"), golden("x0"), t), golden(name + ".xt"), 2 * tolerance, name + ".xt");
+  expect_close(path_velocity(path, golden("x1"), golden("x0"), t), golden(name + ".ut"), 6 * tolerance, name + ".ut");
+}
+
+TEST(PathTest, LinearAgreesWithTheOfficialPlan) { expect_golden_coefficients(LinearPath{}, "Linear", 5e-7); }
+TEST(PathTest, GvpAgreesWithTheOfficialPlan) { expect_golden_coefficients(GvpPath{}, "GVP", 5e-7); }
+// The reference computes sqrt(1 - sigma^2) in float; at t = 0.98 the difference is 0.006, so that 2^-24 becomes up to 5e-6 of alpha.
+TEST(PathTest, VpAgreesWithTheOfficialPlan) { expect_golden_coefficients(VpPath{}, "VP", 2e-6); }
+
+template <Path P>
+void expect_true_derivatives(const P& path) {
+  constexpr double kStep = 1e-6;
+  for (double t = 0.05; t < 0.96; t += 0.05) {
+    EXPECT_NEAR(path.d_alpha(t), (path.alpha(t + kStep) - path.alpha(t - kStep)) / (2 * kStep), 1e-8);
+    EXPECT_NEAR(path.d_sigma(t), (path.sigma(t + kStep) - path.sigma(t - kStep)) / (2 * kStep), 1e-8);
+  }
+}
+
+TEST(PathTest, DerivativesAreThoseOfTheCoefficients) {
+  expect_true_derivatives(LinearPath{});
+  expect_true_derivatives(GvpPath{});
+  expect_true_derivatives(VpPath{});
+}
+
+TEST(PathTest, EndsAreDataAndNoise) {
+  EXPECT_EQ(LinearPath{}.alpha(1.0), 0.0);
+  EXPECT_EQ(LinearPath{}.sigma(0.0), 0.0);
+  EXPECT_EQ(GvpPath{}.alpha(1.0), 0.0);
+  EXPECT_EQ(GvpPath{}.alpha(0.0), 1.0);
+  EXPECT_EQ(GvpPath{}.sigma(1.0), 1.0);
+  EXPECT_EQ(VpPath{}.alpha(1.0), 0.0);
+  EXPECT_EQ(VpPath{}.sigma(1.0), 1.0);
+  EXPECT_LT(VpPath{}.sigma(0.0), 0.007);
+}
+
+TEST(PathTest, OneTimeServesAllSamplesAndManyElements) {
+  const Shape shape{3, 7, 41, 61};  // more than one thread's share, samples split across threads
+  Tensor<double> data(shape), noise(shape);
+  const Philox random(1);
+  for (index_t i = 0; i < data.numel(); ++i) {
+    data.data()[i] = static_cast<double>(random.normal(static_cast<std::uint64_t>(i)));
+    noise.data()[i] = static_cast<double>(random.uniform(static_cast<std::uint64_t>(i)));
+  }
+  const Tensor<double> t(Shape{3}, {0.1, 0.5, 0.9});
+  const Tensor<double> x = interpolate(LinearPath{}, data, noise, t);
+  const Tensor<double> y = interpolate(LinearPath{}, data, noise, Tensor<double>(Shape{1}, {0.5}));
+  const index_t inner = x.numel() / 3;
+  for (index_t i = 0; i < x.numel(); ++i) {
+    const double s = t[i / inner];
+    ASSERT_DOUBLE_EQ(x[i], (1 - s) * data[i] + s * noise[i]) << i;
+    ASSERT_DOUBLE_EQ(y[i], 0.5 * data[i] + 0.5 * noise[i]) << i;
+  }
+}
+
+TEST(PathTest, DoesNotDependOnTheNumberOfThreads) {
+  Tensor<float> data(Shape{2, 50000}), noise(Shape{2, 50000});
+  Philox(3).fill_normal(data.span());
+  Philox(4).fill_normal(noise.span());
+  const Tensor<float> t(Shape{2}, {0.3f, 0.6f});
+  set_num_threads(1);
+  const Tensor<float> one = interpolate(GvpPath{}, data, noise, t);
+  set_num_threads(5);
+  const Tensor<float> five = interpolate(GvpPath{}, data, noise, t);
+  set_num_threads(0);
+  expect_close(one, five, 0.0);
+}
+
+TEST(PathTest, RefusesWrongShapesAndTimes) {
+  const Tensor<float> x(Shape{2, 3}, 1.0f), y(Shape{3, 2}, 1.0f);
+  const auto at = [](float t) { return Tensor<float>(Shape{1}, t); };
+  EXPECT_THROW((void)interpolate(LinearPath{}, x, y, at(0.5f)), ShapeError);
+  EXPECT_THROW((void)interpolate(LinearPath{}, x, x, Tensor<float>(Shape{3}, 0.5f)), ShapeError);
+  EXPECT_THROW((void)interpolate(LinearPath{}, x, x, Tensor<float>()), ShapeError);
+  EXPECT_THROW((void)interpolate(LinearPath{}, Tensor<float>(), Tensor<float>(), at(0.5f)), ShapeError);
+  EXPECT_THROW((void)interpolate(LinearPath{}, x, x, at(1.5f)), ArgumentError);
+  EXPECT_THROW((void)interpolate(LinearPath{}, x, x, at(-0.1f)), ArgumentError);
+  EXPECT_THROW((void)interpolate(LinearPath{}, x, x, at(NAN)), ArgumentError);
+  const std::string message = message_of<ArgumentError>([&] { (void)path_velocity(VpPath{}, x, x, at(1.0f)); });
+  EXPECT_NE(message.find("t[0] = 1"), std::string::npos) << message;
+}
+
+}  // namespace
+}  // namespace rae

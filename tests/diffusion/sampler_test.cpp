@@ -1,0 +1,211 @@
+#include "rae/diffusion/sampler.hpp"
+
+#include <functional>
+
+#include "rae/core/random.hpp"
+#include "rae/diffusion/path.hpp"
+#include "rae/diffusion/time_grid.hpp"
+#include "support/golden.hpp"
+#include "support/temp_folder.hpp"
+
+namespace rae {
+namespace {
+
+using test::expect_close;
+using test::message_of;
+
+constexpr Solver kAll[] = {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3, Solver::rk4};
+
+/// dx/dt = x cos(3 t) + t: neither linear in t nor autonomous. Its solution is computed with many small steps of Kutta's rule.
+Tensor<double> curved(const Tensor<double>& x, double t) {
+  Tensor<double> v(x.shape());
+  for (index_t i = 0; i < x.numel(); ++i) v.data()[i] = x[i] * std::cos(3 * t) + t;
+  return v;
+}
+
+double error_of(Solver solver, index_t steps, const Tensor<double>& exact) {
+  const std::vector<double> grid = full_time_grid<double>(steps, 2.0);
+  const Tensor<double> x = sample(curved, Tensor<double>(Shape{2}, {1.0, -0.5}), grid, solver);
+  return std::max(std::abs(x[0] - exact[0]), std::abs(x[1] - exact[1]));
+}
+
+TEST(SamplerTest, ConvergesWithTheOrderOfTheSolver) {
+  const Tensor<double> exact = sample(curved, Tensor<double>(Shape{2}, {1.0, -0.5}), full_time_grid<double>(4000, 2.0), Solver::rk4);
+  for (const Solver solver : kAll) {
+    const double order = solver == Solver::euler ? 1 : solver == Solver::heun3 ? 3 : solver == Solver::rk4 ? 4 : 2;
+    const double coarse = error_of(solver, 40, exact), fine = error_of(solver, 80, exact);
+    EXPECT_NEAR(std::log2(coarse / fine), order, 0.25) << name_of(solver) << ": " << coarse << " then " << fine;
+    EXPECT_LT(fine, 0.05);
+  }
+}
+
+TEST(SamplerTest, OneStepOfEachSolverByHand) {
+  // dx/dt = x over one step of -0.5 from 1: partial sums of exp(-0.5).
+  const auto growth = [](const Tensor<double>& x, double) { return x; };
+  const std::vector<double> grid = {1.0, 0.5};
+  const double h = -0.5;
+  const double expected[] = {1 + h, 1 + h + h * h / 2, 1 + h + h * h / 2, 1 + h + h * h / 2 + h * h * h / 6,
+                             1 + h + h * h / 2 + h * h * h / 6 + h * h * h * h / 24};
+  for (std::size_t i = 0; i < std::size(kAll); ++i)
+    EXPECT_NEAR(sample(growth, Tensor<double>(Shape{1}, 1.0), grid, kAll[i])[0], expected[i], 1e-15) << name_of(kAll[i]);
+}
+
+TEST(SamplerTest, AStraightPathIsFollowedExactlyByEverySolver) {
+  Tensor<float> data(Shape{2, 3, 4, 4}), noise(Shape{2, 3, 4, 4});
+  Philox(1).fill_normal(data.span());
+  Philox(2).fill_normal(noise.span());
+  const Tensor<float> v = path_velocity(LinearPath{}, data, noise, Tensor<float>(Shape{1}, 0.5f));
+  for (const Solver solver : kAll)
+    expect_close(sample([&](const Tensor<float>&, float) { return v; }, noise, full_time_grid(13, 6.928), solver), data, 2e-6,
+                 name_of(solver));
+}
+
+TEST(SamplerTest, EulerIsBitForBitTheOfficialUpdate) {
+  const std::vector<float> grid = official_time_grid(9, 6.928);
+  const auto velocity = [](const Tensor<float>& x, float t) {
+    Tensor<float> v(x.shape());
+    for (index_t i = 0; i < x.numel(); ++i) v.data()[i] = 0.5f * x[i] - t;
+    return v;
+  };
+  float expected = 0.8f;
+  for (std::size_t i = 0; i + 1 < grid.size(); ++i) expected = expected + (grid[i + 1] - grid[i]) * (0.5f * expected - grid[i]);
+  EXPECT_FLOAT_EQ(sample(velocity, Tensor<float>(Shape{1}, 0.8f), grid)[0], expected);
+}
+
+TEST(SamplerTest, EvaluatesAtTheRightTimesAndCountsThem) {
+  const std::vector<float> grid = {1.0f, 0.7f, 0.1f};
+  for (const Solver solver : kAll) {
+    std::vector<float> times;
+    (void)sample(
+        [&](const Tensor<float>& x, float t) {
+          times.push_back(t);
+          return x;
+        },
+        Tensor<float>(Shape{1}, 1.0f), grid, solver);
+    ASSERT_EQ(static_cast<index_t>(times.size()), 2 * evaluations_per_step(solver));
+    EXPECT_EQ(times[0], 1.0f);
+    EXPECT_EQ(times[times.size() / 2], 0.7f);
+    const float last = solver == Solver::euler ? 0.7f : solver == Solver::midpoint ? 0.4f : solver == Solver::heun3 ? 0.3f : 0.1f;
+    EXPECT_FLOAT_EQ(times.back(), last) << name_of(solver);
+  }
+}
+
+TEST(SamplerTest, GoesBackToNoiseOnAnIncreasingGrid) {
+  const auto velocity = [](const Tensor<double>& x, double t) { return curved(x, t); };
+  std::vector<double> grid = full_time_grid<double>(200, 1.0);
+  const Tensor<double> start(Shape{2}, {0.4, 0.2});
+  const Tensor<double> end = sample(velocity, start, grid, Solver::rk4);
+  std::reverse(grid.begin(), grid.end());
+  expect_close(sample(velocity, end, grid, Solver::rk4), start, 1e-9);
+}
+
+TEST(SamplerTest, TheCallbackSeesEveryStep) {
+  const std::vector<float> grid = {1.0f, 0.5f, 0.25f, 0.0f};
+  std::vector<index_t> steps;
+  std::vector<float> times, states;
+  const auto on_step = [&](const StepInfo& info) {
+    EXPECT_EQ(info.steps, 3);
+    steps.push_back(info.step);
+    times.push_back(info.t);
+    states.push_back(info.x[0]);
+    return true;
+  };
+  const auto one = [](const Tensor<float>& x, float) { return Tensor<float>(x.shape(), 1.0f); };
+  const Tensor<float> x = sample(one, Tensor<float>(Shape{1}, 2.0f), grid, Solver::euler, on_step);
+  EXPECT_EQ(steps, (std::vector<index_t>{1, 2, 3}));
+  EXPECT_EQ(times, (std::vector<float>{0.5f, 0.25f, 0.0f}));
+  EXPECT_EQ(states, (std::vector<float>{1.5f, 1.25f, 1.0f}));
+  EXPECT_EQ(x[0], 1.0f);
+}
+
+TEST(SamplerTest, TheCallbackCanStopAndCanBeEmpty) {
+  const std::vector<float> grid = full_time_grid(10, 1.0);
+  const auto identity = [](const Tensor<float>& x, float) { return x; };
+  index_t calls = 0;
+  const std::string message = message_of<Cancelled>([&] {
+    (void)sample(identity, Tensor<float>(Shape{1}, 1.0f), grid, Solver::heun, [&](const StepInfo& info) { return ++calls, info.step < 4; });
+  });
+  EXPECT_EQ(calls, 4);
+  EXPECT_NE(message.find("step 4 of 10"), std::string::npos) << message;
+  const std::function<bool(const StepInfo&)> none;
+  EXPECT_NO_THROW((void)sample(identity, Tensor<float>(Shape{1}, 1.0f), grid, Solver::euler, none));
+}
+
+TEST(SamplerTest, LeavesTheCallersTensorAndKeptStatesAlone) {
+  const Tensor<float> noise(Shape{2}, 1.0f);
+  std::vector<Tensor<float>> trajectory;
+  const auto velocity = [](const Tensor<float>& x, float) { return Tensor<float>(x.shape(), 1.0f); };
+  (void)sample(velocity, noise, std::vector<float>{1.0f, 0.5f, 0.0f}, Solver::euler, [&](const StepInfo& info) {
+    trajectory.push_back(info.x);
+    return true;
+  });
+  expect_close(noise, Tensor<float>(Shape{2}, 1.0f), 0.0);
+  expect_close(trajectory[0], Tensor<float>(Shape{2}, 0.5f), 0.0);
+  expect_close(trajectory[1], Tensor<float>(Shape{2}, 0.0f), 0.0);
+}
+
+TEST(SamplerTest, AllocatesNothingAfterTheFirstStep) {
+  for (const Solver solver : kAll) {
+    Workspace workspace;
+    const WorkspaceScope scope(workspace);
+    std::uint64_t after_first = 0, after_last = 0;
+    (void)sample([](const Tensor<float>& x, float) { return Tensor<float>(x.shape(), 0.5f); }, Tensor<float>(Shape{2, 50}, 1.0f),
+                 full_time_grid(20, 1.0), solver,
+                 [&](const StepInfo& info) {
+                   if (info.step == 1) after_first = workspace.allocations();
+                   after_last = workspace.allocations();
+                   return true;
+                 });
+    EXPECT_GT(after_first, 0u);
+    EXPECT_EQ(after_first, after_last) << name_of(solver);
+  }
+}
+
+TEST(SamplerTest, UpdatesAMovedInTensorInPlace) {
+  Tensor<float> x(Shape{100}, 1.0f);
+  const float* memory = std::as_const(x).data();
+  const Tensor<float> out = sample([](const Tensor<float>& s, float) { return Tensor<float>(s.shape(), 1.0f); }, std::move(x),
+                                   full_time_grid(5, 1.0), Solver::rk4);
+  EXPECT_EQ(out.data(), memory);
+}
+
+TEST(SamplerTest, DoesNotDependOnTheNumberOfThreads) {
+  Tensor<float> noise(Shape{4, 50000});
+  Philox(7).fill_normal(noise.span());
+  const auto velocity = [](const Tensor<float>& x, float t) {
+    Tensor<float> v = x;
+    for (float& e : v.span()) e = e * t - 0.1f;
+    return v;
+  };
+  set_num_threads(1);
+  const Tensor<float> one = sample(velocity, noise, full_time_grid(5, 3.0), Solver::heun3);
+  set_num_threads(4);
+  const Tensor<float> four = sample(velocity, noise, full_time_grid(5, 3.0), Solver::heun3);
+  set_num_threads(0);
+  expect_close(one, four, 0.0);
+}
+
+TEST(SamplerTest, NamesTheStepAtWhichTheStateBreaks) {
+  const auto velocity = [](const Tensor<float>& x, float t) { return Tensor<float>(x.shape(), t < 0.45f ? NAN : 1.0f); };
+  const std::string message =
+      message_of<NumericError>([&] { (void)sample(velocity, Tensor<float>(Shape{3}, 1.0f), full_time_grid(10, 1.0)); });
+  EXPECT_NE(message.find("step 7 of 10"), std::string::npos) << message;
+  EXPECT_THROW((void)sample(velocity, Tensor<float>(Shape{1}, INFINITY), full_time_grid(2, 1.0)), NumericError);
+}
+
+TEST(SamplerTest, RefusesBadGridsAndShapes) {
+  const auto identity = [](const Tensor<float>& x, float) { return x; };
+  const Tensor<float> x(Shape{2}, 1.0f);
+  for (const std::vector<float>& grid :
+       {std::vector<float>{}, {1.0f}, {1.0f, 1.0f}, {1.0f, 0.5f, 0.6f}, {0.0f, 0.5f, 0.5f}, {1.0f, NAN}, {1.0f, -INFINITY}})
+    EXPECT_THROW((void)sample(identity, x, grid), ArgumentError);
+  const auto wrong = [](const Tensor<float>&, float) { return Tensor<float>(Shape{3}, 0.0f); };
+  EXPECT_THROW((void)sample(wrong, x, full_time_grid(2, 1.0)), ShapeError);
+  const auto nothing = [](const Tensor<float>&, float) { return Tensor<float>(); };
+  EXPECT_THROW((void)sample(nothing, x, full_time_grid(2, 1.0)), ShapeError);
+  EXPECT_THROW((void)sample(nothing, Tensor<float>(Shape{}, 1.0f), full_time_grid(2, 1.0)), ShapeError);
+  EXPECT_THROW((void)sample(identity, Tensor<float>(), full_time_grid(2, 1.0)), ShapeError);
+}
+
+}  // namespace
+}  // namespace rae

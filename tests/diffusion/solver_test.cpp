@@ -1,0 +1,67 @@
+#include "rae/diffusion/solver.hpp"
+
+#include <gtest/gtest.h>
+
+namespace rae {
+namespace {
+
+constexpr Solver kAll[] = {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3, Solver::rk4};
+
+TEST(SolverTest, CoefficientsFulfilTheOrderConditions) {
+  for (const Solver solver : kAll) {
+    const detail::Tableau m = detail::tableau_of(solver);
+    const int order = solver == Solver::euler ? 1 : solver == Solver::heun3 ? 3 : solver == Solver::rk4 ? 4 : 2;
+    double b = 0, bc = 0, bcc = 0, bac = 0, bccc = 0, bcac = 0, bacc = 0, baac = 0;
+    for (std::size_t i = 0; i < m.stages; ++i) {
+      double row = 0, ac = 0, acc = 0, aac = 0;
+      for (std::size_t j = 0; j < m.stages; ++j) {
+        EXPECT_TRUE(j < i || m.a[i][j] == 0.0) << name_of(solver) << " is not explicit";
+        row += m.a[i][j];
+        ac += m.a[i][j] * m.c[j];
+        acc += m.a[i][j] * m.c[j] * m.c[j];
+        for (std::size_t l = 0; l < m.stages; ++l) aac += m.a[i][j] * m.a[j][l] * m.c[l];
+      }
+      EXPECT_NEAR(row, m.c[i], 1e-15);
+      b += m.b[i];
+      bc += m.b[i] * m.c[i];
+      bcc += m.b[i] * m.c[i] * m.c[i];
+      bac += m.b[i] * ac;
+      bccc += m.b[i] * m.c[i] * m.c[i] * m.c[i];
+      bcac += m.b[i] * m.c[i] * ac;
+      bacc += m.b[i] * acc;
+      baac += m.b[i] * aac;
+    }
+    EXPECT_NEAR(b, 1.0, 1e-15);
+    if (order >= 2) {
+      EXPECT_NEAR(bc, 1.0 / 2, 1e-15) << name_of(solver);
+    }
+    if (order >= 3) {
+      EXPECT_NEAR(bcc, 1.0 / 3, 1e-15) << name_of(solver);
+      EXPECT_NEAR(bac, 1.0 / 6, 1e-15) << name_of(solver);
+    }
+    if (order >= 4) {
+      EXPECT_NEAR(bccc, 1.0 / 4, 1e-15);
+      EXPECT_NEAR(bcac, 1.0 / 8, 1e-15);
+      EXPECT_NEAR(bacc, 1.0 / 12, 1e-15);
+      EXPECT_NEAR(baac, 1.0 / 24, 1e-15);
+    }
+  }
+}
+
+TEST(SolverTest, EvaluationsPerStepAreThoseOfTheReference) {
+  EXPECT_EQ(evaluations_per_step(Solver::euler), 1);
+  EXPECT_EQ(evaluations_per_step(Solver::midpoint), 2);
+  EXPECT_EQ(evaluations_per_step(Solver::heun), 2);
+  EXPECT_EQ(evaluations_per_step(Solver::heun3), 3);
+  EXPECT_EQ(evaluations_per_step(Solver::rk4), 4);
+}
+
+TEST(SolverTest, NamesAreParsed) {
+  for (const Solver solver : kAll) EXPECT_EQ(parse_solver(name_of(solver)), solver);
+  EXPECT_EQ(parse_solver("heun2"), Solver::heun);
+  EXPECT_THROW((void)parse_solver("dopri5"), ArgumentError);
+  EXPECT_THROW((void)parse_solver(""), ArgumentError);
+}
+
+}  // namespace
+}  // namespace rae
