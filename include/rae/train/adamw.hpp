@@ -1,0 +1,84 @@
+// AdamW and the exponential moving average over all parameters of a model, with gradient clipping by the global norm.
+//
+// Loshchilov and Hutter 2019; clipping as torch.nn.utils.clip_grad_norm_; RAE trains with betas (0.9, 0.95) and no weight decay.
+#pragma once
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "rae/kernels/optimizer_step.hpp"
+#include "rae/nn/parameter.hpp"
+
+namespace rae {
+
+/// Optimiser state of a model in training. The model must outlive it and keep its parameters in place.
+template <Real T>
+class AdamW {
+ public:
+  /// One parameter with its moments and its average.
+  struct Slot {
+    std::string name;
+    Var<T> parameter;
+    Tensor<T> exp_avg, exp_avg_sq, ema;
+  };
+
+  template <class Model>
+  explicit AdamW(Model& model, const AdamWOptions& options = {}, double ema_decay = 0.9995) : options_(options), ema_decay_(ema_decay) {
+    model.parameters([&](const std::string& name, Parameter<Var<T>>& p) {
+      slots_.push_back({name, p.value, Tensor<T>::zeros(p.shape()), Tensor<T>::zeros(p.shape()), p.tensor()});
+    });
+  }
+
+  /// Global norm of all gradients, in double.
+  [[nodiscard]] double gradient_norm() const {
+    double sum = 0;
+    for (const Slot& slot : slots_)
+      if (!slot.parameter.grad().empty()) sum += sum_of_squares<T>(slot.parameter.grad());
+    return std::sqrt(sum);
+  }
+
+  /// One update of all parameters that have a gradient, then of the average; clears the gradients. `max_norm` 0 does not clip.
+  /// Returns the norm before clipping. Throws NumericError, with nothing changed, when it is not finite.
+  double step(double lr, double max_norm = 0.0) {
+    const double norm = gradient_norm();
+    if (!std::isfinite(norm)) raise<NumericError>("AdamW: the gradient norm is ", norm, " at step ", step_ + 1);
+    const double scale = max_norm > 0 ? std::min(1.0, max_norm / (norm + 1e-6)) : 1.0;
+    AdamWOptions options = options_;
+    options.lr = lr;
+    ++step_;
+    for (Slot& slot : slots_) {
+      if (!slot.parameter.grad().empty())
+        adamw_step<T>(slot.parameter.mutable_value(), slot.parameter.grad(), slot.exp_avg, slot.exp_avg_sq, step_, options, scale);
+      slot.parameter.clear_grad();
+      ema_update<T>(slot.ema, slot.parameter.value(), ema_decay_);
+    }
+    return norm;
+  }
+
+  /// Steps taken so far.
+  [[nodiscard]] index_t steps() const noexcept { return step_; }
+  void set_steps(index_t steps) noexcept { step_ = steps; }
+
+  /// Parameters with their state, in the order of the model's list; for checkpoints.
+  [[nodiscard]] std::vector<Slot>& slots() noexcept { return slots_; }
+  [[nodiscard]] const std::vector<Slot>& slots() const noexcept { return slots_; }
+
+  /// Copies the averages into a model of the same text, for example the one that is sampled.
+  template <class Model>
+  void copy_ema_to(Model& model) const {
+    std::size_t i = 0;
+    model.parameters([&](const std::string& name, auto& p) {
+      if (i == slots_.size() || slots_[i].name != name) raise<ConfigError>("AdamW::copy_ema_to: unexpected parameter ", name);
+      p.set(slots_[i++].ema);
+    });
+  }
+
+ private:
+  AdamWOptions options_;
+  double ema_decay_;
+  index_t step_ = 0;
+  std::vector<Slot> slots_;
+};
+
+}  // namespace rae

@@ -1,0 +1,107 @@
+#include "rae/train/adamw.hpp"
+
+#include <gtest/gtest.h>
+
+#include "rae/autograd/ops_loss.hpp"
+#include "rae/train/lr_schedule.hpp"
+#include "support/golden_model.hpp"
+
+namespace rae {
+namespace {
+
+using test::close;
+using test::Golden;
+
+// Three official training steps: losses, norms, parameters after steps one and three, and the average.
+TEST(AdamW, FollowsTheOfficialTrajectory) {
+  const Golden io("ddt_train/io.safetensors"), weights("ddt_train/weights.safetensors");
+  const DitDhConfig config = test::dit_dh_config(test::golden_config("ddt_train"));
+  DitDh<Var<float>> model(config);
+  test::load(model, weights);
+  AdamW<float> optimizer(model, {}, 0.9995);
+  std::vector<Tensor<float>> first_gradients;
+  auto expect_parameters = [&](const std::string& prefix, bool average, double steps) {
+    std::size_t n = 0;
+    for (const auto& slot : optimizer.slots()) {
+      const Tensor<float>& g = first_gradients[n++];
+      double largest = 0;
+      for (const float v : g.span()) largest = std::max(largest, std::abs(static_cast<double>(v)));
+      const Tensor<float> expected = io(prefix + slot.name), &actual = average ? slot.ema : slot.parameter.value();
+      for (index_t i = 0; i < expected.numel(); ++i) {
+        // Adam divides by the gradient's own size: where that is rounding noise, so is the update.
+        const bool noise = std::abs(static_cast<double>(g[i])) < 1e-6 * largest;
+        ASSERT_NEAR(actual[i], expected[i], noise ? 0.02 * 2e-4 * steps + 1e-6 : 1e-6 + 0.01 * 2e-4 * steps)
+            << prefix << slot.name << " " << i;
+      }
+    }
+  };
+  for (int step = 0; step < 3; ++step) {
+    const std::string at = "step" + std::to_string(step) + ".";
+    const Tensor<float> x1 = io(at + "x1"), x0 = io(at + "x0"), t = io(at + "t"), drop = io(at + "drop_u");
+    Tensor<std::int64_t> y = io.get<std::int64_t>(at + "y");
+    for (index_t i = 0; i < y.numel(); ++i)
+      if (drop[i] < static_cast<float>(config.class_dropout_prob)) y[i] = config.num_classes;
+    Tensor<float> xt(x1.shape()), target(x1.shape());
+    const index_t n = x1.numel() / x1.extent(0);
+    for (index_t i = 0; i < x1.numel(); ++i) {
+      xt[i] = (1 - t[i / n]) * x1[i] + t[i / n] * x0[i];
+      target[i] = x0[i] - x1[i];
+    }
+    Tape<float> tape;
+    {
+      const TapeScope<float> scope(tape);
+      const Var<float> loss = mse_loss(model(Var<float>(xt), t, y.span()), target);
+      EXPECT_NEAR(loss.value()[0], io(at + "loss")[0], 1e-5);
+      tape.backward(loss);
+    }
+    if (step == 0)
+      for (const auto& slot : optimizer.slots()) first_gradients.push_back(slot.parameter.grad());
+    const double norm = optimizer.step(static_cast<double>(io(at + "lr")[0]), 1.0);
+    EXPECT_NEAR(norm, io(at + "grad_norm")[0], 1e-4 * norm);
+    if (step == 0) expect_parameters("after1.", false, 1);
+  }
+  expect_parameters("after3.", false, 3);
+  expect_parameters("ema3.", true, 3);
+}
+
+struct OneWeight {
+  Parameter<Var<float>> weight{Shape{2}};
+  template <class F>
+  void parameters(F&& f) {
+    f(std::string("weight"), weight);
+  }
+};
+
+TEST(AdamW, RefusesAGradientThatIsNotFinite) {
+  OneWeight model;
+  AdamW<float> optimizer(model);
+  model.weight.value.accumulate(Tensor<float>(Shape{2}, {1.f, NAN}));
+  EXPECT_THROW(optimizer.step(0.1), NumericError);
+  EXPECT_EQ(model.weight.tensor()[0], 0.f);
+  EXPECT_EQ(optimizer.steps(), 0);
+}
+
+class Schedules : public testing::TestWithParam<const char*> {};
+
+TEST_P(Schedules, MatchGolden) {
+  const std::string name = GetParam();
+  const ConfigNode all = test::golden_config("lr_schedules");
+  const ConfigNode &node = all.at(name), &s = node.at("scheduler");
+  const auto per_epoch = node.get<index_t>("steps_per_epoch");
+  LrSchedule schedule{
+      .decay = s.get<std::string>("type") == "cosine" ? LrDecay::cosine : LrDecay::linear,
+      .base_lr = s.get<double>("base_lr"),
+      .final_lr = s.get<double>("final_lr"),
+      .warmup_steps = s.contains("warmup_steps") ? s.get<index_t>("warmup_steps") : s.get<index_t>("warmup_epochs") * per_epoch,
+      .decay_end_step = s.contains("decay_end_steps") ? s.get<index_t>("decay_end_steps") : s.get<index_t>("decay_end_epoch") * per_epoch,
+      .warmup_from_zero = s.get<bool>("warmup_from_zero")};
+  const Golden io("lr_schedules/io.safetensors");
+  const Tensor<std::int64_t> steps = io.get<std::int64_t>(name + ".step");
+  const Tensor<double> expected = io.get<double>(name + ".lr");
+  for (index_t i = 0; i < steps.numel(); ++i) EXPECT_NEAR(schedule(steps[i]), expected[i], 1e-15) << "step " << steps[i];
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, Schedules, testing::Values("stage2_256", "stage1", "steps_cfg", "linear_warmup"));
+
+}  // namespace
+}  // namespace rae
