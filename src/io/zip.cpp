@@ -19,7 +19,7 @@ std::uint64_t number(std::span<const std::byte> bytes, std::size_t at, int count
 }
 
 void append(std::string& out, std::uint64_t value, int count) {
-  for (int i = 0; i < count; ++i) out += static_cast<char>(value >> (8 * i) & 0xff);
+  for (int i = 0; i < count; ++i) out += static_cast<char>(i < 8 ? value >> (8 * i) & 0xff : 0);
 }
 
 /// The contents of the zip64 extra field, empty when there is none.
