@@ -1,25 +1,35 @@
-# Installs missing Debian packages; sourced by examples/quickstart.sh and tests/run.sh.
-# usage: install_packages NAME...
+# Sourced by the scripts of this repository: installs the Debian packages that a build needs.
+# shellcheck shell=sh
+
+# What every build needs. NAME installs a package; NAME:COMMAND installs it only where the command is missing, so that a newer
+# cmake or compiler from elsewhere is respected.
+rae_build_packages='g++:g++ cmake:cmake ninja-build:ninja libeigen3-dev libstb-dev zlib1g-dev nlohmann-json3-dev libyaml-cpp-dev libcli11-dev'
+rae_test_packages='libgtest-dev pkg-config:pkg-config dataset-fashion-mnist'
+
+# install_packages NAME[:COMMAND]...: installs what is missing, as root or through sudo. Fails with the names elsewhere than on
+# Debian and its descendants.
 install_packages() {
-  if ! command -v apt-get >/dev/null 2>&1; then
-    echo "This script installs packages on Debian and its relatives only. Please install what corresponds to: $*" >&2
-    command -v cmake >/dev/null 2>&1 || exit 1
-    return 0
-  fi
-  missing=""
-  for package in "$@"; do
-    [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
+  missing=
+  for item in "$@"; do
+    package=${item%%:*}
+    case $item in
+      *:*) command -v "${item#*:}" >/dev/null 2>&1 && continue ;;
+    esac
+    status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
+    [ "$status" = 'install ok installed' ] || missing="$missing $package"
   done
-  [ -z "$missing" ] && return 0
-  if [ "$(id -u)" = 0 ]; then as_root=""; elif command -v sudo >/dev/null 2>&1; then as_root=sudo; else
-    echo "Missing packages:$missing. Install them as root, then start this script again." >&2
-    exit 1
+  [ -n "$missing" ] || return 0
+  if ! command -v apt-get >/dev/null 2>&1; then
+    echo "This system has no apt-get. Please install what corresponds to these Debian packages, then build with CMake:$missing" >&2
+    return 1
+  fi
+  sudo=
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null 2>&1 || { echo "Missing packages, and neither root nor sudo to install them:$missing" >&2; return 1; }
+    sudo=sudo
   fi
   echo "Installing:$missing"
-  $as_root apt-get update -qq
-  # Intended word splitting: a list of package names.
-  DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null
+  # shellcheck disable=SC2086  # package names are words
+  $sudo apt-get update -qq </dev/null &&
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing </dev/null
 }
-
-# What the library needs to be built.
-rae_build_packages="g++ cmake ninja-build pkg-config libeigen3-dev libstb-dev zlib1g-dev nlohmann-json3-dev libyaml-cpp-dev libcli11-dev"

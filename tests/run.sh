@@ -1,29 +1,24 @@
 #!/bin/sh
-# Installs what is missing, builds the library and runs every test: sh tests/run.sh [build folder]
-# Compiler and options come from the environment: CXX, RAE_CMAKE_ARGS.
+# Installs what is missing (Debian, Ubuntu), builds everything and runs all tests: sh tests/run.sh [build folder]
+# From the environment: CXX, RAE_BUILD_TYPE, RAE_CMAKE_ARGS (for configuring), RAE_TARGETS (default: all) and RAE_CTEST_ARGS.
+# The last line says "N passed, N failed".
 set -eu
 cd "$(dirname "$0")/.."
 . examples/install_packages.sh
-install_packages $rae_build_packages libgtest-dev dataset-fashion-mnist
+# shellcheck disable=SC2086  # lists of words
+install_packages $rae_build_packages $rae_test_packages || { echo '0 passed, 1 failed'; exit 1; }
 
-build=${1:-build}
-cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE="${RAE_BUILD_TYPE:-Release}" -DRAE_BUILD_TESTS=ON ${RAE_CMAKE_ARGS:-} >"$build.configure.log" 2>&1 || {
-  cat "$build.configure.log" >&2
-  exit 1
-}
-rm -f "$build.configure.log"
-cmake --build "$build"
-report="$PWD/$build/tests.xml"
-case $build in /*) report="$build/tests.xml" ;; esac
+build=${1:-build/release}
+jobs=$(nproc)
+# shellcheck disable=SC2086
+{
+  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE="${RAE_BUILD_TYPE:-Release}" -DRAE_BUILD_TESTS=ON ${RAE_CMAKE_ARGS:-} &&
+    cmake --build "$build" -j "$jobs" --target ${RAE_TARGETS:-all}
+} || { echo '0 passed, 1 failed'; exit 1; }
+
 status=0
-ctest --test-dir "$build" --output-on-failure --output-junit "$report" >"$report.log" 2>&1 || status=$?
-if [ "$status" -ne 0 ]; then cat "$report.log"; fi
-count() { sed -n "s/.*[^a-z]$1=\"\([0-9]*\)\".*/\1/p" "$report" | head -n 1; }
-tests=$(count tests)
-failed=$(count failures)
-if [ "${tests:-0}" -eq 0 ]; then
-  echo "no test was run" >&2
-  status=1
-fi
-echo "$((${tests:-0} - ${failed:-0})) passed, ${failed:-0} failed"
+rm -f "$build/tests.xml"
+# shellcheck disable=SC2086
+ctest --test-dir "$build" --output-on-failure -j "$jobs" --no-tests=error --output-junit tests.xml ${RAE_CTEST_ARGS:-} || status=$?
+sh tests/summary.sh "$build/tests.xml" || status=1
 exit "$status"
