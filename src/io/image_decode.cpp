@@ -1,6 +1,7 @@
 // PNG, JPEG and BMP through stb_image, which is private to this file. Sizes, tables and completeness are checked first: stb fills what is
 // missing from a truncated JPEG or BMP with gray, and trusts the tables of a JPEG.
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string_view>
@@ -25,6 +26,10 @@ namespace {
 #define STBI_NO_LINEAR
 #define STBI_NO_HDR
 #define STBI_MAX_DIMENSIONS 16384
+// Zeroed memory: stb decodes with whatever its tables hold when a file defines none.
+#define STBI_MALLOC(size) std::calloc(1, size)
+#define STBI_REALLOC(pointer, size) std::realloc(pointer, size)
+#define STBI_FREE(pointer) std::free(pointer)
 #define STBI_ASSERT(condition) ((condition) ? static_cast<void>(0) : decoder_assertion_failed())
 #if defined(__GNUC__)
 #pragma GCC diagnostic push
