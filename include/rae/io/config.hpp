@@ -23,8 +23,11 @@ namespace rae {
 /// "fashion-mnist.yaml: dit.train.lr: expected a number, got 'abc'".
 class ConfigNode {
  public:
+  /// Elements of a list.
   using List = std::vector<ConfigNode>;
+  /// A key and its value.
   using Member = std::pair<std::string, ConfigNode>;
+  /// Members of a map, in order.
   using Map = std::vector<Member>;
 
   /// What a node holds.
@@ -32,18 +35,28 @@ class ConfigNode {
 
   /// Null.
   ConfigNode() = default;
+  /// Copies are deep; places are kept.
   ConfigNode(const ConfigNode& other);
+  /// Leaves `other` in some valid state.
   ConfigNode(ConfigNode&& other) noexcept;
+  /// As the copy constructor.
   ConfigNode& operator=(const ConfigNode& other);
+  /// As the move constructor.
   ConfigNode& operator=(ConfigNode&& other) noexcept;
   ~ConfigNode();
 
+  /// True or false.
   ConfigNode(bool value) : value_(value) {}
+  /// A number.
   ConfigNode(double value) : value_(value) {}
+  /// An integer.
   template <class I>
   requires(std::is_integral_v<I> && !std::is_same_v<I, bool>) ConfigNode(I value) : value_(static_cast<std::int64_t>(value)) {}
+  /// A text.
   ConfigNode(std::string value) : value_(std::move(value)) {}
+  /// A text.
   ConfigNode(std::string_view value) : value_(std::string(value)) {}
+  /// A text.
   ConfigNode(const char* value) : value_(std::string(value)) {}
 
   /// A list of values.
@@ -65,17 +78,25 @@ class ConfigNode {
   /// infinity or text that is not UTF-8.
   [[nodiscard]] std::string to_json(int indent = -1) const;
 
+  /// What the node holds.
   [[nodiscard]] Kind kind() const noexcept { return static_cast<Kind>(value_.index()); }
+  /// True for null, an empty value.
   [[nodiscard]] bool is_null() const noexcept { return kind() == Kind::null; }
+  /// True for a text.
   [[nodiscard]] bool is_string() const noexcept { return kind() == Kind::string; }
+  /// True for a list.
   [[nodiscard]] bool is_list() const noexcept { return kind() == Kind::list; }
+  /// True for a map.
   [[nodiscard]] bool is_map() const noexcept { return kind() == Kind::map; }
 
-  /// The value as the asked type; an integer passes as number, and a number without fraction as integer.
+  /// The value of a boolean.
   [[nodiscard]] bool as_bool() const;
+  /// The value of a number or integer.
   [[nodiscard]] double as_number() const;
+  /// The value of an integer, or of a number without fraction, within bounds.
   [[nodiscard]] std::int64_t as_integer(std::int64_t lowest = std::numeric_limits<std::int64_t>::min(),
                                         std::int64_t highest = std::numeric_limits<std::int64_t>::max()) const;
+  /// The value of a text.
   [[nodiscard]] const std::string& as_string() const;
 
   /// Elements of a list.
@@ -105,6 +126,7 @@ class ConfigNode {
   [[nodiscard]] const ConfigNode* find(std::string_view key) const;
   /// The member of a map; throws ConfigError when it is missing.
   [[nodiscard]] const ConfigNode& at(std::string_view key) const;
+  /// True when the map has this member.
   [[nodiscard]] bool contains(std::string_view key) const { return find(key) != nullptr; }
 
   /// A required member.
@@ -118,6 +140,7 @@ class ConfigNode {
     const ConfigNode* node = find(key);
     return node == nullptr || node->is_null() ? std::move(fallback) : node->as<T>();
   }
+  /// An optional text.
   [[nodiscard]] std::string get_or(std::string_view key, const char* fallback) const { return get_or<std::string>(key, fallback); }
 
   /// Adds or replaces a member; null becomes a map first. Throws ConfigError when this is something else.

@@ -24,7 +24,9 @@ class ImageDataset {
   [[nodiscard]] virtual index_t size() const = 0;
   /// 1 (gray) or 3 (RGB).
   [[nodiscard]] virtual int channels() const = 0;
+  /// Rows of every picture.
   [[nodiscard]] virtual index_t height() const = 0;
+  /// Columns of every picture.
   [[nodiscard]] virtual index_t width() const = 0;
   /// Names of the classes, by label.
   [[nodiscard]] virtual const std::vector<std::string>& class_names() const = 0;

@@ -23,7 +23,9 @@ class MappedFile {
   /// Maps the whole of a regular file; an empty file gives an empty span. Throws FileError.
   explicit MappedFile(const std::string& path);
 
+  /// Takes the mapping; `other` maps nothing.
   MappedFile(MappedFile&& other) noexcept;
+  /// Exchanges the mappings.
   MappedFile& operator=(MappedFile&& other) noexcept;
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
@@ -47,6 +49,7 @@ class AtomicFile {
   /// Creates the temporary. Throws FileError when the folder does not exist or cannot be written.
   explicit AtomicFile(const std::string& path);
 
+  /// Takes the unfinished file; `other` can no longer write.
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&&) = delete;
   AtomicFile(const AtomicFile&) = delete;

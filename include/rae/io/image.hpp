@@ -51,13 +51,18 @@ class Image {
   /// The samples divided by 255, as (1, C, H, W).
   [[nodiscard]] Tensor<float> to_tensor() const;
 
+  /// Columns.
   [[nodiscard]] index_t width() const noexcept { return width_; }
+  /// Rows.
   [[nodiscard]] index_t height() const noexcept { return height_; }
+  /// 1 (gray) or 3 (RGB); 0 without pixels.
   [[nodiscard]] int channels() const noexcept { return channels_; }
+  /// True without pixels.
   [[nodiscard]] bool empty() const noexcept { return pixels_.empty(); }
 
   /// Samples by row, then column, then channel.
   [[nodiscard]] std::span<const std::uint8_t> pixels() const noexcept { return pixels_; }
+  /// The same, to be changed.
   [[nodiscard]] std::span<std::uint8_t> pixels() noexcept { return pixels_; }
 
   /// Three channels: gray is repeated.
@@ -86,6 +91,7 @@ class Image {
   /// Pictures of equal size in rows of `columns`, with `gap` white pixels between them. Throws ArgumentError.
   [[nodiscard]] static Image grid(std::span<const Image> images, index_t columns, index_t gap = 2);
 
+  /// Equal size and samples.
   bool operator==(const Image&) const = default;
 
  private:

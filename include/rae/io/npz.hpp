@@ -27,6 +27,7 @@ class NpzFile {
 
   /// Names of the arrays, without ".npy".
   [[nodiscard]] const std::vector<std::string>& names() const noexcept;
+  /// True when the archive has this array.
   [[nodiscard]] bool contains(std::string_view name) const noexcept;
 
   /// An array in row-major order. Throws FormatError for a missing name, damaged data, another type, or more than `max_bytes`.
@@ -53,7 +54,9 @@ class NpzFile {
 
 /// An array to be written.
 struct NpzEntry {
+  /// Its name, without ".npy".
   std::string name;
+  /// Its elements.
   AnyTensor tensor;
 };
 

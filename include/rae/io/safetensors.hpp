@@ -17,7 +17,9 @@ namespace rae {
 
 /// Element type and shape of a stored tensor.
 struct TensorInfo {
+  /// Element type in the file.
   DType dtype = DType::f32;
+  /// Extents, outermost first.
   Shape shape;
 };
 
@@ -39,6 +41,7 @@ class SafetensorsFile {
   /// Names of all tensors, in the order of the header.
   [[nodiscard]] const std::vector<std::string>& names() const noexcept;
 
+  /// True when the file has this tensor.
   [[nodiscard]] bool contains(std::string_view name) const noexcept;
 
   /// Type and shape of one tensor. Throws FormatError when there is none of this name.
@@ -70,6 +73,7 @@ class SafetensorsFile {
   std::shared_ptr<const Contents> contents_;
 };
 
+/// @cond
 extern template Tensor<float> SafetensorsFile::read(std::string_view) const;
 extern template Tensor<double> SafetensorsFile::read(std::string_view) const;
 extern template Tensor<bf16> SafetensorsFile::read(std::string_view) const;
@@ -77,11 +81,15 @@ extern template Tensor<f16> SafetensorsFile::read(std::string_view) const;
 extern template Tensor<std::int64_t> SafetensorsFile::read(std::string_view) const;
 extern template Tensor<std::int32_t> SafetensorsFile::read(std::string_view) const;
 extern template Tensor<std::uint8_t> SafetensorsFile::read(std::string_view) const;
+/// @endcond
 
-/// A tensor to be written. `stored_as` is its type in the file; without it, that of the tensor. Floats can be stored as any float type.
+/// A tensor to be written.
 struct SafetensorsEntry {
+  /// Its name in the file.
   std::string name;
+  /// Its elements.
   AnyTensor tensor;
+  /// Its type in the file; without it, that of the tensor. Floats can be stored as any float type.
   std::optional<DType> stored_as = std::nullopt;
 };
 

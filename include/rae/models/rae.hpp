@@ -1,0 +1,131 @@
+// RAE: frozen encoder, latent normalisation, trained decoder. Diffusion Transformers with Representation Autoencoders, section 3; official
+// class RAE.
+#pragma once
+
+#include <array>
+#include <cmath>
+
+#include "rae/core/random.hpp"
+#include "rae/models/decoder.hpp"
+#include "rae/models/encoder.hpp"
+
+namespace rae {
+
+/// How the strength of the decoder's training noise is drawn: sigma = tau * U(0, 1), as the official code does, or sigma = |N(0, tau^2)|,
+/// as the paper says.
+enum class NoiseLaw { uniform, half_normal };
+
+/// Adds sigma * N(0, 1) to tokens (B, N, D), sigma drawn once per sample. Sample b takes its draws from stream `first_stream` + b, so a
+/// sample's noise does not depend on the batch that it is in. Section 3.3 (noise-augmented decoding).
+template <Real T>
+Tensor<T> noise_augment(const Tensor<T>& tokens, double tau, NoiseLaw law, std::uint64_t seed, std::uint64_t first_stream) {
+  if (!(tau >= 0)) raise<ArgumentError>("noise_augment: tau must not be negative, got ", tau);
+  if (tau == 0) return tokens;
+  Tensor<T> out(tokens.shape());
+  T* target = out.data();
+  const index_t n = tokens.numel() / tokens.extent(0);
+  for (index_t b = 0; b < tokens.extent(0); ++b) {
+    const Philox random(seed, first_stream + static_cast<std::uint64_t>(b));
+    // Index 0 belongs to sigma; the noise starts behind the block that it lies in.
+    const double draw = law == NoiseLaw::uniform ? random.uniform(0) : std::abs(random.normal(0));
+    for (index_t i = 0; i < n; ++i)
+      target[b * n + i] = tokens[b * n + i] + static_cast<T>(tau * draw) * static_cast<T>(random.normal(static_cast<std::uint64_t>(i + 4)));
+  }
+  return out;
+}
+
+/// Statistics of the latents over a data set, (C, h, w) each; an empty mean counts as 0, an empty variance as 1.
+template <Real T>
+struct LatentNorm {
+  Tensor<T> mean, var;
+  double eps = 1e-5;
+
+  /// (z - mean) / sqrt(var + eps) for z (B, C, h, w). Throws ShapeError.
+  [[nodiscard]] Tensor<T> normalize(const Tensor<T>& z) const {
+    return apply(z, [this](T value, index_t i) { return (value - mean_at(i)) / deviation_at(i); });
+  }
+  /// z * sqrt(var + eps) + mean for z (B, C, h, w). Throws ShapeError.
+  [[nodiscard]] Tensor<T> denormalize(const Tensor<T>& z) const {
+    return apply(z, [this](T value, index_t i) { return value * deviation_at(i) + mean_at(i); });
+  }
+
+ private:
+  [[nodiscard]] T mean_at(index_t i) const { return mean.empty() ? T(0) : mean[i]; }
+  [[nodiscard]] T deviation_at(index_t i) const {
+    return var.empty() ? T(1) : static_cast<T>(std::sqrt(static_cast<double>(var[i]) + eps));
+  }
+
+  template <class F>
+  Tensor<T> apply(const Tensor<T>& z, F f) const {
+    if (mean.empty() && var.empty()) return z;
+    if (z.rank() != 4) raise<ShapeError>("LatentNorm: expected a latent (B, C, h, w), got ", z.shape());
+    const Shape expected{z.extent(1), z.extent(2), z.extent(3)};
+    if (!mean.empty()) require_shape("LatentNorm: mean", mean.shape(), expected);
+    if (!var.empty()) require_shape("LatentNorm: var", var.shape(), expected);
+    Tensor<T> out(z.shape());
+    T* target = out.data();
+    const index_t n = expected.numel();
+    for (index_t i = 0; i < z.numel(); ++i) target[i] = f(z[i], i % n);
+    return out;
+  }
+};
+
+/// Mean and deviation of the encoder's pixels, per channel.
+struct PixelNorm {
+  std::array<double, 3> mean{0.485, 0.456, 0.406}, std{0.229, 0.224, 0.225};
+};
+
+/// The autoencoder for inference: pictures (B, channels, H, W) in [0, 1] to latents (B, C, h, w) and back.
+template <Real T>
+class Rae {
+ public:
+  using X = Tensor<T>;
+
+  /// `encoder_size`: the side to which pictures are resized before the encoder; 0 leaves them as they are.
+  Rae(const EncoderConfig& encoder_config, const DecoderConfig& decoder_config, index_t encoder_size, const PixelNorm& pixels)
+      : encoder(encoder_config), decoder(decoder_config), encoder_size_(encoder_size), pixels_(pixels) {}
+
+  /// Patch tokens before normalisation: (B, N, D). Throws ShapeError.
+  [[nodiscard]] X encode_tokens(const X& image) const {
+    const Shape s = image.shape();
+    if (s.rank() != 4 || s[1] > 3) raise<ShapeError>("Rae::encode: expected pictures (B, channels, H, W), got ", s);
+    X x = image;
+    if (encoder_size_ > 0 && (s[2] != encoder_size_ || s[3] != encoder_size_)) {
+      x = X(Shape{s[0], s[1], encoder_size_, encoder_size_});
+      resize<T>(image, Resize::bicubic, x);
+    }
+    return encoder(per_channel(x, [](T v, double mean, double std) { return static_cast<T>((static_cast<double>(v) - mean) / std); }));
+  }
+
+  /// Normalised latents (B, C, h, w).
+  [[nodiscard]] X encode(const X& image) const {
+    return latent_norm.normalize(tokens_to_grid(encode_tokens(image), decoder.config().grid_h, decoder.config().grid_w));
+  }
+
+  /// Pictures (B, channels, H, W) for normalised latents; not clamped to [0, 1].
+  [[nodiscard]] X decode(const X& latent) const {
+    return per_channel(decoder(grid_to_tokens(latent_norm.denormalize(latent))),
+                       [](T v, double mean, double std) { return static_cast<T>(static_cast<double>(v) * std + mean); });
+  }
+
+  Encoder<X> encoder;
+  Decoder<X> decoder;
+  LatentNorm<T> latent_norm;
+
+ private:
+  template <class F>
+  X per_channel(X image, F f) const {
+    const index_t channels = image.extent(1), plane = image.extent(2) * image.extent(3);
+    T* pixels = image.data();
+    for (index_t i = 0; i < image.numel(); ++i) {
+      const auto c = static_cast<std::size_t>(i / plane % channels);
+      pixels[i] = f(pixels[i], pixels_.mean[c], pixels_.std[c]);
+    }
+    return image;
+  }
+
+  index_t encoder_size_;
+  PixelNorm pixels_;
+};
+
+}  // namespace rae
