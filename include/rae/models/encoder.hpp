@@ -50,13 +50,20 @@ class Encoder {
 
   /// Throws ShapeError unless the image is (B, channels, H, W) with H and W divisible by the patch size.
   X operator()(const X& image) const {
-    const Shape s = image.shape();
-    if (s.rank() != 4 || s[1] != config_.channels || s[2] % config_.patch_size != 0 || s[3] % config_.patch_size != 0 || s.numel() == 0)
-      raise<ShapeError>("Encoder: expected (B, ", config_.channels, ", H, W) with H and W divisible by ", config_.patch_size, ", got ", s);
+    check(image.shape());
     X x = embed(image);                                    // (B, P+N, D)
     for (const VitBlock<X>& layer : layers) x = layer(x);  // (B, P+N, D)
-    x = normalize(NormParameters<X>{NormKind::layer, config_.layer_norm_eps, {}, {}}, x);
-    return config_.prefix_tokens() > 0 ? drop_tokens(x, config_.prefix_tokens()) : x;  // (B, N, D)
+    return tokens_of(x);                                   // (B, N, D)
+  }
+
+  /// The normalised patch tokens behind each layer, (B, N, D); the last are the encoder's output. For perceptual losses, and for latents
+  /// that mix layers. Throws as the call does.
+  std::vector<X> hidden_states(const X& image) const {
+    check(image.shape());
+    std::vector<X> out;
+    X x = embed(image);  // (B, P+N, D)
+    for (const VitBlock<X>& layer : layers) out.push_back(tokens_of(x = layer(x)));
+    return out;
   }
 
   /// Tokens with positions and prefix, before the first layer: (B, P+N, D).
@@ -87,6 +94,17 @@ class Encoder {
   std::vector<VitBlock<X>> layers;
 
  private:
+  void check(const Shape& s) const {
+    if (s.rank() != 4 || s[1] != config_.channels || s[2] % config_.patch_size != 0 || s[3] % config_.patch_size != 0 || s.numel() == 0)
+      raise<ShapeError>("Encoder: expected (B, ", config_.channels, ", H, W) with H and W divisible by ", config_.patch_size, ", got ", s);
+  }
+
+  // Patch tokens of (B, P+N, D) under the final norm: (B, N, D).
+  X tokens_of(const X& x) const {
+    const X normalized = normalize(NormParameters<X>{NormKind::layer, config_.layer_norm_eps, {}, {}}, x);
+    return config_.prefix_tokens() > 0 ? drop_tokens(normalized, config_.prefix_tokens()) : normalized;
+  }
+
   // The position table on an h x w grid, with the class token's row in front: (1, [1+]h*w, D). DINOv2 shrinks its table with an
   // antialiased cubic filter, the others use the plain one.
   X position(index_t h, index_t w) const {

@@ -75,6 +75,30 @@ struct PixelNorm {
   std::array<double, 3> mean{0.485, 0.456, 0.406}, std{0.229, 0.224, 0.225};
 };
 
+namespace detail {
+template <Real T, class F>
+Tensor<T> per_channel(Tensor<T> image, const PixelNorm& norm, F f) {
+  const index_t channels = image.extent(1), plane = image.extent(2) * image.extent(3);
+  T* pixels = image.data();
+  for (index_t i = 0; i < image.numel(); ++i) {
+    const auto c = static_cast<std::size_t>(i / plane % channels);
+    pixels[i] = static_cast<T>(f(static_cast<double>(pixels[i]), norm.mean[c], norm.std[c]));
+  }
+  return image;
+}
+}  // namespace detail
+
+/// (image - mean) / std per channel, for pictures (B, channels, H, W) in [0, 1].
+template <Real T>
+Tensor<T> normalize_pixels(Tensor<T> image, const PixelNorm& norm) {
+  return detail::per_channel(std::move(image), norm, [](double v, double mean, double std) { return (v - mean) / std; });
+}
+/// The reverse: image * std + mean.
+template <Real T>
+Tensor<T> denormalize_pixels(Tensor<T> image, const PixelNorm& norm) {
+  return detail::per_channel(std::move(image), norm, [](double v, double mean, double std) { return v * std + mean; });
+}
+
 /// The autoencoder for inference: pictures (B, channels, H, W) in [0, 1] to latents (B, C, h, w) and back.
 template <Real T>
 class Rae {
@@ -94,7 +118,7 @@ class Rae {
       x = X(Shape{s[0], s[1], encoder_size_, encoder_size_});
       resize<T>(image, Resize::bicubic, x);
     }
-    return encoder(per_channel(x, [](T v, double mean, double std) { return static_cast<T>((static_cast<double>(v) - mean) / std); }));
+    return encoder(normalize_pixels(std::move(x), pixels_));
   }
 
   /// Normalised latents (B, C, h, w).
@@ -104,8 +128,7 @@ class Rae {
 
   /// Pictures (B, channels, H, W) for normalised latents; not clamped to [0, 1].
   [[nodiscard]] X decode(const X& latent) const {
-    return per_channel(decoder(grid_to_tokens(latent_norm.denormalize(latent))),
-                       [](T v, double mean, double std) { return static_cast<T>(static_cast<double>(v) * std + mean); });
+    return denormalize_pixels(decoder(grid_to_tokens(latent_norm.denormalize(latent))), pixels_);
   }
 
   Encoder<X> encoder;
@@ -113,17 +136,6 @@ class Rae {
   LatentNorm<T> latent_norm;
 
  private:
-  template <class F>
-  X per_channel(X image, F f) const {
-    const index_t channels = image.extent(1), plane = image.extent(2) * image.extent(3);
-    T* pixels = image.data();
-    for (index_t i = 0; i < image.numel(); ++i) {
-      const auto c = static_cast<std::size_t>(i / plane % channels);
-      pixels[i] = f(pixels[i], pixels_.mean[c], pixels_.std[c]);
-    }
-    return image;
-  }
-
   index_t encoder_size_;
   PixelNorm pixels_;
 };

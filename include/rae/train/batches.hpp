@@ -1,0 +1,49 @@
+// Batches of labelled pictures: epochs in a shuffled order that depends on the seed only, so that a resumed run sees the same pictures.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "rae/core/tensor.hpp"
+#include "rae/io/dataset.hpp"
+
+namespace rae {
+
+/// Pictures of one training step.
+struct Batch {
+  Tensor<float> images;              ///< (B, C, H, W) in [0, 1]
+  std::vector<std::int64_t> labels;  ///< (B)
+  std::uint64_t first = 0;           ///< number of the first sample since the training began: a stream for its random draws
+};
+
+/// How pictures are varied while training.
+struct Augmentation {
+  index_t shift = 0;  ///< moved by up to this many pixels each way, black comes in
+  bool flip = false;  ///< left and right exchanged by chance
+};
+
+/// An endless, shuffled sequence of the pictures of a data set.
+class Batches {
+ public:
+  /// Throws ArgumentError for an empty data set, a batch size below 1 or a negative shift.
+  Batches(std::shared_ptr<const ImageDataset> data, index_t batch_size, std::uint64_t seed, const Augmentation& augmentation = {});
+
+  /// Batch `i` of the sequence; a function of (seed, i). Throws what reading pictures throws.
+  [[nodiscard]] Batch operator()(index_t i);
+
+  /// Pictures of one epoch.
+  [[nodiscard]] index_t epoch_size() const { return data_->size(); }
+
+ private:
+  void shuffle(std::uint64_t epoch);
+
+  std::shared_ptr<const ImageDataset> data_;
+  index_t batch_size_;
+  std::uint64_t seed_;
+  Augmentation augmentation_;
+  std::vector<index_t> order_;  // of epoch_
+  std::uint64_t epoch_ = ~std::uint64_t{0};
+};
+
+}  // namespace rae

@@ -1,0 +1,22 @@
+// Checkpoints of a training run: parameters, moments, average and step in one file, written whole or not at all.
+//
+// A training step is a function of (parameters, moments, average, step), so a run continued from a checkpoint repeats the unbroken run bit
+// for bit.
+#pragma once
+
+#include <string>
+
+#include "rae/io/config.hpp"
+#include "rae/train/adamw.hpp"
+
+namespace rae {
+
+/// Writes the optimiser's state. `settings` is what the run was started with; a run with others does not continue it. Throws FileError; the
+/// old file is then as it was.
+void save_checkpoint(const std::string& path, const AdamW<float>& optimizer, const ConfigNode& settings);
+
+/// Restores the optimiser's state and with it the model's parameters. Throws FileError, FormatError, and ConfigError when the file belongs
+/// to a run with other settings or to another model; nothing is changed then.
+void load_checkpoint(const std::string& path, AdamW<float>& optimizer, const ConfigNode& settings);
+
+}  // namespace rae

@@ -1,0 +1,72 @@
+// The loop that all trainers share: gradients, clipping, AdamW, schedule and average, with checkpoints, a log, a watchdog and a callback.
+//
+// Diffusion Transformers with Representation Autoencoders, official train.py, without its accumulation error (math of one large batch).
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "rae/io/config.hpp"
+#include "rae/train/adamw.hpp"
+#include "rae/train/lr_schedule.hpp"
+
+namespace rae {
+
+/// What a trainer says after a step.
+struct TrainingProgress {
+  std::string stage;             ///< "encoder", "decoder", "dit"
+  index_t step = 0;              ///< finished steps
+  index_t steps = 0;             ///< steps in all
+  double loss = 0;               ///< mean since the last report
+  double lr = 0;                 ///< learning rate of the step
+  double grad_norm = 0;          ///< before clipping
+  double images_per_second = 0;  ///< since the run began or was continued
+  double eta_seconds = 0;        ///< expected time to the end
+};
+
+/// Receives the progress; false stops the training after writing a checkpoint.
+using OnTrainingProgress = std::function<bool(const TrainingProgress&)>;
+
+/// Numbers of a training run.
+struct TrainingOptions {
+  index_t steps = 0;                 ///< optimiser steps
+  index_t batch_size = 128;          ///< pictures of one step
+  index_t accumulate = 1;            ///< parts in which a step is computed, to save memory; divides batch_size
+  double lr = 2e-4;                  ///< highest learning rate
+  double final_lr = 2e-5;            ///< at the last step
+  LrDecay decay = LrDecay::cosine;   ///< shape between the two
+  index_t warmup_steps = 0;          ///< linear, from zero
+  double beta1 = 0.9, beta2 = 0.95;  ///< of AdamW
+  double weight_decay = 0;           ///< decoupled
+  double max_grad_norm = 1.0;        ///< 0 does not clip
+  double ema_decay = 0.999;          ///< of the averaged weights
+  std::uint64_t seed = 0;            ///< of everything that is drawn
+  index_t log_every = 50;            ///< steps between lines of the log and calls of the callback
+  index_t checkpoint_every = 1000;   ///< steps between checkpoints
+};
+
+/// Reads "steps", "batch_size", ...; members that are not there keep `fallback`'s values. Throws ConfigError.
+[[nodiscard]] TrainingOptions parse_training_options(const ConfigNode& node, TrainingOptions fallback = {});
+/// What decides the numbers that come out: all but `log_every` and `checkpoint_every`.
+[[nodiscard]] ConfigNode training_settings(const TrainingOptions& options);
+/// Learning rate by step.
+[[nodiscard]] LrSchedule schedule_of(const TrainingOptions& options);
+
+/// Where a run keeps its files, and whom it tells.
+struct TrainingContext {
+  std::string stage = "train";                      ///< name in messages
+  std::string folder;                               ///< existing folder for checkpoint.safetensors and log.jsonl; empty: no files
+  ConfigNode settings;                              ///< what the checkpoint is compared with when the run is continued
+  OnTrainingProgress on_progress;                   ///< may be empty
+  std::function<void(index_t step)> on_checkpoint;  ///< after a checkpoint was written, and at the end; may be empty
+};
+
+/// The gradient of one part of a step must be accumulated by `loss(step, part)`'s result, the mean over its pictures.
+using StepLoss = std::function<Var<float>(index_t step, index_t part)>;
+
+/// Trains until `options.steps`, from the checkpoint in the folder when there is one. Throws ConfigError for options out of range or a
+/// checkpoint of other settings, NumericError, naming the last checkpoint, when loss or gradients are no longer finite (the parameters stay
+/// those of the last good step), and Cancelled, after writing a checkpoint, when the callback says so.
+void run_training(AdamW<float>& optimizer, const TrainingOptions& options, const TrainingContext& context, const StepLoss& loss);
+
+}  // namespace rae

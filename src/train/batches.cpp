@@ -1,0 +1,80 @@
+#include "rae/train/batches.hpp"
+
+#include <numeric>
+
+#include "rae/core/parallel.hpp"
+#include "rae/core/random.hpp"
+
+namespace rae {
+
+namespace {
+
+// Streams of the seed: the order of an epoch, and the draws of a sample.
+constexpr std::uint64_t kOrderStream = std::uint64_t{1} << 62;
+constexpr std::uint64_t kSampleStream = std::uint64_t{1} << 61;
+
+/// Moves a picture of (C, H, W) by (dx, dy) and perhaps mirrors it.
+void vary(std::vector<float>& scratch, std::span<float> image, index_t channels, index_t height, index_t width, const Augmentation& how,
+          const Philox& random) {
+  const auto span = static_cast<std::uint64_t>(2 * how.shift + 1);
+  const index_t dx = static_cast<index_t>(random.below(0, span)) - how.shift, dy = static_cast<index_t>(random.below(1, span)) - how.shift;
+  const bool mirrored = how.flip && random.below(2, 2) == 1;
+  if (dx == 0 && dy == 0 && !mirrored) return;
+  scratch.assign(image.begin(), image.end());
+  for (index_t row = 0; row < channels * height; ++row) {
+    const index_t c = row / height, y = row % height - dy;
+    float* out = image.data() + row * width;
+    for (index_t x = 0; x < width; ++x) {
+      const index_t from = (mirrored ? width - 1 - x : x) - dx;
+      const bool inside = y >= 0 && y < height && from >= 0 && from < width;
+      out[x] = inside ? scratch[static_cast<std::size_t>((c * height + y) * width + from)] : 0.0f;
+    }
+  }
+}
+
+}  // namespace
+
+Batches::Batches(std::shared_ptr<const ImageDataset> data, index_t batch_size, std::uint64_t seed, const Augmentation& augmentation)
+    : data_(std::move(data)), batch_size_(batch_size), seed_(seed), augmentation_(augmentation) {
+  if (!data_ || data_->size() < 1) raise<ArgumentError>("Batches: the data set is empty");
+  if (batch_size < 1) raise<ArgumentError>("Batches: expected a batch size of at least 1, got ", batch_size);
+  if (augmentation.shift < 0) raise<ArgumentError>("Batches: expected a shift of at least 0 pixels, got ", augmentation.shift);
+}
+
+void Batches::shuffle(std::uint64_t epoch) {
+  if (epoch == epoch_) return;
+  order_.resize(static_cast<std::size_t>(data_->size()));
+  std::iota(order_.begin(), order_.end(), index_t{0});
+  const Philox random(seed_, kOrderStream + epoch);
+  for (std::size_t i = order_.size() - 1; i > 0; --i) std::swap(order_[i], order_[random.below(i, i + 1)]);  // Fisher and Yates
+  epoch_ = epoch;
+}
+
+Batch Batches::operator()(index_t i) {
+  const ImageDataset& data = *data_;
+  const auto size = static_cast<std::uint64_t>(data.size());
+  Batch batch;
+  batch.first = static_cast<std::uint64_t>(i) * static_cast<std::uint64_t>(batch_size_);
+  batch.images = Tensor<float>(Shape{batch_size_, data.channels(), data.height(), data.width()});
+  std::vector<index_t> chosen(static_cast<std::size_t>(batch_size_));
+  for (std::size_t b = 0; b < chosen.size(); ++b) {
+    shuffle((batch.first + b) / size);
+    chosen[b] = order_[(batch.first + b) % size];
+    batch.labels.push_back(data.label(chosen[b]));
+  }
+  float* images = batch.images.data();
+  const auto pixels = static_cast<std::size_t>(data.image_size());
+  parallel_ranges(batch_size_, 8, [&](index_t begin, index_t end) {
+    std::vector<float> scratch;
+    for (index_t b = begin; b < end; ++b) {
+      const std::uint64_t sample = batch.first + static_cast<std::uint64_t>(b);
+      const std::span<float> image(images + static_cast<std::size_t>(b) * pixels, pixels);
+      data.image(chosen[static_cast<std::size_t>(b)], image, sample / size);
+      if (augmentation_.shift > 0 || augmentation_.flip)
+        vary(scratch, image, data.channels(), data.height(), data.width(), augmentation_, Philox(seed_, kSampleStream + sample));
+    }
+  });
+  return batch;
+}
+
+}  // namespace rae

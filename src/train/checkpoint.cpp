@@ -1,0 +1,68 @@
+#include "rae/train/checkpoint.hpp"
+
+#include "rae/io/safetensors.hpp"
+
+namespace rae {
+
+namespace {
+
+constexpr const char* kFormat = "rae-checkpoint-1";
+
+/// The first setting that differs, for the message.
+std::string first_difference(const ConfigNode& saved, const ConfigNode& now, const std::string& at = "") {
+  if (saved == now) return "";
+  if (!saved.is_map() || !now.is_map()) return concat(at, " is ", now.to_json(), ", was ", saved.to_json());
+  for (const auto& [key, value] : now.members()) {
+    const ConfigNode* other = saved.find(key);
+    const std::string name = at.empty() ? key : at + "." + key;
+    if (other == nullptr) return name + " is new";
+    if (std::string difference = first_difference(*other, value, name); !difference.empty()) return difference;
+  }
+  return at + " has fewer entries";
+}
+
+}  // namespace
+
+void save_checkpoint(const std::string& path, const AdamW<float>& optimizer, const ConfigNode& settings) {
+  std::vector<SafetensorsEntry> entries;
+  for (const auto& slot : optimizer.slots()) {
+    entries.push_back({"param." + slot.name, slot.parameter.value()});
+    entries.push_back({"exp_avg." + slot.name, slot.exp_avg});
+    entries.push_back({"exp_avg_sq." + slot.name, slot.exp_avg_sq});
+    entries.push_back({"ema." + slot.name, slot.ema});
+  }
+  write_safetensors(path, entries, {{"format", kFormat}, {"step", std::to_string(optimizer.steps())}, {"settings", settings.to_json()}});
+}
+
+void load_checkpoint(const std::string& path, AdamW<float>& optimizer, const ConfigNode& settings) {
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  auto entry = [&](const std::string& key) -> const std::string& {
+    const auto found = file.metadata().find(key);
+    if (found == file.metadata().end()) raise<FormatError>(path, ": not a checkpoint of rae: its metadata have no '", key, "'");
+    return found->second;
+  };
+  if (entry("format") != kFormat) raise<FormatError>(path, ": expected the format ", kFormat, ", got ", entry("format"));
+  const ConfigNode saved = ConfigNode::parse_json(entry("settings"), path);
+  if (const std::string difference = first_difference(saved, settings); !difference.empty())
+    raise<ConfigError>(path, ": is a checkpoint of a run with other settings (", difference,
+                       "); continue with those, or choose another output folder");
+  const index_t step = ConfigNode::parse_yaml(entry("step"), path).as<index_t>();
+  struct State {
+    Tensor<float> parameter, exp_avg, exp_avg_sq, ema;
+  };
+  std::vector<State> states;
+  for (const auto& slot : optimizer.slots()) {
+    auto read = [&](const char* kind) { return file.read<float>(kind + slot.name, slot.parameter.shape()); };
+    states.push_back({read("param."), read("exp_avg."), read("exp_avg_sq."), read("ema.")});
+  }
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    auto& slot = optimizer.slots()[i];
+    slot.parameter.set_value(std::move(states[i].parameter));
+    slot.exp_avg = std::move(states[i].exp_avg);
+    slot.exp_avg_sq = std::move(states[i].exp_avg_sq);
+    slot.ema = std::move(states[i].ema);
+  }
+  optimizer.set_steps(step);
+}
+
+}  // namespace rae

@@ -1,0 +1,172 @@
+#include "rae/train/training_loop.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "rae/train/checkpoint.hpp"
+
+namespace rae {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// One line of JSON per report; a line is appended whole.
+void append_log(const std::string& folder, const TrainingProgress& p) {
+  ConfigNode line;
+  line.set("stage", p.stage);
+  line.set("step", p.step);
+  line.set("loss", p.loss);
+  line.set("lr", p.lr);
+  line.set("grad_norm", p.grad_norm);
+  line.set("images_per_second", p.images_per_second);
+  const std::string path = (fs::path(folder) / "log.jsonl").string();
+  std::ofstream out(path, std::ios::app);
+  out << line.to_json() + "\n" << std::flush;
+  if (!out) raise<FileError>(path, ": cannot be written; is the disk full?");
+}
+
+void check(const TrainingOptions& o, const std::string& stage) {
+  auto require = [&](bool good, const char* what) {
+    if (!good) raise<ConfigError>(stage, ": expected ", what);
+  };
+  require(o.steps >= 1, "steps of at least 1");
+  require(o.batch_size >= 1 && o.accumulate >= 1 && o.batch_size % o.accumulate == 0, "accumulate to divide batch_size");
+  require(std::isfinite(o.lr) && o.lr > 0 && o.final_lr >= 0 && o.final_lr <= o.lr, "0 <= final_lr <= lr, and lr above 0");
+  require(o.warmup_steps >= 0 && o.warmup_steps <= o.steps, "warmup_steps between 0 and steps");
+  require(o.ema_decay >= 0 && o.ema_decay < 1, "ema_decay in [0, 1)");
+  require(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1, "betas in [0, 1)");
+  require(o.max_grad_norm >= 0 && o.weight_decay >= 0, "max_grad_norm and weight_decay of at least 0");
+  require(o.log_every >= 1 && o.checkpoint_every >= 1, "log_every and checkpoint_every of at least 1");
+}
+
+}  // namespace
+
+TrainingOptions parse_training_options(const ConfigNode& node, TrainingOptions o) {
+  require_keys_known(node, {"steps", "batch_size", "accumulate", "lr", "final_lr", "decay", "warmup_steps", "betas", "weight_decay",
+                            "max_grad_norm", "ema_decay", "seed", "log_every", "checkpoint_every"});
+  auto read = [&](const char* key, auto& value) { value = node.get_or(key, value); };
+  read("steps", o.steps);
+  read("batch_size", o.batch_size);
+  read("accumulate", o.accumulate);
+  read("lr", o.lr);
+  read("final_lr", o.final_lr);
+  read("warmup_steps", o.warmup_steps);
+  read("weight_decay", o.weight_decay);
+  read("max_grad_norm", o.max_grad_norm);
+  read("ema_decay", o.ema_decay);
+  read("seed", o.seed);
+  read("log_every", o.log_every);
+  read("checkpoint_every", o.checkpoint_every);
+  if (const ConfigNode* decay = node.find("decay")) {
+    if (decay->as_string() != "cosine" && decay->as_string() != "linear") decay->fail_expected("cosine or linear");
+    o.decay = decay->as_string() == "cosine" ? LrDecay::cosine : LrDecay::linear;
+  }
+  if (const ConfigNode* betas = node.find("betas")) {
+    const auto values = betas->as<std::vector<double>>();
+    if (values.size() != 2) betas->fail_expected("two numbers");
+    o.beta1 = values[0];
+    o.beta2 = values[1];
+  }
+  check(o, node.where());
+  return o;
+}
+
+ConfigNode training_settings(const TrainingOptions& o) {
+  ConfigNode node;
+  node.set("steps", o.steps);
+  node.set("batch_size", o.batch_size);
+  node.set("accumulate", o.accumulate);
+  node.set("lr", o.lr);
+  node.set("final_lr", o.final_lr);
+  node.set("decay", o.decay == LrDecay::cosine ? "cosine" : "linear");
+  node.set("warmup_steps", o.warmup_steps);
+  node.set("betas", ConfigNode::list({o.beta1, o.beta2}));
+  node.set("weight_decay", o.weight_decay);
+  node.set("max_grad_norm", o.max_grad_norm);
+  node.set("ema_decay", o.ema_decay);
+  node.set("seed", o.seed);
+  return node;
+}
+
+LrSchedule schedule_of(const TrainingOptions& o) {
+  return {.decay = o.decay,
+          .base_lr = o.lr,
+          .final_lr = o.final_lr,
+          .warmup_steps = o.warmup_steps,
+          .decay_end_step = o.steps,
+          .warmup_from_zero = true};
+}
+
+void run_training(AdamW<float>& optimizer, const TrainingOptions& options, const TrainingContext& context, const StepLoss& loss) {
+  check(options, context.stage);
+  const std::string checkpoint = context.folder.empty() ? "" : (fs::path(context.folder) / "checkpoint.safetensors").string();
+  if (!checkpoint.empty() && fs::exists(checkpoint)) load_checkpoint(checkpoint, optimizer, context.settings);
+  index_t saved = optimizer.steps();
+  auto save = [&] {
+    if (!checkpoint.empty()) save_checkpoint(checkpoint, optimizer, context.settings);
+    saved = optimizer.steps();
+    if (context.on_checkpoint) context.on_checkpoint(saved);
+  };
+
+  const LrSchedule schedule = schedule_of(options);
+  const auto start = std::chrono::steady_clock::now();
+  const index_t first = optimizer.steps();
+  double loss_sum = 0;
+  index_t loss_count = 0;
+  Workspace workspace;
+  while (optimizer.steps() < options.steps) {
+    const index_t step = optimizer.steps();
+    double value = 0, norm = 0;
+    try {
+      const WorkspaceScope recycled(workspace);
+      for (index_t part = 0; part < options.accumulate; ++part) {
+        Tape<float> tape;
+        const TapeScope<float> scope(tape);
+        const Var<float> mean = loss(step, part);
+        value += static_cast<double>(mean.value()[0]) / static_cast<double>(options.accumulate);
+        tape.backward(mean, Tensor<float>(mean.shape(), 1.0f / static_cast<float>(options.accumulate)));
+      }
+      if (!std::isfinite(value)) raise<NumericError>("the loss is ", value);
+      norm = optimizer.step(schedule(step), options.max_grad_norm);
+    } catch (const NumericError& e) {
+      raise<NumericError>(context.stage, ": step ", step + 1, ": ", e.what(), "; ",
+                          checkpoint.empty() || saved == 0 ? std::string("no checkpoint was written")
+                                                           : concat("the last good checkpoint is ", checkpoint, " of step ", saved),
+                          "; a lower learning rate or max_grad_norm may help");
+    }
+    loss_sum += value;
+    ++loss_count;
+
+    const bool last = optimizer.steps() == options.steps;
+    bool proceed = true;
+    if (optimizer.steps() % options.log_every == 0 || last) {
+      TrainingProgress p;
+      p.stage = context.stage;
+      p.step = optimizer.steps();
+      p.steps = options.steps;
+      p.loss = loss_sum / static_cast<double>(loss_count);
+      p.lr = schedule(step);
+      p.grad_norm = norm;
+      const double elapsed = seconds_since(start), done = static_cast<double>(p.step - first);
+      p.images_per_second = done * static_cast<double>(options.batch_size) / std::max(elapsed, 1e-9);
+      p.eta_seconds = elapsed / done * static_cast<double>(p.steps - p.step);
+      loss_sum = 0;
+      loss_count = 0;
+      if (!context.folder.empty()) append_log(context.folder, p);
+      proceed = !context.on_progress || context.on_progress(p);
+    }
+    if (!proceed || last || optimizer.steps() % options.checkpoint_every == 0) save();
+    if (!proceed && !last)
+      raise<Cancelled>(context.stage, ": stopped after step ", optimizer.steps(), " of ", options.steps,
+                       checkpoint.empty() ? std::string() : "; run again to continue from " + checkpoint);
+  }
+}
+
+}  // namespace rae
