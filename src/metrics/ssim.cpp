@@ -47,7 +47,7 @@ double plane_ssim(const View<const T>& actual, const View<const T>& expected, in
         sum[1] += w * e;
         sum[2] += w * a * a;
         sum[3] += w * e * e;
-        sum[4] += w * a * e;
+        sum[4] += w * (a * e);  // this order keeps the measure symmetric to the last bit
       }
       rows[static_cast<std::size_t>(y * columns + x)] = sum;
     }
