@@ -1,0 +1,188 @@
+#include "rae/train/training_loop.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "rae/autograd/ops_loss.hpp"
+#include "rae/io/safetensors.hpp"
+#include "rae/models/initialize.hpp"
+#include "rae/train/checkpoint.hpp"
+#include "support/temp_folder.hpp"
+
+namespace rae::test {
+namespace {
+
+/// y = W x + b, learned from random pairs that depend on the step only.
+struct Toy {
+  Linear<Var<float>> model{3, 2};
+  AdamW<float> optimizer;
+  TrainingOptions options;
+  TrainingContext context;
+
+  explicit Toy(index_t steps = 12, std::uint64_t seed = 1) : optimizer((detail::init_default(model, seed), model), {}, 0.9) {
+    options.steps = steps;
+    options.batch_size = 4;
+    options.lr = 1e-2;
+    options.log_every = 2;
+    options.checkpoint_every = 5;
+    context.stage = "toy";
+    context.settings.set("steps", steps);
+  }
+
+  StepLoss loss(index_t broken_step = -1) {
+    return [this, broken_step](index_t step, index_t part) {
+      const index_t rows = options.batch_size / options.accumulate;
+      Tensor<float> x(Shape{rows, 3}), y(Shape{rows, 2});
+      for (index_t i = 0; i < x.numel(); ++i)
+        x[i] = Philox(2, static_cast<std::uint64_t>(step)).normal(static_cast<std::uint64_t>(part * rows * 3 + i));
+      for (index_t b = 0; b < rows; ++b) y[2 * b] = x[3 * b], y[2 * b + 1] = x[3 * b + 2] - 1;
+      if (step == broken_step) y[0] = std::numeric_limits<float>::quiet_NaN();
+      return mse_loss(model(Var<float>(x)), y);
+    };
+  }
+
+  void run(index_t broken_step = -1) { run_training(optimizer, options, context, loss(broken_step)); }
+
+  std::vector<float> state() const {
+    std::vector<float> out;
+    for (const auto& slot : optimizer.slots())
+      for (const Tensor<float>* t : {&slot.parameter.value(), &slot.exp_avg, &slot.exp_avg_sq, &slot.ema})
+        out.insert(out.end(), t->span().begin(), t->span().end());
+    return out;
+  }
+};
+
+TEST(TrainingLoop, Learns) {
+  Toy toy(400);
+  std::vector<double> losses;
+  toy.context.on_progress = [&](const TrainingProgress& p) {
+    losses.push_back(p.loss);
+    EXPECT_EQ(p.stage, "toy");
+    EXPECT_GT(p.images_per_second, 0);
+    return true;
+  };
+  toy.run();
+  ASSERT_EQ(losses.size(), 200u);
+  EXPECT_LT(losses.back(), 1e-2 * losses.front());
+}
+
+TEST(TrainingLoop, AContinuedRunRepeatsTheUnbrokenOneBitForBit) {
+  const TempFolder folder;
+  Toy whole;
+  whole.run();
+  for (const index_t stop_after : {2, 6, 10}) {
+    const std::string out = folder / std::to_string(stop_after);
+    std::filesystem::create_directory(out);
+    Toy first;
+    first.context.folder = out;
+    first.context.on_progress = [&](const TrainingProgress& p) { return p.step < stop_after; };
+    EXPECT_THROW(first.run(), Cancelled);
+    EXPECT_EQ(first.optimizer.steps(), stop_after);
+    Toy second(12, 99);  // other initial weights: all must come from the file
+    second.context.folder = out;
+    second.run();
+    EXPECT_EQ(second.state(), whole.state()) << stop_after;
+    Toy third;  // complete: nothing is left to do, and the state is there
+    third.context.folder = out;
+    third.run();
+    EXPECT_EQ(third.state(), whole.state());
+  }
+}
+
+TEST(TrainingLoop, ContinuesFromTheLastCheckpointOfAKilledRun) {
+  const TempFolder folder;
+  Toy whole;
+  whole.run();
+  Toy killed;
+  killed.context.folder = folder.path();
+  killed.context.on_progress = [](const TrainingProgress& p) -> bool {
+    if (p.step >= 8) throw std::runtime_error("killed");  // three steps behind the checkpoint of step 5
+    return true;
+  };
+  EXPECT_THROW(killed.run(), std::runtime_error);
+  Toy second;
+  second.context.folder = folder.path();
+  second.run();
+  EXPECT_EQ(second.state(), whole.state());
+}
+
+TEST(TrainingLoop, AccumulatedPartsMakeTheStepOfTheWholeBatch) {
+  Toy whole, parts;
+  parts.options.accumulate = 2;
+  whole.run();
+  parts.run();
+  const auto a = whole.state(), b = parts.state();
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5) << i;
+}
+
+TEST(TrainingLoop, StopsAtNanWithTheLastGoodCheckpoint) {
+  const TempFolder folder;
+  Toy toy;
+  toy.context.folder = folder.path();
+  const std::string message = message_of<NumericError>([&] { toy.run(7); });
+  EXPECT_NE(message.find("step 8"), std::string::npos) << message;
+  EXPECT_NE(message.find("checkpoint.safetensors of step 5"), std::string::npos) << message;
+  EXPECT_EQ(toy.optimizer.steps(), 7);
+  for (const float v : toy.state()) EXPECT_TRUE(std::isfinite(v));
+  Toy second;  // the cause is gone: the run continues as if nothing had been
+  second.context.folder = folder.path();
+  second.run();
+  Toy whole;
+  whole.run();
+  EXPECT_EQ(second.state(), whole.state());
+}
+
+TEST(TrainingLoop, WritesALineOfJsonPerReport) {
+  const TempFolder folder;
+  Toy toy;
+  toy.context.folder = folder.path();
+  toy.run();
+  std::ifstream log(folder / "log.jsonl");
+  std::string line;
+  index_t steps = 0;
+  while (std::getline(log, line)) {
+    const ConfigNode node = ConfigNode::parse_json(line);
+    EXPECT_EQ(node.get<index_t>("step"), steps += 2);
+    EXPECT_GT(node.get<double>("loss"), 0);
+  }
+  EXPECT_EQ(steps, 12);
+}
+
+TEST(Checkpoint, RefusesOtherSettingsModelsAndDamage) {
+  const TempFolder folder;
+  Toy toy;
+  const std::string path = folder / "c.safetensors";
+  save_checkpoint(path, toy.optimizer, toy.context.settings);
+  ConfigNode other;
+  other.set("steps", 13);
+  const auto before = toy.state();
+  EXPECT_NE(message_of<ConfigError>([&] { load_checkpoint(path, toy.optimizer, other); }).find("steps is 13, was 12"), std::string::npos);
+  Linear<Var<float>> wider(4, 2);
+  AdamW<float> wrong(wider);
+  EXPECT_THROW(load_checkpoint(path, wrong, toy.context.settings), ShapeError);
+  const std::string bytes = slurp(path);
+  folder.write("t.safetensors", bytes.substr(0, bytes.size() - 5));
+  EXPECT_THROW(load_checkpoint(folder / "t.safetensors", toy.optimizer, toy.context.settings), FormatError);
+  write_safetensors(folder / "s.safetensors", {});
+  EXPECT_THROW(load_checkpoint(folder / "s.safetensors", toy.optimizer, toy.context.settings), FormatError);
+  EXPECT_THROW(load_checkpoint(folder / "none", toy.optimizer, toy.context.settings), FileError);
+  EXPECT_EQ(toy.state(), before);
+}
+
+TEST(TrainingOptions, ReadAndRefuse) {
+  const TrainingOptions o = parse_training_options(
+      ConfigNode::parse_yaml("{steps: 10, batch_size: 8, lr: 1e-3, final_lr: 0, decay: linear, betas: [0.8, 0.9], warmup_steps: 2}"));
+  EXPECT_EQ(o.steps, 10);
+  EXPECT_EQ(o.beta2, 0.9);
+  EXPECT_EQ(schedule_of(o)(0), 5e-4);
+  EXPECT_EQ(schedule_of(o)(2), 1e-3);
+  EXPECT_EQ(schedule_of(o)(6), 5e-4);
+  for (const char* bad : {"{steps: 0}", "{steps: 1, lr: -1}", "{steps: 1, batch_size: 0}", "{steps: 1, batch_size: 3, accumulate: 2}",
+                          "{steps: 1, warmup_steps: 2}", "{steps: 1, betas: [1]}", "{steps: 1, betas: [1, 2]}", "{steps: 1, ema_decay: 1}",
+                          "{steps: 1, lrr: 1}", "{steps: 1, decay: exponential}", "{steps: 1, log_every: 0}", "{steps: many}"})
+    EXPECT_THROW((void)parse_training_options(ConfigNode::parse_yaml(bad)), ConfigError) << bad;
+}
+
+}  // namespace
+}  // namespace rae::test
