@@ -1,0 +1,57 @@
+// Autoencoder: pictures to normalised latents and back, from one file. Diffusion Transformers with Representation Autoencoders, section 3.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "rae/io/image.hpp"
+#include "rae/pipeline/bundle.hpp"
+
+namespace rae {
+
+/// A frozen encoder and its decoder. A value: copies are cheap and share the weights; all members can be called from several threads.
+class Autoencoder {
+ public:
+  /// Takes the weights of a bundle. Throws as `Bundle::check`, FormatError when it has no encoder or no decoder.
+  explicit Autoencoder(const Bundle& bundle);
+
+  /// Reads a bundle. Throws as `Bundle::load` and the constructor.
+  [[nodiscard]] static Autoencoder load(const std::string& path);
+
+  /// The model that comes with the library (see `find_model`). Throws FileError when it is not found.
+  [[nodiscard]] static Autoencoder builtin();
+
+  /// The picture as the encoder takes it: the middle square (ADM's centre crop) at the model's size, gray or RGB as the model is.
+  /// Throws ArgumentError for an empty picture.
+  [[nodiscard]] Image prepare(const Image& image) const;
+
+  /// Normalised latent (1, C, h, w) of a picture of any size, which is prepared first.
+  [[nodiscard]] Tensor<float> encode(const Image& image) const;
+
+  /// Normalised latents (B, C, h, w) of pictures of any sizes. Throws ArgumentError when there is none.
+  [[nodiscard]] Tensor<float> encode(std::span<const Image> images) const;
+
+  /// Normalised latents (B, C, h, w) of pictures (B, channels, S, S) in [0, 1], S the model's size. Throws ShapeError, and NumericError for
+  /// NaN or infinity.
+  [[nodiscard]] Tensor<float> encode(const Tensor<float>& images) const;
+
+  /// Pictures of normalised latents (B, C, h, w). Throws ShapeError for other shapes, NumericError for NaN or infinity.
+  [[nodiscard]] std::vector<Image> decode(const Tensor<float>& latents) const;
+
+  /// The same as (B, channels, S, S), neither clamped to [0, 1] nor rounded.
+  [[nodiscard]] Tensor<float> decode_pixels(const Tensor<float>& latents) const;
+
+  /// The picture after encoding and decoding; compare it with `prepare(image)`.
+  [[nodiscard]] Image reconstruct(const Image& image) const;
+
+  /// Everything about the model that is not a weight.
+  [[nodiscard]] const ModelConfig& config() const noexcept;
+
+ private:
+  struct Parts;
+  std::shared_ptr<const Parts> parts_;
+};
+
+}  // namespace rae
