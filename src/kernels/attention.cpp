@@ -100,16 +100,12 @@ void pack(const KernelTable<T>& table, const T* b, index_t row_stride, index_t c
 }
 
 template <class T>
-void multiply(const KernelTable<T>& table, index_t m, index_t k, const T* a, index_t lda, const T* panels, index_t n, T* out, index_t ldo) {
+void multiply(const KernelTable<T>& table, index_t m, index_t k, const T* a, index_t row_stride, index_t column_stride, const T* panels,
+              index_t n, T* out, index_t ldo) {
   const index_t width = table.panel_width;
   for (index_t j = 0; j < n; j += width)
-    table.gemm_panel(m, k, a, lda, panels + j * k, std::min(width, n - j), out + j, ldo, nullptr, Activation::none, false);
-}
-
-template <class T>
-void transpose(index_t rows, index_t columns, const T* x, T* out) {
-  for (index_t i = 0; i < rows; ++i)
-    for (index_t j = 0; j < columns; ++j) out[j * rows + i] = x[i * columns + j];
+    table.gemm_panel(m, k, a, row_stride, column_stride, panels + j * k, std::min(width, n - j), out + j, ldo, nullptr, Activation::none,
+                     false);
 }
 
 // Runs body(batch, head, scratch) for every head of every image, with `size` elements of scratch each.
@@ -152,9 +148,9 @@ void attention(View<const T> qkv, index_t heads, RopeView<T> rope, View<T> out) 
     T* target = out.data() + b * e.tokens * e.width() + h * e.head_dim;
     for (index_t first = 0; first < e.tokens; first += rows) {
       const index_t m = std::min(rows, e.tokens - first);
-      multiply(table, m, e.head_dim, queries + first * e.head_dim, e.head_dim, key_panels, e.tokens, scores, e.tokens);
+      multiply(table, m, e.head_dim, queries + first * e.head_dim, e.head_dim, index_t{1}, key_panels, e.tokens, scores, e.tokens);
       for (index_t r = 0; r < m; ++r) table.softmax(e.tokens, scores + r * e.tokens, scores + r * e.tokens);
-      multiply(table, m, e.tokens, scores, e.tokens, value_panels, e.head_dim, target + first * e.width(), e.width());
+      multiply(table, m, e.tokens, scores, e.tokens, index_t{1}, value_panels, e.head_dim, target + first * e.width(), e.width());
     }
   });
 }
@@ -169,39 +165,36 @@ void attention_backward(View<const T> qkv, index_t heads, RopeView<T> rope, View
   const auto& table = detail::kernel_table<T>();
   const index_t stride = 3 * e.width(), square = e.tokens * e.tokens, slab = e.tokens * e.head_dim;
   const index_t panels = std::max(panels_size(table, e.head_dim, e.tokens), panels_size(table, e.tokens, e.head_dim));
-  for_each_head<T>(e, 3 * (slab + 16) + 3 * (square + 16) + panels + 16, [&](index_t b, index_t h, Scratch<T> scratch) {
+  for_each_head<T>(e, 3 * (slab + 16) + 2 * (square + 16) + panels + 16, [&](index_t b, index_t h, Scratch<T> scratch) {
     const T* q = qkv.data() + b * e.tokens * stride + h * e.head_dim;
     T* dq = dqkv.data() + b * e.tokens * stride + h * e.head_dim;
     const T* upstream = dout.data() + b * e.tokens * e.width() + h * e.head_dim;
     const T scale = T(1) / std::sqrt(T(e.head_dim));
-    T* queries = scratch.take(slab);    // (T, hd)
-    T* keys = scratch.take(slab);       // (T, hd)
-    T* gradient = scratch.take(slab);   // (T, hd)
-    T* p = scratch.take(square);        // (T, T)
-    T* dp = scratch.take(square);       // (T, T)
-    T* flipped = scratch.take(square);  // (T, T)
+    T* queries = scratch.take(slab);   // (T, hd)
+    T* keys = scratch.take(slab);      // (T, hd)
+    T* gradient = scratch.take(slab);  // (T, hd)
+    T* p = scratch.take(square);       // (T, T)
+    T* dp = scratch.take(square);      // (T, T)
     T* operand = scratch.take(panels);
     gather_rotated(q, stride, e, rope, scale, queries);
     gather_rotated(q + e.width(), stride, e, rope, T(1), keys);
     pack(table, keys, index_t{1}, e.head_dim, e.head_dim, e.tokens, operand);
-    multiply(table, e.tokens, e.head_dim, queries, e.head_dim, operand, e.tokens, p, e.tokens);
+    multiply(table, e.tokens, e.head_dim, queries, e.head_dim, index_t{1}, operand, e.tokens, p, e.tokens);
     for (index_t r = 0; r < e.tokens; ++r) table.softmax(e.tokens, p + r * e.tokens, p + r * e.tokens);
 
-    transpose(e.tokens, e.tokens, p, flipped);
     pack(table, upstream, e.width(), index_t{1}, e.tokens, e.head_dim, operand);
-    multiply(table, e.tokens, e.tokens, flipped, e.tokens, operand, e.head_dim, dq + 2 * e.width(), stride);  // dv
+    multiply(table, e.tokens, e.tokens, p, index_t{1}, e.tokens, operand, e.head_dim, dq + 2 * e.width(), stride);  // dv
 
     pack(table, q + 2 * e.width(), index_t{1}, stride, e.head_dim, e.tokens, operand);
-    multiply(table, e.tokens, e.head_dim, upstream, e.width(), operand, e.tokens, dp, e.tokens);
+    multiply(table, e.tokens, e.head_dim, upstream, e.width(), index_t{1}, operand, e.tokens, dp, e.tokens);
     for (index_t r = 0; r < e.tokens; ++r) table.softmax_backward(e.tokens, p + r * e.tokens, dp + r * e.tokens, dp + r * e.tokens);
 
     pack(table, keys, e.head_dim, index_t{1}, e.tokens, e.head_dim, operand);
-    multiply(table, e.tokens, e.tokens, dp, e.tokens, operand, e.head_dim, gradient, e.head_dim);
+    multiply(table, e.tokens, e.tokens, dp, e.tokens, index_t{1}, operand, e.head_dim, gradient, e.head_dim);
     scatter_rotated_back(gradient, e, rope, scale, dq, stride);
 
-    transpose(e.tokens, e.tokens, dp, flipped);
     pack(table, queries, e.head_dim, index_t{1}, e.tokens, e.head_dim, operand);  // these already carry the scale
-    multiply(table, e.tokens, e.tokens, flipped, e.tokens, operand, e.head_dim, gradient, e.head_dim);
+    multiply(table, e.tokens, e.tokens, dp, index_t{1}, e.tokens, operand, e.head_dim, gradient, e.head_dim);
     scatter_rotated_back(gradient, e, rope, T(1), dq + e.width(), stride);
   });
 }

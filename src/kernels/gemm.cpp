@@ -8,6 +8,8 @@ namespace {
 
 // Rows of a task: a multiple of every tile height, small enough that the tasks of a thin product still balance.
 constexpr index_t kRowsPerTask = 96;
+// Terms of a sum that are added before its result goes back to memory: this much of a panel stays in a level-2 cache.
+constexpr index_t kDepth = 512;
 // Work below which a second thread does not pay, in multiply-adds.
 constexpr index_t kSerialWork = 1 << 15;
 
@@ -37,47 +39,28 @@ Tensor<T> pack(const View<const T>& b) {
   return packed;
 }
 
-// The tile reads rows of a; anything else is copied into rows once.
-template <class T>
-Tensor<T> row_major(const View<const T>& a) {
-  Tensor<T> rows(a.shape());
-  T* target = rows.data();
-  const index_t m = a.extent(0), k = a.extent(1);
-  constexpr index_t kBlock = 16;
-  parallel_ranges(ceil_div(m, kBlock), ceil_div(kSerialWork, std::max<index_t>(1, kBlock * k)), [&](index_t begin, index_t end) {
-    for (index_t block = begin; block < end; ++block)
-      for (index_t p0 = 0; p0 < k; p0 += kBlock)
-        for (index_t i = block * kBlock; i < std::min(m, (block + 1) * kBlock); ++i)
-          for (index_t p = p0; p < std::min(k, p0 + kBlock); ++p) target[i * k + p] = a(i, p);
-  });
-  return rows;
-}
-
-template <class T>
-void multiply_panels(const View<const T>& a, const T* panels, const View<T>& out, const BasicEpilogue<T>& epilogue) {
+/// `panel_of(panel, slot)` gives the packed columns of b from panel * width on.
+template <class T, class PanelOf>
+void multiply_panels(const View<const T>& a, PanelOf panel_of, const View<T>& out, const BasicEpilogue<T>& epilogue) {
   const auto& table = detail::kernel_table<T>();
   const index_t m = out.extent(0), n = out.extent(1), k = a.extent(1), width = table.panel_width;
-  if (m == 0 || n == 0) return;
-  Tensor<T> copy;  // (M, K)
-  const T* rows = a.data();
-  index_t lda = a.stride(0);
-  if (k > 1 && a.stride(1) != 1) {
-    copy = row_major(a);
-    rows = std::as_const(copy).data();
-    lda = k;
-  }
   // Tasks run down the rows of one panel before the next panel, so that a thread keeps its panel in cache. Every element of out
   // is one sum over all of k, whoever computes it.
   const index_t blocks = ceil_div(m, kRowsPerTask), count = blocks * ceil_div(n, width);
   const index_t work = std::min(m, kRowsPerTask) * std::min(n, width) * k;
-  parallel_ranges(count, ceil_div(kSerialWork, std::max<index_t>(1, work)), [&](index_t begin, index_t end) {
+  parallel_ranges(count, ceil_div(kSerialWork, std::max<index_t>(1, work)), [&](index_t begin, index_t end, index_t slot) {
     for (index_t task = begin; task < end;) {
       const index_t panel = task / blocks, block = task % blocks;
       const index_t next = std::min(end, (panel + 1) * blocks);
       const index_t first = block * kRowsPerTask, last = std::min(m, first + (next - task) * kRowsPerTask), column = panel * width;
-      table.gemm_panel(last - first, k, rows + first * lda, lda, panels + panel * k * width, std::min(width, n - column),
-                       out.data() + first * out.stride(0) + column, out.stride(0),
-                       epilogue.bias.empty() ? nullptr : epilogue.bias.data() + column, epilogue.activation, epilogue.accumulate);
+      const T* packed = panel_of(panel, slot);
+      for (index_t depth = 0; depth < k || depth == 0; depth += kDepth) {
+        const bool ends = depth + kDepth >= k;
+        table.gemm_panel(last - first, std::min(kDepth, k - depth), a.data() + first * a.stride(0) + depth * a.stride(1), a.stride(0),
+                         a.stride(1), packed + depth * width, std::min(width, n - column), out.data() + first * out.stride(0) + column,
+                         out.stride(0), epilogue.bias.empty() || !ends ? nullptr : epilogue.bias.data() + column,
+                         ends ? epilogue.activation : Activation::none, epilogue.accumulate || depth > 0);
+      }
       task = next;
     }
   });
@@ -97,14 +80,28 @@ template <Real T>
 void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>& epilogue) {
   if (b.shape().rank() != 2) raise<ShapeError>("gemm: operands must be matrices, got b ", b.shape());
   check(a, b.extent(0), b.extent(1), out, epilogue);
-  const Tensor<T> packed = pack(b);
-  multiply_panels(a, packed.data(), out, epilogue);
+  if (out.numel() == 0) return;
+  // Each thread packs the panel that it is about to use.
+  const auto& table = detail::kernel_table<T>();
+  const index_t k = b.extent(0), n = b.extent(1), width = table.panel_width;
+  Tensor<T> memory(Shape{num_threads(), k, width});  // (threads, K, width)
+  T* scratch = memory.data();
+  const auto panel_of = [&](index_t panel, index_t slot) {
+    T* packed = scratch + slot * k * width;
+    table.pack_panel(b.data() + panel * width * b.stride(1), b.stride(0), b.stride(1), k, std::min(width, n - panel * width), packed);
+    return packed;
+  };
+  multiply_panels(a, panel_of, out, epilogue);
 }
 
 template <Real T>
 void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out, const BasicEpilogue<T>& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
-  multiply_panels(a, b.data(), out, epilogue);
+  if (out.numel() == 0) return;
+  const T* panels = b.data();
+  const index_t size = b.k() * detail::kernel_table<T>().panel_width;
+  multiply_panels(
+      a, [=](index_t panel, index_t) { return panels + panel * size; }, out, epilogue);
 }
 
 template class PackedMatrix<float>;

@@ -1,6 +1,8 @@
 // The row- and tile-level functions that exist once per instruction set, and the choice among them.
 #pragma once
 
+#include <utility>
+
 #include "rae/core/cpu.hpp"
 #include "rae/core/shape.hpp"
 #include "rae/kernels/activation.hpp"
@@ -31,9 +33,9 @@ struct KernelTable {
   /// dst[k][panel_width] = b(k, 0..columns), zero-padded.
   void (*pack_panel)(const T* b, index_t row_stride, index_t column_stride, index_t k, index_t columns, T* dst);
 
-  /// out (m, columns) = activation(a (m, k) * panel + bias), or + out when `accumulate`.
-  void (*gemm_panel)(index_t m, index_t k, const T* a, index_t lda, const T* panel, index_t columns, T* out, index_t ldo, const T* bias,
-                     Activation activation, bool accumulate);
+  /// out (m, columns) = activation(a (m, k) * panel + bias), or + out when `accumulate`; a(i, p) = a[i * row_stride + p * column_stride].
+  void (*gemm_panel)(index_t m, index_t k, const T* a, index_t row_stride, index_t column_stride, const T* panel, index_t columns, T* out,
+                     index_t ldo, const T* bias, Activation activation, bool accumulate);
 
   void (*activate)(Activation f, index_t n, const T* x, T* out);
   void (*activate_backward)(Activation f, index_t n, const T* x, const T* dout, T* dx);

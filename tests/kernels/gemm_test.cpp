@@ -54,7 +54,8 @@ TEST_P(GemmShapes, MatchReferenceInEveryLayout) {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, GemmShapes,
                          testing::Values(Shape{1, 1, 1}, Shape{8, 48, 16}, Shape{5, 7, 3}, Shape{9, 49, 17}, Shape{97, 33, 64},
-                                         Shape{193, 100, 31}, Shape{261, 72, 40}, Shape{16, 5461, 8}, Shape{3, 16, 300}));
+                                         Shape{193, 100, 31}, Shape{261, 72, 40}, Shape{16, 5461, 8}, Shape{3, 16, 300},
+                                         Shape{13, 50, 1100}));
 
 TEST(Gemm, EpilogueAddsBiasAndActivates) {
   const Tensor<float> a = random_tensor<float>({10, 20}, 1), b = random_tensor<float>({20, 50}, 2), bias = random_tensor<float>({50}, 3);
@@ -70,6 +71,26 @@ TEST(Gemm, EpilogueAddsBiasAndActivates) {
   for (index_t i = 0; i < out.numel(); ++i) EXPECT_NEAR(sum[i], 2 * plain[i], 1e-5);
 }
 
+// Sums that are longer than the kernel keeps in registers are added in parts: the epilogue still happens once.
+TEST(Gemm, LongSumsMeetTheEpilogueOnce) {
+  const Tensor<double> a = random_tensor<double>({11, 1300}, 1), b = random_tensor<double>({1300, 21}, 2),
+                       bias = random_tensor<double>({21}, 3), before = random_tensor<double>({11, 21}, 4);
+  Tensor<double> product(Shape{11, 21}), out = before;
+  reference::gemm<double>(a, b, product);
+  gemm<double>(a, b, out, {.bias = bias, .activation = Silu, .accumulate = true});
+  for (index_t i = 0; i < out.numel(); ++i) {
+    const double x = product[i] + bias[i % 21] + before[i];
+    EXPECT_NEAR(out[i], x / (1 + std::exp(-x)), 1e-11);
+  }
+}
+
+TEST(Gemm, EmptySumIsTheBias) {
+  const Tensor<float> a(Shape{3, 0}), b(Shape{0, 5}), bias = random_tensor<float>({5}, 3);
+  Tensor<float> out(Shape{3, 5}, 9.f);
+  gemm(a, b, out, Epilogue{.bias = bias});
+  for (index_t i = 0; i < out.numel(); ++i) EXPECT_EQ(out[i], bias[i % 5]);
+}
+
 TEST(Gemm, WritesIntoASliceOnly) {
   const Tensor<float> a = random_tensor<float>({4, 6}, 1), b = random_tensor<float>({6, 5}, 2);
   Tensor<float> wide(Shape{4, 9}, 7.f), narrow(Shape{4, 5});
@@ -80,7 +101,7 @@ TEST(Gemm, WritesIntoASliceOnly) {
 }
 
 TEST(Gemm, ThreadCountDoesNotChangeABit) {
-  const Tensor<float> a = random_tensor<float>({301, 130}, 1), b = random_tensor<float>({130, 257}, 2);
+  const Tensor<float> a = random_tensor<float>({301, 730}, 1), b = random_tensor<float>({730, 257}, 2);
   Tensor<float> one(Shape{301, 257}), many(Shape{301, 257});
   set_num_threads(1);
   gemm(a, b, one);

@@ -15,8 +15,9 @@ struct VectorOf {
   static constexpr index_t lanes = static_cast<index_t>(kVectorBytes / sizeof(T));
 };
 
+// One sum of products over k: a(r, p) is a[r * row + p * column], so that a transposed operand is read where it lies.
 template <class T, int kRows, int kVectors>
-inline void tile(index_t k, const T* __restrict a, index_t lda, const T* __restrict panel, T* __restrict sums) {
+inline void tile(index_t k, const T* __restrict a, index_t row, index_t column, const T* __restrict panel, T* __restrict sums) {
   using V = typename VectorOf<T>::type;
   constexpr index_t kLanesPerVector = VectorOf<T>::lanes;
   constexpr index_t kWidth = kTileVectors * kLanesPerVector;
@@ -27,10 +28,11 @@ inline void tile(index_t k, const T* __restrict a, index_t lda, const T* __restr
     for (int v = 0; v < kVectors; ++v) b[v] = *reinterpret_cast<const V*>(panel + p * kWidth + v * kLanesPerVector);
     RAE_UNROLL
     for (int r = 0; r < kRows; ++r) {
-      const T x = a[r * lda + p];
+      const T x = a[r * row];
       RAE_UNROLL
       for (int v = 0; v < kVectors; ++v) acc[r][v] += x * b[v];
     }
+    a += column;
   }
   RAE_UNROLL
   for (int r = 0; r < kRows; ++r) {
@@ -40,31 +42,31 @@ inline void tile(index_t k, const T* __restrict a, index_t lda, const T* __restr
 }
 
 template <class T, int kRows>
-inline void tile_columns(index_t vectors, index_t k, const T* a, index_t lda, const T* panel, T* sums) {
+inline void tile_columns(index_t vectors, index_t k, const T* a, index_t row, index_t column, const T* panel, T* sums) {
   if constexpr (kTileVectors >= 3) {
-    if (vectors == 3) return tile<T, kRows, 3>(k, a, lda, panel, sums);
+    if (vectors == 3) return tile<T, kRows, 3>(k, a, row, column, panel, sums);
   }
-  if (vectors >= 2) return tile<T, kRows, 2>(k, a, lda, panel, sums);
-  tile<T, kRows, 1>(k, a, lda, panel, sums);
+  if (vectors >= 2) return tile<T, kRows, 2>(k, a, row, column, panel, sums);
+  tile<T, kRows, 1>(k, a, row, column, panel, sums);
 }
 
 template <class T, int kRows = kTileRows>
-inline void tile_rows(index_t rows, index_t vectors, index_t k, const T* a, index_t lda, const T* panel, T* sums) {
+inline void tile_rows(index_t rows, index_t vectors, index_t k, const T* a, index_t row, index_t column, const T* panel, T* sums) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return tile_rows<T, kRows - 1>(rows, vectors, k, a, lda, panel, sums);
+    if (rows < kRows) return tile_rows<T, kRows - 1>(rows, vectors, k, a, row, column, panel, sums);
   }
-  tile_columns<T, kRows>(vectors, k, a, lda, panel, sums);
+  tile_columns<T, kRows>(vectors, k, a, row, column, panel, sums);
 }
 
 template <class T>
-void gemm_panel(index_t m, index_t k, const T* a, index_t lda, const T* panel, index_t columns, T* out, index_t ldo, const T* bias,
-                Activation activation, bool accumulate) {
+void gemm_panel(index_t m, index_t k, const T* a, index_t row_stride, index_t column_stride, const T* panel, index_t columns, T* out,
+                index_t ldo, const T* bias, Activation activation, bool accumulate) {
   constexpr index_t kWidth = kTileVectors * VectorOf<T>::lanes;
   const index_t vectors = (columns + VectorOf<T>::lanes - 1) / VectorOf<T>::lanes;
   alignas(64) T sums[kTileRows * kWidth];
   for (index_t row = 0; row < m; row += kTileRows) {
     const index_t rows = m - row < kTileRows ? m - row : kTileRows;
-    tile_rows<T>(rows, vectors, k, a + row * lda, lda, panel, sums);
+    tile_rows<T>(rows, vectors, k, a + row * row_stride, row_stride, column_stride, panel, sums);
     for (index_t r = 0; r < rows; ++r) {
       T* target = out + (row + r) * ldo;
       T* sum = sums + r * kWidth;
@@ -77,20 +79,47 @@ void gemm_panel(index_t m, index_t k, const T* a, index_t lda, const T* panel, i
   }
 }
 
+template <class V, index_t... kLane>
+inline void interleave(const V& a, const V& b, V& low, V& high, std::integer_sequence<index_t, kLane...>) {
+  constexpr index_t kSide = sizeof...(kLane);
+  low = __builtin_shufflevector(a, b, (kLane % 2 * kSide + kLane / 2)...);
+  high = __builtin_shufflevector(a, b, (kLane % 2 * kSide + (kLane + kSide) / 2)...);
+}
+
+// dst[p * dst_stride + j] = src[j * src_stride + p] for a square of vectors: every round interleaves the first half with the second.
+template <class T>
+inline void transpose_square(const T* src, index_t src_stride, T* dst, index_t dst_stride) {
+  using V = typename VectorOf<T>::type;
+  constexpr index_t kSide = VectorOf<T>::lanes;
+  V rows[kSide], next[kSide];
+  RAE_UNROLL
+  for (int i = 0; i < kSide; ++i) __builtin_memcpy(&rows[i], src + i * src_stride, sizeof(V));
+  RAE_UNROLL
+  for (int round = 1; round < kSide; round *= 2) {
+    RAE_UNROLL
+    for (int i = 0; i < kSide / 2; ++i)
+      interleave(rows[i], rows[i + kSide / 2], next[2 * i], next[2 * i + 1], std::make_integer_sequence<index_t, kSide>());
+    RAE_UNROLL
+    for (int i = 0; i < kSide; ++i) rows[i] = next[i];
+  }
+  RAE_UNROLL
+  for (int i = 0; i < kSide; ++i) *reinterpret_cast<V*>(dst + i * dst_stride) = rows[i];
+}
+
 template <class T>
 void pack_panel(const T* b, index_t row_stride, index_t column_stride, index_t k, index_t columns, T* dst) {
-  constexpr index_t kWidth = kTileVectors * VectorOf<T>::lanes;
+  constexpr index_t kSide = VectorOf<T>::lanes, kWidth = kTileVectors * kSide;
   if (column_stride == 1 && columns == kWidth) {
     for (index_t p = 0; p < k; ++p)
       for (index_t j = 0; j < kWidth; ++j) dst[p * kWidth + j] = b[p * row_stride + j];
     return;
   }
-  // Columns outside, blocks of 16 rows inside: a transposed source is then read along its rows.
-  for (index_t first = 0; first < k; first += 16) {
-    const index_t last = first + 16 < k ? first + 16 : k;
-    for (index_t j = 0; j < columns; ++j)
-      for (index_t p = first; p < last; ++p) dst[p * kWidth + j] = b[p * row_stride + j * column_stride];
-    for (index_t j = columns; j < kWidth; ++j)
-      for (index_t p = first; p < last; ++p) dst[p * kWidth + j] = T(0);
-  }
+  // A transposed source is turned in squares; what remains, element by element.
+  const bool turned = row_stride == 1;
+  const index_t square_columns = turned ? columns / kSide * kSide : 0, square_rows = turned ? k / kSide * kSide : 0;
+  for (index_t j = 0; j < square_columns; j += kSide)
+    for (index_t p = 0; p < square_rows; p += kSide) transpose_square(b + p + j * column_stride, column_stride, dst + p * kWidth + j, kWidth);
+  for (index_t p = 0; p < k; ++p)
+    for (index_t j = p < square_rows ? square_columns : 0; j < kWidth; ++j)
+      dst[p * kWidth + j] = j < columns ? b[p * row_stride + j * column_stride] : T(0);
 }

@@ -1,0 +1,22 @@
+// Eigen's matrix products for the GEMM benchmark. A shared library of its own with hidden symbols, because Eigen compiled for this
+// machine must not meet the Eigen inside the library.
+#include <Eigen/Core>
+
+namespace {
+using Matrix = Eigen::Map<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
+using ConstMatrix = Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
+}  // namespace
+
+/// out (M, N) = a * b, row-major; a transposed operand is stored as its transpose, (K, M) or (N, K).
+extern "C" __attribute__((visibility("default"))) void eigen_product(bool transpose_a, bool transpose_b, long m, long n, long k,
+                                                                     const float* a, const float* b, float* out, int threads) {
+  Eigen::setNbThreads(threads);
+  const ConstMatrix left(a, transpose_a ? k : m, transpose_a ? m : k), right(b, transpose_b ? n : k, transpose_b ? k : n);
+  Matrix result(out, m, n);
+  if (transpose_a)
+    result.noalias() = left.transpose() * right;
+  else if (transpose_b)
+    result.noalias() = left * right.transpose();
+  else
+    result.noalias() = left * right;
+}
