@@ -62,7 +62,7 @@ void convolve(const Layout& l, const T* x, const T* weight, const T* bias, T* ou
           std::copy_n(padded + p / taps * l.plane() + l.tap(p % taps) + first, columns, row);
           std::fill(row + columns, row + width, T(0));
         }
-        table.gemm_panel(l.out, depth, weight, depth, panel, columns, wide + first, l.run(), nullptr, Activation::none, false);
+        table.gemm_panel(l.out, depth, weight, depth, index_t{1}, panel, columns, wide + first, l.run(), nullptr, Activation::none, false);
       }
       for (index_t o = 0; o < l.out; ++o) {
         const T shift = bias ? bias[o] : T(0);
@@ -97,8 +97,8 @@ void add_weight_gradient(const Layout& l, const T* x, const T* dout, T* padded, 
       bias_sums[first + o] += static_cast<T>(total);
     }
     for (index_t i = 0; i < l.k * l.k; ++i)
-      table.gemm_panel(l.in, l.run(), padded + l.tap(i), l.plane(), panel, columns, sums + i * l.in * l.out + first, l.out, nullptr,
-                       Activation::none, true);
+      table.gemm_panel(l.in, l.run(), padded + l.tap(i), l.plane(), index_t{1}, panel, columns, sums + i * l.in * l.out + first, l.out,
+                       nullptr, Activation::none, true);
   }
 }
 
