@@ -310,6 +310,8 @@ ModelConfig parse_model_config(const ConfigNode& node) {
   if (const ConfigNode* dit = node.find("dit"); dit != nullptr && !dit->is_null()) c.dit = parse_dit_config(*dit);
   c.time_shift = number_in(node, "time_shift", c.time_shift, 1.0, 1e6);
   c.prediction = named(node, "prediction", "velocity", parse_prediction);
+  // At t = 1, where sampling begins, noise and score say nothing about the velocity.
+  if (c.prediction != Prediction::velocity && c.prediction != Prediction::data) node.at("prediction").fail_expected("velocity or data");
   if (const ConfigNode* sampling = node.find("sampling"); sampling != nullptr && !sampling->is_null())
     c.sampling = parse_sampling(*sampling);
   if (const ConfigNode* names = node.find("class_names"); names != nullptr && !names->is_null()) c.class_names = parse_class_names(*names);

@@ -41,7 +41,7 @@ struct ModelConfig {
   std::optional<DecoderConfig> decoder;          ///< absent until that stage was trained
   std::optional<DitDhConfig> dit;                ///< absent until that stage was trained
   double time_shift = 1.0;                       ///< of training and sampling, at least 1
-  Prediction prediction = Prediction::velocity;  ///< what the DiT^DH predicts, on the linear path
+  Prediction prediction = Prediction::velocity;  ///< of the DiT^DH on the linear path: velocity or data
   SamplingDefaults sampling;                     ///< defaults of the sampler
   std::vector<std::string> class_names;          ///< empty, or one for each class
 

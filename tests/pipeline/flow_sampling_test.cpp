@@ -1,0 +1,95 @@
+#include "pipeline/flow_sampling.hpp"
+
+#include "rae/diffusion/time_grid.hpp"
+#include "support/golden_model.hpp"
+
+namespace rae {
+namespace {
+
+using detail::FlowSampling;
+using detail::Network;
+using detail::sample_flow;
+using test::expect_close;
+using test::Golden;
+
+/// The official sampler's results on a tiny DiT^DH, whose time shift is sqrt(48).
+class SampleOde : public testing::Test {
+ protected:
+  SampleOde() : model_(test::dit_dh_config(test::golden_config("sample_ode").at("model"))), golden_("sample_ode/io.safetensors") {
+    test::load(model_, Golden("sample_ode/weights.safetensors"));
+    pack_parameters(model_);
+    const Tensor<std::int64_t> y = golden_.get<std::int64_t>("y");
+    labels_.assign(y.span().begin(), y.span().end());
+  }
+
+  Tensor<float> run(index_t points, Solver solver, Cfg guidance = {}) const {
+    const ConfigNode config = test::golden_config("sample_ode");
+    const Network network = [this](const Tensor<float>& x, float t, std::span<const std::int64_t> y) {
+      return model_(x, Tensor<float>(Shape{x.extent(0)}, t), y);
+    };
+    const FlowSampling how{official_time_grid(points, config.get<double>("time_dist_shift")), solver, Prediction::velocity, guidance,
+                           config.get<std::int64_t>("null_label")};
+    return sample_flow(network, how, golden_("z"), labels_, {});
+  }
+
+  DitDh<Tensor<float>> model_;
+  Golden golden_;
+  std::vector<std::int64_t> labels_;
+};
+
+TEST_F(SampleOde, AgreesWithEverySolver) {
+  expect_close(run(50, Solver::euler), golden_("final.euler_50"), 2e-5);
+  expect_close(run(8, Solver::euler), golden_("final.euler_8"), 2e-5);
+  expect_close(run(8, Solver::midpoint), golden_("final.midpoint_8"), 2e-5);
+  expect_close(run(8, Solver::heun), golden_("final.heun2_8"), 2e-5);
+  expect_close(run(8, Solver::heun3), golden_("final.heun3_8"), 2e-5);
+  expect_close(run(8, Solver::rk4), golden_("final.rk4_8"), 2e-5);
+}
+
+TEST_F(SampleOde, AgreesWithGuidanceEverywhereAndInsideAnInterval) {
+  expect_close(run(8, Solver::euler, {.scale = 2.0f}), golden_("final.cfg2_full"), 2e-5);
+  // The seven steps begin at t = 1, 0.977, ..., 0.54: the interval leaves out those above 0.9.
+  expect_close(run(8, Solver::euler, {.scale = 2.0f, .t_min = 0.1f, .t_max = 0.9f}), golden_("final.cfg2_int"), 2e-5);
+}
+
+/// Counts its evaluations by label; its velocity is the label.
+struct CountingNetwork {
+  std::vector<float> with_label, without;  // times
+  Tensor<float> operator()(const Tensor<float>& x, float t, std::span<const std::int64_t> y) {
+    (y[0] == 9 ? without : with_label).push_back(t);
+    return Tensor<float>(x.shape(), static_cast<float>(y[0]));
+  }
+};
+
+TEST(FlowSamplingTest, EvaluatesTheNullLabelInsideTheIntervalOnly) {
+  CountingNetwork network;
+  const FlowSampling how{
+      {1.0f, 0.75f, 0.5f, 0.25f, 0.0f}, Solver::euler, Prediction::velocity, {.scale = 3.0f, .t_min = 0.4f, .t_max = 0.75f}, 9};
+  const std::vector<std::int64_t> labels{1};
+  const Tensor<float> x = sample_flow(std::ref(network), how, Tensor<float>(Shape{1, 1, 1, 1}, 0.0f), labels, {});
+  EXPECT_EQ(network.with_label, (std::vector<float>{1.0f, 0.75f, 0.5f, 0.25f}));
+  EXPECT_EQ(network.without, (std::vector<float>{0.75f, 0.5f}));
+  // Unguided the velocity is 1, guided it is 9 + 3 (1 - 9) = -15.
+  EXPECT_FLOAT_EQ(x[0], -0.25f * (1 - 15 - 15 + 1));
+}
+
+TEST(FlowSamplingTest, EvaluatesOnceWithoutGuidance) {
+  CountingNetwork network;
+  const std::vector<std::int64_t> labels{1};
+  const FlowSampling how{{1.0f, 0.5f, 0.0f}, Solver::heun, Prediction::velocity, {}, 9};
+  (void)sample_flow(std::ref(network), how, Tensor<float>(Shape{1, 1, 1, 1}, 0.0f), labels, {});
+  EXPECT_EQ(network.with_label.size(), 4u);
+  EXPECT_TRUE(network.without.empty());
+}
+
+TEST(FlowSamplingTest, FollowsADataPrediction) {
+  const Network network = [](const Tensor<float>& x, float, std::span<const std::int64_t>) { return Tensor<float>(x.shape(), 0.5f); };
+  const std::vector<std::int64_t> labels{0};
+  // x moves on a straight line to the data, until the floor of the divisor slows the last step down to 0.04 / 0.05 of its length.
+  const FlowSampling how{{1.0f, 0.5f, 0.04f, 0.0f}, Solver::euler, Prediction::data, {}, 9};
+  const Tensor<float> x = sample_flow(network, how, Tensor<float>(Shape{1, 1, 1, 1}, 2.0f), labels, {});
+  EXPECT_NEAR(x[0], 0.5 + 1.5 * 0.04 * 0.2, 1e-6);
+}
+
+}  // namespace
+}  // namespace rae
