@@ -6,6 +6,7 @@
 #include "rae/autograd/ops_loss.hpp"
 #include "rae/autograd/ops_norm.hpp"
 #include "rae/autograd/ops_qk_norm.hpp"
+#include "rae/autograd/ops_resize.hpp"
 
 namespace rae {
 namespace {
@@ -116,6 +117,13 @@ TEST(Ops, QkNorm) {
                        NormParameters<Var<double>>{NormKind::layer, 1e-5, in[2], in[3]}, in[0], 4);
       },
       {{2, 3, 24}, {4}, {4}, {4}});
+}
+
+TEST(Ops, Resizing) {
+  for (const Resize method : {Resize::bilinear, Resize::bicubic, Resize::bicubic_antialias}) {
+    expect_gradients([method](Inputs in) { return resize(in[0], method, 3, 5); }, {{2, 3, 4, 4}});
+    expect_gradients([method](Inputs in) { return resize(in[0], method, 5, 2); }, {{1, 2, 3, 7}});
+  }
 }
 
 TEST(Ops, Losses) {

@@ -26,6 +26,33 @@ DecoderConfig decoder_config(const ConfigNode& node) {
   return d;
 }
 
+TEST(Decoder, EveryStageMatches) {
+  const Golden io("decoder_tiny/io.safetensors"), weights("decoder_tiny/weights.safetensors");
+  Decoder<Tensor<float>> decoder(decoder_config(test::golden_config("decoder_tiny")));
+  load_parameters(decoder, decoder_names(), [&](const std::string& file) { return weights(file); });
+  Tensor<float> x =
+      add_broadcast(prepend_tokens(decoder.cls_token.value, decoder.embed(io("tokens"))), decoder.pos_embed.value);  // (2, 17, 48)
+  for (std::size_t i = 0; i < decoder.layers.size(); ++i) {
+    x = decoder.layers[i](x);
+    EXPECT_TRUE(close(x, io("layer" + std::to_string(i) + "_out"), 1e-5)) << i;
+  }
+  EXPECT_TRUE(close(decoder.patches(io("tokens")), io("logits"), 1e-5));
+  EXPECT_TRUE(close(decoder(io("tokens")), io("image"), 1e-5));
+  EXPECT_TRUE(close(decoder.patches(drop_tokens(io("tokens_cls"), 1)), io("logits_dropcls"), 1e-5));
+}
+
+TEST(Decoder, TokensOfAnotherGridAreResizedBehindTheEmbedding) {
+  const Golden io("decoder_tiny/io.safetensors"), weights("decoder_tiny/weights.safetensors");
+  Decoder<Tensor<float>> decoder(decoder_config(test::golden_config("decoder_tiny")));
+  load_parameters(decoder, decoder_names(), [&](const std::string& file) { return weights(file); });
+  EXPECT_TRUE(close(decoder.patches(io("tokens_9"), 3, 3), io("logits_9"), 1e-5));
+  EXPECT_TRUE(close(decoder.patches(io("tokens_25"), 5, 5), io("logits_25"), 1e-5));
+  EXPECT_EQ(decoder(io("tokens_9"), 1, 9).shape(), (Shape{2, 3, 16, 16}));
+  EXPECT_THROW(decoder(io("tokens_9")), ShapeError);
+  EXPECT_THROW(decoder(io("tokens_9"), 3, 4), ShapeError);
+  EXPECT_THROW(decoder(io("tokens_9"), -3, -3), ShapeError);
+}
+
 TEST(Decoder, TrainingStepMatches) {
   const Golden io("decoder_train/io.safetensors"), weights("decoder_train/weights.safetensors");
   const ConfigNode node = test::golden_config("decoder_train");

@@ -63,6 +63,45 @@ INSTANTIATE_TEST_SUITE_P(Families, RaeGolden,
                                          Family{"rae_siglip2_tiny", EncoderFamily::siglip2, "encoder.model.", 1e-6},
                                          Family{"rae_mae_tiny", EncoderFamily::mae, "encoder.model.", 1e-12}));
 
+// An encoder with a grid of its own: 28 x 28 pixels in patches of 7, and a decoder of 2 x 3 tokens.
+TEST(Rae, GridsOfEncoderAndDecoderMayDiffer) {
+  const EncoderConfig encoder{.family = EncoderFamily::siglip2,
+                              .patch_size = 7,
+                              .channels = 1,
+                              .hidden_size = 8,
+                              .num_layers = 1,
+                              .num_heads = 2,
+                              .intermediate_size = 8,
+                              .table_h = 4,
+                              .table_w = 4};
+  const DecoderConfig decoder{.grid_h = 2,
+                              .grid_w = 3,
+                              .in_dim = 8,
+                              .hidden_size = 8,
+                              .num_layers = 1,
+                              .num_heads = 2,
+                              .intermediate_size = 8,
+                              .patch_size = 5,
+                              .channels = 1};
+  Rae<float> rae(encoder, decoder, 28, PixelNorm{});
+  std::uint64_t stream = 0;
+  rae.encoder.parameters([&](const std::string&, auto& p) { init_normal(p, 0.5, 1, ++stream); });
+  rae.decoder.parameters([&](const std::string&, auto& p) { init_normal(p, 0.5, 1, ++stream); });
+  const Tensor<float> latent = rae.encode(Tensor<float>(Shape{2, 1, 20, 30}, 0.3f));
+  EXPECT_EQ(latent.shape(), (Shape{2, 8, 4, 4}));
+  const Tensor<float> picture = rae.decode(latent);
+  EXPECT_EQ(picture.shape(), (Shape{2, 1, 10, 15}));
+  EXPECT_TRUE(all_finite(picture.span()));
+  // A latent that is constant over the grid has nothing to interpolate.
+  const Tensor<float> wide(Shape{1, 8, 5, 1}, 0.7f), native(Shape{1, 8, 2, 3}, 0.7f);
+  EXPECT_TRUE(close(rae.decode(wide), rae.decode(native), 1e-5));
+
+  rae.latent_norm.mean = Tensor<float>(Shape{8, 4, 4}, 0.5f);
+  EXPECT_EQ(rae.decode(latent).shape(), (Shape{2, 1, 10, 15}));
+  EXPECT_THROW((void)rae.decode(wide), ShapeError);
+  EXPECT_THROW((void)rae.decode(Tensor<float>(Shape{8, 4, 4}, 0.f)), ShapeError);
+}
+
 TEST(NoiseAugment, DependsOnTheSampleOnly) {
   const Tensor<float> two(Shape{2, 3, 4}, 0.f), one(Shape{1, 3, 4}, 0.f);
   for (const NoiseLaw law : {NoiseLaw::uniform, NoiseLaw::half_normal}) {

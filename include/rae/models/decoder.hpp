@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "rae/kernels/rope.hpp"
+#include "rae/autograd/ops_resize.hpp"
 #include "rae/models/vit_block.hpp"
 
 namespace rae {
@@ -18,7 +18,8 @@ struct DecoderConfig {
   double layer_norm_eps = 1e-12;
 };
 
-/// tokens (B, N, C) -> image (B, channels, h*P, w*P), in the encoder's normalised pixel units.
+/// tokens (B, N, C) -> image (B, channels, h*P, w*P), in the encoder's normalised pixel units. The image is always that of the native
+/// grid h x w of the configuration; tokens of another grid are resized to it behind the embedding.
 template <Operand X>
 class Decoder {
  public:
@@ -35,19 +36,30 @@ class Decoder {
     pred = Linear<X>(h, config.patch_size * config.patch_size * config.channels);
   }
 
-  /// Patches (B, N, P*P*channels), channel fastest, for tokens (B, N, C). Throws ShapeError.
-  X patches(const X& tokens) const {
+  /// Patches (B, h*w, P*P*channels), channel fastest, for tokens (B, grid_h*grid_w, C) of any grid. Throws ShapeError.
+  X patches(const X& tokens, index_t grid_h, index_t grid_w) const {
     const Shape s = tokens.shape();
-    if (s.rank() != 3) raise<ShapeError>("Decoder: expected tokens (B, N, C), got ", s);
-    require_shape("Decoder: tokens", s, {s[0], config_.grid_h * config_.grid_w, config_.in_dim});
-    X x = prepend_tokens(cls_token.value, embed(tokens));  // (B, 1+N, H)
-    x = add_broadcast(x, pos_embed.value);                 // (B, 1+N, H)
-    for (const VitBlock<X>& layer : layers) x = layer(x);  // (B, 1+N, H)
-    return drop_tokens(pred(norm_out(x)), 1);              // (B, N, P*P*channels)
+    if (s.rank() != 3 || s[0] < 1 || grid_h < 1 || grid_w < 1) raise<ShapeError>("Decoder: expected tokens (B, N, C), got ", s);
+    require_shape("Decoder: tokens", s, {s[0], grid_h * grid_w, config_.in_dim});
+    X x = embed(tokens);  // (B, N, H)
+    if (grid_h != config_.grid_h || grid_w != config_.grid_w)
+      x = grid_to_tokens(resize(tokens_to_grid(x, grid_h, grid_w), Resize::bilinear, config_.grid_h, config_.grid_w));  // (B, h*w, H)
+    x = prepend_tokens(cls_token.value, x);                                                                             // (B, 1+h*w, H)
+    x = add_broadcast(x, pos_embed.value);                                                                              // (B, 1+h*w, H)
+    for (const VitBlock<X>& layer : layers) x = layer(x);                                                               // (B, 1+h*w, H)
+    return drop_tokens(pred(norm_out(x)), 1);  // (B, h*w, P*P*channels)
   }
 
-  /// Image (B, channels, h*P, w*P) for tokens (B, N, C). Throws ShapeError.
-  X operator()(const X& tokens) const { return unpatchify(patches(tokens), config_.grid_h, config_.grid_w, config_.patch_size); }
+  /// The same for tokens of the native grid. Throws ShapeError.
+  X patches(const X& tokens) const { return patches(tokens, config_.grid_h, config_.grid_w); }
+
+  /// Image (B, channels, h*P, w*P) for tokens (B, grid_h*grid_w, C) of any grid. Throws ShapeError.
+  X operator()(const X& tokens, index_t grid_h, index_t grid_w) const {
+    return unpatchify(patches(tokens, grid_h, grid_w), config_.grid_h, config_.grid_w, config_.patch_size);
+  }
+
+  /// The same for tokens of the native grid. Throws ShapeError.
+  X operator()(const X& tokens) const { return (*this)(tokens, config_.grid_h, config_.grid_w); }
 
   template <class F>
   void parameters(F&& f) {

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <vector>
 
-#include "rae/kernels/resize.hpp"
+#include "rae/autograd/ops_resize.hpp"
 #include "rae/models/name_map.hpp"
 #include "rae/models/vit_block.hpp"
 
@@ -109,18 +109,11 @@ class Encoder {
   // antialiased cubic filter, the others use the plain one.
   X position(index_t h, index_t w) const {
     if (h == config_.table_h && w == config_.table_w) return pos_embed.value;
-    if constexpr (std::same_as<X, Tensor<T>>) {
-      const index_t prefix = config_.has_cls() ? 1 : 0, d = config_.hidden_size;
-      const Tensor<T> patches = tokens_to_grid(drop_tokens(pos_embed.value, prefix), config_.table_h, config_.table_w);  // (1, D, th, tw)
-      Tensor<T> resized(Shape{1, d, h, w});
-      resize<T>(patches, config_.family == EncoderFamily::dinov2 ? Resize::bicubic_antialias : Resize::bicubic, resized);
-      const Tensor<T> table = grid_to_tokens(resized);  // (1, h*w, D)
-      if (prefix == 0) return table;
-      return prepend_tokens(Tensor<T>(Shape{1, 1, d}, pos_embed.value.span().first(static_cast<std::size_t>(d))), table);
-    } else {
-      raise<ConfigError>("Encoder: training needs images of the position table's grid ", config_.table_h, " x ", config_.table_w, ", got ",
-                         h, " x ", w);
-    }
+    const index_t prefix = config_.has_cls() ? 1 : 0;
+    const X patches = tokens_to_grid(drop_tokens(pos_embed.value, prefix), config_.table_h, config_.table_w);  // (1, D, th, tw)
+    const Resize method = config_.family == EncoderFamily::dinov2 ? Resize::bicubic_antialias : Resize::bicubic;
+    const X table = grid_to_tokens(resize(patches, method, h, w));  // (1, h*w, D)
+    return prefix == 0 ? table : prepend_tokens(keep_tokens(pos_embed.value, prefix), table);
   }
 
   EncoderConfig config_;

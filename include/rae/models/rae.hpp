@@ -110,25 +110,21 @@ class Rae {
       : encoder(encoder_config), decoder(decoder_config), encoder_size_(encoder_size), pixels_(pixels) {}
 
   /// Patch tokens before normalisation: (B, N, D). Throws ShapeError.
-  [[nodiscard]] X encode_tokens(const X& image) const {
-    const Shape s = image.shape();
-    if (s.rank() != 4 || s[1] > 3) raise<ShapeError>("Rae::encode: expected pictures (B, channels, H, W), got ", s);
-    X x = image;
-    if (encoder_size_ > 0 && (s[2] != encoder_size_ || s[3] != encoder_size_)) {
-      x = X(Shape{s[0], s[1], encoder_size_, encoder_size_});
-      resize<T>(image, Resize::bicubic, x);
-    }
-    return encoder(normalize_pixels(std::move(x), pixels_));
-  }
+  [[nodiscard]] X encode_tokens(const X& image) const { return encoder(encoder_input(image)); }
 
-  /// Normalised latents (B, C, h, w).
+  /// Normalised latents (B, C, h, w), on the encoder's grid. Throws ShapeError, also when that is not the grid of the statistics.
   [[nodiscard]] X encode(const X& image) const {
-    return latent_norm.normalize(tokens_to_grid(encode_tokens(image), decoder.config().grid_h, decoder.config().grid_w));
+    const X input = encoder_input(image);  // (B, channels, H, W)
+    const index_t patch = encoder.config().patch_size;
+    return latent_norm.normalize(tokens_to_grid(encoder(input), input.extent(2) / patch, input.extent(3) / patch));
   }
 
-  /// Pictures (B, channels, H, W) for normalised latents; not clamped to [0, 1].
+  /// Pictures (B, channels, H, W) of the decoder's size for normalised latents of any grid; not clamped to [0, 1]. Throws ShapeError, also
+  /// when the grid is not that of the statistics.
   [[nodiscard]] X decode(const X& latent) const {
-    return denormalize_pixels(decoder(grid_to_tokens(latent_norm.denormalize(latent))), pixels_);
+    if (latent.rank() != 4) raise<ShapeError>("Rae::decode: expected latents (B, C, h, w), got ", latent.shape());
+    const X tokens = grid_to_tokens(latent_norm.denormalize(latent));  // (B, h*w, C)
+    return denormalize_pixels(decoder(tokens, latent.extent(2), latent.extent(3)), pixels_);
   }
 
   Encoder<X> encoder;
@@ -136,6 +132,15 @@ class Rae {
   LatentNorm<T> latent_norm;
 
  private:
+  /// What the encoder sees of a picture: resized and normalised.
+  [[nodiscard]] X encoder_input(const X& image) const {
+    const Shape s = image.shape();
+    if (s.rank() != 4 || s[1] > 3) raise<ShapeError>("Rae::encode: expected pictures (B, channels, H, W), got ", s);
+    const bool fits = encoder_size_ == 0 || (s[2] == encoder_size_ && s[3] == encoder_size_);
+    X x = fits ? image : resize(image, Resize::bicubic, encoder_size_, encoder_size_);
+    return normalize_pixels(std::move(x), pixels_);
+  }
+
   index_t encoder_size_;
   PixelNorm pixels_;
 };
