@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "rae/io/safetensors.hpp"
+#include "rae/pipeline/generator.hpp"
 #include "support/golden.hpp"
 #include "support/temp_folder.hpp"
 #include "support/tiny_bundle.hpp"
@@ -164,6 +167,29 @@ TEST(BundleTest, RefusesFilesThatAreNoBundles) {
     folder.write("cut", whole.substr(0, size));
     EXPECT_THROW((void)Bundle::load(folder / "cut"), FormatError) << size;
   }
+}
+
+TEST(BundleTest, ADamagedFileIsAnErrorOrAnotherModel) {
+  const TempFolder folder;
+  tiny_bundle().save(folder / "whole", DType::bf16);
+  const std::string whole = test::slurp(folder / "whole");
+  std::uint64_t header = 0;
+  std::memcpy(&header, whole.data(), sizeof header);
+  const Philox random(1);
+  std::size_t refused = 0;
+  for (std::uint64_t i = 0; i < 150; ++i) {
+    std::string damaged = whole;
+    for (std::uint64_t j = 0; j < 1 + i % 3; ++j)
+      damaged[random.below(8 * i + 2 * j, 8 + header)] = static_cast<char>("0123456789-,:e\"[]{}"[random.below(8 * i + 2 * j + 1, 18)]);
+    folder.write("damaged", damaged);
+    try {
+      const Generator generator(Bundle::load(folder / "damaged"));
+      EXPECT_EQ(generator.sample({.labels = {0}, .steps = 1}).size(), 1u);
+    } catch (const Error&) {
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 50u);
 }
 
 TEST(BundleTest, SaveRefusesAReservedNoteAndLeavesTheOldFile) {
