@@ -1,0 +1,59 @@
+// A recipe: one YAML file that says how all parts of a model are trained, and the command that does it.
+//
+// Diffusion Transformers with Representation Autoencoders: the frozen encoder (stage 0, where no pretrained one is at hand), the decoder
+// (stage 1, section 3), the statistics of the latents, and DiT^DH (stage 2, section 4).
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "rae/pipeline/bundle.hpp"
+#include "rae/train/decoder_trainer.hpp"
+#include "rae/train/dit_trainer.hpp"
+#include "rae/train/encoder_trainer.hpp"
+
+namespace rae {
+
+/// The parts of a training, in their order.
+enum class TrainingStage { encoder, decoder, statistics, dit };
+
+/// Lower-case name.
+[[nodiscard]] std::string_view name_of(TrainingStage stage) noexcept;
+/// Inverse of `name_of`. Throws ArgumentError.
+[[nodiscard]] TrainingStage parse_training_stage(std::string_view name);
+
+/// Everything that decides how a model comes out.
+struct Recipe {
+  ModelConfig model;                         ///< what is made; class names come from the data
+  DatasetOptions data;                       ///< how pictures are read
+  PretrainingOptions pretraining;            ///< stage 0
+  TrainingOptions encoder_training;          ///< stage 0
+  DecoderLossOptions decoder_loss;           ///< stage 1
+  TrainingOptions decoder_training;          ///< stage 1
+  FlowOptions flow;                          ///< stage 2
+  TrainingOptions dit_training;              ///< stage 2
+  std::map<std::string, std::string> notes;  ///< written into the bundle: licence, data, ...
+  ConfigNode source;                         ///< as it was read
+};
+
+/// Reads a recipe; every key is known or refused. Throws ConfigError, FileError.
+[[nodiscard]] Recipe parse_recipe(const ConfigNode& node);
+
+/// How a recipe is run.
+struct RecipeRun {
+  std::string data;                                  ///< folder of a data set (see `open_dataset`)
+  std::string out;                                   ///< folder for model.safetensors, one folder per stage, and samples; made when missing
+  std::vector<TrainingStage> stages;                 ///< empty: all, in order
+  DType stored_as = DType::bf16;                     ///< of the weights in model.safetensors
+  index_t samples = 80;                              ///< pictures in the grids that stage 2 draws at its checkpoints; 0: none
+  OnTrainingProgress on_progress;                    ///< may be empty
+  std::function<void(const std::string&)> on_event;  ///< a stage began or ended, a file was written; may be empty
+};
+
+/// Runs the stages. Each continues from its checkpoint in `out`, is skipped when that is complete, and adds its part to
+/// `out`/model.safetensors. Throws ConfigError, naming the stage to run first, when a stage needs a part that is not there; else as the
+/// trainers.
+void run_recipe(const Recipe& recipe, const RecipeRun& run);
+
+}  // namespace rae

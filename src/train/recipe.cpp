@@ -1,0 +1,114 @@
+#include "rae/train/recipe.hpp"
+
+#include <cmath>
+#include <limits>
+
+namespace rae {
+
+namespace {
+
+Augmentation parse_augmentation(const ConfigNode& node) {
+  require_keys_known(node, {"shift", "flip"});
+  Augmentation out;
+  if (const ConfigNode* shift = node.find("shift")) out.shift = shift->as_integer(0, 1024);
+  out.flip = node.get_or("flip", false);
+  return out;
+}
+
+double number(const ConfigNode& node, std::string_view key, double fallback, double lowest, double highest) {
+  const ConfigNode* found = node.find(key);
+  if (found == nullptr) return fallback;
+  const double value = found->as_number();
+  if (!(value >= lowest && value <= highest)) found->fail_expected(concat("a number between ", lowest, " and ", highest));
+  return value;
+}
+
+constexpr double kAny = std::numeric_limits<double>::max();
+
+PretrainingOptions parse_pretraining(const ConfigNode& node) {
+  require_keys_known(node, {"mask_probability", "mask_ratio", "pixel_weight", "label_weight", "augmentation"});
+  PretrainingOptions o;
+  o.mask_probability = number(node, "mask_probability", o.mask_probability, 0, 1);
+  o.mask_ratio = number(node, "mask_ratio", o.mask_ratio, 0, 1);
+  o.pixel_weight = number(node, "pixel_weight", o.pixel_weight, 0, kAny);
+  o.label_weight = number(node, "label_weight", o.label_weight, 0, kAny);
+  if (const ConfigNode* a = node.find("augmentation")) o.augmentation = parse_augmentation(*a);
+  return o;
+}
+
+DecoderLossOptions parse_decoder_loss(const ConfigNode& node) {
+  require_keys_known(node, {"noise_tau", "noise_law", "perceptual_weight", "augmentation"});
+  DecoderLossOptions o;
+  o.noise_tau = number(node, "noise_tau", o.noise_tau, 0, kAny);
+  o.perceptual_weight = number(node, "perceptual_weight", o.perceptual_weight, 0, kAny);
+  if (const ConfigNode* law = node.find("noise_law")) {
+    if (law->as_string() != "uniform" && law->as_string() != "half_normal") law->fail_expected("uniform or half_normal");
+    o.noise_law = law->as_string() == "uniform" ? NoiseLaw::uniform : NoiseLaw::half_normal;
+  }
+  if (const ConfigNode* a = node.find("augmentation")) o.augmentation = parse_augmentation(*a);
+  return o;
+}
+
+FlowOptions parse_flow(const ConfigNode& node) {
+  require_keys_known(node, {"time", "augmentation"});
+  FlowOptions o;
+  if (const ConfigNode* time = node.find("time")) o.time = TimeDistribution::parse(time->as_string());
+  if (const ConfigNode* a = node.find("augmentation")) o.augmentation = parse_augmentation(*a);
+  return o;
+}
+
+DatasetOptions parse_data(const ConfigNode& node) {
+  require_keys_known(node, {"random_crop", "flip", "seed"});
+  DatasetOptions o;
+  o.random_crop = node.get_or("random_crop", false);
+  o.flip = node.get_or("flip", false);
+  o.seed = node.get_or("seed", std::uint64_t{0});
+  return o;
+}
+
+}  // namespace
+
+std::string_view name_of(TrainingStage stage) noexcept {
+  constexpr std::string_view kNames[] = {"encoder", "decoder", "statistics", "dit"};
+  return kNames[static_cast<std::size_t>(stage)];
+}
+
+TrainingStage parse_training_stage(std::string_view name) {
+  for (const TrainingStage s : {TrainingStage::encoder, TrainingStage::decoder, TrainingStage::statistics, TrainingStage::dit})
+    if (name == name_of(s)) return s;
+  raise<ArgumentError>("unknown training stage '", name, "': expected encoder, decoder, statistics or dit");
+}
+
+Recipe parse_recipe(const ConfigNode& node) {
+  require_keys_known(node, {"model", "data", "encoder", "decoder", "dit", "notes"});
+  Recipe r;
+  r.source = node;
+  r.model = parse_model_config(node.at("model"));
+  if (!r.model.decoder) raise<ConfigError>(node.at("model").where(), ": a recipe needs the member decoder");
+  if (!r.model.dit) raise<ConfigError>(node.at("model").where(), ": a recipe needs the member dit");
+  if (const ConfigNode* data = node.find("data")) r.data = parse_data(*data);
+  r.data.size = r.model.image_size;
+  r.data.channels = static_cast<int>(r.model.encoder.channels);
+
+  const ConfigNode& encoder = node.at("encoder");
+  require_keys_known(encoder, {"pretraining", "train"});
+  r.pretraining = parse_pretraining(encoder.at("pretraining"));
+  r.encoder_training = parse_training_options(encoder.at("train"));
+
+  const ConfigNode& decoder = node.at("decoder");
+  require_keys_known(decoder, {"loss", "train"});
+  r.decoder_loss = parse_decoder_loss(decoder.at("loss"));
+  r.decoder_training = parse_training_options(decoder.at("train"));
+
+  const ConfigNode& dit = node.at("dit");
+  require_keys_known(dit, {"flow", "train"});
+  r.flow = parse_flow(dit.at("flow"));
+  r.flow.time_shift = r.model.time_shift;
+  r.flow.prediction = r.model.prediction;
+  r.dit_training = parse_training_options(dit.at("train"));
+  if (const ConfigNode* notes = node.find("notes"))
+    for (const auto& [key, value] : notes->members()) r.notes[key] = value.as_string();
+  return r;
+}
+
+}  // namespace rae

@@ -1,0 +1,181 @@
+// The stages of a recipe, one after the other, each handing over through model.safetensors.
+#include <filesystem>
+
+#include "rae/diffusion/latent_statistics.hpp"
+#include "rae/pipeline/generator.hpp"
+#include "rae/train/recipe.hpp"
+
+namespace rae {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// What the stages share while a recipe runs.
+class RecipeRunner {
+ public:
+  RecipeRunner(const Recipe& recipe, const RecipeRun& run)
+      : recipe_(recipe), run_(run), model_path_((fs::path(run.out) / "model.safetensors").string()) {
+    data_ = open_dataset(run.data, Split::train, recipe.data);
+    make_folder(run.out);
+    if (fs::exists(model_path_)) {
+      bundle_ = Bundle::load(model_path_);
+    } else {
+      bundle_.config = recipe.model;
+      bundle_.config.decoder.reset();
+      bundle_.config.dit.reset();
+    }
+    bundle_.config.name = recipe.model.name;
+    bundle_.config.sampling = recipe.model.sampling;
+    bundle_.config.class_names = data_->class_names();
+    for (const auto& [key, value] : recipe.notes) bundle_.notes[key] = value;
+  }
+
+  void operator()(TrainingStage stage) {
+    say(concat("stage ", name_of(stage)));
+    switch (stage) {
+      case TrainingStage::encoder: return encoder();
+      case TrainingStage::decoder: return decoder();
+      case TrainingStage::statistics: return statistics();
+      case TrainingStage::dit: return dit();
+    }
+  }
+
+ private:
+  void encoder() {
+    Encoder<Tensor<float>> model = train_encoder(data_, recipe_.model.encoder, recipe_.model.pixels, recipe_.pretraining,
+                                                 recipe_.encoder_training, context("encoder"));
+    bundle_.config.encoder = recipe_.model.encoder;
+    bundle_.config.pixels = recipe_.model.pixels;
+    bundle_.store("encoder.", model);
+    save();
+  }
+
+  void decoder() {
+    Encoder<Tensor<float>> encoder = trained_encoder("decoder");
+    Decoder<Tensor<float>> model = train_decoder(data_, encoder, bundle_.config.pixels, *recipe_.model.decoder, recipe_.decoder_loss,
+                                                 recipe_.decoder_training, context("decoder"));
+    bundle_.config.decoder = recipe_.model.decoder;
+    bundle_.store("decoder.", model);
+    save();
+  }
+
+  void statistics() {
+    Rae<float> autoencoder = trained_autoencoder("statistics");
+    LatentStatistics statistics;
+    const index_t channels = data_->channels(), pixels = data_->image_size();
+    for (index_t i = 0; i < data_->size(); i += kStatisticsBatch) {
+      const index_t count = std::min(kStatisticsBatch, data_->size() - i);
+      Tensor<float> images(Shape{count, channels, data_->height(), data_->width()});
+      float* out = images.data();
+      parallel_for(count, 8, [&](index_t b) { data_->image(i + b, {out + b * pixels, static_cast<std::size_t>(pixels)}); });
+      statistics.update(autoencoder.encode(images));
+    }
+    bundle_.store_latent_norm({statistics.mean(), statistics.variance()});
+    save();
+  }
+
+  void dit() {
+    Rae<float> autoencoder = trained_autoencoder("dit");
+    if (!bundle_.has("latent_norm.")) raise<ConfigError>(model_path_, ": has no latent statistics; run the stage statistics first");
+    autoencoder.latent_norm = bundle_.latent_norm();
+    auto on_average = [&](index_t step, DitDh<Tensor<float>>& average) { draw_samples(step, average); };
+    DitDh<Tensor<float>> model =
+        train_dit(data_, autoencoder, *recipe_.model.dit, recipe_.flow, recipe_.dit_training, context("dit"), on_average);
+    take(model);
+    save();
+  }
+
+  /// Adds the weights of stage 2.
+  void take(DitDh<Tensor<float>>& model) {
+    bundle_.config.dit = recipe_.model.dit;
+    bundle_.config.time_shift = recipe_.flow.time_shift;
+    bundle_.config.prediction = recipe_.flow.prediction;
+    bundle_.store("dit.", model);
+  }
+
+  void draw_samples(index_t step, DitDh<Tensor<float>>& average) {
+    if (run_.samples < 1) return;
+    take(average);
+    Generator generator(bundle_);
+    GenerateOptions options;
+    const auto classes = static_cast<index_t>(data_->class_names().size());
+    for (index_t i = 0; i < run_.samples; ++i) options.labels.push_back(i % classes);
+    const std::vector<Image> pictures = generator.sample(options);
+    std::string number = std::to_string(step);
+    number.insert(0, number.size() < 7 ? 7 - number.size() : 0, '0');
+    make_folder((fs::path(run_.out) / "samples").string());
+    const std::string path = (fs::path(run_.out) / "samples" / ("step-" + number + ".png")).string();
+    Image::grid(pictures, std::min(classes, run_.samples)).save_png(path);
+    say("wrote " + path);
+  }
+
+  Encoder<Tensor<float>> trained_encoder(const char* stage) const {
+    if (!bundle_.has("encoder."))
+      raise<ConfigError>("the stage ", stage, " needs an encoder, and ", model_path_, " has none; run the stage encoder first");
+    Encoder<Tensor<float>> encoder(bundle_.config.encoder);
+    bundle_.restore("encoder.", encoder);
+    pack_parameters(encoder);
+    return encoder;
+  }
+
+  Rae<float> trained_autoencoder(const char* stage) const {
+    if (!bundle_.config.decoder || !bundle_.has("decoder."))
+      raise<ConfigError>("the stage ", stage, " needs a decoder, and ", model_path_, " has none; run the stage decoder first");
+    Rae<float> autoencoder(bundle_.config.encoder, *bundle_.config.decoder, bundle_.config.encoder_size, bundle_.config.pixels);
+    autoencoder.encoder = trained_encoder(stage);
+    bundle_.restore("decoder.", autoencoder.decoder);
+    return autoencoder;
+  }
+
+  TrainingContext context(const char* stage) const {
+    TrainingContext c;
+    c.stage = stage;
+    c.folder = (fs::path(run_.out) / stage).string();
+    make_folder(c.folder);
+    // What decides the outcome of a stage: its section, the model, and the data.
+    c.settings.set("model", recipe_.source.at("model"));
+    c.settings.set("data", data_->size());
+    c.settings.set(stage, recipe_.source.at(stage));
+    c.on_progress = run_.on_progress;
+    return c;
+  }
+
+  void save() {
+    bundle_.save(model_path_, run_.stored_as);
+    bundle_ = Bundle::load(model_path_);  // the next stage sees what a resumed run would see
+    say("wrote " + model_path_);
+  }
+
+  void say(const std::string& event) const {
+    if (run_.on_event) run_.on_event(event);
+  }
+
+  static void make_folder(const std::string& path) {
+    std::error_code error;
+    fs::create_directories(path, error);
+    if (error) raise<FileError>(path, ": cannot be made: ", error.message());
+  }
+
+  static constexpr index_t kStatisticsBatch = 256;
+
+  const Recipe& recipe_;
+  const RecipeRun& run_;
+  std::string model_path_;
+  std::shared_ptr<const ImageDataset> data_;
+  Bundle bundle_;
+};
+
+}  // namespace
+
+void run_recipe(const Recipe& recipe, const RecipeRun& run) {
+  RecipeRunner runner(recipe, run);
+  if (!run.stages.empty()) {
+    for (const TrainingStage stage : run.stages) runner(stage);
+    return;
+  }
+  for (const TrainingStage stage : {TrainingStage::encoder, TrainingStage::decoder, TrainingStage::statistics, TrainingStage::dit})
+    runner(stage);
+}
+
+}  // namespace rae
