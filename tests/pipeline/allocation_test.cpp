@@ -1,6 +1,7 @@
 // Counts what the whole program takes from the heap, to show that a sampling step takes nothing.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <new>
@@ -13,7 +14,7 @@ std::atomic<std::uint64_t> allocations{0};
 
 void* take(std::size_t bytes, std::size_t alignment) {
   ++allocations;
-  void* memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  void* memory = std::aligned_alloc(alignment, (std::max<std::size_t>(1, bytes) + alignment - 1) / alignment * alignment);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }

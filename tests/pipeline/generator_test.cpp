@@ -52,16 +52,16 @@ TEST(GeneratorTest, APictureDependsOnItsSeedAndIndexOnly) {
     set_isa(isa);
     const Generator generator(bundle);
     set_num_threads(1);
-    const Tensor<float> expected = generator.sample_latents({.labels = labels, .seed = 5, .steps = 3, .batch_size = 11});
+    const Tensor<float> expected = generator.sample_latents({.labels = labels, .seed = 5, .steps = 2, .batch_size = 11});
     const std::vector<Image> pictures = generator.decode(expected);
-    for (const int threads : {1, 3})
-      for (const index_t batch : {1, 2, 4, 10, 64}) {
+    for (const int threads : {1, 2})
+      for (const index_t batch : {1, 4, 10}) {
         set_num_threads(threads);
-        const Tensor<float> z = generator.sample_latents({.labels = labels, .seed = 5, .steps = 3, .batch_size = batch});
+        const Tensor<float> z = generator.sample_latents({.labels = labels, .seed = 5, .steps = 2, .batch_size = batch});
         expect_close(z, expected, 0.0, concat(name_of(isa), ", ", threads, " threads, batches of ", batch));
       }
     for (std::size_t i = 0; i < labels.size(); ++i) {
-      const std::vector<Image> alone = generator.sample({.labels = {labels[i]}, .seed = 5, .first_index = i, .steps = 3});
+      const std::vector<Image> alone = generator.sample({.labels = {labels[i]}, .seed = 5, .first_index = i, .steps = 2});
       EXPECT_EQ(alone.front(), pictures[i]) << name_of(isa) << ", picture " << i;
     }
   }
