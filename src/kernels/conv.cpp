@@ -45,11 +45,11 @@ void pad(const Layout& l, index_t channels, const T* picture, T* padded) {
       std::copy_n(picture + (c * l.height + y) * l.width, l.width, padded + c * l.plane() + (y + border) * l.padded_width() + border);
 }
 
-/// out (O, H, W) of every picture = weight (O, C*k*k) times the taps' runs, a panel of output pixels at a time.
+/// out (O, H, W) of every picture = weight (O, k*k*C) times the taps' runs, a panel of output pixels at a time.
 template <class T>
 void convolve(const Layout& l, const T* x, const T* weight, const T* bias, T* out) {
   const auto& table = detail::kernel_table<T>();
-  const index_t taps = l.k * l.k, depth = l.in * taps, width = table.panel_width;
+  const index_t taps = l.k * l.k, depth = taps * l.in, width = table.panel_width;
   parallel_ranges(l.pictures, 1, [&](index_t begin, index_t end) {
     Tensor<T> padded_storage(Shape{l.padded_size(l.in)}), panel_storage(Shape{depth, width}), wide_storage(Shape{l.out, l.run()});
     T *padded = padded_storage.data(), *panel = panel_storage.data(), *wide = wide_storage.data();
@@ -57,11 +57,8 @@ void convolve(const Layout& l, const T* x, const T* weight, const T* bias, T* ou
       pad(l, l.in, x + b * l.in * l.height * l.width, padded);
       for (index_t first = 0; first < l.run(); first += width) {
         const index_t columns = std::min(width, l.run() - first);
-        for (index_t p = 0; p < depth; ++p) {
-          T* row = panel + p * width;
-          std::copy_n(padded + p / taps * l.plane() + l.tap(p % taps) + first, columns, row);
-          std::fill(row + columns, row + width, T(0));
-        }
+        for (index_t i = 0; i < taps; ++i)
+          table.pack_panel(padded + l.tap(i) + first, l.plane(), 1, l.in, columns, panel + i * l.in * width);
         table.gemm_panel(l.out, depth, weight, depth, index_t{1}, panel, columns, wide + first, l.run(), nullptr, Activation::none, false);
       }
       for (index_t o = 0; o < l.out; ++o) {
@@ -125,7 +122,13 @@ void conv2d(View<const T> x, View<const T> weight, View<const T> bias, View<T> o
   detail::require_elements("conv2d: weight", weight.numel(), weight);
   detail::require_elements("conv2d: out", out.numel(), out);
   if (!bias.empty()) detail::require_elements("conv2d: bias", layout.out, bias);
-  convolve(layout, x.data(), weight.data(), bias.data(), out.data());
+  const index_t taps = layout.k * layout.k;
+  Tensor<T> arranged(Shape{layout.out, taps, layout.in});  // (O, k*k, C)
+  T* target = arranged.data();
+  for (index_t o = 0; o < layout.out; ++o)
+    for (index_t i = 0; i < taps; ++i)
+      for (index_t c = 0; c < layout.in; ++c) *target++ = weight.data()[(o * layout.in + c) * taps + i];
+  convolve(layout, x.data(), std::as_const(arranged).data(), bias.data(), out.data());
 }
 
 template <Real T>
@@ -136,12 +139,12 @@ void conv2d_backward_input(View<const T> dout, View<const T> weight, View<T> dx)
   detail::require_elements("conv2d_backward_input: dx", dx.numel(), dx);
   // The transposed convolution of an odd kernel is the convolution with that kernel turned by half a turn.
   const index_t taps = l.k * l.k;
-  Tensor<T> turned(Shape{l.in, l.out, l.k, l.k});  // (C, O, k, k)
+  Tensor<T> turned(Shape{l.in, taps, l.out});  // (C, k*k, O)
   T* target = turned.data();
-  for (index_t o = 0; o < l.out; ++o)
-    for (index_t c = 0; c < l.in; ++c)
-      std::reverse_copy(weight.data() + (o * l.in + c) * taps, weight.data() + (o * l.in + c + 1) * taps, target + (c * l.out + o) * taps);
-  convolve<T>({l.pictures, l.out, l.in, l.height, l.width, l.k}, dout.data(), target, nullptr, dx.data());
+  for (index_t c = 0; c < l.in; ++c)
+    for (index_t i = taps - 1; i >= 0; --i)
+      for (index_t o = 0; o < l.out; ++o) *target++ = weight.data()[(o * l.in + c) * taps + i];
+  convolve<T>({l.pictures, l.out, l.in, l.height, l.width, l.k}, dout.data(), std::as_const(turned).data(), nullptr, dx.data());
 }
 
 template <Real T>

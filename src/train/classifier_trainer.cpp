@@ -1,0 +1,95 @@
+#include "rae/train/classifier_trainer.hpp"
+
+#include <filesystem>
+
+#include "rae/autograd/ops_loss.hpp"
+#include "rae/io/safetensors.hpp"
+
+namespace rae {
+
+namespace {
+
+constexpr const char* kFormat = "rae-classifier-1";
+
+/// Tells data sets apart: FNV-1a over all labels and up to 256 pictures.
+std::string fingerprint(const ImageDataset& data) {
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  auto mix = [&](std::uint64_t value) {
+    for (int shift = 0; shift < 64; shift += 8) hash = (hash ^ (value >> shift & 0xffu)) * 0x100000001b3u;
+  };
+  for (index_t i = 0; i < data.size(); ++i) mix(static_cast<std::uint64_t>(data.label(i)));
+  std::vector<float> picture(static_cast<std::size_t>(data.image_size()));
+  for (index_t i = 0; i < data.size(); i += std::max<index_t>(1, data.size() / 256)) {
+    data.image(i, picture);
+    for (const float v : picture) mix(static_cast<std::uint64_t>(v * 65535.0f));
+  }
+  return std::to_string(hash);
+}
+
+/// Everything that decides the weights.
+std::string settings(const ImageDataset& data, const ClassifierOptions& o) {
+  const ClassifierConfig c = classifier_config(data, o);
+  ConfigNode node;
+  node.set("picture", ConfigNode::list({c.channels, c.height, c.width}));
+  node.set("classes", c.classes);
+  node.set("first_channels", c.first_channels);
+  node.set("features", c.features);
+  node.set("shift", o.augmentation.shift);
+  node.set("flip", o.augmentation.flip);
+  node.set("training", training_settings(o.training));
+  node.set("pictures", data.size());
+  node.set("data", fingerprint(data));
+  return node.to_json();
+}
+
+}  // namespace
+
+ClassifierConfig classifier_config(const ImageDataset& data, const ClassifierOptions& options) {
+  return {.channels = data.channels(),
+          .height = data.height(),
+          .width = data.width(),
+          .classes = static_cast<index_t>(data.class_names().size()),
+          .first_channels = options.first_channels,
+          .features = options.features};
+}
+
+Classifier<Tensor<float>> train_classifier(std::shared_ptr<const ImageDataset> data, const ClassifierOptions& options,
+                                           const OnTrainingProgress& on_progress) {
+  const ClassifierConfig config = classifier_config(*data, options);
+  const TrainingOptions& training = options.training;
+  Classifier<Var<float>> model(config);
+  initialize(model, training.seed);
+  AdamW<float> optimizer(model, {.beta1 = training.beta1, .beta2 = training.beta2, .weight_decay = training.weight_decay},
+                         training.ema_decay);
+  Batches batches(data, training.batch_size / training.accumulate, training.seed, options.augmentation);
+  TrainingContext context;
+  context.stage = "classifier";
+  context.on_progress = on_progress;
+  run_training(optimizer, training, context, [&](index_t step, index_t part) {
+    const Batch batch = batches(step * training.accumulate + part);
+    return cross_entropy_loss(model(Var<float>(batch.images)), batch.labels);
+  });
+  Classifier<Tensor<float>> averaged(config);
+  optimizer.copy_ema_to(averaged);
+  return averaged;
+}
+
+Classifier<Tensor<float>> cached_classifier(const std::string& path, std::shared_ptr<const ImageDataset> data,
+                                            const ClassifierOptions& options, const OnTrainingProgress& on_progress) {
+  const std::map<std::string, std::string> metadata = {{"format", kFormat}, {"settings", settings(*data, options)}};
+  if (std::filesystem::exists(path)) {
+    const SafetensorsFile file = SafetensorsFile::open(path);
+    if (file.metadata() == metadata) {
+      Classifier<Tensor<float>> model(classifier_config(*data, options));
+      model.parameters([&](const std::string& name, auto& p) { p.set(file.read<float>(name, p.shape())); });
+      return model;
+    }
+  }
+  Classifier<Tensor<float>> model = train_classifier(data, options, on_progress);
+  std::vector<SafetensorsEntry> entries;
+  model.parameters([&](const std::string& name, auto& p) { entries.push_back({name, p.tensor()}); });
+  write_safetensors(path, entries, metadata);
+  return model;
+}
+
+}  // namespace rae

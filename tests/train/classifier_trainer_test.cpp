@@ -1,0 +1,97 @@
+#include "rae/train/classifier_trainer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "rae/core/parallel.hpp"
+#include "rae/train/classifier_score.hpp"
+#include "support/golden.hpp"
+#include "support/temp_folder.hpp"
+#include "support/toy_dataset.hpp"
+
+namespace rae::test {
+namespace {
+
+ClassifierOptions quick(index_t steps = 40) {
+  ClassifierOptions o;
+  o.first_channels = 4;
+  o.features = 8;
+  o.augmentation = {};  // the toy's classes are places, which a flip or shift would exchange
+  o.training.steps = steps;
+  o.training.batch_size = 16;
+  o.training.lr = 1e-2;
+  o.training.warmup_steps = 4;
+  o.training.ema_decay = 0.5;
+  return o;
+}
+
+/// All weights, one behind the other.
+Tensor<float> weights(Classifier<Tensor<float>> model) {
+  std::vector<float> all;
+  model.parameters([&](const std::string&, auto& p) { all.insert(all.end(), p.tensor().span().begin(), p.tensor().span().end()); });
+  return Tensor<float>(Shape{static_cast<index_t>(all.size())}, all);
+}
+
+TEST(ClassifierTrainer, LearnsTheToy) {
+  const auto data = std::make_shared<ToyDataset>(64);
+  const Classifier<Tensor<float>> model = train_classifier(data, quick());
+  Tensor<float> images(Shape{64, 1, 8, 8});
+  std::vector<std::int64_t> labels;
+  for (index_t i = 0; i < 64; ++i) {
+    data->image(i, images.span().subspan(static_cast<std::size_t>(i * 64), 64));
+    labels.push_back(data->label(i));
+  }
+  ClassifierScore score(model);
+  score.add(images, labels);
+  EXPECT_EQ(score.accuracy(), 1.0);
+}
+
+TEST(ClassifierTrainer, ThreadCountDoesNotChangeABit) {
+  const auto data = std::make_shared<ToyDataset>(40, 12);
+  ClassifierOptions options = quick(5);
+  options.augmentation = {.shift = 1, .flip = true};
+  options.training.batch_size = 24;
+  set_num_threads(1);
+  const Tensor<float> one = weights(train_classifier(data, options));
+  set_num_threads(2);
+  const Tensor<float> two = weights(train_classifier(data, options));
+  set_num_threads(0);
+  EXPECT_TRUE(close(one, two, 0.0));
+  options.training.seed = 1;
+  EXPECT_FALSE(close(one, weights(train_classifier(data, options)), 1e-3));
+}
+
+TEST(ClassifierTrainer, IsCachedForTheSameDataAndOptions) {
+  const TempFolder folder;
+  const std::string path = folder / "classifier.safetensors";
+  const auto data = std::make_shared<ToyDataset>(40);
+  index_t trained = 0;
+  const OnTrainingProgress count = [&](const TrainingProgress& p) {
+    trained += p.step == p.steps;
+    return true;
+  };
+  const Tensor<float> first = weights(cached_classifier(path, data, quick(4), count));
+  const Tensor<float> second = weights(cached_classifier(path, data, quick(4), count));
+  EXPECT_EQ(trained, 1);
+  EXPECT_TRUE(close(first, second, 0.0));
+  (void)cached_classifier(path, data, quick(5), count);
+  EXPECT_EQ(trained, 2) << "other options";
+  (void)cached_classifier(path, std::make_shared<ToyDataset>(44), quick(5), count);
+  EXPECT_EQ(trained, 3) << "other data";
+  folder.write("classifier.safetensors", "no tensors");
+  EXPECT_THROW((void)cached_classifier(path, data, quick(4), count), FormatError);
+}
+
+TEST(ClassifierTrainer, StopsWhenToldTo) {
+  const TempFolder folder;
+  const std::string path = folder / "classifier.safetensors";
+  ClassifierOptions options = quick();
+  options.training.log_every = 2;
+  EXPECT_THROW((void)cached_classifier(path, std::make_shared<ToyDataset>(), options, [](const TrainingProgress&) { return false; }),
+               Cancelled);
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+}  // namespace
+}  // namespace rae::test

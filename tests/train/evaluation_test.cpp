@@ -1,0 +1,182 @@
+#include "rae/train/evaluation.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "rae/core/parallel.hpp"
+#include "rae/io/image.hpp"
+#include "support/temp_folder.hpp"
+#include "support/tiny_bundle.hpp"
+#include "support/toy_dataset.hpp"
+
+namespace rae::test {
+namespace {
+
+EvaluationOptions quick() {
+  EvaluationOptions o;
+  o.samples = 60;
+  o.guided_samples = 30;
+  o.steps = 2;
+  o.neighbour_rows = 5;
+  o.neighbour_queries = 20;
+  o.knn.k = 3;
+  o.classifier.first_channels = 4;
+  o.classifier.features = 8;
+  o.classifier.augmentation = {};
+  o.classifier.training.steps = 40;
+  o.classifier.training.batch_size = 16;
+  o.classifier.training.lr = 1e-2;
+  o.classifier.training.warmup_steps = 4;
+  o.classifier.training.ema_decay = 0.5;
+  return o;
+}
+
+const auto [kTrain, kTest] = split_at(std::make_shared<ToyDataset>(135, 8, 3), 90);
+
+/// The same pattern in three channels.
+class RgbToy : public ToyDataset {
+ public:
+  using ToyDataset::ToyDataset;
+  int channels() const override { return 3; }
+};
+
+TEST(Evaluation, MeasuresARandomModel) {
+  const TempFolder folder;
+  EvaluationOptions options = quick();
+  options.folder = folder.path();
+  std::vector<std::string> parts;
+  options.on_progress = [&](const EvaluationProgress& p) {
+    if (parts.empty() || parts.back() != p.part) parts.push_back(p.part);
+    EXPECT_GE(p.done, 0);
+    EXPECT_LE(p.done, p.total);
+    return true;
+  };
+  const EvaluationReport report = evaluate(tiny_bundle(), kTrain, kTest, options);
+  EXPECT_EQ(parts, (std::vector<std::string>{"classifier", "samples", "guided samples", "neighbours", "reconstruction", "probes"}));
+
+  EXPECT_EQ(report.classifier_accuracy, 1.0);
+  ASSERT_TRUE(report.unguided && report.guided && report.neighbours && report.reconstruction && report.probes);
+  // Random pictures: a class by chance, far from real ones, and farther than real ones are from each other.
+  EXPECT_LT(report.unguided->class_consistency, 0.7);
+  EXPECT_GT(report.unguided->class_consistency, 0.1);
+  EXPECT_GT(report.unguided->frechet_distance, 5 * report.unguided->training_frechet_distance);
+  EXPECT_EQ(report.unguided->count, 60);
+  EXPECT_EQ(report.guided->count, 30);
+  EXPECT_EQ(report.guided->guidance.scale, 1.5f);
+  EXPECT_EQ(report.unguided->guidance.scale, 1.0f);
+  EXPECT_EQ(report.neighbours->rows.size(), 5u);
+  EXPECT_GT(report.neighbours->samples_mean, 2 * report.neighbours->test_mean);
+  EXPECT_LE(report.neighbours->samples_least, report.neighbours->samples_mean);
+  EXPECT_LT(report.reconstruction->psnr, 15);
+  EXPECT_LT(report.reconstruction->ssim, 0.6);
+  EXPECT_EQ(report.probes->knn_pixels, 1.0);
+  EXPECT_EQ(report.probes->linear_pixels, 1.0);
+  EXPECT_EQ(report.probes->pictures, 90);
+
+  auto entries = folder.entries();
+  std::sort(entries.begin(), entries.end());
+  EXPECT_EQ(entries, (std::vector<std::string>{"classifier.safetensors", "evaluation.json", "evaluation.txt", "neighbours.png",
+                                               "reconstructions.png", "samples.png", "samples_guided.png"}));
+  EXPECT_TRUE(ConfigNode::load(folder / "evaluation.json") == to_config(report));
+  EXPECT_EQ(slurp(folder / "evaluation.txt"), to_text(report));
+  const Image neighbours = Image::open(folder / "neighbours.png");
+  EXPECT_EQ(neighbours.width(), 5 * 8 + 4 * 2);
+  EXPECT_EQ(neighbours.height(), 5 * 8 + 4 * 2);
+}
+
+// The second evaluation reads the classifier that the first trained; its report is the same, on any number of threads.
+TEST(Evaluation, RepeatsItself) {
+  const TempFolder folder;
+  EvaluationOptions options = quick();
+  options.folder = folder.path();
+  options.classifier.training.steps = 10;
+  set_num_threads(1);
+  const ConfigNode first = to_config(evaluate(tiny_bundle(), kTrain, kTest, options));
+  set_num_threads(2);
+  options.on_progress = [](const EvaluationProgress& p) {
+    EXPECT_NE(p.part, "classifier");
+    return true;
+  };
+  EXPECT_TRUE(to_config(evaluate(tiny_bundle(), kTrain, kTest, options)) == first);
+  set_num_threads(0);
+}
+
+TEST(Evaluation, MeasuresThePartsThatAreThere) {
+  EvaluationOptions options = quick();
+  options.classifier.training.steps = 4;
+  Bundle autoencoder = tiny_bundle();
+  autoencoder.remove("dit.");
+  autoencoder.config.dit.reset();
+  const EvaluationReport without_dit = evaluate(autoencoder, kTrain, kTest, options);
+  EXPECT_FALSE(without_dit.unguided || without_dit.guided || without_dit.neighbours);
+  EXPECT_TRUE(without_dit.reconstruction && without_dit.probes);
+
+  Bundle generator = tiny_bundle();
+  generator.remove("encoder.");
+  const EvaluationReport without_encoder = evaluate(generator, kTrain, kTest, options);
+  EXPECT_TRUE(without_encoder.unguided && without_encoder.guided && without_encoder.neighbours);
+  EXPECT_FALSE(without_encoder.reconstruction || without_encoder.probes);
+
+  options.samples = options.guided_samples = 0;
+  options.probes = false;
+  EXPECT_FALSE(evaluate(tiny_bundle(), kTrain, kTest, options).neighbours);
+
+  Bundle encoder = autoencoder;
+  encoder.remove("decoder.");
+  encoder.config.decoder.reset();
+  EXPECT_THROW((void)evaluate(encoder, kTrain, kTest, options), ConfigError);
+}
+
+TEST(Evaluation, MeasuresColourPictures) {
+  EvaluationOptions options = quick();
+  ModelConfig config = tiny_config();
+  config.encoder.channels = config.decoder->channels = 3;
+  const EvaluationReport report =
+      evaluate(random_bundle(config), std::make_shared<RgbToy>(60, 8, 3), std::make_shared<RgbToy>(30, 8, 3), options);
+  EXPECT_EQ(report.classifier_accuracy, 1.0);
+  EXPECT_LT(report.unguided->class_consistency, 0.8);
+  EXPECT_LT(report.reconstruction->psnr, 15);
+  EXPECT_EQ(report.neighbours->test_least, 0) << "the test set is the beginning of the training set";
+}
+
+TEST(Evaluation, RefusesWhatDoesNotFit) {
+  const Bundle bundle = tiny_bundle();
+  const EvaluationOptions options = quick();
+  const auto large = std::make_shared<ToyDataset>(30, 12, 3), four = std::make_shared<ToyDataset>(30, 8, 4);
+  EXPECT_NE(message_of<ConfigError>([&] { (void)evaluate(bundle, kTrain, large, options); }).find("(1, 12, 12)"), std::string::npos);
+  EXPECT_THROW((void)evaluate(bundle, four, four, options), ConfigError);
+  EXPECT_THROW((void)evaluate(bundle, kTrain, four, options), ConfigError);
+  EXPECT_THROW((void)evaluate(bundle, kTrain, nullptr, options), ArgumentError);
+  EvaluationOptions bad = options;
+  bad.samples = 1;
+  EXPECT_THROW((void)evaluate(bundle, kTrain, kTest, bad), ArgumentError);
+  bad = options;
+  bad.neighbour_rows = -1;
+  EXPECT_THROW((void)evaluate(bundle, kTrain, kTest, bad), ArgumentError);
+  bad = options;
+  bad.folder = "/nowhere";
+  EXPECT_THROW((void)evaluate(bundle, kTrain, kTest, bad), FileError);
+  bad = options;
+  bad.on_progress = [](const EvaluationProgress&) { return false; };
+  EXPECT_THROW((void)evaluate(bundle, kTrain, kTest, bad), Cancelled);
+}
+
+TEST(EvaluationReport, TextAndJsonSayTheSame) {
+  EvaluationReport report;
+  report.model = "toy";
+  report.class_names = {"a", "b"};
+  report.classifier_accuracy = 0.931;
+  report.classifier_by_class = {0.9, NAN};
+  report.reconstruction = ReconstructionQuality{23.456, 0.9};
+  EXPECT_TRUE(to_config(report).at("classifier").at("by_class").elements()[1].is_null());
+  EXPECT_EQ(to_config(report).at("reconstruction").get<double>("psnr"), 23.456);
+  EXPECT_FALSE(to_config(report).contains("unguided"));
+  const std::string text = to_text(report);
+  EXPECT_NE(text.find("93.1 %"), std::string::npos) << text;
+  EXPECT_NE(text.find("23.46 dB"), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace rae::test
