@@ -6,7 +6,6 @@
 
 namespace rae {
 
-using detail::kElementGrain;
 using detail::kernel_table;
 using detail::require_elements;
 
@@ -14,15 +13,15 @@ template <Real T>
 void activate(Activation f, View<const T> x, View<T> out) {
   require_elements("activate", x.numel(), x, out);
   const auto& table = kernel_table<T>();
-  parallel_ranges(x.numel(), kElementGrain, [&](index_t b, index_t e) { table.activate(f, e - b, x.data() + b, out.data() + b); });
+  detail::parallel_elements(x.numel(), [&](index_t b, index_t e) { table.activate(f, e - b, x.data() + b, out.data() + b); });
 }
 
 template <Real T>
 void activate_backward(Activation f, View<const T> x, View<const T> dout, View<T> dx) {
   require_elements("activate_backward", x.numel(), x, dout, dx);
   const auto& table = kernel_table<T>();
-  parallel_ranges(x.numel(), kElementGrain,
-                  [&](index_t b, index_t e) { table.activate_backward(f, e - b, x.data() + b, dout.data() + b, dx.data() + b); });
+  detail::parallel_elements(x.numel(),
+                            [&](index_t b, index_t e) { table.activate_backward(f, e - b, x.data() + b, dout.data() + b, dx.data() + b); });
 }
 
 template <Real T>

@@ -13,7 +13,7 @@ void axpby(T alpha, View<const T> x, T beta, View<const T> y, View<T> out) {
   require_elements("axpby", out.numel(), x, y, out);
   const T *a = x.data(), *b = y.data();
   T* target = out.data();
-  parallel_ranges(out.numel(), detail::kElementGrain, [=](index_t begin, index_t end) {
+  detail::parallel_elements(out.numel(), [=](index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i) target[i] = alpha * a[i] + beta * b[i];
   });
 }
@@ -23,7 +23,7 @@ void multiply(View<const T> x, View<const T> y, View<T> out) {
   require_elements("multiply", out.numel(), x, y, out);
   const T *a = x.data(), *b = y.data();
   T* target = out.data();
-  parallel_ranges(out.numel(), detail::kElementGrain, [=](index_t begin, index_t end) {
+  detail::parallel_elements(out.numel(), [=](index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i) target[i] = a[i] * b[i];
   });
 }

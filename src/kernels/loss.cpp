@@ -25,7 +25,7 @@ void mean_backward(std::string_view where, const View<const T>& a, const View<co
   detail::require_elements(where, a.numel(), a, b, da);
   const T *x = a.data(), *y = b.data();
   T* out = da.data();
-  parallel_ranges(a.numel(), detail::kElementGrain, [=](index_t begin, index_t end) {
+  detail::parallel_elements(a.numel(), [=](index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i) out[i] = slope(x[i] - y[i]);
   });
 }

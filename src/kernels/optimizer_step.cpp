@@ -21,7 +21,7 @@ void adamw_step(View<T> param, View<const T> grad, View<T> exp_avg, View<T> exp_
   const T eps = static_cast<T>(o.eps), scale = static_cast<T>(grad_scale), root = static_cast<T>(correction2);
   T *p = param.data(), *m = exp_avg.data(), *v = exp_avg_sq.data();
   const T* g = grad.data();
-  parallel_ranges(param.numel(), detail::kElementGrain, [=](index_t begin, index_t end) {
+  detail::parallel_elements(param.numel(), [=](index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i) {
       const T gradient = g[i] * scale;
       m[i] = b1 * m[i] + c1 * gradient;
@@ -37,7 +37,7 @@ void ema_update(View<T> ema, View<const T> param, double decay) {
   const T d = static_cast<T>(decay), rest = static_cast<T>(1.0 - decay);
   T* e = ema.data();
   const T* p = param.data();
-  parallel_ranges(ema.numel(), detail::kElementGrain, [=](index_t begin, index_t end) {
+  detail::parallel_elements(ema.numel(), [=](index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i) e[i] = d * e[i] + rest * p[i];
   });
 }

@@ -2,11 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include "rae/core/random.hpp"
-#include "rae/core/tensor.hpp"
-#include "rae/kernels/isa.hpp"
 #include "rae/kernels/reference/attention.hpp"
+#include "rae/kernels/rope.hpp"
 #include "support/golden.hpp"
+#include "support/kernel_data.hpp"
 
 namespace rae {
 namespace {
@@ -23,14 +22,41 @@ TEST_P(Attention, MatchesReference) {
   Philox(5).fill_normal(qkv.span());
   Tensor<float> expected(Shape{c.batch, c.tokens, c.heads * c.head_dim}), out(expected.shape());
   reference::attention<float>(qkv, c.heads, expected);
-  const Isa before = active_isa();
-  for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
-    if (!supports(isa)) continue;
-    set_isa(isa);
+  test::on_every_isa([&](Isa isa) {
     attention<float>(qkv, c.heads, {}, out);
-    EXPECT_TRUE(test::close(out, expected, 5e-6));
-  }
-  set_isa(before);
+    EXPECT_TRUE(test::close(out, expected, 5e-6)) << name_of(isa);
+  });
+}
+
+template <class T>
+void compare_backward(const Case& c, double tolerance) {
+  const Tensor<T> qkv = test::random_tensor<T>({c.batch, c.tokens, 3 * c.heads * c.head_dim}, 1),
+                  dout = test::random_tensor<T>({c.batch, c.tokens, c.heads * c.head_dim}, 2);
+  Tensor<T> expected(qkv.shape()), dqkv(qkv.shape());
+  reference::attention_backward<T>(qkv, c.heads, dout, expected);
+  test::on_every_isa([&](Isa isa) {
+    attention_backward<T>(qkv, c.heads, {}, dout, dqkv);
+    EXPECT_TRUE(test::close(dqkv, expected, tolerance)) << name_of(isa);
+  });
+}
+
+TEST_P(Attention, BackwardMatchesReference) {
+  compare_backward<float>(GetParam(), 2e-5);
+  compare_backward<double>(GetParam(), 1e-13);
+}
+
+TEST(Attention, ThreadCountDoesNotChangeABit) {
+  const Tensor<float> qkv = test::random_tensor<float>({3, 33, 3 * 2 * 20}, 1), dout = test::random_tensor<float>({3, 33, 2 * 20}, 2);
+  const RopeTable<float> rope = make_rope_table<float>(3, 11, 20);
+  for (const bool backward : {false, true})
+    EXPECT_TRUE(test::same_on_every_thread_count([&] {
+      Tensor<float> out(backward ? qkv.shape() : dout.shape());
+      if (backward)
+        attention_backward<float>(qkv, 2, rope.view(), dout, out);
+      else
+        attention<float>(qkv, 2, rope.view(), out);
+      return out;
+    }));
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Attention,

@@ -2,25 +2,15 @@
 
 #include <gtest/gtest.h>
 
-#include "rae/core/parallel.hpp"
-#include "rae/core/random.hpp"
-#include "rae/kernels/isa.hpp"
 #include "rae/kernels/reference/gemm.hpp"
 #include "support/golden.hpp"
+#include "support/kernel_data.hpp"
 
 namespace rae {
 namespace {
 
 using test::close;
-
-template <class T>
-Tensor<T> random_tensor(const Shape& shape, std::uint64_t stream) {
-  Tensor<T> out(shape);
-  T* values = out.data();
-  const Philox random(11, stream);
-  for (index_t i = 0; i < out.numel(); ++i) values[i] = static_cast<T>(random.normal(static_cast<std::uint64_t>(i)));
-  return out;
-}
+using test::random_tensor;
 
 class GemmShapes : public testing::TestWithParam<Shape> {};
 
@@ -42,14 +32,11 @@ void expect_all_forms(index_t m, index_t n, index_t k, double tolerance) {
 
 TEST_P(GemmShapes, MatchReferenceInEveryLayout) {
   const Shape s = GetParam();
-  for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
-    if (!supports(isa)) continue;
-    const Isa before = active_isa();
-    set_isa(isa);
+  test::on_every_isa([&](Isa isa) {
+    SCOPED_TRACE(name_of(isa));
     expect_all_forms<float>(s[0], s[1], s[2], 2e-5 * std::sqrt(static_cast<double>(s[2])) + 1e-6);
     expect_all_forms<double>(s[0], s[1], s[2], 1e-12);
-    set_isa(before);
-  }
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, GemmShapes,

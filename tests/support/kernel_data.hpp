@@ -2,10 +2,12 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 
 #include "rae/core/parallel.hpp"
 #include "rae/core/random.hpp"
 #include "rae/core/tensor.hpp"
+#include "rae/kernels/isa.hpp"
 
 namespace rae::test {
 
@@ -41,6 +43,28 @@ Tensor<double> numeric_gradient(F&& f, Tensor<double> x, double h = 1e-5) {
     gradient.data()[i] = (up - down) / (2 * h);
   }
   return gradient;
+}
+
+/// Calls f(isa) with the kernels of every instruction set that this machine has.
+template <class F>
+void on_every_isa(F&& f) {
+  struct Restore {
+    Isa before = active_isa();
+    ~Restore() { set_isa(before); }
+  } restore;
+  for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
+    if (!supports(isa)) continue;
+    set_isa(isa);
+    f(isa);
+  }
+}
+
+/// The largest absolute value.
+template <Real T>
+double largest(const Tensor<T>& x) {
+  double most = 0;
+  for (const T value : x.span()) most = std::max(most, std::abs(static_cast<double>(value)));
+  return most;
 }
 
 /// Runs f on one thread and on `threads`, and tells whether both results agree in every bit.
