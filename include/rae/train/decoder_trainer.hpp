@@ -15,7 +15,7 @@ struct DecoderLossOptions {
   double noise_tau = 0.8;                  ///< largest deviation of the noise that is added to tokens
   NoiseLaw noise_law = NoiseLaw::uniform;  ///< how its strength is drawn
   double perceptual_weight = 1.0;          ///< of the features' squared error, beside 1 for L1 of pixels in [0, 1]
-  Augmentation augmentation;               ///< of the pictures
+  Augmentation augmentation{};             ///< of the pictures
 };
 
 /// The decoder's loss, with the frozen encoder that measures pictures.

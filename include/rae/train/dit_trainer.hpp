@@ -20,7 +20,7 @@ struct FlowOptions {
   TimeDistribution time = TimeDistribution::logit_normal(0, 1);  ///< before the shift
   double time_shift = 1.0;                                       ///< at least 1
   Prediction prediction = Prediction::velocity;                  ///< velocity or data
-  Augmentation augmentation;                                     ///< of the pictures
+  Augmentation augmentation{};                                   ///< of the pictures
 };
 
 /// The random part of a training step.

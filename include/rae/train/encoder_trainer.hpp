@@ -18,7 +18,7 @@ struct PretrainingOptions {
   double mask_ratio = 0.5;        ///< share of their patches that is taken away
   double pixel_weight = 1.0;      ///< of the squared error of all pixels, in units of the pixels' deviation
   double label_weight = 1.0;      ///< of the cross-entropy of the classes; 0 makes the pretraining self-supervised
-  Augmentation augmentation;      ///< of the pictures
+  Augmentation augmentation{};    ///< of the pictures
 };
 
 /// An encoder and the two heads that only its pretraining needs. Pictures have one size, that of the position table.

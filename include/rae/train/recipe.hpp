@@ -42,13 +42,13 @@ struct Recipe {
 
 /// How a recipe is run.
 struct RecipeRun {
-  std::string data;                                  ///< folder of a data set (see `open_dataset`)
-  std::string out;                                   ///< folder for model.safetensors, one folder per stage, and samples; made when missing
-  std::vector<TrainingStage> stages;                 ///< empty: all, in order
-  DType stored_as = DType::bf16;                     ///< of the weights in model.safetensors
-  index_t samples = 80;                              ///< pictures in the grids that stage 2 draws at its checkpoints; 0: none
-  OnTrainingProgress on_progress;                    ///< may be empty
-  std::function<void(const std::string&)> on_event;  ///< a stage began or ended, a file was written; may be empty
+  std::string data{};                   ///< folder of a data set (see `open_dataset`)
+  std::string out{};                    ///< folder for model.safetensors, one folder per stage, and samples; made when missing
+  std::vector<TrainingStage> stages{};  ///< empty: all, in order
+  DType stored_as = DType::bf16;        ///< of the weights in model.safetensors
+  index_t samples = 80;                 ///< pictures in the grids that stage 2 draws at its checkpoints; 0: none
+  OnTrainingProgress on_progress{};     ///< may be empty
+  std::function<void(const std::string&)> on_event{};  ///< a stage began or ended, a file was written; may be empty
 };
 
 /// Runs the stages. Each continues from its checkpoint in `out`, is skipped when that is complete, and adds its part to

@@ -54,11 +54,11 @@ struct TrainingOptions {
 
 /// Where a run keeps its files, and whom it tells.
 struct TrainingContext {
-  std::string stage = "train";                      ///< name in messages
-  std::string folder;                               ///< existing folder for checkpoint.safetensors and log.jsonl; empty: no files
-  ConfigNode settings;                              ///< what the checkpoint is compared with when the run is continued
-  OnTrainingProgress on_progress;                   ///< may be empty
-  std::function<void(index_t step)> on_checkpoint;  ///< after a checkpoint was written, and at the end; may be empty
+  std::string stage = "train";                        ///< name in messages
+  std::string folder{};                               ///< existing folder for checkpoint.safetensors and log.jsonl; empty: no files
+  ConfigNode settings{};                              ///< what the checkpoint is compared with when the run is continued
+  OnTrainingProgress on_progress{};                   ///< may be empty
+  std::function<void(index_t step)> on_checkpoint{};  ///< after a checkpoint was written, and at the end; may be empty
 };
 
 /// The gradient of one part of a step must be accumulated by `loss(step, part)`'s result, the mean over its pictures.
