@@ -45,6 +45,7 @@ TEST(Ops, Activations) {
   for (const Activation f : {Activation::none, Activation::gelu, Activation::gelu_tanh, Activation::silu})
     expect_gradients([f](Inputs in) { return activate(in[0], f); }, {{5, 7}});
   expect_gradients([](Inputs in) { return swiglu(in[0]); }, {{3, 2, 10}});
+  expect_gradients([](Inputs in) { return softmax(in[0]); }, {{3, 2, 10}});
 }
 
 TEST(Ops, Linear) {

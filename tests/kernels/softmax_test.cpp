@@ -1,7 +1,9 @@
-// The softmax rows of the kernel table, which attention and the losses are made of.
+#include "rae/kernels/softmax.hpp"
+
 #include <gtest/gtest.h>
 
-#include "kernels/kernel_table.hpp"
+#include "rae/core/parallel.hpp"
+#include "rae/kernels/reference/softmax.hpp"
 #include "support/golden.hpp"
 #include "support/kernel_data.hpp"
 
@@ -12,36 +14,25 @@ using test::close;
 using test::random_tensor;
 
 template <class T>
-Tensor<T> plain_softmax(const Tensor<T>& x) {
-  Tensor<T> out(x.shape());
-  double total = 0;
-  for (const T v : x.span()) total += std::exp(static_cast<double>(v));
-  for (index_t i = 0; i < x.numel(); ++i) out[i] = static_cast<T>(std::exp(static_cast<double>(x[i])) / total);
-  return out;
-}
-
-template <class T>
-void compare(index_t n, double tolerance) {
-  const auto& table = detail::kernel_table<T>();
-  const Tensor<T> x = random_tensor<T>({n}, 1), dp = random_tensor<T>({n}, 2), p = plain_softmax(x);
-  Tensor<T> out(x.shape()), in_place = x, ds(x.shape()), expected(x.shape());
-  table.softmax(n, x.data(), out.data());
+void compare(const Shape& shape, double tolerance) {
+  const Tensor<T> x = random_tensor<T>(shape, 1), dp = random_tensor<T>(shape, 2);
+  Tensor<T> p(shape), out(shape), in_place = x, dx(shape), expected(shape);
+  reference::softmax<T>(x, p);
+  softmax<T>(x, out);
   EXPECT_TRUE(close(out, p, tolerance));
-  table.softmax(n, std::as_const(in_place).data(), in_place.data());
+  softmax<T>(std::as_const(in_place), in_place);
   EXPECT_TRUE(close(in_place, out, 0.0));
-  double along = 0;
-  for (index_t i = 0; i < n; ++i) along += static_cast<double>(p[i]) * static_cast<double>(dp[i]);
-  for (index_t i = 0; i < n; ++i) expected[i] = static_cast<T>(static_cast<double>(p[i]) * (static_cast<double>(dp[i]) - along));
-  table.softmax_backward(n, p.data(), dp.data(), ds.data());
-  EXPECT_TRUE(close(ds, expected, 4 * tolerance));
+  reference::softmax_backward<T>(p, dp, expected);
+  softmax_backward<T>(p, dp, dx);
+  EXPECT_TRUE(close(dx, expected, 4 * tolerance));
 }
 
-TEST(Softmax, AgreesWithPlainLoopsOnEveryInstructionSet) {
+TEST(Softmax, AgreesWithItsTwinOnEveryInstructionSet) {
   test::on_every_isa([](Isa isa) {
     for (const index_t n : {1, 2, 15, 16, 17, 63, 257, 1000}) {
       SCOPED_TRACE(concat(name_of(isa), ", ", n));
-      compare<float>(n, 2.5e-7);
-      compare<double>(n, 1e-15);
+      compare<float>(Shape{3, n}, 2.5e-7);
+      compare<double>(Shape{3, n}, 1e-15);
     }
   });
 }
@@ -50,10 +41,32 @@ TEST(Softmax, LargeScoresDoNotOverflow) {
   test::on_every_isa([](Isa isa) {
     const Tensor<float> x(Shape{3}, {-3e38f, 1e4f, 1e4f});
     Tensor<float> out(Shape{3});
-    detail::kernel_table<float>().softmax(3, x.data(), out.data());
+    softmax<float>(x, out);
     EXPECT_NEAR(out[0], 0.f, 1e-30f) << name_of(isa);
     EXPECT_NEAR(out[1], 0.5f, 1e-7f) << name_of(isa);
   });
+}
+
+TEST(Softmax, DoesNotDependOnThreads) {
+  const Tensor<float> x = random_tensor<float>(Shape{997, 33}, 1), dp = random_tensor<float>(Shape{997, 33}, 2);
+  Tensor<float> p[2] = {Tensor<float>(x.shape()), Tensor<float>(x.shape())}, dx[2] = {Tensor<float>(x.shape()), Tensor<float>(x.shape())};
+  for (int i = 0; i < 2; ++i) {
+    set_num_threads(1 + 4 * i);
+    softmax<float>(x, p[i]);
+    softmax_backward<float>(p[i], dp, dx[i]);
+  }
+  set_num_threads(0);
+  EXPECT_TRUE(close(p[0], p[1], 0.0));
+  EXPECT_TRUE(close(dx[0], dx[1], 0.0));
+}
+
+TEST(Softmax, RefusesShapesThatDoNotFit) {
+  const Tensor<float> x(Shape{2, 3}, 0.0f), scalar(Shape{}, 0.0f);
+  Tensor<float> wrong(Shape{3, 2}), right(Shape{2, 3}), one(Shape{});
+  EXPECT_THROW(softmax<float>(x, wrong), ShapeError);
+  EXPECT_THROW(softmax<float>(scalar, one), ShapeError);
+  EXPECT_THROW(softmax_backward<float>(x, wrong, right), ShapeError);
+  EXPECT_THROW(softmax_backward<float>(x, x, wrong), ShapeError);
 }
 
 }  // namespace

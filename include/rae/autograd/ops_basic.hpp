@@ -8,6 +8,7 @@
 #include "rae/kernels/activation.hpp"
 #include "rae/kernels/embedding.hpp"
 #include "rae/kernels/patch.hpp"
+#include "rae/kernels/softmax.hpp"
 
 namespace rae {
 
@@ -48,6 +49,26 @@ Var<T> swiglu(const Var<T>& x) {
       [x](const Tensor<T>& g) {
         Tensor<T> dx(x.shape());
         swiglu_backward<T>(x.value(), g, dx);
+        x.accumulate(std::move(dx));
+      },
+      x);
+}
+
+/// Softmax over the innermost dimension.
+template <Real T>
+Tensor<T> softmax(const Tensor<T>& x) {
+  Tensor<T> out(x.shape());
+  softmax<T>(x, out);
+  return out;
+}
+template <Real T>
+Var<T> softmax(const Var<T>& x) {
+  const Tensor<T> p = softmax(x.value());  // (..., N)
+  return detail::make_result<T>(
+      p,
+      [x, p](const Tensor<T>& g) {
+        Tensor<T> dx(x.shape());
+        softmax_backward<T>(p, g, dx);
         x.accumulate(std::move(dx));
       },
       x);
