@@ -14,8 +14,7 @@ int main(int argc, char** argv) {
     const rae::Tensor<float> a = autoencoder.encode(rae::Image::open(argv[1]));  // (1, C, h, w)
     const rae::Tensor<float> b = autoencoder.encode(rae::Image::open(argv[2]));  // (1, C, h, w)
 
-    // Blended tokens are decoded at once, as one batch. Pixels blended the same way would show both pictures half transparent;
-    // tokens describe what is there, so shapes change on the way.
+    // Each token on its way from a to b; all of them are decoded as one batch.
     rae::Tensor<float> strip(a.shape().with(0, kPictures));  // (9, C, h, w)
     float* out = strip.data();                               // taken once: mutable access checks whether the memory is shared
     for (rae::index_t i = 0; i < kPictures; ++i) {

@@ -35,6 +35,7 @@ int main(int argc, char** argv) {
   try {
     namespace fs = std::filesystem;
     const fs::path folder = argv[1];
+    fs::remove_all(folder / "run");  // of the tutorial's training, which would otherwise be continued
     for (const char* name : {"models", "pictures/small", "pictures/large"}) fs::create_directories(folder / name);
     rae::test::random_bundle(model_config()).save((folder / "models/fashion-mnist.safetensors").string());
     for (rae::index_t i = 0; i < 4; ++i) {
@@ -42,6 +43,8 @@ int main(int argc, char** argv) {
       disc(4 + i).save_png((folder / "pictures/small" / name).string());
       disc(10 + i).save_png((folder / "pictures/large" / name).string());
     }
+    disc(9).save_png((folder / "shirt.png").string());
+    disc(12).save_png((folder / "boot.png").string());
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;
