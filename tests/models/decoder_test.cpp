@@ -4,7 +4,7 @@
 
 #include "rae/autograd/ops_loss.hpp"
 #include "rae/models/name_map.hpp"
-#include "support/golden.hpp"
+#include "support/golden_model.hpp"
 
 namespace rae {
 namespace {
@@ -12,23 +12,9 @@ namespace {
 using test::close;
 using test::Golden;
 
-DecoderConfig decoder_config(const ConfigNode& node) {
-  const ConfigNode& c = node.at("config");
-  DecoderConfig d;
-  d.in_dim = c.get<index_t>("hidden_size");
-  d.hidden_size = c.get<index_t>("decoder_hidden_size");
-  d.num_layers = c.get<index_t>("decoder_num_hidden_layers");
-  d.num_heads = c.get<index_t>("decoder_num_attention_heads");
-  d.intermediate_size = c.get<index_t>("decoder_intermediate_size");
-  d.patch_size = c.get<index_t>("patch_size");
-  d.grid_h = d.grid_w = c.get<index_t>("image_size") / d.patch_size;
-  d.layer_norm_eps = c.get<double>("layer_norm_eps");
-  return d;
-}
-
 TEST(Decoder, EveryStageMatches) {
   const Golden io("decoder_tiny/io.safetensors"), weights("decoder_tiny/weights.safetensors");
-  Decoder<Tensor<float>> decoder(decoder_config(test::golden_config("decoder_tiny")));
+  Decoder<Tensor<float>> decoder(test::decoder_config(test::golden_config("decoder_tiny")));
   load_parameters(decoder, decoder_names(), [&](const std::string& file) { return weights(file); });
   Tensor<float> x =
       add_broadcast(prepend_tokens(decoder.cls_token.value, decoder.embed(io("tokens"))), decoder.pos_embed.value);  // (2, 17, 48)
@@ -43,7 +29,7 @@ TEST(Decoder, EveryStageMatches) {
 
 TEST(Decoder, TokensOfAnotherGridAreResizedBehindTheEmbedding) {
   const Golden io("decoder_tiny/io.safetensors"), weights("decoder_tiny/weights.safetensors");
-  Decoder<Tensor<float>> decoder(decoder_config(test::golden_config("decoder_tiny")));
+  Decoder<Tensor<float>> decoder(test::decoder_config(test::golden_config("decoder_tiny")));
   load_parameters(decoder, decoder_names(), [&](const std::string& file) { return weights(file); });
   EXPECT_TRUE(close(decoder.patches(io("tokens_9"), 3, 3), io("logits_9"), 1e-5));
   EXPECT_TRUE(close(decoder.patches(io("tokens_25"), 5, 5), io("logits_25"), 1e-5));
@@ -56,7 +42,7 @@ TEST(Decoder, TokensOfAnotherGridAreResizedBehindTheEmbedding) {
 TEST(Decoder, TrainingStepMatches) {
   const Golden io("decoder_train/io.safetensors"), weights("decoder_train/weights.safetensors");
   const ConfigNode node = test::golden_config("decoder_train");
-  Decoder<Var<float>> decoder(decoder_config(node));
+  Decoder<Var<float>> decoder(test::decoder_config(node));
   load_parameters(decoder, decoder_names(), [&](const std::string& file) { return weights(file); });
   const auto mean = node.get<std::vector<float>>("image_mean"), deviation = node.get<std::vector<float>>("image_std");
   Tape<float> tape;

@@ -4,6 +4,7 @@
 
 #include "rae/autograd/ops_loss.hpp"
 #include "rae/core/parallel.hpp"
+#include "rae/diffusion/guidance.hpp"
 #include "support/golden_model.hpp"
 
 namespace rae {
@@ -28,6 +29,25 @@ TEST_P(DitDhGolden, ForwardMatches) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, DitDhGolden, testing::Values("ddt_official_flags", "ddt_same_width", "ddt_layernorm_gelu"));
+
+// The main and the weaker model, and their combination for every sample and for those inside an interval of times.
+TEST(DitDhGoldenPair, AutoGuidanceMatches) {
+  const Golden io("ddt_autoguidance/io.safetensors");
+  const ConfigNode node = test::golden_config("ddt_autoguidance");
+  DitDh<Tensor<float>> model(test::dit_dh_config(node.at("main"))), weaker(test::dit_dh_config(node.at("guide")));
+  test::load(model, Golden("ddt_autoguidance/weights.safetensors"));
+  test::load(weaker, Golden("ddt_autoguidance/guide_weights.safetensors"));
+  const Tensor<float> x = io("x"), t = io("t");
+  const Tensor<std::int64_t> y = io.get<std::int64_t>("y");
+  const Tensor<float> velocity = model(x, t, y.span()), other = weaker(x, t, y.span());
+  EXPECT_TRUE(close(velocity, io("out_main"), 2e-5));
+  EXPECT_TRUE(close(other, io("out_guide"), 2e-5));
+  Tensor<float> everywhere = velocity, inside = velocity;
+  guide(everywhere, other, t, AutoGuidance{.scale = 1.42f});
+  EXPECT_TRUE(close(everywhere, io("ag_1_42"), 5e-5));
+  guide(inside, other, t, AutoGuidance{.scale = 2.0f, .t_min = 0.1f, .t_max = 0.9f});  // leaves out t = 0.05 and 0.95
+  EXPECT_TRUE(close(inside, io("ag_2_int"), 5e-5));
+}
 
 TEST(DitDh, ThreadCountDoesNotChangeABit) {
   const Golden io("ddt_official_flags/io.safetensors"), weights("ddt_official_flags/weights.safetensors");

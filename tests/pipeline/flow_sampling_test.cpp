@@ -46,6 +46,43 @@ TEST_F(SampleOde, AgreesWithEverySolver) {
   expect_close(run(8, Solver::rk4), golden_("final.rk4_8"), 2e-5);
 }
 
+/// A trajectory (steps + 1, B, C, h, w), whose first state is the noise.
+TEST_F(SampleOde, AgreesAfterEveryStep) {
+  const auto follow = [&](Solver solver, const std::string& name) {
+    const Tensor<float> expected = golden_("traj." + name);
+    const Shape state{expected.extent(1), expected.extent(2), expected.extent(3), expected.extent(4)};
+    const auto velocity = [&](const Tensor<float>& x, float t) { return model_(x, Tensor<float>(Shape{x.extent(0)}, t), labels_); };
+    index_t seen = 0;
+    (void)sample(velocity, golden_("z"), official_time_grid(8, std::sqrt(48.0)), solver, [&](const StepInfo& info) {
+      const auto n = static_cast<std::size_t>(state.numel());
+      expect_close(info.x, Tensor<float>(state, expected.span().subspan(static_cast<std::size_t>(info.step) * n, n)), 2e-5, name);
+      ++seen;
+      return true;
+    });
+    EXPECT_EQ(seen, 7);
+  };
+  follow(Solver::euler, "euler_8");
+  follow(Solver::heun, "heun2_8");
+}
+
+TEST_F(SampleOde, AgreesWithoutAShiftOfTime) {
+  const auto velocity = [&](const Tensor<float>& x, float t) { return model_(x, Tensor<float>(Shape{x.extent(0)}, t), labels_); };
+  expect_close(sample(velocity, golden_("z"), official_time_grid(8, 1.0)), golden_("final.euler_8_noshift"), 2e-5);
+}
+
+TEST_F(SampleOde, AgreesWithAutoGuidance) {
+  DitDh<Tensor<float>> weaker(test::dit_dh_config(test::golden_config("sample_ode").at("guide_model")));
+  test::load(weaker, Golden("sample_ode/guide_weights.safetensors"));
+  const auto of = [&](const DitDh<Tensor<float>>& model) {
+    return [&](const Tensor<float>& x, float t) { return model(x, Tensor<float>(Shape{x.extent(0)}, t), labels_); };
+  };
+  const auto run_guided = [&](AutoGuidance guidance) {
+    return sample(guided(of(model_), of(weaker), guidance), golden_("z"), official_time_grid(8, std::sqrt(48.0)));
+  };
+  expect_close(run_guided({.scale = 1.42f}), golden_("final.ag1.42_full"), 2e-5);
+  expect_close(run_guided({.scale = 1.42f, .t_min = 0.1f, .t_max = 0.9f}), golden_("final.ag1.42_int"), 2e-5);
+}
+
 TEST_F(SampleOde, AgreesWithGuidanceEverywhereAndInsideAnInterval) {
   expect_close(run(8, Solver::euler, {.scale = 2.0f}), golden_("final.cfg2_full"), 2e-5);
   // The seven steps begin at t = 1, 0.977, ..., 0.54: the interval leaves out those above 0.9.

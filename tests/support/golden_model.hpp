@@ -1,6 +1,7 @@
 // Models built from golden configurations and weights.
 #pragma once
 
+#include "rae/models/decoder.hpp"
 #include "rae/models/dit_dh.hpp"
 #include "support/golden.hpp"
 
@@ -27,6 +28,21 @@ inline DitDhConfig dit_dh_config(const ConfigNode& node) {
   c.use_qknorm = node.get<bool>("use_qknorm");
   c.use_pos_embed = node.get<bool>("use_pos_embed");
   return c;
+}
+
+/// ViT decoder configuration of a golden case (the whole file).
+inline DecoderConfig decoder_config(const ConfigNode& node) {
+  const ConfigNode& c = node.at("config");
+  DecoderConfig d;
+  d.in_dim = c.get<index_t>("hidden_size");
+  d.hidden_size = c.get<index_t>("decoder_hidden_size");
+  d.num_layers = c.get<index_t>("decoder_num_hidden_layers");
+  d.num_heads = c.get<index_t>("decoder_num_attention_heads");
+  d.intermediate_size = c.get<index_t>("decoder_intermediate_size");
+  d.patch_size = c.get<index_t>("patch_size");
+  d.grid_h = d.grid_w = c.get<index_t>("image_size") / d.patch_size;
+  d.layer_norm_eps = c.get<double>("layer_norm_eps");
+  return d;
 }
 
 /// Fills every parameter from the golden tensor of the same name, which may have extra unit extents (convolution weights).

@@ -3,14 +3,28 @@
 #include <gtest/gtest.h>
 
 #include "rae/autograd/ops_loss.hpp"
+#include "rae/train/decoder_trainer.hpp"
 #include "rae/train/lr_schedule.hpp"
 #include "support/golden_model.hpp"
+#include "support/kernel_data.hpp"
 
 namespace rae {
 namespace {
 
 using test::close;
 using test::Golden;
+
+/// Compares one parameter, or its average, with the official one after steps of `travel` in all (the sum of learning rates). Adam divides
+/// by the gradient's own size: where that was rounding noise in the first step, so is the update.
+void expect_updated(const Tensor<float>& actual, const Tensor<float>& expected, const Tensor<float>& first_gradient, double travel,
+                    const std::string& name) {
+  ASSERT_EQ(actual.numel(), expected.numel()) << name;
+  const double largest = test::largest(first_gradient);
+  for (index_t i = 0; i < expected.numel(); ++i) {
+    const bool noise = std::abs(static_cast<double>(first_gradient[i])) < 1e-6 * largest;
+    ASSERT_NEAR(actual[i], expected[i], 1e-6 + (noise ? 0.02 : 0.01) * travel) << name << " " << i;
+  }
+}
 
 // Three official training steps: losses, norms, parameters after steps one and three, and the average.
 TEST(AdamW, FollowsTheOfficialTrajectory) {
@@ -22,18 +36,9 @@ TEST(AdamW, FollowsTheOfficialTrajectory) {
   std::vector<Tensor<float>> first_gradients;
   auto expect_parameters = [&](const std::string& prefix, bool average, double steps) {
     std::size_t n = 0;
-    for (const auto& slot : optimizer.slots()) {
-      const Tensor<float>& g = first_gradients[n++];
-      double largest = 0;
-      for (const float v : g.span()) largest = std::max(largest, std::abs(static_cast<double>(v)));
-      const Tensor<float> expected = io(prefix + slot.name), &actual = average ? slot.ema : slot.parameter.value();
-      for (index_t i = 0; i < expected.numel(); ++i) {
-        // Adam divides by the gradient's own size: where that is rounding noise, so is the update.
-        const bool noise = std::abs(static_cast<double>(g[i])) < 1e-6 * largest;
-        ASSERT_NEAR(actual[i], expected[i], noise ? 0.02 * 2e-4 * steps + 1e-6 : 1e-6 + 0.01 * 2e-4 * steps)
-            << prefix << slot.name << " " << i;
-      }
-    }
+    for (const auto& slot : optimizer.slots())
+      expect_updated(average ? slot.ema : slot.parameter.value(), io(prefix + slot.name), first_gradients[n++], 2e-4 * steps,
+                     prefix + slot.name);
   };
   for (int step = 0; step < 3; ++step) {
     const std::string at = "step" + std::to_string(step) + ".";
@@ -62,6 +67,66 @@ TEST(AdamW, FollowsTheOfficialTrajectory) {
   }
   expect_parameters("after3.", false, 3);
   expect_parameters("ema3.", true, 3);
+}
+
+// The decoder's L1 training: three official steps with weight decay and a learning rate that warms up, by the trainer's own loss.
+TEST(AdamW, FollowsTheOfficialTrajectoryOfTheDecoder) {
+  const Golden io("decoder_train/io.safetensors"), weights("decoder_train/weights.safetensors");
+  const ConfigNode node = test::golden_config("decoder_train");
+  const DecoderConfig config = test::decoder_config(node);
+  Decoder<Var<float>> decoder(config);
+  const NameMap names = decoder_names();
+  load_parameters(decoder, names, [&](const std::string& file) { return weights(file); });
+  // Without a perceptual term the loss never runs its encoder, so any will do.
+  Encoder<Tensor<float>> unused(
+      EncoderConfig{.hidden_size = 2, .num_layers = 0, .num_heads = 1, .intermediate_size = 2, .table_h = 1, .table_w = 1});
+  PixelNorm pixels;
+  const auto mean = node.get<std::vector<double>>("image_mean"), deviation = node.get<std::vector<double>>("image_std");
+  std::copy_n(mean.begin(), 3, pixels.mean.begin());
+  std::copy_n(deviation.begin(), 3, pixels.std.begin());
+  const DecoderLoss loss_of(unused, pixels, 0.0);
+  const ConfigNode& o = node.at("training").at("optimizer");
+  AdamWOptions options;
+  options.weight_decay = o.get<double>("weight_decay");
+  AdamW<float> optimizer(decoder, options, node.get<double>("ema_decay"));
+
+  // The official tensors that make one of our parameters, one behind the other. The key bias stays out: a softmax does not see it, so
+  // its gradient, and Adam's steps, are noise.
+  const auto expect_parameters = [&](const std::string& prefix, bool average, const std::vector<Tensor<float>>& gradients, double travel) {
+    std::size_t n = 0;
+    for (const auto& slot : optimizer.slots()) {
+      const Tensor<float>&actual = average ? slot.ema : slot.parameter.value(), &gradient = gradients[n++];
+      std::size_t row = 0;
+      for (const std::string& file : names(slot.name)) {
+        const Tensor<float> expected = io(prefix + file);
+        const auto count = static_cast<std::size_t>(expected.numel());
+        const auto part = [&](const Tensor<float>& all) { return Tensor<float>(Shape{expected.numel()}, all.span().subspan(row, count)); };
+        if (file.find("key.bias") == std::string::npos) expect_updated(part(actual), expected, part(gradient), travel, prefix + file);
+        row += count;
+      }
+      ASSERT_EQ(static_cast<index_t>(row), actual.numel()) << slot.name;
+    }
+  };
+  std::vector<Tensor<float>> first_gradients;
+  double travel = 0;
+  for (int step = 0; step < 3; ++step) {
+    const std::string at = "step" + std::to_string(step) + ".";
+    Tape<float> tape;
+    {
+      const TapeScope<float> scope(tape);
+      const Var<float> loss = loss_of(decoder, io(at + "tokens"), io(at + "target"));
+      EXPECT_NEAR(loss.value()[0], io(at + "loss")[0], 1e-5) << step;
+      tape.backward(loss);
+    }
+    if (step == 0)
+      for (const auto& slot : optimizer.slots()) first_gradients.push_back(slot.parameter.grad());
+    const auto lr = static_cast<double>(io(at + "lr")[0]);
+    optimizer.step(lr);
+    travel += lr;
+    if (step == 0) expect_parameters("after1.", false, first_gradients, travel);
+  }
+  expect_parameters("after3.", false, first_gradients, travel);
+  expect_parameters("ema3.", true, first_gradients, travel);
 }
 
 struct OneWeight {

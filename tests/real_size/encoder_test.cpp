@@ -1,0 +1,37 @@
+#include "rae/models/encoder.hpp"
+
+#include <gtest/gtest.h>
+
+#include <numbers>
+
+#include "procedural_weights.hpp"
+
+namespace rae {
+namespace {
+
+// DINOv2-B with registers on 224 x 224 pixels, its 37 x 37 position table shrunk to 16 x 16. Tokens have deviation 1, so the tolerance is
+// 1e-3 of that.
+TEST(RealSize, Dinov2BaseMatches) {
+  const test::Golden io("real_dinov2_b/io.safetensors");
+  const test::ProceduralWeights weights(test::golden_config("real_dinov2_b"));
+  Encoder<Tensor<float>> encoder(EncoderConfig{});
+  const NameMap names = encoder_names(EncoderFamily::dinov2, "encoder.");
+  encoder.parameters([&](const std::string& name, Parameter<Tensor<float>>& p) {
+    const std::vector<std::string> files = names(name);
+    const auto parts = static_cast<index_t>(files.size());
+    Tensor<float> joined(p.shape());
+    float* target = joined.data();
+    for (const std::string& file : files) {
+      const Tensor<float> part = weights(file, Shape{p.shape().numel() / parts});
+      target = std::copy_n(part.data(), part.numel(), target);
+    }
+    p.set(joined);
+  });
+  const Tensor<float> tokens = encoder(test::procedural({1, 3, 224, 224}, 9999, 2 * std::numbers::sqrt3));  // (1, 256, 768)
+  const Tensor<float> expected = io("tokens_every4ch");                                                     // (1, 256, 192)
+  ASSERT_EQ(tokens.shape(), (Shape{1, 256, 768}));
+  for (index_t i = 0; i < expected.numel(); ++i) ASSERT_NEAR(tokens[4 * i], expected[i], 1e-3) << i;
+}
+
+}  // namespace
+}  // namespace rae
