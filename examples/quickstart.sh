@@ -10,4 +10,8 @@ build=build/release
 cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Release -DRAE_BUILD_TESTS=OFF -DRAE_BUILD_EXAMPLES=OFF
 cmake --build $build --target rae_tool -j "$(nproc)"
 $build/rae generate --model builtin --count 80 --grid --out samples.png
-echo "samples.png: 80 pictures that the built-in model drew, eight of each class."
+cat <<END
+samples.png shows 80 pictures of 28 x 28 pixels, drawn from noise by the built-in model. A column for each class of Fashion-MNIST, from
+left to right: T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot.
+More: $build/rae generate --help, and docs/01_first_picture.md for C++.
+END

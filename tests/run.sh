@@ -12,7 +12,8 @@ build=${1:-build/release}
 jobs=$(nproc)
 # shellcheck disable=SC2086
 {
-  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE="${RAE_BUILD_TYPE:-Release}" -DRAE_BUILD_TESTS=ON ${RAE_CMAKE_ARGS:-} &&
+  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE="${RAE_BUILD_TYPE:-Release}" -DRAE_BUILD_TESTS=ON \
+    -DRAE_BUILD_EXAMPLES=ON ${RAE_CMAKE_ARGS:-} &&
     cmake --build "$build" -j "$jobs" --target ${RAE_TARGETS:-all}
 } || { echo '0 passed, 1 failed'; exit 1; }
 

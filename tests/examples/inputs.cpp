@@ -15,7 +15,7 @@ rae::ModelConfig model_config() {
   c.encoder.table_h = c.encoder.table_w = c.decoder->grid_h = c.decoder->grid_w = c.dit->grid_h = c.dit->grid_w = 4;
   c.image_size = 28;
   c.dit->num_classes = 10;
-  c.class_names = {"t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"};
+  c.class_names = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"};
   return c;
 }
 
