@@ -6,8 +6,10 @@
 namespace rae {
 namespace {
 
-// Rows of a task: a multiple of every tile height, small enough that the tasks of a thin product still balance.
+// Most rows of a task, a multiple of every tile height and of kRowStep: small enough that the tasks of a thin product still balance.
 constexpr index_t kRowsPerTask = 96;
+// Rows of tasks are rounded up to this multiple of the tile heights 8, 6 and 4.
+constexpr index_t kRowStep = 24;
 // Terms of a sum that are added before its result goes back to memory: this much of a panel stays in a level-2 cache.
 constexpr index_t kDepth = 512;
 // Work below which a second thread does not pay, in multiply-adds.
@@ -46,13 +48,14 @@ void multiply_panels(const View<const T>& a, PanelOf panel_of, const View<T>& ou
   const index_t m = out.extent(0), n = out.extent(1), k = a.extent(1), width = table.panel_width;
   // Tasks run down the rows of one panel before the next panel, so that a thread keeps its panel in cache. Every element of out
   // is one sum over all of k, whoever computes it.
-  const index_t blocks = ceil_div(m, kRowsPerTask), count = blocks * ceil_div(n, width);
-  const index_t work = std::min(m, kRowsPerTask) * std::min(n, width) * k;
+  const index_t rows = ceil_div(ceil_div(m, ceil_div(m, kRowsPerTask)), kRowStep) * kRowStep;  // of a task
+  const index_t blocks = ceil_div(m, rows), count = blocks * ceil_div(n, width);
+  const index_t work = std::min(m, rows) * std::min(n, width) * k;
   parallel_ranges(count, ceil_div(kSerialWork, std::max<index_t>(1, work)), [&](index_t begin, index_t end, index_t slot) {
     for (index_t task = begin; task < end;) {
       const index_t panel = task / blocks, block = task % blocks;
       const index_t next = std::min(end, (panel + 1) * blocks);
-      const index_t first = block * kRowsPerTask, last = std::min(m, first + (next - task) * kRowsPerTask), column = panel * width;
+      const index_t first = block * rows, last = std::min(m, first + (next - task) * rows), column = panel * width;
       const T* packed = panel_of(panel, slot);
       for (index_t depth = 0; depth < k || depth == 0; depth += kDepth) {
         const bool ends = depth + kDepth >= k;

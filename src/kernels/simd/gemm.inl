@@ -58,6 +58,25 @@ inline void tile_rows(index_t rows, index_t vectors, index_t k, const T* a, inde
   tile_columns<T, kRows>(vectors, k, a, row, column, panel, sums);
 }
 
+// Rows of sums to their places. A whole panel's width is a constant, so that its loops become a few vectors without an end.
+template <class T, index_t kColumns>
+inline void store_rows(index_t rows, index_t columns, T* sums, T* out, index_t ldo, const T* bias, Activation activation, bool accumulate) {
+  constexpr index_t kWidth = kTileVectors * VectorOf<T>::lanes;
+  const index_t n = kColumns > 0 ? kColumns : columns;
+  for (index_t r = 0; r < rows; ++r) {
+    T* target = out + r * ldo;
+    T* sum = sums + r * kWidth;
+    if (bias)
+      for (index_t j = 0; j < n; ++j) sum[j] += bias[j];
+    if (accumulate)
+      for (index_t j = 0; j < n; ++j) sum[j] += target[j];
+    if (activation == Activation::none)
+      for (index_t j = 0; j < n; ++j) target[j] = sum[j];
+    else
+      activate(activation, n, sum, target);
+  }
+}
+
 template <class T>
 void gemm_panel(index_t m, index_t k, const T* a, index_t row_stride, index_t column_stride, const T* panel, index_t columns, T* out,
                 index_t ldo, const T* bias, Activation activation, bool accumulate) {
@@ -67,15 +86,10 @@ void gemm_panel(index_t m, index_t k, const T* a, index_t row_stride, index_t co
   for (index_t row = 0; row < m; row += kTileRows) {
     const index_t rows = m - row < kTileRows ? m - row : kTileRows;
     tile_rows<T>(rows, vectors, k, a + row * row_stride, row_stride, column_stride, panel, sums);
-    for (index_t r = 0; r < rows; ++r) {
-      T* target = out + (row + r) * ldo;
-      T* sum = sums + r * kWidth;
-      if (bias)
-        for (index_t j = 0; j < columns; ++j) sum[j] += bias[j];
-      if (accumulate)
-        for (index_t j = 0; j < columns; ++j) sum[j] += target[j];
-      activate(activation, columns, sum, target);
-    }
+    if (columns == kWidth)
+      store_rows<T, kWidth>(rows, columns, sums, out + row * ldo, ldo, bias, activation, accumulate);
+    else
+      store_rows<T, 0>(rows, columns, sums, out + row * ldo, ldo, bias, activation, accumulate);
   }
 }
 
