@@ -71,6 +71,25 @@ TEST(LatentStatisticsTest, MergedPartsAreTheWhole) {
   expect_close(empty.variance(), left.variance(), 0.0);
 }
 
+TEST(LatentStatisticsTest, SavedPartsAreContinued) {
+  LatentStatistics whole, part;
+  whole.update(random_latents(5, 1, 3.0f));
+  part.update(random_latents(5, 1, 3.0f));
+  LatentStatistics saved(part.mean<double>(), part.variance<double>(), part.count());
+  whole.update(random_latents(4, 2, 3.0f));
+  saved.update(random_latents(4, 2, 3.0f));
+  EXPECT_EQ(saved.count(), 9);
+  expect_close(saved.mean<double>(), whole.mean<double>(), 1e-15);
+  expect_close(saved.variance<double>(), whole.variance<double>(), 1e-14);
+
+  const Tensor<double> one(Shape{2, 3}, 1.0);
+  EXPECT_THROW(LatentStatistics(one, Tensor<double>(Shape{3, 2}, 1.0), 1), ShapeError);
+  EXPECT_THROW(LatentStatistics(Tensor<double>(), Tensor<double>(), 1), ShapeError);
+  EXPECT_THROW(LatentStatistics(one, one, 0), ArgumentError);
+  EXPECT_THROW(LatentStatistics(one, Tensor<double>(Shape{2, 3}, -1.0), 1), NumericError);
+  EXPECT_THROW(LatentStatistics(Tensor<double>(Shape{2, 3}, NAN), one, 1), NumericError);
+}
+
 TEST(LatentStatisticsTest, WorksInDoubleAndOnManyThreads) {
   Tensor<double> batch(Shape{3, 9000});
   for (index_t i = 0; i < batch.numel(); ++i) batch.data()[i] = static_cast<double>(i / 9000);  // 0, 1, 2 for every element

@@ -24,9 +24,10 @@ Shape require_latent_batch(std::string_view where, const Tensor<T>& batch, const
   return sample;
 }
 
-inline Tensor<float> to_float_tensor(const std::vector<double>& values, const Shape& shape) {
-  Tensor<float> out(shape);
-  std::transform(values.begin(), values.end(), out.data(), [](double v) { return static_cast<float>(v); });
+template <Real T = float>
+Tensor<T> to_tensor(const std::vector<double>& values, const Shape& shape) {
+  Tensor<T> out(shape);
+  std::transform(values.begin(), values.end(), out.data(), [](double v) { return static_cast<T>(v); });
   return out;
 }
 
@@ -36,6 +37,25 @@ inline Tensor<float> to_float_tensor(const std::vector<double>& values, const Sh
 /// parts changes the result by rounding only.
 class LatentStatistics {
  public:
+  /// Nothing seen yet.
+  LatentStatistics() = default;
+
+  /// Statistics that were saved: mean and biased variance (C, h, w) of `count` samples. Throws ShapeError for different shapes,
+  /// ArgumentError for a count below 1, NumericError for NaN, infinity or a negative variance.
+  LatentStatistics(const Tensor<double>& mean, const Tensor<double>& variance, index_t count) {
+    if (mean.empty()) raise<ShapeError>("LatentStatistics: the mean is empty");
+    require_shape("LatentStatistics: variance", variance.shape(), mean.shape());
+    if (count < 1) raise<ArgumentError>("LatentStatistics: expected a count of at least 1, got ", count);
+    const auto negative = [](double v) { return v < 0; };
+    if (!all_finite(mean.span()) || !all_finite(variance.span()) || std::any_of(variance.span().begin(), variance.span().end(), negative))
+      raise<NumericError>("LatentStatistics: mean or variance holds NaN, infinity or a negative variance");
+    reset(mean.shape());
+    count_ = count;
+    std::copy(mean.span().begin(), mean.span().end(), mean_.begin());
+    std::transform(variance.span().begin(), variance.span().end(), squares_.begin(),
+                   [=](double v) { return v * static_cast<double>(count); });
+  }
+
   /// Adds the samples of a batch (B, C, h, w). The first batch fixes the shape. Throws ShapeError, NumericError; then nothing was added.
   template <Real T>
   void update(const Tensor<T>& batch) {
@@ -80,17 +100,19 @@ class LatentStatistics {
   [[nodiscard]] index_t count() const noexcept { return count_; }
 
   /// Mean (C, h, w). Throws ArgumentError before the first sample.
-  [[nodiscard]] Tensor<float> mean() const {
+  template <Real T = float>
+  [[nodiscard]] Tensor<T> mean() const {
     require_samples("mean");
-    return detail::to_float_tensor(mean_, shape_);
+    return detail::to_tensor<T>(mean_, shape_);
   }
 
   /// Biased variance (C, h, w): the mean squared deviation. Throws ArgumentError before the first sample.
-  [[nodiscard]] Tensor<float> variance() const {
+  template <Real T = float>
+  [[nodiscard]] Tensor<T> variance() const {
     require_samples("variance");
-    Tensor<float> out(shape_);
+    Tensor<T> out(shape_);
     const double inverse = 1.0 / static_cast<double>(count_);
-    std::transform(squares_.begin(), squares_.end(), out.data(), [=](double s) { return static_cast<float>(s * inverse); });
+    std::transform(squares_.begin(), squares_.end(), out.data(), [=](double s) { return static_cast<T>(s * inverse); });
     return out;
   }
 
@@ -145,7 +167,7 @@ class MomentumLatentStatistics {
  private:
   Tensor<float> read(std::string_view what, const std::vector<double>& values) const {
     if (values.empty()) raise<ArgumentError>("MomentumLatentStatistics::", what, ": no batch yet");
-    return detail::to_float_tensor(values, shape_);
+    return detail::to_tensor(values, shape_);
   }
 
   double momentum_;

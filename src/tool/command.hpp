@@ -1,0 +1,36 @@
+// What the commands of `rae` share: how they are added to the command line, common options, and the error of wrong usage.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "rae/error.hpp"
+
+namespace rae::tool {
+
+/// The command line asks for something that makes no sense; the program ends with status 2.
+class UsageError : public Error {
+ public:
+  using Error::Error;
+};
+
+void add_generate(CLI::App& app);
+void add_reconstruct(CLI::App& app);
+void add_encode(CLI::App& app);
+void add_decode(CLI::App& app);
+void add_train(CLI::App& app);
+void add_stats(CLI::App& app);
+void add_evaluate(CLI::App& app);
+void add_info(CLI::App& app);
+
+/// `--model builtin|PATH`.
+void add_model_option(CLI::App& command, std::string& model);
+
+/// `--threads N`, which takes effect when it is parsed.
+void add_threads_option(CLI::App& command);
+
+/// Splits "a,b" at commas; empty words are dropped.
+[[nodiscard]] std::vector<std::string> split_list(const std::string& text);
+
+}  // namespace rae::tool

@@ -1,0 +1,206 @@
+// `rae generate`: draws pictures from noise.
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <tuple>
+
+#include "rae/io/safetensors.hpp"
+#include "tool/command.hpp"
+#include "tool/interrupt.hpp"
+#include "tool/latents.hpp"
+#include "tool/model.hpp"
+#include "tool/output.hpp"
+#include "tool/progress.hpp"
+#include "tool/sample_output.hpp"
+#include "tool/text.hpp"
+
+namespace rae::tool {
+namespace {
+
+struct GenerateCommand {
+  std::string model = "builtin", out = "samples.png", latent_out, noise_in, cfg_interval;
+  std::vector<std::string> classes;
+  std::optional<index_t> count, steps, batch;
+  std::optional<std::string> sampler;
+  std::optional<float> cfg;
+  std::uint64_t seed = 0;
+  bool grid = false;
+};
+
+/// Numbers of the classes that were asked for, in order; all of them when none was.
+std::vector<std::int64_t> wanted_classes(const GenerateCommand& command, const Generator& generator) {
+  const auto& names = generator.class_names();
+  std::vector<std::int64_t> labels;
+  for (const auto& word : command.classes) {
+    // A name may hold a comma itself ("tench, Tinca tinca").
+    const bool whole = std::find(names.begin(), names.end(), word) != names.end();
+    for (const auto& name : whole ? std::vector<std::string>{word} : split_list(word)) labels.push_back(generator.label_of(name));
+  }
+  if (!command.classes.empty() && labels.empty()) raise<ArgumentError>("--class: expected a name or number");
+  if (labels.empty())
+    for (index_t i = 0; i < generator.num_classes(); ++i) labels.push_back(i);
+  return labels;
+}
+
+std::string class_name(const Generator& generator, std::int64_t label) {
+  const auto& names = generator.class_names();
+  return names.empty() ? std::to_string(label) : names[static_cast<std::size_t>(label)];
+}
+
+void require_at_least_one(const char* option, const std::optional<index_t>& value) {
+  if (value && *value < 1) raise<ArgumentError>(option, ": expected at least 1, got ", *value);
+}
+
+Solver solver_of(const std::string& name) {
+  try {
+    return parse_solver(name);
+  } catch (const ArgumentError&) {
+    throw UsageError(concat("--sampler: expected euler, midpoint, heun, heun3 or rk4, got '", name, "'"));
+  }
+}
+
+/// Ends of `--cfg-interval`; throws UsageError.
+std::optional<std::array<float, 2>> interval_of(const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  const auto words = split_list(text);
+  std::array<float, 2> ends{};
+  if (words.size() != 2 || !CLI::detail::lexical_cast(words[0], ends[0]) || !CLI::detail::lexical_cast(words[1], ends[1]))
+    throw UsageError(concat("--cfg-interval: expected LO,HI, for example 0.1,1, got '", text, "'"));
+  return ends;
+}
+
+/// The model's guidance with what was given instead.
+Cfg guidance_of(Cfg guidance, std::optional<float> scale, std::optional<std::array<float, 2>> interval) {
+  if (scale) guidance.scale = *scale;
+  if (interval) std::tie(guidance.t_min, guidance.t_max) = std::tie((*interval)[0], (*interval)[1]);
+  require_guidance(guidance);
+  return guidance;
+}
+
+/// Settings of all pictures: those of the first, with all classes.
+std::map<std::string, std::string> text_of_all(const Generator& generator, const GenerateOptions& options, std::size_t period) {
+  auto text = generator.png_text(options, 0);
+  const std::size_t count = options.labels.size();
+  if (count == 1) return text;
+  constexpr std::size_t kMostNames = 100;
+  std::string names;
+  for (std::size_t i = 0; i < std::min({count, period, kMostNames}); ++i)
+    names += (i == 0 ? "" : ", ") + class_name(generator, options.labels[i]);
+  if (std::min(count, period) > kMostNames) names += ", ...";
+  text.erase("label");
+  text["class"] = names + (count > period ? ", in turn" : "");
+  text["pictures"] = std::to_string(count);
+  if (text.count("index")) text["index"] = concat(0, " to ", count - 1);
+  return text;
+}
+
+void run(const GenerateCommand& command) {
+  constexpr index_t kDefaultCount = 10, kMostPictures = 1000000;
+  require_at_least_one("--count", command.count);
+  require_at_least_one("--steps", command.steps);
+  require_at_least_one("--batch", command.batch);
+  const auto interval = interval_of(command.cfg_interval);
+  GenerateOptions options{.seed = command.seed, .steps = command.steps.value_or(0), .batch_size = command.batch.value_or(0)};
+  if (command.sampler) options.solver = solver_of(*command.sampler);
+  if (!command.latent_out.empty() && command.latent_out == command.out) throw UsageError("--latent-out: the same file as --out");
+  require_writable_output(command.out);
+  if (!command.latent_out.empty()) require_writable_file(command.latent_out);
+  const auto generator = Generator::load(model_path(command.model));
+  const auto classes = wanted_classes(command, generator);
+  options.guidance = guidance_of(generator.config().sampling.guidance, command.cfg, interval);
+  const auto period = static_cast<index_t>(classes.size());
+  index_t count = command.count.value_or(command.classes.empty() ? std::min(period, kDefaultCount) : period);
+  if (!command.noise_in.empty()) {
+    options.noise = read_latents(command.noise_in, {"noise"}, generator.config().latent_shape());
+    const index_t given = options.noise.extent(0);
+    if (command.count && count != given)
+      raise<ArgumentError>("--count: ", count, " pictures do not fit the noise of ", given, " in '", command.noise_in, "'");
+    count = given;
+  }
+  if (count > kMostPictures) raise<ArgumentError>("--count: expected at most ", kMostPictures, ", got ", count);
+  for (index_t i = 0; i < count; ++i) options.labels.push_back(classes[static_cast<std::size_t>(i % period)]);
+
+  const auto begin = std::chrono::steady_clock::now();
+  ProgressBar bar("sampling");
+  bar.update(0, static_cast<double>(count));
+  options.on_step = [&](const StepInfo& info) {
+    const double done = static_cast<double>(count * info.step) / static_cast<double>(info.steps);
+    bar.update(done, static_cast<double>(count), concat(format_number(done / bar.seconds(), 3), " pictures/s"));
+    return !interrupted();
+  };
+  const Tensor<float> latents = generator.sample_latents(options);  // (B, C, h, w)
+  bar.begin("decoding");
+  const auto images = decode_all(generator, latents, options.batch_size, bar);
+  stop_if_interrupted();
+
+  const auto all_text = text_of_all(generator, options, classes.size());
+  UnfinishedOutput unfinished;
+  if (!command.latent_out.empty()) {
+    unfinished.will_make(command.latent_out);
+    const SafetensorsEntry entry{"sample_latent", latents};
+    write_safetensors(command.latent_out, {&entry, 1}, all_text);
+  }
+  const Samples samples{.images = images,
+                        .labels = options.labels,
+                        .label_name = [&](index_t label) { return class_name(generator, label); },
+                        .png_text = [&](index_t i) { return generator.png_text(options, static_cast<std::size_t>(i)); },
+                        .grid_text = all_text,
+                        .columns = grid_columns(count, period)};
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const std::string what = write_samples(command.out, samples, command.grid);
+  unfinished.finish();
+  bar.clear();
+  std::printf("%s: %s; %s s\n", printable(command.out).c_str(), what.c_str(), format_number(seconds, 3).c_str());
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app) {
+  const auto options = std::make_shared<GenerateCommand>();
+  CLI::App* command = app.add_subcommand("generate", "Draw pictures from noise");
+  add_model_option(*command, options->model);
+  command->add_option("-c,--class", options->classes, "names or numbers, a comma list or repeated, taken in turn (default: all)")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  command->add_option("-n,--count", options->count, "pictures to make (default: one of each class, ten at most unless --class names more)")
+      ->type_name("N");
+  command
+      ->add_option("-o,--out", options->out,
+                   "FILE.png, a grid when there are several pictures; FILE.npz, uint8 arr_0 (N, H, W, channels) and "
+                   "labels arr_1; or a folder")
+      ->type_name("OUT")
+      ->capture_default_str();
+  command->add_flag("--grid", options->grid, "a grid of one picture too, and in a folder a further grid.png");
+  command->add_option("-s,--steps", options->steps, "steps from noise to picture (default: the model's)")->type_name("N");
+  command->add_option("--sampler", options->sampler, "euler, midpoint, heun, heun3 or rk4 (default: the model's)")->type_name("NAME");
+  command->add_option("--cfg", options->cfg, "classifier-free guidance: 1 is none, more follows the class closer (default: the model's)")
+      ->type_name("SCALE");
+  command->add_option("--cfg-interval", options->cfg_interval, "flow times in which it acts, from 0 (picture) to 1 (noise)")
+      ->type_name("LO,HI");
+  command->add_option("--seed", options->seed, "another seed, other pictures")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--batch", options->batch, "pictures computed at once, without effect on results")->type_name("N");
+  command->add_option("--latent-out", options->latent_out, "write the latents too: safetensors, tensor 'sample_latent'")->type_name("FILE");
+  command
+      ->add_option("--noise-in", options->noise_in, "begin from this noise instead of the seed's: safetensors, tensor 'noise' (B, C, h, w)")
+      ->type_name("FILE");
+  add_threads_option(*command);
+  command->footer(
+      "Picture i depends on the seed, its number i, its class and the settings alone: not\n"
+      "on threads, batch or count. PNG files carry their settings; `rae info FILE.png`\n"
+      "shows them. Ctrl-C stops and leaves no file.\n"
+      "\n"
+      "Examples:\n"
+      "  rae generate                               samples.png, one of each class\n"
+      "  rae generate --class sneaker,bag --count 16 --out both.png\n"
+      "  rae generate --class 7 --cfg 2 --cfg-interval 0.1,1 --seed 3 --out sneaker.png\n"
+      "  rae generate --count 10000 --out samples.npz                for FID evaluators\n"
+      "  rae generate --model run/model.safetensors --count 64 --out pictures/");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace rae::tool

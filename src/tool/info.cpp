@@ -1,0 +1,225 @@
+// `rae info`: what a file holds, or what this machine and this build offer.
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+
+#include "rae/core/parallel.hpp"
+#include "rae/io/config.hpp"
+#include "rae/io/image.hpp"
+#include "rae/io/npz.hpp"
+#include "rae/io/safetensors.hpp"
+#include "rae/kernels/isa.hpp"
+#include "rae/pipeline/model_search.hpp"
+#include "rae/version.hpp"
+#include "tool/command.hpp"
+#include "tool/text.hpp"
+
+namespace rae::tool {
+namespace {
+
+struct InfoOptions {
+  std::string file;
+  bool system = false, tensors = false;
+};
+
+/// A part of a bundle, by the first word of its tensors' names.
+struct Part {
+  std::string name;
+  index_t tensors = 0, elements = 0, largest = 0;
+  DType dtype = DType::f32;  // of the largest tensor
+};
+
+void print(const std::string& line) { std::printf("%s\n", line.c_str()); }
+
+/// "PATH: KIND, 12 kB".
+std::string heading(const std::string& path, const std::string& kind) {
+  std::error_code none;
+  const auto size = std::filesystem::file_size(path, none);
+  return printable(path) + ": " + kind + (none ? "" : ", " + format_bytes(size));
+}
+
+void print_texts(const char* title, const std::map<std::string, std::string>& texts) {
+  if (texts.empty()) return;
+  print(title);
+  std::size_t widest = 0;
+  for (const auto& [key, value] : texts) widest = std::max(widest, std::min<std::size_t>(key.size(), 24));
+  for (const auto& [key, value] : texts)
+    std::printf("  %-*s  %s\n", static_cast<int>(widest), printable(key).c_str(), printable(value).c_str());
+}
+
+void print_tensors(const SafetensorsFile& file) {
+  for (const auto& name : file.names()) {
+    const TensorInfo& info = file.info(name);
+    std::printf("  %-4s  %-20s  %s\n", std::string(name_of(info.dtype)).c_str(), info.shape.to_string().c_str(), printable(name).c_str());
+  }
+}
+
+void print_config(const ConfigNode& node, const std::string& indent) {
+  for (const auto& [key, value] : node.members()) {
+    if (value.is_map()) {
+      print(indent + printable(key) + ":");
+      print_config(value, indent + "  ");
+    } else {
+      print(indent + printable(key) + ": " + printable(value.is_string() ? value.as_string() : value.to_json()));
+    }
+  }
+}
+
+std::vector<Part> parts_of(const SafetensorsFile& file) {
+  std::vector<Part> parts;
+  for (const auto& name : file.names()) {
+    const std::string first = name.substr(0, name.find('.'));
+    auto part = std::find_if(parts.begin(), parts.end(), [&](const Part& p) { return p.name == first; });
+    if (part == parts.end()) part = parts.insert(parts.end(), Part{.name = first});
+    const TensorInfo& info = file.info(name);
+    ++part->tensors;
+    part->elements += info.shape.numel();
+    if (info.shape.numel() > part->largest) {
+      part->largest = info.shape.numel();
+      part->dtype = info.dtype;
+    }
+  }
+  return parts;
+}
+
+void print_safetensors(const std::string& path, bool tensors) {
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  auto metadata = file.metadata();
+  const auto config = metadata.extract("config");
+  if (config.empty()) {
+    print(heading(path, "safetensors, " + plural(static_cast<index_t>(file.names().size()), "tensor")));
+    print_tensors(file);
+    print_texts("metadata:", metadata);
+    return;
+  }
+  const auto parts = parts_of(file);
+  index_t parameters = 0;
+  for (const Part& part : parts) parameters += part.elements;
+  print(heading(path, "bundle, " + plural(parameters, "parameter")));
+  for (const Part& part : parts)
+    std::printf("  %-12s %12s  in %s, stored as %s\n", printable(part.name).c_str(), format_count(part.elements).c_str(),
+                plural(part.tensors, "tensor").c_str(), std::string(name_of(part.dtype)).c_str());
+  print("config:");
+  print_config(ConfigNode::parse_json(config.mapped(), path + ": config"), "  ");
+  print_texts("notes:", metadata);
+  if (!tensors) return;
+  print("tensors:");
+  print_tensors(file);
+}
+
+void print_picture(const std::string& path, const char* format) {
+  const Image image = Image::open(path);
+  print(heading(path, concat(format, ", ", image.width(), " x ", image.height(), image.channels() == 1 ? ", gray" : ", RGB")));
+  if (std::string_view(format) == "PNG") print_texts("settings:", read_png_text(path));
+}
+
+void print_array(const AnyTensor& tensor, const std::string& name) {
+  print(concat("  ", name_of(dtype_of(tensor)), "  ", shape_of(tensor).to_string(), "  ", printable(name)));
+}
+
+void print_npz(const std::string& path) {
+  const NpzFile file = NpzFile::open(path);
+  print(heading(path, "npz, " + plural(static_cast<index_t>(file.names().size()), "array")));
+  for (const auto& name : file.names()) print_array(file.read_any(name), name);
+}
+
+void print_npy(const std::string& path) {
+  const AnyTensor tensor = read_npy(path);
+  print(heading(path, "npy"));
+  print_array(tensor, "");
+}
+
+/// The first bytes of a file; throws FileError.
+std::string first_bytes(const std::string& path) {
+  std::error_code none;
+  if (std::filesystem::is_directory(path, none)) raise<FileError>("cannot read '", path, "': it is a folder");
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
+  if (!file) raise<FileError>("cannot open '", path, "': ", std::error_code(errno, std::generic_category()).message());
+  std::string bytes(16, '\0');
+  bytes.resize(std::fread(bytes.data(), 1, bytes.size(), file.get()));
+  return bytes;
+}
+
+void print_file(const InfoOptions& options) {
+  using std::string_view_literals::operator""sv;
+  const std::string start = first_bytes(options.file);
+  const auto begins = [&](std::string_view magic) { return start.rfind(magic, 0) == 0; };
+  if (begins("\x89PNG"sv)) return print_picture(options.file, "PNG");
+  if (begins("\xFF\xD8"sv)) return print_picture(options.file, "JPEG");
+  if (begins("BM"sv)) return print_picture(options.file, "BMP");
+  if (begins("PK"sv)) return print_npz(options.file);
+  if (begins("\x93NUMPY"sv)) return print_npy(options.file);
+  // A safetensors file has no magic number: eight bytes of header length, and JSON.
+  if (start.size() > 8 && start[8] == '{') return print_safetensors(options.file, options.tensors);
+  raise<FormatError>(options.file, ": not a file that rae knows (a bundle or another safetensors file, PNG, JPEG, BMP, .npz, .npy)");
+}
+
+std::string compiler() {
+#if defined(__clang__)
+  return concat("clang ", __clang_major__, ".", __clang_minor__, ".", __clang_patchlevel__);
+#elif defined(__GNUC__)
+  return concat("g++ ", __GNUC__, ".", __GNUC_MINOR__, ".", __GNUC_PATCHLEVEL__);
+#else
+  return "unknown";
+#endif
+}
+
+/// The processor's name as Linux gives it, or "unknown".
+std::string processor() {
+  std::ifstream in("/proc/cpuinfo");
+  for (std::string line; std::getline(in, line);)
+    if (line.rfind("model name", 0) == 0 && line.find(": ") != std::string::npos) return line.substr(line.find(": ") + 2);
+  return "unknown";
+}
+
+std::string builtin_model() {
+  try {
+    return find_model();
+  } catch (const FileError&) {
+    return "not found";
+  }
+}
+
+void print_system() {
+  std::string found;
+  for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512})
+    if (supports(isa)) found += std::string(found.empty() ? "" : ", ") + std::string(name_of(isa));
+  print(concat("rae               ", kVersion));
+#ifdef NDEBUG
+  print(concat("compiler          ", compiler()));
+#else
+  print(concat("compiler          ", compiler(), ", with assertions"));
+#endif
+  print(concat("processor         ", printable(processor())));
+  print(concat("instruction sets  ", found));
+  print(concat("kernels           ", name_of(active_isa()), "  (RAE_ISA=baseline|avx2|avx512 forces another)"));
+  print(concat("built-in model    ", printable(builtin_model())));
+  print(concat("threads           ", num_threads()));
+  print(concat("parallel loops    ", parallel_backend()));
+}
+
+}  // namespace
+
+void add_info(CLI::App& app) {
+  const auto options = std::make_shared<InfoOptions>();
+  CLI::App* command = app.add_subcommand("info", "Show what a file holds, or what this machine offers");
+  command->add_option("FILE", options->file, "a bundle, safetensors, PNG, JPEG, BMP, .npz or .npy file")->type_name("");
+  command->add_flag("--system", options->system, "version, compiler, instruction sets, threads");
+  command->add_flag("--tensors", options->tensors, "list the tensors of a bundle too");
+  command->footer(
+      "Examples:\n"
+      "  rae info samples.png          size, and the settings that made it\n"
+      "  rae info model.safetensors    parts, parameters, configuration, notes\n"
+      "  rae info --system");
+  command->callback([options] {
+    if (options->system == !options->file.empty()) throw UsageError("info: expected one of FILE and --system");
+    if (options->system)
+      print_system();
+    else
+      print_file(*options);
+  });
+}
+
+}  // namespace rae::tool

@@ -1,0 +1,50 @@
+// Ctrl-C: the first asks the work to stop in good order, the second ends the program at once.
+#include "tool/interrupt.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+
+#include "rae/error.hpp"
+
+namespace rae::tool {
+namespace {
+
+constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP};
+
+volatile std::sig_atomic_t stop_requested = 0;
+
+extern "C" void on_signal(int) {
+  const int saved = errno;
+  stop_requested = 1;
+  for (const int number : kSignals) std::signal(number, SIG_DFL);  // the next one ends the program
+  if (::isatty(STDERR_FILENO) == 1) {
+    constexpr char kMessage[] = "\r\x1b[Kstopping; Ctrl-C again ends at once\n";
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
+  }
+  errno = saved;
+}
+
+}  // namespace
+
+void watch_for_interrupts() {
+  for (const int number : kSignals) {
+    struct sigaction old {};
+    if (::sigaction(number, nullptr, &old) == 0 && old.sa_handler == SIG_IGN) continue;
+    struct sigaction action {};
+    action.sa_handler = on_signal;
+    ::sigemptyset(&action.sa_mask);
+    action.sa_flags = SA_RESTART;
+    ::sigaction(number, &action, nullptr);
+  }
+}
+
+bool interrupted() noexcept { return stop_requested != 0; }
+
+void stop_if_interrupted() {
+  if (interrupted()) raise<Cancelled>("interrupted");
+}
+
+}  // namespace rae::tool

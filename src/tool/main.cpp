@@ -1,0 +1,110 @@
+// The `rae` command: reads the command line, runs one command, and turns errors into messages and exit status.
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "io/suggestion.hpp"
+#include "rae/version.hpp"
+#include "tool/command.hpp"
+#include "tool/help.hpp"
+#include "tool/interrupt.hpp"
+#include "tool/text.hpp"
+
+namespace rae::tool {
+namespace {
+
+constexpr int kFailed = 1, kUsage = 2;
+
+/// The command that was named, or the program.
+const CLI::App& chosen(const CLI::App& app) {
+  const auto commands = app.get_subcommands();
+  return commands.empty() ? app : *commands.front();
+}
+
+int report(std::string_view message) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "rae: error: %s\n", printable(message, true).c_str());
+  return kFailed;
+}
+
+/// "unknown option '--sed'; did you mean '--seed'?"
+std::string unknown_argument(const CLI::App& app) {
+  const CLI::App& command = chosen(app);
+  const auto rest = app.remaining(true);
+  const std::string word = rest.empty() ? "" : rest.front();
+  std::vector<std::string> known;
+  const bool is_option = !word.empty() && word.front() == '-';
+  if (is_option) {
+    for (const CLI::Option* option : command.get_options())
+      for (const auto& name : option->get_lnames()) known.push_back("--" + name);
+  } else if (&command == &app) {
+    for (const CLI::App* each : app.get_subcommands({})) known.push_back(each->get_name());
+  }
+  const char* kind = is_option ? "unknown option '" : &command == &app ? "unknown command '" : "unexpected argument '";
+  return concat(kind, word, "'", detail::suggestion(word, known));
+}
+
+int report_usage(const CLI::App& app, const std::string& message) {
+  const CLI::App& command = chosen(app);
+  const std::string name = &command == &app ? "rae" : "rae " + command.get_name();
+  report(message);
+  std::fprintf(stderr, "See '%s --help'.\n", name.c_str());
+  return kUsage;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app(
+      "Latent diffusion on representation autoencoders: makes pictures, encodes and\n"
+      "decodes them, and trains the models.",
+      "rae");
+  app.set_version_flag("--version", concat("rae ", kVersion), "show the version");
+  app.set_help_flag("-h,--help", "show this help");
+  app.require_subcommand(1);
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.footer(
+      "Examples:\n"
+      "  rae generate --out samples.png       ten pictures from the built-in model\n"
+      "  rae generate --class sneaker --count 16 --out shoes.png\n"
+      "  rae info shoes.png                   the settings that made it\n"
+      "  rae generate --help                  everything about one command\n"
+      "\n"
+      "Results go to stdout, progress and errors to stderr. Exit status: 0 done, 1 it\n"
+      "failed, 2 wrong usage.");
+  add_generate(app);
+  add_reconstruct(app);
+  add_encode(app);
+  add_decode(app);
+  add_train(app);
+  add_stats(app);
+  add_evaluate(app);
+  add_info(app);
+  watch_for_interrupts();
+  try {
+    if (argc < 2) {
+      std::fputs(app.help().c_str(), stderr);
+      return kUsage;
+    }
+    app.parse(argc, argv);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout)) return report("cannot write the results to stdout");
+    return 0;
+  } catch (const CLI::Success& wanted) {  // --help, --version
+    return app.exit(wanted);
+  } catch (const CLI::ExtrasError&) {
+    return report_usage(app, unknown_argument(app));
+  } catch (const CLI::ParseError& error) {
+    return report_usage(app, app.get_subcommands().empty() && !app.remaining().empty() ? unknown_argument(app) : error.what());
+  } catch (const UsageError& error) {
+    return report_usage(app, error.what());
+  } catch (const Cancelled&) {
+    return report("interrupted");
+  } catch (const std::bad_alloc&) {
+    return report("not enough memory; a smaller --batch or --count needs less");
+  } catch (const std::exception& error) {
+    return report(error.what());
+  }
+}
+
+}  // namespace
+}  // namespace rae::tool
+
+int main(int argc, char** argv) { return rae::tool::run(argc, argv); }

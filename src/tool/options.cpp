@@ -1,0 +1,32 @@
+// Options that several commands have.
+#include "rae/core/parallel.hpp"
+#include "tool/command.hpp"
+
+namespace rae::tool {
+
+void add_model_option(CLI::App& command, std::string& model) {
+  command.add_option("-m,--model", model, "'builtin' (clothes, 28 x 28) or the path of a bundle")
+      ->type_name("MODEL")
+      ->capture_default_str();
+}
+
+void add_threads_option(CLI::App& command) {
+  command
+      .add_option_function<int>(
+          "-t,--threads", [](const int& threads) { set_num_threads(threads); },
+          "threads to use, without effect on results; 0: all of the machine")
+      ->type_name("N");
+}
+
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> words;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const std::string word = CLI::detail::trim_copy(text.substr(begin, end - begin));
+    if (!word.empty()) words.push_back(word);
+    begin = end + 1;
+  }
+  return words;
+}
+
+}  // namespace rae::tool

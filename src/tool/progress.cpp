@@ -1,0 +1,75 @@
+// A progress bar with the expected time to the end, on a terminal only.
+#include "tool/progress.hpp"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "tool/text.hpp"
+
+namespace rae::tool {
+namespace {
+
+std::size_t terminal_width() {
+  winsize size{};
+  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+}  // namespace
+
+bool stderr_is_terminal() { return ::isatty(STDERR_FILENO) == 1; }
+
+std::string progress_line(std::string_view label, double done, double total, std::string_view detail, double eta_seconds,
+                          std::size_t width) {
+  constexpr std::size_t kLongestBar = 30, kShortestBar = 5;
+  const double share = total > 0 ? std::clamp(done / total, 0.0, 1.0) : 0.0;
+  char percent[16];
+  std::snprintf(percent, sizeof percent, "%3d%%", static_cast<int>(100 * share));
+  std::string after = std::string(" ") + percent;
+  if (!detail.empty()) after += "  " + std::string(detail);
+  after += "  ETA " + format_duration(eta_seconds);
+  std::string line(label);
+  const std::size_t used = label.size() + after.size() + 3;
+  if (used + kShortestBar <= width) {
+    const std::size_t cells = std::min(kLongestBar, width - used);
+    const auto full = static_cast<std::size_t>(share * static_cast<double>(cells));
+    line += " [" + std::string(full, '#') + std::string(cells - full, '.') + "]";
+  }
+  line += after;
+  if (line.size() > width) line.resize(width);
+  return line;
+}
+
+ProgressBar::ProgressBar(std::string label) : label_(std::move(label)), on_terminal_(stderr_is_terminal()) {}
+
+double ProgressBar::seconds() const { return std::chrono::duration<double>(Clock::now() - begin_).count(); }
+
+void ProgressBar::begin(std::string label) {
+  label_ = std::move(label);
+  begin_ = Clock::now();
+  last_drawn_ = {};
+}
+
+void ProgressBar::update(double done, double total, std::string_view detail, double eta_seconds) {
+  const auto now = Clock::now();
+  if (!on_terminal_ || (drawn_ && done < total && now - last_drawn_ < std::chrono::milliseconds(100))) return;
+  last_drawn_ = now;
+  if (eta_seconds < 0 && done > 0) eta_seconds = seconds() * (total - done) / done;
+  // One column stays free: writing into the last one would wrap the line on some terminals.
+  const std::string line = progress_line(label_, done, total, detail, eta_seconds, terminal_width() - 1);
+  std::fprintf(stderr, "\r%s\x1b[K", line.c_str());
+  std::fflush(stderr);
+  drawn_ = true;
+}
+
+void ProgressBar::clear() {
+  if (!drawn_) return;
+  std::fputs("\r\x1b[K", stderr);
+  std::fflush(stderr);
+  drawn_ = false;
+}
+
+}  // namespace rae::tool

@@ -1,0 +1,119 @@
+// `rae train`: runs the stages of a recipe, each from its last checkpoint.
+#include <cstdio>
+#include <memory>
+
+#include "rae/train/recipe.hpp"
+#include "tool/command.hpp"
+#include "tool/interrupt.hpp"
+#include "tool/output.hpp"
+#include "tool/progress.hpp"
+#include "tool/text.hpp"
+
+namespace rae::tool {
+namespace {
+
+struct TrainOptions {
+  std::string recipe, data, out;
+  std::vector<std::string> stages, overrides;
+};
+
+std::vector<TrainingStage> stages_of(const std::vector<std::string>& words) {
+  std::vector<TrainingStage> stages;
+  for (const auto& word : words)
+    for (const auto& name : split_list(word)) {
+      if (name == "all") return {};
+      try {
+        stages.push_back(parse_training_stage(name));
+      } catch (const ArgumentError& error) {
+        throw UsageError(concat("--stage: ", error.what()));
+      }
+    }
+  return stages;
+}
+
+/// A bar on a terminal; elsewhere a line at the first report, then one every half minute, and at the end of a stage.
+class TrainingReport {
+ public:
+  bool progress(const TrainingProgress& p) {
+    const std::string detail = concat(format_count(p.step), "/", format_count(p.steps), "  loss ", format_number(p.loss), "  ",
+                                      format_number(p.images_per_second, 3), " images/s");
+    const auto now = Clock::now();
+    if (stderr_is_terminal()) {
+      if (p.stage != stage_) bar_.begin(p.stage);
+      bar_.update(static_cast<double>(p.step), static_cast<double>(p.steps), detail, p.eta_seconds);
+    } else if (p.stage != stage_ || p.step == p.steps || now - last_line_ >= std::chrono::seconds(30)) {
+      std::fprintf(stderr, "%s  %s  ETA %s\n", p.stage.c_str(), detail.c_str(), format_duration(p.eta_seconds).c_str());
+      last_line_ = now;
+    }
+    stage_ = p.stage;
+    return !interrupted();
+  }
+
+  void event(const std::string& text) {
+    bar_.clear();
+    std::printf("%s\n", printable(text).c_str());
+    std::fflush(stdout);
+    stop_if_interrupted();  // also between stages, and in those that report nothing else
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  ProgressBar bar_{""};
+  std::string stage_;
+  Clock::time_point last_line_{};
+};
+
+void run(const TrainOptions& options) {
+  const auto stages = stages_of(options.stages);
+  ConfigNode source = ConfigNode::load(options.recipe);
+  for (const auto& assignment : options.overrides) source.apply_override(assignment);
+  const Recipe recipe = parse_recipe(source);
+  require_writable_folder(options.out);
+  TrainingReport report;
+  RecipeRun training;
+  training.data = options.data;
+  training.out = options.out;
+  training.stages = stages;
+  training.on_progress = [&](const TrainingProgress& progress) { return report.progress(progress); };
+  training.on_event = [&](const std::string& text) { report.event(text); };
+  try {
+    run_recipe(recipe, training);
+  } catch (const Cancelled&) {
+    raise<Error>("interrupted; the same command continues from the checkpoint in '", options.out, "'");
+  }
+}
+
+}  // namespace
+
+void add_train(CLI::App& app) {
+  const auto options = std::make_shared<TrainOptions>();
+  CLI::App* command = app.add_subcommand("train", "Train a model by a recipe: encoder, decoder, latent statistics, diffusion transformer");
+  command->add_option("-r,--recipe", options->recipe, "YAML file that says what is trained, and how")->type_name("FILE")->required();
+  command->add_option("-d,--data", options->data, "folder of a data set: Fashion-MNIST's files, or one sub-folder of pictures per class")
+      ->type_name("DIR")
+      ->required();
+  command->add_option("-o,--out", options->out, "folder for model.safetensors, checkpoints, logs and samples; made when missing")
+      ->type_name("DIR")
+      ->required();
+  command->add_option("--stage", options->stages, "all (default), encoder, decoder, statistics or dit; a list or repeated")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  command->add_option("--set", options->overrides, "change a value of the recipe; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  add_threads_option(*command);
+  command->footer(
+      "Each stage writes checkpoints. The same command continues from them, bit for bit\n"
+      "as if it had never stopped, and skips what is complete. Ctrl-C writes a checkpoint\n"
+      "first; a second Ctrl-C ends at once.\n"
+      "\n"
+      "Examples:\n"
+      "  rae train --recipe examples/models/fashion-mnist.yaml \\\n"
+      "            --data /usr/share/datasets/fashion-mnist --out run\n"
+      "  rae train -r recipe.yaml -d pictures -o run --stage dit --set dit.lr=1e-4\n"
+      "  rae generate --model run/model.safetensors --out samples.png");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace rae::tool

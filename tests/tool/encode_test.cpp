@@ -1,0 +1,78 @@
+// `rae encode`, `rae decode`, `rae reconstruct`, `rae stats`.
+#include "rae/diffusion/latent_statistics.hpp"
+#include "rae/io/image.hpp"
+#include "rae/io/safetensors.hpp"
+#include "rae/pipeline/autoencoder.hpp"
+#include "support/tiny_bundle.hpp"
+#include "tool/run_tool.hpp"
+
+namespace rae::test {
+namespace {
+
+/// A picture whose pixels depend on the seed.
+Image noisy_image(std::uint64_t seed, index_t side = 8) {
+  Image image(side, side, 1);
+  for (std::size_t i = 0; i < image.pixels().size(); ++i)
+    image.pixels()[i] = static_cast<std::uint8_t>(255 * Philox(seed, 0).uniform(static_cast<std::uint64_t>(i)));
+  return image;
+}
+
+class Encode : public ToolTest {
+ protected:
+  void SetUp() override {
+    tiny_bundle().save(path("m.safetensors"));
+    noisy_image(1, 11).save_png(path("in.png"));
+  }
+
+  /// Runs `rae COMMAND --model m.safetensors ...`; it must succeed.
+  ToolResult run(const std::string& command, std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), {command, "--model", "m.safetensors"});
+    auto result = rae(std::move(arguments));
+    EXPECT_EQ(result.status, 0) << result.err;
+    EXPECT_EQ(result.err, "");
+    return result;
+  }
+};
+
+TEST_F(Encode, LatentsAndPicturesAreThoseOfTheLibrary) {
+  const auto autoencoder = Autoencoder::load(path("m.safetensors"));
+  const auto latent = autoencoder.encode(Image::open(path("in.png")));
+  run("encode", {"in.png", "z.safetensors"});
+  const auto stored = SafetensorsFile::open(path("z.safetensors")).read<float>("latent", Shape{1, 16, 2, 2});
+  EXPECT_TRUE(std::equal(latent.span().begin(), latent.span().end(), stored.data()));
+  run("decode", {"z.safetensors", "out.png"});
+  EXPECT_EQ(Image::open(path("out.png")), autoencoder.decode(latent)[0]);
+}
+
+TEST_F(Encode, ReconstructionSaysHowCloseItIs) {
+  const auto result = run("reconstruct", {"in.png", "again.png"});
+  EXPECT_EQ(Image::open(path("again.png")), Autoencoder::load(path("m.safetensors")).reconstruct(Image::open(path("in.png"))));
+  EXPECT_TRUE(contains(result.out, "again.png: 8 x 8, PSNR "));
+}
+
+TEST_F(Encode, StatisticsAreExactAndMerge) {
+  LatentStatistics wanted;
+  Bundle bundle = tiny_bundle();
+  bundle.remove("latent_norm.");  // statistics are those of latents before normalisation
+  const Autoencoder autoencoder(bundle);
+  for (std::uint64_t i = 0; i < 7; ++i) {
+    const std::string folder = i < 4 ? "a" : "b";
+    std::filesystem::create_directories(path(folder));
+    noisy_image(i).save_png(path(folder + "/" + std::to_string(i) + ".png"));
+    wanted.update(autoencoder.encode(noisy_image(i)));
+  }
+  run("stats", {"--data", "a", "--out", "a.safetensors", "--batch", "3"});
+  const auto result = run("stats", {"--data", "b", "--merge", "a.safetensors", "--out", "b.safetensors"});
+  EXPECT_TRUE(contains(result.out, "b.safetensors: 7 pictures, latents (16, 2, 2)"));
+  const auto file = SafetensorsFile::open(path("b.safetensors"));
+  EXPECT_EQ(file.read<std::int64_t>("count")[0], 7);
+  const auto mean = file.read<double>("mean", Shape{16, 2, 2}), var = file.read<double>("var", Shape{16, 2, 2});
+  const auto wanted_mean = wanted.mean<double>(), wanted_var = wanted.variance<double>();
+  for (index_t i = 0; i < mean.numel(); ++i) {
+    EXPECT_NEAR(mean[i], wanted_mean[i], 1e-13);
+    EXPECT_NEAR(var[i], wanted_var[i], 1e-13);
+  }
+}
+
+}  // namespace
+}  // namespace rae::test

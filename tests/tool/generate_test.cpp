@@ -1,0 +1,118 @@
+// `rae generate`: forms of output, settings, and what the pictures depend on.
+#include "rae/io/image.hpp"
+#include "rae/io/npz.hpp"
+#include "rae/io/safetensors.hpp"
+#include "rae/pipeline/generator.hpp"
+#include "support/tiny_bundle.hpp"
+#include "tool/run_tool.hpp"
+
+namespace rae::test {
+namespace {
+
+class Generate : public ToolTest {
+ protected:
+  void SetUp() override { tiny_bundle().save(path("m.safetensors")); }
+
+  /// Runs `rae generate --model m.safetensors` with more arguments; it must succeed.
+  ToolResult generate(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), {"generate", "--model", "m.safetensors"});
+    auto result = rae(std::move(arguments));
+    EXPECT_EQ(result.status, 0) << result.err;
+    EXPECT_EQ(result.err, "");
+    return result;
+  }
+  [[nodiscard]] std::vector<Image> expected(const GenerateOptions& options) const {
+    return Generator::load(path("m.safetensors")).sample(options);
+  }
+};
+
+TEST_F(Generate, GivesThePicturesOfTheLibrary) {
+  generate({"--class", "star,0", "--count", "3", "--seed", "7", "--steps", "3", "--sampler", "heun", "--cfg", "2", "--cfg-interval",
+            "0.5,1", "--out", "a.npz"});
+  const auto images = expected(
+      {.labels = {2, 0, 2}, .seed = 7, .steps = 3, .solver = Solver::heun, .guidance = Cfg{.scale = 2, .t_min = 0.5f, .t_max = 1}});
+  const auto file = NpzFile::open(path("a.npz"));
+  const auto pixels = file.read<std::uint8_t>("arr_0");
+  ASSERT_EQ(pixels.shape(), (Shape{3, 8, 8, 1}));
+  for (std::size_t i = 0; i < 3; ++i)
+    EXPECT_TRUE(std::equal(images[i].pixels().begin(), images[i].pixels().end(), pixels.data() + i * 64)) << i;
+  const auto labels = file.read<std::int64_t>("arr_1");
+  EXPECT_EQ((std::vector<std::int64_t>(labels.span().begin(), labels.span().end())), (std::vector<std::int64_t>{2, 0, 2}));
+}
+
+TEST_F(Generate, OnePictureIsAPictureAndSeveralAreAGrid) {
+  const auto result = generate({"--class", "1", "--out", "one.png"});
+  EXPECT_TRUE(contains(result.out, "one.png: 1 picture, 8 x 8"));
+  EXPECT_EQ(Image::open(path("one.png")), expected({.labels = {1}})[0]);
+  generate({});  // one of each class
+  const Image grid = Image::open(path("samples.png"));
+  EXPECT_EQ(grid, Image::grid(expected({.labels = {0, 1, 2}}), 3));
+  generate({"--class", "0", "--count", "4", "--out", "four.png"});
+  EXPECT_EQ(Image::open(path("four.png")), Image::grid(expected({.labels = {0, 0, 0, 0}}), 2));
+  EXPECT_EQ(files(), (std::vector<std::string>{"four.png", "m.safetensors", "one.png", "samples.png"}));
+}
+
+TEST_F(Generate, WritesAFolder) {
+  generate({"--count", "4", "--grid", "--out", "d"});
+  for (const std::string name : {"000000-circle.png", "000001-square.png", "000002-star.png", "000003-circle.png", "grid.png"})
+    EXPECT_TRUE(exists("d/" + name)) << name;
+  const auto images = expected({.labels = {0, 1, 2, 0}});
+  EXPECT_EQ(Image::open(path("d/000003-circle.png")), images[3]);
+  EXPECT_EQ(Image::open(path("d/grid.png")), Image::grid(images, 3));
+}
+
+TEST_F(Generate, SettingsTravelInThePicture) {
+  generate({"--class", "star", "--count", "2", "--seed", "5", "--steps", "2", "--cfg", "3", "--out", "d/"});
+  const auto text = read_png_text(path("d/000001-star.png"));
+  EXPECT_EQ(text.at("seed"), "5");
+  EXPECT_EQ(text.at("index"), "1");
+  EXPECT_EQ(text.at("class"), "star");
+  const auto shown = rae({"info", "d/000001-star.png"});
+  for (const std::string line :
+       {"seed          5\n", "index         1\n", "steps         2\n", "cfg           3\n", "class         star\n"})
+    EXPECT_TRUE(contains(shown.out, line));
+  generate({"--count", "4", "--out", "grid.png"});
+  EXPECT_EQ(read_png_text(path("grid.png")).at("class"), "circle, square, star, in turn");
+  EXPECT_EQ(read_png_text(path("grid.png")).at("index"), "0 to 3");
+}
+
+TEST_F(Generate, PicturesDependOnNeitherThreadsNorBatchNorCount) {
+  generate({"--count", "5", "--out", "a.npz", "--threads", "1"});
+  generate({"--count", "5", "--out", "b.npz", "--threads", "3", "--batch", "2"});
+  EXPECT_EQ(slurp(path("a.npz")), slurp(path("b.npz")));
+  generate({"--count", "2", "--out", "c.npz"});
+  const auto five = NpzFile::open(path("a.npz")).read<std::uint8_t>("arr_0"),
+             two = NpzFile::open(path("c.npz")).read<std::uint8_t>("arr_0");
+  EXPECT_TRUE(std::equal(two.span().begin(), two.span().end(), five.span().begin()));
+}
+
+TEST_F(Generate, LatentsGoOutAndNoiseComesIn) {
+  const auto generator = Generator::load(path("m.safetensors"));
+  const SafetensorsEntry noise{"noise", generator.noise(9, 2)};
+  write_safetensors(path("noise.safetensors"), {&noise, 1});
+  generate({"--noise-in", "noise.safetensors", "--latent-out", "l.safetensors", "--out", "a.npz"});
+  const auto latents = SafetensorsFile::open(path("l.safetensors")).read<float>("sample_latent", Shape{2, 16, 2, 2});
+  const auto wanted = generator.sample_latents({.labels = {0, 1}, .seed = 9});
+  EXPECT_TRUE(std::equal(wanted.span().begin(), wanted.span().end(), latents.data()));
+  // The pictures of the latents are those that were written.
+  EXPECT_EQ(rae({"decode", "--model", "m.safetensors", "l.safetensors", "b.npz"}).status, 0);
+  const auto a = NpzFile::open(path("a.npz")).read<std::uint8_t>("arr_0"), b = NpzFile::open(path("b.npz")).read<std::uint8_t>("arr_0");
+  EXPECT_TRUE(std::equal(a.span().begin(), a.span().end(), b.span().begin(), b.span().end()));
+}
+
+TEST_F(Generate, ReplacesAnOldFile) {
+  write("samples.png", "old");
+  generate({});
+  EXPECT_EQ(Image::open(path("samples.png")).height(), 8);
+}
+
+TEST_F(Generate, ClassNamesMayHoldCommas) {
+  Bundle bundle = tiny_bundle();
+  bundle.config.class_names = {"tench, Tinca tinca", "goldfish", "great white shark"};
+  bundle.save(path("m.safetensors"));
+  generate({"--class", "tench, Tinca tinca", "--class", "2,goldfish", "--out", "a.npz"});
+  EXPECT_EQ(NpzFile::open(path("a.npz")).read<std::int64_t>("arr_1").numel(), 3);
+}
+
+}  // namespace
+}  // namespace rae::test

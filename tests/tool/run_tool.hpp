@@ -1,0 +1,84 @@
+// Runs the `rae` program in a folder of its own and collects status, stdout and stderr.
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/temp_folder.hpp"
+
+namespace rae::test {
+
+/// What a run of the program left.
+struct ToolResult {
+  int status = -1;  // of exit; 1000 + number for a signal
+  std::string out, err;
+};
+
+/// Programs run inside of an empty folder, which is removed with the test.
+class ToolTest : public testing::Test {
+ protected:
+  [[nodiscard]] std::string path(const std::string& name) const { return folder_ / name; }
+  [[nodiscard]] bool exists(const std::string& name) const { return std::filesystem::exists(path(name)); }
+  void write(const std::string& name, const std::string& text) const { (void)folder_.write(name, text); }
+
+  /// Names of everything in the folder, sorted.
+  [[nodiscard]] std::vector<std::string> files() const {
+    auto names = folder_.entries();
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+
+  /// Starts the program and returns its process; its output goes to files outside of the folder, stderr to `terminal` where there is one.
+  [[nodiscard]] pid_t start(std::vector<std::string> arguments, const std::string& terminal = {}) const {
+    arguments.insert(arguments.begin(), RAE_TOOL);
+    std::vector<char*> argv;
+    for (auto& each : arguments) argv.push_back(each.data());
+    argv.push_back(nullptr);
+    const std::string folder = folder_.path(), out = streams_ / "out", err = terminal.empty() ? streams_ / "err" : terminal;
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const auto redirect = [](const std::string& file, int to) {
+        const int from = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY, 0666);
+        if (from < 0 || ::dup2(from, to) < 0) ::_exit(125);
+      };
+      redirect(out, STDOUT_FILENO);
+      redirect(err, STDERR_FILENO);
+      if (::chdir(folder.c_str()) != 0) ::_exit(126);
+      ::execv(RAE_TOOL, argv.data());
+      ::_exit(127);
+    }
+    return child;
+  }
+
+  /// Waits for a program that `start` began.
+  [[nodiscard]] ToolResult finish(pid_t child) const {
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    ToolResult result;
+    result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+    result.out = slurp(streams_ / "out");
+    if (std::filesystem::exists(streams_ / "err")) result.err = slurp(streams_ / "err");
+    return result;
+  }
+
+  [[nodiscard]] ToolResult rae(std::vector<std::string> arguments) const { return finish(start(std::move(arguments))); }
+
+ private:
+  TempFolder folder_, streams_;
+};
+
+inline testing::AssertionResult contains(const std::string& text, const std::string& part) {
+  if (text.find(part) != std::string::npos) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << "expected '" << part << "' in:\n" << text;
+}
+
+}  // namespace rae::test

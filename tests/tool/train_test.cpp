@@ -1,0 +1,118 @@
+// `rae train`: from a recipe and data to a model that generates; stopped and continued.
+#include <csignal>
+
+#include "rae/io/image.hpp"
+#include "support/idx_files.hpp"
+#include "tool/run_tool.hpp"
+
+namespace rae::test {
+namespace {
+
+constexpr const char* kRecipe = R"(
+model:
+  name: tiny
+  image_size: 8
+  pixels: {mean: [0.5], std: [0.3]}
+  encoder: {family: siglip2, patch_size: 4, channels: 1, hidden_size: 8, num_layers: 1, num_heads: 2, intermediate_size: 16, table_h: 2, table_w: 2}
+  decoder: {grid_h: 2, grid_w: 2, in_dim: 8, hidden_size: 8, num_layers: 1, num_heads: 2, intermediate_size: 16, patch_size: 4, channels: 1}
+  dit: {grid_h: 2, grid_w: 2, in_channels: 8, hidden_size: [8, 12], depth: [1, 1], num_heads: [2, 3], num_classes: 10, class_dropout_prob: 0.1}
+  sampling: {steps: 4}
+encoder:
+  pretraining: {augmentation: {shift: 1, flip: true}}
+  train: {steps: 3, batch_size: 6, log_every: 1}
+decoder:
+  loss: {noise_tau: 0.4, perceptual_weight: 0.2}
+  train: {steps: 3, batch_size: 6, log_every: 1}
+dit:
+  flow: {time: logit-normal_0_1}
+  train: {steps: 3, batch_size: 6, log_every: 1}
+)";
+
+class Train : public ToolTest {
+ protected:
+  void SetUp() override {
+    write("r.yaml", kRecipe);
+    write("data/train-images-idx3-ubyte", idx_images(10, 8, 8));
+    write("data/train-labels-idx1-ubyte", idx_labels({0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
+  }
+
+  [[nodiscard]] ToolResult train(const std::string& out, const std::vector<std::string>& more = {}) const {
+    return rae(arguments(out, more));
+  }
+  [[nodiscard]] static std::vector<std::string> arguments(const std::string& out, const std::vector<std::string>& more) {
+    std::vector<std::string> all{"train", "--recipe", "r.yaml", "--data", "data", "--out", out};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+};
+
+TEST_F(Train, MakesAModelThatGenerates) {
+  const auto result = train("run");
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.out, "wrote run/model.safetensors"));
+  for (const std::string stage : {"encoder", "decoder", "dit"}) EXPECT_TRUE(contains(result.err, stage + "  3/3  loss "));
+  EXPECT_EQ(rae({"generate", "--model", "run/model.safetensors", "--class", "sneaker", "--out", "a.png"}).status, 0);
+  EXPECT_EQ(Image::open(path("a.png")).width(), 8);
+  EXPECT_TRUE(contains(rae({"info", "run/model.safetensors"}).out, "name: tiny"));
+}
+
+TEST_F(Train, StagesCanBeRunAloneAndValuesSet) {
+  const auto early = train("run", {"--stage", "decoder"});
+  EXPECT_EQ(early.status, 1);
+  EXPECT_TRUE(contains(early.err, "run the stage encoder first"));
+  const auto result = train("run", {"--stage", "encoder,decoder", "--stage", "statistics", "--set", "encoder.train.steps=2"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.err, "encoder  2/2"));
+  EXPECT_EQ(result.err.find("dit"), std::string::npos);
+}
+
+TEST_F(Train, CtrlCLeavesACheckpointToContinueFrom) {
+  const std::vector<std::string> longer{"--stage", "encoder", "--set", "encoder.train.steps=400"};
+  ASSERT_EQ(train("whole", longer).status, 0);
+  const pid_t child = start(arguments("run", longer));
+  for (int i = 0; i < 60000 && !exists("run/encoder/log.jsonl"); ++i) ::usleep(1000);
+  EXPECT_EQ(::kill(child, SIGINT), 0);
+  const auto stopped = finish(child);
+  EXPECT_EQ(stopped.status, 1);
+  EXPECT_TRUE(contains(stopped.err, "rae: error: interrupted; the same command continues from the checkpoint in 'run'"));
+  EXPECT_TRUE(exists("run/encoder/checkpoint.safetensors"));
+  EXPECT_FALSE(exists("run/model.safetensors"));
+  ASSERT_EQ(train("run", longer).status, 0);
+  EXPECT_EQ(slurp(path("run/model.safetensors")), slurp(path("whole/model.safetensors")));
+}
+
+struct BadTraining {
+  std::string name;
+  std::vector<std::string> arguments;
+  std::string message;
+};
+
+void PrintTo(const BadTraining& row, std::ostream* out) { *out << row.name; }
+
+class BadTrainingTable : public Train, public testing::WithParamInterface<BadTraining> {};
+
+TEST_P(BadTrainingTable, EndsWithStatusOneBeforeAnythingIsMade) {
+  const auto before = files();
+  std::vector<std::string> arguments{"train"};
+  arguments.insert(arguments.end(), GetParam().arguments.begin(), GetParam().arguments.end());
+  const auto result = rae(arguments);
+  EXPECT_EQ(result.status, 1) << result.err;
+  EXPECT_TRUE(contains(result.err, GetParam().message));
+  EXPECT_EQ(files(), before);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, BadTrainingTable,
+    testing::Values(
+        BadTraining{"NoRecipe", {"--recipe", "no.yaml", "--data", "data", "--out", "run"}, "no.yaml"},
+        BadTraining{"RecipeIsNone", {"--recipe", "data/train-images-idx3-ubyte", "--data", "data", "--out", "run"}, "idx3-ubyte"},
+        BadTraining{"NoData", {"--recipe", "r.yaml", "--data", "no", "--out", "run"}, "no"},
+        BadTraining{"NoFolder", {"--recipe", "r.yaml", "--data", "data", "--out", "no/run"}, "'no' does not exist"},
+        BadTraining{"FolderIsAFile", {"--recipe", "r.yaml", "--data", "data", "--out", "r.yaml"}, "is not a folder"},
+        BadTraining{"UnknownKey", {"--recipe", "r.yaml", "--data", "data", "--out", "run", "--set", "dit.train.stps=3"}, "stps"},
+        BadTraining{
+            "WrongType", {"--recipe", "r.yaml", "--data", "data", "--out", "run", "--set", "dit.train.steps=many"}, "dit.train.steps"}),
+    [](const auto& row) { return row.param.name; });
+
+}  // namespace
+}  // namespace rae::test

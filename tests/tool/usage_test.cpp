@@ -1,0 +1,63 @@
+// The command line itself: help, version, wrong usage.
+#include "tool/run_tool.hpp"
+
+namespace rae::test {
+namespace {
+
+class Usage : public ToolTest {};
+
+TEST_F(Usage, EveryCommandTeachesWithExamples) {
+  for (const std::string command : {"generate", "reconstruct", "encode", "decode", "train", "stats", "evaluate", "info"}) {
+    const auto result = rae({command, "--help"});
+    EXPECT_EQ(result.status, 0) << command;
+    EXPECT_EQ(result.err, "") << command;
+    EXPECT_TRUE(contains(result.out, "Examples:\n  rae " + command)) << command;
+    EXPECT_TRUE(contains(rae({"--help"}).out, "\n  " + command));
+  }
+}
+
+TEST_F(Usage, VersionIsThatOfTheLibrary) {
+  const auto result = rae({"--version"});
+  EXPECT_EQ(result.status, 0);
+  EXPECT_EQ(result.out.rfind("rae ", 0), 0u) << result.out;
+}
+
+struct WrongUsage {
+  std::string name;
+  std::vector<std::string> arguments;
+  std::string message;
+};
+
+void PrintTo(const WrongUsage& row, std::ostream* out) { *out << row.name; }
+
+class UsageTable : public ToolTest, public testing::WithParamInterface<WrongUsage> {};
+
+TEST_P(UsageTable, EndsWithStatusTwoAndSaysWhy) {
+  const auto result = rae(GetParam().arguments);
+  EXPECT_EQ(result.status, 2);
+  EXPECT_EQ(result.out, "");
+  EXPECT_TRUE(contains(result.err, GetParam().message));
+  EXPECT_TRUE(contains(result.err, " --help"));
+  EXPECT_TRUE(files().empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, UsageTable,
+    testing::Values(WrongUsage{"Nothing", {}, "Usage: rae"},                                                                             //
+                    WrongUsage{"UnknownCommand", {"generat"}, "unknown command 'generat'; did you mean 'generate'?"},                    //
+                    WrongUsage{"UnknownOption", {"generate", "--sed", "1"}, "'--sed'; did you mean '--seed'?"},                          //
+                    WrongUsage{"NotANumber", {"generate", "--steps", "many"}, "--steps"},                                                //
+                    WrongUsage{"NegativeSeed", {"generate", "--seed", "-1"}, "--seed"},                                                  //
+                    WrongUsage{"NoValue", {"generate", "--count"}, "--count"},                                                           //
+                    WrongUsage{"UnknownSampler", {"generate", "--sampler", "eule"}, "--sampler"},                                        //
+                    WrongUsage{"HalfAnInterval", {"generate", "--cfg-interval", "0.5"}, "--cfg-interval"},                               //
+                    WrongUsage{"UnknownFormat", {"generate", "--out", "a.jpg"}, "'a.jpg'"},                                              //
+                    WrongUsage{"MissingArgument", {"encode", "a.png"}, "OUT"},                                                           //
+                    WrongUsage{"TooManyArguments", {"decode", "a", "b.png", "c"}, "'c'"},                                                //
+                    WrongUsage{"MissingOption", {"train", "--data", ".", "--out", "x"}, "--recipe"},                                     //
+                    WrongUsage{"UnknownStage", {"train", "--recipe", "r", "--data", ".", "--out", "x", "--stage", "decodr"}, "decodr"},  //
+                    WrongUsage{"InfoOfNothing", {"info"}, "FILE"}),
+    [](const auto& row) { return row.param.name; });
+
+}  // namespace
+}  // namespace rae::test
