@@ -34,6 +34,8 @@ void run(EvaluateCommand& command) {
   options.probes = !command.no_probes;
   const DatasetOptions form{.size = bundle.config.image_size, .channels = static_cast<int>(bundle.config.encoder.channels)};
   const auto train = open_dataset(command.data, Split::train, form), test = open_dataset(command.data, Split::test, form);
+  UnfinishedOutput unfinished;
+  unfinished.will_make(command.out);
   std::filesystem::create_directories(command.out);
   options.folder = command.out;
 
@@ -46,6 +48,7 @@ void run(EvaluateCommand& command) {
   };
   const EvaluationReport report = evaluate(bundle, train, test, options);
   bar.clear();
+  unfinished.finish();
   std::printf("%s\n%s: the report, as text and JSON, and its pictures\n", printable(to_text(report), true).c_str(),
               printable(command.out).c_str());
 }

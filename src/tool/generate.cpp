@@ -127,7 +127,7 @@ void run(const GenerateCommand& command) {
   bar.update(0, static_cast<double>(count));
   options.on_step = [&](const StepInfo& info) {
     const double done = static_cast<double>(count * info.step) / static_cast<double>(info.steps);
-    bar.update(done, static_cast<double>(count), concat(format_number(done / bar.seconds(), 3), " pictures/s"));
+    bar.update(done, static_cast<double>(count), concat(format_rate(done / bar.seconds()), " pictures/s"));
     return !interrupted();
   };
   const Tensor<float> latents = generator.sample_latents(options);  // (B, C, h, w)
@@ -152,7 +152,7 @@ void run(const GenerateCommand& command) {
   const std::string what = write_samples(command.out, samples, command.grid);
   unfinished.finish();
   bar.clear();
-  std::printf("%s: %s; %s s\n", printable(command.out).c_str(), what.c_str(), format_number(seconds, 3).c_str());
+  std::printf("%s: %s; %s s\n", printable(command.out).c_str(), what.c_str(), format_fixed(seconds, 1).c_str());
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ void require_writable_file(const std::string& path);
 /// Throws FileError unless `path` is a folder that takes new files, or can be made into one: its parent is such a folder.
 void require_writable_folder(const std::string& path);
 
-/// Removes the files and folders of an output that was not finished. Those that were there before are left alone.
+/// Removes the files and empty folders of an output that was not finished. Those that were there before are left alone.
 class UnfinishedOutput {
  public:
   UnfinishedOutput() = default;

@@ -58,8 +58,8 @@ void ProgressBar::update(double done, double total, std::string_view detail, dou
   if (!on_terminal_ || (drawn_ && done < total && now - last_drawn_ < std::chrono::milliseconds(100))) return;
   last_drawn_ = now;
   if (eta_seconds < 0 && done > 0) eta_seconds = seconds() * (total - done) / done;
-  // One column stays free: writing into the last one would wrap the line on some terminals.
-  const std::string line = progress_line(label_, done, total, detail, eta_seconds, terminal_width() - 1);
+  // Three columns stay free: some terminals wrap after the last, and Ctrl-C shows as ^C.
+  const std::string line = progress_line(label_, done, total, detail, eta_seconds, std::max<std::size_t>(terminal_width(), 4) - 3);
   std::fprintf(stderr, "\r%s\x1b[K", line.c_str());
   std::fflush(stderr);
   drawn_ = true;

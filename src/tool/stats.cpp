@@ -72,7 +72,7 @@ LatentStatistics statistics_of_data(const StatsCommand& command) {
     const index_t count = std::min(command.batch, data->size() - first);
     statistics.update(encoder(read_images(*data, first, count)));
     const auto done = static_cast<double>(first + count);
-    bar.update(done, static_cast<double>(data->size()), concat(format_number(done / bar.seconds(), 3), " pictures/s"));
+    bar.update(done, static_cast<double>(data->size()), concat(format_rate(done / bar.seconds()), " pictures/s"));
   }
   return statistics;
 }

@@ -56,6 +56,17 @@ std::string format_number(double value, int digits) {
   return text;
 }
 
+std::string format_fixed(double value, int decimals) {
+  char text[400];  // the largest double has 309 digits
+  std::snprintf(text, sizeof text, "%.*f", decimals, value);
+  return text;
+}
+
+std::string format_rate(double per_second) {
+  const bool whole = per_second >= 99.95 && per_second < 1e15;
+  return whole ? format_count(static_cast<std::int64_t>(std::llround(per_second))) : format_number(per_second, 3);
+}
+
 std::string plural(std::int64_t count, std::string_view noun) {
   return format_count(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
 }

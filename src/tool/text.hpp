@@ -22,6 +22,12 @@ namespace rae::tool {
 /// A number with `digits` significant digits.
 [[nodiscard]] std::string format_number(double value, int digits = 4);
 
+/// A number with `decimals` digits behind the point: a line that is redrawn does not jump.
+[[nodiscard]] std::string format_fixed(double value, int decimals);
+
+/// "0.123", "12.3", "12,345": three digits, or all before the point.
+[[nodiscard]] std::string format_rate(double per_second);
+
 /// "1 picture", "2 pictures".
 [[nodiscard]] std::string plural(std::int64_t count, std::string_view noun);
 

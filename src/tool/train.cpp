@@ -35,8 +35,8 @@ std::vector<TrainingStage> stages_of(const std::vector<std::string>& words) {
 class TrainingReport {
  public:
   bool progress(const TrainingProgress& p) {
-    const std::string detail = concat(format_count(p.step), "/", format_count(p.steps), "  loss ", format_number(p.loss), "  ",
-                                      format_number(p.images_per_second, 3), " images/s");
+    const std::string detail = concat(format_count(p.step), "/", format_count(p.steps), "  loss ", format_fixed(p.loss, 4), "  ",
+                                      format_rate(p.images_per_second), " images/s");
     const auto now = Clock::now();
     if (stderr_is_terminal()) {
       if (p.stage != stage_) bar_.begin(p.stage);

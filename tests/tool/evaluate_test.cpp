@@ -1,0 +1,56 @@
+// `rae evaluate`: a report on stdout and in a folder.
+#include "rae/core/random.hpp"
+#include "rae/io/image.hpp"
+#include "support/tiny_bundle.hpp"
+#include "tool/run_tool.hpp"
+
+namespace rae::test {
+namespace {
+
+class Evaluate : public ToolTest {
+ protected:
+  void SetUp() override {
+    tiny_bundle().save(path("m.safetensors"));
+    std::uint64_t seed = 0;
+    for (const std::string part : {"train", "test"})
+      for (const std::string name : {"circle", "square", "star"}) {
+        const std::string folder = "data/" + part + "/" + name;
+        std::filesystem::create_directories(path(folder));
+        for (int i = 0; i < 4; ++i) {
+          Image image(8, 8, 1);
+          const Philox random(++seed, 0);
+          for (std::size_t p = 0; p < image.pixels().size(); ++p) image.pixels()[p] = static_cast<std::uint8_t>(255 * random.uniform(p));
+          image.save_png(path(folder + "/" + std::to_string(i) + ".png"));
+        }
+      }
+  }
+};
+
+TEST_F(Evaluate, ReportsReconstructionAndProbes) {
+  const auto result =
+      rae({"evaluate", "--model", "m.safetensors", "--data", "data", "--out", "e", "--samples", "0", "--guided-samples", "0"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.out, "12 training and 12 test pictures"));
+  EXPECT_TRUE(contains(result.out, "reconstruction PSNR"));
+  EXPECT_TRUE(contains(result.out, "k-NN"));
+  EXPECT_TRUE(exists("e/evaluation.json"));
+}
+
+TEST_F(Evaluate, LeavesNothingAfterAFailure) {
+  const auto before = files();
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"--data", "no"},
+                                                {"--data", "data", "--samples", "-1"},
+                                                {"--data", "data", "--cfg", "-1"},
+                                                {"--data", "data", "--model", "no"}}) {
+    std::vector<std::string> arguments{"evaluate", "--out", "e"};
+    if (wrong.back() != "no" || wrong.size() == 2) arguments.insert(arguments.end(), {"--model", "m.safetensors"});
+    arguments.insert(arguments.end(), wrong.begin(), wrong.end());
+    const auto result = rae(arguments);
+    EXPECT_EQ(result.status, 1) << result.err;
+    EXPECT_EQ(result.err.rfind("rae: error: ", 0), 0u) << result.err;
+    EXPECT_EQ(files(), before) << result.err;
+  }
+}
+
+}  // namespace
+}  // namespace rae::test
