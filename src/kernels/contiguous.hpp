@@ -12,13 +12,10 @@ inline constexpr index_t kElementGrain = 1 << 14;
 /// Rows of `d` elements per task.
 inline index_t row_grain(index_t d) { return std::max<index_t>(1, kElementGrain / std::max<index_t>(1, d)); }
 
-/// Calls body(begin, end) on disjoint ranges of the elements [0, n), in parallel. Ranges begin at multiples of 64: the elements that a
-/// vector loop leaves to its scalar end, where the compiler may contract other products, are then the same for every number of threads.
+/// Loops over elements in tasks of `kElementGrain`.
 template <class Body>
 void parallel_elements(index_t n, Body&& body) {
-  constexpr index_t kStep = 64;
-  parallel_ranges((n + kStep - 1) / kStep, kElementGrain / kStep,
-                  [&](index_t begin, index_t end) { body(begin * kStep, std::min(n, end * kStep)); });
+  rae::parallel_elements(n, kElementGrain, body);
 }
 
 /// Throws ShapeError unless every view is contiguous and has `count` elements.

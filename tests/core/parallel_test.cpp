@@ -164,5 +164,20 @@ TEST(ParallelSettings, BackendIsTheConfiguredOne) {
 #endif
 }
 
+TEST(ParallelElements, RangesBeginAtMultiplesOf64AndCoverAll) {
+  for (const int threads : {1, 3, 4}) {
+    set_num_threads(threads);
+    for (const index_t n : {0, 1, 63, 64, 65, 1000}) {
+      std::vector<std::atomic<int>> seen(static_cast<std::size_t>(n));
+      parallel_elements(n, 64, [&](index_t begin, index_t end) {
+        EXPECT_EQ(begin % 64, 0);
+        for (index_t i = begin; i < end; ++i) ++seen[static_cast<std::size_t>(i)];
+      });
+      for (const auto& count : seen) EXPECT_EQ(count.load(), 1);
+    }
+  }
+  set_num_threads(0);
+}
+
 }  // namespace
 }  // namespace rae

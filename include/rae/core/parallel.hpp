@@ -219,6 +219,15 @@ void parallel_ranges(index_t n, index_t grain, Body&& body) {
   carrier.rethrow();
 }
 
+/// As `parallel_ranges`, for loops over single elements: ranges begin at multiples of 64. The elements that a vector loop leaves to its
+/// scalar end, where the compiler may contract other products, are then the same for every number of threads.
+template <class Body>
+void parallel_elements(index_t n, index_t grain, Body&& body) {
+  constexpr index_t kStep = 64;
+  parallel_ranges((n + kStep - 1) / kStep, grain / kStep,
+                  [&](index_t begin, index_t end) { body(begin * kStep, std::min(n, end * kStep)); });
+}
+
 /// Calls `body(i)` for every i in [0, n), in parallel; at least `grain` calls go to one thread.
 template <class Body>
 void parallel_for(index_t n, index_t grain, Body&& body) {

@@ -63,7 +63,7 @@ void guide(View<T> main, View<const std::type_identity_t<T>> other, double scale
   const T s = static_cast<T>(scale);
   T* out = main.data();
   const T* base = other.data();
-  parallel_ranges(main.numel(), index_t{16384}, [=](index_t begin, index_t end) {
+  parallel_elements(main.numel(), index_t{16384}, [=](index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i) out[i] = base[i] + s * (out[i] - base[i]);
   });
 }

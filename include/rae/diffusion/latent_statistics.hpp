@@ -63,7 +63,7 @@ class LatentStatistics {
     if (count_ == 0) reset(sample);
     const index_t n = sample.numel(), samples = batch.extent(0);
     const T* values = batch.data();
-    parallel_ranges(n, index_t{1024}, [&](index_t begin, index_t end) {
+    parallel_elements(n, index_t{1024}, [&](index_t begin, index_t end) {
       for (index_t b = 0; b < samples; ++b) {
         const double inverse = 1.0 / static_cast<double>(count_ + b + 1);
         const T* row = values + b * n;

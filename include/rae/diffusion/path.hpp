@@ -92,7 +92,7 @@ void combine_samples(std::string_view where, View<const T> x, View<const T> y, V
   if (x.numel() == 0) return;
   const index_t inner = x.numel() / t.numel();
   const T *first = x.data(), *second = y.data(), *times = t.data();
-  parallel_ranges(x.numel(), kDiffusionGrain, [=](index_t begin, index_t end) {
+  parallel_elements(x.numel(), kDiffusionGrain, [=](index_t begin, index_t end) {
     while (begin < end) {
       const index_t sample = begin / inner;
       const index_t stop = std::min(end, (sample + 1) * inner);

@@ -60,7 +60,7 @@ void add_stages(const T* base, T* out, index_t n, double dt, const std::array<do
     terms[used] = k[j].data();
     factors[used++] = static_cast<T>(dt * weights[j]);
   }
-  parallel_ranges(n, index_t{16384}, [&](index_t begin, index_t end) {
+  parallel_elements(n, index_t{16384}, [&](index_t begin, index_t end) {
     const T* source = base;
     for (std::size_t j = 0; j < used; ++j) {
       const T* term = terms[j];
