@@ -76,6 +76,7 @@ void run(const TrainOptions& options) {
   training.out = options.out;
   training.stages = stages;
   training.on_progress = [&](const TrainingProgress& progress) { return report.progress(progress); };
+  training.should_stop = [] { return interrupted(); };
   training.on_event = [&](const std::string& text) { report.event(text); };
   try {
     run_recipe(recipe, training);
@@ -111,7 +112,7 @@ void add_train(CLI::App& app) {
       "Examples:\n"
       "  rae train --recipe examples/models/fashion-mnist.yaml \\\n"
       "            --data /usr/share/datasets/fashion-mnist --out run\n"
-      "  rae train -r recipe.yaml -d pictures -o run --stage dit --set dit.lr=1e-4\n"
+      "  rae train -r recipe.yaml -d pictures -o run --stage dit --set dit.train.lr=1e-4\n"
       "  rae generate --model run/model.safetensors --out samples.png");
   command->callback([options] { run(*options); });
 }

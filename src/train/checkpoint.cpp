@@ -8,6 +8,12 @@ namespace {
 
 constexpr const char* kFormat = "rae-checkpoint-1";
 
+/// A run may be made longer after the fact: it goes on from its checkpoint, on the schedule of the longer run.
+bool is_longer(const std::string& key, const ConfigNode& saved, const ConfigNode& now) {
+  using Kind = ConfigNode::Kind;
+  return key == "steps" && saved.kind() == Kind::integer && now.kind() == Kind::integer && now.as_integer() > saved.as_integer();
+}
+
 /// The first setting that differs, for the message.
 std::string first_difference(const ConfigNode& saved, const ConfigNode& now, const std::string& at = "") {
   if (saved == now) return "";
@@ -16,9 +22,10 @@ std::string first_difference(const ConfigNode& saved, const ConfigNode& now, con
     const ConfigNode* other = saved.find(key);
     const std::string name = at.empty() ? key : at + "." + key;
     if (other == nullptr) return name + " is new";
+    if (is_longer(key, *other, value)) continue;
     if (std::string difference = first_difference(*other, value, name); !difference.empty()) return difference;
   }
-  return at + " has fewer entries";
+  return saved.members().size() > now.members().size() ? at + " has fewer entries" : "";
 }
 
 }  // namespace

@@ -65,6 +65,7 @@ class RecipeRunner {
     LatentStatistics statistics;
     const index_t channels = data_->channels(), pixels = data_->image_size();
     for (index_t i = 0; i < data_->size(); i += kStatisticsBatch) {
+      if (run_.should_stop && run_.should_stop()) raise<Cancelled>("statistics: stopped after ", i, " of ", data_->size(), " pictures");
       const index_t count = std::min(kStatisticsBatch, data_->size() - i);
       Tensor<float> images(Shape{count, channels, data_->height(), data_->width()});
       float* out = images.data();
@@ -138,6 +139,7 @@ class RecipeRunner {
     c.settings.set("data", data_->size());
     c.settings.set(stage, recipe_.source.at(stage));
     c.on_progress = run_.on_progress;
+    c.should_stop = run_.should_stop;
     return c;
   }
 

@@ -145,7 +145,7 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options, const
     ++loss_count;
 
     const bool last = optimizer.steps() == options.steps;
-    bool proceed = true;
+    bool proceed = !(context.should_stop && context.should_stop());
     if (optimizer.steps() % options.log_every == 0 || last) {
       TrainingProgress p;
       p.stage = context.stage;
@@ -160,7 +160,7 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options, const
       loss_sum = 0;
       loss_count = 0;
       if (!context.folder.empty()) append_log(context.folder, p);
-      proceed = !context.on_progress || context.on_progress(p);
+      proceed = (!context.on_progress || context.on_progress(p)) && proceed;
     }
     if (!proceed || last || optimizer.steps() % options.checkpoint_every == 0) save();
     if (!proceed && !last)

@@ -11,7 +11,8 @@
 
 namespace rae {
 
-/// Writes the optimiser's state. `settings` is what the run was started with; a run with others does not continue it. Throws FileError; the
+/// Writes the optimiser's state. `settings` is what the run was started with; a run with others does not continue it, except
+/// that `steps` may grow. Throws FileError; the
 /// old file is then as it was.
 void save_checkpoint(const std::string& path, const AdamW<float>& optimizer, const ConfigNode& settings);
 

@@ -48,6 +48,7 @@ struct RecipeRun {
   DType stored_as = DType::bf16;        ///< of the weights in model.safetensors
   index_t samples = 80;                 ///< pictures in the grids that stage 2 draws at its checkpoints; 0: none
   OnTrainingProgress on_progress{};     ///< may be empty
+  std::function<bool()> should_stop{};  ///< asked after every training step, and between batches of the statistics; may be empty
   std::function<void(const std::string&)> on_event{};  ///< a stage began or ended, a file was written; may be empty
 };
 

@@ -58,6 +58,7 @@ struct TrainingContext {
   std::string folder{};                               ///< existing folder for checkpoint.safetensors and log.jsonl; empty: no files
   ConfigNode settings{};                              ///< what the checkpoint is compared with when the run is continued
   OnTrainingProgress on_progress{};                   ///< may be empty
+  std::function<bool()> should_stop{};                ///< asked after every step; true stops as `on_progress` does. May be empty
   std::function<void(index_t step)> on_checkpoint{};  ///< after a checkpoint was written, and at the end; may be empty
 };
 

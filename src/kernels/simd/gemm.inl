@@ -132,7 +132,8 @@ void pack_panel(const T* b, index_t row_stride, index_t column_stride, index_t k
   const bool turned = row_stride == 1;
   const index_t square_columns = turned ? columns / kSide * kSide : 0, square_rows = turned ? k / kSide * kSide : 0;
   for (index_t j = 0; j < square_columns; j += kSide)
-    for (index_t p = 0; p < square_rows; p += kSide) transpose_square(b + p + j * column_stride, column_stride, dst + p * kWidth + j, kWidth);
+    for (index_t p = 0; p < square_rows; p += kSide)
+      transpose_square(b + p + j * column_stride, column_stride, dst + p * kWidth + j, kWidth);
   for (index_t p = 0; p < k; ++p)
     for (index_t j = p < square_rows ? square_columns : 0; j < kWidth; ++j)
       dst[p * kWidth + j] = j < columns ? b[p * row_stride + j * column_stride] : T(0);
