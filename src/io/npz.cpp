@@ -201,6 +201,7 @@ struct NpzFile::Contents {
       const bool array = entry.name.size() > 4 && entry.name.compare(entry.name.size() - 4, 4, ".npy") == 0;
       if (array) names.push_back(entry.name.substr(0, entry.name.size() - 4));
     }
+    if (names.empty() && !zip.entries().empty()) raise<FormatError>(origin, ": npz: the archive holds no .npy file");
   }
 
   std::string origin;

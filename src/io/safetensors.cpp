@@ -15,65 +15,16 @@
 
 #include "rae/io/file.hpp"
 #include "safetensors_header.hpp"
+#include "stored_elements.hpp"
 #include "suggestion.hpp"
 
 namespace rae {
 
+using detail::copy_converted;
+using detail::copy_stored;
+using detail::is_float;
+
 static_assert(std::endian::native == std::endian::little, "safetensors data are little-endian and are copied as they are");
-
-namespace {
-
-/// True for the types that hold real numbers.
-constexpr bool is_float(DType type) { return type == DType::f64 || type == DType::f32 || type == DType::bf16 || type == DType::f16; }
-
-/// `From` elements at any alignment, converted one by one into `out`. False when an integer does not fit.
-template <class From, class To>
-bool copy_converted(std::span<const std::byte> bytes, To* out) {
-  const std::size_t count = bytes.size() / sizeof(From);
-  if constexpr (std::same_as<From, To>) {
-    if (count > 0) std::memcpy(out, bytes.data(), bytes.size());
-    return true;
-  } else {
-    for (std::size_t i = 0; i < count; ++i) {
-      From value;
-      std::memcpy(&value, bytes.data() + i * sizeof(From), sizeof(From));
-      if constexpr (kIsFloatElement<To> && kIsFloatElement<From>) {
-        // double -> f16 goes through float; everything else is one exact or one rounded step.
-        if constexpr (Real<From> && Real<To>)
-          out[i] = static_cast<To>(value);
-        else
-          out[i] = static_cast<To>(static_cast<float>(value));
-      } else {
-        if (!std::in_range<To>(value)) return false;
-        out[i] = static_cast<To>(value);
-      }
-    }
-    return true;
-  }
-}
-
-/// Dispatches on the stored type; false when an integer does not fit.
-template <class To>
-bool copy_stored(DType stored, std::span<const std::byte> bytes, To* out) {
-  if constexpr (kIsFloatElement<To>) {
-    switch (stored) {
-      case DType::f64: return copy_converted<double>(bytes, out);
-      case DType::f32: return copy_converted<float>(bytes, out);
-      case DType::bf16: return copy_converted<bf16>(bytes, out);
-      default: return copy_converted<f16>(bytes, out);
-    }
-  } else {
-    switch (stored) {
-      case DType::i64: return copy_converted<std::int64_t>(bytes, out);
-      case DType::i32: return copy_converted<std::int32_t>(bytes, out);
-      case DType::i16: return copy_converted<std::int16_t>(bytes, out);
-      case DType::i8: return copy_converted<std::int8_t>(bytes, out);
-      default: return copy_converted<std::uint8_t>(bytes, out);
-    }
-  }
-}
-
-}  // namespace
 
 struct SafetensorsFile::Contents {
   std::string origin;

@@ -109,10 +109,20 @@ std::vector<std::byte> ZipReader::read(const ZipEntry& entry, std::size_t max_by
   else
     out.assign(entry.raw.begin(), entry.raw.end());
   if (out.size() != entry.size) raise<FormatError>(where, ": ", out.size(), " bytes, declared are ", entry.size);
-#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-  if (crc32_of(out) != entry.crc) raise<FormatError>(where, ": wrong checksum; the file is damaged");
-#endif
+  require_checksum(entry, out);
   return out;
+}
+
+std::span<const std::byte> ZipReader::stored(const ZipEntry& entry) const {
+  if (entry.deflated) raise<FormatError>(origin_, ": ", entry.name.substr(0, 100), ": is compressed; expected a stored file");
+  return entry.raw;
+}
+
+void ZipReader::require_checksum([[maybe_unused]] const ZipEntry& entry, [[maybe_unused]] std::span<const std::byte> contents) const {
+#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+  if (crc32_of(contents) != entry.crc)
+    raise<FormatError>(origin_, ": ", entry.name.substr(0, 100), ": wrong checksum; the file is damaged");
+#endif
 }
 
 void ZipWriter::add(const std::string& name, std::initializer_list<std::span<const std::byte>> pieces) {

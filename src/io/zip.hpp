@@ -33,6 +33,12 @@ class ZipReader {
   /// The contents, decompressed, with size and checksum verified. Throws FormatError, also above `max_bytes`.
   [[nodiscard]] std::vector<std::byte> read(const ZipEntry& entry, std::size_t max_bytes) const;
 
+  /// The contents of a stored file where they lie; its checksum is not verified. Throws FormatError when the file is compressed.
+  [[nodiscard]] std::span<const std::byte> stored(const ZipEntry& entry) const;
+
+  /// Throws FormatError when bytes do not have the checksum of a file.
+  void require_checksum(const ZipEntry& entry, std::span<const std::byte> contents) const;
+
  private:
   void read_directory(std::span<const std::byte> directory, std::uint64_t count);
   [[noreturn]] void damaged(std::string_view what) const;

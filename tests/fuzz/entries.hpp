@@ -13,6 +13,7 @@
 #include "rae/io/image.hpp"
 #include "rae/io/npz.hpp"
 #include "rae/io/safetensors.hpp"
+#include "rae/io/torch_checkpoint.hpp"
 
 namespace rae::test {
 
@@ -82,6 +83,25 @@ inline void fuzz_npz(Bytes bytes) {
   expect_only_errors([&] {
     const auto file = NpzFile::parse(bytes, "fuzz");
     for (const auto& name : file.names()) expect_only_errors([&] { (void)file.read_any(name, std::size_t{1} << 24); });
+  });
+}
+
+inline void fuzz_torch_checkpoint(Bytes bytes) {
+  const auto read_all = [&](const TorchCheckpoint& file) {
+    for (const auto& name : file.names()) {
+      const TensorInfo& info = file.info(name);
+      if (static_cast<std::size_t>(info.shape.numel()) * size_of(info.dtype) > bytes.size())
+        throw Contradiction("a tensor larger than its file");
+      expect_only_errors([&] { (void)file.read<float>(name); });
+      expect_only_errors([&] { (void)file.read<std::int64_t>(name); });
+    }
+    (void)file.tree();
+  };
+  expect_only_errors([&] {
+    const auto file = TorchCheckpoint::parse(bytes, "fuzz");
+    if (file.names().size() > 1000) return;  // names may repeat one tensor
+    read_all(file);
+    read_all(file.state_dict());
   });
 }
 

@@ -9,6 +9,7 @@
 #include "rae/io/image.hpp"
 #include "rae/io/npz.hpp"
 #include "rae/io/safetensors.hpp"
+#include "rae/io/torch_checkpoint.hpp"
 #include "support/golden.hpp"
 #include "support/idx_files.hpp"
 #include "support/temp_folder.hpp"
@@ -25,6 +26,7 @@ struct Reader {
 std::vector<Reader> readers() {
   const auto picture = [](const std::string& path) { (void)Image::open(path); };
   const auto images = [](const std::string& path) { (void)read_idx_images(path); };
+  const auto checkpoint = [](const std::string& path) { (void)TorchCheckpoint::open(path); };
   return {
       {"safetensors", slurp(data_path("golden/latent_stats/io.safetensors")),
        [](const std::string& path) { (void)SafetensorsFile::open(path); }},
@@ -36,6 +38,8 @@ std::vector<Reader> readers() {
       {"progressive.jpg", slurp(data_path("io/data/progressive.jpg")), picture},
       {"npz", slurp(data_path("io/data/deflated.npz")), [](const std::string& path) { (void)NpzFile::open(path); }},
       {"npy", slurp(data_path("io/data/plain.npy")), [](const std::string& path) { (void)read_npy(path); }},
+      {"torch.pt", slurp(data_path("golden/ckpt_formats/raw_zip.pt")), checkpoint},
+      {"torch.pth", slurp(data_path("golden/ckpt_formats/legacy.pth")), checkpoint},
       {"json", slurp(data_path("golden/ddt_train/config.json")), [](const std::string& path) { (void)ConfigNode::load(path); }},
   };
 }

@@ -1,0 +1,491 @@
+// A stack machine with the opcodes that protocols 2 to 5 write for plain data. Objects are indices, so nothing here recurses but the check
+// of the finished tree, whose depth is bounded.
+#include "pickle.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "rae/error.hpp"
+#include "rae/io/file.hpp"
+
+namespace rae::detail {
+namespace {
+
+/// Globals that are not classes of storages; those are kStorage + DType.
+enum Global : std::int64_t { kOrderedDict, kRebuildTensor, kRebuildTensorV2, kRebuildParameter, kStorage };
+
+constexpr std::pair<std::string_view, std::int64_t> kGlobals[] = {
+    {"collections.OrderedDict", kOrderedDict},
+    {"torch._utils._rebuild_tensor", kRebuildTensor},
+    {"torch._utils._rebuild_tensor_v2", kRebuildTensorV2},
+    {"torch._utils._rebuild_parameter", kRebuildParameter},
+    {"torch.DoubleStorage", kStorage + static_cast<int>(DType::f64)},
+    {"torch.FloatStorage", kStorage + static_cast<int>(DType::f32)},
+    {"torch.HalfStorage", kStorage + static_cast<int>(DType::f16)},
+    {"torch.BFloat16Storage", kStorage + static_cast<int>(DType::bf16)},
+    {"torch.LongStorage", kStorage + static_cast<int>(DType::i64)},
+    {"torch.IntStorage", kStorage + static_cast<int>(DType::i32)},
+    {"torch.ShortStorage", kStorage + static_cast<int>(DType::i16)},
+    {"torch.CharStorage", kStorage + static_cast<int>(DType::i8)},
+    {"torch.ByteStorage", kStorage + static_cast<int>(DType::u8)},
+    {"torch.BoolStorage", kStorage + static_cast<int>(DType::boolean)},
+    {"torch.storage.UntypedStorage", kStorage + static_cast<int>(DType::u8)},
+};
+
+/// Opcodes that are refused, for messages.
+constexpr std::pair<unsigned char, std::string_view> kRefused[] = {{'0', "POP"},
+                                                                   {'1', "POP_MARK"},
+                                                                   {'2', "DUP"},
+                                                                   {'F', "FLOAT"},
+                                                                   {'I', "INT"},
+                                                                   {'L', "LONG"},
+                                                                   {'P', "PERSID"},
+                                                                   {'S', "STRING"},
+                                                                   {'V', "UNICODE"},
+                                                                   {'B', "BINBYTES"},
+                                                                   {'C', "SHORT_BINBYTES"},
+                                                                   {'d', "DICT"},
+                                                                   {'l', "LIST"},
+                                                                   {'i', "INST"},
+                                                                   {'o', "OBJ"},
+                                                                   {'g', "GET"},
+                                                                   {'p', "PUT"},
+                                                                   {0x81, "NEWOBJ"},
+                                                                   {0x82, "EXT1"},
+                                                                   {0x83, "EXT2"},
+                                                                   {0x84, "EXT4"},
+                                                                   {0x8b, "LONG4"},
+                                                                   {0x8e, "BINBYTES8"},
+                                                                   {0x8f, "EMPTY_SET"},
+                                                                   {0x90, "ADDITEMS"},
+                                                                   {0x91, "FROZENSET"},
+                                                                   {0x92, "NEWOBJ_EX"},
+                                                                   {0x96, "BYTEARRAY8"},
+                                                                   {0x97, "NEXT_BUFFER"},
+                                                                   {0x98, "READONLY_BUFFER"}};
+
+std::string_view kind_name(PickleKind kind) {
+  constexpr std::string_view kNames[] = {"None",   "a boolean", "an integer",          "a number", "a text", "a list", "a tuple",
+                                         "a dict", "a tensor",  "a class or function", "a storage"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+/// Text of a hostile file in a message: bounded, and without control characters.
+std::string shown(std::string_view text) {
+  std::string out(text.substr(0, 100));
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+  return text.size() > 100 ? out + "..." : out;
+}
+
+/// Longest key, and bytes of text that count as one value.
+constexpr std::size_t kMaxKey = 1024, kTextUnit = 256;
+
+/// Part of a storage, as a persistent id names it.
+struct Window {
+  std::size_t storage = 0;
+  std::int64_t begin = 0, numel = 0;
+};
+
+class Machine {
+ public:
+  Machine(std::span<const std::byte> bytes, const std::string& origin) : bytes_(bytes), origin_(origin) {}
+
+  Pickle run() {
+    if (take(1) != 0x80) fail("does not begin with a protocol; is this a pickle?");
+    const std::uint64_t protocol = take(1);
+    if (protocol < 2 || protocol > 5) fail(concat("protocol ", protocol, "; expected 2 to 5"));
+    while (step()) {
+    }
+    out_.size = at_;
+    return std::move(out_);
+  }
+
+ private:
+  [[noreturn]] void fail(std::string_view what) const { raise<FormatError>(origin_, ": pickle: ", what, " (at byte ", at_, ")"); }
+
+  // Input.
+  std::string_view take_text(std::uint64_t count) {
+    if (count > bytes_.size() - at_) fail("it ends early; is the file truncated?");
+    const auto out = as_text(bytes_.subspan(at_, static_cast<std::size_t>(count)));
+    at_ += static_cast<std::size_t>(count);
+    return out;
+  }
+  std::uint64_t take(std::size_t count) {
+    std::uint64_t out = 0;
+    const auto text = take_text(count);
+    std::memcpy(&out, text.data(), count);
+    return out;
+  }
+  std::string_view take_line() {
+    const auto rest = as_text(bytes_.subspan(at_, std::min<std::size_t>(bytes_.size() - at_, 256)));
+    const auto end = rest.find('\n');
+    if (end == std::string_view::npos) fail("a global's name does not end; is the file truncated?");
+    at_ += end + 1;
+    return rest.substr(0, end);
+  }
+
+  // Stack.
+  void push(PickleId id) {
+    if (stack_.size() == kMaxPickleValues) fail(concat("more than ", kMaxPickleValues, " values on the stack"));
+    stack_.push_back(id);
+  }
+  PickleId add(PickleValue value) {
+    if (out_.values.size() == kMaxPickleValues) fail(concat("more than ", kMaxPickleValues, " objects"));
+    out_.values.push_back(std::move(value));
+    return static_cast<PickleId>(out_.values.size() - 1);
+  }
+  void push_new(PickleKind kind, std::int64_t integer = 0) { push(add({kind, integer, 0, {}, {}})); }
+  void push_text(std::string_view text) { push(add({PickleKind::text, 0, 0, text, {}})); }
+  std::size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
+  PickleId pop() {
+    if (stack_.size() <= floor()) fail("the stack is empty");
+    const PickleId id = stack_.back();
+    stack_.pop_back();
+    return id;
+  }
+  std::vector<PickleId> pop_to_mark() {
+    if (marks_.empty()) fail("a mark is missing");
+    const auto begin = stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back());
+    std::vector<PickleId> out(begin, stack_.end());
+    stack_.erase(begin, stack_.end());
+    marks_.pop_back();
+    return out;
+  }
+  PickleValue& top(PickleKind kind, std::string_view needed_by) {
+    if (stack_.size() <= floor()) fail("the stack is empty");
+    PickleValue& value = out_.values[stack_.back()];
+    if (value.kind != kind) fail(concat(needed_by, " of ", kind_name(value.kind)));
+    return value;
+  }
+  const PickleValue& expect(PickleId id, PickleKind kind, std::string_view what) const {
+    const PickleValue& value = out_.values[id];
+    if (value.kind != kind) fail(concat(what, ": expected ", kind_name(kind), ", got ", kind_name(value.kind)));
+    return value;
+  }
+
+  void tuple(std::vector<PickleId> items) { push(add({PickleKind::tuple, 0, 0, {}, std::move(items)})); }
+  void tuple_of(int count) {
+    std::vector<PickleId> items(static_cast<std::size_t>(count));
+    for (std::size_t i = items.size(); i-- > 0;) items[i] = pop();
+    tuple(std::move(items));
+  }
+  void extend(PickleKind kind, const std::vector<PickleId>& items, std::string_view opcode) {
+    auto& target = top(kind, opcode).items;
+    if (kind == PickleKind::dict && items.size() % 2 != 0) fail(concat(opcode, ": a key without a value"));
+    target.insert(target.end(), items.begin(), items.end());
+  }
+
+  void put(std::uint64_t index) {
+    if (stack_.size() <= floor()) fail("the stack is empty");
+    if (memo_.size() == kMaxPickleValues) fail(concat("more than ", kMaxPickleValues, " memo entries"));
+    memo_[index] = stack_.back();
+  }
+  void get(std::uint64_t index) {
+    const auto found = memo_.find(index);
+    if (found == memo_.end()) fail(concat("the memo has no entry ", index));
+    push(found->second);
+  }
+
+  void long1() {
+    const std::uint64_t count = take(1);
+    if (count > 8) fail(concat("an integer of ", count, " bytes; expected at most 8"));
+    std::uint64_t value = take(static_cast<std::size_t>(count));
+    if (count > 0 && count < 8 && (value >> (8 * count - 1)) != 0) value |= ~std::uint64_t{0} << (8 * count);
+    push_new(PickleKind::integer, static_cast<std::int64_t>(value));
+  }
+  void real() {
+    std::uint64_t bits = 0;  // big-endian
+    for (const char c : take_text(8)) bits = bits << 8 | static_cast<unsigned char>(c);
+    push(add({PickleKind::real, 0, std::bit_cast<double>(bits), {}, {}}));
+  }
+
+  void global(std::string_view module, std::string_view name) {
+    const std::string full = concat(module, ".", name);
+    for (const auto& [known, id] : kGlobals)
+      if (known == full) return push_new(PickleKind::global, id);
+    fail(concat("the global '", shown(full), "' is not allowed; only tensors, containers, text and numbers are read"));
+  }
+
+  bool step();
+  void reduce();
+  void build();
+  void ordered_dict(const std::vector<PickleId>& arguments);
+  void tensor(const std::vector<PickleId>& arguments, bool second_version);
+  void persistent_id();
+  std::size_t storage(std::string_view key, DType dtype, std::int64_t numel);
+  void finish();
+  std::size_t check(PickleId id, int depth);
+
+  std::span<const std::byte> bytes_;
+  const std::string& origin_;
+  std::size_t at_ = 0;
+  Pickle out_;
+  std::vector<PickleId> stack_;
+  std::vector<std::size_t> marks_;
+  std::unordered_map<std::uint64_t, PickleId> memo_;
+  std::vector<Window> windows_;
+  std::size_t copied_ = 0;
+  std::unordered_map<std::string_view, std::size_t> storages_;
+
+  /// What `check` knows of a value: how many values are below it, and how deep they lie.
+  struct Checked {
+    bool open = false, done = false;
+    int height = 0;
+    std::size_t count = 0;
+  };
+  std::vector<Checked> checked_;
+};
+
+bool Machine::step() {
+  const auto opcode = static_cast<unsigned char>(take(1));
+  switch (opcode) {
+    case '(':
+      if (marks_.size() == kMaxPickleValues) fail("too many marks");
+      marks_.push_back(stack_.size());
+      return true;
+    case '.': finish(); return false;
+    case 'N': push_new(PickleKind::none); return true;
+    case 0x88: push_new(PickleKind::boolean, 1); return true;
+    case 0x89: push_new(PickleKind::boolean, 0); return true;
+    case 'J': push_new(PickleKind::integer, static_cast<std::int32_t>(take(4))); return true;
+    case 'K': push_new(PickleKind::integer, static_cast<std::int64_t>(take(1))); return true;
+    case 'M': push_new(PickleKind::integer, static_cast<std::int64_t>(take(2))); return true;
+    case 0x8a: long1(); return true;
+    case 'G': real(); return true;
+    case 'U':  // SHORT_BINSTRING, BINSTRING: text of Python 2
+    case 0x8c: push_text(take_text(take(1))); return true;
+    case 'T':
+    case 'X': push_text(take_text(take(4))); return true;
+    case 0x8d: push_text(take_text(take(8))); return true;
+    case '}': push_new(PickleKind::dict); return true;
+    case ']': push_new(PickleKind::list); return true;
+    case ')': push_new(PickleKind::tuple); return true;
+    case 'a': {
+      const PickleId item = pop();
+      extend(PickleKind::list, {item}, "APPEND");
+      return true;
+    }
+    case 's': {
+      const PickleId value = pop(), key = pop();
+      extend(PickleKind::dict, {key, value}, "SETITEM");
+      return true;
+    }
+    case 'e': extend(PickleKind::list, pop_to_mark(), "APPENDS"); return true;
+    case 'u': extend(PickleKind::dict, pop_to_mark(), "SETITEMS"); return true;
+    case 't': tuple(pop_to_mark()); return true;
+    case 0x85: tuple_of(1); return true;
+    case 0x86: tuple_of(2); return true;
+    case 0x87: tuple_of(3); return true;
+    case 'q': put(take(1)); return true;
+    case 'r': put(take(4)); return true;
+    case 0x94: put(memo_.size()); return true;
+    case 'h': get(take(1)); return true;
+    case 'j': get(take(4)); return true;
+    case 0x95: (void)take(8); return true;  // FRAME: a hint for readers of streams
+    case 'c': {
+      const auto module = take_line();
+      global(module, take_line());
+      return true;
+    }
+    case 0x93: {
+      const PickleId name = pop(), module = pop();
+      global(expect(module, PickleKind::text, "STACK_GLOBAL").text, expect(name, PickleKind::text, "STACK_GLOBAL").text);
+      return true;
+    }
+    case 'R': reduce(); return true;
+    case 'b': build(); return true;
+    case 'Q': persistent_id(); return true;
+    default: break;
+  }
+  --at_;
+  for (const auto& [refused, name] : kRefused)
+    if (refused == opcode) fail(concat("the opcode ", name, " is not allowed; only tensors, containers, text and numbers are read"));
+  fail(concat("unknown opcode ", static_cast<int>(opcode)));
+}
+
+void Machine::reduce() {
+  const PickleId arguments_id = pop(), callable = pop();
+  const PickleValue& function = out_.values[callable];
+  if (function.kind != PickleKind::global) fail(concat("REDUCE of ", kind_name(function.kind)));
+  const std::int64_t which = function.integer;
+  const std::vector<PickleId>& arguments = expect(arguments_id, PickleKind::tuple, "arguments of REDUCE").items;
+  switch (which) {
+    case kOrderedDict: return ordered_dict(arguments);
+    case kRebuildTensor: return tensor(arguments, false);
+    case kRebuildTensorV2: return tensor(arguments, true);
+    case kRebuildParameter:
+      if (arguments.size() != 3) fail(concat("_rebuild_parameter: expected 3 arguments, got ", arguments.size()));
+      (void)expect(arguments[0], PickleKind::tensor, "_rebuild_parameter");
+      (void)expect(arguments[1], PickleKind::boolean, "_rebuild_parameter");
+      return push(arguments[0]);
+    default: fail("REDUCE of a class of storages");
+  }
+}
+
+/// Python 3 fills an empty OrderedDict by SETITEMS; Python 2 passes a list of pairs.
+void Machine::ordered_dict(const std::vector<PickleId>& arguments) {
+  if (arguments.size() > 1) fail(concat("OrderedDict: expected at most 1 argument, got ", arguments.size()));
+  std::vector<PickleId> items;
+  if (arguments.size() == 1) {
+    const auto& pairs = expect(arguments[0], PickleKind::list, "OrderedDict").items;
+    // The only opcode that copies: the same list may be given again and again.
+    if ((copied_ += pairs.size()) > kMaxPickleValues) fail(concat("more than ", kMaxPickleValues, " values in lists of pairs"));
+    for (const PickleId pair : pairs) {
+      const PickleValue& value = out_.values[pair];
+      if ((value.kind != PickleKind::list && value.kind != PickleKind::tuple) || value.items.size() != 2)
+        fail("OrderedDict: expected a list of pairs");
+      items.insert(items.end(), value.items.begin(), value.items.end());
+    }
+  }
+  push(add({PickleKind::dict, 1, 0, {}, std::move(items)}));
+}
+
+/// Attributes of an OrderedDict: state_dict() leaves `_metadata` (versions of modules) there. They are parsed as strictly as all else, and
+/// dropped.
+void Machine::build() {
+  const PickleId state = pop();
+  if (top(PickleKind::dict, "BUILD").integer != 1) fail("BUILD of a plain dict");
+  (void)expect(state, PickleKind::dict, "BUILD");
+}
+
+std::size_t Machine::storage(std::string_view key, DType dtype, std::int64_t numel) {
+  if (numel < 0 || numel > std::numeric_limits<std::int64_t>::max() / 16) fail(concat("a storage of ", numel, " elements"));
+  const auto [found, is_new] = storages_.try_emplace(key, out_.storages.size());
+  if (is_new) {
+    out_.storages.push_back({key, dtype, numel});
+  } else if (const auto& known = out_.storages[found->second]; known.dtype != dtype || known.numel != numel) {
+    fail(concat("storage '", shown(key), "' has ", known.numel, " elements of ", name_of(known.dtype), " and ", numel, " of ",
+                name_of(dtype)));
+  }
+  return found->second;
+}
+
+/// ('storage', class, key, device, numel [, None or (key of a view, begin, numel)])
+void Machine::persistent_id() {
+  constexpr std::string_view kWhat = "the id of a storage";
+  const std::vector<PickleId>& parts = expect(pop(), PickleKind::tuple, kWhat).items;
+  if (parts.size() != 5 && parts.size() != 6) fail(concat(kWhat, ": expected 5 or 6 parts, got ", parts.size()));
+  if (expect(parts[0], PickleKind::text, kWhat).text != "storage") fail(concat(kWhat, ": expected 'storage'"));
+  const std::int64_t type = expect(parts[1], PickleKind::global, kWhat).integer;
+  if (type < kStorage) fail(concat(kWhat, ": expected a class of storages"));
+  const auto key = expect(parts[2], PickleKind::text, kWhat).text;
+  (void)expect(parts[3], PickleKind::text, kWhat);  // the device it was on
+  const std::int64_t numel = expect(parts[4], PickleKind::integer, kWhat).integer;
+  Window window{storage(key, static_cast<DType>(type - kStorage), numel), 0, numel};
+  if (parts.size() == 6 && out_.values[parts[5]].kind != PickleKind::none) {
+    const auto& view = expect(parts[5], PickleKind::tuple, kWhat).items;
+    if (view.size() != 3) fail(concat(kWhat, ": a view of ", view.size(), " parts"));
+    window.begin = expect(view[1], PickleKind::integer, kWhat).integer;
+    window.numel = expect(view[2], PickleKind::integer, kWhat).integer;
+    if (window.begin < 0 || window.begin > numel || window.numel < 0 || window.numel > numel - window.begin)
+      fail(concat("a view of ", window.numel, " elements from ", window.begin, " leaves its storage of ", numel));
+  }
+  windows_.push_back(window);
+  push_new(PickleKind::storage, static_cast<std::int64_t>(windows_.size() - 1));
+}
+
+/// (storage, offset, extents, strides [, requires_grad, hooks [, flags]])
+void Machine::tensor(const std::vector<PickleId>& arguments, bool second_version) {
+  constexpr std::string_view kWhat = "a tensor";
+  const std::size_t least = second_version ? 6 : 4, most = second_version ? 7 : 4;
+  if (arguments.size() < least || arguments.size() > most) fail(concat(kWhat, ": ", arguments.size(), " arguments"));
+  const Window window = windows_[static_cast<std::size_t>(expect(arguments[0], PickleKind::storage, kWhat).integer)];
+  const std::int64_t offset = expect(arguments[1], PickleKind::integer, kWhat).integer;
+  const auto& extents = expect(arguments[2], PickleKind::tuple, kWhat).items;
+  const auto& strides = expect(arguments[3], PickleKind::tuple, kWhat).items;
+  // Lazy negation and conjugation would change the values.
+  if (arguments.size() == 7 && out_.values[arguments[6]].kind != PickleKind::none &&
+      !expect(arguments[6], PickleKind::dict, kWhat).items.empty())
+    fail("a tensor with flags, such as a lazy negation, is not supported");
+  if (extents.size() != strides.size()) fail(concat("a tensor with ", extents.size(), " extents and ", strides.size(), " strides"));
+  if (extents.size() > static_cast<std::size_t>(kMaxRank))
+    fail(concat("a tensor of rank ", extents.size(), "; at most ", kMaxRank, " are supported"));
+
+  PickleTensor out{window.storage, window.begin, {}, {}};
+  std::array<index_t, kMaxRank> sizes{};
+  std::vector<std::pair<std::int64_t, std::int64_t>> order;  // (stride, extent) of the dimensions with more than one index
+  for (std::size_t i = 0; i < extents.size(); ++i) {
+    sizes[i] = expect(extents[i], PickleKind::integer, kWhat).integer;
+    out.strides[i] = expect(strides[i], PickleKind::integer, kWhat).integer;
+    if (sizes[i] < 0) fail(concat("a negative extent ", sizes[i]));
+    if (out.strides[i] < 0) fail(concat("a negative stride ", out.strides[i]));
+    if (sizes[i] > 1) order.emplace_back(out.strides[i], sizes[i]);
+  }
+  try {
+    out.shape = Shape(std::span<const index_t>(sizes.data(), extents.size()));
+  } catch (const ShapeError& error) {
+    fail(error.what());
+  }
+  const auto outside = [&] {
+    fail(concat("a tensor ", out.shape, " from ", offset, " leaves its storage of ", window.numel, " elements"));
+  };
+  if (offset < 0 || offset > window.numel) outside();
+  if (out.shape.numel() > 0) {
+    if (offset == window.numel) outside();
+    // Ordered by stride, each dimension must step over all that the smaller ones reach.
+    std::sort(order.begin(), order.end());
+    std::int64_t reach = 0;
+    for (const auto& [stride, extent] : order) {
+      if (stride <= reach) fail(concat("the elements of a tensor ", out.shape, " overlap: a stride of ", stride));
+      if (extent - 1 > (window.numel - 1 - offset - reach) / stride) outside();
+      reach += (extent - 1) * stride;
+    }
+  }
+  out.offset += offset;
+  out_.tensors.push_back(out);
+  push_new(PickleKind::tensor, static_cast<std::int64_t>(out_.tensors.size() - 1));
+}
+
+void Machine::finish() {
+  if (!marks_.empty()) fail("it stops within a mark");
+  out_.root = pop();
+  if (!stack_.empty()) fail(concat("it stops with ", stack_.size() + 1, " values"));
+  checked_.resize(out_.values.size());
+  (void)check(out_.root, 0);
+}
+
+/// Number of values below `id`, shared ones as often as they appear; long texts count more.
+std::size_t Machine::check(PickleId id, int depth) {
+  const PickleValue& value = out_.values[id];
+  Checked& known = checked_[id];
+  if (known.open) fail("a container contains itself");
+  if (depth + known.height > kMaxPickleDepth) fail(concat("containers are nested more than ", kMaxPickleDepth, " deep"));
+  if (known.done) return known.count;
+  if (value.kind == PickleKind::global || value.kind == PickleKind::storage) fail(concat(kind_name(value.kind), " where a value belongs"));
+  known.open = true;
+  known.count = 1 + value.text.size() / kTextUnit;
+  std::unordered_set<std::string> keys;
+  for (std::size_t i = 0; i < value.items.size(); ++i) {
+    if (value.kind == PickleKind::dict && i % 2 == 0) {
+      const PickleValue& key = out_.values[value.items[i]];
+      if (key.kind != PickleKind::text && key.kind != PickleKind::integer) fail(concat("a key is ", kind_name(key.kind)));
+      if (key.text.size() > kMaxKey) fail(concat("a key of ", key.text.size(), " bytes; at most ", kMaxKey, " are supported"));
+      known.count += 1 + key.text.size() / kTextUnit;
+      if (!keys.insert(pickle_key(key)).second) fail(concat("the key '", shown(pickle_key(key)), "' appears twice"));
+      continue;
+    }
+    known.count += check(value.items[i], depth + 1);
+    known.height = std::max(known.height, checked_[value.items[i]].height + 1);
+    if (known.count > kMaxPickleValues) fail(concat("its tree has more than ", kMaxPickleValues, " values"));
+  }
+  known.open = false;
+  known.done = true;
+  return known.count;
+}
+
+}  // namespace
+
+std::string pickle_key(const PickleValue& key) {
+  return key.kind == PickleKind::integer ? std::to_string(key.integer) : std::string(key.text);
+}
+
+Pickle read_pickle(std::span<const std::byte> bytes, const std::string& origin) { return Machine(bytes, origin).run(); }
+
+}  // namespace rae::detail

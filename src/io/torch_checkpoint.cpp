@@ -1,0 +1,353 @@
+// Finds the pickle and the storages in either container, then names the tensors. All bounds are checked before the object exists.
+#include "rae/io/torch_checkpoint.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include "pickle.hpp"
+#include "rae/io/file.hpp"
+#include "stored_elements.hpp"
+#include "suggestion.hpp"
+#include "zip.hpp"
+
+namespace rae {
+
+static_assert(std::endian::native == std::endian::little, "storages are little-endian and are copied as they are");
+
+using detail::Pickle;
+using detail::PickleId;
+using detail::PickleKind;
+using Bytes = std::span<const std::byte>;
+
+namespace {
+
+/// The first 15 bytes of a stream, but for the protocol in the second: the integer 0x1950a86a20f9469cfc6c, pickled.
+constexpr std::string_view kMagic = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+
+constexpr std::string_view kBigEndian =
+    "it was written on a big-endian machine, which is not supported; load and save it again on a little-endian one";
+
+/// Most bytes of all names of tensors together.
+constexpr std::size_t kMaxNameBytes = std::size_t{1} << 26;
+
+[[noreturn]] void fail(const std::string& origin, const std::string& what) { raise<FormatError>(origin, ": torch checkpoint: ", what); }
+
+std::size_t bytes_of(const detail::PickleStorage& storage) { return static_cast<std::size_t>(storage.numel) * size_of(storage.dtype); }
+
+std::string shown(std::string_view key) { return std::string(key.substr(0, 100)); }
+
+void require_size(const std::string& origin, const detail::PickleStorage& storage, std::size_t found) {
+  if (found != bytes_of(storage))
+    fail(origin, concat("storage '", shown(storage.key), "' has ", found, " bytes; expected ", storage.numel, " elements of ",
+                        name_of(storage.dtype), ", which is ", bytes_of(storage), "; is the file truncated?"));
+}
+
+}  // namespace
+
+/// The file: its pickle, and the bytes of each storage.
+struct TorchCheckpoint::File {
+  std::string origin;
+  MappedFile mapping;
+  Pickle pickle;
+  std::vector<Bytes> storages;
+
+  File(Bytes bytes, const std::string& name) : origin(name) {
+    const auto text = as_text(bytes);
+    if (text.substr(0, 4) == "PK\x03\x04")
+      open_zip(bytes);
+    else if (text.size() > 2 && text[0] == '\x80' && text.substr(2, kMagic.size()) == kMagic)
+      open_stream(bytes);
+    else
+      fail(origin, "it is neither a zip archive nor a stream of torch.save");
+  }
+
+  /// NAME/data.pkl, NAME/data/KEY, NAME/byteorder; what else there is (version, .data/serialization_id) does not matter.
+  void open_zip(Bytes bytes) {
+    const detail::ZipReader zip(bytes, origin);
+    std::unordered_map<std::string_view, const detail::ZipEntry*> entries;
+    std::string folder;
+    const auto is_top = [](std::string_view path, std::string_view file) {
+      return path.ends_with(file) && path.find('/') == path.size() - file.size();
+    };
+    for (const auto& entry : zip.entries()) {
+      const std::string parts = "/" + entry.name + "/";
+      if (parts.find("/../") != std::string::npos || parts.starts_with("//"))
+        fail(origin, concat("the archive holds the path '", shown(entry.name), "'"));
+      if (is_top(entry.name, "/constants.pkl")) fail(origin, "it is a TorchScript archive; expected a file of torch.save");
+      if (is_top(entry.name, "/data.pkl")) {
+        if (!folder.empty()) fail(origin, "the archive holds two data.pkl");
+        folder = entry.name.substr(0, entry.name.find('/') + 1);
+      }
+      entries.emplace(entry.name, &entry);
+    }
+    if (folder.empty()) fail(origin, "the archive holds no NAME/data.pkl; expected a file of torch.save");
+    if (const auto order = entries.find(folder + "byteorder"); order != entries.end()) {
+      const auto value = as_text(zip.stored(*order->second));
+      if (value == "big") fail(origin, std::string(kBigEndian));
+      if (value != "little") fail(origin, concat("unknown byteorder '", shown(value), "'"));
+    }
+    const auto& description = *entries.at(folder + "data.pkl");
+    const Bytes contents = zip.stored(description);
+    zip.require_checksum(description, contents);
+    pickle = detail::read_pickle(contents, origin);
+    if (pickle.size != contents.size()) fail(origin, "data.pkl goes on after its pickle");
+    for (const auto& storage : pickle.storages) {
+      const auto found = entries.find(concat(folder, "data/", storage.key));
+      if (found == entries.end()) fail(origin, concat("storage '", shown(storage.key), "' is not in the archive"));
+      const Bytes data = zip.stored(*found->second);
+      require_size(origin, storage, data.size());
+      storages.push_back(data);
+    }
+  }
+
+  /// Before torch 1.6: magic number, protocol 1001, system, object, keys of the storages; then each as a 64-bit count and its elements.
+  void open_stream(Bytes bytes) {
+    Bytes rest = bytes.subspan(2 + kMagic.size());
+    const auto next = [&] {
+      Pickle out = detail::read_pickle(rest, origin);
+      rest = rest.subspan(out.size);
+      return out;
+    };
+    const Pickle protocol = next();
+    if (protocol[protocol.root].kind != PickleKind::integer || protocol[protocol.root].integer != 1001)
+      fail(origin, "unknown protocol; expected 1001");
+    const Pickle system = next();
+    const auto& facts = system[system.root];
+    if (facts.kind != PickleKind::dict) fail(origin, "the description of the system is not a dict");
+    for (std::size_t i = 0; i + 1 < facts.items.size(); i += 2) {
+      const auto& value = system[facts.items[i + 1]];
+      if (system[facts.items[i]].text == "little_endian" && value.kind == PickleKind::boolean && value.integer == 0)
+        fail(origin, std::string(kBigEndian));
+    }
+    pickle = next();
+    const Pickle keys = next();
+    std::unordered_map<std::string_view, std::size_t> index;
+    for (std::size_t i = 0; i < pickle.storages.size(); ++i) index.emplace(pickle.storages[i].key, i);
+    if (keys[keys.root].kind != PickleKind::list) fail(origin, "the keys of the storages are not a list");
+    storages.resize(pickle.storages.size());
+    for (const PickleId id : keys[keys.root].items) {
+      const auto found = index.find(keys[id].text);
+      if (found == index.end()) fail(origin, concat("no tensor uses the storage '", shown(keys[id].text), "', or it is listed twice"));
+      const auto& storage = pickle.storages[found->second];
+      std::uint64_t count = 0;
+      if (rest.size() < sizeof count) fail(origin, concat("storage '", shown(storage.key), "' is missing; is the file truncated?"));
+      std::memcpy(&count, rest.data(), sizeof count);
+      rest = rest.subspan(sizeof count);
+      if (count != static_cast<std::uint64_t>(storage.numel))
+        fail(origin, concat("storage '", shown(storage.key), "' has ", count, " elements; expected ", storage.numel));
+      require_size(origin, storage, std::min(rest.size(), bytes_of(storage)));
+      storages[found->second] = rest.subspan(0, bytes_of(storage));
+      rest = rest.subspan(bytes_of(storage));
+      index.erase(found);
+    }
+    if (!index.empty()) fail(origin, concat("the list of storages lacks '", shown(index.begin()->first), "'"));
+    if (!rest.empty()) fail(origin, concat(rest.size(), " bytes after the last storage"));
+  }
+
+  /// The value under a key of a dict.
+  std::optional<PickleId> find(PickleId dict, std::string_view key) const {
+    const auto& value = pickle[dict];
+    if (value.kind != PickleKind::dict) return std::nullopt;
+    for (std::size_t i = 0; i < value.items.size(); i += 2)
+      if (detail::pickle_key(pickle[value.items[i]]) == key) return value.items[i + 1];
+    return std::nullopt;
+  }
+
+  bool has_tensor(PickleId id) const {
+    const auto& value = pickle[id];
+    return value.kind == PickleKind::tensor ||
+           std::any_of(value.items.begin(), value.items.end(), [&](PickleId item) { return has_tensor(item); });
+  }
+
+  ConfigNode node(PickleId id) const {
+    const auto& value = pickle[id];
+    switch (value.kind) {
+      case PickleKind::boolean: return value.integer != 0;
+      case PickleKind::integer: return value.integer;
+      case PickleKind::real: return value.real;
+      case PickleKind::text: return value.text;
+      case PickleKind::list:
+      case PickleKind::tuple: {
+        ConfigNode::List list;
+        for (const PickleId item : value.items) list.push_back(node(item));
+        return ConfigNode::list(std::move(list));
+      }
+      case PickleKind::dict: {
+        ConfigNode::Map map;
+        for (std::size_t i = 0; i < value.items.size(); i += 2)
+          map.emplace_back(detail::pickle_key(pickle[value.items[i]]), node(value.items[i + 1]));
+        return ConfigNode::map(std::move(map));
+      }
+      case PickleKind::tensor: {
+        const auto& tensor = pickle.tensors[static_cast<std::size_t>(value.integer)];
+        return concat(name_of(pickle.storages[tensor.storage].dtype), " ", tensor.shape);
+      }
+      default: return {};
+    }
+  }
+};
+
+/// The named tensors of a file, or of a part of it.
+struct TorchCheckpoint::Contents {
+  std::shared_ptr<const File> file;
+  std::string selected;
+  PickleId root = 0;
+  std::vector<std::string> names;
+  std::vector<const detail::PickleTensor*> tensors;
+  std::vector<TensorInfo> infos;
+  std::unordered_map<std::string_view, std::size_t> index;  // keys point into `names`
+
+  Contents(std::shared_ptr<const File> whole, PickleId from, bool is_state, std::string key)
+      : file(std::move(whole)), selected(std::move(key)), root(from) {
+    collect(from, {}, is_state);
+    for (std::size_t i = 0; i < names.size(); ++i)
+      if (!index.emplace(names[i], i).second) fail(file->origin, concat("two tensors are named '", shown(names[i]), "'"));
+  }
+
+  void collect(PickleId id, const std::string& name, bool is_state) {
+    const auto& value = file->pickle[id];
+    const auto below = [&](const std::string& part, PickleId item) {
+      collect(item, name.empty() ? part : concat(name, ".", part), is_state);
+    };
+    if (value.kind == PickleKind::dict) {
+      for (std::size_t i = 0; i < value.items.size(); i += 2) below(detail::pickle_key(file->pickle[value.items[i]]), value.items[i + 1]);
+    } else if (value.kind == PickleKind::list || value.kind == PickleKind::tuple) {
+      for (std::size_t i = 0; i < value.items.size(); ++i) below(std::to_string(i), value.items[i]);
+    } else if (value.kind == PickleKind::tensor) {
+      std::string_view kept = name;
+      for (bool again = is_state; again;) {
+        again = false;
+        for (const std::string_view prefix : {"module.", "_orig_mod."}) {
+          if (!kept.starts_with(prefix)) continue;
+          kept.remove_prefix(prefix.size());
+          again = true;
+        }
+      }
+      name_bytes += kept.size();
+      if (name_bytes > kMaxNameBytes) fail(file->origin, concat("the names of its tensors take more than ", kMaxNameBytes, " bytes"));
+      const auto& tensor = file->pickle.tensors[static_cast<std::size_t>(value.integer)];
+      names.emplace_back(kept);
+      tensors.push_back(&tensor);
+      infos.push_back({file->pickle.storages[tensor.storage].dtype, tensor.shape});
+    }
+  }
+
+  std::size_t find(std::string_view name) const {
+    const auto found = index.find(name);
+    if (found == index.end())
+      raise<FormatError>("tensor '", name, "' is not in ", file->origin, " (", names.size(), " tensors)", detail::suggestion(name, names));
+    return found->second;
+  }
+
+  /// The elements of a tensor in row-major order: where they lie if they lie so, else gathered into `buffer`.
+  Bytes elements(std::size_t i, std::vector<std::byte>& buffer) const {
+    const auto& tensor = *tensors[i];
+    const Shape& shape = tensor.shape;
+    const std::size_t size = size_of(infos[i].dtype), count = static_cast<std::size_t>(shape.numel());
+    const Bytes data = file->storages[tensor.storage];
+    if (count == 0) return {};
+    const auto begin = static_cast<std::size_t>(tensor.offset);
+    bool contiguous = true;
+    index_t dense = 1;
+    for (int d = shape.rank() - 1; d >= 0; --d) {
+      contiguous = contiguous && (shape[d] == 1 || tensor.strides[static_cast<std::size_t>(d)] == dense);
+      dense *= shape[d];
+    }
+    if (contiguous) return data.subspan(begin * size, count * size);
+    buffer.resize(count * size);
+    std::array<index_t, kMaxRank> at{};
+    index_t from = tensor.offset;
+    for (std::size_t to = 0; to < count; ++to) {
+      std::memcpy(buffer.data() + to * size, data.data() + static_cast<std::size_t>(from) * size, size);
+      for (int d = shape.rank() - 1; d >= 0; --d) {
+        const auto dimension = static_cast<std::size_t>(d);
+        from += tensor.strides[dimension];
+        if (++at[dimension] < shape[d]) break;
+        from -= tensor.strides[dimension] * shape[d];
+        at[dimension] = 0;
+      }
+    }
+    return buffer;
+  }
+
+  std::size_t name_bytes = 0;
+};
+
+TorchCheckpoint TorchCheckpoint::open(const std::string& path) {
+  MappedFile mapping(path);
+  auto file = std::make_shared<File>(mapping.bytes(), path);
+  file->mapping = std::move(mapping);
+  const PickleId root = file->pickle.root;
+  return TorchCheckpoint(std::make_shared<Contents>(std::move(file), root, false, ""));
+}
+
+TorchCheckpoint TorchCheckpoint::parse(Bytes bytes, const std::string& origin) {
+  auto file = std::make_shared<File>(bytes, origin);
+  const PickleId root = file->pickle.root;
+  return TorchCheckpoint(std::make_shared<Contents>(std::move(file), root, false, ""));
+}
+
+const std::string& TorchCheckpoint::origin() const noexcept { return contents_->file->origin; }
+
+const std::vector<std::string>& TorchCheckpoint::names() const noexcept { return contents_->names; }
+
+bool TorchCheckpoint::contains(std::string_view name) const noexcept { return contents_->index.find(name) != contents_->index.end(); }
+
+const TensorInfo& TorchCheckpoint::info(std::string_view name) const { return contents_->infos[contents_->find(name)]; }
+
+ConfigNode TorchCheckpoint::tree() const { return contents_->file->node(contents_->root); }
+
+const std::string& TorchCheckpoint::selected() const noexcept { return contents_->selected; }
+
+TorchCheckpoint TorchCheckpoint::state_dict() const {
+  const auto& file = *contents_->file;
+  for (const std::string_view key : {"ema", "model"})
+    if (const auto found = file.find(contents_->root, key);
+        found && file.pickle[*found].kind == PickleKind::dict && file.has_tensor(*found))
+      return state_dict(key);
+  auto contents = std::make_shared<Contents>(contents_->file, contents_->root, true, contents_->selected);
+  if (contents->names.empty()) fail(file.origin, "it holds no tensor");
+  return TorchCheckpoint(std::move(contents));
+}
+
+TorchCheckpoint TorchCheckpoint::state_dict(std::string_view key) const {
+  const auto& file = *contents_->file;
+  const auto found = file.find(contents_->root, key);
+  if (!found) fail(file.origin, concat("it has no '", key, "'"));
+  auto contents = std::make_shared<Contents>(contents_->file, *found, true, std::string(key));
+  if (contents->names.empty()) fail(file.origin, concat("'", key, "' holds no tensor"));
+  return TorchCheckpoint(std::move(contents));
+}
+
+void TorchCheckpoint::require(std::string_view name, const Shape& expected) const {
+  const Shape& stored = info(name).shape;
+  if (!(stored == expected)) raise<ShapeError>("tensor ", name, " in ", origin(), ": expected ", expected, ", file has ", stored);
+}
+
+template <Element T>
+Tensor<T> TorchCheckpoint::read(std::string_view name) const {
+  const std::size_t i = contents_->find(name);
+  const TensorInfo& stored = contents_->infos[i];
+  if (detail::is_float(stored.dtype) != kIsFloatElement<T>)
+    raise<FormatError>("tensor ", name, " in ", origin(), ": cannot read ", name_of(stored.dtype), " as ", name_of(dtype_of<T>()));
+  Tensor<T> out(stored.shape);
+  std::vector<std::byte> buffer;
+  if (!detail::copy_stored(stored.dtype, contents_->elements(i, buffer), out.data()))
+    raise<FormatError>("tensor ", name, " in ", origin(), ": a value does not fit into ", name_of(dtype_of<T>()));
+  return out;
+}
+
+template Tensor<float> TorchCheckpoint::read(std::string_view) const;
+template Tensor<double> TorchCheckpoint::read(std::string_view) const;
+template Tensor<bf16> TorchCheckpoint::read(std::string_view) const;
+template Tensor<f16> TorchCheckpoint::read(std::string_view) const;
+template Tensor<std::int64_t> TorchCheckpoint::read(std::string_view) const;
+template Tensor<std::int32_t> TorchCheckpoint::read(std::string_view) const;
+template Tensor<std::uint8_t> TorchCheckpoint::read(std::string_view) const;
+
+}  // namespace rae
