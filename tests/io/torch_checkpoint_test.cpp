@@ -147,6 +147,10 @@ TEST(TorchCheckpoint, EveryElementType) {
   EXPECT_EQ(read("CharStorage", raw(std::vector<std::int8_t>{-2, 1}), 2), expected);
   EXPECT_EQ(read("ByteStorage", raw(std::vector<std::uint8_t>{254, 1}), 2), (std::vector<double>{254, 1}));
   EXPECT_EQ(read("BoolStorage", raw(std::vector<std::uint8_t>{0, 1}), 2), (std::vector<double>{0, 1}));
+  // Storages without a type count bytes.
+  const std::string untyped = tuple({text("storage"), global("torch.storage", "UntypedStorage"), text("0"), text("cpu"), integer(2)}) + "Q";
+  const std::string bytes = saved(dict({{"t", tensor(untyped, 0, {2}, {1})}}), {{"0", "\x07\x09"}});
+  EXPECT_EQ(TorchCheckpoint::parse(as_byte_span(bytes)).read<std::uint8_t>("t")[1], 9);
 }
 
 TEST(TorchCheckpoint, StridesOffsetsAndViews) {
