@@ -57,7 +57,7 @@ Solver solver_of(const std::string& name) {
   try {
     return parse_solver(name);
   } catch (const ArgumentError&) {
-    throw UsageError(concat("--sampler: expected euler, midpoint, heun, heun3 or rk4, got '", name, "'"));
+    throw UsageError(concat("--sampler: expected euler, midpoint, heun, heun3, rk4 or explicit_adams, got '", name, "'"));
   }
 }
 
@@ -174,7 +174,8 @@ void add_generate(CLI::App& app) {
       ->capture_default_str();
   command->add_flag("--grid", options->grid, "a grid of one picture too, and in a folder a further grid.png");
   command->add_option("-s,--steps", options->steps, "steps from noise to picture (default: the model's)")->type_name("N");
-  command->add_option("--sampler", options->sampler, "euler, midpoint, heun, heun3 or rk4 (default: the model's)")->type_name("NAME");
+  command->add_option("--sampler", options->sampler, "euler, midpoint, heun, heun3, rk4 or explicit_adams (default: the model's)")
+      ->type_name("NAME");
   command->add_option("--cfg", options->cfg, "classifier-free guidance: 1 is none, more follows the class closer (default: the model's)")
       ->type_name("SCALE");
   command->add_option("--cfg-interval", options->cfg_interval, "flow times in which it acts, from 0 (picture) to 1 (noise)")

@@ -3,9 +3,9 @@
 #include <functional>
 
 #include "rae/core/random.hpp"
-#include "rae/diffusion/path.hpp"
+#include "rae/diffusion/prediction.hpp"
 #include "rae/diffusion/time_grid.hpp"
-#include "support/golden.hpp"
+#include "support/golden_flow.hpp"
 #include "support/temp_folder.hpp"
 
 namespace rae {
@@ -60,6 +60,23 @@ TEST(SamplerTest, AStraightPathIsFollowedExactlyByEverySolver) {
                  name_of(solver));
 }
 
+TEST(SamplerTest, AgreesWithTheOfficialSamplerForOtherPathsAndPredictions) {
+  test::GoldenFlow flow;
+  const test::Golden golden("sample_ode/io.safetensors");
+  const Tensor<float> z = golden("z");
+  expect_close(sample(velocity_of(GvpPath{}, Prediction::velocity, std::ref(flow)), z, official_time_grid(8, 1.0)),
+               golden("final.gvp_euler_8"), 2e-5);
+  for (const Prediction prediction : {Prediction::noise, Prediction::score}) {
+    const std::string name = concat("final.linear_", name_of(prediction), "_euler_8");
+    const std::vector<float> grid = official_time_grid(8, 1.0, 0.001, 0.999);
+    const Tensor<float> expected = golden(name);
+    float largest = 0.0f;
+    for (const float e : expected.span()) largest = std::max(largest, std::abs(e));
+    // The first step divides by 1 - t = 0.001, so the model, which is not of this prediction, leads to states of 15000.
+    expect_close(sample(velocity_of(LinearPath{}, prediction, std::ref(flow)), z, grid), expected, 1e-6 * double{largest}, name);
+  }
+}
+
 TEST(SamplerTest, EulerIsBitForBitTheOfficialUpdate) {
   const std::vector<float> grid = official_time_grid(9, 6.928);
   const auto velocity = [](const Tensor<float>& x, float t) {
@@ -88,6 +105,44 @@ TEST(SamplerTest, EvaluatesAtTheRightTimesAndCountsThem) {
     const float last = solver == Solver::euler ? 0.7f : solver == Solver::midpoint ? 0.4f : solver == Solver::heun3 ? 0.3f : 0.1f;
     EXPECT_FLOAT_EQ(times.back(), last) << name_of(solver);
   }
+}
+
+TEST(SamplerTest, AdamsIntegratesPolynomialsOfTimeExactlyOnceItHasStarted) {
+  // The first two steps are of order 4, the order of step s is s from the third to the eleventh: t^2 suits all.
+  const std::vector<double> grid = full_time_grid<double>(15, 1.0);
+  std::vector<double> times;
+  const auto square = [&](const Tensor<double>& x, double t) {
+    times.push_back(t);
+    return Tensor<double>(x.shape(), 3 * t * t);
+  };
+  EXPECT_NEAR(sample(square, Tensor<double>(Shape{1}, 1.0), grid, Solver::explicit_adams)[0], 0.0, 1e-13);
+  ASSERT_EQ(times.size(), 2u * 4 + 13);
+  for (std::size_t step = 2; step < 15; ++step) EXPECT_EQ(times[6 + step], grid[step]);
+}
+
+TEST(SamplerTest, AdamsRaisesItsOrderStepByStep) {
+  // Velocities that are zero but at two points of the grid show the weights.
+  const std::vector<double> grid = full_time_grid<double>(4, 1.0);
+  std::vector<double> states;
+  const auto late = [](const Tensor<double>& x, double t) { return Tensor<double>(x.shape(), t == 0.25 ? 1.0 : t == 0.5 ? -1.0 : 0.0); };
+  (void)sample(late, Tensor<double>(Shape{1}, 0.0), grid, Solver::explicit_adams, [&](const BasicStepInfo<double>& info) {
+    states.push_back(info.x[0]);
+    return true;
+  });
+  // Step 2 of rk4 evaluates at its end t = 0.5; step 3 weighs it with 23 / 12; step 4 with -59 / 24, and t = 0.25 with 55 / 24.
+  EXPECT_NEAR(states[1], 0.25 / 8, 1e-15);
+  EXPECT_NEAR(states[2] - states[1], 0.25 * 23 / 12, 1e-15);
+  EXPECT_NEAR(states[3] - states[2], -0.25 * (55.0 + 59.0) / 24, 1e-15);
+}
+
+TEST(SamplerTest, AdamsIsMoreExactThanHeunOnEqualSteps) {
+  const auto wave = [](const Tensor<double>& x, double t) { return Tensor<double>(x.shape(), std::cos(3 * t)); };
+  const auto error = [&](Solver solver, index_t steps) {
+    return std::abs(sample(wave, Tensor<double>(Shape{1}, 0.0), full_time_grid<double>(steps, 1.0), solver)[0] + std::sin(3.0) / 3);
+  };
+  EXPECT_LT(error(Solver::explicit_adams, 40), 0.1 * error(Solver::heun, 40));
+  // The first steps are of order 3 and 4, the sum of their errors of order 4.
+  EXPECT_LT(error(Solver::explicit_adams, 80), error(Solver::explicit_adams, 40) / 10);
 }
 
 TEST(SamplerTest, GoesBackToNoiseOnAnIncreasingGrid) {

@@ -54,10 +54,28 @@ TEST(SolverTest, EvaluationsPerStepAreThoseOfTheReference) {
   EXPECT_EQ(evaluations_per_step(Solver::heun), 2);
   EXPECT_EQ(evaluations_per_step(Solver::heun3), 3);
   EXPECT_EQ(evaluations_per_step(Solver::rk4), 4);
+  EXPECT_EQ(evaluations_per_step(Solver::explicit_adams), 1);
+}
+
+TEST(SolverTest, AdamsWeightsAreThePublishedOnes) {
+  const auto check = [](std::size_t order, std::initializer_list<double> numerators, double denominator) {
+    const auto b = detail::adams_weights(order);
+    std::size_t j = 0;
+    for (const double n : numerators) EXPECT_NEAR(b[j++], n / denominator, 1e-12 * std::abs(n / denominator) + 1e-13) << order << ", " << j;
+    for (; j < b.size(); ++j) EXPECT_EQ(b[j], 0.0);
+  };
+  check(3, {23, -16, 5}, 12);
+  check(4, {55, -59, 37, -9}, 24);
+  check(5, {1901, -2774, 2616, -1274, 251}, 720);
+  check(11,
+        {2132509567, -8271795124, 23591063805, -46113029016, 63716378958, -63176201472, 44857168434, -22329634920, 7417904451, -1479574348,
+         134211265},
+        479001600);
 }
 
 TEST(SolverTest, NamesAreParsed) {
   for (const Solver solver : kAll) EXPECT_EQ(parse_solver(name_of(solver)), solver);
+  EXPECT_EQ(parse_solver("explicit_adams"), Solver::explicit_adams);
   EXPECT_EQ(parse_solver("heun2"), Solver::heun);
   EXPECT_THROW((void)parse_solver("dopri5"), ArgumentError);
   EXPECT_THROW((void)parse_solver(""), ArgumentError);

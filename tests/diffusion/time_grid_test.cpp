@@ -24,6 +24,17 @@ TEST(TimeGridTest, OfficialGridHasOnePointPerStepAndStopsBeforeData) {
   EXPECT_NEAR(grid.back(), 0.00688737, 5e-9);
 }
 
+TEST(TimeGridTest, OfficialGridBeginsAndEndsWhereItIsTold) {
+  const std::vector<float> grid = official_time_grid(5, 2.0, 0.25, 0.75);
+  EXPECT_FLOAT_EQ(grid.front(), 1.5f / 1.75f);
+  EXPECT_FLOAT_EQ(grid[2], 1.0f / 1.5f);
+  EXPECT_FLOAT_EQ(grid.back(), 0.5f / 1.25f);
+  EXPECT_THROW((void)official_time_grid(5, 1.0, 0.5, 0.5), ArgumentError);
+  EXPECT_THROW((void)official_time_grid(5, 1.0, -0.1), ArgumentError);
+  EXPECT_THROW((void)official_time_grid(5, 1.0, 0.0, 1.1), ArgumentError);
+  EXPECT_THROW((void)official_time_grid(5, 1.0, 0.0, NAN), ArgumentError);
+}
+
 TEST(TimeGridTest, FullGridEndsAtExactlyZero) {
   for (const index_t steps : {1, 2, 7, 50}) {
     const std::vector<float> grid = full_time_grid(steps, 6.928);

@@ -3,11 +3,14 @@
 // Source: section 4 of the paper (ODE sampling of the flow, 50 Euler steps).
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <concepts>
 #include <span>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "rae/core/parallel.hpp"
 #include "rae/core/tensor.hpp"
@@ -48,50 +51,97 @@ bool wants_more(OnStep& on_step, const BasicStepInfo<T>& info) {
   }
 }
 
-/// out = base + dt * sum_j weights[j] k[j], for the first `count` terms; `out` may be base.
+/// Most velocities that one update adds up.
+inline constexpr std::size_t kMaxTerms = 14;
+
+/// out = base + dt * sum_j weights[j] k[j] over all of k; `out` may be base.
 template <Real T>
-void add_stages(const T* base, T* out, index_t n, double dt, const std::array<double, kMaxStages>& weights,
-                const std::array<Tensor<T>, kMaxStages>& k, std::size_t count) {
-  std::array<const T*, kMaxStages> terms{};
-  std::array<T, kMaxStages> factors{};
+void add_stages(const T* base, T* out, index_t n, double dt, std::span<const double> weights,
+                std::span<const Tensor<std::type_identity_t<T>>> k) {
+  std::array<const T*, kMaxTerms> terms{};
+  std::array<T, kMaxTerms> factors{};
   std::size_t used = 0;
-  for (std::size_t j = 0; j < count; ++j) {
+  for (std::size_t j = 0; j < k.size(); ++j) {
     if (weights[j] == 0.0) continue;
     terms[used] = k[j].data();
     factors[used++] = static_cast<T>(dt * weights[j]);
   }
+  // The change is summed apart from the state, which is much larger: one rounding of the state's size instead of one for each term.
   parallel_elements(n, index_t{16384}, [&](index_t begin, index_t end) {
-    const T* source = base;
-    for (std::size_t j = 0; j < used; ++j) {
-      const T* term = terms[j];
-      const T factor = factors[j];
-      for (index_t i = begin; i < end; ++i) out[i] = source[i] + factor * term[i];
-      source = out;
+    constexpr index_t kChunk = 512;
+    std::array<T, kChunk> change;
+    for (index_t at = begin; at < end; at += kChunk) {
+      const index_t count = std::min(kChunk, end - at);
+      std::fill_n(change.begin(), count, T(0));
+      for (std::size_t j = 0; j < used; ++j) {
+        const T* term = terms[j] + at;
+        const T factor = factors[j];
+        for (index_t i = 0; i < count; ++i) change[static_cast<std::size_t>(i)] += factor * term[i];
+      }
+      for (index_t i = 0; i < count; ++i) out[at + i] = base[at + i] + change[static_cast<std::size_t>(i)];
     }
   });
 }
 
-/// One step from t to `next`. `stage` is scratch memory of x's shape, unused by one-stage methods.
+/// The velocity at x and t. Throws ShapeError unless it has x's shape.
 template <Real T, class V>
-void advance(V& velocity, Tensor<T>& x, Tensor<T>& stage, T t, T next, const Tableau& table) {
+Tensor<T> evaluate(V& velocity, const Tensor<T>& x, T t) {
+  Tensor<T> v = velocity(x, t);  // x's shape
+  if (v.empty()) raise<ShapeError>("sample: the velocity returned an empty tensor");
+  require_shape("sample: velocity", v.shape(), x.shape());
+  return v;
+}
+
+/// One step from t to `next`, where the velocity at t is `first`. `stage` is scratch memory of x's shape, unused by one-stage methods.
+template <Real T, class V>
+void advance(V& velocity, Tensor<T>& x, Tensor<T>& stage, Tensor<T> first, T t, T next, const Tableau& table) {
   std::array<Tensor<T>, kMaxStages> k;
+  const std::span<const Tensor<T>> terms(k);
   const double dt = static_cast<double>(next - t);
-  for (std::size_t i = 0; i < table.stages; ++i) {
+  k[0] = std::move(first);
+  for (std::size_t i = 1; i < table.stages; ++i) {
     const T time = table.c[i] == 1.0 ? next : t + static_cast<T>(dt * table.c[i]);
-    if (i > 0) add_stages(std::as_const(x).data(), stage.data(), x.numel(), dt, table.a[i], k, i);
-    k[i] = velocity(std::as_const(i == 0 ? x : stage), time);
-    if (k[i].empty()) raise<ShapeError>("sample: the velocity returned an empty tensor");
-    require_shape("sample: velocity", k[i].shape(), x.shape());
+    add_stages(std::as_const(x).data(), stage.data(), x.numel(), dt, table.a[i], terms.first(i));
+    k[i] = evaluate(velocity, std::as_const(stage), time);
   }
   T* out = x.data();
-  add_stages<T>(out, out, x.numel(), dt, table.b, k, table.stages);
+  add_stages<T>(out, out, x.numel(), dt, table.b, terms.first(table.stages));
+}
+
+/// One step of explicit_adams; `history` holds the velocities of earlier steps, the newest first.
+template <Real T, class V>
+void advance_adams(V& velocity, Tensor<T>& x, Tensor<T>& stage, std::vector<Tensor<T>>& history, T t, T next) {
+  if (history.size() == kMaxAdamsOrder) history.pop_back();
+  history.insert(history.begin(), evaluate(velocity, std::as_const(x), t));
+  if (history.size() < kMinAdamsOrder) return advance(velocity, x, stage, history.front(), t, next, tableau_of(Solver::explicit_adams));
+  T* out = x.data();
+  add_stages<T>(out, out, x.numel(), static_cast<double>(next - t), adams_weights(history.size()), history);
+}
+
+/// Throws unless x can be integrated along the grid: ShapeError, ArgumentError, NumericError.
+template <Real T>
+void require_initial_value(const Tensor<T>& x, std::span<const T> grid) {
+  if (x.empty()) raise<ShapeError>("sample: the initial state is empty");
+  if (grid.size() < 2) raise<ArgumentError>("sample: a time grid needs at least two points, got ", grid.size());
+  for (std::size_t i = 0; i < grid.size(); ++i)
+    if (!std::isfinite(grid[i]) || (i > 0 && !(grid[0] > grid[1] ? grid[i] < grid[i - 1] : grid[i] > grid[i - 1])))
+      raise<ArgumentError>("sample: the time grid is not strictly monotone at point ", i, " (t = ", grid[i], ")");
+  if (!all_finite(x.span())) raise<NumericError>("sample: the initial state is not finite");
+}
+
+/// After a step from t: throws NumericError when the state of `info` is not finite, Cancelled when the callback says so.
+template <Real T, class OnStep>
+void finish_step(OnStep& on_step, const BasicStepInfo<T>& info, T t) {
+  if (!all_finite(info.x.span()))
+    raise<NumericError>("sample: the state is not finite after step ", info.step, " of ", info.steps, " (t = ", t, " to ", info.t, ")");
+  if (!wants_more(on_step, info)) raise<Cancelled>("sample: stopped by the callback after step ", info.step, " of ", info.steps);
 }
 
 }  // namespace detail
 
 /// Integrates `velocity` from x at grid[0] to the state at grid.back() and returns it; grid.size() - 1 steps. `x` is updated in place:
-/// move it in to save a copy. After the first step nothing is allocated but what `velocity` returns. `on_step`, called with a
-/// BasicStepInfo<T> after each step, returns false to stop.
+/// move it in to save a copy. After the first step nothing is allocated but what `velocity` returns, of which explicit_adams keeps eleven.
+/// `on_step`, called with a BasicStepInfo<T> after each step, returns false to stop.
 ///
 /// Throws ArgumentError for a grid of fewer than two points or one that is not finite and strictly monotone, ShapeError when x is empty or
 /// a velocity has another shape than x, NumericError with the number of the step when the state is not finite, Cancelled when `on_step`
@@ -100,23 +150,19 @@ template <Real T, class V, class OnStep = detail::NoCallback>
 requires Velocity<V, T>
 [[nodiscard]] Tensor<T> sample(V&& velocity, Tensor<T> x, std::span<const std::type_identity_t<T>> grid, Solver solver = Solver::euler,
                                OnStep on_step = {}) {
-  if (x.empty()) raise<ShapeError>("sample: the initial state is empty");
-  if (grid.size() < 2) raise<ArgumentError>("sample: a time grid needs at least two points, got ", grid.size());
-  for (std::size_t i = 0; i < grid.size(); ++i)
-    if (!std::isfinite(grid[i]) || (i > 0 && !(grid[0] > grid[1] ? grid[i] < grid[i - 1] : grid[i] > grid[i - 1])))
-      raise<ArgumentError>("sample: the time grid is not strictly monotone at point ", i, " (t = ", grid[i], ")");
-  if (!all_finite(std::as_const(x).span())) raise<NumericError>("sample: the initial state is not finite");
+  detail::require_initial_value(x, grid);
   const detail::Tableau table = detail::tableau_of(solver);
   const auto steps = static_cast<index_t>(grid.size()) - 1;
-  Tensor<T> stage;  // x's shape
+  std::vector<Tensor<T>> history;  // of explicit_adams: each of x's shape
+  Tensor<T> stage;                 // x's shape
   if (table.stages > 1) stage = Tensor<T>(x.shape());
   for (index_t step = 1; step <= steps; ++step) {
     const T t = grid[static_cast<std::size_t>(step - 1)], next = grid[static_cast<std::size_t>(step)];
-    detail::advance(velocity, x, stage, t, next, table);
-    if (!all_finite(std::as_const(x).span()))
-      raise<NumericError>("sample: the state is not finite after step ", step, " of ", steps, " (t = ", t, " to ", next, ")");
-    if (!detail::wants_more(on_step, BasicStepInfo<T>{step, steps, next, x}))
-      raise<Cancelled>("sample: stopped by the callback after step ", step, " of ", steps);
+    if (solver == Solver::explicit_adams)
+      detail::advance_adams(velocity, x, stage, history, t, next);
+    else
+      detail::advance(velocity, x, stage, detail::evaluate(velocity, std::as_const(x), t), t, next, table);
+    detail::finish_step(on_step, BasicStepInfo<T>{step, steps, next, x}, t);
   }
   return x;
 }

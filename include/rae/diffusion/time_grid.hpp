@@ -28,14 +28,21 @@ std::vector<T> shifted_linspace(index_t points, T first, T last, double shift) {
 
 }  // namespace detail
 
-/// The grid of the official sampler: `num_steps` points, which makes num_steps - 1 steps, and the last point is shift(0.001), not 0.
-/// Throws ArgumentError for num_steps outside [2, 2^20] or shift < 1.
+/// Last value of the official linspace for velocity prediction on the linear and GVP paths.
+inline constexpr double kOfficialEnd = 0.999;
+
+/// The grid of the official sampler, shift(1 - linspace(first, last, num_steps)): `num_steps` points, which makes num_steps - 1 steps, and
+/// the last point is shift(0.001), not 0. The official code begins at 0.001 for networks that predict noise or score, and ends at
+/// 1 - last_step_size for stochastic samplers. Throws ArgumentError for num_steps outside [2, 2^20], shift < 1, or unless
+/// 0 <= first < last <= 1.
 template <class T = float>
-[[nodiscard]] std::vector<T> official_time_grid(index_t num_steps, double shift) {
+[[nodiscard]] std::vector<T> official_time_grid(index_t num_steps, double shift, double first = 0.0, double last = kOfficialEnd) {
   require_time_shift(shift);
   if (num_steps < 2 || num_steps > detail::kMaxGridPoints)
     raise<ArgumentError>("official_time_grid: expected 2 to ", detail::kMaxGridPoints, " points, got ", num_steps);
-  return detail::shifted_linspace<T>(num_steps, T(0), static_cast<T>(0.999), shift);
+  if (!(first >= 0.0 && first < last && last <= 1.0))
+    raise<ArgumentError>("official_time_grid: expected 0 <= first < last <= 1, got ", first, " and ", last);
+  return detail::shifted_linspace<T>(num_steps, static_cast<T>(first), static_cast<T>(last), shift);
 }
 
 /// A grid of `steps` steps (steps + 1 points) that ends at exactly t = 0. Throws ArgumentError for steps outside [1, 2^20) or shift < 1.

@@ -1,0 +1,49 @@
+#include "rae/diffusion/diffusion_form.hpp"
+
+#include <gtest/gtest.h>
+
+namespace rae {
+namespace {
+
+constexpr DiffusionForm kAll[] = {DiffusionForm::constant, DiffusionForm::sbdm,       DiffusionForm::sigma,
+                                  DiffusionForm::linear,   DiffusionForm::decreasing, DiffusionForm::increasing_decreasing};
+
+TEST(DiffusionFormTest, ValuesByHand) {
+  const LinearPath path;
+  const auto at = [&](DiffusionForm form, double t) { return diffusion_coefficient(path, form, 0.5, t); };
+  EXPECT_DOUBLE_EQ(at(DiffusionForm::constant, 0.25), 0.5);
+  EXPECT_DOUBLE_EQ(at(DiffusionForm::sbdm, 0.25), 0.5 * 0.25 / 0.75);
+  EXPECT_DOUBLE_EQ(at(DiffusionForm::sigma, 0.25), 0.125);
+  EXPECT_DOUBLE_EQ(at(DiffusionForm::linear, 0.25), 0.125);
+  EXPECT_DOUBLE_EQ(at(DiffusionForm::decreasing, 1.0), 0.25 * 1.5 * 1.5);
+  EXPECT_DOUBLE_EQ(at(DiffusionForm::decreasing, 0.0), 0.25 * 0.5 * 0.5);
+  EXPECT_DOUBLE_EQ(at(DiffusionForm::increasing_decreasing, 0.25), 0.25);
+  EXPECT_DOUBLE_EQ(diffusion_coefficient(GvpPath{}, DiffusionForm::sigma, 2.0, 1.0 / 3), 1.0);
+}
+
+/// With the form sbdm the reverse diffusion is that of dx = (alpha' / alpha) x dt + g dW, whose reversal has D = g^2 / 2. Where variance is
+/// preserved g^2 = -2 alpha' / alpha.
+TEST(DiffusionFormTest, SbdmIsHalfTheRateOfTheForwardDiffusion) {
+  for (const double t : {0.1, 0.5, 0.9}) {
+    const GvpPath gvp;
+    EXPECT_NEAR(diffusion_coefficient(gvp, DiffusionForm::sbdm, 1.0, t), -gvp.d_alpha(t) / gvp.alpha(t), 1e-12);
+    const VpPath vp;
+    EXPECT_NEAR(diffusion_coefficient(vp, DiffusionForm::sbdm, 1.0, t) / (-vp.d_alpha(t) / vp.alpha(t)), 1.0, 1e-9);
+  }
+  EXPECT_TRUE(std::isinf(diffusion_coefficient(LinearPath{}, DiffusionForm::sbdm, 1.0, 1.0)));
+}
+
+TEST(DiffusionFormTest, IsNowhereNegative) {
+  for (const DiffusionForm form : kAll)
+    for (double t = 0.0; t < 1.0; t += 0.05) EXPECT_GE(diffusion_coefficient(LinearPath{}, form, 0.7, t), 0.0) << name_of(form);
+}
+
+TEST(DiffusionFormTest, NamesAreParsed) {
+  for (const DiffusionForm form : kAll) EXPECT_EQ(parse_diffusion_form(name_of(form)), form);
+  EXPECT_EQ(parse_diffusion_form("SBDM"), DiffusionForm::sbdm);
+  EXPECT_EQ(parse_diffusion_form("inccreasing-decreasing"), DiffusionForm::increasing_decreasing);
+  EXPECT_THROW((void)parse_diffusion_form("Sigma"), ArgumentError);
+}
+
+}  // namespace
+}  // namespace rae
