@@ -130,9 +130,11 @@ TEST(TorchCheckpoint, EveryElementType) {
     std::vector<double> out;
     if (const DType dtype = file.info("t").dtype;
         dtype == DType::f64 || dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16) {
-      for (const double value : file.read<double>("t").span()) out.push_back(value);
+      const Tensor<double> values = file.read<double>("t");
+      out.assign(values.span().begin(), values.span().end());
     } else {
-      for (const auto value : file.read<std::int64_t>("t").span()) out.push_back(static_cast<double>(value));
+      const Tensor<std::int64_t> values = file.read<std::int64_t>("t");
+      for (const std::int64_t value : values.span()) out.push_back(static_cast<double>(value));
     }
     return out;
   };
