@@ -21,7 +21,6 @@
 namespace rae {
 
 using detail::copy_converted;
-using detail::copy_stored;
 using detail::is_float;
 
 static_assert(std::endian::native == std::endian::little, "safetensors data are little-endian and are copied as they are");
@@ -77,19 +76,12 @@ std::span<const std::byte> SafetensorsFile::bytes(std::string_view name) const {
 const std::map<std::string, std::string>& SafetensorsFile::metadata() const noexcept { return contents_->header.metadata; }
 
 void SafetensorsFile::require(std::string_view name, const Shape& expected) const {
-  const Shape& stored = info(name).shape;
-  if (!(stored == expected)) raise<ShapeError>("tensor ", name, " in ", origin(), ": expected ", expected, ", file has ", stored);
+  detail::require_stored_shape(name, origin(), info(name).shape, expected);
 }
 
 template <Element T>
 Tensor<T> SafetensorsFile::read(std::string_view name) const {
-  const TensorInfo& stored = info(name);
-  if (is_float(stored.dtype) != kIsFloatElement<T>)
-    raise<FormatError>("tensor ", name, " in ", origin(), ": cannot read ", name_of(stored.dtype), " as ", name_of(dtype_of<T>()));
-  Tensor<T> out(stored.shape);
-  if (!copy_stored(stored.dtype, bytes(name), out.data()))
-    raise<FormatError>("tensor ", name, " in ", origin(), ": a value does not fit into ", name_of(dtype_of<T>()));
-  return out;
+  return detail::read_stored<T>(name, origin(), info(name), [&] { return bytes(name); });
 }
 
 template Tensor<float> SafetensorsFile::read(std::string_view) const;

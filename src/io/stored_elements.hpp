@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "rae/io/any_tensor.hpp"
+#include "rae/io/safetensors.hpp"
 
 namespace rae::detail {
 
@@ -62,6 +63,22 @@ bool copy_stored(DType stored, std::span<const std::byte> bytes, To* out) {
       default: return copy_converted<std::uint8_t>(bytes, out);
     }
   }
+}
+
+/// The tensor of some stored bytes, which `bytes()` gives. Throws FormatError naming tensor and file when the types do not convert.
+template <Element T, class GetBytes>
+Tensor<T> read_stored(std::string_view name, const std::string& origin, const TensorInfo& stored, GetBytes bytes) {
+  if (is_float(stored.dtype) != kIsFloatElement<T>)
+    raise<FormatError>("tensor ", name, " in ", origin, ": cannot read ", name_of(stored.dtype), " as ", name_of(dtype_of<T>()));
+  Tensor<T> out(stored.shape);
+  if (!copy_stored(stored.dtype, bytes(), out.data()))
+    raise<FormatError>("tensor ", name, " in ", origin, ": a value does not fit into ", name_of(dtype_of<T>()));
+  return out;
+}
+
+/// Throws ShapeError naming tensor and file unless the stored shape is `expected`.
+inline void require_stored_shape(std::string_view name, const std::string& origin, const Shape& stored, const Shape& expected) {
+  if (!(stored == expected)) raise<ShapeError>("tensor ", name, " in ", origin, ": expected ", expected, ", file has ", stored);
 }
 
 }  // namespace rae::detail

@@ -325,21 +325,14 @@ TorchCheckpoint TorchCheckpoint::state_dict(std::string_view key) const {
 }
 
 void TorchCheckpoint::require(std::string_view name, const Shape& expected) const {
-  const Shape& stored = info(name).shape;
-  if (!(stored == expected)) raise<ShapeError>("tensor ", name, " in ", origin(), ": expected ", expected, ", file has ", stored);
+  detail::require_stored_shape(name, origin(), info(name).shape, expected);
 }
 
 template <Element T>
 Tensor<T> TorchCheckpoint::read(std::string_view name) const {
   const std::size_t i = contents_->find(name);
-  const TensorInfo& stored = contents_->infos[i];
-  if (detail::is_float(stored.dtype) != kIsFloatElement<T>)
-    raise<FormatError>("tensor ", name, " in ", origin(), ": cannot read ", name_of(stored.dtype), " as ", name_of(dtype_of<T>()));
-  Tensor<T> out(stored.shape);
   std::vector<std::byte> buffer;
-  if (!detail::copy_stored(stored.dtype, contents_->elements(i, buffer), out.data()))
-    raise<FormatError>("tensor ", name, " in ", origin(), ": a value does not fit into ", name_of(dtype_of<T>()));
-  return out;
+  return detail::read_stored<T>(name, origin(), contents_->infos[i], [&] { return contents_->elements(i, buffer); });
 }
 
 template Tensor<float> TorchCheckpoint::read(std::string_view) const;
