@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "npy_header.hpp"
 #include "rae/io/file.hpp"
 #include "suggestion.hpp"
 #include "zip.hpp"
@@ -140,7 +141,9 @@ Tensor<T> tensor_of(const NpyHeader& header, std::span<const std::byte> data, co
   return out;
 }
 
-std::optional<std::string_view> descr_of(DType type) {
+}  // namespace
+
+std::optional<std::string_view> detail::npy_descr(DType type) {
   switch (type) {
     case DType::f64: return "<f8";
     case DType::f32: return "<f4";
@@ -152,10 +155,8 @@ std::optional<std::string_view> descr_of(DType type) {
   }
 }
 
-/// Magic, version 1.0, and the dictionary padded so that the data begin on a multiple of 64 bytes.
-std::string npy_head(const AnyTensor& tensor) {
-  const Shape& shape = shape_of(tensor);
-  std::string dictionary = concat("{'descr': '", *descr_of(dtype_of(tensor)), "', 'fortran_order': False, 'shape': (");
+std::string detail::npy_head(DType type, const Shape& shape) {
+  std::string dictionary = concat("{'descr': '", *npy_descr(type), "', 'fortran_order': False, 'shape': (");
   for (int i = 0; i < shape.rank(); ++i) dictionary += concat(shape[i], shape.rank() == 1 ? "," : i + 1 < shape.rank() ? ", " : "");
   dictionary += "), }";
   constexpr std::size_t kFixed = 10;
@@ -166,9 +167,15 @@ std::string npy_head(const AnyTensor& tensor) {
   return out + dictionary;
 }
 
-}  // namespace
+namespace {
 
-AnyTensor parse_npy(std::span<const std::byte> bytes, const std::string& origin) {
+/// Header and data of an .npy file.
+struct NpyParts {
+  NpyHeader header;
+  std::span<const std::byte> data;
+};
+
+NpyParts split_npy(std::span<const std::byte> bytes, const std::string& origin) {
   const auto byte_at = [&](std::size_t i) { return std::to_integer<std::size_t>(bytes[i]); };
   if (bytes.size() < 12 || as_text(bytes.first(6)) != "\x93NUMPY") raise<FormatError>(origin, ": not an .npy file, or truncated");
   const std::size_t version = byte_at(6);
@@ -177,8 +184,13 @@ AnyTensor parse_npy(std::span<const std::byte> bytes, const std::string& origin)
   const std::size_t length =
       version == 1 ? byte_at(8) | byte_at(9) << 8 : byte_at(8) | byte_at(9) << 8 | byte_at(10) << 16 | byte_at(11) << 24;
   if (length > bytes.size() - begin) raise<FormatError>(origin, ": npy: the header exceeds the file; is it truncated?");
-  const NpyHeader header = HeaderParser(as_text(bytes.subspan(begin, length)), origin).parse();
-  const auto data = bytes.subspan(begin + length);
+  return {HeaderParser(as_text(bytes.subspan(begin, length)), origin).parse(), bytes.subspan(begin + length)};
+}
+
+}  // namespace
+
+AnyTensor parse_npy(std::span<const std::byte> bytes, const std::string& origin) {
+  const auto [header, data] = split_npy(bytes, origin);
   const std::string& descr = header.descr;
   if (descr == "<f4") return tensor_of<float>(header, data, origin);
   if (descr == "<f8") return tensor_of<double>(header, data, origin);
@@ -235,12 +247,31 @@ AnyTensor NpzFile::read_any(std::string_view name, std::size_t max_bytes) const 
   return parse_npy(contents_->zip.read(*entry, max_bytes), where(name));
 }
 
+std::optional<View<const std::uint8_t>> NpzFile::mapped(std::string_view name, bool verify) const {
+  const auto* entry = contents_->zip.find(concat(name, ".npy"));
+  if (entry == nullptr || entry->deflated) return std::nullopt;
+  const auto bytes = contents_->zip.stored(*entry);
+  const auto [header, data] = split_npy(bytes, where(name));
+  if (header.descr != "|u1" || header.fortran_order) return std::nullopt;
+  if (data.size() != static_cast<std::size_t>(header.shape.numel()))
+    raise<FormatError>(where(name), ": npy: ", header.shape, " needs ", header.shape.numel(), " bytes, there are ", data.size(),
+                       "; is it truncated?");
+  if (verify) contents_->zip.require_checksum(*entry, bytes);
+  return View<const std::uint8_t>(reinterpret_cast<const std::uint8_t*>(data.data()), header.shape);
+}
+
+std::optional<std::string> NpzFile::text(std::string_view file, std::size_t max_bytes) const {
+  const auto* entry = contents_->zip.find(file);
+  if (entry == nullptr) return std::nullopt;
+  return std::string(as_text(contents_->zip.read(*entry, max_bytes)));
+}
+
 void write_npz(const std::string& path, std::span<const NpzEntry> entries) {
   std::set<std::string_view> names;
   for (const auto& entry : entries) {
     if (entry.name.empty() || entry.name.size() > 1000 || !names.insert(entry.name).second)
       raise<ArgumentError>("write_npz: ", path, ": an empty, too long or repeated name '", entry.name.substr(0, 100), "'");
-    if (!descr_of(dtype_of(entry.tensor))) raise<ArgumentError>("write_npz: ", path, ": ", entry.name, ": NumPy has no bf16");
+    if (!detail::npy_descr(dtype_of(entry.tensor))) raise<ArgumentError>("write_npz: ", path, ": ", entry.name, ": NumPy has no bf16");
     if (std::visit([](const auto& tensor) { return tensor.empty(); }, entry.tensor))
       raise<ArgumentError>("write_npz: ", path, ": ", entry.name, " is empty (default-constructed)");
   }
@@ -248,7 +279,8 @@ void write_npz(const std::string& path, std::span<const NpzEntry> entries) {
   for (const auto& entry : entries)
     std::visit(
         [&](const auto& tensor) {
-          zip.add(entry.name + ".npy", {as_byte_span(npy_head(entry.tensor)), std::as_bytes(tensor.span())});
+          zip.add(entry.name + ".npy",
+                  {as_byte_span(detail::npy_head(dtype_of(entry.tensor), shape_of(entry.tensor))), std::as_bytes(tensor.span())});
         },
         entry.tensor);
   zip.commit();

@@ -125,39 +125,35 @@ void ZipReader::require_checksum([[maybe_unused]] const ZipEntry& entry, [[maybe
 #endif
 }
 
-void ZipWriter::add(const std::string& name, std::initializer_list<std::span<const std::byte>> pieces) {
-  Written entry{name, 0, 0, position_};
-  for (const auto& piece : pieces) {
-    entry.crc = crc32_of(piece, entry.crc);
-    entry.size += piece.size();
-  }
-  const bool wide = needs_64(entry.size);
+namespace {
+bool needs_64(std::uint64_t value, bool always_64) { return always_64 || value >= 0xffffffffu; }
+}  // namespace
+
+std::string zip_local_header(const ZipStored& file, bool always_64) {
+  const bool wide = needs_64(file.size, always_64);
   std::string header;
   append(header, kLocal, 4);
   append(header, wide ? 45 : 20, 2);  // version needed
   append(header, 0, 2);               // flags
   append(header, 0, 2);               // stored
   append(header, 0x00210000, 4);      // 1980-01-01 00:00
-  append(header, entry.crc, 4);
-  for (int i = 0; i < 2; ++i) append(header, wide ? 0xffffffffu : entry.size, 4);
-  append(header, name.size(), 2);
+  append(header, file.crc, 4);
+  for (int i = 0; i < 2; ++i) append(header, wide ? 0xffffffffu : file.size, 4);
+  append(header, file.name.size(), 2);
   append(header, wide ? 20 : 0, 2);
-  header += name;
+  header += file.name;
   if (wide) {
     append(header, 1, 2);
     append(header, 16, 2);
-    for (int i = 0; i < 2; ++i) append(header, entry.size, 8);
+    for (int i = 0; i < 2; ++i) append(header, file.size, 8);
   }
-  file_.write(header);
-  for (const auto& piece : pieces) file_.write(piece);
-  position_ += header.size() + entry.size;
-  written_.push_back(std::move(entry));
+  return header;
 }
 
-void ZipWriter::commit() {
+std::string zip_directory(std::span<const ZipStored> files, std::uint64_t position, bool always_64) {
   std::string directory;
-  for (const auto& entry : written_) {
-    const bool wide_size = needs_64(entry.size), wide_offset = needs_64(entry.offset);
+  for (const auto& entry : files) {
+    const bool wide_size = needs_64(entry.size, always_64), wide_offset = needs_64(entry.offset, always_64);
     const int extra = (wide_size ? 16 : 0) + (wide_offset ? 8 : 0);
     append(directory, kCentral, 4);
     append(directory, 45, 2);
@@ -178,8 +174,8 @@ void ZipWriter::commit() {
       for (int i = 0; i < 2; ++i) append(directory, entry.size, 8);
     if (wide_offset) append(directory, entry.offset, 8);
   }
-  const std::uint64_t size = directory.size(), count = written_.size();
-  const bool wide = needs_64(position_) || needs_64(size) || count >= 0xffff;
+  const std::uint64_t size = directory.size(), count = files.size();
+  const bool wide = needs_64(position, always_64) || needs_64(size, always_64) || count >= 0xffff;
   if (wide) {
     append(directory, kEnd64, 4);
     append(directory, kEnd64Size - 12, 8);
@@ -188,19 +184,36 @@ void ZipWriter::commit() {
     append(directory, 0, 8);
     for (int i = 0; i < 2; ++i) append(directory, count, 8);
     append(directory, size, 8);
-    append(directory, position_, 8);
+    append(directory, position, 8);
     append(directory, kLocator64, 4);
     append(directory, 0, 4);
-    append(directory, position_ + size, 8);
+    append(directory, position + size, 8);
     append(directory, 1, 4);
   }
   append(directory, kEnd, 4);
   append(directory, 0, 4);
   for (int i = 0; i < 2; ++i) append(directory, wide ? 0xffff : count, 2);
   append(directory, wide ? 0xffffffffu : size, 4);
-  append(directory, wide ? 0xffffffffu : position_, 4);
+  append(directory, wide ? 0xffffffffu : position, 4);
   append(directory, 0, 2);
-  file_.write(directory);
+  return directory;
+}
+
+void ZipWriter::add(const std::string& name, std::initializer_list<std::span<const std::byte>> pieces) {
+  ZipStored entry{name, 0, 0, position_};
+  for (const auto& piece : pieces) {
+    entry.crc = crc32_of(piece, entry.crc);
+    entry.size += piece.size();
+  }
+  const std::string header = zip_local_header(entry, always_64_);
+  file_.write(header);
+  for (const auto& piece : pieces) file_.write(piece);
+  position_ += header.size() + entry.size;
+  written_.push_back(std::move(entry));
+}
+
+void ZipWriter::commit() {
+  file_.write(zip_directory(written_, position_, always_64_));
   file_.commit();
 }
 

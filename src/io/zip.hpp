@@ -48,10 +48,28 @@ class ZipReader {
   std::vector<ZipEntry> entries_;
 };
 
+/// A stored (uncompressed) file as it lies in an archive.
+struct ZipStored {
+  std::string name;
+  std::uint32_t crc = 0;
+  std::uint64_t size = 0;
+  std::uint64_t offset = 0;  // of its local header
+};
+
+/// What stands before the contents of a stored file, with a fixed date. With `always_64`, 64-bit sizes are written even where 32 bits would
+/// do (for tests).
+[[nodiscard]] std::string zip_local_header(const ZipStored& file, bool always_64 = false);
+
+/// What ends an archive: the directory, which begins at `position`, and the end record.
+[[nodiscard]] std::string zip_directory(std::span<const ZipStored> files, std::uint64_t position, bool always_64 = false);
+
+/// Place of the checksum in a local header.
+inline constexpr std::uint64_t kZipCrcOffset = 14;
+
 /// Writes an archive of stored (uncompressed) files with a fixed date, so that equal contents give equal bytes.
 class ZipWriter {
  public:
-  /// Throws FileError. With `always_64`, 64-bit sizes are written even where 32 bits would do (for tests).
+  /// Throws FileError.
   explicit ZipWriter(const std::string& path, bool always_64 = false) : file_(path), always_64_(always_64) {}
 
   /// Adds a file made of consecutive pieces.
@@ -61,17 +79,10 @@ class ZipWriter {
   void commit();
 
  private:
-  struct Written {
-    std::string name;
-    std::uint32_t crc;
-    std::uint64_t size, offset;
-  };
-  [[nodiscard]] bool needs_64(std::uint64_t value) const noexcept { return always_64_ || value >= 0xffffffffu; }
-
   AtomicFile file_;
   bool always_64_;
   std::uint64_t position_ = 0;
-  std::vector<Written> written_;
+  std::vector<ZipStored> written_;
 };
 
 }  // namespace rae::detail

@@ -4,11 +4,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "rae/core/view.hpp"
 #include "rae/io/any_tensor.hpp"
 
 namespace rae {
@@ -38,6 +40,15 @@ class NpzFile {
   [[nodiscard]] Tensor<T> read(std::string_view name, std::size_t max_bytes = kMaxNpzBytes) const {
     return tensor_cast<T>(read_any(name, max_bytes), where(name));
   }
+
+  /// An array of bytes where it lies in the mapping, which the view needs; nothing is copied, whatever its size. Absent when the archive
+  /// lacks the array, or it is compressed, of another type or in Fortran's order. Throws FormatError for a wrong header and, when asked to
+  /// `verify`, a wrong checksum.
+  [[nodiscard]] std::optional<View<const std::uint8_t>> mapped(std::string_view name, bool verify = false) const;
+
+  /// A file of the archive that is no array, such as "settings.json"; absent when there is none. Throws FormatError for damaged data or
+  /// more than `max_bytes`.
+  [[nodiscard]] std::optional<std::string> text(std::string_view file, std::size_t max_bytes = std::size_t{1} << 20) const;
 
  private:
   struct Contents;
