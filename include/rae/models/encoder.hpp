@@ -1,5 +1,5 @@
-// The frozen ViT encoders of RAE: DINOv2 with registers, SigLIP2 and MAE, as one text with four differences (prefix tokens, position
-// table, epsilon, GELU). Diffusion Transformers with Representation Autoencoders, section 3.
+// The frozen ViT encoders of RAE: DINOv2 with or without registers, SigLIP2 and MAE, as one text with four differences (prefix tokens,
+// position table, epsilon, GELU). Diffusion Transformers with Representation Autoencoders, section 3.
 //
 // The final LayerNorm has no affine part; prefix tokens are dropped.
 #pragma once
@@ -22,7 +22,7 @@ struct EncoderConfig {
   EncoderFamily family = EncoderFamily::dinov2;
   index_t patch_size = 14, channels = 3;
   index_t hidden_size = 768, num_layers = 12, num_heads = 12, intermediate_size = 3072;
-  index_t registers = 4;               ///< DINOv2 only
+  index_t registers = 4;               ///< DINOv2 only; 0 is DINOv2 without registers
   index_t table_h = 37, table_w = 37;  ///< grid of the stored position table
   double layer_norm_eps = 1e-6;        ///< 1e-12 for MAE
 
@@ -105,13 +105,14 @@ class Encoder {
     return config_.prefix_tokens() > 0 ? drop_tokens(normalized, config_.prefix_tokens()) : normalized;
   }
 
-  // The position table on an h x w grid, with the class token's row in front: (1, [1+]h*w, D). DINOv2 shrinks its table with an
-  // antialiased cubic filter, the others use the plain one.
+  // The position table on an h x w grid, with the class token's row in front: (1, [1+]h*w, D). DINOv2 with registers shrinks its table
+  // with an antialiased cubic filter, the others use the plain one: so do their classes in transformers.
   X position(index_t h, index_t w) const {
     if (h == config_.table_h && w == config_.table_w) return pos_embed.value;
     const index_t prefix = config_.has_cls() ? 1 : 0;
     const X patches = tokens_to_grid(drop_tokens(pos_embed.value, prefix), config_.table_h, config_.table_w);  // (1, D, th, tw)
-    const Resize method = config_.family == EncoderFamily::dinov2 ? Resize::bicubic_antialias : Resize::bicubic;
+    const bool antialias = config_.family == EncoderFamily::dinov2 && config_.registers > 0;
+    const Resize method = antialias ? Resize::bicubic_antialias : Resize::bicubic;
     const X table = grid_to_tokens(resize(patches, method, h, w));  // (1, h*w, D)
     return prefix == 0 ? table : prepend_tokens(keep_tokens(pos_embed.value, prefix), table);
   }
