@@ -145,6 +145,52 @@ TEST(SamplerTest, AdamsIsMoreExactThanHeunOnEqualSteps) {
   EXPECT_LT(error(Solver::explicit_adams, 80), error(Solver::explicit_adams, 40) / 10);
 }
 
+// The expected states and evaluations are those of torchdiffeq in double, on torch 1.13. With tight tolerances or a stiff equation the
+// corrector does not converge, and the oldest velocity is forgotten.
+TEST(SamplerTest, AdamsAgreesWithTorchdiffeq) {
+  struct Case {
+    double rate;
+    index_t steps;
+    double shift, rtol, atol;
+    Solver solver;
+    double x0, x1;
+    int evaluations;
+  };
+  const Case cases[] = {
+      {1, 20, 1.0, 1e-3, 1e-6, Solver::explicit_adams, 0.55520617341361522, -0.87416809046187638, 26},
+      {1, 20, 2.0, 1e-3, 1e-6, Solver::explicit_adams, 0.55554744407902956, -0.87660014180581525, 26},
+      {1, 20, 1.0, 1e-3, 1e-6, Solver::implicit_adams, 0.55539938268962386, -0.87567666087538942, 46},
+      {1, 20, 1.0, 1e-10, 1e-12, Solver::implicit_adams, 0.55540378116783895, -0.87568706664653817, 98},
+      {1, 20, 2.0, 1e-3, 1e-6, Solver::implicit_adams, 0.5554198416565308, -0.87639007563294469, 45},
+      {12, 16, 1.0, 1e-6, 1e-9, Solver::implicit_adams, 0.50702894983039615, -0.33790960037631146, 78},
+      {6, 16, 2.0, 1e-4, 1e-6, Solver::implicit_adams, 0.60641780575142445, -0.52093103706621813, 60},
+  };
+  for (const Case& c : cases) {
+    int evaluations = 0;
+    const auto velocity = [&](const Tensor<double>& x, double t) {
+      ++evaluations;
+      return Tensor<double>(x.shape(), {c.rate * x[0] * std::cos(3 * t) + t, c.rate * x[1] * std::cos(3 * t) + t});
+    };
+    const std::vector<double> grid = full_time_grid<double>(c.steps, c.shift);
+    const Tensor<double> x = sample(velocity, Tensor<double>(Shape{2}, {1.0, -0.5}), grid, c.solver, detail::NoCallback{},
+                                    CorrectorControl{.atol = c.atol, .rtol = c.rtol});
+    const std::string what = concat(name_of(c.solver), " ", c.rate, " ", c.shift, " ", c.rtol);
+    EXPECT_NEAR(x[0], c.x0, 2e-12) << what;
+    EXPECT_NEAR(x[1], c.x1, 2e-12) << what;
+    EXPECT_EQ(evaluations, c.evaluations) << what;
+  }
+}
+
+TEST(SamplerTest, RefusesACorrectorThatCannotEnd) {
+  const auto run = [](const CorrectorControl& corrector) {
+    const std::vector<double> grid = {1.0, 0.5};
+    return sample(curved, Tensor<double>(Shape{2}, 1.0), grid, Solver::implicit_adams, detail::NoCallback{}, corrector);
+  };
+  EXPECT_THROW((void)run({.atol = -1.0}), ArgumentError);
+  EXPECT_THROW((void)run({.rtol = std::nan("")}), ArgumentError);
+  EXPECT_THROW((void)run({.max_iterations = 0}), ArgumentError);
+}
+
 TEST(SamplerTest, GoesBackToNoiseOnAnIncreasingGrid) {
   const auto velocity = [](const Tensor<double>& x, double t) { return curved(x, t); };
   std::vector<double> grid = full_time_grid<double>(200, 1.0);

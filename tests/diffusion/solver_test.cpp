@@ -55,13 +55,16 @@ TEST(SolverTest, EvaluationsPerStepAreThoseOfTheReference) {
   EXPECT_EQ(evaluations_per_step(Solver::heun3), 3);
   EXPECT_EQ(evaluations_per_step(Solver::rk4), 4);
   EXPECT_EQ(evaluations_per_step(Solver::explicit_adams), 1);
+  EXPECT_EQ(evaluations_per_step(Solver::implicit_adams), 2);
 }
 
 TEST(SolverTest, AdamsWeightsAreThePublishedOnes) {
-  const auto check = [](std::size_t order, std::initializer_list<double> numerators, double denominator) {
-    const auto b = detail::adams_weights(order);
+  bool implicit = false;
+  const auto check = [&](std::size_t points, std::initializer_list<double> numerators, double denominator) {
+    const auto b = detail::adams_weights(points, implicit);
     std::size_t j = 0;
-    for (const double n : numerators) EXPECT_NEAR(b[j++], n / denominator, 1e-12 * std::abs(n / denominator) + 1e-13) << order << ", " << j;
+    for (const double n : numerators)
+      EXPECT_NEAR(b[j++], n / denominator, 1e-12 * std::abs(n / denominator) + 1e-13) << points << ", " << j;
     for (; j < b.size(); ++j) EXPECT_EQ(b[j], 0.0);
   };
   check(3, {23, -16, 5}, 12);
@@ -71,13 +74,25 @@ TEST(SolverTest, AdamsWeightsAreThePublishedOnes) {
         {2132509567, -8271795124, 23591063805, -46113029016, 63716378958, -63176201472, 44857168434, -22329634920, 7417904451, -1479574348,
          134211265},
         479001600);
+  implicit = true;
+  check(1, {1}, 1);
+  check(2, {1, 1}, 2);
+  check(4, {9, 19, -5, 1}, 24);
+  check(5, {251, 646, -264, 106, -19}, 720);
+  check(12,
+        {262747265, 1374799219, -2092490673, 3828828885, -5519460582, 6043521486, -4963166514, 3007739418, -1305971115, 384709327,
+         -68928781, 5675265},
+        958003200);
 }
 
 TEST(SolverTest, NamesAreParsed) {
   for (const Solver solver : kAll) EXPECT_EQ(parse_solver(name_of(solver)), solver);
   EXPECT_EQ(parse_solver("explicit_adams"), Solver::explicit_adams);
+  EXPECT_EQ(parse_solver("implicit_adams"), Solver::implicit_adams);
+  EXPECT_EQ(parse_solver("fixed_adams"), Solver::implicit_adams);
   EXPECT_EQ(parse_solver("heun2"), Solver::heun);
   EXPECT_THROW((void)parse_solver("dopri5"), ArgumentError);
+  EXPECT_THROW((void)parse_solver("scipy_solver"), ArgumentError);
   EXPECT_THROW((void)parse_solver(""), ArgumentError);
 }
 

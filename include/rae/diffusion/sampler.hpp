@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <concepts>
+#include <optional>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -108,15 +109,78 @@ void advance(V& velocity, Tensor<T>& x, Tensor<T>& stage, Tensor<T> first, T t, 
   add_stages<T>(out, out, x.numel(), dt, table.b, terms.first(table.stages));
 }
 
-/// One step of explicit_adams; `history` holds the velocities of earlier steps, the newest first.
-template <Real T, class V>
-void advance_adams(V& velocity, Tensor<T>& x, Tensor<T>& stage, std::vector<Tensor<T>>& history, T t, T next) {
-  if (history.size() == kMaxAdamsOrder) history.pop_back();
-  history.insert(history.begin(), evaluate(velocity, std::as_const(x), t));
-  if (history.size() < kMinAdamsOrder) return advance(velocity, x, stage, history.front(), t, next, tableau_of(Solver::explicit_adams));
-  T* out = x.data();
-  add_stages<T>(out, out, x.numel(), static_cast<double>(next - t), adams_weights(history.size()), history);
-}
+/// The steps of Adams's methods, which remember the velocities at the beginnings of the steps before.
+template <Real T>
+class AdamsSteps {
+ public:
+  AdamsSteps(Solver solver, const CorrectorControl& control, const Shape& shape)
+      : implicit_(solver == Solver::implicit_adams), control_(control), stage_(shape) {
+    if (!implicit_) return;
+    if (!(control.atol >= 0.0 && control.rtol >= 0.0 && control.max_iterations >= 1))
+      raise<ArgumentError>("sample: expected tolerances >= 0 and max_iterations >= 1 of the corrector, got ", control.atol, ", ",
+                           control.rtol, " and ", control.max_iterations);
+    change_ = Tensor<T>(shape);
+    known_ = Tensor<T>(shape);
+  }
+
+  /// Moves x from t to `next`.
+  template <class V>
+  void advance(V& velocity, Tensor<T>& x, T t, T next) {
+    if (history_.size() == kMaxAdamsOrder) history_.pop_back();
+    history_.insert(history_.begin(), evaluate(velocity, std::as_const(x), t));
+    const std::size_t order = history_.size();
+    if (order < kMinAdamsOrder) return detail::advance(velocity, x, stage_, history_.front(), t, next, tableau_of(Solver::rk4));
+    const double dt = static_cast<double>(next - t);
+    if (implicit_) {
+      correct(velocity, std::as_const(x), next, dt);
+      add_stages<T>(x.data(), x.data(), x.numel(), 1.0, std::array{1.0}, {&change_, 1});
+    } else {
+      add_stages<T>(x.data(), x.data(), x.numel(), dt, adams_weights(order), history_);
+    }
+  }
+
+ private:
+  /// change_ = dt (w_0 v(x + change_, next) + sum_j w_(j+1) history_[j]), iterated from the explicit method's change.
+  template <class V>
+  void correct(V& velocity, const Tensor<T>& x, T next, double dt) {
+    const AdamsWeights weights = adams_weights(history_.size() + 1, true);
+    std::fill(change_.span().begin(), change_.span().end(), T(0));
+    std::fill(known_.span().begin(), known_.span().end(), T(0));
+    add_stages<T>(known_.data(), known_.data(), x.numel(), dt, std::span(weights).subspan(1), history_);
+    add_stages<T>(change_.data(), change_.data(), x.numel(), dt, adams_weights(history_.size()), history_);
+    for (index_t i = 0; i < control_.max_iterations; ++i) {
+      add_stages<T>(x.data(), stage_.data(), x.numel(), 1.0, std::array{1.0}, {&change_, 1});
+      const Tensor<T> v = evaluate(velocity, std::as_const(stage_), next);  // x's shape
+      if (move_change(v.data(), static_cast<T>(dt * weights[0])) < 1.0) return;
+    }
+    history_.pop_back();
+  }
+
+  /// change_ = factor v + known_; returns the largest movement of an element in units of what is tolerated.
+  double move_change(const T* v, T factor) {
+    constexpr index_t kBlock = 4096;
+    const index_t n = change_.numel(), blocks = (n + kBlock - 1) / kBlock;
+    std::vector<double> largest(static_cast<std::size_t>(blocks), 0.0);
+    T* change = change_.data();
+    const T* known = std::as_const(known_).data();
+    parallel_for(blocks, index_t{4}, [&](index_t block) {
+      double most = 0.0;
+      for (index_t i = block * kBlock; i < std::min(n, (block + 1) * kBlock); ++i) {
+        const T moved = factor * v[i] + known[i];
+        const double size = static_cast<double>(std::max(std::abs(change[i]), std::abs(moved)));
+        most = std::max(most, static_cast<double>(std::abs(change[i] - moved)) / (control_.atol + control_.rtol * size));
+        change[i] = moved;
+      }
+      largest[static_cast<std::size_t>(block)] = most;
+    });
+    return *std::max_element(largest.begin(), largest.end());
+  }
+
+  bool implicit_;
+  CorrectorControl control_;
+  Tensor<T> stage_, change_, known_;  // all of x's shape
+  std::vector<Tensor<T>> history_;    // velocities, the newest first
+};
 
 /// Throws unless x can be integrated along the grid: ShapeError, ArgumentError, NumericError.
 template <Real T>
@@ -140,26 +204,29 @@ void finish_step(OnStep& on_step, const BasicStepInfo<T>& info, T t) {
 }  // namespace detail
 
 /// Integrates `velocity` from x at grid[0] to the state at grid.back() and returns it; grid.size() - 1 steps. `x` is updated in place:
-/// move it in to save a copy. After the first step nothing is allocated but what `velocity` returns, of which explicit_adams keeps eleven.
-/// `on_step`, called with a BasicStepInfo<T> after each step, returns false to stop.
+/// move it in to save a copy. After the first step nothing is allocated but what `velocity` returns, of which the methods of Adams keep
+/// eleven. `on_step`, called with a BasicStepInfo<T> after each step, returns false to stop. `corrector` is for implicit_adams alone.
 ///
-/// Throws ArgumentError for a grid of fewer than two points or one that is not finite and strictly monotone, ShapeError when x is empty or
-/// a velocity has another shape than x, NumericError with the number of the step when the state is not finite, Cancelled when `on_step`
-/// says so.
+/// Throws ArgumentError for a `corrector` out of range, a grid of fewer than two points or one that is not finite and strictly monotone,
+/// ShapeError when x is empty or a velocity has another shape than x, NumericError with the number of the step when the state is not
+/// finite, Cancelled when `on_step` says so.
 template <Real T, class V, class OnStep = detail::NoCallback>
 requires Velocity<V, T>
 [[nodiscard]] Tensor<T> sample(V&& velocity, Tensor<T> x, std::span<const std::type_identity_t<T>> grid, Solver solver = Solver::euler,
-                               OnStep on_step = {}) {
+                               OnStep on_step = {}, const CorrectorControl& corrector = {}) {
   detail::require_initial_value(x, grid);
   const detail::Tableau table = detail::tableau_of(solver);
   const auto steps = static_cast<index_t>(grid.size()) - 1;
-  std::vector<Tensor<T>> history;  // of explicit_adams: each of x's shape
-  Tensor<T> stage;                 // x's shape
-  if (table.stages > 1) stage = Tensor<T>(x.shape());
+  std::optional<detail::AdamsSteps<T>> adams;
+  Tensor<T> stage;  // x's shape
+  if (detail::is_adams(solver))
+    adams.emplace(solver, corrector, x.shape());
+  else if (table.stages > 1)
+    stage = Tensor<T>(x.shape());
   for (index_t step = 1; step <= steps; ++step) {
     const T t = grid[static_cast<std::size_t>(step - 1)], next = grid[static_cast<std::size_t>(step)];
-    if (solver == Solver::explicit_adams)
-      detail::advance_adams(velocity, x, stage, history, t, next);
+    if (adams)
+      adams->advance(velocity, x, t, next);
     else
       detail::advance(velocity, x, stage, detail::evaluate(velocity, std::as_const(x), t), t, next, table);
     detail::finish_step(on_step, BasicStepInfo<T>{step, steps, next, x}, t);
