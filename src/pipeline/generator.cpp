@@ -65,7 +65,7 @@ struct Generator::Parts {
         raise<ShapeError>("Generator: noise for ", options.noise.extent(0), " pictures, but ", options.labels.size(), " labels");
     }
     how.grid = full_time_grid(options.steps > 0 ? options.steps : config.sampling.steps, config.time_shift);
-    how.solver = options.solver.value_or(config.sampling.solver);
+    how.solver = options.solver.value_or(config.sampling.solver.fixed());
     how.prediction = config.prediction;
     how.null_label = config.dit->num_classes;
     return how;

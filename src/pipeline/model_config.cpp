@@ -3,28 +3,22 @@
 #include <cmath>
 #include <set>
 
+#include "pipeline/config_values.hpp"
 #include "rae/io/image.hpp"
 
 namespace rae {
 namespace {
+
+using detail::given;
+using detail::named;
+using detail::number_in;
+using detail::size_in;
 
 constexpr index_t kMaxWidth = 1 << 16;
 constexpr index_t kMaxLayers = 1024;
 constexpr index_t kMaxClasses = 1 << 20;
 constexpr index_t kMaxGrid = 1024;
 constexpr double kMaxMlpRatio = 64;
-
-index_t size_in(const ConfigNode& node, std::string_view key, index_t lowest, index_t highest) {
-  return node.at(key).as_integer(lowest, highest);
-}
-
-double number_in(const ConfigNode& node, std::string_view key, double fallback, double lowest, double highest) {
-  const ConfigNode* found = node.find(key);
-  if (found == nullptr || found->is_null()) return fallback;
-  const double value = found->as_number();
-  if (!(value >= lowest && value <= highest)) found->fail_expected(concat("a number from ", lowest, " to ", highest));
-  return value;
-}
 
 index_t channels_in(const ConfigNode& node) {
   const index_t channels = size_in(node, "channels", 1, 3);
@@ -36,6 +30,13 @@ void require_heads(const ConfigNode& node, std::string_view where, index_t width
   if (width % heads != 0) raise<ConfigError>(node.where(), ": ", where, " ", width, " does not divide into ", heads, " heads");
 }
 
+void require_transformer(const ConfigNode& node, std::string_view where, index_t width, index_t heads, bool rope, double mlp_ratio) {
+  require_heads(node, where, width, heads);
+  if (rope && width / heads % 4 != 0)
+    raise<ConfigError>(node.where(), ": use_rope needs heads whose width is a multiple of 4, got ", width, " / ", heads);
+  if (static_cast<double>(width) * mlp_ratio < 2) raise<ConfigError>(node.where(), ": mlp_ratio ", mlp_ratio, " leaves no hidden unit");
+}
+
 /// Two sizes, the backbone's and the head's.
 void pair_in(const ConfigNode& node, std::string_view key, index_t highest, index_t (&out)[2]) {
   const ConfigNode& list = node.at(key);
@@ -44,18 +45,6 @@ void pair_in(const ConfigNode& node, std::string_view key, index_t highest, inde
 }
 
 ConfigNode pair_of(const index_t (&values)[2]) { return ConfigNode::list({values[0], values[1]}); }
-
-/// Parses a name; the error gets the place in the file.
-template <class Parse>
-auto named(const ConfigNode& node, std::string_view key, std::string_view fallback, Parse parse) {
-  const ConfigNode* found = node.find(key);
-  if (found == nullptr || found->is_null()) return parse(fallback);
-  try {
-    return parse(found->as_string());
-  } catch (const ArgumentError& error) {
-    raise<ConfigError>(found->where(), ": ", error.what());
-  }
-}
 
 ConfigNode channels_of(const std::array<double, 3>& values, index_t channels) {
   ConfigNode::List list;
@@ -81,21 +70,6 @@ PixelNorm parse_pixels(const ConfigNode& node, index_t channels) {
   return {channels_from(node, "mean", channels, -1e6), channels_from(node, "std", channels, 1e-6)};
 }
 
-SamplingDefaults parse_sampling(const ConfigNode& node) {
-  require_keys_known(node, {"steps", "solver", "guidance"});
-  SamplingDefaults out;
-  if (node.contains("steps")) out.steps = size_in(node, "steps", 1, kMaxSamplingSteps);
-  out.solver = named(node, "solver", "euler", parse_solver);
-  if (const ConfigNode* guidance = node.find("guidance"); guidance != nullptr && !guidance->is_null()) {
-    require_keys_known(*guidance, {"scale", "t_min", "t_max"});
-    out.guidance.scale = static_cast<float>(number_in(*guidance, "scale", 1.0, 0.0, 1000.0));
-    out.guidance.t_min = static_cast<float>(number_in(*guidance, "t_min", 0.0, 0.0, 1.0));
-    out.guidance.t_max = static_cast<float>(number_in(*guidance, "t_max", 1.0, 0.0, 1.0));
-    if (out.guidance.t_min > out.guidance.t_max) raise<ConfigError>(guidance->where(), ": t_min is above t_max");
-  }
-  return out;
-}
-
 std::vector<std::string> parse_class_names(const ConfigNode& node) {
   std::vector<std::string> out;
   std::set<std::string> seen;
@@ -108,45 +82,87 @@ std::vector<std::string> parse_class_names(const ConfigNode& node) {
   return out;
 }
 
+/// The model that the samplers call must take the latents that the encoder makes.
+void require_latents(const std::string& where, const char* part, const Shape& takes, const Shape& latent) {
+  if (!(takes == latent))
+    raise<ConfigError>(where, ": ", part, ": takes ", takes[0], " x ", takes[1], " x ", takes[2], ", the encoder makes ", latent[0], " x ",
+                       latent[1], " x ", latent[2]);
+}
+
+/// The encoder's grid on the pictures that it sees.
+void require_grid(const std::string& where, const ModelConfig& c) {
+  const Shape input = c.encoder_input_shape();
+  for (const index_t side : {input[1], input[2]})
+    if (side % c.encoder.patch_size != 0)
+      raise<ConfigError>(where, ": pictures of side ", side, " do not divide into the encoder's patches of ", c.encoder.patch_size);
+  const Shape latent = c.latent_shape();
+  if (latent[1] > kMaxLatentGrid || latent[2] > kMaxLatentGrid || latent[0] > kMaxLatentSize / (latent[1] * latent[2]))
+    raise<ConfigError>(where, ": latents of ", latent[0], " x ", latent[1], " x ", latent[2], " are too large; the limits are a grid of ",
+                       kMaxLatentGrid, " and ", kMaxLatentSize, " elements");
+}
+
+void require_decoder(const std::string& where, const ModelConfig& c) {
+  const DecoderConfig& d = *c.decoder;
+  require_latents(where, "decoder", {d.in_dim, d.grid_h, d.grid_w}, c.latent_shape());
+  const Shape image = c.image_shape();
+  if (d.grid_h * d.patch_size != image[1] || d.grid_w * d.patch_size != image[2])
+    raise<ConfigError>(where, ": decoder: ", d.grid_h, " x ", d.grid_w, " patches of ", d.patch_size, " do not make the image_size ",
+                       image[1], " x ", image[2]);
+  if (d.channels != c.encoder.channels)
+    raise<ConfigError>(where, ": decoder: ", d.channels, " channels, the encoder has ", c.encoder.channels);
+}
+
+void require_dit(const std::string& where, const ModelConfig& c) {
+  const Shape latent = c.latent_shape();
+  if (c.dit && c.lightning_dit) raise<ConfigError>(where, ": has a dit and a lightning_dit; a model has one of them");
+  if (c.dit) require_latents(where, "dit", {c.dit->in_channels, c.dit->grid_h, c.dit->grid_w}, latent);
+  if (c.lightning_dit)
+    require_latents(where, "lightning_dit", {c.lightning_dit->in_channels, c.lightning_dit->input_h, c.lightning_dit->input_w}, latent);
+  const bool any = c.dit || c.lightning_dit;
+  if (c.guide) {
+    if (!any) raise<ConfigError>(where, ": has a guide, but no dit that it could guide");
+    require_latents(where, "guide", {c.guide->in_channels, c.guide->grid_h, c.guide->grid_w}, latent);
+    if (c.guide->num_classes != c.num_classes())
+      raise<ConfigError>(where, ": the guide has ", c.guide->num_classes, " classes, the dit ", c.num_classes());
+  }
+  if (!any) return;
+  if (!c.class_names.empty() && static_cast<index_t>(c.class_names.size()) != c.num_classes())
+    raise<ConfigError>(where, ": ", c.class_names.size(), " class_names, but the dit has ", c.num_classes(), " classes");
+  const bool guided = c.sampling.guidance.scale != 1.0f;
+  const bool autoguided = c.sampling.autoguidance && c.sampling.autoguidance->scale != 1.0f;
+  if (guided && !c.has_null_class())
+    raise<ConfigError>(where, ": sampling.guidance needs the null class, which a dit with class_dropout_prob 0 does not have");
+  if (autoguided && !c.guide) raise<ConfigError>(where, ": sampling.autoguidance needs a guide, which this model does not have");
+  if (guided && autoguided) raise<ConfigError>(where, ": sampling.guidance and sampling.autoguidance exclude each other");
+}
+
 /// The parts must fit each other: one latent shape, one picture.
 void require_fit(const ConfigNode& node, const ModelConfig& c) {
   const std::string where = node.where();
-  const index_t side = c.encoder_size > 0 ? c.encoder_size : c.image_size;
-  if (side % c.encoder.patch_size != 0)
-    raise<ConfigError>(where, ": pictures of side ", side, " do not divide into the encoder's patches of ", c.encoder.patch_size);
-  const index_t grid = side / c.encoder.patch_size, width = c.encoder.hidden_size;
-  if (grid > kMaxLatentGrid || width > kMaxLatentSize / (grid * grid))
-    raise<ConfigError>(where, ": latents of ", width, " x ", grid, " x ", grid, " are too large; the limits are a grid of ", kMaxLatentGrid,
-                       " and ", kMaxLatentSize, " elements");
-  if (c.decoder) {
-    const DecoderConfig& d = *c.decoder;
-    if (d.in_dim != width || d.grid_h != grid || d.grid_w != grid)
-      raise<ConfigError>(where, ": decoder: takes ", d.in_dim, " x ", d.grid_h, " x ", d.grid_w, ", the encoder makes ", width, " x ", grid,
-                         " x ", grid);
-    if (grid * d.patch_size != c.image_size)
-      raise<ConfigError>(where, ": decoder: ", grid, " patches of ", d.patch_size, " do not make the image_size ", c.image_size);
-    if (d.channels != c.encoder.channels)
-      raise<ConfigError>(where, ": decoder: ", d.channels, " channels, the encoder has ", c.encoder.channels);
-  }
-  if (!c.dit) {
-    return;
-  }
-  const DitDhConfig& d = *c.dit;
-  if (d.in_channels != width || d.grid_h != grid || d.grid_w != grid)
-    raise<ConfigError>(where, ": dit: takes ", d.in_channels, " x ", d.grid_h, " x ", d.grid_w, ", the encoder makes ", width, " x ", grid,
-                       " x ", grid);
-  if (!c.class_names.empty() && static_cast<index_t>(c.class_names.size()) != d.num_classes)
-    raise<ConfigError>(where, ": ", c.class_names.size(), " class_names, but the dit has ", d.num_classes, " classes");
-  if (c.sampling.guidance.scale != 1.0f && !(d.class_dropout_prob > 0))
-    raise<ConfigError>(where, ": sampling.guidance needs the null class, which a dit with class_dropout_prob 0 does not have");
+  require_grid(where, c);
+  if (c.decoder) require_decoder(where, c);
+  require_dit(where, c);
 }
 
 }  // namespace
 
+Shape ModelConfig::image_shape() const { return {encoder.channels, image_size, image_width > 0 ? image_width : image_size}; }
+
+Shape ModelConfig::encoder_input_shape() const {
+  if (encoder_size == 0) return image_shape();
+  return {encoder.channels, encoder_size, encoder_width > 0 ? encoder_width : encoder_size};
+}
+
 Shape ModelConfig::latent_shape() const {
   if (encoder.patch_size < 1) raise<ConfigError>("latent_shape: the encoder's patch_size is ", encoder.patch_size);
-  const index_t side = (encoder_size > 0 ? encoder_size : image_size) / encoder.patch_size;
-  return {encoder.hidden_size, side, side};
+  const Shape input = encoder_input_shape();
+  return {encoder.hidden_size, input[1] / encoder.patch_size, input[2] / encoder.patch_size};
+}
+
+index_t ModelConfig::num_classes() const noexcept { return dit ? dit->num_classes : lightning_dit ? lightning_dit->num_classes : 0; }
+
+bool ModelConfig::has_null_class() const noexcept {
+  return (dit ? dit->class_dropout_prob : lightning_dit ? lightning_dit->class_dropout_prob : 0.0) > 0;
 }
 
 std::string_view name_of(EncoderFamily family) noexcept {
@@ -261,14 +277,52 @@ DitDhConfig parse_dit_config(const ConfigNode& node) {
   c.use_rope = node.get_or("use_rope", c.use_rope);
   c.use_qknorm = node.get_or("use_qknorm", c.use_qknorm);
   c.use_pos_embed = node.get_or("use_pos_embed", c.use_pos_embed);
-  for (std::size_t i = 0; i < 2; ++i) {
-    require_heads(node, i == 0 ? "the backbone's hidden_size" : "the head's hidden_size", c.hidden_size[i], c.num_heads[i]);
-    if (c.use_rope && c.hidden_size[i] / c.num_heads[i] % 4 != 0)
-      raise<ConfigError>(node.where(), ": use_rope needs heads whose width is a multiple of 4, got ", c.hidden_size[i], " / ",
-                         c.num_heads[i]);
-    if (static_cast<double>(c.hidden_size[i]) * c.mlp_ratio < 2)
-      raise<ConfigError>(node.where(), ": mlp_ratio ", c.mlp_ratio, " leaves no hidden unit");
-  }
+  for (std::size_t i = 0; i < 2; ++i)
+    require_transformer(node, i == 0 ? "the backbone's hidden_size" : "the head's hidden_size", c.hidden_size[i], c.num_heads[i],
+                        c.use_rope, c.mlp_ratio);
+  return c;
+}
+
+ConfigNode to_config(const LightningDitConfig& c) {
+  return ConfigNode::map({{"input_h", c.input_h},
+                          {"input_w", c.input_w},
+                          {"patch_size", c.patch_size},
+                          {"in_channels", c.in_channels},
+                          {"hidden_size", c.hidden_size},
+                          {"depth", c.depth},
+                          {"num_heads", c.num_heads},
+                          {"mlp_ratio", c.mlp_ratio},
+                          {"num_classes", c.num_classes},
+                          {"class_dropout_prob", c.class_dropout_prob},
+                          {"learn_sigma", c.learn_sigma},
+                          {"use_swiglu", c.use_swiglu},
+                          {"use_rmsnorm", c.use_rmsnorm},
+                          {"use_rope", c.use_rope},
+                          {"use_qknorm", c.use_qknorm}});
+}
+
+LightningDitConfig parse_lightning_dit_config(const ConfigNode& node) {
+  require_keys_known(node, {"input_h", "input_w", "patch_size", "in_channels", "hidden_size", "depth", "num_heads", "mlp_ratio",
+                            "num_classes", "class_dropout_prob", "learn_sigma", "use_swiglu", "use_rmsnorm", "use_rope", "use_qknorm"});
+  LightningDitConfig c;
+  c.input_h = size_in(node, "input_h", 1, kMaxGrid);
+  c.input_w = size_in(node, "input_w", 1, kMaxGrid);
+  c.patch_size = node.contains("patch_size") ? size_in(node, "patch_size", 1, kMaxGrid) : 1;
+  if (c.input_h % c.patch_size != 0 || c.input_w % c.patch_size != 0)
+    raise<ConfigError>(node.where(), ": a latent of ", c.input_h, " x ", c.input_w, " does not divide into patches of ", c.patch_size);
+  c.in_channels = size_in(node, "in_channels", 1, kMaxWidth);
+  c.hidden_size = size_in(node, "hidden_size", 1, kMaxWidth);
+  c.depth = size_in(node, "depth", 1, kMaxLayers);
+  c.num_heads = size_in(node, "num_heads", 1, kMaxWidth);
+  c.mlp_ratio = number_in(node, "mlp_ratio", c.mlp_ratio, 0.0, kMaxMlpRatio);
+  c.num_classes = size_in(node, "num_classes", 1, kMaxClasses);
+  c.class_dropout_prob = number_in(node, "class_dropout_prob", c.class_dropout_prob, 0.0, 1.0);
+  c.learn_sigma = node.get_or("learn_sigma", c.learn_sigma);
+  c.use_swiglu = node.get_or("use_swiglu", c.use_swiglu);
+  c.use_rmsnorm = node.get_or("use_rmsnorm", c.use_rmsnorm);
+  c.use_rope = node.get_or("use_rope", c.use_rope);
+  c.use_qknorm = node.get_or("use_qknorm", c.use_qknorm);
+  require_transformer(node, "hidden_size", c.hidden_size, c.num_heads, c.use_rope, c.mlp_ratio);
   return c;
 }
 
@@ -280,16 +334,16 @@ ConfigNode to_config(const ModelConfig& c) {
                        {"pixels", ConfigNode::map({{"mean", channels_of(c.pixels.mean, std::min<index_t>(3, c.encoder.channels))},
                                                    {"std", channels_of(c.pixels.std, std::min<index_t>(3, c.encoder.channels))}})},
                        {"encoder", to_config(c.encoder)}});
+  if (c.image_width > 0) out.set("image_width", c.image_width);
+  if (c.encoder_width > 0) out.set("encoder_width", c.encoder_width);
   if (c.decoder) out.set("decoder", to_config(*c.decoder));
   if (c.dit) out.set("dit", to_config(*c.dit));
+  if (c.lightning_dit) out.set("lightning_dit", to_config(*c.lightning_dit));
+  if (c.guide) out.set("guide", to_config(*c.guide));
+  out.set("path", name_of(c.path));
   out.set("time_shift", c.time_shift);
   out.set("prediction", name_of(c.prediction));
-  const Cfg& guidance = c.sampling.guidance;
-  out.set("sampling", ConfigNode::map({{"steps", c.sampling.steps},
-                                       {"solver", name_of(c.sampling.solver)},
-                                       {"guidance", ConfigNode::map({{"scale", static_cast<double>(guidance.scale)},
-                                                                     {"t_min", static_cast<double>(guidance.t_min)},
-                                                                     {"t_max", static_cast<double>(guidance.t_max)}})}}));
+  out.set("sampling", to_config(c.sampling));
   ConfigNode::List names;
   for (const std::string& name : c.class_names) names.emplace_back(name);
   out.set("class_names", ConfigNode::list(std::move(names)));
@@ -297,69 +351,28 @@ ConfigNode to_config(const ModelConfig& c) {
 }
 
 ModelConfig parse_model_config(const ConfigNode& node) {
-  require_keys_known(node, {"name", "encoder", "encoder_size", "pixels", "image_size", "decoder", "dit", "time_shift", "prediction",
-                            "sampling", "class_names"});
+  require_keys_known(node, {"name", "encoder", "encoder_size", "encoder_width", "pixels", "image_size", "image_width", "decoder", "dit",
+                            "lightning_dit", "guide", "path", "time_shift", "prediction", "sampling", "class_names"});
   ModelConfig c;
   c.name = node.get<std::string>("name");
   c.image_size = size_in(node, "image_size", 1, kMaxModelImageSize);
+  if (node.contains("image_width")) c.image_width = size_in(node, "image_width", 0, kMaxModelImageSize);
   if (node.contains("encoder_size")) c.encoder_size = size_in(node, "encoder_size", 0, kMaxModelImageSize);
+  if (node.contains("encoder_width")) c.encoder_width = size_in(node, "encoder_width", 0, kMaxModelImageSize);
+  if (c.encoder_width > 0 && c.encoder_size == 0) node.at("encoder_width").fail_expected("an encoder_size beside it");
   c.encoder = parse_encoder_config(node.at("encoder"));
   c.pixels = parse_pixels(node.at("pixels"), c.encoder.channels);
-  if (const ConfigNode* decoder = node.find("decoder"); decoder != nullptr && !decoder->is_null())
-    c.decoder = parse_decoder_config(*decoder);
-  if (const ConfigNode* dit = node.find("dit"); dit != nullptr && !dit->is_null()) c.dit = parse_dit_config(*dit);
+  if (const ConfigNode* decoder = given(node, "decoder")) c.decoder = parse_decoder_config(*decoder);
+  if (const ConfigNode* dit = given(node, "dit")) c.dit = parse_dit_config(*dit);
+  if (const ConfigNode* dit = given(node, "lightning_dit")) c.lightning_dit = parse_lightning_dit_config(*dit);
+  if (const ConfigNode* guide = given(node, "guide")) c.guide = parse_dit_config(*guide);
+  c.path = named(node, "path", "linear", parse_path_kind);
   c.time_shift = number_in(node, "time_shift", c.time_shift, 1.0, 1e6);
   c.prediction = named(node, "prediction", "velocity", parse_prediction);
-  // At t = 1, where sampling begins, noise and score say nothing about the velocity.
-  if (c.prediction != Prediction::velocity && c.prediction != Prediction::data) node.at("prediction").fail_expected("velocity or data");
-  if (const ConfigNode* sampling = node.find("sampling"); sampling != nullptr && !sampling->is_null())
-    c.sampling = parse_sampling(*sampling);
-  if (const ConfigNode* names = node.find("class_names"); names != nullptr && !names->is_null()) c.class_names = parse_class_names(*names);
+  if (const ConfigNode* sampling = given(node, "sampling")) c.sampling = parse_sampling_defaults(*sampling);
+  if (const ConfigNode* names = given(node, "class_names")) c.class_names = parse_class_names(*names);
   require_fit(node, c);
   return c;
-}
-
-namespace {
-
-constexpr index_t linear_count(index_t in, index_t out) { return in * out + out; }
-
-constexpr index_t vit_block_count(index_t d, index_t hidden, bool layer_scale) {
-  return 4 * d + linear_count(d, 3 * d) + linear_count(d, d) + linear_count(d, hidden) + linear_count(hidden, d) +
-         (layer_scale ? 2 * d : 0);
-}
-
-}  // namespace
-
-index_t parameter_count(const EncoderConfig& c) {
-  const index_t d = c.hidden_size;
-  const index_t prefix = c.prefix_tokens(), table = c.table_h * c.table_w + (c.has_cls() ? 1 : 0);
-  return linear_count(c.channels * c.patch_size * c.patch_size, d) + (prefix + table) * d +
-         c.num_layers * vit_block_count(d, c.intermediate_size, c.family == EncoderFamily::dinov2);
-}
-
-index_t parameter_count(const DecoderConfig& c) {
-  const index_t h = c.hidden_size;
-  return (c.grid_h * c.grid_w + 2) * h + linear_count(c.in_dim, h) + c.num_layers * vit_block_count(h, c.intermediate_size, false) + 2 * h +
-         linear_count(h, c.patch_size * c.patch_size * c.channels);
-}
-
-index_t parameter_count(const DitDhConfig& c) {
-  const auto [h, d] = c.hidden_size;
-  const index_t tokens = c.grid_h * c.grid_w, channels = c.in_channels, features = 2 * TimestepEmbed<Tensor<float>>::kFrequencies;
-  index_t n = (c.use_pos_embed ? tokens * h : 0) + linear_count(channels, d) + linear_count(channels, h);
-  if (h != d) n += linear_count(h, d);
-  n += features / 2 + linear_count(features, h) + linear_count(h, h);
-  n += (c.num_classes + (c.class_dropout_prob > 0 ? 1 : 0)) * h;
-  for (std::size_t i = 0; i < 2; ++i) {
-    const index_t width = c.hidden_size[i], norm = c.use_rmsnorm ? width : 0, head = width / c.num_heads[i];
-    const auto wide = static_cast<index_t>(static_cast<double>(width) * c.mlp_ratio);
-    const index_t hidden = c.use_swiglu ? static_cast<index_t>(2.0 / 3.0 * static_cast<double>(wide)) : wide;
-    const index_t qk = c.use_qknorm ? 2 * head * (c.use_rmsnorm ? 1 : 2) : 0;
-    n += c.depth[i] *
-         (2 * norm + linear_count(width, 3 * width) + qk + linear_count(width, width) +
-          linear_count(width, c.use_swiglu ? 2 * hidden : hidden) + linear_count(hidden, width) + linear_count(width, 6 * width));
-  }
-  return n + (c.use_rmsnorm ? d : 0) + linear_count(d, channels) + linear_count(d, 2 * d);
 }
 
 }  // namespace rae

@@ -41,6 +41,133 @@ TEST(ModelConfigTest, SurvivesItsText) {
   EXPECT_EQ(again.latent_shape(), (Shape{16, 2, 2}));
 }
 
+TEST(ModelConfigTest, EverySamplingOptionSurvivesItsText) {
+  ModelConfig config = tiny_config();
+  config.path = PathKind::gvp;
+  config.prediction = Prediction::noise;
+  config.guide = config.dit;
+  config.guide->hidden_size[0] = 8;
+  config.sampling = {.steps = 7,
+                     .kind = SamplerKind::sde,
+                     .grid = TimeGridKind::official,
+                     .solver = AdaptiveSolver::bosh3,
+                     .atol = 1e-4,
+                     .rtol = 1e-2,
+                     .sde = {.solver = SdeSolver::heun,
+                             .form = DiffusionForm::increasing_decreasing,
+                             .norm = 0.5,
+                             .last_step = SdeLastStep::tweedie,
+                             .last_step_size = 0.02},
+                     .sample_eps = 0.01,
+                     .autoguidance = AutoGuidance{.scale = 1.5f, .t_min = 0.25f, .t_max = 0.75f}};
+  const ModelConfig again = parse_model_config(ConfigNode::parse_json(to_config(config).to_json()));
+  EXPECT_EQ(to_config(again).to_json(), to_config(config).to_json());
+  EXPECT_EQ(again.path, PathKind::gvp);
+  EXPECT_EQ(again.prediction, Prediction::noise);
+  EXPECT_EQ(again.guide->hidden_size[0], 8);
+  EXPECT_EQ(again.sampling.kind, SamplerKind::sde);
+  EXPECT_EQ(again.sampling.grid, TimeGridKind::official);
+  EXPECT_EQ(again.sampling.solver, AdaptiveSolver::bosh3);
+  EXPECT_EQ(again.sampling.atol, 1e-4);
+  EXPECT_EQ(again.sampling.rtol, 1e-2);
+  EXPECT_EQ(again.sampling.sde.solver, SdeSolver::heun);
+  EXPECT_EQ(again.sampling.sde.form, DiffusionForm::increasing_decreasing);
+  EXPECT_EQ(again.sampling.sde.norm, 0.5);
+  EXPECT_EQ(again.sampling.sde.last_step, SdeLastStep::tweedie);
+  EXPECT_EQ(again.sampling.sde.last_step_size, 0.02);
+  EXPECT_EQ(again.sampling.sample_eps, 0.01);
+  EXPECT_EQ(again.sampling.autoguidance->scale, 1.5f);
+  EXPECT_EQ(again.sampling.autoguidance->t_max, 0.75f);
+}
+
+TEST(ModelConfigTest, ReadsConfigurationsFromBeforeTheseOptions) {
+  ConfigNode::Map old, sampling;
+  const ConfigNode now = tiny_node();
+  for (const auto& [key, value] : now.at("sampling").members())
+    if (key == "steps" || key == "solver" || key == "guidance") sampling.emplace_back(key, value);
+  for (const auto& [key, value] : now.members())
+    if (key != "path") old.emplace_back(key, key == "sampling" ? ConfigNode::map(sampling) : value);
+  const ModelConfig config = parse_model_config(ConfigNode::map(std::move(old)));
+  EXPECT_EQ(to_config(config).to_json(), to_config(tiny_config()).to_json());
+}
+
+/// 8 x 12 pictures, a grid of 2 x 3.
+ModelConfig wide_config() {
+  ModelConfig config = tiny_config();
+  config.image_width = 12;
+  config.decoder->grid_w = config.dit->grid_w = 3;
+  return config;
+}
+
+TEST(ModelConfigTest, PicturesNeedNotBeSquare) {
+  ModelConfig config = wide_config();
+  const ModelConfig again = parse_model_config(ConfigNode::parse_json(to_config(config).to_json()));
+  EXPECT_EQ(again.image_shape(), (Shape{1, 8, 12}));
+  EXPECT_EQ(again.encoder_input_shape(), (Shape{1, 8, 12}));
+  EXPECT_EQ(again.latent_shape(), (Shape{16, 2, 3}));
+  config.encoder_size = 16;
+  config.encoder_width = 24;
+  config.decoder->grid_h = config.dit->grid_h = 4;
+  config.decoder->grid_w = config.dit->grid_w = 6;
+  config.decoder->patch_size = 2;
+  EXPECT_EQ(parse_model_config(to_config(config)).latent_shape(), (Shape{16, 4, 6}));
+  config.image_width = 0;
+  EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
+}
+
+LightningDitConfig tiny_lightning() {
+  LightningDitConfig c;
+  c.input_h = c.input_w = 2;
+  c.in_channels = 16;
+  c.hidden_size = 24;
+  c.depth = 2;
+  c.num_heads = 2;
+  c.num_classes = 3;
+  return c;
+}
+
+TEST(ModelConfigTest, ALightningDitTakesThePlaceOfTheDit) {
+  ModelConfig config = tiny_config();
+  EXPECT_TRUE(config.has_null_class());
+  config.lightning_dit = tiny_lightning();
+  EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
+  config.dit.reset();
+  config.lightning_dit->patch_size = 2;
+  config.lightning_dit->learn_sigma = true;
+  config.lightning_dit->use_qknorm = true;
+  config.lightning_dit->use_swiglu = false;
+  const ModelConfig again = parse_model_config(ConfigNode::parse_json(to_config(config).to_json()));
+  EXPECT_EQ(to_config(again).to_json(), to_config(config).to_json());
+  EXPECT_EQ(again.num_classes(), 3);
+  EXPECT_TRUE(again.lightning_dit->learn_sigma);
+  EXPECT_EQ(again.lightning_dit->patch_size, 2);
+  config.lightning_dit->class_dropout_prob = 0;
+  EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);  // guidance without the null class
+  config.sampling.guidance = {};
+  EXPECT_FALSE(parse_model_config(to_config(config)).has_null_class());
+  config.lightning_dit->input_w = 4;
+  EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
+}
+
+TEST(ModelConfigTest, AGuideMustFitTheDit) {
+  ModelConfig config = tiny_config();
+  config.sampling.guidance = {};
+  config.sampling.autoguidance = AutoGuidance{.scale = 1.5f};
+  config.guide = config.dit;
+  config.guide->depth[0] = 2;
+  EXPECT_NO_THROW((void)parse_model_config(to_config(config)));
+  config.sampling.guidance.scale = 2;
+  EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);  // both
+  config.sampling.guidance.scale = 1;
+  config.guide->num_classes = 4;
+  EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
+  config.guide->num_classes = 3;
+  config.guide->in_channels = 8;
+  EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
+  config.guide.reset();
+  EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
+}
+
 TEST(ModelConfigTest, AcceptsAModelWithoutLaterStages) {
   ModelConfig config = tiny_config();
   config.decoder.reset();
@@ -76,6 +203,20 @@ TEST(ModelConfigTest, CountsParametersAsTheModelsHaveThem) {
   }
 }
 
+TEST(ModelConfigTest, CountsParametersOfALightningDit) {
+  for (int flags = 0; flags < 64; ++flags) {
+    LightningDitConfig c = tiny_lightning();
+    c.use_swiglu = flags & 1;
+    c.use_rmsnorm = flags & 2;
+    c.use_qknorm = flags & 4;
+    c.learn_sigma = flags & 8;
+    c.class_dropout_prob = flags & 16 ? 0.1 : 0.0;
+    c.patch_size = flags & 32 ? 2 : 1;
+    LightningDit<Tensor<float>> model(c);
+    EXPECT_EQ(parameter_count(c), count_parameters(model)) << flags;
+  }
+}
+
 struct BadValue {
   const char* path;
   const char* value;
@@ -99,7 +240,7 @@ INSTANTIATE_TEST_SUITE_P(
                     BadValue{"image_size", "1000000", "image_size"}, BadValue{"image_size", "9", "do not divide"},
                     BadValue{"image_size", "16", "the encoder makes"}, BadValue{"encoder_size", "-8", "encoder_size"},
                     BadValue{"pixels.std", "[0]", "pixels.std[0]"}, BadValue{"pixels.mean", "[0, 0, 0]", "1 channels"},
-                    BadValue{"prediction", "magic", "velocity, data"}, BadValue{"prediction", "noise", "velocity or data"},
+                    BadValue{"prediction", "magic", "velocity, data"}, BadValue{"path", "curved", "linear, gvp or vp"},
                     BadValue{"encoder.family", "vit", "dinov2"}, BadValue{"encoder.patch_size", "0", "encoder.patch_size"},
                     BadValue{"encoder.hidden_size", "1e12", "hidden_size"}, BadValue{"encoder.hidden_size", "17", "2 heads"},
                     BadValue{"encoder.num_heads", "3", "3 heads"}, BadValue{"encoder.num_layers", "1000000", "num_layers"},
@@ -115,8 +256,14 @@ INSTANTIATE_TEST_SUITE_P(
                     BadValue{"dit.class_dropout_prob", "2", "class_dropout_prob"}, BadValue{"dit.class_dropout_prob", "0", "null class"},
                     BadValue{"sampling.steps", "0", "sampling.steps"}, BadValue{"sampling.solver", "magic", "euler"},
                     BadValue{"sampling.guidance.scale", "-1", "scale"}, BadValue{"sampling.guidance.t_min", "0.9", "t_min is above"},
-                    BadValue{"class_names", "[a, a, b]", "appears twice"}, BadValue{"class_names", "[a, '', b]", "class_names[1]"},
-                    BadValue{"name", "[1]", "name"}));
+                    BadValue{"sampling.kind", "pde", "ode or sde"}, BadValue{"sampling.grid", "finest", "full or official"},
+                    BadValue{"sampling.atol", "-1", "atol"}, BadValue{"sampling.sample_eps", "0.5", "sample_eps"},
+                    BadValue{"sampling.sde.form", "wide", "increasing-decreasing"}, BadValue{"sampling.sde.norm", "-1", "norm"},
+                    BadValue{"sampling.sde.last_step_size", "0", "needs a last_step_size"},
+                    BadValue{"sampling.autoguidance", "{scale: 2}", "needs a guide"},
+                    BadValue{"guide", "{grid_h: 2}", "'grid_w' is missing"}, BadValue{"image_width", "12", "decoder"},
+                    BadValue{"encoder_width", "8", "encoder_size beside it"}, BadValue{"class_names", "[a, a, b]", "appears twice"},
+                    BadValue{"class_names", "[a, '', b]", "class_names[1]"}, BadValue{"name", "[1]", "name"}));
 
 TEST(ModelConfigTest, RefusesMissingSizes) {
   for (const std::string key : {"patch_size", "hidden_size", "num_layers", "family", "table_h"}) {

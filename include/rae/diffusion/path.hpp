@@ -59,6 +59,33 @@ struct VpPath {
   }
 };
 
+/// The paths by name, for configurations.
+enum class PathKind { linear, gvp, vp };
+
+/// Lower-case name.
+constexpr std::string_view name_of(PathKind kind) noexcept {
+  constexpr std::string_view kNames[] = {"linear", "gvp", "vp"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+/// Inverse of `name_of`; the official "Linear", "GVP" and "VP" are accepted, too. Throws ArgumentError.
+inline PathKind parse_path_kind(std::string_view name) {
+  constexpr std::string_view kOfficial[] = {"Linear", "GVP", "VP"};
+  for (const PathKind kind : {PathKind::linear, PathKind::gvp, PathKind::vp})
+    if (name == name_of(kind) || name == kOfficial[static_cast<std::size_t>(kind)]) return kind;
+  raise<ArgumentError>("unknown path '", name, "': expected linear, gvp or vp");
+}
+
+/// Calls f with the path of that kind and returns what it returns.
+template <class F>
+decltype(auto) with_path(PathKind kind, F&& f) {
+  switch (kind) {
+    case PathKind::gvp: return f(GvpPath{});
+    case PathKind::vp: return f(VpPath{});
+    default: return f(LinearPath{});
+  }
+}
+
 namespace detail {
 
 /// Elements that one thread handles at least, when an element costs one multiplication.

@@ -9,8 +9,8 @@
 
 namespace rae {
 
-/// Configuration and weights of a model. Tensors are named "encoder.*", "decoder.*", "dit.*" (the prefix and the name of the parameter),
-/// and "latent_norm.mean", "latent_norm.var" (C, h, w).
+/// Configuration and weights of a model. Tensors are named "encoder.*", "decoder.*", "dit.*", "guide.*" (the prefix and the name of the
+/// parameter), and "latent_norm.mean", "latent_norm.var" (C, h, w).
 struct Bundle {
   ModelConfig config;                            ///< everything that is not a weight
   std::map<std::string, Tensor<float>> tensors;  ///< by name
@@ -64,7 +64,8 @@ struct Bundle {
   void remove(const std::string& prefix);
 
   /// Throws ConfigError when the configuration is not one that `parse_model_config` accepts, FormatError or ShapeError unless the tensors
-  /// are those of its parts: a decoder and a DiT^DH that it names must be there, the encoder and the statistics may be absent.
+  /// are those of its parts: a decoder, a diffusion transformer and a guide that it names must be there, the encoder and the statistics may
+  /// be absent.
   void check() const;
 
   /// Reads a file; every float type becomes f32. The configuration is checked against the sizes in the file before any model is made.

@@ -1,0 +1,35 @@
+// A model as files: its configuration, and where the weights of each part are when they are wanted, so that nothing is read before it is
+// used and nothing is held twice.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "rae/io/tensor_source.hpp"
+#include "rae/models/name_map.hpp"
+#include "rae/pipeline/model_config.hpp"
+
+namespace rae {
+
+/// The weights of one part.
+struct PartFile {
+  TensorSource tensors;  ///< all tensors of the part, and maybe others
+  NameMap names{};       ///< from the name of our parameter to names in `tensors`; empty when they are the same
+};
+
+/// A model whose weights have not been read.
+struct ModelFiles {
+  ModelConfig config;               ///< everything that is not a weight
+  std::optional<PartFile> encoder;  ///< absent parts cannot be used
+  std::optional<PartFile> decoder;  ///< see `encoder`
+  std::optional<PartFile> dit;      ///< of `config.dit` or `config.lightning_dit`
+  std::optional<PartFile> guide;    ///< of `config.guide`
+  LatentNorm<float> latent_norm;    ///< statistics of the latents; read, since they are small
+  std::string origin = "model";     ///< where it came from, for messages
+
+  /// A bundle (see bundle.hpp). Names, numbers of elements and configuration are checked, and only the statistics are read. Throws
+  /// FileError, FormatError, ConfigError, ShapeError.
+  [[nodiscard]] static ModelFiles open(const std::string& path);
+};
+
+}  // namespace rae
