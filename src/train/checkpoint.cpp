@@ -28,20 +28,62 @@ std::string first_difference(const ConfigNode& saved, const ConfigNode& now, con
   return saved.members().size() > now.members().size() ? at + " has fewer entries" : "";
 }
 
-}  // namespace
-
-void save_checkpoint(const std::string& path, const AdamW<float>& optimizer, const ConfigNode& settings) {
-  std::vector<SafetensorsEntry> entries;
+/// State of an optimiser and its model.
+void append(std::vector<SafetensorsEntry>& entries, const std::string& prefix, const AdamW<float>& optimizer) {
   for (const auto& slot : optimizer.slots()) {
-    entries.push_back({"param." + slot.name, slot.parameter.value()});
-    entries.push_back({"exp_avg." + slot.name, slot.exp_avg});
-    entries.push_back({"exp_avg_sq." + slot.name, slot.exp_avg_sq});
-    entries.push_back({"ema." + slot.name, slot.ema});
+    entries.push_back({prefix + "param." + slot.name, slot.parameter.value()});
+    entries.push_back({prefix + "exp_avg." + slot.name, slot.exp_avg});
+    entries.push_back({prefix + "exp_avg_sq." + slot.name, slot.exp_avg_sq});
+    entries.push_back({prefix + "ema." + slot.name, slot.ema});
   }
-  write_safetensors(path, entries, {{"format", kFormat}, {"step", std::to_string(optimizer.steps())}, {"settings", settings.to_json()}});
 }
 
-void load_checkpoint(const std::string& path, AdamW<float>& optimizer, const ConfigNode& settings) {
+/// The same, read and checked before anything is changed.
+class SavedState {
+ public:
+  SavedState(const SafetensorsFile& file, const std::string& prefix, const AdamW<float>& optimizer, index_t step) : step_(step) {
+    for (const auto& slot : optimizer.slots()) {
+      auto read = [&](const char* kind) { return file.read<float>(prefix + kind + slot.name, slot.parameter.shape()); };
+      tensors_.push_back({read("param."), read("exp_avg."), read("exp_avg_sq."), read("ema.")});
+    }
+  }
+
+  void restore(AdamW<float>& optimizer) {
+    for (std::size_t i = 0; i < tensors_.size(); ++i) {
+      auto& slot = optimizer.slots()[i];
+      slot.parameter.set_value(std::move(tensors_[i].parameter));
+      slot.exp_avg = std::move(tensors_[i].exp_avg);
+      slot.exp_avg_sq = std::move(tensors_[i].exp_avg_sq);
+      slot.ema = std::move(tensors_[i].ema);
+    }
+    optimizer.set_steps(step_);
+  }
+
+ private:
+  struct Tensors {
+    Tensor<float> parameter, exp_avg, exp_avg_sq, ema;
+  };
+  index_t step_;
+  std::vector<Tensors> tensors_;
+};
+
+}  // namespace
+
+void save_checkpoint(const std::string& path, const AdamW<float>& optimizer, const ConfigNode& settings, const Opponent* opponent) {
+  std::vector<SafetensorsEntry> entries;
+  append(entries, "", optimizer);
+  std::map<std::string, std::string> metadata{
+      {"format", kFormat}, {"step", std::to_string(optimizer.steps())}, {"settings", settings.to_json()}};
+  if (opponent != nullptr) {
+    const std::string prefix = opponent->name + ".";
+    append(entries, prefix, *opponent->optimizer);
+    for (const auto& [name, tensor] : opponent->buffers) entries.push_back({prefix + "buffer." + name, *tensor});
+    metadata[prefix + "step"] = std::to_string(opponent->optimizer->steps());
+  }
+  write_safetensors(path, entries, metadata);
+}
+
+void load_checkpoint(const std::string& path, AdamW<float>& optimizer, const ConfigNode& settings, Opponent* opponent) {
   const SafetensorsFile file = SafetensorsFile::open(path);
   auto entry = [&](const std::string& key) -> const std::string& {
     const auto found = file.metadata().find(key);
@@ -53,23 +95,17 @@ void load_checkpoint(const std::string& path, AdamW<float>& optimizer, const Con
   if (const std::string difference = first_difference(saved, settings); !difference.empty())
     raise<ConfigError>(path, ": is a checkpoint of a run with other settings (", difference,
                        "); continue with those, or choose another output folder");
-  const index_t step = ConfigNode::parse_yaml(entry("step"), path).as<index_t>();
-  struct State {
-    Tensor<float> parameter, exp_avg, exp_avg_sq, ema;
-  };
-  std::vector<State> states;
-  for (const auto& slot : optimizer.slots()) {
-    auto read = [&](const char* kind) { return file.read<float>(kind + slot.name, slot.parameter.shape()); };
-    states.push_back({read("param."), read("exp_avg."), read("exp_avg_sq."), read("ema.")});
+  auto step = [&](const std::string& key) { return ConfigNode::parse_yaml(entry(key), path).as<index_t>(); };
+  SavedState own(file, "", optimizer, step("step"));
+  if (opponent != nullptr) {
+    const std::string prefix = opponent->name + ".";
+    SavedState other(file, prefix, *opponent->optimizer, step(prefix + "step"));
+    std::vector<Tensor<float>> buffers;
+    for (const auto& [name, tensor] : opponent->buffers) buffers.push_back(file.read<float>(prefix + "buffer." + name, tensor->shape()));
+    other.restore(*opponent->optimizer);
+    for (std::size_t i = 0; i < buffers.size(); ++i) *opponent->buffers[i].second = std::move(buffers[i]);
   }
-  for (std::size_t i = 0; i < states.size(); ++i) {
-    auto& slot = optimizer.slots()[i];
-    slot.parameter.set_value(std::move(states[i].parameter));
-    slot.exp_avg = std::move(states[i].exp_avg);
-    slot.exp_avg_sq = std::move(states[i].exp_avg_sq);
-    slot.ema = std::move(states[i].ema);
-  }
-  optimizer.set_steps(step);
+  own.restore(optimizer);
 }
 
 }  // namespace rae

@@ -2,84 +2,153 @@
 
 #include "rae/autograd/ops_loss.hpp"
 #include "rae/models/initialize.hpp"
+#include "rae/pipeline/loss_networks.hpp"
 
 namespace rae {
 
 namespace {
 
-/// A per-channel number for each value of a patch, in which the channel is innermost: (P*P*C).
-Tensor<float> per_patch_value(const DecoderConfig& config, const std::array<double, 3>& values) {
-  Tensor<float> out(Shape{config.patch_size * config.patch_size * config.channels});
-  for (index_t i = 0; i < out.numel(); ++i) out[i] = static_cast<float>(values[static_cast<std::size_t>(i % config.channels)]);
-  return out;
+/// Streams of the seed from which DiffAug draws, apart from those of samples and epochs (`Batches`).
+constexpr std::uint64_t kAugmentStream = std::uint64_t{1} << 60;
+
+/// What the discriminator's turn needs of a part of the step.
+struct Part {
+  Tensor<float> tokens, images;  // (B, N, D), (B, C, H, W)
+};
+
+/// What the backbone's file does not say.
+DinoDiscConfig disc_config(const GanOptions& gan) {
+  DinoDiscConfig config;
+  config.num_heads = gan.num_heads;
+  config.key_layers = gan.key_layers;
+  config.kernel_size = gan.kernel_size;
+  return config;
 }
 
-/// Pictures (B, C, H, W) as the decoder's patches (B, N, P*P*C), channel innermost.
-Tensor<float> decoder_patches(const Tensor<float>& images, index_t patch) {
-  const Shape s = images.shape();
-  const index_t rows = s[2] / patch, columns = s[3] / patch;
-  Tensor<float> out(Shape{s[0], rows * columns, patch * patch * s[1]});
-  float* target = out.data();
-  const float* source = images.data();
-  for (index_t b = 0; b < s[0]; ++b)
-    for (index_t n = 0; n < rows * columns; ++n)
-      for (index_t py = 0; py < patch; ++py)
-        for (index_t px = 0; px < patch; ++px)
-          for (index_t c = 0; c < s[1]; ++c)
-            *target++ = source[((b * s[1] + c) * s[2] + n / columns * patch + py) * s[3] + n % columns * patch + px];
-  return out;
+void require_fit(const ImageDataset& data, const Encoder<Tensor<float>>& encoder, const DecoderConfig& config,
+                 const DecoderLossOptions& options, const std::string& stage) {
+  if (config.in_dim != encoder.config().hidden_size)
+    raise<ConfigError>(stage, ": the decoder expects tokens of ", config.in_dim, " channels, the encoder makes ",
+                       encoder.config().hidden_size);
+  if (data.channels() != config.channels || data.height() != config.grid_h * config.patch_size ||
+      data.width() != config.grid_w * config.patch_size)
+    raise<ConfigError>(stage, ": the decoder makes pictures of ", config.channels, " x ", config.grid_h * config.patch_size, " x ",
+                       config.grid_w * config.patch_size, ", the data set has ", data.channels(), " x ", data.height(), " x ",
+                       data.width());
+  if ((options.lpips || options.gan) && config.channels != 3)
+    raise<ConfigError>(stage, ": LPIPS and the discriminator judge pictures of 3 channels, the decoder makes ", config.channels);
 }
 
 }  // namespace
 
-DecoderLoss::DecoderLoss(Encoder<Tensor<float>>& encoder, const PixelNorm& pixels, double perceptual_weight)
-    : encoder_(encoder), recorded_(encoder.config()), pixels_(pixels), perceptual_weight_(perceptual_weight) {
-  copy_parameters(encoder, recorded_);
-  recorded_.parameters([](const std::string&, Parameter<Var<float>>& p) { p.value.set_requires_grad(false); });
+DecoderIteration::DecoderIteration(Decoder<Var<float>>& decoder, Encoder<Tensor<float>>& encoder, const PixelNorm& pixels,
+                                   const DecoderLossOptions& options, const TrainingOptions& training, index_t steps_per_epoch)
+    : decoder_(decoder), pixels_(pixels), reconstruction_(encoder, pixels, options.perceptual_weight, options.encoder_size) {
+  if (options.lpips)
+    reconstruction_.add_lpips(open_lpips(options.lpips->weights), options.lpips->weight, options.lpips->start.first_step(steps_per_epoch));
+  if (!options.gan) return;
+  TrainingOptions turn = training;
+  turn.max_grad_norm = 0;
+  adversary_.emplace(open_dino_discriminator(options.gan->backbone, disc_config(*options.gan)), *options.gan,
+                     options.gan->training.value_or(turn));
+  weight_ = options.gan->weight;
+  max_weight_ = options.gan->max_weight;
+  first_step_ = options.gan->start.first_step(steps_per_epoch);
+  discriminator_first_step_ = options.gan->discriminator_start.first_step(steps_per_epoch);
 }
 
-Var<float> DecoderLoss::operator()(const Decoder<Var<float>>& decoder, const Tensor<float>& tokens, const Tensor<float>& images) const {
-  const DecoderConfig& config = decoder.config();
-  const Var<float> patches = decoder.patches(Var<float>(tokens));  // (B, N, P*P*C), in the encoder's units
-  const Var<float> std(per_patch_value(config, pixels_.std));      // (P*P*C)
-  const Var<float> mean =
-      add_broadcast(Var<float>(Tensor<float>::zeros(patches.shape())), Var<float>(per_patch_value(config, pixels_.mean)));
-  const Var<float> pixels = gated_add(mean, whole(std), patches);  // (B, N, P*P*C), in [0, 1]
-  const Var<float> l1 = l1_loss(pixels, decoder_patches(images, config.patch_size));
-  if (perceptual_weight_ == 0) return l1;
+Var<float> DecoderIteration::picture(const Var<float>& patches) const {
+  return affine_pixels(decoder_.image_of(patches), pixels_.std, pixels_.mean);
+}
 
-  const std::vector<Tensor<float>> targets = encoder_.hidden_states(normalize_pixels(images, pixels_));
-  const std::vector<Var<float>> features =
-      recorded_.hidden_states(unpatchify(patches, config.grid_h, config.grid_w, config.patch_size));  // (B, N, D) each
-  Var<float> total = l1;
-  for (std::size_t i = 0; i < features.size(); ++i)
-    total =
-        add(total, scale(mse_loss(features[i], targets[i]), static_cast<float>(perceptual_weight_ / static_cast<double>(features.size()))));
-  return total;
+Var<float> DecoderIteration::reconstruct(const Tensor<float>& tokens) const {
+  return affine_pixels(decoder_(Var<float>(tokens)), pixels_.std, pixels_.mean);
+}
+
+Tensor<float> DecoderIteration::at_last_layer(const Var<float>& hidden, const Tensor<float>& gradient) const {
+  const Var<float> weight = decoder_.pred.weight.value.detached(true);  // (P*P*C, H)
+  Tape<float> tape;
+  const TapeScope<float> scope(tape);
+  tape.backward(picture(linear(hidden.detached(), weight, decoder_.pred.bias.value.detached())), gradient);
+  return weight.grad();
+}
+
+Var<float> DecoderIteration::loss(index_t step, const Tensor<float>& tokens, const Tensor<float>& images, const DiffAugDraws& draws) {
+  const DecoderConfig& config = decoder_.config();
+  const Var<float> hidden = decoder_.hidden(Var<float>(tokens), config.grid_h, config.grid_w);  // (B, 1+N, H)
+  const Var<float> recon = picture(decoder_.pred(hidden));                                      // (B, C, H, W)
+  if (!adversary_ || step < first_step_ || weight_ == 0) return reconstruction_(recon, images, step);
+
+  // The decoder is passed backwards once, with the weighted sum of both gradients at its picture.
+  const LossGradient rec = loss_gradient(recon.value(), [&](const Var<float>& r) { return reconstruction_(r, images, step); });
+  const LossGradient gan = (*adversary_)(recon.value(), draws);
+  adaptive_weight_ = adaptive_gan_weight(at_last_layer(hidden, rec.gradient), at_last_layer(hidden, gan.gradient), max_weight_);
+  const double weight = weight_ * adaptive_weight_;
+  return add(known_loss(static_cast<float>(rec.value), rec.gradient, recon),
+             scale(known_loss(static_cast<float>(gan.value), gan.gradient, recon), static_cast<float>(weight)));
+}
+
+bool DecoderIteration::discriminator_learns(index_t step) const noexcept {
+  return adversary_ && weight_ > 0 && step >= discriminator_first_step_;
+}
+
+void DecoderIteration::learn_discriminator(const Tensor<float>& tokens, const Tensor<float>& images, const DiffAugDraws& fake,
+                                           const DiffAugDraws& real, double share) {
+  adversary_->learn(reconstruct(tokens).value(), images, fake, real, share);
+}
+
+std::map<std::string, double> DecoderIteration::measurements() const {
+  std::map<std::string, double> out = reconstruction_.measurements();
+  if (adversary_) out.insert(adversary_->measurements().begin(), adversary_->measurements().end());
+  if (adversary_) out["adaptive_weight"] = adaptive_weight_;
+  return out;
 }
 
 Decoder<Tensor<float>> train_decoder(std::shared_ptr<const ImageDataset> data, Encoder<Tensor<float>>& encoder, const PixelNorm& pixels,
                                      const DecoderConfig& config, const DecoderLossOptions& loss_options, const TrainingOptions& options,
                                      const TrainingContext& context) {
-  if (config.in_dim != encoder.config().hidden_size)
-    raise<ConfigError>(context.stage, ": the decoder expects tokens of ", config.in_dim, " channels, the encoder makes ",
-                       encoder.config().hidden_size);
-  if (data->channels() != config.channels || data->height() != config.grid_h * config.patch_size ||
-      data->width() != config.grid_w * config.patch_size)
-    raise<ConfigError>(context.stage, ": the decoder makes pictures of ", config.channels, " x ", config.grid_h * config.patch_size, " x ",
-                       config.grid_w * config.patch_size, ", the data set has ", data->channels(), " x ", data->height(), " x ",
-                       data->width());
+  require_fit(*data, encoder, config, loss_options, context.stage);
   pack_parameters(encoder);
   Decoder<Var<float>> model(config);
   initialize(model, options.seed);
   AdamW<float> optimizer(model, {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay}, options.ema_decay);
-  Batches batches(data, options.batch_size / options.accumulate, options.seed, loss_options.augmentation);
-  const DecoderLoss loss(encoder, pixels, loss_options.perceptual_weight);
-  run_training(optimizer, options, context, [&](index_t step, index_t part) {
+  const index_t part_size = options.batch_size / options.accumulate;
+  Batches batches(data, part_size, options.seed, loss_options.augmentation);
+  DecoderIteration iteration(model, encoder, pixels, loss_options, options, std::max<index_t>(1, data->size() / options.batch_size));
+
+  // Draw `use` of a part of a step: 0 is the decoder's, then fake and real of each update of the discriminator.
+  const index_t updates = loss_options.gan ? loss_options.gan->updates : 0;
+  const auto draws = [&](index_t step, index_t part, index_t use) {
+    if (!loss_options.gan) return DiffAugDraws{};
+    const auto number = static_cast<std::uint64_t>((step * options.accumulate + part) * (1 + 2 * updates) + use);
+    return draw_diff_augment(part_size, options.seed, kAugmentStream + number);
+  };
+  std::vector<Part> parts;  // of this step
+  const StepLoss loss = [&](index_t step, index_t part) {
     const Batch batch = batches(step * options.accumulate + part);
-    const Tensor<float> tokens = encoder(normalize_pixels(batch.images, pixels));  // (B, N, D)
-    return loss(model, noise_augment(tokens, loss_options.noise_tau, loss_options.noise_law, options.seed, batch.first), batch.images);
-  });
+    const Tensor<float> tokens = encoder(encoder_input(batch.images, loss_options.encoder_size, pixels));  // (B, N, D)
+    if (part == 0) parts.clear();
+    if (iteration.discriminator_learns(step)) parts.push_back({tokens, batch.images});
+    const Tensor<float> noisy = noise_augment(tokens, loss_options.noise_tau, loss_options.noise_law, options.seed, batch.first);
+    return iteration.loss(step, noisy, batch.images, draws(step, part, 0));
+  };
+  std::optional<Opponent> opponent;
+  if (Adversary* adversary = iteration.adversary()) {
+    opponent = adversary->opponent();
+    opponent->measurements = [&] { return iteration.measurements(); };
+    opponent->turn = [&, adversary](index_t step) {
+      if (!iteration.discriminator_learns(step)) return;
+      for (index_t update = 0; update < updates; ++update) {
+        for (index_t part = 0; part < options.accumulate; ++part) {
+          const Part& p = parts[static_cast<std::size_t>(part)];
+          iteration.learn_discriminator(p.tokens, p.images, draws(step, part, 1 + 2 * update), draws(step, part, 2 + 2 * update),
+                                        1.0 / static_cast<double>(options.accumulate));
+        }
+        adversary->step();
+      }
+    };
+  }
+  run_training(optimizer, options, context, loss, opponent ? &*opponent : nullptr);
   Decoder<Tensor<float>> averaged(config);
   optimizer.copy_ema_to(averaged);
   return averaged;

@@ -24,6 +24,7 @@ double number(const ConfigNode& node, std::string_view key, double fallback, dou
 }
 
 constexpr double kAny = std::numeric_limits<double>::max();
+constexpr std::int64_t kMostEpochs = 1'000'000'000;
 
 PretrainingOptions parse_pretraining(const ConfigNode& node) {
   require_keys_known(node, {"mask_probability", "mask_ratio", "pixel_weight", "label_weight", "augmentation"});
@@ -36,9 +37,67 @@ PretrainingOptions parse_pretraining(const ConfigNode& node) {
   return o;
 }
 
+/// A step, or {epoch: N}.
+LossStart parse_start(const ConfigNode& node, std::string_view key, LossStart fallback) {
+  const ConfigNode* start = node.find(key);
+  if (start == nullptr) return fallback;
+  if (!start->is_map()) return {.step = start->as_integer(0)};
+  require_keys_known(*start, {"epoch"});
+  return {.epoch = start->at("epoch").as_integer(0, kMostEpochs)};
+}
+
+LpipsOptions parse_lpips(const ConfigNode& node) {
+  require_keys_known(node, {"weights", "weight", "start"});
+  LpipsOptions o;
+  const ConfigNode& files = node.at("weights");
+  o.weights = files.is_list() ? files.as<std::vector<std::string>>() : std::vector<std::string>{files.as_string()};
+  o.weight = number(node, "weight", o.weight, 0, kAny);
+  o.start = parse_start(node, "start", o.start);
+  return o;
+}
+
+DiffAugOptions parse_diff_augment(const ConfigNode& node) {
+  require_keys_known(node, {"prob", "cutout"});
+  DiffAugOptions o;
+  o.prob = number(node, "prob", o.prob, 0, 1);
+  o.cutout = number(node, "cutout", o.cutout, 0, 1);
+  return o;
+}
+
+/// `training`: the decoder's, from which the discriminator's differs where the recipe says so.
+GanOptions parse_gan(const ConfigNode& node, TrainingOptions training) {
+  require_keys_known(node, {"backbone", "num_heads", "key_layers", "kernel_size", "loss", "weight", "max_weight", "start",
+                            "discriminator_start", "updates", "augment", "train"});
+  GanOptions o;
+  o.backbone = node.at("backbone").as_string();
+  if (const ConfigNode* heads = node.find("num_heads")) o.num_heads = heads->as_integer(0);
+  if (const ConfigNode* layers = node.find("key_layers")) o.key_layers = layers->as<std::vector<index_t>>();
+  if (const ConfigNode* kernel = node.find("kernel_size")) o.kernel_size = kernel->as_integer(1);
+  if (const ConfigNode* loss = node.find("loss")) {
+    if (loss->as_string() != "hinge" && loss->as_string() != "vanilla") loss->fail_expected("hinge or vanilla");
+    o.loss = loss->as_string() == "hinge" ? GanLoss::hinge : GanLoss::vanilla;
+  }
+  o.weight = number(node, "weight", o.weight, 0, kAny);
+  o.max_weight = number(node, "max_weight", o.max_weight, 0, kAny);
+  o.start = parse_start(node, "start", o.start);
+  o.discriminator_start = parse_start(node, "discriminator_start", o.start);
+  if (const ConfigNode* updates = node.find("updates")) o.updates = updates->as_integer(1, 1000);
+  if (const ConfigNode* augment = node.find("augment")) o.augment = parse_diff_augment(*augment);
+  if (const ConfigNode* train = node.find("train")) {
+    require_keys_known(*train, {"lr", "final_lr", "decay", "warmup_steps", "betas", "weight_decay", "max_grad_norm"});
+    training.max_grad_norm = 0;
+    o.training = parse_training_options(*train, training);
+  }
+  return o;
+}
+
 DecoderLossOptions parse_decoder_loss(const ConfigNode& node) {
-  require_keys_known(node, {"noise_tau", "noise_law", "perceptual_weight", "augmentation"});
+  require_keys_known(node, {"noise_tau", "noise_law", "perceptual_weight", "augmentation", "lpips"});
   DecoderLossOptions o;
+  if (const ConfigNode* lpips = node.find("lpips")) {
+    o.lpips = parse_lpips(*lpips);
+    o.perceptual_weight = 0;  // LPIPS takes the place of the encoder's features unless the recipe wants both
+  }
   o.noise_tau = number(node, "noise_tau", o.noise_tau, 0, kAny);
   o.perceptual_weight = number(node, "perceptual_weight", o.perceptual_weight, 0, kAny);
   if (const ConfigNode* law = node.find("noise_law")) {
@@ -96,9 +155,11 @@ Recipe parse_recipe(const ConfigNode& node) {
   r.encoder_training = parse_training_options(encoder.at("train"));
 
   const ConfigNode& decoder = node.at("decoder");
-  require_keys_known(decoder, {"loss", "train"});
+  require_keys_known(decoder, {"loss", "gan", "train"});
   r.decoder_loss = parse_decoder_loss(decoder.at("loss"));
+  r.decoder_loss.encoder_size = r.model.encoder_size;
   r.decoder_training = parse_training_options(decoder.at("train"));
+  if (const ConfigNode* gan = decoder.find("gan")) r.decoder_loss.gan = parse_gan(*gan, r.decoder_training);
 
   const ConfigNode& dit = node.at("dit");
   require_keys_known(dit, {"flow", "train"});

@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "rae/diffusion/latent_statistics.hpp"
+#include "rae/io/tensor_source.hpp"
 #include "rae/pipeline/generator.hpp"
 #include "rae/train/recipe.hpp"
 
@@ -17,6 +18,7 @@ class RecipeRunner {
   RecipeRunner(const Recipe& recipe, const RecipeRun& run)
       : recipe_(recipe), run_(run), model_path_((fs::path(run.out) / "model.safetensors").string()) {
     data_ = open_dataset(run.data, Split::train, recipe.data);
+    require_loss_networks();
     make_folder(run.out);
     if (fs::exists(model_path_)) {
       bundle_ = Bundle::load(model_path_);
@@ -42,6 +44,13 @@ class RecipeRunner {
   }
 
  private:
+  /// A file that the decoder's losses need is missed now, and not when stage 0 is done.
+  void require_loss_networks() const {
+    if (recipe_.decoder_loss.lpips)
+      for (const std::string& file : recipe_.decoder_loss.lpips->weights) (void)TensorSource::open(file);
+    if (recipe_.decoder_loss.gan) (void)TensorSource::open(recipe_.decoder_loss.gan->backbone);
+  }
+
   void encoder() {
     Encoder<Tensor<float>> model = train_encoder(data_, recipe_.model.encoder, recipe_.model.pixels, recipe_.pretraining,
                                                  recipe_.encoder_training, context("encoder"));

@@ -26,6 +26,7 @@ void append_log(const std::string& folder, const TrainingProgress& p) {
   line.set("lr", p.lr);
   line.set("grad_norm", p.grad_norm);
   line.set("images_per_second", p.images_per_second);
+  for (const auto& [name, value] : p.measurements) line.set(name, value);
   const std::string path = (fs::path(folder) / "log.jsonl").string();
   std::ofstream out(path, std::ios::app);
   out << line.to_json() + "\n" << std::flush;
@@ -104,13 +105,14 @@ LrSchedule schedule_of(const TrainingOptions& o) {
           .warmup_from_zero = true};
 }
 
-void run_training(AdamW<float>& optimizer, const TrainingOptions& options, const TrainingContext& context, const StepLoss& loss) {
+void run_training(AdamW<float>& optimizer, const TrainingOptions& options, const TrainingContext& context, const StepLoss& loss,
+                  Opponent* opponent) {
   check(options, context.stage);
   const std::string checkpoint = context.folder.empty() ? "" : (fs::path(context.folder) / "checkpoint.safetensors").string();
-  if (!checkpoint.empty() && fs::exists(checkpoint)) load_checkpoint(checkpoint, optimizer, context.settings);
+  if (!checkpoint.empty() && fs::exists(checkpoint)) load_checkpoint(checkpoint, optimizer, context.settings, opponent);
   index_t saved = optimizer.steps();
   auto save = [&] {
-    if (!checkpoint.empty()) save_checkpoint(checkpoint, optimizer, context.settings);
+    if (!checkpoint.empty()) save_checkpoint(checkpoint, optimizer, context.settings, opponent);
     saved = optimizer.steps();
     if (context.on_checkpoint) context.on_checkpoint(saved);
   };
@@ -135,6 +137,7 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options, const
       }
       if (!std::isfinite(value)) raise<NumericError>("the loss is ", value);
       norm = optimizer.step(schedule(step), options.max_grad_norm);
+      if (opponent != nullptr) opponent->turn(step);
     } catch (const NumericError& e) {
       raise<NumericError>(context.stage, ": step ", step + 1, ": ", e.what(), "; ",
                           checkpoint.empty() || saved == 0 ? std::string("no checkpoint was written")
@@ -157,6 +160,7 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options, const
       const double elapsed = seconds_since(start), done = static_cast<double>(p.step - first);
       p.images_per_second = done * static_cast<double>(options.batch_size) / std::max(elapsed, 1e-9);
       p.eta_seconds = elapsed / done * static_cast<double>(p.steps - p.step);
+      if (opponent != nullptr && opponent->measurements) p.measurements = opponent->measurements();
       loss_sum = 0;
       loss_count = 0;
       if (!context.folder.empty()) append_log(context.folder, p);

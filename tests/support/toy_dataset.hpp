@@ -11,12 +11,13 @@ namespace rae::test {
 
 class ToyDataset : public ImageDataset {
  public:
-  explicit ToyDataset(index_t size = 40, index_t side = 8, index_t classes = 4) : size_(size), side_(side) {
+  explicit ToyDataset(index_t size = 40, index_t side = 8, index_t classes = 4, int channels = 1)
+      : size_(size), side_(side), channels_(channels) {
     for (index_t k = 0; k < classes; ++k) names_.push_back("bar " + std::to_string(k));
   }
 
   index_t size() const override { return size_; }
-  int channels() const override { return 1; }
+  int channels() const override { return channels_; }
   index_t height() const override { return side_; }
   index_t width() const override { return side_; }
   const std::vector<std::string>& class_names() const override { return names_; }
@@ -32,6 +33,7 @@ class ToyDataset : public ImageDataset {
 
  private:
   index_t size_, side_;
+  int channels_;
   std::vector<std::string> names_;
 };
 

@@ -3,35 +3,16 @@
 
 #include "rae/io/image.hpp"
 #include "support/idx_files.hpp"
+#include "support/tiny_recipe.hpp"
 #include "tool/run_tool.hpp"
 
 namespace rae::test {
 namespace {
 
-constexpr const char* kRecipe = R"(
-model:
-  name: tiny
-  image_size: 8
-  pixels: {mean: [0.5], std: [0.3]}
-  encoder: {family: siglip2, patch_size: 4, channels: 1, hidden_size: 8, num_layers: 1, num_heads: 2, intermediate_size: 16, table_h: 2, table_w: 2}
-  decoder: {grid_h: 2, grid_w: 2, in_dim: 8, hidden_size: 8, num_layers: 1, num_heads: 2, intermediate_size: 16, patch_size: 4, channels: 1}
-  dit: {grid_h: 2, grid_w: 2, in_channels: 8, hidden_size: [8, 12], depth: [1, 1], num_heads: [2, 3], num_classes: 10, class_dropout_prob: 0.1}
-  sampling: {steps: 4}
-encoder:
-  pretraining: {augmentation: {shift: 1, flip: true}}
-  train: {steps: 3, batch_size: 6, log_every: 1}
-decoder:
-  loss: {noise_tau: 0.4, perceptual_weight: 0.2}
-  train: {steps: 3, batch_size: 6, log_every: 1}
-dit:
-  flow: {time: logit-normal_0_1}
-  train: {steps: 3, batch_size: 6, log_every: 1}
-)";
-
 class Train : public ToolTest {
  protected:
   void SetUp() override {
-    write("r.yaml", kRecipe);
+    write("r.yaml", kTinyRecipe);
     write("data/train-images-idx3-ubyte", idx_images(10, 8, 8));
     write("data/train-labels-idx1-ubyte", idx_labels({0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
   }
@@ -50,7 +31,7 @@ TEST_F(Train, MakesAModelThatGenerates) {
   const auto result = train("run");
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_TRUE(contains(result.out, "wrote run/model.safetensors"));
-  for (const std::string stage : {"encoder", "decoder", "dit"}) EXPECT_TRUE(contains(result.err, stage + "  3/3  loss "));
+  for (const std::string stage : {"encoder  4/4", "decoder  4/4", "dit  6/6"}) EXPECT_TRUE(contains(result.err, stage + "  loss "));
   EXPECT_EQ(rae({"generate", "--model", "run/model.safetensors", "--class", "sneaker", "--out", "a.png"}).status, 0);
   EXPECT_EQ(Image::open(path("a.png")).width(), 8);
   EXPECT_TRUE(contains(rae({"info", "run/model.safetensors"}).out, "name: tiny"));

@@ -84,7 +84,7 @@ TEST(AdamW, FollowsTheOfficialTrajectoryOfTheDecoder) {
   const auto mean = node.get<std::vector<double>>("image_mean"), deviation = node.get<std::vector<double>>("image_std");
   std::copy_n(mean.begin(), 3, pixels.mean.begin());
   std::copy_n(deviation.begin(), 3, pixels.std.begin());
-  const DecoderLoss loss_of(unused, pixels, 0.0);
+  DecoderIteration iteration(decoder, unused, pixels, {.perceptual_weight = 0}, {}, 1);
   const ConfigNode& o = node.at("training").at("optimizer");
   AdamWOptions options;
   options.weight_decay = o.get<double>("weight_decay");
@@ -114,7 +114,7 @@ TEST(AdamW, FollowsTheOfficialTrajectoryOfTheDecoder) {
     Tape<float> tape;
     {
       const TapeScope<float> scope(tape);
-      const Var<float> loss = loss_of(decoder, io(at + "tokens"), io(at + "target"));
+      const Var<float> loss = iteration.loss(step, io(at + "tokens"), io(at + "target"), {});
       EXPECT_NEAR(loss.value()[0], io(at + "loss")[0], 1e-5) << step;
       tape.backward(loss);
     }

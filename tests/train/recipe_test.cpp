@@ -8,33 +8,13 @@
 #include "rae/pipeline/generator.hpp"
 #include "support/idx_files.hpp"
 #include "support/temp_folder.hpp"
+#include "support/tiny_loss_networks.hpp"
+#include "support/tiny_recipe.hpp"
 
 namespace rae::test {
 namespace {
 
-constexpr const char* kTiny = R"(
-model:
-  name: tiny
-  image_size: 8
-  pixels: {mean: [0.5], std: [0.3]}
-  encoder: {family: siglip2, patch_size: 4, channels: 1, hidden_size: 8, num_layers: 1, num_heads: 2, intermediate_size: 16, table_h: 2, table_w: 2}
-  decoder: {grid_h: 2, grid_w: 2, in_dim: 8, hidden_size: 8, num_layers: 1, num_heads: 2, intermediate_size: 16, patch_size: 4, channels: 1}
-  dit: {grid_h: 2, grid_w: 2, in_channels: 8, hidden_size: [8, 12], depth: [1, 1], num_heads: [2, 3], num_classes: 10, class_dropout_prob: 0.1}
-  time_shift: 2.0
-  sampling: {steps: 4}
-encoder:
-  pretraining: {augmentation: {shift: 1, flip: true}}
-  train: {steps: 4, batch_size: 6, log_every: 1, seed: 1}
-decoder:
-  loss: {noise_tau: 0.4, perceptual_weight: 0.2}
-  train: {steps: 4, batch_size: 6, log_every: 1, seed: 2}
-dit:
-  flow: {time: logit-normal_0_1}
-  train: {steps: 6, batch_size: 6, log_every: 1, seed: 3, checkpoint_every: 2}
-notes: {licence: MIT}
-)";
-
-Recipe recipe_of(const std::string& text = kTiny) { return parse_recipe(ConfigNode::parse_yaml(text, "tiny.yaml")); }
+Recipe recipe_of(const std::string& text = kTinyRecipe) { return parse_recipe(ConfigNode::parse_yaml(text, "tiny.yaml")); }
 
 std::string replaced(std::string text, const std::string& from, const std::string& to) {
   const auto at = text.find(from);
@@ -91,6 +71,99 @@ TEST(Recipe, AStoppedRunContinuesToTheSameFile) {
   EXPECT_EQ(slurp(broken / "model.safetensors"), slurp(whole / "model.safetensors"));
 }
 
+/// The tiny recipe for coloured pictures of 16 x 16, which LPIPS and a discriminator can judge.
+std::string adversarial_recipe(const TempFolder& networks) {
+  write_tiny_lpips(networks / "lpips.safetensors");
+  write_tiny_dino(networks / "dino.safetensors");
+  std::string text = replaced(kTinyRecipe, "image_size: 8", "image_size: 16");
+  text = replaced(text, "mean: [0.5], std: [0.3]", "mean: [0.5, 0.5, 0.5], std: [0.3, 0.3, 0.3]");
+  for (int part = 0; part < 2; ++part) {
+    text = replaced(text, "patch_size: 4", "patch_size: 8");
+    text = replaced(text, "channels: 1", "channels: 3");
+  }
+  return replaced(text, "loss: {noise_tau: 0.4, perceptual_weight: 0.2}",
+                  "loss: {noise_tau: 0.4, lpips: {weights: [" + networks / "lpips.safetensors" + R"(], weight: 0.5, start: 1}}
+  gan:
+    backbone: )" + networks / "dino.safetensors" +
+                      R"(
+    num_heads: 2
+    key_layers: [0, 1]
+    kernel_size: 3
+    loss: vanilla
+    weight: 0.6
+    max_weight: 100
+    start: {epoch: 2}
+    discriminator_start: 1
+    updates: 2
+    augment: {prob: 0.9, cutout: 0.2}
+    train: {lr: 1e-3, final_lr: 1e-4, decay: linear, betas: [0.5, 0.9]})");
+}
+
+TEST(Recipe, ReadsTheOfficialLosses) {
+  const TempFolder networks;
+  const Recipe recipe = recipe_of(adversarial_recipe(networks));
+  const DecoderLossOptions& loss = recipe.decoder_loss;
+  EXPECT_EQ(loss.perceptual_weight, 0);  // LPIPS takes the place of the encoder's features
+  EXPECT_EQ(loss.lpips->weights, std::vector<std::string>{networks / "lpips.safetensors"});
+  EXPECT_EQ(loss.lpips->weight, 0.5);
+  EXPECT_EQ(loss.lpips->start.first_step(10), 1);
+  EXPECT_EQ(loss.gan->num_heads, 2);
+  EXPECT_EQ(loss.gan->key_layers, (std::vector<index_t>{0, 1}));
+  EXPECT_EQ(loss.gan->kernel_size, 3);
+  EXPECT_EQ(loss.gan->loss, GanLoss::vanilla);
+  EXPECT_EQ(loss.gan->weight, 0.6);
+  EXPECT_EQ(loss.gan->max_weight, 100);
+  EXPECT_EQ(loss.gan->start.first_step(10), 20);
+  EXPECT_EQ(loss.gan->discriminator_start.first_step(10), 1);
+  EXPECT_EQ(loss.gan->updates, 2);
+  EXPECT_EQ(loss.gan->augment.prob, 0.9);
+  EXPECT_EQ(loss.gan->augment.cutout, 0.2);
+  EXPECT_EQ(loss.gan->training->lr, 1e-3);
+  EXPECT_EQ(loss.gan->training->decay, LrDecay::linear);
+  EXPECT_EQ(loss.gan->training->beta1, 0.5);
+  EXPECT_EQ(loss.gan->training->steps, 4);  // the decoder's
+  EXPECT_EQ(loss.gan->training->max_grad_norm, 0);
+  EXPECT_FALSE(recipe_of().decoder_loss.lpips || recipe_of().decoder_loss.gan);
+}
+
+TEST(Recipe, ReadsTheOfficialNumbersOfTheTutorial) {
+  const std::string page = slurp(std::string(RAE_SOURCE_DIR) + "/docs/05_training.md");
+  const std::string fence = "```yaml\n";
+  const auto begin = page.find(fence) + fence.size();
+  ConfigNode node = ConfigNode::parse_yaml(kTinyRecipe, "tiny.yaml");
+  node.set("decoder", ConfigNode::parse_yaml(page.substr(begin, page.find("```", begin) - begin), "tutorial").at("decoder"));
+  const DecoderLossOptions loss = parse_recipe(node).decoder_loss;
+  const GanOptions defaults;
+  EXPECT_EQ(loss.lpips->weights.size(), 2u);
+  EXPECT_EQ(loss.gan->start.first_step(2502), 8 * 2502);
+  EXPECT_EQ(loss.gan->discriminator_start.first_step(2502), 6 * 2502);
+  EXPECT_EQ(loss.gan->weight, defaults.weight);
+  EXPECT_EQ(loss.gan->max_weight, defaults.max_weight);
+}
+
+TEST(Recipe, TrainsADecoderWithTheOfficialLosses) {
+  const TempFolder data, networks, whole, broken, none;
+  write_data(data);
+  const std::string text = adversarial_recipe(networks);
+  RecipeRun run = run_in(data, whole.path());
+  run.stages = {TrainingStage::encoder, TrainingStage::decoder};
+  std::map<std::string, double> last;
+  run.on_progress = [&](const TrainingProgress& p) { return last = p.measurements, true; };
+  run_recipe(recipe_of(text), run);
+  for (const char* name : {"l1", "lpips", "gan", "adaptive_weight", "discriminator"}) EXPECT_TRUE(std::isfinite(last.at(name))) << name;
+  run.out = broken.path();
+  run.on_progress = [&](const TrainingProgress& p) { return p.stage != "decoder" || p.step < 3; };
+  EXPECT_THROW(run_recipe(recipe_of(text), run), Cancelled);
+  run.on_progress = nullptr;
+  run_recipe(recipe_of(text), run);
+  EXPECT_EQ(slurp(broken / "model.safetensors"), slurp(whole / "model.safetensors"));
+  // Files are missed before anything is computed.
+  run.out = none / "run";
+  EXPECT_THROW(run_recipe(recipe_of(replaced(text, "dino.safetensors", "dina.safetensors")), run), FileError);
+  EXPECT_THROW(run_recipe(recipe_of(replaced(text, "lpips.safetensors", "vgg.safetensors")), run), FileError);
+  EXPECT_TRUE(none.entries().empty());
+}
+
 TEST(Recipe, AStageAloneAsksForItsPredecessor) {
   const TempFolder data, out;
   write_data(data);
@@ -111,7 +184,7 @@ TEST(Recipe, OtherSettingsDoNotContinueAnOldRun) {
   const TempFolder data, out;
   write_data(data);
   run_recipe(recipe_of(), run_in(data, out.path()));
-  const Recipe other = recipe_of(replaced(kTiny, "noise_tau: 0.4", "noise_tau: 0.5"));
+  const Recipe other = recipe_of(replaced(kTinyRecipe, "noise_tau: 0.4", "noise_tau: 0.5"));
   EXPECT_NE(message_of<ConfigError>([&] { run_recipe(other, run_in(data, out.path())); }).find("noise_tau is 0.5, was 0.4"),
             std::string::npos);
 }
@@ -134,12 +207,33 @@ TEST(Recipe, RefusesMistakesNamingTheirPlace) {
   };
   for (const auto& c : cases) {
     try {
-      (void)recipe_of(replaced(kTiny, c.from, c.to));
+      (void)recipe_of(replaced(kTinyRecipe, c.from, c.to));
       ADD_FAILURE() << c.to << ": accepted";
     } catch (const Error& e) {
       EXPECT_NE(std::string(e.what()).find(c.message), std::string::npos) << e.what();
     }
   }
+}
+
+TEST(Recipe, RefusesMistakesInTheOfficialLosses) {
+  const TempFolder networks;
+  const std::string text = adversarial_recipe(networks);
+  const struct {
+    const char *from, *to, *message;
+  } cases[] = {
+      {"start: 1}", "start: -1}", "start"},
+      {"start: {epoch: 2}", "start: {epoch: 2, step: 3}", "gan.start"},
+      {"start: {epoch: 2}", "start: late", "gan.start"},
+      {"loss: vanilla", "loss: wasserstein", "gan.loss"},
+      {"updates: 2", "updates: 0", "gan.updates"},
+      {"prob: 0.9", "prob: 1.5", "augment.prob"},
+      {"train: {lr: 1e-3", "train: {batch_size: 3, lr: 1e-3", "batch_size"},
+      {"train: {lr: 1e-3", "train: {lr: -1", "gan.train"},
+      {"max_weight: 100", "max_wieght: 100", "max_wieght"},
+      {"weight: 0.5, start", "wait: 0.5, start", "lpips"},
+  };
+  for (const auto& c : cases)
+    EXPECT_NE(message_of<ConfigError>([&] { (void)recipe_of(replaced(text, c.from, c.to)); }).find(c.message), std::string::npos) << c.to;
 }
 
 TEST(Recipe, NamesOfStagesAreReadBack) {

@@ -8,6 +8,32 @@
 
 namespace rae {
 
+/// A scalar loss whose gradient at x is known already: times its own, that flows to x. Throws ShapeError unless it has x's shape.
+template <Real T>
+Var<T> known_loss(T value, const Tensor<T>& gradient, const Var<T>& x) {
+  require_shape("known_loss: gradient", gradient.shape(), x.shape());
+  return detail::make_result<T>(
+      Tensor<T>(Shape{}, value),
+      [x, gradient](const Tensor<T>& g) {
+        Tensor<T> dx(x.shape());
+        axpby<T>(g[0], gradient, T(0), gradient, dx);
+        x.accumulate(std::move(dx));
+      },
+      x);
+}
+
+/// Mean of all elements. Throws ShapeError for none.
+template <Real T>
+Var<T> mean(const Var<T>& x) {
+  const index_t n = x.empty() ? 0 : x.shape().numel();
+  if (n == 0) raise<ShapeError>("mean: there are no elements");
+  double sum = 0;
+  for (const T value : x.value().span()) sum += static_cast<double>(value);
+  return detail::make_result<T>(
+      Tensor<T>(Shape{}, static_cast<T>(sum / static_cast<double>(n))),
+      [x, n](const Tensor<T>& g) { x.accumulate(Tensor<T>(x.shape(), g[0] / static_cast<T>(n))); }, x);
+}
+
 /// Mean of (x - target)^2.
 template <Real T>
 Var<T> mse_loss(const Var<T>& x, const Tensor<T>& target) {

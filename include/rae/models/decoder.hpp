@@ -36,8 +36,8 @@ class Decoder {
     pred = Linear<X>(h, config.patch_size * config.patch_size * config.channels);
   }
 
-  /// Patches (B, h*w, P*P*channels), channel fastest, for tokens (B, grid_h*grid_w, C) of any grid. Throws ShapeError.
-  X patches(const X& tokens, index_t grid_h, index_t grid_w) const {
+  /// What the last layer sees, (B, 1+h*w, H), for tokens (B, grid_h*grid_w, C) of any grid. Throws ShapeError.
+  X hidden(const X& tokens, index_t grid_h, index_t grid_w) const {
     const Shape s = tokens.shape();
     if (s.rank() != 3 || s[0] < 1 || grid_h < 1 || grid_w < 1) raise<ShapeError>("Decoder: expected tokens (B, N, C), got ", s);
     require_shape("Decoder: tokens", s, {s[0], grid_h * grid_w, config_.in_dim});
@@ -47,16 +47,20 @@ class Decoder {
     x = prepend_tokens(cls_token.value, x);                                                                             // (B, 1+h*w, H)
     x = add_broadcast(x, pos_embed.value);                                                                              // (B, 1+h*w, H)
     for (const VitBlock<X>& layer : layers) x = layer(x);                                                               // (B, 1+h*w, H)
-    return drop_tokens(pred(norm_out(x)), 1);  // (B, h*w, P*P*channels)
+    return norm_out(x);
   }
+
+  /// Patches (B, h*w, P*P*channels), channel fastest, for tokens (B, grid_h*grid_w, C) of any grid. Throws ShapeError.
+  X patches(const X& tokens, index_t grid_h, index_t grid_w) const { return drop_tokens(pred(hidden(tokens, grid_h, grid_w)), 1); }
 
   /// The same for tokens of the native grid. Throws ShapeError.
   X patches(const X& tokens) const { return patches(tokens, config_.grid_h, config_.grid_w); }
 
+  /// Image (B, channels, h*P, w*P) for the last layer's output (B, 1+h*w, P*P*channels), in which channels are innermost.
+  X image_of(const X& patches) const { return unpatchify(drop_tokens(patches, 1), config_.grid_h, config_.grid_w, config_.patch_size); }
+
   /// Image (B, channels, h*P, w*P) for tokens (B, grid_h*grid_w, C) of any grid. Throws ShapeError.
-  X operator()(const X& tokens, index_t grid_h, index_t grid_w) const {
-    return unpatchify(patches(tokens, grid_h, grid_w), config_.grid_h, config_.grid_w, config_.patch_size);
-  }
+  X operator()(const X& tokens, index_t grid_h, index_t grid_w) const { return image_of(pred(hidden(tokens, grid_h, grid_w))); }
 
   /// The same for tokens of the native grid. Throws ShapeError.
   X operator()(const X& tokens) const { return (*this)(tokens, config_.grid_h, config_.grid_w); }

@@ -99,6 +99,16 @@ Tensor<T> denormalize_pixels(Tensor<T> image, const PixelNorm& norm) {
   return detail::per_channel(std::move(image), norm, [](double v, double mean, double std) { return v * std + mean; });
 }
 
+/// What the encoder sees of pictures (B, channels, H, W) in [0, 1]: brought to the side `size`, unless that is 0, and normalised. Throws
+/// ShapeError.
+template <Real T>
+Tensor<T> encoder_input(const Tensor<T>& image, index_t size, const PixelNorm& pixels) {
+  const Shape s = image.shape();
+  if (s.rank() != 4 || s[1] > 3) raise<ShapeError>("Rae::encode: expected pictures (B, channels, H, W), got ", s);
+  const bool fits = size == 0 || (s[2] == size && s[3] == size);
+  return normalize_pixels(fits ? image : resize(image, Resize::bicubic, size, size), pixels);
+}
+
 /// The autoencoder for inference: pictures (B, channels, H, W) in [0, 1] to latents (B, C, h, w) and back.
 template <Real T>
 class Rae {
@@ -110,11 +120,11 @@ class Rae {
       : encoder(encoder_config), decoder(decoder_config), encoder_size_(encoder_size), pixels_(pixels) {}
 
   /// Patch tokens before normalisation: (B, N, D). Throws ShapeError.
-  [[nodiscard]] X encode_tokens(const X& image) const { return encoder(encoder_input(image)); }
+  [[nodiscard]] X encode_tokens(const X& image) const { return encoder(encoder_input(image, encoder_size_, pixels_)); }
 
   /// Normalised latents (B, C, h, w), on the encoder's grid. Throws ShapeError, also when that is not the grid of the statistics.
   [[nodiscard]] X encode(const X& image) const {
-    const X input = encoder_input(image);  // (B, channels, H, W)
+    const X input = encoder_input(image, encoder_size_, pixels_);  // (B, channels, H, W)
     const index_t patch = encoder.config().patch_size;
     return latent_norm.normalize(tokens_to_grid(encoder(input), input.extent(2) / patch, input.extent(3) / patch));
   }
@@ -132,15 +142,6 @@ class Rae {
   LatentNorm<T> latent_norm;
 
  private:
-  /// What the encoder sees of a picture: resized and normalised.
-  [[nodiscard]] X encoder_input(const X& image) const {
-    const Shape s = image.shape();
-    if (s.rank() != 4 || s[1] > 3) raise<ShapeError>("Rae::encode: expected pictures (B, channels, H, W), got ", s);
-    const bool fits = encoder_size_ == 0 || (s[2] == encoder_size_ && s[3] == encoder_size_);
-    X x = fits ? image : resize(image, Resize::bicubic, encoder_size_, encoder_size_);
-    return normalize_pixels(std::move(x), pixels_);
-  }
-
   index_t encoder_size_;
   PixelNorm pixels_;
 };

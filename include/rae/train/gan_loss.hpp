@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "rae/autograd/ops_basic.hpp"
+#include "rae/autograd/ops_loss.hpp"
 #include "rae/kernels/optimizer_step.hpp"
 
 namespace rae {
@@ -57,8 +58,7 @@ Var<T> discriminator_loss(GanLoss kind, const Var<T>& real, const Var<T>& fake) 
 /// Loss of the generator, -mean(fake), a scalar, with either loss of the discriminator. Throws ShapeError for no logits.
 template <Real T>
 Var<T> generator_loss(const Var<T>& fake) {
-  return detail::mean_of(
-      fake, [](double v) { return -v; }, [](double) { return -1.0; });
+  return scale(mean(fake), T(-1));
 }
 
 /// ||g_rec|| / (||g_gan|| + 1e-6) in [0, `largest`]: how the generator's loss is weighted against the reconstruction's, given the
