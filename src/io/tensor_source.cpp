@@ -2,14 +2,13 @@
 #include "rae/io/tensor_source.hpp"
 
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <unordered_map>
 #include <utility>
 #include <variant>
 
-#include "rae/io/config.hpp"
 #include "rae/io/file.hpp"
+#include "shard_index.hpp"
 #include "stored_elements.hpp"
 #include "suggestion.hpp"
 
@@ -22,9 +21,6 @@ namespace {
 using File = std::variant<SafetensorsFile, TorchCheckpoint>;
 
 constexpr std::string_view kIndexEnding = ".index.json";
-/// Most shards of one index.
-constexpr std::size_t kMaxShards = 1000;
-
 /// What a folder of weights may hold, most wanted first.
 constexpr std::string_view kFolderFiles[] = {"model.safetensors",
                                              "model.safetensors.index.json",
@@ -72,15 +68,6 @@ std::string in_folder(const std::string& folder) {
     all += concat(all.empty() ? "" : ", ", name);
   }
   raise<FileError>("'", folder, "' holds no weights; looked for ", all);
-}
-
-/// The name of a shard, which must be that of a file in the folder of the index.
-const std::string& shard_name(const ConfigNode& node) {
-  const std::string& name = node.as_string();
-  if (name.empty() || name == "." || name.size() > 255 || name.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos ||
-      name.find("..") != std::string::npos)
-    node.fail_expected("the name of a file in the same folder");
-  return name;
 }
 
 }  // namespace
@@ -165,36 +152,26 @@ TensorSource TensorSource::open(const std::string& path) {
 }
 
 TensorSource TensorSource::open_index(const std::string& path) {
-  const ConfigNode index = ConfigNode::load(path);
+  const detail::ShardIndex index = detail::parse_shard_index(ConfigNode::load(path));
   auto contents = std::make_shared<Contents>();
   contents->origin = path;
-  const auto map = index.at("weight_map").members();
   std::vector<File> files;
-  std::unordered_map<std::string, std::size_t> shards;
-  index_t total = 0;
-  for (const auto& [name, node] : map) {
-    const std::string& shard = shard_name(node);
-    const auto [found, is_new] = shards.emplace(shard, files.size());
-    if (is_new) {
-      if (files.size() == kMaxShards) raise<FormatError>(path, ": more than ", kMaxShards, " shards");
-      files.push_back(open_file((fs::path(path).parent_path() / shard).string()));
-    }
+  for (const std::string& name : index.files) files.push_back(open_file((fs::path(path).parent_path() / name).string()));
+  std::int64_t total = 0;
+  for (const auto& [name, at] : index.tensors) {
     std::visit(
         [&, &tensor = name](const auto& file) {
           if (!file.contains(tensor))
             raise<FormatError>(path, ": '", tensor.substr(0, 100), "' should be in ", file.origin(), ", which does not have it");
           const TensorInfo& info = file.info(tensor);
-          total += info.shape.numel() * static_cast<index_t>(size_of(info.dtype));
+          total += info.shape.numel() * static_cast<std::int64_t>(size_of(info.dtype));
         },
-        files[found->second]);
-    contents->add(name, {found->second, name});
+        files[at]);
+    contents->add(name, {at, name});
   }
-  if (files.empty()) raise<FormatError>(path, ": weight_map is empty");
-  if (const ConfigNode* metadata = index.find("metadata"); metadata != nullptr && metadata->is_map()) {
-    if (const ConfigNode* size = metadata->find("total_size"); size != nullptr && size->as_integer() != total)
-      raise<FormatError>(size->where(), ": ", size->as_integer(), " bytes, but the tensors have ", total,
-                         "; do all shards belong to the same model?");
-  }
+  if (index.total_size && *index.total_size != total)
+    raise<FormatError>(path, ": metadata.total_size: ", *index.total_size, " bytes, but the tensors have ", total,
+                       "; do all files belong to the same model?");
   contents->files = std::make_shared<const std::vector<File>>(std::move(files));
   contents->make_index();
   return TensorSource(std::move(contents));

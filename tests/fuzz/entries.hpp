@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "io/config_json.hpp"
+#include "io/shard_index.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/idx.hpp"
@@ -14,6 +16,8 @@
 #include "rae/io/npz.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/io/torch_checkpoint.hpp"
+#include "rae/pipeline/model_config.hpp"
+#include "rae/pipeline/pretrained_encoder.hpp"
 
 namespace rae::test {
 
@@ -75,6 +79,39 @@ inline void fuzz_config(Bytes bytes) {
       }
       if (ConfigNode::parse_json(json).to_json() != json) throw Contradiction("JSON changes through JSON");
     });
+  }
+}
+
+inline void fuzz_shard_index(Bytes bytes) {
+  expect_only_errors([&] {
+    const auto index = detail::parse_shard_index(ConfigNode::parse_json(as_text(bytes), "fuzz"));
+    for (const auto& file : index.files)
+      if (file.empty() || file.find_first_of("/\\") != std::string::npos || file.find("..") != std::string::npos)
+        throw Contradiction("a shard outside the folder");
+    for (const auto& [name, file] : index.tensors)
+      if (file >= index.files.size()) throw Contradiction("a tensor without a file");
+  });
+}
+
+/// config.json and preprocessor_config.json of an encoder, and a config.json with members that are read over.
+inline void fuzz_pretrained_config(Bytes bytes) {
+  const auto text = as_text(bytes);
+  constexpr std::string_view kDropped[] = {"latents_mean", "latents_std"};
+  expect_only_errors([&] {
+    const auto node = detail::parse_json_without(text, "fuzz", kDropped);
+    if (node.is_map() && (node.contains("latents_mean") || node.contains("latents_std"))) throw Contradiction("a dropped member");
+  });
+  expect_only_errors([&] { (void)parse_preprocessor_config(ConfigNode::parse_json(text, "fuzz")); });
+  EncoderConfig config;
+  try {
+    config = parse_pretrained_config(ConfigNode::parse_json(text, "fuzz"));
+  } catch (const Error&) {
+    return;
+  }
+  try {
+    (void)parse_encoder_config(to_config(config));
+  } catch (const ConfigError& error) {
+    throw Contradiction(std::string("an encoder that no bundle may have: ") + error.what());
   }
 }
 

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "rae/io/file.hpp"
+#include "rae/io/safetensors_writer.hpp"
 #include "support/golden.hpp"
 #include "support/temp_folder.hpp"
 
@@ -205,6 +206,31 @@ TEST(Safetensors, EveryTruncationIsRefused) {
   ASSERT_FALSE(good.empty());
   for (std::size_t size = 0; size < good.size(); size += 1 + good.size() / 500)
     EXPECT_THROW((void)SafetensorsFile::parse(as_byte_span(std::string_view(good).substr(0, size))), FormatError) << size;
+}
+
+TEST(SafetensorsWriter, WritesTensorsAsTheyCome) {
+  const TempFolder folder;
+  const std::string path = folder / "f.safetensors";
+  const std::vector<SafetensorsSlot> slots = {{"a", DType::bf16, {2, 3}}, {"b", DType::i64, {1}}};
+  const Tensor<float> a(Shape{2, 3}, 1.5f);
+  const Tensor<std::int64_t> b(Shape{1}, 7);
+  {
+    SafetensorsWriter writer(path, slots, {{"k", "v"}});
+    writer.write(a);
+    EXPECT_THROW(writer.write(a), ArgumentError);  // a float into an integer
+    EXPECT_THROW(writer.commit(), ArgumentError);
+    EXPECT_THROW(writer.write(Tensor<std::int64_t>(Shape{2}, 7)), ShapeError);
+    writer.write(b);
+    EXPECT_THROW(writer.write(b), ArgumentError);
+    EXPECT_FALSE(std::filesystem::exists(path));
+    writer.commit();
+  }
+  const std::vector<SafetensorsEntry> entries = {{"a", a, DType::bf16}, {"b", b}};
+  write_safetensors(folder / "whole.safetensors", entries, {{"k", "v"}});
+  EXPECT_EQ(slurp(path), slurp(folder / "whole.safetensors"));
+  { SafetensorsWriter abandoned(folder / "none.safetensors", slots); }
+  EXPECT_THROW(SafetensorsWriter(folder / "none.safetensors", {{"", DType::f32, {1}}}), ArgumentError);
+  EXPECT_EQ(folder.entries().size(), 2u);
 }
 
 }  // namespace
