@@ -2,11 +2,14 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <tuple>
 
 #include "rae/io/safetensors.hpp"
+#include "rae/pipeline/label_sampling.hpp"
+#include "tool/bulk_sampling.hpp"
 #include "tool/command.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/latents.hpp"
@@ -21,9 +24,9 @@ namespace {
 
 struct GenerateCommand {
   std::string model = "builtin", out = "samples.png", latent_out, noise_in, cfg_interval;
-  std::vector<std::string> classes;
+  std::vector<std::string> classes, join;
   std::optional<index_t> count, steps, batch;
-  std::optional<std::string> sampler;
+  std::optional<std::string> sampler, label_sampling, shard;
   std::optional<float> cfg;
   std::uint64_t seed = 0;
   bool grid = false;
@@ -51,6 +54,30 @@ std::string class_name(const Generator& generator, std::int64_t label) {
 
 void require_at_least_one(const char* option, const std::optional<index_t>& value) {
   if (value && *value < 1) raise<ArgumentError>(option, ": expected at least 1, got ", *value);
+}
+
+LabelSampling label_sampling_of(const std::string& name) {
+  try {
+    return parse_label_sampling(name);
+  } catch (const ArgumentError&) {
+    throw UsageError(concat("--label-sampling: expected equal, random or in-turn, got '", name, "'"));
+  }
+}
+
+/// An archive is written picture by picture, unless latents go in or out, which are held in memory anyway.
+bool is_streamed(const GenerateCommand& command) {
+  std::error_code none;
+  const bool plain = !std::filesystem::exists(command.out, none) || std::filesystem::is_regular_file(command.out, none);
+  return output_kind(command.out) == OutputKind::npz && plain && command.latent_out.empty() && command.noise_in.empty();
+}
+
+void join(const GenerateCommand& command) {
+  if (output_kind(command.out) != OutputKind::npz) throw UsageError("--join: --out must name the .npz file to be written");
+  for (const auto& part : command.join)
+    if (part == command.out) throw UsageError("--join: '" + part + "' is a part and --out as well");
+  require_writable_output(command.out);
+  const std::string what = join_shards(command.join, command.out);
+  std::printf("%s: %s\n", printable(command.out).c_str(), what.c_str());
 }
 
 Solver solver_of(const std::string& name) {
@@ -97,6 +124,7 @@ std::map<std::string, std::string> text_of_all(const Generator& generator, const
 }
 
 void run(const GenerateCommand& command) {
+  if (!command.join.empty()) return join(command);
   constexpr index_t kDefaultCount = 10, kMostPictures = 1000000;
   require_at_least_one("--count", command.count);
   require_at_least_one("--steps", command.steps);
@@ -104,6 +132,10 @@ void run(const GenerateCommand& command) {
   const auto interval = interval_of(command.cfg_interval);
   GenerateOptions options{.seed = command.seed, .steps = command.steps.value_or(0), .batch_size = command.batch.value_or(0)};
   if (command.sampler) options.solver = solver_of(*command.sampler);
+  const LabelSampling sampling = command.label_sampling ? label_sampling_of(*command.label_sampling) : LabelSampling::in_turn;
+  const Shard shard = command.shard ? parse_shard(*command.shard) : Shard{};
+  if (command.shard && !is_streamed(command))
+    throw UsageError("--shard: --out must name an .npz file, without --latent-out and --noise-in");
   if (!command.latent_out.empty() && command.latent_out == command.out) throw UsageError("--latent-out: the same file as --out");
   require_writable_output(command.out);
   if (!command.latent_out.empty()) require_writable_file(command.latent_out);
@@ -120,9 +152,20 @@ void run(const GenerateCommand& command) {
     count = given;
   }
   if (count > kMostPictures) raise<ArgumentError>("--count: expected at most ", kMostPictures, ", got ", count);
-  for (index_t i = 0; i < count; ++i) options.labels.push_back(classes[static_cast<std::size_t>(i % period)]);
+  options.labels = sample_labels(sampling, count, classes, options.seed);
 
   const auto begin = std::chrono::steady_clock::now();
+  const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); };
+  const auto tell = [&](const std::string& what) {
+    std::printf("%s: %s; %s s\n", printable(command.out).c_str(), what.c_str(), format_fixed(seconds(), 1).c_str());
+  };
+  if (is_streamed(command)) {
+    const BulkSampling bulk{.out = command.out,
+                            .shard = shard,
+                            .settings = {{"label sampling", std::string(name_of(sampling))},
+                                         {"weights", fingerprint({TensorSource::open(model_path(command.model))})}}};
+    return tell(sample_to_npz(generator, options, bulk));
+  }
   ProgressBar bar("sampling");
   bar.update(0, static_cast<double>(count));
   options.on_step = [&](const StepInfo& info) {
@@ -148,11 +191,10 @@ void run(const GenerateCommand& command) {
                         .png_text = [&](index_t i) { return generator.png_text(options, static_cast<std::size_t>(i)); },
                         .grid_text = all_text,
                         .columns = grid_columns(count, period)};
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   const std::string what = write_samples(command.out, samples, command.grid);
   unfinished.finish();
   bar.clear();
-  std::printf("%s: %s; %s s\n", printable(command.out).c_str(), what.c_str(), format_fixed(seconds, 1).c_str());
+  tell(what);
 }
 
 }  // namespace
@@ -189,17 +231,27 @@ void add_generate(CLI::App& app) {
   command
       ->add_option("--noise-in", options->noise_in, "begin from this noise instead of the seed's: safetensors, tensor 'noise' (B, C, h, w)")
       ->type_name("FILE");
+  command
+      ->add_option("--label-sampling", options->label_sampling,
+                   "how classes are dealt out: equal (as many pictures of each, in random order), random, or in-turn (default)")
+      ->type_name("KIND");
+  command->add_option("--shard", options->shard, "make part I of N only (1/N to N/N), into an .npz file of its own")->type_name("I/N");
+  command->add_option("--join", options->join, "join these parts into --out, make nothing")->type_name("FILE...");
   add_threads_option(*command);
   command->footer(
       "Picture i depends on the seed, its number i, its class and the settings alone: not\n"
       "on threads, batch or count. PNG files carry their settings; `rae info FILE.png`\n"
-      "shows them. Ctrl-C stops and leaves no file.\n"
+      "shows them. Ctrl-C stops and leaves no file, but for an .npz file: its pictures are kept\n"
+      "beside it (OUT.partial) as they are made, and the same command goes on after the last,\n"
+      "also when it was killed. Parts of a set (--shard), joined, are the file of one run.\n"
       "\n"
       "Examples:\n"
       "  rae generate                               samples.png, one of each class\n"
       "  rae generate --class sneaker,bag --count 16 --out both.png\n"
       "  rae generate --class 7 --cfg 2 --cfg-interval 0.1,1 --seed 3 --out sneaker.png\n"
-      "  rae generate --count 10000 --out samples.npz                for FID evaluators\n"
+      "  rae generate --count 50000 --label-sampling equal --out samples.npz\n"
+      "  rae generate --count 50000 --shard 2/4 --out part2.npz      on another machine, then:\n"
+      "  rae generate --join part1.npz part2.npz part3.npz part4.npz --out samples.npz\n"
       "  rae generate --model run/model.safetensors --count 64 --out pictures/");
   command->callback([options] { run(*options); });
 }

@@ -95,8 +95,9 @@ int run(int argc, char** argv) {
     return report_usage(app, app.get_subcommands().empty() && !app.remaining().empty() ? unknown_argument(app) : error.what());
   } catch (const UsageError& error) {
     return report_usage(app, error.what());
-  } catch (const Cancelled&) {
-    return report("interrupted");
+  } catch (const Cancelled& cancelled) {
+    const std::string_view message = cancelled.what();
+    return report(message.substr(0, 11) == "interrupted" ? message : "interrupted");
   } catch (const std::bad_alloc&) {
     return report("not enough memory; a smaller --batch or --count needs less");
   } catch (const std::exception& error) {

@@ -119,7 +119,14 @@ inline void fuzz_npz(Bytes bytes) {
   expect_only_errors([&] { (void)parse_npy(bytes, "fuzz"); });
   expect_only_errors([&] {
     const auto file = NpzFile::parse(bytes, "fuzz");
-    for (const auto& name : file.names()) expect_only_errors([&] { (void)file.read_any(name, std::size_t{1} << 24); });
+    for (const auto& name : file.names()) {
+      expect_only_errors([&] { (void)file.read_any(name, std::size_t{1} << 24); });
+      expect_only_errors([&] {
+        const auto pixels = file.mapped(name);
+        if (pixels && static_cast<std::size_t>(pixels->numel()) > bytes.size()) throw Contradiction("an array larger than its file");
+      });
+    }
+    expect_only_errors([&] { (void)file.text("settings.json"); });
   });
 }
 

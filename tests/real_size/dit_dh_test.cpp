@@ -4,8 +4,8 @@
 
 #include <numbers>
 
-#include "procedural_weights.hpp"
 #include "support/golden_model.hpp"
+#include "support/procedural_weights.hpp"
 
 namespace rae {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <numbers>
 
-#include "procedural_weights.hpp"
+#include "support/procedural_weights.hpp"
 
 namespace rae {
 namespace {

@@ -1,0 +1,205 @@
+// Many pictures into one .npz archive. The settings inside of it tell what it is a part of.
+#include "tool/bulk_sampling.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+
+#include "io/deflate.hpp"
+#include "pipeline/batches.hpp"
+#include "rae/io/config.hpp"
+#include "rae/io/file.hpp"
+#include "rae/io/npz_stream.hpp"
+#include "tool/command.hpp"
+#include "tool/interrupt.hpp"
+#include "tool/progress.hpp"
+#include "tool/text.hpp"
+
+namespace rae::tool {
+namespace {
+
+constexpr const char* kShard = "shard";
+
+std::string shown(const Shape& record, index_t count) { return concat(plural(count, "picture"), ", ", record[1], " x ", record[0]); }
+
+Tensor<std::int64_t> label_array(std::span<const std::int64_t> labels) {
+  return Tensor<std::int64_t>(Shape{static_cast<index_t>(labels.size())}, labels);
+}
+
+/// Saves what is there, if that is possible, on the way out of an error such as a full disk.
+void keep(NpzStream& stream) noexcept {
+  try {
+    stream.checkpoint();
+  } catch (const Error&) {
+  }
+}
+
+/// One part as it lies in its file.
+struct Part {
+  std::string path;
+  NpzFile file;
+  View<const std::uint8_t> pixels;  // (n, H, W, channels)
+  Tensor<std::int64_t> labels;      // (n)
+  std::map<std::string, std::string> settings;
+  Shard shard;
+};
+
+Part open_part(const std::string& path) {
+  auto file = NpzFile::open(path);
+  const auto pixels = file.mapped("arr_0", true);
+  const auto text = file.text("settings.json");
+  if (!text || !pixels || pixels->shape().rank() != 4) raise<FormatError>(path, ": is no part that `rae generate --shard` has written");
+  std::map<std::string, std::string> settings;
+  const ConfigNode node = ConfigNode::parse_json(*text, path);
+  for (const auto& [key, value] : node.members()) settings[key] = value.as_string();
+  const auto shard = settings.find(kShard);
+  if (shard == settings.end()) raise<FormatError>(path, ": is a whole set of samples, not a part of one");
+  const Shard which = parse_shard(shard->second);
+  settings.erase(shard);
+  Part part{path, file, *pixels, file.read<std::int64_t>("arr_1"), std::move(settings), which};
+  require_shape(path, part.labels.shape(), Shape{pixels->extent(0)});
+  return part;
+}
+
+}  // namespace
+
+Shard parse_shard(const std::string& text) {
+  constexpr index_t kMost = 100000;
+  Shard shard{0, 0};
+  const char *end = text.data() + text.size(), *at = text.data();
+  const auto first = std::from_chars(at, end, shard.index);
+  if (first.ec == std::errc() && first.ptr != end && *first.ptr == '/') {
+    const auto second = std::from_chars(first.ptr + 1, end, shard.count);
+    if (second.ec == std::errc() && second.ptr == end && shard.index >= 1 && shard.index <= shard.count && shard.count <= kMost)
+      return shard;
+  }
+  throw UsageError(concat("--shard: expected I/N with I from 1 to N, for example 1/4 to 4/4, got '", text, "'"));
+}
+
+std::string fingerprint(const std::vector<TensorSource>& weights) {
+  constexpr index_t kSmall = 16384;
+  std::uint32_t sum = 0;
+  const auto add = [&](std::span<const std::byte> bytes) { sum = detail::crc32_of(bytes, sum); };
+  for (const TensorSource& source : weights) {
+    std::vector<std::string> names = source.names();
+    std::sort(names.begin(), names.end());
+    for (const auto& name : names) {
+      const TensorInfo& info = source.info(name);
+      add(as_byte_span(concat(name, " ", info.shape, "\n")));
+      const bool real = info.dtype == DType::f64 || info.dtype == DType::f32 || info.dtype == DType::f16 || info.dtype == DType::bf16;
+      if (real && info.shape.numel() <= kSmall) add(std::as_bytes(std::as_const(source).read<float>(name).span()));
+    }
+    if (const auto config = source.metadata().find("config"); config != source.metadata().end()) add(as_byte_span(config->second));
+  }
+  char text[12];
+  std::snprintf(text, sizeof text, "%08x", sum);
+  return text;
+}
+
+std::string sample_to_npz(const Generator& generator, const GenerateOptions& options, const BulkSampling& bulk) {
+  const auto pictures = static_cast<index_t>(options.labels.size());
+  const index_t begin = bulk.shard.begin(pictures), count = bulk.shard.end(pictures) - begin;
+  if (count < 1) raise<ArgumentError>("--shard: ", pictures, " pictures do not make ", bulk.shard.count, " parts");
+  const std::span<const std::int64_t> labels =
+      std::span(options.labels).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count));
+
+  auto settings = generator.png_text(options, 0);
+  for (const char* of_one : {"label", "class", "index"}) settings.erase(of_one);
+  settings["count"] = std::to_string(pictures);
+  for (const auto& [key, value] : bulk.settings) settings[key] = value;
+  if (!bulk.shard.whole()) settings[kShard] = bulk.shard.name();
+
+  const auto& config = generator.config();
+  const Shape picture = config.image_shape();  // (channels, H, W)
+  const Shape record{picture[1], picture[2], picture[0]};
+  NpzStream stream(bulk.out, {count, record, {{"arr_1", label_array(labels)}}, settings});
+  const index_t before = stream.done();
+  const auto start = std::chrono::steady_clock::now();
+  const auto seconds_since = [](auto time) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - time).count(); };
+  ProgressBar bar(before > 0 ? "continuing" : "sampling");
+  const auto show = [&](double done) {
+    const double made = done - static_cast<double>(before), seconds = seconds_since(start);
+    const double eta = made > 0 ? seconds * (static_cast<double>(count) - done) / made : -1;
+    bar.update(done, static_cast<double>(count),
+               concat(static_cast<index_t>(done), "/", count, "  ", format_rate(made / std::max(seconds, 1e-9)), " pictures/s"), eta);
+  };
+  constexpr double kSecondsBetweenCheckpoints = 2;
+  auto kept = start;
+  const Shape latents = config.latent_shape();
+  const index_t most = options.batch_size > 0 ? options.batch_size : detail::default_batch(latents[1] * latents[2]);
+  while (stream.done() < count) {
+    const index_t done = stream.done(), n = std::min(most, count - done);
+    GenerateOptions part = options;
+    part.labels.assign(labels.begin() + done, labels.begin() + done + n);
+    part.first_index = options.first_index + static_cast<std::uint64_t>(begin + done);
+    part.on_step = [&](const StepInfo& info) {
+      show(static_cast<double>(done) + static_cast<double>(n) * static_cast<double>(info.step) / static_cast<double>(info.steps));
+      return !interrupted();
+    };
+    try {
+      for (const Image& image : generator.sample(part)) stream.append(image.pixels());
+    } catch (...) {
+      keep(stream);
+      if (!interrupted()) throw;
+      bar.clear();
+      raise<Cancelled>("interrupted; ", stream.done(), " of ", count, " pictures are kept, the same command goes on from there");
+    }
+    if (seconds_since(kept) > kSecondsBetweenCheckpoints) {
+      stream.checkpoint();
+      kept = std::chrono::steady_clock::now();
+    }
+  }
+  stream.finish();
+  bar.clear();
+  std::string what = shown(record, count);
+  if (!bulk.shard.whole()) what += concat(", part ", bulk.shard.name(), " (", begin, " to ", begin + count - 1, ")");
+  if (before > 0) what += concat(", ", before, " of an earlier run");
+  return what;
+}
+
+std::string join_shards(const std::vector<std::string>& parts, const std::string& out) {
+  std::vector<Part> all;
+  for (const auto& path : parts) all.push_back(open_part(path));
+  std::sort(all.begin(), all.end(), [](const Part& a, const Part& b) { return a.shard.index < b.shard.index; });
+  const Part& first = all.front();
+  index_t pictures = 0;
+  std::vector<std::int64_t> labels;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const Part& part = all[i];
+    if (part.shard.count != first.shard.count || part.settings != first.settings ||
+        !(part.pixels.shape().with(0, 1) == first.pixels.shape().with(0, 1)))
+      raise<ArgumentError>("--join: '", part.path, "' and '", first.path, "' are parts of different sets");
+    if (part.shard.index < static_cast<index_t>(i) + 1)
+      raise<ArgumentError>("--join: '", part.path, "' and '", all[i - 1].path, "' are both part ", part.shard.name());
+    if (part.shard.index > static_cast<index_t>(i) + 1) raise<ArgumentError>("--join: part ", i + 1, "/", part.shard.count, " is missing");
+    pictures += part.pixels.extent(0);
+    labels.insert(labels.end(), part.labels.span().begin(), part.labels.span().end());
+  }
+  if (static_cast<index_t>(all.size()) != first.shard.count)
+    raise<ArgumentError>("--join: part ", all.size() + 1, "/", first.shard.count, " is missing");
+
+  const Shape& shape = first.pixels.shape();
+  const Shape record{shape[1], shape[2], shape[3]};
+  NpzStream stream(out, {pictures, record, {{"arr_1", label_array(labels)}}, first.settings});
+  const auto size = static_cast<std::size_t>(record.numel());
+  ProgressBar bar("joining");
+  index_t skip = stream.done();
+  for (const Part& part : all) {
+    const index_t n = part.pixels.extent(0);
+    constexpr std::size_t kChunk = std::size_t{16} << 20;
+    const auto step = static_cast<index_t>(std::max<std::size_t>(1, kChunk / size));
+    for (index_t i = std::min(skip, n); i < n; i += step) {
+      stop_if_interrupted();
+      const auto at = static_cast<std::size_t>(i), some = static_cast<std::size_t>(std::min(step, n - i));
+      stream.append({part.pixels.data() + at * size, some * size});
+      bar.update(static_cast<double>(stream.done()), static_cast<double>(pictures));
+    }
+    skip -= std::min(skip, n);
+  }
+  stream.finish();
+  bar.clear();
+  return concat(shown(record, pictures), ", of ", plural(static_cast<std::int64_t>(all.size()), "part"));
+}
+
+}  // namespace rae::tool

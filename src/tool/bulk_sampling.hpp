@@ -1,0 +1,48 @@
+// Many pictures into one .npz archive: in batches, to be continued after an interruption, in parts by several processes.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "rae/io/tensor_source.hpp"
+#include "rae/pipeline/generator.hpp"
+
+namespace rae::tool {
+
+/// Part `index` (1 to `count`) of a set of pictures.
+struct Shard {
+  index_t index = 1, count = 1;
+
+  [[nodiscard]] bool whole() const noexcept { return count == 1; }
+  /// The first picture of the part of a set of `pictures`, and the first behind it.
+  [[nodiscard]] index_t begin(index_t pictures) const noexcept {
+    return pictures / count * (index - 1) + std::min(index - 1, pictures % count);
+  }
+  [[nodiscard]] index_t end(index_t pictures) const noexcept { return Shard{index + 1, count}.begin(pictures); }
+  [[nodiscard]] std::string name() const { return concat(index, "/", count); }
+};
+
+/// "2/8". Throws UsageError unless 1 <= I <= N <= 100000.
+[[nodiscard]] Shard parse_shard(const std::string& text);
+
+/// A set of pictures and where it goes.
+struct BulkSampling {
+  std::string out;                              ///< the archive
+  Shard shard{};                                ///< the part to be made
+  std::map<std::string, std::string> settings;  ///< what the pictures depend on besides those of `png_text`
+};
+
+/// A number that tells models apart: of the names, shapes and small tensors (norms, biases) of their weights.
+[[nodiscard]] std::string fingerprint(const std::vector<TensorSource>& weights);
+
+/// Draws the pictures of the shard, `options.labels` being those of the whole set, and writes arr_0 (N, H, W, channels) of u8 and arr_1,
+/// the labels, in batches, with progress. Returns what was written, for a person. Throws Cancelled on Ctrl-C and what NpzStream throws; the
+/// same call then goes on.
+[[nodiscard]] std::string sample_to_npz(const Generator& generator, const GenerateOptions& options, const BulkSampling& bulk);
+
+/// Joins the parts of a set, in any order, to the archive that one run would have written. Returns what was written, for a person. Throws
+/// FormatError when a part is no such file, ArgumentError when one is missing, given twice, or of another set.
+[[nodiscard]] std::string join_shards(const std::vector<std::string>& parts, const std::string& out);
+
+}  // namespace rae::tool

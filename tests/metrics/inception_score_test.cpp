@@ -1,0 +1,54 @@
+#include "rae/metrics/inception_score.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "rae/core/random.hpp"
+#include "rae/core/tensor.hpp"
+
+namespace rae {
+namespace {
+
+TEST(InceptionScore, CountsClassesOfSureOpinions) {
+  Tensor<float> logits(Shape{40, 8}, 0.0f);
+  for (index_t i = 0; i < 40; ++i) logits[i * 8 + i % 4] = 200.0f;
+  const auto score = inception_score(logits.view(), 5);
+  EXPECT_NEAR(score.mean, 4.0, 1e-12);
+  EXPECT_NEAR(score.deviation, 0.0, 1e-12);
+  EXPECT_NEAR(inception_score(Tensor<float>(Shape{5, 8}, 3.0f).view(), 1).mean, 1.0, 1e-12);  // no opinion
+}
+
+TEST(InceptionScore, EqualsTheDefinition) {
+  Tensor<float> logits(Shape{7, 3});
+  Philox(1).fill_normal(logits.span());
+  double p[7][3], mean[3] = {};
+  for (int i = 0; i < 7; ++i) {
+    double sum = 0;
+    for (int c = 0; c < 3; ++c) sum += p[i][c] = std::exp(static_cast<double>(logits[i * 3 + c]));
+    for (int c = 0; c < 3; ++c) mean[c] += (p[i][c] /= sum) / 7;
+  }
+  double divergence = 0;
+  for (const auto& row : p)
+    for (int c = 0; c < 3; ++c) divergence += row[c] * std::log(row[c] / mean[c]) / 7;
+  EXPECT_NEAR(inception_score(logits.view(), 1).mean, std::exp(divergence), 1e-12);
+
+  // Two parts: pictures 0 to 2 and 3 to 6.
+  const double first = inception_score(logits.view().slice(0, 0, 3), 1).mean,
+               second = inception_score(logits.view().slice(0, 3, 4), 1).mean;
+  const auto both = inception_score(logits.view(), 2);
+  EXPECT_NEAR(both.mean, (first + second) / 2, 1e-12);
+  EXPECT_NEAR(both.deviation, std::abs(first - second) / 2, 1e-12);
+}
+
+TEST(InceptionScore, RefusesWrongLogits) {
+  Tensor<float> logits(Shape{4, 3}, 0.0f);
+  EXPECT_THROW((void)inception_score(logits.view(), 0), ArgumentError);
+  EXPECT_THROW((void)inception_score(logits.view(), 5), ArgumentError);
+  EXPECT_THROW((void)inception_score(Tensor<float>(Shape{4}, 0.0f).view(), 1), ShapeError);
+  logits[5] = std::nanf("");
+  EXPECT_THROW((void)inception_score(logits.view(), 1), NumericError);
+}
+
+}  // namespace
+}  // namespace rae

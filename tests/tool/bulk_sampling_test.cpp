@@ -1,0 +1,174 @@
+// `rae generate` into .npz archives: interruption and continuation, parts, classes.
+#include <sys/resource.h>
+
+#include <csignal>
+#include <thread>
+
+#include "rae/io/npz.hpp"
+#include "rae/pipeline/generator.hpp"
+#include "rae/pipeline/label_sampling.hpp"
+#include "support/tiny_bundle.hpp"
+#include "tool/run_tool.hpp"
+
+namespace rae::test {
+namespace {
+
+class BulkSampling : public ToolTest {
+ protected:
+  void SetUp() override { tiny_bundle().save(path("m.safetensors")); }
+
+  [[nodiscard]] static std::vector<std::string> command(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"generate", "--model", "m.safetensors", "--seed", "3"});
+    return arguments;
+  }
+  ToolResult generate(std::vector<std::string> arguments) const {
+    auto result = rae(command(std::move(arguments)));
+    EXPECT_EQ(result.status, 0) << result.err;
+    return result;
+  }
+};
+
+TEST_F(BulkSampling, MakesThePicturesOfTheLibrary) {
+  EXPECT_TRUE(contains(generate({"--count", "6", "--label-sampling", "equal", "--out", "a.npz"}).out, "a.npz: 6 pictures, 8 x 8"));
+  const std::vector<std::int64_t> classes{0, 1, 2};
+  const auto labels = sample_labels(LabelSampling::equal, 6, classes, 3);
+  const auto images = Generator::load(path("m.safetensors")).sample({.labels = labels, .seed = 3});
+  const auto file = NpzFile::open(path("a.npz"));
+  const auto pixels = file.read<std::uint8_t>("arr_0");
+  const auto written = file.read<std::int64_t>("arr_1");
+  ASSERT_EQ(pixels.shape(), (Shape{6, 8, 8, 1}));
+  for (std::size_t i = 0; i < 6; ++i) {
+    EXPECT_TRUE(std::equal(images[i].pixels().begin(), images[i].pixels().end(), pixels.data() + i * 64)) << i;
+    EXPECT_EQ(written[static_cast<index_t>(i)], labels[i]);
+  }
+  EXPECT_TRUE(contains(*file.text("settings.json"), "\"label sampling\": \"equal\""));
+  EXPECT_EQ(files(), (std::vector<std::string>{"a.npz", "m.safetensors"}));
+}
+
+/// Files of a program that is started meanwhile cannot grow beyond `bytes`.
+class SmallDisk {
+ public:
+  /// Writing more fails or, when `deadly`, kills the program.
+  SmallDisk(rlim_t bytes, bool deadly) {
+    EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &before_), 0);
+    const rlimit limit{bytes, before_.rlim_max};
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+    handler_ = std::signal(SIGXFSZ, deadly ? SIG_DFL : SIG_IGN);
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+  ~SmallDisk() {
+    std::signal(SIGXFSZ, handler_);
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+  }
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int) = nullptr;
+};
+
+TEST_F(BulkSampling, GoesOnAfterAFullDiskAndAKill) {
+  const auto with = [&](const std::string& out, const std::string& steps = "3") {
+    return command({"--count", "40", "--steps", steps, "--label-sampling", "random", "--batch", "4", "--out", out});
+  };
+  EXPECT_EQ(rae(with("whole.npz")).status, 0);
+  // Behind 167 bytes there is room for 28 pictures of 64 bytes, and later for 32.
+  pid_t child = 0;
+  {
+    const SmallDisk disk(167 + 28 * 64 + 1, false);
+    child = start(with("a.npz"));
+  }
+  const auto full = finish(child);
+  EXPECT_EQ(full.status, 1);
+  EXPECT_TRUE(contains(full.err, "cannot write 'a.npz.partial'"));
+  EXPECT_FALSE(exists("a.npz"));
+  EXPECT_TRUE(contains(slurp(path("a.npz.partial.json")), "\"done\": 28"));
+  {
+    const SmallDisk disk(167 + 32 * 64 + 1, true);
+    child = start(with("a.npz"));
+  }
+  EXPECT_EQ(finish(child).status, 1000 + SIGXFSZ);
+  EXPECT_EQ(std::filesystem::file_size(path("a.npz.partial")), 167u + 32 * 64 + 1);
+
+  const auto wrong = rae(with("a.npz", "4"));
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_TRUE(contains(wrong.err, "begun with steps '3', now it is '4'"));
+  tiny_bundle(2).save(path("m.safetensors"));
+  EXPECT_TRUE(contains(rae(with("a.npz")).err, "begun with weights "));
+  tiny_bundle().save(path("m.safetensors"));
+
+  EXPECT_TRUE(contains(rae(with("a.npz")).out, "28 of an earlier run"));
+  EXPECT_EQ(slurp(path("a.npz")), slurp(path("whole.npz")));
+  EXPECT_EQ(files(), (std::vector<std::string>{"a.npz", "m.safetensors", "whole.npz"}));
+}
+
+TEST_F(BulkSampling, KeepsPicturesWhenInterrupted) {
+  const pid_t child = start(command({"--steps", "100000", "--count", "1000", "--out", "a.npz"}));
+  while (!exists("a.npz.partial.json")) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(::kill(child, SIGINT), 0);
+  const auto result = finish(child);
+  EXPECT_EQ(result.status, 1);
+  EXPECT_TRUE(contains(result.err, "0 of 1000 pictures are kept, the same command goes on from there"));
+  EXPECT_EQ(files(), (std::vector<std::string>{"a.npz.partial", "a.npz.partial.json", "m.safetensors"}));
+}
+
+TEST_F(BulkSampling, PartsJoinToTheFileOfOneRun) {
+  const std::vector<std::string> set{"--count", "12", "--label-sampling", "equal", "--steps", "2"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), set.begin(), set.end());
+    return more;
+  };
+  generate(with({"--out", "whole.npz"}));
+  for (const std::string i : {"1", "2", "3", "4", "5"}) generate(with({"--shard", i + "/5", "--out", i + ".npz", "--batch", i}));
+  EXPECT_EQ(NpzFile::open(path("1.npz")).read<std::uint8_t>("arr_0").extent(0), 3);
+  EXPECT_EQ(NpzFile::open(path("5.npz")).read<std::uint8_t>("arr_0").extent(0), 2);
+  EXPECT_TRUE(contains(generate({"--join", "3.npz", "1.npz", "5.npz", "2.npz", "4.npz", "--out", "joined.npz"}).out,
+                       "12 pictures, 8 x 8, of 5 parts"));
+  EXPECT_EQ(slurp(path("joined.npz")), slurp(path("whole.npz")));
+
+  generate({"--count", "12", "--steps", "3", "--shard", "2/5", "--out", "other.npz"});
+  const std::pair<std::vector<std::string>, std::string> wrong[] = {
+      {{"1.npz", "2.npz", "4.npz", "5.npz"}, "part 3/5 is missing"},
+      {{"1.npz", "2.npz"}, "part 3/5 is missing"},
+      {{"1.npz", "1.npz"}, "are both part 1/5"},
+      {{"1.npz", "other.npz"}, "parts of different sets"},
+      {{"whole.npz"}, "a whole set of samples"},
+      {{"no.npz"}, "no.npz"},
+  };
+  for (const auto& [parts, message] : wrong) {
+    std::vector<std::string> arguments{"generate", "--out", "x.npz", "--join"};
+    arguments.insert(arguments.end(), parts.begin(), parts.end());
+    const auto result = rae(arguments);
+    EXPECT_EQ(result.status, 1) << result.err;
+    EXPECT_TRUE(contains(result.err, message));
+    EXPECT_FALSE(exists("x.npz"));
+  }
+}
+
+TEST_F(BulkSampling, RefusesWhatMakesNoSense) {
+  const auto before = files();
+  const std::pair<std::vector<std::string>, std::string> wrong[] = {
+      {{"--shard", "0/4", "--out", "a.npz"}, "expected I/N with I from 1 to N"},
+      {{"--shard", "5/4", "--out", "a.npz"}, "expected I/N with I from 1 to N"},
+      {{"--shard", "two", "--out", "a.npz"}, "expected I/N with I from 1 to N"},
+      {{"--shard", "1/2", "--out", "a.png"}, "must name an .npz file"},
+      {{"--label-sampling", "even"}, "expected equal, random or in-turn"},
+      {{"--join", "a.npz", "--out", "a.png"}, "must name the .npz file"},
+      {{"--join", "a.npz", "--out", "a.npz"}, "is a part and --out as well"},
+  };
+  for (const auto& [arguments, message] : wrong) {
+    const auto result = rae(command(arguments));
+    EXPECT_EQ(result.status, 2) << result.err;
+    EXPECT_TRUE(contains(result.err, message));
+  }
+  const auto unequal = rae(command({"--count", "10", "--label-sampling", "equal", "--out", "a.npz"}));
+  EXPECT_EQ(unequal.status, 1);
+  EXPECT_TRUE(contains(unequal.err, "10 pictures cannot be dealt out equally to 3 classes; take 9 or 12"));
+  const auto empty = rae(command({"--count", "2", "--shard", "3/3", "--out", "a.npz"}));
+  EXPECT_EQ(empty.status, 1);
+  EXPECT_TRUE(contains(empty.err, "2 pictures do not make 3 parts"));
+  EXPECT_EQ(files(), before);
+}
+
+}  // namespace
+}  // namespace rae::test
