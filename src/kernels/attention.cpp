@@ -104,8 +104,18 @@ void multiply(const KernelTable<T>& table, index_t m, index_t k, const T* a, ind
               index_t n, T* out, index_t ldo) {
   const index_t width = table.panel_width;
   for (index_t j = 0; j < n; j += width)
-    table.gemm_panel(m, k, a, row_stride, column_stride, panels + j * k, std::min(width, n - j), out + j, ldo, nullptr, Activation::none,
-                     false);
+    table.gemm_panel({.rows = m,
+                      .k = k,
+                      .a = a,
+                      .row_stride = row_stride,
+                      .column_stride = column_stride,
+                      .panel = panels + j * k,
+                      .columns = std::min(width, n - j),
+                      .out = out + j,
+                      .out_stride = ldo,
+                      .bias = nullptr,
+                      .activation = Activation::none,
+                      .accumulate = false});
 }
 
 // Runs body(batch, head, scratch) for every head of every image, with `size` elements of scratch each.

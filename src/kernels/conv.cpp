@@ -59,7 +59,18 @@ void convolve(const Layout& l, const T* x, const T* weight, const T* bias, T* ou
         const index_t columns = std::min(width, l.run() - first);
         for (index_t i = 0; i < taps; ++i)
           table.pack_panel(padded + l.tap(i) + first, l.plane(), 1, l.in, columns, panel + i * l.in * width);
-        table.gemm_panel(l.out, depth, weight, depth, index_t{1}, panel, columns, wide + first, l.run(), nullptr, Activation::none, false);
+        table.gemm_panel({.rows = l.out,
+                          .k = depth,
+                          .a = weight,
+                          .row_stride = depth,
+                          .column_stride = 1,
+                          .panel = panel,
+                          .columns = columns,
+                          .out = wide + first,
+                          .out_stride = l.run(),
+                          .bias = nullptr,
+                          .activation = Activation::none,
+                          .accumulate = false});
       }
       for (index_t o = 0; o < l.out; ++o) {
         const T shift = bias ? bias[o] : T(0);
@@ -94,8 +105,18 @@ void add_weight_gradient(const Layout& l, const T* x, const T* dout, T* padded, 
       bias_sums[first + o] += static_cast<T>(total);
     }
     for (index_t i = 0; i < l.k * l.k; ++i)
-      table.gemm_panel(l.in, l.run(), padded + l.tap(i), l.plane(), index_t{1}, panel, columns, sums + i * l.in * l.out + first, l.out,
-                       nullptr, Activation::none, true);
+      table.gemm_panel({.rows = l.in,
+                        .k = l.run(),
+                        .a = padded + l.tap(i),
+                        .row_stride = l.plane(),
+                        .column_stride = 1,
+                        .panel = panel,
+                        .columns = columns,
+                        .out = sums + i * l.in * l.out + first,
+                        .out_stride = l.out,
+                        .bias = nullptr,
+                        .activation = Activation::none,
+                        .accumulate = true});
   }
 }
 

@@ -1,24 +1,19 @@
 #include "rae/kernels/gemm.hpp"
 
-#include "kernels/kernel_table.hpp"
-#include "rae/core/parallel.hpp"
+#include "kernels/narrow_product.hpp"
+#include "kernels/panel_loop.hpp"
 
 namespace rae {
 namespace {
 
-// Most rows of a task, a multiple of every tile height and of kRowStep: small enough that the tasks of a thin product still balance.
-constexpr index_t kRowsPerTask = 96;
-// Rows of tasks are rounded up to this multiple of the tile heights 8, 6 and 4.
-constexpr index_t kRowStep = 24;
+using detail::ceil_div;
+using detail::PanelProduct;
+
 // Terms of a sum that are added before its result goes back to memory: this much of a panel stays in a level-2 cache.
 constexpr index_t kDepth = 512;
-// Work below which a second thread does not pay, in multiply-adds.
-constexpr index_t kSerialWork = 1 << 15;
 
-constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
-
-template <class T>
-void check(const View<const T>& a, index_t bk, index_t bn, const View<T>& out, const BasicEpilogue<T>& epilogue) {
+template <class A, class T>
+void check(const View<const A>& a, index_t bk, index_t bn, const View<T>& out, const BasicEpilogue<T>& epilogue) {
   if (a.shape().rank() != 2 || out.shape().rank() != 2)
     raise<ShapeError>("gemm: operands must be matrices, got a ", a.shape(), ", out ", out.shape());
   if (a.extent(1) != bk || out.extent(0) != a.extent(0) || out.extent(1) != bn)
@@ -29,54 +24,58 @@ void check(const View<const T>& a, index_t bk, index_t bn, const View<T>& out, c
 }
 
 template <class T>
-Tensor<T> pack(const View<const T>& b) {
+PanelProduct<T, T> product(const View<const T>& a, const View<T>& out, const BasicEpilogue<T>& epilogue) {
+  return {.rows = out.extent(0),
+          .k = a.extent(1),
+          .a = a.data(),
+          .row_stride = a.stride(0),
+          .column_stride = a.stride(1),
+          .panel = nullptr,
+          .columns = out.extent(1),
+          .out = out.data(),
+          .out_stride = out.stride(0),
+          .bias = epilogue.bias.data(),
+          .activation = epilogue.activation,
+          .accumulate = epilogue.accumulate};
+}
+
+template <class T>
+Tensor<std::uint8_t> pack(const View<const T>& b) {
   const auto& table = detail::kernel_table<T>();
   const index_t k = b.extent(0), n = b.extent(1), width = table.panel_width, panels = ceil_div(n, width);
-  Tensor<T> packed(Shape{panels, k, width});  // (panels, K, width)
-  T* target = packed.data();
-  parallel_for(panels, ceil_div(kSerialWork, std::max<index_t>(1, k * width)), [&](index_t p) {
+  Tensor<std::uint8_t> packed(Shape{panels, k, width, index_t{sizeof(T)}});  // (panels, K, width) of T
+  T* target = reinterpret_cast<T*>(packed.data());
+  parallel_for(panels, ceil_div(detail::kSerialWork, std::max<index_t>(1, k * width)), [&](index_t p) {
     table.pack_panel(b.data() + p * width * b.stride(1), b.stride(0), b.stride(1), k, std::min(width, n - p * width),
                      target + p * k * width);
   });
   return packed;
 }
 
-/// `panel_of(panel, slot)` gives the packed columns of b from panel * width on.
-template <class T, class PanelOf>
-void multiply_panels(const View<const T>& a, PanelOf panel_of, const View<T>& out, const BasicEpilogue<T>& epilogue) {
-  const auto& table = detail::kernel_table<T>();
-  const index_t m = out.extent(0), n = out.extent(1), k = a.extent(1), width = table.panel_width;
-  // Tasks run down the rows of one panel before the next panel, so that a thread keeps its panel in cache. Every element of out
-  // is one sum over all of k, whoever computes it.
-  const index_t rows = ceil_div(ceil_div(m, ceil_div(m, kRowsPerTask)), kRowStep) * kRowStep;  // of a task
-  const index_t blocks = ceil_div(m, rows), count = blocks * ceil_div(n, width);
-  const index_t work = std::min(m, rows) * std::min(n, width) * k;
-  parallel_ranges(count, ceil_div(kSerialWork, std::max<index_t>(1, work)), [&](index_t begin, index_t end, index_t slot) {
-    for (index_t task = begin; task < end;) {
-      const index_t panel = task / blocks, block = task % blocks;
-      const index_t next = std::min(end, (panel + 1) * blocks);
-      const index_t first = block * rows, last = std::min(m, first + (next - task) * rows), column = panel * width;
-      const T* packed = panel_of(panel, slot);
-      for (index_t depth = 0; depth < k || depth == 0; depth += kDepth) {
-        const bool ends = depth + kDepth >= k;
-        table.gemm_panel(last - first, std::min(kDepth, k - depth), a.data() + first * a.stride(0) + depth * a.stride(1), a.stride(0),
-                         a.stride(1), packed + depth * width, std::min(width, n - column), out.data() + first * out.stride(0) + column,
-                         out.stride(0), epilogue.bias.empty() || !ends ? nullptr : epilogue.bias.data() + column,
-                         ends ? epilogue.activation : Activation::none, epilogue.accumulate || depth > 0);
-      }
-      task = next;
-    }
-  });
-}
-
 }  // namespace
 
 template <Real T>
-PackedMatrix<T>::PackedMatrix(View<const T> b) {
+PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored) : stored_(stored) {
   if (b.shape().rank() != 2) raise<ShapeError>("PackedMatrix: expected a matrix, got ", b.shape());
-  panels_ = pack(b);
   k_ = b.extent(0);
   n_ = b.extent(1);
+  if constexpr (std::same_as<T, float>) {
+    if (stored == DType::bf16) {
+      panels_ = detail::pack_bf16(b);
+      return;
+    }
+    if (stored == DType::i8) {
+      detail::Int8Panels panels = detail::pack_int8(b);
+      panels_ = std::move(panels.panels);
+      scales_ = std::move(panels.scales);
+      compensation_ = std::move(panels.compensation);
+      return;
+    }
+  }
+  if (stored != dtype_of<T>())
+    raise<ArgumentError>("PackedMatrix: a matrix of ", name_of(dtype_of<T>()), " cannot be stored as ", name_of(stored),
+                         "; f32 can be stored as f32, bf16 or i8");
+  panels_ = pack(b);
 }
 
 template <Real T>
@@ -94,17 +93,30 @@ void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>&
     table.pack_panel(b.data() + panel * width * b.stride(1), b.stride(0), b.stride(1), k, std::min(width, n - panel * width), packed);
     return packed;
   };
-  multiply_panels(a, panel_of, out, epilogue);
+  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, width, kDepth, false, panel_of);
 }
 
 template <Real T>
 void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out, const BasicEpilogue<T>& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
   if (out.numel() == 0) return;
-  const T* panels = b.data();
-  const index_t size = b.k() * detail::kernel_table<T>().panel_width;
-  multiply_panels(
-      a, [=](index_t panel, index_t) { return panels + panel * size; }, out, epilogue);
+  if constexpr (std::same_as<T, float>) {
+    if (b.stored() == DType::bf16) return detail::multiply_bf16(a, b.bytes().data(), out, epilogue);
+    if (b.stored() == DType::i8)
+      return detail::multiply_int8(a, b.bytes().data(), b.scales().data(), b.compensation().data(), out, epilogue);
+  }
+  const auto& table = detail::kernel_table<T>();
+  const T* panels = reinterpret_cast<const T*>(b.bytes().data());
+  const index_t size = b.k() * table.panel_width;
+  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, table.panel_width, kDepth, true,
+                          [=](index_t panel, index_t) { return panels + panel * size; });
+}
+
+void gemm(View<const bf16> a, const PackedMatrix<float>& b, View<float> out, const Epilogue& epilogue) {
+  check(a, b.k(), b.n(), out, epilogue);
+  if (b.stored() != DType::bf16)
+    raise<ArgumentError>("gemm: bf16 times a packed matrix needs one stored as bf16, this one is stored as ", name_of(b.stored()));
+  if (out.numel() > 0) detail::multiply_bf16(a, b.bytes().data(), out, epilogue);
 }
 
 template class PackedMatrix<float>;

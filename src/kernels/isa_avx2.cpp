@@ -1,5 +1,10 @@
 // Kernels for AVX2 with FMA.
+#include <immintrin.h>
+
 #include "kernels/kernel_table.hpp"
+
+#define RAE_MULTIPLY_PAIRS _mm256_madd_epi16
+#define RAE_INTEGERS __m256i
 
 namespace rae::detail {
 namespace {
@@ -12,6 +17,6 @@ constexpr int kTileVectors = 2;
 
 }  // namespace
 
-IsaTables avx2_tables() noexcept { return {&kTableF32, &kTableF64}; }
+IsaTables avx2_tables() noexcept { return {&kTableF32, &kTableF64, kTableNarrow}; }
 
 }  // namespace rae::detail

@@ -1,5 +1,10 @@
 // Kernels for AVX-512 F, BW, DQ, VL.
+#include <immintrin.h>
+
 #include "kernels/kernel_table.hpp"
+
+#define RAE_MULTIPLY_PAIRS _mm512_madd_epi16
+#define RAE_INTEGERS __m512i
 
 namespace rae::detail {
 namespace {
@@ -12,6 +17,6 @@ constexpr int kTileVectors = 3;
 
 }  // namespace
 
-IsaTables avx512_tables() noexcept { return {&kTableF32, &kTableF64}; }
+IsaTables avx512_tables() noexcept { return {&kTableF32, &kTableF64, kTableNarrow}; }
 
 }  // namespace rae::detail

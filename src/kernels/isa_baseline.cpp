@@ -1,6 +1,13 @@
 // Kernels for any CPU of the architecture.
 #include "kernels/kernel_table.hpp"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+
+#define RAE_MULTIPLY_PAIRS _mm_madd_epi16
+#define RAE_INTEGERS __m128i
+#endif
+
 namespace rae::detail {
 namespace {
 
@@ -12,6 +19,6 @@ constexpr int kTileVectors = 2;
 
 }  // namespace
 
-IsaTables baseline_tables() noexcept { return {&kTableF32, &kTableF64}; }
+IsaTables baseline_tables() noexcept { return {&kTableF32, &kTableF64, kTableNarrow}; }
 
 }  // namespace rae::detail

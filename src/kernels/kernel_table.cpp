@@ -10,8 +10,17 @@ namespace {
 
 detail::IsaTables tables_of(Isa isa) noexcept {
 #if defined(RAE_X86)
-  if (isa == Isa::avx512) return detail::avx512_tables();
-  if (isa == Isa::avx2) return detail::avx2_tables();
+  if (isa >= Isa::avx512) {
+    detail::IsaTables tables = detail::avx512_tables();
+    if (isa >= Isa::avx512_vnni) tables.narrow.int8_panel = detail::avx512_vnni_int8_panel();
+    if (isa >= Isa::avx512_bf16) tables.narrow.bf16_panel = detail::avx512_bf16_panel();
+    return tables;
+  }
+  if (isa >= Isa::avx2) {
+    detail::IsaTables tables = detail::avx2_tables();
+    if (isa >= Isa::avx2_vnni) tables.narrow.int8_panel = detail::avx2_vnni_int8_panel();
+    return tables;
+  }
 #else
   static_cast<void>(isa);
 #endif
@@ -20,9 +29,10 @@ detail::IsaTables tables_of(Isa isa) noexcept {
 
 Isa choose() noexcept {
   const char* forced = std::getenv("RAE_ISA");
-  for (const Isa isa : {Isa::avx512, Isa::avx2})
-    if (supports(isa) && (forced == nullptr || *forced == '\0' || std::string_view(forced) == name_of(isa))) return isa;
-  return Isa::baseline;
+  Isa chosen = Isa::baseline;
+  for (const Isa isa : kIsas)
+    if (supports(isa) && (forced == nullptr || *forced == '\0' || std::string_view(forced) == name_of(isa))) chosen = isa;
+  return chosen;
 }
 
 struct Selection {
@@ -53,6 +63,7 @@ template <>
 const KernelTable<double>& kernel_table<double>() noexcept {
   return *selection().tables.f64;
 }
+const NarrowTable& narrow_table() noexcept { return selection().tables.narrow; }
 }  // namespace detail
 
 }  // namespace rae

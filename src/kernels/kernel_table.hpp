@@ -1,6 +1,7 @@
 // The row- and tile-level functions that exist once per instruction set, and the choice among them.
 #pragma once
 
+#include <cstdint>
 #include <utility>
 
 #include "rae/core/cpu.hpp"
@@ -24,6 +25,28 @@ struct NormRowGradients {
   T *dweight, *dbias, *dshift, *dscale;
 };
 
+/// out (rows, columns) = activation([out +] a (rows, k) * panel (k, panel width) + bias), for a panel of columns of the right operand.
+///
+/// `Word` is an element along k: a number, or a 32-bit word of two bf16 or four 8-bit numbers, the first in the low bits.
+template <class Word, class T>
+struct PanelProduct {
+  index_t rows, k;  ///< k in words
+  const Word* a;    ///< a(i, p) = a[i * row_stride + p * column_stride]
+  index_t row_stride, column_stride;
+  const Word* panel;
+  index_t columns;  ///< of out, at most the width of the panel
+  T* out;
+  index_t out_stride;
+  const T* bias;  ///< (columns), or null
+  Activation activation;
+  bool accumulate;                             ///< add to what out holds, before bias and activation
+  const Word* next = nullptr;                  ///< what is multiplied after this, to be brought near meanwhile; null: unknown
+  index_t next_bytes = 0;                      ///< of `next`
+  const float* row_scale = nullptr;            ///< 8 bits: (rows), what a unit of a means
+  const float* column_scale = nullptr;         ///< 8 bits: (panel width), what a unit of the panel means
+  const std::int32_t* compensation = nullptr;  ///< 8 bits: (panel width), 128 times the sum of a column
+};
+
 /// Every function works on plain contiguous memory, allocates nothing and does not throw.
 template <class T>
 struct KernelTable {
@@ -33,9 +56,7 @@ struct KernelTable {
   /// dst[k][panel_width] = b(k, 0..columns), zero-padded.
   void (*pack_panel)(const T* b, index_t row_stride, index_t column_stride, index_t k, index_t columns, T* dst);
 
-  /// out (m, columns) = activation(a (m, k) * panel + bias), or + out when `accumulate`; a(i, p) = a[i * row_stride + p * column_stride].
-  void (*gemm_panel)(index_t m, index_t k, const T* a, index_t row_stride, index_t column_stride, const T* panel, index_t columns, T* out,
-                     index_t ldo, const T* bias, Activation activation, bool accumulate);
+  void (*gemm_panel)(const PanelProduct<T, T>&);
 
   void (*activate)(Activation f, index_t n, const T* x, T* out);
   void (*activate_backward)(Activation f, index_t n, const T* x, const T* dout, T* dx);
@@ -47,16 +68,38 @@ struct KernelTable {
   void (*softmax_backward)(index_t n, const T* p, const T* dp, T* ds);  ///< ds = p * (dp - sum(p * dp))
 };
 
+/// Products of f32 numbers that are stored narrower: as bf16, or as 8-bit integers with a scale.
+struct NarrowTable {
+  index_t panel_width;
+
+  /// As of the KernelTable, for words.
+  void (*pack_panel)(const std::uint32_t* b, index_t row_stride, index_t column_stride, index_t k, index_t columns, std::uint32_t* dst);
+
+  /// Round to nearest even; the out are bits of bf16.
+  void (*row_to_bf16)(index_t n, const float* x, std::uint16_t* out);
+
+  /// out = round(x / s) + offset with s = largest |x| / 127, which is returned; NaN when an x is not finite, 0 when all are below 1e-30.
+  float (*row_to_int8)(index_t n, const float* x, std::int32_t offset, std::uint8_t* out);
+
+  void (*bf16_panel)(const PanelProduct<std::uint32_t, float>&);
+  void (*int8_panel)(const PanelProduct<std::uint32_t, float>&);  ///< a unsigned, 128 more than it means; the panel signed
+};
+
 /// The tables of one instruction set.
 struct IsaTables {
   const KernelTable<float>* f32;
   const KernelTable<double>* f64;
+  NarrowTable narrow;
 };
 
 IsaTables baseline_tables() noexcept;
 #if defined(RAE_X86)
 IsaTables avx2_tables() noexcept;
 IsaTables avx512_tables() noexcept;
+// What the variants with native narrow products have in place of the functions above.
+decltype(NarrowTable::int8_panel) avx2_vnni_int8_panel() noexcept;
+decltype(NarrowTable::int8_panel) avx512_vnni_int8_panel() noexcept;
+decltype(NarrowTable::bf16_panel) avx512_bf16_panel() noexcept;
 #endif
 
 /// The table in use: the widest that the CPU supports, or what the environment variable RAE_ISA names.
@@ -66,5 +109,6 @@ template <>
 const KernelTable<float>& kernel_table<float>() noexcept;
 template <>
 const KernelTable<double>& kernel_table<double>() noexcept;
+const NarrowTable& narrow_table() noexcept;
 
 }  // namespace rae::detail

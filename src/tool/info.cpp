@@ -184,7 +184,7 @@ std::string builtin_model() {
 
 void print_system() {
   std::string found;
-  for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512})
+  for (const Isa isa : kIsas)
     if (supports(isa)) found += std::string(found.empty() ? "" : ", ") + std::string(name_of(isa));
   print(concat("rae               ", kVersion));
 #ifdef NDEBUG

@@ -45,18 +45,31 @@ Tensor<double> numeric_gradient(F&& f, Tensor<double> x, double h = 1e-5) {
   return gradient;
 }
 
-/// Calls f(isa) with the kernels of every instruction set that this machine has.
+/// Calls f(isa) with the kernels of each of these instruction sets that this machine has.
 template <class F>
-void on_every_isa(F&& f) {
+void on_each_isa(std::span<const Isa> isas, F&& f) {
   struct Restore {
     Isa before = active_isa();
     ~Restore() { set_isa(before); }
   } restore;
-  for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
+  for (const Isa isa : isas) {
     if (!supports(isa)) continue;
     set_isa(isa);
     f(isa);
   }
+}
+
+/// Every instruction set whose kernels of f32 and f64 differ.
+template <class F>
+void on_every_isa(F&& f) {
+  constexpr Isa kReal[] = {Isa::baseline, Isa::avx2, Isa::avx512};
+  on_each_isa(kReal, f);
+}
+
+/// Every instruction set whose products of bf16 or 8-bit matrices differ: all.
+template <class F>
+void on_every_narrow_isa(F&& f) {
+  on_each_isa(kIsas, f);
 }
 
 /// The largest absolute value.

@@ -1,6 +1,9 @@
 // Matrix product with a fused epilogue, on strided views: transposition is a view, not a flag.
 #pragma once
 
+#include <cstdint>
+#include <span>
+
 #include "rae/core/tensor.hpp"
 #include "rae/kernels/activation.hpp"
 
@@ -15,26 +18,44 @@ struct BasicEpilogue {
 };
 using Epilogue = BasicEpilogue<float>;
 
-/// The right operand of a product, rearranged once into the order in which the kernel reads it.
+/// The right operand of a product, rearranged once into the order in which the kernel reads it, and stored as T or narrower.
 ///
-/// Panels of `panel_width` columns; inside a panel the K rows follow each other, zero-padded to the full width:
-/// [ceil(N / width)][K][width].
+/// Panels of `width` columns (48 with AVX-512, 16 with AVX2); inside a panel the K rows follow each other, zero-padded to the full
+/// width, and elements that share a 32-bit word are neighbours along K:
+///
+/// | stored | layout                             | a product with it                                                             |
+/// |--------|------------------------------------|-------------------------------------------------------------------------------|
+/// | T      | [ceil(N / width)][K][width]        | as with the matrix itself                                                     |
+/// | bf16   | [ceil(N / width)][ceil(K/2)][width][2] | both operands rounded to bf16, products and sums in f32                   |
+/// | i8     | [ceil(N / width)][ceil(K/4)][width][4] | columns of b and rows of a rounded to 127 steps of their largest element  |
 template <Real T>
 class PackedMatrix {
  public:
   PackedMatrix() = default;
 
-  /// Packs b (K, N), any strides. A weight W (N, K) of a linear layer is packed as `W.view().transposed()`.
-  explicit PackedMatrix(View<const T> b);
+  /// Packs b (K, N), any strides. A weight W (N, K) of a linear layer is packed as `W.view().transposed()`. `stored`: T's own type or,
+  /// for float, DType::bf16 or DType::i8. A column of an 8-bit matrix that holds an infinity or a NaN becomes NaN. Throws ShapeError
+  /// and, for another type, ArgumentError.
+  explicit PackedMatrix(View<const T> b, DType stored = dtype_of<T>());
 
   [[nodiscard]] bool empty() const noexcept { return panels_.empty(); }
   [[nodiscard]] index_t k() const noexcept { return k_; }
   [[nodiscard]] index_t n() const noexcept { return n_; }
-  [[nodiscard]] const T* data() const noexcept { return panels_.data(); }
+  [[nodiscard]] DType stored() const noexcept { return stored_; }
+
+  /// The panels, as they lie in memory.
+  [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept { return panels_.span(); }
+  /// What a unit of each column means, for 8 bits: (N), padded with zeros to whole panels.
+  [[nodiscard]] std::span<const float> scales() const noexcept { return scales_.span(); }
+  /// 128 times the sum of each column's integers, for 8 bits: (N), padded alike.
+  [[nodiscard]] std::span<const std::int32_t> compensation() const noexcept { return compensation_.span(); }
 
  private:
-  Tensor<T> panels_;  // (panels, K, width)
+  Tensor<std::uint8_t> panels_;        // (panels, K / elements per word, width, bytes per word)
+  Tensor<float> scales_;               // (N)
+  Tensor<std::int32_t> compensation_;  // (N)
   index_t k_ = 0, n_ = 0;
+  DType stored_ = dtype_of<T>();
 };
 
 /// out (M, N) = epilogue(a (M, K) * b (K, N)). `out` needs unit column stride and must not overlap a or b; a and b may have
@@ -42,9 +63,21 @@ class PackedMatrix {
 template <Real T>
 void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>& epilogue = {});
 
-/// The same with a right operand that was packed before.
+/// The same with a right operand that was packed before. How exact it is depends on what that is stored as, the same on every
+/// instruction set but for the rounding of sums:
+///
+/// - bf16: a is rounded to bf16, to nearest even. Products are exact in f32, and sums are rounded after each product, in the order 1, 0,
+///   3, 2, 5, 4, ... of k, as the instruction vdpbf16ps does it and every other instruction set imitates it. Numbers and sums below 2^-126
+///   count as zero where the CPU has that instruction.
+/// - i8: each row of a is divided by s = its largest magnitude / 127 and rounded to nearest even, sums are exact integers, and the
+///   result is sum * s * (the column's unit). A row whose elements are all below 1e-30 counts as zero; one that holds an infinity or a
+///   NaN becomes NaN. Exact for K < 65536.
 template <Real T>
 void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out, const BasicEpilogue<T>& epilogue = {});
+
+/// a (M, K) in bf16 already, b stored as bf16. Rows of a that begin at multiples of 4 bytes, with an even K, are read where they lie;
+/// others are copied. Throws ShapeError, and ArgumentError when b is stored otherwise.
+void gemm(View<const bf16> a, const PackedMatrix<float>& b, View<float> out, const Epilogue& epilogue = {});
 
 /// Lets tensors and views of float be passed without naming the type.
 inline void gemm(View<const float> a, View<const float> b, View<float> out, const Epilogue& epilogue = {}) {

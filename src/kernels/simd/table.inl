@@ -1,25 +1,27 @@
-// Everything that is compiled once per instruction set, and the table that leads to it. The including file sets kVectorBytes,
+// Everything that is compiled once per instruction set, and the tables that lead to it. The including file sets kVectorBytes,
 // kTileRows and kTileVectors in namespace rae::detail's anonymous namespace first. Plain pointers only: a shared inline function
 // compiled here could be kept by the linker for the whole program and end it on an older CPU.
 
-#if defined(__clang__)
-#define RAE_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define RAE_UNROLL _Pragma("GCC unroll 16")
-#endif
-
+#include "kernels/simd/vector.inl"
+//
 #include "kernels/simd/math.inl"
 //
 #include "kernels/simd/rows.inl"
 //
+#include "kernels/simd/dot.inl"
+//
 #include "kernels/simd/gemm.inl"
+//
+#include "kernels/simd/pack.inl"
+//
+#include "kernels/simd/quantize.inl"
 
 template <class T>
 constexpr KernelTable<T> make_table() {
   return {.tile_rows = kTileRows,
           .panel_width = kTileVectors * VectorOf<T>::lanes,
           .pack_panel = pack_panel<T>,
-          .gemm_panel = gemm_panel<T>,
+          .gemm_panel = gemm_panel<RealDot<T>, T>,
           .activate = activate<T>,
           .activate_backward = activate_backward<T>,
           .swiglu = swiglu<T>,
@@ -31,5 +33,11 @@ constexpr KernelTable<T> make_table() {
 }
 constinit const KernelTable<float> kTableF32 = make_table<float>();
 constinit const KernelTable<double> kTableF64 = make_table<double>();
+constexpr NarrowTable kTableNarrow = {.panel_width = kTileVectors * VectorOf<std::uint32_t>::lanes,
+                                      .pack_panel = pack_panel<std::uint32_t>,
+                                      .row_to_bf16 = row_to_bf16,
+                                      .row_to_int8 = row_to_int8,
+                                      .bf16_panel = gemm_panel<Bf16Dot, float>,
+                                      .int8_panel = gemm_panel<Int8Dot, float>};
 
 #undef RAE_UNROLL

@@ -1,0 +1,29 @@
+// Products of bf16 matrices for AVX-512 with BF16.
+#include <immintrin.h>
+
+#include "kernels/kernel_table.hpp"
+
+#define RAE_NATIVE_BF16 _mm512_dpbf16_ps
+#define RAE_INTEGERS __m512i
+#define RAE_MULTIPLY_PAIRS _mm512_madd_epi16
+
+namespace rae::detail {
+namespace {
+
+constexpr int kVectorBytes = 64;
+constexpr int kTileRows = 8;
+constexpr int kTileVectors = 3;
+
+#include "kernels/simd/vector.inl"
+//
+#include "kernels/simd/math.inl"
+//
+#include "kernels/simd/dot.inl"
+//
+#include "kernels/simd/gemm.inl"
+
+}  // namespace
+
+decltype(NarrowTable::bf16_panel) avx512_bf16_panel() noexcept { return gemm_panel<Bf16Dot, float>; }
+
+}  // namespace rae::detail

@@ -1,0 +1,64 @@
+// The loop over panels and rows that all matrix products share.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/kernel_table.hpp"
+#include "rae/core/parallel.hpp"
+
+namespace rae::detail {
+
+// Most rows of a task, a multiple of every tile height and of kRowStep: small enough that the tasks of a thin product still balance.
+inline constexpr index_t kRowsPerTask = 96;
+// Rows of tasks are rounded up to this multiple of the tile heights 8, 6 and 4.
+inline constexpr index_t kRowStep = 24;
+// Work below which a second thread does not pay, in multiply-adds.
+inline constexpr index_t kSerialWork = 1 << 15;
+
+constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
+
+/// Multiplies all columns: `whole` describes the product as if its columns were one panel. `panel_of(panel, slot)` gives the columns of
+/// the right operand from panel * width on; in_order: panels follow each other in memory. At most `depth` words along k are added
+/// before the sums go back to memory.
+template <class Word, class T, class PanelOf>
+void multiply_panels(const PanelProduct<Word, T>& whole, void (*multiply)(const PanelProduct<Word, T>&), index_t width, index_t depth,
+                     bool in_order, PanelOf panel_of) {
+  const index_t m = whole.rows, n = whole.columns, k = whole.k;
+  // Tasks run down the rows of one panel before the next panel, so that a thread keeps its panel in cache. Every element of out
+  // is one sum over all of k, whoever computes it.
+  const index_t rows = ceil_div(ceil_div(m, ceil_div(m, kRowsPerTask)), kRowStep) * kRowStep;  // of a task
+  const index_t blocks = ceil_div(m, rows), count = blocks * ceil_div(n, width);
+  const index_t work = std::min(m, rows) * std::min(n, width) * std::max<index_t>(1, k);
+  parallel_ranges(count, ceil_div(kSerialWork, work), [&](index_t begin, index_t end, index_t slot) {
+    for (index_t task = begin; task < end;) {
+      const index_t panel = task / blocks, block = task % blocks;
+      const index_t after = std::min(end, (panel + 1) * blocks);
+      const index_t first = block * rows, last = std::min(m, first + (after - task) * rows), column = panel * width;
+      const index_t ahead = in_order && after < end ? 2 * k : k;  // words of a column that this thread will read, from this panel's on
+      PanelProduct<Word, T> part = whole;
+      part.rows = last - first;
+      part.columns = std::min(width, n - column);
+      part.out = whole.out + first * whole.out_stride + column;
+      if (whole.row_scale) part.row_scale = whole.row_scale + first;
+      if (whole.column_scale) part.column_scale = whole.column_scale + column;
+      if (whole.compensation) part.compensation = whole.compensation + column;
+      const Word* packed = panel_of(panel, slot);
+      for (index_t done = 0; done < k || done == 0; done += depth) {
+        const bool ends = done + depth >= k;
+        const index_t stop = std::min(k, done + depth);
+        part.k = stop - done;
+        part.a = whole.a + first * whole.row_stride + done * whole.column_stride;
+        part.panel = packed + done * width;
+        part.next = packed + stop * width;
+        part.next_bytes = std::min(depth, ahead - stop) * width * static_cast<index_t>(sizeof(Word));
+        part.bias = ends && whole.bias ? whole.bias + column : nullptr;
+        part.activation = ends ? whole.activation : Activation::none;
+        part.accumulate = whole.accumulate || done > 0;
+        multiply(part);
+      }
+      task = after;
+    }
+  });
+}
+
+}  // namespace rae::detail

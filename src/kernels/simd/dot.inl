@@ -1,0 +1,72 @@
+// What one step of k adds to a lane of a sum, for each type of element. Included inside an anonymous namespace.
+//
+// A step takes one element of a, the same for all lanes, and one element of the panel in each lane. For f32 and f64 an element is a
+// number. For narrow types it is a 32-bit word of neighbours along k, so that all types share one tile, one layout and one loop:
+//
+//                 31           16 15            0
+//   bf16        [    k = 1      |     k = 0      ]        sum f32 += a1 b1, then += a0 b0, each rounded to nearest even
+//   8 bits      [ k = 3 | k = 2 | k = 1 | k = 0  ]        sum s32 += a0 b0 + a1 b1 + a2 b2 + a3 b3, exact; a unsigned, b signed
+//
+// Where the including file names an instruction for it (RAE_NATIVE_BF16, RAE_NATIVE_INT8), a step is that one instruction.
+// Elsewhere it is made of kParts halves. Those of bf16 are f32 numbers whose product is exact, so a fused and an unfused sum are the
+// same, and the same as vdpbf16ps, which by definition takes the upper pair first and rounds twice; only numbers below 2^-126, which
+// the instruction reads and writes as zero, may differ. Those of 8 bits are even and odd bytes as 16-bit numbers.
+
+template <class T>
+struct RealDot {
+  using Word = T;
+  using Sum = T;
+  static constexpr int kParts = 1;
+  static Vector<T> part_of_a(int, Vector<T> word) { return word; }
+  static Vector<T> part_of_b(int, Vector<T> word) { return word; }
+  static Vector<T> add(Vector<T> sum, Vector<T> a, Vector<T> b) { return sum + a * b; }
+};
+
+struct Bf16Dot {
+  using Word = std::uint32_t;
+  using Sum = float;
+#if defined(RAE_NATIVE_BF16)
+  static constexpr int kParts = 1;
+  static Vector<Word> part_of_a(int, Vector<Word> word) { return word; }
+  static Vector<Word> part_of_b(int, Vector<Word> word) { return word; }
+  static Vector<float> add(Vector<float> sum, Vector<Word> a, Vector<Word> b) {
+    return reinterpret_cast<Vector<float>>(RAE_NATIVE_BF16(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b)));
+  }
+#else
+  static constexpr int kParts = 2;
+  static Vector<float> part_of_a(int part, Vector<Word> word) {
+    return reinterpret_cast<Vector<float>>(part == 0 ? word & 0xffff0000u : word << 16);
+  }
+  static Vector<float> part_of_b(int part, Vector<Word> word) { return part_of_a(part, word); }
+  static Vector<float> add(Vector<float> sum, Vector<float> a, Vector<float> b) { return sum + a * b; }
+#endif
+};
+
+struct Int8Dot {
+  using Word = std::uint32_t;
+  using Sum = std::int32_t;
+#if defined(RAE_NATIVE_INT8)
+  static constexpr int kParts = 1;
+  static Vector<Word> part_of_a(int, Vector<Word> word) { return word; }
+  static Vector<Word> part_of_b(int, Vector<Word> word) { return word; }
+  static Vector<Sum> add(Vector<Sum> sum, Vector<Word> a, Vector<Word> b) {
+    return reinterpret_cast<Vector<Sum>>(
+        RAE_NATIVE_INT8(reinterpret_cast<RAE_INTEGERS>(sum), reinterpret_cast<RAE_INTEGERS>(a), reinterpret_cast<RAE_INTEGERS>(b)));
+  }
+#else
+  using Half = std::int16_t;
+  static constexpr int kParts = 2;
+  static Vector<Half> part_of_a(int part, Vector<Word> word) {
+    return reinterpret_cast<Vector<Half>>((part == 0 ? word : word >> 8) & 0x00ff00ffu);
+  }
+  static Vector<Half> part_of_b(int part, Vector<Word> word) { return reinterpret_cast<Vector<Half>>(part == 0 ? word << 8 : word) >> 8; }
+  static Vector<Sum> add(Vector<Sum> sum, Vector<Half> a, Vector<Half> b) {
+#if defined(RAE_MULTIPLY_PAIRS)
+    return sum + reinterpret_cast<Vector<Sum>>(RAE_MULTIPLY_PAIRS(reinterpret_cast<RAE_INTEGERS>(a), reinterpret_cast<RAE_INTEGERS>(b)));
+#else
+    const auto x = reinterpret_cast<Vector<Sum>>(a), y = reinterpret_cast<Vector<Sum>>(b);
+    return sum + (x >> 16) * (y >> 16) + (x & 0xffff) * ((y << 16) >> 16);
+#endif
+  }
+#endif
+};

@@ -1,0 +1,47 @@
+// Rearranging the right operand of a product into panels. Included inside an anonymous namespace.
+
+template <class V, index_t... kLane>
+inline void interleave(const V& a, const V& b, V& low, V& high, std::integer_sequence<index_t, kLane...>) {
+  constexpr index_t kSide = sizeof...(kLane);
+  low = __builtin_shufflevector(a, b, (kLane % 2 * kSide + kLane / 2)...);
+  high = __builtin_shufflevector(a, b, (kLane % 2 * kSide + (kLane + kSide) / 2)...);
+}
+
+// dst[p * dst_stride + j] = src[j * src_stride + p] for a square of vectors: every round interleaves the first half with the second.
+template <class T>
+inline void transpose_square(const T* src, index_t src_stride, T* dst, index_t dst_stride) {
+  using V = typename VectorOf<T>::type;
+  constexpr index_t kSide = VectorOf<T>::lanes;
+  V rows[kSide], next[kSide];
+  RAE_UNROLL
+  for (int i = 0; i < kSide; ++i) __builtin_memcpy(&rows[i], src + i * src_stride, sizeof(V));
+  RAE_UNROLL
+  for (int round = 1; round < kSide; round *= 2) {
+    RAE_UNROLL
+    for (int i = 0; i < kSide / 2; ++i)
+      interleave(rows[i], rows[i + kSide / 2], next[2 * i], next[2 * i + 1], std::make_integer_sequence<index_t, kSide>());
+    RAE_UNROLL
+    for (int i = 0; i < kSide; ++i) rows[i] = next[i];
+  }
+  RAE_UNROLL
+  for (int i = 0; i < kSide; ++i) *reinterpret_cast<V*>(dst + i * dst_stride) = rows[i];
+}
+
+template <class T>
+void pack_panel(const T* b, index_t row_stride, index_t column_stride, index_t k, index_t columns, T* dst) {
+  constexpr index_t kSide = VectorOf<T>::lanes, kWidth = kTileVectors * kSide;
+  if (column_stride == 1 && columns == kWidth) {
+    for (index_t p = 0; p < k; ++p)
+      for (index_t j = 0; j < kWidth; ++j) dst[p * kWidth + j] = b[p * row_stride + j];
+    return;
+  }
+  // A transposed source is turned in squares; what remains, element by element.
+  const bool turned = row_stride == 1;
+  const index_t square_columns = turned ? columns / kSide * kSide : 0, square_rows = turned ? k / kSide * kSide : 0;
+  for (index_t j = 0; j < square_columns; j += kSide)
+    for (index_t p = 0; p < square_rows; p += kSide)
+      transpose_square(b + p + j * column_stride, column_stride, dst + p * kWidth + j, kWidth);
+  for (index_t p = 0; p < k; ++p)
+    for (index_t j = p < square_rows ? square_columns : 0; j < kWidth; ++j)
+      dst[p * kWidth + j] = j < columns ? b[p * row_stride + j * column_stride] : T(0);
+}

@@ -1,0 +1,72 @@
+// Rows of f32 to bf16 and to 8 bits. Included inside an anonymous namespace. All instruction sets give the same bits.
+
+inline std::uint32_t bits_of(float x) {
+  std::uint32_t bits;
+  __builtin_memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+inline float float_of(std::uint32_t bits) {
+  float x;
+  __builtin_memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+// Round to nearest even as rae::bf16 does it. The conversion that goes with vdpbf16ps would turn small numbers into zero.
+void row_to_bf16(index_t n, const float* x, std::uint16_t* out) {
+  for (index_t i = 0; i < n; ++i) {
+    const std::uint32_t bits = bits_of(x[i]);
+    const std::uint32_t rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
+    out[i] = static_cast<std::uint16_t>(((bits & 0x7fffffffu) > 0x7f800000u ? bits | 0x400000u : rounded) >> 16);
+  }
+}
+
+// Whole numbers of vectors: out = round(x * factor) + offset, of at most 127 + 128.
+template <index_t kCount>
+inline void round_scaled(const float* x, float factor, std::int32_t offset, std::uint8_t* out) {
+  std::int32_t whole[kCount];
+  for (index_t i = 0; i < kCount; i += VectorOf<float>::lanes) {
+    Vector<float> scaled;
+    __builtin_memcpy(&scaled, x + i, sizeof scaled);
+    scaled *= factor;
+    // The product is rounded before the next sum on every CPU, also where a compiler could fuse the two.
+#if defined(__x86_64__)
+    __asm__("" : "+v"(scaled));
+#elif defined(__aarch64__)
+    __asm__("" : "+w"(scaled));
+#else
+    __asm__("" : "+m"(scaled));
+#endif
+    scaled += 12582912.0f;  // 1.5 * 2^23: what is left of the fraction is rounded away, and the low bits are the integer
+    const auto integers = reinterpret_cast<Vector<std::int32_t>>(scaled) - 0x4b400000;
+    __builtin_memcpy(whole + i, &integers, sizeof integers);
+  }
+  for (index_t i = 0; i < kCount; ++i) out[i] = static_cast<std::uint8_t>(whole[i] + offset);
+}
+
+// out = round(x * 127 / largest) + offset, two's complement where offset is 0; returns what a unit of out means, largest / 127.
+float row_to_int8(index_t n, const float* x, std::int32_t offset, std::uint8_t* out) {
+  constexpr index_t kBlock = 64;
+  constexpr float kNegligible = 1e-30f;  // below, 127 / largest could overflow
+  std::uint32_t top = 0;                 // bits of positive floats are ordered as the floats are, with infinity and NaN above them
+  for (index_t i = 0; i < n; ++i) {
+    const std::uint32_t magnitude = bits_of(x[i]) & 0x7fffffffu;
+    top = top < magnitude ? magnitude : top;
+  }
+  const float largest = float_of(top);
+  if (top >= 0x7f800000u || largest < kNegligible) {
+    for (index_t i = 0; i < n; ++i) out[i] = static_cast<std::uint8_t>(offset);
+    return top >= 0x7f800000u ? __builtin_nanf("") : 0.0f;
+  }
+  const float factor = 127.0f / largest;
+  index_t i = 0;
+  for (; i + kBlock <= n; i += kBlock) round_scaled<kBlock>(x + i, factor, offset, out + i);
+  if (i < n) {
+    float rest[kBlock] = {};
+    std::uint8_t rounded[kBlock];
+    for (index_t j = 0; i + j < n; ++j) rest[j] = x[i + j];
+    round_scaled<kBlock>(rest, factor, offset, rounded);
+    for (index_t j = 0; i + j < n; ++j) out[i + j] = rounded[j];
+  }
+  return largest / 127.0f;
+}

@@ -1,0 +1,21 @@
+// Vectors of kVectorBytes, by the extension that g++ and clang share. Included inside an anonymous namespace.
+
+#if defined(__clang__)
+#define RAE_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define RAE_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+template <class T>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(kVectorBytes)));
+  static constexpr index_t lanes = static_cast<index_t>(kVectorBytes / sizeof(T));
+};
+template <class T>
+using Vector = typename VectorOf<T>::type;
+
+// x in every lane. Subtracting zero changes no number, so that nothing but the broadcast is left.
+template <class T>
+inline Vector<T> broadcast(T x) {
+  return x - Vector<T>{};
+}

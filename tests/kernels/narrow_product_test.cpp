@@ -1,0 +1,201 @@
+// Products with a right operand that is stored as bf16 or as 8-bit integers, on every instruction set.
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "rae/kernels/gemm.hpp"
+#include "rae/kernels/reference/gemm.hpp"
+#include "support/golden.hpp"
+#include "support/kernel_data.hpp"
+
+namespace rae {
+namespace {
+
+using test::close;
+using test::random_tensor;
+
+constexpr DType kStored[] = {DType::bf16, DType::i8};
+
+Tensor<float> multiply(View<const float> a, View<const float> b, DType stored, const Epilogue& epilogue = {}) {
+  Tensor<float> out(Shape{a.extent(0), b.extent(1)}, -1.0f);
+  gemm<float>(a, PackedMatrix<float>(b, stored), out, epilogue);
+  return out;
+}
+
+Tensor<float> expected_product(View<const float> a, View<const float> b, DType stored) {
+  Tensor<float> out(Shape{a.extent(0), b.extent(1)});
+  (stored == DType::bf16 ? reference::gemm_bf16 : reference::gemm_int8)(a, b, out);
+  return out;
+}
+
+class NarrowShapes : public testing::TestWithParam<Shape> {};
+
+// bf16: the order and the rounding of sums are part of the kernel's contract, so every instruction set gives the reference's bits.
+TEST_P(NarrowShapes, Bf16GivesTheBitsOfTheReferenceInEveryLayout) {
+  const index_t m = GetParam()[0], n = GetParam()[1], k = GetParam()[2];
+  const Tensor<float> a = random_tensor<float>({m, k}, 1), b = random_tensor<float>({k, n}, 2), at = random_tensor<float>({k, m}, 3),
+                      bt = random_tensor<float>({n, k}, 4);
+  for (const View<const float>& left : {a.view(), at.view().transposed()})
+    for (const View<const float>& right : {b.view(), bt.view().transposed()}) {
+      const Tensor<float> expected = expected_product(left, right, DType::bf16);
+      test::on_every_narrow_isa([&](Isa isa) { EXPECT_TRUE(close(multiply(left, right, DType::bf16), expected, 0.0)) << name_of(isa); });
+    }
+}
+
+// 8 bits: the sums are exact; the scales are multiplied in f32.
+TEST_P(NarrowShapes, Int8MatchesTheReferenceInEveryLayout) {
+  const index_t m = GetParam()[0], n = GetParam()[1], k = GetParam()[2];
+  const Tensor<float> a = random_tensor<float>({m, k}, 1), b = random_tensor<float>({k, n}, 2), at = random_tensor<float>({k, m}, 3),
+                      bt = random_tensor<float>({n, k}, 4);
+  for (const View<const float>& left : {a.view(), at.view().transposed()})
+    for (const View<const float>& right : {b.view(), bt.view().transposed()}) {
+      const Tensor<float> expected = expected_product(left, right, DType::i8);
+      const double tolerance = 3e-7 * test::largest(expected);
+      test::on_every_narrow_isa(
+          [&](Isa isa) { EXPECT_TRUE(close(multiply(left, right, DType::i8), expected, tolerance)) << name_of(isa); });
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, NarrowShapes,
+                         testing::Values(Shape{1, 1, 1}, Shape{8, 48, 16}, Shape{5, 7, 3}, Shape{9, 49, 17}, Shape{97, 33, 64},
+                                         Shape{193, 100, 31}, Shape{261, 72, 42}, Shape{16, 5461, 8}, Shape{3, 16, 301}, Shape{7, 50, 1101},
+                                         Shape{2, 20, 5461}));
+
+// Each count of rows and of columns that a tile can have.
+TEST(NarrowProduct, EveryHeightAndWidthOfATile) {
+  for (const DType stored : kStored)
+    for (index_t m = 1; m <= 16; ++m) {
+      const index_t n = 3 * m + 1;
+      const Tensor<float> a = random_tensor<float>({m, 21}, 1), b = random_tensor<float>({21, n}, 2);
+      const Tensor<float> expected = expected_product(a, b, stored);
+      test::on_every_narrow_isa([&](Isa isa) {
+        EXPECT_TRUE(close(multiply(a, b, stored), expected, stored == DType::bf16 ? 0.0 : 1e-5))
+            << name_of(stored) << ", " << name_of(isa) << ", " << m;
+      });
+    }
+}
+
+// How far the narrow products may be from the exact one: rounding to 8 bits of mantissa, or to half a step of each operand.
+TEST(NarrowProduct, ErrorsStayBelowTheRoundingOfTheOperands) {
+  constexpr index_t kDepth = 300;
+  const Tensor<float> a = random_tensor<float>({20, kDepth}, 1), b = random_tensor<float>({kDepth, 60}, 2);
+  Tensor<float> exact(Shape{20, 60});
+  reference::gemm<float>(a, b, exact);
+  const Tensor<float> in_bf16 = multiply(a, b, DType::bf16), in_int8 = multiply(a, b, DType::i8);
+  for (index_t i = 0; i < 20; ++i)
+    for (index_t j = 0; j < 60; ++j) {
+      double products = 0, sum_a = 0, sum_b = 0, top_a = 0, top_b = 0;
+      for (index_t k = 0; k < kDepth; ++k) {
+        const double x = std::abs(static_cast<double>(a[i * kDepth + k])), y = std::abs(static_cast<double>(b[k * 60 + j]));
+        products += x * y;
+        sum_a += x;
+        sum_b += y;
+        top_a = std::max(top_a, x);
+        top_b = std::max(top_b, y);
+      }
+      const index_t at = i * 60 + j;
+      EXPECT_NEAR(in_bf16[at], exact[at], products * (std::ldexp(1.0, -7) + std::ldexp(kDepth, -24)));
+      const double half_a = top_a / 254, half_b = top_b / 254;
+      EXPECT_NEAR(in_int8[at], exact[at], sum_a * half_b + sum_b * half_a + kDepth * half_a * half_b + 1e-4);
+    }
+}
+
+// All operands at their largest: sums of 16-bit products would saturate.
+TEST(NarrowProduct, Int8NeverSaturates) {
+  constexpr index_t kDepth = 5461;
+  const Tensor<float> a(Shape{3, kDepth}, 2.0f), b(Shape{kDepth, 50}, -0.5f), c(Shape{kDepth, 50}, 0.5f);
+  test::on_every_narrow_isa([&](Isa isa) {
+    for (const float x : multiply(a, b, DType::i8).span()) EXPECT_FLOAT_EQ(x, -kDepth) << name_of(isa);
+    for (const float x : multiply(a, c, DType::i8).span()) EXPECT_FLOAT_EQ(x, kDepth) << name_of(isa);
+  });
+}
+
+TEST(NarrowProduct, EpilogueAddsBiasAndActivates) {
+  const Tensor<float> a = random_tensor<float>({10, 700}, 1), b = random_tensor<float>({700, 50}, 2), bias = random_tensor<float>({50}, 3),
+                      before = random_tensor<float>({10, 50}, 4);
+  for (const DType stored : kStored) {
+    SCOPED_TRACE(name_of(stored));
+    const Tensor<float> plain = multiply(a, b, stored), out = multiply(a, b, stored, {.bias = bias, .activation = Silu});
+    Tensor<float> sum = before;
+    gemm<float>(a, PackedMatrix<float>(b, stored), sum, {.bias = bias, .accumulate = true});
+    for (index_t i = 0; i < out.numel(); ++i) {
+      const double x = static_cast<double>(plain[i]) + static_cast<double>(bias[i % 50]);
+      EXPECT_NEAR(out[i], x / (1 + std::exp(-x)), 1e-5);
+      EXPECT_NEAR(sum[i], x + static_cast<double>(before[i]), 2e-5);
+    }
+  }
+}
+
+TEST(NarrowProduct, EmptySumIsTheBias) {
+  const Tensor<float> a(Shape{3, 0}), b(Shape{0, 5}), bias = random_tensor<float>({5}, 3);
+  for (const DType stored : kStored)
+    for (index_t i = 0; i < 15; ++i) EXPECT_EQ(multiply(a, b, stored, {.bias = bias})[i], bias[i % 5]);
+}
+
+// A left operand in bf16 gives the same bits as the f32 numbers that it stands for, however it lies in memory.
+TEST(NarrowProduct, LeftOperandInBf16) {
+  for (const index_t k : {64, 37}) {
+    const Tensor<bf16> a = convert<bf16>(random_tensor<float>({13, k}, 1)), wide = convert<bf16>(random_tensor<float>({13, k + 3}, 3));
+    const PackedMatrix<float> b(random_tensor<float>({k, 50}, 2), DType::bf16);
+    const Tensor<float> same = convert<float>(a), same_wide = convert<float>(wide);
+    Tensor<float> out(Shape{13, 50}), expected(Shape{13, 50});
+    gemm(a.view(), b, out);
+    gemm<float>(same, b, expected);
+    EXPECT_TRUE(close(out, expected, 0.0));
+    for (const index_t first : {0, 1, 2}) {
+      gemm(wide.view().slice(1, first, k), b, out);
+      gemm<float>(same_wide.view().slice(1, first, k), b, expected);
+      EXPECT_TRUE(close(out, expected, 0.0)) << first;
+    }
+  }
+}
+
+TEST(NarrowProduct, ThreadCountDoesNotChangeABit) {
+  const Tensor<float> a = random_tensor<float>({301, 531}, 1), b = random_tensor<float>({531, 257}, 2);
+  for (const DType stored : kStored)
+    test::on_every_narrow_isa([&](Isa isa) {
+      for (const int threads : {2, 3, 7})
+        EXPECT_TRUE(test::same_on_every_thread_count([&] { return multiply(a, b, stored); }, threads)) << name_of(isa);
+    });
+}
+
+// One row with an infinity or a NaN spoils itself only.
+TEST(NarrowProduct, NonFiniteNumbersStayInTheirRow) {
+  for (const DType stored : kStored)
+    for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+      Tensor<float> a = random_tensor<float>({3, 70}, 1);
+      const Tensor<float> b = random_tensor<float>({70, 20}, 2), clean = multiply(a, b, stored);
+      a[70 + 5] = bad;
+      test::on_every_narrow_isa([&](Isa isa) {
+        const Tensor<float> out = multiply(a, b, stored);
+        for (index_t i = 0; i < 60; ++i) EXPECT_EQ(std::isfinite(out[i]), i / 20 != 1) << name_of(stored) << ", " << name_of(isa);
+        EXPECT_NEAR(out[0], clean[0], 1e-5);
+      });
+    }
+}
+
+TEST(NarrowProduct, RowsOfZerosAreZero) {
+  Tensor<float> a(Shape{2, 40}, 0.0f), b = random_tensor<float>({40, 20}, 2);
+  for (index_t k = 0; k < 40; ++k) b[k * 20 + 3] = 0;
+  for (const DType stored : kStored) {
+    a.fill(0.0f);
+    for (const float x : multiply(a, b, stored).span()) EXPECT_EQ(x, 0.0f);
+    a.fill(1.0f);
+    EXPECT_EQ(multiply(a, b, stored)[3], 0.0f);
+    EXPECT_NE(multiply(a, b, stored)[4], 0.0f);
+  }
+}
+
+TEST(NarrowProduct, RejectsWhatDoesNotFit) {
+  const Tensor<float> a(Shape{2, 3}, 1.0f), b(Shape{4, 5}, 1.0f), fitting(Shape{3, 5}, 1.0f);
+  const Tensor<bf16> narrow(Shape{2, 3}, bf16(1.0f));
+  Tensor<float> out(Shape{2, 5}, 9.0f);
+  for (const DType stored : kStored) EXPECT_THROW(gemm<float>(a, PackedMatrix<float>(b, stored), out), ShapeError);
+  EXPECT_THROW(PackedMatrix<float>(b, DType::i64), ArgumentError);
+  EXPECT_THROW(PackedMatrix<double>(Tensor<double>(Shape{2, 2}, 1.0), DType::bf16), ArgumentError);
+  EXPECT_THROW(gemm(narrow.view(), PackedMatrix<float>(fitting), out), ArgumentError);
+  EXPECT_EQ(out[0], 9.0f);
+}
+
+}  // namespace
+}  // namespace rae
