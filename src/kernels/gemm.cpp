@@ -9,9 +9,6 @@ namespace {
 using detail::ceil_div;
 using detail::PanelProduct;
 
-// Terms of a sum that are added before its result goes back to memory: this much of a panel stays in a level-2 cache.
-constexpr index_t kDepth = 512;
-
 template <class A, class T>
 void check(const View<const A>& a, index_t bk, index_t bn, const View<T>& out, const BasicEpilogue<T>& epilogue) {
   if (a.shape().rank() != 2 || out.shape().rank() != 2)
@@ -93,7 +90,7 @@ void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>&
     table.pack_panel(b.data() + panel * width * b.stride(1), b.stride(0), b.stride(1), k, std::min(width, n - panel * width), packed);
     return packed;
   };
-  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, width, kDepth, false, panel_of);
+  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, width, detail::kDepth, panel_of);
 }
 
 template <Real T>
@@ -108,7 +105,7 @@ void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out, const BasicEpi
   const auto& table = detail::kernel_table<T>();
   const T* panels = reinterpret_cast<const T*>(b.bytes().data());
   const index_t size = b.k() * table.panel_width;
-  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, table.panel_width, kDepth, true,
+  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, table.panel_width, detail::kDepth,
                           [=](index_t panel, index_t) { return panels + panel * size; });
 }
 

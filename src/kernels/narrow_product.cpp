@@ -12,8 +12,6 @@ using Word = std::uint32_t;
 constexpr index_t kBf16PerWord = 2;
 constexpr index_t kInt8PerWord = 4;
 constexpr std::int32_t kUnsignedOffset = 128;  // a quantised left operand is this much more than it means
-// Words along k that are added before a bf16 product's sums go back to memory: such a block of a panel stays in a level-1 cache.
-constexpr index_t kDepth = 128;
 constexpr index_t kWordsPerLine = 16;
 
 // Words between two rows of a converted left operand: an odd number of cache lines, so that the rows of a tile do not all fall into the
@@ -93,7 +91,7 @@ void multiply_bf16(const Words& a, const std::uint8_t* panels, const View<float>
   const NarrowTable& table = narrow_table();
   const Word* words = reinterpret_cast<const Word*>(panels);
   const index_t size = a.k * table.panel_width;
-  multiply_panels(product(a, out, epilogue), table.bf16_panel, table.panel_width, kDepth, true,
+  multiply_panels(product(a, out, epilogue), table.bf16_panel, table.panel_width, kDepth,
                   [=](index_t panel, index_t) { return words + panel * size; });
 }
 
@@ -163,7 +161,7 @@ void multiply_int8(const View<const float>& a, const std::uint8_t* panels, const
   const Word* packed = reinterpret_cast<const Word*>(panels);
   const index_t size = words * table.panel_width;
   // The integer sums stay in registers from the first word to the last.
-  multiply_panels(whole, table.int8_panel, table.panel_width, std::max<index_t>(1, words), true,
+  multiply_panels(whole, table.int8_panel, table.panel_width, std::max<index_t>(1, words),
                   [=](index_t panel, index_t) { return packed + panel * size; });
 }
 

@@ -7,21 +7,17 @@
 // found it, in its AVX-512 variant where the machine has AVX-512, since it does not choose that by itself on CPUs newer than it.
 #include <dlfcn.h>
 
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <string>
 #include <vector>
 
-#include "rae/core/cpu.hpp"
+#include "bench/peak.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/random.hpp"
 #include "rae/kernels/gemm.hpp"
 #include "rae/kernels/isa.hpp"
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 #if defined(RAE_BENCH_EIGEN)
 extern "C" void eigen_product(bool transpose_a, bool transpose_b, long m, long n, long k, const float* a, const float* b, float* out,
@@ -30,70 +26,17 @@ extern "C" void eigen_product(bool transpose_a, bool transpose_b, long m, long n
 
 namespace {
 
+using rae::DType;
 using rae::index_t;
 using rae::Shape;
 using rae::Tensor;
 using rae::View;
+using rae::bench::median;
+using rae::bench::peak;
+using rae::bench::seconds;
 
 constexpr index_t kColdBytes = index_t{96} << 20;
 constexpr double kSampleSeconds = 0.02;
-
-double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-// --- The peak: independent chains of multiply-adds, enough to hide their latency ---------------------------------------------
-constexpr int kChains = 16;
-#if defined(__x86_64__)
-__attribute__((target("avx512f"))) float chains_avx512(index_t steps) {
-  const __m512 factor = _mm512_set1_ps(0.999f), term = _mm512_set1_ps(1e-3f);
-  __m512 x[kChains];
-  for (auto& v : x) v = term;
-  for (index_t i = 0; i < steps; ++i)
-#pragma GCC unroll 16
-    for (auto& v : x) v = _mm512_fmadd_ps(v, factor, term);
-  for (int c = 1; c < kChains; ++c) x[0] = _mm512_add_ps(x[0], x[c]);
-  return _mm512_cvtss_f32(x[0]);
-}
-__attribute__((target("avx2,fma"))) float chains_avx2(index_t steps) {
-  const __m256 factor = _mm256_set1_ps(0.999f), term = _mm256_set1_ps(1e-3f);
-  __m256 x[12];
-  for (auto& v : x) v = term;
-  for (index_t i = 0; i < steps; ++i)
-#pragma GCC unroll 16
-    for (auto& v : x) v = _mm256_fmadd_ps(v, factor, term);
-  for (int c = 1; c < 12; ++c) x[0] = _mm256_add_ps(x[0], x[c]);
-  return _mm256_cvtss_f32(x[0]);
-}
-#endif
-float chains_baseline(index_t steps) {
-  typedef float Vector __attribute__((vector_size(16)));
-  Vector x[12] = {};
-  for (index_t i = 0; i < steps; ++i)
-#pragma GCC unroll 16
-    for (auto& v : x) v = v * 0.999f + 1e-3f;
-  for (int c = 1; c < 12; ++c) x[0] += x[c];
-  return x[0][0];
-}
-
-/// FLOP/s of all threads together, with the widest vectors of this machine.
-double peak(int threads) {
-  constexpr index_t kSteps = 1500000;
-  std::vector<float> sink(static_cast<std::size_t>(threads));
-  double flops = 2.0 * 12 * 4;
-  auto* chains = chains_baseline;
-#if defined(__x86_64__)
-  if (rae::supports(rae::Isa::avx512)) {
-    chains = chains_avx512;
-    flops = 2.0 * kChains * 16;
-  } else if (rae::supports(rae::Isa::avx2)) {
-    chains = chains_avx2;
-    flops = 2.0 * 12 * 8;
-  }
-#endif
-  const double start = seconds();
-  rae::parallel_for(threads, 1, [&](index_t t) { sink[static_cast<std::size_t>(t)] = chains(kSteps); });
-  const double rate = flops * static_cast<double>(kSteps) * threads / (seconds() - start);
-  return sink[0] > 0 ? rate : 0.0;
-}
 
 // --- OpenBLAS ----------------------------------------------------------------------------------------------------------------
 struct OpenBlas {
@@ -132,11 +75,6 @@ Tensor<float> random_matrix(index_t rows, index_t columns, std::uint64_t seed) {
   Tensor<float> out(Shape{rows, columns});
   rae::Philox(seed).fill_uniform(out.span());
   return out;
-}
-
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
 }
 
 double rate(const Line& line, const Candidate& candidate, index_t copies) {
@@ -189,7 +127,7 @@ void measure(const Line& line, const std::string& name, int threads, int rounds,
   std::vector<double> peaks;
   std::vector<std::vector<double>> rates(candidates.size()), fractions(candidates.size());
   for (int round = 0; round < rounds; ++round) {
-    peaks.push_back(peak(threads));
+    peaks.push_back(peak(DType::f32, threads));
     for (std::size_t c = 0; c < candidates.size(); ++c) {
       rates[c].push_back(rate(line, candidates[c], copies));
       fractions[c].push_back(rates[c].back() / peaks.back());

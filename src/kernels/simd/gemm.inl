@@ -17,23 +17,39 @@
 //   AVX2          6 x 2     12     12 + 2 + 1 of 16          8 / 12
 //   SSE2, NEON    4 x 2      8      8 + 2 + 1 of 16          6 / 8
 //
-// In the compiled loop of AVX-512 there must be exactly 24 products and 11 loads (tests/rules/kernel_test.cpp counts them).
+// The loop compiled for AVX-512 has exactly 24 products and 11 loads, and nothing else but its counters: look at it with objdump -d
+// after each change here.
 
-// Sums of products over k, from zero or, with `resume`, from what `sums` holds: a(r, p) is a[r * row + p * column], so that a transposed
-// operand is read where it lies.
-template <class Dot, int kRows, int kVectors>
+// Where a tile of results goes, and what happens on the way. All vectors are as long as the panel is wide.
+template <class T>
+struct TileOut {
+  T* data;
+  index_t stride;  // between rows
+  bool resume;     // add to what is there
+  const T* bias;
+  const float *row_scale, *column_scale;  // 8 bits
+  const std::int32_t* compensation;       // 8 bits
+};
+
+// Sums of products over k: a(r, p) is a[r * row + p * column], so that a transposed operand is read where it lies. Sums of the type of
+// out begin with what is there, so that a sum in parts is the same as one in one go.
+template <class Dot, int kRows, int kVectors, class T>
 inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row, index_t column, const typename Dot::Word* __restrict panel,
-                 bool resume, typename Dot::Sum* __restrict sums) {
+                 const TileOut<T>& out) {
   using Word = typename Dot::Word;
   using Sum = typename Dot::Sum;
   constexpr index_t kLanesPerVector = VectorOf<Word>::lanes;
   constexpr index_t kWidth = kTileVectors * kLanesPerVector;
+  constexpr bool kIntegers = !__is_same(Sum, T);
+  T* const target = out.data;
   Vector<Sum> acc[kRows][kVectors] = {};
-  if (resume) {
-    RAE_UNROLL
-    for (int r = 0; r < kRows; ++r) {
+  if constexpr (!kIntegers) {
+    if (out.resume) {
       RAE_UNROLL
-      for (int v = 0; v < kVectors; ++v) acc[r][v] = *reinterpret_cast<const Vector<Sum>*>(sums + r * kWidth + v * kLanesPerVector);
+      for (int r = 0; r < kRows; ++r) {
+        RAE_UNROLL
+        for (int v = 0; v < kVectors; ++v) acc[r][v] = load(target + r * out.stride + v * kLanesPerVector);
+      }
     }
   }
   for (index_t p = 0; p < k; ++p) {
@@ -50,108 +66,74 @@ inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row,
         for (int v = 0; v < kVectors; ++v) acc[r][v] = Dot::add(acc[r][v], x, b[v]);
       }
     }
-    a += column;
+    a += Dot::kRowMajor ? 1 : column;
   }
   RAE_UNROLL
-  for (int r = 0; r < kRows; ++r) {
+  for (int v = 0; v < kVectors; ++v) {
+    const Vector<T> bias = load(out.bias + v * kLanesPerVector);
     RAE_UNROLL
-    for (int v = 0; v < kVectors; ++v) *reinterpret_cast<Vector<Sum>*>(sums + r * kWidth + v * kLanesPerVector) = acc[r][v];
+    for (int r = 0; r < kRows; ++r) {
+      T* const place = target + r * out.stride + v * kLanesPerVector;
+      if constexpr (kIntegers) {
+        // The unsigned a is 128 more than it means, which the column's compensation takes back.
+        const Vector<Sum> sum = acc[r][v] - load(out.compensation + v * kLanesPerVector);
+        Vector<T> number = __builtin_convertvector(sum, Vector<T>) * (out.row_scale[r] * load(out.column_scale + v * kLanesPerVector));
+        number += bias;
+        if (out.resume) number += load(place);
+        store<T>(number, place);
+      } else {
+        store<T>(acc[r][v] + bias, place);
+      }
+    }
   }
 }
 
-template <class Dot, int kRows>
+template <class Dot, int kRows, class T>
 inline void tile_columns(index_t vectors, index_t k, const typename Dot::Word* a, index_t row, index_t column,
-                         const typename Dot::Word* panel, bool resume, typename Dot::Sum* sums) {
+                         const typename Dot::Word* panel, const TileOut<T>& out) {
   if constexpr (kTileVectors >= 3) {
-    if (vectors == 3) return tile<Dot, kRows, 3>(k, a, row, column, panel, resume, sums);
+    if (vectors == 3) return tile<Dot, kRows, 3>(k, a, row, column, panel, out);
   }
-  if (vectors >= 2) return tile<Dot, kRows, 2>(k, a, row, column, panel, resume, sums);
-  tile<Dot, kRows, 1>(k, a, row, column, panel, resume, sums);
+  if (vectors >= 2) return tile<Dot, kRows, 2>(k, a, row, column, panel, out);
+  tile<Dot, kRows, 1>(k, a, row, column, panel, out);
 }
 
-template <class Dot, int kRows = kTileRows>
+template <class Dot, class T, int kRows = kTileRows>
 inline void tile_rows(index_t rows, index_t vectors, index_t k, const typename Dot::Word* a, index_t row, index_t column,
-                      const typename Dot::Word* panel, bool resume, typename Dot::Sum* sums) {
+                      const typename Dot::Word* panel, const TileOut<T>& out) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return tile_rows<Dot, kRows - 1>(rows, vectors, k, a, row, column, panel, resume, sums);
+    if (rows < kRows) return tile_rows<Dot, T, kRows - 1>(rows, vectors, k, a, row, column, panel, out);
   }
-  tile_columns<Dot, kRows>(vectors, k, a, row, column, panel, resume, sums);
-}
-
-// Rows of sums to their places. A whole panel's width is a constant, so that its loops become a few vectors without an end.
-// kAdd: what is there is added; otherwise the sums began with it.
-template <bool kAdd, index_t kColumns, class T, class Product>
-inline void store_rows(index_t first, index_t rows, T* sums, const Product& product) {
-  constexpr index_t kWidth = kTileVectors * VectorOf<T>::lanes;
-  const index_t n = kColumns > 0 ? kColumns : product.columns;
-  const T* bias = product.bias;
-  for (index_t r = 0; r < rows; ++r) {
-    T* target = product.out + (first + r) * product.out_stride;
-    T* sum = sums + r * kWidth;
-    if (bias)
-      for (index_t j = 0; j < n; ++j) sum[j] += bias[j];
-    if (kAdd)
-      for (index_t j = 0; j < n; ++j) sum[j] += target[j];
-    if (product.activation == Activation::none)
-      for (index_t j = 0; j < n; ++j) target[j] = sum[j];
-    else
-      activate(product.activation, n, sum, target);
-  }
-}
-
-// Sums of quantised numbers to numbers: the unsigned a is 128 more than it means, which the column's compensation takes back.
-template <class Product>
-inline void dequantize(index_t first, index_t rows, const std::int32_t* sums, const Product& product, float* numbers) {
-  constexpr index_t kWidth = kTileVectors * VectorOf<float>::lanes;
-  const float* scales = product.column_scale;
-  const std::int32_t* compensation = product.compensation;
-  for (index_t r = 0; r < rows; ++r) {
-    const float scale = product.row_scale[first + r];
-    for (index_t j = 0; j < kWidth; ++j)
-      numbers[r * kWidth + j] = static_cast<float>(sums[r * kWidth + j] - compensation[j]) * (scale * scales[j]);
-  }
+  tile_columns<Dot, kRows>(vectors, k, a, row, column, panel, out);
 }
 
 template <class Dot, class T>
 void gemm_panel(const PanelProduct<typename Dot::Word, T>& product) {
-  using Sum = typename Dot::Sum;
-  constexpr index_t kWidth = kTileVectors * VectorOf<T>::lanes;
-  constexpr index_t kLine = 64;  // bytes of a cache line
-  const index_t vectors = (product.columns + VectorOf<T>::lanes - 1) / VectorOf<T>::lanes;
-  const char* next = reinterpret_cast<const char*>(product.next);
-  const index_t lines = next ? product.next_bytes / kLine : 0;
-  const index_t tiles = (product.rows + kTileRows - 1) / kTileRows, lines_per_tile = (lines + tiles - 1) / tiles;
-  alignas(64) Sum sums[kTileRows * kWidth];
-  index_t fetched = 0;
-  const bool whole = product.columns == kWidth;
-  // Sums of the type of out go on from there, so that a sum in parts is the same as one in one go.
-  constexpr bool kResumes = __is_same(Sum, T);
-  const bool resume = kResumes && product.accumulate;
+  constexpr index_t kLanesPerVector = VectorOf<T>::lanes, kWidth = kTileVectors * kLanesPerVector;
+  const index_t columns = product.columns, vectors = (columns + kLanesPerVector - 1) / kLanesPerVector;
+  alignas(64) T bias[kWidth] = {}, results[kTileRows * kWidth];
+  if (product.bias)
+    for (index_t j = 0; j < columns; ++j) bias[j] = product.bias[j];
+  // Whole vectors without an activation go straight to their place.
+  const bool straight = columns % kLanesPerVector == 0 && product.activation == Activation::none;
   for (index_t row = 0; row < product.rows; row += kTileRows) {
     const index_t rows = product.rows - row < kTileRows ? product.rows - row : kTileRows;
-    for (const index_t end = fetched + lines_per_tile < lines ? fetched + lines_per_tile : lines; fetched < end; ++fetched)
-      __builtin_prefetch(next + fetched * kLine, 0, 2);
-    if constexpr (kResumes) {
-      if (resume)
-        for (index_t r = 0; r < rows; ++r)
-          for (index_t j = 0; j < product.columns; ++j) sums[r * kWidth + j] = product.out[(row + r) * product.out_stride + j];
-    }
-    tile_rows<Dot>(rows, vectors, product.k, product.a + row * product.row_stride, product.row_stride, product.column_stride, product.panel,
-                   resume, sums);
-    if constexpr (kResumes) {
-      if (whole)
-        store_rows<false, kWidth>(row, rows, sums, product);
+    T* target = product.out + row * product.out_stride;
+    if (!straight && product.accumulate)
+      for (index_t r = 0; r < rows; ++r)
+        for (index_t j = 0; j < columns; ++j) results[r * kWidth + j] = target[r * product.out_stride + j];
+    const TileOut<T> out{straight ? target : results, straight ? product.out_stride : kWidth,
+                         product.accumulate,          bias,
+                         product.row_scale + row,     product.column_scale,
+                         product.compensation};
+    tile_rows<Dot, T>(rows, vectors, product.k, product.a + row * product.row_stride, product.row_stride, product.column_stride,
+                      product.panel, out);
+    if (straight) continue;
+    for (index_t r = 0; r < rows; ++r) {
+      if (product.activation != Activation::none)
+        activate(product.activation, columns, results + r * kWidth, target + r * product.out_stride);
       else
-        store_rows<false, 0>(row, rows, sums, product);
-    } else {
-      alignas(64) T numbers[kTileRows * kWidth];
-      dequantize(row, rows, sums, product, numbers);
-      if (product.accumulate)
-        store_rows<true, 0>(row, rows, numbers, product);
-      else if (whole)
-        store_rows<false, kWidth>(row, rows, numbers, product);
-      else
-        store_rows<false, 0>(row, rows, numbers, product);
+        for (index_t j = 0; j < columns; ++j) target[r * product.out_stride + j] = results[r * kWidth + j];
     }
   }
 }

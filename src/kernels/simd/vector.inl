@@ -19,3 +19,15 @@ template <class T>
 inline Vector<T> broadcast(T x) {
   return x - Vector<T>{};
 }
+
+// A vector at any address.
+template <class T>
+inline Vector<T> load(const T* p) {
+  Vector<T> x;
+  __builtin_memcpy(&x, p, sizeof x);
+  return x;
+}
+template <class T>
+inline void store(Vector<T> x, T* p) {
+  __builtin_memcpy(p, &x, sizeof x);
+}

@@ -1,0 +1,104 @@
+// What a benchmark is measured against: the machine's rate of multiply-adds for each type of element, and the median of rounds.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "rae/core/cpu.hpp"
+#include "rae/core/dtype.hpp"
+#include "rae/core/parallel.hpp"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace rae::bench {
+
+inline double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+inline double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+// Independent chains of multiply-adds, enough to hide their latency, kept in registers by their unrolled loops.
+struct Chains {
+  float (*run)(index_t steps) = nullptr;
+  double operations = 0;  // of a step, a multiplication and an addition counted apart
+};
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) inline float f32_chains_avx512(index_t steps) {
+  const __m512 factor = _mm512_set1_ps(0.999f), term = _mm512_set1_ps(1e-3f);
+  __m512 x[16];
+  for (auto& v : x) v = term;
+  for (index_t i = 0; i < steps; ++i)
+#pragma GCC unroll 16
+    for (auto& v : x) v = _mm512_fmadd_ps(v, factor, term);
+  for (int c = 1; c < 16; ++c) x[0] = _mm512_add_ps(x[0], x[c]);
+  return _mm512_cvtss_f32(x[0]);
+}
+__attribute__((target("avx512f,avx512bf16"))) inline float bf16_chains_avx512(index_t steps) {
+  const auto a = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3f80)), b = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3c00));
+  __m512 x[24];
+  for (auto& v : x) v = _mm512_setzero_ps();
+  for (index_t i = 0; i < steps; ++i)
+#pragma GCC unroll 24
+    for (auto& v : x) v = _mm512_dpbf16_ps(v, a, b);
+  for (int c = 1; c < 24; ++c) x[0] = _mm512_add_ps(x[0], x[c]);
+  return _mm512_cvtss_f32(x[0]);
+}
+__attribute__((target("avx512f,avx512vnni"))) inline float int8_chains_avx512(index_t steps) {
+  const __m512i a = _mm512_set1_epi32(static_cast<int>(steps & 0x0f0f0f0f)), b = _mm512_set1_epi32(0x01010101);
+  __m512i x[16];
+  for (auto& v : x) v = _mm512_setzero_si512();
+  for (index_t i = 0; i < steps; ++i)
+#pragma GCC unroll 16
+    for (auto& v : x) v = _mm512_dpbusd_epi32(v, a, b);
+  for (int c = 1; c < 16; ++c) x[0] = _mm512_add_epi32(x[0], x[c]);
+  return 1.0f + static_cast<float>(x[0][0] & 1);
+}
+__attribute__((target("avx2,fma"))) inline float f32_chains_avx2(index_t steps) {
+  const __m256 factor = _mm256_set1_ps(0.999f), term = _mm256_set1_ps(1e-3f);
+  __m256 x[12];
+  for (auto& v : x) v = term;
+  for (index_t i = 0; i < steps; ++i)
+#pragma GCC unroll 16
+    for (auto& v : x) v = _mm256_fmadd_ps(v, factor, term);
+  for (int c = 1; c < 12; ++c) x[0] = _mm256_add_ps(x[0], x[c]);
+  return _mm256_cvtss_f32(x[0]);
+}
+#endif
+inline float f32_chains_baseline(index_t steps) {
+  typedef float Vector __attribute__((vector_size(16)));
+  Vector x[12] = {};
+  for (index_t i = 0; i < steps; ++i)
+#pragma GCC unroll 16
+    for (auto& v : x) v = v * 0.999f + 1e-3f;
+  for (int c = 1; c < 12; ++c) x[0] += x[c];
+  return x[0][0];
+}
+
+/// The widest instructions of this machine for a type; for bf16 and i8 without instructions of their own those of f32.
+inline Chains chains_of([[maybe_unused]] DType type) {
+#if defined(__x86_64__)
+  if (type == DType::bf16 && supports(Isa::avx512_bf16)) return {bf16_chains_avx512, 2.0 * 24 * 32};
+  if (type == DType::i8 && supports(Isa::avx512_vnni)) return {int8_chains_avx512, 2.0 * 16 * 64};
+  if (supports(Isa::avx512)) return {f32_chains_avx512, 2.0 * 16 * 16};
+  if (supports(Isa::avx2)) return {f32_chains_avx2, 2.0 * 12 * 8};
+#endif
+  return {f32_chains_baseline, 2.0 * 12 * 4};
+}
+
+/// Operations per second of all threads together, in a burst of about ten milliseconds.
+inline double peak(DType type, int threads) {
+  constexpr index_t kSteps = 1000000;
+  const Chains chains = chains_of(type);
+  std::vector<float> sink(static_cast<std::size_t>(threads));
+  const double start = seconds();
+  parallel_for(threads, 1, [&](index_t t) { sink[static_cast<std::size_t>(t)] = chains.run(kSteps); });
+  const double rate = chains.operations * static_cast<double>(kSteps) * threads / (seconds() - start);
+  return sink[0] > 0 ? rate : 0.0;
+}
+
+}  // namespace rae::bench
