@@ -113,7 +113,18 @@ void conv2d(View<const T> x, View<const T> weight, View<const T> bias, const Win
             }
           }
       T* target = out.data() + b * channels * pixels + first;
-      table.gemm_panel(channels, depth, weight.data(), depth, index_t{1}, panel, columns, target, pixels, nullptr, Activation::none, false);
+      table.gemm_panel({.rows = channels,
+                        .k = depth,
+                        .a = weight.data(),
+                        .row_stride = depth,
+                        .column_stride = 1,
+                        .panel = panel,
+                        .columns = columns,
+                        .out = target,
+                        .out_stride = pixels,
+                        .bias = nullptr,
+                        .activation = Activation::none,
+                        .accumulate = false});
       if (bias.empty()) continue;
       for (index_t o = 0; o < channels; ++o)
         for (index_t p = 0; p < columns; ++p) target[o * pixels + p] += bias.data()[o];
