@@ -108,6 +108,23 @@ DecoderLossOptions parse_decoder_loss(const ConfigNode& node) {
   return o;
 }
 
+StatisticsOptions parse_statistics(const ConfigNode& node) {
+  StatisticsOptions o;
+  const ConfigNode& rule = node.at("rule");
+  if (rule.as_string() != "exact" && rule.as_string() != "official") rule.fail_expected("exact or official");
+  if (rule.as_string() == "exact") {
+    require_keys_known(node, {"rule"});
+    return o;
+  }
+  require_keys_known(node, {"rule", "batch_size", "momentum", "seed", "augmentation"});
+  o.rule = StatisticsRule::official;
+  if (const ConfigNode* size = node.find("batch_size")) o.batch_size = size->as_integer(1);
+  o.momentum = number(node, "momentum", o.momentum, std::numeric_limits<double>::min(), 1);
+  o.seed = node.get_or("seed", o.seed);
+  if (const ConfigNode* a = node.find("augmentation")) o.augmentation = parse_augmentation(*a);
+  return o;
+}
+
 FlowOptions parse_flow(const ConfigNode& node) {
   require_keys_known(node, {"time", "augmentation"});
   FlowOptions o;
@@ -139,7 +156,7 @@ TrainingStage parse_training_stage(std::string_view name) {
 }
 
 Recipe parse_recipe(const ConfigNode& node) {
-  require_keys_known(node, {"model", "data", "encoder", "decoder", "dit", "notes"});
+  require_keys_known(node, {"model", "data", "encoder", "decoder", "statistics", "dit", "notes"});
   Recipe r;
   r.source = node;
   r.model = parse_model_config(node.at("model"));
@@ -161,6 +178,7 @@ Recipe parse_recipe(const ConfigNode& node) {
   r.decoder_training = parse_training_options(decoder.at("train"));
   if (const ConfigNode* gan = decoder.find("gan")) r.decoder_loss.gan = parse_gan(*gan, r.decoder_training);
 
+  if (const ConfigNode* statistics = node.find("statistics")) r.statistics = parse_statistics(*statistics);
   const ConfigNode& dit = node.at("dit");
   require_keys_known(dit, {"flow", "train"});
   r.flow = parse_flow(dit.at("flow"));

@@ -70,19 +70,39 @@ class RecipeRunner {
   }
 
   void statistics() {
-    Rae<float> autoencoder = trained_autoencoder("statistics");
+    const Rae<float> autoencoder = trained_autoencoder("statistics");
+    bundle_.store_latent_norm(recipe_.statistics.rule == StatisticsRule::exact ? exact_statistics(autoencoder)
+                                                                               : official_statistics(autoencoder));
+    save();
+  }
+
+  LatentNorm<float> exact_statistics(const Rae<float>& autoencoder) const {
     LatentStatistics statistics;
     const index_t channels = data_->channels(), pixels = data_->image_size();
     for (index_t i = 0; i < data_->size(); i += kStatisticsBatch) {
-      if (run_.should_stop && run_.should_stop()) raise<Cancelled>("statistics: stopped after ", i, " of ", data_->size(), " pictures");
+      stop_statistics(i);
       const index_t count = std::min(kStatisticsBatch, data_->size() - i);
       Tensor<float> images(Shape{count, channels, data_->height(), data_->width()});
       float* out = images.data();
       parallel_for(count, 8, [&](index_t b) { data_->image(i + b, {out + b * pixels, static_cast<std::size_t>(pixels)}); });
       statistics.update(autoencoder.encode(images));
     }
-    bundle_.store_latent_norm({statistics.mean(), statistics.variance()});
-    save();
+    return {statistics.mean(), statistics.variance()};
+  }
+
+  LatentNorm<float> official_statistics(const Rae<float>& autoencoder) const {
+    const StatisticsOptions& options = recipe_.statistics;
+    MomentumLatentStatistics statistics(options.momentum);
+    Batches batches(data_, options.batch_size, options.seed, options.augmentation);
+    for (index_t i = 0; i * options.batch_size < data_->size(); ++i) {
+      stop_statistics(i * options.batch_size);
+      statistics.update(autoencoder.encode(batches(i).images));
+    }
+    return {statistics.mean(), statistics.variance()};
+  }
+
+  void stop_statistics(index_t done) const {
+    if (run_.should_stop && run_.should_stop()) raise<Cancelled>("statistics: stopped after ", done, " of ", data_->size(), " pictures");
   }
 
   void dit() {
@@ -147,6 +167,8 @@ class RecipeRunner {
     c.settings.set("model", recipe_.source.at("model"));
     c.settings.set("data", data_->size());
     c.settings.set(stage, recipe_.source.at(stage));
+    if (const ConfigNode* rule = recipe_.source.find("statistics"); rule != nullptr && std::string_view(stage) == "dit")
+      c.settings.set("statistics", *rule);
     c.on_progress = run_.on_progress;
     c.should_stop = run_.should_stop;
     return c;

@@ -4,8 +4,10 @@
 
 #include <filesystem>
 
+#include "rae/diffusion/latent_statistics.hpp"
 #include "rae/pipeline/autoencoder.hpp"
 #include "rae/pipeline/generator.hpp"
+#include "support/golden.hpp"
 #include "support/idx_files.hpp"
 #include "support/temp_folder.hpp"
 #include "support/tiny_loss_networks.hpp"
@@ -234,6 +236,36 @@ TEST(Recipe, RefusesMistakesInTheOfficialLosses) {
   };
   for (const auto& c : cases)
     EXPECT_NE(message_of<ConfigError>([&] { (void)recipe_of(replaced(text, c.from, c.to)); }).find(c.message), std::string::npos) << c.to;
+}
+
+TEST(Recipe, TakesStatisticsAsTheOfficialScriptDoes) {
+  const TempFolder data, exact, official;
+  write_data(data);
+  const std::string section =
+      "statistics: {rule: official, batch_size: 4, momentum: 0.25, seed: 5, augmentation: {flip: true}}\ndit:\n  flow";
+  const auto statistics_in = [&](const TempFolder& out, const std::string& text) {
+    RecipeRun run = run_in(data, out.path());
+    run.stages = {TrainingStage::encoder, TrainingStage::decoder, TrainingStage::statistics};
+    run_recipe(recipe_of(text), run);
+    return Bundle::load(out / "model.safetensors");
+  };
+  const std::string text = replaced(kTinyRecipe, "dit:\n  flow", section);
+  const Bundle bundle = statistics_in(official, text);
+  const LatentNorm<float> norm = bundle.latent_norm(), other = statistics_in(exact, kTinyRecipe).latent_norm();
+
+  // By hand: three batches of the ten pictures in their order, the last one filled up.
+  Autoencoder autoencoder(bundle);
+  MomentumLatentStatistics expected(0.25);
+  Batches batches(open_dataset(data.path(), Split::train, {}), 4, 5, {.flip = true});
+  for (index_t i = 0; i < 3; ++i) {
+    Tensor<float> z = autoencoder.encode(batches(i).images);  // normalised by what the bundle has
+    expected.update(norm.denormalize(z));
+  }
+  EXPECT_TRUE(close(norm.mean, expected.mean(), 1e-4));
+  EXPECT_TRUE(close(norm.var, expected.variance(), 1e-4));
+  EXPECT_FALSE(close(norm.var, other.var, 1e-2));
+  for (const char* wrong : {"rule: exakt", "rule: exact, momentum: 0.1", "rule: official, momentum: 0", "rule: official, batch_size: 0"})
+    EXPECT_THROW((void)recipe_of(replaced(text, section, std::string("statistics: {") + wrong + "}\ndit:\n  flow")), ConfigError) << wrong;
 }
 
 TEST(Recipe, NamesOfStagesAreReadBack) {

@@ -23,6 +23,19 @@ enum class TrainingStage { encoder, decoder, statistics, dit };
 /// Inverse of `name_of`. Throws ArgumentError.
 [[nodiscard]] TrainingStage parse_training_stage(std::string_view name);
 
+/// How the latents' mean and variance are taken: of all pictures, exactly, or as the official script does, as averages that move with the
+/// batches and so reflect the last of them.
+enum class StatisticsRule { exact, official };
+
+/// The stage between decoder and DiT. All but the rule is for the official one.
+struct StatisticsOptions {
+  StatisticsRule rule = StatisticsRule::exact;  ///< exact or official
+  index_t batch_size = 256;                     ///< pictures of a batch; the last one is filled up from the next epoch
+  double momentum = 0.1;                        ///< weight of a batch, in (0, 1]
+  std::uint64_t seed = 0;                       ///< of the pictures' order
+  Augmentation augmentation{};                  ///< of the pictures
+};
+
 /// Everything that decides how a model comes out.
 struct Recipe {
   ModelConfig model;                         ///< what is made; class names come from the data
@@ -31,6 +44,7 @@ struct Recipe {
   TrainingOptions encoder_training;          ///< stage 0
   DecoderLossOptions decoder_loss;           ///< stage 1
   TrainingOptions decoder_training;          ///< stage 1
+  StatisticsOptions statistics;              ///< between the stages
   FlowOptions flow;                          ///< stage 2
   TrainingOptions dit_training;              ///< stage 2
   std::map<std::string, std::string> notes;  ///< written into the bundle: licence, data, ...
