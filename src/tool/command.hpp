@@ -22,6 +22,7 @@ void add_decode(CLI::App& app);
 void add_train(CLI::App& app);
 void add_stats(CLI::App& app);
 void add_evaluate(CLI::App& app);
+void add_convert(CLI::App& app);
 void add_info(CLI::App& app);
 
 /// `--model builtin|PATH`.

@@ -14,13 +14,15 @@
 #include "rae/pipeline/model_search.hpp"
 #include "rae/version.hpp"
 #include "tool/command.hpp"
+#include "tool/output.hpp"
 #include "tool/text.hpp"
+#include "tool/weights_info.hpp"
 
 namespace rae::tool {
 namespace {
 
 struct InfoOptions {
-  std::string file;
+  std::string file, models;
   bool system = false, tensors = false;
 };
 
@@ -32,29 +34,6 @@ struct Part {
 };
 
 void print(const std::string& line) { std::printf("%s\n", line.c_str()); }
-
-/// "PATH: KIND, 12 kB".
-std::string heading(const std::string& path, const std::string& kind) {
-  std::error_code none;
-  const auto size = std::filesystem::file_size(path, none);
-  return printable(path) + ": " + kind + (none ? "" : ", " + format_bytes(size));
-}
-
-void print_texts(const char* title, const std::map<std::string, std::string>& texts) {
-  if (texts.empty()) return;
-  print(title);
-  std::size_t widest = 0;
-  for (const auto& [key, value] : texts) widest = std::max(widest, std::min<std::size_t>(key.size(), 24));
-  for (const auto& [key, value] : texts)
-    std::printf("  %-*s  %s\n", static_cast<int>(widest), printable(key).c_str(), printable(value).c_str());
-}
-
-void print_tensors(const SafetensorsFile& file) {
-  for (const auto& name : file.names()) {
-    const TensorInfo& info = file.info(name);
-    std::printf("  %-4s  %-20s  %s\n", std::string(name_of(info.dtype)).c_str(), info.shape.to_string().c_str(), printable(name).c_str());
-  }
-}
 
 void print_config(const ConfigNode& node, const std::string& indent) {
   for (const auto& [key, value] : node.members()) {
@@ -88,12 +67,7 @@ void print_safetensors(const std::string& path, bool tensors) {
   const SafetensorsFile file = SafetensorsFile::open(path);
   auto metadata = file.metadata();
   const auto config = metadata.extract("config");
-  if (config.empty()) {
-    print(heading(path, "safetensors, " + plural(static_cast<index_t>(file.names().size()), "tensor")));
-    print_tensors(file);
-    print_texts("metadata:", metadata);
-    return;
-  }
+  if (config.empty()) return print_weights(path, "safetensors");
   const auto parts = parts_of(file);
   index_t parameters = 0;
   for (const Part& part : parts) parameters += part.elements;
@@ -133,8 +107,6 @@ void print_npy(const std::string& path) {
 
 /// The first bytes of a file; throws FileError.
 std::string first_bytes(const std::string& path) {
-  std::error_code none;
-  if (std::filesystem::is_directory(path, none)) raise<FileError>("cannot read '", path, "': it is a folder");
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (!file) raise<FileError>("cannot open '", path, "': ", std::error_code(errno, std::generic_category()).message());
   std::string bytes(16, '\0');
@@ -142,18 +114,36 @@ std::string first_bytes(const std::string& path) {
   return bytes;
 }
 
+/// Both are zip archives.
+void print_zip(const std::string& path) {
+  try {
+    print_weights(path, "checkpoint of PyTorch");
+  } catch (const FormatError&) {
+    if (!has_extension(path, ".npz")) throw;
+    print_npz(path);
+  }
+}
+
 void print_file(const InfoOptions& options) {
   using std::string_view_literals::operator""sv;
-  const std::string start = first_bytes(options.file);
+  std::error_code none;
+  const std::string& path = options.file;
+  if (std::filesystem::is_directory(path, none) || has_extension(path, ".yaml") || has_extension(path, ".yml"))
+    return print_model(path, options.models, options.tensors);
+  const std::string start = first_bytes(path);
   const auto begins = [&](std::string_view magic) { return start.rfind(magic, 0) == 0; };
-  if (begins("\x89PNG"sv)) return print_picture(options.file, "PNG");
-  if (begins("\xFF\xD8"sv)) return print_picture(options.file, "JPEG");
-  if (begins("BM"sv)) return print_picture(options.file, "BMP");
-  if (begins("PK"sv)) return print_npz(options.file);
-  if (begins("\x93NUMPY"sv)) return print_npy(options.file);
+  if (begins("\x89PNG"sv)) return print_picture(path, "PNG");
+  if (begins("\xFF\xD8"sv)) return print_picture(path, "JPEG");
+  if (begins("BM"sv)) return print_picture(path, "BMP");
+  if (begins("PK"sv)) return print_zip(path);
+  if (begins("\x80"sv)) return print_weights(path, "checkpoint of PyTorch");
+  if (begins("\x93NUMPY"sv)) return print_npy(path);
+  if (path.ends_with(".index.json")) return print_weights(path, "shards");
   // A safetensors file has no magic number: eight bytes of header length, and JSON.
-  if (start.size() > 8 && start[8] == '{') return print_safetensors(options.file, options.tensors);
-  raise<FormatError>(options.file, ": not a file that rae knows (a bundle or another safetensors file, PNG, JPEG, BMP, .npz, .npy)");
+  if (start.size() > 8 && start[8] == '{') return print_safetensors(path, options.tensors);
+  raise<FormatError>(path,
+                     ": not a file that rae knows (a bundle or another safetensors file, a checkpoint of PyTorch, an official .yaml, "
+                     "PNG, JPEG, BMP, .npz, .npy)");
 }
 
 std::string compiler() {
@@ -205,13 +195,20 @@ void print_system() {
 void add_info(CLI::App& app) {
   const auto options = std::make_shared<InfoOptions>();
   CLI::App* command = app.add_subcommand("info", "Show what a file holds, or what this machine offers");
-  command->add_option("FILE", options->file, "a bundle, safetensors, PNG, JPEG, BMP, .npz or .npy file")->type_name("");
+  command
+      ->add_option(
+          "FILE", options->file,
+          "a bundle or other weights (safetensors, .pt, .pth, .index.json, a folder), an official .yaml, PNG, JPEG, BMP, .npz or .npy")
+      ->type_name("");
   command->add_flag("--system", options->system, "version, compiler, instruction sets, threads");
-  command->add_flag("--tensors", options->tensors, "list the tensors of a bundle too");
+  command->add_flag("--tensors", options->tensors, "list the tensors of a bundle or model too");
+  command->add_option("--models", options->models, "folder where an official configuration's files are looked for")->type_name("DIR");
   command->footer(
       "Examples:\n"
       "  rae info samples.png          size, and the settings that made it\n"
       "  rae info model.safetensors    parts, parameters, configuration, notes\n"
+      "  rae info stage2_model.pt      what it is a checkpoint of, its tensors\n"
+      "  rae info model.yaml           whether the official files fit each other\n"
       "  rae info --system");
   command->callback([options] {
     if (options->system == !options->file.empty()) throw UsageError("info: expected one of FILE and --system");

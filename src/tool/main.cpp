@@ -77,6 +77,7 @@ int run(int argc, char** argv) {
   add_train(app);
   add_stats(app);
   add_evaluate(app);
+  add_convert(app);
   add_info(app);
   watch_for_interrupts();
   try {

@@ -1,0 +1,99 @@
+// `rae convert`: a model of any form into a bundle, or into the files of the official code.
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "rae/io/file.hpp"
+#include "rae/pipeline/convert.hpp"
+#include "tool/command.hpp"
+#include "tool/model_source.hpp"
+#include "tool/output.hpp"
+#include "tool/text.hpp"
+
+namespace rae::tool {
+namespace {
+
+struct ConvertOptions {
+  std::string in, out, models, to = "bundle", dtype = "f32", class_names;
+  index_t image_size = 256;
+};
+
+/// One name in each line; empty lines at the end do not count.
+std::vector<std::string> read_names(const std::string& path) {
+  constexpr std::size_t kMaxBytes = std::size_t{1} << 24;
+  const std::vector<std::byte> bytes = read_file(path, kMaxBytes);
+  std::string_view text = as_text(bytes);
+  std::vector<std::string> names;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    names.emplace_back(line);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  while (!names.empty() && names.back().empty()) names.pop_back();
+  return names;
+}
+
+std::string size_of_file(const std::string& path) {
+  std::error_code none;
+  const auto size = std::filesystem::file_size(path, none);
+  return none ? std::string() : ", " + format_bytes(size);
+}
+
+void convert(const ConvertOptions& options) {
+  const DType dtype = parse_float_dtype(options.dtype);
+  const bool official = options.to == "official";
+  if (official)
+    require_writable_folder(options.out);
+  else
+    require_writable_file(options.out);
+  ModelSource source = open_model_source(options.in, options.models, options.image_size);
+  if (!options.class_names.empty()) source.files.config.class_names = read_names(options.class_names);
+  if (official) {
+    for (const std::string& path : save_official_weights(source.files, options.out, dtype))
+      std::printf("%s%s\n", printable(path).c_str(), size_of_file(path).c_str());
+    return;
+  }
+  if (source.kind != ModelKind::bundle) source.notes.emplace("source", base_name(options.in));
+  save_bundle(source.files, options.out, dtype, source.notes);
+  std::printf("%s: bundle%s\n", printable(options.out).c_str(), size_of_file(options.out).c_str());
+}
+
+}  // namespace
+
+void add_convert(CLI::App& app) {
+  const auto options = std::make_shared<ConvertOptions>();
+  CLI::App* command = app.add_subcommand("convert", "Bring a model into one file, or back to the official files");
+  command
+      ->add_option("IN", options->in, "an official .yaml, a folder of diffusers (AutoencoderRAE) or of a Hugging Face encoder, or a bundle")
+      ->type_name("")
+      ->required();
+  command->add_option("OUT", options->out, "the bundle; with --to official a folder")->type_name("")->required();
+  command
+      ->add_option("--to", options->to, "bundle, or official: decoder/model.pt, dit/stage2_model.pt, guide/stage2_model.pt, stats/stat.pt")
+      ->type_name("FORM")
+      ->check(CLI::IsMember({"bundle", "official"}))
+      ->capture_default_str();
+  command->add_option("--dtype", options->dtype, "f32, bf16 or f16: how matrices are stored; vectors of a bundle and statistics stay f32")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}))
+      ->capture_default_str();
+  command->add_option("--models", options->models, "folder where an official configuration's files are looked for")->type_name("DIR");
+  command->add_option("--class-names", options->class_names, "text file with one class name in each line, for the bundle")
+      ->type_name("FILE");
+  command->add_option("--image-size", options->image_size, "side of the pictures of a bundle that is an encoder alone")
+      ->type_name("N")
+      ->capture_default_str();
+  command->footer(
+      "Weights pass through memory one tensor at a time.\n"
+      "\n"
+      "Examples:\n"
+      "  rae convert DiTDHXL-DINOv2-B.yaml model.safetensors --models models --dtype bf16\n"
+      "  rae convert RAE-dinov2-wReg-base-ViTXL-n08 autoencoder.safetensors\n"
+      "  rae convert model.safetensors official --to official");
+  command->callback([options] { convert(*options); });
+}
+
+}  // namespace rae::tool

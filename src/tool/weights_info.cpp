@@ -1,0 +1,172 @@
+#include "tool/weights_info.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+
+#include "rae/io/safetensors.hpp"
+#include "rae/io/torch_checkpoint.hpp"
+#include "rae/pipeline/model_config.hpp"
+#include "rae/pipeline/official_config.hpp"
+#include "tool/model_source.hpp"
+#include "tool/recognize.hpp"
+#include "tool/text.hpp"
+
+namespace rae::tool {
+namespace {
+
+namespace fs = std::filesystem;
+
+void print(const std::string& line) { std::printf("%s\n", line.c_str()); }
+
+void print_fact(const std::string& name, const std::string& value) {
+  std::printf("  %-14s  %s\n", printable(name).c_str(), printable(value).c_str());
+}
+
+/// "123 tensors, 4,567 parameters, 18.3 kB (f32)".
+std::string sizes(const TensorSource& source) {
+  index_t elements = 0;
+  std::uint64_t bytes = 0;
+  std::vector<DType> types;
+  for (const std::string& name : source.names()) {
+    const TensorInfo& info = source.info(name);
+    elements += info.shape.numel();
+    bytes += static_cast<std::uint64_t>(info.shape.numel()) * size_of(info.dtype);
+    if (std::find(types.begin(), types.end(), info.dtype) == types.end()) types.push_back(info.dtype);
+  }
+  std::string out =
+      plural(static_cast<index_t>(source.names().size()), "tensor") + ", " + plural(elements, "number") + ", " + format_bytes(bytes);
+  for (std::size_t i = 0; i < types.size(); ++i) out += (i == 0 ? " of " : ", ") + std::string(name_of(types[i]));
+  return out;
+}
+
+/// The numbers and texts beside the tensors of a training checkpoint: step, epoch, settings.
+void print_scalars(const ConfigNode& tree) {
+  if (!tree.is_map()) return;
+  for (const auto& [key, value] : tree.members()) {
+    if (value.is_map() || value.is_list() || value.is_null()) continue;
+    if (value.is_string() && value.as_string().find(" (") != std::string::npos) continue;  // a tensor
+    print_fact(key, value.is_string() ? value.as_string() : value.to_json());
+  }
+}
+
+void print_recognized(const TensorSource& weights) {
+  const Recognized found = recognize(weights);
+  print("weights of: " + (found.what.empty() ? "nothing that rae knows" : found.what));
+  for (const auto& [name, value] : found.facts) print_fact(name, value);
+}
+
+/// The latents' statistics, in words.
+std::string statistics_of(const LatentNorm<float>& norm) {
+  if (norm.mean.empty() && norm.var.empty()) return "none";
+  const Shape& shape = (norm.mean.empty() ? norm.var : norm.mean).shape();
+  return concat(norm.mean.empty()  ? "variance"
+                : norm.var.empty() ? "mean"
+                                   : "mean and variance",
+                " of ", shape[0], " x ", shape[1], " x ", shape[2]);
+}
+
+std::string where_of(const std::optional<PartFile>& part, bool described) {
+  if (part) return part->tensors.origin() + (part->tensors.selected().empty() ? "" : ", its " + part->tensors.selected());
+  return described ? "described, without weights" : "none";
+}
+
+void print_config(const ConfigNode& node, const std::string& indent) {
+  for (const auto& [key, value] : node.members()) {
+    if (value.is_map()) {
+      print(indent + printable(key) + ":");
+      print_config(value, indent + "  ");
+    } else {
+      print(indent + printable(key) + ": " + printable(value.is_string() ? value.as_string() : value.to_json()));
+    }
+  }
+}
+
+}  // namespace
+
+std::string heading(const std::string& path, const std::string& kind) {
+  std::error_code none;
+  const auto size = fs::is_directory(path, none) ? std::uintmax_t{0} : fs::file_size(path, none);
+  return printable(path) + ": " + kind + (none || size == 0 ? "" : ", " + format_bytes(size));
+}
+
+void print_texts(const char* title, const std::map<std::string, std::string>& texts) {
+  if (texts.empty()) return;
+  print(title);
+  std::size_t widest = 0;
+  for (const auto& [key, value] : texts) widest = std::max(widest, std::min<std::size_t>(key.size(), 24));
+  for (const auto& [key, value] : texts)
+    std::printf("  %-*s  %s\n", static_cast<int>(widest), printable(key).c_str(), printable(value).c_str());
+}
+
+template <class Source>
+void print_tensors(const Source& source) {
+  for (const auto& name : source.names()) {
+    const TensorInfo& info = source.info(name);
+    std::printf("  %-4s  %-20s  %s\n", std::string(name_of(info.dtype)).c_str(), info.shape.to_string().c_str(), printable(name).c_str());
+  }
+}
+
+template void print_tensors(const SafetensorsFile&);
+template void print_tensors(const TensorSource&);
+
+void print_weights(const std::string& path, const std::string& kind) {
+  const TensorSource source = TensorSource::open(path);
+  const TensorSource weights = source.weights();
+  print(heading(source.origin(), kind + ", " + plural(static_cast<index_t>(source.names().size()), "tensor")));
+  print("sizes: " + sizes(source));
+  if (!weights.selected().empty()) {
+    print("training checkpoint, its weights are in '" + weights.selected() + "': " + sizes(weights));
+    if (kind == "checkpoint of PyTorch") print_scalars(TorchCheckpoint::open(source.origin()).tree());
+  }
+  print_recognized(weights);
+  print("tensors:");
+  print_tensors(source);
+  print_texts("metadata:", source.metadata());
+}
+
+void print_model(const std::string& path, const std::string& models_dir, bool tensors) {
+  std::error_code none;
+  if (fs::is_directory(path, none) && !fs::exists(fs::path(path) / "config.json", none)) return print_weights(path, "weights");
+  const ModelKind kind = model_kind(path);
+  const char* const kinds[] = {"bundle", "official configuration", "autoencoder of diffusers", "encoder of Hugging Face"};
+  print(heading(path, kinds[static_cast<std::size_t>(kind)]));
+  if (kind == ModelKind::official)
+    for (const std::string& note : load_official_config(path).notes) print("note: " + printable(note));
+  const ModelSource source = open_model_source(path, models_dir);
+  const ModelFiles& files = source.files;
+  const ModelConfig& c = files.config;
+  if (kind == ModelKind::encoder) {
+    print_recognized(files.encoder->tensors);
+    print("its tensors are those of config.json");
+  } else {
+    const Shape latent = c.latent_shape();
+    print("statistics, encoder, resolution and decoder fit each other:");
+    print_fact("pictures", concat(c.image_size, " pixels, for the encoder ", c.encoder_size > 0 ? c.encoder_size : c.image_size));
+    print_fact("latents", concat(latent[0], " x ", latent[1], " x ", latent[2]));
+    print_fact("statistics", statistics_of(files.latent_norm));
+    print_fact("encoder", where_of(files.encoder, true));
+    print_fact("decoder", where_of(files.decoder, c.decoder.has_value()));
+    print_fact("dit", where_of(files.dit, c.dit || c.lightning_dit));
+    print_fact("guide", where_of(files.guide, c.guide.has_value()));
+    for (const auto* part : {&files.encoder, &files.decoder, &files.dit, &files.guide}) {
+      if (!*part) continue;
+      print_recognized((*part)->tensors);
+      if (kind == ModelKind::diffusers) break;  // one file holds all
+    }
+  }
+  print("config:");
+  ConfigNode config = to_config(c);
+  if (kind == ModelKind::encoder) config = ConfigNode::map({{"encoder", config.at("encoder")}, {"pixels", config.at("pixels")}});
+  print_config(config, "  ");
+  if (!tensors) return;
+  print("tensors:");
+  for (const auto* part : {&files.encoder, &files.decoder, &files.dit, &files.guide}) {
+    if (!*part) continue;
+    print_tensors((*part)->tensors);
+    if (kind == ModelKind::diffusers) break;
+  }
+}
+
+}  // namespace rae::tool

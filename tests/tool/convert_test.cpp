@@ -1,0 +1,88 @@
+// `rae convert`: official files into a bundle and back, and what cannot be converted.
+#include "rae/io/safetensors.hpp"
+#include "rae/io/tensor_source.hpp"
+#include "rae/pipeline/model_files.hpp"
+#include "support/golden.hpp"
+#include "support/tiny_bundle.hpp"
+#include "tool/run_tool.hpp"
+
+namespace rae::test {
+namespace {
+
+class Convert : public ToolTest {};
+
+std::string official(const std::string& name = "config.yaml") { return data_path("golden/e2e_dinov2_ag/" + name); }
+
+/// Every tensor of `expected` is in `got`, bit for bit unless a tolerance is given.
+void expect_contains(const TensorSource& got, const TensorSource& expected) {
+  for (const std::string& name : expected.names()) {
+    ASSERT_TRUE(got.contains(name)) << name;
+    EXPECT_EQ(got.info(name).shape, expected.info(name).shape) << name;
+    // The official tables of angles are computed anew.
+    expect_close(got.read<float>(name), expected.read<float>(name), name.find("rope") == std::string::npos ? 0.0 : 1e-6, name);
+  }
+}
+
+TEST_F(Convert, OfficialFilesToABundleAndBack) {
+  write("names.txt", "zero\r\none\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\n\n");
+  const auto there = rae({"convert", official(), "model.safetensors", "--class-names", "names.txt"});
+  ASSERT_EQ(there.status, 0) << there.err;
+  EXPECT_TRUE(contains(there.out, "model.safetensors: bundle, "));
+  const ModelFiles files = ModelFiles::open(path("model.safetensors"));
+  EXPECT_TRUE(files.encoder && files.decoder && files.dit && files.guide);
+  EXPECT_EQ(files.config.class_names.at(9), "nine");
+  EXPECT_EQ(SafetensorsFile::open(path("model.safetensors")).metadata().at("source"), "config.yaml");
+
+  const auto back = rae({"convert", "model.safetensors", "official", "--to", "official"});
+  ASSERT_EQ(back.status, 0) << back.err;
+  for (const std::string file : {"decoder/model.pt", "dit/stage2_model.pt", "guide/stage2_model.pt", "stats/stat.pt"}) {
+    SCOPED_TRACE(file);
+    EXPECT_TRUE(contains(back.out, "official/" + file));
+    expect_contains(TensorSource::open(path("official/" + file)), TensorSource::open(official(file)).weights());
+  }
+}
+
+TEST_F(Convert, HalfPrecision) {
+  ASSERT_EQ(rae({"convert", official(), "f32.safetensors"}).status, 0);
+  ASSERT_EQ(rae({"convert", official(), "bf16.safetensors", "--dtype", "bf16"}).status, 0);
+  const auto half = SafetensorsFile::open(path("bf16.safetensors"));
+  EXPECT_EQ(half.info("dit.blocks.0.attn.qkv.weight").dtype, DType::bf16);
+  EXPECT_EQ(half.info("dit.blocks.0.attn.qkv.bias").dtype, DType::f32);
+  EXPECT_LT(std::filesystem::file_size(path("bf16.safetensors")), std::filesystem::file_size(path("f32.safetensors")) * 6 / 10);
+}
+
+TEST_F(Convert, AnEncoderAlone) {
+  const auto result = rae({"convert", official("encoder"), "encoder.safetensors", "--image-size", "64"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  const ModelFiles files = ModelFiles::open(path("encoder.safetensors"));
+  EXPECT_EQ(files.config.encoder_size, 56);
+  EXPECT_EQ(files.config.encoder.registers, 4);
+  EXPECT_FALSE(files.decoder);
+  EXPECT_EQ(rae({"convert", official("encoder"), "e.safetensors", "--image-size", "60"}).status, 2);
+}
+
+TEST_F(Convert, ABundleKeepsItsNotes) {
+  tiny_bundle().save(path("in.safetensors"));
+  ASSERT_EQ(rae({"convert", "in.safetensors", "out.safetensors", "--dtype", "f16"}).status, 0);
+  EXPECT_EQ(SafetensorsFile::open(path("out.safetensors")).metadata().at("license"), "MIT");
+}
+
+TEST_F(Convert, Refusals) {
+  write("weights.safetensors", "not a bundle");
+  write("empty/readme", "");
+  const auto fails = [&](std::vector<std::string> arguments, int status, const std::string& message) {
+    const auto result = rae(std::move(arguments));
+    EXPECT_EQ(result.status, status) << result.err;
+    EXPECT_TRUE(contains(result.err, message)) << result.err;
+  };
+  fails({"convert", "weights.safetensors", "out.safetensors"}, 1, "weights.safetensors");
+  fails({"convert", "empty", "out.safetensors"}, 1, "'empty' holds no config.json");
+  fails({"convert", "absent.yaml", "out.safetensors"}, 1, "absent.yaml");
+  fails({"convert", official(), "no/such/folder/out.safetensors"}, 1, "no/such/folder");
+  fails({"convert", official(), "out.safetensors", "--dtype", "i8"}, 2, "--dtype");
+  fails({"convert", official("encoder"), "folder", "--to", "official"}, 1, "neither decoder");
+  EXPECT_FALSE(exists("out.safetensors"));
+}
+
+}  // namespace
+}  // namespace rae::test
