@@ -53,6 +53,12 @@ class NumericError : public Error {
   using Error::Error;
 };
 
+/// There is not enough memory for what was asked.
+class MemoryError : public Error {
+ public:
+  using Error::Error;
+};
+
 /// A callback asked to stop.
 class Cancelled : public Error {
  public:

@@ -102,16 +102,20 @@ Image Image::resized_shorter(index_t size) const {
   return width_ <= height_ ? resized(size, longer) : resized(longer, size);
 }
 
-Image Image::center_crop(index_t size) const {
+Image Image::center_crop(index_t size) const { return center_crop(size, size); }
+
+Image Image::center_crop(index_t width, index_t height) const {
   if (empty()) raise<ArgumentError>("Image::center_crop: the picture is empty");
-  if (size < 1 || size > kMaxSide) raise<ArgumentError>("Image::center_crop: expected a size from 1 to ", kMaxSide, ", got ", size);
+  for (const index_t size : {width, height})
+    if (size < 1 || size > kMaxSide) raise<ArgumentError>("Image::center_crop: expected a size from 1 to ", kMaxSide, ", got ", size);
   Image out(*this);
-  while (std::min(out.width_, out.height_) >= 2 * size) out = out.resized(out.width_ / 2, out.height_ / 2, ResizeFilter::box);
-  const double scale = static_cast<double>(size) / static_cast<double>(std::min(out.width_, out.height_));
+  while (out.width_ >= 2 * width && out.height_ >= 2 * height) out = out.resized(out.width_ / 2, out.height_ / 2, ResizeFilter::box);
+  const double scale = std::max(static_cast<double>(width) / static_cast<double>(out.width_),
+                                static_cast<double>(height) / static_cast<double>(out.height_));
   // Halves go to the even number, as Python's round does.
   const auto scaled = [&](index_t side) { return static_cast<index_t>(std::nearbyint(static_cast<double>(side) * scale)); };
   out = out.resized(scaled(out.width_), scaled(out.height_), ResizeFilter::bicubic);
-  return out.cropped((out.width_ - size) / 2, (out.height_ - size) / 2, size, size);
+  return out.cropped((out.width_ - width) / 2, (out.height_ - height) / 2, width, height);
 }
 
 }  // namespace rae

@@ -71,7 +71,9 @@ void SafetensorsFile::require(std::string_view name, const Shape& expected) cons
 
 template <Element T>
 Tensor<T> SafetensorsFile::read(std::string_view name) const {
-  return detail::read_stored<T>(name, origin(), info(name), [&] { return bytes(name); });
+  Tensor<T> out = detail::read_stored<T>(name, origin(), info(name), [&] { return bytes(name); });
+  contents_->mapping.release(bytes(name));
+  return out;
 }
 
 template Tensor<float> SafetensorsFile::read(std::string_view) const;

@@ -18,7 +18,36 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using File = std::variant<SafetensorsFile, TorchCheckpoint>;
+/// Tensors in memory, with what the other readers offer.
+class MemoryTensors {
+ public:
+  MemoryTensors(const std::map<std::string, Tensor<float>>& tensors, std::string origin) : origin_(std::move(origin)) {
+    for (const auto& [name, tensor] : tensors) {
+      names_.push_back(name);
+      entries_.emplace(name, Entry{{DType::f32, tensor.shape()}, tensor});
+    }
+  }
+
+  [[nodiscard]] const std::string& origin() const noexcept { return origin_; }
+  [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
+  [[nodiscard]] bool contains(std::string_view name) const { return entries_.find(name) != entries_.end(); }
+  [[nodiscard]] const TensorInfo& info(std::string_view name) const { return entries_.find(name)->second.info; }
+  template <Element T>
+  [[nodiscard]] Tensor<T> read(std::string_view name) const {
+    return tensor_cast<T>(entries_.find(name)->second.tensor, concat("tensor ", name, " in ", origin_));
+  }
+
+ private:
+  struct Entry {
+    TensorInfo info;
+    AnyTensor tensor;
+  };
+  std::string origin_;
+  std::vector<std::string> names_;
+  std::map<std::string, Entry, std::less<>> entries_;
+};
+
+using File = std::variant<SafetensorsFile, TorchCheckpoint, MemoryTensors>;
 
 constexpr std::string_view kIndexEnding = ".index.json";
 /// What a folder of weights may hold, most wanted first.
@@ -144,11 +173,14 @@ TensorSource::TensorSource(TorchCheckpoint file) {
   contents_ = std::move(contents);
 }
 
+TensorSource::TensorSource(const std::map<std::string, Tensor<float>>& tensors, const std::string& origin)
+    : contents_(Contents::of(MemoryTensors(tensors, origin))) {}
+
 TensorSource TensorSource::open(const std::string& path) {
   std::error_code none;
   if (fs::is_directory(path, none)) return open(in_folder(path));
   if (path.ends_with(kIndexEnding)) return open_index(path);
-  return std::visit([](auto&& file) { return TensorSource(std::move(file)); }, open_file(path));
+  return TensorSource(std::shared_ptr<const Contents>(Contents::of(open_file(path))));
 }
 
 TensorSource TensorSource::open_index(const std::string& path) {

@@ -332,7 +332,9 @@ template <Element T>
 Tensor<T> TorchCheckpoint::read(std::string_view name) const {
   const std::size_t i = contents_->find(name);
   std::vector<std::byte> buffer;
-  return detail::read_stored<T>(name, origin(), contents_->infos[i], [&] { return contents_->elements(i, buffer); });
+  Tensor<T> out = detail::read_stored<T>(name, origin(), contents_->infos[i], [&] { return contents_->elements(i, buffer); });
+  contents_->file->mapping.release(contents_->file->storages[contents_->tensors[i]->storage]);
+  return out;
 }
 
 template Tensor<float> TorchCheckpoint::read(std::string_view) const;

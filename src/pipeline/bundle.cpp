@@ -46,6 +46,23 @@ const Tensor<float>& Bundle::tensor(const std::string& name, const Shape& expect
   return found->second;
 }
 
+ModelFiles Bundle::files() const {
+  const TensorSource source(tensors, origin);
+  ModelFiles out;
+  out.config = config;
+  out.origin = origin;
+  out.latent_norm = latent_norm();
+  const auto part = [&](const std::string& prefix) -> std::optional<PartFile> {
+    if (!has(prefix)) return std::nullopt;
+    return PartFile{source.under(prefix), {}};
+  };
+  out.encoder = part("encoder.");
+  out.decoder = part("decoder.");
+  out.dit = part("dit.");
+  out.guide = part("guide.");
+  return out;
+}
+
 bool Bundle::has(const std::string& prefix) const {
   const auto first = tensors.lower_bound(prefix);
   return first != tensors.end() && begins_with(first->first, prefix);

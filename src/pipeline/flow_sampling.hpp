@@ -2,29 +2,49 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
-#include "rae/diffusion/guidance.hpp"
-#include "rae/diffusion/prediction.hpp"
-#include "rae/diffusion/sampler.hpp"
+#include "rae/diffusion/adaptive_sampler.hpp"
+#include "rae/pipeline/sampling_defaults.hpp"
 
 namespace rae::detail {
 
 /// The network's output (B, C, h, w) for x (B, C, h, w), one time, labels (B).
 using Network = std::function<Tensor<float>(const Tensor<float>& x, float t, std::span<const std::int64_t> labels)>;
 
-/// How to go from noise to data on the linear path.
+/// Fills the noise (B, C, h, w) of a stochastic step, counted from 1.
+using StepNoise = std::function<void(index_t step, Tensor<float>& noise)>;
+
+/// How to go from noise to data.
 struct FlowSampling {
-  std::vector<float> grid;                       ///< times, from 1 down
-  Solver solver = Solver::euler;                 ///< method of each step
-  Prediction prediction = Prediction::velocity;  ///< of the network
+  std::vector<float> grid;                       ///< times, from noise down
+  OdeSolver solver{};                            ///< method of the deterministic sampler
+  Prediction prediction = Prediction::velocity;  ///< of the network and its guide
   Cfg guidance{};                                ///< where it is active, the network is evaluated a second time with the null label
   std::int64_t null_label = 0;                   ///< stands for no label
+  std::optional<AutoGuidance> autoguidance{};    ///< instead of `guidance`: where it is active, the guide is evaluated
+  PathKind path = PathKind::linear;              ///< from data to noise
+  SamplerKind kind = SamplerKind::ode;           ///< deterministic or stochastic
+  StepControl control{};                         ///< of adaptive solvers
+  CorrectorControl corrector{};                  ///< of implicit_adams
+  SdeOptions sde{};                              ///< of the stochastic sampler
+
+  /// Steps that the callback will see.
+  [[nodiscard]] index_t steps() const noexcept {
+    const bool last = kind == SamplerKind::sde && sde.last_step != SdeLastStep::none;
+    return static_cast<index_t>(grid.size()) - 1 + (last ? 1 : 0);
+  }
 };
 
-/// Latents (B, C, h, w) from noise of that shape. Throws as `rae::sample`.
+/// Throws ArgumentError for numbers out of range, before anything is evaluated.
+void require_flow_sampling(const FlowSampling& how);
+
+/// Latents (B, C, h, w) from noise of that shape. `guide` is needed for autoguidance, `step_noise` by the stochastic sampler. Throws as
+/// `rae::sample` and `rae::sample_sde`.
 [[nodiscard]] Tensor<float> sample_flow(const Network& network, const FlowSampling& how, Tensor<float> noise,
-                                        std::span<const std::int64_t> labels, const std::function<bool(const StepInfo&)>& on_step);
+                                        std::span<const std::int64_t> labels, const std::function<bool(const StepInfo&)>& on_step,
+                                        const Network& guide = {}, const StepNoise& step_noise = {});
 
 }  // namespace rae::detail

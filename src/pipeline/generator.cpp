@@ -7,28 +7,25 @@
 #include "io/suggestion.hpp"
 #include "pipeline/batches.hpp"
 #include "pipeline/flow_sampling.hpp"
-#include "rae/core/random.hpp"
-#include "rae/diffusion/time_grid.hpp"
+#include "pipeline/part_loader.hpp"
+#include "rae/core/torch_random.hpp"
 #include "rae/pipeline/model_search.hpp"
 #include "rae/version.hpp"
 
 namespace rae {
 
+using detail::Part;
+
 struct Generator::Parts {
-  ModelConfig config;
-  DitDh<Tensor<float>> dit;
-  Decoder<Tensor<float>> decoder;
-  LatentNorm<float> latent_norm;
+  detail::PartLoader loader;
+  const ModelConfig& config = loader.config();
 
-  explicit Parts(const Bundle& bundle)
-      : config(bundle.config), dit(*config.dit), decoder(*config.decoder), latent_norm(bundle.latent_norm()) {
-    bundle.restore("dit.", dit);
-    bundle.restore("decoder.", decoder);
-    pack_parameters(dit);
-    pack_parameters(decoder);
+  Parts(const ModelFiles& files, const LoadOptions& load) : loader(files, load, {Part::dit, Part::guide, Part::decoder}) {}
+
+  [[nodiscard]] index_t batch() const {
+    const Shape latent = config.latent_shape();
+    return detail::default_batch(latent[1] * latent[2]);
   }
-
-  [[nodiscard]] index_t batch() const { return detail::default_batch(config.dit->grid_h * config.dit->grid_w); }
 
   /// (n, C, h, w)
   [[nodiscard]] Shape latents(index_t n) const {
@@ -38,54 +35,166 @@ struct Generator::Parts {
 
   /// "0 to 9 (T-shirt, Trouser, ...)"
   [[nodiscard]] std::string classes() const {
-    std::string out = concat("0 to ", config.dit->num_classes - 1);
+    std::string out = concat("0 to ", config.num_classes() - 1);
     constexpr std::size_t kMost = 20;
     for (std::size_t i = 0; i < std::min(kMost, config.class_names.size()); ++i) out += (i == 0 ? " (" : ", ") + config.class_names[i];
     if (config.class_names.empty()) return out;
     return out + (config.class_names.size() > kMost ? ", ...)" : ")");
   }
 
-  /// Options with the model's defaults filled in. Throws for everything that is out of range.
-  [[nodiscard]] detail::FlowSampling resolve(const GenerateOptions& options) const {
-    if (options.labels.empty()) raise<ArgumentError>("Generator: no labels; give one class for each picture, ", classes());
-    for (const std::int64_t label : options.labels)
-      if (label < 0 || label >= config.dit->num_classes)
+  void require_labels(std::span<const std::int64_t> labels, bool with_null) const {
+    for (const std::int64_t label : labels)
+      if (label < 0 || label >= config.num_classes() + (with_null ? 1 : 0))
         raise<ArgumentError>("Generator: there is no class ", label, "; expected ", classes());
+  }
+
+  /// The guidance that was asked for, in place of any of the model's.
+  void choose_guidance(const GenerateOptions& options, detail::FlowSampling& how) const {
+    const bool asked = options.guidance || options.autoguidance;
+    how.guidance = asked ? options.guidance.value_or(Cfg{}) : config.sampling.guidance;
+    how.autoguidance = asked ? options.autoguidance : config.sampling.autoguidance;
+    if (how.autoguidance && how.autoguidance->scale == 1.0f) {
+      require_guidance(*how.autoguidance);
+      how.autoguidance.reset();
+    }
+    if (how.guidance.scale != 1.0f && how.autoguidance)
+      raise<ArgumentError>("Generator: classifier-free guidance and autoguidance exclude each other; choose one");
+    if (how.guidance.scale != 1.0f && !config.has_null_class())
+      raise<ArgumentError>("Generator: guidance needs the null class, which '", config.name, "' was trained without");
+    if (how.autoguidance && !loader.has(Part::guide))
+      raise<ArgumentError>("Generator: autoguidance needs a weaker model as guide, which '", config.name, "' comes without");
+    how.null_label = config.num_classes();
+  }
+
+  /// The model's defaults with what was asked for instead.
+  [[nodiscard]] SamplingDefaults defaults(const GenerateOptions& options) const {
     if (options.steps < 0 || options.steps > kMaxSamplingSteps)
       raise<ArgumentError>("Generator: expected 1 to ", kMaxSamplingSteps, " steps, got ", options.steps);
+    SamplingDefaults out = config.sampling;
+    if (options.steps > 0) out.steps = options.steps;
+    out.kind = options.kind.value_or(out.kind);
+    out.grid = options.grid.value_or(out.grid);
+    out.solver = options.solver.value_or(out.solver);
+    out.atol = options.atol.value_or(out.atol);
+    out.rtol = options.rtol.value_or(out.rtol);
+    out.sde = options.sde.value_or(out.sde);
+    return out;
+  }
+
+  /// Everything that decides how to sample. Throws for everything that is out of range.
+  [[nodiscard]] detail::FlowSampling resolve(const GenerateOptions& options) const {
+    if (options.labels.empty()) raise<ArgumentError>("Generator: no labels; give one class for each picture, ", classes());
+    require_labels(options.labels, false);
     if (options.batch_size < 0) raise<ArgumentError>("Generator: expected a batch_size of 1 or more, got ", options.batch_size);
+    const SamplingDefaults sampling = defaults(options);
     detail::FlowSampling how;
-    how.guidance = options.guidance.value_or(config.sampling.guidance);
-    require_guidance(how.guidance);
-    if (how.guidance.scale != 1.0f && !(config.dit->class_dropout_prob > 0))
-      raise<ArgumentError>("Generator: guidance needs the null class, which '", config.name, "' was trained without");
+    choose_guidance(options, how);
     if (!options.noise.empty()) {
       detail::require_batch("Generator: noise", options.noise, config.latent_shape());
       if (options.noise.extent(0) != static_cast<index_t>(options.labels.size()))
         raise<ShapeError>("Generator: noise for ", options.noise.extent(0), " pictures, but ", options.labels.size(), " labels");
     }
-    how.grid = full_time_grid(options.steps > 0 ? options.steps : config.sampling.steps, config.time_shift);
-    how.solver = options.solver.value_or(config.sampling.solver.fixed());
+    how.grid = sampling_time_grid(sampling, config.path, config.prediction, config.time_shift);
+    how.kind = sampling.kind;
+    how.solver = sampling.solver;
+    how.path = config.path;
     how.prediction = config.prediction;
-    how.null_label = config.dit->num_classes;
+    const bool official = sampling.grid == TimeGridKind::official;
+    how.control = {.atol = sampling.atol, .rtol = sampling.rtol};
+    // Beyond the last point only a predicted velocity is defined.
+    how.control.stop_at_end = !official || config.prediction != Prediction::velocity;
+    how.corrector = {.atol = sampling.atol, .rtol = sampling.rtol};
+    how.sde = sampling.sde;
+    how.sde.last_step_from_grid = how.sde.last_step_from_grid || !official;
+    detail::require_flow_sampling(how);
+    if (drawn_together(options, how) && options.first_index != 0)
+      raise<ArgumentError>("Generator: the stochastic sampler with numbers of PyTorch begins with picture 0, got first_index ",
+                           options.first_index);
     return how;
+  }
+
+  /// PyTorch's numbers of a stochastic step belong to all pictures, so that these must be computed in one batch.
+  [[nodiscard]] static bool drawn_together(const GenerateOptions& options, const detail::FlowSampling& how) noexcept {
+    return options.rng == Rng::torch_cpu && how.kind == SamplerKind::sde;
+  }
+
+  [[nodiscard]] detail::Network network() const {
+    return [dit = loader.dit()](const Tensor<float>& x, float t, std::span<const std::int64_t> labels) {
+      return std::visit([&](const auto& model) { return model(x, Tensor<float>(Shape{x.extent(0)}, t), labels); }, *dit);
+    };
+  }
+
+  [[nodiscard]] detail::Network guide(const detail::FlowSampling& how) const {
+    if (!how.autoguidance) return {};
+    return [guide = loader.guide()](const Tensor<float>& x, float t, std::span<const std::int64_t> labels) {
+      return (*guide)(x, Tensor<float>(Shape{x.extent(0)}, t), labels);
+    };
+  }
+
+  /// f(begin, pixels (b, channels, H, W)) for batches of latents (B, C, h, w).
+  template <class F>
+  void decode(std::string_view where, const Tensor<float>& latents, F f) const {
+    detail::require_batch(where, latents, config.latent_shape());
+    const auto decoder = loader.decoder();
+    Workspace workspace;
+    const WorkspaceScope scope(workspace);
+    detail::for_batches(latents.extent(0), batch(), [&](index_t begin, index_t count) {
+      const Tensor<float> z = loader.latent_norm().denormalize(detail::samples(latents, begin, count));  // (b, C, h, w)
+      f(begin, denormalize_pixels((*decoder)(grid_to_tokens(z)), config.pixels));
+    });
   }
 };
 
-Generator::Generator(const Bundle& bundle) {
+Generator::Generator(const Bundle& bundle, const LoadOptions& load) {
   bundle.check();
-  if (!bundle.config.dit) raise<FormatError>(bundle.origin, ": has no DiT, which a generator needs");
+  if (!bundle.config.dit && !bundle.config.lightning_dit) raise<FormatError>(bundle.origin, ": has no DiT, which a generator needs");
   if (!bundle.config.decoder) raise<FormatError>(bundle.origin, ": has no decoder, which a generator needs");
-  parts_ = std::make_shared<const Parts>(bundle);
+  parts_ = std::make_shared<const Parts>(bundle.files(), load);
 }
 
-Generator Generator::load(const std::string& path) { return Generator(Bundle::load(path)); }
+Generator::Generator(const ModelFiles& files, const LoadOptions& load) {
+  (void)parse_model_config(ConfigNode::parse_json(to_config(files.config).to_json(), files.origin + ": config"));
+  if (files.config.num_classes() == 0 || !files.dit) raise<FormatError>(files.origin, ": has no DiT, which a generator needs");
+  parts_ = std::make_shared<const Parts>(files, load);
+}
+
+Generator Generator::load(const std::string& path, const LoadOptions& load) { return Generator(ModelFiles::open(path), load); }
 
 Generator Generator::builtin() { return load(find_model()); }
 
-Tensor<float> Generator::noise(std::uint64_t seed, index_t count, std::uint64_t first_index) const {
+Rng parse_rng(std::string_view name) {
+  for (const Rng rng : {Rng::philox, Rng::torch_cpu})
+    if (name == name_of(rng)) return rng;
+  raise<ArgumentError>("unknown random numbers '", name, "': expected philox or torch-cpu");
+}
+
+namespace {
+
+/// The end of torch.randn(skipped + B, C, h, w), which is drawn in blocks of 16 numbers unless it is very short.
+void fill_as_torch(TorchCpuGenerator& random, std::uint64_t skipped, Tensor<float>& out) {
+  const auto size = static_cast<std::size_t>(out.numel() / out.extent(0));
+  if (skipped == 0) return random.fill_normal(out.span());
+  if (size % 16 == 0) {
+    for (std::uint64_t i = 0; i < skipped; ++i) random.fill_normal(out.span().first(size));
+    return random.fill_normal(out.span());
+  }
+  if (skipped > static_cast<std::uint64_t>(kMaxLatentSize))
+    raise<ArgumentError>("Generator: first_index ", skipped, " is too far for numbers of PyTorch with latents of ", size, " elements");
+  Tensor<float> all(Shape{static_cast<index_t>(skipped) + out.extent(0), static_cast<index_t>(size)});  // (skipped + B, C h w)
+  random.fill_normal(all.span());
+  std::copy_n(std::as_const(all).data() + skipped * size, out.numel(), out.data());
+}
+
+}  // namespace
+
+Tensor<float> Generator::noise(std::uint64_t seed, index_t count, std::uint64_t first_index, Rng rng) const {
   if (count < 1) raise<ArgumentError>("Generator::noise: expected a count of 1 or more, got ", count);
   Tensor<float> out(parts_->latents(count));  // (B, C, h, w)
+  if (rng == Rng::torch_cpu) {
+    TorchCpuGenerator random(seed);
+    fill_as_torch(random, first_index, out);
+    return out;
+  }
   const auto size = static_cast<std::size_t>(out.numel() / count);
   const std::span<float> values = out.span();
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i)
@@ -96,14 +205,19 @@ Tensor<float> Generator::noise(std::uint64_t seed, index_t count, std::uint64_t 
 Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
   const detail::FlowSampling how = parts_->resolve(options);
   const auto n = static_cast<index_t>(options.labels.size());
-  const index_t most = std::min(n, options.batch_size > 0 ? options.batch_size : parts_->batch());
-  const index_t steps = static_cast<index_t>(how.grid.size()) - 1, all_steps = steps * ((n + most - 1) / most);
+  const bool together = Parts::drawn_together(options, how);
+  const index_t most = together ? n : std::min(n, options.batch_size > 0 ? options.batch_size : parts_->batch());
+  const index_t all_steps = how.steps() * ((n + most - 1) / most);
   Tensor<float> out(parts_->latents(n));  // (B, C, h, w)
   float* target = out.data();
-  const DitDh<Tensor<float>>& dit = parts_->dit;
-  const detail::Network network = [&dit](const Tensor<float>& x, float t, std::span<const std::int64_t> labels) {
-    return dit(x, Tensor<float>(Shape{x.extent(0)}, t), labels);
-  };
+  // All numbers of PyTorch come from one generator, the noise to start from first.
+  TorchCpuGenerator torch(options.seed);
+  Tensor<float> start_of_all = options.noise;  // (B, C, h, w), or empty
+  if (options.rng == Rng::torch_cpu && start_of_all.empty()) {
+    start_of_all = Tensor<float>(parts_->latents(n));
+    fill_as_torch(torch, options.first_index, start_of_all);
+  }
+  const detail::Network network = parts_->network(), guide = parts_->guide(how);
   index_t done = 0;
   const std::function<bool(const StepInfo&)> on_step = [&](const StepInfo& info) {
     ++done;
@@ -115,30 +229,56 @@ Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
   const WorkspaceScope scope(workspace);
   detail::for_batches(n, most, [&](index_t begin, index_t count) {
     const std::span<const std::int64_t> labels(options.labels.data() + begin, static_cast<std::size_t>(count));
-    Tensor<float> start = options.noise.empty() ? noise(options.seed, count, options.first_index + static_cast<std::uint64_t>(begin))
-                                                : detail::samples(options.noise, begin, count);    // (b, C, h, w)
-    const Tensor<float> z = detail::sample_flow(network, how, std::move(start), labels, on_step);  // (b, C, h, w)
+    const std::uint64_t first = options.first_index + static_cast<std::uint64_t>(begin);
+    Tensor<float> start = start_of_all.empty() ? noise(options.seed, count, first) : detail::samples(start_of_all, begin, count);
+    detail::StepNoise step_noise = PhiloxNoise{options.seed, first};
+    if (together) step_noise = [&torch](index_t, Tensor<float>& values) { torch.fill_normal(values.span()); };
+    const Tensor<float> z = detail::sample_flow(network, how, std::move(start), labels, on_step, guide, step_noise);  // (b, C, h, w)
     std::copy_n(z.data(), z.numel(), target + begin * (z.numel() / count));
   });
   return out;
 }
 
-std::vector<Image> Generator::decode(const Tensor<float>& latents) const {
-  detail::require_batch("Generator::decode", latents, parts_->config.latent_shape());
-  std::vector<Image> out;
+Tensor<float> Generator::velocity(const Tensor<float>& x, float t, std::span<const std::int64_t> labels) const {
+  detail::require_batch("Generator::velocity", x, parts_->config.latent_shape());
+  if (!(t >= 0.0f && t <= 1.0f)) raise<ArgumentError>("Generator::velocity: expected t in [0, 1], got ", t);
+  if (static_cast<index_t>(labels.size()) != x.extent(0))
+    raise<ShapeError>("Generator::velocity: ", x.extent(0), " states, but ", labels.size(), " labels");
+  parts_->require_labels(labels, parts_->config.has_null_class());
+  const detail::Network network = parts_->network();
+  Tensor<float> out(x.shape());  // (B, C, h, w)
+  float* target = out.data();
   Workspace workspace;
   const WorkspaceScope scope(workspace);
-  detail::for_batches(latents.extent(0), parts_->batch(), [&](index_t begin, index_t count) {
-    const Tensor<float> z = parts_->latent_norm.denormalize(detail::samples(latents, begin, count));             // (b, C, h, w)
-    const Tensor<float> pixels = denormalize_pixels(parts_->decoder(grid_to_tokens(z)), parts_->config.pixels);  // (b, channels, S, S)
+  detail::for_batches(x.extent(0), parts_->batch(), [&](index_t begin, index_t count) {
+    const Tensor<float> v = network(detail::samples(x, begin, count), t,
+                                    labels.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)));  // (b, C, h, w)
+    std::copy_n(v.data(), v.numel(), target + begin * (v.numel() / count));
+  });
+  return out;
+}
+
+std::vector<Image> Generator::decode(const Tensor<float>& latents) const {
+  std::vector<Image> out;
+  parts_->decode("Generator::decode", latents, [&](index_t, const Tensor<float>& pixels) {
     for (Image& image : Image::from_batch(pixels)) out.push_back(std::move(image));
+  });
+  return out;
+}
+
+Tensor<float> Generator::decode_pixels(const Tensor<float>& latents) const {
+  const Shape picture = parts_->config.image_shape();
+  Tensor<float> out;  // (B, channels, H, W)
+  if (!latents.empty()) out = Tensor<float>(Shape{latents.extent(0), picture[0], picture[1], picture[2]});
+  parts_->decode("Generator::decode_pixels", latents, [&](index_t begin, const Tensor<float>& pixels) {
+    std::copy_n(pixels.data(), pixels.numel(), out.data() + begin * picture.numel());
   });
   return out;
 }
 
 std::vector<Image> Generator::sample(const GenerateOptions& options) const { return decode(sample_latents(options)); }
 
-index_t Generator::num_classes() const noexcept { return parts_->config.dit->num_classes; }
+index_t Generator::num_classes() const noexcept { return parts_->config.num_classes(); }
 
 const std::vector<std::string>& Generator::class_names() const noexcept { return parts_->config.class_names; }
 
@@ -159,6 +299,20 @@ std::string number_text(N number) {
   char text[40];
   const auto result = std::to_chars(text, text + sizeof text, number);
   return {text, result.ptr};
+}
+
+template <class G>
+void put_guidance(std::map<std::string, std::string>& out, const std::string& key, const G& guidance) {
+  out[key] = number_text(guidance.scale);
+  if (guidance.scale != 1.0f) out[key + "_interval"] = number_text(guidance.t_min) + "," + number_text(guidance.t_max);
+}
+
+void put_sde(std::map<std::string, std::string>& out, const SdeOptions& sde) {
+  out["sampler"] = name_of(SamplerKind::sde);
+  out["diffusion_form"] = name_of(sde.form);
+  out["diffusion_norm"] = number_text(sde.norm);
+  out["last_step"] = name_of(sde.last_step);
+  if (sde.last_step != SdeLastStep::none) out["last_step_size"] = number_text(sde.last_step_size);
 }
 
 }  // namespace
@@ -183,14 +337,24 @@ std::map<std::string, std::string> Generator::png_text(const GenerateOptions& op
   const detail::FlowSampling how = parts_->resolve(options);
   if (i >= options.labels.size()) raise<ArgumentError>("Generator::png_text: there is no picture ", i, " of ", options.labels.size());
   const std::int64_t label = options.labels[i];
+  const SamplingDefaults sampling = parts_->defaults(options);
+  const bool sde = how.kind == SamplerKind::sde;
   std::map<std::string, std::string> out{{"Software", std::string("rae ") + kVersion},
                                          {"model", config().name},
                                          {"label", number_text(label)},
-                                         {"steps", number_text(how.grid.size() - 1)},
-                                         {"solver", std::string(name_of(how.solver))},
-                                         {"cfg", number_text(how.guidance.scale)}};
+                                         {"steps", number_text(sampling.steps)},
+                                         {"solver", std::string(sde ? name_of(how.sde.solver) : name_of(how.solver))}};
   if (!class_names().empty()) out["class"] = class_names()[static_cast<std::size_t>(label)];
-  if (how.guidance.scale != 1.0f) out["cfg_interval"] = number_text(how.guidance.t_min) + "," + number_text(how.guidance.t_max);
+  if (how.autoguidance)
+    put_guidance(out, "autoguidance", *how.autoguidance);
+  else
+    put_guidance(out, "cfg", how.guidance);
+  if (sampling.grid != TimeGridKind::full) out["grid"] = name_of(sampling.grid);
+  if (sde)
+    put_sde(out, how.sde);
+  else if (how.solver.is_adaptive() || how.solver == Solver::implicit_adams)
+    out["tolerances"] = number_text(sampling.atol) + "," + number_text(sampling.rtol);
+  if (options.rng != Rng::philox) out["rng"] = name_of(options.rng);
   if (options.noise.empty()) {
     out["seed"] = number_text(options.seed);
     out["index"] = number_text(options.first_index + i);

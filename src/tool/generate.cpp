@@ -27,9 +27,10 @@ struct GenerateCommand {
   std::vector<std::string> classes, join;
   std::optional<index_t> count, steps, batch;
   std::optional<std::string> sampler, label_sampling, shard;
-  std::optional<float> cfg;
+  std::optional<float> cfg, autoguidance;
   std::uint64_t seed = 0;
-  bool grid = false;
+  std::string rng{name_of(Rng::philox)};
+  bool grid = false, official_grid = false, keep_loaded = false;
 };
 
 /// Numbers of the classes that were asked for, in order; all of them when none was.
@@ -80,11 +81,20 @@ void join(const GenerateCommand& command) {
   std::printf("%s: %s\n", printable(command.out).c_str(), what.c_str());
 }
 
-Solver solver_of(const std::string& name) {
+/// The method of the deterministic sampler, or with "sde_" in front that of the stochastic one.
+void set_sampler(GenerateOptions& options, const std::string& name, const SdeOptions& defaults) {
+  constexpr std::string_view kStochastic = "sde_";
   try {
-    return parse_solver(name);
+    if (name.starts_with(kStochastic)) {
+      options.kind = SamplerKind::sde;
+      options.sde = defaults;
+      options.sde->solver = parse_sde_solver(std::string_view(name).substr(kStochastic.size()));
+    } else {
+      options.kind = SamplerKind::ode;
+      options.solver = parse_ode_solver(name);
+    }
   } catch (const ArgumentError&) {
-    throw UsageError(concat("--sampler: expected euler, midpoint, heun, heun3, rk4 or explicit_adams, got '", name, "'"));
+    throw UsageError(concat("--sampler: expected sde_euler, sde_heun, ", kOdeSolverNames, ", got '", name, "'"));
   }
 }
 
@@ -98,12 +108,24 @@ std::optional<std::array<float, 2>> interval_of(const std::string& text) {
   return ends;
 }
 
-/// The model's guidance with what was given instead.
-Cfg guidance_of(Cfg guidance, std::optional<float> scale, std::optional<std::array<float, 2>> interval) {
+/// A guidance with what was given instead.
+template <class G>
+G changed(G guidance, std::optional<float> scale, std::optional<std::array<float, 2>> interval) {
   if (scale) guidance.scale = *scale;
   if (interval) std::tie(guidance.t_min, guidance.t_max) = std::tie((*interval)[0], (*interval)[1]);
   require_guidance(guidance);
   return guidance;
+}
+
+/// The kind of guidance that was asked for, else that of the model; nothing when all is left to the model.
+void set_guidance(GenerateOptions& options, const SamplingDefaults& model, const GenerateCommand& command,
+                  std::optional<std::array<float, 2>> interval) {
+  if (command.cfg && command.autoguidance) throw UsageError("--cfg and --autoguidance exclude each other");
+  if (!command.cfg && !command.autoguidance && !interval) return;
+  if (command.autoguidance || (!command.cfg && model.autoguidance))
+    options.autoguidance = changed(model.autoguidance.value_or(AutoGuidance{}), command.autoguidance, interval);
+  else
+    options.guidance = changed(model.guidance, command.cfg, interval);
 }
 
 /// Settings of all pictures: those of the first, with all classes.
@@ -131,7 +153,9 @@ void run(const GenerateCommand& command) {
   require_at_least_one("--batch", command.batch);
   const auto interval = interval_of(command.cfg_interval);
   GenerateOptions options{.seed = command.seed, .steps = command.steps.value_or(0), .batch_size = command.batch.value_or(0)};
-  if (command.sampler) options.solver = solver_of(*command.sampler);
+  options.rng = parse_rng(command.rng);
+  if (command.official_grid) options.grid = TimeGridKind::official;
+  if (command.sampler) set_sampler(options, *command.sampler, {});  // a wrong name ends here, before the model is opened
   const LabelSampling sampling = command.label_sampling ? label_sampling_of(*command.label_sampling) : LabelSampling::in_turn;
   const Shard shard = command.shard ? parse_shard(*command.shard) : Shard{};
   if (command.shard && !is_streamed(command))
@@ -139,9 +163,12 @@ void run(const GenerateCommand& command) {
   if (!command.latent_out.empty() && command.latent_out == command.out) throw UsageError("--latent-out: the same file as --out");
   require_writable_output(command.out);
   if (!command.latent_out.empty()) require_writable_file(command.latent_out);
-  const auto generator = Generator::load(model_path(command.model));
+  // A stream goes to and fro between sampling and decoding.
+  const auto generator = Generator::load(model_path(command.model), {.keep_loaded = command.keep_loaded || is_streamed(command)});
+  const SamplingDefaults& model = generator.config().sampling;
+  if (command.sampler) set_sampler(options, *command.sampler, model.sde);
   const auto classes = wanted_classes(command, generator);
-  options.guidance = guidance_of(generator.config().sampling.guidance, command.cfg, interval);
+  set_guidance(options, model, command, interval);
   const auto period = static_cast<index_t>(classes.size());
   index_t count = command.count.value_or(command.classes.empty() ? std::min(period, kDefaultCount) : period);
   if (!command.noise_in.empty()) {
@@ -216,16 +243,28 @@ void add_generate(CLI::App& app) {
       ->capture_default_str();
   command->add_flag("--grid", options->grid, "a grid of one picture too, and in a folder a further grid.png");
   command->add_option("-s,--steps", options->steps, "steps from noise to picture (default: the model's)")->type_name("N");
-  command->add_option("--sampler", options->sampler, "euler, midpoint, heun, heun3, rk4 or explicit_adams (default: the model's)")
+  command->add_option("--sampler", options->sampler, concat("sde_euler, sde_heun, ", kOdeSolverNames, " (default: the model's)"))
       ->type_name("NAME");
+  command->add_flag("--official-grid", options->official_grid,
+                    "count points of time as the official samplers do: one step fewer, ending short of the picture");
   command->add_option("--cfg", options->cfg, "classifier-free guidance: 1 is none, more follows the class closer (default: the model's)")
       ->type_name("SCALE");
-  command->add_option("--cfg-interval", options->cfg_interval, "flow times in which it acts, from 0 (picture) to 1 (noise)")
+  command
+      ->add_option("--autoguidance", options->autoguidance,
+                   "guidance by the weaker model that the model brings along: 1 is none (default: the model's)")
+      ->type_name("SCALE");
+  command->add_option("--cfg-interval", options->cfg_interval, "flow times in which guidance acts, from 0 (picture) to 1 (noise)")
       ->type_name("LO,HI");
   command->add_option("--seed", options->seed, "another seed, other pictures")
       ->type_name("N")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  command->add_option("--rng", options->rng, "noise of 'philox' or, as PyTorch draws it on CPUs, of 'torch-cpu'")
+      ->type_name("NAME")
+      ->check(CLI::IsMember({"philox", "torch-cpu"}))
+      ->capture_default_str();
+  command->add_flag("--keep-loaded", options->keep_loaded,
+                    "load all parts of the model at once; else the decoder takes the place of the diffusion transformer");
   command->add_option("--batch", options->batch, "pictures computed at once, without effect on results")->type_name("N");
   command->add_option("--latent-out", options->latent_out, "write the latents too: safetensors, tensor 'sample_latent'")->type_name("FILE");
   command

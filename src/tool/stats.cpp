@@ -44,9 +44,9 @@ class LatentEncoder {
 
   /// Latents before normalisation (B, C, h, w) of pictures (B, channels, H, W) in [0, 1].
   [[nodiscard]] Tensor<float> operator()(Tensor<float> images) const {
-    const index_t size = config_.encoder_size;
-    if (size > 0 && images.extent(2) != size) {
-      Tensor<float> resized(Shape{images.extent(0), images.extent(1), size, size});
+    const Shape input = config_.encoder_input_shape();
+    if (config_.encoder_size > 0 && (images.extent(2) != input[1] || images.extent(3) != input[2])) {
+      Tensor<float> resized(Shape{images.extent(0), images.extent(1), input[1], input[2]});
       resize<float>(images, Resize::bicubic, resized);
       images = std::move(resized);
     }

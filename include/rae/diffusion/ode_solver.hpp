@@ -34,18 +34,19 @@ class OdeSolver {
 
 /// Names of all methods, as error messages and help list them.
 inline constexpr std::string_view kOdeSolverNames =
-    "euler, midpoint, heun, heun3, rk4, explicit_adams, dopri5, dopri8, bosh3, fehlberg2 or adaptive_heun";
+    "euler, midpoint, heun, heun3, rk4, explicit_adams, implicit_adams, dopri5, dopri8, bosh3, fehlberg2 or adaptive_heun";
 
 /// Lower-case name.
 constexpr std::string_view name_of(const OdeSolver& solver) noexcept {
   return solver.is_adaptive() ? name_of(solver.adaptive()) : name_of(solver.fixed());
 }
 
-/// Inverse of `name_of`; "heun2" is accepted for `heun`. Throws ArgumentError.
+/// Inverse of `name_of`; "heun2" is accepted for `heun`, "fixed_adams" for `implicit_adams`. Throws ArgumentError.
 inline OdeSolver parse_ode_solver(std::string_view name) {
   for (const AdaptiveSolver s :
        {AdaptiveSolver::dopri5, AdaptiveSolver::dopri8, AdaptiveSolver::bosh3, AdaptiveSolver::fehlberg2, AdaptiveSolver::adaptive_heun})
     if (name == name_of(s)) return s;
+  if (name == "scipy_solver") return parse_solver(name);  // which says why not
   try {
     return parse_solver(name);
   } catch (const ArgumentError&) {

@@ -34,6 +34,10 @@ class MappedFile {
   /// The contents of the file.
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
 
+  /// Lets go of the memory that a part of the file takes once it was read; reading it again fetches it again. Bytes of anything else than
+  /// this mapping stay as they are.
+  void release(std::span<const std::byte> part) const noexcept;
+
  private:
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;

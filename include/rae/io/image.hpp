@@ -81,6 +81,8 @@ class Image {
   [[nodiscard]] Image resized_shorter(index_t size) const;
   /// The middle square, size x size: halved with a box filter while possible, then bicubic (ADM's `center_crop_arr`).
   [[nodiscard]] Image center_crop(index_t size) const;
+  /// The same for a rectangle: the picture is brought to the smallest size that covers it.
+  [[nodiscard]] Image center_crop(index_t width, index_t height) const;
 
   /// Writes a PNG with text pairs (key 1 to 79 characters of ASCII, value UTF-8); the file appears whole or not at all. Throws
   /// ArgumentError for an empty picture or an impossible pair, FileError when it cannot be written.

@@ -31,6 +31,9 @@ class TensorSource {
   /// The tensors of a checkpoint that is open already, by the names that it has.
   TensorSource(TorchCheckpoint file);
 
+  /// Tensors in memory, which are shared. `origin` names them in messages.
+  explicit TensorSource(const std::map<std::string, Tensor<float>>& tensors, const std::string& origin = "memory");
+
   /// The path that was opened; for a folder, that of the file in it.
   [[nodiscard]] const std::string& origin() const noexcept;
 

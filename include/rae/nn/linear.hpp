@@ -13,7 +13,7 @@ struct Linear {
   Parameter<X> weight, bias;
 
   Linear() = default;
-  Linear(index_t in, index_t out, bool with_bias = true) : weight(Shape{out, in}) {
+  Linear(index_t in, index_t out, bool with_bias = true) : weight(Shape{out, in}, ParameterUse::products) {
     if (with_bias) bias = Parameter<X>(Shape{out});
   }
 

@@ -20,7 +20,7 @@ struct Parameter<Outline> {
 
   Parameter() = default;
   /// The shape that the weight would have.
-  explicit Parameter(const Shape& shape) : shape_(shape), empty_(false) {}
+  explicit Parameter(const Shape& shape, ParameterUse = ParameterUse::elements) : shape_(shape), empty_(false) {}
 
   /// True when the model has no such weight.
   [[nodiscard]] bool empty() const noexcept { return empty_; }

@@ -4,7 +4,9 @@
 // f(name, parameter) for each. Loading, saving, optimisers and averages all walk that list.
 #pragma once
 
+#include <concepts>
 #include <string>
+#include <utility>
 
 #include "rae/autograd/ops_linear.hpp"
 #include "rae/core/random.hpp"
@@ -17,7 +19,10 @@ concept Operand = requires {
   typename X::value_type;
 };
 
-/// A weight. `packed` is the kernel's own arrangement of a matrix, made once by `pack`.
+/// What reads a weight: its elements one by one, or matrix products only, for which the kernel's own arrangement can stand in its place.
+enum class ParameterUse { elements, products };
+
+/// A weight. Inference models hold it once: as `value`, or after `pack` as `packed`.
 template <Operand X>
 struct Parameter {
   using T = typename X::value_type;
@@ -25,13 +30,18 @@ struct Parameter {
   PackedMatrix<T> packed{};
 
   Parameter() = default;
-  explicit Parameter(const Shape& shape) : value(Tensor<T>::zeros(shape)) {
+  explicit Parameter(const Shape& shape, ParameterUse use = ParameterUse::elements) : value(Tensor<T>::zeros(shape)), use_(use) {
     if constexpr (requires { value.set_requires_grad(true); }) value.set_requires_grad(true);
   }
 
-  [[nodiscard]] bool empty() const noexcept { return value.empty(); }
-  [[nodiscard]] const Shape& shape() const noexcept { return value.shape(); }
-  [[nodiscard]] const Tensor<T>& tensor() const noexcept { return value_of(value); }
+  [[nodiscard]] bool empty() const noexcept { return value.empty() && packed.empty(); }
+  [[nodiscard]] const Shape& shape() const noexcept { return packed.empty() ? value.shape() : packed_shape_; }
+
+  /// The elements in row-major order. Throws ArgumentError for a packed weight, which has them in another order.
+  [[nodiscard]] const Tensor<T>& tensor() const {
+    if (!packed.empty()) raise<ArgumentError>("Parameter: a packed weight ", packed_shape_, " has no plain elements; set it again first");
+    return value_of(value);
+  }
 
   /// Replaces the elements. Throws ShapeError.
   void set(const Tensor<T>& t) {
@@ -43,12 +53,19 @@ struct Parameter {
     packed = {};
   }
 
-  /// Arranges a matrix (N, K) for the kernel; the linear layer then uses that.
+  /// Arranges the weight (N, K) of products for the kernel, in place of its elements. Other weights and those of training models stay.
   void pack() {
-    if (value.empty() || shape().rank() < 2) return;
-    const index_t n = shape()[0];
-    packed = PackedMatrix<T>(View<const T>(tensor().data(), {n, shape().numel() / n}).transposed());
+    if constexpr (std::same_as<X, Tensor<T>>) {
+      if (use_ != ParameterUse::products || value.empty()) return;
+      packed_shape_ = value.shape();
+      packed = PackedMatrix<T>(std::as_const(value).view().transposed());
+      value = X();
+    }
   }
+
+ private:
+  ParameterUse use_ = ParameterUse::elements;
+  Shape packed_shape_;
 };
 
 /// Calls f(prefix + name, parameter) for every parameter of a module.
@@ -71,7 +88,7 @@ void copy_parameters(From& from, To& to) {
   });
 }
 
-/// Packs every matrix of a model, once after loading.
+/// Packs every weight of matrix products of a model, once after loading; each is then held in that form only.
 template <class Module>
 void pack_parameters(Module& module) {
   module.parameters([](const std::string&, auto& parameter) { parameter.pack(); });

@@ -14,16 +14,20 @@ namespace rae {
 /// A frozen encoder and its decoder. A value: copies are cheap and share the weights; all members can be called from several threads.
 class Autoencoder {
  public:
-  /// Takes the weights of a bundle. Throws as `Bundle::check`, FormatError when it has no encoder or no decoder.
-  explicit Autoencoder(const Bundle& bundle);
+  /// Takes the weights of a bundle. Throws as `Bundle::check`, FormatError when it has no encoder or no decoder, MemoryError.
+  explicit Autoencoder(const Bundle& bundle, const LoadOptions& load = {});
 
-  /// Reads a bundle. Throws as `Bundle::load` and the constructor.
-  [[nodiscard]] static Autoencoder load(const std::string& path);
+  /// Loads a model from its files, at once or when a part is needed; the encoder may be absent while nothing is encoded, and the decoder
+  /// while nothing is decoded. Throws as the constructor of `Generator` from files, FormatError when both are absent.
+  explicit Autoencoder(const ModelFiles& files, const LoadOptions& load = {});
+
+  /// Opens a bundle. Throws as `ModelFiles::open` and the constructor.
+  [[nodiscard]] static Autoencoder load(const std::string& path, const LoadOptions& load = {});
 
   /// The model that comes with the library (see `find_model`). Throws FileError when it is not found.
   [[nodiscard]] static Autoencoder builtin();
 
-  /// The picture as the encoder takes it: the middle square (ADM's centre crop) at the model's size, gray or RGB as the model is.
+  /// The picture as the encoder takes it: the middle (ADM's centre crop) at the model's size, gray or RGB as the model is.
   /// Throws ArgumentError for an empty picture.
   [[nodiscard]] Image prepare(const Image& image) const;
 
@@ -33,14 +37,14 @@ class Autoencoder {
   /// Normalised latents (B, C, h, w) of pictures of any sizes. Throws ArgumentError when there is none.
   [[nodiscard]] Tensor<float> encode(std::span<const Image> images) const;
 
-  /// Normalised latents (B, C, h, w) of pictures (B, channels, S, S) in [0, 1], S the model's size. Throws ShapeError, and NumericError for
+  /// Normalised latents (B, C, h, w) of pictures (B, channels, H, W) in [0, 1] of the model's size. Throws ShapeError, and NumericError for
   /// NaN or infinity.
   [[nodiscard]] Tensor<float> encode(const Tensor<float>& images) const;
 
   /// Pictures of normalised latents (B, C, h, w). Throws ShapeError for other shapes, NumericError for NaN or infinity.
   [[nodiscard]] std::vector<Image> decode(const Tensor<float>& latents) const;
 
-  /// The same as (B, channels, S, S), neither clamped to [0, 1] nor rounded.
+  /// The same as (B, channels, H, W), neither clamped to [0, 1] nor rounded.
   [[nodiscard]] Tensor<float> decode_pixels(const Tensor<float>& latents) const;
 
   /// The picture after encoding and decoding; compare it with `prepare(image)`.

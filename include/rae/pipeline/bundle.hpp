@@ -5,7 +5,7 @@
 #include <string>
 
 #include "rae/core/dtype.hpp"
-#include "rae/pipeline/model_config.hpp"
+#include "rae/pipeline/model_files.hpp"
 
 namespace rae {
 
@@ -62,6 +62,9 @@ struct Bundle {
 
   /// Removes all tensors whose names begin with `prefix`.
   void remove(const std::string& prefix);
+
+  /// The same model for those who read weights part by part; the tensors are shared. Throws ShapeError for statistics of another shape.
+  [[nodiscard]] ModelFiles files() const;
 
   /// Throws ConfigError when the configuration is not one that `parse_model_config` accepts, FormatError or ShapeError unless the tensors
   /// are those of its parts: a decoder, a diffusion transformer and a guide that it names must be there, the encoder and the statistics may

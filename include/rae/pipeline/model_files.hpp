@@ -32,4 +32,15 @@ struct ModelFiles {
   [[nodiscard]] static ModelFiles open(const std::string& path);
 };
 
+/// How the weights of a model come into memory.
+struct LoadOptions {
+  /// True loads all parts at once and keeps them. False loads a part when it is used first, and lets go of the others then: of encoder and
+  /// decoder before the diffusion transformer is loaded, and the reverse. So the memory of the largest is enough, but a program that goes
+  /// to and fro reads the files again each time.
+  bool keep_loaded = true;
+  /// Bytes that weights may take; 0 asks the system how many it has to give. A model that needs more is refused with MemoryError before
+  /// anything is read.
+  std::uint64_t available_memory = 0;
+};
+
 }  // namespace rae
