@@ -17,12 +17,10 @@ constexpr Prediction kAll[] = {Prediction::velocity, Prediction::data, Predictio
 void expect_relative(const Tensor<float>& actual, const Tensor<float>& expected, double tolerance, const std::string& what) {
   ASSERT_EQ(actual.shape(), expected.shape());
   const index_t inner = actual.numel() / actual.extent(0);
-  for (index_t b = 0; b < actual.extent(0); ++b) {
-    double scale = 1.0;
-    for (index_t i = b * inner; i < (b + 1) * inner; ++i) scale = std::max(scale, std::abs(static_cast<double>(expected[i])));
-    for (index_t i = b * inner; i < (b + 1) * inner; ++i)
-      EXPECT_NEAR(static_cast<double>(actual[i]), static_cast<double>(expected[i]), tolerance * scale) << what << " sample " << b;
-  }
+  std::vector<double> scales(static_cast<std::size_t>(actual.extent(0)), 1.0);
+  const auto scale = [&](index_t i) -> double& { return scales[static_cast<std::size_t>(i / inner)]; };
+  for (index_t i = 0; i < expected.numel(); ++i) scale(i) = std::max(scale(i), std::abs(static_cast<double>(expected[i])));
+  EXPECT_TRUE(test::close_each(actual, expected, [&](index_t i) { return tolerance * scale(i); })) << what;
 }
 
 template <Path P>
@@ -68,8 +66,7 @@ void expect_golden_losses(const P& path, const std::string& name, std::initializ
     const Tensor<float> target = training_target(path, p, golden("x1"), golden("x0"), t);
     for (const LossWeighting weighting : weightings) {
       if (p == Prediction::velocity && weighting == LossWeighting::velocity) continue;  // the reference has no such case
-      const Tensor<float> expected =
-          golden(name + "." + std::string(name_of(p)) + (weighting == LossWeighting::none ? ".none" : ".velocity") + ".loss");
+      const std::string loss_name = concat(name, ".", name_of(p), weighting == LossWeighting::none ? ".none" : ".velocity", ".loss");
       const index_t inner = target.numel() / t.numel();
       for (index_t b = 0; b < t.numel(); ++b) {
         double sum = 0.0;
@@ -78,7 +75,7 @@ void expect_golden_losses(const P& path, const std::string& name, std::initializ
           sum += d * d;
         }
         const double loss = loss_weight(path, p, weighting, static_cast<double>(t[b])) * sum / static_cast<double>(inner);
-        EXPECT_NEAR(loss, static_cast<double>(expected[b]), tolerance * std::max(1.0, loss))
+        EXPECT_TRUE(test::near(loss, golden.part(loss_name, b), tolerance * std::max(1.0, loss)))
             << name << " " << name_of(p) << " sample " << b;
       }
     }

@@ -31,11 +31,8 @@ TEST(SdeSamplerTest, AgreesWithTheOfficialSamplerAfterEveryStep) {
     const auto points = run.get<index_t>("num_steps");
     const std::vector<float> grid = official_time_grid(points, run.get<double>("shift"), 0.0, 1.0 - how.last_step_size);
     expect_close(Tensor<float>(Shape{points}, std::span<const float>(grid)), golden(name + ".grid"), 5e-7, name);
-    const Tensor<float> expected = golden(name + ".traj");  // (points, B, C, h, w): all states after the noise
-    const Shape state{expected.extent(1), expected.extent(2), expected.extent(3), expected.extent(4)};
-    const auto n = static_cast<std::size_t>(state.numel());
     index_t seen = 0;
-    const auto at = [&](index_t step) { return Tensor<float>(state, expected.span().subspan(static_cast<std::size_t>(step) * n, n)); };
+    const auto at = [&](index_t step) { return golden.part(name + ".traj", step); };  // all states after the noise
     const Tensor<float> x =
         sample_sde(std::ref(flow), golden("z"), grid, GivenNoise<float>{golden(name + ".noise")}, how, [&](const StepInfo& info) {
           expect_close(info.x, at(info.step - 1), 2e-5, concat(name, " step ", info.step));

@@ -6,9 +6,11 @@
 #include <cmath>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "rae/io/config.hpp"
 #include "rae/io/safetensors.hpp"
+#include "support/parity.hpp"
 
 namespace rae::test {
 
@@ -21,27 +23,42 @@ inline ConfigNode golden_config(const std::string& name) { return ConfigNode::lo
 /// One golden file: `Golden golden("ddt_train/io.safetensors"); golden("x")` is a Tensor<float>.
 class Golden {
  public:
-  explicit Golden(const std::string& file) : file_(SafetensorsFile::open(data_path("golden/" + file))) {}
+  explicit Golden(const std::string& file)
+      : case_(file.substr(0, file.find('/'))), file_(SafetensorsFile::open(data_path("golden/" + file))) {}
 
   /// A stored float tensor.
-  Tensor<float> operator()(std::string_view name) const { return file_.read<float>(name); }
+  Tensor<float> operator()(std::string_view name) const { return get<float>(name); }
 
   /// A stored tensor of another type: `golden.get<std::int64_t>("y")`.
   template <Element T>
   Tensor<T> get(std::string_view name) const {
-    return file_.read<T>(name);
+    return Parity::remember(file_.read<T>(name), case_, std::string(name));
+  }
+
+  /// Part `index` of a stored tensor (N, ...), without its first extent.
+  template <Element T = float>
+  Tensor<T> part(std::string_view name, index_t index) const {
+    const Tensor<T> all = file_.read<T>(name);
+    std::vector<index_t> extents;
+    for (int d = 1; d < all.shape().rank(); ++d) extents.push_back(all.shape()[d]);
+    const Shape shape{std::span<const index_t>(extents)};
+    const auto n = static_cast<std::size_t>(shape.numel());
+    return Parity::remember(Tensor<T>(shape, all.span().subspan(static_cast<std::size_t>(index) * n, n)), case_,
+                            concat(name, "[", index, "]"));
   }
 
   bool contains(std::string_view name) const { return file_.contains(name); }
   const SafetensorsFile& file() const { return file_; }
 
  private:
+  std::string case_;
   SafetensorsFile file_;
 };
 
-/// Fails unless both shapes are equal and no element differs by more than `tolerance` (absolute). Names the worst element. NaN fails.
-template <Element T>
-testing::AssertionResult close(const Tensor<T>& actual, const Tensor<T>& expected, double tolerance) {
+/// Fails unless both shapes are equal and no element differs by more than `tolerance(index)`. Names the element that is furthest beyond
+/// its tolerance, or nearest to it. NaN fails.
+template <Element T, class Tolerance>
+testing::AssertionResult close_each(const Tensor<T>& actual, const Tensor<T>& expected, Tolerance&& tolerance) {
   if (!(actual.shape() == expected.shape()))
     return testing::AssertionFailure() << "shape " << actual.shape().to_string() << ", expected " << expected.shape().to_string();
   if (actual.empty() != expected.empty()) return testing::AssertionFailure() << "one tensor is empty";
@@ -58,15 +75,37 @@ testing::AssertionResult close(const Tensor<T>& actual, const Tensor<T>& expecte
   for (index_t i = 0; i < actual.numel(); ++i) {
     const double difference = std::abs(number(a[i]) - number(e[i]));
     square += difference * difference;
-    if (difference <= worst) continue;
-    worst = difference;
+    const double share = difference == 0.0 ? 0.0 : difference / tolerance(i);
+    if (share <= worst) continue;
+    worst = share;
     at = i;
     if (std::isnan(difference)) break;
   }
-  if (worst <= tolerance) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << "max abs difference " << worst << " at flat index " << at << " of " << actual.shape().to_string()
-                                     << ": got " << number(a[at]) << ", expected " << number(e[at]) << "; tolerance " << tolerance
-                                     << ", rms difference " << std::sqrt(square / static_cast<double>(actual.numel()));
+  if (actual.numel() == 0) return testing::AssertionSuccess();
+  const double difference = std::abs(number(a[at]) - number(e[at])), rms = std::sqrt(square / static_cast<double>(actual.numel()));
+  const bool holds = worst <= 1.0;
+  Parity::record(e, difference, rms, tolerance(at), holds);
+  if (holds) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << "difference " << difference << " at flat index " << at << " of " << actual.shape().to_string()
+                                     << ": got " << number(a[at]) << ", expected " << number(e[at]) << "; tolerance " << tolerance(at)
+                                     << ", rms difference " << rms;
+}
+
+/// As `close_each` with one tolerance for all elements.
+template <Element T>
+testing::AssertionResult close(const Tensor<T>& actual, const Tensor<T>& expected, double tolerance) {
+  return close_each(actual, expected, [tolerance](index_t) { return tolerance; });
+}
+
+/// Fails unless a number agrees with a tensor of one element within `tolerance`.
+template <Element T>
+testing::AssertionResult near(double actual, const Tensor<T>& expected, double tolerance) {
+  if (expected.numel() != 1) return testing::AssertionFailure() << "expected one element, got " << expected.shape().to_string();
+  const double number = static_cast<double>(expected[0]), difference = std::abs(actual - number);
+  const bool holds = difference <= tolerance;
+  Parity::record(expected.data(), difference, difference, tolerance, holds);
+  if (holds) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << "got " << actual << ", expected " << number << "; tolerance " << tolerance;
 }
 
 /// EXPECT that two tensors agree within `tolerance`; `what` names them in the report.

@@ -1,0 +1,127 @@
+// rae_parity [FILE]: runs all test programs, and writes how closely every golden case is met as a table in Markdown, to FILE or to the
+// standard output. A row is a quantity of a case, at the comparison that was nearest to its tolerance. The exit status is 0 when all
+// cases of tests/golden are there and all hold.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <random>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace {
+
+struct Row {
+  double largest = 0, rms = 0, tolerance = 0;
+  bool holds = true;
+  std::set<std::string> members;  // tensors that the row stands for
+
+  [[nodiscard]] double share() const { return largest == 0 ? 0 : largest / tolerance; }
+};
+using Case = std::map<std::string, Row>;
+
+/// Adds a comparison to a row, which keeps the one nearest to its tolerance.
+void add(Row& row, const Row& other) {
+  const bool first = row.members.empty();
+  if (first || other.share() > row.share() || (other.share() == row.share() && other.tolerance < row.tolerance)) {
+    row.largest = other.largest;
+    row.rms = other.rms;
+    row.tolerance = other.tolerance;
+  }
+  row.holds = row.holds && other.holds;
+  row.members.insert(other.members.begin(), other.members.end());
+}
+
+/// Reads the records of the tests; parts of a tensor count as the tensor.
+std::map<std::string, Case> read(const std::string& file) {
+  std::map<std::string, Case> cases;
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    std::istringstream fields(line);
+    std::string name, quantity, largest, rms, tolerance, holds;
+    for (std::string* field : {&name, &quantity, &largest, &rms, &tolerance, &holds}) std::getline(fields, *field, '\t');
+    quantity = quantity.substr(0, quantity.find('['));
+    add(cases[name][quantity], {std::strtod(largest.c_str(), nullptr),
+                                std::strtod(rms.c_str(), nullptr),
+                                std::strtod(tolerance.c_str(), nullptr),
+                                holds == "yes",
+                                {quantity}});
+  }
+  return cases;
+}
+
+/// Joins the quantities of a long case that begin with the same word: "grad.blocks.0.attn.qkv.weight" and all others are "grad.*".
+Case joined(const Case& quantities) {
+  constexpr std::size_t kLong = 24;
+  if (quantities.size() <= kLong) return quantities;
+  std::map<std::string, std::set<std::string>> words;
+  const auto word_of = [](const std::string& name) { return name.substr(0, name.find('.')); };
+  for (const auto& [name, row] : quantities) words[word_of(name)].insert(name);
+  Case out;
+  for (const auto& [name, row] : quantities) add(out[words[word_of(name)].size() > 1 ? word_of(name) + ".*" : name], row);
+  return out;
+}
+
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, value == 0 ? "0" : "%.1e", value);
+  return text;
+}
+
+std::string table(const std::map<std::string, Case>& cases) {
+  std::ostringstream out;
+  out << "# Agreement with the official code\n\n"
+         "Written by `rae_parity docs/parity.md`, which runs the tests and notes each comparison with a tensor of `tests/golden/`: numbers "
+         "that\n"
+         "the official code computed in float on a CPU. A row is a quantity of a case at the comparison nearest to its tolerance: the "
+         "largest\n"
+         "difference (where the tolerance depends on the element, the difference of the nearest element), the root of the mean square of "
+         "the\n"
+         "tensor's differences, and the tolerance that the test has. A row of several tensors says how many. The numbers are those of the\n"
+         "machine that wrote the file; instruction sets differ in the last digits.\n\n"
+         "| case | quantity | max abs | rms | tolerance | holds |\n|---|---|---|---|---|---|\n";
+  for (const auto& [name, quantities] : cases)
+    for (const auto& [quantity, row] : joined(quantities)) {
+      out << "| " << name << " | `" << quantity << "`";
+      if (row.members.size() > 1) out << " (" << row.members.size() << ")";
+      out << " | " << number(row.largest) << " | " << number(row.rms) << " | " << number(row.tolerance) << " | "
+          << (row.holds ? "yes" : "**no**") << " |\n";
+    }
+  return out.str();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string records = (std::filesystem::temp_directory_path() / ("rae_parity_" + std::to_string(std::random_device()()))).string();
+  setenv("RAE_PARITY", records.c_str(), 1);
+  bool good = true;
+  std::istringstream programs(RAE_PARITY_PROGRAMS);
+  for (std::string program; std::getline(programs, program, '|');) {
+    const std::string command = "'" + program + "' --gtest_brief=1 >&2";
+    if (std::system(command.c_str()) == 0) continue;
+    std::cerr << "rae_parity: " << program << " failed\n";
+    good = false;
+  }
+  const std::map<std::string, Case> cases = read(records);
+  std::filesystem::remove(records);
+  for (const auto& entry : std::filesystem::directory_iterator(RAE_TEST_DATA_DIR "/golden")) {
+    const std::string name = entry.path().filename().string();
+    if (cases.contains(name)) continue;
+    std::cerr << "rae_parity: no test compares anything with the case " << name << "\n";
+    good = false;
+  }
+  for (const auto& [name, quantities] : cases)
+    for (const auto& [quantity, row] : quantities) good = good && row.holds;
+  if (argc > 1)
+    std::ofstream(argv[1]) << table(cases);
+  else
+    std::cout << table(cases);
+  return good ? 0 : 1;
+}
