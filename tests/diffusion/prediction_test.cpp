@@ -50,6 +50,22 @@ TEST(PredictionTest, GvpConversionsAgreeWithTheOfficialTransport) { expect_golde
 // consistency test below holds ours to the exact relation.
 TEST(PredictionTest, VpConversionsAgreeWithTheOfficialTransport) { expect_golden_conversions(VpPath{}, "VP"); }
 
+template <Path P>
+void expect_golden_scores(const P& path, const std::string& name) {
+  const Golden golden("transport_paths/io.safetensors");
+  const Tensor<float> x = golden(name + ".xt"), t = golden("t"), output = golden("model_output");
+  for (const Prediction p : {Prediction::velocity, Prediction::noise, Prediction::score}) {
+    const Tensor<float> velocity = to_velocity(path, p, output, x, t);
+    expect_relative(from_velocity(path, Prediction::score, velocity, x, t), golden(concat(name, ".", name_of(p), ".score")), 2e-5, name);
+  }
+}
+
+// By way of the velocity, whose rounding is multiplied by alpha / sigma.
+TEST(PredictionTest, ScoresAgreeWithTheOfficialTransport) {
+  expect_golden_scores(LinearPath{}, "Linear");
+  expect_golden_scores(GvpPath{}, "GVP");
+}
+
 TEST(PredictionTest, VelocityOfAScoreAgreesWithTheOfficialTransport) {
   const Golden golden("transport_paths/io.safetensors");
   const Tensor<float> t = golden("t"), output = golden("model_output");
@@ -60,13 +76,14 @@ TEST(PredictionTest, VelocityOfAScoreAgreesWithTheOfficialTransport) {
 
 template <Path P>
 void expect_golden_losses(const P& path, const std::string& name, std::initializer_list<LossWeighting> weightings, double tolerance) {
+  constexpr const char* kWeightings[] = {".none", ".velocity", ".likelihood"};
   const Golden golden("transport_paths/io.safetensors");
   const Tensor<float> t = golden("t"), output = golden("model_output");
   for (const Prediction p : {Prediction::velocity, Prediction::noise, Prediction::score}) {
     const Tensor<float> target = training_target(path, p, golden("x1"), golden("x0"), t);
     for (const LossWeighting weighting : weightings) {
-      if (p == Prediction::velocity && weighting == LossWeighting::velocity) continue;  // the reference has no such case
-      const std::string loss_name = concat(name, ".", name_of(p), weighting == LossWeighting::none ? ".none" : ".velocity", ".loss");
+      if (p == Prediction::velocity && weighting != LossWeighting::none) continue;  // the reference has no such case
+      const std::string loss_name = concat(name, ".", name_of(p), kWeightings[static_cast<int>(weighting)], ".loss");
       const index_t inner = target.numel() / t.numel();
       for (index_t b = 0; b < t.numel(); ++b) {
         double sum = 0.0;
@@ -75,7 +92,9 @@ void expect_golden_losses(const P& path, const std::string& name, std::initializ
           sum += d * d;
         }
         const double loss = loss_weight(path, p, weighting, static_cast<double>(t[b])) * sum / static_cast<double>(inner);
-        EXPECT_TRUE(test::near(loss, golden.part(loss_name, b), tolerance * std::max(1.0, loss)))
+        // The reference's likelihood has the sign of a diffusion in the other direction of time.
+        const double sign = weighting == LossWeighting::likelihood ? -1.0 : 1.0;
+        EXPECT_TRUE(test::near(sign * loss, golden.part(loss_name, b), tolerance * std::max(1.0, loss)))
             << name << " " << name_of(p) << " sample " << b;
       }
     }
@@ -83,8 +102,8 @@ void expect_golden_losses(const P& path, const std::string& name, std::initializ
 }
 
 TEST(PredictionTest, LossesAgreeWithTheOfficialTransport) {
-  expect_golden_losses(LinearPath{}, "Linear", {LossWeighting::none, LossWeighting::velocity}, 2e-6);
-  expect_golden_losses(GvpPath{}, "GVP", {LossWeighting::none, LossWeighting::velocity}, 2e-6);
+  expect_golden_losses(LinearPath{}, "Linear", {LossWeighting::none, LossWeighting::velocity, LossWeighting::likelihood}, 2e-6);
+  expect_golden_losses(GvpPath{}, "GVP", {LossWeighting::none, LossWeighting::velocity, LossWeighting::likelihood}, 2e-6);
   // The float cancellation in the reference's alpha and its derivative, see path_test.cpp.
   expect_golden_losses(VpPath{}, "VP", {LossWeighting::none}, 5e-6);
 }

@@ -30,6 +30,40 @@ TEST_P(DitDhGolden, ForwardMatches) {
 
 INSTANTIATE_TEST_SUITE_P(Cases, DitDhGolden, testing::Values("ddt_official_flags", "ddt_same_width", "ddt_layernorm_gelu"));
 
+// Labels of the null class, and a condition that is given instead of the backbone's.
+TEST(DitDhParts, NullLabelsAndAGivenConditionMatch) {
+  for (const std::string name : {"ddt_official_flags", "ddt_same_width"}) {
+    const Golden io(name + "/io.safetensors");
+    DitDh<Tensor<float>> model(test::dit_dh_config(test::golden_config(name)));
+    test::load(model, Golden(name + "/weights.safetensors"));
+    const Tensor<std::int64_t> null = io.get<std::int64_t>("y_null");
+    EXPECT_TRUE(close(model(io("x"), io("t"), null.span()), io("out_null"), 2e-5)) << name;
+    if (!io.contains("s_given")) continue;
+    const Tensor<float> out = model.head(grid_to_tokens(io("x")), io("s_given"));  // (B, N, C)
+    EXPECT_TRUE(close(tokens_to_grid(out, 4, 4), io("out_s_given"), 2e-5)) << name;
+  }
+}
+
+// The official doubled batch: four samples with their labels, then the same four with the null label; results stand in both halves.
+TEST(DitDhParts, ClassifierFreeGuidanceMatches) {
+  const Golden io("ddt_official_flags/io.safetensors");
+  DitDh<Tensor<float>> model(test::dit_dh_config(test::golden_config("ddt_official_flags")));
+  test::load(model, Golden("ddt_official_flags/weights.safetensors"));
+  const Tensor<std::int64_t> y = io.get<std::int64_t>("cfg.y");
+  const Tensor<float> x = io("cfg.x_half"), t(Shape{4}, io("cfg.t").span().first(4));
+  const Tensor<float> with = model(x, t, y.span().first(4)), without = model(x, t, y.span().last(4));
+  EXPECT_TRUE(close(with, io("cfg.out_cond"), 2e-5));
+  EXPECT_TRUE(close(without, io("cfg.out_uncond"), 2e-5));
+  const auto expect_both_halves = [&](const Cfg& guidance, const std::string& name) {
+    Tensor<float> half = with, both(Shape{8, 12, 4, 4});
+    guide(half, without, t, guidance);
+    for (index_t i = 0; i < both.numel(); ++i) both[i] = std::as_const(half)[i % half.numel()];
+    EXPECT_TRUE(close(both, io(name), 5e-5)) << name;
+  };
+  expect_both_halves({.scale = 1.5f}, "cfg.out_scale1.5_full");
+  expect_both_halves({.scale = 3.0f, .t_min = 0.3f, .t_max = 0.6f}, "cfg.out_scale3_int0.3_0.6");
+}
+
 // The main and the weaker model, and their combination for every sample and for those inside an interval of times.
 TEST(DitDhGoldenPair, AutoGuidanceMatches) {
   const Golden io("ddt_autoguidance/io.safetensors");

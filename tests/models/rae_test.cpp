@@ -56,6 +56,16 @@ TEST_P(RaeGolden, EncodesAndDecodes) {
   if (stat.contains("var")) rae.latent_norm.var = stat("var");
   EXPECT_TRUE(close(rae.encode(io("image")), latent, 1e-4));
   EXPECT_TRUE(close(rae.decode(latent), io("recon"), 2e-5));
+  // A picture of the encoder's own size is not resized.
+  EXPECT_TRUE(close(rae.encode(io("image_noresize")), io("latent_noresize"), 1e-4));
+  // In training, tokens with noise of strength tau u: the draws are given.
+  Tensor<float> tokens = rae.encode_tokens(io("image"));  // (B, N, D)
+  const Tensor<float> strength = io("tau_uniform"), noise = io("tau_gauss");
+  const index_t n = tokens.numel() / tokens.extent(0);
+  for (index_t i = 0; i < tokens.numel(); ++i) tokens[i] += node.get<float>("noise_tau") * strength[i / n] * noise[i];
+  const Tensor<float> noisy = rae.latent_norm.normalize(tokens_to_grid(tokens, latent.extent(2), latent.extent(3)));
+  EXPECT_TRUE(close(noisy, io("latent_noisy"), 1e-4));
+  EXPECT_TRUE(close(rae.decode(io("latent_noisy")), io("recon_noisy"), 2e-5));
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, RaeGolden,

@@ -140,8 +140,11 @@ template <Path P, Real T>
 
 /// Weights of the squared error |output - target|^2.
 enum class LossWeighting {
-  none,     ///< 1, but sigma^2 for the score, which makes it an error in units of noise
-  velocity  ///< the factor that turns the error into an error of the velocity
+  none,      ///< 1, but sigma^2 for the score, which makes it an error in units of noise
+  velocity,  ///< the factor that turns the error into an error of the velocity
+  /// The weight of maximum likelihood: that of `velocity` over the path's own diffusion (see `DiffusionForm::sbdm`); 1 for a velocity. In
+  /// the official code its sign did not follow when time was reversed, so that its loss is negative on the linear and GVP paths.
+  likelihood
 };
 
 /// Weight of one sample's squared error at time t. `floor` as in `to_velocity`. Throws ArgumentError where it is infinite.
@@ -149,12 +152,16 @@ template <Path P>
 [[nodiscard]] double loss_weight(const P& path, Prediction prediction, LossWeighting weighting, double t,
                                  double floor = kDataPredictionFloor) {
   double factor = 1.0;
-  if (weighting == LossWeighting::velocity)
+  if (weighting == LossWeighting::velocity || (weighting == LossWeighting::likelihood && prediction != Prediction::velocity))
     factor = detail::velocity_factors(path, prediction, t, floor).second;
   else if (prediction == Prediction::score)
     factor = path.sigma(t);
   if (!std::isfinite(factor)) raise<ArgumentError>("loss_weight: infinite at t = ", t, " for prediction '", name_of(prediction), "'");
-  return factor * factor;
+  if (weighting != LossWeighting::likelihood || prediction == Prediction::velocity) return factor * factor;
+  const double sigma = path.sigma(t);
+  const double weight = factor * factor / (sigma * (path.d_sigma(t) - sigma * (path.d_alpha(t) / path.alpha(t))));
+  if (!std::isfinite(weight)) raise<ArgumentError>("loss_weight: infinite at t = ", t, " for prediction '", name_of(prediction), "'");
+  return weight;
 }
 
 }  // namespace rae
