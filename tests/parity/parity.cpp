@@ -56,15 +56,23 @@ std::map<std::string, Case> read(const std::string& file) {
   return cases;
 }
 
-/// Joins the quantities of a long case that begin with the same word: "grad.blocks.0.attn.qkv.weight" and all others are "grad.*".
+/// The word that a name is joined under: "grad.blocks.0.attn.qkv.weight" and all other gradients are "grad.*".
+std::string word_of(const std::string& name) {
+  for (std::size_t begin = 0, end; (end = name.find('.', begin)) != std::string::npos; begin = end + 1) {
+    const std::string part = name.substr(begin, end - begin);
+    for (const char* joined : {"grad", "after", "after1", "after3", "ema", "ema3", "u_after"})
+      if (part == joined) return name.substr(0, end);
+  }
+  return name.substr(0, name.find('.'));
+}
+
+/// Joins quantities of a case where many have one word.
 Case joined(const Case& quantities) {
-  constexpr std::size_t kLong = 24;
-  if (quantities.size() <= kLong) return quantities;
-  std::map<std::string, std::set<std::string>> words;
-  const auto word_of = [](const std::string& name) { return name.substr(0, name.find('.')); };
-  for (const auto& [name, row] : quantities) words[word_of(name)].insert(name);
+  constexpr std::size_t kMany = 8;
+  std::map<std::string, std::size_t> words;
+  for (const auto& [name, row] : quantities) ++words[word_of(name)];
   Case out;
-  for (const auto& [name, row] : quantities) add(out[words[word_of(name)].size() > 1 ? word_of(name) + ".*" : name], row);
+  for (const auto& [name, row] : quantities) add(out[words[word_of(name)] > kMany ? word_of(name) + ".*" : name], row);
   return out;
 }
 
