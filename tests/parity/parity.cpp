@@ -68,7 +68,7 @@ std::string word_of(const std::string& name) {
 
 /// Joins quantities of a case where many have one word.
 Case joined(const Case& quantities) {
-  constexpr std::size_t kMany = 8;
+  constexpr std::size_t kMany = 20;
   std::map<std::string, std::size_t> words;
   for (const auto& [name, row] : quantities) ++words[word_of(name)];
   Case out;
