@@ -90,7 +90,7 @@ void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>&
     table.pack_panel(b.data() + panel * width * b.stride(1), b.stride(0), b.stride(1), k, std::min(width, n - panel * width), packed);
     return packed;
   };
-  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, width, detail::kDepth, panel_of);
+  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, width, detail::kDepth, false, panel_of);
 }
 
 template <Real T>
@@ -105,7 +105,7 @@ void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out, const BasicEpi
   const auto& table = detail::kernel_table<T>();
   const T* panels = reinterpret_cast<const T*>(b.bytes().data());
   const index_t size = b.k() * table.panel_width;
-  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, table.panel_width, detail::kDepth,
+  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, table.panel_width, detail::kDepth, true,
                           [=](index_t panel, index_t) { return panels + panel * size; });
 }
 

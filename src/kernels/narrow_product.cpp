@@ -91,7 +91,7 @@ void multiply_bf16(const Words& a, const std::uint8_t* panels, const View<float>
   const NarrowTable& table = narrow_table();
   const Word* words = reinterpret_cast<const Word*>(panels);
   const index_t size = a.k * table.panel_width;
-  multiply_panels(product(a, out, epilogue), table.bf16_panel, table.panel_width, kDepth,
+  multiply_panels(product(a, out, epilogue), table.bf16_panel, table.panel_width, kDepth, true,
                   [=](index_t panel, index_t) { return words + panel * size; });
 }
 
@@ -161,7 +161,7 @@ void multiply_int8(const View<const float>& a, const std::uint8_t* panels, const
   const Word* packed = reinterpret_cast<const Word*>(panels);
   const index_t size = words * table.panel_width;
   // The integer sums stay in registers from the first word to the last.
-  multiply_panels(whole, table.int8_panel, table.panel_width, std::max<index_t>(1, words),
+  multiply_panels(whole, table.int8_panel, table.panel_width, std::max<index_t>(1, words), true,
                   [=](index_t panel, index_t) { return packed + panel * size; });
 }
 

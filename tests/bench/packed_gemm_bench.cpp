@@ -111,6 +111,9 @@ int main(int argc, char** argv) {
               std::string(rae::name_of(rae::active_isa())).c_str(), rounds);
   for (const int threads : {1, 2}) {
     rae::set_num_threads(threads);
+#if defined(RAE_BENCH_ONEDNN)
+    rae::bench::OneDnnProduct::set_threads(threads);
+#endif
     for (const DType type : {DType::f32, DType::bf16, DType::i8}) {
       std::vector<std::vector<double>> means;
       for (const auto& [m, n, k] : std::vector<std::tuple<index_t, index_t, index_t>>{{256, 1152, 1152},

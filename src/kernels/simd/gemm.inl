@@ -31,11 +31,21 @@ struct TileOut {
   const std::int32_t* compensation;       // 8 bits
 };
 
+// Memory that the product after this one reads, to be brought near bit by bit: the first tile of a panel would otherwise wait for every
+// line of it. Many lines at once would fill the queue of misses and hold up the loads of the tile itself; a line or two every 32 steps
+// are free (measured on Zen 5 with cold weights: 3 to 5 % faster than without, 8 % faster than all lines of a tile at its begin).
+struct Ahead {
+  static constexpr index_t kLine = 64;   // bytes of a cache line
+  static constexpr index_t kSteps = 32;  // of k between two bits
+  const char* next;
+  index_t lines;  // of a bit
+};
+
 // Sums of products over k: a(r, p) is a[r * row + p * column], so that a transposed operand is read where it lies. Sums of the type of
 // out begin with what is there, so that a sum in parts is the same as one in one go.
 template <class Dot, int kRows, int kVectors, class T>
 inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row, index_t column, const typename Dot::Word* __restrict panel,
-                 const TileOut<T>& out) {
+                 const TileOut<T>& out, Ahead ahead) {
   using Word = typename Dot::Word;
   using Sum = typename Dot::Sum;
   constexpr index_t kLanesPerVector = VectorOf<Word>::lanes;
@@ -52,21 +62,25 @@ inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row,
       }
     }
   }
-  for (index_t p = 0; p < k; ++p) {
-    RAE_UNROLL
-    for (int part = 0; part < Dot::kParts; ++part) {
-      decltype(Dot::part_of_b(0, Vector<Word>{})) b[kVectors];
+  for (index_t p = 0; p < k;) {
+    for (index_t line = 0; line < ahead.lines; ++line) __builtin_prefetch(ahead.next + line * Ahead::kLine, 0, 2);
+    ahead.next += ahead.lines * Ahead::kLine;
+    for (const index_t stop = k - p < Ahead::kSteps ? k : p + Ahead::kSteps; p < stop; ++p) {
       RAE_UNROLL
-      for (int v = 0; v < kVectors; ++v)
-        b[v] = Dot::part_of_b(part, *reinterpret_cast<const Vector<Word>*>(panel + p * kWidth + v * kLanesPerVector));
-      RAE_UNROLL
-      for (int r = 0; r < kRows; ++r) {
-        const auto x = Dot::part_of_a(part, broadcast(a[r * row]));
+      for (int part = 0; part < Dot::kParts; ++part) {
+        decltype(Dot::part_of_b(0, Vector<Word>{})) b[kVectors];
         RAE_UNROLL
-        for (int v = 0; v < kVectors; ++v) acc[r][v] = Dot::add(acc[r][v], x, b[v]);
+        for (int v = 0; v < kVectors; ++v)
+          b[v] = Dot::part_of_b(part, *reinterpret_cast<const Vector<Word>*>(panel + p * kWidth + v * kLanesPerVector));
+        RAE_UNROLL
+        for (int r = 0; r < kRows; ++r) {
+          const auto x = Dot::part_of_a(part, broadcast(a[r * row]));
+          RAE_UNROLL
+          for (int v = 0; v < kVectors; ++v) acc[r][v] = Dot::add(acc[r][v], x, b[v]);
+        }
       }
+      a += Dot::kRowMajor ? 1 : column;
     }
-    a += Dot::kRowMajor ? 1 : column;
   }
   RAE_UNROLL
   for (int v = 0; v < kVectors; ++v) {
@@ -90,21 +104,21 @@ inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row,
 
 template <class Dot, int kRows, class T>
 inline void tile_columns(index_t vectors, index_t k, const typename Dot::Word* a, index_t row, index_t column,
-                         const typename Dot::Word* panel, const TileOut<T>& out) {
+                         const typename Dot::Word* panel, const TileOut<T>& out, Ahead ahead) {
   if constexpr (kTileVectors >= 3) {
-    if (vectors == 3) return tile<Dot, kRows, 3>(k, a, row, column, panel, out);
+    if (vectors == 3) return tile<Dot, kRows, 3>(k, a, row, column, panel, out, ahead);
   }
-  if (vectors >= 2) return tile<Dot, kRows, 2>(k, a, row, column, panel, out);
-  tile<Dot, kRows, 1>(k, a, row, column, panel, out);
+  if (vectors >= 2) return tile<Dot, kRows, 2>(k, a, row, column, panel, out, ahead);
+  tile<Dot, kRows, 1>(k, a, row, column, panel, out, ahead);
 }
 
 template <class Dot, class T, int kRows = kTileRows>
 inline void tile_rows(index_t rows, index_t vectors, index_t k, const typename Dot::Word* a, index_t row, index_t column,
-                      const typename Dot::Word* panel, const TileOut<T>& out) {
+                      const typename Dot::Word* panel, const TileOut<T>& out, Ahead ahead) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return tile_rows<Dot, T, kRows - 1>(rows, vectors, k, a, row, column, panel, out);
+    if (rows < kRows) return tile_rows<Dot, T, kRows - 1>(rows, vectors, k, a, row, column, panel, out, ahead);
   }
-  tile_columns<Dot, kRows>(vectors, k, a, row, column, panel, out);
+  tile_columns<Dot, kRows>(vectors, k, a, row, column, panel, out, ahead);
 }
 
 template <class Dot, class T>
@@ -116,6 +130,10 @@ void gemm_panel(const PanelProduct<typename Dot::Word, T>& product) {
     for (index_t j = 0; j < columns; ++j) bias[j] = product.bias[j];
   // Whole vectors without an activation go straight to their place.
   const bool straight = columns % kLanesPerVector == 0 && product.activation == Activation::none;
+  // Every tile fetches its share of what comes next; rounded up, so that the last may reach a little behind the end.
+  const index_t lines = product.next_bytes / Ahead::kLine;
+  const index_t bits = (product.rows + kTileRows - 1) / kTileRows * ((product.k + Ahead::kSteps - 1) / Ahead::kSteps);
+  Ahead ahead{reinterpret_cast<const char*>(product.next), bits > 0 ? (lines + bits - 1) / bits : 0};
   for (index_t row = 0; row < product.rows; row += kTileRows) {
     const index_t rows = product.rows - row < kTileRows ? product.rows - row : kTileRows;
     T* target = product.out + row * product.out_stride;
@@ -127,7 +145,8 @@ void gemm_panel(const PanelProduct<typename Dot::Word, T>& product) {
                          product.row_scale + row,     product.column_scale,
                          product.compensation};
     tile_rows<Dot, T>(rows, vectors, product.k, product.a + row * product.row_stride, product.row_stride, product.column_stride,
-                      product.panel, out);
+                      product.panel, out, ahead);
+    ahead.next += ahead.lines * Ahead::kLine * ((product.k + Ahead::kSteps - 1) / Ahead::kSteps);
     if (straight) continue;
     for (index_t r = 0; r < rows; ++r) {
       if (product.activation != Activation::none)

@@ -1,6 +1,9 @@
 #include "bench/peers/onednn_product.hpp"
 
 #include <oneapi/dnnl/dnnl.hpp>
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
 
 namespace rae::bench {
 namespace {
@@ -40,6 +43,12 @@ OneDnnProduct::OneDnnProduct(DType type, index_t m, index_t n, index_t k, const 
 }
 
 OneDnnProduct::~OneDnnProduct() = default;
+
+void OneDnnProduct::set_threads([[maybe_unused]] int threads) {
+#if defined(_OPENMP)
+  omp_set_num_threads(threads);
+#endif
+}
 
 void OneDnnProduct::operator()(const void* a, float* out) const {
   state_->source.set_data_handle(const_cast<void*>(a));

@@ -15,6 +15,9 @@ class OneDnnProduct {
   ~OneDnnProduct();
   void operator()(const void* a, float* out) const;
 
+  /// Threads of all products, where oneDNN runs on OpenMP as Debian's does.
+  static void set_threads(int threads);
+
  private:
   struct State;
   std::unique_ptr<State> state_;
