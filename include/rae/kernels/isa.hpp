@@ -5,8 +5,8 @@
 
 namespace rae {
 
-/// The variant in use: the widest that the CPU supports, unless the environment variable RAE_ISA (baseline, avx2, avx512) names
-/// another. An unknown or unsupported name selects baseline.
+/// The variant in use: the widest that the CPU supports, unless the environment variable RAE_ISA names another (as
+/// name_of does). An unknown or unsupported name selects baseline.
 [[nodiscard]] Isa active_isa() noexcept;
 
 /// Selects a variant for the whole program, for tests and measurements. Matrices packed before must be packed again. Not to be

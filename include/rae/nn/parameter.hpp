@@ -53,12 +53,14 @@ struct Parameter {
     packed = {};
   }
 
-  /// Arranges the weight (N, K) of products for the kernel, in place of its elements. Other weights and those of training models stay.
-  void pack() {
+  /// Arranges the weight (N, K) of products for the kernel, in place of its elements, and stores it as `stored`: T's own type or, for
+  /// float, DType::bf16 or DType::i8 (see PackedMatrix). Other weights and those of training models stay. Throws ArgumentError for
+  /// another type.
+  void pack(DType stored = dtype_of<T>()) {
     if constexpr (std::same_as<X, Tensor<T>>) {
       if (use_ != ParameterUse::products || value.empty()) return;
       packed_shape_ = value.shape();
-      packed = PackedMatrix<T>(std::as_const(value).view().transposed());
+      packed = PackedMatrix<T>(std::as_const(value).view().transposed(), stored);
       value = X();
     }
   }
@@ -92,6 +94,17 @@ void copy_parameters(From& from, To& to) {
 template <class Module>
 void pack_parameters(Module& module) {
   module.parameters([](const std::string&, auto& parameter) { parameter.pack(); });
+}
+
+/// The same with `stored_as(name)` telling for each weight what it is stored as: DType::f32, DType::bf16 or DType::i8. One type
+/// can be given for all.
+template <class Module, std::invocable<const std::string&> F>
+void pack_parameters(Module& module, F&& stored_as) {
+  module.parameters([&](const std::string& name, auto& parameter) { parameter.pack(stored_as(name)); });
+}
+template <class Module>
+void pack_parameters(Module& module, DType stored) {
+  pack_parameters(module, [=](const std::string&) { return stored; });
 }
 
 /// Number of elements of all parameters.
