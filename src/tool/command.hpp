@@ -19,6 +19,7 @@ void add_generate(CLI::App& app);
 void add_reconstruct(CLI::App& app);
 void add_encode(CLI::App& app);
 void add_decode(CLI::App& app);
+void add_velocity(CLI::App& app);
 void add_train(CLI::App& app);
 void add_stats(CLI::App& app);
 void add_evaluate(CLI::App& app);

@@ -2,9 +2,7 @@
 #include <cstdio>
 #include <memory>
 
-#include "rae/io/safetensors.hpp"
 #include "rae/metrics/psnr.hpp"
-#include "tool/command.hpp"
 #include "tool/model.hpp"
 #include "tool/output.hpp"
 #include "tool/sample_output.hpp"
@@ -14,17 +12,21 @@ namespace rae::tool {
 namespace {
 
 struct InOut {
-  std::string model = "builtin", in, out;
+  ModelChoice model;
+  std::string in, out, images_out;
+};
+
+/// Names and help of what a command reads and writes; an option's name beside the place on the command line, "--image,IN".
+struct InOutNames {
+  std::string command, description, in, in_help, out, out_help;
 };
 
 /// Adds a command of the form `rae NAME IN OUT`.
-CLI::App* add_in_out(CLI::App& app, const std::string& name, const std::string& description, const std::string& in, const std::string& out,
-                     void (*run)(const InOut&)) {
-  const auto options = std::make_shared<InOut>();
-  CLI::App* command = app.add_subcommand(name, description);
-  command->add_option("IN", options->in, in)->type_name("")->required();
-  command->add_option("OUT", options->out, out)->type_name("")->required();
-  add_model_option(*command, options->model);
+CLI::App* add_in_out(CLI::App& app, const InOutNames& names, void (*run)(const InOut&), const std::shared_ptr<InOut>& options) {
+  CLI::App* command = app.add_subcommand(names.command, names.description);
+  command->add_option(names.in, options->in, names.in_help)->type_name("")->required();
+  command->add_option(names.out, options->out, names.out_help)->type_name("")->required();
+  add_model_options(*command, options->model);
   add_threads_option(*command);
   command->callback([options, run] { run(*options); });
   return command;
@@ -33,24 +35,33 @@ CLI::App* add_in_out(CLI::App& app, const std::string& name, const std::string& 
 void encode(const InOut& options) {
   require_writable_file(options.out);
   const Image image = Image::open(options.in);
-  const auto autoencoder = Autoencoder::load(model_path(options.model));
-  const SafetensorsEntry entry{"latent", autoencoder.encode(image)};  // (1, C, h, w)
+  const Autoencoder autoencoder(open_model(options.model, {.decoder = false, .dit = false}), {.keep_loaded = false});
+  const Tensor<float> latent = autoencoder.encode(image);  // (1, C, h, w)
   stop_if_interrupted();
-  write_safetensors(options.out, {&entry, 1}, {{"model", autoencoder.config().name}});
-  std::printf("%s: latent %s\n", printable(options.out).c_str(), shape_of(entry.tensor).to_string().c_str());
+  write_tensor(options.out, "latent", latent, {{"model", autoencoder.config().name}});
+  std::printf("%s: latent %s\n", printable(options.out).c_str(), latent.shape().to_string().c_str());
 }
 
 void decode(const InOut& options) {
+  if (!options.images_out.empty() && options.images_out == options.out) throw UsageError("--images-out: the same file as --out");
   require_writable_output(options.out);
-  const auto autoencoder = Autoencoder::load(model_path(options.model));
+  if (!options.images_out.empty()) require_writable_file(options.images_out);
+  const Autoencoder autoencoder(open_model(options.model, {.encoder = false, .dit = false}), {.keep_loaded = false});
   const auto latents = read_latents(options.in, {"latent", "sample_latent"}, autoencoder.config().latent_shape());  // (B, C, h, w)
   ProgressBar bar("decoding");
-  const auto images = decode_all(autoencoder, latents, 0, bar);
+  const Tensor<float> pixels = decode_all_pixels(autoencoder, latents, 0, bar);  // (B, channels, H, W)
   stop_if_interrupted();
+  const std::vector<Image> images = Image::from_batch(pixels);
   const Samples samples{.images = images,
                         .grid_text = {{"model", autoencoder.config().name}},
                         .columns = grid_columns(static_cast<index_t>(images.size()), 1)};
+  UnfinishedOutput unfinished;
+  if (!options.images_out.empty()) {
+    unfinished.will_make(options.images_out);
+    write_tensor(options.images_out, "reconstruction", pixels, samples.grid_text);
+  }
   const std::string what = write_samples(options.out, samples, false);
+  unfinished.finish();
   bar.clear();
   std::printf("%s: %s\n", printable(options.out).c_str(), what.c_str());
 }
@@ -58,7 +69,7 @@ void decode(const InOut& options) {
 void reconstruct(const InOut& options) {
   require_writable_file(options.out);
   const Image image = Image::open(options.in);
-  const auto autoencoder = Autoencoder::load(model_path(options.model));
+  const Autoencoder autoencoder(open_model(options.model, {.dit = false}), {.keep_loaded = false});
   const Image original = autoencoder.prepare(image), result = autoencoder.reconstruct(image);
   stop_if_interrupted();
   const Shape shape{1, original.height(), original.width(), index_t{original.channels()}};
@@ -72,35 +83,52 @@ void reconstruct(const InOut& options) {
 }  // namespace
 
 void add_encode(CLI::App& app) {
-  add_in_out(app, "encode", "Turn a picture into a latent", "a PNG, JPEG or BMP picture", "FILE.safetensors to write", encode)
+  const auto options = std::make_shared<InOut>();
+  add_in_out(
+      app,
+      {"encode", "Turn a picture into a latent", "--image,IN", "a PNG, JPEG or BMP picture", "-o,--out,OUT", "FILE.safetensors to write"},
+      encode, options)
       ->footer(
           "The middle square of the picture is brought to the model's size. The file gets\n"
           "one tensor: 'latent', (1, C, h, w), f32, normalised as the diffusion model sees it.\n"
           "\n"
           "Examples:\n"
           "  rae encode shirt.png shirt.safetensors\n"
+          "  rae encode --config DINOv2-B.yaml --image in.png --out z.safetensors\n"
           "  rae info shirt.safetensors");
 }
 
 void add_decode(CLI::App& app) {
-  add_in_out(app, "decode", "Turn latents into pictures", "FILE.safetensors with a tensor 'latent' or 'sample_latent', (B, C, h, w)",
-             "FILE.png (several pictures become a grid), FILE.npz, or a folder", decode)
-      ->footer(
-          "Examples:\n"
-          "  rae decode shirt.safetensors shirt.png\n"
-          "  rae generate --count 4 --latent-out l.safetensors\n"
-          "  rae decode l.safetensors pictures/");
+  const auto options = std::make_shared<InOut>();
+  CLI::App* command = add_in_out(
+      app,
+      {"decode", "Turn latents into pictures", "--latent,IN", "FILE.safetensors with a tensor 'latent' or 'sample_latent', (B, C, h, w)",
+       "-o,--out,OUT", "FILE.png (several pictures become a grid), FILE.npz, or a folder"},
+      decode, options);
+  command
+      ->add_option("--images-out", options->images_out,
+                   "write the pixels too, neither clamped nor rounded: safetensors, tensor 'reconstruction' (B, channels, H, W)")
+      ->type_name("FILE");
+  command->footer(
+      "Examples:\n"
+      "  rae decode shirt.safetensors shirt.png\n"
+      "  rae generate --count 4 --latent-out l.safetensors\n"
+      "  rae decode l.safetensors pictures/\n"
+      "  rae decode --config DINOv2-B.yaml --latent z.safetensors --out out.png");
 }
 
 void add_reconstruct(CLI::App& app) {
-  add_in_out(app, "reconstruct", "Encode a picture, decode it again, and say how close it is", "a PNG, JPEG or BMP picture",
-             "FILE.png to write", reconstruct)
+  add_in_out(app,
+             {"reconstruct", "Encode a picture, decode it again, and say how close it is", "--image,IN", "a PNG, JPEG or BMP picture",
+              "-o,--out,OUT", "FILE.png to write"},
+             reconstruct, std::make_shared<InOut>())
       ->footer(
           "The middle square of the picture is brought to the model's size first; PSNR\n"
           "compares with that.\n"
           "\n"
           "Examples:\n"
-          "  rae reconstruct shirt.png shirt_again.png");
+          "  rae reconstruct shirt.png shirt_again.png\n"
+          "  rae reconstruct --config DINOv2-B.yaml in.png out.png");
 }
 
 }  // namespace rae::tool

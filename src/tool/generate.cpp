@@ -7,7 +7,6 @@
 #include <optional>
 #include <tuple>
 
-#include "rae/io/safetensors.hpp"
 #include "rae/pipeline/label_sampling.hpp"
 #include "tool/bulk_sampling.hpp"
 #include "tool/command.hpp"
@@ -23,7 +22,8 @@ namespace rae::tool {
 namespace {
 
 struct GenerateCommand {
-  std::string model = "builtin", out = "samples.png", latent_out, noise_in, cfg_interval;
+  ModelChoice model;
+  std::string out = "samples.png", latent_out, images_out, noise_in, cfg_interval;
   std::vector<std::string> classes, join;
   std::optional<index_t> count, steps, batch;
   std::optional<std::string> sampler, label_sampling, shard;
@@ -69,7 +69,8 @@ LabelSampling label_sampling_of(const std::string& name) {
 bool is_streamed(const GenerateCommand& command) {
   std::error_code none;
   const bool plain = !std::filesystem::exists(command.out, none) || std::filesystem::is_regular_file(command.out, none);
-  return output_kind(command.out) == OutputKind::npz && plain && command.latent_out.empty() && command.noise_in.empty();
+  return output_kind(command.out) == OutputKind::npz && plain && command.latent_out.empty() && command.images_out.empty() &&
+         command.noise_in.empty();
 }
 
 void join(const GenerateCommand& command) {
@@ -81,14 +82,24 @@ void join(const GenerateCommand& command) {
   std::printf("%s: %s\n", printable(command.out).c_str(), what.c_str());
 }
 
-/// The method of the deterministic sampler, or with "sde_" in front that of the stochastic one.
-void set_sampler(GenerateOptions& options, const std::string& name, const SdeOptions& defaults) {
+/// A number that tells the weights apart which the pictures depend on.
+std::string weights_of(const ModelFiles& files) {
+  std::vector<TensorSource> tensors;
+  for (const auto* part : {&files.dit, &files.guide, &files.decoder})
+    if (*part) tensors.push_back((*part)->tensors);
+  return fingerprint(tensors);
+}
+
+/// The sampler of a name: with "sde_" in front a stochastic method, else a deterministic one, but a stochastic one of a model that is
+/// stochastic and has a method of that name.
+void set_sampler(GenerateOptions& options, const std::string& name, const SamplingDefaults& defaults) {
   constexpr std::string_view kStochastic = "sde_";
+  const bool plain = defaults.kind == SamplerKind::sde && (name == "euler" || name == "heun");
   try {
-    if (name.starts_with(kStochastic)) {
+    if (plain || name.starts_with(kStochastic)) {
       options.kind = SamplerKind::sde;
-      options.sde = defaults;
-      options.sde->solver = parse_sde_solver(std::string_view(name).substr(kStochastic.size()));
+      options.sde = defaults.sde;
+      options.sde->solver = parse_sde_solver(plain ? std::string_view(name) : std::string_view(name).substr(kStochastic.size()));
     } else {
       options.kind = SamplerKind::ode;
       options.solver = parse_ode_solver(name);
@@ -117,15 +128,28 @@ G changed(G guidance, std::optional<float> scale, std::optional<std::array<float
   return guidance;
 }
 
-/// The kind of guidance that was asked for, else that of the model; nothing when all is left to the model.
-void set_guidance(GenerateOptions& options, const SamplingDefaults& model, const GenerateCommand& command,
+/// The kind of guidance that was asked for, else that of the model; nothing when all is left to the model. A kind that the model does not
+/// use takes the interval of the one that it does.
+void set_guidance(GenerateOptions& options, const ModelConfig& model, const GenerateCommand& command,
                   std::optional<std::array<float, 2>> interval) {
-  if (command.cfg && command.autoguidance) throw UsageError("--cfg and --autoguidance exclude each other");
   if (!command.cfg && !command.autoguidance && !interval) return;
-  if (command.autoguidance || (!command.cfg && model.autoguidance))
-    options.autoguidance = changed(model.autoguidance.value_or(AutoGuidance{}), command.autoguidance, interval);
+  const SamplingDefaults& defaults = model.sampling;
+  const Cfg& cfg = defaults.guidance;
+  const bool by_guide = defaults.autoguidance.has_value();
+  const AutoGuidance autoguidance = defaults.autoguidance.value_or(AutoGuidance{1.0f, cfg.t_min, cfg.t_max});
+  if (command.autoguidance || (!command.cfg && by_guide))
+    options.autoguidance = changed(autoguidance, command.autoguidance, interval);
   else
-    options.guidance = changed(model.guidance, command.cfg, interval);
+    options.guidance = changed(by_guide ? Cfg{1.0f, autoguidance.t_min, autoguidance.t_max} : cfg, command.cfg, interval);
+  if (options.autoguidance && options.autoguidance->scale != 1.0f && !model.guide)
+    raise<ArgumentError>("--autoguidance: '", model.name, "' has no guide, a weaker model to be guided away from");
+}
+
+/// The files of the model, of an official one without the weights that these options do not need.
+ModelFiles open_files(const GenerateCommand& command) {
+  OfficialOptions wanted{.encoder = false};
+  if (command.autoguidance || command.cfg) wanted.guide = command.autoguidance && *command.autoguidance != 1.0f;
+  return open_model(command.model, wanted);
 }
 
 /// Settings of all pictures: those of the first, with all classes.
@@ -159,16 +183,19 @@ void run(const GenerateCommand& command) {
   const LabelSampling sampling = command.label_sampling ? label_sampling_of(*command.label_sampling) : LabelSampling::in_turn;
   const Shard shard = command.shard ? parse_shard(*command.shard) : Shard{};
   if (command.shard && !is_streamed(command))
-    throw UsageError("--shard: --out must name an .npz file, without --latent-out and --noise-in");
+    throw UsageError("--shard: --out must name an .npz file, without --latent-out, --images-out and --noise-in");
   if (!command.latent_out.empty() && command.latent_out == command.out) throw UsageError("--latent-out: the same file as --out");
+  if (!command.images_out.empty() && (command.images_out == command.out || command.images_out == command.latent_out))
+    throw UsageError("--images-out: the same file as another output");
   require_writable_output(command.out);
-  if (!command.latent_out.empty()) require_writable_file(command.latent_out);
+  for (const std::string& file : {command.latent_out, command.images_out})
+    if (!file.empty()) require_writable_file(file);
+  const ModelFiles files = open_files(command);
   // A stream goes to and fro between sampling and decoding.
-  const auto generator = Generator::load(model_path(command.model), {.keep_loaded = command.keep_loaded || is_streamed(command)});
-  const SamplingDefaults& model = generator.config().sampling;
-  if (command.sampler) set_sampler(options, *command.sampler, model.sde);
+  const Generator generator(files, {.keep_loaded = command.keep_loaded || is_streamed(command)});
+  if (command.sampler) set_sampler(options, *command.sampler, generator.config().sampling);
   const auto classes = wanted_classes(command, generator);
-  set_guidance(options, model, command, interval);
+  set_guidance(options, generator.config(), command, interval);
   const auto period = static_cast<index_t>(classes.size());
   index_t count = command.count.value_or(command.classes.empty() ? std::min(period, kDefaultCount) : period);
   if (!command.noise_in.empty()) {
@@ -189,8 +216,7 @@ void run(const GenerateCommand& command) {
   if (is_streamed(command)) {
     const BulkSampling bulk{.out = command.out,
                             .shard = shard,
-                            .settings = {{"label sampling", std::string(name_of(sampling))},
-                                         {"weights", fingerprint({TensorSource::open(model_path(command.model))})}}};
+                            .settings = {{"label sampling", std::string(name_of(sampling))}, {"weights", weights_of(files)}}};
     return tell(sample_to_npz(generator, options, bulk));
   }
   ProgressBar bar("sampling");
@@ -202,15 +228,20 @@ void run(const GenerateCommand& command) {
   };
   const Tensor<float> latents = generator.sample_latents(options);  // (B, C, h, w)
   bar.begin("decoding");
-  const auto images = decode_all(generator, latents, options.batch_size, bar);
+  Tensor<float> pixels;  // (B, channels, H, W)
+  if (!command.images_out.empty()) pixels = decode_all_pixels(generator, latents, options.batch_size, bar);
+  const auto images = pixels.empty() ? decode_all(generator, latents, options.batch_size, bar) : Image::from_batch(pixels);
   stop_if_interrupted();
 
   const auto all_text = text_of_all(generator, options, classes.size());
   UnfinishedOutput unfinished;
   if (!command.latent_out.empty()) {
     unfinished.will_make(command.latent_out);
-    const SafetensorsEntry entry{"sample_latent", latents};
-    write_safetensors(command.latent_out, {&entry, 1}, all_text);
+    write_tensor(command.latent_out, "sample_latent", latents, all_text);
+  }
+  if (!command.images_out.empty()) {
+    unfinished.will_make(command.images_out);
+    write_tensor(command.images_out, "sample_image", pixels, all_text);
   }
   const Samples samples{.images = images,
                         .labels = options.labels,
@@ -229,8 +260,8 @@ void run(const GenerateCommand& command) {
 void add_generate(CLI::App& app) {
   const auto options = std::make_shared<GenerateCommand>();
   CLI::App* command = app.add_subcommand("generate", "Draw pictures from noise");
-  add_model_option(*command, options->model);
-  command->add_option("-c,--class", options->classes, "names or numbers, a comma list or repeated, taken in turn (default: all)")
+  add_model_options(*command, options->model);
+  command->add_option("-c,--class,--labels", options->classes, "names or numbers, a comma list or repeated, taken in turn (default: all)")
       ->type_name("NAME")
       ->allow_extra_args(false);
   command->add_option("-n,--count", options->count, "pictures to make (default: one of each class, ten at most unless --class names more)")
@@ -242,17 +273,25 @@ void add_generate(CLI::App& app) {
       ->type_name("OUT")
       ->capture_default_str();
   command->add_flag("--grid", options->grid, "a grid of one picture too, and in a folder a further grid.png");
-  command->add_option("-s,--steps", options->steps, "steps from noise to picture (default: the model's)")->type_name("N");
+  command
+      ->add_option(
+          "-s,--steps", options->steps,
+          "steps from noise to picture (default: the model's); with --config or --official-grid points of the time grid, as num_steps in "
+          "official files: N points make N - 1 steps")
+      ->type_name("N");
   command->add_option("--sampler", options->sampler, concat("sde_euler, sde_heun, ", kOdeSolverNames, " (default: the model's)"))
       ->type_name("NAME");
   command->add_flag("--official-grid", options->official_grid,
                     "count points of time as the official samplers do: one step fewer, ending short of the picture");
-  command->add_option("--cfg", options->cfg, "classifier-free guidance: 1 is none, more follows the class closer (default: the model's)")
-      ->type_name("SCALE");
+  CLI::Option* cfg =
+      command
+          ->add_option("--cfg", options->cfg, "classifier-free guidance: 1 is none, more follows the class closer (default: the model's)")
+          ->type_name("SCALE");
   command
       ->add_option("--autoguidance", options->autoguidance,
                    "guidance by the weaker model that the model brings along: 1 is none (default: the model's)")
-      ->type_name("SCALE");
+      ->type_name("SCALE")
+      ->excludes(cfg);
   command->add_option("--cfg-interval", options->cfg_interval, "flow times in which guidance acts, from 0 (picture) to 1 (noise)")
       ->type_name("LO,HI");
   command->add_option("--seed", options->seed, "another seed, other pictures")
@@ -267,6 +306,10 @@ void add_generate(CLI::App& app) {
                     "load all parts of the model at once; else the decoder takes the place of the diffusion transformer");
   command->add_option("--batch", options->batch, "pictures computed at once, without effect on results")->type_name("N");
   command->add_option("--latent-out", options->latent_out, "write the latents too: safetensors, tensor 'sample_latent'")->type_name("FILE");
+  command
+      ->add_option("--images-out", options->images_out,
+                   "write the pixels too, neither clamped nor rounded: safetensors, tensor 'sample_image' (B, channels, H, W)")
+      ->type_name("FILE");
   command
       ->add_option("--noise-in", options->noise_in, "begin from this noise instead of the seed's: safetensors, tensor 'noise' (B, C, h, w)")
       ->type_name("FILE");
@@ -291,7 +334,9 @@ void add_generate(CLI::App& app) {
       "  rae generate --count 50000 --label-sampling equal --out samples.npz\n"
       "  rae generate --count 50000 --shard 2/4 --out part2.npz      on another machine, then:\n"
       "  rae generate --join part1.npz part2.npz part3.npz part4.npz --out samples.npz\n"
-      "  rae generate --model run/model.safetensors --count 64 --out pictures/");
+      "  rae generate --model run/model.safetensors --count 64 --out pictures/\n"
+
+      "  rae generate --config DiTDHXL-DINOv2-B_AG.yaml --class 207,360 --seed 42 --out grid.png");
   command->callback([options] { run(*options); });
 }
 

@@ -7,14 +7,30 @@
 
 #include "rae/pipeline/autoencoder.hpp"
 #include "rae/pipeline/generator.hpp"
+#include "rae/pipeline/official_model.hpp"
+#include "tool/command.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/latents.hpp"
 #include "tool/progress.hpp"
 
 namespace rae::tool {
 
+/// What `--model` or `--config` and `--models` name.
+struct ModelChoice {
+  std::string model = "builtin";  ///< "builtin", or the path of a bundle
+  std::string config;             ///< an official configuration instead of `model`
+  std::string models;             ///< folder of its files
+};
+
+/// `--model`, `--config` and `--models`.
+void add_model_options(CLI::App& command, ModelChoice& choice);
+
 /// Path of `--model`: "builtin" is the model that comes with the library. Throws FileError.
 [[nodiscard]] std::string model_path(const std::string& model);
+
+/// The files of the model. With an official configuration `wanted` says which parts are needed, and what a person should know about it
+/// goes to stderr. Throws as `ModelFiles::open` and `open_official`.
+[[nodiscard]] ModelFiles open_model(const ModelChoice& choice, OfficialOptions wanted = {});
 
 /// Decodes latents (B, C, h, w) in parts, with progress. Throws Cancelled on Ctrl-C.
 template <class Model>
@@ -30,5 +46,26 @@ template <class Model>
   }
   return images;
 }
+
+/// The same to pixels (B, channels, H, W) that are neither clamped nor rounded.
+template <class Model>
+[[nodiscard]] Tensor<float> decode_all_pixels(const Model& model, const Tensor<float>& latents, index_t batch_size, ProgressBar& bar) {
+  constexpr index_t kDefaultBatch = 32;
+  const index_t total = latents.extent(0), part = batch_size > 0 ? batch_size : kDefaultBatch;
+  Tensor<float> out;  // (B, channels, H, W)
+  for (index_t first = 0; first < total; first += part) {
+    stop_if_interrupted();
+    const index_t count = std::min(part, total - first);
+    const Tensor<float> pixels = model.decode_pixels(take_samples(latents, first, count));  // (b, channels, H, W)
+    if (out.empty()) out = Tensor<float>(Shape{total, pixels.extent(1), pixels.extent(2), pixels.extent(3)});
+    std::copy_n(pixels.data(), pixels.numel(), out.data() + first * (pixels.numel() / count));
+    bar.update(static_cast<double>(first + count), static_cast<double>(total), concat(first + count, "/", total));
+  }
+  return out;
+}
+
+/// Writes one tensor and, where there are some, settings. Throws FileError.
+void write_tensor(const std::string& path, const std::string& name, const Tensor<float>& tensor,
+                  const std::map<std::string, std::string>& text);
 
 }  // namespace rae::tool
