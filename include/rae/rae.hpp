@@ -9,4 +9,5 @@
 #include "rae/pipeline/autoencoder.hpp"
 #include "rae/pipeline/generator.hpp"
 #include "rae/pipeline/model_search.hpp"
+#include "rae/pipeline/official_model.hpp"
 #include "rae/version.hpp"
