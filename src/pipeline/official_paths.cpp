@@ -123,7 +123,7 @@ std::string Paths::download(const std::string& written) const {
     return concat("hf download nyu-visionx/RAE-collections ", word(written.substr(kModels.size())), " --local-dir ", word(download_to_));
   if (written.rfind(kConfigs, 0) == 0) return "git clone https://github.com/bytetriper/RAE, in which it lies beside the configurations";
   if (is_hub_id(written))
-    return concat("hf download ", word(written), " --include config.json preprocessor_config.json '*.safetensors' --local-dir ",
+    return concat("hf download ", word(written), " config.json preprocessor_config.json model.safetensors --local-dir ",
                   word((fs::path(download_to_) / written).string()));
   return {};
 }

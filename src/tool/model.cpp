@@ -27,7 +27,9 @@ void add_model_options(CLI::App& command, ModelChoice& choice) {
 ModelFiles open_model(const ModelChoice& choice, OfficialOptions wanted) {
   if (choice.config.empty()) return open_model_source(model_path(choice.model), choice.models).files;
   const OfficialConfig config = load_official_config(choice.config);
-  for (const auto& note : config.notes) std::fprintf(stderr, "rae: note: %s\n", printable(note).c_str());
+  // All of them are about the diffusion transformer and how it is sampled or trained.
+  for (const auto& note : wanted.dit ? config.notes : std::vector<std::string>{})
+    std::fprintf(stderr, "rae: note: %s\n", printable(note).c_str());
   wanted.models_dir = choice.models;
   return open_official(config, wanted);
 }

@@ -59,7 +59,7 @@ TEST(OfficialModel, NamesEverythingThatIsMissingAtOnce) {
   const std::string message = message_of<FileError>([&] { (void)open_official(path, {.models_dir = folder / "m"}); });
   for (const std::string part :
        {"official.yaml: 7 parts of the model are missing", "stage_1.params.encoder_params: the folder 'facebook/no-such-encoder'",
-        "hf download facebook/no-such-encoder --include config.json preprocessor_config.json '*.safetensors' --local-dir ",
+        "hf download facebook/no-such-encoder config.json preprocessor_config.json model.safetensors --local-dir ",
         "stage_1.params.encoder_config_path", "stage_1.params.decoder_config_path: the folder 'configs/decoder/NoSuch' with a config.json",
         "git clone https://github.com/bytetriper/RAE", "hf download nyu-visionx/RAE-collections 'decoders/no such/model.pt' --local-dir ",
         "stage_1.params.normalization_stat_path: the file 'stats/stat.pt'", "stage_2.ckpt",

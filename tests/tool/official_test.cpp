@@ -15,13 +15,14 @@ constexpr double kLatent = 5e-5, kPixels = 2e-5;
 
 class Official : public ToolTest {
  protected:
-  /// Runs a command with the golden configuration; it must succeed, and stderr must hold the note on its interval alone.
+  /// Runs a command with the golden configuration; it must succeed. Sampling says on stderr how the interval of guidance is written.
   ToolResult run(const std::string& command, std::vector<std::string> arguments) const {
+    const bool samples = command == "generate" || command == "velocity";
     arguments.insert(arguments.begin(), {command, "--config", golden_model_path("config.yaml")});
     auto result = rae(std::move(arguments));
     EXPECT_EQ(result.status, 0) << result.err;
-    EXPECT_EQ(result.err.rfind("rae: note: ", 0), 0u) << result.err;
-    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    EXPECT_EQ(result.err.rfind("rae: note: ", 0) == 0, samples) << result.err;
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), samples ? 1 : 0) << result.err;
     return result;
   }
 
