@@ -52,7 +52,7 @@ INSTANTIATE_TEST_SUITE_P(
                     WrongUsage{"UnknownSampler", {"generate", "--sampler", "eule"}, "--sampler"},                                        //
                     WrongUsage{"HalfAnInterval", {"generate", "--cfg-interval", "0.5"}, "--cfg-interval"},                               //
                     WrongUsage{"UnknownFormat", {"generate", "--out", "a.jpg"}, "'a.jpg'"},                                              //
-                    WrongUsage{"MissingArgument", {"encode", "a.png"}, "OUT"},                                                           //
+                    WrongUsage{"MissingArgument", {"encode", "a.png"}, "--out"},                                                         //
                     WrongUsage{"TooManyArguments", {"decode", "a", "b.png", "c"}, "'c'"},                                                //
                     WrongUsage{"MissingOption", {"train", "--data", ".", "--out", "x"}, "--recipe"},                                     //
                     WrongUsage{"UnknownStage", {"train", "--recipe", "r", "--data", ".", "--out", "x", "--stage", "decodr"}, "decodr"},  //
