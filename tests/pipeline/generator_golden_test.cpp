@@ -126,11 +126,11 @@ TEST_F(GoldenGenerator, TheStochasticSamplerDrawsFromItsStreams) {
   Tensor<float> noise(Shape{3, 6, 4, 4});
   torch.fill_normal(noise.span());
   const std::vector<std::int64_t> labels{1, 2, 3};
-  const Tensor<float> expected = sample_sde(
-      [&](const Tensor<float>& x, float t) { return dit(x, Tensor<float>(Shape{3}, t), labels); }, noise,
-      sampling_time_grid({.steps = 8, .kind = SamplerKind::sde, .grid = TimeGridKind::official}, PathKind::linear, Prediction::velocity,
-                         generator_.config().time_shift),
-      [&](index_t, Tensor<float>& values) { torch.fill_normal(values.span()); });
+  const Tensor<float> expected =
+      sample_sde([&](const Tensor<float>& x, float t) { return dit(x, Tensor<float>(Shape{3}, t), labels); }, noise,
+                 sampling_time_grid({.steps = 8, .kind = SamplerKind::sde, .grid = TimeGridKind::official}, PathKind::linear,
+                                    Prediction::velocity, generator_.config().time_shift),
+                 [&](index_t, Tensor<float>& values) { torch.fill_normal(values.span()); });
   expect_close(run(1, Rng::torch_cpu, 0), expected, 0.0);
   EXPECT_THROW((void)run(1, Rng::torch_cpu, 1), ArgumentError);
 }

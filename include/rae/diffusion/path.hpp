@@ -1,6 +1,6 @@
 // Paths x_t = alpha(t) x_1 + sigma(t) x_0 between data (t = 0) and noise (t = 1), and their velocity.
 //
-// Source: section 2 of the paper (flow matching, linear path); GVP and VP are the other plans of SiT's `transport/path.py`, which
+// Source: the flow matching of the paper (section 4, linear path); GVP and VP are the other plans of SiT's `transport/path.py`, which
 // the official code keeps with reversed time.
 #pragma once
 

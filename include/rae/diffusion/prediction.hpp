@@ -1,6 +1,6 @@
 // What a network predicts (velocity, data, noise or score), and the linear maps between these along a path.
 //
-// Source: velocity prediction is section 2 of the paper; noise, score and the loss weight are those of SiT's `transport.py`, which
+// Source: velocity prediction is that of the paper (section 4); noise, score and the loss weight are those of SiT's `transport.py`, which
 // the official code keeps; data prediction divides by max(sigma, floor), as "Back to Basics" (x-prediction) does. The official drift
 // of the VP path ignores the reversal of time; here all paths use the exact relation.
 #pragma once

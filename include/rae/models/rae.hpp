@@ -16,7 +16,7 @@ namespace rae {
 enum class NoiseLaw { uniform, half_normal };
 
 /// Adds sigma * N(0, 1) to tokens (B, N, D), sigma drawn once per sample. Sample b takes its draws from stream `first_stream` + b, so a
-/// sample's noise does not depend on the batch that it is in. Section 3.3 (noise-augmented decoding).
+/// sample's noise does not depend on the batch that it is in. Section 4 (noise-augmented decoding).
 template <Real T>
 Tensor<T> noise_augment(const Tensor<T>& tokens, double tau, NoiseLaw law, std::uint64_t seed, std::uint64_t first_stream) {
   if (!(tau >= 0)) raise<ArgumentError>("noise_augment: tau must not be negative, got ", tau);

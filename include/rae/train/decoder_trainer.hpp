@@ -1,6 +1,6 @@
 // Stage 1: the decoder learns pixels from the frozen encoder's noised tokens, by L1, a perceptual loss and an adversarial one.
 //
-// Diffusion Transformers with Representation Autoencoders, section 3.3 and appendix (noise-augmented decoding); official train_stage1.py.
+// Diffusion Transformers with Representation Autoencoders, sections 3 and 4 (noise-augmented decoding); official train_stage1.py.
 #pragma once
 
 #include "rae/train/adversary.hpp"

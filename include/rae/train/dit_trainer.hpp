@@ -1,6 +1,6 @@
 // Stage 2: DiT^DH learns the velocity of the flow between noise and normalised latents.
 //
-// Diffusion Transformers with Representation Autoencoders, section 2 (flow matching) and section 4 (time shift by the latent's dimension);
+// Diffusion Transformers with Representation Autoencoders, section 4 (flow matching, time shift by the latent's dimension);
 // official train.py.
 #pragma once
 
