@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "pipeline/batches.hpp"
+#include "pipeline/part_loader.hpp"
 #include "rae/core/workspace.hpp"
 #include "rae/kernels/resize.hpp"
 #include "rae/models/inception.hpp"
@@ -32,21 +33,22 @@ namespace {
 
 struct EncoderNetwork final : FeatureExtractor::Network {
   ModelConfig config;
-  Encoder<Tensor<float>> encoder;
-  Shape input;  // (channels, H, W) of what the encoder sees
+  std::shared_ptr<const Encoder<Tensor<float>>> encoder;
+  Shape picture, input;  // (channels, H, W) of the model's pictures, and of what the encoder sees
 
-  explicit EncoderNetwork(const Bundle& bundle) : config(bundle.config), encoder(config.encoder) {
-    bundle.restore("encoder.", encoder);
-    pack_parameters(encoder);
+  explicit EncoderNetwork(const ModelFiles& files)
+      : config(files.config),
+        encoder(detail::PartLoader(files, {}, {detail::Part::encoder}).encoder()),
+        picture(config.image_shape()),
+        input(config.encoder_input_shape()) {
     name = "pooled tokens of the encoder of " + config.name;
     dimension = config.encoder.hidden_size;
-    input = config.encoder_input_shape();
     const index_t patch = config.encoder.patch_size;
     batch = detail::default_batch(input[1] / patch * (input[2] / patch));
   }
 
   [[nodiscard]] Image prepare(const Image& image) const override {
-    return (config.encoder.channels == 1 ? image.to_gray() : image.to_rgb()).center_crop(config.image_size);
+    return (config.encoder.channels == 1 ? image.to_gray() : image.to_rgb()).center_crop(picture[2], picture[1]);
   }
 
   [[nodiscard]] Tensor<float> features(const Tensor<float>& images) const override {
@@ -56,7 +58,7 @@ struct EncoderNetwork final : FeatureExtractor::Network {
       resize<float>(std::as_const(x).view(), Resize::bicubic, resized.view());
       x = std::move(resized);
     }
-    const Tensor<float> tokens = encoder(normalize_pixels(std::move(x), config.pixels));  // (B, N, D)
+    const Tensor<float> tokens = (*encoder)(normalize_pixels(std::move(x), config.pixels));  // (B, N, D)
     const index_t n = tokens.extent(1), d = tokens.extent(2);
     Tensor<float> out(Shape{tokens.extent(0), d});  // (B, D)
     for (index_t b = 0; b < tokens.extent(0); ++b)
@@ -105,10 +107,22 @@ bool same_form(const Image& a, const Image& b) {
 
 }  // namespace
 
-FeatureExtractor FeatureExtractor::encoder(const Bundle& bundle) {
-  bundle.check();
-  if (!bundle.has("encoder.")) raise<FormatError>(bundle.origin, ": has no encoder, which features need");
-  return FeatureExtractor(std::make_shared<const EncoderNetwork>(bundle));
+FeatureExtractor FeatureExtractor::encoder(const ModelFiles& files) {
+  if (!files.encoder) raise<FormatError>(files.origin, ": has no encoder, which features need");
+  return FeatureExtractor(std::make_shared<const EncoderNetwork>(files));
+}
+
+FeatureExtractor FeatureExtractor::encoder(const PretrainedEncoder& pretrained, const std::string& name) {
+  constexpr index_t kPatches = 16;
+  const EncoderConfig& shape = pretrained.config;
+  ModelFiles files;
+  files.config.name = name;
+  files.config.encoder = shape;
+  files.config.pixels = pretrained.pixels;
+  files.config.image_size = shape.patch_size * std::min({kPatches, shape.table_h, shape.table_w});
+  files.encoder = pretrained.file;
+  files.origin = name;
+  return encoder(files);
 }
 
 FeatureExtractor FeatureExtractor::inception(const TensorSource& file) {

@@ -5,9 +5,11 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <utility>
 
 #include "io/deflate.hpp"
 #include "pipeline/batches.hpp"
+#include "rae/core/torch_random.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/npz_stream.hpp"
@@ -33,6 +35,38 @@ void keep(NpzStream& stream) noexcept {
     stream.checkpoint();
   } catch (const Error&) {
   }
+}
+
+/// The noise of PyTorch's generator, picture after picture as in one long `torch.randn`.
+class TorchNoise {
+ public:
+  /// Skips that of the first `skipped` pictures. Throws ArgumentError for latents whose noise depends on the size of the call.
+  TorchNoise(std::uint64_t seed, const Shape& latent, index_t skipped) : generator_(seed), latent_(latent) {
+    if (latent.numel() % 16 != 0)
+      raise<ArgumentError>("--rng torch-cpu: latents of ", latent.numel(), " numbers, no multiple of 16, cannot be drawn in parts");
+    Tensor<float> scratch(latent);
+    for (index_t i = 0; i < skipped; ++i) generator_.fill_normal(scratch.span());
+  }
+
+  /// (n, C, h, w) of the next n pictures.
+  [[nodiscard]] Tensor<float> next(index_t n) {
+    Tensor<float> out(Shape{n, latent_[0], latent_[1], latent_[2]});
+    generator_.fill_normal(out.span());
+    return out;
+  }
+
+ private:
+  TorchCpuGenerator generator_;
+  Shape latent_;  // (C, h, w)
+};
+
+/// Pictures at a time. Where the steps are chosen for a whole batch, one, so that a picture does not depend on its neighbours.
+index_t batch_of(const GenerateOptions& options, const ModelConfig& config) {
+  const OdeSolver solver = options.solver.value_or(config.sampling.solver);
+  const bool deterministic = options.kind.value_or(config.sampling.kind) == SamplerKind::ode;
+  if (deterministic && (solver.is_adaptive() || solver == OdeSolver(Solver::implicit_adams))) return 1;
+  const Shape latent = config.latent_shape();
+  return options.batch_size > 0 ? options.batch_size : detail::default_batch(latent[1] * latent[2]);
 }
 
 /// One part as it lies in its file.
@@ -77,20 +111,50 @@ Shard parse_shard(const std::string& text) {
   throw UsageError(concat("--shard: expected I/N with I from 1 to N, for example 1/4 to 4/4, got '", text, "'"));
 }
 
-std::string fingerprint(const std::vector<TensorSource>& weights) {
+LabelSampling BulkChoice::labels() const {
+  if (!label_sampling) return LabelSampling::in_turn;
+  try {
+    return parse_label_sampling(*label_sampling);
+  } catch (const ArgumentError&) {
+    throw UsageError(concat("--label-sampling: expected equal, random or in-turn, got '", *label_sampling, "'"));
+  }
+}
+
+void add_bulk_options(CLI::App& command, BulkChoice& choice) {
+  command
+      .add_option("--label-sampling", choice.label_sampling,
+                  "how classes are dealt out: equal (as many pictures of each, in random order), random, or in-turn (default)")
+      ->type_name("KIND");
+  command.add_option("--shard", choice.shard, "make part I of N only (1/N to N/N), into an .npz file of its own")->type_name("I/N");
+  command.add_option("--join", choice.join, "join these parts into --out, make nothing")->type_name("FILE...");
+}
+
+std::vector<std::int64_t> deal_labels(LabelSampling sampling, index_t count, std::span<const std::int64_t> classes, std::uint64_t seed,
+                                      Rng rng) {
+  if (rng == Rng::philox) return sample_labels(sampling, count, classes, seed);
+  TorchCpuGenerator generator(seed);
+  return sample_labels(sampling, count, classes, generator);
+}
+
+std::string fingerprint(const ModelFiles& files) {
   constexpr index_t kSmall = 16384;
-  std::uint32_t sum = 0;
+  std::uint32_t sum = detail::crc32_of(as_byte_span(to_config(files.config).to_json()));
   const auto add = [&](std::span<const std::byte> bytes) { sum = detail::crc32_of(bytes, sum); };
-  for (const TensorSource& source : weights) {
+  for (const Tensor<float>* statistic : {&files.latent_norm.mean, &files.latent_norm.var})
+    if (!statistic->empty()) add(std::as_bytes(statistic->span()));
+  for (const auto* part : {&files.decoder, &files.dit, &files.guide}) {
+    if (!*part) continue;
+    const TensorSource& source = (*part)->tensors;
     std::vector<std::string> names = source.names();
     std::sort(names.begin(), names.end());
     for (const auto& name : names) {
       const TensorInfo& info = source.info(name);
       add(as_byte_span(concat(name, " ", info.shape, "\n")));
       const bool real = info.dtype == DType::f64 || info.dtype == DType::f32 || info.dtype == DType::f16 || info.dtype == DType::bf16;
-      if (real && info.shape.numel() <= kSmall) add(std::as_bytes(std::as_const(source).read<float>(name).span()));
+      if (!real || info.shape.numel() > kSmall) continue;
+      const Tensor<float> values = source.read<float>(name);  // as stored
+      add(std::as_bytes(values.span()));
     }
-    if (const auto config = source.metadata().find("config"); config != source.metadata().end()) add(as_byte_span(config->second));
   }
   char text[12];
   std::snprintf(text, sizeof text, "%08x", sum);
@@ -111,6 +175,9 @@ std::string sample_to_npz(const Generator& generator, const GenerateOptions& opt
   if (!bulk.shard.whole()) settings[kShard] = bulk.shard.name();
 
   const auto& config = generator.config();
+  if (options.rng == Rng::torch_cpu && options.kind.value_or(config.sampling.kind) == SamplerKind::sde)
+    raise<ArgumentError>(
+        "--rng torch-cpu: the numbers of a stochastic sampler are drawn for all pictures together; take philox for .npz files");
   const Shape picture = config.image_shape();  // (channels, H, W)
   const Shape record{picture[1], picture[2], picture[0]};
   NpzStream stream(bulk.out, {count, record, {{"arr_1", label_array(labels)}}, settings});
@@ -126,13 +193,17 @@ std::string sample_to_npz(const Generator& generator, const GenerateOptions& opt
   };
   constexpr double kSecondsBetweenCheckpoints = 2;
   auto kept = start;
-  const Shape latents = config.latent_shape();
-  const index_t most = options.batch_size > 0 ? options.batch_size : detail::default_batch(latents[1] * latents[2]);
+  std::optional<TorchNoise> noise;
+  if (options.rng == Rng::torch_cpu)
+    noise.emplace(options.seed, config.latent_shape(), static_cast<index_t>(options.first_index) + begin + before);
+  const index_t most = batch_of(options, config);
   while (stream.done() < count) {
     const index_t done = stream.done(), n = std::min(most, count - done);
     GenerateOptions part = options;
     part.labels.assign(labels.begin() + done, labels.begin() + done + n);
     part.first_index = options.first_index + static_cast<std::uint64_t>(begin + done);
+    part.batch_size = most;
+    if (noise) part.noise = noise->next(n);
     part.on_step = [&](const StepInfo& info) {
       show(static_cast<double>(done) + static_cast<double>(n) * static_cast<double>(info.step) / static_cast<double>(info.steps));
       return !interrupted();

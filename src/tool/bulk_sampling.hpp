@@ -2,11 +2,14 @@
 #pragma once
 
 #include <map>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "rae/io/tensor_source.hpp"
 #include "rae/pipeline/generator.hpp"
+#include "rae/pipeline/label_sampling.hpp"
+#include "tool/command.hpp"
 
 namespace rae::tool {
 
@@ -26,6 +29,20 @@ struct Shard {
 /// "2/8". Throws UsageError unless 1 <= I <= N <= 100000.
 [[nodiscard]] Shard parse_shard(const std::string& text);
 
+/// The options of the command line.
+struct BulkChoice {
+  std::optional<std::string> label_sampling, shard;
+  std::vector<std::string> join;
+
+  /// How classes are dealt out. Throws UsageError.
+  [[nodiscard]] LabelSampling labels() const;
+  /// The part to be made. Throws UsageError.
+  [[nodiscard]] Shard part() const { return shard ? parse_shard(*shard) : Shard{}; }
+};
+
+/// `--label-sampling`, `--shard` and `--join`.
+void add_bulk_options(CLI::App& command, BulkChoice& choice);
+
 /// A set of pictures and where it goes.
 struct BulkSampling {
   std::string out;                              ///< the archive
@@ -33,12 +50,16 @@ struct BulkSampling {
   std::map<std::string, std::string> settings;  ///< what the pictures depend on besides those of `png_text`
 };
 
-/// A number that tells models apart: of the names, shapes and small tensors (norms, biases) of their weights.
-[[nodiscard]] std::string fingerprint(const std::vector<TensorSource>& weights);
+/// A class for each of `count` pictures: of the last stream of the seed, or as PyTorch draws them.
+[[nodiscard]] std::vector<std::int64_t> deal_labels(LabelSampling sampling, index_t count, std::span<const std::int64_t> classes,
+                                                    std::uint64_t seed, Rng rng);
 
-/// Draws the pictures of the shard, `options.labels` being those of the whole set, and writes arr_0 (N, H, W, channels) of u8 and arr_1,
-/// the labels, in batches, with progress. Returns what was written, for a person. Throws Cancelled on Ctrl-C and what NpzStream throws; the
-/// same call then goes on.
+/// A number that tells models apart: of the names, shapes and small tensors (norms, biases) of what makes pictures, and the configuration.
+[[nodiscard]] std::string fingerprint(const ModelFiles& files);
+
+/// Draws the pictures of the shard with a model whose parts are all loaded, `options.labels` being those of the whole set, and writes arr_0
+/// (N, H, W, channels) of u8 and arr_1, the labels, in batches, with progress. Returns what was written, for a person. Throws Cancelled on
+/// Ctrl-C and what NpzStream throws; the same call then goes on.
 [[nodiscard]] std::string sample_to_npz(const Generator& generator, const GenerateOptions& options, const BulkSampling& bulk);
 
 /// Joins the parts of a set, in any order, to the archive that one run would have written. Returns what was written, for a person. Throws

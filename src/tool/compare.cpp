@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
 #include <set>
 
@@ -17,6 +18,8 @@
 #include "rae/metrics/psnr.hpp"
 #include "rae/metrics/ssim.hpp"
 #include "rae/pipeline/features.hpp"
+#include "rae/pipeline/official_model.hpp"
+#include "rae/pipeline/pretrained_encoder.hpp"
 #include "tool/command.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/model.hpp"
@@ -50,7 +53,10 @@ FeatureExtractor open_extractor(const Comparison& c) {
     return FeatureExtractor::inception(TensorSource::open(c.inception_weights));
   }
   if (!c.inception_weights.empty()) throw UsageError("--inception-weights: --features names another network");
-  return FeatureExtractor::encoder(Bundle::load(model_path(wanted)));
+  if (std::filesystem::is_directory(wanted)) return FeatureExtractor::encoder(open_encoder_folder(wanted), wanted);
+  if (has_extension(wanted, ".yaml") || has_extension(wanted, ".yml"))
+    return FeatureExtractor::encoder(open_official(wanted, {.models_dir = c.models_dir, .decoder = false, .dit = false, .guide = false}));
+  return FeatureExtractor::encoder(ModelFiles::open(model_path(wanted)));
 }
 
 /// One run; members fill the report in the order of the table.

@@ -12,7 +12,8 @@ namespace rae::tool {
 /// What is compared and how.
 struct Comparison {
   std::string pictures, reference;   ///< A and B
-  std::string features;              ///< builtin, inception, or the path of a model; empty: inception with weights, else builtin
+  std::string features;              ///< builtin, inception, or a path; empty: inception with weights, else builtin
+  std::string models_dir;            ///< where the files of an official configuration are
   std::string inception_weights;     ///< a file of weights
   std::vector<std::string> metrics;  ///< names; empty: those that apply
   bool paired = false;               ///< picture i of A belongs to picture i of B

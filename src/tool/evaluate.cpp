@@ -41,7 +41,7 @@ void run_comparison(const CLI::App& app, EvaluateCommand& command) {
 
 void run(const CLI::App& app, EvaluateCommand& command) {
   if (!command.comparison.pictures.empty()) return run_comparison(app, command);
-  for (const char* option : {"--paired", "--features", "--inception-weights", "--metrics", "--neighbours"})
+  for (const char* option : {"--paired", "--features", "--models", "--inception-weights", "--metrics", "--neighbours"})
     if (app.get_option(option)->count() > 0) throw UsageError(concat(option, ": compares two sets of pictures, but none are given"));
   if (command.data.empty() || command.out.empty())
     throw UsageError("give --data DIR and --out DIR to measure a model, or two sets of pictures");
@@ -106,9 +106,10 @@ void add_evaluate(CLI::App& app) {
   command->add_flag("--paired", comparison.paired, "two sets: picture i of A belongs to picture i of B; PSNR and SSIM, too");
   command
       ->add_option("--features", comparison.features,
-                   "two sets: network that sees them, 'builtin', the path of a model with an encoder, or 'inception' (default: inception "
-                   "when its weights are given, else builtin)")
+                   "two sets: network that sees them, 'builtin', the path of a model with an encoder, of an official configuration "
+                   "(.yaml) or of an encoder's folder, or 'inception' (default: inception when its weights are given, else builtin)")
       ->type_name("NETWORK");
+  command->add_option("--models", comparison.models_dir, "folder of downloaded models, for an official configuration")->type_name("DIR");
   command->add_option("--inception-weights", comparison.inception_weights, "pt_inception-2015-12-05-6726825d.pth of torch-fidelity")
       ->type_name("FILE");
   command->add_option("--metrics", options->metrics, "two sets: only these of " + metric_names())

@@ -7,7 +7,6 @@
 #include <optional>
 #include <tuple>
 
-#include "rae/pipeline/label_sampling.hpp"
 #include "tool/bulk_sampling.hpp"
 #include "tool/command.hpp"
 #include "tool/interrupt.hpp"
@@ -24,13 +23,14 @@ namespace {
 struct GenerateCommand {
   ModelChoice model;
   std::string out = "samples.png", latent_out, images_out, noise_in, cfg_interval;
-  std::vector<std::string> classes, join;
+  std::vector<std::string> classes;
   std::optional<index_t> count, steps, batch;
-  std::optional<std::string> sampler, label_sampling, shard;
+  std::optional<std::string> sampler;
   std::optional<float> cfg, autoguidance;
   std::uint64_t seed = 0;
   std::string rng{name_of(Rng::philox)};
   bool grid = false, official_grid = false, keep_loaded = false;
+  BulkChoice bulk;
 };
 
 /// Numbers of the classes that were asked for, in order; all of them when none was.
@@ -57,14 +57,6 @@ void require_at_least_one(const char* option, const std::optional<index_t>& valu
   if (value && *value < 1) raise<ArgumentError>(option, ": expected at least 1, got ", *value);
 }
 
-LabelSampling label_sampling_of(const std::string& name) {
-  try {
-    return parse_label_sampling(name);
-  } catch (const ArgumentError&) {
-    throw UsageError(concat("--label-sampling: expected equal, random or in-turn, got '", name, "'"));
-  }
-}
-
 /// An archive is written picture by picture, unless latents go in or out, which are held in memory anyway.
 bool is_streamed(const GenerateCommand& command) {
   std::error_code none;
@@ -75,19 +67,11 @@ bool is_streamed(const GenerateCommand& command) {
 
 void join(const GenerateCommand& command) {
   if (output_kind(command.out) != OutputKind::npz) throw UsageError("--join: --out must name the .npz file to be written");
-  for (const auto& part : command.join)
+  for (const auto& part : command.bulk.join)
     if (part == command.out) throw UsageError("--join: '" + part + "' is a part and --out as well");
   require_writable_output(command.out);
-  const std::string what = join_shards(command.join, command.out);
+  const std::string what = join_shards(command.bulk.join, command.out);
   std::printf("%s: %s\n", printable(command.out).c_str(), what.c_str());
-}
-
-/// A number that tells the weights apart which the pictures depend on.
-std::string weights_of(const ModelFiles& files) {
-  std::vector<TensorSource> tensors;
-  for (const auto* part : {&files.dit, &files.guide, &files.decoder})
-    if (*part) tensors.push_back((*part)->tensors);
-  return fingerprint(tensors);
 }
 
 /// The sampler of a name: with "sde_" in front a stochastic method, else a deterministic one, but a stochastic one of a model that is
@@ -170,7 +154,7 @@ std::map<std::string, std::string> text_of_all(const Generator& generator, const
 }
 
 void run(const GenerateCommand& command) {
-  if (!command.join.empty()) return join(command);
+  if (!command.bulk.join.empty()) return join(command);
   constexpr index_t kDefaultCount = 10, kMostPictures = 1000000;
   require_at_least_one("--count", command.count);
   require_at_least_one("--steps", command.steps);
@@ -180,9 +164,9 @@ void run(const GenerateCommand& command) {
   options.rng = parse_rng(command.rng);
   if (command.official_grid) options.grid = TimeGridKind::official;
   if (command.sampler) set_sampler(options, *command.sampler, {});  // a wrong name ends here, before the model is opened
-  const LabelSampling sampling = command.label_sampling ? label_sampling_of(*command.label_sampling) : LabelSampling::in_turn;
-  const Shard shard = command.shard ? parse_shard(*command.shard) : Shard{};
-  if (command.shard && !is_streamed(command))
+  const LabelSampling sampling = command.bulk.labels();
+  const Shard shard = command.bulk.part();
+  if (command.bulk.shard && !is_streamed(command))
     throw UsageError("--shard: --out must name an .npz file, without --latent-out, --images-out and --noise-in");
   if (!command.latent_out.empty() && command.latent_out == command.out) throw UsageError("--latent-out: the same file as --out");
   if (!command.images_out.empty() && (command.images_out == command.out || command.images_out == command.latent_out))
@@ -206,7 +190,7 @@ void run(const GenerateCommand& command) {
     count = given;
   }
   if (count > kMostPictures) raise<ArgumentError>("--count: expected at most ", kMostPictures, ", got ", count);
-  options.labels = sample_labels(sampling, count, classes, options.seed);
+  options.labels = deal_labels(sampling, count, classes, options.seed, options.rng);
 
   const auto begin = std::chrono::steady_clock::now();
   const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); };
@@ -216,7 +200,7 @@ void run(const GenerateCommand& command) {
   if (is_streamed(command)) {
     const BulkSampling bulk{.out = command.out,
                             .shard = shard,
-                            .settings = {{"label sampling", std::string(name_of(sampling))}, {"weights", weights_of(files)}}};
+                            .settings = {{"label sampling", std::string(name_of(sampling))}, {"weights", fingerprint(files)}}};
     return tell(sample_to_npz(generator, options, bulk));
   }
   ProgressBar bar("sampling");
@@ -313,12 +297,7 @@ void add_generate(CLI::App& app) {
   command
       ->add_option("--noise-in", options->noise_in, "begin from this noise instead of the seed's: safetensors, tensor 'noise' (B, C, h, w)")
       ->type_name("FILE");
-  command
-      ->add_option("--label-sampling", options->label_sampling,
-                   "how classes are dealt out: equal (as many pictures of each, in random order), random, or in-turn (default)")
-      ->type_name("KIND");
-  command->add_option("--shard", options->shard, "make part I of N only (1/N to N/N), into an .npz file of its own")->type_name("I/N");
-  command->add_option("--join", options->join, "join these parts into --out, make nothing")->type_name("FILE...");
+  add_bulk_options(*command, options->bulk);
   add_threads_option(*command);
   command->footer(
       "Picture i depends on the seed, its number i, its class and the settings alone: not\n"

@@ -145,6 +145,34 @@ TEST_F(BulkSampling, PartsJoinToTheFileOfOneRun) {
   }
 }
 
+// The noise is that of one call of PyTorch's generator, however the set is cut; adaptive solvers look at one picture at a time.
+TEST_F(BulkSampling, NumbersOfPyTorchAndAdaptiveSolversInParts) {
+  const std::vector<std::string> set{"--count",   "6",         "--label-sampling", "random", "--rng",
+                                     "torch-cpu", "--sampler", "adaptive_heun",    "--cfg",  "1"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), set.begin(), set.end());
+    return more;
+  };
+  generate(with({"--out", "whole.npz"}));
+  const auto generator = Generator::load(path("m.safetensors"));
+  TorchCpuGenerator random(3);
+  const std::vector<std::int64_t> classes{0, 1, 2};
+  const auto labels = sample_labels(LabelSampling::random, 6, classes, random);
+  const auto noise = generator.noise(3, 6, 0, Rng::torch_cpu);  // (6, C, h, w)
+  const auto pixels = NpzFile::open(path("whole.npz")).read<std::uint8_t>("arr_0");
+  const index_t size = noise.numel() / 6;
+  for (index_t i = 0; i < 6; ++i) {
+    const Tensor<float> one(noise.shape().with(0, 1),
+                            noise.span().subspan(static_cast<std::size_t>(i * size), static_cast<std::size_t>(size)));
+    const auto images = generator.sample(
+        {.labels = {labels[static_cast<std::size_t>(i)]}, .solver = AdaptiveSolver::adaptive_heun, .guidance = Cfg{}, .noise = one});
+    EXPECT_TRUE(std::equal(images[0].pixels().begin(), images[0].pixels().end(), pixels.data() + i * 64)) << i;
+  }
+  for (const std::string i : {"1", "2"}) generate(with({"--shard", i + "/2", "--out", i + ".npz"}));
+  generate({"--join", "1.npz", "2.npz", "--out", "joined.npz"});
+  EXPECT_EQ(slurp(path("joined.npz")), slurp(path("whole.npz")));
+}
+
 TEST_F(BulkSampling, RefusesWhatMakesNoSense) {
   const auto before = files();
   const std::pair<std::vector<std::string>, std::string> wrong[] = {
@@ -164,6 +192,9 @@ TEST_F(BulkSampling, RefusesWhatMakesNoSense) {
   const auto unequal = rae(command({"--count", "10", "--label-sampling", "equal", "--out", "a.npz"}));
   EXPECT_EQ(unequal.status, 1);
   EXPECT_TRUE(contains(unequal.err, "10 pictures cannot be dealt out equally to 3 classes; take 9 or 12"));
+  const auto stochastic = rae(command({"--rng", "torch-cpu", "--sampler", "sde_euler", "--out", "a.npz"}));
+  EXPECT_EQ(stochastic.status, 1);
+  EXPECT_TRUE(contains(stochastic.err, "are drawn for all pictures together"));
   const auto empty = rae(command({"--count", "2", "--shard", "3/3", "--out", "a.npz"}));
   EXPECT_EQ(empty.status, 1);
   EXPECT_TRUE(contains(empty.err, "2 pictures do not make 3 parts"));

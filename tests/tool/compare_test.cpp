@@ -60,7 +60,7 @@ class Compare : public ToolTest {
 };
 
 TEST_F(Compare, MeasuresDistributionsInFeaturesOfAnEncoder) {
-  const auto network = FeatureExtractor::encoder(Bundle::load(path("m.safetensors")));
+  const auto network = FeatureExtractor::encoder(ModelFiles::open(path("m.safetensors")));
   const auto a = network(images_of(a_)), b = network(images_of(b_));
   FeatureStatistics first(16), second(16);
   first.update(a.view());

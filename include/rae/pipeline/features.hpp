@@ -10,7 +10,7 @@
 
 #include "rae/io/image.hpp"
 #include "rae/io/tensor_source.hpp"
-#include "rae/pipeline/bundle.hpp"
+#include "rae/pipeline/pretrained_encoder.hpp"
 
 namespace rae {
 
@@ -19,8 +19,12 @@ namespace rae {
 class FeatureExtractor {
  public:
   /// The mean of the tokens (before the latents' normalisation) of a model's encoder. Pictures are prepared as for the autoencoder: the
-  /// middle square at the model's size, gray or RGB as the model is. Throws as `Bundle::check`, FormatError when it has no encoder.
-  [[nodiscard]] static FeatureExtractor encoder(const Bundle& bundle);
+  /// middle part at the model's size, gray or RGB as the model is. Throws FormatError when it has no encoder or tensors are missing,
+  /// ShapeError, MemoryError.
+  [[nodiscard]] static FeatureExtractor encoder(const ModelFiles& files);
+
+  /// The same for an encoder alone, on 16 x 16 patches, or as many as its position table has if those are fewer.
+  [[nodiscard]] static FeatureExtractor encoder(const PretrainedEncoder& pretrained, const std::string& name);
 
   /// Inception-v3 with the weights of torch-fidelity or pytorch-fid (pt_inception-2015-12-05-6726825d.pth). Pictures of any size are
   /// resized as TensorFlow 1 did; gray is repeated. Throws FormatError when a tensor is missing or the file is torchvision's network, which
