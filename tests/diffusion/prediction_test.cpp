@@ -64,6 +64,7 @@ void expect_golden_scores(const P& path, const std::string& name) {
 TEST(PredictionTest, ScoresAgreeWithTheOfficialTransport) {
   expect_golden_scores(LinearPath{}, "Linear");
   expect_golden_scores(GvpPath{}, "GVP");
+  expect_golden_scores(VpPath{}, "VP");
 }
 
 TEST(PredictionTest, VelocityOfAScoreAgreesWithTheOfficialTransport) {
