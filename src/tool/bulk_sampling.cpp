@@ -172,6 +172,7 @@ std::string sample_to_npz(const Generator& generator, const GenerateOptions& opt
   for (const char* of_one : {"label", "class", "index"}) settings.erase(of_one);
   settings["count"] = std::to_string(pictures);
   for (const auto& [key, value] : bulk.settings) settings[key] = value;
+  if (bulk.rounding == Rounding::truncate) settings["rounding"] = "truncate";
   if (!bulk.shard.whole()) settings[kShard] = bulk.shard.name();
 
   const auto& config = generator.config();
@@ -209,7 +210,8 @@ std::string sample_to_npz(const Generator& generator, const GenerateOptions& opt
       return !interrupted();
     };
     try {
-      for (const Image& image : generator.sample(part)) stream.append(image.pixels());
+      const Tensor<float> pixels = generator.decode_pixels(generator.sample_latents(part));  // (b, channels, H, W)
+      for (const Image& image : Image::from_batch(pixels, bulk.rounding)) stream.append(image.pixels());
     } catch (...) {
       keep(stream);
       if (!interrupted()) throw;

@@ -47,6 +47,7 @@ void add_bulk_options(CLI::App& command, BulkChoice& choice);
 struct BulkSampling {
   std::string out;                              ///< the archive
   Shard shard{};                                ///< the part to be made
+  Rounding rounding = Rounding::nearest;        ///< of pixels to 8 bits
   std::map<std::string, std::string> settings;  ///< what the pictures depend on besides those of `png_text`
 };
 

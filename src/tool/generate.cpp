@@ -198,8 +198,10 @@ void run(const GenerateCommand& command) {
     std::printf("%s: %s; %s s\n", printable(command.out).c_str(), what.c_str(), format_fixed(seconds(), 1).c_str());
   };
   if (is_streamed(command)) {
+    // Archives of official models are rounded as sample_ddp.py does it: down.
     const BulkSampling bulk{.out = command.out,
                             .shard = shard,
+                            .rounding = command.model.config.empty() ? Rounding::nearest : Rounding::truncate,
                             .settings = {{"label sampling", std::string(name_of(sampling))}, {"weights", fingerprint(files)}}};
     return tell(sample_to_npz(generator, options, bulk));
   }

@@ -1,5 +1,6 @@
 // Official configurations on the command line: every command gives the numbers of the official code.
 #include "rae/io/image.hpp"
+#include "rae/io/npz.hpp"
 #include "rae/pipeline/autoencoder.hpp"
 #include "rae/pipeline/generator.hpp"
 #include "rae/pipeline/official_model.hpp"
@@ -41,6 +42,19 @@ TEST_F(Official, Generate) {
   EXPECT_TRUE(close(read("l.safetensors", "sample_latent"), expected_("sample_latent"), kLatent));
   EXPECT_TRUE(close(read("i.safetensors", "sample_image"), expected_("sample_image"), kPixels));
   EXPECT_EQ(Image::open(path("grid.png")).width() >= 128, true);
+}
+
+// As sample_ddp.py makes them; pictures of sample.py, and our PNG files, are rounded to the nearest value.
+TEST_F(Official, ArchivesAreRoundedDown) {
+  run("generate", {"--class", labels_, "--seed", "5", "--steps", "4", "--out", "x.npz"});
+  const Generator generator(open_official(golden_model_path("config.yaml"), {.encoder = false}));
+  const auto pixels = generator.decode_pixels(generator.sample_latents({.labels = {3, 7}, .seed = 5, .steps = 4}));  // (2, 3, 64, 64)
+  const auto archive = NpzFile::open(path("x.npz")).read<std::uint8_t>("arr_0");                                     // (2, 64, 64, 3)
+  const auto down = Image::from_batch(pixels, Rounding::truncate);
+  std::vector<std::uint8_t> expected;
+  for (const Image& image : down) expected.insert(expected.end(), image.pixels().begin(), image.pixels().end());
+  EXPECT_TRUE(std::equal(expected.begin(), expected.end(), archive.span().begin(), archive.span().end()));
+  EXPECT_NE(down, Image::from_batch(pixels));
 }
 
 TEST_F(Official, OptionsGoBeforeTheFile) {
