@@ -108,13 +108,14 @@ Decoder<Tensor<float>> train_decoder(std::shared_ptr<const ImageDataset> data, E
                                      const DecoderConfig& config, const DecoderLossOptions& loss_options, const TrainingOptions& options,
                                      const TrainingContext& context) {
   require_fit(*data, encoder, config, loss_options, context.stage);
-  pack_parameters(encoder);
+  Encoder<Tensor<float>> frozen = encoder;
   Decoder<Var<float>> model(config);
   initialize(model, options.seed);
   AdamW<float> optimizer(model, {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay}, options.ema_decay);
   const index_t part_size = options.batch_size / options.accumulate;
   Batches batches(data, part_size, options.seed, loss_options.augmentation);
-  DecoderIteration iteration(model, encoder, pixels, loss_options, options, std::max<index_t>(1, data->size() / options.batch_size));
+  DecoderIteration iteration(model, frozen, pixels, loss_options, options, std::max<index_t>(1, data->size() / options.batch_size));
+  pack_parameters(frozen);  // after the perceptual loss has copied its elements
 
   // Draw `use` of a part of a step: 0 is the decoder's, then fake and real of each update of the discriminator.
   const index_t updates = loss_options.gan ? loss_options.gan->updates : 0;
@@ -126,7 +127,7 @@ Decoder<Tensor<float>> train_decoder(std::shared_ptr<const ImageDataset> data, E
   std::vector<Part> parts;  // of this step
   const StepLoss loss = [&](index_t step, index_t part) {
     const Batch batch = batches(step * options.accumulate + part);
-    const Tensor<float> tokens = encoder(encoder_input(batch.images, loss_options.encoder_size, pixels));  // (B, N, D)
+    const Tensor<float> tokens = frozen(encoder_input(batch.images, loss_options.encoder_size, pixels));  // (B, N, D)
     if (part == 0) parts.clear();
     if (iteration.discriminator_learns(step)) parts.push_back({tokens, batch.images});
     const Tensor<float> noisy = noise_augment(tokens, loss_options.noise_tau, loss_options.noise_law, options.seed, batch.first);

@@ -145,7 +145,6 @@ class RecipeRunner {
       raise<ConfigError>("the stage ", stage, " needs an encoder, and ", model_path_, " has none; run the stage encoder first");
     Encoder<Tensor<float>> encoder(bundle_.config.encoder);
     bundle_.restore("encoder.", encoder);
-    pack_parameters(encoder);
     return encoder;
   }
 
@@ -154,6 +153,7 @@ class RecipeRunner {
       raise<ConfigError>("the stage ", stage, " needs a decoder, and ", model_path_, " has none; run the stage decoder first");
     Rae<float> autoencoder(bundle_.config.encoder, *bundle_.config.decoder, bundle_.config.encoder_size, bundle_.config.pixels);
     autoencoder.encoder = trained_encoder(stage);
+    pack_parameters(autoencoder.encoder);
     bundle_.restore("decoder.", autoencoder.decoder);
     return autoencoder;
   }
