@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "support/temp_folder.hpp"
 
@@ -26,6 +28,23 @@ TEST(MappedFile, NamesTheFileInErrors) {
   EXPECT_NE(message_of<FileError>([&] { MappedFile{folder / "missing.bin"}; }).find("missing.bin': No such file"), std::string::npos);
   EXPECT_NE(message_of<FileError>([&] { MappedFile{folder.path()}; }).find("directory"), std::string::npos);
   EXPECT_NE(message_of<FileError>([&] { MappedFile{"/dev/zero"}; }).find("not a regular file"), std::string::npos);
+}
+
+TEST(MappedFile, ReleasedPartsAreReadAgain) {
+  const TempFolder folder;
+  std::string text(5 * 4096 + 100, 'a');
+  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>('a' + i % 23);
+  const MappedFile file(folder.write("a.bin", text));
+  for (const auto& [first, count] : {std::pair<std::size_t, std::size_t>{0, 20580}, {100, 9000}, {4096, 4096}, {20000, 0}, {5000, 10}}) {
+    file.release(file.bytes().subspan(first, count));
+    EXPECT_EQ(as_text(file.bytes()), text) << first;
+  }
+  // Memory that is not the file's must not lose its contents.
+  const std::vector<std::byte> own(5 * 4096, std::byte{7});
+  file.release(own);
+  EXPECT_EQ(std::count(own.begin(), own.end(), std::byte{7}), 5 * 4096);
+  MappedFile().release(own);
+  EXPECT_EQ(own.front(), std::byte{7});
 }
 
 TEST(ReadFile, StopsAtTheLimit) {

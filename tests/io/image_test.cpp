@@ -50,6 +50,20 @@ TEST(Image, DecodesEveryFormat) {
   EXPECT_EQ(Image::open(picture("gray.jpg")).channels(), 1);
 }
 
+TEST(Image, CropsRectanglesAsItCropsSquares) {
+  Image image(40, 90, 3);
+  for (std::size_t i = 0; i < image.pixels().size(); ++i) image.pixels()[i] = static_cast<std::uint8_t>(i * 7 % 251);
+  EXPECT_EQ(image.center_crop(12, 12), image.center_crop(12));
+  const Image wide = image.center_crop(20, 10), high = image.center_crop(10, 30);
+  EXPECT_EQ(wide.width(), 20);
+  EXPECT_EQ(wide.height(), 10);
+  // Halved to 20 x 45, which is wide enough; the middle of its height.
+  EXPECT_EQ(wide, image.resized(20, 45, ResizeFilter::box).cropped(0, 17, 20, 10));
+  // 90 / 30 needs a scale of 1 / 3: halved to 20 x 45, then to 13 x 30.
+  EXPECT_EQ(high, image.resized(20, 45, ResizeFilter::box).resized(13, 30).cropped(1, 0, 10, 30));
+  EXPECT_THROW((void)image.center_crop(0, 10), ArgumentError);
+}
+
 TEST(Image, ResizesAsPillow) {
   const Image image = Image::open(picture("rgb.png"));
   EXPECT_EQ(worst_difference(image.resized(31, 9), "resized_31x9.raw"), 0);

@@ -179,5 +179,20 @@ TEST(TensorSource, Folders) {
             std::string::npos);
 }
 
+TEST(TensorSource, TensorsInMemoryAreShared) {
+  const std::map<std::string, Tensor<float>> tensors{{"a.b", Tensor<float>(Shape{2}, {1.0f, 2.0f})},
+                                                     {"a.c", Tensor<float>(Shape{1, 1}, 3.0f)}};
+  const TensorSource source(tensors, "here");
+  EXPECT_EQ(source.origin(), "here");
+  EXPECT_EQ(source.names(), (Strings{"a.b", "a.c"}));
+  EXPECT_EQ(source.info("a.c").shape, (Shape{1, 1}));
+  const Tensor<float> shared = source.read<float>("a.b");
+  EXPECT_EQ(shared.data(), tensors.at("a.b").data());
+  expect_close(source.under("a.").read<double>("b"), Tensor<double>(Shape{2}, {1.0, 2.0}), 0.0);
+  EXPECT_TRUE(source.metadata().empty());
+  EXPECT_THROW((void)source.read<float>("b"), FormatError);
+  EXPECT_THROW((void)source.read<std::int64_t>("a.b"), FormatError);
+}
+
 }  // namespace
 }  // namespace rae::test

@@ -125,5 +125,101 @@ TEST(FlowSamplingTest, FollowsADataPrediction) {
   EXPECT_NEAR(x[0], 0.5 + 1.5 * 0.04 * 0.2, 1e-6);
 }
 
+TEST_F(SampleOde, TheStochasticSamplerAgreesWithItsGoldenRuns) {
+  const Golden golden("sample_sde/io.safetensors");
+  const Network network = [this](const Tensor<float>& x, float t, std::span<const std::int64_t> y) {
+    return model_(x, Tensor<float>(Shape{x.extent(0)}, t), y);
+  };
+  const ConfigNode runs = test::golden_config("sample_sde").at("runs");
+  for (const std::string name : {"euler.sigma.Mean.n8.noshift", "euler.linear.Tweedie.n8.noshift", "euler.decreasing.Mean.n8.shift",
+                                 "heun.sigma.Mean.n8.noshift", "euler.sigma.None.n6.noshift"}) {
+    const ConfigNode& run = runs.at(name);
+    const bool none = run.at("last_step").is_null();
+    SamplingDefaults sampling{.steps = run.get<index_t>("num_steps"), .kind = SamplerKind::sde, .grid = TimeGridKind::official};
+    sampling.sde = {.solver = parse_sde_solver(run.get<std::string>("method")),
+                    .form = parse_diffusion_form(run.get<std::string>("form")),
+                    .norm = run.get<double>("norm"),
+                    .last_step = none ? SdeLastStep::none : parse_sde_last_step(run.get<std::string>("last_step")),
+                    .last_step_size = run.get<double>("last_step_size")};
+    FlowSampling how;
+    how.grid = sampling_time_grid(sampling, PathKind::linear, Prediction::velocity, run.get<double>("shift"));
+    how.kind = sampling.kind;
+    how.sde = sampling.sde;
+    index_t seen = 0;
+    const Tensor<float> x = sample_flow(
+        network, how, golden("z"), labels_, [&](const StepInfo& info) { return info.steps == how.steps() && ++seen > 0; }, {},
+        GivenNoise<float>{golden(name + ".noise")});
+    const Tensor<float> states = golden(name + ".traj");  // (points, B, C, h, w)
+    const std::span<const float> last = states.span().last(static_cast<std::size_t>(x.numel()));
+    expect_close(x, Tensor<float>(x.shape(), last), 2e-5, name);
+    EXPECT_EQ(seen, how.steps());
+  }
+}
+
+/// What a network says that knows the data, which are one point.
+Tensor<float> exact(PathKind kind, Prediction prediction, const Tensor<float>& x, double t, double data) {
+  return with_path(kind, [&](const auto& path) {
+    Tensor<float> out(x.shape());
+    float* target = out.data();
+    for (index_t i = 0; i < x.numel(); ++i) {
+      const double noise = (static_cast<double>(x[i]) - path.alpha(t) * data) / path.sigma(t);
+      const double velocity = path.d_alpha(t) * data + path.d_sigma(t) * noise;
+      target[i] = static_cast<float>(prediction == Prediction::noise   ? noise
+                                     : prediction == Prediction::score ? -noise / path.sigma(t)
+                                     : prediction == Prediction::data  ? data
+                                                                       : velocity);
+    }
+    return out;
+  });
+}
+
+TEST(FlowSamplingTest, EveryPathAndPredictionLeadsToTheData) {
+  const std::vector<std::int64_t> labels{0};
+  const Tensor<float> noise(Shape{1, 1, 1, 3}, {-1.5f, 0.3f, 2.0f});
+  for (const PathKind path : {PathKind::linear, PathKind::gvp, PathKind::vp})
+    for (const Prediction prediction : {Prediction::velocity, Prediction::noise, Prediction::score})
+      for (const bool stochastic : {false, true}) {
+        // The velocity of the VP path is infinite where it begins.
+        if (path == PathKind::vp && prediction == Prediction::velocity) continue;
+        SamplingDefaults sampling{.steps = 400, .grid = TimeGridKind::official};
+        if (stochastic) {
+          sampling.kind = SamplerKind::sde;
+          sampling.sde = {.norm = 0.3, .last_step = SdeLastStep::tweedie, .last_step_size = 0.02};
+        }
+        const Network network = [&](const Tensor<float>& x, float t, std::span<const std::int64_t>) {
+          return exact(path, prediction, x, static_cast<double>(t), 0.75);
+        };
+        FlowSampling how;
+        how.grid = sampling_time_grid(sampling, path, prediction, 1.0);
+        how.kind = sampling.kind;
+        how.sde = sampling.sde;
+        how.solver = Solver::midpoint;
+        how.path = path;
+        how.prediction = prediction;
+        require_flow_sampling(how);
+        const Tensor<float> x = sample_flow(network, how, noise, labels, {}, {}, PhiloxNoise{3});
+        expect_close(x, Tensor<float>(noise.shape(), 0.75f), path == PathKind::vp ? 0.05 : 0.01,
+                     concat(name_of(path), " ", name_of(prediction), stochastic ? " sde" : " ode"));
+      }
+}
+
+TEST(FlowSamplingTest, TheGuideIsEvaluatedInsideTheIntervalOnly) {
+  CountingNetwork main, weaker;
+  FlowSampling how;
+  how.grid = {1.0f, 0.75f, 0.5f, 0.25f, 0.0f};
+  how.autoguidance = AutoGuidance{.scale = 3.0f, .t_min = 0.4f, .t_max = 0.75f};
+  const std::vector<std::int64_t> labels{1};
+  const Network half = [&](const Tensor<float>& x, float t, std::span<const std::int64_t> y) {
+    (void)weaker(x, t, y);
+    return Tensor<float>(x.shape(), 0.5f);
+  };
+  const Tensor<float> x = sample_flow(std::ref(main), how, Tensor<float>(Shape{1, 1, 1, 1}, 0.0f), labels, {}, half);
+  EXPECT_EQ(main.with_label, (std::vector<float>{1.0f, 0.75f, 0.5f, 0.25f}));
+  EXPECT_EQ(weaker.with_label, (std::vector<float>{0.75f, 0.5f}));
+  EXPECT_TRUE(main.without.empty());
+  // Unguided the velocity is 1, guided it is 0.5 + 3 (1 - 0.5) = 2.
+  EXPECT_FLOAT_EQ(x[0], -0.25f * (1 + 2 + 2 + 1));
+}
+
 }  // namespace
 }  // namespace rae

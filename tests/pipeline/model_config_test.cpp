@@ -91,16 +91,8 @@ TEST(ModelConfigTest, ReadsConfigurationsFromBeforeTheseOptions) {
   EXPECT_EQ(to_config(config).to_json(), to_config(tiny_config()).to_json());
 }
 
-/// 8 x 12 pictures, a grid of 2 x 3.
-ModelConfig wide_config() {
-  ModelConfig config = tiny_config();
-  config.image_width = 12;
-  config.decoder->grid_w = config.dit->grid_w = 3;
-  return config;
-}
-
 TEST(ModelConfigTest, PicturesNeedNotBeSquare) {
-  ModelConfig config = wide_config();
+  ModelConfig config = test::wide_config();
   const ModelConfig again = parse_model_config(ConfigNode::parse_json(to_config(config).to_json()));
   EXPECT_EQ(again.image_shape(), (Shape{1, 8, 12}));
   EXPECT_EQ(again.encoder_input_shape(), (Shape{1, 8, 12}));
@@ -115,21 +107,10 @@ TEST(ModelConfigTest, PicturesNeedNotBeSquare) {
   EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
 }
 
-LightningDitConfig tiny_lightning() {
-  LightningDitConfig c;
-  c.input_h = c.input_w = 2;
-  c.in_channels = 16;
-  c.hidden_size = 24;
-  c.depth = 2;
-  c.num_heads = 2;
-  c.num_classes = 3;
-  return c;
-}
-
 TEST(ModelConfigTest, ALightningDitTakesThePlaceOfTheDit) {
   ModelConfig config = tiny_config();
   EXPECT_TRUE(config.has_null_class());
-  config.lightning_dit = tiny_lightning();
+  config.lightning_dit = test::tiny_lightning_dit();
   EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
   config.dit.reset();
   config.lightning_dit->patch_size = 2;
@@ -205,7 +186,7 @@ TEST(ModelConfigTest, CountsParametersAsTheModelsHaveThem) {
 
 TEST(ModelConfigTest, CountsParametersOfALightningDit) {
   for (int flags = 0; flags < 64; ++flags) {
-    LightningDitConfig c = tiny_lightning();
+    LightningDitConfig c = test::tiny_lightning_dit();
     c.use_swiglu = flags & 1;
     c.use_rmsnorm = flags & 2;
     c.use_qknorm = flags & 4;

@@ -45,6 +45,26 @@ inline ModelConfig tiny_config() {
   return c;
 }
 
+/// The same for pictures of 8 x 12 on a grid of 2 x 3.
+inline ModelConfig wide_config() {
+  ModelConfig c = tiny_config();
+  c.image_width = 12;
+  c.decoder->grid_w = c.dit->grid_w = 3;
+  return c;
+}
+
+/// A LightningDiT for the latents of `tiny_config`.
+inline LightningDitConfig tiny_lightning_dit() {
+  LightningDitConfig c;
+  c.input_h = c.input_w = 2;
+  c.in_channels = 16;
+  c.hidden_size = 24;
+  c.depth = 2;
+  c.num_heads = 2;
+  c.num_classes = 3;
+  return c;
+}
+
 /// Normal weights, around 1 for the weights of norms; each parameter has a stream of its own.
 template <class Model>
 void fill_random(Model& model, std::uint64_t seed) {
@@ -74,6 +94,16 @@ inline Bundle random_bundle(ModelConfig config, std::uint64_t seed = 1) {
     DitDh<Tensor<float>> dit(*bundle.config.dit);
     fill_random(dit, seed + 2);
     bundle.store("dit.", dit);
+  }
+  if (bundle.config.lightning_dit) {
+    LightningDit<Tensor<float>> dit(*bundle.config.lightning_dit);
+    fill_random(dit, seed + 2);
+    bundle.store("dit.", dit);
+  }
+  if (bundle.config.guide) {
+    DitDh<Tensor<float>> guide(*bundle.config.guide);
+    fill_random(guide, seed + 3);
+    bundle.store("guide.", guide);
   }
   LatentNorm<float> norm;
   norm.mean = Tensor<float>(bundle.config.latent_shape());

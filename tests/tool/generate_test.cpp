@@ -100,6 +100,33 @@ TEST_F(Generate, LatentsGoOutAndNoiseComesIn) {
   EXPECT_TRUE(std::equal(a.span().begin(), a.span().end(), b.span().begin(), b.span().end()));
 }
 
+TEST_F(Generate, EverySamplingOptionCanBeAskedFor) {
+  ModelConfig config = tiny_config();
+  config.guide = config.dit;
+  config.sampling.autoguidance = AutoGuidance{.scale = 1.5f};
+  config.sampling.guidance = {};
+  random_bundle(config).save(path("m.safetensors"));
+  const auto same = [&](const std::vector<std::string>& arguments, const GenerateOptions& options) {
+    generate(arguments);
+    EXPECT_EQ(Image::open(path("one.png")), expected(options)[0]);
+  };
+  same({"--class", "1", "--out", "one.png"}, {.labels = {1}});
+  same({"--class", "1", "--autoguidance", "2", "--cfg-interval", "0.2,0.9", "--sampler", "bosh3", "--official-grid", "--out", "one.png"},
+       {.labels = {1},
+        .grid = TimeGridKind::official,
+        .solver = AdaptiveSolver::bosh3,
+        .autoguidance = AutoGuidance{.scale = 2, .t_min = 0.2f, .t_max = 0.9f}});
+  same({"--class", "1", "--cfg", "2", "--sampler", "sde_heun", "--rng", "torch-cpu", "--keep-loaded", "--out", "one.png"},
+       {.labels = {1},
+        .kind = SamplerKind::sde,
+        .sde = SdeOptions{.solver = SdeSolver::heun},
+        .guidance = Cfg{.scale = 2},
+        .rng = Rng::torch_cpu});
+  EXPECT_EQ(read_png_text(path("one.png")).at("rng"), "torch-cpu");
+  EXPECT_EQ(rae({"generate", "--model", "m.safetensors", "--cfg", "2", "--autoguidance", "2"}).status, 2);
+  EXPECT_EQ(rae({"generate", "--model", "m.safetensors", "--rng", "dice"}).status, 2);
+}
+
 TEST_F(Generate, ReplacesAnOldFile) {
   write("samples.png", "old");
   generate({});
