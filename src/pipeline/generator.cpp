@@ -22,9 +22,14 @@ struct Generator::Parts {
 
   Parts(const ModelFiles& files, const LoadOptions& load) : loader(files, load, {Part::dit, Part::guide, Part::decoder}) {}
 
+  /// Pictures at a time, few enough that the activations of a large model stay small beside its weights.
   [[nodiscard]] index_t batch() const {
+    constexpr index_t kActivations = 350'000'000, kWidths = 20;  // bytes; tensors of the model's width that a block holds, as measured
     const Shape latent = config.latent_shape();
-    return detail::default_batch(latent[1] * latent[2]);
+    const index_t tokens = latent[1] * latent[2];
+    const index_t width = config.dit ? std::max(config.dit->hidden_size[0], config.dit->hidden_size[1]) : config.lightning_dit->hidden_size;
+    const index_t picture = kWidths * tokens * width * static_cast<index_t>(sizeof(float));
+    return std::clamp<index_t>(kActivations / picture, 1, detail::default_batch(tokens));
   }
 
   /// (n, C, h, w)

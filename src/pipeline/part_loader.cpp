@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "io/suggestion.hpp"
+#include "pipeline/part_check.hpp"
 #include "rae/nn/outline.hpp"
 
 namespace rae::detail {
@@ -67,15 +68,12 @@ struct Weights {
   const PartFile& file;
   std::string_view part;
 
-  [[nodiscard]] std::vector<std::string> names(const std::string& name) const {
-    return file.names ? file.names(name) : std::vector<std::string>{name};
-  }
   [[nodiscard]] std::string where() const { return concat(file.tensors.origin(), ": ", part); }
 
   /// Throws unless the file has every parameter in its shape.
   void check(const std::vector<ParameterShape>& parameters) const {
     for (const auto& [name, shape] : parameters) {
-      const std::vector<std::string> stored = names(name);
+      const std::vector<std::string> stored = files_of(file, name);
       for (const std::string& each : stored) {
         if (!file.tensors.contains(each))
           raise<FormatError>(where(), ": the tensor ", each, " is missing", suggestion(each, file.tensors.names()));
@@ -94,7 +92,7 @@ struct Weights {
 
   /// One parameter, of several tensors one behind the other if need be.
   [[nodiscard]] Tensor<float> parameter(const std::string& name, const Shape& shape) const {
-    const std::vector<std::string> stored = names(name);
+    const std::vector<std::string> stored = files_of(file, name);
     if (stored.size() == 1) return read(stored.front()).reshaped(shape);
     Tensor<float> joined(shape);  // the parameter's shape
     float* target = joined.data();
