@@ -13,6 +13,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kModels = "models/", kConfigs = "configs/";
+/// Folders of nyu-visionx/RAE-collections on Hugging Face.
+constexpr std::string_view kReleased[] = {"DiTs/", "decoders/", "discs/", "stats/dinov2/", "stats/mae/", "stats/siglip2/"};
 constexpr int kMostParents = 16;
 
 bool is_file(const fs::path& path) {
@@ -118,24 +120,28 @@ std::vector<std::string> Paths::candidates(const std::string& written) const {
   return out;
 }
 
-std::string Paths::download(const std::string& written) const {
-  if (written.rfind(kModels, 0) == 0)
-    return concat("hf download nyu-visionx/RAE-collections ", word(written.substr(kModels.size())), " --local-dir ", word(download_to_));
+std::string Paths::download(const std::string& written, std::string_view files) const {
+  const std::string in_models = written.rfind(kModels, 0) == 0 ? written.substr(kModels.size()) : written;
+  const bool released =
+      std::any_of(std::begin(kReleased), std::end(kReleased), [&](auto folder) { return in_models.rfind(folder, 0) == 0; });
+  if (released || in_models.size() != written.size())
+    return concat("hf download nyu-visionx/RAE-collections ", word(in_models), " --local-dir ", word(download_to_));
   if (written.rfind(kConfigs, 0) == 0) return "git clone https://github.com/bytetriper/RAE, in which it lies beside the configurations";
-  if (is_hub_id(written))
-    return concat("hf download ", word(written), " config.json preprocessor_config.json model.safetensors --local-dir ",
-                  word((fs::path(download_to_) / written).string()));
-  return {};
+  if (files.empty() || !is_hub_id(written)) return {};
+  // A name whose first word is a folder here was meant as a path.
+  const fs::path first = *fs::path(written).begin();
+  if (std::any_of(bases_.begin(), bases_.end(), [&](const std::string& base) { return is_folder(fs::path(base) / first); })) return {};
+  return concat("hf download ", word(written), " ", files, " --local-dir ", word((fs::path(download_to_) / written).string()));
 }
 
-void Paths::miss(const std::string& key, const std::string& what, const std::string& written) {
-  missing_.push_back({key, what, download(written)});
+void Paths::miss(const std::string& key, const std::string& what, const std::string& written, std::string_view files) {
+  missing_.push_back({key, what, download(written, files)});
 }
 
 std::string Paths::file(const std::string& key, const std::string& written) {
   for (std::string& candidate : candidates(written))
     if (is_file(candidate)) return std::move(candidate);
-  miss(key, "the file '" + written + "'", written);
+  miss(key, "the file '" + written + "'", written, "");
   return {};
 }
 
@@ -152,7 +158,8 @@ std::string Paths::folder(const std::string& key, const std::string& written, co
       lacks = missing->front();
     }
   }
-  miss(key, nearest.empty() ? "the folder '" + written + "'" : "the file '" + (fs::path(nearest) / lacks).string() + "'", written);
+  miss(key, nearest.empty() ? "the folder '" + written + "'" : "the file '" + (fs::path(nearest) / lacks).string() + "'", written,
+       "config.json preprocessor_config.json model.safetensors");
   return {};
 }
 
@@ -161,7 +168,7 @@ std::string Paths::config(const std::string& key, const std::string& written) {
     if (is_file(fs::path(candidate) / "config.json")) return (fs::path(candidate) / "config.json").string();
     if (is_file(candidate)) return candidate;
   }
-  miss(key, "the folder '" + written + "' with a config.json", written);
+  miss(key, "the folder '" + written + "' with a config.json", written, "config.json");
   return {};
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace rae::official {
@@ -32,8 +33,9 @@ class Paths {
     std::string key, what, command;
   };
   [[nodiscard]] std::vector<std::string> candidates(const std::string& written) const;
-  void miss(const std::string& key, const std::string& what, const std::string& written);
-  [[nodiscard]] std::string download(const std::string& written) const;
+  void miss(const std::string& key, const std::string& what, const std::string& written, std::string_view files);
+  /// The command that fetches what is written, "" when nothing is known: `files` are those of a repository, none for a single file.
+  [[nodiscard]] std::string download(const std::string& written, std::string_view files) const;
 
   std::string config_file_, download_to_;
   std::vector<std::string> bases_, models_;

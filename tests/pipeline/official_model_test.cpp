@@ -69,6 +69,27 @@ TEST(OfficialModel, NamesEverythingThatIsMissingAtOnce) {
   // Both mentions of the encoder need one download.
   const std::string command = "hf download facebook/no-such-encoder";
   EXPECT_EQ(message.find(command, message.find(command) + 1), std::string::npos) << message;
+  // Of files that are somebody's own nothing is known.
+  EXPECT_NE(message.find("the file 'stats/stat.pt'\n  stage_2.ckpt"), std::string::npos) << message;
+  EXPECT_NE(message.find("the file 'guide/stage2_model.pt'\nLooked in"), std::string::npos) << message;
+}
+
+TEST(OfficialModel, CommandsFetchReleasesAndRepositoriesOnly) {
+  const TempFolder folder;
+  fs::create_directories(folder / "mine");
+  const std::string path = folder.write(
+      "c.yaml", changed_golden_config(
+                    {"stage_1.params.encoder_config_path=mine/encoder", "stage_1.params.encoder_params.dinov2_path=org/encoder",
+                     "stage_1.params.decoder_config_path=org/decoder", "stage_1.params.pretrained_decoder_path=decoders/dinov2/x/model.pt",
+                     "stage_1.params.normalization_stat_path=stats/dinov2/x/stat.pt", "stage_2.ckpt=org/stage2_model.pt"})
+                    .to_json());
+  const std::string message = message_of<FileError>([&] { (void)open_official(path, {.models_dir = "m"}); });
+  for (const std::string part :
+       {"'org/encoder'\n      hf download org/encoder config.json preprocessor_config.json model.safetensors ",
+        "the folder 'mine/encoder'\n  stage_1", "a config.json\n      hf download org/decoder config.json --local-dir m/org/decoder\n",
+        "hf download nyu-visionx/RAE-collections decoders/dinov2/x/model.pt --local-dir m\n",
+        "hf download nyu-visionx/RAE-collections stats/dinov2/x/stat.pt --local-dir m\n", "the file 'org/stage2_model.pt'\n  guidance"})
+    EXPECT_NE(message.find(part), std::string::npos) << "'" << part << "' in: " << message;
 }
 
 /// Where a file may lie: folders of the golden model, copied to other places below one folder.
