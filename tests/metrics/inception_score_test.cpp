@@ -13,7 +13,7 @@ namespace {
 TEST(InceptionScore, CountsClassesOfSureOpinions) {
   Tensor<float> logits(Shape{40, 8}, 0.0f);
   for (index_t i = 0; i < 40; ++i) logits[i * 8 + i % 4] = 200.0f;
-  const auto score = inception_score(logits.view(), 5);
+  const auto score = inception_score(logits.view(), 5, std::nullopt);
   EXPECT_NEAR(score.mean, 4.0, 1e-12);
   EXPECT_NEAR(score.deviation, 0.0, 1e-12);
   EXPECT_NEAR(inception_score(Tensor<float>(Shape{5, 8}, 3.0f).view(), 1).mean, 1.0, 1e-12);  // no opinion
@@ -36,9 +36,21 @@ TEST(InceptionScore, EqualsTheDefinition) {
   // Two parts: pictures 0 to 2 and 3 to 6.
   const double first = inception_score(logits.view().slice(0, 0, 3), 1).mean,
                second = inception_score(logits.view().slice(0, 3, 4), 1).mean;
-  const auto both = inception_score(logits.view(), 2);
+  const auto both = inception_score(logits.view(), 2, std::nullopt);
   EXPECT_NEAR(both.mean, (first + second) / 2, 1e-12);
   EXPECT_NEAR(both.deviation, std::abs(first - second) / 2, 1e-12);
+}
+
+// isc_features_to_metric of torch-fidelity 0.4.0 with torch 1.13 and NumPy 1.24, with its default seed and without shuffling.
+TEST(InceptionScore, EqualsTorchFidelity) {
+  Tensor<float> logits(Shape{23, 4});
+  for (index_t i = 0; i < 23; ++i)
+    for (index_t c = 0; c < 4; ++c) logits[i * 4 + c] = static_cast<float>((i * 7 + c * 5) % 11) * 0.5f + (i / 6 == c ? 2.0f : 0.0f);
+  const auto shuffled = inception_score(logits.view(), 5), in_order = inception_score(logits.view(), 5, std::nullopt);
+  EXPECT_NEAR(shuffled.mean, 1.7366903561919913, 1e-12);
+  EXPECT_NEAR(shuffled.deviation, 0.24984452112765113, 1e-12);
+  EXPECT_NEAR(in_order.mean, 1.5757343309903358, 1e-12);
+  EXPECT_NEAR(in_order.deviation, 0.08448362195780315, 1e-12);
 }
 
 TEST(InceptionScore, RefusesWrongLogits) {

@@ -3,6 +3,9 @@
 // Source: Salimans, Goodfellow, Zaremba, Cheung, Radford, Chen, "Improved techniques for training GANs" (2016), section 4.
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 #include "rae/core/dtype.hpp"
 #include "rae/core/view.hpp"
 
@@ -14,8 +17,9 @@ struct InceptionScore {
 };
 
 /// exp of the mean Kullback-Leibler divergence of p(class | picture) from p(class), for logits (N, classes), in each of `splits` equal
-/// parts of the pictures in their order; mix sets that are sorted by class before. Throws ShapeError, NumericError for NaN or infinity,
-/// ArgumentError unless 1 <= splits <= N.
-[[nodiscard]] InceptionScore inception_score(View<const float> logits, index_t splits = 10);
+/// parts. The pictures are first put into the order of NumPy's `RandomState(shuffle_seed).permutation(N)`, with the seed of torch-fidelity;
+/// without a seed they stay as they are. Throws ShapeError, NumericError for NaN or infinity, ArgumentError unless 1 <= splits <= N < 2^32.
+[[nodiscard]] InceptionScore inception_score(View<const float> logits, index_t splits = 10,
+                                             std::optional<std::uint32_t> shuffle_seed = 2020);
 
 }  // namespace rae
