@@ -52,8 +52,9 @@ void convert(const ConvertOptions& options) {
   ModelSource source = open_model_source(options.in, options.models, options.image_size);
   if (!options.class_names.empty()) source.files.config.class_names = read_names(options.class_names);
   if (official) {
-    for (const std::string& path : save_official_weights(source.files, options.out, dtype))
-      std::printf("%s%s\n", printable(path).c_str(), size_of_file(path).c_str());
+    const OfficialFiles official_files = save_official(source.files, options.out, dtype);
+    for (const std::string& path : official_files.written) std::printf("%s%s\n", printable(path).c_str(), size_of_file(path).c_str());
+    for (const std::string& note : official_files.notes) std::fprintf(stderr, "rae: note: %s\n", printable(note).c_str());
     return;
   }
   if (source.kind != ModelKind::bundle) source.notes.emplace("source", base_name(options.in));
@@ -71,8 +72,7 @@ void add_convert(CLI::App& app) {
       ->type_name("")
       ->required();
   command->add_option("OUT", options->out, "the bundle; with --to official a folder")->type_name("")->required();
-  command
-      ->add_option("--to", options->to, "bundle, or official: decoder/model.pt, dit/stage2_model.pt, guide/stage2_model.pt, stats/stat.pt")
+  command->add_option("--to", options->to, "bundle, or official: config.yaml, and the folders encoder, decoder, dit, guide and stats")
       ->type_name("FORM")
       ->check(CLI::IsMember({"bundle", "official"}))
       ->capture_default_str();

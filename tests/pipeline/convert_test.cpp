@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include "rae/nn/outline.hpp"
 #include "rae/pipeline/bundle.hpp"
+#include "rae/pipeline/official_model.hpp"
+#include "rae/pipeline/pretrained_encoder.hpp"
 #include "support/golden_model.hpp"
 #include "support/temp_folder.hpp"
 #include "support/tiny_bundle.hpp"
@@ -59,8 +62,10 @@ TEST(Convert, PartsThatAreAbsent) {
   save_bundle(files, folder / "decoder.safetensors");
   const ModelFiles decoder = ModelFiles::open(folder / "decoder.safetensors");
   EXPECT_FALSE(decoder.encoder || decoder.dit || decoder.config.dit);
-  EXPECT_EQ(save_official_weights(decoder, folder / "official"),
-            (Strings{folder / "official/decoder/model.pt", folder / "official/stats/stat.pt"}));
+  const OfficialFiles official = save_official(decoder, folder / "official");
+  EXPECT_EQ(official.written,
+            (Strings{folder / "official/decoder/model.pt", folder / "official/stats/stat.pt", folder / "official/decoder/config.json"}));
+  EXPECT_EQ(official.notes, (Strings{"no config.yaml: pictures are gray"}));
   files.decoder.reset();
   EXPECT_THROW(save_bundle(files, folder / "none.safetensors"), ArgumentError);
 }
@@ -101,25 +106,129 @@ TEST(Convert, OfficialStateDicts) {
     ModelFiles files;
     files.config.dit = dit_dh_config(golden_config(name));
     files.dit = PartFile{TensorSource::open(data_path("golden/" + name + "/weights.safetensors"))};
-    EXPECT_EQ(save_official_weights(files, folder.path()), (Strings{folder / "dit/stage2_model.pt"}));
+    EXPECT_EQ(save_official(files, folder.path()).written, (Strings{folder / "dit/stage2_model.pt"}));
     expect_state_dict(folder / "dit/stage2_model.pt", name);
   }
   ModelFiles files;
   files.config.decoder = decoder_config(golden_config("decoder_tiny"));
   files.decoder = PartFile{TensorSource::open(data_path("golden/decoder_tiny/weights.safetensors")), decoder_names()};
   files.latent_norm.var = Tensor<float>(Shape{3, 2, 2}, 0.5f);
-  EXPECT_EQ(save_official_weights(files, folder.path()), (Strings{folder / "decoder/model.pt", folder / "stats/stat.pt"}));
+  EXPECT_EQ(save_official(files, folder.path()).written.front(), folder / "decoder/model.pt");
   expect_state_dict(folder / "decoder/model.pt", "decoder_tiny");
   const auto statistics = TensorSource::open(folder / "stats/stat.pt");
   EXPECT_EQ(statistics.names(), (Strings{"var"}));
   EXPECT_EQ(statistics.read<float>("var", Shape{3, 2, 2})[11], 0.5f);
 
   // Rows that were joined are split again.
-  save_official_weights(files, folder / "half", DType::f16);
+  save_official(files, folder / "half", DType::f16);
   const auto half = TensorSource::open(folder / "half/decoder/model.pt");
   EXPECT_EQ(half.info("decoder_layers.0.attention.attention.key.weight").dtype, DType::f16);
   EXPECT_EQ(half.read<float>("decoder_pred.bias")[1],
             static_cast<float>(f16(Golden("decoder_tiny/weights.safetensors")("decoder_pred.bias")[1])));
+}
+
+/// What a model is, but for its name.
+std::string settings_of(ModelConfig config) {
+  config.name.clear();
+  return to_config(config).to_json(1);
+}
+
+/// The same values under the names of either file.
+void expect_equal_parts(const PartFile& got, const PartFile& expected, const std::vector<ParameterShape>& parameters) {
+  const auto read = [](const PartFile& part, const std::string& name) {
+    std::vector<float> out;
+    for (const std::string& file : part.names ? part.names(name) : Strings{name}) {
+      const Tensor<float> piece = part.tensors.read<float>(file);
+      out.insert(out.end(), piece.span().begin(), piece.span().end());
+    }
+    return out;
+  };
+  for (const auto& [name, shape] : parameters) EXPECT_EQ(read(got, name), read(expected, name)) << name;
+}
+
+TEST(Convert, AnOfficialModelComesBackWhole) {
+  const TempFolder folder;
+  ModelFiles files = open_official(data_path("golden/e2e_dinov2_ag/config.yaml"));
+  const OfficialFiles official = save_official(files, folder / "o");
+  EXPECT_EQ(official.notes, Strings{});
+  EXPECT_EQ(official.written.back(), folder / "o/config.yaml");
+  const ModelFiles again = open_official(folder / "o/config.yaml");
+  EXPECT_EQ(settings_of(again.config), settings_of(files.config));
+  expect_equal_parts(*again.encoder, *files.encoder, parameter_shapes<Encoder>(files.config.encoder));
+  expect_equal_parts(*again.decoder, *files.decoder, parameter_shapes<Decoder>(*files.config.decoder));
+  expect_equal_parts(*again.dit, *files.dit, parameter_shapes<DitDh>(*files.config.dit));
+  expect_equal_parts(*again.guide, *files.guide, parameter_shapes<DitDh>(*files.config.guide));
+  expect_close(again.latent_norm.var, files.latent_norm.var, 0.0);
+  // What Hugging Face and the official strict loading expect beside that.
+  const auto encoder = TensorSource::open(folder / "o/encoder"), original = TensorSource::open(data_path("golden/e2e_dinov2_ag/encoder"));
+  EXPECT_EQ(encoder.metadata().at("format"), "pt");
+  for (const std::string& name : original.names()) EXPECT_EQ(encoder.info(name).shape, original.info(name).shape) << name;
+}
+
+TEST(Convert, EverySamplerHasOfficialWords) {
+  const TempFolder folder;
+  ModelFiles files = open_official(data_path("golden/e2e_dinov2_ag/config.yaml"));
+  SamplingDefaults& sampling = files.config.sampling;
+  const auto expect_back = [&] {
+    (void)save_official(files, folder.path());
+    EXPECT_EQ(settings_of(open_official(folder / "config.yaml", {.guide = true}).config), settings_of(files.config));
+  };
+  sampling.solver = Solver::heun;
+  sampling.steps = 9;
+  files.config.time_shift = 1.7;
+  files.config.path = PathKind::gvp;
+  expect_back();
+  sampling.solver = AdaptiveSolver::dopri5;
+  sampling.atol = 1e-4;
+  files.config.prediction = Prediction::score;
+  sampling.sample_eps = 0.01;
+  expect_back();
+  sampling.kind = SamplerKind::sde;
+  sampling.sde = {.solver = SdeSolver::heun,
+                  .form = DiffusionForm::increasing_decreasing,
+                  .norm = 0.5,
+                  .last_step = SdeLastStep::tweedie,
+                  .last_step_size = 0.1};
+  sampling.autoguidance.reset();
+  sampling.guidance = {.scale = 1.3f, .t_min = 0.2f, .t_max = 0.7f};
+  (void)save_official(files, folder.path());
+  const SamplingDefaults again = open_official(folder / "config.yaml").config.sampling;
+  EXPECT_EQ(again.sde.form, sampling.sde.form);
+  EXPECT_EQ(again.sde.last_step, sampling.sde.last_step);
+  EXPECT_EQ(again.sde.last_step_size, 0.1);
+  EXPECT_EQ(again.sde.norm, 0.5);
+  EXPECT_EQ(again.guidance.scale, 1.3f);
+  EXPECT_EQ(again.guidance.t_max, 0.7f);
+
+  // A grid to zero has one point more than steps.
+  sampling = {.steps = 9};
+  EXPECT_EQ(save_official(files, folder.path()).notes.size(), 1u);
+  EXPECT_EQ(open_official(folder / "config.yaml").config.sampling.steps, 10);
+}
+
+TEST(Convert, EncodersOfEveryFamily) {
+  for (const std::string name : {"rae_mae_tiny", "rae_siglip2_tiny"}) {
+    SCOPED_TRACE(name);
+    const TempFolder folder;
+    const bool mae = name == "rae_mae_tiny";
+    std::filesystem::copy_file(data_path("golden/" + name + "/hub_model.safetensors"), folder / "model.safetensors");
+    ConfigNode config = golden_config(name).at("encoder");
+    config.set("model_type", mae ? "vit_mae" : "siglip_vision_model");
+    folder.write("config.json", config.to_json());
+    PretrainedEncoder encoder = open_encoder_folder(folder.path());
+    ModelFiles files;
+    files.config.encoder = encoder.config;
+    files.config.pixels = encoder.pixels;
+    files.config.image_size = 64;
+    files.config.encoder_size = 4 * encoder.config.patch_size;
+    files.encoder = std::move(encoder.file);
+    const OfficialFiles official = save_official(files, folder / "o");
+    EXPECT_EQ(official.notes, (Strings{"no config.yaml: there is no decoder"}));
+    const PretrainedEncoder again = open_encoder_folder(folder / "o/encoder");
+    EXPECT_EQ(to_config(again.config), to_config(files.config.encoder));
+    EXPECT_EQ(again.pixels.std, files.config.pixels.std);
+    expect_equal_parts(again.file, *files.encoder, parameter_shapes<Encoder>(again.config));
+  }
 }
 
 TEST(Convert, NumbersThatCannotBeStored) {
@@ -138,7 +247,7 @@ TEST(Convert, NumbersThatCannotBeStored) {
   ModelFiles wrong = files;
   wrong.decoder = PartFile{files.encoder->tensors};
   EXPECT_NE(message_of<FormatError>([&] { save_bundle(wrong, folder / "out.safetensors"); }).find("is missing, and"), std::string::npos);
-  EXPECT_THROW((void)save_official_weights(files, write_bundle(folder, tiny_bundle())), FileError);
+  EXPECT_THROW((void)save_official(files, write_bundle(folder, tiny_bundle())), FileError);
 }
 
 }  // namespace

@@ -17,10 +17,22 @@ namespace rae {
 void save_bundle(const ModelFiles& files, const std::string& path, DType stored_as = DType::f32,
                  const std::map<std::string, std::string>& notes = {});
 
-/// Writes state dicts that torch.load reads and the official classes accept, into a folder that is made if need be: `decoder/model.pt`,
-/// `dit/stage2_model.pt` and `guide/stage2_model.pt` (with the tables of rotary angles that belong to the official state dict), and
-/// `stats/stat.pt` (`mean` and `var`). The encoder is not written: the official code takes it from Hugging Face. Returns the paths that
-/// were written. Throws as `save_bundle`, and ArgumentError when there is nothing to write.
-std::vector<std::string> save_official_weights(const ModelFiles& files, const std::string& folder, DType stored_as = DType::f32);
+/// What `save_official` made of a model.
+struct OfficialFiles {
+  std::vector<std::string> written{};  ///< paths
+  std::vector<std::string> notes{};    ///< what the official files cannot say of this model
+};
+
+/// Writes a model as the official code has it, into a folder that is made if need be:
+/// - `encoder/`, a folder of Hugging Face (config.json, preprocessor_config.json, model.safetensors);
+/// - state dicts that torch.load reads and the official classes accept: `decoder/model.pt` (and config.json), `dit/stage2_model.pt`,
+///   `guide/stage2_model.pt` (with the tables of rotary angles that belong to the official state dict), and `stats/stat.pt` (`mean`,
+///   `var`);
+/// - `config.yaml`, with paths relative to the folder, from which `open_official` reads the model again.
+///
+/// What the official files have no words for (gray pictures, pictures that are not square, networks that predict the data) is left out
+/// with a note: such a model gets its weights, but no config.yaml. Throws as `save_bundle`, and ArgumentError when there is nothing to
+/// write.
+OfficialFiles save_official(const ModelFiles& files, const std::string& folder, DType stored_as = DType::f32);
 
 }  // namespace rae
