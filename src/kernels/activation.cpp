@@ -9,8 +9,18 @@ namespace rae {
 using detail::kernel_table;
 using detail::require_elements;
 
+namespace {
+
+void require_elementwise(std::string_view where, Activation f) {
+  if (f == Activation::swiglu)
+    raise<ArgumentError>(where, ": swiglu joins the halves of a row and is no function of one element; call swiglu");
+}
+
+}  // namespace
+
 template <Real T>
 void activate(Activation f, View<const T> x, View<T> out) {
+  require_elementwise("activate", f);
   require_elements("activate", x.numel(), x, out);
   const auto& table = kernel_table<T>();
   detail::parallel_elements(x.numel(), [&](index_t b, index_t e) { table.activate(f, e - b, x.data() + b, out.data() + b); });
@@ -18,6 +28,7 @@ void activate(Activation f, View<const T> x, View<T> out) {
 
 template <Real T>
 void activate_backward(Activation f, View<const T> x, View<const T> dout, View<T> dx) {
+  require_elementwise("activate_backward", f);
   require_elements("activate_backward", x.numel(), x, dout, dx);
   const auto& table = kernel_table<T>();
   detail::parallel_elements(x.numel(),

@@ -1,6 +1,7 @@
 #include "rae/kernels/gemm.hpp"
 
 #include "kernels/narrow_product.hpp"
+#include "kernels/norm_rows.hpp"
 #include "kernels/panel_loop.hpp"
 
 namespace rae {
@@ -11,40 +12,70 @@ using detail::PanelProduct;
 
 template <class A, class T>
 void check(const View<const A>& a, index_t bk, index_t bn, const View<T>& out, const BasicEpilogue<T>& epilogue) {
+  const bool halves = epilogue.activation == Activation::swiglu;
   if (a.shape().rank() != 2 || out.shape().rank() != 2)
     raise<ShapeError>("gemm: operands must be matrices, got a ", a.shape(), ", out ", out.shape());
-  if (a.extent(1) != bk || out.extent(0) != a.extent(0) || out.extent(1) != bn)
-    raise<ShapeError>("gemm: a ", a.shape(), " times b ", Shape{bk, bn}, " does not give out ", out.shape());
-  if (bn > 1 && out.stride(1) != 1) raise<ShapeError>("gemm: the rows of out must be contiguous");
+  if (a.extent(1) != bk || out.extent(0) != a.extent(0) || (halves ? 2 : 1) * out.extent(1) != bn)
+    raise<ShapeError>("gemm: a ", a.shape(), " times b ", Shape{bk, bn}, " does not give out ", out.shape(), halves ? " with swiglu" : "");
+  if (out.extent(1) > 1 && out.stride(1) != 1) raise<ShapeError>("gemm: the rows of out must be contiguous");
   if (!epilogue.bias.empty() && (epilogue.bias.numel() != bn || !epilogue.bias.is_contiguous()))
     raise<ShapeError>("gemm: expected a contiguous bias of ", bn, " elements, got ", epilogue.bias.shape());
+  if (halves && epilogue.accumulate) raise<ArgumentError>("gemm: swiglu cannot add to out, which is half as wide as its sums");
+  if (epilogue.residual.empty()) {
+    if (!epilogue.gate.empty()) raise<ArgumentError>("gemm: a gate needs a residual");
+    return;
+  }
+  if (epilogue.residual.shape() != out.shape() || (out.extent(1) > 1 && epilogue.residual.stride(1) != 1))
+    raise<ShapeError>("gemm: expected a residual of shape ", out.shape(), " with contiguous rows, got ", epilogue.residual.shape());
+  if (epilogue.residual.data() == out.data()) raise<ArgumentError>("gemm: the residual must lie in other memory than out");
+  if (!epilogue.gate.empty() && (epilogue.gate.groups <= 0 || out.extent(0) % epilogue.gate.groups != 0))
+    raise<ShapeError>("gemm: ", epilogue.gate.groups, " gates cannot serve ", out.extent(0), " rows");
+}
+
+template <class T>
+void check_columns(const PackedMatrix<T>& b, const BasicEpilogue<T>& epilogue) {
+  if ((b.columns() == PanelColumns::halves) != (epilogue.activation == Activation::swiglu))
+    raise<ArgumentError>("gemm: Activation::swiglu and a matrix packed with PanelColumns::halves go together");
 }
 
 template <class T>
 PanelProduct<T, T> product(const View<const T>& a, const View<T>& out, const BasicEpilogue<T>& epilogue) {
-  return {.rows = out.extent(0),
-          .k = a.extent(1),
-          .a = a.data(),
-          .row_stride = a.stride(0),
-          .column_stride = a.stride(1),
-          .panel = nullptr,
-          .columns = out.extent(1),
-          .out = out.data(),
-          .out_stride = out.stride(0),
-          .bias = epilogue.bias.data(),
-          .activation = epilogue.activation,
-          .accumulate = epilogue.accumulate};
+  PanelProduct<T, T> whole = detail::epilogue_of<T>(out, epilogue);
+  whole.k = a.extent(1);
+  whole.a = a.data();
+  whole.row_stride = a.stride(0);
+  whole.column_stride = a.stride(1);
+  return whole;
 }
 
+// Panel `panel` of b as the kernel reads it. `rows` is memory for its columns one after the other, (width, K), where they are no
+// neighbours.
 template <class T>
-Tensor<std::uint8_t> pack(const View<const T>& b) {
+void pack_panel(const View<const T>& b, const detail::PanelMap& map, index_t panel, T* rows, T* target) {
   const auto& table = detail::kernel_table<T>();
-  const index_t k = b.extent(0), n = b.extent(1), width = table.panel_width, panels = ceil_div(n, width);
+  const index_t k = b.extent(0), width = table.panel_width;
+  if (map.columns == PanelColumns::neighbours) {
+    const index_t first = panel * width;
+    return table.pack_panel(b.data() + first * b.stride(1), b.stride(0), b.stride(1), k, std::min(width, map.n - first), target);
+  }
+  for (index_t j = 0; j < width; ++j) {
+    const index_t column = map.column(panel, j);
+    for (index_t p = 0; p < k; ++p) rows[j * k + p] = column < 0 ? T(0) : b.data()[p * b.stride(0) + column * b.stride(1)];
+  }
+  table.pack_panel(rows, 1, k, k, width, target);
+}
+
+// Elements of the scratch memory that pack_panel needs for each thread.
+index_t scratch_elements(const detail::PanelMap& map, index_t k) { return map.columns == PanelColumns::halves ? map.width * k : 0; }
+
+template <class T>
+Tensor<std::uint8_t> pack(const View<const T>& b, const detail::PanelMap& map) {
+  const index_t k = b.extent(0), width = map.width, panels = map.panels(), each = scratch_elements(map, k);
   Tensor<std::uint8_t> packed(Shape{panels, k, width, index_t{sizeof(T)}});  // (panels, K, width) of T
-  T* target = reinterpret_cast<T*>(packed.data());
-  parallel_for(panels, ceil_div(detail::kSerialWork, std::max<index_t>(1, k * width)), [&](index_t p) {
-    table.pack_panel(b.data() + p * width * b.stride(1), b.stride(0), b.stride(1), k, std::min(width, n - p * width),
-                     target + p * k * width);
+  Tensor<T> memory(Shape{num_threads(), each});                              // (threads, width * K)
+  T *target = reinterpret_cast<T*>(packed.data()), *scratch = memory.data();
+  parallel_ranges(panels, ceil_div(detail::kSerialWork, std::max<index_t>(1, k * width)), [&](index_t begin, index_t end, index_t slot) {
+    for (index_t p = begin; p < end; ++p) pack_panel(b, map, p, scratch + slot * each, target + p * k * width);
   });
   return packed;
 }
@@ -52,17 +83,19 @@ Tensor<std::uint8_t> pack(const View<const T>& b) {
 }  // namespace
 
 template <Real T>
-PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored) : stored_(stored) {
+PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored, PanelColumns columns) : stored_(stored), columns_(columns) {
   if (b.shape().rank() != 2) raise<ShapeError>("PackedMatrix: expected a matrix, got ", b.shape());
   k_ = b.extent(0);
   n_ = b.extent(1);
+  if (columns == PanelColumns::halves && n_ % 2 != 0) raise<ShapeError>("PackedMatrix: ", n_, " columns have no two equal halves");
+  const detail::PanelMap map{columns, n_, detail::kernel_table<T>().panel_width};
   if constexpr (std::same_as<T, float>) {
     if (stored == DType::bf16) {
-      panels_ = detail::pack_bf16(b);
+      panels_ = detail::pack_bf16(b, map);
       return;
     }
     if (stored == DType::i8) {
-      detail::Int8Panels panels = detail::pack_int8(b);
+      detail::Int8Panels panels = detail::pack_int8(b, map);
       panels_ = std::move(panels.panels);
       scales_ = std::move(panels.scales);
       compensation_ = std::move(panels.compensation);
@@ -72,7 +105,7 @@ PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored) : stored_(stored) {
   if (stored != dtype_of<T>())
     raise<ArgumentError>("PackedMatrix: a matrix of ", name_of(dtype_of<T>()), " cannot be stored as ", name_of(stored),
                          "; f32 can be stored as f32, bf16 or i8");
-  panels_ = pack(b);
+  panels_ = pack(b, map);
 }
 
 template <Real T>
@@ -82,25 +115,26 @@ void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>&
   if (out.numel() == 0) return;
   // Each thread packs the panel that it is about to use.
   const auto& table = detail::kernel_table<T>();
-  const index_t k = b.extent(0), n = b.extent(1), width = table.panel_width;
-  Tensor<T> memory(Shape{num_threads(), k, width});  // (threads, K, width)
+  const PanelColumns columns = epilogue.activation == Activation::swiglu ? PanelColumns::halves : PanelColumns::neighbours;
+  const detail::PanelMap map{columns, b.extent(1), table.panel_width};
+  const index_t size = b.extent(0) * map.width, each = size + scratch_elements(map, b.extent(0));
+  Tensor<T> memory(Shape{num_threads(), each});  // (threads, K * width, and what packing needs)
   T* scratch = memory.data();
   const auto panel_of = [&](index_t panel, index_t slot) {
-    T* packed = scratch + slot * k * width;
-    table.pack_panel(b.data() + panel * width * b.stride(1), b.stride(0), b.stride(1), k, std::min(width, n - panel * width), packed);
+    T* packed = scratch + slot * each;
+    pack_panel(b, map, panel, packed + size, packed);
     return packed;
   };
-  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, width, detail::kDepth, false, panel_of);
+  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, map.width, detail::kDepth, false, panel_of);
 }
 
 template <Real T>
 void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out, const BasicEpilogue<T>& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
+  check_columns(b, epilogue);
   if (out.numel() == 0) return;
   if constexpr (std::same_as<T, float>) {
-    if (b.stored() == DType::bf16) return detail::multiply_bf16(a, b.bytes().data(), out, epilogue);
-    if (b.stored() == DType::i8)
-      return detail::multiply_int8(a, b.bytes().data(), b.scales().data(), b.compensation().data(), out, epilogue);
+    if (b.stored() != DType::f32) return detail::multiply_narrow({a, nullptr}, b, out, epilogue);
   }
   const auto& table = detail::kernel_table<T>();
   const T* panels = reinterpret_cast<const T*>(b.bytes().data());
@@ -109,11 +143,28 @@ void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out, const BasicEpi
                           [=](index_t panel, index_t) { return panels + panel * size; });
 }
 
+template <Real T>
+void gemm(View<const T> a, const NormInputs<T>& norm_of_rows, const PackedMatrix<T>& b, View<T> out, const BasicEpilogue<T>& epilogue) {
+  check(a, b.k(), b.n(), out, epilogue);
+  check_columns(b, epilogue);
+  if (a.extent(1) == 0) raise<ShapeError>("gemm: rows of no elements have no norm");
+  detail::require_elements("gemm: a under a norm", a.numel(), a);
+  detail::check_norm("gemm", a.extent(0), a.extent(1), norm_of_rows);
+  if (out.numel() == 0) return;
+  if constexpr (std::same_as<T, float>) {
+    if (b.stored() != DType::f32) return detail::multiply_narrow({a, &norm_of_rows}, b, out, epilogue);
+  }
+  Tensor<T> normalized(a.shape());  // (M, K)
+  norm<T>(a, norm_of_rows, normalized);
+  gemm<T>(normalized, b, out, epilogue);
+}
+
 void gemm(View<const bf16> a, const PackedMatrix<float>& b, View<float> out, const Epilogue& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
+  check_columns(b, epilogue);
   if (b.stored() != DType::bf16)
     raise<ArgumentError>("gemm: bf16 times a packed matrix needs one stored as bf16, this one is stored as ", name_of(b.stored()));
-  if (out.numel() > 0) detail::multiply_bf16(a, b.bytes().data(), out, epilogue);
+  if (out.numel() > 0) detail::multiply_bf16(a, b, out, epilogue);
 }
 
 template class PackedMatrix<float>;
@@ -121,6 +172,9 @@ template class PackedMatrix<double>;
 template void gemm<float>(View<const float>, View<const float>, View<float>, const Epilogue&);
 template void gemm<double>(View<const double>, View<const double>, View<double>, const BasicEpilogue<double>&);
 template void gemm<float>(View<const float>, const PackedMatrix<float>&, View<float>, const Epilogue&);
+template void gemm<float>(View<const float>, const NormInputs<float>&, const PackedMatrix<float>&, View<float>, const Epilogue&);
+template void gemm<double>(View<const double>, const NormInputs<double>&, const PackedMatrix<double>&, View<double>,
+                           const BasicEpilogue<double>&);
 template void gemm<double>(View<const double>, const PackedMatrix<double>&, View<double>, const BasicEpilogue<double>&);
 
 }  // namespace rae

@@ -25,7 +25,9 @@ struct NormRowGradients {
   T *dweight, *dbias, *dshift, *dscale;
 };
 
-/// out (rows, columns) = activation([out +] a (rows, k) * panel (k, panel width) + bias), for a panel of columns of the right operand.
+/// out (rows, columns) = activation([out +] a (rows, k) * panel (k, panel width) + bias), for a panel of columns of the right operand;
+/// with a residual, out = residual + gate * that. With SwiGLU, the first half of the panel are gates and the second half what they let
+/// through, and out is half as wide.
 ///
 /// `Word` is an element along k: a number, or a 32-bit word of two bf16 or four 8-bit numbers, the first in the low bits.
 template <class Word, class T>
@@ -34,7 +36,7 @@ struct PanelProduct {
   const Word* a;    ///< a(i, p) = a[i * row_stride + p * column_stride]
   index_t row_stride, column_stride;
   const Word* panel;
-  index_t columns;  ///< of out, at most the width of the panel
+  index_t columns;  ///< of out, at most the width of the panel, or half of it
   T* out;
   index_t out_stride;
   const T* bias;  ///< (columns), or null
@@ -45,6 +47,11 @@ struct PanelProduct {
   const float* row_scale = nullptr;            ///< 8 bits: (rows), what a unit of a means
   const float* column_scale = nullptr;         ///< 8 bits: (panel width), what a unit of the panel means
   const std::int32_t* compensation = nullptr;  ///< 8 bits: (panel width), 128 times the sum of a column
+  index_t up = 0;                              ///< SwiGLU: bias[up + j] belongs to column j of the second half of the panel
+  const T* residual = nullptr;                 ///< (rows, columns), or null
+  index_t residual_stride = 0;
+  const T* gate = nullptr;  ///< row g serves `rows_per_gate` rows of the whole product, of which the first here is `row`; null: 1
+  index_t gate_stride = 0, rows_per_gate = 1, row = 0;
 };
 
 /// Every function works on plain contiguous memory, allocates nothing and does not throw.

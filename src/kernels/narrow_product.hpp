@@ -1,24 +1,30 @@
 // Products of f32 matrices whose right operand is stored as bf16 or as 8-bit integers. Shapes were checked by the caller.
 #pragma once
 
+#include "kernels/panel_loop.hpp"
 #include "rae/kernels/gemm.hpp"
 
 namespace rae::detail {
 
-/// Panels [ceil(N / width)][ceil(K / 2)][width][2] of bf16.
-Tensor<std::uint8_t> pack_bf16(const View<const float>& b);
+/// Panels [panels][ceil(K / 2)][width][2] of bf16.
+Tensor<std::uint8_t> pack_bf16(const View<const float>& b, const PanelMap& map);
 
-/// Panels [ceil(N / width)][ceil(K / 4)][width][4] of signed integers. Both vectors are as long as all panels are wide.
+/// Panels [panels][ceil(K / 4)][width][4] of signed integers. Both vectors are as long as all panels are wide.
 struct Int8Panels {
   Tensor<std::uint8_t> panels;
-  Tensor<float> scales;               // (N), what a unit of a column means
-  Tensor<std::int32_t> compensation;  // (N), 128 times the sum of a column
+  Tensor<float> scales;               // (panels * width), what a unit of a column means
+  Tensor<std::int32_t> compensation;  // (panels * width), 128 times the sum of a column
 };
-Int8Panels pack_int8(const View<const float>& b);
+Int8Panels pack_int8(const View<const float>& b, const PanelMap& map);
 
-void multiply_bf16(const View<const float>& a, const std::uint8_t* panels, const View<float>& out, const Epilogue& epilogue);
-void multiply_bf16(const View<const bf16>& a, const std::uint8_t* panels, const View<float>& out, const Epilogue& epilogue);
-void multiply_int8(const View<const float>& a, const std::uint8_t* panels, const float* scales, const std::int32_t* compensation,
-                   const View<float>& out, const Epilogue& epilogue);
+/// The left operand: a (M, K), and the norm that its rows still need, or null. A matrix under a norm is contiguous.
+struct LeftOperand {
+  View<const float> a;
+  const NormInputs<float>* norm;
+};
+
+/// b stored as bf16 or i8.
+void multiply_narrow(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue);
+void multiply_bf16(const View<const bf16>& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue);
 
 }  // namespace rae::detail

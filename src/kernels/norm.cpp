@@ -1,7 +1,6 @@
 #include "rae/kernels/norm.hpp"
 
-#include "kernels/contiguous.hpp"
-#include "kernels/kernel_table.hpp"
+#include "kernels/norm_rows.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/tensor.hpp"
 
@@ -17,22 +16,8 @@ index_t check(std::string_view where, const View<const T>& x, const NormInputs<T
   if (x.shape().rank() == 0 || x.extent(-1) == 0) raise<ShapeError>(where, ": expected x (..., D), got ", x.shape());
   const index_t d = x.extent(-1), rows = x.shape().rows();
   detail::require_elements(where, elements, x);
-  if (!in.weight.empty()) detail::require_elements("norm: weight", d, in.weight);
-  if (!in.bias.empty()) detail::require_elements("norm: bias", d, in.bias);
-  if (in.shift.empty() != in.scale.empty()) raise<ShapeError>(where, ": shift and scale go together");
-  if (!in.scale.empty() && (in.scale.groups != in.shift.groups || in.scale.groups <= 0 || rows % in.scale.groups != 0))
-    raise<ShapeError>(where, ": ", in.scale.groups, " scales and ", in.shift.groups, " shifts cannot serve ", rows, " rows");
+  detail::check_norm(where, rows, d, in);
   return d;
-}
-
-template <class T>
-detail::NormRow<T> row_inputs(const NormInputs<T>& in, index_t group) {
-  return {in.kind,
-          static_cast<T>(in.eps),
-          in.weight.data(),
-          in.bias.data(),
-          in.shift.empty() ? nullptr : in.shift.data + group * in.shift.stride,
-          in.scale.empty() ? nullptr : in.scale.data + group * in.scale.stride};
 }
 
 }  // namespace
@@ -42,9 +27,9 @@ void norm(View<const T> x, const NormInputs<T>& in, View<T> out) {
   const index_t d = check("norm", x, in, out.numel()), rows = x.shape().rows();
   detail::require_elements("norm: out", x.numel(), out);
   const auto& table = detail::kernel_table<T>();
-  const index_t rows_per_group = in.scale.empty() ? std::max<index_t>(1, rows) : rows / in.scale.groups;
+  const index_t rows_per_group = detail::rows_per_group(rows, in);
   parallel_for(rows, detail::row_grain(d),
-               [&](index_t r) { table.norm(d, x.data() + r * d, row_inputs(in, r / rows_per_group), out.data() + r * d); });
+               [&](index_t r) { table.norm(d, x.data() + r * d, detail::norm_row_inputs(in, r / rows_per_group), out.data() + r * d); });
 }
 
 template <Real T>
@@ -55,7 +40,7 @@ void norm_backward(View<const T> x, const NormInputs<T>& in, View<const T> dout,
   if (!g.dbias.empty()) detail::require_elements("norm_backward: dbias", d, g.dbias);
   if (rows == 0) return;
   const auto& table = detail::kernel_table<T>();
-  const index_t rows_per_group = in.scale.empty() ? rows : rows / in.scale.groups;
+  const index_t rows_per_group = detail::rows_per_group(rows, in);
   // A task takes whole groups (it alone writes their dshift and dscale) and about kRowsPerSum rows.
   const index_t rows_per_task = in.scale.empty() ? kRowsPerSum : std::max<index_t>(1, kRowsPerSum / rows_per_group) * rows_per_group;
   const index_t tasks = (rows + rows_per_task - 1) / rows_per_task;
@@ -73,7 +58,7 @@ void norm_backward(View<const T> x, const NormInputs<T>& in, View<const T> dout,
                                             g.dbias.empty() ? nullptr : partial_sums + (2 * task + 1) * d,
                                             g.dshift.empty() ? nullptr : g.dshift.data + group * g.dshift.stride,
                                             g.dscale.empty() ? nullptr : g.dscale.data + group * g.dscale.stride};
-      table.norm_backward(d, x.data() + r * d, row_inputs(in, group), dout.data() + r * d, g.dx.data() + r * d, row);
+      table.norm_backward(d, x.data() + r * d, detail::norm_row_inputs(in, group), dout.data() + r * d, g.dx.data() + r * d, row);
     }
   });
   for (index_t task = 0; sums && task < tasks; ++task)

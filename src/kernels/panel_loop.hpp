@@ -5,6 +5,7 @@
 
 #include "kernels/kernel_table.hpp"
 #include "rae/core/parallel.hpp"
+#include "rae/kernels/gemm.hpp"
 
 namespace rae::detail {
 
@@ -20,6 +21,44 @@ inline constexpr index_t kSerialWork = 1 << 15;
 
 constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
 
+/// Which column of b (K, n) stands where in the panels.
+struct PanelMap {
+  PanelColumns columns;
+  index_t n, width;
+
+  [[nodiscard]] index_t panels() const { return columns == PanelColumns::halves ? ceil_div(n / 2, width / 2) : ceil_div(n, width); }
+
+  /// The column of b in column j of a panel; -1: none, it is padding.
+  [[nodiscard]] index_t column(index_t panel, index_t j) const {
+    if (columns == PanelColumns::neighbours) return panel * width + j < n ? panel * width + j : -1;
+    const index_t half = width / 2, at = panel * half + j % half;
+    return at < n / 2 ? (j < half ? at : n / 2 + at) : -1;
+  }
+};
+
+/// What a product does with its sums; the operands are still missing.
+template <class Word, class T>
+PanelProduct<Word, T> epilogue_of(const View<T>& out, const BasicEpilogue<T>& epilogue) {
+  return {.rows = out.extent(0),
+          .k = 0,
+          .a = nullptr,
+          .row_stride = 0,
+          .column_stride = 1,
+          .panel = nullptr,
+          .columns = out.extent(1),
+          .out = out.data(),
+          .out_stride = out.stride(0),
+          .bias = epilogue.bias.data(),
+          .activation = epilogue.activation,
+          .accumulate = epilogue.accumulate,
+          .up = out.extent(1),
+          .residual = epilogue.residual.data(),
+          .residual_stride = epilogue.residual.empty() ? 0 : epilogue.residual.stride(0),
+          .gate = epilogue.gate.data,
+          .gate_stride = epilogue.gate.stride,
+          .rows_per_gate = epilogue.gate.empty() ? 1 : std::max<index_t>(1, out.extent(0) / epilogue.gate.groups)};
+}
+
 /// Multiplies all columns: `whole` describes the product as if its columns were one panel. `panel_of(panel, slot)` gives the columns of
 /// the right operand from panel * width on. At most `depth` words along k are added before the sums go back to memory; `in_order`: panels
 /// follow each other in memory, so that the next can be fetched ahead.
@@ -27,24 +66,29 @@ template <class Word, class T, class PanelOf>
 void multiply_panels(const PanelProduct<Word, T>& whole, void (*multiply)(const PanelProduct<Word, T>&), index_t width, index_t depth,
                      bool in_order, PanelOf panel_of) {
   const index_t m = whole.rows, n = whole.columns, k = whole.k;
+  const bool halves = whole.activation == Activation::swiglu;
+  const index_t out_width = halves ? width / 2 : width;  // columns of out that a panel makes
+  // Both halves of a panel meet when their sums are whole.
+  if (halves) depth = std::max<index_t>(1, k);
   // Tasks run down the rows of one panel before the next panel, so that a thread keeps its panel in cache. Every element of out
   // is one sum over all of k, whoever computes it.
   const index_t rows = ceil_div(ceil_div(m, ceil_div(m, kRowsPerTask)), kRowStep) * kRowStep;  // of a task
-  const index_t blocks = ceil_div(m, rows), count = blocks * ceil_div(n, width);
-  const index_t work = std::min(m, rows) * std::min(n, width) * std::max<index_t>(1, k);
+  const index_t blocks = ceil_div(m, rows), count = blocks * ceil_div(n, out_width);
+  const index_t work = std::min(m, rows) * std::min(n, out_width) * (width / out_width) * std::max<index_t>(1, k);
   parallel_ranges(count, ceil_div(kSerialWork, work), [&](index_t begin, index_t end, index_t slot) {
     for (index_t task = begin; task < end;) {
       const index_t panel = task / blocks, block = task % blocks;
       const index_t after = std::min(end, (panel + 1) * blocks);
-      const index_t first = block * rows, last = std::min(m, first + (after - task) * rows), column = panel * width;
+      const index_t first = block * rows, last = std::min(m, first + (after - task) * rows), column = panel * out_width;
       const index_t ahead = in_order && after < end ? 2 * k : k;  // words of a column that this thread will read, from this panel's on
       PanelProduct<Word, T> part = whole;
       part.rows = last - first;
-      part.columns = std::min(width, n - column);
+      part.columns = std::min(out_width, n - column);
+      part.row = first;
       part.out = whole.out + first * whole.out_stride + column;
       if (whole.row_scale) part.row_scale = whole.row_scale + first;
-      if (whole.column_scale) part.column_scale = whole.column_scale + column;
-      if (whole.compensation) part.compensation = whole.compensation + column;
+      if (whole.column_scale) part.column_scale = whole.column_scale + panel * width;
+      if (whole.compensation) part.compensation = whole.compensation + panel * width;
       const Word* packed = panel_of(panel, slot);
       for (index_t done = 0; done < k || done == 0; done += depth) {
         const bool ends = done + depth >= k;
@@ -57,6 +101,8 @@ void multiply_panels(const PanelProduct<Word, T>& whole, void (*multiply)(const 
         part.bias = ends && whole.bias ? whole.bias + column : nullptr;
         part.activation = ends ? whole.activation : Activation::none;
         part.accumulate = whole.accumulate || done > 0;
+        part.residual = ends && whole.residual ? whole.residual + first * whole.residual_stride + column : nullptr;
+        part.gate = ends && whole.gate ? whole.gate + column : nullptr;
         multiply(part);
       }
       task = after;

@@ -8,19 +8,20 @@
 
 namespace rae {
 
-/// Nonlinearity applied to each element: x, x*Phi(x), its tanh approximation, or x*sigmoid(x).
-enum class Activation { none, gelu, gelu_tanh, silu };
+/// Nonlinearity applied to each element: x, x*Phi(x), its tanh approximation, or x*sigmoid(x). `swiglu` joins the two halves of a row,
+/// silu(x[:F]) * x[F:], and belongs to whole rows: products and linear layers take it, `activate` does not.
+enum class Activation { none, gelu, gelu_tanh, silu, swiglu };
 
 /// `Epilogue{.activation = Gelu}` reads better than the qualified enumerators.
 inline constexpr Activation Gelu = Activation::gelu;
 inline constexpr Activation GeluTanh = Activation::gelu_tanh;
 inline constexpr Activation Silu = Activation::silu;
 
-/// out = f(x). Any shape; both contiguous and of equal size; may be the same memory. Throws ShapeError.
+/// out = f(x). Any shape; both contiguous and of equal size; may be the same memory. Throws ShapeError, ArgumentError.
 template <Real T>
 void activate(Activation f, View<const T> x, View<T> out);
 
-/// dx = dout * f'(x). All contiguous and of equal size. Throws ShapeError.
+/// dx = dout * f'(x). All contiguous and of equal size. Throws ShapeError, ArgumentError.
 template <Real T>
 void activate_backward(Activation f, View<const T> x, View<const T> dout, View<T> dx);
 

@@ -1,4 +1,4 @@
-// Matrix product with a fused epilogue, on strided views: transposition is a view, not a flag.
+// Matrix product with a fused prologue and epilogue, on strided views: transposition is a view, not a flag.
 #pragma once
 
 #include <cstdint>
@@ -6,17 +6,26 @@
 
 #include "rae/core/tensor.hpp"
 #include "rae/kernels/activation.hpp"
+#include "rae/kernels/norm.hpp"
 
 namespace rae {
 
-/// What happens to a product before it is stored: out = activation(a*b + bias) or out += a*b + bias.
+/// What happens to a product before it is stored: v = activation([out +] a*b + bias), and out = v, or out = residual + gate * v.
+///
+/// With Activation::swiglu, v is half as wide as b: silu of its first half of columns times the second half.
 template <Real T>
 struct BasicEpilogue {
   View<const T> bias{};                      ///< (N), or empty
   Activation activation = Activation::none;  ///< applied after the bias
-  bool accumulate = false;                   ///< add to `out` (before the activation) instead of replacing it
+  bool accumulate = false;                   ///< add to `out` (before the activation) instead of replacing it; not with swiglu
+  View<const T> residual{};                  ///< of the shape of out, with unit column stride, in other memory than out; or empty
+  Rows<const T> gate{};                      ///< a group serves M / groups rows; with a residual only, and 1 where it is empty
 };
 using Epilogue = BasicEpilogue<float>;
+
+/// Which columns of a matrix b (K, N) share a panel: neighbours, or for Activation::swiglu as many of the first half as of the second, so
+/// that gate and up of one element are made at the same time.
+enum class PanelColumns { neighbours, halves };
 
 /// The right operand of a product, rearranged once into the order in which the kernel reads it, and stored as T or narrower.
 ///
@@ -28,24 +37,28 @@ using Epilogue = BasicEpilogue<float>;
 /// | T      | [ceil(N / width)][K][width]        | as with the matrix itself                                                     |
 /// | bf16   | [ceil(N / width)][ceil(K/2)][width][2] | both operands rounded to bf16, products and sums in f32                   |
 /// | i8     | [ceil(N / width)][ceil(K/4)][width][4] | columns of b and rows of a rounded to 127 steps of their largest element  |
+///
+/// With PanelColumns::halves, panel p holds the columns p*width/2 + j of the first half of b in front, and those of the second half,
+/// N/2 + p*width/2 + j, in its columns width/2 + j; each half is padded by itself.
 template <Real T>
 class PackedMatrix {
  public:
   PackedMatrix() = default;
 
   /// Packs b (K, N), any strides. A weight W (N, K) of a linear layer is packed as `W.view().transposed()`. `stored`: T's own type or,
-  /// for float, DType::bf16 or DType::i8. A column of an 8-bit matrix that holds an infinity or a NaN becomes NaN. Throws ShapeError
-  /// and, for another type, ArgumentError.
-  explicit PackedMatrix(View<const T> b, DType stored = dtype_of<T>());
+  /// for float, DType::bf16 or DType::i8. A column of an 8-bit matrix that holds an infinity or a NaN becomes NaN. A matrix of
+  /// PanelColumns::halves serves products with Activation::swiglu, and no others. Throws ShapeError and, for another type, ArgumentError.
+  explicit PackedMatrix(View<const T> b, DType stored = dtype_of<T>(), PanelColumns columns = PanelColumns::neighbours);
 
   [[nodiscard]] bool empty() const noexcept { return panels_.empty(); }
   [[nodiscard]] index_t k() const noexcept { return k_; }
   [[nodiscard]] index_t n() const noexcept { return n_; }
   [[nodiscard]] DType stored() const noexcept { return stored_; }
+  [[nodiscard]] PanelColumns columns() const noexcept { return columns_; }
 
   /// The panels, as they lie in memory.
   [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept { return panels_.span(); }
-  /// What a unit of each column means, for 8 bits: (N), padded with zeros to whole panels.
+  /// What a unit of each column means, for 8 bits: (N) in the order of the panels, padded with zeros to whole panels.
   [[nodiscard]] std::span<const float> scales() const noexcept { return scales_.span(); }
   /// 128 times the sum of each column's integers, for 8 bits: (N), padded alike.
   [[nodiscard]] std::span<const std::int32_t> compensation() const noexcept { return compensation_.span(); }
@@ -56,10 +69,11 @@ class PackedMatrix {
   Tensor<std::int32_t> compensation_;  // (N)
   index_t k_ = 0, n_ = 0;
   DType stored_ = dtype_of<T>();
+  PanelColumns columns_ = PanelColumns::neighbours;
 };
 
-/// out (M, N) = epilogue(a (M, K) * b (K, N)). `out` needs unit column stride and must not overlap a or b; a and b may have
-/// any strides. Results do not depend on the number of threads. Throws ShapeError.
+/// out (M, N) = epilogue(a (M, K) * b (K, N)); (M, N/2) with Activation::swiglu. `out` needs unit column stride and must not overlap a or
+/// b; a and b may have any strides. Results do not depend on the number of threads. Throws ShapeError, ArgumentError.
 template <Real T>
 void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>& epilogue = {});
 
@@ -75,6 +89,12 @@ void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>&
 template <Real T>
 void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out, const BasicEpilogue<T>& epilogue = {});
 
+/// The same for the rows of a under a norm: epilogue(norm(a) * b). For a narrow b, the normalised rows are made in the form that the
+/// product reads, and never exist in T as a whole; the bits are those of `norm` and `gemm` one after the other. a must be contiguous.
+/// Throws ShapeError, ArgumentError.
+template <Real T>
+void gemm(View<const T> a, const NormInputs<T>& norm_of_rows, const PackedMatrix<T>& b, View<T> out, const BasicEpilogue<T>& epilogue = {});
+
 /// a (M, K) in bf16 already, b stored as bf16. Rows of a that begin at multiples of 4 bytes, with an even K, are read where they lie;
 /// others are copied. Throws ShapeError, and ArgumentError when b is stored otherwise.
 void gemm(View<const bf16> a, const PackedMatrix<float>& b, View<float> out, const Epilogue& epilogue = {});
@@ -89,6 +109,9 @@ extern template class PackedMatrix<double>;
 extern template void gemm<float>(View<const float>, View<const float>, View<float>, const Epilogue&);
 extern template void gemm<double>(View<const double>, View<const double>, View<double>, const BasicEpilogue<double>&);
 extern template void gemm<float>(View<const float>, const PackedMatrix<float>&, View<float>, const Epilogue&);
+extern template void gemm<float>(View<const float>, const NormInputs<float>&, const PackedMatrix<float>&, View<float>, const Epilogue&);
+extern template void gemm<double>(View<const double>, const NormInputs<double>&, const PackedMatrix<double>&, View<double>,
+                                  const BasicEpilogue<double>&);
 extern template void gemm<double>(View<const double>, const PackedMatrix<double>&, View<double>, const BasicEpilogue<double>&);
 
 }  // namespace rae

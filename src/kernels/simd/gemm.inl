@@ -121,15 +121,42 @@ inline void tile_rows(index_t rows, index_t vectors, index_t k, const typename D
   tile_columns<Dot, kRows>(vectors, k, a, row, column, panel, out, ahead);
 }
 
+// What a row of sums becomes on its way to out: while it is in the level-1 cache, so that nothing of it goes to memory but the end.
+template <class Word, class T>
+inline void finish_row(const PanelProduct<Word, T>& product, index_t row, T* sums) {
+  constexpr index_t kHalf = kTileVectors * VectorOf<T>::lanes / 2;
+  const index_t columns = product.columns;
+  T* const target = product.out + row * product.out_stride;
+  if (product.activation == Activation::swiglu)
+    for (index_t j = 0; j < kHalf; ++j) sums[j] = silu(sums[j]) * sums[kHalf + j];
+  else if (product.activation != Activation::none)
+    activate(product.activation, columns, sums, sums);
+  if (!product.residual) {
+    for (index_t j = 0; j < columns; ++j) target[j] = sums[j];
+    return;
+  }
+  const T* const residual = product.residual + row * product.residual_stride;
+  if (!product.gate) {
+    for (index_t j = 0; j < columns; ++j) target[j] = residual[j] + sums[j];
+    return;
+  }
+  const T* const gate = product.gate + (product.row + row) / product.rows_per_gate * product.gate_stride;
+  for (index_t j = 0; j < columns; ++j) target[j] = residual[j] + gate[j] * sums[j];
+}
+
 template <class Dot, class T>
 void gemm_panel(const PanelProduct<typename Dot::Word, T>& product) {
-  constexpr index_t kLanesPerVector = VectorOf<T>::lanes, kWidth = kTileVectors * kLanesPerVector;
-  const index_t columns = product.columns, vectors = (columns + kLanesPerVector - 1) / kLanesPerVector;
-  alignas(64) T bias[kWidth] = {}, results[kTileRows * kWidth];
+  constexpr index_t kLanesPerVector = VectorOf<T>::lanes, kWidth = kTileVectors * kLanesPerVector, kHalf = kWidth / 2;
+  const bool halves = product.activation == Activation::swiglu;
+  const index_t columns = product.columns, vectors = ((halves ? kHalf : 0) + columns + kLanesPerVector - 1) / kLanesPerVector;
+  alignas(64) T bias[kWidth] = {}, results[kTileRows * kWidth] = {};
   if (product.bias)
-    for (index_t j = 0; j < columns; ++j) bias[j] = product.bias[j];
-  // Whole vectors without an activation go straight to their place.
-  const bool straight = columns % kLanesPerVector == 0 && product.activation == Activation::none;
+    for (index_t j = 0; j < columns; ++j) {
+      bias[j] = product.bias[j];
+      if (halves) bias[kHalf + j] = product.bias[product.up + j];
+    }
+  // Whole vectors that only need their bias go straight to their place.
+  const bool straight = columns % kLanesPerVector == 0 && product.activation == Activation::none && !product.residual;
   // Every tile fetches its share of what comes next; rounded up, so that the last may reach a little behind the end.
   const index_t lines = product.next_bytes / Ahead::kLine;
   const index_t bits = (product.rows + kTileRows - 1) / kTileRows * ((product.k + Ahead::kSteps - 1) / Ahead::kSteps);
@@ -147,12 +174,6 @@ void gemm_panel(const PanelProduct<typename Dot::Word, T>& product) {
     tile_rows<Dot, T>(rows, vectors, product.k, product.a + row * product.row_stride, product.row_stride, product.column_stride,
                       product.panel, out, ahead);
     ahead.next += ahead.lines * Ahead::kLine * ((product.k + Ahead::kSteps - 1) / Ahead::kSteps);
-    if (straight) continue;
-    for (index_t r = 0; r < rows; ++r) {
-      if (product.activation != Activation::none)
-        activate(product.activation, columns, results + r * kWidth, target + r * product.out_stride);
-      else
-        for (index_t j = 0; j < columns; ++j) target[r * product.out_stride + j] = results[r * kWidth + j];
-    }
+    for (index_t r = 0; r < rows && !straight; ++r) finish_row(product, row + r, results + r * kWidth);
   }
 }

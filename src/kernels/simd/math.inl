@@ -98,6 +98,7 @@ void activate(Activation f, index_t n, const T* x, T* out) {
     case Activation::gelu: map(n, x, out, [](T v) { return gelu(v); }); break;
     case Activation::gelu_tanh: map(n, x, out, [](T v) { return gelu_tanh(v); }); break;
     case Activation::silu: map(n, x, out, [](T v) { return silu(v); }); break;
+    case Activation::swiglu: break;  // of whole rows, never asked for here
   }
 }
 
@@ -116,6 +117,7 @@ void activate_backward(Activation f, index_t n, const T* x, const T* dout, T* dx
     case Activation::silu:
       for (index_t i = 0; i < n; ++i) dx[i] = dout[i] * silu_slope(x[i]);
       break;
+    case Activation::swiglu: break;
   }
 }
 
