@@ -26,10 +26,11 @@ struct FlowSampling {
   std::int64_t null_label = 0;                   ///< stands for no label
   std::optional<AutoGuidance> autoguidance{};    ///< instead of `guidance`: where it is active, the guide is evaluated
   PathKind path = PathKind::linear;              ///< from data to noise
+  PathFormulas formulas = PathFormulas::exact;   ///< of the path
   SamplerKind kind = SamplerKind::ode;           ///< deterministic or stochastic
   StepControl control{};                         ///< of adaptive solvers
   CorrectorControl corrector{};                  ///< of implicit_adams
-  SdeOptions sde{};                              ///< of the stochastic sampler
+  SdeOptions sde{};                              ///< of the stochastic sampler, whose `prediction` is the one above
 
   /// Steps that the callback will see.
   [[nodiscard]] index_t steps() const noexcept {

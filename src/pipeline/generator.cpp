@@ -99,15 +99,19 @@ struct Generator::Parts {
       if (options.noise.extent(0) != static_cast<index_t>(options.labels.size()))
         raise<ShapeError>("Generator: noise for ", options.noise.extent(0), " pictures, but ", options.labels.size(), " labels");
     }
-    how.grid = sampling_time_grid(sampling, config.path, config.prediction, config.time_shift);
     how.kind = sampling.kind;
     how.solver = sampling.solver;
     how.path = config.path;
+    how.formulas = config.path_formulas;
+    // The official sampler makes NaN of the negative diffusion on these paths, whose formulas are the exact ones otherwise.
+    if (how.kind == SamplerKind::sde && sampling.sde.form == DiffusionForm::sbdm && how.path != PathKind::vp)
+      how.formulas = PathFormulas::exact;
     how.prediction = config.prediction;
+    how.grid = sampling_time_grid(sampling, how.path, how.prediction, config.time_shift, how.formulas);
     const bool official = sampling.grid == TimeGridKind::official;
     how.control = {.atol = sampling.atol, .rtol = sampling.rtol};
-    // Beyond the last point only a predicted velocity is defined.
-    how.control.stop_at_end = !official || config.prediction != Prediction::velocity;
+    // Beyond the last point only a predicted velocity is defined, and the official formulas.
+    how.control.stop_at_end = !official || (how.prediction != Prediction::velocity && how.formulas == PathFormulas::exact);
     how.corrector = {.atol = sampling.atol, .rtol = sampling.rtol};
     how.sde = sampling.sde;
     how.sde.last_step_from_grid = how.sde.last_step_from_grid || !official;

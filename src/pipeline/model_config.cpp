@@ -341,6 +341,7 @@ ConfigNode to_config(const ModelConfig& c) {
   if (c.lightning_dit) out.set("lightning_dit", to_config(*c.lightning_dit));
   if (c.guide) out.set("guide", to_config(*c.guide));
   out.set("path", name_of(c.path));
+  if (c.path_formulas != PathFormulas::exact) out.set("path_formulas", name_of(c.path_formulas));
   out.set("time_shift", c.time_shift);
   out.set("prediction", name_of(c.prediction));
   out.set("sampling", to_config(c.sampling));
@@ -352,7 +353,7 @@ ConfigNode to_config(const ModelConfig& c) {
 
 ModelConfig parse_model_config(const ConfigNode& node) {
   require_keys_known(node, {"name", "encoder", "encoder_size", "encoder_width", "pixels", "image_size", "image_width", "decoder", "dit",
-                            "lightning_dit", "guide", "path", "time_shift", "prediction", "sampling", "class_names"});
+                            "lightning_dit", "guide", "path", "path_formulas", "time_shift", "prediction", "sampling", "class_names"});
   ModelConfig c;
   c.name = node.get<std::string>("name");
   c.image_size = size_in(node, "image_size", 1, kMaxModelImageSize);
@@ -367,6 +368,7 @@ ModelConfig parse_model_config(const ConfigNode& node) {
   if (const ConfigNode* dit = given(node, "lightning_dit")) c.lightning_dit = parse_lightning_dit_config(*dit);
   if (const ConfigNode* guide = given(node, "guide")) c.guide = parse_dit_config(*guide);
   c.path = named(node, "path", "linear", parse_path_kind);
+  c.path_formulas = named(node, "path_formulas", "exact", parse_path_formulas);
   c.time_shift = number_in(node, "time_shift", c.time_shift, 1.0, 1e6);
   c.prediction = named(node, "prediction", "velocity", parse_prediction);
   if (const ConfigNode* sampling = given(node, "sampling")) c.sampling = parse_sampling_defaults(*sampling);

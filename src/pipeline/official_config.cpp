@@ -229,7 +229,7 @@ void parse_ode(const ConfigNode& params, SamplingDefaults& out) {
                        ": true goes from pictures to noise, which is no way to make pictures; expected false");
 }
 
-void parse_sde(const ConfigNode& params, SamplingDefaults& out, Notes& notes) {
+void parse_sde(const ConfigNode& params, PathKind path, SamplingDefaults& out, Notes& notes) {
   require_keys_known(params, {"sampling_method", "diffusion_form", "diffusion_norm", "last_step", "last_step_size", "num_steps"});
   const ConfigNode* method = given(params, "sampling_method");
   if (method != nullptr) out.sde.solver = parsed(*method, parse_sde_solver);
@@ -240,11 +240,10 @@ void parse_sde(const ConfigNode& params, SamplingDefaults& out, Notes& notes) {
                            name_of(out.sde.solver)));
   const ConfigNode* form = given(params, "diffusion_form");
   out.sde.form = form == nullptr ? DiffusionForm::sbdm : parsed(*form, parse_diffusion_form);
-  if (out.sde.form == DiffusionForm::sbdm)
-    raise<ConfigError>(
-        params.where(), ".diffusion_form: SBDM", form == nullptr ? ", the official default," : "",
-        " gives NaN in the official code and is infinite at the noise, where sampling begins; use sigma, linear, decreasing or "
-        "inccreasing-decreasing");
+  if (out.sde.form == DiffusionForm::sbdm && path != PathKind::vp)
+    raise<ConfigError>(params.where(), ".diffusion_form: SBDM", form == nullptr ? ", the official default," : "",
+                       " gives NaN in the official code on the path ", name_of(path),
+                       " and is infinite at the noise, where sampling begins; use sigma, linear, decreasing or inccreasing-decreasing");
   if (out.sde.form == DiffusionForm::constant)
     notes.push_back(form->where() + ": the official code fails on 'constant'; rae takes D = diffusion_norm, which was meant");
   out.sde.norm = number_in(params, "diffusion_norm", 1, 0, 1e6);
@@ -266,7 +265,7 @@ void parse_sampler(const ConfigNode& node, OfficialConfig& out) {
   if (out.sampling.kind == SamplerKind::ode)
     parse_ode(params, out.sampling);
   else
-    parse_sde(params, out.sampling, out.notes);
+    parse_sde(params, out.transport.path, out.sampling, out.notes);
 }
 
 /// An end of the guidance interval, which the shipped files write with a hyphen.

@@ -172,6 +172,7 @@ ModelFiles open_official(const OfficialConfig& c, const OfficialOptions& options
   }
   config.time_shift = c.time_shift();
   config.path = c.transport.path;
+  config.path_formulas = PathFormulas::official;
   config.prediction = c.transport.prediction;
   config.sampling = c.sampling;
   if (!c.stage_2 || !options.dit) return out;

@@ -92,7 +92,8 @@ SamplingDefaults parse_sampling_defaults(const ConfigNode& node) {
   return out;
 }
 
-std::vector<float> sampling_time_grid(const SamplingDefaults& s, PathKind path, Prediction prediction, double time_shift) {
+std::vector<float> sampling_time_grid(const SamplingDefaults& s, PathKind path, Prediction prediction, double time_shift,
+                                      PathFormulas formulas) {
   if (s.steps < 1 || s.steps > kMaxSamplingSteps)
     raise<ArgumentError>("sampling: expected 1 to ", kMaxSamplingSteps, " steps, got ", s.steps);
   if (s.sample_eps && !(*s.sample_eps >= 0.0 && *s.sample_eps < 0.5))
@@ -101,8 +102,10 @@ std::vector<float> sampling_time_grid(const SamplingDefaults& s, PathKind path, 
   const bool converted = prediction == Prediction::noise || prediction == Prediction::score;
   const bool last_step = sde && s.sde.last_step != SdeLastStep::none;
   const double eps = s.sample_eps.value_or(converted || path == PathKind::vp ? kDefaultEps : 0.0);
-  // At t = 1 noise and score say nothing about the velocity, and the form sbdm is infinite.
-  const double first = converted || (sde && s.sde.form == DiffusionForm::sbdm) ? std::max(eps, s.sample_eps ? 0.0 : kDefaultEps) : 0.0;
+  // At t = 1 noise and score say nothing about the velocity, and the form sbdm is infinite, but not by the official formulas of VP.
+  const bool singular =
+      (converted || (sde && s.sde.form == DiffusionForm::sbdm)) && !(path == PathKind::vp && formulas == PathFormulas::official);
+  const double first = singular ? std::max(eps, s.sample_eps ? 0.0 : kDefaultEps) : 0.0;
   double last = 1.0;
   if (last_step || (official && sde && s.sde.last_step_size > 0.0))
     last = 1.0 - s.sde.last_step_size;

@@ -29,6 +29,17 @@ void expect_golden_coefficients(const P& path, const std::string& name, double t
   }
   expect_close(interpolate(path, golden("x1"), golden("x0"), t), golden(name + ".xt"), 2 * tolerance, name + ".xt");
   expect_close(path_velocity(path, golden("x1"), golden("x0"), t), golden(name + ".ut"), 6 * tolerance, name + ".ut");
+  // The official compute_drift: the velocity is var score - mean.
+  const Tensor<float> x = golden(name + ".xt");
+  Tensor<float> mean(x.shape());  // (5, 3, 2, 2)
+  const index_t inner = x.numel() / t.numel();
+  for (index_t i = 0; i < t.numel(); ++i) {
+    const detail::Factors f = detail::velocity_of_score(OfficialPath<P>{path}, static_cast<double>(t[i]));
+    EXPECT_TRUE(test::near(f.second, golden.part(name + ".drift_var", i), 2e-6 * std::max(1.0, std::abs(f.second)))) << name;
+    for (index_t j = i * inner; j < (i + 1) * inner; ++j) mean.data()[j] = static_cast<float>(-f.first) * x[j];
+  }
+  const auto bound = [&](index_t i) { return 2e-6 * std::max(1.0, std::abs(static_cast<double>(mean[i]))); };
+  EXPECT_TRUE(test::close_each(mean, golden(name + ".drift_mean"), bound)) << name;
 }
 
 TEST(PathTest, LinearAgreesWithTheOfficialPlan) { expect_golden_coefficients(LinearPath{}, "Linear", 5e-7); }
@@ -49,6 +60,18 @@ TEST(PathTest, DerivativesAreThoseOfTheCoefficients) {
   expect_true_derivatives(LinearPath{});
   expect_true_derivatives(GvpPath{});
   expect_true_derivatives(VpPath{});
+}
+
+TEST(PathTest, FormulasHaveNames) {
+  for (const PathFormulas f : {PathFormulas::exact, PathFormulas::official}) EXPECT_EQ(parse_path_formulas(name_of(f)), f);
+  EXPECT_THROW((void)parse_path_formulas("Official"), ArgumentError);
+  const auto official = [](PathKind kind, PathFormulas f) {
+    return with_path(kind, f, [](const auto& path) { return detail::kIsOfficial<std::remove_cvref_t<decltype(path)>>; });
+  };
+  for (const PathKind kind : {PathKind::linear, PathKind::gvp, PathKind::vp}) {
+    EXPECT_TRUE(official(kind, PathFormulas::official));
+    EXPECT_FALSE(official(kind, PathFormulas::exact));
+  }
 }
 
 TEST(PathTest, EndsAreDataAndNoise) {

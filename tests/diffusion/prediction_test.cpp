@@ -32,8 +32,13 @@ void expect_golden_drifts(const P& path, const std::string& name) {
                     name + " " + std::string(name_of(p)));
 }
 
-TEST(PredictionTest, LinearDriftsAgreeWithTheOfficialTransport) { expect_golden_drifts(LinearPath{}, "Linear"); }
-TEST(PredictionTest, GvpDriftsAgreeWithTheOfficialTransport) { expect_golden_drifts(GvpPath{}, "GVP"); }
+TEST(PredictionTest, DriftsAgreeWithTheOfficialTransport) {
+  expect_golden_drifts(LinearPath{}, "Linear");
+  expect_golden_drifts(GvpPath{}, "GVP");
+  expect_golden_drifts(OfficialPath<LinearPath>{}, "Linear");
+  expect_golden_drifts(OfficialPath<GvpPath>{}, "GVP");
+  expect_golden_drifts(OfficialPath<VpPath>{}, "VP");
+}
 
 template <Path P>
 void expect_golden_conversions(const P& path, const std::string& name) {
@@ -44,11 +49,11 @@ void expect_golden_conversions(const P& path, const std::string& name) {
   expect_relative(from_velocity(path, Prediction::noise, output, x, t), golden(name + ".noise_from_velocity"), 2e-5, name + " noise");
 }
 
-TEST(PredictionTest, LinearConversionsAgreeWithTheOfficialTransport) { expect_golden_conversions(LinearPath{}, "Linear"); }
-TEST(PredictionTest, GvpConversionsAgreeWithTheOfficialTransport) { expect_golden_conversions(GvpPath{}, "GVP"); }
-// For VP the reference's velocity_from_score does not undo its score_from_velocity (its drift ignores the reversal of time); the
-// consistency test below holds ours to the exact relation.
-TEST(PredictionTest, VpConversionsAgreeWithTheOfficialTransport) { expect_golden_conversions(VpPath{}, "VP"); }
+TEST(PredictionTest, ConversionsAgreeWithTheOfficialTransport) {
+  expect_golden_conversions(LinearPath{}, "Linear");
+  expect_golden_conversions(GvpPath{}, "GVP");
+  expect_golden_conversions(VpPath{}, "VP");
+}
 
 template <Path P>
 void expect_golden_scores(const P& path, const std::string& name) {
@@ -67,22 +72,40 @@ TEST(PredictionTest, ScoresAgreeWithTheOfficialTransport) {
   expect_golden_scores(VpPath{}, "VP");
 }
 
+// What the stochastic sampler takes for the score, whatever the velocity of a noise or a score is.
+TEST(PredictionTest, ScoresBehindOfficialVelocitiesAreThoseOfTheNetwork) {
+  const OfficialPath<VpPath> path;
+  for (const double t : {0.01, 0.5, 0.98})
+    for (const Prediction p : {Prediction::noise, Prediction::score}) {
+      const detail::Factors velocity = detail::velocity_factors(path, p, t, 0.0), score = detail::score_factors(path, p, t);
+      EXPECT_NEAR(score.first + score.second * velocity.first, 0.0, 1e-12);
+      EXPECT_NEAR(score.second * velocity.second, p == Prediction::score ? 1.0 : -1.0 / path.sigma(t), 1e-9);
+    }
+  const detail::Factors exact = detail::prediction_factors(VpPath{}, Prediction::score, 0.5);
+  EXPECT_EQ(detail::score_factors(path, Prediction::velocity, 0.5).second, exact.second);
+  EXPECT_EQ(detail::score_factors(VpPath{}, Prediction::noise, 0.5).second, exact.second);
+}
+
 TEST(PredictionTest, VelocityOfAScoreAgreesWithTheOfficialTransport) {
   const Golden golden("transport_paths/io.safetensors");
   const Tensor<float> t = golden("t"), output = golden("model_output");
-  expect_relative(to_velocity(LinearPath{}, Prediction::score, output, golden("Linear.xt"), t), golden("Linear.velocity_from_score"), 2e-6,
-                  "Linear");
-  expect_relative(to_velocity(GvpPath{}, Prediction::score, output, golden("GVP.xt"), t), golden("GVP.velocity_from_score"), 2e-6, "GVP");
+  const auto expect = [&](const auto& path, const std::string& name) {
+    expect_relative(to_velocity(path, Prediction::score, output, golden(name + ".xt"), t), golden(name + ".velocity_from_score"), 2e-6,
+                    name);
+  };
+  expect(LinearPath{}, "Linear");
+  expect(GvpPath{}, "GVP");
+  expect(OfficialPath<VpPath>{}, "VP");
 }
 
 template <Path P>
-void expect_golden_losses(const P& path, const std::string& name, std::initializer_list<LossWeighting> weightings, double tolerance) {
+void expect_golden_losses(const P& path, const std::string& name, double tolerance) {
   constexpr const char* kWeightings[] = {".none", ".velocity", ".likelihood"};
   const Golden golden("transport_paths/io.safetensors");
   const Tensor<float> t = golden("t"), output = golden("model_output");
   for (const Prediction p : {Prediction::velocity, Prediction::noise, Prediction::score}) {
     const Tensor<float> target = training_target(path, p, golden("x1"), golden("x0"), t);
-    for (const LossWeighting weighting : weightings) {
+    for (const LossWeighting weighting : {LossWeighting::none, LossWeighting::velocity, LossWeighting::likelihood}) {
       if (p == Prediction::velocity && weighting != LossWeighting::none) continue;  // the reference has no such case
       const std::string loss_name = concat(name, ".", name_of(p), kWeightings[static_cast<int>(weighting)], ".loss");
       const index_t inner = target.numel() / t.numel();
@@ -93,9 +116,7 @@ void expect_golden_losses(const P& path, const std::string& name, std::initializ
           sum += d * d;
         }
         const double loss = loss_weight(path, p, weighting, static_cast<double>(t[b])) * sum / static_cast<double>(inner);
-        // The reference's likelihood has the sign of a diffusion in the other direction of time.
-        const double sign = weighting == LossWeighting::likelihood ? -1.0 : 1.0;
-        EXPECT_TRUE(test::near(sign * loss, golden.part(loss_name, b), tolerance * std::max(1.0, loss)))
+        EXPECT_TRUE(test::near(loss, golden.part(loss_name, b), tolerance * std::max(1.0, std::abs(loss))))
             << name << " " << name_of(p) << " sample " << b;
       }
     }
@@ -103,10 +124,21 @@ void expect_golden_losses(const P& path, const std::string& name, std::initializ
 }
 
 TEST(PredictionTest, LossesAgreeWithTheOfficialTransport) {
-  expect_golden_losses(LinearPath{}, "Linear", {LossWeighting::none, LossWeighting::velocity, LossWeighting::likelihood}, 2e-6);
-  expect_golden_losses(GvpPath{}, "GVP", {LossWeighting::none, LossWeighting::velocity, LossWeighting::likelihood}, 2e-6);
+  expect_golden_losses(OfficialPath<LinearPath>{}, "Linear", 2e-6);
+  expect_golden_losses(OfficialPath<GvpPath>{}, "GVP", 2e-6);
   // The float cancellation in the reference's alpha and its derivative, see path_test.cpp.
-  expect_golden_losses(VpPath{}, "VP", {LossWeighting::none}, 5e-6);
+  expect_golden_losses(OfficialPath<VpPath>{}, "VP", 5e-6);
+}
+
+TEST(PredictionTest, OnlyTheSignOfLikelihoodDependsOnTheFormulas) {
+  const auto expect = [](const auto& path, const auto& official) {
+    for (const LossWeighting weighting : {LossWeighting::none, LossWeighting::velocity, LossWeighting::likelihood})
+      for (const Prediction p : {Prediction::noise, Prediction::score})
+        EXPECT_EQ(loss_weight(path, p, weighting, 0.3),
+                  (weighting == LossWeighting::likelihood ? -1.0 : 1.0) * loss_weight(official, p, weighting, 0.3));
+  };
+  expect(LinearPath{}, OfficialPath<LinearPath>{});
+  expect(GvpPath{}, OfficialPath<GvpPath>{});
 }
 
 template <Path P>

@@ -158,7 +158,7 @@ TEST_F(SampleOde, TheStochasticSamplerAgreesWithItsGoldenRuns) {
 
 /// What a network says that knows the data, which are one point.
 Tensor<float> exact(PathKind kind, Prediction prediction, const Tensor<float>& x, double t, double data) {
-  return with_path(kind, [&](const auto& path) {
+  return with_path(kind, PathFormulas::exact, [&](const auto& path) {
     Tensor<float> out(x.shape());
     float* target = out.data();
     for (index_t i = 0; i < x.numel(); ++i) {
@@ -201,6 +201,85 @@ TEST(FlowSamplingTest, EveryPathAndPredictionLeadsToTheData) {
         expect_close(x, Tensor<float>(noise.shape(), 0.75f), path == PathKind::vp ? 0.05 : 0.01,
                      concat(name_of(path), " ", name_of(prediction), stochastic ? " sde" : " ode"));
       }
+}
+
+/// The official stochastic sampler (transport.py, integrators.py) on the VP path, with its own formulas, for one number.
+double official_vp_sde(Prediction prediction, DiffusionForm form, SdeLastStep last_step, const std::vector<float>& grid, double last,
+                       double x, std::span<const double> draws) {
+  const VpPath path;
+  const auto velocity_and_score = [&](double t) {
+    const double output = 0.4 * x - 0.3 * t, sigma = path.sigma(t), half_beta = 0.5 * path.beta(t);
+    const double r = path.alpha(t) / path.d_alpha(t);
+    const double score = prediction == Prediction::noise   ? output / -sigma
+                         : prediction == Prediction::score ? output
+                                                           : (r * output - x) / (sigma * sigma - r * path.d_sigma(t) * sigma);
+    const double velocity = prediction == Prediction::velocity ? output : half_beta * x + half_beta * score;
+    return std::pair(velocity, score);
+  };
+  const auto diffusion = [&](double t) { return 0.5 * (form == DiffusionForm::sbdm ? 0.5 * path.beta(t) : path.sigma(t)); };
+  for (std::size_t i = 0; i + 1 < grid.size(); ++i) {
+    const double t = static_cast<double>(grid[i]), dt = t - static_cast<double>(grid[i + 1]);
+    const auto [velocity, score] = velocity_and_score(t);
+    x += -(velocity - diffusion(t) * score) * dt + std::sqrt(2 * diffusion(t)) * std::sqrt(dt) * draws[i];
+  }
+  const auto [velocity, score] = velocity_and_score(last);
+  if (last_step == SdeLastStep::mean) return x - (velocity - diffusion(last) * score) * last;
+  return x / path.alpha(last) + path.sigma(last) * path.sigma(last) / path.alpha(last) * score;
+}
+
+TEST(FlowSamplingTest, OfficialFormulasMakeTheOfficialSamplesOfTheVpPath) {
+  const std::vector<std::int64_t> labels{0};
+  const Network network = [](const Tensor<float>& x, float t, std::span<const std::int64_t>) {
+    return Tensor<float>(x.shape(), 0.4f * x[0] - 0.3f * t);
+  };
+  const std::vector<double> draws{0.3, -1.2, 0.7, 0.1};
+  Tensor<float> noise(Shape{4, 1, 1, 1, 1});
+  std::copy(draws.begin(), draws.end(), noise.data());
+  for (const Prediction prediction : {Prediction::velocity, Prediction::noise, Prediction::score})
+    for (const DiffusionForm form : {DiffusionForm::sbdm, DiffusionForm::sigma})
+      for (const SdeLastStep last_step : {SdeLastStep::mean, SdeLastStep::tweedie}) {
+        SamplingDefaults sampling{.steps = 5, .kind = SamplerKind::sde, .grid = TimeGridKind::official};
+        sampling.sde = {.form = form, .norm = 0.5, .last_step = last_step};
+        FlowSampling how;
+        how.grid = sampling_time_grid(sampling, PathKind::vp, prediction, 2.0, PathFormulas::official);
+        EXPECT_EQ(how.grid.front(), 1.0f);
+        how.kind = sampling.kind;
+        how.sde = sampling.sde;
+        how.path = PathKind::vp;
+        how.formulas = PathFormulas::official;
+        how.prediction = prediction;
+        require_flow_sampling(how);
+        const Tensor<float> x = sample_flow(network, how, Tensor<float>(Shape{1, 1, 1, 1}, 0.8f), labels, {}, {}, GivenNoise<float>{noise});
+        const double expected = official_vp_sde(prediction, form, last_step, how.grid, 0.04, static_cast<double>(0.8f), draws);
+        EXPECT_NEAR(static_cast<double>(x[0]), expected, 2e-5 * std::max(1.0, std::abs(expected)))
+            << name_of(prediction) << " " << name_of(form) << " " << name_of(last_step);
+      }
+  FlowSampling negative;
+  negative.grid = {0.9f, 0.5f, 0.1f};
+  negative.kind = SamplerKind::sde;
+  negative.sde.form = DiffusionForm::sbdm;
+  EXPECT_NO_THROW(require_flow_sampling(negative));
+  negative.formulas = PathFormulas::official;
+  EXPECT_THROW(require_flow_sampling(negative), ArgumentError);
+}
+
+TEST(FlowSamplingTest, TheOfficialAdaptiveSamplerStepsOverTheLastPointOfANoisePrediction) {
+  float earliest = 1.0f;
+  const Network network = [&](const Tensor<float>& x, float t, std::span<const std::int64_t>) {
+    earliest = std::min(earliest, t);
+    return x;
+  };
+  const std::vector<std::int64_t> labels{0};
+  FlowSampling how;
+  how.grid = {0.9f, 0.001f};
+  how.solver = AdaptiveSolver::bosh3;
+  how.prediction = Prediction::noise;
+  how.formulas = PathFormulas::official;
+  // The noise is x, so that dx/dt = x ((1 - t) - 1) / (1 - t) + x = 0.
+  EXPECT_NEAR(sample_flow(network, how, Tensor<float>(Shape{1, 1, 1, 1}, 0.8f), labels, {})[0], 0.8f, 1e-6);
+  EXPECT_LT(earliest, 0.0f);
+  how.formulas = PathFormulas::exact;
+  EXPECT_THROW((void)sample_flow(network, how, Tensor<float>(Shape{1, 1, 1, 1}, 0.8f), labels, {}), ArgumentError);
 }
 
 TEST(FlowSamplingTest, TheGuideIsEvaluatedInsideTheIntervalOnly) {

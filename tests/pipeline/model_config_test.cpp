@@ -44,6 +44,7 @@ TEST(ModelConfigTest, SurvivesItsText) {
 TEST(ModelConfigTest, EverySamplingOptionSurvivesItsText) {
   ModelConfig config = tiny_config();
   config.path = PathKind::gvp;
+  config.path_formulas = PathFormulas::official;
   config.prediction = Prediction::noise;
   config.guide = config.dit;
   config.guide->hidden_size[0] = 8;
@@ -63,6 +64,7 @@ TEST(ModelConfigTest, EverySamplingOptionSurvivesItsText) {
   const ModelConfig again = parse_model_config(ConfigNode::parse_json(to_config(config).to_json()));
   EXPECT_EQ(to_config(again).to_json(), to_config(config).to_json());
   EXPECT_EQ(again.path, PathKind::gvp);
+  EXPECT_EQ(again.path_formulas, PathFormulas::official);
   EXPECT_EQ(again.prediction, Prediction::noise);
   EXPECT_EQ(again.guide->hidden_size[0], 8);
   EXPECT_EQ(again.sampling.kind, SamplerKind::sde);

@@ -170,6 +170,9 @@ TEST(OfficialConfig, StochasticSampler) {
   EXPECT_EQ(c.sampling.sde.last_step, SdeLastStep::tweedie);
   EXPECT_EQ(c.sampling.sde.last_step_size, 0.02);
   EXPECT_EQ(c.sampling.steps, 30);
+  // The default form, which is finite by the official formulas of the VP path.
+  const OfficialConfig vp = parse({"transport.params={path_type: VP}", "sampler={mode: SDE, params: {sampling_method: euler}}"});
+  EXPECT_EQ(vp.sampling.sde.form, DiffusionForm::sbdm);
   const OfficialConfig none = parse({"sampler={mode: SDE, params: {diffusion_form: constant, last_step: null}}"});
   EXPECT_EQ(none.sampling.sde.last_step, SdeLastStep::none);
   EXPECT_EQ(none.sampling.sde.last_step_size, 0.0);

@@ -12,6 +12,7 @@ namespace fs = std::filesystem;
 
 TEST(OfficialModel, OpensTheGoldenModel) {
   const ModelFiles files = open_official(golden_model_path("config.yaml"));
+  EXPECT_EQ(files.config.path_formulas, PathFormulas::official);
   EXPECT_TRUE(files.encoder && files.decoder && files.dit && files.guide);
   const ModelConfig& c = files.config;
   EXPECT_EQ(c.name, "config");

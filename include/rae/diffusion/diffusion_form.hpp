@@ -11,8 +11,8 @@
 
 namespace rae {
 
-/// D(t) for a magnitude `norm`. The official code fails on the first two: `constant` takes the root of a plain number, and `sbdm` has a
-/// sign that did not follow when time was reversed, so that D is negative there. Both have their meant values here.
+/// D(t) for a magnitude `norm`. The official sampler fails on the first two: `constant` takes the root of a plain number, and `sbdm` is
+/// negative on the linear and GVP paths, see `PathFormulas`. Both have their meant values here.
 enum class DiffusionForm {
   constant,              ///< norm
   sbdm,                  ///< norm (sigma sigma' - sigma^2 alpha' / alpha), that of the path's own forward diffusion; infinite at t = 1
@@ -38,13 +38,13 @@ inline DiffusionForm parse_diffusion_form(std::string_view name) {
   raise<ArgumentError>("unknown diffusion form '", name, "': expected constant, sbdm, sigma, linear, decreasing or increasing-decreasing");
 }
 
-/// D(t) >= 0 at a time t in [0, 1], for norm >= 0.
+/// D(t) >= 0 at a time t in [0, 1], for norm >= 0; that of `sbdm` on an `OfficialPath` is the official one, which may be negative.
 template <Path P>
 [[nodiscard]] double diffusion_coefficient(const P& path, DiffusionForm form, double norm, double t) {
   const double sigma = path.sigma(t);
   switch (form) {
     case DiffusionForm::constant: return norm;
-    case DiffusionForm::sbdm: return norm * sigma * (path.d_sigma(t) - sigma * path.d_alpha(t) / path.alpha(t));
+    case DiffusionForm::sbdm: return norm * (detail::kIsOfficial<P> ? 1.0 : -1.0) * detail::velocity_of_score(path, t).second;
     case DiffusionForm::linear: return norm * t;
     case DiffusionForm::decreasing: {
       const double root = norm * std::cos(std::numbers::pi * (1.0 - t)) + 1.0;

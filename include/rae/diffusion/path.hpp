@@ -51,7 +51,9 @@ struct VpPath {
   [[nodiscard]] double alpha(double t) const noexcept { return std::sqrt(-std::expm1(2.0 * log_sigma(t))); }
   [[nodiscard]] double sigma(double t) const noexcept { return std::exp(log_sigma(t)); }
   [[nodiscard]] double d_alpha(double t) const noexcept { return -sigma(t) * d_sigma(t) / alpha(t); }
-  [[nodiscard]] double d_sigma(double t) const noexcept { return sigma(t) * 0.5 * ((1.0 - t) * (kBetaMax - kBetaMin) + kBetaMin); }
+  [[nodiscard]] double d_sigma(double t) const noexcept { return sigma(t) * 0.5 * beta(t); }
+  /// The rate: d log sigma / dt = beta / 2.
+  [[nodiscard]] double beta(double t) const noexcept { return (1.0 - t) * (kBetaMax - kBetaMin) + kBetaMin; }
 
  private:
   [[nodiscard]] static double log_sigma(double t) noexcept {
@@ -76,17 +78,49 @@ inline PathKind parse_path_kind(std::string_view name) {
   raise<ArgumentError>("unknown path '", name, "': expected linear, gvp or vp");
 }
 
+/// How the velocity along a path follows from the score, which also gives the diffusion `sbdm` and the weights of losses.
+///
+/// The official code has the formulas of SiT, where data is at t = 1, and reversed the time of alpha and sigma only. Its VP path still has
+/// the velocity beta (x + score) / 2, which points the wrong way here (with a score of the true distribution it leads away from the data);
+/// on the other paths only the signs of the diffusion `sbdm` and of the weight `likelihood` are left over, which are negative. `exact` is
+/// what follows from alpha and sigma, and the default; `official` gives the numbers of the official code to models that were made for it.
+enum class PathFormulas { exact, official };
+
+/// Lower-case name.
+constexpr std::string_view name_of(PathFormulas formulas) noexcept { return formulas == PathFormulas::official ? "official" : "exact"; }
+
+/// Inverse of `name_of`. Throws ArgumentError.
+inline PathFormulas parse_path_formulas(std::string_view name) {
+  for (const PathFormulas f : {PathFormulas::exact, PathFormulas::official})
+    if (name == name_of(f)) return f;
+  raise<ArgumentError>("unknown formulas of a path '", name, "': expected exact or official");
+}
+
+/// A path with the formulas of the official code, see `PathFormulas`; alpha and sigma are the same.
+template <Path P>
+struct OfficialPath : P {};
+
 /// Calls f with the path of that kind and returns what it returns.
 template <class F>
-decltype(auto) with_path(PathKind kind, F&& f) {
+decltype(auto) with_path(PathKind kind, PathFormulas formulas, F&& f) {
+  const bool official = formulas == PathFormulas::official;
   switch (kind) {
-    case PathKind::gvp: return f(GvpPath{});
-    case PathKind::vp: return f(VpPath{});
-    default: return f(LinearPath{});
+    case PathKind::gvp: return official ? f(OfficialPath<GvpPath>{}) : f(GvpPath{});
+    case PathKind::vp: return official ? f(OfficialPath<VpPath>{}) : f(VpPath{});
+    default: return official ? f(OfficialPath<LinearPath>{}) : f(LinearPath{});
   }
 }
 
 namespace detail {
+
+template <class P>
+inline constexpr bool kIsOfficial = false;
+template <class P>
+inline constexpr bool kIsOfficial<OfficialPath<P>> = true;
+
+/// First time at which a velocity is defined: the official adaptive sampler steps over the last point of its grid, even beyond data.
+template <class P>
+inline constexpr double kEarliest = kIsOfficial<P> ? -1.0 : 0.0;
 
 /// Elements that one thread handles at least, when an element costs one multiplication.
 inline constexpr index_t kDiffusionGrain = 16384;
@@ -96,12 +130,22 @@ struct Factors {
   double first, second;
 };
 
-/// Throws unless every t lies in [0, 1] and its factors are finite.
+/// velocity = first * x_t + second * score, where second <= 0.
+template <Path P>
+Factors velocity_of_score(const P& path, double t) {
+  const double sigma = path.sigma(t), ratio = path.d_alpha(t) / path.alpha(t);
+  return {ratio, sigma * (sigma * ratio - path.d_sigma(t))};
+}
+
+/// The official one of the VP path, whose second factor is positive.
+inline Factors velocity_of_score(const OfficialPath<VpPath>& path, double t) { return {0.5 * path.beta(t), 0.5 * path.beta(t)}; }
+
+/// Throws unless every t lies in [earliest, 1] and its factors are finite.
 template <Real T, class F>
-void check_factors(std::string_view where, View<const T> t, F factors) {
+void check_factors(std::string_view where, View<const T> t, F factors, double earliest) {
   for (index_t b = 0; b < t.numel(); ++b) {
     const double time = static_cast<double>(t.data()[b]);
-    if (!(time >= 0.0 && time <= 1.0)) raise<ArgumentError>(where, ": t[", b, "] = ", time, " lies outside [0, 1]");
+    if (!(time >= earliest && time <= 1.0)) raise<ArgumentError>(where, ": t[", b, "] = ", time, " lies outside [0, 1]");
     const Factors f = factors(time);
     if (!std::isfinite(f.first) || !std::isfinite(f.second))
       raise<ArgumentError>(where, ": undefined at t[", b, "] = ", time, "; keep t away from the end of the path");
@@ -110,12 +154,12 @@ void check_factors(std::string_view where, View<const T> t, F factors) {
 
 /// out[b] = first(t[b]) * x[b] + second(t[b]) * y[b] for B samples; `out` may be x or y. One t stands for all samples.
 template <Real T, class F>
-void combine_samples(std::string_view where, View<const T> x, View<const T> y, View<const T> t, T* out, F factors) {
+void combine_samples(std::string_view where, View<const T> x, View<const T> y, View<const T> t, T* out, F factors, double earliest = 0.0) {
   if (x.empty() || y.empty() || t.empty()) raise<ShapeError>(where, ": a tensor is empty");
   require_shape(where, y.shape(), x.shape());
   if (t.numel() < 1 || (t.numel() > 1 && (x.shape().rank() < 1 || t.numel() != x.extent(0))))
     raise<ShapeError>(where, ": ", t.numel(), " values of t do not fit samples of shape ", x.shape());
-  check_factors(where, t, factors);
+  check_factors(where, t, factors, earliest);
   if (x.numel() == 0) return;
   const index_t inner = x.numel() / t.numel();
   const T *first = x.data(), *second = y.data(), *times = t.data();

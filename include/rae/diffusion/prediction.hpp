@@ -1,8 +1,8 @@
 // What a network predicts (velocity, data, noise or score), and the linear maps between these along a path.
 //
 // Source: velocity prediction is that of the paper (section 4); noise, score and the loss weight are those of SiT's `transport.py`, which
-// the official code keeps; data prediction divides by max(sigma, floor), as "Back to Basics" (x-prediction) does. The official drift
-// of the VP path ignores the reversal of time; here all paths use the exact relation.
+// the official code keeps; data prediction divides by max(sigma, floor), as "Back to Basics" (x-prediction) does. A path `OfficialPath`
+// has the numbers of the official code where those differ, see `PathFormulas`.
 #pragma once
 
 #include <array>
@@ -37,22 +37,30 @@ namespace detail {
 /// velocity = first * x_t + second * output
 template <Path P>
 Factors velocity_factors(const P& path, Prediction prediction, double t, double floor) {
-  const double alpha = path.alpha(t), sigma = path.sigma(t), d_alpha = path.d_alpha(t), d_sigma = path.d_sigma(t);
+  const double sigma = path.sigma(t);
   switch (prediction) {
     case Prediction::data: {
-      const double divisor = std::max(sigma, floor);
-      return {d_sigma / divisor, (d_alpha * sigma - alpha * d_sigma) / divisor};
+      const double divisor = std::max(sigma, floor), d_sigma = path.d_sigma(t);
+      return {d_sigma / divisor, (path.d_alpha(t) * sigma - path.alpha(t) * d_sigma) / divisor};
     }
-    case Prediction::noise: return {d_alpha / alpha, d_sigma - sigma * (d_alpha / alpha)};
-    case Prediction::score: return {d_alpha / alpha, sigma * (sigma * (d_alpha / alpha) - d_sigma)};
+    case Prediction::noise: {
+      const Factors of_score = velocity_of_score(path, t);
+      // At sigma = 0 the quotient has a limit, except in the official VP path, which does not go there.
+      return {of_score.first, sigma == 0.0 ? path.d_sigma(t) : -of_score.second / sigma};
+    }
+    case Prediction::score: return velocity_of_score(path, t);
     default: return {0.0, 1.0};
   }
 }
 
-/// output = first * x_t + second * velocity
+/// output = first * x_t + second * velocity, for the velocity of the path
 template <Path P>
 Factors prediction_factors(const P& path, Prediction prediction, double t) {
   const double alpha = path.alpha(t), sigma = path.sigma(t), d_alpha = path.d_alpha(t), d_sigma = path.d_sigma(t);
+  if (std::isinf(d_alpha)) {  // VP at t = 1, where all is noise: the limit
+    if (prediction == Prediction::noise) return {1.0 / sigma, 0.0};
+    if (prediction == Prediction::score) return {-1.0 / (sigma * sigma), 0.0};
+  }
   const double determinant = alpha * d_sigma - sigma * d_alpha;
   switch (prediction) {
     case Prediction::data: return {d_sigma / determinant, -sigma / determinant};
@@ -60,6 +68,17 @@ Factors prediction_factors(const P& path, Prediction prediction, double t) {
     case Prediction::score: return {d_alpha / (determinant * sigma), -alpha / (determinant * sigma)};
     default: return {0.0, 1.0};
   }
+}
+
+/// score = first * x_t + second * velocity, for the velocity that `to_velocity` made of a network's output.
+template <Path P>
+Factors score_factors(const P& path, Prediction network, double t) {
+  if constexpr (kIsOfficial<P>)
+    if (network == Prediction::noise || network == Prediction::score) {
+      const Factors of_score = velocity_of_score(path, t);
+      return {-of_score.first / of_score.second, 1.0 / of_score.second};
+    }
+  return prediction_factors(path, Prediction::score, t);
 }
 
 }  // namespace detail
@@ -75,8 +94,9 @@ template <Path P, Real T>
     return output;
   }
   T* out = output.data();
-  detail::combine_samples<T>("to_velocity", x, std::as_const(output), t, out,
-                             [&](double s) { return detail::velocity_factors(path, prediction, s, floor); });
+  detail::combine_samples<T>(
+      "to_velocity", x, std::as_const(output), t, out, [&](double s) { return detail::velocity_factors(path, prediction, s, floor); },
+      detail::kEarliest<P>);
   return output;
 }
 
@@ -89,8 +109,9 @@ template <Path P, Real T>
     return output;
   }
   T* out = output.data();
-  detail::combine_samples<T>("to_velocity", x, std::as_const(output), detail::one_time(t), out,
-                             [&](double s) { return detail::velocity_factors(path, prediction, s, floor); });
+  detail::combine_samples<T>(
+      "to_velocity", x, std::as_const(output), detail::one_time(t), out,
+      [&](double s) { return detail::velocity_factors(path, prediction, s, floor); }, detail::kEarliest<P>);
   return output;
 }
 
@@ -142,8 +163,8 @@ template <Path P, Real T>
 enum class LossWeighting {
   none,      ///< 1, but sigma^2 for the score, which makes it an error in units of noise
   velocity,  ///< the factor that turns the error into an error of the velocity
-  /// The weight of maximum likelihood: that of `velocity` over the path's own diffusion (see `DiffusionForm::sbdm`); 1 for a velocity. In
-  /// the official code its sign did not follow when time was reversed, so that its loss is negative on the linear and GVP paths.
+  /// The weight of maximum likelihood: that of `velocity` over the path's own diffusion (see `DiffusionForm::sbdm`); 1 for a velocity.
+  /// Negative with the official formulas on the linear and GVP paths (see `PathFormulas`), whose training would do the opposite.
   likelihood
 };
 
@@ -158,8 +179,8 @@ template <Path P>
     factor = path.sigma(t);
   if (!std::isfinite(factor)) raise<ArgumentError>("loss_weight: infinite at t = ", t, " for prediction '", name_of(prediction), "'");
   if (weighting != LossWeighting::likelihood || prediction == Prediction::velocity) return factor * factor;
-  const double sigma = path.sigma(t);
-  const double weight = factor * factor / (sigma * (path.d_sigma(t) - sigma * (path.d_alpha(t) / path.alpha(t))));
+  const double diffusion = detail::velocity_of_score(path, t).second;
+  const double weight = factor * factor / (detail::kIsOfficial<P> ? diffusion : -diffusion);
   if (!std::isfinite(weight)) raise<ArgumentError>("loss_weight: infinite at t = ", t, " for prediction '", name_of(prediction), "'");
   return weight;
 }

@@ -61,6 +61,8 @@ struct SdeOptions {
   /// The official code takes the last step as if the state were at t = last_step_size, though on a shifted grid it is at grid.back().
   /// True takes it from grid.back() over the whole rest.
   bool last_step_from_grid = false;
+  /// What the network behind the velocity predicts: with the official formulas (see `PathFormulas`) its score depends on that.
+  Prediction prediction = Prediction::velocity;
 };
 
 /// A callable that fills `noise`, of x's shape (B, ...), with standard normal numbers for a stochastic step (1, 2, ...).
@@ -122,11 +124,14 @@ void linear_combination(T* out, index_t n, const std::array<double, N>& factors,
   });
 }
 
-/// drift = v - D score as first * x + second * v. Throws ArgumentError where it is infinite.
+/// drift = v - D score as first * x + second * v. Throws ArgumentError where it is infinite or D < 0.
 template <Path P>
 Factors sde_drift(const P& path, const SdeOptions& how, double t) {
   const double d = diffusion_coefficient(path, how.form, how.norm, t);
-  const Factors score = prediction_factors(path, Prediction::score, t);
+  if (d < 0.0)
+    raise<ArgumentError>("sample_sde: the form '", name_of(how.form), "' is negative with the official formulas at t = ", t,
+                         "; the official sampler makes NaN of it; choose the exact formulas or another form");
+  const Factors score = score_factors(path, how.prediction, t);
   const Factors drift{-d * score.first, 1.0 - d * score.second};
   if (!std::isfinite(drift.first) || !std::isfinite(drift.second))
     raise<ArgumentError>("sample_sde: the drift of the form '", name_of(how.form), "' is infinite at t = ", t,
@@ -142,7 +147,7 @@ Factors sde_last_step(const P& path, const SdeOptions& how, double t, double len
     const Factors drift = sde_drift(path, how, t);
     return {1.0 - length * drift.first, -length * drift.second};
   }
-  const Factors score = prediction_factors(path, Prediction::score, t);
+  const Factors score = score_factors(path, how.prediction, t);
   const double alpha = path.alpha(t), weight = path.sigma(t) * path.sigma(t) / alpha;
   return {1.0 / alpha + weight * score.first, weight * score.second};
 }

@@ -56,6 +56,6 @@ struct SamplingDefaults {
 /// Times of the steps, from noise to data, for a model of this path, prediction and time shift. With the official grid the linspace before
 /// the shift is that of the official `check_interval`. Throws ArgumentError for steps or a shift out of range.
 [[nodiscard]] std::vector<float> sampling_time_grid(const SamplingDefaults& sampling, PathKind path, Prediction prediction,
-                                                    double time_shift);
+                                                    double time_shift, PathFormulas formulas = PathFormulas::exact);
 
 }  // namespace rae
