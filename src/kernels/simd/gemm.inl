@@ -167,9 +167,12 @@ void gemm_panel(const PanelProduct<typename Dot::Word, T>& product) {
     if (!straight && product.accumulate)
       for (index_t r = 0; r < rows; ++r)
         for (index_t j = 0; j < columns; ++j) results[r * kWidth + j] = target[r * product.out_stride + j];
-    const TileOut<T> out{straight ? target : results, straight ? product.out_stride : kWidth,
-                         product.accumulate,          bias,
-                         product.row_scale + row,     product.column_scale,
+    const TileOut<T> out{straight ? target : results,
+                         straight ? product.out_stride : kWidth,
+                         product.accumulate,
+                         bias,
+                         product.row_scale ? product.row_scale + row : nullptr,
+                         product.column_scale,
                          product.compensation};
     tile_rows<Dot, T>(rows, vectors, product.k, product.a + row * product.row_stride, product.row_stride, product.column_stride,
                       product.panel, out, ahead);
