@@ -50,7 +50,7 @@ TEST(DitDhParts, ClassifierFreeGuidanceMatches) {
   DitDh<Tensor<float>> model(test::dit_dh_config(test::golden_config("ddt_official_flags")));
   test::load(model, Golden("ddt_official_flags/weights.safetensors"));
   const Tensor<std::int64_t> y = io.get<std::int64_t>("cfg.y");
-  const Tensor<float> x = io("cfg.x_half"), t(Shape{4}, io("cfg.t").span().first(4));
+  const Tensor<float> x = io("cfg.x_half"), times = io("cfg.t"), t(Shape{4}, times.span().first(4));
   const Tensor<float> with = model(x, t, y.span().first(4)), without = model(x, t, y.span().last(4));
   EXPECT_TRUE(close(with, io("cfg.out_cond"), 2e-5));
   EXPECT_TRUE(close(without, io("cfg.out_uncond"), 2e-5));

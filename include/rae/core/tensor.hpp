@@ -69,11 +69,14 @@ class Tensor {
     return raw();
   }
 
-  [[nodiscard]] std::span<const T> span() const noexcept { return {raw(), static_cast<std::size_t>(numel())}; }
-  [[nodiscard]] std::span<T> span() {
+  /// All elements in row-major order. Not of a temporary, which a loop over it would outlive.
+  [[nodiscard]] std::span<const T> span() const& noexcept { return {raw(), static_cast<std::size_t>(numel())}; }
+  [[nodiscard]] std::span<T> span() & {
     T* elements = data();
     return {elements, static_cast<std::size_t>(numel())};
   }
+  std::span<const T> span() const&& = delete;
+  std::span<T> span() && = delete;
 
   /// Row-major element access by flat index; for tests and glue, not for inner loops.
   [[nodiscard]] const T& operator[](index_t i) const noexcept { return raw()[i]; }
