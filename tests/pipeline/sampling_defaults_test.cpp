@@ -11,14 +11,6 @@ std::vector<float> grid_of(const SamplingDefaults& how, PathKind path = PathKind
   return sampling_time_grid(how, path, prediction, 2.0);
 }
 
-/// rae::official_time_grid with arguments that are not known at compile time, as the library has them: clang folds constant products and
-/// sums as one fused operation, with another rounding.
-std::vector<float> official_time_grid(index_t points, double shift, double first = 0.0, double last = kOfficialEnd) {
-  const volatile index_t n = points;
-  const volatile double s = shift, a = first, b = last;
-  return rae::official_time_grid(n, s, a, b);
-}
-
 TEST(SamplingDefaultsTest, TheFullGridMakesAllStepsAndEndsAtZero) {
   EXPECT_EQ(grid_of({.steps = 4}), full_time_grid(4, 2.0));
   EXPECT_EQ(grid_of({.steps = 1}), (std::vector<float>{1.0f, 0.0f}));

@@ -17,6 +17,9 @@ inline constexpr index_t kMaxGridPoints = index_t{1} << 20;
 /// `points` values shift(1 - linspace(first, last)), with linspace rounded as PyTorch rounds it: from both ends towards the middle.
 template <class T>
 std::vector<T> shifted_linspace(index_t points, T first, T last, double shift) {
+#ifdef __clang__
+#pragma clang fp contract(off)  // as in time_shift
+#endif
   std::vector<T> grid(static_cast<std::size_t>(points));
   const T step = (last - first) / static_cast<T>(points - 1);
   for (index_t i = 0; i < points; ++i) {

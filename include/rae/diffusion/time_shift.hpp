@@ -20,6 +20,9 @@ inline void require_time_shift(double shift) {
 /// Maps t in [0, 1] to s t / (1 + (s - 1) t), towards noise. Computed in the type of `t`. Throws ArgumentError for s < 1.
 template <class T>
 [[nodiscard]] T time_shift(T t, double shift) {
+#ifdef __clang__
+#pragma clang fp contract(off)  // it fuses products and sums of constants, with another rounding than at run time
+#endif
   require_time_shift(shift);
   const T s = static_cast<T>(shift);
   // The reference multiplies and divides in the working precision with s - 1 taken in double.
