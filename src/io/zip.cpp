@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <unordered_set>
+#include <utility>
 
 #include "deflate.hpp"
 
@@ -64,6 +65,7 @@ ZipReader::ZipReader(std::span<const std::byte> archive, std::string origin) : a
 
 void ZipReader::read_directory(std::span<const std::byte> directory, std::uint64_t count) {
   std::unordered_set<std::string_view> names;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> places;  // of header and contents: begin, end
   for (; count > 0; --count) {
     if (directory.size() < kCentralSize || number(directory, 0, 4) != kCentral) damaged("wrong directory entry");
     const std::size_t name_size = number(directory, 28, 2), extra_size = number(directory, 30, 2), comment_size = number(directory, 32, 2);
@@ -90,8 +92,13 @@ void ZipReader::read_directory(std::span<const std::byte> directory, std::uint64
     if (method == 0 && stored != size) damaged("a stored file has two sizes");
     entries_.push_back({std::string(name), method == 8, static_cast<std::uint32_t>(number(directory, 16, 4)), size,
                         archive_.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(stored))});
+    places.emplace_back(offset, begin + stored);
     directory = directory.subspan(kCentralSize + name_size + extra_size + comment_size);
   }
+  // A small archive may not stand for much by naming the same bytes again and again.
+  std::sort(places.begin(), places.end());
+  for (std::size_t i = 1; i < places.size(); ++i)
+    if (places[i].first < places[i - 1].second) damaged("two files overlap");
 }
 
 const ZipEntry* ZipReader::find(std::string_view name) const noexcept {

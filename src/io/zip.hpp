@@ -24,7 +24,8 @@ struct ZipEntry {
 /// The table of an archive that lies in memory.
 class ZipReader {
  public:
-  /// Throws FormatError for damaged archives, encryption, methods other than stored and deflate, or repeated names. Zip64 is understood.
+  /// Throws FormatError for damaged archives, encryption, methods other than stored and deflate, repeated names, or files that overlap.
+  /// Zip64 is understood.
   ZipReader(std::span<const std::byte> archive, std::string origin);
 
   [[nodiscard]] const std::vector<ZipEntry>& entries() const noexcept { return entries_; }

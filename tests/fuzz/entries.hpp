@@ -17,6 +17,7 @@
 #include "rae/io/safetensors.hpp"
 #include "rae/io/torch_checkpoint.hpp"
 #include "rae/pipeline/model_config.hpp"
+#include "rae/pipeline/official_config.hpp"
 #include "rae/pipeline/pretrained_encoder.hpp"
 
 namespace rae::test {
@@ -71,6 +72,8 @@ inline void fuzz_config(Bytes bytes) {
   for (const bool yaml : {true, false}) {
     expect_only_errors([&] {
       const auto node = yaml ? ConfigNode::parse_yaml(text, "fuzz") : ConfigNode::parse_json(text, "fuzz");
+      expect_only_errors([&] { (void)parse_official_config(node); });
+      expect_only_errors([&] { (void)parse_model_config(node); });
       std::string json;
       try {
         json = node.to_json();

@@ -194,6 +194,11 @@ TEST(Npz, RefusesBadNpy) {
   }
 }
 
+TEST(Zip, RefusesFilesThatOverlap) {
+  const std::string path = data_path("fuzz/corpus/npz/overlap.npz");
+  EXPECT_NE(message_of<FormatError>([&] { (void)NpzFile::open(path); }).find("two files overlap"), std::string::npos);
+}
+
 TEST(Zip, WritesAndReadsWideSizes) {
   const TempFolder folder;
   const auto path = folder / "wide.zip";
