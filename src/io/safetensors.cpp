@@ -63,6 +63,13 @@ std::span<const std::byte> SafetensorsFile::bytes(std::string_view name) const {
   return contents_->data.subspan(tensor.begin, tensor.end - tensor.begin);
 }
 
+std::uint32_t SafetensorsFile::sampled_checksum(std::string_view name) const {
+  const std::span<const std::byte> stored = bytes(name);
+  const std::uint32_t sum = detail::sampled_checksum(stored);
+  contents_->mapping.release(stored);
+  return sum;
+}
+
 const std::map<std::string, std::string>& SafetensorsFile::metadata() const noexcept { return contents_->header.metadata; }
 
 void SafetensorsFile::require(std::string_view name, const Shape& expected) const {

@@ -1,6 +1,7 @@
 // Elements as files store them, little-endian and of any alignment, converted into tensors.
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <span>
 #include <utility>
 
+#include "deflate.hpp"
 #include "rae/io/any_tensor.hpp"
 #include "rae/io/safetensors.hpp"
 
@@ -74,6 +76,15 @@ Tensor<T> read_stored(std::string_view name, const std::string& origin, const Te
   if (!copy_stored(stored.dtype, bytes(), out.data()))
     raise<FormatError>("tensor ", name, " in ", origin, ": a value does not fit into ", name_of(dtype_of<T>()));
   return out;
+}
+
+/// A checksum of 8 pieces of 512 bytes, spread from the first to the last byte; of all that is there if that is less.
+inline std::uint32_t sampled_checksum(std::span<const std::byte> bytes) {
+  constexpr std::size_t kPieces = 8, kPiece = 512;
+  if (bytes.size() <= kPieces * kPiece) return crc32_of(bytes);
+  std::uint32_t sum = 0;
+  for (std::size_t i = 0; i < kPieces; ++i) sum = crc32_of(bytes.subspan((bytes.size() - kPiece) * i / (kPieces - 1), kPiece), sum);
+  return sum;
 }
 
 /// Throws ShapeError naming tensor and file unless the stored shape is `expected`.

@@ -32,6 +32,10 @@ class MemoryTensors {
   [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
   [[nodiscard]] bool contains(std::string_view name) const { return entries_.find(name) != entries_.end(); }
   [[nodiscard]] const TensorInfo& info(std::string_view name) const { return entries_.find(name)->second.info; }
+  [[nodiscard]] std::uint32_t sampled_checksum(std::string_view name) const {
+    const auto& tensor = std::get<Tensor<float>>(entries_.find(name)->second.tensor);
+    return detail::sampled_checksum(std::as_bytes(tensor.span()));
+  }
   template <Element T>
   [[nodiscard]] Tensor<T> read(std::string_view name) const {
     return tensor_cast<T>(entries_.find(name)->second.tensor, concat("tensor ", name, " in ", origin_));
@@ -218,6 +222,11 @@ bool TensorSource::contains(std::string_view name) const noexcept { return conte
 const TensorInfo& TensorSource::info(std::string_view name) const {
   const auto& entry = contents_->find(name);
   return std::visit([&](const auto& file) -> const TensorInfo& { return file.info(entry.stored); }, contents_->file_of(entry));
+}
+
+std::uint32_t TensorSource::sampled_checksum(std::string_view name) const {
+  const auto& entry = contents_->find(name);
+  return std::visit([&](const auto& file) { return file.sampled_checksum(entry.stored); }, contents_->file_of(entry));
 }
 
 const std::map<std::string, std::string>& TensorSource::metadata() const noexcept {

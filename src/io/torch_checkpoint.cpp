@@ -300,6 +300,14 @@ bool TorchCheckpoint::contains(std::string_view name) const noexcept { return co
 
 const TensorInfo& TorchCheckpoint::info(std::string_view name) const { return contents_->infos[contents_->find(name)]; }
 
+std::uint32_t TorchCheckpoint::sampled_checksum(std::string_view name) const {
+  const std::size_t i = contents_->find(name);
+  std::vector<std::byte> buffer;
+  const std::uint32_t sum = detail::sampled_checksum(contents_->elements(i, buffer));
+  contents_->file->mapping.release(contents_->file->storages[contents_->tensors[i]->storage]);
+  return sum;
+}
+
 ConfigNode TorchCheckpoint::tree() const { return contents_->file->node(contents_->root); }
 
 const std::string& TorchCheckpoint::selected() const noexcept { return contents_->selected; }

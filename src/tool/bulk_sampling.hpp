@@ -55,7 +55,7 @@ struct BulkSampling {
 [[nodiscard]] std::vector<std::int64_t> deal_labels(LabelSampling sampling, index_t count, std::span<const std::int64_t> classes,
                                                     std::uint64_t seed, Rng rng);
 
-/// A number that tells models apart: of the names, shapes and small tensors (norms, biases) of what makes pictures, and the configuration.
+/// A number that tells models apart: of the names and shapes of what makes pictures, 4 KiB of each tensor, and the configuration.
 [[nodiscard]] std::string fingerprint(const ModelFiles& files);
 
 /// Draws the pictures of the shard with a model whose parts are all loaded, `options.labels` being those of the whole set, and writes arr_0

@@ -70,6 +70,28 @@ TEST(TensorSource, ReadsEveryTypeOfElement) {
   }
 }
 
+TEST(TensorSource, ChecksumsOfSamplesTellTensorsApart) {
+  const TempFolder folder;
+  Tensor<float> tensor(Shape{100, 1000}, 1.0f);
+  const auto checksum = [&](const std::string& file) {
+    const SafetensorsEntry entry{"x", tensor};
+    write_safetensors(folder / file, {&entry, 1});
+    EXPECT_EQ(TensorSource({{"x", tensor}}).sampled_checksum("x"), TensorSource::open(folder / file).sampled_checksum("x"));
+    return TensorSource::open(folder / file).sampled_checksum("x");
+  };
+  const auto before = checksum("a.safetensors");
+  tensor[99999] = 2.0f;
+  const auto last = checksum("b.safetensors");
+  EXPECT_NE(last, before);
+  for (index_t i = 0; i < tensor.numel(); ++i) tensor[i] *= 0.999f;
+  EXPECT_NE(checksum("c.safetensors"), last);
+
+  const auto zip = TensorSource::open(data_path("golden/ckpt_formats/raw_zip.pt"));
+  for (const std::string name : {"w", "transposed", "view"})
+    EXPECT_EQ(zip.sampled_checksum(name), TensorSource({{name, zip.read<float>(name)}}).sampled_checksum(name)) << name;
+  EXPECT_THROW((void)zip.sampled_checksum("absent"), FormatError);
+}
+
 TEST(TensorSource, WeightsOfTrainingCheckpoints) {
   const auto checkpoint = TensorSource::open(data_path("golden/ckpt_formats/train_zip.pt"));
   EXPECT_TRUE(checkpoint.contains("model.w"));

@@ -50,6 +50,10 @@ class SafetensorsFile {
   /// The stored little-endian bytes of one tensor, of any alignment. Throws FormatError when there is none of this name.
   [[nodiscard]] std::span<const std::byte> bytes(std::string_view name) const;
 
+  /// A checksum of 4 KiB of the stored elements, spread over all of them: it changes when a training went on, and reads next to nothing.
+  /// Throws FormatError when there is none of this name.
+  [[nodiscard]] std::uint32_t sampled_checksum(std::string_view name) const;
+
   /// The free text pairs of the header.
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const noexcept;
 

@@ -59,6 +59,10 @@ class TensorSource {
     return read<T>(name);
   }
 
+  /// A checksum of 4 KiB of the stored elements, spread over all of them: it changes when a training went on, and reads next to nothing.
+  /// Throws FormatError when there is none of this name.
+  [[nodiscard]] std::uint32_t sampled_checksum(std::string_view name) const;
+
   /// The free text pairs of a safetensors file or of the first shard; empty for a checkpoint of PyTorch.
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const noexcept;
 

@@ -58,6 +58,10 @@ class TorchCheckpoint {
     return read<T>(name);
   }
 
+  /// A checksum of 4 KiB of the stored elements, spread over all of them: it changes when a training went on, and reads next to nothing.
+  /// Throws FormatError when there is none of this name.
+  [[nodiscard]] std::uint32_t sampled_checksum(std::string_view name) const;
+
   /// The whole tree, for what is not a tensor: `checkpoint.tree().get<int>("step")`. Dicts are maps, tuples are lists; a tensor is a text
   /// like "f32 (3, 5)".
   [[nodiscard]] ConfigNode tree() const;
