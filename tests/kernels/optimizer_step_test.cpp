@@ -33,9 +33,11 @@ TEST(SumOfSquares, GoldenClippedNorm) {
   const double norm = std::sqrt(sum_of_squares<float>(golden("clip.g0")) + sum_of_squares<float>(golden("clip.g1")));
   EXPECT_TRUE(test::near(norm, golden("clip.norm"), 1e-6));
   const auto coefficient = static_cast<float>(std::min(1.0, 1.0 / (norm + 1e-6)));
-  Tensor<float> clipped = golden("clip.g0");
-  for (float& g : clipped.span()) g *= coefficient;
-  EXPECT_TRUE(close(clipped, golden("clip.out0"), 1e-7));
+  for (const std::string i : {"0", "1"}) {
+    Tensor<float> clipped = golden("clip.g" + i);
+    for (float& g : clipped.span()) g *= coefficient;
+    EXPECT_TRUE(close(clipped, golden("clip.out" + i), 1e-7));
+  }
 }
 
 template <class T>

@@ -18,6 +18,7 @@ TEST(Decoder, EveryStageMatches) {
   load_parameters(decoder, decoder_names(), [&](const std::string& file) { return weights(file); });
   Tensor<float> x =
       add_broadcast(prepend_tokens(decoder.cls_token.value, decoder.embed(io("tokens"))), decoder.pos_embed.value);  // (2, 17, 48)
+  EXPECT_TRUE(close(x, io("embed_in"), 1e-5));
   for (std::size_t i = 0; i < decoder.layers.size(); ++i) {
     x = decoder.layers[i](x);
     EXPECT_TRUE(close(x, io("layer" + std::to_string(i) + "_out"), 1e-5)) << i;

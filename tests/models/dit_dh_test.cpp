@@ -28,6 +28,52 @@ TEST_P(DitDhGolden, ForwardMatches) {
   EXPECT_TRUE(close(packed, out, 0.0));
 }
 
+TEST_P(DitDhGolden, EveryStageMatches) {
+  const std::string name = GetParam();
+  const Golden io(name + "/io.safetensors");
+  const DitDhConfig config = test::dit_dh_config(test::golden_config(name));
+  DitDh<Tensor<float>> model(config);
+  test::load(model, Golden(name + "/weights.safetensors"));
+  const auto expect = [&](const Tensor<float>& actual, const std::string& stage) {
+    const Tensor<float> expected = io(stage);
+    double largest = 1;
+    for (const float v : expected.span()) largest = std::max(largest, std::abs(static_cast<double>(v)));
+    EXPECT_TRUE(close(actual, expected, 1e-5 * largest)) << stage;
+  };
+  const Tensor<float> tokens = grid_to_tokens(io("x"));      // (B, N, C)
+  const Tensor<std::int64_t> y = io.get<std::int64_t>("y");  // (B)
+  const Tensor<float> time = model.t_embedder(io("t"));      // (B, h)
+  const Tensor<float> label = model.y_embedder(y.span());    // (B, h)
+  const Tensor<float> c = silu(add(time, label));            // (B, h)
+  Tensor<float> s = model.s_embedder(tokens);                // (B, N, h)
+  expect(time, "t_emb");
+  expect(label, "y_emb");
+  expect(c, "c");
+  expect(s, "s_embed");
+  if (config.use_pos_embed) s = add_broadcast(s, model.pos_embed.value);
+  expect(s, "s_in");
+  const auto rope_of = [&](std::size_t part) {
+    return make_rope_table<float>(config.grid_h, config.grid_w, config.hidden_size[part] / config.num_heads[part]);
+  };
+  const RopeTable<float> backbone_rope = rope_of(0), head_rope = rope_of(1);
+  s = test::expect_first_block(io, model.blocks[0], s, c, config.use_rope ? &backbone_rope : nullptr, 1e-5);
+  for (index_t i = 1; i < config.depth[0]; ++i) {
+    s = model.blocks[static_cast<std::size_t>(i)](s, c, config.use_rope ? &backbone_rope : nullptr);
+    expect(s, concat("block", i, "_out"));
+  }
+  s = silu(add_per_image(s, time));
+  expect(s, "s_cond_in");
+  if (!model.s_projector.empty()) s = model.s_projector(s);
+  expect(s, "s_cond");
+  Tensor<float> z = model.x_embedder(tokens);  // (B, N, d)
+  expect(z, "x_embed");
+  for (index_t i = config.depth[0]; i < config.depth[0] + config.depth[1]; ++i) {
+    z = model.blocks[static_cast<std::size_t>(i)](z, s, config.use_rope ? &head_rope : nullptr);
+    expect(z, concat("block", i, "_out"));
+  }
+  expect(model.final_layer(z, s), "final_tokens");
+}
+
 INSTANTIATE_TEST_SUITE_P(Cases, DitDhGolden, testing::Values("ddt_official_flags", "ddt_same_width", "ddt_layernorm_gelu"));
 
 // Labels of the null class, and a condition that is given instead of the backbone's.

@@ -53,6 +53,24 @@ TEST_P(EncoderGolden, TokensMatch) {
   // The reference rounds the sampling positions to float; ours are exact. The tolerance is the one stated for forwards.
   EXPECT_TRUE(close(input, expected, 1e-4));
   EXPECT_TRUE(close(encoder(expected), io("encoder_tokens"), 5e-5));
+  // Our registers stand in front of the class token, the official ones behind it.
+  const auto official_order = [&](const Tensor<float>& x) {
+    const index_t registers = config.family == EncoderFamily::dinov2 ? config.registers : 0;
+    if (registers == 0) return x;
+    Tensor<float> out(x.shape());  // (B, P+N, D)
+    for (index_t b = 0; b < x.extent(0); ++b)
+      for (index_t token = 0; token < x.extent(1); ++token) {
+        const index_t from = token == 0 ? registers : token <= registers ? token - 1 : token;
+        std::copy_n(x.data() + (b * x.extent(1) + from) * x.extent(2), x.extent(2), out.data() + (b * x.extent(1) + token) * x.extent(2));
+      }
+    return out;
+  };
+  Tensor<float> x = encoder.embed(expected);  // (B, P+N, D)
+  EXPECT_TRUE(close(official_order(x), io("embeddings_out"), 2e-5));
+  for (std::size_t i = 0; i < encoder.layers.size(); ++i) {
+    x = encoder.layers[i](x);
+    EXPECT_TRUE(close(official_order(x), io(concat("layer", i, "_out")), 2e-5)) << i;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, EncoderGolden,
