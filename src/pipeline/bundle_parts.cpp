@@ -32,7 +32,7 @@ ModelConfig bundle_config(const std::string& origin, const std::map<std::string,
 void require_parts(const std::string& origin, const ModelConfig& config, const std::map<std::string, Shape>& shapes) {
   std::array<Part, 4> parts{Part{"encoder.", parameter_count(config.encoder), false}, part_of("decoder.", config.decoder),
                             config.lightning_dit ? part_of("dit.", config.lightning_dit) : part_of("dit.", config.dit),
-                            part_of("guide.", config.guide)};
+                            config.lightning_guide ? part_of("guide.", config.lightning_guide) : part_of("guide.", config.guide)};
   for (const auto& [name, shape] : shapes) {
     if (name == kLatentMean || name == kLatentVar) {
       if (!(shape == config.latent_shape()))

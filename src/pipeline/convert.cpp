@@ -23,6 +23,7 @@ void save_bundle(const ModelFiles& files, const std::string& path, DType stored_
   }
   if (!files.guide) {
     config.guide.reset();
+    config.lightning_guide.reset();
     config.sampling.autoguidance.reset();
   }
   const LatentNorm<float> norm = detail::with_official_eps(files.latent_norm, files.origin);

@@ -127,17 +127,16 @@ struct Generator::Parts {
     return options.rng == Rng::torch_cpu && how.kind == SamplerKind::sde;
   }
 
-  [[nodiscard]] detail::Network network() const {
-    return [dit = loader.dit()](const Tensor<float>& x, float t, std::span<const std::int64_t> labels) {
+  [[nodiscard]] static detail::Network network_of(std::shared_ptr<const detail::DiffusionNetwork> dit) {
+    return [dit = std::move(dit)](const Tensor<float>& x, float t, std::span<const std::int64_t> labels) {
       return std::visit([&](const auto& model) { return model(x, Tensor<float>(Shape{x.extent(0)}, t), labels); }, *dit);
     };
   }
 
+  [[nodiscard]] detail::Network network() const { return network_of(loader.dit()); }
+
   [[nodiscard]] detail::Network guide(const detail::FlowSampling& how) const {
-    if (!how.autoguidance) return {};
-    return [guide = loader.guide()](const Tensor<float>& x, float t, std::span<const std::int64_t> labels) {
-      return (*guide)(x, Tensor<float>(Shape{x.extent(0)}, t), labels);
-    };
+    return how.autoguidance ? network_of(loader.guide()) : detail::Network{};
   }
 
   /// f(begin, pixels (b, channels, H, W)) for batches of latents (B, C, h, w).

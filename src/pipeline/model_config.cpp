@@ -119,12 +119,14 @@ void require_dit(const std::string& where, const ModelConfig& c) {
   if (c.lightning_dit)
     require_latents(where, "lightning_dit", {c.lightning_dit->in_channels, c.lightning_dit->input_h, c.lightning_dit->input_w}, latent);
   const bool any = c.dit || c.lightning_dit;
-  if (c.guide) {
-    if (!any) raise<ConfigError>(where, ": has a guide, but no dit that it could guide");
-    require_latents(where, "guide", {c.guide->in_channels, c.guide->grid_h, c.guide->grid_w}, latent);
-    if (c.guide->num_classes != c.num_classes())
-      raise<ConfigError>(where, ": the guide has ", c.guide->num_classes, " classes, the dit ", c.num_classes());
-  }
+  if (c.guide && c.lightning_guide) raise<ConfigError>(where, ": has a guide and a lightning_guide; a model has one of them");
+  if (c.has_guide() && !any) raise<ConfigError>(where, ": has a guide, but no dit that it could guide");
+  const auto require_guide = [&](const char* name, const Shape& latents, index_t classes) {
+    require_latents(where, name, latents, latent);
+    if (classes != c.num_classes()) raise<ConfigError>(where, ": the guide has ", classes, " classes, the dit ", c.num_classes());
+  };
+  if (const auto& g = c.guide) require_guide("guide", {g->in_channels, g->grid_h, g->grid_w}, g->num_classes);
+  if (const auto& g = c.lightning_guide) require_guide("lightning_guide", {g->in_channels, g->input_h, g->input_w}, g->num_classes);
   if (!any) return;
   if (!c.class_names.empty() && static_cast<index_t>(c.class_names.size()) != c.num_classes())
     raise<ConfigError>(where, ": ", c.class_names.size(), " class_names, but the dit has ", c.num_classes(), " classes");
@@ -132,7 +134,7 @@ void require_dit(const std::string& where, const ModelConfig& c) {
   const bool autoguided = c.sampling.autoguidance && c.sampling.autoguidance->scale != 1.0f;
   if (guided && !c.has_null_class())
     raise<ConfigError>(where, ": sampling.guidance needs the null class, which a dit with class_dropout_prob 0 does not have");
-  if (autoguided && !c.guide) raise<ConfigError>(where, ": sampling.autoguidance needs a guide, which this model does not have");
+  if (autoguided && !c.has_guide()) raise<ConfigError>(where, ": sampling.autoguidance needs a guide, which this model does not have");
   if (guided && autoguided) raise<ConfigError>(where, ": sampling.guidance and sampling.autoguidance exclude each other");
 }
 
@@ -340,6 +342,7 @@ ConfigNode to_config(const ModelConfig& c) {
   if (c.dit) out.set("dit", to_config(*c.dit));
   if (c.lightning_dit) out.set("lightning_dit", to_config(*c.lightning_dit));
   if (c.guide) out.set("guide", to_config(*c.guide));
+  if (c.lightning_guide) out.set("lightning_guide", to_config(*c.lightning_guide));
   out.set("path", name_of(c.path));
   if (c.path_formulas != PathFormulas::exact) out.set("path_formulas", name_of(c.path_formulas));
   out.set("time_shift", c.time_shift);
@@ -352,8 +355,9 @@ ConfigNode to_config(const ModelConfig& c) {
 }
 
 ModelConfig parse_model_config(const ConfigNode& node) {
-  require_keys_known(node, {"name", "encoder", "encoder_size", "encoder_width", "pixels", "image_size", "image_width", "decoder", "dit",
-                            "lightning_dit", "guide", "path", "path_formulas", "time_shift", "prediction", "sampling", "class_names"});
+  require_keys_known(
+      node, {"name", "encoder", "encoder_size", "encoder_width", "pixels", "image_size", "image_width", "decoder", "dit", "lightning_dit",
+             "guide", "lightning_guide", "path", "path_formulas", "time_shift", "prediction", "sampling", "class_names"});
   ModelConfig c;
   c.name = node.get<std::string>("name");
   c.image_size = size_in(node, "image_size", 1, kMaxModelImageSize);
@@ -367,6 +371,7 @@ ModelConfig parse_model_config(const ConfigNode& node) {
   if (const ConfigNode* dit = given(node, "dit")) c.dit = parse_dit_config(*dit);
   if (const ConfigNode* dit = given(node, "lightning_dit")) c.lightning_dit = parse_lightning_dit_config(*dit);
   if (const ConfigNode* guide = given(node, "guide")) c.guide = parse_dit_config(*guide);
+  if (const ConfigNode* guide = given(node, "lightning_guide")) c.lightning_guide = parse_lightning_dit_config(*guide);
   c.path = named(node, "path", "linear", parse_path_kind);
   c.path_formulas = named(node, "path_formulas", "exact", parse_path_formulas);
   c.time_shift = number_in(node, "time_shift", c.time_shift, 1.0, 1e6);

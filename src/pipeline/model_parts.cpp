@@ -22,7 +22,10 @@ std::vector<ModelPart> parts_of(const ModelFiles& files) {
     out.push_back({"dit.", &*files.dit, parameter_shapes<LightningDit>(*c.lightning_dit)});
   else if (files.dit && c.dit)
     out.push_back({"dit.", &*files.dit, parameter_shapes<DitDh>(*c.dit)});
-  if (files.guide && c.guide) out.push_back({"guide.", &*files.guide, parameter_shapes<DitDh>(*c.guide)});
+  if (files.guide && c.lightning_guide)
+    out.push_back({"guide.", &*files.guide, parameter_shapes<LightningDit>(*c.lightning_guide)});
+  else if (files.guide && c.guide)
+    out.push_back({"guide.", &*files.guide, parameter_shapes<DitDh>(*c.guide)});
   for (const ModelPart& part : out) require_part(*part.file, part.parameters);
   return out;
 }

@@ -60,8 +60,16 @@ void write_state_dict(const std::string& path, const ModelPart& part, const Name
   writer.commit();
 }
 
-void write_dit_dh(const std::string& path, const ModelPart& part, const DitDhConfig& c, DType stored_as) {
+/// The diffusion transformer of either kind that there is.
+void write_transformer(const std::string& path, const ModelPart& part, const std::optional<DitDhConfig>& dit,
+                       const std::optional<LightningDitConfig>& lightning, DType stored_as) {
   std::vector<Rope> ropes;
+  if (lightning) {
+    const LightningDitConfig& c = *lightning;
+    if (c.use_rope) ropes = {{"feat_rope", c.input_h / c.patch_size, c.input_w / c.patch_size, c.hidden_size / c.num_heads}};
+    return write_state_dict(path, part, {}, ropes, c.in_channels, c.patch_size, stored_as);
+  }
+  const DitDhConfig& c = *dit;
   if (c.use_rope)
     ropes = {{"enc_feat_rope", c.grid_h, c.grid_w, c.hidden_size[0] / c.num_heads[0]},
              {"dec_feat_rope", c.grid_h, c.grid_w, c.hidden_size[1] / c.num_heads[1]}};
@@ -119,14 +127,9 @@ OfficialFiles save_official(const ModelFiles& files, const std::string& folder, 
     } else if (part.prefix == "decoder.") {
       write_state_dict(path_of("decoder", "model.pt"), part, decoder_names(), {}, 0, 0, stored_as);
     } else if (part.prefix == "guide.") {
-      write_dit_dh(path_of("guide", "stage2_model.pt"), part, *c.guide, stored_as);
-    } else if (part.prefix == "dit." && c.lightning_dit) {
-      const LightningDitConfig& d = *c.lightning_dit;
-      std::vector<Rope> ropes;
-      if (d.use_rope) ropes = {{"feat_rope", d.input_h / d.patch_size, d.input_w / d.patch_size, d.hidden_size / d.num_heads}};
-      write_state_dict(path_of("dit", "stage2_model.pt"), part, {}, ropes, d.in_channels, d.patch_size, stored_as);
+      write_transformer(path_of("guide", "stage2_model.pt"), part, c.guide, c.lightning_guide, stored_as);
     } else if (part.prefix == "dit.") {
-      write_dit_dh(path_of("dit", "stage2_model.pt"), part, *c.dit, stored_as);
+      write_transformer(path_of("dit", "stage2_model.pt"), part, c.dit, c.lightning_dit, stored_as);
     }
   }
   const LatentNorm<float> norm = detail::with_official_eps(files.latent_norm, files.origin);

@@ -185,9 +185,10 @@ ModelFiles open_official(const OfficialConfig& c, const OfficialOptions& options
     if (config.sampling.autoguidance) config.sampling.autoguidance->scale = 1.0f;
     return out;
   }
-  if (!c.guide->dit) raise<ConfigError>(c.guide->where, ": rae guides by a DiTwDDTHead only");
   config.guide = c.guide->dit;
-  out.guide = transformer(found.guide, c.guide->where, *config.guide);
+  config.lightning_guide = c.guide->lightning_dit;
+  out.guide = config.guide ? transformer(found.guide, c.guide->where, *config.guide)
+                           : transformer(found.guide, c.guide->where, *config.lightning_guide);
   return out;
 }
 

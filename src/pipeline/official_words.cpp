@@ -126,7 +126,10 @@ ConfigNode guidance(const ModelFiles& files) {
                                     {"scale", shortest(by_guide ? s.autoguidance->scale : s.guidance.scale)},
                                     {"t-min", shortest(by_guide ? s.autoguidance->t_min : s.guidance.t_min)},
                                     {"t-max", shortest(by_guide ? s.autoguidance->t_max : s.guidance.t_max)}});
-  if (files.guide) out.set("guidance_model", transformer(*files.config.guide, "guide/stage2_model.pt"));
+  constexpr const char* kWeights = "guide/stage2_model.pt";
+  if (files.guide)
+    out.set("guidance_model",
+            files.config.guide ? transformer(*files.config.guide, kWeights) : transformer(*files.config.lightning_guide, kWeights));
   return out;
 }
 
@@ -157,8 +160,10 @@ std::string config_lacks(const ModelFiles& files) {
     return "the decoder has another grid than the latents";
   if (!files.dit) return {};
   if (c.prediction == Prediction::data) return "the network predicts the data";
-  if (c.sampling.kind == SamplerKind::sde && c.sampling.sde.form == DiffusionForm::sbdm)
-    return "the official code cannot sample with the form sbdm";
+  const bool sbdm = c.sampling.kind == SamplerKind::sde && c.sampling.sde.form == DiffusionForm::sbdm;
+  if (sbdm && c.path != PathKind::vp) return "the official code cannot sample with the form sbdm";
+  if (c.path == PathKind::vp && c.path_formulas == PathFormulas::exact && (sbdm || c.prediction != Prediction::velocity))
+    return "the official formulas of the VP path are others than the model's";
   return {};
 }
 

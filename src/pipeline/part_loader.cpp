@@ -128,6 +128,13 @@ Model<Tensor<float>> load_model(const Config& config, const Weights& weights) {
   return model;
 }
 
+/// The network of either kind that a model has.
+std::shared_ptr<const DiffusionNetwork> load_network(const std::optional<DitDhConfig>& dit,
+                                                     const std::optional<LightningDitConfig>& lightning, const Weights& weights) {
+  return dit ? std::make_shared<const DiffusionNetwork>(load_model<DitDh>(*dit, weights))
+             : std::make_shared<const DiffusionNetwork>(load_model<LightningDit>(*lightning, weights));
+}
+
 }  // namespace
 
 PartLoader::PartLoader(ModelFiles files, const LoadOptions& options, std::vector<Part> used)
@@ -136,7 +143,7 @@ PartLoader::PartLoader(ModelFiles files, const LoadOptions& options, std::vector
       origin_(std::move(files.origin)),
       keep_(options.keep_loaded) {
   std::optional<PartFile>* const sources[] = {&files.encoder, &files.decoder, &files.dit, &files.guide};
-  const bool described[] = {true, config_.decoder.has_value(), config_.dit || config_.lightning_dit, config_.guide.has_value()};
+  const bool described[] = {true, config_.decoder.has_value(), config_.dit || config_.lightning_dit, config_.has_guide()};
   std::erase_if(used, [&](Part part) { return !*sources[index_of(part)] || !described[index_of(part)]; });
   for (const Part part : used) {
     has_[index_of(part)] = true;
@@ -163,7 +170,7 @@ std::uint64_t PartLoader::bytes_of(Part part) const {
   switch (part) {
     case Part::encoder: elements = parameter_count(config_.encoder); break;
     case Part::decoder: elements = parameter_count(*config_.decoder); break;
-    case Part::guide: elements = parameter_count(*config_.guide); break;
+    case Part::guide: elements = config_.guide ? parameter_count(*config_.guide) : parameter_count(*config_.lightning_guide); break;
     default: elements = config_.dit ? parameter_count(*config_.dit) : parameter_count(*config_.lightning_dit);
   }
   return static_cast<std::uint64_t>(elements) * sizeof(float);
@@ -218,17 +225,16 @@ std::shared_ptr<const DiffusionNetwork> PartLoader::dit() const {
   if (loaded_.dit) return loaded_.dit;
   const Weights weights{file_of(Part::dit), "dit"};
   if (!keep_) loaded_.encoder = nullptr, loaded_.decoder = nullptr;
-  loaded_.dit = config_.dit ? std::make_shared<const DiffusionNetwork>(load_model<DitDh>(*config_.dit, weights))
-                            : std::make_shared<const DiffusionNetwork>(load_model<LightningDit>(*config_.lightning_dit, weights));
+  loaded_.dit = load_network(config_.dit, config_.lightning_dit, weights);
   return loaded_.dit;
 }
 
-std::shared_ptr<const DitDh<Tensor<float>>> PartLoader::guide() const {
+std::shared_ptr<const DiffusionNetwork> PartLoader::guide() const {
   const std::lock_guard lock(mutex_);
   if (loaded_.guide) return loaded_.guide;
   const Weights weights{file_of(Part::guide), "guide"};
   if (!keep_) loaded_.encoder = nullptr, loaded_.decoder = nullptr;
-  loaded_.guide = std::make_shared<const DitDh<Tensor<float>>>(load_model<DitDh>(*config_.guide, weights));
+  loaded_.guide = load_network(config_.guide, config_.lightning_guide, weights);
   return loaded_.guide;
 }
 

@@ -40,14 +40,13 @@ class PartLoader {
   /// See `encoder`.
   [[nodiscard]] std::shared_ptr<const DiffusionNetwork> dit() const;
   /// See `encoder`.
-  [[nodiscard]] std::shared_ptr<const DitDh<Tensor<float>>> guide() const;
+  [[nodiscard]] std::shared_ptr<const DiffusionNetwork> guide() const;
 
  private:
   struct Loaded {
     std::shared_ptr<const Encoder<Tensor<float>>> encoder;
     std::shared_ptr<const Decoder<Tensor<float>>> decoder;
-    std::shared_ptr<const DiffusionNetwork> dit;
-    std::shared_ptr<const DitDh<Tensor<float>>> guide;
+    std::shared_ptr<const DiffusionNetwork> dit, guide;
   };
 
   [[nodiscard]] const PartFile& file_of(Part part) const;

@@ -125,7 +125,7 @@ void set_guidance(GenerateOptions& options, const ModelConfig& model, const Gene
     options.autoguidance = changed(autoguidance, command.autoguidance, interval);
   else
     options.guidance = changed(by_guide ? Cfg{1.0f, autoguidance.t_min, autoguidance.t_max} : cfg, command.cfg, interval);
-  if (options.autoguidance && options.autoguidance->scale != 1.0f && !model.guide)
+  if (options.autoguidance && options.autoguidance->scale != 1.0f && !model.has_guide())
     raise<ArgumentError>("--autoguidance: '", model.name, "' has no guide, a weaker model to be guided away from");
 }
 

@@ -149,7 +149,7 @@ void print_model(const std::string& path, const std::string& models_dir, bool te
     print_fact("encoder", where_of(files.encoder, true));
     print_fact("decoder", where_of(files.decoder, c.decoder.has_value()));
     print_fact("dit", where_of(files.dit, c.dit || c.lightning_dit));
-    print_fact("guide", where_of(files.guide, c.guide.has_value()));
+    print_fact("guide", where_of(files.guide, c.has_guide()));
     for (const auto* part : {&files.encoder, &files.decoder, &files.dit, &files.guide}) {
       if (!*part) continue;
       print_recognized((*part)->tensors);

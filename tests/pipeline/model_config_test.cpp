@@ -147,7 +147,13 @@ TEST(ModelConfigTest, AGuideMustFitTheDit) {
   config.guide->num_classes = 3;
   config.guide->in_channels = 8;
   EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
+  config.lightning_guide = test::tiny_lightning_dit();
+  EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);  // two guides
   config.guide.reset();
+  EXPECT_EQ(parse_model_config(to_config(config)).lightning_guide->depth, 2);
+  config.lightning_guide->num_classes = 4;
+  EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
+  config.lightning_guide.reset();
   EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
 }
 

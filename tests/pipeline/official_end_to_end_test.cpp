@@ -4,6 +4,7 @@
 #include "rae/diffusion/sampler.hpp"
 #include "rae/diffusion/time_grid.hpp"
 #include "rae/pipeline/autoencoder.hpp"
+#include "rae/pipeline/convert.hpp"
 #include "rae/pipeline/generator.hpp"
 #include "rae/pipeline/official_model.hpp"
 #include "support/official_files.hpp"
@@ -121,11 +122,11 @@ TEST(OfficialEndToEnd, LightningDit) {
     entries.push_back({"module." + name, kernel ? parameter.tensor().reshaped({32, 48, 2, 2}) : parameter.tensor()});
   });
   write_safetensors(folder / "lightning.safetensors", entries);
-  const ModelFiles files = open_official(
-      folder.config({"guidance={method: cfg, scale: 1.5}",
-                     "stage_2={target: stage2.models.lightningDiT.LightningDiT, ckpt: lightning.safetensors, params: {input_size: 4, "
-                     "patch_size: 2, in_channels: 48, hidden_size: 32, depth: 2, num_heads: 4, num_classes: 10, learn_sigma: true}}",
-                     "sampler.params={sampling_method: euler, num_steps: 5}"}));
+  const std::string described =
+      "{target: stage2.models.lightningDiT.LightningDiT, ckpt: lightning.safetensors, params: {input_size: 4, patch_size: 2, in_channels: "
+      "48, hidden_size: 32, depth: 2, num_heads: 4, num_classes: 10, learn_sigma: true}}";
+  const std::string euler = "sampler.params={sampling_method: euler, num_steps: 5}";
+  const ModelFiles files = open_official(folder.config({"guidance={method: cfg, scale: 1.5}", "stage_2=" + described, euler}));
   const auto at = [&](std::vector<std::int64_t> labels) {
     return [&dit, labels = std::move(labels)](const Tensor<float>& x, float t) {
       return dit(x, Tensor<float>(Shape{x.extent(0)}, t), labels);
@@ -138,6 +139,18 @@ TEST(OfficialEndToEnd, LightningDit) {
   const auto grid = official_time_grid(5, std::sqrt(12.0));
   const Tensor<float> wanted = sample<float>(guided(at(expected.labels), at(null), Cfg{.scale = 1.5f}), noise, grid);
   EXPECT_TRUE(close(generator.sample_latents({.labels = expected.labels, .noise = noise}), wanted, kLatent));
+
+  // As the guide of a DiT^DH, from these files and from those that are written of them.
+  const ModelFiles by_guide =
+      open_official(folder.config({"guidance={method: autoguidance, scale: 1.5, guidance_model: " + described + "}", euler}));
+  EXPECT_TRUE(by_guide.config.lightning_guide && !by_guide.config.guide);
+  const Tensor<float> away =
+      sample<float>(guided(GoldenDit()(expected.labels), at(expected.labels), AutoGuidance{.scale = 1.5f}), noise, grid);
+  const TempFolder out;
+  (void)save_official(by_guide, out / "o");
+  save_bundle(by_guide, out / "bundle.safetensors", DType::f32);
+  for (const ModelFiles& each : {by_guide, open_official(out / "o/config.yaml"), ModelFiles::open(out / "bundle.safetensors")})
+    EXPECT_TRUE(close(Generator(each).sample_latents({.labels = expected.labels, .noise = noise}), away, kLatent)) << each.origin;
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ TEST(PartLoaderTest, LetsGoOfWhatIsNotAtWork) {
   const ModelFiles files = test::random_bundle(config).files();
   const PartLoader loader(files, {.keep_loaded = false}, {Part::encoder, Part::decoder, Part::dit, Part::guide});
   const std::weak_ptr<const detail::DiffusionNetwork> dit = loader.dit();
-  const std::weak_ptr<const DitDh<Tensor<float>>> guide = loader.guide();
+  const std::weak_ptr<const detail::DiffusionNetwork> guide = loader.guide();
   EXPECT_EQ(loader.dit(), dit.lock());  // not loaded again
   EXPECT_FALSE(dit.expired() || guide.expired());
   const std::weak_ptr<const Decoder<Tensor<float>>> decoder = loader.decoder();

@@ -24,23 +24,24 @@ inline constexpr index_t kMaxModelImageSize = 4096;
 
 /// A model without its weights.
 struct ModelConfig {
-  std::string name;                                  ///< for people and for the text of pictures
-  EncoderConfig encoder;                             ///< the frozen encoder
-  index_t encoder_size = 0;                          ///< height of pictures resized for the encoder; 0 leaves pictures as they are
-  index_t encoder_width = 0;                         ///< their width; 0: encoder_size
-  PixelNorm pixels;                                  ///< mean and deviation of the encoder's pixels
-  index_t image_size = 0;                            ///< height of the pictures that the model takes and makes, 1 to 4096
-  index_t image_width = 0;                           ///< their width; 0: image_size
-  std::optional<DecoderConfig> decoder;              ///< absent until that stage was trained
-  std::optional<DitDhConfig> dit;                    ///< absent until that stage was trained
-  std::optional<LightningDitConfig> lightning_dit;   ///< instead of `dit`
-  std::optional<DitDhConfig> guide;                  ///< the weaker model of autoguidance
-  PathKind path = PathKind::linear;                  ///< from data to noise
-  PathFormulas path_formulas = PathFormulas::exact;  ///< official: for a model that was made for the official code
-  double time_shift = 1.0;                           ///< of training and sampling, at least 1
-  Prediction prediction = Prediction::velocity;      ///< what the diffusion transformer and its guide predict
-  SamplingDefaults sampling;                         ///< defaults of the sampler
-  std::vector<std::string> class_names;              ///< empty, or one for each class
+  std::string name;                                   ///< for people and for the text of pictures
+  EncoderConfig encoder;                              ///< the frozen encoder
+  index_t encoder_size = 0;                           ///< height of pictures resized for the encoder; 0 leaves pictures as they are
+  index_t encoder_width = 0;                          ///< their width; 0: encoder_size
+  PixelNorm pixels;                                   ///< mean and deviation of the encoder's pixels
+  index_t image_size = 0;                             ///< height of the pictures that the model takes and makes, 1 to 4096
+  index_t image_width = 0;                            ///< their width; 0: image_size
+  std::optional<DecoderConfig> decoder;               ///< absent until that stage was trained
+  std::optional<DitDhConfig> dit;                     ///< absent until that stage was trained
+  std::optional<LightningDitConfig> lightning_dit;    ///< instead of `dit`
+  std::optional<DitDhConfig> guide;                   ///< the weaker model of autoguidance
+  std::optional<LightningDitConfig> lightning_guide;  ///< instead of `guide`
+  PathKind path = PathKind::linear;                   ///< from data to noise
+  PathFormulas path_formulas = PathFormulas::exact;   ///< official: for a model that was made for the official code
+  double time_shift = 1.0;                            ///< of training and sampling, at least 1
+  Prediction prediction = Prediction::velocity;       ///< what the diffusion transformer and its guide predict
+  SamplingDefaults sampling;                          ///< defaults of the sampler
+  std::vector<std::string> class_names;               ///< empty, or one for each class
 
   /// Shape (channels, H, W) of one picture.
   [[nodiscard]] Shape image_shape() const;
@@ -50,6 +51,8 @@ struct ModelConfig {
   [[nodiscard]] Shape latent_shape() const;
   /// Classes of the diffusion transformer; 0 when there is none.
   [[nodiscard]] index_t num_classes() const noexcept;
+  /// True when there is a weaker model for autoguidance, of either kind.
+  [[nodiscard]] bool has_guide() const noexcept { return guide || lightning_guide; }
   /// True when the diffusion transformer has a class for "no class", whose number is `num_classes()`.
   [[nodiscard]] bool has_null_class() const noexcept;
 };
