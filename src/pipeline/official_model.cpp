@@ -18,6 +18,8 @@ struct Found {
   std::string preprocessor, encoder, decoder_config, decoder, statistics, dit, guide;
 };
 
+constexpr const char* kDiscriminator = "gan.disc.arch.dino_ckpt_path";
+
 bool wants_guide(const OfficialConfig& c, const OfficialOptions& options) {
   return c.guide && options.guide.value_or(c.sampling.autoguidance && c.sampling.autoguidance->scale > 1);
 }
@@ -45,6 +47,7 @@ Found find_all(const OfficialConfig& c, const OfficialOptions& options) {
       raise<ConfigError>(c.origin, ": guidance.guidance_model: the key 'ckpt' is missing, without which the guide has no weights");
     out.guide = paths.file("guidance.guidance_model.ckpt", c.guide->ckpt);
   }
+  if (options.discriminator && c.gan) (void)paths.file(kDiscriminator, c.gan->dino_ckpt_path);
   paths.require_all();
   return out;
 }
@@ -194,6 +197,14 @@ ModelFiles open_official(const OfficialConfig& c, const OfficialOptions& options
 
 ModelFiles open_official(const std::string& path, const OfficialOptions& options) {
   return open_official(load_official_config(path), options);
+}
+
+std::string find_official_discriminator(const OfficialConfig& c, const std::string& models_dir) {
+  if (!c.gan) raise<ConfigError>(c.origin, ": the section gan is missing, which describes the discriminator");
+  Paths paths(c.origin, models_dir);
+  std::string out = paths.file(kDiscriminator, c.gan->dino_ckpt_path);
+  paths.require_all();
+  return out;
 }
 
 }  // namespace rae

@@ -2,7 +2,7 @@
 #include <cstdio>
 #include <memory>
 
-#include "rae/train/recipe.hpp"
+#include "rae/train/official_recipe.hpp"
 #include "tool/command.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/output.hpp"
@@ -13,8 +13,8 @@ namespace rae::tool {
 namespace {
 
 struct TrainOptions {
-  std::string recipe, data, out;
-  std::vector<std::string> stages, overrides;
+  std::string recipe, data, out, models;
+  std::vector<std::string> stages, overrides, lpips;
 };
 
 std::vector<TrainingStage> stages_of(const std::vector<std::string>& words) {
@@ -64,11 +64,25 @@ class TrainingReport {
   Clock::time_point last_line_{};
 };
 
+/// A recipe, or what an official configuration says to do with the data.
+Recipe recipe_of(const ConfigNode& source, const TrainOptions& options) {
+  if (!source.is_map() || (!source.contains("stage_1") && !source.contains("stage_2"))) {
+    if (!options.lpips.empty() || !options.models.empty())
+      throw UsageError("--lpips and --models are for official configurations; a recipe names its files");
+    return parse_recipe(source);
+  }
+  const OfficialConfig config = parse_official_config(source);
+  for (const std::string& note : config.notes) std::fprintf(stderr, "rae: note: %s\n", printable(note).c_str());
+  if (config.eval) std::fprintf(stderr, "rae: note: the section eval is left to 'rae evaluate'\n");
+  const index_t pictures = open_dataset(options.data, Split::train, {.size = 256, .channels = 3})->size();
+  return official_recipe(config, pictures, {.models_dir = options.models, .lpips = options.lpips});
+}
+
 void run(const TrainOptions& options) {
   const auto stages = stages_of(options.stages);
   ConfigNode source = ConfigNode::load(options.recipe);
   for (const auto& assignment : options.overrides) source.apply_override(assignment);
-  const Recipe recipe = parse_recipe(source);
+  const Recipe recipe = recipe_of(source, options);
   require_writable_folder(options.out);
   TrainingReport report;
   RecipeRun training;
@@ -90,7 +104,10 @@ void run(const TrainOptions& options) {
 void add_train(CLI::App& app) {
   const auto options = std::make_shared<TrainOptions>();
   CLI::App* command = app.add_subcommand("train", "Train a model by a recipe: encoder, decoder, latent statistics, diffusion transformer");
-  command->add_option("-r,--recipe", options->recipe, "YAML file that says what is trained, and how")->type_name("FILE")->required();
+  command
+      ->add_option("-r,--recipe", options->recipe, "YAML file that says what is trained, and how; or an official one that trains stage 1")
+      ->type_name("FILE")
+      ->required();
   command->add_option("-d,--data", options->data, "folder of a data set: Fashion-MNIST's files, or one sub-folder of pictures per class")
       ->type_name("DIR")
       ->required();
@@ -103,6 +120,10 @@ void add_train(CLI::App& app) {
   command->add_option("--set", options->overrides, "change a value of the recipe; may be repeated")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
+  command->add_option("--lpips", options->lpips, "a file of VGG-16 or LPIPS for an official configuration; may be repeated")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  command->add_option("--models", options->models, "folder where an official configuration's files are looked for")->type_name("DIR");
   add_threads_option(*command);
   command->footer(
       "Each stage writes checkpoints. The same command continues from them, bit for bit\n"
@@ -113,6 +134,7 @@ void add_train(CLI::App& app) {
       "  rae train --recipe examples/models/fashion-mnist.yaml \\\n"
       "            --data /usr/share/datasets/fashion-mnist --out run\n"
       "  rae train -r recipe.yaml -d pictures -o run --stage dit --set dit.train.lr=1e-4\n"
+      "  rae train -r DINOv2-B_decXL.yaml -d imagenet -o run --lpips vgg16.pth --lpips lpips.pth\n"
       "  rae generate --model run/model.safetensors --out samples.png");
   command->callback([options] { run(*options); });
 }

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "rae/pipeline/pretrained_encoder.hpp"
+
 namespace rae {
 
 namespace {
@@ -84,7 +86,8 @@ GanOptions parse_gan(const ConfigNode& node, TrainingOptions training) {
   if (const ConfigNode* updates = node.find("updates")) o.updates = updates->as_integer(1, 1000);
   if (const ConfigNode* augment = node.find("augment")) o.augment = parse_diff_augment(*augment);
   if (const ConfigNode* train = node.find("train")) {
-    require_keys_known(*train, {"lr", "final_lr", "decay", "warmup_steps", "betas", "weight_decay", "max_grad_norm"});
+    require_keys_known(*train, {"lr", "final_lr", "decay", "warmup_steps", "warmup_from_zero", "decay_end_step", "betas", "weight_decay",
+                                "max_grad_norm"});
     training.max_grad_norm = 0;
     o.training = parse_training_options(*train, training);
   }
@@ -142,6 +145,21 @@ DatasetOptions parse_data(const ConfigNode& node) {
   return o;
 }
 
+/// The member `model`, with encoder and pixels of the pretrained one.
+ConfigNode with_pretrained_encoder(ConfigNode model, const std::string& folder) {
+  if (const ConfigNode* encoder = model.find("encoder"))
+    raise<ConfigError>(encoder->where(), ": the encoder is that of '", folder, "' (encoder.pretrained); leave this member out");
+  const PretrainedEncoder pretrained = open_encoder_folder(folder);
+  model.set("encoder", to_config(pretrained.config));
+  if (model.contains("pixels")) return model;
+  const auto list = [](const std::array<double, 3>& values) { return ConfigNode::list({values[0], values[1], values[2]}); };
+  const bool gray = pretrained.config.channels == 1;
+  const auto& [mean, std] = pretrained.pixels;
+  model.set("pixels", ConfigNode::map({{"mean", gray ? ConfigNode::list({mean[0]}) : list(mean)},
+                                       {"std", gray ? ConfigNode::list({std[0]}) : list(std)}}));
+  return model;
+}
+
 }  // namespace
 
 std::string_view name_of(TrainingStage stage) noexcept {
@@ -159,17 +177,25 @@ Recipe parse_recipe(const ConfigNode& node) {
   require_keys_known(node, {"model", "data", "encoder", "decoder", "statistics", "dit", "notes"});
   Recipe r;
   r.source = node;
-  r.model = parse_model_config(node.at("model"));
+  const ConfigNode& encoder = node.at("encoder");
+  if (const ConfigNode* pretrained = encoder.find("pretrained")) {
+    require_keys_known(encoder, {"pretrained"});
+    r.pretrained_encoder = pretrained->as_string();
+    r.source.set("model", with_pretrained_encoder(node.at("model"), r.pretrained_encoder));
+  }
+  r.model = parse_model_config(r.source.at("model"));
   if (!r.model.decoder) raise<ConfigError>(node.at("model").where(), ": a recipe needs the member decoder");
-  if (!r.model.dit) raise<ConfigError>(node.at("model").where(), ": a recipe needs the member dit");
+  if (r.model.dit.has_value() != node.contains("dit"))
+    raise<ConfigError>(node.where(), ": a recipe needs both of model.dit and dit, or neither to end with the statistics");
   if (const ConfigNode* data = node.find("data")) r.data = parse_data(*data);
   r.data.size = r.model.image_size;
   r.data.channels = static_cast<int>(r.model.encoder.channels);
 
-  const ConfigNode& encoder = node.at("encoder");
-  require_keys_known(encoder, {"pretraining", "train"});
-  r.pretraining = parse_pretraining(encoder.at("pretraining"));
-  r.encoder_training = parse_training_options(encoder.at("train"));
+  if (r.pretrained_encoder.empty()) {
+    require_keys_known(encoder, {"pretraining", "train", "pretrained"});
+    r.pretraining = parse_pretraining(encoder.at("pretraining"));
+    r.encoder_training = parse_training_options(encoder.at("train"));
+  }
 
   const ConfigNode& decoder = node.at("decoder");
   require_keys_known(decoder, {"loss", "gan", "train"});
@@ -179,12 +205,13 @@ Recipe parse_recipe(const ConfigNode& node) {
   if (const ConfigNode* gan = decoder.find("gan")) r.decoder_loss.gan = parse_gan(*gan, r.decoder_training);
 
   if (const ConfigNode* statistics = node.find("statistics")) r.statistics = parse_statistics(*statistics);
-  const ConfigNode& dit = node.at("dit");
-  require_keys_known(dit, {"flow", "train"});
-  r.flow = parse_flow(dit.at("flow"));
-  r.flow.time_shift = r.model.time_shift;
-  r.flow.prediction = r.model.prediction;
-  r.dit_training = parse_training_options(dit.at("train"));
+  if (const ConfigNode* dit = node.find("dit")) {
+    require_keys_known(*dit, {"flow", "train"});
+    r.flow = parse_flow(dit->at("flow"));
+    r.flow.time_shift = r.model.time_shift;
+    r.flow.prediction = r.model.prediction;
+    r.dit_training = parse_training_options(dit->at("train"));
+  }
   if (const ConfigNode* notes = node.find("notes"))
     for (const auto& [key, value] : notes->members()) r.notes[key] = value.as_string();
   return r;

@@ -1,9 +1,12 @@
 // The stages of a recipe, one after the other, each handing over through model.safetensors.
 #include <filesystem>
 
+#include "io/deflate.hpp"
 #include "rae/diffusion/latent_statistics.hpp"
+#include "rae/io/file.hpp"
 #include "rae/io/tensor_source.hpp"
 #include "rae/pipeline/generator.hpp"
+#include "rae/pipeline/pretrained_encoder.hpp"
 #include "rae/train/recipe.hpp"
 
 namespace rae {
@@ -52,8 +55,20 @@ class RecipeRunner {
   }
 
   void encoder() {
+    if (!recipe_.pretrained_encoder.empty()) return pretrained_encoder();
     Encoder<Tensor<float>> model = train_encoder(data_, recipe_.model.encoder, recipe_.model.pixels, recipe_.pretraining,
                                                  recipe_.encoder_training, context("encoder"));
+    bundle_.config.encoder = recipe_.model.encoder;
+    bundle_.config.pixels = recipe_.model.pixels;
+    bundle_.store("encoder.", model);
+    save();
+  }
+
+  /// Takes over the encoder of a folder, and so does a later run, which costs little.
+  void pretrained_encoder() {
+    const PretrainedEncoder pretrained = open_encoder_folder(recipe_.pretrained_encoder);
+    Encoder<Tensor<float>> model(recipe_.model.encoder);
+    load_parameters(model, pretrained.file.names, [&](const std::string& name) { return pretrained.file.tensors.read<float>(name); });
     bundle_.config.encoder = recipe_.model.encoder;
     bundle_.config.pixels = recipe_.model.pixels;
     bundle_.store("encoder.", model);
@@ -106,6 +121,7 @@ class RecipeRunner {
   }
 
   void dit() {
+    if (!recipe_.model.dit) raise<ConfigError>("the recipe has no dit, which the stage dit would train");
     Rae<float> autoencoder = trained_autoencoder("dit");
     if (!bundle_.has("latent_norm.")) raise<ConfigError>(model_path_, ": has no latent statistics; run the stage statistics first");
     autoencoder.latent_norm = bundle_.latent_norm();
@@ -166,6 +182,7 @@ class RecipeRunner {
     // What decides the outcome of a stage: its section, the model, and the data.
     c.settings.set("model", recipe_.source.at("model"));
     c.settings.set("data", data_->size());
+    if (!recipe_.pretrained_encoder.empty()) c.settings.set("encoder", encoder_checksum());
     c.settings.set(stage, recipe_.source.at(stage));
     if (const ConfigNode* rule = recipe_.source.find("statistics"); rule != nullptr && std::string_view(stage) == "dit")
       c.settings.set("statistics", *rule);
@@ -174,8 +191,17 @@ class RecipeRunner {
     return c;
   }
 
+  /// Tells pretrained encoders apart, wherever they lie.
+  std::string encoder_checksum() const {
+    const TensorSource weights = open_encoder_folder(recipe_.pretrained_encoder).file.tensors;
+    std::string all;
+    for (const std::string& name : weights.names()) all += concat(name, " ", weights.sampled_checksum(name), "\n");
+    return std::to_string(detail::crc32_of(as_byte_span(all)));
+  }
+
   void save() {
-    bundle_.save(model_path_, run_.stored_as);
+    // What somebody else trained is kept as it is.
+    bundle_.save(model_path_, run_.stored_as.value_or(recipe_.pretrained_encoder.empty() ? DType::bf16 : DType::f32));
     bundle_ = Bundle::load(model_path_);  // the next stage sees what a resumed run would see
     say("wrote " + model_path_);
   }
@@ -207,8 +233,8 @@ void run_recipe(const Recipe& recipe, const RecipeRun& run) {
     for (const TrainingStage stage : run.stages) runner(stage);
     return;
   }
-  for (const TrainingStage stage : {TrainingStage::encoder, TrainingStage::decoder, TrainingStage::statistics, TrainingStage::dit})
-    runner(stage);
+  for (const TrainingStage stage : {TrainingStage::encoder, TrainingStage::decoder, TrainingStage::statistics}) runner(stage);
+  if (recipe.model.dit) runner(TrainingStage::dit);
 }
 
 }  // namespace rae

@@ -41,6 +41,7 @@ void check(const TrainingOptions& o, const std::string& stage) {
   require(o.batch_size >= 1 && o.accumulate >= 1 && o.batch_size % o.accumulate == 0, "accumulate to divide batch_size");
   require(std::isfinite(o.lr) && o.lr > 0 && o.final_lr >= 0 && o.final_lr <= o.lr, "0 <= final_lr <= lr, and lr above 0");
   require(o.warmup_steps >= 0 && o.warmup_steps <= o.steps, "warmup_steps between 0 and steps");
+  require(o.decay_end_step == 0 || o.decay_end_step >= o.warmup_steps, "decay_end_step of 0 or at least warmup_steps");
   require(o.ema_decay >= 0 && o.ema_decay < 1, "ema_decay in [0, 1)");
   require(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1, "betas in [0, 1)");
   require(o.max_grad_norm >= 0 && o.weight_decay >= 0, "max_grad_norm and weight_decay of at least 0");
@@ -50,8 +51,9 @@ void check(const TrainingOptions& o, const std::string& stage) {
 }  // namespace
 
 TrainingOptions parse_training_options(const ConfigNode& node, TrainingOptions o) {
-  require_keys_known(node, {"steps", "batch_size", "accumulate", "lr", "final_lr", "decay", "warmup_steps", "betas", "weight_decay",
-                            "max_grad_norm", "ema_decay", "seed", "log_every", "checkpoint_every"});
+  require_keys_known(
+      node, {"steps", "batch_size", "accumulate", "lr", "final_lr", "decay", "warmup_steps", "warmup_from_zero", "decay_end_step", "betas",
+             "weight_decay", "max_grad_norm", "ema_decay", "seed", "log_every", "checkpoint_every"});
   auto read = [&](const char* key, auto& value) { value = node.get_or(key, value); };
   read("steps", o.steps);
   read("batch_size", o.batch_size);
@@ -59,6 +61,8 @@ TrainingOptions parse_training_options(const ConfigNode& node, TrainingOptions o
   read("lr", o.lr);
   read("final_lr", o.final_lr);
   read("warmup_steps", o.warmup_steps);
+  read("warmup_from_zero", o.warmup_from_zero);
+  read("decay_end_step", o.decay_end_step);
   read("weight_decay", o.weight_decay);
   read("max_grad_norm", o.max_grad_norm);
   read("ema_decay", o.ema_decay);
@@ -88,6 +92,8 @@ ConfigNode training_settings(const TrainingOptions& o) {
   node.set("final_lr", o.final_lr);
   node.set("decay", o.decay == LrDecay::cosine ? "cosine" : "linear");
   node.set("warmup_steps", o.warmup_steps);
+  if (!o.warmup_from_zero) node.set("warmup_from_zero", false);
+  if (o.decay_end_step > 0) node.set("decay_end_step", o.decay_end_step);
   node.set("betas", ConfigNode::list({o.beta1, o.beta2}));
   node.set("weight_decay", o.weight_decay);
   node.set("max_grad_norm", o.max_grad_norm);
@@ -101,8 +107,8 @@ LrSchedule schedule_of(const TrainingOptions& o) {
           .base_lr = o.lr,
           .final_lr = o.final_lr,
           .warmup_steps = o.warmup_steps,
-          .decay_end_step = o.steps,
-          .warmup_from_zero = true};
+          .decay_end_step = o.decay_end_step > 0 ? o.decay_end_step : o.steps,
+          .warmup_from_zero = o.warmup_from_zero};
 }
 
 void run_training(AdamW<float>& optimizer, const TrainingOptions& options, const TrainingContext& context, const StepLoss& loss,

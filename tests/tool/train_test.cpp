@@ -3,6 +3,7 @@
 
 #include "rae/io/image.hpp"
 #include "support/idx_files.hpp"
+#include "support/official_files.hpp"
 #include "support/tiny_recipe.hpp"
 #include "tool/run_tool.hpp"
 
@@ -35,6 +36,27 @@ TEST_F(Train, MakesAModelThatGenerates) {
   EXPECT_EQ(rae({"generate", "--model", "run/model.safetensors", "--class", "sneaker", "--out", "a.png"}).status, 0);
   EXPECT_EQ(Image::open(path("a.png")).width(), 8);
   EXPECT_TRUE(contains(rae({"info", "run/model.safetensors"}).out, "name: tiny"));
+}
+
+TEST_F(Train, OfficialConfigurationsOfStage1) {
+  const ConfigNode stage_1 = ConfigNode::load(golden_model_path("config.yaml")).at("stage_1");
+  const ConfigNode losses =
+      ConfigNode::parse_yaml("disc: {arch: {dino_ckpt_path: none.pth}}\nloss: {disc_weight: 0, perceptual_weight: 1}");
+  const ConfigNode training = ConfigNode::parse_yaml("{epochs: 2, batch_size: 5, scheduler: {type: cosine, decay_end_epoch: 2}}");
+  write("golden/c.yaml", ConfigNode::map({{"stage_1", stage_1}, {"training", training}, {"gan", losses}}).to_json());
+  for (const char* part : {"encoder", "decoder", "stats"})
+    std::filesystem::create_directory_symlink(golden_model_path(part), path(std::string("golden/") + part));
+  const std::vector<std::string> command{"train", "--recipe", "golden/c.yaml", "--data", "data", "--out", "run"};
+  EXPECT_TRUE(contains(rae(command).err, "name their files (rae train --lpips"));
+  auto without = command;
+  without.insert(without.end(), {"--set", "gan.loss.perceptual_weight=0"});
+  const auto result = rae(without);
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.err, "decoder  4/4"));
+  const std::string picture = golden_model_path("input.png");
+  EXPECT_EQ(rae({"reconstruct", "--model", "run/model.safetensors", picture, "out.png"}).status, 0);
+  EXPECT_EQ(Image::open(path("out.png")).width(), 64);
+  EXPECT_EQ(train("run", {"--lpips", "x"}).status, 2);
 }
 
 TEST_F(Train, StagesCanBeRunAloneAndValuesSet) {
@@ -96,6 +118,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadTraining{"NoData", {"--recipe", "r.yaml", "--data", "no", "--out", "run"}, "no"},
         BadTraining{"NoFolder", {"--recipe", "r.yaml", "--data", "data", "--out", "no/run"}, "'no' does not exist"},
         BadTraining{"FolderIsAFile", {"--recipe", "r.yaml", "--data", "data", "--out", "r.yaml"}, "is not a folder"},
+        BadTraining{"Stage2",
+                    {"--recipe", golden_model_path("config.yaml"), "--data", "data", "--out", "run"},
+                    "rae trains one by a recipe, whose 'encoder.pretrained'"},
         BadTraining{"UnknownKey", {"--recipe", "r.yaml", "--data", "data", "--out", "run", "--set", "dit.train.stps=3"}, "stps"},
         BadTraining{
             "WrongType", {"--recipe", "r.yaml", "--data", "data", "--out", "run", "--set", "dit.train.steps=many"}, "dit.train.steps"}),

@@ -217,6 +217,28 @@ TEST(Recipe, RefusesMistakesNamingTheirPlace) {
   }
 }
 
+TEST(Recipe, PretrainedEncoders) {
+  const std::string folder = data_path("golden/e2e_dinov2_ag/encoder");
+  std::string text = replaced(kTinyRecipe, "image_size: 8", "image_size: 64\n  encoder_size: 56");
+  text = replaced(text, "pretraining: {augmentation: {shift: 1, flip: true}}\n  train: {steps: 4, batch_size: 6, log_every: 1, seed: 1}",
+                  "pretrained: " + folder);
+  EXPECT_NE(message_of<ConfigError>([&] { (void)recipe_of(text); }).find("leave this member out"), std::string::npos);
+  text = replaced(text, "  encoder: {family", "  #{family");
+  text = replaced(text, "grid_h: 2, grid_w: 2, in_dim: 8", "grid_h: 4, grid_w: 4, in_dim: 48");
+  text = replaced(text, "patch_size: 4, channels: 1}\n  dit", "patch_size: 16, channels: 3}\n  dit");
+  text = replaced(text, "grid_h: 2, grid_w: 2, in_channels: 8", "grid_h: 4, grid_w: 4, in_channels: 48");
+  const std::string own_pixels = replaced(text, "mean: [0.5], std: [0.3]", "mean: [0.5, 0.5, 0.5], std: [0.3, 0.3, 0.3]");
+  const Recipe recipe = recipe_of(replaced(text, "  pixels: {mean: [0.5], std: [0.3]}\n", ""));
+  EXPECT_EQ(recipe.model.encoder.hidden_size, 48);
+  EXPECT_EQ(recipe.model.pixels.mean[0], 0.485);
+  EXPECT_EQ(recipe_of(own_pixels).model.pixels.std[2], 0.3);
+  EXPECT_EQ(recipe.pretrained_encoder, folder);
+
+  // Without a DiT a recipe ends with the statistics.
+  EXPECT_THROW((void)recipe_of(replaced(text, "  dit: {grid_h", "  #{grid_h")), ConfigError);
+  EXPECT_THROW((void)recipe_of(replaced(own_pixels, folder, folder + "/nowhere")), FileError);
+}
+
 TEST(Recipe, RefusesMistakesInTheOfficialLosses) {
   const TempFolder networks;
   const std::string text = adversarial_recipe(networks);

@@ -17,6 +17,7 @@ struct OfficialOptions {
   bool decoder = true;          ///< the decoder's weights
   bool dit = true;              ///< the diffusion transformer's weights
   std::optional<bool> guide{};  ///< the guide's weights; absent: when the configuration guides by it
+  bool discriminator = false;   ///< the backbone of the discriminator that trains the decoder, which is only looked for
 };
 
 /// Finds the files that an official configuration names, and checks that they fit it and each other; the statistics are read, all other
@@ -32,5 +33,8 @@ struct OfficialOptions {
 
 /// The same for a file that is not loaded yet. Its `notes` are lost.
 [[nodiscard]] ModelFiles open_official(const std::string& path, const OfficialOptions& options = {});
+
+/// The file of `gan.disc.arch.dino_ckpt_path`, looked for as the others. Throws FileError, ConfigError without a section `gan`.
+[[nodiscard]] std::string find_official_discriminator(const OfficialConfig& config, const std::string& models_dir = {});
 
 }  // namespace rae

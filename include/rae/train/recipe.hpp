@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,7 @@ struct StatisticsOptions {
 struct Recipe {
   ModelConfig model;                         ///< what is made; class names come from the data
   DatasetOptions data;                       ///< how pictures are read
+  std::string pretrained_encoder;            ///< folder of Hugging Face whose encoder is taken instead of stage 0; empty: none
   PretrainingOptions pretraining;            ///< stage 0
   TrainingOptions encoder_training;          ///< stage 0
   DecoderLossOptions decoder_loss;           ///< stage 1
@@ -51,15 +53,17 @@ struct Recipe {
   ConfigNode source;                         ///< as it was read
 };
 
-/// Reads a recipe; every key is known or refused. Throws ConfigError, FileError.
+/// Reads a recipe; every key is known or refused. With `encoder.pretrained`, a folder of Hugging Face, the model's encoder and the pixels'
+/// mean and deviation are those of the folder; without `dit` the recipe ends with the statistics. Throws ConfigError, FileError, and what
+/// `open_encoder_folder` throws.
 [[nodiscard]] Recipe parse_recipe(const ConfigNode& node);
 
 /// How a recipe is run.
 struct RecipeRun {
   std::string data{};                   ///< folder of a data set (see `open_dataset`)
   std::string out{};                    ///< folder for model.safetensors, one folder per stage, and samples; made when missing
-  std::vector<TrainingStage> stages{};  ///< empty: all, in order
-  DType stored_as = DType::bf16;        ///< of the weights in model.safetensors
+  std::vector<TrainingStage> stages{};  ///< empty: all that the recipe has, in order
+  std::optional<DType> stored_as{};     ///< of the weights in model.safetensors; absent: bf16, or f32 beside a pretrained encoder
   index_t samples = 80;                 ///< pictures in the grids that stage 2 draws at its checkpoints; 0: none
   OnTrainingProgress on_progress{};     ///< may be empty
   std::function<bool()> should_stop{};  ///< asked after every training step, and between batches of the statistics; may be empty

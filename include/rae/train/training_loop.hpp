@@ -34,9 +34,11 @@ struct TrainingOptions {
   index_t batch_size = 128;          ///< pictures of one step
   index_t accumulate = 1;            ///< parts in which a step is computed, to save memory; divides batch_size
   double lr = 2e-4;                  ///< highest learning rate
-  double final_lr = 2e-5;            ///< at the last step
+  double final_lr = 2e-5;            ///< at the end of the decay
   LrDecay decay = LrDecay::cosine;   ///< shape between the two
-  index_t warmup_steps = 0;          ///< linear, from zero
+  index_t warmup_steps = 0;          ///< before the decay
+  bool warmup_from_zero = true;      ///< a ramp; otherwise the warm-up is constant at `lr`
+  index_t decay_end_step = 0;        ///< step from which the rate is `final_lr`; 0: the last
   double beta1 = 0.9, beta2 = 0.95;  ///< of AdamW
   double weight_decay = 0;           ///< decoupled
   double max_grad_norm = 1.0;        ///< 0 does not clip
