@@ -145,7 +145,7 @@ OfficialFiles save_official(const ModelFiles& files, const std::string& folder, 
   }
   if (out.written.empty()) raise<ArgumentError>(files.origin, ": has no part that the official code has words for");
   const auto write_text = [&](const char* sub, const char* name, const std::string& text) {
-    write_file_atomically(path_of(sub, name), text + "\n");
+    write_file_atomically(path_of(sub, name), text.ends_with('\n') ? text : text + "\n");
   };
   if (no_encoder.empty() && (files.encoder || no_config.empty())) {
     write_text("encoder", "config.json", official::encoder_json(c.encoder).to_json(2));

@@ -134,14 +134,14 @@ ConfigNode guidance(const ModelFiles& files) {
 }
 
 ConfigNode misc(const ModelConfig& c) {
-  constexpr double kBase = 4096;
   const Shape latent = c.latent_shape();
-  // The shift is a root, so that its square is mostly a whole number that rounding has left.
-  const double dim = c.time_shift * c.time_shift * kBase, whole = std::round(dim);
-  return ConfigNode::map({{"latent_size", ConfigNode::list({latent[0], latent[1], latent[2]})},
-                          {"num_classes", c.num_classes()},
-                          {"time_dist_shift_dim", std::sqrt(whole / kBase) == c.time_shift ? ConfigNode(static_cast<index_t>(whole)) : dim},
-                          {"time_dist_shift_base", static_cast<index_t>(kBase)}});
+  // shift = sqrt(dim / base), mostly of the latent's size and a whole number that rounding has left.
+  const auto dim = static_cast<double>(latent.numel()), base = dim / (c.time_shift * c.time_shift), whole = std::round(base);
+  return ConfigNode::map(
+      {{"latent_size", ConfigNode::list({latent[0], latent[1], latent[2]})},
+       {"num_classes", c.num_classes()},
+       {"time_dist_shift_dim", latent.numel()},
+       {"time_dist_shift_base", std::sqrt(dim / whole) == c.time_shift ? ConfigNode(static_cast<index_t>(whole)) : base}});
 }
 
 }  // namespace
