@@ -191,8 +191,14 @@ TensorSource TensorSource::open_index(const std::string& path) {
   const detail::ShardIndex index = detail::parse_shard_index(ConfigNode::load(path));
   auto contents = std::make_shared<Contents>();
   contents->origin = path;
+  const fs::path folder = fs::path(path).parent_path();
+  std::string missing;
+  std::error_code none;
+  for (const std::string& name : index.files)
+    if (!fs::exists(folder / name, none)) missing += (missing.empty() ? "" : ", ") + name;
+  if (!missing.empty()) raise<FileError>(path, ": names files that are not beside it: ", missing, "; is the download complete?");
   std::vector<File> files;
-  for (const std::string& name : index.files) files.push_back(open_file((fs::path(path).parent_path() / name).string()));
+  for (const std::string& name : index.files) files.push_back(open_file((folder / name).string()));
   std::int64_t total = 0;
   for (const auto& [name, at] : index.tensors) {
     std::visit(

@@ -153,6 +153,10 @@ TEST(TensorSource, ShardsOfTorch) {
   const auto source = TensorSource::open(folder.path());
   EXPECT_EQ(source.read<float>("b")[2], 5.0f);
   EXPECT_EQ(source.weights().names(), (Strings{"a", "b"}));
+  std::filesystem::remove(folder / "one.bin");
+  std::filesystem::remove(folder / "two.bin");
+  EXPECT_NE(message_of<FileError>([&] { (void)TensorSource::open(folder.path()); }).find("not beside it: one.bin, two.bin"),
+            std::string::npos);
 }
 
 TEST(TensorSource, RefusesHostileIndices) {
