@@ -68,7 +68,8 @@ TEST(LightningDit, ClassifierFreeGuidanceMatches) {
   const Golden io("lightningdit_official_flags/io.safetensors");
   const LightningDit<Tensor<float>> model = golden_lightning_dit("lightningdit_official_flags");
   const Tensor<std::int64_t> y = io.get<std::int64_t>("cfg.y");  // (4)
-  const Tensor<float> x(Shape{2, 12, 4, 4}, io("cfg.x").span().first(384)), t(Shape{2}, io("cfg.t").span().first(2));
+  const Tensor<float> doubled = io("cfg.x"), times = io("cfg.t");
+  const Tensor<float> x(Shape{2, 12, 4, 4}, doubled.span().first(384)), t(Shape{2}, times.span().first(2));
   const Tensor<float> with = model(x, t, y.span().first(2)), without = model(x, t, y.span().last(2));  // (2, 12, 4, 4)
   for (const auto& [name, scale] :
        {std::pair("cfg.default", 2.0), std::pair("cfg.in_interval", 1.0), std::pair("cfg.in_interval_icfg3", 3.0)}) {

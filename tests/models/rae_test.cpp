@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "rae/io/image.hpp"
 #include "support/golden.hpp"
 
 namespace rae {
@@ -56,6 +57,11 @@ TEST_P(RaeGolden, EncodesAndDecodes) {
   if (stat.contains("var")) rae.latent_norm.var = stat("var");
   EXPECT_TRUE(close(rae.encode(io("image")), latent, 1e-4));
   EXPECT_TRUE(close(rae.decode(latent), io("recon"), 2e-5));
+  const Tensor<std::uint8_t> bytes = io.get<std::uint8_t>("recon_uint8_sample_ddp");  // (B, H, W, 3)
+  std::vector<std::uint8_t> truncated;
+  for (const Image& image : Image::from_batch(io("recon"), Rounding::truncate))
+    truncated.insert(truncated.end(), image.pixels().begin(), image.pixels().end());
+  EXPECT_TRUE(close(Tensor<std::uint8_t>(bytes.shape(), truncated), bytes, 0.0));
   // A picture of the encoder's own size is not resized.
   EXPECT_TRUE(close(rae.encode(io("image_noresize")), io("latent_noresize"), 1e-4));
   // In training, tokens with noise of strength tau u: the draws are given.
