@@ -24,7 +24,31 @@ TEST(RealSize, DitDhSmallMatches) {
       p.set(sincos_position_table<float>(16, 16, p.shape()[2]).reshaped(p.shape()));
   });
   const Tensor<std::int64_t> y = io.get<std::int64_t>("y");
-  const Tensor<float> out = model(test::procedural({1, 768, 16, 16}, 7777, 2 * std::numbers::sqrt3), io("t"), y.span());
+  // The forward pass, with a look at three tokens behind some blocks, within 1e-3 of their deviation.
+  const auto expect_tokens = [&](const Tensor<float>& x, const std::string& block) {
+    const index_t width = x.extent(2);
+    Tensor<float> tokens(Shape{3, width});
+    float* target = tokens.data();
+    for (const index_t token : {0, 17, 255}) target = std::copy_n(std::as_const(x).data() + token * width, width, target);
+    double square = 0;
+    for (const float v : std::as_const(tokens).span()) square += double{v} * double{v} / static_cast<double>(tokens.numel());
+    EXPECT_TRUE(test::close(tokens, io(block + "_tok0_17_255"), 1e-3 * std::sqrt(square))) << block;
+  };
+  const Tensor<float> tokens = grid_to_tokens(test::procedural({1, 768, 16, 16}, 7777, 2 * std::numbers::sqrt3));  // (1, 256, 768)
+  const Tensor<float> time = model.t_embedder(io("t"));                                                            // (1, 384)
+  const RopeTable<float> narrow = make_rope_table<float>(16, 16, 384 / model.config().num_heads[0]);
+  const RopeTable<float> wide = make_rope_table<float>(16, 16, 2048 / model.config().num_heads[1]);
+  const Tensor<float> first = add_broadcast(model.s_embedder(tokens), model.pos_embed.value);  // (1, 256, 384)
+  expect_tokens(model.blocks[0](first, silu(add(time, model.y_embedder(y.span()))), &narrow), "block0");
+  Tensor<float> s = model.backbone(tokens, time, y.span());  // (1, 256, 384)
+  expect_tokens(s, "block11");
+  s = model.s_projector(silu(add_per_image(s, time)));  // (1, 256, 2048)
+  Tensor<float> z = model.x_embedder(tokens);           // (1, 256, 2048)
+  for (const std::size_t i : {12, 13}) {
+    z = model.blocks[i](z, s, &wide);
+    expect_tokens(z, concat("block", i));
+  }
+  const Tensor<float> out = tokens_to_grid(model.final_layer(z, s), 16, 16);  // (1, 768, 16, 16)
   double square = 0;
   for (const float v : out.span()) square += static_cast<double>(v) * static_cast<double>(v) / static_cast<double>(out.numel());
   const double tolerance = 1e-3 * std::sqrt(square);
