@@ -59,6 +59,7 @@ template <class T>
 struct KernelTable {
   index_t tile_rows;    ///< rows of a GEMM tile
   index_t panel_width;  ///< columns of a packed GEMM panel
+  index_t lanes;        ///< elements of a vector
 
   /// dst[k][panel_width] = b(k, 0..columns), zero-padded.
   void (*pack_panel)(const T* b, index_t row_stride, index_t column_stride, index_t k, index_t columns, T* dst);
@@ -73,6 +74,12 @@ struct KernelTable {
   void (*norm_backward)(index_t d, const T* x, const NormRow<T>& row, const T* dout, T* dx, const NormRowGradients<T>& gradients);
   void (*softmax)(index_t n, const T* x, T* out);
   void (*softmax_backward)(index_t n, const T* p, const T* dp, T* ds);  ///< ds = p * (dp - sum(p * dp))
+
+  /// out = scale * x, each pair turned by its angle, or back; not turned where cos is null. out may be x.
+  void (*rotate)(index_t n, const T* x, const T* cos, const T* sin, bool inverse, T scale, T* out);
+
+  /// x = 2^(x - largest x), whose sum is returned. x is overwritten up to a multiple of `lanes`.
+  T (*exponentials)(index_t n, T* x);
 };
 
 /// Products of f32 numbers that are stored narrower: as bf16, or as 8-bit integers with a scale.
@@ -87,6 +94,13 @@ struct NarrowTable {
 
   /// out = round(x / s) + offset with s = largest |x| / 127, which is returned; NaN when an x is not finite, 0 when all are below 1e-30.
   float (*row_to_int8)(index_t n, const float* x, std::int32_t offset, std::uint8_t* out);
+
+  /// Words of x0 (low bits) and x1 (high bits), both rounded as by row_to_bf16.
+  void (*pair_rows_to_bf16)(index_t n, const float* x0, const float* x1, std::uint32_t* out);
+
+  /// out = 2^(x - largest x) as bits of bf16, whose sum is returned. x and out are overwritten up to a multiple of two vectors; out may
+  /// be the memory of x.
+  float (*exponentials_to_bf16)(index_t n, float* x, std::uint16_t* out);
 
   void (*bf16_panel)(const PanelProduct<std::uint32_t, float>&);
   void (*int8_panel)(const PanelProduct<std::uint32_t, float>&);  ///< a unsigned, 128 more than it means; the panel signed

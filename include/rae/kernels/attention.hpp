@@ -14,18 +14,22 @@ struct RopeView {
   View<const T> cos{}, sin{};
 };
 
-/// out (B, T, H*hd) from qkv (B, T, 3*H*hd), laid out (3, H, hd) per token. Scores of one head stay in cache.
-/// Throws ShapeError.
+/// out (B, T, H*hd) from qkv (B, T, 3*H*hd), laid out (3, H, hd) per token. Scores never lie in memory whole: a few query rows' stay in
+/// cache. `operands`: what the two products multiply. T's own type, or for float DType::bf16: queries (rotated, with the scale), keys,
+/// values and exponentials of scores are rounded to bf16, sums and the softmax stay f32. Results do not depend on the number of threads.
+/// Throws ShapeError, and ArgumentError for other operands.
 template <Real T>
-void attention(View<const T> qkv, index_t heads, RopeView<T> rope, View<T> out);
+void attention(View<const T> qkv, index_t heads, RopeView<T> rope, View<T> out, DType operands = dtype_of<T>());
 
-/// dqkv (B, T, 3*H*hd), overwritten, for dout (B, T, H*hd); probabilities are recomputed. Throws ShapeError.
+/// dqkv (B, T, 3*H*hd), overwritten, for dout (B, T, H*hd); probabilities are recomputed, a few rows at a time. With DType::bf16 the
+/// operands of all five products are rounded. Throws as `attention` does.
 template <Real T>
-void attention_backward(View<const T> qkv, index_t heads, RopeView<T> rope, View<const T> dout, View<T> dqkv);
+void attention_backward(View<const T> qkv, index_t heads, RopeView<T> rope, View<const T> dout, View<T> dqkv,
+                        DType operands = dtype_of<T>());
 
-extern template void attention<float>(View<const float>, index_t, RopeView<float>, View<float>);
-extern template void attention<double>(View<const double>, index_t, RopeView<double>, View<double>);
-extern template void attention_backward<float>(View<const float>, index_t, RopeView<float>, View<const float>, View<float>);
-extern template void attention_backward<double>(View<const double>, index_t, RopeView<double>, View<const double>, View<double>);
+extern template void attention<float>(View<const float>, index_t, RopeView<float>, View<float>, DType);
+extern template void attention<double>(View<const double>, index_t, RopeView<double>, View<double>, DType);
+extern template void attention_backward<float>(View<const float>, index_t, RopeView<float>, View<const float>, View<float>, DType);
+extern template void attention_backward<double>(View<const double>, index_t, RopeView<double>, View<const double>, View<double>, DType);
 
 }  // namespace rae

@@ -35,13 +35,18 @@ void pack_panel(const T* b, index_t row_stride, index_t column_stride, index_t k
       for (index_t j = 0; j < kWidth; ++j) dst[p * kWidth + j] = b[p * row_stride + j];
     return;
   }
-  // A transposed source is turned in squares; what remains, element by element.
-  const bool turned = row_stride == 1;
-  const index_t square_columns = turned ? columns / kSide * kSide : 0, square_rows = turned ? k / kSide * kSide : 0;
-  for (index_t j = 0; j < square_columns; j += kSide)
-    for (index_t p = 0; p < square_rows; p += kSide)
-      transpose_square(b + p + j * column_stride, column_stride, dst + p * kWidth + j, kWidth);
-  for (index_t p = 0; p < k; ++p)
-    for (index_t j = p < square_rows ? square_columns : 0; j < kWidth; ++j)
-      dst[p * kWidth + j] = j < columns ? b[p * row_stride + j * column_stride] : T(0);
+  // Whole vectors of columns at a time: rows are copied, a transposed source is turned in squares; what remains, element by element.
+  const index_t whole_columns = column_stride == 1 || row_stride == 1 ? columns / kSide * kSide : 0;
+  const index_t whole_rows = column_stride == 1 ? k : k / kSide * kSide;
+  for (index_t j = 0; j < whole_columns; j += kSide) {
+    if (column_stride == 1)
+      for (index_t p = 0; p < k; ++p) store(load(b + p * row_stride + j), dst + p * kWidth + j);
+    else
+      for (index_t p = 0; p < whole_rows; p += kSide)
+        transpose_square(b + p + j * column_stride, column_stride, dst + p * kWidth + j, kWidth);
+  }
+  for (index_t p = 0; p < k; ++p) {
+    for (index_t j = p < whole_rows ? whole_columns : 0; j < columns; ++j) dst[p * kWidth + j] = b[p * row_stride + j * column_stride];
+    for (index_t j = columns; j < kWidth; ++j) dst[p * kWidth + j] = T(0);
+  }
 }

@@ -13,12 +13,14 @@ inline float float_of(std::uint32_t bits) {
 }
 
 // Round to nearest even as rae::bf16 does it. The conversion that goes with vdpbf16ps would turn small numbers into zero.
+inline std::uint32_t bf16_in_high_bits(float x) {
+  const std::uint32_t bits = bits_of(x);
+  const std::uint32_t rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
+  return (bits & 0x7fffffffu) > 0x7f800000u ? bits | 0x400000u : rounded;
+}
+
 void row_to_bf16(index_t n, const float* x, std::uint16_t* out) {
-  for (index_t i = 0; i < n; ++i) {
-    const std::uint32_t bits = bits_of(x[i]);
-    const std::uint32_t rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
-    out[i] = static_cast<std::uint16_t>(((bits & 0x7fffffffu) > 0x7f800000u ? bits | 0x400000u : rounded) >> 16);
-  }
+  for (index_t i = 0; i < n; ++i) out[i] = static_cast<std::uint16_t>(bf16_in_high_bits(x[i]) >> 16);
 }
 
 // Whole numbers of vectors: out = round(x * factor) + offset, of at most 127 + 128.

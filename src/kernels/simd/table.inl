@@ -15,11 +15,14 @@
 #include "kernels/simd/pack.inl"
 //
 #include "kernels/simd/quantize.inl"
+//
+#include "kernels/simd/attention.inl"
 
 template <class T>
 constexpr KernelTable<T> make_table() {
   return {.tile_rows = kTileRows,
           .panel_width = kTileVectors * VectorOf<T>::lanes,
+          .lanes = VectorOf<T>::lanes,
           .pack_panel = pack_panel<T>,
           .gemm_panel = gemm_panel<RealDot<T>, T>,
           .activate = activate<T>,
@@ -29,7 +32,9 @@ constexpr KernelTable<T> make_table() {
           .norm = norm_row<T>,
           .norm_backward = norm_backward_row<T>,
           .softmax = softmax_row<T>,
-          .softmax_backward = softmax_backward_row<T>};
+          .softmax_backward = softmax_backward_row<T>,
+          .rotate = rotate_row<T>,
+          .exponentials = exponentials<T>};
 }
 constinit const KernelTable<float> kTableF32 = make_table<float>();
 constinit const KernelTable<double> kTableF64 = make_table<double>();
@@ -37,6 +42,8 @@ constexpr NarrowTable kTableNarrow = {.panel_width = kTileVectors * VectorOf<std
                                       .pack_panel = pack_panel<std::uint32_t>,
                                       .row_to_bf16 = row_to_bf16,
                                       .row_to_int8 = row_to_int8,
+                                      .pair_rows_to_bf16 = pair_rows_to_bf16,
+                                      .exponentials_to_bf16 = exponentials_to_bf16,
                                       .bf16_panel = gemm_panel<Bf16Dot, float>,
                                       .int8_panel = gemm_panel<Int8Dot, float>};
 

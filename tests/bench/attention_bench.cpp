@@ -1,0 +1,85 @@
+// Attention on the shapes of our models, with f32 and with bf16 operands, against what its two products take at the machine's peak.
+//
+//   bench_attention [ROUNDS] [FILTER]      FILTER: part of a line's name, for example "bf16", "16x72" or "T1"
+//
+// Each line is TOKENSxHEADSxWIDTH of one image, its inputs in cache as they are behind the product that made them. The limit is
+// 4 T^2 H hd operations at the peak that was measured in the same round; medians of the rounds.
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "bench/peak.hpp"
+#include "rae/core/random.hpp"
+#include "rae/core/tensor.hpp"
+#include "rae/core/workspace.hpp"
+#include "rae/kernels/attention.hpp"
+#include "rae/kernels/isa.hpp"
+#include "rae/kernels/rope.hpp"
+
+namespace {
+
+using rae::DType;
+using rae::index_t;
+using rae::Shape;
+using rae::Tensor;
+using rae::bench::median;
+using rae::bench::peak;
+using rae::bench::seconds;
+
+constexpr double kSampleSeconds = 0.02;
+
+struct Line {
+  index_t grid_h, grid_w, heads, head_dim;
+  bool rotated;
+};
+
+template <class F>
+double time_of(F run) {
+  run();
+  int count = 0;
+  double elapsed = 0;
+  for (const double start = seconds(); elapsed < kSampleSeconds; elapsed = seconds() - start, ++count) run();
+  return elapsed / count;
+}
+
+void measure(const Line& line, const std::string& name, DType type, int threads, int rounds) {
+  const index_t tokens = line.grid_h * line.grid_w, width = line.heads * line.head_dim;
+  Tensor<float> qkv(Shape{1, tokens, 3 * width}), out(Shape{1, tokens, width}), dqkv(qkv.shape());
+  rae::Philox(1).fill_normal(qkv.span());
+  const rae::RopeTable<float> table = rae::make_rope_table<float>(line.grid_h, line.grid_w, line.head_dim);
+  const rae::RopeView<float> rope = line.rotated ? table.view() : rae::RopeView<float>{};
+  rae::Workspace workspace;
+  const rae::WorkspaceScope scope(workspace);
+  std::vector<double> limits, times, backward;
+  for (int round = 0; round < rounds; ++round) {
+    limits.push_back(4.0 * static_cast<double>(tokens * tokens * width) / peak(type, threads));
+    times.push_back(time_of([&] { rae::attention<float>(qkv, line.heads, rope, out, type); }));
+    backward.push_back(time_of([&] { rae::attention_backward<float>(qkv, line.heads, rope, out, dqkv, type); }));
+  }
+  // The backward computes the scores again and makes four more products.
+  std::printf("%-20s forward %6.3f ms, limit %6.3f (%.2f)   backward %6.3f ms, limit %6.3f (%.2f)\n", name.c_str(), 1e3 * median(times),
+              1e3 * median(limits), median(limits) / median(times), 1e3 * median(backward), 2.5e3 * median(limits),
+              2.5 * median(limits) / median(backward));
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int rounds = argc > 1 ? std::max(1, std::atoi(argv[1])) : 7;
+  const std::string filter = argc > 2 ? argv[2] : "";
+  std::printf("kernels: %s. Milliseconds and, in brackets, the fraction of the peak; medians of %d rounds.\n",
+              std::string(rae::name_of(rae::active_isa())).c_str(), rounds);
+  for (const int threads : {1, 2}) {
+    rae::set_num_threads(threads);
+    for (const DType type : {DType::f32, DType::bf16})
+      for (const Line& line : {Line{16, 16, 16, 72, true}, Line{9, 29, 12, 64, false}, Line{16, 16, 16, 128, true}}) {
+        const std::string name = "T" + std::to_string(threads) + " " + std::string(rae::name_of(type)) + " " +
+                                 std::to_string(line.grid_h * line.grid_w) + "x" + std::to_string(line.heads) + "x" +
+                                 std::to_string(line.head_dim);
+        if (name.find(filter) != std::string::npos) measure(line, name, type, threads, rounds);
+      }
+  }
+  return 0;
+}
