@@ -71,8 +71,11 @@ void backward(const AttentionCall<T>& call, const Operands& operands, const T* q
           operands.real.rotate(tokens, scores, nullptr, nullptr, false, T(1) / sum, scores);
         }
         operands.multiply(count, d, operands.rows(do_rows, row, count, words), values_turned, tokens, dp, score_row);
-        for (index_t r = 0; r < count; ++r)
-          operands.real.softmax_backward(tokens, p + r * score_row, dp + r * score_row, dp + r * score_row);
+        for (index_t r = 0; r < count; ++r) {
+          T* row_dp = dp + r * score_row;
+          operands.real.softmax_backward(tokens, p + r * score_row, row_dp, row_dp);
+          row_dp[tokens] = T(0);  // the other half of an odd number's last word
+        }
 
         operands.pack(do_rows, row, count, d, packed_rows);
         operands.multiply(tokens, count, operands.columns(p, score_row, count, tokens, pairs, turned), packed_rows, d, dv, row, adds);

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/contiguous.hpp"
+#include "kernels/kernel_table.hpp"
 #include "rae/core/parallel.hpp"
 
 namespace rae {
@@ -43,17 +44,12 @@ void apply_rope(View<const T> x, RopeView<T> rope, View<T> out, bool inverse) {
   detail::require_elements("apply_rope", x.numel(), x, out);
   detail::require_elements("apply_rope: table", table.numel(), rope.cos, rope.sin);
   const index_t tokens = shape[1], heads = shape[2], d = shape[3], repeats = tokens / table[0];
-  const T sign = inverse ? T(-1) : T(1);
+  const auto rotate = detail::kernel_table<T>().rotate;
   parallel_for(shape[0] * tokens, detail::row_grain(heads * d), [&](index_t token) {
-    const T *cos = rope.cos.data() + token % tokens / repeats * d, *sin = rope.sin.data() + token % tokens / repeats * d;
+    const index_t row = token % tokens / repeats * d;
     for (index_t h = 0; h < heads; ++h) {
-      const T* from = x.data() + (token * heads + h) * d;
-      T* to = out.data() + (token * heads + h) * d;
-      for (index_t i = 0; i < d; i += 2) {
-        const T a = from[i], b = from[i + 1], c = cos[i], s = sign * sin[i];
-        to[i] = a * c - b * s;
-        to[i + 1] = b * c + a * s;
-      }
+      const index_t at = (token * heads + h) * d;
+      rotate(d, x.data() + at, rope.cos.data() + row, rope.sin.data() + row, inverse, T(1), out.data() + at);
     }
   });
 }
