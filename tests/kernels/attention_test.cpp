@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <vector>
 
+#include "rae/core/workspace.hpp"
 #include "rae/kernels/reference/attention.hpp"
 #include "rae/kernels/reference/rope.hpp"
 #include "rae/kernels/rope.hpp"
@@ -138,6 +140,28 @@ TEST(AttentionBits, NanStaysWithItsHead) {
       attention<float>(qkv, 2, {}, out, operands);
       for (index_t i = 0; i < out.numel(); ++i)
         EXPECT_EQ(std::isnan(out[i]), i < 40 * 14 && i % 14 < 7) << name_of(isa) << ", " << name_of(operands) << ", " << i;
+    });
+}
+
+// Scratch memory comes as others left it, here full of NaN: what pads odd extents is written first.
+TEST(AttentionBits, MemoryOfOthersLeavesNoTrace) {
+  Workspace workspace;
+  const WorkspaceScope scope(workspace);
+  const Shape in{1, 33, 3 * 2 * 7}, out{1, 33, 2 * 7};
+  const Tensor<float> qkv = test::random_tensor<float>(in, 1), dout = test::random_tensor<float>(out, 2);
+  Tensor<float> result(out), gradient(in);
+  const auto fill_free_memory = [] {
+    std::vector<Tensor<float>> blocks;  // the workspace gives a block to whoever needs at least half of it
+    for (index_t n = 1 << 10; n <= 1 << 18; n *= 2) blocks.emplace_back(Shape{n}, std::numeric_limits<float>::quiet_NaN());
+  };
+  for (const DType operands : {DType::f32, DType::bf16})
+    test::on_every_narrow_isa([&](Isa isa) {
+      fill_free_memory();
+      attention<float>(qkv, 2, {}, result, operands);
+      EXPECT_TRUE(std::isfinite(test::dot(result, result))) << name_of(isa) << ", " << name_of(operands);
+      fill_free_memory();
+      attention_backward<float>(qkv, 2, {}, dout, gradient, operands);
+      EXPECT_TRUE(std::isfinite(test::dot(gradient, gradient))) << name_of(isa) << ", " << name_of(operands);
     });
 }
 
