@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "rae/core/parallel.hpp"
+#include "rae/models/vit_block.hpp"
 #include "support/golden_model.hpp"
 #include "support/kernel_data.hpp"
 
@@ -52,6 +53,34 @@ TEST(NarrowWeights, VelocityStaysNearThatOfF32) {
       EXPECT_LT(error, 2 * estimate) << name_of(type) << ", " << name_of(isa);
       EXPECT_GT(error, estimate / 2) << name_of(type) << ", " << name_of(isa);
     });
+}
+
+// Attention multiplies bf16 where its queries, keys and values come from a weight that is stored narrower than f32.
+TEST(NarrowWeights, AttentionRoundsWhatNarrowWeightsMade) {
+  const Tensor<float> x = test::random_tensor<float>({2, 9, 16}, 1), c = test::random_tensor<float>({2, 16}, 2);
+  const DitBlockOptions options;
+  DitBlock<Tensor<float>> dit(16, 2, options);
+  VitBlock<Tensor<float>> vit(16, 32, 2, 1e-6, Activation::gelu, false);
+  const RopeTable<float> rope = make_rope_table<float>(3, 3, 8);
+  for (const auto& [stored, operands] : {std::pair(DType::f32, DType::f32), {DType::bf16, DType::bf16}, {DType::i8, DType::bf16}}) {
+    std::uint64_t stream = 3;
+    const auto fill = [&, type = stored](const std::string& name, auto& p) {
+      p.set(test::random_tensor<float>(p.shape(), stream++));
+      if (name == "attn.qkv.weight") p.pack(type);
+    };
+    dit.parameters(fill);
+    vit.parameters(fill);
+    const auto [shift1, scale1, gate1, shift2, scale2, gate2] = chunk<6>(dit.adaln(silu(c)));
+    const Tensor<float> dit_qkv = dit.qkv(norm_modulate(dit.norm1(), x, shift1, scale1));  // (2, 9, 48)
+    const Tensor<float> g = gated_add(x, gate1, dit.proj(attention(dit_qkv, 2, &rope, operands)));
+    const Tensor<float> dit_out = gated_add(g, gate2, dit.mlp(norm_modulate(dit.norm2(), g, shift2, scale2)));
+    EXPECT_TRUE(test::close(dit(x, c, &rope), dit_out, 0)) << name_of(stored);
+
+    const RopeTable<float>* none = nullptr;
+    const Tensor<float> h = add(x, vit.proj(attention(vit.qkv(vit.norm1(x)), 2, none, operands)));
+    const Tensor<float> vit_out = add(h, vit.fc2(vit.fc1(vit.norm2(h), Activation::gelu)));
+    EXPECT_TRUE(test::close(vit(x), vit_out, 0)) << name_of(stored);
+  }
 }
 
 // Layers that are sensitive can stay in f32.

@@ -113,7 +113,7 @@ struct DitBlock {
     const auto [shift1, scale1, gate1, shift2, scale2, gate2] = chunk<6>(adaln(silu(c)));         // (B, [T,] D) each
     X heads_in = qkv(norm_modulate(norm1(), x, shift1, scale1));                                  // (B, T, 3D)
     if (!q_norm.empty()) heads_in = qk_norm(q_norm(), k_norm(), heads_in, x.shape()[2] / heads);  // (B, T, 3D)
-    const X a = proj(attention(heads_in, heads, rope));                                           // (B, T, D)
+    const X a = proj(attention(heads_in, heads, rope, qkv.operands()));                           // (B, T, D)
     const X h = gated_add(x, gate1, a);                                                           // (B, T, D)
     return gated_add(h, gate2, mlp(norm_modulate(norm2(), h, shift2, scale2)));                   // (B, T, D)
   }

@@ -51,10 +51,10 @@ struct VitBlock {
     }
   }
 
-  X operator()(const X& x) const {                               // x (B, T, D)
-    const X a = proj(attention(qkv(norm1(x)), heads, kNoRope));  // (B, T, D)
-    const X h = residual(x, scale1, a);                          // (B, T, D)
-    return residual(h, scale2, fc2(fc1(norm2(h), activation)));  // (B, T, D)
+  X operator()(const X& x) const {                                               // x (B, T, D)
+    const X a = proj(attention(qkv(norm1(x)), heads, kNoRope, qkv.operands()));  // (B, T, D)
+    const X h = residual(x, scale1, a);                                          // (B, T, D)
+    return residual(h, scale2, fc2(fc1(norm2(h), activation)));                  // (B, T, D)
   }
 
   template <class F>

@@ -19,6 +19,12 @@ struct Linear {
 
   [[nodiscard]] bool empty() const noexcept { return weight.empty(); }
 
+  /// What attention may round this layer's outputs to: bf16 where the weight is stored narrower than T, else T itself.
+  [[nodiscard]] DType operands() const noexcept {
+    constexpr DType kOwn = dtype_of<typename X::value_type>();
+    return weight.packed.stored() == kOwn ? kOwn : DType::bf16;
+  }
+
   /// activation(x W^T + b) for x (..., K): (..., N).
   X operator()(const X& x, Activation activation = Activation::none) const {
     if constexpr (requires { weight.value.view(); }) {
