@@ -70,6 +70,8 @@ std::uint32_t SafetensorsFile::sampled_checksum(std::string_view name) const {
   return sum;
 }
 
+void SafetensorsFile::release(std::string_view name) const { contents_->mapping.release(bytes(name)); }
+
 const std::map<std::string, std::string>& SafetensorsFile::metadata() const noexcept { return contents_->header.metadata; }
 
 void SafetensorsFile::require(std::string_view name, const Shape& expected) const {
@@ -79,7 +81,7 @@ void SafetensorsFile::require(std::string_view name, const Shape& expected) cons
 template <Element T>
 Tensor<T> SafetensorsFile::read(std::string_view name) const {
   Tensor<T> out = detail::read_stored<T>(name, origin(), info(name), [&] { return bytes(name); });
-  contents_->mapping.release(bytes(name));
+  release(name);
   return out;
 }
 

@@ -235,6 +235,17 @@ std::uint32_t TensorSource::sampled_checksum(std::string_view name) const {
   return std::visit([&](const auto& file) { return file.sampled_checksum(entry.stored); }, contents_->file_of(entry));
 }
 
+std::span<const std::byte> TensorSource::bytes(std::string_view name) const {
+  const auto& entry = contents_->find(name);
+  const auto* file = std::get_if<SafetensorsFile>(&contents_->file_of(entry));
+  return file != nullptr ? file->bytes(entry.stored) : std::span<const std::byte>();
+}
+
+void TensorSource::release(std::string_view name) const {
+  const auto& entry = contents_->find(name);
+  if (const auto* file = std::get_if<SafetensorsFile>(&contents_->file_of(entry))) file->release(entry.stored);
+}
+
 const std::map<std::string, std::string>& TensorSource::metadata() const noexcept {
   static const std::map<std::string, std::string> nothing;
   const auto* file = std::get_if<SafetensorsFile>(&contents_->files->front());

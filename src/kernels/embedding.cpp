@@ -1,5 +1,7 @@
 #include "rae/kernels/embedding.hpp"
 
+#include <algorithm>
+
 #include "kernels/contiguous.hpp"
 #include "rae/core/parallel.hpp"
 
@@ -21,7 +23,11 @@ void embedding(View<const T> table, std::span<const std::int64_t> ids, View<T> o
   detail::require_elements("embedding", out.numel(), out);
   const index_t d = table.extent(1);
   parallel_for(out.extent(0), detail::row_grain(d), [&](index_t n) {
-    for (index_t i = 0; i < d; ++i) out.data()[n * d + i] = table(ids[static_cast<std::size_t>(n)], i);
+    const View<const T> row = table.slice(0, ids[static_cast<std::size_t>(n)], 1);  // (1, D)
+    if (row.is_contiguous())
+      std::copy_n(row.data(), d, out.data() + n * d);
+    else
+      for (index_t i = 0; i < d; ++i) out.data()[n * d + i] = row(0, i);
   });
 }
 

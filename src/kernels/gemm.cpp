@@ -1,5 +1,6 @@
 #include "rae/kernels/gemm.hpp"
 
+#include "kernels/large_pages.hpp"
 #include "kernels/narrow_product.hpp"
 #include "kernels/norm_rows.hpp"
 #include "kernels/panel_loop.hpp"
@@ -72,7 +73,8 @@ template <class T>
 Tensor<std::uint8_t> pack(const View<const T>& b, const detail::PanelMap& map) {
   const index_t k = b.extent(0), width = map.width, panels = map.panels(), each = scratch_elements(map, k);
   Tensor<std::uint8_t> packed(Shape{panels, k, width, index_t{sizeof(T)}});  // (panels, K, width) of T
-  Tensor<T> memory(Shape{num_threads(), each});                              // (threads, width * K)
+  detail::prefer_large_pages(packed.span());
+  Tensor<T> memory(Shape{num_threads(), each});  // (threads, width * K)
   T *target = reinterpret_cast<T*>(packed.data()), *scratch = memory.data();
   parallel_ranges(panels, ceil_div(detail::kSerialWork, std::max<index_t>(1, k * width)), [&](index_t begin, index_t end, index_t slot) {
     for (index_t p = begin; p < end; ++p) pack_panel(b, map, p, scratch + slot * each, target + p * k * width);

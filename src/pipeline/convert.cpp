@@ -36,7 +36,7 @@ void save_bundle(const ModelFiles& files, const std::string& path, DType stored_
     slots.push_back({name, delicate ? DType::f32 : stored_as, shape});
   };
   for (const ModelPart& part : parts)
-    for (const auto& [name, shape] : part.parameters) add(part.prefix + name, shape, shape.rank() <= 1);
+    for (const auto& [name, shape, use] : part.parameters) add(part.prefix + name, shape, shape.rank() <= 1);
   if (!norm.mean.empty()) add(std::string(detail::kLatentMean), norm.mean.shape(), true);
   if (!norm.var.empty()) add(std::string(detail::kLatentVar), norm.var.shape(), true);
   // What is written can be read again.

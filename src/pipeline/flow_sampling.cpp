@@ -47,8 +47,24 @@ Tensor<float> sample_flow(const Network& network, const FlowSampling& how, Tenso
   if (how.autoguidance && how.autoguidance->scale != 1.0f)
     return integrate(guided(main, velocity_for(guide, how, labels), *how.autoguidance), how, std::move(noise), on_step, step_noise);
   if (how.guidance.scale == 1.0f) return integrate(main, how, std::move(noise), on_step, step_noise);
-  const std::vector<std::int64_t> nobody(labels.size(), how.null_label);
-  return integrate(guided(main, velocity_for(network, how, nobody), how.guidance), how, std::move(noise), on_step, step_noise);
+  // Both evaluations of a guided step are one call of the network.
+  std::vector<std::int64_t> pairs(labels.begin(), labels.end());
+  pairs.resize(2 * labels.size(), how.null_label);
+  const VelocityAt velocity = [&](const Tensor<float>& x, float t) -> Tensor<float> {
+    if (!how.guidance.active(static_cast<double>(t))) return main(x, t);
+    const Tensor<float> both = network(x, t, pairs);  // (2 B, C, h, w)
+    require_shape("sample: a guided network's output", both.shape(), x.shape().with(0, 2 * x.extent(0)));
+    const auto half = [&](index_t i) {
+      return with_path(how.path, how.formulas, [&](const auto& path) {
+        const auto values = both.span().subspan(static_cast<std::size_t>(i * x.numel()), static_cast<std::size_t>(x.numel()));
+        return to_velocity(path, how.prediction, Tensor<float>(x.shape(), values), x, t);  // (B, C, h, w)
+      });
+    };
+    Tensor<float> guided = half(0);  // (B, C, h, w)
+    rae::guide(guided, half(1), static_cast<double>(how.guidance.scale));
+    return guided;
+  };
+  return integrate(velocity, how, std::move(noise), on_step, step_noise);
 }
 
 }  // namespace rae::detail

@@ -11,7 +11,8 @@
 
 namespace rae::detail {
 
-/// The network's output (B, C, h, w) for x (B, C, h, w), one time, labels (B).
+/// The network's outputs (k B, C, h, w) for x (B, C, h, w) at one time, with k labels for each image (k B): those of all images one behind
+/// the other.
 using Network = std::function<Tensor<float>(const Tensor<float>& x, float t, std::span<const std::int64_t> labels)>;
 
 /// Fills the noise (B, C, h, w) of a stochastic step, counted from 1.
@@ -22,7 +23,7 @@ struct FlowSampling {
   std::vector<float> grid;                       ///< times, from noise down
   OdeSolver solver{};                            ///< method of the deterministic sampler
   Prediction prediction = Prediction::velocity;  ///< of the network and its guide
-  Cfg guidance{};                                ///< where it is active, the network is evaluated a second time with the null label
+  Cfg guidance{};                                ///< where it is active, the network is evaluated with the null label, too, and at once
   std::int64_t null_label = 0;                   ///< stands for no label
   std::optional<AutoGuidance> autoguidance{};    ///< instead of `guidance`: where it is active, the guide is evaluated
   PathKind path = PathKind::linear;              ///< from data to noise

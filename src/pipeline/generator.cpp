@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <utility>
 
 #include "io/suggestion.hpp"
 #include "pipeline/batches.hpp"
 #include "pipeline/flow_sampling.hpp"
 #include "pipeline/part_loader.hpp"
+#include "pipeline/scheduled_network.hpp"
 #include "rae/core/torch_random.hpp"
 #include "rae/pipeline/model_search.hpp"
+#include "rae/pipeline/weight_types.hpp"
 #include "rae/version.hpp"
 
 namespace rae {
@@ -90,6 +93,10 @@ struct Generator::Parts {
   [[nodiscard]] detail::FlowSampling resolve(const GenerateOptions& options) const {
     if (options.labels.empty()) raise<ArgumentError>("Generator: no labels; give one class for each picture, ", classes());
     require_labels(options.labels, false);
+    if (!(options.reuse_error >= 0 && std::isfinite(options.reuse_error)))
+      raise<ArgumentError>("Generator: expected a finite reuse_error of 0 or more, got ", options.reuse_error);
+    if (options.reuse_error > 0 && !config.dit)
+      raise<ArgumentError>("Generator: '", config.name, "' is a LightningDiT, which has no backbone apart from its head to reuse");
     if (options.batch_size < 0) raise<ArgumentError>("Generator: expected a batch_size of 1 or more, got ", options.batch_size);
     const SamplingDefaults sampling = defaults(options);
     detail::FlowSampling how;
@@ -127,16 +134,16 @@ struct Generator::Parts {
     return options.rng == Rng::torch_cpu && how.kind == SamplerKind::sde;
   }
 
-  [[nodiscard]] static detail::Network network_of(std::shared_ptr<const detail::DiffusionNetwork> dit) {
-    return [dit = std::move(dit)](const Tensor<float>& x, float t, std::span<const std::int64_t> labels) {
-      return std::visit([&](const auto& model) { return model(x, Tensor<float>(Shape{x.extent(0)}, t), labels); }, *dit);
-    };
-  }
-
-  [[nodiscard]] detail::Network network() const { return network_of(loader.dit()); }
-
-  [[nodiscard]] detail::Network guide(const detail::FlowSampling& how) const {
-    return how.autoguidance ? network_of(loader.guide()) : detail::Network{};
+  /// A network along a schedule, for one batch.
+  [[nodiscard]] static detail::Network along(std::shared_ptr<const detail::DiffusionNetwork> network, detail::Schedule schedule,
+                                             SamplingWork& work) {
+    return std::visit(
+        [&]<class Model>(const Model& model) -> detail::Network {
+          const auto scheduled =
+              std::make_shared<detail::ScheduledNetwork<Model>>(std::shared_ptr<const Model>(network, &model), std::move(schedule), work);
+          return [scheduled](const Tensor<float>& x, float t, std::span<const std::int64_t> labels) { return (*scheduled)(x, t, labels); };
+        },
+        *network);
   }
 
   /// f(begin, pixels (b, channels, H, W)) for batches of latents (B, C, h, w).
@@ -214,7 +221,9 @@ Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
   const detail::FlowSampling how = parts_->resolve(options);
   const auto n = static_cast<index_t>(options.labels.size());
   const bool together = Parts::drawn_together(options, how);
-  const index_t most = together ? n : std::min(n, options.batch_size > 0 ? options.batch_size : parts_->batch());
+  // A guided picture is evaluated with its label and without at the same time.
+  const index_t at_once = how.guidance.scale == 1.0f ? parts_->batch() : std::max<index_t>(1, parts_->batch() / 2);
+  const index_t most = together ? n : std::min(n, options.batch_size > 0 ? options.batch_size : at_once);
   const index_t all_steps = how.steps() * ((n + most - 1) / most);
   Tensor<float> out(parts_->latents(n));  // (B, C, h, w)
   float* target = out.data();
@@ -225,7 +234,7 @@ Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
     start_of_all = Tensor<float>(parts_->latents(n));
     fill_as_torch(torch, options.first_index, start_of_all);
   }
-  const detail::Network network = parts_->network(), guide = parts_->guide(how);
+  SamplingReport report;
   index_t done = 0;
   const std::function<bool(const StepInfo&)> on_step = [&](const StepInfo& info) {
     ++done;
@@ -238,12 +247,23 @@ Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
   detail::for_batches(n, most, [&](index_t begin, index_t count) {
     const std::span<const std::int64_t> labels(options.labels.data() + begin, static_cast<std::size_t>(count));
     const std::uint64_t first = options.first_index + static_cast<std::uint64_t>(begin);
+    detail::Schedule schedule{.times = how.grid, .labels = {labels.begin(), labels.end()}, .reuse_error = options.reuse_error};
+    const detail::Network guide = how.autoguidance ? Parts::along(parts_->loader.guide(), schedule, report.guide) : detail::Network();
+    if (how.guidance.scale != 1.0f) schedule.labels.push_back(how.null_label);
+    const detail::Network network = Parts::along(parts_->loader.dit(), std::move(schedule), report.model);
     Tensor<float> start = start_of_all.empty() ? noise(options.seed, count, first) : detail::samples(start_of_all, begin, count);
     detail::StepNoise step_noise = PhiloxNoise{options.seed, first};
     if (together) step_noise = [&torch](index_t, Tensor<float>& values) { torch.fill_normal(values.span()); };
     const Tensor<float> z = detail::sample_flow(network, how, std::move(start), labels, on_step, guide, step_noise);  // (b, C, h, w)
     std::copy_n(z.data(), z.numel(), target + begin * (z.numel() / count));
   });
+  if (options.report != nullptr) {
+    const auto add = [](SamplingWork& to, const SamplingWork& from) {
+      to = {to.evaluations + from.evaluations, to.backbones + from.backbones, to.conditionings + from.conditionings};
+    };
+    add(options.report->model, report.model);
+    add(options.report->guide, report.guide);
+  }
   return out;
 }
 
@@ -253,7 +273,8 @@ Tensor<float> Generator::velocity(const Tensor<float>& x, float t, std::span<con
   if (static_cast<index_t>(labels.size()) != x.extent(0))
     raise<ShapeError>("Generator::velocity: ", x.extent(0), " states, but ", labels.size(), " labels");
   parts_->require_labels(labels, parts_->config.has_null_class());
-  const detail::Network network = parts_->network();
+  SamplingWork work;
+  const detail::Network network = Parts::along(parts_->loader.dit(), {.times = {t}, .labels = {labels.begin(), labels.end()}}, work);
   Tensor<float> out(x.shape());  // (B, C, h, w)
   float* target = out.data();
   Workspace workspace;
@@ -362,6 +383,8 @@ std::map<std::string, std::string> Generator::png_text(const GenerateOptions& op
     put_sde(out, how.sde);
   else if (how.solver.is_adaptive() || how.solver == Solver::implicit_adams)
     out["tolerances"] = number_text(sampling.atol) + "," + number_text(sampling.rtol);
+  if (options.reuse_error > 0) out["reuse_error"] = number_text(options.reuse_error);
+  if (parts_->loader.dtype() != DType::f32) out["dtype"] = weight_type_name(parts_->loader.dtype());
   if (options.rng != Rng::philox) out["rng"] = name_of(options.rng);
   if (options.noise.empty()) {
     out["seed"] = number_text(options.seed);

@@ -35,7 +35,7 @@ struct Rope {
 void write_state_dict(const std::string& path, const ModelPart& part, const NameMap& names, const std::vector<Rope>& ropes,
                       index_t channels, index_t patch, DType stored_as) {
   std::vector<SafetensorsSlot> slots;
-  for (const auto& [name, shape] : part.parameters) {
+  for (const auto& [name, shape, use] : part.parameters) {
     const auto official = names ? names(name) : std::vector<std::string>{name};
     Shape piece = official_shape(name, shape, channels, patch);
     if (official.size() > 1) piece = piece.with(0, piece[0] / static_cast<index_t>(official.size()));
@@ -82,7 +82,7 @@ void write_encoder(const std::string& path, const ModelPart& part, const Encoder
   const std::string prefix = dino ? "" : siglip ? "vision_model." : "vit.";
   const NameMap names = encoder_names(c.family, prefix);
   std::vector<SafetensorsSlot> slots;
-  for (const auto& [name, shape] : part.parameters) {
+  for (const auto& [name, shape, use] : part.parameters) {
     const auto files = names(name);
     Shape piece = shape;
     if (name == "patch_embed.weight") piece = {shape[0], c.channels, c.patch_size, c.patch_size};

@@ -80,7 +80,7 @@ std::set<std::string> require_all(const TensorSource& file, const std::string& w
     raise<FormatError>(file.origin(), ": holds none of the tensors of ", where, "; its first is '",
                        file.names().empty() ? std::string() : file.names().front(), "'");
   std::set<std::string> needed;
-  for (const auto& [name, shape] : parameters) {
+  for (const auto& [name, shape, use] : parameters) {
     const std::vector<std::string> stored = files(name);
     const Shape part = stored.size() > 1 ? shape.with(0, shape[0] / static_cast<index_t>(stored.size())) : shape;
     for (const std::string& each : stored) {

@@ -24,7 +24,7 @@ void require_part(const PartFile& part, const std::vector<ParameterShape>& param
   const TensorSource& tensors = part.tensors;
   std::size_t missing = 0;
   std::string first;
-  for (const auto& [name, shape] : parameters) {
+  for (const auto& [name, shape, use] : parameters) {
     const auto files = files_of(part, name);
     for (const std::string& file : files) {
       if (!tensors.contains(file)) {

@@ -1,6 +1,8 @@
 #include "pipeline/part_loader.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <bit>
 #include <cstdio>
 #include <fstream>
 #include <utility>
@@ -8,6 +10,7 @@
 #include "io/suggestion.hpp"
 #include "pipeline/part_check.hpp"
 #include "rae/nn/outline.hpp"
+#include "rae/pipeline/weight_types.hpp"
 
 namespace rae::detail {
 namespace {
@@ -63,6 +66,27 @@ bool fits(const Shape& stored, const Shape& ours, index_t parts) {
   return without_ones(stored) == without_ones(ours) || (ours.rank() == 2 && stored.rank() == 4 && stored[0] == ours[0]);
 }
 
+/// True when no value is NaN or infinite: none has all bits of the exponent set.
+bool is_finite(std::span<const float> values) {
+  constexpr std::size_t kBlock = 1024;
+  constexpr std::uint32_t kExponent = 0x7f800000u;
+  std::atomic<bool> finite{true};
+  const std::size_t blocks = (values.size() + kBlock - 1) / kBlock;
+  parallel_ranges(static_cast<index_t>(blocks), index_t{64}, [&](index_t begin, index_t end, index_t) {
+    std::uint32_t bad = 0;
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+      const float* value = values.data() + i * kBlock;
+      const auto test = [&](std::size_t j) { return std::uint32_t{(std::bit_cast<std::uint32_t>(value[j]) & kExponent) == kExponent}; };
+      if ((i + 1) * kBlock <= values.size())
+        for (std::size_t j = 0; j < kBlock; ++j) bad |= test(j);
+      else
+        for (std::size_t j = 0; i * kBlock + j < values.size(); ++j) bad |= test(j);
+    }
+    if (bad != 0) finite.store(false, std::memory_order_relaxed);
+  });
+  return finite.load();
+}
+
 /// Where the weights of a model come from.
 struct Weights {
   const PartFile& file;
@@ -72,7 +96,7 @@ struct Weights {
 
   /// Throws unless the file has every parameter in its shape.
   void check(const std::vector<ParameterShape>& parameters) const {
-    for (const auto& [name, shape] : parameters) {
+    for (const auto& [name, shape, use] : parameters) {
       const std::vector<std::string> stored = files_of(file, name);
       for (const std::string& each : stored) {
         if (!file.tensors.contains(each))
@@ -84,10 +108,23 @@ struct Weights {
     }
   }
 
+  void require_finite(const std::string& name, std::span<const float> values) const {
+    if (!is_finite(values)) raise<FormatError>(where(), ": tensor ", name, " holds NaN or infinity");
+  }
+
   [[nodiscard]] Tensor<float> read(const std::string& name) const {
     Tensor<float> out = file.tensors.read<float>(name);  // as stored
-    if (!all_finite(std::as_const(out).span())) raise<FormatError>(where(), ": tensor ", name, " holds NaN or infinity");
+    require_finite(name, std::as_const(out).span());
     return out;
+  }
+
+  /// A tensor of f32 as it lies in the file; empty when it is stored otherwise.
+  [[nodiscard]] View<const float> in_place(const std::string& name, const Shape& shape) const {
+    const std::span<const std::byte> bytes = file.tensors.bytes(name);
+    if (file.tensors.info(name).dtype != DType::f32 || bytes.size() != static_cast<std::size_t>(shape.numel()) * sizeof(float) ||
+        reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(float) != 0)
+      return {};
+    return {reinterpret_cast<const float*>(bytes.data()), shape};
   }
 
   /// One parameter, of several tensors one behind the other if need be.
@@ -105,18 +142,27 @@ struct Weights {
 
   /// Sets and packs one parameter after the other, so that no more than one tensor is held twice.
   template <class Model>
-  void fill(Model& model) const {
+  void fill(Model& model, DType dtype) const {
     model.parameters([&](const std::string& name, auto& p) {
       if (p.empty()) return;
+      const DType stored = weight_type(model.config(), dtype, name);
+      const std::vector<std::string> pieces = files_of(file, name);
+      if (const View<const float> elements = pieces.size() == 1 ? in_place(pieces.front(), p.shape()) : View<const float>();
+          !elements.empty()) {
+        require_finite(pieces.front(), {elements.data(), static_cast<std::size_t>(elements.numel())});
+        p.pack(elements, stored);
+        file.tensors.release(pieces.front());
+        return;
+      }
       p.set(parameter(name, p.shape()));
-      p.pack();
+      p.pack(stored);
     });
   }
 };
 
 /// Makes a model once it is known that the file has the elements for it.
 template <template <class> class Model, class Config>
-Model<Tensor<float>> load_model(const Config& config, const Weights& weights) {
+Model<Tensor<float>> load_model(const Config& config, const Weights& weights, DType dtype) {
   index_t found = 0;
   for (const std::string& name : weights.file.tensors.names()) found += weights.file.tensors.info(name).shape.numel();
   if (const index_t needed = parameter_count(config); found < needed)
@@ -124,15 +170,27 @@ Model<Tensor<float>> load_model(const Config& config, const Weights& weights) {
   weights.check(parameter_shapes<Model>(config));
   const OnTheHeap heap;
   Model<Tensor<float>> model(config);
-  weights.fill(model);
+  weights.fill(model, dtype);
   return model;
 }
 
 /// The network of either kind that a model has.
 std::shared_ptr<const DiffusionNetwork> load_network(const std::optional<DitDhConfig>& dit,
-                                                     const std::optional<LightningDitConfig>& lightning, const Weights& weights) {
-  return dit ? std::make_shared<const DiffusionNetwork>(load_model<DitDh>(*dit, weights))
-             : std::make_shared<const DiffusionNetwork>(load_model<LightningDit>(*lightning, weights));
+                                                     const std::optional<LightningDitConfig>& lightning, const Weights& weights,
+                                                     DType dtype) {
+  return dit ? std::make_shared<const DiffusionNetwork>(load_model<DitDh>(*dit, weights, dtype))
+             : std::make_shared<const DiffusionNetwork>(load_model<LightningDit>(*lightning, weights, dtype));
+}
+
+/// Bytes of a model's weights as they will be held.
+template <template <class> class Model, class Config>
+std::uint64_t bytes_of_model(const Config& config, DType dtype) {
+  std::uint64_t bytes = 0;
+  for (const auto& [name, shape, use] : parameter_shapes<Model>(config)) {
+    const DType stored = use == ParameterUse::products ? weight_type(config, dtype, name) : DType::f32;
+    bytes += static_cast<std::uint64_t>(shape.numel()) * size_of(stored);
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -141,7 +199,9 @@ PartLoader::PartLoader(ModelFiles files, const LoadOptions& options, std::vector
     : config_(std::move(files.config)),
       latent_norm_(std::move(files.latent_norm)),
       origin_(std::move(files.origin)),
-      keep_(options.keep_loaded) {
+      keep_(options.keep_loaded),
+      dtype_(options.dtype) {
+  require_weight_type(dtype_);
   std::optional<PartFile>* const sources[] = {&files.encoder, &files.decoder, &files.dit, &files.guide};
   const bool described[] = {true, config_.decoder.has_value(), config_.dit || config_.lightning_dit, config_.has_guide()};
   std::erase_if(used, [&](Part part) { return !*sources[index_of(part)] || !described[index_of(part)]; });
@@ -166,14 +226,14 @@ const PartFile& PartLoader::file_of(Part part) const {
 }
 
 std::uint64_t PartLoader::bytes_of(Part part) const {
-  index_t elements = 0;
   switch (part) {
-    case Part::encoder: elements = parameter_count(config_.encoder); break;
-    case Part::decoder: elements = parameter_count(*config_.decoder); break;
-    case Part::guide: elements = config_.guide ? parameter_count(*config_.guide) : parameter_count(*config_.lightning_guide); break;
-    default: elements = config_.dit ? parameter_count(*config_.dit) : parameter_count(*config_.lightning_dit);
+    case Part::encoder: return bytes_of_model<Encoder>(config_.encoder, dtype_);
+    case Part::decoder: return bytes_of_model<Decoder>(*config_.decoder, dtype_);
+    case Part::guide:
+      return config_.guide ? bytes_of_model<DitDh>(*config_.guide, dtype_) : bytes_of_model<LightningDit>(*config_.lightning_guide, dtype_);
+    default:
+      return config_.dit ? bytes_of_model<DitDh>(*config_.dit, dtype_) : bytes_of_model<LightningDit>(*config_.lightning_dit, dtype_);
   }
-  return static_cast<std::uint64_t>(elements) * sizeof(float);
 }
 
 void PartLoader::require_memory(const LoadOptions& options, const std::vector<Part>& used) const {
@@ -195,11 +255,13 @@ void PartLoader::require_memory(const LoadOptions& options, const std::vector<Pa
   largest = std::max(largest, sampling);
   const std::uint64_t needed = keep_ ? all : largest;
   if (needed <= available) return;
-  const std::string hint = keep_ && largest <= available
-                               ? concat("; loading its parts one after the other (keep_loaded = false) takes ", in_gigabytes(largest))
-                               : std::string("; take a smaller model or a machine with more memory");
-  raise<MemoryError>(origin_, ": the weights of '", config_.name, "' take ", in_gigabytes(needed), " in f32 (", list, "), but only ",
-                     in_gigabytes(available), " of memory are free", hint);
+  const std::string narrower = dtype_ == DType::i8 ? "" : concat("narrower weights (", dtype_ == DType::f32 ? "bf16 or " : "", "int8)");
+  const std::string hint = keep_ && largest <= available ? concat("; loading its parts one after the other (keep_loaded = false) takes ",
+                                                                  in_gigabytes(largest), narrower.empty() ? "" : "; or take ", narrower)
+                                                         : concat("; take a smaller model, ", narrower, narrower.empty() ? "" : ", ",
+                                                                  "or a machine with more memory");
+  raise<MemoryError>(origin_, ": the weights of '", config_.name, "' take ", in_gigabytes(needed), " in ", weight_type_name(dtype_), " (",
+                     list, "), but only ", in_gigabytes(available), " of memory are free", hint);
 }
 
 std::shared_ptr<const Encoder<Tensor<float>>> PartLoader::encoder() const {
@@ -207,7 +269,7 @@ std::shared_ptr<const Encoder<Tensor<float>>> PartLoader::encoder() const {
   if (loaded_.encoder) return loaded_.encoder;
   const Weights weights{file_of(Part::encoder), "encoder"};
   if (!keep_) loaded_ = {};
-  loaded_.encoder = std::make_shared<const Encoder<Tensor<float>>>(load_model<Encoder>(config_.encoder, weights));
+  loaded_.encoder = std::make_shared<const Encoder<Tensor<float>>>(load_model<Encoder>(config_.encoder, weights, dtype_));
   return loaded_.encoder;
 }
 
@@ -216,7 +278,7 @@ std::shared_ptr<const Decoder<Tensor<float>>> PartLoader::decoder() const {
   if (loaded_.decoder) return loaded_.decoder;
   const Weights weights{file_of(Part::decoder), "decoder"};
   if (!keep_) loaded_ = {};
-  loaded_.decoder = std::make_shared<const Decoder<Tensor<float>>>(load_model<Decoder>(*config_.decoder, weights));
+  loaded_.decoder = std::make_shared<const Decoder<Tensor<float>>>(load_model<Decoder>(*config_.decoder, weights, dtype_));
   return loaded_.decoder;
 }
 
@@ -225,7 +287,7 @@ std::shared_ptr<const DiffusionNetwork> PartLoader::dit() const {
   if (loaded_.dit) return loaded_.dit;
   const Weights weights{file_of(Part::dit), "dit"};
   if (!keep_) loaded_.encoder = nullptr, loaded_.decoder = nullptr;
-  loaded_.dit = load_network(config_.dit, config_.lightning_dit, weights);
+  loaded_.dit = load_network(config_.dit, config_.lightning_dit, weights, dtype_);
   return loaded_.dit;
 }
 
@@ -234,7 +296,7 @@ std::shared_ptr<const DiffusionNetwork> PartLoader::guide() const {
   if (loaded_.guide) return loaded_.guide;
   const Weights weights{file_of(Part::guide), "guide"};
   if (!keep_) loaded_.encoder = nullptr, loaded_.decoder = nullptr;
-  loaded_.guide = load_network(config_.guide, config_.lightning_guide, weights);
+  loaded_.guide = load_network(config_.guide, config_.lightning_guide, weights, dtype_);
   return loaded_.guide;
 }
 

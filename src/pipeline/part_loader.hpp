@@ -30,6 +30,9 @@ class PartLoader {
   /// Statistics of the latents.
   [[nodiscard]] const LatentNorm<float>& latent_norm() const noexcept { return latent_norm_; }
 
+  /// What the matrices of all parts are held as, but for exceptions (see weight_types.hpp).
+  [[nodiscard]] DType dtype() const noexcept { return dtype_; }
+
   /// True when the files have this part.
   [[nodiscard]] bool has(Part part) const noexcept;
 
@@ -57,6 +60,7 @@ class PartLoader {
   LatentNorm<float> latent_norm_;
   std::string origin_;
   bool keep_;
+  DType dtype_;
   bool has_[4] = {};
   mutable std::mutex mutex_;
   mutable std::optional<PartFile> files_[4];  // let go of once everything is loaded for good

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "rae/error.hpp"
+#include "rae/core/dtype.hpp"
 
 namespace rae::tool {
 
@@ -28,6 +28,9 @@ void add_info(CLI::App& app);
 
 /// `--model builtin|PATH`.
 void add_model_option(CLI::App& command, std::string& model);
+
+/// `--dtype f32|bf16|int8` of the model's weights.
+void add_dtype_option(CLI::App& command, DType& dtype);
 
 /// `--threads N`, which takes effect when it is parsed.
 void add_threads_option(CLI::App& command);

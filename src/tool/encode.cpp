@@ -35,7 +35,8 @@ CLI::App* add_in_out(CLI::App& app, const InOutNames& names, void (*run)(const I
 void encode(const InOut& options) {
   require_writable_file(options.out);
   const Image image = Image::open(options.in);
-  const Autoencoder autoencoder(open_model(options.model, {.decoder = false, .dit = false}), {.keep_loaded = false});
+  const Autoencoder autoencoder(open_model(options.model, {.decoder = false, .dit = false}),
+                                {.keep_loaded = false, .dtype = options.model.dtype});
   const Tensor<float> latent = autoencoder.encode(image);  // (1, C, h, w)
   stop_if_interrupted();
   write_tensor(options.out, "latent", latent, {{"model", autoencoder.config().name}});
@@ -46,7 +47,8 @@ void decode(const InOut& options) {
   if (!options.images_out.empty() && options.images_out == options.out) throw UsageError("--images-out: the same file as --out");
   require_writable_output(options.out);
   if (!options.images_out.empty()) require_writable_file(options.images_out);
-  const Autoencoder autoencoder(open_model(options.model, {.encoder = false, .dit = false}), {.keep_loaded = false});
+  const Autoencoder autoencoder(open_model(options.model, {.encoder = false, .dit = false}),
+                                {.keep_loaded = false, .dtype = options.model.dtype});
   const auto latents = read_latents(options.in, {"latent", "sample_latent"}, autoencoder.config().latent_shape());  // (B, C, h, w)
   ProgressBar bar("decoding");
   const Tensor<float> pixels = decode_all_pixels(autoencoder, latents, 0, bar);  // (B, channels, H, W)
@@ -69,7 +71,7 @@ void decode(const InOut& options) {
 void reconstruct(const InOut& options) {
   require_writable_file(options.out);
   const Image image = Image::open(options.in);
-  const Autoencoder autoencoder(open_model(options.model, {.dit = false}), {.keep_loaded = false});
+  const Autoencoder autoencoder(open_model(options.model, {.dit = false}), {.keep_loaded = false, .dtype = options.model.dtype});
   const Image original = autoencoder.prepare(image), result = autoencoder.reconstruct(image);
   stop_if_interrupted();
   const Shape shape{1, original.height(), original.width(), index_t{original.channels()}};

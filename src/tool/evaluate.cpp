@@ -30,7 +30,8 @@ void run_comparison(const CLI::App& app, EvaluateCommand& command) {
   Comparison& comparison = command.comparison;
   if (comparison.reference.empty())
     throw UsageError(concat("expected two sets of pictures, A and B, got only '", comparison.pictures, "'; a model is measured by --data"));
-  for (const char* option : {"--model", "--data", "--samples", "--guided-samples", "--cfg", "--steps", "--seed", "--no-probes"})
+  for (const char* option :
+       {"--model", "--data", "--samples", "--guided-samples", "--cfg", "--steps", "--seed", "--no-probes", "--dtype", "--reuse-error"})
     if (app.get_option(option)->count() > 0) throw UsageError(concat(option, ": measures a model, but two sets of pictures are given"));
   for (const auto& words : command.metrics)
     for (auto& name : split_list(words)) comparison.metrics.push_back(name);
@@ -85,6 +86,7 @@ void add_evaluate(CLI::App& app) {
   command->add_option("A", comparison.pictures, "two sets: the judged pictures; an .npz file or a folder")->type_name("");
   command->add_option("B", comparison.reference, "two sets: the real ones, which A is compared with")->type_name("");
   add_model_option(*command, options->model);
+  add_dtype_option(*command, evaluation.dtype);
   command->add_option("-d,--data", options->data, "measure a model: folder of a data set with a training and a test part")
       ->type_name("DIR");
   command
@@ -98,6 +100,10 @@ void add_evaluate(CLI::App& app) {
   command->add_option("--cfg", options->cfg, "scale of that guidance (default: the model's, or 1.5 where that is none)")
       ->type_name("SCALE");
   command->add_option("-s,--steps", evaluation.steps, "steps from noise to picture; 0: the model's")->type_name("N")->capture_default_str();
+  command->add_option("--reuse-error", evaluation.reuse_error, "of the sampler, as in `rae generate`")
+      ->type_name("SHARE")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->add_option("--seed", evaluation.seed, "of the samples' noise")
       ->type_name("N")
       ->check(CLI::NonNegativeNumber)

@@ -27,6 +27,7 @@ struct GenerateCommand {
   std::optional<index_t> count, steps, batch;
   std::optional<std::string> sampler;
   std::optional<float> cfg, autoguidance;
+  double reuse_error = 0;
   std::uint64_t seed = 0;
   std::string rng{name_of(Rng::philox)};
   bool grid = false, official_grid = false, keep_loaded = false;
@@ -162,6 +163,9 @@ void run(const GenerateCommand& command) {
   const auto interval = interval_of(command.cfg_interval);
   GenerateOptions options{.seed = command.seed, .steps = command.steps.value_or(0), .batch_size = command.batch.value_or(0)};
   options.rng = parse_rng(command.rng);
+  options.reuse_error = command.reuse_error;
+  SamplingReport report;
+  options.report = &report;
   if (command.official_grid) options.grid = TimeGridKind::official;
   if (command.sampler) set_sampler(options, *command.sampler, {});  // a wrong name ends here, before the model is opened
   const LabelSampling sampling = command.bulk.labels();
@@ -176,7 +180,7 @@ void run(const GenerateCommand& command) {
     if (!file.empty()) require_writable_file(file);
   const ModelFiles files = open_files(command);
   // A stream goes to and fro between sampling and decoding.
-  const Generator generator(files, {.keep_loaded = command.keep_loaded || is_streamed(command)});
+  const Generator generator(files, {.keep_loaded = command.keep_loaded || is_streamed(command), .dtype = command.model.dtype});
   if (command.sampler) set_sampler(options, *command.sampler, generator.config().sampling);
   const auto classes = wanted_classes(command, generator);
   set_guidance(options, generator.config(), command, interval);
@@ -196,6 +200,11 @@ void run(const GenerateCommand& command) {
   const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); };
   const auto tell = [&](const std::string& what) {
     std::printf("%s: %s; %s s\n", printable(command.out).c_str(), what.c_str(), format_fixed(seconds(), 1).c_str());
+    if (options.reuse_error > 0 && report.model.evaluations > 0)
+      std::printf(
+          "backbone evaluated in %s %% of %lld evaluations of the model\n",
+          format_fixed(100.0 * static_cast<double>(report.model.backbones) / static_cast<double>(report.model.evaluations), 1).c_str(),
+          static_cast<long long>(report.model.evaluations));
   };
   if (is_streamed(command)) {
     // Archives of official models are rounded as sample_ddp.py does it: down.
@@ -287,6 +296,13 @@ void add_generate(CLI::App& app) {
   command->add_option("--rng", options->rng, "noise of 'philox' or, as PyTorch draws it on CPUs, of 'torch-cpu'")
       ->type_name("NAME")
       ->check(CLI::IsMember({"philox", "torch-cpu"}))
+      ->capture_default_str();
+  command
+      ->add_option("--reuse-error", options->reuse_error,
+                   "reuse the backbone of a DiT^DH while its output is estimated to change by no more than this share, for example 0.1; "
+                   "faster, less exact; 0: never")
+      ->type_name("SHARE")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_flag("--keep-loaded", options->keep_loaded,
                     "load all parts of the model at once; else the decoder takes the place of the diffusion transformer");

@@ -22,6 +22,7 @@ void add_model_options(CLI::App& command, ModelChoice& choice) {
                   "folder in which the files that --config names lie, besides its own and the working folder (default: models)")
       ->type_name("DIR")
       ->needs(config);
+  add_dtype_option(command, choice.dtype);
 }
 
 ModelFiles open_model(const ModelChoice& choice, OfficialOptions wanted) {

@@ -20,9 +20,10 @@ struct ModelChoice {
   std::string model = "builtin";  ///< "builtin", or the path of a bundle
   std::string config;             ///< an official configuration instead of `model`
   std::string models;             ///< folder of its files
+  DType dtype = DType::f32;       ///< of its weights at work
 };
 
-/// `--model`, `--config` and `--models`.
+/// `--model`, `--config`, `--models` and `--dtype`.
 void add_model_options(CLI::App& command, ModelChoice& choice);
 
 /// Path of `--model`: "builtin" is the model that comes with the library. Throws FileError.

@@ -1,5 +1,6 @@
 // Options that several commands have.
 #include "rae/core/parallel.hpp"
+#include "rae/pipeline/weight_types.hpp"
 #include "tool/command.hpp"
 
 namespace rae::tool {
@@ -8,6 +9,15 @@ void add_model_option(CLI::App& command, std::string& model) {
   command.add_option("-m,--model", model, "'builtin' (clothes, 28 x 28) or the path of a bundle")
       ->type_name("MODEL")
       ->capture_default_str();
+}
+
+void add_dtype_option(CLI::App& command, DType& dtype) {
+  command
+      .add_option_function<std::string>(
+          "--dtype", [&dtype](const std::string& name) { dtype = parse_weight_type(name); },
+          "what the model computes matrix products with: f32, bf16 or int8; narrower is faster and smaller, and less exact (default: f32)")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({"f32", "bf16", "int8"}));
 }
 
 void add_threads_option(CLI::App& command) {

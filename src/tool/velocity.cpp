@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "rae/pipeline/weight_types.hpp"
 #include "tool/model.hpp"
 #include "tool/output.hpp"
 #include "tool/text.hpp"
@@ -34,12 +35,16 @@ std::vector<std::int64_t> labels_of(const VelocityCommand& command, const Genera
 
 void run(const VelocityCommand& command) {
   require_writable_file(command.out);
-  const Generator generator(open_model(command.model, {.encoder = false, .decoder = false, .guide = false}), {.keep_loaded = false});
+  const Generator generator(open_model(command.model, {.encoder = false, .decoder = false, .guide = false}),
+                            {.keep_loaded = false, .dtype = command.model.dtype});
   const auto x = read_latents(command.noise_in, {"noise", "sample_latent", "latent"}, generator.config().latent_shape());  // (B, C, h, w)
   const auto labels = labels_of(command, generator, x.extent(0));
   const Tensor<float> velocity = generator.velocity(x, command.t, labels);  // (B, C, h, w)
   stop_if_interrupted();
-  write_tensor(command.out, "velocity", velocity, {{"model", generator.config().name}, {"t", format_number(command.t, 9)}});
+  write_tensor(command.out, "velocity", velocity,
+               {{"model", generator.config().name},
+                {"t", format_number(command.t, 9)},
+                {"dtype", std::string(weight_type_name(command.model.dtype))}});
   std::printf("%s: velocity %s\n", printable(command.out).c_str(), velocity.shape().to_string().c_str());
 }
 

@@ -101,8 +101,8 @@ class Evaluation {
   Evaluation(const Bundle& bundle, Data train, Data test, const EvaluationOptions& options)
       : options_(options), config_(bundle.config), train_(std::move(train)), test_(std::move(test)) {
     check();
-    if (bundle.has("encoder.") && bundle.has("decoder.")) autoencoder_.emplace(bundle);
-    if (bundle.has("dit.") && bundle.has("decoder.")) generator_.emplace(bundle);
+    if (bundle.has("encoder.") && bundle.has("decoder.")) autoencoder_.emplace(bundle, LoadOptions{.dtype = options.dtype});
+    if (bundle.has("dit.") && bundle.has("decoder.")) generator_.emplace(bundle, LoadOptions{.dtype = options.dtype});
     if (!autoencoder_ && !generator_)
       raise<ConfigError>(bundle.origin, ": has no decoder, or neither encoder nor DiT; there is nothing to evaluate");
     if (generator_ && generator_->num_classes() != classes())
@@ -111,6 +111,7 @@ class Evaluation {
 
   EvaluationReport run() {
     report_.model = config_.name;
+    report_.dtype = options_.dtype;
     report_.train_pictures = train_->size();
     report_.test_pictures = test_->size();
     report_.class_names = test_->class_names();
@@ -190,6 +191,7 @@ class Evaluation {
       how.first_index = static_cast<std::uint64_t>(begin);
       how.steps = options_.steps;
       how.guidance = guidance;
+      how.reuse_error = options_.reuse_error;
       const index_t count = std::min(kBatch, total - begin);
       for (index_t i = 0; i < count; ++i) how.labels.push_back((begin + i) % classes());
       how.on_step = [&](const StepInfo& info) {

@@ -143,7 +143,7 @@ void expect_equal_parts(const PartFile& got, const PartFile& expected, const std
     }
     return out;
   };
-  for (const auto& [name, shape] : parameters) EXPECT_EQ(read(got, name), read(expected, name)) << name;
+  for (const auto& [name, shape, use] : parameters) EXPECT_EQ(read(got, name), read(expected, name)) << name;
 }
 
 TEST(Convert, AnOfficialModelComesBackWhole) {

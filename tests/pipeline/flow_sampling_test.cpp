@@ -25,7 +25,7 @@ class SampleOde : public testing::Test {
   Tensor<float> run(index_t points, Solver solver, Cfg guidance = {}) const {
     const ConfigNode config = test::golden_config("sample_ode");
     const Network network = [this](const Tensor<float>& x, float t, std::span<const std::int64_t> y) {
-      return model_(x, Tensor<float>(Shape{x.extent(0)}, t), y);
+      return model_(x, model_.conditioning(Tensor<float>(Shape{static_cast<index_t>(y.size())}, t), y));
     };
     const FlowSampling how{official_time_grid(points, config.get<double>("time_dist_shift")), solver, Prediction::velocity, guidance,
                            config.get<std::int64_t>("null_label")};
@@ -86,12 +86,18 @@ TEST_F(SampleOde, AgreesWithGuidanceEverywhereAndInsideAnInterval) {
   expect_close(run(8, Solver::euler, {.scale = 2.0f, .t_min = 0.1f, .t_max = 0.9f}), golden_("final.cfg2_int"), 2e-5);
 }
 
-/// Counts its evaluations by label; its velocity is the label.
+/// Counts its evaluations of one image by label; its velocity is the label.
 struct CountingNetwork {
+  index_t calls = 0;
   std::vector<float> with_label, without;  // times
   Tensor<float> operator()(const Tensor<float>& x, float t, std::span<const std::int64_t> y) {
-    (y[0] == 9 ? without : with_label).push_back(t);
-    return Tensor<float>(x.shape(), static_cast<float>(y[0]));
+    ++calls;
+    Tensor<float> out(x.shape().with(0, static_cast<index_t>(y.size())));
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      (y[i] == 9 ? without : with_label).push_back(t);
+      out[static_cast<index_t>(i)] = static_cast<float>(y[i]);
+    }
+    return out;
   }
 };
 
@@ -103,6 +109,7 @@ TEST(FlowSamplingTest, EvaluatesTheNullLabelInsideTheIntervalOnly) {
   const Tensor<float> x = sample_flow(std::ref(network), how, Tensor<float>(Shape{1, 1, 1, 1}, 0.0f), labels, {});
   EXPECT_EQ(network.with_label, (std::vector<float>{1.0f, 0.75f, 0.5f, 0.25f}));
   EXPECT_EQ(network.without, (std::vector<float>{0.75f, 0.5f}));
+  EXPECT_EQ(network.calls, 4);  // with and without label at once
   // Unguided the velocity is 1, guided it is 9 + 3 (1 - 9) = -15.
   EXPECT_FLOAT_EQ(x[0], -0.25f * (1 - 15 - 15 + 1));
 }

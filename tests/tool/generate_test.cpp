@@ -21,8 +21,8 @@ class Generate : public ToolTest {
     EXPECT_EQ(result.err, "");
     return result;
   }
-  [[nodiscard]] std::vector<Image> expected(const GenerateOptions& options) const {
-    return Generator::load(path("m.safetensors")).sample(options);
+  [[nodiscard]] std::vector<Image> expected(const GenerateOptions& options, const LoadOptions& load = {}) const {
+    return Generator::load(path("m.safetensors"), load).sample(options);
   }
 };
 
@@ -50,6 +50,15 @@ TEST_F(Generate, OnePictureIsAPictureAndSeveralAreAGrid) {
   generate({"--class", "0", "--count", "4", "--out", "four.png"});
   EXPECT_EQ(Image::open(path("four.png")), Image::grid(expected({.labels = {0, 0, 0, 0}}), 2));
   EXPECT_EQ(files(), (std::vector<std::string>{"four.png", "m.safetensors", "one.png", "samples.png"}));
+}
+
+TEST_F(Generate, ComputesInTheTypeAndWithTheReuseThatWasAskedFor) {
+  const auto result = generate({"--class", "1", "--steps", "20", "--dtype", "int8", "--reuse-error", "0.3", "--out", "one.png"});
+  EXPECT_EQ(Image::open(path("one.png")), expected({.labels = {1}, .steps = 20, .reuse_error = 0.3}, {.dtype = DType::i8})[0]);
+  EXPECT_TRUE(contains(result.out, "% of 30 evaluations of the model"));
+  const auto wrong = rae({"generate", "--model", "m.safetensors", "--dtype", "f16"});
+  EXPECT_NE(wrong.status, 0);
+  EXPECT_TRUE(contains(wrong.err, "--dtype"));
 }
 
 TEST_F(Generate, WritesAFolder) {

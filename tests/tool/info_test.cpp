@@ -82,7 +82,7 @@ TEST_F(Info, KnowsTheSizesOfTheOfficialModels) {
   const auto shows = [&](const std::vector<ParameterShape>& parameters, const NameMap& names, const std::string& part) {
     std::string json = "{";
     std::uint64_t offset = 0;
-    for (const auto& [name, shape] : parameters) {
+    for (const auto& [name, shape, use] : parameters) {
       const auto files = names ? names(name) : std::vector<std::string>{name};
       for (const std::string& file : files) {
         const Shape piece = files.size() > 1 ? shape.with(0, shape[0] / static_cast<index_t>(files.size())) : shape;

@@ -248,6 +248,30 @@ X keep_tokens(const X& x, index_t count) {
   return slice_tokens(x, 0, count);
 }
 
+/// The images of x (B, ...) one batch behind the other, `times` times, as torch.Tensor.repeat: (times * B, ...).
+template <Real T>
+Tensor<T> repeat(const Tensor<T>& x, index_t times) {
+  if (times == 1) return x;
+  Tensor<T> out(x.shape().with(0, times * x.extent(0)));
+  T* target = out.data();
+  for (index_t i = 0; i < times; ++i) target = std::copy_n(x.data(), x.numel(), target);
+  return out;
+}
+template <Real T>
+Var<T> repeat(const Var<T>& x, index_t times) {
+  if (times == 1) return x;
+  return detail::make_result<T>(
+      repeat(x.value(), times),
+      [x, times](const Tensor<T>& g) {
+        for (index_t i = 0; i < times; ++i) {
+          Tensor<T> part(x.shape());
+          std::copy_n(g.data() + i * part.numel(), part.numel(), part.data());
+          x.accumulate(std::move(part));
+        }
+      },
+      x);
+}
+
 /// Rows `ids` of a table (V, D): (N, D).
 template <Real T>
 Tensor<T> embedding(const Tensor<T>& table, std::span<const std::int64_t> ids) {

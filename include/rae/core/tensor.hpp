@@ -49,7 +49,8 @@ class Tensor {
   }
   ~Tensor() { detail::release(block_); }
 
-  [[nodiscard]] static Tensor zeros(const Shape& shape) { return Tensor(shape, T{}); }
+  /// All elements zero; memory of large tensors is not touched before it is written.
+  [[nodiscard]] static Tensor zeros(const Shape& shape) { return Tensor(detail::allocate_zeros(bytes(shape)), shape); }
 
   [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
   [[nodiscard]] int rank() const noexcept { return shape_.rank(); }
@@ -104,6 +105,8 @@ class Tensor {
   }
 
  private:
+  Tensor(detail::Block* block, const Shape& shape) : block_(block), shape_(shape) {}
+
   static std::size_t bytes(const Shape& shape) { return static_cast<std::size_t>(shape.numel()) * sizeof(T); }
 
   Shape infer(std::initializer_list<index_t> extents) const {

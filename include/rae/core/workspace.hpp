@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <new>
 #include <vector>
@@ -20,25 +22,49 @@ class Pool;
 /// Header in front of every tensor's elements. The elements start one alignment unit behind it.
 struct Block {
   std::atomic<int> references{1};
-  std::size_t capacity = 0;  // bytes behind the header
-  Pool* pool = nullptr;      // where it returns to; null: the heap
+  std::size_t capacity = 0;     // bytes behind the header
+  Pool* pool = nullptr;         // where it returns to; null: the heap
+  void* from_calloc = nullptr;  // what to free instead, when the memory came as zeros
 };
 
 inline constexpr std::size_t kAlignment = 64;
 static_assert(sizeof(Block) <= kAlignment);
 
-inline Block* heap_block(std::size_t bytes) {
-  // A length that no address space holds would wrap around below.
+/// Zeros of this size and more come as fresh pages of the system.
+inline constexpr std::size_t kLargeBlock = std::size_t{1} << 22;
+
+// A length that no address space holds would wrap around when the header is added.
+inline void require_block_size(std::size_t bytes) {
   if (bytes > (std::size_t{1} << 47)) raise<ArgumentError>("a tensor of ", bytes, " bytes cannot be allocated");
+}
+
+inline Block* heap_block(std::size_t bytes) {
+  require_block_size(bytes);
   void* memory = ::operator new (kAlignment + bytes, std::align_val_t{kAlignment});
   Block* block = ::new (memory) Block;
   block->capacity = bytes;
   return block;
 }
 
+/// A large block of zeros, of which no page is taken before it is written.
+inline Block* zero_block(std::size_t bytes) {
+  require_block_size(bytes);
+  void* memory = std::calloc(2 * kAlignment + bytes, 1);
+  if (memory == nullptr) throw std::bad_alloc();
+  const auto address = reinterpret_cast<std::uintptr_t>(memory), aligned = (address + kAlignment - 1) / kAlignment * kAlignment;
+  Block* block = ::new (static_cast<void*>(static_cast<char*>(memory) + (aligned - address))) Block;
+  block->capacity = bytes;
+  block->from_calloc = memory;
+  return block;
+}
+
 inline void free_block(Block* block) noexcept {
+  void* const from_calloc = block->from_calloc;
   block->~Block();
-  ::operator delete (static_cast<void*>(block), std::align_val_t{kAlignment});
+  if (from_calloc != nullptr)
+    std::free(from_calloc);
+  else
+    ::operator delete (static_cast<void*>(block), std::align_val_t{kAlignment});
 }
 
 /// Free lists behind a Workspace. Outlives it while tensors still hold its blocks.
@@ -131,6 +157,14 @@ class Pool {
 inline thread_local Pool* current_pool = nullptr;
 
 inline Block* allocate_block(std::size_t bytes) { return current_pool ? current_pool->take(bytes) : heap_block(bytes); }
+
+/// The same, all zeros.
+inline Block* allocate_zeros(std::size_t bytes) {
+  if (current_pool == nullptr && bytes >= kLargeBlock) return zero_block(bytes);
+  Block* block = allocate_block(bytes);
+  std::memset(reinterpret_cast<char*>(block) + kAlignment, 0, bytes);
+  return block;
+}
 
 inline void retain(Block* block) noexcept {
   if (block) block->references.fetch_add(1, std::memory_order_relaxed);

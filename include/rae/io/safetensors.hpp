@@ -54,6 +54,9 @@ class SafetensorsFile {
   /// Throws FormatError when there is none of this name.
   [[nodiscard]] std::uint32_t sampled_checksum(std::string_view name) const;
 
+  /// Lets go of the memory that a tensor's bytes take until they are read again. Throws FormatError when there is none of this name.
+  void release(std::string_view name) const;
+
   /// The free text pairs of the header.
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const noexcept;
 

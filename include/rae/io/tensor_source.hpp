@@ -63,6 +63,13 @@ class TensorSource {
   /// Throws FormatError when there is none of this name.
   [[nodiscard]] std::uint32_t sampled_checksum(std::string_view name) const;
 
+  /// The stored bytes of a tensor where they lie, of any alignment, as long as this source lives; empty unless the file is a safetensors
+  /// file. Throws FormatError for a missing name.
+  [[nodiscard]] std::span<const std::byte> bytes(std::string_view name) const;
+
+  /// Lets go of the memory that those bytes take until they are read again. Throws FormatError for a missing name.
+  void release(std::string_view name) const;
+
   /// The free text pairs of a safetensors file or of the first shard; empty for a checkpoint of PyTorch.
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const noexcept;
 

@@ -4,6 +4,8 @@
 // Diffusion Transformers with Representation Autoencoders, section 4.
 #pragma once
 
+#include <vector>
+
 #include "rae/autograd/ops_attention.hpp"
 #include "rae/autograd/ops_norm.hpp"
 #include "rae/autograd/ops_qk_norm.hpp"
@@ -84,6 +86,13 @@ struct DitMlp {
   }
 };
 
+/// What time and label ask of a transformer, which the image has no part in: one row for each pair of them.
+template <Operand X>
+struct Conditioning {
+  X time;                     // (B, h); empty where the model does not use it
+  std::vector<X> modulation;  // (B, 6h) for each block that is conditioned on vectors, (B, 2h) for such an output layer behind
+};
+
 /// One block. Conditioning c has one row per image, (B, D), or per token, (B, T, D).
 template <Operand X>
 struct DitBlock {
@@ -109,8 +118,14 @@ struct DitBlock {
     }
   }
 
-  X operator()(const X& x, const X& c, const RopeTable<typename X::value_type>* rope) const {     // x (B, T, D)
-    const auto [shift1, scale1, gate1, shift2, scale2, gate2] = chunk<6>(adaln(silu(c)));         // (B, [T,] D) each
+  /// Shifts, scales and gates that the condition c asks for: (B, [T,] 6D).
+  X modulation(const X& c) const { return adaln(silu(c)); }
+
+  X operator()(const X& x, const X& c, const RopeTable<typename X::value_type>* rope) const { return modulated(x, modulation(c), rope); }
+
+  /// The block on x (B, T, D) under a modulation m (B, [T,] 6D): (B, T, D).
+  X modulated(const X& x, const X& m, const RopeTable<typename X::value_type>* rope) const {
+    const auto [shift1, scale1, gate1, shift2, scale2, gate2] = chunk<6>(m);                      // (B, [T,] D) each
     X heads_in = qkv(norm_modulate(norm1(), x, shift1, scale1));                                  // (B, T, 3D)
     if (!q_norm.empty()) heads_in = qk_norm(q_norm(), k_norm(), heads_in, x.shape()[2] / heads);  // (B, T, 3D)
     const X a = proj(attention(heads_in, heads, rope, qkv.operands()));                           // (B, T, D)
@@ -140,8 +155,14 @@ struct DitFinalLayer {
   DitFinalLayer() = default;
   DitFinalLayer(index_t dim, index_t out, bool use_rmsnorm) : norm_final(dim, use_rmsnorm), linear_out(dim, out), adaln(dim, 2 * dim) {}
 
-  X operator()(const X& x, const X& c) const {                        // x (B, T, D)
-    const auto [shift, scale] = chunk<2>(adaln(silu(c)));             // (B, [T,] D) each
+  /// Shift and scale that the condition c asks for: (B, [T,] 2D).
+  X modulation(const X& c) const { return adaln(silu(c)); }
+
+  X operator()(const X& x, const X& c) const { return modulated(x, modulation(c)); }
+
+  /// The layer on x (B, T, D) under a modulation m (B, [T,] 2D): (B, T, C).
+  X modulated(const X& x, const X& m) const {
+    const auto [shift, scale] = chunk<2>(m);                          // (B, [T,] D) each
     return linear_out(norm_modulate(norm_final(), x, shift, scale));  // (B, T, C)
   }
 

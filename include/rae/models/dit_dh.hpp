@@ -52,29 +52,45 @@ class DitDh {
   }
 
   /// Predicted velocity (B, C, h, w) for x (B, C, h, w), t (B) in [0, 1] with 1 = noise, y (B). Throws ShapeError, ArgumentError.
-  X operator()(const X& x, const Tensor<T>& t, std::span<const std::int64_t> y) const {
-    check(x.shape(), t, y);
-    const X tokens = grid_to_tokens(x);     // (B, N, C)
-    const X time = t_embedder(t);           // (B, h)
-    const X s = backbone(tokens, time, y);  // (B, N, h)
-    return tokens_to_grid(head(tokens, silu(add_per_image(s, time))), config_.grid_h, config_.grid_w);
+  X operator()(const X& x, const Tensor<T>& t, std::span<const std::int64_t> y) const { return (*this)(x, conditioning(t, y)); }
+
+  /// What depends on t (B) and y (B) alone. Throws ShapeError, ArgumentError.
+  Conditioning<X> conditioning(const Tensor<T>& t, std::span<const std::int64_t> y) const {
+    require_shape("DitDh: t", t.shape(), {static_cast<index_t>(y.size())});
+    Conditioning<X> out{t_embedder(t), {}};          // (B, h)
+    const X c = silu(add(out.time, y_embedder(y)));  // (B, h); every block applies SiLU again
+    for (index_t i = 0; i < config_.depth[0]; ++i) out.modulation.push_back(block(i).modulation(c));  // (B, 6h)
+    return out;
   }
 
-  /// The backbone's output before it meets the time again: what adjacent sampling steps may share.
-  X backbone(const X& tokens, const X& time, std::span<const std::int64_t> y) const {
-    const X c = silu(add(time, y_embedder(y)));                     // (B, h); every block applies SiLU again
+  /// The velocities of x (B, C, h, w) under k conditions for each image, those of the whole batch one behind the other: (k B, C, h, w).
+  /// Throws ShapeError.
+  X operator()(const X& x, const Conditioning<X>& c) const {
+    check(x.shape(), c);
+    const X tokens = grid_to_tokens(x);  // (B, N, C)
+    return velocity(tokens, backbone(tokens, c), c);
+  }
+
+  /// The backbone's output (k B, N, h) on tokens (B, N, C), before it meets the time again: what adjacent sampling steps may share.
+  X backbone(const X& tokens, const Conditioning<X>& c) const {
     X s = s_embedder(tokens);                                       // (B, N, h)
     if (!pos_embed.empty()) s = add_broadcast(s, pos_embed.value);  // (B, N, h)
-    for (index_t i = 0; i < config_.depth[0]; ++i) s = run(i, s, c, backbone_rope_.get());
+    s = repeat(s, c.time.shape()[0] / s.shape()[0]);                // (k B, N, h)
+    for (std::size_t i = 0; i < c.modulation.size(); ++i) s = run(static_cast<index_t>(i), s, c.modulation[i]);
     return s;
   }
 
-  /// The head on tokens (B, N, C) under the condition s (B, N, h): (B, N, C).
+  /// The velocities (k B, C, h, w) that follow from the backbone's output s (k B, N, h).
+  X velocity(const X& tokens, const X& s, const Conditioning<X>& c) const {
+    return tokens_to_grid(head(tokens, silu(add_per_image(s, c.time))), config_.grid_h, config_.grid_w);
+  }
+
+  /// The head on tokens (B, N, C) under the condition s (k B, N, h): (k B, N, C).
   X head(const X& tokens, const X& condition) const {
-    const X s = s_projector.empty() ? condition : s_projector(condition);  // (B, N, d)
-    X z = x_embedder(tokens);                                              // (B, N, d)
-    for (index_t i = config_.depth[0]; i < static_cast<index_t>(blocks.size()); ++i) z = run(i, z, s, head_rope_.get());
-    return final_layer(z, s);  // (B, N, C)
+    const X s = s_projector.empty() ? condition : s_projector(condition);  // (k B, N, d)
+    X z = repeat(x_embedder(tokens), s.shape()[0] / tokens.shape()[0]);    // (k B, N, d)
+    for (index_t i = config_.depth[0]; i < static_cast<index_t>(blocks.size()); ++i) z = run(i, z, s);
+    return final_layer(z, s);  // (k B, N, C)
   }
 
   template <class F>
@@ -102,19 +118,26 @@ class DitDh {
   DitFinalLayer<X> final_layer;
 
  private:
-  X run(index_t i, const X& x, const X& c, const RopeTable<T>* rope) const {
-    const DitBlock<X>& block = blocks[static_cast<std::size_t>(i)];
+  const DitBlock<X>& block(index_t i) const { return blocks[static_cast<std::size_t>(i)]; }
+
+  // Block i on x (B, N, D): of the backbone with its modulation c (B, 6D), of the head with the condition c (B, N, D), of which it makes
+  // the modulation itself.
+  X run(index_t i, const X& x, const X& c) const {
+    const auto forward = [&block = block(i), rope = i < config_.depth[0] ? backbone_rope_.get() : head_rope_.get(),
+                          head = i >= config_.depth[0]](const X& a, const X& b) {
+      return head ? block(a, b, rope) : block.modulated(a, b, rope);
+    };
     if constexpr (std::same_as<X, Var<T>>) {
-      if (checkpointing_) return checkpoint([&block, rope](const X& a, const X& b) { return block(a, b, rope); }, x, c);
+      if (checkpointing_) return checkpoint(forward, x, c);
     }
-    return block(x, c, rope);
+    return forward(x, c);
   }
 
-  void check(const Shape& x, const Tensor<T>& t, std::span<const std::int64_t> y) const {
+  void check(const Shape& x, const Conditioning<X>& c) const {
     if (x.rank() != 4) raise<ShapeError>("DitDh: expected x (B, C, h, w), got ", x);
     require_shape("DitDh: x", x, {x[0], config_.in_channels, config_.grid_h, config_.grid_w});
-    require_shape("DitDh: t", t.shape(), {x[0]});
-    if (static_cast<index_t>(y.size()) != x[0]) raise<ShapeError>("DitDh: ", x[0], " images but ", y.size(), " labels");
+    const index_t conditions = c.time.shape()[0];
+    if (x[0] < 1 || conditions < x[0] || conditions % x[0] != 0) raise<ShapeError>("DitDh: ", x[0], " images but ", conditions, " labels");
   }
 
   DitDhConfig config_;

@@ -48,16 +48,31 @@ class LightningDit {
   }
 
   /// Predicted velocity (B, C, h, w) for x (B, C, h, w), t (B) in [0, 1] with 1 = noise, y (B). Throws ShapeError, ArgumentError.
-  X operator()(const X& x, const Tensor<T>& t, std::span<const std::int64_t> y) const {
+  X operator()(const X& x, const Tensor<T>& t, std::span<const std::int64_t> y) const { return (*this)(x, conditioning(t, y)); }
+
+  /// What depends on t (B) and y (B) alone. Throws ShapeError, ArgumentError.
+  Conditioning<X> conditioning(const Tensor<T>& t, std::span<const std::int64_t> y) const {
+    require_shape("LightningDit: t", t.shape(), {static_cast<index_t>(y.size())});
+    const X c = add(t_embedder(t), y_embedder(y));  // (B, D)
+    Conditioning<X> out;
+    for (const DitBlock<X>& block : blocks) out.modulation.push_back(block.modulation(c));  // (B, 6D)
+    out.modulation.push_back(final_layer.modulation(c));                                    // (B, 2D)
+    return out;
+  }
+
+  /// The velocities of x (B, C, h, w) under k conditions for each image, those of the whole batch one behind the other: (k B, C, h, w).
+  /// Throws ShapeError.
+  X operator()(const X& x, const Conditioning<X>& c) const {
     const Shape s = x.shape();
     if (s.rank() != 4) raise<ShapeError>("LightningDit: expected x (B, C, h, w), got ", s);
     require_shape("LightningDit: x", s, {s[0], config_.in_channels, config_.input_h, config_.input_w});
-    require_shape("LightningDit: t", t.shape(), {s[0]});
-    if (static_cast<index_t>(y.size()) != s[0]) raise<ShapeError>("LightningDit: ", s[0], " images but ", y.size(), " labels");
-    X z = add_broadcast(x_embedder(patchify(x, config_.patch_size)), pos_embed.value);  // (B, N, D)
-    const X c = add(t_embedder(t), y_embedder(y));                                      // (B, D)
-    for (const DitBlock<X>& block : blocks) z = block(z, c, rope_.get());               // (B, N, D)
-    const X out = unpatchify(final_layer(z, c), grid_h_, grid_w_, config_.patch_size);  // (B, C or 2C, h, w)
+    const index_t conditions = c.modulation.back().shape()[0];
+    if (s[0] < 1 || conditions < s[0] || conditions % s[0] != 0)
+      raise<ShapeError>("LightningDit: ", s[0], " images but ", conditions, " labels");
+    X z = add_broadcast(x_embedder(patchify(x, config_.patch_size)), pos_embed.value);                              // (B, N, D)
+    z = repeat(z, conditions / s[0]);                                                                               // (k B, N, D)
+    for (std::size_t i = 0; i < blocks.size(); ++i) z = blocks[i].modulated(z, c.modulation[i], rope_.get());       // (k B, N, D)
+    const X out = unpatchify(final_layer.modulated(z, c.modulation.back()), grid_h_, grid_w_, config_.patch_size);  // (k B, C or 2C, h, w)
     return config_.learn_sigma ? first_channels(out, config_.in_channels) : out;
   }
 

@@ -20,22 +20,26 @@ struct Parameter<Outline> {
 
   Parameter() = default;
   /// The shape that the weight would have.
-  explicit Parameter(const Shape& shape, ParameterUse = ParameterUse::elements) : shape_(shape), empty_(false) {}
+  explicit Parameter(const Shape& shape, ParameterUse use = ParameterUse::elements) : shape_(shape), use_(use), empty_(false) {}
 
   /// True when the model has no such weight.
   [[nodiscard]] bool empty() const noexcept { return empty_; }
   /// The shape that the weight would have.
   [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
+  /// What reads the weight.
+  [[nodiscard]] ParameterUse use() const noexcept { return use_; }
 
  private:
   Shape shape_;
+  ParameterUse use_ = ParameterUse::elements;
   bool empty_ = true;
 };
 
 /// Name and shape of a parameter.
 struct ParameterShape {
-  std::string name;  ///< as the model's `parameters` gives it
-  Shape shape;       ///< extents
+  std::string name;                           ///< as the model's `parameters` gives it
+  Shape shape;                                ///< extents
+  ParameterUse use = ParameterUse::elements;  ///< what reads it
 };
 
 /// All parameters of a model in its order: `parameter_shapes<Decoder>(config)`. Takes no memory for weights. Throws what the model's
@@ -45,7 +49,7 @@ template <template <class> class Model, class Config>
   Model<Outline> model(config);
   std::vector<ParameterShape> out;
   model.parameters([&](const std::string& name, auto& parameter) {
-    if (!parameter.empty()) out.push_back({name, parameter.shape()});
+    if (!parameter.empty()) out.push_back({name, parameter.shape(), parameter.use()});
   });
   return out;
 }

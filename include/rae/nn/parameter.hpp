@@ -58,11 +58,23 @@ struct Parameter {
   /// another type.
   void pack(DType stored = dtype_of<T>()) {
     if constexpr (std::same_as<X, Tensor<T>>) {
-      if (use_ != ParameterUse::products || value.empty()) return;
-      packed_shape_ = value.shape();
-      packed = PackedMatrix<T>(std::as_const(value).view().transposed(), stored);
-      value = X();
+      if (use_ == ParameterUse::products && !value.empty()) pack(std::as_const(value).view(), stored);
     }
+  }
+
+  /// The same with elements that lie elsewhere, of the parameter's shape and contiguous: they are arranged where they are read, or copied
+  /// when this weight stays as it is. Throws ShapeError, ArgumentError.
+  void pack(const View<const T>& elements, DType stored = dtype_of<T>()) {
+    require_shape("Parameter::pack", elements.shape(), shape());
+    if constexpr (std::same_as<X, Tensor<T>>) {
+      if (use_ == ParameterUse::products) {
+        packed = PackedMatrix<T>(elements.transposed(), stored);
+        packed_shape_ = elements.shape();
+        value = X();
+        return;
+      }
+    }
+    set(Tensor<T>(elements.shape(), std::span<const T>(elements.data(), static_cast<std::size_t>(elements.numel()))));
   }
 
  private:

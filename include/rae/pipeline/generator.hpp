@@ -25,23 +25,40 @@ constexpr std::string_view name_of(Rng rng) noexcept { return rng == Rng::torch_
 /// Inverse of `name_of`. Throws ArgumentError.
 [[nodiscard]] Rng parse_rng(std::string_view name);
 
+/// How much of a network was computed, each picture counted once for every label that it was evaluated with at a time.
+struct SamplingWork {
+  index_t evaluations = 0;    ///< of the network
+  index_t backbones = 0;      ///< of those, the ones that evaluated its backbone: all of them without `reuse_error`
+  index_t conditionings = 0;  ///< pairs of time and label that modulations were computed for
+};
+
+/// The same for a model and, with autoguidance, for its guide.
+struct SamplingReport {
+  SamplingWork model;  ///< of the model itself
+  SamplingWork guide;  ///< of the guide
+};
+
 /// What to generate and how; everything but the labels has a default, most of them that of the model.
 struct GenerateOptions {
-  std::vector<std::int64_t> labels{};              ///< class of each picture, 0 to number of classes - 1
-  std::uint64_t seed = 0;                          ///< of the noise
-  std::uint64_t first_index = 0;                   ///< picture i takes stream first_index + i of the seed, so that a run can be continued
-  index_t steps = 0;                               ///< 1 to 100000; 0 takes the model's default. What it counts depends on `grid`
-  std::optional<SamplerKind> kind{};               ///< deterministic or stochastic
-  std::optional<TimeGridKind> grid{};              ///< where the steps lie
-  std::optional<OdeSolver> solver{};               ///< of the deterministic sampler
-  std::optional<double> atol{};                    ///< of adaptive solvers and implicit_adams
-  std::optional<double> rtol{};                    ///< of adaptive solvers and implicit_adams
-  std::optional<SdeOptions> sde{};                 ///< of the stochastic sampler
-  std::optional<Cfg> guidance{};                   ///< instead of any guidance of the model's defaults; `Cfg{}` is none
-  std::optional<AutoGuidance> autoguidance{};      ///< instead of any guidance of the model's defaults; `AutoGuidance{}` is none
-  Rng rng = Rng::philox;                           ///< of the noise, and of the stochastic sampler's
-  index_t batch_size = 0;                          ///< pictures at a time; 0 chooses. Changes memory and speed, no picture
-  Tensor<float> noise{};                           ///< (B, C, h, w), one for each label, instead of that of the seed; empty for none
+  std::vector<std::int64_t> labels{};          ///< class of each picture, 0 to number of classes - 1
+  std::uint64_t seed = 0;                      ///< of the noise
+  std::uint64_t first_index = 0;               ///< picture i takes stream first_index + i of the seed, so that a run can be continued
+  index_t steps = 0;                           ///< 1 to 100000; 0 takes the model's default. What it counts depends on `grid`
+  std::optional<SamplerKind> kind{};           ///< deterministic or stochastic
+  std::optional<TimeGridKind> grid{};          ///< where the steps lie
+  std::optional<OdeSolver> solver{};           ///< of the deterministic sampler
+  std::optional<double> atol{};                ///< of adaptive solvers and implicit_adams
+  std::optional<double> rtol{};                ///< of adaptive solvers and implicit_adams
+  std::optional<SdeOptions> sde{};             ///< of the stochastic sampler
+  std::optional<Cfg> guidance{};               ///< instead of any guidance of the model's defaults; `Cfg{}` is none
+  std::optional<AutoGuidance> autoguidance{};  ///< instead of any guidance of the model's defaults; `AutoGuidance{}` is none
+  Rng rng = Rng::philox;                       ///< of the noise, and of the stochastic sampler's
+  index_t batch_size = 0;                      ///< pictures at a time; 0 chooses. Changes memory and speed, no picture
+  Tensor<float> noise{};                       ///< (B, C, h, w), one for each label, instead of that of the seed; empty for none
+  /// Above 0 a DiT^DH's backbone output s is reused by later steps of a picture as long as |change of s| / |s|, estimated as the change
+  /// between its last two evaluations times the ratio of the differences in time, is at most this; 0.1, say. The head is always evaluated.
+  double reuse_error = 0;
+  SamplingReport* report = nullptr;                ///< to which the work that was done is added; may be null
   std::function<bool(const StepInfo&)> on_step{};  ///< after each step, counted over all batches; false stops with Cancelled. May be empty
 };
 

@@ -38,6 +38,9 @@ struct LoadOptions {
   /// decoder before the diffusion transformer is loaded, and the reverse. So the memory of the largest is enough, but a program that goes
   /// to and fro reads the files again each time.
   bool keep_loaded = true;
+  /// What matrix products compute with: DType::f32, or for speed and less memory DType::bf16 or DType::i8, with the exceptions of
+  /// weight_types.hpp. Tensors are converted one by one as they are read.
+  DType dtype = DType::f32;
   /// Bytes that weights may take; 0 asks the system how many it has to give. A model that needs more is refused with MemoryError before
   /// anything is read.
   std::uint64_t available_memory = 0;

@@ -36,6 +36,8 @@ struct EvaluationOptions {
   index_t neighbour_queries = 1000;  ///< samples, and test pictures, whose nearest training picture is measured
   bool probes = true;                ///< k-NN and linear probe of latents and pixels
   index_t probe_pictures = 0;        ///< training pictures of the probes, chosen by chance; 0: all. Their latents are held in memory
+  DType dtype = DType::f32;          ///< of the model's weights at work, as in LoadOptions
+  double reuse_error = 0;            ///< of the sampler, as in GenerateOptions
   KnnOptions knn{};                  ///< of the k-NN probe
   ClassifierOptions classifier{};    ///< how the judge is trained
   /// Called often; false stops with Cancelled. May be empty.
@@ -77,6 +79,7 @@ struct ProbeQuality {
 /// Everything that was measured; parts that the model or the options lack are absent.
 struct EvaluationReport {
   std::string model;                                    ///< its name
+  DType dtype = DType::f32;                             ///< of its weights at work
   index_t train_pictures = 0, test_pictures = 0;        ///< sizes of the data set
   std::vector<std::string> class_names;                 ///< of the data set
   double classifier_accuracy = 0;                       ///< of the judge on the real test set; 0 without samples
