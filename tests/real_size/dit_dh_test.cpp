@@ -38,12 +38,12 @@ TEST(RealSize, DitDhSmallMatches) {
   const RopeTable<float> narrow = make_rope_table<float>(16, 16, 384 / model.config().num_heads[0]);
   const RopeTable<float> wide = make_rope_table<float>(16, 16, 2048 / model.config().num_heads[1]);
   const Tensor<float> first = add_broadcast(model.s_embedder(tokens), model.pos_embed.value);  // (1, 256, 384)
-  const Conditioning<Tensor<float>> c = model.conditioning(io("t"), y.span());
-  expect_tokens(model.blocks[0].modulated(first, c.modulation[0], &narrow), "block0");
-  Tensor<float> s = model.backbone(tokens, c);  // (1, 256, 384)
+  const Conditioning<Tensor<float>> condition = model.conditioning(io("t"), y.span());
+  expect_tokens(model.blocks[0].modulated(first, condition.modulation[0], &narrow), "block0");
+  Tensor<float> s = model.backbone(tokens, condition);  // (1, 256, 384)
   expect_tokens(s, "block11");
-  s = model.s_projector(silu(add_per_image(s, c.time)));  // (1, 256, 2048)
-  Tensor<float> z = model.x_embedder(tokens);             // (1, 256, 2048)
+  s = model.s_projector(silu(add_per_image(s, condition.time)));  // (1, 256, 2048)
+  Tensor<float> z = model.x_embedder(tokens);                     // (1, 256, 2048)
   for (const std::size_t i : {12, 13}) {
     z = model.blocks[i](z, s, &wide);
     expect_tokens(z, concat("block", i));
