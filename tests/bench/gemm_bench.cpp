@@ -165,6 +165,12 @@ int main(int argc, char** argv) {
     lines.push_back({Product::input_gradient, 2048, k, n});   // dX (M, K) = dY (M, N) W
     lines.push_back({Product::weight_gradient, n, k, 2048});  // dW (N, K) = dY^T X
   }
+  // Those of bench_train_step.
+  for (const auto& [n, k] : std::vector<std::pair<index_t, index_t>>{{1152, 384}, {384, 384}, {2048, 384}, {384, 1024}}) {
+    lines.push_back({Product::forward, 4096, n, k});
+    lines.push_back({Product::input_gradient, 4096, k, n});
+    lines.push_back({Product::weight_gradient, n, k, 4096});
+  }
   std::printf("kernels: %s, OpenBLAS: %s. GFLOP/s and, in brackets, the fraction of the peak; medians of %d rounds.\n",
               std::string(rae::name_of(rae::active_isa())).c_str(), blas ? blas.core ? blas.core() : "yes" : "not found", rounds);
   std::printf("%-22s %s  %6s  %s\n", "m x n x k", "T", "peak",
