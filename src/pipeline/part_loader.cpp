@@ -3,14 +3,11 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
-#include <cstdio>
-#include <fstream>
 #include <utility>
 
 #include "io/suggestion.hpp"
+#include "pipeline/model_memory.hpp"
 #include "pipeline/part_check.hpp"
-#include "rae/nn/outline.hpp"
-#include "rae/pipeline/weight_types.hpp"
 
 namespace rae::detail {
 namespace {
@@ -22,21 +19,6 @@ constexpr std::size_t index_of(Part part) noexcept { return static_cast<std::siz
 std::string_view name_of(Part part) noexcept {
   constexpr std::string_view kNames[] = {"encoder", "decoder", "dit", "guide"};
   return kNames[index_of(part)];
-}
-
-/// Bytes that programs can take before the machine runs short; 0 when the system does not say.
-std::uint64_t memory_of_machine() {
-  std::ifstream file("/proc/meminfo");
-  std::string key, unit;
-  for (std::uint64_t kilobytes = 0; file >> key >> kilobytes; std::getline(file, unit))
-    if (key == "MemAvailable:") return 1024 * kilobytes;
-  return 0;
-}
-
-std::string in_gigabytes(std::uint64_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g GB", static_cast<double>(bytes) / 1e9);
-  return text;
 }
 
 /// What is loaded lies on the heap, whatever workspace the caller has: it would keep each tensor's memory after it was packed.
@@ -182,17 +164,6 @@ std::shared_ptr<const DiffusionNetwork> load_network(const std::optional<DitDhCo
              : std::make_shared<const DiffusionNetwork>(load_model<LightningDit>(*lightning, weights, dtype));
 }
 
-/// Bytes of a model's weights as they will be held.
-template <template <class> class Model, class Config>
-std::uint64_t bytes_of_model(const Config& config, DType dtype) {
-  std::uint64_t bytes = 0;
-  for (const auto& [name, shape, use] : parameter_shapes<Model>(config)) {
-    const DType stored = use == ParameterUse::products ? weight_type(config, dtype, name) : DType::f32;
-    bytes += static_cast<std::uint64_t>(shape.numel()) * size_of(stored);
-  }
-  return bytes;
-}
-
 }  // namespace
 
 PartLoader::PartLoader(ModelFiles files, const LoadOptions& options, std::vector<Part> used)
@@ -237,7 +208,7 @@ std::uint64_t PartLoader::bytes_of(Part part) const {
 }
 
 void PartLoader::require_memory(const LoadOptions& options, const std::vector<Part>& used) const {
-  const std::uint64_t available = options.available_memory > 0 ? options.available_memory : memory_of_machine();
+  const std::uint64_t available = options.available_memory > 0 ? options.available_memory : available_memory();
   if (available == 0) return;
   std::uint64_t all = 0, sampling = 0, largest = 0;
   std::string list;

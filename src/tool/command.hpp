@@ -25,6 +25,7 @@ void add_stats(CLI::App& app);
 void add_evaluate(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_info(CLI::App& app);
+void add_bench(CLI::App& app);
 
 /// `--model builtin|PATH`.
 void add_model_option(CLI::App& command, std::string& model);

@@ -14,6 +14,7 @@
 #include "rae/pipeline/model_search.hpp"
 #include "rae/version.hpp"
 #include "tool/command.hpp"
+#include "tool/machine.hpp"
 #include "tool/output.hpp"
 #include "tool/text.hpp"
 #include "tool/weights_info.hpp"
@@ -144,24 +145,6 @@ void print_file(const InfoOptions& options) {
   raise<FormatError>(path,
                      ": not a file that rae knows (a bundle or another safetensors file, a checkpoint of PyTorch, an official .yaml, "
                      "PNG, JPEG, BMP, .npz, .npy)");
-}
-
-std::string compiler() {
-#if defined(__clang__)
-  return concat("clang ", __clang_major__, ".", __clang_minor__, ".", __clang_patchlevel__);
-#elif defined(__GNUC__)
-  return concat("g++ ", __GNUC__, ".", __GNUC_MINOR__, ".", __GNUC_PATCHLEVEL__);
-#else
-  return "unknown";
-#endif
-}
-
-/// The processor's name as Linux gives it, or "unknown".
-std::string processor() {
-  std::ifstream in("/proc/cpuinfo");
-  for (std::string line; std::getline(in, line);)
-    if (line.rfind("model name", 0) == 0 && line.find(": ") != std::string::npos) return line.substr(line.find(": ") + 2);
-  return "unknown";
 }
 
 std::string builtin_model() {

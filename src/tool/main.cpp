@@ -80,6 +80,7 @@ int run(int argc, char** argv) {
   add_evaluate(app);
   add_convert(app);
   add_info(app);
+  add_bench(app);
   watch_for_interrupts();
   try {
     if (argc < 2) {

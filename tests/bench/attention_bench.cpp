@@ -1,21 +1,19 @@
 // Attention on the shapes of our models, with f32 and with bf16 operands, against what its two products take at the machine's peak.
 //
-//   bench_attention [ROUNDS] [FILTER]      FILTER: part of a line's name, for example "bf16", "16x72" or "T1"
+//   bench_attention [ROUNDS] [FILTER] [--json FILE]      FILTER: part of a line's name, for example "bf16", "16x72" or "T1"
 //
 // Each line is TOKENSxHEADSxWIDTH of one image, its inputs in cache as they are behind the product that made them. The limit is
 // 4 T^2 H hd operations at the peak that was measured in the same round; medians of the rounds.
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
-#include "bench/peak.hpp"
+#include "bench/arguments.hpp"
 #include "rae/core/random.hpp"
 #include "rae/core/tensor.hpp"
 #include "rae/core/workspace.hpp"
 #include "rae/kernels/attention.hpp"
-#include "rae/kernels/isa.hpp"
 #include "rae/kernels/rope.hpp"
+#include "tool/peak.hpp"
 
 namespace {
 
@@ -43,7 +41,7 @@ double time_of(F run) {
   return elapsed / count;
 }
 
-void measure(const Line& line, const std::string& name, DType type, int threads, int rounds) {
+void measure(const Line& line, const std::string& name, DType type, int threads, int rounds, rae::bench::Records& records) {
   const index_t tokens = line.grid_h * line.grid_w, width = line.heads * line.head_dim;
   Tensor<float> qkv(Shape{1, tokens, 3 * width}), out(Shape{1, tokens, width}), dqkv(qkv.shape());
   rae::Philox(1).fill_normal(qkv.span());
@@ -62,15 +60,20 @@ void measure(const Line& line, const std::string& name, DType type, int threads,
               1e3 * median(limits), median(limits) / median(times), 1e3 * median(backward), 2.5e3 * median(limits),
               2.5 * median(limits) / median(backward));
   std::fflush(stdout);
+  records.add({{"line", name},
+               {"seconds", median(times)},
+               {"fraction", median(limits) / median(times)},
+               {"backward_seconds", median(backward)},
+               {"backward_fraction", 2.5 * median(limits) / median(backward)}});
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int rounds = argc > 1 ? std::max(1, std::atoi(argv[1])) : 7;
-  const std::string filter = argc > 2 ? argv[2] : "";
+  const rae::bench::Arguments arguments(argc, argv, 7);
+  rae::bench::Records records;
   std::printf("kernels: %s. Milliseconds and, in brackets, the fraction of the peak; medians of %d rounds.\n",
-              std::string(rae::name_of(rae::active_isa())).c_str(), rounds);
+              std::string(rae::name_of(rae::active_isa())).c_str(), arguments.rounds);
   for (const int threads : {1, 2}) {
     rae::set_num_threads(threads);
     for (const DType type : {DType::f32, DType::bf16})
@@ -78,8 +81,8 @@ int main(int argc, char** argv) {
         const std::string name = "T" + std::to_string(threads) + " " + std::string(rae::name_of(type)) + " " +
                                  std::to_string(line.grid_h * line.grid_w) + "x" + std::to_string(line.heads) + "x" +
                                  std::to_string(line.head_dim);
-        if (name.find(filter) != std::string::npos) measure(line, name, type, threads, rounds);
+        if (arguments.takes(name)) measure(line, name, type, threads, arguments.rounds, records);
       }
   }
-  return 0;
+  return records.write(arguments) ? 0 : 1;
 }

@@ -13,12 +13,12 @@
 #include <string>
 #include <vector>
 
-#include "bench/peak.hpp"
 #include "rae/autograd/ops_loss.hpp"
 #include "rae/kernels/isa.hpp"
 #include "rae/models/initialize.hpp"
 #include "rae/models/lightning_dit.hpp"
 #include "rae/train/adamw.hpp"
+#include "tool/peak.hpp"
 
 namespace {
 

@@ -1,5 +1,7 @@
 // Eigen's matrix products for the GEMM benchmark. A shared library of its own with hidden symbols, because Eigen compiled for this
 // machine must not meet the Eigen inside the library.
+#include "bench/peers/eigen_product.hpp"
+
 #include <Eigen/Core>
 
 namespace {
@@ -7,7 +9,6 @@ using Matrix = Eigen::Map<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, E
 using ConstMatrix = Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
 }  // namespace
 
-/// out (M, N) = a * b, row-major; a transposed operand is stored as its transpose, (K, M) or (N, K).
 extern "C" __attribute__((visibility("default"))) void eigen_product(bool transpose_a, bool transpose_b, long m, long n, long k,
                                                                      const float* a, const float* b, float* out, int threads) {
   Eigen::setNbThreads(threads);

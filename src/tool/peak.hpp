@@ -1,8 +1,11 @@
-// What a benchmark is measured against: the machine's rate of multiply-adds for each type of element, and the median of rounds.
+// What benchmarks are measured against: the machine's rate of multiply-adds for each type of element and the rate at which it reads
+// memory, both measured in the same run as what they are compared with; and the median of rounds.
 #pragma once
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "rae/core/cpu.hpp"
@@ -68,6 +71,17 @@ __attribute__((target("avx2,fma"))) inline float f32_chains_avx2(index_t steps) 
   for (int c = 1; c < 12; ++c) x[0] = _mm256_add_ps(x[0], x[c]);
   return _mm256_cvtss_f32(x[0]);
 }
+// AVX-VNNI, which CPUs without AVX-512 may have.
+__attribute__((target("avx2,avxvnni"))) inline float int8_chains_avx2(index_t steps) {
+  const __m256i a = _mm256_set1_epi32(static_cast<int>(steps & 0x0f0f0f0f)), b = _mm256_set1_epi32(0x01010101);
+  __m256i x[12];
+  for (auto& v : x) v = _mm256_setzero_si256();
+  for (index_t i = 0; i < steps; ++i)
+#pragma GCC unroll 16
+    for (auto& v : x) v = _mm256_dpbusd_avx_epi32(v, a, b);
+  for (int c = 1; c < 12; ++c) x[0] = _mm256_add_epi32(x[0], x[c]);
+  return 1.0f + static_cast<float>(x[0][0] & 1);
+}
 #endif
 inline float f32_chains_baseline(index_t steps) {
   typedef float Vector __attribute__((vector_size(16)));
@@ -84,21 +98,44 @@ inline Chains chains_of([[maybe_unused]] DType type) {
 #if defined(__x86_64__)
   if (type == DType::bf16 && supports(Isa::avx512_bf16)) return {bf16_chains_avx512, 2.0 * 24 * 32};
   if (type == DType::i8 && supports(Isa::avx512_vnni)) return {int8_chains_avx512, 2.0 * 16 * 64};
+  if (type == DType::i8 && supports(Isa::avx2_vnni) && !supports(Isa::avx512)) return {int8_chains_avx2, 2.0 * 12 * 32};
   if (supports(Isa::avx512)) return {f32_chains_avx512, 2.0 * 16 * 16};
   if (supports(Isa::avx2)) return {f32_chains_avx2, 2.0 * 12 * 8};
 #endif
   return {f32_chains_baseline, 2.0 * 12 * 4};
 }
 
-/// Operations per second of all threads together, in a burst of about ten milliseconds.
+/// Operations per second of all threads together: the best of a few bursts of some milliseconds, since other programs may disturb one.
 inline double peak(DType type, int threads) {
-  constexpr index_t kSteps = 1000000;
+  constexpr index_t kSteps = 400000;
+  constexpr int kBursts = 3;
   const Chains chains = chains_of(type);
   std::vector<float> sink(static_cast<std::size_t>(threads));
+  double best = 0;
+  for (int burst = 0; burst < kBursts; ++burst) {
+    const double start = seconds();
+    parallel_for(threads, 1, [&](index_t t) { sink[static_cast<std::size_t>(t)] = chains.run(kSteps); });
+    best = std::max(best, chains.operations * static_cast<double>(kSteps) * threads / (seconds() - start));
+  }
+  return sink[0] > 0 ? best : 0.0;
+}
+
+/// Bytes per second at which all threads together read `memory`, which should be much larger than the caches.
+inline double read_rate(std::span<const std::uint64_t> memory) {
+  std::vector<std::uint64_t> sums(static_cast<std::size_t>(num_threads()));
   const double start = seconds();
-  parallel_for(threads, 1, [&](index_t t) { sink[static_cast<std::size_t>(t)] = chains.run(kSteps); });
-  const double rate = chains.operations * static_cast<double>(kSteps) * threads / (seconds() - start);
-  return sink[0] > 0 ? rate : 0.0;
+  parallel_ranges(static_cast<index_t>(memory.size()), index_t{1} << 16, [&](index_t begin, index_t end, index_t slot) {
+    std::uint64_t sum[8] = {};  // apart, so that no addition waits for another
+    index_t i = begin;
+    for (; i + 8 <= end; i += 8)
+      for (int j = 0; j < 8; ++j) sum[j] += memory[static_cast<std::size_t>(i + j)];
+    for (; i < end; ++i) sum[0] += memory[static_cast<std::size_t>(i)];
+    for (const std::uint64_t each : sum) sums[static_cast<std::size_t>(slot)] += each;
+  });
+  const double elapsed = seconds() - start;
+  volatile std::uint64_t kept = 0;  // or a compiler would see that nobody needs the sums
+  for (const std::uint64_t each : sums) kept = kept + each;
+  return static_cast<double>(memory.size_bytes()) / elapsed;
 }
 
 }  // namespace rae::bench

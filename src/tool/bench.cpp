@@ -1,0 +1,241 @@
+// `rae bench`: how fast whole networks run, beside what the machine could do at most.
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "io/suggestion.hpp"
+#include "pipeline/model_memory.hpp"
+#include "rae/io/file.hpp"
+#include "rae/kernels/isa.hpp"
+#include "rae/version.hpp"
+#include "tool/bench_model.hpp"
+#include "tool/command.hpp"
+#include "tool/interrupt.hpp"
+#include "tool/machine.hpp"
+#include "tool/output.hpp"
+#include "tool/peak.hpp"
+#include "tool/progress.hpp"
+#include "tool/text.hpp"
+
+namespace rae::tool {
+namespace {
+
+constexpr DType kTypes[] = {DType::f32, DType::bf16, DType::i8};
+constexpr double kSampleSeconds = 0.05;  // networks that are faster run several times for one sample
+constexpr int kMostRounds = 1000;
+constexpr index_t kMostPictures = 65536;
+constexpr std::size_t kReadBytes = std::size_t{512} << 20;
+
+struct BenchCommand {
+  std::vector<std::string> models, types;
+  int rounds = 5;
+  index_t batch = 1;
+  std::string json;
+};
+
+/// One network in one type, and its samples, one for each round.
+struct Line {
+  const BenchNetwork* network;
+  DType dtype;
+  BenchSize size;
+  std::vector<double> seconds{}, fractions{};  // of a forward; of the peak just before
+
+  [[nodiscard]] std::string label() const { return concat(network->name, " ", weight_type_name(dtype)); }
+};
+
+struct Report {
+  std::vector<Line> lines;
+  std::vector<double> peaks[std::size(kTypes)];  // multiply-adds counted twice, per second
+  std::vector<double> read_rates;                // bytes per second
+  double load_before = 0;
+};
+
+const BenchNetwork& find_network(const std::string& name) {
+  std::vector<std::string> names;
+  for (const BenchNetwork& network : bench_networks()) {
+    if (network.name == name) return network;
+    names.emplace_back(network.name);
+  }
+  std::string list;
+  for (const std::string& each : names) list += concat(list.empty() ? "" : ", ", each);
+  throw UsageError(concat("--models: unknown network '", name, "'", detail::suggestion(name, names), "; there are ", list));
+}
+
+/// What is to be measured, each once, in the order that was asked for.
+std::vector<Line> lines_of(const BenchCommand& command) {
+  std::vector<const BenchNetwork*> networks;
+  std::vector<DType> types;
+  const auto add = [](auto& list, const auto& value) {
+    if (std::find(list.begin(), list.end(), value) == list.end()) list.push_back(value);
+  };
+  for (const auto& words : command.models)
+    for (const auto& word : split_list(words)) add(networks, &find_network(word));
+  for (const auto& words : command.types)
+    for (const auto& word : split_list(words)) {
+      const auto found = std::find_if(std::begin(kTypes), std::end(kTypes), [&](DType type) { return weight_type_name(type) == word; });
+      if (found == std::end(kTypes)) throw UsageError(concat("--dtype: expected f32, bf16 or int8, got '", word, "'"));
+      add(types, *found);
+    }
+  if (networks.empty() || types.empty()) throw UsageError("nothing to measure: --models and --dtype need a name each");
+  std::vector<Line> lines;
+  for (const BenchNetwork* network : networks)
+    for (const DType type : types) lines.push_back({network, type, size_of_network(*network, type)});
+  return lines;
+}
+
+/// All networks are in memory at the same time, since their rounds alternate.
+void require_memory(const std::vector<Line>& lines, index_t batch) {
+  const std::uint64_t available = detail::available_memory();
+  if (available == 0) return;
+  std::uint64_t needed = kReadBytes, largest = 0;
+  for (const Line& line : lines) {
+    const std::uint64_t bytes = line.size.weight_bytes + static_cast<std::uint64_t>(batch) * line.size.work_bytes;
+    needed += bytes;
+    largest = std::max(largest, bytes);
+  }
+  if (needed <= available) return;
+  raise<MemoryError>("bench: ", plural(static_cast<index_t>(lines.size()), "network"), " with ", plural(batch, "picture"), " each take ",
+                     detail::in_gigabytes(needed), ", but only ", detail::in_gigabytes(available),
+                     " of memory are free; measure fewer at a time (--models, --dtype)", batch > 1 ? " or a smaller --batch" : "",
+                     "; the largest alone takes ", detail::in_gigabytes(largest));
+}
+
+/// Seconds of one forward.
+double sample(BenchModel& model) {
+  double start = bench::seconds();
+  model.run();
+  double elapsed = bench::seconds() - start;
+  if (elapsed >= kSampleSeconds) return elapsed;
+  int count = 0;
+  for (start = bench::seconds(), elapsed = 0; elapsed < kSampleSeconds; elapsed = bench::seconds() - start, ++count) model.run();
+  return elapsed / count;
+}
+
+Report measure(std::vector<Line> lines, int rounds, index_t batch) {
+  Report report;
+  report.lines = std::move(lines);
+  report.load_before = load_average();
+  const std::size_t count = report.lines.size();
+  const auto steps = static_cast<double>(count * (static_cast<std::size_t>(rounds) + 1));
+  ProgressBar bar("bench");
+  double done = 0;
+  const auto step = [&](const std::string& what) {
+    stop_if_interrupted();
+    bar.update(done, steps, what);
+    ++done;
+  };
+  std::vector<std::unique_ptr<BenchModel>> models;
+  for (const Line& line : report.lines) {
+    step(concat("making ", line.label()));
+    models.push_back(std::make_unique<BenchModel>(*line.network, line.dtype, batch));
+  }
+  const std::vector<std::uint64_t> memory(kReadBytes / sizeof(std::uint64_t), 1);
+  for (int round = 0; round < rounds; ++round) {
+    report.read_rates.push_back(bench::read_rate(memory));
+    for (std::size_t i = 0; i < count; ++i) {
+      Line& line = report.lines[i];
+      step(line.label());
+      const double peak = bench::peak(line.dtype, num_threads());
+      line.seconds.push_back(sample(*models[i]));
+      line.fractions.push_back(2 * line.size.products * static_cast<double>(batch) / line.seconds.back() / peak);
+      report.peaks[std::find(std::begin(kTypes), std::end(kTypes), line.dtype) - std::begin(kTypes)].push_back(peak);
+    }
+  }
+  return report;
+}
+
+std::string table_of(const Report& report, const BenchCommand& command) {
+  std::string text = concat(processor(), ", kernels ", name_of(active_isa()), ", ", plural(num_threads(), "thread"), "; load ",
+                            format_fixed(report.load_before, 2), " before\nmedians of ", plural(command.rounds, "round"), ", batch ",
+                            command.batch, "\n\npeak, GFLOP/s       ");
+  for (std::size_t i = 0; i < std::size(kTypes); ++i)
+    if (!report.peaks[i].empty())
+      text += concat(weight_type_name(kTypes[i]), " ", format_fixed(bench::median(report.peaks[i]) / 1e9, 0), "  ");
+  text += concat("\nreading memory      ", format_fixed(bench::median(report.read_rates) / 1e9, 1), " GB/s\n\n");
+  char row[160];
+  std::snprintf(row, sizeof row, "%-17s %-5s %11s %9s %10s %8s\n", "network", "type", "weights", "ms", "GFLOP/s", "of peak");
+  text += row;
+  for (const Line& line : report.lines) {
+    const double seconds = bench::median(line.seconds), work = 2 * line.size.products * static_cast<double>(command.batch);
+    std::snprintf(row, sizeof row, "%-17s %-5s %11s %9.2f %10.1f %8.3f\n", std::string(line.network->name).c_str(),
+                  std::string(weight_type_name(line.dtype)).c_str(), format_bytes(line.size.weight_bytes).c_str(), 1e3 * seconds,
+                  work / seconds / 1e9, bench::median(line.fractions));
+    text += row;
+  }
+  return text;
+}
+
+nlohmann::ordered_json json_of(const Report& report, const BenchCommand& command) {
+  nlohmann::ordered_json json{
+      {"rae", std::string(kVersion)},     {"processor", processor()},          {"compiler", compiler()},
+      {"kernels", name_of(active_isa())}, {"threads", num_threads()},          {"batch", command.batch},
+      {"rounds", command.rounds},         {"load_before", report.load_before}, {"read_bytes_per_second", bench::median(report.read_rates)}};
+  for (std::size_t i = 0; i < std::size(kTypes); ++i)
+    if (!report.peaks[i].empty()) json["peak_per_second"][weight_type_name(kTypes[i])] = bench::median(report.peaks[i]);
+  for (const Line& line : report.lines)
+    json["networks"].push_back({{"name", line.network->name},
+                                {"dtype", weight_type_name(line.dtype)},
+                                {"parameters", line.size.parameters},
+                                {"weight_bytes", line.size.weight_bytes},
+                                {"products_per_picture", line.size.products},
+                                {"seconds", bench::median(line.seconds)},
+                                {"fraction_of_peak", bench::median(line.fractions)},
+                                {"seconds_of_rounds", line.seconds}});
+  return json;
+}
+
+void run(const BenchCommand& command) {
+  if (command.rounds < 1 || command.rounds > kMostRounds)
+    throw UsageError(concat("--rounds: expected 1 to ", kMostRounds, ", got ", command.rounds));
+  if (command.batch < 1 || command.batch > kMostPictures)
+    throw UsageError(concat("--batch: expected 1 to ", kMostPictures, ", got ", command.batch));
+  std::vector<Line> lines = lines_of(command);
+  if (!command.json.empty()) require_writable_file(command.json);
+  require_memory(lines, command.batch);
+  const Report report = measure(std::move(lines), command.rounds, command.batch);
+  std::printf("%s", table_of(report, command).c_str());
+  if (command.json.empty()) return;
+  write_file_atomically(command.json, json_of(report, command).dump(2) + "\n");
+  std::printf("\n%s: the same and every round as JSON\n", printable(command.json).c_str());
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app) {
+  const auto options = std::make_shared<BenchCommand>();
+  options->models = {"dit-dh-xl,dit-dh-s,decoder-xl,dinov2-b"};
+  options->types = {"f32,bf16,int8"};
+  CLI::App* command = app.add_subcommand("bench", "Measure how fast whole networks run on this machine");
+  command->add_option("--models", options->models, "networks to measure, a comma list of the names below")
+      ->type_name("LIST")
+      ->allow_extra_args(false)
+      ->default_str(options->models.front());
+  command->add_option("--dtype", options->types, "what they compute matrix products with, a comma list of f32, bf16 and int8")
+      ->type_name("LIST")
+      ->allow_extra_args(false)
+      ->default_str(options->types.front());
+  command->add_option("--rounds", options->rounds, "how often each is measured")->type_name("N")->capture_default_str();
+  command->add_option("-b,--batch", options->batch, "pictures at a time")->type_name("N")->capture_default_str();
+  command->add_option("--json", options->json, "write all numbers to this file, too")->type_name("FILE");
+  add_threads_option(*command);
+  std::string names;
+  for (const BenchNetwork& network : bench_networks()) {
+    names += concat("  ", network.name, std::string(18 - network.name.size(), ' '), network.what, "\n");
+  }
+  command->footer("Networks of official sizes with random weights; nothing is read or downloaded:\n" + names +
+                  "\n"
+                  "In every round each network runs once, right behind a burst of multiply-adds that measures\n"
+                  "what the processor can do at most at that moment in the same type of numbers: \"of peak\"\n"
+                  "compares the two. Operations are two for each multiply-add of the products of matrices and\n"
+                  "of attention, nothing else. A diffusion transformer runs as in a sampler: what depends on\n"
+                  "time and label alone was computed before. Run it on a quiet machine.\n"
+                  "\n"
+                  "Examples:\n"
+                  "  rae bench                                    the four networks of the paper's model\n"
+                  "  rae bench --models dit-dh-xl --dtype bf16 --threads 1\n"
+                  "  rae bench --models decoder-b,mae-b --batch 8 --rounds 20 --json numbers.json");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace rae::tool

@@ -1,0 +1,210 @@
+// The networks that `rae bench` measures: official sizes with random weights.
+#include "tool/bench_model.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <numbers>
+
+#include "pipeline/model_memory.hpp"
+#include "rae/core/random.hpp"
+
+namespace rae::tool {
+namespace {
+
+// --- How often each weight is used -------------------------------------------------------------------------------------------
+index_t tokens_of(const DitDhConfig& c) { return c.grid_h * c.grid_w; }
+index_t tokens_of(const LightningDitConfig& c) { return (c.input_h / c.patch_size) * (c.input_w / c.patch_size); }
+
+/// Rows that a layer has for each picture; 0 for what is computed before the forward.
+index_t rows_of(const DitDhConfig& c, index_t /*image_size*/, const std::string& name) {
+  int block = 0;
+  const bool modulates_backbone =
+      name.find("adaLN") != std::string::npos && std::sscanf(name.c_str(), "blocks.%d.", &block) == 1 && block < c.depth[0];
+  return modulates_backbone || name.starts_with("t_embedder.") ? 0 : tokens_of(c);
+}
+index_t rows_of(const LightningDitConfig& c, index_t /*image_size*/, const std::string& name) {
+  return name.find("adaLN") != std::string::npos || name.starts_with("t_embedder.") ? 0 : tokens_of(c);
+}
+index_t rows_of(const DecoderConfig& c, index_t /*image_size*/, const std::string& name) {
+  return c.grid_h * c.grid_w + (name.starts_with("decoder_embed.") ? 0 : 1);
+}
+index_t rows_of(const EncoderConfig& c, index_t image_size, const std::string& name) {
+  const index_t side = image_size / c.patch_size;
+  return side * side + (name.starts_with("patch_embed.") ? 0 : c.prefix_tokens());
+}
+
+/// Multiply-adds of the two products of attention: tokens^2 times the width, in each block.
+double attention_products(index_t tokens, index_t width, index_t blocks) {
+  return 2.0 * static_cast<double>(tokens * tokens * width * blocks);
+}
+
+double attention_products(const DitDhConfig& c, index_t /*image_size*/) {
+  return attention_products(tokens_of(c), c.hidden_size[0], c.depth[0]) + attention_products(tokens_of(c), c.hidden_size[1], c.depth[1]);
+}
+double attention_products(const LightningDitConfig& c, index_t /*image_size*/) {
+  return attention_products(tokens_of(c), c.hidden_size, c.depth);
+}
+double attention_products(const DecoderConfig& c, index_t /*image_size*/) {
+  return attention_products(c.grid_h * c.grid_w + 1, c.hidden_size, c.num_layers);
+}
+double attention_products(const EncoderConfig& c, index_t image_size) {
+  return attention_products(rows_of(c, image_size, "layers."), c.hidden_size, c.num_layers);
+}
+
+template <template <class> class Model, class Config>
+BenchSize size_of_model(const Config& config, index_t image_size, DType dtype) {
+  BenchSize size;
+  size.products = attention_products(config, image_size);
+  size.weight_bytes = detail::bytes_of_model<Model>(config, dtype);
+  index_t widest = 0;
+  for (const auto& [name, shape, use] : parameter_shapes<Model>(config)) {
+    size.parameters += shape.numel();
+    if (use != ParameterUse::products) continue;
+    const index_t rows = rows_of(config, image_size, name);
+    size.products += static_cast<double>(rows * shape.numel());
+    widest = std::max(widest, rows * shape[0]);
+  }
+  size.work_bytes = 4 * sizeof(float) * static_cast<std::uint64_t>(widest);
+  return size;
+}
+
+// --- Random weights ----------------------------------------------------------------------------------------------------------
+/// Numbers in [-bound, bound): one block of them again and again, of a length that does not divide into rows, so that no two are alike.
+/// To draw each number by itself would take longer than to measure.
+Tensor<float> random_tensor(const Shape& shape, double bound) {
+  constexpr std::size_t kBlock = 65521;
+  static const std::vector<float> block = [] {
+    std::vector<float> values(kBlock);
+    Philox(1).fill_uniform(values);
+    return values;
+  }();
+  Tensor<float> out(shape);
+  const auto scale = static_cast<float>(2 * bound), offset = static_cast<float>(bound);
+  const std::span<float> values = out.span();
+  parallel_ranges(static_cast<index_t>((values.size() + kBlock - 1) / kBlock), 16, [&](index_t begin, index_t end) {
+    for (auto b = static_cast<std::size_t>(begin); b < static_cast<std::size_t>(end); ++b) {
+      const std::span<float> part = values.subspan(b * kBlock, std::min(kBlock, values.size() - b * kBlock));
+      for (std::size_t i = 0; i < part.size(); ++i) part[i] = scale * block[i] - offset;
+    }
+  });
+  return out;
+}
+
+/// The variance of 1 passes through a matrix of such elements unchanged: nothing becomes so large or so small that it costs time.
+double bound_of(const Shape& shape) { return shape.rank() < 2 ? 0.5 : std::sqrt(3.0 / static_cast<double>(shape[shape.rank() - 1])); }
+
+template <template <class> class Model, class Config>
+std::shared_ptr<const Model<Tensor<float>>> random_model(const Config& config, DType dtype) {
+  auto model = std::make_shared<Model<Tensor<float>>>(config);
+  model->parameters([&](const std::string& name, auto& p) {
+    if (p.empty()) return;
+    const Tensor<float> values = random_tensor(p.shape(), bound_of(p.shape()));
+    p.pack(values.view(), weight_type(config, dtype, name));
+  });
+  return model;
+}
+
+using Forward = std::function<Tensor<float>()>;
+
+/// A diffusion transformer on latents x (B, C, h, w) under the conditions of one time and one label for each picture.
+template <template <class> class Model, class Config>
+Forward forward_of(const Config& config, DType dtype, const Shape& latents) {
+  const auto model = random_model<Model>(config, dtype);
+  const Tensor<float> x = random_tensor(latents, std::numbers::sqrt3), t(Shape{latents[0]}, 0.5f);  // (B, C, h, w), (B)
+  std::vector<std::int64_t> labels;
+  for (index_t i = 0; i < latents[0]; ++i) labels.push_back(i % config.num_classes);
+  return [model, x, c = model->conditioning(t, labels)] { return (*model)(x, c); };  // (B, C, h, w)
+}
+
+/// A network of one input.
+template <template <class> class Model, class Config>
+Forward forward_on(const Config& config, DType dtype, const Shape& input) {
+  return [model = random_model<Model>(config, dtype), x = random_tensor(input, std::numbers::sqrt3)] { return (*model)(x); };
+}
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+Forward make_forward(const BenchNetwork& network, DType dtype, index_t batch) {
+  const index_t side = network.image_size;
+  return std::visit(Overloaded{[&](const DitDhConfig& c) {
+                                 return forward_of<DitDh>(c, dtype, {batch, c.in_channels, c.grid_h, c.grid_w});
+                               },
+                               [&](const LightningDitConfig& c) {
+                                 return forward_of<LightningDit>(c, dtype, {batch, c.in_channels, c.input_h, c.input_w});
+                               },
+                               [&](const DecoderConfig& c) {
+                                 return forward_on<Decoder>(c, dtype, {batch, c.grid_h * c.grid_w, c.in_dim});
+                               },
+                               [&](const EncoderConfig& c) {
+                                 return forward_on<Encoder>(c, dtype, {batch, c.channels, side, side});
+                               }},
+                    network.config);
+}
+
+}  // namespace
+
+const std::vector<BenchNetwork>& bench_networks() {
+  static const std::vector<BenchNetwork> networks = {
+      {"dit-dh-xl", "DiT^DH-XL, 16 x 16 tokens", DitDhConfig{}},
+      {"dit-dh-xl-512", "the same for 32 x 32 tokens", DitDhConfig{.grid_h = 32, .grid_w = 32}},
+      {"dit-dh-s", "DiT^DH-S, the guide", DitDhConfig{.hidden_size = {384, 2048}, .depth = {12, 2}, .num_heads = {6, 16}}},
+      {"lightning-dit-xl", "LightningDiT-XL", LightningDitConfig{}},
+      {"decoder-xl", "ViT-XL decoder, 256 x 256 pixels", DecoderConfig{}},
+      {"decoder-l", "ViT-L decoder", DecoderConfig{.hidden_size = 1024, .num_layers = 24}},
+      {"decoder-b", "ViT-B decoder", DecoderConfig{.hidden_size = 768, .num_layers = 12, .num_heads = 12, .intermediate_size = 3072}},
+      {"dinov2-b", "DINOv2-B encoder, 224 x 224 pixels", EncoderConfig{}, 224},
+      {"siglip2-b", "SigLIP 2-B encoder, 256 x 256 pixels",
+       EncoderConfig{.family = EncoderFamily::siglip2, .patch_size = 16, .table_h = 16, .table_w = 16}, 256},
+      {"mae-b", "MAE-B encoder, 256 x 256 pixels",
+       EncoderConfig{.family = EncoderFamily::mae, .patch_size = 16, .table_h = 14, .table_w = 14, .layer_norm_eps = 1e-12}, 256},
+      {"builtin-dit", "the built-in model's DiT^DH, 4 x 4 tokens",
+       DitDhConfig{.grid_h = 4,
+                   .grid_w = 4,
+                   .in_channels = 96,
+                   .hidden_size = {192, 224},
+                   .depth = {6, 2},
+                   .num_heads = {6, 7},
+                   .num_classes = 10}},
+      {"builtin-decoder", "its decoder, 28 x 28 pixels",
+       DecoderConfig{.grid_h = 4,
+                     .grid_w = 4,
+                     .in_dim = 96,
+                     .hidden_size = 128,
+                     .num_layers = 4,
+                     .num_heads = 4,
+                     .intermediate_size = 512,
+                     .patch_size = 7,
+                     .channels = 1,
+                     .layer_norm_eps = 1e-6}},
+  };
+  return networks;
+}
+
+BenchSize size_of_network(const BenchNetwork& network, DType dtype) {
+  const index_t side = network.image_size;
+  return std::visit(Overloaded{[&](const DitDhConfig& c) { return size_of_model<DitDh>(c, side, dtype); },
+                               [&](const LightningDitConfig& c) { return size_of_model<LightningDit>(c, side, dtype); },
+                               [&](const DecoderConfig& c) { return size_of_model<Decoder>(c, side, dtype); },
+                               [&](const EncoderConfig& c) { return size_of_model<Encoder>(c, side, dtype); }},
+                    network.config);
+}
+
+BenchModel::BenchModel(const BenchNetwork& network, DType dtype, index_t batch) : forward_(make_forward(network, dtype, batch)) {
+  const WorkspaceScope scope(*workspace_);
+  const Tensor<float> out = forward_();
+  for (const float value : out.span())
+    if (!std::isfinite(value)) raise<Error>("bench: ", network.name, " in ", weight_type_name(dtype), " gives NaN or infinity");
+}
+
+void BenchModel::run() {
+  const WorkspaceScope scope(*workspace_);
+  (void)forward_();
+}
+
+}  // namespace rae::tool

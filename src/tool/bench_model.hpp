@@ -1,0 +1,51 @@
+// The networks that `rae bench` measures: official sizes with random weights.
+#pragma once
+
+#include <functional>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "rae/core/workspace.hpp"
+#include "rae/models/decoder.hpp"
+#include "rae/models/dit_dh.hpp"
+#include "rae/models/encoder.hpp"
+#include "rae/models/lightning_dit.hpp"
+
+namespace rae::tool {
+
+/// A network that can be measured.
+struct BenchNetwork {
+  std::string_view name, what;
+  std::variant<DitDhConfig, LightningDitConfig, DecoderConfig, EncoderConfig> config;
+  index_t image_size = 0;  // side of an encoder's picture
+};
+
+/// All of them.
+[[nodiscard]] const std::vector<BenchNetwork>& bench_networks();
+
+/// Sizes of a network.
+struct BenchSize {
+  double products = 0;             // multiply-adds of one forward of one picture, as `BenchModel` runs it
+  index_t parameters = 0;          // elements
+  std::uint64_t weight_bytes = 0;  // with `dtype` as --dtype
+  std::uint64_t work_bytes = 0;    // for one picture, no less than what tensors between the layers take at a time
+};
+[[nodiscard]] BenchSize size_of_network(const BenchNetwork& network, DType dtype);
+
+/// A network with random weights and inputs. Diffusion transformers run as a sampler runs them: what depends on time and label alone was
+/// computed before.
+class BenchModel {
+ public:
+  /// Runs the network once, so that its memory is there. Throws Error if the output is not finite.
+  BenchModel(const BenchNetwork& network, DType dtype, index_t batch);
+
+  /// One forward pass of the batch.
+  void run();
+
+ private:
+  std::unique_ptr<Workspace> workspace_ = std::make_unique<Workspace>();
+  std::function<Tensor<float>()> forward_;
+};
+
+}  // namespace rae::tool

@@ -1,0 +1,55 @@
+// The command line of the benchmarks of kernels: [ROUNDS] [FILTER] [--json FILE].
+#pragma once
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "rae/core/parallel.hpp"
+#include "rae/kernels/isa.hpp"
+
+namespace rae::bench {
+
+struct Arguments {
+  int rounds;
+  std::string filter{}, json{};
+
+  Arguments(int argc, char** argv, int default_rounds) : rounds(default_rounds) {
+    for (int i = 1, plain = 0; i < argc; ++i) {
+      const std::string word = argv[i];
+      if (word == "--json" && i + 1 < argc)
+        json = argv[++i];
+      else if (plain++ == 0)
+        rounds = std::max(1, std::atoi(word.c_str()));
+      else
+        filter = word;
+    }
+  }
+
+  /// True when the line is wanted.
+  [[nodiscard]] bool takes(const std::string& line) const { return line.find(filter) != std::string::npos; }
+};
+
+/// What was measured, a record for each line, for the tables and the plot of docs/performance.md.
+class Records {
+ public:
+  void add(nlohmann::ordered_json record) { records_.push_back(std::move(record)); }
+
+  /// Writes them where --json asked for; false if that failed.
+  [[nodiscard]] bool write(const Arguments& arguments) const {
+    if (arguments.json.empty()) return true;
+    std::ofstream out(arguments.json);
+    out << nlohmann::ordered_json{{"kernels", name_of(active_isa())}, {"rounds", arguments.rounds}, {"lines", records_}}.dump(1) << "\n";
+    if (out.flush()) return true;
+    std::fprintf(stderr, "cannot write '%s'\n", arguments.json.c_str());
+    return false;
+  }
+
+ private:
+  nlohmann::ordered_json records_ = nlohmann::ordered_json::array();
+};
+
+}  // namespace rae::bench
