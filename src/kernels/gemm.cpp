@@ -4,6 +4,7 @@
 #include "kernels/narrow_product.hpp"
 #include "kernels/norm_rows.hpp"
 #include "kernels/panel_loop.hpp"
+#include "kernels/transposed_product.hpp"
 
 namespace rae {
 namespace {
@@ -82,6 +83,32 @@ Tensor<std::uint8_t> pack(const View<const T>& b, const detail::PanelMap& map) {
   return packed;
 }
 
+template <class T>
+void multiply_unpacked(const View<const T>& a, const View<const T>& b, const View<T>& out, const BasicEpilogue<T>& epilogue) {
+  // Each thread packs the panel that it is about to use.
+  const auto& table = detail::kernel_table<T>();
+  const bool halves = epilogue.activation == Activation::swiglu;
+  const detail::PanelMap map{halves ? PanelColumns::halves : PanelColumns::neighbours, b.extent(1), table.panel_width};
+  if (a.stride(0) == 1 && a.stride(1) > 1 && !halves) {
+    const auto pack_left = [&](index_t first, index_t rows, index_t step, index_t steps, T* target) {
+      for (index_t p = step; p < step + steps; ++p) target = std::copy_n(a.data() + p * a.stride(1) + first, rows, target);
+    };
+    const auto pack_right = [&](index_t panel, index_t step, index_t steps, index_t, T* target) {
+      pack_panel<T>(b.slice(0, step, steps), map, panel, nullptr, target);
+    };
+    return detail::multiply_transposed(product(a, out, epilogue), table.gemm_panel, map.width, pack_left, pack_right);
+  }
+  const index_t size = b.extent(0) * map.width, each = size + scratch_elements(map, b.extent(0));
+  Tensor<T> memory(Shape{num_threads(), each});  // (threads, K * width, and what packing needs)
+  T* scratch = memory.data();
+  const auto panel_of = [&](index_t panel, index_t slot) {
+    T* packed = scratch + slot * each;
+    pack_panel(b, map, panel, packed + size, packed);
+    return packed;
+  };
+  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, map.width, detail::kDepth, false, panel_of);
+}
+
 }  // namespace
 
 template <Real T>
@@ -115,19 +142,7 @@ void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>&
   if (b.shape().rank() != 2) raise<ShapeError>("gemm: operands must be matrices, got b ", b.shape());
   check(a, b.extent(0), b.extent(1), out, epilogue);
   if (out.numel() == 0) return;
-  // Each thread packs the panel that it is about to use.
-  const auto& table = detail::kernel_table<T>();
-  const PanelColumns columns = epilogue.activation == Activation::swiglu ? PanelColumns::halves : PanelColumns::neighbours;
-  const detail::PanelMap map{columns, b.extent(1), table.panel_width};
-  const index_t size = b.extent(0) * map.width, each = size + scratch_elements(map, b.extent(0));
-  Tensor<T> memory(Shape{num_threads(), each});  // (threads, K * width, and what packing needs)
-  T* scratch = memory.data();
-  const auto panel_of = [&](index_t panel, index_t slot) {
-    T* packed = scratch + slot * each;
-    pack_panel(b, map, panel, packed + size, packed);
-    return packed;
-  };
-  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, map.width, detail::kDepth, false, panel_of);
+  multiply_unpacked(a, b, out, epilogue);
 }
 
 template <Real T>

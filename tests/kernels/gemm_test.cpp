@@ -42,7 +42,7 @@ TEST_P(GemmShapes, MatchReferenceInEveryLayout) {
 INSTANTIATE_TEST_SUITE_P(Shapes, GemmShapes,
                          testing::Values(Shape{1, 1, 1}, Shape{8, 48, 16}, Shape{5, 7, 3}, Shape{9, 49, 17}, Shape{97, 33, 64},
                                          Shape{193, 100, 31}, Shape{261, 72, 40}, Shape{16, 5461, 8}, Shape{3, 16, 300},
-                                         Shape{13, 50, 1100}));
+                                         Shape{13, 50, 1100}, Shape{205, 130, 530}, Shape{100, 301, 260}));
 
 TEST(Gemm, EpilogueAddsBiasAndActivates) {
   const Tensor<float> a = random_tensor<float>({10, 20}, 1), b = random_tensor<float>({20, 50}, 2), bias = random_tensor<float>({50}, 3);
@@ -88,16 +88,33 @@ TEST(Gemm, WritesIntoASliceOnly) {
 }
 
 TEST(Gemm, ThreadCountDoesNotChangeABit) {
-  const Tensor<float> a = random_tensor<float>({301, 730}, 1), b = random_tensor<float>({730, 257}, 2);
-  Tensor<float> one(Shape{301, 257}), many(Shape{301, 257});
-  set_num_threads(1);
-  gemm(a, b, one);
-  for (const int threads : {2, 3, 7}) {
-    set_num_threads(threads);
-    gemm(a, b, many);
-    EXPECT_TRUE(close(many, one, 0.0));
+  const Tensor<float> a = random_tensor<float>({301, 730}, 1), at = random_tensor<float>({730, 301}, 3),
+                      b = random_tensor<float>({730, 257}, 2), wide = random_tensor<float>({730, 400}, 4);
+  for (const View<const float>& left : {a.view(), at.view().transposed()})
+    for (const View<const float>& right : {b.view(), wide.view()})
+      for (const int threads : {2, 3, 7})
+        EXPECT_TRUE(test::same_on_every_thread_count(
+            [&] {
+              Tensor<float> out(Shape{301, right.extent(1)});
+              gemm(left, right, out);
+              return out;
+            },
+            threads));
+}
+
+// The gradient of a weight is added to what is there; its long sum is made in blocks.
+TEST(Gemm, TransposedProductMeetsTheEpilogueOnce) {
+  const Tensor<double> a = random_tensor<double>({700, 11}, 1), b = random_tensor<double>({700, 21}, 2),
+                       bias = random_tensor<double>({21}, 3), before = random_tensor<double>({11, 21}, 4),
+                       residual = random_tensor<double>({11, 21}, 5), gate = random_tensor<double>({11, 21}, 6);
+  Tensor<double> product(Shape{11, 21}), out = before;
+  reference::gemm<double>(a.view().transposed(), b, product);
+  gemm<double>(a.view().transposed(), b, out,
+               {.bias = bias, .activation = Silu, .accumulate = true, .residual = residual, .gate = {gate.data(), 11, 21}});
+  for (index_t i = 0; i < out.numel(); ++i) {
+    const double x = product[i] + bias[i % 21] + before[i];
+    EXPECT_NEAR(out[i], residual[i] + gate[i] * x / (1 + std::exp(-x)), 1e-11);
   }
-  set_num_threads(0);
 }
 
 TEST(Gemm, RejectsShapesThatDoNotFit) {
