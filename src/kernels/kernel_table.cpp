@@ -21,6 +21,12 @@ detail::IsaTables tables_of(Isa isa) noexcept {
     if (isa >= Isa::avx2_vnni) tables.narrow.int8_panel = detail::avx2_vnni_int8_panel();
     return tables;
   }
+#elif defined(RAE_ARM64)
+  if (isa >= Isa::neon) {
+    detail::IsaTables tables = detail::neon_tables();
+    if (isa >= Isa::neon_dot) tables.narrow.int8_panel = detail::neon_dot_int8_panel();
+    return tables;
+  }
 #else
   static_cast<void>(isa);
 #endif

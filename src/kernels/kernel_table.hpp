@@ -121,6 +121,9 @@ IsaTables avx512_tables() noexcept;
 decltype(NarrowTable::int8_panel) avx2_vnni_int8_panel() noexcept;
 decltype(NarrowTable::int8_panel) avx512_vnni_int8_panel() noexcept;
 decltype(NarrowTable::bf16_panel) avx512_bf16_panel() noexcept;
+#elif defined(RAE_ARM64)
+IsaTables neon_tables() noexcept;
+decltype(NarrowTable::int8_panel) neon_dot_int8_panel() noexcept;
 #endif
 
 /// The table in use: the widest that the CPU supports, or what the environment variable RAE_ISA names.

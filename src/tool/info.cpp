@@ -167,7 +167,7 @@ void print_system() {
 #endif
   print(concat("processor         ", printable(processor())));
   print(concat("instruction sets  ", found));
-  print(concat("kernels           ", name_of(active_isa()), "  (RAE_ISA=baseline|avx2|avx512 forces another)"));
+  print(concat("kernels           ", name_of(active_isa()), "  (RAE_ISA forces another)"));
   print(concat("built-in model    ", printable(builtin_model())));
   print(concat("threads           ", num_threads()));
   print(concat("parallel loops    ", parallel_backend()));

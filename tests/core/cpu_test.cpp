@@ -12,6 +12,8 @@ TEST(Cpu, Names) {
   EXPECT_EQ(name_of(Isa::avx512), "avx512");
   EXPECT_EQ(name_of(Isa::avx512_vnni), "avx512_vnni");
   EXPECT_EQ(name_of(Isa::avx512_bf16), "avx512_bf16");
+  EXPECT_EQ(name_of(Isa::neon), "neon");
+  EXPECT_EQ(name_of(Isa::neon_dot), "neon_dot");
 }
 
 TEST(Cpu, BaselineAlwaysRunsAndWiderIncludesNarrower) {
@@ -20,13 +22,23 @@ TEST(Cpu, BaselineAlwaysRunsAndWiderIncludesNarrower) {
   EXPECT_TRUE(supports(Isa::avx2) || !supports(Isa::avx512));
   EXPECT_TRUE(supports(Isa::avx512) || !supports(Isa::avx512_vnni));
   EXPECT_TRUE(supports(Isa::avx512_vnni) || !supports(Isa::avx512_bf16));
+  EXPECT_TRUE(supports(Isa::neon) || !supports(Isa::neon_dot));
 }
 
-#if !defined(__x86_64__)
-TEST(Cpu, OtherArchitecturesHaveTheBaselineOnly) {
-  for (const Isa isa : kIsas) EXPECT_EQ(supports(isa), isa == Isa::baseline);
-}
+TEST(Cpu, EveryArchitectureHasItsOwn) {
+  for (const Isa isa : kIsas) {
+    const bool arm = isa >= Isa::neon, x86 = !arm && isa != Isa::baseline;
+#if defined(__x86_64__)
+    EXPECT_FALSE(arm && supports(isa)) << name_of(isa);
+#elif defined(__aarch64__)
+    EXPECT_FALSE(x86 && supports(isa)) << name_of(isa);
+    EXPECT_TRUE(supports(Isa::neon));
+#else
+    EXPECT_FALSE((arm || x86) && supports(isa)) << name_of(isa);
 #endif
+    (void)x86;
+  }
+}
 
 }  // namespace
 }  // namespace rae

@@ -44,7 +44,7 @@ void compare_with_reference(const Case& c, double tolerance) {
 
 // The tolerances: rounding of sums of at most 850 products of normal numbers.
 TEST(Conv2d, AgreesWithReferenceOnEveryInstructionSet) {
-  for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
+  for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512, Isa::neon}) {
     if (!supports(isa)) continue;
     const Isa before = active_isa();
     set_isa(isa);

@@ -47,7 +47,7 @@ TEST(GeneratorTest, APictureDependsOnItsSeedAndIndexOnly) {
   const Bundle bundle = odd_bundle();
   std::vector<std::int64_t> labels;
   for (std::int64_t i = 0; i < 11; ++i) labels.push_back(i % 3);
-  for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
+  for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512, Isa::neon}) {
     if (!supports(isa)) continue;
     set_isa(isa);
     const Generator generator(bundle);

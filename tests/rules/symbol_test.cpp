@@ -71,6 +71,8 @@ TEST(Symbols, InstructionSetFilesShareNoCode) {
   }
 #if defined(__x86_64__)
   EXPECT_EQ(checked, 6);
+#elif defined(__aarch64__)
+  EXPECT_EQ(checked, 3);
 #else
   EXPECT_EQ(checked, 1);
 #endif

@@ -62,7 +62,7 @@ void on_each_isa(std::span<const Isa> isas, F&& f) {
 /// Every instruction set whose kernels of f32 and f64 differ.
 template <class F>
 void on_every_isa(F&& f) {
-  constexpr Isa kReal[] = {Isa::baseline, Isa::avx2, Isa::avx512};
+  constexpr Isa kReal[] = {Isa::baseline, Isa::avx2, Isa::avx512, Isa::neon};
   on_each_isa(kReal, f);
 }
 

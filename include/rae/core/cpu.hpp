@@ -5,18 +5,27 @@
 
 namespace rae {
 
-/// Kernel variants, from the most portable to the widest. The three with a suffix differ from the one before in the products of narrow
-/// types only: 8-bit dot products (vpdpbusd of AVX-VNNI or AVX512-VNNI), and those of bf16 (vdpbf16ps) on top.
-enum class Isa { baseline, avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16 };
+/// Kernel variants, from the most portable to the widest: of any CPU, of x86-64, of 64-bit ARM. Those with a suffix differ from the one
+/// before in the products of narrow types only: 8-bit dot products (vpdpbusd of AVX-VNNI or AVX512-VNNI, sdot of ARMv8.2), and those of
+/// bf16 (vdpbf16ps) on top.
+enum class Isa { baseline, avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16, neon, neon_dot };
 
-/// All variants, from the most portable to the widest.
-inline constexpr Isa kIsas[] = {Isa::baseline, Isa::avx2, Isa::avx2_vnni, Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16};
+/// All variants, in that order.
+inline constexpr Isa kIsas[] = {Isa::baseline,    Isa::avx2,        Isa::avx2_vnni, Isa::avx512,
+                                Isa::avx512_vnni, Isa::avx512_bf16, Isa::neon,      Isa::neon_dot};
 
 /// Lower-case name, as the enumerator.
 constexpr std::string_view name_of(Isa isa) noexcept {
-  constexpr std::string_view kNames[] = {"baseline", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16"};
+  constexpr std::string_view kNames[] = {"baseline", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "avx512_bf16", "neon", "neon_dot"};
   return kNames[static_cast<int>(isa)];
 }
+
+#if defined(__aarch64__) && defined(__linux__)
+namespace detail {
+/// getauxval of the C library, whose header is none that a public one may show.
+unsigned long auxiliary_value(unsigned long type) noexcept __asm__("getauxval");
+}  // namespace detail
+#endif
 
 /// True when this CPU and operating system can run the variant (avx2 includes FMA; avx512 means F, BW, DQ and VL; avx512_bf16 includes
 /// AVX512-VNNI).
@@ -38,7 +47,17 @@ constexpr std::string_view name_of(Isa isa) noexcept {
     case Isa::avx512: return avx512;
     case Isa::avx512_vnni: return avx512 && __builtin_cpu_supports("avx512vnni");
     case Isa::avx512_bf16: return avx512 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
+    case Isa::neon:
+    case Isa::neon_dot: return false;
   }
+#elif defined(__aarch64__)
+  if (isa == Isa::neon) return true;
+#if defined(__linux__)
+  constexpr unsigned long kHwcap = 16, kAsimdDp = 1ul << 20;
+  if (isa == Isa::neon_dot) return (detail::auxiliary_value(kHwcap) & kAsimdDp) != 0;
+#elif defined(__ARM_FEATURE_DOTPROD)
+  if (isa == Isa::neon_dot) return true;
+#endif
 #endif
   return isa == Isa::baseline;
 }

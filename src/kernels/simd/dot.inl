@@ -7,7 +7,8 @@
 //   bf16        [    k = 1      |     k = 0      ]        sum f32 += a1 b1, then += a0 b0, each rounded to nearest even
 //   8 bits      [ k = 3 | k = 2 | k = 1 | k = 0  ]        sum s32 += a0 b0 + a1 b1 + a2 b2 + a3 b3, exact; a unsigned, b signed
 //
-// Where the including file names an instruction for it (RAE_NATIVE_BF16, RAE_NATIVE_INT8), a step is that one instruction.
+// Where the including file names an instruction for it (RAE_NATIVE_BF16, RAE_NATIVE_INT8), a step is that one instruction. One that takes
+// signed numbers only (RAE_SIGNED_INT8) gets those that a means.
 // Elsewhere it is made of kParts halves. Those of bf16 are f32 numbers whose product is exact, so a fused and an unfused sum are the
 // same, and the same as vdpbf16ps, which by definition takes the upper pair first and rounds twice; only numbers below 2^-126, which
 // the instruction reads and writes as zero, may differ. Those of 8 bits are even and odd bytes as 16-bit numbers.
@@ -48,9 +49,14 @@ struct Int8Dot {
   using Word = std::uint32_t;
   using Sum = std::int32_t;
   static constexpr bool kRowMajor = true;
+#if defined(RAE_SIGNED_INT8)
+  static constexpr bool kOffset = false;
+#else
+  static constexpr bool kOffset = true;  // a is 128 more than it means
+#endif
 #if defined(RAE_NATIVE_INT8)
   static constexpr int kParts = 1;
-  static Vector<Word> part_of_a(int, Vector<Word> word) { return word; }
+  static Vector<Word> part_of_a(int, Vector<Word> word) { return kOffset ? word : word ^ 0x80808080u; }
   static Vector<Word> part_of_b(int, Vector<Word> word) { return word; }
   static Vector<Sum> add(Vector<Sum> sum, Vector<Word> a, Vector<Word> b) {
     return reinterpret_cast<Vector<Sum>>(

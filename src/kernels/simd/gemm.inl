@@ -15,7 +15,8 @@
 //                 tile     sums   registers of the tile    loads per product
 //   AVX-512       8 x 3     24     24 + 3 + 1 of 32         11 / 24
 //   AVX2          6 x 2     12     12 + 2 + 1 of 16          8 / 12
-//   SSE2, NEON    4 x 2      8      8 + 2 + 1 of 16          6 / 8
+//   NEON          8 x 3     24     24 + 3 + 1 of 32         11 / 24
+//   SSE2          4 x 2      8      8 + 2 + 1 of 16          6 / 8
 //
 // The loop compiled for AVX-512 has exactly 24 products and 11 loads, and nothing else but its counters: look at it with objdump -d
 // after each change here.
@@ -89,8 +90,9 @@ inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row,
     for (int r = 0; r < kRows; ++r) {
       T* const place = target + r * out.stride + v * kLanesPerVector;
       if constexpr (kIntegers) {
-        // The unsigned a is 128 more than it means, which the column's compensation takes back.
-        const Vector<Sum> sum = acc[r][v] - load(out.compensation + v * kLanesPerVector);
+        // The column's compensation takes back what an unsigned a is more than it means.
+        Vector<Sum> sum = acc[r][v];
+        if constexpr (Dot::kOffset) sum -= load(out.compensation + v * kLanesPerVector);
         Vector<T> number = __builtin_convertvector(sum, Vector<T>) * (out.row_scale[r] * load(out.column_scale + v * kLanesPerVector));
         number += bias;
         if (out.resume) number += load(place);
