@@ -76,7 +76,7 @@ void attention(View<const T> qkv, index_t heads, RopeView<T> rope, View<T> out, 
   const AttentionCall<T> call("attention", qkv, heads, rope);
   require_shape("attention: out", out.shape(), {call.batch, call.tokens, call.width()});
   detail::require_elements("attention: out", out.numel(), out);
-  detail::require_attention_operands<T>("attention", operands);
+  detail::require_operands<T>("attention", operands);
   if constexpr (std::same_as<T, float>) {
     if (operands == DType::bf16) return forward(call, detail::Bf16Operands(), qkv.data(), out.data());
   }

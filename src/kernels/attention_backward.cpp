@@ -99,7 +99,7 @@ void attention_backward(View<const T> qkv, index_t heads, RopeView<T> rope, View
   require_shape("attention_backward: dout", dout.shape(), {call.batch, call.tokens, call.width()});
   detail::require_elements("attention_backward", qkv.numel(), dqkv);
   detail::require_elements("attention_backward", dout.numel(), dout);
-  detail::require_attention_operands<T>("attention_backward", operands);
+  detail::require_operands<T>("attention_backward", operands);
   if constexpr (std::same_as<T, float>) {
     if (operands == DType::bf16) return backward(call, detail::Bf16Operands(), qkv.data(), dout.data(), dqkv.data());
   }

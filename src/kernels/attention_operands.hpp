@@ -139,14 +139,6 @@ struct Bf16Operands : Operands<std::uint32_t, float> {
   Left<Word> probabilities(const float* scores, index_t stride) const { return {reinterpret_cast<const Word*>(scores), stride, 1}; }
 };
 
-/// Throws ArgumentError unless T can be multiplied as `operands`.
-template <class T>
-void require_attention_operands(std::string_view where, DType operands) {
-  if (operands != dtype_of<T>() && !(operands == DType::bf16 && dtype_of<T>() == DType::f32))
-    raise<ArgumentError>(where, ": ", name_of(dtype_of<T>()), " cannot be multiplied as ", name_of(operands),
-                         "; f32 can be as f32 or bf16");
-}
-
 /// Bytes cut from one allocation, in whole cache lines.
 class Scratch {
  public:

@@ -1,6 +1,7 @@
 // Checks that kernels share.
 #pragma once
 
+#include "rae/core/dtype.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/view.hpp"
 
@@ -27,6 +28,14 @@ void require_elements(std::string_view where, index_t count, const Views&... vie
     if (!view.is_contiguous()) raise<ShapeError>(where, ": needs contiguous memory, got strides of a slice or transpose of ", view.shape());
   };
   (check(views), ...);
+}
+
+/// Throws ArgumentError unless T can be multiplied as `operands`.
+template <class T>
+void require_operands(std::string_view where, DType operands) {
+  if (operands != dtype_of<T>() && !(operands == DType::bf16 && dtype_of<T>() == DType::f32))
+    raise<ArgumentError>(where, ": ", name_of(dtype_of<T>()), " cannot be multiplied as ", name_of(operands),
+                         "; f32 can be as f32 or bf16");
 }
 
 }  // namespace rae::detail

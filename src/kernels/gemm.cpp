@@ -1,5 +1,6 @@
 #include "rae/kernels/gemm.hpp"
 
+#include "kernels/contiguous.hpp"
 #include "kernels/large_pages.hpp"
 #include "kernels/narrow_product.hpp"
 #include "kernels/norm_rows.hpp"
@@ -138,10 +139,14 @@ PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored, PanelColumns column
 }
 
 template <Real T>
-void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>& epilogue) {
+void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>& epilogue, DType operands) {
   if (b.shape().rank() != 2) raise<ShapeError>("gemm: operands must be matrices, got b ", b.shape());
   check(a, b.extent(0), b.extent(1), out, epilogue);
+  detail::require_operands<T>("gemm", operands);
   if (out.numel() == 0) return;
+  if constexpr (std::same_as<T, float>) {
+    if (operands == DType::bf16) return detail::multiply_as_bf16(a, b, out, epilogue);
+  }
   multiply_unpacked(a, b, out, epilogue);
 }
 
@@ -186,8 +191,8 @@ void gemm(View<const bf16> a, const PackedMatrix<float>& b, View<float> out, con
 
 template class PackedMatrix<float>;
 template class PackedMatrix<double>;
-template void gemm<float>(View<const float>, View<const float>, View<float>, const Epilogue&);
-template void gemm<double>(View<const double>, View<const double>, View<double>, const BasicEpilogue<double>&);
+template void gemm<float>(View<const float>, View<const float>, View<float>, const Epilogue&, DType);
+template void gemm<double>(View<const double>, View<const double>, View<double>, const BasicEpilogue<double>&, DType);
 template void gemm<float>(View<const float>, const PackedMatrix<float>&, View<float>, const Epilogue&);
 template void gemm<float>(View<const float>, const NormInputs<float>&, const PackedMatrix<float>&, View<float>, const Epilogue&);
 template void gemm<double>(View<const double>, const NormInputs<double>&, const PackedMatrix<double>&, View<double>,

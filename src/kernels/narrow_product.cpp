@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/norm_rows.hpp"
+#include "kernels/transposed_product.hpp"
 
 namespace rae::detail {
 namespace {
@@ -51,32 +52,85 @@ void convert_rows(const LeftOperand& left, index_t per_word, Word* out, index_t 
   });
 }
 
-/// Converts the columns of b (K, N) to words and arranges them in panels. `convert(at, x, words)` reads the column x (K) at position `at`
+/// Memory of a thread that packs panels.
+struct PanelScratch {
+  Word* words;    // (width, K / per word)
+  float* column;  // (K)
+};
+
+/// Converts the columns of a panel of b (K, N) to words and arranges them. `convert(at, x, words)` reads the column x (K) at position `at`
 /// of all panels.
 template <class Convert>
-Tensor<std::uint8_t> pack_columns(const View<const float>& b, const PanelMap& map, index_t per_word, Convert convert) {
-  const NarrowTable& table = narrow_table();
+void pack_columns(const View<const float>& b, const PanelMap& map, index_t panel, index_t per_word, const PanelScratch& scratch,
+                  Word* target, Convert convert) {
+  const index_t k = b.extent(0), width = map.width, words = ceil_div(k, per_word);
+  for (index_t j = 0; j < width; ++j) {
+    const index_t column = map.column(panel, j);
+    Word* converted = scratch.words + j * words;
+    if (column < 0) {
+      std::fill_n(converted, words, Word{0});
+      continue;
+    }
+    if (words > 0) converted[words - 1] = 0;
+    convert(panel * width + j, gather(b.data() + column * b.stride(1), b.stride(0), k, scratch.column), converted);
+  }
+  narrow_table().pack_panel(scratch.words, index_t{1}, words, words, width, target);
+}
+
+/// Words of the rows of x (K, N) from column `first` on, two rows to a word: (K / 2, stride), zeros behind the columns and the last row.
+void pack_row_pairs(const View<const float>& x, index_t first, index_t columns, index_t stride, Word* target) {
+  constexpr index_t kMost = 128;
+  static_assert(kRowsPerTask <= kMost);
+  static constexpr float kZeros[kMost] = {};
+  const auto pair = narrow_table().pair_rows_to_bf16;
+  const index_t k = x.extent(0);
+  for (index_t p = 0; p < k; p += kBf16PerWord, target += stride) {
+    const float* row = x.data() + p * x.stride(0) + first;
+    pair(columns, row, p + 1 < k ? row + x.stride(0) : kZeros, target);
+    std::fill(target + columns, target + stride, Word{0});
+  }
+}
+
+void pack_bf16_panel(const View<const float>& b, const PanelMap& map, index_t panel, const PanelScratch& scratch, Word* target) {
+  if (map.columns == PanelColumns::neighbours && b.stride(1) == 1) {
+    const index_t first = panel * map.width;
+    return pack_row_pairs(b, first, std::min(map.width, map.n - first), map.width, target);
+  }
+  const index_t k = b.extent(0);
+  pack_columns(b, map, panel, kBf16PerWord, scratch, target,
+               [convert = narrow_table().row_to_bf16, k](index_t, const float* column, Word* words) {
+                 convert(k, column, reinterpret_cast<std::uint16_t*>(words));
+               });
+}
+
+/// Packing memory for each thread.
+class PackingMemory {
+ public:
+  PackingMemory(const PanelMap& map, index_t k, index_t per_word)
+      : words_(Shape{num_threads(), map.width, ceil_div(k, per_word)}), columns_(Shape{num_threads(), k}) {
+    words = reinterpret_cast<Word*>(words_.data());
+    column = columns_.data();
+  }
+  [[nodiscard]] PanelScratch of(index_t slot) const {
+    return {words + slot * words_.extent(1) * words_.extent(2), column + slot * columns_.extent(1)};
+  }
+
+ private:
+  Tensor<std::int32_t> words_;  // (threads, width, K / per word) of Word
+  Tensor<float> columns_;       // (threads, K)
+  Word* words;
+  float* column;
+};
+
+/// All panels of b, each by `pack_one(panel, scratch, target)`.
+template <class PackOne>
+Tensor<std::uint8_t> pack_all(const View<const float>& b, const PanelMap& map, index_t per_word, PackOne pack_one) {
   const index_t k = b.extent(0), width = map.width, panels = map.panels(), words = ceil_div(k, per_word);
   Tensor<std::uint8_t> packed(Shape{panels, words, width, index_t{sizeof(Word)}});  // (panels, K / per word, width) of Word
   Word* target = reinterpret_cast<Word*>(packed.data());
-  Tensor<std::int32_t> words_memory(Shape{num_threads(), width, words});  // (threads, width, K / per word)
-  Tensor<float> column_memory(Shape{num_threads(), k});                   // (threads, K)
-  Word* scratch = reinterpret_cast<Word*>(words_memory.data());
-  float* columns = column_memory.data();
+  const PackingMemory memory(map, k, per_word);
   parallel_ranges(panels, ceil_div(kSerialWork, std::max<index_t>(1, k * width)), [&](index_t begin, index_t end, index_t slot) {
-    for (index_t p = begin; p < end; ++p) {
-      for (index_t j = 0; j < width; ++j) {
-        const index_t column = map.column(p, j);
-        Word* converted = scratch + (slot * width + j) * words;
-        if (column < 0) {
-          std::fill_n(converted, words, Word{0});
-          continue;
-        }
-        if (words > 0) converted[words - 1] = 0;
-        convert(p * width + j, gather(b.data() + column * b.stride(1), b.stride(0), k, columns + slot * k), converted);
-      }
-      table.pack_panel(scratch + slot * width * words, index_t{1}, words, words, width, target + p * words * width);
-    }
+    for (index_t p = begin; p < end; ++p) pack_one(p, memory.of(slot), target + p * words * width);
   });
   return packed;
 }
@@ -103,14 +157,19 @@ void multiply_bf16_words(const Words& a, const PackedMatrix<float>& b, const Vie
                   [=](index_t panel, index_t) { return words + panel * size; });
 }
 
-void multiply_bf16(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {
+Words convert_rows_to_bf16(const LeftOperand& a, Tensor<std::int32_t>& memory) {
   const index_t m = a.a.extent(0), k = a.a.extent(1), words = ceil_div(k, kBf16PerWord), stride = row_words(words);
-  Tensor<std::int32_t> memory(Shape{m, stride});  // (M, K / 2) of Word
+  memory = Tensor<std::int32_t>(Shape{m, stride});  // (M, K / 2) of Word
   Word* converted = reinterpret_cast<Word*>(memory.data());
   convert_rows(a, kBf16PerWord, converted, stride, [convert = narrow_table().row_to_bf16, k](index_t, const float* row, Word* target) {
     convert(k, row, reinterpret_cast<std::uint16_t*>(target));
   });
-  multiply_bf16_words({converted, stride, words}, b, out, epilogue);
+  return {converted, stride, words};
+}
+
+void multiply_bf16(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {
+  Tensor<std::int32_t> memory;
+  multiply_bf16_words(convert_rows_to_bf16(a, memory), b, out, epilogue);
 }
 
 void multiply_int8(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {
@@ -137,10 +196,8 @@ void multiply_int8(const LeftOperand& a, const PackedMatrix<float>& b, const Vie
 }  // namespace
 
 Tensor<std::uint8_t> pack_bf16(const View<const float>& b, const PanelMap& map) {
-  const index_t k = b.extent(0);
-  return pack_columns(b, map, kBf16PerWord, [convert = narrow_table().row_to_bf16, k](index_t, const float* column, Word* words) {
-    convert(k, column, reinterpret_cast<std::uint16_t*>(words));
-  });
+  return pack_all(b, map, kBf16PerWord,
+                  [&](index_t panel, const PanelScratch& scratch, Word* target) { pack_bf16_panel(b, map, panel, scratch, target); });
 }
 
 Int8Panels pack_int8(const View<const float>& b, const PanelMap& map) {
@@ -148,12 +205,15 @@ Int8Panels pack_int8(const View<const float>& b, const PanelMap& map) {
   Int8Panels out{{}, Tensor<float>(Shape{padded}, 0.0f), Tensor<std::int32_t>(Shape{padded}, 0)};
   float* scales = out.scales.data();
   std::int32_t* compensation = out.compensation.data();
-  out.panels = pack_columns(b, map, kInt8PerWord, [&](index_t at, const float* x, Word* words) {
+  const auto convert = [&](index_t at, const float* x, Word* words) {
     auto* bytes = reinterpret_cast<std::uint8_t*>(words);
     scales[at] = narrow_table().row_to_int8(k, x, 0, bytes);
     std::int32_t sum = 0;
     for (index_t i = 0; i < k; ++i) sum += static_cast<std::int8_t>(bytes[i]);
     compensation[at] = kUnsignedOffset * sum;
+  };
+  out.panels = pack_all(b, map, kInt8PerWord, [&](index_t panel, const PanelScratch& scratch, Word* target) {
+    pack_columns(b, map, panel, kInt8PerWord, scratch, target, convert);
   });
   return out;
 }
@@ -175,6 +235,37 @@ void multiply_bf16(const View<const bf16>& a, const PackedMatrix<float>& b, cons
   for (index_t i = 0; i < m; ++i)
     for (index_t p = 0; p < k; ++p) copied[i * stride * kBf16PerWord + p] = a(i, p);
   multiply_bf16_words({reinterpret_cast<const Word*>(copied), stride, words}, b, out, epilogue);
+}
+
+void multiply_as_bf16(const View<const float>& a, const View<const float>& b, const View<float>& out, const Epilogue& epilogue) {
+  const NarrowTable& table = narrow_table();
+  const bool halves = epilogue.activation == Activation::swiglu;
+  const PanelMap map{halves ? PanelColumns::halves : PanelColumns::neighbours, b.extent(1), table.panel_width};
+  const index_t words = ceil_div(a.extent(1), kBf16PerWord);
+  if (a.stride(0) == 1 && a.stride(1) > 1 && !halves) {
+    const PackingMemory memory(map, kBf16PerWord * std::min(words, kBlockDepth), kBf16PerWord);
+    const View<const float> left = a.transposed();
+    const auto block = [](const View<const float>& x, index_t word, index_t count) {
+      return x.slice(0, kBf16PerWord * word, std::min(kBf16PerWord * count, x.extent(0) - kBf16PerWord * word));
+    };
+    const auto pack_left = [&](index_t first, index_t rows, index_t word, index_t count, Word* target) {
+      pack_row_pairs(block(left, word, count), first, rows, rows, target);
+    };
+    const auto pack_right = [&](index_t panel, index_t word, index_t count, index_t slot, Word* target) {
+      pack_bf16_panel(block(b, word, count), map, panel, memory.of(slot), target);
+    };
+    return multiply_transposed(product({nullptr, 0, words}, out, epilogue), table.bf16_panel, map.width, pack_left, pack_right);
+  }
+  Tensor<std::int32_t> converted;
+  const Words left = convert_rows_to_bf16({a, nullptr}, converted);
+  const PackingMemory memory(map, a.extent(1), kBf16PerWord);
+  Tensor<std::int32_t> panels(Shape{num_threads(), words, map.width});  // (threads, K / 2, width) of Word
+  Word* packed = reinterpret_cast<Word*>(panels.data());
+  multiply_panels(product(left, out, epilogue), table.bf16_panel, map.width, kDepth, false, [&](index_t panel, index_t slot) {
+    Word* target = packed + slot * words * map.width;
+    pack_bf16_panel(b, map, panel, memory.of(slot), target);
+    return target;
+  });
 }
 
 }  // namespace rae::detail

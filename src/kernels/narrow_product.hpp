@@ -1,4 +1,4 @@
-// Products of f32 matrices whose right operand is stored as bf16 or as 8-bit integers. Shapes were checked by the caller.
+// Products of f32 matrices that are rounded to bf16 or to 8-bit integers. Shapes were checked by the caller.
 #pragma once
 
 #include "kernels/panel_loop.hpp"
@@ -26,5 +26,8 @@ struct LeftOperand {
 /// b stored as bf16 or i8.
 void multiply_narrow(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue);
 void multiply_bf16(const View<const bf16>& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue);
+
+/// Both operands as they lie in memory, rounded to bf16 while they are packed.
+void multiply_as_bf16(const View<const float>& a, const View<const float>& b, const View<float>& out, const Epilogue& epilogue);
 
 }  // namespace rae::detail

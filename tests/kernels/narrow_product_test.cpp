@@ -22,6 +22,12 @@ Tensor<float> multiply(View<const float> a, View<const float> b, DType stored, c
   return out;
 }
 
+Tensor<float> multiply_as_bf16(View<const float> a, View<const float> b, const Epilogue& epilogue = {}) {
+  Tensor<float> out(Shape{a.extent(0), b.extent(1)}, -1.0f);
+  gemm<float>(a, b, out, epilogue, DType::bf16);
+  return out;
+}
+
 Tensor<float> expected_product(View<const float> a, View<const float> b, DType stored) {
   Tensor<float> out(Shape{a.extent(0), b.extent(1)});
   (stored == DType::bf16 ? reference::gemm_bf16 : reference::gemm_int8)(a, b, out);
@@ -38,7 +44,10 @@ TEST_P(NarrowShapes, Bf16GivesTheBitsOfTheReferenceInEveryLayout) {
   for (const View<const float>& left : {a.view(), at.view().transposed()})
     for (const View<const float>& right : {b.view(), bt.view().transposed()}) {
       const Tensor<float> expected = expected_product(left, right, DType::bf16);
-      test::on_every_narrow_isa([&](Isa isa) { EXPECT_TRUE(close(multiply(left, right, DType::bf16), expected, 0.0)) << name_of(isa); });
+      test::on_every_narrow_isa([&](Isa isa) {
+        EXPECT_TRUE(close(multiply(left, right, DType::bf16), expected, 0.0)) << name_of(isa);
+        EXPECT_TRUE(close(multiply_as_bf16(left, right), expected, 0.0)) << name_of(isa);
+      });
     }
 }
 
@@ -59,7 +68,7 @@ TEST_P(NarrowShapes, Int8MatchesTheReferenceInEveryLayout) {
 INSTANTIATE_TEST_SUITE_P(Shapes, NarrowShapes,
                          testing::Values(Shape{1, 1, 1}, Shape{8, 48, 16}, Shape{5, 7, 3}, Shape{9, 49, 17}, Shape{97, 33, 64},
                                          Shape{193, 100, 31}, Shape{261, 72, 42}, Shape{16, 5461, 8}, Shape{3, 16, 301}, Shape{7, 50, 1101},
-                                         Shape{2, 20, 5461}));
+                                         Shape{2, 20, 5461}, Shape{205, 130, 1031}, Shape{100, 301, 530}));
 
 // Each count of rows and of columns that a tile can have.
 TEST(NarrowProduct, EveryHeightAndWidthOfATile) {
@@ -127,8 +136,30 @@ TEST(NarrowProduct, EpilogueAddsBiasAndActivates) {
   }
 }
 
+// The same epilogues as of a packed operand, in every layout: to the bit, and once however many blocks a sum has.
+TEST(NarrowProduct, UnpackedBf16HasTheEpiloguesOfThePacked) {
+  const Tensor<float> a = random_tensor<float>({10, 1200}, 1), at = random_tensor<float>({1200, 10}, 2),
+                      b = random_tensor<float>({1200, 50}, 3), bt = random_tensor<float>({50, 1200}, 4),
+                      bias = random_tensor<float>({50}, 5), before = random_tensor<float>({10, 50}, 6),
+                      residual = random_tensor<float>({10, 50}, 7);
+  for (const View<const float>& left : {a.view(), at.view().transposed()})
+    for (const View<const float>& right : {b.view(), bt.view().transposed()}) {
+      Tensor<float> out = before, expected = before;
+      const Epilogue all{.bias = bias, .activation = Silu, .accumulate = true, .residual = residual, .gate = {residual.data(), 2, 50}};
+      gemm<float>(left, right, out, all, DType::bf16);
+      gemm<float>(left, PackedMatrix<float>(right, DType::bf16), expected, all);
+      EXPECT_TRUE(close(out, expected, 0.0));
+      Tensor<float> halves(Shape{10, 25}), expected_halves(Shape{10, 25});
+      const Epilogue swiglu{.bias = bias, .activation = Activation::swiglu};
+      gemm<float>(left, right, halves, swiglu, DType::bf16);
+      gemm<float>(left, PackedMatrix<float>(right, DType::bf16, PanelColumns::halves), expected_halves, swiglu);
+      EXPECT_TRUE(close(halves, expected_halves, 0.0));
+    }
+}
+
 TEST(NarrowProduct, EmptySumIsTheBias) {
   const Tensor<float> a(Shape{3, 0}), b(Shape{0, 5}), bias = random_tensor<float>({5}, 3);
+  for (index_t i = 0; i < 15; ++i) EXPECT_EQ(multiply_as_bf16(a, b, {.bias = bias})[i], bias[i % 5]);
   for (const DType stored : kStored)
     for (index_t i = 0; i < 15; ++i) EXPECT_EQ(multiply(a, b, stored, {.bias = bias})[i], bias[i % 5]);
 }
@@ -158,6 +189,11 @@ TEST(NarrowProduct, ThreadCountDoesNotChangeABit) {
       for (const int threads : {2, 3, 7})
         EXPECT_TRUE(test::same_on_every_thread_count([&] { return multiply(a, b, stored); }, threads)) << name_of(isa);
     });
+  const Tensor<float> at = random_tensor<float>({531, 301}, 3), bt = random_tensor<float>({400, 531}, 4);
+  for (const View<const float>& left : {a.view(), at.view().transposed()})
+    for (const View<const float>& right : {b.view(), bt.view().transposed()})
+      for (const int threads : {2, 3, 7})
+        EXPECT_TRUE(test::same_on_every_thread_count([&] { return multiply_as_bf16(left, right); }, threads));
 }
 
 // One row with an infinity or a NaN spoils itself only.
@@ -194,6 +230,8 @@ TEST(NarrowProduct, RejectsWhatDoesNotFit) {
   Tensor<float> out(Shape{2, 5}, 9.0f);
   for (const DType stored : kStored) EXPECT_THROW(gemm<float>(a, PackedMatrix<float>(b, stored), out), ShapeError);
   EXPECT_THROW(PackedMatrix<float>(b, DType::i64), ArgumentError);
+  EXPECT_THROW(gemm<float>(a, fitting, out, {}, DType::i8), ArgumentError);
+  EXPECT_THROW(multiply_as_bf16(a, b), ShapeError);
   EXPECT_THROW(PackedMatrix<double>(Tensor<double>(Shape{2, 2}, 1.0), DType::bf16), ArgumentError);
   EXPECT_THROW(gemm(narrow.view(), PackedMatrix<float>(fitting), out), ArgumentError);
   EXPECT_EQ(out[0], 9.0f);

@@ -73,9 +73,12 @@ class PackedMatrix {
 };
 
 /// out (M, N) = epilogue(a (M, K) * b (K, N)); (M, N/2) with Activation::swiglu. `out` needs unit column stride and must not overlap a or
-/// b; a and b may have any strides. Results do not depend on the number of threads. Throws ShapeError, ArgumentError.
+/// b; a and b may have any strides. Results do not depend on the number of threads.
+///
+/// `operands`: what is multiplied, T's own type or for float DType::bf16; the bits are then those of a b packed as bf16. Throws ShapeError,
+/// ArgumentError.
 template <Real T>
-void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>& epilogue = {});
+void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>& epilogue = {}, DType operands = dtype_of<T>());
 
 /// The same with a right operand that was packed before. How exact it is depends on what that is stored as, the same on every
 /// instruction set but for the rounding of sums:
@@ -100,14 +103,14 @@ void gemm(View<const T> a, const NormInputs<T>& norm_of_rows, const PackedMatrix
 void gemm(View<const bf16> a, const PackedMatrix<float>& b, View<float> out, const Epilogue& epilogue = {});
 
 /// Lets tensors and views of float be passed without naming the type.
-inline void gemm(View<const float> a, View<const float> b, View<float> out, const Epilogue& epilogue = {}) {
-  gemm<float>(a, b, out, epilogue);
+inline void gemm(View<const float> a, View<const float> b, View<float> out, const Epilogue& epilogue = {}, DType operands = DType::f32) {
+  gemm<float>(a, b, out, epilogue, operands);
 }
 
 extern template class PackedMatrix<float>;
 extern template class PackedMatrix<double>;
-extern template void gemm<float>(View<const float>, View<const float>, View<float>, const Epilogue&);
-extern template void gemm<double>(View<const double>, View<const double>, View<double>, const BasicEpilogue<double>&);
+extern template void gemm<float>(View<const float>, View<const float>, View<float>, const Epilogue&, DType);
+extern template void gemm<double>(View<const double>, View<const double>, View<double>, const BasicEpilogue<double>&, DType);
 extern template void gemm<float>(View<const float>, const PackedMatrix<float>&, View<float>, const Epilogue&);
 extern template void gemm<float>(View<const float>, const NormInputs<float>&, const PackedMatrix<float>&, View<float>, const Epilogue&);
 extern template void gemm<double>(View<const double>, const NormInputs<double>&, const PackedMatrix<double>&, View<double>,

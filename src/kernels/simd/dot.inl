@@ -17,7 +17,6 @@ template <class T>
 struct RealDot {
   using Word = T;
   using Sum = T;
-  static constexpr bool kRowMajor = false;  // a may lie transposed in memory
   static constexpr int kParts = 1;
   static Vector<T> part_of_a(int, Vector<T> word) { return word; }
   static Vector<T> part_of_b(int, Vector<T> word) { return word; }
@@ -27,7 +26,6 @@ struct RealDot {
 struct Bf16Dot {
   using Word = std::uint32_t;
   using Sum = float;
-  static constexpr bool kRowMajor = true;
 #if defined(RAE_NATIVE_BF16)
   static constexpr int kParts = 1;
   static Vector<Word> part_of_a(int, Vector<Word> word) { return word; }
@@ -48,7 +46,6 @@ struct Bf16Dot {
 struct Int8Dot {
   using Word = std::uint32_t;
   using Sum = std::int32_t;
-  static constexpr bool kRowMajor = true;
 #if defined(RAE_SIGNED_INT8)
   static constexpr bool kOffset = false;
 #else

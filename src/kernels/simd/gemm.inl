@@ -80,7 +80,7 @@ inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row,
           for (int v = 0; v < kVectors; ++v) acc[r][v] = Dot::add(acc[r][v], x, b[v]);
         }
       }
-      a += Dot::kRowMajor ? 1 : column;
+      a += column;
     }
   }
   RAE_UNROLL
