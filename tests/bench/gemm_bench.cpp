@@ -1,4 +1,5 @@
-// f32 matrix products of a linear layer and of its gradients against the machine's multiply-add peak, Eigen and OpenBLAS.
+// Matrix products of a linear layer and of its gradients against the machine's multiply-add peak, Eigen and OpenBLAS: f32 numbers, and on
+// the shapes of training the same rounded to bf16 while they are packed, against the peak of bf16.
 //
 //   bench_gemm [ROUNDS] [FILTER] [--json FILE]      FILTER: part of a line's name, for example 2048, dW or T1
 //
@@ -11,6 +12,7 @@
 
 namespace {
 
+using rae::DType;
 using rae::index_t;
 using rae::Shape;
 using rae::Tensor;
@@ -21,6 +23,7 @@ enum class Product { forward, input_gradient, weight_gradient };  // X W^T, dY W
 struct Line {
   Product product;
   index_t m, n, k;  // out (m, n), k summed
+  DType operands = DType::f32;
 };
 
 Tensor<float> random_matrix(index_t rows, index_t columns, std::uint64_t seed) {
@@ -41,20 +44,23 @@ void measure(const Line& line, const std::string& name, int threads, int rounds,
   for (std::size_t i = 0; i < copies; ++i) {
     b.push_back(random_matrix(tb ? n : k, tb ? k : n, 2));
     const View<const float> view = std::as_const(b.back()).view();
-    if (!ta) packed.emplace_back(tb ? view.transposed() : view);
+    if (!ta) packed.emplace_back(tb ? view.transposed() : view, line.operands);
   }
   Tensor<float> out(Shape{m, n});
   const View<float> target = out.view();
   const View<const float> left = ta ? a.view().transposed() : a.view();
   const auto right = [&](std::size_t copy) { return std::as_const(b[copy]).view(); };
 
-  rae::bench::Contest contest(rae::DType::f32, threads, m, n, k, copies);
-  contest.ours("gemm", [&](std::size_t copy) { rae::gemm<float>(left, tb ? right(copy).transposed() : right(copy), target); });
+  rae::bench::Contest contest(line.operands, threads, m, n, k, copies);
+  contest.ours("gemm",
+               [&](std::size_t copy) { rae::gemm<float>(left, tb ? right(copy).transposed() : right(copy), target, {}, line.operands); });
   if (!ta) contest.ours("packed", [&](std::size_t copy) { rae::gemm<float>(left, packed[copy], target); });
-  contest.peer("Eigen", [&](std::size_t copy) { eigen_product(ta, tb, m, n, k, a.data(), right(copy).data(), target.data(), threads); });
-  if (blas) {
-    blas.set_threads(threads);
-    contest.peer("OpenBLAS", [&](std::size_t copy) { blas.product(ta, tb, m, n, k, a.data(), right(copy).data(), target.data()); });
+  if (line.operands == DType::f32) {
+    contest.peer("Eigen", [&](std::size_t copy) { eigen_product(ta, tb, m, n, k, a.data(), right(copy).data(), target.data(), threads); });
+    if (blas) {
+      blas.set_threads(threads);
+      contest.peer("OpenBLAS", [&](std::size_t copy) { blas.product(ta, tb, m, n, k, a.data(), right(copy).data(), target.data()); });
+    }
   }
   contest.run(rounds);
   contest.print(name);
@@ -79,9 +85,11 @@ int main(int argc, char** argv) {
   }
   // Those of bench_train_step.
   for (const auto& [n, k] : std::vector<std::pair<index_t, index_t>>{{1152, 384}, {384, 384}, {2048, 384}, {384, 1024}}) {
-    lines.push_back({Product::forward, 4096, n, k});
-    lines.push_back({Product::input_gradient, 4096, k, n});
-    lines.push_back({Product::weight_gradient, n, k, 4096});
+    for (const DType operands : {DType::f32, DType::bf16}) {
+      lines.push_back({Product::forward, 4096, n, k, operands});
+      lines.push_back({Product::input_gradient, 4096, k, n, operands});
+      lines.push_back({Product::weight_gradient, n, k, 4096, operands});
+    }
   }
   std::printf("kernels: %s, OpenBLAS: %s. GFLOP/s, (fraction of the peak), xRATIO of our best to a peer; medians of %d rounds.\n",
               std::string(rae::name_of(rae::active_isa())).c_str(), blas.core().c_str(), arguments.rounds);
@@ -90,7 +98,8 @@ int main(int argc, char** argv) {
     rae::set_num_threads(threads);
     for (const Line& line : lines) {
       const char* kind = line.product == Product::forward ? "Y" : line.product == Product::input_gradient ? "dX" : "dW";
-      const std::string name = rae::concat("T", threads, " ", kind, " ", line.m, "x", line.n, "x", line.k);
+      const std::string name =
+          rae::concat("T", threads, " ", line.operands == DType::f32 ? "" : "bf16 ", kind, " ", line.m, "x", line.n, "x", line.k);
       if (arguments.takes(name)) measure(line, name, threads, arguments.rounds, blas, records);
     }
   }
