@@ -1,9 +1,8 @@
 """The network of bench_train_step in PyTorch, trained step by step in f32 and in bf16 autocast, in turns with that program.
 
-    LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu/openblas-openmp OPENBLAS_CORETYPE=SkylakeX ATEN_CPU_CAPABILITY=avx512 \
-        /usr/bin/python3 tests/bench/peers/torch_train.py --ours build/tests/bench_train_step --rounds 5
+    /usr/bin/python3 tests/bench/peers/torch_train.py --ours build/tests/bench_train_step --rounds 5
 
-The environment is what makes PyTorch 1.13 of Debian fast on CPUs newer than it. Each round takes one step of each kind after the other, so
+Each round takes one step of each kind after the other, so
 that drift of the machine hits all alike; medians of the rounds and of their ratios are printed, with --json as one object.
 """
 import argparse
@@ -13,6 +12,7 @@ import statistics
 import subprocess
 import time
 
+import tuned_torch  # noqa: F401  (first: it starts the program again)
 import torch
 import torch.nn as nn
 import torch.nn.functional as F

@@ -1,0 +1,38 @@
+#!/bin/sh
+# measure.sh [BUILD]: builds and runs all benchmarks and writes their tables and the plot into docs/. About a quarter of an hour on an idle
+# machine; on a busy one the figures are worth nothing. BUILD is the build folder, build/bench if not given. Environment: GGML, a built
+# checkout of ggml, adds that peer (see tests/bench/peers/ggml_dit.cpp); PYTHON has PyTorch, /usr/bin/python3 if not given.
+set -eu
+cd "$(dirname "$0")/../.."
+build=${1:-build/bench}
+python=${PYTHON:-/usr/bin/python3}
+out=$build/measured
+first=
+if nice -n -15 true 2>/dev/null; then first="nice -n -15"; fi
+
+[ -f "$build/CMakeCache.txt" ] || cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DRAE_BUILD_BENCH=ON -DRAE_BUILD_TESTS=OFF \
+  -DRAE_BUILD_EXAMPLES=OFF
+cmake --build "$build" --parallel --target rae_tool bench_packed_gemm bench_gemm bench_attention bench_ladder bench_train_step
+mkdir -p "$out"
+ggml=
+if [ -n "${GGML:-}" ]; then
+  libraries="$GGML/build/src"
+  g++ -O2 -std=c++20 -I "$GGML/include" tests/bench/peers/ggml_dit.cpp -o "$out/ggml_dit" -L "$libraries" -Wl,-rpath,"$libraries" -lggml \
+    -lggml-base -lggml-cpu
+  ggml="--ggml $out/ggml_dit"
+fi
+
+echo "--- matrix products"
+$first "$build/tests/bench_packed_gemm" 5 --json "$out/gemm.json"
+$first "$build/tests/bench_gemm" 3 --json "$out/plain_gemm.json"
+echo "--- attention"
+$first "$build/tests/bench_attention" 5 --json "$out/attention.json"
+echo "--- from three loops to the peak"
+$first "$build/tests/bench_ladder" 5 --json "$out/ladder.json"
+echo "--- whole networks and their peers"
+$first python3 tests/bench/peers/compare.py "$build/rae" --python "$python" $ggml --json "$out/models.json"
+if "$python" -c "import torch" 2>/dev/null; then
+  echo "--- training"
+  $first "$python" tests/bench/peers/torch_train.py --ours "$build/tests/bench_train_step" --rounds 4 --json > "$out/training.json"
+fi
+python3 tests/bench/report.py "$out"

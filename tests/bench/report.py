@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""Writes what tests/bench/measure.sh measured into the documentation: tables between markers, and a plot.
+
+    report.py FOLDER      with models.json, gemm.json, plain_gemm.json, attention.json, ladder.json and training.json, of those that are there
+
+A table stands between the lines `<!-- measured: NAME -->` and `<!-- /measured -->` of docs/performance.md or docs/03_kernels.md.
+"""
+import json
+import os
+import re
+import sys
+
+DOCS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs")
+PEER_NAMES = {"torch": "PyTorch", "ggml": "ggml"}
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def milliseconds(seconds):
+    value = 1e3 * seconds
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def gigabytes(count):
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+# --- Whole networks -------------------------------------------------------------------------------------------------------------------
+def machine(models):
+    peaks = ", ".join(f"{dtype} {value / 1e9:.0f}" for dtype, value in models["peak_per_second"].items())
+    text = (f"Machine: {models['processor']}, {models['threads']} threads, kernels {models['kernels']}, {models['compiler']}. Measured in the "
+            f"same run: multiply-adds, counted as two operations, {peaks} GFLOP/s; reading memory "
+            f"{models['read_bytes_per_second'] / 1e9:.0f} GB/s. Load average before: {models['load_before']:.2f}.")
+    versions = [f"{PEER_NAMES[name]} {values[name]}" for name, values in models["programs"].items()]
+    return text + (f" Peers: {', '.join(versions)}." if versions else "")
+
+
+def peer_of(network, program):
+    """The measurement of a peer that a network is compared with: its own type, or the narrowest that the peer has."""
+    peers = [peer for peer in network["peers"] if peer["program"] == program]
+    same = [peer for peer in peers if peer["dtype"] == network["dtype"]]
+    return (same or [peer for peer in peers if peer["dtype"] == "bf16"] or [None])[0]
+
+
+def compared(peer):
+    return f"{milliseconds(peer['seconds'])} ms {peer['dtype']}, {peer['ratio']:.2f}x" if peer else ""
+
+
+def networks(models):
+    programs = list(models["programs"])
+    head = ["network", "type", "weights", "ms", "GFLOP/s", "of peak"] + [f"{PEER_NAMES[p]}, ours is faster" for p in programs]
+    rows, last = [], None
+    for each in models["networks"]:
+        work = 2 * each["products_per_picture"] * models["batch"] / each["seconds"]
+        name = f"{each['name']}, {each['products_per_picture'] / 1e9:.1f} GMAC" if each["name"] != last else ""
+        last = each["name"]
+        rows.append([name, each["dtype"], gigabytes(each["weight_bytes"]), milliseconds(each["seconds"]), f"{work / 1e9:.0f}",
+                     f"**{each['fraction_of_peak']:.2f}**"] + [compared(peer_of(each, p)) for p in programs])
+    text = table(head, rows)
+    apart = [f"{peer['conditioning_seconds'] * 1e3:.0f} ms {peer['dtype']}" for each in models["networks"] if each["name"] == "dit-dh-xl"
+             and each["dtype"] == "f32" for peer in each["peers"] if "conditioning_seconds" in peer]
+    if apart:
+        text += ("\n\nPyTorch's figures leave out what depends on time and label alone, as ours do; the official code computes it in every "
+                 f"step, which takes {' and '.join(apart)} more for dit-dh-xl.")
+    return text
+
+
+def plot(models):
+    """Horizontal bars: the fraction of the peak of each network and type, and that of PyTorch in the same type."""
+    left, right, row, top = 190, 560, 18, 46
+    colours = {"rae": "#2b6cb0", "torch": "#dd8452", "ggml": "#8c8c8c"}
+    programs = ["rae"] + list(models["programs"])
+    body, y, last = [], top, None
+    for each in models["networks"]:
+        if each["name"] != last:
+            y += 8 if last else 0
+            body.append(f'<text x="8" y="{y + 13}" font-weight="bold">{each["name"]}</text>')
+            last = each["name"]
+        work = 2 * each["products_per_picture"] * models["batch"] / models["peak_per_second"][each["dtype"]]
+        bars = [("rae", each["fraction_of_peak"])]
+        bars += [(p["program"], work / p["seconds"]) for p in each["peers"] if p["dtype"] == each["dtype"]]
+        body.append(f'<text x="{left - 8}" y="{y + 13}" text-anchor="end">{each["dtype"]}</text>')
+        for program, fraction in bars:
+            body.append(f'<rect x="{left}" y="{y + 3}" width="{fraction * (right - left):.1f}" height="{row - 5}" '
+                        f'fill="{colours[program]}"/>')
+            body.append(f'<text x="{left + fraction * (right - left) + 5:.1f}" y="{y + 13}">{fraction:.2f}</text>')
+            y += row
+    grid = []
+    for tenth in range(0, 11, 2):
+        x = left + tenth / 10 * (right - left)
+        grid.append(f'<line x1="{x}" y1="{top - 4}" x2="{x}" y2="{y}" stroke="{"#333" if tenth == 10 else "#ddd"}"/>')
+        grid.append(f'<text x="{x}" y="{top - 8}" text-anchor="middle" fill="#555">{tenth / 10:.1f}</text>')
+    key = [f'<rect x="{8 + 80 * i}" y="8" width="11" height="11" fill="{colours[p]}"/>'
+           f'<text x="{24 + 80 * i}" y="18">{PEER_NAMES.get(p, p)}</text>' for i, p in enumerate(programs)]
+    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" width="640" height="{y + 12}" font-family="sans-serif" font-size="12">',
+                      f'<rect width="640" height="{y + 12}" fill="white"/>', f'<text x="{right}" y="18" text-anchor="end" fill="#555">'
+                      'fraction of the measured peak, one picture</text>'] + key + grid + body + ["</svg>", ""])
+
+
+# --- Kernels --------------------------------------------------------------------------------------------------------------------------
+def gemm(lines):
+    out = []
+    for threads in (2, 1):
+        chosen = [line for line in lines if line["threads"] == threads]
+        if not chosen:
+            continue
+        shapes = list(dict.fromkeys(line["line"].split()[-1] for line in chosen))
+        rows = []
+        for dtype in dict.fromkeys(line["dtype"] for line in chosen):
+            group = [line for line in chosen if line["dtype"] == dtype]
+            peak = sorted(line["peak"] for line in group)[len(group) // 2]
+            for name in dict.fromkeys(c["name"] for line in group for c in line["candidates"]):
+                mine = [next(c for c in line["candidates"] if c["name"] == name) for line in group]
+                mean = sum(c["fraction"] for c in mine) / len(mine)
+                ratio = sum(c["ours_over_it"] for c in mine) / len(mine)
+                label = {"ours": "rae", "bf16 in": "rae, bf16 input"}.get(name, name)
+                rows.append([f"{dtype}, {label}" if rows and name != "ours" else f"{dtype}, {label} (peak {peak / 1e9:.0f})"] +
+                            [f"{c['fraction']:.2f}" for c in mine] + [f"**{mean:.3f}**", "" if mine[0]["ours"] else f"{ratio:.2f}x"])
+        out.append(table([f"{threads} thread{'s' if threads > 1 else ''}"] + shapes + ["mean", "rae is faster"], rows))
+    return "\n\n".join(out)
+
+
+def plain_gemm(lines):
+    """Groups of products of one kind: means, and of the ratio to OpenBLAS the least and the greatest."""
+    kinds = {"Y": "y = x W^T", "dX": "dx = dy W", "dW": "dW = dy^T x"}
+
+    def group_of(line):
+        threads, kind, shape = line["line"].split()
+        size = [int(n) for n in shape.split("x")]
+        rows = size[2] if kind == "dW" else size[0]
+        return threads, f"{kinds[kind]}, {'256 or 261' if rows < 300 else rows} rows"
+
+    out = []
+    for threads in dict.fromkeys(group_of(line)[0] for line in lines):
+        mine = [line for line in lines if group_of(line)[0] == threads]
+        names = list(dict.fromkeys(c["name"] for line in mine for c in line["candidates"]))
+        rows = []
+        for group in dict.fromkeys(group_of(line)[1] for line in mine):
+            members = [{c["name"]: c for c in line["candidates"]} for line in mine if group_of(line)[1] == group]
+            row = [f"{group}, {len(members)} shapes"]
+            for name in names:
+                fractions = [m[name]["fraction"] for m in members if name in m]
+                row.append(f"{sum(fractions) / len(fractions):.2f}" if fractions else "")
+            ratios = [m["OpenBLAS"]["ours_over_it"] for m in members if "OpenBLAS" in m]
+            rows.append(row + [f"{min(ratios):.2f}x to {max(ratios):.2f}x" if ratios else ""])
+        out.append(table([f"{threads[1:]} thread{'' if threads == 'T1' else 's'}"] + names + ["our best over OpenBLAS"], rows))
+    return "\n\n".join(out)
+
+
+def training(types):
+    rows = [[dtype, f"{t['ours']:.1f}" if "ours" in t else "", f"{t['torch']:.1f}", f"{t['ratio']:.2f}x" if "ratio" in t else ""]
+            for dtype, t in types.items() if "ours" in t]
+    return table(["type", "rae, pictures a second", "PyTorch (bf16: autocast)", "rae is faster"], rows)
+
+
+def attention(lines):
+    rows = [[line["line"], milliseconds(line["seconds"]), f"{line['fraction']:.2f}", milliseconds(line["backward_seconds"]),
+             f"{line['backward_fraction']:.2f}"] for line in lines]
+    return table(["threads, type, tokens x heads x width", "forward, ms", "of peak", "backward, ms", "of peak"], rows)
+
+
+def ladder(lines):
+    rows, last = [], None
+    for line in lines:
+        gain = "" if last is None else f"{line['flops'] / last:.1f}x"
+        rows.append([line["rung"], f"{line['flops'] / 1e9:.1f}", gain, f"{line['fraction']:.3f}"])
+        last = line["flops"]
+    return table(["rung", "GFLOP/s", "over the one before", "of peak"], rows)
+
+
+def insert(page, name, text):
+    path = os.path.join(DOCS, page)
+    with open(path) as file:
+        old = file.read()
+    pattern = re.compile(rf"(<!-- measured: {name} -->\n).*?(\n<!-- /measured -->)", re.S)
+    if not pattern.search(old):
+        sys.exit(f"{page}: no place for '{name}'")
+    with open(path, "w") as file:
+        file.write(pattern.sub(lambda m: m.group(1) + text + m.group(2), old))
+
+
+def main():
+    folder = sys.argv[1] if len(sys.argv) == 2 else sys.exit(__doc__)
+
+    def read(name):
+        path = os.path.join(folder, name)
+        if not os.path.exists(path):
+            print(f"{path}: not there, its tables stay as they are")
+            return None
+        with open(path) as file:
+            return json.load(file)
+
+    if models := read("models.json"):
+        insert("performance.md", "machine", machine(models))
+        insert("performance.md", "networks", networks(models))
+        with open(os.path.join(DOCS, "images", "performance.svg"), "w") as file:
+            file.write(plot(models))
+    if numbers := read("gemm.json"):
+        insert("performance.md", "gemm", gemm(numbers["lines"]))
+    if numbers := read("plain_gemm.json"):
+        insert("performance.md", "plain gemm", plain_gemm(numbers["lines"]))
+    if numbers := read("training.json"):
+        insert("performance.md", "training", training(numbers))
+    if numbers := read("attention.json"):
+        insert("performance.md", "attention", attention(numbers["lines"]))
+    if numbers := read("ladder.json"):
+        insert("03_kernels.md", "ladder", ladder(numbers["lines"]))
+
+
+if __name__ == "__main__":
+    main()
