@@ -1,6 +1,7 @@
 // `rae bench`: how fast whole networks run, beside what the machine could do at most.
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -39,16 +40,23 @@ struct Line {
   const BenchNetwork* network;
   DType dtype;
   BenchSize size;
-  std::vector<double> seconds{}, fractions{};  // of a forward; of the peak just before
+  std::vector<double> seconds{};  // of a forward
 
   [[nodiscard]] std::string label() const { return concat(network->name, " ", weight_type_name(dtype)); }
 };
 
 struct Report {
   std::vector<Line> lines;
-  std::vector<double> peaks[std::size(kTypes)];  // multiply-adds counted twice, per second
-  std::vector<double> read_rates;                // bytes per second
+  index_t batch = 1;
+  std::map<DType, std::vector<double>> peaks;  // multiply-adds counted twice, per second
+  std::vector<double> read_rates;              // bytes per second
   double load_before = 0;
+
+  /// Operations per second of a network.
+  [[nodiscard]] double rate(const Line& line) const {
+    return 2 * line.size.products * static_cast<double>(batch) / bench::median(line.seconds);
+  }
+  [[nodiscard]] double fraction_of_peak(const Line& line) const { return rate(line) / bench::median(peaks.at(line.dtype)); }
 };
 
 const BenchNetwork& find_network(const std::string& name) {
@@ -115,6 +123,7 @@ double sample(BenchModel& model) {
 Report measure(std::vector<Line> lines, int rounds, index_t batch) {
   Report report;
   report.lines = std::move(lines);
+  report.batch = batch;
   report.load_before = load_average();
   const std::size_t count = report.lines.size();
   const auto steps = static_cast<double>(count * (static_cast<std::size_t>(rounds) + 1));
@@ -136,10 +145,8 @@ Report measure(std::vector<Line> lines, int rounds, index_t batch) {
     for (std::size_t i = 0; i < count; ++i) {
       Line& line = report.lines[i];
       step(line.label());
-      const double peak = bench::peak(line.dtype, num_threads());
+      report.peaks[line.dtype].push_back(bench::peak(line.dtype, num_threads()));
       line.seconds.push_back(sample(*models[i]));
-      line.fractions.push_back(2 * line.size.products * static_cast<double>(batch) / line.seconds.back() / peak);
-      report.peaks[std::find(std::begin(kTypes), std::end(kTypes), line.dtype) - std::begin(kTypes)].push_back(peak);
     }
   }
   return report;
@@ -149,18 +156,16 @@ std::string table_of(const Report& report, const BenchCommand& command) {
   std::string text = concat(processor(), ", kernels ", name_of(active_isa()), ", ", plural(num_threads(), "thread"), "; load ",
                             format_fixed(report.load_before, 2), " before\nmedians of ", plural(command.rounds, "round"), ", batch ",
                             command.batch, "\n\npeak, GFLOP/s       ");
-  for (std::size_t i = 0; i < std::size(kTypes); ++i)
-    if (!report.peaks[i].empty())
-      text += concat(weight_type_name(kTypes[i]), " ", format_fixed(bench::median(report.peaks[i]) / 1e9, 0), "  ");
+  for (const auto& [type, peaks] : report.peaks)
+    text += concat(weight_type_name(type), " ", format_fixed(bench::median(peaks) / 1e9, 0), "  ");
   text += concat("\nreading memory      ", format_fixed(bench::median(report.read_rates) / 1e9, 1), " GB/s\n\n");
   char row[160];
   std::snprintf(row, sizeof row, "%-17s %-5s %11s %9s %10s %8s\n", "network", "type", "weights", "ms", "GFLOP/s", "of peak");
   text += row;
   for (const Line& line : report.lines) {
-    const double seconds = bench::median(line.seconds), work = 2 * line.size.products * static_cast<double>(command.batch);
     std::snprintf(row, sizeof row, "%-17s %-5s %11s %9.2f %10.1f %8.3f\n", std::string(line.network->name).c_str(),
-                  std::string(weight_type_name(line.dtype)).c_str(), format_bytes(line.size.weight_bytes).c_str(), 1e3 * seconds,
-                  work / seconds / 1e9, bench::median(line.fractions));
+                  std::string(weight_type_name(line.dtype)).c_str(), format_bytes(line.size.weight_bytes).c_str(),
+                  1e3 * bench::median(line.seconds), report.rate(line) / 1e9, report.fraction_of_peak(line));
     text += row;
   }
   return text;
@@ -171,8 +176,7 @@ nlohmann::ordered_json json_of(const Report& report, const BenchCommand& command
       {"rae", std::string(kVersion)},     {"processor", processor()},          {"compiler", compiler()},
       {"kernels", name_of(active_isa())}, {"threads", num_threads()},          {"batch", command.batch},
       {"rounds", command.rounds},         {"load_before", report.load_before}, {"read_bytes_per_second", bench::median(report.read_rates)}};
-  for (std::size_t i = 0; i < std::size(kTypes); ++i)
-    if (!report.peaks[i].empty()) json["peak_per_second"][weight_type_name(kTypes[i])] = bench::median(report.peaks[i]);
+  for (const auto& [type, peaks] : report.peaks) json["peak_per_second"][weight_type_name(type)] = bench::median(peaks);
   for (const Line& line : report.lines)
     json["networks"].push_back({{"name", line.network->name},
                                 {"dtype", weight_type_name(line.dtype)},
@@ -180,7 +184,7 @@ nlohmann::ordered_json json_of(const Report& report, const BenchCommand& command
                                 {"weight_bytes", line.size.weight_bytes},
                                 {"products_per_picture", line.size.products},
                                 {"seconds", bench::median(line.seconds)},
-                                {"fraction_of_peak", bench::median(line.fractions)},
+                                {"fraction_of_peak", report.fraction_of_peak(line)},
                                 {"seconds_of_rounds", line.seconds}});
   return json;
 }

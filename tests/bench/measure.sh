@@ -10,10 +10,13 @@ out=$build/measured
 first=
 if nice -n -15 true 2>/dev/null; then first="nice -n -15"; fi
 
+load=$(cut -d " " -f 1 /proc/loadavg 2>/dev/null || echo unknown)
+echo "load average $load: other programs that run now spoil the figures"
 [ -f "$build/CMakeCache.txt" ] || cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DRAE_BUILD_BENCH=ON -DRAE_BUILD_TESTS=OFF \
   -DRAE_BUILD_EXAMPLES=OFF
 cmake --build "$build" --parallel --target rae_tool bench_packed_gemm bench_gemm bench_attention bench_ladder bench_train_step
 mkdir -p "$out"
+echo "$load" > "$out/load"
 ggml=
 if [ -n "${GGML:-}" ]; then
   libraries="$GGML/build/src"

@@ -29,18 +29,22 @@ def gigabytes(count):
 
 
 # --- Whole networks -------------------------------------------------------------------------------------------------------------------
-def machine(models):
+def machine(models, load):
     peaks = ", ".join(f"{dtype} {value / 1e9:.0f}" for dtype, value in models["peak_per_second"].items())
-    text = (f"Machine: {models['processor']}, {models['threads']} threads, kernels {models['kernels']}, {models['compiler']}. Measured in the "
-            f"same run: multiply-adds, counted as two operations, {peaks} GFLOP/s; reading memory "
-            f"{models['read_bytes_per_second'] / 1e9:.0f} GB/s. Load average before: {models['load_before']:.2f}.")
+    text = (f"Machine: {models['processor']}, {models['threads']} threads, kernels {models['kernels']}, {models['compiler']}. Measured in the\n"
+            f"same run: multiply-adds, counted as two operations, {peaks} GFLOP/s; reading memory\n"
+            f"{models['read_bytes_per_second'] / 1e9:.0f} GB/s. Load average before all: {load}.")
     versions = [f"{PEER_NAMES[name]} {values[name]}" for name, values in models["programs"].items()]
+    if float(load) > 0.5:
+        text += "\n**Other programs ran at the same time: on an idle machine everybody is faster.**"
     return text + (f" Peers: {', '.join(versions)}." if versions else "")
 
 
 def peer_of(network, program):
-    """The measurement of a peer that a network is compared with: its own type, or the narrowest that the peer has."""
+    """What a network is compared with: PyTorch in the same type or the narrowest that it has, ggml in the type that it is fastest in."""
     peers = [peer for peer in network["peers"] if peer["program"] == program]
+    if program == "ggml":
+        return min(peers, key=lambda peer: peer["seconds"], default=None)
     same = [peer for peer in peers if peer["dtype"] == network["dtype"]]
     return (same or [peer for peer in peers if peer["dtype"] == "bf16"] or [None])[0]
 
@@ -175,11 +179,11 @@ def insert(page, name, text):
     path = os.path.join(DOCS, page)
     with open(path) as file:
         old = file.read()
-    pattern = re.compile(rf"(<!-- measured: {name} -->\n).*?(\n<!-- /measured -->)", re.S)
+    pattern = re.compile(rf"(<!-- measured: {name} -->\n).*?(<!-- /measured -->)", re.S)
     if not pattern.search(old):
         sys.exit(f"{page}: no place for '{name}'")
     with open(path, "w") as file:
-        file.write(pattern.sub(lambda m: m.group(1) + text + m.group(2), old))
+        file.write(pattern.sub(lambda m: m.group(1) + text + "\n" + m.group(2), old))
 
 
 def main():
@@ -194,7 +198,8 @@ def main():
             return json.load(file)
 
     if models := read("models.json"):
-        insert("performance.md", "machine", machine(models))
+        with open(os.path.join(folder, "load")) as file:
+            insert("performance.md", "machine", machine(models, file.read().strip()))
         insert("performance.md", "networks", networks(models))
         with open(os.path.join(DOCS, "images", "performance.svg"), "w") as file:
             file.write(plot(models))

@@ -73,7 +73,8 @@ def main():
         same = [each["networks"][index] for each in everything]
         network["seconds_of_rounds"] = sum((each["seconds_of_rounds"] for each in same), [])
         network["seconds"] = statistics.median(network["seconds_of_rounds"])
-        network["fraction_of_peak"] = statistics.median(each["fraction_of_peak"] for each in same)
+        work = 2 * network["products_per_picture"] * result["batch"]
+        network["fraction_of_peak"] = work / network["seconds"] / result["peak_per_second"][network["dtype"]]
         network["peers"] = []
         for program in programs:
             if program == "rae":
