@@ -13,6 +13,8 @@
 #include "rae/core/parallel.hpp"
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace rae::bench {
@@ -82,6 +84,33 @@ __attribute__((target("avx2,avxvnni"))) inline float int8_chains_avx2(index_t st
   for (int c = 1; c < 12; ++c) x[0] = _mm256_add_epi32(x[0], x[c]);
   return 1.0f + static_cast<float>(x[0][0] & 1);
 }
+#elif defined(__aarch64__)
+inline float f32_chains_neon(index_t steps) {
+  const float32x4_t factor = vdupq_n_f32(0.999f), term = vdupq_n_f32(1e-3f);
+  float32x4_t x[24];
+  for (auto& v : x) v = term;
+  for (index_t i = 0; i < steps; ++i)
+#pragma GCC unroll 24
+    for (auto& v : x) v = vfmaq_f32(term, v, factor);
+  for (int c = 1; c < 24; ++c) x[0] = vaddq_f32(x[0], x[c]);
+  return vgetq_lane_f32(x[0], 0);
+}
+#if defined(__clang__)
+__attribute__((target("dotprod")))
+#else
+__attribute__((target("arch=armv8.2-a+dotprod")))
+#endif
+inline float
+int8_chains_neon(index_t steps) {
+  const int8x16_t a = vdupq_n_s8(static_cast<signed char>(steps & 15)), b = vdupq_n_s8(1);
+  int32x4_t x[24];
+  for (auto& v : x) v = vdupq_n_s32(0);
+  for (index_t i = 0; i < steps; ++i)
+#pragma GCC unroll 24
+    for (auto& v : x) __asm__("sdot %0.4s, %1.16b, %2.16b" : "+w"(v) : "w"(a), "w"(b));
+  for (int c = 1; c < 24; ++c) x[0] = vaddq_s32(x[0], x[c]);
+  return 1.0f + static_cast<float>(vgetq_lane_s32(x[0], 0) & 1);
+}
 #endif
 inline float f32_chains_baseline(index_t steps) {
   typedef float Vector __attribute__((vector_size(16)));
@@ -101,6 +130,9 @@ inline Chains chains_of([[maybe_unused]] DType type) {
   if (type == DType::i8 && supports(Isa::avx2_vnni) && !supports(Isa::avx512)) return {int8_chains_avx2, 2.0 * 12 * 32};
   if (supports(Isa::avx512)) return {f32_chains_avx512, 2.0 * 16 * 16};
   if (supports(Isa::avx2)) return {f32_chains_avx2, 2.0 * 12 * 8};
+#elif defined(__aarch64__)
+  if (type == DType::i8 && supports(Isa::neon_dot)) return {int8_chains_neon, 2.0 * 24 * 16};
+  return {f32_chains_neon, 2.0 * 24 * 4};
 #endif
   return {f32_chains_baseline, 2.0 * 12 * 4};
 }
