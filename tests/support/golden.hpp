@@ -15,7 +15,7 @@
 namespace rae::test {
 
 /// Path of a file in the folder of test data.
-inline std::string data_path(const std::string& name) { return std::string(RAE_TEST_DATA_DIR) + "/" + name; }
+std::string data_path(const std::string& name);
 
 /// The configuration of a golden case: `golden_config("ddt_train")`.
 inline ConfigNode golden_config(const std::string& name) { return ConfigNode::load(data_path("golden/" + name + "/config.json")); }
