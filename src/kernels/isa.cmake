@@ -3,7 +3,8 @@
 #   rae_other_isas       an expression for the names of those that are for other processors
 set(rae_isa_definitions "")
 set(rae_other_isas "/isa_(avx|neon)")
-set(rae_isa_flags -O3 -ffp-contract=fast -fno-math-errno)
+# Nobody asks for floating-point exceptions; g++ then turns loops with comparisons into vectors without masks too.
+set(rae_isa_flags -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math)
 
 # One file per instruction set. These files hold plain pointers only, so that no code shared with others is compiled for a newer CPU.
 function(rae_isa_options name)

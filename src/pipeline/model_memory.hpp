@@ -20,7 +20,7 @@ template <template <class> class Model, class Config>
 [[nodiscard]] std::uint64_t bytes_of_model(const Config& config, DType dtype) {
   std::uint64_t bytes = 0;
   for (const auto& [name, shape, use] : parameter_shapes<Model>(config)) {
-    const DType stored = use == ParameterUse::products ? weight_type(config, dtype, name) : DType::f32;
+    const DType stored = use == ParameterUse::elements ? DType::f32 : weight_type(config, dtype, name);
     bytes += static_cast<std::uint64_t>(shape.numel()) * size_of(stored);
   }
   return bytes;

@@ -60,7 +60,7 @@ BenchSize size_of_model(const Config& config, index_t image_size, DType dtype) {
   index_t widest = 0;
   for (const auto& [name, shape, use] : parameter_shapes<Model>(config)) {
     size.parameters += shape.numel();
-    if (use != ParameterUse::products) continue;
+    if (use == ParameterUse::elements) continue;
     const index_t rows = rows_of(config, image_size, name);
     size.products += static_cast<double>(rows * shape.numel());
     widest = std::max(widest, rows * shape[0]);

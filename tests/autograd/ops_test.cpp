@@ -52,6 +52,8 @@ TEST(Ops, Linear) {
   expect_gradients([](Inputs in) { return linear(in[0], in[1], in[2]); }, {{2, 3, 5}, {7, 5}, {7}});
   expect_gradients([](Inputs in) { return linear(in[0], in[1], Var<double>()); }, {{4, 5}, {3, 5}});
   expect_gradients([](Inputs in) { return linear(in[0], in[1], in[2], Activation::gelu); }, {{4, 5}, {3, 5}, {3}});
+  expect_gradients([](Inputs in) { return linear(in[0], in[1], in[2], Activation::swiglu, Residual{in[3]}); },
+                   {{4, 5}, {6, 5}, {6}, {4, 3}});
 }
 
 TEST(Ops, Sums) {
@@ -103,6 +105,13 @@ TEST(Ops, GatedAdd) {
   for (const Shape& gate : {Shape{3, 14}, Shape{3, 4, 14}})
     expect_gradients([](Inputs in) { return gated_add(in[0], chunk<2>(in[1])[1], in[2]); }, {{3, 4, 7}, gate, {3, 4, 7}});
   expect_gradients([](Inputs in) { return gated_add(in[0], whole(in[1]), in[2]); }, {{30, 5, 7}, {7}, {30, 5, 7}});
+  expect_gradients(
+      [](Inputs in) {
+        const auto [shift, scale] = chunk<2>(in[1]);
+        return linear(norm_modulate<Var<double>>({NormKind::rms, 1e-6, {}, {}}, in[0], shift, scale), in[2], Var<double>(),
+                      Activation::none, Residual{in[0], whole(in[3])});
+      },
+      {{2, 3, 5}, {2, 10}, {5, 5}, {5}});
 }
 
 TEST(Ops, Attention) {

@@ -72,13 +72,13 @@ TEST(NarrowWeights, AttentionRoundsWhatNarrowWeightsMade) {
     vit.parameters(fill);
     const auto [shift1, scale1, gate1, shift2, scale2, gate2] = chunk<6>(dit.adaln(silu(c)));
     const Tensor<float> dit_qkv = dit.qkv(norm_modulate(dit.norm1(), x, shift1, scale1));  // (2, 9, 48)
-    const Tensor<float> g = gated_add(x, gate1, dit.proj(attention(dit_qkv, 2, &rope, operands)));
-    const Tensor<float> dit_out = gated_add(g, gate2, dit.mlp(norm_modulate(dit.norm2(), g, shift2, scale2)));
+    const Tensor<float> g = dit.proj(attention(dit_qkv, 2, &rope, operands), Residual{x, gate1});
+    const Tensor<float> dit_out = dit.mlp(norm_modulate(dit.norm2(), g, shift2, scale2), Residual{g, gate2});
     EXPECT_TRUE(test::close(dit(x, c, &rope), dit_out, 0)) << name_of(stored);
 
     const RopeTable<float>* none = nullptr;
-    const Tensor<float> h = add(x, vit.proj(attention(vit.qkv(vit.norm1(x)), 2, none, operands)));
-    const Tensor<float> vit_out = add(h, vit.fc2(vit.fc1(vit.norm2(h), Activation::gelu)));
+    const Tensor<float> h = vit.proj(attention(vit.qkv(vit.norm1(x)), 2, none, operands), Residual{x});
+    const Tensor<float> vit_out = vit.fc2(vit.fc1(vit.norm2(h), Activation::gelu), Residual{h});
     EXPECT_TRUE(test::close(vit(x), vit_out, 0)) << name_of(stored);
   }
 }

@@ -1,4 +1,6 @@
 // Norms, adaLN modulation and gated residuals of the model text.
+//
+// A norm is lazy: it names what is to be normalised and how, and is computed by whom reads it.
 #pragma once
 
 #include <array>
@@ -14,6 +16,8 @@ template <class X>
 struct Chunk {
   X whole;
   index_t column = 0, width = 0;
+
+  [[nodiscard]] bool empty() const noexcept { return whole.empty(); }
 };
 
 /// Cuts the innermost dimension into N equal chunks. Throws ShapeError when it does not divide.
@@ -55,6 +59,9 @@ struct NormParameters {
   X weight{}, bias{};  // (D)
 };
 
+template <class X>
+struct Normalized;
+
 namespace detail {
 template <class X>
 auto norm_inputs(const NormParameters<X>& p) {
@@ -62,6 +69,15 @@ auto norm_inputs(const NormParameters<X>& p) {
   NormInputs<T> in{p.kind, p.eps, {}, {}, {}, {}};
   if (!p.weight.empty()) in.weight = value_of(p.weight).view();
   if (!p.bias.empty()) in.bias = value_of(p.bias).view();
+  return in;
+}
+template <class X>
+auto norm_inputs(const Normalized<X>& n) {
+  auto in = norm_inputs(n.norm);
+  if (!n.shift.empty()) {
+    in.shift = rows_of(n.shift);
+    in.scale = rows_of(n.scale);
+  }
   return in;
 }
 template <Real T>
@@ -72,61 +88,54 @@ NormGradients<T> norm_gradients(const NormParameters<Var<T>>& p, Tensor<T>& dx) 
   if (p.bias.requires_grad()) g.dbias = p.bias.mutable_grad().view();
   return g;
 }
-}  // namespace detail
-
-/// norm(x) (..., D).
-template <Real T>
-Tensor<T> normalize(const NormParameters<Tensor<T>>& p, const Tensor<T>& x) {
-  Tensor<T> out(x.shape());
-  norm<T>(x, detail::norm_inputs(p), out);
+template <class X>
+Tensor<typename X::value_type> norm_value(const Normalized<X>& n) {
+  using T = typename X::value_type;
+  Tensor<T> out(n.x.shape());
+  norm<T>(value_of(n.x), norm_inputs(n), out);
   return out;
 }
 template <Real T>
-Var<T> normalize(const NormParameters<Var<T>>& p, const Var<T>& x) {
-  Tensor<T> out(x.shape());
-  norm<T>(x.value(), detail::norm_inputs(p), out);
-  return detail::make_result<T>(
-      std::move(out),
-      [p, x](const Tensor<T>& g) {
-        Tensor<T> dx(x.shape());
-        norm_backward<T>(x.value(), detail::norm_inputs(p), g, detail::norm_gradients(p, dx));
-        x.accumulate(std::move(dx));
+Tensor<T> normalized(const Normalized<Tensor<T>>& n) {
+  return norm_value(n);
+}
+template <Real T>
+Var<T> normalized(const Normalized<Var<T>>& n) {
+  return make_result<T>(
+      norm_value(n),
+      [n](const Tensor<T>& g) {
+        Tensor<T> dx(n.x.shape());
+        NormGradients<T> gradients = norm_gradients(n.norm, dx);
+        gradients.dshift = gradient_rows(n.shift);
+        gradients.dscale = gradient_rows(n.scale);
+        norm_backward<T>(n.x.value(), norm_inputs(n), g, gradients);
+        n.x.accumulate(std::move(dx));
       },
-      x, p.weight, p.bias);
+      n.x, n.shift.whole, n.norm.weight, n.norm.bias);
+}
+}  // namespace detail
+
+/// norm(x) * (1 + scale) + shift, or norm(x) where those are absent, before it is computed: a matrix product that reads it makes its rows
+/// in the form that it multiplies. Whoever else needs it converts it to X, which computes it.
+template <class X>
+struct Normalized {
+  NormParameters<X> norm;
+  X x;                        // (..., D)
+  Chunk<X> shift{}, scale{};  // one row per image or per token; both or neither
+
+  operator X() const { return detail::normalized(*this); }
+};
+
+/// norm(x) (..., D).
+template <class X>
+Normalized<X> normalize(const NormParameters<X>& p, const X& x) {
+  return {p, x};
 }
 
 /// norm(x) * (1 + scale) + shift for x (B, T, D); shift and scale have one row per image or per token.
-template <Real T>
-Tensor<T> norm_modulate(const NormParameters<Tensor<T>>& p, const Tensor<T>& x, const Chunk<Tensor<T>>& shift,
-                        const Chunk<Tensor<T>>& scale) {
-  Tensor<T> out(x.shape());
-  NormInputs<T> in = detail::norm_inputs(p);
-  in.shift = detail::rows_of(shift);
-  in.scale = detail::rows_of(scale);
-  norm<T>(x, in, out);
-  return out;
-}
-template <Real T>
-Var<T> norm_modulate(const NormParameters<Var<T>>& p, const Var<T>& x, const Chunk<Var<T>>& shift, const Chunk<Var<T>>& scale) {
-  auto inputs = [p, shift, scale] {
-    NormInputs<T> in = detail::norm_inputs(p);
-    in.shift = detail::rows_of(shift);
-    in.scale = detail::rows_of(scale);
-    return in;
-  };
-  Tensor<T> out(x.shape());
-  norm<T>(x.value(), inputs(), out);
-  return detail::make_result<T>(
-      std::move(out),
-      [p, x, shift, scale, inputs](const Tensor<T>& g) {
-        Tensor<T> dx(x.shape());
-        NormGradients<T> gradients = detail::norm_gradients(p, dx);
-        gradients.dshift = detail::gradient_rows(shift);
-        gradients.dscale = detail::gradient_rows(scale);
-        norm_backward<T>(x.value(), inputs(), g, gradients);
-        x.accumulate(std::move(dx));
-      },
-      x, shift.whole, p.weight, p.bias);
+template <class X>
+Normalized<X> norm_modulate(const NormParameters<X>& p, const X& x, const Chunk<X>& shift, const Chunk<X>& scale) {
+  return {p, x, shift, scale};
 }
 
 /// x + gate * y for x, y (B, T, D); the gate has one row per image, per token, or one for all.

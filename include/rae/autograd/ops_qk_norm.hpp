@@ -27,8 +27,8 @@ void put_part(const Tensor<T>& part_rows, index_t part, Tensor<T>& qkv) {
 template <Real T>
 Tensor<T> qk_norm(const NormParameters<Tensor<T>>& q, const NormParameters<Tensor<T>>& k, const Tensor<T>& qkv, index_t head_dim) {
   Tensor<T> out = qkv;
-  detail::put_part(normalize(q, detail::take_part(qkv, 0, head_dim)), 0, out);
-  detail::put_part(normalize(k, detail::take_part(qkv, 1, head_dim)), 1, out);
+  detail::put_part<T>(normalize(q, detail::take_part(qkv, 0, head_dim)), 0, out);
+  detail::put_part<T>(normalize(k, detail::take_part(qkv, 1, head_dim)), 1, out);
   return out;
 }
 template <Real T>

@@ -78,7 +78,7 @@ class Pool {
     std::size_t best = free_.size();
     for (std::size_t i = 0; i < free_.size(); ++i) {
       const std::size_t capacity = free_[i]->capacity;
-      if (capacity >= bytes && capacity <= 2 * bytes + 4096 && (best == free_.size() || capacity < free_[best]->capacity)) best = i;
+      if (capacity >= bytes && capacity <= 2 * bytes && (best == free_.size() || capacity < free_[best]->capacity)) best = i;
       if (best == i && capacity == bytes) break;
     }
     ++live_;

@@ -63,26 +63,28 @@ struct QkNorm {
 /// Feed-forward network: w3(swiglu(w12 x)) or fc2(gelu(fc1 x)).
 template <Operand X>
 struct DitMlp {
-  bool swiglu_form = true;
+  Activation activation = Activation::swiglu;
   Linear<X> in, out;
 
   DitMlp() = default;
-  DitMlp(index_t dim, const DitBlockOptions& o) : swiglu_form(o.use_swiglu) {
+  DitMlp(index_t dim, const DitBlockOptions& o) : activation(o.use_swiglu ? Activation::swiglu : Activation::gelu_tanh) {
     const auto wide = static_cast<index_t>(static_cast<double>(dim) * o.mlp_ratio);
-    const index_t hidden = swiglu_form ? static_cast<index_t>(2.0 / 3.0 * static_cast<double>(wide)) : wide;
-    in = Linear<X>(dim, swiglu_form ? 2 * hidden : hidden);
+    const index_t hidden = o.use_swiglu ? static_cast<index_t>(2.0 / 3.0 * static_cast<double>(wide)) : wide;
+    in = o.use_swiglu ? Linear<X>(dim, 2 * hidden, true, ParameterUse::swiglu_products) : Linear<X>(dim, hidden);
     out = Linear<X>(hidden, dim);
   }
 
-  X operator()(const X& x) const {               // x (B, T, D)
-    if (swiglu_form) return out(swiglu(in(x)));  // (B, T, 2F) -> (B, T, F) -> (B, T, D)
-    return out(in(x, Activation::gelu_tanh));    // (B, T, 4D) -> (B, T, D)
+  /// For x (B, T, D), which may be under a norm: (B, T, D).
+  template <class In>
+  X operator()(const In& x, const Residual<X>& residual = {}) const {
+    return out(in(x, activation), residual);  // (B, T, D) -> (B, T, F) -> (B, T, D)
   }
 
   template <class F>
   void parameters(F&& f) {
-    visit(swiglu_form ? "w12." : "fc1.", in, f);
-    visit(swiglu_form ? "w3." : "fc2.", out, f);
+    const bool swiglu = activation == Activation::swiglu;
+    visit(swiglu ? "w12." : "fc1.", in, f);
+    visit(swiglu ? "w3." : "fc2.", out, f);
   }
 };
 
@@ -128,9 +130,8 @@ struct DitBlock {
     const auto [shift1, scale1, gate1, shift2, scale2, gate2] = chunk<6>(m);                      // (B, [T,] D) each
     X heads_in = qkv(norm_modulate(norm1(), x, shift1, scale1));                                  // (B, T, 3D)
     if (!q_norm.empty()) heads_in = qk_norm(q_norm(), k_norm(), heads_in, x.shape()[2] / heads);  // (B, T, 3D)
-    const X a = proj(attention(heads_in, heads, rope, qkv.operands()));                           // (B, T, D)
-    const X h = gated_add(x, gate1, a);                                                           // (B, T, D)
-    return gated_add(h, gate2, mlp(norm_modulate(norm2(), h, shift2, scale2)));                   // (B, T, D)
+    const X h = proj(attention(heads_in, heads, rope, qkv.operands()), Residual{x, gate1});       // (B, T, D)
+    return mlp(norm_modulate(norm2(), h, shift2, scale2), Residual{h, gate2});                    // (B, T, D)
   }
 
   template <class F>

@@ -16,7 +16,7 @@ struct LayerNorm {
   LayerNorm() = default;
   LayerNorm(index_t dim, double eps_) : eps(eps_), weight(Shape{dim}), bias(Shape{dim}) {}
 
-  X operator()(const X& x) const { return normalize(NormParameters<X>{NormKind::layer, eps, weight.value, bias.value}, x); }
+  Normalized<X> operator()(const X& x) const { return normalize(NormParameters<X>{NormKind::layer, eps, weight.value, bias.value}, x); }
 
   template <class F>
   void parameters(F&& f) {
@@ -51,10 +51,9 @@ struct VitBlock {
     }
   }
 
-  X operator()(const X& x) const {                                               // x (B, T, D)
-    const X a = proj(attention(qkv(norm1(x)), heads, kNoRope, qkv.operands()));  // (B, T, D)
-    const X h = residual(x, scale1, a);                                          // (B, T, D)
-    return residual(h, scale2, fc2(fc1(norm2(h), activation)));                  // (B, T, D)
+  X operator()(const X& x) const {                                                                    // x (B, T, D)
+    const X h = proj(attention(qkv(norm1(x)), heads, kNoRope, qkv.operands()), residual(x, scale1));  // (B, T, D)
+    return fc2(fc1(norm2(h), activation), residual(h, scale2));                                       // (B, T, D)
   }
 
   template <class F>
@@ -74,8 +73,8 @@ struct VitBlock {
  private:
   static constexpr const RopeTable<typename X::value_type>* kNoRope = nullptr;
 
-  static X residual(const X& x, const Parameter<X>& layer_scale, const X& y) {
-    return layer_scale.empty() ? add(x, y) : gated_add(x, whole(layer_scale.value), y);
+  static Residual<X> residual(const X& x, const Parameter<X>& layer_scale) {
+    return layer_scale.empty() ? Residual{x} : Residual{x, whole(layer_scale.value)};
   }
 };
 

@@ -13,7 +13,7 @@ struct Linear {
   Parameter<X> weight, bias;
 
   Linear() = default;
-  Linear(index_t in, index_t out, bool with_bias = true) : weight(Shape{out, in}, ParameterUse::products) {
+  Linear(index_t in, index_t out, bool with_bias = true, ParameterUse use = ParameterUse::products) : weight(Shape{out, in}, use) {
     if (with_bias) bias = Parameter<X>(Shape{out});
   }
 
@@ -25,12 +25,18 @@ struct Linear {
     return weight.packed.stored() == kOwn ? kOwn : DType::bf16;
   }
 
-  /// activation(x W^T + b) for x (..., K): (..., N).
-  X operator()(const X& x, Activation activation = Activation::none) const {
+  /// y = activation(x W^T + b) for x (..., K), an X or one under a norm: (..., N), or (..., N/2) with Activation::swiglu. With a residual,
+  /// residual.x + residual.gate * y.
+  template <class In>
+  X operator()(const In& x, Activation activation = Activation::none, const Residual<X>& residual = {}) const {
     if constexpr (requires { weight.value.view(); }) {
-      if (!weight.packed.empty()) return linear(x, weight.packed, bias.value, activation);
+      if (!weight.packed.empty()) return linear(x, weight.packed, bias.value, activation, residual);
     }
-    return linear(x, weight.value, bias.value, activation);
+    return linear(x, weight.value, bias.value, activation, residual);
+  }
+  template <class In>
+  X operator()(const In& x, const Residual<X>& residual) const {
+    return (*this)(x, Activation::none, residual);
   }
 
   template <class F>

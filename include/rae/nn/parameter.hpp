@@ -20,7 +20,8 @@ concept Operand = requires {
 };
 
 /// What reads a weight: its elements one by one, or matrix products only, for which the kernel's own arrangement can stand in its place.
-enum class ParameterUse { elements, products };
+/// That of products whose two halves SwiGLU joins (Activation::swiglu) differs from that of others.
+enum class ParameterUse { elements, products, swiglu_products };
 
 /// A weight. Inference models hold it once: as `value`, or after `pack` as `packed`.
 template <Operand X>
@@ -58,7 +59,7 @@ struct Parameter {
   /// another type.
   void pack(DType stored = dtype_of<T>()) {
     if constexpr (std::same_as<X, Tensor<T>>) {
-      if (use_ == ParameterUse::products && !value.empty()) pack(std::as_const(value).view(), stored);
+      if (use_ != ParameterUse::elements && !value.empty()) pack(std::as_const(value).view(), stored);
     }
   }
 
@@ -67,8 +68,9 @@ struct Parameter {
   void pack(const View<const T>& elements, DType stored = dtype_of<T>()) {
     require_shape("Parameter::pack", elements.shape(), shape());
     if constexpr (std::same_as<X, Tensor<T>>) {
-      if (use_ == ParameterUse::products) {
-        packed = PackedMatrix<T>(elements.transposed(), stored);
+      if (use_ != ParameterUse::elements) {
+        packed = PackedMatrix<T>(elements.transposed(), stored,
+                                 use_ == ParameterUse::swiglu_products ? PanelColumns::halves : PanelColumns::neighbours);
         packed_shape_ = elements.shape();
         value = X();
         return;

@@ -130,7 +130,7 @@ inline void finish_row(const PanelProduct<Word, T>& product, index_t row, T* sum
   const index_t columns = product.columns;
   T* const target = product.out + row * product.out_stride;
   if (product.activation == Activation::swiglu)
-    for (index_t j = 0; j < kHalf; ++j) sums[j] = silu(sums[j]) * sums[kHalf + j];
+    swiglu(kHalf, sums, sums);
   else if (product.activation != Activation::none)
     activate(product.activation, columns, sums, sums);
   if (!product.residual) {

@@ -87,7 +87,7 @@ void norm_backward_row(index_t d, const T* x, const NormRow<T>& row, const T* do
 template <class T>
 void softmax_row(index_t n, const T* x, T* out) {
   const T top = row_max(n, x);
-  for (index_t i = 0; i < n; ++i) out[i] = exp_poly(x[i] - top);
+  for_vectors<T>(n, [=](auto get, auto put) { put(exp_vector(get(x) - top), out); });
   const T* e = out;
   const T scale = T(1) / lane_sum<T>(n, [=](index_t i) { return e[i]; });
   for (index_t i = 0; i < n; ++i) out[i] *= scale;
