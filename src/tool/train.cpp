@@ -1,6 +1,7 @@
 // `rae train`: runs the stages of a recipe, each from its last checkpoint.
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "rae/train/official_recipe.hpp"
 #include "tool/command.hpp"
@@ -15,6 +16,7 @@ namespace {
 struct TrainOptions {
   std::string recipe, data, out, models;
   std::vector<std::string> stages, overrides, lpips;
+  std::optional<DType> dtype;
 };
 
 std::vector<TrainingStage> stages_of(const std::vector<std::string>& words) {
@@ -82,7 +84,8 @@ void run(const TrainOptions& options) {
   const auto stages = stages_of(options.stages);
   ConfigNode source = ConfigNode::load(options.recipe);
   for (const auto& assignment : options.overrides) source.apply_override(assignment);
-  const Recipe recipe = recipe_of(source, options);
+  Recipe recipe = recipe_of(source, options);
+  if (options.dtype) set_training_dtype(recipe, *options.dtype);
   require_writable_folder(options.out);
   TrainingReport report;
   RecipeRun training;
@@ -120,6 +123,12 @@ void add_train(CLI::App& app) {
   command->add_option("--set", options->overrides, "change a value of the recipe; may be repeated")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
+  command
+      ->add_option_function<std::string>(
+          "--dtype", [options](const std::string& name) { options->dtype = parse_float_dtype(name); },
+          "what matrix products multiply in all stages: f32, or bf16, which is faster; weights stay f32 (default: as the recipe says, f32)")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({"f32", "bf16"}));
   command->add_option("--lpips", options->lpips, "a file of VGG-16 or LPIPS for an official configuration; may be repeated")
       ->type_name("FILE")
       ->allow_extra_args(false);

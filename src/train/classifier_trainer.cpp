@@ -59,6 +59,7 @@ Classifier<Tensor<float>> train_classifier(std::shared_ptr<const ImageDataset> d
   const TrainingOptions& training = options.training;
   Classifier<Var<float>> model(config);
   initialize(model, training.seed);
+  multiply_as(model, training.dtype);
   AdamW<float> optimizer(model, {.beta1 = training.beta1, .beta2 = training.beta2, .weight_decay = training.weight_decay},
                          training.ema_decay);
   Batches batches(data, training.batch_size / training.accumulate, training.seed, options.augmentation);

@@ -111,6 +111,7 @@ Decoder<Tensor<float>> train_decoder(std::shared_ptr<const ImageDataset> data, E
   Encoder<Tensor<float>> frozen = encoder;
   Decoder<Var<float>> model(config);
   initialize(model, options.seed);
+  multiply_as(model, options.dtype);
   AdamW<float> optimizer(model, {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay}, options.ema_decay);
   const index_t part_size = options.batch_size / options.accumulate;
   Batches batches(data, part_size, options.seed, loss_options.augmentation);

@@ -33,6 +33,7 @@ DitDh<Tensor<float>> train_dit(std::shared_ptr<const ImageDataset> data, const R
                        autoencoder.encoder.config().hidden_size);
   DitDh<Var<float>> model(config);
   initialize(model, options.seed);
+  multiply_as(model, options.dtype);
   AdamW<float> optimizer(model, {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay}, options.ema_decay);
   Batches batches(data, options.batch_size / options.accumulate, options.seed, flow.augmentation);
   DitDh<Tensor<float>> averaged(config);

@@ -49,6 +49,7 @@ Encoder<Tensor<float>> train_encoder(std::shared_ptr<const ImageDataset> data, c
   PretrainingModel<Var<float>> model(config, static_cast<index_t>(data->class_names().size()));
   detail::init_default(model, options.seed);
   initialize(model.encoder, options.seed);
+  multiply_as(model, options.dtype);
   AdamW<float> optimizer(model, {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay}, options.ema_decay);
   Batches batches(data, options.batch_size / options.accumulate, options.seed, pretraining.augmentation);
   run_training(optimizer, options, context, [&](index_t step, index_t part) {

@@ -217,4 +217,16 @@ Recipe parse_recipe(const ConfigNode& node) {
   return r;
 }
 
+void set_training_dtype(Recipe& recipe, DType dtype) {
+  const auto set = [&](const char* stage, TrainingOptions& options) {
+    const ConfigNode* section = recipe.source.find(stage);
+    if (section == nullptr || !section->contains("train") || options.dtype == dtype) return;
+    recipe.source.apply_override(concat(stage, ".train.dtype=", name_of(dtype)));
+    options = parse_training_options(recipe.source.at(stage).at("train"), options);
+  };
+  set("encoder", recipe.encoder_training);
+  set("decoder", recipe.decoder_training);
+  set("dit", recipe.dit_training);
+}
+
 }  // namespace rae

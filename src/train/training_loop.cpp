@@ -44,6 +44,7 @@ void check(const TrainingOptions& o, const std::string& stage) {
   require(o.decay_end_step == 0 || o.decay_end_step >= o.warmup_steps, "decay_end_step of 0 or at least warmup_steps");
   require(o.ema_decay >= 0 && o.ema_decay < 1, "ema_decay in [0, 1)");
   require(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1, "betas in [0, 1)");
+  require(o.dtype == DType::f32 || o.dtype == DType::bf16, "a dtype of f32 or bf16");
   require(o.max_grad_norm >= 0 && o.weight_decay >= 0, "max_grad_norm and weight_decay of at least 0");
   require(o.log_every >= 1 && o.checkpoint_every >= 1, "log_every and checkpoint_every of at least 1");
 }
@@ -53,7 +54,7 @@ void check(const TrainingOptions& o, const std::string& stage) {
 TrainingOptions parse_training_options(const ConfigNode& node, TrainingOptions o) {
   require_keys_known(
       node, {"steps", "batch_size", "accumulate", "lr", "final_lr", "decay", "warmup_steps", "warmup_from_zero", "decay_end_step", "betas",
-             "weight_decay", "max_grad_norm", "ema_decay", "seed", "log_every", "checkpoint_every"});
+             "weight_decay", "max_grad_norm", "ema_decay", "dtype", "seed", "log_every", "checkpoint_every"});
   auto read = [&](const char* key, auto& value) { value = node.get_or(key, value); };
   read("steps", o.steps);
   read("batch_size", o.batch_size);
@@ -72,6 +73,10 @@ TrainingOptions parse_training_options(const ConfigNode& node, TrainingOptions o
   if (const ConfigNode* decay = node.find("decay")) {
     if (decay->as_string() != "cosine" && decay->as_string() != "linear") decay->fail_expected("cosine or linear");
     o.decay = decay->as_string() == "cosine" ? LrDecay::cosine : LrDecay::linear;
+  }
+  if (const ConfigNode* dtype = node.find("dtype")) {
+    if (dtype->as_string() != "f32" && dtype->as_string() != "bf16") dtype->fail_expected("f32 or bf16");
+    o.dtype = parse_float_dtype(dtype->as_string());
   }
   if (const ConfigNode* betas = node.find("betas")) {
     const auto values = betas->as<std::vector<double>>();
@@ -98,6 +103,7 @@ ConfigNode training_settings(const TrainingOptions& o) {
   node.set("weight_decay", o.weight_decay);
   node.set("max_grad_norm", o.max_grad_norm);
   node.set("ema_decay", o.ema_decay);
+  if (o.dtype != DType::f32) node.set("dtype", std::string(name_of(o.dtype)));
   node.set("seed", o.seed);
   return node;
 }

@@ -1,6 +1,8 @@
 // Training steps of a diffusion transformer, against the machine's multiply-add peak: forward, backward, clipping, AdamW and average.
 //
-//   bench_train_step [--steps N] [--layers N] [--batch N] [--json]
+//   bench_train_step [--type f32|bf16] [--steps N] [--layers N] [--batch N] [--json]
+//
+// --type: what the products multiply; without it both, one after the other
 //
 // A LightningDiT of width 384 on 64 tokens: 12 layers, 6 heads, SwiGLU of 1024, 32 M parameters, on random latents. Each step follows a
 // measurement of the peak; medians are printed. The same network in PyTorch: tests/bench/peers/torch_train.py, which runs this program
@@ -36,6 +38,7 @@ struct Options {
   int steps = 5;
   index_t layers = 12, batch = 64;
   bool json = false;
+  std::vector<DType> types = {DType::f32, DType::bf16};
 };
 
 Options parse(int argc, char** argv) {
@@ -45,6 +48,8 @@ Options parse(int argc, char** argv) {
     const bool more = i + 1 < argc;
     if (word == "--json")
       o.json = true;
+    else if (word == "--type" && more && (std::string(argv[i + 1]) == "f32" || std::string(argv[i + 1]) == "bf16"))
+      o.types = {rae::parse_float_dtype(argv[++i])};
     else if (word == "--steps" && more)
       o.steps = std::max(1, std::atoi(argv[++i]));
     else if (word == "--layers" && more)
@@ -82,7 +87,7 @@ struct Times {
   std::vector<double> step, forward, backward, update, fraction, faults;
 };
 
-Times measure(const Options& o, double& operations_of_step) {
+Times measure(const Options& o, DType type, double& operations_of_step) {
   rae::LightningDit<Var<float>> model({.input_h = kGrid,
                                        .input_w = kGrid,
                                        .patch_size = 1,
@@ -92,6 +97,7 @@ Times measure(const Options& o, double& operations_of_step) {
                                        .num_heads = kHeads,
                                        .num_classes = kClasses});
   rae::detail::init_default(model, 1);
+  rae::multiply_as(model, type);
   rae::AdamW<float> optimizer(model);
   operations_of_step = operations(model, o.batch);
   Tensor<float> x(Shape{o.batch, kChannels, kGrid, kGrid}), target(x.shape()), t(Shape{o.batch});  // (B, C, h, w), (B)
@@ -106,7 +112,7 @@ Times measure(const Options& o, double& operations_of_step) {
   Times times;
   rae::Workspace workspace;
   for (int step = -1; step < o.steps; ++step) {
-    const double peak = rae::bench::peak(DType::f32, rae::num_threads());
+    const double peak = rae::bench::peak(type, rae::num_threads());
     const long faults = page_faults();
     const rae::WorkspaceScope recycled(workspace);
     rae::Tape<float> tape;
@@ -133,18 +139,18 @@ Times measure(const Options& o, double& operations_of_step) {
 
 int main(int argc, char** argv) {
   const Options o = parse(argc, argv);
-  double work = 0;
-  const Times times = measure(o, work);
-  const double step = median(times.step), images = static_cast<double>(o.batch) / step;
-  if (o.json)
+  for (const DType type : o.types) {
+    double work = 0;
+    const Times times = measure(o, type, work);
+    const double step = median(times.step), images = static_cast<double>(o.batch) / step;
     std::printf(
-        "{\"type\": \"f32\", \"images_per_second\": %.3f, \"gflops\": %.1f, \"fraction_of_peak\": %.4f, \"forward_ms\": %.2f, "
-        "\"backward_ms\": %.2f, \"update_ms\": %.2f, \"page_faults\": %.0f}\n",
-        images, work / step / 1e9, median(times.fraction), 1e3 * median(times.forward), 1e3 * median(times.backward),
-        1e3 * median(times.update), median(times.faults));
-  else
-    std::printf("%-5s %6.1f images/s  %5.0f GFLOP/s (%.2f of the peak)  forward %5.0f  backward %5.0f  update %4.0f ms  page faults %.0f\n",
-                "f32", images, work / step / 1e9, median(times.fraction), 1e3 * median(times.forward), 1e3 * median(times.backward),
-                1e3 * median(times.update), median(times.faults));
+        o.json
+            ? "{\"type\": \"%s\", \"images_per_second\": %.3f, \"gflops\": %.1f, \"fraction_of_peak\": %.4f, \"forward_ms\": %.2f, "
+              "\"backward_ms\": %.2f, \"update_ms\": %.2f, \"page_faults\": %.0f}\n"
+            : "%-5s %6.1f images/s  %5.0f GFLOP/s (%.2f of the peak)  forward %5.0f  backward %5.0f  update %4.0f ms  page faults %.0f\n",
+        std::string(rae::name_of(type)).c_str(), images, work / step / 1e9, median(times.fraction), 1e3 * median(times.forward),
+        1e3 * median(times.backward), 1e3 * median(times.update), median(times.faults));
+    std::fflush(stdout);
+  }
   return 0;
 }

@@ -69,6 +69,17 @@ TEST_F(Train, StagesCanBeRunAloneAndValuesSet) {
   EXPECT_EQ(result.err.find("dit"), std::string::npos);
 }
 
+TEST_F(Train, InBf16) {
+  const std::vector<std::string> bf16{"--dtype", "bf16", "--stage", "encoder"};
+  ASSERT_EQ(train("run", bf16).status, 0);
+  const auto other = train("run", {"--stage", "encoder"});
+  EXPECT_EQ(other.status, 1);
+  EXPECT_TRUE(contains(other.err, "encoder.train"));
+  EXPECT_EQ(train("run2", {"--dtype", "int8"}).status, 2);
+  EXPECT_EQ(train("run3", {"--set", "encoder.train.dtype=bf16", "--stage", "encoder"}).status, 0);
+  EXPECT_EQ(slurp(path("run3/encoder/checkpoint.safetensors")), slurp(path("run/encoder/checkpoint.safetensors")));
+}
+
 TEST_F(Train, CtrlCLeavesACheckpointToContinueFrom) {
   const std::vector<std::string> longer{"--stage", "encoder", "--set", "encoder.train.steps=400"};
   ASSERT_EQ(train("whole", longer).status, 0);

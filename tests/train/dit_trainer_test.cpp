@@ -104,7 +104,41 @@ TEST(FlowDraws, DependOnTheSampleOnly) {
   EXPECT_NEAR(mean, 0.623, 0.02);  // of sigmoid(n) shifted by 2; 0.5 without the shift
 }
 
-TEST(TrainDit, LearnsAndDoesNotDependOnThreads) {
+// The path of training in bf16 stays beside that in f32: the same draws, gradients that differ by rounding.
+TEST(TrainingInBf16, GradientsAreThoseInF32ButForRounding) {
+  const Shape shape{6, 4, 2, 2};
+  const Tensor<float> data = convert<float>(normals(shape, 1)), noise = convert<float>(normals(shape, 2));
+  const Tensor<float> t(Shape{6}, {0.1f, 0.2f, 0.4f, 0.5f, 0.7f, 0.9f});
+  const std::vector<std::int64_t> labels{0, 1, 2, 3, 0, 1};
+  const auto gradient = [&](DType dtype) {
+    DitDh<Var<float>> model(tiny());
+    detail::init_default(model, 3);
+    multiply_as(model, dtype);
+    Tape<float> tape;
+    const TapeScope<float> scope(tape);
+    tape.backward(flow_matching_loss(model, data, noise, t, labels, Prediction::velocity));
+    std::vector<float> all;
+    model.parameters([&](const std::string&, Parameter<Var<float>>& p) {
+      const Tensor<float>& g = p.value.grad();
+      EXPECT_EQ(p.tensor().shape(), p.shape());
+      all.insert(all.end(), g.data(), g.data() + g.numel());
+    });
+    return all;
+  };
+  const std::vector<float> exact = gradient(DType::f32), rounded = gradient(DType::bf16);
+  ASSERT_EQ(exact.size(), rounded.size());
+  double error = 0, size = 0;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    error += std::pow(static_cast<double>(exact[i]) - static_cast<double>(rounded[i]), 2);
+    size += std::pow(static_cast<double>(exact[i]), 2);
+  }
+  EXPECT_GT(error, 0);
+  EXPECT_LT(std::sqrt(error / size), 0.01);
+}
+
+class TrainDit : public testing::TestWithParam<DType> {};
+
+TEST_P(TrainDit, LearnsAndDoesNotDependOnThreads) {
   const auto data = std::make_shared<ToyDataset>(24, 8, 3);
   EncoderConfig encoder;
   encoder.family = EncoderFamily::siglip2;
@@ -131,6 +165,7 @@ TEST(TrainDit, LearnsAndDoesNotDependOnThreads) {
   options.batch_size = 24;
   options.lr = 5e-3;
   options.log_every = 10;
+  options.dtype = GetParam();
   std::vector<float> first;
   for (const int threads : {1, 3}) {
     set_num_threads(threads);
@@ -159,6 +194,9 @@ TEST(TrainDit, LearnsAndDoesNotDependOnThreads) {
   wrong.num_classes = 2;
   EXPECT_THROW((void)train_dit(data, autoencoder, wrong, {}, options, {}), ConfigError);
 }
+
+INSTANTIATE_TEST_SUITE_P(Types, TrainDit, testing::Values(DType::f32, DType::bf16),
+                         [](const auto& row) { return std::string(name_of(row.param)); });
 
 }  // namespace
 }  // namespace rae::test

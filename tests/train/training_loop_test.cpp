@@ -199,12 +199,18 @@ TEST(TrainingOptions, ReadAndRefuse) {
       ConfigNode::parse_yaml("{steps: 10, batch_size: 8, lr: 1e-3, final_lr: 0, decay: linear, betas: [0.8, 0.9], warmup_steps: 2}"));
   EXPECT_EQ(o.steps, 10);
   EXPECT_EQ(o.beta2, 0.9);
+  EXPECT_EQ(o.dtype, DType::f32);
+  const TrainingOptions narrow = parse_training_options(ConfigNode::parse_yaml("{steps: 10, dtype: bf16}"));
+  EXPECT_EQ(narrow.dtype, DType::bf16);
+  EXPECT_EQ(training_settings(narrow).at("dtype").as_string(), "bf16");
+  EXPECT_FALSE(training_settings(o).contains("dtype"));
   EXPECT_EQ(schedule_of(o)(0), 5e-4);
   EXPECT_EQ(schedule_of(o)(2), 1e-3);
   EXPECT_EQ(schedule_of(o)(6), 5e-4);
   for (const char* bad : {"{steps: 0}", "{steps: 1, lr: -1}", "{steps: 1, batch_size: 0}", "{steps: 1, batch_size: 3, accumulate: 2}",
                           "{steps: 1, warmup_steps: 2}", "{steps: 1, betas: [1]}", "{steps: 1, betas: [1, 2]}", "{steps: 1, ema_decay: 1}",
-                          "{steps: 1, lrr: 1}", "{steps: 1, decay: exponential}", "{steps: 1, log_every: 0}", "{steps: many}"})
+                          "{steps: 1, lrr: 1}", "{steps: 1, dtype: f16}", "{steps: 1, dtype: 2}", "{steps: 1, decay: exponential}",
+                          "{steps: 1, log_every: 0}", "{steps: many}"})
     EXPECT_THROW((void)parse_training_options(ConfigNode::parse_yaml(bad)), ConfigError) << bad;
 }
 

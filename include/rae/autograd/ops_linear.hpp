@@ -42,9 +42,10 @@ Tensor<T> linear_forward(const Tensor<T>& x, index_t n, const Tensor<T>& bias, A
 /// residual of activation(x W^T + b) for x (..., K), W (N, K), b (N) or empty: (..., N). Activation::swiglu halves N. Throws ShapeError.
 template <Real T>
 Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias, Activation activation = Activation::none,
-                 const Residual<Tensor<T>>& residual = {}) {
-  return detail::linear_forward(x, weight.extent(0), bias, activation, residual,
-                                [&](const auto& a, const auto& out, const auto& e) { gemm<T>(a, weight.view().transposed(), out, e); });
+                 const Residual<Tensor<T>>& residual = {}, DType operands = dtype_of<T>()) {
+  return detail::linear_forward(x, weight.extent(0), bias, activation, residual, [&](const auto& a, const auto& out, const auto& e) {
+    gemm<T>(a, weight.view().transposed(), out, e, operands);
+  });
 }
 
 /// The same with W^T packed before, for Activation::swiglu as PanelColumns::halves. Throws ShapeError, ArgumentError.
@@ -63,30 +64,31 @@ Tensor<T> linear(const Normalized<Tensor<T>>& x, const PackedMatrix<T>& weight, 
                                 [&](const auto& a, const auto& out, const auto& e) { gemm<T>(a, detail::norm_inputs(x), weight, out, e); });
 }
 
+/// `operands`: what the products multiply, T's own type or for float DType::bf16, in the backward too.
 template <Real T>
 Var<T> linear(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, Activation activation = Activation::none,
-              const Residual<Var<T>>& residual = {}) {
+              const Residual<Var<T>>& residual = {}, DType operands = dtype_of<T>()) {
   // Backward needs what the residual and the activation read, so they are operations of their own here.
   if (!residual.x.empty()) {
-    const Var<T> y = linear(x, weight, bias, activation);
+    const Var<T> y = linear(x, weight, bias, activation, {}, operands);
     return residual.gate.empty() ? add(residual.x, y) : gated_add(residual.x, residual.gate, y);
   }
-  if (activation == Activation::swiglu) return swiglu(linear(x, weight, bias));
-  if (activation != Activation::none) return activate(linear(x, weight, bias), activation);
+  if (activation == Activation::swiglu) return swiglu(linear(x, weight, bias, Activation::none, {}, operands));
+  if (activation != Activation::none) return activate(linear(x, weight, bias, Activation::none, {}, operands), activation);
   const Tensor<T> no_bias;
   return detail::make_result<T>(
-      linear(x.value(), weight.value(), bias.empty() ? no_bias : bias.value()),
-      [x, weight, bias](const Tensor<T>& g) {
+      linear(x.value(), weight.value(), bias.empty() ? no_bias : bias.value(), Activation::none, {}, operands),
+      [x, weight, bias, operands](const Tensor<T>& g) {
         const index_t k = x.extent(-1), n = weight.extent(0), rows = x.shape().rows();
         const View<const T> dout(g.data(), {rows, n});
         if (x.requires_grad()) {
           Tensor<T> dx(x.shape());
-          gemm<T>(dout, weight.value().view(), View<T>(dx.data(), {rows, k}));
+          gemm<T>(dout, weight.value().view(), View<T>(dx.data(), {rows, k}), {}, operands);
           x.accumulate(std::move(dx));
         }
         if (weight.requires_grad())
           gemm<T>(dout.transposed(), View<const T>(x.value().data(), {rows, k}), weight.mutable_grad().view(),
-                  BasicEpilogue<T>{{}, Activation::none, true});
+                  BasicEpilogue<T>{.accumulate = true}, operands);
         if (bias.requires_grad()) add_column_sums<T>(g, bias.mutable_grad());
       },
       x, weight, bias);
@@ -94,9 +96,9 @@ Var<T> linear(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, Activat
 
 /// For x under a norm, where the product does not make the rows itself.
 template <class X>
-X linear(const Normalized<X>& x, const X& weight, const X& bias, Activation activation = Activation::none,
-         const Residual<X>& residual = {}) {
-  return linear(X(x), weight, bias, activation, residual);
+X linear(const Normalized<X>& x, const X& weight, const X& bias, Activation activation = Activation::none, const Residual<X>& residual = {},
+         DType operands = dtype_of<typename X::value_type>()) {
+  return linear(X(x), weight, bias, activation, residual, operands);
 }
 
 }  // namespace rae

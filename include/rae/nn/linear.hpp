@@ -19,10 +19,9 @@ struct Linear {
 
   [[nodiscard]] bool empty() const noexcept { return weight.empty(); }
 
-  /// What attention may round this layer's outputs to: bf16 where the weight is stored narrower than T, else T itself.
+  /// What attention may round this layer's outputs to: bf16 where the weight is stored narrower than T, else what its products multiply.
   [[nodiscard]] DType operands() const noexcept {
-    constexpr DType kOwn = dtype_of<typename X::value_type>();
-    return weight.packed.stored() == kOwn ? kOwn : DType::bf16;
+    return weight.packed.stored() == dtype_of<typename X::value_type>() ? weight.operands() : DType::bf16;
   }
 
   /// y = activation(x W^T + b) for x (..., K), an X or one under a norm: (..., N), or (..., N/2) with Activation::swiglu. With a residual,
@@ -32,7 +31,7 @@ struct Linear {
     if constexpr (requires { weight.value.view(); }) {
       if (!weight.packed.empty()) return linear(x, weight.packed, bias.value, activation, residual);
     }
-    return linear(x, weight.value, bias.value, activation, residual);
+    return linear(x, weight.value, bias.value, activation, residual, weight.operands());
   }
   template <class In>
   X operator()(const In& x, const Residual<X>& residual) const {

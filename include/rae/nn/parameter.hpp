@@ -79,8 +79,20 @@ struct Parameter {
     set(Tensor<T>(elements.shape(), std::span<const T>(elements.data(), static_cast<std::size_t>(elements.numel()))));
   }
 
+  /// What the products of a weight that is not packed multiply: T's own type, or for float DType::bf16, to which both operands are rounded
+  /// in each product while the weight itself stays as it is.
+  [[nodiscard]] DType operands() const noexcept { return operands_; }
+  /// Sets it, where the weight is one of products. Throws ArgumentError for another type.
+  void multiply_as(DType operands) {
+    if (operands != dtype_of<T>() && !(operands == DType::bf16 && dtype_of<T>() == DType::f32))
+      raise<ArgumentError>("Parameter: ", name_of(dtype_of<T>()), " cannot be multiplied as ", name_of(operands),
+                           "; f32 can be as f32 or bf16");
+    if (use_ != ParameterUse::elements) operands_ = operands;
+  }
+
  private:
   ParameterUse use_ = ParameterUse::elements;
+  DType operands_ = dtype_of<T>();
   Shape packed_shape_;
 };
 
@@ -119,6 +131,13 @@ void pack_parameters(Module& module, F&& stored_as) {
 template <class Module>
 void pack_parameters(Module& module, DType stored) {
   pack_parameters(module, [=](const std::string&) { return stored; });
+}
+
+/// Lets all products of a model round their operands to bf16, those of attention too, or none with T's own type: how a model trains in
+/// bf16 with f32 weights. Throws ArgumentError for another type.
+template <class Module>
+void multiply_as(Module& module, DType operands) {
+  module.parameters([=](const std::string&, auto& parameter) { parameter.multiply_as(operands); });
 }
 
 /// Number of elements of all parameters.

@@ -58,6 +58,9 @@ struct Recipe {
 /// `open_encoder_folder` throws.
 [[nodiscard]] Recipe parse_recipe(const ConfigNode& node);
 
+/// Trains all stages of a recipe with matrix products of this type, whatever it says itself: f32 or bf16. Throws ConfigError for another.
+void set_training_dtype(Recipe& recipe, DType dtype);
+
 /// How a recipe is run.
 struct RecipeRun {
   std::string data{};                   ///< folder of a data set (see `open_dataset`)

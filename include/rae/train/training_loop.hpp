@@ -43,6 +43,7 @@ struct TrainingOptions {
   double weight_decay = 0;           ///< decoupled
   double max_grad_norm = 1.0;        ///< 0 does not clip
   double ema_decay = 0.999;          ///< of the averaged weights
+  DType dtype = DType::f32;          ///< what matrix products multiply: f32, or bf16 while weights, sums and all else stay f32
   std::uint64_t seed = 0;            ///< of everything that is drawn
   index_t log_every = 50;            ///< steps between lines of the log and calls of the callback
   index_t checkpoint_every = 1000;   ///< steps between checkpoints

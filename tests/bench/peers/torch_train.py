@@ -130,8 +130,8 @@ def main():
     for _ in range(args.rounds):
         for t in types:
             rates[t]["torch"].append(args.batch / trainers[t].seconds())
-            if args.ours and t == "f32":
-                line = subprocess.run([args.ours, "--json", "--steps", "2", "--layers", str(args.layers), "--batch", str(args.batch)],
+            if args.ours:
+                line = subprocess.run([args.ours, "--json", "--type", t, "--steps", "2", "--layers", str(args.layers), "--batch", str(args.batch)],
                                       check=True, capture_output=True, text=True).stdout
                 rates[t]["ours"].append(json.loads(line)["images_per_second"])
     result = {}
