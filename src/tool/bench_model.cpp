@@ -91,15 +91,12 @@ Tensor<float> random_tensor(const Shape& shape, double bound) {
   return out;
 }
 
-/// The variance of 1 passes through a matrix of such elements unchanged: nothing becomes so large or so small that it costs time.
-double bound_of(const Shape& shape) { return shape.rank() < 2 ? 0.5 : std::sqrt(3.0 / static_cast<double>(shape[shape.rank() - 1])); }
-
 template <template <class> class Model, class Config>
 std::shared_ptr<const Model<Tensor<float>>> random_model(const Config& config, DType dtype) {
   auto model = std::make_shared<Model<Tensor<float>>>(config);
   model->parameters([&](const std::string& name, auto& p) {
     if (p.empty()) return;
-    const Tensor<float> values = random_tensor(p.shape(), bound_of(p.shape()));
+    const Tensor<float> values = random_weight(p.shape());
     p.pack(values.view(), weight_type(config, dtype, name));
   });
   return model;
@@ -193,6 +190,11 @@ BenchSize size_of_network(const BenchNetwork& network, DType dtype) {
                                [&](const DecoderConfig& c) { return size_of_model<Decoder>(c, side, dtype); },
                                [&](const EncoderConfig& c) { return size_of_model<Encoder>(c, side, dtype); }},
                     network.config);
+}
+
+// The variance of 1 passes through a matrix of such elements unchanged: nothing becomes so large or so small that it costs time.
+Tensor<float> random_weight(const Shape& shape) {
+  return random_tensor(shape, shape.rank() < 2 ? 0.5 : std::sqrt(3.0 / static_cast<double>(shape[shape.rank() - 1])));
 }
 
 BenchModel::BenchModel(const BenchNetwork& network, DType dtype, index_t batch) : forward_(make_forward(network, dtype, batch)) {

@@ -33,6 +33,9 @@ struct BenchSize {
 };
 [[nodiscard]] BenchSize size_of_network(const BenchNetwork& network, DType dtype);
 
+/// The weight that such a network has in a parameter of this shape.
+[[nodiscard]] Tensor<float> random_weight(const Shape& shape);
+
 /// A network with random weights and inputs. Diffusion transformers run as a sampler runs them: what depends on time and label alone was
 /// computed before.
 class BenchModel {

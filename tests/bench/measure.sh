@@ -14,7 +14,8 @@ load=$(cut -d " " -f 1 /proc/loadavg 2>/dev/null || echo unknown)
 echo "load average $load: other programs that run now spoil the figures"
 [ -f "$build/CMakeCache.txt" ] || cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DRAE_BUILD_BENCH=ON -DRAE_BUILD_TESTS=OFF \
   -DRAE_BUILD_EXAMPLES=OFF
-cmake --build "$build" --parallel --target rae_tool bench_packed_gemm bench_gemm bench_attention bench_ladder bench_train_step
+cmake --build "$build" --parallel --target rae_tool bench_packed_gemm bench_gemm bench_attention bench_ladder bench_train_step \
+  bench_picture
 mkdir -p "$out"
 echo "$load" > "$out/load"
 ggml=
@@ -34,6 +35,18 @@ echo "--- from three loops to the peak"
 $first "$build/tests/bench_ladder" 5 --json "$out/ladder.json"
 echo "--- whole networks and their peers"
 $first python3 tests/bench/peers/compare.py "$build/rae" --python "$python" $ggml --json "$out/models.json"
+echo "--- a whole picture"
+# In memory, so that no disk is measured: a file of 5 GB and 10 GB of weights.
+free=$(awk '/^MemAvailable/ {print int($2 / 1000000)}' /proc/meminfo)
+if [ "$free" -ge 17 ] && [ -d /dev/shm ]; then
+  bundle=/dev/shm/rae_bench.safetensors
+  trap 'rm -f "$bundle"' EXIT
+  rm -f "$bundle"
+  $first "$build/tests/bench_picture" "$bundle" --json "$out/picture.json"
+  rm -f "$bundle"
+else
+  echo "left out: takes 16 GB of memory, $free GB are free"
+fi
 if "$python" -c "import torch" 2>/dev/null; then
   echo "--- training"
   $first "$python" tests/bench/peers/torch_train.py --ours "$build/tests/bench_train_step" --rounds 4 --json > "$out/training.json"

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes what tests/bench/measure.sh measured into the documentation: tables between markers, and a plot.
 
-    report.py FOLDER      with models.json, gemm.json, plain_gemm.json, attention.json, ladder.json and training.json, of those that are there
+    report.py FOLDER      with models.json, gemm.json, plain_gemm.json, attention.json, ladder.json, picture.json and training.json; tables
+                          whose file is not there stay as they are
 
 A table stands between the lines `<!-- measured: NAME -->` and `<!-- /measured -->` of docs/performance.md or docs/03_kernels.md.
 """
@@ -132,17 +133,17 @@ def plain_gemm(lines):
     kinds = {"Y": "y = x W^T", "dX": "dx = dy W", "dW": "dW = dy^T x"}
 
     def group_of(line):
-        threads, kind, shape = line["line"].split()
+        threads, *_, kind, shape = line["line"].split()
         size = [int(n) for n in shape.split("x")]
         rows = size[2] if kind == "dW" else size[0]
-        return threads, f"{kinds[kind]}, {'256 or 261' if rows < 300 else rows} rows"
+        return threads, f"{line['dtype']}: {kinds[kind]}, {'256 or 261' if rows < 300 else rows} rows"
 
     out = []
     for threads in dict.fromkeys(group_of(line)[0] for line in lines):
         mine = [line for line in lines if group_of(line)[0] == threads]
         names = list(dict.fromkeys(c["name"] for line in mine for c in line["candidates"]))
         rows = []
-        for group in dict.fromkeys(group_of(line)[1] for line in mine):
+        for group in sorted(dict.fromkeys(group_of(line)[1] for line in mine), key=lambda g: g.startswith("bf16")):
             members = [{c["name"]: c for c in line["candidates"]} for line in mine if group_of(line)[1] == group]
             row = [f"{group}, {len(members)} shapes"]
             for name in names:
@@ -158,6 +159,12 @@ def training(types):
     rows = [[dtype, f"{t['ours']:.1f}" if "ours" in t else "", f"{t['torch']:.1f}", f"{t['ratio']:.2f}x" if "ratio" in t else ""]
             for dtype, t in types.items() if "ours" in t]
     return table(["type", "rae, pictures a second", "PyTorch (bf16: autocast)", "rae is faster"], rows)
+
+
+def picture(lines):
+    rows = [[line["dtype"], f"{line['load']:.2f} s", f"{line['picture']:.1f} s", f"{line['forward']:.3f} s", f"{line['decode']:.3f} s",
+             f"**{line['overhead']:.3f}**"] for line in lines]
+    return table(["type", "loading", "picture", "a forward alone", "decoding alone", "picture by 49 forwards and a decoding"], rows)
 
 
 def attention(lines):
@@ -209,6 +216,8 @@ def main():
         insert("performance.md", "plain gemm", plain_gemm(numbers["lines"]))
     if numbers := read("training.json"):
         insert("performance.md", "training", training(numbers))
+    if numbers := read("picture.json"):
+        insert("performance.md", "picture", picture(numbers["lines"]))
     if numbers := read("attention.json"):
         insert("performance.md", "attention", attention(numbers["lines"]))
     if numbers := read("ladder.json"):

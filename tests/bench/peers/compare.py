@@ -93,7 +93,8 @@ def main():
     result["programs"] = {name: {k: v for k, v in rounds[0][name].items() if k != "networks"} for name in programs if name != "rae"}
 
     for network in result["networks"]:
-        print(f"{network['name']:14s} {network['dtype']:5s} {1e3 * network['seconds']:9.2f} ms  {network['fraction_of_peak']:.3f} of peak", end="")
+        print(f"{network['name']:14s} {network['dtype']:5s} {1e3 * network['seconds']:9.2f} ms", end="")
+        print(f"  {network['fraction_of_peak']:.3f} of peak", end="")
         for peer in network["peers"]:
             print(f"   {peer['program']} {peer['dtype']} {1e3 * peer['seconds']:.1f} ms x{peer['ratio']:.2f}", end="")
         print()
