@@ -54,7 +54,13 @@ struct AttentionCall {
             index_t out_stride) const {
     const auto rotate = kernel_table<T>().rotate;
     const bool turns = rotated && !rope.cos.empty();
+    // Rows of a head are far apart, each in another page, so that no prefetcher of the machine follows: those of the head behind it, which
+    // is next as a rule, are fetched here.
+    constexpr index_t kLine = 64 / sizeof(T);
+    const T* const read_next = (inverse ? out : x) + head_dim;
+    const index_t next_stride = inverse ? out_stride : stride;
     for (index_t t = 0; t < count; ++t) {
+      for (index_t i = 0; i < head_dim; i += kLine) __builtin_prefetch(read_next + t * next_stride + i, 1);
       const index_t at = (first + t) * head_dim;
       rotate(head_dim, x + t * stride, turns ? rope.cos.data() + at : nullptr, turns ? rope.sin.data() + at : nullptr, inverse, scale,
              out + t * out_stride);

@@ -19,9 +19,10 @@ struct NormRow {
   const T *weight, *bias, *shift, *scale;
 };
 
-/// Where one row of a norm's backward adds its share; null means not wanted.
+/// Where one row of a norm's backward adds its share, and what is added to dx; null means not wanted.
 template <class T>
 struct NormRowGradients {
+  const T* add;
   T *dweight, *dbias, *dshift, *dscale;
 };
 
@@ -97,6 +98,9 @@ struct NarrowTable {
 
   /// Words of x0 (low bits) and x1 (high bits), both rounded as by row_to_bf16.
   void (*pair_rows_to_bf16)(index_t n, const float* x0, const float* x1, std::uint32_t* out);
+
+  /// Words of x0 (low bits) and x1 (high bits), which are bf16 already.
+  void (*interleave_rows)(index_t n, const std::uint16_t* x0, const std::uint16_t* x1, std::uint32_t* out);
 
   /// out = 2^(x - largest x) as bits of bf16, whose sum is returned. x and out are overwritten up to a multiple of two vectors; out may
   /// be the memory of x.

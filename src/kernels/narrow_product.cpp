@@ -13,11 +13,6 @@ using Word = std::uint32_t;
 constexpr index_t kBf16PerWord = 2;
 constexpr index_t kInt8PerWord = 4;
 constexpr std::int32_t kUnsignedOffset = 128;  // a quantised left operand is this much more than it means
-constexpr index_t kWordsPerLine = 16;
-
-// Words between two rows of a converted left operand: an odd number of cache lines, so that the rows of a tile do not all fall into the
-// same sets of the level-1 cache.
-index_t row_words(index_t words) { return (ceil_div(words, kWordsPerLine) | 1) * kWordsPerLine; }
 
 // x where it is contiguous, else its elements gathered in `row`.
 const float* gather(const float* x, index_t stride, index_t n, float* row) {

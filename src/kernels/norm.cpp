@@ -36,6 +36,7 @@ template <Real T>
 void norm_backward(View<const T> x, const NormInputs<T>& in, View<const T> dout, const NormGradients<T>& g) {
   const index_t d = check("norm_backward", x, in, dout.numel()), rows = x.shape().rows();
   detail::require_elements("norm_backward: dout, dx", x.numel(), dout, g.dx);
+  if (!g.add.empty()) detail::require_elements("norm_backward: add", x.numel(), g.add);
   if (!g.dweight.empty()) detail::require_elements("norm_backward: dweight", d, g.dweight);
   if (!g.dbias.empty()) detail::require_elements("norm_backward: dbias", d, g.dbias);
   if (rows == 0) return;
@@ -54,7 +55,8 @@ void norm_backward(View<const T> x, const NormInputs<T>& in, View<const T> dout,
   parallel_for(tasks, std::max<index_t>(1, detail::row_grain(d) / rows_per_task), [&](index_t task) {
     for (index_t r = task * rows_per_task; r < std::min(rows, (task + 1) * rows_per_task); ++r) {
       const index_t group = r / rows_per_group;
-      const detail::NormRowGradients<T> row{g.dweight.empty() ? nullptr : partial_sums + 2 * task * d,
+      const detail::NormRowGradients<T> row{g.add.empty() ? nullptr : g.add.data() + r * d,
+                                            g.dweight.empty() ? nullptr : partial_sums + 2 * task * d,
                                             g.dbias.empty() ? nullptr : partial_sums + (2 * task + 1) * d,
                                             g.dshift.empty() ? nullptr : g.dshift.data + group * g.dshift.stride,
                                             g.dscale.empty() ? nullptr : g.dscale.data + group * g.dscale.stride};

@@ -24,6 +24,10 @@ inline constexpr index_t kSerialWork = 1 << 15;
 
 constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
 
+/// 32-bit words between two rows of a converted left operand: an odd number of cache lines, so that the rows of a tile do not all fall into
+/// the same sets of the level-1 cache.
+constexpr index_t row_words(index_t words) { return (ceil_div(words, 16) | 1) * 16; }
+
 /// Which column of b (K, n) stands where in the panels.
 struct PanelMap {
   PanelColumns columns;

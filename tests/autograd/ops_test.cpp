@@ -57,6 +57,17 @@ TEST(Ops, Linear) {
                    {{4, 5}, {6, 5}, {6}, {4, 3}});
 }
 
+// The norm and SwiGLU are made where the products read and write them; x also flows on beside them.
+TEST(Ops, LinearBetweenNormAndSwiglu) {
+  for (const bool gated : {false, true})
+    expect_gradients(
+        [gated](Inputs in) {
+          const NormParameters<Var<double>> norm{NormKind::layer, 1e-6, in[3], in[4]};
+          return linear(normalize(norm, in[0]), in[1], in[2], gated ? Activation::swiglu : Activation::none, Residual{in[0]});
+        },
+        {{3, 4, 5}, gated ? Shape{10, 5} : Shape{5, 5}, gated ? Shape{10} : Shape{5}, {5}, {5}});
+}
+
 // Rounded operands in all three products of a linear layer; what is not a product stays as it is.
 TEST(Ops, LinearInBf16) {
   const auto random = [](const Shape& shape, std::uint64_t stream) { return convert<float>(random_tensor(shape, stream)); };

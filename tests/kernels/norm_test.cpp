@@ -52,6 +52,7 @@ struct Gradients {
   NormGradients<T> views(const Data<T>& data) {
     NormGradients<T> g;
     g.dx = dx.view();
+    if (data.inputs.bias.empty()) g.add = data.dout.view();
     if (!data.inputs.weight.empty()) g.dweight = dweight.view();
     if (!data.inputs.bias.empty()) g.dbias = dbias.view();
     if (!data.inputs.scale.empty()) {

@@ -3,7 +3,7 @@
 
 #include "rae/autograd/ops_basic.hpp"
 #include "rae/autograd/ops_norm.hpp"
-#include "rae/kernels/gemm.hpp"
+#include "rae/kernels/row_product.hpp"
 
 namespace rae {
 
@@ -64,41 +64,84 @@ Tensor<T> linear(const Normalized<Tensor<T>>& x, const PackedMatrix<T>& weight, 
                                 [&](const auto& a, const auto& out, const auto& e) { gemm<T>(a, detail::norm_inputs(x), weight, out, e); });
 }
 
+namespace detail {
+/// x W^T + b, or SwiGLU of it, for x or, where `normalized` is not null, for what that makes of x: one operation, so that what is between
+/// its steps is made where it is read, forward and backward.
+template <Real T>
+Var<T> linear_step(const Var<T>& x, const Normalized<Var<T>>* normalized, const Var<T>& weight, const Var<T>& bias, bool gated,
+                   DType operands) {
+  const index_t k = x.extent(-1), n = weight.extent(0), m = x.shape().rows();
+  const Normalized<Var<T>> norm = normalized ? *normalized : Normalized<Var<T>>{};
+  const NormInputs<T> inputs = norm_inputs(norm);
+  PackedMatrix<T> packed;  // the rows that W met, for the sum over them that is dW
+  Tensor<T> out(x.shape().with(-1, n)), product;
+  RowProduct<T> rows{.a = View<const T>(x.value().data(), {m, k})};
+  if (normalized) rows.norm = &inputs;
+  if (weight.requires_grad() && current_tape<T> != nullptr) rows.packed = &packed;
+  if (gated) {
+    product = std::exchange(out, Tensor<T>(x.shape().with(-1, n / 2)));
+    rows.swiglu = View<T>(out.data(), {m, n / 2});
+  }
+  row_product<T>(rows, weight.value().view().transposed(), View<T>((gated ? product : out).data(), {m, n}),
+                 bias.empty() ? View<const T>() : bias.value().view(), operands);
+  const bool under_norm = normalized != nullptr;
+  return make_result<T>(
+      std::move(out),
+      [=](const Tensor<T>& g) {
+        PackedMatrix<T> packed_g;
+        RowProduct<T> gradient{.a = View<const T>(g.data(), {m, g.extent(-1)})};
+        if (!product.empty()) gradient.gates = View<const T>(product.data(), {m, n});
+        if (weight.requires_grad()) gradient.packed = &packed_g;
+        if (bias.requires_grad()) gradient.column_sums = bias.mutable_grad().view();
+        if (x.requires_grad() || under_norm) {
+          Tensor<T> dx(x.shape());
+          row_product<T>(gradient, weight.value().view(), View<T>(dx.data(), {m, k}), {}, operands);
+          if (under_norm)
+            accumulate_norm_gradients(norm, dx);
+          else
+            x.accumulate(std::move(dx));
+        } else {
+          read_rows<T>(gradient, operands);
+        }
+        if (!weight.requires_grad()) return;
+        const bool adds = !weight.grad().empty();
+        Tensor<T> fresh;
+        if (!adds) fresh = Tensor<T>(weight.shape());
+        gemm_transposed<T>(packed_g, packed, adds ? weight.mutable_grad().view() : fresh.view(), adds);
+        if (!adds) weight.accumulate(std::move(fresh));
+      },
+      x, weight, bias, norm.shift.whole, norm.norm.weight, norm.norm.bias);
+}
+
+/// The layer with what is around it, for x or for what is normalized, as linear_step.
+template <Real T>
+Var<T> linear_layer(const Var<T>& x, const Normalized<Var<T>>* normalized, const Var<T>& weight, const Var<T>& bias, Activation activation,
+                    const Residual<Var<T>>& residual, DType operands) {
+  const Var<T> y = linear_step(x, normalized, weight, bias, activation == Activation::swiglu, operands);
+  // Backward needs what the residual and the activation read, so they are operations of their own here.
+  const Var<T> out = activation == Activation::none || activation == Activation::swiglu ? y : activate(y, activation);
+  if (residual.x.empty()) return out;
+  return residual.gate.empty() ? add(residual.x, out) : gated_add(residual.x, residual.gate, out);
+}
+}  // namespace detail
+
 /// `operands`: what the products multiply, T's own type or for float DType::bf16, in the backward too.
 template <Real T>
 Var<T> linear(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, Activation activation = Activation::none,
               const Residual<Var<T>>& residual = {}, DType operands = dtype_of<T>()) {
-  // Backward needs what the residual and the activation read, so they are operations of their own here.
-  if (!residual.x.empty()) {
-    const Var<T> y = linear(x, weight, bias, activation, {}, operands);
-    return residual.gate.empty() ? add(residual.x, y) : gated_add(residual.x, residual.gate, y);
-  }
-  if (activation == Activation::swiglu) return swiglu(linear(x, weight, bias, Activation::none, {}, operands));
-  if (activation != Activation::none) return activate(linear(x, weight, bias, Activation::none, {}, operands), activation);
-  const Tensor<T> no_bias;
-  return detail::make_result<T>(
-      linear(x.value(), weight.value(), bias.empty() ? no_bias : bias.value(), Activation::none, {}, operands),
-      [x, weight, bias, operands](const Tensor<T>& g) {
-        const index_t k = x.extent(-1), n = weight.extent(0), rows = x.shape().rows();
-        const View<const T> dout(g.data(), {rows, n});
-        if (x.requires_grad()) {
-          Tensor<T> dx(x.shape());
-          gemm<T>(dout, weight.value().view(), View<T>(dx.data(), {rows, k}), {}, operands);
-          x.accumulate(std::move(dx));
-        }
-        if (weight.requires_grad())
-          gemm<T>(dout.transposed(), View<const T>(x.value().data(), {rows, k}), weight.mutable_grad().view(),
-                  BasicEpilogue<T>{.accumulate = true}, operands);
-        if (bias.requires_grad()) add_column_sums<T>(g, bias.mutable_grad());
-      },
-      x, weight, bias);
+  return detail::linear_layer<T>(x, nullptr, weight, bias, activation, residual, operands);
+}
+template <Real T>
+Var<T> linear(const Normalized<Var<T>>& x, const Var<T>& weight, const Var<T>& bias, Activation activation = Activation::none,
+              const Residual<Var<T>>& residual = {}, DType operands = dtype_of<T>()) {
+  return detail::linear_layer<T>(x.x, &x, weight, bias, activation, residual, operands);
 }
 
 /// For x under a norm, where the product does not make the rows itself.
-template <class X>
-X linear(const Normalized<X>& x, const X& weight, const X& bias, Activation activation = Activation::none, const Residual<X>& residual = {},
-         DType operands = dtype_of<typename X::value_type>()) {
-  return linear(X(x), weight, bias, activation, residual, operands);
+template <Real T>
+Tensor<T> linear(const Normalized<Tensor<T>>& x, const Tensor<T>& weight, const Tensor<T>& bias, Activation activation = Activation::none,
+                 const Residual<Tensor<T>>& residual = {}, DType operands = dtype_of<T>()) {
+  return linear(Tensor<T>(x), weight, bias, activation, residual, operands);
 }
 
 }  // namespace rae

@@ -99,19 +99,21 @@ template <Real T>
 Tensor<T> normalized(const Normalized<Tensor<T>>& n) {
   return norm_value(n);
 }
+/// Passes the gradient g of what n makes on to all that it is made of.
+template <Real T>
+void accumulate_norm_gradients(const Normalized<Var<T>>& n, const Tensor<T>& g) {
+  Tensor<T> dx(n.x.shape());
+  NormGradients<T> gradients = norm_gradients(n.norm, dx);
+  gradients.dshift = gradient_rows(n.shift);
+  gradients.dscale = gradient_rows(n.scale);
+  gradients.add = n.x.grad().view();
+  norm_backward<T>(n.x.value(), norm_inputs(n), g, gradients);
+  if (n.x.requires_grad()) n.x.replace_grad(std::move(dx));
+}
 template <Real T>
 Var<T> normalized(const Normalized<Var<T>>& n) {
   return make_result<T>(
-      norm_value(n),
-      [n](const Tensor<T>& g) {
-        Tensor<T> dx(n.x.shape());
-        NormGradients<T> gradients = norm_gradients(n.norm, dx);
-        gradients.dshift = gradient_rows(n.shift);
-        gradients.dscale = gradient_rows(n.scale);
-        norm_backward<T>(n.x.value(), norm_inputs(n), g, gradients);
-        n.x.accumulate(std::move(dx));
-      },
-      n.x, n.shift.whole, n.norm.weight, n.norm.bias);
+      norm_value(n), [n](const Tensor<T>& g) { accumulate_norm_gradients(n, g); }, n.x, n.shift.whole, n.norm.weight, n.norm.bias);
 }
 }  // namespace detail
 

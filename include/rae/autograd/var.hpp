@@ -56,11 +56,14 @@ class Var {
   /// Adds `gradient` to the gradient; for the backward of operations.
   void accumulate(Tensor<T> gradient) const {
     if (!state_->requires_grad) return;
-    if (state_->grad.empty())
-      state_->grad = gradient.shape() == shape() ? std::move(gradient) : gradient.reshaped(shape());
-    else
-      axpby<T>(T(1), state_->grad.reshaped(gradient.shape()), T(1), gradient, state_->grad);
+    if (state_->grad.empty()) return replace_grad(gradient.shape() == shape() ? std::move(gradient) : gradient.reshaped(shape()));
+    Tensor<T> sum(shape());  // not in place: others may share what is there, and it would be copied first
+    axpby<T>(T(1), grad(), T(1), gradient, sum);
+    replace_grad(std::move(sum));
   }
+
+  /// Puts `gradient`, of the value's shape, in the place of the gradient; for the backward of operations that have added it themselves.
+  void replace_grad(Tensor<T> gradient) const { state_->grad = std::move(gradient); }
 
   /// The gradient's elements, zero at first, for operations that add to parts of it.
   [[nodiscard]] Tensor<T>& mutable_grad() const {

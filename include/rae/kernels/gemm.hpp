@@ -27,6 +27,10 @@ using Epilogue = BasicEpilogue<float>;
 /// that gate and up of one element are made at the same time.
 enum class PanelColumns { neighbours, halves };
 
+namespace detail {
+struct PackedRows;
+}
+
 /// The right operand of a product, rearranged once into the order in which the kernel reads it, and stored as T or narrower.
 ///
 /// Panels of `width` columns (48 with AVX-512, 16 with AVX2); inside a panel the K rows follow each other, zero-padded to the full
@@ -64,6 +68,7 @@ class PackedMatrix {
   [[nodiscard]] std::span<const std::int32_t> compensation() const noexcept { return compensation_.span(); }
 
  private:
+  friend struct detail::PackedRows;
   Tensor<std::uint8_t> panels_;        // (panels, K / elements per word, width, bytes per word)
   Tensor<float> scales_;               // (N)
   Tensor<std::int32_t> compensation_;  // (N)

@@ -34,9 +34,10 @@ struct NormInputs {
 /// Gradients of a norm; those that are empty are not computed. All but dx are accumulated into.
 template <class T>
 struct NormGradients {
-  View<T> dx{};       ///< (R, D), overwritten
-  View<T> dweight{};  ///< (D)
-  View<T> dbias{};    ///< (D)
+  View<T> dx{};         ///< (R, D), overwritten
+  View<const T> add{};  ///< (R, D), added to dx: what flows to x on another way; may be empty
+  View<T> dweight{};    ///< (D)
+  View<T> dbias{};      ///< (D)
   Rows<T> dshift{}, dscale{};
 };
 

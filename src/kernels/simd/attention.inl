@@ -123,3 +123,7 @@ float exponentials_to_bf16(index_t n, float* x, std::uint16_t* out) {
 void pair_rows_to_bf16(index_t n, const float* x0, const float* x1, std::uint32_t* out) {
   for (index_t i = 0; i < n; ++i) out[i] = bf16_in_high_bits(x0[i]) >> 16 | (bf16_in_high_bits(x1[i]) & 0xffff0000u);
 }
+
+void interleave_rows(index_t n, const std::uint16_t* x0, const std::uint16_t* x1, std::uint32_t* out) {
+  for (index_t i = 0; i < n; ++i) out[i] = x0[i] | std::uint32_t{x1[i]} << 16;
+}

@@ -82,6 +82,8 @@ void norm_backward_row(index_t d, const T* x, const NormRow<T>& row, const T* do
   const T average = row.kind == NormKind::layer ? lane_sum<T>(d, [=](index_t i) { return dh[i]; }) / T(d) : T(0);
   const T along = lane_sum<T>(d, [=](index_t i) { return dh[i] * (x[i] - m) * r; }) / T(d);
   for (index_t i = 0; i < d; ++i) dx[i] = r * (dx[i] - average - (x[i] - m) * r * along);
+  if (g.add)
+    for (index_t i = 0; i < d; ++i) dx[i] += g.add[i];
 }
 
 template <class T>

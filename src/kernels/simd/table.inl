@@ -43,6 +43,7 @@ constexpr NarrowTable kTableNarrow = {.panel_width = kTileVectors * VectorOf<std
                                       .row_to_bf16 = row_to_bf16,
                                       .row_to_int8 = row_to_int8,
                                       .pair_rows_to_bf16 = pair_rows_to_bf16,
+                                      .interleave_rows = interleave_rows,
                                       .exponentials_to_bf16 = exponentials_to_bf16,
                                       .bf16_panel = gemm_panel<Bf16Dot, float>,
                                       .int8_panel = gemm_panel<Int8Dot, float>};

@@ -65,7 +65,7 @@ void norm_backward(View<const T> x, const NormInputs<T>& in, View<const T> dout,
       g.dscale.data[at * g.dscale.stride + i] += static_cast<T>(dy * (h * w + detail::vector_value(in.bias, i, 0)));
     }
     for (index_t j = 0; j < d; ++j) {
-      double sum = 0;
+      double sum = g.add.empty() ? 0.0 : static_cast<double>(g.add(r, j));
       for (index_t i = 0; i < d; ++i) {
         const auto a = static_cast<std::size_t>(i), b = static_cast<std::size_t>(j);
         sum += upstream[a] * (inverse * ((i == j) - centring) - centred[a] * centred[b] * cube);
