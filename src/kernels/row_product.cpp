@@ -82,8 +82,6 @@ class RowReader {
     if constexpr (kNarrow<Word, T>) return detail::row_words(words());
     return made_memory_.empty() ? rows_.a.stride(0) : k_;
   }
-  /// Whether rows are multiplied where they lie.
-  [[nodiscard]] bool in_place() const { return !kNarrow<Word, T> && made_memory_.empty(); }
 
   /// The rows [first, first + count), a unit at most, in the memory of `slot`.
   const Word* read(index_t first, index_t count, index_t slot) const {
@@ -269,7 +267,12 @@ void row_product(const RowProduct<T>& rows, View<const T> b, View<T> out, View<c
   if (!rows.swiglu.empty() && (b.extent(1) % 2 != 0 || rows.swiglu.shape() != Shape{m, b.extent(1) / 2} || rows.swiglu.stride(1) != 1))
     raise<ShapeError>(kWhere, ": SwiGLU of out ", out.shape(), " does not give ", rows.swiglu.shape());
   if (out.numel() == 0) return;
-  const PackedMatrix<T> panels(b, operands);
+  // A matrix that lies in rows is read row by row, not in strips as wide as a panel.
+  PackedMatrix<T> panels;
+  if (b.stride(1) == 1)
+    read_rows<T>({.a = b, .packed = &panels}, operands);
+  else
+    panels = PackedMatrix<T>(b, operands);
   if constexpr (std::same_as<T, float>) {
     if (operands == DType::bf16) return multiply<std::uint32_t>(rows, panels, out, bias);
   }
