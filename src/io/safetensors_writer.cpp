@@ -26,7 +26,7 @@ std::string quoted(const std::string& text, const std::string& path) {
   }
 }
 
-/// The header: length, JSON, spaces up to a multiple of eight bytes.
+/// The header: length, JSON, and spaces until the data begin at a multiple of kAlignment, as the kernels read them.
 std::string header_text(const std::string& path, const std::vector<SafetensorsSlot>& slots,
                         const std::map<std::string, std::string>& metadata) {
   std::string json = "{";
@@ -49,7 +49,8 @@ std::string header_text(const std::string& path, const std::vector<SafetensorsSl
     offset = end;
   }
   json += "}";
-  json.resize((json.size() + 7) / 8 * 8, ' ');
+  constexpr std::size_t kAlignment = 64, kLength = sizeof(std::uint64_t);
+  json.resize((kLength + json.size() + kAlignment - 1) / kAlignment * kAlignment - kLength, ' ');
   if (json.size() > detail::kMaxSafetensorsHeader) raise<ArgumentError>("write_safetensors: ", path, ": the header exceeds 100 MB");
   const std::uint64_t length = json.size();
   std::string out(sizeof length, '\0');
@@ -89,9 +90,21 @@ SafetensorsWriter::SafetensorsWriter(const std::string& path, std::vector<Safete
   file_.write(header_);
 }
 
-void SafetensorsWriter::write(const AnyTensor& tensor) {
+const SafetensorsSlot& SafetensorsWriter::next_slot() const {
   if (next_ == slots_.size()) raise<ArgumentError>("SafetensorsWriter: ", file_.path(), ": all ", next_, " tensors are written");
-  const SafetensorsSlot& slot = slots_[next_];
+  return slots_[next_];
+}
+
+void SafetensorsWriter::write_bytes(std::span<const std::byte> bytes) {
+  const SafetensorsSlot& slot = next_slot();
+  if (const std::size_t expected = static_cast<std::size_t>(slot.shape.numel()) * size_of(slot.dtype); bytes.size() != expected)
+    raise<ShapeError>("SafetensorsWriter: ", slot.name, ": expected ", expected, " bytes, got ", bytes.size());
+  file_.write(bytes);
+  ++next_;
+}
+
+void SafetensorsWriter::write(const AnyTensor& tensor) {
+  const SafetensorsSlot& slot = next_slot();
   checked_type(slot.name, dtype_of(tensor), slot.dtype);
   require_shape(concat("SafetensorsWriter: ", slot.name), shape_of(tensor), slot.shape);
   std::visit(

@@ -1,5 +1,7 @@
 #include "rae/kernels/gemm.hpp"
 
+#include <cstring>
+
 #include "kernels/contiguous.hpp"
 #include "kernels/large_pages.hpp"
 #include "kernels/narrow_product.hpp"
@@ -113,11 +115,52 @@ void multiply_unpacked(const View<const T>& a, const View<const T>& b, const Vie
 }  // namespace
 
 template <Real T>
+Shape PackedMatrix<T>::panels_shape(index_t k, index_t n, DType stored, PanelColumns columns) {
+  if (columns == PanelColumns::halves && n % 2 != 0) raise<ShapeError>("PackedMatrix: ", n, " columns have no two equal halves");
+  const bool narrow = std::same_as<T, float> && (stored == DType::bf16 || stored == DType::i8);
+  if (stored != dtype_of<T>() && !narrow)
+    raise<ArgumentError>("PackedMatrix: a matrix of ", name_of(dtype_of<T>()), " cannot be stored as ", name_of(stored),
+                         "; f32 can be stored as f32, bf16 or i8");
+  const detail::PanelMap map{columns, n, detail::kernel_table<T>().panel_width};
+  const index_t per_word = stored == DType::bf16 ? 2 : stored == DType::i8 ? 4 : 1;
+  return {map.panels(), detail::ceil_div(k, per_word), map.width, per_word};
+}
+
+template <Real T>
+PackedMatrix<T>::PackedMatrix(index_t k, index_t n, DType stored, PanelColumns columns, const Parts& parts,
+                              std::shared_ptr<const void> owner)
+    : k_(k), n_(n), stored_(stored), columns_(columns) {
+  const auto vector_bytes = static_cast<std::uintptr_t>(detail::kernel_table<T>().lanes) * sizeof(T);
+  const Shape shape = panels_shape(k, n, stored, columns);
+  const index_t padded = stored == DType::i8 ? shape[0] * shape[2] : 0;
+  const auto require = [](const char* what, std::span<const std::byte> bytes, index_t elements, std::size_t size) {
+    if (bytes.size() != static_cast<std::size_t>(elements) * size)
+      raise<ShapeError>("PackedMatrix: expected ", elements, " ", what, " of ", size, " bytes, got ", bytes.size(), " bytes");
+  };
+  require("elements", parts.panels, shape.numel(), size_of(stored));
+  require("scales", parts.scales, padded, sizeof(float));
+  require("compensations", parts.compensation, padded, sizeof(std::int32_t));
+  if (padded > 0) {
+    scales_ = Tensor<float>(Shape{padded});               // (N)
+    compensation_ = Tensor<std::int32_t>(Shape{padded});  // (N)
+    std::memcpy(scales_.data(), parts.scales.data(), parts.scales.size());
+    std::memcpy(compensation_.data(), parts.compensation.data(), parts.compensation.size());
+  }
+  if (reinterpret_cast<std::uintptr_t>(parts.panels.data()) % vector_bytes == 0 && owner != nullptr) {
+    borrowed_ = {reinterpret_cast<const std::uint8_t*>(parts.panels.data()), parts.panels.size()};
+    owner_ = std::move(owner);
+  } else {
+    panels_ = Tensor<std::uint8_t>(Shape{static_cast<index_t>(parts.panels.size())});  // as bytes
+    std::copy_n(reinterpret_cast<const std::uint8_t*>(parts.panels.data()), parts.panels.size(), panels_.data());
+  }
+}
+
+template <Real T>
 PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored, PanelColumns columns) : stored_(stored), columns_(columns) {
   if (b.shape().rank() != 2) raise<ShapeError>("PackedMatrix: expected a matrix, got ", b.shape());
   k_ = b.extent(0);
   n_ = b.extent(1);
-  if (columns == PanelColumns::halves && n_ % 2 != 0) raise<ShapeError>("PackedMatrix: ", n_, " columns have no two equal halves");
+  (void)panels_shape(k_, n_, stored, columns);
   const detail::PanelMap map{columns, n_, detail::kernel_table<T>().panel_width};
   if constexpr (std::same_as<T, float>) {
     if (stored == DType::bf16) {
@@ -132,9 +175,6 @@ PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored, PanelColumns column
       return;
     }
   }
-  if (stored != dtype_of<T>())
-    raise<ArgumentError>("PackedMatrix: a matrix of ", name_of(dtype_of<T>()), " cannot be stored as ", name_of(stored),
-                         "; f32 can be stored as f32, bf16 or i8");
   panels_ = pack(b, map);
 }
 

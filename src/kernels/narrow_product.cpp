@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/large_pages.hpp"
 #include "kernels/norm_rows.hpp"
 #include "kernels/transposed_product.hpp"
 
@@ -122,6 +123,7 @@ template <class PackOne>
 Tensor<std::uint8_t> pack_all(const View<const float>& b, const PanelMap& map, index_t per_word, PackOne pack_one) {
   const index_t k = b.extent(0), width = map.width, panels = map.panels(), words = ceil_div(k, per_word);
   Tensor<std::uint8_t> packed(Shape{panels, words, width, index_t{sizeof(Word)}});  // (panels, K / per word, width) of Word
+  prefer_large_pages(packed.span());
   Word* target = reinterpret_cast<Word*>(packed.data());
   const PackingMemory memory(map, k, per_word);
   parallel_ranges(panels, ceil_div(kSerialWork, std::max<index_t>(1, k * width)), [&](index_t begin, index_t end, index_t slot) {

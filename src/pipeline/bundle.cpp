@@ -2,6 +2,7 @@
 
 #include "io/suggestion.hpp"
 #include "pipeline/bundle_parts.hpp"
+#include "pipeline/packed_weights.hpp"
 #include "rae/io/safetensors.hpp"
 
 namespace rae {
@@ -84,6 +85,8 @@ Bundle Bundle::load(const std::string& path) {
   Bundle out;
   out.origin = path;
   out.config = detail::bundle_config(path, file.metadata());
+  if (detail::packed_for(path, file.metadata()))
+    raise<FormatError>(path, ": its weights are packed for the kernels of one machine; take the bundle that it was made from");
   std::map<std::string, Shape> shapes;
   for (const std::string& name : file.names()) shapes.emplace(name, file.info(name).shape);
   detail::require_parts(path, out.config, shapes);
@@ -98,7 +101,7 @@ Bundle Bundle::load(const std::string& path) {
 }
 
 void Bundle::save(const std::string& path, DType stored_as) const {
-  if (notes.count(std::string(kConfigKey)) != 0) raise<ArgumentError>("Bundle::save: the note '", kConfigKey, "' is reserved");
+  detail::require_free_notes("Bundle::save", notes);
   check();
   std::map<std::string, std::string> metadata = notes;
   metadata.emplace(kConfigKey, to_config(config).to_json());

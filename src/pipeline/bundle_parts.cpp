@@ -29,7 +29,7 @@ ModelConfig bundle_config(const std::string& origin, const std::map<std::string,
   return parse_model_config(ConfigNode::parse_json(text->second, origin + ": config"));
 }
 
-void require_parts(const std::string& origin, const ModelConfig& config, const std::map<std::string, Shape>& shapes) {
+void require_parts(const std::string& origin, const ModelConfig& config, const std::map<std::string, Shape>& shapes, bool packed) {
   std::array<Part, 4> parts{Part{"encoder.", parameter_count(config.encoder), false}, part_of("decoder.", config.decoder),
                             config.lightning_dit ? part_of("dit.", config.lightning_dit) : part_of("dit.", config.dit),
                             config.lightning_guide ? part_of("guide.", config.lightning_guide) : part_of("guide.", config.guide)};
@@ -48,10 +48,15 @@ void require_parts(const std::string& origin, const ModelConfig& config, const s
   }
   for (const Part& part : parts) {
     if (part.found == 0 && !part.required) continue;
-    if (part.found != part.expected)
+    if (packed ? part.found < part.expected : part.found != part.expected)
       raise<FormatError>(origin, ": the tensors ", part.prefix, "* have ", part.found, " elements, the configuration needs ",
                          part.expected);
   }
+}
+
+void require_free_notes(std::string_view where, const std::map<std::string, std::string>& notes) {
+  for (const std::string_view key : {kConfigKey, kPackedKey})
+    if (notes.count(std::string(key)) != 0) raise<ArgumentError>(where, ": the note '", key, "' is reserved");
 }
 
 void require_values(const std::string& origin, const std::string& name, const Tensor<float>& tensor) {

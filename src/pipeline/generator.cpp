@@ -311,6 +311,8 @@ index_t Generator::num_classes() const noexcept { return parts_->config.num_clas
 
 const std::vector<std::string>& Generator::class_names() const noexcept { return parts_->config.class_names; }
 
+DType Generator::dtype() const noexcept { return parts_->loader.dtype(); }
+
 const ModelConfig& Generator::config() const noexcept { return parts_->config; }
 
 namespace {

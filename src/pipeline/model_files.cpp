@@ -1,6 +1,7 @@
 #include "rae/pipeline/model_files.hpp"
 
 #include "pipeline/bundle_parts.hpp"
+#include "pipeline/packed_weights.hpp"
 
 namespace rae {
 namespace {
@@ -25,9 +26,10 @@ ModelFiles ModelFiles::open(const std::string& path) {
   ModelFiles out;
   out.origin = path;
   out.config = detail::bundle_config(path, tensors.metadata());
+  out.packed = detail::packed_for(path, tensors.metadata());
   std::map<std::string, Shape> shapes;
   for (const std::string& name : tensors.names()) shapes.emplace(name, tensors.info(name).shape);
-  detail::require_parts(path, out.config, shapes);
+  detail::require_parts(path, out.config, shapes, out.packed.has_value());
   const auto part = [&](std::string_view prefix) -> std::optional<PartFile> {
     if (!has(tensors, prefix)) return std::nullopt;
     return PartFile{tensors.under(prefix), {}};

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "pipeline/part_check.hpp"
+#include "rae/pipeline/weight_types.hpp"
 
 namespace rae::detail {
 namespace {
@@ -11,21 +12,29 @@ namespace {
 /// The largest number that rounds to a finite f16.
 constexpr float kMaxF16 = 65519.0f;
 
+template <template <class> class Model, class Config>
+ModelPart part_of(const char* prefix, const PartFile& file, const Config& config) {
+  return {prefix, &file, parameter_shapes<Model>(config),
+          [config](DType wanted, std::string_view name) { return weight_type(config, wanted, name); }};
+}
+
 }  // namespace
 
 std::vector<ModelPart> parts_of(const ModelFiles& files) {
+  if (files.packed)
+    raise<ArgumentError>(files.origin, ": its weights are packed for the kernels of one machine; take the bundle that it was made from");
   const ModelConfig& c = files.config;
   std::vector<ModelPart> out;
-  if (files.encoder) out.push_back({"encoder.", &*files.encoder, parameter_shapes<Encoder>(c.encoder)});
-  if (files.decoder && c.decoder) out.push_back({"decoder.", &*files.decoder, parameter_shapes<Decoder>(*c.decoder)});
+  if (files.encoder) out.push_back(part_of<Encoder>("encoder.", *files.encoder, c.encoder));
+  if (files.decoder && c.decoder) out.push_back(part_of<Decoder>("decoder.", *files.decoder, *c.decoder));
   if (files.dit && c.lightning_dit)
-    out.push_back({"dit.", &*files.dit, parameter_shapes<LightningDit>(*c.lightning_dit)});
+    out.push_back(part_of<LightningDit>("dit.", *files.dit, *c.lightning_dit));
   else if (files.dit && c.dit)
-    out.push_back({"dit.", &*files.dit, parameter_shapes<DitDh>(*c.dit)});
+    out.push_back(part_of<DitDh>("dit.", *files.dit, *c.dit));
   if (files.guide && c.lightning_guide)
-    out.push_back({"guide.", &*files.guide, parameter_shapes<LightningDit>(*c.lightning_guide)});
+    out.push_back(part_of<LightningDit>("guide.", *files.guide, *c.lightning_guide));
   else if (files.guide && c.guide)
-    out.push_back({"guide.", &*files.guide, parameter_shapes<DitDh>(*c.guide)});
+    out.push_back(part_of<DitDh>("guide.", *files.guide, *c.guide));
   for (const ModelPart& part : out) require_part(*part.file, part.parameters);
   return out;
 }

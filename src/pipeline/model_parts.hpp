@@ -1,7 +1,9 @@
 // What a writer of models needs of one that is still in files: its parts, and their values one parameter at a time.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "rae/nn/outline.hpp"
@@ -14,9 +16,10 @@ struct ModelPart {
   std::string prefix;  // in a bundle: "encoder.", "decoder.", "dit.", "guide."
   const PartFile* file;
   std::vector<ParameterShape> parameters;
+  std::function<DType(DType wanted, std::string_view name)> weight_type;  // of weight_types.hpp
 };
 
-/// The parts that the files have. Throws FormatError when a tensor is missing, ShapeError.
+/// The parts that the files have. Throws ArgumentError for packed files, FormatError when a tensor is missing, ShapeError.
 [[nodiscard]] std::vector<ModelPart> parts_of(const ModelFiles& files);
 
 /// The value of one parameter, whose pieces in the file are its rows. Throws FormatError for NaN and infinity, ArgumentError for a number

@@ -1,12 +1,11 @@
 #include "pipeline/part_loader.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <bit>
 #include <utility>
 
 #include "io/suggestion.hpp"
 #include "pipeline/model_memory.hpp"
+#include "pipeline/packed_weights.hpp"
 #include "pipeline/part_check.hpp"
 
 namespace rae::detail {
@@ -48,37 +47,23 @@ bool fits(const Shape& stored, const Shape& ours, index_t parts) {
   return without_ones(stored) == without_ones(ours) || (ours.rank() == 2 && stored.rank() == 4 && stored[0] == ours[0]);
 }
 
-/// True when no value is NaN or infinite: none has all bits of the exponent set.
-bool is_finite(std::span<const float> values) {
-  constexpr std::size_t kBlock = 1024;
-  constexpr std::uint32_t kExponent = 0x7f800000u;
-  std::atomic<bool> finite{true};
-  const std::size_t blocks = (values.size() + kBlock - 1) / kBlock;
-  parallel_ranges(static_cast<index_t>(blocks), index_t{64}, [&](index_t begin, index_t end, index_t) {
-    std::uint32_t bad = 0;
-    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-      const float* value = values.data() + i * kBlock;
-      const auto test = [&](std::size_t j) { return std::uint32_t{(std::bit_cast<std::uint32_t>(value[j]) & kExponent) == kExponent}; };
-      if ((i + 1) * kBlock <= values.size())
-        for (std::size_t j = 0; j < kBlock; ++j) bad |= test(j);
-      else
-        for (std::size_t j = 0; i * kBlock + j < values.size(); ++j) bad |= test(j);
-    }
-    if (bad != 0) finite.store(false, std::memory_order_relaxed);
-  });
-  return finite.load();
-}
-
 /// Where the weights of a model come from.
 struct Weights {
   const PartFile& file;
   std::string_view part;
+  DType dtype;  // that the model is held as
+  bool packed;  // weights of products lie as the kernels read them
 
   [[nodiscard]] std::string where() const { return concat(file.tensors.origin(), ": ", part); }
 
   /// Throws unless the file has every parameter in its shape.
-  void check(const std::vector<ParameterShape>& parameters) const {
+  template <class Config>
+  void check(const Config& config, const std::vector<ParameterShape>& parameters) const {
     for (const auto& [name, shape, use] : parameters) {
+      if (packed && use != ParameterUse::elements) {
+        packed_weight(config, name, shape, use).check(file.tensors, where());
+        continue;
+      }
       const std::vector<std::string> stored = files_of(file, name);
       for (const std::string& each : stored) {
         if (!file.tensors.contains(each))
@@ -90,8 +75,13 @@ struct Weights {
     }
   }
 
+  template <class Config>
+  [[nodiscard]] PackedWeight packed_weight(const Config& config, const std::string& name, const Shape& shape, ParameterUse use) const {
+    return {name, shape, weight_type(config, dtype, name), panel_columns(use)};
+  }
+
   void require_finite(const std::string& name, std::span<const float> values) const {
-    if (!is_finite(values)) raise<FormatError>(where(), ": tensor ", name, " holds NaN or infinity");
+    if (!is_finite(std::as_bytes(values), DType::f32)) raise<FormatError>(where(), ": tensor ", name, " holds NaN or infinity");
   }
 
   [[nodiscard]] Tensor<float> read(const std::string& name) const {
@@ -124,9 +114,11 @@ struct Weights {
 
   /// Sets and packs one parameter after the other, so that no more than one tensor is held twice.
   template <class Model>
-  void fill(Model& model, DType dtype) const {
+  void fill(Model& model) const {
     model.parameters([&](const std::string& name, auto& p) {
       if (p.empty()) return;
+      if (packed && p.use() != ParameterUse::elements)
+        return p.pack(packed_weight(model.config(), name, p.shape(), p.use()).read(file.tensors, where()));
       const DType stored = weight_type(model.config(), dtype, name);
       const std::vector<std::string> pieces = files_of(file, name);
       if (const View<const float> elements = pieces.size() == 1 ? in_place(pieces.front(), p.shape()) : View<const float>();
@@ -144,24 +136,23 @@ struct Weights {
 
 /// Makes a model once it is known that the file has the elements for it.
 template <template <class> class Model, class Config>
-Model<Tensor<float>> load_model(const Config& config, const Weights& weights, DType dtype) {
+Model<Tensor<float>> load_model(const Config& config, const Weights& weights) {
   index_t found = 0;
   for (const std::string& name : weights.file.tensors.names()) found += weights.file.tensors.info(name).shape.numel();
   if (const index_t needed = parameter_count(config); found < needed)
     raise<FormatError>(weights.where(), ": the tensors have ", found, " elements, the configuration needs ", needed);
-  weights.check(parameter_shapes<Model>(config));
+  weights.check(config, parameter_shapes<Model>(config));
   const OnTheHeap heap;
   Model<Tensor<float>> model(config);
-  weights.fill(model, dtype);
+  weights.fill(model);
   return model;
 }
 
 /// The network of either kind that a model has.
 std::shared_ptr<const DiffusionNetwork> load_network(const std::optional<DitDhConfig>& dit,
-                                                     const std::optional<LightningDitConfig>& lightning, const Weights& weights,
-                                                     DType dtype) {
-  return dit ? std::make_shared<const DiffusionNetwork>(load_model<DitDh>(*dit, weights, dtype))
-             : std::make_shared<const DiffusionNetwork>(load_model<LightningDit>(*lightning, weights, dtype));
+                                                     const std::optional<LightningDitConfig>& lightning, const Weights& weights) {
+  return dit ? std::make_shared<const DiffusionNetwork>(load_model<DitDh>(*dit, weights))
+             : std::make_shared<const DiffusionNetwork>(load_model<LightningDit>(*lightning, weights));
 }
 
 }  // namespace
@@ -170,9 +161,13 @@ PartLoader::PartLoader(ModelFiles files, const LoadOptions& options, std::vector
     : config_(std::move(files.config)),
       latent_norm_(std::move(files.latent_norm)),
       origin_(std::move(files.origin)),
+      packed_(files.packed.has_value()),
       keep_(options.keep_loaded),
-      dtype_(options.dtype) {
+      dtype_(options.dtype.value_or(files.packed.value_or(DType::f32))) {
   require_weight_type(dtype_);
+  if (packed_ && dtype_ != *files.packed)
+    raise<ArgumentError>(origin_, ": its weights are packed for ", weight_type_name(*files.packed), " and cannot be loaded as ",
+                         weight_type_name(dtype_), "; take the bundle that it was made from");
   std::optional<PartFile>* const sources[] = {&files.encoder, &files.decoder, &files.dit, &files.guide};
   const bool described[] = {true, config_.decoder.has_value(), config_.dit || config_.lightning_dit, config_.has_guide()};
   std::erase_if(used, [&](Part part) { return !*sources[index_of(part)] || !described[index_of(part)]; });
@@ -238,36 +233,36 @@ void PartLoader::require_memory(const LoadOptions& options, const std::vector<Pa
 std::shared_ptr<const Encoder<Tensor<float>>> PartLoader::encoder() const {
   const std::lock_guard lock(mutex_);
   if (loaded_.encoder) return loaded_.encoder;
-  const Weights weights{file_of(Part::encoder), "encoder"};
+  const Weights weights{file_of(Part::encoder), "encoder", dtype_, packed_};
   if (!keep_) loaded_ = {};
-  loaded_.encoder = std::make_shared<const Encoder<Tensor<float>>>(load_model<Encoder>(config_.encoder, weights, dtype_));
+  loaded_.encoder = std::make_shared<const Encoder<Tensor<float>>>(load_model<Encoder>(config_.encoder, weights));
   return loaded_.encoder;
 }
 
 std::shared_ptr<const Decoder<Tensor<float>>> PartLoader::decoder() const {
   const std::lock_guard lock(mutex_);
   if (loaded_.decoder) return loaded_.decoder;
-  const Weights weights{file_of(Part::decoder), "decoder"};
+  const Weights weights{file_of(Part::decoder), "decoder", dtype_, packed_};
   if (!keep_) loaded_ = {};
-  loaded_.decoder = std::make_shared<const Decoder<Tensor<float>>>(load_model<Decoder>(*config_.decoder, weights, dtype_));
+  loaded_.decoder = std::make_shared<const Decoder<Tensor<float>>>(load_model<Decoder>(*config_.decoder, weights));
   return loaded_.decoder;
 }
 
 std::shared_ptr<const DiffusionNetwork> PartLoader::dit() const {
   const std::lock_guard lock(mutex_);
   if (loaded_.dit) return loaded_.dit;
-  const Weights weights{file_of(Part::dit), "dit"};
+  const Weights weights{file_of(Part::dit), "dit", dtype_, packed_};
   if (!keep_) loaded_.encoder = nullptr, loaded_.decoder = nullptr;
-  loaded_.dit = load_network(config_.dit, config_.lightning_dit, weights, dtype_);
+  loaded_.dit = load_network(config_.dit, config_.lightning_dit, weights);
   return loaded_.dit;
 }
 
 std::shared_ptr<const DiffusionNetwork> PartLoader::guide() const {
   const std::lock_guard lock(mutex_);
   if (loaded_.guide) return loaded_.guide;
-  const Weights weights{file_of(Part::guide), "guide"};
+  const Weights weights{file_of(Part::guide), "guide", dtype_, packed_};
   if (!keep_) loaded_.encoder = nullptr, loaded_.decoder = nullptr;
-  loaded_.guide = load_network(config_.guide, config_.lightning_guide, weights, dtype_);
+  loaded_.guide = load_network(config_.guide, config_.lightning_guide, weights);
   return loaded_.guide;
 }
 

@@ -59,7 +59,7 @@ class PartLoader {
   ModelConfig config_;
   LatentNorm<float> latent_norm_;
   std::string origin_;
-  bool keep_;
+  bool packed_, keep_;
   DType dtype_;
   bool has_[4] = {};
   mutable std::mutex mutex_;

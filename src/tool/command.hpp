@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,7 @@ void add_bench(CLI::App& app);
 void add_model_option(CLI::App& command, std::string& model);
 
 /// `--dtype f32|bf16|int8` of the model's weights.
-void add_dtype_option(CLI::App& command, DType& dtype);
+void add_dtype_option(CLI::App& command, std::optional<DType>& dtype);
 
 /// `--threads N`, which takes effect when it is parsed.
 void add_threads_option(CLI::App& command);

@@ -6,6 +6,7 @@
 
 #include "rae/io/file.hpp"
 #include "rae/pipeline/convert.hpp"
+#include "rae/pipeline/weight_types.hpp"
 #include "tool/command.hpp"
 #include "tool/model_source.hpp"
 #include "tool/output.hpp"
@@ -15,7 +16,7 @@ namespace rae::tool {
 namespace {
 
 struct ConvertOptions {
-  std::string in, out, models, to = "bundle", dtype = "f32", class_names;
+  std::string in, out, models, to = "bundle", dtype = "f32", pack, class_names;
   index_t image_size = 256;
 };
 
@@ -58,7 +59,10 @@ void convert(const ConvertOptions& options) {
     return;
   }
   if (source.kind != ModelKind::bundle) source.notes.emplace("source", base_name(options.in));
-  save_bundle(source.files, options.out, dtype, source.notes);
+  if (options.pack.empty())
+    save_bundle(source.files, options.out, dtype, source.notes);
+  else
+    save_packed_bundle(source.files, options.out, parse_weight_type(options.pack), source.notes);
   std::printf("%s: bundle%s\n", printable(options.out).c_str(), size_of_file(options.out).c_str());
 }
 
@@ -80,6 +84,15 @@ void add_convert(CLI::App& app) {
       ->type_name("TYPE")
       ->check(CLI::IsMember({"f32", "bf16", "f16"}))
       ->capture_default_str();
+  command
+      ->add_option(
+          "--pack", options->pack,
+          "f32, bf16 or int8: matrices lie in the bundle as products read them when it is loaded with that --dtype on a machine with "
+          "the kernels of this one (RAE_ISA), so that loading converts nothing; it cannot be trained or converted further")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({"f32", "bf16", "int8"}))
+      ->excludes(command->get_option("--dtype"))
+      ->excludes(command->get_option("--to"));
   command->add_option("--models", options->models, "folder where an official configuration's files are looked for")->type_name("DIR");
   command->add_option("--class-names", options->class_names, "text file with one class name in each line, for the bundle")
       ->type_name("FILE");
@@ -92,6 +105,7 @@ void add_convert(CLI::App& app) {
       "Examples:\n"
       "  rae convert DiTDHXL-DINOv2-B.yaml model.safetensors --models models --dtype bf16\n"
       "  rae convert RAE-dinov2-wReg-base-ViTXL-n08 autoencoder.safetensors\n"
+      "  rae convert model.safetensors fast.safetensors --pack int8\n"
       "  rae convert model.safetensors official --to official");
   command->callback([options] { convert(*options); });
 }

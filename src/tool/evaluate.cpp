@@ -19,6 +19,7 @@ namespace {
 struct EvaluateCommand {
   std::string model = "builtin", data, out;
   std::optional<float> cfg;
+  std::optional<DType> dtype;
   bool no_probes = false;
   EvaluationOptions evaluation;
   std::vector<std::string> metrics;
@@ -55,6 +56,7 @@ void run(const CLI::App& app, EvaluateCommand& command) {
     require_guidance(*options.guidance);
   }
   options.probes = !command.no_probes;
+  options.dtype = command.dtype.value_or(DType::f32);
   const DatasetOptions form{.size = bundle.config.image_size, .channels = static_cast<int>(bundle.config.encoder.channels)};
   const auto train = open_dataset(command.data, Split::train, form), test = open_dataset(command.data, Split::test, form);
   UnfinishedOutput unfinished;
@@ -86,7 +88,7 @@ void add_evaluate(CLI::App& app) {
   command->add_option("A", comparison.pictures, "two sets: the judged pictures; an .npz file or a folder")->type_name("");
   command->add_option("B", comparison.reference, "two sets: the real ones, which A is compared with")->type_name("");
   add_model_option(*command, options->model);
-  add_dtype_option(*command, evaluation.dtype);
+  add_dtype_option(*command, options->dtype);
   command->add_option("-d,--data", options->data, "measure a model: folder of a data set with a training and a test part")
       ->type_name("DIR");
   command

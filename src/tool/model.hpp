@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,7 @@ struct ModelChoice {
   std::string model = "builtin";  ///< "builtin", or the path of a bundle
   std::string config;             ///< an official configuration instead of `model`
   std::string models;             ///< folder of its files
-  DType dtype = DType::f32;       ///< of its weights at work
+  std::optional<DType> dtype{};   ///< of its weights at work
 };
 
 /// `--model`, `--config`, `--models` and `--dtype`.

@@ -11,11 +11,12 @@ void add_model_option(CLI::App& command, std::string& model) {
       ->capture_default_str();
 }
 
-void add_dtype_option(CLI::App& command, DType& dtype) {
+void add_dtype_option(CLI::App& command, std::optional<DType>& dtype) {
   command
       .add_option_function<std::string>(
           "--dtype", [&dtype](const std::string& name) { dtype = parse_weight_type(name); },
-          "what the model computes matrix products with: f32, bf16 or int8; narrower is faster and smaller, and less exact (default: f32)")
+          "what the model computes matrix products with: f32, bf16 or int8; narrower is faster and smaller, and less exact (default: f32, "
+          "or what the model is packed for)")
       ->type_name("TYPE")
       ->check(CLI::IsMember({"f32", "bf16", "int8"}));
 }

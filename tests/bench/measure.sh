@@ -15,7 +15,7 @@ echo "load average $load: other programs that run now spoil the figures"
 [ -f "$build/CMakeCache.txt" ] || cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DRAE_BUILD_BENCH=ON -DRAE_BUILD_TESTS=OFF \
   -DRAE_BUILD_EXAMPLES=OFF
 cmake --build "$build" --parallel --target rae_tool bench_packed_gemm bench_gemm bench_attention bench_ladder bench_train_step \
-  bench_picture
+  bench_picture bench_load
 mkdir -p "$out"
 echo "$load" > "$out/load"
 ggml=
@@ -40,10 +40,17 @@ echo "--- a whole picture"
 free=$(awk '/^MemAvailable/ {print int($2 / 1000000)}' /proc/meminfo)
 if [ "$free" -ge 17 ] && [ -d /dev/shm ]; then
   bundle=/dev/shm/rae_bench.safetensors
-  trap 'rm -f "$bundle"' EXIT
+  packed=/dev/shm/rae_bench_packed.safetensors
+  trap 'rm -f "$bundle" "$packed"' EXIT
   rm -f "$bundle"
   $first "$build/tests/bench_picture" "$bundle" --json "$out/picture.json"
-  rm -f "$bundle"
+  echo "--- loading"
+  for type in f32 bf16 int8; do
+    "$build/rae" convert "$bundle" "$packed" --pack "$type"
+    for round in 1 2 3; do $first "$build/tests/bench_load" "$bundle" "$type" --json "$out/load_${type}_$round.json"; done
+    for round in 1 2 3; do $first "$build/tests/bench_load" "$packed" --json "$out/load_packed_${type}_$round.json"; done
+  done
+  rm -f "$bundle" "$packed"
 else
   echo "left out: takes 16 GB of memory, $free GB are free"
 fi

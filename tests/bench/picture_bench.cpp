@@ -1,14 +1,11 @@
 // A whole picture by a model of full size, DiT^DH-XL and the ViT-XL decoder, in 50 grid points without guidance: how much longer it takes
-// than its 49 forwards and its decoding by themselves, and how long after the start of a program the first of them begins.
+// than its 49 forwards and its decoding by themselves.
 //
 //   bench_picture FILE [--json FILE]      FILE: a bundle of 5 GB with random weights, made when it is not there
 //
-// Forwards are timed before and after the picture. Loading is what the first evaluation takes longer than the second, from a file that the
-// system has in memory.
-#include <filesystem>
-
+// Forwards are timed before and after the picture.
 #include "bench/arguments.hpp"
-#include "rae/nn/outline.hpp"
+#include "bench/xl_bundle.hpp"
 #include "rae/pipeline/generator.hpp"
 #include "rae/pipeline/weight_types.hpp"
 #include "tool/bench_model.hpp"
@@ -31,22 +28,6 @@ const BenchNetwork& network(std::string_view name) {
   rae::raise<rae::ArgumentError>("no network ", name);
 }
 
-void write_bundle(const std::string& path) {
-  rae::Bundle bundle;
-  bundle.config.name = "xl";
-  bundle.config.encoder_size = 224;
-  bundle.config.image_size = 256;
-  bundle.config.pixels = {{0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}};
-  bundle.config.dit = rae::DitDhConfig{};
-  bundle.config.decoder = rae::DecoderConfig{};
-  bundle.config.time_shift = 6.93;
-  for (const auto& p : rae::parameter_shapes<rae::DitDh>(*bundle.config.dit))
-    bundle.tensors["dit." + p.name] = rae::tool::random_weight(p.shape);
-  for (const auto& p : rae::parameter_shapes<rae::Decoder>(*bundle.config.decoder))
-    bundle.tensors["decoder." + p.name] = rae::tool::random_weight(p.shape);
-  bundle.save(path);
-}
-
 template <class F>
 double time_of(F&& run) {
   const double start = seconds();
@@ -55,7 +36,7 @@ double time_of(F&& run) {
 }
 
 struct Times {
-  double load, picture, forward, decode;
+  double picture, forward, decode;
 
   /// The picture's time by that of its parts.
   [[nodiscard]] double overhead() const { return picture / (static_cast<double>(kSteps - 1) * forward + decode); }
@@ -63,14 +44,6 @@ struct Times {
 
 Times measure(const std::string& path, DType dtype) {
   Times times{};
-  {
-    const double start = seconds();
-    const rae::Generator generator = rae::Generator::load(path, {.keep_loaded = false, .dtype = dtype});
-    const rae::GenerateOptions one_step{.labels = {207}, .steps = 2};
-    (void)generator.sample_latents(one_step);
-    const double first = seconds() - start;
-    times.load = first - time_of([&] { (void)generator.sample_latents(one_step); });
-  }
   BenchModel forward(network("dit-dh-xl"), dtype, 1), decode(network("decoder-xl"), dtype, 1);
   const rae::Generator generator = rae::Generator::load(path, {.keep_loaded = true, .dtype = dtype});
   std::vector<double> forwards, decodes;
@@ -98,21 +71,15 @@ int main(int argc, char** argv) {
   const std::string path = argv[1];
   const rae::bench::Arguments arguments(argc - 1, argv + 1, 1);
   try {
-    if (!std::filesystem::exists(path)) write_bundle(path);
+    rae::bench::require_xl_bundle(path);
     rae::bench::Records records;
-    std::printf("%-5s %8s %10s %10s %10s   picture by %td forwards and a decoding\n", "", "load, s", "picture, s", "forward, s",
-                "decode, s", kSteps - 1);
+    std::printf("%-5s %10s %10s %10s   picture by %td forwards and a decoding\n", "", "picture, s", "forward, s", "decode, s", kSteps - 1);
     for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
       const Times t = measure(path, dtype);
       const std::string name(rae::weight_type_name(dtype));
-      std::printf("%-5s %8.2f %10.2f %10.3f %10.3f   %.3f\n", name.c_str(), t.load, t.picture, t.forward, t.decode, t.overhead());
+      std::printf("%-5s %10.2f %10.3f %10.3f   %.3f\n", name.c_str(), t.picture, t.forward, t.decode, t.overhead());
       std::fflush(stdout);
-      records.add({{"dtype", name},
-                   {"load", t.load},
-                   {"picture", t.picture},
-                   {"forward", t.forward},
-                   {"decode", t.decode},
-                   {"overhead", t.overhead()}});
+      records.add({{"dtype", name}, {"picture", t.picture}, {"forward", t.forward}, {"decode", t.decode}, {"overhead", t.overhead()}});
     }
     return records.write(arguments) ? 0 : 1;
   } catch (const rae::Error& error) {

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Writes what tests/bench/measure.sh measured into the documentation: tables between markers, and a plot.
 
-    report.py FOLDER      with models.json, gemm.json, plain_gemm.json, attention.json, ladder.json, picture.json and training.json; tables
-                          whose file is not there stay as they are
+    report.py FOLDER      with models.json, gemm.json, plain_gemm.json, attention.json, ladder.json, picture.json, load_*.json and
+                          training.json; tables whose file is not there stay as they are
 
 A table stands between the lines `<!-- measured: NAME -->` and `<!-- /measured -->` of docs/performance.md or docs/03_kernels.md.
 """
+import glob
 import json
 import os
 import re
@@ -162,9 +163,20 @@ def training(types):
 
 
 def picture(lines):
-    rows = [[line["dtype"], f"{line['load']:.2f} s", f"{line['picture']:.1f} s", f"{line['forward']:.3f} s", f"{line['decode']:.3f} s",
+    rows = [[line["dtype"], f"{line['picture']:.1f} s", f"{line['forward']:.3f} s", f"{line['decode']:.3f} s",
              f"**{line['overhead']:.3f}**"] for line in lines]
-    return table(["type", "loading", "picture", "a forward alone", "decoding alone", "picture by 49 forwards and a decoding"], rows)
+    return table(["type", "picture", "a forward alone", "decoding alone", "picture by 49 forwards and a decoding"], rows)
+
+
+def loading(lines):
+    rows = []
+    for packed in (False, True):
+        for dtype in ("f32", "bf16", "int8"):
+            same = [line for line in lines if (line["dtype"], line["packed"]) == (dtype, packed)]
+            if same:
+                best = min(same, key=lambda line: line["begins"])
+                rows.append(["packed" if packed else "f32", dtype, f"**{best['begins']:.2f} s**", gigabytes(best["resident_bytes"])])
+    return table(["file", "loaded as", "first step begins after", "largest resident set, map included"], rows)
 
 
 def attention(lines):
@@ -218,6 +230,12 @@ def main():
         insert("performance.md", "training", training(numbers))
     if numbers := read("picture.json"):
         insert("performance.md", "picture", picture(numbers["lines"]))
+    if files := glob.glob(os.path.join(folder, "load_*.json")):
+        lines = []
+        for path in files:
+            with open(path) as file:
+                lines += json.load(file)["lines"]
+        insert("performance.md", "loading", loading(lines))
     if numbers := read("attention.json"):
         insert("performance.md", "attention", attention(numbers["lines"]))
     if numbers := read("ladder.json"):

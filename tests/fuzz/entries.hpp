@@ -9,6 +9,7 @@
 
 #include "io/config_json.hpp"
 #include "io/shard_index.hpp"
+#include "pipeline/packed_weights.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/idx.hpp"
@@ -16,6 +17,7 @@
 #include "rae/io/npz.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/io/torch_checkpoint.hpp"
+#include "rae/kernels/isa.hpp"
 #include "rae/pipeline/model_config.hpp"
 #include "rae/pipeline/official_config.hpp"
 #include "rae/pipeline/pretrained_encoder.hpp"
@@ -50,6 +52,22 @@ inline void fuzz_safetensors(Bytes bytes) {
     }
     (void)file.metadata();
   });
+}
+
+/// A file with the weight "w" (20, 10), packed for the baseline kernels. Whatever is accepted can be multiplied.
+inline void fuzz_packed_weights(Bytes bytes) {
+  const Isa before = active_isa();
+  set_isa(Isa::baseline);
+  const Tensor<float> x(Shape{2, 10}, 1.0f);  // (M, K)
+  Tensor<float> y(Shape{2, 20});              // (M, N)
+  for (const DType stored : {DType::f32, DType::bf16, DType::i8})
+    expect_only_errors([&] {
+      const TensorSource file = SafetensorsFile::parse(bytes, "fuzz");
+      const detail::PackedWeight weight{"w", Shape{20, 10}, stored, PanelColumns::neighbours};
+      weight.check(file, "fuzz");
+      gemm<float>(x, weight.read(file, "fuzz"), y);
+    });
+  set_isa(before);
 }
 
 inline void fuzz_idx(Bytes bytes) {

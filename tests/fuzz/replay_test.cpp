@@ -61,10 +61,10 @@ TEST_P(Replay, ChangedBytes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Readers, Replay,
-                         testing::Values(Reader{"safetensors", fuzz_safetensors}, Reader{"idx", fuzz_idx}, Reader{"image", fuzz_image},
-                                         Reader{"config", fuzz_config}, Reader{"npz", fuzz_npz},
-                                         Reader{"torch_checkpoint", fuzz_torch_checkpoint}, Reader{"shard_index", fuzz_shard_index},
-                                         Reader{"pretrained_config", fuzz_pretrained_config}),
+                         testing::Values(Reader{"safetensors", fuzz_safetensors}, Reader{"packed_weights", fuzz_packed_weights},
+                                         Reader{"idx", fuzz_idx}, Reader{"image", fuzz_image}, Reader{"config", fuzz_config},
+                                         Reader{"npz", fuzz_npz}, Reader{"torch_checkpoint", fuzz_torch_checkpoint},
+                                         Reader{"shard_index", fuzz_shard_index}, Reader{"pretrained_config", fuzz_pretrained_config}),
                          [](const auto& reader) { return std::string(reader.param.name); });
 
 }  // namespace

@@ -41,19 +41,21 @@ namespace rae {
 namespace {
 
 TEST(GeneratorAllocationTest, AStepTakesNothingFromTheHeapAfterTheFirst) {
-  const Generator generator(test::tiny_bundle());
-  for (const Solver solver : {Solver::euler, Solver::heun}) {
-    std::vector<std::uint64_t> counts;
-    counts.reserve(100);
-    const std::uint64_t before = allocations;
-    (void)generator.sample(
-        {.labels = {0, 1, 2, 0, 1}, .steps = 10, .solver = solver, .guidance = Cfg{.scale = 2.0f}, .on_step = [&](const StepInfo&) {
-           counts.push_back(allocations);
-           return true;
-         }});
-    ASSERT_EQ(counts.size(), 10u);
-    EXPECT_GT(counts.front(), before);
-    EXPECT_EQ(counts.back(), counts.front()) << name_of(solver);
+  for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
+    const Generator generator(test::tiny_bundle(), {.dtype = dtype});
+    for (const Solver solver : {Solver::euler, Solver::heun}) {
+      std::vector<std::uint64_t> counts;
+      counts.reserve(100);
+      const std::uint64_t before = allocations;
+      (void)generator.sample(
+          {.labels = {0, 1, 2, 0, 1}, .steps = 10, .solver = solver, .guidance = Cfg{.scale = 2.0f}, .on_step = [&](const StepInfo&) {
+             counts.push_back(allocations);
+             return true;
+           }});
+      ASSERT_EQ(counts.size(), 10u);
+      EXPECT_GT(counts.front(), before);
+      EXPECT_EQ(counts.back(), counts.front()) << name_of(solver) << ", " << name_of(dtype);
+    }
   }
 }
 

@@ -72,6 +72,22 @@ TEST_F(Convert, AnEncoderAlone) {
   EXPECT_EQ(rae({"convert", official("encoder"), "e.safetensors", "--image-size", "60"}).status, 2);
 }
 
+TEST_F(Convert, PackedForThisMachine) {
+  tiny_bundle().save(path("in.safetensors"));
+  ASSERT_EQ(rae({"convert", "in.safetensors", "packed.safetensors", "--pack", "int8"}).status, 0);
+  const auto plain = rae({"generate", "--model", "in.safetensors", "--dtype", "int8", "--class", "1", "--seed", "4", "--out", "a.png"});
+  ASSERT_EQ(plain.status, 0) << plain.err;
+  const auto packed = rae({"generate", "--model", "packed.safetensors", "--class", "1", "--seed", "4", "--out", "b.png"});
+  ASSERT_EQ(packed.status, 0) << packed.err;
+  EXPECT_EQ(Image::open(path("a.png")), Image::open(path("b.png")));
+  const auto other = rae({"generate", "--model", "packed.safetensors", "--dtype", "bf16", "--class", "1", "--out", "c.png"});
+  EXPECT_NE(other.status, 0);
+  EXPECT_TRUE(contains(other.err, "packed for int8 and cannot be loaded as bf16"));
+  EXPECT_NE(rae({"convert", "packed.safetensors", "again.safetensors"}).status, 0);
+  EXPECT_NE(rae({"convert", "in.safetensors", "again.safetensors", "--pack", "int8", "--dtype", "bf16"}).status, 0);
+  EXPECT_FALSE(std::filesystem::exists(path("again.safetensors")));
+}
+
 TEST_F(Convert, ABundleKeepsItsNotes) {
   tiny_bundle().save(path("in.safetensors"));
   ASSERT_EQ(rae({"convert", "in.safetensors", "out.safetensors", "--dtype", "f16"}).status, 0);

@@ -28,10 +28,16 @@ class SafetensorsWriter {
   /// when it is not what the slot promises, FileError.
   void write(const AnyTensor& tensor);
 
+  /// The next tensor as its little-endian bytes in the file. Throws ArgumentError, ShapeError when they are not as many as the slot has,
+  /// FileError.
+  void write_bytes(std::span<const std::byte> bytes);
+
   /// Flushes and gives the file its name. Throws ArgumentError when a tensor is still to be written, FileError.
   void commit();
 
  private:
+  const SafetensorsSlot& next_slot() const;
+
   std::string header_;  // before the file: one that cannot have a header is not begun
   AtomicFile file_;
   std::vector<SafetensorsSlot> slots_;

@@ -1,7 +1,9 @@
 // Matrix product with a fused prologue and epilogue, on strided views: transposition is a view, not a flag.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "rae/core/tensor.hpp"
@@ -54,14 +56,30 @@ class PackedMatrix {
   /// PanelColumns::halves serves products with Activation::swiglu, and no others. Throws ShapeError and, for another type, ArgumentError.
   explicit PackedMatrix(View<const T> b, DType stored = dtype_of<T>(), PanelColumns columns = PanelColumns::neighbours);
 
-  [[nodiscard]] bool empty() const noexcept { return panels_.empty(); }
+  /// What `panels`, `scales` and `compensation` of a packed matrix are, as bytes: little-endian, and of any alignment.
+  struct Parts {
+    std::span<const std::byte> panels;        ///< as `bytes` gives them
+    std::span<const std::byte> scales;        ///< f32; none but for 8 bits
+    std::span<const std::byte> compensation;  ///< s32; none but for 8 bits
+  };
+
+  /// A matrix (K, N) that was packed before. Panels that begin at a multiple of a vector's bytes are used where they lie and must not
+  /// change; `owner` keeps their memory. Others are copied. Throws ShapeError unless the parts have the bytes of `panels_shape`, and
+  /// ArgumentError.
+  PackedMatrix(index_t k, index_t n, DType stored, PanelColumns columns, const Parts& parts, std::shared_ptr<const void> owner);
+
+  /// The extents (panels, K / elements per word, width, elements per word) in which the kernels in use have a matrix (K, N), whose
+  /// scales and compensation are panels * width long. Throws ShapeError, ArgumentError.
+  [[nodiscard]] static Shape panels_shape(index_t k, index_t n, DType stored, PanelColumns columns);
+
+  [[nodiscard]] bool empty() const noexcept { return bytes().empty(); }
   [[nodiscard]] index_t k() const noexcept { return k_; }
   [[nodiscard]] index_t n() const noexcept { return n_; }
   [[nodiscard]] DType stored() const noexcept { return stored_; }
   [[nodiscard]] PanelColumns columns() const noexcept { return columns_; }
 
   /// The panels, as they lie in memory.
-  [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept { return panels_.span(); }
+  [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept { return owner_ ? borrowed_ : panels_.span(); }
   /// What a unit of each column means, for 8 bits: (N) in the order of the panels, padded with zeros to whole panels.
   [[nodiscard]] std::span<const float> scales() const noexcept { return scales_.span(); }
   /// 128 times the sum of each column's integers, for 8 bits: (N), padded alike.
@@ -69,7 +87,9 @@ class PackedMatrix {
 
  private:
   friend struct detail::PackedRows;
-  Tensor<std::uint8_t> panels_;        // (panels, K / elements per word, width, bytes per word)
+  Tensor<std::uint8_t> panels_;             // (panels, K / elements per word, width, bytes per word), where they are its own
+  std::span<const std::uint8_t> borrowed_;  // the same, where they lie in the memory of the owner
+  std::shared_ptr<const void> owner_;
   Tensor<float> scales_;               // (N)
   Tensor<std::int32_t> compensation_;  // (N)
   index_t k_ = 0, n_ = 0;

@@ -23,6 +23,11 @@ concept Operand = requires {
 /// That of products whose two halves SwiGLU joins (Activation::swiglu) differs from that of others.
 enum class ParameterUse { elements, products, swiglu_products };
 
+/// The arrangement in which products read such a weight.
+[[nodiscard]] constexpr PanelColumns panel_columns(ParameterUse use) noexcept {
+  return use == ParameterUse::swiglu_products ? PanelColumns::halves : PanelColumns::neighbours;
+}
+
 /// A weight. Inference models hold it once: as `value`, or after `pack` as `packed`.
 template <Operand X>
 struct Parameter {
@@ -54,6 +59,9 @@ struct Parameter {
     packed = {};
   }
 
+  /// What reads the weight.
+  [[nodiscard]] ParameterUse use() const noexcept { return use_; }
+
   /// Arranges the weight (N, K) of products for the kernel, in place of its elements, and stores it as `stored`: T's own type or, for
   /// float, DType::bf16 or DType::i8 (see PackedMatrix). Other weights and those of training models stay. Throws ArgumentError for
   /// another type.
@@ -69,8 +77,7 @@ struct Parameter {
     require_shape("Parameter::pack", elements.shape(), shape());
     if constexpr (std::same_as<X, Tensor<T>>) {
       if (use_ != ParameterUse::elements) {
-        packed = PackedMatrix<T>(elements.transposed(), stored,
-                                 use_ == ParameterUse::swiglu_products ? PanelColumns::halves : PanelColumns::neighbours);
+        packed = PackedMatrix<T>(elements.transposed(), stored, panel_columns(use_));
         packed_shape_ = elements.shape();
         value = X();
         return;
@@ -88,6 +95,14 @@ struct Parameter {
       raise<ArgumentError>("Parameter: ", name_of(dtype_of<T>()), " cannot be multiplied as ", name_of(operands),
                            "; f32 can be as f32 or bf16");
     if (use_ != ParameterUse::elements) operands_ = operands;
+  }
+
+  /// Takes a weight of products that was packed before. Throws ShapeError.
+  void pack(PackedMatrix<T> matrix) {
+    require_shape("Parameter::pack", Shape{matrix.n(), matrix.k()}, shape());
+    packed_shape_ = Shape{matrix.n(), matrix.k()};
+    packed = std::move(matrix);
+    value = X();
   }
 
  private:

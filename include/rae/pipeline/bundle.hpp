@@ -14,8 +14,8 @@ namespace rae {
 struct Bundle {
   ModelConfig config;                            ///< everything that is not a weight
   std::map<std::string, Tensor<float>> tensors;  ///< by name
-  std::map<std::string, std::string> notes;      ///< further metadata of the file (licence, data, training); the key "config" is taken
-  std::string origin = "bundle";                 ///< the file that it was loaded from, for messages
+  std::map<std::string, std::string> notes;  ///< further metadata of the file (licence, data, training); "config" and "packed" are taken
+  std::string origin = "bundle";             ///< the file that it was loaded from, for messages
 
   /// Takes all parameters of a model under the names prefix + name, for example `store("dit.", model)`. Tensors of that prefix that the
   /// bundle had are gone. Training (Var) and inference (Tensor) models alike.
@@ -76,7 +76,7 @@ struct Bundle {
   [[nodiscard]] static Bundle load(const std::string& path);
 
   /// Writes the file, whole or not at all. Vectors and the latents' statistics, small but delicate, stay f32. Throws as `check`,
-  /// ArgumentError for a note named "config", FileError.
+  /// ArgumentError for a note named "config" or "packed", FileError.
   void save(const std::string& path, DType stored_as = DType::f32) const;
 };
 

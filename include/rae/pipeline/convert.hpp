@@ -11,11 +11,17 @@
 namespace rae {
 
 /// Writes a bundle (see bundle.hpp) of the parts that `files` has; matrices are stored as `stored_as`, vectors and the statistics of the
-/// latents as f32. `notes` become metadata; the key "config" is taken. Throws FormatError for a missing tensor, NaN or infinity,
-/// ShapeError, ArgumentError for a number that the type cannot hold (f16 ends at 65504) and for a type that holds no real numbers,
-/// FileError. A failure leaves no file.
+/// latents as f32. `notes` become metadata; the keys "config" and "packed" are taken. Throws FormatError for a missing tensor, NaN or
+/// infinity, ShapeError, ArgumentError for packed files, for a number that the type cannot hold (f16 ends at 65504) and for a type that
+/// holds no real numbers, FileError. A failure leaves no file.
 void save_bundle(const ModelFiles& files, const std::string& path, DType stored_as = DType::f32,
                  const std::map<std::string, std::string>& notes = {});
+
+/// Writes the same for `LoadOptions::dtype` = `dtype` and the kernels in use (see isa.hpp): matrices lie in the file as products read them,
+/// so that loading maps the file and converts nothing. Such a bundle serves machines with the same kernels, only to be loaded as `dtype`;
+/// it cannot be trained or converted, and must not change while a model that was loaded from it lives. Throws as `save_bundle`.
+void save_packed_bundle(const ModelFiles& files, const std::string& path, DType dtype,
+                        const std::map<std::string, std::string>& notes = {});
 
 /// What `save_official` made of a model.
 struct OfficialFiles {

@@ -115,6 +115,9 @@ class Generator {
   /// The class of a name ("sneaker", in any case) or number ("7"). Throws ArgumentError, which proposes the nearest name.
   [[nodiscard]] std::int64_t label_of(std::string_view name) const;
 
+  /// What matrix products compute with, but for the exceptions of weight_types.hpp.
+  [[nodiscard]] DType dtype() const noexcept;
+
   /// Everything about the model that is not a weight.
   [[nodiscard]] const ModelConfig& config() const noexcept;
 

@@ -25,6 +25,7 @@ struct ModelFiles {
   std::optional<PartFile> dit;      ///< of `config.dit` or `config.lightning_dit`
   std::optional<PartFile> guide;    ///< of `config.guide`
   LatentNorm<float> latent_norm;    ///< statistics of the latents; read, since they are small
+  std::optional<DType> packed{};    ///< matrices lie in the files as the kernels read them, for this `LoadOptions::dtype`
   std::string origin = "model";     ///< where it came from, for messages
 
   /// A bundle (see bundle.hpp). Names, numbers of elements and configuration are checked, and only the statistics are read. Throws
@@ -39,8 +40,8 @@ struct LoadOptions {
   /// to and fro reads the files again each time.
   bool keep_loaded = true;
   /// What matrix products compute with: DType::f32, or for speed and less memory DType::bf16 or DType::i8, with the exceptions of
-  /// weight_types.hpp. Tensors are converted one by one as they are read.
-  DType dtype = DType::f32;
+  /// weight_types.hpp. Tensors are converted one by one as they are read. None: f32, or what the files are packed for.
+  std::optional<DType> dtype{};
   /// Bytes that weights may take; 0 asks the system how many it has to give. A model that needs more is refused with MemoryError before
   /// anything is read.
   std::uint64_t available_memory = 0;
