@@ -59,7 +59,8 @@ struct Operands {
                       .out_stride = stride,
                       .bias = nullptr,
                       .activation = Activation::none,
-                      .accumulate = accumulate});
+                      .accumulate = accumulate,
+                      .out_is_near = true});
   }
 
  protected:

@@ -45,6 +45,7 @@ struct PanelProduct {
   bool accumulate;                             ///< add to what out holds, before bias and activation
   const Word* next = nullptr;                  ///< what is multiplied after this, to be brought near meanwhile
   index_t next_bytes = 0;                      ///< of `next`; 0: unknown
+  bool out_is_near = false;                    ///< nothing of out needs to be fetched
   const float* row_scale = nullptr;            ///< 8 bits: (rows), what a unit of a means
   const float* column_scale = nullptr;         ///< 8 bits: (panel width), what a unit of the panel means
   const std::int32_t* compensation = nullptr;  ///< 8 bits: (panel width), 128 times the sum of a column

@@ -169,27 +169,6 @@ void multiply_bf16(const LeftOperand& a, const PackedMatrix<float>& b, const Vie
   multiply_bf16_words(convert_rows_to_bf16(a, memory), b, out, epilogue);
 }
 
-void multiply_int8(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {
-  const NarrowTable& table = narrow_table();
-  const index_t m = a.a.extent(0), k = a.a.extent(1), words = ceil_div(k, kInt8PerWord), stride = row_words(words);
-  Tensor<std::int32_t> memory(Shape{m, stride});  // (M, K / 4) of Word
-  Tensor<float> row_scales(Shape{m});             // (M)
-  Word* converted = reinterpret_cast<Word*>(memory.data());
-  float* scale = row_scales.data();
-  convert_rows(a, kInt8PerWord, converted, stride, [&](index_t i, const float* row, Word* target) {
-    scale[i] = table.row_to_int8(k, row, kUnsignedOffset, reinterpret_cast<std::uint8_t*>(target));
-  });
-  PanelProduct<Word, float> whole = product({converted, stride, words}, out, epilogue);
-  whole.row_scale = scale;
-  whole.column_scale = b.scales().data();
-  whole.compensation = b.compensation().data();
-  const Word* packed = reinterpret_cast<const Word*>(b.bytes().data());
-  const index_t size = words * table.panel_width;
-  // The integer sums stay in registers from the first word to the last.
-  multiply_panels(whole, table.int8_panel, table.panel_width, std::max<index_t>(1, words), true,
-                  [=](index_t panel, index_t) { return packed + panel * size; });
-}
-
 }  // namespace
 
 Tensor<std::uint8_t> pack_bf16(const View<const float>& b, const PanelMap& map) {
@@ -215,9 +194,34 @@ Int8Panels pack_int8(const View<const float>& b, const PanelMap& map) {
   return out;
 }
 
+Int8Rows quantize_rows(const LeftOperand& a) {
+  const index_t m = a.a.extent(0), k = a.a.extent(1), stride = row_words(ceil_div(k, kInt8PerWord));
+  Int8Rows out{Tensor<std::int32_t>(Shape{m, stride}), Tensor<float>(Shape{m})};
+  float* scale = out.scales.data();
+  convert_rows(a, kInt8PerWord, reinterpret_cast<Word*>(out.words.data()), stride,
+               [convert = narrow_table().row_to_int8, scale, k](index_t i, const float* row, Word* target) {
+                 scale[i] = convert(k, row, kUnsignedOffset, reinterpret_cast<std::uint8_t*>(target));
+               });
+  return out;
+}
+
+void multiply_int8(const Int8Rows& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {
+  const NarrowTable& table = narrow_table();
+  const index_t words = ceil_div(b.k(), kInt8PerWord);
+  PanelProduct<Word, float> whole = product({reinterpret_cast<const Word*>(a.words.data()), a.words.extent(1), words}, out, epilogue);
+  whole.row_scale = a.scales.data();
+  whole.column_scale = b.scales().data();
+  whole.compensation = b.compensation().data();
+  const Word* packed = reinterpret_cast<const Word*>(b.bytes().data());
+  const index_t size = words * table.panel_width;
+  // The integer sums stay in registers from the first word to the last.
+  multiply_panels(whole, table.int8_panel, table.panel_width, std::max<index_t>(1, words), true,
+                  [=](index_t panel, index_t) { return packed + panel * size; });
+}
+
 void multiply_narrow(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {
   if (b.stored() == DType::bf16) return multiply_bf16(a, b, out, epilogue);
-  multiply_int8(a, b, out, epilogue);
+  multiply_int8(quantize_rows(a), b, out, epilogue);
 }
 
 void multiply_bf16(const View<const bf16>& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {

@@ -23,6 +23,14 @@ struct LeftOperand {
   const NormInputs<float>* norm;
 };
 
+/// Rows of a left operand in 8 bits, each by its own largest element.
+struct Int8Rows {
+  Tensor<std::int32_t> words;  // (M, ceil(K / 4), padded) of four bytes, each 128 more than it means
+  Tensor<float> scales;        // (M), what a unit of a row means
+};
+Int8Rows quantize_rows(const LeftOperand& a);
+void multiply_int8(const Int8Rows& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue);
+
 /// b stored as bf16 or i8.
 void multiply_narrow(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue);
 void multiply_bf16(const View<const bf16>& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue);

@@ -4,13 +4,14 @@
 //   bench_packed_gemm [ROUNDS] [FILTER] [--json FILE]      FILTER: part of a line's name, for example "bf16", "2048" or "T1"
 //
 // Behind each peer stands how many times faster our best is, in the same round. Ours takes f32 activations and converts them within the
-// measured time ("ours"), and bf16 ones as they are ("bf16 in"); oneDNN takes them in its own type, converted before.
+// measured time ("ours"), and those converted before as they are ("bf16 in", "i8 in"); oneDNN takes them in its own type, converted before.
 #include <memory>
 #include <tuple>
 
 #include "bench/contest.hpp"
 #include "bench/peers/eigen_product.hpp"
 #include "bench/peers/openblas.hpp"
+#include "kernels/narrow_product.hpp"
 #include "rae/core/random.hpp"
 #include "rae/kernels/gemm.hpp"
 #if defined(RAE_BENCH_ONEDNN)
@@ -43,6 +44,8 @@ Contest measure(DType type, index_t m, index_t n, index_t k, int threads, int ro
   Contest contest(type, threads, m, n, k, copies);
   contest.ours("ours", [&](std::size_t copy) { rae::gemm<float>(left, packed[copy], target); });
   if (type == DType::bf16) contest.ours("bf16 in", [&](std::size_t copy) { rae::gemm(narrow.view(), packed[copy], target); });
+  const rae::detail::Int8Rows quantized = rae::detail::quantize_rows({left, nullptr});
+  if (type == DType::i8) contest.ours("i8 in", [&](std::size_t copy) { rae::detail::multiply_int8(quantized, packed[copy], target, {}); });
 #if defined(RAE_BENCH_ONEDNN)
   std::vector<std::unique_ptr<rae::bench::OneDnnProduct>> peers;
   for (std::size_t i = 0; i < copies; ++i)
