@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/contiguous.hpp"
+#include "kernels/grouped_product.hpp"
 #include "kernels/large_pages.hpp"
 #include "kernels/narrow_product.hpp"
 #include "kernels/norm_rows.hpp"
@@ -117,11 +118,12 @@ void multiply_unpacked(const View<const T>& a, const View<const T>& b, const Vie
 template <Real T>
 Shape PackedMatrix<T>::panels_shape(index_t k, index_t n, DType stored, PanelColumns columns) {
   if (columns == PanelColumns::halves && n % 2 != 0) raise<ShapeError>("PackedMatrix: ", n, " columns have no two equal halves");
-  const bool narrow = std::same_as<T, float> && (stored == DType::bf16 || stored == DType::i8);
+  const bool narrow = std::same_as<T, float> && (stored == DType::bf16 || stored == DType::i8 || detail::is_grouped(stored));
   if (stored != dtype_of<T>() && !narrow)
     raise<ArgumentError>("PackedMatrix: a matrix of ", name_of(dtype_of<T>()), " cannot be stored as ", name_of(stored),
-                         "; f32 can be stored as f32, bf16 or i8");
+                         "; f32 can be stored as f32, bf16, i8, i8w or i4w");
   const detail::PanelMap map{columns, n, detail::kernel_table<T>().panel_width};
+  if (detail::is_grouped(stored)) return {map.panels(), detail::grouped_panel_bytes(stored, k, map.width), 1, 1};
   const index_t per_word = stored == DType::bf16 ? 2 : stored == DType::i8 ? 4 : 1;
   return {map.panels(), detail::ceil_div(k, per_word), map.width, per_word};
 }
@@ -167,6 +169,10 @@ PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored, PanelColumns column
       panels_ = detail::pack_bf16(b, map);
       return;
     }
+    if (detail::is_grouped(stored)) {
+      panels_ = detail::pack_grouped(b, map, stored);
+      return;
+    }
     if (stored == DType::i8) {
       detail::Int8Panels panels = detail::pack_int8(b, map);
       panels_ = std::move(panels.panels);
@@ -201,8 +207,8 @@ void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out, const BasicEpi
   const auto& table = detail::kernel_table<T>();
   const T* panels = reinterpret_cast<const T*>(b.bytes().data());
   const index_t size = b.k() * table.panel_width;
-  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, table.panel_width, detail::kDepth, true,
-                          [=](index_t panel, index_t) { return panels + panel * size; });
+  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, table.panel_width, detail::kDepth,
+                          out.extent(0) > detail::kStreamedRows, [=](index_t panel, index_t) { return panels + panel * size; });
 }
 
 template <Real T>

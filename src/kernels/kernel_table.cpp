@@ -13,7 +13,7 @@ detail::IsaTables tables_of(Isa isa) noexcept {
   if (isa >= Isa::avx512) {
     detail::IsaTables tables = detail::avx512_tables();
     if (isa >= Isa::avx512_vnni) tables.narrow.int8_panel = detail::avx512_vnni_int8_panel();
-    if (isa >= Isa::avx512_bf16) tables.narrow.bf16_panel = detail::avx512_bf16_panel();
+    if (isa >= Isa::avx512_bf16) detail::use_avx512_bf16(tables.narrow);
     return tables;
   }
   if (isa >= Isa::avx2) {

@@ -84,6 +84,15 @@ struct KernelTable {
   T (*exponentials)(index_t n, T* x);
 };
 
+/// Products with integers in groups of 32, whose panels have their scales behind their words (kernels/grouped_product.hpp).
+struct GroupedTable {
+  /// a of bf16; k in words of the panel.
+  void (*panel)(const PanelProduct<std::uint32_t, float>&);
+
+  /// A panel of `words` words along k as one of bf16 words, each number times its scale and rounded to nearest even.
+  void (*unpack)(index_t words, const std::uint32_t* panel, std::uint32_t* out);
+};
+
 /// Products of f32 numbers that are stored narrower: as bf16, or as 8-bit integers with a scale.
 struct NarrowTable {
   index_t panel_width;
@@ -109,6 +118,8 @@ struct NarrowTable {
 
   void (*bf16_panel)(const PanelProduct<std::uint32_t, float>&);
   void (*int8_panel)(const PanelProduct<std::uint32_t, float>&);  ///< a unsigned, 128 more than it means; the panel signed
+
+  GroupedTable int8_groups, int4_groups;
 };
 
 /// The tables of one instruction set.
@@ -125,7 +136,7 @@ IsaTables avx512_tables() noexcept;
 // What the variants with native narrow products have in place of the functions above.
 decltype(NarrowTable::int8_panel) avx2_vnni_int8_panel() noexcept;
 decltype(NarrowTable::int8_panel) avx512_vnni_int8_panel() noexcept;
-decltype(NarrowTable::bf16_panel) avx512_bf16_panel() noexcept;
+void use_avx512_bf16(NarrowTable& table) noexcept;
 #elif defined(RAE_ARM64)
 IsaTables neon_tables() noexcept;
 decltype(NarrowTable::int8_panel) neon_dot_int8_panel() noexcept;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/grouped_product.hpp"
 #include "kernels/large_pages.hpp"
 #include "kernels/norm_rows.hpp"
 #include "kernels/transposed_product.hpp"
@@ -132,13 +133,7 @@ Tensor<std::uint8_t> pack_all(const View<const float>& b, const PanelMap& map, i
   return packed;
 }
 
-// A left operand as rows of words.
-struct Words {
-  const Word* data;
-  index_t stride, k;  // of rows; along k
-};
-
-PanelProduct<Word, float> product(const Words& a, const View<float>& out, const Epilogue& epilogue) {
+PanelProduct<Word, float> product(const LeftWords& a, const View<float>& out, const Epilogue& epilogue) {
   PanelProduct<Word, float> whole = epilogue_of<Word>(out, epilogue);
   whole.k = a.k;
   whole.a = a.data;
@@ -146,30 +141,32 @@ PanelProduct<Word, float> product(const Words& a, const View<float>& out, const 
   return whole;
 }
 
-void multiply_bf16_words(const Words& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {
+void multiply_bf16_words(const LeftWords& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {
   const NarrowTable& table = narrow_table();
   const Word* words = reinterpret_cast<const Word*>(b.bytes().data());
   const index_t size = a.k * table.panel_width;
-  multiply_panels(product(a, out, epilogue), table.bf16_panel, table.panel_width, kDepth, true,
+  multiply_panels(product(a, out, epilogue), table.bf16_panel, table.panel_width, kDepth, out.extent(0) > kStreamedRows,
                   [=](index_t panel, index_t) { return words + panel * size; });
-}
-
-Words convert_rows_to_bf16(const LeftOperand& a, Tensor<std::int32_t>& memory) {
-  const index_t m = a.a.extent(0), k = a.a.extent(1), words = ceil_div(k, kBf16PerWord), stride = row_words(words);
-  memory = Tensor<std::int32_t>(Shape{m, stride});  // (M, K / 2) of Word
-  Word* converted = reinterpret_cast<Word*>(memory.data());
-  convert_rows(a, kBf16PerWord, converted, stride, [convert = narrow_table().row_to_bf16, k](index_t, const float* row, Word* target) {
-    convert(k, row, reinterpret_cast<std::uint16_t*>(target));
-  });
-  return {converted, stride, words};
 }
 
 void multiply_bf16(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {
   Tensor<std::int32_t> memory;
-  multiply_bf16_words(convert_rows_to_bf16(a, memory), b, out, epilogue);
+  multiply_bf16_words(convert_rows_to_bf16(a, kBf16PerWord, memory), b, out, epilogue);
 }
 
 }  // namespace
+
+LeftWords convert_rows_to_bf16(const LeftOperand& a, index_t multiple, Tensor<std::int32_t>& memory) {
+  const index_t m = a.a.extent(0), k = a.a.extent(1), words = ceil_div(k, kBf16PerWord);
+  const index_t padded = ceil_div(k, multiple) * multiple / kBf16PerWord, stride = row_words(padded);
+  memory = Tensor<std::int32_t>(Shape{m, stride});  // (M, K / 2) of Word
+  Word* converted = reinterpret_cast<Word*>(memory.data());
+  convert_rows(a, kBf16PerWord, converted, stride, [=, convert = narrow_table().row_to_bf16](index_t, const float* row, Word* target) {
+    convert(k, row, reinterpret_cast<std::uint16_t*>(target));
+    std::fill(target + words, target + padded, Word{0});
+  });
+  return {converted, stride, words};
+}
 
 Tensor<std::uint8_t> pack_bf16(const View<const float>& b, const PanelMap& map) {
   return pack_all(b, map, kBf16PerWord,
@@ -215,12 +212,13 @@ void multiply_int8(const Int8Rows& a, const PackedMatrix<float>& b, const View<f
   const Word* packed = reinterpret_cast<const Word*>(b.bytes().data());
   const index_t size = words * table.panel_width;
   // The integer sums stay in registers from the first word to the last.
-  multiply_panels(whole, table.int8_panel, table.panel_width, std::max<index_t>(1, words), true,
+  multiply_panels(whole, table.int8_panel, table.panel_width, std::max<index_t>(1, words), out.extent(0) > kStreamedRows,
                   [=](index_t panel, index_t) { return packed + panel * size; });
 }
 
 void multiply_narrow(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {
   if (b.stored() == DType::bf16) return multiply_bf16(a, b, out, epilogue);
+  if (is_grouped(b.stored())) return multiply_grouped(a, b, out, epilogue);
   multiply_int8(quantize_rows(a), b, out, epilogue);
 }
 
@@ -258,7 +256,7 @@ void multiply_as_bf16(const View<const float>& a, const View<const float>& b, co
     return multiply_transposed(product({nullptr, 0, words}, out, epilogue), table.bf16_panel, map.width, pack_left, pack_right);
   }
   Tensor<std::int32_t> converted;
-  const Words left = convert_rows_to_bf16({a, nullptr}, converted);
+  const LeftWords left = convert_rows_to_bf16({a, nullptr}, kBf16PerWord, converted);
   const PackingMemory memory(map, a.extent(1), kBf16PerWord);
   Tensor<std::int32_t> panels(Shape{num_threads(), words, map.width});  // (threads, K / 2, width) of Word
   Word* packed = reinterpret_cast<Word*>(panels.data());

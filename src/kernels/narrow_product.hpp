@@ -31,7 +31,16 @@ struct Int8Rows {
 Int8Rows quantize_rows(const LeftOperand& a);
 void multiply_int8(const Int8Rows& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue);
 
-/// b stored as bf16 or i8.
+/// A left operand as rows of words.
+struct LeftWords {
+  const std::uint32_t* data;
+  index_t stride, k;  // of rows; along k
+};
+
+/// The rows of a as bf16, in `memory`, with zeros behind their ends up to a multiple of `multiple`, which is even.
+LeftWords convert_rows_to_bf16(const LeftOperand& a, index_t multiple, Tensor<std::int32_t>& memory);
+
+/// b stored as bf16, i8 or in groups.
 void multiply_narrow(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue);
 void multiply_bf16(const View<const bf16>& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue);
 

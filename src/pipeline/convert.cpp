@@ -103,6 +103,8 @@ void save_bundle(const ModelFiles& files, const std::string& path, DType stored_
 
 void save_packed_bundle(const ModelFiles& files, const std::string& path, DType dtype, const std::map<std::string, std::string>& notes) {
   require_weight_type(dtype);
+  if (dtype == DType::i8w || dtype == DType::i4w)
+    raise<ArgumentError>("a packed bundle holds f32, bf16 or int8, not ", weight_type_name(dtype), "; load the original with that type");
   save(files, path, DType::f32, dtype, notes);
 }
 

@@ -21,7 +21,7 @@ template <template <class> class Model, class Config>
   std::uint64_t bytes = 0;
   for (const auto& [name, shape, use] : parameter_shapes<Model>(config)) {
     const DType stored = use == ParameterUse::elements ? DType::f32 : weight_type(config, dtype, name);
-    bytes += static_cast<std::uint64_t>(shape.numel()) * size_of(stored);
+    bytes += bytes_of_weights(stored, static_cast<std::uint64_t>(shape.numel()));
   }
   return bytes;
 }

@@ -221,7 +221,9 @@ void PartLoader::require_memory(const LoadOptions& options, const std::vector<Pa
   largest = std::max(largest, sampling);
   const std::uint64_t needed = keep_ ? all : largest;
   if (needed <= available) return;
-  const std::string narrower = dtype_ == DType::i8 ? "" : concat("narrower weights (", dtype_ == DType::f32 ? "bf16 or " : "", "int8)");
+  const std::string narrower = dtype_ == DType::i4w                            ? ""
+                               : dtype_ == DType::f32 || dtype_ == DType::bf16 ? "narrower weights (int8 or int4)"
+                                                                               : "narrower weights (int4)";
   const std::string hint = keep_ && largest <= available ? concat("; loading its parts one after the other (keep_loaded = false) takes ",
                                                                   in_gigabytes(largest), narrower.empty() ? "" : "; or take ", narrower)
                                                          : concat("; take a smaller model, ", narrower, narrower.empty() ? "" : ", ",

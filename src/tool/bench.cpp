@@ -22,7 +22,6 @@
 namespace rae::tool {
 namespace {
 
-constexpr DType kTypes[] = {DType::f32, DType::bf16, DType::i8};
 constexpr double kSampleSeconds = 0.05;  // networks that are faster run several times for one sample
 constexpr int kMostRounds = 1000;
 constexpr index_t kMostPictures = 65536;
@@ -81,8 +80,9 @@ std::vector<Line> lines_of(const BenchCommand& command) {
     for (const auto& word : split_list(words)) add(networks, &find_network(word));
   for (const auto& words : command.types)
     for (const auto& word : split_list(words)) {
-      const auto found = std::find_if(std::begin(kTypes), std::end(kTypes), [&](DType type) { return weight_type_name(type) == word; });
-      if (found == std::end(kTypes)) throw UsageError(concat("--dtype: expected f32, bf16 or int8, got '", word, "'"));
+      const auto found =
+          std::find_if(std::begin(kWeightTypes), std::end(kWeightTypes), [&](DType type) { return weight_type_name(type) == word; });
+      if (found == std::end(kWeightTypes)) throw UsageError(concat("--dtype: expected ", weight_type_names(), ", got '", word, "'"));
       add(types, *found);
     }
   if (networks.empty() || types.empty()) throw UsageError("nothing to measure: --models and --dtype need a name each");
@@ -215,7 +215,7 @@ void add_bench(CLI::App& app) {
       ->type_name("LIST")
       ->allow_extra_args(false)
       ->default_str(options->models.front());
-  command->add_option("--dtype", options->types, "what they compute matrix products with, a comma list of f32, bf16 and int8")
+  command->add_option("--dtype", options->types, "what they compute matrix products with, a comma list of f32, bf16, int8, int8w and int4")
       ->type_name("LIST")
       ->allow_extra_args(false)
       ->default_str(options->types.front());

@@ -31,7 +31,7 @@ void add_bench(CLI::App& app);
 /// `--model builtin|PATH`.
 void add_model_option(CLI::App& command, std::string& model);
 
-/// `--dtype f32|bf16|int8` of the model's weights.
+/// `--dtype f32|bf16|int8|int8w|int4` of the model's weights.
 void add_dtype_option(CLI::App& command, std::optional<DType>& dtype);
 
 /// `--threads N`, which takes effect when it is parsed.

@@ -122,8 +122,10 @@ inline float f32_chains_baseline(index_t steps) {
   return x[0][0];
 }
 
-/// The widest instructions of this machine for a type; for bf16 and i8 without instructions of their own those of f32.
+/// The widest instructions of this machine for a type; for bf16 and i8 without instructions of their own those of f32, and for weights in
+/// groups those of bf16, as which they are multiplied.
 inline Chains chains_of([[maybe_unused]] DType type) {
+  if (type == DType::i8w || type == DType::i4w) type = DType::bf16;
 #if defined(__x86_64__)
   if (type == DType::bf16 && supports(Isa::avx512_bf16)) return {bf16_chains_avx512, 2.0 * 24 * 32};
   if (type == DType::i8 && supports(Isa::avx512_vnni)) return {int8_chains_avx512, 2.0 * 16 * 64};

@@ -20,21 +20,25 @@ struct Candidate {
   std::string name;
   bool ours;
   std::function<void(std::size_t copy)> run;
-  std::vector<double> rates{}, fractions{}, ratios{};  // of each round: operations per second, of the peak, our best over this one
+  std::vector<double> rates{}, fractions{}, ratios{};  // of each round: work per second, of the peak, our best over this one
 };
 
 class Contest {
  public:
-  /// A product m x n x k whose weight exists in `copies`.
+  /// A product m x n x k whose weight exists in `copies`, in operations per second against the peak of the type.
   Contest(DType type, int threads, index_t m, index_t n, index_t k, std::size_t copies)
-      : type_(type), threads_(threads), operations_(2.0 * static_cast<double>(m * n * k)), copies_(copies) {}
+      : Contest(type, threads, 2.0 * static_cast<double>(m * n * k), copies, [type, threads] { return rae::bench::peak(type, threads); }) {}
+
+  /// `work` of any unit, against the most of it that `limit` finds the machine to do in a second.
+  Contest(DType type, int threads, double work, std::size_t copies, std::function<double()> limit)
+      : type_(type), threads_(threads), work_(work), copies_(copies), limit_(std::move(limit)) {}
 
   void ours(std::string name, std::function<void(std::size_t)> run) { candidates_.push_back({std::move(name), true, std::move(run)}); }
   void peer(std::string name, std::function<void(std::size_t)> run) { candidates_.push_back({std::move(name), false, std::move(run)}); }
 
   void run(int rounds) {
     for (int round = 0; round < rounds; ++round) {
-      peaks_.push_back(peak(type_, threads_));
+      peaks_.push_back(limit_());
       double best = 0;
       for (Candidate& each : candidates_) {
         each.rates.push_back(rate(each));
@@ -45,7 +49,7 @@ class Contest {
     }
   }
 
-  /// Giga-operations per second, the fraction of the peak and, of a peer, how many times faster our best is: medians.
+  /// Giga-operations or gigabytes per second, the fraction of the peak and, of a peer, how many times faster our best is: medians.
   void print(const std::string& name) const {
     std::printf("%-26s peak %5.0f", name.c_str(), median(peaks_) / 1e9);
     for (const Candidate& each : candidates_) {
@@ -75,13 +79,14 @@ class Contest {
     std::size_t count = 0;
     double elapsed = 0;
     for (const double start = seconds(); elapsed < kSampleSeconds; elapsed = seconds() - start) candidate.run(++count % copies_);
-    return operations_ * static_cast<double>(count) / elapsed;
+    return work_ * static_cast<double>(count) / elapsed;
   }
 
   DType type_;
   int threads_;
-  double operations_;
+  double work_;
   std::size_t copies_;
+  std::function<double()> limit_;
   std::vector<Candidate> candidates_;
   std::vector<double> peaks_;
 };

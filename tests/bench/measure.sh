@@ -14,7 +14,7 @@ load=$(cut -d " " -f 1 /proc/loadavg 2>/dev/null || echo unknown)
 echo "load average $load: other programs that run now spoil the figures"
 [ -f "$build/CMakeCache.txt" ] || cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DRAE_BUILD_BENCH=ON -DRAE_BUILD_TESTS=OFF \
   -DRAE_BUILD_EXAMPLES=OFF
-cmake --build "$build" --parallel --target rae_tool bench_packed_gemm bench_gemm bench_attention bench_ladder bench_train_step \
+cmake --build "$build" --parallel --target rae_tool bench_packed_gemm bench_gemv bench_gemm bench_attention bench_ladder bench_train_step \
   bench_picture bench_load
 mkdir -p "$out"
 echo "$load" > "$out/load"
@@ -28,6 +28,7 @@ fi
 
 echo "--- matrix products"
 $first "$build/tests/bench_packed_gemm" 5 --json "$out/gemm.json"
+$first "$build/tests/bench_gemv" 5 --json "$out/gemv.json"
 $first "$build/tests/bench_gemm" 3 --json "$out/plain_gemm.json"
 echo "--- attention"
 $first "$build/tests/bench_attention" 5 --json "$out/attention.json"

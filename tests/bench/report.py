@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes what tests/bench/measure.sh measured into the documentation: tables between markers, and a plot.
 
-    report.py FOLDER      with models.json, gemm.json, plain_gemm.json, attention.json, ladder.json, picture.json, load_*.json and
+    report.py FOLDER      with models.json, gemm.json, gemv.json, plain_gemm.json, attention.json, ladder.json, picture.json, load_*.json and
                           training.json; tables whose file is not there stay as they are
 
 A table stands between the lines `<!-- measured: NAME -->` and `<!-- /measured -->` of docs/performance.md or docs/03_kernels.md.
@@ -156,6 +156,23 @@ def plain_gemm(lines):
     return "\n\n".join(out)
 
 
+def gemv(lines):
+    """Rows are threads, shape and type, columns the numbers of rows; a line is named "T2 i4w M16 1152x4608"."""
+    heads = list(dict.fromkeys(line["line"].split()[2] for line in lines))
+    groups = {}
+    for line in lines:
+        threads, dtype, m, shape = line["line"].split()
+        ours = next(c for c in line["candidates"] if c["ours"])
+        ratios = [c["ours_over_it"] for c in line["candidates"] if not c["ours"]]
+        groups.setdefault((threads, shape, dtype), {})[m] = (f"{ours['rate'] / 1e9:.0f} ({ours['fraction']:.2f})", ratios)
+    rows = []
+    for (threads, shape, dtype), cells in sorted(groups.items(), key=lambda item: item[0][0], reverse=True):
+        ratios = [r for _, each in cells.values() for r in each]
+        rows.append([f"{threads} {shape} {dtype}"] + [cells[m][0] if m in cells else "" for m in heads] +
+                    [f"{min(ratios):.2f}x to {max(ratios):.2f}x" if ratios else ""])
+    return table(["threads, N x K, type"] + [f"M = {m[1:]}" for m in heads] + ["over oneDNN"], rows)
+
+
 def training(types):
     rows = [[dtype, f"{t['ours']:.1f}" if "ours" in t else "", f"{t['torch']:.1f}", f"{t['ratio']:.2f}x" if "ratio" in t else ""]
             for dtype, t in types.items() if "ours" in t]
@@ -224,6 +241,8 @@ def main():
             file.write(plot(models))
     if numbers := read("gemm.json"):
         insert("performance.md", "gemm", gemm(numbers["lines"]))
+    if numbers := read("gemv.json"):
+        insert("performance.md", "gemv", gemv(numbers["lines"]))
     if numbers := read("plain_gemm.json"):
         insert("performance.md", "plain gemm", plain_gemm(numbers["lines"]))
     if numbers := read("training.json"):

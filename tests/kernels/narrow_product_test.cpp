@@ -1,4 +1,5 @@
-// Products with a right operand that is stored as bf16 or as 8-bit integers, on every instruction set.
+// Products with a right operand that is stored as bf16, as 8-bit integers, or as integers of 8 or 4 bits in groups, on every instruction
+// set.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -14,7 +15,7 @@ namespace {
 using test::close;
 using test::random_tensor;
 
-constexpr DType kStored[] = {DType::bf16, DType::i8};
+constexpr DType kStored[] = {DType::bf16, DType::i8, DType::i8w, DType::i4w};
 
 Tensor<float> multiply(View<const float> a, View<const float> b, DType stored, const Epilogue& epilogue = {}) {
   Tensor<float> out(Shape{a.extent(0), b.extent(1)}, -1.0f);
@@ -30,7 +31,11 @@ Tensor<float> multiply_as_bf16(View<const float> a, View<const float> b, const E
 
 Tensor<float> expected_product(View<const float> a, View<const float> b, DType stored) {
   Tensor<float> out(Shape{a.extent(0), b.extent(1)});
-  (stored == DType::bf16 ? reference::gemm_bf16 : reference::gemm_int8)(a, b, out);
+  switch (stored) {
+    case DType::bf16: reference::gemm_bf16(a, b, out); break;
+    case DType::i8: reference::gemm_int8(a, b, out); break;
+    default: reference::gemm_groups(a, b, out, stored == DType::i4w ? 4 : 8);
+  }
   return out;
 }
 
@@ -51,6 +56,20 @@ TEST_P(NarrowShapes, Bf16GivesTheBitsOfTheReferenceInEveryLayout) {
     }
 }
 
+// Integers in groups: the same contract, with that the totals of groups are rounded, too.
+TEST_P(NarrowShapes, GroupsGiveTheBitsOfTheReferenceInEveryLayout) {
+  const index_t m = GetParam()[0], n = GetParam()[1], k = GetParam()[2];
+  const Tensor<float> a = random_tensor<float>({m, k}, 1), b = random_tensor<float>({k, n}, 2), at = random_tensor<float>({k, m}, 3),
+                      bt = random_tensor<float>({n, k}, 4);
+  for (const DType stored : {DType::i8w, DType::i4w})
+    for (const View<const float>& left : {a.view(), at.view().transposed()})
+      for (const View<const float>& right : {b.view(), bt.view().transposed()}) {
+        const Tensor<float> expected = expected_product(left, right, stored);
+        test::on_every_narrow_isa(
+            [&](Isa isa) { EXPECT_TRUE(close(multiply(left, right, stored), expected, 0.0)) << name_of(stored) << ", " << name_of(isa); });
+      }
+}
+
 // 8 bits: the sums are exact; the scales are multiplied in f32.
 TEST_P(NarrowShapes, Int8MatchesTheReferenceInEveryLayout) {
   const index_t m = GetParam()[0], n = GetParam()[1], k = GetParam()[2];
@@ -68,7 +87,7 @@ TEST_P(NarrowShapes, Int8MatchesTheReferenceInEveryLayout) {
 INSTANTIATE_TEST_SUITE_P(Shapes, NarrowShapes,
                          testing::Values(Shape{1, 1, 1}, Shape{8, 48, 16}, Shape{5, 7, 3}, Shape{9, 49, 17}, Shape{97, 33, 64},
                                          Shape{193, 100, 31}, Shape{261, 72, 42}, Shape{16, 5461, 8}, Shape{3, 16, 301}, Shape{7, 50, 1101},
-                                         Shape{2, 20, 5461}, Shape{205, 130, 1031}, Shape{100, 301, 530}));
+                                         Shape{2, 20, 5461}, Shape{205, 130, 1031}, Shape{100, 301, 530}, Shape{4, 261, 96}));
 
 // Each count of rows and of columns that a tile can have.
 TEST(NarrowProduct, EveryHeightAndWidthOfATile) {
@@ -78,22 +97,24 @@ TEST(NarrowProduct, EveryHeightAndWidthOfATile) {
       const Tensor<float> a = random_tensor<float>({m, 21}, 1), b = random_tensor<float>({21, n}, 2);
       const Tensor<float> expected = expected_product(a, b, stored);
       test::on_every_narrow_isa([&](Isa isa) {
-        EXPECT_TRUE(close(multiply(a, b, stored), expected, stored == DType::bf16 ? 0.0 : 1e-5))
+        EXPECT_TRUE(close(multiply(a, b, stored), expected, stored == DType::i8 ? 1e-5 : 0.0))
             << name_of(stored) << ", " << name_of(isa) << ", " << m;
       });
     }
 }
 
-// How far the narrow products may be from the exact one: rounding to 8 bits of mantissa, or to half a step of each operand.
+// How far the narrow products may be from the exact one: rounding to 8 bits of mantissa, or to half a step of each operand. Where the
+// largest number of a group has the other sign than one of its size, that one is cut off by a whole step.
 TEST(NarrowProduct, ErrorsStayBelowTheRoundingOfTheOperands) {
   constexpr index_t kDepth = 300;
   const Tensor<float> a = random_tensor<float>({20, kDepth}, 1), b = random_tensor<float>({kDepth, 60}, 2);
   Tensor<float> exact(Shape{20, 60});
   reference::gemm<float>(a, b, exact);
-  const Tensor<float> in_bf16 = multiply(a, b, DType::bf16), in_int8 = multiply(a, b, DType::i8);
+  const Tensor<float> in_bf16 = multiply(a, b, DType::bf16), in_int8 = multiply(a, b, DType::i8), in_groups8 = multiply(a, b, DType::i8w),
+                      in_groups4 = multiply(a, b, DType::i4w);
   for (index_t i = 0; i < 20; ++i)
     for (index_t j = 0; j < 60; ++j) {
-      double products = 0, sum_a = 0, sum_b = 0, top_a = 0, top_b = 0;
+      double products = 0, sum_a = 0, sum_b = 0, top_a = 0, top_b = 0, steps = 0;  // steps: |x| times 128ths of the largest y of its group
       for (index_t k = 0; k < kDepth; ++k) {
         const double x = std::abs(static_cast<double>(a[i * kDepth + k])), y = std::abs(static_cast<double>(b[k * 60 + j]));
         products += x * y;
@@ -102,8 +123,19 @@ TEST(NarrowProduct, ErrorsStayBelowTheRoundingOfTheOperands) {
         top_a = std::max(top_a, x);
         top_b = std::max(top_b, y);
       }
+      for (index_t first = 0; first < kDepth; first += 32) {
+        double group_a = 0, group_top = 0;
+        for (index_t k = first; k < std::min(kDepth, first + 32); ++k) {
+          group_a += std::abs(static_cast<double>(a[i * kDepth + k]));
+          group_top = std::max(group_top, std::abs(static_cast<double>(b[k * 60 + j])));
+        }
+        steps += group_a * group_top / 128;
+      }
       const index_t at = i * 60 + j;
       EXPECT_NEAR(in_bf16[at], exact[at], products * (std::ldexp(1.0, -7) + std::ldexp(kDepth, -24)));
+      const double of_bf16 = products * (std::ldexp(1.0, -8) + std::ldexp(kDepth, -24));
+      EXPECT_NEAR(in_groups8[at], exact[at], 1.01 * steps + of_bf16);
+      EXPECT_NEAR(in_groups4[at], exact[at], 1.01 * 16 * steps + of_bf16);
       const double half_a = top_a / 254, half_b = top_b / 254;
       EXPECT_NEAR(in_int8[at], exact[at], sum_a * half_b + sum_b * half_a + kDepth * half_a * half_b + 1e-4);
     }

@@ -110,6 +110,7 @@ TEST(PackedBundle, IsRefusedWhereItCannotServe) {
   message = test::message_of<ArgumentError>([&] { save_bundle(ModelFiles::open(path), folder / "out.safetensors"); });
   EXPECT_NE(message.find("take the bundle that it was made from"), std::string::npos) << message;
   EXPECT_THROW(save_packed_bundle(ModelFiles::open(path), folder / "out.safetensors", DType::i8), ArgumentError);
+  EXPECT_THROW(save_packed_bundle(test::tiny_bundle().files(), folder / "out.safetensors", DType::i4w), ArgumentError);
   EXPECT_THROW(save_packed_bundle(test::tiny_bundle().files(), path, DType::f16), ArgumentError);
   EXPECT_THROW(save_packed_bundle(test::tiny_bundle().files(), path, DType::f32, {{"packed", "f32"}}), ArgumentError);
   EXPECT_FALSE(std::filesystem::exists(folder / "out.safetensors"));
@@ -227,7 +228,8 @@ TEST_F(PackedWeightFile, WithNumbersThatAreNotFiniteIsRefused) {
 
 TEST(PackedBundle, OfAnUnknownTypeIsRefused) {
   const std::string message = test::message_of<FormatError>([] { (void)detail::packed_for("test", {{"packed", "int3"}}); });
-  EXPECT_NE(message.find("metadata 'packed': unknown type of weights 'int3': expected f32, bf16 or int8"), std::string::npos) << message;
+  EXPECT_NE(message.find("metadata 'packed': unknown type of weights 'int3': expected f32, bf16, int8, int8w or int4"), std::string::npos)
+      << message;
 }
 
 }  // namespace

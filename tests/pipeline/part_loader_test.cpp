@@ -4,6 +4,7 @@
 
 #include "rae/pipeline/autoencoder.hpp"
 #include "rae/pipeline/generator.hpp"
+#include "rae/pipeline/weight_types.hpp"
 #include "support/golden.hpp"
 #include "support/temp_folder.hpp"
 #include "support/tiny_bundle.hpp"
@@ -126,13 +127,14 @@ TEST(PartLoaderTest, RefusesWhatDoesNotFitIntoMemory) {
 TEST(PartLoaderTest, HoldsEveryMatrixAsItsType) {
   ModelConfig config = test::tiny_config();
   const ModelFiles files = test::random_bundle(config).files();
-  for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
+  for (const DType dtype : kWeightTypes) {
     const PartLoader loader(files, {.dtype = dtype}, {Part::encoder, Part::decoder, Part::dit});
-    const DType outside = dtype == DType::i8 ? DType::bf16 : dtype;
+    const DType outside = dtype == DType::f32 ? DType::f32 : DType::bf16;
     std::uint64_t bytes = 0;
     const auto check = [&](auto model) {
       model.parameters([&](const std::string& name, auto& p) {
-        if (!p.empty()) bytes += static_cast<std::uint64_t>(p.shape().numel()) * size_of(p.packed.empty() ? DType::f32 : p.packed.stored());
+        const auto weights = static_cast<std::uint64_t>(p.empty() ? 0 : p.shape().numel());
+        bytes += bytes_of_weights(p.packed.empty() ? DType::f32 : p.packed.stored(), weights);
         if (p.packed.empty()) return;
         // Block 0 of the transformer is its backbone, block 1 its head.
         const bool block = name.find("blocks.") == 0 || name.find("layers.") != std::string::npos;
@@ -147,8 +149,8 @@ TEST(PartLoaderTest, HoldsEveryMatrixAsItsType) {
     };
     EXPECT_NO_THROW((void)fits(bytes));
     const std::string message = message_of<MemoryError>([&] { (void)fits(bytes - 1); });
-    EXPECT_NE(message.find(dtype == DType::i8 ? " in int8 (" : concat(" in ", name_of(dtype), " (")), std::string::npos) << message;
-    EXPECT_EQ(message.find("narrower weights") == std::string::npos, dtype == DType::i8) << message;
+    EXPECT_NE(message.find(concat(" in ", weight_type_name(dtype), " (")), std::string::npos) << message;
+    EXPECT_EQ(message.find("narrower weights") == std::string::npos, dtype == DType::i4w) << message;
   }
   EXPECT_THROW(PartLoader(files, {.dtype = DType::f16}, {Part::dit}), ArgumentError);
 }

@@ -61,7 +61,7 @@ TEST_F(Bench, CountsTheProductsOfAForward) {
 TEST_F(Bench, SaysWhatItDoesNotKnow) {
   refuses({"--models", "dit-dh-x"}, 2, {"--models: unknown network 'dit-dh-x'; did you mean 'dit-dh-xl'?", "decoder-xl, "});
   refuses({"--models", ","}, 2, {"nothing to measure"});
-  refuses({"--dtype", "f32,fp8"}, 2, {"--dtype: expected f32, bf16 or int8, got 'fp8'"});
+  refuses({"--dtype", "f32,fp8"}, 2, {"--dtype: expected f32, bf16, int8, int8w or int4, got 'fp8'"});
   refuses({"--rounds", "0"}, 2, {"--rounds"});
   refuses({"--rounds", "100000"}, 2, {"--rounds", "1000"});
   refuses({"--batch", "0"}, 2, {"--batch"});

@@ -86,10 +86,11 @@ template <class T>
 concept Element = Real<T> || std::same_as<T, bf16> || std::same_as<T, f16> || std::same_as<T, std::int64_t> ||
     std::same_as<T, std::int32_t> || std::same_as<T, std::uint8_t>;
 
-/// Run-time tag of an element type, as files name it.
-enum class DType : std::uint8_t { f64, f32, bf16, f16, i64, i32, i16, i8, u8, boolean };
+/// Run-time tag of an element type, as files name it. The last two are of packed weights only: integers of 8 or 4 bits in groups with a
+/// scale each, for products whose other operand stays bf16 (see PackedMatrix).
+enum class DType : std::uint8_t { f64, f32, bf16, f16, i64, i32, i16, i8, u8, boolean, i8w, i4w };
 
-/// Bytes of one element.
+/// Bytes of one element, rounded up.
 constexpr std::size_t size_of(DType type) noexcept {
   switch (type) {
     case DType::f64:
@@ -117,7 +118,7 @@ constexpr DType dtype_of() noexcept {
 
 /// Lower-case name: "f32", "bf16", ...
 constexpr std::string_view name_of(DType type) noexcept {
-  constexpr std::string_view kNames[] = {"f64", "f32", "bf16", "f16", "i64", "i32", "i16", "i8", "u8", "bool"};
+  constexpr std::string_view kNames[] = {"f64", "f32", "bf16", "f16", "i64", "i32", "i16", "i8", "u8", "bool", "i8w", "i4w"};
   return kNames[static_cast<std::size_t>(type)];
 }
 

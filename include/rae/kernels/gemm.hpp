@@ -43,6 +43,11 @@ struct PackedRows;
 /// | T      | [ceil(N / width)][K][width]        | as with the matrix itself                                                     |
 /// | bf16   | [ceil(N / width)][ceil(K/2)][width][2] | both operands rounded to bf16, products and sums in f32                   |
 /// | i8     | [ceil(N / width)][ceil(K/4)][width][4] | columns of b and rows of a rounded to 127 steps of their largest element  |
+/// | i8w    | [ceil(N / width)]: [ceil(K/32)*8][width][4], scales [ceil(K/32)][width] | a rounded to bf16, b to 8 bits in groups |
+/// | i4w    | [ceil(N / width)]: [ceil(K/32)*4][width][8/2], scales [ceil(K/32)][width] | a rounded to bf16, b to 4 bits in groups |
+///
+/// A group is 32 neighbours along K of a column. It has a scale of bf16, behind the numbers of its panel (src/kernels/grouped_product.hpp
+/// shows the order).
 ///
 /// With PanelColumns::halves, panel p holds the columns p*width/2 + j of the first half of b in front, and those of the second half,
 /// N/2 + p*width/2 + j, in its columns width/2 + j; each half is padded by itself.
@@ -52,7 +57,7 @@ class PackedMatrix {
   PackedMatrix() = default;
 
   /// Packs b (K, N), any strides. A weight W (N, K) of a linear layer is packed as `W.view().transposed()`. `stored`: T's own type or,
-  /// for float, DType::bf16 or DType::i8. A column of an 8-bit matrix that holds an infinity or a NaN becomes NaN. A matrix of
+  /// for float, DType::bf16, i8, i8w or i4w. A column of integers that holds an infinity or a NaN becomes NaN. A matrix of
   /// PanelColumns::halves serves products with Activation::swiglu, and no others. Throws ShapeError and, for another type, ArgumentError.
   explicit PackedMatrix(View<const T> b, DType stored = dtype_of<T>(), PanelColumns columns = PanelColumns::neighbours);
 
@@ -68,8 +73,9 @@ class PackedMatrix {
   /// ArgumentError.
   PackedMatrix(index_t k, index_t n, DType stored, PanelColumns columns, const Parts& parts, std::shared_ptr<const void> owner);
 
-  /// The extents (panels, K / elements per word, width, elements per word) in which the kernels in use have a matrix (K, N), whose
-  /// scales and compensation are panels * width long. Throws ShapeError, ArgumentError.
+  /// The extents (panels, K / elements per word, width, elements per word) in which the kernels in use have a matrix (K, N), whose scales
+  /// and compensation are panels * width long; (panels, bytes, 1, 1) of numbers in groups, which have neither. Throws ShapeError,
+  /// ArgumentError.
   [[nodiscard]] static Shape panels_shape(index_t k, index_t n, DType stored, PanelColumns columns);
 
   [[nodiscard]] bool empty() const noexcept { return bytes().empty(); }
@@ -114,6 +120,9 @@ void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>&
 /// - i8: each row of a is divided by s = its largest magnitude / 127 and rounded to nearest even, sums are exact integers, and the
 ///   result is sum * s * (the column's unit). A row whose elements are all below 1e-30 counts as zero; one that holds an infinity or a
 ///   NaN becomes NaN. Exact for K < 65536.
+/// - i8w, i4w: a is rounded to bf16. A group of b is a scale of bf16, for which its largest magnitude is -128 or -8, times integers rounded
+///   to nearest even and at most 127 or 7. Up to 32 rows of a are summed as products of bf16 are, group by group, each sum times its
+///   scale rounded and added to the total. For more rows, integers times their scale are rounded to bf16, and multiplied as those are.
 template <Real T>
 void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out, const BasicEpilogue<T>& epilogue = {});
 

@@ -63,7 +63,7 @@ struct Parameter {
   [[nodiscard]] ParameterUse use() const noexcept { return use_; }
 
   /// Arranges the weight (N, K) of products for the kernel, in place of its elements, and stores it as `stored`: T's own type or, for
-  /// float, DType::bf16 or DType::i8 (see PackedMatrix). Other weights and those of training models stay. Throws ArgumentError for
+  /// float, a narrower one (see PackedMatrix). Other weights and those of training models stay. Throws ArgumentError for
   /// another type.
   void pack(DType stored = dtype_of<T>()) {
     if constexpr (std::same_as<X, Tensor<T>>) {
@@ -137,7 +137,7 @@ void pack_parameters(Module& module) {
   module.parameters([](const std::string&, auto& parameter) { parameter.pack(); });
 }
 
-/// The same with `stored_as(name)` telling for each weight what it is stored as: DType::f32, DType::bf16 or DType::i8. One type
+/// The same with `stored_as(name)` telling for each weight what it is stored as (see PackedMatrix). One type
 /// can be given for all.
 template <class Module, std::invocable<const std::string&> F>
 void pack_parameters(Module& module, F&& stored_as) {

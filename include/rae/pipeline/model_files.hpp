@@ -39,8 +39,9 @@ struct LoadOptions {
   /// decoder before the diffusion transformer is loaded, and the reverse. So the memory of the largest is enough, but a program that goes
   /// to and fro reads the files again each time.
   bool keep_loaded = true;
-  /// What matrix products compute with: DType::f32, or for speed and less memory DType::bf16 or DType::i8, with the exceptions of
-  /// weight_types.hpp. Tensors are converted one by one as they are read. None: f32, or what the files are packed for.
+  /// What matrix products compute with: DType::f32, or for speed and less memory DType::bf16 or DType::i8, or for less memory alone
+  /// DType::i8w or DType::i4w, with the exceptions of weight_types.hpp. Tensors are converted one by one as they are read. None: f32, or
+  /// what the files are packed for.
   std::optional<DType> dtype{};
   /// Bytes that weights may take; 0 asks the system how many it has to give. A model that needs more is refused with MemoryError before
   /// anything is read.

@@ -64,11 +64,17 @@ struct Ahead {
   }
 };
 
+// Integers in groups have a tile of their own (grouped.inl).
+template <class Dot>
+concept IsGroupDot = requires {
+  Dot::kWords;
+};
+
 // Sums of products over k: a(r, p) is a[r * row + p * column], so that a transposed operand is read where it lies. Sums of the type of
 // out begin with what is there, so that a sum in parts is the same as one in one go.
 template <class Dot, int kRows, int kVectors, class T>
-inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row, index_t column, const typename Dot::Word* __restrict panel,
-                 const TileOut<T>& out, Ahead ahead) {
+requires(!IsGroupDot<Dot>) inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row, index_t column,
+                                            const typename Dot::Word* __restrict panel, const TileOut<T>& out, Ahead ahead) {
   using Word = typename Dot::Word;
   using Sum = typename Dot::Sum;
   constexpr index_t kLanesPerVector = VectorOf<Word>::lanes;

@@ -30,15 +30,7 @@ inline void round_scaled(const float* x, float factor, std::int32_t offset, std:
   for (index_t i = 0; i < kCount; i += VectorOf<float>::lanes) {
     Vector<float> scaled;
     __builtin_memcpy(&scaled, x + i, sizeof scaled);
-    scaled *= factor;
-    // The product is rounded before the next sum on every CPU, also where a compiler could fuse the two.
-#if defined(__x86_64__)
-    __asm__("" : "+v"(scaled));
-#elif defined(__aarch64__)
-    __asm__("" : "+w"(scaled));
-#else
-    __asm__("" : "+m"(scaled));
-#endif
+    scaled = rounded(scaled * factor);
     scaled += 12582912.0f;  // 1.5 * 2^23: what is left of the fraction is rounded away, and the low bits are the integer
     const auto integers = reinterpret_cast<Vector<std::int32_t>>(scaled) - 0x4b400000;
     __builtin_memcpy(whole + i, &integers, sizeof integers);

@@ -12,6 +12,8 @@
 //
 #include "kernels/simd/gemm.inl"
 //
+#include "kernels/simd/grouped.inl"
+//
 #include "kernels/simd/pack.inl"
 //
 #include "kernels/simd/quantize.inl"
@@ -46,6 +48,8 @@ constexpr NarrowTable kTableNarrow = {.panel_width = kTileVectors * VectorOf<std
                                       .interleave_rows = interleave_rows,
                                       .exponentials_to_bf16 = exponentials_to_bf16,
                                       .bf16_panel = gemm_panel<Bf16Dot, float>,
-                                      .int8_panel = gemm_panel<Int8Dot, float>};
+                                      .int8_panel = gemm_panel<Int8Dot, float>,
+                                      .int8_groups = {gemm_panel<GroupDot<8>, float>, unpack_groups<8>},
+                                      .int4_groups = {gemm_panel<GroupDot<4>, float>, unpack_groups<4>}};
 
 #undef RAE_UNROLL

@@ -31,3 +31,16 @@ template <class T>
 inline void store(Vector<T> x, T* p) {
   __builtin_memcpy(p, &x, sizeof x);
 }
+
+// x rounded to its type, also where a compiler could fuse the multiplication that made it with the addition that comes next.
+template <class V>
+inline V rounded(V x) {
+#if defined(__x86_64__)
+  __asm__("" : "+v"(x));
+#elif defined(__aarch64__)
+  __asm__("" : "+w"(x));
+#else
+  __asm__("" : "+m"(x));
+#endif
+  return x;
+}

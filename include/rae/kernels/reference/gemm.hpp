@@ -64,4 +64,46 @@ inline void gemm_int8(View<const float> a, View<const float> b, View<float> out)
   }
 }
 
+/// At most 32 numbers as integers of `bits` bits and what their unit means: the one of largest magnitude becomes -2^(bits - 1), the unit is
+/// rounded to bf16, and the others are rounded to nearest even and cut off at 2^(bits - 1) - 1.
+inline Quantized quantize_group(View<const float> x, int bits) {
+  const auto limit = static_cast<float>(1 << (bits - 1));
+  float largest = 0;
+  for (index_t i = 0; i < x.extent(0); ++i)
+    if (std::abs(x(i)) > std::abs(largest)) largest = x(i);
+  Quantized out{{}, std::abs(largest) < 1e-30f ? 0.0f : static_cast<float>(bf16(largest / -limit))};
+  for (index_t i = 0; i < x.extent(0); ++i)
+    out.values.push_back(out.unit == 0 ? 0 : static_cast<int>(std::clamp(std::nearbyint(x(i) / out.unit), -limit, limit - 1)));
+  return out;
+}
+
+inline constexpr index_t kGroup = 32;
+
+/// a rounded to bf16, times the columns of b as integers in groups of 32 along K. Sums of a group begin at zero and are rounded as those of
+/// gemm_bf16; times the group's unit and rounded, they are added to the total, which is rounded, too. Of more than 32 rows, the numbers
+/// that the integers mean are rounded to bf16 and multiplied as such.
+inline void gemm_groups(View<const float> a, View<const float> b, View<float> out, int bits) {
+  const index_t depth = a.extent(1);
+  std::vector<float> meant(static_cast<std::size_t>(b.numel()));  // (K, N)
+  for (index_t j = 0; j < b.extent(1); ++j) {
+    for (index_t i = 0; i < a.extent(0); ++i) out(i, j) = 0;
+    for (index_t first = 0; first < depth; first += kGroup) {
+      const index_t count = std::min(kGroup, depth - first);
+      const Quantized group = quantize_group({b.data() + first * b.stride(0) + j * b.stride(1), {count}, {b.stride(0)}}, bits);
+      for (index_t p = 0; p < count; ++p)
+        meant[static_cast<std::size_t>((first + p) * b.extent(1) + j)] =
+            static_cast<float>(group.values[static_cast<std::size_t>(p)]) * group.unit;
+      for (index_t i = 0; i < a.extent(0); ++i) {
+        float sum = 0;
+        for (index_t k = 0; k < count; k += 2)
+          for (const index_t p : {k + 1, k})
+            if (p < count) sum += static_cast<float>(bf16(a(i, first + p))) * static_cast<float>(group.values[static_cast<std::size_t>(p)]);
+        const float scaled = sum * group.unit;
+        out(i, j) += scaled;
+      }
+    }
+  }
+  if (a.extent(0) > 32) gemm_bf16(a, {meant.data(), b.shape()}, out);
+}
+
 }  // namespace rae::reference

@@ -1,0 +1,128 @@
+#include "kernels/grouped_product.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "kernels/large_pages.hpp"
+
+namespace rae::detail {
+namespace {
+
+using Word = std::uint32_t;
+
+// Most rows for which integers are multiplied as they come from memory. With more it pays to make bf16 numbers of a panel first: measured
+// on Zen 4, 256 rows are multiplied at 0.97 of the speed of bf16 weights that way, and at 0.79 the other.
+constexpr index_t kFewRows = 32;
+
+/// How panels of a type lie in memory.
+struct GroupedLayout {
+  index_t bits, groups, width;
+
+  GroupedLayout(DType stored, index_t k, index_t panel_width)
+      : bits(stored == DType::i4w ? 4 : 8), groups(ceil_div(k, kGroup)), width(panel_width) {}
+  // 32 numbers of so many bits are so many words.
+  [[nodiscard]] index_t words() const { return groups * bits; }
+  [[nodiscard]] index_t panel_words() const {
+    constexpr index_t kWordsPerLine = 16;
+    return words() * width + ceil_div(groups * width, 2 * kWordsPerLine) * kWordsPerLine;
+  }
+};
+
+/// A group of at most 32 numbers, n apart from each other in steps of `stride`: writes integers, zeros behind n, and returns their unit.
+float quantize_group(const float* x, index_t stride, index_t n, index_t bits, std::int32_t (&out)[kGroup]) {
+  constexpr float kNegligible = 1e-30f, kRounder = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+  float values[kGroup] = {}, largest = 0;
+  bool finite = true;
+  for (index_t i = 0; i < n; ++i) {
+    values[i] = x[i * stride];
+    finite = finite && (std::bit_cast<std::uint32_t>(values[i]) & 0x7f800000u) != 0x7f800000u;
+    if (std::abs(values[i]) > std::abs(largest)) largest = values[i];
+  }
+  std::fill_n(out, kGroup, 0);
+  if (!finite) return std::numeric_limits<float>::quiet_NaN();
+  if (std::abs(largest) < kNegligible) return 0;
+  const auto limit = static_cast<float>(1 << (bits - 1));
+  const auto unit = static_cast<float>(bf16(largest / -limit));
+  for (index_t i = 0; i < kGroup; ++i) {
+    const float whole = (values[i] / unit + kRounder) - kRounder;
+    out[i] = static_cast<std::int32_t>(std::clamp(whole, -limit, limit - 1));
+  }
+  return unit;
+}
+
+/// The words of a group, `width` apart.
+void pack_group(const std::int32_t (&values)[kGroup], index_t bits, index_t width, Word* target) {
+  const index_t per_word = kGroup / bits;
+  const Word mask = (Word{1} << bits) - 1;
+  for (index_t w = 0; w < bits; ++w) {
+    Word word = 0;
+    for (index_t i = 0; i < per_word; ++i) {
+      const index_t shift = bits == 8 ? 8 * i : 16 * (i % 2) + 4 * (i / 2);
+      word |= (static_cast<Word>(values[w * per_word + i]) & mask) << shift;
+    }
+    target[w * width] = word;
+  }
+}
+
+}  // namespace
+
+index_t grouped_panel_bytes(DType stored, index_t k, index_t width) {
+  return GroupedLayout(stored, k, width).panel_words() * static_cast<index_t>(sizeof(Word));
+}
+
+Tensor<std::uint8_t> pack_grouped(const View<const float>& b, const PanelMap& map, DType stored) {
+  const index_t k = b.extent(0), width = map.width, panels = map.panels();
+  const GroupedLayout layout(stored, k, width);
+  const index_t size = layout.panel_words(), bytes = size * static_cast<index_t>(sizeof(Word));
+  Tensor<std::uint8_t> packed(Shape{panels, bytes});  // (panels, bytes)
+  prefer_large_pages(packed.span());
+  Word* target = reinterpret_cast<Word*>(packed.data());
+  parallel_ranges(panels, ceil_div(kSerialWork, std::max<index_t>(1, k * width)), [&](index_t begin, index_t end) {
+    for (index_t p = begin; p < end; ++p) {
+      Word* words = target + p * size;
+      std::fill_n(words, size, Word{0});
+      auto* scales = reinterpret_cast<std::uint16_t*>(words + layout.words() * width);
+      for (index_t j = 0; j < width; ++j) {
+        const index_t column = map.column(p, j);
+        for (index_t g = 0; column >= 0 && g < layout.groups; ++g) {
+          std::int32_t values[kGroup];
+          const float* first = b.data() + column * b.stride(1) + g * kGroup * b.stride(0);
+          scales[g * width + j] = bf16(quantize_group(first, b.stride(0), std::min(kGroup, k - g * kGroup), layout.bits, values)).bits;
+          pack_group(values, layout.bits, width, words + g * layout.bits * width + j);
+        }
+      }
+    }
+  });
+  return packed;
+}
+
+void multiply_grouped(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {
+  const NarrowTable& table = narrow_table();
+  const GroupedTable& grouped = b.stored() == DType::i4w ? table.int4_groups : table.int8_groups;
+  const index_t width = table.panel_width;
+  const GroupedLayout layout(b.stored(), b.k(), width);
+  Tensor<std::int32_t> memory;
+  const LeftWords left = convert_rows_to_bf16(a, kGroup, memory);
+  PanelProduct<Word, float> whole = epilogue_of<Word>(out, epilogue);
+  whole.a = left.data;
+  whole.row_stride = left.stride;
+  const Word* packed = reinterpret_cast<const Word*>(b.bytes().data());
+  const index_t size = layout.panel_words();
+  if (whole.rows <= kFewRows) {
+    whole.k = layout.words();
+    return multiply_panels(whole, grouped.panel, width, std::max<index_t>(1, whole.k), true,
+                           [=](index_t panel, index_t) { return packed + panel * size; });
+  }
+  whole.k = layout.groups * kGroup / 2;
+  Tensor<std::int32_t> panels(Shape{num_threads(), whole.k, width});  // (threads, K / 2, width) of Word
+  Word* unpacked = reinterpret_cast<Word*>(panels.data());
+  multiply_panels(whole, table.bf16_panel, width, kDepth, false, [&, each = whole.k * width](index_t panel, index_t slot) {
+    Word* target = unpacked + slot * each;
+    grouped.unpack(layout.words(), packed + panel * size, target);
+    return target;
+  });
+}
+
+}  // namespace rae::detail
