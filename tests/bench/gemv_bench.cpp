@@ -76,7 +76,7 @@ int main(int argc, char** argv) {
   rae::bench::Records records;
   for (const DType type : {DType::f32, DType::bf16, DType::i8, DType::i8w, DType::i4w})
     for (const auto& [n, k] : std::vector<std::pair<index_t, index_t>>{{1152, 1152}, {4608, 1152}, {1152, 4608}, {8192, 2048}}) {
-      const auto name_of_line = [&](int threads, index_t m) {
+      const auto name_of_line = [type, n = n, k = k](int threads, index_t m) {
         return rae::concat("T", threads, " ", rae::name_of(type), " M", m, " ", n, "x", k);
       };
       std::unique_ptr<Weight> weight;
