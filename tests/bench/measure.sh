@@ -1,5 +1,5 @@
 #!/bin/sh
-# measure.sh [BUILD]: builds and runs all benchmarks and writes their tables and the plot into docs/. About a quarter of an hour on an idle
+# measure.sh [BUILD]: builds and runs all benchmarks and writes their tables and the plot into docs/. Less than half an hour on an idle
 # machine; on a busy one the figures are worth nothing. BUILD is the build folder, build/bench if not given. Environment: GGML, a built
 # checkout of ggml, adds that peer (see tests/bench/peers/ggml_dit.cpp); PYTHON has PyTorch, /usr/bin/python3 if not given.
 set -eu
