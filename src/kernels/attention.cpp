@@ -33,7 +33,7 @@ void forward(const AttentionCall<T>& call, const Operands& operands, const T* qk
   const index_t score_row = call.score_row(), gathered = std::max(rows, operands.width) * row + 64;
   const index_t size = Scratch::bytes<T>(gathered) + Scratch::bytes<Word>(gathered) + Scratch::bytes<Word>(operands.size(d, tokens)) +
                        Scratch::bytes<Word>(operands.size(tokens, d)) + Scratch::bytes<T>(rows * score_row) +
-                       Scratch::bytes<T>(rows * row) + Scratch::bytes<T>(rows);
+                       Scratch::bytes<T>(rows * row) + Scratch::bytes<T>(rows) + Scratch::kGap;
   Tensor<std::uint8_t> memory(Shape{std::min<index_t>(tasks, num_threads()), size});  // (threads, bytes)
   std::uint8_t* base = memory.data();
   const index_t grain = std::max<index_t>(1, detail::kSerialWork / (rows * tokens * d));

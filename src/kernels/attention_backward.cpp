@@ -27,7 +27,7 @@ void backward(const AttentionCall<T>& call, const Operands& operands, const T* q
   const index_t pairs_size = operands.pairs_size(rows, score_row), turned_size = operands.turned_size(tokens);
   const index_t size = 2 * Scratch::bytes<T>(gathered) + Scratch::bytes<Word>(gathered) + 2 * Scratch::bytes<Word>(wide) +
                        Scratch::bytes<Word>(tall) + Scratch::bytes<Word>(thin) + 2 * Scratch::bytes<T>(square) +
-                       2 * Scratch::bytes<T>(slab) + Scratch::bytes<Word>(pairs_size) + Scratch::bytes<Word>(turned_size);
+                       2 * Scratch::bytes<T>(slab) + Scratch::bytes<Word>(pairs_size) + Scratch::bytes<Word>(turned_size) + Scratch::kGap;
   Tensor<std::uint8_t> memory(Shape{std::min<index_t>(tasks, num_threads()), size});  // (threads, bytes)
   std::uint8_t* base = memory.data();
   parallel_ranges(tasks, ceil_div(detail::kSerialWork, tokens * tokens * d), [&](index_t begin, index_t end, index_t slot) {

@@ -60,7 +60,7 @@ struct AttentionCall {
     const T* const read_next = (inverse ? out : x) + head_dim;
     const index_t next_stride = inverse ? out_stride : stride;
     for (index_t t = 0; t < count; ++t) {
-      for (index_t i = 0; i < head_dim; i += kLine) __builtin_prefetch(read_next + t * next_stride + i, 1);
+      for (index_t i = 0; i < head_dim; i += kLine) __builtin_prefetch(read_next + t * next_stride + i, 0);
       const index_t at = (first + t) * head_dim;
       rotate(head_dim, x + t * stride, turns ? rope.cos.data() + at : nullptr, turns ? rope.sin.data() + at : nullptr, inverse, scale,
              out + t * out_stride);

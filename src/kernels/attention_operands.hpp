@@ -143,6 +143,11 @@ struct Bf16Operands : Operands<std::uint32_t, float> {
 /// Bytes cut from one allocation, in whole cache lines.
 class Scratch {
  public:
+  /// Bytes between the memory of two threads. Tiles are stored at a fixed stride of several KiB, and the processor prefetches on at that
+  /// stride: lines behind the memory of one thread, which the next is writing. Where the two cores share no cache (165 ns from one to the
+  /// other instead of 25; the cores of a virtual machine are moved between both), two threads were 1.3 times slower without the gap.
+  static constexpr index_t kGap = index_t{1} << 16;
+
   explicit Scratch(std::uint8_t* begin) : next_(begin) {}
   template <class Element>
   Element* take(index_t count) {

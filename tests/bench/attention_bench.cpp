@@ -3,7 +3,7 @@
 //   bench_attention [ROUNDS] [FILTER] [--json FILE]      FILTER: part of a line's name, for example "bf16", "16x72" or "T1"
 //
 // Each line is TOKENSxHEADSxWIDTH of one image, its inputs in cache as they are behind the product that made them. The limit is
-// 4 T^2 H hd operations at the peak that was measured in the same round; medians of the rounds.
+// 4 T^2 H hd operations at the peak that was measured in the same round; medians of all calls.
 #include <string>
 #include <vector>
 
@@ -32,13 +32,15 @@ struct Line {
   bool rotated;
 };
 
+// Adds the time of every call to `times`.
 template <class F>
-double time_of(F run) {
+void time_calls(F run, std::vector<double>& times) {
   run();
-  int count = 0;
-  double elapsed = 0;
-  for (const double start = seconds(); elapsed < kSampleSeconds; elapsed = seconds() - start, ++count) run();
-  return elapsed / count;
+  for (const double start = seconds(); seconds() - start < kSampleSeconds;) {
+    const double begin = seconds();
+    run();
+    times.push_back(seconds() - begin);
+  }
 }
 
 void measure(const Line& line, const std::string& name, DType type, int threads, int rounds, rae::bench::Records& records) {
@@ -52,8 +54,8 @@ void measure(const Line& line, const std::string& name, DType type, int threads,
   std::vector<double> limits, times, backward;
   for (int round = 0; round < rounds; ++round) {
     limits.push_back(4.0 * static_cast<double>(tokens * tokens * width) / peak(type, threads));
-    times.push_back(time_of([&] { rae::attention<float>(qkv, line.heads, rope, out, type); }));
-    backward.push_back(time_of([&] { rae::attention_backward<float>(qkv, line.heads, rope, out, dqkv, type); }));
+    time_calls([&] { rae::attention<float>(qkv, line.heads, rope, out, type); }, times);
+    time_calls([&] { rae::attention_backward<float>(qkv, line.heads, rope, out, dqkv, type); }, backward);
   }
   // The backward computes the scores again and makes four more products.
   std::printf("%-20s forward %6.3f ms, limit %6.3f (%.2f)   backward %6.3f ms, limit %6.3f (%.2f)\n", name.c_str(), 1e3 * median(times),
