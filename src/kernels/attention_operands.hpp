@@ -143,9 +143,10 @@ struct Bf16Operands : Operands<std::uint32_t, float> {
 /// Bytes cut from one allocation, in whole cache lines.
 class Scratch {
  public:
-  /// Bytes between the memory of two threads. Tiles are stored at a fixed stride of several KiB, and the processor prefetches on at that
-  /// stride: lines behind the memory of one thread, which the next is writing. Where the two cores share no cache (165 ns from one to the
-  /// other instead of 25; the cores of a virtual machine are moved between both), two threads were 1.3 times slower without the gap.
+  /// Bytes between the memory of two threads. Side by side, two threads were 1.3 times slower where a line takes 165 ns from one core to
+  /// the other (3 % where it takes 25). The second lost its time at whatever was first in its memory, behind that of the first thread; a
+  /// page between them takes half of it away, 64 KiB all. Probably the processor prefetches at the stride of the tiles that are stored, 8.5
+  /// KiB for 256 tokens, and so takes lines that the next thread is writing.
   static constexpr index_t kGap = index_t{1} << 16;
 
   explicit Scratch(std::uint8_t* begin) : next_(begin) {}
