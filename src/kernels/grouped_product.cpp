@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "kernels/large_pages.hpp"
@@ -70,6 +71,20 @@ void pack_group(const std::int32_t (&values)[kGroup], index_t bits, index_t widt
 
 index_t grouped_panel_bytes(DType stored, index_t k, index_t width) {
   return GroupedLayout(stored, k, width).panel_words() * static_cast<index_t>(sizeof(Word));
+}
+
+bool grouped_scales_are_finite(std::span<const std::byte> bytes, DType stored, index_t k, index_t panels) {
+  constexpr std::uint16_t kExponent = 0x7f80;
+  const GroupedLayout layout(stored, k, narrow_table().panel_width);
+  const index_t size = layout.panel_words() * static_cast<index_t>(sizeof(Word));
+  const std::byte* first = bytes.data() + layout.words() * layout.width * static_cast<index_t>(sizeof(Word));
+  for (index_t p = 0; p < panels; ++p)
+    for (index_t i = 0; i < layout.groups * layout.width; ++i) {
+      std::uint16_t scale;
+      std::memcpy(&scale, first + p * size + i * static_cast<index_t>(sizeof scale), sizeof scale);
+      if ((scale & kExponent) == kExponent) return false;
+    }
+  return true;
 }
 
 Tensor<std::uint8_t> pack_grouped(const View<const float>& b, const PanelMap& map, DType stored) {

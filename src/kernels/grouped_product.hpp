@@ -29,6 +29,9 @@ constexpr bool is_grouped(DType stored) { return stored == DType::i4w || stored 
 /// Bytes of a panel.
 index_t grouped_panel_bytes(DType stored, index_t k, index_t width);
 
+/// True when no scale of so many panels of the kernels in use, which may lie anywhere in memory, is NaN or infinite.
+bool grouped_scales_are_finite(std::span<const std::byte> bytes, DType stored, index_t k, index_t panels);
+
 /// Panels of b (K, N), as above: (panels, bytes). `stored`: DType::i4w or DType::i8w.
 Tensor<std::uint8_t> pack_grouped(const View<const float>& b, const PanelMap& map, DType stored);
 

@@ -74,7 +74,7 @@ Autoencoder::Autoencoder(const ModelFiles& files, const LoadOptions& load) {
 
 Autoencoder Autoencoder::load(const std::string& path, const LoadOptions& load) { return Autoencoder(ModelFiles::open(path), load); }
 
-Autoencoder Autoencoder::builtin() { return load(find_model()); }
+Autoencoder Autoencoder::builtin(const LoadOptions& options) { return load(find_model(), options); }
 
 Image Autoencoder::prepare(const Image& image) const {
   if (image.empty()) raise<ArgumentError>("Autoencoder: the picture has no pixels");

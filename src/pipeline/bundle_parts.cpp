@@ -29,7 +29,8 @@ ModelConfig bundle_config(const std::string& origin, const std::map<std::string,
   return parse_model_config(ConfigNode::parse_json(text->second, origin + ": config"));
 }
 
-void require_parts(const std::string& origin, const ModelConfig& config, const std::map<std::string, Shape>& shapes, bool packed) {
+void require_parts(const std::string& origin, const ModelConfig& config, const std::map<std::string, Shape>& shapes,
+                   std::optional<DType> packed) {
   std::array<Part, 4> parts{Part{"encoder.", parameter_count(config.encoder), false}, part_of("decoder.", config.decoder),
                             config.lightning_dit ? part_of("dit.", config.lightning_dit) : part_of("dit.", config.dit),
                             config.lightning_guide ? part_of("guide.", config.lightning_guide) : part_of("guide.", config.guide)};
@@ -48,7 +49,7 @@ void require_parts(const std::string& origin, const ModelConfig& config, const s
   }
   for (const Part& part : parts) {
     if (part.found == 0 && !part.required) continue;
-    if (packed ? part.found < part.expected : part.found != part.expected)
+    if (packed ? part.found < least_packed_elements(*packed, part.expected) : part.found != part.expected)
       raise<FormatError>(origin, ": the tensors ", part.prefix, "* have ", part.found, " elements, the configuration needs ",
                          part.expected);
   }

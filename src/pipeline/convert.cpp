@@ -77,7 +77,7 @@ void save(const ModelFiles& files, const std::string& path, DType stored_as, std
   if (!norm.var.empty()) add(std::string(detail::kLatentVar), norm.var.shape(), true);
   // What is written can be read again.
   (void)detail::bundle_config(files.origin, metadata);
-  detail::require_parts(files.origin, config, shapes, pack.has_value());
+  detail::require_parts(files.origin, config, shapes, pack);
 
   SafetensorsWriter writer(path, std::move(slots), metadata);
   for (const auto& [part, parameter, packed] : entries) {
@@ -103,8 +103,6 @@ void save_bundle(const ModelFiles& files, const std::string& path, DType stored_
 
 void save_packed_bundle(const ModelFiles& files, const std::string& path, DType dtype, const std::map<std::string, std::string>& notes) {
   require_weight_type(dtype);
-  if (dtype == DType::i8w || dtype == DType::i4w)
-    raise<ArgumentError>("a packed bundle holds f32, bf16 or int8, not ", weight_type_name(dtype), "; load the original with that type");
   save(files, path, DType::f32, dtype, notes);
 }
 

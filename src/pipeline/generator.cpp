@@ -175,7 +175,7 @@ Generator::Generator(const ModelFiles& files, const LoadOptions& load) {
 
 Generator Generator::load(const std::string& path, const LoadOptions& load) { return Generator(ModelFiles::open(path), load); }
 
-Generator Generator::builtin() { return load(find_model()); }
+Generator Generator::builtin(const LoadOptions& options) { return load(find_model(), options); }
 
 Rng parse_rng(std::string_view name) {
   for (const Rng rng : {Rng::philox, Rng::torch_cpu})

@@ -29,7 +29,7 @@ ModelFiles ModelFiles::open(const std::string& path) {
   out.packed = detail::packed_for(path, tensors.metadata());
   std::map<std::string, Shape> shapes;
   for (const std::string& name : tensors.names()) shapes.emplace(name, tensors.info(name).shape);
-  detail::require_parts(path, out.config, shapes, out.packed.has_value());
+  detail::require_parts(path, out.config, shapes, out.packed);
   const auto part = [&](std::string_view prefix) -> std::optional<PartFile> {
     if (!has(tensors, prefix)) return std::nullopt;
     return PartFile{tensors.under(prefix), {}};

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "kernels/grouped_product.hpp"
 #include "pipeline/bundle_parts.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/kernels/isa.hpp"
@@ -43,7 +44,9 @@ std::optional<DType> packed_for(const std::string& origin, const std::map<std::s
 
 std::vector<SafetensorsSlot> PackedWeight::slots() const {
   const Shape panels = PackedMatrix<float>::panels_shape(shape[1], shape[0], stored, columns);
-  std::vector<SafetensorsSlot> out = {{name + (columns == PanelColumns::halves ? ".swiglu_panels" : ".panels"), stored, panels}};
+  const std::string panels_name = name + (columns == PanelColumns::halves ? ".swiglu_panels" : ".panels");
+  if (is_grouped(stored)) return {{panels_name, DType::u8, {panels[0], panels[1]}}};
+  std::vector<SafetensorsSlot> out = {{panels_name, stored, panels}};
   if (stored == DType::i8) {
     out.push_back({name + ".scales", DType::f32, {panels[0] * panels[2]}});
     out.push_back({name + ".compensation", DType::i32, {panels[0] * panels[2]}});
@@ -67,8 +70,10 @@ PackedMatrix<float> PackedWeight::read(const TensorSource& tensors, const std::s
   const auto bytes = [&](std::size_t i) {
     if (i >= parts.size()) return std::span<const std::byte>();
     const std::span<const std::byte> found = tensors.bytes(parts[i].name);
-    if (parts[i].dtype != DType::i8 && parts[i].dtype != DType::i32 && !is_finite(found, parts[i].dtype))
-      raise<FormatError>(where, ": tensor ", parts[i].name, " holds NaN or infinity");
+    const bool real = parts[i].dtype == DType::f32 || parts[i].dtype == DType::bf16;
+    const bool finite = is_grouped(stored) ? grouped_scales_are_finite(found, stored, shape[1], parts[i].shape[0])
+                                           : !real || is_finite(found, parts[i].dtype);
+    if (!finite) raise<FormatError>(where, ": tensor ", parts[i].name, " holds NaN or infinity");
     return found;
   };
   return {shape[1], shape[0], stored, columns, {bytes(0), bytes(1), bytes(2)}, std::make_shared<const TensorSource>(tensors)};

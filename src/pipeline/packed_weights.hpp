@@ -5,6 +5,7 @@
 // | tensor | what it is |
 // |---|---|
 // | NAME.panels | as PackedMatrix has them: (panels, K / elements per word, width, elements per word) of F32, BF16 or I8 |
+// |             | for i8w and i4w, which have their scales inside: (panels, bytes) of U8 |
 // | NAME.swiglu_panels | the same for PanelColumns::halves |
 // | NAME.scales, NAME.compensation | for I8: F32 and I32, (panels * width) |
 #pragma once
@@ -29,7 +30,7 @@ namespace rae::detail {
 struct PackedWeight {
   std::string name;
   Shape shape;           ///< (N, K)
-  DType stored;          ///< f32, bf16 or i8
+  DType stored;          ///< one of kWeightTypes
   PanelColumns columns;  ///< of the panels
 
   /// What it is in a file for the kernels in use, in this order. Throws ShapeError.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "io/suggestion.hpp"
+#include "pipeline/bundle_parts.hpp"
 #include "pipeline/model_memory.hpp"
 #include "pipeline/packed_weights.hpp"
 #include "pipeline/part_check.hpp"
@@ -139,7 +140,8 @@ template <template <class> class Model, class Config>
 Model<Tensor<float>> load_model(const Config& config, const Weights& weights) {
   index_t found = 0;
   for (const std::string& name : weights.file.tensors.names()) found += weights.file.tensors.info(name).shape.numel();
-  if (const index_t needed = parameter_count(config); found < needed)
+  const index_t parameters = parameter_count(config);
+  if (const index_t needed = weights.packed ? least_packed_elements(weights.dtype, parameters) : parameters; found < needed)
     raise<FormatError>(weights.where(), ": the tensors have ", found, " elements, the configuration needs ", needed);
   weights.check(config, parameter_shapes<Model>(config));
   const OnTheHeap heap;

@@ -85,12 +85,12 @@ void add_convert(CLI::App& app) {
       ->check(CLI::IsMember({"f32", "bf16", "f16"}))
       ->capture_default_str();
   command
-      ->add_option(
-          "--pack", options->pack,
-          "f32, bf16 or int8: matrices lie in the bundle as products read them when it is loaded with that --dtype on a machine with "
-          "the kernels of this one (RAE_ISA), so that loading converts nothing; it cannot be trained or converted further")
+      ->add_option("--pack", options->pack,
+                   "f32, bf16, int8, int8w or int4: matrices lie in the bundle as products read them when it is loaded with that --dtype "
+                   "on a machine with "
+                   "the kernels of this one (RAE_ISA), so that loading converts nothing; it cannot be trained or converted further")
       ->type_name("TYPE")
-      ->check(CLI::IsMember({"f32", "bf16", "int8"}))
+      ->check(CLI::IsMember({"f32", "bf16", "int8", "int8w", "int4"}))
       ->excludes(command->get_option("--dtype"))
       ->excludes(command->get_option("--to"));
   command->add_option("--models", options->models, "folder where an official configuration's files are looked for")->type_name("DIR");

@@ -21,6 +21,7 @@
 #include "rae/pipeline/model_config.hpp"
 #include "rae/pipeline/official_config.hpp"
 #include "rae/pipeline/pretrained_encoder.hpp"
+#include "rae/pipeline/weight_types.hpp"
 
 namespace rae::test {
 
@@ -60,7 +61,7 @@ inline void fuzz_packed_weights(Bytes bytes) {
   set_isa(Isa::baseline);
   const Tensor<float> x(Shape{2, 10}, 1.0f);  // (M, K)
   Tensor<float> y(Shape{2, 20});              // (M, N)
-  for (const DType stored : {DType::f32, DType::bf16, DType::i8})
+  for (const DType stored : kWeightTypes)
     expect_only_errors([&] {
       const TensorSource file = SafetensorsFile::parse(bytes, "fuzz");
       const detail::PackedWeight weight{"w", Shape{20, 10}, stored, PanelColumns::neighbours};

@@ -19,8 +19,7 @@ void save_bundle(const ModelFiles& files, const std::string& path, DType stored_
 
 /// Writes the same for `LoadOptions::dtype` = `dtype` and the kernels in use (see isa.hpp): matrices lie in the file as products read them,
 /// so that loading maps the file and converts nothing. Such a bundle serves machines with the same kernels, only to be loaded as `dtype`;
-/// it cannot be trained or converted, and must not change while a model that was loaded from it lives. Throws as `save_bundle`, and
-/// ArgumentError for i8w and i4w, which have no such file.
+/// it cannot be trained or converted, and must not change while a model that was loaded from it lives. Throws as `save_bundle`.
 void save_packed_bundle(const ModelFiles& files, const std::string& path, DType dtype,
                         const std::map<std::string, std::string>& notes = {});
 
