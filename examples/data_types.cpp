@@ -64,12 +64,12 @@ int main(int argc, char** argv) {
       for (int i = 0; i < pictures; ++i) options.labels.push_back(i % generator.num_classes());
       const Results r = results(generator, options, exact.plain);
       if (exact.plain.empty()) exact = r;
-      std::printf("%-7s  %5.3g  %8.5f  %7.5f   %15.5f   %7.1f %%   %7.1f\n", dtype == rae::DType::i8 ? "int8" : rae::name_of(dtype).data(),
-                  reuse_error, error(r.velocity, exact.velocity), error(r.plain, exact.plain), error(r.guided, exact.guided),
+      std::printf("%-7s  %5.3g  %8.5f  %7.5f   %15.5f   %7.1f %%   %7.1f\n", rae::weight_type_name(dtype).data(), reuse_error,
+                  error(r.velocity, exact.velocity), error(r.plain, exact.plain), error(r.guided, exact.guided),
                   100.0 * static_cast<double>(r.report.model.backbones) / static_cast<double>(r.report.model.evaluations), r.seconds);
     };
-    for (const rae::DType dtype : {rae::DType::f32, rae::DType::bf16, rae::DType::i8}) row(dtype, 0);
-    if (!files.config.dit) return 0;  // a LightningDiT has no backbone of its own
+    for (const rae::DType dtype : rae::kWeightTypes) row(dtype, 0);  // f32 first
+    if (!files.config.dit) return 0;                                 // a LightningDiT has no backbone of its own
     for (const double reuse_error : {0.02, 0.05, 0.1, 0.2}) row(rae::DType::f32, reuse_error);
     row(rae::DType::i8, 0.1);
   } catch (const std::exception& failure) {

@@ -10,4 +10,5 @@
 #include "rae/pipeline/generator.hpp"
 #include "rae/pipeline/model_search.hpp"
 #include "rae/pipeline/official_model.hpp"
+#include "rae/pipeline/weight_types.hpp"
 #include "rae/version.hpp"

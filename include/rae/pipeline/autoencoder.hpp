@@ -25,7 +25,7 @@ class Autoencoder {
   [[nodiscard]] static Autoencoder load(const std::string& path, const LoadOptions& load = {});
 
   /// The model that comes with the library (see `find_model`). Throws FileError when it is not found.
-  [[nodiscard]] static Autoencoder builtin();
+  [[nodiscard]] static Autoencoder builtin(const LoadOptions& options = {});
 
   /// The picture as the encoder takes it: the middle (ADM's centre crop) at the model's size, gray or RGB as the model is.
   /// Throws ArgumentError for an empty picture.

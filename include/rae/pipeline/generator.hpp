@@ -80,7 +80,7 @@ class Generator {
   [[nodiscard]] static Generator load(const std::string& path, const LoadOptions& load = {});
 
   /// The model that comes with the library (see `find_model`). Throws FileError when it is not found.
-  [[nodiscard]] static Generator builtin();
+  [[nodiscard]] static Generator builtin(const LoadOptions& options = {});
 
   /// One picture for each label. A picture depends on its label, noise (seed, first_index + i) and settings only: neither on the other
   /// pictures nor on batch size or threads. Exceptions are adaptive solvers, whose steps are chosen for all pictures of a batch, and
