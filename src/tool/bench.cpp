@@ -24,7 +24,7 @@ namespace {
 
 constexpr double kSampleSeconds = 0.05;  // networks that are faster run several times for one sample
 constexpr int kMostRounds = 1000;
-constexpr index_t kMostPictures = 65536;
+constexpr index_t kLargestBatch = 65536;
 constexpr std::size_t kReadBytes = std::size_t{512} << 20;
 
 struct BenchCommand {
@@ -192,8 +192,8 @@ nlohmann::ordered_json json_of(const Report& report, const BenchCommand& command
 void run(const BenchCommand& command) {
   if (command.rounds < 1 || command.rounds > kMostRounds)
     throw UsageError(concat("--rounds: expected 1 to ", kMostRounds, ", got ", command.rounds));
-  if (command.batch < 1 || command.batch > kMostPictures)
-    throw UsageError(concat("--batch: expected 1 to ", kMostPictures, ", got ", command.batch));
+  if (command.batch < 1 || command.batch > kLargestBatch)
+    throw UsageError(concat("--batch: expected 1 to ", kLargestBatch, ", got ", command.batch));
   std::vector<Line> lines = lines_of(command);
   if (!command.json.empty()) require_writable_file(command.json);
   require_memory(lines, command.batch);

@@ -28,31 +28,18 @@ struct InfoOptions {
 };
 
 /// A part of a bundle, by the first word of its tensors' names.
-struct Part {
+struct BundlePart {
   std::string name;
   index_t tensors = 0, elements = 0, largest = 0;
   DType dtype = DType::f32;  // of the largest tensor
 };
 
-void print(const std::string& line) { std::printf("%s\n", line.c_str()); }
-
-void print_config(const ConfigNode& node, const std::string& indent) {
-  for (const auto& [key, value] : node.members()) {
-    if (value.is_map()) {
-      print(indent + printable(key) + ":");
-      print_config(value, indent + "  ");
-    } else {
-      print(indent + printable(key) + ": " + printable(value.is_string() ? value.as_string() : value.to_json()));
-    }
-  }
-}
-
-std::vector<Part> parts_of(const SafetensorsFile& file) {
-  std::vector<Part> parts;
+std::vector<BundlePart> parts_of(const SafetensorsFile& file) {
+  std::vector<BundlePart> parts;
   for (const auto& name : file.names()) {
     const std::string first = name.substr(0, name.find('.'));
-    auto part = std::find_if(parts.begin(), parts.end(), [&](const Part& p) { return p.name == first; });
-    if (part == parts.end()) part = parts.insert(parts.end(), Part{.name = first});
+    auto part = std::find_if(parts.begin(), parts.end(), [&](const BundlePart& p) { return p.name == first; });
+    if (part == parts.end()) part = parts.insert(parts.end(), BundlePart{.name = first});
     const TensorInfo& info = file.info(name);
     ++part->tensors;
     part->elements += info.shape.numel();
@@ -71,9 +58,9 @@ void print_safetensors(const std::string& path, bool tensors) {
   if (config.empty()) return print_weights(path, "safetensors");
   const auto parts = parts_of(file);
   index_t parameters = 0;
-  for (const Part& part : parts) parameters += part.elements;
+  for (const BundlePart& part : parts) parameters += part.elements;
   print(heading(path, "bundle, " + plural(parameters, "parameter")));
-  for (const Part& part : parts)
+  for (const BundlePart& part : parts)
     std::printf("  %-12s %12s  in %s, stored as %s\n", printable(part.name).c_str(), format_count(part.elements).c_str(),
                 plural(part.tensors, "tensor").c_str(), std::string(name_of(part.dtype)).c_str());
   print("config:");

@@ -18,8 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void print(const std::string& line) { std::printf("%s\n", line.c_str()); }
-
 void print_fact(const std::string& name, const std::string& value) {
   std::printf("  %-14s  %s\n", printable(name).c_str(), printable(value).c_str());
 }
@@ -72,6 +70,10 @@ std::string where_of(const std::optional<PartFile>& part, bool described) {
   return described ? "described, without weights" : "none";
 }
 
+}  // namespace
+
+void print(const std::string& line) { std::printf("%s\n", line.c_str()); }
+
 void print_config(const ConfigNode& node, const std::string& indent) {
   for (const auto& [key, value] : node.members()) {
     if (value.is_map()) {
@@ -82,8 +84,6 @@ void print_config(const ConfigNode& node, const std::string& indent) {
     }
   }
 }
-
-}  // namespace
 
 std::string heading(const std::string& path, const std::string& kind) {
   std::error_code none;

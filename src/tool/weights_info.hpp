@@ -4,6 +4,8 @@
 #include <map>
 #include <string>
 
+#include "rae/io/config.hpp"
+
 namespace rae::tool {
 
 /// A checkpoint of PyTorch, an index of shards, or a safetensors file that is no bundle: what it is, its sizes, all tensors. Throws as
@@ -14,6 +16,12 @@ void print_weights(const std::string& path, const std::string& kind);
 /// A folder without config.json is taken as weights. Throws FileError, ConfigError, FormatError, ShapeError for files that are missing or
 /// do not fit.
 void print_model(const std::string& path, const std::string& models_dir, bool tensors);
+
+/// A line of text.
+void print(const std::string& line);
+
+/// Keys and values, a line each, those of a map further in.
+void print_config(const ConfigNode& node, const std::string& indent);
 
 /// "PATH: KIND, 12 kB".
 [[nodiscard]] std::string heading(const std::string& path, const std::string& kind);
