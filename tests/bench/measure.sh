@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 build=${1:-build/bench}
 python=${PYTHON:-/usr/bin/python3}
 out=$build/measured
-first=
+first= kernels=
 if nice -n -15 true 2>/dev/null; then first="nice -n -15"; fi
 
 load=$(cut -d " " -f 1 /proc/loadavg 2>/dev/null || echo unknown)
@@ -16,6 +16,11 @@ echo "load average $load: other programs that run now spoil the figures"
   -DRAE_BUILD_EXAMPLES=OFF
 cmake --build "$build" --parallel --target rae_tool bench_packed_gemm bench_gemv bench_gemm bench_attention bench_ladder bench_train_step \
   bench_picture bench_load
+# Where Google Benchmark is installed.
+if cmake --build "$build" --target help | grep -q bench_kernels; then
+  cmake --build "$build" --parallel --target bench_kernels
+  kernels=$build/tests/bench_kernels
+fi
 mkdir -p "$out"
 echo "$load" > "$out/load"
 ggml=
@@ -32,6 +37,10 @@ $first "$build/tests/bench_gemv" 5 --json "$out/gemv.json"
 $first "$build/tests/bench_gemm" 3 --json "$out/plain_gemm.json"
 echo "--- attention"
 $first "$build/tests/bench_attention" 5 --json "$out/attention.json"
+if [ -n "$kernels" ]; then
+  echo "--- what lies between the products"
+  $first "$kernels" --benchmark_out="$out/kernels.json" --benchmark_out_format=json
+fi
 echo "--- from three loops to the peak"
 $first "$build/tests/bench_ladder" 5 --json "$out/ladder.json"
 echo "--- whole networks and their peers"

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes what tests/bench/measure.sh measured into the documentation: tables between markers, and a plot.
 
-    report.py FOLDER      with models.json, gemm.json, gemv.json, plain_gemm.json, attention.json, ladder.json, picture.json, load_*.json and
-                          training.json; tables whose file is not there stay as they are
+    report.py FOLDER      with models.json, gemm.json, gemv.json, plain_gemm.json, attention.json, kernels.json, ladder.json, picture.json,
+                          load_*.json and training.json; tables whose file is not there stay as they are
 
 A table stands between the lines `<!-- measured: NAME -->` and `<!-- /measured -->` of docs/performance.md or docs/03_kernels.md.
 """
@@ -202,6 +202,19 @@ def attention(lines):
     return table(["threads, type, tokens x heads x width", "forward, ms", "of peak", "backward, ms", "of peak"], rows)
 
 
+def kernels(benchmarks):
+    """Rows are kernels, columns sizes and threads; a benchmark is named "KERNEL/ROWS/threads:N/...", and its JSON is Google Benchmark's."""
+    cells = {}
+    for each in benchmarks:
+        name, rows, threads = each["name"].split("/")[:3]
+        far = int(rows) > 1000
+        text = f"{each['bytes_per_second'] / 1e9:.0f}" + (f" ({each['of_memory']:.2f})" if far else "")
+        cells.setdefault(name, {})[(far, int(threads.split(":")[1]))] = text
+    heads = sorted({key for row in cells.values() for key in row})
+    titles = [f"{'from memory' if far else 'in cache'}, {threads} thread{'' if threads == 1 else 's'}" for far, threads in heads]
+    return table(["kernel"] + titles, [[name] + [row.get(key, "") for key in heads] for name, row in cells.items()])
+
+
 def ladder(lines):
     rows, last = [], None
     for line in lines:
@@ -257,6 +270,8 @@ def main():
         insert("performance.md", "loading", loading(lines))
     if numbers := read("attention.json"):
         insert("performance.md", "attention", attention(numbers["lines"]))
+    if numbers := read("kernels.json"):
+        insert("performance.md", "kernels", kernels(numbers["benchmarks"]))
     if numbers := read("ladder.json"):
         insert("03_kernels.md", "ladder", ladder(numbers["lines"]))
 
