@@ -65,7 +65,7 @@ inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row,
   constexpr index_t kWidth = kTileVectors * kLanesPerVector;
   T* const target = out.data;
   const auto* scales = reinterpret_cast<const std::uint16_t*>(panel + k * kWidth);
-  const index_t lines = (ahead.lines + Ahead::kSteps - 1) / Ahead::kSteps;  // of a step
+  const index_t lines = (ahead.lines + ahead.steps - 1) / ahead.steps;  // of a step
   Vector<float> total[kRows][kVectors] = {};
   if (out.resume) {
     RAE_UNROLL
