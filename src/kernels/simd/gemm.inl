@@ -200,7 +200,7 @@ void gemm_panel(const PanelProduct<typename Dot::Word, T>& product) {
   const bool straight = columns % kLanesPerVector == 0 && product.activation == Activation::none && !product.residual;
   // Every tile fetches its share of what comes next; rounded up, so that the last may reach a little behind the end.
   const index_t lines = product.next_bytes / Ahead::kLine;
-  const index_t tiles = (product.rows + kTileRows - 1) / kTileRows, steps = tiles > 0 && tiles < 8 ? 4 * tiles : 32;
+  const index_t tiles = (product.rows + kTileRows - 1) / kTileRows, steps = lines > 0 && tiles > 1 && tiles < 8 ? 4 * tiles : 32;
   const index_t bits_of_tile = (product.k + steps - 1) / steps, bits = tiles * bits_of_tile;
   constexpr index_t kBytes = static_cast<index_t>(sizeof(T));
   const auto bytes_of = [](const void* p) { return static_cast<const char*>(p); };
