@@ -104,7 +104,7 @@ const std::vector<std::pair<std::string, Benchmark>>& kernels() {
          Tensor<float> out(x.shape());
          run(state, threads, 2 * out.numel(), [&] { rae::activate<float>(rae::Silu, x, out); });
        }},
-      {"swiglu, (R, D) to (R, D/2)",
+      {"swiglu",
        [](benchmark::State& state, index_t rows, int threads) {
          const Tensor<float> x = normal({rows, kWidth});
          Tensor<float> out(Shape{rows, kWidth / 2});
