@@ -86,10 +86,7 @@ struct PhiloxNoise {
     parallel_for(noise.extent(0), index_t{1}, [&](index_t b) {
       const Philox random(seed, first_stream + static_cast<std::uint64_t>(b));
       const auto first = static_cast<std::uint64_t>(step) * static_cast<std::uint64_t>(n);
-      if constexpr (std::same_as<T, float>)
-        random.fill_normal({out + b * n, static_cast<std::size_t>(n)}, first);
-      else
-        for (index_t i = 0; i < n; ++i) out[b * n + i] = static_cast<T>(random.normal(first + static_cast<std::uint64_t>(i)));
+      random.fill_normal(std::span(out + b * n, static_cast<std::size_t>(n)), first);
     });
   }
 };

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cmath>
+#include <span>
 
 #include "rae/core/random.hpp"
 #include "rae/models/decoder.hpp"
@@ -28,8 +29,9 @@ Tensor<T> noise_augment(const Tensor<T>& tokens, double tau, NoiseLaw law, std::
     const Philox random(seed, first_stream + static_cast<std::uint64_t>(b));
     // Index 0 belongs to sigma; the noise starts behind the block that it lies in.
     const double draw = law == NoiseLaw::uniform ? random.uniform(0) : std::abs(random.normal(0));
-    for (index_t i = 0; i < n; ++i)
-      target[b * n + i] = tokens[b * n + i] + static_cast<T>(tau * draw) * static_cast<T>(random.normal(static_cast<std::uint64_t>(i + 4)));
+    T* noise = target + b * n;
+    random.fill_normal(std::span(noise, static_cast<std::size_t>(n)), 4);
+    for (index_t i = 0; i < n; ++i) noise[i] = tokens[b * n + i] + static_cast<T>(tau * draw) * noise[i];
   }
   return out;
 }

@@ -63,9 +63,8 @@ void init_normal(Parameter<X>& p, double deviation, std::uint64_t seed, std::uin
   if (p.empty()) return;
   using T = typename X::value_type;
   Tensor<T> values(p.shape());
-  T* out = values.data();
-  const Philox random(seed, stream);
-  for (index_t i = 0; i < values.numel(); ++i) out[i] = static_cast<T>(deviation * random.normal(static_cast<std::uint64_t>(i)));
+  Philox(seed, stream).fill_normal(values.span());
+  for (T& value : values.span()) value = static_cast<T>(deviation * static_cast<double>(value));
   p.set(values);
 }
 
