@@ -8,8 +8,7 @@ set(rae_isa_flags -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math)
 
 # One file per instruction set. These files hold plain pointers only, so that no code shared with others is compiled for a newer CPU.
 function(rae_isa_options name)
-  set_source_files_properties(${CMAKE_CURRENT_FUNCTION_LIST_DIR}/isa_${name}.cpp PROPERTIES
-    COMPILE_OPTIONS "${rae_isa_flags};${ARGN}" SKIP_PRECOMPILE_HEADERS ON)
+  set_source_files_properties(${CMAKE_CURRENT_FUNCTION_LIST_DIR}/isa_${name}.cpp PROPERTIES COMPILE_OPTIONS "${rae_isa_flags};${ARGN}")
 endfunction()
 
 rae_isa_options(baseline)
@@ -32,5 +31,4 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$")
 endif()
 
 # Only without errno can the square root of AdamW become a vector instruction; its values stay the same.
-set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/optimizer_step.cpp PROPERTIES COMPILE_OPTIONS -fno-math-errno
-                            SKIP_PRECOMPILE_HEADERS ON)
+set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/optimizer_step.cpp PROPERTIES COMPILE_OPTIONS -fno-math-errno)
