@@ -3,9 +3,9 @@
 //   bench_kernels [--benchmark_filter=norm] [--benchmark_out=FILE --benchmark_out_format=json] ...
 //
 // A benchmark is named KERNEL/ROWS/threads:N. 256 rows of 1,152 numbers are the tokens of one image in DiT^DH-XL, 1.2 MB, which a cache
-// holds; 16,384 rows are 75 MB, which none does. Bytes a second count what a kernel must read and write, f32 but where it says bf16; the
-// counter of_memory sets them against the rate at which as many threads read memory, measured before the first benchmark. Writing costs a
-// read of the same line as well, so that half of a copy's bytes count twice there: 0.67 is all that a kernel with one input can reach.
+// holds; 16,384 rows are 75 MB, which none does. Bytes a second count what a kernel must read and write, all of it f32. The counter
+// of_memory sets them against the rate at which as many threads read memory and do nothing else, measured before the first benchmark:
+// above 1 where much is written, which travels beside what is read.
 #include <benchmark/benchmark.h>
 
 #include <functional>

@@ -208,7 +208,8 @@ def kernels(benchmarks):
     for each in benchmarks:
         name, rows, threads = each["name"].split("/")[:3]
         far = int(rows) > 1000
-        text = f"{each['bytes_per_second'] / 1e9:.0f}" + (f" ({each['of_memory']:.2f})" if far else "")
+        rate = each["bytes_per_second"] / 1e9
+        text = f"{rate:.{0 if rate >= 10 else 1}f}" + (f" ({each['of_memory']:.2f})" if far else "")
         cells.setdefault(name, {})[(far, int(threads.split(":")[1]))] = text
     heads = sorted({key for row in cells.values() for key in row})
     titles = [f"{'from memory' if far else 'in cache'}, {threads} thread{'' if threads == 1 else 's'}" for far, threads in heads]
