@@ -4,11 +4,15 @@
 #include <vector>
 
 #include "kernels/contiguous.hpp"
+#include "kernels/panel_loop.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/tensor.hpp"
 
 namespace rae {
 namespace {
+
+using detail::ceil_div;
+using detail::PanelProduct;
 
 /// A banded matrix (out, in): row i has the weights of the consecutive inputs [first[i], first[i] + count[i]).
 struct Taps {
@@ -87,29 +91,97 @@ Taps transposed(const Taps& taps) {
   return table;
 }
 
-// to (planes, y.out, x.out) from `from` (planes, y.in, x.in).
+struct Inputs {
+  index_t first = 0, count = 0;
+};
+
+/// What the outputs [begin, end) read, which follow each other.
+Inputs inputs_of(const Taps& taps, index_t begin, index_t end) {
+  index_t first = taps.in, stop = 0;
+  for (index_t i = begin; i < std::min(end, taps.out); ++i) {
+    if (taps.count[Taps::index(i)] == 0) continue;
+    first = std::min(first, taps.first[Taps::index(i)]);
+    stop = std::max(stop, taps.first[Taps::index(i)] + taps.count[Taps::index(i)]);
+  }
+  return stop == 0 ? Inputs{} : Inputs{first, stop - first};
+}
+
+/// Taps as dense matrices: outputs that follow each other read much the same inputs, so that the tiles of the GEMM serve.
+template <class T>
+struct Bands {
+  /// Matrices of `each` outputs: the left operand of a product (outputs, depth), or, with a panel's width, the right one (depth, width).
+  Bands(const Taps& taps, index_t outputs, index_t width = 0) : each(outputs) {
+    for (index_t i = 0; i < taps.out; i += each) inputs.push_back(inputs_of(taps, i, i + each));
+    for (const Inputs& group : inputs) depth = std::max(depth, group.count);
+    const index_t across = width > 0 ? 1 : depth, along = width > 0 ? width : 1;  // from output to output, from input to input
+    matrices = Tensor<T>(Shape{size(), depth * std::max(each, width)}, T(0));
+    for (index_t i = 0; i < taps.out; ++i)
+      for (index_t k = 0; k < taps.count[Taps::index(i)]; ++k) {
+        const index_t input = taps.first[Taps::index(i)] + k - inputs[Taps::index(i / each)].first;
+        matrices[i / each * matrices.extent(1) + i % each * across + input * along] =
+            static_cast<T>(taps.weight[Taps::index(i * taps.most + k)]);
+      }
+  }
+
+  [[nodiscard]] index_t size() const { return static_cast<index_t>(inputs.size()); }
+  [[nodiscard]] const T* matrix(index_t group) const { return matrices.data() + group * matrices.extent(1); }
+
+  index_t each, depth = 1;
+  std::vector<Inputs> inputs;  // of each matrix
+  Tensor<T> matrices;          // (groups, elements)
+};
+
+// to (planes, y.out, x.out) from `from` (planes, y.in, x.in). A task makes some rows: what they read is resized along x into panels, which
+// stay in the level-2 cache, and those along y. Neighbouring tasks both make the few rows that they share.
 template <class T>
 void apply(const Taps& y, const Taps& x, index_t planes, const T* from, T* to) {
-  const std::vector<T> wx(x.weight.begin(), x.weight.end()), wy(y.weight.begin(), y.weight.end());
-  Tensor<T> narrow(Shape{planes, y.in, x.out});  // (B*C, H, w)
-  T* middle = narrow.data();
-  parallel_for(planes * y.in, detail::row_grain(x.out * x.most), [&](index_t row) {
-    const T* source = from + row * x.in;
-    T* target = middle + row * x.out;
-    for (index_t i = 0; i < x.out; ++i) {
-      const T *window = source + x.first[Taps::index(i)], *weight = wx.data() + i * x.most;
-      T sum = 0;
-      for (index_t k = 0; k < x.count[Taps::index(i)]; ++k) sum += weight[k] * window[k];
-      target[i] = sum;
+  constexpr index_t kRowsPerTask = 2 * detail::kRowStep;
+  const detail::KernelTable<T>& table = detail::kernel_table<T>();
+  const index_t width = table.panel_width, panels = ceil_div(x.out, width), tasks = ceil_div(y.out, kRowsPerTask);
+  const Bands<T> along_x(x, table.lanes, width), along_y(y, table.tile_rows);
+  std::vector<Inputs> read;  // rows of a task
+  index_t most = 1;
+  for (index_t task = 0; task < tasks; ++task) {
+    read.push_back(inputs_of(y, task * kRowsPerTask, (task + 1) * kRowsPerTask));
+    most = std::max(most, read.back().count);
+  }
+  Tensor<T> memory(Shape{num_threads(), panels, most, width});
+  const index_t grain = ceil_div(detail::kSerialWork, most * x.out * along_x.depth);
+  parallel_ranges(planes * tasks, grain, [&](index_t begin, index_t end, index_t slot) {
+    T* const middle = memory.data() + slot * panels * most * width;
+    PanelProduct<T, T> part{};
+    part.column_stride = 1;
+    for (index_t at = begin; at < end; ++at) {
+      const index_t plane = at / tasks, row = at % tasks * kRowsPerTask, stop = std::min(y.out, row + kRowsPerTask);
+      const Inputs rows = read[Taps::index(at % tasks)];
+      part.rows = rows.count;
+      part.row_stride = x.in;
+      part.columns = along_x.each;
+      part.out_stride = width;
+      part.out_is_near = true;
+      for (index_t g = 0; g < along_x.size(); ++g) {
+        part.k = along_x.inputs[Taps::index(g)].count;
+        part.a = from + (plane * y.in + rows.first) * x.in + along_x.inputs[Taps::index(g)].first;
+        part.panel = along_x.matrix(g);
+        part.out = middle + g * along_x.each / width * most * width + g * along_x.each % width;
+        table.gemm_panel(part);
+      }
+      part.row_stride = along_y.depth;
+      part.out_stride = x.out;
+      part.out_is_near = false;
+      for (index_t i = row; i < stop; i += along_y.each) {
+        const Inputs group = along_y.inputs[Taps::index(i / along_y.each)];
+        part.rows = std::min(along_y.each, stop - i);
+        part.k = group.count;
+        part.a = along_y.matrix(i / along_y.each);
+        for (index_t panel = 0; panel < panels; ++panel) {
+          part.panel = middle + (panel * most + group.first - (group.count > 0 ? rows.first : 0)) * width;
+          part.columns = std::min(width, x.out - panel * width);
+          part.out = to + (plane * y.out + i) * x.out + panel * width;
+          table.gemm_panel(part);
+        }
+      }
     }
-  });
-  parallel_for(planes * y.out, detail::row_grain(x.out * y.most), [&](index_t row) {
-    const index_t plane = row / y.out, i = row % y.out;
-    const T *source = middle + (plane * y.in + y.first[Taps::index(i)]) * x.out, *weight = wy.data() + i * y.most;
-    T* target = to + row * x.out;
-    std::fill_n(target, x.out, T(0));
-    for (index_t k = 0; k < y.count[Taps::index(i)]; ++k)
-      for (index_t c = 0; c < x.out; ++c) target[c] += weight[k] * source[k * x.out + c];
   });
 }
 
