@@ -15,8 +15,8 @@ namespace rae {
 /// - `bicubic_antialias`: a = -1/2, the support widened by the scale when it shrinks, windows cut at the border and re-normalised.
 enum class Resize { bilinear, bicubic, bicubic_antialias };
 
-/// out (B, C, h, w) from image (B, C, H, W); rows first, then columns. Throws ShapeError for another rank, other B or C, or an empty
-/// picture.
+/// out (B, C, h, w) from image (B, C, H, W); along x first, then along y. Neighbouring outputs are made together, so that a NaN or an
+/// infinity also reaches some whose weight for it is zero. Throws ShapeError for another rank, other B or C, or an empty picture.
 template <Real T>
 void resize(View<const T> image, Resize method, View<T> out);
 
