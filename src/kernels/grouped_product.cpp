@@ -14,7 +14,7 @@ namespace {
 using Word = std::uint32_t;
 
 // Most rows for which integers are multiplied as they come from memory. With more it pays to make bf16 numbers of a panel first: measured
-// on Zen 4, 256 rows are multiplied at 0.97 of the speed of bf16 weights that way, and at 0.79 the other.
+// on Zen 4, 256 rows are multiplied at 0.97 of the speed of bf16 weights that way.
 constexpr index_t kFewRows = 32;
 
 /// How panels of a type lie in memory.
@@ -118,19 +118,23 @@ void multiply_grouped(const LeftOperand& a, const PackedMatrix<float>& b, const 
   const GroupedTable& grouped = b.stored() == DType::i4w ? table.int4_groups : table.int8_groups;
   const index_t width = table.panel_width;
   const GroupedLayout layout(b.stored(), b.k(), width);
-  Tensor<std::int32_t> memory;
-  const LeftWords left = convert_rows_to_bf16(a, kGroup, memory);
   PanelProduct<Word, float> whole = epilogue_of<Word>(out, epilogue);
-  whole.a = left.data;
-  whole.row_stride = left.stride;
   const Word* packed = reinterpret_cast<const Word*>(b.bytes().data());
   const index_t size = layout.panel_words();
   if (whole.rows <= kFewRows) {
+    const Int16Rows left = quantize_rows_to_int16(a, kGroup, layout.bits == 8);
     whole.k = layout.words();
+    whole.a = reinterpret_cast<const Word*>(left.words.data());
+    whole.row_stride = left.words.extent(1);
+    whole.row_scale = left.scales.data();
     return multiply_panels(whole, grouped.panel, width, std::max<index_t>(1, whole.k), true,
                            [=](index_t panel, index_t) { return packed + panel * size; });
   }
+  Tensor<std::int32_t> memory;
+  const LeftWords left = convert_rows_to_bf16(a, kGroup, memory);
   whole.k = layout.groups * kGroup / 2;
+  whole.a = left.data;
+  whole.row_stride = left.stride;
   Tensor<std::int32_t> panels(Shape{num_threads(), whole.k, width});  // (threads, K / 2, width) of Word
   Word* unpacked = reinterpret_cast<Word*>(panels.data());
   multiply_panels(whole, table.bf16_panel, width, kDepth, false, [&, each = whole.k * width](index_t panel, index_t slot) {

@@ -1,5 +1,5 @@
-// Products with weights that are stored as integers in groups, each with a scale, while the left operand stays bf16. Shapes were checked
-// by the caller.
+// Products with weights that are stored as integers in groups, each with a scale, while the left operand has 16 bits: integers by row where
+// it has few rows, bf16 where it has many. Shapes were checked by the caller.
 //
 // A group is 32 numbers of a column that are neighbours along K. Its scale is what makes the one of largest magnitude -2^(bits - 1); the
 // rest follow in steps of it. A panel is all its words, then all its scales:
@@ -13,8 +13,8 @@
 //   scales     bf16 of group 0                              bf16 of group 0    ...      width
 //       ...                                                                             and up to a multiple of 64 bytes
 //
-// So 4 bits cost 4.5, and 8 bits 8.5. The halves of a word of i4w hold odd and even k: shifted by a multiple of 4, it has the numbers of
-// two neighbours at the bottom of its halves, where bf16 has them. What 16 bits for a scale lose is nothing beside 4 bits for a number: the
+// So 4 bits cost 4.5, and 8 bits 8.5. The halves of a word of i4w hold odd and even k: shifted, it has the numbers of two
+// neighbours in its halves, where the left operand has them. What 16 bits for a scale lose is nothing beside 4 bits for a number: the
 // error of normal weights is 0.0859 of their size with scales of bf16 as with those of f32.
 #pragma once
 

@@ -1,9 +1,10 @@
-// Products of 8-bit matrices for AVX2 with AVX-VNNI.
+// Products of integers for AVX2 with AVX-VNNI.
 #include <immintrin.h>
 
 #include "kernels/kernel_table.hpp"
 
 #define RAE_NATIVE_INT8 _mm256_dpbusd_avx_epi32
+#define RAE_NATIVE_PAIRS _mm256_dpwssd_avx_epi32
 #define RAE_INTEGERS __m256i
 
 namespace rae::detail {
@@ -20,9 +21,15 @@ constexpr int kTileVectors = 2;
 #include "kernels/simd/dot.inl"
 //
 #include "kernels/simd/gemm.inl"
+//
+#include "kernels/simd/grouped.inl"
 
 }  // namespace
 
-decltype(NarrowTable::int8_panel) avx2_vnni_int8_panel() noexcept { return gemm_panel<Int8Dot, float>; }
+void use_avx2_vnni(NarrowTable& table) noexcept {
+  table.int8_panel = gemm_panel<Int8Dot, float>;
+  table.int8_groups.panel = gemm_panel<GroupDot<8>, float>;
+  table.int4_groups.panel = gemm_panel<GroupDot<4>, float>;
+}
 
 }  // namespace rae::detail

@@ -1,4 +1,4 @@
-// Products of bf16 matrices, and of bf16 with integers in groups, for AVX-512 with BF16.
+// Products of bf16 matrices for AVX-512 with BF16.
 #include <immintrin.h>
 
 #include "kernels/kernel_table.hpp"
@@ -21,15 +21,9 @@ constexpr int kTileVectors = 3;
 #include "kernels/simd/dot.inl"
 //
 #include "kernels/simd/gemm.inl"
-//
-#include "kernels/simd/grouped.inl"
 
 }  // namespace
 
-void use_avx512_bf16(NarrowTable& table) noexcept {
-  table.bf16_panel = gemm_panel<Bf16Dot, float>;
-  table.int8_groups.panel = gemm_panel<GroupDot<8>, float>;
-  table.int4_groups.panel = gemm_panel<GroupDot<4>, float>;
-}
+void use_avx512_bf16(NarrowTable& table) noexcept { table.bf16_panel = gemm_panel<Bf16Dot, float>; }
 
 }  // namespace rae::detail

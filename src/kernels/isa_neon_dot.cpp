@@ -26,6 +26,6 @@ inline int32x4_t add_dot_products(int8x16_t sum, int8x16_t a, int8x16_t b) { ret
 
 }  // namespace
 
-decltype(NarrowTable::int8_panel) neon_dot_int8_panel() noexcept { return gemm_panel<Int8Dot, float>; }
+void use_neon_dot(NarrowTable& table) noexcept { table.int8_panel = gemm_panel<Int8Dot, float>; }
 
 }  // namespace rae::detail

@@ -12,19 +12,19 @@ detail::IsaTables tables_of(Isa isa) noexcept {
 #if defined(RAE_X86)
   if (isa >= Isa::avx512) {
     detail::IsaTables tables = detail::avx512_tables();
-    if (isa >= Isa::avx512_vnni) tables.narrow.int8_panel = detail::avx512_vnni_int8_panel();
+    if (isa >= Isa::avx512_vnni) detail::use_avx512_vnni(tables.narrow);
     if (isa >= Isa::avx512_bf16) detail::use_avx512_bf16(tables.narrow);
     return tables;
   }
   if (isa >= Isa::avx2) {
     detail::IsaTables tables = detail::avx2_tables();
-    if (isa >= Isa::avx2_vnni) tables.narrow.int8_panel = detail::avx2_vnni_int8_panel();
+    if (isa >= Isa::avx2_vnni) detail::use_avx2_vnni(tables.narrow);
     return tables;
   }
 #elif defined(RAE_ARM64)
   if (isa >= Isa::neon) {
     detail::IsaTables tables = detail::neon_tables();
-    if (isa >= Isa::neon_dot) tables.narrow.int8_panel = detail::neon_dot_int8_panel();
+    if (isa >= Isa::neon_dot) detail::use_neon_dot(tables.narrow);
     return tables;
   }
 #else

@@ -86,7 +86,8 @@ struct KernelTable {
 
 /// Products with integers in groups of 32, whose panels have their scales behind their words (kernels/grouped_product.hpp).
 struct GroupedTable {
-  /// a of bf16; k in words of the panel.
+  /// a of 16-bit integers with a scale for each row; k in words of the panel. Of 8 bits, the words of a hold numbers 0 and 2 of four along
+  /// K, then 1 and 3.
   void (*panel)(const PanelProduct<std::uint32_t, float>&);
 
   /// A panel of `words` words along k as one of bf16 words, each number times its scale and rounded to nearest even.
@@ -105,6 +106,9 @@ struct NarrowTable {
 
   /// out = round(x / s) + offset with s = largest |x| / 127, which is returned; NaN when an x is not finite, 0 when all are below 1e-30.
   float (*row_to_int8)(index_t n, const float* x, std::int32_t offset, std::uint8_t* out);
+
+  /// The same in 16 bits: out = round(x / s) with s = largest |x| / 32767.
+  float (*row_to_int16)(index_t n, const float* x, std::int16_t* out);
 
   /// Words of x0 (low bits) and x1 (high bits), both rounded as by row_to_bf16.
   void (*pair_rows_to_bf16)(index_t n, const float* x0, const float* x1, std::uint32_t* out);
@@ -134,12 +138,12 @@ IsaTables baseline_tables() noexcept;
 IsaTables avx2_tables() noexcept;
 IsaTables avx512_tables() noexcept;
 // What the variants with native narrow products have in place of the functions above.
-decltype(NarrowTable::int8_panel) avx2_vnni_int8_panel() noexcept;
-decltype(NarrowTable::int8_panel) avx512_vnni_int8_panel() noexcept;
+void use_avx2_vnni(NarrowTable& table) noexcept;
+void use_avx512_vnni(NarrowTable& table) noexcept;
 void use_avx512_bf16(NarrowTable& table) noexcept;
 #elif defined(RAE_ARM64)
 IsaTables neon_tables() noexcept;
-decltype(NarrowTable::int8_panel) neon_dot_int8_panel() noexcept;
+void use_neon_dot(NarrowTable& table) noexcept;
 #endif
 
 /// The table in use: the widest that the CPU supports, or what the environment variable RAE_ISA names.

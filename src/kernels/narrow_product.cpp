@@ -202,6 +202,25 @@ Int8Rows quantize_rows(const LeftOperand& a) {
   return out;
 }
 
+Int16Rows quantize_rows_to_int16(const LeftOperand& a, index_t multiple, bool apart) {
+  constexpr index_t kPerWord = 2;
+  const index_t m = a.a.extent(0), k = a.a.extent(1), words = ceil_div(k, kPerWord);
+  const index_t padded = ceil_div(k, multiple) * multiple / kPerWord, stride = row_words(padded);
+  Int16Rows out{Tensor<std::int32_t>(Shape{m, stride}), Tensor<float>(Shape{m})};
+  float* scale = out.scales.data();
+  convert_rows(a, kPerWord, reinterpret_cast<Word*>(out.words.data()), stride,
+               [=, convert = narrow_table().row_to_int16](index_t i, const float* row, Word* target) {
+                 scale[i] = convert(k, row, reinterpret_cast<std::int16_t*>(target));
+                 std::fill(target + words, target + padded, Word{0});
+                 for (index_t w = 0; apart && w < padded; w += 2) {
+                   const Word first = target[w], second = target[w + 1];
+                   target[w] = (first & 0xffffu) | (second << 16);
+                   target[w + 1] = (first >> 16) | (second & 0xffff0000u);
+                 }
+               });
+  return out;
+}
+
 void multiply_int8(const Int8Rows& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {
   const NarrowTable& table = narrow_table();
   const index_t words = ceil_div(b.k(), kInt8PerWord);

@@ -31,6 +31,16 @@ struct Int8Rows {
 Int8Rows quantize_rows(const LeftOperand& a);
 void multiply_int8(const Int8Rows& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue);
 
+/// Rows of a left operand in 16 bits, each by its own largest element.
+struct Int16Rows {
+  Tensor<std::int32_t> words;  // (M, K / 2, padded)
+  Tensor<float> scales;        // (M), what a unit of a row means
+};
+
+/// With zeros behind the ends of rows up to a multiple of `multiple`, which is one of 4. `apart`: of four neighbours along K one word holds
+/// numbers 0 and 2, and the next 1 and 3, instead of 0 and 1, 2 and 3.
+Int16Rows quantize_rows_to_int16(const LeftOperand& a, index_t multiple, bool apart);
+
 /// A left operand as rows of words.
 struct LeftWords {
   const std::uint32_t* data;

@@ -123,9 +123,13 @@ inline float f32_chains_baseline(index_t steps) {
 }
 
 /// The widest instructions of this machine for a type; for bf16 and i8 without instructions of their own those of f32, and for weights in
-/// groups those of bf16, as which they are multiplied.
+/// groups half of what i8 has, since they are multiplied in 16 bits.
 inline Chains chains_of([[maybe_unused]] DType type) {
-  if (type == DType::i8w || type == DType::i4w) type = DType::bf16;
+  if (type == DType::i8w || type == DType::i4w) {
+    Chains pairs = chains_of(DType::i8);
+    if (pairs.run != chains_of(DType::f32).run) pairs.operations /= 2;
+    return pairs;
+  }
 #if defined(__x86_64__)
   if (type == DType::bf16 && supports(Isa::avx512_bf16)) return {bf16_chains_avx512, 2.0 * 24 * 32};
   if (type == DType::i8 && supports(Isa::avx512_vnni)) return {int8_chains_avx512, 2.0 * 16 * 64};

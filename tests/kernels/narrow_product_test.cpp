@@ -133,23 +133,24 @@ TEST(NarrowProduct, ErrorsStayBelowTheRoundingOfTheOperands) {
       }
       const index_t at = i * 60 + j;
       EXPECT_NEAR(in_bf16[at], exact[at], products * (std::ldexp(1.0, -7) + std::ldexp(kDepth, -24)));
-      const double of_bf16 = products * (std::ldexp(1.0, -8) + std::ldexp(kDepth, -24));
-      EXPECT_NEAR(in_groups8[at], exact[at], 1.01 * steps + of_bf16);
-      EXPECT_NEAR(in_groups4[at], exact[at], 1.01 * 16 * steps + of_bf16);
+      const double of_rows = 1.01 * sum_b * top_a / 65534 + products * std::ldexp(kDepth, -24);
+      EXPECT_NEAR(in_groups8[at], exact[at], 1.01 * steps + of_rows);
+      EXPECT_NEAR(in_groups4[at], exact[at], 1.01 * 16 * steps + of_rows);
       const double half_a = top_a / 254, half_b = top_b / 254;
       EXPECT_NEAR(in_int8[at], exact[at], sum_a * half_b + sum_b * half_a + kDepth * half_a * half_b + 1e-4);
     }
 }
 
-// All operands at their largest: sums of 16-bit products would saturate.
-TEST(NarrowProduct, Int8NeverSaturates) {
+// All operands at their largest: sums of narrower products would saturate.
+TEST(NarrowProduct, IntegersNeverSaturate) {
   constexpr index_t kDepth = 5461;
   const Tensor<float> a(Shape{3, kDepth}, 2.0f), b(Shape{kDepth, 50}, -0.5f), c(Shape{kDepth, 50}, 0.5f);
-  test::on_every_narrow_isa([&](Isa isa) {
-    const Tensor<float> least = multiply(a, b, DType::i8), most = multiply(a, c, DType::i8);  // (3, 50)
-    for (const float x : least.span()) EXPECT_FLOAT_EQ(x, -kDepth) << name_of(isa);
-    for (const float x : most.span()) EXPECT_FLOAT_EQ(x, kDepth) << name_of(isa);
-  });
+  for (const DType stored : {DType::i8, DType::i8w, DType::i4w})
+    test::on_every_narrow_isa([&](Isa isa) {
+      const Tensor<float> least = multiply(a, b, stored), most = multiply(a, c, stored);  // (3, 50)
+      for (const float x : least.span()) EXPECT_FLOAT_EQ(x, -kDepth) << name_of(stored) << ", " << name_of(isa);
+      for (const float x : most.span()) EXPECT_FLOAT_EQ(x, kDepth) << name_of(stored) << ", " << name_of(isa);
+    });
 }
 
 TEST(NarrowProduct, EpilogueAddsBiasAndActivates) {

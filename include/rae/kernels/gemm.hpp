@@ -43,8 +43,8 @@ struct PackedRows;
 /// | T      | [ceil(N / width)][K][width]        | as with the matrix itself                                                     |
 /// | bf16   | [ceil(N / width)][ceil(K/2)][width][2] | both operands rounded to bf16, products and sums in f32                   |
 /// | i8     | [ceil(N / width)][ceil(K/4)][width][4] | columns of b and rows of a rounded to 127 steps of their largest element  |
-/// | i8w    | [ceil(N / width)]: [ceil(K/32)*8][width][4], scales [ceil(K/32)][width] | a rounded to bf16, b to 8 bits in groups |
-/// | i4w    | [ceil(N / width)]: [ceil(K/32)*4][width][8/2], scales [ceil(K/32)][width] | a rounded to bf16, b to 4 bits in groups |
+/// | i8w    | [ceil(N / width)]: [ceil(K/32)*8][width][4], scales [ceil(K/32)][width] | a rounded to 16 bits, b to 8 in groups |
+/// | i4w    | [ceil(N / width)]: [ceil(K/32)*4][width][8/2], scales [ceil(K/32)][width] | a rounded to 16 bits, b to 4 in groups |
 ///
 /// A group is 32 neighbours along K of a column. It has a scale of bf16, behind the numbers of its panel (src/kernels/grouped_product.hpp
 /// shows the order).
@@ -120,9 +120,10 @@ void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>&
 /// - i8: each row of a is divided by s = its largest magnitude / 127 and rounded to nearest even, sums are exact integers, and the
 ///   result is sum * s * (the column's unit). A row whose elements are all below 1e-30 counts as zero; one that holds an infinity or a
 ///   NaN becomes NaN. Exact for K < 65536.
-/// - i8w, i4w: a is rounded to bf16. A group of b is a scale of bf16, for which its largest magnitude is -128 or -8, times integers rounded
-///   to nearest even and at most 127 or 7. Up to 32 rows of a are summed as products of bf16 are, group by group, each sum times its
-///   scale rounded and added to the total. For more rows, integers times their scale are rounded to bf16, and multiplied as those are.
+/// - i8w, i4w: a group of b is a scale of bf16, for which its largest magnitude is -128 or -8, times integers rounded to nearest even and
+///   at most 127 or 7. Up to 32 rows of a are quantised as those of i8, but to 32767 steps; the sums of groups are exact integers, each
+///   times its scale rounded and added to the total, and that times the row's s. For more rows, a and integers times their scale are
+///   rounded to bf16, and multiplied as those are.
 template <Real T>
 void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out, const BasicEpilogue<T>& epilogue = {});
 

@@ -7,8 +7,8 @@
 //   bf16        [    k = 1      |     k = 0      ]        sum f32 += a1 b1, then += a0 b0, each rounded to nearest even
 //   8 bits      [ k = 3 | k = 2 | k = 1 | k = 0  ]        sum s32 += a0 b0 + a1 b1 + a2 b2 + a3 b3, exact; a unsigned, b signed
 //
-// Where the including file names an instruction for it (RAE_NATIVE_BF16, RAE_NATIVE_INT8), a step is that one instruction. One that takes
-// signed numbers only (RAE_SIGNED_INT8) gets those that a means.
+// Where the including file names an instruction for it (RAE_NATIVE_BF16, RAE_NATIVE_INT8, RAE_NATIVE_PAIRS for 16-bit integers), a step is
+// that one instruction. One that takes signed numbers only (RAE_SIGNED_INT8) gets those that a means.
 // Elsewhere it is made of kParts halves. Those of bf16 are f32 numbers whose product is exact, so a fused and an unfused sum are the
 // same, and the same as vdpbf16ps, which by definition takes the upper pair first and rounds twice; only numbers below 2^-126, which
 // the instruction reads and writes as zero, may differ. Those of 8 bits are even and odd bytes as 16-bit numbers.
@@ -43,6 +43,20 @@ struct Bf16Dot {
 #endif
 };
 
+// sum + a0 b0 + a1 b1 in each lane, of 16-bit integers; exact.
+inline Vector<std::int32_t> add_pairs(Vector<std::int32_t> sum, Vector<std::int16_t> a, Vector<std::int16_t> b) {
+  using Sums = Vector<std::int32_t>;
+#if defined(RAE_NATIVE_PAIRS)
+  return reinterpret_cast<Sums>(
+      RAE_NATIVE_PAIRS(reinterpret_cast<RAE_INTEGERS>(sum), reinterpret_cast<RAE_INTEGERS>(a), reinterpret_cast<RAE_INTEGERS>(b)));
+#elif defined(RAE_MULTIPLY_PAIRS)
+  return sum + reinterpret_cast<Sums>(RAE_MULTIPLY_PAIRS(reinterpret_cast<RAE_INTEGERS>(a), reinterpret_cast<RAE_INTEGERS>(b)));
+#else
+  const auto x = reinterpret_cast<Sums>(a), y = reinterpret_cast<Sums>(b);
+  return sum + (x >> 16) * (y >> 16) + ((x << 16) >> 16) * ((y << 16) >> 16);
+#endif
+}
+
 struct Int8Dot {
   using Word = std::uint32_t;
   using Sum = std::int32_t;
@@ -66,13 +80,6 @@ struct Int8Dot {
     return reinterpret_cast<Vector<Half>>((part == 0 ? word : word >> 8) & 0x00ff00ffu);
   }
   static Vector<Half> part_of_b(int part, Vector<Word> word) { return reinterpret_cast<Vector<Half>>(part == 0 ? word << 8 : word) >> 8; }
-  static Vector<Sum> add(Vector<Sum> sum, Vector<Half> a, Vector<Half> b) {
-#if defined(RAE_MULTIPLY_PAIRS)
-    return sum + reinterpret_cast<Vector<Sum>>(RAE_MULTIPLY_PAIRS(reinterpret_cast<RAE_INTEGERS>(a), reinterpret_cast<RAE_INTEGERS>(b)));
-#else
-    const auto x = reinterpret_cast<Vector<Sum>>(a), y = reinterpret_cast<Vector<Sum>>(b);
-    return sum + (x >> 16) * (y >> 16) + (x & 0xffff) * ((y << 16) >> 16);
-#endif
-  }
+  static Vector<Sum> add(Vector<Sum> sum, Vector<Half> a, Vector<Half> b) { return add_pairs(sum, a, b); }
 #endif
 };

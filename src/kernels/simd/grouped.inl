@@ -1,45 +1,31 @@
 // The GEMM tile of weights that are integers in groups with a scale each (layout: kernels/grouped_product.hpp). Included inside an
 // anonymous namespace, behind gemm.inl, whose loops over rows and columns find this tile by the type of its product.
 //
-// The integers are exact in bf16, so that they are multiplied as such, without their scale, and become bf16 in registers, on the way from
-// memory: of 4 bits by a shift and a look into a table of 16 numbers (vpermw), for two of them in each lane. The sums of a group begin at
-// zero; at its end they are rounded, times the scale, into the totals, which lie in the level-1 cache meanwhile when a tile has
-// no registers for them:
+// The left operand is 16-bit integers with one scale for a row, and the weights become 16-bit integers in registers, on the way from
+// memory: two shifts for two of them in each lane, one for those at the top. Products and the sum of a group are exact (32 of at most 2^15
+// 2^7), so that all instruction sets agree. At the end of a group its sum, times the scale, goes into the totals, which lie in the level-1
+// cache meanwhile when a tile has no registers for them:
 //
-//   sum[r]    = a[r][0] q[0] + ... + a[r][31] q[31]      as products of bf16 are summed: 1, 0, 3, 2, ...
-//   total[r] += sum[r] * scale                           both rounded, the same on every instruction set
+//   sum[r]    = a[r][0] q[0] + ... + a[r][31] q[31]      integers
+//   total[r] += sum[r] * scale                           both rounded
+//   out[r]    = total[r] * scale of the row + bias
 //
-// That is one multiplication and one addition for 16 products of pairs. Against weights that are bf16 in memory, a step of two k takes two
-// instructions more for each vector of columns, however many rows there are; they go to other ports than the products.
+// That is a conversion, a multiplication and an addition for 16 products of pairs. Against weights that are bf16 in memory, a step of two k
+// takes at most two instructions more for each vector of columns, however many rows there are; they go to other ports than the products.
 
 template <int kBits>
 struct GroupDot {
   using Word = std::uint32_t;
-  using Sum = float;
+  using Half = std::int16_t;
   static constexpr index_t kWords = kBits;  // of a group along k: 32 numbers of so many bits
   static constexpr int kPairs = 16 / kBits;
 
-  // Pair `pair` of the numbers in a word of the panel, as Bf16Dot takes them.
-#if defined(RAE_NATIVE_BF16)
-  static Vector<Word> part_of_b(int pair, int, Vector<Word> word) {
-    if constexpr (kBits == 4) {
-      // The lowest five bits of a lane choose; the fifth is of the next number.
-      alignas(64) static constexpr std::uint16_t kNumbers[32] = {
-          0x0000, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0, 0x40c0, 0x40e0, 0xc100, 0xc0e0, 0xc0c0, 0xc0a0, 0xc080, 0xc040, 0xc000, 0xbf80,
-          0x0000, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0, 0x40c0, 0x40e0, 0xc100, 0xc0e0, 0xc0c0, 0xc0a0, 0xc080, 0xc040, 0xc000, 0xbf80};
-      return reinterpret_cast<Vector<Word>>(
-          _mm512_permutexvar_epi16(reinterpret_cast<__m512i>(word >> (4 * pair)), _mm512_load_si512(kNumbers)));
-    } else {
-      // Eight bits of mantissa hold them, so that the lower half of the f32 is zero.
-      const auto upper = reinterpret_cast<Vector<Word>>(number(word, shift(pair, 1)));
-      return upper | reinterpret_cast<Vector<Word>>(number(word, shift(pair, 0))) >> 16;
-    }
+  // Pair `pair` of the numbers in a word: neighbours along k of 4 bits, and of 8 bits numbers 0 and 2, then 1 and 3.
+  static Vector<Half> pair_of(int pair, Vector<Word> word) {
+    return (reinterpret_cast<Vector<Half>>(word) << (16 - kBits * (pair + 1))) >> (16 - kBits);
   }
-#else
-  static Vector<float> part_of_b(int pair, int part, Vector<Word> word) { return number(word, shift(pair, part == 0 ? 1 : 0)); }
-#endif
 
-  // Where the first (0) or second (1) number of a pair begins.
+  // Where the first (0) or second (1) of two neighbours along k begins.
   static constexpr int shift(int pair, int second) { return kBits == 4 ? 4 * pair + 16 * second : 16 * pair + 8 * second; }
 
   // The number from bit `shift` on.
@@ -63,19 +49,11 @@ inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row,
   using Word = typename Dot::Word;
   constexpr index_t kLanesPerVector = VectorOf<Word>::lanes;
   constexpr index_t kWidth = kTileVectors * kLanesPerVector;
-  T* const target = out.data;
   const auto* scales = reinterpret_cast<const std::uint16_t*>(panel + k * kWidth);
   const index_t lines = (ahead.lines + ahead.steps - 1) / ahead.steps;  // of a step
   Vector<float> total[kRows][kVectors] = {};
-  if (out.resume) {
-    RAE_UNROLL
-    for (int r = 0; r < kRows; ++r) {
-      RAE_UNROLL
-      for (int v = 0; v < kVectors; ++v) total[r][v] = load(target + r * out.stride + v * kLanesPerVector);
-    }
-  }
   for (index_t p = 0; p < k; p += Dot::kWords) {
-    Vector<float> sum[kRows][kVectors] = {};
+    Vector<std::int32_t> sum[kRows][kVectors] = {};
     for (index_t w = 0; w < Dot::kWords; ++w) {
       Ahead::fetch<0>(ahead.next, lines);
       ahead.next += lines * Ahead::kLine;
@@ -84,17 +62,14 @@ inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row,
       for (int v = 0; v < kVectors; ++v) words[v] = *reinterpret_cast<const Vector<Word>*>(panel + (p + w) * kWidth + v * kLanesPerVector);
       RAE_UNROLL
       for (int pair = 0; pair < Dot::kPairs; ++pair) {
+        Vector<std::int16_t> b[kVectors];
         RAE_UNROLL
-        for (int part = 0; part < Bf16Dot::kParts; ++part) {
-          decltype(Dot::part_of_b(0, 0, Vector<Word>{})) b[kVectors];
+        for (int v = 0; v < kVectors; ++v) b[v] = Dot::pair_of(pair, words[v]);
+        RAE_UNROLL
+        for (int r = 0; r < kRows; ++r) {
+          const auto x = reinterpret_cast<Vector<std::int16_t>>(broadcast(a[r * row + pair]));
           RAE_UNROLL
-          for (int v = 0; v < kVectors; ++v) b[v] = Dot::part_of_b(pair, part, words[v]);
-          RAE_UNROLL
-          for (int r = 0; r < kRows; ++r) {
-            const auto x = Bf16Dot::part_of_a(part, broadcast(a[r * row + pair]));
-            RAE_UNROLL
-            for (int v = 0; v < kVectors; ++v) sum[r][v] = Bf16Dot::add(sum[r][v], x, b[v]);
-          }
+          for (int v = 0; v < kVectors; ++v) sum[r][v] = add_pairs(sum[r][v], x, b[v]);
         }
       }
       a += Dot::kPairs;
@@ -103,7 +78,7 @@ inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row,
     for (int v = 0; v < kVectors; ++v) {
       const Vector<float> scale = load_bf16(scales + v * kLanesPerVector);
       RAE_UNROLL
-      for (int r = 0; r < kRows; ++r) total[r][v] += rounded(sum[r][v] * scale);
+      for (int r = 0; r < kRows; ++r) total[r][v] += rounded(__builtin_convertvector(sum[r][v], Vector<float>) * scale);
     }
     scales += kWidth;
   }
@@ -111,7 +86,12 @@ inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row,
   for (int v = 0; v < kVectors; ++v) {
     const Vector<T> bias = load(out.bias + v * kLanesPerVector);
     RAE_UNROLL
-    for (int r = 0; r < kRows; ++r) store<T>(total[r][v] + bias, target + r * out.stride + v * kLanesPerVector);
+    for (int r = 0; r < kRows; ++r) {
+      T* const place = out.data + r * out.stride + v * kLanesPerVector;
+      Vector<T> number = rounded(total[r][v] * out.row_scale[r]) + bias;
+      if (out.resume) number += load(place);
+      store<T>(number, place);
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-// Rows of f32 to bf16 and to 8 bits. Included inside an anonymous namespace. All instruction sets give the same bits.
+// Rows of f32 to bf16 and to integers. Included inside an anonymous namespace. All instruction sets give the same bits.
 
 inline std::uint32_t bits_of(float x) {
   std::uint32_t bits;
@@ -23,9 +23,9 @@ void row_to_bf16(index_t n, const float* x, std::uint16_t* out) {
   for (index_t i = 0; i < n; ++i) out[i] = static_cast<std::uint16_t>(bf16_in_high_bits(x[i]) >> 16);
 }
 
-// Whole numbers of vectors: out = round(x * factor) + offset, of at most 127 + 128.
-template <index_t kCount>
-inline void round_scaled(const float* x, float factor, std::int32_t offset, std::uint8_t* out) {
+// Whole numbers of vectors: out = round(x * factor) + offset, of magnitudes below 2^21.
+template <index_t kCount, class Out>
+inline void round_scaled(const float* x, float factor, std::int32_t offset, Out* out) {
   std::int32_t whole[kCount];
   for (index_t i = 0; i < kCount; i += VectorOf<float>::lanes) {
     Vector<float> scaled;
@@ -35,13 +35,14 @@ inline void round_scaled(const float* x, float factor, std::int32_t offset, std:
     const auto integers = reinterpret_cast<Vector<std::int32_t>>(scaled) - 0x4b400000;
     __builtin_memcpy(whole + i, &integers, sizeof integers);
   }
-  for (index_t i = 0; i < kCount; ++i) out[i] = static_cast<std::uint8_t>(whole[i] + offset);
+  for (index_t i = 0; i < kCount; ++i) out[i] = static_cast<Out>(whole[i] + offset);
 }
 
-// out = round(x * 127 / largest) + offset, two's complement where offset is 0; returns what a unit of out means, largest / 127.
-float row_to_int8(index_t n, const float* x, std::int32_t offset, std::uint8_t* out) {
+// out = round(x * most / largest) + offset; returns what a unit of out means, largest / most.
+template <class Out>
+inline float row_to_integers(index_t n, const float* x, float most, std::int32_t offset, Out* out) {
   constexpr index_t kBlock = 64;
-  constexpr float kNegligible = 1e-30f;  // below, 127 / largest could overflow
+  constexpr float kNegligible = 1e-30f;  // below, most / largest could overflow
   std::uint32_t top = 0;                 // bits of positive floats are ordered as the floats are, with infinity and NaN above them
   for (index_t i = 0; i < n; ++i) {
     const std::uint32_t magnitude = bits_of(x[i]) & 0x7fffffffu;
@@ -49,18 +50,23 @@ float row_to_int8(index_t n, const float* x, std::int32_t offset, std::uint8_t* 
   }
   const float largest = float_of(top);
   if (top >= 0x7f800000u || largest < kNegligible) {
-    for (index_t i = 0; i < n; ++i) out[i] = static_cast<std::uint8_t>(offset);
+    for (index_t i = 0; i < n; ++i) out[i] = static_cast<Out>(offset);
     return top >= 0x7f800000u ? __builtin_nanf("") : 0.0f;
   }
-  const float factor = 127.0f / largest;
+  const float factor = most / largest;
   index_t i = 0;
   for (; i + kBlock <= n; i += kBlock) round_scaled<kBlock>(x + i, factor, offset, out + i);
   if (i < n) {
     float rest[kBlock] = {};
-    std::uint8_t rounded[kBlock];
+    Out last[kBlock];
     for (index_t j = 0; i + j < n; ++j) rest[j] = x[i + j];
-    round_scaled<kBlock>(rest, factor, offset, rounded);
-    for (index_t j = 0; i + j < n; ++j) out[i + j] = rounded[j];
+    round_scaled<kBlock>(rest, factor, offset, last);
+    for (index_t j = 0; i + j < n; ++j) out[i + j] = last[j];
   }
-  return largest / 127.0f;
+  return largest / most;
 }
+
+// Two's complement where offset is 0.
+float row_to_int8(index_t n, const float* x, std::int32_t offset, std::uint8_t* out) { return row_to_integers(n, x, 127.0f, offset, out); }
+
+float row_to_int16(index_t n, const float* x, std::int16_t* out) { return row_to_integers(n, x, 32767.0f, 0, out); }

@@ -44,6 +44,7 @@ constexpr NarrowTable kTableNarrow = {.panel_width = kTileVectors * VectorOf<std
                                       .pack_panel = pack_panel<std::uint32_t>,
                                       .row_to_bf16 = row_to_bf16,
                                       .row_to_int8 = row_to_int8,
+                                      .row_to_int16 = row_to_int16,
                                       .pair_rows_to_bf16 = pair_rows_to_bf16,
                                       .interleave_rows = interleave_rows,
                                       .exponentials_to_bf16 = exponentials_to_bf16,

@@ -40,12 +40,12 @@ struct Quantized {
   float unit;
 };
 
-/// A vector in 127 steps of its largest magnitude, rounded to nearest even: a row of a, or a column of b. All elements must be finite.
-inline Quantized quantize(View<const float> x) {
+/// A vector in `most` steps of its largest magnitude, rounded to nearest even: a row of a, or a column of b. All elements must be finite.
+inline Quantized quantize(View<const float> x, float most = 127.0f) {
   float largest = 0;
   for (index_t i = 0; i < x.extent(0); ++i) largest = std::max(largest, std::abs(x(i)));
-  const float factor = largest < 1e-30f ? 0.0f : 127.0f / largest;
-  Quantized out{{}, largest < 1e-30f ? 0.0f : largest / 127.0f};
+  const float factor = largest < 1e-30f ? 0.0f : most / largest;
+  Quantized out{{}, largest < 1e-30f ? 0.0f : largest / most};
   for (index_t i = 0; i < x.extent(0); ++i) out.values.push_back(static_cast<int>(std::nearbyint(x(i) * factor)));
   return out;
 }
@@ -79,12 +79,14 @@ inline Quantized quantize_group(View<const float> x, int bits) {
 
 inline constexpr index_t kGroup = 32;
 
-/// a rounded to bf16, times the columns of b as integers in groups of 32 along K. Sums of a group begin at zero and are rounded as those of
-/// gemm_bf16; times the group's unit and rounded, they are added to the total, which is rounded, too. Of more than 32 rows, the numbers
-/// that the integers mean are rounded to bf16 and multiplied as such.
+/// Rows of a rounded to 32767 steps of their largest element, times the columns of b as integers in groups of 32 along K. Sums of a group
+/// are exact; times the group's unit and rounded, they are added to the total, which is rounded, too. Of more than 32 rows, a and the
+/// numbers that the integers mean are rounded to bf16 and multiplied as such.
 inline void gemm_groups(View<const float> a, View<const float> b, View<float> out, int bits) {
   const index_t depth = a.extent(1);
   std::vector<float> meant(static_cast<std::size_t>(b.numel()));  // (K, N)
+  std::vector<Quantized> rows;
+  for (index_t i = 0; i < a.extent(0); ++i) rows.push_back(quantize({a.data() + i * a.stride(0), {depth}, {a.stride(1)}}, 32767.0f));
   for (index_t j = 0; j < b.extent(1); ++j) {
     for (index_t i = 0; i < a.extent(0); ++i) out(i, j) = 0;
     for (index_t first = 0; first < depth; first += kGroup) {
@@ -94,15 +96,16 @@ inline void gemm_groups(View<const float> a, View<const float> b, View<float> ou
         meant[static_cast<std::size_t>((first + p) * b.extent(1) + j)] =
             static_cast<float>(group.values[static_cast<std::size_t>(p)]) * group.unit;
       for (index_t i = 0; i < a.extent(0); ++i) {
-        float sum = 0;
-        for (index_t k = 0; k < count; k += 2)
-          for (const index_t p : {k + 1, k})
-            if (p < count) sum += static_cast<float>(bf16(a(i, first + p))) * static_cast<float>(group.values[static_cast<std::size_t>(p)]);
-        const float scaled = sum * group.unit;
+        int sum = 0;
+        for (index_t p = 0; p < count; ++p)
+          sum += rows[static_cast<std::size_t>(i)].values[static_cast<std::size_t>(first + p)] * group.values[static_cast<std::size_t>(p)];
+        const float scaled = static_cast<float>(sum) * group.unit;
         out(i, j) += scaled;
       }
     }
   }
+  for (index_t i = 0; i < a.extent(0); ++i)
+    for (index_t j = 0; j < b.extent(1); ++j) out(i, j) *= rows[static_cast<std::size_t>(i)].unit;
   if (a.extent(0) > 32) gemm_bf16(a, {meant.data(), b.shape()}, out);
 }
 
