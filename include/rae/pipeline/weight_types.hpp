@@ -23,7 +23,7 @@ namespace rae {
 /// All types that a model's weights can be asked for as.
 inline constexpr DType kWeightTypes[] = {DType::f32, DType::bf16, DType::i8, DType::i8w, DType::i4w};
 
-/// Their names as users give them: "f32", "bf16", "int8", and for weights alone, while all else stays bf16, "int8w" and "int4".
+/// Their names as users give them: "f32", "bf16", "int8", and for weights alone, while all else keeps 16 bits, "int8w" and "int4".
 [[nodiscard]] constexpr std::string_view weight_type_name(DType type) noexcept {
   switch (type) {
     case DType::i8: return "int8";
