@@ -22,7 +22,8 @@ constexpr Resize kMethods[] = {Resize::bilinear, Resize::bicubic, Resize::bicubi
 struct Size {
   index_t h_in, w_in, h_out, w_out;
 };
-constexpr Size kSizes[] = {{1, 1, 3, 5}, {5, 3, 1, 1}, {7, 9, 7, 9}, {13, 6, 4, 11}, {2, 3, 17, 8}, {16, 1, 5, 2}};
+constexpr Size kSizes[] = {{1, 1, 3, 5},  {5, 3, 1, 1},  {7, 9, 7, 9},     {13, 6, 4, 11},
+                           {2, 3, 17, 8}, {16, 1, 5, 2}, {120, 5, 101, 4}, {30, 2, 110, 50}};
 
 struct Case {
   const char *in, *out;
