@@ -67,12 +67,12 @@ inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row,
         for (int v = 0; v < kVectors; ++v) b[v] = Dot::pair_of(pair, words[v]);
         RAE_UNROLL
         for (int r = 0; r < kRows; ++r) {
-          const auto x = reinterpret_cast<Vector<std::int16_t>>(broadcast(a[r * row + pair]));
+          const auto x = reinterpret_cast<Vector<std::int16_t>>(broadcast(a[r * row]));
           RAE_UNROLL
           for (int v = 0; v < kVectors; ++v) sum[r][v] = add_pairs(sum[r][v], x, b[v]);
         }
+        ++a;
       }
-      a += Dot::kPairs;
     }
     RAE_UNROLL
     for (int v = 0; v < kVectors; ++v) {
