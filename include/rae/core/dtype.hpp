@@ -87,7 +87,7 @@ concept Element = Real<T> || std::same_as<T, bf16> || std::same_as<T, f16> || st
     std::same_as<T, std::int32_t> || std::same_as<T, std::uint8_t>;
 
 /// Run-time tag of an element type, as files name it. The last two are of packed weights only: integers of 8 or 4 bits in groups with a
-/// scale each, for products whose other operand stays bf16 (see PackedMatrix).
+/// scale each, for products whose other operand keeps 16 bits (see PackedMatrix).
 enum class DType : std::uint8_t { f64, f32, bf16, f16, i64, i32, i16, i8, u8, boolean, i8w, i4w };
 
 /// Bytes of one element, rounded up.
