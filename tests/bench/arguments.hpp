@@ -1,4 +1,4 @@
-// The command line of the benchmarks of kernels: [ROUNDS] [FILTER] [--json FILE].
+// The command line of the benchmarks of kernels: [ROUNDS] [FILTER] [--threads 1,2] [--json FILE].
 #pragma once
 
 #include <algorithm>
@@ -6,7 +6,9 @@
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "rae/core/parallel.hpp"
 #include "rae/kernels/isa.hpp"
@@ -16,12 +18,15 @@ namespace rae::bench {
 struct Arguments {
   int rounds;
   std::string filter{}, json{};
+  std::vector<int> threads = {1, 2};
 
   Arguments(int argc, char** argv, int default_rounds) : rounds(default_rounds) {
     for (int i = 1, plain = 0; i < argc; ++i) {
       const std::string word = argv[i];
       if (word == "--json" && i + 1 < argc)
         json = argv[++i];
+      else if (word == "--threads" && i + 1 < argc)
+        threads = numbers(argv[++i]);
       else if (plain++ == 0)
         rounds = std::max(1, std::atoi(word.c_str()));
       else
@@ -31,6 +36,14 @@ struct Arguments {
 
   /// True when the line is wanted.
   [[nodiscard]] bool takes(const std::string& line) const { return line.find(filter) != std::string::npos; }
+
+ private:
+  static std::vector<int> numbers(const std::string& list) {
+    std::vector<int> out;
+    std::istringstream words(list);
+    for (std::string word; std::getline(words, word, ',');) out.push_back(std::max(1, std::atoi(word.c_str())));
+    return out;
+  }
 };
 
 /// What was measured, a record for each line, for the tables and the plot of docs/performance.md.

@@ -1,6 +1,6 @@
 // Attention on the shapes of our models, with f32 and with bf16 operands, against what its two products take at the machine's peak.
 //
-//   bench_attention [ROUNDS] [FILTER] [--json FILE]      FILTER: part of a line's name, for example "bf16", "16x72" or "T1"
+//   bench_attention [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]      FILTER: part of a line's name, for example "bf16", "16x72" or "T1"
 //
 // Each line is TOKENSxHEADSxWIDTH of one image, its inputs in cache as they are behind the product that made them. The limit is
 // 4 T^2 H hd operations at the peak that was measured in the same round; medians of all calls.
@@ -76,7 +76,7 @@ int main(int argc, char** argv) {
   rae::bench::Records records;
   std::printf("kernels: %s. Milliseconds and, in brackets, the fraction of the peak; medians of %d rounds.\n",
               std::string(rae::name_of(rae::active_isa())).c_str(), arguments.rounds);
-  for (const int threads : {1, 2}) {
+  for (const int threads : arguments.threads) {
     rae::set_num_threads(threads);
     for (const DType type : {DType::f32, DType::bf16})
       for (const Line& line : {Line{16, 16, 16, 72, true}, Line{9, 29, 12, 64, false}, Line{16, 16, 16, 128, true}}) {

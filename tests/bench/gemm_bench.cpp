@@ -1,7 +1,7 @@
 // Matrix products of a linear layer and of its gradients against the machine's multiply-add peak, Eigen and OpenBLAS: f32 numbers, and on
 // the shapes of training the same rounded to bf16 while they are packed, against the peak of bf16.
 //
-//   bench_gemm [ROUNDS] [FILTER] [--json FILE]      FILTER: part of a line's name, for example 2048, dW or T1
+//   bench_gemm [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]      FILTER: part of a line's name, for example 2048, dW or T1
 //
 // Behind each peer stands how many times faster our best is, in the same round.
 #include "bench/contest.hpp"
@@ -94,7 +94,7 @@ int main(int argc, char** argv) {
   std::printf("kernels: %s, OpenBLAS: %s. GFLOP/s, (fraction of the peak), xRATIO of our best to a peer; medians of %d rounds.\n",
               std::string(rae::name_of(rae::active_isa())).c_str(), blas.core().c_str(), arguments.rounds);
   rae::bench::Records records;
-  for (const int threads : {1, 2}) {
+  for (const int threads : arguments.threads) {
     rae::set_num_threads(threads);
     for (const Line& line : lines) {
       const char* kind = line.product == Product::forward ? "Y" : line.product == Product::input_gradient ? "dX" : "dW";

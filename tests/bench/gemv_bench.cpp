@@ -1,7 +1,7 @@
 // Products of few rows with packed weights, which are bound by reading the weights: gigabytes of weights per second, against what the
 // machine allows, and beside oneDNN where it is installed.
 //
-//   bench_gemv [ROUNDS] [FILTER] [--json FILE]      FILTER: part of a line's name, for example "bf16", "M1 " or "T1"
+//   bench_gemv [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]      FILTER: part of a line's name, for example "bf16", "M1 " or "T1"
 //
 // What the machine allows is measured in the same round: the rate at which all threads together read memory, or where that is less, the
 // rate of weights at which the peak of multiply-adds is reached. Weights rotate over 96 MB, cold as in a deep model. oneDNN is given its
@@ -80,7 +80,7 @@ int main(int argc, char** argv) {
         return rae::concat("T", threads, " ", rae::name_of(type), " M", m, " ", n, "x", k);
       };
       std::unique_ptr<Weight> weight;
-      for (const int threads : {1, 2}) {
+      for (const int threads : arguments.threads) {
         rae::set_num_threads(threads);
 #if defined(RAE_BENCH_ONEDNN)
         rae::bench::OneDnnProduct::set_threads(threads);

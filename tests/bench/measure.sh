@@ -45,6 +45,14 @@ echo "--- from three loops to the peak"
 $first "$build/tests/bench_ladder" 5 --json "$out/ladder.json"
 echo "--- whole networks and their peers"
 $first python3 tests/bench/peers/compare.py "$build/rae" --python "$python" $ggml --json "$out/models.json"
+processors=$(getconf _NPROCESSORS_ONLN)
+if [ "$processors" -gt 2 ]; then
+  echo "--- numbers of threads"
+  for threads in $(python3 -c "n = $processors; print(*[1 << i for i in range(10) if 1 << i < n], n)"); do
+    $first python3 tests/bench/peers/compare.py "$build/rae" --models dit-dh-xl --threads "$threads" --rounds 3 --python "$python" $ggml \
+      --json "$out/threads_$threads.json"
+  done
+fi
 echo "--- a whole picture"
 # In memory, so that no disk is measured: a file of 5 GB and 10 GB of weights.
 free=$(awk '/^MemAvailable/ {print int($2 / 1000000)}' /proc/meminfo)

@@ -1,7 +1,8 @@
 // Products with packed weights in f32, bf16 and 8 bits against the machine's peak of each type and the peers that are installed: oneDNN,
 // with weights in its own packed layout, and in f32 also OpenBLAS and Eigen.
 //
-//   bench_packed_gemm [ROUNDS] [FILTER] [--json FILE]      FILTER: part of a line's name, for example "bf16", "2048" or "T1"
+//   bench_packed_gemm [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]      FILTER: part of a line's name, for example "bf16", "2048" or
+//   "T1"
 //
 // Behind each peer stands how many times faster our best is, in the same round. Ours takes f32 activations and converts them within the
 // measured time ("ours"), and those converted before as they are ("bf16 in", "i8 in"); oneDNN takes them in its own type, converted before.
@@ -84,7 +85,7 @@ int main(int argc, char** argv) {
       "rounds.\n",
       std::string(rae::name_of(rae::active_isa())).c_str(), blas.core().c_str(), arguments.rounds);
   rae::bench::Records records;
-  for (const int threads : {1, 2}) {
+  for (const int threads : arguments.threads) {
     rae::set_num_threads(threads);
 #if defined(RAE_BENCH_ONEDNN)
     rae::bench::OneDnnProduct::set_threads(threads);

@@ -2,7 +2,7 @@
 """Writes what tests/bench/measure.sh measured into the documentation: tables between markers, and a plot.
 
     report.py FOLDER      with models.json, gemm.json, gemv.json, plain_gemm.json, attention.json, kernels.json, ladder.json, picture.json,
-                          load_*.json and training.json; tables whose file is not there stay as they are
+                          load_*.json, threads_*.json and training.json; tables whose file is not there stay as they are
 
 A table stands between the lines `<!-- measured: NAME -->` and `<!-- /measured -->` of docs/performance.md or docs/03_kernels.md.
 """
@@ -44,7 +44,7 @@ def machine(models, load):
 
 def peer_of(network, program):
     """What a network is compared with: PyTorch in the same type or the narrowest that it has, ggml in the type that it is fastest in."""
-    peers = [peer for peer in network["peers"] if peer["program"] == program]
+    peers = [peer for peer in network.get("peers", []) if peer["program"] == program]
     if program == "ggml":
         return min(peers, key=lambda peer: peer["seconds"], default=None)
     same = [peer for peer in peers if peer["dtype"] == network["dtype"]]
@@ -72,6 +72,27 @@ def networks(models):
         text += ("\n\nPyTorch's figures leave out what depends on time and label alone, as ours do; the official code computes it in every "
                  f"step, which takes {' and '.join(apart)} more for dit-dh-xl.")
     return text
+
+
+def threads(runs):
+    """Columns are numbers of threads, rows of each type what a network takes, how many times faster than one thread, and its peers."""
+    runs = sorted(runs, key=lambda run: run["threads"])
+    last, rows = runs[-1], []
+    peaks = ", ".join(f"{dtype} {value / 1e9:.0f}" for dtype, value in last["peak_per_second"].items())
+    text = (f"Machine: {last['processor']}, kernels {last['kernels']}, {last['compiler']}; {last['threads']} threads do {peaks} GFLOP/s and\n"
+            f"read {last['read_bytes_per_second'] / 1e9:.0f} GB/s of memory. "
+            f"Peers: {', '.join(f'{PEER_NAMES[name]} {values[name]}' for name, values in last['programs'].items())}.\n\n")
+    for network in last["networks"]:
+        key = network["name"], network["dtype"]
+        same = [next(each for each in run["networks"] if (each["name"], each["dtype"]) == key) for run in runs]
+        label = f"{network['name']} {network['dtype']}"
+        rows.append([f"{label}, ms (of peak)"] + [f"{milliseconds(each['seconds'])} ({each['fraction_of_peak']:.2f})" for each in same])
+        rows.append(["over one thread"] + [f"{same[0]['seconds'] / each['seconds']:.1f}x" for each in same])
+        for program in last["programs"]:
+            peers = [peer_of(each, program) for each in same]
+            if any(peers):
+                rows.append([f"{PEER_NAMES[program]}, ours is faster"] + [compared(peer) for peer in peers])
+    return text + table(["threads"] + [str(run["threads"]) for run in runs], rows)
 
 
 def plot(models):
@@ -269,6 +290,12 @@ def main():
             with open(path) as file:
                 lines += json.load(file)["lines"]
         insert("performance.md", "loading", loading(lines))
+    if files := glob.glob(os.path.join(folder, "threads_*.json")):
+        runs = []
+        for path in files:
+            with open(path) as file:
+                runs.append(json.load(file))
+        insert("performance.md", "threads", threads(runs))
     if numbers := read("attention.json"):
         insert("performance.md", "attention", attention(numbers["lines"]))
     if numbers := read("kernels.json"):

@@ -1,6 +1,6 @@
 // Training steps of a diffusion transformer, against the machine's multiply-add peak: forward, backward, clipping, AdamW and average.
 //
-//   bench_train_step [--type f32|bf16] [--steps N] [--layers N] [--batch N] [--json]
+//   bench_train_step [--type f32|bf16] [--steps N] [--layers N] [--batch N] [--threads N] [--json]
 //
 // --type: what the products multiply; without it both, one after the other
 //
@@ -56,6 +56,8 @@ Options parse(int argc, char** argv) {
       o.layers = std::max(1, std::atoi(argv[++i]));
     else if (word == "--batch" && more)
       o.batch = std::max(1, std::atoi(argv[++i]));
+    else if (word == "--threads" && more)
+      rae::set_num_threads(std::max(1, std::atoi(argv[++i])));
     else {
       std::fprintf(stderr, "bench_train_step: unknown option %s\n", word.c_str());
       std::exit(2);

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """The networks of `rae bench` in PyTorch, of the same sizes and with random weights, written plainly.
 
-    torch_models.py [--models dit-dh-xl,decoder-xl] [--dtype f32,bf16] [--threads 2] [--rounds 5] [--batch 1] [--json FILE]
+    torch_models.py [--models dit-dh-xl,decoder-xl] [--dtype f32,bf16] [--threads 2] [--rounds 5] [--batch 1] [--compile] [--json FILE]
 
 As in `rae bench`, a diffusion transformer's forward begins behind what depends on time and label alone; that is measured apart
 ("conditioning"), since the official code computes it in every step. In bf16 all weights and activations are bf16.
 
-PyTorch is tuned as far as its environment allows (tuned_torch.py).
+PyTorch is tuned as far as its environment allows (tuned_torch.py); --compile, from 2.0 on, also translates each network.
 """
 import argparse
 import json
@@ -16,7 +16,7 @@ import statistics
 import sys
 import time
 
-import tuned_torch  # noqa: F401  (first: it starts the program again)
+import tuned_torch  # first: it starts the program again
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -50,8 +50,7 @@ class Attention(nn.Module):
         q, k, v = self.qkv(x).view(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)  # (B, heads, N, hd) each
         if rope is not None:
             q, k = rotate(q, *rope), rotate(k, *rope)
-        scores = (q * (d // self.heads) ** -0.5) @ k.transpose(-1, -2)
-        return self.proj((scores.softmax(-1) @ v).transpose(1, 2).reshape(b, n, d))
+        return self.proj(tuned_torch.attention(q, k, v).transpose(1, 2).reshape(b, n, d))
 
 
 def modulate(x, shift, scale):
@@ -228,6 +227,7 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--json")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -237,6 +237,8 @@ def main():
             for dtype in arguments.dtype.split(","):
                 model = make(name, dtype)
                 inputs = model.inputs(arguments.batch)
+                if arguments.compile:
+                    model.forward = torch.compile(model.forward)
                 if not torch.isfinite(model(*inputs)).all():
                     sys.exit(f"{name} in {dtype} gives NaN or infinity")
                 lines.append((name, dtype, model, inputs, [], []))

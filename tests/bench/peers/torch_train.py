@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import time
 
-import tuned_torch  # noqa: F401  (first: it starts the program again)
+import tuned_torch  # first: it starts the program again
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -61,8 +61,7 @@ class Block(nn.Module):
         h = self.norm1(x) * (1 + scale1) + shift1
         q, k, v = self.qkv(h).reshape(b, TOKENS, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
         q, k = rotate(q, cos, sin).to(v.dtype), rotate(k, cos, sin).to(v.dtype)
-        p = (q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])).softmax(-1).to(v.dtype)
-        x = x + gate1 * self.proj((p @ v).transpose(1, 2).reshape(b, TOKENS, WIDTH))
+        x = x + gate1 * self.proj(tuned_torch.attention(q, k, v).transpose(1, 2).reshape(b, TOKENS, WIDTH))
         gate, up = self.w12(self.norm2(x) * (1 + scale2) + shift2).chunk(2, -1)
         return x + gate2 * self.w3(F.silu(gate) * up)
 
@@ -131,8 +130,8 @@ def main():
         for t in types:
             rates[t]["torch"].append(args.batch / trainers[t].seconds())
             if args.ours:
-                line = subprocess.run([args.ours, "--json", "--type", t, "--steps", "2", "--layers", str(args.layers), "--batch", str(args.batch)],
-                                      check=True, capture_output=True, text=True).stdout
+                line = subprocess.run([args.ours, "--json", "--type", t, "--steps", "2", "--layers", str(args.layers), "--batch", str(args.batch),
+                                       "--threads", str(args.threads)], check=True, capture_output=True, text=True).stdout
                 rates[t]["ours"].append(json.loads(line)["images_per_second"])
     result = {}
     for t in types:
