@@ -23,6 +23,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND CMAKE_SIZEOF_VOID
   rae_isa_options(avx512 ${rae_avx512_flags})
   rae_isa_options(avx512_vnni ${rae_avx512_flags} -mavx512vnni)
   rae_isa_options(avx512_bf16 ${rae_avx512_flags} -mavx512bf16)
+  rae_isa_options(avx512_amx ${rae_avx512_flags} -mavx512vnni -mamx-tile -mamx-bf16 -mamx-int8)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$")
   set(rae_isa_definitions RAE_ARM64=1)
   set(rae_other_isas "/isa_avx")

@@ -13,7 +13,8 @@ detail::IsaTables tables_of(Isa isa) noexcept {
   if (isa >= Isa::avx512) {
     detail::IsaTables tables = detail::avx512_tables();
     if (isa >= Isa::avx512_vnni) detail::use_avx512_vnni(tables.narrow);
-    if (isa >= Isa::avx512_bf16) detail::use_avx512_bf16(tables.narrow);
+    if (isa == Isa::avx512_bf16) detail::use_avx512_bf16(tables.narrow);
+    if (isa == Isa::avx512_amx) detail::use_avx512_amx(tables.narrow);
     return tables;
   }
   if (isa >= Isa::avx2) {

@@ -141,6 +141,7 @@ IsaTables avx512_tables() noexcept;
 void use_avx2_vnni(NarrowTable& table) noexcept;
 void use_avx512_vnni(NarrowTable& table) noexcept;
 void use_avx512_bf16(NarrowTable& table) noexcept;
+void use_avx512_amx(NarrowTable& table) noexcept;
 #elif defined(RAE_ARM64)
 IsaTables neon_tables() noexcept;
 void use_neon_dot(NarrowTable& table) noexcept;

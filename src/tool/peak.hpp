@@ -73,6 +73,38 @@ __attribute__((target("avx2,fma"))) inline float f32_chains_avx2(index_t steps) 
   for (int c = 1; c < 12; ++c) x[0] = _mm256_add_ps(x[0], x[c]);
   return _mm256_cvtss_f32(x[0]);
 }
+// Tiles of AMX: four sums, two operands of 16 rows of 64 bytes each.
+struct alignas(64) AmxShapes {
+  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64};
+  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16};
+};
+#define RAE_AMX_CHAINS(name, multiply)                                                     \
+  __attribute__((target("amx-tile,amx-bf16,amx-int8"))) inline float name(index_t steps) { \
+    const AmxShapes shapes;                                                                \
+    const std::vector<std::uint8_t> ones(16 * 64, 1);                                      \
+    std::vector<std::uint32_t> sums(16 * 16);                                              \
+    __asm__ volatile("" : : "g"(&shapes), "g"(ones.data()), "g"(sums.data()) : "memory");  \
+    _tile_loadconfig(&shapes);                                                             \
+    _tile_zero(0);                                                                         \
+    _tile_zero(1);                                                                         \
+    _tile_zero(2);                                                                         \
+    _tile_zero(3);                                                                         \
+    _tile_loadd(4, ones.data(), 64);                                                       \
+    _tile_loadd(5, ones.data(), 64);                                                       \
+    for (index_t i = 0; i < steps; ++i) {                                                  \
+      multiply(0, 4, 5);                                                                   \
+      multiply(1, 4, 5);                                                                   \
+      multiply(2, 4, 5);                                                                   \
+      multiply(3, 4, 5);                                                                   \
+    }                                                                                      \
+    _tile_stored(0, sums.data(), 64);                                                      \
+    _tile_release();                                                                       \
+    return 1.0f + static_cast<float>(sums[0] & 1);                                         \
+  }
+RAE_AMX_CHAINS(bf16_chains_amx, _tile_dpbf16ps)
+RAE_AMX_CHAINS(int8_chains_amx, _tile_dpbusd)
+#undef RAE_AMX_CHAINS
 // AVX-VNNI, which CPUs without AVX-512 may have.
 __attribute__((target("avx2,avxvnni"))) inline float int8_chains_avx2(index_t steps) {
   const __m256i a = _mm256_set1_epi32(static_cast<int>(steps & 0x0f0f0f0f)), b = _mm256_set1_epi32(0x01010101);
@@ -122,22 +154,32 @@ inline float f32_chains_baseline(index_t steps) {
   return x[0][0];
 }
 
-/// The widest instructions of this machine for a type; for bf16 and i8 without instructions of their own those of f32, and for weights in
-/// groups half of what i8 has, since they are multiplied in 16 bits.
-inline Chains chains_of([[maybe_unused]] DType type) {
-  if (type == DType::i8w || type == DType::i4w) {
-    Chains pairs = chains_of(DType::i8);
-    if (pairs.run != chains_of(DType::f32).run) pairs.operations /= 2;
-    return pairs;
-  }
+/// Dot products of 8-bit integers in vectors; without instructions for them nothing.
+inline Chains int8_chains() {
 #if defined(__x86_64__)
+  if (supports(Isa::avx512_vnni)) return {int8_chains_avx512, 2.0 * 16 * 64};
+  if (supports(Isa::avx2_vnni) && !supports(Isa::avx512)) return {int8_chains_avx2, 2.0 * 12 * 32};
+#elif defined(__aarch64__)
+  if (supports(Isa::neon_dot)) return {int8_chains_neon, 2.0 * 24 * 16};
+#endif
+  return {};
+}
+
+/// The widest instructions of this machine for a type; for bf16 and i8 without instructions of their own those of f32, and for weights in
+/// groups half of what vectors of i8 have, since they are multiplied in 16 bits.
+inline Chains chains_of([[maybe_unused]] DType type) {
+#if defined(__x86_64__)
+  if (type == DType::bf16 && supports(Isa::avx512_amx)) return {bf16_chains_amx, 2.0 * 4 * 16 * 16 * 32};
+  if (type == DType::i8 && supports(Isa::avx512_amx)) return {int8_chains_amx, 2.0 * 4 * 16 * 16 * 64};
   if (type == DType::bf16 && supports(Isa::avx512_bf16)) return {bf16_chains_avx512, 2.0 * 24 * 32};
-  if (type == DType::i8 && supports(Isa::avx512_vnni)) return {int8_chains_avx512, 2.0 * 16 * 64};
-  if (type == DType::i8 && supports(Isa::avx2_vnni) && !supports(Isa::avx512)) return {int8_chains_avx2, 2.0 * 12 * 32};
+#endif
+  Chains integers = int8_chains();
+  if (type != DType::i8) integers.operations /= 2;
+  if (integers.run && (type == DType::i8 || type == DType::i8w || type == DType::i4w)) return integers;
+#if defined(__x86_64__)
   if (supports(Isa::avx512)) return {f32_chains_avx512, 2.0 * 16 * 16};
   if (supports(Isa::avx2)) return {f32_chains_avx2, 2.0 * 12 * 8};
 #elif defined(__aarch64__)
-  if (type == DType::i8 && supports(Isa::neon_dot)) return {int8_chains_neon, 2.0 * 24 * 16};
   return {f32_chains_neon, 2.0 * 24 * 4};
 #endif
   return {f32_chains_baseline, 2.0 * 12 * 4};

@@ -12,6 +12,7 @@ TEST(Cpu, Names) {
   EXPECT_EQ(name_of(Isa::avx512), "avx512");
   EXPECT_EQ(name_of(Isa::avx512_vnni), "avx512_vnni");
   EXPECT_EQ(name_of(Isa::avx512_bf16), "avx512_bf16");
+  EXPECT_EQ(name_of(Isa::avx512_amx), "avx512_amx");
   EXPECT_EQ(name_of(Isa::neon), "neon");
   EXPECT_EQ(name_of(Isa::neon_dot), "neon_dot");
 }
@@ -22,6 +23,7 @@ TEST(Cpu, BaselineAlwaysRunsAndWiderIncludesNarrower) {
   EXPECT_TRUE(supports(Isa::avx2) || !supports(Isa::avx512));
   EXPECT_TRUE(supports(Isa::avx512) || !supports(Isa::avx512_vnni));
   EXPECT_TRUE(supports(Isa::avx512_vnni) || !supports(Isa::avx512_bf16));
+  EXPECT_TRUE(supports(Isa::avx512_vnni) || !supports(Isa::avx512_amx));
   EXPECT_TRUE(supports(Isa::neon) || !supports(Isa::neon_dot));
 }
 

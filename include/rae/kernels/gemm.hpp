@@ -106,8 +106,8 @@ class PackedMatrix {
 /// out (M, N) = epilogue(a (M, K) * b (K, N)); (M, N/2) with Activation::swiglu. `out` needs unit column stride and must not overlap a or
 /// b; a and b may have any strides. Results do not depend on the number of threads.
 ///
-/// `operands`: what is multiplied, T's own type or for float DType::bf16; the bits are then those of a b packed as bf16. Throws ShapeError,
-/// ArgumentError.
+/// `operands`: what is multiplied, T's own type or for float DType::bf16; the bits are then those of a b packed as bf16, but for a
+/// transposed a on AMX. Throws ShapeError, ArgumentError.
 template <Real T>
 void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>& epilogue = {}, DType operands = dtype_of<T>());
 
@@ -115,8 +115,9 @@ void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>&
 /// instruction set but for the rounding of sums:
 ///
 /// - bf16: a is rounded to bf16, to nearest even. Products are exact in f32, and sums are rounded after each product, in the order 1, 0,
-///   3, 2, 5, 4, ... of k, as the instruction vdpbf16ps does it and every other instruction set imitates it. Numbers and sums below 2^-126
-///   count as zero where the CPU has that instruction.
+///   3, 2, 5, 4, ... of k, as the instruction vdpbf16ps does it and every other instruction set imitates it, but for AMX, which sums the
+///   even and the odd of 32 neighbours along k apart, then adds both to the total. Numbers and sums below 2^-126 count as zero where the
+///   CPU has an instruction for bf16.
 /// - i8: each row of a is divided by s = its largest magnitude / 127 and rounded to nearest even, sums are exact integers, and the
 ///   result is sum * s * (the column's unit). A row whose elements are all below 1e-30 counts as zero; one that holds an infinity or a
 ///   NaN becomes NaN. Exact for K < 65536.

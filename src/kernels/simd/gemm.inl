@@ -68,10 +68,14 @@ struct Ahead {
   }
 };
 
-// Integers in groups have a tile of their own (grouped.inl).
+// Integers in groups have a tile of their own (grouped.inl), and so has AMX, for any number of rows (amx.inl).
 template <class Dot>
 concept IsGroupDot = requires {
   Dot::kWords;
+};
+template <class Dot>
+concept IsAmxDot = requires {
+  Dot::kTiles;
 };
 
 // Sums of products over k: a(r, p) is a[r * row + p * column], so that a transposed operand is read where it lies. Sums of the type of
@@ -154,8 +158,8 @@ inline void tile_columns(index_t vectors, index_t k, const typename Dot::Word* a
 }
 
 template <class Dot, class T, int kRows = kTileRows>
-inline void tile_rows(index_t rows, index_t vectors, index_t k, const typename Dot::Word* a, index_t row, index_t column,
-                      const typename Dot::Word* panel, const TileOut<T>& out, Ahead ahead) {
+requires(!IsAmxDot<Dot>) inline void tile_rows(index_t rows, index_t vectors, index_t k, const typename Dot::Word* a, index_t row,
+                                               index_t column, const typename Dot::Word* panel, const TileOut<T>& out, Ahead ahead) {
   if constexpr (kRows > 1) {
     if (rows < kRows) return tile_rows<Dot, T, kRows - 1>(rows, vectors, k, a, row, column, panel, out, ahead);
   }

@@ -1,0 +1,45 @@
+// Products of bf16 and of 8-bit integers for AMX, beside AVX-512.
+#include <immintrin.h>
+
+#include "kernels/kernel_table.hpp"
+
+#define RAE_INTEGERS __m512i
+#define RAE_MULTIPLY_PAIRS _mm512_madd_epi16
+
+namespace rae::detail {
+namespace {
+
+constexpr int kVectorBytes = 64;
+constexpr int kTileRows = 32;
+constexpr int kTileVectors = 3;
+
+#include "kernels/simd/vector.inl"
+//
+#include "kernels/simd/math.inl"
+//
+#include "kernels/simd/dot.inl"
+//
+#include "kernels/simd/gemm.inl"
+//
+#include "kernels/simd/amx.inl"
+
+using Panel = void (*)(const PanelProduct<std::uint32_t, float>&);
+Panel transposed_bf16, transposed_int8;  // a left operand whose rows do not lie in memory is none for registers of rows
+
+template <class Dot, Panel& transposed>
+void panel_product(const PanelProduct<std::uint32_t, float>& product) {
+  if (product.column_stride != 1) return transposed(product);
+  gemm_panel<Dot, float>(product);
+  RAE_TILE_RELEASE();
+}
+
+}  // namespace
+
+void use_avx512_amx(NarrowTable& table) noexcept {
+  transposed_bf16 = table.bf16_panel;
+  transposed_int8 = table.int8_panel;
+  table.bf16_panel = panel_product<AmxBf16Dot, transposed_bf16>;
+  table.int8_panel = panel_product<AmxInt8Dot, transposed_int8>;
+}
+
+}  // namespace rae::detail

@@ -1,0 +1,5 @@
+// The kernels of AMX as they are, on its instructions in plain loops.
+#include "support/amx_emulation.hpp"
+
+#define use_avx512_amx use_emulated_amx
+#include "kernels/isa_avx512_amx.cpp"
