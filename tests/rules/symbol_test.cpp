@@ -70,7 +70,7 @@ TEST(Symbols, InstructionSetFilesShareNoCode) {
     EXPECT_EQ(exported, 1) << name << " should export its table only";
   }
 #if defined(__x86_64__)
-  EXPECT_EQ(checked, 6);
+  EXPECT_EQ(checked, 7);
 #elif defined(__aarch64__)
   EXPECT_EQ(checked, 3);
 #else
