@@ -80,7 +80,7 @@ void fill_int8(Tensor<std::int32_t>& words) {
 }
 
 TEST_P(AmxPanel, MakesWhatAvx512Makes) {
-  if (!supports(Isa::avx512_vnni)) GTEST_SKIP() << "needs AVX-512";
+  if (!supports(Isa::avx512_vnni)) GTEST_SKIP() << "needs AVX-512, for which the file is compiled";
   NarrowTable plain = detail::avx512_tables().narrow, tiles = plain;
   detail::use_emulated_amx(tiles);
   EXPECT_TRUE(test::close(run(tiles.int8_panel, fill_int8), run(plain.int8_panel, fill_int8), 0.0));
@@ -96,6 +96,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, AmxPanel,
 
 // A transposed left operand goes to the kernel that was there before.
 TEST(Amx, LeavesTransposedOperandsToAvx512) {
+  if (!supports(Isa::avx512_vnni)) GTEST_SKIP() << "needs AVX-512, for which the file is compiled";
   NarrowTable table{};
   static int calls = 0;
   table.bf16_panel = table.int8_panel = [](const PanelProduct<std::uint32_t, float>&) { ++calls; };
