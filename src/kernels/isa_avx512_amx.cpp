@@ -3,9 +3,6 @@
 
 #include "kernels/kernel_table.hpp"
 
-#define RAE_INTEGERS __m512i
-#define RAE_MULTIPLY_PAIRS _mm512_madd_epi16
-
 namespace rae::detail {
 namespace {
 
@@ -16,8 +13,6 @@ constexpr int kTileVectors = 3;
 #include "kernels/simd/vector.inl"
 //
 #include "kernels/simd/math.inl"
-//
-#include "kernels/simd/dot.inl"
 //
 #include "kernels/simd/gemm.inl"
 //
