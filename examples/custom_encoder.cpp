@@ -6,7 +6,7 @@
 #include <cstring>
 #include <exception>
 #include <numbers>
-#include <rae/autograd/ops_loss.hpp>
+#include <rae/ops/loss.hpp>
 #include <rae/metrics/psnr.hpp>
 #include <rae/models/initialize.hpp>
 #include <rae/train/decoder_trainer.hpp>

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "io/suggestion.hpp"
-#include "pipeline/model_memory.hpp"
+#include "spec/model_memory.hpp"
 #include "rae/io/file.hpp"
 #include "rae/kernels/isa.hpp"
 #include "rae/version.hpp"

@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <numbers>
 
-#include "pipeline/model_memory.hpp"
+#include "spec/model_memory.hpp"
 #include "rae/core/random.hpp"
 
 namespace rae::tool {

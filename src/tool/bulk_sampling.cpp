@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "io/deflate.hpp"
-#include "pipeline/batches.hpp"
+#include "generate/batches.hpp"
 #include "rae/core/torch_random.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/file.hpp"

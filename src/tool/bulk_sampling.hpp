@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "rae/pipeline/generator.hpp"
-#include "rae/pipeline/label_sampling.hpp"
+#include "rae/generate/generator.hpp"
+#include "rae/generate/label_sampling.hpp"
 #include "tool/command.hpp"
 
 namespace rae::tool {

@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "rae/io/file.hpp"
-#include "rae/pipeline/convert.hpp"
-#include "rae/pipeline/weight_types.hpp"
+#include "rae/formats/bundle_writer.hpp"
+#include "rae/spec/weight_types.hpp"
 #include "tool/command.hpp"
 #include "tool/model_source.hpp"
 #include "tool/output.hpp"

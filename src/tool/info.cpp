@@ -11,7 +11,7 @@
 #include "rae/io/npz.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/kernels/isa.hpp"
-#include "rae/pipeline/model_search.hpp"
+#include "rae/load/model_search.hpp"
 #include "rae/version.hpp"
 #include "tool/command.hpp"
 #include "tool/machine.hpp"

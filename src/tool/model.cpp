@@ -4,7 +4,7 @@
 #include <cstdio>
 
 #include "rae/io/safetensors.hpp"
-#include "rae/pipeline/model_search.hpp"
+#include "rae/load/model_search.hpp"
 #include "tool/model_source.hpp"
 #include "tool/text.hpp"
 

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "rae/pipeline/autoencoder.hpp"
-#include "rae/pipeline/generator.hpp"
-#include "rae/pipeline/official_model.hpp"
+#include "rae/generate/autoencoder.hpp"
+#include "rae/generate/generator.hpp"
+#include "rae/formats/official/open.hpp"
 #include "tool/command.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/latents.hpp"

@@ -3,9 +3,9 @@
 #include <filesystem>
 
 #include "rae/io/safetensors.hpp"
-#include "rae/pipeline/diffusers_autoencoder.hpp"
-#include "rae/pipeline/official_model.hpp"
-#include "rae/pipeline/pretrained_encoder.hpp"
+#include "rae/formats/diffusers_autoencoder.hpp"
+#include "rae/formats/official/open.hpp"
+#include "rae/formats/huggingface_encoder.hpp"
 #include "tool/command.hpp"
 #include "tool/output.hpp"
 

@@ -4,7 +4,7 @@
 #include <map>
 #include <string>
 
-#include "rae/pipeline/model_files.hpp"
+#include "rae/spec/model_files.hpp"
 
 namespace rae::tool {
 

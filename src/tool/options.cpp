@@ -1,6 +1,6 @@
 // Options that several commands have.
 #include "rae/core/parallel.hpp"
-#include "rae/pipeline/weight_types.hpp"
+#include "rae/spec/weight_types.hpp"
 #include "tool/command.hpp"
 
 namespace rae::tool {

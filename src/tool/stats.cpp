@@ -8,7 +8,7 @@
 #include "rae/io/dataset.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/kernels/resize.hpp"
-#include "rae/pipeline/bundle.hpp"
+#include "rae/formats/bundle.hpp"
 #include "tool/command.hpp"
 #include "tool/model.hpp"
 #include "tool/output.hpp"

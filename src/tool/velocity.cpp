@@ -2,7 +2,7 @@
 #include <cstdio>
 #include <memory>
 
-#include "rae/pipeline/weight_types.hpp"
+#include "rae/spec/weight_types.hpp"
 #include "tool/model.hpp"
 #include "tool/output.hpp"
 #include "tool/text.hpp"

@@ -7,8 +7,8 @@
 
 #include "rae/io/safetensors.hpp"
 #include "rae/io/torch_checkpoint.hpp"
-#include "rae/pipeline/model_config.hpp"
-#include "rae/pipeline/official_config.hpp"
+#include "rae/spec/model_config.hpp"
+#include "rae/formats/official/config.hpp"
 #include "tool/model_source.hpp"
 #include "tool/recognize.hpp"
 #include "tool/text.hpp"

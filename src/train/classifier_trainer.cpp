@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "rae/autograd/ops_loss.hpp"
+#include "rae/ops/loss.hpp"
 #include "rae/io/safetensors.hpp"
 
 namespace rae {

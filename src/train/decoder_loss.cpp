@@ -1,6 +1,6 @@
 #include "rae/train/decoder_loss.hpp"
 
-#include "rae/autograd/ops_loss.hpp"
+#include "rae/ops/loss.hpp"
 
 namespace rae {
 

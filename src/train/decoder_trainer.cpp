@@ -1,8 +1,8 @@
 #include "rae/train/decoder_trainer.hpp"
 
-#include "rae/autograd/ops_loss.hpp"
+#include "rae/ops/loss.hpp"
 #include "rae/models/initialize.hpp"
-#include "rae/pipeline/loss_networks.hpp"
+#include "rae/formats/loss_networks.hpp"
 
 namespace rae {
 

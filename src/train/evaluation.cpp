@@ -11,8 +11,8 @@
 #include "rae/metrics/linear_probe.hpp"
 #include "rae/metrics/psnr.hpp"
 #include "rae/metrics/ssim.hpp"
-#include "rae/pipeline/autoencoder.hpp"
-#include "rae/pipeline/generator.hpp"
+#include "rae/generate/autoencoder.hpp"
+#include "rae/generate/generator.hpp"
 #include "rae/train/classifier_score.hpp"
 
 namespace rae {

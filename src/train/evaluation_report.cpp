@@ -1,7 +1,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "rae/pipeline/weight_types.hpp"
+#include "rae/spec/weight_types.hpp"
 #include "rae/train/evaluation.hpp"
 
 namespace rae {

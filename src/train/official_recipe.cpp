@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "rae/pipeline/official_model.hpp"
+#include "rae/formats/official/open.hpp"
 
 namespace rae {
 namespace {

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "rae/pipeline/pretrained_encoder.hpp"
+#include "rae/formats/huggingface_encoder.hpp"
 
 namespace rae {
 

@@ -5,8 +5,8 @@
 #include "rae/diffusion/latent_statistics.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/tensor_source.hpp"
-#include "rae/pipeline/generator.hpp"
-#include "rae/pipeline/pretrained_encoder.hpp"
+#include "rae/generate/generator.hpp"
+#include "rae/formats/huggingface_encoder.hpp"
 #include "rae/train/recipe.hpp"
 
 namespace rae {

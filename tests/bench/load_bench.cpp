@@ -13,8 +13,8 @@
 
 #include "bench/arguments.hpp"
 #include "bench/xl_bundle.hpp"
-#include "rae/pipeline/generator.hpp"
-#include "rae/pipeline/weight_types.hpp"
+#include "rae/generate/generator.hpp"
+#include "rae/spec/weight_types.hpp"
 
 namespace {
 

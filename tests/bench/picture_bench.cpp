@@ -6,8 +6,8 @@
 // Forwards are timed before and after the picture.
 #include "bench/arguments.hpp"
 #include "bench/xl_bundle.hpp"
-#include "rae/pipeline/generator.hpp"
-#include "rae/pipeline/weight_types.hpp"
+#include "rae/generate/generator.hpp"
+#include "rae/spec/weight_types.hpp"
 #include "tool/bench_model.hpp"
 #include "tool/peak.hpp"
 

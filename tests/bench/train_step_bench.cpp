@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "rae/autograd/ops_loss.hpp"
+#include "rae/ops/loss.hpp"
 #include "rae/kernels/isa.hpp"
 #include "rae/models/initialize.hpp"
 #include "rae/models/lightning_dit.hpp"

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "rae/nn/outline.hpp"
-#include "rae/pipeline/bundle.hpp"
+#include "rae/formats/bundle.hpp"
 #include "tool/bench_model.hpp"
 
 namespace rae::bench {

@@ -9,7 +9,7 @@
 
 #include "io/config_json.hpp"
 #include "io/shard_index.hpp"
-#include "pipeline/packed_weights.hpp"
+#include "formats/packed_weights.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/idx.hpp"
@@ -18,10 +18,10 @@
 #include "rae/io/safetensors.hpp"
 #include "rae/io/torch_checkpoint.hpp"
 #include "rae/kernels/isa.hpp"
-#include "rae/pipeline/model_config.hpp"
-#include "rae/pipeline/official_config.hpp"
-#include "rae/pipeline/pretrained_encoder.hpp"
-#include "rae/pipeline/weight_types.hpp"
+#include "rae/spec/model_config.hpp"
+#include "rae/formats/official/config.hpp"
+#include "rae/formats/huggingface_encoder.hpp"
+#include "rae/spec/weight_types.hpp"
 
 namespace rae::test {
 

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "rae/autograd/gradcheck.hpp"
-#include "rae/autograd/ops_loss.hpp"
+#include "rae/ops/loss.hpp"
 #include "support/golden.hpp"
 #include "support/kernel_data.hpp"
 

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "rae/autograd/ops_loss.hpp"
+#include "rae/ops/loss.hpp"
 #include "rae/models/name_map.hpp"
 #include "support/golden_model.hpp"
 

@@ -1,4 +1,6 @@
-// The direction of dependencies, read from the includes: core <- kernels <- autograd <- nn <- models <- pipeline <- train.
+// The direction of dependencies, read from the includes:
+// core <- kernels <- autograd <- ops <- nn <- models <- spec <- formats <- load <- generate <-
+// train.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -15,13 +17,24 @@ const std::map<std::string, std::set<std::string>> kAllowed = {
     {"interop", {"core"}},
     {"kernels", {"core"}},
     {"autograd", {"core", "kernels"}},
-    {"nn", {"core", "kernels", "autograd"}},
-    {"models", {"core", "kernels", "autograd", "nn"}},
+    {"ops", {"core", "kernels", "autograd"}},
+    {"nn", {"core", "kernels", "autograd", "ops"}},
+    {"models", {"core", "kernels", "autograd", "ops", "nn"}},
     {"diffusion", {"core", "kernels"}},
     {"io", {"core", "kernels"}},
     {"metrics", {"core", "kernels"}},
-    {"pipeline", {"core", "kernels", "autograd", "nn", "models", "diffusion", "io", "metrics"}},
-    {"train", {"core", "kernels", "autograd", "nn", "models", "diffusion", "io", "metrics", "pipeline"}},
+    {"spec", {"core", "kernels", "autograd", "ops", "nn", "models", "diffusion", "io", "metrics"}},
+    {"formats",
+     {"core", "kernels", "autograd", "ops", "nn", "models", "diffusion", "io", "metrics", "spec"}},
+    {"load",
+     {"core", "kernels", "autograd", "ops", "nn", "models", "diffusion", "io", "metrics", "spec",
+      "formats"}},
+    {"generate",
+     {"core", "kernels", "autograd", "ops", "nn", "models", "diffusion", "io", "metrics", "spec",
+      "formats", "load"}},
+    {"train",
+     {"core", "kernels", "autograd", "ops", "nn", "models", "diffusion", "io", "metrics", "spec",
+      "formats", "load", "generate"}},
 };
 
 struct Include {
@@ -42,10 +55,11 @@ Include include_of(const std::string& line) {
   return {line.substr(open + 1, close - open - 1), quoted};
 }
 
-/// "include/rae/nn/linear.hpp", "src/nn/linear.cpp", "rae/nn/linear.hpp" and "nn/linear.hpp" belong to "nn"; a file next to the
-/// folders belongs to "".
+/// "include/rae/nn/linear.hpp", "src/nn/linear.cpp", "rae/nn/linear.hpp" and "nn/linear.hpp" belong
+/// to "nn"; a file next to the folders belongs to "".
 std::string folder_of(std::string path) {
-  for (const std::string& prefix : {std::string("include/"), std::string("src/"), std::string("rae/")})
+  for (const std::string& prefix :
+       {std::string("include/"), std::string("src/"), std::string("rae/")})
     if (path.rfind(prefix, 0) == 0) path = path.substr(prefix.size());
   const auto slash = path.find('/');
   return slash == std::string::npos ? "" : path.substr(0, slash);
@@ -67,13 +81,15 @@ std::vector<std::string> wrong_directions(const std::vector<SourceFile>& files) 
       if (!include.quoted || include.name.find('/') == std::string::npos) continue;
       const std::string target = folder_of(include.name);
       if (target.empty() || target == folder) continue;
-      if (folder.empty() || !allowed->second.count(target)) out.push_back(file.path + " includes " + include.name);
+      if (folder.empty() || !allowed->second.count(target))
+        out.push_back(file.path + " includes " + include.name);
     }
   }
   return out;
 }
 
-/// One line for every include in a public header that is neither the library's nor the standard library's.
+/// One line for every include in a public header that is neither the library's nor the standard
+/// library's.
 std::vector<std::string> foreign_includes(const std::vector<SourceFile>& headers) {
   std::vector<std::string> out;
   for (const auto& file : headers) {
@@ -82,7 +98,8 @@ std::vector<std::string> foreign_includes(const std::vector<SourceFile>& headers
       const Include include = include_of(line);
       if (include.name.empty()) continue;
       const bool own = include.quoted && include.name.rfind("rae/", 0) == 0;
-      const bool standard = !include.quoted && include.name.find_first_of("/.") == std::string::npos;
+      const bool standard =
+          !include.quoted && include.name.find_first_of("/.") == std::string::npos;
       const bool openmp = include.name == "omp.h" && file.path == "include/rae/core/parallel.hpp";
       if (!own && !standard && !openmp) out.push_back(file.path + " includes " + include.name);
     }
@@ -114,17 +131,21 @@ TEST(Includes, PublicHeadersUsePragmaOnce) {
 }
 
 TEST(IncludeRules, FindWhatTheyForbid) {
-  const std::vector<SourceFile> bad = {{"include/rae/io/npz.hpp", {"#include \"rae/models/dit.hpp\""}},
-                                       {"src/kernels/gemm.cpp", {"  # include \"nn/linear.hpp\"  // why"}},
-                                       {"include/rae/pipeline/generator.hpp", {"#include \"rae/train/loss.hpp\""}},
-                                       {"include/rae/error.hpp", {"#include \"rae/core/shape.hpp\""}},
-                                       {"src/helpers/x.cpp", {}}};
+  const std::vector<SourceFile> bad = {
+      {"include/rae/io/npz.hpp", {"#include \"rae/models/dit.hpp\""}},
+      {"src/kernels/gemm.cpp", {"  # include \"nn/linear.hpp\"  // why"}},
+      {"include/rae/generate/generator.hpp", {"#include \"rae/train/loss.hpp\""}},
+      {"include/rae/error.hpp", {"#include \"rae/core/shape.hpp\""}},
+      {"src/helpers/x.cpp", {}}};
   EXPECT_EQ(wrong_directions(bad).size(), bad.size()) << joined(wrong_directions(bad));
-  const std::vector<SourceFile> good = {{"include/rae/rae.hpp", {"#include \"rae/train/loss.hpp\""}},
-                                        {"src/tool/main.cpp", {"#include \"rae/train/loss.hpp\""}},
-                                        {"include/rae/train/loss.hpp", {"#include \"rae/models/dit.hpp\"", "#include \"rae/error.hpp\""}},
-                                        {"src/train/recipe.cpp", {"#include \"rae/pipeline/bundle.hpp\""}},
-                                        {"src/nn/linear.cpp", {"#include \"nn/linear_impl.hpp\"", "// #include \"rae/train/loss.hpp\""}}};
+  const std::vector<SourceFile> good = {
+      {"include/rae/rae.hpp", {"#include \"rae/train/loss.hpp\""}},
+      {"src/tool/main.cpp", {"#include \"rae/train/loss.hpp\""}},
+      {"include/rae/train/loss.hpp",
+       {"#include \"rae/models/dit.hpp\"", "#include \"rae/error.hpp\""}},
+      {"src/train/recipe.cpp", {"#include \"rae/formats/bundle.hpp\""}},
+      {"src/nn/linear.cpp",
+       {"#include \"nn/linear_impl.hpp\"", "// #include \"rae/train/loss.hpp\""}}};
   EXPECT_EQ(joined(wrong_directions(good)), "");
 }
 
@@ -134,7 +155,8 @@ TEST(IncludeRules, FindThirdPartyHeaders) {
                                        {"include/rae/c.hpp", {"#include \"yaml-cpp/yaml.h\""}},
                                        {"include/rae/core/shape.hpp", {"#include <omp.h>"}}};
   EXPECT_EQ(foreign_includes(bad).size(), bad.size());
-  EXPECT_TRUE(foreign_includes({{"include/rae/interop/eigen.hpp", {"#include <Eigen/Core>"}}, {"include/rae/d.hpp", {"#include <vector>"}}})
+  EXPECT_TRUE(foreign_includes({{"include/rae/interop/eigen.hpp", {"#include <Eigen/Core>"}},
+                                {"include/rae/d.hpp", {"#include <vector>"}}})
                   .empty());
 }
 

@@ -1,7 +1,7 @@
 // The tiny DiT^DH of the golden cases sample_ode and sample_sde as the files of a model, which has neither encoder nor decoder.
 #pragma once
 
-#include "rae/pipeline/model_files.hpp"
+#include "rae/spec/model_files.hpp"
 #include "support/golden_model.hpp"
 
 namespace rae::test {

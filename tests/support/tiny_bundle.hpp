@@ -1,7 +1,7 @@
 // A bundle of tiny random models, for tests of everything that loads one.
 #pragma once
 
-#include "rae/pipeline/bundle.hpp"
+#include "rae/formats/bundle.hpp"
 
 namespace rae::test {
 

@@ -5,8 +5,8 @@
 #include <thread>
 
 #include "rae/io/npz.hpp"
-#include "rae/pipeline/generator.hpp"
-#include "rae/pipeline/label_sampling.hpp"
+#include "rae/generate/generator.hpp"
+#include "rae/generate/label_sampling.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
 

@@ -8,7 +8,7 @@
 #include "rae/metrics/psnr.hpp"
 #include "rae/metrics/ssim.hpp"
 #include "rae/models/inception.hpp"
-#include "rae/pipeline/features.hpp"
+#include "rae/generate/features.hpp"
 #include "support/procedural_weights.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"

@@ -2,7 +2,7 @@
 #include "rae/diffusion/latent_statistics.hpp"
 #include "rae/io/image.hpp"
 #include "rae/io/safetensors.hpp"
-#include "rae/pipeline/autoencoder.hpp"
+#include "rae/generate/autoencoder.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
 

@@ -2,7 +2,7 @@
 #include "rae/io/image.hpp"
 #include "rae/io/npz.hpp"
 #include "rae/io/safetensors.hpp"
-#include "rae/pipeline/generator.hpp"
+#include "rae/generate/generator.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
 

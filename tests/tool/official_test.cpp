@@ -1,9 +1,9 @@
 // Official configurations on the command line: every command gives the numbers of the official code.
 #include "rae/io/image.hpp"
 #include "rae/io/npz.hpp"
-#include "rae/pipeline/autoencoder.hpp"
-#include "rae/pipeline/generator.hpp"
-#include "rae/pipeline/official_model.hpp"
+#include "rae/generate/autoencoder.hpp"
+#include "rae/generate/generator.hpp"
+#include "rae/formats/official/open.hpp"
 #include "support/official_files.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
@@ -11,7 +11,7 @@
 namespace rae::test {
 namespace {
 
-// As in tests/pipeline/official_end_to_end_test.cpp.
+// As in tests/formats/official/end_to_end_test.cpp.
 constexpr double kLatent = 5e-5, kPixels = 2e-5;
 
 class Official : public ToolTest {

@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "rae/pipeline/loss_networks.hpp"
+#include "rae/formats/loss_networks.hpp"
 #include "support/golden_model.hpp"
 #include "support/temp_folder.hpp"
 #include "support/tiny_loss_networks.hpp"

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "rae/autograd/gradcheck.hpp"
-#include "rae/autograd/ops_linear.hpp"
-#include "rae/autograd/ops_loss.hpp"
+#include "rae/ops/linear.hpp"
+#include "rae/ops/loss.hpp"
 #include "support/golden.hpp"
 #include "support/kernel_data.hpp"
 

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "rae/pipeline/official_model.hpp"
+#include "rae/formats/official/open.hpp"
 #include "support/idx_files.hpp"
 #include "support/official_files.hpp"
 #include "support/tiny_loss_networks.hpp"

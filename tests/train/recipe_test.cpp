@@ -5,8 +5,8 @@
 #include <filesystem>
 
 #include "rae/diffusion/latent_statistics.hpp"
-#include "rae/pipeline/autoencoder.hpp"
-#include "rae/pipeline/generator.hpp"
+#include "rae/generate/autoencoder.hpp"
+#include "rae/generate/generator.hpp"
 #include "support/golden.hpp"
 #include "support/idx_files.hpp"
 #include "support/temp_folder.hpp"

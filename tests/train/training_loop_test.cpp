@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "rae/autograd/ops_loss.hpp"
+#include "rae/ops/loss.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/models/initialize.hpp"
 #include "rae/train/checkpoint.hpp"

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "rae/autograd/ops_resize.hpp"
+#include "rae/ops/resize.hpp"
 #include "rae/models/vit_block.hpp"
 
 namespace rae {

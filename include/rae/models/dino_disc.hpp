@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "rae/autograd/ops_channels.hpp"
-#include "rae/autograd/ops_heads.hpp"
-#include "rae/autograd/ops_resize.hpp"
+#include "rae/ops/channels.hpp"
+#include "rae/ops/heads.hpp"
+#include "rae/ops/resize.hpp"
 #include "rae/models/vit_block.hpp"
 
 namespace rae {

@@ -6,9 +6,9 @@
 
 #include <vector>
 
-#include "rae/autograd/ops_attention.hpp"
-#include "rae/autograd/ops_norm.hpp"
-#include "rae/autograd/ops_qk_norm.hpp"
+#include "rae/ops/attention.hpp"
+#include "rae/ops/norm.hpp"
+#include "rae/ops/qk_norm.hpp"
 #include "rae/nn/linear.hpp"
 
 namespace rae {

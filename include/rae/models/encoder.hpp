@@ -8,7 +8,7 @@
 #include <cmath>
 #include <vector>
 
-#include "rae/autograd/ops_resize.hpp"
+#include "rae/ops/resize.hpp"
 #include "rae/models/name_map.hpp"
 #include "rae/models/vit_block.hpp"
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "rae/autograd/ops_basic.hpp"
-#include "rae/autograd/ops_channels.hpp"
+#include "rae/ops/basic.hpp"
+#include "rae/ops/channels.hpp"
 #include "rae/models/name_map.hpp"
 #include "rae/nn/conv2d.hpp"
 

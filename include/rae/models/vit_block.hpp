@@ -1,8 +1,8 @@
 // The pre-norm ViT block of the encoders (DINOv2, SigLIP2, MAE) and of the ViT decoder. Dosovitskiy et al. 2021, section 3.1.
 #pragma once
 
-#include "rae/autograd/ops_attention.hpp"
-#include "rae/autograd/ops_norm.hpp"
+#include "rae/ops/attention.hpp"
+#include "rae/ops/norm.hpp"
 #include "rae/nn/linear.hpp"
 
 namespace rae {

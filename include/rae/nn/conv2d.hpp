@@ -1,7 +1,7 @@
 // Convolution layer: odd kernel, stride 1, zeros around, as torch.nn.Conv2d(in, out, k, padding=(k - 1) / 2).
 #pragma once
 
-#include "rae/autograd/ops_conv.hpp"
+#include "rae/ops/conv.hpp"
 #include "rae/nn/parameter.hpp"
 
 namespace rae {

@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "rae/autograd/ops_linear.hpp"
+#include "rae/ops/linear.hpp"
 #include "rae/core/random.hpp"
 
 namespace rae {

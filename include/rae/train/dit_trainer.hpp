@@ -4,7 +4,7 @@
 // official train.py.
 #pragma once
 
-#include "rae/autograd/ops_loss.hpp"
+#include "rae/ops/loss.hpp"
 #include "rae/diffusion/path.hpp"
 #include "rae/diffusion/prediction.hpp"
 #include "rae/diffusion/time_distribution.hpp"

@@ -4,7 +4,7 @@
 // 2022, "SimMIM"); all pictures are classified. The first keeps what a decoder needs in the tokens, the second what a generator needs.
 #pragma once
 
-#include "rae/autograd/ops_loss.hpp"
+#include "rae/ops/loss.hpp"
 #include "rae/models/encoder.hpp"
 #include "rae/models/rae.hpp"
 #include "rae/train/batches.hpp"

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "rae/metrics/knn_probe.hpp"
-#include "rae/pipeline/bundle.hpp"
+#include "rae/formats/bundle.hpp"
 #include "rae/train/classifier_trainer.hpp"
 
 namespace rae {

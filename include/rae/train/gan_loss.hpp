@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "rae/autograd/ops_basic.hpp"
-#include "rae/autograd/ops_loss.hpp"
+#include "rae/ops/basic.hpp"
+#include "rae/ops/loss.hpp"
 #include "rae/kernels/optimizer_step.hpp"
 
 namespace rae {

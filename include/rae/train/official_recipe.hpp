@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "rae/pipeline/official_config.hpp"
+#include "rae/formats/official/config.hpp"
 #include "rae/train/recipe.hpp"
 
 namespace rae {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "rae/pipeline/bundle.hpp"
+#include "rae/formats/bundle.hpp"
 #include "rae/train/decoder_trainer.hpp"
 #include "rae/train/dit_trainer.hpp"
 #include "rae/train/encoder_trainer.hpp"

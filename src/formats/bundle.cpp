@@ -1,0 +1,116 @@
+#include "rae/formats/bundle.hpp"
+
+#include "io/suggestion.hpp"
+#include "formats/bundle_parts.hpp"
+#include "formats/packed_weights.hpp"
+#include "rae/io/safetensors.hpp"
+
+namespace rae {
+namespace {
+
+using detail::kConfigKey;
+
+constexpr std::string_view kMean = detail::kLatentMean, kVar = detail::kLatentVar;
+
+bool begins_with(std::string_view text, std::string_view prefix) { return text.substr(0, prefix.size()) == prefix; }
+
+std::map<std::string, Shape> shapes_of(const std::map<std::string, Tensor<float>>& tensors) {
+  std::map<std::string, Shape> out;
+  for (const auto& [name, tensor] : tensors) out.emplace(name, tensor.shape());
+  return out;
+}
+
+}  // namespace
+
+void Bundle::store_latent_norm(const LatentNorm<float>& norm) {
+  remove("latent_norm.");
+  if (!norm.mean.empty()) tensors.insert_or_assign(std::string(kMean), norm.mean);
+  if (!norm.var.empty()) tensors.insert_or_assign(std::string(kVar), norm.var);
+}
+
+LatentNorm<float> Bundle::latent_norm() const {
+  LatentNorm<float> norm;
+  if (has(std::string(kMean))) norm.mean = tensor(std::string(kMean), config.latent_shape());
+  if (has(std::string(kVar))) norm.var = tensor(std::string(kVar), config.latent_shape());
+  return norm;
+}
+
+const Tensor<float>& Bundle::tensor(const std::string& name, const Shape& expected) const {
+  const auto found = tensors.find(name);
+  if (found == tensors.end()) {
+    std::vector<std::string> names;
+    for (const auto& entry : tensors) names.push_back(entry.first);
+    raise<FormatError>(origin, ": the tensor ", name, " is missing", detail::suggestion(name, names));
+  }
+  if (!(found->second.shape() == expected))
+    raise<ShapeError>(origin, ": tensor ", name, ": expected ", expected, ", got ", found->second.shape());
+  return found->second;
+}
+
+ModelFiles Bundle::files() const {
+  const TensorSource source(tensors, origin);
+  ModelFiles out;
+  out.config = config;
+  out.origin = origin;
+  out.latent_norm = latent_norm();
+  const auto part = [&](const std::string& prefix) -> std::optional<PartFile> {
+    if (!has(prefix)) return std::nullopt;
+    return PartFile{source.under(prefix), {}};
+  };
+  out.encoder = part("encoder.");
+  out.decoder = part("decoder.");
+  out.dit = part("dit.");
+  out.guide = part("guide.");
+  return out;
+}
+
+bool Bundle::has(const std::string& prefix) const {
+  const auto first = tensors.lower_bound(prefix);
+  return first != tensors.end() && begins_with(first->first, prefix);
+}
+
+void Bundle::remove(const std::string& prefix) {
+  auto first = tensors.lower_bound(prefix);
+  while (first != tensors.end() && begins_with(first->first, prefix)) first = tensors.erase(first);
+}
+
+void Bundle::check() const {
+  (void)parse_model_config(ConfigNode::parse_json(to_config(config).to_json(), origin + ": config"));
+  detail::require_parts(origin, config, shapes_of(tensors));
+  for (const auto& [name, tensor] : tensors) detail::require_values(origin, name, tensor);
+}
+
+Bundle Bundle::load(const std::string& path) {
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  Bundle out;
+  out.origin = path;
+  out.config = detail::bundle_config(path, file.metadata());
+  if (detail::packed_for(path, file.metadata()))
+    raise<FormatError>(path, ": its weights are packed for the kernels of one machine; take the bundle that it was made from");
+  std::map<std::string, Shape> shapes;
+  for (const std::string& name : file.names()) shapes.emplace(name, file.info(name).shape);
+  detail::require_parts(path, out.config, shapes);
+  for (const std::string& name : file.names()) {
+    Tensor<float> tensor = file.read<float>(name);
+    detail::require_values(path, name, tensor);
+    out.tensors.emplace(name, std::move(tensor));
+  }
+  out.notes = file.metadata();
+  out.notes.erase(std::string(kConfigKey));
+  return out;
+}
+
+void Bundle::save(const std::string& path, DType stored_as) const {
+  detail::require_free_notes("Bundle::save", notes);
+  check();
+  std::map<std::string, std::string> metadata = notes;
+  metadata.emplace(kConfigKey, to_config(config).to_json());
+  std::vector<SafetensorsEntry> entries;
+  for (const auto& [name, tensor] : tensors) {
+    const bool delicate = tensor.rank() <= 1 || name == kMean || name == kVar;
+    entries.push_back({name, tensor, delicate ? DType::f32 : stored_as});
+  }
+  write_safetensors(path, entries, metadata);
+}
+
+}  // namespace rae

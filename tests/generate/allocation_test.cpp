@@ -1,0 +1,118 @@
+// Counts what the whole program takes from the heap, to show that a sampling step takes nothing.
+#include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "rae/generate/generator.hpp"
+#include "support/temp_folder.hpp"
+#include "support/tiny_bundle.hpp"
+
+namespace {
+std::atomic<std::uint64_t> allocations{0}, held{0}, most_held{0};
+
+void* take(std::size_t bytes, std::size_t alignment) {
+  ++allocations;
+  void* memory = std::aligned_alloc(alignment, (std::max<std::size_t>(1, bytes) + alignment - 1) / alignment * alignment);
+  if (memory == nullptr) throw std::bad_alloc();
+  const std::uint64_t now = held += malloc_usable_size(memory);
+  for (std::uint64_t most = most_held; now > most && !most_held.compare_exchange_weak(most, now);) continue;
+  return memory;
+}
+
+void give_back(void* memory) noexcept {
+  if (memory != nullptr) held -= malloc_usable_size(memory);
+  std::free(memory);
+}
+}  // namespace
+
+// The array and nothrow forms call these.
+void* operator new(std::size_t bytes) { return take(bytes, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
+void* operator new(std::size_t bytes, std::align_val_t alignment) { return take(bytes, static_cast<std::size_t>(alignment)); }
+void operator delete(void* memory) noexcept { give_back(memory); }
+void operator delete(void* memory, std::size_t) noexcept { give_back(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { give_back(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { give_back(memory); }
+
+namespace rae {
+namespace {
+
+TEST(GeneratorAllocationTest, AStepTakesNothingFromTheHeapAfterTheFirst) {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
+    const Generator generator(test::tiny_bundle(), {.dtype = dtype});
+    for (const Solver solver : {Solver::euler, Solver::heun}) {
+      std::vector<std::uint64_t> counts;
+      counts.reserve(100);
+      const std::uint64_t before = allocations;
+      (void)generator.sample(
+          {.labels = {0, 1, 2, 0, 1}, .steps = 10, .solver = solver, .guidance = Cfg{.scale = 2.0f}, .on_step = [&](const StepInfo&) {
+             counts.push_back(allocations);
+             return true;
+           }});
+      ASSERT_EQ(counts.size(), 10u);
+      EXPECT_GT(counts.front(), before);
+      EXPECT_EQ(counts.back(), counts.front()) << name_of(solver) << ", " << name_of(dtype);
+    }
+  }
+}
+
+TEST(GeneratorAllocationTest, NorDoGuidedAndStochasticSteps) {
+  ModelConfig config = test::tiny_config();
+  config.sampling.guidance = {};
+  config.guide = config.dit;
+  const Generator generator(test::random_bundle(config));
+  for (const bool stochastic : {false, true}) {
+    std::vector<std::uint64_t> counts;
+    counts.reserve(100);
+    GenerateOptions options{.labels = {0, 1, 2}, .steps = 10, .autoguidance = AutoGuidance{.scale = 2.0f}};
+    if (stochastic) options.kind = SamplerKind::sde;
+    options.on_step = [&](const StepInfo&) {
+      counts.push_back(allocations);
+      return true;
+    };
+    (void)generator.sample_latents(options);
+    ASSERT_EQ(counts.size(), 10u);
+    // The guide and the noise of a step have their memory from the second step on.
+    EXPECT_EQ(counts.back(), counts[1]) << stochastic;
+  }
+}
+
+/// Parts that are large beside everything else: 5 MB of weights in the DiT, 3 MB in the decoder.
+ModelConfig weighty_config() {
+  ModelConfig config = test::tiny_config();
+  config.dit->hidden_size[0] = config.dit->hidden_size[1] = 192;
+  config.dit->depth[0] = config.dit->depth[1] = 1;
+  config.decoder->hidden_size = 256;
+  config.decoder->intermediate_size = 1024;
+  return config;
+}
+
+TEST(GeneratorAllocationTest, WeightsAreHeldOnce) {
+  const test::TempFolder folder;
+  const ModelConfig config = weighty_config();
+  test::random_bundle(config).save(folder / "m.safetensors");
+  const auto dit = static_cast<std::uint64_t>(parameter_count(*config.dit)) * sizeof(float);
+  const auto decoder = static_cast<std::uint64_t>(parameter_count(*config.decoder)) * sizeof(float);
+  // One tensor on its way from the file to its place, and the activations of one picture.
+  constexpr std::uint64_t kBesides = 1600000;
+  for (const bool keep : {false, true}) {
+    const std::uint64_t before = held;
+    most_held = before;
+    {
+      const Generator generator = Generator::load(folder / "m.safetensors", {.keep_loaded = keep});
+      (void)generator.sample({.labels = {1}});
+      const std::uint64_t expected = keep ? dit + decoder : std::max(dit, decoder);
+      EXPECT_LT(most_held - before, expected + expected / 10 + kBesides) << keep;
+      EXPECT_GT(most_held - before, expected) << keep;
+      const std::uint64_t stays = keep ? dit + decoder : decoder;
+      EXPECT_LT(held - before, stays + stays / 10 + 100000) << keep;
+    }
+    EXPECT_LT(held - before, 100000u) << keep;
+  }
+}
+
+}  // namespace
+}  // namespace rae

@@ -1,0 +1,182 @@
+// The official samplers' results through the whole Generator, and what it does beside sampling.
+#include "rae/core/torch_random.hpp"
+#include "rae/generate/generator.hpp"
+#include "support/sampler_model.hpp"
+#include "support/temp_folder.hpp"
+
+namespace rae {
+namespace {
+
+using test::expect_close;
+using test::Golden;
+using test::message_of;
+
+class GoldenGenerator : public testing::Test {
+ protected:
+  GoldenGenerator() : golden_("sample_ode/io.safetensors"), generator_(test::sampler_model()) {
+    const Tensor<std::int64_t> y = golden_.get<std::int64_t>("y");
+    base_.labels.assign(y.span().begin(), y.span().end());
+    base_.noise = golden_("z");
+  }
+
+  template <class Change>
+  Tensor<float> with(Change change) const {
+    GenerateOptions options = base_;
+    change(options);
+    return generator_.sample_latents(options);
+  }
+
+  Golden golden_;
+  Generator generator_;
+  GenerateOptions base_;
+};
+
+TEST_F(GoldenGenerator, SamplesWithEverySolver) {
+  const std::pair<const char*, double> cases[] = {{"euler", 2e-5},  {"midpoint", 2e-5}, {"heun2", 2e-5},     {"heun3", 2e-5},
+                                                  {"rk4", 2e-5},    {"bosh3", 2e-5},    {"fehlberg2", 2e-5}, {"adaptive_heun", 2e-5},
+                                                  {"dopri8", 6e-4}, {"dopri5", 8e-3}};
+  // For the bounds of the pairs of Dormand and Prince see adaptive_sampler_test.cpp.
+  for (const auto& [name, bound] : cases) {
+    const std::string solver = name;
+    expect_close(with([&](GenerateOptions& o) { o.solver = parse_ode_solver(solver); }), golden_("final." + solver + "_8"), bound, solver);
+  }
+  expect_close(with([](GenerateOptions& o) { o.steps = 50; }), golden_("final.euler_50"), 2e-5);
+}
+
+TEST_F(GoldenGenerator, SamplesWithBothKindsOfGuidance) {
+  expect_close(with([](GenerateOptions& o) { o.guidance = Cfg{.scale = 2}; }), golden_("final.cfg2_full"), 2e-5);
+  expect_close(with([](GenerateOptions& o) { o.guidance = Cfg{.scale = 2, .t_min = 0.1f, .t_max = 0.9f}; }), golden_("final.cfg2_int"),
+               2e-5);
+  expect_close(with([](GenerateOptions& o) { o.autoguidance = AutoGuidance{.scale = 1.42f}; }), golden_("final.ag1.42_full"), 2e-5);
+  expect_close(with([](GenerateOptions& o) { o.autoguidance = AutoGuidance{.scale = 1.42f, .t_min = 0.1f, .t_max = 0.9f}; }),
+               golden_("final.ag1.42_int"), 2e-5);
+}
+
+TEST_F(GoldenGenerator, GuidanceThatIsAskedForTakesThePlaceOfTheModels) {
+  ModelFiles files = test::sampler_model();
+  files.config.sampling.autoguidance = AutoGuidance{.scale = 1.42f};
+  generator_ = Generator(files);
+  expect_close(with([](GenerateOptions&) {}), golden_("final.ag1.42_full"), 2e-5);
+  expect_close(with([](GenerateOptions& o) { o.guidance = Cfg{.scale = 2}; }), golden_("final.cfg2_full"), 2e-5);
+  expect_close(with([](GenerateOptions& o) { o.guidance = Cfg{}; }), golden_("final.euler_8"), 2e-5);
+  expect_close(with([](GenerateOptions& o) { o.autoguidance = AutoGuidance{}; }), golden_("final.euler_8"), 2e-5);
+  EXPECT_THROW((void)with([](GenerateOptions& o) {
+                 o.guidance = Cfg{.scale = 2};
+                 o.autoguidance = AutoGuidance{.scale = 2};
+               }),
+               ArgumentError);
+  files.guide.reset();
+  files.config.guide.reset();
+  files.config.sampling.autoguidance.reset();
+  generator_ = Generator(files);
+  const std::string message =
+      message_of<ArgumentError>([&] { (void)with([](GenerateOptions& o) { o.autoguidance = AutoGuidance{.scale = 2}; }); });
+  EXPECT_NE(message.find("needs a weaker model"), std::string::npos) << message;
+}
+
+TEST_F(GoldenGenerator, LoadsItsPartsWhenTheyAreNeeded) {
+  generator_ = Generator(test::sampler_model(), {.keep_loaded = false});
+  expect_close(with([](GenerateOptions& o) { o.autoguidance = AutoGuidance{.scale = 1.42f}; }), golden_("final.ag1.42_full"), 2e-5);
+  expect_close(with([](GenerateOptions&) {}), golden_("final.euler_8"), 2e-5);
+  const std::string message = message_of<FormatError>([&] { (void)generator_.decode(golden_("z")); });
+  EXPECT_NE(message.find("sample_ode: has no weights of a decoder"), std::string::npos) << message;
+}
+
+TEST_F(GoldenGenerator, TheVelocityIsThatOfTheNetworkAlone) {
+  DitDh<Tensor<float>> dit(*generator_.config().dit);
+  test::load(dit, Golden("sample_ode/weights.safetensors"));
+  const Tensor<float> z = golden_("z");
+  const auto n = static_cast<std::size_t>(z.extent(0));
+  expect_close(generator_.velocity(z, 0.73f, base_.labels), dit(z, Tensor<float>(Shape{z.extent(0)}, 0.73f), base_.labels), 1e-5);
+  const std::vector<std::int64_t> nobody(n, 10);
+  expect_close(generator_.velocity(z, 1.0f, nobody), dit(z, Tensor<float>(Shape{z.extent(0)}, 1.0f), nobody), 1e-5);
+  EXPECT_THROW((void)generator_.velocity(z, 1.1f, base_.labels), ArgumentError);
+  EXPECT_THROW((void)generator_.velocity(z, NAN, base_.labels), ArgumentError);
+  EXPECT_THROW((void)generator_.velocity(z, 0.5f, std::vector<std::int64_t>(n, 11)), ArgumentError);
+  EXPECT_THROW((void)generator_.velocity(z, 0.5f, std::vector<std::int64_t>(n + 1, 0)), ShapeError);
+  EXPECT_THROW((void)generator_.velocity(Tensor<float>(Shape{1, 6, 4, 3}, 0.0f), 0.5f, {}), ShapeError);
+}
+
+TEST_F(GoldenGenerator, PyTorchsNumbersAreDrawnForAllPicturesAtOnce) {
+  Tensor<float> expected(Shape{5, 6, 4, 4});
+  TorchCpuGenerator(42).fill_normal(expected.span());
+  expect_close(generator_.noise(42, 5, 0, Rng::torch_cpu), expected, 0.0);
+  const Tensor<float> last(Shape{2, 6, 4, 4}, std::as_const(expected).span().subspan(3 * 96));
+  expect_close(generator_.noise(42, 2, 3, Rng::torch_cpu), last, 0.0);
+  const std::vector<std::int64_t> labels{1, 2, 3, 4, 5};
+  const Tensor<float> z = generator_.sample_latents({.labels = labels, .noise = expected});
+  expect_close(generator_.sample_latents({.labels = labels, .seed = 42, .rng = Rng::torch_cpu, .batch_size = 2}), z, 0.0);
+  expect_close(generator_.sample_latents({.labels = {4, 5}, .seed = 42, .first_index = 3, .rng = Rng::torch_cpu}),
+               Tensor<float>(Shape{2, 6, 4, 4}, z.span().subspan(3 * 96)), 0.0);
+}
+
+TEST_F(GoldenGenerator, TheStochasticSamplerDrawsFromItsStreams) {
+  const auto run = [&](index_t batch, Rng rng, std::uint64_t first) {
+    return generator_.sample_latents(
+        {.labels = {1, 2, 3}, .seed = 4, .first_index = first, .kind = SamplerKind::sde, .rng = rng, .batch_size = batch});
+  };
+  const Tensor<float> all = run(3, Rng::philox, 0);
+  expect_close(run(1, Rng::philox, 0), all, 0.0);
+  EXPECT_FALSE(test::close(run(3, Rng::philox, 1), all, 1e-3));
+  // PyTorch's steps go on where the noise to start from ended.
+  DitDh<Tensor<float>> dit(*generator_.config().dit);
+  test::load(dit, Golden("sample_ode/weights.safetensors"));
+  pack_parameters(dit);
+  TorchCpuGenerator torch(4);
+  Tensor<float> noise(Shape{3, 6, 4, 4});
+  torch.fill_normal(noise.span());
+  const std::vector<std::int64_t> labels{1, 2, 3};
+  const Tensor<float> expected =
+      sample_sde([&](const Tensor<float>& x, float t) { return dit(x, Tensor<float>(Shape{3}, t), labels); }, noise,
+                 sampling_time_grid({.steps = 8, .kind = SamplerKind::sde, .grid = TimeGridKind::official}, PathKind::linear,
+                                    Prediction::velocity, generator_.config().time_shift),
+                 [&](index_t, Tensor<float>& values) { torch.fill_normal(values.span()); });
+  expect_close(run(1, Rng::torch_cpu, 0), expected, 0.0);
+  EXPECT_THROW((void)run(1, Rng::torch_cpu, 1), ArgumentError);
+}
+
+TEST_F(GoldenGenerator, ThePngTextNamesWhatIsUnusual) {
+  GenerateOptions options{.labels = {1}, .seed = 2, .autoguidance = AutoGuidance{.scale = 1.5f}};
+  options.solver = AdaptiveSolver::dopri5;
+  auto text = generator_.png_text(options, 0);
+  EXPECT_EQ(text.at("grid"), "official");
+  EXPECT_EQ(text.at("steps"), "8");
+  EXPECT_EQ(text.at("solver"), "dopri5");
+  EXPECT_EQ(text.at("tolerances"), "1e-06,0.001");
+  EXPECT_EQ(text.at("autoguidance"), "1.5");
+  EXPECT_EQ(text.at("autoguidance_interval"), "0,1");
+  EXPECT_EQ(text.count("cfg") + text.count("rng") + text.count("sampler"), 0u);
+  options.kind = SamplerKind::sde;
+  options.rng = Rng::torch_cpu;
+  text = generator_.png_text(options, 0);
+  EXPECT_EQ(text.at("sampler"), "sde");
+  EXPECT_EQ(text.at("solver"), "euler");
+  EXPECT_EQ(text.at("diffusion_form"), "sigma");
+  EXPECT_EQ(text.at("last_step"), "mean");
+  EXPECT_EQ(text.at("last_step_size"), "0.04");
+  EXPECT_EQ(text.at("rng"), "torch-cpu");
+}
+
+TEST_F(GoldenGenerator, RefusesOptionsOutOfRangeBeforeAnythingIsLoaded) {
+  generator_ = Generator(test::sampler_model(), {.keep_loaded = false});
+  const auto refuses = [&](auto change) { EXPECT_THROW((void)with(change), ArgumentError); };
+  refuses([](GenerateOptions& o) { o.steps = 1; });
+  refuses([](GenerateOptions& o) { o.atol = -1; });
+  refuses([](GenerateOptions& o) { o.autoguidance = AutoGuidance{.scale = -1}; });
+  refuses([](GenerateOptions& o) {
+    o.kind = SamplerKind::sde;
+    o.sde = SdeOptions{.norm = -1};
+  });
+  refuses([](GenerateOptions& o) {
+    o.kind = SamplerKind::sde;
+    o.sde = SdeOptions{.last_step_size = 0};
+  });
+}
+
+TEST(RngTest, NamesAreParsed) {
+  for (const Rng rng : {Rng::philox, Rng::torch_cpu}) EXPECT_EQ(parse_rng(name_of(rng)), rng);
+  EXPECT_THROW((void)parse_rng("torch"), ArgumentError);
+}
+
+}  // namespace
+}  // namespace rae

@@ -1,0 +1,159 @@
+#include "load/network_loader.hpp"
+
+#include <limits>
+
+#include "rae/generate/autoencoder.hpp"
+#include "rae/generate/generator.hpp"
+#include "rae/spec/weight_types.hpp"
+#include "support/golden.hpp"
+#include "support/temp_folder.hpp"
+#include "support/tiny_bundle.hpp"
+
+namespace rae {
+namespace {
+
+using detail::Part;
+using detail::PartLoader;
+using test::message_of;
+
+/// Parameters of products are there in the kernel's arrangement, all others as they are: each once.
+template <class Model>
+void expect_held_once(Model model) {
+  std::size_t packed = 0;
+  model.parameters([&](const std::string& name, auto& p) {
+    EXPECT_NE(p.value.empty(), p.packed.empty()) << name;
+    EXPECT_EQ(p.packed.empty(), p.shape().rank() != 2 || name.find("embedding_table") != std::string::npos) << name;
+    packed += !p.packed.empty();
+    if (p.packed.empty()) return;
+    EXPECT_THROW((void)p.tensor(), ArgumentError) << name;
+  });
+  EXPECT_GT(packed, 4u);
+}
+
+TEST(PartLoaderTest, HoldsEveryWeightOnce) {
+  for (const bool keep : {true, false}) {
+    const PartLoader loader(test::tiny_bundle().files(), {.keep_loaded = keep}, {Part::encoder, Part::decoder, Part::dit});
+    expect_held_once(*loader.encoder());
+    expect_held_once(*loader.decoder());
+    expect_held_once(std::get<DitDh<Tensor<float>>>(*loader.dit()));
+  }
+}
+
+TEST(PartLoaderTest, LetsGoOfWhatIsNotAtWork) {
+  ModelConfig config = test::tiny_config();
+  config.guide = config.dit;
+  const ModelFiles files = test::random_bundle(config).files();
+  const PartLoader loader(files, {.keep_loaded = false}, {Part::encoder, Part::decoder, Part::dit, Part::guide});
+  const std::weak_ptr<const detail::DiffusionNetwork> dit = loader.dit();
+  const std::weak_ptr<const detail::DiffusionNetwork> guide = loader.guide();
+  EXPECT_EQ(loader.dit(), dit.lock());  // not loaded again
+  EXPECT_FALSE(dit.expired() || guide.expired());
+  const std::weak_ptr<const Decoder<Tensor<float>>> decoder = loader.decoder();
+  EXPECT_TRUE(dit.expired() && guide.expired());
+  (void)loader.encoder();
+  EXPECT_TRUE(decoder.expired());
+  const PartLoader keeper(files, {}, {Part::decoder, Part::dit});
+  const std::weak_ptr<const detail::DiffusionNetwork> kept = keeper.dit();
+  (void)keeper.decoder();
+  EXPECT_FALSE(kept.expired());
+}
+
+TEST(PartLoaderTest, ReadsByTheNamesOfTheFile) {
+  const Bundle bundle = test::tiny_bundle();
+  // The encoder's queries, keys and values as three tensors, and its patches as a convolution.
+  std::map<std::string, Tensor<float>> tensors;
+  Encoder<Tensor<float>> encoder(bundle.config.encoder);
+  bundle.restore("encoder.", encoder);
+  const NameMap names = encoder_names(EncoderFamily::mae, "vit.");
+  encoder.parameters([&](const std::string& name, auto& p) {
+    const std::vector<std::string> stored = names(name);
+    const auto parts = static_cast<index_t>(stored.size());
+    const std::span<const float> values = p.tensor().span();
+    for (std::size_t i = 0; i < stored.size(); ++i) {
+      const std::size_t n = values.size() / stored.size();
+      const Shape shape = name == "patch_embed.weight" ? Shape{16, 1, 4, 4} : p.shape().with(0, p.shape()[0] / parts);
+      tensors.emplace(stored[i], Tensor<float>(shape, values.subspan(i * n, n)));
+    }
+  });
+  ModelFiles files = bundle.files();
+  const Tensor<float> picture(Shape{1, 1, 8, 8}, 0.25f);
+  const Tensor<float> expected = Autoencoder(files).encode(picture);
+  files.encoder = PartFile{TensorSource(tensors, "hub"), names};
+  test::expect_close(Autoencoder(files).encode(picture), expected, 0.0);
+
+  auto wrong = tensors;
+  wrong.erase("vit.encoder.layer.0.attention.attention.key.weight");
+  files.encoder = PartFile{TensorSource(wrong, "hub"), names};
+  std::string message = message_of<FormatError>([&] { (void)Autoencoder(files); });
+  EXPECT_NE(message.find("hub: encoder: the tensors have"), std::string::npos) << message;  // fewer elements than needed
+  wrong["padding"] = Tensor<float>(Shape{1000}, 0.0f);
+  files.encoder = PartFile{TensorSource(wrong, "hub"), names};
+  message = message_of<FormatError>([&] { (void)Autoencoder(files); });
+  EXPECT_NE(message.find("attention.key.weight is missing"), std::string::npos) << message;
+  wrong = tensors;
+  Tensor<float>& query = wrong.at("vit.encoder.layer.0.attention.attention.query.weight");
+  query = query.reshaped({8, 32});
+  files.encoder = PartFile{TensorSource(wrong, "hub"), names};
+  message = message_of<ShapeError>([&] { (void)Autoencoder(files); });
+  EXPECT_NE(message.find("expected a part of (48, 16), got (8, 32)"), std::string::npos) << message;
+}
+
+TEST(PartLoaderTest, RefusesValuesThatAreNotFinite) {
+  Bundle bundle = test::tiny_bundle();
+  ModelFiles files = bundle.files();
+  bundle.tensors.at("dit.x_embedder.proj.bias").data()[3] = std::numeric_limits<float>::quiet_NaN();
+  files.dit = bundle.files().dit;
+  const std::string message = message_of<FormatError>([&] { (void)Generator(files); });
+  EXPECT_NE(message.find("x_embedder.proj.bias holds NaN"), std::string::npos) << message;
+}
+
+TEST(PartLoaderTest, RefusesWhatDoesNotFitIntoMemory) {
+  const ModelFiles files = test::tiny_bundle().files();
+  const auto bytes = [](index_t elements) { return static_cast<std::uint64_t>(elements) * sizeof(float); };
+  const std::uint64_t dit = bytes(parameter_count(*files.config.dit)), decoder = bytes(parameter_count(*files.config.decoder));
+  const auto tight = [&](std::uint64_t available, bool keep) { return LoadOptions{.keep_loaded = keep, .available_memory = available}; };
+  EXPECT_NO_THROW((void)Generator(files, tight(dit + decoder, true)));
+  EXPECT_NO_THROW((void)Generator(files, tight(std::max(dit, decoder), false)).sample({.labels = {0}}));
+  std::string message = message_of<MemoryError>([&] { (void)Generator(files, tight(dit + decoder - 1, true)); });
+  EXPECT_NE(message.find("the weights of 'tiny' take"), std::string::npos) << message;
+  EXPECT_NE(message.find("decoder 2.04e-05 GB, dit 9.53e-05 GB"), std::string::npos) << message;
+  EXPECT_NE(message.find("keep_loaded = false"), std::string::npos) << message;
+  message = message_of<MemoryError>([&] { (void)Generator(files, tight(std::max(dit, decoder) - 1, false)); });
+  EXPECT_NE(message.find("a smaller model"), std::string::npos) << message;
+  EXPECT_THROW((void)Autoencoder(files, tight(1, true)), MemoryError);
+}
+
+/// The policy of weight_types.hpp, as it is held and as memory is counted for it.
+TEST(PartLoaderTest, HoldsEveryMatrixAsItsType) {
+  ModelConfig config = test::tiny_config();
+  const ModelFiles files = test::random_bundle(config).files();
+  for (const DType dtype : kWeightTypes) {
+    const PartLoader loader(files, {.dtype = dtype}, {Part::encoder, Part::decoder, Part::dit});
+    const DType outside = dtype == DType::f32 ? DType::f32 : DType::bf16;
+    std::uint64_t bytes = 0;
+    const auto check = [&](auto model) {
+      model.parameters([&](const std::string& name, auto& p) {
+        const auto weights = static_cast<std::uint64_t>(p.empty() ? 0 : p.shape().numel());
+        bytes += bytes_of_weights(p.packed.empty() ? DType::f32 : p.packed.stored(), weights);
+        if (p.packed.empty()) return;
+        // Block 0 of the transformer is its backbone, block 1 its head.
+        const bool block = name.find("blocks.") == 0 || name.find("layers.") != std::string::npos;
+        EXPECT_EQ(p.packed.stored(), block && name != "blocks.0.adaLN_modulation.1.weight" ? dtype : outside) << name;
+      });
+    };
+    check(*loader.encoder());
+    check(*loader.decoder());
+    check(std::get<DitDh<Tensor<float>>>(*loader.dit()));
+    const auto fits = [&](std::uint64_t available) {
+      return PartLoader(files, {.dtype = dtype, .available_memory = available}, {Part::encoder, Part::decoder, Part::dit});
+    };
+    EXPECT_NO_THROW((void)fits(bytes));
+    const std::string message = message_of<MemoryError>([&] { (void)fits(bytes - 1); });
+    EXPECT_NE(message.find(concat(" in ", weight_type_name(dtype), " (")), std::string::npos) << message;
+    EXPECT_EQ(message.find("narrower weights") == std::string::npos, dtype == DType::i4w) << message;
+  }
+  EXPECT_THROW(PartLoader(files, {.dtype = DType::f16}, {Part::dit}), ArgumentError);
+}
+
+}  // namespace
+}  // namespace rae

@@ -1,0 +1,88 @@
+// What narrower weights change in results: velocities and latents of random, golden and trained models.
+#include "rae/spec/weight_types.hpp"
+
+#include "rae/generate/generator.hpp"
+#include "rae/load/model_search.hpp"
+#include "support/sampler_model.hpp"
+#include "support/tiny_bundle.hpp"
+
+namespace rae {
+namespace {
+
+/// Root mean square of the difference, relative to that of what was expected.
+double error(const Tensor<float>& got, const Tensor<float>& expected) {
+  double sum = 0, square = 0;
+  for (index_t i = 0; i < got.numel(); ++i) {
+    sum += std::pow(static_cast<double>(got[i]) - static_cast<double>(expected[i]), 2);
+    square += std::pow(static_cast<double>(expected[i]), 2);
+  }
+  return std::sqrt(sum / square);
+}
+
+struct Narrow {
+  DType dtype;
+  // Of an operand, relative: 2^-9 / sqrt(3); a step of 1 / 127 of a row's largest, which is three times the usual one. Where the weights
+  // alone are integers, a step of 1 / 128 or 1 / 8 of the largest of 32, 2.2 times the usual one, is shared by two operands.
+  double rounding;
+};
+constexpr Narrow kNarrow[] = {{DType::bf16, 0.00113}, {DType::i8, 0.0068}, {DType::i8w, 0.0038}, {DType::i4w, 0.061}};
+
+/// What n products one behind the other would err by, were each as important as the next.
+double estimate(const Narrow& type, int products) { return type.rounding * std::sqrt(2.0 * products); }
+
+/// A tiny random model with eleven products one behind the other.
+TEST(WeightTypes, ResultsStayNearThoseOfF32) {
+  const ModelFiles files = test::tiny_bundle().files();
+  const Generator exact(files);
+  const Tensor<float> x = exact.noise(3, 6);  // (B, C, h, w)
+  const std::vector<std::int64_t> labels{0, 1, 2, 0, 1, 2};
+  const GenerateOptions options{.labels = labels, .seed = 3, .steps = 10};
+  for (const Narrow& type : kNarrow) {
+    const Generator generator(files, {.dtype = type.dtype});
+    const double velocity = error(generator.velocity(x, 0.5f, labels), exact.velocity(x, 0.5f, labels));
+    EXPECT_GT(velocity, type.rounding / 4) << name_of(type.dtype);
+    const double most = std::min(0.5, 4 * estimate(type, 11));
+    EXPECT_LT(velocity, most) << name_of(type.dtype);
+    EXPECT_LT(error(generator.sample_latents(options), exact.sample_latents(options)), most) << name_of(type.dtype);
+    EXPECT_EQ(generator.png_text(options, 0).at("dtype"), weight_type_name(type.dtype));
+  }
+}
+
+/// Latents at the end of sampling, against those of the official code: 50 steps, without guidance and with both kinds.
+TEST(WeightTypes, LatentsEndNearTheOfficialOnes) {
+  const test::Golden golden("sample_ode/io.safetensors");
+  const Tensor<std::int64_t> y = golden.get<std::int64_t>("y");
+  GenerateOptions options{.labels = {y.span().begin(), y.span().end()}, .noise = golden("z")};
+  for (const Narrow& type : kNarrow) {
+    const Generator generator(test::sampler_model(), {.dtype = type.dtype});
+    const auto expect_near = [&](const char* name, GenerateOptions o, double bound) {
+      const double e = error(generator.sample_latents(o), golden(name));
+      EXPECT_LT(e, bound) << name_of(type.dtype) << ' ' << name;
+      EXPECT_GT(e, type.rounding / 4) << name_of(type.dtype) << ' ' << name;
+      RecordProperty(std::string(weight_type_name(type.dtype)) + ' ' + name, std::to_string(e));
+    };
+    GenerateOptions plain = options, cfg = options, guided = options;
+    plain.steps = 50;
+    cfg.guidance = Cfg{.scale = 2};
+    guided.autoguidance = AutoGuidance{.scale = 1.42f};
+    // Guidance adds up the errors of two evaluations, with factors 2 and -1 at most.
+    const int products = 4 * static_cast<int>(generator.config().dit->depth[0] + generator.config().dit->depth[1]) + 3;
+    expect_near("final.euler_50", plain, estimate(type, products));
+    expect_near("final.cfg2_full", cfg, std::sqrt(5.0) * estimate(type, products));
+    expect_near("final.ag1.42_full", guided, std::sqrt(5.0) * estimate(type, products));
+  }
+}
+
+/// The trained model: docs/data_types.md has its errors over more pictures and steps.
+TEST(WeightTypes, TheBuiltInModelDrawsNearlyTheSame) {
+  const ModelFiles files = ModelFiles::open(find_model());
+  const Generator exact(files);
+  const GenerateOptions options{.labels = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, .seed = 1, .steps = 20};
+  const Tensor<float> expected = exact.sample_latents(options);  // (B, C, h, w)
+  for (const auto& [dtype, bound] :
+       {std::pair(DType::bf16, 0.006), std::pair(DType::i8, 0.04), std::pair(DType::i8w, 0.012), std::pair(DType::i4w, 0.17)})
+    EXPECT_LT(error(Generator(files, {.dtype = dtype}).sample_latents(options), expected), bound) << name_of(dtype);
+}
+
+}  // namespace
+}  // namespace rae
