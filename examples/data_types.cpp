@@ -1,6 +1,8 @@
-// What narrower weights and a reused backbone change: example_data_types [PICTURES [MODEL.safetensors]]
+// What narrower weights and a reused backbone change: example_data_types [PICTURES
+// [MODEL.safetensors]]
 //
-// Prints a table of errors against f32 as shares of f32's results: of velocities from noise to picture, and of the latents at the end.
+// Prints a table of errors against f32 as shares of f32's results: of velocities from noise to
+// picture, and of the latents at the end.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -15,7 +17,8 @@ namespace {
 double error(const rae::Tensor<float>& a, const rae::Tensor<float>& b) {
   const auto norm = [&](auto element) {
     double square = 0;
-    for (rae::index_t i = 0; i < b.numel(); ++i) square += std::pow(static_cast<double>(element(i)), 2);
+    for (rae::index_t i = 0; i < b.numel(); ++i)
+      square += std::pow(static_cast<double>(element(i)), 2);
     return std::sqrt(square);
   };
   return norm([&](auto i) { return a[i] - b[i]; }) / norm([&](auto i) { return b[i]; });
@@ -26,7 +29,8 @@ struct Results {
   rae::SamplingReport report;                  // of plain and guided
   double seconds = 0;                          // of plain and guided
 };
-Results results(const rae::Generator& generator, rae::GenerateOptions options, const rae::Tensor<float>& picture) {
+Results results(const rae::Generator& generator, rae::GenerateOptions options,
+                const rae::Tensor<float>& picture) {
   Results out;
   options.report = &out.report;
   const auto begin = std::chrono::steady_clock::now();
@@ -36,9 +40,10 @@ Results results(const rae::Generator& generator, rae::GenerateOptions options, c
   out.guided = generator.sample_latents(options);  // (B, C, h, w)
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   // The same states for all: on the straight lines from noise to the pictures of f32.
-  const rae::Tensor<float>& end = picture.empty() ? out.plain : picture;                               // (B, C, h, w)
-  const rae::Tensor<float> noise = generator.noise(options.seed, end.extent(0), options.first_index);  // (B, C, h, w)
-  out.velocity = rae::Tensor<float>(end.shape().with(0, 5 * end.extent(0)));                           // (5 B, C, h, w)
+  const rae::Tensor<float>& end = picture.empty() ? out.plain : picture;  // (B, C, h, w)
+  const rae::Tensor<float> noise =
+      generator.noise(options.seed, end.extent(0), options.first_index);      // (B, C, h, w)
+  out.velocity = rae::Tensor<float>(end.shape().with(0, 5 * end.extent(0)));  // (5 B, C, h, w)
   float* target = out.velocity.data();
   for (const float t : {0.1f, 0.3f, 0.5f, 0.7f, 0.9f}) {
     rae::Tensor<float> x(end.shape());  // (B, C, h, w)
@@ -64,12 +69,16 @@ int main(int argc, char** argv) {
       for (int i = 0; i < pictures; ++i) options.labels.push_back(i % generator.num_classes());
       const Results r = results(generator, options, exact.plain);
       if (exact.plain.empty()) exact = r;
-      std::printf("%-7s  %5.3g  %8.5f  %7.5f   %15.5f   %7.1f %%   %7.1f\n", rae::weight_type_name(dtype).data(), reuse_error,
-                  error(r.velocity, exact.velocity), error(r.plain, exact.plain), error(r.guided, exact.guided),
-                  100.0 * static_cast<double>(r.report.model.backbones) / static_cast<double>(r.report.model.evaluations), r.seconds);
+      std::printf("%-7s  %5.3g  %8.5f  %7.5f   %15.5f   %7.1f %%   %7.1f\n",
+                  rae::weight_type_name(dtype).data(), reuse_error,
+                  error(r.velocity, exact.velocity), error(r.plain, exact.plain),
+                  error(r.guided, exact.guided),
+                  100.0 * static_cast<double>(r.report.model.backbones) /
+                      static_cast<double>(r.report.model.evaluations),
+                  r.seconds);
     };
     for (const rae::DType dtype : rae::kWeightTypes) row(dtype, 0);  // f32 first
-    if (!files.config.dit) return 0;                                 // a LightningDiT has no backbone of its own
+    if (!files.config.dit) return 0;  // a LightningDiT has no backbone of its own
     for (const double reuse_error : {0.02, 0.05, 0.1, 0.2}) row(rae::DType::f32, reuse_error);
     row(rae::DType::i8, 0.1);
   } catch (const std::exception& failure) {

@@ -1,4 +1,5 @@
-// A linear layer with GELU on matrices of Eigen, without a copy, beside the same in Eigen's own words: example_eigen_kernel
+// A linear layer with GELU on matrices of Eigen, without a copy, beside the same in Eigen's own
+// words: example_eigen_kernel
 #include <cmath>
 #include <cstdio>
 #include <exception>
@@ -11,21 +12,25 @@ int main() {
   try {
     // Yours, in Eigen's usual column-major order.
     const Eigen::MatrixXf x = Eigen::MatrixXf::Random(300, 200);  // (rows, in)
-    const Eigen::MatrixXf w = Eigen::MatrixXf::Random(100, 200);  // (out, in), as a linear layer stores it
-    const Eigen::VectorXf bias = Eigen::VectorXf::Random(100);    // (out)
+    const Eigen::MatrixXf w =
+        Eigen::MatrixXf::Random(100, 200);  // (out, in), as a linear layer stores it
+    const Eigen::VectorXf bias = Eigen::VectorXf::Random(100);  // (out)
 
-    // Views carry strides, so either storage order works, and a transposed operand is a view too. Only the result must have contiguous
-    // rows.
-    Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> y(300, 100);  // (rows, out)
+    // Views carry strides, so either storage order works, and a transposed operand is a view too.
+    // Only the result must have contiguous rows.
+    Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> y(300,
+                                                                            100);  // (rows, out)
     rae::gemm(rae::view_of(x), rae::view_of(w).transposed(), rae::view_of(y),
               rae::Epilogue{.bias = rae::view_of(bias), .activation = rae::Gelu});
 
     const auto gelu = [](double v) { return 0.5 * v * (1 + std::erf(v / std::sqrt(2.0))); };
-    const Eigen::MatrixXd expected =
-        ((x.cast<double>() * w.cast<double>().transpose()).rowwise() + bias.cast<double>().transpose()).unaryExpr(gelu);
+    const Eigen::MatrixXd expected = ((x.cast<double>() * w.cast<double>().transpose()).rowwise() +
+                                      bias.cast<double>().transpose())
+                                         .unaryExpr(gelu);
     const double difference = (y.cast<double>() - expected).cwiseAbs().maxCoeff();
     const auto isa = rae::name_of(rae::active_isa());
-    std::printf("kernels for %.*s; largest difference from Eigen in double: %.1e\n", static_cast<int>(isa.size()), isa.data(), difference);
+    std::printf("kernels for %.*s; largest difference from Eigen in double: %.1e\n",
+                static_cast<int>(isa.size()), isa.data(), difference);
 
     // The other way round: a tensor as an Eigen map.
     const rae::Tensor<float> t({2, 3}, {1, 2, 3, 4, 5, 6});  // (2, 3)

@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
 
     // Each token on its way from a to b; all of them are decoded as one batch.
     rae::Tensor<float> strip(a.shape().with(0, kPictures));  // (9, C, h, w)
-    float* out = strip.data();                               // taken once: mutable access checks whether the memory is shared
+    float* out = strip.data();  // taken once: mutable access checks whether the memory is shared
     for (rae::index_t i = 0; i < kPictures; ++i) {
       const float t = static_cast<float>(i) / static_cast<float>(kPictures - 1);
       for (rae::index_t k = 0; k < a.numel(); ++k) *out++ = (1 - t) * a[k] + t * b[k];

@@ -1,4 +1,5 @@
-// A picture through the autoencoder: example_reconstruct IN.png OUT.png writes the picture as the model takes it, and what comes back.
+// A picture through the autoencoder: example_reconstruct IN.png OUT.png writes the picture as the
+// model takes it, and what comes back.
 #include <cstdio>
 #include <exception>
 #include <rae/metrics/psnr.hpp>
@@ -20,14 +21,17 @@ int main(int argc, char** argv) {
   }
   try {
     const auto autoencoder = rae::Autoencoder::builtin();
-    const rae::Image input = autoencoder.prepare(rae::Image::open(argv[1]));  // the middle square, at the model's size and channels
+    const rae::Image input = autoencoder.prepare(
+        rae::Image::open(argv[1]));  // the middle square, at the model's size and channels
 
-    const rae::Tensor<float> latent = autoencoder.encode(input);  // (1, C, h, w), about N(0, 1) in each element
+    const rae::Tensor<float> latent =
+        autoencoder.encode(input);  // (1, C, h, w), about N(0, 1) in each element
     const rae::Image output = autoencoder.decode(latent).front();
 
     const std::vector<rae::Image> pair = {input, output};
     rae::Image::grid(pair, 2).save_png(argv[2]);
-    std::printf("latent %s, PSNR %.2f dB\n", latent.shape().to_string().c_str(), rae::psnr(bytes_of(output), bytes_of(input)));
+    std::printf("latent %s, PSNR %.2f dB\n", latent.shape().to_string().c_str(),
+                rae::psnr(bytes_of(output), bytes_of(input)));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

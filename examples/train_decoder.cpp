@@ -1,5 +1,6 @@
-// Stage 1 of the paper, a decoder for a frozen encoder: example_train_decoder DATA OUT.safetensors [--steps N]
-// DATA is the folder of Fashion-MNIST or of pictures, one class per sub-folder. The encoder is that of the built-in model.
+// Stage 1 of the paper, a decoder for a frozen encoder: example_train_decoder DATA OUT.safetensors
+// [--steps N] DATA is the folder of Fashion-MNIST or of pictures, one class per sub-folder. The
+// encoder is that of the built-in model.
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -20,9 +21,11 @@ int main(int argc, char** argv) {
     // Pictures come as the encoder wants them.
     const rae::index_t size = bundle.config.image_size, patch = encoder.config().patch_size;
     const auto data =
-        rae::open_dataset(argv[1], rae::Split::train, {.size = size, .channels = static_cast<int>(encoder.config().channels)});
+        rae::open_dataset(argv[1], rae::Split::train,
+                          {.size = size, .channels = static_cast<int>(encoder.config().channels)});
 
-    // A smaller decoder than the built-in one. It sees tokens with noise, since those that a generator makes are not exact either.
+    // A smaller decoder than the built-in one. It sees tokens with noise, since those that a
+    // generator makes are not exact either.
     const rae::DecoderConfig config{.grid_h = size / patch,
                                     .grid_w = size / patch,
                                     .in_dim = encoder.config().hidden_size,
@@ -33,21 +36,31 @@ int main(int argc, char** argv) {
                                     .patch_size = patch,
                                     .channels = encoder.config().channels,
                                     .layer_norm_eps = 1e-6};
-    const rae::DecoderLossOptions loss{.noise_tau = 0.3, .perceptual_weight = 0.1, .augmentation = {.shift = 1, .flip = true}};
-    const rae::TrainingOptions training{
-        .steps = steps, .batch_size = 64, .lr = 1e-3, .final_lr = 1e-5, .warmup_steps = steps / 20, .ema_decay = 0.99, .log_every = 20};
-    rae::TrainingContext context{.stage = "decoder"};  // with a .folder, it would keep checkpoints there and continue from them
+    const rae::DecoderLossOptions loss{
+        .noise_tau = 0.3, .perceptual_weight = 0.1, .augmentation = {.shift = 1, .flip = true}};
+    const rae::TrainingOptions training{.steps = steps,
+                                        .batch_size = 64,
+                                        .lr = 1e-3,
+                                        .final_lr = 1e-5,
+                                        .warmup_steps = steps / 20,
+                                        .ema_decay = 0.99,
+                                        .log_every = 20};
+    rae::TrainingContext context{
+        .stage =
+            "decoder"};  // with a .folder, it would keep checkpoints there and continue from them
     context.on_progress = [](const rae::TrainingProgress& p) {
-      std::printf("step %d of %d, loss %.4f, %.0f pictures/s\n", static_cast<int>(p.step), static_cast<int>(p.steps), p.loss,
-                  p.images_per_second);
+      std::printf("step %d of %d, loss %.4f, %.0f pictures/s\n", static_cast<int>(p.step),
+                  static_cast<int>(p.steps), p.loss, p.images_per_second);
       return true;
     };
-    rae::Decoder<rae::Tensor<float>> decoder = rae::train_decoder(data, encoder, bundle.config.pixels, config, loss, training, context);
+    rae::Decoder<rae::Tensor<float>> decoder =
+        rae::train_decoder(data, encoder, bundle.config.pixels, config, loss, training, context);
 
     bundle.config.decoder = config;
     bundle.store("decoder.", decoder);
     bundle.save(argv[2]);
-    std::printf("%s: the built-in encoder with a decoder of %d parameters\n", argv[2], static_cast<int>(rae::parameter_count(config)));
+    std::printf("%s: the built-in encoder with a decoder of %d parameters\n", argv[2],
+                static_cast<int>(rae::parameter_count(config)));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

@@ -1,5 +1,6 @@
-// Stage 2 of the paper, a DiT^DH in the latent space of the built-in autoencoder: example_train_dit DATA OUT.safetensors [--steps N]
-// DATA is the folder of Fashion-MNIST or of pictures, one class per sub-folder.
+// Stage 2 of the paper, a DiT^DH in the latent space of the built-in autoencoder: example_train_dit
+// DATA OUT.safetensors [--steps N] DATA is the folder of Fashion-MNIST or of pictures, one class
+// per sub-folder.
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -22,27 +23,39 @@ int main(int argc, char** argv) {
     bundle.restore("decoder.", autoencoder.decoder);
     autoencoder.latent_norm = bundle.latent_norm();
 
-    const auto data =
-        rae::open_dataset(argv[1], rae::Split::train, {.size = model.image_size, .channels = static_cast<int>(model.encoder.channels)});
+    const auto data = rae::open_dataset(
+        argv[1], rae::Split::train,
+        {.size = model.image_size, .channels = static_cast<int>(model.encoder.channels)});
 
-    // The head must be at least as wide as a token: a narrower network cannot output noise of full rank (Theorem 1).
+    // The head must be at least as wide as a token: a narrower network cannot output noise of full
+    // rank (Theorem 1).
     const rae::Shape latent = model.latent_shape();  // (C, h, w)
-    const rae::DitDhConfig config{.grid_h = latent[1],
-                                  .grid_w = latent[2],
-                                  .in_channels = latent[0],
-                                  .hidden_size = {96, 128},
-                                  .depth = {4, 2},
-                                  .num_heads = {4, 4},
-                                  .num_classes = static_cast<rae::index_t>(data->class_names().size())};
-    const rae::FlowOptions flow{.time = rae::TimeDistribution::logit_normal(0, 1), .time_shift = model.time_shift};
-    const rae::TrainingOptions training{
-        .steps = steps, .batch_size = 64, .lr = 8e-4, .final_lr = 1e-5, .warmup_steps = steps / 20, .ema_decay = 0.99, .log_every = 20};
-    rae::TrainingContext context{.stage = "dit"};  // with a .folder, it would keep checkpoints there and continue from them
+    const rae::DitDhConfig config{
+        .grid_h = latent[1],
+        .grid_w = latent[2],
+        .in_channels = latent[0],
+        .hidden_size = {96, 128},
+        .depth = {4, 2},
+        .num_heads = {4, 4},
+        .num_classes = static_cast<rae::index_t>(data->class_names().size())};
+    const rae::FlowOptions flow{.time = rae::TimeDistribution::logit_normal(0, 1),
+                                .time_shift = model.time_shift};
+    const rae::TrainingOptions training{.steps = steps,
+                                        .batch_size = 64,
+                                        .lr = 8e-4,
+                                        .final_lr = 1e-5,
+                                        .warmup_steps = steps / 20,
+                                        .ema_decay = 0.99,
+                                        .log_every = 20};
+    rae::TrainingContext context{
+        .stage = "dit"};  // with a .folder, it would keep checkpoints there and continue from them
     context.on_progress = [](const rae::TrainingProgress& p) {
-      std::printf("step %d of %d, loss %.4f, %.0f s left\n", static_cast<int>(p.step), static_cast<int>(p.steps), p.loss, p.eta_seconds);
+      std::printf("step %d of %d, loss %.4f, %.0f s left\n", static_cast<int>(p.step),
+                  static_cast<int>(p.steps), p.loss, p.eta_seconds);
       return true;
     };
-    rae::DitDh<rae::Tensor<float>> dit = rae::train_dit(data, autoencoder, config, flow, training, context);
+    rae::DitDh<rae::Tensor<float>> dit =
+        rae::train_dit(data, autoencoder, config, flow, training, context);
 
     model.dit = config;
     model.prediction = flow.prediction;

@@ -29,7 +29,8 @@ class FileError : public Error {
   using Error::Error;
 };
 
-/// A file was read, but its contents are not what its format promises (truncated, overlapping, hostile, wrong magic).
+/// A file was read, but its contents are not what its format promises (truncated, overlapping,
+/// hostile, wrong magic).
 class FormatError : public Error {
  public:
   using Error::Error;
@@ -99,7 +100,8 @@ std::string concat(const Parts&... parts) {
   return out;
 }
 
-/// Throws `E` with the concatenated parts as its message: `raise<ShapeError>("gemm: expected ", a, ", got ", b)`.
+/// Throws `E` with the concatenated parts as its message: `raise<ShapeError>("gemm: expected ", a,
+/// ", got ", b)`.
 template <class E = Error, class... Parts>
 [[noreturn]] void raise(const Parts&... parts) {
   throw E(concat(parts...));

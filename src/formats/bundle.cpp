@@ -1,8 +1,8 @@
 #include "rae/formats/bundle.hpp"
 
-#include "io/suggestion.hpp"
 #include "formats/bundle_parts.hpp"
 #include "formats/packed_weights.hpp"
+#include "io/suggestion.hpp"
 #include "rae/io/safetensors.hpp"
 
 namespace rae {
@@ -12,7 +12,9 @@ using detail::kConfigKey;
 
 constexpr std::string_view kMean = detail::kLatentMean, kVar = detail::kLatentVar;
 
-bool begins_with(std::string_view text, std::string_view prefix) { return text.substr(0, prefix.size()) == prefix; }
+bool begins_with(std::string_view text, std::string_view prefix) {
+  return text.substr(0, prefix.size()) == prefix;
+}
 
 std::map<std::string, Shape> shapes_of(const std::map<std::string, Tensor<float>>& tensors) {
   std::map<std::string, Shape> out;
@@ -40,10 +42,12 @@ const Tensor<float>& Bundle::tensor(const std::string& name, const Shape& expect
   if (found == tensors.end()) {
     std::vector<std::string> names;
     for (const auto& entry : tensors) names.push_back(entry.first);
-    raise<FormatError>(origin, ": the tensor ", name, " is missing", detail::suggestion(name, names));
+    raise<FormatError>(origin, ": the tensor ", name, " is missing",
+                       detail::suggestion(name, names));
   }
   if (!(found->second.shape() == expected))
-    raise<ShapeError>(origin, ": tensor ", name, ": expected ", expected, ", got ", found->second.shape());
+    raise<ShapeError>(origin, ": tensor ", name, ": expected ", expected, ", got ",
+                      found->second.shape());
   return found->second;
 }
 
@@ -75,7 +79,8 @@ void Bundle::remove(const std::string& prefix) {
 }
 
 void Bundle::check() const {
-  (void)parse_model_config(ConfigNode::parse_json(to_config(config).to_json(), origin + ": config"));
+  (void)parse_model_config(
+      ConfigNode::parse_json(to_config(config).to_json(), origin + ": config"));
   detail::require_parts(origin, config, shapes_of(tensors));
   for (const auto& [name, tensor] : tensors) detail::require_values(origin, name, tensor);
 }
@@ -86,7 +91,9 @@ Bundle Bundle::load(const std::string& path) {
   out.origin = path;
   out.config = detail::bundle_config(path, file.metadata());
   if (detail::packed_for(path, file.metadata()))
-    raise<FormatError>(path, ": its weights are packed for the kernels of one machine; take the bundle that it was made from");
+    raise<FormatError>(path,
+                       ": its weights are packed for the kernels of one machine; take the bundle "
+                       "that it was made from");
   std::map<std::string, Shape> shapes;
   for (const std::string& name : file.names()) shapes.emplace(name, file.info(name).shape);
   detail::require_parts(path, out.config, shapes);

@@ -1,4 +1,5 @@
-// The rules for the tensors of a bundle, for those who read all of them and for those who read a part.
+// The rules for the tensors of a bundle, for those who read all of them and for those who read a
+// part.
 #pragma once
 
 #include <map>
@@ -11,27 +12,34 @@
 namespace rae::detail {
 
 inline constexpr std::string_view kConfigKey = "config";
-inline constexpr std::string_view kPackedKey = "packed";  ///< what type of weights matrices are packed for; absent when they are not
+inline constexpr std::string_view kPackedKey =
+    "packed";  ///< what type of weights matrices are packed for; absent when they are not
 inline constexpr std::string_view kLatentMean = "latent_norm.mean", kLatentVar = "latent_norm.var";
 
 /// The configuration in a file's metadata. Throws FormatError when there is none, ConfigError.
-[[nodiscard]] ModelConfig bundle_config(const std::string& origin, const std::map<std::string, std::string>& metadata);
+[[nodiscard]] ModelConfig bundle_config(const std::string& origin,
+                                        const std::map<std::string, std::string>& metadata);
 
-/// The tensors must be those of the configuration's parts, no more and no less. Their exact shapes are compared when a model is filled;
-/// here it is enough that a model of this configuration takes no more memory than the file has. `packed`: what for, if it is. Throws
-/// FormatError, ShapeError.
-void require_parts(const std::string& origin, const ModelConfig& config, const std::map<std::string, Shape>& shapes,
+/// The tensors must be those of the configuration's parts, no more and no less. Their exact shapes
+/// are compared when a model is filled; here it is enough that a model of this configuration takes
+/// no more memory than the file has. `packed`: what for, if it is. Throws FormatError, ShapeError.
+void require_parts(const std::string& origin, const ModelConfig& config,
+                   const std::map<std::string, Shape>& shapes,
                    std::optional<DType> packed = std::nullopt);
 
-/// The fewest elements that tensors packed for a type have for so many parameters: they are padded, but two weights of 4 bits are one byte.
+/// The fewest elements that tensors packed for a type have for so many parameters: they are padded,
+/// but two weights of 4 bits are one byte.
 [[nodiscard]] constexpr index_t least_packed_elements(DType packed, index_t parameters) {
   return packed == DType::i4w ? parameters / 2 : parameters;
 }
 
-/// Throws ArgumentError, beginning with `where`, for a note whose key the metadata of a bundle need themselves.
+/// Throws ArgumentError, beginning with `where`, for a note whose key the metadata of a bundle need
+/// themselves.
 void require_free_notes(std::string_view where, const std::map<std::string, std::string>& notes);
 
-/// Throws FormatError for values that no tensor of this name may have: NaN, infinity, a negative variance.
-void require_values(const std::string& origin, const std::string& name, const Tensor<float>& tensor);
+/// Throws FormatError for values that no tensor of this name may have: NaN, infinity, a negative
+/// variance.
+void require_values(const std::string& origin, const std::string& name,
+                    const Tensor<float>& tensor);
 
 }  // namespace rae::detail

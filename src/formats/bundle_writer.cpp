@@ -22,14 +22,17 @@ struct Entry {
   std::optional<PackedWeight> packed;
 };
 
-/// All parameters; those that are packed come first, so that all panels begin at whole vectors. `pack`: what the model will be loaded as.
+/// All parameters; those that are packed come first, so that all panels begin at whole vectors.
+/// `pack`: what the model will be loaded as.
 std::vector<Entry> entries_of(const std::vector<ModelPart>& parts, std::optional<DType> pack) {
   std::vector<Entry> products, others;
   for (const ModelPart& part : parts)
     for (const ParameterShape& parameter : part.parameters) {
       const auto& [name, shape, use] = parameter;
       if (pack && use != ParameterUse::elements)
-        products.push_back({&part, &parameter, PackedWeight{part.prefix + name, shape, part.weight_type(*pack, name), panel_columns(use)}});
+        products.push_back({&part, &parameter,
+                            PackedWeight{part.prefix + name, shape, part.weight_type(*pack, name),
+                                         panel_columns(use)}});
       else
         others.push_back({&part, &parameter, std::nullopt});
     }
@@ -37,8 +40,8 @@ std::vector<Entry> entries_of(const std::vector<ModelPart>& parts, std::optional
   return products;
 }
 
-void save(const ModelFiles& files, const std::string& path, DType stored_as, std::optional<DType> pack,
-          const std::map<std::string, std::string>& notes) {
+void save(const ModelFiles& files, const std::string& path, DType stored_as,
+          std::optional<DType> pack, const std::map<std::string, std::string>& notes) {
   detail::require_float(stored_as);
   detail::require_free_notes("save_bundle", notes);
   const std::vector<ModelPart> parts = detail::parts_of(files);
@@ -66,7 +69,8 @@ void save(const ModelFiles& files, const std::string& path, DType stored_as, std
   };
   const std::vector<Entry> entries = entries_of(parts, pack);
   for (const auto& [part, parameter, packed] : entries) {
-    if (!packed) add(part->prefix + parameter->name, parameter->shape, parameter->shape.rank() <= 1);
+    if (!packed)
+      add(part->prefix + parameter->name, parameter->shape, parameter->shape.rank() <= 1);
     if (packed)
       for (const SafetensorsSlot& slot : packed->slots()) {
         shapes.emplace(slot.name, slot.shape);
@@ -81,13 +85,16 @@ void save(const ModelFiles& files, const std::string& path, DType stored_as, std
 
   SafetensorsWriter writer(path, std::move(slots), metadata);
   for (const auto& [part, parameter, packed] : entries) {
-    const Tensor<float> value = detail::read_parameter(*part, *parameter, parameter->shape.rank() <= 1 ? DType::f32 : stored_as);
+    const Tensor<float> value = detail::read_parameter(
+        *part, *parameter, parameter->shape.rank() <= 1 ? DType::f32 : stored_as);
     if (packed)
-      packed->write(writer, PackedMatrix<float>(value.view().transposed(), packed->stored, packed->columns));
+      packed->write(
+          writer, PackedMatrix<float>(value.view().transposed(), packed->stored, packed->columns));
     else
       writer.write(value);
   }
-  for (const auto& [name, tensor] : {std::pair(detail::kLatentMean, &norm.mean), std::pair(detail::kLatentVar, &norm.var)}) {
+  for (const auto& [name, tensor] :
+       {std::pair(detail::kLatentMean, &norm.mean), std::pair(detail::kLatentVar, &norm.var)}) {
     if (tensor->empty()) continue;
     detail::require_values(files.origin, std::string(name), *tensor);
     writer.write(*tensor);
@@ -97,11 +104,13 @@ void save(const ModelFiles& files, const std::string& path, DType stored_as, std
 
 }  // namespace
 
-void save_bundle(const ModelFiles& files, const std::string& path, DType stored_as, const std::map<std::string, std::string>& notes) {
+void save_bundle(const ModelFiles& files, const std::string& path, DType stored_as,
+                 const std::map<std::string, std::string>& notes) {
   save(files, path, stored_as, std::nullopt, notes);
 }
 
-void save_packed_bundle(const ModelFiles& files, const std::string& path, DType dtype, const std::map<std::string, std::string>& notes) {
+void save_packed_bundle(const ModelFiles& files, const std::string& path, DType dtype,
+                        const std::map<std::string, std::string>& notes) {
   require_weight_type(dtype);
   save(files, path, DType::f32, dtype, notes);
 }

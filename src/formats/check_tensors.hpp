@@ -12,11 +12,12 @@ namespace rae::detail {
 /// Names in the file of one of our parameters.
 [[nodiscard]] std::vector<std::string> files_of(const PartFile& part, const std::string& name);
 
-/// Throws FormatError unless the file has all tensors of these parameters, and with as many elements and rows as they need. Reads none.
+/// Throws FormatError unless the file has all tensors of these parameters, and with as many
+/// elements and rows as they need. Reads none.
 void require_part(const PartFile& part, const std::vector<ParameterShape>& parameters);
 
-/// What stands in front of all names of the only encoder of this family in a file, "" or "vit.". Throws FormatError when there is none or
-/// more than one.
+/// What stands in front of all names of the only encoder of this family in a file, "" or "vit.".
+/// Throws FormatError when there is none or more than one.
 [[nodiscard]] std::string encoder_prefix(const TensorSource& tensors, EncoderFamily family);
 
 }  // namespace rae::detail

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <filesystem>
 
-#include "io/config_json.hpp"
 #include "formats/check_tensors.hpp"
+#include "io/config_json.hpp"
 #include "rae/io/file.hpp"
 
 namespace rae {
@@ -12,13 +12,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Largest config.json: it may repeat the statistics, two numbers of text for each element of a latent.
+/// Largest config.json: it may repeat the statistics, two numbers of text for each element of a
+/// latent.
 constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 26;
 /// Added to the deviations of the latents in diffusers.
 constexpr double kDeviationEps = 1e-5;
 constexpr index_t kMaxWidth = 1 << 16, kMaxLayers = 1024, kMaxSide = 4096;
 
-/// config.json without the statistics, which are in the weights, too, and exceed the limits of configurations.
+/// config.json without the statistics, which are in the weights, too, and exceed the limits of
+/// configurations.
 ConfigNode load_config(const std::string& path) {
   constexpr std::string_view kDropped[] = {"latents_mean", "latents_std"};
   return detail::parse_json_without(as_text(read_file(path, kMaxConfigBytes)), path, kDropped);
@@ -29,25 +31,31 @@ index_t size_or(const ConfigNode& node, std::string_view key, index_t fallback, 
   return found == nullptr || found->is_null() ? fallback : found->as_integer(1, highest);
 }
 
-std::array<double, 3> channels_or(const ConfigNode& node, std::string_view key, const std::array<double, 3>& fallback, double lowest) {
+std::array<double, 3> channels_or(const ConfigNode& node, std::string_view key,
+                                  const std::array<double, 3>& fallback, double lowest) {
   const ConfigNode* list = node.find(key);
   if (list == nullptr || list->is_null()) return fallback;
-  if (!list->is_list() || list->elements().size() != 3) list->fail_expected("a list of three numbers");
+  if (!list->is_list() || list->elements().size() != 3)
+    list->fail_expected("a list of three numbers");
   std::array<double, 3> out{};
   for (std::size_t i = 0; i < 3; ++i) {
     out[i] = list->elements()[i].as_number();
-    if (!(out[i] >= lowest && out[i] <= 1e6)) list->elements()[i].fail_expected(concat("a number from ", lowest, " to 1e6"));
+    if (!(out[i] >= lowest && out[i] <= 1e6))
+      list->elements()[i].fail_expected(concat("a number from ", lowest, " to 1e6"));
   }
   return out;
 }
 
-/// The buffer of a channel's mean or deviation, (1, 3, 1, 1), which counts more than the configuration.
-void read_channels(const TensorSource& tensors, std::string_view name, double lowest, std::array<double, 3>& out) {
+/// The buffer of a channel's mean or deviation, (1, 3, 1, 1), which counts more than the
+/// configuration.
+void read_channels(const TensorSource& tensors, std::string_view name, double lowest,
+                   std::array<double, 3>& out) {
   if (!tensors.contains(name)) return;
   const Tensor<float> values = tensors.read<float>(name, Shape{1, 3, 1, 1});
   for (std::size_t i = 0; i < 3; ++i) {
     out[i] = static_cast<double>(values[static_cast<index_t>(i)]);
-    if (!(out[i] >= lowest && out[i] <= 1e6)) raise<FormatError>(tensors.origin(), ": tensor ", name, ": holds ", out[i]);
+    if (!(out[i] >= lowest && out[i] <= 1e6))
+      raise<FormatError>(tensors.origin(), ": tensor ", name, ": holds ", out[i]);
   }
 }
 
@@ -58,14 +66,15 @@ index_t extent_of(const TensorSource& tensors, const std::string& name, int rank
   return shape.rank() == rank ? shape[dimension] : 0;
 }
 
-/// The encoder: its class in diffusers takes width, patch and depth, and the defaults of transformers for all else. What the file tells is
-/// taken from there.
+/// The encoder: its class in diffusers takes width, patch and depth, and the defaults of
+/// transformers for all else. What the file tells is taken from there.
 EncoderConfig encoder_config(const ConfigNode& node, const TensorSource& tensors) {
   EncoderConfig c;
   const ConfigNode* type = node.find("encoder_type");
   if (type == nullptr) type = node.find("encoder_cls");
   try {
-    c.family = parse_encoder_family(type == nullptr || type->is_null() ? "dinov2" : type->as_string());
+    c.family =
+        parse_encoder_family(type == nullptr || type->is_null() ? "dinov2" : type->as_string());
   } catch (const ArgumentError& error) {
     raise<ConfigError>(type->where(), ": ", error.what());
   }
@@ -73,19 +82,23 @@ EncoderConfig encoder_config(const ConfigNode& node, const TensorSource& tensors
   c.hidden_size = size_or(node, "encoder_hidden_size", 768, kMaxWidth);
   c.num_layers = size_or(node, "encoder_num_hidden_layers", 12, kMaxLayers);
   c.num_heads = c.hidden_size / 64;
-  if (c.hidden_size % 64 != 0) node.at("encoder_hidden_size").fail_expected("a multiple of 64, the width of a head");
+  if (c.hidden_size % 64 != 0)
+    node.at("encoder_hidden_size").fail_expected("a multiple of 64, the width of a head");
   c.layer_norm_eps = c.family == EncoderFamily::mae ? 1e-12 : 1e-6;
 
   const NameMap names = encoder_names(c.family, detail::encoder_prefix(tensors, c.family));
   const auto first = [&](const std::string& name) { return names(name).front(); };
-  c.registers = c.family == EncoderFamily::dinov2 ? extent_of(tensors, first("register_tokens"), 3, 1) : 0;
+  c.registers =
+      c.family == EncoderFamily::dinov2 ? extent_of(tensors, first("register_tokens"), 3, 1) : 0;
   c.intermediate_size = extent_of(tensors, first("layers.0.mlp.fc1.weight"), 2, 0);
   if (c.intermediate_size == 0) c.intermediate_size = 4 * c.hidden_size;
   const std::string table = first("pos_embed");
   const bool siglip = c.family == EncoderFamily::siglip2;
   const index_t rows = extent_of(tensors, table, siglip ? 2 : 3, siglip ? 0 : 1) - (siglip ? 0 : 1);
-  c.table_h = c.table_w = static_cast<index_t>(std::sqrt(static_cast<double>(std::max<index_t>(rows, 1))));
-  if (c.table_h * c.table_w != rows) raise<FormatError>(tensors.origin(), ": tensor ", table, ": is no table of a square grid");
+  c.table_h = c.table_w =
+      static_cast<index_t>(std::sqrt(static_cast<double>(std::max<index_t>(rows, 1))));
+  if (c.table_h * c.table_w != rows)
+    raise<FormatError>(tensors.origin(), ": tensor ", table, ": is no table of a square grid");
   return c;
 }
 
@@ -130,7 +143,8 @@ Tensor<double> broadcast(const TensorSource& tensors, std::string_view name, con
   for (int i = 1; i <= from.rank(); ++i) {
     const index_t extent = from[-i];
     if (i > 3 ? extent != 1 : extent != 1 && extent != latent[-i])
-      raise<ShapeError>(tensors.origin(), ": tensor ", name, ": shape ", from, " does not broadcast to the latent ", latent);
+      raise<ShapeError>(tensors.origin(), ": tensor ", name, ": shape ", from,
+                        " does not broadcast to the latent ", latent);
     if (i <= 3) aligned = aligned.with(-i, extent);
   }
   Tensor<double> out(latent);
@@ -138,8 +152,8 @@ Tensor<double> broadcast(const TensorSource& tensors, std::string_view name, con
   for (index_t c = 0; c < latent[0]; ++c)
     for (index_t y = 0; y < latent[1]; ++y)
       for (index_t x = 0; x < latent[2]; ++x) {
-        const index_t at =
-            (aligned[0] > 1 ? c : 0) * aligned[1] * aligned[2] + (aligned[1] > 1 ? y : 0) * aligned[2] + (aligned[2] > 1 ? x : 0);
+        const index_t at = (aligned[0] > 1 ? c : 0) * aligned[1] * aligned[2] +
+                           (aligned[1] > 1 ? y : 0) * aligned[2] + (aligned[2] > 1 ? x : 0);
         *target++ = stored[at];
       }
   return out;
@@ -148,7 +162,8 @@ Tensor<double> broadcast(const TensorSource& tensors, std::string_view name, con
 /// z = scale * (tokens - mean) / (std + 1e-5), as mean and variance.
 LatentNorm<float> latent_norm(const TensorSource& tensors, const Shape& latent, double scale) {
   for (const std::string_view name : {"_latents_mean", "_latents_std"})
-    if (!tensors.contains(name)) raise<FormatError>(tensors.origin(), ": the tensor ", name, " is missing");
+    if (!tensors.contains(name))
+      raise<FormatError>(tensors.origin(), ": the tensor ", name, " is missing");
   LatentNorm<float> out;
   out.eps = 0;
   out.mean = convert<float>(broadcast(tensors, "_latents_mean", latent));
@@ -157,7 +172,8 @@ LatentNorm<float> latent_norm(const TensorSource& tensors, const Shape& latent, 
   float* var = out.var.data();
   for (index_t i = 0; i < deviation.numel(); ++i) {
     const double d = (deviation[i] + kDeviationEps) / scale;
-    if (!(deviation[i] >= 0) || !std::isfinite(d)) raise<FormatError>(tensors.origin(), ": tensor _latents_std: holds ", deviation[i]);
+    if (!(deviation[i] >= 0) || !std::isfinite(d))
+      raise<FormatError>(tensors.origin(), ": tensor _latents_std: holds ", deviation[i]);
     var[i] = static_cast<float>(d * d);
   }
   if (!all_finite(std::as_const(out.mean).span()) || !all_finite(std::as_const(out.var).span()))
@@ -170,8 +186,10 @@ LatentNorm<float> latent_norm(const TensorSource& tensors, const Shape& latent, 
 ModelFiles open_diffusers_autoencoder(const std::string& folder) {
   const ConfigNode node = load_config((fs::path(folder) / "config.json").string());
   if (const std::string name = node.get_or("_class_name", "nothing"); name != "AutoencoderRAE")
-    raise<ConfigError>(node.where(), ": _class_name: expected AutoencoderRAE, got ", name.substr(0, 100));
-  if (!node.get_or("reshape_to_2d", true)) node.at("reshape_to_2d").fail_expected("true; latents without a grid are not supported");
+    raise<ConfigError>(node.where(), ": _class_name: expected AutoencoderRAE, got ",
+                       name.substr(0, 100));
+  if (!node.get_or("reshape_to_2d", true))
+    node.at("reshape_to_2d").fail_expected("true; latents without a grid are not supported");
   if (size_or(node, "num_channels", 3, 3) != 3) node.at("num_channels").fail_expected("3");
   const double scale = node.get_or("scaling_factor", 1.0);
   if (!(scale > 0 && scale <= 1e6)) node.at("scaling_factor").fail_expected("a number above 0");
@@ -185,20 +203,24 @@ ModelFiles open_diffusers_autoencoder(const std::string& folder) {
   c.encoder = encoder_config(node, tensors);
   c.encoder_size = size_or(node, "encoder_input_size", 224, kMaxSide);
   if (c.encoder_size % c.encoder.patch_size != 0)
-    raise<ConfigError>(node.where(), ": encoder_input_size ", c.encoder_size, " does not divide into patches of ", c.encoder.patch_size);
+    raise<ConfigError>(node.where(), ": encoder_input_size ", c.encoder_size,
+                       " does not divide into patches of ", c.encoder.patch_size);
   const index_t grid = c.encoder_size / c.encoder.patch_size;
   c.decoder = decoder_config(node, c.encoder.hidden_size, grid);
   c.image_size = grid * c.decoder->patch_size;
-  if (const ConfigNode* size = node.find("image_size"); size != nullptr && !size->is_null() && size->as_integer() != c.image_size)
+  if (const ConfigNode* size = node.find("image_size");
+      size != nullptr && !size->is_null() && size->as_integer() != c.image_size)
     size->fail_expected(concat(c.image_size, ", ", grid, " patches of ", c.decoder->patch_size));
   c.pixels.mean = channels_or(node, "encoder_norm_mean", c.pixels.mean, -1e6);
   c.pixels.std = channels_or(node, "encoder_norm_std", c.pixels.std, 1e-6);
   read_channels(tensors, "encoder_mean", -1e6, c.pixels.mean);
   read_channels(tensors, "encoder_std", 1e-6, c.pixels.std);
   // The limits that all models have, and whether the parts fit each other.
-  c = parse_model_config(ConfigNode::parse_json(to_config(c).to_json(), (fs::path(folder) / "config.json").string()));
+  c = parse_model_config(
+      ConfigNode::parse_json(to_config(c).to_json(), (fs::path(folder) / "config.json").string()));
 
-  out.encoder = PartFile{tensors, encoder_names(c.encoder.family, detail::encoder_prefix(tensors, c.encoder.family))};
+  out.encoder = PartFile{
+      tensors, encoder_names(c.encoder.family, detail::encoder_prefix(tensors, c.encoder.family))};
   detail::require_part(*out.encoder, parameter_shapes<Encoder>(c.encoder));
   out.decoder = PartFile{tensors, decoder_names_in(tensors)};
   detail::require_part(*out.decoder, parameter_shapes<Decoder>(*c.decoder));

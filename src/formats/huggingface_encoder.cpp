@@ -22,12 +22,15 @@ struct Defaults {
 Defaults defaults_of(const ConfigNode& node, const std::string& type) {
   if (type == "dinov2_with_registers") return {EncoderFamily::dinov2, 224, 16, 4, 1e-6, "gelu"};
   if (type == "dinov2") return {EncoderFamily::dinov2, 224, 14, 0, 1e-6, "gelu"};
-  if (type == "siglip" || type == "siglip_vision_model") return {EncoderFamily::siglip2, 224, 16, 0, 1e-6, "gelu_pytorch_tanh"};
+  if (type == "siglip" || type == "siglip_vision_model")
+    return {EncoderFamily::siglip2, 224, 16, 0, 1e-6, "gelu_pytorch_tanh"};
   if (type == "vit_mae") return {EncoderFamily::mae, 224, 16, 0, 1e-12, "gelu"};
   if (type == "siglip2" || type == "siglip2_vision_model")
-    raise<ConfigError>(node.at("model_type").where(), ": '", type, "' is SigLIP 2 for any resolution (NaFlex), which is not supported; ",
+    raise<ConfigError>(node.at("model_type").where(), ": '", type,
+                       "' is SigLIP 2 for any resolution (NaFlex), which is not supported; ",
                        "take a model of fixed resolution, like google/siglip2-base-patch16-256");
-  node.at("model_type").fail_expected("dinov2_with_registers, dinov2, siglip, siglip_vision_model or vit_mae");
+  node.at("model_type")
+      .fail_expected("dinov2_with_registers, dinov2, siglip, siglip_vision_model or vit_mae");
 }
 
 index_t size_or(const ConfigNode& node, std::string_view key, index_t fallback, index_t highest) {
@@ -35,19 +38,23 @@ index_t size_or(const ConfigNode& node, std::string_view key, index_t fallback, 
   return found == nullptr || found->is_null() ? fallback : found->as_integer(1, highest);
 }
 
-double number_or(const ConfigNode& node, std::string_view key, double fallback, double lowest, double highest) {
+double number_or(const ConfigNode& node, std::string_view key, double fallback, double lowest,
+                 double highest) {
   const ConfigNode* found = node.find(key);
   if (found == nullptr || found->is_null()) return fallback;
   const double value = found->as_number();
-  if (!(value >= lowest && value <= highest)) found->fail_expected(concat("a number from ", lowest, " to ", highest));
+  if (!(value >= lowest && value <= highest))
+    found->fail_expected(concat("a number from ", lowest, " to ", highest));
   return value;
 }
 
 /// An option that must have one value; absent means that value.
 template <class T>
-void require_option(const ConfigNode& node, std::string_view key, const T& value, std::string_view shown) {
+void require_option(const ConfigNode& node, std::string_view key, const T& value,
+                    std::string_view shown) {
   const ConfigNode* found = node.find(key);
-  if (found != nullptr && !found->is_null() && found->as<T>() != value) found->fail_expected(concat(shown, "; others are not supported"));
+  if (found != nullptr && !found->is_null() && found->as<T>() != value)
+    found->fail_expected(concat(shown, "; others are not supported"));
 }
 
 std::array<double, 3> three_numbers(const ConfigNode& node, std::string_view key, double lowest) {
@@ -56,7 +63,8 @@ std::array<double, 3> three_numbers(const ConfigNode& node, std::string_view key
   std::array<double, 3> out{};
   for (std::size_t i = 0; i < 3; ++i) {
     out[i] = list.elements()[i].as_number();
-    if (!(out[i] >= lowest && out[i] <= 1e6)) list.elements()[i].fail_expected(concat("a number from ", lowest, " to 1e6"));
+    if (!(out[i] >= lowest && out[i] <= 1e6))
+      list.elements()[i].fail_expected(concat("a number from ", lowest, " to 1e6"));
   }
   return out;
 }
@@ -65,12 +73,16 @@ std::array<double, 3> three_numbers(const ConfigNode& node, std::string_view key
 void require_tensors(const PretrainedEncoder& encoder) {
   const TensorSource& tensors = encoder.file.tensors;
   detail::require_part(encoder.file, parameter_shapes<Encoder>(encoder.config));
-  const auto beyond = encoder.file.names(concat("layers.", encoder.config.num_layers, ".norm1.weight")).front();
+  const auto beyond =
+      encoder.file.names(concat("layers.", encoder.config.num_layers, ".norm1.weight")).front();
   if (tensors.contains(beyond))
-    raise<FormatError>(tensors.origin(), ": has a tensor ", beyond, ", but config.json says ", encoder.config.num_layers, " layers");
+    raise<FormatError>(tensors.origin(), ": has a tensor ", beyond, ", but config.json says ",
+                       encoder.config.num_layers, " layers");
   if (const auto registers = encoder.file.names("register_tokens").front();
-      encoder.config.family == EncoderFamily::dinov2 && encoder.config.registers == 0 && tensors.contains(registers))
-    raise<FormatError>(tensors.origin(), ": has a tensor ", registers, ", but config.json is that of DINOv2 without registers");
+      encoder.config.family == EncoderFamily::dinov2 && encoder.config.registers == 0 &&
+      tensors.contains(registers))
+    raise<FormatError>(tensors.origin(), ": has a tensor ", registers,
+                       ", but config.json is that of DINOv2 without registers");
 }
 
 }  // namespace
@@ -80,7 +92,9 @@ EncoderConfig parse_pretrained_config(const ConfigNode& whole) {
   const Defaults defaults = defaults_of(whole, type);
   static const ConfigNode empty = ConfigNode::map();
   const ConfigNode* vision = type == "siglip" ? whole.find("vision_config") : nullptr;
-  const ConfigNode& node = type != "siglip" ? whole : vision != nullptr && !vision->is_null() ? *vision : empty;
+  const ConfigNode& node = type != "siglip"                          ? whole
+                           : vision != nullptr && !vision->is_null() ? *vision
+                                                                     : empty;
 
   EncoderConfig c;
   c.family = defaults.family;
@@ -91,12 +105,16 @@ EncoderConfig parse_pretrained_config(const ConfigNode& whole) {
   c.num_layers = size_or(node, "num_hidden_layers", 12, kMaxLayers);
   c.num_heads = size_or(node, "num_attention_heads", 12, kMaxWidth);
   if (c.hidden_size % c.num_heads != 0)
-    raise<ConfigError>(node.where(), ": hidden_size ", c.hidden_size, " does not divide into ", c.num_heads, " heads");
+    raise<ConfigError>(node.where(), ": hidden_size ", c.hidden_size, " does not divide into ",
+                       c.num_heads, " heads");
   if (c.family == EncoderFamily::dinov2) {
-    c.intermediate_size = static_cast<index_t>(static_cast<double>(c.hidden_size) * number_or(node, "mlp_ratio", 4, 1.0 / 16, 16));
-    if (c.intermediate_size < 1) raise<ConfigError>(node.where(), ": mlp_ratio leaves no hidden unit");
+    c.intermediate_size = static_cast<index_t>(static_cast<double>(c.hidden_size) *
+                                               number_or(node, "mlp_ratio", 4, 1.0 / 16, 16));
+    if (c.intermediate_size < 1)
+      raise<ConfigError>(node.where(), ": mlp_ratio leaves no hidden unit");
     c.registers = defaults.registers;
-    if (const ConfigNode* registers = node.find("num_register_tokens"); defaults.registers > 0 && registers != nullptr)
+    if (const ConfigNode* registers = node.find("num_register_tokens");
+        defaults.registers > 0 && registers != nullptr)
       c.registers = registers->as_integer(1, kMaxGrid);
     require_option(node, "use_swiglu_ffn", false, "false (SwiGLU is that of the giant model)");
   } else {
@@ -104,19 +122,22 @@ EncoderConfig parse_pretrained_config(const ConfigNode& whole) {
     c.intermediate_size = size_or(node, "intermediate_size", 3072, 16 * kMaxWidth);
   }
   if (c.family != EncoderFamily::siglip2) require_option(node, "qkv_bias", true, "true");
-  require_option<std::string>(node, "hidden_act", defaults.hidden_act, concat("'", defaults.hidden_act, "'"));
+  require_option<std::string>(node, "hidden_act", defaults.hidden_act,
+                              concat("'", defaults.hidden_act, "'"));
   c.layer_norm_eps = number_or(node, "layer_norm_eps", defaults.layer_norm_eps, 0, 1);
   const index_t image = size_or(node, "image_size", defaults.image_size, kMaxImage);
   c.table_h = c.table_w = image / c.patch_size;
   if (c.table_h < 1 || c.table_h > kMaxGrid)
-    raise<ConfigError>(node.where(), ": image_size ", image, " and patch_size ", c.patch_size, " make a table of positions of ", c.table_h,
-                       " a side; expected 1 to ", kMaxGrid);
+    raise<ConfigError>(node.where(), ": image_size ", image, " and patch_size ", c.patch_size,
+                       " make a table of positions of ", c.table_h, " a side; expected 1 to ",
+                       kMaxGrid);
   return c;
 }
 
 PixelNorm parse_preprocessor_config(const ConfigNode& node) {
   require_option(node, "do_rescale", true, "true");
-  if (const double scale = number_or(node, "rescale_factor", 1 / 255.0, 0, 1); std::abs(scale * 255 - 1) > 1e-6)
+  if (const double scale = number_or(node, "rescale_factor", 1 / 255.0, 0, 1);
+      std::abs(scale * 255 - 1) > 1e-6)
     node.at("rescale_factor").fail_expected("1/255");
   if (!node.get_or("do_normalize", true)) return {{0, 0, 0}, {1, 1, 1}};
   return {three_numbers(node, "image_mean", -1e6), three_numbers(node, "image_std", 1e-6)};
@@ -124,7 +145,8 @@ PixelNorm parse_preprocessor_config(const ConfigNode& node) {
 
 PretrainedEncoder open_encoder_folder(const std::string& folder) {
   namespace fs = std::filesystem;
-  const EncoderConfig config = parse_pretrained_config(ConfigNode::load((fs::path(folder) / "config.json").string()));
+  const EncoderConfig config =
+      parse_pretrained_config(ConfigNode::load((fs::path(folder) / "config.json").string()));
   PixelNorm pixels;
   if (config.family == EncoderFamily::siglip2) pixels = {{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}};
   std::error_code none;

@@ -9,11 +9,13 @@ namespace rae {
 
 namespace {
 
-/// Names that files have for a parameter of `Lpips`. LPIPS numbers the layers within a slice as torchvision does, or anew, the first
-/// slices' pooling included; a head is its second layer where there is one for dropout.
+/// Names that files have for a parameter of `Lpips`. LPIPS numbers the layers within a slice as
+/// torchvision does, or anew, the first slices' pooling included; a head is its second layer where
+/// there is one for dropout.
 std::vector<std::string> candidates(const std::string& name) {
   const std::string torchvision = lpips_names()(name).front();
-  if (name.rfind("heads.", 0) == 0) return {torchvision, "lin" + name.substr(6, 1) + ".model.0.weight"};
+  if (name.rfind("heads.", 0) == 0)
+    return {torchvision, "lin" + name.substr(6, 1) + ".model.0.weight"};
   const int stage = name[7] - '0', layer = 2 * (name[9] - '0') + (stage > 0 ? 1 : 0);
   const std::string slice = concat("net.slice", stage + 1, ".");
   return {torchvision, slice + torchvision.substr(9), concat(slice, layer, name.substr(10))};
@@ -27,14 +29,17 @@ class Files {
   }
 
   /// The file and the name of a parameter in it.
-  [[nodiscard]] std::pair<const TensorSource*, std::string> find(const std::string& parameter) const {
+  [[nodiscard]] std::pair<const TensorSource*, std::string> find(
+      const std::string& parameter) const {
     for (const std::string& name : candidates(parameter))
       for (const TensorSource& file : files_)
         if (file.contains(name)) return {&file, name};
     std::string origins;
-    for (const TensorSource& file : files_) origins += (origins.empty() ? "" : ", ") + file.origin();
-    raise<FormatError>(origins.empty() ? "LPIPS" : origins, ": no tensor ", candidates(parameter).front(),
-                       "; LPIPS needs the convolutions of VGG16 and its own heads, in one file or in two");
+    for (const TensorSource& file : files_)
+      origins += (origins.empty() ? "" : ", ") + file.origin();
+    raise<FormatError>(
+        origins.empty() ? "LPIPS" : origins, ": no tensor ", candidates(parameter).front(),
+        "; LPIPS needs the convolutions of VGG16 and its own heads, in one file or in two");
   }
 
  private:
@@ -43,14 +48,18 @@ class Files {
 
 index_t rows_of(const TensorSource& file, const std::string& name) {
   const Shape shape = file.info(name).shape;
-  if (shape.rank() < 1) raise<ShapeError>(file.origin(), ": tensor ", name, ": expected a weight, got the shape ", shape);
+  if (shape.rank() < 1)
+    raise<ShapeError>(file.origin(), ": tensor ", name, ": expected a weight, got the shape ",
+                      shape);
   return shape[0];
 }
 
 /// An extent of a stored tensor of the given rank.
 index_t extent_of(const TensorSource& file, const std::string& name, int rank, int axis) {
   const Shape shape = file.info(name).shape;
-  if (shape.rank() != rank) raise<ShapeError>(file.origin(), ": tensor ", name, ": expected ", rank, " extents, got ", shape);
+  if (shape.rank() != rank)
+    raise<ShapeError>(file.origin(), ": tensor ", name, ": expected ", rank, " extents, got ",
+                      shape);
   return shape[axis];
 }
 
@@ -60,7 +69,8 @@ Lpips<Var<float>> open_lpips(const std::vector<std::string>& paths) {
   const Files files(paths);
   LpipsConfig config;
   for (std::size_t stage = 0; stage < config.channels.size(); ++stage) {
-    const auto [file, name] = files.find(concat("stages.", stage, ".", config.convolutions[stage] - 1, ".weight"));
+    const auto [file, name] =
+        files.find(concat("stages.", stage, ".", config.convolutions[stage] - 1, ".weight"));
     config.channels[stage] = rows_of(*file, name);
   }
   Lpips<Var<float>> model(config);
@@ -68,23 +78,28 @@ Lpips<Var<float>> open_lpips(const std::vector<std::string>& paths) {
     const auto [file, name] = files.find(parameter);
     const Tensor<float> value = file->read<float>(name);
     if (value.numel() != p.shape().numel())
-      raise<ShapeError>(file->origin(), ": tensor ", name, ": expected the elements of ", p.shape(), ", got ", value.shape());
+      raise<ShapeError>(file->origin(), ": tensor ", name, ": expected the elements of ", p.shape(),
+                        ", got ", value.shape());
     p.set(value.reshaped(p.shape()));
   });
   return model;
 }
 
-DinoDiscriminator<Var<float>> open_dino_discriminator(const std::string& path, DinoDiscConfig config) {
+DinoDiscriminator<Var<float>> open_dino_discriminator(const std::string& path,
+                                                      DinoDiscConfig config) {
   const TensorSource file = TensorSource::open(path).weights();
   config.hidden_size = extent_of(file, "cls_token", 3, 2);
   config.patch_size = extent_of(file, "patch_embed.proj.weight", 4, 2);
   config.intermediate_size = extent_of(file, "blocks.0.mlp.fc1.weight", 2, 0);
   config.num_layers = 0;
-  while (file.contains(concat("blocks.", config.num_layers, ".attn.qkv.weight"))) ++config.num_layers;
+  while (file.contains(concat("blocks.", config.num_layers, ".attn.qkv.weight")))
+    ++config.num_layers;
   const index_t positions = extent_of(file, "pos_embed", 3, 1) - 1;
-  const auto side = static_cast<index_t>(std::lround(std::sqrt(static_cast<double>(std::max<index_t>(positions, 0)))));
+  const auto side = static_cast<index_t>(
+      std::lround(std::sqrt(static_cast<double>(std::max<index_t>(positions, 0)))));
   if (side < 1 || side * side != positions)
-    raise<FormatError>(path, ": tensor pos_embed: expected a class token and a square grid, got ", positions + 1, " positions");
+    raise<FormatError>(path, ": tensor pos_embed: expected a class token and a square grid, got ",
+                       positions + 1, " positions");
   config.image_size = side * config.patch_size;
   if (config.num_heads == 0) config.num_heads = std::max<index_t>(1, config.hidden_size / 64);
   DinoDiscriminator<Var<float>> model(config);

@@ -4,8 +4,8 @@
 #include <atomic>
 #include <cstring>
 
-#include "kernels/grouped_product.hpp"
 #include "formats/bundle_parts.hpp"
+#include "kernels/grouped_product.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/kernels/isa.hpp"
 #include "rae/spec/weight_types.hpp"
@@ -18,21 +18,24 @@ bool is_finite(std::span<const std::byte> bytes, DType type) {
   const bool pairs = type == DType::bf16;
   const std::size_t words = bytes.size() / sizeof(std::uint32_t);
   std::atomic<bool> finite{true};
-  parallel_ranges(static_cast<index_t>((words + kBlock - 1) / kBlock), index_t{64}, [&](index_t begin, index_t end, index_t) {
-    std::uint32_t bad = 0;
-    for (std::size_t i = static_cast<std::size_t>(begin) * kBlock, last = std::min(words, static_cast<std::size_t>(end) * kBlock); i < last;
-         ++i) {
-      std::uint32_t word;
-      std::memcpy(&word, bytes.data() + i * sizeof word, sizeof word);
-      bad |= std::uint32_t{(word & kExponent) == kExponent};
-      bad |= std::uint32_t{pairs && ((word << 16) & kExponent) == kExponent};
-    }
-    if (bad != 0) finite.store(false, std::memory_order_relaxed);
-  });
+  parallel_ranges(static_cast<index_t>((words + kBlock - 1) / kBlock), index_t{64},
+                  [&](index_t begin, index_t end, index_t) {
+                    std::uint32_t bad = 0;
+                    for (std::size_t i = static_cast<std::size_t>(begin) * kBlock,
+                                     last = std::min(words, static_cast<std::size_t>(end) * kBlock);
+                         i < last; ++i) {
+                      std::uint32_t word;
+                      std::memcpy(&word, bytes.data() + i * sizeof word, sizeof word);
+                      bad |= std::uint32_t{(word & kExponent) == kExponent};
+                      bad |= std::uint32_t{pairs && ((word << 16) & kExponent) == kExponent};
+                    }
+                    if (bad != 0) finite.store(false, std::memory_order_relaxed);
+                  });
   return finite.load();
 }
 
-std::optional<DType> packed_for(const std::string& origin, const std::map<std::string, std::string>& metadata) {
+std::optional<DType> packed_for(const std::string& origin,
+                                const std::map<std::string, std::string>& metadata) {
   const auto found = metadata.find(std::string(kPackedKey));
   if (found == metadata.end()) return std::nullopt;
   try {
@@ -44,7 +47,8 @@ std::optional<DType> packed_for(const std::string& origin, const std::map<std::s
 
 std::vector<SafetensorsSlot> PackedWeight::slots() const {
   const Shape panels = PackedMatrix<float>::panels_shape(shape[1], shape[0], stored, columns);
-  const std::string panels_name = name + (columns == PanelColumns::halves ? ".swiglu_panels" : ".panels");
+  const std::string panels_name =
+      name + (columns == PanelColumns::halves ? ".swiglu_panels" : ".panels");
   if (is_grouped(stored)) return {{panels_name, DType::u8, {panels[0], panels[1]}}};
   std::vector<SafetensorsSlot> out = {{panels_name, stored, panels}};
   if (stored == DType::i8) {
@@ -56,27 +60,37 @@ std::vector<SafetensorsSlot> PackedWeight::slots() const {
 
 void PackedWeight::check(const TensorSource& tensors, const std::string& where) const {
   for (const SafetensorsSlot& slot : slots()) {
-    if (!tensors.contains(slot.name)) raise<FormatError>(where, ": the tensor ", slot.name, " is missing");
+    if (!tensors.contains(slot.name))
+      raise<FormatError>(where, ": the tensor ", slot.name, " is missing");
     const TensorInfo& found = tensors.info(slot.name);
     if (found.dtype == slot.dtype && found.shape == slot.shape) continue;
-    raise<FormatError>(where, ": tensor ", slot.name, ": expected ", slot.shape, " of ", name_of(slot.dtype), " for the kernels of ",
-                       name_of(active_isa()), ", got ", found.shape, " of ", name_of(found.dtype),
-                       "; pack the original again on this machine, or choose the kernels of the other by RAE_ISA");
+    raise<FormatError>(
+        where, ": tensor ", slot.name, ": expected ", slot.shape, " of ", name_of(slot.dtype),
+        " for the kernels of ", name_of(active_isa()), ", got ", found.shape, " of ",
+        name_of(found.dtype),
+        "; pack the original again on this machine, or choose the kernels of the other by RAE_ISA");
   }
 }
 
-PackedMatrix<float> PackedWeight::read(const TensorSource& tensors, const std::string& where) const {
+PackedMatrix<float> PackedWeight::read(const TensorSource& tensors,
+                                       const std::string& where) const {
   const std::vector<SafetensorsSlot> parts = slots();
   const auto bytes = [&](std::size_t i) {
     if (i >= parts.size()) return std::span<const std::byte>();
     const std::span<const std::byte> found = tensors.bytes(parts[i].name);
     const bool real = parts[i].dtype == DType::f32 || parts[i].dtype == DType::bf16;
-    const bool finite = is_grouped(stored) ? grouped_scales_are_finite(found, stored, shape[1], parts[i].shape[0])
-                                           : !real || is_finite(found, parts[i].dtype);
+    const bool finite = is_grouped(stored)
+                            ? grouped_scales_are_finite(found, stored, shape[1], parts[i].shape[0])
+                            : !real || is_finite(found, parts[i].dtype);
     if (!finite) raise<FormatError>(where, ": tensor ", parts[i].name, " holds NaN or infinity");
     return found;
   };
-  return {shape[1], shape[0], stored, columns, {bytes(0), bytes(1), bytes(2)}, std::make_shared<const TensorSource>(tensors)};
+  return {shape[1],
+          shape[0],
+          stored,
+          columns,
+          {bytes(0), bytes(1), bytes(2)},
+          std::make_shared<const TensorSource>(tensors)};
 }
 
 void PackedWeight::write(SafetensorsWriter& writer, const PackedMatrix<float>& matrix) const {

@@ -1,13 +1,14 @@
-// Weights of matrix products as a packed bundle has them: the panels that the kernels read, to be used where they lie in the mapped file.
+// Weights of matrix products as a packed bundle has them: the panels that the kernels read, to be
+// used where they lie in the mapped file.
 //
 // A weight NAME (N, K) is, instead of its elements,
 //
 // | tensor | what it is |
 // |---|---|
-// | NAME.panels | as PackedMatrix has them: (panels, K / elements per word, width, elements per word) of F32, BF16 or I8 |
-// |             | for i8w and i4w, which have their scales inside: (panels, bytes) of U8 |
-// | NAME.swiglu_panels | the same for PanelColumns::halves |
-// | NAME.scales, NAME.compensation | for I8: F32 and I32, (panels * width) |
+// | NAME.panels | as PackedMatrix has them: (panels, K / elements per word, width, elements per
+// word) of F32, BF16 or I8 | |             | for i8w and i4w, which have their scales inside:
+// (panels, bytes) of U8 | | NAME.swiglu_panels | the same for PanelColumns::halves | | NAME.scales,
+// NAME.compensation | for I8: F32 and I32, (panels * width) |
 #pragma once
 
 #include <optional>
@@ -20,11 +21,13 @@
 
 namespace rae::detail {
 
-/// True when no element is NaN or infinite, of numbers f32 or bf16 as they lie in a file: little-endian, of any alignment.
+/// True when no element is NaN or infinite, of numbers f32 or bf16 as they lie in a file:
+/// little-endian, of any alignment.
 [[nodiscard]] bool is_finite(std::span<const std::byte> bytes, DType type);
 
 /// What the metadata of a bundle say. Throws FormatError for a word that is no type of weights.
-[[nodiscard]] std::optional<DType> packed_for(const std::string& origin, const std::map<std::string, std::string>& metadata);
+[[nodiscard]] std::optional<DType> packed_for(const std::string& origin,
+                                              const std::map<std::string, std::string>& metadata);
 
 /// One weight of matrix products.
 struct PackedWeight {
@@ -39,8 +42,10 @@ struct PackedWeight {
   /// Throws FormatError unless the file has just that: for other kernels, say.
   void check(const TensorSource& tensors, const std::string& where) const;
 
-  /// The weight of a file that `check` has accepted, whose mapping it keeps. Throws FormatError for NaN and infinity.
-  [[nodiscard]] PackedMatrix<float> read(const TensorSource& tensors, const std::string& where) const;
+  /// The weight of a file that `check` has accepted, whose mapping it keeps. Throws FormatError for
+  /// NaN and infinity.
+  [[nodiscard]] PackedMatrix<float> read(const TensorSource& tensors,
+                                         const std::string& where) const;
 
   /// Writes what `slots` promises for a matrix that was packed as this one is.
   void write(SafetensorsWriter& writer, const PackedMatrix<float>& matrix) const;

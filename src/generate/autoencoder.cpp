@@ -14,7 +14,8 @@ struct Autoencoder::Parts {
   detail::PartLoader loader;
   const ModelConfig& config = loader.config();
 
-  Parts(const ModelFiles& files, const LoadOptions& load) : loader(files, load, {Part::encoder, Part::decoder}) {}
+  Parts(const ModelFiles& files, const LoadOptions& load)
+      : loader(files, load, {Part::encoder, Part::decoder}) {}
 
   [[nodiscard]] index_t batch() const {
     const Shape latent = config.latent_shape();
@@ -24,11 +25,13 @@ struct Autoencoder::Parts {
   /// What the encoder sees of pictures (b, channels, H, W) in [0, 1].
   [[nodiscard]] Tensor<float> encoder_input(Tensor<float> images) const {
     const Shape input = config.encoder_input_shape();
-    if (images.extent(2) != input[1] || images.extent(3) != input[2]) images = resize(images, Resize::bicubic, input[1], input[2]);
+    if (images.extent(2) != input[1] || images.extent(3) != input[2])
+      images = resize(images, Resize::bicubic, input[1], input[2]);
     return normalize_pixels(std::move(images), config.pixels);
   }
 
-  /// f(begin, images (b, channels, H, W)) -> latents, for batches of the pictures that make(begin, count) gives.
+  /// f(begin, images (b, channels, H, W)) -> latents, for batches of the pictures that make(begin,
+  /// count) gives.
   template <class Make>
   Tensor<float> encode(index_t n, Make make) const {
     const Shape latent = config.latent_shape();
@@ -38,8 +41,9 @@ struct Autoencoder::Parts {
     Workspace workspace;
     const WorkspaceScope scope(workspace);
     detail::for_batches(n, batch(), [&](index_t begin, index_t count) {
-      const Tensor<float> tokens = (*encoder)(encoder_input(make(begin, count)));                            // (b, h*w, C)
-      const Tensor<float> z = loader.latent_norm().normalize(tokens_to_grid(tokens, latent[1], latent[2]));  // (b, C, h, w)
+      const Tensor<float> tokens = (*encoder)(encoder_input(make(begin, count)));  // (b, h*w, C)
+      const Tensor<float> z = loader.latent_norm().normalize(
+          tokens_to_grid(tokens, latent[1], latent[2]));  // (b, C, h, w)
       std::copy_n(z.data(), z.numel(), target + begin * latent.numel());
     });
     return out;
@@ -53,7 +57,8 @@ struct Autoencoder::Parts {
     Workspace workspace;
     const WorkspaceScope scope(workspace);
     detail::for_batches(latents.extent(0), batch(), [&](index_t begin, index_t count) {
-      const Tensor<float> z = loader.latent_norm().denormalize(detail::samples(latents, begin, count));  // (b, C, h, w)
+      const Tensor<float> z =
+          loader.latent_norm().denormalize(detail::samples(latents, begin, count));  // (b, C, h, w)
       f(begin, denormalize_pixels((*decoder)(grid_to_tokens(z)), config.pixels));
     });
   }
@@ -62,17 +67,22 @@ struct Autoencoder::Parts {
 Autoencoder::Autoencoder(const Bundle& bundle, const LoadOptions& load) {
   bundle.check();
   for (const char* part : {"encoder", "decoder"})
-    if (!bundle.has(std::string(part) + ".")) raise<FormatError>(bundle.origin, ": has no ", part, ", which an autoencoder needs");
+    if (!bundle.has(std::string(part) + "."))
+      raise<FormatError>(bundle.origin, ": has no ", part, ", which an autoencoder needs");
   parts_ = std::make_shared<const Parts>(bundle.files(), load);
 }
 
 Autoencoder::Autoencoder(const ModelFiles& files, const LoadOptions& load) {
-  (void)parse_model_config(ConfigNode::parse_json(to_config(files.config).to_json(), files.origin + ": config"));
-  if (!files.encoder && !files.decoder) raise<FormatError>(files.origin, ": has neither an encoder nor a decoder");
+  (void)parse_model_config(
+      ConfigNode::parse_json(to_config(files.config).to_json(), files.origin + ": config"));
+  if (!files.encoder && !files.decoder)
+    raise<FormatError>(files.origin, ": has neither an encoder nor a decoder");
   parts_ = std::make_shared<const Parts>(files, load);
 }
 
-Autoencoder Autoencoder::load(const std::string& path, const LoadOptions& load) { return Autoencoder(ModelFiles::open(path), load); }
+Autoencoder Autoencoder::load(const std::string& path, const LoadOptions& load) {
+  return Autoencoder(ModelFiles::open(path), load);
+}
 
 Autoencoder Autoencoder::builtin(const LoadOptions& options) { return load(find_model(), options); }
 
@@ -83,7 +93,9 @@ Image Autoencoder::prepare(const Image& image) const {
   return colours.center_crop(picture[2], picture[1]);
 }
 
-Tensor<float> Autoencoder::encode(const Image& image) const { return encode(std::span<const Image>(&image, 1)); }
+Tensor<float> Autoencoder::encode(const Image& image) const {
+  return encode(std::span<const Image>(&image, 1));
+}
 
 Tensor<float> Autoencoder::encode(std::span<const Image> images) const {
   if (images.empty()) raise<ArgumentError>("Autoencoder::encode: no pictures");
@@ -92,7 +104,8 @@ Tensor<float> Autoencoder::encode(std::span<const Image> images) const {
     Tensor<float> batch(Shape{count, picture[0], picture[1], picture[2]});  // (b, channels, H, W)
     float* target = batch.data();
     for (index_t i = 0; i < count; ++i) {
-      const Tensor<float> one = prepare(images[static_cast<std::size_t>(begin + i)]).to_tensor();  // (1, channels, H, W)
+      const Tensor<float> one =
+          prepare(images[static_cast<std::size_t>(begin + i)]).to_tensor();  // (1, channels, H, W)
       std::copy_n(one.data(), one.numel(), target + i * one.numel());
     }
     return batch;
@@ -101,7 +114,9 @@ Tensor<float> Autoencoder::encode(std::span<const Image> images) const {
 
 Tensor<float> Autoencoder::encode(const Tensor<float>& images) const {
   detail::require_batch("Autoencoder::encode", images, parts_->config.image_shape());
-  return parts_->encode(images.extent(0), [&](index_t begin, index_t count) { return detail::samples(images, begin, count); });
+  return parts_->encode(images.extent(0), [&](index_t begin, index_t count) {
+    return detail::samples(images, begin, count);
+  });
 }
 
 std::vector<Image> Autoencoder::decode(const Tensor<float>& latents) const {
@@ -115,10 +130,12 @@ std::vector<Image> Autoencoder::decode(const Tensor<float>& latents) const {
 Tensor<float> Autoencoder::decode_pixels(const Tensor<float>& latents) const {
   const Shape picture = parts_->config.image_shape();
   Tensor<float> out;  // (B, channels, H, W)
-  parts_->decode("Autoencoder::decode_pixels", latents, [&](index_t begin, const Tensor<float>& pixels) {
-    if (out.empty()) out = Tensor<float>(Shape{latents.extent(0), picture[0], picture[1], picture[2]});
-    std::copy_n(pixels.data(), pixels.numel(), out.data() + begin * picture.numel());
-  });
+  parts_->decode(
+      "Autoencoder::decode_pixels", latents, [&](index_t begin, const Tensor<float>& pixels) {
+        if (out.empty())
+          out = Tensor<float>(Shape{latents.extent(0), picture[0], picture[1], picture[2]});
+        std::copy_n(pixels.data(), pixels.numel(), out.data() + begin * picture.numel());
+      });
   return out;
 }
 

@@ -8,13 +8,14 @@
 
 namespace rae::detail {
 
-/// Pictures at a time when the caller has no wish: at most 64, and fewer when each has many tokens, since the matrix products of some
-/// thousand rows are as fast as longer ones.
+/// Pictures at a time when the caller has no wish: at most 64, and fewer when each has many tokens,
+/// since the matrix products of some thousand rows are as fast as longer ones.
 [[nodiscard]] constexpr index_t default_batch(index_t tokens) noexcept {
   return std::clamp<index_t>(4096 / std::max<index_t>(1, tokens), 1, 64);
 }
 
-/// Calls f(begin, count) on ranges that cover [0, n), as equal as they can be and no longer than `most`.
+/// Calls f(begin, count) on ranges that cover [0, n), as equal as they can be and no longer than
+/// `most`.
 template <class F>
 void for_batches(index_t n, index_t most, F&& f) {
   const index_t batches = (n + most - 1) / most;
@@ -25,21 +26,26 @@ void for_batches(index_t n, index_t most, F&& f) {
 }
 
 /// Samples [begin, begin + count) of a batch (B, ...), copied.
-[[nodiscard]] inline Tensor<float> samples(const Tensor<float>& batch, index_t begin, index_t count) {
+[[nodiscard]] inline Tensor<float> samples(const Tensor<float>& batch, index_t begin,
+                                           index_t count) {
   const index_t size = batch.numel() / batch.extent(0);
   return Tensor<float>(batch.shape().with(0, count),
-                       batch.span().subspan(static_cast<std::size_t>(begin * size), static_cast<std::size_t>(count * size)));
+                       batch.span().subspan(static_cast<std::size_t>(begin * size),
+                                            static_cast<std::size_t>(count * size)));
 }
 
-/// Throws ShapeError unless the batch is (B, ...) with B >= 1 and samples of shape `sample` (C, H, W), NumericError when it is not finite.
+/// Throws ShapeError unless the batch is (B, ...) with B >= 1 and samples of shape `sample` (C, H,
+/// W), NumericError when it is not finite.
 inline void require_batch(std::string_view where, const Tensor<float>& batch, const Shape& sample) {
   const Shape& s = batch.shape();
   if (batch.empty() || s.rank() != 4 || s[0] < 1 || !(Shape{s[1], s[2], s[3]} == sample))
-    raise<ShapeError>(where, ": expected shape (B, ", sample[0], ", ", sample[1], ", ", sample[2], ") with B >= 1, got ",
+    raise<ShapeError>(where, ": expected shape (B, ", sample[0], ", ", sample[1], ", ", sample[2],
+                      ") with B >= 1, got ",
                       batch.empty() ? std::string("nothing") : s.to_string());
   const index_t size = sample.numel();
   for (index_t b = 0; b < s[0]; ++b)
-    if (!all_finite(batch.span().subspan(static_cast<std::size_t>(b * size), static_cast<std::size_t>(size))))
+    if (!all_finite(batch.span().subspan(static_cast<std::size_t>(b * size),
+                                         static_cast<std::size_t>(size))))
       raise<NumericError>(where, ": sample ", b, " of ", s[0], " holds NaN or infinity");
 }
 

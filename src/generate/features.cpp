@@ -48,23 +48,27 @@ struct EncoderNetwork final : FeatureExtractor::Network {
   }
 
   [[nodiscard]] Image prepare(const Image& image) const override {
-    return (config.encoder.channels == 1 ? image.to_gray() : image.to_rgb()).center_crop(picture[2], picture[1]);
+    return (config.encoder.channels == 1 ? image.to_gray() : image.to_rgb())
+        .center_crop(picture[2], picture[1]);
   }
 
   [[nodiscard]] Tensor<float> features(const Tensor<float>& images) const override {
     Tensor<float> x = images;  // (B, channels, S, S)
     if (x.extent(2) != input[1] || x.extent(3) != input[2]) {
-      Tensor<float> resized(Shape{x.extent(0), x.extent(1), input[1], input[2]});  // (B, channels, h, w)
+      Tensor<float> resized(
+          Shape{x.extent(0), x.extent(1), input[1], input[2]});  // (B, channels, h, w)
       resize<float>(std::as_const(x).view(), Resize::bicubic, resized.view());
       x = std::move(resized);
     }
-    const Tensor<float> tokens = (*encoder)(normalize_pixels(std::move(x), config.pixels));  // (B, N, D)
+    const Tensor<float> tokens =
+        (*encoder)(normalize_pixels(std::move(x), config.pixels));  // (B, N, D)
     const index_t n = tokens.extent(1), d = tokens.extent(2);
     Tensor<float> out(Shape{tokens.extent(0), d});  // (B, D)
     for (index_t b = 0; b < tokens.extent(0); ++b)
       for (index_t j = 0; j < d; ++j) {
         double sum = 0;
-        for (index_t i = 0; i < n; ++i) sum += static_cast<double>(tokens.data()[(b * n + i) * d + j]);
+        for (index_t i = 0; i < n; ++i)
+          sum += static_cast<double>(tokens.data()[(b * n + i) * d + j]);
         out[b * d + j] = static_cast<float>(sum / static_cast<double>(n));
       }
     return out;
@@ -92,7 +96,8 @@ struct InceptionNetwork final : FeatureExtractor::Network {
 /// Pictures of one size as (B, channels, H, W) in [0, 1].
 Tensor<float> stack(std::span<const Image> images) {
   const Image& first = images.front();
-  Tensor<float> out(Shape{static_cast<index_t>(images.size()), first.channels(), first.height(), first.width()});
+  Tensor<float> out(
+      Shape{static_cast<index_t>(images.size()), first.channels(), first.height(), first.width()});
   float* target = out.data();
   for (const Image& image : images) {
     const Tensor<float> one = image.to_tensor();  // (1, channels, H, W)
@@ -112,7 +117,8 @@ FeatureExtractor FeatureExtractor::encoder(const ModelFiles& files) {
   return FeatureExtractor(std::make_shared<const EncoderNetwork>(files));
 }
 
-FeatureExtractor FeatureExtractor::encoder(const PretrainedEncoder& pretrained, const std::string& name) {
+FeatureExtractor FeatureExtractor::encoder(const PretrainedEncoder& pretrained,
+                                           const std::string& name) {
   constexpr index_t kPatches = 16;
   const EncoderConfig& shape = pretrained.config;
   ModelFiles files;
@@ -128,18 +134,25 @@ FeatureExtractor FeatureExtractor::encoder(const PretrainedEncoder& pretrained, 
 FeatureExtractor FeatureExtractor::inception(const TensorSource& file) {
   const TensorSource weights = file.weights();
   const std::string first = "Conv2d_1a_3x3.conv.weight";
-  constexpr const char* kWanted = "expected those of torch-fidelity or pytorch-fid, pt_inception-2015-12-05-6726825d.pth";
+  constexpr const char* kWanted =
+      "expected those of torch-fidelity or pytorch-fid, pt_inception-2015-12-05-6726825d.pth";
   for (const auto& name : weights.names())
     if (name.rfind("AuxLogits.", 0) == 0)
-      raise<FormatError>(file.origin(), ": these are the weights of torchvision's Inception-v3, which gives other numbers; ", kWanted);
+      raise<FormatError>(
+          file.origin(),
+          ": these are the weights of torchvision's Inception-v3, which gives other numbers; ",
+          kWanted);
   if (!weights.contains(first) || !weights.contains("fc.weight"))
-    raise<FormatError>(file.origin(), ": no weights of Inception-v3 ('", first, "' or 'fc.weight' is missing); ", kWanted);
+    raise<FormatError>(file.origin(), ": no weights of Inception-v3 ('", first,
+                       "' or 'fc.weight' is missing); ", kWanted);
   const index_t narrowest = weights.info(first).shape.rank() > 0 ? weights.info(first).shape[0] : 0;
   const Shape& head = weights.info("fc.weight").shape;
-  const InceptionConfig config{.width_divisor = narrowest > 0 && 32 % narrowest == 0 ? 32 / narrowest : 1,
-                               .classes = head.rank() > 0 ? std::max<index_t>(head[0], 1) : 1};
-  return FeatureExtractor(std::make_shared<const InceptionNetwork>(
-      Inception([&](const std::string& name, const Shape& shape) { return weights.read<float>(name, shape); }, config)));
+  const InceptionConfig config{
+      .width_divisor = narrowest > 0 && 32 % narrowest == 0 ? 32 / narrowest : 1,
+      .classes = head.rank() > 0 ? std::max<index_t>(head[0], 1) : 1};
+  return FeatureExtractor(std::make_shared<const InceptionNetwork>(Inception(
+      [&](const std::string& name, const Shape& shape) { return weights.read<float>(name, shape); },
+      config)));
 }
 
 Tensor<float> FeatureExtractor::operator()(std::span<const Image> images) const {
@@ -155,9 +168,11 @@ Tensor<float> FeatureExtractor::operator()(std::span<const Image> images) const 
   const WorkspaceScope scope(workspace);
   for (std::size_t begin = 0; begin < prepared.size();) {
     std::size_t end = begin + 1;
-    while (end < prepared.size() && end - begin < static_cast<std::size_t>(batch_size()) && same_form(prepared[begin], prepared[end]))
+    while (end < prepared.size() && end - begin < static_cast<std::size_t>(batch_size()) &&
+           same_form(prepared[begin], prepared[end]))
       ++end;
-    const Tensor<float> part = network_->features(stack(std::span(prepared).subspan(begin, end - begin)));  // (b, D)
+    const Tensor<float> part =
+        network_->features(stack(std::span(prepared).subspan(begin, end - begin)));  // (b, D)
     target = std::copy_n(part.data(), part.numel(), target);
     begin = end;
   }
@@ -165,7 +180,9 @@ Tensor<float> FeatureExtractor::operator()(std::span<const Image> images) const 
 }
 
 Tensor<float> FeatureExtractor::logits(const Tensor<float>& features) const {
-  if (!is_inception()) raise<ArgumentError>("FeatureExtractor: ", name(), " have no logits; the Inception score needs Inception-v3");
+  if (!is_inception())
+    raise<ArgumentError>("FeatureExtractor: ", name(),
+                         " have no logits; the Inception score needs Inception-v3");
   return network_->inception()->logits(features);
 }
 

@@ -9,9 +9,12 @@ using VelocityAt = std::function<Tensor<float>(const Tensor<float>& x, float t)>
 using OnStep = std::function<bool(const StepInfo&)>;
 
 /// The network's velocity for some labels.
-VelocityAt velocity_for(const Network& network, const FlowSampling& how, std::span<const std::int64_t> labels) {
+VelocityAt velocity_for(const Network& network, const FlowSampling& how,
+                        std::span<const std::int64_t> labels) {
   return with_path(how.path, how.formulas, [&](const auto& path) -> VelocityAt {
-    return velocity_of(path, how.prediction, [&network, labels](const Tensor<float>& x, float t) { return network(x, t, labels); });
+    return velocity_of(path, how.prediction, [&network, labels](const Tensor<float>& x, float t) {
+      return network(x, t, labels);
+    });
   });
 }
 
@@ -21,13 +24,16 @@ SdeOptions sde_options(const FlowSampling& how) {
   return out;
 }
 
-Tensor<float> integrate(const VelocityAt& velocity, const FlowSampling& how, Tensor<float> noise, const OnStep& on_step,
-                        const StepNoise& step_noise) {
+Tensor<float> integrate(const VelocityAt& velocity, const FlowSampling& how, Tensor<float> noise,
+                        const OnStep& on_step, const StepNoise& step_noise) {
   if (how.kind == SamplerKind::sde)
     return with_path(how.path, how.formulas, [&](const auto& path) {
-      return sample_sde(velocity, std::move(noise), how.grid, step_noise, sde_options(how), on_step, path);
+      return sample_sde(velocity, std::move(noise), how.grid, step_noise, sde_options(how), on_step,
+                        path);
     });
-  if (how.solver.is_adaptive()) return sample(velocity, std::move(noise), how.grid, how.solver.adaptive(), how.control, on_step);
+  if (how.solver.is_adaptive())
+    return sample(velocity, std::move(noise), how.grid, how.solver.adaptive(), how.control,
+                  on_step);
   return sample(velocity, std::move(noise), how.grid, how.solver.fixed(), on_step, how.corrector);
 }
 
@@ -38,26 +44,34 @@ void require_flow_sampling(const FlowSampling& how) {
   if (how.autoguidance) require_guidance(*how.autoguidance);
   require_step_control(how.control);
   if (how.kind == SamplerKind::sde)
-    with_path(how.path, how.formulas, [&](const auto& path) { require_sde(path, sde_options(how), std::span<const float>(how.grid)); });
+    with_path(how.path, how.formulas, [&](const auto& path) {
+      require_sde(path, sde_options(how), std::span<const float>(how.grid));
+    });
 }
 
-Tensor<float> sample_flow(const Network& network, const FlowSampling& how, Tensor<float> noise, std::span<const std::int64_t> labels,
-                          const OnStep& on_step, const Network& guide, const StepNoise& step_noise) {
+Tensor<float> sample_flow(const Network& network, const FlowSampling& how, Tensor<float> noise,
+                          std::span<const std::int64_t> labels, const OnStep& on_step,
+                          const Network& guide, const StepNoise& step_noise) {
   const VelocityAt main = velocity_for(network, how, labels);
   if (how.autoguidance && how.autoguidance->scale != 1.0f)
-    return integrate(guided(main, velocity_for(guide, how, labels), *how.autoguidance), how, std::move(noise), on_step, step_noise);
-  if (how.guidance.scale == 1.0f) return integrate(main, how, std::move(noise), on_step, step_noise);
+    return integrate(guided(main, velocity_for(guide, how, labels), *how.autoguidance), how,
+                     std::move(noise), on_step, step_noise);
+  if (how.guidance.scale == 1.0f)
+    return integrate(main, how, std::move(noise), on_step, step_noise);
   // Both evaluations of a guided step are one call of the network.
   std::vector<std::int64_t> pairs(labels.begin(), labels.end());
   pairs.resize(2 * labels.size(), how.null_label);
   const VelocityAt velocity = [&](const Tensor<float>& x, float t) -> Tensor<float> {
     if (!how.guidance.active(static_cast<double>(t))) return main(x, t);
     const Tensor<float> both = network(x, t, pairs);  // (2 B, C, h, w)
-    require_shape("sample: a guided network's output", both.shape(), x.shape().with(0, 2 * x.extent(0)));
+    require_shape("sample: a guided network's output", both.shape(),
+                  x.shape().with(0, 2 * x.extent(0)));
     const auto half = [&](index_t i) {
       return with_path(how.path, how.formulas, [&](const auto& path) {
-        const auto values = both.span().subspan(static_cast<std::size_t>(i * x.numel()), static_cast<std::size_t>(x.numel()));
-        return to_velocity(path, how.prediction, Tensor<float>(x.shape(), values), x, t);  // (B, C, h, w)
+        const auto values = both.span().subspan(static_cast<std::size_t>(i * x.numel()),
+                                                static_cast<std::size_t>(x.numel()));
+        return to_velocity(path, how.prediction, Tensor<float>(x.shape(), values), x,
+                           t);  // (B, C, h, w)
       });
     };
     Tensor<float> guided = half(0);  // (B, C, h, w)

@@ -5,11 +5,11 @@
 #include <cmath>
 #include <utility>
 
-#include "io/suggestion.hpp"
 #include "generate/batches.hpp"
 #include "generate/flow_sampling.hpp"
-#include "load/network_loader.hpp"
 #include "generate/scheduled_network.hpp"
+#include "io/suggestion.hpp"
+#include "load/network_loader.hpp"
 #include "rae/core/torch_random.hpp"
 #include "rae/load/model_search.hpp"
 #include "rae/spec/weight_types.hpp"
@@ -23,14 +23,20 @@ struct Generator::Parts {
   detail::PartLoader loader;
   const ModelConfig& config = loader.config();
 
-  Parts(const ModelFiles& files, const LoadOptions& load) : loader(files, load, {Part::dit, Part::guide, Part::decoder}) {}
+  Parts(const ModelFiles& files, const LoadOptions& load)
+      : loader(files, load, {Part::dit, Part::guide, Part::decoder}) {}
 
-  /// Pictures at a time, few enough that the activations of a large model stay small beside its weights.
+  /// Pictures at a time, few enough that the activations of a large model stay small beside its
+  /// weights.
   [[nodiscard]] index_t batch() const {
-    constexpr index_t kActivations = 350'000'000, kWidths = 20;  // bytes; tensors of the model's width that a block holds, as measured
+    constexpr index_t
+        kActivations = 350'000'000,
+        kWidths = 20;  // bytes; tensors of the model's width that a block holds, as measured
     const Shape latent = config.latent_shape();
     const index_t tokens = latent[1] * latent[2];
-    const index_t width = config.dit ? std::max(config.dit->hidden_size[0], config.dit->hidden_size[1]) : config.lightning_dit->hidden_size;
+    const index_t width = config.dit
+                              ? std::max(config.dit->hidden_size[0], config.dit->hidden_size[1])
+                              : config.lightning_dit->hidden_size;
     const index_t picture = kWidths * tokens * width * static_cast<index_t>(sizeof(float));
     return std::clamp<index_t>(kActivations / picture, 1, detail::default_batch(tokens));
   }
@@ -45,7 +51,8 @@ struct Generator::Parts {
   [[nodiscard]] std::string classes() const {
     std::string out = concat("0 to ", config.num_classes() - 1);
     constexpr std::size_t kMost = 20;
-    for (std::size_t i = 0; i < std::min(kMost, config.class_names.size()); ++i) out += (i == 0 ? " (" : ", ") + config.class_names[i];
+    for (std::size_t i = 0; i < std::min(kMost, config.class_names.size()); ++i)
+      out += (i == 0 ? " (" : ", ") + config.class_names[i];
     if (config.class_names.empty()) return out;
     return out + (config.class_names.size() > kMost ? ", ...)" : ")");
   }
@@ -66,18 +73,22 @@ struct Generator::Parts {
       how.autoguidance.reset();
     }
     if (how.guidance.scale != 1.0f && how.autoguidance)
-      raise<ArgumentError>("Generator: classifier-free guidance and autoguidance exclude each other; choose one");
+      raise<ArgumentError>(
+          "Generator: classifier-free guidance and autoguidance exclude each other; choose one");
     if (how.guidance.scale != 1.0f && !config.has_null_class())
-      raise<ArgumentError>("Generator: guidance needs the null class, which '", config.name, "' was trained without");
+      raise<ArgumentError>("Generator: guidance needs the null class, which '", config.name,
+                           "' was trained without");
     if (how.autoguidance && !loader.has(Part::guide))
-      raise<ArgumentError>("Generator: autoguidance needs a weaker model as guide, which '", config.name, "' comes without");
+      raise<ArgumentError>("Generator: autoguidance needs a weaker model as guide, which '",
+                           config.name, "' comes without");
     how.null_label = config.num_classes();
   }
 
   /// The model's defaults with what was asked for instead.
   [[nodiscard]] SamplingDefaults defaults(const GenerateOptions& options) const {
     if (options.steps < 0 || options.steps > kMaxSamplingSteps)
-      raise<ArgumentError>("Generator: expected 1 to ", kMaxSamplingSteps, " steps, got ", options.steps);
+      raise<ArgumentError>("Generator: expected 1 to ", kMaxSamplingSteps, " steps, got ",
+                           options.steps);
     SamplingDefaults out = config.sampling;
     if (options.steps > 0) out.steps = options.steps;
     out.kind = options.kind.value_or(out.kind);
@@ -91,57 +102,76 @@ struct Generator::Parts {
 
   /// Everything that decides how to sample. Throws for everything that is out of range.
   [[nodiscard]] detail::FlowSampling resolve(const GenerateOptions& options) const {
-    if (options.labels.empty()) raise<ArgumentError>("Generator: no labels; give one class for each picture, ", classes());
+    if (options.labels.empty())
+      raise<ArgumentError>("Generator: no labels; give one class for each picture, ", classes());
     require_labels(options.labels, false);
     if (!(options.reuse_error >= 0 && std::isfinite(options.reuse_error)))
-      raise<ArgumentError>("Generator: expected a finite reuse_error of 0 or more, got ", options.reuse_error);
+      raise<ArgumentError>("Generator: expected a finite reuse_error of 0 or more, got ",
+                           options.reuse_error);
     if (options.reuse_error > 0 && !config.dit)
-      raise<ArgumentError>("Generator: '", config.name, "' is a LightningDiT, which has no backbone apart from its head to reuse");
-    if (options.batch_size < 0) raise<ArgumentError>("Generator: expected a batch_size of 1 or more, got ", options.batch_size);
+      raise<ArgumentError>(
+          "Generator: '", config.name,
+          "' is a LightningDiT, which has no backbone apart from its head to reuse");
+    if (options.batch_size < 0)
+      raise<ArgumentError>("Generator: expected a batch_size of 1 or more, got ",
+                           options.batch_size);
     const SamplingDefaults sampling = defaults(options);
     detail::FlowSampling how;
     choose_guidance(options, how);
     if (!options.noise.empty()) {
       detail::require_batch("Generator: noise", options.noise, config.latent_shape());
       if (options.noise.extent(0) != static_cast<index_t>(options.labels.size()))
-        raise<ShapeError>("Generator: noise for ", options.noise.extent(0), " pictures, but ", options.labels.size(), " labels");
+        raise<ShapeError>("Generator: noise for ", options.noise.extent(0), " pictures, but ",
+                          options.labels.size(), " labels");
     }
     how.kind = sampling.kind;
     how.solver = sampling.solver;
     how.path = config.path;
     how.formulas = config.path_formulas;
-    // The official sampler makes NaN of the negative diffusion on these paths, whose formulas are the exact ones otherwise.
-    if (how.kind == SamplerKind::sde && sampling.sde.form == DiffusionForm::sbdm && how.path != PathKind::vp)
+    // The official sampler makes NaN of the negative diffusion on these paths, whose formulas are
+    // the exact ones otherwise.
+    if (how.kind == SamplerKind::sde && sampling.sde.form == DiffusionForm::sbdm &&
+        how.path != PathKind::vp)
       how.formulas = PathFormulas::exact;
     how.prediction = config.prediction;
-    how.grid = sampling_time_grid(sampling, how.path, how.prediction, config.time_shift, how.formulas);
+    how.grid =
+        sampling_time_grid(sampling, how.path, how.prediction, config.time_shift, how.formulas);
     const bool official = sampling.grid == TimeGridKind::official;
     how.control = {.atol = sampling.atol, .rtol = sampling.rtol};
     // Beyond the last point only a predicted velocity is defined, and the official formulas.
-    how.control.stop_at_end = !official || (how.prediction != Prediction::velocity && how.formulas == PathFormulas::exact);
+    how.control.stop_at_end = !official || (how.prediction != Prediction::velocity &&
+                                            how.formulas == PathFormulas::exact);
     how.corrector = {.atol = sampling.atol, .rtol = sampling.rtol};
     how.sde = sampling.sde;
     how.sde.last_step_from_grid = how.sde.last_step_from_grid || !official;
     detail::require_flow_sampling(how);
     if (drawn_together(options, how) && options.first_index != 0)
-      raise<ArgumentError>("Generator: the stochastic sampler with numbers of PyTorch begins with picture 0, got first_index ",
-                           options.first_index);
+      raise<ArgumentError>(
+          "Generator: the stochastic sampler with numbers of PyTorch begins with picture 0, got "
+          "first_index ",
+          options.first_index);
     return how;
   }
 
-  /// PyTorch's numbers of a stochastic step belong to all pictures, so that these must be computed in one batch.
-  [[nodiscard]] static bool drawn_together(const GenerateOptions& options, const detail::FlowSampling& how) noexcept {
+  /// PyTorch's numbers of a stochastic step belong to all pictures, so that these must be computed
+  /// in one batch.
+  [[nodiscard]] static bool drawn_together(const GenerateOptions& options,
+                                           const detail::FlowSampling& how) noexcept {
     return options.rng == Rng::torch_cpu && how.kind == SamplerKind::sde;
   }
 
   /// A network along a schedule, for one batch.
-  [[nodiscard]] static detail::Network along(std::shared_ptr<const detail::DiffusionNetwork> network, detail::Schedule schedule,
-                                             SamplingWork& work) {
+  [[nodiscard]] static detail::Network along(
+      std::shared_ptr<const detail::DiffusionNetwork> network, detail::Schedule schedule,
+      SamplingWork& work) {
     return std::visit(
         [&]<class Model>(const Model& model) -> detail::Network {
-          const auto scheduled =
-              std::make_shared<detail::ScheduledNetwork<Model>>(std::shared_ptr<const Model>(network, &model), std::move(schedule), work);
-          return [scheduled](const Tensor<float>& x, float t, std::span<const std::int64_t> labels) { return (*scheduled)(x, t, labels); };
+          const auto scheduled = std::make_shared<detail::ScheduledNetwork<Model>>(
+              std::shared_ptr<const Model>(network, &model), std::move(schedule), work);
+          return
+              [scheduled](const Tensor<float>& x, float t, std::span<const std::int64_t> labels) {
+                return (*scheduled)(x, t, labels);
+              };
         },
         *network);
   }
@@ -154,7 +184,8 @@ struct Generator::Parts {
     Workspace workspace;
     const WorkspaceScope scope(workspace);
     detail::for_batches(latents.extent(0), batch(), [&](index_t begin, index_t count) {
-      const Tensor<float> z = loader.latent_norm().denormalize(detail::samples(latents, begin, count));  // (b, C, h, w)
+      const Tensor<float> z =
+          loader.latent_norm().denormalize(detail::samples(latents, begin, count));  // (b, C, h, w)
       f(begin, denormalize_pixels((*decoder)(grid_to_tokens(z)), config.pixels));
     });
   }
@@ -162,18 +193,24 @@ struct Generator::Parts {
 
 Generator::Generator(const Bundle& bundle, const LoadOptions& load) {
   bundle.check();
-  if (!bundle.config.dit && !bundle.config.lightning_dit) raise<FormatError>(bundle.origin, ": has no DiT, which a generator needs");
-  if (!bundle.config.decoder) raise<FormatError>(bundle.origin, ": has no decoder, which a generator needs");
+  if (!bundle.config.dit && !bundle.config.lightning_dit)
+    raise<FormatError>(bundle.origin, ": has no DiT, which a generator needs");
+  if (!bundle.config.decoder)
+    raise<FormatError>(bundle.origin, ": has no decoder, which a generator needs");
   parts_ = std::make_shared<const Parts>(bundle.files(), load);
 }
 
 Generator::Generator(const ModelFiles& files, const LoadOptions& load) {
-  (void)parse_model_config(ConfigNode::parse_json(to_config(files.config).to_json(), files.origin + ": config"));
-  if (files.config.num_classes() == 0 || !files.dit) raise<FormatError>(files.origin, ": has no DiT, which a generator needs");
+  (void)parse_model_config(
+      ConfigNode::parse_json(to_config(files.config).to_json(), files.origin + ": config"));
+  if (files.config.num_classes() == 0 || !files.dit)
+    raise<FormatError>(files.origin, ": has no DiT, which a generator needs");
   parts_ = std::make_shared<const Parts>(files, load);
 }
 
-Generator Generator::load(const std::string& path, const LoadOptions& load) { return Generator(ModelFiles::open(path), load); }
+Generator Generator::load(const std::string& path, const LoadOptions& load) {
+  return Generator(ModelFiles::open(path), load);
+}
 
 Generator Generator::builtin(const LoadOptions& options) { return load(find_model(), options); }
 
@@ -185,7 +222,8 @@ Rng parse_rng(std::string_view name) {
 
 namespace {
 
-/// The end of torch.randn(skipped + B, C, h, w), which is drawn in blocks of 16 numbers unless it is very short.
+/// The end of torch.randn(skipped + B, C, h, w), which is drawn in blocks of 16 numbers unless it
+/// is very short.
 void fill_as_torch(TorchCpuGenerator& random, std::uint64_t skipped, Tensor<float>& out) {
   const auto size = static_cast<std::size_t>(out.numel() / out.extent(0));
   if (skipped == 0) return random.fill_normal(out.span());
@@ -194,16 +232,20 @@ void fill_as_torch(TorchCpuGenerator& random, std::uint64_t skipped, Tensor<floa
     return random.fill_normal(out.span());
   }
   if (skipped > static_cast<std::uint64_t>(kMaxLatentSize))
-    raise<ArgumentError>("Generator: first_index ", skipped, " is too far for numbers of PyTorch with latents of ", size, " elements");
-  Tensor<float> all(Shape{static_cast<index_t>(skipped) + out.extent(0), static_cast<index_t>(size)});  // (skipped + B, C h w)
+    raise<ArgumentError>("Generator: first_index ", skipped,
+                         " is too far for numbers of PyTorch with latents of ", size, " elements");
+  Tensor<float> all(Shape{static_cast<index_t>(skipped) + out.extent(0),
+                          static_cast<index_t>(size)});  // (skipped + B, C h w)
   random.fill_normal(all.span());
   std::copy_n(std::as_const(all).data() + skipped * size, out.numel(), out.data());
 }
 
 }  // namespace
 
-Tensor<float> Generator::noise(std::uint64_t seed, index_t count, std::uint64_t first_index, Rng rng) const {
-  if (count < 1) raise<ArgumentError>("Generator::noise: expected a count of 1 or more, got ", count);
+Tensor<float> Generator::noise(std::uint64_t seed, index_t count, std::uint64_t first_index,
+                               Rng rng) const {
+  if (count < 1)
+    raise<ArgumentError>("Generator::noise: expected a count of 1 or more, got ", count);
   Tensor<float> out(parts_->latents(count));  // (B, C, h, w)
   if (rng == Rng::torch_cpu) {
     TorchCpuGenerator random(seed);
@@ -222,8 +264,10 @@ Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
   const auto n = static_cast<index_t>(options.labels.size());
   const bool together = Parts::drawn_together(options, how);
   // A guided picture is evaluated with its label and without at the same time.
-  const index_t at_once = how.guidance.scale == 1.0f ? parts_->batch() : std::max<index_t>(1, parts_->batch() / 2);
-  const index_t most = together ? n : std::min(n, options.batch_size > 0 ? options.batch_size : at_once);
+  const index_t at_once =
+      how.guidance.scale == 1.0f ? parts_->batch() : std::max<index_t>(1, parts_->batch() / 2);
+  const index_t most =
+      together ? n : std::min(n, options.batch_size > 0 ? options.batch_size : at_once);
   const index_t all_steps = how.steps() * ((n + most - 1) / most);
   Tensor<float> out(parts_->latents(n));  // (B, C, h, w)
   float* target = out.data();
@@ -245,21 +289,31 @@ Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
   Workspace workspace;
   const WorkspaceScope scope(workspace);
   detail::for_batches(n, most, [&](index_t begin, index_t count) {
-    const std::span<const std::int64_t> labels(options.labels.data() + begin, static_cast<std::size_t>(count));
+    const std::span<const std::int64_t> labels(options.labels.data() + begin,
+                                               static_cast<std::size_t>(count));
     const std::uint64_t first = options.first_index + static_cast<std::uint64_t>(begin);
-    detail::Schedule schedule{.times = how.grid, .labels = {labels.begin(), labels.end()}, .reuse_error = options.reuse_error};
-    const detail::Network guide = how.autoguidance ? Parts::along(parts_->loader.guide(), schedule, report.guide) : detail::Network();
+    detail::Schedule schedule{.times = how.grid,
+                              .labels = {labels.begin(), labels.end()},
+                              .reuse_error = options.reuse_error};
+    const detail::Network guide = how.autoguidance
+                                      ? Parts::along(parts_->loader.guide(), schedule, report.guide)
+                                      : detail::Network();
     if (how.guidance.scale != 1.0f) schedule.labels.push_back(how.null_label);
-    const detail::Network network = Parts::along(parts_->loader.dit(), std::move(schedule), report.model);
-    Tensor<float> start = start_of_all.empty() ? noise(options.seed, count, first) : detail::samples(start_of_all, begin, count);
+    const detail::Network network =
+        Parts::along(parts_->loader.dit(), std::move(schedule), report.model);
+    Tensor<float> start = start_of_all.empty() ? noise(options.seed, count, first)
+                                               : detail::samples(start_of_all, begin, count);
     detail::StepNoise step_noise = PhiloxNoise{options.seed, first};
-    if (together) step_noise = [&torch](index_t, Tensor<float>& values) { torch.fill_normal(values.span()); };
-    const Tensor<float> z = detail::sample_flow(network, how, std::move(start), labels, on_step, guide, step_noise);  // (b, C, h, w)
+    if (together)
+      step_noise = [&torch](index_t, Tensor<float>& values) { torch.fill_normal(values.span()); };
+    const Tensor<float> z = detail::sample_flow(network, how, std::move(start), labels, on_step,
+                                                guide, step_noise);  // (b, C, h, w)
     std::copy_n(z.data(), z.numel(), target + begin * (z.numel() / count));
   });
   if (options.report != nullptr) {
     const auto add = [](SamplingWork& to, const SamplingWork& from) {
-      to = {to.evaluations + from.evaluations, to.backbones + from.backbones, to.conditionings + from.conditionings};
+      to = {to.evaluations + from.evaluations, to.backbones + from.backbones,
+            to.conditionings + from.conditionings};
     };
     add(options.report->model, report.model);
     add(options.report->guide, report.guide);
@@ -267,21 +321,27 @@ Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
   return out;
 }
 
-Tensor<float> Generator::velocity(const Tensor<float>& x, float t, std::span<const std::int64_t> labels) const {
+Tensor<float> Generator::velocity(const Tensor<float>& x, float t,
+                                  std::span<const std::int64_t> labels) const {
   detail::require_batch("Generator::velocity", x, parts_->config.latent_shape());
-  if (!(t >= 0.0f && t <= 1.0f)) raise<ArgumentError>("Generator::velocity: expected t in [0, 1], got ", t);
+  if (!(t >= 0.0f && t <= 1.0f))
+    raise<ArgumentError>("Generator::velocity: expected t in [0, 1], got ", t);
   if (static_cast<index_t>(labels.size()) != x.extent(0))
-    raise<ShapeError>("Generator::velocity: ", x.extent(0), " states, but ", labels.size(), " labels");
+    raise<ShapeError>("Generator::velocity: ", x.extent(0), " states, but ", labels.size(),
+                      " labels");
   parts_->require_labels(labels, parts_->config.has_null_class());
   SamplingWork work;
-  const detail::Network network = Parts::along(parts_->loader.dit(), {.times = {t}, .labels = {labels.begin(), labels.end()}}, work);
+  const detail::Network network = Parts::along(
+      parts_->loader.dit(), {.times = {t}, .labels = {labels.begin(), labels.end()}}, work);
   Tensor<float> out(x.shape());  // (B, C, h, w)
   float* target = out.data();
   Workspace workspace;
   const WorkspaceScope scope(workspace);
   detail::for_batches(x.extent(0), parts_->batch(), [&](index_t begin, index_t count) {
-    const Tensor<float> v = network(detail::samples(x, begin, count), t,
-                                    labels.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)));  // (b, C, h, w)
+    const Tensor<float> v =
+        network(detail::samples(x, begin, count), t,
+                labels.subspan(static_cast<std::size_t>(begin),
+                               static_cast<std::size_t>(count)));  // (b, C, h, w)
     std::copy_n(v.data(), v.numel(), target + begin * (v.numel() / count));
   });
   return out;
@@ -298,18 +358,24 @@ std::vector<Image> Generator::decode(const Tensor<float>& latents) const {
 Tensor<float> Generator::decode_pixels(const Tensor<float>& latents) const {
   const Shape picture = parts_->config.image_shape();
   Tensor<float> out;  // (B, channels, H, W)
-  if (!latents.empty()) out = Tensor<float>(Shape{latents.extent(0), picture[0], picture[1], picture[2]});
-  parts_->decode("Generator::decode_pixels", latents, [&](index_t begin, const Tensor<float>& pixels) {
-    std::copy_n(pixels.data(), pixels.numel(), out.data() + begin * picture.numel());
-  });
+  if (!latents.empty())
+    out = Tensor<float>(Shape{latents.extent(0), picture[0], picture[1], picture[2]});
+  parts_->decode("Generator::decode_pixels", latents,
+                 [&](index_t begin, const Tensor<float>& pixels) {
+                   std::copy_n(pixels.data(), pixels.numel(), out.data() + begin * picture.numel());
+                 });
   return out;
 }
 
-std::vector<Image> Generator::sample(const GenerateOptions& options) const { return decode(sample_latents(options)); }
+std::vector<Image> Generator::sample(const GenerateOptions& options) const {
+  return decode(sample_latents(options));
+}
 
 index_t Generator::num_classes() const noexcept { return parts_->config.num_classes(); }
 
-const std::vector<std::string>& Generator::class_names() const noexcept { return parts_->config.class_names; }
+const std::vector<std::string>& Generator::class_names() const noexcept {
+  return parts_->config.class_names;
+}
 
 DType Generator::dtype() const noexcept { return parts_->loader.dtype(); }
 
@@ -333,9 +399,11 @@ std::string number_text(N number) {
 }
 
 template <class G>
-void put_guidance(std::map<std::string, std::string>& out, const std::string& key, const G& guidance) {
+void put_guidance(std::map<std::string, std::string>& out, const std::string& key,
+                  const G& guidance) {
   out[key] = number_text(guidance.scale);
-  if (guidance.scale != 1.0f) out[key + "_interval"] = number_text(guidance.t_min) + "," + number_text(guidance.t_max);
+  if (guidance.scale != 1.0f)
+    out[key + "_interval"] = number_text(guidance.t_min) + "," + number_text(guidance.t_max);
 }
 
 void put_sde(std::map<std::string, std::string>& out, const SdeOptions& sde) {
@@ -360,21 +428,28 @@ std::int64_t Generator::label_of(std::string_view name) const {
   }
   std::int64_t number = -1;
   const auto result = std::from_chars(name.data(), name.data() + name.size(), number);
-  if (result.ec == std::errc() && result.ptr == name.data() + name.size() && number >= 0 && number < num_classes()) return number;
-  raise<ArgumentError>("there is no class '", name, "'; expected ", parts_->classes(), detail::suggestion(lower, candidates));
+  if (result.ec == std::errc() && result.ptr == name.data() + name.size() && number >= 0 &&
+      number < num_classes())
+    return number;
+  raise<ArgumentError>("there is no class '", name, "'; expected ", parts_->classes(),
+                       detail::suggestion(lower, candidates));
 }
 
-std::map<std::string, std::string> Generator::png_text(const GenerateOptions& options, std::size_t i) const {
+std::map<std::string, std::string> Generator::png_text(const GenerateOptions& options,
+                                                       std::size_t i) const {
   const detail::FlowSampling how = parts_->resolve(options);
-  if (i >= options.labels.size()) raise<ArgumentError>("Generator::png_text: there is no picture ", i, " of ", options.labels.size());
+  if (i >= options.labels.size())
+    raise<ArgumentError>("Generator::png_text: there is no picture ", i, " of ",
+                         options.labels.size());
   const std::int64_t label = options.labels[i];
   const SamplingDefaults sampling = parts_->defaults(options);
   const bool sde = how.kind == SamplerKind::sde;
-  std::map<std::string, std::string> out{{"Software", std::string("rae ") + kVersion},
-                                         {"model", config().name},
-                                         {"label", number_text(label)},
-                                         {"steps", number_text(sampling.steps)},
-                                         {"solver", std::string(sde ? name_of(how.sde.solver) : name_of(how.solver))}};
+  std::map<std::string, std::string> out{
+      {"Software", std::string("rae ") + kVersion},
+      {"model", config().name},
+      {"label", number_text(label)},
+      {"steps", number_text(sampling.steps)},
+      {"solver", std::string(sde ? name_of(how.sde.solver) : name_of(how.solver))}};
   if (!class_names().empty()) out["class"] = class_names()[static_cast<std::size_t>(label)];
   if (how.autoguidance)
     put_guidance(out, "autoguidance", *how.autoguidance);

@@ -13,30 +13,35 @@ std::vector<std::int64_t> repeated(index_t count, std::span<const std::int64_t> 
   const auto each = count / static_cast<index_t>(classes.size());
   std::vector<std::int64_t> out;
   out.reserve(static_cast<std::size_t>(count));
-  for (const std::int64_t label : classes) out.insert(out.end(), static_cast<std::size_t>(each), label);
+  for (const std::int64_t label : classes)
+    out.insert(out.end(), static_cast<std::size_t>(each), label);
   return out;
 }
 
 void check(LabelSampling sampling, index_t count, std::span<const std::int64_t> classes) {
   if (count < 1 || classes.empty())
-    raise<ArgumentError>("sample_labels: expected at least one picture and one class, got ", count, " and ", classes.size());
+    raise<ArgumentError>("sample_labels: expected at least one picture and one class, got ", count,
+                         " and ", classes.size());
   const auto number = static_cast<index_t>(classes.size());
   if (sampling != LabelSampling::equal || count % number == 0) return;
   const index_t below = count / number * number, above = below + number;
-  raise<ArgumentError>("equal label sampling: ", count, " pictures cannot be dealt out equally to ", number, " classes; take ",
-                       below > 0 ? concat(below, " or ") : std::string(), above);
+  raise<ArgumentError>("equal label sampling: ", count, " pictures cannot be dealt out equally to ",
+                       number, " classes; take ", below > 0 ? concat(below, " or ") : std::string(),
+                       above);
 }
 
 std::vector<std::int64_t> in_turn(index_t count, std::span<const std::int64_t> classes) {
   std::vector<std::int64_t> out;
-  for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) out.push_back(classes[i % classes.size()]);
+  for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i)
+    out.push_back(classes[i % classes.size()]);
   return out;
 }
 
 }  // namespace
 
 LabelSampling parse_label_sampling(std::string_view name) {
-  for (const LabelSampling sampling : {LabelSampling::in_turn, LabelSampling::equal, LabelSampling::random})
+  for (const LabelSampling sampling :
+       {LabelSampling::in_turn, LabelSampling::equal, LabelSampling::random})
     if (name == name_of(sampling)) return sampling;
   raise<ArgumentError>("unknown label sampling '", name, "': expected equal, random or in-turn");
 }
@@ -50,14 +55,16 @@ std::string_view name_of(LabelSampling sampling) {
   return "";
 }
 
-std::vector<std::int64_t> sample_labels(LabelSampling sampling, index_t count, std::span<const std::int64_t> classes, std::uint64_t seed) {
+std::vector<std::int64_t> sample_labels(LabelSampling sampling, index_t count,
+                                        std::span<const std::int64_t> classes, std::uint64_t seed) {
   check(sampling, count, classes);
   if (sampling == LabelSampling::in_turn) return in_turn(count, classes);
   const Philox random(seed, std::numeric_limits<std::uint64_t>::max());
   const auto n = static_cast<std::size_t>(count);
   if (sampling == LabelSampling::equal) {
     std::vector<std::int64_t> out = repeated(count, classes);
-    for (std::size_t i = 0; i + 1 < n; ++i) std::swap(out[i], out[i + random.below(i, n - i)]);  // Fisher and Yates
+    for (std::size_t i = 0; i + 1 < n; ++i)
+      std::swap(out[i], out[i + random.below(i, n - i)]);  // Fisher and Yates
     return out;
   }
   std::vector<std::int64_t> out(n);
@@ -65,13 +72,15 @@ std::vector<std::int64_t> sample_labels(LabelSampling sampling, index_t count, s
   return out;
 }
 
-std::vector<std::int64_t> sample_labels(LabelSampling sampling, index_t count, std::span<const std::int64_t> classes,
+std::vector<std::int64_t> sample_labels(LabelSampling sampling, index_t count,
+                                        std::span<const std::int64_t> classes,
                                         TorchCpuGenerator& generator) {
   check(sampling, count, classes);
   if (sampling == LabelSampling::in_turn) return in_turn(count, classes);
   std::vector<std::int64_t> out(static_cast<std::size_t>(count));
   if (sampling == LabelSampling::equal) {
-    const std::vector<std::int64_t> pool = repeated(count, classes), order = generator.permutation(count);
+    const std::vector<std::int64_t> pool = repeated(count, classes),
+                                    order = generator.permutation(count);
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = pool[static_cast<std::size_t>(order[i])];
     return out;
   }

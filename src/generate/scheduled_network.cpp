@@ -13,7 +13,8 @@ using Rows = Conditioning<Tensor<float>>;
 index_t row_size(const DitDhConfig& c) { return (6 * c.depth[0] + 1) * c.hidden_size[0]; }
 index_t row_size(const LightningDitConfig& c) { return (6 * c.depth + 2) * c.hidden_size; }
 
-/// Rows of a table by their numbers; `out` keeps its vector, so that a warm step needs no memory but that of its tensors.
+/// Rows of a table by their numbers; `out` keeps its vector, so that a warm step needs no memory
+/// but that of its tensors.
 void take_rows(const Rows& table, std::span<const std::int64_t> ids, Rows& out) {
   out.time = {};
   if (!table.time.empty()) out.time = embedding(table.time, ids);
@@ -38,7 +39,8 @@ double relative_difference(const float* a, const float* b, index_t n) {
 }  // namespace
 
 template <class Model>
-ScheduledNetwork<Model>::ScheduledNetwork(std::shared_ptr<const Model> model, Schedule schedule, SamplingWork& work)
+ScheduledNetwork<Model>::ScheduledNetwork(std::shared_ptr<const Model> model, Schedule schedule,
+                                          SamplingWork& work)
     : model_(std::move(model)), schedule_(std::move(schedule)), work_(work) {
   std::vector<std::int64_t>& labels = schedule_.labels;
   std::sort(labels.begin(), labels.end());
@@ -46,7 +48,8 @@ ScheduledNetwork<Model>::ScheduledNetwork(std::shared_ptr<const Model> model, Sc
 }
 
 template <class Model>
-Tensor<float> ScheduledNetwork<Model>::operator()(const Tensor<float>& x, float t, std::span<const std::int64_t> labels) {
+Tensor<float> ScheduledNetwork<Model>::operator()(const Tensor<float>& x, float t,
+                                                  std::span<const std::int64_t> labels) {
   condition(t, labels);
   work_.evaluations += static_cast<index_t>(labels.size());
   if constexpr (requires { model_->backbone(x, rows_); }) {
@@ -63,11 +66,14 @@ void ScheduledNetwork<Model>::condition(float t, std::span<const std::int64_t> l
   if (find(unplanned_, t, labels)) return take_rows(unplanned_.rows, ids_, rows_);
   const std::vector<float>& times = schedule_.times;
   const auto at = std::lower_bound(times.begin(), times.end(), t, std::greater<>());
-  const bool known = std::all_of(labels.begin(), labels.end(),
-                                 [&](std::int64_t y) { return std::binary_search(schedule_.labels.begin(), schedule_.labels.end(), y); });
+  const bool known = std::all_of(labels.begin(), labels.end(), [&](std::int64_t y) {
+    return std::binary_search(schedule_.labels.begin(), schedule_.labels.end(), y);
+  });
   if (at != times.end() && *at == t && known) {
-    const index_t row = row_size(model_->config()) * static_cast<index_t>(sizeof(float) * schedule_.labels.size());
-    const index_t count = std::clamp<index_t>(schedule_.conditioning_bytes / row, 1, times.end() - at);
+    const index_t row =
+        row_size(model_->config()) * static_cast<index_t>(sizeof(float) * schedule_.labels.size());
+    const index_t count =
+        std::clamp<index_t>(schedule_.conditioning_bytes / row, 1, times.end() - at);
     fill(planned_, {at, static_cast<std::size_t>(count)}, schedule_.labels);
     (void)find(planned_, t, labels);
     return take_rows(planned_.rows, ids_, rows_);
@@ -82,10 +88,12 @@ void ScheduledNetwork<Model>::condition(float t, std::span<const std::int64_t> l
 
 /// True when the table has this time and all labels; `ids_` are then their rows.
 template <class Model>
-bool ScheduledNetwork<Model>::find(const Table& table, float t, std::span<const std::int64_t> labels) {
+bool ScheduledNetwork<Model>::find(const Table& table, float t,
+                                   std::span<const std::int64_t> labels) {
   const auto time = std::find(table.times.begin(), table.times.end(), t);
   if (time == table.times.end()) return false;
-  const auto first = (time - table.times.begin()) * static_cast<std::ptrdiff_t>(table.labels.size());
+  const auto first =
+      (time - table.times.begin()) * static_cast<std::ptrdiff_t>(table.labels.size());
   ids_.clear();
   for (const std::int64_t label : labels) {
     const auto found = std::lower_bound(table.labels.begin(), table.labels.end(), label);
@@ -96,7 +104,8 @@ bool ScheduledNetwork<Model>::find(const Table& table, float t, std::span<const 
 }
 
 template <class Model>
-void ScheduledNetwork<Model>::fill(Table& table, std::span<const float> times, std::vector<std::int64_t> labels) {
+void ScheduledNetwork<Model>::fill(Table& table, std::span<const float> times,
+                                   std::vector<std::int64_t> labels) {
   const std::size_t count = labels.size();
   table.times.assign(times.begin(), times.end());
   table.labels = std::move(labels);
@@ -111,13 +120,15 @@ void ScheduledNetwork<Model>::fill(Table& table, std::span<const float> times, s
   work_.conditionings += t.numel();
 }
 
-/// The network's output where the backbone is evaluated for those rows only whose output would change by more than the bound.
+/// The network's output where the backbone is evaluated for those rows only whose output would
+/// change by more than the bound.
 template <class Model>
 Tensor<float> ScheduledNetwork<Model>::reuse(const Tensor<float>& x, float t) {
   if constexpr (requires { model_->backbone(x, rows_); }) {
     const DitDhConfig& config = model_->config();
     const auto rows = static_cast<index_t>(ids_.size());
-    const index_t images = x.extent(0), tokens_count = config.grid_h * config.grid_w, width = config.hidden_size[0];
+    const index_t images = x.extent(0), tokens_count = config.grid_h * config.grid_w,
+                  width = config.hidden_size[0];
     const index_t size = tokens_count * width;
     if (remembered_.size() < ids_.size()) {
       // The rows of another number of labels for each image begin with the same images.
@@ -145,14 +156,19 @@ Tensor<float> ScheduledNetwork<Model>::reuse(const Tensor<float>& x, float t) {
       const Shape wide{images, tokens_count * config.in_channels};
       const Tensor<float> seen = whole ? tokens
                                        : embedding(tokens.reshaped(wide), of_image)
-                                             .reshaped({static_cast<index_t>(fresh_.size()), tokens_count, config.in_channels});
+                                             .reshaped({static_cast<index_t>(fresh_.size()),
+                                                        tokens_count, config.in_channels});
       const Tensor<float> s = model_->backbone(seen, whole ? rows_ : part);  // (fresh rows, N, h)
-      for (std::size_t i = 0; i < fresh_.size(); ++i) remember(fresh_[i], t, s.data() + static_cast<index_t>(i) * size, size);
+      for (std::size_t i = 0; i < fresh_.size(); ++i)
+        remember(fresh_[i], t, s.data() + static_cast<index_t>(i) * size, size);
       work_.backbones += static_cast<index_t>(fresh_.size());
     }
     const Shape shape{rows, tokens_count, width};
     if (rows == s_.extent(0)) return model_->velocity(tokens, s_.reshaped(shape), rows_);
-    return model_->velocity(tokens, Tensor<float>(shape, std::as_const(s_).span().first(static_cast<std::size_t>(rows * size))), rows_);
+    return model_->velocity(
+        tokens,
+        Tensor<float>(shape, std::as_const(s_).span().first(static_cast<std::size_t>(rows * size))),
+        rows_);
   } else {
     (void)t;
     return (*model_)(x, rows_);
@@ -164,7 +180,8 @@ void ScheduledNetwork<Model>::remember(index_t row, float t, const float* s, ind
   Remembered& r = remembered_[static_cast<std::size_t>(row)];
   float* kept = s_.data() + row * size;
   if (r.present && r.time != t) {
-    r.rate = relative_difference(kept, s, size) / std::abs(static_cast<double>(r.time) - static_cast<double>(t));
+    r.rate = relative_difference(kept, s, size) /
+             std::abs(static_cast<double>(r.time) - static_cast<double>(t));
     r.has_rate = true;
   }
   r.present = true;

@@ -1,9 +1,11 @@
-// A diffusion transformer that is evaluated along a schedule of times: what depends on time and label alone is computed once for many
-// steps in one product for each layer, and the backbone of a DiT^DH may be reused by steps that it would hardly change for.
+// A diffusion transformer that is evaluated along a schedule of times: what depends on time and
+// label alone is computed once for many steps in one product for each layer, and the backbone of a
+// DiT^DH may be reused by steps that it would hardly change for.
 //
-// The reuse follows the encoder sharing of "DDT: Decoupled Diffusion Transformer" (Wang et al. 2025, section 3.4), but decides for each
-// picture as it goes: a backbone's output s that changed by the share d between its last two evaluations, at times r and q, is taken to
-// change by d |q - t| / |r - q| until time t.
+// The reuse follows the encoder sharing of "DDT: Decoupled Diffusion Transformer" (Wang et al.
+// 2025, section 3.4), but decides for each picture as it goes: a backbone's output s that changed
+// by the share d between its last two evaluations, at times r and q, is taken to change by d |q -
+// t| / |r - q| until time t.
 #pragma once
 
 #include <memory>
@@ -17,26 +19,31 @@ namespace rae::detail {
 
 /// How a network is evaluated.
 struct Schedule {
-  std::vector<float> times{};             ///< descending; others are computed when they come
-  std::vector<std::int64_t> labels{};     ///< all that may occur at those times, "no label" included
-  double reuse_error = 0;                 ///< bound of the estimated relative change of s that is neglected; 0: s is always computed
-  index_t conditioning_bytes = 64 << 20;  ///< that the conditioning of many steps may take; longer schedules are computed in parts
+  std::vector<float> times{};          ///< descending; others are computed when they come
+  std::vector<std::int64_t> labels{};  ///< all that may occur at those times, "no label" included
+  double reuse_error = 0;  ///< bound of the estimated relative change of s that is neglected; 0: s
+                           ///< is always computed
+  index_t conditioning_bytes = 64 << 20;  ///< that the conditioning of many steps may take; longer
+                                          ///< schedules are computed in parts
 };
 
-/// A network (see flow_sampling.hpp) for one batch of pictures, whose numbers of images must not change. Counts its work in `work`.
+/// A network (see flow_sampling.hpp) for one batch of pictures, whose numbers of images must not
+/// change. Counts its work in `work`.
 template <class Model>
 class ScheduledNetwork {
  public:
   /// `reuse_error` is without effect on a model that has no backbone of its own.
   ScheduledNetwork(std::shared_ptr<const Model> model, Schedule schedule, SamplingWork& work);
 
-  /// The network's output (k B, C, h, w) for x (B, C, h, w), one time, k labels for each image (k B).
+  /// The network's output (k B, C, h, w) for x (B, C, h, w), one time, k labels for each image (k
+  /// B).
   Tensor<float> operator()(const Tensor<float>& x, float t, std::span<const std::int64_t> labels);
 
  private:
   using Rows = Conditioning<Tensor<float>>;
 
-  /// Conditioning of all pairs of some times and labels: row i * labels + j is that of time i and label j.
+  /// Conditioning of all pairs of some times and labels: row i * labels + j is that of time i and
+  /// label j.
   struct Table {
     std::vector<float> times;
     std::vector<std::int64_t> labels;  // ascending, each once

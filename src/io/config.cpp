@@ -12,7 +12,9 @@
 namespace rae {
 namespace {
 
-std::string shortened(std::string_view text) { return text.size() <= 80 ? std::string(text) : std::string(text.substr(0, 80)) + "..."; }
+std::string shortened(std::string_view text) {
+  return text.size() <= 80 ? std::string(text) : std::string(text.substr(0, 80)) + "...";
+}
 
 /// Shortest text that reads back as the same number, and as a number rather than an integer.
 std::string number_text(double value) {
@@ -38,7 +40,8 @@ std::string description(const ConfigNode& node) {
 
 }  // namespace
 
-// Out of line: every includer would otherwise compile the variant's copies, and g++ 12 warns about them by mistake.
+// Out of line: every includer would otherwise compile the variant's copies, and g++ 12 warns about
+// them by mistake.
 ConfigNode::ConfigNode(const ConfigNode& other) = default;
 ConfigNode::ConfigNode(ConfigNode&& other) noexcept = default;
 ConfigNode& ConfigNode::operator=(const ConfigNode& other) = default;
@@ -75,7 +78,8 @@ ConfigNode ConfigNode::load(const std::string& path) {
 std::string ConfigNode::where() const {
   std::vector<std::string_view> names;
   const Place* root = place_.get();
-  for (; root != nullptr && root->parent != nullptr; root = root->parent.get()) names.push_back(root->name);
+  for (; root != nullptr && root->parent != nullptr; root = root->parent.get())
+    names.push_back(root->name);
   std::string path;
   for (auto name = names.rbegin(); name != names.rend(); ++name) {
     if (!path.empty() && name->front() != '[') path += '.';
@@ -92,7 +96,8 @@ void ConfigNode::fail_expected(std::string_view wanted) const {
 void ConfigNode::put_below(const std::shared_ptr<const Place>& parent, std::string name) {
   place_ = std::make_shared<Place>(Place{parent, name.empty() ? "''" : std::move(name)});
   if (auto* elements = std::get_if<List>(&value_))
-    for (std::size_t i = 0; i < elements->size(); ++i) (*elements)[i].put_below(place_, concat("[", i, "]"));
+    for (std::size_t i = 0; i < elements->size(); ++i)
+      (*elements)[i].put_below(place_, concat("[", i, "]"));
   if (auto* members = std::get_if<Map>(&value_))
     for (auto& [key, value] : *members) value.put_below(place_, key);
 }
@@ -117,7 +122,8 @@ std::int64_t ConfigNode::as_integer(std::int64_t lowest, std::int64_t highest) c
     out = static_cast<std::int64_t>(*number);
   else
     fail_expected("an integer");
-  if (out < lowest || out > highest) fail_expected(concat("an integer from ", lowest, " to ", highest));
+  if (out < lowest || out > highest)
+    fail_expected(concat("an integer from ", lowest, " to ", highest));
   return out;
 }
 
@@ -178,11 +184,14 @@ void ConfigNode::set_path(std::string_view dotted, ConfigNode value) {
 void ConfigNode::apply_override(std::string_view assignment) {
   const auto equals = assignment.find('=');
   if (equals == std::string_view::npos || equals == 0)
-    raise<ConfigError>("override '", shortened(assignment), "': expected key=value, for example dit.train.lr=1e-4");
+    raise<ConfigError>("override '", shortened(assignment),
+                       "': expected key=value, for example dit.train.lr=1e-4");
   const auto key = assignment.substr(0, equals);
   if (static_cast<std::size_t>(std::count(key.begin(), key.end(), '.')) >= ConfigBuilder::kMaxDepth)
-    raise<ConfigError>("override '", shortened(assignment), "': more than ", ConfigBuilder::kMaxDepth, " levels");
-  set_path(key, parse_yaml(assignment.substr(equals + 1), concat("override '", shortened(assignment), "'")));
+    raise<ConfigError>("override '", shortened(assignment), "': more than ",
+                       ConfigBuilder::kMaxDepth, " levels");
+  set_path(key, parse_yaml(assignment.substr(equals + 1),
+                           concat("override '", shortened(assignment), "'")));
 }
 
 bool ConfigNode::operator==(const ConfigNode& other) const { return value_ == other.value_; }
@@ -212,12 +221,14 @@ class JsonWriter {
       case ConfigNode::Kind::boolean: out_ += node.as_bool() ? "true" : "false"; break;
       case ConfigNode::Kind::integer: out_ += std::to_string(node.as_integer()); break;
       case ConfigNode::Kind::number:
-        if (!std::isfinite(node.as_number())) node.fail_expected("a finite number, which JSON can hold");
+        if (!std::isfinite(node.as_number()))
+          node.fail_expected("a finite number, which JSON can hold");
         out_ += number_text(node.as_number());
         break;
       case ConfigNode::Kind::string: text(node.as_string(), node); break;
       case ConfigNode::Kind::list:
-        write_all(node.elements(), "[]", level, [&](const ConfigNode& element) { write(element, level + 1); });
+        write_all(node.elements(), "[]", level,
+                  [&](const ConfigNode& element) { write(element, level + 1); });
         break;
       case ConfigNode::Kind::map:
         write_all(node.members(), "{}", level, [&](const ConfigNode::Member& member) {

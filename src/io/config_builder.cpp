@@ -22,7 +22,8 @@ void measure(const ConfigNode& node, std::size_t& values, std::size_t& character
 
 ConfigBuilder::ConfigBuilder(std::string_view text, const std::string& origin)
     : root_(std::make_shared<ConfigNode::Place>(ConfigNode::Place{nullptr, origin})) {
-  if (text.size() > kMaxText) fail(concat("the text has ", text.size(), " bytes, more than the limit of ", kMaxText));
+  if (text.size() > kMaxText)
+    fail(concat("the text has ", text.size(), " bytes, more than the limit of ", kMaxText));
 }
 
 void ConfigBuilder::fail(std::string_view what) const {
@@ -36,14 +37,18 @@ void ConfigBuilder::count(std::size_t values) {
   values_ += values;
   // Copies that aliases make count as well, so that a few lines cannot expand without bound.
   if (values_ > kMaxValues) fail(concat("more than ", kMaxValues, " values (aliases included)"));
-  if (characters_ > 2 * kMaxText) fail(concat("more than ", 2 * kMaxText, " characters (aliases included)"));
+  if (characters_ > 2 * kMaxText)
+    fail(concat("more than ", 2 * kMaxText, " characters (aliases included)"));
 }
 
-bool ConfigBuilder::wants_key() const { return !open_.empty() && open_.back().node.is_map() && !open_.back().has_key; }
+bool ConfigBuilder::wants_key() const {
+  return !open_.empty() && open_.back().node.is_map() && !open_.back().has_key;
+}
 
 void ConfigBuilder::key(std::string_view name) {
   Open& map = open_.back();
-  if (!map.keys.emplace(name).second) fail(concat("the key '", name.substr(0, 100), "' appears twice"));
+  if (!map.keys.emplace(name).second)
+    fail(concat("the key '", name.substr(0, 100), "' appears twice"));
   characters_ += name.size();
   map.key = std::string(name);
   map.has_key = true;
@@ -86,7 +91,9 @@ void ConfigBuilder::place(ConfigNode& node) const {
     return;
   }
   const Open& parent = open_.back();
-  node.put_below(parent.node.place_, parent.node.is_list() ? concat("[", parent.node.elements().size(), "]") : parent.key);
+  node.put_below(parent.node.place_, parent.node.is_list()
+                                         ? concat("[", parent.node.elements().size(), "]")
+                                         : parent.key);
 }
 
 void ConfigBuilder::add(ConfigNode node, std::size_t anchor) {
@@ -106,7 +113,8 @@ void ConfigBuilder::add(ConfigNode node, std::size_t anchor) {
   if (parent.node.is_list()) {
     std::get<ConfigNode::List>(parent.node.value_).push_back(std::move(node));
   } else {
-    std::get<ConfigNode::Map>(parent.node.value_).emplace_back(std::move(parent.key), std::move(node));
+    std::get<ConfigNode::Map>(parent.node.value_)
+        .emplace_back(std::move(parent.key), std::move(node));
     parent.has_key = false;
   }
 }

@@ -13,16 +13,21 @@ using Json = nlohmann::json;
 
 class JsonHandler : public nlohmann::json_sax<Json> {
  public:
-  JsonHandler(ConfigBuilder& builder, std::span<const std::string_view> dropped) : builder_(builder), dropped_(dropped) {}
+  JsonHandler(ConfigBuilder& builder, std::span<const std::string_view> dropped)
+      : builder_(builder), dropped_(dropped) {}
 
   bool null() override { return scalar(ConfigNode()); }
   bool boolean(bool value) override { return scalar(ConfigNode(value)); }
   bool number_integer(number_integer_t value) override { return scalar(ConfigNode(value)); }
   bool number_unsigned(number_unsigned_t value) override {
-    const bool fits = value <= static_cast<number_unsigned_t>(std::numeric_limits<std::int64_t>::max());
-    return scalar(fits ? ConfigNode(static_cast<std::int64_t>(value)) : ConfigNode(static_cast<double>(value)));
+    const bool fits =
+        value <= static_cast<number_unsigned_t>(std::numeric_limits<std::int64_t>::max());
+    return scalar(fits ? ConfigNode(static_cast<std::int64_t>(value))
+                       : ConfigNode(static_cast<double>(value)));
   }
-  bool number_float(number_float_t value, const string_t&) override { return scalar(ConfigNode(value)); }
+  bool number_float(number_float_t value, const string_t&) override {
+    return scalar(ConfigNode(value));
+  }
   bool string(string_t& value) override { return scalar(ConfigNode(std::move(value))); }
   bool binary(binary_t&) override { builder_.fail("binary data"); }
 
@@ -66,7 +71,8 @@ class JsonHandler : public nlohmann::json_sax<Json> {
   bool dropping_ = false;
 };
 
-ConfigNode parse(ConfigBuilder& builder, std::string_view text, std::span<const std::string_view> dropped) {
+ConfigNode parse(ConfigBuilder& builder, std::string_view text,
+                 std::span<const std::string_view> dropped) {
   JsonHandler handler(builder, dropped);
   Json::sax_parse(text.begin(), text.end(), &handler);
   return builder.finish();
@@ -79,7 +85,8 @@ ConfigNode ConfigNode::parse_json(std::string_view text, const std::string& orig
   return parse(builder, text, {});
 }
 
-ConfigNode detail::parse_json_without(std::string_view text, const std::string& origin, std::span<const std::string_view> dropped) {
+ConfigNode detail::parse_json_without(std::string_view text, const std::string& origin,
+                                      std::span<const std::string_view> dropped) {
   ConfigBuilder builder({}, origin);
   return parse(builder, text, dropped);
 }

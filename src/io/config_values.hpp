@@ -9,20 +9,24 @@
 namespace rae::detail {
 
 /// The integer under a key that must be there.
-inline index_t size_in(const ConfigNode& node, std::string_view key, index_t lowest, index_t highest) {
+inline index_t size_in(const ConfigNode& node, std::string_view key, index_t lowest,
+                       index_t highest) {
   return node.at(key).as_integer(lowest, highest);
 }
 
 /// The number under a key, or `fallback` when there is none.
-inline double number_in(const ConfigNode& node, std::string_view key, double fallback, double lowest, double highest) {
+inline double number_in(const ConfigNode& node, std::string_view key, double fallback,
+                        double lowest, double highest) {
   const ConfigNode* found = node.find(key);
   if (found == nullptr || found->is_null()) return fallback;
   const double value = found->as_number();
-  if (!(value >= lowest && value <= highest)) found->fail_expected(concat("a number from ", lowest, " to ", highest));
+  if (!(value >= lowest && value <= highest))
+    found->fail_expected(concat("a number from ", lowest, " to ", highest));
   return value;
 }
 
-/// Parses the name under a key, or `fallback` when there is none; the error of `parse` gets the place in the file.
+/// Parses the name under a key, or `fallback` when there is none; the error of `parse` gets the
+/// place in the file.
 template <class Parse>
 auto named(const ConfigNode& node, std::string_view key, std::string_view fallback, Parse parse) {
   const ConfigNode* found = node.find(key);

@@ -52,20 +52,25 @@ ConfigNode resolve(const std::string& scalar) {
   const bool negative = text.front() == '-';
   if (negative || text.front() == '+') text.remove_prefix(1);
   if (text == ".inf" || text == ".Inf" || text == ".INF")
-    return negative ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
+    return negative ? -std::numeric_limits<double>::infinity()
+                    : std::numeric_limits<double>::infinity();
 
   const int base = text.substr(0, 2) == "0x" ? 16 : text.substr(0, 2) == "0o" ? 8 : 10;
   const auto digits = base == 10 ? text : text.substr(2);
   if (!digits.empty() && digits.front() != '-') {
     std::int64_t integer = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), integer, base);
-    if (error == std::errc() && end == digits.data() + digits.size()) return negative ? -integer : integer;
+    const auto [end, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), integer, base);
+    if (error == std::errc() && end == digits.data() + digits.size())
+      return negative ? -integer : integer;
   }
   if (is_decimal(text)) {
     double number = 0.0;
-    // Out of range leaves `number` as it was and reads as text, so that asking for a number fails with the text.
+    // Out of range leaves `number` as it was and reads as text, so that asking for a number fails
+    // with the text.
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error == std::errc() && end == text.data() + text.size()) return negative ? -number : number;
+    if (error == std::errc() && end == text.data() + text.size())
+      return negative ? -number : number;
   }
   return scalar;
 }
@@ -87,27 +92,33 @@ class YamlHandler : public YAML::EventHandler {
     builder_.alias(anchor);
   }
 
-  void OnScalar(const YAML::Mark&, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
+  void OnScalar(const YAML::Mark&, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
     if (builder_.wants_key()) {
       if (value == "<<" && tag == "?") builder_.fail("merge keys (<<) are not supported");
       builder_.key(value);
       return;
     }
     const std::string_view standard = "tag:yaml.org,2002:";
-    const std::string_view type = tag.rfind(standard, 0) == 0 ? std::string_view(tag).substr(standard.size()) : std::string_view(tag);
+    const std::string_view type = tag.rfind(standard, 0) == 0
+                                      ? std::string_view(tag).substr(standard.size())
+                                      : std::string_view(tag);
     if (type == "!" || type == "str") return builder_.scalar(value, anchor);
-    if (type == "?" || type.empty() || type == "int" || type == "float" || type == "bool" || type == "null")
+    if (type == "?" || type.empty() || type == "int" || type == "float" || type == "bool" ||
+        type == "null")
       return builder_.scalar(resolve(value), anchor);
     builder_.fail(concat("unknown tag '", std::string_view(tag).substr(0, 80), "'"));
   }
 
-  void OnSequenceStart(const YAML::Mark&, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnSequenceStart(const YAML::Mark&, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
     require_plain(tag, "tag:yaml.org,2002:seq", "a list");
     builder_.begin_list(anchor);
   }
   void OnSequenceEnd() override { builder_.end(); }
 
-  void OnMapStart(const YAML::Mark&, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnMapStart(const YAML::Mark&, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
     require_plain(tag, "tag:yaml.org,2002:map", "a map");
     builder_.begin_map(anchor);
   }

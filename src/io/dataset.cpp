@@ -14,14 +14,17 @@ namespace rae {
 namespace fs = std::filesystem;
 
 void ImageDataset::image(index_t i, std::span<float> out, std::uint64_t epoch) const {
-  if (i < 0 || i >= size()) raise<ArgumentError>("ImageDataset::image: index ", i, " of ", size(), " pictures");
+  if (i < 0 || i >= size())
+    raise<ArgumentError>("ImageDataset::image: index ", i, " of ", size(), " pictures");
   if (static_cast<index_t>(out.size()) != image_size())
-    raise<ArgumentError>("ImageDataset::image: expected room for ", image_size(), " floats, got ", out.size());
+    raise<ArgumentError>("ImageDataset::image: expected room for ", image_size(), " floats, got ",
+                         out.size());
   load(i, out, epoch);
 }
 
 index_t ImageDataset::label(index_t i) const {
-  if (i < 0 || i >= size()) raise<ArgumentError>("ImageDataset::label: index ", i, " of ", size(), " pictures");
+  if (i < 0 || i >= size())
+    raise<ArgumentError>("ImageDataset::label: index ", i, " of ", size(), " pictures");
   return load_label(i);
 }
 
@@ -31,11 +34,14 @@ namespace {
 class Draws {
  public:
   Draws(const DatasetOptions& options, std::uint64_t epoch, index_t i)
-      : random_(options.seed, epoch), first_(static_cast<std::uint64_t>(i) * 4), flip_(options.flip) {}
+      : random_(options.seed, epoch),
+        first_(static_cast<std::uint64_t>(i) * 4),
+        flip_(options.flip) {}
 
   /// A random offset from 0 to `most`.
   index_t offset(std::uint64_t which, index_t most) const {
-    return static_cast<index_t>(random_.below(first_ + which, static_cast<std::uint64_t>(most) + 1));
+    return static_cast<index_t>(
+        random_.below(first_ + which, static_cast<std::uint64_t>(most) + 1));
   }
   bool flips() const { return flip_ && random_.bits(first_ + 2) >> 31 != 0; }
 
@@ -51,24 +57,32 @@ void check_options(const DatasetOptions& options) {
   if (options.channels != 0 && options.channels != 1 && options.channels != 3)
     raise<ArgumentError>("DatasetOptions: expected 1 or 3 channels, got ", options.channels);
   if (options.size < 0 || options.size > kMaxSize)
-    raise<ArgumentError>("DatasetOptions: expected a size from 1 to ", kMaxSize, ", got ", options.size);
+    raise<ArgumentError>("DatasetOptions: expected a size from 1 to ", kMaxSize, ", got ",
+                         options.size);
 }
 
 class IdxDataset final : public ImageDataset {
  public:
-  IdxDataset(const std::string& images, const std::string& labels, std::vector<std::string> class_names, const DatasetOptions& options)
-      : images_(read_idx_images(images)), labels_(read_idx_labels(labels)), class_names_(std::move(class_names)), options_(options) {
+  IdxDataset(const std::string& images, const std::string& labels,
+             std::vector<std::string> class_names, const DatasetOptions& options)
+      : images_(read_idx_images(images)),
+        labels_(read_idx_labels(labels)),
+        class_names_(std::move(class_names)),
+        options_(options) {
     check_options(options);
     if (images_.extent(0) != labels_.extent(0))
-      raise<FormatError>(images, " has ", images_.extent(0), " pictures, ", labels, " has ", labels_.extent(0), " labels");
+      raise<FormatError>(images, " has ", images_.extent(0), " pictures, ", labels, " has ",
+                         labels_.extent(0), " labels");
     if (images_.extent(0) == 0) raise<FormatError>(images, ": no pictures");
     if (options.size != 0 && (options.size < images_.extent(1) || options.size < images_.extent(2)))
-      raise<ArgumentError>(images, ": pictures of ", images_.extent(1), " x ", images_.extent(2), " cannot be padded to ", options.size);
+      raise<ArgumentError>(images, ": pictures of ", images_.extent(1), " x ", images_.extent(2),
+                           " cannot be padded to ", options.size);
     const auto largest = *std::max_element(labels_.span().begin(), labels_.span().end());
     if (class_names_.empty())
       for (int c = 0; c <= largest; ++c) class_names_.push_back(std::to_string(c));
     if (largest >= class_names_.size())
-      raise<FormatError>(labels, ": the label ", static_cast<int>(largest), ", but only ", class_names_.size(), " classes");
+      raise<FormatError>(labels, ": the label ", static_cast<int>(largest), ", but only ",
+                         class_names_.size(), " classes");
   }
 
   index_t size() const override { return images_.extent(0); }
@@ -117,7 +131,8 @@ template <class Wanted>
 std::vector<fs::path> list(const fs::path& folder, Wanted&& wanted) {
   std::error_code error;
   std::vector<fs::path> out;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error))
     if (wanted(*entry)) out.push_back(entry->path());
   if (error) raise<FileError>("cannot list '", folder.string(), "': ", error.message());
   std::sort(out.begin(), out.end());
@@ -135,14 +150,16 @@ class FolderDataset final : public ImageDataset {
  public:
   FolderDataset(const std::string& folder, const DatasetOptions& options) : options_(options) {
     check_options(options);
-    if (options.size == 0) raise<ArgumentError>("open_image_folder: a folder of pictures needs a size");
+    if (options.size == 0)
+      raise<ArgumentError>("open_image_folder: a folder of pictures needs a size");
     for (const auto& sub : list(folder, [](const fs::directory_entry& e) {
            std::error_code ignored;
            return e.is_directory(ignored);
          }))
       add_class(sub, sub.filename().string());
     if (files_.empty()) add_class(folder, fs::path(folder).lexically_normal().filename().string());
-    if (files_.empty()) raise<FileError>("no PNG, JPEG or BMP files in '", folder, "' or its sub-folders");
+    if (files_.empty())
+      raise<FileError>("no PNG, JPEG or BMP files in '", folder, "' or its sub-folders");
   }
 
   index_t size() const override { return static_cast<index_t>(files_.size()); }
@@ -161,27 +178,34 @@ class FolderDataset final : public ImageDataset {
     std::copy(tensor.span().begin(), tensor.span().end(), out.begin());
   }
 
-  index_t load_label(index_t i) const override { return files_[static_cast<std::size_t>(i)].second; }
+  index_t load_label(index_t i) const override {
+    return files_[static_cast<std::size_t>(i)].second;
+  }
 
  private:
   Image square(Image image, const Draws& draws, const std::string& path) const {
     const index_t size = options_.size;
     // Scaling a strip to a square may need more pixels than a picture can have.
     const index_t shorter = options_.random_crop ? size * 3 / 2 : size;
-    const index_t longer = (shorter * std::max(image.width(), image.height())) / std::min(image.width(), image.height()) + 1;
+    const index_t longer = (shorter * std::max(image.width(), image.height())) /
+                               std::min(image.width(), image.height()) +
+                           1;
     if (longer > Image::kMaxSide || shorter * longer > Image::kMaxPixels)
-      raise<FormatError>(path, ": a picture of ", image.width(), " x ", image.height(), " is too narrow for a square of ", size);
+      raise<FormatError>(path, ": a picture of ", image.width(), " x ", image.height(),
+                         " is too narrow for a square of ", size);
     image = channels() == 3 ? image.to_rgb() : image.to_gray();
     if (!options_.random_crop) return image.center_crop(size);
     image = image.resized_shorter(shorter);
-    return image.cropped(draws.offset(0, image.width() - size), draws.offset(1, image.height() - size), size, size);
+    return image.cropped(draws.offset(0, image.width() - size),
+                         draws.offset(1, image.height() - size), size, size);
   }
 
   /// A folder without pictures is no class.
   void add_class(const fs::path& folder, std::string name) {
     const auto files = pictures_in(folder);
     if (files.empty()) return;
-    for (const auto& file : files) files_.emplace_back(file.string(), static_cast<index_t>(class_names_.size()));
+    for (const auto& file : files)
+      files_.emplace_back(file.string(), static_cast<index_t>(class_names_.size()));
     class_names_.push_back(std::move(name));
   }
 
@@ -202,7 +226,9 @@ class SlicedDataset final : public ImageDataset {
   const std::vector<std::string>& class_names() const override { return whole_->class_names(); }
 
  protected:
-  void load(index_t i, std::span<float> out, std::uint64_t epoch) const override { whole_->image(first_ + i, out, epoch); }
+  void load(index_t i, std::span<float> out, std::uint64_t epoch) const override {
+    whole_->image(first_ + i, out, epoch);
+  }
   index_t load_label(index_t i) const override { return whole_->label(first_ + i); }
 
  private:
@@ -220,7 +246,9 @@ std::string find_idx(const std::string& folder, const std::string& name) {
   return {};
 }
 
-std::string idx_name(Split split, const char* what) { return (split == Split::train ? "train-" : "t10k-") + std::string(what); }
+std::string idx_name(Split split, const char* what) {
+  return (split == Split::train ? "train-" : "t10k-") + std::string(what);
+}
 
 bool is_folder(const fs::path& path) {
   std::error_code ignored;
@@ -229,46 +257,56 @@ bool is_folder(const fs::path& path) {
 
 }  // namespace
 
-std::shared_ptr<const ImageDataset> open_idx(const std::string& images, const std::string& labels, std::vector<std::string> class_names,
+std::shared_ptr<const ImageDataset> open_idx(const std::string& images, const std::string& labels,
+                                             std::vector<std::string> class_names,
                                              const DatasetOptions& options) {
   return std::make_shared<IdxDataset>(images, labels, std::move(class_names), options);
 }
 
-std::shared_ptr<const ImageDataset> open_fashion_mnist(const std::string& folder, Split split, const DatasetOptions& options) {
+std::shared_ptr<const ImageDataset> open_fashion_mnist(const std::string& folder, Split split,
+                                                       const DatasetOptions& options) {
   std::array<std::string, 2> paths;
   for (std::size_t i = 0; i < 2; ++i) {
     const auto name = idx_name(split, i == 0 ? "images-idx3-ubyte" : "labels-idx1-ubyte");
     paths[i] = find_idx(folder, name);
-    if (paths[i].empty()) raise<FileError>("'", folder, "' holds neither ", name, " nor ", name, ".gz");
+    if (paths[i].empty())
+      raise<FileError>("'", folder, "' holds neither ", name, " nor ", name, ".gz");
   }
   return open_idx(paths[0], paths[1],
-                  {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"}, options);
+                  {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt",
+                   "Sneaker", "Bag", "Ankle boot"},
+                  options);
 }
 
-std::shared_ptr<const ImageDataset> open_image_folder(const std::string& folder, const DatasetOptions& options) {
+std::shared_ptr<const ImageDataset> open_image_folder(const std::string& folder,
+                                                      const DatasetOptions& options) {
   return std::make_shared<FolderDataset>(folder, options);
 }
 
-std::shared_ptr<const ImageDataset> open_dataset(const std::string& folder, Split split, const DatasetOptions& options) {
+std::shared_ptr<const ImageDataset> open_dataset(const std::string& folder, Split split,
+                                                 const DatasetOptions& options) {
   if (!is_folder(folder)) raise<FileError>("'", folder, "' is not a folder");
-  if (!find_idx(folder, idx_name(split, "images-idx3-ubyte")).empty()) return open_fashion_mnist(folder, split, options);
+  if (!find_idx(folder, idx_name(split, "images-idx3-ubyte")).empty())
+    return open_fashion_mnist(folder, split, options);
   const fs::path train = fs::path(folder) / "train";
   for (const char* name : {"test", "val"}) {
     const fs::path test = fs::path(folder) / name;
-    if (is_folder(train) && is_folder(test)) return open_image_folder((split == Split::train ? train : test).string(), options);
+    if (is_folder(train) && is_folder(test))
+      return open_image_folder((split == Split::train ? train : test).string(), options);
   }
   return open_image_folder(folder, options);
 }
 
-std::shared_ptr<const ImageDataset> slice(std::shared_ptr<const ImageDataset> dataset, index_t first, index_t count) {
+std::shared_ptr<const ImageDataset> slice(std::shared_ptr<const ImageDataset> dataset,
+                                          index_t first, index_t count) {
   if (!dataset) raise<ArgumentError>("slice: no dataset");
   if (first < 0 || count < 0 || first > dataset->size() || count > dataset->size() - first)
     raise<ArgumentError>("slice: ", count, " pictures from ", first, " on, of ", dataset->size());
   return std::make_shared<SlicedDataset>(std::move(dataset), first, count);
 }
 
-std::pair<std::shared_ptr<const ImageDataset>, std::shared_ptr<const ImageDataset>> split_at(std::shared_ptr<const ImageDataset> dataset,
-                                                                                             index_t count) {
+std::pair<std::shared_ptr<const ImageDataset>, std::shared_ptr<const ImageDataset>> split_at(
+    std::shared_ptr<const ImageDataset> dataset, index_t count) {
   const index_t size = dataset ? dataset->size() : 0;
   auto first = slice(dataset, 0, count);
   return {std::move(first), slice(dataset, count, size - count)};

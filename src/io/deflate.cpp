@@ -11,7 +11,9 @@
 namespace rae::detail {
 namespace {
 
-int window_bits(Wrapping wrapping) { return wrapping == Wrapping::raw ? -15 : wrapping == Wrapping::gzip ? 15 + 16 : 15; }
+int window_bits(Wrapping wrapping) {
+  return wrapping == Wrapping::raw ? -15 : wrapping == Wrapping::gzip ? 15 + 16 : 15;
+}
 
 constexpr std::size_t kMostAtOnce = std::size_t{1} << 30;
 
@@ -29,7 +31,8 @@ struct Stream : z_stream {
 std::size_t inflate(std::span<const std::byte> input, Wrapping wrapping, const std::string& origin,
                     const std::function<bool(std::span<const std::byte>)>& sink) {
   Stream<inflateEnd> stream;
-  if (inflateInit2(&stream, window_bits(wrapping)) != Z_OK) raise<Error>(origin, ": cannot start inflation");
+  if (inflateInit2(&stream, window_bits(wrapping)) != Z_OK)
+    raise<Error>(origin, ": cannot start inflation");
   std::vector<std::byte> buffer(std::size_t{1} << 16);
   std::size_t position = 0;
   for (;;) {
@@ -42,10 +45,12 @@ std::size_t inflate(std::span<const std::byte> input, Wrapping wrapping, const s
     const std::size_t produced = buffer.size() - stream.avail_out;
     position += offered - stream.avail_in;
     if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
-      raise<FormatError>(origin, ": damaged compressed data", stream.msg != nullptr ? concat(" (", std::string(stream.msg), ")") : "");
+      raise<FormatError>(origin, ": damaged compressed data",
+                         stream.msg != nullptr ? concat(" (", std::string(stream.msg), ")") : "");
     if (produced > 0 && !sink(std::span<const std::byte>(buffer.data(), produced))) return position;
     if (result == Z_STREAM_END) {
-      const bool another = wrapping == Wrapping::gzip && position + 1 < input.size() && input[position] == std::byte{0x1f} &&
+      const bool another = wrapping == Wrapping::gzip && position + 1 < input.size() &&
+                           input[position] == std::byte{0x1f} &&
                            input[position + 1] == std::byte{0x8b};
       if (!another) return position;
       if (inflateReset(&stream) != Z_OK) raise<Error>(origin, ": cannot restart inflation");
@@ -53,14 +58,17 @@ std::size_t inflate(std::span<const std::byte> input, Wrapping wrapping, const s
     }
     if (produced == 0 && position == input.size())
       raise<FormatError>(origin, ": the compressed data end too early; is the file truncated?");
-    if (produced == 0 && stream.avail_in == offered) raise<FormatError>(origin, ": damaged compressed data");
+    if (produced == 0 && stream.avail_in == offered)
+      raise<FormatError>(origin, ": damaged compressed data");
   }
 }
 
-std::vector<std::byte> inflate_all(std::span<const std::byte> input, Wrapping wrapping, const std::string& origin, std::size_t max_bytes) {
+std::vector<std::byte> inflate_all(std::span<const std::byte> input, Wrapping wrapping,
+                                   const std::string& origin, std::size_t max_bytes) {
   std::vector<std::byte> out;
   inflate(input, wrapping, origin, [&](std::span<const std::byte> piece) {
-    if (piece.size() > max_bytes - out.size()) raise<FormatError>(origin, ": more than ", max_bytes, " bytes when decompressed");
+    if (piece.size() > max_bytes - out.size())
+      raise<FormatError>(origin, ": more than ", max_bytes, " bytes when decompressed");
     out.insert(out.end(), piece.begin(), piece.end());
     return true;
   });
@@ -69,7 +77,8 @@ std::vector<std::byte> inflate_all(std::span<const std::byte> input, Wrapping wr
 
 std::vector<std::byte> deflate_all(std::span<const std::byte> input, Wrapping wrapping) {
   Stream<deflateEnd> stream;
-  if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, window_bits(wrapping), 8, Z_DEFAULT_STRATEGY) != Z_OK)
+  if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, window_bits(wrapping), 8,
+                   Z_DEFAULT_STRATEGY) != Z_OK)
     raise<Error>("cannot start compression");
   std::vector<std::byte> out;
   std::vector<std::byte> buffer(std::size_t{1} << 16);
@@ -89,7 +98,8 @@ std::vector<std::byte> deflate_all(std::span<const std::byte> input, Wrapping wr
 
 std::uint32_t crc32_of(std::span<const std::byte> bytes, std::uint32_t before) {
   if (bytes.empty()) return before;  // zlib takes a null pointer as a request for the initial value
-  return static_cast<std::uint32_t>(::crc32_z(before, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+  return static_cast<std::uint32_t>(
+      ::crc32_z(before, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
 }  // namespace rae::detail

@@ -12,17 +12,20 @@ namespace rae::detail {
 /// Wrapping of a deflate stream.
 enum class Wrapping { raw, zlib, gzip };
 
-/// Inflates piece by piece; `sink` gets each piece and returns false to stop early. Throws FormatError for damaged or truncated data; gzip
-/// checks its checksum, and members that follow each other are joined. Returns the number of input bytes used.
+/// Inflates piece by piece; `sink` gets each piece and returns false to stop early. Throws
+/// FormatError for damaged or truncated data; gzip checks its checksum, and members that follow
+/// each other are joined. Returns the number of input bytes used.
 std::size_t inflate(std::span<const std::byte> input, Wrapping wrapping, const std::string& origin,
                     const std::function<bool(std::span<const std::byte>)>& sink);
 
 /// The whole output. Throws FormatError as soon as it exceeds `max_bytes`.
-[[nodiscard]] std::vector<std::byte> inflate_all(std::span<const std::byte> input, Wrapping wrapping, const std::string& origin,
+[[nodiscard]] std::vector<std::byte> inflate_all(std::span<const std::byte> input,
+                                                 Wrapping wrapping, const std::string& origin,
                                                  std::size_t max_bytes);
 
 /// Compresses with the default level. Equal input gives equal output.
-[[nodiscard]] std::vector<std::byte> deflate_all(std::span<const std::byte> input, Wrapping wrapping);
+[[nodiscard]] std::vector<std::byte> deflate_all(std::span<const std::byte> input,
+                                                 Wrapping wrapping);
 
 /// The CRC-32 of PNG, gzip and zip, continued from `before`.
 [[nodiscard]] std::uint32_t crc32_of(std::span<const std::byte> bytes, std::uint32_t before = 0);

@@ -19,7 +19,8 @@ namespace rae {
 namespace {
 
 [[noreturn]] void fail(std::string_view what, const std::string& path, int error = errno) {
-  raise<FileError>(what, " '", path, "': ", std::error_code(error, std::generic_category()).message());
+  raise<FileError>(what, " '", path,
+                   "': ", std::error_code(error, std::generic_category()).message());
 }
 
 /// An open descriptor that is closed on every way out.
@@ -78,7 +79,8 @@ MappedFile::MappedFile(const std::string& path) {
   size_ = size;
 }
 
-MappedFile::MappedFile(MappedFile&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
@@ -93,11 +95,15 @@ MappedFile::~MappedFile() {
 void MappedFile::release(std::span<const std::byte> part) const noexcept {
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   const std::less<> before;
-  if (data_ == nullptr || before(part.data(), data_) || before(data_ + size_, part.data() + part.size())) return;
+  if (data_ == nullptr || before(part.data(), data_) ||
+      before(data_ + size_, part.data() + part.size()))
+    return;
   // Whole pages only: those at the ends may belong to neighbours as well.
-  const auto first = static_cast<std::size_t>(part.data() - data_), begin = (first + page - 1) / page * page;
+  const auto first = static_cast<std::size_t>(part.data() - data_),
+             begin = (first + page - 1) / page * page;
   const std::size_t end = (first + part.size()) / page * page;
-  if (begin < end) (void)::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
+  if (begin < end)
+    (void)::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
 }
 
 AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(resolve(path)) {
@@ -138,9 +144,11 @@ void AtomicFile::discard() noexcept {
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
-  if (descriptor_ < 0) raise<FileError>("cannot write '", path_, "': the file is already committed or has failed");
+  if (descriptor_ < 0)
+    raise<FileError>("cannot write '", path_, "': the file is already committed or has failed");
   while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor_, bytes.data(), std::min<std::size_t>(bytes.size(), 1u << 30));
+    const ssize_t written =
+        ::write(descriptor_, bytes.data(), std::min<std::size_t>(bytes.size(), 1u << 30));
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0) {
       const int error = written == 0 ? ENOSPC : errno;
@@ -154,7 +162,8 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 void AtomicFile::write(std::string_view text) { write(as_byte_span(text)); }
 
 void AtomicFile::commit() {
-  if (descriptor_ < 0) raise<FileError>("cannot commit '", path_, "': the file is already committed or has failed");
+  if (descriptor_ < 0)
+    raise<FileError>("cannot commit '", path_, "': the file is already committed or has failed");
   const bool direct = temporary_.empty();
   // Some file systems report a full disk only here.
   const bool flushed = direct || ::fsync(descriptor_) == 0;
@@ -172,7 +181,8 @@ void AtomicFile::commit() {
     fail("cannot rename the finished file to", path_, error);
   }
   temporary_.clear();
-  // The new name survives a power failure only when the folder is flushed as well; not every file system can.
+  // The new name survives a power failure only when the folder is flushed as well; not every file
+  // system can.
   const Descriptor folder(::open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() >= 0) ::fsync(folder.get());
 }
@@ -180,7 +190,9 @@ void AtomicFile::commit() {
 std::vector<std::byte> read_file(const std::string& path, std::size_t max_bytes) {
   struct stat status {};
   const Descriptor file(open_to_read(path, status));
-  const auto too_large = [&] { raise<FileError>("cannot read '", path, "': it holds more than ", max_bytes, " bytes"); };
+  const auto too_large = [&] {
+    raise<FileError>("cannot read '", path, "': it holds more than ", max_bytes, " bytes");
+  };
   std::vector<std::byte> out;
   if (S_ISREG(status.st_mode)) {
     if (static_cast<std::uint64_t>(status.st_size) > max_bytes) too_large();
@@ -203,6 +215,8 @@ void write_file_atomically(const std::string& path, std::span<const std::byte> b
   file.commit();
 }
 
-void write_file_atomically(const std::string& path, std::string_view text) { write_file_atomically(path, as_byte_span(text)); }
+void write_file_atomically(const std::string& path, std::string_view text) {
+  write_file_atomically(path, as_byte_span(text));
+}
 
 }  // namespace rae

@@ -11,7 +11,8 @@
 namespace rae {
 namespace {
 
-/// Takes the file piece by piece: checks the header as soon as it is complete, then refuses the first byte too many.
+/// Takes the file piece by piece: checks the header as soon as it is complete, then refuses the
+/// first byte too many.
 class IdxReader {
  public:
   IdxReader(int rank, const std::string& origin) : rank_(rank), origin_(origin) {}
@@ -24,15 +25,18 @@ class IdxReader {
     piece = piece.subspan(head);
     const auto expected = static_cast<std::size_t>(shape_.numel());
     if (piece.size() > expected - data_.size())
-      raise<FormatError>(origin_, ": IDX: more data than the ", expected, " bytes that its header declares for ", shape_);
+      raise<FormatError>(origin_, ": IDX: more data than the ", expected,
+                         " bytes that its header declares for ", shape_);
     data_.insert(data_.end(), piece.begin(), piece.end());
   }
 
   Tensor<std::uint8_t> finish() {
-    if (!checked_) raise<FormatError>(origin_, ": IDX: the file ends inside its header; is it truncated?");
+    if (!checked_)
+      raise<FormatError>(origin_, ": IDX: the file ends inside its header; is it truncated?");
     if (data_.size() != static_cast<std::size_t>(shape_.numel()))
-      raise<FormatError>(origin_, ": IDX: the header declares ", shape_, ", which is ", shape_.numel(), " bytes, the file has ",
-                         data_.size(), "; is it truncated?");
+      raise<FormatError>(origin_, ": IDX: the header declares ", shape_, ", which is ",
+                         shape_.numel(), " bytes, the file has ", data_.size(),
+                         "; is it truncated?");
     Tensor<std::uint8_t> out(shape_);
     if (!data_.empty()) std::memcpy(out.data(), data_.data(), data_.size());
     return out;
@@ -43,7 +47,8 @@ class IdxReader {
 
   std::uint32_t number(std::size_t at) const {
     std::uint32_t out = 0;
-    for (std::size_t i = 0; i < 4; ++i) out = out << 8 | std::to_integer<std::uint32_t>(header_[at + i]);
+    for (std::size_t i = 0; i < 4; ++i)
+      out = out << 8 | std::to_integer<std::uint32_t>(header_[at + i]);
     return out;
   }
 
@@ -52,17 +57,22 @@ class IdxReader {
     const std::uint32_t magic = number(0);
     const auto expected = 0x0800u + static_cast<std::uint32_t>(rank_);
     if (magic != expected) {
-      const char* hint = magic == 0x0801u ? " (this is a file of labels)" : magic == 0x0803u ? " (this is a file of images)" : "";
-      raise<FormatError>(origin_, ": IDX: expected the magic number ", expected, ", got ", magic, hint);
+      const char* hint = magic == 0x0801u   ? " (this is a file of labels)"
+                         : magic == 0x0803u ? " (this is a file of images)"
+                                            : "";
+      raise<FormatError>(origin_, ": IDX: expected the magic number ", expected, ", got ", magic,
+                         hint);
     }
     std::array<index_t, 3> extents{};
     std::uint64_t bytes = 1;
     for (int d = 0; d < rank_; ++d) {
       const std::uint32_t extent = number(4 + 4 * static_cast<std::size_t>(d));
       if (d > 0 && (extent < 1 || extent > 16384))
-        raise<FormatError>(origin_, ": IDX: expected a picture of 1 to 16384 rows and columns, got ", extent);
+        raise<FormatError>(
+            origin_, ": IDX: expected a picture of 1 to 16384 rows and columns, got ", extent);
       if (extent > 0 && bytes > kMaxIdxBytes / extent)
-        raise<FormatError>(origin_, ": IDX: the header declares more than ", kMaxIdxBytes, " bytes");
+        raise<FormatError>(origin_, ": IDX: the header declares more than ", kMaxIdxBytes,
+                           " bytes");
       bytes *= extent;
       extents[static_cast<std::size_t>(d)] = extent;
     }
@@ -84,19 +94,26 @@ Tensor<std::uint8_t> parse(std::span<const std::byte> bytes, int rank, const std
     reader.take(bytes);
     return reader.finish();
   }
-  const std::size_t used = detail::inflate(bytes, detail::Wrapping::gzip, origin, [&](std::span<const std::byte> piece) {
-    reader.take(piece);
-    return true;
-  });
-  if (used != bytes.size()) raise<FormatError>(origin, ": ", bytes.size() - used, " bytes after the end of the compressed data");
+  const std::size_t used =
+      detail::inflate(bytes, detail::Wrapping::gzip, origin, [&](std::span<const std::byte> piece) {
+        reader.take(piece);
+        return true;
+      });
+  if (used != bytes.size())
+    raise<FormatError>(origin, ": ", bytes.size() - used,
+                       " bytes after the end of the compressed data");
   return reader.finish();
 }
 
 }  // namespace
 
-Tensor<std::uint8_t> parse_idx_images(std::span<const std::byte> bytes, const std::string& origin) { return parse(bytes, 3, origin); }
+Tensor<std::uint8_t> parse_idx_images(std::span<const std::byte> bytes, const std::string& origin) {
+  return parse(bytes, 3, origin);
+}
 
-Tensor<std::uint8_t> parse_idx_labels(std::span<const std::byte> bytes, const std::string& origin) { return parse(bytes, 1, origin); }
+Tensor<std::uint8_t> parse_idx_labels(std::span<const std::byte> bytes, const std::string& origin) {
+  return parse(bytes, 1, origin);
+}
 
 Tensor<std::uint8_t> read_idx_images(const std::string& path) {
   const MappedFile file(path);

@@ -5,10 +5,14 @@
 
 namespace rae {
 
-Image::Image(index_t width, index_t height, int channels, std::uint8_t value) : width_(width), height_(height), channels_(channels) {
-  if (channels != 1 && channels != 3) raise<ArgumentError>("Image: expected 1 or 3 channels, got ", channels);
-  if (width < 1 || height < 1 || width > kMaxSide || height > kMaxSide || width * height > kMaxPixels)
-    raise<ArgumentError>("Image: a size of ", width, " x ", height, " is outside 1 to ", kMaxSide, " a side and ", kMaxPixels, " pixels");
+Image::Image(index_t width, index_t height, int channels, std::uint8_t value)
+    : width_(width), height_(height), channels_(channels) {
+  if (channels != 1 && channels != 3)
+    raise<ArgumentError>("Image: expected 1 or 3 channels, got ", channels);
+  if (width < 1 || height < 1 || width > kMaxSide || height > kMaxSide ||
+      width * height > kMaxPixels)
+    raise<ArgumentError>("Image: a size of ", width, " x ", height, " is outside 1 to ", kMaxSide,
+                         " a side and ", kMaxPixels, " pixels");
   pixels_.assign(static_cast<std::size_t>(width * height * channels), value);
 }
 
@@ -20,7 +24,8 @@ std::uint8_t to_sample(float x, Rounding rounding) {
 }
 
 /// One picture of planes (C, H, W).
-Image from_planes(const float* planes, int channels, index_t height, index_t width, Rounding rounding) {
+Image from_planes(const float* planes, int channels, index_t height, index_t width,
+                  Rounding rounding) {
   Image out(width, height, channels);
   std::uint8_t* pixels = out.pixels().data();
   const index_t plane = height * width;
@@ -28,8 +33,8 @@ Image from_planes(const float* planes, int channels, index_t height, index_t wid
     for (index_t i = 0; i < plane; ++i) {
       const float x = planes[c * plane + i];
       if (!std::isfinite(x))
-        raise<NumericError>("Image::from_tensor: channel ", c, ", row ", i / width, ", column ", i % width, " is ",
-                            std::isnan(x) ? "not a number" : "infinite");
+        raise<NumericError>("Image::from_tensor: channel ", c, ", row ", i / width, ", column ",
+                            i % width, " is ", std::isnan(x) ? "not a number" : "infinite");
       pixels[i * channels + c] = to_sample(x, rounding);
     }
   }
@@ -42,7 +47,8 @@ Image Image::from_tensor(const Tensor<float>& tensor, Rounding rounding) {
   const Shape& shape = tensor.shape();
   const bool one = shape.rank() == 3 || (shape.rank() == 4 && shape[0] == 1);
   if (!one || (shape[-3] != 1 && shape[-3] != 3))
-    raise<ShapeError>("Image::from_tensor: expected (C, H, W) or (1, C, H, W) with 1 or 3 channels, got ", shape);
+    raise<ShapeError>(
+        "Image::from_tensor: expected (C, H, W) or (1, C, H, W) with 1 or 3 channels, got ", shape);
   return from_planes(tensor.data(), static_cast<int>(shape[-3]), shape[-2], shape[-1], rounding);
 }
 
@@ -53,7 +59,8 @@ std::vector<Image> Image::from_batch(const Tensor<float>& tensor, Rounding round
   std::vector<Image> out;
   const float* data = tensor.data();
   for (index_t n = 0; n < shape[0]; ++n)
-    out.push_back(from_planes(data + n * shape[1] * shape[2] * shape[3], static_cast<int>(shape[1]), shape[2], shape[3], rounding));
+    out.push_back(from_planes(data + n * shape[1] * shape[2] * shape[3], static_cast<int>(shape[1]),
+                              shape[2], shape[3], rounding));
   return out;
 }
 
@@ -64,14 +71,16 @@ Tensor<float> Image::to_tensor() const {
   const index_t plane = height_ * width_;
   for (index_t i = 0; i < plane; ++i)
     for (int c = 0; c < channels_; ++c)
-      planes[c * plane + i] = static_cast<float>(pixels_[static_cast<std::size_t>(i * channels_ + c)]) / 255.0f;
+      planes[c * plane + i] =
+          static_cast<float>(pixels_[static_cast<std::size_t>(i * channels_ + c)]) / 255.0f;
   return out;
 }
 
 Image Image::to_rgb() const {
   if (channels_ != 1) return *this;
   Image out(width_, height_, 3);
-  for (std::size_t i = 0; i < pixels_.size(); ++i) std::fill_n(out.pixels_.begin() + static_cast<std::ptrdiff_t>(3 * i), 3, pixels_[i]);
+  for (std::size_t i = 0; i < pixels_.size(); ++i)
+    std::fill_n(out.pixels_.begin() + static_cast<std::ptrdiff_t>(3 * i), 3, pixels_[i]);
   return out;
 }
 
@@ -80,18 +89,21 @@ Image Image::to_gray() const {
   Image out(width_, height_, 1);
   for (std::size_t i = 0; i < out.pixels_.size(); ++i) {
     const std::uint8_t* rgb = pixels_.data() + 3 * i;
-    out.pixels_[i] = static_cast<std::uint8_t>((rgb[0] * 19595u + rgb[1] * 38470u + rgb[2] * 7471u + 0x8000u) >> 16);
+    out.pixels_[i] = static_cast<std::uint8_t>(
+        (rgb[0] * 19595u + rgb[1] * 38470u + rgb[2] * 7471u + 0x8000u) >> 16);
   }
   return out;
 }
 
 Image Image::cropped(index_t x, index_t y, index_t width, index_t height) const {
   if (x < 0 || y < 0 || width < 1 || height < 1 || width > width_ - x || height > height_ - y)
-    raise<ArgumentError>("Image::cropped: ", width, " x ", height, " at (", x, ", ", y, ") leaves the picture of ", width_, " x ", height_);
+    raise<ArgumentError>("Image::cropped: ", width, " x ", height, " at (", x, ", ", y,
+                         ") leaves the picture of ", width_, " x ", height_);
   Image out(width, height, channels_);
   const index_t row = width * channels_;
   for (index_t r = 0; r < height; ++r)
-    std::copy_n(pixels_.begin() + ((y + r) * width_ + x) * channels_, row, out.pixels_.begin() + r * row);
+    std::copy_n(pixels_.begin() + ((y + r) * width_ + x) * channels_, row,
+                out.pixels_.begin() + r * row);
   return out;
 }
 
@@ -107,21 +119,26 @@ Image Image::flipped() const {
 Image Image::grid(std::span<const Image> images, index_t columns, index_t gap) {
   if (images.empty() || images[0].empty()) raise<ArgumentError>("Image::grid: no pictures");
   if (columns < 1 || columns > kMaxSide || gap < 0 || gap > kMaxSide)
-    raise<ArgumentError>("Image::grid: ", columns, " columns with a gap of ", gap, "; expected at least 1 column and a gap of 0 or more");
+    raise<ArgumentError>("Image::grid: ", columns, " columns with a gap of ", gap,
+                         "; expected at least 1 column and a gap of 0 or more");
   const Image& first = images[0];
   const auto count = static_cast<index_t>(images.size());
   columns = std::min(columns, count);
   const index_t rows = (count + columns - 1) / columns;
-  Image out(columns * (first.width_ + gap) - gap, rows * (first.height_ + gap) - gap, first.channels_, 255);
+  Image out(columns * (first.width_ + gap) - gap, rows * (first.height_ + gap) - gap,
+            first.channels_, 255);
   for (index_t i = 0; i < count; ++i) {
     const Image& image = images[static_cast<std::size_t>(i)];
-    if (image.width_ != first.width_ || image.height_ != first.height_ || image.channels_ != first.channels_)
-      raise<ArgumentError>("Image::grid: picture ", i, " is ", image.width_, " x ", image.height_, " x ", image.channels_,
-                           ", the first is ", first.width_, " x ", first.height_, " x ", first.channels_);
+    if (image.width_ != first.width_ || image.height_ != first.height_ ||
+        image.channels_ != first.channels_)
+      raise<ArgumentError>("Image::grid: picture ", i, " is ", image.width_, " x ", image.height_,
+                           " x ", image.channels_, ", the first is ", first.width_, " x ",
+                           first.height_, " x ", first.channels_);
     const index_t x = i % columns * (first.width_ + gap), y = i / columns * (first.height_ + gap);
     const index_t row = first.width_ * first.channels_;
     for (index_t r = 0; r < first.height_; ++r)
-      std::copy_n(image.pixels_.begin() + r * row, row, out.pixels_.begin() + ((y + r) * out.width_ + x) * out.channels_);
+      std::copy_n(image.pixels_.begin() + r * row, row,
+                  out.pixels_.begin() + ((y + r) * out.width_ + x) * out.channels_);
   }
   return out;
 }

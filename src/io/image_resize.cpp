@@ -1,4 +1,5 @@
-// Pillow's separable resampling on 8-bit samples: double coefficients, rounded to 22-bit fixed point, rows first, then columns.
+// Pillow's separable resampling on 8-bit samples: double coefficients, rounded to 22-bit fixed
+// point, rows first, then columns.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -54,10 +55,14 @@ std::vector<Taps> taps_of(index_t in, index_t out, ResizeFilter filter) {
   return all;
 }
 
-std::uint8_t clip(std::int32_t sum) { return static_cast<std::uint8_t>(std::clamp(sum >> kPrecision, 0, 255)); }
+std::uint8_t clip(std::int32_t sum) {
+  return static_cast<std::uint8_t>(std::clamp(sum >> kPrecision, 0, 255));
+}
 
-/// Resamples one axis: `lines` lines of `in` groups of `group` samples become lines of `taps.size()` groups.
-void resample(const std::uint8_t* source, std::uint8_t* target, index_t lines, index_t in, index_t group, const std::vector<Taps>& taps) {
+/// Resamples one axis: `lines` lines of `in` groups of `group` samples become lines of
+/// `taps.size()` groups.
+void resample(const std::uint8_t* source, std::uint8_t* target, index_t lines, index_t in,
+              index_t group, const std::vector<Taps>& taps) {
   const auto out = static_cast<index_t>(taps.size());
   std::vector<std::int32_t> sums(static_cast<std::size_t>(group));
   for (index_t line = 0; line < lines; ++line) {
@@ -82,13 +87,15 @@ Image Image::resized(index_t width, index_t height, ResizeFilter filter) const {
   Image out(*this);
   if (width != width_) {
     Image wide(width, height_, channels_);
-    resample(out.pixels_.data(), wide.pixels_.data(), height_, width_, channels_, taps_of(width_, width, filter));
+    resample(out.pixels_.data(), wide.pixels_.data(), height_, width_, channels_,
+             taps_of(width_, width, filter));
     out = std::move(wide);
   }
   if (height != height_) {
     // A whole row is one group, so that the inner loop runs over contiguous samples.
     Image high(width, height, channels_);
-    resample(out.pixels_.data(), high.pixels_.data(), 1, height_, width * channels_, taps_of(height_, height, filter));
+    resample(out.pixels_.data(), high.pixels_.data(), 1, height_, width * channels_,
+             taps_of(height_, height, filter));
     out = std::move(high);
   }
   return out;
@@ -96,9 +103,12 @@ Image Image::resized(index_t width, index_t height, ResizeFilter filter) const {
 
 Image Image::resized_shorter(index_t size) const {
   if (empty()) raise<ArgumentError>("Image::resized_shorter: the picture is empty");
-  if (size < 1 || size > kMaxSide) raise<ArgumentError>("Image::resized_shorter: expected a size from 1 to ", kMaxSide, ", got ", size);
+  if (size < 1 || size > kMaxSide)
+    raise<ArgumentError>("Image::resized_shorter: expected a size from 1 to ", kMaxSide, ", got ",
+                         size);
   const index_t shorter = std::min(width_, height_);
-  const auto longer = static_cast<index_t>(static_cast<double>(size * std::max(width_, height_)) / static_cast<double>(shorter));
+  const auto longer = static_cast<index_t>(static_cast<double>(size * std::max(width_, height_)) /
+                                           static_cast<double>(shorter));
   return width_ <= height_ ? resized(size, longer) : resized(longer, size);
 }
 
@@ -107,13 +117,18 @@ Image Image::center_crop(index_t size) const { return center_crop(size, size); }
 Image Image::center_crop(index_t width, index_t height) const {
   if (empty()) raise<ArgumentError>("Image::center_crop: the picture is empty");
   for (const index_t size : {width, height})
-    if (size < 1 || size > kMaxSide) raise<ArgumentError>("Image::center_crop: expected a size from 1 to ", kMaxSide, ", got ", size);
+    if (size < 1 || size > kMaxSide)
+      raise<ArgumentError>("Image::center_crop: expected a size from 1 to ", kMaxSide, ", got ",
+                           size);
   Image out(*this);
-  while (out.width_ >= 2 * width && out.height_ >= 2 * height) out = out.resized(out.width_ / 2, out.height_ / 2, ResizeFilter::box);
+  while (out.width_ >= 2 * width && out.height_ >= 2 * height)
+    out = out.resized(out.width_ / 2, out.height_ / 2, ResizeFilter::box);
   const double scale = std::max(static_cast<double>(width) / static_cast<double>(out.width_),
                                 static_cast<double>(height) / static_cast<double>(out.height_));
   // Halves go to the even number, as Python's round does.
-  const auto scaled = [&](index_t side) { return static_cast<index_t>(std::nearbyint(static_cast<double>(side) * scale)); };
+  const auto scaled = [&](index_t side) {
+    return static_cast<index_t>(std::nearbyint(static_cast<double>(side) * scale));
+  };
   out = out.resized(scaled(out.width_), scaled(out.height_), ResizeFilter::bicubic);
   return out.cropped((out.width_ - width) / 2, (out.height_ - height) / 2, width, height);
 }

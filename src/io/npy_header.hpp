@@ -13,7 +13,8 @@ namespace rae::detail {
 /// NumPy's name of a type; absent for types that it lacks.
 [[nodiscard]] std::optional<std::string_view> npy_descr(DType type);
 
-/// Magic, version 1.0, and the dictionary padded so that the data begin on a multiple of 64 bytes, for a type that NumPy has.
+/// Magic, version 1.0, and the dictionary padded so that the data begin on a multiple of 64 bytes,
+/// for a type that NumPy has.
 [[nodiscard]] std::string npy_head(DType type, const Shape& shape);
 
 }  // namespace rae::detail

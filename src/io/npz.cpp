@@ -23,7 +23,8 @@ struct NpyHeader {
   Shape shape;
 };
 
-/// Parses the Python dictionary { 'descr': text, 'fortran_order': bool, 'shape': tuple } and nothing else.
+/// Parses the Python dictionary { 'descr': text, 'fortran_order': bool, 'shape': tuple } and
+/// nothing else.
 class HeaderParser {
  public:
   HeaderParser(std::string_view text, const std::string& origin) : text_(text), origin_(origin) {}
@@ -55,10 +56,13 @@ class HeaderParser {
   }
 
  private:
-  [[noreturn]] void fail() const { raise<FormatError>(origin_, ": npy: cannot understand the header"); }
+  [[noreturn]] void fail() const {
+    raise<FormatError>(origin_, ": npy: cannot understand the header");
+  }
 
   void skip_space() {
-    while (!text_.empty() && (text_.front() == ' ' || text_.front() == '\n')) text_.remove_prefix(1);
+    while (!text_.empty() && (text_.front() == ' ' || text_.front() == '\n'))
+      text_.remove_prefix(1);
   }
   bool accept(char c) {
     skip_space();
@@ -117,14 +121,16 @@ class HeaderParser {
   const std::string& origin_;
 };
 
-/// Elements in the order of the file, as row-major. Fortran order is row-major of the reversed shape, so only indices are exchanged.
+/// Elements in the order of the file, as row-major. Fortran order is row-major of the reversed
+/// shape, so only indices are exchanged.
 template <class T>
-Tensor<T> tensor_of(const NpyHeader& header, std::span<const std::byte> data, const std::string& origin) {
+Tensor<T> tensor_of(const NpyHeader& header, std::span<const std::byte> data,
+                    const std::string& origin) {
   const Shape& shape = header.shape;
   const auto bytes = static_cast<std::size_t>(shape.numel()) * sizeof(T);
   if (data.size() != bytes)
-    raise<FormatError>(origin, ": npy: ", shape, " of ", header.descr, " needs ", bytes, " bytes, there are ", data.size(),
-                       "; is it truncated?");
+    raise<FormatError>(origin, ": npy: ", shape, " of ", header.descr, " needs ", bytes,
+                       " bytes, there are ", data.size(), "; is it truncated?");
   Tensor<T> out(shape);
   T* target = out.data();
   if (!header.fortran_order || shape.rank() < 2) {
@@ -134,9 +140,11 @@ Tensor<T> tensor_of(const NpyHeader& header, std::span<const std::byte> data, co
   std::array<index_t, kMaxRank> at{};
   for (index_t i = 0; i < shape.numel(); ++i) {
     index_t offset = 0;
-    for (int d = shape.rank() - 1; d >= 0; --d) offset = offset * shape[d] + at[static_cast<std::size_t>(d)];
+    for (int d = shape.rank() - 1; d >= 0; --d)
+      offset = offset * shape[d] + at[static_cast<std::size_t>(d)];
     std::memcpy(target + i, data.data() + static_cast<std::size_t>(offset) * sizeof(T), sizeof(T));
-    for (int d = shape.rank() - 1; d >= 0 && ++at[static_cast<std::size_t>(d)] == shape[d]; --d) at[static_cast<std::size_t>(d)] = 0;
+    for (int d = shape.rank() - 1; d >= 0 && ++at[static_cast<std::size_t>(d)] == shape[d]; --d)
+      at[static_cast<std::size_t>(d)] = 0;
   }
   return out;
 }
@@ -156,14 +164,17 @@ std::optional<std::string_view> detail::npy_descr(DType type) {
 }
 
 std::string detail::npy_head(DType type, const Shape& shape) {
-  std::string dictionary = concat("{'descr': '", *npy_descr(type), "', 'fortran_order': False, 'shape': (");
-  for (int i = 0; i < shape.rank(); ++i) dictionary += concat(shape[i], shape.rank() == 1 ? "," : i + 1 < shape.rank() ? ", " : "");
+  std::string dictionary =
+      concat("{'descr': '", *npy_descr(type), "', 'fortran_order': False, 'shape': (");
+  for (int i = 0; i < shape.rank(); ++i)
+    dictionary += concat(shape[i], shape.rank() == 1 ? "," : i + 1 < shape.rank() ? ", " : "");
   dictionary += "), }";
   constexpr std::size_t kFixed = 10;
   while ((kFixed + dictionary.size() + 1) % 64 != 0) dictionary += ' ';
   dictionary += '\n';
   std::string out = "\x93NUMPY";
-  out += {1, 0, static_cast<char>(dictionary.size() & 0xff), static_cast<char>(dictionary.size() >> 8)};
+  out += {1, 0, static_cast<char>(dictionary.size() & 0xff),
+          static_cast<char>(dictionary.size() >> 8)};
   return out + dictionary;
 }
 
@@ -177,14 +188,18 @@ struct NpyParts {
 
 NpyParts split_npy(std::span<const std::byte> bytes, const std::string& origin) {
   const auto byte_at = [&](std::size_t i) { return std::to_integer<std::size_t>(bytes[i]); };
-  if (bytes.size() < 12 || as_text(bytes.first(6)) != "\x93NUMPY") raise<FormatError>(origin, ": not an .npy file, or truncated");
+  if (bytes.size() < 12 || as_text(bytes.first(6)) != "\x93NUMPY")
+    raise<FormatError>(origin, ": not an .npy file, or truncated");
   const std::size_t version = byte_at(6);
   if (version < 1 || version > 3) raise<FormatError>(origin, ": npy: unknown version ", version);
   const std::size_t begin = version == 1 ? 10 : 12;
   const std::size_t length =
-      version == 1 ? byte_at(8) | byte_at(9) << 8 : byte_at(8) | byte_at(9) << 8 | byte_at(10) << 16 | byte_at(11) << 24;
-  if (length > bytes.size() - begin) raise<FormatError>(origin, ": npy: the header exceeds the file; is it truncated?");
-  return {HeaderParser(as_text(bytes.subspan(begin, length)), origin).parse(), bytes.subspan(begin + length)};
+      version == 1 ? byte_at(8) | byte_at(9) << 8
+                   : byte_at(8) | byte_at(9) << 8 | byte_at(10) << 16 | byte_at(11) << 24;
+  if (length > bytes.size() - begin)
+    raise<FormatError>(origin, ": npy: the header exceeds the file; is it truncated?");
+  return {HeaderParser(as_text(bytes.subspan(begin, length)), origin).parse(),
+          bytes.subspan(begin + length)};
 }
 
 }  // namespace
@@ -208,12 +223,15 @@ AnyTensor read_npy(const std::string& path) {
 }
 
 struct NpzFile::Contents {
-  Contents(std::span<const std::byte> bytes, const std::string& name) : origin(name), zip(bytes, name) {
+  Contents(std::span<const std::byte> bytes, const std::string& name)
+      : origin(name), zip(bytes, name) {
     for (const auto& entry : zip.entries()) {
-      const bool array = entry.name.size() > 4 && entry.name.compare(entry.name.size() - 4, 4, ".npy") == 0;
+      const bool array =
+          entry.name.size() > 4 && entry.name.compare(entry.name.size() - 4, 4, ".npy") == 0;
       if (array) names.push_back(entry.name.substr(0, entry.name.size() - 4));
     }
-    if (names.empty() && !zip.entries().empty()) raise<FormatError>(origin, ": npz: the archive holds no .npy file");
+    if (names.empty() && !zip.entries().empty())
+      raise<FormatError>(origin, ": npz: the archive holds no .npy file");
   }
 
   std::string origin;
@@ -236,14 +254,19 @@ NpzFile NpzFile::parse(std::span<const std::byte> bytes, const std::string& orig
 const std::vector<std::string>& NpzFile::names() const noexcept { return contents_->names; }
 
 bool NpzFile::contains(std::string_view name) const noexcept {
-  return std::find(contents_->names.begin(), contents_->names.end(), name) != contents_->names.end();
+  return std::find(contents_->names.begin(), contents_->names.end(), name) !=
+         contents_->names.end();
 }
 
-std::string NpzFile::where(std::string_view name) const { return concat(contents_->origin, ": ", name); }
+std::string NpzFile::where(std::string_view name) const {
+  return concat(contents_->origin, ": ", name);
+}
 
 AnyTensor NpzFile::read_any(std::string_view name, std::size_t max_bytes) const {
   const auto* entry = contents_->zip.find(concat(name, ".npy"));
-  if (entry == nullptr) raise<FormatError>("array '", name, "' is not in ", contents_->origin, detail::suggestion(name, contents_->names));
+  if (entry == nullptr)
+    raise<FormatError>("array '", name, "' is not in ", contents_->origin,
+                       detail::suggestion(name, contents_->names));
   return parse_npy(contents_->zip.read(*entry, max_bytes), where(name));
 }
 
@@ -254,8 +277,8 @@ std::optional<View<const std::uint8_t>> NpzFile::mapped(std::string_view name, b
   const auto [header, data] = split_npy(bytes, where(name));
   if (header.descr != "|u1" || header.fortran_order) return std::nullopt;
   if (data.size() != static_cast<std::size_t>(header.shape.numel()))
-    raise<FormatError>(where(name), ": npy: ", header.shape, " needs ", header.shape.numel(), " bytes, there are ", data.size(),
-                       "; is it truncated?");
+    raise<FormatError>(where(name), ": npy: ", header.shape, " needs ", header.shape.numel(),
+                       " bytes, there are ", data.size(), "; is it truncated?");
   if (verify) contents_->zip.require_checksum(*entry, bytes);
   return View<const std::uint8_t>(reinterpret_cast<const std::uint8_t*>(data.data()), header.shape);
 }
@@ -270,17 +293,21 @@ void write_npz(const std::string& path, std::span<const NpzEntry> entries) {
   std::set<std::string_view> names;
   for (const auto& entry : entries) {
     if (entry.name.empty() || entry.name.size() > 1000 || !names.insert(entry.name).second)
-      raise<ArgumentError>("write_npz: ", path, ": an empty, too long or repeated name '", entry.name.substr(0, 100), "'");
-    if (!detail::npy_descr(dtype_of(entry.tensor))) raise<ArgumentError>("write_npz: ", path, ": ", entry.name, ": NumPy has no bf16");
+      raise<ArgumentError>("write_npz: ", path, ": an empty, too long or repeated name '",
+                           entry.name.substr(0, 100), "'");
+    if (!detail::npy_descr(dtype_of(entry.tensor)))
+      raise<ArgumentError>("write_npz: ", path, ": ", entry.name, ": NumPy has no bf16");
     if (std::visit([](const auto& tensor) { return tensor.empty(); }, entry.tensor))
-      raise<ArgumentError>("write_npz: ", path, ": ", entry.name, " is empty (default-constructed)");
+      raise<ArgumentError>("write_npz: ", path, ": ", entry.name,
+                           " is empty (default-constructed)");
   }
   detail::ZipWriter zip(path);
   for (const auto& entry : entries)
     std::visit(
         [&](const auto& tensor) {
           zip.add(entry.name + ".npy",
-                  {as_byte_span(detail::npy_head(dtype_of(entry.tensor), shape_of(entry.tensor))), std::as_bytes(tensor.span())});
+                  {as_byte_span(detail::npy_head(dtype_of(entry.tensor), shape_of(entry.tensor))),
+                   std::as_bytes(tensor.span())});
         },
         entry.tensor);
   zip.commit();

@@ -1,4 +1,5 @@
-// The unfinished archive is the archive itself without its end: no byte is written twice, and finishing copies nothing.
+// The unfinished archive is the archive itself without its end: no byte is written twice, and
+// finishing copies nothing.
 #include "rae/io/npz_stream.hpp"
 
 #include <fcntl.h>
@@ -26,13 +27,16 @@ constexpr const char* kFormat = "rae partial npz 1";
 constexpr std::size_t kChunk = std::size_t{1} << 20;
 
 [[noreturn]] void fail(std::string_view what, const std::string& path) {
-  raise<FileError>(what, " '", path, "': ", std::error_code(errno, std::generic_category()).message());
+  raise<FileError>(what, " '", path,
+                   "': ", std::error_code(errno, std::generic_category()).message());
 }
 
 /// Symbolic links are followed, as AtomicFile does.
 std::string target_of(const std::string& path) {
   std::error_code none;
-  return std::filesystem::is_symlink(path, none) ? std::filesystem::weakly_canonical(path, none).string() : path;
+  return std::filesystem::is_symlink(path, none)
+             ? std::filesystem::weakly_canonical(path, none).string()
+             : path;
 }
 
 ConfigNode settings_node(const std::map<std::string, std::string>& settings) {
@@ -57,7 +61,10 @@ struct NpzStream::State {
   std::uint32_t crc = 0;       // of arr_0 so far
 
   State(const std::string& name, NpzStreamPlan given)
-      : path(target_of(name)), partial(partial_name(path)), manifest(partial + ".json"), plan(std::move(given)) {
+      : path(target_of(name)),
+        partial(partial_name(path)),
+        manifest(partial + ".json"),
+        plan(std::move(given)) {
     check_plan();
     lay_out();
   }
@@ -67,7 +74,9 @@ struct NpzStream::State {
     descriptor = ::open(partial.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (descriptor < 0) fail("cannot write", partial);
     if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0)
-      raise<FileError>("cannot write '", partial, "': another process is writing it; wait for its end, or choose another name");
+      raise<FileError>(
+          "cannot write '", partial,
+          "': another process is writing it; wait for its end, or choose another name");
     struct stat status {};
     if (::fstat(descriptor, &status) != 0) fail("cannot read", partial);
     // Without records or without manifest nothing was kept.
@@ -86,14 +95,17 @@ struct NpzStream::State {
     const std::string where = concat("NpzStream: ", path);
     if (path.empty()) raise<FileError>("cannot write a file without a name");
     if (plan.count < 1 || plan.record.numel() < 1)
-      raise<ArgumentError>(where, ": expected at least one record of at least one byte, got ", plan.count, " of ", plan.record);
-    if (plan.record.rank() + 1 > kMaxRank) raise<ArgumentError>(where, ": records ", plan.record, " have too many axes");
+      raise<ArgumentError>(where, ": expected at least one record of at least one byte, got ",
+                           plan.count, " of ", plan.record);
+    if (plan.record.rank() + 1 > kMaxRank)
+      raise<ArgumentError>(where, ": records ", plan.record, " have too many axes");
     std::set<std::string> names{"arr_0"};
     for (const auto& entry : plan.others)
       if (entry.name.empty() || entry.name.size() > 1000 || !names.insert(entry.name).second ||
           !detail::npy_descr(dtype_of(entry.tensor)) || shape_of(entry.tensor).numel() == 0)
-        raise<ArgumentError>(where, ": an array without name, type of NumPy or elements, or a repeated one: '", entry.name.substr(0, 100),
-                             "'");
+        raise<ArgumentError>(
+            where, ": an array without name, type of NumPy or elements, or a repeated one: '",
+            entry.name.substr(0, 100), "'");
   }
 
   /// All bytes but those of the records are known now.
@@ -109,17 +121,19 @@ struct NpzStream::State {
     data_begin = head.size();
     const std::uint64_t end = data_begin - npy.size() + size;
     const auto add = [&](const std::string& name, const std::string& contents) {
-      files.push_back({name, detail::crc32_of(as_byte_span(contents)), contents.size(), end + tail.size()});
+      files.push_back(
+          {name, detail::crc32_of(as_byte_span(contents)), contents.size(), end + tail.size()});
       tail += detail::zip_local_header(files.back()) + contents;
     };
     for (const auto& entry : plan.others)
       std::visit(
           [&](const auto& tensor) {
-            add(entry.name + ".npy",
-                detail::npy_head(dtype_of(entry.tensor), tensor.shape()) + std::string(as_text(std::as_bytes(tensor.span()))));
+            add(entry.name + ".npy", detail::npy_head(dtype_of(entry.tensor), tensor.shape()) +
+                                         std::string(as_text(std::as_bytes(tensor.span()))));
           },
           entry.tensor);
-    if (!plan.settings.empty()) add("settings.json", settings_node(plan.settings).to_json(2) + "\n");
+    if (!plan.settings.empty())
+      add("settings.json", settings_node(plan.settings).to_json(2) + "\n");
     tail_crc = detail::crc32_of(as_byte_span(tail));
   }
 
@@ -133,7 +147,8 @@ struct NpzStream::State {
   void resume(std::uint64_t size) {
     const ConfigNode node = ConfigNode::load(manifest);
     const std::string hint = concat("; remove '", partial, "' and '", manifest, "' to begin anew");
-    if (node.at("format").as_string() != kFormat) raise<FormatError>(manifest, ": not the manifest of an unfinished archive", hint);
+    if (node.at("format").as_string() != kFormat)
+      raise<FormatError>(manifest, ": not the manifest of an unfinished archive", hint);
     std::map<std::string, std::string> before;
     for (const auto& [key, value] : node.at("settings").members()) before[key] = value.as_string();
     const auto shown = [](const auto& settings, const std::string& key) {
@@ -145,11 +160,12 @@ struct NpzStream::State {
       for (const auto& each : *settings) keys.insert(each.first);
     for (const auto& key : keys)
       if (shown(before, key) != shown(plan.settings, key))
-        raise<ConfigError>("cannot continue '", partial, "': it was begun with ", key, " ", shown(before, key), ", now it is ",
-                           shown(plan.settings, key), hint);
+        raise<ConfigError>("cannot continue '", partial, "': it was begun with ", key, " ",
+                           shown(before, key), ", now it is ", shown(plan.settings, key), hint);
     done = kept = node.at("done").as_integer(0, plan.count);
     const bool fits = static_cast<std::uint64_t>(node.at("head_crc32").as_integer()) == head_crc &&
-                      static_cast<std::uint64_t>(node.at("tail_crc32").as_integer()) == tail_crc && size >= position();
+                      static_cast<std::uint64_t>(node.at("tail_crc32").as_integer()) == tail_crc &&
+                      size >= position();
     if (!fits) raise<FormatError>(partial, ": does not hold what its manifest says", hint);
     crc = checksum();
     if (crc != static_cast<std::uint64_t>(node.at("crc32").as_integer()))
@@ -157,14 +173,17 @@ struct NpzStream::State {
     if (::ftruncate(descriptor, static_cast<off_t>(position())) != 0) fail("cannot write", partial);
   }
 
-  [[nodiscard]] std::uint64_t position() const { return data_begin + record_bytes * static_cast<std::uint64_t>(done); }
+  [[nodiscard]] std::uint64_t position() const {
+    return data_begin + record_bytes * static_cast<std::uint64_t>(done);
+  }
 
   /// Of arr_0 as far as it is on the disk.
   [[nodiscard]] std::uint32_t checksum() const {
     std::uint32_t sum = head_crc;
     std::vector<std::byte> chunk(kChunk);
     for (std::uint64_t at = data_begin; at < position();) {
-      const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(kChunk, position() - at));
+      const auto wanted =
+          static_cast<std::size_t>(std::min<std::uint64_t>(kChunk, position() - at));
       const ssize_t count = ::pread(descriptor, chunk.data(), wanted, static_cast<off_t>(at));
       if (count < 0 && errno == EINTR) continue;
       if (count <= 0) fail("cannot read", partial);
@@ -176,7 +195,9 @@ struct NpzStream::State {
 
   void write_at(std::uint64_t at, std::span<const std::byte> bytes) const {
     while (!bytes.empty()) {
-      const ssize_t count = ::pwrite(descriptor, bytes.data(), std::min<std::size_t>(bytes.size(), 1u << 30), static_cast<off_t>(at));
+      const ssize_t count =
+          ::pwrite(descriptor, bytes.data(), std::min<std::size_t>(bytes.size(), 1u << 30),
+                   static_cast<off_t>(at));
       if (count < 0 && errno == EINTR) continue;
       if (count == 0) errno = ENOSPC;
       if (count <= 0) fail("cannot write", partial);
@@ -199,19 +220,24 @@ struct NpzStream::State {
   }
 
   void finish() {
-    if (done != plan.count) raise<ArgumentError>("NpzStream: ", path, ": only ", done, " of ", plan.count, " records are there");
+    if (done != plan.count)
+      raise<ArgumentError>("NpzStream: ", path, ": only ", done, " of ", plan.count,
+                           " records are there");
     if (kept != done) keep();
     files[0].crc = crc;
-    write_at(position(), as_byte_span(tail + detail::zip_directory(files, position() + tail.size())));
+    write_at(position(),
+             as_byte_span(tail + detail::zip_directory(files, position() + tail.size())));
     write_at(0, as_byte_span(detail::zip_local_header(files[0])));
     if (::fsync(descriptor) != 0) fail("cannot write", partial);
-    if (::rename(partial.c_str(), path.c_str()) != 0) fail("cannot rename the finished file to", path);
+    if (::rename(partial.c_str(), path.c_str()) != 0)
+      fail("cannot rename the finished file to", path);
     ::close(std::exchange(descriptor, -1));
     ::unlink(manifest.c_str());
   }
 };
 
-NpzStream::NpzStream(const std::string& path, NpzStreamPlan plan) : state_(std::make_unique<State>(path, std::move(plan))) {
+NpzStream::NpzStream(const std::string& path, NpzStreamPlan plan)
+    : state_(std::make_unique<State>(path, std::move(plan))) {
   state_->open();
 }
 NpzStream::NpzStream(NpzStream&& other) noexcept = default;
@@ -222,9 +248,11 @@ index_t NpzStream::done() const noexcept { return state_->done; }
 void NpzStream::append(std::span<const std::uint8_t> records) {
   State& s = *state_;
   const std::uint64_t count = records.size() / s.record_bytes;
-  if (s.descriptor < 0 || count * s.record_bytes != records.size() || count > static_cast<std::uint64_t>(s.plan.count - s.done))
-    raise<ArgumentError>("NpzStream: ", s.path, ": ", records.size(), " bytes are no records of ", s.record_bytes, ", or more than the ",
-                         s.plan.count - s.done, " that are missing");
+  if (s.descriptor < 0 || count * s.record_bytes != records.size() ||
+      count > static_cast<std::uint64_t>(s.plan.count - s.done))
+    raise<ArgumentError>("NpzStream: ", s.path, ": ", records.size(), " bytes are no records of ",
+                         s.record_bytes, ", or more than the ", s.plan.count - s.done,
+                         " that are missing");
   const auto bytes = std::as_bytes(records);
   s.write_at(s.position(), bytes);
   s.crc = detail::crc32_of(bytes, s.crc);

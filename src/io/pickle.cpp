@@ -1,5 +1,5 @@
-// A stack machine with the opcodes that protocols 2 to 5 write for plain data. Objects are indices, so nothing here recurses but the check
-// of the finished tree, whose depth is bounded.
+// A stack machine with the opcodes that protocols 2 to 5 write for plain data. Objects are indices,
+// so nothing here recurses but the check of the finished tree, whose depth is bounded.
 #include "pickle.hpp"
 
 #include <algorithm>
@@ -18,7 +18,13 @@ namespace rae::detail {
 namespace {
 
 /// Globals that are not classes of storages; those are kStorage + DType.
-enum Global : std::int64_t { kOrderedDict, kRebuildTensor, kRebuildTensorV2, kRebuildParameter, kStorage };
+enum Global : std::int64_t {
+  kOrderedDict,
+  kRebuildTensor,
+  kRebuildTensorV2,
+  kRebuildParameter,
+  kStorage
+};
 
 constexpr std::pair<std::string_view, std::int64_t> kGlobals[] = {
     {"collections.OrderedDict", kOrderedDict},
@@ -71,8 +77,9 @@ constexpr std::pair<unsigned char, std::string_view> kRefused[] = {{'0', "POP"},
                                                                    {0x98, "READONLY_BUFFER"}};
 
 std::string_view kind_name(PickleKind kind) {
-  constexpr std::string_view kNames[] = {"None",   "a boolean", "an integer",          "a number", "a text", "a list", "a tuple",
-                                         "a dict", "a tensor",  "a class or function", "a storage"};
+  constexpr std::string_view kNames[] = {
+      "None",   "a boolean", "an integer",          "a number", "a text", "a list", "a tuple",
+      "a dict", "a tensor",  "a class or function", "a storage"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -80,7 +87,8 @@ std::string_view kind_name(PickleKind kind) {
 std::string shown(std::string_view text) {
   std::string out(text.substr(0, 100));
   std::replace_if(
-      out.begin(), out.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+      out.begin(), out.end(),
+      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
   return text.size() > 100 ? out + "..." : out;
 }
 
@@ -95,7 +103,8 @@ struct Window {
 
 class Machine {
  public:
-  Machine(std::span<const std::byte> bytes, const std::string& origin) : bytes_(bytes), origin_(origin) {}
+  Machine(std::span<const std::byte> bytes, const std::string& origin)
+      : bytes_(bytes), origin_(origin) {}
 
   Pickle run() {
     if (take(1) != 0x80) fail("does not begin with a protocol; is this a pickle?");
@@ -108,7 +117,9 @@ class Machine {
   }
 
  private:
-  [[noreturn]] void fail(std::string_view what) const { raise<FormatError>(origin_, ": pickle: ", what, " (at byte ", at_, ")"); }
+  [[noreturn]] void fail(std::string_view what) const {
+    raise<FormatError>(origin_, ": pickle: ", what, " (at byte ", at_, ")");
+  }
 
   // Input.
   std::string_view take_text(std::uint64_t count) {
@@ -133,15 +144,19 @@ class Machine {
 
   // Stack.
   void push(PickleId id) {
-    if (stack_.size() == kMaxPickleValues) fail(concat("more than ", kMaxPickleValues, " values on the stack"));
+    if (stack_.size() == kMaxPickleValues)
+      fail(concat("more than ", kMaxPickleValues, " values on the stack"));
     stack_.push_back(id);
   }
   PickleId add(PickleValue value) {
-    if (out_.values.size() == kMaxPickleValues) fail(concat("more than ", kMaxPickleValues, " objects"));
+    if (out_.values.size() == kMaxPickleValues)
+      fail(concat("more than ", kMaxPickleValues, " objects"));
     out_.values.push_back(std::move(value));
     return static_cast<PickleId>(out_.values.size() - 1);
   }
-  void push_new(PickleKind kind, std::int64_t integer = 0) { push(add({kind, integer, 0, {}, {}})); }
+  void push_new(PickleKind kind, std::int64_t integer = 0) {
+    push(add({kind, integer, 0, {}, {}}));
+  }
   void push_text(std::string_view text) { push(add({PickleKind::text, 0, 0, text, {}})); }
   std::size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
   PickleId pop() {
@@ -166,11 +181,14 @@ class Machine {
   }
   const PickleValue& expect(PickleId id, PickleKind kind, std::string_view what) const {
     const PickleValue& value = out_.values[id];
-    if (value.kind != kind) fail(concat(what, ": expected ", kind_name(kind), ", got ", kind_name(value.kind)));
+    if (value.kind != kind)
+      fail(concat(what, ": expected ", kind_name(kind), ", got ", kind_name(value.kind)));
     return value;
   }
 
-  void tuple(std::vector<PickleId> items) { push(add({PickleKind::tuple, 0, 0, {}, std::move(items)})); }
+  void tuple(std::vector<PickleId> items) {
+    push(add({PickleKind::tuple, 0, 0, {}, std::move(items)}));
+  }
   void tuple_of(int count) {
     std::vector<PickleId> items(static_cast<std::size_t>(count));
     for (std::size_t i = items.size(); i-- > 0;) items[i] = pop();
@@ -178,13 +196,15 @@ class Machine {
   }
   void extend(PickleKind kind, const std::vector<PickleId>& items, std::string_view opcode) {
     auto& target = top(kind, opcode).items;
-    if (kind == PickleKind::dict && items.size() % 2 != 0) fail(concat(opcode, ": a key without a value"));
+    if (kind == PickleKind::dict && items.size() % 2 != 0)
+      fail(concat(opcode, ": a key without a value"));
     target.insert(target.end(), items.begin(), items.end());
   }
 
   void put(std::uint64_t index) {
     if (stack_.size() <= floor()) fail("the stack is empty");
-    if (memo_.size() == kMaxPickleValues) fail(concat("more than ", kMaxPickleValues, " memo entries"));
+    if (memo_.size() == kMaxPickleValues)
+      fail(concat("more than ", kMaxPickleValues, " memo entries"));
     memo_[index] = stack_.back();
   }
   void get(std::uint64_t index) {
@@ -197,7 +217,8 @@ class Machine {
     const std::uint64_t count = take(1);
     if (count > 8) fail(concat("an integer of ", count, " bytes; expected at most 8"));
     std::uint64_t value = take(static_cast<std::size_t>(count));
-    if (count > 0 && count < 8 && (value >> (8 * count - 1)) != 0) value |= ~std::uint64_t{0} << (8 * count);
+    if (count > 0 && count < 8 && (value >> (8 * count - 1)) != 0)
+      value |= ~std::uint64_t{0} << (8 * count);
     push_new(PickleKind::integer, static_cast<std::int64_t>(value));
   }
   void real() {
@@ -210,7 +231,8 @@ class Machine {
     const std::string full = concat(module, ".", name);
     for (const auto& [known, id] : kGlobals)
       if (known == full) return push_new(PickleKind::global, id);
-    fail(concat("the global '", shown(full), "' is not allowed; only tensors, containers, text and numbers are read"));
+    fail(concat("the global '", shown(full),
+                "' is not allowed; only tensors, containers, text and numbers are read"));
   }
 
   bool step();
@@ -296,7 +318,8 @@ bool Machine::step() {
     }
     case 0x93: {
       const PickleId name = pop(), module = pop();
-      global(expect(module, PickleKind::text, "STACK_GLOBAL").text, expect(name, PickleKind::text, "STACK_GLOBAL").text);
+      global(expect(module, PickleKind::text, "STACK_GLOBAL").text,
+             expect(name, PickleKind::text, "STACK_GLOBAL").text);
       return true;
     }
     case 'R': reduce(); return true;
@@ -306,7 +329,9 @@ bool Machine::step() {
   }
   --at_;
   for (const auto& [refused, name] : kRefused)
-    if (refused == opcode) fail(concat("the opcode ", name, " is not allowed; only tensors, containers, text and numbers are read"));
+    if (refused == opcode)
+      fail(concat("the opcode ", name,
+                  " is not allowed; only tensors, containers, text and numbers are read"));
   fail(concat("unknown opcode ", static_cast<int>(opcode)));
 }
 
@@ -315,13 +340,15 @@ void Machine::reduce() {
   const PickleValue& function = out_.values[callable];
   if (function.kind != PickleKind::global) fail(concat("REDUCE of ", kind_name(function.kind)));
   const std::int64_t which = function.integer;
-  const std::vector<PickleId>& arguments = expect(arguments_id, PickleKind::tuple, "arguments of REDUCE").items;
+  const std::vector<PickleId>& arguments =
+      expect(arguments_id, PickleKind::tuple, "arguments of REDUCE").items;
   switch (which) {
     case kOrderedDict: return ordered_dict(arguments);
     case kRebuildTensor: return tensor(arguments, false);
     case kRebuildTensorV2: return tensor(arguments, true);
     case kRebuildParameter:
-      if (arguments.size() != 3) fail(concat("_rebuild_parameter: expected 3 arguments, got ", arguments.size()));
+      if (arguments.size() != 3)
+        fail(concat("_rebuild_parameter: expected 3 arguments, got ", arguments.size()));
       (void)expect(arguments[0], PickleKind::tensor, "_rebuild_parameter");
       (void)expect(arguments[1], PickleKind::boolean, "_rebuild_parameter");
       return push(arguments[0]);
@@ -331,15 +358,18 @@ void Machine::reduce() {
 
 /// Python 3 fills an empty OrderedDict by SETITEMS; Python 2 passes a list of pairs.
 void Machine::ordered_dict(const std::vector<PickleId>& arguments) {
-  if (arguments.size() > 1) fail(concat("OrderedDict: expected at most 1 argument, got ", arguments.size()));
+  if (arguments.size() > 1)
+    fail(concat("OrderedDict: expected at most 1 argument, got ", arguments.size()));
   std::vector<PickleId> items;
   if (arguments.size() == 1) {
     const auto& pairs = expect(arguments[0], PickleKind::list, "OrderedDict").items;
     // The only opcode that copies: the same list may be given again and again.
-    if ((copied_ += pairs.size()) > kMaxPickleValues) fail(concat("more than ", kMaxPickleValues, " values in lists of pairs"));
+    if ((copied_ += pairs.size()) > kMaxPickleValues)
+      fail(concat("more than ", kMaxPickleValues, " values in lists of pairs"));
     for (const PickleId pair : pairs) {
       const PickleValue& value = out_.values[pair];
-      if ((value.kind != PickleKind::list && value.kind != PickleKind::tuple) || value.items.size() != 2)
+      if ((value.kind != PickleKind::list && value.kind != PickleKind::tuple) ||
+          value.items.size() != 2)
         fail("OrderedDict: expected a list of pairs");
       items.insert(items.end(), value.items.begin(), value.items.end());
     }
@@ -347,8 +377,8 @@ void Machine::ordered_dict(const std::vector<PickleId>& arguments) {
   push(add({PickleKind::dict, 1, 0, {}, std::move(items)}));
 }
 
-/// Attributes of an OrderedDict: state_dict() leaves `_metadata` (versions of modules) there. They are parsed as strictly as all else, and
-/// dropped.
+/// Attributes of an OrderedDict: state_dict() leaves `_metadata` (versions of modules) there. They
+/// are parsed as strictly as all else, and dropped.
 void Machine::build() {
   const PickleId state = pop();
   if (top(PickleKind::dict, "BUILD").integer != 1) fail("BUILD of a plain dict");
@@ -356,13 +386,15 @@ void Machine::build() {
 }
 
 std::size_t Machine::storage(std::string_view key, DType dtype, std::int64_t numel) {
-  if (numel < 0 || numel > std::numeric_limits<std::int64_t>::max() / 16) fail(concat("a storage of ", numel, " elements"));
+  if (numel < 0 || numel > std::numeric_limits<std::int64_t>::max() / 16)
+    fail(concat("a storage of ", numel, " elements"));
   const auto [found, is_new] = storages_.try_emplace(key, out_.storages.size());
   if (is_new) {
     out_.storages.push_back({key, dtype, numel});
-  } else if (const auto& known = out_.storages[found->second]; known.dtype != dtype || known.numel != numel) {
-    fail(concat("storage '", shown(key), "' has ", known.numel, " elements of ", name_of(known.dtype), " and ", numel, " of ",
-                name_of(dtype)));
+  } else if (const auto& known = out_.storages[found->second];
+             known.dtype != dtype || known.numel != numel) {
+    fail(concat("storage '", shown(key), "' has ", known.numel, " elements of ",
+                name_of(known.dtype), " and ", numel, " of ", name_of(dtype)));
   }
   return found->second;
 }
@@ -371,8 +403,10 @@ std::size_t Machine::storage(std::string_view key, DType dtype, std::int64_t num
 void Machine::persistent_id() {
   constexpr std::string_view kWhat = "the id of a storage";
   const std::vector<PickleId>& parts = expect(pop(), PickleKind::tuple, kWhat).items;
-  if (parts.size() != 5 && parts.size() != 6) fail(concat(kWhat, ": expected 5 or 6 parts, got ", parts.size()));
-  if (expect(parts[0], PickleKind::text, kWhat).text != "storage") fail(concat(kWhat, ": expected 'storage'"));
+  if (parts.size() != 5 && parts.size() != 6)
+    fail(concat(kWhat, ": expected 5 or 6 parts, got ", parts.size()));
+  if (expect(parts[0], PickleKind::text, kWhat).text != "storage")
+    fail(concat(kWhat, ": expected 'storage'"));
   const std::int64_t type = expect(parts[1], PickleKind::global, kWhat).integer;
   if (type < kStorage) fail(concat(kWhat, ": expected a class of storages"));
   const auto key = expect(parts[2], PickleKind::text, kWhat).text;
@@ -384,8 +418,10 @@ void Machine::persistent_id() {
     if (view.size() != 3) fail(concat(kWhat, ": a view of ", view.size(), " parts"));
     window.begin = expect(view[1], PickleKind::integer, kWhat).integer;
     window.numel = expect(view[2], PickleKind::integer, kWhat).integer;
-    if (window.begin < 0 || window.begin > numel || window.numel < 0 || window.numel > numel - window.begin)
-      fail(concat("a view of ", window.numel, " elements from ", window.begin, " leaves its storage of ", numel));
+    if (window.begin < 0 || window.begin > numel || window.numel < 0 ||
+        window.numel > numel - window.begin)
+      fail(concat("a view of ", window.numel, " elements from ", window.begin,
+                  " leaves its storage of ", numel));
   }
   windows_.push_back(window);
   push_new(PickleKind::storage, static_cast<std::int64_t>(windows_.size() - 1));
@@ -395,8 +431,10 @@ void Machine::persistent_id() {
 void Machine::tensor(const std::vector<PickleId>& arguments, bool second_version) {
   constexpr std::string_view kWhat = "a tensor";
   const std::size_t least = second_version ? 6 : 4, most = second_version ? 7 : 4;
-  if (arguments.size() < least || arguments.size() > most) fail(concat(kWhat, ": ", arguments.size(), " arguments"));
-  const Window window = windows_[static_cast<std::size_t>(expect(arguments[0], PickleKind::storage, kWhat).integer)];
+  if (arguments.size() < least || arguments.size() > most)
+    fail(concat(kWhat, ": ", arguments.size(), " arguments"));
+  const Window window =
+      windows_[static_cast<std::size_t>(expect(arguments[0], PickleKind::storage, kWhat).integer)];
   const std::int64_t offset = expect(arguments[1], PickleKind::integer, kWhat).integer;
   const auto& extents = expect(arguments[2], PickleKind::tuple, kWhat).items;
   const auto& strides = expect(arguments[3], PickleKind::tuple, kWhat).items;
@@ -404,13 +442,15 @@ void Machine::tensor(const std::vector<PickleId>& arguments, bool second_version
   if (arguments.size() == 7 && out_.values[arguments[6]].kind != PickleKind::none &&
       !expect(arguments[6], PickleKind::dict, kWhat).items.empty())
     fail("a tensor with flags, such as a lazy negation, is not supported");
-  if (extents.size() != strides.size()) fail(concat("a tensor with ", extents.size(), " extents and ", strides.size(), " strides"));
+  if (extents.size() != strides.size())
+    fail(concat("a tensor with ", extents.size(), " extents and ", strides.size(), " strides"));
   if (extents.size() > static_cast<std::size_t>(kMaxRank))
     fail(concat("a tensor of rank ", extents.size(), "; at most ", kMaxRank, " are supported"));
 
   PickleTensor out{window.storage, window.begin, {}, {}};
   std::array<index_t, kMaxRank> sizes{};
-  std::vector<std::pair<std::int64_t, std::int64_t>> order;  // (stride, extent) of the dimensions with more than one index
+  std::vector<std::pair<std::int64_t, std::int64_t>>
+      order;  // (stride, extent) of the dimensions with more than one index
   for (std::size_t i = 0; i < extents.size(); ++i) {
     sizes[i] = expect(extents[i], PickleKind::integer, kWhat).integer;
     out.strides[i] = expect(strides[i], PickleKind::integer, kWhat).integer;
@@ -424,7 +464,8 @@ void Machine::tensor(const std::vector<PickleId>& arguments, bool second_version
     fail(error.what());
   }
   const auto outside = [&] {
-    fail(concat("a tensor ", out.shape, " from ", offset, " leaves its storage of ", window.numel, " elements"));
+    fail(concat("a tensor ", out.shape, " from ", offset, " leaves its storage of ", window.numel,
+                " elements"));
   };
   if (offset < 0 || offset > window.numel) outside();
   if (out.shape.numel() > 0) {
@@ -433,7 +474,8 @@ void Machine::tensor(const std::vector<PickleId>& arguments, bool second_version
     std::sort(order.begin(), order.end());
     std::int64_t reach = 0;
     for (const auto& [stride, extent] : order) {
-      if (stride <= reach) fail(concat("the elements of a tensor ", out.shape, " overlap: a stride of ", stride));
+      if (stride <= reach)
+        fail(concat("the elements of a tensor ", out.shape, " overlap: a stride of ", stride));
       if (extent - 1 > (window.numel - 1 - offset - reach) / stride) outside();
       reach += (extent - 1) * stride;
     }
@@ -456,24 +498,30 @@ std::size_t Machine::check(PickleId id, int depth) {
   const PickleValue& value = out_.values[id];
   Checked& known = checked_[id];
   if (known.open) fail("a container contains itself");
-  if (depth + known.height > kMaxPickleDepth) fail(concat("containers are nested more than ", kMaxPickleDepth, " deep"));
+  if (depth + known.height > kMaxPickleDepth)
+    fail(concat("containers are nested more than ", kMaxPickleDepth, " deep"));
   if (known.done) return known.count;
-  if (value.kind == PickleKind::global || value.kind == PickleKind::storage) fail(concat(kind_name(value.kind), " where a value belongs"));
+  if (value.kind == PickleKind::global || value.kind == PickleKind::storage)
+    fail(concat(kind_name(value.kind), " where a value belongs"));
   known.open = true;
   known.count = 1 + value.text.size() / kTextUnit;
   std::unordered_set<std::string> keys;
   for (std::size_t i = 0; i < value.items.size(); ++i) {
     if (value.kind == PickleKind::dict && i % 2 == 0) {
       const PickleValue& key = out_.values[value.items[i]];
-      if (key.kind != PickleKind::text && key.kind != PickleKind::integer) fail(concat("a key is ", kind_name(key.kind)));
-      if (key.text.size() > kMaxKey) fail(concat("a key of ", key.text.size(), " bytes; at most ", kMaxKey, " are supported"));
+      if (key.kind != PickleKind::text && key.kind != PickleKind::integer)
+        fail(concat("a key is ", kind_name(key.kind)));
+      if (key.text.size() > kMaxKey)
+        fail(concat("a key of ", key.text.size(), " bytes; at most ", kMaxKey, " are supported"));
       known.count += 1 + key.text.size() / kTextUnit;
-      if (!keys.insert(pickle_key(key)).second) fail(concat("the key '", shown(pickle_key(key)), "' appears twice"));
+      if (!keys.insert(pickle_key(key)).second)
+        fail(concat("the key '", shown(pickle_key(key)), "' appears twice"));
       continue;
     }
     known.count += check(value.items[i], depth + 1);
     known.height = std::max(known.height, checked_[value.items[i]].height + 1);
-    if (known.count > kMaxPickleValues) fail(concat("its tree has more than ", kMaxPickleValues, " values"));
+    if (known.count > kMaxPickleValues)
+      fail(concat("its tree has more than ", kMaxPickleValues, " values"));
   }
   known.open = false;
   known.done = true;
@@ -486,6 +534,8 @@ std::string pickle_key(const PickleValue& key) {
   return key.kind == PickleKind::integer ? std::to_string(key.integer) : std::string(key.text);
 }
 
-Pickle read_pickle(std::span<const std::byte> bytes, const std::string& origin) { return Machine(bytes, origin).run(); }
+Pickle read_pickle(std::span<const std::byte> bytes, const std::string& origin) {
+  return Machine(bytes, origin).run();
+}
 
 }  // namespace rae::detail

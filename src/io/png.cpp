@@ -1,4 +1,5 @@
-// PNG: chunk reading with checksums, text pairs, and an encoder (the five filters, chosen per row by the smallest sum).
+// PNG: chunk reading with checksums, text pairs, and an encoder (the five filters, chosen per row
+// by the smallest sum).
 #include "png.hpp"
 
 #include <algorithm>
@@ -19,25 +20,30 @@ constexpr std::array<unsigned char, 8> kSignature = {0x89, 'P', 'N', 'G', '\r', 
 
 std::uint32_t big_endian(std::span<const std::byte> bytes) {
   std::uint32_t out = 0;
-  for (int i = 0; i < 4; ++i) out = out << 8 | std::to_integer<std::uint32_t>(bytes[static_cast<std::size_t>(i)]);
+  for (int i = 0; i < 4; ++i)
+    out = out << 8 | std::to_integer<std::uint32_t>(bytes[static_cast<std::size_t>(i)]);
   return out;
 }
 
 }  // namespace
 
 bool is_png(std::span<const std::byte> bytes) noexcept {
-  return bytes.size() >= kSignature.size() && std::memcmp(bytes.data(), kSignature.data(), kSignature.size()) == 0;
+  return bytes.size() >= kSignature.size() &&
+         std::memcmp(bytes.data(), kSignature.data(), kSignature.size()) == 0;
 }
 
-void visit_png_chunks(std::span<const std::byte> bytes, const std::string& origin,
-                      const std::function<void(std::string_view, std::span<const std::byte>)>& visit) {
+void visit_png_chunks(
+    std::span<const std::byte> bytes, const std::string& origin,
+    const std::function<void(std::string_view, std::span<const std::byte>)>& visit) {
   if (!is_png(bytes)) raise<FormatError>(origin, ": not a PNG file");
   bytes = bytes.subspan(kSignature.size());
   for (;;) {
-    if (bytes.size() < 12) raise<FormatError>(origin, ": the PNG ends without its end chunk; is the file truncated?");
+    if (bytes.size() < 12)
+      raise<FormatError>(origin, ": the PNG ends without its end chunk; is the file truncated?");
     const std::size_t length = big_endian(bytes);
     if (length > bytes.size() - 12)
-      raise<FormatError>(origin, ": a PNG chunk of ", length, " bytes exceeds the file; is the file truncated?");
+      raise<FormatError>(origin, ": a PNG chunk of ", length,
+                         " bytes exceeds the file; is the file truncated?");
     const auto type = as_text(bytes.subspan(4, 4));
 #ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
     if (crc32_of(bytes.subspan(4, length + 4)) != big_endian(bytes.subspan(8 + length)))
@@ -62,7 +68,8 @@ constexpr std::size_t kMaxText = std::size_t{4} << 20;
 std::string_view take_until_zero(std::span<const std::byte>& bytes, const std::string& origin) {
   const auto text = as_text(bytes);
   const auto end = text.find('\0');
-  if (end == std::string_view::npos) raise<FormatError>(origin, ": a damaged text chunk in the PNG");
+  if (end == std::string_view::npos)
+    raise<FormatError>(origin, ": a damaged text chunk in the PNG");
   bytes = bytes.subspan(end + 1);
   return text.substr(0, end);
 }
@@ -82,8 +89,9 @@ std::string utf8_of_latin1(std::string_view text) {
 }
 
 /// Key and value of a tEXt, zTXt or iTXt chunk.
-std::pair<std::string, std::string> parse_text(std::string_view type, std::span<const std::byte> chunk, const std::string& origin,
-                                               std::size_t budget) {
+std::pair<std::string, std::string> parse_text(std::string_view type,
+                                               std::span<const std::byte> chunk,
+                                               const std::string& origin, std::size_t budget) {
   std::string key = utf8_of_latin1(take_until_zero(chunk, origin));
   if (type == "tEXt") return {key, utf8_of_latin1(as_text(chunk))};
   bool compressed = true;
@@ -103,10 +111,12 @@ std::pair<std::string, std::string> parse_text(std::string_view type, std::span<
 }
 
 void append_big_endian(std::vector<std::byte>& out, std::uint32_t value) {
-  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<std::byte>(value >> shift));
+  for (int shift = 24; shift >= 0; shift -= 8)
+    out.push_back(static_cast<std::byte>(value >> shift));
 }
 
-void append_chunk(std::vector<std::byte>& out, std::string_view type, std::span<const std::byte> contents) {
+void append_chunk(std::vector<std::byte>& out, std::string_view type,
+                  std::span<const std::byte> contents) {
   if (contents.size() > 0x7fffffffu) raise<ArgumentError>("encode_png: a chunk above 2 GiB");
   append_big_endian(out, static_cast<std::uint32_t>(contents.size()));
   const auto name = as_byte_span(type);
@@ -117,14 +127,21 @@ void append_chunk(std::vector<std::byte>& out, std::string_view type, std::span<
 
 void append_text(std::vector<std::byte>& out, const std::string& key, const std::string& value) {
   const auto printable = [](char c) { return c >= 32 && c < 127; };
-  if (key.empty() || key.size() > 79 || !std::all_of(key.begin(), key.end(), printable) || key.front() == ' ' || key.back() == ' ')
-    raise<ArgumentError>("save_png: '", key.substr(0, 80),
-                         "' cannot be a text key: expected 1 to 79 ASCII characters without spaces at the ends");
-  if (value.find('\0') != std::string::npos) raise<ArgumentError>("save_png: the text of '", key, "' holds a NUL");
-  if (value.size() > kMaxText / 2) raise<ArgumentError>("save_png: the text of '", key, "' is longer than ", kMaxText / 2, " bytes");
-  const bool ascii = std::all_of(value.begin(), value.end(), [](char c) { return static_cast<unsigned char>(c) < 128; });
+  if (key.empty() || key.size() > 79 || !std::all_of(key.begin(), key.end(), printable) ||
+      key.front() == ' ' || key.back() == ' ')
+    raise<ArgumentError>(
+        "save_png: '", key.substr(0, 80),
+        "' cannot be a text key: expected 1 to 79 ASCII characters without spaces at the ends");
+  if (value.find('\0') != std::string::npos)
+    raise<ArgumentError>("save_png: the text of '", key, "' holds a NUL");
+  if (value.size() > kMaxText / 2)
+    raise<ArgumentError>("save_png: the text of '", key, "' is longer than ", kMaxText / 2,
+                         " bytes");
+  const bool ascii = std::all_of(value.begin(), value.end(),
+                                 [](char c) { return static_cast<unsigned char>(c) < 128; });
   // iTXt: key, 0, uncompressed, method 0, empty language and translation.
-  append_chunk(out, ascii ? "tEXt" : "iTXt", as_byte_span(key + std::string(ascii ? 1 : 5, '\0') + value));
+  append_chunk(out, ascii ? "tEXt" : "iTXt",
+               as_byte_span(key + std::string(ascii ? 1 : 5, '\0') + value));
 }
 
 int paeth(int left, int up, int corner) {
@@ -134,8 +151,8 @@ int paeth(int left, int up, int corner) {
 }
 
 /// One row under each filter; keeps the one whose signed bytes have the smallest sum of magnitudes.
-void append_filtered_row(std::vector<std::byte>& out, std::span<const std::uint8_t> row, std::span<const std::uint8_t> above,
-                         std::size_t step) {
+void append_filtered_row(std::vector<std::byte>& out, std::span<const std::uint8_t> row,
+                         std::span<const std::uint8_t> above, std::size_t step) {
   std::vector<std::byte> best, trial(row.size() + 1);
   long best_sum = -1;
   for (int filter = 0; filter < 5; ++filter) {
@@ -164,16 +181,19 @@ void append_filtered_row(std::vector<std::byte>& out, std::span<const std::uint8
 
 }  // namespace
 
-std::map<std::string, std::string> parse_png_text(std::span<const std::byte> bytes, const std::string& origin) {
+std::map<std::string, std::string> parse_png_text(std::span<const std::byte> bytes,
+                                                  const std::string& origin) {
   std::map<std::string, std::string> out;
   std::size_t total = 0;
-  detail::visit_png_chunks(bytes, origin, [&](std::string_view type, std::span<const std::byte> chunk) {
-    if (type != "tEXt" && type != "zTXt" && type != "iTXt") return;
-    auto pair = parse_text(type, chunk, origin, kMaxText - total);
-    total += pair.first.size() + pair.second.size();
-    if (total > kMaxText) raise<FormatError>(origin, ": more than ", kMaxText, " bytes of text in the PNG");
-    out.insert(std::move(pair));
-  });
+  detail::visit_png_chunks(
+      bytes, origin, [&](std::string_view type, std::span<const std::byte> chunk) {
+        if (type != "tEXt" && type != "zTXt" && type != "iTXt") return;
+        auto pair = parse_text(type, chunk, origin, kMaxText - total);
+        total += pair.first.size() + pair.second.size();
+        if (total > kMaxText)
+          raise<FormatError>(origin, ": more than ", kMaxText, " bytes of text in the PNG");
+        out.insert(std::move(pair));
+      });
   return out;
 }
 
@@ -191,7 +211,8 @@ std::vector<std::byte> Image::encode_png(const std::map<std::string, std::string
   append_big_endian(header, static_cast<std::uint32_t>(width_));
   append_big_endian(header, static_cast<std::uint32_t>(height_));
   // Eight bits, gray (0) or RGB (2), deflate, standard filters, not interlaced.
-  for (const int field : {8, channels_ == 1 ? 0 : 2, 0, 0, 0}) header.push_back(static_cast<std::byte>(field));
+  for (const int field : {8, channels_ == 1 ? 0 : 2, 0, 0, 0})
+    header.push_back(static_cast<std::byte>(field));
   append_chunk(out, "IHDR", header);
   for (const auto& [key, value] : text) append_text(out, key, value);
 
@@ -209,7 +230,8 @@ std::vector<std::byte> Image::encode_png(const std::map<std::string, std::string
   return out;
 }
 
-void Image::save_png(const std::string& path, const std::map<std::string, std::string>& text) const {
+void Image::save_png(const std::string& path,
+                     const std::map<std::string, std::string>& text) const {
   write_file_atomically(path, encode_png(text));
 }
 

@@ -12,8 +12,10 @@ namespace rae::detail {
 /// True when the bytes begin with the PNG signature.
 [[nodiscard]] bool is_png(std::span<const std::byte> bytes) noexcept;
 
-/// Calls `visit(type, contents)` for each chunk up to IEND. Throws FormatError for a wrong signature, length, checksum or a missing end.
-void visit_png_chunks(std::span<const std::byte> bytes, const std::string& origin,
-                      const std::function<void(std::string_view, std::span<const std::byte>)>& visit);
+/// Calls `visit(type, contents)` for each chunk up to IEND. Throws FormatError for a wrong
+/// signature, length, checksum or a missing end.
+void visit_png_chunks(
+    std::span<const std::byte> bytes, const std::string& origin,
+    const std::function<void(std::string_view, std::span<const std::byte>)>& visit);
 
 }  // namespace rae::detail

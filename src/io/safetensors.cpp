@@ -1,4 +1,5 @@
-// Reading: a streaming JSON handler builds the table of tensors, then offsets are checked. Nothing is sized from unchecked numbers.
+// Reading: a streaming JSON handler builds the table of tensors, then offsets are checked. Nothing
+// is sized from unchecked numbers.
 #include "rae/io/safetensors.hpp"
 
 #include <bit>
@@ -13,7 +14,8 @@
 
 namespace rae {
 
-static_assert(std::endian::native == std::endian::little, "safetensors data are little-endian and are copied as they are");
+static_assert(std::endian::native == std::endian::little,
+              "safetensors data are little-endian and are copied as they are");
 
 struct SafetensorsFile::Contents {
   std::string origin;
@@ -23,7 +25,8 @@ struct SafetensorsFile::Contents {
   std::vector<std::string> names;
   std::unordered_map<std::string_view, std::size_t> index;  // keys point into `names`
 
-  Contents(std::string origin_name, std::span<const std::byte> file) : origin(std::move(origin_name)) {
+  Contents(std::string origin_name, std::span<const std::byte> file)
+      : origin(std::move(origin_name)) {
     header = detail::parse_safetensors_header(file, origin);
     data = file.subspan(header.data_begin);
     names.reserve(header.tensors.size());
@@ -34,7 +37,8 @@ struct SafetensorsFile::Contents {
   const detail::StoredTensor& find(std::string_view name) const {
     const auto found = index.find(name);
     if (found == index.end())
-      raise<FormatError>("tensor '", name, "' is not in ", origin, " (", names.size(), " tensors)", detail::suggestion(name, names));
+      raise<FormatError>("tensor '", name, "' is not in ", origin, " (", names.size(), " tensors)",
+                         detail::suggestion(name, names));
     return header.tensors[found->second];
   }
 };
@@ -46,7 +50,8 @@ SafetensorsFile SafetensorsFile::open(const std::string& path) {
   return SafetensorsFile(std::move(contents));
 }
 
-SafetensorsFile SafetensorsFile::parse(std::span<const std::byte> bytes, const std::string& origin) {
+SafetensorsFile SafetensorsFile::parse(std::span<const std::byte> bytes,
+                                       const std::string& origin) {
   return SafetensorsFile(std::make_shared<Contents>(origin, bytes));
 }
 
@@ -54,9 +59,13 @@ const std::string& SafetensorsFile::origin() const noexcept { return contents_->
 
 const std::vector<std::string>& SafetensorsFile::names() const noexcept { return contents_->names; }
 
-bool SafetensorsFile::contains(std::string_view name) const noexcept { return contents_->index.find(name) != contents_->index.end(); }
+bool SafetensorsFile::contains(std::string_view name) const noexcept {
+  return contents_->index.find(name) != contents_->index.end();
+}
 
-const TensorInfo& SafetensorsFile::info(std::string_view name) const { return contents_->find(name).info; }
+const TensorInfo& SafetensorsFile::info(std::string_view name) const {
+  return contents_->find(name).info;
+}
 
 std::span<const std::byte> SafetensorsFile::bytes(std::string_view name) const {
   const auto& tensor = contents_->find(name);
@@ -70,9 +79,13 @@ std::uint32_t SafetensorsFile::sampled_checksum(std::string_view name) const {
   return sum;
 }
 
-void SafetensorsFile::release(std::string_view name) const { contents_->mapping.release(bytes(name)); }
+void SafetensorsFile::release(std::string_view name) const {
+  contents_->mapping.release(bytes(name));
+}
 
-const std::map<std::string, std::string>& SafetensorsFile::metadata() const noexcept { return contents_->header.metadata; }
+const std::map<std::string, std::string>& SafetensorsFile::metadata() const noexcept {
+  return contents_->header.metadata;
+}
 
 void SafetensorsFile::require(std::string_view name, const Shape& expected) const {
   detail::require_stored_shape(name, origin(), info(name).shape, expected);

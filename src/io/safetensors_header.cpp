@@ -14,39 +14,46 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array<std::pair<std::string_view, DType>, 10> kTypeNames = {{{"F64", DType::f64},
-                                                                            {"F32", DType::f32},
-                                                                            {"BF16", DType::bf16},
-                                                                            {"F16", DType::f16},
-                                                                            {"I64", DType::i64},
-                                                                            {"I32", DType::i32},
-                                                                            {"I16", DType::i16},
-                                                                            {"I8", DType::i8},
-                                                                            {"U8", DType::u8},
-                                                                            {"BOOL", DType::boolean}}};
+constexpr std::array<std::pair<std::string_view, DType>, 10> kTypeNames = {
+    {{"F64", DType::f64},
+     {"F32", DType::f32},
+     {"BF16", DType::bf16},
+     {"F16", DType::f16},
+     {"I64", DType::i64},
+     {"I32", DType::i32},
+     {"I16", DType::i16},
+     {"I8", DType::i8},
+     {"U8", DType::u8},
+     {"BOOL", DType::boolean}}};
 
 /// Text of a hostile file in a message: bounded.
-std::string shortened(const std::string& text) { return text.size() <= 120 ? text : text.substr(0, 120) + "..."; }
+std::string shortened(const std::string& text) {
+  return text.size() <= 120 ? text : text.substr(0, 120) + "...";
+}
 
-/// Receives the JSON of the header as events, so that no document tree is built from it and only the expected structure passes:
-/// { "__metadata__": {text: text}, name: {"dtype": text, "shape": [n...], "data_offsets": [begin, end]}, ... }
+/// Receives the JSON of the header as events, so that no document tree is built from it and only
+/// the expected structure passes: { "__metadata__": {text: text}, name: {"dtype": text, "shape":
+/// [n...], "data_offsets": [begin, end]}, ... }
 class HeaderHandler : public nlohmann::json_sax<Json> {
  public:
   HeaderHandler(SafetensorsHeader& out, const std::string& origin) : out_(out), origin_(origin) {}
 
   bool null() override { unexpected("null"); }
   bool boolean(bool) override { unexpected("a boolean"); }
-  bool number_float(number_float_t, const string_t&) override { unexpected("a fraction or a number out of range"); }
+  bool number_float(number_float_t, const string_t&) override {
+    unexpected("a fraction or a number out of range");
+  }
   bool binary(binary_t&) override { unexpected("binary data"); }
   bool number_integer(number_integer_t) override { unexpected("a negative number"); }
 
   bool number_unsigned(number_unsigned_t value) override {
     if (!in_list_) unexpected("a number");
-    if (value > static_cast<number_unsigned_t>(std::numeric_limits<index_t>::max())) unexpected("a number above 2^63");
+    if (value > static_cast<number_unsigned_t>(std::numeric_limits<index_t>::max()))
+      unexpected("a number above 2^63");
     const std::size_t most = field_ == "shape" ? static_cast<std::size_t>(kMaxRank) : 2;
     if (list_.size() == most)
-      fail(
-          concat(tensor_.name, ": ", field_, " has more than ", most, " numbers", field_ == "shape" ? ", which rae does not support" : ""));
+      fail(concat(tensor_.name, ": ", field_, " has more than ", most, " numbers",
+                  field_ == "shape" ? ", which rae does not support" : ""));
     list_.push_back(static_cast<index_t>(value));
     return true;
   }
@@ -54,13 +61,15 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
   bool string(string_t& value) override {
     if (depth_ != 2 || in_list_) unexpected("a text");
     if (in_metadata_) {
-      if (!out_.metadata.emplace(field_, value).second) fail(concat("metadata: duplicate key '", shortened(field_), "'"));
+      if (!out_.metadata.emplace(field_, value).second)
+        fail(concat("metadata: duplicate key '", shortened(field_), "'"));
       return true;
     }
     if (field_ != "dtype") unexpected("a text");
     for (const auto& [name, type] : kTypeNames)
       if (name == value) dtype_ = type;
-    if (!dtype_) fail(concat(tensor_.name, ": unknown or unsupported dtype '", shortened(value), "'"));
+    if (!dtype_)
+      fail(concat(tensor_.name, ": unknown or unsupported dtype '", shortened(value), "'"));
     return true;
   }
 
@@ -79,8 +88,11 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
       shape_.reset();
       has_offsets_ = false;
     } else if (!in_metadata_) {
-      const bool repeated = name == "dtype" ? dtype_.has_value() : name == "shape" ? shape_.has_value() : has_offsets_;
-      if (name != "dtype" && name != "shape" && name != "data_offsets") fail(concat(tensor_.name, ": unknown key '", shortened(name), "'"));
+      const bool repeated = name == "dtype"   ? dtype_.has_value()
+                            : name == "shape" ? shape_.has_value()
+                                              : has_offsets_;
+      if (name != "dtype" && name != "shape" && name != "data_offsets")
+        fail(concat(tensor_.name, ": unknown key '", shortened(name), "'"));
       if (repeated) fail(concat(tensor_.name, ": duplicate key '", name, "'"));
     }
     field_ = name;
@@ -121,19 +133,26 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
   }
 
  private:
-  [[noreturn]] void fail(const std::string& what) const { raise<FormatError>(origin_, ": safetensors: ", what); }
+  [[noreturn]] void fail(const std::string& what) const {
+    raise<FormatError>(origin_, ": safetensors: ", what);
+  }
   [[noreturn]] void unexpected(std::string_view what) const {
-    fail(concat("unexpected ", what, depth_ == 0 ? std::string(" at the top") : concat(" in '", shortened(tensor_.name), "'")));
+    fail(concat(
+        "unexpected ", what,
+        depth_ == 0 ? std::string(" at the top") : concat(" in '", shortened(tensor_.name), "'")));
   }
 
   void finish_tensor() {
-    if (!dtype_ || !shape_ || !has_offsets_) fail(concat(tensor_.name, ": dtype, shape and data_offsets are all required"));
+    if (!dtype_ || !shape_ || !has_offsets_)
+      fail(concat(tensor_.name, ": dtype, shape and data_offsets are all required"));
     tensor_.info = {*dtype_, *shape_};
-    // Shape bounds the element count to 2^59, so the product with at most eight bytes cannot overflow.
+    // Shape bounds the element count to 2^59, so the product with at most eight bytes cannot
+    // overflow.
     const auto bytes = static_cast<std::size_t>(shape_->numel()) * size_of(*dtype_);
     if (tensor_.begin > tensor_.end || tensor_.end - tensor_.begin != bytes)
-      fail(concat(tensor_.name, ": data_offsets [", tensor_.begin, ", ", tensor_.end, "] do not hold ", *shape_, " of ", name_of(*dtype_),
-                  ", which is ", bytes, " bytes"));
+      fail(concat(tensor_.name, ": data_offsets [", tensor_.begin, ", ", tensor_.end,
+                  "] do not hold ", *shape_, " of ", name_of(*dtype_), ", which is ", bytes,
+                  " bytes"));
     out_.tensors.push_back(std::move(tensor_));
   }
 
@@ -149,38 +168,52 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
   bool in_list_ = false, in_metadata_ = false, has_offsets_ = false;
 };
 
-/// Tensors must follow each other without overlap or hole and end with the file, as the reference reader demands.
-void require_tiling(const SafetensorsHeader& header, std::size_t data_size, const std::string& origin) {
+/// Tensors must follow each other without overlap or hole and end with the file, as the reference
+/// reader demands.
+void require_tiling(const SafetensorsHeader& header, std::size_t data_size,
+                    const std::string& origin) {
   std::vector<const StoredTensor*> order;
   order.reserve(header.tensors.size());
   for (const auto& tensor : header.tensors) order.push_back(&tensor);
-  std::sort(order.begin(), order.end(),
-            [](const auto* a, const auto* b) { return std::pair(a->begin, a->end) < std::pair(b->begin, b->end); });
+  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
+    return std::pair(a->begin, a->end) < std::pair(b->begin, b->end);
+  });
   std::size_t position = 0;
   for (const auto* tensor : order) {
     if (tensor->end > data_size)
-      raise<FormatError>(origin, ": safetensors: tensor ", shortened(tensor->name), " ends at byte ", tensor->end,
-                         " of the data, which has only ", data_size, "; is the file truncated?");
+      raise<FormatError>(origin, ": safetensors: tensor ", shortened(tensor->name),
+                         " ends at byte ", tensor->end, " of the data, which has only ", data_size,
+                         "; is the file truncated?");
     if (tensor->begin != position)
-      raise<FormatError>(origin, ": safetensors: tensor ", shortened(tensor->name), " begins at byte ", tensor->begin, ", expected ",
-                         position, tensor->begin < position ? " (tensors overlap)" : " (there is a hole)");
+      raise<FormatError>(origin, ": safetensors: tensor ", shortened(tensor->name),
+                         " begins at byte ", tensor->begin, ", expected ", position,
+                         tensor->begin < position ? " (tensors overlap)" : " (there is a hole)");
     position = tensor->end;
   }
-  if (position != data_size) raise<FormatError>(origin, ": safetensors: ", data_size - position, " bytes after the last tensor");
+  if (position != data_size)
+    raise<FormatError>(origin, ": safetensors: ", data_size - position,
+                       " bytes after the last tensor");
 }
 
 }  // namespace
 
-std::string_view safetensors_name(DType type) noexcept { return kTypeNames[static_cast<std::size_t>(type)].first; }
+std::string_view safetensors_name(DType type) noexcept {
+  return kTypeNames[static_cast<std::size_t>(type)].first;
+}
 
-SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file, const std::string& origin) {
+SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file,
+                                           const std::string& origin) {
   std::uint64_t length = 0;
-  if (file.size() < sizeof length) raise<FormatError>(origin, ": safetensors: the file has only ", file.size(), " bytes; is it truncated?");
+  if (file.size() < sizeof length)
+    raise<FormatError>(origin, ": safetensors: the file has only ", file.size(),
+                       " bytes; is it truncated?");
   std::memcpy(&length, file.data(), sizeof length);
   if (length > kMaxSafetensorsHeader)
-    raise<FormatError>(origin, ": safetensors: a header of ", length, " bytes; is this a safetensors file?");
+    raise<FormatError>(origin, ": safetensors: a header of ", length,
+                       " bytes; is this a safetensors file?");
   if (length > file.size() - sizeof length)
-    raise<FormatError>(origin, ": safetensors: the header has ", length, " bytes, the file only ", file.size(), "; is it truncated?");
+    raise<FormatError>(origin, ": safetensors: the header has ", length, " bytes, the file only ",
+                       file.size(), "; is it truncated?");
 
   SafetensorsHeader header;
   header.data_begin = sizeof length + static_cast<std::size_t>(length);

@@ -30,7 +30,8 @@ struct SafetensorsHeader {
 };
 
 /// Parses and checks. Throws FormatError with `origin` in the message.
-[[nodiscard]] SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file, const std::string& origin);
+[[nodiscard]] SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file,
+                                                         const std::string& origin);
 
 /// "F32", "BF16", ... as the format writes them.
 [[nodiscard]] std::string_view safetensors_name(DType type) noexcept;

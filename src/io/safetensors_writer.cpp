@@ -22,17 +22,20 @@ std::string quoted(const std::string& text, const std::string& path) {
   try {
     return nlohmann::json(text).dump();
   } catch (const nlohmann::json::exception&) {
-    raise<ArgumentError>("write_safetensors: ", path, ": a name or metadata text is not valid UTF-8");
+    raise<ArgumentError>("write_safetensors: ", path,
+                         ": a name or metadata text is not valid UTF-8");
   }
 }
 
-/// The header: length, JSON, and spaces until the data begin at a multiple of kAlignment, as the kernels read them.
+/// The header: length, JSON, and spaces until the data begin at a multiple of kAlignment, as the
+/// kernels read them.
 std::string header_text(const std::string& path, const std::vector<SafetensorsSlot>& slots,
                         const std::map<std::string, std::string>& metadata) {
   std::string json = "{";
   if (!metadata.empty()) {
     json += "\"__metadata__\":{";
-    for (const auto& [key, value] : metadata) json += (json.back() == '{' ? "" : ",") + quoted(key, path) + ":" + quoted(value, path);
+    for (const auto& [key, value] : metadata)
+      json += (json.back() == '{' ? "" : ",") + quoted(key, path) + ":" + quoted(value, path);
     json += "}";
   }
   std::set<std::string_view> seen;
@@ -40,10 +43,13 @@ std::string header_text(const std::string& path, const std::vector<SafetensorsSl
   for (const auto& slot : slots) {
     if (slot.name.empty() || slot.name == "__metadata__")
       raise<ArgumentError>("write_safetensors: ", path, ": '", slot.name, "' cannot name a tensor");
-    if (!seen.insert(slot.name).second) raise<ArgumentError>("write_safetensors: ", path, ": two tensors are named '", slot.name, "'");
-    const std::uint64_t end = offset + static_cast<std::uint64_t>(slot.shape.numel()) * size_of(slot.dtype);
-    json += concat(json.size() == 1 ? "" : ",", quoted(slot.name, path), ":{\"dtype\":\"", detail::safetensors_name(slot.dtype),
-                   "\",\"shape\":[");
+    if (!seen.insert(slot.name).second)
+      raise<ArgumentError>("write_safetensors: ", path, ": two tensors are named '", slot.name,
+                           "'");
+    const std::uint64_t end =
+        offset + static_cast<std::uint64_t>(slot.shape.numel()) * size_of(slot.dtype);
+    json += concat(json.size() == 1 ? "" : ",", quoted(slot.name, path), ":{\"dtype\":\"",
+                   detail::safetensors_name(slot.dtype), "\",\"shape\":[");
     for (int i = 0; i < slot.shape.rank(); ++i) json += concat(i ? "," : "", slot.shape[i]);
     json += concat("],\"data_offsets\":[", offset, ",", end, "]}");
     offset = end;
@@ -51,7 +57,8 @@ std::string header_text(const std::string& path, const std::vector<SafetensorsSl
   json += "}";
   constexpr std::size_t kAlignment = 64, kLength = sizeof(std::uint64_t);
   json.resize((kLength + json.size() + kAlignment - 1) / kAlignment * kAlignment - kLength, ' ');
-  if (json.size() > detail::kMaxSafetensorsHeader) raise<ArgumentError>("write_safetensors: ", path, ": the header exceeds 100 MB");
+  if (json.size() > detail::kMaxSafetensorsHeader)
+    raise<ArgumentError>("write_safetensors: ", path, ": the header exceeds 100 MB");
   const std::uint64_t length = json.size();
   std::string out(sizeof length, '\0');
   std::memcpy(out.data(), &length, sizeof length);
@@ -78,7 +85,8 @@ void write_converted(AtomicFile& file, const Tensor<From>& tensor) {
 /// The type in the file. Throws ArgumentError for a conversion between integers and floats.
 DType checked_type(const std::string& name, DType own, DType stored) {
   if (is_float(own) ? !is_float(stored) : stored != own)
-    raise<ArgumentError>("write_safetensors: tensor ", name, " of type ", name_of(own), " cannot be stored as ", name_of(stored));
+    raise<ArgumentError>("write_safetensors: tensor ", name, " of type ", name_of(own),
+                         " cannot be stored as ", name_of(stored));
   return stored;
 }
 
@@ -91,14 +99,19 @@ SafetensorsWriter::SafetensorsWriter(const std::string& path, std::vector<Safete
 }
 
 const SafetensorsSlot& SafetensorsWriter::next_slot() const {
-  if (next_ == slots_.size()) raise<ArgumentError>("SafetensorsWriter: ", file_.path(), ": all ", next_, " tensors are written");
+  if (next_ == slots_.size())
+    raise<ArgumentError>("SafetensorsWriter: ", file_.path(), ": all ", next_,
+                         " tensors are written");
   return slots_[next_];
 }
 
 void SafetensorsWriter::write_bytes(std::span<const std::byte> bytes) {
   const SafetensorsSlot& slot = next_slot();
-  if (const std::size_t expected = static_cast<std::size_t>(slot.shape.numel()) * size_of(slot.dtype); bytes.size() != expected)
-    raise<ShapeError>("SafetensorsWriter: ", slot.name, ": expected ", expected, " bytes, got ", bytes.size());
+  if (const std::size_t expected =
+          static_cast<std::size_t>(slot.shape.numel()) * size_of(slot.dtype);
+      bytes.size() != expected)
+    raise<ShapeError>("SafetensorsWriter: ", slot.name, ": expected ", expected, " bytes, got ",
+                      bytes.size());
   file_.write(bytes);
   ++next_;
 }
@@ -126,7 +139,8 @@ void SafetensorsWriter::write(const AnyTensor& tensor) {
 
 void SafetensorsWriter::commit() {
   if (next_ != slots_.size())
-    raise<ArgumentError>("SafetensorsWriter: ", file_.path(), ": ", slots_.size() - next_, " tensors are not written yet");
+    raise<ArgumentError>("SafetensorsWriter: ", file_.path(), ": ", slots_.size() - next_,
+                         " tensors are not written yet");
   file_.commit();
 }
 
@@ -135,9 +149,11 @@ void write_safetensors(const std::string& path, std::span<const SafetensorsEntry
   std::vector<SafetensorsSlot> slots;
   for (const auto& entry : entries) {
     if (std::visit([](const auto& tensor) { return tensor.empty(); }, entry.tensor))
-      raise<ArgumentError>("write_safetensors: tensor ", entry.name, " is empty (default-constructed)");
+      raise<ArgumentError>("write_safetensors: tensor ", entry.name,
+                           " is empty (default-constructed)");
     const DType own = dtype_of(entry.tensor);
-    slots.push_back({entry.name, checked_type(entry.name, own, entry.stored_as.value_or(own)), shape_of(entry.tensor)});
+    slots.push_back({entry.name, checked_type(entry.name, own, entry.stored_as.value_or(own)),
+                     shape_of(entry.tensor)});
   }
   SafetensorsWriter writer(path, std::move(slots), metadata);
   for (const auto& entry : entries) writer.write(entry.tensor);

@@ -20,7 +20,8 @@ constexpr bool is_float(DType type) noexcept {
   return type == DType::f64 || type == DType::f32 || type == DType::bf16 || type == DType::f16;
 }
 
-/// `From` elements at any alignment, converted one by one into `out`. False when an integer does not fit.
+/// `From` elements at any alignment, converted one by one into `out`. False when an integer does
+/// not fit.
 template <class From, class To>
 bool copy_converted(std::span<const std::byte> bytes, To* out) {
   const std::size_t count = bytes.size() / sizeof(From);
@@ -67,29 +68,38 @@ bool copy_stored(DType stored, std::span<const std::byte> bytes, To* out) {
   }
 }
 
-/// The tensor of some stored bytes, which `bytes()` gives. Throws FormatError naming tensor and file when the types do not convert.
+/// The tensor of some stored bytes, which `bytes()` gives. Throws FormatError naming tensor and
+/// file when the types do not convert.
 template <Element T, class GetBytes>
-Tensor<T> read_stored(std::string_view name, const std::string& origin, const TensorInfo& stored, GetBytes bytes) {
+Tensor<T> read_stored(std::string_view name, const std::string& origin, const TensorInfo& stored,
+                      GetBytes bytes) {
   if (is_float(stored.dtype) != kIsFloatElement<T>)
-    raise<FormatError>("tensor ", name, " in ", origin, ": cannot read ", name_of(stored.dtype), " as ", name_of(dtype_of<T>()));
+    raise<FormatError>("tensor ", name, " in ", origin, ": cannot read ", name_of(stored.dtype),
+                       " as ", name_of(dtype_of<T>()));
   Tensor<T> out(stored.shape);
   if (!copy_stored(stored.dtype, bytes(), out.data()))
-    raise<FormatError>("tensor ", name, " in ", origin, ": a value does not fit into ", name_of(dtype_of<T>()));
+    raise<FormatError>("tensor ", name, " in ", origin, ": a value does not fit into ",
+                       name_of(dtype_of<T>()));
   return out;
 }
 
-/// A checksum of 8 pieces of 512 bytes, spread from the first to the last byte; of all that is there if that is less.
+/// A checksum of 8 pieces of 512 bytes, spread from the first to the last byte; of all that is
+/// there if that is less.
 inline std::uint32_t sampled_checksum(std::span<const std::byte> bytes) {
   constexpr std::size_t kPieces = 8, kPiece = 512;
   if (bytes.size() <= kPieces * kPiece) return crc32_of(bytes);
   std::uint32_t sum = 0;
-  for (std::size_t i = 0; i < kPieces; ++i) sum = crc32_of(bytes.subspan((bytes.size() - kPiece) * i / (kPieces - 1), kPiece), sum);
+  for (std::size_t i = 0; i < kPieces; ++i)
+    sum = crc32_of(bytes.subspan((bytes.size() - kPiece) * i / (kPieces - 1), kPiece), sum);
   return sum;
 }
 
 /// Throws ShapeError naming tensor and file unless the stored shape is `expected`.
-inline void require_stored_shape(std::string_view name, const std::string& origin, const Shape& stored, const Shape& expected) {
-  if (!(stored == expected)) raise<ShapeError>("tensor ", name, " in ", origin, ": expected ", expected, ", file has ", stored);
+inline void require_stored_shape(std::string_view name, const std::string& origin,
+                                 const Shape& stored, const Shape& expected) {
+  if (!(stored == expected))
+    raise<ShapeError>("tensor ", name, " in ", origin, ": expected ", expected, ", file has ",
+                      stored);
 }
 
 }  // namespace rae::detail

@@ -7,7 +7,9 @@
 
 namespace rae::detail {
 
-/// "; did you mean 'x'?" for the candidate nearest to `name` in edit distance, or "" when none is near.
-[[nodiscard]] std::string suggestion(std::string_view name, const std::vector<std::string>& candidates);
+/// "; did you mean 'x'?" for the candidate nearest to `name` in edit distance, or "" when none is
+/// near.
+[[nodiscard]] std::string suggestion(std::string_view name,
+                                     const std::vector<std::string>& candidates);
 
 }  // namespace rae::detail

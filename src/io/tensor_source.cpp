@@ -1,4 +1,5 @@
-// One table of names over one or several open files. A view of a source (its weights, a prefix) is another table over the same files.
+// One table of names over one or several open files. A view of a source (its weights, a prefix) is
+// another table over the same files.
 #include "rae/io/tensor_source.hpp"
 
 #include <filesystem>
@@ -21,7 +22,8 @@ namespace {
 /// Tensors in memory, with what the other readers offer.
 class MemoryTensors {
  public:
-  MemoryTensors(const std::map<std::string, Tensor<float>>& tensors, std::string origin) : origin_(std::move(origin)) {
+  MemoryTensors(const std::map<std::string, Tensor<float>>& tensors, std::string origin)
+      : origin_(std::move(origin)) {
     for (const auto& [name, tensor] : tensors) {
       names_.push_back(name);
       entries_.emplace(name, Entry{{DType::f32, tensor.shape()}, tensor});
@@ -30,15 +32,20 @@ class MemoryTensors {
 
   [[nodiscard]] const std::string& origin() const noexcept { return origin_; }
   [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
-  [[nodiscard]] bool contains(std::string_view name) const { return entries_.find(name) != entries_.end(); }
-  [[nodiscard]] const TensorInfo& info(std::string_view name) const { return entries_.find(name)->second.info; }
+  [[nodiscard]] bool contains(std::string_view name) const {
+    return entries_.find(name) != entries_.end();
+  }
+  [[nodiscard]] const TensorInfo& info(std::string_view name) const {
+    return entries_.find(name)->second.info;
+  }
   [[nodiscard]] std::uint32_t sampled_checksum(std::string_view name) const {
     const auto& tensor = std::get<Tensor<float>>(entries_.find(name)->second.tensor);
     return detail::sampled_checksum(std::as_bytes(tensor.span()));
   }
   template <Element T>
   [[nodiscard]] Tensor<T> read(std::string_view name) const {
-    return tensor_cast<T>(entries_.find(name)->second.tensor, concat("tensor ", name, " in ", origin_));
+    return tensor_cast<T>(entries_.find(name)->second.tensor,
+                          concat("tensor ", name, " in ", origin_));
   }
 
  private:
@@ -65,14 +72,15 @@ constexpr std::string_view kFolderFiles[] = {"model.safetensors",
                                              "diffusion_pytorch_model.bin.index.json",
                                              "model.pt"};
 
-/// A torch checkpoint begins with a zip's or a pickle's first bytes; whatever else is no checkpoint, and its error comes from the reader
-/// that its name asks for.
+/// A torch checkpoint begins with a zip's or a pickle's first bytes; whatever else is no
+/// checkpoint, and its error comes from the reader that its name asks for.
 File open_file(const std::string& path) {
   bool torch = false;
   {
     const MappedFile mapping(path);
     const auto text = as_text(mapping.bytes());
-    const bool is_torch = text.starts_with("PK\x03\x04") || (text.starts_with('\x80') && text.substr(2, 1) == "\x8a");
+    const bool is_torch =
+        text.starts_with("PK\x03\x04") || (text.starts_with('\x80') && text.substr(2, 1) == "\x8a");
     const bool is_safetensors = text.size() > 8 && text[8] == '{';
     torch = is_torch || (!is_safetensors && !path.ends_with(".safetensors"));
   }
@@ -126,13 +134,15 @@ struct TensorSource::Contents {
   /// Call it once all names are there.
   void make_index() {
     for (std::size_t i = 0; i < names.size(); ++i)
-      if (!index.emplace(names[i], i).second) raise<FormatError>(origin, ": two tensors are named '", names[i].substr(0, 100), "'");
+      if (!index.emplace(names[i], i).second)
+        raise<FormatError>(origin, ": two tensors are named '", names[i].substr(0, 100), "'");
   }
 
   [[nodiscard]] const Entry& find(std::string_view name) const {
     const auto found = index.find(name);
     if (found == index.end())
-      raise<FormatError>("tensor '", name, "' is not in ", origin, " (", names.size(), " tensors)", detail::suggestion(name, names));
+      raise<FormatError>("tensor '", name, "' is not in ", origin, " (", names.size(), " tensors)",
+                         detail::suggestion(name, names));
     return entries[found->second];
   }
 
@@ -162,7 +172,8 @@ struct TensorSource::Contents {
     out->selected = selected;
     out->files = files;
     for (std::size_t i = 0; i < names.size(); ++i)
-      if (std::optional<std::string> name = rename(names[i])) out->add(std::move(*name), entries[i]);
+      if (std::optional<std::string> name = rename(names[i]))
+        out->add(std::move(*name), entries[i]);
     out->make_index();
     return out;
   }
@@ -177,7 +188,8 @@ TensorSource::TensorSource(TorchCheckpoint file) {
   contents_ = std::move(contents);
 }
 
-TensorSource::TensorSource(const std::map<std::string, Tensor<float>>& tensors, const std::string& origin)
+TensorSource::TensorSource(const std::map<std::string, Tensor<float>>& tensors,
+                           const std::string& origin)
     : contents_(Contents::of(MemoryTensors(tensors, origin))) {}
 
 TensorSource TensorSource::open(const std::string& path) {
@@ -196,7 +208,9 @@ TensorSource TensorSource::open_index(const std::string& path) {
   std::error_code none;
   for (const std::string& name : index.files)
     if (!fs::exists(folder / name, none)) missing += (missing.empty() ? "" : ", ") + name;
-  if (!missing.empty()) raise<FileError>(path, ": names files that are not beside it: ", missing, "; is the download complete?");
+  if (!missing.empty())
+    raise<FileError>(path, ": names files that are not beside it: ", missing,
+                     "; is the download complete?");
   std::vector<File> files;
   for (const std::string& name : index.files) files.push_back(open_file((folder / name).string()));
   std::int64_t total = 0;
@@ -204,7 +218,8 @@ TensorSource TensorSource::open_index(const std::string& path) {
     std::visit(
         [&, &tensor = name](const auto& file) {
           if (!file.contains(tensor))
-            raise<FormatError>(path, ": '", tensor.substr(0, 100), "' should be in ", file.origin(), ", which does not have it");
+            raise<FormatError>(path, ": '", tensor.substr(0, 100), "' should be in ", file.origin(),
+                               ", which does not have it");
           const TensorInfo& info = file.info(tensor);
           total += info.shape.numel() * static_cast<std::int64_t>(size_of(info.dtype));
         },
@@ -212,7 +227,8 @@ TensorSource TensorSource::open_index(const std::string& path) {
     contents->add(name, {at, name});
   }
   if (index.total_size && *index.total_size != total)
-    raise<FormatError>(path, ": metadata.total_size: ", *index.total_size, " bytes, but the tensors have ", total,
+    raise<FormatError>(path, ": metadata.total_size: ", *index.total_size,
+                       " bytes, but the tensors have ", total,
                        "; do all files belong to the same model?");
   contents->files = std::make_shared<const std::vector<File>>(std::move(files));
   contents->make_index();
@@ -223,16 +239,20 @@ const std::string& TensorSource::origin() const noexcept { return contents_->ori
 
 const std::vector<std::string>& TensorSource::names() const noexcept { return contents_->names; }
 
-bool TensorSource::contains(std::string_view name) const noexcept { return contents_->index.find(name) != contents_->index.end(); }
+bool TensorSource::contains(std::string_view name) const noexcept {
+  return contents_->index.find(name) != contents_->index.end();
+}
 
 const TensorInfo& TensorSource::info(std::string_view name) const {
   const auto& entry = contents_->find(name);
-  return std::visit([&](const auto& file) -> const TensorInfo& { return file.info(entry.stored); }, contents_->file_of(entry));
+  return std::visit([&](const auto& file) -> const TensorInfo& { return file.info(entry.stored); },
+                    contents_->file_of(entry));
 }
 
 std::uint32_t TensorSource::sampled_checksum(std::string_view name) const {
   const auto& entry = contents_->find(name);
-  return std::visit([&](const auto& file) { return file.sampled_checksum(entry.stored); }, contents_->file_of(entry));
+  return std::visit([&](const auto& file) { return file.sampled_checksum(entry.stored); },
+                    contents_->file_of(entry));
 }
 
 std::span<const std::byte> TensorSource::bytes(std::string_view name) const {
@@ -243,7 +263,8 @@ std::span<const std::byte> TensorSource::bytes(std::string_view name) const {
 
 void TensorSource::release(std::string_view name) const {
   const auto& entry = contents_->find(name);
-  if (const auto* file = std::get_if<SafetensorsFile>(&contents_->file_of(entry))) file->release(entry.stored);
+  if (const auto* file = std::get_if<SafetensorsFile>(&contents_->file_of(entry)))
+    file->release(entry.stored);
 }
 
 const std::map<std::string, std::string>& TensorSource::metadata() const noexcept {
@@ -256,7 +277,8 @@ TensorSource TensorSource::weights() const {
   if (!contents_->selected.empty()) return *this;
   // A checkpoint of PyTorch knows which part of a name is a dict.
   const auto* torch = std::get_if<TorchCheckpoint>(&contents_->files->front());
-  if (torch != nullptr && contents_->files->size() == 1 && contents_->names == torch->names()) return TensorSource(torch->state_dict());
+  if (torch != nullptr && contents_->files->size() == 1 && contents_->names == torch->names())
+    return TensorSource(torch->state_dict());
 
   std::size_t averages = 0, parameters = 0;
   for (const std::string& name : contents_->names) {
@@ -274,10 +296,11 @@ TensorSource TensorSource::weights() const {
 }
 
 TensorSource TensorSource::under(std::string_view prefix) const {
-  return TensorSource(contents_->renamed([&](const std::string& name) -> std::optional<std::string> {
-    if (!name.starts_with(prefix)) return std::nullopt;
-    return name.substr(prefix.size());
-  }));
+  return TensorSource(
+      contents_->renamed([&](const std::string& name) -> std::optional<std::string> {
+        if (!name.starts_with(prefix)) return std::nullopt;
+        return name.substr(prefix.size());
+      }));
 }
 
 const std::string& TensorSource::selected() const noexcept { return contents_->selected; }
@@ -289,7 +312,8 @@ void TensorSource::require(std::string_view name, const Shape& expected) const {
 template <Element T>
 Tensor<T> TensorSource::read(std::string_view name) const {
   const auto& entry = contents_->find(name);
-  return std::visit([&](const auto& file) { return file.template read<T>(entry.stored); }, contents_->file_of(entry));
+  return std::visit([&](const auto& file) { return file.template read<T>(entry.stored); },
+                    contents_->file_of(entry));
 }
 
 template Tensor<float> TensorSource::read(std::string_view) const;

@@ -1,4 +1,5 @@
-// Finds the pickle and the storages in either container, then names the tensors. All bounds are checked before the object exists.
+// Finds the pickle and the storages in either container, then names the tensors. All bounds are
+// checked before the object exists.
 #include "rae/io/torch_checkpoint.hpp"
 
 #include <algorithm>
@@ -17,7 +18,8 @@
 
 namespace rae {
 
-static_assert(std::endian::native == std::endian::little, "storages are little-endian and are copied as they are");
+static_assert(std::endian::native == std::endian::little,
+              "storages are little-endian and are copied as they are");
 
 using detail::Pickle;
 using detail::PickleId;
@@ -26,25 +28,33 @@ using Bytes = std::span<const std::byte>;
 
 namespace {
 
-/// The first 15 bytes of a stream, but for the protocol in the second: the integer 0x1950a86a20f9469cfc6c, pickled.
+/// The first 15 bytes of a stream, but for the protocol in the second: the integer
+/// 0x1950a86a20f9469cfc6c, pickled.
 constexpr std::string_view kMagic = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 
 constexpr std::string_view kBigEndian =
-    "it was written on a big-endian machine, which is not supported; load and save it again on a little-endian one";
+    "it was written on a big-endian machine, which is not supported; load and save it again on a "
+    "little-endian one";
 
 /// Most bytes of all names of tensors together.
 constexpr std::size_t kMaxNameBytes = std::size_t{1} << 26;
 
-[[noreturn]] void fail(const std::string& origin, const std::string& what) { raise<FormatError>(origin, ": torch checkpoint: ", what); }
+[[noreturn]] void fail(const std::string& origin, const std::string& what) {
+  raise<FormatError>(origin, ": torch checkpoint: ", what);
+}
 
-std::size_t bytes_of(const detail::PickleStorage& storage) { return static_cast<std::size_t>(storage.numel) * size_of(storage.dtype); }
+std::size_t bytes_of(const detail::PickleStorage& storage) {
+  return static_cast<std::size_t>(storage.numel) * size_of(storage.dtype);
+}
 
 std::string shown(std::string_view key) { return std::string(key.substr(0, 100)); }
 
-void require_size(const std::string& origin, const detail::PickleStorage& storage, std::size_t found) {
+void require_size(const std::string& origin, const detail::PickleStorage& storage,
+                  std::size_t found) {
   if (found != bytes_of(storage))
-    fail(origin, concat("storage '", shown(storage.key), "' has ", found, " bytes; expected ", storage.numel, " elements of ",
-                        name_of(storage.dtype), ", which is ", bytes_of(storage), "; is the file truncated?"));
+    fail(origin, concat("storage '", shown(storage.key), "' has ", found, " bytes; expected ",
+                        storage.numel, " elements of ", name_of(storage.dtype), ", which is ",
+                        bytes_of(storage), "; is the file truncated?"));
 }
 
 }  // namespace
@@ -66,7 +76,8 @@ struct TorchCheckpoint::File {
       fail(origin, "it is neither a zip archive nor a stream of torch.save");
   }
 
-  /// NAME/data.pkl, NAME/data/KEY, NAME/byteorder; what else there is (version, .data/serialization_id) does not matter.
+  /// NAME/data.pkl, NAME/data/KEY, NAME/byteorder; what else there is (version,
+  /// .data/serialization_id) does not matter.
   void open_zip(Bytes bytes) {
     const detail::ZipReader zip(bytes, origin);
     std::unordered_map<std::string_view, const detail::ZipEntry*> entries;
@@ -78,14 +89,16 @@ struct TorchCheckpoint::File {
       const std::string parts = "/" + entry.name + "/";
       if (parts.find("/../") != std::string::npos || parts.starts_with("//"))
         fail(origin, concat("the archive holds the path '", shown(entry.name), "'"));
-      if (is_top(entry.name, "/constants.pkl")) fail(origin, "it is a TorchScript archive; expected a file of torch.save");
+      if (is_top(entry.name, "/constants.pkl"))
+        fail(origin, "it is a TorchScript archive; expected a file of torch.save");
       if (is_top(entry.name, "/data.pkl")) {
         if (!folder.empty()) fail(origin, "the archive holds two data.pkl");
         folder = entry.name.substr(0, entry.name.find('/') + 1);
       }
       entries.emplace(entry.name, &entry);
     }
-    if (folder.empty()) fail(origin, "the archive holds no NAME/data.pkl; expected a file of torch.save");
+    if (folder.empty())
+      fail(origin, "the archive holds no NAME/data.pkl; expected a file of torch.save");
     if (const auto order = entries.find(folder + "byteorder"); order != entries.end()) {
       const auto value = as_text(zip.stored(*order->second));
       if (value == "big") fail(origin, std::string(kBigEndian));
@@ -98,14 +111,16 @@ struct TorchCheckpoint::File {
     if (pickle.size != contents.size()) fail(origin, "data.pkl goes on after its pickle");
     for (const auto& storage : pickle.storages) {
       const auto found = entries.find(concat(folder, "data/", storage.key));
-      if (found == entries.end()) fail(origin, concat("storage '", shown(storage.key), "' is not in the archive"));
+      if (found == entries.end())
+        fail(origin, concat("storage '", shown(storage.key), "' is not in the archive"));
       const Bytes data = zip.stored(*found->second);
       require_size(origin, storage, data.size());
       storages.push_back(data);
     }
   }
 
-  /// Before torch 1.6: magic number, protocol 1001, system, object, keys of the storages; then each as a 64-bit count and its elements.
+  /// Before torch 1.6: magic number, protocol 1001, system, object, keys of the storages; then each
+  /// as a 64-bit count and its elements.
   void open_stream(Bytes bytes) {
     Bytes rest = bytes.subspan(2 + kMagic.size());
     const auto next = [&] {
@@ -114,38 +129,48 @@ struct TorchCheckpoint::File {
       return out;
     };
     const Pickle protocol = next();
-    if (protocol[protocol.root].kind != PickleKind::integer || protocol[protocol.root].integer != 1001)
+    if (protocol[protocol.root].kind != PickleKind::integer ||
+        protocol[protocol.root].integer != 1001)
       fail(origin, "unknown protocol; expected 1001");
     const Pickle system = next();
     const auto& facts = system[system.root];
     if (facts.kind != PickleKind::dict) fail(origin, "the description of the system is not a dict");
     for (std::size_t i = 0; i + 1 < facts.items.size(); i += 2) {
       const auto& value = system[facts.items[i + 1]];
-      if (system[facts.items[i]].text == "little_endian" && value.kind == PickleKind::boolean && value.integer == 0)
+      if (system[facts.items[i]].text == "little_endian" && value.kind == PickleKind::boolean &&
+          value.integer == 0)
         fail(origin, std::string(kBigEndian));
     }
     pickle = next();
     const Pickle keys = next();
     std::unordered_map<std::string_view, std::size_t> index;
-    for (std::size_t i = 0; i < pickle.storages.size(); ++i) index.emplace(pickle.storages[i].key, i);
-    if (keys[keys.root].kind != PickleKind::list) fail(origin, "the keys of the storages are not a list");
+    for (std::size_t i = 0; i < pickle.storages.size(); ++i)
+      index.emplace(pickle.storages[i].key, i);
+    if (keys[keys.root].kind != PickleKind::list)
+      fail(origin, "the keys of the storages are not a list");
     storages.resize(pickle.storages.size());
     for (const PickleId id : keys[keys.root].items) {
       const auto found = index.find(keys[id].text);
-      if (found == index.end()) fail(origin, concat("no tensor uses the storage '", shown(keys[id].text), "', or it is listed twice"));
+      if (found == index.end())
+        fail(origin, concat("no tensor uses the storage '", shown(keys[id].text),
+                            "', or it is listed twice"));
       const auto& storage = pickle.storages[found->second];
       std::uint64_t count = 0;
-      if (rest.size() < sizeof count) fail(origin, concat("storage '", shown(storage.key), "' is missing; is the file truncated?"));
+      if (rest.size() < sizeof count)
+        fail(origin,
+             concat("storage '", shown(storage.key), "' is missing; is the file truncated?"));
       std::memcpy(&count, rest.data(), sizeof count);
       rest = rest.subspan(sizeof count);
       if (count != static_cast<std::uint64_t>(storage.numel))
-        fail(origin, concat("storage '", shown(storage.key), "' has ", count, " elements; expected ", storage.numel));
+        fail(origin, concat("storage '", shown(storage.key), "' has ", count,
+                            " elements; expected ", storage.numel));
       require_size(origin, storage, std::min(rest.size(), bytes_of(storage)));
       storages[found->second] = rest.subspan(0, bytes_of(storage));
       rest = rest.subspan(bytes_of(storage));
       index.erase(found);
     }
-    if (!index.empty()) fail(origin, concat("the list of storages lacks '", shown(index.begin()->first), "'"));
+    if (!index.empty())
+      fail(origin, concat("the list of storages lacks '", shown(index.begin()->first), "'"));
     if (!rest.empty()) fail(origin, concat(rest.size(), " bytes after the last storage"));
   }
 
@@ -161,7 +186,8 @@ struct TorchCheckpoint::File {
   bool has_tensor(PickleId id) const {
     const auto& value = pickle[id];
     return value.kind == PickleKind::tensor ||
-           std::any_of(value.items.begin(), value.items.end(), [&](PickleId item) { return has_tensor(item); });
+           std::any_of(value.items.begin(), value.items.end(),
+                       [&](PickleId item) { return has_tensor(item); });
   }
 
   ConfigNode node(PickleId id) const {
@@ -206,7 +232,8 @@ struct TorchCheckpoint::Contents {
       : file(std::move(whole)), selected(std::move(key)), root(from) {
     collect(from, {}, is_state);
     for (std::size_t i = 0; i < names.size(); ++i)
-      if (!index.emplace(names[i], i).second) fail(file->origin, concat("two tensors are named '", shown(names[i]), "'"));
+      if (!index.emplace(names[i], i).second)
+        fail(file->origin, concat("two tensors are named '", shown(names[i]), "'"));
   }
 
   void collect(PickleId id, const std::string& name, bool is_state) {
@@ -215,7 +242,8 @@ struct TorchCheckpoint::Contents {
       collect(item, name.empty() ? part : concat(name, ".", part), is_state);
     };
     if (value.kind == PickleKind::dict) {
-      for (std::size_t i = 0; i < value.items.size(); i += 2) below(detail::pickle_key(file->pickle[value.items[i]]), value.items[i + 1]);
+      for (std::size_t i = 0; i < value.items.size(); i += 2)
+        below(detail::pickle_key(file->pickle[value.items[i]]), value.items[i + 1]);
     } else if (value.kind == PickleKind::list || value.kind == PickleKind::tuple) {
       for (std::size_t i = 0; i < value.items.size(); ++i) below(std::to_string(i), value.items[i]);
     } else if (value.kind == PickleKind::tensor) {
@@ -229,7 +257,9 @@ struct TorchCheckpoint::Contents {
         }
       }
       name_bytes += kept.size();
-      if (name_bytes > kMaxNameBytes) fail(file->origin, concat("the names of its tensors take more than ", kMaxNameBytes, " bytes"));
+      if (name_bytes > kMaxNameBytes)
+        fail(file->origin,
+             concat("the names of its tensors take more than ", kMaxNameBytes, " bytes"));
       const auto& tensor = file->pickle.tensors[static_cast<std::size_t>(value.integer)];
       names.emplace_back(kept);
       tensors.push_back(&tensor);
@@ -240,22 +270,26 @@ struct TorchCheckpoint::Contents {
   std::size_t find(std::string_view name) const {
     const auto found = index.find(name);
     if (found == index.end())
-      raise<FormatError>("tensor '", name, "' is not in ", file->origin, " (", names.size(), " tensors)", detail::suggestion(name, names));
+      raise<FormatError>("tensor '", name, "' is not in ", file->origin, " (", names.size(),
+                         " tensors)", detail::suggestion(name, names));
     return found->second;
   }
 
-  /// The elements of a tensor in row-major order: where they lie if they lie so, else gathered into `buffer`.
+  /// The elements of a tensor in row-major order: where they lie if they lie so, else gathered into
+  /// `buffer`.
   Bytes elements(std::size_t i, std::vector<std::byte>& buffer) const {
     const auto& tensor = *tensors[i];
     const Shape& shape = tensor.shape;
-    const std::size_t size = size_of(infos[i].dtype), count = static_cast<std::size_t>(shape.numel());
+    const std::size_t size = size_of(infos[i].dtype),
+                      count = static_cast<std::size_t>(shape.numel());
     const Bytes data = file->storages[tensor.storage];
     if (count == 0) return {};
     const auto begin = static_cast<std::size_t>(tensor.offset);
     bool contiguous = true;
     index_t dense = 1;
     for (int d = shape.rank() - 1; d >= 0; --d) {
-      contiguous = contiguous && (shape[d] == 1 || tensor.strides[static_cast<std::size_t>(d)] == dense);
+      contiguous =
+          contiguous && (shape[d] == 1 || tensor.strides[static_cast<std::size_t>(d)] == dense);
       dense *= shape[d];
     }
     if (contiguous) return data.subspan(begin * size, count * size);
@@ -263,7 +297,8 @@ struct TorchCheckpoint::Contents {
     std::array<index_t, kMaxRank> at{};
     index_t from = tensor.offset;
     for (std::size_t to = 0; to < count; ++to) {
-      std::memcpy(buffer.data() + to * size, data.data() + static_cast<std::size_t>(from) * size, size);
+      std::memcpy(buffer.data() + to * size, data.data() + static_cast<std::size_t>(from) * size,
+                  size);
       for (int d = shape.rank() - 1; d >= 0; --d) {
         const auto dimension = static_cast<std::size_t>(d);
         from += tensor.strides[dimension];
@@ -296,9 +331,13 @@ const std::string& TorchCheckpoint::origin() const noexcept { return contents_->
 
 const std::vector<std::string>& TorchCheckpoint::names() const noexcept { return contents_->names; }
 
-bool TorchCheckpoint::contains(std::string_view name) const noexcept { return contents_->index.find(name) != contents_->index.end(); }
+bool TorchCheckpoint::contains(std::string_view name) const noexcept {
+  return contents_->index.find(name) != contents_->index.end();
+}
 
-const TensorInfo& TorchCheckpoint::info(std::string_view name) const { return contents_->infos[contents_->find(name)]; }
+const TensorInfo& TorchCheckpoint::info(std::string_view name) const {
+  return contents_->infos[contents_->find(name)];
+}
 
 std::uint32_t TorchCheckpoint::sampled_checksum(std::string_view name) const {
   const std::size_t i = contents_->find(name);
@@ -318,7 +357,8 @@ TorchCheckpoint TorchCheckpoint::state_dict() const {
     if (const auto found = file.find(contents_->root, key);
         found && file.pickle[*found].kind == PickleKind::dict && file.has_tensor(*found))
       return state_dict(key);
-  auto contents = std::make_shared<Contents>(contents_->file, contents_->root, true, contents_->selected);
+  auto contents =
+      std::make_shared<Contents>(contents_->file, contents_->root, true, contents_->selected);
   if (contents->names.empty()) fail(file.origin, "it holds no tensor");
   return TorchCheckpoint(std::move(contents));
 }
@@ -340,7 +380,8 @@ template <Element T>
 Tensor<T> TorchCheckpoint::read(std::string_view name) const {
   const std::size_t i = contents_->find(name);
   std::vector<std::byte> buffer;
-  Tensor<T> out = detail::read_stored<T>(name, origin(), contents_->infos[i], [&] { return contents_->elements(i, buffer); });
+  Tensor<T> out = detail::read_stored<T>(name, origin(), contents_->infos[i],
+                                         [&] { return contents_->elements(i, buffer); });
   contents_->file->mapping.release(contents_->file->storages[contents_->tensors[i]->storage]);
   return out;
 }

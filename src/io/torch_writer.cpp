@@ -34,7 +34,9 @@ std::string_view storage_of(const SafetensorsSlot& slot) {
     case DType::f32: return "FloatStorage";
     case DType::bf16: return "BFloat16Storage";
     case DType::f16: return "HalfStorage";
-    default: raise<ArgumentError>("TorchWriter: tensor ", slot.name, ": ", name_of(slot.dtype), " is not a float type");
+    default:
+      raise<ArgumentError>("TorchWriter: tensor ", slot.name, ": ", name_of(slot.dtype),
+                           " is not a float type");
   }
 }
 
@@ -78,13 +80,15 @@ void add_converted(ZipWriter& zip, const std::string& name, const Tensor<float>&
 
 }  // namespace
 
-TorchWriter::TorchWriter(const std::string& path, std::vector<SafetensorsSlot> slots) : slots_(std::move(slots)), zip_(path) {
+TorchWriter::TorchWriter(const std::string& path, std::vector<SafetensorsSlot> slots)
+    : slots_(std::move(slots)), zip_(path) {
   const std::string pickle = description(slots_);
   zip_.add("archive/data.pkl", {as_byte_span(pickle)});
 }
 
 void TorchWriter::write(const Tensor<float>& tensor) {
-  if (next_ == slots_.size()) raise<ArgumentError>("TorchWriter: all ", next_, " tensors are written");
+  if (next_ == slots_.size())
+    raise<ArgumentError>("TorchWriter: all ", next_, " tensors are written");
   const SafetensorsSlot& slot = slots_[next_];
   require_shape(concat("TorchWriter: ", slot.name), tensor.shape(), slot.shape);
   const std::string name = "archive/data/" + std::to_string(next_++);
@@ -97,7 +101,8 @@ void TorchWriter::write(const Tensor<float>& tensor) {
 }
 
 void TorchWriter::commit() {
-  if (next_ != slots_.size()) raise<ArgumentError>("TorchWriter: ", slots_.size() - next_, " tensors are not written yet");
+  if (next_ != slots_.size())
+    raise<ArgumentError>("TorchWriter: ", slots_.size() - next_, " tensors are not written yet");
   zip_.add("archive/version", {as_byte_span("3\n")});
   zip_.commit();
 }

@@ -11,13 +11,15 @@
 
 namespace rae::detail {
 
-/// Writes an OrderedDict of tensors, each with a storage of its own. The file appears under its name with `commit`.
+/// Writes an OrderedDict of tensors, each with a storage of its own. The file appears under its
+/// name with `commit`.
 class TorchWriter {
  public:
   /// Float types only. Throws ArgumentError, FileError.
   TorchWriter(const std::string& path, std::vector<SafetensorsSlot> slots);
 
-  /// The next tensor, converted to the slot's type. Throws ShapeError when it is not what the slot promises, FileError.
+  /// The next tensor, converted to the slot's type. Throws ShapeError when it is not what the slot
+  /// promises, FileError.
   void write(const Tensor<float>& tensor);
 
   /// Ends the archive. Throws ArgumentError when a tensor is still to be written, FileError.

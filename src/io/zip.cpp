@@ -1,4 +1,5 @@
-// Layout: PKWARE's APPNOTE. Local headers are checked against the central directory only where data are found through them.
+// Layout: PKWARE's APPNOTE. Local headers are checked against the central directory only where data
+// are found through them.
 #include "zip.hpp"
 
 #include <algorithm>
@@ -10,12 +11,15 @@
 namespace rae::detail {
 namespace {
 
-constexpr std::uint32_t kLocal = 0x04034b50, kCentral = 0x02014b50, kEnd = 0x06054b50, kEnd64 = 0x06064b50, kLocator64 = 0x07064b50;
-constexpr std::size_t kLocalSize = 30, kCentralSize = 46, kEndSize = 22, kEnd64Size = 56, kLocator64Size = 20;
+constexpr std::uint32_t kLocal = 0x04034b50, kCentral = 0x02014b50, kEnd = 0x06054b50,
+                        kEnd64 = 0x06064b50, kLocator64 = 0x07064b50;
+constexpr std::size_t kLocalSize = 30, kCentralSize = 46, kEndSize = 22, kEnd64Size = 56,
+                      kLocator64Size = 20;
 
 std::uint64_t number(std::span<const std::byte> bytes, std::size_t at, int count) {
   std::uint64_t out = 0;
-  for (int i = count - 1; i >= 0; --i) out = out << 8 | std::to_integer<std::uint64_t>(bytes[at + static_cast<std::size_t>(i)]);
+  for (int i = count - 1; i >= 0; --i)
+    out = out << 8 | std::to_integer<std::uint64_t>(bytes[at + static_cast<std::size_t>(i)]);
   return out;
 }
 
@@ -40,20 +44,27 @@ void ZipReader::damaged(std::string_view what) const {
   raise<FormatError>(origin_, ": zip: ", what, "; is the file truncated or damaged?");
 }
 
-ZipReader::ZipReader(std::span<const std::byte> archive, std::string origin) : archive_(archive), origin_(std::move(origin)) {
-  // The end record lies before a comment of up to 65535 bytes, whose length must lead exactly to the end of the file.
+ZipReader::ZipReader(std::span<const std::byte> archive, std::string origin)
+    : archive_(archive), origin_(std::move(origin)) {
+  // The end record lies before a comment of up to 65535 bytes, whose length must lead exactly to
+  // the end of the file.
   if (archive.size() < kEndSize) damaged("no end record");
   std::size_t end = archive.size() - kEndSize;
   const std::size_t lowest = end > 0xffff ? end - 0xffff : 0;
-  while (number(archive, end, 4) != kEnd || number(archive, end + 20, 2) != archive.size() - end - kEndSize) {
+  while (number(archive, end, 4) != kEnd ||
+         number(archive, end + 20, 2) != archive.size() - end - kEndSize) {
     if (end == lowest) damaged("no end record");
     --end;
   }
-  std::uint64_t count = number(archive, end + 10, 2), size = number(archive, end + 12, 4), offset = number(archive, end + 16, 4);
+  std::uint64_t count = number(archive, end + 10, 2), size = number(archive, end + 12, 4),
+                offset = number(archive, end + 16, 4);
   if (count == 0xffff || size == 0xffffffffu || offset == 0xffffffffu) {
-    if (end < kLocator64Size || number(archive, end - kLocator64Size, 4) != kLocator64) damaged("no zip64 locator");
+    if (end < kLocator64Size || number(archive, end - kLocator64Size, 4) != kLocator64)
+      damaged("no zip64 locator");
     const std::uint64_t at = number(archive, end - kLocator64Size + 8, 8);
-    if (archive.size() < kEnd64Size || at > archive.size() - kEnd64Size || number(archive, at, 4) != kEnd64) damaged("no zip64 end record");
+    if (archive.size() < kEnd64Size || at > archive.size() - kEnd64Size ||
+        number(archive, at, 4) != kEnd64)
+      damaged("no zip64 end record");
     count = number(archive, at + 32, 8);
     size = number(archive, at + 40, 8);
     offset = number(archive, at + 48, 8);
@@ -65,19 +76,28 @@ ZipReader::ZipReader(std::span<const std::byte> archive, std::string origin) : a
 
 void ZipReader::read_directory(std::span<const std::byte> directory, std::uint64_t count) {
   std::unordered_set<std::string_view> names;
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> places;  // of header and contents: begin, end
+  std::vector<std::pair<std::uint64_t, std::uint64_t>>
+      places;  // of header and contents: begin, end
   for (; count > 0; --count) {
-    if (directory.size() < kCentralSize || number(directory, 0, 4) != kCentral) damaged("wrong directory entry");
-    const std::size_t name_size = number(directory, 28, 2), extra_size = number(directory, 30, 2), comment_size = number(directory, 32, 2);
-    if (name_size + extra_size + comment_size > directory.size() - kCentralSize) damaged("wrong directory entry");
+    if (directory.size() < kCentralSize || number(directory, 0, 4) != kCentral)
+      damaged("wrong directory entry");
+    const std::size_t name_size = number(directory, 28, 2), extra_size = number(directory, 30, 2),
+                      comment_size = number(directory, 32, 2);
+    if (name_size + extra_size + comment_size > directory.size() - kCentralSize)
+      damaged("wrong directory entry");
     const auto name = as_text(directory.subspan(kCentralSize, name_size));
     const auto shown = name.substr(0, 100);
-    if (!names.insert(name).second) raise<FormatError>(origin_, ": zip: two files are named '", shown, "'");
-    if ((number(directory, 8, 2) & 1u) != 0) raise<FormatError>(origin_, ": zip: '", shown, "' is encrypted");
+    if (!names.insert(name).second)
+      raise<FormatError>(origin_, ": zip: two files are named '", shown, "'");
+    if ((number(directory, 8, 2) & 1u) != 0)
+      raise<FormatError>(origin_, ": zip: '", shown, "' is encrypted");
     const std::uint64_t method = number(directory, 10, 2);
-    if (method != 0 && method != 8) raise<FormatError>(origin_, ": zip: '", shown, "' is compressed by the unknown method ", method);
+    if (method != 0 && method != 8)
+      raise<FormatError>(origin_, ": zip: '", shown, "' is compressed by the unknown method ",
+                         method);
 
-    std::uint64_t stored = number(directory, 20, 4), size = number(directory, 24, 4), offset = number(directory, 42, 4);
+    std::uint64_t stored = number(directory, 20, 4), size = number(directory, 24, 4),
+                  offset = number(directory, 42, 4);
     auto wide = zip64_field(directory.subspan(kCentralSize + name_size, extra_size));
     for (std::uint64_t* value : {&size, &stored, &offset}) {
       if (*value != 0xffffffffu) continue;
@@ -85,13 +105,17 @@ void ZipReader::read_directory(std::span<const std::byte> directory, std::uint64
       *value = number(wide, 0, 8);
       wide = wide.subspan(8);
     }
-    if (archive_.size() < kLocalSize || offset > archive_.size() - kLocalSize || number(archive_, offset, 4) != kLocal)
+    if (archive_.size() < kLocalSize || offset > archive_.size() - kLocalSize ||
+        number(archive_, offset, 4) != kLocal)
       damaged("a file lies outside the archive");
-    const std::uint64_t begin = offset + kLocalSize + number(archive_, offset + 26, 2) + number(archive_, offset + 28, 2);
-    if (begin > archive_.size() || stored > archive_.size() - begin) damaged("a file lies outside the archive");
+    const std::uint64_t begin =
+        offset + kLocalSize + number(archive_, offset + 26, 2) + number(archive_, offset + 28, 2);
+    if (begin > archive_.size() || stored > archive_.size() - begin)
+      damaged("a file lies outside the archive");
     if (method == 0 && stored != size) damaged("a stored file has two sizes");
-    entries_.push_back({std::string(name), method == 8, static_cast<std::uint32_t>(number(directory, 16, 4)), size,
-                        archive_.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(stored))});
+    entries_.push_back(
+        {std::string(name), method == 8, static_cast<std::uint32_t>(number(directory, 16, 4)), size,
+         archive_.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(stored))});
     places.emplace_back(offset, begin + stored);
     directory = directory.subspan(kCentralSize + name_size + extra_size + comment_size);
   }
@@ -109,26 +133,32 @@ const ZipEntry* ZipReader::find(std::string_view name) const noexcept {
 
 std::vector<std::byte> ZipReader::read(const ZipEntry& entry, std::size_t max_bytes) const {
   const std::string where = origin_ + ": " + entry.name.substr(0, 100);
-  if (entry.size > max_bytes) raise<FormatError>(where, ": ", entry.size, " bytes are more than the limit of ", max_bytes);
+  if (entry.size > max_bytes)
+    raise<FormatError>(where, ": ", entry.size, " bytes are more than the limit of ", max_bytes);
   std::vector<std::byte> out;
   if (entry.deflated)
     out = inflate_all(entry.raw, Wrapping::raw, where, static_cast<std::size_t>(entry.size));
   else
     out.assign(entry.raw.begin(), entry.raw.end());
-  if (out.size() != entry.size) raise<FormatError>(where, ": ", out.size(), " bytes, declared are ", entry.size);
+  if (out.size() != entry.size)
+    raise<FormatError>(where, ": ", out.size(), " bytes, declared are ", entry.size);
   require_checksum(entry, out);
   return out;
 }
 
 std::span<const std::byte> ZipReader::stored(const ZipEntry& entry) const {
-  if (entry.deflated) raise<FormatError>(origin_, ": ", entry.name.substr(0, 100), ": is compressed; expected a stored file");
+  if (entry.deflated)
+    raise<FormatError>(origin_, ": ", entry.name.substr(0, 100),
+                       ": is compressed; expected a stored file");
   return entry.raw;
 }
 
-void ZipReader::require_checksum([[maybe_unused]] const ZipEntry& entry, [[maybe_unused]] std::span<const std::byte> contents) const {
+void ZipReader::require_checksum([[maybe_unused]] const ZipEntry& entry,
+                                 [[maybe_unused]] std::span<const std::byte> contents) const {
 #ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
   if (crc32_of(contents) != entry.crc)
-    raise<FormatError>(origin_, ": ", entry.name.substr(0, 100), ": wrong checksum; the file is damaged");
+    raise<FormatError>(origin_, ": ", entry.name.substr(0, 100),
+                       ": wrong checksum; the file is damaged");
 #endif
 }
 
@@ -157,10 +187,12 @@ std::string zip_local_header(const ZipStored& file, bool always_64) {
   return header;
 }
 
-std::string zip_directory(std::span<const ZipStored> files, std::uint64_t position, bool always_64) {
+std::string zip_directory(std::span<const ZipStored> files, std::uint64_t position,
+                          bool always_64) {
   std::string directory;
   for (const auto& entry : files) {
-    const bool wide_size = needs_64(entry.size, always_64), wide_offset = needs_64(entry.offset, always_64);
+    const bool wide_size = needs_64(entry.size, always_64),
+               wide_offset = needs_64(entry.offset, always_64);
     const int extra = (wide_size ? 16 : 0) + (wide_offset ? 8 : 0);
     append(directory, kCentral, 4);
     append(directory, 45, 2);
@@ -206,7 +238,8 @@ std::string zip_directory(std::span<const ZipStored> files, std::uint64_t positi
   return directory;
 }
 
-void ZipWriter::add(const std::string& name, std::initializer_list<std::span<const std::byte>> pieces) {
+void ZipWriter::add(const std::string& name,
+                    std::initializer_list<std::span<const std::byte>> pieces) {
   ZipStored entry{name, 0, 0, position_};
   for (const auto& piece : pieces) {
     entry.crc = crc32_of(piece, entry.crc);

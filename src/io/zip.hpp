@@ -1,4 +1,5 @@
-// Zip archives: the container of .npz and of checkpoints. Reading is bounded by the bytes that are there, never by declared sizes.
+// Zip archives: the container of .npz and of checkpoints. Reading is bounded by the bytes that are
+// there, never by declared sizes.
 #pragma once
 
 #include <cstddef>
@@ -24,17 +25,19 @@ struct ZipEntry {
 /// The table of an archive that lies in memory.
 class ZipReader {
  public:
-  /// Throws FormatError for damaged archives, encryption, methods other than stored and deflate, repeated names, or files that overlap.
-  /// Zip64 is understood.
+  /// Throws FormatError for damaged archives, encryption, methods other than stored and deflate,
+  /// repeated names, or files that overlap. Zip64 is understood.
   ZipReader(std::span<const std::byte> archive, std::string origin);
 
   [[nodiscard]] const std::vector<ZipEntry>& entries() const noexcept { return entries_; }
   [[nodiscard]] const ZipEntry* find(std::string_view name) const noexcept;
 
-  /// The contents, decompressed, with size and checksum verified. Throws FormatError, also above `max_bytes`.
+  /// The contents, decompressed, with size and checksum verified. Throws FormatError, also above
+  /// `max_bytes`.
   [[nodiscard]] std::vector<std::byte> read(const ZipEntry& entry, std::size_t max_bytes) const;
 
-  /// The contents of a stored file where they lie; its checksum is not verified. Throws FormatError when the file is compressed.
+  /// The contents of a stored file where they lie; its checksum is not verified. Throws FormatError
+  /// when the file is compressed.
   [[nodiscard]] std::span<const std::byte> stored(const ZipEntry& entry) const;
 
   /// Throws FormatError when bytes do not have the checksum of a file.
@@ -57,21 +60,24 @@ struct ZipStored {
   std::uint64_t offset = 0;  // of its local header
 };
 
-/// What stands before the contents of a stored file, with a fixed date. With `always_64`, 64-bit sizes are written even where 32 bits would
-/// do (for tests).
+/// What stands before the contents of a stored file, with a fixed date. With `always_64`, 64-bit
+/// sizes are written even where 32 bits would do (for tests).
 [[nodiscard]] std::string zip_local_header(const ZipStored& file, bool always_64 = false);
 
 /// What ends an archive: the directory, which begins at `position`, and the end record.
-[[nodiscard]] std::string zip_directory(std::span<const ZipStored> files, std::uint64_t position, bool always_64 = false);
+[[nodiscard]] std::string zip_directory(std::span<const ZipStored> files, std::uint64_t position,
+                                        bool always_64 = false);
 
 /// Place of the checksum in a local header.
 inline constexpr std::uint64_t kZipCrcOffset = 14;
 
-/// Writes an archive of stored (uncompressed) files with a fixed date, so that equal contents give equal bytes.
+/// Writes an archive of stored (uncompressed) files with a fixed date, so that equal contents give
+/// equal bytes.
 class ZipWriter {
  public:
   /// Throws FileError.
-  explicit ZipWriter(const std::string& path, bool always_64 = false) : file_(path), always_64_(always_64) {}
+  explicit ZipWriter(const std::string& path, bool always_64 = false)
+      : file_(path), always_64_(always_64) {}
 
   /// Adds a file made of consecutive pieces.
   void add(const std::string& name, std::initializer_list<std::span<const std::byte>> pieces);

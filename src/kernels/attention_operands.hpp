@@ -1,4 +1,5 @@
-// How attention's operands reach the product tiles: as they are, or rounded to bf16, for any mix of rotated and transposed rows.
+// How attention's operands reach the product tiles: as they are, or rounded to bf16, for any mix of
+// rotated and transposed rows.
 #pragma once
 
 #include "kernels/kernel_table.hpp"
@@ -10,15 +11,20 @@ namespace rae::detail {
 
 constexpr index_t round_up(index_t n, index_t unit) { return ceil_div(n, unit) * unit; }
 
-/// The columns of a right operand, in panels of about the same number of vectors: with 48 columns in a panel, 64 of them are two panels
-/// of 32, not one of 48 and one of 16, whose few sums would wait for each other.
+/// The columns of a right operand, in panels of about the same number of vectors: with 48 columns
+/// in a panel, 64 of them are two panels of 32, not one of 48 and one of 16, whose few sums would
+/// wait for each other.
 struct Panels {
   index_t columns, width, lanes;
 
   [[nodiscard]] index_t count() const { return ceil_div(columns, width); }
-  [[nodiscard]] index_t begin(index_t panel) const { return ceil_div(columns, lanes) * panel / count() * lanes; }
+  [[nodiscard]] index_t begin(index_t panel) const {
+    return ceil_div(columns, lanes) * panel / count() * lanes;
+  }
   [[nodiscard]] index_t padded(index_t panel) const { return begin(panel + 1) - begin(panel); }
-  [[nodiscard]] index_t size(index_t panel) const { return std::min(columns, begin(panel + 1)) - begin(panel); }
+  [[nodiscard]] index_t size(index_t panel) const {
+    return std::min(columns, begin(panel + 1)) - begin(panel);
+  }
 };
 
 /// A left operand: element (i, p) is data[i * row_stride + p * column_stride].
@@ -36,16 +42,20 @@ struct Operands {
   index_t width;
   void (*multiply_panel)(const PanelProduct<Word, T>&);
 
-  /// Words along k of a panel. Squares of a transposed operand are turned whole, so panels have room for the words behind the last.
+  /// Words along k of a panel. Squares of a transposed operand are turned whole, so panels have
+  /// room for the words behind the last.
   static index_t words(index_t k) { return ceil_div(k, kPerWord); }
   static index_t depth(index_t k) { return round_up(words(k), kSquare); }
   [[nodiscard]] Panels panels(index_t columns) const { return {columns, width, real.lanes}; }
   /// Words of all panels of a right operand (k, columns).
-  [[nodiscard]] index_t size(index_t k, index_t columns) const { return ceil_div(columns, width) * width * depth(k); }
+  [[nodiscard]] index_t size(index_t k, index_t columns) const {
+    return ceil_div(columns, width) * width * depth(k);
+  }
 
-  /// out (count, columns) [+]= left (count, k) * right (k, columns). out is written in whole vectors.
-  void multiply(index_t count, index_t k, const Left<Word>& left, const Word* right, index_t columns, T* out, index_t stride,
-                bool accumulate = false) const {
+  /// out (count, columns) [+]= left (count, k) * right (k, columns). out is written in whole
+  /// vectors.
+  void multiply(index_t count, index_t k, const Left<Word>& left, const Word* right,
+                index_t columns, T* out, index_t stride, bool accumulate = false) const {
     const Panels all = panels(columns);
     for (index_t panel = 0; panel < all.count(); ++panel)
       multiply_panel({.rows = count,
@@ -65,7 +75,8 @@ struct Operands {
 
  protected:
   static constexpr index_t kSquare = 16;
-  Operands(index_t width_, void (*multiply_)(const PanelProduct<Word, T>&)) : width(width_), multiply_panel(multiply_) {}
+  Operands(index_t width_, void (*multiply_)(const PanelProduct<Word, T>&))
+      : width(width_), multiply_panel(multiply_) {}
 };
 
 /// Operands as they are: nothing is converted, and a transposed left operand is read where it lies.
@@ -77,7 +88,8 @@ struct PlainOperands : Operands<T, T> {
 
   /// x (count, k) as the left operand.
   Left<T> rows(const T* x, index_t stride, index_t, T*) const { return {x, stride, 1}; }
-  /// x (k, count) as the left operand, transposed. For an odd k the row behind the last may be overwritten.
+  /// x (k, count) as the left operand, transposed. For an odd k the row behind the last may be
+  /// overwritten.
   Left<T> columns(T* x, index_t stride, index_t, index_t, T*, T*) const { return {x, 1, stride}; }
   /// Memory that columns() needs: the pairs of rows, and the turned words.
   static index_t pairs_size(index_t, index_t) { return 0; }
@@ -86,7 +98,8 @@ struct PlainOperands : Operands<T, T> {
   void pack(const T* x, index_t stride, index_t k, index_t columns, T* right) const {
     const Panels all = this->panels(columns);
     for (index_t panel = 0; panel < all.count(); ++panel)
-      this->real.pack_panel(x + all.begin(panel), stride, 1, k, all.size(panel), right + panel * this->width * Base::depth(k));
+      this->real.pack_panel(x + all.begin(panel), stride, 1, k, all.size(panel),
+                            right + panel * this->width * Base::depth(k));
   }
   /// x (count, k) as one panel (k, count) of a right operand. All of it is read in whole squares.
   void pack_transposed(const T* x, index_t stride, index_t k, index_t count, T*, T* panel) const {
@@ -108,15 +121,19 @@ struct Bf16Operands : Operands<std::uint32_t, float> {
     return {converted, stride / kPerWord, 1};
   }
   /// The transposed rows of a panel are a row-major operand, so k is at most two panels wide.
-  Left<Word> columns(float* x, index_t stride, index_t k, index_t count, Word* pairs, Word* turned) const {
+  Left<Word> columns(float* x, index_t stride, index_t k, index_t count, Word* pairs,
+                     Word* turned) const {
     if (k % kPerWord != 0) std::fill_n(x + k * stride, stride, 0.0f);
     for (index_t p = 0; p < words(k); ++p)
-      narrow.pair_rows_to_bf16(stride, x + kPerWord * p * stride, x + (kPerWord * p + 1) * stride, pairs + p * stride);
+      narrow.pair_rows_to_bf16(stride, x + kPerWord * p * stride, x + (kPerWord * p + 1) * stride,
+                               pairs + p * stride);
     narrow.pack_panel(pairs, 1, stride, round_up(count, kSquare), words(k), turned);
     return {turned, width, 1};
   }
   static index_t pairs_size(index_t k, index_t stride) { return words(k) * stride; }
-  [[nodiscard]] index_t turned_size(index_t count) const { return round_up(count, kSquare) * width; }
+  [[nodiscard]] index_t turned_size(index_t count) const {
+    return round_up(count, kSquare) * width;
+  }
   void pack(const float* x, index_t stride, index_t k, index_t columns, Word* right) const {
     alignas(64) static constexpr float kZeros[64] = {};
     const Panels all = panels(columns);
@@ -130,23 +147,28 @@ struct Bf16Operands : Operands<std::uint32_t, float> {
       }
     }
   }
-  void pack_transposed(const float* x, index_t stride, index_t k, index_t count, Word* converted, Word* panel) const {
+  void pack_transposed(const float* x, index_t stride, index_t k, index_t count, Word* converted,
+                       Word* panel) const {
     const Left<Word> left = rows(x, stride, count, converted);
     narrow.pack_panel(left.data, 1, left.row_stride, depth(k), round_up(count, real.lanes), panel);
   }
   float exponentials(index_t n, float* scores) const {
     return narrow.exponentials_to_bf16(n, scores, reinterpret_cast<std::uint16_t*>(scores));
   }
-  Left<Word> probabilities(const float* scores, index_t stride) const { return {reinterpret_cast<const Word*>(scores), stride, 1}; }
+  Left<Word> probabilities(const float* scores, index_t stride) const {
+    return {reinterpret_cast<const Word*>(scores), stride, 1};
+  }
 };
 
 /// Bytes cut from one allocation, in whole cache lines.
 class Scratch {
  public:
-  /// Bytes between the memory of two threads. Side by side, two threads were 1.3 times slower where a line takes 165 ns from one core to
-  /// the other (3 % where it takes 25). The second lost its time at whatever was first in its memory, behind that of the first thread; a
-  /// page between them takes half of it away, 64 KiB all. Probably the processor prefetches at the stride of the tiles that are stored, 8.5
-  /// KiB for 256 tokens, and so takes lines that the next thread is writing.
+  /// Bytes between the memory of two threads. Side by side, two threads were 1.3 times slower where
+  /// a line takes 165 ns from one core to the other (3 % where it takes 25). The second lost its
+  /// time at whatever was first in its memory, behind that of the first thread; a page between them
+  /// takes half of it away, 64 KiB all. Probably the processor prefetches at the stride of the
+  /// tiles that are stored, 8.5 KiB for 256 tokens, and so takes lines that the next thread is
+  /// writing.
   static constexpr index_t kGap = index_t{1} << 16;
 
   explicit Scratch(std::uint8_t* begin) : next_(begin) {}

@@ -9,7 +9,8 @@
 
 namespace rae::detail {
 
-/// Sum of term(i) for i in [0, n): blocks in parallel, eight interleaved sums in each so that the compiler can vectorise.
+/// Sum of term(i) for i in [0, n): blocks in parallel, eight interleaved sums in each so that the
+/// compiler can vectorise.
 template <class Term>
 [[nodiscard]] double block_sum(index_t n, Term term) {
   constexpr index_t kBlock = 4096, kLanes = 8;
@@ -17,10 +18,12 @@ template <class Term>
   std::vector<double> partial(static_cast<std::size_t>(blocks));
   double* sums = partial.data();
   parallel_for(blocks, 4, [=](index_t block) {
-    const index_t begin = block * kBlock, end = std::min(n, begin + kBlock), whole = begin + (end - begin) / kLanes * kLanes;
+    const index_t begin = block * kBlock, end = std::min(n, begin + kBlock),
+                  whole = begin + (end - begin) / kLanes * kLanes;
     std::array<double, kLanes> lanes{};
     for (index_t i = begin; i < whole; i += kLanes)
-      for (index_t lane = 0; lane < kLanes; ++lane) lanes[static_cast<std::size_t>(lane)] += term(i + lane);
+      for (index_t lane = 0; lane < kLanes; ++lane)
+        lanes[static_cast<std::size_t>(lane)] += term(i + lane);
     for (index_t i = whole; i < end; ++i) lanes[static_cast<std::size_t>(i - whole)] += term(i);
     double sum = 0;
     for (const double lane : lanes) sum += lane;

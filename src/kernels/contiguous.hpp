@@ -11,7 +11,9 @@ namespace rae::detail {
 inline constexpr index_t kElementGrain = 1 << 14;
 
 /// Rows of `d` elements per task.
-inline index_t row_grain(index_t d) { return std::max<index_t>(1, kElementGrain / std::max<index_t>(1, d)); }
+inline index_t row_grain(index_t d) {
+  return std::max<index_t>(1, kElementGrain / std::max<index_t>(1, d));
+}
 
 /// Loops over elements in tasks of `kElementGrain`.
 template <class Body>
@@ -25,7 +27,9 @@ void require_elements(std::string_view where, index_t count, const Views&... vie
   auto check = [&](const auto& view) {
     if (view.numel() != count || view.empty() != (count == 0 && view.empty()))
       raise<ShapeError>(where, ": expected ", count, " elements, got shape ", view.shape());
-    if (!view.is_contiguous()) raise<ShapeError>(where, ": needs contiguous memory, got strides of a slice or transpose of ", view.shape());
+    if (!view.is_contiguous())
+      raise<ShapeError>(where, ": needs contiguous memory, got strides of a slice or transpose of ",
+                        view.shape());
   };
   (check(views), ...);
 }
@@ -34,8 +38,8 @@ void require_elements(std::string_view where, index_t count, const Views&... vie
 template <class T>
 void require_operands(std::string_view where, DType operands) {
   if (operands != dtype_of<T>() && !(operands == DType::bf16 && dtype_of<T>() == DType::f32))
-    raise<ArgumentError>(where, ": ", name_of(dtype_of<T>()), " cannot be multiplied as ", name_of(operands),
-                         "; f32 can be as f32 or bf16");
+    raise<ArgumentError>(where, ": ", name_of(dtype_of<T>()), " cannot be multiplied as ",
+                         name_of(operands), "; f32 can be as f32 or bf16");
 }
 
 }  // namespace rae::detail

@@ -31,7 +31,8 @@ void multiply(View<const T> x, View<const T> y, View<T> out) {
 template <Real T>
 void add_row(View<const T> x, View<const T> row, View<T> out) {
   const index_t d = row.numel();
-  if (d == 0 || x.numel() % d != 0) raise<ShapeError>("add_row: a row of ", d, " elements does not divide x ", x.shape());
+  if (d == 0 || x.numel() % d != 0)
+    raise<ShapeError>("add_row: a row of ", d, " elements does not divide x ", x.shape());
   require_elements("add_row", x.numel(), x, out);
   require_elements("add_row", d, row);
   parallel_for(x.numel() / d, detail::row_grain(d), [&](index_t r) {
@@ -44,7 +45,8 @@ void add_row(View<const T> x, View<const T> row, View<T> out) {
 template <Real T>
 void add_column_sums(View<const T> x, View<T> out) {
   const index_t d = out.numel();
-  if (d == 0 || x.numel() % d != 0) raise<ShapeError>("add_column_sums: ", d, " columns do not divide x ", x.shape());
+  if (d == 0 || x.numel() % d != 0)
+    raise<ShapeError>("add_column_sums: ", d, " columns do not divide x ", x.shape());
   require_elements("add_column_sums", x.numel(), x);
   require_elements("add_column_sums", d, out);
   constexpr index_t kRowsPerSum = 64;

@@ -8,11 +8,13 @@
 namespace rae {
 namespace {
 
-void check(std::string_view where, const Shape& table, const Shape& rows, std::span<const std::int64_t> ids) {
+void check(std::string_view where, const Shape& table, const Shape& rows,
+           std::span<const std::int64_t> ids) {
   if (table.rank() != 2) raise<ShapeError>(where, ": expected a table (V, D), got ", table);
   require_shape(where, rows, {static_cast<index_t>(ids.size()), table[1]});
   for (const std::int64_t id : ids)
-    if (id < 0 || id >= table[0]) raise<ArgumentError>(where, ": index ", id, " is outside [0, ", table[0], ")");
+    if (id < 0 || id >= table[0])
+      raise<ArgumentError>(where, ": index ", id, " is outside [0, ", table[0], ")");
 }
 
 }  // namespace
@@ -39,13 +41,16 @@ void embedding_backward(View<const T> dout, std::span<const std::int64_t> ids, V
   // Threads share columns, not rows: an index may occur many times.
   parallel_ranges(d, detail::row_grain(dout.extent(0)), [&](index_t begin, index_t end) {
     for (index_t n = 0; n < dout.extent(0); ++n)
-      for (index_t i = begin; i < end; ++i) dtable(ids[static_cast<std::size_t>(n)], i) += dout.data()[n * d + i];
+      for (index_t i = begin; i < end; ++i)
+        dtable(ids[static_cast<std::size_t>(n)], i) += dout.data()[n * d + i];
   });
 }
 
 template void embedding<float>(View<const float>, std::span<const std::int64_t>, View<float>);
 template void embedding<double>(View<const double>, std::span<const std::int64_t>, View<double>);
-template void embedding_backward<float>(View<const float>, std::span<const std::int64_t>, View<float>);
-template void embedding_backward<double>(View<const double>, std::span<const std::int64_t>, View<double>);
+template void embedding_backward<float>(View<const float>, std::span<const std::int64_t>,
+                                        View<float>);
+template void embedding_backward<double>(View<const double>, std::span<const std::int64_t>,
+                                         View<double>);
 
 }  // namespace rae

@@ -17,35 +17,47 @@ using detail::ceil_div;
 using detail::PanelProduct;
 
 template <class A, class T>
-void check(const View<const A>& a, index_t bk, index_t bn, const View<T>& out, const BasicEpilogue<T>& epilogue) {
+void check(const View<const A>& a, index_t bk, index_t bn, const View<T>& out,
+           const BasicEpilogue<T>& epilogue) {
   const bool halves = epilogue.activation == Activation::swiglu;
   if (a.shape().rank() != 2 || out.shape().rank() != 2)
     raise<ShapeError>("gemm: operands must be matrices, got a ", a.shape(), ", out ", out.shape());
   if (a.extent(1) != bk || out.extent(0) != a.extent(0) || (halves ? 2 : 1) * out.extent(1) != bn)
-    raise<ShapeError>("gemm: a ", a.shape(), " times b ", Shape{bk, bn}, " does not give out ", out.shape(), halves ? " with swiglu" : "");
-  if (out.extent(1) > 1 && out.stride(1) != 1) raise<ShapeError>("gemm: the rows of out must be contiguous");
+    raise<ShapeError>("gemm: a ", a.shape(), " times b ", Shape{bk, bn}, " does not give out ",
+                      out.shape(), halves ? " with swiglu" : "");
+  if (out.extent(1) > 1 && out.stride(1) != 1)
+    raise<ShapeError>("gemm: the rows of out must be contiguous");
   if (!epilogue.bias.empty() && (epilogue.bias.numel() != bn || !epilogue.bias.is_contiguous()))
-    raise<ShapeError>("gemm: expected a contiguous bias of ", bn, " elements, got ", epilogue.bias.shape());
-  if (halves && epilogue.accumulate) raise<ArgumentError>("gemm: swiglu cannot add to out, which is half as wide as its sums");
+    raise<ShapeError>("gemm: expected a contiguous bias of ", bn, " elements, got ",
+                      epilogue.bias.shape());
+  if (halves && epilogue.accumulate)
+    raise<ArgumentError>("gemm: swiglu cannot add to out, which is half as wide as its sums");
   if (epilogue.residual.empty()) {
     if (!epilogue.gate.empty()) raise<ArgumentError>("gemm: a gate needs a residual");
     return;
   }
-  if (epilogue.residual.shape() != out.shape() || (out.extent(1) > 1 && epilogue.residual.stride(1) != 1))
-    raise<ShapeError>("gemm: expected a residual of shape ", out.shape(), " with contiguous rows, got ", epilogue.residual.shape());
-  if (epilogue.residual.data() == out.data()) raise<ArgumentError>("gemm: the residual must lie in other memory than out");
-  if (!epilogue.gate.empty() && (epilogue.gate.groups <= 0 || out.extent(0) % epilogue.gate.groups != 0))
-    raise<ShapeError>("gemm: ", epilogue.gate.groups, " gates cannot serve ", out.extent(0), " rows");
+  if (epilogue.residual.shape() != out.shape() ||
+      (out.extent(1) > 1 && epilogue.residual.stride(1) != 1))
+    raise<ShapeError>("gemm: expected a residual of shape ", out.shape(),
+                      " with contiguous rows, got ", epilogue.residual.shape());
+  if (epilogue.residual.data() == out.data())
+    raise<ArgumentError>("gemm: the residual must lie in other memory than out");
+  if (!epilogue.gate.empty() &&
+      (epilogue.gate.groups <= 0 || out.extent(0) % epilogue.gate.groups != 0))
+    raise<ShapeError>("gemm: ", epilogue.gate.groups, " gates cannot serve ", out.extent(0),
+                      " rows");
 }
 
 template <class T>
 void check_columns(const PackedMatrix<T>& b, const BasicEpilogue<T>& epilogue) {
   if ((b.columns() == PanelColumns::halves) != (epilogue.activation == Activation::swiglu))
-    raise<ArgumentError>("gemm: Activation::swiglu and a matrix packed with PanelColumns::halves go together");
+    raise<ArgumentError>(
+        "gemm: Activation::swiglu and a matrix packed with PanelColumns::halves go together");
 }
 
 template <class T>
-PanelProduct<T, T> product(const View<const T>& a, const View<T>& out, const BasicEpilogue<T>& epilogue) {
+PanelProduct<T, T> product(const View<const T>& a, const View<T>& out,
+                           const BasicEpilogue<T>& epilogue) {
   PanelProduct<T, T> whole = detail::epilogue_of<T>(out, epilogue);
   whole.k = a.extent(1);
   whole.a = a.data();
@@ -54,53 +66,67 @@ PanelProduct<T, T> product(const View<const T>& a, const View<T>& out, const Bas
   return whole;
 }
 
-// Panel `panel` of b as the kernel reads it. `rows` is memory for its columns one after the other, (width, K), where they are no
-// neighbours.
+// Panel `panel` of b as the kernel reads it. `rows` is memory for its columns one after the other,
+// (width, K), where they are no neighbours.
 template <class T>
-void pack_panel(const View<const T>& b, const detail::PanelMap& map, index_t panel, T* rows, T* target) {
+void pack_panel(const View<const T>& b, const detail::PanelMap& map, index_t panel, T* rows,
+                T* target) {
   const auto& table = detail::kernel_table<T>();
   const index_t k = b.extent(0), width = table.panel_width;
   if (map.columns == PanelColumns::neighbours) {
     const index_t first = panel * width;
-    return table.pack_panel(b.data() + first * b.stride(1), b.stride(0), b.stride(1), k, std::min(width, map.n - first), target);
+    return table.pack_panel(b.data() + first * b.stride(1), b.stride(0), b.stride(1), k,
+                            std::min(width, map.n - first), target);
   }
   for (index_t j = 0; j < width; ++j) {
     const index_t column = map.column(panel, j);
-    for (index_t p = 0; p < k; ++p) rows[j * k + p] = column < 0 ? T(0) : b.data()[p * b.stride(0) + column * b.stride(1)];
+    for (index_t p = 0; p < k; ++p)
+      rows[j * k + p] = column < 0 ? T(0) : b.data()[p * b.stride(0) + column * b.stride(1)];
   }
   table.pack_panel(rows, 1, k, k, width, target);
 }
 
 // Elements of the scratch memory that pack_panel needs for each thread.
-index_t scratch_elements(const detail::PanelMap& map, index_t k) { return map.columns == PanelColumns::halves ? map.width * k : 0; }
+index_t scratch_elements(const detail::PanelMap& map, index_t k) {
+  return map.columns == PanelColumns::halves ? map.width * k : 0;
+}
 
 template <class T>
 Tensor<std::uint8_t> pack(const View<const T>& b, const detail::PanelMap& map) {
-  const index_t k = b.extent(0), width = map.width, panels = map.panels(), each = scratch_elements(map, k);
-  Tensor<std::uint8_t> packed(Shape{panels, k, width, index_t{sizeof(T)}});  // (panels, K, width) of T
+  const index_t k = b.extent(0), width = map.width, panels = map.panels(),
+                each = scratch_elements(map, k);
+  Tensor<std::uint8_t> packed(
+      Shape{panels, k, width, index_t{sizeof(T)}});  // (panels, K, width) of T
   detail::prefer_large_pages(packed.span());
   Tensor<T> memory(Shape{num_threads(), each});  // (threads, width * K)
   T *target = reinterpret_cast<T*>(packed.data()), *scratch = memory.data();
-  parallel_ranges(panels, ceil_div(detail::kSerialWork, std::max<index_t>(1, k * width)), [&](index_t begin, index_t end, index_t slot) {
-    for (index_t p = begin; p < end; ++p) pack_panel(b, map, p, scratch + slot * each, target + p * k * width);
-  });
+  parallel_ranges(panels, ceil_div(detail::kSerialWork, std::max<index_t>(1, k * width)),
+                  [&](index_t begin, index_t end, index_t slot) {
+                    for (index_t p = begin; p < end; ++p)
+                      pack_panel(b, map, p, scratch + slot * each, target + p * k * width);
+                  });
   return packed;
 }
 
 template <class T>
-void multiply_unpacked(const View<const T>& a, const View<const T>& b, const View<T>& out, const BasicEpilogue<T>& epilogue) {
+void multiply_unpacked(const View<const T>& a, const View<const T>& b, const View<T>& out,
+                       const BasicEpilogue<T>& epilogue) {
   // Each thread packs the panel that it is about to use.
   const auto& table = detail::kernel_table<T>();
   const bool halves = epilogue.activation == Activation::swiglu;
-  const detail::PanelMap map{halves ? PanelColumns::halves : PanelColumns::neighbours, b.extent(1), table.panel_width};
+  const detail::PanelMap map{halves ? PanelColumns::halves : PanelColumns::neighbours, b.extent(1),
+                             table.panel_width};
   if (a.stride(0) == 1 && a.stride(1) > 1 && !halves) {
-    const auto pack_left = [&](index_t first, index_t rows, index_t step, index_t steps, T* target) {
-      for (index_t p = step; p < step + steps; ++p) target = std::copy_n(a.data() + p * a.stride(1) + first, rows, target);
+    const auto pack_left = [&](index_t first, index_t rows, index_t step, index_t steps,
+                               T* target) {
+      for (index_t p = step; p < step + steps; ++p)
+        target = std::copy_n(a.data() + p * a.stride(1) + first, rows, target);
     };
     const auto pack_right = [&](index_t panel, index_t step, index_t steps, index_t, T* target) {
       pack_panel<T>(b.slice(0, step, steps), map, panel, nullptr, target);
     };
-    return detail::multiply_transposed(product(a, out, epilogue), table.gemm_panel, map.width, pack_left, pack_right);
+    return detail::multiply_transposed(product(a, out, epilogue), table.gemm_panel, map.width,
+                                       pack_left, pack_right);
   }
   const index_t size = b.extent(0) * map.width, each = size + scratch_elements(map, b.extent(0));
   Tensor<T> memory(Shape{num_threads(), each});  // (threads, K * width, and what packing needs)
@@ -110,34 +136,42 @@ void multiply_unpacked(const View<const T>& a, const View<const T>& b, const Vie
     pack_panel(b, map, panel, packed + size, packed);
     return packed;
   };
-  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, map.width, detail::kDepth, false, panel_of);
+  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, map.width, detail::kDepth,
+                          false, panel_of);
 }
 
 }  // namespace
 
 template <Real T>
 Shape PackedMatrix<T>::panels_shape(index_t k, index_t n, DType stored, PanelColumns columns) {
-  if (columns == PanelColumns::halves && n % 2 != 0) raise<ShapeError>("PackedMatrix: ", n, " columns have no two equal halves");
-  const bool narrow = std::same_as<T, float> && (stored == DType::bf16 || stored == DType::i8 || detail::is_grouped(stored));
+  if (columns == PanelColumns::halves && n % 2 != 0)
+    raise<ShapeError>("PackedMatrix: ", n, " columns have no two equal halves");
+  const bool narrow = std::same_as<T, float> &&
+                      (stored == DType::bf16 || stored == DType::i8 || detail::is_grouped(stored));
   if (stored != dtype_of<T>() && !narrow)
-    raise<ArgumentError>("PackedMatrix: a matrix of ", name_of(dtype_of<T>()), " cannot be stored as ", name_of(stored),
+    raise<ArgumentError>("PackedMatrix: a matrix of ", name_of(dtype_of<T>()),
+                         " cannot be stored as ", name_of(stored),
                          "; f32 can be stored as f32, bf16, i8, i8w or i4w");
   const detail::PanelMap map{columns, n, detail::kernel_table<T>().panel_width};
-  if (detail::is_grouped(stored)) return {map.panels(), detail::grouped_panel_bytes(stored, k, map.width), 1, 1};
+  if (detail::is_grouped(stored))
+    return {map.panels(), detail::grouped_panel_bytes(stored, k, map.width), 1, 1};
   const index_t per_word = stored == DType::bf16 ? 2 : stored == DType::i8 ? 4 : 1;
   return {map.panels(), detail::ceil_div(k, per_word), map.width, per_word};
 }
 
 template <Real T>
-PackedMatrix<T>::PackedMatrix(index_t k, index_t n, DType stored, PanelColumns columns, const Parts& parts,
-                              std::shared_ptr<const void> owner)
+PackedMatrix<T>::PackedMatrix(index_t k, index_t n, DType stored, PanelColumns columns,
+                              const Parts& parts, std::shared_ptr<const void> owner)
     : k_(k), n_(n), stored_(stored), columns_(columns) {
-  const auto vector_bytes = static_cast<std::uintptr_t>(detail::kernel_table<T>().lanes) * sizeof(T);
+  const auto vector_bytes =
+      static_cast<std::uintptr_t>(detail::kernel_table<T>().lanes) * sizeof(T);
   const Shape shape = panels_shape(k, n, stored, columns);
   const index_t padded = stored == DType::i8 ? shape[0] * shape[2] : 0;
-  const auto require = [](const char* what, std::span<const std::byte> bytes, index_t elements, std::size_t size) {
+  const auto require = [](const char* what, std::span<const std::byte> bytes, index_t elements,
+                          std::size_t size) {
     if (bytes.size() != static_cast<std::size_t>(elements) * size)
-      raise<ShapeError>("PackedMatrix: expected ", elements, " ", what, " of ", size, " bytes, got ", bytes.size(), " bytes");
+      raise<ShapeError>("PackedMatrix: expected ", elements, " ", what, " of ", size,
+                        " bytes, got ", bytes.size(), " bytes");
   };
   require("elements", parts.panels, shape.numel(), size_of(stored));
   require("scales", parts.scales, padded, sizeof(float));
@@ -148,17 +182,20 @@ PackedMatrix<T>::PackedMatrix(index_t k, index_t n, DType stored, PanelColumns c
     std::memcpy(scales_.data(), parts.scales.data(), parts.scales.size());
     std::memcpy(compensation_.data(), parts.compensation.data(), parts.compensation.size());
   }
-  if (reinterpret_cast<std::uintptr_t>(parts.panels.data()) % vector_bytes == 0 && owner != nullptr) {
+  if (reinterpret_cast<std::uintptr_t>(parts.panels.data()) % vector_bytes == 0 &&
+      owner != nullptr) {
     borrowed_ = {reinterpret_cast<const std::uint8_t*>(parts.panels.data()), parts.panels.size()};
     owner_ = std::move(owner);
   } else {
     panels_ = Tensor<std::uint8_t>(Shape{static_cast<index_t>(parts.panels.size())});  // as bytes
-    std::copy_n(reinterpret_cast<const std::uint8_t*>(parts.panels.data()), parts.panels.size(), panels_.data());
+    std::copy_n(reinterpret_cast<const std::uint8_t*>(parts.panels.data()), parts.panels.size(),
+                panels_.data());
   }
 }
 
 template <Real T>
-PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored, PanelColumns columns) : stored_(stored), columns_(columns) {
+PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored, PanelColumns columns)
+    : stored_(stored), columns_(columns) {
   if (b.shape().rank() != 2) raise<ShapeError>("PackedMatrix: expected a matrix, got ", b.shape());
   k_ = b.extent(0);
   n_ = b.extent(1);
@@ -185,8 +222,10 @@ PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored, PanelColumns column
 }
 
 template <Real T>
-void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>& epilogue, DType operands) {
-  if (b.shape().rank() != 2) raise<ShapeError>("gemm: operands must be matrices, got b ", b.shape());
+void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>& epilogue,
+          DType operands) {
+  if (b.shape().rank() != 2)
+    raise<ShapeError>("gemm: operands must be matrices, got b ", b.shape());
   check(a, b.extent(0), b.extent(1), out, epilogue);
   detail::require_operands<T>("gemm", operands);
   if (out.numel() == 0) return;
@@ -197,7 +236,8 @@ void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>&
 }
 
 template <Real T>
-void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out, const BasicEpilogue<T>& epilogue) {
+void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out,
+          const BasicEpilogue<T>& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
   check_columns(b, epilogue);
   if (out.numel() == 0) return;
@@ -207,12 +247,14 @@ void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out, const BasicEpi
   const auto& table = detail::kernel_table<T>();
   const T* panels = reinterpret_cast<const T*>(b.bytes().data());
   const index_t size = b.k() * table.panel_width;
-  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, table.panel_width, detail::kDepth,
-                          out.extent(0) > detail::kStreamedRows, [=](index_t panel, index_t) { return panels + panel * size; });
+  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, table.panel_width,
+                          detail::kDepth, out.extent(0) > detail::kStreamedRows,
+                          [=](index_t panel, index_t) { return panels + panel * size; });
 }
 
 template <Real T>
-void gemm(View<const T> a, const NormInputs<T>& norm_of_rows, const PackedMatrix<T>& b, View<T> out, const BasicEpilogue<T>& epilogue) {
+void gemm(View<const T> a, const NormInputs<T>& norm_of_rows, const PackedMatrix<T>& b, View<T> out,
+          const BasicEpilogue<T>& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
   check_columns(b, epilogue);
   if (a.extent(1) == 0) raise<ShapeError>("gemm: rows of no elements have no norm");
@@ -220,29 +262,38 @@ void gemm(View<const T> a, const NormInputs<T>& norm_of_rows, const PackedMatrix
   detail::check_norm("gemm", a.extent(0), a.extent(1), norm_of_rows);
   if (out.numel() == 0) return;
   if constexpr (std::same_as<T, float>) {
-    if (b.stored() != DType::f32) return detail::multiply_narrow({a, &norm_of_rows}, b, out, epilogue);
+    if (b.stored() != DType::f32)
+      return detail::multiply_narrow({a, &norm_of_rows}, b, out, epilogue);
   }
   Tensor<T> normalized(a.shape());  // (M, K)
   norm<T>(a, norm_of_rows, normalized);
   gemm<T>(normalized, b, out, epilogue);
 }
 
-void gemm(View<const bf16> a, const PackedMatrix<float>& b, View<float> out, const Epilogue& epilogue) {
+void gemm(View<const bf16> a, const PackedMatrix<float>& b, View<float> out,
+          const Epilogue& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
   check_columns(b, epilogue);
   if (b.stored() != DType::bf16)
-    raise<ArgumentError>("gemm: bf16 times a packed matrix needs one stored as bf16, this one is stored as ", name_of(b.stored()));
+    raise<ArgumentError>(
+        "gemm: bf16 times a packed matrix needs one stored as bf16, this one is stored as ",
+        name_of(b.stored()));
   if (out.numel() > 0) detail::multiply_bf16(a, b, out, epilogue);
 }
 
 template class PackedMatrix<float>;
 template class PackedMatrix<double>;
-template void gemm<float>(View<const float>, View<const float>, View<float>, const Epilogue&, DType);
-template void gemm<double>(View<const double>, View<const double>, View<double>, const BasicEpilogue<double>&, DType);
-template void gemm<float>(View<const float>, const PackedMatrix<float>&, View<float>, const Epilogue&);
-template void gemm<float>(View<const float>, const NormInputs<float>&, const PackedMatrix<float>&, View<float>, const Epilogue&);
-template void gemm<double>(View<const double>, const NormInputs<double>&, const PackedMatrix<double>&, View<double>,
+template void gemm<float>(View<const float>, View<const float>, View<float>, const Epilogue&,
+                          DType);
+template void gemm<double>(View<const double>, View<const double>, View<double>,
+                           const BasicEpilogue<double>&, DType);
+template void gemm<float>(View<const float>, const PackedMatrix<float>&, View<float>,
+                          const Epilogue&);
+template void gemm<float>(View<const float>, const NormInputs<float>&, const PackedMatrix<float>&,
+                          View<float>, const Epilogue&);
+template void gemm<double>(View<const double>, const NormInputs<double>&,
+                           const PackedMatrix<double>&, View<double>, const BasicEpilogue<double>&);
+template void gemm<double>(View<const double>, const PackedMatrix<double>&, View<double>,
                            const BasicEpilogue<double>&);
-template void gemm<double>(View<const double>, const PackedMatrix<double>&, View<double>, const BasicEpilogue<double>&);
 
 }  // namespace rae

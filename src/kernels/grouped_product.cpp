@@ -13,8 +13,9 @@ namespace {
 
 using Word = std::uint32_t;
 
-// Most rows for which integers are multiplied as they come from memory. With more it pays to make bf16 numbers of a panel first: measured
-// on Zen 4, 256 rows are multiplied at 0.97 of the speed of bf16 weights that way.
+// Most rows for which integers are multiplied as they come from memory. With more it pays to make
+// bf16 numbers of a panel first: measured on Zen 4, 256 rows are multiplied at 0.97 of the speed of
+// bf16 weights that way.
 constexpr index_t kFewRows = 32;
 
 /// How panels of a type lie in memory.
@@ -31,9 +32,12 @@ struct GroupedLayout {
   }
 };
 
-/// A group of at most 32 numbers, n apart from each other in steps of `stride`: writes integers, zeros behind n, and returns their unit.
-float quantize_group(const float* x, index_t stride, index_t n, index_t bits, std::int32_t (&out)[kGroup]) {
-  constexpr float kNegligible = 1e-30f, kRounder = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+/// A group of at most 32 numbers, n apart from each other in steps of `stride`: writes integers,
+/// zeros behind n, and returns their unit.
+float quantize_group(const float* x, index_t stride, index_t n, index_t bits,
+                     std::int32_t (&out)[kGroup]) {
+  constexpr float kNegligible = 1e-30f,
+                  kRounder = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
   float values[kGroup] = {}, largest = 0;
   bool finite = true;
   for (index_t i = 0; i < n; ++i) {
@@ -73,11 +77,13 @@ index_t grouped_panel_bytes(DType stored, index_t k, index_t width) {
   return GroupedLayout(stored, k, width).panel_words() * static_cast<index_t>(sizeof(Word));
 }
 
-bool grouped_scales_are_finite(std::span<const std::byte> bytes, DType stored, index_t k, index_t panels) {
+bool grouped_scales_are_finite(std::span<const std::byte> bytes, DType stored, index_t k,
+                               index_t panels) {
   constexpr std::uint16_t kExponent = 0x7f80;
   const GroupedLayout layout(stored, k, narrow_table().panel_width);
   const index_t size = layout.panel_words() * static_cast<index_t>(sizeof(Word));
-  const std::byte* first = bytes.data() + layout.words() * layout.width * static_cast<index_t>(sizeof(Word));
+  const std::byte* first =
+      bytes.data() + layout.words() * layout.width * static_cast<index_t>(sizeof(Word));
   for (index_t p = 0; p < panels; ++p)
     for (index_t i = 0; i < layout.groups * layout.width; ++i) {
       std::uint16_t scale;
@@ -94,26 +100,32 @@ Tensor<std::uint8_t> pack_grouped(const View<const float>& b, const PanelMap& ma
   Tensor<std::uint8_t> packed(Shape{panels, bytes});  // (panels, bytes)
   prefer_large_pages(packed.span());
   Word* target = reinterpret_cast<Word*>(packed.data());
-  parallel_ranges(panels, ceil_div(kSerialWork, std::max<index_t>(1, k * width)), [&](index_t begin, index_t end) {
-    for (index_t p = begin; p < end; ++p) {
-      Word* words = target + p * size;
-      std::fill_n(words, size, Word{0});
-      auto* scales = reinterpret_cast<std::uint16_t*>(words + layout.words() * width);
-      for (index_t j = 0; j < width; ++j) {
-        const index_t column = map.column(p, j);
-        for (index_t g = 0; column >= 0 && g < layout.groups; ++g) {
-          std::int32_t values[kGroup];
-          const float* first = b.data() + column * b.stride(1) + g * kGroup * b.stride(0);
-          scales[g * width + j] = bf16(quantize_group(first, b.stride(0), std::min(kGroup, k - g * kGroup), layout.bits, values)).bits;
-          pack_group(values, layout.bits, width, words + g * layout.bits * width + j);
+  parallel_ranges(
+      panels, ceil_div(kSerialWork, std::max<index_t>(1, k * width)),
+      [&](index_t begin, index_t end) {
+        for (index_t p = begin; p < end; ++p) {
+          Word* words = target + p * size;
+          std::fill_n(words, size, Word{0});
+          auto* scales = reinterpret_cast<std::uint16_t*>(words + layout.words() * width);
+          for (index_t j = 0; j < width; ++j) {
+            const index_t column = map.column(p, j);
+            for (index_t g = 0; column >= 0 && g < layout.groups; ++g) {
+              std::int32_t values[kGroup];
+              const float* first = b.data() + column * b.stride(1) + g * kGroup * b.stride(0);
+              scales[g * width + j] =
+                  bf16(quantize_group(first, b.stride(0), std::min(kGroup, k - g * kGroup),
+                                      layout.bits, values))
+                      .bits;
+              pack_group(values, layout.bits, width, words + g * layout.bits * width + j);
+            }
+          }
         }
-      }
-    }
-  });
+      });
   return packed;
 }
 
-void multiply_grouped(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {
+void multiply_grouped(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out,
+                      const Epilogue& epilogue) {
   const NarrowTable& table = narrow_table();
   const GroupedTable& grouped = b.stored() == DType::i4w ? table.int4_groups : table.int8_groups;
   const index_t width = table.panel_width;
@@ -135,13 +147,15 @@ void multiply_grouped(const LeftOperand& a, const PackedMatrix<float>& b, const 
   whole.k = layout.groups * kGroup / 2;
   whole.a = left.data;
   whole.row_stride = left.stride;
-  Tensor<std::int32_t> panels(Shape{num_threads(), whole.k, width});  // (threads, K / 2, width) of Word
+  Tensor<std::int32_t> panels(
+      Shape{num_threads(), whole.k, width});  // (threads, K / 2, width) of Word
   Word* unpacked = reinterpret_cast<Word*>(panels.data());
-  multiply_panels(whole, table.bf16_panel, width, kDepth, false, [&, each = whole.k * width](index_t panel, index_t slot) {
-    Word* target = unpacked + slot * each;
-    grouped.unpack(layout.words(), packed + panel * size, target);
-    return target;
-  });
+  multiply_panels(whole, table.bf16_panel, width, kDepth, false,
+                  [&, each = whole.k * width](index_t panel, index_t slot) {
+                    Word* target = unpacked + slot * each;
+                    grouped.unpack(layout.words(), packed + panel * size, target);
+                    return target;
+                  });
 }
 
 }  // namespace rae::detail

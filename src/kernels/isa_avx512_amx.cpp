@@ -19,7 +19,8 @@ constexpr int kTileVectors = 3;
 #include "kernels/simd/amx.inl"
 
 using Panel = void (*)(const PanelProduct<std::uint32_t, float>&);
-Panel transposed_bf16, transposed_int8;  // a left operand whose rows do not lie in memory is none for registers of rows
+Panel transposed_bf16, transposed_int8;  // a left operand whose rows do not lie in memory is none
+                                         // for registers of rows
 
 template <class Dot, Panel& transposed>
 void panel_product(const PanelProduct<std::uint32_t, float>& product) {

@@ -14,7 +14,9 @@ constexpr int kVectorBytes = 16;
 constexpr int kTileRows = 8;
 constexpr int kTileVectors = 3;
 
-inline int32x4_t add_dot_products(int8x16_t sum, int8x16_t a, int8x16_t b) { return vdotq_s32(vreinterpretq_s32_s8(sum), a, b); }
+inline int32x4_t add_dot_products(int8x16_t sum, int8x16_t a, int8x16_t b) {
+  return vdotq_s32(vreinterpretq_s32_s8(sum), a, b);
+}
 
 #include "kernels/simd/vector.inl"
 //

@@ -38,7 +38,9 @@ Isa choose() noexcept {
   const char* forced = std::getenv("RAE_ISA");
   Isa chosen = Isa::baseline;
   for (const Isa isa : kIsas)
-    if (supports(isa) && (forced == nullptr || *forced == '\0' || std::string_view(forced) == name_of(isa))) chosen = isa;
+    if (supports(isa) &&
+        (forced == nullptr || *forced == '\0' || std::string_view(forced) == name_of(isa)))
+      chosen = isa;
   return chosen;
 }
 

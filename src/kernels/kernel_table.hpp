@@ -19,18 +19,21 @@ struct NormRow {
   const T *weight, *bias, *shift, *scale;
 };
 
-/// Where one row of a norm's backward adds its share, and what is added to dx; null means not wanted.
+/// Where one row of a norm's backward adds its share, and what is added to dx; null means not
+/// wanted.
 template <class T>
 struct NormRowGradients {
   const T* add;
   T *dweight, *dbias, *dshift, *dscale;
 };
 
-/// out (rows, columns) = activation([out +] a (rows, k) * panel (k, panel width) + bias), for a panel of columns of the right operand;
-/// with a residual, out = residual + gate * that. With SwiGLU, the first half of the panel are gates and the second half what they let
-/// through, and out is half as wide.
+/// out (rows, columns) = activation([out +] a (rows, k) * panel (k, panel width) + bias), for a
+/// panel of columns of the right operand; with a residual, out = residual + gate * that. With
+/// SwiGLU, the first half of the panel are gates and the second half what they let through, and out
+/// is half as wide.
 ///
-/// `Word` is an element along k: a number, or a 32-bit word of two bf16 or four 8-bit numbers, the first in the low bits.
+/// `Word` is an element along k: a number, or a 32-bit word of two bf16 or four 8-bit numbers, the
+/// first in the low bits.
 template <class Word, class T>
 struct PanelProduct {
   index_t rows, k;  ///< k in words
@@ -42,17 +45,19 @@ struct PanelProduct {
   index_t out_stride;
   const T* bias;  ///< (columns), or null
   Activation activation;
-  bool accumulate;                             ///< add to what out holds, before bias and activation
-  const Word* next = nullptr;                  ///< what is multiplied after this, to be brought near meanwhile
-  index_t next_bytes = 0;                      ///< of `next`; 0: unknown
-  bool out_is_near = false;                    ///< nothing of out needs to be fetched
-  const float* row_scale = nullptr;            ///< 8 bits: (rows), what a unit of a means
-  const float* column_scale = nullptr;         ///< 8 bits: (panel width), what a unit of the panel means
-  const std::int32_t* compensation = nullptr;  ///< 8 bits: (panel width), 128 times the sum of a column
-  index_t up = 0;                              ///< SwiGLU: bias[up + j] belongs to column j of the second half of the panel
-  const T* residual = nullptr;                 ///< (rows, columns), or null
+  bool accumulate;             ///< add to what out holds, before bias and activation
+  const Word* next = nullptr;  ///< what is multiplied after this, to be brought near meanwhile
+  index_t next_bytes = 0;      ///< of `next`; 0: unknown
+  bool out_is_near = false;    ///< nothing of out needs to be fetched
+  const float* row_scale = nullptr;     ///< 8 bits: (rows), what a unit of a means
+  const float* column_scale = nullptr;  ///< 8 bits: (panel width), what a unit of the panel means
+  const std::int32_t* compensation =
+      nullptr;     ///< 8 bits: (panel width), 128 times the sum of a column
+  index_t up = 0;  ///< SwiGLU: bias[up + j] belongs to column j of the second half of the panel
+  const T* residual = nullptr;  ///< (rows, columns), or null
   index_t residual_stride = 0;
-  const T* gate = nullptr;  ///< row g serves `rows_per_gate` rows of the whole product, of which the first here is `row`; null: 1
+  const T* gate = nullptr;  ///< row g serves `rows_per_gate` rows of the whole product, of which
+                            ///< the first here is `row`; null: 1
   index_t gate_stride = 0, rows_per_gate = 1, row = 0;
 };
 
@@ -64,7 +69,8 @@ struct KernelTable {
   index_t lanes;        ///< elements of a vector
 
   /// dst[k][panel_width] = b(k, 0..columns), zero-padded.
-  void (*pack_panel)(const T* b, index_t row_stride, index_t column_stride, index_t k, index_t columns, T* dst);
+  void (*pack_panel)(const T* b, index_t row_stride, index_t column_stride, index_t k,
+                     index_t columns, T* dst);
 
   void (*gemm_panel)(const PanelProduct<T, T>&);
 
@@ -73,24 +79,29 @@ struct KernelTable {
   void (*swiglu)(index_t f, const T* x, T* out);
   void (*swiglu_backward)(index_t f, const T* x, const T* dout, T* dx);
   void (*norm)(index_t d, const T* x, const NormRow<T>& row, T* out);
-  void (*norm_backward)(index_t d, const T* x, const NormRow<T>& row, const T* dout, T* dx, const NormRowGradients<T>& gradients);
+  void (*norm_backward)(index_t d, const T* x, const NormRow<T>& row, const T* dout, T* dx,
+                        const NormRowGradients<T>& gradients);
   void (*softmax)(index_t n, const T* x, T* out);
-  void (*softmax_backward)(index_t n, const T* p, const T* dp, T* ds);  ///< ds = p * (dp - sum(p * dp))
+  void (*softmax_backward)(index_t n, const T* p, const T* dp,
+                           T* ds);  ///< ds = p * (dp - sum(p * dp))
 
-  /// out = scale * x, each pair turned by its angle, or back; not turned where cos is null. out may be x.
+  /// out = scale * x, each pair turned by its angle, or back; not turned where cos is null. out may
+  /// be x.
   void (*rotate)(index_t n, const T* x, const T* cos, const T* sin, bool inverse, T scale, T* out);
 
   /// x = 2^(x - largest x), whose sum is returned. x is overwritten up to a multiple of `lanes`.
   T (*exponentials)(index_t n, T* x);
 };
 
-/// Products with integers in groups of 32, whose panels have their scales behind their words (kernels/grouped_product.hpp).
+/// Products with integers in groups of 32, whose panels have their scales behind their words
+/// (kernels/grouped_product.hpp).
 struct GroupedTable {
-  /// a of 16-bit integers with a scale for each row; k in words of the panel. Of 8 bits, the words of a hold numbers 0 and 2 of four along
-  /// K, then 1 and 3.
+  /// a of 16-bit integers with a scale for each row; k in words of the panel. Of 8 bits, the words
+  /// of a hold numbers 0 and 2 of four along K, then 1 and 3.
   void (*panel)(const PanelProduct<std::uint32_t, float>&);
 
-  /// A panel of `words` words along k as one of bf16 words, each number times its scale and rounded to nearest even.
+  /// A panel of `words` words along k as one of bf16 words, each number times its scale and rounded
+  /// to nearest even.
   void (*unpack)(index_t words, const std::uint32_t* panel, std::uint32_t* out);
 };
 
@@ -99,12 +110,14 @@ struct NarrowTable {
   index_t panel_width;
 
   /// As of the KernelTable, for words.
-  void (*pack_panel)(const std::uint32_t* b, index_t row_stride, index_t column_stride, index_t k, index_t columns, std::uint32_t* dst);
+  void (*pack_panel)(const std::uint32_t* b, index_t row_stride, index_t column_stride, index_t k,
+                     index_t columns, std::uint32_t* dst);
 
   /// Round to nearest even; the out are bits of bf16.
   void (*row_to_bf16)(index_t n, const float* x, std::uint16_t* out);
 
-  /// out = round(x / s) + offset with s = largest |x| / 127, which is returned; NaN when an x is not finite, 0 when all are below 1e-30.
+  /// out = round(x / s) + offset with s = largest |x| / 127, which is returned; NaN when an x is
+  /// not finite, 0 when all are below 1e-30.
   float (*row_to_int8)(index_t n, const float* x, std::int32_t offset, std::uint8_t* out);
 
   /// The same in 16 bits: out = round(x / s) with s = largest |x| / 32767.
@@ -114,14 +127,16 @@ struct NarrowTable {
   void (*pair_rows_to_bf16)(index_t n, const float* x0, const float* x1, std::uint32_t* out);
 
   /// Words of x0 (low bits) and x1 (high bits), which are bf16 already.
-  void (*interleave_rows)(index_t n, const std::uint16_t* x0, const std::uint16_t* x1, std::uint32_t* out);
+  void (*interleave_rows)(index_t n, const std::uint16_t* x0, const std::uint16_t* x1,
+                          std::uint32_t* out);
 
-  /// out = 2^(x - largest x) as bits of bf16, whose sum is returned. x and out are overwritten up to a multiple of two vectors; out may
-  /// be the memory of x.
+  /// out = 2^(x - largest x) as bits of bf16, whose sum is returned. x and out are overwritten up
+  /// to a multiple of two vectors; out may be the memory of x.
   float (*exponentials_to_bf16)(index_t n, float* x, std::uint16_t* out);
 
   void (*bf16_panel)(const PanelProduct<std::uint32_t, float>&);
-  void (*int8_panel)(const PanelProduct<std::uint32_t, float>&);  ///< a unsigned, 128 more than it means; the panel signed
+  void (*int8_panel)(const PanelProduct<std::uint32_t, float>&);  ///< a unsigned, 128 more than it
+                                                                  ///< means; the panel signed
 
   GroupedTable int8_groups, int4_groups;
 };
@@ -147,7 +162,8 @@ IsaTables neon_tables() noexcept;
 void use_neon_dot(NarrowTable& table) noexcept;
 #endif
 
-/// The table in use: the widest that the CPU supports, or what the environment variable RAE_ISA names.
+/// The table in use: the widest that the CPU supports, or what the environment variable RAE_ISA
+/// names.
 template <Real T>
 const KernelTable<T>& kernel_table() noexcept;
 template <>

@@ -1,5 +1,5 @@
-// Memory pages of 2 MB for large blocks, where the system has them: reading a large matrix from end to end needs an address translation for
-// each page that it lies on.
+// Memory pages of 2 MB for large blocks, where the system has them: reading a large matrix from end
+// to end needs an address translation for each page that it lies on.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@ inline void prefer_large_pages([[maybe_unused]] std::span<std::uint8_t> block) n
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
   // Only whole large pages inside of the memory; a system that has none says no, which is as well.
   constexpr std::uintptr_t kPage = std::uintptr_t{1} << 21;
-  const auto address = reinterpret_cast<std::uintptr_t>(block.data()), begin = (address + kPage - 1) / kPage * kPage;
+  const auto address = reinterpret_cast<std::uintptr_t>(block.data()),
+             begin = (address + kPage - 1) / kPage * kPage;
   const std::uintptr_t end = (address + block.size()) / kPage * kPage;
   if (begin < end) (void)::madvise(block.data() + (begin - address), end - begin, MADV_HUGEPAGE);
 #endif

@@ -29,6 +29,7 @@ void leaky_relu_backward(View<const T> x, T slope, View<const T> dout, View<T> d
 template void leaky_relu<float>(View<const float>, float, View<float>);
 template void leaky_relu<double>(View<const double>, double, View<double>);
 template void leaky_relu_backward<float>(View<const float>, float, View<const float>, View<float>);
-template void leaky_relu_backward<double>(View<const double>, double, View<const double>, View<double>);
+template void leaky_relu_backward<double>(View<const double>, double, View<const double>,
+                                          View<double>);
 
 }  // namespace rae

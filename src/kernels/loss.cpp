@@ -16,12 +16,15 @@ T mean(std::string_view where, const View<const T>& a, const View<const T>& b, T
   require_shape(where, b.shape(), a.shape());
   detail::require_elements(where, a.numel(), a, b);
   const T *x = a.data(), *y = b.data();
-  const double sum = detail::block_sum(a.numel(), [=](index_t i) { return term(static_cast<double>(x[i]) - static_cast<double>(y[i])); });
+  const double sum = detail::block_sum(a.numel(), [=](index_t i) {
+    return term(static_cast<double>(x[i]) - static_cast<double>(y[i]));
+  });
   return static_cast<T>(sum / static_cast<double>(a.numel()));
 }
 
 template <class T, class Slope>
-void mean_backward(std::string_view where, const View<const T>& a, const View<const T>& b, const View<T>& da, Slope slope) {
+void mean_backward(std::string_view where, const View<const T>& a, const View<const T>& b,
+                   const View<T>& da, Slope slope) {
   detail::require_elements(where, a.numel(), a, b, da);
   const T *x = a.data(), *y = b.data();
   T* out = da.data();
@@ -51,18 +54,23 @@ T l1(View<const T> a, View<const T> b) {
 template <Real T>
 void l1_backward(View<const T> a, View<const T> b, T dloss, View<T> da) {
   const T scale = dloss / static_cast<T>(a.numel());
-  mean_backward("l1_backward", a, b, da, [=](T d) { return d > 0 ? scale : d < 0 ? -scale : T(0); });
+  mean_backward("l1_backward", a, b, da, [=](T d) {
+    return d > 0 ? scale : d < 0 ? -scale : T(0);
+  });
 }
 
 template <Real T>
 T cross_entropy(View<const T> logits, std::span<const std::int64_t> labels, View<T> dlogits) {
-  if (logits.shape().rank() != 2 || logits.numel() == 0) raise<ShapeError>("cross_entropy: expected logits (N, K), got ", logits.shape());
+  if (logits.shape().rank() != 2 || logits.numel() == 0)
+    raise<ShapeError>("cross_entropy: expected logits (N, K), got ", logits.shape());
   const index_t n = logits.extent(0), k = logits.extent(1);
-  if (static_cast<index_t>(labels.size()) != n) raise<ShapeError>("cross_entropy: ", n, " rows of logits but ", labels.size(), " labels");
+  if (static_cast<index_t>(labels.size()) != n)
+    raise<ShapeError>("cross_entropy: ", n, " rows of logits but ", labels.size(), " labels");
   detail::require_elements("cross_entropy", n * k, logits);
   if (!dlogits.empty()) detail::require_elements("cross_entropy: dlogits", n * k, dlogits);
   for (const std::int64_t label : labels)
-    if (label < 0 || label >= k) raise<ArgumentError>("cross_entropy: label ", label, " is outside [0, ", k, ")");
+    if (label < 0 || label >= k)
+      raise<ArgumentError>("cross_entropy: label ", label, " is outside [0, ", k, ")");
   std::vector<double> losses(static_cast<std::size_t>(n));
   parallel_for(n, detail::row_grain(16 * k), [&](index_t r) {
     const T* row = logits.data() + r * k;
@@ -74,10 +82,12 @@ T cross_entropy(View<const T> logits, std::span<const std::int64_t> labels, View
     if (dlogits.empty()) return;
     T* gradient = dlogits.data() + r * k;
     for (index_t i = 0; i < k; ++i)
-      gradient[i] =
-          static_cast<T>((std::exp(static_cast<double>(row[i]) - top) / total - (i == label ? 1.0 : 0.0)) / static_cast<double>(n));
+      gradient[i] = static_cast<T>(
+          (std::exp(static_cast<double>(row[i]) - top) / total - (i == label ? 1.0 : 0.0)) /
+          static_cast<double>(n));
   });
-  const double sum = detail::block_sum(n, [&](index_t r) { return losses[static_cast<std::size_t>(r)]; });
+  const double sum =
+      detail::block_sum(n, [&](index_t r) { return losses[static_cast<std::size_t>(r)]; });
   return static_cast<T>(sum / static_cast<double>(n));
 }
 
@@ -90,6 +100,7 @@ template double l1<double>(View<const double>, View<const double>);
 template void l1_backward<float>(View<const float>, View<const float>, float, View<float>);
 template void l1_backward<double>(View<const double>, View<const double>, double, View<double>);
 template float cross_entropy<float>(View<const float>, std::span<const std::int64_t>, View<float>);
-template double cross_entropy<double>(View<const double>, std::span<const std::int64_t>, View<double>);
+template double cross_entropy<double>(View<const double>, std::span<const std::int64_t>,
+                                      View<double>);
 
 }  // namespace rae

@@ -14,7 +14,8 @@ using Word = std::uint32_t;
 
 constexpr index_t kBf16PerWord = 2;
 constexpr index_t kInt8PerWord = 4;
-constexpr std::int32_t kUnsignedOffset = 128;  // a quantised left operand is this much more than it means
+constexpr std::int32_t kUnsignedOffset =
+    128;  // a quantised left operand is this much more than it means
 
 // x where it is contiguous, else its elements gathered in `row`.
 const float* gather(const float* x, index_t stride, index_t n, float* row) {
@@ -25,28 +26,31 @@ const float* gather(const float* x, index_t stride, index_t n, float* row) {
 
 /// Converts row by row: `convert(i, x, words)` reads a contiguous x (K) and writes whole words.
 template <class Convert>
-void convert_rows(const LeftOperand& left, index_t per_word, Word* out, index_t out_stride, Convert convert) {
+void convert_rows(const LeftOperand& left, index_t per_word, Word* out, index_t out_stride,
+                  Convert convert) {
   const View<const float>& x = left.a;
-  const index_t rows = x.extent(0), k = x.extent(1), words = ceil_div(k, per_word), copied = x.stride(1) == 1 && !left.norm ? 0 : k;
+  const index_t rows = x.extent(0), k = x.extent(1), words = ceil_div(k, per_word),
+                copied = x.stride(1) == 1 && !left.norm ? 0 : k;
   const index_t group_rows = left.norm ? rows_per_group(rows, *left.norm) : 1;
   const auto normalize = kernel_table<float>().norm;
   Tensor<float> memory(Shape{num_threads(), copied});  // (threads, K)
   float* scratch = memory.data();
-  parallel_ranges(rows, ceil_div(kSerialWork, std::max<index_t>(1, k)), [&](index_t begin, index_t end, index_t slot) {
-    float* own = scratch + slot * copied;
-    for (index_t i = begin; i < end; ++i) {
-      Word* target = out + i * out_stride;
-      if (words > 0) target[words - 1] = 0;  // what of the last word lies behind K
-      const float* row = x.data() + i * x.stride(0);
-      if (left.norm) {
-        normalize(k, row, norm_row_inputs(*left.norm, i / group_rows), own);
-        row = own;
-      } else {
-        row = gather(row, x.stride(1), k, own);
-      }
-      convert(i, row, target);
-    }
-  });
+  parallel_ranges(rows, ceil_div(kSerialWork, std::max<index_t>(1, k)),
+                  [&](index_t begin, index_t end, index_t slot) {
+                    float* own = scratch + slot * copied;
+                    for (index_t i = begin; i < end; ++i) {
+                      Word* target = out + i * out_stride;
+                      if (words > 0) target[words - 1] = 0;  // what of the last word lies behind K
+                      const float* row = x.data() + i * x.stride(0);
+                      if (left.norm) {
+                        normalize(k, row, norm_row_inputs(*left.norm, i / group_rows), own);
+                        row = own;
+                      } else {
+                        row = gather(row, x.stride(1), k, own);
+                      }
+                      convert(i, row, target);
+                    }
+                  });
 }
 
 /// Memory of a thread that packs panels.
@@ -55,11 +59,11 @@ struct PanelScratch {
   float* column;  // (K)
 };
 
-/// Converts the columns of a panel of b (K, N) to words and arranges them. `convert(at, x, words)` reads the column x (K) at position `at`
-/// of all panels.
+/// Converts the columns of a panel of b (K, N) to words and arranges them. `convert(at, x, words)`
+/// reads the column x (K) at position `at` of all panels.
 template <class Convert>
-void pack_columns(const View<const float>& b, const PanelMap& map, index_t panel, index_t per_word, const PanelScratch& scratch,
-                  Word* target, Convert convert) {
+void pack_columns(const View<const float>& b, const PanelMap& map, index_t panel, index_t per_word,
+                  const PanelScratch& scratch, Word* target, Convert convert) {
   const index_t k = b.extent(0), width = map.width, words = ceil_div(k, per_word);
   for (index_t j = 0; j < width; ++j) {
     const index_t column = map.column(panel, j);
@@ -69,13 +73,16 @@ void pack_columns(const View<const float>& b, const PanelMap& map, index_t panel
       continue;
     }
     if (words > 0) converted[words - 1] = 0;
-    convert(panel * width + j, gather(b.data() + column * b.stride(1), b.stride(0), k, scratch.column), converted);
+    convert(panel * width + j,
+            gather(b.data() + column * b.stride(1), b.stride(0), k, scratch.column), converted);
   }
   narrow_table().pack_panel(scratch.words, index_t{1}, words, words, width, target);
 }
 
-/// Words of the rows of x (K, N) from column `first` on, two rows to a word: (K / 2, stride), zeros behind the columns and the last row.
-void pack_row_pairs(const View<const float>& x, index_t first, index_t columns, index_t stride, Word* target) {
+/// Words of the rows of x (K, N) from column `first` on, two rows to a word: (K / 2, stride), zeros
+/// behind the columns and the last row.
+void pack_row_pairs(const View<const float>& x, index_t first, index_t columns, index_t stride,
+                    Word* target) {
   constexpr index_t kMost = 128;
   static_assert(kRowsPerTask <= kMost);
   static constexpr float kZeros[kMost] = {};
@@ -88,23 +95,26 @@ void pack_row_pairs(const View<const float>& x, index_t first, index_t columns, 
   }
 }
 
-void pack_bf16_panel(const View<const float>& b, const PanelMap& map, index_t panel, const PanelScratch& scratch, Word* target) {
+void pack_bf16_panel(const View<const float>& b, const PanelMap& map, index_t panel,
+                     const PanelScratch& scratch, Word* target) {
   if (map.columns == PanelColumns::neighbours && b.stride(1) == 1) {
     const index_t first = panel * map.width;
     return pack_row_pairs(b, first, std::min(map.width, map.n - first), map.width, target);
   }
   const index_t k = b.extent(0);
-  pack_columns(b, map, panel, kBf16PerWord, scratch, target,
-               [convert = narrow_table().row_to_bf16, k](index_t, const float* column, Word* words) {
-                 convert(k, column, reinterpret_cast<std::uint16_t*>(words));
-               });
+  pack_columns(
+      b, map, panel, kBf16PerWord, scratch, target,
+      [convert = narrow_table().row_to_bf16, k](index_t, const float* column, Word* words) {
+        convert(k, column, reinterpret_cast<std::uint16_t*>(words));
+      });
 }
 
 /// Packing memory for each thread.
 class PackingMemory {
  public:
   PackingMemory(const PanelMap& map, index_t k, index_t per_word)
-      : words_(Shape{num_threads(), map.width, ceil_div(k, per_word)}), columns_(Shape{num_threads(), k}) {
+      : words_(Shape{num_threads(), map.width, ceil_div(k, per_word)}),
+        columns_(Shape{num_threads(), k}) {
     words = reinterpret_cast<Word*>(words_.data());
     column = columns_.data();
   }
@@ -121,19 +131,25 @@ class PackingMemory {
 
 /// All panels of b, each by `pack_one(panel, scratch, target)`.
 template <class PackOne>
-Tensor<std::uint8_t> pack_all(const View<const float>& b, const PanelMap& map, index_t per_word, PackOne pack_one) {
-  const index_t k = b.extent(0), width = map.width, panels = map.panels(), words = ceil_div(k, per_word);
-  Tensor<std::uint8_t> packed(Shape{panels, words, width, index_t{sizeof(Word)}});  // (panels, K / per word, width) of Word
+Tensor<std::uint8_t> pack_all(const View<const float>& b, const PanelMap& map, index_t per_word,
+                              PackOne pack_one) {
+  const index_t k = b.extent(0), width = map.width, panels = map.panels(),
+                words = ceil_div(k, per_word);
+  Tensor<std::uint8_t> packed(
+      Shape{panels, words, width, index_t{sizeof(Word)}});  // (panels, K / per word, width) of Word
   prefer_large_pages(packed.span());
   Word* target = reinterpret_cast<Word*>(packed.data());
   const PackingMemory memory(map, k, per_word);
-  parallel_ranges(panels, ceil_div(kSerialWork, std::max<index_t>(1, k * width)), [&](index_t begin, index_t end, index_t slot) {
-    for (index_t p = begin; p < end; ++p) pack_one(p, memory.of(slot), target + p * words * width);
-  });
+  parallel_ranges(panels, ceil_div(kSerialWork, std::max<index_t>(1, k * width)),
+                  [&](index_t begin, index_t end, index_t slot) {
+                    for (index_t p = begin; p < end; ++p)
+                      pack_one(p, memory.of(slot), target + p * words * width);
+                  });
   return packed;
 }
 
-PanelProduct<Word, float> product(const LeftWords& a, const View<float>& out, const Epilogue& epilogue) {
+PanelProduct<Word, float> product(const LeftWords& a, const View<float>& out,
+                                  const Epilogue& epilogue) {
   PanelProduct<Word, float> whole = epilogue_of<Word>(out, epilogue);
   whole.k = a.k;
   whole.a = a.data;
@@ -141,36 +157,44 @@ PanelProduct<Word, float> product(const LeftWords& a, const View<float>& out, co
   return whole;
 }
 
-void multiply_bf16_words(const LeftWords& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {
+void multiply_bf16_words(const LeftWords& a, const PackedMatrix<float>& b, const View<float>& out,
+                         const Epilogue& epilogue) {
   const NarrowTable& table = narrow_table();
   const Word* words = reinterpret_cast<const Word*>(b.bytes().data());
   const index_t size = a.k * table.panel_width;
-  multiply_panels(product(a, out, epilogue), table.bf16_panel, table.panel_width, kDepth, out.extent(0) > kStreamedRows,
+  multiply_panels(product(a, out, epilogue), table.bf16_panel, table.panel_width, kDepth,
+                  out.extent(0) > kStreamedRows,
                   [=](index_t panel, index_t) { return words + panel * size; });
 }
 
-void multiply_bf16(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {
+void multiply_bf16(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out,
+                   const Epilogue& epilogue) {
   Tensor<std::int32_t> memory;
   multiply_bf16_words(convert_rows_to_bf16(a, kBf16PerWord, memory), b, out, epilogue);
 }
 
 }  // namespace
 
-LeftWords convert_rows_to_bf16(const LeftOperand& a, index_t multiple, Tensor<std::int32_t>& memory) {
+LeftWords convert_rows_to_bf16(const LeftOperand& a, index_t multiple,
+                               Tensor<std::int32_t>& memory) {
   const index_t m = a.a.extent(0), k = a.a.extent(1), words = ceil_div(k, kBf16PerWord);
-  const index_t padded = ceil_div(k, multiple) * multiple / kBf16PerWord, stride = row_words(padded);
+  const index_t padded = ceil_div(k, multiple) * multiple / kBf16PerWord,
+                stride = row_words(padded);
   memory = Tensor<std::int32_t>(Shape{m, stride});  // (M, K / 2) of Word
   Word* converted = reinterpret_cast<Word*>(memory.data());
-  convert_rows(a, kBf16PerWord, converted, stride, [=, convert = narrow_table().row_to_bf16](index_t, const float* row, Word* target) {
-    convert(k, row, reinterpret_cast<std::uint16_t*>(target));
-    std::fill(target + words, target + padded, Word{0});
-  });
+  convert_rows(a, kBf16PerWord, converted, stride,
+               [=, convert = narrow_table().row_to_bf16](index_t, const float* row, Word* target) {
+                 convert(k, row, reinterpret_cast<std::uint16_t*>(target));
+                 std::fill(target + words, target + padded, Word{0});
+               });
   return {converted, stride, words};
 }
 
 Tensor<std::uint8_t> pack_bf16(const View<const float>& b, const PanelMap& map) {
   return pack_all(b, map, kBf16PerWord,
-                  [&](index_t panel, const PanelScratch& scratch, Word* target) { pack_bf16_panel(b, map, panel, scratch, target); });
+                  [&](index_t panel, const PanelScratch& scratch, Word* target) {
+                    pack_bf16_panel(b, map, panel, scratch, target);
+                  });
 }
 
 Int8Panels pack_int8(const View<const float>& b, const PanelMap& map) {
@@ -185,9 +209,10 @@ Int8Panels pack_int8(const View<const float>& b, const PanelMap& map) {
     for (index_t i = 0; i < k; ++i) sum += static_cast<std::int8_t>(bytes[i]);
     compensation[at] = kUnsignedOffset * sum;
   };
-  out.panels = pack_all(b, map, kInt8PerWord, [&](index_t panel, const PanelScratch& scratch, Word* target) {
-    pack_columns(b, map, panel, kInt8PerWord, scratch, target, convert);
-  });
+  out.panels =
+      pack_all(b, map, kInt8PerWord, [&](index_t panel, const PanelScratch& scratch, Word* target) {
+        pack_columns(b, map, panel, kInt8PerWord, scratch, target, convert);
+      });
   return out;
 }
 
@@ -195,10 +220,11 @@ Int8Rows quantize_rows(const LeftOperand& a) {
   const index_t m = a.a.extent(0), k = a.a.extent(1), stride = row_words(ceil_div(k, kInt8PerWord));
   Int8Rows out{Tensor<std::int32_t>(Shape{m, stride}), Tensor<float>(Shape{m})};
   float* scale = out.scales.data();
-  convert_rows(a, kInt8PerWord, reinterpret_cast<Word*>(out.words.data()), stride,
-               [convert = narrow_table().row_to_int8, scale, k](index_t i, const float* row, Word* target) {
-                 scale[i] = convert(k, row, kUnsignedOffset, reinterpret_cast<std::uint8_t*>(target));
-               });
+  convert_rows(
+      a, kInt8PerWord, reinterpret_cast<Word*>(out.words.data()), stride,
+      [convert = narrow_table().row_to_int8, scale, k](index_t i, const float* row, Word* target) {
+        scale[i] = convert(k, row, kUnsignedOffset, reinterpret_cast<std::uint8_t*>(target));
+      });
   return out;
 }
 
@@ -208,45 +234,54 @@ Int16Rows quantize_rows_to_int16(const LeftOperand& a, index_t multiple, bool ap
   const index_t padded = ceil_div(k, multiple) * multiple / kPerWord, stride = row_words(padded);
   Int16Rows out{Tensor<std::int32_t>(Shape{m, stride}), Tensor<float>(Shape{m})};
   float* scale = out.scales.data();
-  convert_rows(a, kPerWord, reinterpret_cast<Word*>(out.words.data()), stride,
-               [=, convert = narrow_table().row_to_int16](index_t i, const float* row, Word* target) {
-                 scale[i] = convert(k, row, reinterpret_cast<std::int16_t*>(target));
-                 std::fill(target + words, target + padded, Word{0});
-                 for (index_t w = 0; apart && w < padded; w += 2) {
-                   const Word first = target[w], second = target[w + 1];
-                   target[w] = (first & 0xffffu) | (second << 16);
-                   target[w + 1] = (first >> 16) | (second & 0xffff0000u);
-                 }
-               });
+  convert_rows(
+      a, kPerWord, reinterpret_cast<Word*>(out.words.data()), stride,
+      [=, convert = narrow_table().row_to_int16](index_t i, const float* row, Word* target) {
+        scale[i] = convert(k, row, reinterpret_cast<std::int16_t*>(target));
+        std::fill(target + words, target + padded, Word{0});
+        for (index_t w = 0; apart && w < padded; w += 2) {
+          const Word first = target[w], second = target[w + 1];
+          target[w] = (first & 0xffffu) | (second << 16);
+          target[w + 1] = (first >> 16) | (second & 0xffff0000u);
+        }
+      });
   return out;
 }
 
-void multiply_int8(const Int8Rows& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {
+void multiply_int8(const Int8Rows& a, const PackedMatrix<float>& b, const View<float>& out,
+                   const Epilogue& epilogue) {
   const NarrowTable& table = narrow_table();
   const index_t words = ceil_div(b.k(), kInt8PerWord);
-  PanelProduct<Word, float> whole = product({reinterpret_cast<const Word*>(a.words.data()), a.words.extent(1), words}, out, epilogue);
+  PanelProduct<Word, float> whole = product(
+      {reinterpret_cast<const Word*>(a.words.data()), a.words.extent(1), words}, out, epilogue);
   whole.row_scale = a.scales.data();
   whole.column_scale = b.scales().data();
   whole.compensation = b.compensation().data();
   const Word* packed = reinterpret_cast<const Word*>(b.bytes().data());
   const index_t size = words * table.panel_width;
   // The integer sums stay in registers from the first word to the last.
-  multiply_panels(whole, table.int8_panel, table.panel_width, std::max<index_t>(1, words), out.extent(0) > kStreamedRows,
+  multiply_panels(whole, table.int8_panel, table.panel_width, std::max<index_t>(1, words),
+                  out.extent(0) > kStreamedRows,
                   [=](index_t panel, index_t) { return packed + panel * size; });
 }
 
-void multiply_narrow(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {
+void multiply_narrow(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out,
+                     const Epilogue& epilogue) {
   if (b.stored() == DType::bf16) return multiply_bf16(a, b, out, epilogue);
   if (is_grouped(b.stored())) return multiply_grouped(a, b, out, epilogue);
   multiply_int8(quantize_rows(a), b, out, epilogue);
 }
 
-void multiply_bf16(const View<const bf16>& a, const PackedMatrix<float>& b, const View<float>& out, const Epilogue& epilogue) {
+void multiply_bf16(const View<const bf16>& a, const PackedMatrix<float>& b, const View<float>& out,
+                   const Epilogue& epilogue) {
   const index_t m = a.extent(0), k = a.extent(1), words = ceil_div(k, kBf16PerWord);
-  const bool whole_words = a.stride(1) == 1 && k % kBf16PerWord == 0 && a.stride(0) % kBf16PerWord == 0 &&
+  const bool whole_words = a.stride(1) == 1 && k % kBf16PerWord == 0 &&
+                           a.stride(0) % kBf16PerWord == 0 &&
                            reinterpret_cast<std::uintptr_t>(a.data()) % sizeof(Word) == 0;
   if (whole_words)
-    return multiply_bf16_words({reinterpret_cast<const Word*>(a.data()), a.stride(0) / kBf16PerWord, words}, b, out, epilogue);
+    return multiply_bf16_words(
+        {reinterpret_cast<const Word*>(a.data()), a.stride(0) / kBf16PerWord, words}, b, out,
+        epilogue);
   const index_t stride = row_words(words);
   Tensor<std::int32_t> memory(Shape{m, stride}, 0);  // (M, K / 2) of Word
   auto* copied = reinterpret_cast<bf16*>(memory.data());
@@ -255,35 +290,43 @@ void multiply_bf16(const View<const bf16>& a, const PackedMatrix<float>& b, cons
   multiply_bf16_words({reinterpret_cast<const Word*>(copied), stride, words}, b, out, epilogue);
 }
 
-void multiply_as_bf16(const View<const float>& a, const View<const float>& b, const View<float>& out, const Epilogue& epilogue) {
+void multiply_as_bf16(const View<const float>& a, const View<const float>& b,
+                      const View<float>& out, const Epilogue& epilogue) {
   const NarrowTable& table = narrow_table();
   const bool halves = epilogue.activation == Activation::swiglu;
-  const PanelMap map{halves ? PanelColumns::halves : PanelColumns::neighbours, b.extent(1), table.panel_width};
+  const PanelMap map{halves ? PanelColumns::halves : PanelColumns::neighbours, b.extent(1),
+                     table.panel_width};
   const index_t words = ceil_div(a.extent(1), kBf16PerWord);
   if (a.stride(0) == 1 && a.stride(1) > 1 && !halves) {
     const PackingMemory memory(map, kBf16PerWord * std::min(words, kBlockDepth), kBf16PerWord);
     const View<const float> left = a.transposed();
     const auto block = [](const View<const float>& x, index_t word, index_t count) {
-      return x.slice(0, kBf16PerWord * word, std::min(kBf16PerWord * count, x.extent(0) - kBf16PerWord * word));
+      return x.slice(0, kBf16PerWord * word,
+                     std::min(kBf16PerWord * count, x.extent(0) - kBf16PerWord * word));
     };
-    const auto pack_left = [&](index_t first, index_t rows, index_t word, index_t count, Word* target) {
+    const auto pack_left = [&](index_t first, index_t rows, index_t word, index_t count,
+                               Word* target) {
       pack_row_pairs(block(left, word, count), first, rows, rows, target);
     };
-    const auto pack_right = [&](index_t panel, index_t word, index_t count, index_t slot, Word* target) {
+    const auto pack_right = [&](index_t panel, index_t word, index_t count, index_t slot,
+                                Word* target) {
       pack_bf16_panel(block(b, word, count), map, panel, memory.of(slot), target);
     };
-    return multiply_transposed(product({nullptr, 0, words}, out, epilogue), table.bf16_panel, map.width, pack_left, pack_right);
+    return multiply_transposed(product({nullptr, 0, words}, out, epilogue), table.bf16_panel,
+                               map.width, pack_left, pack_right);
   }
   Tensor<std::int32_t> converted;
   const LeftWords left = convert_rows_to_bf16({a, nullptr}, kBf16PerWord, converted);
   const PackingMemory memory(map, a.extent(1), kBf16PerWord);
-  Tensor<std::int32_t> panels(Shape{num_threads(), words, map.width});  // (threads, K / 2, width) of Word
+  Tensor<std::int32_t> panels(
+      Shape{num_threads(), words, map.width});  // (threads, K / 2, width) of Word
   Word* packed = reinterpret_cast<Word*>(panels.data());
-  multiply_panels(product(left, out, epilogue), table.bf16_panel, map.width, kDepth, false, [&](index_t panel, index_t slot) {
-    Word* target = packed + slot * words * map.width;
-    pack_bf16_panel(b, map, panel, memory.of(slot), target);
-    return target;
-  });
+  multiply_panels(product(left, out, epilogue), table.bf16_panel, map.width, kDepth, false,
+                  [&](index_t panel, index_t slot) {
+                    Word* target = packed + slot * words * map.width;
+                    pack_bf16_panel(b, map, panel, memory.of(slot), target);
+                    return target;
+                  });
 }
 
 }  // namespace rae::detail

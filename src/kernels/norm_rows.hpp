@@ -11,9 +11,12 @@ template <class T>
 void check_norm(std::string_view where, index_t rows, index_t d, const NormInputs<T>& in) {
   if (!in.weight.empty()) require_elements("norm: weight", d, in.weight);
   if (!in.bias.empty()) require_elements("norm: bias", d, in.bias);
-  if (in.shift.empty() != in.scale.empty()) raise<ShapeError>(where, ": shift and scale go together");
-  if (!in.scale.empty() && (in.scale.groups != in.shift.groups || in.scale.groups <= 0 || rows % in.scale.groups != 0))
-    raise<ShapeError>(where, ": ", in.scale.groups, " scales and ", in.shift.groups, " shifts cannot serve ", rows, " rows");
+  if (in.shift.empty() != in.scale.empty())
+    raise<ShapeError>(where, ": shift and scale go together");
+  if (!in.scale.empty() &&
+      (in.scale.groups != in.shift.groups || in.scale.groups <= 0 || rows % in.scale.groups != 0))
+    raise<ShapeError>(where, ": ", in.scale.groups, " scales and ", in.shift.groups,
+                      " shifts cannot serve ", rows, " rows");
 }
 
 /// Rows of one group of conditioning; 1 at the least.

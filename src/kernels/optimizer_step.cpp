@@ -9,16 +9,18 @@
 namespace rae {
 
 template <Real T>
-void adamw_step(View<T> param, View<const T> grad, View<T> exp_avg, View<T> exp_avg_sq, index_t step, const AdamWOptions& o,
-                double grad_scale) {
+void adamw_step(View<T> param, View<const T> grad, View<T> exp_avg, View<T> exp_avg_sq,
+                index_t step, const AdamWOptions& o, double grad_scale) {
   detail::require_elements("adamw_step", param.numel(), param, grad, exp_avg, exp_avg_sq);
   if (step < 1) raise<ArgumentError>("adamw_step: steps count from 1, got ", step);
   const double correction1 = 1.0 - std::pow(o.beta1, static_cast<double>(step));
   const double correction2 = std::sqrt(1.0 - std::pow(o.beta2, static_cast<double>(step)));
-  const T keep = static_cast<T>(1.0 - o.lr * o.weight_decay), size = static_cast<T>(o.lr / correction1);
-  const T b1 = static_cast<T>(o.beta1), b2 = static_cast<T>(o.beta2), c1 = static_cast<T>(1.0 - o.beta1),
-          c2 = static_cast<T>(1.0 - o.beta2);
-  const T eps = static_cast<T>(o.eps), scale = static_cast<T>(grad_scale), root = static_cast<T>(correction2);
+  const T keep = static_cast<T>(1.0 - o.lr * o.weight_decay),
+          size = static_cast<T>(o.lr / correction1);
+  const T b1 = static_cast<T>(o.beta1), b2 = static_cast<T>(o.beta2),
+          c1 = static_cast<T>(1.0 - o.beta1), c2 = static_cast<T>(1.0 - o.beta2);
+  const T eps = static_cast<T>(o.eps), scale = static_cast<T>(grad_scale),
+          root = static_cast<T>(correction2);
   T *p = param.data(), *m = exp_avg.data(), *v = exp_avg_sq.data();
   const T* g = grad.data();
   detail::parallel_elements(param.numel(), [=](index_t begin, index_t end) {
@@ -46,11 +48,15 @@ template <Real T>
 double sum_of_squares(View<const T> x) {
   detail::require_elements("sum_of_squares", x.numel(), x);
   const T* data = x.data();
-  return detail::block_sum(x.numel(), [=](index_t i) { return static_cast<double>(data[i]) * static_cast<double>(data[i]); });
+  return detail::block_sum(x.numel(), [=](index_t i) {
+    return static_cast<double>(data[i]) * static_cast<double>(data[i]);
+  });
 }
 
-template void adamw_step<float>(View<float>, View<const float>, View<float>, View<float>, index_t, const AdamWOptions&, double);
-template void adamw_step<double>(View<double>, View<const double>, View<double>, View<double>, index_t, const AdamWOptions&, double);
+template void adamw_step<float>(View<float>, View<const float>, View<float>, View<float>, index_t,
+                                const AdamWOptions&, double);
+template void adamw_step<double>(View<double>, View<const double>, View<double>, View<double>,
+                                 index_t, const AdamWOptions&, double);
 template void ema_update<float>(View<float>, View<const float>, double);
 template void ema_update<double>(View<double>, View<const double>, double);
 template double sum_of_squares<float>(View<const float>);

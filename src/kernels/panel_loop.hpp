@@ -9,28 +9,32 @@
 
 namespace rae::detail {
 
-// Most rows of a task, a multiple of every tile height and of kRowStep: small enough that the tasks of a thin product still balance.
+// Most rows of a task, a multiple of every tile height and of kRowStep: small enough that the tasks
+// of a thin product still balance.
 inline constexpr index_t kRowsPerTask = 96;
-// Tasks of each thread that are enough for their number to divide evenly: with fewer, tasks get fewer rows. Counted over the products of a
-// DiT^DH-XL on 256 tokens, 64 threads would be busy 82 % of the time without this, and are 94 %.
+// Tasks of each thread that are enough for their number to divide evenly: with fewer, tasks get
+// fewer rows. Counted over the products of a DiT^DH-XL on 256 tokens, 64 threads would be busy 82 %
+// of the time without this, and are 94 %.
 inline constexpr index_t kTasksPerThread = 8;
 // Rows of tasks are rounded up to this multiple of the tile heights 8, 6 and 4.
 inline constexpr index_t kRowStep = 24;
-// Words along k that are added before sums go back to memory: such a block of a panel (864 KiB with AVX-512, 288 KiB with AVX2) stays in a
-// level-2 cache. Measured on Zen 5: blocks for the level-1 cache (128 words) lose 3 % to loading and storing sums.
+// Words along k that are added before sums go back to memory: such a block of a panel (864 KiB with
+// AVX-512, 288 KiB with AVX2) stays in a level-2 cache. Measured on Zen 5: blocks for the level-1
+// cache (128 words) lose 3 % to loading and storing sums.
 inline constexpr index_t kDepth = 4608;
 // Work below which a second thread does not pay, in multiply-adds.
 inline constexpr index_t kSerialWork = 1 << 15;
 
-// Most rows of a product that reads numbers as they are multiplied at the speed of memory. Fetching the next panel ahead then only gets in
-// the way of what the hardware fetches by itself (measured on Zen 4, one row: 0.96 instead of 0.85 of the bandwidth in f32, 1.0 instead of
-// 0.82 in bf16), while products of more rows need it (16 rows: 0.86 instead of 0.76).
+// Most rows of a product that reads numbers as they are multiplied at the speed of memory. Fetching
+// the next panel ahead then only gets in the way of what the hardware fetches by itself (measured
+// on Zen 4, one row: 0.96 instead of 0.85 of the bandwidth in f32, 1.0 instead of 0.82 in bf16),
+// while products of more rows need it (16 rows: 0.86 instead of 0.76).
 inline constexpr index_t kStreamedRows = 8;
 
 constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
 
-/// 32-bit words between two rows of a converted left operand: an odd number of cache lines, so that the rows of a tile do not all fall into
-/// the same sets of the level-1 cache.
+/// 32-bit words between two rows of a converted left operand: an odd number of cache lines, so that
+/// the rows of a tile do not all fall into the same sets of the level-1 cache.
 constexpr index_t row_words(index_t words) { return (ceil_div(words, 16) | 1) * 16; }
 
 /// Which column of b (K, n) stands where in the panels.
@@ -38,7 +42,9 @@ struct PanelMap {
   PanelColumns columns;
   index_t n, width;
 
-  [[nodiscard]] index_t panels() const { return columns == PanelColumns::halves ? ceil_div(n / 2, width / 2) : ceil_div(n, width); }
+  [[nodiscard]] index_t panels() const {
+    return columns == PanelColumns::halves ? ceil_div(n / 2, width / 2) : ceil_div(n, width);
+  }
 
   /// The column of b in column j of a panel; -1: none, it is padding.
   [[nodiscard]] index_t column(index_t panel, index_t j) const {
@@ -68,59 +74,75 @@ PanelProduct<Word, T> epilogue_of(const View<T>& out, const BasicEpilogue<T>& ep
           .residual_stride = epilogue.residual.empty() ? 0 : epilogue.residual.stride(0),
           .gate = epilogue.gate.data,
           .gate_stride = epilogue.gate.stride,
-          .rows_per_gate = epilogue.gate.empty() ? 1 : std::max<index_t>(1, out.extent(0) / epilogue.gate.groups)};
+          .rows_per_gate = epilogue.gate.empty()
+                               ? 1
+                               : std::max<index_t>(1, out.extent(0) / epilogue.gate.groups)};
 }
 
-/// Multiplies all columns: `whole` describes the product as if its columns were one panel. `panel_of(panel, slot)` gives the columns of
-/// the right operand from panel * width on. At most `depth` words along k are added before the sums go back to memory; `in_order`: panels
-/// follow each other in memory, and the next is to be fetched ahead.
+/// Multiplies all columns: `whole` describes the product as if its columns were one panel.
+/// `panel_of(panel, slot)` gives the columns of the right operand from panel * width on. At most
+/// `depth` words along k are added before the sums go back to memory; `in_order`: panels follow
+/// each other in memory, and the next is to be fetched ahead.
 template <class Word, class T, class PanelOf>
-void multiply_panels(const PanelProduct<Word, T>& whole, void (*multiply)(const PanelProduct<Word, T>&), index_t width, index_t depth,
+void multiply_panels(const PanelProduct<Word, T>& whole,
+                     void (*multiply)(const PanelProduct<Word, T>&), index_t width, index_t depth,
                      bool in_order, PanelOf panel_of) {
   const index_t m = whole.rows, n = whole.columns, k = whole.k;
   const bool halves = whole.activation == Activation::swiglu;
   const index_t out_width = halves ? width / 2 : width;  // columns of out that a panel makes
   // Both halves of a panel meet when their sums are whole.
   if (halves) depth = std::max<index_t>(1, k);
-  // Tasks run down the rows of one panel before the next panel, so that a thread keeps its panel in cache. Every element of out
-  // is one sum over all of k, whoever computes it.
-  index_t rows = ceil_div(ceil_div(m, ceil_div(m, kRowsPerTask)), kRowStep) * kRowStep;  // of a task
-  while (rows > kRowStep && ceil_div(m, rows) * ceil_div(n, out_width) < kTasksPerThread * num_threads()) rows -= kRowStep;
+  // Tasks run down the rows of one panel before the next panel, so that a thread keeps its panel in
+  // cache. Every element of out is one sum over all of k, whoever computes it.
+  index_t rows =
+      ceil_div(ceil_div(m, ceil_div(m, kRowsPerTask)), kRowStep) * kRowStep;  // of a task
+  while (rows > kRowStep &&
+         ceil_div(m, rows) * ceil_div(n, out_width) < kTasksPerThread * num_threads())
+    rows -= kRowStep;
   const index_t blocks = ceil_div(m, rows), count = blocks * ceil_div(n, out_width);
-  const index_t work = std::min(m, rows) * std::min(n, out_width) * (width / out_width) * std::max<index_t>(1, k);
-  parallel_ranges(count, ceil_div(kSerialWork, work), [&](index_t begin, index_t end, index_t slot) {
-    for (index_t task = begin; task < end;) {
-      const index_t panel = task / blocks, block = task % blocks;
-      const index_t after = std::min(end, (panel + 1) * blocks);
-      const index_t first = block * rows, last = std::min(m, first + (after - task) * rows), column = panel * out_width;
-      const index_t ahead = in_order && after < end ? 2 * k : k;  // words of a column that this thread will read, from this panel's on
-      PanelProduct<Word, T> part = whole;
-      part.rows = last - first;
-      part.columns = std::min(out_width, n - column);
-      part.row = first;
-      part.out = whole.out + first * whole.out_stride + column;
-      if (whole.row_scale) part.row_scale = whole.row_scale + first;
-      if (whole.column_scale) part.column_scale = whole.column_scale + panel * width;
-      if (whole.compensation) part.compensation = whole.compensation + panel * width;
-      const Word* packed = panel_of(panel, slot);
-      for (index_t done = 0; done < k || done == 0; done += depth) {
-        const bool ends = done + depth >= k;
-        const index_t stop = std::min(k, done + depth);
-        part.k = stop - done;
-        part.a = whole.a + first * whole.row_stride + done * whole.column_stride;
-        part.panel = packed + done * width;
-        part.next = packed + stop * width;
-        part.next_bytes = std::min(depth, ahead - stop) * width * static_cast<index_t>(sizeof(Word));
-        part.bias = ends && whole.bias ? whole.bias + column : nullptr;
-        part.activation = ends ? whole.activation : Activation::none;
-        part.accumulate = whole.accumulate || done > 0;
-        part.residual = ends && whole.residual ? whole.residual + first * whole.residual_stride + column : nullptr;
-        part.gate = ends && whole.gate ? whole.gate + column : nullptr;
-        multiply(part);
-      }
-      task = after;
-    }
-  });
+  const index_t work =
+      std::min(m, rows) * std::min(n, out_width) * (width / out_width) * std::max<index_t>(1, k);
+  parallel_ranges(
+      count, ceil_div(kSerialWork, work), [&](index_t begin, index_t end, index_t slot) {
+        for (index_t task = begin; task < end;) {
+          const index_t panel = task / blocks, block = task % blocks;
+          const index_t after = std::min(end, (panel + 1) * blocks);
+          const index_t first = block * rows, last = std::min(m, first + (after - task) * rows),
+                        column = panel * out_width;
+          const index_t ahead =
+              in_order && after < end
+                  ? 2 * k
+                  : k;  // words of a column that this thread will read, from this panel's on
+          PanelProduct<Word, T> part = whole;
+          part.rows = last - first;
+          part.columns = std::min(out_width, n - column);
+          part.row = first;
+          part.out = whole.out + first * whole.out_stride + column;
+          if (whole.row_scale) part.row_scale = whole.row_scale + first;
+          if (whole.column_scale) part.column_scale = whole.column_scale + panel * width;
+          if (whole.compensation) part.compensation = whole.compensation + panel * width;
+          const Word* packed = panel_of(panel, slot);
+          for (index_t done = 0; done < k || done == 0; done += depth) {
+            const bool ends = done + depth >= k;
+            const index_t stop = std::min(k, done + depth);
+            part.k = stop - done;
+            part.a = whole.a + first * whole.row_stride + done * whole.column_stride;
+            part.panel = packed + done * width;
+            part.next = packed + stop * width;
+            part.next_bytes =
+                std::min(depth, ahead - stop) * width * static_cast<index_t>(sizeof(Word));
+            part.bias = ends && whole.bias ? whole.bias + column : nullptr;
+            part.activation = ends ? whole.activation : Activation::none;
+            part.accumulate = whole.accumulate || done > 0;
+            part.residual = ends && whole.residual
+                                ? whole.residual + first * whole.residual_stride + column
+                                : nullptr;
+            part.gate = ends && whole.gate ? whole.gate + column : nullptr;
+            multiply(part);
+          }
+          task = after;
+        }
+      });
 }
 
 }  // namespace rae::detail

@@ -11,7 +11,8 @@ namespace {
 
 void check(std::string_view where, index_t grid_h, index_t grid_w, index_t dim) {
   if (grid_h < 1 || grid_w < 1) raise<ArgumentError>(where, ": empty grid ", grid_h, " x ", grid_w);
-  if (dim < 4 || dim % 4 != 0) raise<ArgumentError>(where, ": expected a width that is a multiple of 4, got ", dim);
+  if (dim < 4 || dim % 4 != 0)
+    raise<ArgumentError>(where, ": expected a width that is a multiple of 4, got ", dim);
   (void)Shape{grid_h, grid_w, dim};  // throws when the product overflows
 }
 
@@ -26,7 +27,8 @@ RopeTable<T> make_rope_table(index_t grid_h, index_t grid_w, index_t head_dim) {
   for (index_t t = 0; t < tokens; ++t)
     for (index_t i = 0; i < head_dim; ++i) {
       const auto position = static_cast<double>(i < half ? t / grid_w : t % grid_w);
-      const double frequency = std::pow(10000.0, -2.0 * static_cast<double>(i % half / 2) / static_cast<double>(half));
+      const double frequency =
+          std::pow(10000.0, -2.0 * static_cast<double>(i % half / 2) / static_cast<double>(half));
       cos[t * head_dim + i] = static_cast<T>(std::cos(position * frequency));
       sin[t * head_dim + i] = static_cast<T>(std::sin(position * frequency));
     }
@@ -36,9 +38,11 @@ RopeTable<T> make_rope_table(index_t grid_h, index_t grid_w, index_t head_dim) {
 template <Real T>
 void apply_rope(View<const T> x, RopeView<T> rope, View<T> out, bool inverse) {
   const Shape &shape = x.shape(), &table = rope.cos.shape();
-  if (shape.rank() != 4 || shape[3] % 2 != 0) raise<ShapeError>("apply_rope: expected (B, T, H, hd) with an even hd, got ", shape);
+  if (shape.rank() != 4 || shape[3] % 2 != 0)
+    raise<ShapeError>("apply_rope: expected (B, T, H, hd) with an even hd, got ", shape);
   if (table.rank() != 2 || table[1] != shape[3] || table[0] < 1 || shape[1] % table[0] != 0)
-    raise<ShapeError>("apply_rope: a table ", table, " does not fit x ", shape, "; expected (T, hd) or a divisor of T");
+    raise<ShapeError>("apply_rope: a table ", table, " does not fit x ", shape,
+                      "; expected (T, hd) or a divisor of T");
   require_shape("apply_rope: sin", rope.sin.shape(), table);
   require_shape("apply_rope: out", out.shape(), shape);
   detail::require_elements("apply_rope", x.numel(), x, out);
@@ -49,7 +53,8 @@ void apply_rope(View<const T> x, RopeView<T> rope, View<T> out, bool inverse) {
     const index_t row = token % tokens / repeats * d;
     for (index_t h = 0; h < heads; ++h) {
       const index_t at = (token * heads + h) * d;
-      rotate(d, x.data() + at, rope.cos.data() + row, rope.sin.data() + row, inverse, T(1), out.data() + at);
+      rotate(d, x.data() + at, rope.cos.data() + row, rope.sin.data() + row, inverse, T(1),
+             out.data() + at);
     }
   });
 }
@@ -63,7 +68,8 @@ Tensor<T> sincos_position_table(index_t grid_h, index_t grid_w, index_t dim) {
   for (index_t t = 0; t < grid_h * grid_w; ++t)
     for (index_t i = 0; i < dim; ++i) {
       const auto position = static_cast<double>(i < dim / 2 ? t % grid_w : t / grid_w);
-      const double angle = position * std::pow(10000.0, -static_cast<double>(i % quarter) / static_cast<double>(quarter));
+      const double angle = position * std::pow(10000.0, -static_cast<double>(i % quarter) /
+                                                            static_cast<double>(quarter));
       out[t * dim + i] = static_cast<T>(i / quarter % 2 == 0 ? std::sin(angle) : std::cos(angle));
     }
   return table;

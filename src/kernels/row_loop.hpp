@@ -1,8 +1,10 @@
-// The loop over rows and panels of a product with many rows, as those of training are: 4096 tokens against a weight of a megabyte.
+// The loop over rows and panels of a product with many rows, as those of training are: 4096 tokens
+// against a weight of a megabyte.
 //
-// Where panel_loop.hpp keeps a panel in the caches while all rows pass by, this keeps a block of rows there while all panels do: the larger
-// operand comes from memory once, and what is done to its rows before the product, or to the results behind it, is done to a block that
-// lies in the level-2 cache.
+// Where panel_loop.hpp keeps a panel in the caches while all rows pass by, this keeps a block of
+// rows there while all panels do: the larger operand comes from memory once, and what is done to
+// its rows before the product, or to the results behind it, is done to a block that lies in the
+// level-2 cache.
 #pragma once
 
 #include <algorithm>
@@ -11,11 +13,12 @@
 
 namespace rae::detail {
 
-// Blocks begin at multiples of this, whatever the number of threads: sums over rows are made in such units. Even, and of 8 and 4 rows'
-// tiles a multiple.
+// Blocks begin at multiples of this, whatever the number of threads: sums over rows are made in
+// such units. Even, and of 8 and 4 rows' tiles a multiple.
 inline constexpr index_t kRowUnit = 64;
 
-/// Whether blocks of rows suit a product of m rows and k words: every thread needs several, and one must fit the level-2 cache.
+/// Whether blocks of rows suit a product of m rows and k words: every thread needs several, and one
+/// must fit the level-2 cache.
 inline bool many_rows(index_t m, index_t k) {
   constexpr index_t kMostWords = 2048;
   return k <= kMostWords && m >= 4 * kRowUnit * num_threads();
@@ -25,15 +28,18 @@ inline bool many_rows(index_t m, index_t k) {
 template <class Body>
 void for_row_units(index_t m, index_t grain, Body body) {
   parallel_ranges(ceil_div(m, kRowUnit), grain, [&](index_t begin, index_t end, index_t slot) {
-    for (index_t unit = begin; unit < end; ++unit) body(unit * kRowUnit, std::min(kRowUnit, m - unit * kRowUnit), slot);
+    for (index_t unit = begin; unit < end; ++unit)
+      body(unit * kRowUnit, std::min(kRowUnit, m - unit * kRowUnit), slot);
   });
 }
 
-/// `whole` describes the product without its operands, with k in words; `panels` are those of all columns. `rows_of(first row, rows, slot)`
-/// returns the left operand from that row on; `finish(first row, rows)` is called when those rows of out are complete.
+/// `whole` describes the product without its operands, with k in words; `panels` are those of all
+/// columns. `rows_of(first row, rows, slot)` returns the left operand from that row on;
+/// `finish(first row, rows)` is called when those rows of out are complete.
 template <class Word, class T, class RowsOf, class Finish>
-void multiply_rows(const PanelProduct<Word, T>& whole, void (*multiply)(const PanelProduct<Word, T>&), index_t width, const Word* panels,
-                   RowsOf rows_of, Finish finish) {
+void multiply_rows(const PanelProduct<Word, T>& whole,
+                   void (*multiply)(const PanelProduct<Word, T>&), index_t width,
+                   const Word* panels, RowsOf rows_of, Finish finish) {
   const index_t n = whole.columns, count = ceil_div(n, width), size = whole.k * width;
   for_row_units(whole.rows, 1, [&](index_t first, index_t rows, index_t slot) {
     PanelProduct<Word, T> part = whole;

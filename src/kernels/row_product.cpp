@@ -12,9 +12,11 @@ namespace detail {
 struct PackedRows {
   template <Real T>
   static PackedMatrix<T> empty(index_t k, index_t n, DType stored) {
-    const index_t width = kernel_table<T>().panel_width, words = stored == DType::bf16 ? ceil_div(k, 2) : k;
+    const index_t width = kernel_table<T>().panel_width,
+                  words = stored == DType::bf16 ? ceil_div(k, 2) : k;
     PackedMatrix<T> out;
-    out.panels_ = Tensor<std::uint8_t>(Shape{ceil_div(n, width), words, width, stored == DType::bf16 ? 4 : index_t{sizeof(T)}});
+    out.panels_ = Tensor<std::uint8_t>(
+        Shape{ceil_div(n, width), words, width, stored == DType::bf16 ? 4 : index_t{sizeof(T)}});
     out.k_ = k;
     out.n_ = n;
     out.stored_ = stored;
@@ -58,7 +60,9 @@ class RowReader {
 
   /// `units`: how many are held at a time, one for each thread or all.
   RowReader(const RowProduct<T>& rows, index_t units)
-      : rows_(rows), m_(rows.a.extent(0)), k_(rows.gates.empty() ? rows.a.extent(1) : rows.gates.extent(1)) {
+      : rows_(rows),
+        m_(rows.a.extent(0)),
+        k_(rows.gates.empty() ? rows.a.extent(1) : rows.gates.extent(1)) {
     if (rows.norm) rows_per_group_ = detail::rows_per_group(m_, *rows.norm);
     if (rows.norm || !rows.gates.empty()) made_memory_ = Tensor<T>(Shape{units, kRowUnit, k_});
     made_ = made_memory_.data();
@@ -96,7 +100,8 @@ class RowReader {
       Word* const target = words_ + slot * kRowUnit * stride();
       for (index_t r = 0; r < count; ++r) {
         target[r * stride() + words() - 1] = 0;  // what of the last word lies behind K
-        detail::narrow_table().row_to_bf16(k_, rows + r * row_stride, reinterpret_cast<std::uint16_t*>(target + r * stride()));
+        detail::narrow_table().row_to_bf16(k_, rows + r * row_stride,
+                                           reinterpret_cast<std::uint16_t*>(target + r * stride()));
       }
       if (packed_) pack_pairs(first, count, target);
       return target;
@@ -120,9 +125,11 @@ class RowReader {
     for (index_t r = 0; r < count; ++r) {
       const T* const row = rows + r * row_stride;
       if (rows_.norm)
-        table.norm(k_, row, detail::norm_row_inputs(*rows_.norm, (first + r) / rows_per_group_), made + r * k_);
+        table.norm(k_, row, detail::norm_row_inputs(*rows_.norm, (first + r) / rows_per_group_),
+                   made + r * k_);
       else
-        table.swiglu_backward(k_ / 2, rows_.gates.data() + (first + r) * rows_.gates.stride(0), row, made + r * k_);
+        table.swiglu_backward(k_ / 2, rows_.gates.data() + (first + r) * rows_.gates.stride(0), row,
+                              made + r * k_);
     }
     return made;
   }
@@ -136,7 +143,8 @@ class RowReader {
     const auto& table = detail::kernel_table<T>();
     const index_t width = table.panel_width;
     for (index_t column = 0; column < k_; column += width)
-      table.pack_panel(rows + column, row_stride, 1, count, std::min(width, k_ - column), packed_ + column * m_ + first * width);
+      table.pack_panel(rows + column, row_stride, 1, count, std::min(width, k_ - column),
+                       packed_ + column * m_ + first * width);
   }
 
   // Of two rows of bf16 the words that hold both: the pairs of a product that sums along the rows.
@@ -169,21 +177,28 @@ void check(std::string_view where, const RowProduct<T>& rows) {
   const View<const T>& a = rows.a;
   if (a.shape().rank() != 2 || a.extent(1) == 0 || (a.extent(1) > 1 && a.stride(1) != 1))
     raise<ShapeError>(where, ": expected a (M, K) of contiguous rows, got ", a.shape());
-  if (rows.norm && !rows.gates.empty()) raise<ArgumentError>(where, ": rows are under a norm or of SwiGLU's gradient, not both");
+  if (rows.norm && !rows.gates.empty())
+    raise<ArgumentError>(where, ": rows are under a norm or of SwiGLU's gradient, not both");
   if (rows.norm) detail::check_norm(where, a.extent(0), a.extent(1), *rows.norm);
-  if (!rows.gates.empty() && (rows.gates.shape() != Shape{a.extent(0), 2 * a.extent(1)} || rows.gates.stride(1) != 1))
-    raise<ShapeError>(where, ": expected gates ", Shape{a.extent(0), 2 * a.extent(1)}, " of contiguous rows, got ", rows.gates.shape());
-  if (!rows.column_sums.empty()) detail::require_elements(where, rows.gates.empty() ? a.extent(1) : rows.gates.extent(1), rows.column_sums);
+  if (!rows.gates.empty() &&
+      (rows.gates.shape() != Shape{a.extent(0), 2 * a.extent(1)} || rows.gates.stride(1) != 1))
+    raise<ShapeError>(where, ": expected gates ", Shape{a.extent(0), 2 * a.extent(1)},
+                      " of contiguous rows, got ", rows.gates.shape());
+  if (!rows.column_sums.empty())
+    detail::require_elements(where, rows.gates.empty() ? a.extent(1) : rows.gates.extent(1),
+                             rows.column_sums);
 }
 
 template <class Word, class T>
-void multiply(const RowProduct<T>& rows, const PackedMatrix<T>& b, const View<T>& out, const View<const T>& bias) {
+void multiply(const RowProduct<T>& rows, const PackedMatrix<T>& b, const View<T>& out,
+              const View<const T>& bias) {
   const auto& table = detail::kernel_table<T>();
   const index_t m = out.extent(0), n = out.extent(1), half = n / 2;
   PanelProduct<Word, T> whole = detail::epilogue_of<Word>(out, BasicEpilogue<T>{.bias = bias});
   const auto finish = [&](index_t first, index_t count) {
     for (index_t r = first; r < first + count && !rows.swiglu.empty(); ++r)
-      table.swiglu(half, out.data() + r * out.stride(0), rows.swiglu.data() + r * rows.swiglu.stride(0));
+      table.swiglu(half, out.data() + r * out.stride(0),
+                   rows.swiglu.data() + r * rows.swiglu.stride(0));
   };
   const Word* const panels = PackedRows::words<Word>(b);
   const bool by_rows = detail::many_rows(m, b.k());
@@ -191,7 +206,9 @@ void multiply(const RowProduct<T>& rows, const PackedMatrix<T>& b, const View<T>
   whole.k = reader.words();
   whole.row_stride = reader.stride();
   if (by_rows) {
-    const auto read = [&](index_t first, index_t count, index_t slot) { return reader.read(first, count, slot); };
+    const auto read = [&](index_t first, index_t count, index_t slot) {
+      return reader.read(first, count, slot);
+    };
     detail::multiply_rows(whole, panel_kernel<Word, T>(), table.panel_width, panels, read, finish);
   } else {
     const Word* left = nullptr;
@@ -203,7 +220,8 @@ void multiply(const RowProduct<T>& rows, const PackedMatrix<T>& b, const View<T>
     const index_t size = whole.k * table.panel_width;
     detail::multiply_panels(whole, panel_kernel<Word, T>(), table.panel_width, detail::kDepth, true,
                             [=](index_t panel, index_t) { return panels + panel * size; });
-    detail::for_row_units(m, 1, [&](index_t first, index_t count, index_t) { finish(first, count); });
+    detail::for_row_units(m, 1,
+                          [&](index_t first, index_t count, index_t) { finish(first, count); });
   }
   reader.end();
 }
@@ -211,18 +229,24 @@ void multiply(const RowProduct<T>& rows, const PackedMatrix<T>& b, const View<T>
 template <class Word, class T>
 void read_all(const RowProduct<T>& rows) {
   const RowReader<Word, T> reader(rows, num_threads());
-  detail::for_row_units(rows.a.extent(0), 1, [&](index_t first, index_t count, index_t slot) { reader.read(first, count, slot); });
+  detail::for_row_units(rows.a.extent(0), 1, [&](index_t first, index_t count, index_t slot) {
+    reader.read(first, count, slot);
+  });
   reader.end();
 }
 
-// Words along k of a block: the sums go to memory and back between blocks. Of the shorter side of out all panels of a block stay in the
-// level-2 cache (96 KiB each with AVX-512) while those of the longer side pass by, a run of them for each thread.
+// Words along k of a block: the sums go to memory and back between blocks. Of the shorter side of
+// out all panels of a block stay in the level-2 cache (96 KiB each with AVX-512) while those of the
+// longer side pass by, a run of them for each thread.
 constexpr index_t kBlockDepth = 512;
 
 template <class Word, class T>
-void multiply_transposed(const PackedMatrix<T>& a, const PackedMatrix<T>& b, const View<T>& out, bool accumulate) {
-  const index_t width = detail::kernel_table<T>().panel_width, depth = kNarrow<Word, T> ? ceil_div(a.k(), 2) : a.k();
-  const index_t n = out.extent(0), k = out.extent(1), pieces = ceil_div(n, width), panels = ceil_div(k, width), size = depth * width;
+void multiply_transposed(const PackedMatrix<T>& a, const PackedMatrix<T>& b, const View<T>& out,
+                         bool accumulate) {
+  const index_t width = detail::kernel_table<T>().panel_width,
+                depth = kNarrow<Word, T> ? ceil_div(a.k(), 2) : a.k();
+  const index_t n = out.extent(0), k = out.extent(1), pieces = ceil_div(n, width),
+                panels = ceil_div(k, width), size = depth * width;
   const bool rows_outside = pieces >= panels;
   const index_t inside = rows_outside ? panels : pieces;
   const Word *const left = PackedRows::words<Word>(a), *const right = PackedRows::words<Word>(b);
@@ -231,8 +255,10 @@ void multiply_transposed(const PackedMatrix<T>& a, const PackedMatrix<T>& b, con
   parallel_ranges(pieces * panels, grain, [&](index_t begin, index_t end, index_t) {
     for (index_t done = 0; done < depth || done == 0; done += kBlockDepth) {
       for (index_t task = begin; task < end; ++task) {
-        const index_t piece = rows_outside ? task / inside : task % inside, panel = rows_outside ? task % inside : task / inside;
-        PanelProduct<Word, T> part = detail::epilogue_of<Word>(out, BasicEpilogue<T>{.accumulate = accumulate || done > 0});
+        const index_t piece = rows_outside ? task / inside : task % inside,
+                      panel = rows_outside ? task % inside : task / inside;
+        PanelProduct<Word, T> part =
+            detail::epilogue_of<Word>(out, BasicEpilogue<T>{.accumulate = accumulate || done > 0});
         part.rows = std::min(width, n - piece * width);
         part.columns = std::min(width, k - panel * width);
         part.out = out.data() + piece * width * out.stride(0) + panel * width;
@@ -241,7 +267,8 @@ void multiply_transposed(const PackedMatrix<T>& a, const PackedMatrix<T>& b, con
         part.row_stride = 1;
         part.column_stride = width;
         part.panel = right + panel * size + done * width;
-        // What the next product reads first: a piece of the longer side, or of the shorter in its first round.
+        // What the next product reads first: a piece of the longer side, or of the shorter in its
+        // first round.
         const bool turns = task % inside + 1 == inside;
         if (turns || task - begin < inside) {
           part.next = (turns == rows_outside ? part.a : part.panel) + size;
@@ -256,16 +283,23 @@ void multiply_transposed(const PackedMatrix<T>& a, const PackedMatrix<T>& b, con
 }  // namespace
 
 template <Real T>
-void row_product(const RowProduct<T>& rows, View<const T> b, View<T> out, View<const T> bias, DType operands) {
+void row_product(const RowProduct<T>& rows, View<const T> b, View<T> out, View<const T> bias,
+                 DType operands) {
   constexpr std::string_view kWhere = "row_product";
   check(kWhere, rows);
   detail::require_operands<T>(kWhere, operands);
-  const index_t m = rows.a.extent(0), k = rows.gates.empty() ? rows.a.extent(1) : rows.gates.extent(1);
-  if (b.shape().rank() != 2 || b.extent(0) != k || out.shape() != Shape{m, b.extent(1)} || (out.extent(1) > 1 && out.stride(1) != 1))
-    raise<ShapeError>(kWhere, ": rows ", Shape{m, k}, " times b ", b.shape(), " do not give contiguous rows of out ", out.shape());
+  const index_t m = rows.a.extent(0),
+                k = rows.gates.empty() ? rows.a.extent(1) : rows.gates.extent(1);
+  if (b.shape().rank() != 2 || b.extent(0) != k || out.shape() != Shape{m, b.extent(1)} ||
+      (out.extent(1) > 1 && out.stride(1) != 1))
+    raise<ShapeError>(kWhere, ": rows ", Shape{m, k}, " times b ", b.shape(),
+                      " do not give contiguous rows of out ", out.shape());
   if (!bias.empty()) detail::require_elements("row_product: bias", b.extent(1), bias);
-  if (!rows.swiglu.empty() && (b.extent(1) % 2 != 0 || rows.swiglu.shape() != Shape{m, b.extent(1) / 2} || rows.swiglu.stride(1) != 1))
-    raise<ShapeError>(kWhere, ": SwiGLU of out ", out.shape(), " does not give ", rows.swiglu.shape());
+  if (!rows.swiglu.empty() &&
+      (b.extent(1) % 2 != 0 || rows.swiglu.shape() != Shape{m, b.extent(1) / 2} ||
+       rows.swiglu.stride(1) != 1))
+    raise<ShapeError>(kWhere, ": SwiGLU of out ", out.shape(), " does not give ",
+                      rows.swiglu.shape());
   if (out.numel() == 0) return;
   // A matrix that lies in rows is read row by row, not in strips as wide as a panel.
   PackedMatrix<T> panels;
@@ -283,7 +317,8 @@ template <Real T>
 void read_rows(const RowProduct<T>& rows, DType operands) {
   check("read_rows", rows);
   detail::require_operands<T>("read_rows", operands);
-  if (!rows.swiglu.empty()) raise<ArgumentError>("read_rows: without a product there is no SwiGLU of it");
+  if (!rows.swiglu.empty())
+    raise<ArgumentError>("read_rows: without a product there is no SwiGLU of it");
   if constexpr (std::same_as<T, float>) {
     if (operands == DType::bf16) return read_all<std::uint32_t>(rows);
   }
@@ -291,13 +326,15 @@ void read_rows(const RowProduct<T>& rows, DType operands) {
 }
 
 template <Real T>
-void gemm_transposed(const PackedMatrix<T>& a, const PackedMatrix<T>& b, View<T> out, bool accumulate) {
-  if (a.k() != b.k() || out.shape() != Shape{a.n(), b.n()} || (out.extent(1) > 1 && out.stride(1) != 1))
-    raise<ShapeError>("gemm_transposed: the transposed a ", Shape{a.k(), a.n()}, " times b ", Shape{b.k(), b.n()},
-                      " does not give contiguous rows of out ", out.shape());
+void gemm_transposed(const PackedMatrix<T>& a, const PackedMatrix<T>& b, View<T> out,
+                     bool accumulate) {
+  if (a.k() != b.k() || out.shape() != Shape{a.n(), b.n()} ||
+      (out.extent(1) > 1 && out.stride(1) != 1))
+    raise<ShapeError>("gemm_transposed: the transposed a ", Shape{a.k(), a.n()}, " times b ",
+                      Shape{b.k(), b.n()}, " does not give contiguous rows of out ", out.shape());
   if (a.stored() != b.stored() || (a.stored() != dtype_of<T>() && a.stored() != DType::bf16))
-    raise<ArgumentError>("gemm_transposed: a is packed as ", name_of(a.stored()), " and b as ", name_of(b.stored()),
-                         "; expected both as they are, or both as bf16");
+    raise<ArgumentError>("gemm_transposed: a is packed as ", name_of(a.stored()), " and b as ",
+                         name_of(b.stored()), "; expected both as they are, or both as bf16");
   if (a.columns() != PanelColumns::neighbours || b.columns() != PanelColumns::neighbours)
     raise<ArgumentError>("gemm_transposed: expected PanelColumns::neighbours");
   if (out.numel() == 0) return;
@@ -307,11 +344,15 @@ void gemm_transposed(const PackedMatrix<T>& a, const PackedMatrix<T>& b, View<T>
   multiply_transposed<T>(a, b, out, accumulate);
 }
 
-template void row_product<float>(const RowProduct<float>&, View<const float>, View<float>, View<const float>, DType);
-template void row_product<double>(const RowProduct<double>&, View<const double>, View<double>, View<const double>, DType);
+template void row_product<float>(const RowProduct<float>&, View<const float>, View<float>,
+                                 View<const float>, DType);
+template void row_product<double>(const RowProduct<double>&, View<const double>, View<double>,
+                                  View<const double>, DType);
 template void read_rows<float>(const RowProduct<float>&, DType);
 template void read_rows<double>(const RowProduct<double>&, DType);
-template void gemm_transposed<float>(const PackedMatrix<float>&, const PackedMatrix<float>&, View<float>, bool);
-template void gemm_transposed<double>(const PackedMatrix<double>&, const PackedMatrix<double>&, View<double>, bool);
+template void gemm_transposed<float>(const PackedMatrix<float>&, const PackedMatrix<float>&,
+                                     View<float>, bool);
+template void gemm_transposed<double>(const PackedMatrix<double>&, const PackedMatrix<double>&,
+                                      View<double>, bool);
 
 }  // namespace rae

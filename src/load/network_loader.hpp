@@ -1,4 +1,5 @@
-// The parts of a model as they are needed: all at once, or one stage after the other in the memory of the largest.
+// The parts of a model as they are needed: all at once, or one stage after the other in the memory
+// of the largest.
 #pragma once
 
 #include <memory>
@@ -16,12 +17,13 @@ using DiffusionNetwork = std::variant<DitDh<Tensor<float>>, LightningDit<Tensor<
 /// What a model consists of.
 enum class Part { encoder, decoder, dit, guide };
 
-/// Loads parts from files, packed for inference and held once. All members can be called from several threads; a part that is let go of
-/// stays alive while a thread computes with it.
+/// Loads parts from files, packed for inference and held once. All members can be called from
+/// several threads; a part that is let go of stays alive while a thread computes with it.
 class PartLoader {
  public:
-  /// `used` are the parts that will be asked for; what the files do not have of them fails when it is asked for. Throws MemoryError when
-  /// they do not fit, before anything is read; with `keep_loaded` also what loading throws: FormatError, ShapeError.
+  /// `used` are the parts that will be asked for; what the files do not have of them fails when it
+  /// is asked for. Throws MemoryError when they do not fit, before anything is read; with
+  /// `keep_loaded` also what loading throws: FormatError, ShapeError.
   PartLoader(ModelFiles files, const LoadOptions& options, std::vector<Part> used);
 
   /// Everything about the model that is not a weight.
@@ -36,7 +38,8 @@ class PartLoader {
   /// True when the files have this part.
   [[nodiscard]] bool has(Part part) const noexcept;
 
-  /// A part, loaded if need be. Throws FormatError when the model has none or tensors are missing, ShapeError.
+  /// A part, loaded if need be. Throws FormatError when the model has none or tensors are missing,
+  /// ShapeError.
   [[nodiscard]] std::shared_ptr<const Encoder<Tensor<float>>> encoder() const;
   /// See `encoder`.
   [[nodiscard]] std::shared_ptr<const Decoder<Tensor<float>>> decoder() const;

@@ -12,7 +12,9 @@ namespace {
 
 using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-Eigen::Map<const RowMajor> as_matrix(const Tensor<double>& t) { return {t.data(), t.extent(0), t.extent(1)}; }
+Eigen::Map<const RowMajor> as_matrix(const Tensor<double>& t) {
+  return {t.data(), t.extent(0), t.extent(1)};
+}
 
 /// scatter += weight * delta delta^T
 void add_outer(Tensor<double>& scatter, const Tensor<double>& delta, double weight) {
@@ -27,32 +29,41 @@ void add_outer(Tensor<double>& scatter, const Tensor<double>& delta, double weig
 
 void require_covariance(const Tensor<double>& covariance, index_t d) {
   require_shape("frechet_distance: covariance", covariance.shape(), Shape{d, d});
-  if (!all_finite(covariance.span())) raise<NumericError>("frechet_distance: a covariance holds NaN or infinity");
+  if (!all_finite(covariance.span()))
+    raise<NumericError>("frechet_distance: a covariance holds NaN or infinity");
   const auto c = as_matrix(covariance);
   const double largest = c.cwiseAbs().maxCoeff();
   for (index_t i = 0; i < d; ++i)
     for (index_t j = 0; j < i; ++j)
-      if (std::abs(c(i, j) - c(j, i)) > 1e-8 * largest) raise<NumericError>("frechet_distance: a covariance is not symmetric");
+      if (std::abs(c(i, j) - c(j, i)) > 1e-8 * largest)
+        raise<NumericError>("frechet_distance: a covariance is not symmetric");
 }
 
-/// tr((C1 C2)^(1/2)). With C1 = A^T A, the eigenvalues of C1 C2 are those of the symmetric A C2 A^T.
+/// tr((C1 C2)^(1/2)). With C1 = A^T A, the eigenvalues of C1 C2 are those of the symmetric A C2
+/// A^T.
 double trace_of_root(const Tensor<double>& covariance1, const Tensor<double>& covariance2) {
   const index_t d = covariance1.extent(0);
   const Eigen::SelfAdjointEigenSolver<RowMajor> first(as_matrix(covariance1));
-  if (first.info() != Eigen::Success) raise<NumericError>("frechet_distance: the eigenvalues of a covariance did not converge");
+  if (first.info() != Eigen::Success)
+    raise<NumericError>("frechet_distance: the eigenvalues of a covariance did not converge");
   Tensor<double> a(Shape{d, d}), product(Shape{d, d}), symmetric(Shape{d, d});  // (D, D)
-  Eigen::Map<RowMajor>(a.data(), d, d) = first.eigenvalues().cwiseMax(0.0).cwiseSqrt().asDiagonal() * first.eigenvectors().transpose();
+  Eigen::Map<RowMajor>(a.data(), d, d) =
+      first.eigenvalues().cwiseMax(0.0).cwiseSqrt().asDiagonal() * first.eigenvectors().transpose();
   gemm<double>(std::as_const(a).view(), covariance2.view(), product.view());
-  gemm<double>(std::as_const(product).view(), std::as_const(a).view().transposed(), symmetric.view());
-  const Eigen::SelfAdjointEigenSolver<RowMajor> second(as_matrix(symmetric), Eigen::EigenvaluesOnly);
-  if (second.info() != Eigen::Success) raise<NumericError>("frechet_distance: the eigenvalues of a product did not converge");
+  gemm<double>(std::as_const(product).view(), std::as_const(a).view().transposed(),
+               symmetric.view());
+  const Eigen::SelfAdjointEigenSolver<RowMajor> second(as_matrix(symmetric),
+                                                       Eigen::EigenvaluesOnly);
+  if (second.info() != Eigen::Success)
+    raise<NumericError>("frechet_distance: the eigenvalues of a product did not converge");
   return second.eigenvalues().cwiseMax(0.0).cwiseSqrt().sum();
 }
 
 }  // namespace
 
 FeatureStatistics::FeatureStatistics(index_t dimension) {
-  if (dimension < 1 || dimension > 65536) raise<ArgumentError>("FeatureStatistics: expected a dimension in [1, 65536], got ", dimension);
+  if (dimension < 1 || dimension > 65536)
+    raise<ArgumentError>("FeatureStatistics: expected a dimension in [1, 65536], got ", dimension);
   mean_ = Tensor<double>::zeros(Shape{dimension});
   scatter_ = Tensor<double>::zeros(Shape{dimension, dimension});
 }
@@ -60,8 +71,10 @@ FeatureStatistics::FeatureStatistics(index_t dimension) {
 template <class T>
 void FeatureStatistics::add(View<const T> features) {
   const index_t d = dimension();
-  if (features.empty() || features.shape().rank() != 2 || features.extent(1) != d || features.extent(0) < 1 || !features.is_contiguous())
-    raise<ShapeError>("FeatureStatistics::update: expected contiguous features (N, ", d, ") with N >= 1, got ", features.shape());
+  if (features.empty() || features.shape().rank() != 2 || features.extent(1) != d ||
+      features.extent(0) < 1 || !features.is_contiguous())
+    raise<ShapeError>("FeatureStatistics::update: expected contiguous features (N, ", d,
+                      ") with N >= 1, got ", features.shape());
   const index_t rows = features.extent(0);
   if (!all_finite(std::span<const T>(features.data(), static_cast<std::size_t>(rows * d))))
     raise<NumericError>("FeatureStatistics::update: the features hold NaN or infinity");
@@ -69,7 +82,8 @@ void FeatureStatistics::add(View<const T> features) {
   for (index_t begin = 0; begin < rows; begin += kBlock) {
     const index_t n = std::min(kBlock, rows - begin);
     const T* source = features.data() + begin * d;
-    Tensor<double> block(Shape{n, d}), delta = Tensor<double>::zeros(Shape{d});  // (n, D), (D): block mean, then its deviation
+    Tensor<double> block(Shape{n, d}),
+        delta = Tensor<double>::zeros(Shape{d});  // (n, D), (D): block mean, then its deviation
     double *x = block.data(), *m = delta.data();
     for (index_t i = 0; i < n; ++i)
       for (index_t j = 0; j < d; ++j) m[j] += static_cast<double>(source[i * d + j]);
@@ -77,14 +91,16 @@ void FeatureStatistics::add(View<const T> features) {
     parallel_for(n, 64, [=](index_t i) {
       for (index_t j = 0; j < d; ++j) x[i * d + j] = static_cast<double>(source[i * d + j]) - m[j];
     });
-    gemm<double>(std::as_const(block).view().transposed(), std::as_const(block).view(), scatter_.view(), {.accumulate = true});
+    gemm<double>(std::as_const(block).view().transposed(), std::as_const(block).view(),
+                 scatter_.view(), {.accumulate = true});
     const double total = static_cast<double>(count_ + n);
     double* mean = mean_.data();
     for (index_t j = 0; j < d; ++j) {
       m[j] -= mean[j];
       mean[j] += m[j] * (static_cast<double>(n) / total);
     }
-    if (count_ > 0) add_outer(scatter_, delta, static_cast<double>(count_) * static_cast<double>(n) / total);
+    if (count_ > 0)
+      add_outer(scatter_, delta, static_cast<double>(count_) * static_cast<double>(n) / total);
     count_ += n;
   }
 }
@@ -115,14 +131,15 @@ Tensor<double> FeatureStatistics::mean() const {
 }
 
 Tensor<double> FeatureStatistics::covariance() const {
-  if (count_ < 2) raise<ArgumentError>("FeatureStatistics::covariance: needs two features, got ", count_);
+  if (count_ < 2)
+    raise<ArgumentError>("FeatureStatistics::covariance: needs two features, got ", count_);
   Tensor<double> out = scatter_;  // (D, D)
   for (double& value : out.span()) value /= static_cast<double>(count_ - 1);
   return out;
 }
 
-double frechet_distance(const Tensor<double>& mean1, const Tensor<double>& covariance1, const Tensor<double>& mean2,
-                        const Tensor<double>& covariance2) {
+double frechet_distance(const Tensor<double>& mean1, const Tensor<double>& covariance1,
+                        const Tensor<double>& mean2, const Tensor<double>& covariance2) {
   if (mean1.empty() || mean1.rank() != 1 || mean1.numel() < 1)
     raise<ShapeError>("frechet_distance: expected means (D), got ", mean1.shape());
   require_shape("frechet_distance: mean", mean2.shape(), mean1.shape());
@@ -136,7 +153,8 @@ double frechet_distance(const Tensor<double>& mean1, const Tensor<double>& covar
     traces += covariance1[i * d + i] + covariance2[i * d + i];
   }
   const double distance = squares + traces - 2.0 * trace_of_root(covariance1, covariance2);
-  if (!std::isfinite(distance)) raise<NumericError>("frechet_distance: the means hold NaN or infinity");
+  if (!std::isfinite(distance))
+    raise<NumericError>("frechet_distance: the means hold NaN or infinity");
   return std::max(0.0, distance);
 }
 

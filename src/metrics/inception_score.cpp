@@ -20,11 +20,13 @@ std::vector<double> log_softmax(const float* logits, index_t classes) {
   double sum = 0;
   for (index_t c = 0; c < classes; ++c) sum += std::exp(static_cast<double>(logits[c]) - largest);
   std::vector<double> out;
-  for (index_t c = 0; c < classes; ++c) out.push_back(static_cast<double>(logits[c]) - largest - std::log(sum));
+  for (index_t c = 0; c < classes; ++c)
+    out.push_back(static_cast<double>(logits[c]) - largest - std::log(sum));
   return out;
 }
 
-/// NumPy's RandomState(seed).permutation(n): swaps from the end, with numbers that are drawn again until they are in range.
+/// NumPy's RandomState(seed).permutation(n): swaps from the end, with numbers that are drawn again
+/// until they are in range.
 std::vector<index_t> numpy_permutation(index_t n, std::uint32_t seed) {
   std::vector<index_t> order(static_cast<std::size_t>(n));
   std::iota(order.begin(), order.end(), index_t{0});
@@ -59,25 +61,33 @@ double score_of(const float* logits, std::span<const index_t> chosen, index_t cl
 
 }  // namespace
 
-InceptionScore inception_score(View<const float> logits, index_t splits, std::optional<std::uint32_t> shuffle_seed) {
-  if (logits.empty() || logits.shape().rank() != 2 || logits.numel() == 0 || !logits.is_contiguous())
-    raise<ShapeError>("inception_score: expected contiguous logits (N, classes), got ", logits.shape());
+InceptionScore inception_score(View<const float> logits, index_t splits,
+                               std::optional<std::uint32_t> shuffle_seed) {
+  if (logits.empty() || logits.shape().rank() != 2 || logits.numel() == 0 ||
+      !logits.is_contiguous())
+    raise<ShapeError>("inception_score: expected contiguous logits (N, classes), got ",
+                      logits.shape());
   if (!all_finite(std::span<const float>(logits.data(), static_cast<std::size_t>(logits.numel()))))
     raise<NumericError>("inception_score: the logits hold NaN or infinity");
   const index_t n = logits.extent(0), classes = logits.extent(1);
-  if (splits < 1 || splits > n) raise<ArgumentError>("inception_score: expected splits in [1, ", n, "], got ", splits);
-  if (std::cmp_greater(n, std::uint32_t(-1))) raise<ArgumentError>("inception_score: ", n, " pictures are more than 2^32 - 1");
+  if (splits < 1 || splits > n)
+    raise<ArgumentError>("inception_score: expected splits in [1, ", n, "], got ", splits);
+  if (std::cmp_greater(n, std::uint32_t(-1)))
+    raise<ArgumentError>("inception_score: ", n, " pictures are more than 2^32 - 1");
   std::vector<index_t> order(static_cast<std::size_t>(n));
   std::iota(order.begin(), order.end(), index_t{0});
   if (shuffle_seed) order = numpy_permutation(n, *shuffle_seed);
   std::vector<double> scores;
   for (index_t i = 0; i < splits; ++i) {
-    const auto begin = static_cast<std::size_t>(n * i / splits), end = static_cast<std::size_t>(n * (i + 1) / splits);
-    scores.push_back(score_of(logits.data(), std::span(order).subspan(begin, end - begin), classes));
+    const auto begin = static_cast<std::size_t>(n * i / splits),
+               end = static_cast<std::size_t>(n * (i + 1) / splits);
+    scores.push_back(
+        score_of(logits.data(), std::span(order).subspan(begin, end - begin), classes));
   }
   InceptionScore out;
   for (const double score : scores) out.mean += score / static_cast<double>(splits);
-  for (const double score : scores) out.deviation += (score - out.mean) * (score - out.mean) / static_cast<double>(splits);
+  for (const double score : scores)
+    out.deviation += (score - out.mean) * (score - out.mean) / static_cast<double>(splits);
   out.deviation = std::sqrt(out.deviation);
   return out;
 }

@@ -13,12 +13,15 @@ namespace {
 
 constexpr index_t kBlock = 2048;  // features at a time
 
-void require_features(std::string_view where, const View<const float>& features, std::size_t labels) {
-  if (features.empty() || features.shape().rank() != 2 || features.numel() == 0 || !features.is_contiguous())
+void require_features(std::string_view where, const View<const float>& features,
+                      std::size_t labels) {
+  if (features.empty() || features.shape().rank() != 2 || features.numel() == 0 ||
+      !features.is_contiguous())
     raise<ShapeError>(where, ": expected contiguous features (N, D), got ", features.shape());
   if (static_cast<std::size_t>(features.extent(0)) != labels)
     raise<ShapeError>(where, ": ", features.extent(0), " features but ", labels, " labels");
-  if (!all_finite(std::span<const float>(features.data(), static_cast<std::size_t>(features.numel()))))
+  if (!all_finite(
+          std::span<const float>(features.data(), static_cast<std::size_t>(features.numel()))))
     raise<NumericError>(where, ": the features hold NaN or infinity");
 }
 
@@ -26,50 +29,62 @@ std::vector<double> column_means(const View<const float>& rows) {
   const index_t n = rows.extent(0), d = rows.extent(1);
   std::vector<double> mean(static_cast<std::size_t>(d), 0.0);
   for (index_t i = 0; i < n; ++i)
-    for (index_t j = 0; j < d; ++j) mean[static_cast<std::size_t>(j)] += static_cast<double>(rows.data()[i * d + j]);
+    for (index_t j = 0; j < d; ++j)
+      mean[static_cast<std::size_t>(j)] += static_cast<double>(rows.data()[i * d + j]);
   for (double& m : mean) m /= static_cast<double>(n);
   return mean;
 }
 
 }  // namespace
 
-LinearProbe fit_linear_probe(View<const float> train, std::span<const std::int64_t> labels, index_t classes, double ridge) {
+LinearProbe fit_linear_probe(View<const float> train, std::span<const std::int64_t> labels,
+                             index_t classes, double ridge) {
   require_features("fit_linear_probe", train, labels.size());
-  if (!(ridge > 0 && std::isfinite(ridge))) raise<ArgumentError>("fit_linear_probe: expected a positive ridge, got ", ridge);
+  if (!(ridge > 0 && std::isfinite(ridge)))
+    raise<ArgumentError>("fit_linear_probe: expected a positive ridge, got ", ridge);
   for (const std::int64_t label : labels)
-    if (label < 0 || label >= classes) raise<ArgumentError>("fit_linear_probe: label ", label, " is outside [0, ", classes, ")");
+    if (label < 0 || label >= classes)
+      raise<ArgumentError>("fit_linear_probe: label ", label, " is outside [0, ", classes, ")");
   const index_t n = train.extent(0), d = train.extent(1);
   const std::vector<double> mean = column_means(train);
   std::vector<double> share(static_cast<std::size_t>(classes), 0.0);
-  for (const std::int64_t label : labels) share[static_cast<std::size_t>(label)] += 1.0 / static_cast<double>(n);
+  for (const std::int64_t label : labels)
+    share[static_cast<std::size_t>(label)] += 1.0 / static_cast<double>(n);
 
   // Sums over blocks of centred features: their products in float, blocks in double.
-  Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(d, d), moments = Eigen::MatrixXd::Zero(d, classes);  // (D, D), (D, classes)
-  Tensor<float> centred(Shape{std::min(n, kBlock), d}), targets(Shape{std::min(n, kBlock), classes}), squares(Shape{d, d}),
+  Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(d, d),
+                  moments = Eigen::MatrixXd::Zero(d, classes);  // (D, D), (D, classes)
+  Tensor<float> centred(Shape{std::min(n, kBlock), d}),
+      targets(Shape{std::min(n, kBlock), classes}), squares(Shape{d, d}),
       products(Shape{d, classes});
   for (index_t begin = 0; begin < n; begin += kBlock) {
     const index_t rows = std::min(kBlock, n - begin);
     float *x = centred.data(), *y = targets.data();
     parallel_for(rows, 16, [&](index_t i) {
       for (index_t j = 0; j < d; ++j)
-        x[i * d + j] = static_cast<float>(static_cast<double>(train.data()[(begin + i) * d + j]) - mean[static_cast<std::size_t>(j)]);
+        x[i * d + j] = static_cast<float>(static_cast<double>(train.data()[(begin + i) * d + j]) -
+                                          mean[static_cast<std::size_t>(j)]);
       for (index_t c = 0; c < classes; ++c)
         y[i * classes + c] =
-            static_cast<float>((labels[static_cast<std::size_t>(begin + i)] == c ? 1.0 : 0.0) - share[static_cast<std::size_t>(c)]);
+            static_cast<float>((labels[static_cast<std::size_t>(begin + i)] == c ? 1.0 : 0.0) -
+                               share[static_cast<std::size_t>(c)]);
     });
     const View<const float> block(x, {rows, d});
     gemm<float>(block.transposed(), block, squares.view());
     gemm<float>(block.transposed(), View<const float>(y, {rows, classes}), products.view());
     for (index_t i = 0; i < d; ++i) {
-      for (index_t j = 0; j < d; ++j) gram(i, j) += static_cast<double>(std::as_const(squares)[i * d + j]);
-      for (index_t c = 0; c < classes; ++c) moments(i, c) += static_cast<double>(std::as_const(products)[i * classes + c]);
+      for (index_t j = 0; j < d; ++j)
+        gram(i, j) += static_cast<double>(std::as_const(squares)[i * d + j]);
+      for (index_t c = 0; c < classes; ++c)
+        moments(i, c) += static_cast<double>(std::as_const(products)[i * classes + c]);
     }
   }
   // Features that never change would leave the matrix singular.
   const double weight = ridge * std::max(gram.trace() / static_cast<double>(d), 1e-30);
   gram.diagonal().array() += weight;
   const Eigen::LDLT<Eigen::MatrixXd> solver(gram);
-  if (solver.info() != Eigen::Success) raise<NumericError>("fit_linear_probe: the normal equations have no solution");
+  if (solver.info() != Eigen::Success)
+    raise<NumericError>("fit_linear_probe: the normal equations have no solution");
   const Eigen::MatrixXd solution = solver.solve(moments);  // (D, classes)
 
   LinearProbe probe{Tensor<float>(Shape{classes, d}), Tensor<float>(Shape{classes})};
@@ -84,11 +99,13 @@ LinearProbe fit_linear_probe(View<const float> train, std::span<const std::int64
   return probe;
 }
 
-double linear_probe_accuracy(const LinearProbe& probe, View<const float> test, std::span<const std::int64_t> labels) {
+double linear_probe_accuracy(const LinearProbe& probe, View<const float> test,
+                             std::span<const std::int64_t> labels) {
   require_features("linear_probe_accuracy", test, labels.size());
   const index_t n = test.extent(0), classes = probe.weight.extent(0);
   if (test.extent(1) != probe.weight.extent(1))
-    raise<ShapeError>("linear_probe_accuracy: expected features (N, ", probe.weight.extent(1), "), got ", test.shape());
+    raise<ShapeError>("linear_probe_accuracy: expected features (N, ", probe.weight.extent(1),
+                      "), got ", test.shape());
   Tensor<float> scores(Shape{n, classes});  // (N, classes)
   gemm(test, probe.weight.view().transposed(), scores.view(), Epilogue{.bias = probe.bias});
   index_t hits = 0;

@@ -18,9 +18,12 @@ constexpr index_t kSpareCandidates = 16;
 using Candidate = std::pair<float, std::int64_t>;  // key that grows with the distance, row
 
 void require_features(std::string_view what, const View<const float>& features) {
-  if (features.empty() || features.shape().rank() != 2 || features.numel() == 0 || !features.is_contiguous())
-    raise<ShapeError>("nearest_neighbours: expected contiguous ", what, " (rows, D), got ", features.shape());
-  if (!all_finite(std::span<const float>(features.data(), static_cast<std::size_t>(features.numel()))))
+  if (features.empty() || features.shape().rank() != 2 || features.numel() == 0 ||
+      !features.is_contiguous())
+    raise<ShapeError>("nearest_neighbours: expected contiguous ", what, " (rows, D), got ",
+                      features.shape());
+  if (!all_finite(
+          std::span<const float>(features.data(), static_cast<std::size_t>(features.numel()))))
     raise<NumericError>("nearest_neighbours: ", what, " hold NaN or infinity");
 }
 
@@ -28,22 +31,26 @@ std::vector<double> column_means(const View<const float>& rows) {
   const index_t n = rows.extent(0), d = rows.extent(1);
   std::vector<double> mean(static_cast<std::size_t>(d), 0.0);
   for (index_t i = 0; i < n; ++i)
-    for (index_t j = 0; j < d; ++j) mean[static_cast<std::size_t>(j)] += static_cast<double>(rows.data()[i * d + j]);
+    for (index_t j = 0; j < d; ++j)
+      mean[static_cast<std::size_t>(j)] += static_cast<double>(rows.data()[i * d + j]);
   for (double& m : mean) m /= static_cast<double>(n);
   return mean;
 }
 
-/// Copies rows: normalised for cosine, less `mean` for euclidean (which keeps float products from cancelling). `squares`, when not null,
-/// receives the squared length of each euclidean row.
-void prepare(const float* rows, index_t n, index_t d, Distance distance, const std::vector<double>& mean, float* out, float* squares) {
+/// Copies rows: normalised for cosine, less `mean` for euclidean (which keeps float products from
+/// cancelling). `squares`, when not null, receives the squared length of each euclidean row.
+void prepare(const float* rows, index_t n, index_t d, Distance distance,
+             const std::vector<double>& mean, float* out, float* squares) {
   parallel_for(n, 16, [&](index_t i) {
     const float* row = rows + i * d;
     float* target = out + i * d;
     double sum = 0.0;
     if (distance == Distance::cosine) {
-      for (index_t j = 0; j < d; ++j) sum += static_cast<double>(row[j]) * static_cast<double>(row[j]);
+      for (index_t j = 0; j < d; ++j)
+        sum += static_cast<double>(row[j]) * static_cast<double>(row[j]);
       const double scale = sum > 0.0 ? 1.0 / std::sqrt(sum) : 0.0;
-      for (index_t j = 0; j < d; ++j) target[j] = static_cast<float>(static_cast<double>(row[j]) * scale);
+      for (index_t j = 0; j < d; ++j)
+        target[j] = static_cast<float>(static_cast<double>(row[j]) * scale);
     } else {
       for (index_t j = 0; j < d; ++j) {
         const double value = static_cast<double>(row[j]) - mean[static_cast<std::size_t>(j)];
@@ -65,7 +72,9 @@ double exact_distance(const float* a, const float* b, index_t d, Distance distan
     squares += (x - y) * (x - y);
   }
   if (distance == Distance::euclidean) return std::sqrt(squares);
-  return squares_a > 0.0 && squares_b > 0.0 ? 1.0 - product / std::sqrt(squares_a) / std::sqrt(squares_b) : 1.0;
+  return squares_a > 0.0 && squares_b > 0.0
+             ? 1.0 - product / std::sqrt(squares_a) / std::sqrt(squares_b)
+             : 1.0;
 }
 
 /// Keeps the smallest candidates of one query in a heap whose top is the largest.
@@ -88,22 +97,27 @@ Distance parse_distance(std::string_view name) {
   raise<ArgumentError>("unknown distance '", name, "': expected cosine or euclidean");
 }
 
-Neighbours nearest_neighbours(View<const float> queries, View<const float> base, index_t k, Distance distance) {
+Neighbours nearest_neighbours(View<const float> queries, View<const float> base, index_t k,
+                              Distance distance) {
   require_features("queries", queries);
   require_features("base", base);
   const index_t q = queries.extent(0), n = base.extent(0), d = base.extent(1);
   if (queries.extent(1) != d)
-    raise<ShapeError>("nearest_neighbours: queries ", queries.shape(), " and base ", base.shape(), " differ in width");
-  if (k < 1 || k > n) raise<ArgumentError>("nearest_neighbours: expected k in [1, ", n, "], got ", k);
+    raise<ShapeError>("nearest_neighbours: queries ", queries.shape(), " and base ", base.shape(),
+                      " differ in width");
+  if (k < 1 || k > n)
+    raise<ArgumentError>("nearest_neighbours: expected k in [1, ", n, "], got ", k);
 
-  const std::vector<double> mean = distance == Distance::euclidean ? column_means(base) : std::vector<double>{};
+  const std::vector<double> mean =
+      distance == Distance::euclidean ? column_means(base) : std::vector<double>{};
   Tensor<float> prepared(Shape{q, d});  // (Q, D)
   prepare(queries.data(), q, d, distance, mean, prepared.data(), nullptr);
   const auto capacity = static_cast<std::size_t>(std::min(n, k + kSpareCandidates));
   std::vector<std::vector<Candidate>> heaps(static_cast<std::size_t>(q));
   const index_t columns = std::min(n, kBaseBlock);
-  Tensor<float> products(Shape{std::min(q, kQueryBlock), columns});      // (query block, base block)
-  Tensor<float> rows(Shape{columns, d}), squares(Shape{columns}, 0.0f);  // (base block, D), (base block)
+  Tensor<float> products(Shape{std::min(q, kQueryBlock), columns});  // (query block, base block)
+  Tensor<float> rows(Shape{columns, d}),
+      squares(Shape{columns}, 0.0f);  // (base block, D), (base block)
   for (index_t first = 0; first < n; first += kBaseBlock) {
     const index_t width = std::min(kBaseBlock, n - first);
     prepare(base.data() + first * d, width, d, distance, mean, rows.data(), squares.data());
@@ -116,7 +130,8 @@ Neighbours nearest_neighbours(View<const float> queries, View<const float> base,
       parallel_for(height, 4, [&](index_t i) {
         auto& heap = heaps[static_cast<std::size_t>(begin + i)];
         const float* row = block.data() + i * block.stride(0);
-        for (index_t j = 0; j < width; ++j) offer(heap, capacity, {lengths[j] - 2.0f * row[j], first + j});
+        for (index_t j = 0; j < width; ++j)
+          offer(heap, capacity, {lengths[j] - 2.0f * row[j], first + j});
       });
     }
   }
@@ -127,7 +142,8 @@ Neighbours nearest_neighbours(View<const float> queries, View<const float> base,
   parallel_for(q, 4, [&](index_t i) {
     std::vector<std::pair<double, std::int64_t>> ranked;
     for (const auto& [key, row] : heaps[static_cast<std::size_t>(i)])
-      ranked.emplace_back(exact_distance(queries.data() + i * d, base.data() + row * d, d, distance), row);
+      ranked.emplace_back(
+          exact_distance(queries.data() + i * d, base.data() + row * d, d, distance), row);
     std::sort(ranked.begin(), ranked.end());
     for (index_t j = 0; j < k; ++j) {
       indices[i * k + j] = ranked[static_cast<std::size_t>(j)].second;

@@ -25,9 +25,12 @@ double squared_distance(const float* a, const float* b, index_t d) {
 }
 
 void require_features(std::string_view what, const View<const float>& features) {
-  if (features.empty() || features.shape().rank() != 2 || features.numel() == 0 || !features.is_contiguous())
-    raise<ShapeError>("precision_recall: expected contiguous ", what, " features (N, D), got ", features.shape());
-  if (!all_finite(std::span<const float>(features.data(), static_cast<std::size_t>(features.numel()))))
+  if (features.empty() || features.shape().rank() != 2 || features.numel() == 0 ||
+      !features.is_contiguous())
+    raise<ShapeError>("precision_recall: expected contiguous ", what, " features (N, D), got ",
+                      features.shape());
+  if (!all_finite(
+          std::span<const float>(features.data(), static_cast<std::size_t>(features.numel()))))
     raise<NumericError>("precision_recall: ", what, " features hold NaN or infinity");
 }
 
@@ -35,7 +38,8 @@ std::vector<double> column_means(const View<const float>& rows) {
   const index_t n = rows.extent(0), d = rows.extent(1);
   std::vector<double> mean(static_cast<std::size_t>(d), 0.0);
   for (index_t i = 0; i < n; ++i)
-    for (index_t j = 0; j < d; ++j) mean[static_cast<std::size_t>(j)] += static_cast<double>(rows.data()[i * d + j]);
+    for (index_t j = 0; j < d; ++j)
+      mean[static_cast<std::size_t>(j)] += static_cast<double>(rows.data()[i * d + j]);
   for (double& m : mean) m /= static_cast<double>(n);
   return mean;
 }
@@ -45,13 +49,15 @@ struct Centred {
   Tensor<float> rows;     // (N, D)
   Tensor<float> squares;  // (N)
 
-  Centred(const View<const float>& features, const std::vector<double>& mean) : rows(features.shape()), squares(Shape{features.extent(0)}) {
+  Centred(const View<const float>& features, const std::vector<double>& mean)
+      : rows(features.shape()), squares(Shape{features.extent(0)}) {
     const index_t n = features.extent(0), d = features.extent(1);
     float *target = rows.data(), *lengths = squares.data();
     parallel_for(n, 16, [&](index_t i) {
       double sum = 0.0;
       for (index_t j = 0; j < d; ++j) {
-        const double value = static_cast<double>(features.data()[i * d + j]) - mean[static_cast<std::size_t>(j)];
+        const double value =
+            static_cast<double>(features.data()[i * d + j]) - mean[static_cast<std::size_t>(j)];
         sum += value * value;
         target[i * d + j] = static_cast<float>(value);
       }
@@ -61,7 +67,8 @@ struct Centred {
 };
 
 double share(const std::vector<std::uint8_t>& inside) {
-  return static_cast<double>(std::count(inside.begin(), inside.end(), 1)) / static_cast<double>(inside.size());
+  return static_cast<double>(std::count(inside.begin(), inside.end(), 1)) /
+         static_cast<double>(inside.size());
 }
 
 }  // namespace
@@ -70,31 +77,39 @@ std::vector<double> manifold_radii(View<const float> features, index_t k) {
   require_features("given", features);
   const index_t n = features.extent(0), d = features.extent(1);
   if (k < 1 || k >= n)
-    raise<ArgumentError>("precision_recall: expected k in [1, ", n - 1, "] for the neighbours of ", n, " pictures, got ", k);
-  // A row is its own nearest neighbour (or has a twin that stands for it), so the k-th other one is the last of k + 1.
+    raise<ArgumentError>("precision_recall: expected k in [1, ", n - 1, "] for the neighbours of ",
+                         n, " pictures, got ", k);
+  // A row is its own nearest neighbour (or has a twin that stands for it), so the k-th other one is
+  // the last of k + 1.
   const Neighbours nearest = nearest_neighbours(features, features, k + 1, Distance::euclidean);
   std::vector<double> radii(static_cast<std::size_t>(n));
   for (index_t i = 0; i < n; ++i)
-    radii[static_cast<std::size_t>(i)] =
-        squared_distance(features.data() + i * d, features.data() + nearest.indices[i * (k + 1) + k] * d, d);
+    radii[static_cast<std::size_t>(i)] = squared_distance(
+        features.data() + i * d, features.data() + nearest.indices[i * (k + 1) + k] * d, d);
   return radii;
 }
 
-std::vector<std::uint8_t> inside_manifold(View<const float> queries, View<const float> base, const std::vector<double>& radii) {
+std::vector<std::uint8_t> inside_manifold(View<const float> queries, View<const float> base,
+                                          const std::vector<double>& radii) {
   require_features("given", queries);
   require_features("base", base);
   const index_t q = queries.extent(0), n = base.extent(0), d = base.extent(1);
-  if (queries.extent(1) != d) raise<ShapeError>("precision_recall: features ", queries.shape(), " and ", base.shape(), " differ in width");
-  if (radii.size() != static_cast<std::size_t>(n)) raise<ShapeError>("precision_recall: expected ", n, " radii, got ", radii.size());
+  if (queries.extent(1) != d)
+    raise<ShapeError>("precision_recall: features ", queries.shape(), " and ", base.shape(),
+                      " differ in width");
+  if (radii.size() != static_cast<std::size_t>(n))
+    raise<ShapeError>("precision_recall: expected ", n, " radii, got ", radii.size());
 
   const std::vector<double> mean = column_means(base);
   const Centred centred_queries(queries, mean), centred_base(base, mean);
   const float *lengths_q = centred_queries.squares.data(), *lengths_b = centred_base.squares.data();
-  // Float products of rows of lengths a and b are off by at most (d + 4) epsilon a b; whoever is nearer to the border is looked at in
-  // double.
-  const double relative_error = static_cast<double>(d + 4) * static_cast<double>(std::numeric_limits<float>::epsilon());
+  // Float products of rows of lengths a and b are off by at most (d + 4) epsilon a b; whoever is
+  // nearer to the border is looked at in double.
+  const double relative_error =
+      static_cast<double>(d + 4) * static_cast<double>(std::numeric_limits<float>::epsilon());
   std::vector<std::uint8_t> inside(static_cast<std::size_t>(q), 0);
-  Tensor<float> products(Shape{std::min(q, kQueryBlock), std::min(n, kBaseBlock)});  // (query block, base block)
+  Tensor<float> products(
+      Shape{std::min(q, kQueryBlock), std::min(n, kBaseBlock)});  // (query block, base block)
   for (index_t first = 0; first < n; first += kBaseBlock) {
     const index_t width = std::min(kBaseBlock, n - first);
     const PackedMatrix<float> packed(centred_base.rows.view().slice(0, first, width).transposed());
@@ -107,13 +122,17 @@ std::vector<std::uint8_t> inside_manifold(View<const float> queries, View<const 
         const float* row = block.data() + i * block.stride(0);
         const double length = static_cast<double>(lengths_q[begin + i]);
         for (index_t j = 0; j < width && found == 0; ++j) {
-          const double other = static_cast<double>(lengths_b[first + j]), radius = radii[static_cast<std::size_t>(first + j)];
+          const double other = static_cast<double>(lengths_b[first + j]),
+                       radius = radii[static_cast<std::size_t>(first + j)];
           const double outside = length + other - 2.0 * static_cast<double>(row[j]) - radius;
           const double error = 4.0 * relative_error * (length + other);
           if (outside < -error)
             found = 1;
           else if (outside <= error)
-            found = squared_distance(queries.data() + (begin + i) * d, base.data() + (first + j) * d, d) <= radius ? 1 : 0;
+            found = squared_distance(queries.data() + (begin + i) * d,
+                                     base.data() + (first + j) * d, d) <= radius
+                        ? 1
+                        : 0;
         }
       });
     }
@@ -125,7 +144,8 @@ PrecisionRecall precision_recall(View<const float> generated, View<const float> 
   require_features("generated", generated);
   require_features("real", real);
   if (generated.extent(1) != real.extent(1))
-    raise<ShapeError>("precision_recall: generated ", generated.shape(), " and real ", real.shape(), " features differ in width");
+    raise<ShapeError>("precision_recall: generated ", generated.shape(), " and real ", real.shape(),
+                      " features differ in width");
   return {share(inside_manifold(generated, real, manifold_radii(real, k))),
           share(inside_manifold(real, generated, manifold_radii(generated, k)))};
 }

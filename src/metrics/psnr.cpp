@@ -10,12 +10,15 @@ namespace rae {
 namespace {
 
 template <class T>
-std::vector<double> per_image(const View<const T>& actual, const View<const T>& expected, double data_range) {
+std::vector<double> per_image(const View<const T>& actual, const View<const T>& expected,
+                              double data_range) {
   require_shape("psnr", actual.shape(), expected.shape());
   if (actual.shape().rank() < 2 || actual.numel() == 0)
     raise<ShapeError>("psnr: expected a batch (B, ...) of pictures, got ", actual.shape());
-  if (!actual.is_contiguous() || !expected.is_contiguous()) raise<ShapeError>("psnr: expected contiguous views");
-  if (!(data_range > 0.0 && std::isfinite(data_range))) raise<ArgumentError>("psnr: expected a positive data range, got ", data_range);
+  if (!actual.is_contiguous() || !expected.is_contiguous())
+    raise<ShapeError>("psnr: expected contiguous views");
+  if (!(data_range > 0.0 && std::isfinite(data_range)))
+    raise<ArgumentError>("psnr: expected a positive data range, got ", data_range);
   const index_t images = actual.extent(0), n = actual.numel() / images;
   std::vector<double> out(static_cast<std::size_t>(images));
   parallel_for(images, 1, [&](index_t image) {
@@ -38,15 +41,19 @@ double mean(const std::vector<double>& values) {
 
 }  // namespace
 
-std::vector<double> psnr_per_image(View<const std::uint8_t> actual, View<const std::uint8_t> expected) {
+std::vector<double> psnr_per_image(View<const std::uint8_t> actual,
+                                   View<const std::uint8_t> expected) {
   return per_image(actual, expected, 255.0);
 }
 
-std::vector<double> psnr_per_image(View<const float> actual, View<const float> expected, double data_range) {
+std::vector<double> psnr_per_image(View<const float> actual, View<const float> expected,
+                                   double data_range) {
   return per_image(actual, expected, data_range);
 }
 
-double psnr(View<const std::uint8_t> actual, View<const std::uint8_t> expected) { return mean(psnr_per_image(actual, expected)); }
+double psnr(View<const std::uint8_t> actual, View<const std::uint8_t> expected) {
+  return mean(psnr_per_image(actual, expected));
+}
 
 double psnr(View<const float> actual, View<const float> expected, double data_range) {
   return mean(psnr_per_image(actual, expected, data_range));

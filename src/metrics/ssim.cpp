@@ -29,8 +29,8 @@ index_t mirrored(index_t i, index_t n) { return i < 0 ? -i : i >= n ? 2 * (n - 1
 
 /// Mean SSIM of one plane (H, W); the window's moments are filtered along rows, then along columns.
 template <class T>
-double plane_ssim(const View<const T>& actual, const View<const T>& expected, index_t image, index_t channel, SsimBorder border,
-                  double range) {
+double plane_ssim(const View<const T>& actual, const View<const T>& expected, index_t image,
+                  index_t channel, SsimBorder border, double range) {
   static const auto kWindow = gaussian_window();
   const index_t height = actual.extent(2), width = actual.extent(3);
   const index_t margin = border == SsimBorder::crop ? kRadius : 0;
@@ -42,7 +42,8 @@ double plane_ssim(const View<const T>& actual, const View<const T>& expected, in
       for (index_t k = -kRadius; k <= kRadius; ++k) {
         const index_t at = mirrored(x + margin + k, width);
         const double w = kWindow[static_cast<std::size_t>(k + kRadius)];
-        const double a = static_cast<double>(actual(image, channel, y, at)), e = static_cast<double>(expected(image, channel, y, at));
+        const double a = static_cast<double>(actual(image, channel, y, at)),
+                     e = static_cast<double>(expected(image, channel, y, at));
         sum[0] += w * a;
         sum[1] += w * e;
         sum[2] += w * a * a;
@@ -61,32 +62,40 @@ double plane_ssim(const View<const T>& actual, const View<const T>& expected, in
         const double w = kWindow[static_cast<std::size_t>(k + kRadius)];
         for (std::size_t i = 0; i < kMoments; ++i) m[i] += w * row[i];
       }
-      const double variance_a = std::max(0.0, m[2] - m[0] * m[0]), variance_e = std::max(0.0, m[3] - m[1] * m[1]);
+      const double variance_a = std::max(0.0, m[2] - m[0] * m[0]),
+                   variance_e = std::max(0.0, m[3] - m[1] * m[1]);
       const double covariance = m[4] - m[0] * m[1];
-      total += (2 * m[0] * m[1] + c1) * (2 * covariance + c2) / ((m[0] * m[0] + m[1] * m[1] + c1) * (variance_a + variance_e + c2));
+      total += (2 * m[0] * m[1] + c1) * (2 * covariance + c2) /
+               ((m[0] * m[0] + m[1] * m[1] + c1) * (variance_a + variance_e + c2));
     }
   return total / static_cast<double>((height - 2 * margin) * columns);
 }
 
 template <class T>
-std::vector<double> per_image(const View<const T>& actual, const View<const T>& expected, SsimBorder border, double data_range) {
+std::vector<double> per_image(const View<const T>& actual, const View<const T>& expected,
+                              SsimBorder border, double data_range) {
   require_shape("ssim", actual.shape(), expected.shape());
-  if (actual.shape().rank() != 4 || actual.numel() == 0) raise<ShapeError>("ssim: expected pictures (B, C, H, W), got ", actual.shape());
+  if (actual.shape().rank() != 4 || actual.numel() == 0)
+    raise<ShapeError>("ssim: expected pictures (B, C, H, W), got ", actual.shape());
   const index_t smallest = border == SsimBorder::crop ? 2 * kRadius + 1 : kRadius + 1;
   if (actual.extent(2) < smallest || actual.extent(3) < smallest)
     raise<ShapeError>("ssim: sides of ", smallest, " pixels at least, got ", actual.shape());
-  if (!(data_range > 0.0 && std::isfinite(data_range))) raise<ArgumentError>("ssim: expected a positive data range, got ", data_range);
+  if (!(data_range > 0.0 && std::isfinite(data_range)))
+    raise<ArgumentError>("ssim: expected a positive data range, got ", data_range);
   const index_t images = actual.extent(0), channels = actual.extent(1);
   std::vector<double> planes(static_cast<std::size_t>(images * channels));
   parallel_for(images * channels, 1, [&](index_t plane) {
-    const double value = plane_ssim(actual, expected, plane / channels, plane % channels, border, data_range);
-    if (!std::isfinite(value)) raise<NumericError>("ssim: picture ", plane / channels, " holds NaN or infinity");
+    const double value =
+        plane_ssim(actual, expected, plane / channels, plane % channels, border, data_range);
+    if (!std::isfinite(value))
+      raise<NumericError>("ssim: picture ", plane / channels, " holds NaN or infinity");
     planes[static_cast<std::size_t>(plane)] = value;
   });
   std::vector<double> out(static_cast<std::size_t>(images));
   for (index_t i = 0; i < images; ++i) {
     const auto first = planes.begin() + i * channels;
-    out[static_cast<std::size_t>(i)] = std::accumulate(first, first + channels, 0.0) / static_cast<double>(channels);
+    out[static_cast<std::size_t>(i)] =
+        std::accumulate(first, first + channels, 0.0) / static_cast<double>(channels);
   }
   return out;
 }
@@ -97,11 +106,13 @@ double mean(const std::vector<double>& values) {
 
 }  // namespace
 
-std::vector<double> ssim_per_image(View<const std::uint8_t> actual, View<const std::uint8_t> expected, SsimBorder border) {
+std::vector<double> ssim_per_image(View<const std::uint8_t> actual,
+                                   View<const std::uint8_t> expected, SsimBorder border) {
   return per_image(actual, expected, border, 255.0);
 }
 
-std::vector<double> ssim_per_image(View<const float> actual, View<const float> expected, SsimBorder border, double data_range) {
+std::vector<double> ssim_per_image(View<const float> actual, View<const float> expected,
+                                   SsimBorder border, double data_range) {
   return per_image(actual, expected, border, data_range);
 }
 
@@ -109,7 +120,8 @@ double ssim(View<const std::uint8_t> actual, View<const std::uint8_t> expected, 
   return mean(ssim_per_image(actual, expected, border));
 }
 
-double ssim(View<const float> actual, View<const float> expected, SsimBorder border, double data_range) {
+double ssim(View<const float> actual, View<const float> expected, SsimBorder border,
+            double data_range) {
   return mean(ssim_per_image(actual, expected, border, data_range));
 }
 

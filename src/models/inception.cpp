@@ -1,4 +1,5 @@
-// The layers are written once, in `network`: a first pass over numbers of channels reads the weights, the passes over pictures use them.
+// The layers are written once, in `network`: a first pass over numbers of channels reads the
+// weights, the passes over pictures use them.
 #include "rae/models/inception.hpp"
 
 #include <algorithm>
@@ -13,7 +14,8 @@ namespace rae {
 namespace {
 
 constexpr double kBatchNormEps = 0.001;
-constexpr Window k1x1{}, k3x3{3, 3}, k3x3Halving{3, 3, 2}, k3x3Padded{3, 3, 1, 1, 1}, k5x5Padded{5, 5, 1, 2, 2};
+constexpr Window k1x1{}, k3x3{3, 3}, k3x3Halving{3, 3, 2}, k3x3Padded{3, 3, 1, 1, 1},
+    k5x5Padded{5, 5, 1, 2, 2};
 constexpr Window k1x7{1, 7, 1, 0, 3}, k7x1{7, 1, 1, 3, 0}, k1x3{1, 3, 1, 0, 1}, k3x1{3, 1, 1, 1, 0};
 
 /// One convolution of a chain: the end of its name, its channels and its window.
@@ -25,29 +27,41 @@ struct Link {
 
 /// Convolutions behind each other.
 template <class Pass>
-typename Pass::Value chain(Pass& pass, const std::string& block, typename Pass::Value x, std::initializer_list<Link> links) {
-  for (const Link& link : links) x = pass.convolve(block + "." + link.name, x, link.channels, link.window);
+typename Pass::Value chain(Pass& pass, const std::string& block, typename Pass::Value x,
+                           std::initializer_list<Link> links) {
+  for (const Link& link : links)
+    x = pass.convolve(block + "." + link.name, x, link.channels, link.window);
   return x;
 }
 
 /// Side branches of the last two blocks: 1 x 3 and 3 x 1 beside each other.
 template <class Pass>
 typename Pass::Value fork(Pass& pass, const std::string& name, const typename Pass::Value& x) {
-  return pass.join({pass.convolve(name + "a", x, 384, k1x3), pass.convolve(name + "b", x, 384, k3x1)});
+  return pass.join(
+      {pass.convolve(name + "a", x, 384, k1x3), pass.convolve(name + "b", x, 384, k3x1)});
 }
 
 template <class Pass>
-typename Pass::Value block_35(Pass& pass, const std::string& name, const typename Pass::Value& x, index_t pooled) {
+typename Pass::Value block_35(Pass& pass, const std::string& name, const typename Pass::Value& x,
+                              index_t pooled) {
   return pass.join(
-      {chain(pass, name, x, {{"branch1x1", 64, k1x1}}), chain(pass, name, x, {{"branch5x5_1", 48, k1x1}, {"branch5x5_2", 64, k5x5Padded}}),
-       chain(pass, name, x, {{"branch3x3dbl_1", 64, k1x1}, {"branch3x3dbl_2", 96, k3x3Padded}, {"branch3x3dbl_3", 96, k3x3Padded}}),
+      {chain(pass, name, x, {{"branch1x1", 64, k1x1}}),
+       chain(pass, name, x, {{"branch5x5_1", 48, k1x1}, {"branch5x5_2", 64, k5x5Padded}}),
+       chain(pass, name, x,
+             {{"branch3x3dbl_1", 64, k1x1},
+              {"branch3x3dbl_2", 96, k3x3Padded},
+              {"branch3x3dbl_3", 96, k3x3Padded}}),
        chain(pass, name, pass.mean(x, k3x3Padded), {{"branch_pool", pooled, k1x1}})});
 }
 
 template <class Pass>
-typename Pass::Value block_17(Pass& pass, const std::string& name, const typename Pass::Value& x, index_t inner) {
+typename Pass::Value block_17(Pass& pass, const std::string& name, const typename Pass::Value& x,
+                              index_t inner) {
   return pass.join({chain(pass, name, x, {{"branch1x1", 192, k1x1}}),
-                    chain(pass, name, x, {{"branch7x7_1", inner, k1x1}, {"branch7x7_2", inner, k1x7}, {"branch7x7_3", 192, k7x1}}),
+                    chain(pass, name, x,
+                          {{"branch7x7_1", inner, k1x1},
+                           {"branch7x7_2", inner, k1x7},
+                           {"branch7x7_3", 192, k7x1}}),
                     chain(pass, name, x,
                           {{"branch7x7dbl_1", inner, k1x1},
                            {"branch7x7dbl_2", inner, k7x1},
@@ -57,14 +71,17 @@ typename Pass::Value block_17(Pass& pass, const std::string& name, const typenam
                     chain(pass, name, pass.mean(x, k3x3Padded), {{"branch_pool", 192, k1x1}})});
 }
 
-/// `pooled` is the mean in the first of these blocks and the largest in the second, an oversight of 2015 that the weights have grown up
-/// with.
+/// `pooled` is the mean in the first of these blocks and the largest in the second, an oversight of
+/// 2015 that the weights have grown up with.
 template <class Pass>
-typename Pass::Value block_8(Pass& pass, const std::string& name, const typename Pass::Value& x, const typename Pass::Value& pooled) {
+typename Pass::Value block_8(Pass& pass, const std::string& name, const typename Pass::Value& x,
+                             const typename Pass::Value& pooled) {
   return pass.join(
       {chain(pass, name, x, {{"branch1x1", 320, k1x1}}),
        fork(pass, name + ".branch3x3_2", chain(pass, name, x, {{"branch3x3_1", 384, k1x1}})),
-       fork(pass, name + ".branch3x3dbl_3", chain(pass, name, x, {{"branch3x3dbl_1", 448, k1x1}, {"branch3x3dbl_2", 384, k3x3Padded}})),
+       fork(pass, name + ".branch3x3dbl_3",
+            chain(pass, name, x,
+                  {{"branch3x3dbl_1", 448, k1x1}, {"branch3x3dbl_2", 384, k3x3Padded}})),
        chain(pass, name, pooled, {{"branch_pool", 192, k1x1}})});
 }
 
@@ -81,19 +98,23 @@ typename Pass::Value network(Pass& pass, typename Pass::Value x) {
   x = block_35(pass, "Mixed_5b", x, 32);
   x = block_35(pass, "Mixed_5c", x, 64);
   x = block_35(pass, "Mixed_5d", x, 64);
-  x = pass.join(
-      {chain(pass, "Mixed_6a", x, {{"branch3x3", 384, k3x3Halving}}),
-       chain(pass, "Mixed_6a", x, {{"branch3x3dbl_1", 64, k1x1}, {"branch3x3dbl_2", 96, k3x3Padded}, {"branch3x3dbl_3", 96, k3x3Halving}}),
-       pass.largest(x, k3x3Halving)});  // 17 x 17
+  x = pass.join({chain(pass, "Mixed_6a", x, {{"branch3x3", 384, k3x3Halving}}),
+                 chain(pass, "Mixed_6a", x,
+                       {{"branch3x3dbl_1", 64, k1x1},
+                        {"branch3x3dbl_2", 96, k3x3Padded},
+                        {"branch3x3dbl_3", 96, k3x3Halving}}),
+                 pass.largest(x, k3x3Halving)});  // 17 x 17
   x = block_17(pass, "Mixed_6b", x, 128);
   x = block_17(pass, "Mixed_6c", x, 160);
   x = block_17(pass, "Mixed_6d", x, 160);
   x = block_17(pass, "Mixed_6e", x, 192);
   x = pass.join(
       {chain(pass, "Mixed_7a", x, {{"branch3x3_1", 192, k1x1}, {"branch3x3_2", 320, k3x3Halving}}),
-       chain(
-           pass, "Mixed_7a", x,
-           {{"branch7x7x3_1", 192, k1x1}, {"branch7x7x3_2", 192, k1x7}, {"branch7x7x3_3", 192, k7x1}, {"branch7x7x3_4", 192, k3x3Halving}}),
+       chain(pass, "Mixed_7a", x,
+             {{"branch7x7x3_1", 192, k1x1},
+              {"branch7x7x3_2", 192, k1x7},
+              {"branch7x7x3_3", 192, k7x1},
+              {"branch7x7x3_4", 192, k3x3Halving}}),
        pass.largest(x, k3x3Halving)});  // 8 x 8
   x = block_8(pass, "Mixed_7b", x, pass.mean(x, k3x3Padded));
   return block_8(pass, "Mixed_7c", x, pass.largest(x, k3x3Padded));
@@ -108,15 +129,23 @@ struct Reading {
 
   Value convolve(const std::string& name, Value in, index_t channels, const Window& window) {
     const index_t out = channels / divisor, taps = in * window.height * window.width;
-    Tensor<float> weight = read(name + ".conv.weight", {out, in, window.height, window.width}), bias(Shape{out});  // (O, C, kh, kw), (O)
+    Tensor<float> weight = read(name + ".conv.weight", {out, in, window.height, window.width}),
+                  bias(Shape{out});  // (O, C, kh, kw), (O)
     const std::string norm = name + ".bn.";
-    const Tensor<float> gamma = read(norm + "weight", {out}), beta = read(norm + "bias", {out}), mean = read(norm + "running_mean", {out}),
+    const Tensor<float> gamma = read(norm + "weight", {out}), beta = read(norm + "bias", {out}),
+                        mean = read(norm + "running_mean", {out}),
                         var = read(norm + "running_var", {out});  // (O) each
     for (index_t o = 0; o < out; ++o) {
-      if (var[o] < 0) raise<NumericError>("Inception: ", norm, "running_var holds the negative variance ", var[o]);
-      const double scale = static_cast<double>(gamma[o]) / std::sqrt(static_cast<double>(var[o]) + kBatchNormEps);
-      for (index_t i = 0; i < taps; ++i) weight[o * taps + i] = static_cast<float>(scale * static_cast<double>(weight[o * taps + i]));
-      bias[o] = static_cast<float>(static_cast<double>(beta[o]) - scale * static_cast<double>(mean[o]));
+      if (var[o] < 0)
+        raise<NumericError>("Inception: ", norm, "running_var holds the negative variance ",
+                            var[o]);
+      const double scale =
+          static_cast<double>(gamma[o]) / std::sqrt(static_cast<double>(var[o]) + kBatchNormEps);
+      for (index_t i = 0; i < taps; ++i)
+        weight[o * taps + i] =
+            static_cast<float>(scale * static_cast<double>(weight[o * taps + i]));
+      bias[o] =
+          static_cast<float>(static_cast<double>(beta[o]) - scale * static_cast<double>(mean[o]));
     }
     if (!all_finite(std::as_const(weight).span()) || !all_finite(std::as_const(bias).span()))
       raise<NumericError>("Inception: the weights of ", name, " hold NaN or infinity");
@@ -137,12 +166,14 @@ struct Running {
   using Value = Tensor<float>;
   const std::map<std::string, Inception::Convolution>& convolutions;
 
-  [[nodiscard]] Value convolve(const std::string& name, const Value& x, index_t, const Window& window) const {
+  [[nodiscard]] Value convolve(const std::string& name, const Value& x, index_t,
+                               const Window& window) const {
     const Inception::Convolution& layer = convolutions.at(name);
     Value out = make(x, layer.weight.extent(0), window);
     conv2d<float>(x.view(), layer.weight.view(), layer.bias.view(), window, out.view());
     float* values = out.data();
-    parallel_for(out.numel(), index_t{1} << 14, [=](index_t i) { values[i] = std::max(values[i], 0.0f); });
+    parallel_for(out.numel(), index_t{1} << 14,
+                 [=](index_t i) { values[i] = std::max(values[i], 0.0f); });
     return out;
   }
   [[nodiscard]] static Value largest(const Value& x, const Window& window) {
@@ -169,17 +200,20 @@ struct Running {
     return out;
   }
   [[nodiscard]] static Value make(const Value& x, index_t channels, const Window& window) {
-    return Value(Shape{x.extent(0), channels, window.out_h(x.extent(2)), window.out_w(x.extent(3))});
+    return Value(
+        Shape{x.extent(0), channels, window.out_h(x.extent(2)), window.out_w(x.extent(3))});
   }
 };
 
-/// Two pixels and the share of the second, for each place on one axis; positions are f32 as in TensorFlow.
+/// Two pixels and the share of the second, for each place on one axis; positions are f32 as in
+/// TensorFlow.
 struct Taps {
   std::vector<index_t> low, high;
   std::vector<float> share;
 
   explicit Taps(index_t size) {
-    const auto scale = static_cast<float>(static_cast<double>(size) / static_cast<double>(Inception::kSize));
+    const auto scale =
+        static_cast<float>(static_cast<double>(size) / static_cast<double>(Inception::kSize));
     for (index_t i = 0; i < Inception::kSize; ++i) {
       const float at = static_cast<float>(i) * scale;
       low.push_back(std::min(static_cast<index_t>(at), size - 1));
@@ -194,12 +228,14 @@ struct Taps {
 Inception::Inception(const ReadWeight& read, const InceptionConfig& config) {
   const index_t divisor = config.width_divisor;
   if (divisor < 1 || 16 % divisor != 0 || config.classes < 1)
-    raise<ConfigError>("Inception: expected a width divisor of 1, 2, 4, 8 or 16 and at least one class, got ", divisor, " and ",
-                       config.classes);
+    raise<ConfigError>(
+        "Inception: expected a width divisor of 1, 2, 4, 8 or 16 and at least one class, got ",
+        divisor, " and ", config.classes);
   Reading pass{read, convolutions_, divisor};
   const index_t width = network(pass, 3);
   head_ = read("fc.weight", {config.classes, width});
-  if (!all_finite(std::as_const(head_).span())) raise<NumericError>("Inception: fc.weight holds NaN or infinity");
+  if (!all_finite(std::as_const(head_).span()))
+    raise<NumericError>("Inception: fc.weight holds NaN or infinity");
 }
 
 Tensor<float> Inception::input(const Tensor<float>& images) {
@@ -213,11 +249,13 @@ Tensor<float> Inception::input(const Tensor<float>& images) {
   const float* source = images.data();
   parallel_for(images.extent(0) * 3 * kSize, 8, [&](index_t i) {
     const auto row = static_cast<std::size_t>(i % kSize);
-    const float *top = source + (i / kSize * rows + y.low[row]) * columns, *bottom = source + (i / kSize * rows + y.high[row]) * columns;
+    const float *top = source + (i / kSize * rows + y.low[row]) * columns,
+                *bottom = source + (i / kSize * rows + y.high[row]) * columns;
     for (std::size_t j = 0; j < x.share.size(); ++j) {
       const float upper = top[x.low[j]] + (top[x.high[j]] - top[x.low[j]]) * x.share[j];
       const float lower = bottom[x.low[j]] + (bottom[x.high[j]] - bottom[x.low[j]]) * x.share[j];
-      target[i * kSize + static_cast<index_t>(j)] = (upper + (lower - upper) * y.share[row] - 128.0f) / 128.0f;
+      target[i * kSize + static_cast<index_t>(j)] =
+          (upper + (lower - upper) * y.share[row] - 128.0f) / 128.0f;
     }
   });
   return out;

@@ -9,7 +9,8 @@
 
 namespace rae::detail {
 
-/// Bytes that programs can take before the machine runs short ("MemAvailable"); 0 when the system does not say.
+/// Bytes that programs can take before the machine runs short ("MemAvailable"); 0 when the system
+/// does not say.
 [[nodiscard]] std::uint64_t available_memory();
 
 /// "3.36 GB".
@@ -20,7 +21,8 @@ template <template <class> class Model, class Config>
 [[nodiscard]] std::uint64_t bytes_of_model(const Config& config, DType dtype) {
   std::uint64_t bytes = 0;
   for (const auto& [name, shape, use] : parameter_shapes<Model>(config)) {
-    const DType stored = use == ParameterUse::elements ? DType::f32 : weight_type(config, dtype, name);
+    const DType stored =
+        use == ParameterUse::elements ? DType::f32 : weight_type(config, dtype, name);
     bytes += bytes_of_weights(stored, static_cast<std::uint64_t>(shape.numel()));
   }
   return bytes;

@@ -39,7 +39,8 @@ SdeOptions parse_sde(const ConfigNode& node) {
   out.last_step = named(node, "last_step", name_of(out.last_step), parse_sde_last_step);
   out.last_step_size = number_in(node, "last_step_size", out.last_step_size, 0.0, 0.999);
   if (out.last_step != SdeLastStep::none && out.last_step_size == 0.0)
-    raise<ConfigError>(node.where(), ": last_step '", name_of(out.last_step), "' needs a last_step_size above 0");
+    raise<ConfigError>(node.where(), ": last_step '", name_of(out.last_step),
+                       "' needs a last_step_size above 0");
   return out;
 }
 
@@ -58,25 +59,27 @@ TimeGridKind parse_time_grid_kind(std::string_view name) {
 }
 
 ConfigNode to_config(const SamplingDefaults& s) {
-  ConfigNode out = ConfigNode::map({{"steps", s.steps},
-                                    {"kind", name_of(s.kind)},
-                                    {"grid", name_of(s.grid)},
-                                    {"solver", name_of(s.solver)},
-                                    {"atol", s.atol},
-                                    {"rtol", s.rtol},
-                                    {"sde", ConfigNode::map({{"solver", name_of(s.sde.solver)},
-                                                             {"form", name_of(s.sde.form)},
-                                                             {"norm", s.sde.norm},
-                                                             {"last_step", name_of(s.sde.last_step)},
-                                                             {"last_step_size", s.sde.last_step_size}})},
-                                    {"guidance", guidance_to_config(s.guidance)}});
+  ConfigNode out =
+      ConfigNode::map({{"steps", s.steps},
+                       {"kind", name_of(s.kind)},
+                       {"grid", name_of(s.grid)},
+                       {"solver", name_of(s.solver)},
+                       {"atol", s.atol},
+                       {"rtol", s.rtol},
+                       {"sde", ConfigNode::map({{"solver", name_of(s.sde.solver)},
+                                                {"form", name_of(s.sde.form)},
+                                                {"norm", s.sde.norm},
+                                                {"last_step", name_of(s.sde.last_step)},
+                                                {"last_step_size", s.sde.last_step_size}})},
+                       {"guidance", guidance_to_config(s.guidance)}});
   if (s.sample_eps) out.set("sample_eps", *s.sample_eps);
   if (s.autoguidance) out.set("autoguidance", guidance_to_config(*s.autoguidance));
   return out;
 }
 
 SamplingDefaults parse_sampling_defaults(const ConfigNode& node) {
-  require_keys_known(node, {"steps", "kind", "grid", "solver", "atol", "rtol", "sde", "sample_eps", "guidance", "autoguidance"});
+  require_keys_known(node, {"steps", "kind", "grid", "solver", "atol", "rtol", "sde", "sample_eps",
+                            "guidance", "autoguidance"});
   SamplingDefaults out;
   if (node.contains("steps")) out.steps = detail::size_in(node, "steps", 1, kMaxSamplingSteps);
   out.kind = named(node, "kind", name_of(out.kind), parse_sampler_kind);
@@ -84,15 +87,20 @@ SamplingDefaults parse_sampling_defaults(const ConfigNode& node) {
   out.solver = named(node, "solver", name_of(out.solver), parse_ode_solver);
   out.atol = number_in(node, "atol", out.atol, 0.0, 1.0);
   out.rtol = number_in(node, "rtol", out.rtol, 0.0, 1.0);
-  if (out.atol == 0.0 && out.rtol == 0.0) raise<ConfigError>(node.where(), ": atol and rtol are both 0");
+  if (out.atol == 0.0 && out.rtol == 0.0)
+    raise<ConfigError>(node.where(), ": atol and rtol are both 0");
   if (const ConfigNode* sde = given(node, "sde")) out.sde = parse_sde(*sde);
-  if (given(node, "sample_eps") != nullptr) out.sample_eps = number_in(node, "sample_eps", kDefaultEps, 0.0, 0.499);
-  if (const ConfigNode* guidance = given(node, "guidance")) out.guidance = parse_guidance<Cfg>(*guidance);
-  if (const ConfigNode* guidance = given(node, "autoguidance")) out.autoguidance = parse_guidance<AutoGuidance>(*guidance);
+  if (given(node, "sample_eps") != nullptr)
+    out.sample_eps = number_in(node, "sample_eps", kDefaultEps, 0.0, 0.499);
+  if (const ConfigNode* guidance = given(node, "guidance"))
+    out.guidance = parse_guidance<Cfg>(*guidance);
+  if (const ConfigNode* guidance = given(node, "autoguidance"))
+    out.autoguidance = parse_guidance<AutoGuidance>(*guidance);
   return out;
 }
 
-std::vector<float> sampling_time_grid(const SamplingDefaults& s, PathKind path, Prediction prediction, double time_shift,
+std::vector<float> sampling_time_grid(const SamplingDefaults& s, PathKind path,
+                                      Prediction prediction, double time_shift,
                                       PathFormulas formulas) {
   if (s.steps < 1 || s.steps > kMaxSamplingSteps)
     raise<ArgumentError>("sampling: expected 1 to ", kMaxSamplingSteps, " steps, got ", s.steps);
@@ -102,9 +110,10 @@ std::vector<float> sampling_time_grid(const SamplingDefaults& s, PathKind path, 
   const bool converted = prediction == Prediction::noise || prediction == Prediction::score;
   const bool last_step = sde && s.sde.last_step != SdeLastStep::none;
   const double eps = s.sample_eps.value_or(converted || path == PathKind::vp ? kDefaultEps : 0.0);
-  // At t = 1 noise and score say nothing about the velocity, and the form sbdm is infinite, but not by the official formulas of VP.
-  const bool singular =
-      (converted || (sde && s.sde.form == DiffusionForm::sbdm)) && !(path == PathKind::vp && formulas == PathFormulas::official);
+  // At t = 1 noise and score say nothing about the velocity, and the form sbdm is infinite, but not
+  // by the official formulas of VP.
+  const bool singular = (converted || (sde && s.sde.form == DiffusionForm::sbdm)) &&
+                        !(path == PathKind::vp && formulas == PathFormulas::official);
   const double first = singular ? std::max(eps, s.sample_eps ? 0.0 : kDefaultEps) : 0.0;
   double last = 1.0;
   if (last_step || (official && sde && s.sde.last_step_size > 0.0))
@@ -114,7 +123,8 @@ std::vector<float> sampling_time_grid(const SamplingDefaults& s, PathKind path, 
   // The last step of the stochastic sampler is one of the full grid's steps.
   const index_t points = official || last_step ? s.steps : s.steps + 1;
   if (points < 2)
-    raise<ArgumentError>("sampling: expected at least 2 steps, got ", s.steps, official ? " (the official grid counts points)" : "");
+    raise<ArgumentError>("sampling: expected at least 2 steps, got ", s.steps,
+                         official ? " (the official grid counts points)" : "");
   return official_time_grid(points, time_shift, first, last);
 }
 

@@ -9,7 +9,8 @@ namespace {
 
 constexpr index_t kOutside = -1;
 
-/// Number of the block that a name like "blocks.12.mlp.w3.weight" belongs to, kOutside for a layer outside of all blocks.
+/// Number of the block that a name like "blocks.12.mlp.w3.weight" belongs to, kOutside for a layer
+/// outside of all blocks.
 index_t block_of(std::string_view blocks, std::string_view name) {
   if (!name.starts_with(blocks)) return kOutside;
   name.remove_prefix(blocks.size());
@@ -23,7 +24,8 @@ DType type_of(DType wanted, std::string_view blocks, std::string_view name, inde
   require_weight_type(wanted);
   if (wanted == DType::f32 || wanted == DType::bf16) return wanted;
   const index_t block = block_of(blocks, name);
-  const bool from_one_vector = block < conditioned && name.find(".adaLN_modulation.") != std::string_view::npos;
+  const bool from_one_vector =
+      block < conditioned && name.find(".adaLN_modulation.") != std::string_view::npos;
   return block == kOutside || from_one_vector ? DType::bf16 : wanted;
 }
 
@@ -32,7 +34,10 @@ DType type_of(DType wanted, std::string_view blocks, std::string_view name, inde
 std::string weight_type_names() {
   std::string names;
   for (const DType type : kWeightTypes)
-    names += concat(names.empty() ? "" : type == std::end(kWeightTypes)[-1] ? " or " : ", ", weight_type_name(type));
+    names += concat(names.empty()                        ? ""
+                    : type == std::end(kWeightTypes)[-1] ? " or "
+                                                         : ", ",
+                    weight_type_name(type));
   return names;
 }
 
@@ -44,7 +49,8 @@ DType parse_weight_type(std::string_view name) {
 
 void require_weight_type(DType type) {
   if (std::find(std::begin(kWeightTypes), std::end(kWeightTypes), type) == std::end(kWeightTypes))
-    raise<ArgumentError>("weights cannot be held as ", name_of(type), ": expected f32, bf16, i8, i8w or i4w");
+    raise<ArgumentError>("weights cannot be held as ", name_of(type),
+                         ": expected f32, bf16, i8, i8w or i4w");
 }
 
 std::uint64_t bytes_of_weights(DType stored, std::uint64_t n) {
@@ -54,9 +60,13 @@ std::uint64_t bytes_of_weights(DType stored, std::uint64_t n) {
   return n * size_of(stored);
 }
 
-DType weight_type(const EncoderConfig&, DType wanted, std::string_view name) { return type_of(wanted, "layers.", name, 0); }
+DType weight_type(const EncoderConfig&, DType wanted, std::string_view name) {
+  return type_of(wanted, "layers.", name, 0);
+}
 
-DType weight_type(const DecoderConfig&, DType wanted, std::string_view name) { return type_of(wanted, "decoder_layers.", name, 0); }
+DType weight_type(const DecoderConfig&, DType wanted, std::string_view name) {
+  return type_of(wanted, "decoder_layers.", name, 0);
+}
 
 DType weight_type(const DitDhConfig& config, DType wanted, std::string_view name) {
   return type_of(wanted, "blocks.", name, config.depth[0]);

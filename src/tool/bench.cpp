@@ -6,10 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "io/suggestion.hpp"
-#include "spec/model_memory.hpp"
 #include "rae/io/file.hpp"
 #include "rae/kernels/isa.hpp"
 #include "rae/version.hpp"
+#include "spec/model_memory.hpp"
 #include "tool/bench_model.hpp"
 #include "tool/command.hpp"
 #include "tool/interrupt.hpp"
@@ -22,7 +22,8 @@
 namespace rae::tool {
 namespace {
 
-constexpr double kSampleSeconds = 0.05;  // networks that are faster run several times for one sample
+constexpr double kSampleSeconds =
+    0.05;  // networks that are faster run several times for one sample
 constexpr int kMostRounds = 1000;
 constexpr index_t kLargestBatch = 65536;
 constexpr std::size_t kReadBytes = std::size_t{512} << 20;
@@ -41,7 +42,9 @@ struct Line {
   BenchSize size;
   std::vector<double> seconds{};  // of a forward
 
-  [[nodiscard]] std::string label() const { return concat(network->name, " ", weight_type_name(dtype)); }
+  [[nodiscard]] std::string label() const {
+    return concat(network->name, " ", weight_type_name(dtype));
+  }
 };
 
 struct Report {
@@ -55,7 +58,9 @@ struct Report {
   [[nodiscard]] double rate(const Line& line) const {
     return 2 * line.size.products * static_cast<double>(batch) / bench::median(line.seconds);
   }
-  [[nodiscard]] double fraction_of_peak(const Line& line) const { return rate(line) / bench::median(peaks.at(line.dtype)); }
+  [[nodiscard]] double fraction_of_peak(const Line& line) const {
+    return rate(line) / bench::median(peaks.at(line.dtype));
+  }
 };
 
 const BenchNetwork& find_network(const std::string& name) {
@@ -66,7 +71,8 @@ const BenchNetwork& find_network(const std::string& name) {
   }
   std::string list;
   for (const std::string& each : names) list += concat(list.empty() ? "" : ", ", each);
-  throw UsageError(concat("--models: unknown network '", name, "'", detail::suggestion(name, names), "; there are ", list));
+  throw UsageError(concat("--models: unknown network '", name, "'", detail::suggestion(name, names),
+                          "; there are ", list));
 }
 
 /// What is to be measured, each once, in the order that was asked for.
@@ -80,15 +86,18 @@ std::vector<Line> lines_of(const BenchCommand& command) {
     for (const auto& word : split_list(words)) add(networks, &find_network(word));
   for (const auto& words : command.types)
     for (const auto& word : split_list(words)) {
-      const auto found =
-          std::find_if(std::begin(kWeightTypes), std::end(kWeightTypes), [&](DType type) { return weight_type_name(type) == word; });
-      if (found == std::end(kWeightTypes)) throw UsageError(concat("--dtype: expected ", weight_type_names(), ", got '", word, "'"));
+      const auto found = std::find_if(std::begin(kWeightTypes), std::end(kWeightTypes),
+                                      [&](DType type) { return weight_type_name(type) == word; });
+      if (found == std::end(kWeightTypes))
+        throw UsageError(concat("--dtype: expected ", weight_type_names(), ", got '", word, "'"));
       add(types, *found);
     }
-  if (networks.empty() || types.empty()) throw UsageError("nothing to measure: --models and --dtype need a name each");
+  if (networks.empty() || types.empty())
+    throw UsageError("nothing to measure: --models and --dtype need a name each");
   std::vector<Line> lines;
   for (const BenchNetwork* network : networks)
-    for (const DType type : types) lines.push_back({network, type, size_of_network(*network, type)});
+    for (const DType type : types)
+      lines.push_back({network, type, size_of_network(*network, type)});
   return lines;
 }
 
@@ -98,15 +107,18 @@ void require_memory(const std::vector<Line>& lines, index_t batch) {
   if (available == 0) return;
   std::uint64_t needed = kReadBytes, largest = 0;
   for (const Line& line : lines) {
-    const std::uint64_t bytes = line.size.weight_bytes + static_cast<std::uint64_t>(batch) * line.size.work_bytes;
+    const std::uint64_t bytes =
+        line.size.weight_bytes + static_cast<std::uint64_t>(batch) * line.size.work_bytes;
     needed += bytes;
     largest = std::max(largest, bytes);
   }
   if (needed <= available) return;
-  raise<MemoryError>("bench: ", plural(static_cast<index_t>(lines.size()), "network"), " with ", plural(batch, "picture"), " each take ",
-                     detail::in_gigabytes(needed), ", but only ", detail::in_gigabytes(available),
-                     " of memory are free; measure fewer at a time (--models, --dtype)", batch > 1 ? " or a smaller --batch" : "",
-                     "; the largest alone takes ", detail::in_gigabytes(largest));
+  raise<MemoryError>("bench: ", plural(static_cast<index_t>(lines.size()), "network"), " with ",
+                     plural(batch, "picture"), " each take ", detail::in_gigabytes(needed),
+                     ", but only ", detail::in_gigabytes(available),
+                     " of memory are free; measure fewer at a time (--models, --dtype)",
+                     batch > 1 ? " or a smaller --batch" : "", "; the largest alone takes ",
+                     detail::in_gigabytes(largest));
 }
 
 /// Seconds of one forward.
@@ -116,7 +128,9 @@ double sample(BenchModel& model) {
   double elapsed = bench::seconds() - start;
   if (elapsed >= kSampleSeconds) return elapsed;
   int count = 0;
-  for (start = bench::seconds(), elapsed = 0; elapsed < kSampleSeconds; elapsed = bench::seconds() - start, ++count) model.run();
+  for (start = bench::seconds(), elapsed = 0; elapsed < kSampleSeconds;
+       elapsed = bench::seconds() - start, ++count)
+    model.run();
   return elapsed / count;
 }
 
@@ -153,30 +167,41 @@ Report measure(std::vector<Line> lines, int rounds, index_t batch) {
 }
 
 std::string table_of(const Report& report, const BenchCommand& command) {
-  std::string text = concat(processor(), ", kernels ", name_of(active_isa()), ", ", plural(num_threads(), "thread"), "; load ",
-                            format_fixed(report.load_before, 2), " before\nmedians of ", plural(command.rounds, "round"), ", batch ",
-                            command.batch, "\n\npeak, GFLOP/s       ");
+  std::string text = concat(
+      processor(), ", kernels ", name_of(active_isa()), ", ", plural(num_threads(), "thread"),
+      "; load ", format_fixed(report.load_before, 2), " before\nmedians of ",
+      plural(command.rounds, "round"), ", batch ", command.batch, "\n\npeak, GFLOP/s       ");
   for (const auto& [type, peaks] : report.peaks)
     text += concat(weight_type_name(type), " ", format_fixed(bench::median(peaks) / 1e9, 0), "  ");
-  text += concat("\nreading memory      ", format_fixed(bench::median(report.read_rates) / 1e9, 1), " GB/s\n\n");
+  text += concat("\nreading memory      ", format_fixed(bench::median(report.read_rates) / 1e9, 1),
+                 " GB/s\n\n");
   char row[160];
-  std::snprintf(row, sizeof row, "%-17s %-5s %11s %9s %10s %8s\n", "network", "type", "weights", "ms", "GFLOP/s", "of peak");
+  std::snprintf(row, sizeof row, "%-17s %-5s %11s %9s %10s %8s\n", "network", "type", "weights",
+                "ms", "GFLOP/s", "of peak");
   text += row;
   for (const Line& line : report.lines) {
-    std::snprintf(row, sizeof row, "%-17s %-5s %11s %9.2f %10.1f %8.3f\n", std::string(line.network->name).c_str(),
-                  std::string(weight_type_name(line.dtype)).c_str(), format_bytes(line.size.weight_bytes).c_str(),
-                  1e3 * bench::median(line.seconds), report.rate(line) / 1e9, report.fraction_of_peak(line));
+    std::snprintf(row, sizeof row, "%-17s %-5s %11s %9.2f %10.1f %8.3f\n",
+                  std::string(line.network->name).c_str(),
+                  std::string(weight_type_name(line.dtype)).c_str(),
+                  format_bytes(line.size.weight_bytes).c_str(), 1e3 * bench::median(line.seconds),
+                  report.rate(line) / 1e9, report.fraction_of_peak(line));
     text += row;
   }
   return text;
 }
 
 nlohmann::ordered_json json_of(const Report& report, const BenchCommand& command) {
-  nlohmann::ordered_json json{
-      {"rae", std::string(kVersion)},     {"processor", processor()},          {"compiler", compiler()},
-      {"kernels", name_of(active_isa())}, {"threads", num_threads()},          {"batch", command.batch},
-      {"rounds", command.rounds},         {"load_before", report.load_before}, {"read_bytes_per_second", bench::median(report.read_rates)}};
-  for (const auto& [type, peaks] : report.peaks) json["peak_per_second"][weight_type_name(type)] = bench::median(peaks);
+  nlohmann::ordered_json json{{"rae", std::string(kVersion)},
+                              {"processor", processor()},
+                              {"compiler", compiler()},
+                              {"kernels", name_of(active_isa())},
+                              {"threads", num_threads()},
+                              {"batch", command.batch},
+                              {"rounds", command.rounds},
+                              {"load_before", report.load_before},
+                              {"read_bytes_per_second", bench::median(report.read_rates)}};
+  for (const auto& [type, peaks] : report.peaks)
+    json["peak_per_second"][weight_type_name(type)] = bench::median(peaks);
   for (const Line& line : report.lines)
     json["networks"].push_back({{"name", line.network->name},
                                 {"dtype", weight_type_name(line.dtype)},
@@ -210,35 +235,48 @@ void add_bench(CLI::App& app) {
   const auto options = std::make_shared<BenchCommand>();
   options->models = {"dit-dh-xl,dit-dh-s,decoder-xl,dinov2-b"};
   options->types = {"f32,bf16,int8"};
-  CLI::App* command = app.add_subcommand("bench", "Measure how fast whole networks run on this machine");
-  command->add_option("--models", options->models, "networks to measure, a comma list of the names below")
+  CLI::App* command =
+      app.add_subcommand("bench", "Measure how fast whole networks run on this machine");
+  command
+      ->add_option("--models", options->models,
+                   "networks to measure, a comma list of the names below")
       ->type_name("LIST")
       ->allow_extra_args(false)
       ->default_str(options->models.front());
-  command->add_option("--dtype", options->types, "what they compute matrix products with, a comma list of f32, bf16, int8, int8w and int4")
+  command
+      ->add_option(
+          "--dtype", options->types,
+          "what they compute matrix products with, a comma list of f32, bf16, int8, int8w and int4")
       ->type_name("LIST")
       ->allow_extra_args(false)
       ->default_str(options->types.front());
-  command->add_option("--rounds", options->rounds, "how often each is measured")->type_name("N")->capture_default_str();
-  command->add_option("-b,--batch", options->batch, "pictures at a time")->type_name("N")->capture_default_str();
-  command->add_option("--json", options->json, "write all numbers to this file, too")->type_name("FILE");
+  command->add_option("--rounds", options->rounds, "how often each is measured")
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("-b,--batch", options->batch, "pictures at a time")
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--json", options->json, "write all numbers to this file, too")
+      ->type_name("FILE");
   add_threads_option(*command);
   std::string names;
   for (const BenchNetwork& network : bench_networks()) {
-    names += concat("  ", network.name, std::string(18 - network.name.size(), ' '), network.what, "\n");
+    names +=
+        concat("  ", network.name, std::string(18 - network.name.size(), ' '), network.what, "\n");
   }
-  command->footer("Networks of official sizes with random weights; nothing is read or downloaded:\n" + names +
-                  "\n"
-                  "In every round each network runs once, right behind a burst of multiply-adds that measures\n"
-                  "what the processor can do at most at that moment in the same type of numbers: \"of peak\"\n"
-                  "compares the two. Operations are two for each multiply-add of the products of matrices and\n"
-                  "of attention, nothing else. A diffusion transformer runs as in a sampler: what depends on\n"
-                  "time and label alone was computed before. Run it on a quiet machine.\n"
-                  "\n"
-                  "Examples:\n"
-                  "  rae bench                                    the four networks of the paper's model\n"
-                  "  rae bench --models dit-dh-xl --dtype bf16 --threads 1\n"
-                  "  rae bench --models decoder-b,mae-b --batch 8 --rounds 20 --json numbers.json");
+  command->footer(
+      "Networks of official sizes with random weights; nothing is read or downloaded:\n" + names +
+      "\n"
+      "In every round each network runs once, right behind a burst of multiply-adds that measures\n"
+      "what the processor can do at most at that moment in the same type of numbers: \"of peak\"\n"
+      "compares the two. Operations are two for each multiply-add of the products of matrices and\n"
+      "of attention, nothing else. A diffusion transformer runs as in a sampler: what depends on\n"
+      "time and label alone was computed before. Run it on a quiet machine.\n"
+      "\n"
+      "Examples:\n"
+      "  rae bench                                    the four networks of the paper's model\n"
+      "  rae bench --models dit-dh-xl --dtype bf16 --threads 1\n"
+      "  rae bench --models decoder-b,mae-b --batch 8 --rounds 20 --json numbers.json");
   command->callback([options] { run(*options); });
 }
 

@@ -6,25 +6,30 @@
 #include <cstdio>
 #include <numbers>
 
-#include "spec/model_memory.hpp"
 #include "rae/core/random.hpp"
+#include "spec/model_memory.hpp"
 
 namespace rae::tool {
 namespace {
 
-// --- How often each weight is used -------------------------------------------------------------------------------------------
+// --- How often each weight is used
+// -------------------------------------------------------------------------------------------
 index_t tokens_of(const DitDhConfig& c) { return c.grid_h * c.grid_w; }
-index_t tokens_of(const LightningDitConfig& c) { return (c.input_h / c.patch_size) * (c.input_w / c.patch_size); }
+index_t tokens_of(const LightningDitConfig& c) {
+  return (c.input_h / c.patch_size) * (c.input_w / c.patch_size);
+}
 
 /// Rows that a layer has for each picture; 0 for what is computed before the forward.
 index_t rows_of(const DitDhConfig& c, index_t /*image_size*/, const std::string& name) {
   int block = 0;
-  const bool modulates_backbone =
-      name.find("adaLN") != std::string::npos && std::sscanf(name.c_str(), "blocks.%d.", &block) == 1 && block < c.depth[0];
+  const bool modulates_backbone = name.find("adaLN") != std::string::npos &&
+                                  std::sscanf(name.c_str(), "blocks.%d.", &block) == 1 &&
+                                  block < c.depth[0];
   return modulates_backbone || name.starts_with("t_embedder.") ? 0 : tokens_of(c);
 }
 index_t rows_of(const LightningDitConfig& c, index_t /*image_size*/, const std::string& name) {
-  return name.find("adaLN") != std::string::npos || name.starts_with("t_embedder.") ? 0 : tokens_of(c);
+  return name.find("adaLN") != std::string::npos || name.starts_with("t_embedder.") ? 0
+                                                                                    : tokens_of(c);
 }
 index_t rows_of(const DecoderConfig& c, index_t /*image_size*/, const std::string& name) {
   return c.grid_h * c.grid_w + (name.starts_with("decoder_embed.") ? 0 : 1);
@@ -40,7 +45,8 @@ double attention_products(index_t tokens, index_t width, index_t blocks) {
 }
 
 double attention_products(const DitDhConfig& c, index_t /*image_size*/) {
-  return attention_products(tokens_of(c), c.hidden_size[0], c.depth[0]) + attention_products(tokens_of(c), c.hidden_size[1], c.depth[1]);
+  return attention_products(tokens_of(c), c.hidden_size[0], c.depth[0]) +
+         attention_products(tokens_of(c), c.hidden_size[1], c.depth[1]);
 }
 double attention_products(const LightningDitConfig& c, index_t /*image_size*/) {
   return attention_products(tokens_of(c), c.hidden_size, c.depth);
@@ -69,9 +75,11 @@ BenchSize size_of_model(const Config& config, index_t image_size, DType dtype) {
   return size;
 }
 
-// --- Random weights ----------------------------------------------------------------------------------------------------------
-/// Numbers in [-bound, bound): one block of them again and again, of a length that does not divide into rows, so that no two are alike.
-/// To draw each number by itself would take longer than to measure.
+// --- Random weights
+// ----------------------------------------------------------------------------------------------------------
+/// Numbers in [-bound, bound): one block of them again and again, of a length that does not divide
+/// into rows, so that no two are alike. To draw each number by itself would take longer than to
+/// measure.
 Tensor<float> random_tensor(const Shape& shape, double bound) {
   constexpr std::size_t kBlock = 65521;
   static const std::vector<float> block = [] {
@@ -82,12 +90,16 @@ Tensor<float> random_tensor(const Shape& shape, double bound) {
   Tensor<float> out(shape);
   const auto scale = static_cast<float>(2 * bound), offset = static_cast<float>(bound);
   const std::span<float> values = out.span();
-  parallel_ranges(static_cast<index_t>((values.size() + kBlock - 1) / kBlock), 16, [&](index_t begin, index_t end) {
-    for (auto b = static_cast<std::size_t>(begin); b < static_cast<std::size_t>(end); ++b) {
-      const std::span<float> part = values.subspan(b * kBlock, std::min(kBlock, values.size() - b * kBlock));
-      for (std::size_t i = 0; i < part.size(); ++i) part[i] = scale * block[i] - offset;
-    }
-  });
+  parallel_ranges(static_cast<index_t>((values.size() + kBlock - 1) / kBlock), 16,
+                  [&](index_t begin, index_t end) {
+                    for (auto b = static_cast<std::size_t>(begin);
+                         b < static_cast<std::size_t>(end); ++b) {
+                      const std::span<float> part =
+                          values.subspan(b * kBlock, std::min(kBlock, values.size() - b * kBlock));
+                      for (std::size_t i = 0; i < part.size(); ++i)
+                        part[i] = scale * block[i] - offset;
+                    }
+                  });
   return out;
 }
 
@@ -104,11 +116,13 @@ std::shared_ptr<const Model<Tensor<float>>> random_model(const Config& config, D
 
 using Forward = std::function<Tensor<float>()>;
 
-/// A diffusion transformer on latents x (B, C, h, w) under the conditions of one time and one label for each picture.
+/// A diffusion transformer on latents x (B, C, h, w) under the conditions of one time and one label
+/// for each picture.
 template <template <class> class Model, class Config>
 Forward forward_of(const Config& config, DType dtype, const Shape& latents) {
   const auto model = random_model<Model>(config, dtype);
-  const Tensor<float> x = random_tensor(latents, std::numbers::sqrt3), t(Shape{latents[0]}, 0.5f);  // (B, C, h, w), (B)
+  const Tensor<float> x = random_tensor(latents, std::numbers::sqrt3),
+                      t(Shape{latents[0]}, 0.5f);  // (B, C, h, w), (B)
   std::vector<std::int64_t> labels;
   for (index_t i = 0; i < latents[0]; ++i) labels.push_back(i % config.num_classes);
   return [model, x, c = model->conditioning(t, labels)] { return (*model)(x, c); };  // (B, C, h, w)
@@ -117,7 +131,8 @@ Forward forward_of(const Config& config, DType dtype, const Shape& latents) {
 /// A network of one input.
 template <template <class> class Model, class Config>
 Forward forward_on(const Config& config, DType dtype, const Shape& input) {
-  return [model = random_model<Model>(config, dtype), x = random_tensor(input, std::numbers::sqrt3)] { return (*model)(x); };
+  return [model = random_model<Model>(config, dtype),
+          x = random_tensor(input, std::numbers::sqrt3)] { return (*model)(x); };
 }
 
 template <class... F>
@@ -129,19 +144,21 @@ Overloaded(F...) -> Overloaded<F...>;
 
 Forward make_forward(const BenchNetwork& network, DType dtype, index_t batch) {
   const index_t side = network.image_size;
-  return std::visit(Overloaded{[&](const DitDhConfig& c) {
-                                 return forward_of<DitDh>(c, dtype, {batch, c.in_channels, c.grid_h, c.grid_w});
-                               },
-                               [&](const LightningDitConfig& c) {
-                                 return forward_of<LightningDit>(c, dtype, {batch, c.in_channels, c.input_h, c.input_w});
-                               },
-                               [&](const DecoderConfig& c) {
-                                 return forward_on<Decoder>(c, dtype, {batch, c.grid_h * c.grid_w, c.in_dim});
-                               },
-                               [&](const EncoderConfig& c) {
-                                 return forward_on<Encoder>(c, dtype, {batch, c.channels, side, side});
-                               }},
-                    network.config);
+  return std::visit(
+      Overloaded{
+          [&](const DitDhConfig& c) {
+            return forward_of<DitDh>(c, dtype, {batch, c.in_channels, c.grid_h, c.grid_w});
+          },
+          [&](const LightningDitConfig& c) {
+            return forward_of<LightningDit>(c, dtype, {batch, c.in_channels, c.input_h, c.input_w});
+          },
+          [&](const DecoderConfig& c) {
+            return forward_on<Decoder>(c, dtype, {batch, c.grid_h * c.grid_w, c.in_dim});
+          },
+          [&](const EncoderConfig& c) {
+            return forward_on<Encoder>(c, dtype, {batch, c.channels, side, side});
+          }},
+      network.config);
 }
 
 }  // namespace
@@ -150,16 +167,26 @@ const std::vector<BenchNetwork>& bench_networks() {
   static const std::vector<BenchNetwork> networks = {
       {"dit-dh-xl", "DiT^DH-XL, 16 x 16 tokens", DitDhConfig{}},
       {"dit-dh-xl-512", "the same for 32 x 32 tokens", DitDhConfig{.grid_h = 32, .grid_w = 32}},
-      {"dit-dh-s", "DiT^DH-S, the guide", DitDhConfig{.hidden_size = {384, 2048}, .depth = {12, 2}, .num_heads = {6, 16}}},
+      {"dit-dh-s", "DiT^DH-S, the guide",
+       DitDhConfig{.hidden_size = {384, 2048}, .depth = {12, 2}, .num_heads = {6, 16}}},
       {"lightning-dit-xl", "LightningDiT-XL", LightningDitConfig{}},
       {"decoder-xl", "ViT-XL decoder, 256 x 256 pixels", DecoderConfig{}},
       {"decoder-l", "ViT-L decoder", DecoderConfig{.hidden_size = 1024, .num_layers = 24}},
-      {"decoder-b", "ViT-B decoder", DecoderConfig{.hidden_size = 768, .num_layers = 12, .num_heads = 12, .intermediate_size = 3072}},
+      {"decoder-b", "ViT-B decoder",
+       DecoderConfig{
+           .hidden_size = 768, .num_layers = 12, .num_heads = 12, .intermediate_size = 3072}},
       {"dinov2-b", "DINOv2-B encoder, 224 x 224 pixels", EncoderConfig{}, 224},
       {"siglip2-b", "SigLIP 2-B encoder, 256 x 256 pixels",
-       EncoderConfig{.family = EncoderFamily::siglip2, .patch_size = 16, .table_h = 16, .table_w = 16}, 256},
+       EncoderConfig{
+           .family = EncoderFamily::siglip2, .patch_size = 16, .table_h = 16, .table_w = 16},
+       256},
       {"mae-b", "MAE-B encoder, 256 x 256 pixels",
-       EncoderConfig{.family = EncoderFamily::mae, .patch_size = 16, .table_h = 14, .table_w = 14, .layer_norm_eps = 1e-12}, 256},
+       EncoderConfig{.family = EncoderFamily::mae,
+                     .patch_size = 16,
+                     .table_h = 14,
+                     .table_w = 14,
+                     .layer_norm_eps = 1e-12},
+       256},
       {"builtin-dit", "the built-in model's DiT^DH, 4 x 4 tokens",
        DitDhConfig{.grid_h = 4,
                    .grid_w = 4,
@@ -185,23 +212,31 @@ const std::vector<BenchNetwork>& bench_networks() {
 
 BenchSize size_of_network(const BenchNetwork& network, DType dtype) {
   const index_t side = network.image_size;
-  return std::visit(Overloaded{[&](const DitDhConfig& c) { return size_of_model<DitDh>(c, side, dtype); },
-                               [&](const LightningDitConfig& c) { return size_of_model<LightningDit>(c, side, dtype); },
-                               [&](const DecoderConfig& c) { return size_of_model<Decoder>(c, side, dtype); },
-                               [&](const EncoderConfig& c) { return size_of_model<Encoder>(c, side, dtype); }},
-                    network.config);
+  return std::visit(
+      Overloaded{
+          [&](const DitDhConfig& c) { return size_of_model<DitDh>(c, side, dtype); },
+          [&](const LightningDitConfig& c) { return size_of_model<LightningDit>(c, side, dtype); },
+          [&](const DecoderConfig& c) { return size_of_model<Decoder>(c, side, dtype); },
+          [&](const EncoderConfig& c) { return size_of_model<Encoder>(c, side, dtype); }},
+      network.config);
 }
 
-// The variance of 1 passes through a matrix of such elements unchanged: nothing becomes so large or so small that it costs time.
+// The variance of 1 passes through a matrix of such elements unchanged: nothing becomes so large or
+// so small that it costs time.
 Tensor<float> random_weight(const Shape& shape) {
-  return random_tensor(shape, shape.rank() < 2 ? 0.5 : std::sqrt(3.0 / static_cast<double>(shape[shape.rank() - 1])));
+  return random_tensor(shape, shape.rank() < 2
+                                  ? 0.5
+                                  : std::sqrt(3.0 / static_cast<double>(shape[shape.rank() - 1])));
 }
 
-BenchModel::BenchModel(const BenchNetwork& network, DType dtype, index_t batch) : forward_(make_forward(network, dtype, batch)) {
+BenchModel::BenchModel(const BenchNetwork& network, DType dtype, index_t batch)
+    : forward_(make_forward(network, dtype, batch)) {
   const WorkspaceScope scope(*workspace_);
   const Tensor<float> out = forward_();
   for (const float value : out.span())
-    if (!std::isfinite(value)) raise<Error>("bench: ", network.name, " in ", weight_type_name(dtype), " gives NaN or infinity");
+    if (!std::isfinite(value))
+      raise<Error>("bench: ", network.name, " in ", weight_type_name(dtype),
+                   " gives NaN or infinity");
 }
 
 void BenchModel::run() {

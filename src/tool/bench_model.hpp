@@ -26,18 +26,19 @@ struct BenchNetwork {
 
 /// Sizes of a network.
 struct BenchSize {
-  double products = 0;             // multiply-adds of one forward of one picture, as `BenchModel` runs it
-  index_t parameters = 0;          // elements
+  double products = 0;     // multiply-adds of one forward of one picture, as `BenchModel` runs it
+  index_t parameters = 0;  // elements
   std::uint64_t weight_bytes = 0;  // with `dtype` as --dtype
-  std::uint64_t work_bytes = 0;    // for one picture, no less than what tensors between the layers take at a time
+  std::uint64_t work_bytes =
+      0;  // for one picture, no less than what tensors between the layers take at a time
 };
 [[nodiscard]] BenchSize size_of_network(const BenchNetwork& network, DType dtype);
 
 /// The weight that such a network has in a parameter of this shape.
 [[nodiscard]] Tensor<float> random_weight(const Shape& shape);
 
-/// A network with random weights and inputs. Diffusion transformers run as a sampler runs them: what depends on time and label alone was
-/// computed before.
+/// A network with random weights and inputs. Diffusion transformers run as a sampler runs them:
+/// what depends on time and label alone was computed before.
 class BenchModel {
  public:
   /// Runs the network once, so that its memory is there. Throws Error if the output is not finite.

@@ -7,8 +7,8 @@
 #include <cstdio>
 #include <utility>
 
-#include "io/deflate.hpp"
 #include "generate/batches.hpp"
+#include "io/deflate.hpp"
 #include "rae/core/torch_random.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/file.hpp"
@@ -23,7 +23,9 @@ namespace {
 
 constexpr const char* kShard = "shard";
 
-std::string shown(const Shape& record, index_t count) { return concat(plural(count, "picture"), ", ", record[1], " x ", record[0]); }
+std::string shown(const Shape& record, index_t count) {
+  return concat(plural(count, "picture"), ", ", record[1], " x ", record[0]);
+}
 
 Tensor<std::int64_t> label_array(std::span<const std::int64_t> labels) {
   return Tensor<std::int64_t>(Shape{static_cast<index_t>(labels.size())}, labels);
@@ -40,10 +42,13 @@ void keep(NpzStream& stream) noexcept {
 /// The noise of PyTorch's generator, picture after picture as in one long `torch.randn`.
 class TorchNoise {
  public:
-  /// Skips that of the first `skipped` pictures. Throws ArgumentError for latents whose noise depends on the size of the call.
-  TorchNoise(std::uint64_t seed, const Shape& latent, index_t skipped) : generator_(seed), latent_(latent) {
+  /// Skips that of the first `skipped` pictures. Throws ArgumentError for latents whose noise
+  /// depends on the size of the call.
+  TorchNoise(std::uint64_t seed, const Shape& latent, index_t skipped)
+      : generator_(seed), latent_(latent) {
     if (latent.numel() % 16 != 0)
-      raise<ArgumentError>("--rng torch-cpu: latents of ", latent.numel(), " numbers, no multiple of 16, cannot be drawn in parts");
+      raise<ArgumentError>("--rng torch-cpu: latents of ", latent.numel(),
+                           " numbers, no multiple of 16, cannot be drawn in parts");
     Tensor<float> scratch(latent);
     for (index_t i = 0; i < skipped; ++i) generator_.fill_normal(scratch.span());
   }
@@ -60,11 +65,13 @@ class TorchNoise {
   Shape latent_;  // (C, h, w)
 };
 
-/// Pictures at a time. Where the steps are chosen for a whole batch, one, so that a picture does not depend on its neighbours.
+/// Pictures at a time. Where the steps are chosen for a whole batch, one, so that a picture does
+/// not depend on its neighbours.
 index_t batch_of(const GenerateOptions& options, const ModelConfig& config) {
   const OdeSolver solver = options.solver.value_or(config.sampling.solver);
   const bool deterministic = options.kind.value_or(config.sampling.kind) == SamplerKind::ode;
-  if (deterministic && (solver.is_adaptive() || solver == OdeSolver(Solver::implicit_adams))) return 1;
+  if (deterministic && (solver.is_adaptive() || solver == OdeSolver(Solver::implicit_adams)))
+    return 1;
   const Shape latent = config.latent_shape();
   return options.batch_size > 0 ? options.batch_size : detail::default_batch(latent[1] * latent[2]);
 }
@@ -83,12 +90,14 @@ Part open_part(const std::string& path) {
   auto file = NpzFile::open(path);
   const auto pixels = file.mapped("arr_0", true);
   const auto text = file.text("settings.json");
-  if (!text || !pixels || pixels->shape().rank() != 4) raise<FormatError>(path, ": is no part that `rae generate --shard` has written");
+  if (!text || !pixels || pixels->shape().rank() != 4)
+    raise<FormatError>(path, ": is no part that `rae generate --shard` has written");
   std::map<std::string, std::string> settings;
   const ConfigNode node = ConfigNode::parse_json(*text, path);
   for (const auto& [key, value] : node.members()) settings[key] = value.as_string();
   const auto shard = settings.find(kShard);
-  if (shard == settings.end()) raise<FormatError>(path, ": is a whole set of samples, not a part of one");
+  if (shard == settings.end())
+    raise<FormatError>(path, ": is a whole set of samples, not a part of one");
   const Shard which = parse_shard(shard->second);
   settings.erase(shard);
   Part part{path, file, *pixels, file.read<std::int64_t>("arr_1"), std::move(settings), which};
@@ -105,10 +114,12 @@ Shard parse_shard(const std::string& text) {
   const auto first = std::from_chars(at, end, shard.index);
   if (first.ec == std::errc() && first.ptr != end && *first.ptr == '/') {
     const auto second = std::from_chars(first.ptr + 1, end, shard.count);
-    if (second.ec == std::errc() && second.ptr == end && shard.index >= 1 && shard.index <= shard.count && shard.count <= kMost)
+    if (second.ec == std::errc() && second.ptr == end && shard.index >= 1 &&
+        shard.index <= shard.count && shard.count <= kMost)
       return shard;
   }
-  throw UsageError(concat("--shard: expected I/N with I from 1 to N, for example 1/4 to 4/4, got '", text, "'"));
+  throw UsageError(
+      concat("--shard: expected I/N with I from 1 to N, for example 1/4 to 4/4, got '", text, "'"));
 }
 
 LabelSampling BulkChoice::labels() const {
@@ -116,20 +127,27 @@ LabelSampling BulkChoice::labels() const {
   try {
     return parse_label_sampling(*label_sampling);
   } catch (const ArgumentError&) {
-    throw UsageError(concat("--label-sampling: expected equal, random or in-turn, got '", *label_sampling, "'"));
+    throw UsageError(
+        concat("--label-sampling: expected equal, random or in-turn, got '", *label_sampling, "'"));
   }
 }
 
 void add_bulk_options(CLI::App& command, BulkChoice& choice) {
   command
       .add_option("--label-sampling", choice.label_sampling,
-                  "how classes are dealt out: equal (as many pictures of each, in random order), random, or in-turn (default)")
+                  "how classes are dealt out: equal (as many pictures of each, in random order), "
+                  "random, or in-turn (default)")
       ->type_name("KIND");
-  command.add_option("--shard", choice.shard, "make part I of N only (1/N to N/N), into an .npz file of its own")->type_name("I/N");
-  command.add_option("--join", choice.join, "join these parts into --out, make nothing")->type_name("FILE...");
+  command
+      .add_option("--shard", choice.shard,
+                  "make part I of N only (1/N to N/N), into an .npz file of its own")
+      ->type_name("I/N");
+  command.add_option("--join", choice.join, "join these parts into --out, make nothing")
+      ->type_name("FILE...");
 }
 
-std::vector<std::int64_t> deal_labels(LabelSampling sampling, index_t count, std::span<const std::int64_t> classes, std::uint64_t seed,
+std::vector<std::int64_t> deal_labels(LabelSampling sampling, index_t count,
+                                      std::span<const std::int64_t> classes, std::uint64_t seed,
                                       Rng rng) {
   if (rng == Rng::philox) return sample_labels(sampling, count, classes, seed);
   TorchCpuGenerator generator(seed);
@@ -148,7 +166,8 @@ std::string fingerprint(const ModelFiles& files) {
     std::sort(names.begin(), names.end());
     for (const auto& name : names) {
       const TensorInfo& info = source.info(name);
-      add(as_byte_span(concat(name, " ", name_of(info.dtype), " ", info.shape, " ", source.sampled_checksum(name), "\n")));
+      add(as_byte_span(concat(name, " ", name_of(info.dtype), " ", info.shape, " ",
+                              source.sampled_checksum(name), "\n")));
     }
   }
   char text[12];
@@ -156,12 +175,16 @@ std::string fingerprint(const ModelFiles& files) {
   return text;
 }
 
-std::string sample_to_npz(const Generator& generator, const GenerateOptions& options, const BulkSampling& bulk) {
+std::string sample_to_npz(const Generator& generator, const GenerateOptions& options,
+                          const BulkSampling& bulk) {
   const auto pictures = static_cast<index_t>(options.labels.size());
   const index_t begin = bulk.shard.begin(pictures), count = bulk.shard.end(pictures) - begin;
-  if (count < 1) raise<ArgumentError>("--shard: ", pictures, " pictures do not make ", bulk.shard.count, " parts");
+  if (count < 1)
+    raise<ArgumentError>("--shard: ", pictures, " pictures do not make ", bulk.shard.count,
+                         " parts");
   const std::span<const std::int64_t> labels =
-      std::span(options.labels).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count));
+      std::span(options.labels)
+          .subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count));
 
   auto settings = generator.png_text(options, 0);
   for (const char* of_one : {"label", "class", "index"}) settings.erase(of_one);
@@ -171,27 +194,34 @@ std::string sample_to_npz(const Generator& generator, const GenerateOptions& opt
   if (!bulk.shard.whole()) settings[kShard] = bulk.shard.name();
 
   const auto& config = generator.config();
-  if (options.rng == Rng::torch_cpu && options.kind.value_or(config.sampling.kind) == SamplerKind::sde)
+  if (options.rng == Rng::torch_cpu &&
+      options.kind.value_or(config.sampling.kind) == SamplerKind::sde)
     raise<ArgumentError>(
-        "--rng torch-cpu: the numbers of a stochastic sampler are drawn for all pictures together; take philox for .npz files");
+        "--rng torch-cpu: the numbers of a stochastic sampler are drawn for all pictures together; "
+        "take philox for .npz files");
   const Shape picture = config.image_shape();  // (channels, H, W)
   const Shape record{picture[1], picture[2], picture[0]};
   NpzStream stream(bulk.out, {count, record, {{"arr_1", label_array(labels)}}, settings});
   const index_t before = stream.done();
   const auto start = std::chrono::steady_clock::now();
-  const auto seconds_since = [](auto time) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - time).count(); };
+  const auto seconds_since = [](auto time) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - time).count();
+  };
   ProgressBar bar(before > 0 ? "continuing" : "sampling");
   const auto show = [&](double done) {
     const double made = done - static_cast<double>(before), seconds = seconds_since(start);
     const double eta = made > 0 ? seconds * (static_cast<double>(count) - done) / made : -1;
     bar.update(done, static_cast<double>(count),
-               concat(static_cast<index_t>(done), "/", count, "  ", format_rate(made / std::max(seconds, 1e-9)), " pictures/s"), eta);
+               concat(static_cast<index_t>(done), "/", count, "  ",
+                      format_rate(made / std::max(seconds, 1e-9)), " pictures/s"),
+               eta);
   };
   constexpr double kSecondsBetweenCheckpoints = 2;
   auto kept = start;
   std::optional<TorchNoise> noise;
   if (options.rng == Rng::torch_cpu)
-    noise.emplace(options.seed, config.latent_shape(), static_cast<index_t>(options.first_index) + begin + before);
+    noise.emplace(options.seed, config.latent_shape(),
+                  static_cast<index_t>(options.first_index) + begin + before);
   const index_t most = batch_of(options, config);
   while (stream.done() < count) {
     const index_t done = stream.done(), n = std::min(most, count - done);
@@ -201,17 +231,21 @@ std::string sample_to_npz(const Generator& generator, const GenerateOptions& opt
     part.batch_size = most;
     if (noise) part.noise = noise->next(n);
     part.on_step = [&](const StepInfo& info) {
-      show(static_cast<double>(done) + static_cast<double>(n) * static_cast<double>(info.step) / static_cast<double>(info.steps));
+      show(static_cast<double>(done) + static_cast<double>(n) * static_cast<double>(info.step) /
+                                           static_cast<double>(info.steps));
       return !interrupted();
     };
     try {
-      const Tensor<float> pixels = generator.decode_pixels(generator.sample_latents(part));  // (b, channels, H, W)
-      for (const Image& image : Image::from_batch(pixels, bulk.rounding)) stream.append(image.pixels());
+      const Tensor<float> pixels =
+          generator.decode_pixels(generator.sample_latents(part));  // (b, channels, H, W)
+      for (const Image& image : Image::from_batch(pixels, bulk.rounding))
+        stream.append(image.pixels());
     } catch (...) {
       keep(stream);
       if (!interrupted()) throw;
       bar.clear();
-      raise<Cancelled>("interrupted; ", stream.done(), " of ", count, " pictures are kept, the same command goes on from there");
+      raise<Cancelled>("interrupted; ", stream.done(), " of ", count,
+                       " pictures are kept, the same command goes on from there");
     }
     if (seconds_since(kept) > kSecondsBetweenCheckpoints) {
       stream.checkpoint();
@@ -221,7 +255,8 @@ std::string sample_to_npz(const Generator& generator, const GenerateOptions& opt
   stream.finish();
   bar.clear();
   std::string what = shown(record, count);
-  if (!bulk.shard.whole()) what += concat(", part ", bulk.shard.name(), " (", begin, " to ", begin + count - 1, ")");
+  if (!bulk.shard.whole())
+    what += concat(", part ", bulk.shard.name(), " (", begin, " to ", begin + count - 1, ")");
   if (before > 0) what += concat(", ", before, " of an earlier run");
   return what;
 }
@@ -229,7 +264,8 @@ std::string sample_to_npz(const Generator& generator, const GenerateOptions& opt
 std::string join_shards(const std::vector<std::string>& parts, const std::string& out) {
   std::vector<Part> all;
   for (const auto& path : parts) all.push_back(open_part(path));
-  std::sort(all.begin(), all.end(), [](const Part& a, const Part& b) { return a.shard.index < b.shard.index; });
+  std::sort(all.begin(), all.end(),
+            [](const Part& a, const Part& b) { return a.shard.index < b.shard.index; });
   const Part& first = all.front();
   index_t pictures = 0;
   std::vector<std::int64_t> labels;
@@ -237,10 +273,13 @@ std::string join_shards(const std::vector<std::string>& parts, const std::string
     const Part& part = all[i];
     if (part.shard.count != first.shard.count || part.settings != first.settings ||
         !(part.pixels.shape().with(0, 1) == first.pixels.shape().with(0, 1)))
-      raise<ArgumentError>("--join: '", part.path, "' and '", first.path, "' are parts of different sets");
+      raise<ArgumentError>("--join: '", part.path, "' and '", first.path,
+                           "' are parts of different sets");
     if (part.shard.index < static_cast<index_t>(i) + 1)
-      raise<ArgumentError>("--join: '", part.path, "' and '", all[i - 1].path, "' are both part ", part.shard.name());
-    if (part.shard.index > static_cast<index_t>(i) + 1) raise<ArgumentError>("--join: part ", i + 1, "/", part.shard.count, " is missing");
+      raise<ArgumentError>("--join: '", part.path, "' and '", all[i - 1].path, "' are both part ",
+                           part.shard.name());
+    if (part.shard.index > static_cast<index_t>(i) + 1)
+      raise<ArgumentError>("--join: part ", i + 1, "/", part.shard.count, " is missing");
     pictures += part.pixels.extent(0);
     labels.insert(labels.end(), part.labels.span().begin(), part.labels.span().end());
   }
@@ -259,7 +298,8 @@ std::string join_shards(const std::vector<std::string>& parts, const std::string
     const auto step = static_cast<index_t>(std::max<std::size_t>(1, kChunk / size));
     for (index_t i = std::min(skip, n); i < n; i += step) {
       stop_if_interrupted();
-      const auto at = static_cast<std::size_t>(i), some = static_cast<std::size_t>(std::min(step, n - i));
+      const auto at = static_cast<std::size_t>(i),
+                 some = static_cast<std::size_t>(std::min(step, n - i));
       stream.append({part.pixels.data() + at * size, some * size});
       bar.update(static_cast<double>(stream.done()), static_cast<double>(pictures));
     }
@@ -267,7 +307,8 @@ std::string join_shards(const std::vector<std::string>& parts, const std::string
   }
   stream.finish();
   bar.clear();
-  return concat(shown(record, pictures), ", of ", plural(static_cast<std::int64_t>(all.size()), "part"));
+  return concat(shown(record, pictures), ", of ",
+                plural(static_cast<std::int64_t>(all.size()), "part"));
 }
 
 }  // namespace rae::tool

@@ -1,4 +1,5 @@
-// Many pictures into one .npz archive: in batches, to be continued after an interruption, in parts by several processes.
+// Many pictures into one .npz archive: in batches, to be continued after an interruption, in parts
+// by several processes.
 #pragma once
 
 #include <map>
@@ -22,7 +23,9 @@ struct Shard {
   [[nodiscard]] index_t begin(index_t pictures) const noexcept {
     return pictures / count * (index - 1) + std::min(index - 1, pictures % count);
   }
-  [[nodiscard]] index_t end(index_t pictures) const noexcept { return Shard{index + 1, count}.begin(pictures); }
+  [[nodiscard]] index_t end(index_t pictures) const noexcept {
+    return Shard{index + 1, count}.begin(pictures);
+  }
   [[nodiscard]] std::string name() const { return concat(index, "/", count); }
 };
 
@@ -45,26 +48,33 @@ void add_bulk_options(CLI::App& command, BulkChoice& choice);
 
 /// A set of pictures and where it goes.
 struct BulkSampling {
-  std::string out;                              ///< the archive
-  Shard shard{};                                ///< the part to be made
-  Rounding rounding = Rounding::nearest;        ///< of pixels to 8 bits
-  std::map<std::string, std::string> settings;  ///< what the pictures depend on besides those of `png_text`
+  std::string out;                        ///< the archive
+  Shard shard{};                          ///< the part to be made
+  Rounding rounding = Rounding::nearest;  ///< of pixels to 8 bits
+  std::map<std::string, std::string>
+      settings;  ///< what the pictures depend on besides those of `png_text`
 };
 
 /// A class for each of `count` pictures: of the last stream of the seed, or as PyTorch draws them.
-[[nodiscard]] std::vector<std::int64_t> deal_labels(LabelSampling sampling, index_t count, std::span<const std::int64_t> classes,
+[[nodiscard]] std::vector<std::int64_t> deal_labels(LabelSampling sampling, index_t count,
+                                                    std::span<const std::int64_t> classes,
                                                     std::uint64_t seed, Rng rng);
 
-/// A number that tells models apart: of the names and shapes of what makes pictures, 4 KiB of each tensor, and the configuration.
+/// A number that tells models apart: of the names and shapes of what makes pictures, 4 KiB of each
+/// tensor, and the configuration.
 [[nodiscard]] std::string fingerprint(const ModelFiles& files);
 
-/// Draws the pictures of the shard with a model whose parts are all loaded, `options.labels` being those of the whole set, and writes arr_0
-/// (N, H, W, channels) of u8 and arr_1, the labels, in batches, with progress. Returns what was written, for a person. Throws Cancelled on
-/// Ctrl-C and what NpzStream throws; the same call then goes on.
-[[nodiscard]] std::string sample_to_npz(const Generator& generator, const GenerateOptions& options, const BulkSampling& bulk);
+/// Draws the pictures of the shard with a model whose parts are all loaded, `options.labels` being
+/// those of the whole set, and writes arr_0 (N, H, W, channels) of u8 and arr_1, the labels, in
+/// batches, with progress. Returns what was written, for a person. Throws Cancelled on Ctrl-C and
+/// what NpzStream throws; the same call then goes on.
+[[nodiscard]] std::string sample_to_npz(const Generator& generator, const GenerateOptions& options,
+                                        const BulkSampling& bulk);
 
-/// Joins the parts of a set, in any order, to the archive that one run would have written. Returns what was written, for a person. Throws
-/// FormatError when a part is no such file, ArgumentError when one is missing, given twice, or of another set.
-[[nodiscard]] std::string join_shards(const std::vector<std::string>& parts, const std::string& out);
+/// Joins the parts of a set, in any order, to the archive that one run would have written. Returns
+/// what was written, for a person. Throws FormatError when a part is no such file, ArgumentError
+/// when one is missing, given twice, or of another set.
+[[nodiscard]] std::string join_shards(const std::vector<std::string>& parts,
+                                      const std::string& out);
 
 }  // namespace rae::tool

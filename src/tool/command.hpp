@@ -1,4 +1,5 @@
-// What the commands of `rae` share: how they are added to the command line, common options, and the error of wrong usage.
+// What the commands of `rae` share: how they are added to the command line, common options, and the
+// error of wrong usage.
 #pragma once
 
 #include <CLI/CLI.hpp>

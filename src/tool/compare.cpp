@@ -1,4 +1,5 @@
-// Measures between two sets of pictures: by pairs in their pixels, and as distributions in the features of a network.
+// Measures between two sets of pictures: by pairs in their pixels, and as distributions in the
+// features of a network.
 #include "tool/compare.hpp"
 
 #include <algorithm>
@@ -9,6 +10,9 @@
 #include <set>
 
 #include "io/suggestion.hpp"
+#include "rae/formats/huggingface_encoder.hpp"
+#include "rae/formats/official/open.hpp"
+#include "rae/generate/features.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/npz.hpp"
@@ -17,9 +21,6 @@
 #include "rae/metrics/precision_recall.hpp"
 #include "rae/metrics/psnr.hpp"
 #include "rae/metrics/ssim.hpp"
-#include "rae/generate/features.hpp"
-#include "rae/formats/official/open.hpp"
-#include "rae/formats/huggingface_encoder.hpp"
 #include "tool/command.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/model.hpp"
@@ -31,9 +32,11 @@
 namespace rae::tool {
 namespace {
 
-const std::vector<std::string> kMetrics{"psnr", "ssim", "frechet", "precision", "recall", "inception-score"};
+const std::vector<std::string> kMetrics{"psnr",      "ssim",   "frechet",
+                                        "precision", "recall", "inception-score"};
 
-/// Mean and covariance of a set whose pictures are not there: arrays "mu" (D) and "sigma" (D, D) of an .npz file.
+/// Mean and covariance of a set whose pictures are not there: arrays "mu" (D) and "sigma" (D, D) of
+/// an .npz file.
 struct Statistics {
   Tensor<double> mean, covariance;
 };
@@ -41,21 +44,29 @@ struct Statistics {
 std::optional<Statistics> open_statistics(const std::string& path) {
   if (!has_extension(path, ".npz")) return std::nullopt;
   const auto file = NpzFile::open(path);
-  if (file.contains("arr_0") || !file.contains("mu") || !file.contains("sigma")) return std::nullopt;
+  if (file.contains("arr_0") || !file.contains("mu") || !file.contains("sigma"))
+    return std::nullopt;
   return Statistics{file.read<double>("mu"), file.read<double>("sigma")};
 }
 
 FeatureExtractor open_extractor(const Comparison& c) {
-  const std::string wanted = !c.features.empty() ? c.features : c.inception_weights.empty() ? "builtin" : "inception";
+  const std::string wanted = !c.features.empty()           ? c.features
+                             : c.inception_weights.empty() ? "builtin"
+                                                           : "inception";
   if (wanted == "inception") {
     if (c.inception_weights.empty())
-      throw UsageError("--features inception: --inception-weights must name the weights (pt_inception-2015-12-05-6726825d.pth)");
+      throw UsageError(
+          "--features inception: --inception-weights must name the weights "
+          "(pt_inception-2015-12-05-6726825d.pth)");
     return FeatureExtractor::inception(TensorSource::open(c.inception_weights));
   }
-  if (!c.inception_weights.empty()) throw UsageError("--inception-weights: --features names another network");
-  if (std::filesystem::is_directory(wanted)) return FeatureExtractor::encoder(open_encoder_folder(wanted), wanted);
+  if (!c.inception_weights.empty())
+    throw UsageError("--inception-weights: --features names another network");
+  if (std::filesystem::is_directory(wanted))
+    return FeatureExtractor::encoder(open_encoder_folder(wanted), wanted);
   if (has_extension(wanted, ".yaml") || has_extension(wanted, ".yml"))
-    return FeatureExtractor::encoder(open_official(wanted, {.models_dir = c.models_dir, .decoder = false, .dit = false, .guide = false}));
+    return FeatureExtractor::encoder(open_official(
+        wanted, {.models_dir = c.models_dir, .decoder = false, .dit = false, .guide = false}));
   return FeatureExtractor::encoder(ModelFiles::open(model_path(wanted)));
 }
 
@@ -65,13 +76,17 @@ class Comparer {
   explicit Comparer(const Comparison& c) : c_(c) {
     for (const auto& name : c.metrics) {
       if (std::find(kMetrics.begin(), kMetrics.end(), name) == kMetrics.end())
-        throw UsageError(concat("--metrics: unknown measure '", name, "'", detail::suggestion(name, kMetrics)));
+        throw UsageError(
+            concat("--metrics: unknown measure '", name, "'", detail::suggestion(name, kMetrics)));
       wanted_.insert(name);
     }
     if (wants("psnr") || wants("ssim")) {
-      if (!c.paired && !c.metrics.empty()) throw UsageError("--metrics: psnr and ssim compare pairs of pictures; say so with --paired");
+      if (!c.paired && !c.metrics.empty())
+        throw UsageError(
+            "--metrics: psnr and ssim compare pairs of pictures; say so with --paired");
     }
-    if (c.neighbours < 1) throw UsageError(concat("--neighbours: expected at least 1, got ", c.neighbours));
+    if (c.neighbours < 1)
+      throw UsageError(concat("--neighbours: expected at least 1, got ", c.neighbours));
     if (!c.out.empty()) require_writable_file(c.out);
   }
 
@@ -81,20 +96,25 @@ class Comparer {
     if (!statistics) reference_.emplace(PictureSet::open(c_.reference));
     set("pictures", pictures_->size());
     if (reference_) set("reference pictures", reference_->size());
-    if (statistics && c_.paired) throw UsageError("--paired: '" + c_.reference + "' holds statistics, no pictures");
+    if (statistics && c_.paired)
+      throw UsageError("--paired: '" + c_.reference + "' holds statistics, no pictures");
     if (c_.paired) pairs();
     if (any({"frechet", "precision", "recall", "inception-score"})) distributions(statistics);
     bar_.clear();
     if (!c_.out.empty()) write_file_atomically(c_.out, ConfigNode::map(report_).to_json(2) + "\n");
-    for (const auto& [label, value] : table_) std::printf("%-20s %s\n", label.c_str(), value.c_str());
+    for (const auto& [label, value] : table_)
+      std::printf("%-20s %s\n", label.c_str(), value.c_str());
     for (const auto& note : notes_) std::printf("%s\n", note.c_str());
   }
 
  private:
   /// True when it was named, or nothing was.
-  [[nodiscard]] bool wants(const std::string& name) const { return wanted_.empty() || wanted_.contains(name); }
+  [[nodiscard]] bool wants(const std::string& name) const {
+    return wanted_.empty() || wanted_.contains(name);
+  }
   [[nodiscard]] bool any(std::initializer_list<const char*> names) const {
-    return std::any_of(names.begin(), names.end(), [this](const char* name) { return wants(name); });
+    return std::any_of(names.begin(), names.end(),
+                       [this](const char* name) { return wants(name); });
   }
 
   void set(const std::string& label, index_t count) {
@@ -106,7 +126,8 @@ class Comparer {
     table_.emplace_back(label, format_fixed(value, decimals) + unit);
   }
   static std::string key(std::string label) {
-    for (char& c : label) c = c == ' ' ? '_' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    for (char& c : label)
+      c = c == ' ' ? '_' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     return label;
   }
 
@@ -119,11 +140,13 @@ class Comparer {
   void pairs() {
     const PictureSet &a = *pictures_, &b = *reference_;
     if (a.size() != b.size())
-      raise<ArgumentError>("--paired: ", c_.pictures, " has ", a.size(), " pictures and ", c_.reference, " has ", b.size());
+      raise<ArgumentError>("--paired: ", c_.pictures, " has ", a.size(), " pictures and ",
+                           c_.reference, " has ", b.size());
     if (!a.stems().empty() && !b.stems().empty())
       for (std::size_t i = 0; i < a.stems().size(); ++i)
         if (a.stems()[i] != b.stems()[i])
-          raise<ArgumentError>("--paired: '", a.where(static_cast<index_t>(i)), "' and '", b.where(static_cast<index_t>(i)),
+          raise<ArgumentError>("--paired: '", a.where(static_cast<index_t>(i)), "' and '",
+                               b.where(static_cast<index_t>(i)),
                                "' have different names; pairs must be called the same");
     if (!any({"psnr", "ssim"})) return;
     bar_.begin("pairs");
@@ -136,8 +159,9 @@ class Comparer {
       for (std::size_t i = 0; i < left.size(); ++i) {
         const Image &x = left[i], &y = right[i];
         if (x.width() != y.width() || x.height() != y.height() || x.channels() != y.channels())
-          raise<ArgumentError>("--paired: '", a.where(first + static_cast<index_t>(i)), "' has ", x.width(), " x ", x.height(), " x ",
-                               x.channels(), " samples and '", b.where(first + static_cast<index_t>(i)), "' has ", y.width(), " x ",
+          raise<ArgumentError>("--paired: '", a.where(first + static_cast<index_t>(i)), "' has ",
+                               x.width(), " x ", x.height(), " x ", x.channels(), " samples and '",
+                               b.where(first + static_cast<index_t>(i)), "' has ", y.width(), " x ",
                                y.height(), " x ", y.channels());
         const Shape shape{1, x.height(), x.width(), x.channels()};
         const View<const std::uint8_t> p(x.pixels().data(), shape), q(y.pixels().data(), shape);
@@ -157,7 +181,8 @@ class Comparer {
   }
 
   /// (N, D)
-  Tensor<float> features_of(const PictureSet& set, const FeatureExtractor& network, const std::string& what) {
+  Tensor<float> features_of(const PictureSet& set, const FeatureExtractor& network,
+                            const std::string& what) {
     bar_.begin(what);
     Tensor<float> out(Shape{set.size(), network.dimension()});
     float* target = out.data();
@@ -173,20 +198,26 @@ class Comparer {
   void distributions(const std::optional<Statistics>& statistics) {
     const bool manifolds = any({"precision", "recall"}) && reference_.has_value();
     if (!reference_ && !wanted_.empty() && any({"precision", "recall"}))
-      throw UsageError("--metrics: precision and recall need pictures, '" + c_.reference + "' holds statistics");
-    const index_t least = std::min(pictures_->size(), reference_ ? reference_->size() : pictures_->size());
+      throw UsageError("--metrics: precision and recall need pictures, '" + c_.reference +
+                       "' holds statistics");
+    const index_t least =
+        std::min(pictures_->size(), reference_ ? reference_->size() : pictures_->size());
     if (manifolds && least <= c_.neighbours)
-      raise<ArgumentError>("precision and recall look at ", c_.neighbours, " neighbours, but a set has only ", plural(least, "picture"),
+      raise<ArgumentError>("precision and recall look at ", c_.neighbours,
+                           " neighbours, but a set has only ", plural(least, "picture"),
                            "; leave them out with --metrics frechet, or take smaller --neighbours");
-    if (wants("frechet") && least < 2) raise<ArgumentError>("the Frechet distance needs at least two pictures in each set");
+    if (wants("frechet") && least < 2)
+      raise<ArgumentError>("the Frechet distance needs at least two pictures in each set");
     const FeatureExtractor network = open_extractor(c_);
     if (!network.is_inception() && wanted_.contains("inception-score"))
       throw UsageError("--metrics inception-score: needs --inception-weights FILE");
     report_.emplace_back("features", network.name());
-    table_.emplace_back("features", printable(concat(network.name(), ", ", network.dimension(), " numbers")));
+    table_.emplace_back("features",
+                        printable(concat(network.name(), ", ", network.dimension(), " numbers")));
 
     const Tensor<float> a = features_of(*pictures_, network, "features of A");  // (N, D)
-    const Tensor<float> b = reference_ ? features_of(*reference_, network, "features of B") : Tensor<float>();
+    const Tensor<float> b =
+        reference_ ? features_of(*reference_, network, "features of B") : Tensor<float>();
     bar_.clear();
     if (wants("frechet")) frechet(a, b, statistics);
     if (manifolds) {
@@ -196,17 +227,20 @@ class Comparer {
     }
     if (network.is_inception() && wants("inception-score")) {
       const Tensor<float> logits = network.logits(a);
-      const InceptionScore score = inception_score(logits.view(), std::min<index_t>(10, a.extent(0)));
+      const InceptionScore score =
+          inception_score(logits.view(), std::min<index_t>(10, a.extent(0)));
       set("inception score", score.mean, 3);
       report_.emplace_back("inception_score_deviation", score.deviation);
       table_.back().second += " +- " + format_fixed(score.deviation, 3);
     }
     if (least <= network.dimension())
-      notes_.push_back(concat("With no more pictures than features (", least, " of ", network.dimension(),
+      notes_.push_back(concat("With no more pictures than features (", least, " of ",
+                              network.dimension(),
                               ") the Frechet distance says little; 10,000 or more are usual."));
   }
 
-  void frechet(const Tensor<float>& a, const Tensor<float>& b, const std::optional<Statistics>& given) {
+  void frechet(const Tensor<float>& a, const Tensor<float>& b,
+               const std::optional<Statistics>& given) {
     FeatureStatistics first(a.extent(1));
     first.update(a.view());
     if (!given) {
@@ -215,9 +249,10 @@ class Comparer {
       return set("Frechet distance", frechet_distance(first, second), 4);
     }
     if (!(given->mean.shape() == Shape{a.extent(1)}))
-      raise<FormatError>(c_.reference, ": statistics of ", given->mean.shape(), " features do not fit the ", a.extent(1),
-                         " of the network");
-    set("Frechet distance", frechet_distance(first.mean(), first.covariance(), given->mean, given->covariance), 4);
+      raise<FormatError>(c_.reference, ": statistics of ", given->mean.shape(),
+                         " features do not fit the ", a.extent(1), " of the network");
+    set("Frechet distance",
+        frechet_distance(first.mean(), first.covariance(), given->mean, given->covariance), 4);
   }
 
   const Comparison& c_;

@@ -11,8 +11,9 @@ namespace rae::tool {
 
 /// What is compared and how.
 struct Comparison {
-  std::string pictures, reference;   ///< A and B
-  std::string features;              ///< builtin, inception, or a path; empty: inception with weights, else builtin
+  std::string pictures, reference;  ///< A and B
+  std::string
+      features;  ///< builtin, inception, or a path; empty: inception with weights, else builtin
   std::string models_dir;            ///< where the files of an official configuration are
   std::string inception_weights;     ///< a file of weights
   std::vector<std::string> metrics;  ///< names; empty: those that apply
@@ -21,7 +22,8 @@ struct Comparison {
   std::string out;                   ///< a JSON file; empty: none
 };
 
-/// Measures, prints a table and writes the file. Throws UsageError, Cancelled, and what reading and measuring throw.
+/// Measures, prints a table and writes the file. Throws UsageError, Cancelled, and what reading and
+/// measuring throw.
 void compare(const Comparison& comparison);
 
 /// Names of all measures, for the help.

@@ -4,8 +4,8 @@
 #include <memory>
 #include <optional>
 
-#include "rae/io/file.hpp"
 #include "rae/formats/bundle_writer.hpp"
+#include "rae/io/file.hpp"
 #include "rae/spec/weight_types.hpp"
 #include "tool/command.hpp"
 #include "tool/model_source.hpp"
@@ -51,11 +51,14 @@ void convert(const ConvertOptions& options) {
   else
     require_writable_file(options.out);
   ModelSource source = open_model_source(options.in, options.models, options.image_size);
-  if (!options.class_names.empty()) source.files.config.class_names = read_names(options.class_names);
+  if (!options.class_names.empty())
+    source.files.config.class_names = read_names(options.class_names);
   if (official) {
     const OfficialFiles official_files = save_official(source.files, options.out, dtype);
-    for (const std::string& path : official_files.written) std::printf("%s%s\n", printable(path).c_str(), size_of_file(path).c_str());
-    for (const std::string& note : official_files.notes) std::fprintf(stderr, "rae: note: %s\n", printable(note).c_str());
+    for (const std::string& path : official_files.written)
+      std::printf("%s%s\n", printable(path).c_str(), size_of_file(path).c_str());
+    for (const std::string& note : official_files.notes)
+      std::fprintf(stderr, "rae: note: %s\n", printable(note).c_str());
     return;
   }
   if (source.kind != ModelKind::bundle) source.notes.emplace("source", base_name(options.in));
@@ -70,33 +73,53 @@ void convert(const ConvertOptions& options) {
 
 void add_convert(CLI::App& app) {
   const auto options = std::make_shared<ConvertOptions>();
-  CLI::App* command = app.add_subcommand("convert", "Bring a model into one file, or back to the official files");
+  CLI::App* command =
+      app.add_subcommand("convert", "Bring a model into one file, or back to the official files");
   command
-      ->add_option("IN", options->in, "an official .yaml, a folder of diffusers (AutoencoderRAE) or of a Hugging Face encoder, or a bundle")
+      ->add_option("IN", options->in,
+                   "an official .yaml, a folder of diffusers (AutoencoderRAE) or of a Hugging Face "
+                   "encoder, or a bundle")
       ->type_name("")
       ->required();
-  command->add_option("OUT", options->out, "the bundle; with --to official a folder")->type_name("")->required();
-  command->add_option("--to", options->to, "bundle, or official: config.yaml, and the folders encoder, decoder, dit, guide and stats")
+  command->add_option("OUT", options->out, "the bundle; with --to official a folder")
+      ->type_name("")
+      ->required();
+  command
+      ->add_option("--to", options->to,
+                   "bundle, or official: config.yaml, and the folders encoder, decoder, dit, guide "
+                   "and stats")
       ->type_name("FORM")
       ->check(CLI::IsMember({"bundle", "official"}))
       ->capture_default_str();
-  command->add_option("--dtype", options->dtype, "f32, bf16 or f16: how matrices are stored; vectors of a bundle and statistics stay f32")
+  command
+      ->add_option(
+          "--dtype", options->dtype,
+          "f32, bf16 or f16: how matrices are stored; vectors of a bundle and statistics stay f32")
       ->type_name("TYPE")
       ->check(CLI::IsMember({"f32", "bf16", "f16"}))
       ->capture_default_str();
   command
       ->add_option("--pack", options->pack,
-                   "f32, bf16, int8, int8w or int4: matrices lie in the bundle as products read them when it is loaded with that --dtype "
+                   "f32, bf16, int8, int8w or int4: matrices lie in the bundle as products read "
+                   "them when it is loaded with that --dtype "
                    "on a machine with "
-                   "the kernels of this one (RAE_ISA), so that loading converts nothing; it cannot be trained or converted further")
+                   "the kernels of this one (RAE_ISA), so that loading converts nothing; it cannot "
+                   "be trained or converted further")
       ->type_name("TYPE")
       ->check(CLI::IsMember({"f32", "bf16", "int8", "int8w", "int4"}))
       ->excludes(command->get_option("--dtype"))
       ->excludes(command->get_option("--to"));
-  command->add_option("--models", options->models, "folder where an official configuration's files are looked for")->type_name("DIR");
-  command->add_option("--class-names", options->class_names, "text file with one class name in each line, for the bundle")
+  command
+      ->add_option("--models", options->models,
+                   "folder where an official configuration's files are looked for")
+      ->type_name("DIR");
+  command
+      ->add_option("--class-names", options->class_names,
+                   "text file with one class name in each line, for the bundle")
       ->type_name("FILE");
-  command->add_option("--image-size", options->image_size, "side of the pictures of a bundle that is an encoder alone")
+  command
+      ->add_option("--image-size", options->image_size,
+                   "side of the pictures of a bundle that is an encoder alone")
       ->type_name("N")
       ->capture_default_str();
   command->footer(

@@ -16,13 +16,15 @@ struct InOut {
   std::string in, out, images_out;
 };
 
-/// Names and help of what a command reads and writes; an option's name beside the place on the command line, "--image,IN".
+/// Names and help of what a command reads and writes; an option's name beside the place on the
+/// command line, "--image,IN".
 struct InOutNames {
   std::string command, description, in, in_help, out, out_help;
 };
 
 /// Adds a command of the form `rae NAME IN OUT`.
-CLI::App* add_in_out(CLI::App& app, const InOutNames& names, void (*run)(const InOut&), const std::shared_ptr<InOut>& options) {
+CLI::App* add_in_out(CLI::App& app, const InOutNames& names, void (*run)(const InOut&),
+                     const std::shared_ptr<InOut>& options) {
   CLI::App* command = app.add_subcommand(names.command, names.description);
   command->add_option(names.in, options->in, names.in_help)->type_name("")->required();
   command->add_option(names.out, options->out, names.out_help)->type_name("")->required();
@@ -40,18 +42,22 @@ void encode(const InOut& options) {
   const Tensor<float> latent = autoencoder.encode(image);  // (1, C, h, w)
   stop_if_interrupted();
   write_tensor(options.out, "latent", latent, {{"model", autoencoder.config().name}});
-  std::printf("%s: latent %s\n", printable(options.out).c_str(), latent.shape().to_string().c_str());
+  std::printf("%s: latent %s\n", printable(options.out).c_str(),
+              latent.shape().to_string().c_str());
 }
 
 void decode(const InOut& options) {
-  if (!options.images_out.empty() && options.images_out == options.out) throw UsageError("--images-out: the same file as --out");
+  if (!options.images_out.empty() && options.images_out == options.out)
+    throw UsageError("--images-out: the same file as --out");
   require_writable_output(options.out);
   if (!options.images_out.empty()) require_writable_file(options.images_out);
   const Autoencoder autoencoder(open_model(options.model, {.encoder = false, .dit = false}),
                                 {.keep_loaded = false, .dtype = options.model.dtype});
-  const auto latents = read_latents(options.in, {"latent", "sample_latent"}, autoencoder.config().latent_shape());  // (B, C, h, w)
+  const auto latents = read_latents(options.in, {"latent", "sample_latent"},
+                                    autoencoder.config().latent_shape());  // (B, C, h, w)
   ProgressBar bar("decoding");
-  const Tensor<float> pixels = decode_all_pixels(autoencoder, latents, 0, bar);  // (B, channels, H, W)
+  const Tensor<float> pixels =
+      decode_all_pixels(autoencoder, latents, 0, bar);  // (B, channels, H, W)
   stop_if_interrupted();
   const std::vector<Image> images = Image::from_batch(pixels);
   const Samples samples{.images = images,
@@ -71,25 +77,27 @@ void decode(const InOut& options) {
 void reconstruct(const InOut& options) {
   require_writable_file(options.out);
   const Image image = Image::open(options.in);
-  const Autoencoder autoencoder(open_model(options.model, {.dit = false}), {.keep_loaded = false, .dtype = options.model.dtype});
+  const Autoencoder autoencoder(open_model(options.model, {.dit = false}),
+                                {.keep_loaded = false, .dtype = options.model.dtype});
   const Image original = autoencoder.prepare(image), result = autoencoder.reconstruct(image);
   stop_if_interrupted();
   const Shape shape{1, original.height(), original.width(), index_t{original.channels()}};
-  const double quality =
-      psnr(View<const std::uint8_t>(result.pixels().data(), shape), View<const std::uint8_t>(original.pixels().data(), shape));
+  const double quality = psnr(View<const std::uint8_t>(result.pixels().data(), shape),
+                              View<const std::uint8_t>(original.pixels().data(), shape));
   result.save_png(options.out, {{"model", autoencoder.config().name}});
-  std::printf("%s: %lld x %lld, PSNR %.2f dB\n", printable(options.out).c_str(), static_cast<long long>(result.width()),
-              static_cast<long long>(result.height()), quality);
+  std::printf("%s: %lld x %lld, PSNR %.2f dB\n", printable(options.out).c_str(),
+              static_cast<long long>(result.width()), static_cast<long long>(result.height()),
+              quality);
 }
 
 }  // namespace
 
 void add_encode(CLI::App& app) {
   const auto options = std::make_shared<InOut>();
-  add_in_out(
-      app,
-      {"encode", "Turn a picture into a latent", "--image,IN", "a PNG, JPEG or BMP picture", "-o,--out,OUT", "FILE.safetensors to write"},
-      encode, options)
+  add_in_out(app,
+             {"encode", "Turn a picture into a latent", "--image,IN", "a PNG, JPEG or BMP picture",
+              "-o,--out,OUT", "FILE.safetensors to write"},
+             encode, options)
       ->footer(
           "The middle square of the picture is brought to the model's size. The file gets\n"
           "one tensor: 'latent', (1, C, h, w), f32, normalised as the diffusion model sees it.\n"
@@ -104,12 +112,14 @@ void add_decode(CLI::App& app) {
   const auto options = std::make_shared<InOut>();
   CLI::App* command = add_in_out(
       app,
-      {"decode", "Turn latents into pictures", "--latent,IN", "FILE.safetensors with a tensor 'latent' or 'sample_latent', (B, C, h, w)",
-       "-o,--out,OUT", "FILE.png (several pictures become a grid), FILE.npz, or a folder"},
+      {"decode", "Turn latents into pictures", "--latent,IN",
+       "FILE.safetensors with a tensor 'latent' or 'sample_latent', (B, C, h, w)", "-o,--out,OUT",
+       "FILE.png (several pictures become a grid), FILE.npz, or a folder"},
       decode, options);
   command
       ->add_option("--images-out", options->images_out,
-                   "write the pixels too, neither clamped nor rounded: safetensors, tensor 'reconstruction' (B, channels, H, W)")
+                   "write the pixels too, neither clamped nor rounded: safetensors, tensor "
+                   "'reconstruction' (B, channels, H, W)")
       ->type_name("FILE");
   command->footer(
       "Examples:\n"
@@ -121,8 +131,8 @@ void add_decode(CLI::App& app) {
 
 void add_reconstruct(CLI::App& app) {
   add_in_out(app,
-             {"reconstruct", "Encode a picture, decode it again, and say how close it is", "--image,IN", "a PNG, JPEG or BMP picture",
-              "-o,--out,OUT", "FILE.png to write"},
+             {"reconstruct", "Encode a picture, decode it again, and say how close it is",
+              "--image,IN", "a PNG, JPEG or BMP picture", "-o,--out,OUT", "FILE.png to write"},
              reconstruct, std::make_shared<InOut>())
       ->footer(
           "The middle square of the picture is brought to the model's size first; PSNR\n"

@@ -35,15 +35,18 @@ struct GenerateCommand {
 };
 
 /// Numbers of the classes that were asked for, in order; all of them when none was.
-std::vector<std::int64_t> wanted_classes(const GenerateCommand& command, const Generator& generator) {
+std::vector<std::int64_t> wanted_classes(const GenerateCommand& command,
+                                         const Generator& generator) {
   const auto& names = generator.class_names();
   std::vector<std::int64_t> labels;
   for (const auto& word : command.classes) {
     // A name may hold a comma itself ("tench, Tinca tinca").
     const bool whole = std::find(names.begin(), names.end(), word) != names.end();
-    for (const auto& name : whole ? std::vector<std::string>{word} : split_list(word)) labels.push_back(generator.label_of(name));
+    for (const auto& name : whole ? std::vector<std::string>{word} : split_list(word))
+      labels.push_back(generator.label_of(name));
   }
-  if (!command.classes.empty() && labels.empty()) raise<ArgumentError>("--class: expected a name or number");
+  if (!command.classes.empty() && labels.empty())
+    raise<ArgumentError>("--class: expected a name or number");
   if (labels.empty())
     for (index_t i = 0; i < generator.num_classes(); ++i) labels.push_back(i);
   return labels;
@@ -58,16 +61,19 @@ void require_at_least_one(const char* option, const std::optional<index_t>& valu
   if (value && *value < 1) raise<ArgumentError>(option, ": expected at least 1, got ", *value);
 }
 
-/// An archive is written picture by picture, unless latents go in or out, which are held in memory anyway.
+/// An archive is written picture by picture, unless latents go in or out, which are held in memory
+/// anyway.
 bool is_streamed(const GenerateCommand& command) {
   std::error_code none;
-  const bool plain = !std::filesystem::exists(command.out, none) || std::filesystem::is_regular_file(command.out, none);
-  return output_kind(command.out) == OutputKind::npz && plain && command.latent_out.empty() && command.images_out.empty() &&
-         command.noise_in.empty();
+  const bool plain = !std::filesystem::exists(command.out, none) ||
+                     std::filesystem::is_regular_file(command.out, none);
+  return output_kind(command.out) == OutputKind::npz && plain && command.latent_out.empty() &&
+         command.images_out.empty() && command.noise_in.empty();
 }
 
 void join(const GenerateCommand& command) {
-  if (output_kind(command.out) != OutputKind::npz) throw UsageError("--join: --out must name the .npz file to be written");
+  if (output_kind(command.out) != OutputKind::npz)
+    throw UsageError("--join: --out must name the .npz file to be written");
   for (const auto& part : command.bulk.join)
     if (part == command.out) throw UsageError("--join: '" + part + "' is a part and --out as well");
   require_writable_output(command.out);
@@ -75,22 +81,25 @@ void join(const GenerateCommand& command) {
   std::printf("%s: %s\n", printable(command.out).c_str(), what.c_str());
 }
 
-/// The sampler of a name: with "sde_" in front a stochastic method, else a deterministic one, but a stochastic one of a model that is
-/// stochastic and has a method of that name.
-void set_sampler(GenerateOptions& options, const std::string& name, const SamplingDefaults& defaults) {
+/// The sampler of a name: with "sde_" in front a stochastic method, else a deterministic one, but a
+/// stochastic one of a model that is stochastic and has a method of that name.
+void set_sampler(GenerateOptions& options, const std::string& name,
+                 const SamplingDefaults& defaults) {
   constexpr std::string_view kStochastic = "sde_";
   const bool plain = defaults.kind == SamplerKind::sde && (name == "euler" || name == "heun");
   try {
     if (plain || name.starts_with(kStochastic)) {
       options.kind = SamplerKind::sde;
       options.sde = defaults.sde;
-      options.sde->solver = parse_sde_solver(plain ? std::string_view(name) : std::string_view(name).substr(kStochastic.size()));
+      options.sde->solver = parse_sde_solver(
+          plain ? std::string_view(name) : std::string_view(name).substr(kStochastic.size()));
     } else {
       options.kind = SamplerKind::ode;
       options.solver = parse_ode_solver(name);
     }
   } catch (const ArgumentError&) {
-    throw UsageError(concat("--sampler: expected sde_euler, sde_heun, ", kOdeSolverNames, ", got '", name, "'"));
+    throw UsageError(
+        concat("--sampler: expected sde_euler, sde_heun, ", kOdeSolverNames, ", got '", name, "'"));
   }
 }
 
@@ -99,7 +108,8 @@ std::optional<std::array<float, 2>> interval_of(const std::string& text) {
   if (text.empty()) return std::nullopt;
   const auto words = split_list(text);
   std::array<float, 2> ends{};
-  if (words.size() != 2 || !CLI::detail::lexical_cast(words[0], ends[0]) || !CLI::detail::lexical_cast(words[1], ends[1]))
+  if (words.size() != 2 || !CLI::detail::lexical_cast(words[0], ends[0]) ||
+      !CLI::detail::lexical_cast(words[1], ends[1]))
     throw UsageError(concat("--cfg-interval: expected LO,HI, for example 0.1,1, got '", text, "'"));
   return ends;
 }
@@ -113,32 +123,37 @@ G changed(G guidance, std::optional<float> scale, std::optional<std::array<float
   return guidance;
 }
 
-/// The kind of guidance that was asked for, else that of the model; nothing when all is left to the model. A kind that the model does not
-/// use takes the interval of the one that it does.
-void set_guidance(GenerateOptions& options, const ModelConfig& model, const GenerateCommand& command,
-                  std::optional<std::array<float, 2>> interval) {
+/// The kind of guidance that was asked for, else that of the model; nothing when all is left to the
+/// model. A kind that the model does not use takes the interval of the one that it does.
+void set_guidance(GenerateOptions& options, const ModelConfig& model,
+                  const GenerateCommand& command, std::optional<std::array<float, 2>> interval) {
   if (!command.cfg && !command.autoguidance && !interval) return;
   const SamplingDefaults& defaults = model.sampling;
   const Cfg& cfg = defaults.guidance;
   const bool by_guide = defaults.autoguidance.has_value();
-  const AutoGuidance autoguidance = defaults.autoguidance.value_or(AutoGuidance{1.0f, cfg.t_min, cfg.t_max});
+  const AutoGuidance autoguidance =
+      defaults.autoguidance.value_or(AutoGuidance{1.0f, cfg.t_min, cfg.t_max});
   if (command.autoguidance || (!command.cfg && by_guide))
     options.autoguidance = changed(autoguidance, command.autoguidance, interval);
   else
-    options.guidance = changed(by_guide ? Cfg{1.0f, autoguidance.t_min, autoguidance.t_max} : cfg, command.cfg, interval);
+    options.guidance = changed(by_guide ? Cfg{1.0f, autoguidance.t_min, autoguidance.t_max} : cfg,
+                               command.cfg, interval);
   if (options.autoguidance && options.autoguidance->scale != 1.0f && !model.has_guide())
-    raise<ArgumentError>("--autoguidance: '", model.name, "' has no guide, a weaker model to be guided away from");
+    raise<ArgumentError>("--autoguidance: '", model.name,
+                         "' has no guide, a weaker model to be guided away from");
 }
 
 /// The files of the model, of an official one without the weights that these options do not need.
 ModelFiles open_files(const GenerateCommand& command) {
   OfficialOptions wanted{.encoder = false};
-  if (command.autoguidance || command.cfg) wanted.guide = command.autoguidance && *command.autoguidance != 1.0f;
+  if (command.autoguidance || command.cfg)
+    wanted.guide = command.autoguidance && *command.autoguidance != 1.0f;
   return open_model(command.model, wanted);
 }
 
 /// Settings of all pictures: those of the first, with all classes.
-std::map<std::string, std::string> text_of_all(const Generator& generator, const GenerateOptions& options, std::size_t period) {
+std::map<std::string, std::string> text_of_all(const Generator& generator,
+                                               const GenerateOptions& options, std::size_t period) {
   auto text = generator.png_text(options, 0);
   const std::size_t count = options.labels.size();
   if (count == 1) return text;
@@ -161,71 +176,92 @@ void run(const GenerateCommand& command) {
   require_at_least_one("--steps", command.steps);
   require_at_least_one("--batch", command.batch);
   const auto interval = interval_of(command.cfg_interval);
-  GenerateOptions options{.seed = command.seed, .steps = command.steps.value_or(0), .batch_size = command.batch.value_or(0)};
+  GenerateOptions options{.seed = command.seed,
+                          .steps = command.steps.value_or(0),
+                          .batch_size = command.batch.value_or(0)};
   options.rng = parse_rng(command.rng);
   options.reuse_error = command.reuse_error;
   SamplingReport report;
   options.report = &report;
   if (command.official_grid) options.grid = TimeGridKind::official;
-  if (command.sampler) set_sampler(options, *command.sampler, {});  // a wrong name ends here, before the model is opened
+  if (command.sampler)
+    set_sampler(options, *command.sampler,
+                {});  // a wrong name ends here, before the model is opened
   const LabelSampling sampling = command.bulk.labels();
   const Shard shard = command.bulk.part();
   if (command.bulk.shard && !is_streamed(command))
-    throw UsageError("--shard: --out must name an .npz file, without --latent-out, --images-out and --noise-in");
-  if (!command.latent_out.empty() && command.latent_out == command.out) throw UsageError("--latent-out: the same file as --out");
-  if (!command.images_out.empty() && (command.images_out == command.out || command.images_out == command.latent_out))
+    throw UsageError(
+        "--shard: --out must name an .npz file, without --latent-out, --images-out and --noise-in");
+  if (!command.latent_out.empty() && command.latent_out == command.out)
+    throw UsageError("--latent-out: the same file as --out");
+  if (!command.images_out.empty() &&
+      (command.images_out == command.out || command.images_out == command.latent_out))
     throw UsageError("--images-out: the same file as another output");
   require_writable_output(command.out);
   for (const std::string& file : {command.latent_out, command.images_out})
     if (!file.empty()) require_writable_file(file);
   const ModelFiles files = open_files(command);
   // A stream goes to and fro between sampling and decoding.
-  const Generator generator(files, {.keep_loaded = command.keep_loaded || is_streamed(command), .dtype = command.model.dtype});
+  const Generator generator(files, {.keep_loaded = command.keep_loaded || is_streamed(command),
+                                    .dtype = command.model.dtype});
   if (command.sampler) set_sampler(options, *command.sampler, generator.config().sampling);
   const auto classes = wanted_classes(command, generator);
   set_guidance(options, generator.config(), command, interval);
   const auto period = static_cast<index_t>(classes.size());
-  index_t count = command.count.value_or(command.classes.empty() ? std::min(period, kDefaultCount) : period);
+  index_t count =
+      command.count.value_or(command.classes.empty() ? std::min(period, kDefaultCount) : period);
   if (!command.noise_in.empty()) {
     options.noise = read_latents(command.noise_in, {"noise"}, generator.config().latent_shape());
     const index_t given = options.noise.extent(0);
     if (command.count && count != given)
-      raise<ArgumentError>("--count: ", count, " pictures do not fit the noise of ", given, " in '", command.noise_in, "'");
+      raise<ArgumentError>("--count: ", count, " pictures do not fit the noise of ", given, " in '",
+                           command.noise_in, "'");
     count = given;
   }
-  if (count > kMostPictures) raise<ArgumentError>("--count: expected at most ", kMostPictures, ", got ", count);
+  if (count > kMostPictures)
+    raise<ArgumentError>("--count: expected at most ", kMostPictures, ", got ", count);
   options.labels = deal_labels(sampling, count, classes, options.seed, options.rng);
 
   const auto begin = std::chrono::steady_clock::now();
-  const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(); };
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
   const auto tell = [&](const std::string& what) {
-    std::printf("%s: %s; %s s\n", printable(command.out).c_str(), what.c_str(), format_fixed(seconds(), 1).c_str());
+    std::printf("%s: %s; %s s\n", printable(command.out).c_str(), what.c_str(),
+                format_fixed(seconds(), 1).c_str());
     if (options.reuse_error > 0 && report.model.evaluations > 0)
-      std::printf(
-          "backbone evaluated in %s %% of %lld evaluations of the model\n",
-          format_fixed(100.0 * static_cast<double>(report.model.backbones) / static_cast<double>(report.model.evaluations), 1).c_str(),
-          static_cast<long long>(report.model.evaluations));
+      std::printf("backbone evaluated in %s %% of %lld evaluations of the model\n",
+                  format_fixed(100.0 * static_cast<double>(report.model.backbones) /
+                                   static_cast<double>(report.model.evaluations),
+                               1)
+                      .c_str(),
+                  static_cast<long long>(report.model.evaluations));
   };
   if (is_streamed(command)) {
     // Archives of official models are rounded as sample_ddp.py does it: down.
-    const BulkSampling bulk{.out = command.out,
-                            .shard = shard,
-                            .rounding = command.model.config.empty() ? Rounding::nearest : Rounding::truncate,
-                            .settings = {{"label sampling", std::string(name_of(sampling))}, {"weights", fingerprint(files)}}};
+    const BulkSampling bulk{
+        .out = command.out,
+        .shard = shard,
+        .rounding = command.model.config.empty() ? Rounding::nearest : Rounding::truncate,
+        .settings = {{"label sampling", std::string(name_of(sampling))},
+                     {"weights", fingerprint(files)}}};
     return tell(sample_to_npz(generator, options, bulk));
   }
   ProgressBar bar("sampling");
   bar.update(0, static_cast<double>(count));
   options.on_step = [&](const StepInfo& info) {
     const double done = static_cast<double>(count * info.step) / static_cast<double>(info.steps);
-    bar.update(done, static_cast<double>(count), concat(format_rate(done / bar.seconds()), " pictures/s"));
+    bar.update(done, static_cast<double>(count),
+               concat(format_rate(done / bar.seconds()), " pictures/s"));
     return !interrupted();
   };
   const Tensor<float> latents = generator.sample_latents(options);  // (B, C, h, w)
   bar.begin("decoding");
   Tensor<float> pixels;  // (B, channels, H, W)
-  if (!command.images_out.empty()) pixels = decode_all_pixels(generator, latents, options.batch_size, bar);
-  const auto images = pixels.empty() ? decode_all(generator, latents, options.batch_size, bar) : Image::from_batch(pixels);
+  if (!command.images_out.empty())
+    pixels = decode_all_pixels(generator, latents, options.batch_size, bar);
+  const auto images = pixels.empty() ? decode_all(generator, latents, options.batch_size, bar)
+                                     : Image::from_batch(pixels);
   stop_if_interrupted();
 
   const auto all_text = text_of_all(generator, options, classes.size());
@@ -238,12 +274,14 @@ void run(const GenerateCommand& command) {
     unfinished.will_make(command.images_out);
     write_tensor(command.images_out, "sample_image", pixels, all_text);
   }
-  const Samples samples{.images = images,
-                        .labels = options.labels,
-                        .label_name = [&](index_t label) { return class_name(generator, label); },
-                        .png_text = [&](index_t i) { return generator.png_text(options, static_cast<std::size_t>(i)); },
-                        .grid_text = all_text,
-                        .columns = grid_columns(count, period)};
+  const Samples samples{
+      .images = images,
+      .labels = options.labels,
+      .label_name = [&](index_t label) { return class_name(generator, label); },
+      .png_text =
+          [&](index_t i) { return generator.png_text(options, static_cast<std::size_t>(i)); },
+      .grid_text = all_text,
+      .columns = grid_columns(count, period)};
   const std::string what = write_samples(command.out, samples, command.grid);
   unfinished.finish();
   bar.clear();
@@ -256,64 +294,91 @@ void add_generate(CLI::App& app) {
   const auto options = std::make_shared<GenerateCommand>();
   CLI::App* command = app.add_subcommand("generate", "Draw pictures from noise");
   add_model_options(*command, options->model);
-  command->add_option("-c,--class,--labels", options->classes, "names or numbers, a comma list or repeated, taken in turn (default: all)")
+  command
+      ->add_option("-c,--class,--labels", options->classes,
+                   "names or numbers, a comma list or repeated, taken in turn (default: all)")
       ->type_name("NAME")
       ->allow_extra_args(false);
-  command->add_option("-n,--count", options->count, "pictures to make (default: one of each class, ten at most unless --class names more)")
+  command
+      ->add_option(
+          "-n,--count", options->count,
+          "pictures to make (default: one of each class, ten at most unless --class names more)")
       ->type_name("N");
   command
       ->add_option("-o,--out", options->out,
-                   "FILE.png, a grid when there are several pictures; FILE.npz, uint8 arr_0 (N, H, W, channels) and "
+                   "FILE.png, a grid when there are several pictures; FILE.npz, uint8 arr_0 (N, H, "
+                   "W, channels) and "
                    "labels arr_1; or a folder")
       ->type_name("OUT")
       ->capture_default_str();
-  command->add_flag("--grid", options->grid, "a grid of one picture too, and in a folder a further grid.png");
+  command->add_flag("--grid", options->grid,
+                    "a grid of one picture too, and in a folder a further grid.png");
   command
-      ->add_option(
-          "-s,--steps", options->steps,
-          "steps from noise to picture (default: the model's); with --config or --official-grid points of the time grid, as num_steps in "
-          "official files: N points make N - 1 steps")
+      ->add_option("-s,--steps", options->steps,
+                   "steps from noise to picture (default: the model's); with --config or "
+                   "--official-grid points of the time grid, as num_steps in "
+                   "official files: N points make N - 1 steps")
       ->type_name("N");
-  command->add_option("--sampler", options->sampler, concat("sde_euler, sde_heun, ", kOdeSolverNames, " (default: the model's)"))
+  command
+      ->add_option("--sampler", options->sampler,
+                   concat("sde_euler, sde_heun, ", kOdeSolverNames, " (default: the model's)"))
       ->type_name("NAME");
   command->add_flag("--official-grid", options->official_grid,
-                    "count points of time as the official samplers do: one step fewer, ending short of the picture");
-  CLI::Option* cfg =
-      command
-          ->add_option("--cfg", options->cfg, "classifier-free guidance: 1 is none, more follows the class closer (default: the model's)")
-          ->type_name("SCALE");
+                    "count points of time as the official samplers do: one step fewer, ending "
+                    "short of the picture");
+  CLI::Option* cfg = command
+                         ->add_option("--cfg", options->cfg,
+                                      "classifier-free guidance: 1 is none, more follows the class "
+                                      "closer (default: the model's)")
+                         ->type_name("SCALE");
   command
       ->add_option("--autoguidance", options->autoguidance,
-                   "guidance by the weaker model that the model brings along: 1 is none (default: the model's)")
+                   "guidance by the weaker model that the model brings along: 1 is none (default: "
+                   "the model's)")
       ->type_name("SCALE")
       ->excludes(cfg);
-  command->add_option("--cfg-interval", options->cfg_interval, "flow times in which guidance acts, from 0 (picture) to 1 (noise)")
+  command
+      ->add_option("--cfg-interval", options->cfg_interval,
+                   "flow times in which guidance acts, from 0 (picture) to 1 (noise)")
       ->type_name("LO,HI");
   command->add_option("--seed", options->seed, "another seed, other pictures")
       ->type_name("N")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command->add_option("--rng", options->rng, "noise of 'philox' or, as PyTorch draws it on CPUs, of 'torch-cpu'")
+  command
+      ->add_option("--rng", options->rng,
+                   "noise of 'philox' or, as PyTorch draws it on CPUs, of 'torch-cpu'")
       ->type_name("NAME")
       ->check(CLI::IsMember({"philox", "torch-cpu"}))
       ->capture_default_str();
   command
       ->add_option("--reuse-error", options->reuse_error,
-                   "reuse the backbone of a DiT^DH while its output is estimated to change by no more than this share, for example 0.1; "
+                   "reuse the backbone of a DiT^DH while its output is estimated to change by no "
+                   "more than this share, for example 0.1; "
                    "faster, less exact; 0: never")
       ->type_name("SHARE")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_flag("--keep-loaded", options->keep_loaded,
-                    "load all parts of the model at once; else the decoder takes the place of the diffusion transformer");
-  command->add_option("--batch", options->batch, "pictures computed at once, without effect on results")->type_name("N");
-  command->add_option("--latent-out", options->latent_out, "write the latents too: safetensors, tensor 'sample_latent'")->type_name("FILE");
+                    "load all parts of the model at once; else the decoder takes the place of the "
+                    "diffusion transformer");
   command
-      ->add_option("--images-out", options->images_out,
-                   "write the pixels too, neither clamped nor rounded: safetensors, tensor 'sample_image' (B, channels, H, W)")
+      ->add_option("--batch", options->batch,
+                   "pictures computed at once, without effect on results")
+      ->type_name("N");
+  command
+      ->add_option("--latent-out", options->latent_out,
+                   "write the latents too: safetensors, tensor 'sample_latent'")
       ->type_name("FILE");
   command
-      ->add_option("--noise-in", options->noise_in, "begin from this noise instead of the seed's: safetensors, tensor 'noise' (B, C, h, w)")
+      ->add_option("--images-out", options->images_out,
+                   "write the pixels too, neither clamped nor rounded: safetensors, tensor "
+                   "'sample_image' (B, channels, H, W)")
+      ->type_name("FILE");
+  command
+      ->add_option(
+          "--noise-in", options->noise_in,
+          "begin from this noise instead of the seed's: safetensors, tensor 'noise' (B, C, h, w)")
       ->type_name("FILE");
   add_bulk_options(*command, options->bulk);
   add_threads_option(*command);

@@ -38,7 +38,8 @@ std::vector<BundlePart> parts_of(const SafetensorsFile& file) {
   std::vector<BundlePart> parts;
   for (const auto& name : file.names()) {
     const std::string first = name.substr(0, name.find('.'));
-    auto part = std::find_if(parts.begin(), parts.end(), [&](const BundlePart& p) { return p.name == first; });
+    auto part = std::find_if(parts.begin(), parts.end(),
+                             [&](const BundlePart& p) { return p.name == first; });
     if (part == parts.end()) part = parts.insert(parts.end(), BundlePart{.name = first});
     const TensorInfo& info = file.info(name);
     ++part->tensors;
@@ -61,8 +62,9 @@ void print_safetensors(const std::string& path, bool tensors) {
   for (const BundlePart& part : parts) parameters += part.elements;
   print(heading(path, "bundle, " + plural(parameters, "parameter")));
   for (const BundlePart& part : parts)
-    std::printf("  %-12s %12s  in %s, stored as %s\n", printable(part.name).c_str(), format_count(part.elements).c_str(),
-                plural(part.tensors, "tensor").c_str(), std::string(name_of(part.dtype)).c_str());
+    std::printf("  %-12s %12s  in %s, stored as %s\n", printable(part.name).c_str(),
+                format_count(part.elements).c_str(), plural(part.tensors, "tensor").c_str(),
+                std::string(name_of(part.dtype)).c_str());
   print("config:");
   print_config(ConfigNode::parse_json(config.mapped(), path + ": config"), "  ");
   print_texts("notes:", metadata);
@@ -73,12 +75,14 @@ void print_safetensors(const std::string& path, bool tensors) {
 
 void print_picture(const std::string& path, const char* format) {
   const Image image = Image::open(path);
-  print(heading(path, concat(format, ", ", image.width(), " x ", image.height(), image.channels() == 1 ? ", gray" : ", RGB")));
+  print(heading(path, concat(format, ", ", image.width(), " x ", image.height(),
+                             image.channels() == 1 ? ", gray" : ", RGB")));
   if (std::string_view(format) == "PNG") print_texts("settings:", read_png_text(path));
 }
 
 void print_array(const AnyTensor& tensor, const std::string& name) {
-  print(concat("  ", name_of(dtype_of(tensor)), "  ", shape_of(tensor).to_string(), "  ", printable(name)));
+  print(concat("  ", name_of(dtype_of(tensor)), "  ", shape_of(tensor).to_string(), "  ",
+               printable(name)));
 }
 
 void print_npz(const std::string& path) {
@@ -95,8 +99,11 @@ void print_npy(const std::string& path) {
 
 /// The first bytes of a file; throws FileError.
 std::string first_bytes(const std::string& path) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
-  if (!file) raise<FileError>("cannot open '", path, "': ", std::error_code(errno, std::generic_category()).message());
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
+                                                             std::fclose);
+  if (!file)
+    raise<FileError>("cannot open '", path,
+                     "': ", std::error_code(errno, std::generic_category()).message());
   std::string bytes(16, '\0');
   bytes.resize(std::fread(bytes.data(), 1, bytes.size(), file.get()));
   return bytes;
@@ -116,7 +123,8 @@ void print_file(const InfoOptions& options) {
   using std::string_view_literals::operator""sv;
   std::error_code none;
   const std::string& path = options.file;
-  if (std::filesystem::is_directory(path, none) || has_extension(path, ".yaml") || has_extension(path, ".yml"))
+  if (std::filesystem::is_directory(path, none) || has_extension(path, ".yaml") ||
+      has_extension(path, ".yml"))
     return print_model(path, options.models, options.tensors);
   const std::string start = first_bytes(path);
   const auto begins = [&](std::string_view magic) { return start.rfind(magic, 0) == 0; };
@@ -130,7 +138,8 @@ void print_file(const InfoOptions& options) {
   // A safetensors file has no magic number: eight bytes of header length, and JSON.
   if (start.size() > 8 && start[8] == '{') return print_safetensors(path, options.tensors);
   raise<FormatError>(path,
-                     ": not a file that rae knows (a bundle or another safetensors file, a checkpoint of PyTorch, an official .yaml, "
+                     ": not a file that rae knows (a bundle or another safetensors file, a "
+                     "checkpoint of PyTorch, an official .yaml, "
                      "PNG, JPEG, BMP, .npz, .npy)");
 }
 
@@ -164,15 +173,19 @@ void print_system() {
 
 void add_info(CLI::App& app) {
   const auto options = std::make_shared<InfoOptions>();
-  CLI::App* command = app.add_subcommand("info", "Show what a file holds, or what this machine offers");
+  CLI::App* command =
+      app.add_subcommand("info", "Show what a file holds, or what this machine offers");
   command
-      ->add_option(
-          "FILE", options->file,
-          "a bundle or other weights (safetensors, .pt, .pth, .index.json, a folder), an official .yaml, PNG, JPEG, BMP, .npz or .npy")
+      ->add_option("FILE", options->file,
+                   "a bundle or other weights (safetensors, .pt, .pth, .index.json, a folder), an "
+                   "official .yaml, PNG, JPEG, BMP, .npz or .npy")
       ->type_name("");
   command->add_flag("--system", options->system, "version, compiler, instruction sets, threads");
   command->add_flag("--tensors", options->tensors, "list the tensors of a bundle or model too");
-  command->add_option("--models", options->models, "folder where an official configuration's files are looked for")->type_name("DIR");
+  command
+      ->add_option("--models", options->models,
+                   "folder where an official configuration's files are looked for")
+      ->type_name("DIR");
   command->footer(
       "Examples:\n"
       "  rae info samples.png          size, and the settings that made it\n"
@@ -181,7 +194,8 @@ void add_info(CLI::App& app) {
       "  rae info model.yaml           whether the official files fit each other\n"
       "  rae info --system");
   command->callback([options] {
-    if (options->system == !options->file.empty()) throw UsageError("info: expected one of FILE and --system");
+    if (options->system == !options->file.empty())
+      throw UsageError("info: expected one of FILE and --system");
     if (options->system)
       print_system();
     else

@@ -11,7 +11,8 @@ namespace rae::tool {
 /// The processor's name as Linux gives it, or "unknown".
 [[nodiscard]] std::string processor();
 
-/// Programs that wanted to run at the same time, the average of the last minute; negative when the system does not say.
+/// Programs that wanted to run at the same time, the average of the last minute; negative when the
+/// system does not say.
 [[nodiscard]] double load_average();
 
 }  // namespace rae::tool

@@ -1,4 +1,5 @@
-// The `rae` command: reads the command line, runs one command, and turns errors into messages and exit status.
+// The `rae` command: reads the command line, runs one command, and turns errors into messages and
+// exit status.
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -40,7 +41,9 @@ std::string unknown_argument(const CLI::App& app) {
   } else if (&command == &app) {
     for (const CLI::App* each : app.get_subcommands({})) known.push_back(each->get_name());
   }
-  const char* kind = is_option ? "unknown option '" : &command == &app ? "unknown command '" : "unexpected argument '";
+  const char* kind = is_option          ? "unknown option '"
+                     : &command == &app ? "unknown command '"
+                                        : "unexpected argument '";
   return concat(kind, word, "'", detail::suggestion(word, known));
 }
 
@@ -88,14 +91,17 @@ int run(int argc, char** argv) {
       return kUsage;
     }
     app.parse(argc, argv);
-    if (std::fflush(stdout) != 0 || std::ferror(stdout)) return report("cannot write the results to stdout");
+    if (std::fflush(stdout) != 0 || std::ferror(stdout))
+      return report("cannot write the results to stdout");
     return 0;
   } catch (const CLI::Success& wanted) {  // --help, --version
     return app.exit(wanted);
   } catch (const CLI::ExtrasError&) {
     return report_usage(app, unknown_argument(app));
   } catch (const CLI::ParseError& error) {
-    return report_usage(app, app.get_subcommands().empty() && !app.remaining().empty() ? unknown_argument(app) : error.what());
+    return report_usage(app, app.get_subcommands().empty() && !app.remaining().empty()
+                                 ? unknown_argument(app)
+                                 : error.what());
   } catch (const UsageError& error) {
     return report_usage(app, error.what());
   } catch (const Cancelled& cancelled) {

@@ -10,23 +10,29 @@
 
 namespace rae::tool {
 
-std::string model_path(const std::string& model) { return model == "builtin" ? find_model() : model; }
+std::string model_path(const std::string& model) {
+  return model == "builtin" ? find_model() : model;
+}
 
 void add_model_options(CLI::App& command, ModelChoice& choice) {
   add_model_option(command, choice.model);
-  CLI::Option* config = command.add_option("--config", choice.config, "an official YAML configuration instead of a bundle")
+  CLI::Option* config = command
+                            .add_option("--config", choice.config,
+                                        "an official YAML configuration instead of a bundle")
                             ->type_name("FILE")
                             ->excludes(command.get_option("--model"));
   command
       .add_option("--models", choice.models,
-                  "folder in which the files that --config names lie, besides its own and the working folder (default: models)")
+                  "folder in which the files that --config names lie, besides its own and the "
+                  "working folder (default: models)")
       ->type_name("DIR")
       ->needs(config);
   add_dtype_option(command, choice.dtype);
 }
 
 ModelFiles open_model(const ModelChoice& choice, OfficialOptions wanted) {
-  if (choice.config.empty()) return open_model_source(model_path(choice.model), choice.models).files;
+  if (choice.config.empty())
+    return open_model_source(model_path(choice.model), choice.models).files;
   const OfficialConfig config = load_official_config(choice.config);
   // All of them are about the diffusion transformer and how it is sampled or trained.
   for (const auto& note : wanted.dit ? config.notes : std::vector<std::string>{})

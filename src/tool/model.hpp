@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "rae/formats/official/open.hpp"
 #include "rae/generate/autoencoder.hpp"
 #include "rae/generate/generator.hpp"
-#include "rae/formats/official/open.hpp"
 #include "tool/command.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/latents.hpp"
@@ -30,38 +30,46 @@ void add_model_options(CLI::App& command, ModelChoice& choice);
 /// Path of `--model`: "builtin" is the model that comes with the library. Throws FileError.
 [[nodiscard]] std::string model_path(const std::string& model);
 
-/// The files of the model. With an official configuration `wanted` says which parts are needed, and what a person should know about it
-/// goes to stderr. Throws as `ModelFiles::open` and `open_official`.
+/// The files of the model. With an official configuration `wanted` says which parts are needed, and
+/// what a person should know about it goes to stderr. Throws as `ModelFiles::open` and
+/// `open_official`.
 [[nodiscard]] ModelFiles open_model(const ModelChoice& choice, OfficialOptions wanted = {});
 
 /// Decodes latents (B, C, h, w) in parts, with progress. Throws Cancelled on Ctrl-C.
 template <class Model>
-[[nodiscard]] std::vector<Image> decode_all(const Model& model, const Tensor<float>& latents, index_t batch_size, ProgressBar& bar) {
+[[nodiscard]] std::vector<Image> decode_all(const Model& model, const Tensor<float>& latents,
+                                            index_t batch_size, ProgressBar& bar) {
   constexpr index_t kDefaultBatch = 32;
   const index_t total = latents.extent(0), part = batch_size > 0 ? batch_size : kDefaultBatch;
   std::vector<Image> images;
   for (index_t first = 0; first < total; first += part) {
     stop_if_interrupted();
     const index_t count = std::min(part, total - first);
-    for (Image& image : model.decode(take_samples(latents, first, count))) images.push_back(std::move(image));
-    bar.update(static_cast<double>(first + count), static_cast<double>(total), concat(first + count, "/", total));
+    for (Image& image : model.decode(take_samples(latents, first, count)))
+      images.push_back(std::move(image));
+    bar.update(static_cast<double>(first + count), static_cast<double>(total),
+               concat(first + count, "/", total));
   }
   return images;
 }
 
 /// The same to pixels (B, channels, H, W) that are neither clamped nor rounded.
 template <class Model>
-[[nodiscard]] Tensor<float> decode_all_pixels(const Model& model, const Tensor<float>& latents, index_t batch_size, ProgressBar& bar) {
+[[nodiscard]] Tensor<float> decode_all_pixels(const Model& model, const Tensor<float>& latents,
+                                              index_t batch_size, ProgressBar& bar) {
   constexpr index_t kDefaultBatch = 32;
   const index_t total = latents.extent(0), part = batch_size > 0 ? batch_size : kDefaultBatch;
   Tensor<float> out;  // (B, channels, H, W)
   for (index_t first = 0; first < total; first += part) {
     stop_if_interrupted();
     const index_t count = std::min(part, total - first);
-    const Tensor<float> pixels = model.decode_pixels(take_samples(latents, first, count));  // (b, channels, H, W)
-    if (out.empty()) out = Tensor<float>(Shape{total, pixels.extent(1), pixels.extent(2), pixels.extent(3)});
+    const Tensor<float> pixels =
+        model.decode_pixels(take_samples(latents, first, count));  // (b, channels, H, W)
+    if (out.empty())
+      out = Tensor<float>(Shape{total, pixels.extent(1), pixels.extent(2), pixels.extent(3)});
     std::copy_n(pixels.data(), pixels.numel(), out.data() + first * (pixels.numel() / count));
-    bar.update(static_cast<double>(first + count), static_cast<double>(total), concat(first + count, "/", total));
+    bar.update(static_cast<double>(first + count), static_cast<double>(total),
+               concat(first + count, "/", total));
   }
   return out;
 }

@@ -2,10 +2,10 @@
 
 #include <filesystem>
 
-#include "rae/io/safetensors.hpp"
 #include "rae/formats/diffusers_autoencoder.hpp"
-#include "rae/formats/official/open.hpp"
 #include "rae/formats/huggingface_encoder.hpp"
+#include "rae/formats/official/open.hpp"
+#include "rae/io/safetensors.hpp"
 #include "tool/command.hpp"
 #include "tool/output.hpp"
 
@@ -20,7 +20,8 @@ constexpr index_t kPixelsPerToken = 16;
 ModelFiles open_encoder(const std::string& folder, index_t image_size) {
   PretrainedEncoder encoder = open_encoder_folder(folder);
   if (image_size < kPixelsPerToken || image_size % kPixelsPerToken != 0)
-    throw UsageError(concat("--image-size: expected a multiple of ", kPixelsPerToken, ", got ", image_size));
+    throw UsageError(
+        concat("--image-size: expected a multiple of ", kPixelsPerToken, ", got ", image_size));
   ModelFiles out;
   out.origin = folder;
   out.config.name = base_name(folder);
@@ -45,10 +46,13 @@ ModelKind model_kind(const std::string& path) {
   if (!fs::is_directory(path, none)) return ModelKind::bundle;
   if (is_diffusers_autoencoder(path)) return ModelKind::diffusers;
   if (fs::exists(fs::path(path) / "config.json", none)) return ModelKind::encoder;
-  raise<FileError>("'", path, "' holds no config.json; expected a folder of diffusers (AutoencoderRAE) or an encoder's of Hugging Face");
+  raise<FileError>("'", path,
+                   "' holds no config.json; expected a folder of diffusers (AutoencoderRAE) or an "
+                   "encoder's of Hugging Face");
 }
 
-ModelSource open_model_source(const std::string& path, const std::string& models_dir, index_t image_size) {
+ModelSource open_model_source(const std::string& path, const std::string& models_dir,
+                              index_t image_size) {
   ModelSource out;
   out.kind = model_kind(path);
   switch (out.kind) {

@@ -17,8 +17,10 @@ void add_dtype_option(CLI::App& command, std::optional<DType>& dtype) {
   command
       .add_option_function<std::string>(
           "--dtype", [&dtype](const std::string& name) { dtype = parse_weight_type(name); },
-          "what the model computes matrix products with: f32, bf16 or int8, of which each is faster, smaller and less exact than the one "
-          "before; int8w and int4 store weights only that narrow, and are as fast as bf16 (default: f32, or what the model is "
+          "what the model computes matrix products with: f32, bf16 or int8, of which each is "
+          "faster, smaller and less exact than the one "
+          "before; int8w and int4 store weights only that narrow, and are as fast as bf16 "
+          "(default: f32, or what the model is "
           "packed for)")
       ->type_name("TYPE")
       ->check(CLI::IsMember(names));

@@ -27,11 +27,14 @@ void require_writable_file(const std::string& path) {
   if (path.empty()) raise<FileError>("cannot write a file without a name");
   std::error_code none;
   const fs::path parent = parent_of(path);
-  if (!fs::exists(parent, none)) raise<FileError>("cannot write '", path, "': the folder '", parent.string(), "' does not exist");
+  if (!fs::exists(parent, none))
+    raise<FileError>("cannot write '", path, "': the folder '", parent.string(),
+                     "' does not exist");
   if (fs::exists(path, none) && !fs::is_regular_file(path, none) && !fs::is_directory(path, none)) {
     // A reader of a pipe would take the end of a trial for the end of the data.
     if (::access(path.c_str(), W_OK) != 0)
-      raise<FileError>("cannot write '", path, "': ", std::error_code(errno, std::generic_category()).message());
+      raise<FileError>("cannot write '", path,
+                       "': ", std::error_code(errno, std::generic_category()).message());
     return;
   }
   const AtomicFile trial(path);
@@ -43,10 +46,13 @@ void require_writable_folder(const std::string& path) {
   if (!folder.has_filename()) folder = folder.parent_path();  // "samples/"
   if (!fs::exists(folder, none)) {
     const fs::path parent = parent_of(folder.string());
-    if (!fs::exists(parent, none)) raise<FileError>("cannot make the folder '", path, "': '", parent.string(), "' does not exist");
+    if (!fs::exists(parent, none))
+      raise<FileError>("cannot make the folder '", path, "': '", parent.string(),
+                       "' does not exist");
     folder = parent;
   }
-  if (!fs::is_directory(folder, none)) raise<FileError>("cannot write into '", path, "': '", folder.string(), "' is not a folder");
+  if (!fs::is_directory(folder, none))
+    raise<FileError>("cannot write into '", path, "': '", folder.string(), "' is not a folder");
   require_writable_file((folder / ".rae-trial").string());
 }
 
@@ -61,8 +67,10 @@ void UnfinishedOutput::will_make(const std::string& path) {
 }
 
 bool has_extension(const std::string& path, const std::string& extension) {
-  return path.size() > extension.size() && std::equal(extension.rbegin(), extension.rend(), path.rbegin(), [](char a, char b) {
-           return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
+  return path.size() > extension.size() &&
+         std::equal(extension.rbegin(), extension.rend(), path.rbegin(), [](char a, char b) {
+           return std::tolower(static_cast<unsigned char>(a)) ==
+                  std::tolower(static_cast<unsigned char>(b));
          });
 }
 

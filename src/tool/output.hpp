@@ -1,4 +1,5 @@
-// Places that results go to: looked at before the work begins, so that an hour is not lost to a misspelt folder.
+// Places that results go to: looked at before the work begins, so that an hour is not lost to a
+// misspelt folder.
 #pragma once
 
 #include <string>
@@ -9,10 +10,12 @@ namespace rae::tool {
 /// Throws FileError unless a file can be written at `path`; leaves nothing behind.
 void require_writable_file(const std::string& path);
 
-/// Throws FileError unless `path` is a folder that takes new files, or can be made into one: its parent is such a folder.
+/// Throws FileError unless `path` is a folder that takes new files, or can be made into one: its
+/// parent is such a folder.
 void require_writable_folder(const std::string& path);
 
-/// Removes the files and empty folders of an output that was not finished. Those that were there before are left alone.
+/// Removes the files and empty folders of an output that was not finished. Those that were there
+/// before are left alone.
 class UnfinishedOutput {
  public:
   UnfinishedOutput() = default;

@@ -1,5 +1,6 @@
-// What benchmarks are measured against: the machine's rate of multiply-adds for each type of element and the rate at which it reads
-// memory, both measured in the same run as what they are compared with; and the median of rounds.
+// What benchmarks are measured against: the machine's rate of multiply-adds for each type of
+// element and the rate at which it reads memory, both measured in the same run as what they are
+// compared with; and the median of rounds.
 #pragma once
 
 #include <algorithm>
@@ -19,14 +20,18 @@
 
 namespace rae::bench {
 
-inline double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+inline double seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 inline double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2),
+                   values.end());
   return values[values.size() / 2];
 }
 
-// Independent chains of multiply-adds, enough to hide their latency, kept in registers by their unrolled loops.
+// Independent chains of multiply-adds, enough to hide their latency, kept in registers by their
+// unrolled loops.
 struct Chains {
   float (*run)(index_t steps) = nullptr;
   double operations = 0;  // of a step, a multiplication and an addition counted apart
@@ -44,7 +49,8 @@ __attribute__((target("avx512f"))) inline float f32_chains_avx512(index_t steps)
   return _mm512_cvtss_f32(x[0]);
 }
 __attribute__((target("avx512f,avx512bf16"))) inline float bf16_chains_avx512(index_t steps) {
-  const auto a = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3f80)), b = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3c00));
+  const auto a = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3f80)),
+             b = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3c00));
   __m512 x[24];
   for (auto& v : x) v = _mm512_setzero_ps();
   for (index_t i = 0; i < steps; ++i)
@@ -54,7 +60,8 @@ __attribute__((target("avx512f,avx512bf16"))) inline float bf16_chains_avx512(in
   return _mm512_cvtss_f32(x[0]);
 }
 __attribute__((target("avx512f,avx512vnni"))) inline float int8_chains_avx512(index_t steps) {
-  const __m512i a = _mm512_set1_epi32(static_cast<int>(steps & 0x0f0f0f0f)), b = _mm512_set1_epi32(0x01010101);
+  const __m512i a = _mm512_set1_epi32(static_cast<int>(steps & 0x0f0f0f0f)),
+                b = _mm512_set1_epi32(0x01010101);
   __m512i x[16];
   for (auto& v : x) v = _mm512_setzero_si512();
   for (index_t i = 0; i < steps; ++i)
@@ -107,7 +114,8 @@ RAE_AMX_CHAINS(int8_chains_amx, _tile_dpbusd)
 #undef RAE_AMX_CHAINS
 // AVX-VNNI, which CPUs without AVX-512 may have.
 __attribute__((target("avx2,avxvnni"))) inline float int8_chains_avx2(index_t steps) {
-  const __m256i a = _mm256_set1_epi32(static_cast<int>(steps & 0x0f0f0f0f)), b = _mm256_set1_epi32(0x01010101);
+  const __m256i a = _mm256_set1_epi32(static_cast<int>(steps & 0x0f0f0f0f)),
+                b = _mm256_set1_epi32(0x01010101);
   __m256i x[12];
   for (auto& v : x) v = _mm256_setzero_si256();
   for (index_t i = 0; i < steps; ++i)
@@ -165,17 +173,21 @@ inline Chains int8_chains() {
   return {};
 }
 
-/// The widest instructions of this machine for a type; for bf16 and i8 without instructions of their own those of f32, and for weights in
-/// groups half of what vectors of i8 have, since they are multiplied in 16 bits.
+/// The widest instructions of this machine for a type; for bf16 and i8 without instructions of
+/// their own those of f32, and for weights in groups half of what vectors of i8 have, since they
+/// are multiplied in 16 bits.
 inline Chains chains_of([[maybe_unused]] DType type) {
 #if defined(__x86_64__)
-  if (type == DType::bf16 && supports(Isa::avx512_amx)) return {bf16_chains_amx, 2.0 * 4 * 16 * 16 * 32};
-  if (type == DType::i8 && supports(Isa::avx512_amx)) return {int8_chains_amx, 2.0 * 4 * 16 * 16 * 64};
+  if (type == DType::bf16 && supports(Isa::avx512_amx))
+    return {bf16_chains_amx, 2.0 * 4 * 16 * 16 * 32};
+  if (type == DType::i8 && supports(Isa::avx512_amx))
+    return {int8_chains_amx, 2.0 * 4 * 16 * 16 * 64};
   if (type == DType::bf16 && supports(Isa::avx512_bf16)) return {bf16_chains_avx512, 2.0 * 24 * 32};
 #endif
   Chains integers = int8_chains();
   if (type != DType::i8) integers.operations /= 2;
-  if (integers.run && (type == DType::i8 || type == DType::i8w || type == DType::i4w)) return integers;
+  if (integers.run && (type == DType::i8 || type == DType::i8w || type == DType::i4w))
+    return integers;
 #if defined(__x86_64__)
   if (supports(Isa::avx512)) return {f32_chains_avx512, 2.0 * 16 * 16};
   if (supports(Isa::avx2)) return {f32_chains_avx2, 2.0 * 12 * 8};
@@ -185,7 +197,8 @@ inline Chains chains_of([[maybe_unused]] DType type) {
   return {f32_chains_baseline, 2.0 * 12 * 4};
 }
 
-/// Operations per second of all threads together: the best of a few bursts of some milliseconds, since other programs may disturb one.
+/// Operations per second of all threads together: the best of a few bursts of some milliseconds,
+/// since other programs may disturb one.
 inline double peak(DType type, int threads) {
   constexpr index_t kSteps = 400000;
   constexpr int kBursts = 3;
@@ -194,24 +207,29 @@ inline double peak(DType type, int threads) {
   double best = 0;
   for (int burst = 0; burst < kBursts; ++burst) {
     const double start = seconds();
-    parallel_for(threads, 1, [&](index_t t) { sink[static_cast<std::size_t>(t)] = chains.run(kSteps); });
-    best = std::max(best, chains.operations * static_cast<double>(kSteps) * threads / (seconds() - start));
+    parallel_for(threads, 1,
+                 [&](index_t t) { sink[static_cast<std::size_t>(t)] = chains.run(kSteps); });
+    best = std::max(
+        best, chains.operations * static_cast<double>(kSteps) * threads / (seconds() - start));
   }
   return sink[0] > 0 ? best : 0.0;
 }
 
-/// Bytes per second at which all threads together read `memory`, which should be much larger than the caches.
+/// Bytes per second at which all threads together read `memory`, which should be much larger than
+/// the caches.
 inline double read_rate(std::span<const std::uint64_t> memory) {
   std::vector<std::uint64_t> sums(static_cast<std::size_t>(num_threads()));
   const double start = seconds();
-  parallel_ranges(static_cast<index_t>(memory.size()), index_t{1} << 16, [&](index_t begin, index_t end, index_t slot) {
-    std::uint64_t sum[8] = {};  // apart, so that no addition waits for another
-    index_t i = begin;
-    for (; i + 8 <= end; i += 8)
-      for (int j = 0; j < 8; ++j) sum[j] += memory[static_cast<std::size_t>(i + j)];
-    for (; i < end; ++i) sum[0] += memory[static_cast<std::size_t>(i)];
-    for (const std::uint64_t each : sum) sums[static_cast<std::size_t>(slot)] += each;
-  });
+  parallel_ranges(static_cast<index_t>(memory.size()), index_t{1} << 16,
+                  [&](index_t begin, index_t end, index_t slot) {
+                    std::uint64_t sum[8] = {};  // apart, so that no addition waits for another
+                    index_t i = begin;
+                    for (; i + 8 <= end; i += 8)
+                      for (int j = 0; j < 8; ++j) sum[j] += memory[static_cast<std::size_t>(i + j)];
+                    for (; i < end; ++i) sum[0] += memory[static_cast<std::size_t>(i)];
+                    for (const std::uint64_t each : sum)
+                      sums[static_cast<std::size_t>(slot)] += each;
+                  });
   const double elapsed = seconds() - start;
   volatile std::uint64_t kept = 0;  // or a compiler would see that nobody needs the sums
   for (const std::uint64_t each : sums) kept = kept + each;

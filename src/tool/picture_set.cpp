@@ -37,7 +37,9 @@ std::shared_ptr<const ImageDataset> open_idx_folder(const std::string& path) {
   try {
     return open_fashion_mnist(path, Split::test);
   } catch (const FileError&) {
-    raise<FileError>("'", path, "' holds neither pictures (.png, .jpg, .jpeg, .bmp) nor the test pictures of Fashion-MNIST");
+    raise<FileError>("'", path,
+                     "' holds neither pictures (.png, .jpg, .jpeg, .bmp) nor the test pictures of "
+                     "Fashion-MNIST");
   }
 }
 
@@ -57,8 +59,10 @@ struct PictureArray {
       pixels = std::as_const(copy).view();
     }
     const Shape& s = pixels.shape();
-    if (s.rank() != 4 || s.numel() == 0 || (s[3] != 1 && s[3] != 3) || std::max(s[1], s[2]) > Image::kMaxSide)
-      raise<FormatError>(path, ": ", name, ": expected pictures (N, H, W, channels) with 1 or 3 channels, got ", s);
+    if (s.rank() != 4 || s.numel() == 0 || (s[3] != 1 && s[3] != 3) ||
+        std::max(s[1], s[2]) > Image::kMaxSide)
+      raise<FormatError>(path, ": ", name,
+                         ": expected pictures (N, H, W, channels) with 1 or 3 channels, got ", s);
   }
 
   [[nodiscard]] Image picture(index_t i) const {
@@ -77,7 +81,8 @@ PictureSet PictureSet::open(const std::string& path) {
   out.path_ = path;
   std::error_code none;
   if (!fs::is_directory(path, none)) {
-    if (!has_extension(path, ".npz") && fs::exists(path, none)) raise<FormatError>(path, ": expected an .npz file or a folder of pictures");
+    if (!has_extension(path, ".npz") && fs::exists(path, none))
+      raise<FormatError>(path, ": expected an .npz file or a folder of pictures");
     const auto array = std::make_shared<const PictureArray>(NpzFile::open(path), path);
     out.size_ = array->pixels.extent(0);
     out.picture_ = [array](index_t i) { return array->picture(i); };
@@ -96,7 +101,8 @@ PictureSet PictureSet::open(const std::string& path) {
     const auto dataset = open_idx_folder(path);
     out.size_ = dataset->size();
     out.picture_ = [dataset](index_t i) {
-      Tensor<float> pixels(Shape{dataset->channels(), dataset->height(), dataset->width()});  // (C, H, W)
+      Tensor<float> pixels(
+          Shape{dataset->channels(), dataset->height(), dataset->width()});  // (C, H, W)
       dataset->image(i, pixels.span());
       return Image::from_tensor(pixels);
     };
@@ -104,13 +110,16 @@ PictureSet PictureSet::open(const std::string& path) {
   }
   out.size_ = static_cast<index_t>(out.files_.size());
   for (const auto& file : out.files_) out.stems_.push_back(fs::path(file).stem().string());
-  out.picture_ = [files = out.files_](index_t i) { return Image::open(files[static_cast<std::size_t>(i)]); };
+  out.picture_ = [files = out.files_](index_t i) {
+    return Image::open(files[static_cast<std::size_t>(i)]);
+  };
   return out;
 }
 
 std::vector<Image> PictureSet::read(index_t first, index_t count) const {
   std::vector<Image> out(static_cast<std::size_t>(count));
-  parallel_for(count, 1, [&](index_t i) { out[static_cast<std::size_t>(i)] = picture_(first + i); });
+  parallel_for(count, 1,
+               [&](index_t i) { out[static_cast<std::size_t>(i)] = picture_(first + i); });
   return out;
 }
 

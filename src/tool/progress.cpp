@@ -22,8 +22,8 @@ std::size_t terminal_width() {
 
 bool stderr_is_terminal() { return ::isatty(STDERR_FILENO) == 1; }
 
-std::string progress_line(std::string_view label, double done, double total, std::string_view detail, double eta_seconds,
-                          std::size_t width) {
+std::string progress_line(std::string_view label, double done, double total,
+                          std::string_view detail, double eta_seconds, std::size_t width) {
   constexpr std::size_t kLongestBar = 30, kShortestBar = 5;
   const double share = total > 0 ? std::clamp(done / total, 0.0, 1.0) : 0.0;
   char percent[16];
@@ -43,9 +43,12 @@ std::string progress_line(std::string_view label, double done, double total, std
   return line;
 }
 
-ProgressBar::ProgressBar(std::string label) : label_(std::move(label)), on_terminal_(stderr_is_terminal()) {}
+ProgressBar::ProgressBar(std::string label)
+    : label_(std::move(label)), on_terminal_(stderr_is_terminal()) {}
 
-double ProgressBar::seconds() const { return std::chrono::duration<double>(Clock::now() - begin_).count(); }
+double ProgressBar::seconds() const {
+  return std::chrono::duration<double>(Clock::now() - begin_).count();
+}
 
 void ProgressBar::begin(std::string label) {
   label_ = std::move(label);
@@ -55,11 +58,14 @@ void ProgressBar::begin(std::string label) {
 
 void ProgressBar::update(double done, double total, std::string_view detail, double eta_seconds) {
   const auto now = Clock::now();
-  if (!on_terminal_ || (drawn_ && done < total && now - last_drawn_ < std::chrono::milliseconds(100))) return;
+  if (!on_terminal_ ||
+      (drawn_ && done < total && now - last_drawn_ < std::chrono::milliseconds(100)))
+    return;
   last_drawn_ = now;
   if (eta_seconds < 0 && done > 0) eta_seconds = seconds() * (total - done) / done;
   // Three columns stay free: some terminals wrap after the last, and Ctrl-C shows as ^C.
-  const std::string line = progress_line(label_, done, total, detail, eta_seconds, std::max<std::size_t>(terminal_width(), 4) - 3);
+  const std::string line = progress_line(label_, done, total, detail, eta_seconds,
+                                         std::max<std::size_t>(terminal_width(), 4) - 3);
   std::fprintf(stderr, "\r%s\x1b[K", line.c_str());
   std::fflush(stderr);
   drawn_ = true;

@@ -7,8 +7,8 @@
 
 namespace rae::tool {
 
-/// Draws "label [####....] 52%  26/50  detail  ETA 0:12" on stderr, at most ten times a second, and wipes it at the end. Where stderr is no
-/// terminal it draws nothing.
+/// Draws "label [####....] 52%  26/50  detail  ETA 0:12" on stderr, at most ten times a second, and
+/// wipes it at the end. Where stderr is no terminal it draws nothing.
 class ProgressBar {
  public:
   explicit ProgressBar(std::string label);
@@ -16,7 +16,8 @@ class ProgressBar {
   ProgressBar& operator=(const ProgressBar&) = delete;
   ~ProgressBar() { clear(); }
 
-  /// Shows `done` of `total`. A negative `eta_seconds` is replaced by an estimate from the time that has passed.
+  /// Shows `done` of `total`. A negative `eta_seconds` is replaced by an estimate from the time
+  /// that has passed.
   void update(double done, double total, std::string_view detail = {}, double eta_seconds = -1);
 
   /// Another name for what goes on, with a clock of its own.
@@ -40,7 +41,8 @@ class ProgressBar {
 [[nodiscard]] bool stderr_is_terminal();
 
 /// The line that the bar draws, `width` columns at most.
-[[nodiscard]] std::string progress_line(std::string_view label, double done, double total, std::string_view detail, double eta_seconds,
+[[nodiscard]] std::string progress_line(std::string_view label, double done, double total,
+                                        std::string_view detail, double eta_seconds,
                                         std::size_t width);
 
 }  // namespace rae::tool

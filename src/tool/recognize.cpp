@@ -45,7 +45,9 @@ class Names {
   const TensorSource& tensors_;
 };
 
-index_t root(index_t n) { return static_cast<index_t>(std::lround(std::sqrt(static_cast<double>(n)))); }
+index_t root(index_t n) {
+  return static_cast<index_t>(std::lround(std::sqrt(static_cast<double>(n))));
+}
 
 /// "16 x 16", or the number of tokens when they make no square.
 std::string grid_of(index_t tokens) {
@@ -56,7 +58,8 @@ std::string grid_of(index_t tokens) {
 std::string dit_options(const Names& names) {
   std::string out = names.has("blocks.0.mlp.w12.weight") ? "SwiGLU" : "GELU";
   out += names.has("blocks.0.norm1.weight") ? ", RMSNorm" : ", LayerNorm";
-  if (names.has("enc_feat_rope.freqs_cos") || names.has("feat_rope.freqs_cos")) out += ", rotary positions";
+  if (names.has("enc_feat_rope.freqs_cos") || names.has("feat_rope.freqs_cos"))
+    out += ", rotary positions";
   if (names.has("pos_embed")) out += ", position table";
   if (names.has("blocks.0.attn.q_norm.weight")) out += ", norm of queries and keys";
   return out;
@@ -65,17 +68,21 @@ std::string dit_options(const Names& names) {
 Recognized dit(const Names& names) {
   Recognized out;
   const std::string ending = ".attn.qkv.weight";
-  const index_t blocks = names.layers("blocks.", ending), outer = names.extent("x_embedder.proj.weight", 0);
-  const index_t inner = names.extent("s_embedder.proj.weight", 0), channels = names.extent("x_embedder.proj.weight", 1);
+  const index_t blocks = names.layers("blocks.", ending),
+                outer = names.extent("x_embedder.proj.weight", 0);
+  const index_t inner = names.extent("s_embedder.proj.weight", 0),
+                channels = names.extent("x_embedder.proj.weight", 1);
   const index_t tokens =
-      std::max({names.extent("pos_embed", 1), names.extent("enc_feat_rope.freqs_cos", 0), names.extent("feat_rope.freqs_cos", 0)});
+      std::max({names.extent("pos_embed", 1), names.extent("enc_feat_rope.freqs_cos", 0),
+                names.extent("feat_rope.freqs_cos", 0)});
   const auto heads = [&](const char* rope, index_t width) {
     const index_t head = names.extent(concat(rope, ".freqs_cos"), 1);
     return head > 0 ? plural(width / head, "head") : std::string("heads unknown");
   };
   if (inner > 0) {
     index_t backbone = 0;
-    while (backbone < blocks && names.extent(concat("blocks.", backbone, ending), 1) == inner) ++backbone;
+    while (backbone < blocks && names.extent(concat("blocks.", backbone, ending), 1) == inner)
+      ++backbone;
     const bool equal = inner == outer;
     std::string size;
     if (outer == 2048 && inner == 1152 && blocks == 30) size = ", DiTDH-XL";
@@ -83,28 +90,35 @@ Recognized dit(const Names& names) {
     if (!size.empty() && channels == 768 && (tokens == 256 || tokens == 1024))
       size += tokens == 256 ? " for 256 x 256 pictures" : " for 512 x 512 pictures";
     out.what = "DiT^DH" + size;
-    out.facts.emplace_back("backbone",
-                           concat("width ", inner, equal ? "" : ", " + plural(backbone, "block"), ", ", heads("enc_feat_rope", inner)));
     out.facts.emplace_back(
-        "head", concat("width ", outer, equal ? "" : ", " + plural(blocks - backbone, "block"), ", ", heads("dec_feat_rope", outer)));
+        "backbone", concat("width ", inner, equal ? "" : ", " + plural(backbone, "block"), ", ",
+                           heads("enc_feat_rope", inner)));
+    out.facts.emplace_back(
+        "head", concat("width ", outer, equal ? "" : ", " + plural(blocks - backbone, "block"),
+                       ", ", heads("dec_feat_rope", outer)));
     if (equal) out.facts.emplace_back("blocks", concat(blocks, ", of both"));
   } else {
     const bool xl = outer == 1152 && blocks == 28;
     out.what = concat("LightningDiT", xl ? ", LightningDiT-XL" : "");
-    out.facts.emplace_back("backbone", concat("width ", outer, ", ", plural(blocks, "block"), ", ", heads("feat_rope", outer)));
+    out.facts.emplace_back("backbone", concat("width ", outer, ", ", plural(blocks, "block"), ", ",
+                                              heads("feat_rope", outer)));
   }
   const index_t patch = names.extent("x_embedder.proj.weight", 2);
-  out.facts.emplace_back("latents", concat(channels, " channels", tokens > 0 ? ", " + grid_of(tokens) + " tokens" : std::string(),
-                                           ", patch ", patch > 0 ? patch : 1));
-  out.facts.emplace_back("classes", concat(names.extent("y_embedder.embedding_table.weight", 0),
-                                           " rows, with the null class if it was trained with label dropout"));
+  out.facts.emplace_back(
+      "latents",
+      concat(channels, " channels", tokens > 0 ? ", " + grid_of(tokens) + " tokens" : std::string(),
+             ", patch ", patch > 0 ? patch : 1));
+  out.facts.emplace_back("classes",
+                         concat(names.extent("y_embedder.embedding_table.weight", 0),
+                                " rows, with the null class if it was trained with label dropout"));
   out.facts.emplace_back("options", dit_options(names));
   return out;
 }
 
 Recognized decoder(const Names& names, const std::string& prefix) {
   Recognized out;
-  const index_t width = names.extent(prefix + "decoder_embed.weight", 0), in = names.extent(prefix + "decoder_embed.weight", 1);
+  const index_t width = names.extent(prefix + "decoder_embed.weight", 0),
+                in = names.extent(prefix + "decoder_embed.weight", 1);
   const index_t layers = names.layers(prefix + "decoder_layers.", ".layernorm_before.weight");
   const index_t tokens = std::max<index_t>(names.extent(prefix + "decoder_pos_embed", 1) - 1, 0);
   const index_t patch = root(names.extent(prefix + "decoder_pred.weight", 0) / 3);
@@ -112,10 +126,13 @@ Recognized decoder(const Names& names, const std::string& prefix) {
   if (width == 1152 && layers == 28) size = ", ViT-XL";
   if (width == 1024 && layers == 24) size = ", ViT-L";
   if (width == 768 && layers == 12) size = ", ViT-B";
-  out.what = concat("ViT decoder", size, " for ", root(tokens) * patch, " x ", root(tokens) * patch, " pictures");
-  out.facts.emplace_back("decoder", concat("width ", width, ", ", plural(layers, "layer"), ", hidden ",
-                                           names.extent(prefix + "decoder_layers.0.intermediate.dense.weight", 0)));
-  out.facts.emplace_back("latents", concat(in, " channels, ", grid_of(tokens), " tokens, patches of ", patch, " x ", patch, " pixels"));
+  out.what = concat("ViT decoder", size, " for ", root(tokens) * patch, " x ", root(tokens) * patch,
+                    " pictures");
+  out.facts.emplace_back(
+      "decoder", concat("width ", width, ", ", plural(layers, "layer"), ", hidden ",
+                        names.extent(prefix + "decoder_layers.0.intermediate.dense.weight", 0)));
+  out.facts.emplace_back("latents", concat(in, " channels, ", grid_of(tokens),
+                                           " tokens, patches of ", patch, " x ", patch, " pixels"));
   return out;
 }
 
@@ -135,13 +152,16 @@ Recognized encoder(const Names& names) {
   std::string prefix = names.before("embeddings.patch_embedding.weight", found);
   const auto facts = [&](index_t width, index_t layers, index_t patch, index_t positions) {
     out.what += size_of_vit(width, layers);
-    out.facts.emplace_back("encoder", concat("width ", width, ", ", plural(layers, "layer"), ", patches of ", patch));
+    out.facts.emplace_back(
+        "encoder", concat("width ", width, ", ", plural(layers, "layer"), ", patches of ", patch));
     out.facts.emplace_back("position table", grid_of(positions));
   };
   if (found) {
     out.what = "SigLIP 2 encoder";
-    facts(names.extent(prefix + "embeddings.patch_embedding.weight", 0), names.layers(prefix + "encoder.layers.", ".layer_norm1.weight"),
-          names.extent(prefix + "embeddings.patch_embedding.weight", 2), names.extent(prefix + "embeddings.position_embedding.weight", 0));
+    facts(names.extent(prefix + "embeddings.patch_embedding.weight", 0),
+          names.layers(prefix + "encoder.layers.", ".layer_norm1.weight"),
+          names.extent(prefix + "embeddings.patch_embedding.weight", 2),
+          names.extent(prefix + "embeddings.position_embedding.weight", 0));
     bool text = false;
     (void)names.before("text_model.embeddings.token_embedding.weight", text);
     if (text) out.facts.emplace_back("text tower", "there, and ignored");
@@ -152,9 +172,14 @@ Recognized encoder(const Names& names) {
   if (!found) return out;
   const bool dino = names.has(prefix + "encoder.layer.0.layer_scale1.lambda1");
   const index_t registers = names.extent(prefix + "embeddings.register_tokens", 1);
-  out.what = !dino ? "MAE encoder" : registers > 0 ? "DINOv2 encoder with registers" : "DINOv2 encoder without registers";
-  facts(names.extent(prefix + patches, 0), names.layers(prefix + "encoder.layer.", dino ? ".norm1.weight" : ".layernorm_before.weight"),
-        names.extent(prefix + patches, 2), names.extent(prefix + "embeddings.position_embeddings", 1) - 1);
+  out.what = !dino           ? "MAE encoder"
+             : registers > 0 ? "DINOv2 encoder with registers"
+                             : "DINOv2 encoder without registers";
+  facts(
+      names.extent(prefix + patches, 0),
+      names.layers(prefix + "encoder.layer.", dino ? ".norm1.weight" : ".layernorm_before.weight"),
+      names.extent(prefix + patches, 2),
+      names.extent(prefix + "embeddings.position_embeddings", 1) - 1);
   if (registers > 0) out.facts.emplace_back("registers", std::to_string(registers));
   if (names.has("decoder.decoder_pred.weight") && names.has("decoder.mask_token"))
     out.facts.emplace_back("MAE decoder", "there, and ignored");
@@ -171,37 +196,53 @@ void join(Recognized& out, Recognized more) {
 Recognized recognize(const TensorSource& weights) {
   const Names names(weights);
   const auto& all = weights.names();
-  if (names.has("x_embedder.proj.weight") && names.has("final_layer.linear.weight")) return dit(names);
-  if (names.has("decoder_embed.weight") && names.has("decoder_pred.weight")) return decoder(names, "");
+  if (names.has("x_embedder.proj.weight") && names.has("final_layer.linear.weight"))
+    return dit(names);
+  if (names.has("decoder_embed.weight") && names.has("decoder_pred.weight"))
+    return decoder(names, "");
   if (names.has("decoder.decoder_embed.weight") && names.has("decoder.trainable_cls_token")) {
     Recognized out;
-    out.what = names.has("_latents_mean") ? "autoencoder of diffusers (AutoencoderRAE)" : "official autoencoder (RAE)";
+    out.what = names.has("_latents_mean") ? "autoencoder of diffusers (AutoencoderRAE)"
+                                          : "official autoencoder (RAE)";
     join(out, encoder(names));
     join(out, decoder(names, "decoder."));
     return out;
   }
   if (Recognized out = encoder(names); !out.what.empty()) return out;
-  if (names.has("patch_embed.proj.weight") && names.has("blocks.0.attn.qkv.weight") && names.has("cls_token")) {
-    const index_t width = names.extent("patch_embed.proj.weight", 0), patch = names.extent("patch_embed.proj.weight", 2);
+  if (names.has("patch_embed.proj.weight") && names.has("blocks.0.attn.qkv.weight") &&
+      names.has("cls_token")) {
+    const index_t width = names.extent("patch_embed.proj.weight", 0),
+                  patch = names.extent("patch_embed.proj.weight", 2);
     const index_t layers = names.layers("blocks.", ".attn.qkv.weight");
     Recognized out;
-    out.what = concat("DINO ViT", width == 384 ? "-S" : width == 768 ? "-B" : "", "/", patch, ", the discriminator's backbone");
-    out.facts.emplace_back(
-        "backbone", concat("width ", width, ", ", plural(layers, "block"), ", ", grid_of(names.extent("pos_embed", 1) - 1), " positions"));
+    out.what = concat("DINO ViT",
+                      width == 384   ? "-S"
+                      : width == 768 ? "-B"
+                                     : "",
+                      "/", patch, ", the discriminator's backbone");
+    out.facts.emplace_back("backbone",
+                           concat("width ", width, ", ", plural(layers, "block"), ", ",
+                                  grid_of(names.extent("pos_embed", 1) - 1), " positions"));
     return out;
   }
   if (names.has("heads.0.0.0.weight_orig"))
     return {"heads of the DINO discriminator",
-            {{"heads", concat(names.layers("heads.", ".0.0.weight_orig"), ", width ", names.extent("heads.0.0.0.weight_orig", 0))}}};
+            {{"heads", concat(names.layers("heads.", ".0.0.weight_orig"), ", width ",
+                              names.extent("heads.0.0.0.weight_orig", 0))}}};
   if (names.has("lin0.model.1.weight"))
-    return {names.has("net.slice1.0.weight") ? "LPIPS with VGG-16" : "linear layers of LPIPS (VGG-16 is another file)", {}};
-  if (names.has("features.0.weight") && names.has("features.28.weight")) return {"VGG-16 of torchvision", {}};
-  if (names.has("Conv2d_1a_3x3.conv.weight") && names.has("Mixed_7c.branch_pool.conv.weight")) return {"Inception-v3", {}};
+    return {names.has("net.slice1.0.weight") ? "LPIPS with VGG-16"
+                                             : "linear layers of LPIPS (VGG-16 is another file)",
+            {}};
+  if (names.has("features.0.weight") && names.has("features.28.weight"))
+    return {"VGG-16 of torchvision", {}};
+  if (names.has("Conv2d_1a_3x3.conv.weight") && names.has("Mixed_7c.branch_pool.conv.weight"))
+    return {"Inception-v3", {}};
   const auto is_statistic = [](const std::string& name) { return name == "mean" || name == "var"; };
   if (!all.empty() && std::all_of(all.begin(), all.end(), is_statistic)) {
     const Shape& shape = weights.info(all.front()).shape;
     if (shape.rank() == 3)
-      return {"statistics of latents", {{"latents", concat(shape[0], " channels, ", shape[1], " x ", shape[2], " tokens")}}};
+      return {"statistics of latents",
+              {{"latents", concat(shape[0], " channels, ", shape[1], " x ", shape[2], " tokens")}}};
   }
   return {};
 }

@@ -1,4 +1,5 @@
-// Where generated and decoded pictures go: one PNG (a grid when there are several), a folder of PNGs, or an .npz archive.
+// Where generated and decoded pictures go: one PNG (a grid when there are several), a folder of
+// PNGs, or an .npz archive.
 #include "tool/sample_output.hpp"
 
 #include <cmath>
@@ -22,7 +23,8 @@ std::string file_name(const Samples& samples, index_t i) {
   std::string name = number;
   if (!samples.labels.empty() && samples.label_name) {
     name += '-';
-    for (const char c : samples.label_name(samples.labels[static_cast<std::size_t>(i)]).substr(0, 40)) {
+    for (const char c :
+         samples.label_name(samples.labels[static_cast<std::size_t>(i)]).substr(0, 40)) {
       const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
       name += plain ? c : '_';
     }
@@ -33,9 +35,11 @@ std::string file_name(const Samples& samples, index_t i) {
 /// Pictures as (N, H, W, channels).
 Tensor<std::uint8_t> to_array(std::span<const Image> images) {
   const Image& first = images.front();
-  Tensor<std::uint8_t> out({static_cast<index_t>(images.size()), first.height(), first.width(), index_t{first.channels()}});
+  Tensor<std::uint8_t> out({static_cast<index_t>(images.size()), first.height(), first.width(),
+                            index_t{first.channels()}});
   std::uint8_t* target = out.data();
-  for (const Image& image : images) target = std::copy(image.pixels().begin(), image.pixels().end(), target);
+  for (const Image& image : images)
+    target = std::copy(image.pixels().begin(), image.pixels().end(), target);
   return out;
 }
 
@@ -63,7 +67,8 @@ void write_folder(const std::string& path, const Samples& samples, bool grid) {
     const auto index = static_cast<index_t>(i);
     const std::string file = (folder / file_name(samples, index)).string();
     unfinished.will_make(file);
-    samples.images[i].save_png(file, samples.png_text ? samples.png_text(index) : samples.grid_text);
+    samples.images[i].save_png(file,
+                               samples.png_text ? samples.png_text(index) : samples.grid_text);
   }
   if (grid) {
     const std::string file = (folder / "grid.png").string();
@@ -82,8 +87,10 @@ OutputKind output_kind(const std::string& path) {
   if (has_extension(path, ".npz")) return OutputKind::npz;
   if (has_extension(path, ".png")) return OutputKind::png;
   if (type != fs::file_type::regular && type != fs::file_type::not_found) return OutputKind::png;
-  if (!fs::path(path).has_extension() && type == fs::file_type::not_found) return OutputKind::folder;
-  throw UsageError(concat("--out: expected a name that ends in .png or .npz, or a folder, got '", path, "'"));
+  if (!fs::path(path).has_extension() && type == fs::file_type::not_found)
+    return OutputKind::folder;
+  throw UsageError(
+      concat("--out: expected a name that ends in .png or .npz, or a folder, got '", path, "'"));
 }
 
 void require_writable_output(const std::string& path) {
@@ -101,8 +108,8 @@ index_t grid_columns(index_t count, index_t period) {
 
 std::string write_samples(const std::string& path, const Samples& samples, bool grid) {
   const Image& first = samples.images.front();
-  std::string what =
-      concat(plural(static_cast<std::int64_t>(samples.images.size()), "picture"), ", ", first.width(), " x ", first.height());
+  std::string what = concat(plural(static_cast<std::int64_t>(samples.images.size()), "picture"),
+                            ", ", first.width(), " x ", first.height());
   switch (output_kind(path)) {
     case OutputKind::npz: write_npz_samples(path, samples); break;
     case OutputKind::folder: write_folder(path, samples, grid); break;

@@ -1,14 +1,15 @@
-// `rae stats`: exact mean and variance of the latents of a data set, also of parts that were computed apart.
+// `rae stats`: exact mean and variance of the latents of a data set, also of parts that were
+// computed apart.
 //
 // Diffusion Transformers with Representation Autoencoders, appendix on latent normalisation.
 #include <cstdio>
 #include <memory>
 
 #include "rae/diffusion/latent_statistics.hpp"
+#include "rae/formats/bundle.hpp"
 #include "rae/io/dataset.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/kernels/resize.hpp"
-#include "rae/formats/bundle.hpp"
 #include "tool/command.hpp"
 #include "tool/model.hpp"
 #include "tool/output.hpp"
@@ -29,7 +30,9 @@ Tensor<float> read_images(const ImageDataset& data, index_t first, index_t count
   const index_t size = data.image_size();
   Tensor<float> images(Shape{count, data.channels(), data.height(), data.width()});
   float* out = images.data();
-  parallel_for(count, 8, [&](index_t b) { data.image(first + b, {out + b * size, static_cast<std::size_t>(size)}); });
+  parallel_for(count, 8, [&](index_t b) {
+    data.image(first + b, {out + b * size, static_cast<std::size_t>(size)});
+  });
   return images;
 }
 
@@ -45,13 +48,15 @@ class LatentEncoder {
   /// Latents before normalisation (B, C, h, w) of pictures (B, channels, H, W) in [0, 1].
   [[nodiscard]] Tensor<float> operator()(Tensor<float> images) const {
     const Shape input = config_.encoder_input_shape();
-    if (config_.encoder_size > 0 && (images.extent(2) != input[1] || images.extent(3) != input[2])) {
+    if (config_.encoder_size > 0 &&
+        (images.extent(2) != input[1] || images.extent(3) != input[2])) {
       Tensor<float> resized(Shape{images.extent(0), images.extent(1), input[1], input[2]});
       resize<float>(images, Resize::bicubic, resized);
       images = std::move(resized);
     }
     const Shape latent = config_.latent_shape();
-    return tokens_to_grid(encoder_(normalize_pixels(std::move(images), config_.pixels)), latent[1], latent[2]);
+    return tokens_to_grid(encoder_(normalize_pixels(std::move(images), config_.pixels)), latent[1],
+                          latent[2]);
   }
 
  private:
@@ -63,8 +68,9 @@ LatentStatistics statistics_of_data(const StatsCommand& command) {
   const Bundle bundle = Bundle::load(model_path(command.model));
   const ModelConfig& config = bundle.config;
   const LatentEncoder encoder(bundle);
-  const auto data =
-      open_dataset(command.data, command.split, {.size = config.image_size, .channels = static_cast<int>(config.encoder.channels)});
+  const auto data = open_dataset(
+      command.data, command.split,
+      {.size = config.image_size, .channels = static_cast<int>(config.encoder.channels)});
   LatentStatistics statistics;
   ProgressBar bar("encoding");
   for (index_t first = 0; first < data->size(); first += command.batch) {
@@ -72,7 +78,8 @@ LatentStatistics statistics_of_data(const StatsCommand& command) {
     const index_t count = std::min(command.batch, data->size() - first);
     statistics.update(encoder(read_images(*data, first, count)));
     const auto done = static_cast<double>(first + count);
-    bar.update(done, static_cast<double>(data->size()), concat(format_rate(done / bar.seconds()), " pictures/s"));
+    bar.update(done, static_cast<double>(data->size()),
+               concat(format_rate(done / bar.seconds()), " pictures/s"));
   }
   return statistics;
 }
@@ -88,7 +95,8 @@ LatentStatistics read_statistics(const std::string& path) {
 }
 
 void run(const StatsCommand& command) {
-  if (command.data.empty() && command.merge.empty()) throw UsageError("stats: expected --data, --merge or both");
+  if (command.data.empty() && command.merge.empty())
+    throw UsageError("stats: expected --data, --merge or both");
   if (command.batch < 1) raise<ArgumentError>("--batch: expected at least 1, got ", command.batch);
   require_writable_file(command.out);
   LatentStatistics statistics;
@@ -102,11 +110,13 @@ void run(const StatsCommand& command) {
   }
   if (!command.data.empty()) statistics.merge(statistics_of_data(command));
   stop_if_interrupted();
-  const SafetensorsEntry entries[] = {{"mean", statistics.mean<double>()},
-                                      {"var", statistics.variance<double>()},
-                                      {"count", Tensor<std::int64_t>(Shape{1}, statistics.count())}};
+  const SafetensorsEntry entries[] = {
+      {"mean", statistics.mean<double>()},
+      {"var", statistics.variance<double>()},
+      {"count", Tensor<std::int64_t>(Shape{1}, statistics.count())}};
   write_safetensors(command.out, entries);
-  std::printf("%s: %s, latents %s\n", printable(command.out).c_str(), plural(statistics.count(), "picture").c_str(),
+  std::printf("%s: %s, latents %s\n", printable(command.out).c_str(),
+              plural(statistics.count(), "picture").c_str(),
               statistics.mean().shape().to_string().c_str());
 }
 
@@ -116,22 +126,32 @@ void add_stats(CLI::App& app) {
   const auto options = std::make_shared<StatsCommand>();
   CLI::App* command = app.add_subcommand("stats", "Mean and variance of the latents of a data set");
   add_model_option(*command, options->model);
-  command->add_option("-d,--data", options->data, "folder of a data set: Fashion-MNIST's files, or one sub-folder of pictures per class")
+  command
+      ->add_option(
+          "-d,--data", options->data,
+          "folder of a data set: Fashion-MNIST's files, or one sub-folder of pictures per class")
       ->type_name("DIR");
   command
       ->add_option_function<std::string>(
           "--split",
           [options](const std::string& name) {
-            if (name != "train" && name != "test") throw UsageError(concat("--split: expected train or test, got '", name, "'"));
+            if (name != "train" && name != "test")
+              throw UsageError(concat("--split: expected train or test, got '", name, "'"));
             options->split = name == "test" ? Split::test : Split::train;
           },
           "train (default) or test, where the data set has both")
       ->type_name("NAME");
-  command->add_option("--merge", options->merge, "add the statistics of another run, a FILE of this command; may be repeated")
+  command
+      ->add_option("--merge", options->merge,
+                   "add the statistics of another run, a FILE of this command; may be repeated")
       ->type_name("FILE")
       ->allow_extra_args(false);
-  command->add_option("-o,--out", options->out, "safetensors file to write")->type_name("FILE")->required();
-  command->add_option("--batch", options->batch, "pictures encoded at once")->type_name("N")->capture_default_str();
+  command->add_option("-o,--out", options->out, "safetensors file to write")
+      ->type_name("FILE")
+      ->required();
+  command->add_option("--batch", options->batch, "pictures encoded at once")
+      ->type_name("N")
+      ->capture_default_str();
   add_threads_option(*command);
   command->footer(
       "Writes the tensors 'mean' and 'var' (C, h, w) of the latents before normalisation,\n"

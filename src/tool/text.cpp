@@ -11,7 +11,8 @@ std::string printable(std::string_view text, bool keep_lines) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
     // U+0080 to U+009F are control characters too; in UTF-8 they are C2 80 to C2 9F.
-    const bool second_control = byte == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
+    const bool second_control =
+        byte == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
     if (second_control) ++i;
     const bool control = byte < 0x20 || byte == 0x7F || second_control;
     out += control && !(keep_lines && byte == '\n') ? '?' : text[i];
@@ -43,10 +44,11 @@ std::string format_duration(double seconds) {
   const auto whole = static_cast<std::int64_t>(std::llround(seconds));
   char text[48];
   if (whole < 3600)
-    std::snprintf(text, sizeof text, "%d:%02d", static_cast<int>(whole / 60), static_cast<int>(whole % 60));
-  else
-    std::snprintf(text, sizeof text, "%lld:%02d:%02d", static_cast<long long>(whole / 3600), static_cast<int>(whole / 60 % 60),
+    std::snprintf(text, sizeof text, "%d:%02d", static_cast<int>(whole / 60),
                   static_cast<int>(whole % 60));
+  else
+    std::snprintf(text, sizeof text, "%lld:%02d:%02d", static_cast<long long>(whole / 3600),
+                  static_cast<int>(whole / 60 % 60), static_cast<int>(whole % 60));
   return text;
 }
 
@@ -64,7 +66,8 @@ std::string format_fixed(double value, int decimals) {
 
 std::string format_rate(double per_second) {
   const bool whole = per_second >= 99.95 && per_second < 1e15;
-  return whole ? format_count(static_cast<std::int64_t>(std::llround(per_second))) : format_number(per_second, 3);
+  return whole ? format_count(static_cast<std::int64_t>(std::llround(per_second)))
+               : format_number(per_second, 3);
 }
 
 std::string plural(std::int64_t count, std::string_view noun) {

@@ -7,7 +7,8 @@
 
 namespace rae::tool {
 
-/// Control characters become '?', but for line ends where they are wanted: text of a file must not steer the terminal.
+/// Control characters become '?', but for line ends where they are wanted: text of a file must not
+/// steer the terminal.
 [[nodiscard]] std::string printable(std::string_view text, bool keep_lines = false);
 
 /// "17 bytes", "1.2 kB", "11.4 MB".

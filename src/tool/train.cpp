@@ -33,18 +33,22 @@ std::vector<TrainingStage> stages_of(const std::vector<std::string>& words) {
   return stages;
 }
 
-/// A bar on a terminal; elsewhere a line at the first report, then one every half minute, and at the end of a stage.
+/// A bar on a terminal; elsewhere a line at the first report, then one every half minute, and at
+/// the end of a stage.
 class TrainingReport {
  public:
   bool progress(const TrainingProgress& p) {
-    const std::string detail = concat(format_count(p.step), "/", format_count(p.steps), "  loss ", format_fixed(p.loss, 4), "  ",
-                                      format_rate(p.images_per_second), " images/s");
+    const std::string detail =
+        concat(format_count(p.step), "/", format_count(p.steps), "  loss ", format_fixed(p.loss, 4),
+               "  ", format_rate(p.images_per_second), " images/s");
     const auto now = Clock::now();
     if (stderr_is_terminal()) {
       if (p.stage != stage_) bar_.begin(p.stage);
       bar_.update(static_cast<double>(p.step), static_cast<double>(p.steps), detail, p.eta_seconds);
-    } else if (p.stage != stage_ || p.step == p.steps || now - last_line_ >= std::chrono::seconds(30)) {
-      std::fprintf(stderr, "%s  %s  ETA %s\n", p.stage.c_str(), detail.c_str(), format_duration(p.eta_seconds).c_str());
+    } else if (p.stage != stage_ || p.step == p.steps ||
+               now - last_line_ >= std::chrono::seconds(30)) {
+      std::fprintf(stderr, "%s  %s  ETA %s\n", p.stage.c_str(), detail.c_str(),
+                   format_duration(p.eta_seconds).c_str());
       last_line_ = now;
     }
     stage_ = p.stage;
@@ -70,13 +74,16 @@ class TrainingReport {
 Recipe recipe_of(const ConfigNode& source, const TrainOptions& options) {
   if (!source.is_map() || (!source.contains("stage_1") && !source.contains("stage_2"))) {
     if (!options.lpips.empty() || !options.models.empty())
-      throw UsageError("--lpips and --models are for official configurations; a recipe names its files");
+      throw UsageError(
+          "--lpips and --models are for official configurations; a recipe names its files");
     return parse_recipe(source);
   }
   const OfficialConfig config = parse_official_config(source);
-  for (const std::string& note : config.notes) std::fprintf(stderr, "rae: note: %s\n", printable(note).c_str());
+  for (const std::string& note : config.notes)
+    std::fprintf(stderr, "rae: note: %s\n", printable(note).c_str());
   if (config.eval) std::fprintf(stderr, "rae: note: the section eval is left to 'rae evaluate'\n");
-  const index_t pictures = open_dataset(options.data, Split::train, {.size = 256, .channels = 3})->size();
+  const index_t pictures =
+      open_dataset(options.data, Split::train, {.size = 256, .channels = 3})->size();
   return official_recipe(config, pictures, {.models_dir = options.models, .lpips = options.lpips});
 }
 
@@ -92,13 +99,16 @@ void run(const TrainOptions& options) {
   training.data = options.data;
   training.out = options.out;
   training.stages = stages;
-  training.on_progress = [&](const TrainingProgress& progress) { return report.progress(progress); };
+  training.on_progress = [&](const TrainingProgress& progress) {
+    return report.progress(progress);
+  };
   training.should_stop = [] { return interrupted(); };
   training.on_event = [&](const std::string& text) { report.event(text); };
   try {
     run_recipe(recipe, training);
   } catch (const Cancelled&) {
-    raise<Error>("interrupted; the same command continues from the checkpoint in '", options.out, "'");
+    raise<Error>("interrupted; the same command continues from the checkpoint in '", options.out,
+                 "'");
   }
 }
 
@@ -106,18 +116,29 @@ void run(const TrainOptions& options) {
 
 void add_train(CLI::App& app) {
   const auto options = std::make_shared<TrainOptions>();
-  CLI::App* command = app.add_subcommand("train", "Train a model by a recipe: encoder, decoder, latent statistics, diffusion transformer");
+  CLI::App* command = app.add_subcommand(
+      "train",
+      "Train a model by a recipe: encoder, decoder, latent statistics, diffusion transformer");
   command
-      ->add_option("-r,--recipe", options->recipe, "YAML file that says what is trained, and how; or an official one that trains stage 1")
+      ->add_option(
+          "-r,--recipe", options->recipe,
+          "YAML file that says what is trained, and how; or an official one that trains stage 1")
       ->type_name("FILE")
       ->required();
-  command->add_option("-d,--data", options->data, "folder of a data set: Fashion-MNIST's files, or one sub-folder of pictures per class")
+  command
+      ->add_option(
+          "-d,--data", options->data,
+          "folder of a data set: Fashion-MNIST's files, or one sub-folder of pictures per class")
       ->type_name("DIR")
       ->required();
-  command->add_option("-o,--out", options->out, "folder for model.safetensors, checkpoints, logs and samples; made when missing")
+  command
+      ->add_option("-o,--out", options->out,
+                   "folder for model.safetensors, checkpoints, logs and samples; made when missing")
       ->type_name("DIR")
       ->required();
-  command->add_option("--stage", options->stages, "all (default), encoder, decoder, statistics or dit; a list or repeated")
+  command
+      ->add_option("--stage", options->stages,
+                   "all (default), encoder, decoder, statistics or dit; a list or repeated")
       ->type_name("NAME")
       ->allow_extra_args(false);
   command->add_option("--set", options->overrides, "change a value of the recipe; may be repeated")
@@ -125,14 +146,21 @@ void add_train(CLI::App& app) {
       ->allow_extra_args(false);
   command
       ->add_option_function<std::string>(
-          "--dtype", [options](const std::string& name) { options->dtype = parse_float_dtype(name); },
-          "what matrix products multiply in all stages: f32, or bf16, which is faster; weights stay f32 (default: as the recipe says, f32)")
+          "--dtype",
+          [options](const std::string& name) { options->dtype = parse_float_dtype(name); },
+          "what matrix products multiply in all stages: f32, or bf16, which is faster; weights "
+          "stay f32 (default: as the recipe says, f32)")
       ->type_name("TYPE")
       ->check(CLI::IsMember({"f32", "bf16"}));
-  command->add_option("--lpips", options->lpips, "a file of VGG-16 or LPIPS for an official configuration; may be repeated")
+  command
+      ->add_option("--lpips", options->lpips,
+                   "a file of VGG-16 or LPIPS for an official configuration; may be repeated")
       ->type_name("FILE")
       ->allow_extra_args(false);
-  command->add_option("--models", options->models, "folder where an official configuration's files are looked for")->type_name("DIR");
+  command
+      ->add_option("--models", options->models,
+                   "folder where an official configuration's files are looked for")
+      ->type_name("DIR");
   add_threads_option(*command);
   command->footer(
       "Each stage writes checkpoints. The same command continues from them, bit for bit\n"

@@ -18,7 +18,8 @@ struct VelocityCommand {
 };
 
 /// One label for each of `count` samples; the null class has the number behind the last.
-std::vector<std::int64_t> labels_of(const VelocityCommand& command, const Generator& generator, index_t count) {
+std::vector<std::int64_t> labels_of(const VelocityCommand& command, const Generator& generator,
+                                    index_t count) {
   std::vector<std::int64_t> labels;
   const std::string null_class = std::to_string(generator.num_classes());
   for (const auto& words : command.labels)
@@ -28,16 +29,18 @@ std::vector<std::int64_t> labels_of(const VelocityCommand& command, const Genera
     }
   if (labels.size() == 1) labels.resize(static_cast<std::size_t>(count), labels.front());
   if (static_cast<index_t>(labels.size()) != count)
-    raise<ArgumentError>("--labels: expected one label, or one for each of the ", count, " samples of '", command.noise_in, "', got ",
-                         labels.size());
+    raise<ArgumentError>("--labels: expected one label, or one for each of the ", count,
+                         " samples of '", command.noise_in, "', got ", labels.size());
   return labels;
 }
 
 void run(const VelocityCommand& command) {
   require_writable_file(command.out);
-  const Generator generator(open_model(command.model, {.encoder = false, .decoder = false, .guide = false}),
-                            {.keep_loaded = false, .dtype = command.model.dtype});
-  const auto x = read_latents(command.noise_in, {"noise", "sample_latent", "latent"}, generator.config().latent_shape());  // (B, C, h, w)
+  const Generator generator(
+      open_model(command.model, {.encoder = false, .decoder = false, .guide = false}),
+      {.keep_loaded = false, .dtype = command.model.dtype});
+  const auto x = read_latents(command.noise_in, {"noise", "sample_latent", "latent"},
+                              generator.config().latent_shape());  // (B, C, h, w)
   const auto labels = labels_of(command, generator, x.extent(0));
   const Tensor<float> velocity = generator.velocity(x, command.t, labels);  // (B, C, h, w)
   stop_if_interrupted();
@@ -45,35 +48,45 @@ void run(const VelocityCommand& command) {
                {{"model", generator.config().name},
                 {"t", format_number(command.t, 9)},
                 {"dtype", std::string(weight_type_name(generator.dtype()))}});
-  std::printf("%s: velocity %s\n", printable(command.out).c_str(), velocity.shape().to_string().c_str());
+  std::printf("%s: velocity %s\n", printable(command.out).c_str(),
+              velocity.shape().to_string().c_str());
 }
 
 }  // namespace
 
 void add_velocity(CLI::App& app) {
   const auto options = std::make_shared<VelocityCommand>();
-  CLI::App* command = app.add_subcommand("velocity", "Evaluate the diffusion transformer once, without guidance");
+  CLI::App* command =
+      app.add_subcommand("velocity", "Evaluate the diffusion transformer once, without guidance");
   add_model_options(*command, options->model);
   command
       ->add_option("--noise-in", options->noise_in,
-                   "the latents x_t: safetensors, tensor 'noise' (else 'sample_latent' or 'latent'), (B, C, h, w)")
+                   "the latents x_t: safetensors, tensor 'noise' (else 'sample_latent' or "
+                   "'latent'), (B, C, h, w)")
       ->type_name("FILE")
       ->required();
   command->add_option("--t", options->t, "flow time, from 0 (picture) to 1 (noise)")
       ->type_name("T")
       ->required()
       ->check(CLI::Range(0.0, 1.0));
-  command->add_option("-c,--class,--labels", options->labels, "classes of the samples, a comma list, or one for all")
+  command
+      ->add_option("-c,--class,--labels", options->labels,
+                   "classes of the samples, a comma list, or one for all")
       ->type_name("NAME")
       ->allow_extra_args(false)
       ->required();
-  command->add_option("-o,--out", options->out, "FILE.safetensors to write, tensor 'velocity' (B, C, h, w)")->type_name("FILE")->required();
+  command
+      ->add_option("-o,--out", options->out,
+                   "FILE.safetensors to write, tensor 'velocity' (B, C, h, w)")
+      ->type_name("FILE")
+      ->required();
   add_threads_option(*command);
   command->footer(
       "The number behind the last class is the null class, where the model has one.\n"
       "\n"
       "Examples:\n"
-      "  rae velocity --config C.yaml --noise-in n.safetensors --t 0.73 --labels 1,2 --out v.safetensors");
+      "  rae velocity --config C.yaml --noise-in n.safetensors --t 0.73 --labels 1,2 --out "
+      "v.safetensors");
   command->callback([options] { run(*options); });
 }
 

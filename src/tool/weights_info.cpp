@@ -5,10 +5,10 @@
 #include <filesystem>
 #include <optional>
 
+#include "rae/formats/official/config.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/io/torch_checkpoint.hpp"
 #include "rae/spec/model_config.hpp"
-#include "rae/formats/official/config.hpp"
 #include "tool/model_source.hpp"
 #include "tool/recognize.hpp"
 #include "tool/text.hpp"
@@ -31,11 +31,13 @@ std::string sizes(const TensorSource& source) {
     const TensorInfo& info = source.info(name);
     elements += info.shape.numel();
     bytes += static_cast<std::uint64_t>(info.shape.numel()) * size_of(info.dtype);
-    if (std::find(types.begin(), types.end(), info.dtype) == types.end()) types.push_back(info.dtype);
+    if (std::find(types.begin(), types.end(), info.dtype) == types.end())
+      types.push_back(info.dtype);
   }
-  std::string out =
-      plural(static_cast<index_t>(source.names().size()), "tensor") + ", " + plural(elements, "number") + ", " + format_bytes(bytes);
-  for (std::size_t i = 0; i < types.size(); ++i) out += (i == 0 ? " of " : ", ") + std::string(name_of(types[i]));
+  std::string out = plural(static_cast<index_t>(source.names().size()), "tensor") + ", " +
+                    plural(elements, "number") + ", " + format_bytes(bytes);
+  for (std::size_t i = 0; i < types.size(); ++i)
+    out += (i == 0 ? " of " : ", ") + std::string(name_of(types[i]));
   return out;
 }
 
@@ -44,7 +46,8 @@ void print_scalars(const ConfigNode& tree) {
   if (!tree.is_map()) return;
   for (const auto& [key, value] : tree.members()) {
     if (value.is_map() || value.is_list() || value.is_null()) continue;
-    if (value.is_string() && value.as_string().find(" (") != std::string::npos) continue;  // a tensor
+    if (value.is_string() && value.as_string().find(" (") != std::string::npos)
+      continue;  // a tensor
     print_fact(key, value.is_string() ? value.as_string() : value.to_json());
   }
 }
@@ -66,7 +69,9 @@ std::string statistics_of(const LatentNorm<float>& norm) {
 }
 
 std::string where_of(const std::optional<PartFile>& part, bool described) {
-  if (part) return part->tensors.origin() + (part->tensors.selected().empty() ? "" : ", its " + part->tensors.selected());
+  if (part)
+    return part->tensors.origin() +
+           (part->tensors.selected().empty() ? "" : ", its " + part->tensors.selected());
   return described ? "described, without weights" : "none";
 }
 
@@ -80,7 +85,8 @@ void print_config(const ConfigNode& node, const std::string& indent) {
       print(indent + printable(key) + ":");
       print_config(value, indent + "  ");
     } else {
-      print(indent + printable(key) + ": " + printable(value.is_string() ? value.as_string() : value.to_json()));
+      print(indent + printable(key) + ": " +
+            printable(value.is_string() ? value.as_string() : value.to_json()));
     }
   }
 }
@@ -95,16 +101,19 @@ void print_texts(const char* title, const std::map<std::string, std::string>& te
   if (texts.empty()) return;
   print(title);
   std::size_t widest = 0;
-  for (const auto& [key, value] : texts) widest = std::max(widest, std::min<std::size_t>(key.size(), 24));
   for (const auto& [key, value] : texts)
-    std::printf("  %-*s  %s\n", static_cast<int>(widest), printable(key).c_str(), printable(value).c_str());
+    widest = std::max(widest, std::min<std::size_t>(key.size(), 24));
+  for (const auto& [key, value] : texts)
+    std::printf("  %-*s  %s\n", static_cast<int>(widest), printable(key).c_str(),
+                printable(value).c_str());
 }
 
 template <class Source>
 void print_tensors(const Source& source) {
   for (const auto& name : source.names()) {
     const TensorInfo& info = source.info(name);
-    std::printf("  %-4s  %-20s  %s\n", std::string(name_of(info.dtype)).c_str(), info.shape.to_string().c_str(), printable(name).c_str());
+    std::printf("  %-4s  %-20s  %s\n", std::string(name_of(info.dtype)).c_str(),
+                info.shape.to_string().c_str(), printable(name).c_str());
   }
 }
 
@@ -114,11 +123,14 @@ template void print_tensors(const TensorSource&);
 void print_weights(const std::string& path, const std::string& kind) {
   const TensorSource source = TensorSource::open(path);
   const TensorSource weights = source.weights();
-  print(heading(source.origin(), kind + ", " + plural(static_cast<index_t>(source.names().size()), "tensor")));
+  print(heading(source.origin(),
+                kind + ", " + plural(static_cast<index_t>(source.names().size()), "tensor")));
   print("sizes: " + sizes(source));
   if (!weights.selected().empty()) {
-    print("training checkpoint, its weights are in '" + weights.selected() + "': " + sizes(weights));
-    if (kind == "checkpoint of PyTorch") print_scalars(TorchCheckpoint::open(source.origin()).tree());
+    print("training checkpoint, its weights are in '" + weights.selected() +
+          "': " + sizes(weights));
+    if (kind == "checkpoint of PyTorch")
+      print_scalars(TorchCheckpoint::open(source.origin()).tree());
   }
   print_recognized(weights);
   print("tensors:");
@@ -128,12 +140,15 @@ void print_weights(const std::string& path, const std::string& kind) {
 
 void print_model(const std::string& path, const std::string& models_dir, bool tensors) {
   std::error_code none;
-  if (fs::is_directory(path, none) && !fs::exists(fs::path(path) / "config.json", none)) return print_weights(path, "weights");
+  if (fs::is_directory(path, none) && !fs::exists(fs::path(path) / "config.json", none))
+    return print_weights(path, "weights");
   const ModelKind kind = model_kind(path);
-  const char* const kinds[] = {"bundle", "official configuration", "autoencoder of diffusers", "encoder of Hugging Face"};
+  const char* const kinds[] = {"bundle", "official configuration", "autoencoder of diffusers",
+                               "encoder of Hugging Face"};
   print(heading(path, kinds[static_cast<std::size_t>(kind)]));
   if (kind == ModelKind::official)
-    for (const std::string& note : load_official_config(path).notes) print("note: " + printable(note));
+    for (const std::string& note : load_official_config(path).notes)
+      print("note: " + printable(note));
   const ModelSource source = open_model_source(path, models_dir);
   const ModelFiles& files = source.files;
   const ModelConfig& c = files.config;
@@ -143,7 +158,8 @@ void print_model(const std::string& path, const std::string& models_dir, bool te
   } else {
     const Shape latent = c.latent_shape();
     print("statistics, encoder, resolution and decoder fit each other:");
-    print_fact("pictures", concat(c.image_size, " pixels, for the encoder ", c.encoder_size > 0 ? c.encoder_size : c.image_size));
+    print_fact("pictures", concat(c.image_size, " pixels, for the encoder ",
+                                  c.encoder_size > 0 ? c.encoder_size : c.image_size));
     print_fact("latents", concat(latent[0], " x ", latent[1], " x ", latent[2]));
     print_fact("statistics", statistics_of(files.latent_norm));
     print_fact("encoder", where_of(files.encoder, true));
@@ -158,7 +174,8 @@ void print_model(const std::string& path, const std::string& models_dir, bool te
   }
   print("config:");
   ConfigNode config = to_config(c);
-  if (kind == ModelKind::encoder) config = ConfigNode::map({{"encoder", config.at("encoder")}, {"pixels", config.at("pixels")}});
+  if (kind == ModelKind::encoder)
+    config = ConfigNode::map({{"encoder", config.at("encoder")}, {"pixels", config.at("pixels")}});
   print_config(config, "  ");
   if (!tensors) return;
   print("tensors:");

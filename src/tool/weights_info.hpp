@@ -1,4 +1,5 @@
-// What `rae info` says of weights and models: tensors, what they are those of, and whether the files of a model fit each other.
+// What `rae info` says of weights and models: tensors, what they are those of, and whether the
+// files of a model fit each other.
 #pragma once
 
 #include <map>
@@ -8,13 +9,13 @@
 
 namespace rae::tool {
 
-/// A checkpoint of PyTorch, an index of shards, or a safetensors file that is no bundle: what it is, its sizes, all tensors. Throws as
-/// `TensorSource::open`.
+/// A checkpoint of PyTorch, an index of shards, or a safetensors file that is no bundle: what it
+/// is, its sizes, all tensors. Throws as `TensorSource::open`.
 void print_weights(const std::string& path, const std::string& kind);
 
-/// An official configuration, or a folder of diffusers or of a Hugging Face encoder: whether its files fit each other, and what they make.
-/// A folder without config.json is taken as weights. Throws FileError, ConfigError, FormatError, ShapeError for files that are missing or
-/// do not fit.
+/// An official configuration, or a folder of diffusers or of a Hugging Face encoder: whether its
+/// files fit each other, and what they make. A folder without config.json is taken as weights.
+/// Throws FileError, ConfigError, FormatError, ShapeError for files that are missing or do not fit.
 void print_model(const std::string& path, const std::string& models_dir, bool tensors);
 
 /// A line of text.

@@ -8,19 +8,25 @@ namespace {
 
 using Pictures = Tensor<float>;  // (B, 3, H, W)
 
-AdamWOptions adamw_options(const TrainingOptions& t) { return {.beta1 = t.beta1, .beta2 = t.beta2, .weight_decay = t.weight_decay}; }
+AdamWOptions adamw_options(const TrainingOptions& t) {
+  return {.beta1 = t.beta1, .beta2 = t.beta2, .weight_decay = t.weight_decay};
+}
 
-DinoDiscriminator<Var<float>> initialized(DinoDiscriminator<Var<float>> discriminator, std::uint64_t seed) {
+DinoDiscriminator<Var<float>> initialized(DinoDiscriminator<Var<float>> discriminator,
+                                          std::uint64_t seed) {
   initialize(discriminator, seed);
   return discriminator;
 }
 
 Pictures signed_pictures(const Pictures& x) { return signed_pixels(Var<float>(x)).value(); }
 
-/// What an 8-bit file would hold: clamped to [-1, 1] and rounded to one of 256 levels, ties to the even one.
+/// What an 8-bit file would hold: clamped to [-1, 1] and rounded to one of 256 levels, ties to the
+/// even one.
 Pictures rounded_to_levels(Pictures x) {
   float* pixels = x.data();
-  for (index_t i = 0; i < x.numel(); ++i) pixels[i] = std::nearbyint((std::clamp(pixels[i], -1.0f, 1.0f) + 1.0f) * 127.5f) / 127.5f - 1.0f;
+  for (index_t i = 0; i < x.numel(); ++i)
+    pixels[i] =
+        std::nearbyint((std::clamp(pixels[i], -1.0f, 1.0f) + 1.0f) * 127.5f) / 127.5f - 1.0f;
   return x;
 }
 
@@ -33,7 +39,8 @@ double accuracy(const Tensor<float>& real, const Tensor<float>& fake) {
 
 }  // namespace
 
-Adversary::Adversary(DinoDiscriminator<Var<float>> network, const GanOptions& options, const TrainingOptions& training)
+Adversary::Adversary(DinoDiscriminator<Var<float>> network, const GanOptions& options,
+                     const TrainingOptions& training)
     : discriminator(initialized(std::move(network), training.seed)),
       optimizer(discriminator, adamw_options(training), 0.0),
       options_(options),
@@ -42,19 +49,22 @@ Adversary::Adversary(DinoDiscriminator<Var<float>> network, const GanOptions& op
 
 LossGradient Adversary::operator()(const Tensor<float>& recon, const DiffAugDraws& draws) {
   const auto learnable = [this](bool on) {
-    discriminator.parameters([on](const std::string&, Parameter<Var<float>>& p) { p.value.set_requires_grad(on); });
+    discriminator.parameters(
+        [on](const std::string&, Parameter<Var<float>>& p) { p.value.set_requires_grad(on); });
   };
   learnable(false);
-  LossGradient result = loss_gradient(
-      recon, [&](const Var<float>& r) { return generator_loss(discriminator(diff_augment(signed_pixels(r), options_.augment, draws))); });
+  LossGradient result = loss_gradient(recon, [&](const Var<float>& r) {
+    return generator_loss(discriminator(diff_augment(signed_pixels(r), options_.augment, draws)));
+  });
   learnable(true);
   measurements_["gan"] = result.value;
   return result;
 }
 
-void Adversary::learn(const Tensor<float>& recon, const Tensor<float>& images, const DiffAugDraws& fake, const DiffAugDraws& real,
-                      double share) {
-  const Pictures fakes = diff_augment(rounded_to_levels(signed_pictures(recon)), options_.augment, fake);
+void Adversary::learn(const Tensor<float>& recon, const Tensor<float>& images,
+                      const DiffAugDraws& fake, const DiffAugDraws& real, double share) {
+  const Pictures fakes =
+      diff_augment(rounded_to_levels(signed_pictures(recon)), options_.augment, fake);
   const Pictures reals = diff_augment(signed_pictures(images), options_.augment, real);
   Tape<float> tape;
   const TapeScope<float> scope(tape);
@@ -72,7 +82,9 @@ void Adversary::step() { optimizer.step(schedule_(optimizer.steps()), max_grad_n
 
 Opponent Adversary::opponent() {
   Opponent out{.name = "discriminator", .optimizer = &optimizer};
-  discriminator.buffers([&](const std::string& name, Tensor<float>& tensor) { out.buffers.emplace_back(name, &tensor); });
+  discriminator.buffers([&](const std::string& name, Tensor<float>& tensor) {
+    out.buffers.emplace_back(name, &tensor);
+  });
   return out;
 }
 

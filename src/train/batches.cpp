@@ -14,10 +14,11 @@ constexpr std::uint64_t kOrderStream = std::uint64_t{1} << 62;
 constexpr std::uint64_t kSampleStream = std::uint64_t{1} << 61;
 
 /// Moves a picture of (C, H, W) by (dx, dy) and perhaps mirrors it.
-void vary(std::vector<float>& scratch, std::span<float> image, index_t channels, index_t height, index_t width, const Augmentation& how,
-          const Philox& random) {
+void vary(std::vector<float>& scratch, std::span<float> image, index_t channels, index_t height,
+          index_t width, const Augmentation& how, const Philox& random) {
   const auto span = static_cast<std::uint64_t>(2 * how.shift + 1);
-  const index_t dx = static_cast<index_t>(random.below(0, span)) - how.shift, dy = static_cast<index_t>(random.below(1, span)) - how.shift;
+  const index_t dx = static_cast<index_t>(random.below(0, span)) - how.shift,
+                dy = static_cast<index_t>(random.below(1, span)) - how.shift;
   const bool mirrored = how.flip && random.below(2, 2) == 1;
   if (dx == 0 && dy == 0 && !mirrored) return;
   scratch.assign(image.begin(), image.end());
@@ -34,11 +35,15 @@ void vary(std::vector<float>& scratch, std::span<float> image, index_t channels,
 
 }  // namespace
 
-Batches::Batches(std::shared_ptr<const ImageDataset> data, index_t batch_size, std::uint64_t seed, const Augmentation& augmentation)
+Batches::Batches(std::shared_ptr<const ImageDataset> data, index_t batch_size, std::uint64_t seed,
+                 const Augmentation& augmentation)
     : data_(std::move(data)), batch_size_(batch_size), seed_(seed), augmentation_(augmentation) {
   if (!data_ || data_->size() < 1) raise<ArgumentError>("Batches: the data set is empty");
-  if (batch_size < 1) raise<ArgumentError>("Batches: expected a batch size of at least 1, got ", batch_size);
-  if (augmentation.shift < 0) raise<ArgumentError>("Batches: expected a shift of at least 0 pixels, got ", augmentation.shift);
+  if (batch_size < 1)
+    raise<ArgumentError>("Batches: expected a batch size of at least 1, got ", batch_size);
+  if (augmentation.shift < 0)
+    raise<ArgumentError>("Batches: expected a shift of at least 0 pixels, got ",
+                         augmentation.shift);
 }
 
 void Batches::shuffle(std::uint64_t epoch) {
@@ -46,7 +51,8 @@ void Batches::shuffle(std::uint64_t epoch) {
   order_.resize(static_cast<std::size_t>(data_->size()));
   std::iota(order_.begin(), order_.end(), index_t{0});
   const Philox random(seed_, kOrderStream + epoch);
-  for (std::size_t i = order_.size() - 1; i > 0; --i) std::swap(order_[i], order_[random.below(i, i + 1)]);  // Fisher and Yates
+  for (std::size_t i = order_.size() - 1; i > 0; --i)
+    std::swap(order_[i], order_[random.below(i, i + 1)]);  // Fisher and Yates
   epoch_ = epoch;
 }
 
@@ -71,7 +77,8 @@ Batch Batches::operator()(index_t i) {
       const std::span<float> image(images + static_cast<std::size_t>(b) * pixels, pixels);
       data.image(chosen[static_cast<std::size_t>(b)], image, sample / size);
       if (augmentation_.shift > 0 || augmentation_.flip)
-        vary(scratch, image, data.channels(), data.height(), data.width(), augmentation_, Philox(seed_, kSampleStream + sample));
+        vary(scratch, image, data.channels(), data.height(), data.width(), augmentation_,
+             Philox(seed_, kSampleStream + sample));
     }
   });
   return batch;

@@ -8,28 +8,34 @@ namespace {
 
 constexpr const char* kFormat = "rae-checkpoint-1";
 
-/// A run may be made longer after the fact: it goes on from its checkpoint, on the schedule of the longer run.
+/// A run may be made longer after the fact: it goes on from its checkpoint, on the schedule of the
+/// longer run.
 bool is_longer(const std::string& key, const ConfigNode& saved, const ConfigNode& now) {
   using Kind = ConfigNode::Kind;
-  return key == "steps" && saved.kind() == Kind::integer && now.kind() == Kind::integer && now.as_integer() > saved.as_integer();
+  return key == "steps" && saved.kind() == Kind::integer && now.kind() == Kind::integer &&
+         now.as_integer() > saved.as_integer();
 }
 
 /// The first setting that differs, for the message.
-std::string first_difference(const ConfigNode& saved, const ConfigNode& now, const std::string& at = "") {
+std::string first_difference(const ConfigNode& saved, const ConfigNode& now,
+                             const std::string& at = "") {
   if (saved == now) return "";
-  if (!saved.is_map() || !now.is_map()) return concat(at, " is ", now.to_json(), ", was ", saved.to_json());
+  if (!saved.is_map() || !now.is_map())
+    return concat(at, " is ", now.to_json(), ", was ", saved.to_json());
   for (const auto& [key, value] : now.members()) {
     const ConfigNode* other = saved.find(key);
     const std::string name = at.empty() ? key : at + "." + key;
     if (other == nullptr) return name + " is new";
     if (is_longer(key, *other, value)) continue;
-    if (std::string difference = first_difference(*other, value, name); !difference.empty()) return difference;
+    if (std::string difference = first_difference(*other, value, name); !difference.empty())
+      return difference;
   }
   return saved.members().size() > now.members().size() ? at + " has fewer entries" : "";
 }
 
 /// State of an optimiser and its model.
-void append(std::vector<SafetensorsEntry>& entries, const std::string& prefix, const AdamW<float>& optimizer) {
+void append(std::vector<SafetensorsEntry>& entries, const std::string& prefix,
+            const AdamW<float>& optimizer) {
   for (const auto& slot : optimizer.slots()) {
     entries.push_back({prefix + "param." + slot.name, slot.parameter.value()});
     entries.push_back({prefix + "exp_avg." + slot.name, slot.exp_avg});
@@ -41,9 +47,13 @@ void append(std::vector<SafetensorsEntry>& entries, const std::string& prefix, c
 /// The same, read and checked before anything is changed.
 class SavedState {
  public:
-  SavedState(const SafetensorsFile& file, const std::string& prefix, const AdamW<float>& optimizer, index_t step) : step_(step) {
+  SavedState(const SafetensorsFile& file, const std::string& prefix, const AdamW<float>& optimizer,
+             index_t step)
+      : step_(step) {
     for (const auto& slot : optimizer.slots()) {
-      auto read = [&](const char* kind) { return file.read<float>(prefix + kind + slot.name, slot.parameter.shape()); };
+      auto read = [&](const char* kind) {
+        return file.read<float>(prefix + kind + slot.name, slot.parameter.shape());
+      };
       tensors_.push_back({read("param."), read("exp_avg."), read("exp_avg_sq."), read("ema.")});
     }
   }
@@ -69,41 +79,51 @@ class SavedState {
 
 }  // namespace
 
-void save_checkpoint(const std::string& path, const AdamW<float>& optimizer, const ConfigNode& settings, const Opponent* opponent) {
+void save_checkpoint(const std::string& path, const AdamW<float>& optimizer,
+                     const ConfigNode& settings, const Opponent* opponent) {
   std::vector<SafetensorsEntry> entries;
   append(entries, "", optimizer);
-  std::map<std::string, std::string> metadata{
-      {"format", kFormat}, {"step", std::to_string(optimizer.steps())}, {"settings", settings.to_json()}};
+  std::map<std::string, std::string> metadata{{"format", kFormat},
+                                              {"step", std::to_string(optimizer.steps())},
+                                              {"settings", settings.to_json()}};
   if (opponent != nullptr) {
     const std::string prefix = opponent->name + ".";
     append(entries, prefix, *opponent->optimizer);
-    for (const auto& [name, tensor] : opponent->buffers) entries.push_back({prefix + "buffer." + name, *tensor});
+    for (const auto& [name, tensor] : opponent->buffers)
+      entries.push_back({prefix + "buffer." + name, *tensor});
     metadata[prefix + "step"] = std::to_string(opponent->optimizer->steps());
   }
   write_safetensors(path, entries, metadata);
 }
 
-void load_checkpoint(const std::string& path, AdamW<float>& optimizer, const ConfigNode& settings, Opponent* opponent) {
+void load_checkpoint(const std::string& path, AdamW<float>& optimizer, const ConfigNode& settings,
+                     Opponent* opponent) {
   const SafetensorsFile file = SafetensorsFile::open(path);
   auto entry = [&](const std::string& key) -> const std::string& {
     const auto found = file.metadata().find(key);
-    if (found == file.metadata().end()) raise<FormatError>(path, ": not a checkpoint of rae: its metadata have no '", key, "'");
+    if (found == file.metadata().end())
+      raise<FormatError>(path, ": not a checkpoint of rae: its metadata have no '", key, "'");
     return found->second;
   };
-  if (entry("format") != kFormat) raise<FormatError>(path, ": expected the format ", kFormat, ", got ", entry("format"));
+  if (entry("format") != kFormat)
+    raise<FormatError>(path, ": expected the format ", kFormat, ", got ", entry("format"));
   const ConfigNode saved = ConfigNode::parse_json(entry("settings"), path);
   if (const std::string difference = first_difference(saved, settings); !difference.empty())
     raise<ConfigError>(path, ": is a checkpoint of a run with other settings (", difference,
                        "); continue with those, or choose another output folder");
-  auto step = [&](const std::string& key) { return ConfigNode::parse_yaml(entry(key), path).as<index_t>(); };
+  auto step = [&](const std::string& key) {
+    return ConfigNode::parse_yaml(entry(key), path).as<index_t>();
+  };
   SavedState own(file, "", optimizer, step("step"));
   if (opponent != nullptr) {
     const std::string prefix = opponent->name + ".";
     SavedState other(file, prefix, *opponent->optimizer, step(prefix + "step"));
     std::vector<Tensor<float>> buffers;
-    for (const auto& [name, tensor] : opponent->buffers) buffers.push_back(file.read<float>(prefix + "buffer." + name, tensor->shape()));
+    for (const auto& [name, tensor] : opponent->buffers)
+      buffers.push_back(file.read<float>(prefix + "buffer." + name, tensor->shape()));
     other.restore(*opponent->optimizer);
-    for (std::size_t i = 0; i < buffers.size(); ++i) *opponent->buffers[i].second = std::move(buffers[i]);
+    for (std::size_t i = 0; i < buffers.size(); ++i)
+      *opponent->buffers[i].second = std::move(buffers[i]);
   }
   own.restore(optimizer);
 }

@@ -12,7 +12,8 @@ constexpr index_t kBatch = 128;  // pictures at a time
 }  // namespace
 
 std::vector<std::int64_t> most_likely(const Tensor<float>& logits) {
-  if (logits.empty() || logits.rank() != 2) raise<ShapeError>("most_likely: expected logits (N, classes), got ", logits.shape());
+  if (logits.empty() || logits.rank() != 2)
+    raise<ShapeError>("most_likely: expected logits (N, classes), got ", logits.shape());
   const index_t classes = logits.extent(1);
   std::vector<std::int64_t> out;
   for (index_t i = 0; i < logits.extent(0); ++i) {
@@ -33,7 +34,8 @@ void ClassifierScore::add(const Tensor<float>& images, std::span<const std::int6
   const auto n = static_cast<index_t>(labels.size());
   require_shape("ClassifierScore", images.shape(), {n, c.channels, c.height, c.width});
   for (const std::int64_t label : labels)
-    if (label < 0 || label >= c.classes) raise<ArgumentError>("ClassifierScore: label ", label, " is outside [0, ", c.classes, ")");
+    if (label < 0 || label >= c.classes)
+      raise<ArgumentError>("ClassifierScore: label ", label, " is outside [0, ", c.classes, ")");
   if (n == 0) return;
   const index_t size = images.numel() / n;
   Tensor<float> features(Shape{n, c.features});  // (N, features)
@@ -43,10 +45,12 @@ void ClassifierScore::add(const Tensor<float>& images, std::span<const std::int6
   for (index_t begin = 0; begin < n; begin += kBatch) {
     const index_t count = std::min(kBatch, n - begin);
     const Tensor<float> batch(Shape{count, c.channels, c.height, c.width},
-                              images.span().subspan(static_cast<std::size_t>(begin * size), static_cast<std::size_t>(count * size)));
+                              images.span().subspan(static_cast<std::size_t>(begin * size),
+                                                    static_cast<std::size_t>(count * size)));
     const Tensor<float> x = classifier_.features(batch);  // (count, features)
     std::copy_n(x.data(), x.numel(), features.data() + begin * c.features);
-    for (const std::int64_t answer : most_likely(classifier_.classify(x))) answers.push_back(answer);
+    for (const std::int64_t answer : most_likely(classifier_.classify(x)))
+      answers.push_back(answer);
   }
   features_.update(std::as_const(features).view());
   for (std::size_t i = 0; i < answers.size(); ++i) {
@@ -58,14 +62,16 @@ void ClassifierScore::add(const Tensor<float>& images, std::span<const std::int6
 
 double ClassifierScore::accuracy() const {
   if (count() == 0) raise<ArgumentError>("ClassifierScore: no pictures yet");
-  return static_cast<double>(std::accumulate(hits_.begin(), hits_.end(), index_t{0})) / static_cast<double>(count());
+  return static_cast<double>(std::accumulate(hits_.begin(), hits_.end(), index_t{0})) /
+         static_cast<double>(count());
 }
 
 std::vector<double> ClassifierScore::accuracy_by_class() const {
   std::vector<double> out;
   for (std::size_t c = 0; c < counts_.size(); ++c)
-    out.push_back(counts_[c] == 0 ? std::numeric_limits<double>::quiet_NaN()
-                                  : static_cast<double>(hits_[c]) / static_cast<double>(counts_[c]));
+    out.push_back(counts_[c] == 0
+                      ? std::numeric_limits<double>::quiet_NaN()
+                      : static_cast<double>(hits_[c]) / static_cast<double>(counts_[c]));
   return out;
 }
 

@@ -2,8 +2,8 @@
 
 #include <filesystem>
 
-#include "rae/ops/loss.hpp"
 #include "rae/io/safetensors.hpp"
+#include "rae/ops/loss.hpp"
 
 namespace rae {
 
@@ -15,7 +15,8 @@ constexpr const char* kFormat = "rae-classifier-1";
 std::string fingerprint(const ImageDataset& data) {
   std::uint64_t hash = 0xcbf29ce484222325u;
   auto mix = [&](std::uint64_t value) {
-    for (int shift = 0; shift < 64; shift += 8) hash = (hash ^ (value >> shift & 0xffu)) * 0x100000001b3u;
+    for (int shift = 0; shift < 64; shift += 8)
+      hash = (hash ^ (value >> shift & 0xffu)) * 0x100000001b3u;
   };
   for (index_t i = 0; i < data.size(); ++i) mix(static_cast<std::uint64_t>(data.label(i)));
   std::vector<float> picture(static_cast<std::size_t>(data.image_size()));
@@ -53,16 +54,20 @@ ClassifierConfig classifier_config(const ImageDataset& data, const ClassifierOpt
           .features = options.features};
 }
 
-Classifier<Tensor<float>> train_classifier(std::shared_ptr<const ImageDataset> data, const ClassifierOptions& options,
+Classifier<Tensor<float>> train_classifier(std::shared_ptr<const ImageDataset> data,
+                                           const ClassifierOptions& options,
                                            const OnTrainingProgress& on_progress) {
   const ClassifierConfig config = classifier_config(*data, options);
   const TrainingOptions& training = options.training;
   Classifier<Var<float>> model(config);
   initialize(model, training.seed);
   multiply_as(model, training.dtype);
-  AdamW<float> optimizer(model, {.beta1 = training.beta1, .beta2 = training.beta2, .weight_decay = training.weight_decay},
-                         training.ema_decay);
-  Batches batches(data, training.batch_size / training.accumulate, training.seed, options.augmentation);
+  AdamW<float> optimizer(
+      model,
+      {.beta1 = training.beta1, .beta2 = training.beta2, .weight_decay = training.weight_decay},
+      training.ema_decay);
+  Batches batches(data, training.batch_size / training.accumulate, training.seed,
+                  options.augmentation);
   TrainingContext context;
   context.stage = "classifier";
   context.on_progress = on_progress;
@@ -75,20 +80,26 @@ Classifier<Tensor<float>> train_classifier(std::shared_ptr<const ImageDataset> d
   return averaged;
 }
 
-Classifier<Tensor<float>> cached_classifier(const std::string& path, std::shared_ptr<const ImageDataset> data,
-                                            const ClassifierOptions& options, const OnTrainingProgress& on_progress) {
-  const std::map<std::string, std::string> metadata = {{"format", kFormat}, {"settings", settings(*data, options)}};
+Classifier<Tensor<float>> cached_classifier(const std::string& path,
+                                            std::shared_ptr<const ImageDataset> data,
+                                            const ClassifierOptions& options,
+                                            const OnTrainingProgress& on_progress) {
+  const std::map<std::string, std::string> metadata = {{"format", kFormat},
+                                                       {"settings", settings(*data, options)}};
   if (std::filesystem::exists(path)) {
     const SafetensorsFile file = SafetensorsFile::open(path);
     if (file.metadata() == metadata) {
       Classifier<Tensor<float>> model(classifier_config(*data, options));
-      model.parameters([&](const std::string& name, auto& p) { p.set(file.read<float>(name, p.shape())); });
+      model.parameters(
+          [&](const std::string& name, auto& p) { p.set(file.read<float>(name, p.shape())); });
       return model;
     }
   }
   Classifier<Tensor<float>> model = train_classifier(data, options, on_progress);
   std::vector<SafetensorsEntry> entries;
-  model.parameters([&](const std::string& name, auto& p) { entries.push_back({name, p.tensor()}); });
+  model.parameters([&](const std::string& name, auto& p) {
+    entries.push_back({name, p.tensor()});
+  });
   write_safetensors(path, entries, metadata);
   return model;
 }

@@ -4,7 +4,8 @@
 
 namespace rae {
 
-Var<float> affine_pixels(const Var<float>& x, const std::array<double, 3>& factor, const std::array<double, 3>& offset) {
+Var<float> affine_pixels(const Var<float>& x, const std::array<double, 3>& factor,
+                         const std::array<double, 3>& offset) {
   const index_t channels = x.extent(1);
   Tensor<float> weight(Shape{channels}), bias(Shape{channels});
   for (index_t c = 0; c < channels; ++c) {
@@ -16,12 +17,17 @@ Var<float> affine_pixels(const Var<float>& x, const std::array<double, 3>& facto
 
 Var<float> signed_pixels(const Var<float>& x) { return affine_pixels(x, {2, 2, 2}, {-1, -1, -1}); }
 
-DecoderLoss::DecoderLoss(Encoder<Tensor<float>>& encoder, const PixelNorm& pixels, double perceptual_weight, index_t encoder_size)
-    : encoder_(encoder), pixels_(pixels), perceptual_weight_(perceptual_weight), encoder_size_(encoder_size) {
+DecoderLoss::DecoderLoss(Encoder<Tensor<float>>& encoder, const PixelNorm& pixels,
+                         double perceptual_weight, index_t encoder_size)
+    : encoder_(encoder),
+      pixels_(pixels),
+      perceptual_weight_(perceptual_weight),
+      encoder_size_(encoder_size) {
   if (perceptual_weight == 0) return;
   recorded_.emplace(encoder.config());
   copy_parameters(encoder, *recorded_);
-  recorded_->parameters([](const std::string&, Parameter<Var<float>>& p) { p.value.set_requires_grad(false); });
+  recorded_->parameters(
+      [](const std::string&, Parameter<Var<float>>& p) { p.value.set_requires_grad(false); });
 }
 
 void DecoderLoss::add_lpips(Lpips<Var<float>> network, double weight, index_t first_step) {
@@ -30,11 +36,13 @@ void DecoderLoss::add_lpips(Lpips<Var<float>> network, double weight, index_t fi
   lpips_first_step_ = first_step;
 }
 
-Var<float> DecoderLoss::operator()(const Var<float>& recon, const Tensor<float>& images, index_t step) const {
+Var<float> DecoderLoss::operator()(const Var<float>& recon, const Tensor<float>& images,
+                                   index_t step) const {
   Var<float> total = l1_loss(recon, images);
   measurements_ = {{"l1", static_cast<double>(total.value()[0])}};
   if (lpips_ && step >= lpips_first_step_) {
-    const Var<float> distance = mean((*lpips_)(signed_pixels(Var<float>(images)), signed_pixels(recon)));
+    const Var<float> distance =
+        mean((*lpips_)(signed_pixels(Var<float>(images)), signed_pixels(recon)));
     measurements_["lpips"] = static_cast<double>(distance.value()[0]);
     total = add(total, scale(distance, static_cast<float>(lpips_weight_)));
   }
@@ -42,19 +50,25 @@ Var<float> DecoderLoss::operator()(const Var<float>& recon, const Tensor<float>&
   return total;
 }
 
-Var<float> DecoderLoss::add_features(const Var<float>& loss, const Var<float>& recon, const Tensor<float>& images) const {
+Var<float> DecoderLoss::add_features(const Var<float>& loss, const Var<float>& recon,
+                                     const Tensor<float>& images) const {
   std::array<double, 3> factor{}, offset{};
   for (std::size_t c = 0; c < 3; ++c) {
     factor[c] = 1 / pixels_.std[c];
     offset[c] = -pixels_.mean[c] / pixels_.std[c];
   }
-  const bool fits = encoder_size_ == 0 || (recon.extent(2) == encoder_size_ && recon.extent(3) == encoder_size_);
-  const Var<float> seen = fits ? recon : resize(recon, Resize::bicubic, encoder_size_, encoder_size_);
-  const std::vector<Tensor<float>> targets = encoder_.hidden_states(encoder_input(images, encoder_size_, pixels_));
-  const std::vector<Var<float>> features = recorded_->hidden_states(affine_pixels(seen, factor, offset));  // (B, N, D) each
+  const bool fits =
+      encoder_size_ == 0 || (recon.extent(2) == encoder_size_ && recon.extent(3) == encoder_size_);
+  const Var<float> seen =
+      fits ? recon : resize(recon, Resize::bicubic, encoder_size_, encoder_size_);
+  const std::vector<Tensor<float>> targets =
+      encoder_.hidden_states(encoder_input(images, encoder_size_, pixels_));
+  const std::vector<Var<float>> features =
+      recorded_->hidden_states(affine_pixels(seen, factor, offset));  // (B, N, D) each
   const auto weight = static_cast<float>(perceptual_weight_ / static_cast<double>(features.size()));
   Var<float> total = loss;
-  for (std::size_t i = 0; i < features.size(); ++i) total = add(total, scale(mse_loss(features[i], targets[i]), weight));
+  for (std::size_t i = 0; i < features.size(); ++i)
+    total = add(total, scale(mse_loss(features[i], targets[i]), weight));
   return total;
 }
 

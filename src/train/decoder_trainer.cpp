@@ -1,14 +1,15 @@
 #include "rae/train/decoder_trainer.hpp"
 
-#include "rae/ops/loss.hpp"
-#include "rae/models/initialize.hpp"
 #include "rae/formats/loss_networks.hpp"
+#include "rae/models/initialize.hpp"
+#include "rae/ops/loss.hpp"
 
 namespace rae {
 
 namespace {
 
-/// Streams of the seed from which DiffAug draws, apart from those of samples and epochs (`Batches`).
+/// Streams of the seed from which DiffAug draws, apart from those of samples and epochs
+/// (`Batches`).
 constexpr std::uint64_t kAugmentStream = std::uint64_t{1} << 60;
 
 /// What the discriminator's turn needs of a part of the step.
@@ -25,32 +26,40 @@ DinoDiscConfig disc_config(const GanOptions& gan) {
   return config;
 }
 
-void require_fit(const ImageDataset& data, const Encoder<Tensor<float>>& encoder, const DecoderConfig& config,
-                 const DecoderLossOptions& options, const std::string& stage) {
+void require_fit(const ImageDataset& data, const Encoder<Tensor<float>>& encoder,
+                 const DecoderConfig& config, const DecoderLossOptions& options,
+                 const std::string& stage) {
   if (config.in_dim != encoder.config().hidden_size)
-    raise<ConfigError>(stage, ": the decoder expects tokens of ", config.in_dim, " channels, the encoder makes ",
-                       encoder.config().hidden_size);
+    raise<ConfigError>(stage, ": the decoder expects tokens of ", config.in_dim,
+                       " channels, the encoder makes ", encoder.config().hidden_size);
   if (data.channels() != config.channels || data.height() != config.grid_h * config.patch_size ||
       data.width() != config.grid_w * config.patch_size)
-    raise<ConfigError>(stage, ": the decoder makes pictures of ", config.channels, " x ", config.grid_h * config.patch_size, " x ",
-                       config.grid_w * config.patch_size, ", the data set has ", data.channels(), " x ", data.height(), " x ",
+    raise<ConfigError>(stage, ": the decoder makes pictures of ", config.channels, " x ",
+                       config.grid_h * config.patch_size, " x ", config.grid_w * config.patch_size,
+                       ", the data set has ", data.channels(), " x ", data.height(), " x ",
                        data.width());
   if ((options.lpips || options.gan) && config.channels != 3)
-    raise<ConfigError>(stage, ": LPIPS and the discriminator judge pictures of 3 channels, the decoder makes ", config.channels);
+    raise<ConfigError>(
+        stage, ": LPIPS and the discriminator judge pictures of 3 channels, the decoder makes ",
+        config.channels);
 }
 
 }  // namespace
 
-DecoderIteration::DecoderIteration(Decoder<Var<float>>& decoder, Encoder<Tensor<float>>& encoder, const PixelNorm& pixels,
-                                   const DecoderLossOptions& options, const TrainingOptions& training, index_t steps_per_epoch)
-    : decoder_(decoder), pixels_(pixels), reconstruction_(encoder, pixels, options.perceptual_weight, options.encoder_size) {
+DecoderIteration::DecoderIteration(Decoder<Var<float>>& decoder, Encoder<Tensor<float>>& encoder,
+                                   const PixelNorm& pixels, const DecoderLossOptions& options,
+                                   const TrainingOptions& training, index_t steps_per_epoch)
+    : decoder_(decoder),
+      pixels_(pixels),
+      reconstruction_(encoder, pixels, options.perceptual_weight, options.encoder_size) {
   if (options.lpips)
-    reconstruction_.add_lpips(open_lpips(options.lpips->weights), options.lpips->weight, options.lpips->start.first_step(steps_per_epoch));
+    reconstruction_.add_lpips(open_lpips(options.lpips->weights), options.lpips->weight,
+                              options.lpips->start.first_step(steps_per_epoch));
   if (!options.gan) return;
   TrainingOptions turn = training;
   turn.max_grad_norm = 0;
-  adversary_.emplace(open_dino_discriminator(options.gan->backbone, disc_config(*options.gan)), *options.gan,
-                     options.gan->training.value_or(turn));
+  adversary_.emplace(open_dino_discriminator(options.gan->backbone, disc_config(*options.gan)),
+                     *options.gan, options.gan->training.value_or(turn));
   weight_ = options.gan->weight;
   max_weight_ = options.gan->max_weight;
   first_step_ = options.gan->start.first_step(steps_per_epoch);
@@ -65,35 +74,44 @@ Var<float> DecoderIteration::reconstruct(const Tensor<float>& tokens) const {
   return affine_pixels(decoder_(Var<float>(tokens)), pixels_.std, pixels_.mean);
 }
 
-Tensor<float> DecoderIteration::at_last_layer(const Var<float>& hidden, const Tensor<float>& gradient) const {
+Tensor<float> DecoderIteration::at_last_layer(const Var<float>& hidden,
+                                              const Tensor<float>& gradient) const {
   const Var<float> weight = decoder_.pred.weight.value.detached(true);  // (P*P*C, H)
   Tape<float> tape;
   const TapeScope<float> scope(tape);
-  tape.backward(picture(linear(hidden.detached(), weight, decoder_.pred.bias.value.detached())), gradient);
+  tape.backward(picture(linear(hidden.detached(), weight, decoder_.pred.bias.value.detached())),
+                gradient);
   return weight.grad();
 }
 
-Var<float> DecoderIteration::loss(index_t step, const Tensor<float>& tokens, const Tensor<float>& images, const DiffAugDraws& draws) {
+Var<float> DecoderIteration::loss(index_t step, const Tensor<float>& tokens,
+                                  const Tensor<float>& images, const DiffAugDraws& draws) {
   const DecoderConfig& config = decoder_.config();
-  const Var<float> hidden = decoder_.hidden(Var<float>(tokens), config.grid_h, config.grid_w);  // (B, 1+N, H)
-  const Var<float> recon = picture(decoder_.pred(hidden));                                      // (B, C, H, W)
-  if (!adversary_ || step < first_step_ || weight_ == 0) return reconstruction_(recon, images, step);
+  const Var<float> hidden =
+      decoder_.hidden(Var<float>(tokens), config.grid_h, config.grid_w);  // (B, 1+N, H)
+  const Var<float> recon = picture(decoder_.pred(hidden));                // (B, C, H, W)
+  if (!adversary_ || step < first_step_ || weight_ == 0)
+    return reconstruction_(recon, images, step);
 
   // The decoder is passed backwards once, with the weighted sum of both gradients at its picture.
-  const LossGradient rec = loss_gradient(recon.value(), [&](const Var<float>& r) { return reconstruction_(r, images, step); });
+  const LossGradient rec = loss_gradient(
+      recon.value(), [&](const Var<float>& r) { return reconstruction_(r, images, step); });
   const LossGradient gan = (*adversary_)(recon.value(), draws);
-  adaptive_weight_ = adaptive_gan_weight(at_last_layer(hidden, rec.gradient), at_last_layer(hidden, gan.gradient), max_weight_);
+  adaptive_weight_ = adaptive_gan_weight(at_last_layer(hidden, rec.gradient),
+                                         at_last_layer(hidden, gan.gradient), max_weight_);
   const double weight = weight_ * adaptive_weight_;
   return add(known_loss(static_cast<float>(rec.value), rec.gradient, recon),
-             scale(known_loss(static_cast<float>(gan.value), gan.gradient, recon), static_cast<float>(weight)));
+             scale(known_loss(static_cast<float>(gan.value), gan.gradient, recon),
+                   static_cast<float>(weight)));
 }
 
 bool DecoderIteration::discriminator_learns(index_t step) const noexcept {
   return adversary_ && weight_ > 0 && step >= discriminator_first_step_;
 }
 
-void DecoderIteration::learn_discriminator(const Tensor<float>& tokens, const Tensor<float>& images, const DiffAugDraws& fake,
-                                           const DiffAugDraws& real, double share) {
+void DecoderIteration::learn_discriminator(const Tensor<float>& tokens, const Tensor<float>& images,
+                                           const DiffAugDraws& fake, const DiffAugDraws& real,
+                                           double share) {
   adversary_->learn(reconstruct(tokens).value(), images, fake, real, share);
 }
 
@@ -104,34 +122,44 @@ std::map<std::string, double> DecoderIteration::measurements() const {
   return out;
 }
 
-Decoder<Tensor<float>> train_decoder(std::shared_ptr<const ImageDataset> data, Encoder<Tensor<float>>& encoder, const PixelNorm& pixels,
-                                     const DecoderConfig& config, const DecoderLossOptions& loss_options, const TrainingOptions& options,
+Decoder<Tensor<float>> train_decoder(std::shared_ptr<const ImageDataset> data,
+                                     Encoder<Tensor<float>>& encoder, const PixelNorm& pixels,
+                                     const DecoderConfig& config,
+                                     const DecoderLossOptions& loss_options,
+                                     const TrainingOptions& options,
                                      const TrainingContext& context) {
   require_fit(*data, encoder, config, loss_options, context.stage);
   Encoder<Tensor<float>> frozen = encoder;
   Decoder<Var<float>> model(config);
   initialize(model, options.seed);
   multiply_as(model, options.dtype);
-  AdamW<float> optimizer(model, {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay}, options.ema_decay);
+  AdamW<float> optimizer(
+      model, {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay},
+      options.ema_decay);
   const index_t part_size = options.batch_size / options.accumulate;
   Batches batches(data, part_size, options.seed, loss_options.augmentation);
-  DecoderIteration iteration(model, frozen, pixels, loss_options, options, std::max<index_t>(1, data->size() / options.batch_size));
+  DecoderIteration iteration(model, frozen, pixels, loss_options, options,
+                             std::max<index_t>(1, data->size() / options.batch_size));
   pack_parameters(frozen);  // after the perceptual loss has copied its elements
 
-  // Draw `use` of a part of a step: 0 is the decoder's, then fake and real of each update of the discriminator.
+  // Draw `use` of a part of a step: 0 is the decoder's, then fake and real of each update of the
+  // discriminator.
   const index_t updates = loss_options.gan ? loss_options.gan->updates : 0;
   const auto draws = [&](index_t step, index_t part, index_t use) {
     if (!loss_options.gan) return DiffAugDraws{};
-    const auto number = static_cast<std::uint64_t>((step * options.accumulate + part) * (1 + 2 * updates) + use);
+    const auto number =
+        static_cast<std::uint64_t>((step * options.accumulate + part) * (1 + 2 * updates) + use);
     return draw_diff_augment(part_size, options.seed, kAugmentStream + number);
   };
   std::vector<Part> parts;  // of this step
   const StepLoss loss = [&](index_t step, index_t part) {
     const Batch batch = batches(step * options.accumulate + part);
-    const Tensor<float> tokens = frozen(encoder_input(batch.images, loss_options.encoder_size, pixels));  // (B, N, D)
+    const Tensor<float> tokens =
+        frozen(encoder_input(batch.images, loss_options.encoder_size, pixels));  // (B, N, D)
     if (part == 0) parts.clear();
     if (iteration.discriminator_learns(step)) parts.push_back({tokens, batch.images});
-    const Tensor<float> noisy = noise_augment(tokens, loss_options.noise_tau, loss_options.noise_law, options.seed, batch.first);
+    const Tensor<float> noisy = noise_augment(tokens, loss_options.noise_tau,
+                                              loss_options.noise_law, options.seed, batch.first);
     return iteration.loss(step, noisy, batch.images, draws(step, part, 0));
   };
   std::optional<Opponent> opponent;
@@ -143,7 +171,8 @@ Decoder<Tensor<float>> train_decoder(std::shared_ptr<const ImageDataset> data, E
       for (index_t update = 0; update < updates; ++update) {
         for (index_t part = 0; part < options.accumulate; ++part) {
           const Part& p = parts[static_cast<std::size_t>(part)];
-          iteration.learn_discriminator(p.tokens, p.images, draws(step, part, 1 + 2 * update), draws(step, part, 2 + 2 * update),
+          iteration.learn_discriminator(p.tokens, p.images, draws(step, part, 1 + 2 * update),
+                                        draws(step, part, 2 + 2 * update),
                                         1.0 / static_cast<double>(options.accumulate));
         }
         adversary->step();

@@ -23,21 +23,30 @@ struct Change {
 index_t rounded(double value) { return static_cast<index_t>(std::nearbyint(value)); }
 
 /// floor(u n), in float as the official code.
-index_t below(float u, index_t n) { return static_cast<index_t>(std::floor(u * static_cast<float>(n))); }
+index_t below(float u, index_t n) {
+  return static_cast<index_t>(std::floor(u * static_cast<float>(n)));
+}
 
 void check(const Shape& s, const DiffAugOptions& options, const DiffAugDraws& draws) {
-  if (s.rank() != 4 || s.numel() == 0) raise<ShapeError>("diff_augment: expected pictures (B, C, H, W), got ", s);
+  if (s.rank() != 4 || s.numel() == 0)
+    raise<ShapeError>("diff_augment: expected pictures (B, C, H, W), got ", s);
   for (const double part : {options.prob, options.cutout, options.warmup_blur})
-    if (!(part >= 0 && part <= 1)) raise<ArgumentError>("diff_augment: options must lie in [0, 1], got ", part);
+    if (!(part >= 0 && part <= 1))
+      raise<ArgumentError>("diff_augment: options must lie in [0, 1], got ", part);
   require_shape("diff_augment: draws", draws.pictures.shape(), {7, s[0]});
 }
 
-std::vector<Change> changes_of(const Shape& s, const DiffAugOptions& options, const DiffAugDraws& draws) {
+std::vector<Change> changes_of(const Shape& s, const DiffAugOptions& options,
+                               const DiffAugDraws& draws) {
   const index_t batch = s[0], h = s[2], w = s[3];
-  const auto on = [&](std::size_t group) { return options.prob >= 1e-6 && static_cast<double>(draws.groups[group]) <= options.prob; };
+  const auto on = [&](std::size_t group) {
+    return options.prob >= 1e-6 && static_cast<double>(draws.groups[group]) <= options.prob;
+  };
   const auto u = [&](index_t row, index_t b) { return draws.pictures[row * batch + b]; };
-  const index_t dh = rounded(static_cast<double>(h) * 0.125), dw = rounded(static_cast<double>(w) * 0.125);
-  const index_t ch = rounded(static_cast<double>(h) * options.cutout), cw = rounded(static_cast<double>(w) * options.cutout);
+  const index_t dh = rounded(static_cast<double>(h) * 0.125),
+                dw = rounded(static_cast<double>(w) * 0.125);
+  const index_t ch = rounded(static_cast<double>(h) * options.cutout),
+                cw = rounded(static_cast<double>(w) * options.cutout);
   std::vector<Change> out(static_cast<std::size_t>(batch));
   for (index_t b = 0; b < batch; ++b) {
     Change& change = out[static_cast<std::size_t>(b)];
@@ -52,7 +61,8 @@ std::vector<Change> changes_of(const Shape& s, const DiffAugOptions& options, co
       change.contrast = u(4, b) + 0.5f;
     }
     if (on(2) && ch > 0 && cw > 0) {
-      const index_t y = below(u(5, b), h + 1 - ch % 2) - ch / 2, x = below(u(6, b), w + 1 - cw % 2) - cw / 2;
+      const index_t y = below(u(5, b), h + 1 - ch % 2) - ch / 2,
+                    x = below(u(6, b), w + 1 - cw % 2) - cw / 2;
       change.top = std::clamp<index_t>(y, 0, h - 1);
       change.bottom = std::clamp<index_t>(y + ch - 1, 0, h - 1) + 1;
       change.left = std::clamp<index_t>(x, 0, w - 1);
@@ -72,7 +82,8 @@ void translate(const T* in, index_t h, index_t w, index_t down, index_t right, T
     }
 }
 
-/// mean + (x - mean) * saturation at each position, with the mean over channels of a picture (C, P).
+/// mean + (x - mean) * saturation at each position, with the mean over channels of a picture (C,
+/// P).
 template <class T>
 void saturate(T* picture, index_t channels, index_t positions, T saturation) {
   for (index_t i = 0; i < positions; ++i) {
@@ -99,7 +110,8 @@ template <class T>
 void blank(T* picture, index_t channels, index_t h, index_t w, const Change& change) {
   for (index_t c = 0; c < channels; ++c)
     for (index_t y = change.top; y < change.bottom; ++y)
-      std::fill(picture + (c * h + y) * w + change.left, picture + (c * h + y) * w + change.right_edge, T(0));
+      std::fill(picture + (c * h + y) * w + change.left,
+                picture + (c * h + y) * w + change.right_edge, T(0));
 }
 
 /// Weights 2^-(i / sigma)^2 of the warm-up's blur, normalised; empty where there is none.
@@ -108,7 +120,8 @@ std::vector<double> blur_weights(const Shape& s, double schedule) {
   const auto radius = static_cast<index_t>(std::floor(sigma * 3));
   if (radius < 1) return {};
   if (radius >= std::min(s[2], s[3]))
-    raise<ShapeError>("diff_augment: a blur that reaches ", radius, " pixels needs larger pictures than ", s);
+    raise<ShapeError>("diff_augment: a blur that reaches ", radius,
+                      " pixels needs larger pictures than ", s);
   std::vector<double> weights;
   double sum = 0;
   for (index_t i = -radius; i <= radius; ++i) {
@@ -119,9 +132,11 @@ std::vector<double> blur_weights(const Shape& s, double schedule) {
   return weights;
 }
 
-/// Convolves n elements `stride` apart with the weights, mirroring at the ends without repeating them; or applies the transpose.
+/// Convolves n elements `stride` apart with the weights, mirroring at the ends without repeating
+/// them; or applies the transpose.
 template <class T>
-void blur_line(T* line, index_t n, index_t stride, const std::vector<double>& weights, bool transposed) {
+void blur_line(T* line, index_t n, index_t stride, const std::vector<double>& weights,
+               bool transposed) {
   const index_t radius = static_cast<index_t>(weights.size()) / 2;
   std::vector<double> out(static_cast<std::size_t>(n));
   for (index_t i = 0; i < n; ++i)
@@ -134,11 +149,13 @@ void blur_line(T* line, index_t n, index_t stride, const std::vector<double>& we
       else
         out[static_cast<std::size_t>(i)] += weight * static_cast<double>(line[j * stride]);
     }
-  for (index_t i = 0; i < n; ++i) line[i * stride] = static_cast<T>(out[static_cast<std::size_t>(i)]);
+  for (index_t i = 0; i < n; ++i)
+    line[i * stride] = static_cast<T>(out[static_cast<std::size_t>(i)]);
 }
 
 template <class T>
-void blur(T* planes, index_t count, index_t h, index_t w, const std::vector<double>& weights, bool transposed) {
+void blur(T* planes, index_t count, index_t h, index_t w, const std::vector<double>& weights,
+          bool transposed) {
   for (index_t p = 0; p < count; ++p) {
     T* plane = planes + p * h * w;
     for (index_t x = 0; x < w; ++x) blur_line(plane + x, h, w, weights, transposed);
@@ -149,17 +166,20 @@ void blur(T* planes, index_t count, index_t h, index_t w, const std::vector<doub
 }  // namespace
 
 DiffAugDraws draw_diff_augment(index_t batch, std::uint64_t seed, std::uint64_t stream) {
-  if (batch < 0) raise<ArgumentError>("draw_diff_augment: expected a number of pictures, got ", batch);
+  if (batch < 0)
+    raise<ArgumentError>("draw_diff_augment: expected a number of pictures, got ", batch);
   DiffAugDraws draws;
   const Philox random(seed, stream);
   random.fill_uniform(draws.groups);
   draws.pictures = Tensor<float>(Shape{7, batch});
-  random.fill_uniform({draws.pictures.data(), static_cast<std::size_t>(7 * batch)}, draws.groups.size());
+  random.fill_uniform({draws.pictures.data(), static_cast<std::size_t>(7 * batch)},
+                      draws.groups.size());
   return draws;
 }
 
 template <Real T>
-Tensor<T> diff_augment(const Tensor<T>& images, const DiffAugOptions& options, const DiffAugDraws& draws) {
+Tensor<T> diff_augment(const Tensor<T>& images, const DiffAugOptions& options,
+                       const DiffAugDraws& draws) {
   const Shape s = images.shape();
   check(s, options, draws);
   const index_t channels = s[1], h = s[2], w = s[3], plane = h * w, size = channels * plane;
@@ -174,7 +194,9 @@ Tensor<T> diff_augment(const Tensor<T>& images, const DiffAugOptions& options, c
     const Change& change = changes[static_cast<std::size_t>(b)];
     if (sharp != nullptr) blur(sharp + b * size, channels, h, w, weights, false);
     T* picture = target + b * size;
-    for (index_t c = 0; c < channels; ++c) translate(source + b * size + c * plane, h, w, change.down, change.right, picture + c * plane);
+    for (index_t c = 0; c < channels; ++c)
+      translate(source + b * size + c * plane, h, w, change.down, change.right,
+                picture + c * plane);
     if (change.colour) {
       for (index_t i = 0; i < size; ++i) picture[i] += static_cast<T>(change.brightness);
       saturate(picture, channels, plane, static_cast<T>(change.saturation));
@@ -186,7 +208,8 @@ Tensor<T> diff_augment(const Tensor<T>& images, const DiffAugOptions& options, c
 }
 
 template <Real T>
-Tensor<T> diff_augment_backward(const Tensor<T>& dout, const DiffAugOptions& options, const DiffAugDraws& draws) {
+Tensor<T> diff_augment_backward(const Tensor<T>& dout, const DiffAugOptions& options,
+                                const DiffAugDraws& draws) {
   const Shape s = dout.shape();
   check(s, options, draws);
   const index_t channels = s[1], h = s[2], w = s[3], plane = h * w, size = channels * plane;
@@ -203,15 +226,21 @@ Tensor<T> diff_augment_backward(const Tensor<T>& dout, const DiffAugOptions& opt
       contrast(picture, size, static_cast<T>(change.contrast));
       saturate(picture, channels, plane, static_cast<T>(change.saturation));
     }
-    for (index_t c = 0; c < channels; ++c) translate(picture + c * plane, h, w, -change.down, -change.right, target + b * size + c * plane);
+    for (index_t c = 0; c < channels; ++c)
+      translate(picture + c * plane, h, w, -change.down, -change.right,
+                target + b * size + c * plane);
     if (!weights.empty()) blur(target + b * size, channels, h, w, weights, true);
   });
   return dimages;
 }
 
-template Tensor<float> diff_augment<float>(const Tensor<float>&, const DiffAugOptions&, const DiffAugDraws&);
-template Tensor<double> diff_augment<double>(const Tensor<double>&, const DiffAugOptions&, const DiffAugDraws&);
-template Tensor<float> diff_augment_backward<float>(const Tensor<float>&, const DiffAugOptions&, const DiffAugDraws&);
-template Tensor<double> diff_augment_backward<double>(const Tensor<double>&, const DiffAugOptions&, const DiffAugDraws&);
+template Tensor<float> diff_augment<float>(const Tensor<float>&, const DiffAugOptions&,
+                                           const DiffAugDraws&);
+template Tensor<double> diff_augment<double>(const Tensor<double>&, const DiffAugOptions&,
+                                             const DiffAugDraws&);
+template Tensor<float> diff_augment_backward<float>(const Tensor<float>&, const DiffAugOptions&,
+                                                    const DiffAugDraws&);
+template Tensor<double> diff_augment_backward<double>(const Tensor<double>&, const DiffAugOptions&,
+                                                      const DiffAugDraws&);
 
 }  // namespace rae

@@ -7,11 +7,13 @@
 
 namespace rae {
 
-Tensor<float> mask_patches(Tensor<float> images, index_t patch_size, const PretrainingOptions& options, std::uint64_t seed,
+Tensor<float> mask_patches(Tensor<float> images, index_t patch_size,
+                           const PretrainingOptions& options, std::uint64_t seed,
                            std::uint64_t first) {
   const Shape s = images.shape();  // (B, C, H, W)
   const index_t columns = s[3] / patch_size, patches = s[2] / patch_size * columns;
-  const auto taken = static_cast<std::size_t>(std::lround(options.mask_ratio * static_cast<double>(patches)));
+  const auto taken =
+      static_cast<std::size_t>(std::lround(options.mask_ratio * static_cast<double>(patches)));
   std::vector<index_t> order(static_cast<std::size_t>(patches));
   float* data = images.data();
   for (index_t b = 0; b < s[0]; ++b) {
@@ -23,42 +25,55 @@ Tensor<float> mask_patches(Tensor<float> images, index_t patch_size, const Pretr
       const index_t y = order[i] / columns * patch_size, x = order[i] % columns * patch_size;
       for (index_t c = 0; c < s[1]; ++c)
         for (index_t row = y; row < y + patch_size; ++row)
-          std::fill_n(data + ((b * s[1] + c) * s[2] + row) * s[3] + x, static_cast<std::size_t>(patch_size), 0.0f);
+          std::fill_n(data + ((b * s[1] + c) * s[2] + row) * s[3] + x,
+                      static_cast<std::size_t>(patch_size), 0.0f);
     }
   }
   return images;
 }
 
-Var<float> pretraining_loss(const PretrainingModel<Var<float>>& model, const Tensor<float>& masked, const Tensor<float>& images,
-                            std::span<const std::int64_t> labels, const PretrainingOptions& options) {
-  const Var<float> tokens = model.encoder(Var<float>(masked));                                                             // (B, N, D)
-  const Tensor<float> target = patchify(images, model.encoder.config().patch_size);                                        // (B, N, C*P*P)
-  const Var<float> pixel_loss = scale(mse_loss(model.predict(tokens), target), static_cast<float>(options.pixel_weight));  // ()
+Var<float> pretraining_loss(const PretrainingModel<Var<float>>& model, const Tensor<float>& masked,
+                            const Tensor<float>& images, std::span<const std::int64_t> labels,
+                            const PretrainingOptions& options) {
+  const Var<float> tokens = model.encoder(Var<float>(masked));  // (B, N, D)
+  const Tensor<float> target =
+      patchify(images, model.encoder.config().patch_size);  // (B, N, C*P*P)
+  const Var<float> pixel_loss = scale(mse_loss(model.predict(tokens), target),
+                                      static_cast<float>(options.pixel_weight));  // ()
   if (options.label_weight == 0) return pixel_loss;
-  return add(pixel_loss, scale(cross_entropy_loss(model.classify(tokens), labels), static_cast<float>(options.label_weight)));  // ()
+  return add(pixel_loss, scale(cross_entropy_loss(model.classify(tokens), labels),
+                               static_cast<float>(options.label_weight)));  // ()
 }
 
-Encoder<Tensor<float>> train_encoder(std::shared_ptr<const ImageDataset> data, const EncoderConfig& config, const PixelNorm& pixels,
-                                     const PretrainingOptions& pretraining, const TrainingOptions& options,
+Encoder<Tensor<float>> train_encoder(std::shared_ptr<const ImageDataset> data,
+                                     const EncoderConfig& config, const PixelNorm& pixels,
+                                     const PretrainingOptions& pretraining,
+                                     const TrainingOptions& options,
                                      const TrainingContext& context) {
   if (data->channels() != config.channels || data->height() != config.table_h * config.patch_size ||
       data->width() != config.table_w * config.patch_size)
-    raise<ConfigError>(context.stage, ": the encoder is for pictures of ", config.channels, " x ", config.table_h * config.patch_size,
-                       " x ", config.table_w * config.patch_size, ", the data set has ", data->channels(), " x ", data->height(), " x ",
-                       data->width());
+    raise<ConfigError>(context.stage, ": the encoder is for pictures of ", config.channels, " x ",
+                       config.table_h * config.patch_size, " x ",
+                       config.table_w * config.patch_size, ", the data set has ", data->channels(),
+                       " x ", data->height(), " x ", data->width());
   PretrainingModel<Var<float>> model(config, static_cast<index_t>(data->class_names().size()));
   detail::init_default(model, options.seed);
   initialize(model.encoder, options.seed);
   multiply_as(model, options.dtype);
-  AdamW<float> optimizer(model, {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay}, options.ema_decay);
-  Batches batches(data, options.batch_size / options.accumulate, options.seed, pretraining.augmentation);
+  AdamW<float> optimizer(
+      model, {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay},
+      options.ema_decay);
+  Batches batches(data, options.batch_size / options.accumulate, options.seed,
+                  pretraining.augmentation);
   run_training(optimizer, options, context, [&](index_t step, index_t part) {
     const Batch batch = batches(step * options.accumulate + part);
     const Tensor<float> images = normalize_pixels(batch.images, pixels);  // (B, C, H, W)
-    return pretraining_loss(model, mask_patches(images, config.patch_size, pretraining, options.seed, batch.first), images, batch.labels,
-                            pretraining);
+    return pretraining_loss(
+        model, mask_patches(images, config.patch_size, pretraining, options.seed, batch.first),
+        images, batch.labels, pretraining);
   });
-  PretrainingModel<Tensor<float>> averaged(config, static_cast<index_t>(data->class_names().size()));
+  PretrainingModel<Tensor<float>> averaged(config,
+                                           static_cast<index_t>(data->class_names().size()));
   optimizer.copy_ema_to(averaged);
   return std::move(averaged.encoder);
 }

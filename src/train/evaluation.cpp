@@ -7,12 +7,12 @@
 
 #include "rae/core/parallel.hpp"
 #include "rae/core/random.hpp"
+#include "rae/generate/autoencoder.hpp"
+#include "rae/generate/generator.hpp"
 #include "rae/io/file.hpp"
 #include "rae/metrics/linear_probe.hpp"
 #include "rae/metrics/psnr.hpp"
 #include "rae/metrics/ssim.hpp"
-#include "rae/generate/autoencoder.hpp"
-#include "rae/generate/generator.hpp"
 #include "rae/train/classifier_score.hpp"
 
 namespace rae {
@@ -21,36 +21,44 @@ namespace {
 
 using Data = std::shared_ptr<const ImageDataset>;
 
-constexpr index_t kBatch = 500;        // pictures at a time
-constexpr index_t kBaseBlock = 10000;  // training pictures among which neighbours are sought at a time
-constexpr index_t kNearest = 4;        // neighbours in the picture
-constexpr index_t kGridRows = 8;       // of the pictures of samples and reconstructions
+constexpr index_t kBatch = 500;  // pictures at a time
+constexpr index_t kBaseBlock =
+    10000;                        // training pictures among which neighbours are sought at a time
+constexpr index_t kNearest = 4;   // neighbours in the picture
+constexpr index_t kGridRows = 8;  // of the pictures of samples and reconstructions
 
-/// Pictures of a set: all in their order, or some of them by chance, so that sets in the order of their classes are represented.
+/// Pictures of a set: all in their order, or some of them by chance, so that sets in the order of
+/// their classes are represented.
 struct Selection {
   const ImageDataset& data;
   index_t count;                // how many of them
   std::vector<index_t> chosen;  // empty: all
 
   explicit Selection(const ImageDataset& set) : data(set), count(set.size()) {}
-  Selection(const ImageDataset& set, index_t wanted) : data(set), count(std::min(wanted, set.size())) {
+  Selection(const ImageDataset& set, index_t wanted)
+      : data(set), count(std::min(wanted, set.size())) {
     if (count == set.size()) return;
     chosen.resize(static_cast<std::size_t>(set.size()));
     std::iota(chosen.begin(), chosen.end(), index_t{0});
     const Philox random(0);
-    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i)  // Fisher and Yates, as far as needed
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count);
+         ++i)  // Fisher and Yates, as far as needed
       std::swap(chosen[i], chosen[i + random.below(i, chosen.size() - i)]);
     chosen.resize(static_cast<std::size_t>(count));
   }
 
-  [[nodiscard]] index_t index(index_t i) const { return chosen.empty() ? i : chosen[static_cast<std::size_t>(i)]; }
+  [[nodiscard]] index_t index(index_t i) const {
+    return chosen.empty() ? i : chosen[static_cast<std::size_t>(i)];
+  }
 
   /// (n, C, H, W)
   [[nodiscard]] Tensor<float> pictures(index_t first, index_t n) const {
     Tensor<float> out(Shape{n, data.channels(), data.height(), data.width()});
     const auto size = static_cast<std::size_t>(data.image_size());
     float* target = out.data();
-    parallel_for(n, 8, [&](index_t i) { data.image(index(first + i), {target + static_cast<std::size_t>(i) * size, size}); });
+    parallel_for(n, 8, [&](index_t i) {
+      data.image(index(first + i), {target + static_cast<std::size_t>(i) * size, size});
+    });
     return out;
   }
 
@@ -87,7 +95,8 @@ Tensor<float> as_tensor(std::span<const Image> images) {
 /// All samples of pictures, one picture after the other.
 std::vector<std::uint8_t> samples_of(std::span<const Image> images) {
   std::vector<std::uint8_t> out;
-  for (const Image& image : images) out.insert(out.end(), image.pixels().begin(), image.pixels().end());
+  for (const Image& image : images)
+    out.insert(out.end(), image.pixels().begin(), image.pixels().end());
   return out;
 }
 
@@ -99,14 +108,22 @@ double mean(std::span<const double> values) {
 class Evaluation {
  public:
   Evaluation(const Bundle& bundle, Data train, Data test, const EvaluationOptions& options)
-      : options_(options), config_(bundle.config), train_(std::move(train)), test_(std::move(test)) {
+      : options_(options),
+        config_(bundle.config),
+        train_(std::move(train)),
+        test_(std::move(test)) {
     check();
-    if (bundle.has("encoder.") && bundle.has("decoder.")) autoencoder_.emplace(bundle, LoadOptions{.dtype = options.dtype});
-    if (bundle.has("dit.") && bundle.has("decoder.")) generator_.emplace(bundle, LoadOptions{.dtype = options.dtype});
+    if (bundle.has("encoder.") && bundle.has("decoder."))
+      autoencoder_.emplace(bundle, LoadOptions{.dtype = options.dtype});
+    if (bundle.has("dit.") && bundle.has("decoder."))
+      generator_.emplace(bundle, LoadOptions{.dtype = options.dtype});
     if (!autoencoder_ && !generator_)
-      raise<ConfigError>(bundle.origin, ": has no decoder, or neither encoder nor DiT; there is nothing to evaluate");
+      raise<ConfigError>(
+          bundle.origin,
+          ": has no decoder, or neither encoder nor DiT; there is nothing to evaluate");
     if (generator_ && generator_->num_classes() != classes())
-      raise<ConfigError>("evaluate: the model has ", generator_->num_classes(), " classes, the data set ", classes());
+      raise<ConfigError>("evaluate: the model has ", generator_->num_classes(),
+                         " classes, the data set ", classes());
   }
 
   EvaluationReport run() {
@@ -130,30 +147,44 @@ class Evaluation {
     const EvaluationOptions& o = options_;
     if (!train_ || !test_ || train_->size() < 2 || test_->size() < 2)
       raise<ArgumentError>("evaluate: expected at least two training and two test pictures");
-    for (const index_t count : {o.samples, o.guided_samples, o.steps, o.neighbour_rows, o.neighbour_queries, o.probe_pictures})
-      if (count < 0) raise<ArgumentError>("evaluate: expected numbers of pictures and steps of at least 0, got ", count);
+    for (const index_t count : {o.samples, o.guided_samples, o.steps, o.neighbour_rows,
+                                o.neighbour_queries, o.probe_pictures})
+      if (count < 0)
+        raise<ArgumentError>("evaluate: expected numbers of pictures and steps of at least 0, got ",
+                             count);
     for (const index_t count : {o.samples, o.guided_samples})
-      if (count == 1) raise<ArgumentError>("evaluate: the Frechet distance needs at least two samples");
-    if (!o.folder.empty() && !std::filesystem::is_directory(o.folder)) raise<FileError>(o.folder, ": is not a folder");
+      if (count == 1)
+        raise<ArgumentError>("evaluate: the Frechet distance needs at least two samples");
+    if (!o.folder.empty() && !std::filesystem::is_directory(o.folder))
+      raise<FileError>(o.folder, ": is not a folder");
     const Shape expected{config_.encoder.channels, config_.image_size, config_.image_size};
     for (const Data& data : {train_, test_})
       if (const Shape got{data->channels(), data->height(), data->width()}; !(got == expected))
-        raise<ConfigError>("evaluate: the model '", config_.name, "' works on pictures ", expected, " (C, H, W), the data set has ", got);
+        raise<ConfigError>("evaluate: the model '", config_.name, "' works on pictures ", expected,
+                           " (C, H, W), the data set has ", got);
     if (train_->class_names() != test_->class_names())
-      raise<ConfigError>("evaluate: training and test set have different classes (", train_->class_names().size(), " and ",
-                         test_->class_names().size(), ")");
+      raise<ConfigError>("evaluate: training and test set have different classes (",
+                         train_->class_names().size(), " and ", test_->class_names().size(), ")");
   }
 
-  [[nodiscard]] index_t classes() const { return static_cast<index_t>(test_->class_names().size()); }
-  [[nodiscard]] std::string file(const char* name) const { return (std::filesystem::path(options_.folder) / name).string(); }
-  [[nodiscard]] index_t guided_count() const { return generator_ && config_.dit->class_dropout_prob > 0 ? options_.guided_samples : 0; }
+  [[nodiscard]] index_t classes() const {
+    return static_cast<index_t>(test_->class_names().size());
+  }
+  [[nodiscard]] std::string file(const char* name) const {
+    return (std::filesystem::path(options_.folder) / name).string();
+  }
+  [[nodiscard]] index_t guided_count() const {
+    return generator_ && config_.dit->class_dropout_prob > 0 ? options_.guided_samples : 0;
+  }
 
   void tell(const char* part, index_t done, index_t total) const {
-    if (options_.on_progress && !options_.on_progress({part, done, total})) raise<Cancelled>("evaluate: stopped while measuring ", part);
+    if (options_.on_progress && !options_.on_progress({part, done, total}))
+      raise<Cancelled>("evaluate: stopped while measuring ", part);
   }
 
   void save(const char* name, std::span<const Image> images, index_t columns) const {
-    if (!options_.folder.empty() && !images.empty()) Image::grid(images, columns).save_png(file(name), {{"model", config_.name}});
+    if (!options_.folder.empty() && !images.empty())
+      Image::grid(images, columns).save_png(file(name), {{"model", config_.name}});
   }
 
   void judge_samples() {
@@ -163,7 +194,8 @@ class Evaluation {
     };
     const Classifier<Tensor<float>> classifier =
         options_.folder.empty() ? train_classifier(train_, options_.classifier, on_training)
-                                : cached_classifier(file("classifier.safetensors"), train_, options_.classifier, on_training);
+                                : cached_classifier(file("classifier.safetensors"), train_,
+                                                    options_.classifier, on_training);
     const ClassifierScore real = score_of(classifier, Selection(*test_));
     report_.classifier_accuracy = real.accuracy();
     report_.classifier_by_class = real.accuracy_by_class();
@@ -171,16 +203,20 @@ class Evaluation {
     Cfg guidance = config_.sampling.guidance;
     if (guidance.scale == 1.0f) guidance = {.scale = 1.5f};
     Tensor<float> queries;  // (N, C, H, W)
-    if (options_.samples > 0) report_.unguided = judge(classifier, real, {}, options_.samples, "samples", "samples.png", queries);
+    if (options_.samples > 0)
+      report_.unguided =
+          judge(classifier, real, {}, options_.samples, "samples", "samples.png", queries);
     if (guided_count() > 0)
-      report_.guided =
-          judge(classifier, real, options_.guidance.value_or(guidance), guided_count(), "guided samples", "samples_guided.png", queries);
+      report_.guided = judge(classifier, real, options_.guidance.value_or(guidance), guided_count(),
+                             "guided samples", "samples_guided.png", queries);
     if (options_.neighbour_queries > 0) find_neighbours(queries);
   }
 
-  /// Samples and their score. `queries` receives those whose neighbours are sought, when it is still empty.
-  SampleQuality judge(const Classifier<Tensor<float>>& classifier, const ClassifierScore& real, const Cfg& guidance, index_t total,
-                      const char* part, const char* png, Tensor<float>& queries) const {
+  /// Samples and their score. `queries` receives those whose neighbours are sought, when it is
+  /// still empty.
+  SampleQuality judge(const Classifier<Tensor<float>>& classifier, const ClassifierScore& real,
+                      const Cfg& guidance, index_t total, const char* part, const char* png,
+                      Tensor<float>& queries) const {
     ClassifierScore score(classifier);
     std::vector<Image> shown, kept;
     const bool keep = queries.empty();
@@ -216,12 +252,15 @@ class Evaluation {
     out.by_class = score.accuracy_by_class();
     out.frechet_distance = frechet_distance(score.features(), real.features());
     // The distance falls with the number of pictures, so the training set is measured with as many.
-    out.training_frechet_distance = frechet_distance(score_of(classifier, Selection(*train_, total)).features(), real.features());
+    out.training_frechet_distance = frechet_distance(
+        score_of(classifier, Selection(*train_, total)).features(), real.features());
     return out;
   }
 
-  /// The nearest training pictures of pictures (Q, C, H, W), nearest first, without holding the training set.
-  Neighbours nearest_training(const Tensor<float>& queries, index_t k, index_t done, index_t total) const {
+  /// The nearest training pictures of pictures (Q, C, H, W), nearest first, without holding the
+  /// training set.
+  Neighbours nearest_training(const Tensor<float>& queries, index_t k, index_t done,
+                              index_t total) const {
     const Selection train(*train_);
     const index_t n = train.count, count = queries.extent(0), size = train_->image_size();
     using Found = std::vector<std::pair<float, std::int64_t>>;
@@ -230,9 +269,11 @@ class Evaluation {
       tell("neighbours", done + begin, total);
       const index_t block = std::min(kBaseBlock, n - begin);
       const Tensor<float> base = train.pictures(begin, block).reshaped({block, size});
-      const Neighbours near = nearest_neighbours(queries.reshaped({count, size}), base, std::min(k, block), Distance::euclidean);
+      const Neighbours near = nearest_neighbours(queries.reshaped({count, size}), base,
+                                                 std::min(k, block), Distance::euclidean);
       for (index_t i = 0; i < near.indices.numel(); ++i)
-        found[static_cast<std::size_t>(i / near.indices.extent(1))].emplace_back(near.distances[i], begin + near.indices[i]);
+        found[static_cast<std::size_t>(i / near.indices.extent(1))].emplace_back(
+            near.distances[i], begin + near.indices[i]);
     }
     Neighbours out{Tensor<std::int64_t>(Shape{count, k}), Tensor<float>(Shape{count, k})};
     for (index_t q = 0; q < count; ++q) {
@@ -253,16 +294,20 @@ class Evaluation {
     NeighbourQuality out;
     for (index_t i = 0; i < std::min(options_.neighbour_rows, samples.extent(0)); ++i) {
       const index_t size = train_->image_size();
-      images.push_back(
-          Image::from_tensor(Tensor<float>(Shape{train_->channels(), train_->height(), train_->width()},
-                                           samples.span().subspan(static_cast<std::size_t>(i * size), static_cast<std::size_t>(size)))));
-      for (index_t j = 0; j < k; ++j) images.push_back(Image::from_batch(Selection(*train_).pictures(near.indices[i * k + j], 1)).front());
+      images.push_back(Image::from_tensor(
+          Tensor<float>(Shape{train_->channels(), train_->height(), train_->width()},
+                        samples.span().subspan(static_cast<std::size_t>(i * size),
+                                               static_cast<std::size_t>(size)))));
+      for (index_t j = 0; j < k; ++j)
+        images.push_back(
+            Image::from_batch(Selection(*train_).pictures(near.indices[i * k + j], 1)).front());
       out.rows.push_back(static_cast<double>(near.distances[i * k]));
     }
     save("neighbours.png", images, k + 1);
 
     out.queries = std::min({samples.extent(0), options_.neighbour_queries, test_->size()});
-    const Neighbours real = nearest_training(Selection(*test_, out.queries).pictures(0, out.queries), 1, train_->size(), total);
+    const Neighbours real = nearest_training(
+        Selection(*test_, out.queries).pictures(0, out.queries), 1, train_->size(), total);
     std::vector<double> from_samples, from_test;
     for (index_t i = 0; i < out.queries; ++i) {
       from_samples.push_back(static_cast<double>(near.distances[i * k]));
@@ -284,13 +329,15 @@ class Evaluation {
     for (index_t begin = 0; begin < n; begin += kBatch) {
       const index_t count = std::min(kBatch, n - begin);
       const Tensor<float> images = test.pictures(begin, count);  // (count, C, H, W)
-      const std::vector<Image> originals = Image::from_batch(images), copies = autoencoder_->decode(autoencoder_->encode(images));
+      const std::vector<Image> originals = Image::from_batch(images),
+                               copies = autoencoder_->decode(autoencoder_->encode(images));
       const std::vector<std::uint8_t> expected = samples_of(originals), actual = samples_of(copies);
       const Shape shape{count, side, side, test_->channels()};
       const View<const std::uint8_t> a(actual.data(), shape), e(expected.data(), shape);
       for (const double value : psnr_per_image(a, e)) psnrs.push_back(value);
       if (large_enough)
-        for (const double value : ssim_per_image(channels_first(a), channels_first(e))) ssims.push_back(value);
+        for (const double value : ssim_per_image(channels_first(a), channels_first(e)))
+          ssims.push_back(value);
       tell("reconstruction", begin + count, n);
     }
     report_.reconstruction = {mean(psnrs), large_enough ? mean(ssims) : 0.0};
@@ -299,20 +346,24 @@ class Evaluation {
 
   /// Rows of originals above rows of their reconstructions.
   void show_reconstructions() const {
-    const index_t columns = std::min<index_t>(10, test_->size()), rows = std::min(kGridRows / 2, test_->size() / columns);
+    const index_t columns = std::min<index_t>(10, test_->size()),
+                  rows = std::min(kGridRows / 2, test_->size() / columns);
     const Selection chosen(*test_, columns * rows);
     std::vector<Image> shown;
     for (index_t row = 0; row < rows; ++row) {
       const Tensor<float> images = chosen.pictures(row * columns, columns);  // (columns, C, H, W)
       for (Image& image : Image::from_batch(images)) shown.push_back(std::move(image));
-      for (Image& image : autoencoder_->decode(autoencoder_->encode(images))) shown.push_back(std::move(image));
+      for (Image& image : autoencoder_->decode(autoencoder_->encode(images)))
+        shown.push_back(std::move(image));
     }
     save("reconstructions.png", shown, columns);
   }
 
   /// Latents (n, C*h*w) and pixels (n, C*H*W) of pictures.
-  std::pair<Tensor<float>, Tensor<float>> features_of(const Selection& chosen, index_t done, index_t total) const {
-    const index_t n = chosen.count, width = config_.latent_shape().numel(), size = chosen.data.image_size();
+  std::pair<Tensor<float>, Tensor<float>> features_of(const Selection& chosen, index_t done,
+                                                      index_t total) const {
+    const index_t n = chosen.count, width = config_.latent_shape().numel(),
+                  size = chosen.data.image_size();
     Tensor<float> latents(Shape{n, width}), pixels(Shape{n, size});
     for (index_t begin = 0; begin < n; begin += kBatch) {
       const index_t count = std::min(kBatch, n - begin);
@@ -326,9 +377,14 @@ class Evaluation {
   }
 
   void probe() {
-    const Selection train = options_.probe_pictures > 0 ? Selection(*train_, options_.probe_pictures) : Selection(*train_), test(*test_);
-    const index_t n = train.count, m = test.count, total = n + 5 * m;  // four probes of the test set
-    const std::vector<std::int64_t> train_labels = train.labels(0, n), test_labels = test.labels(0, m);
+    const Selection train = options_.probe_pictures > 0
+                                ? Selection(*train_, options_.probe_pictures)
+                                : Selection(*train_),
+                    test(*test_);
+    const index_t n = train.count, m = test.count,
+                  total = n + 5 * m;  // four probes of the test set
+    const std::vector<std::int64_t> train_labels = train.labels(0, n),
+                                    test_labels = test.labels(0, m);
     const auto [train_latents, train_pixels] = features_of(train, 0, total);
     const auto [test_latents, test_pixels] = features_of(test, n, total);
     KnnOptions knn = options_.knn;
@@ -339,9 +395,11 @@ class Evaluation {
     tell("probes", n + 2 * m, total);
     out.knn_pixels = knn_accuracy(train_pixels, train_labels, test_pixels, test_labels, knn);
     tell("probes", n + 3 * m, total);
-    out.linear_latents = linear_probe_accuracy(fit_linear_probe(train_latents, train_labels, classes()), test_latents, test_labels);
+    out.linear_latents = linear_probe_accuracy(
+        fit_linear_probe(train_latents, train_labels, classes()), test_latents, test_labels);
     tell("probes", n + 4 * m, total);
-    out.linear_pixels = linear_probe_accuracy(fit_linear_probe(train_pixels, train_labels, classes()), test_pixels, test_labels);
+    out.linear_pixels = linear_probe_accuracy(
+        fit_linear_probe(train_pixels, train_labels, classes()), test_pixels, test_labels);
     tell("probes", total, total);
     report_.probes = out;
   }
@@ -356,7 +414,8 @@ class Evaluation {
 
 }  // namespace
 
-EvaluationReport evaluate(const Bundle& bundle, std::shared_ptr<const ImageDataset> train, std::shared_ptr<const ImageDataset> test,
+EvaluationReport evaluate(const Bundle& bundle, std::shared_ptr<const ImageDataset> train,
+                          std::shared_ptr<const ImageDataset> test,
                           const EvaluationOptions& options) {
   return Evaluation(bundle, std::move(train), std::move(test), options).run();
 }

@@ -20,7 +20,8 @@ ConfigNode to_config(const SampleQuality& q) {
   return ConfigNode::map({{"count", q.count},
                           {"steps", q.steps},
                           {"cfg", static_cast<double>(q.guidance.scale)},
-                          {"cfg_interval", numbers({static_cast<double>(q.guidance.t_min), static_cast<double>(q.guidance.t_max)})},
+                          {"cfg_interval", numbers({static_cast<double>(q.guidance.t_min),
+                                                    static_cast<double>(q.guidance.t_max)})},
                           {"class_consistency", number(q.class_consistency)},
                           {"by_class", numbers(q.by_class)},
                           {"frechet_distance", number(q.frechet_distance)},
@@ -35,16 +36,22 @@ std::string print(const char* format, Values... values) {
   return text;
 }
 
-std::string percent(double share) { return std::isfinite(share) ? print("%.1f %%", 100 * share) : "-"; }
+std::string percent(double share) {
+  return std::isfinite(share) ? print("%.1f %%", 100 * share) : "-";
+}
 
 std::string row(const std::string& name, const std::string& value, const std::string& beside = "") {
-  return print("%-44s %12s", name.c_str(), value.c_str()) + (beside.empty() ? "" : "   (" + beside + ")") + "\n";
+  return print("%-44s %12s", name.c_str(), value.c_str()) +
+         (beside.empty() ? "" : "   (" + beside + ")") + "\n";
 }
 
 std::string to_text(const SampleQuality& q, const std::string& name, double real_accuracy) {
-  const std::string what = print("%s (%lld, %lld steps, cfg %.3g)", name.c_str(), static_cast<long long>(q.count),
-                                 static_cast<long long>(q.steps), static_cast<double>(q.guidance.scale));
-  return what + "\n" + row("  class consistency", percent(q.class_consistency), "real test set: " + percent(real_accuracy)) +
+  const std::string what =
+      print("%s (%lld, %lld steps, cfg %.3g)", name.c_str(), static_cast<long long>(q.count),
+            static_cast<long long>(q.steps), static_cast<double>(q.guidance.scale));
+  return what + "\n" +
+         row("  class consistency", percent(q.class_consistency),
+             "real test set: " + percent(real_accuracy)) +
          row("  Frechet distance to the test set", print("%.3f", q.frechet_distance),
              print("as many training pictures: %.3f", q.training_frechet_distance));
 }
@@ -61,7 +68,8 @@ ConfigNode to_config(const EvaluationReport& r) {
   for (const std::string& name : r.class_names) names.emplace_back(name);
   out.set("class_names", ConfigNode::list(std::move(names)));
   if (!r.classifier_by_class.empty())
-    out.set("classifier", ConfigNode::map({{"accuracy", number(r.classifier_accuracy)}, {"by_class", numbers(r.classifier_by_class)}}));
+    out.set("classifier", ConfigNode::map({{"accuracy", number(r.classifier_accuracy)},
+                                           {"by_class", numbers(r.classifier_by_class)}}));
   if (r.unguided) out.set("unguided", to_config(*r.unguided));
   if (r.guided) out.set("guided", to_config(*r.guided));
   if (r.neighbours) {
@@ -74,7 +82,8 @@ ConfigNode to_config(const EvaluationReport& r) {
                                            {"rows", numbers(n.rows)}}));
   }
   if (r.reconstruction)
-    out.set("reconstruction", ConfigNode::map({{"psnr", number(r.reconstruction->psnr)}, {"ssim", number(r.reconstruction->ssim)}}));
+    out.set("reconstruction", ConfigNode::map({{"psnr", number(r.reconstruction->psnr)},
+                                               {"ssim", number(r.reconstruction->ssim)}}));
   if (r.probes) {
     const ProbeQuality& p = *r.probes;
     out.set("probes", ConfigNode::map({{"pictures", p.pictures},
@@ -87,30 +96,39 @@ ConfigNode to_config(const EvaluationReport& r) {
 }
 
 std::string to_text(const EvaluationReport& r) {
-  std::string out = print("%s%s: %lld training and %lld test pictures, %zu classes\n", r.model.substr(0, 100).c_str(),
-                          r.dtype == DType::f32 ? "" : concat(" in ", weight_type_name(r.dtype)).c_str(),
-                          static_cast<long long>(r.train_pictures), static_cast<long long>(r.test_pictures), r.class_names.size());
-  if (!r.classifier_by_class.empty()) out += row("classifier on the real test set", percent(r.classifier_accuracy));
+  std::string out = print(
+      "%s%s: %lld training and %lld test pictures, %zu classes\n", r.model.substr(0, 100).c_str(),
+      r.dtype == DType::f32 ? "" : concat(" in ", weight_type_name(r.dtype)).c_str(),
+      static_cast<long long>(r.train_pictures), static_cast<long long>(r.test_pictures),
+      r.class_names.size());
+  if (!r.classifier_by_class.empty())
+    out += row("classifier on the real test set", percent(r.classifier_accuracy));
   if (r.unguided) out += to_text(*r.unguided, "samples", r.classifier_accuracy);
   if (r.guided) out += to_text(*r.guided, "guided samples", r.classifier_accuracy);
   if (r.unguided || r.guided) {
     out += print("  %-24s %10s %10s %10s\n", "class consistency of", "real", "unguided", "guided");
     for (std::size_t c = 0; c < r.class_names.size(); ++c)
-      out += print("  %-24.24s %10s %10s %10s\n", r.class_names[c].c_str(), percent(r.classifier_by_class[c]).c_str(),
-                   r.unguided ? percent(r.unguided->by_class[c]).c_str() : "-", r.guided ? percent(r.guided->by_class[c]).c_str() : "-");
+      out += print("  %-24.24s %10s %10s %10s\n", r.class_names[c].c_str(),
+                   percent(r.classifier_by_class[c]).c_str(),
+                   r.unguided ? percent(r.unguided->by_class[c]).c_str() : "-",
+                   r.guided ? percent(r.guided->by_class[c]).c_str() : "-");
   }
   if (r.neighbours) {
     const NeighbourQuality& n = *r.neighbours;
-    out += row("nearest training picture of a sample, mean", print("%.2f", n.samples_mean), print("of a test picture: %.2f", n.test_mean));
-    out += row("  least", print("%.2f", n.samples_least), print("of a test picture: %.2f", n.test_least));
+    out += row("nearest training picture of a sample, mean", print("%.2f", n.samples_mean),
+               print("of a test picture: %.2f", n.test_mean));
+    out += row("  least", print("%.2f", n.samples_least),
+               print("of a test picture: %.2f", n.test_least));
   }
   if (r.reconstruction) {
     out += row("reconstruction PSNR", print("%.2f dB", r.reconstruction->psnr));
     out += row("reconstruction SSIM", print("%.4f", r.reconstruction->ssim));
   }
   if (r.probes) {
-    out += row("k-NN accuracy of the latents", percent(r.probes->knn_latents), "of raw pixels: " + percent(r.probes->knn_pixels));
-    out += row("linear probe of the latents", percent(r.probes->linear_latents), "of raw pixels: " + percent(r.probes->linear_pixels));
+    out += row("k-NN accuracy of the latents", percent(r.probes->knn_latents),
+               "of raw pixels: " + percent(r.probes->knn_pixels));
+    out += row("linear probe of the latents", percent(r.probes->linear_latents),
+               "of raw pixels: " + percent(r.probes->linear_pixels));
   }
   return out;
 }

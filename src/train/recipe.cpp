@@ -17,11 +17,13 @@ Augmentation parse_augmentation(const ConfigNode& node) {
   return out;
 }
 
-double number(const ConfigNode& node, std::string_view key, double fallback, double lowest, double highest) {
+double number(const ConfigNode& node, std::string_view key, double fallback, double lowest,
+              double highest) {
   const ConfigNode* found = node.find(key);
   if (found == nullptr) return fallback;
   const double value = found->as_number();
-  if (!(value >= lowest && value <= highest)) found->fail_expected(concat("a number between ", lowest, " and ", highest));
+  if (!(value >= lowest && value <= highest))
+    found->fail_expected(concat("a number between ", lowest, " and ", highest));
   return value;
 }
 
@@ -29,7 +31,8 @@ constexpr double kAny = std::numeric_limits<double>::max();
 constexpr std::int64_t kMostEpochs = 1'000'000'000;
 
 PretrainingOptions parse_pretraining(const ConfigNode& node) {
-  require_keys_known(node, {"mask_probability", "mask_ratio", "pixel_weight", "label_weight", "augmentation"});
+  require_keys_known(
+      node, {"mask_probability", "mask_ratio", "pixel_weight", "label_weight", "augmentation"});
   PretrainingOptions o;
   o.mask_probability = number(node, "mask_probability", o.mask_probability, 0, 1);
   o.mask_ratio = number(node, "mask_ratio", o.mask_ratio, 0, 1);
@@ -52,7 +55,8 @@ LpipsOptions parse_lpips(const ConfigNode& node) {
   require_keys_known(node, {"weights", "weight", "start"});
   LpipsOptions o;
   const ConfigNode& files = node.at("weights");
-  o.weights = files.is_list() ? files.as<std::vector<std::string>>() : std::vector<std::string>{files.as_string()};
+  o.weights = files.is_list() ? files.as<std::vector<std::string>>()
+                              : std::vector<std::string>{files.as_string()};
   o.weight = number(node, "weight", o.weight, 0, kAny);
   o.start = parse_start(node, "start", o.start);
   return o;
@@ -68,15 +72,18 @@ DiffAugOptions parse_diff_augment(const ConfigNode& node) {
 
 /// `training`: the decoder's, from which the discriminator's differs where the recipe says so.
 GanOptions parse_gan(const ConfigNode& node, TrainingOptions training) {
-  require_keys_known(node, {"backbone", "num_heads", "key_layers", "kernel_size", "loss", "weight", "max_weight", "start",
-                            "discriminator_start", "updates", "augment", "train"});
+  require_keys_known(
+      node, {"backbone", "num_heads", "key_layers", "kernel_size", "loss", "weight", "max_weight",
+             "start", "discriminator_start", "updates", "augment", "train"});
   GanOptions o;
   o.backbone = node.at("backbone").as_string();
   if (const ConfigNode* heads = node.find("num_heads")) o.num_heads = heads->as_integer(0);
-  if (const ConfigNode* layers = node.find("key_layers")) o.key_layers = layers->as<std::vector<index_t>>();
+  if (const ConfigNode* layers = node.find("key_layers"))
+    o.key_layers = layers->as<std::vector<index_t>>();
   if (const ConfigNode* kernel = node.find("kernel_size")) o.kernel_size = kernel->as_integer(1);
   if (const ConfigNode* loss = node.find("loss")) {
-    if (loss->as_string() != "hinge" && loss->as_string() != "vanilla") loss->fail_expected("hinge or vanilla");
+    if (loss->as_string() != "hinge" && loss->as_string() != "vanilla")
+      loss->fail_expected("hinge or vanilla");
     o.loss = loss->as_string() == "hinge" ? GanLoss::hinge : GanLoss::vanilla;
   }
   o.weight = number(node, "weight", o.weight, 0, kAny);
@@ -86,8 +93,8 @@ GanOptions parse_gan(const ConfigNode& node, TrainingOptions training) {
   if (const ConfigNode* updates = node.find("updates")) o.updates = updates->as_integer(1, 1000);
   if (const ConfigNode* augment = node.find("augment")) o.augment = parse_diff_augment(*augment);
   if (const ConfigNode* train = node.find("train")) {
-    require_keys_known(*train, {"lr", "final_lr", "decay", "warmup_steps", "warmup_from_zero", "decay_end_step", "betas", "weight_decay",
-                                "max_grad_norm"});
+    require_keys_known(*train, {"lr", "final_lr", "decay", "warmup_steps", "warmup_from_zero",
+                                "decay_end_step", "betas", "weight_decay", "max_grad_norm"});
     training.max_grad_norm = 0;
     o.training = parse_training_options(*train, training);
   }
@@ -95,16 +102,19 @@ GanOptions parse_gan(const ConfigNode& node, TrainingOptions training) {
 }
 
 DecoderLossOptions parse_decoder_loss(const ConfigNode& node) {
-  require_keys_known(node, {"noise_tau", "noise_law", "perceptual_weight", "augmentation", "lpips"});
+  require_keys_known(node,
+                     {"noise_tau", "noise_law", "perceptual_weight", "augmentation", "lpips"});
   DecoderLossOptions o;
   if (const ConfigNode* lpips = node.find("lpips")) {
     o.lpips = parse_lpips(*lpips);
-    o.perceptual_weight = 0;  // LPIPS takes the place of the encoder's features unless the recipe wants both
+    o.perceptual_weight =
+        0;  // LPIPS takes the place of the encoder's features unless the recipe wants both
   }
   o.noise_tau = number(node, "noise_tau", o.noise_tau, 0, kAny);
   o.perceptual_weight = number(node, "perceptual_weight", o.perceptual_weight, 0, kAny);
   if (const ConfigNode* law = node.find("noise_law")) {
-    if (law->as_string() != "uniform" && law->as_string() != "half_normal") law->fail_expected("uniform or half_normal");
+    if (law->as_string() != "uniform" && law->as_string() != "half_normal")
+      law->fail_expected("uniform or half_normal");
     o.noise_law = law->as_string() == "uniform" ? NoiseLaw::uniform : NoiseLaw::half_normal;
   }
   if (const ConfigNode* a = node.find("augmentation")) o.augmentation = parse_augmentation(*a);
@@ -114,7 +124,8 @@ DecoderLossOptions parse_decoder_loss(const ConfigNode& node) {
 StatisticsOptions parse_statistics(const ConfigNode& node) {
   StatisticsOptions o;
   const ConfigNode& rule = node.at("rule");
-  if (rule.as_string() != "exact" && rule.as_string() != "official") rule.fail_expected("exact or official");
+  if (rule.as_string() != "exact" && rule.as_string() != "official")
+    rule.fail_expected("exact or official");
   if (rule.as_string() == "exact") {
     require_keys_known(node, {"rule"});
     return o;
@@ -131,7 +142,8 @@ StatisticsOptions parse_statistics(const ConfigNode& node) {
 FlowOptions parse_flow(const ConfigNode& node) {
   require_keys_known(node, {"time", "augmentation"});
   FlowOptions o;
-  if (const ConfigNode* time = node.find("time")) o.time = TimeDistribution::parse(time->as_string());
+  if (const ConfigNode* time = node.find("time"))
+    o.time = TimeDistribution::parse(time->as_string());
   if (const ConfigNode* a = node.find("augmentation")) o.augmentation = parse_augmentation(*a);
   return o;
 }
@@ -148,11 +160,14 @@ DatasetOptions parse_data(const ConfigNode& node) {
 /// The member `model`, with encoder and pixels of the pretrained one.
 ConfigNode with_pretrained_encoder(ConfigNode model, const std::string& folder) {
   if (const ConfigNode* encoder = model.find("encoder"))
-    raise<ConfigError>(encoder->where(), ": the encoder is that of '", folder, "' (encoder.pretrained); leave this member out");
+    raise<ConfigError>(encoder->where(), ": the encoder is that of '", folder,
+                       "' (encoder.pretrained); leave this member out");
   const PretrainedEncoder pretrained = open_encoder_folder(folder);
   model.set("encoder", to_config(pretrained.config));
   if (model.contains("pixels")) return model;
-  const auto list = [](const std::array<double, 3>& values) { return ConfigNode::list({values[0], values[1], values[2]}); };
+  const auto list = [](const std::array<double, 3>& values) {
+    return ConfigNode::list({values[0], values[1], values[2]});
+  };
   const bool gray = pretrained.config.channels == 1;
   const auto& [mean, std] = pretrained.pixels;
   model.set("pixels", ConfigNode::map({{"mean", gray ? ConfigNode::list({mean[0]}) : list(mean)},
@@ -168,9 +183,11 @@ std::string_view name_of(TrainingStage stage) noexcept {
 }
 
 TrainingStage parse_training_stage(std::string_view name) {
-  for (const TrainingStage s : {TrainingStage::encoder, TrainingStage::decoder, TrainingStage::statistics, TrainingStage::dit})
+  for (const TrainingStage s : {TrainingStage::encoder, TrainingStage::decoder,
+                                TrainingStage::statistics, TrainingStage::dit})
     if (name == name_of(s)) return s;
-  raise<ArgumentError>("unknown training stage '", name, "': expected encoder, decoder, statistics or dit");
+  raise<ArgumentError>("unknown training stage '", name,
+                       "': expected encoder, decoder, statistics or dit");
 }
 
 Recipe parse_recipe(const ConfigNode& node) {
@@ -184,9 +201,12 @@ Recipe parse_recipe(const ConfigNode& node) {
     r.source.set("model", with_pretrained_encoder(node.at("model"), r.pretrained_encoder));
   }
   r.model = parse_model_config(r.source.at("model"));
-  if (!r.model.decoder) raise<ConfigError>(node.at("model").where(), ": a recipe needs the member decoder");
+  if (!r.model.decoder)
+    raise<ConfigError>(node.at("model").where(), ": a recipe needs the member decoder");
   if (r.model.dit.has_value() != node.contains("dit"))
-    raise<ConfigError>(node.where(), ": a recipe needs both of model.dit and dit, or neither to end with the statistics");
+    raise<ConfigError>(
+        node.where(),
+        ": a recipe needs both of model.dit and dit, or neither to end with the statistics");
   if (const ConfigNode* data = node.find("data")) r.data = parse_data(*data);
   r.data.size = r.model.image_size;
   r.data.channels = static_cast<int>(r.model.encoder.channels);
@@ -202,9 +222,11 @@ Recipe parse_recipe(const ConfigNode& node) {
   r.decoder_loss = parse_decoder_loss(decoder.at("loss"));
   r.decoder_loss.encoder_size = r.model.encoder_size;
   r.decoder_training = parse_training_options(decoder.at("train"));
-  if (const ConfigNode* gan = decoder.find("gan")) r.decoder_loss.gan = parse_gan(*gan, r.decoder_training);
+  if (const ConfigNode* gan = decoder.find("gan"))
+    r.decoder_loss.gan = parse_gan(*gan, r.decoder_training);
 
-  if (const ConfigNode* statistics = node.find("statistics")) r.statistics = parse_statistics(*statistics);
+  if (const ConfigNode* statistics = node.find("statistics"))
+    r.statistics = parse_statistics(*statistics);
   if (const ConfigNode* dit = node.find("dit")) {
     require_keys_known(*dit, {"flow", "train"});
     r.flow = parse_flow(dit->at("flow"));

@@ -3,10 +3,10 @@
 
 #include "io/deflate.hpp"
 #include "rae/diffusion/latent_statistics.hpp"
+#include "rae/formats/huggingface_encoder.hpp"
+#include "rae/generate/generator.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/tensor_source.hpp"
-#include "rae/generate/generator.hpp"
-#include "rae/formats/huggingface_encoder.hpp"
 #include "rae/train/recipe.hpp"
 
 namespace rae {
@@ -19,7 +19,9 @@ namespace fs = std::filesystem;
 class RecipeRunner {
  public:
   RecipeRunner(const Recipe& recipe, const RecipeRun& run)
-      : recipe_(recipe), run_(run), model_path_((fs::path(run.out) / "model.safetensors").string()) {
+      : recipe_(recipe),
+        run_(run),
+        model_path_((fs::path(run.out) / "model.safetensors").string()) {
     data_ = open_dataset(run.data, Split::train, recipe.data);
     require_loss_networks();
     make_folder(run.out);
@@ -50,14 +52,16 @@ class RecipeRunner {
   /// A file that the decoder's losses need is missed now, and not when stage 0 is done.
   void require_loss_networks() const {
     if (recipe_.decoder_loss.lpips)
-      for (const std::string& file : recipe_.decoder_loss.lpips->weights) (void)TensorSource::open(file);
+      for (const std::string& file : recipe_.decoder_loss.lpips->weights)
+        (void)TensorSource::open(file);
     if (recipe_.decoder_loss.gan) (void)TensorSource::open(recipe_.decoder_loss.gan->backbone);
   }
 
   void encoder() {
     if (!recipe_.pretrained_encoder.empty()) return pretrained_encoder();
-    Encoder<Tensor<float>> model = train_encoder(data_, recipe_.model.encoder, recipe_.model.pixels, recipe_.pretraining,
-                                                 recipe_.encoder_training, context("encoder"));
+    Encoder<Tensor<float>> model =
+        train_encoder(data_, recipe_.model.encoder, recipe_.model.pixels, recipe_.pretraining,
+                      recipe_.encoder_training, context("encoder"));
     bundle_.config.encoder = recipe_.model.encoder;
     bundle_.config.pixels = recipe_.model.pixels;
     bundle_.store("encoder.", model);
@@ -68,7 +72,9 @@ class RecipeRunner {
   void pretrained_encoder() {
     const PretrainedEncoder pretrained = open_encoder_folder(recipe_.pretrained_encoder);
     Encoder<Tensor<float>> model(recipe_.model.encoder);
-    load_parameters(model, pretrained.file.names, [&](const std::string& name) { return pretrained.file.tensors.read<float>(name); });
+    load_parameters(model, pretrained.file.names, [&](const std::string& name) {
+      return pretrained.file.tensors.read<float>(name);
+    });
     bundle_.config.encoder = recipe_.model.encoder;
     bundle_.config.pixels = recipe_.model.pixels;
     bundle_.store("encoder.", model);
@@ -77,8 +83,9 @@ class RecipeRunner {
 
   void decoder() {
     Encoder<Tensor<float>> encoder = trained_encoder("decoder");
-    Decoder<Tensor<float>> model = train_decoder(data_, encoder, bundle_.config.pixels, *recipe_.model.decoder, recipe_.decoder_loss,
-                                                 recipe_.decoder_training, context("decoder"));
+    Decoder<Tensor<float>> model =
+        train_decoder(data_, encoder, bundle_.config.pixels, *recipe_.model.decoder,
+                      recipe_.decoder_loss, recipe_.decoder_training, context("decoder"));
     bundle_.config.decoder = recipe_.model.decoder;
     bundle_.store("decoder.", model);
     save();
@@ -86,8 +93,9 @@ class RecipeRunner {
 
   void statistics() {
     const Rae<float> autoencoder = trained_autoencoder("statistics");
-    bundle_.store_latent_norm(recipe_.statistics.rule == StatisticsRule::exact ? exact_statistics(autoencoder)
-                                                                               : official_statistics(autoencoder));
+    bundle_.store_latent_norm(recipe_.statistics.rule == StatisticsRule::exact
+                                  ? exact_statistics(autoencoder)
+                                  : official_statistics(autoencoder));
     save();
   }
 
@@ -99,7 +107,9 @@ class RecipeRunner {
       const index_t count = std::min(kStatisticsBatch, data_->size() - i);
       Tensor<float> images(Shape{count, channels, data_->height(), data_->width()});
       float* out = images.data();
-      parallel_for(count, 8, [&](index_t b) { data_->image(i + b, {out + b * pixels, static_cast<std::size_t>(pixels)}); });
+      parallel_for(count, 8, [&](index_t b) {
+        data_->image(i + b, {out + b * pixels, static_cast<std::size_t>(pixels)});
+      });
       statistics.update(autoencoder.encode(images));
     }
     return {statistics.mean(), statistics.variance()};
@@ -117,17 +127,22 @@ class RecipeRunner {
   }
 
   void stop_statistics(index_t done) const {
-    if (run_.should_stop && run_.should_stop()) raise<Cancelled>("statistics: stopped after ", done, " of ", data_->size(), " pictures");
+    if (run_.should_stop && run_.should_stop())
+      raise<Cancelled>("statistics: stopped after ", done, " of ", data_->size(), " pictures");
   }
 
   void dit() {
-    if (!recipe_.model.dit) raise<ConfigError>("the recipe has no dit, which the stage dit would train");
+    if (!recipe_.model.dit)
+      raise<ConfigError>("the recipe has no dit, which the stage dit would train");
     Rae<float> autoencoder = trained_autoencoder("dit");
-    if (!bundle_.has("latent_norm.")) raise<ConfigError>(model_path_, ": has no latent statistics; run the stage statistics first");
+    if (!bundle_.has("latent_norm."))
+      raise<ConfigError>(model_path_, ": has no latent statistics; run the stage statistics first");
     autoencoder.latent_norm = bundle_.latent_norm();
-    auto on_average = [&](index_t step, DitDh<Tensor<float>>& average) { draw_samples(step, average); };
-    DitDh<Tensor<float>> model =
-        train_dit(data_, autoencoder, *recipe_.model.dit, recipe_.flow, recipe_.dit_training, context("dit"), on_average);
+    auto on_average = [&](index_t step, DitDh<Tensor<float>>& average) {
+      draw_samples(step, average);
+    };
+    DitDh<Tensor<float>> model = train_dit(data_, autoencoder, *recipe_.model.dit, recipe_.flow,
+                                           recipe_.dit_training, context("dit"), on_average);
     take(model);
     save();
   }
@@ -151,14 +166,16 @@ class RecipeRunner {
     std::string number = std::to_string(step);
     number.insert(0, number.size() < 7 ? 7 - number.size() : 0, '0');
     make_folder((fs::path(run_.out) / "samples").string());
-    const std::string path = (fs::path(run_.out) / "samples" / ("step-" + number + ".png")).string();
+    const std::string path =
+        (fs::path(run_.out) / "samples" / ("step-" + number + ".png")).string();
     Image::grid(pictures, std::min(classes, run_.samples)).save_png(path);
     say("wrote " + path);
   }
 
   Encoder<Tensor<float>> trained_encoder(const char* stage) const {
     if (!bundle_.has("encoder."))
-      raise<ConfigError>("the stage ", stage, " needs an encoder, and ", model_path_, " has none; run the stage encoder first");
+      raise<ConfigError>("the stage ", stage, " needs an encoder, and ", model_path_,
+                         " has none; run the stage encoder first");
     Encoder<Tensor<float>> encoder(bundle_.config.encoder);
     bundle_.restore("encoder.", encoder);
     return encoder;
@@ -166,8 +183,10 @@ class RecipeRunner {
 
   Rae<float> trained_autoencoder(const char* stage) const {
     if (!bundle_.config.decoder || !bundle_.has("decoder."))
-      raise<ConfigError>("the stage ", stage, " needs a decoder, and ", model_path_, " has none; run the stage decoder first");
-    Rae<float> autoencoder(bundle_.config.encoder, *bundle_.config.decoder, bundle_.config.encoder_size, bundle_.config.pixels);
+      raise<ConfigError>("the stage ", stage, " needs a decoder, and ", model_path_,
+                         " has none; run the stage decoder first");
+    Rae<float> autoencoder(bundle_.config.encoder, *bundle_.config.decoder,
+                           bundle_.config.encoder_size, bundle_.config.pixels);
     autoencoder.encoder = trained_encoder(stage);
     pack_parameters(autoencoder.encoder);
     bundle_.restore("decoder.", autoencoder.decoder);
@@ -184,7 +203,8 @@ class RecipeRunner {
     c.settings.set("data", data_->size());
     if (!recipe_.pretrained_encoder.empty()) c.settings.set("encoder", encoder_checksum());
     c.settings.set(stage, recipe_.source.at(stage));
-    if (const ConfigNode* rule = recipe_.source.find("statistics"); rule != nullptr && std::string_view(stage) == "dit")
+    if (const ConfigNode* rule = recipe_.source.find("statistics");
+        rule != nullptr && std::string_view(stage) == "dit")
       c.settings.set("statistics", *rule);
     c.on_progress = run_.on_progress;
     c.should_stop = run_.should_stop;
@@ -195,13 +215,15 @@ class RecipeRunner {
   std::string encoder_checksum() const {
     const TensorSource weights = open_encoder_folder(recipe_.pretrained_encoder).file.tensors;
     std::string all;
-    for (const std::string& name : weights.names()) all += concat(name, " ", weights.sampled_checksum(name), "\n");
+    for (const std::string& name : weights.names())
+      all += concat(name, " ", weights.sampled_checksum(name), "\n");
     return std::to_string(detail::crc32_of(as_byte_span(all)));
   }
 
   void save() {
     // What somebody else trained is kept as it is.
-    bundle_.save(model_path_, run_.stored_as.value_or(recipe_.pretrained_encoder.empty() ? DType::bf16 : DType::f32));
+    bundle_.save(model_path_, run_.stored_as.value_or(
+                                  recipe_.pretrained_encoder.empty() ? DType::bf16 : DType::f32));
     bundle_ = Bundle::load(model_path_);  // the next stage sees what a resumed run would see
     say("wrote " + model_path_);
   }
@@ -233,7 +255,9 @@ void run_recipe(const Recipe& recipe, const RecipeRun& run) {
     for (const TrainingStage stage : run.stages) runner(stage);
     return;
   }
-  for (const TrainingStage stage : {TrainingStage::encoder, TrainingStage::decoder, TrainingStage::statistics}) runner(stage);
+  for (const TrainingStage stage :
+       {TrainingStage::encoder, TrainingStage::decoder, TrainingStage::statistics})
+    runner(stage);
   if (recipe.model.dit) runner(TrainingStage::dit);
 }
 

@@ -38,23 +38,29 @@ void check(const TrainingOptions& o, const std::string& stage) {
     if (!good) raise<ConfigError>(stage, ": expected ", what);
   };
   require(o.steps >= 1, "steps of at least 1");
-  require(o.batch_size >= 1 && o.accumulate >= 1 && o.batch_size % o.accumulate == 0, "accumulate to divide batch_size");
-  require(std::isfinite(o.lr) && o.lr > 0 && o.final_lr >= 0 && o.final_lr <= o.lr, "0 <= final_lr <= lr, and lr above 0");
+  require(o.batch_size >= 1 && o.accumulate >= 1 && o.batch_size % o.accumulate == 0,
+          "accumulate to divide batch_size");
+  require(std::isfinite(o.lr) && o.lr > 0 && o.final_lr >= 0 && o.final_lr <= o.lr,
+          "0 <= final_lr <= lr, and lr above 0");
   require(o.warmup_steps >= 0 && o.warmup_steps <= o.steps, "warmup_steps between 0 and steps");
-  require(o.decay_end_step == 0 || o.decay_end_step >= o.warmup_steps, "decay_end_step of 0 or at least warmup_steps");
+  require(o.decay_end_step == 0 || o.decay_end_step >= o.warmup_steps,
+          "decay_end_step of 0 or at least warmup_steps");
   require(o.ema_decay >= 0 && o.ema_decay < 1, "ema_decay in [0, 1)");
   require(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1, "betas in [0, 1)");
   require(o.dtype == DType::f32 || o.dtype == DType::bf16, "a dtype of f32 or bf16");
-  require(o.max_grad_norm >= 0 && o.weight_decay >= 0, "max_grad_norm and weight_decay of at least 0");
-  require(o.log_every >= 1 && o.checkpoint_every >= 1, "log_every and checkpoint_every of at least 1");
+  require(o.max_grad_norm >= 0 && o.weight_decay >= 0,
+          "max_grad_norm and weight_decay of at least 0");
+  require(o.log_every >= 1 && o.checkpoint_every >= 1,
+          "log_every and checkpoint_every of at least 1");
 }
 
 }  // namespace
 
 TrainingOptions parse_training_options(const ConfigNode& node, TrainingOptions o) {
   require_keys_known(
-      node, {"steps", "batch_size", "accumulate", "lr", "final_lr", "decay", "warmup_steps", "warmup_from_zero", "decay_end_step", "betas",
-             "weight_decay", "max_grad_norm", "ema_decay", "dtype", "seed", "log_every", "checkpoint_every"});
+      node, {"steps", "batch_size", "accumulate", "lr", "final_lr", "decay", "warmup_steps",
+             "warmup_from_zero", "decay_end_step", "betas", "weight_decay", "max_grad_norm",
+             "ema_decay", "dtype", "seed", "log_every", "checkpoint_every"});
   auto read = [&](const char* key, auto& value) { value = node.get_or(key, value); };
   read("steps", o.steps);
   read("batch_size", o.batch_size);
@@ -71,11 +77,13 @@ TrainingOptions parse_training_options(const ConfigNode& node, TrainingOptions o
   read("log_every", o.log_every);
   read("checkpoint_every", o.checkpoint_every);
   if (const ConfigNode* decay = node.find("decay")) {
-    if (decay->as_string() != "cosine" && decay->as_string() != "linear") decay->fail_expected("cosine or linear");
+    if (decay->as_string() != "cosine" && decay->as_string() != "linear")
+      decay->fail_expected("cosine or linear");
     o.decay = decay->as_string() == "cosine" ? LrDecay::cosine : LrDecay::linear;
   }
   if (const ConfigNode* dtype = node.find("dtype")) {
-    if (dtype->as_string() != "f32" && dtype->as_string() != "bf16") dtype->fail_expected("f32 or bf16");
+    if (dtype->as_string() != "f32" && dtype->as_string() != "bf16")
+      dtype->fail_expected("f32 or bf16");
     o.dtype = parse_float_dtype(dtype->as_string());
   }
   if (const ConfigNode* betas = node.find("betas")) {
@@ -117,11 +125,13 @@ LrSchedule schedule_of(const TrainingOptions& o) {
           .warmup_from_zero = o.warmup_from_zero};
 }
 
-void run_training(AdamW<float>& optimizer, const TrainingOptions& options, const TrainingContext& context, const StepLoss& loss,
-                  Opponent* opponent) {
+void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
+                  const TrainingContext& context, const StepLoss& loss, Opponent* opponent) {
   check(options, context.stage);
-  const std::string checkpoint = context.folder.empty() ? "" : (fs::path(context.folder) / "checkpoint.safetensors").string();
-  if (!checkpoint.empty() && fs::exists(checkpoint)) load_checkpoint(checkpoint, optimizer, context.settings, opponent);
+  const std::string checkpoint =
+      context.folder.empty() ? "" : (fs::path(context.folder) / "checkpoint.safetensors").string();
+  if (!checkpoint.empty() && fs::exists(checkpoint))
+    load_checkpoint(checkpoint, optimizer, context.settings, opponent);
   index_t saved = optimizer.steps();
   auto save = [&] {
     if (!checkpoint.empty()) save_checkpoint(checkpoint, optimizer, context.settings, opponent);
@@ -145,16 +155,19 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options, const
         const TapeScope<float> scope(tape);
         const Var<float> mean = loss(step, part);
         value += static_cast<double>(mean.value()[0]) / static_cast<double>(options.accumulate);
-        tape.backward(mean, Tensor<float>(mean.shape(), 1.0f / static_cast<float>(options.accumulate)));
+        tape.backward(mean,
+                      Tensor<float>(mean.shape(), 1.0f / static_cast<float>(options.accumulate)));
       }
       if (!std::isfinite(value)) raise<NumericError>("the loss is ", value);
       norm = optimizer.step(schedule(step), options.max_grad_norm);
       if (opponent != nullptr) opponent->turn(step);
     } catch (const NumericError& e) {
-      raise<NumericError>(context.stage, ": step ", step + 1, ": ", e.what(), "; ",
-                          checkpoint.empty() || saved == 0 ? std::string("no checkpoint was written")
-                                                           : concat("the last good checkpoint is ", checkpoint, " of step ", saved),
-                          "; a lower learning rate or max_grad_norm may help");
+      raise<NumericError>(
+          context.stage, ": step ", step + 1, ": ", e.what(), "; ",
+          checkpoint.empty() || saved == 0
+              ? std::string("no checkpoint was written")
+              : concat("the last good checkpoint is ", checkpoint, " of step ", saved),
+          "; a lower learning rate or max_grad_norm may help");
     }
     loss_sum += value;
     ++loss_count;
@@ -170,7 +183,8 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options, const
       p.lr = schedule(step);
       p.grad_norm = norm;
       const double elapsed = seconds_since(start), done = static_cast<double>(p.step - first);
-      p.images_per_second = done * static_cast<double>(options.batch_size) / std::max(elapsed, 1e-9);
+      p.images_per_second =
+          done * static_cast<double>(options.batch_size) / std::max(elapsed, 1e-9);
       p.eta_seconds = elapsed / done * static_cast<double>(p.steps - p.step);
       if (opponent != nullptr && opponent->measurements) p.measurements = opponent->measurements();
       loss_sum = 0;
@@ -180,8 +194,9 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options, const
     }
     if (!proceed || last || optimizer.steps() % options.checkpoint_every == 0) save();
     if (!proceed && !last)
-      raise<Cancelled>(context.stage, ": stopped after step ", optimizer.steps(), " of ", options.steps,
-                       checkpoint.empty() ? std::string() : "; run again to continue from " + checkpoint);
+      raise<Cancelled>(
+          context.stage, ": stopped after step ", optimizer.steps(), " of ", options.steps,
+          checkpoint.empty() ? std::string() : "; run again to continue from " + checkpoint);
   }
 }
 

@@ -35,13 +35,16 @@ struct Arguments {
   }
 
   /// True when the line is wanted.
-  [[nodiscard]] bool takes(const std::string& line) const { return line.find(filter) != std::string::npos; }
+  [[nodiscard]] bool takes(const std::string& line) const {
+    return line.find(filter) != std::string::npos;
+  }
 
  private:
   static std::vector<int> numbers(const std::string& list) {
     std::vector<int> out;
     std::istringstream words(list);
-    for (std::string word; std::getline(words, word, ',');) out.push_back(std::max(1, std::atoi(word.c_str())));
+    for (std::string word; std::getline(words, word, ',');)
+      out.push_back(std::max(1, std::atoi(word.c_str())));
     return out;
   }
 };
@@ -55,7 +58,11 @@ class Records {
   [[nodiscard]] bool write(const Arguments& arguments) const {
     if (arguments.json.empty()) return true;
     std::ofstream out(arguments.json);
-    out << nlohmann::ordered_json{{"kernels", name_of(active_isa())}, {"rounds", arguments.rounds}, {"lines", records_}}.dump(1) << "\n";
+    out << nlohmann::ordered_json{{"kernels", name_of(active_isa())},
+                                  {"rounds", arguments.rounds},
+                                  {"lines", records_}}
+               .dump(1)
+        << "\n";
     if (out.flush()) return true;
     std::fprintf(stderr, "cannot write '%s'\n", arguments.json.c_str());
     return false;

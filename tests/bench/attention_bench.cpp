@@ -1,9 +1,12 @@
-// Attention on the shapes of our models, with f32 and with bf16 operands, against what its two products take at the machine's peak.
+// Attention on the shapes of our models, with f32 and with bf16 operands, against what its two
+// products take at the machine's peak.
 //
-//   bench_attention [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]      FILTER: part of a line's name, for example "bf16", "16x72" or "T1"
+//   bench_attention [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]      FILTER: part of a line's
+//   name, for example "bf16", "16x72" or "T1"
 //
-// Each line is TOKENSxHEADSxWIDTH of one image, its inputs in cache as they are behind the product that made them. The limit is
-// 4 T^2 H hd operations at the peak that was measured in the same round; medians of all calls.
+// Each line is TOKENSxHEADSxWIDTH of one image, its inputs in cache as they are behind the product
+// that made them. The limit is 4 T^2 H hd operations at the peak that was measured in the same
+// round; medians of all calls.
 #include <string>
 #include <vector>
 
@@ -43,11 +46,13 @@ void time_calls(F run, std::vector<double>& times) {
   }
 }
 
-void measure(const Line& line, const std::string& name, DType type, int threads, int rounds, rae::bench::Records& records) {
+void measure(const Line& line, const std::string& name, DType type, int threads, int rounds,
+             rae::bench::Records& records) {
   const index_t tokens = line.grid_h * line.grid_w, width = line.heads * line.head_dim;
   Tensor<float> qkv(Shape{1, tokens, 3 * width}), out(Shape{1, tokens, width}), dqkv(qkv.shape());
   rae::Philox(1).fill_normal(qkv.span());
-  const rae::RopeTable<float> table = rae::make_rope_table<float>(line.grid_h, line.grid_w, line.head_dim);
+  const rae::RopeTable<float> table =
+      rae::make_rope_table<float>(line.grid_h, line.grid_w, line.head_dim);
   const rae::RopeView<float> rope = line.rotated ? table.view() : rae::RopeView<float>{};
   rae::Workspace workspace;
   const rae::WorkspaceScope scope(workspace);
@@ -55,12 +60,14 @@ void measure(const Line& line, const std::string& name, DType type, int threads,
   for (int round = 0; round < rounds; ++round) {
     limits.push_back(4.0 * static_cast<double>(tokens * tokens * width) / peak(type, threads));
     time_calls([&] { rae::attention<float>(qkv, line.heads, rope, out, type); }, times);
-    time_calls([&] { rae::attention_backward<float>(qkv, line.heads, rope, out, dqkv, type); }, backward);
+    time_calls([&] { rae::attention_backward<float>(qkv, line.heads, rope, out, dqkv, type); },
+               backward);
   }
   // The backward computes the scores again and makes four more products.
-  std::printf("%-20s forward %6.3f ms, limit %6.3f (%.2f)   backward %6.3f ms, limit %6.3f (%.2f)\n", name.c_str(), 1e3 * median(times),
-              1e3 * median(limits), median(limits) / median(times), 1e3 * median(backward), 2.5e3 * median(limits),
-              2.5 * median(limits) / median(backward));
+  std::printf(
+      "%-20s forward %6.3f ms, limit %6.3f (%.2f)   backward %6.3f ms, limit %6.3f (%.2f)\n",
+      name.c_str(), 1e3 * median(times), 1e3 * median(limits), median(limits) / median(times),
+      1e3 * median(backward), 2.5e3 * median(limits), 2.5 * median(limits) / median(backward));
   std::fflush(stdout);
   records.add({{"line", name},
                {"seconds", median(times)},
@@ -74,15 +81,19 @@ void measure(const Line& line, const std::string& name, DType type, int threads,
 int main(int argc, char** argv) {
   const rae::bench::Arguments arguments(argc, argv, 7);
   rae::bench::Records records;
-  std::printf("kernels: %s. Milliseconds and, in brackets, the fraction of the peak; medians of %d rounds.\n",
-              std::string(rae::name_of(rae::active_isa())).c_str(), arguments.rounds);
+  std::printf(
+      "kernels: %s. Milliseconds and, in brackets, the fraction of the peak; medians of %d "
+      "rounds.\n",
+      std::string(rae::name_of(rae::active_isa())).c_str(), arguments.rounds);
   for (const int threads : arguments.threads) {
     rae::set_num_threads(threads);
     for (const DType type : {DType::f32, DType::bf16})
-      for (const Line& line : {Line{16, 16, 16, 72, true}, Line{9, 29, 12, 64, false}, Line{16, 16, 16, 128, true}}) {
-        const std::string name = "T" + std::to_string(threads) + " " + std::string(rae::name_of(type)) + " " +
-                                 std::to_string(line.grid_h * line.grid_w) + "x" + std::to_string(line.heads) + "x" +
-                                 std::to_string(line.head_dim);
+      for (const Line& line :
+           {Line{16, 16, 16, 72, true}, Line{9, 29, 12, 64, false}, Line{16, 16, 16, 128, true}}) {
+        const std::string name = "T" + std::to_string(threads) + " " +
+                                 std::string(rae::name_of(type)) + " " +
+                                 std::to_string(line.grid_h * line.grid_w) + "x" +
+                                 std::to_string(line.heads) + "x" + std::to_string(line.head_dim);
         if (arguments.takes(name)) measure(line, name, type, threads, arguments.rounds, records);
       }
   }

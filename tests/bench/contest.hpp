@@ -1,5 +1,5 @@
-// One product, by the library and by its peers in turns: every round measures the machine's peak and then everybody, so that drift of the
-// machine hits all alike.
+// One product, by the library and by its peers in turns: every round measures the machine's peak
+// and then everybody, so that drift of the machine hits all alike.
 #pragma once
 
 #include <cstdio>
@@ -20,21 +20,28 @@ struct Candidate {
   std::string name;
   bool ours;
   std::function<void(std::size_t copy)> run;
-  std::vector<double> rates{}, fractions{}, ratios{};  // of each round: work per second, of the peak, our best over this one
+  std::vector<double> rates{}, fractions{},
+      ratios{};  // of each round: work per second, of the peak, our best over this one
 };
 
 class Contest {
  public:
-  /// A product m x n x k whose weight exists in `copies`, in operations per second against the peak of the type.
+  /// A product m x n x k whose weight exists in `copies`, in operations per second against the peak
+  /// of the type.
   Contest(DType type, int threads, index_t m, index_t n, index_t k, std::size_t copies)
-      : Contest(type, threads, 2.0 * static_cast<double>(m * n * k), copies, [type, threads] { return rae::bench::peak(type, threads); }) {}
+      : Contest(type, threads, 2.0 * static_cast<double>(m * n * k), copies,
+                [type, threads] { return rae::bench::peak(type, threads); }) {}
 
   /// `work` of any unit, against the most of it that `limit` finds the machine to do in a second.
   Contest(DType type, int threads, double work, std::size_t copies, std::function<double()> limit)
       : type_(type), threads_(threads), work_(work), copies_(copies), limit_(std::move(limit)) {}
 
-  void ours(std::string name, std::function<void(std::size_t)> run) { candidates_.push_back({std::move(name), true, std::move(run)}); }
-  void peer(std::string name, std::function<void(std::size_t)> run) { candidates_.push_back({std::move(name), false, std::move(run)}); }
+  void ours(std::string name, std::function<void(std::size_t)> run) {
+    candidates_.push_back({std::move(name), true, std::move(run)});
+  }
+  void peer(std::string name, std::function<void(std::size_t)> run) {
+    candidates_.push_back({std::move(name), false, std::move(run)});
+  }
 
   void run(int rounds) {
     for (int round = 0; round < rounds; ++round) {
@@ -49,11 +56,13 @@ class Contest {
     }
   }
 
-  /// Giga-operations or gigabytes per second, the fraction of the peak and, of a peer, how many times faster our best is: medians.
+  /// Giga-operations or gigabytes per second, the fraction of the peak and, of a peer, how many
+  /// times faster our best is: medians.
   void print(const std::string& name) const {
     std::printf("%-26s peak %5.0f", name.c_str(), median(peaks_) / 1e9);
     for (const Candidate& each : candidates_) {
-      std::printf("   %s %5.0f (%.2f)", each.name.c_str(), median(each.rates) / 1e9, median(each.fractions));
+      std::printf("   %s %5.0f (%.2f)", each.name.c_str(), median(each.rates) / 1e9,
+                  median(each.fractions));
       if (!each.ours) std::printf(" x%.2f", median(each.ratios));
     }
     std::printf("\n");
@@ -61,7 +70,8 @@ class Contest {
   }
 
   [[nodiscard]] nlohmann::ordered_json record(const std::string& name) const {
-    nlohmann::ordered_json out{{"line", name}, {"dtype", name_of(type_)}, {"threads", threads_}, {"peak", median(peaks_)}};
+    nlohmann::ordered_json out{
+        {"line", name}, {"dtype", name_of(type_)}, {"threads", threads_}, {"peak", median(peaks_)}};
     for (const Candidate& each : candidates_)
       out["candidates"].push_back({{"name", each.name},
                                    {"ours", each.ours},
@@ -78,7 +88,8 @@ class Contest {
     candidate.run(0);
     std::size_t count = 0;
     double elapsed = 0;
-    for (const double start = seconds(); elapsed < kSampleSeconds; elapsed = seconds() - start) candidate.run(++count % copies_);
+    for (const double start = seconds(); elapsed < kSampleSeconds; elapsed = seconds() - start)
+      candidate.run(++count % copies_);
     return work_ * static_cast<double>(count) / elapsed;
   }
 
@@ -96,7 +107,8 @@ class Means {
  public:
   void add(const Contest& contest) {
     for (const Candidate& each : contest.candidates()) {
-      auto found = std::find_if(sums_.begin(), sums_.end(), [&](const Sum& s) { return s.name == each.name; });
+      auto found = std::find_if(sums_.begin(), sums_.end(),
+                                [&](const Sum& s) { return s.name == each.name; });
       if (found == sums_.end()) found = sums_.insert(sums_.end(), {each.name, each.ours});
       ++found->lines;
       found->fraction += median(each.fractions);

@@ -1,7 +1,9 @@
-// Matrix products of a linear layer and of its gradients against the machine's multiply-add peak, Eigen and OpenBLAS: f32 numbers, and on
-// the shapes of training the same rounded to bf16 while they are packed, against the peak of bf16.
+// Matrix products of a linear layer and of its gradients against the machine's multiply-add peak,
+// Eigen and OpenBLAS: f32 numbers, and on the shapes of training the same rounded to bf16 while
+// they are packed, against the peak of bf16.
 //
-//   bench_gemm [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]      FILTER: part of a line's name, for example 2048, dW or T1
+//   bench_gemm [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]      FILTER: part of a line's name,
+//   for example 2048, dW or T1
 //
 // Behind each peer stands how many times faster our best is, in the same round.
 #include "bench/contest.hpp"
@@ -32,12 +34,13 @@ Tensor<float> random_matrix(index_t rows, index_t columns, std::uint64_t seed) {
   return out;
 }
 
-void measure(const Line& line, const std::string& name, int threads, int rounds, const rae::bench::OpenBlas& blas,
-             rae::bench::Records& records) {
+void measure(const Line& line, const std::string& name, int threads, int rounds,
+             const rae::bench::OpenBlas& blas, rae::bench::Records& records) {
   const bool ta = line.product == Product::weight_gradient, tb = line.product == Product::forward;
   const index_t m = line.m, n = line.n, k = line.k;
   // Only weights are cold; in a weight gradient both operands were just computed.
-  const auto copies = static_cast<std::size_t>(ta ? 1 : std::max<index_t>(1, rae::bench::kColdBytes / (n * k * index_t{sizeof(float)})));
+  const auto copies = static_cast<std::size_t>(
+      ta ? 1 : std::max<index_t>(1, rae::bench::kColdBytes / (n * k * index_t{sizeof(float)})));
   const Tensor<float> a = random_matrix(ta ? k : m, ta ? m : k, 1);
   std::vector<Tensor<float>> b;
   std::vector<rae::PackedMatrix<float>> packed;
@@ -52,14 +55,20 @@ void measure(const Line& line, const std::string& name, int threads, int rounds,
   const auto right = [&](std::size_t copy) { return std::as_const(b[copy]).view(); };
 
   rae::bench::Contest contest(line.operands, threads, m, n, k, copies);
-  contest.ours("gemm",
-               [&](std::size_t copy) { rae::gemm<float>(left, tb ? right(copy).transposed() : right(copy), target, {}, line.operands); });
-  if (!ta) contest.ours("packed", [&](std::size_t copy) { rae::gemm<float>(left, packed[copy], target); });
+  contest.ours("gemm", [&](std::size_t copy) {
+    rae::gemm<float>(left, tb ? right(copy).transposed() : right(copy), target, {}, line.operands);
+  });
+  if (!ta)
+    contest.ours("packed", [&](std::size_t copy) { rae::gemm<float>(left, packed[copy], target); });
   if (line.operands == DType::f32) {
-    contest.peer("Eigen", [&](std::size_t copy) { eigen_product(ta, tb, m, n, k, a.data(), right(copy).data(), target.data(), threads); });
+    contest.peer("Eigen", [&](std::size_t copy) {
+      eigen_product(ta, tb, m, n, k, a.data(), right(copy).data(), target.data(), threads);
+    });
     if (blas) {
       blas.set_threads(threads);
-      contest.peer("OpenBLAS", [&](std::size_t copy) { blas.product(ta, tb, m, n, k, a.data(), right(copy).data(), target.data()); });
+      contest.peer("OpenBLAS", [&](std::size_t copy) {
+        blas.product(ta, tb, m, n, k, a.data(), right(copy).data(), target.data());
+      });
     }
   }
   contest.run(rounds);
@@ -73,33 +82,50 @@ int main(int argc, char** argv) {
   const rae::bench::Arguments arguments(argc, argv, 7);
   const rae::bench::OpenBlas blas;
   std::vector<Line> lines;
-  for (const auto& [n, k] : std::vector<std::pair<index_t, index_t>>{
-           {1152, 1152}, {3456, 1152}, {4608, 1152}, {1152, 4608}, {6144, 1152}, {2048, 2048}, {8192, 2048}})
+  for (const auto& [n, k] : std::vector<std::pair<index_t, index_t>>{{1152, 1152},
+                                                                     {3456, 1152},
+                                                                     {4608, 1152},
+                                                                     {1152, 4608},
+                                                                     {6144, 1152},
+                                                                     {2048, 2048},
+                                                                     {8192, 2048}})
     lines.push_back({Product::forward, 256, n, k});
   lines.push_back({Product::forward, 261, 3072, 768});
-  for (const auto& [n, k] : std::vector<std::pair<index_t, index_t>>{
-           {96, 96}, {288, 96}, {192, 192}, {384, 96}, {768, 192}, {384, 384}, {96, 768}, {768, 768}}) {
+  for (const auto& [n, k] : std::vector<std::pair<index_t, index_t>>{{96, 96},
+                                                                     {288, 96},
+                                                                     {192, 192},
+                                                                     {384, 96},
+                                                                     {768, 192},
+                                                                     {384, 384},
+                                                                     {96, 768},
+                                                                     {768, 768}}) {
     lines.push_back({Product::forward, 2048, n, k});          // Y (M, N) = X (M, K) W^T
     lines.push_back({Product::input_gradient, 2048, k, n});   // dX (M, K) = dY (M, N) W
     lines.push_back({Product::weight_gradient, n, k, 2048});  // dW (N, K) = dY^T X
   }
   // Those of bench_train_step.
-  for (const auto& [n, k] : std::vector<std::pair<index_t, index_t>>{{1152, 384}, {384, 384}, {2048, 384}, {384, 1024}}) {
+  for (const auto& [n, k] : std::vector<std::pair<index_t, index_t>>{
+           {1152, 384}, {384, 384}, {2048, 384}, {384, 1024}}) {
     for (const DType operands : {DType::f32, DType::bf16}) {
       lines.push_back({Product::forward, 4096, n, k, operands});
       lines.push_back({Product::input_gradient, 4096, k, n, operands});
       lines.push_back({Product::weight_gradient, n, k, 4096, operands});
     }
   }
-  std::printf("kernels: %s, OpenBLAS: %s. GFLOP/s, (fraction of the peak), xRATIO of our best to a peer; medians of %d rounds.\n",
-              std::string(rae::name_of(rae::active_isa())).c_str(), blas.core().c_str(), arguments.rounds);
+  std::printf(
+      "kernels: %s, OpenBLAS: %s. GFLOP/s, (fraction of the peak), xRATIO of our best to a peer; "
+      "medians of %d rounds.\n",
+      std::string(rae::name_of(rae::active_isa())).c_str(), blas.core().c_str(), arguments.rounds);
   rae::bench::Records records;
   for (const int threads : arguments.threads) {
     rae::set_num_threads(threads);
     for (const Line& line : lines) {
-      const char* kind = line.product == Product::forward ? "Y" : line.product == Product::input_gradient ? "dX" : "dW";
+      const char* kind = line.product == Product::forward          ? "Y"
+                         : line.product == Product::input_gradient ? "dX"
+                                                                   : "dW";
       const std::string name =
-          rae::concat("T", threads, " ", line.operands == DType::f32 ? "" : "bf16 ", kind, " ", line.m, "x", line.n, "x", line.k);
+          rae::concat("T", threads, " ", line.operands == DType::f32 ? "" : "bf16 ", kind, " ",
+                      line.m, "x", line.n, "x", line.k);
       if (arguments.takes(name)) measure(line, name, threads, arguments.rounds, blas, records);
     }
   }

@@ -2,10 +2,11 @@
 //
 //   bench_kernels [--benchmark_filter=norm] [--benchmark_out=FILE --benchmark_out_format=json] ...
 //
-// A benchmark is named KERNEL/ROWS/threads:N. 256 rows of 1,152 numbers are the tokens of one image in DiT^DH-XL, 1.2 MB, which a cache
-// holds; 16,384 rows are 75 MB, which none does. Bytes a second count what a kernel must read and write, all of it f32. The counter
-// of_memory sets them against the rate at which as many threads read memory and do nothing else, measured before the first benchmark:
-// above 1 where much is written, which travels beside what is read.
+// A benchmark is named KERNEL/ROWS/threads:N. 256 rows of 1,152 numbers are the tokens of one image
+// in DiT^DH-XL, 1.2 MB, which a cache holds; 16,384 rows are 75 MB, which none does. Bytes a second
+// count what a kernel must read and write, all of it f32. The counter of_memory sets them against
+// the rate at which as many threads read memory and do nothing else, measured before the first
+// benchmark: above 1 where much is written, which travels beside what is read.
 #include <benchmark/benchmark.h>
 
 #include <functional>
@@ -73,7 +74,8 @@ const std::vector<std::pair<std::string, Benchmark>>& kernels() {
   static const std::vector<std::pair<std::string, Benchmark>> all = {
       {"norm_modulate",
        [](benchmark::State& state, index_t rows, int threads) {
-         const Tensor<float> x = normal({rows, kWidth}), rows_of_images = normal({rows / kNear, 2 * kWidth});
+         const Tensor<float> x = normal({rows, kWidth}),
+                             rows_of_images = normal({rows / kNear, 2 * kWidth});
          Tensor<float> out(x.shape());
          const float* first = rows_of_images.data();
          const rae::NormInputs<float> inputs{.shift = {first, rows / kNear, 2 * kWidth},
@@ -84,13 +86,15 @@ const std::vector<std::pair<std::string, Benchmark>>& kernels() {
        [](benchmark::State& state, index_t rows, int threads) {
          const Tensor<float> x = normal({rows, kWidth}), weight = normal({kWidth});
          Tensor<float> out(x.shape());
-         run(state, threads, 2 * out.numel(), [&] { rae::norm<float>(x, {.kind = rae::NormKind::rms, .weight = weight}, out); });
+         run(state, threads, 2 * out.numel(),
+             [&] { rae::norm<float>(x, {.kind = rae::NormKind::rms, .weight = weight}, out); });
        }},
       {"norm_backward",
        [](benchmark::State& state, index_t rows, int threads) {
          const Tensor<float> x = normal({rows, kWidth}), dout = x;
          Tensor<float> dx(x.shape());
-         run(state, threads, 3 * dx.numel(), [&] { rae::norm_backward<float>(x, {}, dout, {.dx = dx}); });
+         run(state, threads, 3 * dx.numel(),
+             [&] { rae::norm_backward<float>(x, {}, dout, {.dx = dx}); });
        }},
       {"gelu",
        [](benchmark::State& state, index_t rows, int threads) {
@@ -118,30 +122,36 @@ const std::vector<std::pair<std::string, Benchmark>>& kernels() {
        }},
       {"gated_add",
        [](benchmark::State& state, index_t rows, int threads) {
-         const Tensor<float> x = normal({rows, kWidth}), y = x, gate = normal({rows / kNear, kWidth});
+         const Tensor<float> x = normal({rows, kWidth}), y = x,
+                             gate = normal({rows / kNear, kWidth});
          Tensor<float> out(x.shape());
-         run(state, threads, 3 * out.numel(), [&] { rae::gated_add<float>(x, {gate.data(), rows / kNear, kWidth}, y, out); });
+         run(state, threads, 3 * out.numel(), [&] {
+           rae::gated_add<float>(x, {gate.data(), rows / kNear, kWidth}, y, out);
+         });
        }},
       {"rope",
        [](benchmark::State& state, index_t rows, int threads) {
          const Tensor<float> x = normal({rows / kNear, kNear, kHeads, kWidth / kHeads});
          const rae::RopeTable<float> table = rae::make_rope_table<float>(16, 16, kWidth / kHeads);
          Tensor<float> out(x.shape());
-         run(state, threads, 2 * out.numel(), [&] { rae::apply_rope<float>(x, table.view(), out); });
+         run(state, threads, 2 * out.numel(),
+             [&] { rae::apply_rope<float>(x, table.view(), out); });
        }},
       {"unpatchify, 16 x 16 of RGB",
        [](benchmark::State& state, index_t rows, int threads) {
          const index_t images = rows * kWidth / (256 * 768);
          const Tensor<float> tokens = normal({images, 256, 768});
          Tensor<float> out(Shape{images, 3, 256, 256});
-         run(state, threads, 2 * out.numel(), [&] { rae::unpatchify<float>(tokens, 16, rae::PatchOrder::channels_last, out); });
+         run(state, threads, 2 * out.numel(),
+             [&] { rae::unpatchify<float>(tokens, 16, rae::PatchOrder::channels_last, out); });
        }},
       {"resize, 256 to 224 bicubic",
        [](benchmark::State& state, index_t rows, int threads) {
          const index_t images = rows * kWidth / (3 * 256 * 256);
          const Tensor<float> x = normal({images, 3, 256, 256});
          Tensor<float> out(Shape{images, 3, 224, 224});
-         run(state, threads, x.numel() + out.numel(), [&] { rae::resize<float>(x, rae::Resize::bicubic_antialias, out); });
+         run(state, threads, x.numel() + out.numel(),
+             [&] { rae::resize<float>(x, rae::Resize::bicubic_antialias, out); });
        }},
       {"normal random numbers",
        [](benchmark::State& state, index_t rows, int threads) {
@@ -152,7 +162,8 @@ const std::vector<std::pair<std::string, Benchmark>>& kernels() {
        [](benchmark::State& state, index_t rows, int threads) {
          const Tensor<float> grad = normal({rows, kWidth});
          Tensor<float> param = grad, m(grad.shape()), v(grad.shape());
-         run(state, threads, 7 * grad.numel(), [&] { rae::adamw_step<float>(param, grad, m, v, 1, {}); });
+         run(state, threads, 7 * grad.numel(),
+             [&] { rae::adamw_step<float>(param, grad, m, v, 1, {}); });
        }},
   };
   return all;
@@ -167,8 +178,9 @@ int main(int argc, char** argv) {
   for (const auto& [name, kernel] : kernels())
     for (const index_t rows : {kNear, kFar})
       for (const int threads : {1, rae::num_threads()})
-        benchmark::RegisterBenchmark((name + "/" + std::to_string(rows) + "/threads:" + std::to_string(threads)).c_str(),
-                                     [=, run_it = &kernel](benchmark::State& state) { (*run_it)(state, rows, threads); })
+        benchmark::RegisterBenchmark(
+            (name + "/" + std::to_string(rows) + "/threads:" + std::to_string(threads)).c_str(),
+            [=, run_it = &kernel](benchmark::State& state) { (*run_it)(state, rows, threads); })
             ->UseRealTime()
             ->Unit(benchmark::kMicrosecond)
             ->MinTime(0.1);

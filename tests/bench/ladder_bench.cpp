@@ -1,10 +1,12 @@
-// The ladder from three loops to the library's matrix product: what each idea is worth. docs/03_kernels.md explains the rungs.
+// The ladder from three loops to the library's matrix product: what each idea is worth.
+// docs/03_kernels.md explains the rungs.
 //
 //   bench_ladder [ROUNDS] [--json FILE]
 //
-// out (M, N) = a (M, K) * b (K, N) in f32, of the shape of a layer of DiT^DH-XL. This file is compiled for the very machine that it runs
-// on, so that the compiler may use its widest vectors on every rung. All rungs run in every round behind a burst that measures the peak;
-// medians of the rounds. b rotates over kColdBytes of copies, as the weights of a deep model do.
+// out (M, N) = a (M, K) * b (K, N) in f32, of the shape of a layer of DiT^DH-XL. This file is
+// compiled for the very machine that it runs on, so that the compiler may use its widest vectors on
+// every rung. All rungs run in every round behind a burst that measures the peak; medians of the
+// rounds. b rotates over kColdBytes of copies, as the weights of a deep model do.
 #include <cmath>
 #include <functional>
 #include <vector>
@@ -25,7 +27,8 @@ using rae::bench::seconds;
 constexpr index_t kM = 256, kN = 4608, kK = 1152;
 constexpr index_t kColdBytes = index_t{96} << 20;
 
-// --- 1. The definition: each element is a sum over k ---------------------------------------------------------------------------
+// --- 1. The definition: each element is a sum over k
+// ---------------------------------------------------------------------------
 void three_loops(const float* a, const float* b, float* out) {
   for (index_t i = 0; i < kM; ++i)
     for (index_t j = 0; j < kN; ++j) {
@@ -35,7 +38,8 @@ void three_loops(const float* a, const float* b, float* out) {
     }
 }
 
-// --- 2. The same loops in another order: the innermost runs along rows -----------------------------------------------------------
+// --- 2. The same loops in another order: the innermost runs along rows
+// -----------------------------------------------------------
 void along_rows(const float* a, const float* b, float* __restrict out) {
   std::fill_n(out, kM * kN, 0.0f);
   for (index_t i = 0; i < kM; ++i)
@@ -43,7 +47,8 @@ void along_rows(const float* a, const float* b, float* __restrict out) {
       for (index_t j = 0; j < kN; ++j) out[i * kN + j] += a[i * kK + k] * b[k * kN + j];
 }
 
-// --- 3. The same in blocks: what is used again is still in the nearest cache -----------------------------------------------------
+// --- 3. The same in blocks: what is used again is still in the nearest cache
+// -----------------------------------------------------
 void in_blocks(const float* a, const float* b, float* __restrict out) {
   constexpr index_t kColumns = 128, kDepth = 64;  // a block of b is 32 KiB
   static_assert(kN % kColumns == 0 && kK % kDepth == 0);
@@ -52,10 +57,12 @@ void in_blocks(const float* a, const float* b, float* __restrict out) {
     for (index_t k0 = 0; k0 < kK; k0 += kDepth)
       for (index_t i = 0; i < kM; ++i)
         for (index_t k = k0; k < k0 + kDepth; ++k)
-          for (index_t j = j0; j < j0 + kColumns; ++j) out[i * kN + j] += a[i * kK + k] * b[k * kN + j];
+          for (index_t j = j0; j < j0 + kColumns; ++j)
+            out[i * kN + j] += a[i * kK + k] * b[k * kN + j];
 }
 
-// --- 4. A tile of sums stays in registers along all of k, b lies in the order in which the tile reads it --------------------------
+// --- 4. A tile of sums stays in registers along all of k, b lies in the order in which the tile
+// reads it --------------------------
 #if defined(__AVX512F__)
 constexpr index_t kLanes = 16, kRows = 8, kVectors = 3;
 #elif defined(__AVX__)
@@ -87,9 +94,11 @@ void register_tile(const float* a, const float* panels, float* out, index_t firs
         for (index_t r = 0; r < kRows; ++r)
 #pragma GCC unroll 8
           for (index_t v = 0; v < kVectors; ++v)
-            sum[r][v] += a[(i + r) * kK + k] * *reinterpret_cast<const Vector*>(panel + k * kWidth + v * kLanes);
+            sum[r][v] += a[(i + r) * kK + k] *
+                         *reinterpret_cast<const Vector*>(panel + k * kWidth + v * kLanes);
       for (index_t r = 0; r < kRows; ++r)
-        for (index_t v = 0; v < kVectors; ++v) *reinterpret_cast<Vector*>(out + (i + r) * kN + p * kWidth + v * kLanes) = sum[r][v];
+        for (index_t v = 0; v < kVectors; ++v)
+          *reinterpret_cast<Vector*>(out + (i + r) * kN + p * kWidth + v * kLanes) = sum[r][v];
     }
   }
 }
@@ -119,24 +128,30 @@ int main(int argc, char** argv) {
   Tensor<float> a(Shape{kM, kK}), b(Shape{kK, kN}), out(Shape{kM, kN}), expected(Shape{kM, kN});
   rae::Philox(1).fill_normal(a.span());
   rae::Philox(2).fill_normal(b.span());
-  const std::vector<std::vector<float>> plain(copies, {std::as_const(b).span().begin(), std::as_const(b).span().end()});
+  const std::vector<std::vector<float>> plain(
+      copies, {std::as_const(b).span().begin(), std::as_const(b).span().end()});
   const std::vector<std::vector<float>> panels(copies, panels_of(std::as_const(b).data()));
   std::vector<rae::PackedMatrix<float>> packed;
   for (std::size_t i = 0; i < copies; ++i) packed.emplace_back(std::as_const(b).view());
   const float* const left = std::as_const(a).data();
   float* const target = out.data();
-  const auto ours = [&](std::size_t copy) { rae::gemm<float>(std::as_const(a).view(), packed[copy], out.view()); };
+  const auto ours = [&](std::size_t copy) {
+    rae::gemm<float>(std::as_const(a).view(), packed[copy], out.view());
+  };
   const auto tiled = [&](std::size_t copy) {
-    rae::parallel_ranges(kN / kWidth, 1, [&](index_t begin, index_t end) { register_tile(left, panels[copy].data(), target, begin, end); });
+    rae::parallel_ranges(kN / kWidth, 1, [&](index_t begin, index_t end) {
+      register_tile(left, panels[copy].data(), target, begin, end);
+    });
   };
 
-  std::vector<Rung> rungs{{"three loops", 1, [&](std::size_t copy) { three_loops(left, plain[copy].data(), target); }},
-                          {"along rows", 1, [&](std::size_t copy) { along_rows(left, plain[copy].data(), target); }},
-                          {"in blocks", 1, [&](std::size_t copy) { in_blocks(left, plain[copy].data(), target); }},
-                          {"panels and tile", 1, tiled},
-                          {"rae::gemm", 1, ours},
-                          {"panels and tile, 2 threads", 2, tiled},
-                          {"rae::gemm, 2 threads", 2, ours}};
+  std::vector<Rung> rungs{
+      {"three loops", 1, [&](std::size_t copy) { three_loops(left, plain[copy].data(), target); }},
+      {"along rows", 1, [&](std::size_t copy) { along_rows(left, plain[copy].data(), target); }},
+      {"in blocks", 1, [&](std::size_t copy) { in_blocks(left, plain[copy].data(), target); }},
+      {"panels and tile", 1, tiled},
+      {"rae::gemm", 1, ours},
+      {"panels and tile, 2 threads", 2, tiled},
+      {"rae::gemm, 2 threads", 2, ours}};
   three_loops(left, plain[0].data(), expected.data());
   for (const Rung& rung : rungs) {
     rae::set_num_threads(rung.threads);
@@ -152,7 +167,8 @@ int main(int argc, char** argv) {
       const double peak = rae::bench::peak(rae::DType::f32, rung.threads);
       std::size_t count = 0;
       double elapsed = 0;
-      for (const double start = seconds(); elapsed < 0.05; elapsed = seconds() - start) rung.run(++count % copies);
+      for (const double start = seconds(); elapsed < 0.05; elapsed = seconds() - start)
+        rung.run(++count % copies);
       rung.rates.push_back(2.0 * kM * kN * kK * static_cast<double>(count) / elapsed);
       rung.fractions.push_back(rung.rates.back() / peak);
     }
@@ -162,8 +178,12 @@ int main(int argc, char** argv) {
               std::string(rae::name_of(rae::active_isa())).c_str(), arguments.rounds);
   std::printf("%-28s %10s %8s\n", "", "GFLOP/s", "of peak");
   for (const Rung& rung : rungs) {
-    std::printf("%-28s %10.1f %8.3f\n", rung.name.c_str(), median(rung.rates) / 1e9, median(rung.fractions));
-    records.add({{"rung", rung.name}, {"threads", rung.threads}, {"flops", median(rung.rates)}, {"fraction", median(rung.fractions)}});
+    std::printf("%-28s %10.1f %8.3f\n", rung.name.c_str(), median(rung.rates) / 1e9,
+                median(rung.fractions));
+    records.add({{"rung", rung.name},
+                 {"threads", rung.threads},
+                 {"flops", median(rung.rates)},
+                 {"fraction", median(rung.fractions)}});
   }
   return records.write(arguments) ? 0 : 1;
 }

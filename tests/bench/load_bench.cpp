@@ -1,9 +1,12 @@
-// How long a program with a model of full size takes until its first step, from a file that the system has in memory, and how much memory.
+// How long a program with a model of full size takes until its first step, from a file that the
+// system has in memory, and how much memory.
 //
-//   bench_load FILE [f32|bf16|int8] [--json FILE]      FILE: a bundle, packed or not; one of 5 GB is made when it is not there
+//   bench_load FILE [f32|bf16|int8] [--json FILE]      FILE: a bundle, packed or not; one of 5 GB
+//   is made when it is not there
 //
-// Until its first step begins: from the start of the process, so that the dynamic linker's work counts, to the end of that step, less what
-// the faster of the next two takes. So what a first step waits for, such as pages that are mapped, counts as loading.
+// Until its first step begins: from the start of the process, so that the dynamic linker's work
+// counts, to the end of that step, less what the faster of the next two takes. So what a first step
+// waits for, such as pages that are mapped, counts as loading.
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>

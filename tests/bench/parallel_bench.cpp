@@ -1,7 +1,8 @@
 // What it costs to send work to all threads and to wait for them: bench_parallel
 //
-// Microseconds of an empty parallel loop, one right after the other, and each after the caller alone worked or slept for 10 ms. Beside it
-// the number of such loops in a forward of a network decides whether they matter; see docs/03_kernels.md.
+// Microseconds of an empty parallel loop, one right after the other, and each after the caller
+// alone worked or slept for 10 ms. Beside it the number of such loops in a forward of a network
+// decides whether they matter; see docs/03_kernels.md.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -14,10 +15,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double microseconds(Clock::time_point begin) { return std::chrono::duration<double, std::micro>(Clock::now() - begin).count(); }
+double microseconds(Clock::time_point begin) {
+  return std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
+}
 
 void nothing() {
-  rae::parallel_ranges(rae::num_threads(), 1, [](rae::index_t begin, rae::index_t) { asm volatile("" : : "r"(begin) : "memory"); });
+  rae::parallel_ranges(rae::num_threads(), 1, [](rae::index_t begin, rae::index_t) {
+    asm volatile("" : : "r"(begin) : "memory");
+  });
 }
 
 void work(Clock::duration time) {
@@ -35,7 +40,8 @@ void measure(const char* what, int rounds, Before before) {
     times.push_back(microseconds(begin));
   }
   std::sort(times.begin(), times.end());
-  std::printf("%-28s median %6.2f us, of ten the worst %6.2f us\n", what, times[times.size() / 2], times[times.size() * 9 / 10]);
+  std::printf("%-28s median %6.2f us, of ten the worst %6.2f us\n", what, times[times.size() / 2],
+              times[times.size() * 9 / 10]);
 }
 
 }  // namespace

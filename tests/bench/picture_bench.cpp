@@ -1,7 +1,8 @@
-// A whole picture by a model of full size, DiT^DH-XL and the ViT-XL decoder, in 50 grid points without guidance: how much longer it takes
-// than its 49 forwards and its decoding by themselves.
+// A whole picture by a model of full size, DiT^DH-XL and the ViT-XL decoder, in 50 grid points
+// without guidance: how much longer it takes than its 49 forwards and its decoding by themselves.
 //
-//   bench_picture FILE [--json FILE]      FILE: a bundle of 5 GB with random weights, made when it is not there
+//   bench_picture FILE [--json FILE]      FILE: a bundle of 5 GB with random weights, made when it
+//   is not there
 //
 // Forwards are timed before and after the picture.
 #include "bench/arguments.hpp"
@@ -39,13 +40,16 @@ struct Times {
   double picture, forward, decode;
 
   /// The picture's time by that of its parts.
-  [[nodiscard]] double overhead() const { return picture / (static_cast<double>(kSteps - 1) * forward + decode); }
+  [[nodiscard]] double overhead() const {
+    return picture / (static_cast<double>(kSteps - 1) * forward + decode);
+  }
 };
 
 Times measure(const std::string& path, DType dtype) {
   Times times{};
   BenchModel forward(network("dit-dh-xl"), dtype, 1), decode(network("decoder-xl"), dtype, 1);
-  const rae::Generator generator = rae::Generator::load(path, {.keep_loaded = true, .dtype = dtype});
+  const rae::Generator generator =
+      rae::Generator::load(path, {.keep_loaded = true, .dtype = dtype});
   std::vector<double> forwards, decodes;
   const auto alone = [&] {
     for (int i = 0; i < 3; ++i) {
@@ -73,13 +77,19 @@ int main(int argc, char** argv) {
   try {
     rae::bench::require_xl_bundle(path);
     rae::bench::Records records;
-    std::printf("%-5s %10s %10s %10s   picture by %td forwards and a decoding\n", "", "picture, s", "forward, s", "decode, s", kSteps - 1);
+    std::printf("%-5s %10s %10s %10s   picture by %td forwards and a decoding\n", "", "picture, s",
+                "forward, s", "decode, s", kSteps - 1);
     for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
       const Times t = measure(path, dtype);
       const std::string name(rae::weight_type_name(dtype));
-      std::printf("%-5s %10.2f %10.3f %10.3f   %.3f\n", name.c_str(), t.picture, t.forward, t.decode, t.overhead());
+      std::printf("%-5s %10.2f %10.3f %10.3f   %.3f\n", name.c_str(), t.picture, t.forward,
+                  t.decode, t.overhead());
       std::fflush(stdout);
-      records.add({{"dtype", name}, {"picture", t.picture}, {"forward", t.forward}, {"decode", t.decode}, {"overhead", t.overhead()}});
+      records.add({{"dtype", name},
+                   {"picture", t.picture},
+                   {"forward", t.forward},
+                   {"decode", t.decode},
+                   {"overhead", t.overhead()}});
     }
     return records.write(arguments) ? 0 : 1;
   } catch (const rae::Error& error) {

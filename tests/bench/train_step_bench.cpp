@@ -1,13 +1,15 @@
-// Training steps of a diffusion transformer, against the machine's multiply-add peak: forward, backward, clipping, AdamW and average.
+// Training steps of a diffusion transformer, against the machine's multiply-add peak: forward,
+// backward, clipping, AdamW and average.
 //
 //   bench_train_step [--type f32|bf16] [--steps N] [--layers N] [--batch N] [--threads N] [--json]
 //
 // --type: what the products multiply; without it both, one after the other
 //
-// A LightningDiT of width 384 on 64 tokens: 12 layers, 6 heads, SwiGLU of 1024, 32 M parameters, on random latents. Each step follows a
-// measurement of the peak; medians are printed. The same network in PyTorch: tests/bench/peers/torch_train.py, which runs this program
-// between its own steps. Counted are the products only: 6 operations for each weight and row that meet (forward, and both gradients), and
-// for attention those of scores and values, in the backward twice.
+// A LightningDiT of width 384 on 64 tokens: 12 layers, 6 heads, SwiGLU of 1024, 32 M parameters, on
+// random latents. Each step follows a measurement of the peak; medians are printed. The same
+// network in PyTorch: tests/bench/peers/torch_train.py, which runs this program between its own
+// steps. Counted are the products only: 6 operations for each weight and row that meet (forward,
+// and both gradients), and for attention those of scores and values, in the backward twice.
 #include <sys/resource.h>
 
 #include <cstdio>
@@ -15,10 +17,10 @@
 #include <string>
 #include <vector>
 
-#include "rae/ops/loss.hpp"
 #include "rae/kernels/isa.hpp"
 #include "rae/models/initialize.hpp"
 #include "rae/models/lightning_dit.hpp"
+#include "rae/ops/loss.hpp"
 #include "rae/train/adamw.hpp"
 #include "tool/peak.hpp"
 
@@ -48,7 +50,8 @@ Options parse(int argc, char** argv) {
     const bool more = i + 1 < argc;
     if (word == "--json")
       o.json = true;
-    else if (word == "--type" && more && (std::string(argv[i + 1]) == "f32" || std::string(argv[i + 1]) == "bf16"))
+    else if (word == "--type" && more &&
+             (std::string(argv[i + 1]) == "f32" || std::string(argv[i + 1]) == "bf16"))
       o.types = {rae::parse_float_dtype(argv[++i])};
     else if (word == "--steps" && more)
       o.steps = std::max(1, std::atoi(argv[++i]));
@@ -72,7 +75,8 @@ double operations(rae::LightningDit<Var<float>>& model, index_t batch) {
   double sum = 0;
   model.parameters([&](const std::string& name, auto& p) {
     if (p.shape().rank() != 2 || name.find("embedding_table") != std::string::npos) return;
-    const bool per_image = name.find("adaLN") != std::string::npos || name.find("t_embedder") != std::string::npos;
+    const bool per_image =
+        name.find("adaLN") != std::string::npos || name.find("t_embedder") != std::string::npos;
     sum += 6.0 * static_cast<double>(p.shape().numel() * batch * (per_image ? 1 : kTokens));
   });
   const double attention = 4.0 * static_cast<double>(batch * kTokens * kTokens * kWidth) * 3;
@@ -102,7 +106,8 @@ Times measure(const Options& o, DType type, double& operations_of_step) {
   rae::multiply_as(model, type);
   rae::AdamW<float> optimizer(model);
   operations_of_step = operations(model, o.batch);
-  Tensor<float> x(Shape{o.batch, kChannels, kGrid, kGrid}), target(x.shape()), t(Shape{o.batch});  // (B, C, h, w), (B)
+  Tensor<float> x(Shape{o.batch, kChannels, kGrid, kGrid}), target(x.shape()),
+      t(Shape{o.batch});  // (B, C, h, w), (B)
   rae::Philox(1).fill_normal(x.span());
   rae::Philox(2).fill_normal(target.span());
   std::vector<std::int64_t> labels;
@@ -126,7 +131,9 @@ Times measure(const Options& o, DType type, double& operations_of_step) {
     const double backward = seconds();
     optimizer.step(1e-4, 1.0);
     const double end = seconds();
-    if (step < 0) continue;  // the first ones make the memory: once which block serves what has settled, no more is asked for
+    if (step < 0)
+      continue;  // the first ones make the memory: once which block serves what has settled, no
+                 // more is asked for
     times.step.push_back(end - start);
     times.forward.push_back(forward - start);
     times.backward.push_back(backward - forward);
@@ -145,13 +152,14 @@ int main(int argc, char** argv) {
     double work = 0;
     const Times times = measure(o, type, work);
     const double step = median(times.step), images = static_cast<double>(o.batch) / step;
-    std::printf(
-        o.json
-            ? "{\"type\": \"%s\", \"images_per_second\": %.3f, \"gflops\": %.1f, \"fraction_of_peak\": %.4f, \"forward_ms\": %.2f, "
-              "\"backward_ms\": %.2f, \"update_ms\": %.2f, \"page_faults\": %.0f}\n"
-            : "%-5s %6.1f images/s  %5.0f GFLOP/s (%.2f of the peak)  forward %5.0f  backward %5.0f  update %4.0f ms  page faults %.0f\n",
-        std::string(rae::name_of(type)).c_str(), images, work / step / 1e9, median(times.fraction), 1e3 * median(times.forward),
-        1e3 * median(times.backward), 1e3 * median(times.update), median(times.faults));
+    std::printf(o.json ? "{\"type\": \"%s\", \"images_per_second\": %.3f, \"gflops\": %.1f, "
+                         "\"fraction_of_peak\": %.4f, \"forward_ms\": %.2f, "
+                         "\"backward_ms\": %.2f, \"update_ms\": %.2f, \"page_faults\": %.0f}\n"
+                       : "%-5s %6.1f images/s  %5.0f GFLOP/s (%.2f of the peak)  forward %5.0f  "
+                         "backward %5.0f  update %4.0f ms  page faults %.0f\n",
+                std::string(rae::name_of(type)).c_str(), images, work / step / 1e9,
+                median(times.fraction), 1e3 * median(times.forward), 1e3 * median(times.backward),
+                1e3 * median(times.update), median(times.faults));
     std::fflush(stdout);
   }
   return 0;

@@ -1,18 +1,20 @@
-// A whole model of official size with random weights: DiT^DH-XL and the ViT-XL decoder in one file of 5 GB.
+// A whole model of official size with random weights: DiT^DH-XL and the ViT-XL decoder in one file
+// of 5 GB.
 #pragma once
 
 #include <filesystem>
 #include <string>
 
-#include "rae/nn/outline.hpp"
 #include "rae/formats/bundle.hpp"
+#include "rae/nn/outline.hpp"
 #include "tool/bench_model.hpp"
 
 namespace rae::bench {
 
 template <template <class> class Model, class Config>
 void add_random_weights(Bundle& bundle, const std::string& prefix, const Config& config) {
-  for (const auto& p : parameter_shapes<Model>(config)) bundle.tensors[prefix + p.name] = tool::random_weight(p.shape);
+  for (const auto& p : parameter_shapes<Model>(config))
+    bundle.tensors[prefix + p.name] = tool::random_weight(p.shape);
 }
 
 /// Writes the file where there is none.

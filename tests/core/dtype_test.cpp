@@ -38,8 +38,11 @@ struct F16 {
 template <class Format>
 class SmallFloat : public testing::Test {
  public:
-  static double value(std::uint16_t bits) { return value_of(bits, Format::mantissa_bits, Format::bias); }
-  static constexpr std::uint16_t infinity = static_cast<std::uint16_t>(((1 << (15 - Format::mantissa_bits)) - 1) << Format::mantissa_bits);
+  static double value(std::uint16_t bits) {
+    return value_of(bits, Format::mantissa_bits, Format::bias);
+  }
+  static constexpr std::uint16_t infinity = static_cast<std::uint16_t>(
+      ((1 << (15 - Format::mantissa_bits)) - 1) << Format::mantissa_bits);
 };
 using Formats = testing::Types<Bf16, F16>;
 TYPED_TEST_SUITE(SmallFloat, Formats);
@@ -69,17 +72,22 @@ TYPED_TEST(SmallFloat, AllPatternsDecodeAndRoundTrip) {
   }
 }
 
-// Between every two neighbours: just below the middle, the middle (ties to the even pattern), just above. All subnormals included;
-// the step from the largest finite pattern to infinity behaves like any other.
+// Between every two neighbours: just below the middle, the middle (ties to the even pattern), just
+// above. All subnormals included; the step from the largest finite pattern to infinity behaves like
+// any other.
 TYPED_TEST(SmallFloat, RoundsToNearestEvenBetweenAllNeighbours) {
   using T = typename TypeParam::Type;
   for (std::uint32_t low = 0; low < TestFixture::infinity; ++low) {
     const std::uint32_t high = low + 1;
     const double below = TestFixture::value(static_cast<std::uint16_t>(low));
-    const double step = low == 0 ? TestFixture::value(1) : below - TestFixture::value(static_cast<std::uint16_t>(low - 1));
-    const double above = high == TestFixture::infinity ? below + step : TestFixture::value(static_cast<std::uint16_t>(high));
+    const double step = low == 0 ? TestFixture::value(1)
+                                 : below - TestFixture::value(static_cast<std::uint16_t>(low - 1));
+    const double above = high == TestFixture::infinity
+                             ? below + step
+                             : TestFixture::value(static_cast<std::uint16_t>(high));
     const auto middle = static_cast<float>(0.5 * (below + above));
-    if (static_cast<double>(middle) != 0.5 * (below + above)) continue;  // finer than f32 itself: bf16's last subnormals
+    if (static_cast<double>(middle) != 0.5 * (below + above))
+      continue;  // finer than f32 itself: bf16's last subnormals
     const std::uint32_t even = low % 2 == 0 ? low : high;
     for (const float sign : {1.0f, -1.0f}) {
       const std::uint32_t s = sign < 0 ? 0x8000u : 0u;
@@ -100,8 +108,10 @@ TYPED_TEST(SmallFloat, RandomValuesGoToTheNearerNeighbour) {
     const double exact = static_cast<double>(x);
     if ((rounded.bits & 0x7fffu) == TestFixture::infinity) {
       // Half a step beyond the largest finite value.
-      const double largest = TestFixture::value(static_cast<std::uint16_t>(TestFixture::infinity - 1));
-      const double step = largest - TestFixture::value(static_cast<std::uint16_t>(TestFixture::infinity - 2));
+      const double largest =
+          TestFixture::value(static_cast<std::uint16_t>(TestFixture::infinity - 1));
+      const double step =
+          largest - TestFixture::value(static_cast<std::uint16_t>(TestFixture::infinity - 2));
       ASSERT_GE(std::abs(exact), largest + 0.5 * step) << x;
       continue;
     }
@@ -122,8 +132,10 @@ TYPED_TEST(SmallFloat, SpecialValues) {
   EXPECT_EQ(T(kInfinity).bits, TestFixture::infinity);
   EXPECT_EQ(T(-kInfinity).bits, TestFixture::infinity | 0x8000u);
   EXPECT_EQ(T(std::numeric_limits<float>::max()).bits, TestFixture::infinity);
-  // NaN payloads whose upper bits are zero must not turn into infinity; signalling ones become quiet.
-  for (const std::uint32_t bits : {0x7f800001u, 0x7fc00000u, 0xff800001u, 0x7f80ffffu, 0x7fffffffu, 0xffffffffu}) {
+  // NaN payloads whose upper bits are zero must not turn into infinity; signalling ones become
+  // quiet.
+  for (const std::uint32_t bits :
+       {0x7f800001u, 0x7fc00000u, 0xff800001u, 0x7f80ffffu, 0x7fffffffu, 0xffffffffu}) {
     const T nan(std::bit_cast<float>(bits));
     EXPECT_TRUE(std::isnan(static_cast<float>(nan))) << bits;
     EXPECT_EQ(nan.bits >> 15, bits >> 31) << bits;
@@ -175,8 +187,10 @@ TEST(DType, TagsNamesAndSizesAgree) {
 }
 
 TEST(DType, ParsesFloatNamesOnly) {
-  for (const DType type : {DType::f32, DType::bf16, DType::f16, DType::f64}) EXPECT_EQ(parse_float_dtype(name_of(type)), type);
-  for (const char* bad : {"i32", "", "F32", "float", "f3"}) EXPECT_THROW((void)parse_float_dtype(bad), ArgumentError) << bad;
+  for (const DType type : {DType::f32, DType::bf16, DType::f16, DType::f64})
+    EXPECT_EQ(parse_float_dtype(name_of(type)), type);
+  for (const char* bad : {"i32", "", "F32", "float", "f3"})
+    EXPECT_THROW((void)parse_float_dtype(bad), ArgumentError) << bad;
 }
 
 }  // namespace

@@ -12,7 +12,8 @@ namespace rae {
 namespace {
 
 TEST(Error, ConcatJoinsTextsNumbersAndObjects) {
-  EXPECT_EQ(concat("a ", 3, ' ', -4L, " ", true, "/", false, " ", Shape{2, 3}, std::string(" end")), "a 3 -4 true/false (2, 3) end");
+  EXPECT_EQ(concat("a ", 3, ' ', -4L, " ", true, "/", false, " ", Shape{2, 3}, std::string(" end")),
+            "a 3 -4 true/false (2, 3) end");
   EXPECT_EQ(concat(), "");
   EXPECT_EQ(concat(std::numeric_limits<std::uint64_t>::max()), "18446744073709551615");
   EXPECT_EQ(concat(1.5f, " ", 1e-7, " ", std::numeric_limits<float>::infinity()), "1.5 1e-07 inf");
@@ -20,7 +21,8 @@ TEST(Error, ConcatJoinsTextsNumbersAndObjects) {
 
 template <class E>
 class ErrorTypes : public testing::Test {};
-using Kinds = testing::Types<Error, ShapeError, FileError, FormatError, ConfigError, ArgumentError, NumericError, Cancelled>;
+using Kinds = testing::Types<Error, ShapeError, FileError, FormatError, ConfigError, ArgumentError,
+                             NumericError, Cancelled>;
 TYPED_TEST_SUITE(ErrorTypes, Kinds);
 
 TYPED_TEST(ErrorTypes, IsCaughtAsErrorWithItsMessage) {
@@ -33,7 +35,9 @@ TYPED_TEST(ErrorTypes, IsCaughtAsErrorWithItsMessage) {
   }
 }
 
-TYPED_TEST(ErrorTypes, IsAStandardException) { EXPECT_THROW(raise<TypeParam>("x"), std::runtime_error); }
+TYPED_TEST(ErrorTypes, IsAStandardException) {
+  EXPECT_THROW(raise<TypeParam>("x"), std::runtime_error);
+}
 
 TEST(Error, RequireShapeNamesBothShapes) {
   EXPECT_NO_THROW(require_shape("here", Shape{1, 2}, Shape{1, 2}));

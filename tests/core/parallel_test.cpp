@@ -109,7 +109,8 @@ TEST_P(Parallel, ResultDoesNotDependOnTheThreadCount) {
     const Philox random(3);
     parallel_for(5000, 16, [&](index_t i) {
       float sum = 0;
-      for (std::uint64_t k = 0; k < 32; ++k) sum += random.normal(static_cast<std::uint64_t>(i) * 32 + k);
+      for (std::uint64_t k = 0; k < 32; ++k)
+        sum += random.normal(static_cast<std::uint64_t>(i) * 32 + k);
       out[static_cast<std::size_t>(i)] = sum;
     });
     return out;

@@ -1,4 +1,5 @@
-// Philox: the known answers that its authors publish with Random123, and the properties that the library relies on.
+// Philox: the known answers that its authors publish with Random123, and the properties that the
+// library relies on.
 #include "rae/core/random.hpp"
 
 #include <gtest/gtest.h>
@@ -14,20 +15,26 @@ using Counter = std::array<std::uint32_t, 4>;
 using Key = std::array<std::uint32_t, 2>;
 
 TEST(Philox4x32, KnownAnswers) {
-  static_assert(philox4x32({0, 0, 0, 0}, {0, 0}) == Counter{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
-  EXPECT_EQ(philox4x32({0, 0, 0, 0}, {0, 0}), (Counter{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  static_assert(philox4x32({0, 0, 0, 0}, {0, 0}) ==
+                Counter{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
+  EXPECT_EQ(philox4x32({0, 0, 0, 0}, {0, 0}),
+            (Counter{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   constexpr std::uint32_t kOnes = 0xffffffff;
-  EXPECT_EQ(philox4x32({kOnes, kOnes, kOnes, kOnes}, {kOnes, kOnes}), (Counter{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+  EXPECT_EQ(philox4x32({kOnes, kOnes, kOnes, kOnes}, {kOnes, kOnes}),
+            (Counter{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
   EXPECT_EQ(philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
             (Counter{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
-// The layout decides which numbers a seed gives, so that a change of it is a change of every picture.
+// The layout decides which numbers a seed gives, so that a change of it is a change of every
+// picture.
 TEST(Philox, LaysOutSeedStreamAndIndex) {
   const Philox random(0x0123456789abcdefu, 0xfedcba9876543210u);
   const std::uint64_t block = 0x1122334455667788u;
-  const Counter expected = philox4x32({0x55667788, 0x11223344, 0x76543210, 0xfedcba98}, {0x89abcdef, 0x01234567});
-  for (std::uint64_t lane = 0; lane < 4; ++lane) EXPECT_EQ(random.bits(block * 4 + lane), expected[lane]);
+  const Counter expected =
+      philox4x32({0x55667788, 0x11223344, 0x76543210, 0xfedcba98}, {0x89abcdef, 0x01234567});
+  for (std::uint64_t lane = 0; lane < 4; ++lane)
+    EXPECT_EQ(random.bits(block * 4 + lane), expected[lane]);
 }
 
 TEST(Philox, ValueDependsOnIndexOnly) {

@@ -12,7 +12,8 @@ namespace {
 
 template <class T>
 class TensorOf : public testing::Test {};
-using ElementTypes = testing::Types<float, double, bf16, f16, std::int64_t, std::int32_t, std::uint8_t>;
+using ElementTypes =
+    testing::Types<float, double, bf16, f16, std::int64_t, std::int32_t, std::uint8_t>;
 TYPED_TEST_SUITE(TensorOf, ElementTypes);
 
 TYPED_TEST(TensorOf, IsAlignedFilledAndContiguous) {
@@ -101,7 +102,8 @@ TEST(Tensor, MoveLeavesEmptyAndKeepsElements) {
   EXPECT_EQ(std::as_const(b).data(), elements);
   EXPECT_TRUE(a.empty());  // NOLINT: the moved-from state is part of the contract
   EXPECT_EQ(a.shape(), Shape{});
-  static_assert(std::is_nothrow_move_constructible_v<Tensor<float>> && std::is_nothrow_move_assignable_v<Tensor<float>>);
+  static_assert(std::is_nothrow_move_constructible_v<Tensor<float>> &&
+                std::is_nothrow_move_assignable_v<Tensor<float>>);
 }
 
 TEST(Tensor, SelfAssignmentKeepsElements) {
@@ -163,7 +165,8 @@ TEST(Tensor, ConvertGoesThroughFloat) {
 TEST(Tensor, AllFinite) {
   std::vector<float> values(100, 1.0f);
   EXPECT_TRUE(all_finite(std::span<const float>(values)));
-  for (const float bad : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(), std::nanf("")}) {
+  for (const float bad : {std::numeric_limits<float>::infinity(),
+                          -std::numeric_limits<float>::infinity(), std::nanf("")}) {
     values[57] = bad;
     EXPECT_FALSE(all_finite(std::span<const float>(values)));
   }

@@ -1,5 +1,6 @@
-// The golden numbers are those of torch 1.13 on a CPU with AVX2: for each run of config.json `torch.manual_seed(seed)`, then its calls of
-// rand, randn, randperm and randint(-3, 1000) in their order, all numbers one after the other, of draws above 40 the first and last 20.
+// The golden numbers are those of torch 1.13 on a CPU with AVX2: for each run of config.json
+// `torch.manual_seed(seed)`, then its calls of rand, randn, randperm and randint(-3, 1000) in their
+// order, all numbers one after the other, of draws above 40 the first and last 20.
 #include "rae/core/torch_random.hpp"
 
 #include <gtest/gtest.h>
@@ -35,8 +36,10 @@ TEST(TorchCpuGenerator, DrawsWhatTorchDraws) {
       if (kind == "uniform") generator.fill_uniform(drawn);
       if (kind == "normal") generator.fill_normal(drawn);
       if (kind == "permutation") integers = generator.permutation(static_cast<std::int64_t>(n));
-      if (kind == "integers") generator.fill_integers(integers = std::vector<std::int64_t>(n), -3, 1000);
-      std::transform(integers.begin(), integers.end(), drawn.begin(), [](std::int64_t v) { return static_cast<float>(v); });
+      if (kind == "integers")
+        generator.fill_integers(integers = std::vector<std::int64_t>(n), -3, 1000);
+      std::transform(integers.begin(), integers.end(), drawn.begin(),
+                     [](std::int64_t v) { return static_cast<float>(v); });
       for (std::size_t i = 0; i < n; ++i) {
         if (n > 40 && i >= 20 && i < n - 20) continue;
         values.push_back(drawn[i]);
@@ -46,10 +49,13 @@ TEST(TorchCpuGenerator, DrawsWhatTorchDraws) {
   }
   ASSERT_EQ(static_cast<index_t>(values.size()), expected.numel());
   // Normals within two units in the last place, everything else bit for bit.
-  EXPECT_TRUE(test::close_each(Tensor<float>(expected.shape(), std::span<const float>(values)), expected, [&](index_t i) {
-    const float size = std::abs(expected[i]);
-    return exact[static_cast<std::size_t>(i)] ? 0.0 : 2.0 * static_cast<double>(std::nextafter(size, INFINITY) - size);
-  }));
+  EXPECT_TRUE(test::close_each(
+      Tensor<float>(expected.shape(), std::span<const float>(values)), expected, [&](index_t i) {
+        const float size = std::abs(expected[i]);
+        return exact[static_cast<std::size_t>(i)]
+                   ? 0.0
+                   : 2.0 * static_cast<double>(std::nextafter(size, INFINITY) - size);
+      }));
 }
 
 TEST(TorchCpuGenerator, RefusesRangesWithoutACommonAnswer) {

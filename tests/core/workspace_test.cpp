@@ -146,7 +146,8 @@ TEST(Workspace, IsSharedByThreads) {
     });
   for (auto& thread : threads) thread.join();
   for (int me = 0; me < 4; ++me)
-    for (const int v : std::as_const(results[static_cast<std::size_t>(me)]).span()) ASSERT_EQ(v, me);
+    for (const int v : std::as_const(results[static_cast<std::size_t>(me)]).span())
+      ASSERT_EQ(v, me);
 }
 
 TEST(Workspace, ScopeBelongsToItsThread) {

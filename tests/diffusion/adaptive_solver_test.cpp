@@ -7,7 +7,8 @@
 namespace rae {
 namespace {
 
-constexpr AdaptiveSolver kAll[] = {AdaptiveSolver::dopri5, AdaptiveSolver::dopri8, AdaptiveSolver::bosh3, AdaptiveSolver::fehlberg2,
+constexpr AdaptiveSolver kAll[] = {AdaptiveSolver::dopri5, AdaptiveSolver::dopri8,
+                                   AdaptiveSolver::bosh3, AdaptiveSolver::fehlberg2,
                                    AdaptiveSolver::adaptive_heun};
 
 TEST(AdaptiveSolverTest, CoefficientsFulfilTheQuadratureConditions) {
@@ -25,15 +26,21 @@ TEST(AdaptiveSolverTest, CoefficientsFulfilTheQuadratureConditions) {
         row += m.a[i][j];
       }
       // The published coefficients of dopri8 are fractions that round the exact ones to 18 digits.
-      EXPECT_NEAR(row, m.c[i], 2e-15 * std::max(1.0, std::abs(m.a[i][8]))) << name_of(solver) << " row " << i;
+      EXPECT_NEAR(row, m.c[i], 2e-15 * std::max(1.0, std::abs(m.a[i][8])))
+          << name_of(solver) << " row " << i;
     }
-    for (int power = 0; power < m.order; ++power) EXPECT_NEAR(moment(m.b, power), 1.0 / (power + 1), 1e-14) << name_of(solver) << power;
+    for (int power = 0; power < m.order; ++power)
+      EXPECT_NEAR(moment(m.b, power), 1.0 / (power + 1), 1e-14) << name_of(solver) << power;
     // The companion is of one order less.
-    for (int power = 0; power < m.order - 1; ++power) EXPECT_NEAR(moment(m.error, power), 0.0, 1e-14) << name_of(solver) << power;
-    EXPECT_GT(std::abs(moment(m.error, m.order - 1)) + std::abs(m.error[0]), 1e-4) << name_of(solver);
-    // The middle of the pairs of Dormand and Prince is as good as the polynomial that is laid through it.
+    for (int power = 0; power < m.order - 1; ++power)
+      EXPECT_NEAR(moment(m.error, power), 0.0, 1e-14) << name_of(solver) << power;
+    EXPECT_GT(std::abs(moment(m.error, m.order - 1)) + std::abs(m.error[0]), 1e-4)
+        << name_of(solver);
+    // The middle of the pairs of Dormand and Prince is as good as the polynomial that is laid
+    // through it.
     for (int power = 0; power < (m.order >= 5 ? 4 : 1); ++power)
-      EXPECT_NEAR(moment(m.middle, power), std::pow(0.5, power + 1) / (power + 1), 1e-14) << name_of(solver) << power;
+      EXPECT_NEAR(moment(m.middle, power), std::pow(0.5, power + 1) / (power + 1), 1e-14)
+          << name_of(solver) << power;
   }
 }
 
@@ -45,7 +52,8 @@ TEST(AdaptiveSolverTest, TheLastStageOfMostIsTheFirstOfTheNextStep) {
 }
 
 TEST(AdaptiveSolverTest, NamesAreParsed) {
-  for (const AdaptiveSolver solver : kAll) EXPECT_EQ(parse_adaptive_solver(name_of(solver)), solver);
+  for (const AdaptiveSolver solver : kAll)
+    EXPECT_EQ(parse_adaptive_solver(name_of(solver)), solver);
   EXPECT_THROW((void)parse_adaptive_solver("euler"), ArgumentError);
   EXPECT_THROW((void)parse_adaptive_solver(""), ArgumentError);
 }

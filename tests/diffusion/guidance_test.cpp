@@ -45,7 +45,8 @@ TEST(GuidanceTest, LargeTensorsOnManyThreads) {
   set_num_threads(4);
   guide(main, other, 1.5);
   set_num_threads(0);
-  for (index_t i = 0; i < main.numel(); ++i) ASSERT_DOUBLE_EQ(main[i], other[i] + 1.5 * (before[i] - other[i])) << i;
+  for (index_t i = 0; i < main.numel(); ++i)
+    ASSERT_DOUBLE_EQ(main[i], other[i] + 1.5 * (before[i] - other[i])) << i;
 }
 
 TEST(GuidanceTest, HalvesOfADoubledBatchAreViews) {
@@ -87,16 +88,17 @@ TEST(GuidanceTest, EvaluatesTheOtherOnlyWhereItIsActive) {
 
 TEST(GuidanceTest, DoesNotWriteIntoATensorThatTheModelKeeps) {
   const Tensor<float> cached(Shape{2}, 2.0f), zero(Shape{2}, 0.0f);
-  auto velocity =
-      guided([&](const Tensor<float>&, float) { return cached; }, [&](const Tensor<float>&, float) { return zero; }, Cfg{.scale = 2.0f});
+  auto velocity = guided([&](const Tensor<float>&, float) { return cached; },
+                         [&](const Tensor<float>&, float) { return zero; }, Cfg{.scale = 2.0f});
   expect_close(velocity(zero, 0.5f), Tensor<float>(Shape{2}, 4.0f), 0.0);
   expect_close(cached, Tensor<float>(Shape{2}, 2.0f), 0.0);
 }
 
 TEST(GuidanceTest, RefusesNonsense) {
   const auto velocity = [](const Tensor<float>& x, float) { return x; };
-  for (const Cfg& bad : {Cfg{.scale = NAN}, Cfg{.scale = -1.0f}, Cfg{.scale = INFINITY}, Cfg{.t_min = 0.6f, .t_max = 0.5f},
-                         Cfg{.t_min = -0.1f}, Cfg{.t_max = 1.1f}, Cfg{.t_min = NAN}})
+  for (const Cfg& bad : {Cfg{.scale = NAN}, Cfg{.scale = -1.0f}, Cfg{.scale = INFINITY},
+                         Cfg{.t_min = 0.6f, .t_max = 0.5f}, Cfg{.t_min = -0.1f}, Cfg{.t_max = 1.1f},
+                         Cfg{.t_min = NAN}})
     EXPECT_THROW((void)guided(velocity, velocity, bad), ArgumentError);
   Tensor<float> main(Shape{2, 2}, 1.0f);
   EXPECT_THROW(guide(main, Tensor<float>(Shape{4}, 1.0f), 2.0), ShapeError);

@@ -16,18 +16,23 @@ TEST(InverseNormalTest, KnownQuantiles) {
                                                  {0.001, -3.0902323061678136},
                                                  {1e-10, -6.361340902404056},
                                                  {1e-20, -9.262340089798408}};
-  for (const auto& [p, x] : quantiles) EXPECT_NEAR(inverse_normal_cdf(p), x, 2e-15 * std::max(1.0, std::abs(x))) << p;
+  for (const auto& [p, x] : quantiles)
+    EXPECT_NEAR(inverse_normal_cdf(p), x, 2e-15 * std::max(1.0, std::abs(x))) << p;
 }
 
 TEST(InverseNormalTest, InvertsTheDistributionFunction) {
-  for (double x = -8.0; x <= 3.0; x += 0.03125) EXPECT_NEAR(inverse_normal_cdf(normal_cdf(x)), x, 4e-14) << x;
+  for (double x = -8.0; x <= 3.0; x += 0.03125)
+    EXPECT_NEAR(inverse_normal_cdf(normal_cdf(x)), x, 4e-14) << x;
   // Across the borders of the three approximations.
   for (const double p : {0.075, 0.925, std::exp(-25.0)})
-    EXPECT_NEAR(inverse_normal_cdf(std::nextafter(p, 0.0)), inverse_normal_cdf(std::nextafter(p, 1.0)), 1e-14) << p;
+    EXPECT_NEAR(inverse_normal_cdf(std::nextafter(p, 0.0)),
+                inverse_normal_cdf(std::nextafter(p, 1.0)), 1e-14)
+        << p;
 }
 
 TEST(InverseNormalTest, IsOddAboutOneHalf) {
-  for (double p = 0.0078125; p < 0.5; p += 0.0078125) EXPECT_DOUBLE_EQ(inverse_normal_cdf(p), -inverse_normal_cdf(1.0 - p));
+  for (double p = 0.0078125; p < 0.5; p += 0.0078125)
+    EXPECT_DOUBLE_EQ(inverse_normal_cdf(p), -inverse_normal_cdf(1.0 - p));
 }
 
 TEST(InverseNormalTest, EndsAreInfiniteAndOutsideIsNan) {

@@ -31,7 +31,8 @@ std::pair<Tensor<float>, Tensor<float>> two_passes(const std::vector<Tensor<floa
     double sum = 0, squares = 0;
     index_t n = 0;
     for (const auto& batch : batches)
-      for (index_t b = 0; b < batch.extent(0); ++b, ++n) sum += static_cast<double>(batch[b * shape.numel() + i]);
+      for (index_t b = 0; b < batch.extent(0); ++b, ++n)
+        sum += static_cast<double>(batch[b * shape.numel() + i]);
     const double m = sum / static_cast<double>(n);
     for (const auto& batch : batches)
       for (index_t b = 0; b < batch.extent(0); ++b) {
@@ -46,7 +47,8 @@ std::pair<Tensor<float>, Tensor<float>> two_passes(const std::vector<Tensor<floa
 
 TEST(LatentStatisticsTest, ExactRuleAgreesWithTwoPassesEvenFarFromZero) {
   // At an offset of 1000 a sum of squares in float would keep no digit of the variance.
-  const std::vector<Tensor<float>> batches = {random_latents(5, 1, 1000.0f), random_latents(1, 2, 1000.0f), random_latents(17, 3, 1001.0f)};
+  const std::vector<Tensor<float>> batches = {
+      random_latents(5, 1, 1000.0f), random_latents(1, 2, 1000.0f), random_latents(17, 3, 1001.0f)};
   const auto [mean, variance] = two_passes(batches);
   LatentStatistics statistics;
   for (const auto& batch : batches) statistics.update(batch);
@@ -56,7 +58,8 @@ TEST(LatentStatisticsTest, ExactRuleAgreesWithTwoPassesEvenFarFromZero) {
 }
 
 TEST(LatentStatisticsTest, MergedPartsAreTheWhole) {
-  const std::vector<Tensor<float>> batches = {random_latents(4, 1, 0.0f), random_latents(9, 2, 3.0f), random_latents(2, 3, -1.0f)};
+  const std::vector<Tensor<float>> batches = {
+      random_latents(4, 1, 0.0f), random_latents(9, 2, 3.0f), random_latents(2, 3, -1.0f)};
   const auto [mean, variance] = two_passes(batches);
   LatentStatistics left, right, empty;
   left.update(batches[0]);
@@ -92,7 +95,8 @@ TEST(LatentStatisticsTest, SavedPartsAreContinued) {
 
 TEST(LatentStatisticsTest, WorksInDoubleAndOnManyThreads) {
   Tensor<double> batch(Shape{3, 9000});
-  for (index_t i = 0; i < batch.numel(); ++i) batch.data()[i] = static_cast<double>(i / 9000);  // 0, 1, 2 for every element
+  for (index_t i = 0; i < batch.numel(); ++i)
+    batch.data()[i] = static_cast<double>(i / 9000);  // 0, 1, 2 for every element
   LatentStatistics statistics;
   set_num_threads(4);
   statistics.update(batch);

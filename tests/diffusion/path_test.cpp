@@ -19,7 +19,8 @@ void expect_golden_coefficients(const P& path, const std::string& name, double t
     const double s = static_cast<double>(t[i]);
     const auto near = [&](double actual, const std::string& what) {
       const Tensor<float> expected = golden.part(name + "." + what, i);  // ()
-      EXPECT_TRUE(test::near(actual, expected, tolerance * std::max(1.0, std::abs(static_cast<double>(expected[0])))))
+      EXPECT_TRUE(test::near(actual, expected,
+                             tolerance * std::max(1.0, std::abs(static_cast<double>(expected[0])))))
           << name << "." << what << " at t = " << s;
     };
     near(path.alpha(s), "alpha");
@@ -27,32 +28,45 @@ void expect_golden_coefficients(const P& path, const std::string& name, double t
     near(path.d_alpha(s), "d_alpha");
     near(path.d_sigma(s), "d_sigma");
   }
-  expect_close(interpolate(path, golden("x1"), golden("x0"), t), golden(name + ".xt"), 2 * tolerance, name + ".xt");
-  expect_close(path_velocity(path, golden("x1"), golden("x0"), t), golden(name + ".ut"), 6 * tolerance, name + ".ut");
+  expect_close(interpolate(path, golden("x1"), golden("x0"), t), golden(name + ".xt"),
+               2 * tolerance, name + ".xt");
+  expect_close(path_velocity(path, golden("x1"), golden("x0"), t), golden(name + ".ut"),
+               6 * tolerance, name + ".ut");
   // The official compute_drift: the velocity is var score - mean.
   const Tensor<float> x = golden(name + ".xt");
   Tensor<float> mean(x.shape());  // (5, 3, 2, 2)
   const index_t inner = x.numel() / t.numel();
   for (index_t i = 0; i < t.numel(); ++i) {
-    const detail::Factors f = detail::velocity_of_score(OfficialPath<P>{path}, static_cast<double>(t[i]));
-    EXPECT_TRUE(test::near(f.second, golden.part(name + ".drift_var", i), 2e-6 * std::max(1.0, std::abs(f.second)))) << name;
-    for (index_t j = i * inner; j < (i + 1) * inner; ++j) mean.data()[j] = static_cast<float>(-f.first) * x[j];
+    const detail::Factors f =
+        detail::velocity_of_score(OfficialPath<P>{path}, static_cast<double>(t[i]));
+    EXPECT_TRUE(test::near(f.second, golden.part(name + ".drift_var", i),
+                           2e-6 * std::max(1.0, std::abs(f.second))))
+        << name;
+    for (index_t j = i * inner; j < (i + 1) * inner; ++j)
+      mean.data()[j] = static_cast<float>(-f.first) * x[j];
   }
-  const auto bound = [&](index_t i) { return 2e-6 * std::max(1.0, std::abs(static_cast<double>(mean[i]))); };
+  const auto bound = [&](index_t i) {
+    return 2e-6 * std::max(1.0, std::abs(static_cast<double>(mean[i])));
+  };
   EXPECT_TRUE(test::close_each(mean, golden(name + ".drift_mean"), bound)) << name;
 }
 
-TEST(PathTest, LinearAgreesWithTheOfficialPlan) { expect_golden_coefficients(LinearPath{}, "Linear", 5e-7); }
+TEST(PathTest, LinearAgreesWithTheOfficialPlan) {
+  expect_golden_coefficients(LinearPath{}, "Linear", 5e-7);
+}
 TEST(PathTest, GvpAgreesWithTheOfficialPlan) { expect_golden_coefficients(GvpPath{}, "GVP", 5e-7); }
-// The reference computes sqrt(1 - sigma^2) in float; at t = 0.98 the difference is 0.006, so that 2^-24 becomes up to 5e-6 of alpha.
+// The reference computes sqrt(1 - sigma^2) in float; at t = 0.98 the difference is 0.006, so that
+// 2^-24 becomes up to 5e-6 of alpha.
 TEST(PathTest, VpAgreesWithTheOfficialPlan) { expect_golden_coefficients(VpPath{}, "VP", 2e-6); }
 
 template <Path P>
 void expect_true_derivatives(const P& path) {
   constexpr double kStep = 1e-6;
   for (double t = 0.05; t < 0.96; t += 0.05) {
-    EXPECT_NEAR(path.d_alpha(t), (path.alpha(t + kStep) - path.alpha(t - kStep)) / (2 * kStep), 1e-8);
-    EXPECT_NEAR(path.d_sigma(t), (path.sigma(t + kStep) - path.sigma(t - kStep)) / (2 * kStep), 1e-8);
+    EXPECT_NEAR(path.d_alpha(t), (path.alpha(t + kStep) - path.alpha(t - kStep)) / (2 * kStep),
+                1e-8);
+    EXPECT_NEAR(path.d_sigma(t), (path.sigma(t + kStep) - path.sigma(t - kStep)) / (2 * kStep),
+                1e-8);
   }
 }
 
@@ -63,10 +77,13 @@ TEST(PathTest, DerivativesAreThoseOfTheCoefficients) {
 }
 
 TEST(PathTest, FormulasHaveNames) {
-  for (const PathFormulas f : {PathFormulas::exact, PathFormulas::official}) EXPECT_EQ(parse_path_formulas(name_of(f)), f);
+  for (const PathFormulas f : {PathFormulas::exact, PathFormulas::official})
+    EXPECT_EQ(parse_path_formulas(name_of(f)), f);
   EXPECT_THROW((void)parse_path_formulas("Official"), ArgumentError);
   const auto official = [](PathKind kind, PathFormulas f) {
-    return with_path(kind, f, [](const auto& path) { return detail::kIsOfficial<std::remove_cvref_t<decltype(path)>>; });
+    return with_path(kind, f, [](const auto& path) {
+      return detail::kIsOfficial<std::remove_cvref_t<decltype(path)>>;
+    });
   };
   for (const PathKind kind : {PathKind::linear, PathKind::gvp, PathKind::vp}) {
     EXPECT_TRUE(official(kind, PathFormulas::official));
@@ -123,11 +140,13 @@ TEST(PathTest, RefusesWrongShapesAndTimes) {
   EXPECT_THROW((void)interpolate(LinearPath{}, x, y, at(0.5f)), ShapeError);
   EXPECT_THROW((void)interpolate(LinearPath{}, x, x, Tensor<float>(Shape{3}, 0.5f)), ShapeError);
   EXPECT_THROW((void)interpolate(LinearPath{}, x, x, Tensor<float>()), ShapeError);
-  EXPECT_THROW((void)interpolate(LinearPath{}, Tensor<float>(), Tensor<float>(), at(0.5f)), ShapeError);
+  EXPECT_THROW((void)interpolate(LinearPath{}, Tensor<float>(), Tensor<float>(), at(0.5f)),
+               ShapeError);
   EXPECT_THROW((void)interpolate(LinearPath{}, x, x, at(1.5f)), ArgumentError);
   EXPECT_THROW((void)interpolate(LinearPath{}, x, x, at(-0.1f)), ArgumentError);
   EXPECT_THROW((void)interpolate(LinearPath{}, x, x, at(NAN)), ArgumentError);
-  const std::string message = message_of<ArgumentError>([&] { (void)path_velocity(VpPath{}, x, x, at(1.0f)); });
+  const std::string message =
+      message_of<ArgumentError>([&] { (void)path_velocity(VpPath{}, x, x, at(1.0f)); });
   EXPECT_NE(message.find("t[0] = 1"), std::string::npos) << message;
 }
 

@@ -11,16 +11,23 @@ using test::close;
 using test::expect_close;
 using test::Golden;
 
-constexpr Prediction kAll[] = {Prediction::velocity, Prediction::data, Prediction::noise, Prediction::score};
+constexpr Prediction kAll[] = {Prediction::velocity, Prediction::data, Prediction::noise,
+                               Prediction::score};
 
-/// Compares sample by sample, relative to the sample's largest value: 1/alpha reaches 50 in these cases.
-void expect_relative(const Tensor<float>& actual, const Tensor<float>& expected, double tolerance, const std::string& what) {
+/// Compares sample by sample, relative to the sample's largest value: 1/alpha reaches 50 in these
+/// cases.
+void expect_relative(const Tensor<float>& actual, const Tensor<float>& expected, double tolerance,
+                     const std::string& what) {
   ASSERT_EQ(actual.shape(), expected.shape());
   const index_t inner = actual.numel() / actual.extent(0);
   std::vector<double> scales(static_cast<std::size_t>(actual.extent(0)), 1.0);
-  const auto scale = [&](index_t i) -> double& { return scales[static_cast<std::size_t>(i / inner)]; };
-  for (index_t i = 0; i < expected.numel(); ++i) scale(i) = std::max(scale(i), std::abs(static_cast<double>(expected[i])));
-  EXPECT_TRUE(test::close_each(actual, expected, [&](index_t i) { return tolerance * scale(i); })) << what;
+  const auto scale = [&](index_t i) -> double& {
+    return scales[static_cast<std::size_t>(i / inner)];
+  };
+  for (index_t i = 0; i < expected.numel(); ++i)
+    scale(i) = std::max(scale(i), std::abs(static_cast<double>(expected[i])));
+  EXPECT_TRUE(test::close_each(actual, expected, [&](index_t i) { return tolerance * scale(i); }))
+      << what;
 }
 
 template <Path P>
@@ -28,7 +35,8 @@ void expect_golden_drifts(const P& path, const std::string& name) {
   const Golden golden("transport_paths/io.safetensors");
   const Tensor<float> x = golden(name + ".xt"), t = golden("t"), output = golden("model_output");
   for (const Prediction p : {Prediction::velocity, Prediction::noise, Prediction::score})
-    expect_relative(to_velocity(path, p, output, x, t), golden(name + "." + std::string(name_of(p)) + ".ode_drift"), 2e-6,
+    expect_relative(to_velocity(path, p, output, x, t),
+                    golden(name + "." + std::string(name_of(p)) + ".ode_drift"), 2e-6,
                     name + " " + std::string(name_of(p)));
 }
 
@@ -45,8 +53,10 @@ void expect_golden_conversions(const P& path, const std::string& name) {
   const Golden golden("transport_paths/io.safetensors");
   const Tensor<float> x = golden(name + ".xt"), t = golden("t"), output = golden("model_output");
   // Dividing by sigma = 0.007 .. 0.01 in float, as the reference does, costs digits.
-  expect_relative(from_velocity(path, Prediction::score, output, x, t), golden(name + ".score_from_velocity"), 2e-5, name + " score");
-  expect_relative(from_velocity(path, Prediction::noise, output, x, t), golden(name + ".noise_from_velocity"), 2e-5, name + " noise");
+  expect_relative(from_velocity(path, Prediction::score, output, x, t),
+                  golden(name + ".score_from_velocity"), 2e-5, name + " score");
+  expect_relative(from_velocity(path, Prediction::noise, output, x, t),
+                  golden(name + ".noise_from_velocity"), 2e-5, name + " noise");
 }
 
 TEST(PredictionTest, ConversionsAgreeWithTheOfficialTransport) {
@@ -61,7 +71,8 @@ void expect_golden_scores(const P& path, const std::string& name) {
   const Tensor<float> x = golden(name + ".xt"), t = golden("t"), output = golden("model_output");
   for (const Prediction p : {Prediction::velocity, Prediction::noise, Prediction::score}) {
     const Tensor<float> velocity = to_velocity(path, p, output, x, t);
-    expect_relative(from_velocity(path, Prediction::score, velocity, x, t), golden(concat(name, ".", name_of(p), ".score")), 2e-5, name);
+    expect_relative(from_velocity(path, Prediction::score, velocity, x, t),
+                    golden(concat(name, ".", name_of(p), ".score")), 2e-5, name);
   }
 }
 
@@ -77,9 +88,11 @@ TEST(PredictionTest, ScoresBehindOfficialVelocitiesAreThoseOfTheNetwork) {
   const OfficialPath<VpPath> path;
   for (const double t : {0.01, 0.5, 0.98})
     for (const Prediction p : {Prediction::noise, Prediction::score}) {
-      const detail::Factors velocity = detail::velocity_factors(path, p, t, 0.0), score = detail::score_factors(path, p, t);
+      const detail::Factors velocity = detail::velocity_factors(path, p, t, 0.0),
+                            score = detail::score_factors(path, p, t);
       EXPECT_NEAR(score.first + score.second * velocity.first, 0.0, 1e-12);
-      EXPECT_NEAR(score.second * velocity.second, p == Prediction::score ? 1.0 : -1.0 / path.sigma(t), 1e-9);
+      EXPECT_NEAR(score.second * velocity.second,
+                  p == Prediction::score ? 1.0 : -1.0 / path.sigma(t), 1e-9);
     }
   const detail::Factors exact = detail::prediction_factors(VpPath{}, Prediction::score, 0.5);
   EXPECT_EQ(detail::score_factors(path, Prediction::velocity, 0.5).second, exact.second);
@@ -90,8 +103,8 @@ TEST(PredictionTest, VelocityOfAScoreAgreesWithTheOfficialTransport) {
   const Golden golden("transport_paths/io.safetensors");
   const Tensor<float> t = golden("t"), output = golden("model_output");
   const auto expect = [&](const auto& path, const std::string& name) {
-    expect_relative(to_velocity(path, Prediction::score, output, golden(name + ".xt"), t), golden(name + ".velocity_from_score"), 2e-6,
-                    name);
+    expect_relative(to_velocity(path, Prediction::score, output, golden(name + ".xt"), t),
+                    golden(name + ".velocity_from_score"), 2e-6, name);
   };
   expect(LinearPath{}, "Linear");
   expect(GvpPath{}, "GVP");
@@ -105,9 +118,12 @@ void expect_golden_losses(const P& path, const std::string& name, double toleran
   const Tensor<float> t = golden("t"), output = golden("model_output");
   for (const Prediction p : {Prediction::velocity, Prediction::noise, Prediction::score}) {
     const Tensor<float> target = training_target(path, p, golden("x1"), golden("x0"), t);
-    for (const LossWeighting weighting : {LossWeighting::none, LossWeighting::velocity, LossWeighting::likelihood}) {
-      if (p == Prediction::velocity && weighting != LossWeighting::none) continue;  // the reference has no such case
-      const std::string loss_name = concat(name, ".", name_of(p), kWeightings[static_cast<int>(weighting)], ".loss");
+    for (const LossWeighting weighting :
+         {LossWeighting::none, LossWeighting::velocity, LossWeighting::likelihood}) {
+      if (p == Prediction::velocity && weighting != LossWeighting::none)
+        continue;  // the reference has no such case
+      const std::string loss_name =
+          concat(name, ".", name_of(p), kWeightings[static_cast<int>(weighting)], ".loss");
       const index_t inner = target.numel() / t.numel();
       for (index_t b = 0; b < t.numel(); ++b) {
         double sum = 0.0;
@@ -115,8 +131,10 @@ void expect_golden_losses(const P& path, const std::string& name, double toleran
           const double d = static_cast<double>(output[i]) - static_cast<double>(target[i]);
           sum += d * d;
         }
-        const double loss = loss_weight(path, p, weighting, static_cast<double>(t[b])) * sum / static_cast<double>(inner);
-        EXPECT_TRUE(test::near(loss, golden.part(loss_name, b), tolerance * std::max(1.0, std::abs(loss))))
+        const double loss = loss_weight(path, p, weighting, static_cast<double>(t[b])) * sum /
+                            static_cast<double>(inner);
+        EXPECT_TRUE(
+            test::near(loss, golden.part(loss_name, b), tolerance * std::max(1.0, std::abs(loss))))
             << name << " " << name_of(p) << " sample " << b;
       }
     }
@@ -132,10 +150,12 @@ TEST(PredictionTest, LossesAgreeWithTheOfficialTransport) {
 
 TEST(PredictionTest, OnlyTheSignOfLikelihoodDependsOnTheFormulas) {
   const auto expect = [](const auto& path, const auto& official) {
-    for (const LossWeighting weighting : {LossWeighting::none, LossWeighting::velocity, LossWeighting::likelihood})
+    for (const LossWeighting weighting :
+         {LossWeighting::none, LossWeighting::velocity, LossWeighting::likelihood})
       for (const Prediction p : {Prediction::noise, Prediction::score})
         EXPECT_EQ(loss_weight(path, p, weighting, 0.3),
-                  (weighting == LossWeighting::likelihood ? -1.0 : 1.0) * loss_weight(official, p, weighting, 0.3));
+                  (weighting == LossWeighting::likelihood ? -1.0 : 1.0) *
+                      loss_weight(official, p, weighting, 0.3));
   };
   expect(LinearPath{}, OfficialPath<LinearPath>{});
   expect(GvpPath{}, OfficialPath<GvpPath>{});
@@ -149,7 +169,8 @@ void expect_consistency(const P& path) {
     noise.data()[i] = static_cast<double>(Philox(6).normal(static_cast<std::uint64_t>(i)));
   }
   const Tensor<double> t(Shape{4}, {0.1, 0.4, 0.7, 0.9});
-  const Tensor<double> x = interpolate(path, data, noise, t), v = path_velocity(path, data, noise, t);
+  const Tensor<double> x = interpolate(path, data, noise, t),
+                       v = path_velocity(path, data, noise, t);
   for (const Prediction p : kAll) {
     const Tensor<double> target = training_target(path, p, data, noise, t);
     expect_close(to_velocity(path, p, target, x, t, 0.0), v, 1e-11, name_of(p));
@@ -166,11 +187,14 @@ TEST(PredictionTest, APerfectNetworkGivesThePathVelocityForEveryPrediction) {
 TEST(PredictionTest, DataPredictionDividesByAtLeastTheFloor) {
   const Tensor<float> x(Shape{3, 1}, {1.0f, 1.0f, 1.0f}), output(Shape{3, 1}, 0.5f);
   const Tensor<float> t(Shape{3}, {0.0f, 0.01f, 0.5f});
-  expect_close(to_velocity(LinearPath{}, Prediction::data, output, x, t), Tensor<float>(Shape{3, 1}, {10.0f, 10.0f, 1.0f}), 1e-5);
+  expect_close(to_velocity(LinearPath{}, Prediction::data, output, x, t),
+               Tensor<float>(Shape{3, 1}, {10.0f, 10.0f, 1.0f}), 1e-5);
   expect_close(to_velocity(LinearPath{}, Prediction::data, output, x, t.reshaped({3}), 0.005),
                Tensor<float>(Shape{3, 1}, {100.0f, 50.0f, 1.0f}), 1e-4);
-  EXPECT_NEAR(loss_weight(LinearPath{}, Prediction::data, LossWeighting::velocity, 0.5), 4.0, 1e-12);
-  EXPECT_NEAR(loss_weight(LinearPath{}, Prediction::data, LossWeighting::velocity, 0.0), 400.0, 1e-9);
+  EXPECT_NEAR(loss_weight(LinearPath{}, Prediction::data, LossWeighting::velocity, 0.5), 4.0,
+              1e-12);
+  EXPECT_NEAR(loss_weight(LinearPath{}, Prediction::data, LossWeighting::velocity, 0.0), 400.0,
+              1e-9);
   EXPECT_EQ(loss_weight(LinearPath{}, Prediction::data, LossWeighting::none, 0.0), 1.0);
 }
 
@@ -180,11 +204,15 @@ TEST(PredictionTest, OneTimeForAllSamplesIsTheSame) {
   Philox(2).fill_normal(output.span());
   const Tensor<float> t(Shape{2}, 0.25f);
   for (const Prediction p : kAll) {
-    expect_close(to_velocity(GvpPath{}, p, output, x, 0.25f), to_velocity(GvpPath{}, p, output, x, t), 0.0);
-    expect_close(from_velocity(GvpPath{}, p, output, x, 0.25f), from_velocity(GvpPath{}, p, output, x, t), 0.0);
+    expect_close(to_velocity(GvpPath{}, p, output, x, 0.25f),
+                 to_velocity(GvpPath{}, p, output, x, t), 0.0);
+    expect_close(from_velocity(GvpPath{}, p, output, x, 0.25f),
+                 from_velocity(GvpPath{}, p, output, x, t), 0.0);
   }
-  auto velocity = velocity_of(LinearPath{}, Prediction::data, [&](const Tensor<float>&, float) { return output; });
-  expect_close(velocity(x, 0.5f), to_velocity(LinearPath{}, Prediction::data, output, x, 0.5f), 0.0);
+  auto velocity = velocity_of(LinearPath{}, Prediction::data,
+                              [&](const Tensor<float>&, float) { return output; });
+  expect_close(velocity(x, 0.5f), to_velocity(LinearPath{}, Prediction::data, output, x, 0.5f),
+               0.0);
 }
 
 TEST(PredictionTest, ReusesTheMemoryOfTheOutputButNotSharedMemory) {
@@ -208,11 +236,13 @@ TEST(PredictionTest, RefusesSingularTimesAndWrongShapes) {
   EXPECT_THROW((void)to_velocity(LinearPath{}, Prediction::data, x, x, 0.0f, 0.0), ArgumentError);
   EXPECT_THROW((void)from_velocity(LinearPath{}, Prediction::score, x, x, zero), ArgumentError);
   EXPECT_THROW((void)training_target(LinearPath{}, Prediction::score, x, x, zero), ArgumentError);
-  EXPECT_THROW((void)loss_weight(LinearPath{}, Prediction::noise, LossWeighting::velocity, 1.0), ArgumentError);
+  EXPECT_THROW((void)loss_weight(LinearPath{}, Prediction::noise, LossWeighting::velocity, 1.0),
+               ArgumentError);
   for (const Prediction p : kAll) {
     EXPECT_THROW((void)to_velocity(LinearPath{}, p, wrong, x, 0.5f), ShapeError);
     EXPECT_THROW((void)from_velocity(LinearPath{}, p, wrong, x, 0.5f), ShapeError);
-    EXPECT_THROW((void)training_target(LinearPath{}, p, wrong, x, Tensor<float>(Shape{1}, 0.5f)), ShapeError);
+    EXPECT_THROW((void)training_target(LinearPath{}, p, wrong, x, Tensor<float>(Shape{1}, 0.5f)),
+                 ShapeError);
   }
 }
 

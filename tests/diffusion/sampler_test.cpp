@@ -14,9 +14,11 @@ namespace {
 using test::expect_close;
 using test::message_of;
 
-constexpr Solver kAll[] = {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3, Solver::rk4};
+constexpr Solver kAll[] = {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3,
+                           Solver::rk4};
 
-/// dx/dt = x cos(3 t) + t: neither linear in t nor autonomous. Its solution is computed with many small steps of Kutta's rule.
+/// dx/dt = x cos(3 t) + t: neither linear in t nor autonomous. Its solution is computed with many
+/// small steps of Kutta's rule.
 Tensor<double> curved(const Tensor<double>& x, double t) {
   Tensor<double> v(x.shape());
   for (index_t i = 0; i < x.numel(); ++i) v.data()[i] = x[i] * std::cos(3 * t) + t;
@@ -30,11 +32,16 @@ double error_of(Solver solver, index_t steps, const Tensor<double>& exact) {
 }
 
 TEST(SamplerTest, ConvergesWithTheOrderOfTheSolver) {
-  const Tensor<double> exact = sample(curved, Tensor<double>(Shape{2}, {1.0, -0.5}), full_time_grid<double>(4000, 2.0), Solver::rk4);
+  const Tensor<double> exact = sample(curved, Tensor<double>(Shape{2}, {1.0, -0.5}),
+                                      full_time_grid<double>(4000, 2.0), Solver::rk4);
   for (const Solver solver : kAll) {
-    const double order = solver == Solver::euler ? 1 : solver == Solver::heun3 ? 3 : solver == Solver::rk4 ? 4 : 2;
+    const double order = solver == Solver::euler   ? 1
+                         : solver == Solver::heun3 ? 3
+                         : solver == Solver::rk4   ? 4
+                                                   : 2;
     const double coarse = error_of(solver, 40, exact), fine = error_of(solver, 80, exact);
-    EXPECT_NEAR(std::log2(coarse / fine), order, 0.25) << name_of(solver) << ": " << coarse << " then " << fine;
+    EXPECT_NEAR(std::log2(coarse / fine), order, 0.25)
+        << name_of(solver) << ": " << coarse << " then " << fine;
     EXPECT_LT(fine, 0.05);
   }
 }
@@ -44,10 +51,12 @@ TEST(SamplerTest, OneStepOfEachSolverByHand) {
   const auto growth = [](const Tensor<double>& x, double) { return x; };
   const std::vector<double> grid = {1.0, 0.5};
   const double h = -0.5;
-  const double expected[] = {1 + h, 1 + h + h * h / 2, 1 + h + h * h / 2, 1 + h + h * h / 2 + h * h * h / 6,
+  const double expected[] = {1 + h, 1 + h + h * h / 2, 1 + h + h * h / 2,
+                             1 + h + h * h / 2 + h * h * h / 6,
                              1 + h + h * h / 2 + h * h * h / 6 + h * h * h * h / 24};
   for (std::size_t i = 0; i < std::size(kAll); ++i)
-    EXPECT_NEAR(sample(growth, Tensor<double>(Shape{1}, 1.0), grid, kAll[i])[0], expected[i], 1e-15) << name_of(kAll[i]);
+    EXPECT_NEAR(sample(growth, Tensor<double>(Shape{1}, 1.0), grid, kAll[i])[0], expected[i], 1e-15)
+        << name_of(kAll[i]);
 }
 
 TEST(SamplerTest, AStraightPathIsFollowedExactlyByEverySolver) {
@@ -56,15 +65,17 @@ TEST(SamplerTest, AStraightPathIsFollowedExactlyByEverySolver) {
   Philox(2).fill_normal(noise.span());
   const Tensor<float> v = path_velocity(LinearPath{}, data, noise, Tensor<float>(Shape{1}, 0.5f));
   for (const Solver solver : kAll)
-    expect_close(sample([&](const Tensor<float>&, float) { return v; }, noise, full_time_grid(13, 6.928), solver), data, 2e-6,
-                 name_of(solver));
+    expect_close(sample([&](const Tensor<float>&, float) { return v; }, noise,
+                        full_time_grid(13, 6.928), solver),
+                 data, 2e-6, name_of(solver));
 }
 
 TEST(SamplerTest, AgreesWithTheOfficialSamplerForOtherPathsAndPredictions) {
   test::GoldenFlow flow;
   const test::Golden golden("sample_ode/io.safetensors");
   const Tensor<float> z = golden("z");
-  expect_close(sample(velocity_of(GvpPath{}, Prediction::velocity, std::ref(flow)), z, official_time_grid(8, 1.0)),
+  expect_close(sample(velocity_of(GvpPath{}, Prediction::velocity, std::ref(flow)), z,
+                      official_time_grid(8, 1.0)),
                golden("final.gvp_euler_8"), 2e-5);
   for (const Prediction prediction : {Prediction::noise, Prediction::score}) {
     const std::string name = concat("final.linear_", name_of(prediction), "_euler_8");
@@ -72,8 +83,10 @@ TEST(SamplerTest, AgreesWithTheOfficialSamplerForOtherPathsAndPredictions) {
     const Tensor<float> expected = golden(name);
     float largest = 0.0f;
     for (const float e : expected.span()) largest = std::max(largest, std::abs(e));
-    // The first step divides by 1 - t = 0.001, so the model, which is not of this prediction, leads to states of 15000.
-    expect_close(sample(velocity_of(LinearPath{}, prediction, std::ref(flow)), z, grid), expected, 1e-6 * double{largest}, name);
+    // The first step divides by 1 - t = 0.001, so the model, which is not of this prediction, leads
+    // to states of 15000.
+    expect_close(sample(velocity_of(LinearPath{}, prediction, std::ref(flow)), z, grid), expected,
+                 1e-6 * double{largest}, name);
   }
 }
 
@@ -85,7 +98,8 @@ TEST(SamplerTest, EulerIsBitForBitTheOfficialUpdate) {
     return v;
   };
   float expected = 0.8f;
-  for (std::size_t i = 0; i + 1 < grid.size(); ++i) expected = expected + (grid[i + 1] - grid[i]) * (0.5f * expected - grid[i]);
+  for (std::size_t i = 0; i + 1 < grid.size(); ++i)
+    expected = expected + (grid[i + 1] - grid[i]) * (0.5f * expected - grid[i]);
   EXPECT_FLOAT_EQ(sample(velocity, Tensor<float>(Shape{1}, 0.8f), grid)[0], expected);
 }
 
@@ -102,20 +116,25 @@ TEST(SamplerTest, EvaluatesAtTheRightTimesAndCountsThem) {
     ASSERT_EQ(static_cast<index_t>(times.size()), 2 * evaluations_per_step(solver));
     EXPECT_EQ(times[0], 1.0f);
     EXPECT_EQ(times[times.size() / 2], 0.7f);
-    const float last = solver == Solver::euler ? 0.7f : solver == Solver::midpoint ? 0.4f : solver == Solver::heun3 ? 0.3f : 0.1f;
+    const float last = solver == Solver::euler      ? 0.7f
+                       : solver == Solver::midpoint ? 0.4f
+                       : solver == Solver::heun3    ? 0.3f
+                                                    : 0.1f;
     EXPECT_FLOAT_EQ(times.back(), last) << name_of(solver);
   }
 }
 
 TEST(SamplerTest, AdamsIntegratesPolynomialsOfTimeExactlyOnceItHasStarted) {
-  // The first two steps are of order 4, the order of step s is s from the third to the eleventh: t^2 suits all.
+  // The first two steps are of order 4, the order of step s is s from the third to the eleventh:
+  // t^2 suits all.
   const std::vector<double> grid = full_time_grid<double>(15, 1.0);
   std::vector<double> times;
   const auto square = [&](const Tensor<double>& x, double t) {
     times.push_back(t);
     return Tensor<double>(x.shape(), 3 * t * t);
   };
-  EXPECT_NEAR(sample(square, Tensor<double>(Shape{1}, 1.0), grid, Solver::explicit_adams)[0], 0.0, 1e-13);
+  EXPECT_NEAR(sample(square, Tensor<double>(Shape{1}, 1.0), grid, Solver::explicit_adams)[0], 0.0,
+              1e-13);
   ASSERT_EQ(times.size(), 2u * 4 + 13);
   for (std::size_t step = 2; step < 15; ++step) EXPECT_EQ(times[6 + step], grid[step]);
 }
@@ -124,29 +143,38 @@ TEST(SamplerTest, AdamsRaisesItsOrderStepByStep) {
   // Velocities that are zero but at two points of the grid show the weights.
   const std::vector<double> grid = full_time_grid<double>(4, 1.0);
   std::vector<double> states;
-  const auto late = [](const Tensor<double>& x, double t) { return Tensor<double>(x.shape(), t == 0.25 ? 1.0 : t == 0.5 ? -1.0 : 0.0); };
-  (void)sample(late, Tensor<double>(Shape{1}, 0.0), grid, Solver::explicit_adams, [&](const BasicStepInfo<double>& info) {
-    states.push_back(info.x[0]);
-    return true;
-  });
-  // Step 2 of rk4 evaluates at its end t = 0.5; step 3 weighs it with 23 / 12; step 4 with -59 / 24, and t = 0.25 with 55 / 24.
+  const auto late = [](const Tensor<double>& x, double t) {
+    return Tensor<double>(x.shape(), t == 0.25 ? 1.0 : t == 0.5 ? -1.0 : 0.0);
+  };
+  (void)sample(late, Tensor<double>(Shape{1}, 0.0), grid, Solver::explicit_adams,
+               [&](const BasicStepInfo<double>& info) {
+                 states.push_back(info.x[0]);
+                 return true;
+               });
+  // Step 2 of rk4 evaluates at its end t = 0.5; step 3 weighs it with 23 / 12; step 4 with -59 /
+  // 24, and t = 0.25 with 55 / 24.
   EXPECT_NEAR(states[1], 0.25 / 8, 1e-15);
   EXPECT_NEAR(states[2] - states[1], 0.25 * 23 / 12, 1e-15);
   EXPECT_NEAR(states[3] - states[2], -0.25 * (55.0 + 59.0) / 24, 1e-15);
 }
 
 TEST(SamplerTest, AdamsIsMoreExactThanHeunOnEqualSteps) {
-  const auto wave = [](const Tensor<double>& x, double t) { return Tensor<double>(x.shape(), std::cos(3 * t)); };
+  const auto wave = [](const Tensor<double>& x, double t) {
+    return Tensor<double>(x.shape(), std::cos(3 * t));
+  };
   const auto error = [&](Solver solver, index_t steps) {
-    return std::abs(sample(wave, Tensor<double>(Shape{1}, 0.0), full_time_grid<double>(steps, 1.0), solver)[0] + std::sin(3.0) / 3);
+    return std::abs(
+        sample(wave, Tensor<double>(Shape{1}, 0.0), full_time_grid<double>(steps, 1.0), solver)[0] +
+        std::sin(3.0) / 3);
   };
   EXPECT_LT(error(Solver::explicit_adams, 40), 0.1 * error(Solver::heun, 40));
   // The first steps are of order 3 and 4, the sum of their errors of order 4.
   EXPECT_LT(error(Solver::explicit_adams, 80), error(Solver::explicit_adams, 40) / 10);
 }
 
-// The expected states and evaluations are those of torchdiffeq in double, on torch 1.13. With tight tolerances or a stiff equation the
-// corrector does not converge, and the oldest velocity is forgotten.
+// The expected states and evaluations are those of torchdiffeq in double, on torch 1.13. With tight
+// tolerances or a stiff equation the corrector does not converge, and the oldest velocity is
+// forgotten.
 TEST(SamplerTest, AdamsAgreesWithTorchdiffeq) {
   struct Case {
     double rate;
@@ -157,23 +185,32 @@ TEST(SamplerTest, AdamsAgreesWithTorchdiffeq) {
     int evaluations;
   };
   const Case cases[] = {
-      {1, 20, 1.0, 1e-3, 1e-6, Solver::explicit_adams, 0.55520617341361522, -0.87416809046187638, 26},
-      {1, 20, 2.0, 1e-3, 1e-6, Solver::explicit_adams, 0.55554744407902956, -0.87660014180581525, 26},
-      {1, 20, 1.0, 1e-3, 1e-6, Solver::implicit_adams, 0.55539938268962386, -0.87567666087538942, 46},
-      {1, 20, 1.0, 1e-10, 1e-12, Solver::implicit_adams, 0.55540378116783895, -0.87568706664653817, 98},
-      {1, 20, 2.0, 1e-3, 1e-6, Solver::implicit_adams, 0.5554198416565308, -0.87639007563294469, 45},
-      {12, 16, 1.0, 1e-6, 1e-9, Solver::implicit_adams, 0.50702894983039615, -0.33790960037631146, 78},
-      {6, 16, 2.0, 1e-4, 1e-6, Solver::implicit_adams, 0.60641780575142445, -0.52093103706621813, 60},
+      {1, 20, 1.0, 1e-3, 1e-6, Solver::explicit_adams, 0.55520617341361522, -0.87416809046187638,
+       26},
+      {1, 20, 2.0, 1e-3, 1e-6, Solver::explicit_adams, 0.55554744407902956, -0.87660014180581525,
+       26},
+      {1, 20, 1.0, 1e-3, 1e-6, Solver::implicit_adams, 0.55539938268962386, -0.87567666087538942,
+       46},
+      {1, 20, 1.0, 1e-10, 1e-12, Solver::implicit_adams, 0.55540378116783895, -0.87568706664653817,
+       98},
+      {1, 20, 2.0, 1e-3, 1e-6, Solver::implicit_adams, 0.5554198416565308, -0.87639007563294469,
+       45},
+      {12, 16, 1.0, 1e-6, 1e-9, Solver::implicit_adams, 0.50702894983039615, -0.33790960037631146,
+       78},
+      {6, 16, 2.0, 1e-4, 1e-6, Solver::implicit_adams, 0.60641780575142445, -0.52093103706621813,
+       60},
   };
   for (const Case& c : cases) {
     int evaluations = 0;
     const auto velocity = [&](const Tensor<double>& x, double t) {
       ++evaluations;
-      return Tensor<double>(x.shape(), {c.rate * x[0] * std::cos(3 * t) + t, c.rate * x[1] * std::cos(3 * t) + t});
+      return Tensor<double>(
+          x.shape(), {c.rate * x[0] * std::cos(3 * t) + t, c.rate * x[1] * std::cos(3 * t) + t});
     };
     const std::vector<double> grid = full_time_grid<double>(c.steps, c.shift);
-    const Tensor<double> x = sample(velocity, Tensor<double>(Shape{2}, {1.0, -0.5}), grid, c.solver, detail::NoCallback{},
-                                    CorrectorControl{.atol = c.atol, .rtol = c.rtol});
+    const Tensor<double> x =
+        sample(velocity, Tensor<double>(Shape{2}, {1.0, -0.5}), grid, c.solver,
+               detail::NoCallback{}, CorrectorControl{.atol = c.atol, .rtol = c.rtol});
     const std::string what = concat(name_of(c.solver), " ", c.rate, " ", c.shift, " ", c.rtol);
     EXPECT_NEAR(x[0], c.x0, 2e-12) << what;
     EXPECT_NEAR(x[1], c.x1, 2e-12) << what;
@@ -184,7 +221,8 @@ TEST(SamplerTest, AdamsAgreesWithTorchdiffeq) {
 TEST(SamplerTest, RefusesACorrectorThatCannotEnd) {
   const auto run = [](const CorrectorControl& corrector) {
     const std::vector<double> grid = {1.0, 0.5};
-    return sample(curved, Tensor<double>(Shape{2}, 1.0), grid, Solver::implicit_adams, detail::NoCallback{}, corrector);
+    return sample(curved, Tensor<double>(Shape{2}, 1.0), grid, Solver::implicit_adams,
+                  detail::NoCallback{}, corrector);
   };
   EXPECT_THROW((void)run({.atol = -1.0}), ArgumentError);
   EXPECT_THROW((void)run({.rtol = std::nan("")}), ArgumentError);
@@ -224,7 +262,8 @@ TEST(SamplerTest, TheCallbackCanStopAndCanBeEmpty) {
   const auto identity = [](const Tensor<float>& x, float) { return x; };
   index_t calls = 0;
   const std::string message = message_of<Cancelled>([&] {
-    (void)sample(identity, Tensor<float>(Shape{1}, 1.0f), grid, Solver::heun, [&](const StepInfo& info) { return ++calls, info.step < 4; });
+    (void)sample(identity, Tensor<float>(Shape{1}, 1.0f), grid, Solver::heun,
+                 [&](const StepInfo& info) { return ++calls, info.step < 4; });
   });
   EXPECT_EQ(calls, 4);
   EXPECT_NE(message.find("step 4 of 10"), std::string::npos) << message;
@@ -235,11 +274,14 @@ TEST(SamplerTest, TheCallbackCanStopAndCanBeEmpty) {
 TEST(SamplerTest, LeavesTheCallersTensorAndKeptStatesAlone) {
   const Tensor<float> noise(Shape{2}, 1.0f);
   std::vector<Tensor<float>> trajectory;
-  const auto velocity = [](const Tensor<float>& x, float) { return Tensor<float>(x.shape(), 1.0f); };
-  (void)sample(velocity, noise, std::vector<float>{1.0f, 0.5f, 0.0f}, Solver::euler, [&](const StepInfo& info) {
-    trajectory.push_back(info.x);
-    return true;
-  });
+  const auto velocity = [](const Tensor<float>& x, float) {
+    return Tensor<float>(x.shape(), 1.0f);
+  };
+  (void)sample(velocity, noise, std::vector<float>{1.0f, 0.5f, 0.0f}, Solver::euler,
+               [&](const StepInfo& info) {
+                 trajectory.push_back(info.x);
+                 return true;
+               });
   expect_close(noise, Tensor<float>(Shape{2}, 1.0f), 0.0);
   expect_close(trajectory[0], Tensor<float>(Shape{2}, 0.5f), 0.0);
   expect_close(trajectory[1], Tensor<float>(Shape{2}, 0.0f), 0.0);
@@ -250,8 +292,8 @@ TEST(SamplerTest, AllocatesNothingAfterTheFirstStep) {
     Workspace workspace;
     const WorkspaceScope scope(workspace);
     std::uint64_t after_first = 0, after_last = 0;
-    (void)sample([](const Tensor<float>& x, float) { return Tensor<float>(x.shape(), 0.5f); }, Tensor<float>(Shape{2, 50}, 1.0f),
-                 full_time_grid(20, 1.0), solver,
+    (void)sample([](const Tensor<float>& x, float) { return Tensor<float>(x.shape(), 0.5f); },
+                 Tensor<float>(Shape{2, 50}, 1.0f), full_time_grid(20, 1.0), solver,
                  [&](const StepInfo& info) {
                    if (info.step == 1) after_first = workspace.allocations();
                    after_last = workspace.allocations();
@@ -265,8 +307,9 @@ TEST(SamplerTest, AllocatesNothingAfterTheFirstStep) {
 TEST(SamplerTest, UpdatesAMovedInTensorInPlace) {
   Tensor<float> x(Shape{100}, 1.0f);
   const float* memory = std::as_const(x).data();
-  const Tensor<float> out = sample([](const Tensor<float>& s, float) { return Tensor<float>(s.shape(), 1.0f); }, std::move(x),
-                                   full_time_grid(5, 1.0), Solver::rk4);
+  const Tensor<float> out =
+      sample([](const Tensor<float>& s, float) { return Tensor<float>(s.shape(), 1.0f); },
+             std::move(x), full_time_grid(5, 1.0), Solver::rk4);
   EXPECT_EQ(out.data(), memory);
 }
 
@@ -287,24 +330,33 @@ TEST(SamplerTest, DoesNotDependOnTheNumberOfThreads) {
 }
 
 TEST(SamplerTest, NamesTheStepAtWhichTheStateBreaks) {
-  const auto velocity = [](const Tensor<float>& x, float t) { return Tensor<float>(x.shape(), t < 0.45f ? NAN : 1.0f); };
-  const std::string message =
-      message_of<NumericError>([&] { (void)sample(velocity, Tensor<float>(Shape{3}, 1.0f), full_time_grid(10, 1.0)); });
+  const auto velocity = [](const Tensor<float>& x, float t) {
+    return Tensor<float>(x.shape(), t < 0.45f ? NAN : 1.0f);
+  };
+  const std::string message = message_of<NumericError>(
+      [&] { (void)sample(velocity, Tensor<float>(Shape{3}, 1.0f), full_time_grid(10, 1.0)); });
   EXPECT_NE(message.find("step 7 of 10"), std::string::npos) << message;
-  EXPECT_THROW((void)sample(velocity, Tensor<float>(Shape{1}, INFINITY), full_time_grid(2, 1.0)), NumericError);
+  EXPECT_THROW((void)sample(velocity, Tensor<float>(Shape{1}, INFINITY), full_time_grid(2, 1.0)),
+               NumericError);
 }
 
 TEST(SamplerTest, RefusesBadGridsAndShapes) {
   const auto identity = [](const Tensor<float>& x, float) { return x; };
   const Tensor<float> x(Shape{2}, 1.0f);
-  for (const std::vector<float>& grid :
-       {std::vector<float>{}, {1.0f}, {1.0f, 1.0f}, {1.0f, 0.5f, 0.6f}, {0.0f, 0.5f, 0.5f}, {1.0f, NAN}, {1.0f, -INFINITY}})
+  for (const std::vector<float>& grid : {std::vector<float>{},
+                                         {1.0f},
+                                         {1.0f, 1.0f},
+                                         {1.0f, 0.5f, 0.6f},
+                                         {0.0f, 0.5f, 0.5f},
+                                         {1.0f, NAN},
+                                         {1.0f, -INFINITY}})
     EXPECT_THROW((void)sample(identity, x, grid), ArgumentError);
   const auto wrong = [](const Tensor<float>&, float) { return Tensor<float>(Shape{3}, 0.0f); };
   EXPECT_THROW((void)sample(wrong, x, full_time_grid(2, 1.0)), ShapeError);
   const auto nothing = [](const Tensor<float>&, float) { return Tensor<float>(); };
   EXPECT_THROW((void)sample(nothing, x, full_time_grid(2, 1.0)), ShapeError);
-  EXPECT_THROW((void)sample(nothing, Tensor<float>(Shape{}, 1.0f), full_time_grid(2, 1.0)), ShapeError);
+  EXPECT_THROW((void)sample(nothing, Tensor<float>(Shape{}, 1.0f), full_time_grid(2, 1.0)),
+               ShapeError);
   EXPECT_THROW((void)sample(identity, Tensor<float>(), full_time_grid(2, 1.0)), ShapeError);
 }
 

@@ -5,12 +5,16 @@
 namespace rae {
 namespace {
 
-constexpr Solver kAll[] = {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3, Solver::rk4};
+constexpr Solver kAll[] = {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3,
+                           Solver::rk4};
 
 TEST(SolverTest, CoefficientsFulfilTheOrderConditions) {
   for (const Solver solver : kAll) {
     const detail::Tableau m = detail::tableau_of(solver);
-    const int order = solver == Solver::euler ? 1 : solver == Solver::heun3 ? 3 : solver == Solver::rk4 ? 4 : 2;
+    const int order = solver == Solver::euler   ? 1
+                      : solver == Solver::heun3 ? 3
+                      : solver == Solver::rk4   ? 4
+                                                : 2;
     double b = 0, bc = 0, bcc = 0, bac = 0, bccc = 0, bcac = 0, bacc = 0, baac = 0;
     for (std::size_t i = 0; i < m.stages; ++i) {
       double row = 0, ac = 0, acc = 0, aac = 0;
@@ -60,19 +64,21 @@ TEST(SolverTest, EvaluationsPerStepAreThoseOfTheReference) {
 
 TEST(SolverTest, AdamsWeightsAreThePublishedOnes) {
   bool implicit = false;
-  const auto check = [&](std::size_t points, std::initializer_list<double> numerators, double denominator) {
+  const auto check = [&](std::size_t points, std::initializer_list<double> numerators,
+                         double denominator) {
     const auto b = detail::adams_weights(points, implicit);
     std::size_t j = 0;
     for (const double n : numerators)
-      EXPECT_NEAR(b[j++], n / denominator, 1e-12 * std::abs(n / denominator) + 1e-13) << points << ", " << j;
+      EXPECT_NEAR(b[j++], n / denominator, 1e-12 * std::abs(n / denominator) + 1e-13)
+          << points << ", " << j;
     for (; j < b.size(); ++j) EXPECT_EQ(b[j], 0.0);
   };
   check(3, {23, -16, 5}, 12);
   check(4, {55, -59, 37, -9}, 24);
   check(5, {1901, -2774, 2616, -1274, 251}, 720);
   check(11,
-        {2132509567, -8271795124, 23591063805, -46113029016, 63716378958, -63176201472, 44857168434, -22329634920, 7417904451, -1479574348,
-         134211265},
+        {2132509567, -8271795124, 23591063805, -46113029016, 63716378958, -63176201472, 44857168434,
+         -22329634920, 7417904451, -1479574348, 134211265},
         479001600);
   implicit = true;
   check(1, {1}, 1);
@@ -80,8 +86,8 @@ TEST(SolverTest, AdamsWeightsAreThePublishedOnes) {
   check(4, {9, 19, -5, 1}, 24);
   check(5, {251, 646, -264, 106, -19}, 720);
   check(12,
-        {262747265, 1374799219, -2092490673, 3828828885, -5519460582, 6043521486, -4963166514, 3007739418, -1305971115, 384709327,
-         -68928781, 5675265},
+        {262747265, 1374799219, -2092490673, 3828828885, -5519460582, 6043521486, -4963166514,
+         3007739418, -1305971115, 384709327, -68928781, 5675265},
         958003200);
 }
 

@@ -25,8 +25,10 @@ TEST(TimeDistributionTest, AgreesWithTheOfficialTransport) {
 }
 
 TEST(TimeDistributionTest, StaysInsideTheIntervalAndIncreases) {
-  for (const TimeInterval interval : {TimeInterval{}, TimeInterval{0.001, 0.999}, TimeInterval{0.2, 0.3}, TimeInterval{0.0, 1.0}})
-    for (const TimeDistribution& d : {TimeDistribution::uniform(interval), TimeDistribution::logit_normal(0.3, 1.2, interval)}) {
+  for (const TimeInterval interval :
+       {TimeInterval{}, TimeInterval{0.001, 0.999}, TimeInterval{0.2, 0.3}, TimeInterval{0.0, 1.0}})
+    for (const TimeDistribution& d : {TimeDistribution::uniform(interval),
+                                      TimeDistribution::logit_normal(0.3, 1.2, interval)}) {
       EXPECT_NEAR(d(0.0), interval.low, 1e-12);
       EXPECT_NEAR(d(1.0), interval.high, 1e-12);
       double previous = -1.0;
@@ -46,7 +48,8 @@ TEST(TimeDistributionTest, MediansAndSpreadAreThoseOfTheLogitNormal) {
   double sum = 0.0, squares = 0.0;
   constexpr int kSamples = 20000;
   for (int i = 0; i < kSamples; ++i) {
-    const double t = distribution(static_cast<double>(Philox(9).uniform(static_cast<std::uint64_t>(i))) + 0x1p-25);
+    const double t = distribution(
+        static_cast<double>(Philox(9).uniform(static_cast<std::uint64_t>(i))) + 0x1p-25);
     const double logit = std::log(t / (1 - t));
     sum += logit;
     squares += logit * logit;
@@ -64,14 +67,16 @@ TEST(TimeDistributionTest, ParsesItsOwnText) {
 
 TEST(TimeDistributionTest, RefusesNonsense) {
   for (const std::string text :
-       {"", "Uniform", "logit-normal", "logit-normal_", "logit-normal_0", "logit-normal_0_", "logit-normal_0_0", "logit-normal_0_-1",
-        "logit-normal_a_1", "logit-normal_0_1x", "logit-normal_0_1_2", "logit-normal_nan_1", "logit-normal_0_inf"})
+       {"", "Uniform", "logit-normal", "logit-normal_", "logit-normal_0", "logit-normal_0_",
+        "logit-normal_0_0", "logit-normal_0_-1", "logit-normal_a_1", "logit-normal_0_1x",
+        "logit-normal_0_1_2", "logit-normal_nan_1", "logit-normal_0_inf"})
     EXPECT_THROW((void)TimeDistribution::parse(text), ArgumentError) << text;
   EXPECT_THROW((void)TimeDistribution::uniform({0.5, 0.5}), ArgumentError);
   EXPECT_THROW((void)TimeDistribution::uniform({-0.1, 0.5}), ArgumentError);
   EXPECT_THROW((void)TimeDistribution::uniform({0.0, 1.1}), ArgumentError);
   EXPECT_THROW((void)TimeDistribution::uniform({0.0, NAN}), ArgumentError);
-  EXPECT_THROW((void)TimeDistribution::logit_normal(200.0, 0.1), ArgumentError);  // no mass below 0.999
+  EXPECT_THROW((void)TimeDistribution::logit_normal(200.0, 0.1),
+               ArgumentError);  // no mass below 0.999
 }
 
 }  // namespace

@@ -7,13 +7,16 @@ namespace {
 
 TEST(TimeGridTest, OfficialGridAgreesWithTheOfficialSampler) {
   const test::Golden golden("transport_time/io.safetensors");
-  const std::pair<std::string, double> shifts[] = {{"sqrt48", std::sqrt(48.0)}, {"sqrt192", std::sqrt(192.0)}, {"1", 1.0}};
+  const std::pair<std::string, double> shifts[] = {
+      {"sqrt48", std::sqrt(48.0)}, {"sqrt192", std::sqrt(192.0)}, {"1", 1.0}};
   for (const index_t points : {5, 25, 50})
     for (const auto& [name, shift] : shifts) {
       const std::string key = "ode_grid_n" + std::to_string(points) + "_" + name;
       const std::vector<float> grid = official_time_grid(points, shift);
-      // The reference's vector code may round 1 - linspace one unit of 2^-24 apart; the shift multiplies that by up to s.
-      test::expect_close(Tensor<float>(Shape{points}, std::span<const float>(grid)), golden(key), std::max(1.2e-7, shift * 0x1p-24), key);
+      // The reference's vector code may round 1 - linspace one unit of 2^-24 apart; the shift
+      // multiplies that by up to s.
+      test::expect_close(Tensor<float>(Shape{points}, std::span<const float>(grid)), golden(key),
+                         std::max(1.2e-7, shift * 0x1p-24), key);
     }
 }
 
@@ -44,7 +47,8 @@ TEST(TimeGridTest, FullGridEndsAtExactlyZero) {
     for (std::size_t i = 1; i < grid.size(); ++i) EXPECT_LT(grid[i], grid[i - 1]);
   }
   const std::vector<double> even = full_time_grid<double>(4, 1.0);
-  for (std::size_t i = 0; i <= 4; ++i) EXPECT_DOUBLE_EQ(even[i], 1.0 - 0.25 * static_cast<double>(i));
+  for (std::size_t i = 0; i <= 4; ++i)
+    EXPECT_DOUBLE_EQ(even[i], 1.0 - 0.25 * static_cast<double>(i));
 }
 
 TEST(TimeGridTest, RefusesEmptyHugeAndUnshiftable) {

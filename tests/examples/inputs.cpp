@@ -1,5 +1,5 @@
-// What the examples and the programs of the tutorial work on in their tests: a tiny random model in place of the built-in one, and a
-// few pictures in folders of two classes.
+// What the examples and the programs of the tutorial work on in their tests: a tiny random model in
+// place of the built-in one, and a few pictures in folders of two classes.
 #include <cstdio>
 #include <filesystem>
 
@@ -12,10 +12,12 @@ namespace {
 rae::ModelConfig model_config() {
   rae::ModelConfig c = rae::test::tiny_config();
   c.encoder.patch_size = c.decoder->patch_size = 7;
-  c.encoder.table_h = c.encoder.table_w = c.decoder->grid_h = c.decoder->grid_w = c.dit->grid_h = c.dit->grid_w = 4;
+  c.encoder.table_h = c.encoder.table_w = c.decoder->grid_h = c.decoder->grid_w = c.dit->grid_h =
+      c.dit->grid_w = 4;
   c.image_size = 28;
   c.dit->num_classes = 10;
-  c.class_names = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"};
+  c.class_names = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+                   "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
   return c;
 }
 
@@ -24,7 +26,8 @@ rae::Image disc(rae::index_t radius) {
   rae::Image image(28, 28, 1);
   for (rae::index_t y = 0; y < 28; ++y)
     for (rae::index_t x = 0; x < 28; ++x)
-      if ((x - 14) * (x - 14) + (y - 14) * (y - 14) < radius * radius) image.pixels()[static_cast<std::size_t>(28 * y + x)] = 200;
+      if ((x - 14) * (x - 14) + (y - 14) * (y - 14) < radius * radius)
+        image.pixels()[static_cast<std::size_t>(28 * y + x)] = 200;
   return image;
 }
 
@@ -35,9 +38,12 @@ int main(int argc, char** argv) {
   try {
     namespace fs = std::filesystem;
     const fs::path folder = argv[1];
-    fs::remove_all(folder / "run");  // of the tutorial's training, which would otherwise be continued
-    for (const char* name : {"models", "pictures/small", "pictures/large"}) fs::create_directories(folder / name);
-    rae::test::random_bundle(model_config()).save((folder / "models/fashion-mnist.safetensors").string());
+    fs::remove_all(folder /
+                   "run");  // of the tutorial's training, which would otherwise be continued
+    for (const char* name : {"models", "pictures/small", "pictures/large"})
+      fs::create_directories(folder / name);
+    rae::test::random_bundle(model_config())
+        .save((folder / "models/fashion-mnist.safetensors").string());
     for (rae::index_t i = 0; i < 4; ++i) {
       const std::string name = std::to_string(i) + ".png";
       disc(4 + i).save_png((folder / "pictures/small" / name).string());

@@ -4,8 +4,8 @@
 
 #include <cstring>
 
-#include "rae/io/safetensors.hpp"
 #include "rae/generate/generator.hpp"
+#include "rae/io/safetensors.hpp"
 #include "support/golden.hpp"
 #include "support/temp_folder.hpp"
 #include "support/tiny_bundle.hpp"
@@ -64,7 +64,8 @@ TEST(BundleTest, StoresTrainingModelsAndRestoresInferenceModels) {
   });
   DitDh<Tensor<double>> precise(*bundle.config.dit);
   bundle.restore("dit.", precise);
-  EXPECT_EQ(static_cast<float>(precise.x_embedder.weight.tensor()[5]), model.x_embedder.weight.tensor()[5]);
+  EXPECT_EQ(static_cast<float>(precise.x_embedder.weight.tensor()[5]),
+            model.x_embedder.weight.tensor()[5]);
 }
 
 TEST(BundleTest, RestoreNamesWhatIsWrongAndChangesNothing) {
@@ -73,10 +74,15 @@ TEST(BundleTest, RestoreNamesWhatIsWrongAndChangesNothing) {
   Decoder<Tensor<float>> decoder(*bundle.config.decoder);
   const Tensor<float> missing = bundle.tensors.extract("decoder.decoder_pred.weight").mapped();
   std::string message = message_of<FormatError>([&] { bundle.restore("decoder.", decoder); });
-  EXPECT_NE(message.find("model.safetensors: the tensor decoder.decoder_pred.weight is missing"), std::string::npos) << message;
+  EXPECT_NE(message.find("model.safetensors: the tensor decoder.decoder_pred.weight is missing"),
+            std::string::npos)
+      << message;
   bundle.tensors.emplace("decoder.decoder_pred.weight", missing.reshaped({-1, 1}));
   message = message_of<ShapeError>([&] { bundle.restore("decoder.", decoder); });
-  EXPECT_NE(message.find("model.safetensors: tensor decoder.decoder_pred.weight: expected (16, 24), got (384, 1)"), std::string::npos)
+  EXPECT_NE(
+      message.find(
+          "model.safetensors: tensor decoder.decoder_pred.weight: expected (16, 24), got (384, 1)"),
+      std::string::npos)
       << message;
   for (const float value : decoder.pos_embed.tensor().span()) ASSERT_EQ(value, 0.0f);
 }
@@ -134,22 +140,33 @@ TEST_P(BundleRefuses, ToLoadAndToSave) {
 
 INSTANTIATE_TEST_SUITE_P(
     Bundles, BundleRefuses,
-    testing::Values(BadBundle{"missing tensor", [](Bundle& b) { b.tensors.erase("dit.s_projector.weight"); }, "dit.*"},
-                    BadBundle{"missing part", [](Bundle& b) { b.remove("decoder."); }, "decoder.* have 0 elements"},
-                    BadBundle{"unknown tensor", [](Bundle& b) { b.tensors.emplace("ema.x", Tensor<float>(Shape{1}, 0.0f)); }, "ema.x"},
-                    BadBundle{"part without configuration", [](Bundle& b) { b.config.dit.reset(); }, "no such part"},
-                    BadBundle{"statistics of another shape",
-                              [](Bundle& b) { b.tensors["latent_norm.mean"] = Tensor<float>(Shape{64}, 0.0f); }, "(16, 2, 2)"},
-                    BadBundle{"negative variance", [](Bundle& b) { b.tensors["latent_norm.var"].span()[3] = -1; }, "negative variance"},
-                    BadBundle{"NaN", [](Bundle& b) { b.tensors["dit.pos_embed"].span()[0] = NAN; }, "dit.pos_embed holds NaN"},
-                    // Some 10^15 bytes, were they allocated.
-                    BadBundle{"enormous model",
-                              [](Bundle& b) {
-                                b.config.dit->hidden_size[1] = 65536;
-                                b.config.dit->depth[1] = 1024;
-                              },
-                              "the configuration needs"},
-                    BadBundle{"impossible model", [](Bundle& b) { b.config.encoder.num_heads = 5; }, "5 heads"}));
+    testing::Values(
+        BadBundle{"missing tensor", [](Bundle& b) { b.tensors.erase("dit.s_projector.weight"); },
+                  "dit.*"},
+        BadBundle{"missing part", [](Bundle& b) { b.remove("decoder."); },
+                  "decoder.* have 0 elements"},
+        BadBundle{"unknown tensor",
+                  [](Bundle& b) { b.tensors.emplace("ema.x", Tensor<float>(Shape{1}, 0.0f)); },
+                  "ema.x"},
+        BadBundle{"part without configuration", [](Bundle& b) { b.config.dit.reset(); },
+                  "no such part"},
+        BadBundle{"statistics of another shape",
+                  [](Bundle& b) { b.tensors["latent_norm.mean"] = Tensor<float>(Shape{64}, 0.0f); },
+                  "(16, 2, 2)"},
+        BadBundle{"negative variance",
+                  [](Bundle& b) { b.tensors["latent_norm.var"].span()[3] = -1; },
+                  "negative variance"},
+        BadBundle{"NaN", [](Bundle& b) { b.tensors["dit.pos_embed"].span()[0] = NAN; },
+                  "dit.pos_embed holds NaN"},
+        // Some 10^15 bytes, were they allocated.
+        BadBundle{"enormous model",
+                  [](Bundle& b) {
+                    b.config.dit->hidden_size[1] = 65536;
+                    b.config.dit->depth[1] = 1024;
+                  },
+                  "the configuration needs"},
+        BadBundle{"impossible model", [](Bundle& b) { b.config.encoder.num_heads = 5; },
+                  "5 heads"}));
 
 TEST(BundleTest, RefusesFilesThatAreNoBundles) {
   const TempFolder folder;
@@ -163,7 +180,8 @@ TEST(BundleTest, RefusesFilesThatAreNoBundles) {
   EXPECT_THROW((void)Bundle::load(folder / "absent"), FileError);
   tiny_bundle().save(folder / "whole");
   const std::string whole = test::slurp(folder / "whole");
-  for (const std::size_t size : {std::size_t{0}, std::size_t{7}, std::size_t{100}, whole.size() / 2, whole.size() - 1}) {
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{7}, std::size_t{100}, whole.size() / 2, whole.size() - 1}) {
     folder.write("cut", whole.substr(0, size));
     EXPECT_THROW((void)Bundle::load(folder / "cut"), FormatError) << size;
   }
@@ -180,7 +198,8 @@ TEST(BundleTest, ADamagedFileIsAnErrorOrAnotherModel) {
   for (std::uint64_t i = 0; i < 150; ++i) {
     std::string damaged = whole;
     for (std::uint64_t j = 0; j < 1 + i % 3; ++j)
-      damaged[random.below(8 * i + 2 * j, 8 + header)] = static_cast<char>("0123456789-,:e\"[]{}"[random.below(8 * i + 2 * j + 1, 18)]);
+      damaged[random.below(8 * i + 2 * j, 8 + header)] =
+          static_cast<char>("0123456789-,:e\"[]{}"[random.below(8 * i + 2 * j + 1, 18)]);
     folder.write("damaged", damaged);
     try {
       const Generator generator(Bundle::load(folder / "damaged"));

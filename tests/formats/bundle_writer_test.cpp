@@ -1,12 +1,13 @@
-// Models through other forms of files: bundles keep every bit, and official state dicts are those of the official code.
+// Models through other forms of files: bundles keep every bit, and official state dicts are those
+// of the official code.
 #include "rae/formats/bundle_writer.hpp"
 
 #include <gtest/gtest.h>
 
-#include "rae/nn/outline.hpp"
 #include "rae/formats/bundle.hpp"
-#include "rae/formats/official/open.hpp"
 #include "rae/formats/huggingface_encoder.hpp"
+#include "rae/formats/official/open.hpp"
+#include "rae/nn/outline.hpp"
 #include "support/golden_model.hpp"
 #include "support/temp_folder.hpp"
 #include "support/tiny_bundle.hpp"
@@ -23,7 +24,8 @@ std::string write_bundle(const TempFolder& folder, const Bundle& bundle) {
 }
 
 /// A source with the same tensors, but for one, which is changed.
-PartFile changed(const PartFile& part, const TempFolder& folder, const std::string& name, float value) {
+PartFile changed(const PartFile& part, const TempFolder& folder, const std::string& name,
+                 float value) {
   std::vector<SafetensorsEntry> entries;
   for (const std::string& each : part.tensors.names()) {
     Tensor<float> tensor = part.tensors.read<float>(each);
@@ -43,11 +45,13 @@ TEST(Convert, BundlesKeepEveryBit) {
   EXPECT_EQ(to_config(again.config), to_config(bundle.config));
   EXPECT_EQ(again.notes, bundle.notes);
   ASSERT_EQ(again.tensors.size(), bundle.tensors.size());
-  for (const auto& [name, tensor] : bundle.tensors) expect_close(again.tensors.at(name), tensor, 0.0, name);
+  for (const auto& [name, tensor] : bundle.tensors)
+    expect_close(again.tensors.at(name), tensor, 0.0, name);
 
   save_bundle(files, folder / "half.safetensors", DType::bf16);
   bundle.save(folder / "expected.safetensors", DType::bf16);
-  const auto half = SafetensorsFile::open(folder / "half.safetensors"), expected = SafetensorsFile::open(folder / "expected.safetensors");
+  const auto half = SafetensorsFile::open(folder / "half.safetensors"),
+             expected = SafetensorsFile::open(folder / "expected.safetensors");
   for (const std::string& name : expected.names()) {
     EXPECT_EQ(half.info(name).dtype, expected.info(name).dtype) << name;
     expect_close(half.read<float>(name), expected.read<float>(name), 0.0, name);
@@ -64,7 +68,8 @@ TEST(Convert, PartsThatAreAbsent) {
   EXPECT_FALSE(decoder.encoder || decoder.dit || decoder.config.dit);
   const OfficialFiles official = save_official(decoder, folder / "official");
   EXPECT_EQ(official.written,
-            (Strings{folder / "official/decoder/model.pt", folder / "official/stats/stat.pt", folder / "official/decoder/config.json"}));
+            (Strings{folder / "official/decoder/model.pt", folder / "official/stats/stat.pt",
+                     folder / "official/decoder/config.json"}));
   EXPECT_EQ(official.notes, (Strings{"no config.yaml: pictures are gray"}));
   files.decoder.reset();
   EXPECT_THROW(save_bundle(files, folder / "none.safetensors"), ArgumentError);
@@ -96,7 +101,8 @@ void expect_state_dict(const std::string& path, const std::string& name) {
     ASSERT_TRUE(written.contains(tensor)) << tensor;
     ASSERT_EQ(written.info(tensor).shape, golden.file().info(tensor).shape) << tensor;
     // The tables of angles are computed, all others copied.
-    expect_close(written.read<float>(tensor), golden(tensor), tensor.find("rope") == std::string::npos ? 0.0 : 1e-6, tensor);
+    expect_close(written.read<float>(tensor), golden(tensor),
+                 tensor.find("rope") == std::string::npos ? 0.0 : 1e-6, tensor);
   }
 }
 
@@ -106,12 +112,14 @@ TEST(Convert, OfficialStateDicts) {
     ModelFiles files;
     files.config.dit = dit_dh_config(golden_config(name));
     files.dit = PartFile{TensorSource::open(data_path("golden/" + name + "/weights.safetensors"))};
-    EXPECT_EQ(save_official(files, folder.path()).written, (Strings{folder / "dit/stage2_model.pt"}));
+    EXPECT_EQ(save_official(files, folder.path()).written,
+              (Strings{folder / "dit/stage2_model.pt"}));
     expect_state_dict(folder / "dit/stage2_model.pt", name);
   }
   ModelFiles files;
   files.config.decoder = decoder_config(golden_config("decoder_tiny"));
-  files.decoder = PartFile{TensorSource::open(data_path("golden/decoder_tiny/weights.safetensors")), decoder_names()};
+  files.decoder = PartFile{TensorSource::open(data_path("golden/decoder_tiny/weights.safetensors")),
+                           decoder_names()};
   files.latent_norm.var = Tensor<float>(Shape{3, 2, 2}, 0.5f);
   EXPECT_EQ(save_official(files, folder.path()).written.front(), folder / "decoder/model.pt");
   expect_state_dict(folder / "decoder/model.pt", "decoder_tiny");
@@ -123,8 +131,9 @@ TEST(Convert, OfficialStateDicts) {
   save_official(files, folder / "half", DType::f16);
   const auto half = TensorSource::open(folder / "half/decoder/model.pt");
   EXPECT_EQ(half.info("decoder_layers.0.attention.attention.key.weight").dtype, DType::f16);
-  EXPECT_EQ(half.read<float>("decoder_pred.bias")[1],
-            static_cast<float>(f16(Golden("decoder_tiny/weights.safetensors")("decoder_pred.bias")[1])));
+  EXPECT_EQ(
+      half.read<float>("decoder_pred.bias")[1],
+      static_cast<float>(f16(Golden("decoder_tiny/weights.safetensors")("decoder_pred.bias")[1])));
 }
 
 /// What a model is, but for its name.
@@ -134,7 +143,8 @@ std::string settings_of(ModelConfig config) {
 }
 
 /// The same values under the names of either file.
-void expect_equal_parts(const PartFile& got, const PartFile& expected, const std::vector<ParameterShape>& parameters) {
+void expect_equal_parts(const PartFile& got, const PartFile& expected,
+                        const std::vector<ParameterShape>& parameters) {
   const auto read = [](const PartFile& part, const std::string& name) {
     std::vector<float> out;
     for (const std::string& file : part.names ? part.names(name) : Strings{name}) {
@@ -143,7 +153,8 @@ void expect_equal_parts(const PartFile& got, const PartFile& expected, const std
     }
     return out;
   };
-  for (const auto& [name, shape, use] : parameters) EXPECT_EQ(read(got, name), read(expected, name)) << name;
+  for (const auto& [name, shape, use] : parameters)
+    EXPECT_EQ(read(got, name), read(expected, name)) << name;
 }
 
 TEST(Convert, AnOfficialModelComesBackWhole) {
@@ -154,15 +165,19 @@ TEST(Convert, AnOfficialModelComesBackWhole) {
   EXPECT_EQ(official.written.back(), folder / "o/config.yaml");
   const ModelFiles again = open_official(folder / "o/config.yaml");
   EXPECT_EQ(settings_of(again.config), settings_of(files.config));
-  expect_equal_parts(*again.encoder, *files.encoder, parameter_shapes<Encoder>(files.config.encoder));
-  expect_equal_parts(*again.decoder, *files.decoder, parameter_shapes<Decoder>(*files.config.decoder));
+  expect_equal_parts(*again.encoder, *files.encoder,
+                     parameter_shapes<Encoder>(files.config.encoder));
+  expect_equal_parts(*again.decoder, *files.decoder,
+                     parameter_shapes<Decoder>(*files.config.decoder));
   expect_equal_parts(*again.dit, *files.dit, parameter_shapes<DitDh>(*files.config.dit));
   expect_equal_parts(*again.guide, *files.guide, parameter_shapes<DitDh>(*files.config.guide));
   expect_close(again.latent_norm.var, files.latent_norm.var, 0.0);
   // What Hugging Face and the official strict loading expect beside that.
-  const auto encoder = TensorSource::open(folder / "o/encoder"), original = TensorSource::open(data_path("golden/e2e_dinov2_ag/encoder"));
+  const auto encoder = TensorSource::open(folder / "o/encoder"),
+             original = TensorSource::open(data_path("golden/e2e_dinov2_ag/encoder"));
   EXPECT_EQ(encoder.metadata().at("format"), "pt");
-  for (const std::string& name : original.names()) EXPECT_EQ(encoder.info(name).shape, original.info(name).shape) << name;
+  for (const std::string& name : original.names())
+    EXPECT_EQ(encoder.info(name).shape, original.info(name).shape) << name;
 }
 
 TEST(Convert, EverySamplerHasOfficialWords) {
@@ -171,7 +186,8 @@ TEST(Convert, EverySamplerHasOfficialWords) {
   SamplingDefaults& sampling = files.config.sampling;
   const auto expect_back = [&] {
     (void)save_official(files, folder.path());
-    EXPECT_EQ(settings_of(open_official(folder / "config.yaml", {.guide = true}).config), settings_of(files.config));
+    EXPECT_EQ(settings_of(open_official(folder / "config.yaml", {.guide = true}).config),
+              settings_of(files.config));
   };
   sampling.solver = Solver::heun;
   sampling.steps = 9;
@@ -211,7 +227,8 @@ TEST(Convert, EncodersOfEveryFamily) {
     SCOPED_TRACE(name);
     const TempFolder folder;
     const bool mae = name == "rae_mae_tiny";
-    std::filesystem::copy_file(data_path("golden/" + name + "/hub_model.safetensors"), folder / "model.safetensors");
+    std::filesystem::copy_file(data_path("golden/" + name + "/hub_model.safetensors"),
+                               folder / "model.safetensors");
     ConfigNode config = golden_config(name).at("encoder");
     config.set("model_type", mae ? "vit_mae" : "siglip_vision_model");
     folder.write("config.json", config.to_json());
@@ -239,14 +256,20 @@ TEST(Convert, NumbersThatCannotBeStored) {
     other.decoder = changed(*files.decoder, folder, "decoder_pred.weight", value);
     return message_of<Error>([&] { save_bundle(other, folder / "out.safetensors", type); });
   };
-  EXPECT_NE(message(70000.f, DType::f16).find("decoder_pred.weight holds 70000, which f16 cannot; take bf16"), std::string::npos);
+  EXPECT_NE(message(70000.f, DType::f16)
+                .find("decoder_pred.weight holds 70000, which f16 cannot; take bf16"),
+            std::string::npos);
   EXPECT_NE(message(std::nanf(""), DType::f32).find("NaN or infinity"), std::string::npos);
   EXPECT_THROW(save_bundle(files, folder / "out.safetensors", DType::i32), ArgumentError);
-  EXPECT_THROW(save_bundle(files, folder / "out.safetensors", DType::f32, {{"config", "{}"}}), ArgumentError);
+  EXPECT_THROW(save_bundle(files, folder / "out.safetensors", DType::f32, {{"config", "{}"}}),
+               ArgumentError);
   EXPECT_FALSE(std::filesystem::exists(folder / "out.safetensors"));
   ModelFiles wrong = files;
   wrong.decoder = PartFile{files.encoder->tensors};
-  EXPECT_NE(message_of<FormatError>([&] { save_bundle(wrong, folder / "out.safetensors"); }).find("is missing, and"), std::string::npos);
+  EXPECT_NE(message_of<FormatError>([&] {
+              save_bundle(wrong, folder / "out.safetensors");
+            }).find("is missing, and"),
+            std::string::npos);
   EXPECT_THROW((void)save_official(files, write_bundle(folder, tiny_bundle())), FileError);
 }
 

@@ -10,15 +10,20 @@
 namespace rae::test {
 namespace {
 
-constexpr const char* kConfig = R"({"_class_name": "AutoencoderRAE", "_diffusers_version": "0.37.0", "encoder_type": "dinov2",
+constexpr const char* kConfig =
+    R"({"_class_name": "AutoencoderRAE", "_diffusers_version": "0.37.0", "encoder_type": "dinov2",
   "encoder_hidden_size": 64, "encoder_patch_size": 14, "encoder_num_hidden_layers": 1, "decoder_hidden_size": 32,
   "decoder_num_hidden_layers": 2, "decoder_num_attention_heads": 4, "decoder_intermediate_size": 48, "patch_size": 4,
   "encoder_input_size": 28, "image_size": null, "num_channels": 3, "noise_tau": 0.0, "reshape_to_2d": true, "scaling_factor": 1.0})";
 
 /// Its parts: one 64-wide layer of DINOv2 with a table of 3 x 3, and a decoder of 2 x 2 tokens.
 struct Parts {
-  Encoder<Tensor<float>> encoder{
-      EncoderConfig{.hidden_size = 64, .num_layers = 1, .num_heads = 1, .intermediate_size = 256, .table_h = 3, .table_w = 3}};
+  Encoder<Tensor<float>> encoder{EncoderConfig{.hidden_size = 64,
+                                               .num_layers = 1,
+                                               .num_heads = 1,
+                                               .intermediate_size = 256,
+                                               .table_h = 3,
+                                               .table_w = 3}};
   Decoder<Tensor<float>> decoder{DecoderConfig{.grid_h = 2,
                                                .grid_w = 2,
                                                .in_dim = 64,
@@ -79,20 +84,23 @@ std::vector<SafetensorsEntry> entries_of(Parts& parts, bool official = false) {
   return out;
 }
 
-void write_folder(const TempFolder& folder, const std::string& config, const std::vector<SafetensorsEntry>& entries) {
+void write_folder(const TempFolder& folder, const std::string& config,
+                  const std::vector<SafetensorsEntry>& entries) {
   folder.write("config.json", config);
   write_safetensors(folder / "diffusion_pytorch_model.safetensors", entries);
 }
 
 template <class Model>
 void fill(Model& model, const PartFile& part) {
-  load_parameters(model, part.names, [&](const std::string& name) { return part.tensors.read<float>(name); });
+  load_parameters(model, part.names,
+                  [&](const std::string& name) { return part.tensors.read<float>(name); });
 }
 
 Tensor<float> noise_image() {
   Tensor<float> image(Shape{2, 3, 8, 8});
   const Philox random(3, 0);
-  for (index_t i = 0; i < image.numel(); ++i) image[i] = static_cast<float>(random.uniform(static_cast<std::uint64_t>(i)));
+  for (index_t i = 0; i < image.numel(); ++i)
+    image[i] = static_cast<float>(random.uniform(static_cast<std::uint64_t>(i)));
   return image;
 }
 
@@ -103,7 +111,8 @@ TEST(DiffusersAutoencoder, IsTheModelUnderOtherNames) {
     for (const double scale : {1.0, 0.5}) {
       const TempFolder folder;
       std::string config = kConfig;
-      config.replace(config.find("\"scaling_factor\": 1.0"), 21, concat("\"scaling_factor\": ", scale));
+      config.replace(config.find("\"scaling_factor\": 1.0"), 21,
+                     concat("\"scaling_factor\": ", scale));
       write_folder(folder, config, entries_of(parts, official));
       EXPECT_TRUE(is_diffusers_autoencoder(folder.path()));
       const ModelFiles files = open_diffusers_autoencoder(folder.path());
@@ -120,16 +129,18 @@ TEST(DiffusersAutoencoder, IsTheModelUnderOtherNames) {
       fill(rae.decoder, *files.decoder);
       rae.latent_norm = files.latent_norm;
 
-      const Tensor<float> tokens =
-          tokens_to_grid(parts.encoder(normalize_pixels(resize(image, Resize::bicubic, 28, 28), c.pixels)), 2, 2);  // (2, 64, 2, 2)
-      const Tensor<float> latent = rae.encode(image);                                                               // (2, 64, 2, 2)
+      const Tensor<float> tokens = tokens_to_grid(
+          parts.encoder(normalize_pixels(resize(image, Resize::bicubic, 28, 28), c.pixels)), 2,
+          2);                                          // (2, 64, 2, 2)
+      const Tensor<float> latent = rae.encode(image);  // (2, 64, 2, 2)
       for (index_t i = 0; i < latent.numel(); ++i) {
         const index_t at = i % parts.mean.numel();
-        const double expected =
-            scale * (static_cast<double>(tokens[i]) - parts.mean[at]) / (static_cast<double>(parts.deviation[at]) + 1e-5);
+        const double expected = scale * (static_cast<double>(tokens[i]) - parts.mean[at]) /
+                                (static_cast<double>(parts.deviation[at]) + 1e-5);
         ASSERT_NEAR(latent[i], expected, 2e-6) << i;
       }
-      const Tensor<float> pixels = denormalize_pixels(parts.decoder(grid_to_tokens(tokens)), c.pixels);  // (2, 3, 8, 8)
+      const Tensor<float> pixels =
+          denormalize_pixels(parts.decoder(grid_to_tokens(tokens)), c.pixels);  // (2, 3, 8, 8)
       expect_close(rae.decode(latent), pixels, 1e-5);
     }
   }
@@ -160,12 +171,15 @@ TEST(DiffusersAutoencoder, StatisticsAreBroadcast) {
   };
   const Tensor<float> one(Shape{1}, 1.f);
   EXPECT_NE(fails(Tensor<float>(Shape{3}, 0.f), one).find("does not broadcast"), std::string::npos);
-  EXPECT_NE(fails(Tensor<float>(Shape{2, 64, 2, 2}, 0.f), one).find("does not broadcast"), std::string::npos);
-  EXPECT_NE(fails(one, Tensor<float>(Shape{1}, -1.f)).find("_latents_std: holds -1"), std::string::npos);
+  EXPECT_NE(fails(Tensor<float>(Shape{2, 64, 2, 2}, 0.f), one).find("does not broadcast"),
+            std::string::npos);
+  EXPECT_NE(fails(one, Tensor<float>(Shape{1}, -1.f)).find("_latents_std: holds -1"),
+            std::string::npos);
   EXPECT_NE(fails(Tensor<float>(Shape{1}, std::nanf("")), one).find("NaN"), std::string::npos);
 }
 
-/// save_pretrained writes the statistics into config.json, too: more values than a configuration may have.
+/// save_pretrained writes the statistics into config.json, too: more values than a configuration
+/// may have.
 TEST(DiffusersAutoencoder, StatisticsInTheConfigurationAreReadOver) {
   Parts parts;
   const TempFolder folder;
@@ -178,7 +192,9 @@ TEST(DiffusersAutoencoder, StatisticsInTheConfigurationAreReadOver) {
   EXPECT_EQ(open_diffusers_autoencoder(folder.path()).config.encoder.hidden_size, 64);
   config.insert(1, "\"other\": " + list + "], ");
   folder.write("config.json", config);
-  EXPECT_NE(message_of<ConfigError>([&] { (void)open_diffusers_autoencoder(folder.path()); }).find("more than 100000 values"),
+  EXPECT_NE(message_of<ConfigError>([&] {
+              (void)open_diffusers_autoencoder(folder.path());
+            }).find("more than 100000 values"),
             std::string::npos);
 }
 
@@ -192,7 +208,8 @@ TEST(DiffusersAutoencoder, RefusesWhatDoesNotFit) {
     ASSERT_NE(at, std::string::npos);
     config.replace(at, from.size(), to);
     write_folder(folder, config, entries);
-    const std::string got = message_of<Error>([&] { (void)open_diffusers_autoencoder(folder.path()); });
+    const std::string got =
+        message_of<Error>([&] { (void)open_diffusers_autoencoder(folder.path()); });
     EXPECT_NE(got.find(part), std::string::npos) << to << ": " << got;
   };
   expect("AutoencoderRAE", "AutoencoderKL", "expected AutoencoderRAE, got AutoencoderKL");
@@ -202,11 +219,14 @@ TEST(DiffusersAutoencoder, RefusesWhatDoesNotFit) {
   expect("\"dinov2\"", "\"siglip2\"", "is it a siglip2 encoder?");
   expect("\"encoder_hidden_size\": 64", "\"encoder_hidden_size\": 65", "a multiple of 64");
   expect("\"encoder_hidden_size\": 64", "\"encoder_hidden_size\": 640", "the configuration needs");
-  expect("\"encoder_num_hidden_layers\": 1", "\"encoder_num_hidden_layers\": 1000", "is missing, and");
-  expect("\"encoder_num_hidden_layers\": 1", "\"encoder_num_hidden_layers\": 9999999999", "encoder_num_hidden_layers");
+  expect("\"encoder_num_hidden_layers\": 1", "\"encoder_num_hidden_layers\": 1000",
+         "is missing, and");
+  expect("\"encoder_num_hidden_layers\": 1", "\"encoder_num_hidden_layers\": 9999999999",
+         "encoder_num_hidden_layers");
   expect("\"decoder_hidden_size\": 32", "\"decoder_hidden_size\": 64", "the configuration needs");
   expect("\"patch_size\": 4", "\"patch_size\": 8", "decoder_pred.weight");
-  expect("\"encoder_input_size\": 28", "\"encoder_input_size\": 30", "does not divide into patches");
+  expect("\"encoder_input_size\": 28", "\"encoder_input_size\": 30",
+         "does not divide into patches");
   expect("\"encoder_input_size\": 28", "\"encoder_input_size\": 42", "decoder_pos_embed");
   expect("\"image_size\": null", "\"image_size\": 16", "image_size: expected 8, 2 patches of 4");
   expect("\"reshape_to_2d\": true", "\"reshape_to_2d\": false", "reshape_to_2d");

@@ -1,4 +1,5 @@
-// Encoder folders of Hugging Face, made of the golden encoders, whose tokens the official code computed.
+// Encoder folders of Hugging Face, made of the golden encoders, whose tokens the official code
+// computed.
 #include "rae/formats/huggingface_encoder.hpp"
 
 #include <gtest/gtest.h>
@@ -12,7 +13,8 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-constexpr const char* kPreprocessor = R"({"crop_size": {"height": 224, "width": 224}, "do_normalize": true, "do_rescale": true,
+constexpr const char* kPreprocessor =
+    R"({"crop_size": {"height": 224, "width": 224}, "do_normalize": true, "do_rescale": true,
   "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225], "resample": 3, "rescale_factor": 0.00392156862745098})";
 
 /// The golden case's config.json of its encoder, with a type.
@@ -31,14 +33,16 @@ std::vector<SafetensorsEntry> entries_of(const std::string& name) {
 }
 
 /// Writes config.json and model.safetensors.
-void write_folder(const TempFolder& folder, const ConfigNode& config, const std::vector<SafetensorsEntry>& entries) {
+void write_folder(const TempFolder& folder, const ConfigNode& config,
+                  const std::vector<SafetensorsEntry>& entries) {
   folder.write("config.json", config.to_json(2));
   write_safetensors(folder / "model.safetensors", entries);
 }
 
 Tensor<float> tokens_of(const PretrainedEncoder& opened, const Tensor<float>& input) {
   Encoder<Tensor<float>> encoder(opened.config);
-  load_parameters(encoder, opened.file.names, [&](const std::string& name) { return opened.file.tensors.read<float>(name); });
+  load_parameters(encoder, opened.file.names,
+                  [&](const std::string& name) { return opened.file.tensors.read<float>(name); });
   return encoder(input);
 }
 
@@ -54,7 +58,8 @@ std::string message_of_folder(const TempFolder& folder) {
 
 TEST(PretrainedEncoder, Dinov2WithRegisters) {
   const TempFolder folder;
-  write_folder(folder, config_of("rae_dinov2_tiny", "dinov2_with_registers"), entries_of("rae_dinov2_tiny"));
+  write_folder(folder, config_of("rae_dinov2_tiny", "dinov2_with_registers"),
+               entries_of("rae_dinov2_tiny"));
   folder.write("preprocessor_config.json", kPreprocessor);
   const auto opened = open_encoder_folder(folder.path());
   EXPECT_EQ(opened.config.family, EncoderFamily::dinov2);
@@ -69,7 +74,8 @@ TEST(PretrainedEncoder, Dinov2WithRegisters) {
 TEST(PretrainedEncoder, MaeIgnoresTheDecoder) {
   const TempFolder folder;
   auto entries = entries_of("rae_mae_tiny");
-  entries.push_back({"decoder.decoder_layers.0.layernorm_before.weight", Tensor<float>(Shape{16}, 1.f)});
+  entries.push_back(
+      {"decoder.decoder_layers.0.layernorm_before.weight", Tensor<float>(Shape{16}, 1.f)});
   entries.push_back({"decoder.mask_token", Tensor<float>(Shape{1, 1, 16}, 1.f)});
   ConfigNode config = config_of("rae_mae_tiny", "vit_mae");
   config.set("mask_ratio", 0.75);
@@ -90,11 +96,13 @@ TEST(PretrainedEncoder, Siglip2IgnoresTheTextTower) {
   expect_golden(alone, "rae_siglip2_tiny");
 
   auto entries = entries_of("rae_siglip2_tiny");
-  entries.push_back({"text_model.embeddings.position_embedding.weight", Tensor<float>(Shape{64, 24}, 1.f)});
+  entries.push_back(
+      {"text_model.embeddings.position_embedding.weight", Tensor<float>(Shape{64, 24}, 1.f)});
   entries.push_back({"logit_scale", Tensor<float>(Shape{1}, 1.f)});
   write_folder(folder,
                ConfigNode::map({{"model_type", "siglip"},
-                                {"text_config", ConfigNode::map({{"vocab_size", 256000}, {"hidden_act", "relu"}})},
+                                {"text_config",
+                                 ConfigNode::map({{"vocab_size", 256000}, {"hidden_act", "relu"}})},
                                 {"vision_config", vision}}),
                entries);
   expect_golden(open_encoder_folder(folder.path()), "rae_siglip2_tiny");
@@ -103,7 +111,8 @@ TEST(PretrainedEncoder, Siglip2IgnoresTheTextTower) {
 TEST(PretrainedEncoder, Dinov2WithoutRegisters) {
   const TempFolder folder;
   auto entries = entries_of("rae_dinov2_tiny");
-  std::erase_if(entries, [](const auto& entry) { return entry.name == "embeddings.register_tokens"; });
+  std::erase_if(entries,
+                [](const auto& entry) { return entry.name == "embeddings.register_tokens"; });
   for (auto& entry : entries) entry.name = "dinov2." + entry.name;
   ConfigNode config = config_of("rae_dinov2_tiny", "dinov2");
   config.set("use_mask_token", true);
@@ -112,12 +121,14 @@ TEST(PretrainedEncoder, Dinov2WithoutRegisters) {
   EXPECT_EQ(opened.config.registers, 0);
   EXPECT_EQ(opened.config.prefix_tokens(), 1);
 
-  // On another grid than its own, the table is resized by the plain cubic filter. So the tokens are those of an encoder that has the
-  // resized table to begin with.
-  const Tensor<float> input = Golden("rae_dinov2_tiny/io.safetensors")("encoder_input");  // (B, 3, 56, 56)
-  const Tensor<float> got = tokens_of(opened, input);                                     // (B, 16, D)
+  // On another grid than its own, the table is resized by the plain cubic filter. So the tokens are
+  // those of an encoder that has the resized table to begin with.
+  const Tensor<float> input =
+      Golden("rae_dinov2_tiny/io.safetensors")("encoder_input");  // (B, 3, 56, 56)
+  const Tensor<float> got = tokens_of(opened, input);             // (B, 16, D)
   const index_t d = opened.config.hidden_size;
-  const Tensor<float> stored = opened.file.tensors.read<float>("dinov2.embeddings.position_embeddings", Shape{1, 82, d});
+  const Tensor<float> stored =
+      opened.file.tensors.read<float>("dinov2.embeddings.position_embeddings", Shape{1, 82, d});
   Tensor<float> grid(Shape{1, d, 9, 9}), small(Shape{1, d, 4, 4}), table(Shape{1, 17, d});
   for (index_t i = 0; i < 81; ++i)
     for (index_t c = 0; c < d; ++c) grid[c * 81 + i] = stored[(1 + i) * d + c];
@@ -130,7 +141,8 @@ TEST(PretrainedEncoder, Dinov2WithoutRegisters) {
   native.table_h = native.table_w = 4;
   Encoder<Tensor<float>> encoder(native);
   load_parameters(encoder, opened.file.names, [&](const std::string& name) {
-    return name == "dinov2.embeddings.position_embeddings" ? table : opened.file.tensors.read<float>(name);
+    return name == "dinov2.embeddings.position_embeddings" ? table
+                                                           : opened.file.tensors.read<float>(name);
   });
   expect_close(got, encoder(input), 1e-5);
 }
@@ -141,7 +153,8 @@ TEST(PretrainedEncoder, ShardsAndCheckpoints) {
   folder.write("config.json", config_of("rae_mae_tiny", "vit_mae").to_json());
   std::string map;
   for (std::size_t i = 0; i < entries.size(); ++i)
-    map += concat(i ? ", \"" : "\"", entries[i].name, "\": \"", i < 5 ? "one" : "two", ".safetensors\"");
+    map += concat(i ? ", \"" : "\"", entries[i].name, "\": \"", i < 5 ? "one" : "two",
+                  ".safetensors\"");
   write_safetensors(folder / "one.safetensors", std::span(entries).first(5));
   write_safetensors(folder / "two.safetensors", std::span(entries).subspan(5));
   folder.write("model.safetensors.index.json", "{\"weight_map\": {" + map + "}}");
@@ -153,26 +166,33 @@ TEST(PretrainedEncoder, ShardsAndCheckpoints) {
   for (const auto& entry : entries) {
     const auto& tensor = std::get<Tensor<float>>(entry.tensor);
     const std::string key = std::to_string(storages.size());
-    std::vector<std::int64_t> shape(tensor.shape().begin(), tensor.shape().end()), strides(shape.size(), 1);
+    std::vector<std::int64_t> shape(tensor.shape().begin(), tensor.shape().end()),
+        strides(shape.size(), 1);
     for (std::size_t i = shape.size() - 1; i > 0; --i) strides[i - 1] = strides[i] * shape[i];
-    members.emplace_back(entry.name, torch::tensor(torch::storage("FloatStorage", key, tensor.numel()), 0, shape, strides));
-    storages.emplace_back(key, std::string(reinterpret_cast<const char*>(tensor.data()), static_cast<std::size_t>(tensor.numel()) * 4));
+    members.emplace_back(
+        entry.name,
+        torch::tensor(torch::storage("FloatStorage", key, tensor.numel()), 0, shape, strides));
+    storages.emplace_back(key, std::string(reinterpret_cast<const char*>(tensor.data()),
+                                           static_cast<std::size_t>(tensor.numel()) * 4));
   }
   folder.write("pytorch_model.bin", torch::saved(torch::dict(members), storages));
   expect_golden(open_encoder_folder(folder.path()), "rae_mae_tiny");
 }
 
 TEST(PretrainedEncoder, DefaultsOfItsClass) {
-  const auto parse = [](const char* json) { return parse_pretrained_config(ConfigNode::parse_json(json)); };
-  const EncoderConfig siglip =
-      parse(R"({"model_type": "siglip", "vision_config": {"image_size": 256, "model_type": "siglip_vision_model"}})");
+  const auto parse = [](const char* json) {
+    return parse_pretrained_config(ConfigNode::parse_json(json));
+  };
+  const EncoderConfig siglip = parse(
+      R"({"model_type": "siglip", "vision_config": {"image_size": 256, "model_type": "siglip_vision_model"}})");
   EXPECT_EQ(siglip.hidden_size, 768);
   EXPECT_EQ(siglip.num_layers, 12);
   EXPECT_EQ(siglip.intermediate_size, 3072);
   EXPECT_EQ(siglip.patch_size, 16);
   EXPECT_EQ(siglip.table_h, 16);
   EXPECT_EQ(parse(R"({"model_type": "siglip"})").table_h, 14);
-  const EncoderConfig large = parse(R"({"model_type": "dinov2_with_registers", "hidden_size": 1024, "num_hidden_layers": 24,
+  const EncoderConfig large =
+      parse(R"({"model_type": "dinov2_with_registers", "hidden_size": 1024, "num_hidden_layers": 24,
     "num_attention_heads": 16, "image_size": 518, "patch_size": 14})");
   EXPECT_EQ(large.intermediate_size, 4096);
   EXPECT_EQ(large.registers, 4);
@@ -182,33 +202,41 @@ TEST(PretrainedEncoder, DefaultsOfItsClass) {
 
 TEST(PretrainedEncoder, RefusesOptionsThatItDoesNotHave) {
   const auto message = [](const std::string& members) {
-    return message_of<ConfigError>([&] { (void)parse_pretrained_config(ConfigNode::parse_json("{" + members + "}", "c")); });
+    return message_of<ConfigError>(
+        [&] { (void)parse_pretrained_config(ConfigNode::parse_json("{" + members + "}", "c")); });
   };
   const auto expect = [&](const std::string& members, const std::string& part) {
     const std::string got = message(members);
     EXPECT_NE(got.find(part), std::string::npos) << members << ": " << got;
   };
   expect(R"("hidden_size": 8)", "model_type");
-  expect(R"("model_type": "clip")", "c: model_type: expected dinov2_with_registers, dinov2, siglip");
+  expect(R"("model_type": "clip")",
+         "c: model_type: expected dinov2_with_registers, dinov2, siglip");
   expect(R"("model_type": "siglip2")", "NaFlex");
   expect(R"("model_type": "dinov2", "use_swiglu_ffn": true)", "use_swiglu_ffn: expected false");
   expect(R"("model_type": "dinov2", "hidden_act": "relu")", "hidden_act: expected 'gelu'");
-  expect(R"("model_type": "siglip", "vision_config": {"hidden_act": "gelu"})", "vision_config.hidden_act: expected 'gelu_pytorch_tanh'");
+  expect(R"("model_type": "siglip", "vision_config": {"hidden_act": "gelu"})",
+         "vision_config.hidden_act: expected 'gelu_pytorch_tanh'");
   expect(R"("model_type": "vit_mae", "qkv_bias": false)", "qkv_bias: expected true");
   expect(R"("model_type": "dinov2", "num_attention_heads": 7)", "768 does not divide into 7 heads");
-  for (const std::string size : {"\"hidden_size\": 65537", "\"hidden_size\": 0", "\"hidden_size\": 1e300", "\"hidden_size\": -1",
-                                 "\"num_hidden_layers\": 1000000000", "\"intermediate_size\": 99999999999", "\"patch_size\": [14, 14]",
-                                 "\"image_size\": 1000000", "\"image_size\": 8", "\"num_channels\": 2", "\"layer_norm_eps\": -1"})
+  for (const std::string size :
+       {"\"hidden_size\": 65537", "\"hidden_size\": 0", "\"hidden_size\": 1e300",
+        "\"hidden_size\": -1", "\"num_hidden_layers\": 1000000000",
+        "\"intermediate_size\": 99999999999", "\"patch_size\": [14, 14]", "\"image_size\": 1000000",
+        "\"image_size\": 8", "\"num_channels\": 2", "\"layer_norm_eps\": -1"})
     EXPECT_FALSE(message("\"model_type\": \"vit_mae\", " + size).empty()) << size;
 
   const auto pixels = [](const std::string& members) {
-    return message_of<ConfigError>([&] { (void)parse_preprocessor_config(ConfigNode::parse_json("{" + members + "}", "p")); });
+    return message_of<ConfigError>(
+        [&] { (void)parse_preprocessor_config(ConfigNode::parse_json("{" + members + "}", "p")); });
   };
   EXPECT_NE(pixels(R"("do_rescale": false)").find("do_rescale"), std::string::npos);
   EXPECT_NE(pixels(R"("rescale_factor": 1)").find("1/255"), std::string::npos);
   EXPECT_NE(pixels(R"("image_mean": [0, 0])").find("three numbers"), std::string::npos);
-  EXPECT_NE(pixels(R"("image_mean": [0, 0, 0], "image_std": [1, 1, 0])").find("image_std"), std::string::npos);
-  EXPECT_EQ(parse_preprocessor_config(ConfigNode::parse_json(R"({"do_normalize": false})")).std, (std::array<double, 3>{1, 1, 1}));
+  EXPECT_NE(pixels(R"("image_mean": [0, 0, 0], "image_std": [1, 1, 0])").find("image_std"),
+            std::string::npos);
+  EXPECT_EQ(parse_preprocessor_config(ConfigNode::parse_json(R"({"do_normalize": false})")).std,
+            (std::array<double, 3>{1, 1, 1}));
 }
 
 TEST(PretrainedEncoder, RefusesWeightsOfAnotherModel) {

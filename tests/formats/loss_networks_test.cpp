@@ -10,13 +10,16 @@
 namespace rae::test {
 namespace {
 
-/// Writes the tensors of a file that `name` keeps, under the names that it gives them ("" drops one).
+/// Writes the tensors of a file that `name` keeps, under the names that it gives them ("" drops
+/// one).
 template <class Name>
-std::string rewritten(const TempFolder& folder, const std::string& from, const std::string& to, Name name) {
+std::string rewritten(const TempFolder& folder, const std::string& from, const std::string& to,
+                      Name name) {
   const TensorSource source = TensorSource::open(from);
   std::vector<SafetensorsEntry> entries;
   for (const std::string& old : source.names())
-    if (const std::string fresh = name(old); !fresh.empty()) entries.push_back({fresh, source.read<float>(old)});
+    if (const std::string fresh = name(old); !fresh.empty())
+      entries.push_back({fresh, source.read<float>(old)});
   write_safetensors(folder / to, entries);
   return folder / to;
 }
@@ -38,21 +41,24 @@ TEST(LossNetworks, LpipsComesFromOneFileOrTwo) {
   const Lpips<Var<float>> whole = open_lpips({folder / "all.safetensors"});
   EXPECT_EQ(whole.config().channels, (std::vector<index_t>{2, 2, 3, 3, 4}));
   EXPECT_GT(distance(whole), 0);
-  const std::string vgg =
-      rewritten(folder, folder / "all.safetensors", "vgg.safetensors", [](const std::string& n) { return is_head(n) ? "" : n; });
-  const std::string heads =
-      rewritten(folder, folder / "all.safetensors", "heads.safetensors", [](const std::string& n) { return is_head(n) ? n : ""; });
+  const std::string vgg = rewritten(folder, folder / "all.safetensors", "vgg.safetensors",
+                                    [](const std::string& n) { return is_head(n) ? "" : n; });
+  const std::string heads = rewritten(folder, folder / "all.safetensors", "heads.safetensors",
+                                      [](const std::string& n) { return is_head(n) ? n : ""; });
   EXPECT_EQ(distance(open_lpips({vgg, heads})), distance(whole));
   EXPECT_EQ(distance(open_lpips({heads, vgg})), distance(whole));
-  EXPECT_NE(message_of<FormatError>([&] { (void)open_lpips({vgg}); }).find("lin0.model.1.weight"), std::string::npos);
-  EXPECT_NE(message_of<FormatError>([&] { (void)open_lpips({heads}); }).find("features.2.weight"), std::string::npos);
+  EXPECT_NE(message_of<FormatError>([&] { (void)open_lpips({vgg}); }).find("lin0.model.1.weight"),
+            std::string::npos);
+  EXPECT_NE(message_of<FormatError>([&] { (void)open_lpips({heads}); }).find("features.2.weight"),
+            std::string::npos);
   EXPECT_THROW((void)open_lpips({}), FormatError);
   EXPECT_THROW((void)open_lpips({folder / "none.pth"}), FileError);
 }
 
 TEST(LossNetworks, LpipsHasOneMeaningUnderAllOfItsNames) {
   const TempFolder folder;
-  const std::string official = data_path("golden/lpips_narrow/weights.safetensors");  // slices that count their layers anew
+  const std::string official =
+      data_path("golden/lpips_narrow/weights.safetensors");  // slices that count their layers anew
   const float expected = distance(open_lpips({official}));
   EXPECT_GT(expected, 0);
   // The package's own: slices with torchvision's numbers, heads without dropout in front.
@@ -63,7 +69,8 @@ TEST(LossNetworks, LpipsHasOneMeaningUnderAllOfItsNames) {
     const int slice = name[9] - '1';
     return concat("net.slice", slice + 1, ".", first[slice] + (name[11] - '0'), name.substr(12));
   };
-  EXPECT_EQ(distance(open_lpips({rewritten(folder, official, "package.safetensors", package)})), expected);
+  EXPECT_EQ(distance(open_lpips({rewritten(folder, official, "package.safetensors", package)})),
+            expected);
 }
 
 TEST(LossNetworks, TheDiscriminatorsSizesComeFromItsFile) {
@@ -77,9 +84,12 @@ TEST(LossNetworks, TheDiscriminatorsSizesComeFromItsFile) {
   EXPECT_EQ(config.hidden_size, 8);
   EXPECT_EQ(config.num_layers, 2);
   EXPECT_EQ(config.intermediate_size, 16);
-  EXPECT_THROW((void)open_dino_discriminator(path), ConfigError);  // six heads of attention, and key layers that it has not
+  EXPECT_THROW((void)open_dino_discriminator(path),
+               ConfigError);  // six heads of attention, and key layers that it has not
   const auto without = [&](const std::string& part) {
-    return rewritten(folder, path, "part.safetensors", [&](const std::string& n) { return n.find(part) == std::string::npos ? n : ""; });
+    return rewritten(folder, path, "part.safetensors", [&](const std::string& n) {
+      return n.find(part) == std::string::npos ? n : "";
+    });
   };
   EXPECT_THROW((void)open_dino_discriminator(without("cls_token"), sizes), FormatError);
   EXPECT_THROW((void)open_dino_discriminator(without("blocks.1.norm2.bias"), sizes), FormatError);

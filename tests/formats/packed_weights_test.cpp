@@ -1,11 +1,12 @@
-// Packed bundles: the same results as from the bundle that they were made from, in the memory of the file, and refused elsewhere.
+// Packed bundles: the same results as from the bundle that they were made from, in the memory of
+// the file, and refused elsewhere.
 #include "formats/packed_weights.hpp"
 
 #include <gtest/gtest.h>
 
 #include "load/network_loader.hpp"
-#include "rae/generate/autoencoder.hpp"
 #include "rae/formats/bundle_writer.hpp"
+#include "rae/generate/autoencoder.hpp"
 #include "rae/generate/generator.hpp"
 #include "rae/spec/weight_types.hpp"
 #include "support/golden.hpp"
@@ -30,10 +31,14 @@ TEST(PackedBundle, GivesTheBitsOfTheOriginalOnEveryInstructionSet) {
       const Generator original(bundle, {.dtype = dtype}), packed = Generator::load(path);
       EXPECT_EQ(packed.dtype(), dtype) << name_of(isa);
       const Tensor<float> x = original.noise(3, 4);  // (B, C, h, w)
-      test::expect_close(packed.velocity(x, 0.5f, labels), original.velocity(x, 0.5f, labels), 0.0, name_of(isa));
-      EXPECT_EQ(packed.sample({.labels = {0, 2}, .seed = 3}), original.sample({.labels = {0, 2}, .seed = 3})) << name_of(isa);
+      test::expect_close(packed.velocity(x, 0.5f, labels), original.velocity(x, 0.5f, labels), 0.0,
+                         name_of(isa));
+      EXPECT_EQ(packed.sample({.labels = {0, 2}, .seed = 3}),
+                original.sample({.labels = {0, 2}, .seed = 3}))
+          << name_of(isa);
       const std::vector<Image> pictures = original.decode(x);
-      test::expect_close(Autoencoder::load(path).encode(pictures), Autoencoder(bundle, {.dtype = dtype}).encode(pictures), 0.0);
+      test::expect_close(Autoencoder::load(path).encode(pictures),
+                         Autoencoder(bundle, {.dtype = dtype}).encode(pictures), 0.0);
       EXPECT_EQ(SafetensorsFile::open(path).metadata().at("license"), "MIT");
     }
   });
@@ -55,7 +60,9 @@ TEST(PackedBundle, IsUsedWhereItLies) {
       const bool halves = p.packed.columns() == PanelColumns::halves;
       with_halves += halves ? 1 : 0;
       const std::string panels = halves ? ".swiglu_panels" : ".panels";
-      EXPECT_EQ(static_cast<const void*>(p.packed.bytes().data()), static_cast<const void*>(tensors.bytes(name + panels).data())) << name;
+      EXPECT_EQ(static_cast<const void*>(p.packed.bytes().data()),
+                static_cast<const void*>(tensors.bytes(name + panels).data()))
+          << name;
     });
     EXPECT_GT(packed, 10u);
     EXPECT_GT(with_halves, 1u);
@@ -70,18 +77,22 @@ TEST(PackedBundle, OutlivesItsFile) {
   std::filesystem::remove(folder / "packed.safetensors");
   const std::vector<std::int64_t> labels{1};
   const Tensor<float> x = generator.noise(1, 1);  // (1, C, h, w)
-  test::expect_close(generator.velocity(x, 0.3f, labels), Generator(bundle, {.dtype = DType::bf16}).velocity(x, 0.3f, labels), 0.0);
+  test::expect_close(generator.velocity(x, 0.3f, labels),
+                     Generator(bundle, {.dtype = DType::bf16}).velocity(x, 0.3f, labels), 0.0);
 }
 
 TEST(PackedBundle, IsRefusedForOtherKernels) {
   const TempFolder folder;
   const std::string path = folder / "packed.safetensors";
   save_packed_bundle(test::tiny_bundle().files(), path, DType::i8);
-  const index_t width = PackedMatrix<float>::panels_shape(1, 1, DType::f32, PanelColumns::neighbours)[2];
+  const index_t width =
+      PackedMatrix<float>::panels_shape(1, 1, DType::f32, PanelColumns::neighbours)[2];
   test::on_every_isa([&](Isa isa) {
-    if (PackedMatrix<float>::panels_shape(1, 1, DType::f32, PanelColumns::neighbours)[2] == width) return;
+    if (PackedMatrix<float>::panels_shape(1, 1, DType::f32, PanelColumns::neighbours)[2] == width)
+      return;
     const std::string message = test::message_of<FormatError>([&] { (void)Generator::load(path); });
-    EXPECT_NE(message.find(concat("for the kernels of ", name_of(isa))), std::string::npos) << message;
+    EXPECT_NE(message.find(concat("for the kernels of ", name_of(isa))), std::string::npos)
+        << message;
     EXPECT_NE(message.find("pack the original again"), std::string::npos) << message;
   });
 }
@@ -90,8 +101,8 @@ TEST(PackedBundle, IsRefusedWhenItIsCut) {
   const TempFolder folder;
   const std::string path = folder / "packed.safetensors";
   save_packed_bundle(test::tiny_bundle().files(), path, DType::i8);
-  for (const std::uintmax_t bytes :
-       {std::filesystem::file_size(path) - 1, std::uintmax_t{1} << 14, std::uintmax_t{100}, std::uintmax_t{7}}) {
+  for (const std::uintmax_t bytes : {std::filesystem::file_size(path) - 1, std::uintmax_t{1} << 14,
+                                     std::uintmax_t{100}, std::uintmax_t{7}}) {
     std::filesystem::resize_file(path, bytes);
     EXPECT_THROW((void)ModelFiles::open(path), FormatError) << bytes;
   }
@@ -101,31 +112,41 @@ TEST(PackedBundle, IsRefusedWhereItCannotServe) {
   const TempFolder folder;
   const std::string path = folder / "packed.safetensors";
   save_packed_bundle(test::tiny_bundle().files(), path, DType::i8);
-  std::string message = test::message_of<ArgumentError>([&] { (void)Generator::load(path, {.dtype = DType::f32}); });
-  EXPECT_NE(message.find("packed for int8 and cannot be loaded as f32"), std::string::npos) << message;
+  std::string message =
+      test::message_of<ArgumentError>([&] { (void)Generator::load(path, {.dtype = DType::f32}); });
+  EXPECT_NE(message.find("packed for int8 and cannot be loaded as f32"), std::string::npos)
+      << message;
   message = test::message_of<FormatError>([&] { (void)Bundle::load(path); });
   EXPECT_NE(message.find("take the bundle that it was made from"), std::string::npos) << message;
-  message = test::message_of<ArgumentError>([&] { save_bundle(ModelFiles::open(path), folder / "out.safetensors"); });
+  message = test::message_of<ArgumentError>(
+      [&] { save_bundle(ModelFiles::open(path), folder / "out.safetensors"); });
   EXPECT_NE(message.find("take the bundle that it was made from"), std::string::npos) << message;
-  EXPECT_THROW(save_packed_bundle(ModelFiles::open(path), folder / "out.safetensors", DType::i8), ArgumentError);
+  EXPECT_THROW(save_packed_bundle(ModelFiles::open(path), folder / "out.safetensors", DType::i8),
+               ArgumentError);
   EXPECT_THROW(save_packed_bundle(test::tiny_bundle().files(), path, DType::f16), ArgumentError);
-  EXPECT_THROW(save_packed_bundle(test::tiny_bundle().files(), path, DType::f32, {{"packed", "f32"}}), ArgumentError);
+  EXPECT_THROW(
+      save_packed_bundle(test::tiny_bundle().files(), path, DType::f32, {{"packed", "f32"}}),
+      ArgumentError);
   EXPECT_FALSE(std::filesystem::exists(folder / "out.safetensors"));
 }
 
 /// The weight (20, 10) packed, in a file of its own with one change.
 class PackedWeightFile : public testing::Test {
  protected:
-  using Change = std::function<void(std::vector<SafetensorsSlot>&, std::vector<std::vector<std::byte>>&)>;
+  using Change =
+      std::function<void(std::vector<SafetensorsSlot>&, std::vector<std::vector<std::byte>>&)>;
 
-  PackedWeight weight(DType stored, PanelColumns columns = PanelColumns::neighbours) const { return {"w", Shape{20, 10}, stored, columns}; }
+  PackedWeight weight(DType stored, PanelColumns columns = PanelColumns::neighbours) const {
+    return {"w", Shape{20, 10}, stored, columns};
+  }
 
   TensorSource changed(const PackedWeight& w, const Change& change) const {
     const Tensor<float> values = test::random_tensor<float>(w.shape, 1);  // (N, K)
     const PackedMatrix<float> matrix(values.view().transposed(), w.stored, w.columns);
     std::vector<SafetensorsSlot> slots = w.slots();
     std::vector<std::vector<std::byte>> bytes;
-    for (const auto part : {std::as_bytes(matrix.bytes()), std::as_bytes(matrix.scales()), std::as_bytes(matrix.compensation())})
+    for (const auto part : {std::as_bytes(matrix.bytes()), std::as_bytes(matrix.scales()),
+                            std::as_bytes(matrix.compensation())})
       bytes.emplace_back(part.begin(), part.end());
     change(slots, bytes);
     SafetensorsWriter writer(folder_ / "w.safetensors", slots);
@@ -167,17 +188,21 @@ TEST_F(PackedWeightFile, ComesBackAsItWas) {
 TEST_F(PackedWeightFile, WithOtherExtentsIsRefused) {
   for (const DType stored : kWeightTypes) {
     const PackedWeight w = weight(stored);
-    // A panel, a row of words, a column more or less; and the right number of bytes in another shape.
+    // A panel, a row of words, a column more or less; and the right number of bytes in another
+    // shape.
     for (int dimension = 0; dimension < static_cast<int>(w.slots()[0].shape.rank()); ++dimension)
       for (const index_t by : {-1, 1})
         EXPECT_NE(refusal(w,
                           [&](auto& slots, auto& bytes) {
-                            slots[0].shape = slots[0].shape.with(dimension, slots[0].shape[dimension] + by);
-                            bytes[0].resize(static_cast<std::size_t>(slots[0].shape.numel()) * size_of(stored));
+                            slots[0].shape =
+                                slots[0].shape.with(dimension, slots[0].shape[dimension] + by);
+                            bytes[0].resize(static_cast<std::size_t>(slots[0].shape.numel()) *
+                                            size_of(stored));
                           })
                       .find("w.panels: expected"),
                   std::string::npos);
-    EXPECT_NE(refusal(w, [](auto& slots, auto&) { slots[0].shape = Shape{slots[0].shape.numel()}; }).find("w.panels: expected"),
+    EXPECT_NE(refusal(w, [](auto& slots, auto&) { slots[0].shape = Shape{slots[0].shape.numel()}; })
+                  .find("w.panels: expected"),
               std::string::npos);
   }
 }
@@ -197,7 +222,8 @@ TEST_F(PackedWeightFile, WithOtherTypesIsRefused) {
 TEST_F(PackedWeightFile, WithoutScalesOrWithFewerIsRefused) {
   const PackedWeight w = weight(DType::i8);
   for (const std::size_t part : {std::size_t{1}, std::size_t{2}}) {
-    EXPECT_NE(refusal(w, [&](auto& slots, auto&) { slots[part].name += "x"; }).find("is missing"), std::string::npos);
+    EXPECT_NE(refusal(w, [&](auto& slots, auto&) { slots[part].name += "x"; }).find("is missing"),
+              std::string::npos);
     EXPECT_NE(refusal(w,
                       [&](auto& slots, auto& bytes) {
                         slots[part].shape = Shape{slots[part].shape[0] - 1};
@@ -209,30 +235,46 @@ TEST_F(PackedWeightFile, WithoutScalesOrWithFewerIsRefused) {
 }
 
 TEST_F(PackedWeightFile, WithNumbersThatAreNotFiniteIsRefused) {
-  const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const float infinity = std::numeric_limits<float>::infinity(),
+              nan = std::numeric_limits<float>::quiet_NaN();
   for (const float value : {infinity, -infinity, nan}) {
     const auto put = [](auto number, std::vector<std::byte>& bytes, std::size_t at) {
       std::memcpy(bytes.data() + at, &number, sizeof number);
     };
-    EXPECT_NE(refusal(weight(DType::f32), [&](auto&, auto& b) { put(value, b[0], b[0].size() - 4); }).find("holds NaN"), std::string::npos);
+    EXPECT_NE(
+        refusal(weight(DType::f32), [&](auto&, auto& b) { put(value, b[0], b[0].size() - 4); })
+            .find("holds NaN"),
+        std::string::npos);
     // The lower and the upper half of a word.
     for (const std::size_t half : {0, 2})
-      EXPECT_NE(refusal(weight(DType::bf16), [&](auto&, auto& b) { put(bf16(value), b[0], 8 + half); }).find("holds NaN"),
-                std::string::npos);
-    EXPECT_NE(refusal(weight(DType::i8), [&](auto&, auto& b) { put(value, b[1], 4); }).find("w.scales holds NaN"), std::string::npos);
-    // The first scale of the first panel: a group of 32 numbers, of which 10 are used, is 4 or 8 words a column.
-    const index_t width = PackedMatrix<float>::panels_shape(1, 1, DType::f32, PanelColumns::neighbours)[2];
+      EXPECT_NE(
+          refusal(weight(DType::bf16), [&](auto&, auto& b) { put(bf16(value), b[0], 8 + half); })
+              .find("holds NaN"),
+          std::string::npos);
+    EXPECT_NE(refusal(weight(DType::i8), [&](auto&, auto& b) { put(value, b[1], 4); })
+                  .find("w.scales holds NaN"),
+              std::string::npos);
+    // The first scale of the first panel: a group of 32 numbers, of which 10 are used, is 4 or 8
+    // words a column.
+    const index_t width =
+        PackedMatrix<float>::panels_shape(1, 1, DType::f32, PanelColumns::neighbours)[2];
     for (const DType grouped : {DType::i8w, DType::i4w}) {
-      const std::size_t scales = static_cast<std::size_t>(width * (grouped == DType::i8w ? 8 : 4)) * 4;
-      EXPECT_NE(refusal(weight(grouped), [&](auto&, auto& b) { put(bf16(value), b[0], scales); }).find("w.panels holds NaN"),
+      const std::size_t scales =
+          static_cast<std::size_t>(width * (grouped == DType::i8w ? 8 : 4)) * 4;
+      EXPECT_NE(refusal(weight(grouped), [&](auto&, auto& b) { put(bf16(value), b[0], scales); })
+                    .find("w.panels holds NaN"),
                 std::string::npos);
     }
   }
 }
 
 TEST(PackedBundle, OfAnUnknownTypeIsRefused) {
-  const std::string message = test::message_of<FormatError>([] { (void)detail::packed_for("test", {{"packed", "int3"}}); });
-  EXPECT_NE(message.find("metadata 'packed': unknown type of weights 'int3': expected f32, bf16, int8, int8w or int4"), std::string::npos)
+  const std::string message = test::message_of<FormatError>([] {
+    (void)detail::packed_for("test", {{"packed", "int3"}});
+  });
+  EXPECT_NE(message.find("metadata 'packed': unknown type of weights 'int3': expected f32, bf16, "
+                         "int8, int8w or int4"),
+            std::string::npos)
       << message;
 }
 

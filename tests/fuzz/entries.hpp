@@ -1,4 +1,5 @@
-// What a fuzzer feeds to each reader. A reader may refuse its input with rae::Error; anything else that escapes is a finding.
+// What a fuzzer feeds to each reader. A reader may refuse its input with rae::Error; anything else
+// that escapes is a finding.
 #pragma once
 
 #include <cstddef>
@@ -7,9 +8,11 @@
 #include <stdexcept>
 #include <string>
 
+#include "formats/packed_weights.hpp"
 #include "io/config_json.hpp"
 #include "io/shard_index.hpp"
-#include "formats/packed_weights.hpp"
+#include "rae/formats/huggingface_encoder.hpp"
+#include "rae/formats/official/config.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/idx.hpp"
@@ -19,8 +22,6 @@
 #include "rae/io/torch_checkpoint.hpp"
 #include "rae/kernels/isa.hpp"
 #include "rae/spec/model_config.hpp"
-#include "rae/formats/official/config.hpp"
-#include "rae/formats/huggingface_encoder.hpp"
 #include "rae/spec/weight_types.hpp"
 
 namespace rae::test {
@@ -46,7 +47,8 @@ inline void fuzz_safetensors(Bytes bytes) {
     const auto file = SafetensorsFile::parse(bytes, "fuzz");
     for (const auto& name : file.names()) {
       // An accepted tensor is inside the file, so reading it cannot be out of proportion.
-      if (file.bytes(name).size() > bytes.size()) throw Contradiction("a tensor larger than its file");
+      if (file.bytes(name).size() > bytes.size())
+        throw Contradiction("a tensor larger than its file");
       expect_only_errors([&] { (void)file.read<float>(name); });
       expect_only_errors([&] { (void)file.read<f16>(name); });
       expect_only_errors([&] { (void)file.read<std::uint8_t>(name); });
@@ -55,7 +57,8 @@ inline void fuzz_safetensors(Bytes bytes) {
   });
 }
 
-/// A file with the weight "w" (20, 10), packed for the baseline kernels. Whatever is accepted can be multiplied.
+/// A file with the weight "w" (20, 10), packed for the baseline kernels. Whatever is accepted can
+/// be multiplied.
 inline void fuzz_packed_weights(Bytes bytes) {
   const Isa before = active_isa();
   set_isa(Isa::baseline);
@@ -80,7 +83,8 @@ inline void fuzz_image(Bytes bytes) {
   expect_only_errors([&] {
     const Image image = Image::decode(bytes, "fuzz");
     if (image.width() * image.height() > (1 << 16)) return;
-    if (!(Image::decode(image.encode_png()) == image)) throw Contradiction("a picture changes through PNG");
+    if (!(Image::decode(image.encode_png()) == image))
+      throw Contradiction("a picture changes through PNG");
     (void)image.center_crop(16);
   });
   expect_only_errors([&] { (void)parse_png_text(bytes, "fuzz"); });
@@ -90,7 +94,8 @@ inline void fuzz_config(Bytes bytes) {
   const auto text = as_text(bytes);
   for (const bool yaml : {true, false}) {
     expect_only_errors([&] {
-      const auto node = yaml ? ConfigNode::parse_yaml(text, "fuzz") : ConfigNode::parse_json(text, "fuzz");
+      const auto node =
+          yaml ? ConfigNode::parse_yaml(text, "fuzz") : ConfigNode::parse_json(text, "fuzz");
       expect_only_errors([&] { (void)parse_official_config(node); });
       expect_only_errors([&] { (void)parse_model_config(node); });
       std::string json;
@@ -99,7 +104,8 @@ inline void fuzz_config(Bytes bytes) {
       } catch (const ConfigError&) {
         return;  // not-a-number and text that is not UTF-8 have no JSON
       }
-      if (ConfigNode::parse_json(json).to_json() != json) throw Contradiction("JSON changes through JSON");
+      if (ConfigNode::parse_json(json).to_json() != json)
+        throw Contradiction("JSON changes through JSON");
     });
   }
 }
@@ -108,22 +114,26 @@ inline void fuzz_shard_index(Bytes bytes) {
   expect_only_errors([&] {
     const auto index = detail::parse_shard_index(ConfigNode::parse_json(as_text(bytes), "fuzz"));
     for (const auto& file : index.files)
-      if (file.empty() || file.find_first_of("/\\") != std::string::npos || file.find("..") != std::string::npos)
+      if (file.empty() || file.find_first_of("/\\") != std::string::npos ||
+          file.find("..") != std::string::npos)
         throw Contradiction("a shard outside the folder");
     for (const auto& [name, file] : index.tensors)
       if (file >= index.files.size()) throw Contradiction("a tensor without a file");
   });
 }
 
-/// config.json and preprocessor_config.json of an encoder, and a config.json with members that are read over.
+/// config.json and preprocessor_config.json of an encoder, and a config.json with members that are
+/// read over.
 inline void fuzz_pretrained_config(Bytes bytes) {
   const auto text = as_text(bytes);
   constexpr std::string_view kDropped[] = {"latents_mean", "latents_std"};
   expect_only_errors([&] {
     const auto node = detail::parse_json_without(text, "fuzz", kDropped);
-    if (node.is_map() && (node.contains("latents_mean") || node.contains("latents_std"))) throw Contradiction("a dropped member");
+    if (node.is_map() && (node.contains("latents_mean") || node.contains("latents_std")))
+      throw Contradiction("a dropped member");
   });
-  expect_only_errors([&] { (void)parse_preprocessor_config(ConfigNode::parse_json(text, "fuzz")); });
+  expect_only_errors(
+      [&] { (void)parse_preprocessor_config(ConfigNode::parse_json(text, "fuzz")); });
   EncoderConfig config;
   try {
     config = parse_pretrained_config(ConfigNode::parse_json(text, "fuzz"));
@@ -145,7 +155,8 @@ inline void fuzz_npz(Bytes bytes) {
       expect_only_errors([&] { (void)file.read_any(name, std::size_t{1} << 24); });
       expect_only_errors([&] {
         const auto pixels = file.mapped(name);
-        if (pixels && static_cast<std::size_t>(pixels->numel()) > bytes.size()) throw Contradiction("an array larger than its file");
+        if (pixels && static_cast<std::size_t>(pixels->numel()) > bytes.size())
+          throw Contradiction("an array larger than its file");
       });
     }
     expect_only_errors([&] { (void)file.text("settings.json"); });

@@ -23,7 +23,8 @@ class Replay : public testing::TestWithParam<Reader> {};
 
 std::vector<std::string> corpus(const std::string& reader) {
   std::vector<std::string> out;
-  for (const auto& file : std::filesystem::directory_iterator(data_path("fuzz/corpus/" + reader))) out.push_back(file.path().string());
+  for (const auto& file : std::filesystem::directory_iterator(data_path("fuzz/corpus/" + reader)))
+    out.push_back(file.path().string());
   std::sort(out.begin(), out.end());
   return out;
 }
@@ -31,7 +32,8 @@ std::vector<std::string> corpus(const std::string& reader) {
 TEST_P(Replay, Corpus) {
   const auto files = corpus(GetParam().name);
   ASSERT_GE(files.size(), 3u);
-  for (const auto& file : files) EXPECT_NO_THROW(GetParam().entry(as_byte_span(slurp(file)))) << file;
+  for (const auto& file : files)
+    EXPECT_NO_THROW(GetParam().entry(as_byte_span(slurp(file)))) << file;
 }
 
 TEST_P(Replay, Truncations) {
@@ -39,7 +41,8 @@ TEST_P(Replay, Truncations) {
     const auto contents = slurp(file);
     const std::size_t step = 1 + contents.size() / 60;
     for (std::size_t size = 0; size < contents.size(); size += step)
-      EXPECT_NO_THROW(GetParam().entry(as_byte_span(std::string_view(contents).substr(0, size)))) << file << " cut to " << size;
+      EXPECT_NO_THROW(GetParam().entry(as_byte_span(std::string_view(contents).substr(0, size))))
+          << file << " cut to " << size;
   }
 }
 
@@ -61,10 +64,13 @@ TEST_P(Replay, ChangedBytes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Readers, Replay,
-                         testing::Values(Reader{"safetensors", fuzz_safetensors}, Reader{"packed_weights", fuzz_packed_weights},
-                                         Reader{"idx", fuzz_idx}, Reader{"image", fuzz_image}, Reader{"config", fuzz_config},
-                                         Reader{"npz", fuzz_npz}, Reader{"torch_checkpoint", fuzz_torch_checkpoint},
-                                         Reader{"shard_index", fuzz_shard_index}, Reader{"pretrained_config", fuzz_pretrained_config}),
+                         testing::Values(Reader{"safetensors", fuzz_safetensors},
+                                         Reader{"packed_weights", fuzz_packed_weights},
+                                         Reader{"idx", fuzz_idx}, Reader{"image", fuzz_image},
+                                         Reader{"config", fuzz_config}, Reader{"npz", fuzz_npz},
+                                         Reader{"torch_checkpoint", fuzz_torch_checkpoint},
+                                         Reader{"shard_index", fuzz_shard_index},
+                                         Reader{"pretrained_config", fuzz_pretrained_config}),
                          [](const auto& reader) { return std::string(reader.param.name); });
 
 }  // namespace

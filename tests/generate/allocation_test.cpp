@@ -16,10 +16,12 @@ std::atomic<std::uint64_t> allocations{0}, held{0}, most_held{0};
 
 void* take(std::size_t bytes, std::size_t alignment) {
   ++allocations;
-  void* memory = std::aligned_alloc(alignment, (std::max<std::size_t>(1, bytes) + alignment - 1) / alignment * alignment);
+  void* memory = std::aligned_alloc(
+      alignment, (std::max<std::size_t>(1, bytes) + alignment - 1) / alignment * alignment);
   if (memory == nullptr) throw std::bad_alloc();
   const std::uint64_t now = held += malloc_usable_size(memory);
-  for (std::uint64_t most = most_held; now > most && !most_held.compare_exchange_weak(most, now);) continue;
+  for (std::uint64_t most = most_held; now > most && !most_held.compare_exchange_weak(most, now);)
+    continue;
   return memory;
 }
 
@@ -31,7 +33,9 @@ void give_back(void* memory) noexcept {
 
 // The array and nothrow forms call these.
 void* operator new(std::size_t bytes) { return take(bytes, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
-void* operator new(std::size_t bytes, std::align_val_t alignment) { return take(bytes, static_cast<std::size_t>(alignment)); }
+void* operator new(std::size_t bytes, std::align_val_t alignment) {
+  return take(bytes, static_cast<std::size_t>(alignment));
+}
 void operator delete(void* memory) noexcept { give_back(memory); }
 void operator delete(void* memory, std::size_t) noexcept { give_back(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { give_back(memory); }
@@ -47,11 +51,14 @@ TEST(GeneratorAllocationTest, AStepTakesNothingFromTheHeapAfterTheFirst) {
       std::vector<std::uint64_t> counts;
       counts.reserve(100);
       const std::uint64_t before = allocations;
-      (void)generator.sample(
-          {.labels = {0, 1, 2, 0, 1}, .steps = 10, .solver = solver, .guidance = Cfg{.scale = 2.0f}, .on_step = [&](const StepInfo&) {
-             counts.push_back(allocations);
-             return true;
-           }});
+      (void)generator.sample({.labels = {0, 1, 2, 0, 1},
+                              .steps = 10,
+                              .solver = solver,
+                              .guidance = Cfg{.scale = 2.0f},
+                              .on_step = [&](const StepInfo&) {
+                                counts.push_back(allocations);
+                                return true;
+                              }});
       ASSERT_EQ(counts.size(), 10u);
       EXPECT_GT(counts.front(), before);
       EXPECT_EQ(counts.back(), counts.front()) << name_of(solver) << ", " << name_of(dtype);
@@ -67,7 +74,8 @@ TEST(GeneratorAllocationTest, NorDoGuidedAndStochasticSteps) {
   for (const bool stochastic : {false, true}) {
     std::vector<std::uint64_t> counts;
     counts.reserve(100);
-    GenerateOptions options{.labels = {0, 1, 2}, .steps = 10, .autoguidance = AutoGuidance{.scale = 2.0f}};
+    GenerateOptions options{
+        .labels = {0, 1, 2}, .steps = 10, .autoguidance = AutoGuidance{.scale = 2.0f}};
     if (stochastic) options.kind = SamplerKind::sde;
     options.on_step = [&](const StepInfo&) {
       counts.push_back(allocations);

@@ -16,7 +16,8 @@ Image noisy(index_t width, index_t height, int channels, std::uint64_t seed) {
   Image image(width, height, channels);
   const Philox random(seed);
   std::uint64_t i = 0;
-  for (std::uint8_t& sample : image.pixels()) sample = static_cast<std::uint8_t>(random.bits(i++) & 255);
+  for (std::uint8_t& sample : image.pixels())
+    sample = static_cast<std::uint8_t>(random.bits(i++) & 255);
   return image;
 }
 
@@ -65,8 +66,9 @@ TEST(AutoencoderTest, ResizesForTheEncoderWhenTheModelSaysSo) {
 TEST(AutoencoderTest, APictureDoesNotDependOnItsBatch) {
   const Autoencoder autoencoder(test::tiny_bundle());
   std::vector<Image> images;
-  for (std::uint64_t i = 0; i < 70; ++i) images.push_back(noisy(8 + static_cast<index_t>(i % 3), 9, 1, i));  // two batches
-  const Tensor<float> z = autoencoder.encode(images);                                                        // (70, 16, 2, 2)
+  for (std::uint64_t i = 0; i < 70; ++i)
+    images.push_back(noisy(8 + static_cast<index_t>(i % 3), 9, 1, i));  // two batches
+  const Tensor<float> z = autoencoder.encode(images);                   // (70, 16, 2, 2)
   const std::vector<Image> decoded = autoencoder.decode(z);
   const Tensor<float> pixels = autoencoder.decode_pixels(z);
   ASSERT_EQ(decoded.size(), images.size());
@@ -76,11 +78,14 @@ TEST(AutoencoderTest, APictureDoesNotDependOnItsBatch) {
     expect_close(alone, Tensor<float>(Shape{1, 16, 2, 2}, z.span().subspan(i * 64, 64)), 0.0);
     EXPECT_EQ(autoencoder.decode(alone).front(), decoded[i]);
     expect_close(autoencoder.decode_pixels(alone),
-                 Tensor<float>(Shape{1, 1, 8, 8}, pixels.span().subspan(static_cast<std::size_t>(b * 64), 64)), 0.0);
+                 Tensor<float>(Shape{1, 1, 8, 8},
+                               pixels.span().subspan(static_cast<std::size_t>(b * 64), 64)),
+                 0.0);
   }
   Tensor<float> batch(Shape{70, 1, 8, 8});
   float* target = batch.data();
-  for (const Image& image : images) target = std::copy_n(autoencoder.prepare(image).to_tensor().data(), 64, target);
+  for (const Image& image : images)
+    target = std::copy_n(autoencoder.prepare(image).to_tensor().data(), 64, target);
   expect_close(autoencoder.encode(batch), z, 0.0);
 }
 
@@ -93,8 +98,12 @@ TEST(AutoencoderTest, RefusesBadInput) {
   EXPECT_THROW((void)autoencoder.encode(Tensor<float>(Shape{1, 1, 8, 12}, 0.0f)), ShapeError);
   EXPECT_THROW((void)autoencoder.encode(Tensor<float>(Shape{1, 1, 8, 8}, NAN)), NumericError);
   EXPECT_THROW((void)autoencoder.decode(Tensor<float>(Shape{16, 2, 2}, 0.0f)), ShapeError);
-  const std::string message = message_of<ShapeError>([&] { (void)autoencoder.decode_pixels(Tensor<float>(Shape{1, 8, 2, 2}, 0.0f)); });
-  EXPECT_NE(message.find("expected shape (B, 16, 2, 2) with B >= 1, got (1, 8, 2, 2)"), std::string::npos) << message;
+  const std::string message = message_of<ShapeError>([&] {
+    (void)autoencoder.decode_pixels(Tensor<float>(Shape{1, 8, 2, 2}, 0.0f));
+  });
+  EXPECT_NE(message.find("expected shape (B, 16, 2, 2) with B >= 1, got (1, 8, 2, 2)"),
+            std::string::npos)
+      << message;
   EXPECT_THROW((void)autoencoder.decode(Tensor<float>(Shape{1, 16, 2, 2}, NAN)), NumericError);
 }
 

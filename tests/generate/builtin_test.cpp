@@ -1,24 +1,27 @@
-// The model that comes with the library, on real data: what its card promises, at a size that a test can afford.
+// The model that comes with the library, on real data: what its card promises, at a size that a
+// test can afford.
 #include <gtest/gtest.h>
 
 #include <filesystem>
 
-#include "rae/io/dataset.hpp"
-#include "rae/metrics/knn_probe.hpp"
 #include "rae/generate/autoencoder.hpp"
 #include "rae/generate/generator.hpp"
+#include "rae/io/dataset.hpp"
 #include "rae/load/model_search.hpp"
+#include "rae/metrics/knn_probe.hpp"
 
 namespace rae::test {
 namespace {
 
-constexpr const char* kData = "/usr/share/datasets/fashion-mnist";  // Debian's package dataset-fashion-mnist
+constexpr const char* kData =
+    "/usr/share/datasets/fashion-mnist";  // Debian's package dataset-fashion-mnist
 
 /// `count` pictures (N, 1, 28, 28) of a data set, and their labels.
 Tensor<float> pictures(const ImageDataset& data, index_t count, std::vector<std::int64_t>& labels) {
   Tensor<float> out(Shape{count, data.channels(), data.height(), data.width()});
   for (index_t i = 0; i < count; ++i) {
-    data.image(i, out.span().subspan(static_cast<std::size_t>(i * data.image_size()), static_cast<std::size_t>(data.image_size())));
+    data.image(i, out.span().subspan(static_cast<std::size_t>(i * data.image_size()),
+                                     static_cast<std::size_t>(data.image_size())));
     labels.push_back(data.label(i));
   }
   return out;
@@ -30,14 +33,16 @@ TEST(BuiltinModel, IsSmallAndNamesItsClasses) {
   EXPECT_EQ(generator.class_names(), open_fashion_mnist(kData, Split::test)->class_names());
   EXPECT_EQ(generator.label_of("sneaker"), 7);
   EXPECT_EQ(generator.config().dit->num_classes, 10);
-  EXPECT_GE(generator.config().dit->hidden_size[1], generator.config().dit->in_channels);  // Theorem 1
+  EXPECT_GE(generator.config().dit->hidden_size[1],
+            generator.config().dit->in_channels);  // Theorem 1
 }
 
 TEST(BuiltinModel, ReconstructsRealTestPictures) {
   const Autoencoder autoencoder = Autoencoder::builtin();
   std::vector<std::int64_t> labels;
   const Tensor<float> images = pictures(*open_fashion_mnist(kData, Split::test), 200, labels);
-  const std::vector<Image> expected = Image::from_batch(images), actual = autoencoder.decode(autoencoder.encode(images));
+  const std::vector<Image> expected = Image::from_batch(images),
+                           actual = autoencoder.decode(autoencoder.encode(images));
   double error = 0;
   for (std::size_t i = 0; i < expected.size(); ++i)
     for (std::size_t p = 0; p < expected[i].pixels().size(); ++p) {
@@ -47,17 +52,21 @@ TEST(BuiltinModel, ReconstructsRealTestPictures) {
   EXPECT_GT(-10 * std::log10(error / static_cast<double>(images.numel())), 28.0);
 }
 
-// A sample's nearest real latents must be of the class that was asked for, about as often as those of a real test picture are.
+// A sample's nearest real latents must be of the class that was asked for, about as often as those
+// of a real test picture are.
 TEST(BuiltinModel, DrawsTheClassThatIsAskedFor) {
   const Autoencoder autoencoder = Autoencoder::builtin();
   std::vector<std::int64_t> labels, wanted;
-  const Tensor<float> real = autoencoder.encode(pictures(*open_fashion_mnist(kData, Split::train), 3000, labels));
+  const Tensor<float> real =
+      autoencoder.encode(pictures(*open_fashion_mnist(kData, Split::train), 3000, labels));
   for (std::int64_t i = 0; i < 100; ++i) wanted.push_back(i % 10);
   const Generator generator = Generator::builtin();
   auto accuracy = [&](const Cfg& guidance) {
-    const Tensor<float> drawn = generator.sample_latents({.labels = wanted, .seed = 1, .steps = 25, .guidance = guidance});
+    const Tensor<float> drawn =
+        generator.sample_latents({.labels = wanted, .seed = 1, .steps = 25, .guidance = guidance});
     const index_t size = drawn.numel() / drawn.extent(0);
-    return knn_accuracy(real.reshaped({real.extent(0), size}), labels, drawn.reshaped({drawn.extent(0), size}), wanted);
+    return knn_accuracy(real.reshaped({real.extent(0), size}), labels,
+                        drawn.reshaped({drawn.extent(0), size}), wanted);
   };
   EXPECT_GT(accuracy(Cfg{}), 0.7);
   EXPECT_GT(accuracy(Cfg{.scale = 1.5f}), 0.8);

@@ -13,7 +13,8 @@ namespace {
 Image random_image(index_t width, index_t height, int channels, std::uint64_t seed) {
   Image image(width, height, channels);
   const Philox random(seed);
-  for (std::size_t i = 0; i < image.pixels().size(); ++i) image.pixels()[i] = static_cast<std::uint8_t>(255 * random.uniform(i));
+  for (std::size_t i = 0; i < image.pixels().size(); ++i)
+    image.pixels()[i] = static_cast<std::uint8_t>(255 * random.uniform(i));
   return image;
 }
 
@@ -33,7 +34,8 @@ TEST(Features, AreTheMeanOfTheEncodersTokens) {
   const Bundle bundle = tiny_bundle();
   Encoder<Tensor<float>> encoder(bundle.config.encoder);
   bundle.restore("encoder.", encoder);
-  const Tensor<float> tokens = encoder(normalize_pixels(image.to_tensor(), bundle.config.pixels));  // (1, 4, 16)
+  const Tensor<float> tokens =
+      encoder(normalize_pixels(image.to_tensor(), bundle.config.pixels));  // (1, 4, 16)
   const Tensor<float> features = network(std::span(&image, 1));
   ASSERT_EQ(features.shape(), (Shape{1, 16}));
   for (index_t j = 0; j < 16; ++j) {
@@ -46,8 +48,10 @@ TEST(Features, AreTheMeanOfTheEncodersTokens) {
 TEST(Features, PicturesAreCutAndDoNotDependOnEachOther) {
   const TinyFile file;
   const auto network = FeatureExtractor::encoder(ModelFiles::open(file.path));
-  const std::vector<Image> images{random_image(8, 8, 1, 1), random_image(20, 31, 3, 2), random_image(9, 8, 1, 3)};
-  const std::vector<Image> cut{images[0], images[1].to_gray().center_crop(8), images[2].center_crop(8)};
+  const std::vector<Image> images{random_image(8, 8, 1, 1), random_image(20, 31, 3, 2),
+                                  random_image(9, 8, 1, 3)};
+  const std::vector<Image> cut{images[0], images[1].to_gray().center_crop(8),
+                               images[2].center_crop(8)};
   const auto all = network(images), of_cut = network(cut);
   for (index_t i = 0; i < 3; ++i) {
     const auto one = network(std::span(&images[static_cast<std::size_t>(i)], 1));
@@ -65,7 +69,8 @@ TEST(Features, ComeFromOfficialFiles) {
   const auto features = network(std::span(&image, 1));
   EXPECT_EQ(features.shape(), (Shape{1, files.config.encoder.hidden_size}));
   // The same encoder without the model around it sees its own number of patches.
-  const auto alone = FeatureExtractor::encoder(PretrainedEncoder{files.config.encoder, files.config.pixels, *files.encoder}, "alone");
+  const auto alone = FeatureExtractor::encoder(
+      PretrainedEncoder{files.config.encoder, files.config.pixels, *files.encoder}, "alone");
   EXPECT_EQ(alone.dimension(), network.dimension());
   EXPECT_EQ(alone(std::span(&image, 1)).shape(), features.shape());
   EXPECT_NE(alone.name().find("alone"), std::string::npos);
@@ -80,12 +85,18 @@ TEST(Features, RefuseWhatIsNotThere) {
   EXPECT_THROW((void)network(std::span(&empty, 1)), ArgumentError);
   EXPECT_THROW((void)network.logits(Tensor<float>(Shape{1, 16}, 0.0f)), ArgumentError);
   files.encoder.reset();
-  EXPECT_NE(message_of<FormatError>([&] { (void)FeatureExtractor::encoder(files); }).find("has no encoder"), std::string::npos);
-  const auto message = message_of<FormatError>([&] { (void)FeatureExtractor::inception(TensorSource::open(file.path)); });
+  EXPECT_NE(message_of<FormatError>([&] {
+              (void)FeatureExtractor::encoder(files);
+            }).find("has no encoder"),
+            std::string::npos);
+  const auto message = message_of<FormatError>(
+      [&] { (void)FeatureExtractor::inception(TensorSource::open(file.path)); });
   EXPECT_NE(message.find("pt_inception-2015-12-05"), std::string::npos) << message;
   const SafetensorsEntry entry{"AuxLogits.fc.bias", Tensor<float>(Shape{1}, 0.0f)};
   write_safetensors(file.path, {&entry, 1});
-  EXPECT_NE(message_of<FormatError>([&] { (void)FeatureExtractor::inception(TensorSource::open(file.path)); }).find("torchvision"),
+  EXPECT_NE(message_of<FormatError>([&] {
+              (void)FeatureExtractor::inception(TensorSource::open(file.path));
+            }).find("torchvision"),
             std::string::npos);
 }
 

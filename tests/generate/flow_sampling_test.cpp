@@ -15,7 +15,9 @@ using test::Golden;
 /// The official sampler's results on a tiny DiT^DH, whose time shift is sqrt(48).
 class SampleOde : public testing::Test {
  protected:
-  SampleOde() : model_(test::dit_dh_config(test::golden_config("sample_ode").at("model"))), golden_("sample_ode/io.safetensors") {
+  SampleOde()
+      : model_(test::dit_dh_config(test::golden_config("sample_ode").at("model"))),
+        golden_("sample_ode/io.safetensors") {
     test::load(model_, Golden("sample_ode/weights.safetensors"));
     pack_parameters(model_);
     const Tensor<std::int64_t> y = golden_.get<std::int64_t>("y");
@@ -24,10 +26,13 @@ class SampleOde : public testing::Test {
 
   Tensor<float> run(index_t points, Solver solver, Cfg guidance = {}) const {
     const ConfigNode config = test::golden_config("sample_ode");
-    const Network network = [this](const Tensor<float>& x, float t, std::span<const std::int64_t> y) {
-      return model_(x, model_.conditioning(Tensor<float>(Shape{static_cast<index_t>(y.size())}, t), y));
+    const Network network = [this](const Tensor<float>& x, float t,
+                                   std::span<const std::int64_t> y) {
+      return model_(
+          x, model_.conditioning(Tensor<float>(Shape{static_cast<index_t>(y.size())}, t), y));
     };
-    const FlowSampling how{official_time_grid(points, config.get<double>("time_dist_shift")), solver, Prediction::velocity, guidance,
+    const FlowSampling how{official_time_grid(points, config.get<double>("time_dist_shift")),
+                           solver, Prediction::velocity, guidance,
                            config.get<std::int64_t>("null_label")};
     return sample_flow(network, how, golden_("z"), labels_, {});
   }
@@ -49,13 +54,16 @@ TEST_F(SampleOde, AgreesWithEverySolver) {
 /// A trajectory (steps + 1, B, C, h, w), whose first state is the noise.
 TEST_F(SampleOde, AgreesAfterEveryStep) {
   const auto follow = [&](Solver solver, const std::string& name) {
-    const auto velocity = [&](const Tensor<float>& x, float t) { return model_(x, Tensor<float>(Shape{x.extent(0)}, t), labels_); };
+    const auto velocity = [&](const Tensor<float>& x, float t) {
+      return model_(x, Tensor<float>(Shape{x.extent(0)}, t), labels_);
+    };
     index_t seen = 0;
-    (void)sample(velocity, golden_("z"), official_time_grid(8, std::sqrt(48.0)), solver, [&](const StepInfo& info) {
-      expect_close(info.x, golden_.part("traj." + name, info.step), 2e-5, name);
-      ++seen;
-      return true;
-    });
+    (void)sample(velocity, golden_("z"), official_time_grid(8, std::sqrt(48.0)), solver,
+                 [&](const StepInfo& info) {
+                   expect_close(info.x, golden_.part("traj." + name, info.step), 2e-5, name);
+                   ++seen;
+                   return true;
+                 });
     EXPECT_EQ(seen, 7);
   };
   follow(Solver::euler, "euler_8");
@@ -63,27 +71,36 @@ TEST_F(SampleOde, AgreesAfterEveryStep) {
 }
 
 TEST_F(SampleOde, AgreesWithoutAShiftOfTime) {
-  const auto velocity = [&](const Tensor<float>& x, float t) { return model_(x, Tensor<float>(Shape{x.extent(0)}, t), labels_); };
-  expect_close(sample(velocity, golden_("z"), official_time_grid(8, 1.0)), golden_("final.euler_8_noshift"), 2e-5);
+  const auto velocity = [&](const Tensor<float>& x, float t) {
+    return model_(x, Tensor<float>(Shape{x.extent(0)}, t), labels_);
+  };
+  expect_close(sample(velocity, golden_("z"), official_time_grid(8, 1.0)),
+               golden_("final.euler_8_noshift"), 2e-5);
 }
 
 TEST_F(SampleOde, AgreesWithAutoGuidance) {
-  DitDh<Tensor<float>> weaker(test::dit_dh_config(test::golden_config("sample_ode").at("guide_model")));
+  DitDh<Tensor<float>> weaker(
+      test::dit_dh_config(test::golden_config("sample_ode").at("guide_model")));
   test::load(weaker, Golden("sample_ode/guide_weights.safetensors"));
   const auto of = [&](const DitDh<Tensor<float>>& model) {
-    return [&](const Tensor<float>& x, float t) { return model(x, Tensor<float>(Shape{x.extent(0)}, t), labels_); };
+    return [&](const Tensor<float>& x, float t) {
+      return model(x, Tensor<float>(Shape{x.extent(0)}, t), labels_);
+    };
   };
   const auto run_guided = [&](AutoGuidance guidance) {
-    return sample(guided(of(model_), of(weaker), guidance), golden_("z"), official_time_grid(8, std::sqrt(48.0)));
+    return sample(guided(of(model_), of(weaker), guidance), golden_("z"),
+                  official_time_grid(8, std::sqrt(48.0)));
   };
   expect_close(run_guided({.scale = 1.42f}), golden_("final.ag1.42_full"), 2e-5);
-  expect_close(run_guided({.scale = 1.42f, .t_min = 0.1f, .t_max = 0.9f}), golden_("final.ag1.42_int"), 2e-5);
+  expect_close(run_guided({.scale = 1.42f, .t_min = 0.1f, .t_max = 0.9f}),
+               golden_("final.ag1.42_int"), 2e-5);
 }
 
 TEST_F(SampleOde, AgreesWithGuidanceEverywhereAndInsideAnInterval) {
   expect_close(run(8, Solver::euler, {.scale = 2.0f}), golden_("final.cfg2_full"), 2e-5);
   // The seven steps begin at t = 1, 0.977, ..., 0.54: the interval leaves out those above 0.9.
-  expect_close(run(8, Solver::euler, {.scale = 2.0f, .t_min = 0.1f, .t_max = 0.9f}), golden_("final.cfg2_int"), 2e-5);
+  expect_close(run(8, Solver::euler, {.scale = 2.0f, .t_min = 0.1f, .t_max = 0.9f}),
+               golden_("final.cfg2_int"), 2e-5);
 }
 
 /// Counts its evaluations of one image by label; its velocity is the label.
@@ -103,10 +120,14 @@ struct CountingNetwork {
 
 TEST(FlowSamplingTest, EvaluatesTheNullLabelInsideTheIntervalOnly) {
   CountingNetwork network;
-  const FlowSampling how{
-      {1.0f, 0.75f, 0.5f, 0.25f, 0.0f}, Solver::euler, Prediction::velocity, {.scale = 3.0f, .t_min = 0.4f, .t_max = 0.75f}, 9};
+  const FlowSampling how{{1.0f, 0.75f, 0.5f, 0.25f, 0.0f},
+                         Solver::euler,
+                         Prediction::velocity,
+                         {.scale = 3.0f, .t_min = 0.4f, .t_max = 0.75f},
+                         9};
   const std::vector<std::int64_t> labels{1};
-  const Tensor<float> x = sample_flow(std::ref(network), how, Tensor<float>(Shape{1, 1, 1, 1}, 0.0f), labels, {});
+  const Tensor<float> x =
+      sample_flow(std::ref(network), how, Tensor<float>(Shape{1, 1, 1, 1}, 0.0f), labels, {});
   EXPECT_EQ(network.with_label, (std::vector<float>{1.0f, 0.75f, 0.5f, 0.25f}));
   EXPECT_EQ(network.without, (std::vector<float>{0.75f, 0.5f}));
   EXPECT_EQ(network.calls, 4);  // with and without label at once
@@ -124,11 +145,15 @@ TEST(FlowSamplingTest, EvaluatesOnceWithoutGuidance) {
 }
 
 TEST(FlowSamplingTest, FollowsADataPrediction) {
-  const Network network = [](const Tensor<float>& x, float, std::span<const std::int64_t>) { return Tensor<float>(x.shape(), 0.5f); };
+  const Network network = [](const Tensor<float>& x, float, std::span<const std::int64_t>) {
+    return Tensor<float>(x.shape(), 0.5f);
+  };
   const std::vector<std::int64_t> labels{0};
-  // x moves on a straight line to the data, until the floor of the divisor slows the last step down to 0.04 / 0.05 of its length.
+  // x moves on a straight line to the data, until the floor of the divisor slows the last step down
+  // to 0.04 / 0.05 of its length.
   const FlowSampling how{{1.0f, 0.5f, 0.04f, 0.0f}, Solver::euler, Prediction::data, {}, 9};
-  const Tensor<float> x = sample_flow(network, how, Tensor<float>(Shape{1, 1, 1, 1}, 2.0f), labels, {});
+  const Tensor<float> x =
+      sample_flow(network, how, Tensor<float>(Shape{1, 1, 1, 1}, 2.0f), labels, {});
   EXPECT_NEAR(x[0], 0.5 + 1.5 * 0.04 * 0.2, 1e-6);
 }
 
@@ -138,23 +163,29 @@ TEST_F(SampleOde, TheStochasticSamplerAgreesWithItsGoldenRuns) {
     return model_(x, Tensor<float>(Shape{x.extent(0)}, t), y);
   };
   const ConfigNode runs = test::golden_config("sample_sde").at("runs");
-  for (const std::string name : {"euler.sigma.Mean.n8.noshift", "euler.linear.Tweedie.n8.noshift", "euler.decreasing.Mean.n8.shift",
-                                 "heun.sigma.Mean.n8.noshift", "euler.sigma.None.n6.noshift"}) {
+  for (const std::string name : {"euler.sigma.Mean.n8.noshift", "euler.linear.Tweedie.n8.noshift",
+                                 "euler.decreasing.Mean.n8.shift", "heun.sigma.Mean.n8.noshift",
+                                 "euler.sigma.None.n6.noshift"}) {
     const ConfigNode& run = runs.at(name);
     const bool none = run.at("last_step").is_null();
-    SamplingDefaults sampling{.steps = run.get<index_t>("num_steps"), .kind = SamplerKind::sde, .grid = TimeGridKind::official};
+    SamplingDefaults sampling{.steps = run.get<index_t>("num_steps"),
+                              .kind = SamplerKind::sde,
+                              .grid = TimeGridKind::official};
     sampling.sde = {.solver = parse_sde_solver(run.get<std::string>("method")),
                     .form = parse_diffusion_form(run.get<std::string>("form")),
                     .norm = run.get<double>("norm"),
-                    .last_step = none ? SdeLastStep::none : parse_sde_last_step(run.get<std::string>("last_step")),
+                    .last_step = none ? SdeLastStep::none
+                                      : parse_sde_last_step(run.get<std::string>("last_step")),
                     .last_step_size = run.get<double>("last_step_size")};
     FlowSampling how;
-    how.grid = sampling_time_grid(sampling, PathKind::linear, Prediction::velocity, run.get<double>("shift"));
+    how.grid = sampling_time_grid(sampling, PathKind::linear, Prediction::velocity,
+                                  run.get<double>("shift"));
     how.kind = sampling.kind;
     how.sde = sampling.sde;
     index_t seen = 0;
     const Tensor<float> x = sample_flow(
-        network, how, golden("z"), labels_, [&](const StepInfo& info) { return info.steps == how.steps() && ++seen > 0; }, {},
+        network, how, golden("z"), labels_,
+        [&](const StepInfo& info) { return info.steps == how.steps() && ++seen > 0; }, {},
         GivenNoise<float>{golden(name + ".noise")});
     const Tensor<float> states = golden(name + ".traj");  // (points, B, C, h, w)
     const std::span<const float> last = states.span().last(static_cast<std::size_t>(x.numel()));
@@ -164,7 +195,8 @@ TEST_F(SampleOde, TheStochasticSamplerAgreesWithItsGoldenRuns) {
 }
 
 /// What a network says that knows the data, which are one point.
-Tensor<float> exact(PathKind kind, Prediction prediction, const Tensor<float>& x, double t, double data) {
+Tensor<float> exact(PathKind kind, Prediction prediction, const Tensor<float>& x, double t,
+                    double data) {
   return with_path(kind, PathFormulas::exact, [&](const auto& path) {
     Tensor<float> out(x.shape());
     float* target = out.data();
@@ -193,7 +225,8 @@ TEST(FlowSamplingTest, EveryPathAndPredictionLeadsToTheData) {
           sampling.kind = SamplerKind::sde;
           sampling.sde = {.norm = 0.3, .last_step = SdeLastStep::tweedie, .last_step_size = 0.02};
         }
-        const Network network = [&](const Tensor<float>& x, float t, std::span<const std::int64_t>) {
+        const Network network = [&](const Tensor<float>& x, float t,
+                                    std::span<const std::int64_t>) {
           return exact(path, prediction, x, static_cast<double>(t), 0.75);
         };
         FlowSampling how;
@@ -210,24 +243,31 @@ TEST(FlowSamplingTest, EveryPathAndPredictionLeadsToTheData) {
       }
 }
 
-/// The official stochastic sampler (transport.py, integrators.py) on the VP path, with its own formulas, for one number.
-double official_vp_sde(Prediction prediction, DiffusionForm form, SdeLastStep last_step, const std::vector<float>& grid, double last,
-                       double x, std::span<const double> draws) {
+/// The official stochastic sampler (transport.py, integrators.py) on the VP path, with its own
+/// formulas, for one number.
+double official_vp_sde(Prediction prediction, DiffusionForm form, SdeLastStep last_step,
+                       const std::vector<float>& grid, double last, double x,
+                       std::span<const double> draws) {
   const VpPath path;
   const auto velocity_and_score = [&](double t) {
     const double output = 0.4 * x - 0.3 * t, sigma = path.sigma(t), half_beta = 0.5 * path.beta(t);
     const double r = path.alpha(t) / path.d_alpha(t);
-    const double score = prediction == Prediction::noise   ? output / -sigma
-                         : prediction == Prediction::score ? output
-                                                           : (r * output - x) / (sigma * sigma - r * path.d_sigma(t) * sigma);
-    const double velocity = prediction == Prediction::velocity ? output : half_beta * x + half_beta * score;
+    const double score = prediction == Prediction::noise ? output / -sigma
+                         : prediction == Prediction::score
+                             ? output
+                             : (r * output - x) / (sigma * sigma - r * path.d_sigma(t) * sigma);
+    const double velocity =
+        prediction == Prediction::velocity ? output : half_beta * x + half_beta * score;
     return std::pair(velocity, score);
   };
-  const auto diffusion = [&](double t) { return 0.5 * (form == DiffusionForm::sbdm ? 0.5 * path.beta(t) : path.sigma(t)); };
+  const auto diffusion = [&](double t) {
+    return 0.5 * (form == DiffusionForm::sbdm ? 0.5 * path.beta(t) : path.sigma(t));
+  };
   for (std::size_t i = 0; i + 1 < grid.size(); ++i) {
     const double t = static_cast<double>(grid[i]), dt = t - static_cast<double>(grid[i + 1]);
     const auto [velocity, score] = velocity_and_score(t);
-    x += -(velocity - diffusion(t) * score) * dt + std::sqrt(2 * diffusion(t)) * std::sqrt(dt) * draws[i];
+    x += -(velocity - diffusion(t) * score) * dt +
+         std::sqrt(2 * diffusion(t)) * std::sqrt(dt) * draws[i];
   }
   const auto [velocity, score] = velocity_and_score(last);
   if (last_step == SdeLastStep::mean) return x - (velocity - diffusion(last) * score) * last;
@@ -245,10 +285,12 @@ TEST(FlowSamplingTest, OfficialFormulasMakeTheOfficialSamplesOfTheVpPath) {
   for (const Prediction prediction : {Prediction::velocity, Prediction::noise, Prediction::score})
     for (const DiffusionForm form : {DiffusionForm::sbdm, DiffusionForm::sigma})
       for (const SdeLastStep last_step : {SdeLastStep::mean, SdeLastStep::tweedie}) {
-        SamplingDefaults sampling{.steps = 5, .kind = SamplerKind::sde, .grid = TimeGridKind::official};
+        SamplingDefaults sampling{
+            .steps = 5, .kind = SamplerKind::sde, .grid = TimeGridKind::official};
         sampling.sde = {.form = form, .norm = 0.5, .last_step = last_step};
         FlowSampling how;
-        how.grid = sampling_time_grid(sampling, PathKind::vp, prediction, 2.0, PathFormulas::official);
+        how.grid =
+            sampling_time_grid(sampling, PathKind::vp, prediction, 2.0, PathFormulas::official);
         EXPECT_EQ(how.grid.front(), 1.0f);
         how.kind = sampling.kind;
         how.sde = sampling.sde;
@@ -256,8 +298,10 @@ TEST(FlowSamplingTest, OfficialFormulasMakeTheOfficialSamplesOfTheVpPath) {
         how.formulas = PathFormulas::official;
         how.prediction = prediction;
         require_flow_sampling(how);
-        const Tensor<float> x = sample_flow(network, how, Tensor<float>(Shape{1, 1, 1, 1}, 0.8f), labels, {}, {}, GivenNoise<float>{noise});
-        const double expected = official_vp_sde(prediction, form, last_step, how.grid, 0.04, static_cast<double>(0.8f), draws);
+        const Tensor<float> x = sample_flow(network, how, Tensor<float>(Shape{1, 1, 1, 1}, 0.8f),
+                                            labels, {}, {}, GivenNoise<float>{noise});
+        const double expected = official_vp_sde(prediction, form, last_step, how.grid, 0.04,
+                                                static_cast<double>(0.8f), draws);
         EXPECT_NEAR(static_cast<double>(x[0]), expected, 2e-5 * std::max(1.0, std::abs(expected)))
             << name_of(prediction) << " " << name_of(form) << " " << name_of(last_step);
       }
@@ -283,10 +327,12 @@ TEST(FlowSamplingTest, TheOfficialAdaptiveSamplerStepsOverTheLastPointOfANoisePr
   how.prediction = Prediction::noise;
   how.formulas = PathFormulas::official;
   // The noise is x, so that dx/dt = x ((1 - t) - 1) / (1 - t) + x = 0.
-  EXPECT_NEAR(sample_flow(network, how, Tensor<float>(Shape{1, 1, 1, 1}, 0.8f), labels, {})[0], 0.8f, 1e-6);
+  EXPECT_NEAR(sample_flow(network, how, Tensor<float>(Shape{1, 1, 1, 1}, 0.8f), labels, {})[0],
+              0.8f, 1e-6);
   EXPECT_LT(earliest, 0.0f);
   how.formulas = PathFormulas::exact;
-  EXPECT_THROW((void)sample_flow(network, how, Tensor<float>(Shape{1, 1, 1, 1}, 0.8f), labels, {}), ArgumentError);
+  EXPECT_THROW((void)sample_flow(network, how, Tensor<float>(Shape{1, 1, 1, 1}, 0.8f), labels, {}),
+               ArgumentError);
 }
 
 TEST(FlowSamplingTest, TheGuideIsEvaluatedInsideTheIntervalOnly) {
@@ -299,7 +345,8 @@ TEST(FlowSamplingTest, TheGuideIsEvaluatedInsideTheIntervalOnly) {
     (void)weaker(x, t, y);
     return Tensor<float>(x.shape(), 0.5f);
   };
-  const Tensor<float> x = sample_flow(std::ref(main), how, Tensor<float>(Shape{1, 1, 1, 1}, 0.0f), labels, {}, half);
+  const Tensor<float> x =
+      sample_flow(std::ref(main), how, Tensor<float>(Shape{1, 1, 1, 1}, 0.0f), labels, {}, half);
   EXPECT_EQ(main.with_label, (std::vector<float>{1.0f, 0.75f, 0.5f, 0.25f}));
   EXPECT_EQ(weaker.with_label, (std::vector<float>{0.75f, 0.5f}));
   EXPECT_TRUE(main.without.empty());

@@ -32,23 +32,30 @@ class GoldenGenerator : public testing::Test {
 };
 
 TEST_F(GoldenGenerator, SamplesWithEverySolver) {
-  const std::pair<const char*, double> cases[] = {{"euler", 2e-5},  {"midpoint", 2e-5}, {"heun2", 2e-5},     {"heun3", 2e-5},
-                                                  {"rk4", 2e-5},    {"bosh3", 2e-5},    {"fehlberg2", 2e-5}, {"adaptive_heun", 2e-5},
-                                                  {"dopri8", 6e-4}, {"dopri5", 8e-3}};
+  const std::pair<const char*, double> cases[] = {
+      {"euler", 2e-5},  {"midpoint", 2e-5}, {"heun2", 2e-5},     {"heun3", 2e-5},
+      {"rk4", 2e-5},    {"bosh3", 2e-5},    {"fehlberg2", 2e-5}, {"adaptive_heun", 2e-5},
+      {"dopri8", 6e-4}, {"dopri5", 8e-3}};
   // For the bounds of the pairs of Dormand and Prince see adaptive_sampler_test.cpp.
   for (const auto& [name, bound] : cases) {
     const std::string solver = name;
-    expect_close(with([&](GenerateOptions& o) { o.solver = parse_ode_solver(solver); }), golden_("final." + solver + "_8"), bound, solver);
+    expect_close(with([&](GenerateOptions& o) { o.solver = parse_ode_solver(solver); }),
+                 golden_("final." + solver + "_8"), bound, solver);
   }
   expect_close(with([](GenerateOptions& o) { o.steps = 50; }), golden_("final.euler_50"), 2e-5);
 }
 
 TEST_F(GoldenGenerator, SamplesWithBothKindsOfGuidance) {
-  expect_close(with([](GenerateOptions& o) { o.guidance = Cfg{.scale = 2}; }), golden_("final.cfg2_full"), 2e-5);
-  expect_close(with([](GenerateOptions& o) { o.guidance = Cfg{.scale = 2, .t_min = 0.1f, .t_max = 0.9f}; }), golden_("final.cfg2_int"),
-               2e-5);
-  expect_close(with([](GenerateOptions& o) { o.autoguidance = AutoGuidance{.scale = 1.42f}; }), golden_("final.ag1.42_full"), 2e-5);
-  expect_close(with([](GenerateOptions& o) { o.autoguidance = AutoGuidance{.scale = 1.42f, .t_min = 0.1f, .t_max = 0.9f}; }),
+  expect_close(with([](GenerateOptions& o) { o.guidance = Cfg{.scale = 2}; }),
+               golden_("final.cfg2_full"), 2e-5);
+  expect_close(
+      with([](GenerateOptions& o) { o.guidance = Cfg{.scale = 2, .t_min = 0.1f, .t_max = 0.9f}; }),
+      golden_("final.cfg2_int"), 2e-5);
+  expect_close(with([](GenerateOptions& o) { o.autoguidance = AutoGuidance{.scale = 1.42f}; }),
+               golden_("final.ag1.42_full"), 2e-5);
+  expect_close(with([](GenerateOptions& o) {
+                 o.autoguidance = AutoGuidance{.scale = 1.42f, .t_min = 0.1f, .t_max = 0.9f};
+               }),
                golden_("final.ag1.42_int"), 2e-5);
 }
 
@@ -57,9 +64,12 @@ TEST_F(GoldenGenerator, GuidanceThatIsAskedForTakesThePlaceOfTheModels) {
   files.config.sampling.autoguidance = AutoGuidance{.scale = 1.42f};
   generator_ = Generator(files);
   expect_close(with([](GenerateOptions&) {}), golden_("final.ag1.42_full"), 2e-5);
-  expect_close(with([](GenerateOptions& o) { o.guidance = Cfg{.scale = 2}; }), golden_("final.cfg2_full"), 2e-5);
-  expect_close(with([](GenerateOptions& o) { o.guidance = Cfg{}; }), golden_("final.euler_8"), 2e-5);
-  expect_close(with([](GenerateOptions& o) { o.autoguidance = AutoGuidance{}; }), golden_("final.euler_8"), 2e-5);
+  expect_close(with([](GenerateOptions& o) { o.guidance = Cfg{.scale = 2}; }),
+               golden_("final.cfg2_full"), 2e-5);
+  expect_close(with([](GenerateOptions& o) { o.guidance = Cfg{}; }), golden_("final.euler_8"),
+               2e-5);
+  expect_close(with([](GenerateOptions& o) { o.autoguidance = AutoGuidance{}; }),
+               golden_("final.euler_8"), 2e-5);
   EXPECT_THROW((void)with([](GenerateOptions& o) {
                  o.guidance = Cfg{.scale = 2};
                  o.autoguidance = AutoGuidance{.scale = 2};
@@ -69,16 +79,18 @@ TEST_F(GoldenGenerator, GuidanceThatIsAskedForTakesThePlaceOfTheModels) {
   files.config.guide.reset();
   files.config.sampling.autoguidance.reset();
   generator_ = Generator(files);
-  const std::string message =
-      message_of<ArgumentError>([&] { (void)with([](GenerateOptions& o) { o.autoguidance = AutoGuidance{.scale = 2}; }); });
+  const std::string message = message_of<ArgumentError>(
+      [&] { (void)with([](GenerateOptions& o) { o.autoguidance = AutoGuidance{.scale = 2}; }); });
   EXPECT_NE(message.find("needs a weaker model"), std::string::npos) << message;
 }
 
 TEST_F(GoldenGenerator, LoadsItsPartsWhenTheyAreNeeded) {
   generator_ = Generator(test::sampler_model(), {.keep_loaded = false});
-  expect_close(with([](GenerateOptions& o) { o.autoguidance = AutoGuidance{.scale = 1.42f}; }), golden_("final.ag1.42_full"), 2e-5);
+  expect_close(with([](GenerateOptions& o) { o.autoguidance = AutoGuidance{.scale = 1.42f}; }),
+               golden_("final.ag1.42_full"), 2e-5);
   expect_close(with([](GenerateOptions&) {}), golden_("final.euler_8"), 2e-5);
-  const std::string message = message_of<FormatError>([&] { (void)generator_.decode(golden_("z")); });
+  const std::string message =
+      message_of<FormatError>([&] { (void)generator_.decode(golden_("z")); });
   EXPECT_NE(message.find("sample_ode: has no weights of a decoder"), std::string::npos) << message;
 }
 
@@ -87,14 +99,17 @@ TEST_F(GoldenGenerator, TheVelocityIsThatOfTheNetworkAlone) {
   test::load(dit, Golden("sample_ode/weights.safetensors"));
   const Tensor<float> z = golden_("z");
   const auto n = static_cast<std::size_t>(z.extent(0));
-  expect_close(generator_.velocity(z, 0.73f, base_.labels), dit(z, Tensor<float>(Shape{z.extent(0)}, 0.73f), base_.labels), 1e-5);
+  expect_close(generator_.velocity(z, 0.73f, base_.labels),
+               dit(z, Tensor<float>(Shape{z.extent(0)}, 0.73f), base_.labels), 1e-5);
   const std::vector<std::int64_t> nobody(n, 10);
-  expect_close(generator_.velocity(z, 1.0f, nobody), dit(z, Tensor<float>(Shape{z.extent(0)}, 1.0f), nobody), 1e-5);
+  expect_close(generator_.velocity(z, 1.0f, nobody),
+               dit(z, Tensor<float>(Shape{z.extent(0)}, 1.0f), nobody), 1e-5);
   EXPECT_THROW((void)generator_.velocity(z, 1.1f, base_.labels), ArgumentError);
   EXPECT_THROW((void)generator_.velocity(z, NAN, base_.labels), ArgumentError);
   EXPECT_THROW((void)generator_.velocity(z, 0.5f, std::vector<std::int64_t>(n, 11)), ArgumentError);
   EXPECT_THROW((void)generator_.velocity(z, 0.5f, std::vector<std::int64_t>(n + 1, 0)), ShapeError);
-  EXPECT_THROW((void)generator_.velocity(Tensor<float>(Shape{1, 6, 4, 3}, 0.0f), 0.5f, {}), ShapeError);
+  EXPECT_THROW((void)generator_.velocity(Tensor<float>(Shape{1, 6, 4, 3}, 0.0f), 0.5f, {}),
+               ShapeError);
 }
 
 TEST_F(GoldenGenerator, PyTorchsNumbersAreDrawnForAllPicturesAtOnce) {
@@ -105,15 +120,22 @@ TEST_F(GoldenGenerator, PyTorchsNumbersAreDrawnForAllPicturesAtOnce) {
   expect_close(generator_.noise(42, 2, 3, Rng::torch_cpu), last, 0.0);
   const std::vector<std::int64_t> labels{1, 2, 3, 4, 5};
   const Tensor<float> z = generator_.sample_latents({.labels = labels, .noise = expected});
-  expect_close(generator_.sample_latents({.labels = labels, .seed = 42, .rng = Rng::torch_cpu, .batch_size = 2}), z, 0.0);
-  expect_close(generator_.sample_latents({.labels = {4, 5}, .seed = 42, .first_index = 3, .rng = Rng::torch_cpu}),
+  expect_close(generator_.sample_latents(
+                   {.labels = labels, .seed = 42, .rng = Rng::torch_cpu, .batch_size = 2}),
+               z, 0.0);
+  expect_close(generator_.sample_latents(
+                   {.labels = {4, 5}, .seed = 42, .first_index = 3, .rng = Rng::torch_cpu}),
                Tensor<float>(Shape{2, 6, 4, 4}, z.span().subspan(3 * 96)), 0.0);
 }
 
 TEST_F(GoldenGenerator, TheStochasticSamplerDrawsFromItsStreams) {
   const auto run = [&](index_t batch, Rng rng, std::uint64_t first) {
-    return generator_.sample_latents(
-        {.labels = {1, 2, 3}, .seed = 4, .first_index = first, .kind = SamplerKind::sde, .rng = rng, .batch_size = batch});
+    return generator_.sample_latents({.labels = {1, 2, 3},
+                                      .seed = 4,
+                                      .first_index = first,
+                                      .kind = SamplerKind::sde,
+                                      .rng = rng,
+                                      .batch_size = batch});
   };
   const Tensor<float> all = run(3, Rng::philox, 0);
   expect_close(run(1, Rng::philox, 0), all, 0.0);
@@ -126,11 +148,12 @@ TEST_F(GoldenGenerator, TheStochasticSamplerDrawsFromItsStreams) {
   Tensor<float> noise(Shape{3, 6, 4, 4});
   torch.fill_normal(noise.span());
   const std::vector<std::int64_t> labels{1, 2, 3};
-  const Tensor<float> expected =
-      sample_sde([&](const Tensor<float>& x, float t) { return dit(x, Tensor<float>(Shape{3}, t), labels); }, noise,
-                 sampling_time_grid({.steps = 8, .kind = SamplerKind::sde, .grid = TimeGridKind::official}, PathKind::linear,
-                                    Prediction::velocity, generator_.config().time_shift),
-                 [&](index_t, Tensor<float>& values) { torch.fill_normal(values.span()); });
+  const Tensor<float> expected = sample_sde(
+      [&](const Tensor<float>& x, float t) { return dit(x, Tensor<float>(Shape{3}, t), labels); },
+      noise,
+      sampling_time_grid({.steps = 8, .kind = SamplerKind::sde, .grid = TimeGridKind::official},
+                         PathKind::linear, Prediction::velocity, generator_.config().time_shift),
+      [&](index_t, Tensor<float>& values) { torch.fill_normal(values.span()); });
   expect_close(run(1, Rng::torch_cpu, 0), expected, 0.0);
   EXPECT_THROW((void)run(1, Rng::torch_cpu, 1), ArgumentError);
 }

@@ -1,4 +1,5 @@
-// Models of other forms from labels to pictures: LightningDiT instead of DiT^DH, and pictures that are not square.
+// Models of other forms from labels to pictures: LightningDiT instead of DiT^DH, and pictures that
+// are not square.
 #include "rae/generate/autoencoder.hpp"
 #include "rae/generate/generator.hpp"
 #include "support/golden.hpp"
@@ -24,7 +25,8 @@ TEST(GeneratorShapesTest, ALightningDitGenerates) {
     LightningDit<Tensor<float>> dit(*config.lightning_dit);
     bundle.restore("dit.", dit);
     Tensor<float> x = generator.noise(2, 1);
-    const std::vector<float> grid = sampling_time_grid(config.sampling, config.path, config.prediction, config.time_shift);
+    const std::vector<float> grid =
+        sampling_time_grid(config.sampling, config.path, config.prediction, config.time_shift);
     for (std::size_t i = 0; i + 1 < grid.size(); ++i) {
       const Tensor<float> t(Shape{1}, grid[i]);
       const std::vector<std::int64_t> label{1}, nobody{3};
@@ -32,7 +34,8 @@ TEST(GeneratorShapesTest, ALightningDitGenerates) {
       expect_close(generator.velocity(x, grid[i], label), v, 1e-5);
       const float scale = grid[i] >= 0.25f && grid[i] <= 0.75f ? 1.5f : 1.0f;
       float* state = x.data();
-      for (index_t j = 0; j < x.numel(); ++j) state[j] += (grid[i + 1] - grid[i]) * (w[j] + scale * (v[j] - w[j]));
+      for (index_t j = 0; j < x.numel(); ++j)
+        state[j] += (grid[i + 1] - grid[i]) * (w[j] + scale * (v[j] - w[j]));
     }
     expect_close(generator.sample_latents({.labels = {1}, .seed = 2}), x, 1e-5);
     EXPECT_EQ(generator.num_classes(), 3);
@@ -57,7 +60,8 @@ TEST(GeneratorShapesTest, PicturesNeedNotBeSquare) {
   const Autoencoder autoencoder = Autoencoder::load(folder / "m.safetensors");
   expect_close(autoencoder.decode_pixels(z), pixels, 0.0);
   Image photo(50, 40, 3);
-  for (std::size_t i = 0; i < photo.pixels().size(); ++i) photo.pixels()[i] = static_cast<std::uint8_t>(i * 7 % 251);
+  for (std::size_t i = 0; i < photo.pixels().size(); ++i)
+    photo.pixels()[i] = static_cast<std::uint8_t>(i * 7 % 251);
   const Image prepared = autoencoder.prepare(photo);
   EXPECT_EQ(prepared, photo.to_gray().center_crop(12, 8));
   Rae<float> rae(bundle.config.encoder, *bundle.config.decoder, 0, bundle.config.pixels);

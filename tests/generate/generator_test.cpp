@@ -5,8 +5,8 @@
 
 #include "rae/core/random.hpp"
 #include "rae/diffusion/time_grid.hpp"
-#include "rae/kernels/isa.hpp"
 #include "rae/generate/autoencoder.hpp"
+#include "rae/kernels/isa.hpp"
 #include "rae/version.hpp"
 #include "support/golden.hpp"
 #include "support/temp_folder.hpp"
@@ -20,7 +20,8 @@ using test::message_of;
 
 Generator tiny_generator() { return Generator(test::tiny_bundle()); }
 
-/// Wide and long enough that products have several panels, row blocks and remainders: 16 tokens of 40 dimensions.
+/// Wide and long enough that products have several panels, row blocks and remainders: 16 tokens of
+/// 40 dimensions.
 Bundle odd_bundle() {
   ModelConfig c = test::tiny_config();
   c.image_size = 16;
@@ -52,16 +53,20 @@ TEST(GeneratorTest, APictureDependsOnItsSeedAndIndexOnly) {
     set_isa(isa);
     const Generator generator(bundle);
     set_num_threads(1);
-    const Tensor<float> expected = generator.sample_latents({.labels = labels, .seed = 5, .steps = 2, .batch_size = 11});
+    const Tensor<float> expected =
+        generator.sample_latents({.labels = labels, .seed = 5, .steps = 2, .batch_size = 11});
     const std::vector<Image> pictures = generator.decode(expected);
     for (const int threads : {1, 2})
       for (const index_t batch : {1, 4, 10}) {
         set_num_threads(threads);
-        const Tensor<float> z = generator.sample_latents({.labels = labels, .seed = 5, .steps = 2, .batch_size = batch});
-        expect_close(z, expected, 0.0, concat(name_of(isa), ", ", threads, " threads, batches of ", batch));
+        const Tensor<float> z = generator.sample_latents(
+            {.labels = labels, .seed = 5, .steps = 2, .batch_size = batch});
+        expect_close(z, expected, 0.0,
+                     concat(name_of(isa), ", ", threads, " threads, batches of ", batch));
       }
     for (std::size_t i = 0; i < labels.size(); ++i) {
-      const std::vector<Image> alone = generator.sample({.labels = {labels[i]}, .seed = 5, .first_index = i, .steps = 2});
+      const std::vector<Image> alone =
+          generator.sample({.labels = {labels[i]}, .seed = 5, .first_index = i, .steps = 2});
       EXPECT_EQ(alone.front(), pictures[i]) << name_of(isa) << ", picture " << i;
     }
   }
@@ -73,7 +78,8 @@ TEST(GeneratorTest, NoiseIsThatOfTheStreams) {
   ASSERT_EQ(noise.shape(), (Shape{3, 16, 2, 2}));
   for (index_t b = 0; b < 3; ++b) {
     const Philox stream(9, 4 + static_cast<std::uint64_t>(b));
-    for (index_t i = 0; i < 64; ++i) ASSERT_EQ(noise[b * 64 + i], stream.normal(static_cast<std::uint64_t>(i)));
+    for (index_t i = 0; i < 64; ++i)
+      ASSERT_EQ(noise[b * 64 + i], stream.normal(static_cast<std::uint64_t>(i)));
   }
   const std::vector<std::int64_t> labels{0, 1, 2};
   expect_close(generator.sample_latents({.labels = labels, .noise = noise}),
@@ -118,17 +124,21 @@ TEST(GeneratorTest, IntegratesTheModelsGuidedVelocity) {
     const Tensor<float> v = dit(x, t, label), w = dit(x, t, nobody);
     const float scale = grid[i] >= 0.25f && grid[i] <= 0.75f ? 1.5f : 1.0f;
     float* state = x.data();
-    for (index_t j = 0; j < x.numel(); ++j) state[j] += (grid[i + 1] - grid[i]) * (w[j] + scale * (v[j] - w[j]));
+    for (index_t j = 0; j < x.numel(); ++j)
+      state[j] += (grid[i + 1] - grid[i]) * (w[j] + scale * (v[j] - w[j]));
   }
   expect_close(generator.sample_latents({.labels = {1}, .seed = 2}), x, 1e-5);
 }
 
 TEST(GeneratorTest, SamplesWithEverySolver) {
   const Generator generator = tiny_generator();
-  const Tensor<float> exact = generator.sample_latents({.labels = {0}, .steps = 400, .solver = Solver::rk4, .guidance = Cfg{}});
-  for (const Solver solver : {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3, Solver::rk4})
-    expect_close(generator.sample_latents({.labels = {0}, .steps = 200, .solver = solver, .guidance = Cfg{}}), exact,
-                 solver == Solver::euler ? 0.05 : 1e-3, name_of(solver));
+  const Tensor<float> exact = generator.sample_latents(
+      {.labels = {0}, .steps = 400, .solver = Solver::rk4, .guidance = Cfg{}});
+  for (const Solver solver :
+       {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3, Solver::rk4})
+    expect_close(generator.sample_latents(
+                     {.labels = {0}, .steps = 200, .solver = solver, .guidance = Cfg{}}),
+                 exact, solver == Solver::euler ? 0.05 : 1e-3, name_of(solver));
 }
 
 TEST(GeneratorTest, DecodesAsTheAutoencoderDoes) {
@@ -154,14 +164,18 @@ TEST(GeneratorTest, LoadsWhatWasSaved) {
   const test::TempFolder folder;
   const Bundle bundle = test::tiny_bundle();
   bundle.save(folder / "m.safetensors");
-  EXPECT_EQ(Generator::load(folder / "m.safetensors").sample({.labels = {2}}), Generator(bundle).sample({.labels = {2}}));
+  EXPECT_EQ(Generator::load(folder / "m.safetensors").sample({.labels = {2}}),
+            Generator(bundle).sample({.labels = {2}}));
 }
 
 TEST(GeneratorTest, TheCallbackCountsOverAllBatches) {
   const Generator generator = tiny_generator();
   std::vector<index_t> steps, sizes;
   std::vector<float> times;
-  (void)generator.sample({.labels = {0, 1, 2, 0, 1}, .steps = 2, .batch_size = 2, .on_step = [&](const StepInfo& info) {
+  (void)generator.sample({.labels = {0, 1, 2, 0, 1},
+                          .steps = 2,
+                          .batch_size = 2,
+                          .on_step = [&](const StepInfo& info) {
                             EXPECT_EQ(info.steps, 6);
                             steps.push_back(info.step);
                             times.push_back(info.t);
@@ -178,14 +192,18 @@ TEST(GeneratorTest, TheCallbackStops) {
   const Generator generator = tiny_generator();
   index_t calls = 0;
   const std::string message = message_of<Cancelled>([&] {
-    (void)generator.sample({.labels = {0, 1}, .steps = 3, .batch_size = 1, .on_step = [&](const StepInfo&) { return ++calls < 4; }});
+    (void)generator.sample(
+        {.labels = {0, 1}, .steps = 3, .batch_size = 1, .on_step = [&](const StepInfo&) {
+           return ++calls < 4;
+         }});
   });
   EXPECT_EQ(calls, 4);
   EXPECT_NE(message.find("step 4 of 6"), std::string::npos) << message;
 }
 
 TEST(GeneratorTest, ACallbacksExceptionComesThrough) {
-  const GenerateOptions options{.labels = {0}, .on_step = [](const StepInfo&) -> bool { throw std::runtime_error("mine"); }};
+  const GenerateOptions options{
+      .labels = {0}, .on_step = [](const StepInfo&) -> bool { throw std::runtime_error("mine"); }};
   EXPECT_THROW((void)tiny_generator().sample(options), std::runtime_error);
 }
 
@@ -198,19 +216,25 @@ TEST(GeneratorTest, RefusesOptionsOutOfRange) {
   };
   constexpr ArgumentError* kArgument = nullptr;
   refuses({}, "no labels", kArgument);
-  refuses({.labels = {0, 3}}, "there is no class 3; expected 0 to 2 (circle, square, star)", kArgument);
+  refuses({.labels = {0, 3}}, "there is no class 3; expected 0 to 2 (circle, square, star)",
+          kArgument);
   refuses({.labels = {-1}}, "there is no class -1", kArgument);
   refuses({.labels = {0}, .steps = -1}, "1 to 100000 steps", kArgument);
   refuses({.labels = {0}, .steps = 100001}, "1 to 100000 steps", kArgument);
   refuses({.labels = {0}, .guidance = Cfg{.scale = -1}}, "scale >= 0", kArgument);
-  refuses({.labels = {0}, .guidance = Cfg{.scale = 2, .t_min = 0.7f, .t_max = 0.6f}}, "t_min <= t_max", kArgument);
+  refuses({.labels = {0}, .guidance = Cfg{.scale = 2, .t_min = 0.7f, .t_max = 0.6f}},
+          "t_min <= t_max", kArgument);
   refuses({.labels = {0}, .batch_size = -1}, "batch_size", kArgument);
   constexpr ShapeError* kShape = nullptr;
-  refuses({.labels = {0}, .noise = Tensor<float>(Shape{1, 16, 2, 3}, 0.0f)}, "expected shape (B, 16, 2, 2)", kShape);
-  refuses({.labels = {0}, .noise = Tensor<float>(Shape{16, 2, 2}, 0.0f)}, "expected shape (B, 16, 2, 2)", kShape);
-  refuses({.labels = {0}, .noise = Tensor<float>(Shape{2, 16, 2, 2}, 0.0f)}, "2 pictures, but 1 labels", kShape);
+  refuses({.labels = {0}, .noise = Tensor<float>(Shape{1, 16, 2, 3}, 0.0f)},
+          "expected shape (B, 16, 2, 2)", kShape);
+  refuses({.labels = {0}, .noise = Tensor<float>(Shape{16, 2, 2}, 0.0f)},
+          "expected shape (B, 16, 2, 2)", kShape);
+  refuses({.labels = {0}, .noise = Tensor<float>(Shape{2, 16, 2, 2}, 0.0f)},
+          "2 pictures, but 1 labels", kShape);
   constexpr NumericError* kNumeric = nullptr;
-  refuses({.labels = {0}, .noise = Tensor<float>(Shape{1, 16, 2, 2}, NAN)}, "sample 0 of 1 holds NaN", kNumeric);
+  refuses({.labels = {0}, .noise = Tensor<float>(Shape{1, 16, 2, 2}, NAN)},
+          "sample 0 of 1 holds NaN", kNumeric);
 }
 
 TEST(GeneratorTest, RefusesLatentsThatItCannotDecode) {
@@ -236,7 +260,8 @@ TEST(GeneratorTest, RefusesGuidanceWithoutANullClass) {
 TEST(GeneratorTest, RefusesBundlesThatCannotGenerate) {
   ModelConfig config = test::tiny_config();
   config.dit.reset();
-  std::string message = message_of<FormatError>([&] { (void)Generator(test::random_bundle(config)); });
+  std::string message =
+      message_of<FormatError>([&] { (void)Generator(test::random_bundle(config)); });
   EXPECT_NE(message.find("has no DiT"), std::string::npos) << message;
   config = test::tiny_config();
   config.decoder.reset();
@@ -260,14 +285,21 @@ TEST(GeneratorTest, FindsClassesByNameAndNumber) {
   EXPECT_EQ(generator.label_of("2"), 1);  // a name before a number
   for (const char* bad : {"", "3", "-1", "1x", "0.5", "99999999999999999999"})
     EXPECT_THROW((void)generator.label_of(bad), ArgumentError) << bad;
-  const std::string message = message_of<ArgumentError>([&] { (void)generator.label_of("tshirt"); });
-  EXPECT_NE(message.find("there is no class 'tshirt'; expected 0 to 2 (T-shirt, 2, star); did you mean 't-shirt'?"), std::string::npos)
+  const std::string message =
+      message_of<ArgumentError>([&] { (void)generator.label_of("tshirt"); });
+  EXPECT_NE(message.find("there is no class 'tshirt'; expected 0 to 2 (T-shirt, 2, star); did you "
+                         "mean 't-shirt'?"),
+            std::string::npos)
       << message;
 }
 
 TEST(GeneratorTest, ThePngTextReproducesThePicture) {
   const Generator generator = tiny_generator();
-  const GenerateOptions options{.labels = {0, 2}, .seed = 7, .first_index = 30, .solver = Solver::heun, .guidance = Cfg{.scale = 1.1f}};
+  const GenerateOptions options{.labels = {0, 2},
+                                .seed = 7,
+                                .first_index = 30,
+                                .solver = Solver::heun,
+                                .guidance = Cfg{.scale = 1.1f}};
   const std::map<std::string, std::string> expected{{"Software", std::string("rae ") + kVersion},
                                                     {"model", "tiny"},
                                                     {"class", "star"},
@@ -280,7 +312,8 @@ TEST(GeneratorTest, ThePngTextReproducesThePicture) {
                                                     {"cfg_interval", "0,1"}};
   EXPECT_EQ(generator.png_text(options, 1), expected);
   EXPECT_THROW((void)generator.png_text(options, 2), ArgumentError);
-  const auto plain = generator.png_text({.labels = {0}, .guidance = Cfg{}, .noise = generator.noise(0, 1)}, 0);
+  const auto plain =
+      generator.png_text({.labels = {0}, .guidance = Cfg{}, .noise = generator.noise(0, 1)}, 0);
   EXPECT_EQ(plain.at("cfg"), "1");
   EXPECT_EQ(plain.at("noise"), "given");
   EXPECT_EQ(plain.count("cfg_interval") + plain.count("seed") + plain.count("index"), 0u);

@@ -20,10 +20,13 @@ TEST(LabelSampling, InTurn) {
 TEST(LabelSampling, EqualGivesEachClassAsManyInRandomOrder) {
   const std::array<std::int64_t, 4> classes{0, 1, 2, 3};
   const auto labels = sample_labels(LabelSampling::equal, 4000, classes, 1);
-  for (const std::int64_t label : classes) EXPECT_EQ(std::count(labels.begin(), labels.end(), label), 1000);
-  // Each class is spread over the set: of the first 1000 pictures about 250 have it, with a deviation of 12.
   for (const std::int64_t label : classes)
-    EXPECT_NEAR(static_cast<double>(std::count(labels.begin(), labels.begin() + 1000, label)), 250, 60);
+    EXPECT_EQ(std::count(labels.begin(), labels.end(), label), 1000);
+  // Each class is spread over the set: of the first 1000 pictures about 250 have it, with a
+  // deviation of 12.
+  for (const std::int64_t label : classes)
+    EXPECT_NEAR(static_cast<double>(std::count(labels.begin(), labels.begin() + 1000, label)), 250,
+                60);
   EXPECT_EQ(sample_labels(LabelSampling::equal, 4000, classes, 1), labels);
   EXPECT_NE(sample_labels(LabelSampling::equal, 4000, classes, 2), labels);
 }
@@ -39,25 +42,35 @@ TEST(LabelSampling, RandomDrawsEachByChance) {
   EXPECT_TRUE(std::equal(labels.begin(), labels.end(), longer.begin()));
 }
 
-// arange(3).repeat_interleave(4)[randperm(12)] and randint(0, 3, (12,)) of a torch.Generator with seed 5.
+// arange(3).repeat_interleave(4)[randperm(12)] and randint(0, 3, (12,)) of a torch.Generator with
+// seed 5.
 TEST(LabelSampling, AsTheOfficialScriptWithPyTorch) {
   const std::array<std::int64_t, 3> classes{0, 1, 2};
   TorchCpuGenerator first(5), second(5);
-  EXPECT_EQ(sample_labels(LabelSampling::equal, 12, classes, first), (Labels{2, 0, 2, 1, 2, 0, 1, 1, 2, 1, 0, 0}));
-  EXPECT_EQ(sample_labels(LabelSampling::random, 12, classes, second), (Labels{2, 0, 1, 0, 2, 1, 1, 2, 0, 1, 1, 0}));
+  EXPECT_EQ(sample_labels(LabelSampling::equal, 12, classes, first),
+            (Labels{2, 0, 2, 1, 2, 0, 1, 1, 2, 1, 0, 0}));
+  EXPECT_EQ(sample_labels(LabelSampling::random, 12, classes, second),
+            (Labels{2, 0, 1, 0, 2, 1, 1, 2, 0, 1, 1, 0}));
 }
 
 TEST(LabelSampling, RefusesWhatCannotBeEqual) {
   const std::array<std::int64_t, 3> classes{0, 1, 2};
-  const auto message = message_of<ArgumentError>([&] { (void)sample_labels(LabelSampling::equal, 10, classes, 0); });
-  EXPECT_NE(message.find("10 pictures cannot be dealt out equally to 3 classes; take 9 or 12"), std::string::npos) << message;
-  EXPECT_NE(message_of<ArgumentError>([&] { (void)sample_labels(LabelSampling::equal, 2, classes, 0); }).find("take 3"), std::string::npos);
+  const auto message =
+      message_of<ArgumentError>([&] { (void)sample_labels(LabelSampling::equal, 10, classes, 0); });
+  EXPECT_NE(message.find("10 pictures cannot be dealt out equally to 3 classes; take 9 or 12"),
+            std::string::npos)
+      << message;
+  EXPECT_NE(message_of<ArgumentError>([&] {
+              (void)sample_labels(LabelSampling::equal, 2, classes, 0);
+            }).find("take 3"),
+            std::string::npos);
   EXPECT_THROW((void)sample_labels(LabelSampling::random, 0, classes, 0), ArgumentError);
   EXPECT_THROW((void)sample_labels(LabelSampling::random, 3, {}, 0), ArgumentError);
 }
 
 TEST(LabelSampling, Names) {
-  for (const LabelSampling sampling : {LabelSampling::in_turn, LabelSampling::equal, LabelSampling::random})
+  for (const LabelSampling sampling :
+       {LabelSampling::in_turn, LabelSampling::equal, LabelSampling::random})
     EXPECT_EQ(parse_label_sampling(name_of(sampling)), sampling);
   EXPECT_THROW((void)parse_label_sampling("even"), ArgumentError);
 }

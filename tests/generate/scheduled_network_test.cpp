@@ -1,4 +1,5 @@
-// Conditioning for a whole schedule, shared evaluations and reuse of the backbone: results stay, work goes down.
+// Conditioning for a whole schedule, shared evaluations and reuse of the backbone: results stay,
+// work goes down.
 #include "generate/scheduled_network.hpp"
 
 #include "rae/generate/generator.hpp"
@@ -31,16 +32,22 @@ template <class Model>
 void expect_plain_results(const auto& config) {
   const auto model = random_model<Model>(config);
   const Tensor<float> x = noise(Shape{2, 16, 2, 2});  // (B, C, h, w)
-  // A time in the table, one behind the part that fits, one that is not planned, a label that is not.
+  // A time in the table, one behind the part that fits, one that is not planned, a label that is
+  // not.
   const std::tuple<float, Labels> calls[] = {{0.9f, {2, 0}}, {0.5f, {0, 2}}, {0.9f, {2, 2}},
                                              {0.1f, {2, 0}}, {0.7f, {2, 0}}, {0.5f, {1, 0}}};
   for (const index_t bytes : {index_t{1}, index_t{1} << 20}) {
     SamplingWork work;
-    ScheduledNetwork<Model> network(model, {.times = {0.9f, 0.5f, 0.1f}, .labels = {2, 0, 2}, .conditioning_bytes = bytes}, work);
-    for (const auto& [t, labels] : calls) test::expect_close(network(x, t, labels), (*model)(x, Tensor<float>(Shape{2}, t), labels), 1e-6);
+    ScheduledNetwork<Model> network(
+        model, {.times = {0.9f, 0.5f, 0.1f}, .labels = {2, 0, 2}, .conditioning_bytes = bytes},
+        work);
+    for (const auto& [t, labels] : calls)
+      test::expect_close(network(x, t, labels), (*model)(x, Tensor<float>(Shape{2}, t), labels),
+                         1e-6);
     EXPECT_EQ(work.evaluations, 12);
     EXPECT_EQ(work.backbones, 12);
-    // Two labels at each of three times, two unplanned pairs twice; in the small table the first time is computed again.
+    // Two labels at each of three times, two unplanned pairs twice; in the small table the first
+    // time is computed again.
     EXPECT_EQ(work.conditionings, bytes == 1 ? 12 : 10);
   }
 }
@@ -54,15 +61,18 @@ TEST(ScheduledNetwork, EvaluatesEachImageUnderSeveralLabels) {
   const auto check = [](const auto& model) {
     const Tensor<float> x = noise(Shape{2, 16, 2, 2});  // (B, C, h, w)
     const Labels first{2, 0}, second{1, 1}, both{2, 0, 1, 1};
-    const Tensor<float> together = model(x, model.conditioning(Tensor<float>(Shape{4}, 0.5f), both));  // (2 B, C, h, w)
+    const Tensor<float> together =
+        model(x, model.conditioning(Tensor<float>(Shape{4}, 0.5f), both));  // (2 B, C, h, w)
     const Tensor<float> t(Shape{2}, 0.5f);
     const auto half = [&](index_t i) {
       return Tensor<float>(x.shape(),
-                           together.span().subspan(static_cast<std::size_t>(i * x.numel()), static_cast<std::size_t>(x.numel())));
+                           together.span().subspan(static_cast<std::size_t>(i * x.numel()),
+                                                   static_cast<std::size_t>(x.numel())));
     };
     test::expect_close(half(0), model(x, t, first), 1e-6);
     test::expect_close(half(1), model(x, t, second), 1e-6);
-    EXPECT_THROW((void)model(x, model.conditioning(Tensor<float>(Shape{3}, 0.5f), Labels{0, 1, 2})), ShapeError);
+    EXPECT_THROW((void)model(x, model.conditioning(Tensor<float>(Shape{3}, 0.5f), Labels{0, 1, 2})),
+                 ShapeError);
   };
   check(*random_model<DitDh<Tensor<float>>>(*test::tiny_config().dit));
   check(*random_model<LightningDit<Tensor<float>>>(test::tiny_lightning_dit()));
@@ -94,7 +104,8 @@ TEST(SamplingReportTest, CountsWhatGuidanceAndScheduleCost) {
   EXPECT_EQ(r.model.conditionings, 33);
   r = work({.solver = Solver::euler, .guidance = Cfg{.scale = 2.0f, .t_min = 1.0f, .t_max = 1.0f}});
   EXPECT_EQ(r.model.evaluations, 33);
-  r = work({.solver = Solver::euler, .autoguidance = AutoGuidance{.scale = 2.0f, .t_min = 1.0f, .t_max = 1.0f}});
+  r = work({.solver = Solver::euler,
+            .autoguidance = AutoGuidance{.scale = 2.0f, .t_min = 1.0f, .t_max = 1.0f}});
   EXPECT_EQ(r.model.evaluations, 30);
   EXPECT_EQ(r.guide.evaluations, 3);
 }
@@ -102,8 +113,10 @@ TEST(SamplingReportTest, CountsWhatGuidanceAndScheduleCost) {
 TEST(ReuseTest, SavesBackbonesWithinABoundAndPictureByPicture) {
   const Generator generator(test::tiny_bundle());
   SamplingReport report;
-  GenerateOptions options{
-      .labels = {0, 1, 2, 1}, .steps = 20, .guidance = Cfg{.scale = 1.5f, .t_min = 0.25f, .t_max = 0.75f}, .report = &report};
+  GenerateOptions options{.labels = {0, 1, 2, 1},
+                          .steps = 20,
+                          .guidance = Cfg{.scale = 1.5f, .t_min = 0.25f, .t_max = 0.75f},
+                          .report = &report};
   const auto run = [&](double bound, index_t batch) {
     report = {};
     options.reuse_error = bound;

@@ -19,7 +19,8 @@ concept Viewable = requires(A&& a) {
 static_assert(Mappable<Tensor<float>&> && Mappable<const Tensor<float>&>);
 static_assert(!Mappable<Tensor<float>>, "a map of a temporary tensor would dangle");
 static_assert(!Mappable<Tensor<bf16>&>, "Eigen does not know bf16");
-static_assert(Viewable<Eigen::MatrixXf&> && Viewable<const Eigen::MatrixXf&> && Viewable<Eigen::Map<Eigen::MatrixXf>>);
+static_assert(Viewable<Eigen::MatrixXf&> && Viewable<const Eigen::MatrixXf&> &&
+              Viewable<Eigen::Map<Eigen::MatrixXf>>);
 static_assert(!Viewable<Eigen::MatrixXf>, "a view of a temporary matrix would dangle");
 
 TEST(EigenTest, ATensorIsAMatrixOfRows) {

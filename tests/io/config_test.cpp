@@ -57,8 +57,9 @@ TEST(Config, ReadsAGoldenConfiguration) {
 }
 
 TEST(Config, ErrorsSayWhere) {
-  const auto node =
-      ConfigNode::parse_yaml("dit:\n  train: {lr: abc, steps: 1.5, list: [1, x], count: -1, big: 3000000000}\n", "fashion-mnist.yaml");
+  const auto node = ConfigNode::parse_yaml(
+      "dit:\n  train: {lr: abc, steps: 1.5, list: [1, x], count: -1, big: 3000000000}\n",
+      "fashion-mnist.yaml");
   const auto& train = node.at("dit").at("train");
   EXPECT_EQ(message_of<ConfigError>([&] { (void)train.get<double>("lr"); }),
             "fashion-mnist.yaml: dit.train.lr: expected a number, got 'abc'");
@@ -66,15 +67,19 @@ TEST(Config, ErrorsSayWhere) {
             "fashion-mnist.yaml: dit.train.steps: expected an integer, got 1.5");
   EXPECT_EQ(message_of<ConfigError>([&] { (void)train.get<std::vector<int>>("list"); }),
             "fashion-mnist.yaml: dit.train.list[1]: expected an integer, got 'x'");
-  EXPECT_EQ(message_of<ConfigError>([&] { (void)train.get<unsigned>("count"); }),
-            "fashion-mnist.yaml: dit.train.count: expected an integer from 0 to 4294967295, got -1");
+  EXPECT_EQ(
+      message_of<ConfigError>([&] { (void)train.get<unsigned>("count"); }),
+      "fashion-mnist.yaml: dit.train.count: expected an integer from 0 to 4294967295, got -1");
   EXPECT_THROW((void)train.get<int>("big"), ConfigError);
   EXPECT_EQ(train.get<std::int64_t>("big"), 3000000000);
-  EXPECT_EQ(message_of<ConfigError>([&] { (void)node.at("dti"); }), "fashion-mnist.yaml: the key 'dti' is missing; did you mean 'dit'?");
-  EXPECT_EQ(message_of<ConfigError>([&] { (void)train.at("lr").at("x"); }), "fashion-mnist.yaml: dit.train.lr: expected a map, got 'abc'");
+  EXPECT_EQ(message_of<ConfigError>([&] { (void)node.at("dti"); }),
+            "fashion-mnist.yaml: the key 'dti' is missing; did you mean 'dit'?");
+  EXPECT_EQ(message_of<ConfigError>([&] { (void)train.at("lr").at("x"); }),
+            "fashion-mnist.yaml: dit.train.lr: expected a map, got 'abc'");
   EXPECT_EQ(message_of<ConfigError>([&] { (void)train.get<bool>("list"); }),
             "fashion-mnist.yaml: dit.train.list: expected true or false, got a list of 2");
-  EXPECT_EQ(message_of<ConfigError>([&] { (void)node.as_string(); }), "fashion-mnist.yaml: expected a text, got a map");
+  EXPECT_EQ(message_of<ConfigError>([&] { (void)node.as_string(); }),
+            "fashion-mnist.yaml: expected a text, got a map");
 }
 
 TEST(Config, ReportsUnknownKeys) {
@@ -91,14 +96,18 @@ TEST(Config, ReportsUnknownKeys) {
 }
 
 TEST(Config, BuildsAndOverrides) {
-  auto node = ConfigNode::map({{"seed", 7}, {"dit", ConfigNode::map({{"lr", 1e-4}, {"heads", ConfigNode::list({4, 4})}})}});
+  auto node = ConfigNode::map(
+      {{"seed", 7}, {"dit", ConfigNode::map({{"lr", 1e-4}, {"heads", ConfigNode::list({4, 4})}})}});
   node.apply_override("dit.lr=2e-3");
   node.apply_override("dit.new.deep=[1, {a: b}]");
   node.apply_override("name=");
   node.set_path("seed", 8);
-  EXPECT_EQ(node.to_json(), R"({"seed":8,"dit":{"lr":0.002,"heads":[4,4],"new":{"deep":[1,{"a":"b"}]}},"name":null})");
-  EXPECT_EQ(message_of<ConfigError>([&] { (void)node.at("dit").at("heads").elements()[1].as_bool(); }),
-            "configuration: dit.heads[1]: expected true or false, got 4");
+  EXPECT_EQ(
+      node.to_json(),
+      R"({"seed":8,"dit":{"lr":0.002,"heads":[4,4],"new":{"deep":[1,{"a":"b"}]}},"name":null})");
+  EXPECT_EQ(
+      message_of<ConfigError>([&] { (void)node.at("dit").at("heads").elements()[1].as_bool(); }),
+      "configuration: dit.heads[1]: expected true or false, got 4");
   EXPECT_THROW(node.apply_override("novalue"), ConfigError);
   EXPECT_THROW(node.apply_override("=1"), ConfigError);
   EXPECT_THROW(node.apply_override("a..b=1"), ConfigError);
@@ -116,7 +125,8 @@ TEST(Config, JsonKeepsEveryBit) {
   }
   EXPECT_EQ(ConfigNode("a\"\n\xc3\xa9").to_json(), "\"a\\\"\\n\xc3\xa9\"");
   EXPECT_EQ(ConfigNode::map().to_json(2), "{}");
-  EXPECT_EQ(ConfigNode::map({{"a", ConfigNode::list({1})}}).to_json(2), "{\n  \"a\": [\n    1\n  ]\n}");
+  EXPECT_EQ(ConfigNode::map({{"a", ConfigNode::list({1})}}).to_json(2),
+            "{\n  \"a\": [\n    1\n  ]\n}");
   EXPECT_THROW((void)ConfigNode(std::nan("")).to_json(), ConfigError);
   EXPECT_THROW((void)ConfigNode("\xff").to_json(), ConfigError);
 }
@@ -126,8 +136,14 @@ TEST(Config, LoadsByFileName) {
   EXPECT_EQ(ConfigNode::load(folder.write("a.yaml", "x: 1")).get<int>("x"), 1);
   EXPECT_EQ(ConfigNode::load(folder.write("a.json", "{\"x\": 1}")).get<int>("x"), 1);
   EXPECT_TRUE(ConfigNode::load(folder.write("empty.yaml", "# nothing\n")).is_null());
-  EXPECT_NE(message_of<ConfigError>([&] { (void)ConfigNode::load(folder.write("bad.json", "x: 1")); }).find("bad.json"), std::string::npos);
-  EXPECT_NE(message_of<FileError>([&] { (void)ConfigNode::load(folder / "none.yaml"); }).find("none.yaml"), std::string::npos);
+  EXPECT_NE(message_of<ConfigError>([&] {
+              (void)ConfigNode::load(folder.write("bad.json", "x: 1"));
+            }).find("bad.json"),
+            std::string::npos);
+  EXPECT_NE(message_of<FileError>([&] {
+              (void)ConfigNode::load(folder / "none.yaml");
+            }).find("none.yaml"),
+            std::string::npos);
   EXPECT_THROW((void)ConfigNode::load("/dev/zero"), FileError);
 }
 
@@ -170,7 +186,8 @@ TEST(Config, RefusesBadYaml) {
       EXPECT_NO_FATAL_FAILURE((void)ConfigNode::parse_yaml(input, "bad.yaml"));
       continue;
     }
-    const auto message = message_of<ConfigError>([&] { (void)ConfigNode::parse_yaml(input, "bad.yaml"); });
+    const auto message =
+        message_of<ConfigError>([&] { (void)ConfigNode::parse_yaml(input, "bad.yaml"); });
     EXPECT_NE(message.find(expected), std::string::npos) << text.substr(0, 60) << ": " << message;
     EXPECT_EQ(message.rfind("bad.yaml: ", 0), 0u) << message;
   }
@@ -195,7 +212,8 @@ TEST(Config, RefusesBadJson) {
   };
   for (const auto& [text, expected] : cases) {
     const auto& input = text;
-    const auto message = message_of<ConfigError>([&] { (void)ConfigNode::parse_json(input, "bad.json"); });
+    const auto message =
+        message_of<ConfigError>([&] { (void)ConfigNode::parse_json(input, "bad.json"); });
     EXPECT_NE(message.find(expected), std::string::npos) << text.substr(0, 60) << ": " << message;
     EXPECT_EQ(message.rfind("bad.json: ", 0), 0u) << message;
   }

@@ -19,7 +19,8 @@ std::vector<float> load(const ImageDataset& dataset, index_t i, std::uint64_t ep
   return out;
 }
 
-/// A folder with the four files of Fashion-MNIST: three training pictures (plain), two test pictures (gzip).
+/// A folder with the four files of Fashion-MNIST: three training pictures (plain), two test
+/// pictures (gzip).
 void write_fashion_mnist(const TempFolder& folder) {
   folder.write("train-images-idx3-ubyte", idx_images(3, 4, 4));
   folder.write("train-labels-idx1-ubyte", idx_labels({9, 0, 5}));
@@ -51,7 +52,8 @@ TEST(Dataset, PadsAndRepeatsChannels) {
   EXPECT_EQ(pixels[0], 0.0f);
   EXPECT_EQ(pixels[7 + 1], 1.0f / 255.0f);  // row 1, column 2: sample (0, 1)
   for (std::size_t i = 0; i < 36; ++i) EXPECT_EQ(pixels[72 + i], pixels[i]);
-  EXPECT_EQ(std::accumulate(pixels.begin(), pixels.begin() + 36, 0.0f), std::accumulate(pixels.begin() + 36, pixels.begin() + 72, 0.0f));
+  EXPECT_EQ(std::accumulate(pixels.begin(), pixels.begin() + 36, 0.0f),
+            std::accumulate(pixels.begin() + 36, pixels.begin() + 72, 0.0f));
 }
 
 TEST(Dataset, DrawsDependOnSeedEpochAndIndexOnly) {
@@ -67,7 +69,8 @@ TEST(Dataset, DrawsDependOnSeedEpochAndIndexOnly) {
     seen.insert(load(*dataset, 1, epoch));
   }
   EXPECT_GT(seen.size(), 10u);
-  const auto other = open_fashion_mnist(folder.path(), Split::train, {.size = 12, .random_crop = true, .flip = true, .seed = 4});
+  const auto other = open_fashion_mnist(folder.path(), Split::train,
+                                        {.size = 12, .random_crop = true, .flip = true, .seed = 4});
   EXPECT_NE(load(*other, 1), load(*dataset, 1));
   // A part keeps the draws of the whole.
   const auto part = slice(dataset, 1, 2);
@@ -118,9 +121,11 @@ TEST(Dataset, OpensImageFolders) {
   EXPECT_EQ(pixels[0], 1.0f);
   EXPECT_EQ(pixels[256], 0.0f);
   EXPECT_EQ(load(*dataset, 1)[767], 128.0f / 255.0f);
-  EXPECT_NE(message_of<FormatError>([&] { (void)load(*dataset, 3); }).find("broken.jpg"), std::string::npos);
+  EXPECT_NE(message_of<FormatError>([&] { (void)load(*dataset, 3); }).find("broken.jpg"),
+            std::string::npos);
 
-  const auto cropped = open_image_folder(folder / "a", {.size = 8, .channels = 1, .random_crop = true, .flip = true});
+  const auto cropped = open_image_folder(
+      folder / "a", {.size = 8, .channels = 1, .random_crop = true, .flip = true});
   EXPECT_EQ(cropped->class_names(), std::vector<std::string>{"a"});
   EXPECT_EQ(load(*cropped, 0).size(), 64u);
 }
@@ -151,28 +156,45 @@ TEST(Dataset, RefusesWhatDoesNotFit) {
   EXPECT_THROW((void)split_at(dataset, 4), ArgumentError);
   EXPECT_THROW((void)slice(nullptr, 0, 0), ArgumentError);
   EXPECT_THROW((void)open_fashion_mnist(folder.path(), Split::train, {.size = 3}), ArgumentError);
-  EXPECT_THROW((void)open_fashion_mnist(folder.path(), Split::train, {.channels = 2}), ArgumentError);
+  EXPECT_THROW((void)open_fashion_mnist(folder.path(), Split::train, {.channels = 2}),
+               ArgumentError);
   EXPECT_THROW((void)open_image_folder(folder.path(), {}), ArgumentError);
-  EXPECT_NE(message_of<FileError>([&] { (void)open_image_folder(folder.path(), {.size = 8}); }).find("no PNG, JPEG or BMP"),
+  EXPECT_NE(message_of<FileError>([&] {
+              (void)open_image_folder(folder.path(), {.size = 8});
+            }).find("no PNG, JPEG or BMP"),
             std::string::npos);
-  EXPECT_NE(message_of<FileError>([&] { (void)open_dataset(folder / "none", Split::train); }).find("none' is not a folder"),
+  EXPECT_NE(message_of<FileError>([&] {
+              (void)open_dataset(folder / "none", Split::train);
+            }).find("none' is not a folder"),
             std::string::npos);
   EXPECT_THROW((void)open_image_folder(folder / "none", {.size = 8}), FileError);
 
   folder.write("train-labels-idx1-ubyte", idx_labels({1, 2}));
-  EXPECT_NE(message_of<FormatError>([&] { (void)open_fashion_mnist(folder.path(), Split::train); }).find("3 pictures"), std::string::npos);
-  folder.write("train-labels-idx1-ubyte", idx_labels({1, 2, 10}));
-  EXPECT_NE(message_of<FormatError>([&] { (void)open_fashion_mnist(folder.path(), Split::train); }).find("the label 10"),
+  EXPECT_NE(message_of<FormatError>([&] {
+              (void)open_fashion_mnist(folder.path(), Split::train);
+            }).find("3 pictures"),
             std::string::npos);
-  EXPECT_EQ(open_idx(folder / "train-images-idx3-ubyte", folder / "train-labels-idx1-ubyte")->class_names().size(), 11u);
+  folder.write("train-labels-idx1-ubyte", idx_labels({1, 2, 10}));
+  EXPECT_NE(message_of<FormatError>([&] {
+              (void)open_fashion_mnist(folder.path(), Split::train);
+            }).find("the label 10"),
+            std::string::npos);
+  EXPECT_EQ(open_idx(folder / "train-images-idx3-ubyte", folder / "train-labels-idx1-ubyte")
+                ->class_names()
+                .size(),
+            11u);
   std::filesystem::remove(folder / "train-labels-idx1-ubyte");
-  EXPECT_NE(message_of<FileError>([&] { (void)open_fashion_mnist(folder.path(), Split::train); }).find("train-labels-idx1-ubyte"),
+  EXPECT_NE(message_of<FileError>([&] {
+              (void)open_fashion_mnist(folder.path(), Split::train);
+            }).find("train-labels-idx1-ubyte"),
             std::string::npos);
 
   // A strip that would need more pixels than there may be.
   Image(1, 3000, 1).save_png(folder / "strip.png");
   const auto strip = open_image_folder(folder.path(), {.size = 256});
-  EXPECT_NE(message_of<FormatError>([&] { (void)load(*strip, 0); }).find("strip.png: a picture of 1 x 3000 is too narrow"),
+  EXPECT_NE(message_of<FormatError>([&] {
+              (void)load(*strip, 0);
+            }).find("strip.png: a picture of 1 x 3000 is too narrow"),
             std::string::npos);
 }
 

@@ -25,9 +25,14 @@ TEST(MappedFile, ShowsContents) {
 
 TEST(MappedFile, NamesTheFileInErrors) {
   const TempFolder folder;
-  EXPECT_NE(message_of<FileError>([&] { MappedFile{folder / "missing.bin"}; }).find("missing.bin': No such file"), std::string::npos);
-  EXPECT_NE(message_of<FileError>([&] { MappedFile{folder.path()}; }).find("directory"), std::string::npos);
-  EXPECT_NE(message_of<FileError>([&] { MappedFile{"/dev/zero"}; }).find("not a regular file"), std::string::npos);
+  EXPECT_NE(message_of<FileError>([&] {
+              MappedFile{folder / "missing.bin"};
+            }).find("missing.bin': No such file"),
+            std::string::npos);
+  EXPECT_NE(message_of<FileError>([&] { MappedFile{folder.path()}; }).find("directory"),
+            std::string::npos);
+  EXPECT_NE(message_of<FileError>([&] { MappedFile{"/dev/zero"}; }).find("not a regular file"),
+            std::string::npos);
 }
 
 TEST(MappedFile, ReleasedPartsAreReadAgain) {
@@ -35,7 +40,11 @@ TEST(MappedFile, ReleasedPartsAreReadAgain) {
   std::string text(5 * 4096 + 100, 'a');
   for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>('a' + i % 23);
   const MappedFile file(folder.write("a.bin", text));
-  for (const auto& [first, count] : {std::pair<std::size_t, std::size_t>{0, 20580}, {100, 9000}, {4096, 4096}, {20000, 0}, {5000, 10}}) {
+  for (const auto& [first, count] : {std::pair<std::size_t, std::size_t>{0, 20580},
+                                     {100, 9000},
+                                     {4096, 4096},
+                                     {20000, 0},
+                                     {5000, 10}}) {
     file.release(file.bytes().subspan(first, count));
     EXPECT_EQ(as_text(file.bytes()), text) << first;
   }
@@ -51,7 +60,10 @@ TEST(ReadFile, StopsAtTheLimit) {
   const TempFolder folder;
   const auto path = folder.write("a.bin", "12345");
   EXPECT_EQ(as_text(read_file(path, 5)), "12345");
-  EXPECT_NE(message_of<FileError>([&] { (void)read_file(path, 4); }).find("a.bin': it holds more than 4 bytes"), std::string::npos);
+  EXPECT_NE(message_of<FileError>([&] {
+              (void)read_file(path, 4);
+            }).find("a.bin': it holds more than 4 bytes"),
+            std::string::npos);
   // A device has no size and never ends.
   EXPECT_THROW((void)read_file("/dev/zero", 1000), FileError);
   EXPECT_TRUE(read_file("/dev/null").empty());
@@ -99,10 +111,13 @@ TEST(AtomicFile, FollowsASymbolicLink) {
 
 TEST(AtomicFile, ReportsAFullDiskAndABadTarget) {
   const TempFolder folder;
-  const auto full = message_of<FileError>([] { write_file_atomically("/dev/full", std::string(100000, 'x')); });
+  const auto full =
+      message_of<FileError>([] { write_file_atomically("/dev/full", std::string(100000, 'x')); });
   EXPECT_NE(full.find("'/dev/full': No space left"), std::string::npos) << full;
   EXPECT_TRUE(std::filesystem::is_character_file("/dev/full"));
-  EXPECT_NE(message_of<FileError>([&] { AtomicFile{folder / "no/such/folder.txt"}; }).find("folder.txt"), std::string::npos);
+  EXPECT_NE(
+      message_of<FileError>([&] { AtomicFile{folder / "no/such/folder.txt"}; }).find("folder.txt"),
+      std::string::npos);
   EXPECT_THROW(AtomicFile{folder.path()}, FileError);
   EXPECT_THROW(AtomicFile{""}, FileError);
   EXPECT_TRUE(folder.entries().empty());

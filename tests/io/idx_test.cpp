@@ -17,13 +17,16 @@ TEST(Idx, ReadsPlainAndGzip) {
     const auto read = read_idx_images(folder.write("images", compressed ? gzip(images) : images));
     EXPECT_EQ(read.shape(), (Shape{3, 2, 4}));
     for (index_t i = 0; i < 24; ++i) EXPECT_EQ(read[i], i);
-    const auto classes = read_idx_labels(folder.write("labels", compressed ? gzip(labels) : labels));
+    const auto classes =
+        read_idx_labels(folder.write("labels", compressed ? gzip(labels) : labels));
     EXPECT_EQ(classes.shape(), Shape{3});
     EXPECT_EQ(classes[0], 2);
   }
   EXPECT_EQ(parse_idx_images(as_byte_span(idx_images(0, 2, 4))).shape(), (Shape{0, 2, 4}));
   // Members that follow each other are one file, as in gzip.
-  EXPECT_EQ(parse_idx_images(as_byte_span(gzip(images.substr(0, 20)) + gzip(images.substr(20)))).numel(), 24);
+  EXPECT_EQ(
+      parse_idx_images(as_byte_span(gzip(images.substr(0, 20)) + gzip(images.substr(20)))).numel(),
+      24);
 }
 
 TEST(Idx, RefusesBadFiles) {
@@ -63,9 +66,12 @@ TEST(Idx, RefusesBadFiles) {
     EXPECT_NE(message.find(expected), std::string::npos) << expected << ": " << message;
     EXPECT_NE(message.find("bad-idx3"), std::string::npos) << message;
   }
-  EXPECT_NE(message_of<FormatError>([&] { (void)parse_idx_labels(as_byte_span(images)); }).find("this is a file of images"),
+  EXPECT_NE(message_of<FormatError>([&] {
+              (void)parse_idx_labels(as_byte_span(images));
+            }).find("this is a file of images"),
             std::string::npos);
-  EXPECT_NE(message_of<FileError>([&] { (void)read_idx_labels(folder / "none"); }).find("none"), std::string::npos);
+  EXPECT_NE(message_of<FileError>([&] { (void)read_idx_labels(folder / "none"); }).find("none"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -44,7 +44,8 @@ TEST(Image, DecodesEveryFormat) {
   EXPECT_EQ(worst_difference(Image::open(picture("palette.png")), "palette.raw"), 0);
   EXPECT_EQ(worst_difference(Image::open(picture("gray.png")), "gray.raw"), 0);
   EXPECT_EQ(worst_difference(Image::open(picture("one_bit.png")), "one_bit.raw"), 0);
-  // JPEG decoders may round their inverse transform differently, and interpolate coarse chroma differently.
+  // JPEG decoders may round their inverse transform differently, and interpolate coarse chroma
+  // differently.
   EXPECT_LE(worst_difference(Image::open(picture("baseline.jpg")), "baseline.raw"), 2);
   EXPECT_LE(worst_difference(Image::open(picture("progressive.jpg")), "progressive.raw"), 2);
   EXPECT_EQ(Image::open(picture("gray.jpg")).channels(), 1);
@@ -52,7 +53,8 @@ TEST(Image, DecodesEveryFormat) {
 
 TEST(Image, CropsRectanglesAsItCropsSquares) {
   Image image(40, 90, 3);
-  for (std::size_t i = 0; i < image.pixels().size(); ++i) image.pixels()[i] = static_cast<std::uint8_t>(i * 7 % 251);
+  for (std::size_t i = 0; i < image.pixels().size(); ++i)
+    image.pixels()[i] = static_cast<std::uint8_t>(i * 7 % 251);
   EXPECT_EQ(image.center_crop(12, 12), image.center_crop(12));
   const Image wide = image.center_crop(20, 10), high = image.center_crop(10, 30);
   EXPECT_EQ(wide.width(), 20);
@@ -79,11 +81,14 @@ TEST(Image, PreparesAsTheReference) {
   const auto expect_bytes = [&](const Image& image, const std::string& name) {
     const auto expected = golden.get<std::uint8_t>(name);  // (H, W, C) or (1, H, W, C)
     ASSERT_EQ(static_cast<index_t>(image.pixels().size()), expected.numel()) << name;
-    EXPECT_TRUE(test::close(Tensor<std::uint8_t>(expected.shape(), image.pixels()), expected, 0)) << name;
+    EXPECT_TRUE(test::close(Tensor<std::uint8_t>(expected.shape(), image.pixels()), expected, 0))
+        << name;
   };
   const Image source = image_of(golden.get<std::uint8_t>("src"));
-  for (const index_t size : {32, 48, 64}) expect_bytes(source.center_crop(size), "center_crop_arr_" + std::to_string(size));
-  expect_bytes(image_of(golden.get<std::uint8_t>("src_small")).center_crop(64), "center_crop_arr_small_64");
+  for (const index_t size : {32, 48, 64})
+    expect_bytes(source.center_crop(size), "center_crop_arr_" + std::to_string(size));
+  expect_bytes(image_of(golden.get<std::uint8_t>("src_small")).center_crop(64),
+               "center_crop_arr_small_64");
   expect_bytes(source.resized_shorter(48), "resize48_bicubic");
   expect_bytes(Image::from_tensor(golden("float_img"), Rounding::nearest), "uint8_save_image");
   expect_bytes(Image::from_tensor(golden("float_img"), Rounding::truncate), "uint8_sample_ddp");
@@ -165,8 +170,10 @@ TEST(Image, MakesAGrid) {
   const Image grid = Image::grid(images, 2, 1);
   EXPECT_EQ(grid.width(), 5);
   EXPECT_EQ(grid.height(), 3);
-  const std::uint8_t expected[] = {10, 10, 255, 20, 20, 255, 255, 255, 255, 255, 30, 30, 255, 255, 255};
-  EXPECT_TRUE(std::equal(grid.pixels().begin(), grid.pixels().end(), std::begin(expected), std::end(expected)));
+  const std::uint8_t expected[] = {10,  10,  255, 20, 20,  255, 255, 255,
+                                   255, 255, 30,  30, 255, 255, 255};
+  EXPECT_TRUE(std::equal(grid.pixels().begin(), grid.pixels().end(), std::begin(expected),
+                         std::end(expected)));
   EXPECT_EQ(Image::grid(images, 100, 0).width(), 6);
   EXPECT_THROW((void)Image::grid({}, 2), ArgumentError);
   EXPECT_THROW((void)Image::grid(images, 0), ArgumentError);
@@ -175,13 +182,16 @@ TEST(Image, MakesAGrid) {
 }
 
 TEST(Image, RefusesBadFiles) {
-  const auto png = slurp(picture("rgb.png")), jpeg = slurp(picture("baseline.jpg")), bmp = slurp(picture("rgb.bmp"));
+  const auto png = slurp(picture("rgb.png")), jpeg = slurp(picture("baseline.jpg")),
+             bmp = slurp(picture("rgb.bmp"));
   auto flipped_bit = png;
   flipped_bit[png.size() / 2] = static_cast<char>(flipped_bit[png.size() / 2] ^ 1);
   auto huge_bmp = bmp;
-  for (const std::size_t at : {18u, 22u}) huge_bmp.replace(at, 4, std::string("\x00\x40\x00\x00", 4));  // 16384 x 16384
+  for (const std::size_t at : {18u, 22u})
+    huge_bmp.replace(at, 4, std::string("\x00\x40\x00\x00", 4));  // 16384 x 16384
   auto large_bmp = bmp;
-  for (const std::size_t at : {18u, 22u}) large_bmp.replace(at, 4, std::string("\x00\x20\x00\x00", 4));  // 8192 x 8192 in 1 KB
+  for (const std::size_t at : {18u, 22u})
+    large_bmp.replace(at, 4, std::string("\x00\x20\x00\x00", 4));  // 8192 x 8192 in 1 KB
   auto longer_bmp = bmp;
   longer_bmp[22] = 18;  // one row more than the data
   auto bad_table = jpeg;
@@ -208,10 +218,12 @@ TEST(Image, RefusesBadFiles) {
   for (const auto& [contents, expected] : cases) {
     const auto path = folder.write("bad.img", contents);
     const auto message = message_of<FormatError>([&] { (void)Image::open(path); });
-    EXPECT_NE(message.find(expected), std::string::npos) << contents.size() << " bytes: " << message;
+    EXPECT_NE(message.find(expected), std::string::npos)
+        << contents.size() << " bytes: " << message;
     EXPECT_NE(message.find("bad.img"), std::string::npos) << message;
   }
-  EXPECT_NE(message_of<FileError>([&] { (void)Image::open(folder / "none.png"); }).find("none.png"), std::string::npos);
+  EXPECT_NE(message_of<FileError>([&] { (void)Image::open(folder / "none.png"); }).find("none.png"),
+            std::string::npos);
   EXPECT_THROW((void)Image::open(folder.path()), FileError);
   EXPECT_THROW(Image(0, 1, 1), ArgumentError);
   EXPECT_THROW(Image(1, 1, 2), ArgumentError);

@@ -24,7 +24,8 @@ NpzStreamPlan plan(const std::string& seed = "1") {
 std::vector<std::uint8_t> records(index_t first, index_t count) {
   std::vector<std::uint8_t> out;
   for (index_t i = first; i < first + count; ++i)
-    for (std::size_t j = 0; j < kSize; ++j) out.push_back(static_cast<std::uint8_t>(17 * i + static_cast<index_t>(j)));
+    for (std::size_t j = 0; j < kSize; ++j)
+      out.push_back(static_cast<std::uint8_t>(17 * i + static_cast<index_t>(j)));
   return out;
 }
 
@@ -89,7 +90,8 @@ TEST(NpzStream, ContinuesAfterAnyInterruption) {
         NpzStream stream(path, plan());
         stream.append(records(0, kept));
         stream.checkpoint();
-        if (kept + lost <= kCount) stream.append(records(90, lost));  // after the checkpoint: does not count
+        if (kept + lost <= kCount)
+          stream.append(records(90, lost));  // after the checkpoint: does not count
       }
       EXPECT_FALSE(std::filesystem::exists(path));
       NpzStream stream(path, plan());
@@ -131,7 +133,9 @@ TEST(NpzStream, RefusesToContinueWithOtherSettings) {
   EXPECT_NE(message.find("remove '"), std::string::npos) << message;
   NpzStreamPlan more = plan();
   more.settings["cfg"] = "2";
-  EXPECT_NE(message_of<ConfigError>([&] { NpzStream(path, more); }).find("cfg nothing, now it is '2'"), std::string::npos);
+  EXPECT_NE(
+      message_of<ConfigError>([&] { NpzStream(path, more); }).find("cfg nothing, now it is '2'"),
+      std::string::npos);
   NpzStreamPlan longer = plan();
   longer.count = 12;
   EXPECT_THROW(NpzStream(path, longer), FormatError);
@@ -148,17 +152,20 @@ TEST(NpzStream, RefusesDamage) {
     NpzStream stream(path, plan());
     stream.append(records(0, 5));
     stream.checkpoint();
-    EXPECT_NE(message_of<FileError>([&] { NpzStream(path, plan()); }).find("another process"), std::string::npos);
+    EXPECT_NE(message_of<FileError>([&] { NpzStream(path, plan()); }).find("another process"),
+              std::string::npos);
   }
   const auto good = slurp(path + ".partial"), manifest = slurp(path + ".partial.json");
   auto bad = good;
   bad[bad.size() - 1] ^= 1;
   (void)folder.write("a.npz.partial", bad);
-  EXPECT_NE(message_of<FormatError>([&] { NpzStream(path, plan()); }).find("wrong checksum"), std::string::npos);
+  EXPECT_NE(message_of<FormatError>([&] { NpzStream(path, plan()); }).find("wrong checksum"),
+            std::string::npos);
   (void)folder.write("a.npz.partial", good.substr(0, good.size() - 1));
   EXPECT_THROW(NpzStream(path, plan()), FormatError);
   (void)folder.write("a.npz.partial", good);
-  for (const std::string& wrong : {std::string("{}"), std::string("{\"format\": \"x\"}"), manifest.substr(0, manifest.size() / 2)}) {
+  for (const std::string& wrong : {std::string("{}"), std::string("{\"format\": \"x\"}"),
+                                   manifest.substr(0, manifest.size() / 2)}) {
     (void)folder.write("a.npz.partial.json", wrong);
     EXPECT_THROW(NpzStream(path, plan()), Error) << wrong;
   }
@@ -186,7 +193,8 @@ TEST(NpzStream, RefusesWrongUse) {
 
 // Above 4 GB the sizes move into fields of 64 bits; the directory is read back without the data.
 TEST(Zip, HeadersOfHugeFiles) {
-  const detail::ZipStored files[] = {{"arr_0.npy", 7, std::uint64_t{9} << 30, 0}, {"b", 8, 3, (std::uint64_t{9} << 30) + 59}};
+  const detail::ZipStored files[] = {{"arr_0.npy", 7, std::uint64_t{9} << 30, 0},
+                                     {"b", 8, 3, (std::uint64_t{9} << 30) + 59}};
   const auto header = detail::zip_local_header(files[0]);
   EXPECT_EQ(header.size(), 30u + 9 + 20);
   EXPECT_EQ(header.substr(18, 8), std::string(8, '\xff'));

@@ -38,11 +38,21 @@ TEST(Npz, ReadsWhatNumPyWrote) {
   // Conversions.
   EXPECT_EQ(file.read<double>("f")[3], static_cast<double>(3.0f / 7.0f));
   EXPECT_EQ(file.read<std::int64_t>("arr_0")[23], 23);
-  EXPECT_NE(message_of<FormatError>([&] { (void)file.read<std::uint8_t>("i"); }).find("stored.npz: i: -5 does not fit into u8"),
+  EXPECT_NE(message_of<FormatError>([&] {
+              (void)file.read<std::uint8_t>("i");
+            }).find("stored.npz: i: -5 does not fit into u8"),
             std::string::npos);
-  EXPECT_NE(message_of<FormatError>([&] { (void)file.read<float>("i"); }).find("cannot read i64 as f32"), std::string::npos);
-  EXPECT_NE(message_of<FormatError>([&] { (void)file.read<float>("arr0"); }).find("did you mean 'arr_0'?"), std::string::npos);
-  EXPECT_NE(message_of<FormatError>([&] { (void)file.read<float>("f", 100); }).find("more than the limit of 100"), std::string::npos);
+  EXPECT_NE(
+      message_of<FormatError>([&] { (void)file.read<float>("i"); }).find("cannot read i64 as f32"),
+      std::string::npos);
+  EXPECT_NE(message_of<FormatError>([&] {
+              (void)file.read<float>("arr0");
+            }).find("did you mean 'arr_0'?"),
+            std::string::npos);
+  EXPECT_NE(message_of<FormatError>([&] {
+              (void)file.read<float>("f", 100);
+            }).find("more than the limit of 100"),
+            std::string::npos);
 }
 
 TEST(Npz, ReadsCompressedArrays) {
@@ -102,9 +112,11 @@ TEST(Npz, RefusesWrongWrites) {
   const TempFolder folder;
   const auto path = folder / "a.npz";
   const Tensor<float> x(Shape{1}, 0.0f);
-  const std::vector<NpzEntry> repeated = {{"a", x}, {"a", x}}, unnamed = {{"", x}}, empty = {{"a", Tensor<float>()}};
+  const std::vector<NpzEntry> repeated = {{"a", x}, {"a", x}}, unnamed = {{"", x}},
+                              empty = {{"a", Tensor<float>()}};
   const std::vector<NpzEntry> brain = {{"a", Tensor<bf16>(Shape{1})}};
-  for (const auto& entries : {repeated, unnamed, empty, brain}) EXPECT_THROW(write_npz(path, entries), ArgumentError);
+  for (const auto& entries : {repeated, unnamed, empty, brain})
+    EXPECT_THROW(write_npz(path, entries), ArgumentError);
   EXPECT_THROW(write_npz("/dev/full", x), FileError);
   EXPECT_THROW(write_npz(folder / "none/a.npz", x), FileError);
   EXPECT_TRUE(folder.entries().empty());
@@ -154,7 +166,9 @@ TEST(Npz, RefusesBadFiles) {
     EXPECT_NE(message.find(expected), std::string::npos) << expected << ": " << message;
     EXPECT_NE(message.find("bad.npz"), std::string::npos) << message;
   }
-  EXPECT_NE(message_of<FileError>([&] { (void)NpzFile::open(folder / "none.npz"); }).find("none.npz"), std::string::npos);
+  EXPECT_NE(
+      message_of<FileError>([&] { (void)NpzFile::open(folder / "none.npz"); }).find("none.npz"),
+      std::string::npos);
 }
 
 TEST(Npz, RefusesBadNpy) {
@@ -163,7 +177,8 @@ TEST(Npz, RefusesBadNpy) {
     out += {1, 0, static_cast<char>(dictionary.size()), 0};
     return out + dictionary + std::string(data, '\0');
   };
-  ASSERT_NO_THROW((void)parse_npy(as_byte_span(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n", 8))));
+  ASSERT_NO_THROW((void)parse_npy(
+      as_byte_span(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n", 8))));
   const std::pair<std::string, const char*> cases[] = {
       {"", "not an .npy"},
       {"\x93NUMPY\1", "not an .npy"},
@@ -175,20 +190,28 @@ TEST(Npz, RefusesBadNpy) {
       {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)", 8), "cannot understand"},
       {npy("{'descr': '<f4', 'fortran_order': 0, 'shape': (2,)}", 8), "cannot understand"},
       {npy("{'descr': '<f4', 'descr': '<f4', 'shape': (2,)}", 8), "cannot understand"},
-      {npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,)}", 8), "cannot understand"},
+      {npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,)}", 8),
+       "cannot understand"},
       {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)} x", 8), "cannot understand"},
-      {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,2)}", 8), "cannot understand"},
+      {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,2)}", 8),
+       "cannot understand"},
       {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-2,)}", 8), "negative"},
-      {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}", 8), "cannot understand"},
-      {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296)}", 8), "too many"},
-      {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000,)}", 8), "needs 4000000000 bytes"},
-      {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 7), "needs 8 bytes, there are 7"},
-      {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 9), "needs 8 bytes, there are 9"},
+      {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}", 8),
+       "cannot understand"},
+      {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296)}", 8),
+       "too many"},
+      {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000,)}", 8),
+       "needs 4000000000 bytes"},
+      {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 7),
+       "needs 8 bytes, there are 7"},
+      {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 9),
+       "needs 8 bytes, there are 9"},
       {npy("{'descr': '|O', 'fortran_order': False, 'shape': (2,)}", 8), "not supported"},
   };
   for (const auto& [contents, expected] : cases) {
     const auto& bytes = contents;
-    const auto message = message_of<FormatError>([&] { (void)parse_npy(as_byte_span(bytes), "bad.npy"); });
+    const auto message =
+        message_of<FormatError>([&] { (void)parse_npy(as_byte_span(bytes), "bad.npy"); });
     EXPECT_NE(message.find(expected), std::string::npos) << expected << ": " << message;
     EXPECT_EQ(message.rfind("bad.npy: ", 0), 0u) << message;
   }
@@ -196,7 +219,8 @@ TEST(Npz, RefusesBadNpy) {
 
 TEST(Zip, RefusesFilesThatOverlap) {
   const std::string path = data_path("fuzz/corpus/npz/overlap.npz");
-  EXPECT_NE(message_of<FormatError>([&] { (void)NpzFile::open(path); }).find("two files overlap"), std::string::npos);
+  EXPECT_NE(message_of<FormatError>([&] { (void)NpzFile::open(path); }).find("two files overlap"),
+            std::string::npos);
 }
 
 TEST(Zip, WritesAndReadsWideSizes) {

@@ -35,7 +35,8 @@ TEST(Safetensors, ReadsAGoldenFile) {
 TEST(Safetensors, RoundTripsEveryType) {
   const TempFolder folder;
   const auto path = folder / "all.safetensors";
-  const Tensor<float> f({2, 3}, {1.0f, -2.5f, 0.0f, 1e-30f, 65504.0f, std::numeric_limits<float>::infinity()});
+  const Tensor<float> f(
+      {2, 3}, {1.0f, -2.5f, 0.0f, 1e-30f, 65504.0f, std::numeric_limits<float>::infinity()});
   const Tensor<double> d({2}, {0.1, -1e300});
   const Tensor<bf16> b({2}, {bf16(1.5f), bf16(-3.0f)});
   const Tensor<f16> h({2}, {f16(1.5f), f16(-3.0f)});
@@ -44,14 +45,16 @@ TEST(Safetensors, RoundTripsEveryType) {
   const Tensor<std::uint8_t> u8({3}, {0, 128, 255});
   const Tensor<float> scalar(Shape{}, {4.0f});
   const Tensor<float> none(Shape{0, 4});
-  const SafetensorsEntry entries[] = {{"u8", u8},   {"f", f},     {"d", d},           {"b", b},      {"h", h},
-                                      {"i64", i64}, {"i32", i32}, {"scalar", scalar}, {"none", none}};
+  const SafetensorsEntry entries[] = {{"u8", u8},   {"f", f},           {"d", d},
+                                      {"b", b},     {"h", h},           {"i64", i64},
+                                      {"i32", i32}, {"scalar", scalar}, {"none", none}};
   write_safetensors(path, entries, {{"format", "pt"}, {"quote\"", "a\nb"}});
 
   const auto file = SafetensorsFile::open(path);
   EXPECT_EQ(file.names().front(), "u8");
   EXPECT_EQ(file.names().size(), 9u);
-  EXPECT_EQ(file.metadata(), (std::map<std::string, std::string>{{"format", "pt"}, {"quote\"", "a\nb"}}));
+  EXPECT_EQ(file.metadata(),
+            (std::map<std::string, std::string>{{"format", "pt"}, {"quote\"", "a\nb"}}));
   const auto f_back = file.read<float>("f", {2, 3});
   for (index_t i = 0; i < f.numel(); ++i) EXPECT_EQ(f_back[i], f[i]) << i;
   EXPECT_EQ(file.read<double>("d")[1], -1e300);
@@ -67,8 +70,13 @@ TEST(Safetensors, RoundTripsEveryType) {
   EXPECT_EQ(file.read<double>("b")[1], -3.0);
   EXPECT_EQ(static_cast<float>(file.read<f16>("f")[1]), -2.5f);
   EXPECT_EQ(file.read<std::int64_t>("u8")[2], 255);
-  EXPECT_NE(message_of<FormatError>([&] { (void)file.read<std::int32_t>("i64"); }).find("does not fit into i32"), std::string::npos);
-  EXPECT_NE(message_of<FormatError>([&] { (void)file.read<float>("u8"); }).find("cannot read u8 as f32"), std::string::npos);
+  EXPECT_NE(message_of<FormatError>([&] {
+              (void)file.read<std::int32_t>("i64");
+            }).find("does not fit into i32"),
+            std::string::npos);
+  EXPECT_NE(
+      message_of<FormatError>([&] { (void)file.read<float>("u8"); }).find("cannot read u8 as f32"),
+      std::string::npos);
   EXPECT_THROW((void)file.read<std::int64_t>("f"), FormatError);
 
   // Equal input, equal bytes; the data begin on a multiple of 64.
@@ -83,7 +91,8 @@ TEST(Safetensors, StoresFloatsAsAnyFloatType) {
   const auto path = folder / "a.safetensors";
   Tensor<float> x({70000});  // more than one piece of the writer's buffer
   for (index_t i = 0; i < x.numel(); ++i) x.data()[i] = std::sin(static_cast<float>(i));
-  const SafetensorsEntry entries[] = {{"half", x, DType::f16}, {"brain", x, DType::bf16}, {"double", x, DType::f64}};
+  const SafetensorsEntry entries[] = {
+      {"half", x, DType::f16}, {"brain", x, DType::bf16}, {"double", x, DType::f64}};
   write_safetensors(path, entries);
   const auto file = SafetensorsFile::open(path);
   EXPECT_EQ(file.info("half").dtype, DType::f16);
@@ -104,14 +113,16 @@ TEST(Safetensors, MessagesNameTensorAndFile) {
             }),
             "tensor blocks.0.weight in " + path + ": expected (3, 2), file has (2, 3)");
   EXPECT_EQ(message_of<FormatError>([&] { (void)file.read<float>("block.0.weight"); }),
-            "tensor 'block.0.weight' is not in " + path + " (1 tensors); did you mean 'blocks.0.weight'?");
+            "tensor 'block.0.weight' is not in " + path +
+                " (1 tensors); did you mean 'blocks.0.weight'?");
 }
 
 TEST(Safetensors, RefusesWrongWrites) {
   const TempFolder folder;
   const auto path = folder / "a.safetensors";
   const Tensor<float> x(Shape{2}, 0.0f);
-  const auto write = [&](std::vector<SafetensorsEntry> entries, std::map<std::string, std::string> metadata = {}) {
+  const auto write = [&](std::vector<SafetensorsEntry> entries,
+                         std::map<std::string, std::string> metadata = {}) {
     write_safetensors(path, entries, metadata);
   };
   EXPECT_THROW(write({{"a", x}, {"a", x}}), ArgumentError);
@@ -138,17 +149,19 @@ TEST(Safetensors, RefusesBadFiles) {
   const std::string good = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
   ASSERT_NO_THROW((void)SafetensorsFile::parse(as_byte_span(file_of(good, 8))));
   const auto one = [](const char* dtype, const char* shape, const char* offsets) {
-    return R"({"a":{"dtype":")" + std::string(dtype) + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
+    return R"({"a":{"dtype":")" + std::string(dtype) + R"(","shape":)" + shape +
+           R"(,"data_offsets":)" + offsets + "}}";
   };
   const auto two = [](const char* first, const char* second) {
-    return R"({"a":{"dtype":"U8","shape":[4],"data_offsets":)" + std::string(first) + R"(},"b":{"dtype":"U8","shape":[4],"data_offsets":)" +
-           second + "}}";
+    return R"({"a":{"dtype":"U8","shape":[4],"data_offsets":)" + std::string(first) +
+           R"(},"b":{"dtype":"U8","shape":[4],"data_offsets":)" + second + "}}";
   };
   const BadFile cases[] = {
       {"empty", "", "truncated"},
       {"short length", "abc", "truncated"},
       {"length beyond file", std::string("\xff\0\0\0\0\0\0\0{}", 10), "truncated"},
-      {"huge length", std::string("\xff\xff\xff\xff\xff\xff\xff\xff{}", 10), "is this a safetensors file"},
+      {"huge length", std::string("\xff\xff\xff\xff\xff\xff\xff\xff{}", 10),
+       "is this a safetensors file"},
       {"not JSON", file_of("{nonsense}", 0), "not valid JSON"},
       {"unfinished", file_of(R"({"a":{"dtype":"F32")", 8), "not valid JSON"},
       {"trailing text", file_of("{}{}", 0), "not valid JSON"},
@@ -158,19 +171,26 @@ TEST(Safetensors, RefusesBadFiles) {
       {"tensor is null", file_of(R"({"a":null})", 0), "unexpected null"},
       {"tensor is a text", file_of(R"({"a":"b"})", 0), "unexpected a text"},
       {"nested", file_of(R"({"a":{"dtype":{"x":1}}})", 0), "unexpected an object"},
-      {"deep", file_of(R"({"a":{"shape":)" + std::string(100000, '[') + "}}", 0), "unexpected a list"},
+      {"deep", file_of(R"({"a":{"shape":)" + std::string(100000, '[') + "}}", 0),
+       "unexpected a list"},
       {"missing dtype", file_of(R"({"a":{"shape":[2],"data_offsets":[0,8]}})", 8), "all required"},
-      {"missing shape", file_of(R"({"a":{"dtype":"F32","data_offsets":[0,8]}})", 8), "all required"},
+      {"missing shape", file_of(R"({"a":{"dtype":"F32","data_offsets":[0,8]}})", 8),
+       "all required"},
       {"missing offsets", file_of(R"({"a":{"dtype":"F32","shape":[2]}})", 8), "all required"},
-      {"unknown key", file_of(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"x":1}})", 8), "unknown key 'x'"},
+      {"unknown key", file_of(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"x":1}})", 8),
+       "unknown key 'x'"},
       {"unknown dtype", file_of(one("F8_E4M3", "[2]", "[0,2]"), 2), "unsupported dtype 'F8_E4M3'"},
       {"dtype is a number", file_of(R"({"a":{"dtype":1}})", 0), "unexpected a number"},
       {"negative extent", file_of(one("F32", "[-2]", "[0,8]"), 8), "negative"},
       {"fraction", file_of(one("F32", "[2.0]", "[0,8]"), 8), "fraction"},
-      {"overflowing number", file_of(one("F32", "[99999999999999999999]", "[0,8]"), 8), "out of range"},
-      {"number above 2^63", file_of(one("F32", "[18446744073709551615]", "[0,8]"), 8), "above 2^63"},
-      {"overflowing product", file_of(one("F32", "[4294967296,4294967296]", "[0,0]"), 0), "too many elements"},
-      {"overflow hidden by zero", file_of(one("F32", "[4294967296,4294967296,0]", "[0,0]"), 0), "too many elements"},
+      {"overflowing number", file_of(one("F32", "[99999999999999999999]", "[0,8]"), 8),
+       "out of range"},
+      {"number above 2^63", file_of(one("F32", "[18446744073709551615]", "[0,8]"), 8),
+       "above 2^63"},
+      {"overflowing product", file_of(one("F32", "[4294967296,4294967296]", "[0,0]"), 0),
+       "too many elements"},
+      {"overflow hidden by zero", file_of(one("F32", "[4294967296,4294967296,0]", "[0,0]"), 0),
+       "too many elements"},
       {"rank 7", file_of(one("U8", "[1,1,1,1,1,1,1]", "[0,1]"), 1), "more than 6"},
       {"one offset", file_of(one("F32", "[2]", "[8]"), 8), "needs two"},
       {"three offsets", file_of(one("F32", "[2]", "[0,8,8]"), 8), "more than 2"},
@@ -183,9 +203,13 @@ TEST(Safetensors, RefusesBadFiles) {
       {"same place", file_of(two("[0,4]", "[0,4]"), 4), "overlap"},
       {"hole", file_of(two("[0,4]", "[5,9]"), 9), "hole"},
       {"duplicate name",
-       file_of(R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})", 0),
+       file_of(
+           R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})",
+           0),
        "duplicate name 'a'"},
-      {"duplicate key", file_of(R"({"a":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}})", 0), "duplicate key 'dtype'"},
+      {"duplicate key",
+       file_of(R"({"a":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}})", 0),
+       "duplicate key 'dtype'"},
       {"metadata is a list", file_of(R"({"__metadata__":[]})", 0), "unexpected a list"},
       {"metadata of numbers", file_of(R"({"__metadata__":{"a":1}})", 0), "unexpected a number"},
       {"metadata twice", file_of(R"({"__metadata__":{"a":"1","a":"2"}})", 0), "duplicate key 'a'"},
@@ -205,7 +229,9 @@ TEST(Safetensors, EveryTruncationIsRefused) {
   const auto good = slurp(data_path("golden/latent_stats/io.safetensors"));
   ASSERT_FALSE(good.empty());
   for (std::size_t size = 0; size < good.size(); size += 1 + good.size() / 500)
-    EXPECT_THROW((void)SafetensorsFile::parse(as_byte_span(std::string_view(good).substr(0, size))), FormatError) << size;
+    EXPECT_THROW((void)SafetensorsFile::parse(as_byte_span(std::string_view(good).substr(0, size))),
+                 FormatError)
+        << size;
 }
 
 TEST(SafetensorsWriter, WritesTensorsAsTheyCome) {
@@ -229,7 +255,8 @@ TEST(SafetensorsWriter, WritesTensorsAsTheyCome) {
   write_safetensors(folder / "whole.safetensors", entries, {{"k", "v"}});
   EXPECT_EQ(slurp(path), slurp(folder / "whole.safetensors"));
   { SafetensorsWriter abandoned(folder / "none.safetensors", slots); }
-  EXPECT_THROW(SafetensorsWriter(folder / "none.safetensors", {{"", DType::f32, {1}}}), ArgumentError);
+  EXPECT_THROW(SafetensorsWriter(folder / "none.safetensors", {{"", DType::f32, {1}}}),
+               ArgumentError);
   EXPECT_EQ(folder.entries().size(), 2u);
 }
 

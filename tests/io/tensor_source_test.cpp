@@ -1,4 +1,5 @@
-// One interface over all files of weights: golden files of torch against safetensors, shards, folders, and hostile indices.
+// One interface over all files of weights: golden files of torch against safetensors, shards,
+// folders, and hostile indices.
 #include "rae/io/tensor_source.hpp"
 
 #include <gtest/gtest.h>
@@ -18,7 +19,8 @@ using Strings = std::vector<std::string>;
 void write_file(const std::string& path, const std::vector<std::pair<std::string, float>>& tensors,
                 const std::map<std::string, std::string>& metadata = {}) {
   std::vector<SafetensorsEntry> entries;
-  for (const auto& [name, value] : tensors) entries.push_back({name, Tensor<float>(Shape{2}, value)});
+  for (const auto& [name, value] : tensors)
+    entries.push_back({name, Tensor<float>(Shape{2}, value)});
   write_safetensors(path, entries, metadata);
 }
 
@@ -29,7 +31,8 @@ std::string write_shards(const TempFolder& folder, const std::string& index) {
   return folder.write("model.safetensors.index.json", index);
 }
 
-constexpr const char* kGoodIndex = R"({"metadata": {"total_size": 24}, "weight_map": {"c": "model-2-of-2.safetensors",
+constexpr const char* kGoodIndex =
+    R"({"metadata": {"total_size": 24}, "weight_map": {"c": "model-2-of-2.safetensors",
   "a": "model-1-of-2.safetensors", "b": "model-1-of-2.safetensors"}})";
 
 void expect_same(const TensorSource& got, const TensorSource& expected) {
@@ -66,7 +69,9 @@ TEST(TensorSource, ReadsEveryTypeOfElement) {
     expect_close(source.read<float>("view"), golden("view"), 0.0);
     EXPECT_THROW((void)source.read<float>("i64"), FormatError);
     EXPECT_THROW((void)source.read<float>("w", Shape{5, 3}), ShapeError);
-    EXPECT_NE(message_of<FormatError>([&] { (void)source.info("vieww"); }).find("did you mean 'view'?"), std::string::npos);
+    EXPECT_NE(
+        message_of<FormatError>([&] { (void)source.info("vieww"); }).find("did you mean 'view'?"),
+        std::string::npos);
   }
 }
 
@@ -76,7 +81,8 @@ TEST(TensorSource, ChecksumsOfSamplesTellTensorsApart) {
   const auto checksum = [&](const std::string& file) {
     const SafetensorsEntry entry{"x", tensor};
     write_safetensors(folder / file, {&entry, 1});
-    EXPECT_EQ(TensorSource({{"x", tensor}}).sampled_checksum("x"), TensorSource::open(folder / file).sampled_checksum("x"));
+    EXPECT_EQ(TensorSource({{"x", tensor}}).sampled_checksum("x"),
+              TensorSource::open(folder / file).sampled_checksum("x"));
     return TensorSource::open(folder / file).sampled_checksum("x");
   };
   const auto before = checksum("a.safetensors");
@@ -88,7 +94,9 @@ TEST(TensorSource, ChecksumsOfSamplesTellTensorsApart) {
 
   const auto zip = TensorSource::open(data_path("golden/ckpt_formats/raw_zip.pt"));
   for (const std::string name : {"w", "transposed", "view"})
-    EXPECT_EQ(zip.sampled_checksum(name), TensorSource({{name, zip.read<float>(name)}}).sampled_checksum(name)) << name;
+    EXPECT_EQ(zip.sampled_checksum(name),
+              TensorSource({{name, zip.read<float>(name)}}).sampled_checksum(name))
+        << name;
   EXPECT_THROW((void)zip.sampled_checksum("absent"), FormatError);
 }
 
@@ -98,31 +106,38 @@ TEST(TensorSource, WeightsOfTrainingCheckpoints) {
   const auto weights = checkpoint.weights();
   EXPECT_EQ(weights.selected(), "ema");
   EXPECT_EQ(weights.weights().names(), weights.names());
-  EXPECT_EQ(weights.names(), TensorSource::open(data_path("golden/ckpt_formats/raw_zip.pt")).names());
+  EXPECT_EQ(weights.names(),
+            TensorSource::open(data_path("golden/ckpt_formats/raw_zip.pt")).names());
   expect_close(weights.read<float>("w"), Golden("ckpt_formats/io.safetensors")("w"), 0.0);
 }
 
 TEST(TensorSource, WeightsOfSafetensors) {
   const TempFolder folder;
-  write_file(folder / "train.safetensors", {{"model.module.x", 1}, {"ema._orig_mod.module.x", 2}, {"optimizer.x", 3}});
+  write_file(folder / "train.safetensors",
+             {{"model.module.x", 1}, {"ema._orig_mod.module.x", 2}, {"optimizer.x", 3}});
   const auto ema = TensorSource::open(folder / "train.safetensors").weights();
   EXPECT_EQ(ema.names(), (Strings{"x"}));
   EXPECT_EQ(ema.selected(), "ema");
   EXPECT_EQ(ema.read<float>("x")[0], 2.0f);
 
   write_file(folder / "model.safetensors", {{"model.module.x", 1}, {"model.y", 2}});
-  EXPECT_EQ(TensorSource::open(folder / "model.safetensors").weights().names(), (Strings{"x", "y"}));
+  EXPECT_EQ(TensorSource::open(folder / "model.safetensors").weights().names(),
+            (Strings{"x", "y"}));
   // One part of a network that happens to be called model is no training checkpoint.
   write_file(folder / "part.safetensors", {{"model.x", 1}, {"head.y", 2}});
-  EXPECT_EQ(TensorSource::open(folder / "part.safetensors").weights().names(), (Strings{"model.x", "head.y"}));
+  EXPECT_EQ(TensorSource::open(folder / "part.safetensors").weights().names(),
+            (Strings{"model.x", "head.y"}));
   write_file(folder / "twice.safetensors", {{"x", 1}, {"module.x", 2}});
-  EXPECT_NE(message_of<FormatError>([&] { (void)TensorSource::open(folder / "twice.safetensors").weights(); }).find("two tensors"),
+  EXPECT_NE(message_of<FormatError>([&] {
+              (void)TensorSource::open(folder / "twice.safetensors").weights();
+            }).find("two tensors"),
             std::string::npos);
 }
 
 TEST(TensorSource, Prefixes) {
   const TempFolder folder;
-  write_file(folder / "f.safetensors", {{"vision_model.a", 1}, {"text_model.a", 2}, {"vision_model.b", 3}});
+  write_file(folder / "f.safetensors",
+             {{"vision_model.a", 1}, {"text_model.a", 2}, {"vision_model.b", 3}});
   const auto file = TensorSource::open(folder / "f.safetensors");
   const auto vision = file.under("vision_model.");
   EXPECT_EQ(vision.names(), (Strings{"a", "b"}));
@@ -149,34 +164,44 @@ TEST(TensorSource, ShardsOfTorch) {
   const std::string six = raw(std::vector<float>{0, 1, 2, 3, 4, 5});
   folder.write("one.bin", saved(dict({{"a", tensor_of_six(0, {2}, {1})}}), {{"0", six}}));
   folder.write("two.bin", saved(dict({{"b", tensor_of_six(3, {3}, {1})}}), {{"0", six}}));
-  folder.write("pytorch_model.bin.index.json", R"({"weight_map": {"a": "one.bin", "b": "two.bin"}})");
+  folder.write("pytorch_model.bin.index.json",
+               R"({"weight_map": {"a": "one.bin", "b": "two.bin"}})");
   const auto source = TensorSource::open(folder.path());
   EXPECT_EQ(source.read<float>("b")[2], 5.0f);
   EXPECT_EQ(source.weights().names(), (Strings{"a", "b"}));
   std::filesystem::remove(folder / "one.bin");
   std::filesystem::remove(folder / "two.bin");
-  EXPECT_NE(message_of<FileError>([&] { (void)TensorSource::open(folder.path()); }).find("not beside it: one.bin, two.bin"),
+  EXPECT_NE(message_of<FileError>([&] {
+              (void)TensorSource::open(folder.path());
+            }).find("not beside it: one.bin, two.bin"),
             std::string::npos);
 }
 
 TEST(TensorSource, RefusesHostileIndices) {
   const TempFolder folder;
   const auto message = [&](const std::string& map, const std::string& metadata = "{}") {
-    const std::string path = write_shards(folder, R"({"metadata": )" + metadata + R"(, "weight_map": )" + map + "}");
+    const std::string path =
+        write_shards(folder, R"({"metadata": )" + metadata + R"(, "weight_map": )" + map + "}");
     return message_of<Error>([&] { (void)TensorSource::open(path); });
   };
-  const auto expect = [](const std::string& got, const std::string& part) { EXPECT_NE(got.find(part), std::string::npos) << got; };
-  for (const std::string shard : {"../model-1-of-2.safetensors", "/etc/passwd", "sub/x.safetensors", "..", ".", "", "a\\\\b", "x\\u0000y"})
-    expect(message(R"({"a": ")" + shard + R"("})"), "weight_map.a: expected the name of a file in the same folder");
+  const auto expect = [](const std::string& got, const std::string& part) {
+    EXPECT_NE(got.find(part), std::string::npos) << got;
+  };
+  for (const std::string shard : {"../model-1-of-2.safetensors", "/etc/passwd", "sub/x.safetensors",
+                                  "..", ".", "", "a\\\\b", "x\\u0000y"})
+    expect(message(R"({"a": ")" + shard + R"("})"),
+           "weight_map.a: expected the name of a file in the same folder");
   expect(message(R"({"a": 3})"), "weight_map.a: expected");
   expect(message(R"({"a": "missing.safetensors"})"), "missing.safetensors");
   expect(message(R"({"a": "model.safetensors.index.json"})"), "model.safetensors.index.json");
   expect(message(R"({"a": "model-2-of-2.safetensors"})"), "'a' should be in ");
   expect(message("{}"), "weight_map: is empty");
-  expect(message(R"({"a": "model-1-of-2.safetensors"})", R"({"total_size": 24})"), "24 bytes, but the tensors have 8");
+  expect(message(R"({"a": "model-1-of-2.safetensors"})", R"({"total_size": 24})"),
+         "24 bytes, but the tensors have 8");
   expect(message(R"({"a": "model-1-of-2.safetensors", "a": "model-1-of-2.safetensors"})"), "a");
   std::string many;
-  for (int i = 0; i < 1001; ++i) many += (i ? ",\"" : "\"") + std::to_string(i) + "\": \"s" + std::to_string(i) + "\"";
+  for (int i = 0; i < 1001; ++i)
+    many += (i ? ",\"" : "\"") + std::to_string(i) + "\": \"s" + std::to_string(i) + "\"";
   expect(message("{" + many + "}"), "more than 1000 files");
   folder.write("deep.index.json", std::string(100000, '['));
   EXPECT_THROW((void)TensorSource::open(folder / "deep.index.json"), ConfigError);
@@ -188,8 +213,10 @@ TEST(TensorSource, RefusesHostileIndices) {
 
 TEST(TensorSource, Folders) {
   const TempFolder folder;
-  const std::string message = message_of<FileError>([&] { (void)TensorSource::open(folder.path()); });
-  EXPECT_NE(message.find("diffusion_pytorch_model.safetensors.index.json"), std::string::npos) << message;
+  const std::string message =
+      message_of<FileError>([&] { (void)TensorSource::open(folder.path()); });
+  EXPECT_NE(message.find("diffusion_pytorch_model.safetensors.index.json"), std::string::npos)
+      << message;
   folder.write("model.pt", slurp(data_path("golden/ckpt_formats/stat.pt")));
   EXPECT_EQ(TensorSource::open(folder.path()).origin(), folder / "model.pt");
   write_file(folder / "diffusion_pytorch_model.safetensors", {{"d", 1}});
@@ -201,7 +228,9 @@ TEST(TensorSource, Folders) {
   folder.write("text.txt", "just text");
   EXPECT_THROW((void)TensorSource::open(folder / "text.txt"), FormatError);
   folder.write("empty.safetensors", "");
-  EXPECT_NE(message_of<FormatError>([&] { (void)TensorSource::open(folder / "empty.safetensors"); }).find("safetensors"),
+  EXPECT_NE(message_of<FormatError>([&] {
+              (void)TensorSource::open(folder / "empty.safetensors");
+            }).find("safetensors"),
             std::string::npos);
 }
 

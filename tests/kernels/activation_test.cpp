@@ -18,10 +18,13 @@ TEST_P(Activations, MatchDoubleOnEveryInstructionSet) {
   for (index_t i = 0; i < x.numel(); ++i) values[i] = static_cast<float>(i - 10000) * 1e-3f;
   test::on_every_isa([&](Isa isa) {
     activate<float>(f, x, out);
-    // 4 ULP of the result, and of 1 where the function's own conditioning loses the digits (its tail towards minus infinity).
+    // 4 ULP of the result, and of 1 where the function's own conditioning loses the digits (its
+    // tail towards minus infinity).
     for (index_t i = 0; i < x.numel(); ++i) {
-      const double expected = reference::activation(f, static_cast<double>(x.span()[static_cast<std::size_t>(i)]));
-      ASSERT_NEAR(out[i], expected, 4 * 0x1p-23 * std::max(1.0, std::abs(expected))) << "at " << x[i] << " on " << name_of(isa);
+      const double expected =
+          reference::activation(f, static_cast<double>(x.span()[static_cast<std::size_t>(i)]));
+      ASSERT_NEAR(out[i], expected, 4 * 0x1p-23 * std::max(1.0, std::abs(expected)))
+          << "at " << x[i] << " on " << name_of(isa);
     }
   });
 }
@@ -32,7 +35,11 @@ void compare_slopes(Activation f, double tolerance) {
   Tensor<T> dx(x.shape());
   activate_backward<T>(f, x, dout, dx);
   for (index_t i = 0; i < x.numel(); ++i)
-    ASSERT_NEAR(dx[i], static_cast<double>(dout[i]) * reference::activation_slope(f, static_cast<double>(x[i])), tolerance) << x[i];
+    ASSERT_NEAR(
+        dx[i],
+        static_cast<double>(dout[i]) * reference::activation_slope(f, static_cast<double>(x[i])),
+        tolerance)
+        << x[i];
 }
 
 TEST_P(Activations, BackwardMatchesDoubleOnEveryInstructionSet) {
@@ -43,9 +50,11 @@ TEST_P(Activations, BackwardMatchesDoubleOnEveryInstructionSet) {
   });
 }
 
-// Ranges of threads begin anywhere, so the ends of vectorised loops must compute the same as their middles.
+// Ranges of threads begin anywhere, so the ends of vectorised loops must compute the same as their
+// middles.
 TEST_P(Activations, ThreadCountDoesNotChangeABit) {
-  const Tensor<float> x = test::random_tensor<float>({70001}, 1), dout = test::random_tensor<float>({70001}, 2);
+  const Tensor<float> x = test::random_tensor<float>({70001}, 1),
+                      dout = test::random_tensor<float>({70001}, 2);
   test::on_every_isa([&](Isa isa) {
     for (const bool backward : {false, true})
       EXPECT_TRUE(test::same_on_every_thread_count([&] {
@@ -59,7 +68,9 @@ TEST_P(Activations, ThreadCountDoesNotChangeABit) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Activations, testing::Values(Activation::none, Activation::gelu, Activation::gelu_tanh, Activation::silu));
+INSTANTIATE_TEST_SUITE_P(All, Activations,
+                         testing::Values(Activation::none, Activation::gelu, Activation::gelu_tanh,
+                                         Activation::silu));
 
 TEST(Activation, ExtremeInputsStayFinite) {
   const Tensor<float> x(Shape{4}, {-1e30f, -200.f, 200.f, 1e30f});
@@ -75,7 +86,8 @@ TEST(Activation, ExtremeInputsStayFinite) {
 
 template <class T>
 void compare_swiglu(index_t rows, index_t width, double tolerance) {
-  const Tensor<T> x = test::random_tensor<T>({rows, 2 * width}, 1), dout = test::random_tensor<T>({rows, width}, 2);
+  const Tensor<T> x = test::random_tensor<T>({rows, 2 * width}, 1),
+                  dout = test::random_tensor<T>({rows, width}, 2);
   Tensor<T> out(dout.shape()), expected(dout.shape()), dx(x.shape()), expected_dx(x.shape());
   swiglu<T>(x, out);
   reference::swiglu<T>(x, expected);
@@ -87,7 +99,8 @@ void compare_swiglu(index_t rows, index_t width, double tolerance) {
 
 TEST(Swiglu, AgreesWithReferenceOnEveryInstructionSet) {
   test::on_every_isa([](Isa isa) {
-    for (const auto& [rows, width] : {std::pair<index_t, index_t>{1, 1}, {3, 7}, {5, 48}, {2, 5461}}) {
+    for (const auto& [rows, width] :
+         {std::pair<index_t, index_t>{1, 1}, {3, 7}, {5, 48}, {2, 5461}}) {
       SCOPED_TRACE(concat(name_of(isa), ", ", rows, " x ", width));
       compare_swiglu<float>(rows, width, 1e-5);
       compare_swiglu<double>(rows, width, 1e-13);
@@ -96,7 +109,8 @@ TEST(Swiglu, AgreesWithReferenceOnEveryInstructionSet) {
 }
 
 TEST(Swiglu, ThreadCountDoesNotChangeABit) {
-  const Tensor<float> x = test::random_tensor<float>({300, 2 * 131}, 1), dout = test::random_tensor<float>({300, 131}, 2);
+  const Tensor<float> x = test::random_tensor<float>({300, 2 * 131}, 1),
+                      dout = test::random_tensor<float>({300, 131}, 2);
   EXPECT_TRUE(test::same_on_every_thread_count([&] {
     Tensor<float> out(dout.shape());
     swiglu<float>(x, out);

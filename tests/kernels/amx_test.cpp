@@ -1,4 +1,5 @@
-// The kernels of AMX on instructions in plain loops, since few processors have them, against those of AVX-512, which they replace.
+// The kernels of AMX on instructions in plain loops, since few processors have them, against those
+// of AVX-512, which they replace.
 #if defined(RAE_X86)
 #include <gtest/gtest.h>
 
@@ -33,8 +34,10 @@ class AmxPanel : public testing::TestWithParam<Case> {
     const index_t stride = c.k + 3, held = c.columns + 5;
     Tensor<std::int32_t> words(Shape{c.rows * stride + c.k * kWidth});
     fill(words);
-    const auto* const panel = reinterpret_cast<const std::uint32_t*>(words.data());  // begins at a vector, as kernels want it
-    Tensor<float> out(Shape{c.rows, held}), vectors(Shape{4, 2 * kWidth}), residual(Shape{c.rows, kWidth});
+    const auto* const panel = reinterpret_cast<const std::uint32_t*>(
+        words.data());  // begins at a vector, as kernels want it
+    Tensor<float> out(Shape{c.rows, held}), vectors(Shape{4, 2 * kWidth}),
+        residual(Shape{c.rows, kWidth});
     Philox(3).fill_normal(out.span());
     Philox(4).fill_normal(vectors.span());
     Philox(5).fill_normal(residual.span());
@@ -73,10 +76,12 @@ class AmxPanel : public testing::TestWithParam<Case> {
 // Pairs of bf16 from 2^-7 to 2, of either sign.
 void fill_bf16(Tensor<std::int32_t>& words) {
   for (index_t i = 0; i < words.numel(); ++i)
-    words[i] = static_cast<std::int32_t>((Philox(1).bits(static_cast<std::uint64_t>(i)) & 0xbfffbfffu) | 0x3c003c00u);
+    words[i] = static_cast<std::int32_t>(
+        (Philox(1).bits(static_cast<std::uint64_t>(i)) & 0xbfffbfffu) | 0x3c003c00u);
 }
 void fill_int8(Tensor<std::int32_t>& words) {
-  for (index_t i = 0; i < words.numel(); ++i) words[i] = static_cast<std::int32_t>(Philox(2).bits(static_cast<std::uint64_t>(i)));
+  for (index_t i = 0; i < words.numel(); ++i)
+    words[i] = static_cast<std::int32_t>(Philox(2).bits(static_cast<std::uint64_t>(i)));
 }
 
 TEST_P(AmxPanel, MakesWhatAvx512Makes) {
@@ -85,14 +90,19 @@ TEST_P(AmxPanel, MakesWhatAvx512Makes) {
   detail::use_emulated_amx(tiles);
   EXPECT_TRUE(test::close(run(tiles.int8_panel, fill_int8), run(plain.int8_panel, fill_int8), 0.0));
   const Tensor<float> expected = run(plain.bf16_panel, fill_bf16);
-  EXPECT_TRUE(test::close(run(tiles.bf16_panel, fill_bf16), expected, 1e-6 * test::largest(expected)));
+  EXPECT_TRUE(
+      test::close(run(tiles.bf16_panel, fill_bf16), expected, 1e-6 * test::largest(expected)));
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, AmxPanel,
-                         testing::Values(Case{32, 48, 16}, Case{1, 1, 1}, Case{16, 48, 17}, Case{17, 33, 31}, Case{100, 16, 64},
-                                         Case{31, 32, 5}, Case{48, 48, 40, Activation::silu}, Case{33, 24, 20, Activation::swiglu},
-                                         Case{40, 48, 33, Activation::none, true}, Case{40, 30, 33, Activation::gelu, true},
-                                         Case{64, 48, 16, Activation::none, false, true}, Case{5, 17, 100, Activation::none, true, true}));
+                         testing::Values(Case{32, 48, 16}, Case{1, 1, 1}, Case{16, 48, 17},
+                                         Case{17, 33, 31}, Case{100, 16, 64}, Case{31, 32, 5},
+                                         Case{48, 48, 40, Activation::silu},
+                                         Case{33, 24, 20, Activation::swiglu},
+                                         Case{40, 48, 33, Activation::none, true},
+                                         Case{40, 30, 33, Activation::gelu, true},
+                                         Case{64, 48, 16, Activation::none, false, true},
+                                         Case{5, 17, 100, Activation::none, true, true}));
 
 // A transposed left operand goes to the kernel that was there before.
 TEST(Amx, LeavesTransposedOperandsToAvx512) {

@@ -19,13 +19,16 @@ struct Case {
   index_t batch, tokens, heads, head_dim;
 };
 
-// What the operands lose: f32 sums, or numbers rounded to 8 bits of mantissa, whose errors average out over keys and channels.
-constexpr double kForwardTolerance = 5e-6, kBf16Tolerance = 1.5e-2, kBackwardTolerance = 2e-5, kBf16BackwardTolerance = 5e-2;
+// What the operands lose: f32 sums, or numbers rounded to 8 bits of mantissa, whose errors average
+// out over keys and channels.
+constexpr double kForwardTolerance = 5e-6, kBf16Tolerance = 1.5e-2, kBackwardTolerance = 2e-5,
+                 kBf16BackwardTolerance = 5e-2;
 
 class Attention : public testing::TestWithParam<Case> {
  protected:
   const Case c = GetParam();
-  const Shape in{c.batch, c.tokens, 3 * c.heads*c.head_dim}, out{c.batch, c.tokens, c.heads*c.head_dim};
+  const Shape in{c.batch, c.tokens, 3 * c.heads*c.head_dim},
+      out{c.batch, c.tokens, c.heads*c.head_dim};
 };
 
 // qkv (B, T, 3*H*hd) with its queries and keys turned, or turned back, by a row of T tokens.
@@ -36,7 +39,8 @@ Tensor<T> rotated(const Tensor<T>& qkv, index_t heads, bool inverse = false) {
   Tensor<T> turned(shape), result = qkv;
   reference::apply_rope<T>(qkv.reshaped(shape), 1, tokens, turned, inverse);
   for (index_t row = 0; row < batch * tokens; ++row)
-    std::copy_n(turned.data() + row * 3 * heads * dim, 2 * heads * dim, result.data() + row * 3 * heads * dim);
+    std::copy_n(turned.data() + row * 3 * heads * dim, 2 * heads * dim,
+                result.data() + row * 3 * heads * dim);
   return result;
 }
 
@@ -49,7 +53,8 @@ void compare_forward(const Case& c, const Tensor<T>& qkv, DType operands, double
     reference::attention<T>(turns ? rotated(qkv, c.heads) : qkv, c.heads, expected);
     test::on_every_narrow_isa([&](Isa isa) {
       attention<T>(qkv, c.heads, turns ? table.view() : RopeView<T>{}, result, operands);
-      EXPECT_TRUE(test::close(result, expected, tolerance)) << name_of(isa) << ", " << name_of(operands) << (turns ? ", rope" : "");
+      EXPECT_TRUE(test::close(result, expected, tolerance))
+          << name_of(isa) << ", " << name_of(operands) << (turns ? ", rope" : "");
     });
   }
 }
@@ -72,8 +77,10 @@ void compare_backward(const Case& c, DType operands, double tolerance) {
     reference::attention_backward<T>(turns ? rotated(qkv, c.heads) : qkv, c.heads, dout, expected);
     if (turns) expected = rotated(expected, c.heads, true);
     test::on_every_narrow_isa([&](Isa isa) {
-      attention_backward<T>(qkv, c.heads, turns ? table.view() : RopeView<T>{}, dout, dqkv, operands);
-      EXPECT_TRUE(test::close(dqkv, expected, tolerance)) << name_of(isa) << ", " << name_of(operands) << (turns ? ", rope" : "");
+      attention_backward<T>(qkv, c.heads, turns ? table.view() : RopeView<T>{}, dout, dqkv,
+                            operands);
+      EXPECT_TRUE(test::close(dqkv, expected, tolerance))
+          << name_of(isa) << ", " << name_of(operands) << (turns ? ", rope" : "");
     });
   }
 }
@@ -85,12 +92,14 @@ TEST_P(Attention, BackwardMatchesReference) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Attention,
-                         testing::Values(Case{1, 1, 1, 4}, Case{2, 5, 3, 6}, Case{1, 7, 2, 5}, Case{1, 33, 2, 24}, Case{2, 65, 2, 72},
-                                         Case{1, 1, 2, 128}, Case{1, 257, 1, 64}, Case{1, 261, 1, 72}, Case{1, 97, 1, 128},
-                                         Case{3, 64, 1, 48}));
+                         testing::Values(Case{1, 1, 1, 4}, Case{2, 5, 3, 6}, Case{1, 7, 2, 5},
+                                         Case{1, 33, 2, 24}, Case{2, 65, 2, 72}, Case{1, 1, 2, 128},
+                                         Case{1, 257, 1, 64}, Case{1, 261, 1, 72},
+                                         Case{1, 97, 1, 128}, Case{3, 64, 1, 48}));
 
 TEST(AttentionBits, ThreadCountDoesNotChangeABit) {
-  const Tensor<float> qkv = test::random_tensor<float>({3, 67, 3 * 2 * 20}, 1), dout = test::random_tensor<float>({3, 67, 2 * 20}, 2);
+  const Tensor<float> qkv = test::random_tensor<float>({3, 67, 3 * 2 * 20}, 1),
+                      dout = test::random_tensor<float>({3, 67, 2 * 20}, 2);
   const RopeTable<float> rope = make_rope_table<float>(1, 67, 20);
   for (const DType operands : {DType::f32, DType::bf16})
     test::on_every_narrow_isa([&](Isa isa) {
@@ -107,7 +116,8 @@ TEST(AttentionBits, ThreadCountDoesNotChangeABit) {
     });
 }
 
-// The exponentials are divided by the sum of what was multiplied, so that the weights add to one also in bf16.
+// The exponentials are divided by the sum of what was multiplied, so that the weights add to one
+// also in bf16.
 TEST(AttentionBits, EqualValuesComeBackExactly) {
   Tensor<float> qkv = test::random_tensor<float>({1, 70, 3 * 24}, 3), out(Shape{1, 70, 24});
   for (index_t t = 0; t < 70; ++t) std::fill_n(qkv.data() + t * 72 + 48, 24, 0.75f);
@@ -119,7 +129,8 @@ TEST(AttentionBits, EqualValuesComeBackExactly) {
 
 // Scores far apart: the largest weight is one, and the others vanish without infinities.
 TEST(AttentionBits, LargeScoresChooseOneKey) {
-  Tensor<float> qkv = test::random_tensor<float>({1, 40, 3 * 16}, 4), out(Shape{1, 40, 16}), expected(out.shape());
+  Tensor<float> qkv = test::random_tensor<float>({1, 40, 3 * 16}, 4), out(Shape{1, 40, 16}),
+                expected(out.shape());
   for (index_t t = 0; t < 40; ++t)
     for (index_t i = 0; i < 16; ++i) {
       qkv[t * 48 + i] = 1000.0f;
@@ -138,11 +149,14 @@ TEST(AttentionBits, LargeScoresChooseOneKey) {
 TEST(AttentionBits, NanStaysWithItsHead) {
   for (const DType operands : {DType::f32, DType::bf16})
     test::on_every_narrow_isa([&](Isa isa) {
-      Tensor<float> qkv = test::random_tensor<float>({2, 40, 3 * 2 * 7}, 4), out(Shape{2, 40, 2 * 7});
-      qkv[14] = std::numeric_limits<float>::quiet_NaN();  // of a key of the first image's first head
+      Tensor<float> qkv = test::random_tensor<float>({2, 40, 3 * 2 * 7}, 4),
+                    out(Shape{2, 40, 2 * 7});
+      qkv[14] =
+          std::numeric_limits<float>::quiet_NaN();  // of a key of the first image's first head
       attention<float>(qkv, 2, {}, out, operands);
       for (index_t i = 0; i < out.numel(); ++i)
-        EXPECT_EQ(std::isnan(out[i]), i < 40 * 14 && i % 14 < 7) << name_of(isa) << ", " << name_of(operands) << ", " << i;
+        EXPECT_EQ(std::isnan(out[i]), i < 40 * 14 && i % 14 < 7)
+            << name_of(isa) << ", " << name_of(operands) << ", " << i;
     });
 }
 
@@ -151,20 +165,25 @@ TEST(AttentionBits, MemoryOfOthersLeavesNoTrace) {
   Workspace workspace;
   const WorkspaceScope scope(workspace);
   const Shape in{1, 33, 3 * 2 * 7}, out{1, 33, 2 * 7};
-  const Tensor<float> qkv = test::random_tensor<float>(in, 1), dout = test::random_tensor<float>(out, 2);
+  const Tensor<float> qkv = test::random_tensor<float>(in, 1),
+                      dout = test::random_tensor<float>(out, 2);
   Tensor<float> result(out), gradient(in);
   const auto fill_free_memory = [] {
-    std::vector<Tensor<float>> blocks;  // the workspace gives a block to whoever needs at least half of it
-    for (index_t n = 1 << 10; n <= 1 << 18; n *= 2) blocks.emplace_back(Shape{n}, std::numeric_limits<float>::quiet_NaN());
+    std::vector<Tensor<float>>
+        blocks;  // the workspace gives a block to whoever needs at least half of it
+    for (index_t n = 1 << 10; n <= 1 << 18; n *= 2)
+      blocks.emplace_back(Shape{n}, std::numeric_limits<float>::quiet_NaN());
   };
   for (const DType operands : {DType::f32, DType::bf16})
     test::on_every_narrow_isa([&](Isa isa) {
       fill_free_memory();
       attention<float>(qkv, 2, {}, result, operands);
-      EXPECT_TRUE(std::isfinite(test::dot(result, result))) << name_of(isa) << ", " << name_of(operands);
+      EXPECT_TRUE(std::isfinite(test::dot(result, result)))
+          << name_of(isa) << ", " << name_of(operands);
       fill_free_memory();
       attention_backward<float>(qkv, 2, {}, dout, gradient, operands);
-      EXPECT_TRUE(std::isfinite(test::dot(gradient, gradient))) << name_of(isa) << ", " << name_of(operands);
+      EXPECT_TRUE(std::isfinite(test::dot(gradient, gradient)))
+          << name_of(isa) << ", " << name_of(operands);
     });
 }
 

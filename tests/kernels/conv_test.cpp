@@ -22,8 +22,8 @@ constexpr Case kCases[] = {{1, 1, 1, 1, 1, 1},    {2, 3, 5, 4, 6, 3}, {3, 2, 50,
 
 template <class T>
 void compare_with_reference(const Case& c, double tolerance) {
-  const Tensor<T> x = random_tensor<T>(c.x(), 1), weight = random_tensor<T>(c.weight(), 2), bias = random_tensor<T>({c.out}, 3),
-                  dout = random_tensor<T>(c.y(), 4);
+  const Tensor<T> x = random_tensor<T>(c.x(), 1), weight = random_tensor<T>(c.weight(), 2),
+                  bias = random_tensor<T>({c.out}, 3), dout = random_tensor<T>(c.y(), 4);
   Tensor<T> out(c.y()), expected(c.y());
   conv2d<T>(x, weight, bias, out);
   reference::conv2d<T>(x, weight, bias, expected);
@@ -33,7 +33,8 @@ void compare_with_reference(const Case& c, double tolerance) {
   EXPECT_TRUE(close(out, expected, tolerance));
 
   Tensor<T> dx(c.x()), dweight(c.weight(), T(1)), dbias({c.out}, T(2));
-  Tensor<T> expected_dx(c.x(), T(0)), expected_dweight(c.weight(), T(1)), expected_dbias({c.out}, T(2));
+  Tensor<T> expected_dx(c.x(), T(0)), expected_dweight(c.weight(), T(1)),
+      expected_dbias({c.out}, T(2));
   conv2d_backward_input<T>(dout, weight, dx);
   conv2d_backward_weight<T>(x, dout, dweight, dbias);
   reference::conv2d_backward<T>(x, weight, dout, expected_dx, expected_dweight, expected_dbias);
@@ -58,7 +59,8 @@ TEST(Conv2d, AgreesWithReferenceOnEveryInstructionSet) {
 
 TEST(Conv2d, ThreadCountDoesNotChangeABit) {
   const Case c{21, 3, 6, 9, 10, 3};
-  const Tensor<float> x = random_tensor<float>(c.x(), 1), weight = random_tensor<float>(c.weight(), 2),
+  const Tensor<float> x = random_tensor<float>(c.x(), 1),
+                      weight = random_tensor<float>(c.weight(), 2),
                       dout = random_tensor<float>(c.y(), 4);
   EXPECT_TRUE(test::same_on_every_thread_count([&] {
     Tensor<float> out(c.y());
@@ -78,9 +80,10 @@ TEST(Conv2d, ThreadCountDoesNotChangeABit) {
 }
 
 TEST(Conv2d, RejectsShapes) {
-  const Tensor<float> x(Shape{2, 3, 4, 4}, 1.0f), even(Shape{5, 3, 2, 2}, 1.0f), other(Shape{5, 4, 3, 3}, 1.0f),
-      good(Shape{5, 3, 3, 3}, 1.0f), bias(Shape{4}, 1.0f);
-  Tensor<float> out(Shape{2, 5, 4, 4}, 9.0f), dx(Shape{2, 3, 4, 5}, 9.0f), dweight(Shape{5, 3, 3, 1}, 9.0f);
+  const Tensor<float> x(Shape{2, 3, 4, 4}, 1.0f), even(Shape{5, 3, 2, 2}, 1.0f),
+      other(Shape{5, 4, 3, 3}, 1.0f), good(Shape{5, 3, 3, 3}, 1.0f), bias(Shape{4}, 1.0f);
+  Tensor<float> out(Shape{2, 5, 4, 4}, 9.0f), dx(Shape{2, 3, 4, 5}, 9.0f),
+      dweight(Shape{5, 3, 3, 1}, 9.0f);
   EXPECT_THROW(conv2d<float>(x, even, {}, out), ShapeError);
   EXPECT_THROW(conv2d<float>(x, other, {}, out), ShapeError);
   EXPECT_THROW(conv2d<float>(x, good, bias, out), ShapeError);
@@ -111,7 +114,8 @@ TEST(MaxPool2d, AgreesWithReference) {
 }
 
 TEST(MaxPool2d, FirstOfEqualsTakesTheGradient) {
-  const Tensor<float> x(Shape{1, 1, 2, 4}, {0, 3, 1, 1, 3, 2, 1, 1}), dout(Shape{1, 1, 1, 2}, {5, 7});
+  const Tensor<float> x(Shape{1, 1, 2, 4}, {0, 3, 1, 1, 3, 2, 1, 1}),
+      dout(Shape{1, 1, 1, 2}, {5, 7});
   Tensor<float> dx(x.shape());
   max_pool2d_backward<float>(x, dout, dx);
   EXPECT_TRUE(close(dx, Tensor<float>(x.shape(), {0, 5, 7, 0, 0, 0, 0, 0}), 0.0));

@@ -13,9 +13,10 @@ using test::random_tensor;
 
 template <class T>
 void compare(index_t rows, index_t width, double tolerance) {
-  const Tensor<T> x = random_tensor<T>({rows, width}, 1), y = random_tensor<T>({rows, width}, 2), row = random_tensor<T>({width}, 3);
-  Tensor<T> sum(x.shape()), product(x.shape()), shifted(x.shape()), columns(Shape{width}, T(1)), expected(x.shape()),
-      expected_columns(Shape{width});
+  const Tensor<T> x = random_tensor<T>({rows, width}, 1), y = random_tensor<T>({rows, width}, 2),
+                  row = random_tensor<T>({width}, 3);
+  Tensor<T> sum(x.shape()), product(x.shape()), shifted(x.shape()), columns(Shape{width}, T(1)),
+      expected(x.shape()), expected_columns(Shape{width});
   axpby<T>(T(2), x, T(-0.5), y, sum);
   multiply<T>(x, y, product);
   add_row<T>(x, row, shifted);
@@ -23,7 +24,8 @@ void compare(index_t rows, index_t width, double tolerance) {
   for (index_t i = 0; i < x.numel(); ++i) {
     EXPECT_NEAR(sum[i], 2 * static_cast<double>(x[i]) - 0.5 * static_cast<double>(y[i]), tolerance);
     EXPECT_NEAR(product[i], static_cast<double>(x[i]) * static_cast<double>(y[i]), tolerance);
-    EXPECT_NEAR(shifted[i], static_cast<double>(x[i]) + static_cast<double>(row[i % width]), tolerance);
+    EXPECT_NEAR(shifted[i], static_cast<double>(x[i]) + static_cast<double>(row[i % width]),
+                tolerance);
   }
   for (index_t i = 0; i < width; ++i) {
     double total = 1;
@@ -36,15 +38,16 @@ void compare(index_t rows, index_t width, double tolerance) {
 }
 
 TEST(Elementwise, AgreesWithPlainLoops) {
-  for (const auto& [rows, width] : {std::pair<index_t, index_t>{1, 1}, {3, 7}, {65, 17}, {200, 129}}) {
+  for (const auto& [rows, width] :
+       {std::pair<index_t, index_t>{1, 1}, {3, 7}, {65, 17}, {200, 129}}) {
     compare<float>(rows, width, 1e-6);
     compare<double>(rows, width, 1e-15);
   }
 }
 
 TEST(Elementwise, ThreadCountDoesNotChangeABit) {
-  const Tensor<float> x = random_tensor<float>({501, 131}, 1), y = random_tensor<float>({501, 131}, 2),
-                      row = random_tensor<float>({131}, 3);
+  const Tensor<float> x = random_tensor<float>({501, 131}, 1),
+                      y = random_tensor<float>({501, 131}, 2), row = random_tensor<float>({131}, 3);
   for (int part = 0; part < 4; ++part)
     EXPECT_TRUE(test::same_on_every_thread_count([&] {
       Tensor<float> out(part == 3 ? row.shape() : x.shape(), 0.f);

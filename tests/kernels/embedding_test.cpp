@@ -17,15 +17,18 @@ using test::random_tensor;
 std::vector<std::int64_t> random_ids(index_t count, index_t rows) {
   std::vector<std::int64_t> ids;
   for (index_t i = 0; i < count; ++i)
-    ids.push_back(static_cast<std::int64_t>(Philox(7).below(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(rows))));
+    ids.push_back(static_cast<std::int64_t>(
+        Philox(7).below(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(rows))));
   return ids;
 }
 
 template <class T>
 void compare_with_reference() {
-  for (const auto& [rows, d, count] : {std::array<index_t, 3>{1, 1, 1}, {5, 3, 9}, {1001, 24, 40}, {4, 130, 257}}) {
+  for (const auto& [rows, d, count] :
+       {std::array<index_t, 3>{1, 1, 1}, {5, 3, 9}, {1001, 24, 40}, {4, 130, 257}}) {
     const std::vector<std::int64_t> ids = random_ids(count, rows);
-    const Tensor<T> table = random_tensor<T>({rows, d}, 1), dout = random_tensor<T>({count, d}, 2);  // (V, D), (N, D)
+    const Tensor<T> table = random_tensor<T>({rows, d}, 1),
+                    dout = random_tensor<T>({count, d}, 2);  // (V, D), (N, D)
     Tensor<T> out(Shape{count, d}), expected(Shape{count, d});
     embedding<T>(table, ids, out);
     reference::embedding<T>(table, ids, expected);
@@ -44,7 +47,8 @@ TEST(Embedding, AgreesWithReference) {
 
 TEST(Embedding, BackwardAgreesWithFiniteDifferences) {
   const std::vector<std::int64_t> ids = {2, 0, 2, 2, 3};
-  const Tensor<double> table = random_tensor<double>({4, 3}, 4), dout = random_tensor<double>({5, 3}, 5);
+  const Tensor<double> table = random_tensor<double>({4, 3}, 4),
+                       dout = random_tensor<double>({5, 3}, 5);
   const auto loss = [&](const Tensor<double>& t) {
     Tensor<double> out(Shape{5, 3});
     embedding<double>(t, ids, out);
@@ -75,11 +79,13 @@ TEST(Embedding, NoIdsWriteNothing) {
 
 TEST(Embedding, RejectsIndicesBeforeWriting) {
   const Tensor<float> table(Shape{3, 2}, 1.0f);
-  for (const std::int64_t bad : {std::int64_t{3}, std::int64_t{-1}, std::numeric_limits<std::int64_t>::min()}) {
+  for (const std::int64_t bad :
+       {std::int64_t{3}, std::int64_t{-1}, std::numeric_limits<std::int64_t>::min()}) {
     const std::vector<std::int64_t> ids = {0, bad};
     Tensor<float> out(Shape{2, 2}, 5.0f), dtable(Shape{3, 2}, 5.0f);
     EXPECT_THROW(embedding<float>(table, ids, out), ArgumentError);
-    EXPECT_THROW(embedding_backward<float>(table.view().slice(0, 0, 2), ids, dtable), ArgumentError);
+    EXPECT_THROW(embedding_backward<float>(table.view().slice(0, 0, 2), ids, dtable),
+                 ArgumentError);
     EXPECT_TRUE(close(out, Tensor<float>(Shape{2, 2}, 5.0f), 0.0));
     EXPECT_TRUE(close(dtable, Tensor<float>(Shape{3, 2}, 5.0f), 0.0));
   }

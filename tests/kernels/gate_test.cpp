@@ -15,7 +15,8 @@ using test::random_tensor;
 template <class T>
 void compare(index_t rows, index_t width, index_t groups, double tolerance) {
   const index_t stride = 2 * width + 3;
-  const Tensor<T> x = random_tensor<T>({rows, width}, 1), y = random_tensor<T>({rows, width}, 2), dout = random_tensor<T>({rows, width}, 3),
+  const Tensor<T> x = random_tensor<T>({rows, width}, 1), y = random_tensor<T>({rows, width}, 2),
+                  dout = random_tensor<T>({rows, width}, 3),
                   gates = random_tensor<T>({groups, stride}, 4);
   const Rows<const T> gate{gates.data() + 3, groups, stride};
   Tensor<T> out(x.shape()), expected(x.shape());
@@ -26,9 +27,11 @@ void compare(index_t rows, index_t width, index_t groups, double tolerance) {
   gated_add<T>(std::as_const(in_place).view(), gate, y, in_place);
   EXPECT_TRUE(close(in_place, out, 0.0));
 
-  Tensor<T> dy(x.shape()), expected_dy(x.shape()), sums(gates.shape(), T(1)), expected_sums(gates.shape(), T(1));
+  Tensor<T> dy(x.shape()), expected_dy(x.shape()), sums(gates.shape(), T(1)),
+      expected_sums(gates.shape(), T(1));
   gated_add_backward<T>(gate, y, dout, dy, Rows<T>{sums.data() + 3, groups, stride});
-  reference::gated_add_backward<T>(gate, y, dout, expected_dy, Rows<T>{expected_sums.data() + 3, groups, stride});
+  reference::gated_add_backward<T>(gate, y, dout, expected_dy,
+                                   Rows<T>{expected_sums.data() + 3, groups, stride});
   EXPECT_TRUE(close(dy, expected_dy, tolerance));
   EXPECT_TRUE(close(sums, expected_sums, tolerance * static_cast<double>(rows / groups + 4)));
   Tensor<T> without(x.shape());
@@ -37,7 +40,8 @@ void compare(index_t rows, index_t width, index_t groups, double tolerance) {
 }
 
 TEST(GatedAdd, AgreesWithReference) {
-  for (const auto& [rows, width, groups] : {std::array<index_t, 3>{1, 1, 1}, {6, 7, 3}, {33, 19, 33}, {390, 5, 2}, {300, 130, 1}}) {
+  for (const auto& [rows, width, groups] :
+       {std::array<index_t, 3>{1, 1, 1}, {6, 7, 3}, {33, 19, 33}, {390, 5, 2}, {300, 130, 1}}) {
     SCOPED_TRACE(concat(rows, " x ", width, ", ", groups, " groups"));
     compare<float>(rows, width, groups, 2e-6);
     compare<double>(rows, width, groups, 1e-14);
@@ -45,7 +49,8 @@ TEST(GatedAdd, AgreesWithReference) {
 }
 
 TEST(GatedAdd, ThreadCountDoesNotChangeABit) {
-  const Tensor<float> y = random_tensor<float>({600, 129}, 1), dout = random_tensor<float>({600, 129}, 2),
+  const Tensor<float> y = random_tensor<float>({600, 129}, 1),
+                      dout = random_tensor<float>({600, 129}, 2),
                       gates = random_tensor<float>({6, 129}, 3);
   for (const index_t groups : {1, 6}) {
     const Rows<const float> gate{gates.data(), groups, 129};
@@ -69,7 +74,9 @@ TEST(GatedAdd, RejectsWhatDoesNotFit) {
   EXPECT_THROW(gated_add<float>(x, Rows<const float>{x.data(), 4, 4}, x, out), ShapeError);
   EXPECT_THROW(gated_add<float>(x, Rows<const float>{}, x, out), ShapeError);
   EXPECT_THROW(gated_add<float>(other, Rows<const float>{x.data(), 3, 4}, x, out), ShapeError);
-  EXPECT_THROW(gated_add_backward<float>(Rows<const float>{x.data(), 3, 4}, x, x, out, Rows<float>{out.data(), 2, 4}), ShapeError);
+  EXPECT_THROW(gated_add_backward<float>(Rows<const float>{x.data(), 3, 4}, x, x, out,
+                                         Rows<float>{out.data(), 2, 4}),
+               ShapeError);
   EXPECT_EQ(out[0], 9.f);
 }
 

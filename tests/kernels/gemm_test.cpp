@@ -16,8 +16,8 @@ class GemmShapes : public testing::TestWithParam<Shape> {};
 
 template <class T>
 void expect_all_forms(index_t m, index_t n, index_t k, double tolerance) {
-  const Tensor<T> a = random_tensor<T>({m, k}, 1), b = random_tensor<T>({k, n}, 2), at = random_tensor<T>({k, m}, 3),
-                  bt = random_tensor<T>({n, k}, 4);
+  const Tensor<T> a = random_tensor<T>({m, k}, 1), b = random_tensor<T>({k, n}, 2),
+                  at = random_tensor<T>({k, m}, 3), bt = random_tensor<T>({n, k}, 4);
   for (const View<const T>& left : {a.view(), at.view().transposed()})
     for (const View<const T>& right : {b.view(), bt.view().transposed()}) {
       Tensor<T> expected(Shape{m, n}), out(Shape{m, n}, T(-1));
@@ -40,12 +40,15 @@ TEST_P(GemmShapes, MatchReferenceInEveryLayout) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, GemmShapes,
-                         testing::Values(Shape{1, 1, 1}, Shape{8, 48, 16}, Shape{5, 7, 3}, Shape{9, 49, 17}, Shape{97, 33, 64},
-                                         Shape{193, 100, 31}, Shape{261, 72, 40}, Shape{16, 5461, 8}, Shape{3, 16, 300},
-                                         Shape{13, 50, 1100}, Shape{205, 130, 530}, Shape{100, 301, 260}));
+                         testing::Values(Shape{1, 1, 1}, Shape{8, 48, 16}, Shape{5, 7, 3},
+                                         Shape{9, 49, 17}, Shape{97, 33, 64}, Shape{193, 100, 31},
+                                         Shape{261, 72, 40}, Shape{16, 5461, 8}, Shape{3, 16, 300},
+                                         Shape{13, 50, 1100}, Shape{205, 130, 530},
+                                         Shape{100, 301, 260}));
 
 TEST(Gemm, EpilogueAddsBiasAndActivates) {
-  const Tensor<float> a = random_tensor<float>({10, 20}, 1), b = random_tensor<float>({20, 50}, 2), bias = random_tensor<float>({50}, 3);
+  const Tensor<float> a = random_tensor<float>({10, 20}, 1), b = random_tensor<float>({20, 50}, 2),
+                      bias = random_tensor<float>({50}, 3);
   Tensor<float> plain(Shape{10, 50}), out(Shape{10, 50});
   gemm(a, b, plain);
   gemm(a, b, out, Epilogue{.bias = bias, .activation = Silu});
@@ -58,10 +61,13 @@ TEST(Gemm, EpilogueAddsBiasAndActivates) {
   for (index_t i = 0; i < out.numel(); ++i) EXPECT_NEAR(sum[i], 2 * plain[i], 1e-5);
 }
 
-// Sums that are longer than the kernel keeps in registers are added in parts: the epilogue still happens once.
+// Sums that are longer than the kernel keeps in registers are added in parts: the epilogue still
+// happens once.
 TEST(Gemm, LongSumsMeetTheEpilogueOnce) {
-  const Tensor<double> a = random_tensor<double>({11, 1300}, 1), b = random_tensor<double>({1300, 21}, 2),
-                       bias = random_tensor<double>({21}, 3), before = random_tensor<double>({11, 21}, 4);
+  const Tensor<double> a = random_tensor<double>({11, 1300}, 1),
+                       b = random_tensor<double>({1300, 21}, 2),
+                       bias = random_tensor<double>({21}, 3),
+                       before = random_tensor<double>({11, 21}, 4);
   Tensor<double> product(Shape{11, 21}), out = before;
   reference::gemm<double>(a, b, product);
   gemm<double>(a, b, out, {.bias = bias, .activation = Silu, .accumulate = true});
@@ -84,12 +90,15 @@ TEST(Gemm, WritesIntoASliceOnly) {
   gemm<float>(a, b, wide.view().slice(1, 2, 5));
   gemm(a, b, narrow);
   for (index_t i = 0; i < 4; ++i)
-    for (index_t j = 0; j < 9; ++j) EXPECT_EQ(wide[i * 9 + j], j >= 2 && j < 7 ? narrow[i * 5 + j - 2] : 7.f);
+    for (index_t j = 0; j < 9; ++j)
+      EXPECT_EQ(wide[i * 9 + j], j >= 2 && j < 7 ? narrow[i * 5 + j - 2] : 7.f);
 }
 
 TEST(Gemm, ThreadCountDoesNotChangeABit) {
-  const Tensor<float> a = random_tensor<float>({301, 730}, 1), at = random_tensor<float>({730, 301}, 3),
-                      b = random_tensor<float>({730, 257}, 2), wide = random_tensor<float>({730, 400}, 4);
+  const Tensor<float> a = random_tensor<float>({301, 730}, 1),
+                      at = random_tensor<float>({730, 301}, 3),
+                      b = random_tensor<float>({730, 257}, 2),
+                      wide = random_tensor<float>({730, 400}, 4);
   for (const View<const float>& left : {a.view(), at.view().transposed()})
     for (const View<const float>& right : {b.view(), wide.view()})
       for (const int threads : {2, 3, 7})
@@ -104,13 +113,20 @@ TEST(Gemm, ThreadCountDoesNotChangeABit) {
 
 // The gradient of a weight is added to what is there; its long sum is made in blocks.
 TEST(Gemm, TransposedProductMeetsTheEpilogueOnce) {
-  const Tensor<double> a = random_tensor<double>({700, 11}, 1), b = random_tensor<double>({700, 21}, 2),
-                       bias = random_tensor<double>({21}, 3), before = random_tensor<double>({11, 21}, 4),
-                       residual = random_tensor<double>({11, 21}, 5), gate = random_tensor<double>({11, 21}, 6);
+  const Tensor<double> a = random_tensor<double>({700, 11}, 1),
+                       b = random_tensor<double>({700, 21}, 2),
+                       bias = random_tensor<double>({21}, 3),
+                       before = random_tensor<double>({11, 21}, 4),
+                       residual = random_tensor<double>({11, 21}, 5),
+                       gate = random_tensor<double>({11, 21}, 6);
   Tensor<double> product(Shape{11, 21}), out = before;
   reference::gemm<double>(a.view().transposed(), b, product);
   gemm<double>(a.view().transposed(), b, out,
-               {.bias = bias, .activation = Silu, .accumulate = true, .residual = residual, .gate = {gate.data(), 11, 21}});
+               {.bias = bias,
+                .activation = Silu,
+                .accumulate = true,
+                .residual = residual,
+                .gate = {gate.data(), 11, 21}});
   for (index_t i = 0; i < out.numel(); ++i) {
     const double x = product[i] + bias[i % 21] + before[i];
     EXPECT_NEAR(out[i], residual[i] + gate[i] * x / (1 + std::exp(-x)), 1e-11);
@@ -118,7 +134,8 @@ TEST(Gemm, TransposedProductMeetsTheEpilogueOnce) {
 }
 
 TEST(Gemm, RejectsShapesThatDoNotFit) {
-  const Tensor<float> a(Shape{2, 3}, 1.f), b(Shape{4, 5}, 1.f), good(Shape{3, 5}, 1.f), bias(Shape{4}, 1.f);
+  const Tensor<float> a(Shape{2, 3}, 1.f), b(Shape{4, 5}, 1.f), good(Shape{3, 5}, 1.f),
+      bias(Shape{4}, 1.f);
   Tensor<float> out(Shape{2, 5}, 9.f);
   EXPECT_THROW(gemm(a, b, out), ShapeError);
   EXPECT_THROW(gemm(a, good, out, Epilogue{.bias = bias}), ShapeError);

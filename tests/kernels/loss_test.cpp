@@ -14,11 +14,13 @@ using test::close;
 using test::random_tensor;
 
 template <class T>
-constexpr double kTolerance = sizeof(T) == 4 ? 1e-6 : 1e-13;  // the plain sum of 50 000 doubles itself errs by some 1e-14
+constexpr double kTolerance =
+    sizeof(T) == 4 ? 1e-6 : 1e-13;  // the plain sum of 50 000 doubles itself errs by some 1e-14
 
 template <class T>
 void compare_differences() {
-  for (const Shape& shape : {Shape{1}, Shape{3, 5}, Shape{7, 1, 3}, Shape{2, 4096}, Shape{3, 5, 77, 41}}) {
+  for (const Shape& shape :
+       {Shape{1}, Shape{3, 5}, Shape{7, 1, 3}, Shape{2, 4096}, Shape{3, 5, 77, 41}}) {
     const Tensor<T> a = random_tensor<T>(shape, 1), b = random_tensor<T>(shape, 2);
     Tensor<T> da(shape), expected(shape);
     EXPECT_NEAR(mse<T>(a, b), reference::mse<T>(a, b), kTolerance<T>) << shape.to_string();
@@ -40,7 +42,8 @@ void compare_cross_entropy() {
     for (index_t i = 0; i < n; ++i) labels.push_back(i * 7 % k);
     Tensor<T> dlogits(Shape{n, k}), expected(Shape{n, k});
     const T loss = cross_entropy<T>(logits, labels, dlogits);
-    EXPECT_NEAR(loss, reference::cross_entropy<T>(logits, labels, expected), kTolerance<T> * 10) << n << " rows of " << k;
+    EXPECT_NEAR(loss, reference::cross_entropy<T>(logits, labels, expected), kTolerance<T> * 10)
+        << n << " rows of " << k;
     EXPECT_TRUE(close(dlogits, expected, kTolerance<T>));
     EXPECT_EQ(loss, cross_entropy<T>(logits, labels));
   }
@@ -60,9 +63,13 @@ TEST(Loss, BackwardAgreesWithFiniteDifferences) {
   const Tensor<double> a = random_tensor<double>({3, 5}, 4), b = random_tensor<double>({3, 5}, 5);
   Tensor<double> da(a.shape());
   mse_backward<double>(a, b, 2.0, da);
-  EXPECT_TRUE(close(da, test::numeric_gradient([&](const Tensor<double>& x) { return 2 * mse<double>(x, b); }, a), 1e-9));
+  EXPECT_TRUE(close(
+      da, test::numeric_gradient([&](const Tensor<double>& x) { return 2 * mse<double>(x, b); }, a),
+      1e-9));
   l1_backward<double>(a, b, 2.0, da);
-  EXPECT_TRUE(close(da, test::numeric_gradient([&](const Tensor<double>& x) { return 2 * l1<double>(x, b); }, a), 1e-9));
+  EXPECT_TRUE(close(
+      da, test::numeric_gradient([&](const Tensor<double>& x) { return 2 * l1<double>(x, b); }, a),
+      1e-9));
 }
 
 TEST(CrossEntropy, BackwardAgreesWithFiniteDifferences) {
@@ -93,11 +100,14 @@ TEST(CrossEntropy, HugeLogitsAreStable) {
   const std::vector<std::int64_t> labels = {0, 1};
   Tensor<float> dlogits(Shape{2, 3});
   EXPECT_NEAR(cross_entropy<float>(logits, labels, dlogits), 0.5 * std::log(3.0), 1e-7);
-  EXPECT_TRUE(close(dlogits, Tensor<float>(Shape{2, 3}, {0.0f, 0.0f, 0.0f, 1.0f / 6, -1.0f / 3, 1.0f / 6}), 1e-7));
+  EXPECT_TRUE(close(dlogits,
+                    Tensor<float>(Shape{2, 3}, {0.0f, 0.0f, 0.0f, 1.0f / 6, -1.0f / 3, 1.0f / 6}),
+                    1e-7));
 }
 
 TEST(Loss, NanIsNotHidden) {
-  const Tensor<float> a(Shape{2}, {1.0f, std::numeric_limits<float>::quiet_NaN()}), b(Shape{2}, 0.0f);
+  const Tensor<float> a(Shape{2}, {1.0f, std::numeric_limits<float>::quiet_NaN()}),
+      b(Shape{2}, 0.0f);
   EXPECT_TRUE(std::isnan(mse<float>(a, b)));
   EXPECT_TRUE(std::isnan(l1<float>(a, b)));
   const std::vector<std::int64_t> labels = {0};
@@ -105,11 +115,15 @@ TEST(Loss, NanIsNotHidden) {
 }
 
 TEST(Loss, ThreadCountDoesNotChangeABit) {
-  const Tensor<float> a = random_tensor<float>({300, 333}, 7), b = random_tensor<float>({300, 333}, 8);
+  const Tensor<float> a = random_tensor<float>({300, 333}, 7),
+                      b = random_tensor<float>({300, 333}, 8);
   const std::vector<std::int64_t> labels(300, 17);
-  EXPECT_TRUE(test::same_on_every_thread_count([&] { return Tensor<float>(Shape{1}, mse<float>(a, b)); }));
-  EXPECT_TRUE(test::same_on_every_thread_count([&] { return Tensor<float>(Shape{1}, l1<float>(a, b)); }));
-  EXPECT_TRUE(test::same_on_every_thread_count([&] { return Tensor<float>(Shape{1}, cross_entropy<float>(a, labels)); }));
+  EXPECT_TRUE(
+      test::same_on_every_thread_count([&] { return Tensor<float>(Shape{1}, mse<float>(a, b)); }));
+  EXPECT_TRUE(
+      test::same_on_every_thread_count([&] { return Tensor<float>(Shape{1}, l1<float>(a, b)); }));
+  EXPECT_TRUE(test::same_on_every_thread_count(
+      [&] { return Tensor<float>(Shape{1}, cross_entropy<float>(a, labels)); }));
 }
 
 TEST(Loss, RejectsShapes) {

@@ -1,5 +1,5 @@
-// Products with a right operand that is stored as bf16, as 8-bit integers, or as integers of 8 or 4 bits in groups, on every instruction
-// set.
+// Products with a right operand that is stored as bf16, as 8-bit integers, or as integers of 8 or 4
+// bits in groups, on every instruction set.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -18,13 +18,15 @@ using test::random_tensor;
 
 constexpr DType kStored[] = {DType::bf16, DType::i8, DType::i8w, DType::i4w};
 
-Tensor<float> multiply(View<const float> a, View<const float> b, DType stored, const Epilogue& epilogue = {}) {
+Tensor<float> multiply(View<const float> a, View<const float> b, DType stored,
+                       const Epilogue& epilogue = {}) {
   Tensor<float> out(Shape{a.extent(0), b.extent(1)}, -1.0f);
   gemm<float>(a, PackedMatrix<float>(b, stored), out, epilogue);
   return out;
 }
 
-Tensor<float> multiply_as_bf16(View<const float> a, View<const float> b, const Epilogue& epilogue = {}) {
+Tensor<float> multiply_as_bf16(View<const float> a, View<const float> b,
+                               const Epilogue& epilogue = {}) {
   Tensor<float> out(Shape{a.extent(0), b.extent(1)}, -1.0f);
   gemm<float>(a, b, out, epilogue, DType::bf16);
   return out;
@@ -40,19 +42,22 @@ Tensor<float> expected_product(View<const float> a, View<const float> b, DType s
   return out;
 }
 
-// AMX adds products of bf16 in an order of its own, which costs a random walk of k roundings; everything else adds in that of the
-// reference, to the bit.
+// AMX adds products of bf16 in an order of its own, which costs a random walk of k roundings;
+// everything else adds in that of the reference, to the bit.
 double bf16_tolerance(Isa isa, index_t k, const Tensor<float>& expected) {
-  return isa == Isa::avx512_amx ? 4 * 0x1p-24 * std::sqrt(static_cast<double>(k)) * test::largest(expected) : 0.0;
+  return isa == Isa::avx512_amx
+             ? 4 * 0x1p-24 * std::sqrt(static_cast<double>(k)) * test::largest(expected)
+             : 0.0;
 }
 
 class NarrowShapes : public testing::TestWithParam<Shape> {};
 
-// bf16: the order and the rounding of sums are part of the kernel's contract, so every instruction set gives the reference's bits.
+// bf16: the order and the rounding of sums are part of the kernel's contract, so every instruction
+// set gives the reference's bits.
 TEST_P(NarrowShapes, Bf16GivesTheBitsOfTheReferenceInEveryLayout) {
   const index_t m = GetParam()[0], n = GetParam()[1], k = GetParam()[2];
-  const Tensor<float> a = random_tensor<float>({m, k}, 1), b = random_tensor<float>({k, n}, 2), at = random_tensor<float>({k, m}, 3),
-                      bt = random_tensor<float>({n, k}, 4);
+  const Tensor<float> a = random_tensor<float>({m, k}, 1), b = random_tensor<float>({k, n}, 2),
+                      at = random_tensor<float>({k, m}, 3), bt = random_tensor<float>({n, k}, 4);
   for (const View<const float>& left : {a.view(), at.view().transposed()})
     for (const View<const float>& right : {b.view(), bt.view().transposed()}) {
       const Tensor<float> expected = expected_product(left, right, DType::bf16);
@@ -67,15 +72,17 @@ TEST_P(NarrowShapes, Bf16GivesTheBitsOfTheReferenceInEveryLayout) {
 // Integers in groups: the same contract, with that the totals of groups are rounded, too.
 TEST_P(NarrowShapes, GroupsGiveTheBitsOfTheReferenceInEveryLayout) {
   const index_t m = GetParam()[0], n = GetParam()[1], k = GetParam()[2];
-  const Tensor<float> a = random_tensor<float>({m, k}, 1), b = random_tensor<float>({k, n}, 2), at = random_tensor<float>({k, m}, 3),
-                      bt = random_tensor<float>({n, k}, 4);
+  const Tensor<float> a = random_tensor<float>({m, k}, 1), b = random_tensor<float>({k, n}, 2),
+                      at = random_tensor<float>({k, m}, 3), bt = random_tensor<float>({n, k}, 4);
   for (const DType stored : {DType::i8w, DType::i4w})
     for (const View<const float>& left : {a.view(), at.view().transposed()})
       for (const View<const float>& right : {b.view(), bt.view().transposed()}) {
         const Tensor<float> expected = expected_product(left, right, stored);
         test::on_every_narrow_isa([&](Isa isa) {
-          const double tolerance = m > 32 ? bf16_tolerance(isa, k, expected) : 0.0;  // more rows are multiplied in bf16
-          EXPECT_TRUE(close(multiply(left, right, stored), expected, tolerance)) << name_of(stored) << ", " << name_of(isa);
+          const double tolerance =
+              m > 32 ? bf16_tolerance(isa, k, expected) : 0.0;  // more rows are multiplied in bf16
+          EXPECT_TRUE(close(multiply(left, right, stored), expected, tolerance))
+              << name_of(stored) << ", " << name_of(isa);
         });
       }
 }
@@ -83,50 +90,63 @@ TEST_P(NarrowShapes, GroupsGiveTheBitsOfTheReferenceInEveryLayout) {
 // 8 bits: the sums are exact; the scales are multiplied in f32.
 TEST_P(NarrowShapes, Int8MatchesTheReferenceInEveryLayout) {
   const index_t m = GetParam()[0], n = GetParam()[1], k = GetParam()[2];
-  const Tensor<float> a = random_tensor<float>({m, k}, 1), b = random_tensor<float>({k, n}, 2), at = random_tensor<float>({k, m}, 3),
-                      bt = random_tensor<float>({n, k}, 4);
+  const Tensor<float> a = random_tensor<float>({m, k}, 1), b = random_tensor<float>({k, n}, 2),
+                      at = random_tensor<float>({k, m}, 3), bt = random_tensor<float>({n, k}, 4);
   for (const View<const float>& left : {a.view(), at.view().transposed()})
     for (const View<const float>& right : {b.view(), bt.view().transposed()}) {
       const Tensor<float> expected = expected_product(left, right, DType::i8);
       const double tolerance = 3e-7 * test::largest(expected);
-      test::on_every_narrow_isa(
-          [&](Isa isa) { EXPECT_TRUE(close(multiply(left, right, DType::i8), expected, tolerance)) << name_of(isa); });
+      test::on_every_narrow_isa([&](Isa isa) {
+        EXPECT_TRUE(close(multiply(left, right, DType::i8), expected, tolerance)) << name_of(isa);
+      });
     }
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, NarrowShapes,
-                         testing::Values(Shape{1, 1, 1}, Shape{8, 48, 16}, Shape{5, 7, 3}, Shape{9, 49, 17}, Shape{97, 33, 64},
-                                         Shape{193, 100, 31}, Shape{261, 72, 42}, Shape{16, 5461, 8}, Shape{3, 16, 301}, Shape{7, 50, 1101},
-                                         Shape{2, 20, 5461}, Shape{205, 130, 1031}, Shape{100, 301, 530}, Shape{4, 261, 96}));
+                         testing::Values(Shape{1, 1, 1}, Shape{8, 48, 16}, Shape{5, 7, 3},
+                                         Shape{9, 49, 17}, Shape{97, 33, 64}, Shape{193, 100, 31},
+                                         Shape{261, 72, 42}, Shape{16, 5461, 8}, Shape{3, 16, 301},
+                                         Shape{7, 50, 1101}, Shape{2, 20, 5461},
+                                         Shape{205, 130, 1031}, Shape{100, 301, 530},
+                                         Shape{4, 261, 96}));
 
 // Each count of rows and of columns that a tile can have.
 TEST(NarrowProduct, EveryHeightAndWidthOfATile) {
   for (const DType stored : kStored)
     for (index_t m = 1; m <= 16; ++m) {
       const index_t n = 3 * m + 1;
-      const Tensor<float> a = random_tensor<float>({m, 21}, 1), b = random_tensor<float>({21, n}, 2);
+      const Tensor<float> a = random_tensor<float>({m, 21}, 1),
+                          b = random_tensor<float>({21, n}, 2);
       const Tensor<float> expected = expected_product(a, b, stored);
       test::on_every_narrow_isa([&](Isa isa) {
-        const double tolerance = stored == DType::i8 ? 1e-5 : stored == DType::bf16 ? bf16_tolerance(isa, 21, expected) : 0.0;
-        EXPECT_TRUE(close(multiply(a, b, stored), expected, tolerance)) << name_of(stored) << ", " << name_of(isa) << ", " << m;
+        const double tolerance = stored == DType::i8     ? 1e-5
+                                 : stored == DType::bf16 ? bf16_tolerance(isa, 21, expected)
+                                                         : 0.0;
+        EXPECT_TRUE(close(multiply(a, b, stored), expected, tolerance))
+            << name_of(stored) << ", " << name_of(isa) << ", " << m;
       });
     }
 }
 
-// How far the narrow products may be from the exact one: rounding to 8 bits of mantissa, or to half a step of each operand. Where the
-// largest number of a group has the other sign than one of its size, that one is cut off by a whole step.
+// How far the narrow products may be from the exact one: rounding to 8 bits of mantissa, or to half
+// a step of each operand. Where the largest number of a group has the other sign than one of its
+// size, that one is cut off by a whole step.
 TEST(NarrowProduct, ErrorsStayBelowTheRoundingOfTheOperands) {
   constexpr index_t kDepth = 300;
-  const Tensor<float> a = random_tensor<float>({20, kDepth}, 1), b = random_tensor<float>({kDepth, 60}, 2);
+  const Tensor<float> a = random_tensor<float>({20, kDepth}, 1),
+                      b = random_tensor<float>({kDepth, 60}, 2);
   Tensor<float> exact(Shape{20, 60});
   reference::gemm<float>(a, b, exact);
-  const Tensor<float> in_bf16 = multiply(a, b, DType::bf16), in_int8 = multiply(a, b, DType::i8), in_groups8 = multiply(a, b, DType::i8w),
+  const Tensor<float> in_bf16 = multiply(a, b, DType::bf16), in_int8 = multiply(a, b, DType::i8),
+                      in_groups8 = multiply(a, b, DType::i8w),
                       in_groups4 = multiply(a, b, DType::i4w);
   for (index_t i = 0; i < 20; ++i)
     for (index_t j = 0; j < 60; ++j) {
-      double products = 0, sum_a = 0, sum_b = 0, top_a = 0, top_b = 0, steps = 0;  // steps: |x| times 128ths of the largest y of its group
+      double products = 0, sum_a = 0, sum_b = 0, top_a = 0, top_b = 0,
+             steps = 0;  // steps: |x| times 128ths of the largest y of its group
       for (index_t k = 0; k < kDepth; ++k) {
-        const double x = std::abs(static_cast<double>(a[i * kDepth + k])), y = std::abs(static_cast<double>(b[k * 60 + j]));
+        const double x = std::abs(static_cast<double>(a[i * kDepth + k])),
+                     y = std::abs(static_cast<double>(b[k * 60 + j]));
         products += x * y;
         sum_a += x;
         sum_b += y;
@@ -142,33 +162,40 @@ TEST(NarrowProduct, ErrorsStayBelowTheRoundingOfTheOperands) {
         steps += group_a * group_top / 128;
       }
       const index_t at = i * 60 + j;
-      EXPECT_NEAR(in_bf16[at], exact[at], products * (std::ldexp(1.0, -7) + std::ldexp(kDepth, -24)));
+      EXPECT_NEAR(in_bf16[at], exact[at],
+                  products * (std::ldexp(1.0, -7) + std::ldexp(kDepth, -24)));
       const double of_rows = 1.01 * sum_b * top_a / 65534 + products * std::ldexp(kDepth, -24);
       EXPECT_NEAR(in_groups8[at], exact[at], 1.01 * steps + of_rows);
       EXPECT_NEAR(in_groups4[at], exact[at], 1.01 * 16 * steps + of_rows);
       const double half_a = top_a / 254, half_b = top_b / 254;
-      EXPECT_NEAR(in_int8[at], exact[at], sum_a * half_b + sum_b * half_a + kDepth * half_a * half_b + 1e-4);
+      EXPECT_NEAR(in_int8[at], exact[at],
+                  sum_a * half_b + sum_b * half_a + kDepth * half_a * half_b + 1e-4);
     }
 }
 
 // All operands at their largest: sums of narrower products would saturate.
 TEST(NarrowProduct, IntegersNeverSaturate) {
   constexpr index_t kDepth = 5461;
-  const Tensor<float> a(Shape{3, kDepth}, 2.0f), b(Shape{kDepth, 50}, -0.5f), c(Shape{kDepth, 50}, 0.5f);
+  const Tensor<float> a(Shape{3, kDepth}, 2.0f), b(Shape{kDepth, 50}, -0.5f),
+      c(Shape{kDepth, 50}, 0.5f);
   for (const DType stored : {DType::i8, DType::i8w, DType::i4w})
     test::on_every_narrow_isa([&](Isa isa) {
       const Tensor<float> least = multiply(a, b, stored), most = multiply(a, c, stored);  // (3, 50)
-      for (const float x : least.span()) EXPECT_FLOAT_EQ(x, -kDepth) << name_of(stored) << ", " << name_of(isa);
-      for (const float x : most.span()) EXPECT_FLOAT_EQ(x, kDepth) << name_of(stored) << ", " << name_of(isa);
+      for (const float x : least.span())
+        EXPECT_FLOAT_EQ(x, -kDepth) << name_of(stored) << ", " << name_of(isa);
+      for (const float x : most.span())
+        EXPECT_FLOAT_EQ(x, kDepth) << name_of(stored) << ", " << name_of(isa);
     });
 }
 
 TEST(NarrowProduct, EpilogueAddsBiasAndActivates) {
-  const Tensor<float> a = random_tensor<float>({10, 700}, 1), b = random_tensor<float>({700, 50}, 2), bias = random_tensor<float>({50}, 3),
+  const Tensor<float> a = random_tensor<float>({10, 700}, 1),
+                      b = random_tensor<float>({700, 50}, 2), bias = random_tensor<float>({50}, 3),
                       before = random_tensor<float>({10, 50}, 4);
   for (const DType stored : kStored) {
     SCOPED_TRACE(name_of(stored));
-    const Tensor<float> plain = multiply(a, b, stored), out = multiply(a, b, stored, {.bias = bias, .activation = Silu});
+    const Tensor<float> plain = multiply(a, b, stored),
+                        out = multiply(a, b, stored, {.bias = bias, .activation = Silu});
     Tensor<float> sum = before;
     gemm<float>(a, PackedMatrix<float>(b, stored), sum, {.bias = bias, .accumulate = true});
     for (index_t i = 0; i < out.numel(); ++i) {
@@ -179,39 +206,52 @@ TEST(NarrowProduct, EpilogueAddsBiasAndActivates) {
   }
 }
 
-// The same epilogues as of a packed operand, in every layout: to the bit, and once however many blocks a sum has. A transposed left
-// operand is not for AMX.
+// The same epilogues as of a packed operand, in every layout: to the bit, and once however many
+// blocks a sum has. A transposed left operand is not for AMX.
 TEST(NarrowProduct, UnpackedBf16HasTheEpiloguesOfThePacked) {
-  const Tensor<float> a = random_tensor<float>({10, 1200}, 1), at = random_tensor<float>({1200, 10}, 2),
-                      b = random_tensor<float>({1200, 50}, 3), bt = random_tensor<float>({50, 1200}, 4),
-                      bias = random_tensor<float>({50}, 5), before = random_tensor<float>({10, 50}, 6),
+  const Tensor<float> a = random_tensor<float>({10, 1200}, 1),
+                      at = random_tensor<float>({1200, 10}, 2),
+                      b = random_tensor<float>({1200, 50}, 3),
+                      bt = random_tensor<float>({50, 1200}, 4),
+                      bias = random_tensor<float>({50}, 5),
+                      before = random_tensor<float>({10, 50}, 6),
                       residual = random_tensor<float>({10, 50}, 7);
   for (const View<const float>& left : {a.view(), at.view().transposed()})
     for (const View<const float>& right : {b.view(), bt.view().transposed()}) {
       Tensor<float> out = before, expected = before;
-      const Epilogue all{.bias = bias, .activation = Silu, .accumulate = true, .residual = residual, .gate = {residual.data(), 2, 50}};
+      const Epilogue all{.bias = bias,
+                         .activation = Silu,
+                         .accumulate = true,
+                         .residual = residual,
+                         .gate = {residual.data(), 2, 50}};
       gemm<float>(left, right, out, all, DType::bf16);
       gemm<float>(left, PackedMatrix<float>(right, DType::bf16), expected, all);
       EXPECT_TRUE(close(out, expected, bf16_tolerance(active_isa(), 1200, expected)));
       Tensor<float> halves(Shape{10, 25}), expected_halves(Shape{10, 25});
       const Epilogue swiglu{.bias = bias, .activation = Activation::swiglu};
       gemm<float>(left, right, halves, swiglu, DType::bf16);
-      gemm<float>(left, PackedMatrix<float>(right, DType::bf16, PanelColumns::halves), expected_halves, swiglu);
-      EXPECT_TRUE(close(halves, expected_halves, bf16_tolerance(active_isa(), 1200, expected_halves)));
+      gemm<float>(left, PackedMatrix<float>(right, DType::bf16, PanelColumns::halves),
+                  expected_halves, swiglu);
+      EXPECT_TRUE(
+          close(halves, expected_halves, bf16_tolerance(active_isa(), 1200, expected_halves)));
     }
 }
 
 TEST(NarrowProduct, EmptySumIsTheBias) {
   const Tensor<float> a(Shape{3, 0}), b(Shape{0, 5}), bias = random_tensor<float>({5}, 3);
-  for (index_t i = 0; i < 15; ++i) EXPECT_EQ(multiply_as_bf16(a, b, {.bias = bias})[i], bias[i % 5]);
+  for (index_t i = 0; i < 15; ++i)
+    EXPECT_EQ(multiply_as_bf16(a, b, {.bias = bias})[i], bias[i % 5]);
   for (const DType stored : kStored)
-    for (index_t i = 0; i < 15; ++i) EXPECT_EQ(multiply(a, b, stored, {.bias = bias})[i], bias[i % 5]);
+    for (index_t i = 0; i < 15; ++i)
+      EXPECT_EQ(multiply(a, b, stored, {.bias = bias})[i], bias[i % 5]);
 }
 
-// A left operand in bf16 gives the same bits as the f32 numbers that it stands for, however it lies in memory.
+// A left operand in bf16 gives the same bits as the f32 numbers that it stands for, however it lies
+// in memory.
 TEST(NarrowProduct, LeftOperandInBf16) {
   for (const index_t k : {64, 37}) {
-    const Tensor<bf16> a = convert<bf16>(random_tensor<float>({13, k}, 1)), wide = convert<bf16>(random_tensor<float>({13, k + 3}, 3));
+    const Tensor<bf16> a = convert<bf16>(random_tensor<float>({13, k}, 1)),
+                       wide = convert<bf16>(random_tensor<float>({13, k + 3}, 3));
     const PackedMatrix<float> b(random_tensor<float>({k, 50}, 2), DType::bf16);
     const Tensor<float> same = convert<float>(a), same_wide = convert<float>(wide);
     Tensor<float> out(Shape{13, 50}), expected(Shape{13, 50});
@@ -227,29 +267,36 @@ TEST(NarrowProduct, LeftOperandInBf16) {
 }
 
 TEST(NarrowProduct, ThreadCountDoesNotChangeABit) {
-  const Tensor<float> a = random_tensor<float>({301, 531}, 1), b = random_tensor<float>({531, 257}, 2);
+  const Tensor<float> a = random_tensor<float>({301, 531}, 1),
+                      b = random_tensor<float>({531, 257}, 2);
   for (const DType stored : kStored)
     test::on_every_narrow_isa([&](Isa isa) {
       for (const int threads : {2, 3, 7})
-        EXPECT_TRUE(test::same_on_every_thread_count([&] { return multiply(a, b, stored); }, threads)) << name_of(isa);
+        EXPECT_TRUE(
+            test::same_on_every_thread_count([&] { return multiply(a, b, stored); }, threads))
+            << name_of(isa);
     });
-  const Tensor<float> at = random_tensor<float>({531, 301}, 3), bt = random_tensor<float>({400, 531}, 4);
+  const Tensor<float> at = random_tensor<float>({531, 301}, 3),
+                      bt = random_tensor<float>({400, 531}, 4);
   for (const View<const float>& left : {a.view(), at.view().transposed()})
     for (const View<const float>& right : {b.view(), bt.view().transposed()})
       for (const int threads : {2, 3, 7})
-        EXPECT_TRUE(test::same_on_every_thread_count([&] { return multiply_as_bf16(left, right); }, threads));
+        EXPECT_TRUE(test::same_on_every_thread_count([&] { return multiply_as_bf16(left, right); },
+                                                     threads));
 }
 
 // One row with an infinity or a NaN spoils itself only.
 TEST(NarrowProduct, NonFiniteNumbersStayInTheirRow) {
   for (const DType stored : kStored)
-    for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    for (const float bad :
+         {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
       Tensor<float> a = random_tensor<float>({3, 70}, 1);
       const Tensor<float> b = random_tensor<float>({70, 20}, 2), clean = multiply(a, b, stored);
       a[70 + 5] = bad;
       test::on_every_narrow_isa([&](Isa isa) {
         const Tensor<float> out = multiply(a, b, stored);
-        for (index_t i = 0; i < 60; ++i) EXPECT_EQ(std::isfinite(out[i]), i / 20 != 1) << name_of(stored) << ", " << name_of(isa);
+        for (index_t i = 0; i < 60; ++i)
+          EXPECT_EQ(std::isfinite(out[i]), i / 20 != 1) << name_of(stored) << ", " << name_of(isa);
         EXPECT_NEAR(out[0], clean[0], 1e-5);
       });
     }
@@ -272,7 +319,8 @@ TEST(NarrowProduct, RejectsWhatDoesNotFit) {
   const Tensor<float> a(Shape{2, 3}, 1.0f), b(Shape{4, 5}, 1.0f), fitting(Shape{3, 5}, 1.0f);
   const Tensor<bf16> narrow(Shape{2, 3}, bf16(1.0f));
   Tensor<float> out(Shape{2, 5}, 9.0f);
-  for (const DType stored : kStored) EXPECT_THROW(gemm<float>(a, PackedMatrix<float>(b, stored), out), ShapeError);
+  for (const DType stored : kStored)
+    EXPECT_THROW(gemm<float>(a, PackedMatrix<float>(b, stored), out), ShapeError);
   EXPECT_THROW(PackedMatrix<float>(b, DType::i64), ArgumentError);
   EXPECT_THROW(gemm<float>(a, fitting, out, {}, DType::i8), ArgumentError);
   EXPECT_THROW(multiply_as_bf16(a, b), ShapeError);

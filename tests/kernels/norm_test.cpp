@@ -18,7 +18,8 @@ struct Case {
   bool weight, bias;
 };
 
-/// Everything that a norm reads, random; conditioning lies in the middle of longer rows, as in the output of an adaLN layer.
+/// Everything that a norm reads, random; conditioning lies in the middle of longer rows, as in the
+/// output of an adaLN layer.
 template <class T>
 struct Data {
   Data(const Case& c, NormKind kind)
@@ -56,7 +57,8 @@ struct Gradients {
     if (!data.inputs.weight.empty()) g.dweight = dweight.view();
     if (!data.inputs.bias.empty()) g.dbias = dbias.view();
     if (!data.inputs.scale.empty()) {
-      const index_t width = dx.extent(1), groups = data.inputs.scale.groups, stride = condition.extent(1);
+      const index_t width = dx.extent(1), groups = data.inputs.scale.groups,
+                    stride = condition.extent(1);
       g.dshift = {condition.data() + 5, groups, stride};
       g.dscale = {condition.data() + 5 + width, groups, stride};
     }
@@ -78,17 +80,21 @@ void compare(const Case& c, NormKind kind, double tolerance) {
   EXPECT_TRUE(close(actual.dx, wanted.dx, tolerance * (1 + largest(wanted.dx))));
   EXPECT_TRUE(close(actual.dweight, wanted.dweight, tolerance * (1 + largest(wanted.dweight))));
   EXPECT_TRUE(close(actual.dbias, wanted.dbias, tolerance * (1 + largest(wanted.dbias))));
-  EXPECT_TRUE(close(actual.condition, wanted.condition, tolerance * (1 + largest(wanted.condition))));
+  EXPECT_TRUE(
+      close(actual.condition, wanted.condition, tolerance * (1 + largest(wanted.condition))));
 }
 
-constexpr Case kCases[] = {{1, 1, 0, false, false}, {3, 5, 0, true, true},     {130, 17, 0, true, false}, {4, 48, 1, false, false},
-                           {6, 33, 3, true, true},  {70, 16, 70, true, false}, {260, 19, 2, true, true},  {2, 389, 2, false, false}};
+constexpr Case kCases[] = {{1, 1, 0, false, false},   {3, 5, 0, true, true},
+                           {130, 17, 0, true, false}, {4, 48, 1, false, false},
+                           {6, 33, 3, true, true},    {70, 16, 70, true, false},
+                           {260, 19, 2, true, true},  {2, 389, 2, false, false}};
 
 TEST(Norm, AgreesWithReferenceOnEveryInstructionSet) {
   test::on_every_isa([](Isa isa) {
     for (const NormKind kind : {NormKind::layer, NormKind::rms})
       for (const Case& c : kCases) {
-        SCOPED_TRACE(concat(name_of(isa), kind == NormKind::rms ? " rms " : " layer ", c.rows, " x ", c.width, ", ", c.groups, " groups"));
+        SCOPED_TRACE(concat(name_of(isa), kind == NormKind::rms ? " rms " : " layer ", c.rows,
+                            " x ", c.width, ", ", c.groups, " groups"));
         compare<float>(c, kind, 4e-6);
         compare<double>(c, kind, 1e-13);
       }
@@ -96,7 +102,8 @@ TEST(Norm, AgreesWithReferenceOnEveryInstructionSet) {
 }
 
 TEST(Norm, ThreadCountDoesNotChangeABit) {
-  for (const Case& c : {Case{700, 129, 0, true, true}, Case{700, 129, 7, true, true}, Case{700, 129, 700, false, false}}) {
+  for (const Case& c : {Case{700, 129, 0, true, true}, Case{700, 129, 7, true, true},
+                        Case{700, 129, 700, false, false}}) {
     const Data<float> data(c, NormKind::layer);
     EXPECT_TRUE(test::same_on_every_thread_count([&] {
       Tensor<float> out(data.x.shape());

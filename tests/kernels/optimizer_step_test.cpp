@@ -30,7 +30,8 @@ TEST(AdamW, GoldenWithDecay) { replay_golden("wd.05", {.lr = 1e-2, .weight_decay
 
 TEST(SumOfSquares, GoldenClippedNorm) {
   const test::Golden golden("adamw_micro/io.safetensors");
-  const double norm = std::sqrt(sum_of_squares<float>(golden("clip.g0")) + sum_of_squares<float>(golden("clip.g1")));
+  const double norm = std::sqrt(sum_of_squares<float>(golden("clip.g0")) +
+                                sum_of_squares<float>(golden("clip.g1")));
   EXPECT_TRUE(test::near(norm, golden("clip.norm"), 1e-6));
   const auto coefficient = static_cast<float>(std::min(1.0, 1.0 / (norm + 1e-6)));
   for (const std::string i : {"0", "1"}) {
@@ -42,9 +43,11 @@ TEST(SumOfSquares, GoldenClippedNorm) {
 
 template <class T>
 void compare_with_reference(double tolerance) {
-  const AdamWOptions options{.lr = 3e-3, .beta1 = 0.8, .beta2 = 0.99, .eps = 1e-6, .weight_decay = 0.1};
+  const AdamWOptions options{
+      .lr = 3e-3, .beta1 = 0.8, .beta2 = 0.99, .eps = 1e-6, .weight_decay = 0.1};
   for (const Shape& shape : {Shape{1}, Shape{7, 3}, Shape{131, 257}}) {
-    Tensor<T> p = random_tensor<T>(shape, 1), m = Tensor<T>::zeros(shape), v = Tensor<T>::zeros(shape), ema = p;
+    Tensor<T> p = random_tensor<T>(shape, 1), m = Tensor<T>::zeros(shape),
+              v = Tensor<T>::zeros(shape), ema = p;
     Tensor<T> expected_p = p, expected_m = m, expected_v = v, expected_ema = p;
     for (index_t step = 1; step <= 4; ++step) {
       const Tensor<T> grad = random_tensor<T>(shape, static_cast<std::uint64_t>(1 + step));
@@ -80,15 +83,18 @@ TEST(AdamW, ScaleOfTheGradient) {
   const Tensor<double> grad = random_tensor<double>({9}, 5);
   Tensor<double> doubled = grad;
   for (double& g : doubled.span()) g *= 2;
-  Tensor<double> a = random_tensor<double>({9}, 6), b = a, ma = Tensor<double>::zeros({9}), va = ma, mb = ma, vb = ma;
+  Tensor<double> a = random_tensor<double>({9}, 6), b = a, ma = Tensor<double>::zeros({9}), va = ma,
+                 mb = ma, vb = ma;
   adamw_step<double>(a, doubled, ma, va, 1, {});
   adamw_step<double>(b, grad, mb, vb, 1, {}, 2.0);
   EXPECT_TRUE(close(a, b, 0.0));
 }
 
 TEST(OptimizerStep, ThreadCountDoesNotChangeABit) {
-  const Tensor<float> x = random_tensor<float>({100003}, 7), grad = random_tensor<float>({100003}, 8);
-  EXPECT_TRUE(test::same_on_every_thread_count([&] { return Tensor<double>(Shape{1}, sum_of_squares<float>(x)); }));
+  const Tensor<float> x = random_tensor<float>({100003}, 7),
+                      grad = random_tensor<float>({100003}, 8);
+  EXPECT_TRUE(test::same_on_every_thread_count(
+      [&] { return Tensor<double>(Shape{1}, sum_of_squares<float>(x)); }));
   EXPECT_TRUE(test::same_on_every_thread_count([&] {
     Tensor<float> p = x, m = Tensor<float>::zeros(x.shape()), v = m;
     adamw_step<float>(p, grad, m, v, 3, {});

@@ -15,7 +15,8 @@ struct Case {
   Shape image() const { return {batch, channels, grid_h * patch, grid_w * patch}; }
   Shape tokens() const { return {batch, grid_h * grid_w, channels * patch * patch}; }
 };
-constexpr Case kCases[] = {{1, 1, 1, 1, 1}, {2, 3, 4, 4, 2}, {1, 3, 2, 5, 14}, {3, 5, 3, 1, 1}, {2, 2, 7, 3, 5}};
+constexpr Case kCases[] = {
+    {1, 1, 1, 1, 1}, {2, 3, 4, 4, 2}, {1, 3, 2, 5, 14}, {3, 5, 3, 1, 1}, {2, 2, 7, 3, 5}};
 constexpr PatchOrder kOrders[] = {PatchOrder::channels_first, PatchOrder::channels_last};
 
 template <class T>
@@ -45,7 +46,8 @@ TEST(Patch, AgreesWithReference) {
 TEST(Patch, EachIsTheBackwardOfTheOther) {
   const Case c{2, 3, 2, 4, 3};
   for (const PatchOrder order : kOrders) {
-    const Tensor<double> image = random_tensor<double>(c.image(), 3), gradient = random_tensor<double>(c.tokens(), 4);
+    const Tensor<double> image = random_tensor<double>(c.image(), 3),
+                         gradient = random_tensor<double>(c.tokens(), 4);
     Tensor<double> tokens(c.tokens()), back(c.image());
     patchify<double>(image, c.patch, order, tokens);
     unpatchify<double>(gradient, c.patch, order, back);
@@ -64,18 +66,21 @@ TEST(Patch, OrderOfFeatures) {
 
 TEST(Patch, RejectsShapes) {
   const Tensor<float> image(Shape{1, 3, 6, 4}, 1.0f);
-  Tensor<float> tokens(Shape{1, 6, 12}, 5.0f), wrong(Shape{1, 12, 6}, 5.0f), copy(Shape{1, 3, 6, 4});
+  Tensor<float> tokens(Shape{1, 6, 12}, 5.0f), wrong(Shape{1, 12, 6}, 5.0f),
+      copy(Shape{1, 3, 6, 4});
   EXPECT_THROW(patchify<float>(image, 4, PatchOrder::channels_first, tokens), ShapeError);
   EXPECT_THROW(patchify<float>(image, 0, PatchOrder::channels_first, tokens), ShapeError);
   EXPECT_THROW(patchify<float>(image, 2, PatchOrder::channels_first, wrong), ShapeError);
-  EXPECT_THROW(patchify<float>(image.view().transposed(), 2, PatchOrder::channels_first, tokens), ShapeError);
+  EXPECT_THROW(patchify<float>(image.view().transposed(), 2, PatchOrder::channels_first, tokens),
+               ShapeError);
   EXPECT_THROW(unpatchify<float>(wrong, 2, PatchOrder::channels_first, copy), ShapeError);
   EXPECT_THROW(transpose_tokens<float>(tokens, tokens), ShapeError);
   EXPECT_EQ(tokens[0], 5.0f);
 }
 
 TEST(TransposeTokens, AgreesWithReferenceAndIsItsOwnInverse) {
-  for (const Shape& shape : {Shape{1, 1, 1}, Shape{2, 3, 5}, Shape{1, 17, 33}, Shape{3, 64, 16}, Shape{2, 1, 40}, Shape{1, 256, 768}}) {
+  for (const Shape& shape : {Shape{1, 1, 1}, Shape{2, 3, 5}, Shape{1, 17, 33}, Shape{3, 64, 16},
+                             Shape{2, 1, 40}, Shape{1, 256, 768}}) {
     const Tensor<float> x = random_tensor<float>(shape, 5);  // (B, M, N)
     Tensor<float> out(Shape{shape[0], shape[2], shape[1]}), expected(out.shape()), back(shape);
     transpose_tokens<float>(x, out);

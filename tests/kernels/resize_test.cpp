@@ -35,22 +35,28 @@ class ResizeGolden : public testing::TestWithParam<Case> {};
 TEST_P(ResizeGolden, Matches) {
   const test::Golden golden("interpolate/io.safetensors");
   const Tensor<float> expected = golden(GetParam().out);
-  EXPECT_TRUE(close(resized(golden(GetParam().in), GetParam().method, expected.extent(2), expected.extent(3)), expected, 1e-5));
+  EXPECT_TRUE(close(
+      resized(golden(GetParam().in), GetParam().method, expected.extent(2), expected.extent(3)),
+      expected, 1e-5));
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Interpolate, ResizeGolden,
-    testing::Values(Case{"b32", "b32_to_28_bicubic", Resize::bicubic}, Case{"b32", "b32_to_56_bicubic", Resize::bicubic},
-                    Case{"c14", "c14_to_16_bicubic", Resize::bicubic}, Case{"d37", "d37_to_16_bicubic_aa", Resize::bicubic_antialias},
+    testing::Values(Case{"b32", "b32_to_28_bicubic", Resize::bicubic},
+                    Case{"b32", "b32_to_56_bicubic", Resize::bicubic},
+                    Case{"c14", "c14_to_16_bicubic", Resize::bicubic},
+                    Case{"d37", "d37_to_16_bicubic_aa", Resize::bicubic_antialias},
                     Case{"d37", "d37_to_32_bicubic_aa", Resize::bicubic_antialias},
                     Case{"a9", "a9_to_4_bicubic_aa", Resize::bicubic_antialias},
-                    Case{"a9", "a9_to_14_bicubic_aa", Resize::bicubic_antialias}, Case{"b32", "b32_to_20_bilinear", Resize::bilinear},
+                    Case{"a9", "a9_to_14_bicubic_aa", Resize::bicubic_antialias},
+                    Case{"b32", "b32_to_20_bilinear", Resize::bilinear},
                     Case{"a9", "a9_to_6_bilinear", Resize::bilinear}),
     [](const auto& test) { return std::string(test.param.out); });
 
 TEST(Resize, LargeBilinearGolden) {
   const test::Golden golden("interpolate/io.safetensors");
-  const Tensor<float> big = resized(golden("b32"), Resize::bilinear, 224, 224), expected = golden("b32_to_224_bilinear");
+  const Tensor<float> big = resized(golden("b32"), Resize::bilinear, 224, 224),
+                      expected = golden("b32_to_224_bilinear");
   Tensor<float> sampled(expected.shape());  // every 16th pixel of the first channel
   for (index_t y = 0; y < 14; ++y)
     for (index_t x = 0; x < 14; ++x) sampled[y * 14 + x] = big[(y * 224 + x) * 16];
@@ -60,10 +66,12 @@ TEST(Resize, LargeBilinearGolden) {
 TEST(Resize, AgreesWithReference) {
   for (const Resize method : kMethods)
     for (const Size& s : kSizes) {
-      const Tensor<double> image = random_tensor<double>({2, 3, s.h_in, s.w_in}, 1);  // (B, C, H, W)
+      const Tensor<double> image =
+          random_tensor<double>({2, 3, s.h_in, s.w_in}, 1);  // (B, C, H, W)
       Tensor<double> expected(Shape{2, 3, s.h_out, s.w_out});
       reference::resize<double>(image, method, expected);
-      EXPECT_TRUE(close(resized(image, method, s.h_out, s.w_out), expected, 1e-13)) << s.h_in << " to " << s.h_out;
+      EXPECT_TRUE(close(resized(image, method, s.h_out, s.w_out), expected, 1e-13))
+          << s.h_in << " to " << s.h_out;
     }
 }
 
@@ -76,7 +84,8 @@ TEST(Resize, BackwardAgreesWithReferenceAndIsTheAdjoint) {
       resize_backward<double>(dout, method, dimage);
       reference::resize_backward<double>(dout, method, expected);
       EXPECT_TRUE(close(dimage, expected, 1e-12)) << s.h_in << " to " << s.h_out;
-      EXPECT_NEAR(test::dot(image, dimage), test::dot(resized(image, method, s.h_out, s.w_out), dout), 1e-11);
+      EXPECT_NEAR(test::dot(image, dimage),
+                  test::dot(resized(image, method, s.h_out, s.w_out), dout), 1e-11);
     }
 }
 
@@ -106,7 +115,8 @@ TEST(Resize, ThreadCountDoesNotChangeABit) {
 
 TEST(Resize, RejectsShapes) {
   const Tensor<float> image(Shape{1, 2, 4, 4}, 1.0f);
-  Tensor<float> out(Shape{1, 3, 2, 2}, 5.0f), empty(Shape{1, 2, 0, 2}), matrix(Shape{4, 4}, 5.0f), good(Shape{1, 2, 4, 4}, 5.0f);
+  Tensor<float> out(Shape{1, 3, 2, 2}, 5.0f), empty(Shape{1, 2, 0, 2}), matrix(Shape{4, 4}, 5.0f),
+      good(Shape{1, 2, 4, 4}, 5.0f);
   EXPECT_THROW(resize<float>(image, Resize::bicubic, out), ShapeError);
   EXPECT_THROW(resize<float>(image, Resize::bicubic, empty), ShapeError);
   EXPECT_THROW(resize<float>(image, Resize::bicubic, matrix), ShapeError);

@@ -16,7 +16,8 @@ using test::random_tensor;
 Tensor<float> rows_of(const Tensor<float>& table, const std::vector<index_t>& rows) {
   const index_t d = table.extent(1);
   Tensor<float> out(Shape{static_cast<index_t>(rows.size()), d});
-  for (std::size_t r = 0; r < rows.size(); ++r) std::copy_n(table.data() + rows[r] * d, d, out.data() + static_cast<index_t>(r) * d);
+  for (std::size_t r = 0; r < rows.size(); ++r)
+    std::copy_n(table.data() + rows[r] * d, d, out.data() + static_cast<index_t>(r) * d);
   return out;
 }
 
@@ -33,7 +34,8 @@ Tensor<float> exchange_heads_and_tokens(const Tensor<float>& x) {
 
 TEST(RopeTable, Golden) {
   const test::Golden golden("tables/io.safetensors");
-  for (const auto& [head_dim, grid] : {std::pair<index_t, index_t>{64, 16}, {72, 4}, {12, 4}, {20, 3}}) {
+  for (const auto& [head_dim, grid] :
+       {std::pair<index_t, index_t>{64, 16}, {72, 4}, {12, 4}, {20, 3}}) {
     const RopeTable<float> table = make_rope_table<float>(grid, grid, head_dim);
     const std::string name = "d" + std::to_string(head_dim / 2) + ".n" + std::to_string(grid);
     EXPECT_TRUE(close(table.cos, golden("rope.cos." + name), 2e-6)) << name;
@@ -60,7 +62,8 @@ TEST(RopeTable, AgreesWithReferenceOffTheSquare) {
 TEST(ApplyRope, Golden) {
   const test::Golden golden("tables/io.safetensors");
   const RopeTable<float> table = make_rope_table<float>(4, 4, 12);
-  for (const std::string name : {"rope.apply", "rope.apply2"}) {  // the second has two tokens per row of the table
+  for (const std::string name :
+       {"rope.apply", "rope.apply2"}) {  // the second has two tokens per row of the table
     const Tensor<float> x = exchange_heads_and_tokens(golden(name + "_in"));
     Tensor<float> out(x.shape());
     apply_rope<float>(x, table.view(), out);
@@ -70,9 +73,11 @@ TEST(ApplyRope, Golden) {
 
 template <class T>
 void compare_with_reference(double tolerance) {
-  for (const auto& [grid_h, grid_w, repeats] : {std::array<index_t, 3>{1, 1, 1}, {3, 5, 1}, {2, 4, 3}, {16, 16, 1}})
+  for (const auto& [grid_h, grid_w, repeats] :
+       {std::array<index_t, 3>{1, 1, 1}, {3, 5, 1}, {2, 4, 3}, {16, 16, 1}})
     for (const bool inverse : {false, true}) {
-      const Tensor<T> x = random_tensor<T>({2, grid_h * grid_w * repeats, 3, 20}, 1);  // (B, T, H, hd)
+      const Tensor<T> x =
+          random_tensor<T>({2, grid_h * grid_w * repeats, 3, 20}, 1);  // (B, T, H, hd)
       Tensor<T> out(x.shape()), expected(x.shape()), in_place = x;
       const RopeTable<T> table = make_rope_table<T>(grid_h, grid_w, 20);
       apply_rope<T>(x, table.view(), out, inverse);
@@ -90,7 +95,8 @@ TEST(ApplyRope, AgreesWithReference) {
 }
 
 TEST(ApplyRope, InverseTurnsBackAndIsTheBackward) {
-  const Tensor<double> x = random_tensor<double>({1, 6, 2, 8}, 2), dout = random_tensor<double>({1, 6, 2, 8}, 3);
+  const Tensor<double> x = random_tensor<double>({1, 6, 2, 8}, 2),
+                       dout = random_tensor<double>({1, 6, 2, 8}, 3);
   const RopeTable<double> table = make_rope_table<double>(2, 3, 8);
   Tensor<double> out(x.shape()), back(x.shape()), dx(x.shape());
   apply_rope<double>(x, table.view(), out);
@@ -149,7 +155,8 @@ TEST(SincosPositionTable, Golden) {
 TEST(SincosPositionTable, AgreesWithReferenceOffTheSquare) {
   const Tensor<double> table = sincos_position_table<double>(3, 5, 20);
   for (index_t t = 0; t < 15; ++t)
-    for (index_t i = 0; i < 20; ++i) EXPECT_NEAR(table[t * 20 + i], reference::sincos_channel(20, t / 5, t % 5, i), 1e-14);
+    for (index_t i = 0; i < 20; ++i)
+      EXPECT_NEAR(table[t * 20 + i], reference::sincos_channel(20, t / 5, t % 5, i), 1e-14);
 }
 
 TEST(Rope, RejectsBadSizes) {
@@ -158,9 +165,11 @@ TEST(Rope, RejectsBadSizes) {
   EXPECT_THROW((void)make_rope_table<float>(4, 4, 0), ArgumentError);
   EXPECT_THROW((void)sincos_position_table<float>(4, -1, 8), ArgumentError);
   EXPECT_THROW((void)sincos_position_table<float>(4, 4, 10), ArgumentError);
-  EXPECT_THROW((void)sincos_position_table<float>(index_t{1} << 40, index_t{1} << 40, 8), ShapeError);
+  EXPECT_THROW((void)sincos_position_table<float>(index_t{1} << 40, index_t{1} << 40, 8),
+               ShapeError);
   const RopeTable<float> table = make_rope_table<float>(2, 2, 8);
-  const Tensor<float> x(Shape{1, 4, 2, 8}, 1.0f), five(Shape{1, 5, 2, 8}, 1.0f), narrow(Shape{1, 4, 2, 4}, 1.0f);
+  const Tensor<float> x(Shape{1, 4, 2, 8}, 1.0f), five(Shape{1, 5, 2, 8}, 1.0f),
+      narrow(Shape{1, 4, 2, 4}, 1.0f);
   Tensor<float> out(Shape{1, 4, 2, 8}, 7.0f);
   EXPECT_THROW(apply_rope<float>(five, table.view(), out), ShapeError);
   EXPECT_THROW(apply_rope<float>(narrow, table.view(), out), ShapeError);

@@ -1,4 +1,5 @@
-// Products of a linear layer in training: what is made beside them has the bits of the single steps, on every instruction set.
+// Products of a linear layer in training: what is made beside them has the bits of the single
+// steps, on every instruction set.
 #include "rae/kernels/row_product.hpp"
 
 #include <gtest/gtest.h>
@@ -24,7 +25,8 @@ bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
   return close(a, b, 0.0);
 }
 
-// What the rows are under: (M, K) numbers, or the gradient (M, K/2) that SwiGLU's input (M, K) gets.
+// What the rows are under: (M, K) numbers, or the gradient (M, K/2) that SwiGLU's input (M, K)
+// gets.
 enum class Under { nothing, norm, gates };
 
 // M is the number of rows, N and K those of columns of out and of the rows; both even.
@@ -46,13 +48,19 @@ struct Case {
         shift(random_tensor<T>({m, k}, 5)),
         scale(random_tensor<T>({m, k}, 6)) {}
 
-  [[nodiscard]] NormInputs<T> norm_inputs() const { return {NormKind::rms, 1e-6, {}, {}, {shift.data(), m, k}, {scale.data(), m, k}}; }
+  [[nodiscard]] NormInputs<T> norm_inputs() const {
+    return {NormKind::rms, 1e-6, {}, {}, {shift.data(), m, k}, {scale.data(), m, k}};
+  }
 
   [[nodiscard]] Made<T> in_one(DType operands) const {
-    Made<T> made{Tensor<T>(Shape{m, n}, T(-1)), Tensor<T>(Shape{k}, T(1)), Tensor<T>(Shape{m, n / 2}), Tensor<T>(Shape{k, k}, T(1))};
+    Made<T> made{Tensor<T>(Shape{m, n}, T(-1)), Tensor<T>(Shape{k}, T(1)),
+                 Tensor<T>(Shape{m, n / 2}), Tensor<T>(Shape{k, k}, T(1))};
     const NormInputs<T> inputs = norm_inputs();
     PackedMatrix<T> packed;
-    RowProduct<T> rows{.a = a.view(), .packed = &packed, .column_sums = made.sums.view(), .swiglu = made.gated.view()};
+    RowProduct<T> rows{.a = a.view(),
+                       .packed = &packed,
+                       .column_sums = made.sums.view(),
+                       .swiglu = made.gated.view()};
     if (under == Under::norm) rows.norm = &inputs;
     if (under == Under::gates) rows.gates = gates.view();
     row_product<T>(rows, weight.view().transposed(), made.out, bias, operands);
@@ -71,7 +79,8 @@ struct Case {
   }
 
   [[nodiscard]] Made<T> step_by_step(DType operands) const {
-    Made<T> made{Tensor<T>(Shape{m, n}), Tensor<T>(Shape{k}, T(1)), Tensor<T>(Shape{m, n / 2}), Tensor<T>(Shape{k, k}, T(1))};
+    Made<T> made{Tensor<T>(Shape{m, n}), Tensor<T>(Shape{k}, T(1)), Tensor<T>(Shape{m, n / 2}),
+                 Tensor<T>(Shape{k, k}, T(1))};
     const Tensor<T> x = rows();  // (M, K)
     gemm<T>(x, weight.view().transposed(), made.out, {.bias = bias}, operands);
     add_column_sums<T>(x, made.sums);
@@ -84,10 +93,12 @@ struct Case {
 template <class T>
 void expect_single_steps(DType operands, Isa isa) {
   // 1100 rows: enough for blocks of them with one thread, not with five.
-  for (const Shape& s : {Shape{1, 2, 2}, Shape{67, 50, 98}, Shape{129, 96, 48}, Shape{1101, 34, 30}})
+  for (const Shape& s :
+       {Shape{1, 2, 2}, Shape{67, 50, 98}, Shape{129, 96, 48}, Shape{1101, 34, 30}})
     for (const Under under : {Under::nothing, Under::norm, Under::gates})
       for (const int threads : {1, 5}) {
-        SCOPED_TRACE(concat(name_of(isa), " ", name_of(operands), " ", s, " under ", static_cast<int>(under), ", threads ", threads));
+        SCOPED_TRACE(concat(name_of(isa), " ", name_of(operands), " ", s, " under ",
+                            static_cast<int>(under), ", threads ", threads));
         const Case<T> c(s[0], s[1], s[2], under);
         const Made<T> expected = c.step_by_step(operands);
         set_num_threads(threads);
@@ -120,7 +131,8 @@ TEST(RowProduct, TransposedProductMatchesTheReference) {
       read_rows<float>({.a = g.view(), .packed = &packed_g}, operands);
       read_rows<float>({.a = x.view(), .packed = &packed_x}, operands);
       gemm_transposed<float>(packed_g, packed_x, out);
-      EXPECT_TRUE(operands == DType::bf16 ? close(out, rounded, 0.0) : close(out, exact, 1e-4)) << name_of(isa) << name_of(operands);
+      EXPECT_TRUE(operands == DType::bf16 ? close(out, rounded, 0.0) : close(out, exact, 1e-4))
+          << name_of(isa) << name_of(operands);
     }
   });
 }
@@ -139,20 +151,22 @@ TEST(RowProduct, PacksAsAPackedMatrixDoes) {
 }
 
 TEST(RowProduct, WrongShapesAreRefused) {
-  const Tensor<float> a = random_tensor<float>({6, 4}, 1), w = random_tensor<float>({8, 4}, 2), gates = random_tensor<float>({6, 4}, 3);
+  const Tensor<float> a = random_tensor<float>({6, 4}, 1), w = random_tensor<float>({8, 4}, 2),
+                      gates = random_tensor<float>({6, 4}, 3);
   Tensor<float> out(Shape{6, 8}), narrow(Shape{6, 7}), sums(Shape{5}), gated(Shape{6, 3});
   const View<const float> b = w.view().transposed();
   const NormInputs<float> norm;
   EXPECT_THROW(row_product<float>({.a = a.view()}, b, narrow), ShapeError);
   EXPECT_THROW(row_product<float>({.a = a.view().transposed()}, b, out), ShapeError);
   EXPECT_THROW(row_product<float>({.a = a.view(), .gates = gates.view()}, b, out), ShapeError);
-  EXPECT_THROW(row_product<float>({.a = a.view(), .norm = &norm, .gates = gates.view()}, b, out), ArgumentError);
+  EXPECT_THROW(row_product<float>({.a = a.view(), .norm = &norm, .gates = gates.view()}, b, out),
+               ArgumentError);
   EXPECT_THROW(row_product<float>({.a = a.view(), .column_sums = sums.view()}, b, out), ShapeError);
   EXPECT_THROW(row_product<float>({.a = a.view(), .swiglu = gated.view()}, b, out), ShapeError);
   EXPECT_THROW(row_product<float>({.a = a.view()}, b, out, {}, DType::i8), ArgumentError);
   EXPECT_THROW(read_rows<float>({.a = a.view(), .swiglu = out.view()}), ArgumentError);
-  const PackedMatrix<float> x(a.view()), rounded(a.view(), DType::bf16), other(gates.view().slice(0, 0, 5)),
-      halves(a.view(), DType::f32, PanelColumns::halves);
+  const PackedMatrix<float> x(a.view()), rounded(a.view(), DType::bf16),
+      other(gates.view().slice(0, 0, 5)), halves(a.view(), DType::f32, PanelColumns::halves);
   Tensor<float> gradient(Shape{4, 4});
   EXPECT_THROW(gemm_transposed<float>(x, other, gradient), ShapeError);
   EXPECT_THROW(gemm_transposed<float>(x, x, out), ShapeError);

@@ -48,8 +48,10 @@ TEST(Softmax, LargeScoresDoNotOverflow) {
 }
 
 TEST(Softmax, DoesNotDependOnThreads) {
-  const Tensor<float> x = random_tensor<float>(Shape{997, 33}, 1), dp = random_tensor<float>(Shape{997, 33}, 2);
-  Tensor<float> p[2] = {Tensor<float>(x.shape()), Tensor<float>(x.shape())}, dx[2] = {Tensor<float>(x.shape()), Tensor<float>(x.shape())};
+  const Tensor<float> x = random_tensor<float>(Shape{997, 33}, 1),
+                      dp = random_tensor<float>(Shape{997, 33}, 2);
+  Tensor<float> p[2] = {Tensor<float>(x.shape()), Tensor<float>(x.shape())},
+                dx[2] = {Tensor<float>(x.shape()), Tensor<float>(x.shape())};
   for (int i = 0; i < 2; ++i) {
     set_num_threads(1 + 4 * i);
     softmax<float>(x, p[i]);

@@ -16,7 +16,9 @@ struct Case {
   Window window;
   Shape x() const { return {batch, in, rows, columns}; }
   Shape weight() const { return {out, in, window.height, window.width}; }
-  Shape y(index_t channels) const { return {batch, channels, window.out_h(rows), window.out_w(columns)}; }
+  Shape y(index_t channels) const {
+    return {batch, channels, window.out_h(rows), window.out_w(columns)};
+  }
 };
 constexpr Case kCases[] = {{1, 1, 1, 1, 1, {}},
                            {2, 3, 5, 9, 9, {3, 3, 2, 0, 0}},
@@ -28,7 +30,8 @@ constexpr Case kCases[] = {{1, 1, 1, 1, 1, {}},
 
 template <class T>
 void compare_with_reference(const Case& c, double tolerance) {
-  const Tensor<T> x = random_tensor<T>(c.x(), 1), weight = random_tensor<T>(c.weight(), 2), bias = random_tensor<T>({c.out}, 3);
+  const Tensor<T> x = random_tensor<T>(c.x(), 1), weight = random_tensor<T>(c.weight(), 2),
+                  bias = random_tensor<T>({c.out}, 3);
   Tensor<T> out(c.y(c.out)), expected(c.y(c.out));
   conv2d<T>(x, weight, bias, c.window, out);
   reference::conv2d<T>(x, weight, bias, c.window, expected);
@@ -37,7 +40,8 @@ void compare_with_reference(const Case& c, double tolerance) {
   reference::conv2d<T>(x, weight, {}, c.window, expected);
   EXPECT_TRUE(close(out, expected, tolerance));
   if (2 * c.window.pad_h > c.window.height || 2 * c.window.pad_w > c.window.width) return;
-  Tensor<T> largest(c.y(c.in)), mean(c.y(c.in)), expected_largest(c.y(c.in)), expected_mean(c.y(c.in));
+  Tensor<T> largest(c.y(c.in)), mean(c.y(c.in)), expected_largest(c.y(c.in)),
+      expected_mean(c.y(c.in));
   max_pool2d<T>(x, c.window, largest);
   avg_pool2d<T>(x, c.window, mean);
   reference::pool2d<T>(x, c.window, expected_largest, expected_mean);
@@ -57,7 +61,8 @@ TEST(Window, AgreesWithReferenceOnEveryInstructionSet) {
 
 TEST(Window, ThreadCountDoesNotChangeABit) {
   const Case c{5, 3, 6, 19, 20, {3, 3, 2, 1, 1}};
-  const Tensor<float> x = random_tensor<float>(c.x(), 1), weight = random_tensor<float>(c.weight(), 2);
+  const Tensor<float> x = random_tensor<float>(c.x(), 1),
+                      weight = random_tensor<float>(c.weight(), 2);
   Tensor<float> one(c.y(6)), three(c.y(6));
   set_num_threads(1);
   conv2d<float>(x, weight, {}, c.window, one);

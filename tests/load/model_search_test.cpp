@@ -57,7 +57,8 @@ TEST(ModelSearchTest, SaysWhereItLookedAndWhatToDo) {
   const Environment models("RAE_MODELS", folder.path());
   const std::string message = message_of<FileError>([] { (void)find_model("no-such-model"); });
   EXPECT_NE(message.find(folder / "no-such-model.safetensors"), std::string::npos) << message;
-  EXPECT_NE(message.find("/examples/models/no-such-model.safetensors"), std::string::npos) << message;
+  EXPECT_NE(message.find("/examples/models/no-such-model.safetensors"), std::string::npos)
+      << message;
   EXPECT_NE(message.find("RAE_MODELS"), std::string::npos) << message;
   EXPECT_NE(message.find("rae train"), std::string::npos) << message;
 }

@@ -22,7 +22,9 @@ void expect_held_once(Model model) {
   std::size_t packed = 0;
   model.parameters([&](const std::string& name, auto& p) {
     EXPECT_NE(p.value.empty(), p.packed.empty()) << name;
-    EXPECT_EQ(p.packed.empty(), p.shape().rank() != 2 || name.find("embedding_table") != std::string::npos) << name;
+    EXPECT_EQ(p.packed.empty(),
+              p.shape().rank() != 2 || name.find("embedding_table") != std::string::npos)
+        << name;
     packed += !p.packed.empty();
     if (p.packed.empty()) return;
     EXPECT_THROW((void)p.tensor(), ArgumentError) << name;
@@ -32,7 +34,8 @@ void expect_held_once(Model model) {
 
 TEST(PartLoaderTest, HoldsEveryWeightOnce) {
   for (const bool keep : {true, false}) {
-    const PartLoader loader(test::tiny_bundle().files(), {.keep_loaded = keep}, {Part::encoder, Part::decoder, Part::dit});
+    const PartLoader loader(test::tiny_bundle().files(), {.keep_loaded = keep},
+                            {Part::encoder, Part::decoder, Part::dit});
     expect_held_once(*loader.encoder());
     expect_held_once(*loader.decoder());
     expect_held_once(std::get<DitDh<Tensor<float>>>(*loader.dit()));
@@ -43,7 +46,8 @@ TEST(PartLoaderTest, LetsGoOfWhatIsNotAtWork) {
   ModelConfig config = test::tiny_config();
   config.guide = config.dit;
   const ModelFiles files = test::random_bundle(config).files();
-  const PartLoader loader(files, {.keep_loaded = false}, {Part::encoder, Part::decoder, Part::dit, Part::guide});
+  const PartLoader loader(files, {.keep_loaded = false},
+                          {Part::encoder, Part::decoder, Part::dit, Part::guide});
   const std::weak_ptr<const detail::DiffusionNetwork> dit = loader.dit();
   const std::weak_ptr<const detail::DiffusionNetwork> guide = loader.guide();
   EXPECT_EQ(loader.dit(), dit.lock());  // not loaded again
@@ -71,7 +75,8 @@ TEST(PartLoaderTest, ReadsByTheNamesOfTheFile) {
     const std::span<const float> values = p.tensor().span();
     for (std::size_t i = 0; i < stored.size(); ++i) {
       const std::size_t n = values.size() / stored.size();
-      const Shape shape = name == "patch_embed.weight" ? Shape{16, 1, 4, 4} : p.shape().with(0, p.shape()[0] / parts);
+      const Shape shape = name == "patch_embed.weight" ? Shape{16, 1, 4, 4}
+                                                       : p.shape().with(0, p.shape()[0] / parts);
       tensors.emplace(stored[i], Tensor<float>(shape, values.subspan(i * n, n)));
     }
   });
@@ -85,7 +90,8 @@ TEST(PartLoaderTest, ReadsByTheNamesOfTheFile) {
   wrong.erase("vit.encoder.layer.0.attention.attention.key.weight");
   files.encoder = PartFile{TensorSource(wrong, "hub"), names};
   std::string message = message_of<FormatError>([&] { (void)Autoencoder(files); });
-  EXPECT_NE(message.find("hub: encoder: the tensors have"), std::string::npos) << message;  // fewer elements than needed
+  EXPECT_NE(message.find("hub: encoder: the tensors have"), std::string::npos)
+      << message;  // fewer elements than needed
   wrong["padding"] = Tensor<float>(Shape{1000}, 0.0f);
   files.encoder = PartFile{TensorSource(wrong, "hub"), names};
   message = message_of<FormatError>([&] { (void)Autoencoder(files); });
@@ -109,16 +115,24 @@ TEST(PartLoaderTest, RefusesValuesThatAreNotFinite) {
 
 TEST(PartLoaderTest, RefusesWhatDoesNotFitIntoMemory) {
   const ModelFiles files = test::tiny_bundle().files();
-  const auto bytes = [](index_t elements) { return static_cast<std::uint64_t>(elements) * sizeof(float); };
-  const std::uint64_t dit = bytes(parameter_count(*files.config.dit)), decoder = bytes(parameter_count(*files.config.decoder));
-  const auto tight = [&](std::uint64_t available, bool keep) { return LoadOptions{.keep_loaded = keep, .available_memory = available}; };
+  const auto bytes = [](index_t elements) {
+    return static_cast<std::uint64_t>(elements) * sizeof(float);
+  };
+  const std::uint64_t dit = bytes(parameter_count(*files.config.dit)),
+                      decoder = bytes(parameter_count(*files.config.decoder));
+  const auto tight = [&](std::uint64_t available, bool keep) {
+    return LoadOptions{.keep_loaded = keep, .available_memory = available};
+  };
   EXPECT_NO_THROW((void)Generator(files, tight(dit + decoder, true)));
-  EXPECT_NO_THROW((void)Generator(files, tight(std::max(dit, decoder), false)).sample({.labels = {0}}));
-  std::string message = message_of<MemoryError>([&] { (void)Generator(files, tight(dit + decoder - 1, true)); });
+  EXPECT_NO_THROW(
+      (void)Generator(files, tight(std::max(dit, decoder), false)).sample({.labels = {0}}));
+  std::string message =
+      message_of<MemoryError>([&] { (void)Generator(files, tight(dit + decoder - 1, true)); });
   EXPECT_NE(message.find("the weights of 'tiny' take"), std::string::npos) << message;
   EXPECT_NE(message.find("decoder 2.04e-05 GB, dit 9.53e-05 GB"), std::string::npos) << message;
   EXPECT_NE(message.find("keep_loaded = false"), std::string::npos) << message;
-  message = message_of<MemoryError>([&] { (void)Generator(files, tight(std::max(dit, decoder) - 1, false)); });
+  message = message_of<MemoryError>(
+      [&] { (void)Generator(files, tight(std::max(dit, decoder) - 1, false)); });
   EXPECT_NE(message.find("a smaller model"), std::string::npos) << message;
   EXPECT_THROW((void)Autoencoder(files, tight(1, true)), MemoryError);
 }
@@ -138,19 +152,24 @@ TEST(PartLoaderTest, HoldsEveryMatrixAsItsType) {
         if (p.packed.empty()) return;
         // Block 0 of the transformer is its backbone, block 1 its head.
         const bool block = name.find("blocks.") == 0 || name.find("layers.") != std::string::npos;
-        EXPECT_EQ(p.packed.stored(), block && name != "blocks.0.adaLN_modulation.1.weight" ? dtype : outside) << name;
+        EXPECT_EQ(p.packed.stored(),
+                  block && name != "blocks.0.adaLN_modulation.1.weight" ? dtype : outside)
+            << name;
       });
     };
     check(*loader.encoder());
     check(*loader.decoder());
     check(std::get<DitDh<Tensor<float>>>(*loader.dit()));
     const auto fits = [&](std::uint64_t available) {
-      return PartLoader(files, {.dtype = dtype, .available_memory = available}, {Part::encoder, Part::decoder, Part::dit});
+      return PartLoader(files, {.dtype = dtype, .available_memory = available},
+                        {Part::encoder, Part::decoder, Part::dit});
     };
     EXPECT_NO_THROW((void)fits(bytes));
     const std::string message = message_of<MemoryError>([&] { (void)fits(bytes - 1); });
-    EXPECT_NE(message.find(concat(" in ", weight_type_name(dtype), " (")), std::string::npos) << message;
-    EXPECT_EQ(message.find("narrower weights") == std::string::npos, dtype == DType::i4w) << message;
+    EXPECT_NE(message.find(concat(" in ", weight_type_name(dtype), " (")), std::string::npos)
+        << message;
+    EXPECT_EQ(message.find("narrower weights") == std::string::npos, dtype == DType::i4w)
+        << message;
   }
   EXPECT_THROW(PartLoader(files, {.dtype = DType::f16}, {Part::dit}), ArgumentError);
 }

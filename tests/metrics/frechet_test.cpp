@@ -10,7 +10,8 @@ using test::expect_close;
 
 TEST(FrechetTest, AgreesWithTheOfficialEvaluation) {
   const test::Golden golden("metrics/io.safetensors");
-  const auto features1 = golden.get<double>("feat1"), features2 = golden.get<double>("feat2");  // (200, 16)
+  const auto features1 = golden.get<double>("feat1"),
+             features2 = golden.get<double>("feat2");  // (200, 16)
   FeatureStatistics first(16), second(16);
   first.update(features1.view());
   second.update(features2.view());
@@ -50,23 +51,28 @@ TEST(FrechetTest, ManyFloatFeaturesFarFromZeroKeepTheirVariance) {
     for (index_t j = 0; j < 3; ++j) {
       double mean_i = 0, mean_j = 0, sum = 0;
       for (index_t n = 0; n < 5000; ++n)
-        mean_i += static_cast<double>(features[n * 3 + i]) / 5000, mean_j += static_cast<double>(features[n * 3 + j]) / 5000;
+        mean_i += static_cast<double>(features[n * 3 + i]) / 5000,
+            mean_j += static_cast<double>(features[n * 3 + j]) / 5000;
       for (index_t n = 0; n < 5000; ++n)
-        sum += (static_cast<double>(features[n * 3 + i]) - mean_i) * (static_cast<double>(features[n * 3 + j]) - mean_j);
+        sum += (static_cast<double>(features[n * 3 + i]) - mean_i) *
+               (static_cast<double>(features[n * 3 + j]) - mean_j);
       EXPECT_NEAR(covariance[i * 3 + j], sum / 4999, 1e-9);
     }
 }
 
 TEST(FrechetTest, DiagonalCovariancesHaveAClosedForm) {
   const Tensor<double> mean1(Shape{3}, {0, 0, 0}), mean2(Shape{3}, {1, 2, 2});
-  const Tensor<double> c1(Shape{3, 3}, {4, 0, 0, 0, 9, 0, 0, 0, 0}), c2(Shape{3, 3}, {1, 0, 0, 0, 16, 0, 0, 0, 25});
-  EXPECT_NEAR(frechet_distance(mean1, c1, mean2, c2), 9.0 + 1.0 + 1.0 + 25.0, 1e-12);  // sum of (s1 - s2)^2 and |m1 - m2|^2
+  const Tensor<double> c1(Shape{3, 3}, {4, 0, 0, 0, 9, 0, 0, 0, 0}),
+      c2(Shape{3, 3}, {1, 0, 0, 0, 16, 0, 0, 0, 25});
+  EXPECT_NEAR(frechet_distance(mean1, c1, mean2, c2), 9.0 + 1.0 + 1.0 + 25.0,
+              1e-12);  // sum of (s1 - s2)^2 and |m1 - m2|^2
   EXPECT_NEAR(frechet_distance(mean1, c1, mean1, c1), 0.0, 1e-12);
 }
 
 TEST(FrechetTest, SingularCovariancesOfFewFeatures) {
   Tensor<double> features(Shape{4, 12});  // rank 3
-  for (index_t i = 0; i < features.numel(); ++i) features.data()[i] = static_cast<double>(Philox(2).normal(static_cast<std::uint64_t>(i)));
+  for (index_t i = 0; i < features.numel(); ++i)
+    features.data()[i] = static_cast<double>(Philox(2).normal(static_cast<std::uint64_t>(i)));
   FeatureStatistics statistics(12);
   statistics.update(features.view());
   // The root of a rounding error of 1e-15 is 3e-8, for each of nine zero eigenvalues.
@@ -84,19 +90,28 @@ TEST(FrechetTest, RefusesNonsense) {
   EXPECT_THROW(statistics.update(Tensor<float>(Shape{4}, 1.0f).view()), ShapeError);
   EXPECT_THROW(statistics.update(Tensor<float>().view()), ShapeError);
   EXPECT_THROW(statistics.update(Tensor<float>(Shape{4, 4}, 1.0f).view().transposed()), ShapeError);
-  EXPECT_THROW(statistics.update(Tensor<double>(Shape{2, 4}, static_cast<double>(NAN)).view()), NumericError);
+  EXPECT_THROW(statistics.update(Tensor<double>(Shape{2, 4}, static_cast<double>(NAN)).view()),
+               NumericError);
   EXPECT_EQ(statistics.count(), 0);
   statistics.update(Tensor<float>(Shape{1, 4}, 1.0f).view());
   EXPECT_THROW((void)statistics.covariance(), ArgumentError);
   EXPECT_THROW(statistics.merge(FeatureStatistics(5)), ShapeError);
 
   const Tensor<double> mean(Shape{2}, 0.0), covariance(Shape{2, 2}, {1, 0, 0, 1});
-  EXPECT_THROW((void)frechet_distance(mean, covariance, Tensor<double>(Shape{3}, 0.0), covariance), ShapeError);
-  EXPECT_THROW((void)frechet_distance(mean, Tensor<double>(Shape{2, 3}, 0.0), mean, covariance), ShapeError);
+  EXPECT_THROW((void)frechet_distance(mean, covariance, Tensor<double>(Shape{3}, 0.0), covariance),
+               ShapeError);
+  EXPECT_THROW((void)frechet_distance(mean, Tensor<double>(Shape{2, 3}, 0.0), mean, covariance),
+               ShapeError);
   EXPECT_THROW((void)frechet_distance(Tensor<double>(), covariance, mean, covariance), ShapeError);
-  EXPECT_THROW((void)frechet_distance(mean, Tensor<double>(Shape{2, 2}, {1, 0.5, 0, 1}), mean, covariance), NumericError);
-  EXPECT_THROW((void)frechet_distance(mean, Tensor<double>(Shape{2, 2}, static_cast<double>(NAN)), mean, covariance), NumericError);
-  EXPECT_THROW((void)frechet_distance(Tensor<double>(Shape{2}, static_cast<double>(NAN)), covariance, mean, covariance), NumericError);
+  EXPECT_THROW(
+      (void)frechet_distance(mean, Tensor<double>(Shape{2, 2}, {1, 0.5, 0, 1}), mean, covariance),
+      NumericError);
+  EXPECT_THROW((void)frechet_distance(mean, Tensor<double>(Shape{2, 2}, static_cast<double>(NAN)),
+                                      mean, covariance),
+               NumericError);
+  EXPECT_THROW((void)frechet_distance(Tensor<double>(Shape{2}, static_cast<double>(NAN)),
+                                      covariance, mean, covariance),
+               NumericError);
 }
 
 }  // namespace

@@ -16,7 +16,8 @@ TEST(InceptionScore, CountsClassesOfSureOpinions) {
   const auto score = inception_score(logits.view(), 5, std::nullopt);
   EXPECT_NEAR(score.mean, 4.0, 1e-12);
   EXPECT_NEAR(score.deviation, 0.0, 1e-12);
-  EXPECT_NEAR(inception_score(Tensor<float>(Shape{5, 8}, 3.0f).view(), 1).mean, 1.0, 1e-12);  // no opinion
+  EXPECT_NEAR(inception_score(Tensor<float>(Shape{5, 8}, 3.0f).view(), 1).mean, 1.0,
+              1e-12);  // no opinion
 }
 
 TEST(InceptionScore, EqualsTheDefinition) {
@@ -41,12 +42,16 @@ TEST(InceptionScore, EqualsTheDefinition) {
   EXPECT_NEAR(both.deviation, std::abs(first - second) / 2, 1e-12);
 }
 
-// isc_features_to_metric of torch-fidelity 0.4.0 with torch 1.13 and NumPy 1.24, with its default seed and without shuffling.
+// isc_features_to_metric of torch-fidelity 0.4.0 with torch 1.13 and NumPy 1.24, with its default
+// seed and without shuffling.
 TEST(InceptionScore, EqualsTorchFidelity) {
   Tensor<float> logits(Shape{23, 4});
   for (index_t i = 0; i < 23; ++i)
-    for (index_t c = 0; c < 4; ++c) logits[i * 4 + c] = static_cast<float>((i * 7 + c * 5) % 11) * 0.5f + (i / 6 == c ? 2.0f : 0.0f);
-  const auto shuffled = inception_score(logits.view(), 5), in_order = inception_score(logits.view(), 5, std::nullopt);
+    for (index_t c = 0; c < 4; ++c)
+      logits[i * 4 + c] =
+          static_cast<float>((i * 7 + c * 5) % 11) * 0.5f + (i / 6 == c ? 2.0f : 0.0f);
+  const auto shuffled = inception_score(logits.view(), 5),
+             in_order = inception_score(logits.view(), 5, std::nullopt);
   EXPECT_NEAR(shuffled.mean, 1.7366903561919913, 1e-12);
   EXPECT_NEAR(shuffled.deviation, 0.24984452112765113, 1e-12);
   EXPECT_NEAR(in_order.mean, 1.5757343309903358, 1e-12);

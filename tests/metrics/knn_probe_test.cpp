@@ -23,17 +23,21 @@ TEST(KnnProbeTest, SeparatedClassesAreAllFound) {
   const Tensor<float> train = make(kTrain, 1, train_labels), test = make(kTest, 2, test_labels);
   for (const Distance distance : {Distance::cosine, Distance::euclidean})
     for (const float temperature : {0.0f, 0.07f})
-      EXPECT_EQ(knn_accuracy(train, train_labels, test, test_labels, {.k = 20, .distance = distance, .temperature = temperature}), 1.0);
+      EXPECT_EQ(knn_accuracy(train, train_labels, test, test_labels,
+                             {.k = 20, .distance = distance, .temperature = temperature}),
+                1.0);
   std::vector<std::int64_t> wrong = test_labels;
   for (std::size_t i = 0; i < 15; ++i) wrong[i] = 5;
   EXPECT_DOUBLE_EQ(knn_accuracy(train, train_labels, test, wrong), 0.75);
 }
 
 TEST(KnnProbeTest, VotesAndTies) {
-  const Tensor<float> train(Shape{5, 1}, {0.0f, 1.0f, 1.5f, 10.0f, 11.0f}), query(Shape{1, 1}, {0.2f});
+  const Tensor<float> train(Shape{5, 1}, {0.0f, 1.0f, 1.5f, 10.0f, 11.0f}),
+      query(Shape{1, 1}, {0.2f});
   const std::vector<std::int64_t> labels = {4, 9, 9, 4, 4};
   const auto predict = [&](index_t k, float temperature) {
-    return knn_classify(train, labels, query, {.k = k, .distance = Distance::euclidean, .temperature = temperature})[0];
+    return knn_classify(train, labels, query,
+                        {.k = k, .distance = Distance::euclidean, .temperature = temperature})[0];
   };
   EXPECT_EQ(predict(1, 0.0f), 4);
   EXPECT_EQ(predict(2, 0.0f), 4);  // one vote each: the nearest decides
@@ -49,10 +53,12 @@ TEST(KnnProbeTest, RefusesNonsense) {
   EXPECT_THROW((void)knn_classify(train, two, test, {.k = 1}), ShapeError);
   EXPECT_THROW((void)knn_accuracy(train, three, test, three, {.k = 1}), ShapeError);
   EXPECT_THROW((void)knn_classify(train, three, test, {.k = 4}), ArgumentError);
-  EXPECT_THROW((void)knn_classify(train, three, test, {.k = 1, .temperature = -1.0f}), ArgumentError);
+  EXPECT_THROW((void)knn_classify(train, three, test, {.k = 1, .temperature = -1.0f}),
+               ArgumentError);
   EXPECT_THROW((void)knn_classify(train, three, test, {.k = 1, .temperature = NAN}), ArgumentError);
   EXPECT_THROW((void)knn_classify(Tensor<float>(), {}, test, {.k = 1}), ShapeError);
-  EXPECT_THROW((void)knn_classify(train, three, Tensor<float>(Shape{1, 2}, NAN), {.k = 1}), NumericError);
+  EXPECT_THROW((void)knn_classify(train, three, Tensor<float>(Shape{1, 2}, NAN), {.k = 1}),
+               NumericError);
 }
 
 }  // namespace

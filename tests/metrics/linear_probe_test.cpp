@@ -13,20 +13,27 @@ namespace {
 struct Blobs {
   Tensor<float> features;
   std::vector<std::int64_t> labels;
-  Blobs(index_t n, index_t d, index_t classes, float spread, std::uint64_t stream) : features(test::random_tensor<float>({n, d}, stream)) {
+  Blobs(index_t n, index_t d, index_t classes, float spread, std::uint64_t stream)
+      : features(test::random_tensor<float>({n, d}, stream)) {
     const Tensor<float> centres = test::random_tensor<float>({classes, d}, 99);
     for (index_t i = 0; i < n; ++i) {
       labels.push_back(i % classes);
-      for (index_t j = 0; j < d; ++j) features[i * d + j] = j + 1 == d ? 3.0f : spread * features[i * d + j] + centres[i % classes * d + j];
+      for (index_t j = 0; j < d; ++j)
+        features[i * d + j] =
+            j + 1 == d ? 3.0f : spread * features[i * d + j] + centres[i % classes * d + j];
     }
   }
 };
 
 TEST(LinearProbe, SeparatesBlobsAndGuessesNoise) {
   const Blobs train(3000, 12, 4, 0.2f, 1), test(400, 12, 4, 0.2f, 2);
-  EXPECT_EQ(linear_probe_accuracy(fit_linear_probe(train.features, train.labels, 4), test.features, test.labels), 1.0);
+  EXPECT_EQ(linear_probe_accuracy(fit_linear_probe(train.features, train.labels, 4), test.features,
+                                  test.labels),
+            1.0);
   const Blobs noise(3000, 12, 4, 1000.0f, 3), more_noise(4000, 12, 4, 1000.0f, 4);
-  EXPECT_NEAR(linear_probe_accuracy(fit_linear_probe(noise.features, noise.labels, 4), more_noise.features, more_noise.labels), 0.25, 0.03);
+  EXPECT_NEAR(linear_probe_accuracy(fit_linear_probe(noise.features, noise.labels, 4),
+                                    more_noise.features, more_noise.labels),
+              0.25, 0.03);
 }
 
 // One feature x with labels 1 for x > 0: the slope is cov(x, y) / (var(x) (1 + ridge)).
@@ -41,7 +48,8 @@ TEST(LinearProbe, IsRidgeRegression) {
 
 TEST(LinearProbe, ThreadCountDoesNotChangeABit) {
   const Blobs train(2500, 9, 3, 1.0f, 5);
-  EXPECT_TRUE(test::same_on_every_thread_count([&] { return fit_linear_probe(train.features, train.labels, 3).weight; }));
+  EXPECT_TRUE(test::same_on_every_thread_count(
+      [&] { return fit_linear_probe(train.features, train.labels, 3).weight; }));
 }
 
 TEST(LinearProbe, RejectsWhatDoesNotFit) {

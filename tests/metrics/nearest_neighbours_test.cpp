@@ -19,7 +19,8 @@ Tensor<float> random_rows(index_t n, index_t d, std::uint64_t seed, float offset
 }
 
 /// All distances in double, sorted.
-Neighbours by_brute_force(const Tensor<float>& queries, const Tensor<float>& base, index_t k, Distance distance) {
+Neighbours by_brute_force(const Tensor<float>& queries, const Tensor<float>& base, index_t k,
+                          Distance distance) {
   const index_t q = queries.extent(0), n = base.extent(0), d = base.extent(1);
   Neighbours out{Tensor<std::int64_t>(Shape{q, k}), Tensor<float>(Shape{q, k})};
   for (index_t i = 0; i < q; ++i) {
@@ -27,12 +28,15 @@ Neighbours by_brute_force(const Tensor<float>& queries, const Tensor<float>& bas
     for (index_t j = 0; j < n; ++j) {
       double ab = 0, aa = 0, bb = 0;
       for (index_t c = 0; c < d; ++c) {
-        const double a = static_cast<double>(queries[i * d + c]), b = static_cast<double>(base[j * d + c]);
+        const double a = static_cast<double>(queries[i * d + c]),
+                     b = static_cast<double>(base[j * d + c]);
         ab += a * b;
         aa += a * a;
         bb += b * b;
       }
-      all.emplace_back(distance == Distance::cosine ? 1 - ab / std::sqrt(aa * bb) : std::sqrt(std::max(0.0, aa + bb - 2 * ab)), j);
+      all.emplace_back(distance == Distance::cosine ? 1 - ab / std::sqrt(aa * bb)
+                                                    : std::sqrt(std::max(0.0, aa + bb - 2 * ab)),
+                       j);
     }
     std::sort(all.begin(), all.end());
     for (index_t j = 0; j < k; ++j) {
@@ -44,9 +48,11 @@ Neighbours by_brute_force(const Tensor<float>& queries, const Tensor<float>& bas
 }
 
 TEST(NearestNeighboursTest, AgreesWithBruteForceAcrossBlocks) {
-  const Tensor<float> base = random_rows(4500, 9, 1), queries = random_rows(530, 9, 2);  // three base blocks, two query blocks
+  const Tensor<float> base = random_rows(4500, 9, 1),
+                      queries = random_rows(530, 9, 2);  // three base blocks, two query blocks
   for (const Distance distance : {Distance::cosine, Distance::euclidean}) {
-    const Neighbours actual = nearest_neighbours(queries, base, 7, distance), expected = by_brute_force(queries, base, 7, distance);
+    const Neighbours actual = nearest_neighbours(queries, base, 7, distance),
+                     expected = by_brute_force(queries, base, 7, distance);
     expect_close(actual.indices, expected.indices, 0.0);
     expect_close(actual.distances, expected.distances, 1e-6);
   }
@@ -54,7 +60,8 @@ TEST(NearestNeighboursTest, AgreesWithBruteForceAcrossBlocks) {
 
 TEST(NearestNeighboursTest, FeaturesFarFromTheOriginAreStillTold) {
   // In float, |a|^2 + |b|^2 - 2ab of lengths near 3000 would be wrong by about 1.
-  const Tensor<float> base = random_rows(300, 8, 3, 1000.0f), queries = random_rows(20, 8, 4, 1000.0f);
+  const Tensor<float> base = random_rows(300, 8, 3, 1000.0f),
+                      queries = random_rows(20, 8, 4, 1000.0f);
   const Neighbours actual = nearest_neighbours(queries, base, 5, Distance::euclidean);
   Tensor<float> near_base = base, near_queries = queries;
   for (float& v : near_base.span()) v -= 1000.0f;
@@ -110,7 +117,8 @@ TEST(NearestNeighboursTest, RefusesNonsense) {
   EXPECT_THROW((void)nearest_neighbours(Tensor<float>(), base, 1), ShapeError);
   EXPECT_THROW((void)nearest_neighbours(base.view().transposed(), base, 1), ShapeError);
   EXPECT_THROW((void)nearest_neighbours(Tensor<float>(Shape{1, 3}, NAN), base, 1), NumericError);
-  EXPECT_THROW((void)nearest_neighbours(base, Tensor<float>(Shape{1, 3}, INFINITY), 1), NumericError);
+  EXPECT_THROW((void)nearest_neighbours(base, Tensor<float>(Shape{1, 3}, INFINITY), 1),
+               NumericError);
   EXPECT_EQ(parse_distance("cosine"), Distance::cosine);
   EXPECT_EQ(parse_distance("euclidean"), Distance::euclidean);
   EXPECT_THROW((void)parse_distance("l2"), ArgumentError);

@@ -22,7 +22,8 @@ Tensor<float> cloud(index_t n, index_t d, float centre, float width, std::uint64
 double squared(const Tensor<float>& a, index_t i, const Tensor<float>& b, index_t j) {
   double sum = 0;
   for (index_t c = 0; c < a.extent(1); ++c) {
-    const double difference = static_cast<double>(a[i * a.extent(1) + c]) - static_cast<double>(b[j * a.extent(1) + c]);
+    const double difference =
+        static_cast<double>(a[i * a.extent(1) + c]) - static_cast<double>(b[j * a.extent(1) + c]);
     sum += difference * difference;
   }
   return sum;
@@ -87,7 +88,8 @@ TEST(PrecisionRecall, TheBorderBelongsToTheBall) {
   const Tensor<float> base({4, 1}, {0, 1, 3, 7});
   EXPECT_EQ(manifold_radii(base.view(), 1), (std::vector<double>{1, 1, 4, 16}));
   const Tensor<float> queries({5, 1}, {-1, -1.001f, 11, 11.001f, 2});
-  EXPECT_EQ(inside_manifold(queries.view(), base.view(), manifold_radii(base.view(), 1)), (std::vector<std::uint8_t>{1, 0, 1, 0, 1}));
+  EXPECT_EQ(inside_manifold(queries.view(), base.view(), manifold_radii(base.view(), 1)),
+            (std::vector<std::uint8_t>{1, 0, 1, 0, 1}));
   // Twins: the nearest other row lies at distance 0.
   const Tensor<float> twins({3, 1}, {2, 2, 5});
   EXPECT_EQ(manifold_radii(twins.view(), 1), (std::vector<double>{0, 0, 9}));

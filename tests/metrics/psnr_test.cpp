@@ -7,16 +7,19 @@ namespace {
 
 TEST(PsnrTest, AgreesWithTheOfficialEvaluation) {
   const test::Golden golden("metrics/io.safetensors");
-  const Tensor<std::uint8_t> ref = golden.get<std::uint8_t>("ref"), rec = golden.get<std::uint8_t>("rec");  // (3, 32, 32, 3)
+  const Tensor<std::uint8_t> ref = golden.get<std::uint8_t>("ref"),
+                             rec = golden.get<std::uint8_t>("rec");  // (3, 32, 32, 3)
   const std::vector<double> each = psnr_per_image(rec, ref);
   ASSERT_EQ(each.size(), 3u);
-  for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(test::near(each[i], golden.part("psnr_each", static_cast<index_t>(i)), 1e-5));
+  for (std::size_t i = 0; i < 3; ++i)
+    EXPECT_TRUE(test::near(each[i], golden.part("psnr_each", static_cast<index_t>(i)), 1e-5));
   EXPECT_TRUE(test::near(psnr(rec, ref), golden("psnr"), 1e-5));
 }
 
 TEST(PsnrTest, RealSamplesAgreeWithBytes) {
   const test::Golden golden("metrics/io.safetensors");
-  const Tensor<std::uint8_t> ref = golden.get<std::uint8_t>("ref"), rec = golden.get<std::uint8_t>("rec");
+  const Tensor<std::uint8_t> ref = golden.get<std::uint8_t>("ref"),
+                             rec = golden.get<std::uint8_t>("rec");
   Tensor<float> a = convert<float>(rec), b = convert<float>(ref);
   EXPECT_NEAR(psnr(a, b, 255.0), psnr(rec, ref), 1e-9);
   for (float& v : a.span()) v /= 255.0f;

@@ -8,13 +8,15 @@ namespace {
 
 TEST(SsimTest, AgreesWithBothConventionsOfTorchmetrics) {
   const test::Golden golden("metrics/io.safetensors");
-  const Tensor<std::uint8_t> ref = golden.get<std::uint8_t>("ref"), rec = golden.get<std::uint8_t>("rec");  // (3, 32, 32, 3)
-  const auto a = channels_first(rec.view()), b = channels_first(ref.view());                                // (3, 3, 32, 32)
+  const Tensor<std::uint8_t> ref = golden.get<std::uint8_t>("ref"),
+                             rec = golden.get<std::uint8_t>("rec");           // (3, 32, 32, 3)
+  const auto a = channels_first(rec.view()), b = channels_first(ref.view());  // (3, 3, 32, 32)
   const auto check = [&](SsimBorder border, const std::string& name) {
     const std::vector<double> each = ssim_per_image(a, b, border);
     ASSERT_EQ(each.size(), 3u);
     // The reference filters in float.
-    for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(test::near(each[i], golden.part(name, static_cast<index_t>(i)), 2e-6)) << name;
+    for (std::size_t i = 0; i < 3; ++i)
+      EXPECT_TRUE(test::near(each[i], golden.part(name, static_cast<index_t>(i)), 2e-6)) << name;
   };
   check(SsimBorder::reflect, "ssim_each");
   check(SsimBorder::crop, "ssim_each_torchmetrics1.2.0");
@@ -45,7 +47,8 @@ TEST(SsimTest, FlatPicturesHaveTheLuminanceTermOnly) {
 
 TEST(SsimTest, TheScaleOfSamplesDoesNotMatter) {
   const test::Golden golden("metrics/io.safetensors");
-  const Tensor<std::uint8_t> ref = golden.get<std::uint8_t>("ref"), rec = golden.get<std::uint8_t>("rec");
+  const Tensor<std::uint8_t> ref = golden.get<std::uint8_t>("ref"),
+                             rec = golden.get<std::uint8_t>("rec");
   const Tensor<float> a = convert<float>(rec), b = convert<float>(ref);
   EXPECT_NEAR(ssim(channels_first(a.view()), channels_first(b.view()), SsimBorder::reflect, 255.0),
               ssim(channels_first(rec.view()), channels_first(ref.view())), 1e-12);
@@ -64,7 +67,9 @@ TEST(SsimTest, RefusesNonsense) {
   const Tensor<float> a(Shape{1, 3, 16, 16}, 0.5f);
   EXPECT_THROW((void)ssim(a, Tensor<float>(Shape{1, 3, 16, 17}, 0.5f)), ShapeError);
   EXPECT_THROW((void)ssim(Tensor<float>(), Tensor<float>()), ShapeError);
-  EXPECT_THROW((void)ssim(Tensor<float>(Shape{3, 16, 16}, 0.5f), Tensor<float>(Shape{3, 16, 16}, 0.5f)), ShapeError);
+  EXPECT_THROW(
+      (void)ssim(Tensor<float>(Shape{3, 16, 16}, 0.5f), Tensor<float>(Shape{3, 16, 16}, 0.5f)),
+      ShapeError);
   EXPECT_THROW((void)ssim(a, a, SsimBorder::reflect, -1.0), ArgumentError);
   EXPECT_THROW((void)ssim(a, Tensor<float>(a.shape(), NAN)), NumericError);
   EXPECT_THROW((void)channels_first(Tensor<float>(Shape{3, 16, 16}, 0.5f).view()), ShapeError);

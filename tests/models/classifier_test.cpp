@@ -13,12 +13,16 @@ namespace {
 using test::random_tensor;
 
 TEST(Classifier, ShapesFollowTheDataSet) {
-  for (const ClassifierConfig& c : {ClassifierConfig{.first_channels = 2, .features = 5},
-                                    ClassifierConfig{.channels = 3, .height = 33, .width = 50, .classes = 3, .first_channels = 2},
-                                    ClassifierConfig{.channels = 1, .height = 4, .width = 5, .classes = 2, .first_channels = 1}}) {
+  for (const ClassifierConfig& c :
+       {ClassifierConfig{.first_channels = 2, .features = 5},
+        ClassifierConfig{
+            .channels = 3, .height = 33, .width = 50, .classes = 3, .first_channels = 2},
+        ClassifierConfig{
+            .channels = 1, .height = 4, .width = 5, .classes = 2, .first_channels = 1}}) {
     Classifier<Tensor<float>> model(c);
     initialize(model, 1);
-    const Tensor<float> images = random_tensor<float>({2, c.channels, c.height, c.width}, 1);  // (B, C, H, W)
+    const Tensor<float> images =
+        random_tensor<float>({2, c.channels, c.height, c.width}, 1);  // (B, C, H, W)
     const Tensor<float> features = model.features(images);
     EXPECT_TRUE((features.shape() == Shape{2, c.features}));
     EXPECT_TRUE(test::close(model.classify(features), model(images), 0.0));
@@ -30,7 +34,8 @@ TEST(Classifier, ShapesFollowTheDataSet) {
 }
 
 TEST(Classifier, GradientsAgreeWithFiniteDifferences) {
-  const ClassifierConfig config{.channels = 2, .height = 6, .width = 4, .classes = 3, .first_channels = 2, .features = 4};
+  const ClassifierConfig config{
+      .channels = 2, .height = 6, .width = 4, .classes = 3, .first_channels = 2, .features = 4};
   const std::vector<std::int64_t> labels = {2, 0};
   Classifier<Var<double>> start(config);
   initialize(start, 3);

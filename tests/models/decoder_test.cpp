@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "rae/ops/loss.hpp"
 #include "rae/models/name_map.hpp"
+#include "rae/ops/loss.hpp"
 #include "support/golden_model.hpp"
 
 namespace rae {
@@ -17,7 +17,8 @@ TEST(Decoder, EveryStageMatches) {
   Decoder<Tensor<float>> decoder(test::decoder_config(test::golden_config("decoder_tiny")));
   load_parameters(decoder, decoder_names(), [&](const std::string& file) { return weights(file); });
   Tensor<float> x =
-      add_broadcast(prepend_tokens(decoder.cls_token.value, decoder.embed(io("tokens"))), decoder.pos_embed.value);  // (2, 17, 48)
+      add_broadcast(prepend_tokens(decoder.cls_token.value, decoder.embed(io("tokens"))),
+                    decoder.pos_embed.value);  // (2, 17, 48)
   EXPECT_TRUE(close(x, io("embed_in"), 1e-5));
   for (std::size_t i = 0; i < decoder.layers.size(); ++i) {
     x = decoder.layers[i](x);
@@ -45,11 +46,13 @@ TEST(Decoder, TrainingStepMatches) {
   const ConfigNode node = test::golden_config("decoder_train");
   Decoder<Var<float>> decoder(test::decoder_config(node));
   load_parameters(decoder, decoder_names(), [&](const std::string& file) { return weights(file); });
-  const auto mean = node.get<std::vector<float>>("image_mean"), deviation = node.get<std::vector<float>>("image_std");
+  const auto mean = node.get<std::vector<float>>("image_mean"),
+             deviation = node.get<std::vector<float>>("image_std");
   Tape<float> tape;
   const TapeScope<float> scope(tape);
   const Var<float> normalised = decoder(Var<float>(io("step0.tokens")));  // (B, 3, H, W)
-  // recon = normalised * std + mean: compare pictures, and fold the scale into the gradient's target.
+  // recon = normalised * std + mean: compare pictures, and fold the scale into the gradient's
+  // target.
   Tensor<float> recon = normalised.value(), target = io("step0.target"), seed(recon.shape());
   const index_t plane = recon.extent(2) * recon.extent(3);
   float *r = recon.data(), *s = seed.data();
@@ -71,21 +74,31 @@ TEST(Decoder, TrainingStepMatches) {
     index_t row = 0;
     for (const std::string& file : files) {
       const Tensor<float> expected = io("grad." + file);
-      const Tensor<float> part(expected.shape(),
-                               p.value.grad().span().subspan(static_cast<std::size_t>(row), static_cast<std::size_t>(expected.numel())));
+      const Tensor<float> part(expected.shape(), p.value.grad().span().subspan(
+                                                     static_cast<std::size_t>(row),
+                                                     static_cast<std::size_t>(expected.numel())));
       row += expected.numel();
       double largest = 0;
-      for (const float g : expected.span()) largest = std::max(largest, std::abs(static_cast<double>(g)));
+      for (const float g : expected.span())
+        largest = std::max(largest, std::abs(static_cast<double>(g)));
       // The key bias has no effect on a softmax; its gradient is rounding noise around zero.
       const bool zero = file.find("key.bias") != std::string::npos;
-      EXPECT_TRUE(close(part, zero ? Tensor<float>(expected.shape(), 0.f) : expected, zero ? 1e-6 : 1e-4 * largest + 1e-6)) << file;
+      EXPECT_TRUE(close(part, zero ? Tensor<float>(expected.shape(), 0.f) : expected,
+                        zero ? 1e-6 : 1e-4 * largest + 1e-6))
+          << file;
     }
   });
 }
 
 TEST(Decoder, RejectsAForeignTokenGrid) {
-  const Decoder<Tensor<float>> decoder(DecoderConfig{
-      .grid_h = 2, .grid_w = 2, .in_dim = 4, .hidden_size = 8, .num_layers = 1, .num_heads = 2, .intermediate_size = 8, .patch_size = 2});
+  const Decoder<Tensor<float>> decoder(DecoderConfig{.grid_h = 2,
+                                                     .grid_w = 2,
+                                                     .in_dim = 4,
+                                                     .hidden_size = 8,
+                                                     .num_layers = 1,
+                                                     .num_heads = 2,
+                                                     .intermediate_size = 8,
+                                                     .patch_size = 2});
   EXPECT_THROW(decoder(Tensor<float>(Shape{1, 3, 4}, 0.f)), ShapeError);
   EXPECT_THROW(decoder(Tensor<float>(Shape{1, 4, 5}, 0.f)), ShapeError);
   EXPECT_EQ(decoder(Tensor<float>(Shape{2, 4, 4}, 0.f)).shape(), (Shape{2, 3, 4, 4}));

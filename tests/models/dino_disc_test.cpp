@@ -23,7 +23,8 @@ DinoDiscriminator<X> golden_discriminator() {
                               .intermediate_size = 4 * width,
                               .key_layers = node.get<std::vector<index_t>>("key_depths"),
                               .kernel_size = node.get<index_t>("ks")});
-  const Golden dino("dino_disc_tiny/dino.safetensors"), weights("dino_disc_tiny/weights.safetensors");
+  const Golden dino("dino_disc_tiny/dino.safetensors"),
+      weights("dino_disc_tiny/weights.safetensors");
   const NameMap same = [](const std::string& name) { return std::vector<std::string>{name}; };
   load_parameters(model.backbone, same, [&](const std::string& file) { return dino(file); });
   test::load(model, weights);
@@ -42,8 +43,10 @@ TEST(DinoDisc, ActivationsAndLogitsMatch) {
   const auto model = golden_discriminator<Tensor<float>>();
   const std::vector<Tensor<float>> tokens = model.activations(io("fake"));
   ASSERT_EQ(tokens.size(), 3u);
-  for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(close(tokens[i], io("act" + std::to_string(i)), 2e-5)) << i;
-  // The stored vectors of the power iteration are still random, so u^T W v is small by cancellation and logits reach 84: 1e-5 of them.
+  for (std::size_t i = 0; i < 3; ++i)
+    EXPECT_TRUE(close(tokens[i], io("act" + std::to_string(i)), 2e-5)) << i;
+  // The stored vectors of the power iteration are still random, so u^T W v is small by cancellation
+  // and logits reach 84: 1e-5 of them.
   const Tensor<float> expected = io("eval.logits_fake");
   EXPECT_TRUE(close(model(io("fake")), expected, 1e-5 * largest(expected)));
 }
@@ -59,7 +62,9 @@ TEST(DinoDisc, TrainingStepMatches) {
   model.power_iteration();
   const Var<float> real = model(Var<float>(io("real")));  // (2, 192)
   EXPECT_TRUE(close(real.value(), io("train.logits_real"), 2e-5));
-  model.buffers([&](const std::string& name, const Tensor<float>& t) { EXPECT_TRUE(close(t, io("u_after." + name), 1e-5)) << name; });
+  model.buffers([&](const std::string& name, const Tensor<float>& t) {
+    EXPECT_TRUE(close(t, io("u_after." + name), 1e-5)) << name;
+  });
 
   // Gradient of 0.5 (mean max(0, 1 - real) + mean max(0, 1 + fake)) at the logits.
   const auto count = static_cast<float>(real.value().numel());
@@ -67,7 +72,8 @@ TEST(DinoDisc, TrainingStepMatches) {
   double loss = 0;
   for (index_t i = 0; i < seed.numel(); ++i) {
     const bool first = i % 384 < 192;
-    const float logit = first ? real.value()[i / 384 * 192 + i % 192] : fake.value()[i / 384 * 192 + i % 192];
+    const float logit =
+        first ? real.value()[i / 384 * 192 + i % 192] : fake.value()[i / 384 * 192 + i % 192];
     const float margin = first ? 1 - logit : 1 + logit;
     loss += std::max(0.0, static_cast<double>(margin)) / (2.0 * static_cast<double>(count));
     seed[i] = margin > 0 ? (first ? -0.5f : 0.5f) / count : 0.0f;
@@ -81,12 +87,15 @@ TEST(DinoDisc, TrainingStepMatches) {
     const double tolerance = 1e-4 * largest(expected) + 1e-6;
     EXPECT_TRUE(close(p.value.grad(), expected, tolerance)) << name;
   });
-  model.backbone.parameters([](const std::string& name, const Parameter<Var<float>>& p) { EXPECT_TRUE(p.value.grad().empty()) << name; });
+  model.backbone.parameters([](const std::string& name, const Parameter<Var<float>>& p) {
+    EXPECT_TRUE(p.value.grad().empty()) << name;
+  });
 }
 
 TEST(DinoDisc, GradientOfTheGeneratorsLossMatches) {
   const Golden io("dino_disc_tiny/io.safetensors");
-  // The golden gradient was taken in evaluation mode after the training step's two power iterations.
+  // The golden gradient was taken in evaluation mode after the training step's two power
+  // iterations.
   auto model = golden_discriminator<Var<float>>();
   for (int i = 0; i < 2; ++i) model.power_iteration();
   const Var<float> images(io("fake"), true);
@@ -112,14 +121,21 @@ TEST(DinoDisc, InitialHeadsDependOnTheSeed) {
   EXPECT_TRUE(all_finite(one.span()));
   EXPECT_TRUE(close(one, logits(1), 0));
   EXPECT_FALSE(close(one, logits(2), 1e-3));
-  // Heads are told apart, and their first two layers have outputs of similar size: weights have a norm near one.
-  EXPECT_FALSE(close(model.heads[0].first.conv.weight.value, model.heads[1].first.conv.weight.value, 1e-3));
+  // Heads are told apart, and their first two layers have outputs of similar size: weights have a
+  // norm near one.
+  EXPECT_FALSE(
+      close(model.heads[0].first.conv.weight.value, model.heads[1].first.conv.weight.value, 1e-3));
   EXPECT_LT(largest(one), 10);
 }
 
 TEST(DinoDisc, RejectsWrongConfigurationsAndPictures) {
   using Model = DinoDiscriminator<Tensor<float>>;
-  const DinoDiscConfig tiny{.image_size = 8, .patch_size = 4, .hidden_size = 4, .num_layers = 2, .num_heads = 2, .intermediate_size = 4};
+  const DinoDiscConfig tiny{.image_size = 8,
+                            .patch_size = 4,
+                            .hidden_size = 4,
+                            .num_layers = 2,
+                            .num_heads = 2,
+                            .intermediate_size = 4};
   const auto with = [&](auto change) {
     DinoDiscConfig c = tiny;
     c.key_layers = {0};

@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "rae/ops/loss.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/diffusion/guidance.hpp"
+#include "rae/ops/loss.hpp"
 #include "support/golden_model.hpp"
 
 namespace rae {
@@ -37,7 +37,8 @@ TEST_P(DitDhGolden, EveryStageMatches) {
   const auto expect = [&](const Tensor<float>& actual, const std::string& stage) {
     const Tensor<float> expected = io(stage);
     double largest = 1;
-    for (const float v : expected.span()) largest = std::max(largest, std::abs(static_cast<double>(v)));
+    for (const float v : expected.span())
+      largest = std::max(largest, std::abs(static_cast<double>(v)));
     EXPECT_TRUE(close(actual, expected, 1e-5 * largest)) << stage;
   };
   const Tensor<float> tokens = grid_to_tokens(io("x"));      // (B, N, C)
@@ -53,10 +54,12 @@ TEST_P(DitDhGolden, EveryStageMatches) {
   if (config.use_pos_embed) s = add_broadcast(s, model.pos_embed.value);
   expect(s, "s_in");
   const auto rope_of = [&](std::size_t part) {
-    return make_rope_table<float>(config.grid_h, config.grid_w, config.hidden_size[part] / config.num_heads[part]);
+    return make_rope_table<float>(config.grid_h, config.grid_w,
+                                  config.hidden_size[part] / config.num_heads[part]);
   };
   const RopeTable<float> backbone_rope = rope_of(0), head_rope = rope_of(1);
-  s = test::expect_first_block(io, model.blocks[0], s, c, config.use_rope ? &backbone_rope : nullptr, 1e-5);
+  s = test::expect_first_block(io, model.blocks[0], s, c,
+                               config.use_rope ? &backbone_rope : nullptr, 1e-5);
   for (index_t i = 1; i < config.depth[0]; ++i) {
     s = model.blocks[static_cast<std::size_t>(i)](s, c, config.use_rope ? &backbone_rope : nullptr);
     expect(s, concat("block", i, "_out"));
@@ -74,7 +77,9 @@ TEST_P(DitDhGolden, EveryStageMatches) {
   expect(model.final_layer(z, s), "final_tokens");
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, DitDhGolden, testing::Values("ddt_official_flags", "ddt_same_width", "ddt_layernorm_gelu"));
+INSTANTIATE_TEST_SUITE_P(Cases, DitDhGolden,
+                         testing::Values("ddt_official_flags", "ddt_same_width",
+                                         "ddt_layernorm_gelu"));
 
 // Labels of the null class, and a condition that is given instead of the backbone's.
 TEST(DitDhParts, NullLabelsAndAGivenConditionMatch) {
@@ -90,14 +95,16 @@ TEST(DitDhParts, NullLabelsAndAGivenConditionMatch) {
   }
 }
 
-// The official doubled batch: four samples with their labels, then the same four with the null label; results stand in both halves.
+// The official doubled batch: four samples with their labels, then the same four with the null
+// label; results stand in both halves.
 TEST(DitDhParts, ClassifierFreeGuidanceMatches) {
   const Golden io("ddt_official_flags/io.safetensors");
   DitDh<Tensor<float>> model(test::dit_dh_config(test::golden_config("ddt_official_flags")));
   test::load(model, Golden("ddt_official_flags/weights.safetensors"));
   const Tensor<std::int64_t> y = io.get<std::int64_t>("cfg.y");
   const Tensor<float> x = io("cfg.x_half"), times = io("cfg.t"), t(Shape{4}, times.span().first(4));
-  const Tensor<float> with = model(x, t, y.span().first(4)), without = model(x, t, y.span().last(4));
+  const Tensor<float> with = model(x, t, y.span().first(4)),
+                      without = model(x, t, y.span().last(4));
   EXPECT_TRUE(close(with, io("cfg.out_cond"), 2e-5));
   EXPECT_TRUE(close(without, io("cfg.out_uncond"), 2e-5));
   const auto expect_both_halves = [&](const Cfg& guidance, const std::string& name) {
@@ -110,11 +117,13 @@ TEST(DitDhParts, ClassifierFreeGuidanceMatches) {
   expect_both_halves({.scale = 3.0f, .t_min = 0.3f, .t_max = 0.6f}, "cfg.out_scale3_int0.3_0.6");
 }
 
-// The main and the weaker model, and their combination for every sample and for those inside an interval of times.
+// The main and the weaker model, and their combination for every sample and for those inside an
+// interval of times.
 TEST(DitDhGoldenPair, AutoGuidanceMatches) {
   const Golden io("ddt_autoguidance/io.safetensors");
   const ConfigNode node = test::golden_config("ddt_autoguidance");
-  DitDh<Tensor<float>> model(test::dit_dh_config(node.at("main"))), weaker(test::dit_dh_config(node.at("guide")));
+  DitDh<Tensor<float>> model(test::dit_dh_config(node.at("main"))),
+      weaker(test::dit_dh_config(node.at("guide")));
   test::load(model, Golden("ddt_autoguidance/weights.safetensors"));
   test::load(weaker, Golden("ddt_autoguidance/guide_weights.safetensors"));
   const Tensor<float> x = io("x"), t = io("t");
@@ -125,12 +134,14 @@ TEST(DitDhGoldenPair, AutoGuidanceMatches) {
   Tensor<float> everywhere = velocity, inside = velocity;
   guide(everywhere, other, t, AutoGuidance{.scale = 1.42f});
   EXPECT_TRUE(close(everywhere, io("ag_1_42"), 5e-5));
-  guide(inside, other, t, AutoGuidance{.scale = 2.0f, .t_min = 0.1f, .t_max = 0.9f});  // leaves out t = 0.05 and 0.95
+  guide(inside, other, t,
+        AutoGuidance{.scale = 2.0f, .t_min = 0.1f, .t_max = 0.9f});  // leaves out t = 0.05 and 0.95
   EXPECT_TRUE(close(inside, io("ag_2_int"), 5e-5));
 }
 
 TEST(DitDh, ThreadCountDoesNotChangeABit) {
-  const Golden io("ddt_official_flags/io.safetensors"), weights("ddt_official_flags/weights.safetensors");
+  const Golden io("ddt_official_flags/io.safetensors"),
+      weights("ddt_official_flags/weights.safetensors");
   DitDh<Tensor<float>> model(test::dit_dh_config(test::golden_config("ddt_official_flags")));
   test::load(model, weights);
   const Tensor<std::int64_t> y = io.get<std::int64_t>("y");
@@ -143,7 +154,8 @@ TEST(DitDh, ThreadCountDoesNotChangeABit) {
 }
 
 TEST(DitDh, WarmStepAllocatesNothing) {
-  const Golden io("ddt_official_flags/io.safetensors"), weights("ddt_official_flags/weights.safetensors");
+  const Golden io("ddt_official_flags/io.safetensors"),
+      weights("ddt_official_flags/weights.safetensors");
   DitDh<Tensor<float>> model(test::dit_dh_config(test::golden_config("ddt_official_flags")));
   test::load(model, weights);
   pack_parameters(model);
@@ -166,7 +178,8 @@ TEST(DitDh, RejectsWrongInput) {
   EXPECT_THROW(model(Tensor<float>(Shape{1, 12, 4, 4}, 0.f), t, outside), ArgumentError);
 }
 
-// Loss and every gradient of the official training step (before clipping), with and without activation checkpointing.
+// Loss and every gradient of the official training step (before clipping), with and without
+// activation checkpointing.
 class DitDhTraining : public testing::TestWithParam<bool> {};
 
 TEST_P(DitDhTraining, GradientsMatch) {
@@ -175,7 +188,8 @@ TEST_P(DitDhTraining, GradientsMatch) {
   DitDh<Var<float>> model(config);
   test::load(model, weights);
   model.set_checkpointing(GetParam());
-  const Tensor<float> x1 = io("step0.x1"), x0 = io("step0.x0"), t = io("step0.t"), drop = io("step0.drop_u");
+  const Tensor<float> x1 = io("step0.x1"), x0 = io("step0.x0"), t = io("step0.t"),
+                      drop = io("step0.drop_u");
   Tensor<std::int64_t> y = io.get<std::int64_t>("step0.y");
   for (index_t i = 0; i < y.numel(); ++i)
     if (drop[i] < static_cast<float>(config.class_dropout_prob)) y[i] = config.num_classes;
@@ -195,7 +209,8 @@ TEST_P(DitDhTraining, GradientsMatch) {
   model.parameters([&](const std::string& name, Parameter<Var<float>>& p) {
     const Tensor<float> expected = io("grad." + name);
     double largest = 0;
-    for (const float g : expected.span()) largest = std::max(largest, std::abs(static_cast<double>(g)));
+    for (const float g : expected.span())
+      largest = std::max(largest, std::abs(static_cast<double>(g)));
     ASSERT_FALSE(p.value.grad().empty()) << name;
     EXPECT_TRUE(close(p.value.grad(), expected.reshaped(p.shape()), 1e-4 * largest + 1e-6)) << name;
   });

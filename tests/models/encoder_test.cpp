@@ -30,13 +30,15 @@ TEST_P(EncoderGolden, TokensMatch) {
   config.hidden_size = node.get<index_t>("hidden_size");
   config.num_layers = node.get<index_t>("num_hidden_layers");
   config.num_heads = node.get<index_t>("num_attention_heads");
-  config.intermediate_size =
-      node.contains("intermediate_size") ? node.get<index_t>("intermediate_size") : config.hidden_size * node.get<index_t>("mlp_ratio");
+  config.intermediate_size = node.contains("intermediate_size")
+                                 ? node.get<index_t>("intermediate_size")
+                                 : config.hidden_size * node.get<index_t>("mlp_ratio");
   config.registers = node.get_or<index_t>("num_register_tokens", 0);
   config.table_h = config.table_w = node.get<index_t>("image_size") / config.patch_size;
   config.layer_norm_eps = c.eps;
   Encoder<Tensor<float>> encoder(config);
-  load_parameters(encoder, encoder_names(c.family, c.prefix), [&](const std::string& file) { return weights(file); });
+  load_parameters(encoder, encoder_names(c.family, c.prefix),
+                  [&](const std::string& file) { return weights(file); });
 
   const Tensor<float> image = io("image");  // (2, 3, H, W)
   const Tensor<float> expected = io("encoder_input");
@@ -48,9 +50,11 @@ TEST_P(EncoderGolden, TokensMatch) {
   float* pixels = input.data();
   for (index_t i = 0; i < input.numel(); ++i) {
     const index_t channel = i / plane % 3;
-    pixels[i] = static_cast<float>(imagenet ? (pixels[i] - mean[channel]) / std[channel] : (pixels[i] - 0.5) / 0.5);
+    pixels[i] = static_cast<float>(imagenet ? (pixels[i] - mean[channel]) / std[channel]
+                                            : (pixels[i] - 0.5) / 0.5);
   }
-  // The reference rounds the sampling positions to float; ours are exact. The tolerance is the one stated for forwards.
+  // The reference rounds the sampling positions to float; ours are exact. The tolerance is the one
+  // stated for forwards.
   EXPECT_TRUE(close(input, expected, 1e-4));
   EXPECT_TRUE(close(encoder(expected), io("encoder_tokens"), 5e-5));
   // Our registers stand in front of the class token, the official ones behind it.
@@ -61,7 +65,8 @@ TEST_P(EncoderGolden, TokensMatch) {
     for (index_t b = 0; b < x.extent(0); ++b)
       for (index_t token = 0; token < x.extent(1); ++token) {
         const index_t from = token == 0 ? registers : token <= registers ? token - 1 : token;
-        std::copy_n(x.data() + (b * x.extent(1) + from) * x.extent(2), x.extent(2), out.data() + (b * x.extent(1) + token) * x.extent(2));
+        std::copy_n(x.data() + (b * x.extent(1) + from) * x.extent(2), x.extent(2),
+                    out.data() + (b * x.extent(1) + token) * x.extent(2));
       }
     return out;
   };
@@ -73,13 +78,19 @@ TEST_P(EncoderGolden, TokensMatch) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, EncoderGolden,
-                         testing::Values(Case{"rae_dinov2_tiny", EncoderFamily::dinov2, "encoder.encoder.", 1e-6},
-                                         Case{"rae_siglip2_tiny", EncoderFamily::siglip2, "encoder.model.", 1e-6},
-                                         Case{"rae_mae_tiny", EncoderFamily::mae, "encoder.model.", 1e-12}));
+INSTANTIATE_TEST_SUITE_P(
+    Families, EncoderGolden,
+    testing::Values(Case{"rae_dinov2_tiny", EncoderFamily::dinov2, "encoder.encoder.", 1e-6},
+                    Case{"rae_siglip2_tiny", EncoderFamily::siglip2, "encoder.model.", 1e-6},
+                    Case{"rae_mae_tiny", EncoderFamily::mae, "encoder.model.", 1e-12}));
 
 TEST(Encoder, RejectsSizesThatDoNotFitThePatch) {
-  EncoderConfig config{.hidden_size = 8, .num_layers = 1, .num_heads = 2, .intermediate_size = 8, .table_h = 2, .table_w = 2};
+  EncoderConfig config{.hidden_size = 8,
+                       .num_layers = 1,
+                       .num_heads = 2,
+                       .intermediate_size = 8,
+                       .table_h = 2,
+                       .table_w = 2};
   const Encoder<Tensor<float>> encoder(config);
   EXPECT_THROW(encoder(Tensor<float>(Shape{1, 3, 28, 30}, 0.f)), ShapeError);
   EXPECT_THROW(encoder(Tensor<float>(Shape{1, 1, 28, 28}, 0.f)), ShapeError);

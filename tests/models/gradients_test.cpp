@@ -1,4 +1,5 @@
-// Gradients of every module by central differences, in double: at all inputs and all parameters, at most 64 elements of each.
+// Gradients of every module by central differences, in double: at all inputs and all parameters, at
+// most 64 elements of each.
 #include <gtest/gtest.h>
 
 #include "rae/autograd/gradcheck.hpp"
@@ -16,8 +17,9 @@ using Inputs = const std::vector<Value>&;
 
 constexpr double kTolerance = 1e-7;
 
-/// Checks d forward(inputs) / d (inputs and all parameters of the module). Matrices become normal numbers with deviation 1 / sqrt(columns),
-/// vectors with 0.4: sizes at which activations stay in their curved middle and third derivatives do not spoil the differences.
+/// Checks d forward(inputs) / d (inputs and all parameters of the module). Matrices become normal
+/// numbers with deviation 1 / sqrt(columns), vectors with 0.4: sizes at which activations stay in
+/// their curved middle and third derivatives do not spoil the differences.
 template <class Module, class F>
 void expect_gradients(Module& module, F forward, std::initializer_list<Shape> shapes) {
   std::vector<Tensor<double>> at;
@@ -25,7 +27,8 @@ void expect_gradients(Module& module, F forward, std::initializer_list<Shape> sh
   const std::size_t first = at.size();
   std::vector<std::string> names;
   module.parameters([&](const std::string& name, Parameter<Value>& p) {
-    const double deviation = p.shape().rank() == 2 ? 1 / std::sqrt(static_cast<double>(p.shape()[1])) : 0.4;
+    const double deviation =
+        p.shape().rank() == 2 ? 1 / std::sqrt(static_cast<double>(p.shape()[1])) : 0.4;
     at.push_back(scale(test::random_tensor<double>(p.shape(), 100 + at.size()), deviation));
     names.push_back(name);
   });
@@ -37,7 +40,8 @@ void expect_gradients(Module& module, F forward, std::initializer_list<Shape> sh
   };
   const GradcheckResult result = gradcheck(run, at);
   std::string list;
-  for (std::size_t i = 0; i < names.size(); ++i) list += concat("\n  input ", first + i, ": ", names[i]);
+  for (std::size_t i = 0; i < names.size(); ++i)
+    list += concat("\n  input ", first + i, ": ", names[i]);
   EXPECT_LT(result.worst, kTolerance) << result.where << list;
 }
 
@@ -106,7 +110,9 @@ TEST_P(EncoderGradients, OfHiddenStatesAgreeWithDifferences) {
                    {{1, 1, 4, 4}});
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, EncoderGradients, testing::Values(EncoderFamily::dinov2, EncoderFamily::siglip2, EncoderFamily::mae));
+INSTANTIATE_TEST_SUITE_P(Families, EncoderGradients,
+                         testing::Values(EncoderFamily::dinov2, EncoderFamily::siglip2,
+                                         EncoderFamily::mae));
 
 TEST(ModuleGradients, Decoder) {
   Decoder<Value> module({.grid_h = 2,
@@ -131,11 +137,16 @@ class DitBlockGradients : public testing::TestWithParam<int> {};
 TEST_P(DitBlockGradients, AgreeWithDifferences) {
   const auto bit = [](int i) { return (GetParam() >> i & 1) != 0; };
   const BlockCase c{bit(0), bit(1), bit(2), bit(3), bit(4)};
-  SCOPED_TRACE(concat("rms ", c.rms, ", swiglu ", c.swiglu, ", qk-norm ", c.qknorm, ", per token ", c.per_token, ", rope ", c.rope));
+  SCOPED_TRACE(concat("rms ", c.rms, ", swiglu ", c.swiglu, ", qk-norm ", c.qknorm, ", per token ",
+                      c.per_token, ", rope ", c.rope));
   const RopeTable<double> table = make_rope_table<double>(2, 2, 4);
-  DitBlock<Value> module(8, 2, {.use_swiglu = c.swiglu, .use_rmsnorm = c.rms, .use_qknorm = c.qknorm, .mlp_ratio = 1.5});
+  DitBlock<Value> module(
+      8, 2,
+      {.use_swiglu = c.swiglu, .use_rmsnorm = c.rms, .use_qknorm = c.qknorm, .mlp_ratio = 1.5});
   const Shape condition = c.per_token ? Shape{2, 4, 8} : Shape{2, 8};
-  expect_gradients(module, [&](Inputs in) { return module(in[0], in[1], c.rope ? &table : nullptr); }, {{2, 4, 8}, condition});
+  expect_gradients(module,
+                   [&](Inputs in) { return module(in[0], in[1], c.rope ? &table : nullptr); },
+                   {{2, 4, 8}, condition});
 }
 
 INSTANTIATE_TEST_SUITE_P(AllOptions, DitBlockGradients, testing::Range(0, 32));
@@ -144,7 +155,8 @@ TEST(ModuleGradients, DitFinalLayer) {
   for (const bool rms : {false, true})
     for (const Shape& condition : {Shape{2, 6}, Shape{2, 3, 6}}) {
       DitFinalLayer<Value> module(6, 5, rms);
-      expect_gradients(module, [&](Inputs in) { return module(in[0], in[1]); }, {{2, 3, 6}, condition});
+      expect_gradients(module, [&](Inputs in) { return module(in[0], in[1]); },
+                       {{2, 3, 6}, condition});
     }
 }
 
@@ -176,7 +188,9 @@ TEST(ModuleGradients, DitDhOfOneWidthHasNoProjector) {
   expect_dit_dh_gradients(config, false);
 }
 
-TEST(ModuleGradients, DitDhRecomputingItsBlocks) { expect_dit_dh_gradients(small_dit_dh(8, 12), true); }
+TEST(ModuleGradients, DitDhRecomputingItsBlocks) {
+  expect_dit_dh_gradients(small_dit_dh(8, 12), true);
+}
 
 TEST(ModuleGradients, DitDhWithTheOtherOptions) {
   DitDhConfig config = small_dit_dh(8, 12);

@@ -10,11 +10,13 @@ namespace rae {
 namespace {
 
 Inception tiny(const test::ProceduralWeights& weights) {
-  return Inception([&](const std::string& name, const Shape& shape) { return weights(name, shape); }, {.width_divisor = 16, .classes = 63});
+  return Inception(
+      [&](const std::string& name, const Shape& shape) { return weights(name, shape); },
+      {.width_divisor = 16, .classes = 63});
 }
 
-// The golden numbers were computed in double by a network that was written for PyTorch from the description of the layers, a sixteenth as
-// wide; in float PyTorch is off by 1.3e-6 itself.
+// The golden numbers were computed in double by a network that was written for PyTorch from the
+// description of the layers, a sixteenth as wide; in float PyTorch is off by 1.3e-6 itself.
 TEST(InceptionNetwork, MatchesPyTorch) {
   const test::Golden io("inception/io.safetensors");
   const test::ProceduralWeights weights(test::golden_config("inception"));
@@ -41,7 +43,8 @@ TEST(InceptionNetwork, PicturesDependOnNeitherThreadsNorBatch) {
   const Tensor<float> both = network.features(images);
   set_num_threads(3);
   const index_t one = images.numel() / 2;
-  const Tensor<float> second(Shape{1, 3, 37, 50}, images.span().subspan(static_cast<std::size_t>(one)));
+  const Tensor<float> second(Shape{1, 3, 37, 50},
+                             images.span().subspan(static_cast<std::size_t>(one)));
   const Tensor<float> alone = network.features(second);
   set_num_threads(0);
   for (index_t i = 0; i < 128; ++i) ASSERT_EQ(alone[i], both[128 + i]);
@@ -57,10 +60,14 @@ TEST(InceptionNetwork, RefusesWrongWeightsAndPictures) {
     };
   };
   const InceptionConfig config{.width_divisor = 16, .classes = 63};
-  EXPECT_NE(test::message_of<NumericError>([&] { Inception(with("Mixed_7c.branch1x1.bn.running_var", -1), config); }).find("negative"),
+  EXPECT_NE(test::message_of<NumericError>([&] {
+              Inception(with("Mixed_7c.branch1x1.bn.running_var", -1), config);
+            }).find("negative"),
             std::string::npos);
   for (const char* name : {"Mixed_5b.branch1x1.conv.weight", "Conv2d_1a_3x3.bn.bias", "fc.weight"})
-    EXPECT_THROW(Inception(with(name, std::numeric_limits<float>::quiet_NaN()), config), NumericError) << name;
+    EXPECT_THROW(Inception(with(name, std::numeric_limits<float>::quiet_NaN()), config),
+                 NumericError)
+        << name;
   EXPECT_THROW(Inception(with("", 0), {.width_divisor = 3}), ConfigError);
   const Inception network = tiny(weights);
   EXPECT_THROW((void)network.features(Tensor<float>(Shape{1, 1, 8, 8}, 0.0f)), ShapeError);

@@ -44,35 +44,44 @@ TEST_P(LightningDitGolden, EveryStageMatches) {
   const LightningDitConfig& config = model.config();
   const Tensor<std::int64_t> y = io.get<std::int64_t>("y");  // (B)
   EXPECT_TRUE(close(model(io("x"), io("t"), y.span()), io("out"), 2e-5));
-  const auto expect = [&](const Tensor<float>& actual, const char* stage) { EXPECT_TRUE(close(actual, io(stage), 1e-5)) << stage; };
-  const Tensor<float> time = model.t_embedder(io("t")), label = model.y_embedder(y.span()), c = add(time, label);  // (B, D)
+  const auto expect = [&](const Tensor<float>& actual, const char* stage) {
+    EXPECT_TRUE(close(actual, io(stage), 1e-5)) << stage;
+  };
+  const Tensor<float> time = model.t_embedder(io("t")), label = model.y_embedder(y.span()),
+                      c = add(time, label);  // (B, D)
   expect(time, "t_emb");
   expect(label, "y_emb");
   expect(c, "c");
-  Tensor<float> z = add_broadcast(model.x_embedder(patchify(io("x"), config.patch_size)), model.pos_embed.value);  // (B, N, D)
+  Tensor<float> z = add_broadcast(model.x_embedder(patchify(io("x"), config.patch_size)),
+                                  model.pos_embed.value);  // (B, N, D)
   expect(z, "x_in");
-  const RopeTable<float> table =
-      make_rope_table<float>(4 / config.patch_size, 4 / config.patch_size, config.hidden_size / config.num_heads);
+  const RopeTable<float> table = make_rope_table<float>(
+      4 / config.patch_size, 4 / config.patch_size, config.hidden_size / config.num_heads);
   const RopeTable<float>* rope = config.use_rope ? &table : nullptr;
   z = model.blocks[1](test::expect_first_block(io, model.blocks[0], z, c, rope, 1e-5), c, rope);
   expect(z, "block1_out");
   expect(model.final_layer(z, c), "final_tokens");
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, LightningDitGolden, testing::Values("lightningdit_official_flags", "lightningdit_plain"));
+INSTANTIATE_TEST_SUITE_P(Cases, LightningDitGolden,
+                         testing::Values("lightningdit_official_flags", "lightningdit_plain"));
 
-// The official doubled batch at t = 0.4: everywhere the scale 2 but inside an interval [lo, hi) of the model's list, where it is that of
-// the interval if it has one above 1, and 1 otherwise. The official programs pass no list and so cannot guide this model; `Generator`
-// guides it as a DiT^DH. Whatever the rule, it chooses a scale for `guide`.
+// The official doubled batch at t = 0.4: everywhere the scale 2 but inside an interval [lo, hi) of
+// the model's list, where it is that of the interval if it has one above 1, and 1 otherwise. The
+// official programs pass no list and so cannot guide this model; `Generator` guides it as a DiT^DH.
+// Whatever the rule, it chooses a scale for `guide`.
 TEST(LightningDit, ClassifierFreeGuidanceMatches) {
   const Golden io("lightningdit_official_flags/io.safetensors");
   const LightningDit<Tensor<float>> model = golden_lightning_dit("lightningdit_official_flags");
   const Tensor<std::int64_t> y = io.get<std::int64_t>("cfg.y");  // (4)
   const Tensor<float> doubled = io("cfg.x"), times = io("cfg.t");
-  const Tensor<float> x(Shape{2, 12, 4, 4}, doubled.span().first(384)), t(Shape{2}, times.span().first(2));
-  const Tensor<float> with = model(x, t, y.span().first(2)), without = model(x, t, y.span().last(2));  // (2, 12, 4, 4)
+  const Tensor<float> x(Shape{2, 12, 4, 4}, doubled.span().first(384)),
+      t(Shape{2}, times.span().first(2));
+  const Tensor<float> with = model(x, t, y.span().first(2)),
+                      without = model(x, t, y.span().last(2));  // (2, 12, 4, 4)
   for (const auto& [name, scale] :
-       {std::pair("cfg.default", 2.0), std::pair("cfg.in_interval", 1.0), std::pair("cfg.in_interval_icfg3", 3.0)}) {
+       {std::pair("cfg.default", 2.0), std::pair("cfg.in_interval", 1.0),
+        std::pair("cfg.in_interval_icfg3", 3.0)}) {
     Tensor<float> half = with, both(Shape{4, 12, 4, 4});
     guide(half, without, scale);
     for (index_t i = 0; i < both.numel(); ++i) both[i] = std::as_const(half)[i % half.numel()];
@@ -81,7 +90,9 @@ TEST(LightningDit, ClassifierFreeGuidanceMatches) {
 }
 
 TEST(LightningDit, RejectsAPatchThatDoesNotDivide) {
-  EXPECT_THROW(LightningDit<Tensor<float>>(LightningDitConfig{.input_h = 5, .input_w = 4, .patch_size = 2}), ConfigError);
+  EXPECT_THROW(
+      LightningDit<Tensor<float>>(LightningDitConfig{.input_h = 5, .input_w = 4, .patch_size = 2}),
+      ConfigError);
 }
 
 }  // namespace

@@ -10,7 +10,8 @@ namespace {
 using test::close;
 using test::Golden;
 
-/// The golden network numbers the layers of each slice from 0, where the first of slices 2 to 5 is the pooling.
+/// The golden network numbers the layers of each slice from 0, where the first of slices 2 to 5 is
+/// the pooling.
 std::vector<std::string> golden_names(const std::string& name) {
   if (name.rfind("heads.", 0) == 0) return lpips_names()(name);
   const int stage = name[7] - '0', layer = 2 * (name[9] - '0') + (stage > 0 ? 1 : 0);
@@ -19,7 +20,8 @@ std::vector<std::string> golden_names(const std::string& name) {
 
 template <class X>
 Lpips<X> golden_lpips() {
-  Lpips<X> model(LpipsConfig{.channels = test::golden_config("lpips_narrow").get<std::vector<index_t>>("channels")});
+  Lpips<X> model(LpipsConfig{
+      .channels = test::golden_config("lpips_narrow").get<std::vector<index_t>>("channels")});
   const Golden weights("lpips_narrow/weights.safetensors");
   load_parameters(model, golden_names, [&](const std::string& file) { return weights(file); });
   return model;
@@ -31,7 +33,8 @@ TEST(Lpips, EveryStageMatches) {
   const auto features = model.features(io("input"));
   ASSERT_EQ(features.size(), 5u);
   const char* const names[] = {"relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"};
-  for (std::size_t s = 0; s < 5; ++s) EXPECT_TRUE(close(features[s], io(concat("feat.", names[s])), 1e-5)) << names[s];
+  for (std::size_t s = 0; s < 5; ++s)
+    EXPECT_TRUE(close(features[s], io(concat("feat.", names[s])), 1e-5)) << names[s];
 }
 
 TEST(Lpips, DistanceAndGradientMatch) {
@@ -46,7 +49,8 @@ TEST(Lpips, DistanceAndGradientMatch) {
   tape.backward(distance, Tensor<float>(Shape{2}, 0.5f));
   const Tensor<float> expected = io("grad_target");
   double largest = 0;
-  for (const float g : expected.span()) largest = std::max(largest, std::abs(static_cast<double>(g)));
+  for (const float g : expected.span())
+    largest = std::max(largest, std::abs(static_cast<double>(g)));
   EXPECT_TRUE(close(target.grad(), expected, 1e-4 * largest));
   for (const auto& head : model.heads) EXPECT_FALSE(head.value.requires_grad());
 }
@@ -54,7 +58,8 @@ TEST(Lpips, DistanceAndGradientMatch) {
 TEST(Lpips, OfEqualPicturesIsZeroAndItIsSymmetric) {
   const Golden io("lpips_narrow/io.safetensors");
   const auto model = golden_lpips<Tensor<float>>();
-  const Tensor<float> same = model(io("input"), io("input")), one = model(io("input"), io("target")),
+  const Tensor<float> same = model(io("input"), io("input")),
+                      one = model(io("input"), io("target")),
                       other = model(io("target"), io("input"));
   for (index_t i = 0; i < 2; ++i) {
     EXPECT_EQ(same[i], 0.f);
@@ -74,10 +79,15 @@ TEST(Lpips, RejectsPicturesThatAreTooSmallOrNotOfThreeChannels) {
   const auto model = golden_lpips<Tensor<float>>();
   EXPECT_THROW(model.features(Tensor<float>(Shape{1, 3, 15, 16}, 0.f)), ShapeError);
   EXPECT_THROW(model.features(Tensor<float>(Shape{1, 1, 16, 16}, 0.f)), ShapeError);
-  EXPECT_THROW(model(Tensor<float>(Shape{1, 3, 16, 16}, 0.f), Tensor<float>(Shape{1, 3, 16, 17}, 0.f)), ShapeError);
-  EXPECT_EQ(model.features(Tensor<float>(Shape{1, 3, 17, 19}, 0.f)).back().shape(), (Shape{1, 12, 1, 1}));
-  EXPECT_THROW(Lpips<Tensor<float>>(LpipsConfig{.channels = {4, 4}, .convolutions = {1}}), ConfigError);
-  EXPECT_THROW(Lpips<Tensor<float>>(LpipsConfig{.channels = {4}, .convolutions = {0}}), ConfigError);
+  EXPECT_THROW(
+      model(Tensor<float>(Shape{1, 3, 16, 16}, 0.f), Tensor<float>(Shape{1, 3, 16, 17}, 0.f)),
+      ShapeError);
+  EXPECT_EQ(model.features(Tensor<float>(Shape{1, 3, 17, 19}, 0.f)).back().shape(),
+            (Shape{1, 12, 1, 1}));
+  EXPECT_THROW(Lpips<Tensor<float>>(LpipsConfig{.channels = {4, 4}, .convolutions = {1}}),
+               ConfigError);
+  EXPECT_THROW(Lpips<Tensor<float>>(LpipsConfig{.channels = {4}, .convolutions = {0}}),
+               ConfigError);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// A whole DiT^DH with weights stored as bf16 and as integers: how far its velocity is from that of f32.
+// A whole DiT^DH with weights stored as bf16 and as integers: how far its velocity is from that of
+// f32.
 #include <gtest/gtest.h>
 
 #include "rae/core/parallel.hpp"
@@ -27,26 +28,32 @@ struct Model {
 double relative_error(const Tensor<float>& got, const Tensor<float>& expected) {
   double difference = 0, square = 0;
   for (index_t i = 0; i < got.numel(); ++i) {
-    const double d = static_cast<double>(got[i]) - static_cast<double>(expected[i]), e = static_cast<double>(expected[i]);
+    const double d = static_cast<double>(got[i]) - static_cast<double>(expected[i]),
+                 e = static_cast<double>(expected[i]);
     difference += d * d;
     square += e * e;
   }
   return std::sqrt(difference / square);
 }
 
-// Rounding a number to bf16 errs by 2^-9 / sqrt(3) of it (root mean square); to a step of 1 / 127 of a row's largest element, which is
-// about three times the usual one, by 3 / 127 / sqrt(12). A product of two such operands errs by sqrt(2) of that, and n products, were each
-// as important as the next, by sqrt(n) times as much. The largest of a group of 32 is about 2.2 times the usual one, and where only weights
-// are integers, only one of two operands errs. Gates and residuals weigh them differently: half to twice that is expected (measured:
-// 1.15 of it in bf16, 0.81 in 8 bits).
+// Rounding a number to bf16 errs by 2^-9 / sqrt(3) of it (root mean square); to a step of 1 / 127
+// of a row's largest element, which is about three times the usual one, by 3 / 127 / sqrt(12). A
+// product of two such operands errs by sqrt(2) of that, and n products, were each as important as
+// the next, by sqrt(n) times as much. The largest of a group of 32 is about 2.2 times the usual
+// one, and where only weights are integers, only one of two operands errs. Gates and residuals
+// weigh them differently: half to twice that is expected (measured: 1.15 of it in bf16, 0.81 in 8
+// bits).
 TEST(NarrowWeights, VelocityStaysNearThatOfF32) {
   const Tensor<float> expected = Model().io("out");
   index_t products = 0;
-  Model().dit.parameters([&](const std::string& name, auto& p) { products += p.shape().rank() == 2 && name.ends_with("weight"); });
+  Model().dit.parameters([&](const std::string& name, auto& p) {
+    products += p.shape().rank() == 2 && name.ends_with("weight");
+  });
   ASSERT_GT(products, 10);
   const double count = std::sqrt(2.0 * static_cast<double>(products));
   for (const auto& [stored, error_of_operand] :
-       {std::pair(DType::bf16, std::ldexp(1.0, -9) / std::sqrt(3.0)), std::pair(DType::i8, 3.0 / 127 / std::sqrt(12.0)),
+       {std::pair(DType::bf16, std::ldexp(1.0, -9) / std::sqrt(3.0)),
+        std::pair(DType::i8, 3.0 / 127 / std::sqrt(12.0)),
         std::pair(DType::i8w, 2.2 / 128 / std::sqrt(12.0) / std::sqrt(2.0)),
         std::pair(DType::i4w, 2.2 / 8 / std::sqrt(12.0) / std::sqrt(2.0))})
     test::on_every_narrow_isa([&, type = stored, estimate = error_of_operand * count](Isa isa) {
@@ -58,15 +65,19 @@ TEST(NarrowWeights, VelocityStaysNearThatOfF32) {
     });
 }
 
-// Attention multiplies bf16 where its queries, keys and values come from a weight that is stored narrower than f32.
+// Attention multiplies bf16 where its queries, keys and values come from a weight that is stored
+// narrower than f32.
 TEST(NarrowWeights, AttentionRoundsWhatNarrowWeightsMade) {
-  const Tensor<float> x = test::random_tensor<float>({2, 9, 16}, 1), c = test::random_tensor<float>({2, 16}, 2);
+  const Tensor<float> x = test::random_tensor<float>({2, 9, 16}, 1),
+                      c = test::random_tensor<float>({2, 16}, 2);
   const DitBlockOptions options;
   DitBlock<Tensor<float>> dit(16, 2, options);
   VitBlock<Tensor<float>> vit(16, 32, 2, 1e-6, Activation::gelu, false);
   const RopeTable<float> rope = make_rope_table<float>(3, 3, 8);
-  for (const auto& [stored, operands] :
-       {std::pair(DType::f32, DType::f32), {DType::bf16, DType::bf16}, {DType::i8, DType::bf16}, {DType::i4w, DType::bf16}}) {
+  for (const auto& [stored, operands] : {std::pair(DType::f32, DType::f32),
+                                         {DType::bf16, DType::bf16},
+                                         {DType::i8, DType::bf16},
+                                         {DType::i4w, DType::bf16}}) {
     std::uint64_t stream = 3;
     const auto fill = [&, type = stored](const std::string& name, auto& p) {
       p.set(test::random_tensor<float>(p.shape(), stream++));
@@ -75,13 +86,16 @@ TEST(NarrowWeights, AttentionRoundsWhatNarrowWeightsMade) {
     dit.parameters(fill);
     vit.parameters(fill);
     const auto [shift1, scale1, gate1, shift2, scale2, gate2] = chunk<6>(dit.adaln(silu(c)));
-    const Tensor<float> dit_qkv = dit.qkv(norm_modulate(dit.norm1(), x, shift1, scale1));  // (2, 9, 48)
+    const Tensor<float> dit_qkv =
+        dit.qkv(norm_modulate(dit.norm1(), x, shift1, scale1));  // (2, 9, 48)
     const Tensor<float> g = dit.proj(attention(dit_qkv, 2, &rope, operands), Residual{x, gate1});
-    const Tensor<float> dit_out = dit.mlp(norm_modulate(dit.norm2(), g, shift2, scale2), Residual{g, gate2});
+    const Tensor<float> dit_out =
+        dit.mlp(norm_modulate(dit.norm2(), g, shift2, scale2), Residual{g, gate2});
     EXPECT_TRUE(test::close(dit(x, c, &rope), dit_out, 0)) << name_of(stored);
 
     const RopeTable<float>* none = nullptr;
-    const Tensor<float> h = vit.proj(attention(vit.qkv(vit.norm1(x)), 2, none, operands), Residual{x});
+    const Tensor<float> h =
+        vit.proj(attention(vit.qkv(vit.norm1(x)), 2, none, operands), Residual{x});
     const Tensor<float> vit_out = vit.fc2(vit.fc1(vit.norm2(h), Activation::gelu), Residual{h});
     EXPECT_TRUE(test::close(vit(x), vit_out, 0)) << name_of(stored);
   }
@@ -92,7 +106,9 @@ TEST(NarrowWeights, EachWeightHasATypeOfItsOwn) {
   Model all, mixed;
   const Tensor<float> expected = all.io("out");
   pack_parameters(all.dit, DType::i8);
-  pack_parameters(mixed.dit, [](const std::string& name) { return name.starts_with("blocks.0.mlp") ? DType::i8 : DType::f32; });
+  pack_parameters(mixed.dit, [](const std::string& name) {
+    return name.starts_with("blocks.0.mlp") ? DType::i8 : DType::f32;
+  });
   const double error = relative_error(mixed.velocity(), expected);
   EXPECT_GT(error, 1e-5);
   EXPECT_LT(error, relative_error(all.velocity(), expected));
@@ -102,7 +118,8 @@ TEST(NarrowWeights, ThreadCountDoesNotChangeABit) {
   for (const DType stored : {DType::bf16, DType::i8, DType::i8w, DType::i4w}) {
     Model model;
     pack_parameters(model.dit, stored);
-    EXPECT_TRUE(test::same_on_every_thread_count([&] { return model.velocity(); }, 2)) << name_of(stored);
+    EXPECT_TRUE(test::same_on_every_thread_count([&] { return model.velocity(); }, 2))
+        << name_of(stored);
   }
 }
 

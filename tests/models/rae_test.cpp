@@ -23,7 +23,8 @@ class RaeGolden : public testing::TestWithParam<Family> {};
 TEST_P(RaeGolden, EncodesAndDecodes) {
   const Family& f = GetParam();
   const std::string name = f.name;
-  const Golden io(name + "/io.safetensors"), weights(name + "/weights.safetensors"), stat(name + "/stat.safetensors");
+  const Golden io(name + "/io.safetensors"), weights(name + "/weights.safetensors"),
+      stat(name + "/stat.safetensors");
   const ConfigNode node = test::golden_config(name);
   const ConfigNode &e = node.at("encoder"), &d = node.at("decoder");
   EncoderConfig encoder{.family = f.family,
@@ -33,8 +34,9 @@ TEST_P(RaeGolden, EncodesAndDecodes) {
                         .num_heads = e.get<index_t>("num_attention_heads"),
                         .registers = e.get_or<index_t>("num_register_tokens", 0),
                         .layer_norm_eps = f.eps};
-  encoder.intermediate_size =
-      e.contains("intermediate_size") ? e.get<index_t>("intermediate_size") : encoder.hidden_size * e.get<index_t>("mlp_ratio");
+  encoder.intermediate_size = e.contains("intermediate_size")
+                                  ? e.get<index_t>("intermediate_size")
+                                  : encoder.hidden_size * e.get<index_t>("mlp_ratio");
   encoder.table_h = encoder.table_w = e.get<index_t>("image_size") / encoder.patch_size;
   const Tensor<float> latent = io("latent");
   const DecoderConfig decoder{.grid_h = latent.extent(2),
@@ -46,18 +48,22 @@ TEST_P(RaeGolden, EncodesAndDecodes) {
                               .intermediate_size = d.get<index_t>("decoder_intermediate_size"),
                               .patch_size = d.get<index_t>("patch_size")};
   PixelNorm pixels;
-  const auto mean = node.get<std::vector<double>>("image_mean"), deviation = node.get<std::vector<double>>("image_std");
+  const auto mean = node.get<std::vector<double>>("image_mean"),
+             deviation = node.get<std::vector<double>>("image_std");
   std::copy_n(mean.begin(), 3, pixels.mean.begin());
   std::copy_n(deviation.begin(), 3, pixels.std.begin());
   Rae<float> rae(encoder, decoder, node.get<index_t>("encoder_input_size"), pixels);
-  load_parameters(rae.encoder, encoder_names(f.family, f.prefix), [&](const std::string& file) { return weights(file); });
+  load_parameters(rae.encoder, encoder_names(f.family, f.prefix),
+                  [&](const std::string& file) { return weights(file); });
   const NameMap names = decoder_names();
-  load_parameters(rae.decoder, names, [&](const std::string& file) { return weights("decoder." + file); });
+  load_parameters(rae.decoder, names,
+                  [&](const std::string& file) { return weights("decoder." + file); });
   if (stat.contains("mean")) rae.latent_norm.mean = stat("mean");
   if (stat.contains("var")) rae.latent_norm.var = stat("var");
   EXPECT_TRUE(close(rae.encode(io("image")), latent, 1e-4));
   EXPECT_TRUE(close(rae.decode(latent), io("recon"), 2e-5));
-  const Tensor<std::uint8_t> bytes = io.get<std::uint8_t>("recon_uint8_sample_ddp");  // (B, H, W, 3)
+  const Tensor<std::uint8_t> bytes =
+      io.get<std::uint8_t>("recon_uint8_sample_ddp");  // (B, H, W, 3)
   std::vector<std::uint8_t> truncated;
   for (const Image& image : Image::from_batch(io("recon"), Rounding::truncate))
     truncated.insert(truncated.end(), image.pixels().begin(), image.pixels().end());
@@ -68,16 +74,19 @@ TEST_P(RaeGolden, EncodesAndDecodes) {
   Tensor<float> tokens = rae.encode_tokens(io("image"));  // (B, N, D)
   const Tensor<float> strength = io("tau_uniform"), noise = io("tau_gauss");
   const index_t n = tokens.numel() / tokens.extent(0);
-  for (index_t i = 0; i < tokens.numel(); ++i) tokens[i] += node.get<float>("noise_tau") * strength[i / n] * noise[i];
-  const Tensor<float> noisy = rae.latent_norm.normalize(tokens_to_grid(tokens, latent.extent(2), latent.extent(3)));
+  for (index_t i = 0; i < tokens.numel(); ++i)
+    tokens[i] += node.get<float>("noise_tau") * strength[i / n] * noise[i];
+  const Tensor<float> noisy =
+      rae.latent_norm.normalize(tokens_to_grid(tokens, latent.extent(2), latent.extent(3)));
   EXPECT_TRUE(close(noisy, io("latent_noisy"), 1e-4));
   EXPECT_TRUE(close(rae.decode(io("latent_noisy")), io("recon_noisy"), 2e-5));
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, RaeGolden,
-                         testing::Values(Family{"rae_dinov2_tiny", EncoderFamily::dinov2, "encoder.encoder.", 1e-6},
-                                         Family{"rae_siglip2_tiny", EncoderFamily::siglip2, "encoder.model.", 1e-6},
-                                         Family{"rae_mae_tiny", EncoderFamily::mae, "encoder.model.", 1e-12}));
+INSTANTIATE_TEST_SUITE_P(
+    Families, RaeGolden,
+    testing::Values(Family{"rae_dinov2_tiny", EncoderFamily::dinov2, "encoder.encoder.", 1e-6},
+                    Family{"rae_siglip2_tiny", EncoderFamily::siglip2, "encoder.model.", 1e-6},
+                    Family{"rae_mae_tiny", EncoderFamily::mae, "encoder.model.", 1e-12}));
 
 // An encoder with a grid of its own: 28 x 28 pixels in patches of 7, and a decoder of 2 x 3 tokens.
 TEST(Rae, GridsOfEncoderAndDecoderMayDiffer) {
@@ -121,7 +130,8 @@ TEST(Rae, GridsOfEncoderAndDecoderMayDiffer) {
 TEST(NoiseAugment, DependsOnTheSampleOnly) {
   const Tensor<float> two(Shape{2, 3, 4}, 0.f), one(Shape{1, 3, 4}, 0.f);
   for (const NoiseLaw law : {NoiseLaw::uniform, NoiseLaw::half_normal}) {
-    const Tensor<float> both = noise_augment(two, 0.8, law, 5, 10), second = noise_augment(one, 0.8, law, 5, 11);
+    const Tensor<float> both = noise_augment(two, 0.8, law, 5, 10),
+                        second = noise_augment(one, 0.8, law, 5, 11);
     for (index_t i = 0; i < 12; ++i) EXPECT_EQ(both[12 + i], second[i]);
     EXPECT_FALSE(close(noise_augment(one, 0.8, law, 5, 10), second, 1e-3));
   }

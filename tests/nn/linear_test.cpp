@@ -1,4 +1,5 @@
-// A linear layer with what models put before and behind it, against the plain operations one after the other.
+// A linear layer with what models put before and behind it, against the plain operations one after
+// the other.
 #include "rae/nn/linear.hpp"
 
 #include <gtest/gtest.h>
@@ -18,7 +19,8 @@ template <class X>
 Linear<X> layer(ParameterUse use) {
   Linear<X> out(kIn, kOut, true, use);
   std::uint64_t stream = 1;
-  out.parameters([&](const std::string&, auto& p) { p.set(random_tensor<float>(p.shape(), stream++)); });
+  out.parameters(
+      [&](const std::string&, auto& p) { p.set(random_tensor<float>(p.shape(), stream++)); });
   return out;
 }
 
@@ -27,9 +29,12 @@ testing::AssertionResult near(const Tensor<float>& got, const Tensor<float>& exp
 }
 
 struct Data {
-  Tensor<float> x = random_tensor<float>({kImages, kTokens, kIn}, 3), weight = random_tensor<float>({kIn}, 4),
-                modulation = random_tensor<float>({kImages, 2 * kIn}, 5), wide = random_tensor<float>({kImages, kTokens, kOut}, 6),
-                narrow = random_tensor<float>({kImages, kTokens, kOut / 2}, 7), gates = random_tensor<float>({kImages, 2 * kOut}, 8);
+  Tensor<float> x = random_tensor<float>({kImages, kTokens, kIn}, 3),
+                weight = random_tensor<float>({kIn}, 4),
+                modulation = random_tensor<float>({kImages, 2 * kIn}, 5),
+                wide = random_tensor<float>({kImages, kTokens, kOut}, 6),
+                narrow = random_tensor<float>({kImages, kTokens, kOut / 2}, 7),
+                gates = random_tensor<float>({kImages, 2 * kOut}, 8);
 
   [[nodiscard]] Normalized<Tensor<float>> under_norm() const {
     const auto [shift, scale] = chunk<2>(modulation);
@@ -37,8 +42,9 @@ struct Data {
   }
 };
 
-// x and x under a norm; every activation; alone, added to something, added through a gate. The product itself is that of the same layer, so
-// that only the rounding of what follows it may differ.
+// x and x under a norm; every activation; alone, added to something, added through a gate. The
+// product itself is that of the same layer, so that only the rounding of what follows it may
+// differ.
 TEST(Linear, JoinsWhatStandsAroundTheProduct) {
   const Data d;
   for (const DType stored : {DType::f32, DType::bf16, DType::i8})
@@ -59,7 +65,8 @@ TEST(Linear, JoinsWhatStandsAroundTheProduct) {
           const Tensor<float> y = halves ? swiglu(product) : activate(product, activation);
           EXPECT_TRUE(near(fused(in, activation), y)) << name_of(stored);
           EXPECT_TRUE(near(fused(in, activation, Residual{base}), add(base, y))) << name_of(stored);
-          EXPECT_TRUE(near(fused(in, activation, Residual{base, gate}), gated_add(base, gate, y))) << name_of(stored);
+          EXPECT_TRUE(near(fused(in, activation, Residual{base, gate}), gated_add(base, gate, y)))
+              << name_of(stored);
         };
         expect(d.x);
         expect(d.under_norm());
@@ -71,23 +78,28 @@ TEST(Linear, JoinsWhatStandsAroundTheProduct) {
 TEST(Linear, VarAndTensorAgree) {
   const Data d;
   for (const Activation activation : {Activation::none, Activation::gelu, Activation::swiglu}) {
-    const auto use = activation == Activation::swiglu ? ParameterUse::swiglu_products : ParameterUse::products;
+    const auto use =
+        activation == Activation::swiglu ? ParameterUse::swiglu_products : ParameterUse::products;
     const Tensor<float>& base = activation == Activation::swiglu ? d.narrow : d.wide;
     const auto gate = [&](auto x) { return Chunk<decltype(x)>{x, kOut, base.extent(-1)}; };
     const auto [shift, scale] = chunk<2>(Var<float>(d.modulation));
-    const Var<float> trained =
-        layer<Var<float>>(use)(norm_modulate<Var<float>>({NormKind::rms, 1e-6, Var<float>(d.weight), {}}, Var<float>(d.x), shift, scale),
-                               activation, Residual{Var<float>(base), gate(Var<float>(d.gates))});
-    const Tensor<float> run = layer<Tensor<float>>(use)(d.under_norm(), activation, Residual{base, gate(d.gates)});
+    const Var<float> trained = layer<Var<float>>(use)(
+        norm_modulate<Var<float>>({NormKind::rms, 1e-6, Var<float>(d.weight), {}}, Var<float>(d.x),
+                                  shift, scale),
+        activation, Residual{Var<float>(base), gate(Var<float>(d.gates))});
+    const Tensor<float> run =
+        layer<Tensor<float>>(use)(d.under_norm(), activation, Residual{base, gate(d.gates)});
     EXPECT_TRUE(near(run, trained.value()));
   }
 }
 
 TEST(Linear, RejectsWhatDoesNotFit) {
   const Data d;
-  auto plain = layer<Tensor<float>>(ParameterUse::products), halves = layer<Tensor<float>>(ParameterUse::swiglu_products);
+  auto plain = layer<Tensor<float>>(ParameterUse::products),
+       halves = layer<Tensor<float>>(ParameterUse::swiglu_products);
   EXPECT_THROW(plain(d.x, Residual{d.narrow}), ShapeError);
-  EXPECT_THROW(plain(d.x, Residual{d.wide, Chunk<Tensor<float>>{d.gates, 0, kOut - 1}}), ShapeError);
+  EXPECT_THROW(plain(d.x, Residual{d.wide, Chunk<Tensor<float>>{d.gates, 0, kOut - 1}}),
+               ShapeError);
   EXPECT_THROW(plain(d.narrow), ShapeError);
   plain.weight.pack();
   halves.weight.pack();

@@ -26,16 +26,32 @@ void expect_same(const Config& config) {
 }
 
 TEST(Outline, IsThatOfTheModel) {
-  for (const EncoderFamily family : {EncoderFamily::dinov2, EncoderFamily::siglip2, EncoderFamily::mae})
-    expect_same<Encoder>(EncoderConfig{.family = family, .hidden_size = 8, .num_layers = 2, .num_heads = 2, .intermediate_size = 12});
-  expect_same<Decoder>(DecoderConfig{.in_dim = 8, .hidden_size = 12, .num_layers = 2, .num_heads = 2, .intermediate_size = 20});
-  DitDhConfig dit{.grid_h = 2, .grid_w = 3, .in_channels = 8, .hidden_size = {16, 24}, .depth = {2, 1}, .num_heads = {2, 2}};
+  for (const EncoderFamily family :
+       {EncoderFamily::dinov2, EncoderFamily::siglip2, EncoderFamily::mae})
+    expect_same<Encoder>(EncoderConfig{.family = family,
+                                       .hidden_size = 8,
+                                       .num_layers = 2,
+                                       .num_heads = 2,
+                                       .intermediate_size = 12});
+  expect_same<Decoder>(DecoderConfig{
+      .in_dim = 8, .hidden_size = 12, .num_layers = 2, .num_heads = 2, .intermediate_size = 20});
+  DitDhConfig dit{.grid_h = 2,
+                  .grid_w = 3,
+                  .in_channels = 8,
+                  .hidden_size = {16, 24},
+                  .depth = {2, 1},
+                  .num_heads = {2, 2}};
   expect_same<DitDh>(dit);
   dit.use_swiglu = dit.use_rmsnorm = dit.use_pos_embed = false;
   dit.use_qknorm = true;
   expect_same<DitDh>(dit);
-  expect_same<LightningDit>(
-      LightningDitConfig{.input_h = 4, .input_w = 4, .patch_size = 2, .in_channels = 3, .hidden_size = 16, .depth = 1, .num_heads = 2});
+  expect_same<LightningDit>(LightningDitConfig{.input_h = 4,
+                                               .input_w = 4,
+                                               .patch_size = 2,
+                                               .in_channels = 3,
+                                               .hidden_size = 16,
+                                               .depth = 1,
+                                               .num_heads = 2});
 }
 
 TEST(Outline, OfTheLargestModelTakesNoMemory) {

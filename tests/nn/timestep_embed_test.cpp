@@ -14,7 +14,8 @@ TEST(TimestepEmbed, MatchesTheOfficialEmbedding) {
   const Golden io("tables/io.safetensors");
   const Tensor<float> expected = io("temb.out");  // (B, D)
   TimestepEmbed<Tensor<float>> embed(expected.extent(1));
-  embed.parameters([&](const std::string& name, Parameter<Tensor<float>>& p) { p.set(io("temb." + name)); });
+  embed.parameters(
+      [&](const std::string& name, Parameter<Tensor<float>>& p) { p.set(io("temb." + name)); });
   EXPECT_TRUE(close(embed(io("temb.t")), expected, 1e-5));
 }
 

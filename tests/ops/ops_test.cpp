@@ -1,13 +1,13 @@
 #include <gtest/gtest.h>
 
 #include "rae/autograd/gradcheck.hpp"
+#include "rae/kernels/reference/gemm.hpp"
 #include "rae/ops/attention.hpp"
 #include "rae/ops/linear.hpp"
 #include "rae/ops/loss.hpp"
 #include "rae/ops/norm.hpp"
 #include "rae/ops/qk_norm.hpp"
 #include "rae/ops/resize.hpp"
-#include "rae/kernels/reference/gemm.hpp"
 
 namespace rae {
 namespace {
@@ -18,7 +18,8 @@ Tensor<double> random_tensor(const Shape& shape, std::uint64_t stream) {
   Tensor<double> out(shape);
   const Philox random(3, stream);
   double* values = out.data();
-  for (index_t i = 0; i < out.numel(); ++i) values[i] = random.normal(static_cast<std::uint64_t>(i));
+  for (index_t i = 0; i < out.numel(); ++i)
+    values[i] = random.normal(static_cast<std::uint64_t>(i));
   return out;
 }
 
@@ -37,13 +38,15 @@ void expect_gradients(F f, std::initializer_list<Shape> shapes) {
 TEST(Gradcheck, SeesAWrongGradient) {
   const auto wrong = [](Inputs in) {
     return detail::make_result<double>(
-        scale(in[0].value(), 2.0), [x = in[0]](const Tensor<double>& g) { x.accumulate(g); }, in[0]);
+        scale(in[0].value(), 2.0), [x = in[0]](const Tensor<double>& g) { x.accumulate(g); },
+        in[0]);
   };
   EXPECT_GT(gradcheck(wrong, random_tensors({{3}})).worst, 0.1);
 }
 
 TEST(Ops, Activations) {
-  for (const Activation f : {Activation::none, Activation::gelu, Activation::gelu_tanh, Activation::silu})
+  for (const Activation f :
+       {Activation::none, Activation::gelu, Activation::gelu_tanh, Activation::silu})
     expect_gradients([f](Inputs in) { return activate(in[0], f); }, {{5, 7}});
   expect_gradients([](Inputs in) { return swiglu(in[0]); }, {{3, 2, 10}});
   expect_gradients([](Inputs in) { return softmax(in[0]); }, {{3, 2, 10}});
@@ -52,9 +55,11 @@ TEST(Ops, Activations) {
 TEST(Ops, Linear) {
   expect_gradients([](Inputs in) { return linear(in[0], in[1], in[2]); }, {{2, 3, 5}, {7, 5}, {7}});
   expect_gradients([](Inputs in) { return linear(in[0], in[1], Var<double>()); }, {{4, 5}, {3, 5}});
-  expect_gradients([](Inputs in) { return linear(in[0], in[1], in[2], Activation::gelu); }, {{4, 5}, {3, 5}, {3}});
-  expect_gradients([](Inputs in) { return linear(in[0], in[1], in[2], Activation::swiglu, Residual{in[3]}); },
-                   {{4, 5}, {6, 5}, {6}, {4, 3}});
+  expect_gradients([](Inputs in) { return linear(in[0], in[1], in[2], Activation::gelu); },
+                   {{4, 5}, {3, 5}, {3}});
+  expect_gradients(
+      [](Inputs in) { return linear(in[0], in[1], in[2], Activation::swiglu, Residual{in[3]}); },
+      {{4, 5}, {6, 5}, {6}, {4, 3}});
 }
 
 // The norm and SwiGLU are made where the products read and write them; x also flows on beside them.
@@ -63,15 +68,19 @@ TEST(Ops, LinearBetweenNormAndSwiglu) {
     expect_gradients(
         [gated](Inputs in) {
           const NormParameters<Var<double>> norm{NormKind::layer, 1e-6, in[3], in[4]};
-          return linear(normalize(norm, in[0]), in[1], in[2], gated ? Activation::swiglu : Activation::none, Residual{in[0]});
+          return linear(normalize(norm, in[0]), in[1], in[2],
+                        gated ? Activation::swiglu : Activation::none, Residual{in[0]});
         },
         {{3, 4, 5}, gated ? Shape{10, 5} : Shape{5, 5}, gated ? Shape{10} : Shape{5}, {5}, {5}});
 }
 
 // Rounded operands in all three products of a linear layer; what is not a product stays as it is.
 TEST(Ops, LinearInBf16) {
-  const auto random = [](const Shape& shape, std::uint64_t stream) { return convert<float>(random_tensor(shape, stream)); };
-  const Var<float> x(random({2, 3, 5}, 1), true), weight(random({7, 5}, 2), true), bias(random({7}, 3), true);
+  const auto random = [](const Shape& shape, std::uint64_t stream) {
+    return convert<float>(random_tensor(shape, stream));
+  };
+  const Var<float> x(random({2, 3, 5}, 1), true), weight(random({7, 5}, 2), true),
+      bias(random({7}, 3), true);
   const Tensor<float> g = random({6, 7}, 4);
   Tape<float> tape;
   const TapeScope<float> scope(tape);
@@ -82,9 +91,12 @@ TEST(Ops, LinearInBf16) {
   reference::gemm_bf16(rows, weight.value().view().transposed(), y);
   reference::gemm_bf16(g, weight.value(), dx);
   reference::gemm_bf16(g.view().transposed(), rows, dweight);
-  for (index_t i = 0; i < y.numel(); ++i) EXPECT_FLOAT_EQ(out.value()[i], y[i] + bias.value()[i % 7]);
-  for (index_t i = 0; i < dx.numel(); ++i) EXPECT_FLOAT_EQ(std::as_const(x).grad()[i], dx[i]);  // AMX adds in another order
-  for (index_t i = 0; i < dweight.numel(); ++i) EXPECT_EQ(std::as_const(weight).grad()[i], dweight[i]);
+  for (index_t i = 0; i < y.numel(); ++i)
+    EXPECT_FLOAT_EQ(out.value()[i], y[i] + bias.value()[i % 7]);
+  for (index_t i = 0; i < dx.numel(); ++i)
+    EXPECT_FLOAT_EQ(std::as_const(x).grad()[i], dx[i]);  // AMX adds in another order
+  for (index_t i = 0; i < dweight.numel(); ++i)
+    EXPECT_EQ(std::as_const(weight).grad()[i], dweight[i]);
   EXPECT_THROW((void)linear(x, weight, bias, Activation::none, {}, DType::i8), ArgumentError);
 }
 
@@ -98,7 +110,8 @@ TEST(Ops, Sums) {
 
 TEST(Ops, Shapes) {
   expect_gradients([](Inputs in) { return reshape(in[0], {6, 2}); }, {{3, 4}});
-  expect_gradients([](Inputs in) { return tokens_to_grid(grid_to_tokens(in[0]), 3, 2); }, {{2, 5, 3, 2}});
+  expect_gradients([](Inputs in) { return tokens_to_grid(grid_to_tokens(in[0]), 3, 2); },
+                   {{2, 5, 3, 2}});
   expect_gradients([](Inputs in) { return prepend_tokens(in[0], in[1]); }, {{1, 2, 3}, {4, 5, 3}});
   expect_gradients([](Inputs in) { return drop_tokens(in[0], 2); }, {{4, 5, 3}});
   expect_gradients([](Inputs in) { return keep_tokens(in[0], 2); }, {{4, 5, 3}});
@@ -119,7 +132,11 @@ class NormOps : public testing::TestWithParam<NormKind> {};
 TEST_P(NormOps, Gradients) {
   const NormKind kind = GetParam();
   auto affine = [kind](Inputs in) { return NormParameters<Var<double>>{kind, 1e-6, in[1], in[2]}; };
-  expect_gradients([kind](Inputs in) { return normalize(NormParameters<Var<double>>{kind, 1e-6, {}, {}}, in[0]); }, {{3, 5}});
+  expect_gradients(
+      [kind](Inputs in) {
+        return normalize(NormParameters<Var<double>>{kind, 1e-6, {}, {}}, in[0]);
+      },
+      {{3, 5}});
   expect_gradients([&](Inputs in) { return normalize(affine(in), in[0]); }, {{70, 19}, {19}, {19}});
   // One row of conditioning per image, then one per token.
   for (const Shape& condition : {Shape{3, 34}, Shape{3, 4, 34}})
@@ -135,13 +152,16 @@ INSTANTIATE_TEST_SUITE_P(Kinds, NormOps, testing::Values(NormKind::layer, NormKi
 
 TEST(Ops, GatedAdd) {
   for (const Shape& gate : {Shape{3, 14}, Shape{3, 4, 14}})
-    expect_gradients([](Inputs in) { return gated_add(in[0], chunk<2>(in[1])[1], in[2]); }, {{3, 4, 7}, gate, {3, 4, 7}});
-  expect_gradients([](Inputs in) { return gated_add(in[0], whole(in[1]), in[2]); }, {{30, 5, 7}, {7}, {30, 5, 7}});
+    expect_gradients([](Inputs in) { return gated_add(in[0], chunk<2>(in[1])[1], in[2]); },
+                     {{3, 4, 7}, gate, {3, 4, 7}});
+  expect_gradients([](Inputs in) { return gated_add(in[0], whole(in[1]), in[2]); },
+                   {{30, 5, 7}, {7}, {30, 5, 7}});
   expect_gradients(
       [](Inputs in) {
         const auto [shift, scale] = chunk<2>(in[1]);
-        return linear(norm_modulate<Var<double>>({NormKind::rms, 1e-6, {}, {}}, in[0], shift, scale), in[2], Var<double>(),
-                      Activation::none, Residual{in[0], whole(in[3])});
+        return linear(
+            norm_modulate<Var<double>>({NormKind::rms, 1e-6, {}, {}}, in[0], shift, scale), in[2],
+            Var<double>(), Activation::none, Residual{in[0], whole(in[3])});
       },
       {{2, 3, 5}, {2, 10}, {5, 5}, {5}});
 }
@@ -191,11 +211,16 @@ TEST(Checkpoint, GradientsEqualThoseWithout) {
   auto block = [](const Var<double>& x, const Var<double>& w, const Var<double>& b) {
     return linear(linear(x, w, b, Activation::gelu), w, b);
   };
-  const GradcheckResult result = gradcheck([&](Inputs in) { return checkpoint(block, in[0], in[1], in[2]); }, inputs);
+  const GradcheckResult result =
+      gradcheck([&](Inputs in) { return checkpoint(block, in[0], in[1], in[2]); }, inputs);
   EXPECT_LT(result.worst, 1e-7) << result.where;
   // Parameters that the block captures instead of taking them as inputs.
   const GradcheckResult captured = gradcheck(
-      [&](Inputs in) { return checkpoint([w = in[1], b = in[2], block](const Var<double>& x) { return block(x, w, b); }, in[0]); }, inputs);
+      [&](Inputs in) {
+        return checkpoint(
+            [w = in[1], b = in[2], block](const Var<double>& x) { return block(x, w, b); }, in[0]);
+      },
+      inputs);
   EXPECT_LT(captured.worst, 1e-7) << captured.where;
 }
 
@@ -221,7 +246,8 @@ TEST(Tape, ConstantsRecordNothing) {
 
 // Two micro-batches with halved losses give the gradient of the whole batch.
 TEST(Tape, GradientsAccumulate) {
-  const Tensor<double> x = random_tensor({4, 3}, 1), target = random_tensor({4, 2}, 2), weight = random_tensor({2, 3}, 3);
+  const Tensor<double> x = random_tensor({4, 3}, 1), target = random_tensor({4, 2}, 2),
+                       weight = random_tensor({2, 3}, 3);
   auto gradient = [&](int parts) {
     const Var<double> w(weight, true);
     const index_t rows = 4 / parts;
@@ -229,9 +255,11 @@ TEST(Tape, GradientsAccumulate) {
       Tape<double> tape;
       const TapeScope<double> scope(tape);
       const Tensor<double> xs(Shape{rows, 3},
-                              x.span().subspan(static_cast<std::size_t>(part * rows * 3), static_cast<std::size_t>(rows * 3)));
+                              x.span().subspan(static_cast<std::size_t>(part * rows * 3),
+                                               static_cast<std::size_t>(rows * 3)));
       const Tensor<double> ts(Shape{rows, 2},
-                              target.span().subspan(static_cast<std::size_t>(part * rows * 2), static_cast<std::size_t>(rows * 2)));
+                              target.span().subspan(static_cast<std::size_t>(part * rows * 2),
+                                                    static_cast<std::size_t>(rows * 2)));
       tape.backward(scale(mse_loss(linear(Var<double>(xs), w, Var<double>()), ts), 1.0 / parts));
     }
     return w.grad();

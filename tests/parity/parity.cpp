@@ -1,6 +1,7 @@
-// rae_parity [FILE]: runs all test programs, and writes how closely every golden case is met as a table in Markdown, to FILE or to the
-// standard output. A row is a quantity of a case, at the comparison that was nearest to its tolerance. The exit status is 0 when all
-// cases of tests/golden are there and all hold.
+// rae_parity [FILE]: runs all test programs, and writes how closely every golden case is met as a
+// table in Markdown, to FILE or to the standard output. A row is a quantity of a case, at the
+// comparison that was nearest to its tolerance. The exit status is 0 when all cases of tests/golden
+// are there and all hold.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -29,7 +30,8 @@ using Case = std::map<std::string, Row>;
 /// Adds a comparison to a row, which keeps the one nearest to its tolerance.
 void add(Row& row, const Row& other) {
   const bool first = row.members.empty();
-  if (first || other.share() > row.share() || (other.share() == row.share() && other.tolerance < row.tolerance)) {
+  if (first || other.share() > row.share() ||
+      (other.share() == row.share() && other.tolerance < row.tolerance)) {
     row.largest = other.largest;
     row.rms = other.rms;
     row.tolerance = other.tolerance;
@@ -45,7 +47,8 @@ std::map<std::string, Case> read(const std::string& file) {
   for (std::string line; std::getline(in, line);) {
     std::istringstream fields(line);
     std::string name, quantity, largest, rms, tolerance, holds;
-    for (std::string* field : {&name, &quantity, &largest, &rms, &tolerance, &holds}) std::getline(fields, *field, '\t');
+    for (std::string* field : {&name, &quantity, &largest, &rms, &tolerance, &holds})
+      std::getline(fields, *field, '\t');
     quantity = quantity.substr(0, quantity.find('['));
     add(cases[name][quantity], {std::strtod(largest.c_str(), nullptr),
                                 std::strtod(rms.c_str(), nullptr),
@@ -56,9 +59,11 @@ std::map<std::string, Case> read(const std::string& file) {
   return cases;
 }
 
-/// The word that a name is joined under: "grad.blocks.0.attn.qkv.weight" and all other gradients are "grad.*".
+/// The word that a name is joined under: "grad.blocks.0.attn.qkv.weight" and all other gradients
+/// are "grad.*".
 std::string word_of(const std::string& name) {
-  for (std::size_t begin = 0, end; (end = name.find('.', begin)) != std::string::npos; begin = end + 1) {
+  for (std::size_t begin = 0, end; (end = name.find('.', begin)) != std::string::npos;
+       begin = end + 1) {
     const std::string part = name.substr(begin, end - begin);
     for (const char* joined : {"grad", "after", "after1", "after3", "ema", "ema3", "u_after"})
       if (part == joined) return name.substr(0, end);
@@ -72,7 +77,8 @@ Case joined(const Case& quantities) {
   std::map<std::string, std::size_t> words;
   for (const auto& [name, row] : quantities) ++words[word_of(name)];
   Case out;
-  for (const auto& [name, row] : quantities) add(out[words[word_of(name)] > kMany ? word_of(name) + ".*" : name], row);
+  for (const auto& [name, row] : quantities)
+    add(out[words[word_of(name)] > kMany ? word_of(name) + ".*" : name], row);
   return out;
 }
 
@@ -85,21 +91,25 @@ std::string number(double value) {
 std::string table(const std::map<std::string, Case>& cases) {
   std::ostringstream out;
   out << "# Agreement with the official code\n\n"
-         "Written by `rae_parity docs/parity.md`, which runs the tests and notes each comparison with a tensor of `tests/golden/`: numbers "
+         "Written by `rae_parity docs/parity.md`, which runs the tests and notes each comparison "
+         "with a tensor of `tests/golden/`: numbers "
          "that\n"
-         "the official code computed in float on a CPU. A row is a quantity of a case at the comparison nearest to its tolerance: the "
+         "the official code computed in float on a CPU. A row is a quantity of a case at the "
+         "comparison nearest to its tolerance: the "
          "largest\n"
-         "difference (where the tolerance depends on the element, the difference of the nearest element), the root of the mean square of "
+         "difference (where the tolerance depends on the element, the difference of the nearest "
+         "element), the root of the mean square of "
          "the\n"
-         "tensor's differences, and the tolerance that the test has. A row of several tensors says how many. The numbers are those of the\n"
+         "tensor's differences, and the tolerance that the test has. A row of several tensors says "
+         "how many. The numbers are those of the\n"
          "machine that wrote the file; instruction sets differ in the last digits.\n\n"
          "| case | quantity | max abs | rms | tolerance | holds |\n|---|---|---|---|---|---|\n";
   for (const auto& [name, quantities] : cases)
     for (const auto& [quantity, row] : joined(quantities)) {
       out << "| " << name << " | `" << quantity << "`";
       if (row.members.size() > 1) out << " (" << row.members.size() << ")";
-      out << " | " << number(row.largest) << " | " << number(row.rms) << " | " << number(row.tolerance) << " | "
-          << (row.holds ? "yes" : "**no**") << " |\n";
+      out << " | " << number(row.largest) << " | " << number(row.rms) << " | "
+          << number(row.tolerance) << " | " << (row.holds ? "yes" : "**no**") << " |\n";
     }
   return out.str();
 }
@@ -107,7 +117,9 @@ std::string table(const std::map<std::string, Case>& cases) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::string records = (std::filesystem::temp_directory_path() / ("rae_parity_" + std::to_string(std::random_device()()))).string();
+  const std::string records = (std::filesystem::temp_directory_path() /
+                               ("rae_parity_" + std::to_string(std::random_device()())))
+                                  .string();
   setenv("RAE_PARITY", records.c_str(), 1);
   bool good = true;
   std::istringstream programs(RAE_PARITY_PROGRAMS);

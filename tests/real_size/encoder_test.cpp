@@ -9,8 +9,8 @@
 namespace rae {
 namespace {
 
-// DINOv2-B with registers on 224 x 224 pixels, its 37 x 37 position table shrunk to 16 x 16. Tokens have deviation 1, so the tolerance is
-// 1e-3 of that.
+// DINOv2-B with registers on 224 x 224 pixels, its 37 x 37 position table shrunk to 16 x 16. Tokens
+// have deviation 1, so the tolerance is 1e-3 of that.
 TEST(RealSize, Dinov2BaseMatches) {
   const test::Golden io("real_dinov2_b/io.safetensors");
   const test::ProceduralWeights weights(test::golden_config("real_dinov2_b"));
@@ -27,8 +27,9 @@ TEST(RealSize, Dinov2BaseMatches) {
     }
     p.set(joined);
   });
-  const Tensor<float> tokens = encoder(test::procedural({1, 3, 224, 224}, 9999, 2 * std::numbers::sqrt3));  // (1, 256, 768)
-  const Tensor<float> expected = io("tokens_every4ch");                                                     // (1, 256, 192)
+  const Tensor<float> tokens =
+      encoder(test::procedural({1, 3, 224, 224}, 9999, 2 * std::numbers::sqrt3));  // (1, 256, 768)
+  const Tensor<float> expected = io("tokens_every4ch");                            // (1, 256, 192)
   ASSERT_EQ(tokens.shape(), (Shape{1, 256, 768}));
   Tensor<float> every4(expected.shape());
   for (index_t i = 0; i < expected.numel(); ++i) every4[i] = tokens[4 * i];

@@ -1,4 +1,5 @@
-// Rules on the documentation and the examples: what they name exists, and examples stay short enough to be read.
+// Rules on the documentation and the examples: what they name exists, and examples stay short
+// enough to be read.
 #include <gtest/gtest.h>
 
 #include <regex>
@@ -15,7 +16,8 @@ namespace fs = std::filesystem;
 std::vector<std::string> pages() {
   std::vector<std::string> out;
   for (const auto& entry : fs::recursive_directory_iterator(fs::path(RAE_SOURCE_DIR) / "docs"))
-    if (entry.path().extension() == ".md") out.push_back(fs::relative(entry.path(), RAE_SOURCE_DIR).generic_string());
+    if (entry.path().extension() == ".md")
+      out.push_back(fs::relative(entry.path(), RAE_SOURCE_DIR).generic_string());
   std::sort(out.begin(), out.end());
   return out;
 }
@@ -37,16 +39,20 @@ std::string text_of(const std::string& page) {
 std::set<std::string> matches(const std::string& text, const std::string& pattern) {
   const std::regex regex(pattern);
   std::set<std::string> out;
-  for (std::sregex_iterator i(text.begin(), text.end(), regex), end; i != end; ++i) out.insert((*i)[1].str());
+  for (std::sregex_iterator i(text.begin(), text.end(), regex), end; i != end; ++i)
+    out.insert((*i)[1].str());
   return out;
 }
 
-/// Repository paths in back quotes: `include/rae/rae.hpp`, and `rae/rae.hpp` for a public header. NAME and X stand for any name.
+/// Repository paths in back quotes: `include/rae/rae.hpp`, and `rae/rae.hpp` for a public header.
+/// NAME and X stand for any name.
 std::set<std::string> paths_named_in(const std::string& text) {
   std::set<std::string> out = matches(text, "`((?:include|src|tests|examples|docs)/[\\w./-]*)`");
-  for (const auto& header : matches(text, "`(rae/[\\w./-]+\\.hpp)`")) out.insert("include/" + header);
-  std::erase_if(out,
-                [](const std::string& path) { return path.find("NAME") != std::string::npos || path.find("/X/") != std::string::npos; });
+  for (const auto& header : matches(text, "`(rae/[\\w./-]+\\.hpp)`"))
+    out.insert("include/" + header);
+  std::erase_if(out, [](const std::string& path) {
+    return path.find("NAME") != std::string::npos || path.find("/X/") != std::string::npos;
+  });
   return out;
 }
 
@@ -65,7 +71,8 @@ TEST(Documentation, LinksToPagesThatExist) {
   for (const auto& page : pages())
     for (const auto& link : matches(text_of(page), "\\]\\(([^)#:]+)(?:#[^)]*)?\\)")) {
       ++links;
-      EXPECT_TRUE(fs::exists(fs::path(RAE_SOURCE_DIR) / fs::path(page).parent_path() / link)) << page << " links to " << link;
+      EXPECT_TRUE(fs::exists(fs::path(RAE_SOURCE_DIR) / fs::path(page).parent_path() / link))
+          << page << " links to " << link;
     }
   EXPECT_GT(links, 10u);
 }
@@ -76,13 +83,16 @@ TEST(Documentation, MapsEveryRowOfThePaperToATest) {
   for (const auto& line : lines_of(map)) {
     if (line.rfind("| ", 0) != 0 || line.rfind("| What |", 0) == 0) continue;
     ++rows;
-    EXPECT_TRUE(line.find("tests/") != std::string::npos || line.find("(a choice") != std::string::npos) << line;
+    EXPECT_TRUE(line.find("tests/") != std::string::npos ||
+                line.find("(a choice") != std::string::npos)
+        << line;
   }
   EXPECT_GT(rows, 25u);
 }
 
 TEST(DocumentationRules, FindWhatIsNamed) {
-  EXPECT_EQ(paths_named_in("see `include/rae/a.hpp`, `rae/b/c.hpp` and `src/kernels/`; not `rae info x.png`, `src/X/NAME.cpp` or tests/x"),
+  EXPECT_EQ(paths_named_in("see `include/rae/a.hpp`, `rae/b/c.hpp` and `src/kernels/`; not `rae "
+                           "info x.png`, `src/X/NAME.cpp` or tests/x"),
             (std::set<std::string>{"include/rae/a.hpp", "include/rae/b/c.hpp", "src/kernels/"}));
 }
 

@@ -1,5 +1,5 @@
-// Rules on the object files, read with nm: the library never prints, aborts or exits, and code for newer instruction sets stays
-// where run-time dispatch alone can reach it.
+// Rules on the object files, read with nm: the library never prints, aborts or exits, and code for
+// newer instruction sets stays where run-time dispatch alone can reach it.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -40,9 +40,10 @@ std::vector<Symbol> symbols_of(const std::string& object) {
 
 TEST(Symbols, LibraryNeverPrintsAbortsOrExits) {
   const std::set<std::string> forbidden = {
-      "abort",   "exit",          "_exit",   "quick_exit", "__assert_fail", "printf",    "__printf_chk",
-      "fprintf", "__fprintf_chk", "vprintf", "vfprintf",   "puts",          "fputs",     "putchar",
-      "perror",  "stdout",        "stderr",  "system",     "_ZSt4cout",     "_ZSt4cerr", "_ZSt4clog",
+      "abort",        "exit",      "_exit",         "quick_exit", "__assert_fail", "printf",
+      "__printf_chk", "fprintf",   "__fprintf_chk", "vprintf",    "vfprintf",      "puts",
+      "fputs",        "putchar",   "perror",        "stdout",     "stderr",        "system",
+      "_ZSt4cout",    "_ZSt4cerr", "_ZSt4clog",
   };
   const auto objects = object_files();
   ASSERT_GT(objects.size(), 5u);
@@ -64,7 +65,8 @@ TEST(Symbols, InstructionSetFilesShareNoCode) {
     ++checked;
     int exported = 0;
     for (const auto& symbol : symbols_of(object)) {
-      EXPECT_EQ(std::string("WwVvu").find(symbol.kind), std::string::npos) << name << " defines or shares " << symbol.name;
+      EXPECT_EQ(std::string("WwVvu").find(symbol.kind), std::string::npos)
+          << name << " defines or shares " << symbol.name;
       if (symbol.kind == 'T') ++exported;
     }
     EXPECT_EQ(exported, 1) << name << " should export its table only";
@@ -80,7 +82,8 @@ TEST(Symbols, InstructionSetFilesShareNoCode) {
 
 TEST(Symbols, LibraryStartsNoStreams) {
   for (const auto& object : object_files())
-    for (const auto& symbol : symbols_of(object)) EXPECT_NE(symbol.name, "_ZNSt8ios_base4InitC1Ev") << object << " includes <iostream>";
+    for (const auto& symbol : symbols_of(object))
+      EXPECT_NE(symbol.name, "_ZNSt8ios_base4InitC1Ev") << object << " includes <iostream>";
 }
 
 }  // namespace

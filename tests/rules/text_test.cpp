@@ -18,13 +18,15 @@ TEST(SourceText, FilesAreShort) {
 TEST(SourceText, NothingIsMarkedUnfinished) {
   const std::regex marks("\\b(TODO|FIXME|XXX|HACK)\\b");
   for (const auto& file : source_files({"include", "src"}))
-    for (std::size_t i = 0; i < file.lines.size(); ++i) EXPECT_FALSE(std::regex_search(file.lines[i], marks)) << file.path << ":" << i + 1;
+    for (std::size_t i = 0; i < file.lines.size(); ++i)
+      EXPECT_FALSE(std::regex_search(file.lines[i], marks)) << file.path << ":" << i + 1;
 }
 
 TEST(SourceText, HeadersOpenNoNamespace) {
   const std::regex opened("^\\s*using\\s+namespace\\b");
   for (const auto& file : source_files({"include"}))
-    for (std::size_t i = 0; i < file.lines.size(); ++i) EXPECT_FALSE(std::regex_search(file.lines[i], opened)) << file.path << ":" << i + 1;
+    for (std::size_t i = 0; i < file.lines.size(); ++i)
+      EXPECT_FALSE(std::regex_search(file.lines[i], opened)) << file.path << ":" << i + 1;
 }
 
 TEST(SourceText, PublicHeadersBeginWithWhatTheyAre) {
@@ -36,7 +38,8 @@ TEST(SourceText, PublicHeadersBeginWithWhatTheyAre) {
 
 TEST(SourceText, FileNamesPromiseNothing) {
   const std::regex names("(fast|optimi[sz]ed|utils?|helpers?|misc)", std::regex::icase);
-  for (const auto& file : source_files({"include", "src"})) EXPECT_FALSE(std::regex_search(file.path, names)) << file.path;
+  for (const auto& file : source_files({"include", "src"}))
+    EXPECT_FALSE(std::regex_search(file.path, names)) << file.path;
 }
 
 }  // namespace

@@ -12,7 +12,9 @@ namespace {
 using test::message_of;
 using test::tiny_config;
 
-ConfigNode tiny_node() { return ConfigNode::parse_json(to_config(tiny_config()).to_json(), "model"); }
+ConfigNode tiny_node() {
+  return ConfigNode::parse_json(to_config(tiny_config()).to_json(), "model");
+}
 
 TEST(ModelConfigTest, SurvivesItsText) {
   ModelConfig config = tiny_config();
@@ -125,7 +127,8 @@ TEST(ModelConfigTest, ALightningDitTakesThePlaceOfTheDit) {
   EXPECT_TRUE(again.lightning_dit->learn_sigma);
   EXPECT_EQ(again.lightning_dit->patch_size, 2);
   config.lightning_dit->class_dropout_prob = 0;
-  EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);  // guidance without the null class
+  EXPECT_THROW((void)parse_model_config(to_config(config)),
+               ConfigError);  // guidance without the null class
   config.sampling.guidance = {};
   EXPECT_FALSE(parse_model_config(to_config(config)).has_null_class());
   config.lightning_dit->input_w = 4;
@@ -168,7 +171,8 @@ TEST(ModelConfigTest, AcceptsAModelWithoutLaterStages) {
 
 TEST(ModelConfigTest, CountsParametersAsTheModelsHaveThem) {
   ModelConfig config = tiny_config();
-  for (const EncoderFamily family : {EncoderFamily::dinov2, EncoderFamily::siglip2, EncoderFamily::mae}) {
+  for (const EncoderFamily family :
+       {EncoderFamily::dinov2, EncoderFamily::siglip2, EncoderFamily::mae}) {
     config.encoder.family = family;
     config.encoder.registers = 2;
     config.encoder.num_layers = 3;
@@ -224,35 +228,59 @@ TEST_P(ModelConfigRefuses, WithThePlace) {
 
 INSTANTIATE_TEST_SUITE_P(
     Values, ModelConfigRefuses,
-    testing::Values(BadValue{"tme_shift", "2", "time_shift"}, BadValue{"time_shift", "0.5", "time_shift"},
-                    BadValue{"time_shift", ".nan", "time_shift"}, BadValue{"image_size", "0", "image_size"},
-                    BadValue{"image_size", "1000000", "image_size"}, BadValue{"image_size", "9", "do not divide"},
-                    BadValue{"image_size", "16", "the encoder makes"}, BadValue{"encoder_size", "-8", "encoder_size"},
-                    BadValue{"pixels.std", "[0]", "pixels.std[0]"}, BadValue{"pixels.mean", "[0, 0, 0]", "1 channels"},
-                    BadValue{"prediction", "magic", "velocity, data"}, BadValue{"path", "curved", "linear, gvp or vp"},
-                    BadValue{"encoder.family", "vit", "dinov2"}, BadValue{"encoder.patch_size", "0", "encoder.patch_size"},
-                    BadValue{"encoder.hidden_size", "1e12", "hidden_size"}, BadValue{"encoder.hidden_size", "17", "2 heads"},
-                    BadValue{"encoder.num_heads", "3", "3 heads"}, BadValue{"encoder.num_layers", "1000000", "num_layers"},
-                    BadValue{"encoder.channels", "2", "gray"}, BadValue{"encoder.layer_norm_eps", "-1", "layer_norm_eps"},
-                    BadValue{"encoder.hidden_size", "32", "decoder: takes 16"}, BadValue{"decoder.grid_h", "3", "decoder: takes"},
-                    BadValue{"decoder.patch_size", "8", "image_size"}, BadValue{"decoder.channels", "3", "channels"},
-                    BadValue{"decoder.num_heads", "0", "decoder.num_heads"}, BadValue{"decoder.wide", "1", "wide"},
-                    BadValue{"dit.hidden_size", "16", "a list of two"}, BadValue{"dit.hidden_size", "[16, 25]", "the head's hidden_size"},
-                    BadValue{"dit.hidden_size", "[0, 24]", "dit.hidden_size[0]"}, BadValue{"dit.num_heads", "[8, 2]", "multiple of 4"},
-                    BadValue{"dit.depth", "[1, 99999]", "dit.depth[1]"}, BadValue{"dit.mlp_ratio", "0.01", "no hidden unit"},
-                    BadValue{"dit.mlp_ratio", "1e9", "mlp_ratio"}, BadValue{"dit.in_channels", "8", "dit: takes 8"},
-                    BadValue{"dit.num_classes", "4", "3 class_names"}, BadValue{"dit.num_classes", "1e15", "num_classes"},
-                    BadValue{"dit.class_dropout_prob", "2", "class_dropout_prob"}, BadValue{"dit.class_dropout_prob", "0", "null class"},
-                    BadValue{"sampling.steps", "0", "sampling.steps"}, BadValue{"sampling.solver", "magic", "euler"},
-                    BadValue{"sampling.guidance.scale", "-1", "scale"}, BadValue{"sampling.guidance.t_min", "0.9", "t_min is above"},
-                    BadValue{"sampling.kind", "pde", "ode or sde"}, BadValue{"sampling.grid", "finest", "full or official"},
-                    BadValue{"sampling.atol", "-1", "atol"}, BadValue{"sampling.sample_eps", "0.5", "sample_eps"},
-                    BadValue{"sampling.sde.form", "wide", "increasing-decreasing"}, BadValue{"sampling.sde.norm", "-1", "norm"},
-                    BadValue{"sampling.sde.last_step_size", "0", "needs a last_step_size"},
-                    BadValue{"sampling.autoguidance", "{scale: 2}", "needs a guide"},
-                    BadValue{"guide", "{grid_h: 2}", "'grid_w' is missing"}, BadValue{"image_width", "12", "decoder"},
-                    BadValue{"encoder_width", "8", "encoder_size beside it"}, BadValue{"class_names", "[a, a, b]", "appears twice"},
-                    BadValue{"class_names", "[a, '', b]", "class_names[1]"}, BadValue{"name", "[1]", "name"}));
+    testing::Values(
+        BadValue{"tme_shift", "2", "time_shift"}, BadValue{"time_shift", "0.5", "time_shift"},
+        BadValue{"time_shift", ".nan", "time_shift"}, BadValue{"image_size", "0", "image_size"},
+        BadValue{"image_size", "1000000", "image_size"},
+        BadValue{"image_size", "9", "do not divide"},
+        BadValue{"image_size", "16", "the encoder makes"},
+        BadValue{"encoder_size", "-8", "encoder_size"},
+        BadValue{"pixels.std", "[0]", "pixels.std[0]"},
+        BadValue{"pixels.mean", "[0, 0, 0]", "1 channels"},
+        BadValue{"prediction", "magic", "velocity, data"},
+        BadValue{"path", "curved", "linear, gvp or vp"},
+        BadValue{"encoder.family", "vit", "dinov2"},
+        BadValue{"encoder.patch_size", "0", "encoder.patch_size"},
+        BadValue{"encoder.hidden_size", "1e12", "hidden_size"},
+        BadValue{"encoder.hidden_size", "17", "2 heads"},
+        BadValue{"encoder.num_heads", "3", "3 heads"},
+        BadValue{"encoder.num_layers", "1000000", "num_layers"},
+        BadValue{"encoder.channels", "2", "gray"},
+        BadValue{"encoder.layer_norm_eps", "-1", "layer_norm_eps"},
+        BadValue{"encoder.hidden_size", "32", "decoder: takes 16"},
+        BadValue{"decoder.grid_h", "3", "decoder: takes"},
+        BadValue{"decoder.patch_size", "8", "image_size"},
+        BadValue{"decoder.channels", "3", "channels"},
+        BadValue{"decoder.num_heads", "0", "decoder.num_heads"},
+        BadValue{"decoder.wide", "1", "wide"}, BadValue{"dit.hidden_size", "16", "a list of two"},
+        BadValue{"dit.hidden_size", "[16, 25]", "the head's hidden_size"},
+        BadValue{"dit.hidden_size", "[0, 24]", "dit.hidden_size[0]"},
+        BadValue{"dit.num_heads", "[8, 2]", "multiple of 4"},
+        BadValue{"dit.depth", "[1, 99999]", "dit.depth[1]"},
+        BadValue{"dit.mlp_ratio", "0.01", "no hidden unit"},
+        BadValue{"dit.mlp_ratio", "1e9", "mlp_ratio"},
+        BadValue{"dit.in_channels", "8", "dit: takes 8"},
+        BadValue{"dit.num_classes", "4", "3 class_names"},
+        BadValue{"dit.num_classes", "1e15", "num_classes"},
+        BadValue{"dit.class_dropout_prob", "2", "class_dropout_prob"},
+        BadValue{"dit.class_dropout_prob", "0", "null class"},
+        BadValue{"sampling.steps", "0", "sampling.steps"},
+        BadValue{"sampling.solver", "magic", "euler"},
+        BadValue{"sampling.guidance.scale", "-1", "scale"},
+        BadValue{"sampling.guidance.t_min", "0.9", "t_min is above"},
+        BadValue{"sampling.kind", "pde", "ode or sde"},
+        BadValue{"sampling.grid", "finest", "full or official"},
+        BadValue{"sampling.atol", "-1", "atol"},
+        BadValue{"sampling.sample_eps", "0.5", "sample_eps"},
+        BadValue{"sampling.sde.form", "wide", "increasing-decreasing"},
+        BadValue{"sampling.sde.norm", "-1", "norm"},
+        BadValue{"sampling.sde.last_step_size", "0", "needs a last_step_size"},
+        BadValue{"sampling.autoguidance", "{scale: 2}", "needs a guide"},
+        BadValue{"guide", "{grid_h: 2}", "'grid_w' is missing"},
+        BadValue{"image_width", "12", "decoder"},
+        BadValue{"encoder_width", "8", "encoder_size beside it"},
+        BadValue{"class_names", "[a, a, b]", "appears twice"},
+        BadValue{"class_names", "[a, '', b]", "class_names[1]"}, BadValue{"name", "[1]", "name"}));
 
 TEST(ModelConfigTest, RefusesMissingSizes) {
   for (const std::string key : {"patch_size", "hidden_size", "num_layers", "family", "table_h"}) {
@@ -260,7 +288,8 @@ TEST(ModelConfigTest, RefusesMissingSizes) {
     ConfigNode::Map members;
     for (const auto& member : whole.members())
       if (member.first != key) members.push_back(member);
-    const std::string message = message_of<ConfigError>([&] { (void)parse_encoder_config(ConfigNode::map(std::move(members))); });
+    const std::string message = message_of<ConfigError>(
+        [&] { (void)parse_encoder_config(ConfigNode::map(std::move(members))); });
     EXPECT_NE(message.find(key), std::string::npos) << message;
   }
 }
@@ -273,7 +302,8 @@ TEST(ModelConfigTest, RefusesLatentsBeyondTheLimits) {
   config.image_size = 4 * (kMaxLatentGrid + 1);
   EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
   config.image_size = 4 * kMaxLatentGrid;
-  EXPECT_EQ(parse_model_config(to_config(config)).latent_shape(), (Shape{16, kMaxLatentGrid, kMaxLatentGrid}));
+  EXPECT_EQ(parse_model_config(to_config(config)).latent_shape(),
+            (Shape{16, kMaxLatentGrid, kMaxLatentGrid}));
   config.encoder.hidden_size = 2 * kMaxLatentSize / (kMaxLatentGrid * kMaxLatentGrid);
   EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
   config.encoder.patch_size = 0;

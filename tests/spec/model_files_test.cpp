@@ -21,9 +21,11 @@ TEST(ModelFilesTest, OpensABundleWithoutReadingItsWeights) {
   test::expect_close(files.latent_norm.mean, bundle.latent_norm().mean, 0.0);
   test::expect_close(files.latent_norm.var, bundle.latent_norm().var, 0.0);
   std::size_t count = 2;
-  for (const auto& [prefix, part] : {std::pair{"encoder.", &files.encoder}, {"decoder.", &files.decoder}, {"dit.", &files.dit}})
+  for (const auto& [prefix, part] :
+       {std::pair{"encoder.", &files.encoder}, {"decoder.", &files.decoder}, {"dit.", &files.dit}})
     for (const std::string& name : (*part)->tensors.names()) {
-      test::expect_close((*part)->tensors.read<float>(name), bundle.tensors.at(prefix + name), 0.0, name);
+      test::expect_close((*part)->tensors.read<float>(name), bundle.tensors.at(prefix + name), 0.0,
+                         name);
       ++count;
     }
   EXPECT_EQ(count, bundle.tensors.size());
@@ -44,9 +46,11 @@ TEST(ModelFilesTest, RefusesWhatIsNoBundle) {
   const test::TempFolder folder;
   const SafetensorsEntry entry{"dit.pos_embed", Tensor<float>(Shape{1, 4, 16}, 0.0f)};
   write_safetensors(folder / "w.safetensors", {&entry, 1}, {});
-  std::string message = message_of<FormatError>([&] { (void)ModelFiles::open(folder / "w.safetensors"); });
+  std::string message =
+      message_of<FormatError>([&] { (void)ModelFiles::open(folder / "w.safetensors"); });
   EXPECT_NE(message.find("is no bundle"), std::string::npos) << message;
-  const std::map<std::string, std::string> metadata{{"config", to_config(test::tiny_config()).to_json()}};
+  const std::map<std::string, std::string> metadata{
+      {"config", to_config(test::tiny_config()).to_json()}};
   write_safetensors(folder / "w.safetensors", {&entry, 1}, metadata);
   message = message_of<FormatError>([&] { (void)ModelFiles::open(folder / "w.safetensors"); });
   EXPECT_NE(message.find("elements, the configuration needs"), std::string::npos) << message;

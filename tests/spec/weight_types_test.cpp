@@ -1,4 +1,5 @@
-// What narrower weights change in results: velocities and latents of random, golden and trained models.
+// What narrower weights change in results: velocities and latents of random, golden and trained
+// models.
 #include "rae/spec/weight_types.hpp"
 
 #include "rae/generate/generator.hpp"
@@ -21,14 +22,18 @@ double error(const Tensor<float>& got, const Tensor<float>& expected) {
 
 struct Narrow {
   DType dtype;
-  // Of an operand, relative: 2^-9 / sqrt(3); a step of 1 / 127 of a row's largest, which is three times the usual one. Where the weights
-  // alone are integers, a step of 1 / 128 or 1 / 8 of the largest of 32, 2.2 times the usual one, is shared by two operands.
+  // Of an operand, relative: 2^-9 / sqrt(3); a step of 1 / 127 of a row's largest, which is three
+  // times the usual one. Where the weights alone are integers, a step of 1 / 128 or 1 / 8 of the
+  // largest of 32, 2.2 times the usual one, is shared by two operands.
   double rounding;
 };
-constexpr Narrow kNarrow[] = {{DType::bf16, 0.00113}, {DType::i8, 0.0068}, {DType::i8w, 0.0038}, {DType::i4w, 0.061}};
+constexpr Narrow kNarrow[] = {
+    {DType::bf16, 0.00113}, {DType::i8, 0.0068}, {DType::i8w, 0.0038}, {DType::i4w, 0.061}};
 
 /// What n products one behind the other would err by, were each as important as the next.
-double estimate(const Narrow& type, int products) { return type.rounding * std::sqrt(2.0 * products); }
+double estimate(const Narrow& type, int products) {
+  return type.rounding * std::sqrt(2.0 * products);
+}
 
 /// A tiny random model with eleven products one behind the other.
 TEST(WeightTypes, ResultsStayNearThoseOfF32) {
@@ -39,16 +44,19 @@ TEST(WeightTypes, ResultsStayNearThoseOfF32) {
   const GenerateOptions options{.labels = labels, .seed = 3, .steps = 10};
   for (const Narrow& type : kNarrow) {
     const Generator generator(files, {.dtype = type.dtype});
-    const double velocity = error(generator.velocity(x, 0.5f, labels), exact.velocity(x, 0.5f, labels));
+    const double velocity =
+        error(generator.velocity(x, 0.5f, labels), exact.velocity(x, 0.5f, labels));
     EXPECT_GT(velocity, type.rounding / 4) << name_of(type.dtype);
     const double most = std::min(0.5, 4 * estimate(type, 11));
     EXPECT_LT(velocity, most) << name_of(type.dtype);
-    EXPECT_LT(error(generator.sample_latents(options), exact.sample_latents(options)), most) << name_of(type.dtype);
+    EXPECT_LT(error(generator.sample_latents(options), exact.sample_latents(options)), most)
+        << name_of(type.dtype);
     EXPECT_EQ(generator.png_text(options, 0).at("dtype"), weight_type_name(type.dtype));
   }
 }
 
-/// Latents at the end of sampling, against those of the official code: 50 steps, without guidance and with both kinds.
+/// Latents at the end of sampling, against those of the official code: 50 steps, without guidance
+/// and with both kinds.
 TEST(WeightTypes, LatentsEndNearTheOfficialOnes) {
   const test::Golden golden("sample_ode/io.safetensors");
   const Tensor<std::int64_t> y = golden.get<std::int64_t>("y");
@@ -66,7 +74,9 @@ TEST(WeightTypes, LatentsEndNearTheOfficialOnes) {
     cfg.guidance = Cfg{.scale = 2};
     guided.autoguidance = AutoGuidance{.scale = 1.42f};
     // Guidance adds up the errors of two evaluations, with factors 2 and -1 at most.
-    const int products = 4 * static_cast<int>(generator.config().dit->depth[0] + generator.config().dit->depth[1]) + 3;
+    const int products =
+        4 * static_cast<int>(generator.config().dit->depth[0] + generator.config().dit->depth[1]) +
+        3;
     expect_near("final.euler_50", plain, estimate(type, products));
     expect_near("final.cfg2_full", cfg, std::sqrt(5.0) * estimate(type, products));
     expect_near("final.ag1.42_full", guided, std::sqrt(5.0) * estimate(type, products));
@@ -79,9 +89,10 @@ TEST(WeightTypes, TheBuiltInModelDrawsNearlyTheSame) {
   const Generator exact(files);
   const GenerateOptions options{.labels = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, .seed = 1, .steps = 20};
   const Tensor<float> expected = exact.sample_latents(options);  // (B, C, h, w)
-  for (const auto& [dtype, bound] :
-       {std::pair(DType::bf16, 0.006), std::pair(DType::i8, 0.04), std::pair(DType::i8w, 0.012), std::pair(DType::i4w, 0.17)})
-    EXPECT_LT(error(Generator(files, {.dtype = dtype}).sample_latents(options), expected), bound) << name_of(dtype);
+  for (const auto& [dtype, bound] : {std::pair(DType::bf16, 0.006), std::pair(DType::i8, 0.04),
+                                     std::pair(DType::i8w, 0.012), std::pair(DType::i4w, 0.17)})
+    EXPECT_LT(error(Generator(files, {.dtype = dtype}).sample_latents(options), expected), bound)
+        << name_of(dtype);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
-// The instructions of AMX in plain loops, for processors without them: included before kernels/isa_avx512_amx.cpp, whose tiles then use
-// them.
+// The instructions of AMX in plain loops, for processors without them: included before
+// kernels/isa_avx512_amx.cpp, whose tiles then use them.
 //
-// Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, TILELOADD, TDPBF16PS and TDPBUSD. Shapes that the
-// processor would refuse abort the program.
+// Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, TILELOADD,
+// TDPBF16PS and TDPBUSD. Shapes that the processor would refuse abort the program.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,8 @@ struct TileRegisters {
       tile[t] = {};
       tile[t].bytes = all[16 + 2 * t] + 256 * all[17 + 2 * t];
       tile[t].rows = all[48 + t];
-      if (tile[t].rows > 16 || tile[t].bytes > 64 || (tile[t].rows == 0) != (tile[t].bytes == 0)) std::abort();
+      if (tile[t].rows > 16 || tile[t].bytes > 64 || (tile[t].rows == 0) != (tile[t].bytes == 0))
+        std::abort();
     }
   }
   void release() {
@@ -41,12 +42,14 @@ struct TileRegisters {
     if (tile[t].rows == 0) std::abort();
     std::memset(tile[t].data, 0, sizeof tile[t].data);
     for (int r = 0; r < tile[t].rows; ++r)
-      std::memcpy(tile[t].data[r], static_cast<const char*>(from) + r * stride, static_cast<std::size_t>(tile[t].bytes));
+      std::memcpy(tile[t].data[r], static_cast<const char*>(from) + r * stride,
+                  static_cast<std::size_t>(tile[t].bytes));
   }
   void store(int t, void* to, long stride) const {
     if (tile[t].rows == 0) std::abort();
     for (int r = 0; r < tile[t].rows; ++r)
-      std::memcpy(static_cast<char*>(to) + r * stride, tile[t].data[r], static_cast<std::size_t>(tile[t].bytes));
+      std::memcpy(static_cast<char*>(to) + r * stride, tile[t].data[r],
+                  static_cast<std::size_t>(tile[t].bytes));
   }
 
   template <class T>
@@ -54,7 +57,8 @@ struct TileRegisters {
     return *reinterpret_cast<T*>(tile[t].data[row] + column * static_cast<int>(sizeof(T)));
   }
   void require(int sum, int a, int b) const {
-    if (tile[sum].rows == 0 || tile[a].rows != tile[sum].rows || tile[b].bytes != tile[sum].bytes || tile[b].rows * 4 != tile[a].bytes)
+    if (tile[sum].rows == 0 || tile[a].rows != tile[sum].rows || tile[b].bytes != tile[sum].bytes ||
+        tile[b].rows * 4 != tile[a].bytes)
       std::abort();
   }
 
@@ -72,7 +76,8 @@ struct TileRegisters {
         float parts[2] = {};
         for (int k = 0; k < tile[a].bytes / 4; ++k)
           for (int i = 0; i < 2; ++i)
-            parts[i] += float_of(at<std::uint16_t>(a, m, 2 * k + i)) * float_of(at<std::uint16_t>(b, k, 2 * n + i));
+            parts[i] += float_of(at<std::uint16_t>(a, m, 2 * k + i)) *
+                        float_of(at<std::uint16_t>(b, k, 2 * n + i));
         at<float>(sum, m, n) += parts[0] + parts[1];
       }
   }
@@ -82,7 +87,8 @@ struct TileRegisters {
     for (int m = 0; m < tile[sum].rows; ++m)
       for (int n = 0; n < tile[sum].bytes / 4; ++n)
         for (int k = 0; k < tile[a].bytes; ++k)
-          at<std::int32_t>(sum, m, n) += at<std::uint8_t>(a, m, k) * at<std::int8_t>(b, k / 4, 4 * n + k % 4);
+          at<std::int32_t>(sum, m, n) +=
+              at<std::uint8_t>(a, m, k) * at<std::int8_t>(b, k / 4, 4 * n + k % 4);
   }
 };
 

@@ -18,13 +18,16 @@ namespace rae::test {
 std::string data_path(const std::string& name);
 
 /// The configuration of a golden case: `golden_config("ddt_train")`.
-inline ConfigNode golden_config(const std::string& name) { return ConfigNode::load(data_path("golden/" + name + "/config.json")); }
+inline ConfigNode golden_config(const std::string& name) {
+  return ConfigNode::load(data_path("golden/" + name + "/config.json"));
+}
 
 /// One golden file: `Golden golden("ddt_train/io.safetensors"); golden("x")` is a Tensor<float>.
 class Golden {
  public:
   explicit Golden(const std::string& file)
-      : case_(file.substr(0, file.find('/'))), file_(SafetensorsFile::open(data_path("golden/" + file))) {}
+      : case_(file.substr(0, file.find('/'))),
+        file_(SafetensorsFile::open(data_path("golden/" + file))) {}
 
   /// A stored float tensor.
   Tensor<float> operator()(std::string_view name) const { return get<float>(name); }
@@ -43,8 +46,9 @@ class Golden {
     for (int d = 1; d < all.shape().rank(); ++d) extents.push_back(all.shape()[d]);
     const Shape shape{std::span<const index_t>(extents)};
     const auto n = static_cast<std::size_t>(shape.numel());
-    return Parity::remember(Tensor<T>(shape, all.span().subspan(static_cast<std::size_t>(index) * n, n)), case_,
-                            concat(name, "[", index, "]"));
+    return Parity::remember(
+        Tensor<T>(shape, all.span().subspan(static_cast<std::size_t>(index) * n, n)), case_,
+        concat(name, "[", index, "]"));
   }
 
   bool contains(std::string_view name) const { return file_.contains(name); }
@@ -55,13 +59,16 @@ class Golden {
   SafetensorsFile file_;
 };
 
-/// Fails unless both shapes are equal and no element differs by more than `tolerance(index)`. Names the element that is furthest beyond
-/// its tolerance, or nearest to it. NaN fails.
+/// Fails unless both shapes are equal and no element differs by more than `tolerance(index)`. Names
+/// the element that is furthest beyond its tolerance, or nearest to it. NaN fails.
 template <Element T, class Tolerance>
-testing::AssertionResult close_each(const Tensor<T>& actual, const Tensor<T>& expected, Tolerance&& tolerance) {
+testing::AssertionResult close_each(const Tensor<T>& actual, const Tensor<T>& expected,
+                                    Tolerance&& tolerance) {
   if (!(actual.shape() == expected.shape()))
-    return testing::AssertionFailure() << "shape " << actual.shape().to_string() << ", expected " << expected.shape().to_string();
-  if (actual.empty() != expected.empty()) return testing::AssertionFailure() << "one tensor is empty";
+    return testing::AssertionFailure() << "shape " << actual.shape().to_string() << ", expected "
+                                       << expected.shape().to_string();
+  if (actual.empty() != expected.empty())
+    return testing::AssertionFailure() << "one tensor is empty";
   double worst = -1.0, square = 0.0;
   index_t at = 0;
   const T* a = actual.data();
@@ -82,35 +89,42 @@ testing::AssertionResult close_each(const Tensor<T>& actual, const Tensor<T>& ex
     if (std::isnan(difference)) break;
   }
   if (actual.numel() == 0) return testing::AssertionSuccess();
-  const double difference = std::abs(number(a[at]) - number(e[at])), rms = std::sqrt(square / static_cast<double>(actual.numel()));
+  const double difference = std::abs(number(a[at]) - number(e[at])),
+               rms = std::sqrt(square / static_cast<double>(actual.numel()));
   const bool holds = worst <= 1.0;
   Parity::record(e, difference, rms, tolerance(at), holds);
   if (holds) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << "difference " << difference << " at flat index " << at << " of " << actual.shape().to_string()
-                                     << ": got " << number(a[at]) << ", expected " << number(e[at]) << "; tolerance " << tolerance(at)
-                                     << ", rms difference " << rms;
+  return testing::AssertionFailure()
+         << "difference " << difference << " at flat index " << at << " of "
+         << actual.shape().to_string() << ": got " << number(a[at]) << ", expected "
+         << number(e[at]) << "; tolerance " << tolerance(at) << ", rms difference " << rms;
 }
 
 /// As `close_each` with one tolerance for all elements.
 template <Element T>
-testing::AssertionResult close(const Tensor<T>& actual, const Tensor<T>& expected, double tolerance) {
+testing::AssertionResult close(const Tensor<T>& actual, const Tensor<T>& expected,
+                               double tolerance) {
   return close_each(actual, expected, [tolerance](index_t) { return tolerance; });
 }
 
 /// Fails unless a number agrees with a tensor of one element within `tolerance`.
 template <Element T>
 testing::AssertionResult near(double actual, const Tensor<T>& expected, double tolerance) {
-  if (expected.numel() != 1) return testing::AssertionFailure() << "expected one element, got " << expected.shape().to_string();
+  if (expected.numel() != 1)
+    return testing::AssertionFailure()
+           << "expected one element, got " << expected.shape().to_string();
   const double number = static_cast<double>(expected[0]), difference = std::abs(actual - number);
   const bool holds = difference <= tolerance;
   Parity::record(expected.data(), difference, difference, tolerance, holds);
   if (holds) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << "got " << actual << ", expected " << number << "; tolerance " << tolerance;
+  return testing::AssertionFailure()
+         << "got " << actual << ", expected " << number << "; tolerance " << tolerance;
 }
 
 /// EXPECT that two tensors agree within `tolerance`; `what` names them in the report.
 template <Element T>
-void expect_close(const Tensor<T>& actual, const Tensor<T>& expected, double tolerance, std::string_view what = "") {
+void expect_close(const Tensor<T>& actual, const Tensor<T>& expected, double tolerance,
+                  std::string_view what = "") {
   EXPECT_TRUE(close(actual, expected, tolerance)) << what;
 }
 

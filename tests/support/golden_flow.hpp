@@ -1,4 +1,5 @@
-// The tiny DiT^DH that the official samplers were run with: cases sample_ode and sample_sde, which share its weights.
+// The tiny DiT^DH that the official samplers were run with: cases sample_ode and sample_sde, which
+// share its weights.
 #pragma once
 
 #include <cstdint>

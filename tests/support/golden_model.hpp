@@ -12,10 +12,12 @@ inline DitDhConfig dit_dh_config(const ConfigNode& node) {
   DitDhConfig c;
   c.grid_h = c.grid_w = node.get<index_t>("input_size");
   c.in_channels = node.get<index_t>("in_channels");
-  const auto width = node.get<std::vector<index_t>>("hidden_size"), depth = node.get<std::vector<index_t>>("depth");
+  const auto width = node.get<std::vector<index_t>>("hidden_size"),
+             depth = node.get<std::vector<index_t>>("depth");
   // The official class takes one number of heads for both parts, too.
   const bool one = !node.at("num_heads").is_list();
-  const auto heads = one ? std::vector<index_t>(2, node.get<index_t>("num_heads")) : node.get<std::vector<index_t>>("num_heads");
+  const auto heads = one ? std::vector<index_t>(2, node.get<index_t>("num_heads"))
+                         : node.get<std::vector<index_t>>("num_heads");
   std::copy_n(width.begin(), 2, c.hidden_size);
   std::copy_n(depth.begin(), 2, c.depth);
   std::copy_n(heads.begin(), 2, c.num_heads);
@@ -45,22 +47,28 @@ inline DecoderConfig decoder_config(const ConfigNode& node) {
   return d;
 }
 
-/// Fills every parameter from the golden tensor of the same name, which may have extra unit extents (convolution weights).
+/// Fills every parameter from the golden tensor of the same name, which may have extra unit extents
+/// (convolution weights).
 template <class Model>
 void load(Model& model, const Golden& weights) {
-  model.parameters([&](const std::string& name, auto& p) { p.set(weights(name).reshaped(p.shape())); });
+  model.parameters(
+      [&](const std::string& name, auto& p) { p.set(weights(name).reshaped(p.shape())); });
 }
 
-/// The first block of a golden case on its input x (B, N, D) under the condition c: both branches before their gates, and the whole.
-/// Returns the block's output.
-inline Tensor<float> expect_first_block(const Golden& io, const DitBlock<Tensor<float>>& block, const Tensor<float>& x,
-                                        const Tensor<float>& c, const RopeTable<float>* rope, double tolerance) {
-  const auto [shift1, scale1, gate1, shift2, scale2, gate2] = chunk<6>(block.adaln(silu(c)));  // (B, D) each
-  Tensor<float> qkv = block.qkv(norm_modulate(block.norm1(), x, shift1, scale1));              // (B, N, 3D)
-  if (!block.q_norm.empty()) qkv = qk_norm(block.q_norm(), block.k_norm(), qkv, x.extent(2) / block.heads);
+/// The first block of a golden case on its input x (B, N, D) under the condition c: both branches
+/// before their gates, and the whole. Returns the block's output.
+inline Tensor<float> expect_first_block(const Golden& io, const DitBlock<Tensor<float>>& block,
+                                        const Tensor<float>& x, const Tensor<float>& c,
+                                        const RopeTable<float>* rope, double tolerance) {
+  const auto [shift1, scale1, gate1, shift2, scale2, gate2] =
+      chunk<6>(block.adaln(silu(c)));                                              // (B, D) each
+  Tensor<float> qkv = block.qkv(norm_modulate(block.norm1(), x, shift1, scale1));  // (B, N, 3D)
+  if (!block.q_norm.empty())
+    qkv = qk_norm(block.q_norm(), block.k_norm(), qkv, x.extent(2) / block.heads);
   const Tensor<float> a = block.proj(attention(qkv, block.heads, rope));  // (B, N, D)
   EXPECT_TRUE(close(a, io("block0_attn_out"), tolerance));
-  EXPECT_TRUE(close(block.mlp(norm_modulate(block.norm2(), gated_add(x, gate1, a), shift2, scale2)), io("block0_mlp_out"), tolerance));
+  EXPECT_TRUE(close(block.mlp(norm_modulate(block.norm2(), gated_add(x, gate1, a), shift2, scale2)),
+                    io("block0_mlp_out"), tolerance));
   const Tensor<float> out = block(x, c, rope);  // (B, N, D)
   EXPECT_TRUE(close(out, io("block0_out"), tolerance));
   return out;

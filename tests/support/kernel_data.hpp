@@ -17,7 +17,8 @@ Tensor<T> random_tensor(const Shape& shape, std::uint64_t stream) {
   Tensor<T> out(shape);
   const Philox random(20260120, stream);
   T* data = out.data();
-  for (index_t i = 0; i < out.numel(); ++i) data[i] = static_cast<T>(random.normal(static_cast<std::uint64_t>(i)));
+  for (index_t i = 0; i < out.numel(); ++i)
+    data[i] = static_cast<T>(random.normal(static_cast<std::uint64_t>(i)));
   return out;
 }
 
@@ -25,7 +26,8 @@ Tensor<T> random_tensor(const Shape& shape, std::uint64_t stream) {
 template <Real T>
 double dot(const Tensor<T>& a, const Tensor<T>& b) {
   double sum = 0;
-  for (index_t i = 0; i < a.numel(); ++i) sum += static_cast<double>(a.data()[i]) * static_cast<double>(b.data()[i]);
+  for (index_t i = 0; i < a.numel(); ++i)
+    sum += static_cast<double>(a.data()[i]) * static_cast<double>(b.data()[i]);
   return sum;
 }
 
@@ -88,7 +90,8 @@ bool same_on_every_thread_count(F&& f, int threads = 5) {
   set_num_threads(threads);
   const auto many = f();
   set_num_threads(0);
-  return one.shape() == many.shape() && std::equal(one.data(), one.data() + one.numel(), many.data());
+  return one.shape() == many.shape() &&
+         std::equal(one.data(), one.data() + one.numel(), many.data());
 }
 
 }  // namespace rae::test

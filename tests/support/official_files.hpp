@@ -1,4 +1,5 @@
-// The official files of the golden model, linked into a folder of their own where tests may change the configuration.
+// The official files of the golden model, linked into a folder of their own where tests may change
+// the configuration.
 #pragma once
 
 #include <filesystem>
@@ -10,8 +11,11 @@
 
 namespace rae::test {
 
-/// Folder of the golden end-to-end model: config.yaml, encoder, decoder, dit, guide, stats, expected.safetensors and input.png.
-inline std::string golden_model_path(const std::string& file) { return data_path("golden/e2e_dinov2_ag/" + file); }
+/// Folder of the golden end-to-end model: config.yaml, encoder, decoder, dit, guide, stats,
+/// expected.safetensors and input.png.
+inline std::string golden_model_path(const std::string& file) {
+  return data_path("golden/e2e_dinov2_ag/" + file);
+}
 
 /// The golden configuration with changes, each "key.path=YAML".
 inline ConfigNode changed_golden_config(const std::vector<std::string>& changes) {
@@ -32,7 +36,8 @@ class OfficialFolder {
   [[nodiscard]] std::string operator/(const std::string& name) const { return folder_ / name; }
 
   /// Writes a changed configuration and returns its path.
-  [[nodiscard]] std::string config(const std::vector<std::string>& changes = {}, const std::string& name = "config.yaml") const {
+  [[nodiscard]] std::string config(const std::vector<std::string>& changes = {},
+                                   const std::string& name = "config.yaml") const {
     return folder_.write(name, changed_golden_config(changes).to_json(1));
   }
 

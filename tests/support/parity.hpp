@@ -1,5 +1,5 @@
-// A record of the comparisons with golden tensors, for tests/parity/parity.cpp: when the environment variable RAE_PARITY names a file,
-// every comparison appends a line to it.
+// A record of the comparisons with golden tensors, for tests/parity/parity.cpp: when the
+// environment variable RAE_PARITY names a file, every comparison appends a line to it.
 #pragma once
 
 #include <cstdlib>
@@ -15,9 +15,11 @@ namespace rae::test {
 /// Where golden tensors came from, by the address of their elements.
 class Parity {
  public:
-  /// Keeps the tensor's memory and remembers its name, when a record is wanted. Copies and reshaped copies share both.
+  /// Keeps the tensor's memory and remembers its name, when a record is wanted. Copies and reshaped
+  /// copies share both.
   template <Element T>
-  static Tensor<T> remember(Tensor<T> tensor, const std::string& golden_case, const std::string& name) {
+  static Tensor<T> remember(Tensor<T> tensor, const std::string& golden_case,
+                            const std::string& name) {
     static std::vector<Tensor<T>> kept;
     if (file() == nullptr || tensor.empty()) return tensor;
     kept.push_back(tensor);
@@ -25,15 +27,17 @@ class Parity {
     return tensor;
   }
 
-  /// Appends a line: case, quantity, largest difference, root of the mean square, tolerance there, whether all are within their tolerance.
-  /// Nothing for tensors that did not come from a golden file.
-  static void record(const void* expected, double largest, double rms, double tolerance, bool holds) {
+  /// Appends a line: case, quantity, largest difference, root of the mean square, tolerance there,
+  /// whether all are within their tolerance. Nothing for tensors that did not come from a golden
+  /// file.
+  static void record(const void* expected, double largest, double rms, double tolerance,
+                     bool holds) {
     if (file() == nullptr) return;
     const auto source = sources().find(expected);
     if (source == sources().end()) return;
     std::ofstream out(file(), std::ios::app);
-    out << source->second.golden_case << '\t' << source->second.name << '\t' << largest << '\t' << rms << '\t' << tolerance << '\t'
-        << (holds ? "yes" : "no") << '\n';
+    out << source->second.golden_case << '\t' << source->second.name << '\t' << largest << '\t'
+        << rms << '\t' << tolerance << '\t' << (holds ? "yes" : "no") << '\n';
   }
 
  private:

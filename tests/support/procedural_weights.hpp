@@ -1,4 +1,5 @@
-// Weights of official size without a file: a hash of the element's index gives each number, as in the golden cases "real_*".
+// Weights of official size without a file: a hash of the element's index gives each number, as in
+// the golden cases "real_*".
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,10 @@
 
 namespace rae::test {
 
-/// offset + (v / 2^32 - 1/2) * scale, where v hashes the element's flat index and the tensor's position `index` in its checkpoint.
-inline Tensor<float> procedural(const Shape& shape, std::uint32_t index, double scale, double offset = 0) {
+/// offset + (v / 2^32 - 1/2) * scale, where v hashes the element's flat index and the tensor's
+/// position `index` in its checkpoint.
+inline Tensor<float> procedural(const Shape& shape, std::uint32_t index, double scale,
+                                double offset = 0) {
   Tensor<float> out(shape);
   float* values = out.data();
   parallel_for(out.numel(), index_t{1} << 16, [=](index_t i) {
@@ -19,18 +22,22 @@ inline Tensor<float> procedural(const Shape& shape, std::uint32_t index, double 
     v ^= v >> 15;
     v *= 2246822519u;
     v ^= v >> 13;
-    values[i] = static_cast<float>(offset) + static_cast<float>((static_cast<double>(v) / 4294967296.0 - 0.5) * scale);
+    values[i] = static_cast<float>(offset) +
+                static_cast<float>((static_cast<double>(v) / 4294967296.0 - 0.5) * scale);
   });
   return out;
 }
 
-/// The list "rules" of a golden configuration: [name, index, scale, offset] of every tensor, or [name, "table"].
+/// The list "rules" of a golden configuration: [name, index, scale, offset] of every tensor, or
+/// [name, "table"].
 class ProceduralWeights {
  public:
   explicit ProceduralWeights(const ConfigNode& config) {
     for (const ConfigNode& rule : config.at("rules").elements()) {
       const auto fields = rule.elements();
-      if (fields.size() == 4) rules_[fields[0].as_string()] = {fields[1].as<std::uint32_t>(), fields[2].as_number(), fields[3].as_number()};
+      if (fields.size() == 4)
+        rules_[fields[0].as_string()] = {fields[1].as<std::uint32_t>(), fields[2].as_number(),
+                                         fields[3].as_number()};
     }
   }
 

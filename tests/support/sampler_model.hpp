@@ -1,4 +1,5 @@
-// The tiny DiT^DH of the golden cases sample_ode and sample_sde as the files of a model, which has neither encoder nor decoder.
+// The tiny DiT^DH of the golden cases sample_ode and sample_sde as the files of a model, which has
+// neither encoder nor decoder.
 #pragma once
 
 #include "rae/spec/model_files.hpp"
@@ -26,7 +27,9 @@ inline ModelFiles sampler_model() {
   c.time_shift = golden.get<double>("time_dist_shift");
   c.sampling.steps = 8;
   c.sampling.grid = TimeGridKind::official;
-  const auto part = [](const char* name) { return PartFile{TensorSource::open(data_path(std::string("golden/sample_ode/") + name)), {}}; };
+  const auto part = [](const char* name) {
+    return PartFile{TensorSource::open(data_path(std::string("golden/sample_ode/") + name)), {}};
+  };
   return {.config = c,
           .encoder = {},
           .decoder = {},

@@ -19,7 +19,8 @@ class TempFolder {
  public:
   TempFolder() {
     static std::atomic<int> counter{0};
-    path_ = std::filesystem::path(testing::TempDir()) / ("rae-" + std::to_string(::getpid()) + "-" + std::to_string(counter++));
+    path_ = std::filesystem::path(testing::TempDir()) /
+            ("rae-" + std::to_string(::getpid()) + "-" + std::to_string(counter++));
     std::filesystem::create_directories(path_);
   }
   TempFolder(const TempFolder&) = delete;
@@ -44,7 +45,8 @@ class TempFolder {
   /// Names of everything directly in the folder.
   std::vector<std::string> entries() const {
     std::vector<std::string> out;
-    for (const auto& entry : std::filesystem::directory_iterator(path_)) out.push_back(entry.path().filename().string());
+    for (const auto& entry : std::filesystem::directory_iterator(path_))
+      out.push_back(entry.path().filename().string());
     return out;
   }
 

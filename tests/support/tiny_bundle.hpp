@@ -40,7 +40,9 @@ inline ModelConfig tiny_config() {
                       .mlp_ratio = 2.0,
                       .num_classes = 3};
   c.time_shift = 1.5;
-  c.sampling = {.steps = 4, .solver = Solver::euler, .guidance = {.scale = 1.5f, .t_min = 0.25f, .t_max = 0.75f}};
+  c.sampling = {.steps = 4,
+                .solver = Solver::euler,
+                .guidance = {.scale = 1.5f, .t_min = 0.25f, .t_max = 0.75f}};
   c.class_names = {"circle", "square", "star"};
   return c;
 }
@@ -71,7 +73,9 @@ void fill_random(Model& model, std::uint64_t seed) {
   std::uint64_t stream = 0;
   model.parameters([&](const std::string& name, auto& p) {
     init_normal(p, 0.2, seed, ++stream);
-    if (name.find("norm") == std::string::npos || p.shape().rank() != 1 || name.find("weight") == std::string::npos) return;
+    if (name.find("norm") == std::string::npos || p.shape().rank() != 1 ||
+        name.find("weight") == std::string::npos)
+      return;
     auto values = p.tensor();
     for (auto& value : values.span()) value += 1;
     p.set(values);

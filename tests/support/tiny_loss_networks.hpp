@@ -28,7 +28,8 @@ inline void write_tiny_lpips(const std::string& path) {
   write_safetensors(path, entries);
 }
 
-/// Sizes of the tiny discriminator, but for what its file says: two layers of width 8 with two heads, patches of 8 x 8.
+/// Sizes of the tiny discriminator, but for what its file says: two layers of width 8 with two
+/// heads, patches of 8 x 8.
 inline DinoDiscConfig tiny_disc_config() {
   return {.image_size = 16,
           .patch_size = 8,

@@ -30,11 +30,16 @@ std::string raw(const std::vector<N>& numbers) {
   return out;
 }
 
-inline const std::string kNone = "N", kFalse = "\x89", kTrue = "\x88", kOrderedDict = "ccollections\nOrderedDict\n)R";
+inline const std::string kNone = "N", kFalse = "\x89", kTrue = "\x88",
+                         kOrderedDict = "ccollections\nOrderedDict\n)R";
 
 inline std::string integer(std::int64_t value) { return "\x8a\x08" + raw(value); }
-inline std::string text(std::string_view value) { return "X" + raw(static_cast<std::uint32_t>(value.size())) + std::string(value); }
-inline std::string global(const std::string& module, const std::string& name) { return "c" + module + "\n" + name + "\n"; }
+inline std::string text(std::string_view value) {
+  return "X" + raw(static_cast<std::uint32_t>(value.size())) + std::string(value);
+}
+inline std::string global(const std::string& module, const std::string& name) {
+  return "c" + module + "\n" + name + "\n";
+}
 
 inline std::string real(double value) {
   const std::string bytes = raw(value);
@@ -58,30 +63,39 @@ inline std::string list(const std::vector<std::string>& items) {
 }
 
 /// Key pickles and value pickles, put into `empty`.
-inline std::string dict_of(const std::vector<std::pair<std::string, std::string>>& members, const std::string& empty = "}") {
+inline std::string dict_of(const std::vector<std::pair<std::string, std::string>>& members,
+                           const std::string& empty = "}") {
   std::string out = empty + "(";
   for (const auto& [key, value] : members) out += key + value;
   return out + "u";
 }
-inline std::string dict(std::vector<std::pair<std::string, std::string>> members, const std::string& empty = "}") {
+inline std::string dict(std::vector<std::pair<std::string, std::string>> members,
+                        const std::string& empty = "}") {
   for (auto& [key, value] : members) key = text(key);
   return dict_of(members, empty);
 }
 
 inline std::string storage(const std::string& type, const std::string& key, std::int64_t numel) {
-  return tuple({text("storage"), global("torch", type), text(key), text("cpu"), integer(numel)}) + "Q";
+  return tuple({text("storage"), global("torch", type), text(key), text("cpu"), integer(numel)}) +
+         "Q";
 }
-inline std::string tensor(const std::string& storage, std::int64_t offset, const std::vector<std::int64_t>& extents,
+inline std::string tensor(const std::string& storage, std::int64_t offset,
+                          const std::vector<std::int64_t>& extents,
                           const std::vector<std::int64_t>& strides) {
   return global("torch._utils", "_rebuild_tensor_v2") +
-         tuple({storage, integer(offset), integers(extents), integers(strides), kFalse, kOrderedDict}) + "R";
+         tuple({storage, integer(offset), integers(extents), integers(strides), kFalse,
+                kOrderedDict}) +
+         "R";
 }
 /// Six f32 in the storage '0'.
-inline std::string tensor_of_six(std::int64_t offset, const std::vector<std::int64_t>& extents, const std::vector<std::int64_t>& strides) {
+inline std::string tensor_of_six(std::int64_t offset, const std::vector<std::int64_t>& extents,
+                                 const std::vector<std::int64_t>& strides) {
   return tensor(storage("FloatStorage", "0", 6), offset, extents, strides);
 }
 
-inline std::string pickle(const std::string& value, char protocol = 2) { return std::string("\x80") + protocol + value + "."; }
+inline std::string pickle(const std::string& value, char protocol = 2) {
+  return std::string("\x80") + protocol + value + ".";
+}
 
 using Files = std::vector<std::pair<std::string, std::string>>;
 
@@ -94,8 +108,10 @@ inline std::string archive(const Files& files) {
   return slurp(folder / "archive");
 }
 
-/// What torch.save writes: `value` is the pickle of the object without its frame, `storages` are keys and contents.
-inline std::string saved(const std::string& value, const Files& storages = {}, const Files& more = {}) {
+/// What torch.save writes: `value` is the pickle of the object without its frame, `storages` are
+/// keys and contents.
+inline std::string saved(const std::string& value, const Files& storages = {},
+                         const Files& more = {}) {
   Files files = {{"archive/data.pkl", pickle(value)}};
   for (const auto& [key, contents] : storages) files.emplace_back("archive/data/" + key, contents);
   files.insert(files.end(), more.begin(), more.end());
@@ -109,12 +125,15 @@ struct StreamStorage {
   std::int64_t numel;
   std::string contents;
 };
-inline std::string stream(const std::string& value, const std::vector<StreamStorage>& storages, bool little_endian = true) {
+inline std::string stream(const std::string& value, const std::vector<StreamStorage>& storages,
+                          bool little_endian = true) {
   std::vector<std::string> keys;
   for (const auto& storage : storages) keys.push_back(text(storage.key));
-  std::string out = pickle("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19") + pickle(integer(1001)) +
-                    pickle(dict({{"protocol_version", integer(1001)}, {"little_endian", little_endian ? kTrue : kFalse}})) + pickle(value) +
-                    pickle(list(keys));
+  std::string out = pickle("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19") +
+                    pickle(integer(1001)) +
+                    pickle(dict({{"protocol_version", integer(1001)},
+                                 {"little_endian", little_endian ? kTrue : kFalse}})) +
+                    pickle(value) + pickle(list(keys));
   for (const auto& storage : storages) out += raw(storage.numel) + storage.contents;
   return out;
 }

@@ -1,4 +1,5 @@
-// A small data set of pictures that can be learned: class k is a bar at column k, with a little noise.
+// A small data set of pictures that can be learned: class k is a bar at column k, with a little
+// noise.
 #pragma once
 
 #include <string>

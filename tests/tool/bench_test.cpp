@@ -9,7 +9,8 @@ namespace {
 
 class Bench : public ToolTest {
  protected:
-  void refuses(std::vector<std::string> arguments, int status, const std::vector<std::string>& parts) const {
+  void refuses(std::vector<std::string> arguments, int status,
+               const std::vector<std::string>& parts) const {
     arguments.insert(arguments.begin(), "bench");
     const auto result = rae(arguments);
     EXPECT_EQ(result.status, status) << result.err;
@@ -20,9 +21,11 @@ class Bench : public ToolTest {
 };
 
 TEST_F(Bench, MeasuresNetworksInAllTypes) {
-  const auto result = rae({"bench", "--models", "builtin-dit,builtin-decoder", "--rounds", "2", "--batch", "3", "--json", "a.json"});
+  const auto result = rae({"bench", "--models", "builtin-dit,builtin-decoder", "--rounds", "2",
+                           "--batch", "3", "--json", "a.json"});
   ASSERT_EQ(result.status, 0) << result.err;
-  for (const char* part : {"medians of 2 rounds, batch 3", "peak, GFLOP/s", "builtin-dit", "builtin-decoder", "of peak", "a.json"})
+  for (const char* part : {"medians of 2 rounds, batch 3", "peak, GFLOP/s", "builtin-dit",
+                           "builtin-decoder", "of peak", "a.json"})
     EXPECT_TRUE(contains(result.out, part));
   const auto json = nlohmann::json::parse(slurp(path("a.json")));
   EXPECT_EQ(json["batch"], 3);
@@ -44,24 +47,30 @@ TEST_F(Bench, MeasuresNetworksInAllTypes) {
   EXPECT_LT(networks[2]["weight_bytes"].get<double>(), networks[1]["weight_bytes"].get<double>());
 }
 
-// Multiply-adds counted by hand: 16 tokens; 6 blocks of width 192 (hidden 512), whose modulation was computed before, and 2 of width 224
-// (hidden 597), which make theirs for each token.
+// Multiply-adds counted by hand: 16 tokens; 6 blocks of width 192 (hidden 512), whose modulation
+// was computed before, and 2 of width 224 (hidden 597), which make theirs for each token.
 TEST_F(Bench, CountsTheProductsOfAForward) {
-  const auto result = rae({"bench", "--models", "builtin-dit", "--dtype", "bf16", "--rounds", "1", "--threads", "1", "--json", "a.json"});
+  const auto result = rae({"bench", "--models", "builtin-dit", "--dtype", "bf16", "--rounds", "1",
+                           "--threads", "1", "--json", "a.json"});
   ASSERT_EQ(result.status, 0) << result.err;
   const auto json = nlohmann::json::parse(slurp(path("a.json")));
   constexpr double kTokens = 16, kNarrow = 192, kWide = 224, kChannels = 96;
-  const double narrow = 4 * kNarrow * kNarrow + 3 * kNarrow * 512, wide = (4 + 6) * kWide * kWide + 3 * kWide * 597;
-  const double others = kChannels * (kNarrow + kWide) + kNarrow * kWide + 2 * kWide * kWide + kWide * kChannels;
+  const double narrow = 4 * kNarrow * kNarrow + 3 * kNarrow * 512,
+               wide = (4 + 6) * kWide * kWide + 3 * kWide * 597;
+  const double others =
+      kChannels * (kNarrow + kWide) + kNarrow * kWide + 2 * kWide * kWide + kWide * kChannels;
   const double attention = 2 * kTokens * kTokens * (6 * kNarrow + 2 * kWide);
-  EXPECT_EQ(json["networks"][0]["products_per_picture"], kTokens * (6 * narrow + 2 * wide + others) + attention);
+  EXPECT_EQ(json["networks"][0]["products_per_picture"],
+            kTokens * (6 * narrow + 2 * wide + others) + attention);
   EXPECT_EQ(json["threads"], 1);
 }
 
 TEST_F(Bench, SaysWhatItDoesNotKnow) {
-  refuses({"--models", "dit-dh-x"}, 2, {"--models: unknown network 'dit-dh-x'; did you mean 'dit-dh-xl'?", "decoder-xl, "});
+  refuses({"--models", "dit-dh-x"}, 2,
+          {"--models: unknown network 'dit-dh-x'; did you mean 'dit-dh-xl'?", "decoder-xl, "});
   refuses({"--models", ","}, 2, {"nothing to measure"});
-  refuses({"--dtype", "f32,fp8"}, 2, {"--dtype: expected f32, bf16, int8, int8w or int4, got 'fp8'"});
+  refuses({"--dtype", "f32,fp8"}, 2,
+          {"--dtype: expected f32, bf16, int8, int8w or int4, got 'fp8'"});
   refuses({"--rounds", "0"}, 2, {"--rounds"});
   refuses({"--rounds", "100000"}, 2, {"--rounds", "1000"});
   refuses({"--batch", "0"}, 2, {"--batch"});
@@ -70,13 +79,16 @@ TEST_F(Bench, SaysWhatItDoesNotKnow) {
 TEST_F(Bench, RefusesWhatCannotWorkBeforeItBegins) {
   refuses({"--models", "builtin-dit", "--json", "no/such/folder/a.json"}, 1, {"no/such/folder"});
   // More memory than any machine has.
-  refuses({"--batch", "65536"}, 1, {"12 networks with 65,536 pictures each take", "of memory are free", "--models", "--batch"});
+  refuses(
+      {"--batch", "65536"}, 1,
+      {"12 networks with 65,536 pictures each take", "of memory are free", "--models", "--batch"});
 }
 
 TEST_F(Bench, HelpNamesTheNetworks) {
   const auto result = rae({"bench", "--help"});
   EXPECT_EQ(result.status, 0);
-  for (const char* part : {"dit-dh-xl", "decoder-xl", "dinov2-b", "quiet machine", "--rounds", "(default: 5)"})
+  for (const char* part :
+       {"dit-dh-xl", "decoder-xl", "dinov2-b", "quiet machine", "--rounds", "(default: 5)"})
     EXPECT_TRUE(contains(result.out, part));
 }
 

@@ -4,9 +4,9 @@
 #include <csignal>
 #include <thread>
 
-#include "rae/io/npz.hpp"
 #include "rae/generate/generator.hpp"
 #include "rae/generate/label_sampling.hpp"
+#include "rae/io/npz.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
 
@@ -29,7 +29,9 @@ class BulkSampling : public ToolTest {
 };
 
 TEST_F(BulkSampling, MakesThePicturesOfTheLibrary) {
-  EXPECT_TRUE(contains(generate({"--count", "6", "--label-sampling", "equal", "--out", "a.npz"}).out, "a.npz: 6 pictures, 8 x 8"));
+  EXPECT_TRUE(
+      contains(generate({"--count", "6", "--label-sampling", "equal", "--out", "a.npz"}).out,
+               "a.npz: 6 pictures, 8 x 8"));
   const std::vector<std::int64_t> classes{0, 1, 2};
   const auto labels = sample_labels(LabelSampling::equal, 6, classes, 3);
   const auto images = Generator::load(path("m.safetensors")).sample({.labels = labels, .seed = 3});
@@ -38,7 +40,9 @@ TEST_F(BulkSampling, MakesThePicturesOfTheLibrary) {
   const auto written = file.read<std::int64_t>("arr_1");
   ASSERT_EQ(pixels.shape(), (Shape{6, 8, 8, 1}));
   for (std::size_t i = 0; i < 6; ++i) {
-    EXPECT_TRUE(std::equal(images[i].pixels().begin(), images[i].pixels().end(), pixels.data() + i * 64)) << i;
+    EXPECT_TRUE(
+        std::equal(images[i].pixels().begin(), images[i].pixels().end(), pixels.data() + i * 64))
+        << i;
     EXPECT_EQ(written[static_cast<index_t>(i)], labels[i]);
   }
   EXPECT_TRUE(contains(*file.text("settings.json"), "\"label sampling\": \"equal\""));
@@ -69,7 +73,8 @@ class SmallDisk {
 
 TEST_F(BulkSampling, GoesOnAfterAFullDiskAndAKill) {
   const auto with = [&](const std::string& out, const std::string& steps = "3") {
-    return command({"--count", "40", "--steps", steps, "--label-sampling", "random", "--batch", "4", "--out", out});
+    return command({"--count", "40", "--steps", steps, "--label-sampling", "random", "--batch", "4",
+                    "--out", out});
   };
   EXPECT_EQ(rae(with("whole.npz")).status, 0);
   // Behind 167 bytes there is room for 28 pictures of 64 bytes, and later for 32.
@@ -108,8 +113,10 @@ TEST_F(BulkSampling, KeepsPicturesWhenInterrupted) {
   EXPECT_EQ(::kill(child, SIGINT), 0);
   const auto result = finish(child);
   EXPECT_EQ(result.status, 1);
-  EXPECT_TRUE(contains(result.err, "0 of 1000 pictures are kept, the same command goes on from there"));
-  EXPECT_EQ(files(), (std::vector<std::string>{"a.npz.partial", "a.npz.partial.json", "m.safetensors"}));
+  EXPECT_TRUE(
+      contains(result.err, "0 of 1000 pictures are kept, the same command goes on from there"));
+  EXPECT_EQ(files(),
+            (std::vector<std::string>{"a.npz.partial", "a.npz.partial.json", "m.safetensors"}));
 }
 
 TEST_F(BulkSampling, PartsJoinToTheFileOfOneRun) {
@@ -119,11 +126,13 @@ TEST_F(BulkSampling, PartsJoinToTheFileOfOneRun) {
     return more;
   };
   generate(with({"--out", "whole.npz"}));
-  for (const std::string i : {"1", "2", "3", "4", "5"}) generate(with({"--shard", i + "/5", "--out", i + ".npz", "--batch", i}));
+  for (const std::string i : {"1", "2", "3", "4", "5"})
+    generate(with({"--shard", i + "/5", "--out", i + ".npz", "--batch", i}));
   EXPECT_EQ(NpzFile::open(path("1.npz")).read<std::uint8_t>("arr_0").extent(0), 3);
   EXPECT_EQ(NpzFile::open(path("5.npz")).read<std::uint8_t>("arr_0").extent(0), 2);
-  EXPECT_TRUE(contains(generate({"--join", "3.npz", "1.npz", "5.npz", "2.npz", "4.npz", "--out", "joined.npz"}).out,
-                       "12 pictures, 8 x 8, of 5 parts"));
+  EXPECT_TRUE(contains(
+      generate({"--join", "3.npz", "1.npz", "5.npz", "2.npz", "4.npz", "--out", "joined.npz"}).out,
+      "12 pictures, 8 x 8, of 5 parts"));
   EXPECT_EQ(slurp(path("joined.npz")), slurp(path("whole.npz")));
 
   generate({"--count", "12", "--steps", "3", "--shard", "2/5", "--out", "other.npz"});
@@ -145,10 +154,12 @@ TEST_F(BulkSampling, PartsJoinToTheFileOfOneRun) {
   }
 }
 
-// The noise is that of one call of PyTorch's generator, however the set is cut; adaptive solvers look at one picture at a time.
+// The noise is that of one call of PyTorch's generator, however the set is cut; adaptive solvers
+// look at one picture at a time.
 TEST_F(BulkSampling, NumbersOfPyTorchAndAdaptiveSolversInParts) {
-  const std::vector<std::string> set{"--count",   "6",         "--label-sampling", "random", "--rng",
-                                     "torch-cpu", "--sampler", "adaptive_heun",    "--cfg",  "1"};
+  const std::vector<std::string> set{"--count", "6",         "--label-sampling", "random",
+                                     "--rng",   "torch-cpu", "--sampler",        "adaptive_heun",
+                                     "--cfg",   "1"};
   const auto with = [&](std::vector<std::string> more) {
     more.insert(more.begin(), set.begin(), set.end());
     return more;
@@ -162,11 +173,16 @@ TEST_F(BulkSampling, NumbersOfPyTorchAndAdaptiveSolversInParts) {
   const auto pixels = NpzFile::open(path("whole.npz")).read<std::uint8_t>("arr_0");
   const index_t size = noise.numel() / 6;
   for (index_t i = 0; i < 6; ++i) {
-    const Tensor<float> one(noise.shape().with(0, 1),
-                            noise.span().subspan(static_cast<std::size_t>(i * size), static_cast<std::size_t>(size)));
-    const auto images = generator.sample(
-        {.labels = {labels[static_cast<std::size_t>(i)]}, .solver = AdaptiveSolver::adaptive_heun, .guidance = Cfg{}, .noise = one});
-    EXPECT_TRUE(std::equal(images[0].pixels().begin(), images[0].pixels().end(), pixels.data() + i * 64)) << i;
+    const Tensor<float> one(
+        noise.shape().with(0, 1),
+        noise.span().subspan(static_cast<std::size_t>(i * size), static_cast<std::size_t>(size)));
+    const auto images = generator.sample({.labels = {labels[static_cast<std::size_t>(i)]},
+                                          .solver = AdaptiveSolver::adaptive_heun,
+                                          .guidance = Cfg{},
+                                          .noise = one});
+    EXPECT_TRUE(
+        std::equal(images[0].pixels().begin(), images[0].pixels().end(), pixels.data() + i * 64))
+        << i;
   }
   for (const std::string i : {"1", "2"}) generate(with({"--shard", i + "/2", "--out", i + ".npz"}));
   generate({"--join", "1.npz", "2.npz", "--out", "joined.npz"});
@@ -189,10 +205,13 @@ TEST_F(BulkSampling, RefusesWhatMakesNoSense) {
     EXPECT_EQ(result.status, 2) << result.err;
     EXPECT_TRUE(contains(result.err, message));
   }
-  const auto unequal = rae(command({"--count", "10", "--label-sampling", "equal", "--out", "a.npz"}));
+  const auto unequal =
+      rae(command({"--count", "10", "--label-sampling", "equal", "--out", "a.npz"}));
   EXPECT_EQ(unequal.status, 1);
-  EXPECT_TRUE(contains(unequal.err, "10 pictures cannot be dealt out equally to 3 classes; take 9 or 12"));
-  const auto stochastic = rae(command({"--rng", "torch-cpu", "--sampler", "sde_euler", "--out", "a.npz"}));
+  EXPECT_TRUE(
+      contains(unequal.err, "10 pictures cannot be dealt out equally to 3 classes; take 9 or 12"));
+  const auto stochastic =
+      rae(command({"--rng", "torch-cpu", "--sampler", "sde_euler", "--out", "a.npz"}));
   EXPECT_EQ(stochastic.status, 1);
   EXPECT_TRUE(contains(stochastic.err, "are drawn for all pictures together"));
   const auto empty = rae(command({"--count", "2", "--shard", "3/3", "--out", "a.npz"}));

@@ -1,6 +1,8 @@
-// `rae evaluate A B`: sets of pictures in archives and folders, pairs, features, and what is refused.
+// `rae evaluate A B`: sets of pictures in archives and folders, pairs, features, and what is
+// refused.
 #include <cmath>
 
+#include "rae/generate/features.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/npz.hpp"
 #include "rae/metrics/frechet.hpp"
@@ -8,7 +10,6 @@
 #include "rae/metrics/psnr.hpp"
 #include "rae/metrics/ssim.hpp"
 #include "rae/models/inception.hpp"
-#include "rae/generate/features.hpp"
 #include "support/procedural_weights.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
@@ -22,7 +23,8 @@ constexpr index_t kPictures = 12;
 Tensor<std::uint8_t> pictures(index_t count, index_t channels, float most, std::uint64_t seed) {
   Tensor<std::uint8_t> out(Shape{count, 8, 8, channels});
   const Philox random(seed);
-  for (index_t i = 0; i < out.numel(); ++i) out[i] = static_cast<std::uint8_t>(most * random.uniform(static_cast<std::uint64_t>(i)));
+  for (index_t i = 0; i < out.numel(); ++i)
+    out[i] = static_cast<std::uint8_t>(most * random.uniform(static_cast<std::uint64_t>(i)));
   return out;
 }
 
@@ -30,7 +32,8 @@ std::vector<Image> images_of(const Tensor<std::uint8_t>& pixels) {
   std::vector<Image> out;
   for (index_t i = 0; i < pixels.extent(0); ++i) {
     Image image(pixels.extent(2), pixels.extent(1), static_cast<int>(pixels.extent(3)));
-    std::copy_n(pixels.data() + i * static_cast<index_t>(image.pixels().size()), image.pixels().size(), image.pixels().begin());
+    std::copy_n(pixels.data() + i * static_cast<index_t>(image.pixels().size()),
+                image.pixels().size(), image.pixels().begin());
     out.push_back(image);
   }
   return out;
@@ -56,7 +59,8 @@ class Compare : public ToolTest {
     return ConfigNode::load(path("r.json"));
   }
 
-  const Tensor<std::uint8_t> a_ = pictures(kPictures, 1, 200, 1), b_ = pictures(kPictures, 1, 255, 2);
+  const Tensor<std::uint8_t> a_ = pictures(kPictures, 1, 200, 1),
+                             b_ = pictures(kPictures, 1, 255, 2);
 };
 
 TEST_F(Compare, MeasuresDistributionsInFeaturesOfAnEncoder) {
@@ -89,17 +93,20 @@ TEST_F(Compare, MeasuresDistributionsInFeaturesOfAnEncoder) {
 TEST_F(Compare, MeasuresPairs) {
   const auto found = report({"a.npz", "b.npz", "--paired", "--metrics", "psnr,ssim"});
   EXPECT_NEAR(found.get<double>("psnr"), psnr(a_.view(), b_.view()), 1e-9);
-  EXPECT_NEAR(found.get<double>("ssim"), ssim(channels_first(a_.view()), channels_first(b_.view())), 1e-9);
+  EXPECT_NEAR(found.get<double>("ssim"), ssim(channels_first(a_.view()), channels_first(b_.view())),
+              1e-9);
   EXPECT_FALSE(found.contains("frechet_distance"));
   // Folders hold the same pictures.
   for (const auto& [folder, pixels] : {std::pair(std::string("fa"), &a_), {"fb", &b_}}) {
     std::filesystem::create_directory(path(folder));
     const auto images = images_of(*pixels);
-    for (std::size_t i = 0; i < images.size(); ++i) images[i].save_png(path(folder + "/" + std::to_string(100 + i) + ".png"));
+    for (std::size_t i = 0; i < images.size(); ++i)
+      images[i].save_png(path(folder + "/" + std::to_string(100 + i) + ".png"));
   }
   EXPECT_EQ(report({"fa", "fb/", "--paired", "--metrics", "psnr,ssim"}), found);
   std::filesystem::rename(path("fb/105.png"), path("fb/105b.png"));
-  EXPECT_TRUE(contains(evaluate({"fa", "fb", "--paired"}).err, "'fa/105.png' and 'fb/105b.png' have different names"));
+  EXPECT_TRUE(contains(evaluate({"fa", "fb", "--paired"}).err,
+                       "'fa/105.png' and 'fb/105b.png' have different names"));
 }
 
 TEST_F(Compare, MeasuresWithInception) {
@@ -131,7 +138,8 @@ TEST_F(Compare, MeasuresWithInception) {
     Image image(50, 37, 3);
     for (index_t p = 0; p < 37 * 50; ++p)
       for (index_t c = 0; c < 3; ++c)
-        image.pixels()[static_cast<std::size_t>(3 * p + c)] = static_cast<std::uint8_t>(images[(b * 3 + c) * 37 * 50 + p]);
+        image.pixels()[static_cast<std::size_t>(3 * p + c)] =
+            static_cast<std::uint8_t>(images[(b * 3 + c) * 37 * 50 + p]);
     list.push_back(image);
   }
   expect_close(extractor(list), io("features"), 1e-5);
@@ -153,8 +161,12 @@ TEST_F(Compare, RefusesWhatMakesNoSense) {
       {2, {"a.npz", "b.npz", "--out", "e"}, "ends in .json"},
       {2, {"a.npz", "b.npz", "--metrics", "ssmi"}, "did you mean 'ssim'?"},
       {2, {"a.npz", "b.npz", "--metrics", "psnr"}, "say so with --paired"},
-      {2, {"a.npz", "b.npz", "--features", "inception"}, "--inception-weights must name the weights"},
-      {2, {"a.npz", "b.npz", "--features", m, "--metrics", "inception-score"}, "needs --inception-weights"},
+      {2,
+       {"a.npz", "b.npz", "--features", "inception"},
+       "--inception-weights must name the weights"},
+      {2,
+       {"a.npz", "b.npz", "--features", m, "--metrics", "inception-score"},
+       "needs --inception-weights"},
       {1, {"a.npz", "b.npz", "--inception-weights", m}, "no weights of Inception-v3"},
       {1, {"a.npz", "no.npz"}, "no.npz"},
       {1, {"a.npz", "empty"}, "'empty' holds neither pictures"},

@@ -12,7 +12,9 @@ namespace {
 
 class Convert : public ToolTest {};
 
-std::string official(const std::string& name = "config.yaml") { return data_path("golden/e2e_dinov2_ag/" + name); }
+std::string official(const std::string& name = "config.yaml") {
+  return data_path("golden/e2e_dinov2_ag/" + name);
+}
 
 /// Every tensor of `expected` is in `got`, bit for bit unless a tolerance is given.
 void expect_contains(const TensorSource& got, const TensorSource& expected) {
@@ -20,34 +22,39 @@ void expect_contains(const TensorSource& got, const TensorSource& expected) {
     ASSERT_TRUE(got.contains(name)) << name;
     EXPECT_EQ(got.info(name).shape, expected.info(name).shape) << name;
     // The official tables of angles are computed anew.
-    expect_close(got.read<float>(name), expected.read<float>(name), name.find("rope") == std::string::npos ? 0.0 : 1e-6, name);
+    expect_close(got.read<float>(name), expected.read<float>(name),
+                 name.find("rope") == std::string::npos ? 0.0 : 1e-6, name);
   }
 }
 
 TEST_F(Convert, OfficialFilesToABundleAndBack) {
   write("names.txt", "zero\r\none\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\n\n");
-  const auto there = rae({"convert", official(), "model.safetensors", "--class-names", "names.txt"});
+  const auto there =
+      rae({"convert", official(), "model.safetensors", "--class-names", "names.txt"});
   ASSERT_EQ(there.status, 0) << there.err;
   EXPECT_TRUE(contains(there.out, "model.safetensors: bundle, "));
   const ModelFiles files = ModelFiles::open(path("model.safetensors"));
   EXPECT_TRUE(files.encoder && files.decoder && files.dit && files.guide);
   EXPECT_EQ(files.config.class_names.at(9), "nine");
-  EXPECT_EQ(SafetensorsFile::open(path("model.safetensors")).metadata().at("source"), "config.yaml");
+  EXPECT_EQ(SafetensorsFile::open(path("model.safetensors")).metadata().at("source"),
+            "config.yaml");
 
   const auto back = rae({"convert", "model.safetensors", "official", "--to", "official"});
   ASSERT_EQ(back.status, 0) << back.err;
-  for (const std::string file : {"decoder/model.pt", "dit/stage2_model.pt", "guide/stage2_model.pt", "stats/stat.pt"}) {
+  for (const std::string file :
+       {"decoder/model.pt", "dit/stage2_model.pt", "guide/stage2_model.pt", "stats/stat.pt"}) {
     SCOPED_TRACE(file);
     EXPECT_TRUE(contains(back.out, "official/" + file));
-    expect_contains(TensorSource::open(path("official/" + file)), TensorSource::open(official(file)).weights());
+    expect_contains(TensorSource::open(path("official/" + file)),
+                    TensorSource::open(official(file)).weights());
   }
   EXPECT_TRUE(contains(back.out, "official/encoder/model.safetensors"));
   EXPECT_EQ(back.err, "rae: note: names of classes have no place in the official files\n");
 
   // The same pictures, from the files that are beside the configuration.
   for (const std::string& config : {official(), path("official/config.yaml")}) {
-    const auto drawn = rae(
-        {"generate", "--config", config, "--class", "3", "--steps", "3", "--seed", "1", "--out", config == official() ? "a.png" : "b.png"});
+    const auto drawn = rae({"generate", "--config", config, "--class", "3", "--steps", "3",
+                            "--seed", "1", "--out", config == official() ? "a.png" : "b.png"});
     ASSERT_EQ(drawn.status, 0) << drawn.err;
   }
   EXPECT_EQ(Image::open(path("a.png")), Image::open(path("b.png")));
@@ -59,11 +66,13 @@ TEST_F(Convert, HalfPrecision) {
   const auto half = SafetensorsFile::open(path("bf16.safetensors"));
   EXPECT_EQ(half.info("dit.blocks.0.attn.qkv.weight").dtype, DType::bf16);
   EXPECT_EQ(half.info("dit.blocks.0.attn.qkv.bias").dtype, DType::f32);
-  EXPECT_LT(std::filesystem::file_size(path("bf16.safetensors")), std::filesystem::file_size(path("f32.safetensors")) * 6 / 10);
+  EXPECT_LT(std::filesystem::file_size(path("bf16.safetensors")),
+            std::filesystem::file_size(path("f32.safetensors")) * 6 / 10);
 }
 
 TEST_F(Convert, AnEncoderAlone) {
-  const auto result = rae({"convert", official("encoder"), "encoder.safetensors", "--image-size", "64"});
+  const auto result =
+      rae({"convert", official("encoder"), "encoder.safetensors", "--image-size", "64"});
   ASSERT_EQ(result.status, 0) << result.err;
   const ModelFiles files = ModelFiles::open(path("encoder.safetensors"));
   EXPECT_EQ(files.config.encoder_size, 56);
@@ -75,16 +84,22 @@ TEST_F(Convert, AnEncoderAlone) {
 TEST_F(Convert, PackedForThisMachine) {
   tiny_bundle().save(path("in.safetensors"));
   ASSERT_EQ(rae({"convert", "in.safetensors", "packed.safetensors", "--pack", "int8"}).status, 0);
-  const auto plain = rae({"generate", "--model", "in.safetensors", "--dtype", "int8", "--class", "1", "--seed", "4", "--out", "a.png"});
+  const auto plain = rae({"generate", "--model", "in.safetensors", "--dtype", "int8", "--class",
+                          "1", "--seed", "4", "--out", "a.png"});
   ASSERT_EQ(plain.status, 0) << plain.err;
-  const auto packed = rae({"generate", "--model", "packed.safetensors", "--class", "1", "--seed", "4", "--out", "b.png"});
+  const auto packed = rae({"generate", "--model", "packed.safetensors", "--class", "1", "--seed",
+                           "4", "--out", "b.png"});
   ASSERT_EQ(packed.status, 0) << packed.err;
   EXPECT_EQ(Image::open(path("a.png")), Image::open(path("b.png")));
-  const auto other = rae({"generate", "--model", "packed.safetensors", "--dtype", "bf16", "--class", "1", "--out", "c.png"});
+  const auto other = rae({"generate", "--model", "packed.safetensors", "--dtype", "bf16", "--class",
+                          "1", "--out", "c.png"});
   EXPECT_NE(other.status, 0);
   EXPECT_TRUE(contains(other.err, "packed for int8 and cannot be loaded as bf16"));
   EXPECT_NE(rae({"convert", "packed.safetensors", "again.safetensors"}).status, 0);
-  EXPECT_NE(rae({"convert", "in.safetensors", "again.safetensors", "--pack", "int8", "--dtype", "bf16"}).status, 0);
+  EXPECT_NE(
+      rae({"convert", "in.safetensors", "again.safetensors", "--pack", "int8", "--dtype", "bf16"})
+          .status,
+      0);
   EXPECT_FALSE(std::filesystem::exists(path("again.safetensors")));
 }
 
@@ -97,7 +112,8 @@ TEST_F(Convert, ABundleKeepsItsNotes) {
 TEST_F(Convert, Refusals) {
   write("weights.safetensors", "not a bundle");
   write("empty/readme", "");
-  const auto fails = [&](std::vector<std::string> arguments, int status, const std::string& message) {
+  const auto fails = [&](std::vector<std::string> arguments, int status,
+                         const std::string& message) {
     const auto result = rae(std::move(arguments));
     EXPECT_EQ(result.status, status) << result.err;
     EXPECT_TRUE(contains(result.err, message)) << result.err;

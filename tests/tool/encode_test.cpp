@@ -1,8 +1,8 @@
 // `rae encode`, `rae decode`, `rae reconstruct`, `rae stats`.
 #include "rae/diffusion/latent_statistics.hpp"
+#include "rae/generate/autoencoder.hpp"
 #include "rae/io/image.hpp"
 #include "rae/io/safetensors.hpp"
-#include "rae/generate/autoencoder.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
 
@@ -13,7 +13,8 @@ namespace {
 Image noisy_image(std::uint64_t seed, index_t side = 8) {
   Image image(side, side, 1);
   for (std::size_t i = 0; i < image.pixels().size(); ++i)
-    image.pixels()[i] = static_cast<std::uint8_t>(255 * Philox(seed, 0).uniform(static_cast<std::uint64_t>(i)));
+    image.pixels()[i] =
+        static_cast<std::uint8_t>(255 * Philox(seed, 0).uniform(static_cast<std::uint64_t>(i)));
   return image;
 }
 
@@ -38,7 +39,8 @@ TEST_F(Encode, LatentsAndPicturesAreThoseOfTheLibrary) {
   const auto autoencoder = Autoencoder::load(path("m.safetensors"));
   const auto latent = autoencoder.encode(Image::open(path("in.png")));
   run("encode", {"in.png", "z.safetensors"});
-  const auto stored = SafetensorsFile::open(path("z.safetensors")).read<float>("latent", Shape{1, 16, 2, 2});
+  const auto stored =
+      SafetensorsFile::open(path("z.safetensors")).read<float>("latent", Shape{1, 16, 2, 2});
   EXPECT_TRUE(std::equal(latent.span().begin(), latent.span().end(), stored.data()));
   run("decode", {"z.safetensors", "out.png"});
   EXPECT_EQ(Image::open(path("out.png")), autoencoder.decode(latent)[0]);
@@ -46,7 +48,8 @@ TEST_F(Encode, LatentsAndPicturesAreThoseOfTheLibrary) {
 
 TEST_F(Encode, ReconstructionSaysHowCloseItIs) {
   const auto result = run("reconstruct", {"in.png", "again.png"});
-  EXPECT_EQ(Image::open(path("again.png")), Autoencoder::load(path("m.safetensors")).reconstruct(Image::open(path("in.png"))));
+  EXPECT_EQ(Image::open(path("again.png")),
+            Autoencoder::load(path("m.safetensors")).reconstruct(Image::open(path("in.png"))));
   EXPECT_TRUE(contains(result.out, "again.png: 8 x 8, PSNR "));
 }
 
@@ -62,11 +65,13 @@ TEST_F(Encode, StatisticsAreExactAndMerge) {
     wanted.update(autoencoder.encode(noisy_image(i)));
   }
   run("stats", {"--data", "a", "--out", "a.safetensors", "--batch", "3"});
-  const auto result = run("stats", {"--data", "b", "--merge", "a.safetensors", "--out", "b.safetensors"});
+  const auto result =
+      run("stats", {"--data", "b", "--merge", "a.safetensors", "--out", "b.safetensors"});
   EXPECT_TRUE(contains(result.out, "b.safetensors: 7 pictures, latents (16, 2, 2)"));
   const auto file = SafetensorsFile::open(path("b.safetensors"));
   EXPECT_EQ(file.read<std::int64_t>("count")[0], 7);
-  const auto mean = file.read<double>("mean", Shape{16, 2, 2}), var = file.read<double>("var", Shape{16, 2, 2});
+  const auto mean = file.read<double>("mean", Shape{16, 2, 2}),
+             var = file.read<double>("var", Shape{16, 2, 2});
   const auto wanted_mean = wanted.mean<double>(), wanted_var = wanted.variance<double>();
   for (index_t i = 0; i < mean.numel(); ++i) {
     EXPECT_NEAR(mean[i], wanted_mean[i], 1e-13);

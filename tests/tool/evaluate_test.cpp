@@ -19,7 +19,8 @@ class Evaluate : public ToolTest {
         for (int i = 0; i < 4; ++i) {
           Image image(8, 8, 1);
           const Philox random(++seed, 0);
-          for (std::size_t p = 0; p < image.pixels().size(); ++p) image.pixels()[p] = static_cast<std::uint8_t>(255 * random.uniform(p));
+          for (std::size_t p = 0; p < image.pixels().size(); ++p)
+            image.pixels()[p] = static_cast<std::uint8_t>(255 * random.uniform(p));
           image.save_png(path(folder + "/" + std::to_string(i) + ".png"));
         }
       }
@@ -27,8 +28,8 @@ class Evaluate : public ToolTest {
 };
 
 TEST_F(Evaluate, ReportsReconstructionAndProbes) {
-  const auto result =
-      rae({"evaluate", "--model", "m.safetensors", "--data", "data", "--out", "e", "--samples", "0", "--guided-samples", "0"});
+  const auto result = rae({"evaluate", "--model", "m.safetensors", "--data", "data", "--out", "e",
+                           "--samples", "0", "--guided-samples", "0"});
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_TRUE(contains(result.out, "12 training and 12 test pictures"));
   EXPECT_TRUE(contains(result.out, "reconstruction PSNR"));
@@ -43,7 +44,8 @@ TEST_F(Evaluate, LeavesNothingAfterAFailure) {
                                                 {"--data", "data", "--cfg", "-1"},
                                                 {"--data", "data", "--model", "no"}}) {
     std::vector<std::string> arguments{"evaluate", "--out", "e"};
-    if (wrong.back() != "no" || wrong.size() == 2) arguments.insert(arguments.end(), {"--model", "m.safetensors"});
+    if (wrong.back() != "no" || wrong.size() == 2)
+      arguments.insert(arguments.end(), {"--model", "m.safetensors"});
     arguments.insert(arguments.end(), wrong.begin(), wrong.end());
     const auto result = rae(arguments);
     EXPECT_EQ(result.status, 1) << result.err;

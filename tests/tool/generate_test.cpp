@@ -1,8 +1,8 @@
 // `rae generate`: forms of output, settings, and what the pictures depend on.
+#include "rae/generate/generator.hpp"
 #include "rae/io/image.hpp"
 #include "rae/io/npz.hpp"
 #include "rae/io/safetensors.hpp"
-#include "rae/generate/generator.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
 
@@ -21,23 +21,30 @@ class Generate : public ToolTest {
     EXPECT_EQ(result.err, "");
     return result;
   }
-  [[nodiscard]] std::vector<Image> expected(const GenerateOptions& options, const LoadOptions& load = {}) const {
+  [[nodiscard]] std::vector<Image> expected(const GenerateOptions& options,
+                                            const LoadOptions& load = {}) const {
     return Generator::load(path("m.safetensors"), load).sample(options);
   }
 };
 
 TEST_F(Generate, GivesThePicturesOfTheLibrary) {
-  generate({"--class", "star,0", "--count", "3", "--seed", "7", "--steps", "3", "--sampler", "heun", "--cfg", "2", "--cfg-interval",
-            "0.5,1", "--out", "a.npz"});
-  const auto images = expected(
-      {.labels = {2, 0, 2}, .seed = 7, .steps = 3, .solver = Solver::heun, .guidance = Cfg{.scale = 2, .t_min = 0.5f, .t_max = 1}});
+  generate({"--class", "star,0", "--count", "3", "--seed", "7", "--steps", "3", "--sampler", "heun",
+            "--cfg", "2", "--cfg-interval", "0.5,1", "--out", "a.npz"});
+  const auto images = expected({.labels = {2, 0, 2},
+                                .seed = 7,
+                                .steps = 3,
+                                .solver = Solver::heun,
+                                .guidance = Cfg{.scale = 2, .t_min = 0.5f, .t_max = 1}});
   const auto file = NpzFile::open(path("a.npz"));
   const auto pixels = file.read<std::uint8_t>("arr_0");
   ASSERT_EQ(pixels.shape(), (Shape{3, 8, 8, 1}));
   for (std::size_t i = 0; i < 3; ++i)
-    EXPECT_TRUE(std::equal(images[i].pixels().begin(), images[i].pixels().end(), pixels.data() + i * 64)) << i;
+    EXPECT_TRUE(
+        std::equal(images[i].pixels().begin(), images[i].pixels().end(), pixels.data() + i * 64))
+        << i;
   const auto labels = file.read<std::int64_t>("arr_1");
-  EXPECT_EQ((std::vector<std::int64_t>(labels.span().begin(), labels.span().end())), (std::vector<std::int64_t>{2, 0, 2}));
+  EXPECT_EQ((std::vector<std::int64_t>(labels.span().begin(), labels.span().end())),
+            (std::vector<std::int64_t>{2, 0, 2}));
 }
 
 TEST_F(Generate, OnePictureIsAPictureAndSeveralAreAGrid) {
@@ -49,12 +56,15 @@ TEST_F(Generate, OnePictureIsAPictureAndSeveralAreAGrid) {
   EXPECT_EQ(grid, Image::grid(expected({.labels = {0, 1, 2}}), 3));
   generate({"--class", "0", "--count", "4", "--out", "four.png"});
   EXPECT_EQ(Image::open(path("four.png")), Image::grid(expected({.labels = {0, 0, 0, 0}}), 2));
-  EXPECT_EQ(files(), (std::vector<std::string>{"four.png", "m.safetensors", "one.png", "samples.png"}));
+  EXPECT_EQ(files(),
+            (std::vector<std::string>{"four.png", "m.safetensors", "one.png", "samples.png"}));
 }
 
 TEST_F(Generate, ComputesInTheTypeAndWithTheReuseThatWasAskedFor) {
-  const auto result = generate({"--class", "1", "--steps", "20", "--dtype", "int8", "--reuse-error", "0.3", "--out", "one.png"});
-  EXPECT_EQ(Image::open(path("one.png")), expected({.labels = {1}, .steps = 20, .reuse_error = 0.3}, {.dtype = DType::i8})[0]);
+  const auto result = generate({"--class", "1", "--steps", "20", "--dtype", "int8", "--reuse-error",
+                                "0.3", "--out", "one.png"});
+  EXPECT_EQ(Image::open(path("one.png")),
+            expected({.labels = {1}, .steps = 20, .reuse_error = 0.3}, {.dtype = DType::i8})[0]);
   EXPECT_TRUE(contains(result.out, "% of 30 evaluations of the model"));
   const auto wrong = rae({"generate", "--model", "m.safetensors", "--dtype", "f16"});
   EXPECT_NE(wrong.status, 0);
@@ -63,7 +73,8 @@ TEST_F(Generate, ComputesInTheTypeAndWithTheReuseThatWasAskedFor) {
 
 TEST_F(Generate, WritesAFolder) {
   generate({"--count", "4", "--grid", "--out", "d"});
-  for (const std::string name : {"000000-circle.png", "000001-square.png", "000002-star.png", "000003-circle.png", "grid.png"})
+  for (const std::string name : {"000000-circle.png", "000001-square.png", "000002-star.png",
+                                 "000003-circle.png", "grid.png"})
     EXPECT_TRUE(exists("d/" + name)) << name;
   const auto images = expected({.labels = {0, 1, 2, 0}});
   EXPECT_EQ(Image::open(path("d/000003-circle.png")), images[3]);
@@ -71,14 +82,15 @@ TEST_F(Generate, WritesAFolder) {
 }
 
 TEST_F(Generate, SettingsTravelInThePicture) {
-  generate({"--class", "star", "--count", "2", "--seed", "5", "--steps", "2", "--cfg", "3", "--out", "d/"});
+  generate({"--class", "star", "--count", "2", "--seed", "5", "--steps", "2", "--cfg", "3", "--out",
+            "d/"});
   const auto text = read_png_text(path("d/000001-star.png"));
   EXPECT_EQ(text.at("seed"), "5");
   EXPECT_EQ(text.at("index"), "1");
   EXPECT_EQ(text.at("class"), "star");
   const auto shown = rae({"info", "d/000001-star.png"});
-  for (const std::string line :
-       {"seed          5\n", "index         1\n", "steps         2\n", "cfg           3\n", "class         star\n"})
+  for (const std::string line : {"seed          5\n", "index         1\n", "steps         2\n",
+                                 "cfg           3\n", "class         star\n"})
     EXPECT_TRUE(contains(shown.out, line));
   generate({"--count", "4", "--out", "grid.png"});
   EXPECT_EQ(read_png_text(path("grid.png")).at("class"), "circle, square, star, in turn");
@@ -100,12 +112,14 @@ TEST_F(Generate, LatentsGoOutAndNoiseComesIn) {
   const SafetensorsEntry noise{"noise", generator.noise(9, 2)};
   write_safetensors(path("noise.safetensors"), {&noise, 1});
   generate({"--noise-in", "noise.safetensors", "--latent-out", "l.safetensors", "--out", "a.npz"});
-  const auto latents = SafetensorsFile::open(path("l.safetensors")).read<float>("sample_latent", Shape{2, 16, 2, 2});
+  const auto latents =
+      SafetensorsFile::open(path("l.safetensors")).read<float>("sample_latent", Shape{2, 16, 2, 2});
   const auto wanted = generator.sample_latents({.labels = {0, 1}, .seed = 9});
   EXPECT_TRUE(std::equal(wanted.span().begin(), wanted.span().end(), latents.data()));
   // The pictures of the latents are those that were written.
   EXPECT_EQ(rae({"decode", "--model", "m.safetensors", "l.safetensors", "b.npz"}).status, 0);
-  const auto a = NpzFile::open(path("a.npz")).read<std::uint8_t>("arr_0"), b = NpzFile::open(path("b.npz")).read<std::uint8_t>("arr_0");
+  const auto a = NpzFile::open(path("a.npz")).read<std::uint8_t>("arr_0"),
+             b = NpzFile::open(path("b.npz")).read<std::uint8_t>("arr_0");
   EXPECT_TRUE(std::equal(a.span().begin(), a.span().end(), b.span().begin(), b.span().end()));
 }
 
@@ -120,19 +134,22 @@ TEST_F(Generate, EverySamplingOptionCanBeAskedFor) {
     EXPECT_EQ(Image::open(path("one.png")), expected(options)[0]);
   };
   same({"--class", "1", "--out", "one.png"}, {.labels = {1}});
-  same({"--class", "1", "--autoguidance", "2", "--cfg-interval", "0.2,0.9", "--sampler", "bosh3", "--official-grid", "--out", "one.png"},
+  same({"--class", "1", "--autoguidance", "2", "--cfg-interval", "0.2,0.9", "--sampler", "bosh3",
+        "--official-grid", "--out", "one.png"},
        {.labels = {1},
         .grid = TimeGridKind::official,
         .solver = AdaptiveSolver::bosh3,
         .autoguidance = AutoGuidance{.scale = 2, .t_min = 0.2f, .t_max = 0.9f}});
-  same({"--class", "1", "--cfg", "2", "--sampler", "sde_heun", "--rng", "torch-cpu", "--keep-loaded", "--out", "one.png"},
+  same({"--class", "1", "--cfg", "2", "--sampler", "sde_heun", "--rng", "torch-cpu",
+        "--keep-loaded", "--out", "one.png"},
        {.labels = {1},
         .kind = SamplerKind::sde,
         .sde = SdeOptions{.solver = SdeSolver::heun},
         .guidance = Cfg{.scale = 2},
         .rng = Rng::torch_cpu});
   EXPECT_EQ(read_png_text(path("one.png")).at("rng"), "torch-cpu");
-  EXPECT_EQ(rae({"generate", "--model", "m.safetensors", "--cfg", "2", "--autoguidance", "2"}).status, 2);
+  EXPECT_EQ(
+      rae({"generate", "--model", "m.safetensors", "--cfg", "2", "--autoguidance", "2"}).status, 2);
   EXPECT_EQ(rae({"generate", "--model", "m.safetensors", "--rng", "dice"}).status, 2);
 }
 

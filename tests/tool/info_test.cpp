@@ -52,23 +52,31 @@ TEST_F(Info, TellsWhatACheckpointIs) {
   const auto shows = [&](const std::string& file, const std::vector<std::string>& parts) {
     const auto result = rae({"info", data_path(file)});
     EXPECT_EQ(result.status, 0) << result.err;
-    for (const std::string& part : parts) EXPECT_TRUE(contains(result.out, part)) << part << "\n" << result.out;
+    for (const std::string& part : parts)
+      EXPECT_TRUE(contains(result.out, part)) << part << "\n" << result.out;
   };
   const std::string whole = "golden/e2e_dinov2_ag/";
-  shows(whole + "stats/stat.pt", {"stat.pt: checkpoint of PyTorch, 1 tensor", "weights of: statistics of latents",
-                                  "48 channels, 4 x 4 tokens", "f32   (48, 4, 4)            var"});
+  shows(whole + "stats/stat.pt",
+        {"stat.pt: checkpoint of PyTorch, 1 tensor", "weights of: statistics of latents",
+         "48 channels, 4 x 4 tokens", "f32   (48, 4, 4)            var"});
   shows(whole + "decoder/model.pt",
-        {"weights of: ViT decoder for 64 x 64 pictures", "width 32, 1 layer", "48 channels, 4 x 4 tokens, patches of 16 x 16"});
-  shows(whole + "dit/stage2_model.pt", {"weights of: DiT^DH", "width 48, 3 blocks, 4 heads", "width 64, 2 blocks, 4 heads",
-                                        "48 channels, 4 x 4 tokens, patch 1", "SwiGLU, RMSNorm, rotary positions, position table"});
-  shows(whole + "encoder", {"encoder of Hugging Face", "weights of: DINOv2 encoder with registers", "position table  9 x 9",
-                            "its tensors are those of config.json"});
+        {"weights of: ViT decoder for 64 x 64 pictures", "width 32, 1 layer",
+         "48 channels, 4 x 4 tokens, patches of 16 x 16"});
+  shows(
+      whole + "dit/stage2_model.pt",
+      {"weights of: DiT^DH", "width 48, 3 blocks, 4 heads", "width 64, 2 blocks, 4 heads",
+       "48 channels, 4 x 4 tokens, patch 1", "SwiGLU, RMSNorm, rotary positions, position table"});
+  shows(whole + "encoder", {"encoder of Hugging Face", "weights of: DINOv2 encoder with registers",
+                            "position table  9 x 9", "its tensors are those of config.json"});
   shows(whole + "config.yaml",
-        {"official configuration", "statistics, encoder, resolution and decoder fit each other", "48 x 4 x 4", "variance of 48 x 4 x 4"});
+        {"official configuration", "statistics, encoder, resolution and decoder fit each other",
+         "48 x 4 x 4", "variance of 48 x 4 x 4"});
   shows("golden/ckpt_formats/train_zip.pt",
-        {"training checkpoint, its weights are in 'ema'", "step            123", "weights of: nothing that rae knows"});
+        {"training checkpoint, its weights are in 'ema'", "step            123",
+         "weights of: nothing that rae knows"});
   shows("golden/ckpt_formats/legacy.pth", {"legacy.pth: checkpoint of PyTorch, 13 tensors"});
-  shows("golden/rae_siglip2_tiny/hub_model.safetensors", {"weights of: SigLIP 2 encoder", "position table  4 x 4"});
+  shows("golden/rae_siglip2_tiny/hub_model.safetensors",
+        {"weights of: SigLIP 2 encoder", "position table  4 x 4"});
   shows("golden/rae_mae_tiny/hub_model.safetensors", {"weights of: MAE encoder"});
   shows("golden/rae_mae_tiny/weights.safetensors",
         {"weights of: official autoencoder (RAE); MAE encoder; ViT decoder for 32 x 32 pictures"});
@@ -79,24 +87,27 @@ TEST_F(Info, TellsWhatACheckpointIs) {
 
 /// The names and shapes of real models, in files without data on the disk.
 TEST_F(Info, KnowsTheSizesOfTheOfficialModels) {
-  const auto shows = [&](const std::vector<ParameterShape>& parameters, const NameMap& names, const std::string& part) {
+  const auto shows = [&](const std::vector<ParameterShape>& parameters, const NameMap& names,
+                         const std::string& part) {
     std::string json = "{";
     std::uint64_t offset = 0;
     for (const auto& [name, shape, use] : parameters) {
       const auto files = names ? names(name) : std::vector<std::string>{name};
       for (const std::string& file : files) {
-        const Shape piece = files.size() > 1 ? shape.with(0, shape[0] / static_cast<index_t>(files.size())) : shape;
+        const Shape piece =
+            files.size() > 1 ? shape.with(0, shape[0] / static_cast<index_t>(files.size())) : shape;
         std::string extents;
         for (const index_t extent : piece) extents += concat(extents.empty() ? "" : ",", extent);
         const std::uint64_t end = offset + static_cast<std::uint64_t>(piece.numel()) * 4;
-        json += concat(json.size() > 1 ? ",\"" : "\"", file, "\":{\"dtype\":\"F32\",\"shape\":[", extents, "],\"data_offsets\":[", offset,
-                       ",", end, "]}");
+        json += concat(json.size() > 1 ? ",\"" : "\"", file, "\":{\"dtype\":\"F32\",\"shape\":[",
+                       extents, "],\"data_offsets\":[", offset, ",", end, "]}");
         offset = end;
       }
     }
     json += "}";
     std::string header(8, '\0');
-    for (std::size_t i = 0; i < 8; ++i) header[i] = static_cast<char>(json.size() >> (8 * i) & 0xff);
+    for (std::size_t i = 0; i < 8; ++i)
+      header[i] = static_cast<char>(json.size() >> (8 * i) & 0xff);
     write("sparse.safetensors", header + json);
     std::filesystem::resize_file(path("sparse.safetensors"), 8 + json.size() + offset);
     const auto result = rae({"info", "sparse.safetensors"});
@@ -110,17 +121,21 @@ TEST_F(Info, KnowsTheSizesOfTheOfficialModels) {
   dit.depth[0] = 12;
   dit.num_heads[0] = 6;
   shows(parameter_shapes<DitDh>(dit), {}, "weights of: DiT^DH, DiTDH-S for 512 x 512 pictures");
-  shows(parameter_shapes<LightningDit>(LightningDitConfig{}), {}, "weights of: LightningDiT, LightningDiT-XL");
+  shows(parameter_shapes<LightningDit>(LightningDitConfig{}), {},
+        "weights of: LightningDiT, LightningDiT-XL");
   DecoderConfig decoder;
-  shows(parameter_shapes<Decoder>(decoder), decoder_names(), "weights of: ViT decoder, ViT-XL for 256 x 256 pictures");
+  shows(parameter_shapes<Decoder>(decoder), decoder_names(),
+        "weights of: ViT decoder, ViT-XL for 256 x 256 pictures");
   decoder.hidden_size = 1024;
   decoder.num_layers = 24;
-  shows(parameter_shapes<Decoder>(decoder), decoder_names(), "weights of: ViT decoder, ViT-L for 256 x 256 pictures");
+  shows(parameter_shapes<Decoder>(decoder), decoder_names(),
+        "weights of: ViT decoder, ViT-L for 256 x 256 pictures");
   decoder.hidden_size = 768;
   decoder.num_layers = 12;
   decoder.num_heads = 12;
   decoder.intermediate_size = 3072;
-  shows(parameter_shapes<Decoder>(decoder), decoder_names(), "weights of: ViT decoder, ViT-B for 256 x 256 pictures");
+  shows(parameter_shapes<Decoder>(decoder), decoder_names(),
+        "weights of: ViT decoder, ViT-B for 256 x 256 pictures");
 }
 
 TEST_F(Info, ShowsTheMachine) {
@@ -136,7 +151,8 @@ TEST_F(Info, RefusesWhatItDoesNotKnow) {
   write("cut.png", "\x89PNG\r\n\x1a\n");
   write("cut.safetensors", std::string("\xFF\0\0\0\0\0\0\0{", 9));
   write("cut.npz", "PK\x03\x04");
-  for (const std::string name : {"text", "short", "cut.png", "cut.safetensors", "cut.npz", "absent", "."}) {
+  for (const std::string name :
+       {"text", "short", "cut.png", "cut.safetensors", "cut.npz", "absent", "."}) {
     const auto result = rae({"info", name});
     EXPECT_EQ(result.status, 1) << name;
     EXPECT_EQ(result.out, "") << name;

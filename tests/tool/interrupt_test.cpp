@@ -18,7 +18,9 @@ class Terminal {
     EXPECT_EQ(::grantpt(descriptor_), 0);
     EXPECT_EQ(::unlockpt(descriptor_), 0);
     name_ = ::ptsname(descriptor_);
-    holder_ = ::open(name_.c_str(), O_RDWR | O_NOCTTY);  // without it, reading fails until the program has opened its end
+    holder_ = ::open(
+        name_.c_str(),
+        O_RDWR | O_NOCTTY);  // without it, reading fails until the program has opened its end
   }
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
@@ -54,8 +56,9 @@ class Interrupt : public ToolTest, public testing::WithParamInterface<int> {
 
 TEST_P(Interrupt, GenerationStopsAndLeavesNoFile) {
   Terminal terminal;
-  const pid_t child = start(
-      {"generate", "--model", "m.safetensors", "--steps", "100000", "--count", "1000", "--latent-out", "l.safetensors"}, terminal.name());
+  const pid_t child = start({"generate", "--model", "m.safetensors", "--steps", "100000", "--count",
+                             "1000", "--latent-out", "l.safetensors"},
+                            terminal.name());
   EXPECT_TRUE(contains(terminal.read_until("ETA "), "sampling ["));
   EXPECT_EQ(::kill(child, GetParam()), 0);
   const auto result = finish(child);
@@ -65,8 +68,9 @@ TEST_P(Interrupt, GenerationStopsAndLeavesNoFile) {
   EXPECT_EQ(files(), std::vector<std::string>{"m.safetensors"});
 }
 
-INSTANTIATE_TEST_SUITE_P(Signals, Interrupt, testing::Values(SIGINT, SIGTERM),
-                         [](const auto& row) { return row.param == SIGINT ? "Interrupt" : "Terminate"; });
+INSTANTIATE_TEST_SUITE_P(Signals, Interrupt, testing::Values(SIGINT, SIGTERM), [](const auto& row) {
+  return row.param == SIGINT ? "Interrupt" : "Terminate";
+});
 
 class Progress : public Interrupt {};
 

@@ -1,9 +1,10 @@
-// Official configurations on the command line: every command gives the numbers of the official code.
-#include "rae/io/image.hpp"
-#include "rae/io/npz.hpp"
+// Official configurations on the command line: every command gives the numbers of the official
+// code.
+#include "rae/formats/official/open.hpp"
 #include "rae/generate/autoencoder.hpp"
 #include "rae/generate/generator.hpp"
-#include "rae/formats/official/open.hpp"
+#include "rae/io/image.hpp"
+#include "rae/io/npz.hpp"
 #include "support/official_files.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
@@ -16,14 +17,16 @@ constexpr double kLatent = 5e-5, kPixels = 2e-5;
 
 class Official : public ToolTest {
  protected:
-  /// Runs a command with the golden configuration; it must succeed. Sampling says on stderr how the interval of guidance is written.
+  /// Runs a command with the golden configuration; it must succeed. Sampling says on stderr how the
+  /// interval of guidance is written.
   ToolResult run(const std::string& command, std::vector<std::string> arguments) const {
     const bool samples = command == "generate" || command == "velocity";
     arguments.insert(arguments.begin(), {command, "--config", golden_model_path("config.yaml")});
     auto result = rae(std::move(arguments));
     EXPECT_EQ(result.status, 0) << result.err;
     EXPECT_EQ(result.err.rfind("rae: note: ", 0) == 0, samples) << result.err;
-    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), samples ? 1 : 0) << result.err;
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), samples ? 1 : 0)
+        << result.err;
     return result;
   }
 
@@ -36,45 +39,54 @@ class Official : public ToolTest {
 };
 
 TEST_F(Official, Generate) {
-  const auto result = run("generate", {"--labels", labels_, "--noise-in", noise_, "--latent-out", "l.safetensors", "--images-out",
-                                       "i.safetensors", "--out", "grid.png"});
+  const auto result =
+      run("generate", {"--labels", labels_, "--noise-in", noise_, "--latent-out", "l.safetensors",
+                       "--images-out", "i.safetensors", "--out", "grid.png"});
   EXPECT_TRUE(contains(result.out, "grid.png: 2 pictures, 64 x 64 each"));
   EXPECT_TRUE(close(read("l.safetensors", "sample_latent"), expected_("sample_latent"), kLatent));
   EXPECT_TRUE(close(read("i.safetensors", "sample_image"), expected_("sample_image"), kPixels));
   EXPECT_EQ(Image::open(path("grid.png")).width() >= 128, true);
 }
 
-// As sample_ddp.py makes them; pictures of sample.py, and our PNG files, are rounded to the nearest value.
+// As sample_ddp.py makes them; pictures of sample.py, and our PNG files, are rounded to the nearest
+// value.
 TEST_F(Official, ArchivesAreRoundedDown) {
   run("generate", {"--class", labels_, "--seed", "5", "--steps", "4", "--out", "x.npz"});
   const Generator generator(open_official(golden_model_path("config.yaml"), {.encoder = false}));
-  const auto pixels = generator.decode_pixels(generator.sample_latents({.labels = {3, 7}, .seed = 5, .steps = 4}));  // (2, 3, 64, 64)
-  const auto archive = NpzFile::open(path("x.npz")).read<std::uint8_t>("arr_0");                                     // (2, 64, 64, 3)
+  const auto pixels = generator.decode_pixels(
+      generator.sample_latents({.labels = {3, 7}, .seed = 5, .steps = 4}));       // (2, 3, 64, 64)
+  const auto archive = NpzFile::open(path("x.npz")).read<std::uint8_t>("arr_0");  // (2, 64, 64, 3)
   const auto down = Image::from_batch(pixels, Rounding::truncate);
   std::vector<std::uint8_t> expected;
-  for (const Image& image : down) expected.insert(expected.end(), image.pixels().begin(), image.pixels().end());
-  EXPECT_TRUE(std::equal(expected.begin(), expected.end(), archive.span().begin(), archive.span().end()));
+  for (const Image& image : down)
+    expected.insert(expected.end(), image.pixels().begin(), image.pixels().end());
+  EXPECT_TRUE(
+      std::equal(expected.begin(), expected.end(), archive.span().begin(), archive.span().end()));
   EXPECT_NE(down, Image::from_batch(pixels));
 }
 
 TEST_F(Official, OptionsGoBeforeTheFile) {
-  run("generate", {"--class", labels_, "--noise-in", noise_, "--autoguidance", "1", "--latent-out", "l.safetensors", "--out", "x.png"});
-  EXPECT_TRUE(close(read("l.safetensors", "sample_latent"), expected_("sample_latent_unguided"), kLatent));
+  run("generate", {"--class", labels_, "--noise-in", noise_, "--autoguidance", "1", "--latent-out",
+                   "l.safetensors", "--out", "x.png"});
+  EXPECT_TRUE(
+      close(read("l.safetensors", "sample_latent"), expected_("sample_latent_unguided"), kLatent));
 
   const Generator generator(open_official(golden_model_path("config.yaml"), {.encoder = false}));
   GenerateOptions options{.labels = {3, 7}, .steps = 6, .noise = expected_("noise")};
   options.solver = OdeSolver(Solver::midpoint);
   options.guidance = Cfg{.scale = 2.0f, .t_min = 0.25f, .t_max = 0.75f};
-  run("generate", {"--class", labels_, "--noise-in", noise_, "--cfg", "2", "--cfg-interval", "0.25,0.75", "--steps", "6", "--sampler",
-                   "midpoint", "--latent-out", "l.safetensors", "--out", "x.png"});
+  run("generate",
+      {"--class", labels_, "--noise-in", noise_, "--cfg", "2", "--cfg-interval", "0.25,0.75",
+       "--steps", "6", "--sampler", "midpoint", "--latent-out", "l.safetensors", "--out", "x.png"});
   EXPECT_TRUE(close(read("l.safetensors", "sample_latent"), generator.sample_latents(options), 0));
 
   GenerateOptions stochastic{.labels = {3, 7}, .seed = 4, .steps = 5, .kind = SamplerKind::sde};
   stochastic.sde = generator.config().sampling.sde;
   stochastic.sde->solver = SdeSolver::heun;
-  run("generate",
-      {"--class", labels_, "--seed", "4", "--steps", "5", "--sampler", "sde_heun", "--latent-out", "l.safetensors", "--out", "x.png"});
-  EXPECT_TRUE(close(read("l.safetensors", "sample_latent"), generator.sample_latents(stochastic), 0));
+  run("generate", {"--class", labels_, "--seed", "4", "--steps", "5", "--sampler", "sde_heun",
+                   "--latent-out", "l.safetensors", "--out", "x.png"});
+  EXPECT_TRUE(
+      close(read("l.safetensors", "sample_latent"), generator.sample_latents(stochastic), 0));
 }
 
 TEST_F(Official, EncodeAndDecode) {
@@ -83,13 +95,15 @@ TEST_F(Official, EncodeAndDecode) {
   EXPECT_TRUE(close(read("z.safetensors", "latent"), expected_("latent"), kLatent));
   run("decode", {"--latent", "z.safetensors", "--out", "out.png", "--images-out", "r.safetensors"});
   EXPECT_TRUE(close(read("r.safetensors", "reconstruction"), expected_("reconstruction"), kPixels));
-  EXPECT_EQ(Image::open(path("out.png")), Image::from_batch(read("r.safetensors", "reconstruction")).front());
+  EXPECT_EQ(Image::open(path("out.png")),
+            Image::from_batch(read("r.safetensors", "reconstruction")).front());
   run("reconstruct", {picture, "again.png"});
   EXPECT_EQ(Image::open(path("again.png")), Image::open(path("out.png")));
 }
 
 TEST_F(Official, Velocity) {
-  const auto result = run("velocity", {"--noise-in", noise_, "--t", "0.73", "--labels", labels_, "--out", "v.safetensors"});
+  const auto result = run("velocity", {"--noise-in", noise_, "--t", "0.73", "--labels", labels_,
+                                       "--out", "v.safetensors"});
   EXPECT_TRUE(contains(result.out, "v.safetensors: velocity (2, 48, 4, 4)"));
   EXPECT_TRUE(close(read("v.safetensors", "velocity"), expected_("velocity"), kLatent));
 }
@@ -99,16 +113,18 @@ TEST_F(Official, VelocityOfABundleAndOfTheNullClass) {
   const Tensor<float> noise(Shape{2, 16, 2, 2}, 0.5f);
   const SafetensorsEntry entry{"noise", noise};
   write_safetensors(path("n.safetensors"), {&entry, 1});
-  const auto result =
-      rae({"velocity", "-m", "m.safetensors", "--noise-in", "n.safetensors", "--t", "0.5", "--labels", "3", "--out", "v.safetensors"});
+  const auto result = rae({"velocity", "-m", "m.safetensors", "--noise-in", "n.safetensors", "--t",
+                           "0.5", "--labels", "3", "--out", "v.safetensors"});
   EXPECT_EQ(result.status, 0) << result.err;
   const std::vector<std::int64_t> null{3, 3};
-  EXPECT_TRUE(close(read("v.safetensors", "velocity"), Generator(tiny_bundle()).velocity(noise, 0.5f, null), 0));
+  EXPECT_TRUE(close(read("v.safetensors", "velocity"),
+                    Generator(tiny_bundle()).velocity(noise, 0.5f, null), 0));
 }
 
 TEST_F(Official, MissingFilesEndWithTheListOfThem) {
   write("c.yaml", changed_golden_config({}).to_json(1));
-  const auto result = rae({"generate", "--config", "c.yaml", "--models", "nowhere", "--class", "1"});
+  const auto result =
+      rae({"generate", "--config", "c.yaml", "--models", "nowhere", "--class", "1"});
   EXPECT_EQ(result.status, 1);
   EXPECT_TRUE(contains(result.err, "parts of the model are missing"));
   EXPECT_TRUE(contains(result.err, "stage_1.params.pretrained_decoder_path"));

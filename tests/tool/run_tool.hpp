@@ -26,8 +26,12 @@ struct ToolResult {
 class ToolTest : public testing::Test {
  protected:
   [[nodiscard]] std::string path(const std::string& name) const { return folder_ / name; }
-  [[nodiscard]] bool exists(const std::string& name) const { return std::filesystem::exists(path(name)); }
-  void write(const std::string& name, const std::string& text) const { (void)folder_.write(name, text); }
+  [[nodiscard]] bool exists(const std::string& name) const {
+    return std::filesystem::exists(path(name));
+  }
+  void write(const std::string& name, const std::string& text) const {
+    (void)folder_.write(name, text);
+  }
 
   /// Names of everything in the folder, sorted.
   [[nodiscard]] std::vector<std::string> files() const {
@@ -36,13 +40,16 @@ class ToolTest : public testing::Test {
     return names;
   }
 
-  /// Starts the program and returns its process; its output goes to files outside of the folder, stderr to `terminal` where there is one.
-  [[nodiscard]] pid_t start(std::vector<std::string> arguments, const std::string& terminal = {}) const {
+  /// Starts the program and returns its process; its output goes to files outside of the folder,
+  /// stderr to `terminal` where there is one.
+  [[nodiscard]] pid_t start(std::vector<std::string> arguments,
+                            const std::string& terminal = {}) const {
     arguments.insert(arguments.begin(), RAE_TOOL);
     std::vector<char*> argv;
     for (auto& each : arguments) argv.push_back(each.data());
     argv.push_back(nullptr);
-    const std::string folder = folder_.path(), out = streams_ / "out", err = terminal.empty() ? streams_ / "err" : terminal;
+    const std::string folder = folder_.path(), out = streams_ / "out",
+                      err = terminal.empty() ? streams_ / "err" : terminal;
     const pid_t child = ::fork();
     if (child == 0) {
       const auto redirect = [](const std::string& file, int to) {
@@ -70,7 +77,9 @@ class ToolTest : public testing::Test {
     return result;
   }
 
-  [[nodiscard]] ToolResult rae(std::vector<std::string> arguments) const { return finish(start(std::move(arguments))); }
+  [[nodiscard]] ToolResult rae(std::vector<std::string> arguments) const {
+    return finish(start(std::move(arguments)));
+  }
 
  private:
   TempFolder folder_, streams_;

@@ -18,10 +18,12 @@ class Train : public ToolTest {
     write("data/train-labels-idx1-ubyte", idx_labels({0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
   }
 
-  [[nodiscard]] ToolResult train(const std::string& out, const std::vector<std::string>& more = {}) const {
+  [[nodiscard]] ToolResult train(const std::string& out,
+                                 const std::vector<std::string>& more = {}) const {
     return rae(arguments(out, more));
   }
-  [[nodiscard]] static std::vector<std::string> arguments(const std::string& out, const std::vector<std::string>& more) {
+  [[nodiscard]] static std::vector<std::string> arguments(const std::string& out,
+                                                          const std::vector<std::string>& more) {
     std::vector<std::string> all{"train", "--recipe", "r.yaml", "--data", "data", "--out", out};
     all.insert(all.end(), more.begin(), more.end());
     return all;
@@ -32,21 +34,29 @@ TEST_F(Train, MakesAModelThatGenerates) {
   const auto result = train("run");
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_TRUE(contains(result.out, "wrote run/model.safetensors"));
-  for (const std::string stage : {"encoder  4/4", "decoder  4/4", "dit  6/6"}) EXPECT_TRUE(contains(result.err, stage + "  loss "));
-  EXPECT_EQ(rae({"generate", "--model", "run/model.safetensors", "--class", "sneaker", "--out", "a.png"}).status, 0);
+  for (const std::string stage : {"encoder  4/4", "decoder  4/4", "dit  6/6"})
+    EXPECT_TRUE(contains(result.err, stage + "  loss "));
+  EXPECT_EQ(
+      rae({"generate", "--model", "run/model.safetensors", "--class", "sneaker", "--out", "a.png"})
+          .status,
+      0);
   EXPECT_EQ(Image::open(path("a.png")).width(), 8);
   EXPECT_TRUE(contains(rae({"info", "run/model.safetensors"}).out, "name: tiny"));
 }
 
 TEST_F(Train, OfficialConfigurationsOfStage1) {
   const ConfigNode stage_1 = ConfigNode::load(golden_model_path("config.yaml")).at("stage_1");
-  const ConfigNode losses =
-      ConfigNode::parse_yaml("disc: {arch: {dino_ckpt_path: none.pth}}\nloss: {disc_weight: 0, perceptual_weight: 1}");
-  const ConfigNode training = ConfigNode::parse_yaml("{epochs: 2, batch_size: 5, scheduler: {type: cosine, decay_end_epoch: 2}}");
-  write("golden/c.yaml", ConfigNode::map({{"stage_1", stage_1}, {"training", training}, {"gan", losses}}).to_json());
+  const ConfigNode losses = ConfigNode::parse_yaml(
+      "disc: {arch: {dino_ckpt_path: none.pth}}\nloss: {disc_weight: 0, perceptual_weight: 1}");
+  const ConfigNode training = ConfigNode::parse_yaml(
+      "{epochs: 2, batch_size: 5, scheduler: {type: cosine, decay_end_epoch: 2}}");
+  write("golden/c.yaml",
+        ConfigNode::map({{"stage_1", stage_1}, {"training", training}, {"gan", losses}}).to_json());
   for (const char* part : {"encoder", "decoder", "stats"})
-    std::filesystem::create_directory_symlink(golden_model_path(part), path(std::string("golden/") + part));
-  const std::vector<std::string> command{"train", "--recipe", "golden/c.yaml", "--data", "data", "--out", "run"};
+    std::filesystem::create_directory_symlink(golden_model_path(part),
+                                              path(std::string("golden/") + part));
+  const std::vector<std::string> command{"train", "--recipe", "golden/c.yaml", "--data", "data",
+                                         "--out", "run"};
   EXPECT_TRUE(contains(rae(command).err, "name their files (rae train --lpips"));
   auto without = command;
   without.insert(without.end(), {"--set", "gan.loss.perceptual_weight=0"});
@@ -63,7 +73,8 @@ TEST_F(Train, StagesCanBeRunAloneAndValuesSet) {
   const auto early = train("run", {"--stage", "decoder"});
   EXPECT_EQ(early.status, 1);
   EXPECT_TRUE(contains(early.err, "run the stage encoder first"));
-  const auto result = train("run", {"--stage", "encoder,decoder", "--stage", "statistics", "--set", "encoder.train.steps=2"});
+  const auto result = train("run", {"--stage", "encoder,decoder", "--stage", "statistics", "--set",
+                                    "encoder.train.steps=2"});
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_TRUE(contains(result.err, "encoder  2/2"));
   EXPECT_EQ(result.err.find("dit"), std::string::npos);
@@ -77,13 +88,15 @@ TEST_F(Train, InBf16) {
   EXPECT_TRUE(contains(other.err, "encoder.train"));
   EXPECT_EQ(train("run2", {"--dtype", "int8"}).status, 2);
   EXPECT_EQ(train("run3", {"--set", "encoder.train.dtype=bf16", "--stage", "encoder"}).status, 0);
-  EXPECT_EQ(slurp(path("run3/encoder/checkpoint.safetensors")), slurp(path("run/encoder/checkpoint.safetensors")));
+  EXPECT_EQ(slurp(path("run3/encoder/checkpoint.safetensors")),
+            slurp(path("run/encoder/checkpoint.safetensors")));
 }
 
 TEST_F(Train, CtrlCLeavesACheckpointToContinueFrom) {
   const std::vector<std::string> longer{"--stage", "encoder", "--set", "encoder.train.steps=400"};
   ASSERT_EQ(train("whole", longer).status, 0);
-  // The signal may come too late on a busy machine; then the run is whole, and the next one is tried.
+  // The signal may come too late on a busy machine; then the run is whole, and the next one is
+  // tried.
   ToolResult stopped;
   std::string out;
   for (int attempt = 0; attempt < 20 && stopped.status != 1; ++attempt) {
@@ -94,7 +107,9 @@ TEST_F(Train, CtrlCLeavesACheckpointToContinueFrom) {
     stopped = finish(child);
   }
   EXPECT_EQ(stopped.status, 1);
-  EXPECT_TRUE(contains(stopped.err, "rae: error: interrupted; the same command continues from the checkpoint in '" + out + "'"));
+  EXPECT_TRUE(contains(
+      stopped.err,
+      "rae: error: interrupted; the same command continues from the checkpoint in '" + out + "'"));
   EXPECT_TRUE(exists(out + "/encoder/checkpoint.safetensors"));
   EXPECT_FALSE(exists(out + "/model.safetensors"));
   ASSERT_EQ(train(out, longer).status, 0);
@@ -124,17 +139,30 @@ TEST_P(BadTrainingTable, EndsWithStatusOneBeforeAnythingIsMade) {
 INSTANTIATE_TEST_SUITE_P(
     Table, BadTrainingTable,
     testing::Values(
-        BadTraining{"NoRecipe", {"--recipe", "no.yaml", "--data", "data", "--out", "run"}, "no.yaml"},
-        BadTraining{"RecipeIsNone", {"--recipe", "data/train-images-idx3-ubyte", "--data", "data", "--out", "run"}, "idx3-ubyte"},
-        BadTraining{"NoData", {"--recipe", "r.yaml", "--data", "no", "--out", "run"}, "no"},
-        BadTraining{"NoFolder", {"--recipe", "r.yaml", "--data", "data", "--out", "no/run"}, "'no' does not exist"},
-        BadTraining{"FolderIsAFile", {"--recipe", "r.yaml", "--data", "data", "--out", "r.yaml"}, "is not a folder"},
-        BadTraining{"Stage2",
-                    {"--recipe", golden_model_path("config.yaml"), "--data", "data", "--out", "run"},
-                    "rae trains one by a recipe, whose 'encoder.pretrained'"},
-        BadTraining{"UnknownKey", {"--recipe", "r.yaml", "--data", "data", "--out", "run", "--set", "dit.train.stps=3"}, "stps"},
         BadTraining{
-            "WrongType", {"--recipe", "r.yaml", "--data", "data", "--out", "run", "--set", "dit.train.steps=many"}, "dit.train.steps"}),
+            "NoRecipe", {"--recipe", "no.yaml", "--data", "data", "--out", "run"}, "no.yaml"},
+        BadTraining{"RecipeIsNone",
+                    {"--recipe", "data/train-images-idx3-ubyte", "--data", "data", "--out", "run"},
+                    "idx3-ubyte"},
+        BadTraining{"NoData", {"--recipe", "r.yaml", "--data", "no", "--out", "run"}, "no"},
+        BadTraining{"NoFolder",
+                    {"--recipe", "r.yaml", "--data", "data", "--out", "no/run"},
+                    "'no' does not exist"},
+        BadTraining{"FolderIsAFile",
+                    {"--recipe", "r.yaml", "--data", "data", "--out", "r.yaml"},
+                    "is not a folder"},
+        BadTraining{
+            "Stage2",
+            {"--recipe", golden_model_path("config.yaml"), "--data", "data", "--out", "run"},
+            "rae trains one by a recipe, whose 'encoder.pretrained'"},
+        BadTraining{
+            "UnknownKey",
+            {"--recipe", "r.yaml", "--data", "data", "--out", "run", "--set", "dit.train.stps=3"},
+            "stps"},
+        BadTraining{"WrongType",
+                    {"--recipe", "r.yaml", "--data", "data", "--out", "run", "--set",
+                     "dit.train.steps=many"},
+                    "dit.train.steps"}),
     [](const auto& row) { return row.param.name; });
 
 }  // namespace

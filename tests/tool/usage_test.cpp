@@ -7,8 +7,8 @@ namespace {
 class Usage : public ToolTest {};
 
 TEST_F(Usage, EveryCommandTeachesWithExamples) {
-  for (const std::string command :
-       {"generate", "reconstruct", "encode", "decode", "velocity", "train", "stats", "evaluate", "info", "bench"}) {
+  for (const std::string command : {"generate", "reconstruct", "encode", "decode", "velocity",
+                                    "train", "stats", "evaluate", "info", "bench"}) {
     const auto result = rae({command, "--help"});
     EXPECT_EQ(result.status, 0) << command;
     EXPECT_EQ(result.err, "") << command;
@@ -44,20 +44,26 @@ TEST_P(UsageTable, EndsWithStatusTwoAndSaysWhy) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, UsageTable,
-    testing::Values(WrongUsage{"Nothing", {}, "Usage: rae"},                                                                             //
-                    WrongUsage{"UnknownCommand", {"generat"}, "unknown command 'generat'; did you mean 'generate'?"},                    //
-                    WrongUsage{"UnknownOption", {"generate", "--sed", "1"}, "'--sed'; did you mean '--seed'?"},                          //
-                    WrongUsage{"NotANumber", {"generate", "--steps", "many"}, "--steps"},                                                //
-                    WrongUsage{"NegativeSeed", {"generate", "--seed", "-1"}, "--seed"},                                                  //
-                    WrongUsage{"NoValue", {"generate", "--count"}, "--count"},                                                           //
-                    WrongUsage{"UnknownSampler", {"generate", "--sampler", "eule"}, "--sampler"},                                        //
-                    WrongUsage{"HalfAnInterval", {"generate", "--cfg-interval", "0.5"}, "--cfg-interval"},                               //
-                    WrongUsage{"UnknownFormat", {"generate", "--out", "a.jpg"}, "'a.jpg'"},                                              //
-                    WrongUsage{"MissingArgument", {"encode", "a.png"}, "--out"},                                                         //
-                    WrongUsage{"TooManyArguments", {"decode", "a", "b.png", "c"}, "'c'"},                                                //
-                    WrongUsage{"MissingOption", {"train", "--data", ".", "--out", "x"}, "--recipe"},                                     //
-                    WrongUsage{"UnknownStage", {"train", "--recipe", "r", "--data", ".", "--out", "x", "--stage", "decodr"}, "decodr"},  //
-                    WrongUsage{"InfoOfNothing", {"info"}, "FILE"}),
+    testing::Values(
+        WrongUsage{"Nothing", {}, "Usage: rae"},  //
+        WrongUsage{"UnknownCommand",
+                   {"generat"},
+                   "unknown command 'generat'; did you mean 'generate'?"},  //
+        WrongUsage{
+            "UnknownOption", {"generate", "--sed", "1"}, "'--sed'; did you mean '--seed'?"},    //
+        WrongUsage{"NotANumber", {"generate", "--steps", "many"}, "--steps"},                   //
+        WrongUsage{"NegativeSeed", {"generate", "--seed", "-1"}, "--seed"},                     //
+        WrongUsage{"NoValue", {"generate", "--count"}, "--count"},                              //
+        WrongUsage{"UnknownSampler", {"generate", "--sampler", "eule"}, "--sampler"},           //
+        WrongUsage{"HalfAnInterval", {"generate", "--cfg-interval", "0.5"}, "--cfg-interval"},  //
+        WrongUsage{"UnknownFormat", {"generate", "--out", "a.jpg"}, "'a.jpg'"},                 //
+        WrongUsage{"MissingArgument", {"encode", "a.png"}, "--out"},                            //
+        WrongUsage{"TooManyArguments", {"decode", "a", "b.png", "c"}, "'c'"},                   //
+        WrongUsage{"MissingOption", {"train", "--data", ".", "--out", "x"}, "--recipe"},        //
+        WrongUsage{"UnknownStage",
+                   {"train", "--recipe", "r", "--data", ".", "--out", "x", "--stage", "decodr"},
+                   "decodr"},  //
+        WrongUsage{"InfoOfNothing", {"info"}, "FILE"}),
     [](const auto& row) { return row.param.name; });
 
 }  // namespace

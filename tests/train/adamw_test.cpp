@@ -14,10 +14,11 @@ namespace {
 using test::close;
 using test::Golden;
 
-/// Compares one parameter, or its average, with the official one after steps of `travel` in all (the sum of learning rates). Adam divides
-/// by the gradient's own size: where that was rounding noise in the first step, so is the update.
-void expect_updated(const Tensor<float>& actual, const Tensor<float>& expected, const Tensor<float>& first_gradient, double travel,
-                    const std::string& name) {
+/// Compares one parameter, or its average, with the official one after steps of `travel` in all
+/// (the sum of learning rates). Adam divides by the gradient's own size: where that was rounding
+/// noise in the first step, so is the update.
+void expect_updated(const Tensor<float>& actual, const Tensor<float>& expected,
+                    const Tensor<float>& first_gradient, double travel, const std::string& name) {
   ASSERT_EQ(actual.numel(), expected.numel()) << name;
   const double largest = test::largest(first_gradient);
   EXPECT_TRUE(test::close_each(actual, expected.reshaped(actual.shape()), [&](index_t i) {
@@ -26,7 +27,8 @@ void expect_updated(const Tensor<float>& actual, const Tensor<float>& expected, 
   })) << name;
 }
 
-// Three official training steps: losses, norms, parameters after steps one and three, and the average.
+// Three official training steps: losses, norms, parameters after steps one and three, and the
+// average.
 TEST(AdamW, FollowsTheOfficialTrajectory) {
   const Golden io("ddt_train/io.safetensors"), weights("ddt_train/weights.safetensors");
   const DitDhConfig config = test::dit_dh_config(test::golden_config("ddt_train"));
@@ -37,12 +39,13 @@ TEST(AdamW, FollowsTheOfficialTrajectory) {
   auto expect_parameters = [&](const std::string& prefix, bool average, double steps) {
     std::size_t n = 0;
     for (const auto& slot : optimizer.slots())
-      expect_updated(average ? slot.ema : slot.parameter.value(), io(prefix + slot.name), first_gradients[n++], 2e-4 * steps,
-                     prefix + slot.name);
+      expect_updated(average ? slot.ema : slot.parameter.value(), io(prefix + slot.name),
+                     first_gradients[n++], 2e-4 * steps, prefix + slot.name);
   };
   for (int step = 0; step < 3; ++step) {
     const std::string at = "step" + std::to_string(step) + ".";
-    const Tensor<float> x1 = io(at + "x1"), x0 = io(at + "x0"), t = io(at + "t"), drop = io(at + "drop_u");
+    const Tensor<float> x1 = io(at + "x1"), x0 = io(at + "x0"), t = io(at + "t"),
+                        drop = io(at + "drop_u");
     Tensor<std::int64_t> y = io.get<std::int64_t>(at + "y");
     for (index_t i = 0; i < y.numel(); ++i)
       if (drop[i] < static_cast<float>(config.class_dropout_prob)) y[i] = config.num_classes;
@@ -69,7 +72,8 @@ TEST(AdamW, FollowsTheOfficialTrajectory) {
   expect_parameters("ema3.", true, 3);
 }
 
-// The decoder's L1 training: three official steps with weight decay and a learning rate that warms up, by the trainer's own loss.
+// The decoder's L1 training: three official steps with weight decay and a learning rate that warms
+// up, by the trainer's own loss.
 TEST(AdamW, FollowsTheOfficialTrajectoryOfTheDecoder) {
   const Golden io("decoder_train/io.safetensors"), weights("decoder_train/weights.safetensors");
   const ConfigNode node = test::golden_config("decoder_train");
@@ -78,10 +82,15 @@ TEST(AdamW, FollowsTheOfficialTrajectoryOfTheDecoder) {
   const NameMap names = decoder_names();
   load_parameters(decoder, names, [&](const std::string& file) { return weights(file); });
   // Without a perceptual term the loss never runs its encoder, so any will do.
-  Encoder<Tensor<float>> unused(
-      EncoderConfig{.hidden_size = 2, .num_layers = 0, .num_heads = 1, .intermediate_size = 2, .table_h = 1, .table_w = 1});
+  Encoder<Tensor<float>> unused(EncoderConfig{.hidden_size = 2,
+                                              .num_layers = 0,
+                                              .num_heads = 1,
+                                              .intermediate_size = 2,
+                                              .table_h = 1,
+                                              .table_w = 1});
   PixelNorm pixels;
-  const auto mean = node.get<std::vector<double>>("image_mean"), deviation = node.get<std::vector<double>>("image_std");
+  const auto mean = node.get<std::vector<double>>("image_mean"),
+             deviation = node.get<std::vector<double>>("image_std");
   std::copy_n(mean.begin(), 3, pixels.mean.begin());
   std::copy_n(deviation.begin(), 3, pixels.std.begin());
   DecoderIteration iteration(decoder, unused, pixels, {.perceptual_weight = 0}, {}, 1);
@@ -90,18 +99,23 @@ TEST(AdamW, FollowsTheOfficialTrajectoryOfTheDecoder) {
   options.weight_decay = o.get<double>("weight_decay");
   AdamW<float> optimizer(decoder, options, node.get<double>("ema_decay"));
 
-  // The official tensors that make one of our parameters, one behind the other. The key bias stays out: a softmax does not see it, so
-  // its gradient, and Adam's steps, are noise.
-  const auto expect_parameters = [&](const std::string& prefix, bool average, const std::vector<Tensor<float>>& gradients, double travel) {
+  // The official tensors that make one of our parameters, one behind the other. The key bias stays
+  // out: a softmax does not see it, so its gradient, and Adam's steps, are noise.
+  const auto expect_parameters = [&](const std::string& prefix, bool average,
+                                     const std::vector<Tensor<float>>& gradients, double travel) {
     std::size_t n = 0;
     for (const auto& slot : optimizer.slots()) {
-      const Tensor<float>&actual = average ? slot.ema : slot.parameter.value(), &gradient = gradients[n++];
+      const Tensor<float>&actual = average ? slot.ema : slot.parameter.value(),
+            &gradient = gradients[n++];
       std::size_t row = 0;
       for (const std::string& file : names(slot.name)) {
         const Tensor<float> expected = io(prefix + file);
         const auto count = static_cast<std::size_t>(expected.numel());
-        const auto part = [&](const Tensor<float>& all) { return Tensor<float>(Shape{expected.numel()}, all.span().subspan(row, count)); };
-        if (file.find("key.bias") == std::string::npos) expect_updated(part(actual), expected, part(gradient), travel, prefix + file);
+        const auto part = [&](const Tensor<float>& all) {
+          return Tensor<float>(Shape{expected.numel()}, all.span().subspan(row, count));
+        };
+        if (file.find("key.bias") == std::string::npos)
+          expect_updated(part(actual), expected, part(gradient), travel, prefix + file);
         row += count;
       }
       ASSERT_EQ(static_cast<index_t>(row), actual.numel()) << slot.name;
@@ -157,8 +171,11 @@ TEST_P(Schedules, MatchGolden) {
       .decay = s.get<std::string>("type") == "cosine" ? LrDecay::cosine : LrDecay::linear,
       .base_lr = s.get<double>("base_lr"),
       .final_lr = s.get<double>("final_lr"),
-      .warmup_steps = s.contains("warmup_steps") ? s.get<index_t>("warmup_steps") : s.get<index_t>("warmup_epochs") * per_epoch,
-      .decay_end_step = s.contains("decay_end_steps") ? s.get<index_t>("decay_end_steps") : s.get<index_t>("decay_end_epoch") * per_epoch,
+      .warmup_steps = s.contains("warmup_steps") ? s.get<index_t>("warmup_steps")
+                                                 : s.get<index_t>("warmup_epochs") * per_epoch,
+      .decay_end_step = s.contains("decay_end_steps")
+                            ? s.get<index_t>("decay_end_steps")
+                            : s.get<index_t>("decay_end_epoch") * per_epoch,
       .warmup_from_zero = s.get<bool>("warmup_from_zero")};
   const Golden io("lr_schedules/io.safetensors");
   const Tensor<std::int64_t> steps = io.get<std::int64_t>(name + ".step");
@@ -167,7 +184,8 @@ TEST_P(Schedules, MatchGolden) {
   EXPECT_TRUE(close(rates, io.get<double>(name + ".lr"), 1e-15));
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, Schedules, testing::Values("stage2_256", "stage1", "steps_cfg", "linear_warmup"));
+INSTANTIATE_TEST_SUITE_P(Cases, Schedules,
+                         testing::Values("stage2_256", "stage1", "steps_cfg", "linear_warmup"));
 
 }  // namespace
 }  // namespace rae

@@ -39,7 +39,8 @@ TEST(Batches, AreAFunctionOfSeedAndNumber) {
   std::vector<std::vector<float>> seen;
   for (index_t i = 0; i < 6; ++i) seen.push_back(values(forward(i).images));
   set_num_threads(3);
-  for (const index_t i : {5, 0, 3, 1}) EXPECT_EQ(values(again(i).images), seen[static_cast<std::size_t>(i)]) << i;
+  for (const index_t i : {5, 0, 3, 1})
+    EXPECT_EQ(values(again(i).images), seen[static_cast<std::size_t>(i)]) << i;
   set_num_threads(0);
   EXPECT_NE(values(other(0).images), seen[0]);
 }
@@ -56,7 +57,8 @@ TEST(Batches, ShiftsBringBlackIn) {
       for (index_t y = 0; y < 4; ++y)
         for (index_t x = 0; x < 4; ++x)
           if (y - dy >= 0 && y - dy < 4 && x - dx >= 0 && x - dx < 4)
-            moved[static_cast<std::size_t>(y * 4 + x)] = image[static_cast<std::size_t>((y - dy) * 4 + x - dx)];
+            moved[static_cast<std::size_t>(y * 4 + x)] =
+                image[static_cast<std::size_t>((y - dy) * 4 + x - dx)];
       expected.insert(moved);
     }
   for (std::size_t b = 0; b < 64; ++b) {

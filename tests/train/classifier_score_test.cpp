@@ -11,7 +11,8 @@ namespace {
 
 using test::random_tensor;
 
-constexpr ClassifierConfig kConfig{.channels = 1, .height = 4, .width = 4, .classes = 3, .first_channels = 2, .features = 3};
+constexpr ClassifierConfig kConfig{
+    .channels = 1, .height = 4, .width = 4, .classes = 3, .first_channels = 2, .features = 3};
 
 Classifier<Tensor<float>> random_classifier() {
   Classifier<Tensor<float>> model(kConfig);
@@ -48,7 +49,8 @@ TEST(ClassifierScore, PartsGiveTheStatisticsOfTheWhole) {
   ClassifierScore whole(model), parts(model);
   whole.add(images, labels);
   for (index_t begin = 0; begin < 200; begin += 50)
-    parts.add(Tensor<float>(Shape{50, 1, 4, 4}, images.span().subspan(static_cast<std::size_t>(begin * 16), 50 * 16)),
+    parts.add(Tensor<float>(Shape{50, 1, 4, 4},
+                            images.span().subspan(static_cast<std::size_t>(begin * 16), 50 * 16)),
               std::span(labels).subspan(0, 50));
   EXPECT_EQ(parts.count(), 200);
   EXPECT_EQ(parts.accuracy(), whole.accuracy());

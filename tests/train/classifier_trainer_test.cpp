@@ -29,7 +29,9 @@ ClassifierOptions quick(index_t steps = 40) {
 /// All weights, one behind the other.
 Tensor<float> weights(Classifier<Tensor<float>> model) {
   std::vector<float> all;
-  model.parameters([&](const std::string&, auto& p) { all.insert(all.end(), p.tensor().span().begin(), p.tensor().span().end()); });
+  model.parameters([&](const std::string&, auto& p) {
+    all.insert(all.end(), p.tensor().span().begin(), p.tensor().span().end());
+  });
   return Tensor<float>(Shape{static_cast<index_t>(all.size())}, all);
 }
 
@@ -88,7 +90,8 @@ TEST(ClassifierTrainer, StopsWhenToldTo) {
   const std::string path = folder / "classifier.safetensors";
   ClassifierOptions options = quick();
   options.training.log_every = 2;
-  EXPECT_THROW((void)cached_classifier(path, std::make_shared<ToyDataset>(), options, [](const TrainingProgress&) { return false; }),
+  EXPECT_THROW((void)cached_classifier(path, std::make_shared<ToyDataset>(), options,
+                                       [](const TrainingProgress&) { return false; }),
                Cancelled);
   EXPECT_FALSE(std::filesystem::exists(path));
 }

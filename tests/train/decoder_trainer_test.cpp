@@ -1,4 +1,5 @@
-// Stage 1: one complete official iteration; a run with LPIPS and a discriminator stopped and continued.
+// Stage 1: one complete official iteration; a run with LPIPS and a discriminator stopped and
+// continued.
 #include "rae/train/decoder_trainer.hpp"
 
 #include <gtest/gtest.h>
@@ -22,30 +23,39 @@ double largest(const Tensor<float>& x) {
   return most;
 }
 
-/// Compares the first moments of a model after its first step, a tenth of the gradient, and its parameters with official ones, which lie in
-/// `names(parameter)`, one behind the other. Of a matrix, the first rows may be stored alone.
-void expect_first_step(const AdamW<float>& optimizer, const Golden& io, const std::string& part, const NameMap& names) {
+/// Compares the first moments of a model after its first step, a tenth of the gradient, and its
+/// parameters with official ones, which lie in `names(parameter)`, one behind the other. Of a
+/// matrix, the first rows may be stored alone.
+void expect_first_step(const AdamW<float>& optimizer, const Golden& io, const std::string& part,
+                       const NameMap& names) {
   for (const auto& slot : optimizer.slots()) {
     index_t begin = 0;
     const std::vector<std::string> files = names(slot.name);
     for (const std::string& file : files) {
       const index_t size = slot.exp_avg.numel() / static_cast<index_t>(files.size());
-      if (file.find("key.bias") != std::string::npos) {  // a softmax does not see it: all rounding noise
+      if (file.find("key.bias") !=
+          std::string::npos) {  // a softmax does not see it: all rounding noise
         begin += size;
         continue;
       }
-      const Tensor<float> gradient = io(part + ".grad." + file), after = io(part + ".after." + file);
+      const Tensor<float> gradient = io(part + ".grad." + file),
+                          after = io(part + ".after." + file);
       Tensor<float> moment(gradient.shape()), parameter(after.shape());
       for (index_t i = 0; i < gradient.numel(); ++i) {
         moment[i] = 10 * slot.exp_avg[begin + i];
-        // Adam's first step is of g / (|g| + eps), so that gradients that are rounding noise make steps of any size. The steps may differ
-        // by what the gradients' difference makes of them, and by no more.
+        // Adam's first step is of g / (|g| + eps), so that gradients that are rounding noise make
+        // steps of any size. The steps may differ by what the gradients' difference makes of them,
+        // and by no more.
         const auto step = [](double g) { return kRate * g / (std::abs(g) + 1e-8); };
-        const double difference = step(static_cast<double>(moment[i])) - step(static_cast<double>(gradient[i]));
-        parameter[i] = static_cast<float>(static_cast<double>(slot.parameter.value()[begin + i]) + difference);
+        const double difference =
+            step(static_cast<double>(moment[i])) - step(static_cast<double>(gradient[i]));
+        parameter[i] =
+            static_cast<float>(static_cast<double>(slot.parameter.value()[begin + i]) + difference);
       }
       EXPECT_TRUE(close(moment, gradient, 1e-4 * largest(gradient) + 1e-6)) << file;
-      EXPECT_TRUE(close_each(parameter, after, [&](index_t i) { return 1e-4 * kRate + 2e-7 * std::abs(double{after[i]}); })) << file;
+      EXPECT_TRUE(close_each(parameter, after, [&](index_t i) {
+        return 1e-4 * kRate + 2e-7 * std::abs(double{after[i]});
+      })) << file;
       begin += size;
     }
   }
@@ -58,10 +68,16 @@ DiffAugDraws draws_of(const Golden& io, const std::string& pictures) {
 }
 
 TEST(DecoderTrainer, OneIterationMatchesTheOfficialOne) {
-  const Golden io("stage1_step/io.safetensors"), weights("stage1_step/weights.safetensors"), heads("stage1_step/disc_heads.safetensors");
+  const Golden io("stage1_step/io.safetensors"), weights("stage1_step/weights.safetensors"),
+      heads("stage1_step/disc_heads.safetensors");
   const auto read = [&](const std::string& file) { return weights(file); };
-  Encoder<Tensor<float>> encoder(
-      {.patch_size = 14, .hidden_size = 16, .num_layers = 1, .num_heads = 2, .intermediate_size = 32, .table_h = 3, .table_w = 3});
+  Encoder<Tensor<float>> encoder({.patch_size = 14,
+                                  .hidden_size = 16,
+                                  .num_layers = 1,
+                                  .num_heads = 2,
+                                  .intermediate_size = 32,
+                                  .table_h = 3,
+                                  .table_w = 3});
   load_parameters(encoder, encoder_names(EncoderFamily::dinov2, "encoder.encoder."), read);
   const NameMap names = decoder_names();
   Decoder<Var<float>> decoder({.grid_h = 2,
@@ -72,31 +88,41 @@ TEST(DecoderTrainer, OneIterationMatchesTheOfficialOne) {
                                .num_heads = 2,
                                .intermediate_size = 40,
                                .patch_size = 16});
-  load_parameters(decoder, names, [&](const std::string& file) { return weights("decoder." + file); });
+  load_parameters(decoder, names,
+                  [&](const std::string& file) { return weights("decoder." + file); });
 
-  const TrainingOptions training{.steps = 1, .batch_size = 2, .lr = kRate, .max_grad_norm = 0, .ema_decay = 0.9978};
+  const TrainingOptions training{
+      .steps = 1, .batch_size = 2, .lr = kRate, .max_grad_norm = 0, .ema_decay = 0.9978};
   const PixelNorm pixels;
   DecoderLossOptions options{.perceptual_weight = 0, .encoder_size = 28};
   options.lpips = {.weights = {data_path("golden/stage1_step/lpips.safetensors")}};
-  options.gan = {.backbone = data_path("golden/stage1_step/dino.safetensors"), .num_heads = 2, .key_layers = {0, 2}, .kernel_size = 3};
+  options.gan = {.backbone = data_path("golden/stage1_step/dino.safetensors"),
+                 .num_heads = 2,
+                 .key_layers = {0, 2},
+                 .kernel_size = 3};
   DecoderIteration iteration(decoder, encoder, pixels, options, training, 1);
   Adversary& adversary = *iteration.adversary();
   load(adversary.discriminator, heads);
-  adversary.discriminator.buffers([&](const std::string& name, Tensor<float>& t) { t = heads(name); });
+  adversary.discriminator.buffers(
+      [&](const std::string& name, Tensor<float>& t) { t = heads(name); });
 
   const Tensor<float> images = io("images"), uniform = io("tau_uniform"), gauss = io("tau_gauss");
-  const Tensor<float> tokens = encoder(encoder_input(images, options.encoder_size, pixels));  // (2, 4, 16)
+  const Tensor<float> tokens =
+      encoder(encoder_input(images, options.encoder_size, pixels));  // (2, 4, 16)
   Tensor<float> noisy(tokens.shape());
-  for (index_t i = 0; i < noisy.numel(); ++i) noisy[i] = tokens[i] + 0.8f * uniform[i / 64] * gauss[i];
+  for (index_t i = 0; i < noisy.numel(); ++i)
+    noisy[i] = tokens[i] + 0.8f * uniform[i / 64] * gauss[i];
 
   // The library's loop, with the official random numbers.
   AdamW<float> optimizer(decoder, {}, training.ema_decay);
   Opponent opponent = adversary.opponent();
   opponent.turn = [&](index_t) {
-    // Ours would do but for one of 6144 values, which lies on the edge between two of the 256 levels.
+    // Ours would do but for one of 6144 values, which lies on the edge between two of the 256
+    // levels.
     const Tensor<float> official = io("disc.recon");  // (2, 3, 32, 32)
     EXPECT_TRUE(close(iteration.reconstruct(tokens).value(), official, 1e-5));
-    adversary.learn(official, images, draws_of(io, "disc.fake_rand01"), draws_of(io, "disc.real_rand01"));
+    adversary.learn(official, images, draws_of(io, "disc.fake_rand01"),
+                    draws_of(io, "disc.real_rand01"));
     adversary.step();
   };
   TrainingContext context;
@@ -128,10 +154,12 @@ TEST(DecoderTrainer, OneIterationMatchesTheOfficialOne) {
 
   EXPECT_TRUE(near(measured.at("discriminator"), io("disc.loss"), 1e-5));
   EXPECT_TRUE(near(measured.at("discriminator_accuracy"), io("disc.accuracy"), 1e-6));
-  expect_first_step(adversary.optimizer, io, "disc", [](const std::string& name) { return std::vector<std::string>{name}; });
+  expect_first_step(adversary.optimizer, io, "disc",
+                    [](const std::string& name) { return std::vector<std::string>{name}; });
 }
 
-/// A decoder of 16 x 16 pixels in training with LPIPS from step 1, the discriminator from step 2, its loss from step 4.
+/// A decoder of 16 x 16 pixels in training with LPIPS from step 1, the discriminator from step 2,
+/// its loss from step 4.
 struct TinyRun {
   TempFolder networks;
   std::shared_ptr<const ImageDataset> data = std::make_shared<ToyDataset>(12, 16, 3, 3);
@@ -153,7 +181,8 @@ struct TinyRun {
                        .patch_size = 8,
                        .channels = 3};
   DecoderLossOptions loss{.noise_tau = 0.5, .perceptual_weight = 0};
-  TrainingOptions options{.steps = 7, .batch_size = 4, .accumulate = 2, .lr = 1e-2, .seed = 3, .log_every = 1};
+  TrainingOptions options{
+      .steps = 7, .batch_size = 4, .accumulate = 2, .lr = 1e-2, .seed = 3, .log_every = 1};
   TrainingContext context;
 
   TinyRun() {
@@ -161,14 +190,18 @@ struct TinyRun {
     write_tiny_dino(networks / "dino.safetensors");
     initialize(encoder, 1);
     loss.lpips = {.weights = {networks / "lpips.safetensors"}, .weight = 0.7, .start = {.step = 1}};
-    loss.gan = {.backbone = networks / "dino.safetensors", .num_heads = 2, .key_layers = {0}, .kernel_size = 3};
+    loss.gan = {.backbone = networks / "dino.safetensors",
+                .num_heads = 2,
+                .key_layers = {0},
+                .kernel_size = 3};
     loss.gan->start = {.step = 1, .epoch = 1};  // of three steps
     loss.gan->discriminator_start.step = 2;
     loss.gan->updates = 2;
   }
 
   std::vector<float> train() {
-    Decoder<Tensor<float>> decoder = train_decoder(data, encoder, {}, config, loss, options, context);
+    Decoder<Tensor<float>> decoder =
+        train_decoder(data, encoder, {}, config, loss, options, context);
     std::vector<float> out;
     decoder.parameters([&](const std::string&, Parameter<Tensor<float>>& p) {
       out.insert(out.end(), p.tensor().span().begin(), p.tensor().span().end());
@@ -191,7 +224,9 @@ TEST(DecoderTrainer, AContinuedRunWithADiscriminatorRepeatsTheUnbrokenOneBitForB
     EXPECT_THROW((void)run.train(), Cancelled);
     EXPECT_EQ(run.train(), expected) << stop_after;
     // The file has the discriminator, its moments and the vectors of its power iterations, too.
-    EXPECT_EQ(slurp(run.context.folder + "/checkpoint.safetensors"), slurp(whole.context.folder + "/checkpoint.safetensors")) << stop_after;
+    EXPECT_EQ(slurp(run.context.folder + "/checkpoint.safetensors"),
+              slurp(whole.context.folder + "/checkpoint.safetensors"))
+        << stop_after;
   }
 }
 
@@ -240,7 +275,8 @@ TEST(DecoderTrainer, TheDiscriminatorLearnsToTellPicturesApart) {
     Adversary adversary(open_dino_discriminator(options.backbone, tiny_disc_config()), options,
                         {.steps = 1000, .lr = 2e-2, .final_lr = 2e-2, .max_grad_norm = 0});
     Tensor<float> real(Shape{2, 3, 16, 16}), fake(Shape{2, 3, 16, 16});
-    for (index_t i = 0; i < real.numel(); ++i) real[i] = Philox(1, 1).uniform(static_cast<std::uint64_t>(i)), fake[i] = 0.2f;
+    for (index_t i = 0; i < real.numel(); ++i)
+      real[i] = Philox(1, 1).uniform(static_cast<std::uint64_t>(i)), fake[i] = 0.2f;
     const DiffAugDraws draws = draw_diff_augment(2, 1, 1);
     const LossGradient before = adversary(fake, draws);
     double first = 0;
@@ -251,7 +287,8 @@ TEST(DecoderTrainer, TheDiscriminatorLearnsToTellPicturesApart) {
     }
     EXPECT_LT(adversary.measurements().at("discriminator"), 0.7 * first);
     EXPECT_GT(adversary.measurements().at("discriminator_accuracy"), 0.9);
-    EXPECT_GT(adversary(fake, draws).value, before.value);  // what fools the discriminator less is worth less
+    EXPECT_GT(adversary(fake, draws).value,
+              before.value);  // what fools the discriminator less is worth less
   }
 }
 
@@ -259,7 +296,8 @@ TEST(DecoderTrainer, RefusesWhatTheNetworksCannotJudge) {
   TinyRun run;
   run.config.channels = 1;
   run.data = std::make_shared<ToyDataset>(12, 16, 3, 1);
-  EXPECT_NE(message_of<ConfigError>([&] { (void)run.train(); }).find("3 channels"), std::string::npos);
+  EXPECT_NE(message_of<ConfigError>([&] { (void)run.train(); }).find("3 channels"),
+            std::string::npos);
 }
 
 }  // namespace

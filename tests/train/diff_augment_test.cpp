@@ -25,18 +25,23 @@ TEST(DiffAugment, Matches) {
   const ConfigNode config = test::golden_config("diffaug");
   for (const std::string name : {"official", "cutout", "p05", "blur"}) {
     const ConfigNode& node = config.at(name);
-    const DiffAugOptions options{
-        .prob = node.get<double>("prob"), .cutout = node.get<double>("cutout"), .warmup_blur = node.get<double>("warmup_blur")};
-    EXPECT_TRUE(close(diff_augment(io("image"), options, golden_draws(io, name)), io(name + ".out"), 2e-6)) << name;
+    const DiffAugOptions options{.prob = node.get<double>("prob"),
+                                 .cutout = node.get<double>("cutout"),
+                                 .warmup_blur = node.get<double>("warmup_blur")};
+    EXPECT_TRUE(
+        close(diff_augment(io("image"), options, golden_draws(io, name)), io(name + ".out"), 2e-6))
+        << name;
   }
   DiffAugDraws draws;
   draws.pictures = Tensor<float>(Shape{7, 3}, 0.1f);
-  EXPECT_TRUE(close(diff_augment(io("image"), {.prob = 0, .warmup_blur = 0.4}, draws), io("blur_only.out"), 2e-6));
+  EXPECT_TRUE(close(diff_augment(io("image"), {.prob = 0, .warmup_blur = 0.4}, draws),
+                    io("blur_only.out"), 2e-6));
 }
 
 TEST(DiffAugment, WithoutAnyGroupChangesNothing) {
   const Tensor<float> images = test::random_tensor<float>({2, 3, 9, 8}, 1);
-  EXPECT_TRUE(close(diff_augment(images, {.prob = 0, .cutout = 0.5}, draw_diff_augment(2, 1, 2)), images, 0));
+  EXPECT_TRUE(close(diff_augment(images, {.prob = 0, .cutout = 0.5}, draw_diff_augment(2, 1, 2)),
+                    images, 0));
 }
 
 TEST(DiffAugment, GradientsAgreeWithDifferences) {
@@ -44,14 +49,16 @@ TEST(DiffAugment, GradientsAgreeWithDifferences) {
   const DiffAugOptions options{.cutout = 0.3, .warmup_blur = 0.5};
   const DiffAugDraws draws = draw_diff_augment(2, 3, 4);
   const GradcheckResult result =
-      gradcheck([&](Inputs in) { return diff_augment(in[0], options, draws); }, {test::random_tensor<double>({2, 3, 9, 8}, 1)});
+      gradcheck([&](Inputs in) { return diff_augment(in[0], options, draws); },
+                {test::random_tensor<double>({2, 3, 9, 8}, 1)});
   EXPECT_LT(result.worst, 1e-8) << result.where;
 }
 
 TEST(DiffAugment, BackwardIsTheTranspose) {
   const DiffAugOptions options{.cutout = 0.3, .warmup_blur = 0.3};
   const DiffAugDraws draws = draw_diff_augment(3, 5, 0);
-  const Tensor<double> x = test::random_tensor<double>({3, 3, 17, 12}, 1), g = test::random_tensor<double>({3, 3, 17, 12}, 2);
+  const Tensor<double> x = test::random_tensor<double>({3, 3, 17, 12}, 1),
+                       g = test::random_tensor<double>({3, 3, 17, 12}, 2);
   const Tensor<double> zero = diff_augment(Tensor<double>::zeros(x.shape()), options, draws);
   const double forward = test::dot(diff_augment(x, options, draws), g) - test::dot(zero, g);
   EXPECT_NEAR(forward, test::dot(x, diff_augment_backward(g, options, draws)), 1e-10);
@@ -60,11 +67,13 @@ TEST(DiffAugment, BackwardIsTheTranspose) {
 TEST(DiffAugment, ThreadCountDoesNotChangeABit) {
   const Tensor<float> x = test::random_tensor<float>({7, 3, 12, 12}, 1);
   const DiffAugDraws draws = draw_diff_augment(7, 5, 0);
-  EXPECT_TRUE(test::same_on_every_thread_count([&] { return diff_augment(x, {.cutout = 0.2, .warmup_blur = 0.3}, draws); }));
+  EXPECT_TRUE(test::same_on_every_thread_count(
+      [&] { return diff_augment(x, {.cutout = 0.2, .warmup_blur = 0.3}, draws); }));
 }
 
 TEST(DiffAugment, DrawsDependOnSeedAndStreamAndLieInTheUnitInterval) {
-  const DiffAugDraws a = draw_diff_augment(5, 1, 2), b = draw_diff_augment(5, 1, 2), c = draw_diff_augment(5, 1, 3);
+  const DiffAugDraws a = draw_diff_augment(5, 1, 2), b = draw_diff_augment(5, 1, 2),
+                     c = draw_diff_augment(5, 1, 3);
   EXPECT_EQ(a.groups, b.groups);
   EXPECT_TRUE(close(a.pictures, b.pictures, 0));
   EXPECT_FALSE(close(a.pictures, c.pictures, 0.01));
@@ -76,7 +85,8 @@ TEST(DiffAugment, RejectsWrongShapesAndOptions) {
   const Tensor<float> images(Shape{2, 3, 8, 8}, 0.f);
   EXPECT_THROW((void)diff_augment(Tensor<float>(Shape{3, 3, 8, 8}, 0.f), {}, draws), ShapeError);
   EXPECT_THROW((void)diff_augment(Tensor<float>(Shape{2, 8, 8}, 0.f), {}, draws), ShapeError);
-  EXPECT_THROW((void)diff_augment(Tensor<float>(Shape{2, 3, 8, 2}, 0.f), {.warmup_blur = 1}, draws), ShapeError);
+  EXPECT_THROW((void)diff_augment(Tensor<float>(Shape{2, 3, 8, 2}, 0.f), {.warmup_blur = 1}, draws),
+               ShapeError);
   EXPECT_THROW((void)diff_augment(images, {.cutout = 1.5}, draws), ArgumentError);
   EXPECT_THROW((void)diff_augment(images, {.prob = -1}, draws), ArgumentError);
   EXPECT_THROW((void)draw_diff_augment(-1, 0, 0), ArgumentError);

@@ -24,11 +24,13 @@ DitDhConfig tiny() {
 
 Tensor<double> normals(const Shape& shape, std::uint64_t seed) {
   Tensor<double> out(shape);
-  for (index_t i = 0; i < out.numel(); ++i) out[i] = static_cast<double>(Philox(seed).normal(static_cast<std::uint64_t>(i)));
+  for (index_t i = 0; i < out.numel(); ++i)
+    out[i] = static_cast<double>(Philox(seed).normal(static_cast<std::uint64_t>(i)));
   return out;
 }
 
-// The velocity of a data prediction is (x_t - output) / max(t, 0.05): the loss must be that of this velocity.
+// The velocity of a data prediction is (x_t - output) / max(t, 0.05): the loss must be that of this
+// velocity.
 TEST(FlowMatching, DataPredictionIsMeasuredAsVelocity) {
   DitDh<Var<double>> model(tiny());
   detail::init_default(model, 3);
@@ -48,8 +50,10 @@ TEST(FlowMatching, DataPredictionIsMeasuredAsVelocity) {
     as_data += (v - u) * (v - u);
   }
   const auto n = static_cast<double>(x.numel());
-  EXPECT_NEAR(flow_matching_loss(model, data, noise, t, labels, Prediction::velocity).value()[0], as_velocity / n, 1e-9);
-  EXPECT_NEAR(flow_matching_loss(model, data, noise, t, labels, Prediction::data).value()[0], as_data / n, 1e-9);
+  EXPECT_NEAR(flow_matching_loss(model, data, noise, t, labels, Prediction::velocity).value()[0],
+              as_velocity / n, 1e-9);
+  EXPECT_NEAR(flow_matching_loss(model, data, noise, t, labels, Prediction::data).value()[0],
+              as_data / n, 1e-9);
 }
 
 TEST(FlowMatching, GradientsAgreeWithFiniteDifferences) {
@@ -57,7 +61,8 @@ TEST(FlowMatching, GradientsAgreeWithFiniteDifferences) {
     DitDh<Var<double>> model(tiny());
     detail::init_default(model, 3);
     const Shape shape{2, 4, 2, 2};
-    const Tensor<double> data = normals(shape, 1), noise = normals(shape, 2), t(Shape{2}, {0.3, 0.8});
+    const Tensor<double> data = normals(shape, 1), noise = normals(shape, 2),
+                         t(Shape{2}, {0.3, 0.8});
     const std::vector<std::int64_t> labels{1, 3};
     auto loss = [&] { return flow_matching_loss(model, data, noise, t, labels, prediction); };
     Tape<double> tape;
@@ -84,15 +89,19 @@ TEST(FlowDraws, DependOnTheSampleOnly) {
   FlowOptions options;
   options.time_shift = 2;
   const auto draw = [&](index_t count, std::uint64_t first) {
-    return draw_flow(Shape{count, 4, 2, 2}, std::vector<std::int64_t>(static_cast<std::size_t>(count), 1), config, options, 7, first);
+    return draw_flow(Shape{count, 4, 2, 2},
+                     std::vector<std::int64_t>(static_cast<std::size_t>(count), 1), config, options,
+                     7, first);
   };
   const FlowDraws all = draw(2000, 10), part = draw(500, 1010);
   index_t dropped = 0;
   double mean = 0;
   for (index_t b = 0; b < 500; ++b) {
     EXPECT_EQ(part.t[b], all.t[b + 1000]);
-    EXPECT_EQ(part.labels[static_cast<std::size_t>(b)], all.labels[static_cast<std::size_t>(b) + 1000]);
-    for (index_t i = 0; i < 16; ++i) EXPECT_EQ(part.noise[b * 16 + i], all.noise[(b + 1000) * 16 + i]);
+    EXPECT_EQ(part.labels[static_cast<std::size_t>(b)],
+              all.labels[static_cast<std::size_t>(b) + 1000]);
+    for (index_t i = 0; i < 16; ++i)
+      EXPECT_EQ(part.noise[b * 16 + i], all.noise[(b + 1000) * 16 + i]);
   }
   for (index_t b = 0; b < 2000; ++b) {
     dropped += all.labels[static_cast<std::size_t>(b)] == config.num_classes;
@@ -104,10 +113,12 @@ TEST(FlowDraws, DependOnTheSampleOnly) {
   EXPECT_NEAR(mean, 0.623, 0.02);  // of sigmoid(n) shifted by 2; 0.5 without the shift
 }
 
-// The path of training in bf16 stays beside that in f32: the same draws, gradients that differ by rounding.
+// The path of training in bf16 stays beside that in f32: the same draws, gradients that differ by
+// rounding.
 TEST(TrainingInBf16, GradientsAreThoseInF32ButForRounding) {
   const Shape shape{6, 4, 2, 2};
-  const Tensor<float> data = convert<float>(normals(shape, 1)), noise = convert<float>(normals(shape, 2));
+  const Tensor<float> data = convert<float>(normals(shape, 1)),
+                      noise = convert<float>(normals(shape, 2));
   const Tensor<float> t(Shape{6}, {0.1f, 0.2f, 0.4f, 0.5f, 0.7f, 0.9f});
   const std::vector<std::int64_t> labels{0, 1, 2, 3, 0, 1};
   const auto gradient = [&](DType dtype) {
@@ -173,8 +184,8 @@ TEST_P(TrainDit, LearnsAndDoesNotDependOnThreads) {
     std::vector<double> losses;
     context.on_progress = [&](const TrainingProgress& p) { return losses.push_back(p.loss), true; };
     index_t averages = 0;
-    DitDh<Tensor<float>> model =
-        train_dit(data, autoencoder, tiny(), {}, options, context, [&](index_t, DitDh<Tensor<float>>&) { ++averages; });
+    DitDh<Tensor<float>> model = train_dit(data, autoencoder, tiny(), {}, options, context,
+                                           [&](index_t, DitDh<Tensor<float>>&) { ++averages; });
     EXPECT_EQ(averages, 1);
     EXPECT_LT(losses.back(), 0.8 * losses.front());
     std::vector<float> weights;

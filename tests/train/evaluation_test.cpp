@@ -54,11 +54,14 @@ TEST(Evaluation, MeasuresARandomModel) {
     return true;
   };
   const EvaluationReport report = evaluate(tiny_bundle(), kTrain, kTest, options);
-  EXPECT_EQ(parts, (std::vector<std::string>{"classifier", "samples", "guided samples", "neighbours", "reconstruction", "probes"}));
+  EXPECT_EQ(parts, (std::vector<std::string>{"classifier", "samples", "guided samples",
+                                             "neighbours", "reconstruction", "probes"}));
 
   EXPECT_EQ(report.classifier_accuracy, 1.0);
-  ASSERT_TRUE(report.unguided && report.guided && report.neighbours && report.reconstruction && report.probes);
-  // Random pictures: a class by chance, far from real ones, and farther than real ones are from each other.
+  ASSERT_TRUE(report.unguided && report.guided && report.neighbours && report.reconstruction &&
+              report.probes);
+  // Random pictures: a class by chance, far from real ones, and farther than real ones are from
+  // each other.
   EXPECT_LT(report.unguided->class_consistency, 0.7);
   EXPECT_GT(report.unguided->class_consistency, 0.1);
   EXPECT_GT(report.unguided->frechet_distance, 5 * report.unguided->training_frechet_distance);
@@ -77,8 +80,10 @@ TEST(Evaluation, MeasuresARandomModel) {
 
   auto entries = folder.entries();
   std::sort(entries.begin(), entries.end());
-  EXPECT_EQ(entries, (std::vector<std::string>{"classifier.safetensors", "evaluation.json", "evaluation.txt", "neighbours.png",
-                                               "reconstructions.png", "samples.png", "samples_guided.png"}));
+  EXPECT_EQ(entries,
+            (std::vector<std::string>{"classifier.safetensors", "evaluation.json", "evaluation.txt",
+                                      "neighbours.png", "reconstructions.png", "samples.png",
+                                      "samples_guided.png"}));
   EXPECT_TRUE(ConfigNode::load(folder / "evaluation.json") == to_config(report));
   EXPECT_EQ(slurp(folder / "evaluation.txt"), to_text(report));
   const Image neighbours = Image::open(folder / "neighbours.png");
@@ -86,7 +91,8 @@ TEST(Evaluation, MeasuresARandomModel) {
   EXPECT_EQ(neighbours.height(), 5 * 8 + 4 * 2);
 }
 
-// The second evaluation reads the classifier that the first trained; its report is the same, on any number of threads.
+// The second evaluation reads the classifier that the first trained; its report is the same, on any
+// number of threads.
 TEST(Evaluation, RepeatsItself) {
   const TempFolder folder;
   EvaluationOptions options = quick();
@@ -134,18 +140,24 @@ TEST(Evaluation, MeasuresColourPictures) {
   ModelConfig config = tiny_config();
   config.encoder.channels = config.decoder->channels = 3;
   const EvaluationReport report =
-      evaluate(random_bundle(config), std::make_shared<RgbToy>(60, 8, 3), std::make_shared<RgbToy>(30, 8, 3), options);
+      evaluate(random_bundle(config), std::make_shared<RgbToy>(60, 8, 3),
+               std::make_shared<RgbToy>(30, 8, 3), options);
   EXPECT_EQ(report.classifier_accuracy, 1.0);
   EXPECT_LT(report.unguided->class_consistency, 0.8);
   EXPECT_LT(report.reconstruction->psnr, 15);
-  EXPECT_EQ(report.neighbours->test_least, 0) << "the test set is the beginning of the training set";
+  EXPECT_EQ(report.neighbours->test_least, 0)
+      << "the test set is the beginning of the training set";
 }
 
 TEST(Evaluation, RefusesWhatDoesNotFit) {
   const Bundle bundle = tiny_bundle();
   const EvaluationOptions options = quick();
-  const auto large = std::make_shared<ToyDataset>(30, 12, 3), four = std::make_shared<ToyDataset>(30, 8, 4);
-  EXPECT_NE(message_of<ConfigError>([&] { (void)evaluate(bundle, kTrain, large, options); }).find("(1, 12, 12)"), std::string::npos);
+  const auto large = std::make_shared<ToyDataset>(30, 12, 3),
+             four = std::make_shared<ToyDataset>(30, 8, 4);
+  EXPECT_NE(message_of<ConfigError>([&] {
+              (void)evaluate(bundle, kTrain, large, options);
+            }).find("(1, 12, 12)"),
+            std::string::npos);
   EXPECT_THROW((void)evaluate(bundle, four, four, options), ConfigError);
   EXPECT_THROW((void)evaluate(bundle, kTrain, four, options), ConfigError);
   EXPECT_THROW((void)evaluate(bundle, kTrain, nullptr, options), ArgumentError);

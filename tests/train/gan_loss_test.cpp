@@ -22,7 +22,8 @@ TEST(GanLoss, Matches) {
   // The official sums are those of all 4 x 37 logits.
   const auto expect = [&](const Var<float>& loss, const std::string& name) {
     EXPECT_TRUE(test::near(loss.value()[0], io(name + "_mean"), 1e-6));
-    EXPECT_TRUE(test::near(static_cast<double>(fake.shape().numel()) * loss.value()[0], io(name + "_sum"), 2e-5));
+    EXPECT_TRUE(test::near(static_cast<double>(fake.shape().numel()) * loss.value()[0],
+                           io(name + "_sum"), 2e-5));
   };
   expect(discriminator_loss(GanLoss::vanilla, real, fake), "vanilla_d");
   expect(generator_loss(fake), "vanilla_g");
@@ -36,17 +37,21 @@ TEST(GanLoss, Matches) {
 
 TEST(GanLoss, GradientsAgreeWithDifferences) {
   using Inputs = const std::vector<Var<double>>&;
-  const std::vector<Tensor<double>> at{test::random_tensor<double>({3, 7}, 1), test::random_tensor<double>({2, 5}, 2)};
+  const std::vector<Tensor<double>> at{test::random_tensor<double>({3, 7}, 1),
+                                       test::random_tensor<double>({2, 5}, 2)};
   for (const GanLoss kind : {GanLoss::hinge, GanLoss::vanilla}) {
-    const GradcheckResult result = gradcheck([kind](Inputs in) { return discriminator_loss(kind, in[0], in[1]); }, at);
+    const GradcheckResult result =
+        gradcheck([kind](Inputs in) { return discriminator_loss(kind, in[0], in[1]); }, at);
     EXPECT_LT(result.worst, 1e-9) << result.where;
   }
-  const GradcheckResult result = gradcheck([](Inputs in) { return generator_loss(in[0]); }, {at[0]});
+  const GradcheckResult result =
+      gradcheck([](Inputs in) { return generator_loss(in[0]); }, {at[0]});
   EXPECT_LT(result.worst, 1e-9) << result.where;
 }
 
 TEST(GanLoss, VanillaStaysFiniteForLargeLogits) {
-  const Var<float> real(Tensor<float>(Shape{2}, {1e4f, -1e4f}), true), fake(Tensor<float>(Shape{2}, {-1e4f, 1e4f}), true);
+  const Var<float> real(Tensor<float>(Shape{2}, {1e4f, -1e4f}), true),
+      fake(Tensor<float>(Shape{2}, {-1e4f, 1e4f}), true);
   Tape<float> tape;
   const TapeScope<float> scope(tape);
   const Var<float> loss = discriminator_loss(GanLoss::vanilla, real, fake);
@@ -72,7 +77,8 @@ TEST(GanLoss, AdaptiveWeightMatches) {
       return weight.grad();
     }
     Tensor<float> seed(out.shape());
-    for (index_t i = 0; i < seed.numel(); ++i) seed[i] = (std::pow(std::tanh(out.value()[i]), 2.f) - 1) / 15;
+    for (index_t i = 0; i < seed.numel(); ++i)
+      seed[i] = (std::pow(std::tanh(out.value()[i]), 2.f) - 1) / 15;
     tape.backward(out, seed);
     return weight.grad();
   };

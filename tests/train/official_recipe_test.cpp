@@ -1,4 +1,5 @@
-// Pretrained encoders in recipes, and the recipe that an official configuration of stage 1 describes.
+// Pretrained encoders in recipes, and the recipe that an official configuration of stage 1
+// describes.
 #include "rae/train/official_recipe.hpp"
 
 #include <gtest/gtest.h>
@@ -41,21 +42,26 @@ class OfficialRecipe : public testing::Test {
     write_tiny_lpips(folder_ / "lpips.safetensors");
     for (const char* split : {"train", "t10k"}) {
       folder_.write(std::string(split) + "-images-idx3-ubyte", idx_images(10, 8, 8));
-      folder_.write(std::string(split) + "-labels-idx1-ubyte", idx_labels({0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
+      folder_.write(std::string(split) + "-labels-idx1-ubyte",
+                    idx_labels({0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
     }
   }
 
   /// A configuration with changes, each "key.path=YAML".
   [[nodiscard]] OfficialConfig config(const std::vector<std::string>& changes = {}) const {
-    ConfigNode node = ConfigNode::map({{"stage_1", ConfigNode::load(golden_model_path("config.yaml")).at("stage_1")},
-                                       {"training", ConfigNode::parse_yaml(kTraining)},
-                                       {"gan", ConfigNode::parse_yaml(kGan)}});
+    ConfigNode node = ConfigNode::map(
+        {{"stage_1", ConfigNode::load(golden_model_path("config.yaml")).at("stage_1")},
+         {"training", ConfigNode::parse_yaml(kTraining)},
+         {"gan", ConfigNode::parse_yaml(kGan)}});
     node.apply_override("gan.disc.arch.dino_ckpt_path=" + folder_ / "dino.safetensors");
     for (const std::string& change : changes) node.apply_override(change);
-    return parse_official_config(ConfigNode::parse_json(node.to_json(), golden_model_path("train.yaml")));
+    return parse_official_config(
+        ConfigNode::parse_json(node.to_json(), golden_model_path("train.yaml")));
   }
 
-  [[nodiscard]] OfficialRecipeFiles files() const { return {.lpips = {folder_ / "lpips.safetensors"}}; }
+  [[nodiscard]] OfficialRecipeFiles files() const {
+    return {.lpips = {folder_ / "lpips.safetensors"}};
+  }
 
   [[nodiscard]] RecipeRun run(const std::string& out) const {
     RecipeRun run;
@@ -121,39 +127,55 @@ TEST_F(OfficialRecipe, TrainsTheDecoderOnThePretrainedEncoder) {
   EXPECT_EQ(bundle.latent_norm().var.shape(), (Shape{48, 4, 4}));
   // What was pretrained is kept bit for bit, and pictures are prepared as its folder says.
   const auto file = TensorSource::open(golden_model_path("encoder"));
-  const Tensor<float> stored = file.read<float>("embeddings.cls_token"), kept = bundle.tensors.at("encoder.cls_token");
-  EXPECT_TRUE(std::equal(stored.span().begin(), stored.span().end(), kept.span().begin(), kept.span().end()));
-  EXPECT_EQ(bundle.config.pixels.mean, open_official(golden_model_path("config.yaml")).config.pixels.mean);
+  const Tensor<float> stored = file.read<float>("embeddings.cls_token"),
+                      kept = bundle.tensors.at("encoder.cls_token");
+  EXPECT_TRUE(std::equal(stored.span().begin(), stored.span().end(), kept.span().begin(),
+                         kept.span().end()));
+  EXPECT_EQ(bundle.config.pixels.mean,
+            open_official(golden_model_path("config.yaml")).config.pixels.mean);
   // Training continues where it is complete, and not on another encoder.
   EXPECT_NO_THROW(run_recipe(recipe, run("out")));
   std::filesystem::copy(golden_model_path("encoder"), folder_ / "other");
-  std::filesystem::permissions(folder_ / "other/model.safetensors", std::filesystem::perms::owner_write,
+  std::filesystem::permissions(folder_ / "other/model.safetensors",
+                               std::filesystem::perms::owner_write,
                                std::filesystem::perm_options::add);
   std::string bytes = slurp(folder_ / "other/model.safetensors");
   bytes[bytes.size() - 1] ^= 1;
   folder_.write("other/model.safetensors", bytes);
   recipe.pretrained_encoder = folder_ / "other";
-  EXPECT_NE(message_of<ConfigError>([&] { run_recipe(recipe, run("out")); }).find("encoder is"), std::string::npos);
+  EXPECT_NE(message_of<ConfigError>([&] { run_recipe(recipe, run("out")); }).find("encoder is"),
+            std::string::npos);
 }
 
 TEST_F(OfficialRecipe, RefusesWithReasons) {
   const auto message = [&](const std::vector<std::string>& changes, index_t pictures = 10) {
     return message_of<Error>([&] { (void)official_recipe(config(changes), pictures, files()); });
   };
-  EXPECT_NE(message({}, 3).find("a batch of 4 pictures is more than the data set has, 3"), std::string::npos);
-  EXPECT_NE(message({"gan.disc.arch.norm_type=gn"}).find("norm_type: expected bn"), std::string::npos);
-  EXPECT_NE(message({"gan.disc.arch.using_spec_norm=false"}).find("using_spec_norm"), std::string::npos);
-  EXPECT_NE(message({"training.optimizer.eps=1e-6"}).find("training.optimizer.eps"), std::string::npos);
+  EXPECT_NE(message({}, 3).find("a batch of 4 pictures is more than the data set has, 3"),
+            std::string::npos);
+  EXPECT_NE(message({"gan.disc.arch.norm_type=gn"}).find("norm_type: expected bn"),
+            std::string::npos);
+  EXPECT_NE(message({"gan.disc.arch.using_spec_norm=false"}).find("using_spec_norm"),
+            std::string::npos);
+  EXPECT_NE(message({"training.optimizer.eps=1e-6"}).find("training.optimizer.eps"),
+            std::string::npos);
   // Everything that is missing is named at once.
-  const std::string missing =
-      message({"gan.disc.arch.dino_ckpt_path=models/discs/none.pth", "stage_1.params.decoder_config_path=configs/decoder/None"});
+  const std::string missing = message({"gan.disc.arch.dino_ckpt_path=models/discs/none.pth",
+                                       "stage_1.params.decoder_config_path=configs/decoder/None"});
   EXPECT_NE(missing.find("2 parts of the model are missing"), std::string::npos) << missing;
-  EXPECT_NE(missing.find("hf download nyu-visionx/RAE-collections discs/none.pth"), std::string::npos) << missing;
+  EXPECT_NE(missing.find("hf download nyu-visionx/RAE-collections discs/none.pth"),
+            std::string::npos)
+      << missing;
   const std::string lpips = message_of<FileError>([&] { (void)official_recipe(config(), 10); });
   EXPECT_NE(lpips.find("--lpips"), std::string::npos) << lpips;
-  EXPECT_FALSE(official_recipe(config({"gan.loss.perceptual_weight=0", "gan.loss.disc_weight=0"}), 10).decoder_loss.gan);
+  EXPECT_FALSE(
+      official_recipe(config({"gan.loss.perceptual_weight=0", "gan.loss.disc_weight=0"}), 10)
+          .decoder_loss.gan);
   const OfficialConfig whole = load_official_config(golden_model_path("config.yaml"));
-  EXPECT_NE(message_of<ConfigError>([&] { (void)official_recipe(whole, 10); }).find("'encoder.pretrained'"), std::string::npos);
+  EXPECT_NE(message_of<ConfigError>([&] {
+              (void)official_recipe(whole, 10);
+            }).find("'encoder.pretrained'"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -16,7 +16,9 @@
 namespace rae::test {
 namespace {
 
-Recipe recipe_of(const std::string& text = kTinyRecipe) { return parse_recipe(ConfigNode::parse_yaml(text, "tiny.yaml")); }
+Recipe recipe_of(const std::string& text = kTinyRecipe) {
+  return parse_recipe(ConfigNode::parse_yaml(text, "tiny.yaml"));
+}
 
 std::string replaced(std::string text, const std::string& from, const std::string& to) {
   const auto at = text.find(from);
@@ -27,7 +29,8 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 void write_data(const TempFolder& folder) {
   for (const char* split : {"train", "t10k"}) {
     folder.write(std::string(split) + "-images-idx3-ubyte", idx_images(10, 8, 8));
-    folder.write(std::string(split) + "-labels-idx1-ubyte", idx_labels({0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
+    folder.write(std::string(split) + "-labels-idx1-ubyte",
+                 idx_labels({0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
   }
 }
 
@@ -54,7 +57,8 @@ TEST(Recipe, TrainsAllStagesIntoOneBundle) {
   Generator generator(bundle);
   EXPECT_EQ(generator.sample({.labels = {3, 4}}).size(), 2u);
   Autoencoder autoencoder(bundle);
-  EXPECT_EQ(autoencoder.encode(Tensor<float>::zeros(Shape{1, 1, 8, 8})).shape(), (Shape{1, 8, 2, 2}));
+  EXPECT_EQ(autoencoder.encode(Tensor<float>::zeros(Shape{1, 1, 8, 8})).shape(),
+            (Shape{1, 8, 2, 2}));
   for (const char* step : {"0000002", "0000004", "0000006"})
     EXPECT_EQ(Image::open(out / ("samples/step-" + std::string(step) + ".png")).height(), 8);
   EXPECT_EQ(events.front(), "stage encoder");
@@ -84,7 +88,8 @@ std::string adversarial_recipe(const TempFolder& networks) {
     text = replaced(text, "channels: 1", "channels: 3");
   }
   return replaced(text, "loss: {noise_tau: 0.4, perceptual_weight: 0.2}",
-                  "loss: {noise_tau: 0.4, lpips: {weights: [" + networks / "lpips.safetensors" + R"(], weight: 0.5, start: 1}}
+                  "loss: {noise_tau: 0.4, lpips: {weights: [" + networks / "lpips.safetensors" +
+                      R"(], weight: 0.5, start: 1}}
   gan:
     backbone: )" + networks / "dino.safetensors" +
                       R"(
@@ -133,7 +138,9 @@ TEST(Recipe, ReadsTheOfficialNumbersOfTheTutorial) {
   const std::string fence = "```yaml\n";
   const auto begin = page.find(fence) + fence.size();
   ConfigNode node = ConfigNode::parse_yaml(kTinyRecipe, "tiny.yaml");
-  node.set("decoder", ConfigNode::parse_yaml(page.substr(begin, page.find("```", begin) - begin), "tutorial").at("decoder"));
+  node.set("decoder",
+           ConfigNode::parse_yaml(page.substr(begin, page.find("```", begin) - begin), "tutorial")
+               .at("decoder"));
   const DecoderLossOptions loss = parse_recipe(node).decoder_loss;
   const GanOptions defaults;
   EXPECT_EQ(loss.lpips->weights.size(), 2u);
@@ -152,7 +159,8 @@ TEST(Recipe, TrainsADecoderWithTheOfficialLosses) {
   std::map<std::string, double> last;
   run.on_progress = [&](const TrainingProgress& p) { return last = p.measurements, true; };
   run_recipe(recipe_of(text), run);
-  for (const char* name : {"l1", "lpips", "gan", "adaptive_weight", "discriminator"}) EXPECT_TRUE(std::isfinite(last.at(name))) << name;
+  for (const char* name : {"l1", "lpips", "gan", "adaptive_weight", "discriminator"})
+    EXPECT_TRUE(std::isfinite(last.at(name))) << name;
   run.out = broken.path();
   run.on_progress = [&](const TrainingProgress& p) { return p.stage != "decoder" || p.step < 3; };
   EXPECT_THROW(run_recipe(recipe_of(text), run), Cancelled);
@@ -161,8 +169,10 @@ TEST(Recipe, TrainsADecoderWithTheOfficialLosses) {
   EXPECT_EQ(slurp(broken / "model.safetensors"), slurp(whole / "model.safetensors"));
   // Files are missed before anything is computed.
   run.out = none / "run";
-  EXPECT_THROW(run_recipe(recipe_of(replaced(text, "dino.safetensors", "dina.safetensors")), run), FileError);
-  EXPECT_THROW(run_recipe(recipe_of(replaced(text, "lpips.safetensors", "vgg.safetensors")), run), FileError);
+  EXPECT_THROW(run_recipe(recipe_of(replaced(text, "dino.safetensors", "dina.safetensors")), run),
+               FileError);
+  EXPECT_THROW(run_recipe(recipe_of(replaced(text, "lpips.safetensors", "vgg.safetensors")), run),
+               FileError);
   EXPECT_TRUE(none.entries().empty());
 }
 
@@ -171,15 +181,24 @@ TEST(Recipe, AStageAloneAsksForItsPredecessor) {
   write_data(data);
   RecipeRun run = run_in(data, out.path());
   run.stages = {TrainingStage::decoder};
-  EXPECT_NE(message_of<ConfigError>([&] { run_recipe(recipe_of(), run); }).find("run the stage encoder first"), std::string::npos);
+  EXPECT_NE(message_of<ConfigError>([&] {
+              run_recipe(recipe_of(), run);
+            }).find("run the stage encoder first"),
+            std::string::npos);
   run.stages = {TrainingStage::encoder};
   run_recipe(recipe_of(), run);
   run.stages = {TrainingStage::dit};
-  EXPECT_NE(message_of<ConfigError>([&] { run_recipe(recipe_of(), run); }).find("run the stage decoder first"), std::string::npos);
+  EXPECT_NE(message_of<ConfigError>([&] {
+              run_recipe(recipe_of(), run);
+            }).find("run the stage decoder first"),
+            std::string::npos);
   run.stages = {TrainingStage::decoder};
   run_recipe(recipe_of(), run);
   run.stages = {TrainingStage::dit};
-  EXPECT_NE(message_of<ConfigError>([&] { run_recipe(recipe_of(), run); }).find("run the stage statistics first"), std::string::npos);
+  EXPECT_NE(message_of<ConfigError>([&] {
+              run_recipe(recipe_of(), run);
+            }).find("run the stage statistics first"),
+            std::string::npos);
 }
 
 TEST(Recipe, OtherSettingsDoNotContinueAnOldRun) {
@@ -187,7 +206,9 @@ TEST(Recipe, OtherSettingsDoNotContinueAnOldRun) {
   write_data(data);
   run_recipe(recipe_of(), run_in(data, out.path()));
   const Recipe other = recipe_of(replaced(kTinyRecipe, "noise_tau: 0.4", "noise_tau: 0.5"));
-  EXPECT_NE(message_of<ConfigError>([&] { run_recipe(other, run_in(data, out.path())); }).find("noise_tau is 0.5, was 0.4"),
+  EXPECT_NE(message_of<ConfigError>([&] {
+              run_recipe(other, run_in(data, out.path()));
+            }).find("noise_tau is 0.5, was 0.4"),
             std::string::npos);
 }
 
@@ -220,14 +241,20 @@ TEST(Recipe, RefusesMistakesNamingTheirPlace) {
 TEST(Recipe, PretrainedEncoders) {
   const std::string folder = data_path("golden/e2e_dinov2_ag/encoder");
   std::string text = replaced(kTinyRecipe, "image_size: 8", "image_size: 64\n  encoder_size: 56");
-  text = replaced(text, "pretraining: {augmentation: {shift: 1, flip: true}}\n  train: {steps: 4, batch_size: 6, log_every: 1, seed: 1}",
+  text = replaced(text,
+                  "pretraining: {augmentation: {shift: 1, flip: true}}\n  train: {steps: 4, "
+                  "batch_size: 6, log_every: 1, seed: 1}",
                   "pretrained: " + folder);
-  EXPECT_NE(message_of<ConfigError>([&] { (void)recipe_of(text); }).find("leave this member out"), std::string::npos);
+  EXPECT_NE(message_of<ConfigError>([&] { (void)recipe_of(text); }).find("leave this member out"),
+            std::string::npos);
   text = replaced(text, "  encoder: {family", "  #{family");
   text = replaced(text, "grid_h: 2, grid_w: 2, in_dim: 8", "grid_h: 4, grid_w: 4, in_dim: 48");
-  text = replaced(text, "patch_size: 4, channels: 1}\n  dit", "patch_size: 16, channels: 3}\n  dit");
-  text = replaced(text, "grid_h: 2, grid_w: 2, in_channels: 8", "grid_h: 4, grid_w: 4, in_channels: 48");
-  const std::string own_pixels = replaced(text, "mean: [0.5], std: [0.3]", "mean: [0.5, 0.5, 0.5], std: [0.3, 0.3, 0.3]");
+  text =
+      replaced(text, "patch_size: 4, channels: 1}\n  dit", "patch_size: 16, channels: 3}\n  dit");
+  text = replaced(text, "grid_h: 2, grid_w: 2, in_channels: 8",
+                  "grid_h: 4, grid_w: 4, in_channels: 48");
+  const std::string own_pixels =
+      replaced(text, "mean: [0.5], std: [0.3]", "mean: [0.5, 0.5, 0.5], std: [0.3, 0.3, 0.3]");
   const Recipe recipe = recipe_of(replaced(text, "  pixels: {mean: [0.5], std: [0.3]}\n", ""));
   EXPECT_EQ(recipe.model.encoder.hidden_size, 48);
   EXPECT_EQ(recipe.model.pixels.mean[0], 0.485);
@@ -257,14 +284,19 @@ TEST(Recipe, RefusesMistakesInTheOfficialLosses) {
       {"weight: 0.5, start", "wait: 0.5, start", "lpips"},
   };
   for (const auto& c : cases)
-    EXPECT_NE(message_of<ConfigError>([&] { (void)recipe_of(replaced(text, c.from, c.to)); }).find(c.message), std::string::npos) << c.to;
+    EXPECT_NE(message_of<ConfigError>([&] {
+                (void)recipe_of(replaced(text, c.from, c.to));
+              }).find(c.message),
+              std::string::npos)
+        << c.to;
 }
 
 TEST(Recipe, TakesStatisticsAsTheOfficialScriptDoes) {
   const TempFolder data, exact, official;
   write_data(data);
   const std::string section =
-      "statistics: {rule: official, batch_size: 4, momentum: 0.25, seed: 5, augmentation: {flip: true}}\ndit:\n  flow";
+      "statistics: {rule: official, batch_size: 4, momentum: 0.25, seed: 5, augmentation: {flip: "
+      "true}}\ndit:\n  flow";
   const auto statistics_in = [&](const TempFolder& out, const std::string& text) {
     RecipeRun run = run_in(data, out.path());
     run.stages = {TrainingStage::encoder, TrainingStage::decoder, TrainingStage::statistics};
@@ -273,7 +305,8 @@ TEST(Recipe, TakesStatisticsAsTheOfficialScriptDoes) {
   };
   const std::string text = replaced(kTinyRecipe, "dit:\n  flow", section);
   const Bundle bundle = statistics_in(official, text);
-  const LatentNorm<float> norm = bundle.latent_norm(), other = statistics_in(exact, kTinyRecipe).latent_norm();
+  const LatentNorm<float> norm = bundle.latent_norm(),
+                          other = statistics_in(exact, kTinyRecipe).latent_norm();
 
   // By hand: three batches of the ten pictures in their order, the last one filled up.
   Autoencoder autoencoder(bundle);
@@ -286,12 +319,17 @@ TEST(Recipe, TakesStatisticsAsTheOfficialScriptDoes) {
   EXPECT_TRUE(close(norm.mean, expected.mean(), 1e-4));
   EXPECT_TRUE(close(norm.var, expected.variance(), 1e-4));
   EXPECT_FALSE(close(norm.var, other.var, 1e-2));
-  for (const char* wrong : {"rule: exakt", "rule: exact, momentum: 0.1", "rule: official, momentum: 0", "rule: official, batch_size: 0"})
-    EXPECT_THROW((void)recipe_of(replaced(text, section, std::string("statistics: {") + wrong + "}\ndit:\n  flow")), ConfigError) << wrong;
+  for (const char* wrong : {"rule: exakt", "rule: exact, momentum: 0.1",
+                            "rule: official, momentum: 0", "rule: official, batch_size: 0"})
+    EXPECT_THROW((void)recipe_of(replaced(
+                     text, section, std::string("statistics: {") + wrong + "}\ndit:\n  flow")),
+                 ConfigError)
+        << wrong;
 }
 
 TEST(Recipe, NamesOfStagesAreReadBack) {
-  for (const TrainingStage s : {TrainingStage::encoder, TrainingStage::decoder, TrainingStage::statistics, TrainingStage::dit})
+  for (const TrainingStage s : {TrainingStage::encoder, TrainingStage::decoder,
+                                TrainingStage::statistics, TrainingStage::dit})
     EXPECT_EQ(parse_training_stage(name_of(s)), s);
   EXPECT_THROW((void)parse_training_stage("vae"), ArgumentError);
 }

@@ -4,9 +4,9 @@
 
 #include <filesystem>
 
-#include "rae/ops/loss.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/models/initialize.hpp"
+#include "rae/ops/loss.hpp"
 #include "rae/train/checkpoint.hpp"
 #include "support/temp_folder.hpp"
 
@@ -20,7 +20,8 @@ struct Toy {
   TrainingOptions options;
   TrainingContext context;
 
-  explicit Toy(index_t steps = 12, std::uint64_t seed = 1) : optimizer((detail::init_default(model, seed), model), {}, 0.9) {
+  explicit Toy(index_t steps = 12, std::uint64_t seed = 1)
+      : optimizer((detail::init_default(model, seed), model), {}, 0.9) {
     options.steps = steps;
     options.batch_size = 4;
     options.lr = 1e-2;
@@ -35,19 +36,23 @@ struct Toy {
       const index_t rows = options.batch_size / options.accumulate;
       Tensor<float> x(Shape{rows, 3}), y(Shape{rows, 2});
       for (index_t i = 0; i < x.numel(); ++i)
-        x[i] = Philox(2, static_cast<std::uint64_t>(step)).normal(static_cast<std::uint64_t>(part * rows * 3 + i));
+        x[i] = Philox(2, static_cast<std::uint64_t>(step))
+                   .normal(static_cast<std::uint64_t>(part * rows * 3 + i));
       for (index_t b = 0; b < rows; ++b) y[2 * b] = x[3 * b], y[2 * b + 1] = x[3 * b + 2] - 1;
       if (step == broken_step) y[0] = std::numeric_limits<float>::quiet_NaN();
       return mse_loss(model(Var<float>(x)), y);
     };
   }
 
-  void run(index_t broken_step = -1) { run_training(optimizer, options, context, loss(broken_step)); }
+  void run(index_t broken_step = -1) {
+    run_training(optimizer, options, context, loss(broken_step));
+  }
 
   std::vector<float> state() const {
     std::vector<float> out;
     for (const auto& slot : optimizer.slots())
-      for (const Tensor<float>* t : {&slot.parameter.value(), &slot.exp_avg, &slot.exp_avg_sq, &slot.ema})
+      for (const Tensor<float>* t :
+           {&slot.parameter.value(), &slot.exp_avg, &slot.exp_avg_sq, &slot.ema})
         out.insert(out.end(), t->span().begin(), t->span().end());
     return out;
   }
@@ -96,7 +101,9 @@ TEST(TrainingLoop, AFinishedRunCanBeMadeLonger) {
   shorter.context.folder = longer.context.folder = folder.path();
   shorter.run();
   std::vector<index_t> reported;
-  longer.context.on_progress = [&](const TrainingProgress& p) { return reported.push_back(p.step), true; };
+  longer.context.on_progress = [&](const TrainingProgress& p) {
+    return reported.push_back(p.step), true;
+  };
   longer.run();
   EXPECT_EQ(longer.optimizer.steps(), 20);
   EXPECT_EQ(reported, (std::vector<index_t>{14, 16, 18, 20}));
@@ -107,7 +114,9 @@ TEST(TrainingLoop, StopsAfterAnyStepWhenAsked) {
   Toy whole, stopped, second;
   whole.run();
   stopped.context.folder = second.context.folder = folder.path();
-  stopped.context.should_stop = [&] { return stopped.optimizer.steps() == 7; };  // between two reports
+  stopped.context.should_stop = [&] {
+    return stopped.optimizer.steps() == 7;
+  };  // between two reports
   EXPECT_THROW(stopped.run(), Cancelled);
   EXPECT_EQ(stopped.optimizer.steps(), 7);
   second.run();
@@ -121,7 +130,8 @@ TEST(TrainingLoop, ContinuesFromTheLastCheckpointOfAKilledRun) {
   Toy killed;
   killed.context.folder = folder.path();
   killed.context.on_progress = [](const TrainingProgress& p) -> bool {
-    if (p.step >= 8) throw std::runtime_error("killed");  // three steps behind the checkpoint of step 5
+    if (p.step >= 8)
+      throw std::runtime_error("killed");  // three steps behind the checkpoint of step 5
     return true;
   };
   EXPECT_THROW(killed.run(), std::runtime_error);
@@ -181,36 +191,45 @@ TEST(Checkpoint, RefusesOtherSettingsModelsAndDamage) {
   ConfigNode other;
   other.set("steps", 11);
   const auto before = toy.state();
-  EXPECT_NE(message_of<ConfigError>([&] { load_checkpoint(path, toy.optimizer, other); }).find("steps is 11, was 12"), std::string::npos);
+  EXPECT_NE(message_of<ConfigError>([&] {
+              load_checkpoint(path, toy.optimizer, other);
+            }).find("steps is 11, was 12"),
+            std::string::npos);
   Linear<Var<float>> wider(4, 2);
   AdamW<float> wrong(wider);
   EXPECT_THROW(load_checkpoint(path, wrong, toy.context.settings), ShapeError);
   const std::string bytes = slurp(path);
   folder.write("t.safetensors", bytes.substr(0, bytes.size() - 5));
-  EXPECT_THROW(load_checkpoint(folder / "t.safetensors", toy.optimizer, toy.context.settings), FormatError);
+  EXPECT_THROW(load_checkpoint(folder / "t.safetensors", toy.optimizer, toy.context.settings),
+               FormatError);
   write_safetensors(folder / "s.safetensors", {});
-  EXPECT_THROW(load_checkpoint(folder / "s.safetensors", toy.optimizer, toy.context.settings), FormatError);
+  EXPECT_THROW(load_checkpoint(folder / "s.safetensors", toy.optimizer, toy.context.settings),
+               FormatError);
   EXPECT_THROW(load_checkpoint(folder / "none", toy.optimizer, toy.context.settings), FileError);
   EXPECT_EQ(toy.state(), before);
 }
 
 TEST(TrainingOptions, ReadAndRefuse) {
   const TrainingOptions o = parse_training_options(
-      ConfigNode::parse_yaml("{steps: 10, batch_size: 8, lr: 1e-3, final_lr: 0, decay: linear, betas: [0.8, 0.9], warmup_steps: 2}"));
+      ConfigNode::parse_yaml("{steps: 10, batch_size: 8, lr: 1e-3, final_lr: 0, decay: linear, "
+                             "betas: [0.8, 0.9], warmup_steps: 2}"));
   EXPECT_EQ(o.steps, 10);
   EXPECT_EQ(o.beta2, 0.9);
   EXPECT_EQ(o.dtype, DType::f32);
-  const TrainingOptions narrow = parse_training_options(ConfigNode::parse_yaml("{steps: 10, dtype: bf16}"));
+  const TrainingOptions narrow =
+      parse_training_options(ConfigNode::parse_yaml("{steps: 10, dtype: bf16}"));
   EXPECT_EQ(narrow.dtype, DType::bf16);
   EXPECT_EQ(training_settings(narrow).at("dtype").as_string(), "bf16");
   EXPECT_FALSE(training_settings(o).contains("dtype"));
   EXPECT_EQ(schedule_of(o)(0), 5e-4);
   EXPECT_EQ(schedule_of(o)(2), 1e-3);
   EXPECT_EQ(schedule_of(o)(6), 5e-4);
-  for (const char* bad : {"{steps: 0}", "{steps: 1, lr: -1}", "{steps: 1, batch_size: 0}", "{steps: 1, batch_size: 3, accumulate: 2}",
-                          "{steps: 1, warmup_steps: 2}", "{steps: 1, betas: [1]}", "{steps: 1, betas: [1, 2]}", "{steps: 1, ema_decay: 1}",
-                          "{steps: 1, lrr: 1}", "{steps: 1, dtype: f16}", "{steps: 1, dtype: 2}", "{steps: 1, decay: exponential}",
-                          "{steps: 1, log_every: 0}", "{steps: many}"})
+  for (const char* bad :
+       {"{steps: 0}", "{steps: 1, lr: -1}", "{steps: 1, batch_size: 0}",
+        "{steps: 1, batch_size: 3, accumulate: 2}", "{steps: 1, warmup_steps: 2}",
+        "{steps: 1, betas: [1]}", "{steps: 1, betas: [1, 2]}", "{steps: 1, ema_decay: 1}",
+        "{steps: 1, lrr: 1}", "{steps: 1, dtype: f16}", "{steps: 1, dtype: 2}",
+        "{steps: 1, decay: exponential}", "{steps: 1, log_every: 0}", "{steps: many}"})
     EXPECT_THROW((void)parse_training_options(ConfigNode::parse_yaml(bad)), ConfigError) << bad;
 }
 

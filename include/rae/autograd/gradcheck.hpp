@@ -16,8 +16,9 @@ struct GradcheckResult {
   std::string where;  ///< "input 1, element 17: analytic .., numeric .."
 };
 
-/// Checks d<f(inputs), r>/d inputs for a random r. `f` maps a vector of Var<double> to one Var<double> and must be smooth at the
-/// inputs. Every input is checked, at most 64 elements of each.
+/// Checks d<f(inputs), r>/d inputs for a random r. `f` maps a vector of Var<double> to one
+/// Var<double> and must be smooth at the inputs. Every input is checked, at most 64 elements of
+/// each.
 template <class F>
 GradcheckResult gradcheck(F f, const std::vector<Tensor<double>>& inputs, double step = 1e-5) {
   std::vector<Var<double>> leaves;
@@ -30,7 +31,8 @@ GradcheckResult gradcheck(F f, const std::vector<Tensor<double>>& inputs, double
     weights = Tensor<double>(out.shape());
     double* w = weights.data();
     const Philox random(17);
-    for (index_t i = 0; i < weights.numel(); ++i) w[i] = random.normal(static_cast<std::uint64_t>(i));
+    for (index_t i = 0; i < weights.numel(); ++i)
+      w[i] = random.normal(static_cast<std::uint64_t>(i));
     tape.backward(out, weights);
   }
   auto objective = [&](const std::vector<Tensor<double>>& at) {
@@ -39,7 +41,8 @@ GradcheckResult gradcheck(F f, const std::vector<Tensor<double>>& inputs, double
     const NoGrad<double> no_grad;
     const Var<double> out = f(constants);
     double sum = 0;
-    for (index_t i = 0; i < weights.numel(); ++i) sum += weights.span()[static_cast<std::size_t>(i)] * out.value()[i];
+    for (index_t i = 0; i < weights.numel(); ++i)
+      sum += weights.span()[static_cast<std::size_t>(i)] * out.value()[i];
     return sum;
   };
   GradcheckResult result;
@@ -55,7 +58,8 @@ GradcheckResult gradcheck(F f, const std::vector<Tensor<double>>& inputs, double
       const double error = std::abs(analytic - numeric) / (1 + std::abs(numeric));
       if (error > result.worst || std::isnan(error)) {
         result.worst = std::isnan(error) ? HUGE_VAL : error;
-        result.where = concat("input ", n, ", element ", i, ": analytic ", analytic, ", numeric ", numeric);
+        result.where =
+            concat("input ", n, ", element ", i, ": analytic ", analytic, ", numeric ", numeric);
       }
     }
   }

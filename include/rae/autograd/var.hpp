@@ -1,7 +1,9 @@
-// Var: a tensor whose history is recorded; Tape: the record. Reverse-mode automatic differentiation.
+// Var: a tensor whose history is recorded; Tape: the record. Reverse-mode automatic
+// differentiation.
 //
-// Operations append their backward to the tape of the current scope; `Tape::backward` runs them in reverse and frees what they held.
-// Source: Griewank and Walther, "Evaluating Derivatives" (2008), chapter 3.
+// Operations append their backward to the tape of the current scope; `Tape::backward` runs them in
+// reverse and frees what they held. Source: Griewank and Walther, "Evaluating Derivatives" (2008),
+// chapter 3.
 #pragma once
 
 #include <functional>
@@ -46,23 +48,30 @@ class Var {
   /// Mutable access to a leaf's value, for optimisers; not while a tape holds operations on it.
   [[nodiscard]] Tensor<T>& mutable_value() noexcept { return state_->value; }
 
-  /// d loss / d value after `Tape::backward`; empty when nothing has flowed here. Backward passes add up until `clear_grad`.
+  /// d loss / d value after `Tape::backward`; empty when nothing has flowed here. Backward passes
+  /// add up until `clear_grad`.
   [[nodiscard]] const Tensor<T>& grad() const noexcept { return state_->grad; }
   void clear_grad() const { state_->grad = Tensor<T>(); }
 
   /// The same value without its history.
-  [[nodiscard]] Var detached(bool requires_grad = false) const { return Var(value(), requires_grad); }
+  [[nodiscard]] Var detached(bool requires_grad = false) const {
+    return Var(value(), requires_grad);
+  }
 
   /// Adds `gradient` to the gradient; for the backward of operations.
   void accumulate(Tensor<T> gradient) const {
     if (!state_->requires_grad) return;
-    if (state_->grad.empty()) return replace_grad(gradient.shape() == shape() ? std::move(gradient) : gradient.reshaped(shape()));
-    Tensor<T> sum(shape());  // not in place: others may share what is there, and it would be copied first
+    if (state_->grad.empty())
+      return replace_grad(gradient.shape() == shape() ? std::move(gradient)
+                                                      : gradient.reshaped(shape()));
+    Tensor<T> sum(
+        shape());  // not in place: others may share what is there, and it would be copied first
     axpby<T>(T(1), grad(), T(1), gradient, sum);
     replace_grad(std::move(sum));
   }
 
-  /// Puts `gradient`, of the value's shape, in the place of the gradient; for the backward of operations that have added it themselves.
+  /// Puts `gradient`, of the value's shape, in the place of the gradient; for the backward of
+  /// operations that have added it themselves.
   void replace_grad(Tensor<T> gradient) const { state_->grad = std::move(gradient); }
 
   /// The gradient's elements, zero at first, for operations that add to parts of it.
@@ -86,11 +95,13 @@ template <Real T>
 inline thread_local Tape<T>* current_tape = nullptr;
 }  // namespace detail
 
-/// The operations of one forward pass. While a `TapeScope` on it is alive, operations of this thread are recorded here.
+/// The operations of one forward pass. While a `TapeScope` on it is alive, operations of this
+/// thread are recorded here.
 template <Real T>
 class Tape {
  public:
-  /// Appends the backward of an operation with result `out`; it runs only if a gradient reaches `out`.
+  /// Appends the backward of an operation with result `out`; it runs only if a gradient reaches
+  /// `out`.
   template <class Backward>
   void record(const Var<T>& out, Backward backward) {
     steps_.push_back([out, backward = std::move(backward)] {
@@ -100,8 +111,9 @@ class Tape {
     });
   }
 
-  /// Runs the record in reverse from `loss`, whose gradient is set to `seed` (ones when empty), adds to the gradients of all leaves, and
-  /// clears the record. Throws ShapeError when the seed does not fit.
+  /// Runs the record in reverse from `loss`, whose gradient is set to `seed` (ones when empty),
+  /// adds to the gradients of all leaves, and clears the record. Throws ShapeError when the seed
+  /// does not fit.
   void backward(const Var<T>& loss, Tensor<T> seed = {}) {
     if (seed.empty()) seed = Tensor<T>(loss.shape(), T(1));
     require_shape("Tape::backward: seed", seed.shape(), loss.shape());
@@ -124,13 +136,15 @@ class Tape {
 template <Real T>
 class TapeScope {
  public:
-  explicit TapeScope(Tape<T>& tape) noexcept : previous_(std::exchange(detail::current_tape<T>, &tape)) {}
+  explicit TapeScope(Tape<T>& tape) noexcept
+      : previous_(std::exchange(detail::current_tape<T>, &tape)) {}
   ~TapeScope() { detail::current_tape<T> = previous_; }
   TapeScope(const TapeScope&) = delete;
   TapeScope& operator=(const TapeScope&) = delete;
 
  protected:
-  explicit TapeScope(std::nullptr_t) noexcept : previous_(std::exchange(detail::current_tape<T>, nullptr)) {}
+  explicit TapeScope(std::nullptr_t) noexcept
+      : previous_(std::exchange(detail::current_tape<T>, nullptr)) {}
 
  private:
   Tape<T>* previous_;
@@ -145,7 +159,8 @@ class NoGrad : public TapeScope<T> {
 
 namespace detail {
 
-/// Makes the result of an operation and records its backward when one of the inputs needs a gradient.
+/// Makes the result of an operation and records its backward when one of the inputs needs a
+/// gradient.
 template <Real T, class Backward, class... Inputs>
 Var<T> make_result(Tensor<T> value, Backward backward, const Inputs&... inputs) {
   Tape<T>* tape = current_tape<T>;
@@ -157,8 +172,9 @@ Var<T> make_result(Tensor<T> value, Backward backward, const Inputs&... inputs) 
 
 }  // namespace detail
 
-/// Runs `f(inputs...)` without recording it, and again when its gradient is needed: activations of `f` are not kept in between.
-/// Chen et al., "Training Deep Nets with Sublinear Memory Cost" (2016). Gradients of parameters used by `f` are exact.
+/// Runs `f(inputs...)` without recording it, and again when its gradient is needed: activations of
+/// `f` are not kept in between. Chen et al., "Training Deep Nets with Sublinear Memory Cost"
+/// (2016). Gradients of parameters used by `f` are exact.
 template <Real T, class F, class... Inputs>
 Var<T> checkpoint(F f, const Var<T>& first, const Inputs&... rest) {
   Tape<T>* tape = detail::current_tape<T>;
@@ -168,7 +184,8 @@ Var<T> checkpoint(F f, const Var<T>& first, const Inputs&... rest) {
     NoGrad<T> no_grad;
     value = f(first, rest...).value();
   }
-  // Parameters inside f may need gradients even when its inputs do not, so the step is always recorded.
+  // Parameters inside f may need gradients even when its inputs do not, so the step is always
+  // recorded.
   Var<T> out(std::move(value), true);
   tape->record(out, [f, first, rest...](const Tensor<T>& gradient) {
     Tape<T> inner;

@@ -5,19 +5,32 @@
 
 namespace rae {
 
-/// Kernel variants, from the most portable to the widest: of any CPU, of x86-64, of 64-bit ARM. Those with a suffix differ from the one
-/// before in the products of narrow types only: 8-bit dot products (vpdpbusd of AVX-VNNI or AVX512-VNNI, sdot of ARMv8.2), those of
-/// bf16 (vdpbf16ps) on top, and products of tiles of both (AMX).
-enum class Isa { baseline, avx2, avx2_vnni, avx512, avx512_vnni, avx512_bf16, avx512_amx, neon, neon_dot };
+/// Kernel variants, from the most portable to the widest: of any CPU, of x86-64, of 64-bit ARM.
+/// Those with a suffix differ from the one before in the products of narrow types only: 8-bit dot
+/// products (vpdpbusd of AVX-VNNI or AVX512-VNNI, sdot of ARMv8.2), those of bf16 (vdpbf16ps) on
+/// top, and products of tiles of both (AMX).
+enum class Isa {
+  baseline,
+  avx2,
+  avx2_vnni,
+  avx512,
+  avx512_vnni,
+  avx512_bf16,
+  avx512_amx,
+  neon,
+  neon_dot
+};
 
 /// All variants, in that order.
-inline constexpr Isa kIsas[] = {Isa::baseline,    Isa::avx2,       Isa::avx2_vnni, Isa::avx512,  Isa::avx512_vnni,
-                                Isa::avx512_bf16, Isa::avx512_amx, Isa::neon,      Isa::neon_dot};
+inline constexpr Isa kIsas[] = {Isa::baseline,   Isa::avx2,        Isa::avx2_vnni,
+                                Isa::avx512,     Isa::avx512_vnni, Isa::avx512_bf16,
+                                Isa::avx512_amx, Isa::neon,        Isa::neon_dot};
 
 /// Lower-case name, as the enumerator.
 constexpr std::string_view name_of(Isa isa) noexcept {
-  constexpr std::string_view kNames[] = {"baseline",    "avx2",       "avx2_vnni", "avx512",  "avx512_vnni",
-                                         "avx512_bf16", "avx512_amx", "neon",      "neon_dot"};
+  constexpr std::string_view kNames[] = {"baseline",   "avx2",        "avx2_vnni",
+                                         "avx512",     "avx512_vnni", "avx512_bf16",
+                                         "avx512_amx", "neon",        "neon_dot"};
   return kNames[static_cast<int>(isa)];
 }
 
@@ -26,11 +39,13 @@ namespace detail {
 /// syscall of the C library, whose header is none that a public one may show.
 long system_call(long number, ...) noexcept __asm__("syscall");
 
-/// AMX for bf16 and 8 bits, where the system lets this process have its registers, which it must be asked for.
+/// AMX for bf16 and 8 bits, where the system lets this process have its registers, which it must be
+/// asked for.
 inline bool takes_amx() noexcept {
   unsigned eax = 7, ebx = 0, ecx = 0, edx = 0;
   __asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-  constexpr unsigned kBf16 = 1u << 22, kTiles = 1u << 24, kInt8 = 1u << 25, kAll = kBf16 | kTiles | kInt8;
+  constexpr unsigned kBf16 = 1u << 22, kTiles = 1u << 24, kInt8 = 1u << 25,
+                     kAll = kBf16 | kTiles | kInt8;
   constexpr long kArchPrctl = 158, kRequestPermission = 0x1023, kTileData = 18;
   return (edx & kAll) == kAll && system_call(kArchPrctl, kRequestPermission, kTileData) == 0;
 }
@@ -44,26 +59,29 @@ unsigned long auxiliary_value(unsigned long type) noexcept __asm__("getauxval");
 }  // namespace detail
 #endif
 
-/// True when this CPU and operating system can run the variant (avx2 includes FMA; avx512 means F, BW, DQ and VL; avx512_bf16 and
-/// avx512_amx include AVX512-VNNI).
+/// True when this CPU and operating system can run the variant (avx2 includes FMA; avx512 means F,
+/// BW, DQ and VL; avx512_bf16 and avx512_amx include AVX512-VNNI).
 [[nodiscard]] inline bool supports(Isa isa) noexcept {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  const auto avx_vnni = [] {  // no name that __builtin_cpu_supports of every compiler knows; leaf 7 itself comes with AVX2
+  const auto avx_vnni = [] {  // no name that __builtin_cpu_supports of every compiler knows; leaf 7
+                              // itself comes with AVX2
     unsigned eax = 7, ebx = 0, ecx = 1, edx = 0;
     __asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
     return (eax & (1u << 4)) != 0;
   };
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vl");
   switch (isa) {
     case Isa::baseline: return true;
     case Isa::avx2: return avx2;
     case Isa::avx2_vnni: return avx2 && avx_vnni();
     case Isa::avx512: return avx512;
     case Isa::avx512_vnni: return avx512 && __builtin_cpu_supports("avx512vnni");
-    case Isa::avx512_bf16: return avx512 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
+    case Isa::avx512_bf16:
+      return avx512 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
     case Isa::avx512_amx:
 #if defined(__linux__)
       return avx512 && __builtin_cpu_supports("avx512vnni") && detail::takes_amx();

@@ -1,4 +1,5 @@
-// Element types: the storage formats bf16 and f16 with exact round-to-nearest-even conversion, and the DType tag of files.
+// Element types: the storage formats bf16 and f16 with exact round-to-nearest-even conversion, and
+// the DType tag of files.
 #pragma once
 
 #include <bit>
@@ -13,7 +14,8 @@ namespace rae {
 
 namespace detail {
 
-/// f32 -> bf16 bits, round to nearest even; NaN stays NaN (quiet), infinities and signed zeros are kept.
+/// f32 -> bf16 bits, round to nearest even; NaN stays NaN (quiet), infinities and signed zeros are
+/// kept.
 constexpr std::uint16_t float_to_bf16_bits(float value) noexcept {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>((bits >> 16) | 0x0040u);
@@ -25,8 +27,9 @@ constexpr std::uint16_t float_to_f16_bits(float value) noexcept {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000u);
   const std::uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7e00u);   // NaN
-  if (magnitude >= 0x477ff000u) return static_cast<std::uint16_t>(sign | 0x7c00u);  // rounds to at least 65520: infinity
+  if (magnitude > 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7e00u);  // NaN
+  if (magnitude >= 0x477ff000u)
+    return static_cast<std::uint16_t>(sign | 0x7c00u);  // rounds to at least 65520: infinity
   if (magnitude < 0x38800000u) {  // below 2^-14: the result is subnormal, its unit is 2^-24
     if (magnitude < 0x33000000u) return sign;
     const std::uint32_t mantissa = (magnitude & 0x007fffffu) | 0x00800000u;
@@ -64,7 +67,9 @@ struct bf16 {
   std::uint16_t bits = 0;
   constexpr bf16() = default;
   constexpr explicit bf16(float value) noexcept : bits(detail::float_to_bf16_bits(value)) {}
-  constexpr explicit operator float() const noexcept { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+  constexpr explicit operator float() const noexcept {
+    return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+  }
   constexpr bool operator==(const bf16&) const = default;
 };
 
@@ -83,11 +88,12 @@ concept Real = std::same_as<T, float> || std::same_as<T, double>;
 
 /// Types that a Tensor can hold.
 template <class T>
-concept Element = Real<T> || std::same_as<T, bf16> || std::same_as<T, f16> || std::same_as<T, std::int64_t> ||
-    std::same_as<T, std::int32_t> || std::same_as<T, std::uint8_t>;
+concept Element = Real<T> || std::same_as<T, bf16> || std::same_as<T, f16> ||
+    std::same_as<T, std::int64_t> || std::same_as<T, std::int32_t> || std::same_as<T, std::uint8_t>;
 
-/// Run-time tag of an element type, as files name it. The last two are of packed weights only: integers of 8 or 4 bits in groups with a
-/// scale each, for products whose other operand keeps 16 bits (see PackedMatrix).
+/// Run-time tag of an element type, as files name it. The last two are of packed weights only:
+/// integers of 8 or 4 bits in groups with a scale each, for products whose other operand keeps 16
+/// bits (see PackedMatrix).
 enum class DType : std::uint8_t { f64, f32, bf16, f16, i64, i32, i16, i8, u8, boolean, i8w, i4w };
 
 /// Bytes of one element, rounded up.
@@ -118,7 +124,8 @@ constexpr DType dtype_of() noexcept {
 
 /// Lower-case name: "f32", "bf16", ...
 constexpr std::string_view name_of(DType type) noexcept {
-  constexpr std::string_view kNames[] = {"f64", "f32", "bf16", "f16", "i64", "i32", "i16", "i8", "u8", "bool", "i8w", "i4w"};
+  constexpr std::string_view kNames[] = {"f64", "f32", "bf16", "f16",  "i64", "i32",
+                                         "i16", "i8",  "u8",   "bool", "i8w", "i4w"};
   return kNames[static_cast<std::size_t>(type)];
 }
 

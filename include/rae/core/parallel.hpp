@@ -1,6 +1,8 @@
-// Parallel loops over OpenMP, std::thread or nothing, chosen when the library is built. Exceptions are carried out.
+// Parallel loops over OpenMP, std::thread or nothing, chosen when the library is built. Exceptions
+// are carried out.
 //
-// Work is split by index, never by a reduction across threads, so what a loop computes does not depend on the thread count.
+// Work is split by index, never by a reduction across threads, so what a loop computes does not
+// depend on the thread count.
 #pragma once
 
 #include <algorithm>
@@ -30,7 +32,8 @@ namespace detail {
 class TaskRef {
  public:
   template <class F>
-  explicit TaskRef(F& f) noexcept : object_(std::addressof(f)), call_([](void* o, index_t i) { (*static_cast<F*>(o))(i); }) {}
+  explicit TaskRef(F& f) noexcept
+      : object_(std::addressof(f)), call_([](void* o, index_t i) { (*static_cast<F*>(o))(i); }) {}
   void operator()(index_t i) const { call_(object_, i); }
 
  private:
@@ -79,7 +82,9 @@ inline void run_tasks(index_t tasks, int threads, TaskRef task) noexcept {
 
 #elif RAE_PARALLEL_THREADS
 
-inline int hardware_threads() noexcept { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
+inline int hardware_threads() noexcept {
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
 
 /// Workers that wait for the next loop. Task i belongs to thread i mod team size.
 class Team {
@@ -156,7 +161,9 @@ class Team {
   bool stop_ = false;
 };
 
-inline void run_tasks(index_t tasks, int threads, TaskRef task) noexcept { Team::instance().run(tasks, threads, task); }
+inline void run_tasks(index_t tasks, int threads, TaskRef task) noexcept {
+  Team::instance().run(tasks, threads, task);
+}
 
 #else
 
@@ -189,15 +196,18 @@ constexpr const char* parallel_backend() noexcept {
   return requested > 0 ? requested : detail::hardware_threads();
 }
 
-/// Sets the number of threads of every later loop; 0 returns to the machine's number. Throws ArgumentError below 0 or above 1024.
+/// Sets the number of threads of every later loop; 0 returns to the machine's number. Throws
+/// ArgumentError below 0 or above 1024.
 inline void set_num_threads(int threads) {
-  if (threads < 0 || threads > 1024) raise<ArgumentError>("set_num_threads: expected 0 to 1024, got ", threads);
+  if (threads < 0 || threads > 1024)
+    raise<ArgumentError>("set_num_threads: expected 0 to 1024, got ", threads);
   detail::requested_threads.store(threads, std::memory_order_relaxed);
 }
 
-/// Calls `body(begin, end)` or `body(begin, end, slot)` on disjoint ranges that cover [0, n), in parallel. Ranges are not shorter
-/// than `grain`, so that tiny loops stay on one thread; `slot` < num_threads() is not shared by two ranges, so it can choose a scratch
-/// buffer. A loop inside a loop runs on the caller's thread, as slot 0. The first exception is rethrown.
+/// Calls `body(begin, end)` or `body(begin, end, slot)` on disjoint ranges that cover [0, n), in
+/// parallel. Ranges are not shorter than `grain`, so that tiny loops stay on one thread; `slot` <
+/// num_threads() is not shared by two ranges, so it can choose a scratch buffer. A loop inside a
+/// loop runs on the caller's thread, as slot 0. The first exception is rethrown.
 template <class Body>
 void parallel_ranges(index_t n, index_t grain, Body&& body) {
   if (n <= 0) return;
@@ -219,13 +229,15 @@ void parallel_ranges(index_t n, index_t grain, Body&& body) {
   carrier.rethrow();
 }
 
-/// As `parallel_ranges`, for loops over single elements: ranges begin at multiples of 64. The elements that a vector loop leaves to its
-/// scalar end, where the compiler may contract other products, are then the same for every number of threads.
+/// As `parallel_ranges`, for loops over single elements: ranges begin at multiples of 64. The
+/// elements that a vector loop leaves to its scalar end, where the compiler may contract other
+/// products, are then the same for every number of threads.
 template <class Body>
 void parallel_elements(index_t n, index_t grain, Body&& body) {
   constexpr index_t kStep = 64;
-  parallel_ranges((n + kStep - 1) / kStep, grain / kStep,
-                  [&](index_t begin, index_t end) { body(begin * kStep, std::min(n, end * kStep)); });
+  parallel_ranges((n + kStep - 1) / kStep, grain / kStep, [&](index_t begin, index_t end) {
+    body(begin * kStep, std::min(n, end * kStep));
+  });
 }
 
 /// Calls `body(i)` for every i in [0, n), in parallel; at least `grain` calls go to one thread.

@@ -1,6 +1,7 @@
 // Philox4x32-10, a counter-based random generator: a value depends on (seed, stream, index) only.
 //
-// Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), section 4.2.
+// Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011),
+// section 4.2.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +18,8 @@ namespace detail {
 
 /// Ten rounds on counters whose words lie apart, (4, kCounters), as vectors want them.
 template <std::size_t kCounters>
-constexpr void philox_rounds(std::uint32_t (&x)[4][kCounters], std::array<std::uint32_t, 2> key) noexcept {
+constexpr void philox_rounds(std::uint32_t (&x)[4][kCounters],
+                             std::array<std::uint32_t, 2> key) noexcept {
   constexpr std::uint32_t kFirst = 0xD2511F53, kSecond = 0xCD9E8D57;
   for (int round = 0; round < 10; ++round) {
     // Two loops, since g++ makes no vectors of one.
@@ -40,24 +42,30 @@ constexpr void philox_rounds(std::uint32_t (&x)[4][kCounters], std::array<std::u
 }  // namespace detail
 
 /// The Philox4x32-10 bijection: ten rounds on a 128-bit counter with a 64-bit key.
-[[nodiscard]] constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
-                                                                std::array<std::uint32_t, 2> key) noexcept {
+[[nodiscard]] constexpr std::array<std::uint32_t, 4> philox4x32(
+    std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) noexcept {
   std::uint32_t x[4][1] = {{counter[0]}, {counter[1]}, {counter[2]}, {counter[3]}};
   detail::philox_rounds(x, key);
   return {x[0][0], x[1][0], x[2][0], x[3][0]};
 }
 
-/// Random numbers by index. Two objects with equal seed and stream agree on every index, in any order, on any thread.
+/// Random numbers by index. Two objects with equal seed and stream agree on every index, in any
+/// order, on any thread.
 class Philox {
  public:
   /// `stream` separates independent uses of one seed (one per picture, per training step, ...).
-  constexpr explicit Philox(std::uint64_t seed, std::uint64_t stream = 0) noexcept : seed_(seed), stream_(stream) {}
+  constexpr explicit Philox(std::uint64_t seed, std::uint64_t stream = 0) noexcept
+      : seed_(seed), stream_(stream) {}
 
   /// 32 random bits.
-  [[nodiscard]] constexpr std::uint32_t bits(std::uint64_t index) const noexcept { return block(index / 4)[index % 4]; }
+  [[nodiscard]] constexpr std::uint32_t bits(std::uint64_t index) const noexcept {
+    return block(index / 4)[index % 4];
+  }
 
   /// Uniform in [0, 1), a multiple of 2^-24.
-  [[nodiscard]] constexpr float uniform(std::uint64_t index) const noexcept { return static_cast<float>(bits(index) >> 8) * 0x1p-24f; }
+  [[nodiscard]] constexpr float uniform(std::uint64_t index) const noexcept {
+    return static_cast<float>(bits(index) >> 8) * 0x1p-24f;
+  }
 
   /// Uniform integer in [0, n) for 1 <= n <= 2^32; the bias is below n / 2^32.
   [[nodiscard]] constexpr std::uint64_t below(std::uint64_t index, std::uint64_t n) const noexcept {
@@ -78,9 +86,13 @@ class Philox {
   }
 
   /// Fills `out[i]` with `normal(first + i)`, several times as fast as one by one.
-  void fill_normal(std::span<float> out, std::uint64_t first = 0) const noexcept { fill(out, first); }
+  void fill_normal(std::span<float> out, std::uint64_t first = 0) const noexcept {
+    fill(out, first);
+  }
   /// See above.
-  void fill_normal(std::span<double> out, std::uint64_t first = 0) const noexcept { fill(out, first); }
+  void fill_normal(std::span<double> out, std::uint64_t first = 0) const noexcept {
+    fill(out, first);
+  }
 
  private:
   template <class T>
@@ -88,20 +100,23 @@ class Philox {
     for (std::size_t done = 0; done < out.size();) {
       float chunk[4 * kBlocks];
       normals((first + done) / 4, chunk);
-      const std::size_t begin = (first + done) % 4, count = std::min(4 * kBlocks - begin, out.size() - done);
+      const std::size_t begin = (first + done) % 4,
+                        count = std::min(4 * kBlocks - begin, out.size() - done);
       for (std::size_t i = 0; i < count; ++i) out[done++] = static_cast<T>(chunk[begin + i]);
     }
   }
 
   [[nodiscard]] constexpr std::array<std::uint32_t, 4> block(std::uint64_t counter) const noexcept {
-    return philox4x32({static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32), static_cast<std::uint32_t>(stream_),
-                       static_cast<std::uint32_t>(stream_ >> 32)},
-                      {static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32)});
+    return philox4x32(
+        {static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32),
+         static_cast<std::uint32_t>(stream_), static_cast<std::uint32_t>(stream_ >> 32)},
+        {static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32)});
   }
 
   static constexpr std::size_t kBlocks = 16;  // of four numbers: what is computed at a time
 
-  /// The normal numbers of kBlocks blocks from `counter` on: block by block what philox4x32 and Box and Muller make, in loops over blocks.
+  /// The normal numbers of kBlocks blocks from `counter` on: block by block what philox4x32 and Box
+  /// and Muller make, in loops over blocks.
   void normals(std::uint64_t counter, float* out) const noexcept {
     std::uint32_t x[4][kBlocks];  // lane by lane
     for (std::size_t j = 0; j < kBlocks; ++j) {
@@ -110,9 +125,11 @@ class Philox {
       x[2][j] = static_cast<std::uint32_t>(stream_);
       x[3][j] = static_cast<std::uint32_t>(stream_ >> 32);
     }
-    detail::philox_rounds(x, {static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32)});
+    detail::philox_rounds(
+        x, {static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32)});
     float pairs[4][kBlocks];
-    for (const int lane : {0, 2}) detail::box_muller<kBlocks>(x[lane], x[lane + 1], pairs[lane], pairs[lane + 1]);
+    for (const int lane : {0, 2})
+      detail::box_muller<kBlocks>(x[lane], x[lane + 1], pairs[lane], pairs[lane + 1]);
     for (std::size_t j = 0; j < kBlocks; ++j)
       for (std::size_t lane = 0; lane < 4; ++lane) out[4 * j + lane] = pairs[lane][j];
   }

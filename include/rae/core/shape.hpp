@@ -18,13 +18,16 @@ using index_t = std::int64_t;
 /// Largest number of dimensions of a tensor.
 inline constexpr int kMaxRank = 6;
 
-/// The extents of a tensor, outermost first. A default-constructed Shape has rank 0 and one element (a scalar).
+/// The extents of a tensor, outermost first. A default-constructed Shape has rank 0 and one element
+/// (a scalar).
 class Shape {
  public:
   constexpr Shape() = default;
 
-  /// Throws ShapeError for more than six extents, a negative extent, or more elements than index_t can count.
-  constexpr Shape(std::initializer_list<index_t> extents) : Shape(std::span<const index_t>(extents.begin(), extents.size())) {}
+  /// Throws ShapeError for more than six extents, a negative extent, or more elements than index_t
+  /// can count.
+  constexpr Shape(std::initializer_list<index_t> extents)
+      : Shape(std::span<const index_t>(extents.begin(), extents.size())) {}
   constexpr explicit Shape(std::span<const index_t> extents) {
     if (extents.size() > static_cast<std::size_t>(kMaxRank))
       raise<ShapeError>("a shape has at most ", kMaxRank, " extents, got ", extents.size());
@@ -34,7 +37,9 @@ class Shape {
   [[nodiscard]] constexpr int rank() const noexcept { return rank_; }
 
   /// Extent of dimension `i`; negative `i` counts from the back: `shape[-1]` is the innermost.
-  [[nodiscard]] constexpr index_t operator[](int i) const noexcept { return extents_[static_cast<std::size_t>(i < 0 ? i + rank_ : i)]; }
+  [[nodiscard]] constexpr index_t operator[](int i) const noexcept {
+    return extents_[static_cast<std::size_t>(i < 0 ? i + rank_ : i)];
+  }
 
   /// Product of all extents; 1 for rank 0.
   [[nodiscard]] constexpr index_t numel() const noexcept {
@@ -43,7 +48,8 @@ class Shape {
     return n;
   }
 
-  /// Product of all extents but the innermost: the number of rows when the tensor is read as a matrix.
+  /// Product of all extents but the innermost: the number of rows when the tensor is read as a
+  /// matrix.
   [[nodiscard]] constexpr index_t rows() const noexcept {
     index_t n = 1;
     for (int i = 0; i + 1 < rank_; ++i) n *= extents_[static_cast<std::size_t>(i)];
@@ -53,7 +59,8 @@ class Shape {
   /// The same shape with dimension `i` (negative counts from the back) replaced.
   [[nodiscard]] constexpr Shape with(int i, index_t extent) const {
     Shape out;
-    for (int d = 0; d < rank_; ++d) out.push_back(d == (i < 0 ? i + rank_ : i) ? extent : (*this)[d]);
+    for (int d = 0; d < rank_; ++d)
+      out.push_back(d == (i < 0 ? i + rank_ : i) ? extent : (*this)[d]);
     return out;
   }
 

@@ -1,4 +1,5 @@
-// Tensor: owning, contiguous, 64-byte aligned, with value semantics. Copies share their elements until one is written.
+// Tensor: owning, contiguous, 64-byte aligned, with value semantics. Copies share their elements
+// until one is written.
 #pragma once
 
 #include <algorithm>
@@ -16,8 +17,9 @@ namespace rae {
 
 /// A dense row-major array of up to six dimensions.
 ///
-/// A Tensor is a value: changing one never changes another. Copying is cheap, since elements are shared until either copy asks
-/// for mutable access, which then takes its own. Take `data()` once before a loop, not inside it.
+/// A Tensor is a value: changing one never changes another. Copying is cheap, since elements are
+/// shared until either copy asks for mutable access, which then takes its own. Take `data()` once
+/// before a loop, not inside it.
 template <Element T>
 class Tensor {
  public:
@@ -27,21 +29,28 @@ class Tensor {
   Tensor() = default;
 
   /// Uninitialised elements.
-  explicit Tensor(const Shape& shape) : block_(detail::allocate_block(bytes(shape))), shape_(shape) {}
+  explicit Tensor(const Shape& shape)
+      : block_(detail::allocate_block(bytes(shape))), shape_(shape) {}
 
   /// All elements equal to `value`.
   Tensor(const Shape& shape, T value) : Tensor(shape) { std::fill_n(raw(), numel(), value); }
 
   /// Elements in row-major order. Throws ShapeError when their number differs from the shape's.
-  Tensor(const Shape& shape, std::initializer_list<T> values) : Tensor(shape, std::span<const T>(values.begin(), values.size())) {}
+  Tensor(const Shape& shape, std::initializer_list<T> values)
+      : Tensor(shape, std::span<const T>(values.begin(), values.size())) {}
   Tensor(const Shape& shape, std::span<const T> values) : Tensor(shape) {
     if (static_cast<index_t>(values.size()) != shape.numel())
-      raise<ShapeError>("Tensor: shape ", shape, " needs ", shape.numel(), " values, got ", values.size());
+      raise<ShapeError>("Tensor: shape ", shape, " needs ", shape.numel(), " values, got ",
+                        values.size());
     std::copy(values.begin(), values.end(), raw());
   }
 
-  Tensor(const Tensor& other) noexcept : block_(other.block_), shape_(other.shape_) { detail::retain(block_); }
-  Tensor(Tensor&& other) noexcept : block_(std::exchange(other.block_, nullptr)), shape_(std::exchange(other.shape_, Shape{})) {}
+  Tensor(const Tensor& other) noexcept : block_(other.block_), shape_(other.shape_) {
+    detail::retain(block_);
+  }
+  Tensor(Tensor&& other) noexcept
+      : block_(std::exchange(other.block_, nullptr)),
+        shape_(std::exchange(other.shape_, Shape{})) {}
   Tensor& operator=(Tensor other) noexcept {
     std::swap(block_, other.block_);
     std::swap(shape_, other.shape_);
@@ -50,7 +59,9 @@ class Tensor {
   ~Tensor() { detail::release(block_); }
 
   /// All elements zero; memory of large tensors is not touched before it is written.
-  [[nodiscard]] static Tensor zeros(const Shape& shape) { return Tensor(detail::allocate_zeros(bytes(shape)), shape); }
+  [[nodiscard]] static Tensor zeros(const Shape& shape) {
+    return Tensor(detail::allocate_zeros(bytes(shape)), shape);
+  }
 
   [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
   [[nodiscard]] int rank() const noexcept { return shape_.rank(); }
@@ -71,7 +82,9 @@ class Tensor {
   }
 
   /// All elements in row-major order. Not of a temporary, which a loop over it would outlive.
-  [[nodiscard]] std::span<const T> span() const& noexcept { return {raw(), static_cast<std::size_t>(numel())}; }
+  [[nodiscard]] std::span<const T> span() const& noexcept {
+    return {raw(), static_cast<std::size_t>(numel())};
+  }
   [[nodiscard]] std::span<T> span() & {
     T* elements = data();
     return {elements, static_cast<std::size_t>(numel())};
@@ -91,10 +104,14 @@ class Tensor {
   operator View<const T>() const noexcept { return view(); }
   operator View<T>() { return view(); }
 
-  /// The same elements under another shape of equal size; nothing is copied. One extent may be -1 and is then inferred.
-  [[nodiscard]] Tensor reshaped(std::initializer_list<index_t> extents) const { return reshaped(infer(extents)); }
+  /// The same elements under another shape of equal size; nothing is copied. One extent may be -1
+  /// and is then inferred.
+  [[nodiscard]] Tensor reshaped(std::initializer_list<index_t> extents) const {
+    return reshaped(infer(extents));
+  }
   [[nodiscard]] Tensor reshaped(const Shape& shape) const {
-    if (shape.numel() != numel()) raise<ShapeError>("Tensor::reshaped: cannot read ", shape_, " as ", shape);
+    if (shape.numel() != numel())
+      raise<ShapeError>("Tensor::reshaped: cannot read ", shape_, " as ", shape);
     Tensor out(*this);
     out.shape_ = shape;
     return out;
@@ -107,7 +124,9 @@ class Tensor {
  private:
   Tensor(detail::Block* block, const Shape& shape) : block_(block), shape_(shape) {}
 
-  static std::size_t bytes(const Shape& shape) { return static_cast<std::size_t>(shape.numel()) * sizeof(T); }
+  static std::size_t bytes(const Shape& shape) {
+    return static_cast<std::size_t>(shape.numel()) * sizeof(T);
+  }
 
   Shape infer(std::initializer_list<index_t> extents) const {
     if (extents.size() > static_cast<std::size_t>(kMaxRank))
@@ -115,15 +134,21 @@ class Tensor {
     std::array<index_t, kMaxRank> out{};
     std::replace_copy(extents.begin(), extents.end(), out.begin(), index_t{-1}, index_t{1});
     const std::span<index_t> given(out.data(), extents.size());
-    const index_t known = Shape(given).numel();  // Shape refuses negative extents and products that overflow
+    const index_t known =
+        Shape(given).numel();  // Shape refuses negative extents and products that overflow
     for (std::size_t i = 0; i < given.size(); ++i)
       if (extents.begin()[i] == -1) given[i] = known ? numel() / known : 0;
     return Shape(given);
   }
 
-  [[nodiscard]] T* raw() noexcept { return block_ ? reinterpret_cast<T*>(reinterpret_cast<char*>(block_) + detail::kAlignment) : nullptr; }
+  [[nodiscard]] T* raw() noexcept {
+    return block_ ? reinterpret_cast<T*>(reinterpret_cast<char*>(block_) + detail::kAlignment)
+                  : nullptr;
+  }
   [[nodiscard]] const T* raw() const noexcept {
-    return block_ ? reinterpret_cast<const T*>(reinterpret_cast<const char*>(block_) + detail::kAlignment) : nullptr;
+    return block_ ? reinterpret_cast<const T*>(reinterpret_cast<const char*>(block_) +
+                                               detail::kAlignment)
+                  : nullptr;
   }
 
   detail::Block* block_ = nullptr;

@@ -1,8 +1,9 @@
-// The random numbers of PyTorch on CPUs: torch.manual_seed followed by torch.rand, randn, randint and randperm, for pictures that are
-// compared across programs. Philox (core/random.hpp) is what everything else uses.
+// The random numbers of PyTorch on CPUs: torch.manual_seed followed by torch.rand, randn, randint
+// and randperm, for pictures that are compared across programs. Philox (core/random.hpp) is what
+// everything else uses.
 //
-// Sources: Matsumoto and Nishimura, "Mersenne Twister" (ACM TOMACS 1998), MT19937; Moshier's Cephes library for logf, sinf and cosf,
-// whose polynomials PyTorch evaluates for blocks of normals.
+// Sources: Matsumoto and Nishimura, "Mersenne Twister" (ACM TOMACS 1998), MT19937; Moshier's Cephes
+// library for logf, sinf and cosf, whose polynomials PyTorch evaluates for blocks of normals.
 #pragma once
 
 #include <array>
@@ -25,7 +26,8 @@ class MersenneTwister {
  public:
   constexpr explicit MersenneTwister(std::uint32_t seed) noexcept {
     state_[0] = seed;
-    for (std::uint32_t i = 1; i < kSize; ++i) state_[i] = 1812433253u * (state_[i - 1] ^ (state_[i - 1] >> 30)) + i;
+    for (std::uint32_t i = 1; i < kSize; ++i)
+      state_[i] = 1812433253u * (state_[i - 1] ^ (state_[i - 1] >> 30)) + i;
   }
 
   /// The next 32 bits.
@@ -57,14 +59,16 @@ namespace detail {
 
 /// a * b + c with one rounding (but for ties of the second rounding, 1 in 2^29).
 inline float fused(float a, float b, float c) noexcept {
-  return static_cast<float>(static_cast<double>(a) * static_cast<double>(b) + static_cast<double>(c));
+  return static_cast<float>(static_cast<double>(a) * static_cast<double>(b) +
+                            static_cast<double>(c));
 }
 
 /// Cephes' logf for x in [2^-126, 1], with products and sums fused as in PyTorch's AVX2 build.
 inline float cephes_log(float x) noexcept {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
   auto exponent = static_cast<float>(static_cast<int>(bits >> 23) - 126);
-  float r = std::bit_cast<float>((bits & 0x007fffffu) | 0x3f000000u);  // x = r * 2^exponent, r in [0.5, 1)
+  float r = std::bit_cast<float>((bits & 0x007fffffu) |
+                                 0x3f000000u);  // x = r * 2^exponent, r in [0.5, 1)
   if (r < 0.707106781186547524f) {
     exponent -= 1.0f;
     r = r - 1.0f + r;
@@ -73,8 +77,9 @@ inline float cephes_log(float x) noexcept {
   }
   const float square = r * r;
   float y = 7.0376836292e-2f;
-  for (const float coefficient : {-1.1514610310e-1f, 1.1676998740e-1f, -1.2420140846e-1f, 1.4249322787e-1f, -1.6668057665e-1f,
-                                  2.0000714765e-1f, -2.4999993993e-1f, 3.3333331174e-1f})
+  for (const float coefficient :
+       {-1.1514610310e-1f, 1.1676998740e-1f, -1.2420140846e-1f, 1.4249322787e-1f, -1.6668057665e-1f,
+        2.0000714765e-1f, -2.4999993993e-1f, 3.3333331174e-1f})
     y = fused(y, r, coefficient);
   y = fused(y * r, square, exponent * -2.12194440e-4f);
   y = fused(square, -0.5f, y);
@@ -85,13 +90,16 @@ inline float cephes_log(float x) noexcept {
 inline std::pair<float, float> cephes_sincos(float x) noexcept {
   const int octant = (static_cast<int>(x * 1.27323954473516f) + 1) & ~1;
   const auto turns = static_cast<float>(octant);
-  for (const float part : {-0.78515625f, -2.4187564849853515625e-4f, -3.77489497744594108e-8f}) x = fused(turns, part, x);
+  for (const float part : {-0.78515625f, -2.4187564849853515625e-4f, -3.77489497744594108e-8f})
+    x = fused(turns, part, x);
   const float z = x * x;
   float c = 2.443315711809948e-5f;
-  for (const float coefficient : {-1.388731625493765e-3f, 4.166664568298827e-2f}) c = fused(c, z, coefficient);
+  for (const float coefficient : {-1.388731625493765e-3f, 4.166664568298827e-2f})
+    c = fused(c, z, coefficient);
   c = fused(c * z, z, z * -0.5f) + 1.0f;
   float s = -1.9515295891e-4f;
-  for (const float coefficient : {8.3321608736e-3f, -1.6666654611e-1f}) s = fused(s, z, coefficient);
+  for (const float coefficient : {8.3321608736e-3f, -1.6666654611e-1f})
+    s = fused(s, z, coefficient);
   s = fused(s * z, x, x);
   if ((octant & 2) != 0) std::swap(s, c);
   const bool lower = (octant & 4) != 0, left = ((octant + 2) & 4) != 0;
@@ -100,22 +108,24 @@ inline std::pair<float, float> cephes_sincos(float x) noexcept {
 
 }  // namespace detail
 
-/// PyTorch's default CPU generator after `torch.manual_seed(seed)`: the same calls in the same order give the same numbers. Uniforms and
-/// integers are equal bit for bit; normals are those of x86 CPUs with AVX2, where PyTorch evaluates them in float. (Its builds for other
-/// CPUs differ by about 1e-6.)
+/// PyTorch's default CPU generator after `torch.manual_seed(seed)`: the same calls in the same
+/// order give the same numbers. Uniforms and integers are equal bit for bit; normals are those of
+/// x86 CPUs with AVX2, where PyTorch evaluates them in float. (Its builds for other CPUs differ by
+/// about 1e-6.)
 class TorchCpuGenerator {
  public:
   /// Only the lower 32 bits of the seed matter, as in PyTorch.
-  explicit TorchCpuGenerator(std::uint64_t seed) noexcept : engine_(static_cast<std::uint32_t>(seed)) {}
+  explicit TorchCpuGenerator(std::uint64_t seed) noexcept
+      : engine_(static_cast<std::uint32_t>(seed)) {}
 
   /// `torch.rand(out.size())`: uniform in [0, 1), multiples of 2^-24.
   void fill_uniform(std::span<float> out) noexcept {
     for (float& value : out) value = static_cast<float>(engine_() & 0xffffffu) * 0x1p-24f;
   }
 
-  /// `torch.randn(out.size())`: standard normal. The numbers depend on the size: below 16 they come one by one, in double, and a second
-  /// normal is kept for the next call; from 16 on in blocks of 16, where the last 16 numbers of a size that is no multiple of 16 are drawn
-  /// again.
+  /// `torch.randn(out.size())`: standard normal. The numbers depend on the size: below 16 they come
+  /// one by one, in double, and a second normal is kept for the next call; from 16 on in blocks of
+  /// 16, where the last 16 numbers of a size that is no multiple of 16 are drawn again.
   void fill_normal(std::span<float> out) noexcept {
     constexpr std::size_t kBlock = 16;
     if (out.size() < kBlock) {
@@ -123,27 +133,32 @@ class TorchCpuGenerator {
       return;
     }
     fill_uniform(out);
-    for (std::size_t at = 0; at + kBlock <= out.size(); at += kBlock) transform(out.subspan(at).first<kBlock>());
+    for (std::size_t at = 0; at + kBlock <= out.size(); at += kBlock)
+      transform(out.subspan(at).first<kBlock>());
     if (out.size() % kBlock == 0) return;
     fill_uniform(out.last<kBlock>());
     transform(out.last<kBlock>());
   }
 
-  /// `torch.randint(low, high, (out.size(),))`: uniform in [low, high), with the remainder's bias. Throws ArgumentError unless
-  /// 0 < high - low <= 2^28; PyTorch's versions disagree above.
+  /// `torch.randint(low, high, (out.size(),))`: uniform in [low, high), with the remainder's bias.
+  /// Throws ArgumentError unless 0 < high - low <= 2^28; PyTorch's versions disagree above.
   void fill_integers(std::span<std::int64_t> out, std::int64_t low, std::int64_t high) {
     const std::uint64_t range = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
     if (low >= high || range > (std::uint64_t{1} << 28))
-      raise<ArgumentError>("TorchCpuGenerator: expected low < high <= low + 2^28, got ", low, " and ", high);
+      raise<ArgumentError>("TorchCpuGenerator: expected low < high <= low + 2^28, got ", low,
+                           " and ", high);
     for (std::int64_t& value : out) value = low + static_cast<std::int64_t>(engine_() % range);
   }
 
-  /// `torch.randperm(n)`: 0, ..., n - 1 in random order. Throws ArgumentError unless 0 <= n <= 2^27; PyTorch's versions disagree above.
+  /// `torch.randperm(n)`: 0, ..., n - 1 in random order. Throws ArgumentError unless 0 <= n <=
+  /// 2^27; PyTorch's versions disagree above.
   [[nodiscard]] std::vector<std::int64_t> permutation(std::int64_t n) {
-    if (n < 0 || n > (std::int64_t{1} << 27)) raise<ArgumentError>("TorchCpuGenerator: expected a size in [0, 2^27], got ", n);
+    if (n < 0 || n > (std::int64_t{1} << 27))
+      raise<ArgumentError>("TorchCpuGenerator: expected a size in [0, 2^27], got ", n);
     std::vector<std::int64_t> order(static_cast<std::size_t>(n));
     std::iota(order.begin(), order.end(), std::int64_t{0});
-    for (std::size_t i = 0; i + 1 < order.size(); ++i) std::swap(order[i], order[i + engine_() % (order.size() - i)]);
+    for (std::size_t i = 0; i + 1 < order.size(); ++i)
+      std::swap(order[i], order[i + engine_() % (order.size() - i)]);
     return order;
   }
 
@@ -152,7 +167,8 @@ class TorchCpuGenerator {
   static void transform(std::span<float, 16> block) noexcept {
     for (std::size_t i = 0; i < 8; ++i) {
       const float radius = std::sqrt(-2.0f * detail::cephes_log(1.0f - block[i]));
-      const auto [sine, cosine] = detail::cephes_sincos(static_cast<float>(2.0 * std::numbers::pi) * block[i + 8]);
+      const auto [sine, cosine] =
+          detail::cephes_sincos(static_cast<float>(2.0 * std::numbers::pi) * block[i + 8]);
       block[i] = radius * cosine + 0.0f;  // no negative zeros
       block[i + 8] = radius * sine + 0.0f;
     }
@@ -172,7 +188,8 @@ class TorchCpuGenerator {
 
   double uniform_double() noexcept {
     const std::uint64_t high = engine_();
-    return static_cast<double>(((high << 32) | engine_()) & ((std::uint64_t{1} << 53) - 1)) * 0x1p-53;
+    return static_cast<double>(((high << 32) | engine_()) & ((std::uint64_t{1} << 53) - 1)) *
+           0x1p-53;
   }
 
   MersenneTwister engine_;

@@ -1,4 +1,5 @@
-// View: a pointer with a shape and strides. What kernels take, so that they work on anybody's memory.
+// View: a pointer with a shape and strides. What kernels take, so that they work on anybody's
+// memory.
 #pragma once
 
 #include <type_traits>
@@ -26,12 +27,16 @@ class View {
       : data_(data), shape_(shape), strides_(strides) {}
 
   /// A view of mutable elements is also a view of const elements.
-  constexpr operator View<const T>() const noexcept requires(!std::is_const_v<T>) { return {data_, shape_, strides_}; }
+  constexpr operator View<const T>() const noexcept requires(!std::is_const_v<T>) {
+    return {data_, shape_, strides_};
+  }
 
   [[nodiscard]] constexpr T* data() const noexcept { return data_; }
   [[nodiscard]] constexpr const Shape& shape() const noexcept { return shape_; }
   [[nodiscard]] constexpr index_t extent(int i) const noexcept { return shape_[i]; }
-  [[nodiscard]] constexpr index_t stride(int i) const noexcept { return strides_[static_cast<std::size_t>(i < 0 ? i + shape_.rank() : i)]; }
+  [[nodiscard]] constexpr index_t stride(int i) const noexcept {
+    return strides_[static_cast<std::size_t>(i < 0 ? i + shape_.rank() : i)];
+  }
   [[nodiscard]] constexpr index_t numel() const noexcept { return shape_.numel(); }
   [[nodiscard]] constexpr bool empty() const noexcept { return data_ == nullptr; }
 
@@ -55,18 +60,21 @@ class View {
 
   /// The same elements with the last two dimensions exchanged; nothing is copied.
   [[nodiscard]] constexpr View transposed() const {
-    if (shape_.rank() < 2) raise<ShapeError>("View::transposed: needs at least two dimensions, got ", shape_);
+    if (shape_.rank() < 2)
+      raise<ShapeError>("View::transposed: needs at least two dimensions, got ", shape_);
     const int r = shape_.rank();
     auto strides = strides_;
     std::swap(strides[static_cast<std::size_t>(r - 1)], strides[static_cast<std::size_t>(r - 2)]);
     return {data_, shape_.with(r - 1, shape_[r - 2]).with(r - 2, shape_[r - 1]), strides};
   }
 
-  /// `count` indices of dimension `dim`, from `begin` on; nothing is copied. Throws ShapeError when out of range.
+  /// `count` indices of dimension `dim`, from `begin` on; nothing is copied. Throws ShapeError when
+  /// out of range.
   [[nodiscard]] constexpr View slice(int dim, index_t begin, index_t count) const {
     const int d = dim < 0 ? dim + shape_.rank() : dim;
     if (d < 0 || d >= shape_.rank() || begin < 0 || count < 0 || begin + count > shape_[d])
-      raise<ShapeError>("View::slice: dimension ", dim, ", range [", begin, ", ", begin + count, ") does not fit ", shape_);
+      raise<ShapeError>("View::slice: dimension ", dim, ", range [", begin, ", ", begin + count,
+                        ") does not fit ", shape_);
     return {data_ + begin * stride(d), shape_.with(d, count), strides_};
   }
 

@@ -1,5 +1,5 @@
-// Workspace: memory that is planned once. Blocks released by tensors are kept and handed out again, so that the second
-// step of a loop of equal steps allocates nothing.
+// Workspace: memory that is planned once. Blocks released by tensors are kept and handed out again,
+// so that the second step of a loop of equal steps allocates nothing.
 #pragma once
 
 #include <atomic>
@@ -35,7 +35,8 @@ inline constexpr std::size_t kLargeBlock = std::size_t{1} << 22;
 
 // A length that no address space holds would wrap around when the header is added.
 inline void require_block_size(std::size_t bytes) {
-  if (bytes > (std::size_t{1} << 47)) raise<ArgumentError>("a tensor of ", bytes, " bytes cannot be allocated");
+  if (bytes > (std::size_t{1} << 47))
+    raise<ArgumentError>("a tensor of ", bytes, " bytes cannot be allocated");
 }
 
 inline Block* heap_block(std::size_t bytes) {
@@ -51,7 +52,8 @@ inline Block* zero_block(std::size_t bytes) {
   require_block_size(bytes);
   void* memory = std::calloc(2 * kAlignment + bytes, 1);
   if (memory == nullptr) throw std::bad_alloc();
-  const auto address = reinterpret_cast<std::uintptr_t>(memory), aligned = (address + kAlignment - 1) / kAlignment * kAlignment;
+  const auto address = reinterpret_cast<std::uintptr_t>(memory),
+             aligned = (address + kAlignment - 1) / kAlignment * kAlignment;
   Block* block = ::new (static_cast<void*>(static_cast<char*>(memory) + (aligned - address))) Block;
   block->capacity = bytes;
   block->from_calloc = memory;
@@ -74,11 +76,14 @@ class Pool {
 
   Block* take(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
-    // Best fit, but never a block more than twice as large: one huge block must not serve a tiny tensor.
+    // Best fit, but never a block more than twice as large: one huge block must not serve a tiny
+    // tensor.
     std::size_t best = free_.size();
     for (std::size_t i = 0; i < free_.size(); ++i) {
       const std::size_t capacity = free_[i]->capacity;
-      if (capacity >= bytes && capacity <= 2 * bytes && (best == free_.size() || capacity < free_[best]->capacity)) best = i;
+      if (capacity >= bytes && capacity <= 2 * bytes &&
+          (best == free_.size() || capacity < free_[best]->capacity))
+        best = i;
       if (best == i && capacity == bytes) break;
     }
     ++live_;
@@ -156,7 +161,9 @@ class Pool {
 
 inline thread_local Pool* current_pool = nullptr;
 
-inline Block* allocate_block(std::size_t bytes) { return current_pool ? current_pool->take(bytes) : heap_block(bytes); }
+inline Block* allocate_block(std::size_t bytes) {
+  return current_pool ? current_pool->take(bytes) : heap_block(bytes);
+}
 
 /// The same, all zeros.
 inline Block* allocate_zeros(std::size_t bytes) {
@@ -180,8 +187,8 @@ inline void release(Block* block) noexcept {
 
 }  // namespace detail
 
-/// Owns recycled memory. While a `WorkspaceScope` on it is alive, tensors created by this thread take their memory here;
-/// a tensor may outlive both.
+/// Owns recycled memory. While a `WorkspaceScope` on it is alive, tensors created by this thread
+/// take their memory here; a tensor may outlive both.
 class Workspace {
  public:
   Workspace() : pool_(new detail::Pool) {}
@@ -206,7 +213,9 @@ class Workspace {
 /// Makes a workspace the source of this thread's tensors until the end of the scope. Scopes nest.
 class WorkspaceScope {
  public:
-  explicit WorkspaceScope(Workspace& workspace) noexcept : previous_(detail::current_pool) { detail::current_pool = workspace.pool_; }
+  explicit WorkspaceScope(Workspace& workspace) noexcept : previous_(detail::current_pool) {
+    detail::current_pool = workspace.pool_;
+  }
   ~WorkspaceScope() { detail::current_pool = previous_; }
   WorkspaceScope(const WorkspaceScope&) = delete;
   WorkspaceScope& operator=(const WorkspaceScope&) = delete;

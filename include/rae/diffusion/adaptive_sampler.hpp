@@ -1,7 +1,8 @@
-// Sampling with step control: steps as long as the estimated error allows, states at the points of the grid by interpolation.
+// Sampling with step control: steps as long as the estimated error allows, states at the points of
+// the grid by interpolation.
 //
-// Source: torchdiffeq's adaptive solvers, which the official sampler offers. Hairer, Norsett, Wanner, "Solving Ordinary Differential
-// Equations I", section II.4 (step control, first step).
+// Source: torchdiffeq's adaptive solvers, which the official sampler offers. Hairer, Norsett,
+// Wanner, "Solving Ordinary Differential Equations I", section II.4 (step control, first step).
 #pragma once
 
 #include <algorithm>
@@ -15,14 +16,15 @@ namespace rae {
 
 /// How an adaptive sampler chooses its steps. The defaults are those of the official sampler.
 struct StepControl {
-  double atol = 1e-6;          ///< a step is accepted when the root mean square over the whole state of error / (atol + rtol |x|) <= 1
-  double rtol = 1e-3;          ///< see atol
-  double safety = 0.9;         ///< factor on the length that the error would just allow
+  double atol = 1e-6;   ///< a step is accepted when the root mean square over the whole state of
+                        ///< error / (atol + rtol |x|) <= 1
+  double rtol = 1e-3;   ///< see atol
+  double safety = 0.9;  ///< factor on the length that the error would just allow
   double min_factor = 0.2;     ///< a rejected step's successor is at least that much as long
   double max_factor = 10.0;    ///< a step is at most that many times longer than the one before
   index_t max_steps = 100000;  ///< tries between two points of the grid
-  /// The official sampler steps over the last point and interpolates, so it may ask for velocities at times below 0; true shortens the
-  /// last step instead.
+  /// The official sampler steps over the last point and interpolates, so it may ask for velocities
+  /// at times below 0; true shortens the last step instead.
   bool stop_at_end = false;
 };
 
@@ -30,16 +32,19 @@ namespace detail {
 
 /// Throws ArgumentError for numbers that cannot control a step.
 inline void require_step_control(const StepControl& c) {
-  if (!(c.atol >= 0.0 && c.rtol >= 0.0 && std::isfinite(c.atol) && std::isfinite(c.rtol) && c.atol + c.rtol > 0.0))
-    raise<ArgumentError>("sample: expected finite tolerances >= 0, one of them > 0, got atol ", c.atol, " and rtol ", c.rtol);
-  if (!(c.safety > 0.0 && c.safety <= 1.0 && c.min_factor > 0.0 && c.min_factor < 1.0 && c.max_factor >= 1.0 &&
-        std::isfinite(c.max_factor)))
-    raise<ArgumentError>("sample: expected 0 < safety <= 1, 0 < min_factor < 1 <= max_factor, got ", c.safety, ", ", c.min_factor, ", ",
-                         c.max_factor);
+  if (!(c.atol >= 0.0 && c.rtol >= 0.0 && std::isfinite(c.atol) && std::isfinite(c.rtol) &&
+        c.atol + c.rtol > 0.0))
+    raise<ArgumentError>("sample: expected finite tolerances >= 0, one of them > 0, got atol ",
+                         c.atol, " and rtol ", c.rtol);
+  if (!(c.safety > 0.0 && c.safety <= 1.0 && c.min_factor > 0.0 && c.min_factor < 1.0 &&
+        c.max_factor >= 1.0 && std::isfinite(c.max_factor)))
+    raise<ArgumentError>("sample: expected 0 < safety <= 1, 0 < min_factor < 1 <= max_factor, got ",
+                         c.safety, ", ", c.min_factor, ", ", c.max_factor);
   if (c.max_steps < 1) raise<ArgumentError>("sample: expected max_steps >= 1, got ", c.max_steps);
 }
 
-/// Root of the mean of square(i) over [0, n). Blocks are summed one by one, so that the number of threads does not matter.
+/// Root of the mean of square(i) over [0, n). Blocks are summed one by one, so that the number of
+/// threads does not matter.
 template <class Square>
 double root_mean(index_t n, Square square) {
   constexpr index_t kBlock = 4096;
@@ -60,7 +65,8 @@ template <Real T, class V>
 class AdaptiveIntegrator {
  public:
   /// Starts at time `begin`; `end` gives the direction.
-  AdaptiveIntegrator(V& velocity, Tensor<T> x, double begin, double end, const AdaptiveTableau& table, const StepControl& control)
+  AdaptiveIntegrator(V& velocity, Tensor<T> x, double begin, double end,
+                     const AdaptiveTableau& table, const StepControl& control)
       : velocity_(velocity),
         table_(table),
         control_(control),
@@ -78,7 +84,9 @@ class AdaptiveIntegrator {
   /// The state at `t`, which lies ahead.
   Tensor<T> advance_to(double t) {
     for (index_t tries = 0; direction_ * (t - time_) > 0.0; ++tries) {
-      if (tries == control_.max_steps) raise<NumericError>("sample: ", tries, " steps did not reach t = ", t, "; stopped at t = ", time_);
+      if (tries == control_.max_steps)
+        raise<NumericError>("sample: ", tries, " steps did not reach t = ", t,
+                            "; stopped at t = ", time_);
       step();
     }
     return t == time_ ? x_ : interpolated(t);
@@ -90,17 +98,26 @@ class AdaptiveIntegrator {
     const index_t n = x_.numel();
     const T *x = std::as_const(x_).data(), *v = std::as_const(slope_).data();
     const auto scaled = [&](index_t i, double value) {
-      const double e = value / (control_.atol + control_.rtol * std::abs(static_cast<double>(x[i])));
+      const double e =
+          value / (control_.atol + control_.rtol * std::abs(static_cast<double>(x[i])));
       return e * e;
     };
     const double d0 = root_mean(n, [&](index_t i) { return scaled(i, static_cast<double>(x[i])); });
     const double d1 = root_mean(n, [&](index_t i) { return scaled(i, static_cast<double>(v[i])); });
     const double h0 = d0 < 1e-5 || d1 < 1e-5 ? 1e-6 : 0.01 * d0 / d1;
     add_stages<T>(x, stage_.data(), n, direction_ * h0, std::array{1.0}, {&slope_, 1});
-    const Tensor<T> moved = evaluate(velocity_, std::as_const(stage_), static_cast<T>(begin_ + direction_ * h0));  // x's shape
+    const Tensor<T> moved = evaluate(velocity_, std::as_const(stage_),
+                                     static_cast<T>(begin_ + direction_ * h0));  // x's shape
     const T* w = moved.data();
-    const double d2 = root_mean(n, [&](index_t i) { return scaled(i, static_cast<double>(w[i]) - static_cast<double>(v[i])); }) / h0;
-    const double h1 = d1 <= 1e-15 && d2 <= 1e-15 ? std::max(1e-6, h0 * 1e-3) : std::pow(0.01 / std::max(d1, d2), 1.0 / table_.order);
+    const double d2 =
+        root_mean(n,
+                  [&](index_t i) {
+                    return scaled(i, static_cast<double>(w[i]) - static_cast<double>(v[i]));
+                  }) /
+        h0;
+    const double h1 = d1 <= 1e-15 && d2 <= 1e-15
+                          ? std::max(1e-6, h0 * 1e-3)
+                          : std::pow(0.01 / std::max(d1, d2), 1.0 / table_.order);
     return std::min(100.0 * h0, h1);
   }
 
@@ -110,20 +127,29 @@ class AdaptiveIntegrator {
     if (control_.stop_at_end && direction_ * (next - end_) > 0.0) next = end_;
     const double length = std::abs(next - time_);
     if (!(direction_ * (next - time_) > 0.0))
-      raise<NumericError>("sample: the step at t = ", time_, " became too short; the velocity is not finite or not smooth there");
+      raise<NumericError>("sample: the step at t = ", time_,
+                          " became too short; the velocity is not finite or not smooth there");
     const index_t n = x_.numel();
-    const T from = static_cast<T>(time_), to = static_cast<T>(next), dt = static_cast<T>(direction_ * length);
+    const T from = static_cast<T>(time_), to = static_cast<T>(next),
+            dt = static_cast<T>(direction_ * length);
     const std::span<const Tensor<T>> terms(k_);
     k_[0] = slope_;
     for (std::size_t i = 1; i < table_.stages; ++i) {
-      add_stages(std::as_const(x_).data(), stage_.data(), n, static_cast<double>(dt), table_.a[i], terms.first(i));
-      // The end of the step belongs to it: a jump of the velocity exactly there concerns the next one.
-      const T t = table_.c[i] == 1.0 ? std::nextafter(to, from) : from + static_cast<T>(table_.c[i]) * dt;
+      add_stages(std::as_const(x_).data(), stage_.data(), n, static_cast<double>(dt), table_.a[i],
+                 terms.first(i));
+      // The end of the step belongs to it: a jump of the velocity exactly there concerns the next
+      // one.
+      const T t =
+          table_.c[i] == 1.0 ? std::nextafter(to, from) : from + static_cast<T>(table_.c[i]) * dt;
       k_[i] = evaluate(velocity_, std::as_const(stage_), t);
     }
-    if (!table_.ends_in_last_stage()) add_stages(std::as_const(x_).data(), stage_.data(), n, static_cast<double>(dt), table_.b, terms);
+    if (!table_.ends_in_last_stage())
+      add_stages(std::as_const(x_).data(), stage_.data(), n, static_cast<double>(dt), table_.b,
+                 terms);
     const double error = error_ratio(static_cast<double>(dt));
-    if (std::isnan(error)) raise<NumericError>("sample: the state is not finite in the step from t = ", time_, " to ", next);
+    if (std::isnan(error))
+      raise<NumericError>("sample: the state is not finite in the step from t = ", time_, " to ",
+                          next);
     if (error <= 1.0) {
       std::swap(before_, x_);
       std::swap(x_, stage_);
@@ -141,8 +167,10 @@ class AdaptiveIntegrator {
     const T *x = x_.data(), *y = stage_.data();
     return root_mean(x_.numel(), [&](index_t i) {
       double error = 0.0;
-      for (std::size_t j = 0; j < table_.stages; ++j) error += table_.error[j] * static_cast<double>(terms[j][i]);
-      const double size = std::max(std::abs(static_cast<double>(x[i])), std::abs(static_cast<double>(y[i])));
+      for (std::size_t j = 0; j < table_.stages; ++j)
+        error += table_.error[j] * static_cast<double>(terms[j][i]);
+      const double size =
+          std::max(std::abs(static_cast<double>(x[i])), std::abs(static_cast<double>(y[i])));
       const double ratio = dt * error / (control_.atol + control_.rtol * size);
       return ratio * ratio;
     });
@@ -152,21 +180,25 @@ class AdaptiveIntegrator {
   double factor(double error) const {
     if (error == 0.0) return control_.max_factor;
     const double least = error < 1.0 ? 1.0 : control_.min_factor;
-    return std::min(control_.max_factor, std::max(control_.safety / std::pow(error, 1.0 / table_.order), least));
+    return std::min(control_.max_factor,
+                    std::max(control_.safety / std::pow(error, 1.0 / table_.order), least));
   }
 
   /// The polynomial of degree 4 through both ends of the last step, their slopes, and its middle.
   Tensor<T> interpolated(double t) {
     const index_t n = x_.numel();
     const double dt = time_ - begin_, s = (t - begin_) / dt;
-    add_stages(std::as_const(before_).data(), stage_.data(), n, dt, table_.middle, std::span<const Tensor<T>>(k_));
+    add_stages(std::as_const(before_).data(), stage_.data(), n, dt, table_.middle,
+               std::span<const Tensor<T>>(k_));
     Tensor<T> out(x_.shape());  // x's shape
     T* target = out.data();
-    const T *x0 = std::as_const(before_).data(), *middle = std::as_const(stage_).data(), *x1 = std::as_const(x_).data();
+    const T *x0 = std::as_const(before_).data(), *middle = std::as_const(stage_).data(),
+            *x1 = std::as_const(x_).data();
     const T *v0 = std::as_const(k_.front()).data(), *v1 = std::as_const(k_.back()).data();
     parallel_elements(n, index_t{4096}, [=](index_t begin, index_t end) {
       for (index_t i = begin; i < end; ++i) {
-        const double y0 = static_cast<double>(x0[i]), y1 = static_cast<double>(x1[i]), half = static_cast<double>(middle[i]);
+        const double y0 = static_cast<double>(x0[i]), y1 = static_cast<double>(x1[i]),
+                     half = static_cast<double>(middle[i]);
         const double d0 = dt * static_cast<double>(v0[i]), d1 = dt * static_cast<double>(v1[i]);
         const double fourth = 2.0 * (d1 - d0) - 8.0 * (y1 + y0) + 16.0 * half;
         const double third = 5.0 * d0 - 3.0 * d1 + 18.0 * y0 + 14.0 * y1 - 32.0 * half;
@@ -189,29 +221,34 @@ class AdaptiveIntegrator {
 
 }  // namespace detail
 
-/// Integrates `velocity` from x at grid[0] to the state at grid.back() and returns it. The solver chooses its steps whatever the grid;
-/// `on_step`, called with a BasicStepInfo<T> at each point of the grid after the first, sees states that were interpolated in the steps,
-/// and returns false to stop. All samples of the batch share their steps. Times are kept in double and given to `velocity` as T.
-/// The errors that the steps are chosen by are close to the rounding of float, so long interpolated steps may show that rounding magnified.
+/// Integrates `velocity` from x at grid[0] to the state at grid.back() and returns it. The solver
+/// chooses its steps whatever the grid; `on_step`, called with a BasicStepInfo<T> at each point of
+/// the grid after the first, sees states that were interpolated in the steps, and returns false to
+/// stop. All samples of the batch share their steps. Times are kept in double and given to
+/// `velocity` as T. The errors that the steps are chosen by are close to the rounding of float, so
+/// long interpolated steps may show that rounding magnified.
 ///
-/// Throws ArgumentError for a grid of fewer than two points or one that is not finite and strictly monotone, or a `control` out of range;
-/// ShapeError when x is empty or a velocity has another shape than x; NumericError when the state is not finite, a step becomes too short,
-/// or `max_steps` do not suffice; Cancelled when `on_step` says so.
+/// Throws ArgumentError for a grid of fewer than two points or one that is not finite and strictly
+/// monotone, or a `control` out of range; ShapeError when x is empty or a velocity has another
+/// shape than x; NumericError when the state is not finite, a step becomes too short, or
+/// `max_steps` do not suffice; Cancelled when `on_step` says so.
 template <Real T, class V, class OnStep = detail::NoCallback>
 requires Velocity<V, T>
-[[nodiscard]] Tensor<T> sample(V&& velocity, Tensor<T> x, std::span<const std::type_identity_t<T>> grid, AdaptiveSolver solver,
+[[nodiscard]] Tensor<T> sample(V&& velocity, Tensor<T> x,
+                               std::span<const std::type_identity_t<T>> grid, AdaptiveSolver solver,
                                const StepControl& control = {}, OnStep on_step = {}) {
   detail::require_initial_value(x, grid);
   detail::require_step_control(control);
   const auto steps = static_cast<index_t>(grid.size()) - 1;
-  detail::AdaptiveIntegrator<T, std::remove_reference_t<V>> integrator(velocity, std::move(x), static_cast<double>(grid.front()),
-                                                                       static_cast<double>(grid.back()),
-                                                                       detail::adaptive_tableau_of(solver), control);
+  detail::AdaptiveIntegrator<T, std::remove_reference_t<V>> integrator(
+      velocity, std::move(x), static_cast<double>(grid.front()), static_cast<double>(grid.back()),
+      detail::adaptive_tableau_of(solver), control);
   Tensor<T> state;  // x's shape
   for (index_t step = 1; step <= steps; ++step) {
     const T t = grid[static_cast<std::size_t>(step)];
     state = integrator.advance_to(static_cast<double>(t));
-    detail::finish_step(on_step, BasicStepInfo<T>{step, steps, t, state}, grid[static_cast<std::size_t>(step - 1)]);
+    detail::finish_step(on_step, BasicStepInfo<T>{step, steps, t, state},
+                        grid[static_cast<std::size_t>(step - 1)]);
   }
   return state;
 }

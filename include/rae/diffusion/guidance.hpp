@@ -1,7 +1,8 @@
 // Guidance: other + scale * (main - other), inside an interval of flow times.
 //
-// Source: section 4 of the paper (AutoGuidance with a guidance interval) and classifier-free guidance, as in the official
-// `forward_with_cfg` and `forward_with_autoguidance` of the DDT model: outside of the interval the main velocity is used alone.
+// Source: section 4 of the paper (AutoGuidance with a guidance interval) and classifier-free
+// guidance, as in the official `forward_with_cfg` and `forward_with_autoguidance` of the DDT model:
+// outside of the interval the main velocity is used alone.
 #pragma once
 
 #include <concepts>
@@ -51,15 +52,18 @@ void require_guidance(const G& guidance) {
   if (!(guidance.scale >= 0.0f && std::isfinite(guidance.scale)))
     raise<ArgumentError>("guidance: expected a finite scale >= 0, got ", guidance.scale);
   if (!(guidance.t_min >= 0.0f && guidance.t_min <= guidance.t_max && guidance.t_max <= 1.0f))
-    raise<ArgumentError>("guidance: expected 0 <= t_min <= t_max <= 1, got ", guidance.t_min, " and ", guidance.t_max);
+    raise<ArgumentError>("guidance: expected 0 <= t_min <= t_max <= 1, got ", guidance.t_min,
+                         " and ", guidance.t_max);
 }
 
-/// main = other + scale * (main - other), in place. Both contiguous and of one shape. Throws ShapeError.
+/// main = other + scale * (main - other), in place. Both contiguous and of one shape. Throws
+/// ShapeError.
 template <Real T>
 void guide(View<T> main, View<const std::type_identity_t<T>> other, double scale) {
   if (main.empty() || other.empty()) raise<ShapeError>("guide: a tensor is empty");
   require_shape("guide", other.shape(), main.shape());
-  if (!main.is_contiguous() || !other.is_contiguous()) raise<ShapeError>("guide: expected contiguous views");
+  if (!main.is_contiguous() || !other.is_contiguous())
+    raise<ShapeError>("guide: expected contiguous views");
   const T s = static_cast<T>(scale);
   T* out = main.data();
   const T* base = other.data();
@@ -75,25 +79,31 @@ void guide(Tensor<T>& main, const Tensor<T>& other, double scale) {
   guide(main.view(), other.view(), scale);
 }
 
-/// Guides each sample by its own time: main and other (B, ...), t (B). Samples outside of the interval stay as they are. Throws ShapeError.
+/// Guides each sample by its own time: main and other (B, ...), t (B). Samples outside of the
+/// interval stay as they are. Throws ShapeError.
 template <Real T, Guidance G>
 void guide(Tensor<T>& main, const Tensor<T>& other, const Tensor<T>& t, const G& guidance) {
   require_shape("guide", other.shape(), main.shape());
   if (main.rank() < 1 || t.numel() != main.extent(0))
-    raise<ShapeError>("guide: ", t.numel(), " values of t do not fit samples of shape ", main.shape());
+    raise<ShapeError>("guide: ", t.numel(), " values of t do not fit samples of shape ",
+                      main.shape());
   const View<T> samples = main.view();
   for (index_t b = 0; b < t.numel(); ++b)
-    if (guidance.active(static_cast<double>(t[b]))) guide(samples.slice(0, b, 1), other.view().slice(0, b, 1), guidance.scale);
+    if (guidance.active(static_cast<double>(t[b])))
+      guide(samples.slice(0, b, 1), other.view().slice(0, b, 1), guidance.scale);
 }
 
-/// A velocity callable (x, t) that guides `main` by `other`, both callables (x, t) -> Tensor. `other` is evaluated only where the
-/// guidance is active. Throws ArgumentError for a guidance out of range.
+/// A velocity callable (x, t) that guides `main` by `other`, both callables (x, t) -> Tensor.
+/// `other` is evaluated only where the guidance is active. Throws ArgumentError for a guidance out
+/// of range.
 template <class Main, class Other, Guidance G>
 [[nodiscard]] auto guided(Main main, Other other, G guidance) {
   require_guidance(guidance);
-  return [main = std::move(main), other = std::move(other), guidance]<Real T>(const Tensor<T>& x, T t) mutable {
+  return [main = std::move(main), other = std::move(other), guidance]<Real T>(const Tensor<T>& x,
+                                                                              T t) mutable {
     Tensor<T> velocity = main(x, t);
-    if (guidance.active(static_cast<double>(t))) guide(velocity, Tensor<T>(other(x, t)), static_cast<double>(guidance.scale));
+    if (guidance.active(static_cast<double>(t)))
+      guide(velocity, Tensor<T>(other(x, t)), static_cast<double>(guidance.scale));
     return velocity;
   };
 }

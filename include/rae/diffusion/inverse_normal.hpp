@@ -1,6 +1,7 @@
 // The normal distribution function and its inverse, accurate to double precision.
 //
-// Source: M. J. Wichura, "Algorithm AS 241: The percentage points of the normal distribution", Applied Statistics 37 (1988).
+// Source: M. J. Wichura, "Algorithm AS 241: The percentage points of the normal distribution",
+// Applied Statistics 37 (1988).
 #pragma once
 
 #include <array>
@@ -11,7 +12,9 @@
 namespace rae {
 
 /// Phi(x), the probability that a standard normal number is below x.
-[[nodiscard]] inline double normal_cdf(double x) noexcept { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
+[[nodiscard]] inline double normal_cdf(double x) noexcept {
+  return 0.5 * std::erfc(-x / std::numbers::sqrt2);
+}
 
 namespace detail {
 
@@ -32,8 +35,9 @@ constexpr double polynomial(const std::array<double, 8>& c, double x) noexcept {
   if (p == 1.0) return std::numeric_limits<double>::infinity();
   const double q = p - 0.5;
   if (std::abs(q) <= 0.425) {
-    constexpr std::array<double, 8> kA = {3.3871328727963666080e0,  1.3314166789178437745e+2, 1.9715909503065514427e+3,
-                                          1.3731693765509461125e+4, 4.5921953931549871457e+4, 6.7265770927008700853e+4,
+    constexpr std::array<double, 8> kA = {3.3871328727963666080e0,  1.3314166789178437745e+2,
+                                          1.9715909503065514427e+3, 1.3731693765509461125e+4,
+                                          4.5921953931549871457e+4, 6.7265770927008700853e+4,
                                           3.3430575583588128105e+4, 2.5090809287301226727e+3};
     constexpr std::array<double, 8> kB = {1.0,
                                           4.2313330701600911252e+1,
@@ -49,8 +53,9 @@ constexpr double polynomial(const std::array<double, 8>& c, double x) noexcept {
   const double r = std::sqrt(-std::log(q < 0.0 ? p : 1.0 - p));
   double x = 0.0;
   if (r <= 5.0) {
-    constexpr std::array<double, 8> kC = {1.42343711074968357734e0,  4.63033784615654529590e0, 5.76949722146069140550e0,
-                                          3.64784832476320460504e0,  1.27045825245236838258e0, 2.41780725177450611770e-1,
+    constexpr std::array<double, 8> kC = {1.42343711074968357734e0,  4.63033784615654529590e0,
+                                          5.76949722146069140550e0,  3.64784832476320460504e0,
+                                          1.27045825245236838258e0,  2.41780725177450611770e-1,
                                           2.27238449892691845833e-2, 7.74545014278341407640e-4};
     constexpr std::array<double, 8> kD = {1.0,
                                           2.05319162663775882187e0,
@@ -62,8 +67,9 @@ constexpr double polynomial(const std::array<double, 8>& c, double x) noexcept {
                                           1.05075007164441684324e-9};
     x = polynomial(kC, r - 1.6) / polynomial(kD, r - 1.6);
   } else {
-    constexpr std::array<double, 8> kE = {6.65790464350110377720e0,  5.46378491116411436990e0,  1.78482653991729133580e0,
-                                          2.96560571828504891230e-1, 2.65321895265761230930e-2, 1.24266094738807843860e-3,
+    constexpr std::array<double, 8> kE = {6.65790464350110377720e0,  5.46378491116411436990e0,
+                                          1.78482653991729133580e0,  2.96560571828504891230e-1,
+                                          2.65321895265761230930e-2, 1.24266094738807843860e-3,
                                           2.71155556874348757815e-5, 2.01033439929228813265e-7};
     constexpr std::array<double, 8> kF = {1.0,
                                           5.99832206555887937690e-1,

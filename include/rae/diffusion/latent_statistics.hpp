@@ -1,7 +1,7 @@
 // Mean and variance of latents per (C, h, w) element, which normalise the diffusion's data.
 //
-// Source: appendix of the paper on latent normalisation. The exact rule is Welford's with Chan's merge; the momentum rule is that of
-// the official statistics script.
+// Source: appendix of the paper on latent normalisation. The exact rule is Welford's with Chan's
+// merge; the momentum rule is that of the official statistics script.
 #pragma once
 
 #include <vector>
@@ -13,9 +13,11 @@ namespace rae {
 
 namespace detail {
 
-/// The shape of one sample of a batch (B, ...). Throws ShapeError for rank 0 or B = 0 and NumericError for NaN or infinity.
+/// The shape of one sample of a batch (B, ...). Throws ShapeError for rank 0 or B = 0 and
+/// NumericError for NaN or infinity.
 template <Real T>
-Shape require_latent_batch(std::string_view where, const Tensor<T>& batch, const Shape& expected, bool first) {
+Shape require_latent_batch(std::string_view where, const Tensor<T>& batch, const Shape& expected,
+                           bool first) {
   if (batch.empty() || batch.rank() < 1 || batch.extent(0) < 1)
     raise<ShapeError>(where, ": expected a batch (B, ...) with B >= 1, got ", batch.shape());
   const Shape sample(std::span<const index_t>(batch.shape().begin() + 1, batch.shape().end()));
@@ -27,28 +29,33 @@ Shape require_latent_batch(std::string_view where, const Tensor<T>& batch, const
 template <Real T = float>
 Tensor<T> to_tensor(const std::vector<double>& values, const Shape& shape) {
   Tensor<T> out(shape);
-  std::transform(values.begin(), values.end(), out.data(), [](double v) { return static_cast<T>(v); });
+  std::transform(values.begin(), values.end(), out.data(),
+                 [](double v) { return static_cast<T>(v); });
   return out;
 }
 
 }  // namespace detail
 
-/// Exact running mean and variance of every latent element, in double. Parts computed apart can be merged; the order of samples and
-/// parts changes the result by rounding only.
+/// Exact running mean and variance of every latent element, in double. Parts computed apart can be
+/// merged; the order of samples and parts changes the result by rounding only.
 class LatentStatistics {
  public:
   /// Nothing seen yet.
   LatentStatistics() = default;
 
-  /// Statistics that were saved: mean and biased variance (C, h, w) of `count` samples. Throws ShapeError for different shapes,
-  /// ArgumentError for a count below 1, NumericError for NaN, infinity or a negative variance.
+  /// Statistics that were saved: mean and biased variance (C, h, w) of `count` samples. Throws
+  /// ShapeError for different shapes, ArgumentError for a count below 1, NumericError for NaN,
+  /// infinity or a negative variance.
   LatentStatistics(const Tensor<double>& mean, const Tensor<double>& variance, index_t count) {
     if (mean.empty()) raise<ShapeError>("LatentStatistics: the mean is empty");
     require_shape("LatentStatistics: variance", variance.shape(), mean.shape());
-    if (count < 1) raise<ArgumentError>("LatentStatistics: expected a count of at least 1, got ", count);
+    if (count < 1)
+      raise<ArgumentError>("LatentStatistics: expected a count of at least 1, got ", count);
     const auto negative = [](double v) { return v < 0; };
-    if (!all_finite(mean.span()) || !all_finite(variance.span()) || std::any_of(variance.span().begin(), variance.span().end(), negative))
-      raise<NumericError>("LatentStatistics: mean or variance holds NaN, infinity or a negative variance");
+    if (!all_finite(mean.span()) || !all_finite(variance.span()) ||
+        std::any_of(variance.span().begin(), variance.span().end(), negative))
+      raise<NumericError>(
+          "LatentStatistics: mean or variance holds NaN, infinity or a negative variance");
     reset(mean.shape());
     count_ = count;
     std::copy(mean.span().begin(), mean.span().end(), mean_.begin());
@@ -56,10 +63,12 @@ class LatentStatistics {
                    [=](double v) { return v * static_cast<double>(count); });
   }
 
-  /// Adds the samples of a batch (B, C, h, w). The first batch fixes the shape. Throws ShapeError, NumericError; then nothing was added.
+  /// Adds the samples of a batch (B, C, h, w). The first batch fixes the shape. Throws ShapeError,
+  /// NumericError; then nothing was added.
   template <Real T>
   void update(const Tensor<T>& batch) {
-    const Shape sample = detail::require_latent_batch("LatentStatistics::update", batch, shape_, count_ == 0);
+    const Shape sample =
+        detail::require_latent_batch("LatentStatistics::update", batch, shape_, count_ == 0);
     if (count_ == 0) reset(sample);
     const index_t n = sample.numel(), samples = batch.extent(0);
     const T* values = batch.data();
@@ -106,13 +115,15 @@ class LatentStatistics {
     return detail::to_tensor<T>(mean_, shape_);
   }
 
-  /// Biased variance (C, h, w): the mean squared deviation. Throws ArgumentError before the first sample.
+  /// Biased variance (C, h, w): the mean squared deviation. Throws ArgumentError before the first
+  /// sample.
   template <Real T = float>
   [[nodiscard]] Tensor<T> variance() const {
     require_samples("variance");
     Tensor<T> out(shape_);
     const double inverse = 1.0 / static_cast<double>(count_);
-    std::transform(squares_.begin(), squares_.end(), out.data(), [=](double s) { return static_cast<T>(s * inverse); });
+    std::transform(squares_.begin(), squares_.end(), out.data(),
+                   [=](double s) { return static_cast<T>(s * inverse); });
     return out;
   }
 
@@ -131,16 +142,19 @@ class LatentStatistics {
   std::vector<double> mean_, squares_;  // squares_: sum of squared deviations
 };
 
-/// The official rule: mean and variance start at 0 and 1 and move towards those of each batch, m <- 0.9 m + 0.1 batch. It reflects the
-/// last tens of batches only; use it to reproduce official statistics files.
+/// The official rule: mean and variance start at 0 and 1 and move towards those of each batch, m <-
+/// 0.9 m + 0.1 batch. It reflects the last tens of batches only; use it to reproduce official
+/// statistics files.
 class MomentumLatentStatistics {
  public:
   /// Throws ArgumentError unless 0 < momentum <= 1.
   explicit MomentumLatentStatistics(double momentum = 0.1) : momentum_(momentum) {
-    if (!(momentum > 0.0 && momentum <= 1.0)) raise<ArgumentError>("MomentumLatentStatistics: expected momentum in (0, 1], got ", momentum);
+    if (!(momentum > 0.0 && momentum <= 1.0))
+      raise<ArgumentError>("MomentumLatentStatistics: expected momentum in (0, 1], got ", momentum);
   }
 
-  /// Moves towards the batch (B, C, h, w). Throws ShapeError, NumericError; then nothing has changed.
+  /// Moves towards the batch (B, C, h, w). Throws ShapeError, NumericError; then nothing has
+  /// changed.
   template <Real T>
   void update(const Tensor<T>& batch) {
     LatentStatistics own;

@@ -1,4 +1,5 @@
-// Any method of the deterministic sampler, with fixed steps or with step control: what a configuration or a command line names.
+// Any method of the deterministic sampler, with fixed steps or with step control: what a
+// configuration or a command line names.
 #pragma once
 
 #include <string_view>
@@ -34,17 +35,20 @@ class OdeSolver {
 
 /// Names of all methods, as error messages and help list them.
 inline constexpr std::string_view kOdeSolverNames =
-    "euler, midpoint, heun, heun3, rk4, explicit_adams, implicit_adams, dopri5, dopri8, bosh3, fehlberg2 or adaptive_heun";
+    "euler, midpoint, heun, heun3, rk4, explicit_adams, implicit_adams, dopri5, dopri8, bosh3, "
+    "fehlberg2 or adaptive_heun";
 
 /// Lower-case name.
 constexpr std::string_view name_of(const OdeSolver& solver) noexcept {
   return solver.is_adaptive() ? name_of(solver.adaptive()) : name_of(solver.fixed());
 }
 
-/// Inverse of `name_of`; "heun2" is accepted for `heun`, "fixed_adams" for `implicit_adams`. Throws ArgumentError.
+/// Inverse of `name_of`; "heun2" is accepted for `heun`, "fixed_adams" for `implicit_adams`. Throws
+/// ArgumentError.
 inline OdeSolver parse_ode_solver(std::string_view name) {
   for (const AdaptiveSolver s :
-       {AdaptiveSolver::dopri5, AdaptiveSolver::dopri8, AdaptiveSolver::bosh3, AdaptiveSolver::fehlberg2, AdaptiveSolver::adaptive_heun})
+       {AdaptiveSolver::dopri5, AdaptiveSolver::dopri8, AdaptiveSolver::bosh3,
+        AdaptiveSolver::fehlberg2, AdaptiveSolver::adaptive_heun})
     if (name == name_of(s)) return s;
   if (name == "scipy_solver") return parse_solver(name);  // which says why not
   try {

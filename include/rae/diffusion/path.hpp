@@ -1,7 +1,8 @@
-// Paths x_t = alpha(t) x_1 + sigma(t) x_0 between data (t = 0) and noise (t = 1), and their velocity.
+// Paths x_t = alpha(t) x_1 + sigma(t) x_0 between data (t = 0) and noise (t = 1), and their
+// velocity.
 //
-// Source: the flow matching of the paper (section 4, linear path); GVP and VP are the other plans of SiT's `transport/path.py`, which
-// the official code keeps with reversed time.
+// Source: the flow matching of the paper (section 4, linear path); GVP and VP are the other plans
+// of SiT's `transport/path.py`, which the official code keeps with reversed time.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +17,8 @@
 
 namespace rae {
 
-/// Coefficients of a path and their derivatives, all as functions of t in [0, 1]: alpha(0) = sigma(1) = 1, alpha(1) = 0.
+/// Coefficients of a path and their derivatives, all as functions of t in [0, 1]: alpha(0) =
+/// sigma(1) = 1, alpha(1) = 0.
 template <class P>
 concept Path = requires(const P& path, double t) {
   { path.alpha(t) } -> std::same_as<double>;
@@ -37,23 +39,34 @@ struct LinearPath {
 struct GvpPath {
   static constexpr double kHalfPi = std::numbers::pi / 2;
   // At the ends cos and sin of a rounded pi / 2 would miss zero by 6e-17.
-  [[nodiscard]] double alpha(double t) const noexcept { return t == 1.0 ? 0.0 : std::cos(kHalfPi * t); }
+  [[nodiscard]] double alpha(double t) const noexcept {
+    return t == 1.0 ? 0.0 : std::cos(kHalfPi * t);
+  }
   [[nodiscard]] double sigma(double t) const noexcept { return std::sin(kHalfPi * t); }
   [[nodiscard]] double d_alpha(double t) const noexcept { return -kHalfPi * std::sin(kHalfPi * t); }
-  [[nodiscard]] double d_sigma(double t) const noexcept { return t == 1.0 ? 0.0 : kHalfPi * std::cos(kHalfPi * t); }
+  [[nodiscard]] double d_sigma(double t) const noexcept {
+    return t == 1.0 ? 0.0 : kHalfPi * std::cos(kHalfPi * t);
+  }
 };
 
-/// Variance preserving diffusion with a linear rate beta from 20 (data end) to 0.1 (noise end): sigma = exp(L),
-/// L = -(19.9 (1-t)^2 / 4 + 0.1 (1-t) / 2), alpha = sqrt(1 - sigma^2). The derivative of alpha is infinite at t = 1.
+/// Variance preserving diffusion with a linear rate beta from 20 (data end) to 0.1 (noise end):
+/// sigma = exp(L), L = -(19.9 (1-t)^2 / 4 + 0.1 (1-t) / 2), alpha = sqrt(1 - sigma^2). The
+/// derivative of alpha is infinite at t = 1.
 struct VpPath {
   static constexpr double kBetaMin = 0.1;
   static constexpr double kBetaMax = 20.0;
-  [[nodiscard]] double alpha(double t) const noexcept { return std::sqrt(-std::expm1(2.0 * log_sigma(t))); }
+  [[nodiscard]] double alpha(double t) const noexcept {
+    return std::sqrt(-std::expm1(2.0 * log_sigma(t)));
+  }
   [[nodiscard]] double sigma(double t) const noexcept { return std::exp(log_sigma(t)); }
-  [[nodiscard]] double d_alpha(double t) const noexcept { return -sigma(t) * d_sigma(t) / alpha(t); }
+  [[nodiscard]] double d_alpha(double t) const noexcept {
+    return -sigma(t) * d_sigma(t) / alpha(t);
+  }
   [[nodiscard]] double d_sigma(double t) const noexcept { return sigma(t) * 0.5 * beta(t); }
   /// The rate: d log sigma / dt = beta / 2.
-  [[nodiscard]] double beta(double t) const noexcept { return (1.0 - t) * (kBetaMax - kBetaMin) + kBetaMin; }
+  [[nodiscard]] double beta(double t) const noexcept {
+    return (1.0 - t) * (kBetaMax - kBetaMin) + kBetaMin;
+  }
 
  private:
   [[nodiscard]] static double log_sigma(double t) noexcept {
@@ -70,7 +83,8 @@ constexpr std::string_view name_of(PathKind kind) noexcept {
   return kNames[static_cast<std::size_t>(kind)];
 }
 
-/// Inverse of `name_of`; the official "Linear", "GVP" and "VP" are accepted, too. Throws ArgumentError.
+/// Inverse of `name_of`; the official "Linear", "GVP" and "VP" are accepted, too. Throws
+/// ArgumentError.
 inline PathKind parse_path_kind(std::string_view name) {
   constexpr std::string_view kOfficial[] = {"Linear", "GVP", "VP"};
   for (const PathKind kind : {PathKind::linear, PathKind::gvp, PathKind::vp})
@@ -78,16 +92,21 @@ inline PathKind parse_path_kind(std::string_view name) {
   raise<ArgumentError>("unknown path '", name, "': expected linear, gvp or vp");
 }
 
-/// How the velocity along a path follows from the score, which also gives the diffusion `sbdm` and the weights of losses.
+/// How the velocity along a path follows from the score, which also gives the diffusion `sbdm` and
+/// the weights of losses.
 ///
-/// The official code has the formulas of SiT, where data is at t = 1, and reversed the time of alpha and sigma only. Its VP path still has
-/// the velocity beta (x + score) / 2, which points the wrong way here (with a score of the true distribution it leads away from the data);
-/// on the other paths only the signs of the diffusion `sbdm` and of the weight `likelihood` are left over, which are negative. `exact` is
-/// what follows from alpha and sigma, and the default; `official` gives the numbers of the official code to models that were made for it.
+/// The official code has the formulas of SiT, where data is at t = 1, and reversed the time of
+/// alpha and sigma only. Its VP path still has the velocity beta (x + score) / 2, which points the
+/// wrong way here (with a score of the true distribution it leads away from the data); on the other
+/// paths only the signs of the diffusion `sbdm` and of the weight `likelihood` are left over, which
+/// are negative. `exact` is what follows from alpha and sigma, and the default; `official` gives
+/// the numbers of the official code to models that were made for it.
 enum class PathFormulas { exact, official };
 
 /// Lower-case name.
-constexpr std::string_view name_of(PathFormulas formulas) noexcept { return formulas == PathFormulas::official ? "official" : "exact"; }
+constexpr std::string_view name_of(PathFormulas formulas) noexcept {
+  return formulas == PathFormulas::official ? "official" : "exact";
+}
 
 /// Inverse of `name_of`. Throws ArgumentError.
 inline PathFormulas parse_path_formulas(std::string_view name) {
@@ -118,7 +137,8 @@ inline constexpr bool kIsOfficial = false;
 template <class P>
 inline constexpr bool kIsOfficial<OfficialPath<P>> = true;
 
-/// First time at which a velocity is defined: the official adaptive sampler steps over the last point of its grid, even beyond data.
+/// First time at which a velocity is defined: the official adaptive sampler steps over the last
+/// point of its grid, even beyond data.
 template <class P>
 inline constexpr double kEarliest = kIsOfficial<P> ? -1.0 : 0.0;
 
@@ -138,27 +158,34 @@ Factors velocity_of_score(const P& path, double t) {
 }
 
 /// The official one of the VP path, whose second factor is positive.
-inline Factors velocity_of_score(const OfficialPath<VpPath>& path, double t) { return {0.5 * path.beta(t), 0.5 * path.beta(t)}; }
+inline Factors velocity_of_score(const OfficialPath<VpPath>& path, double t) {
+  return {0.5 * path.beta(t), 0.5 * path.beta(t)};
+}
 
 /// Throws unless every t lies in [earliest, 1] and its factors are finite.
 template <Real T, class F>
 void check_factors(std::string_view where, View<const T> t, F factors, double earliest) {
   for (index_t b = 0; b < t.numel(); ++b) {
     const double time = static_cast<double>(t.data()[b]);
-    if (!(time >= earliest && time <= 1.0)) raise<ArgumentError>(where, ": t[", b, "] = ", time, " lies outside [0, 1]");
+    if (!(time >= earliest && time <= 1.0))
+      raise<ArgumentError>(where, ": t[", b, "] = ", time, " lies outside [0, 1]");
     const Factors f = factors(time);
     if (!std::isfinite(f.first) || !std::isfinite(f.second))
-      raise<ArgumentError>(where, ": undefined at t[", b, "] = ", time, "; keep t away from the end of the path");
+      raise<ArgumentError>(where, ": undefined at t[", b, "] = ", time,
+                           "; keep t away from the end of the path");
   }
 }
 
-/// out[b] = first(t[b]) * x[b] + second(t[b]) * y[b] for B samples; `out` may be x or y. One t stands for all samples.
+/// out[b] = first(t[b]) * x[b] + second(t[b]) * y[b] for B samples; `out` may be x or y. One t
+/// stands for all samples.
 template <Real T, class F>
-void combine_samples(std::string_view where, View<const T> x, View<const T> y, View<const T> t, T* out, F factors, double earliest = 0.0) {
+void combine_samples(std::string_view where, View<const T> x, View<const T> y, View<const T> t,
+                     T* out, F factors, double earliest = 0.0) {
   if (x.empty() || y.empty() || t.empty()) raise<ShapeError>(where, ": a tensor is empty");
   require_shape(where, y.shape(), x.shape());
   if (t.numel() < 1 || (t.numel() > 1 && (x.shape().rank() < 1 || t.numel() != x.extent(0))))
-    raise<ShapeError>(where, ": ", t.numel(), " values of t do not fit samples of shape ", x.shape());
+    raise<ShapeError>(where, ": ", t.numel(), " values of t do not fit samples of shape ",
+                      x.shape());
   check_factors(where, t, factors, earliest);
   if (x.numel() == 0) return;
   const index_t inner = x.numel() / t.numel();
@@ -183,27 +210,32 @@ View<const T> one_time(const T& t) {
 
 }  // namespace detail
 
-/// x_t = alpha(t) data + sigma(t) noise, with one t per sample. data and noise (B, ...), t (B) or (1) in [0, 1].
-/// Throws ShapeError, ArgumentError.
+/// x_t = alpha(t) data + sigma(t) noise, with one t per sample. data and noise (B, ...), t (B) or
+/// (1) in [0, 1]. Throws ShapeError, ArgumentError.
 template <Path P, Real T>
-[[nodiscard]] Tensor<T> interpolate(const P& path, const Tensor<T>& data, const Tensor<T>& noise, const Tensor<T>& t) {
+[[nodiscard]] Tensor<T> interpolate(const P& path, const Tensor<T>& data, const Tensor<T>& noise,
+                                    const Tensor<T>& t) {
   require_shape("interpolate", noise.shape(), data.shape());
   Tensor<T> out(data.shape());  // (B, ...)
-  detail::combine_samples<T>("interpolate", data, noise, t, out.data(), [&](double s) -> detail::Factors {
-    return {path.alpha(s), path.sigma(s)};
-  });
+  detail::combine_samples<T>("interpolate", data, noise, t, out.data(),
+                             [&](double s) -> detail::Factors {
+                               return {path.alpha(s), path.sigma(s)};
+                             });
   return out;
 }
 
-/// The velocity dx_t/dt = alpha'(t) data + sigma'(t) noise; noise - data on the linear path. Shapes as for `interpolate`. Throws
-/// ShapeError, and ArgumentError also where a derivative is infinite (VP at t = 1).
+/// The velocity dx_t/dt = alpha'(t) data + sigma'(t) noise; noise - data on the linear path. Shapes
+/// as for `interpolate`. Throws ShapeError, and ArgumentError also where a derivative is infinite
+/// (VP at t = 1).
 template <Path P, Real T>
-[[nodiscard]] Tensor<T> path_velocity(const P& path, const Tensor<T>& data, const Tensor<T>& noise, const Tensor<T>& t) {
+[[nodiscard]] Tensor<T> path_velocity(const P& path, const Tensor<T>& data, const Tensor<T>& noise,
+                                      const Tensor<T>& t) {
   require_shape("path_velocity", noise.shape(), data.shape());
   Tensor<T> out(data.shape());  // (B, ...)
-  detail::combine_samples<T>("path_velocity", data, noise, t, out.data(), [&](double s) -> detail::Factors {
-    return {path.d_alpha(s), path.d_sigma(s)};
-  });
+  detail::combine_samples<T>("path_velocity", data, noise, t, out.data(),
+                             [&](double s) -> detail::Factors {
+                               return {path.d_alpha(s), path.d_sigma(s)};
+                             });
   return out;
 }
 

@@ -1,8 +1,10 @@
-// What a network predicts (velocity, data, noise or score), and the linear maps between these along a path.
+// What a network predicts (velocity, data, noise or score), and the linear maps between these along
+// a path.
 //
-// Source: velocity prediction is that of the paper (section 4); noise, score and the loss weight are those of SiT's `transport.py`, which
-// the official code keeps; data prediction divides by max(sigma, floor), as "Back to Basics" (x-prediction) does. A path `OfficialPath`
-// has the numbers of the official code where those differ, see `PathFormulas`.
+// Source: velocity prediction is that of the paper (section 4); noise, score and the loss weight
+// are those of SiT's `transport.py`, which the official code keeps; data prediction divides by
+// max(sigma, floor), as "Back to Basics" (x-prediction) does. A path `OfficialPath` has the numbers
+// of the official code where those differ, see `PathFormulas`.
 #pragma once
 
 #include <array>
@@ -24,7 +26,8 @@ constexpr std::string_view name_of(Prediction prediction) noexcept {
 
 /// Inverse of `name_of`. Throws ArgumentError.
 inline Prediction parse_prediction(std::string_view name) {
-  for (const Prediction p : {Prediction::velocity, Prediction::data, Prediction::noise, Prediction::score})
+  for (const Prediction p :
+       {Prediction::velocity, Prediction::data, Prediction::noise, Prediction::score})
     if (name == name_of(p)) return p;
   raise<ArgumentError>("unknown prediction '", name, "': expected velocity, data, noise or score");
 }
@@ -45,7 +48,8 @@ Factors velocity_factors(const P& path, Prediction prediction, double t, double 
     }
     case Prediction::noise: {
       const Factors of_score = velocity_of_score(path, t);
-      // At sigma = 0 the quotient has a limit, except in the official VP path, which does not go there.
+      // At sigma = 0 the quotient has a limit, except in the official VP path, which does not go
+      // there.
       return {of_score.first, sigma == 0.0 ? path.d_sigma(t) : -of_score.second / sigma};
     }
     case Prediction::score: return velocity_of_score(path, t);
@@ -56,7 +60,8 @@ Factors velocity_factors(const P& path, Prediction prediction, double t, double 
 /// output = first * x_t + second * velocity, for the velocity of the path
 template <Path P>
 Factors prediction_factors(const P& path, Prediction prediction, double t) {
-  const double alpha = path.alpha(t), sigma = path.sigma(t), d_alpha = path.d_alpha(t), d_sigma = path.d_sigma(t);
+  const double alpha = path.alpha(t), sigma = path.sigma(t), d_alpha = path.d_alpha(t),
+               d_sigma = path.d_sigma(t);
   if (std::isinf(d_alpha)) {  // VP at t = 1, where all is noise: the limit
     if (prediction == Prediction::noise) return {1.0 / sigma, 0.0};
     if (prediction == Prediction::score) return {-1.0 / (sigma * sigma), 0.0};
@@ -65,12 +70,14 @@ Factors prediction_factors(const P& path, Prediction prediction, double t) {
   switch (prediction) {
     case Prediction::data: return {d_sigma / determinant, -sigma / determinant};
     case Prediction::noise: return {-d_alpha / determinant, alpha / determinant};
-    case Prediction::score: return {d_alpha / (determinant * sigma), -alpha / (determinant * sigma)};
+    case Prediction::score:
+      return {d_alpha / (determinant * sigma), -alpha / (determinant * sigma)};
     default: return {0.0, 1.0};
   }
 }
 
-/// score = first * x_t + second * velocity, for the velocity that `to_velocity` made of a network's output.
+/// score = first * x_t + second * velocity, for the velocity that `to_velocity` made of a network's
+/// output.
 template <Path P>
 Factors score_factors(const P& path, Prediction network, double t) {
   if constexpr (kIsOfficial<P>)
@@ -83,11 +90,13 @@ Factors score_factors(const P& path, Prediction network, double t) {
 
 }  // namespace detail
 
-/// Turns a network's output at x_t into a velocity; the output's own memory is reused. output and x (B, ...), t (B) or (1).
-/// `floor` bounds the divisor of data prediction. Throws ShapeError, and ArgumentError where the relation is singular: noise and score
-/// where alpha = 0 (t = 1), data where sigma and floor are both 0.
+/// Turns a network's output at x_t into a velocity; the output's own memory is reused. output and x
+/// (B, ...), t (B) or (1). `floor` bounds the divisor of data prediction. Throws ShapeError, and
+/// ArgumentError where the relation is singular: noise and score where alpha = 0 (t = 1), data
+/// where sigma and floor are both 0.
 template <Path P, Real T>
-[[nodiscard]] Tensor<T> to_velocity(const P& path, Prediction prediction, Tensor<T> output, const Tensor<T>& x, const Tensor<T>& t,
+[[nodiscard]] Tensor<T> to_velocity(const P& path, Prediction prediction, Tensor<T> output,
+                                    const Tensor<T>& x, const Tensor<T>& t,
                                     double floor = kDataPredictionFloor) {
   if (prediction == Prediction::velocity) {
     require_shape("to_velocity", output.shape(), x.shape());
@@ -95,14 +104,16 @@ template <Path P, Real T>
   }
   T* out = output.data();
   detail::combine_samples<T>(
-      "to_velocity", x, std::as_const(output), t, out, [&](double s) { return detail::velocity_factors(path, prediction, s, floor); },
+      "to_velocity", x, std::as_const(output), t, out,
+      [&](double s) { return detail::velocity_factors(path, prediction, s, floor); },
       detail::kEarliest<P>);
   return output;
 }
 
 /// The same with one t for all samples.
 template <Path P, Real T>
-[[nodiscard]] Tensor<T> to_velocity(const P& path, Prediction prediction, Tensor<T> output, const Tensor<T>& x, std::type_identity_t<T> t,
+[[nodiscard]] Tensor<T> to_velocity(const P& path, Prediction prediction, Tensor<T> output,
+                                    const Tensor<T>& x, std::type_identity_t<T> t,
                                     double floor = kDataPredictionFloor) {
   if (prediction == Prediction::velocity) {
     require_shape("to_velocity", output.shape(), x.shape());
@@ -111,51 +122,58 @@ template <Path P, Real T>
   T* out = output.data();
   detail::combine_samples<T>(
       "to_velocity", x, std::as_const(output), detail::one_time(t), out,
-      [&](double s) { return detail::velocity_factors(path, prediction, s, floor); }, detail::kEarliest<P>);
+      [&](double s) { return detail::velocity_factors(path, prediction, s, floor); },
+      detail::kEarliest<P>);
   return output;
 }
 
-/// What a velocity at x_t says about data, noise or score; the velocity's own memory is reused. On the linear path data = x_t - t v.
-/// velocity and x (B, ...), t (B) or (1). Throws ShapeError, and ArgumentError for the score at sigma = 0.
+/// What a velocity at x_t says about data, noise or score; the velocity's own memory is reused. On
+/// the linear path data = x_t - t v. velocity and x (B, ...), t (B) or (1). Throws ShapeError, and
+/// ArgumentError for the score at sigma = 0.
 template <Path P, Real T>
-[[nodiscard]] Tensor<T> from_velocity(const P& path, Prediction prediction, Tensor<T> velocity, const Tensor<T>& x, const Tensor<T>& t) {
+[[nodiscard]] Tensor<T> from_velocity(const P& path, Prediction prediction, Tensor<T> velocity,
+                                      const Tensor<T>& x, const Tensor<T>& t) {
   if (prediction == Prediction::velocity) {
     require_shape("from_velocity", velocity.shape(), x.shape());
     return velocity;
   }
   T* out = velocity.data();
-  detail::combine_samples<T>("from_velocity", x, std::as_const(velocity), t, out,
-                             [&](double s) { return detail::prediction_factors(path, prediction, s); });
+  detail::combine_samples<T>("from_velocity", x, std::as_const(velocity), t, out, [&](double s) {
+    return detail::prediction_factors(path, prediction, s);
+  });
   return velocity;
 }
 
 /// The same with one t for all samples.
 template <Path P, Real T>
-[[nodiscard]] Tensor<T> from_velocity(const P& path, Prediction prediction, Tensor<T> velocity, const Tensor<T>& x,
-                                      std::type_identity_t<T> t) {
+[[nodiscard]] Tensor<T> from_velocity(const P& path, Prediction prediction, Tensor<T> velocity,
+                                      const Tensor<T>& x, std::type_identity_t<T> t) {
   return from_velocity(path, prediction, std::move(velocity), x, Tensor<T>(Shape{1}, t));
 }
 
 /// A velocity callable (x, t) from a network callable (x, t) that predicts something else.
 template <Path P, class Network>
-[[nodiscard]] auto velocity_of(P path, Prediction prediction, Network network, double floor = kDataPredictionFloor) {
-  return [path, prediction, network = std::move(network), floor]<Real T>(const Tensor<T>& x, T t) mutable {
+[[nodiscard]] auto velocity_of(P path, Prediction prediction, Network network,
+                               double floor = kDataPredictionFloor) {
+  return [path, prediction, network = std::move(network), floor]<Real T>(const Tensor<T>& x,
+                                                                         T t) mutable {
     return to_velocity(path, prediction, network(x, t), x, t, floor);
   };
 }
 
-/// What the network should have said at x_t = interpolate(path, data, noise, t). data and noise (B, ...), t (B) or (1). Throws ShapeError,
-/// and ArgumentError where the target is infinite.
+/// What the network should have said at x_t = interpolate(path, data, noise, t). data and noise (B,
+/// ...), t (B) or (1). Throws ShapeError, and ArgumentError where the target is infinite.
 template <Path P, Real T>
-[[nodiscard]] Tensor<T> training_target(const P& path, Prediction prediction, const Tensor<T>& data, const Tensor<T>& noise,
-                                        const Tensor<T>& t) {
+[[nodiscard]] Tensor<T> training_target(const P& path, Prediction prediction, const Tensor<T>& data,
+                                        const Tensor<T>& noise, const Tensor<T>& t) {
   if (prediction == Prediction::velocity) return path_velocity(path, data, noise, t);
   require_shape("training_target", noise.shape(), data.shape());
   Tensor<T> out(data.shape());  // (B, ...)
-  detail::combine_samples<T>("training_target", data, noise, t, out.data(), [&](double s) -> detail::Factors {
-    if (prediction == Prediction::data) return {1.0, 0.0};
-    return {0.0, prediction == Prediction::noise ? 1.0 : -1.0 / path.sigma(s)};
-  });
+  detail::combine_samples<T>(
+      "training_target", data, noise, t, out.data(), [&](double s) -> detail::Factors {
+        if (prediction == Prediction::data) return {1.0, 0.0};
+        return {0.0, prediction == Prediction::noise ? 1.0 : -1.0 / path.sigma(s)};
+      });
   return out;
 }
 
@@ -163,25 +181,33 @@ template <Path P, Real T>
 enum class LossWeighting {
   none,      ///< 1, but sigma^2 for the score, which makes it an error in units of noise
   velocity,  ///< the factor that turns the error into an error of the velocity
-  /// The weight of maximum likelihood: that of `velocity` over the path's own diffusion (see `DiffusionForm::sbdm`); 1 for a velocity.
-  /// Negative with the official formulas on the linear and GVP paths (see `PathFormulas`), whose training would do the opposite.
+  /// The weight of maximum likelihood: that of `velocity` over the path's own diffusion (see
+  /// `DiffusionForm::sbdm`); 1 for a velocity. Negative with the official formulas on the linear
+  /// and GVP paths (see `PathFormulas`), whose training would do the opposite.
   likelihood
 };
 
-/// Weight of one sample's squared error at time t. `floor` as in `to_velocity`. Throws ArgumentError where it is infinite.
+/// Weight of one sample's squared error at time t. `floor` as in `to_velocity`. Throws
+/// ArgumentError where it is infinite.
 template <Path P>
-[[nodiscard]] double loss_weight(const P& path, Prediction prediction, LossWeighting weighting, double t,
-                                 double floor = kDataPredictionFloor) {
+[[nodiscard]] double loss_weight(const P& path, Prediction prediction, LossWeighting weighting,
+                                 double t, double floor = kDataPredictionFloor) {
   double factor = 1.0;
-  if (weighting == LossWeighting::velocity || (weighting == LossWeighting::likelihood && prediction != Prediction::velocity))
+  if (weighting == LossWeighting::velocity ||
+      (weighting == LossWeighting::likelihood && prediction != Prediction::velocity))
     factor = detail::velocity_factors(path, prediction, t, floor).second;
   else if (prediction == Prediction::score)
     factor = path.sigma(t);
-  if (!std::isfinite(factor)) raise<ArgumentError>("loss_weight: infinite at t = ", t, " for prediction '", name_of(prediction), "'");
-  if (weighting != LossWeighting::likelihood || prediction == Prediction::velocity) return factor * factor;
+  if (!std::isfinite(factor))
+    raise<ArgumentError>("loss_weight: infinite at t = ", t, " for prediction '",
+                         name_of(prediction), "'");
+  if (weighting != LossWeighting::likelihood || prediction == Prediction::velocity)
+    return factor * factor;
   const double diffusion = detail::velocity_of_score(path, t).second;
   const double weight = factor * factor / (detail::kIsOfficial<P> ? diffusion : -diffusion);
-  if (!std::isfinite(weight)) raise<ArgumentError>("loss_weight: infinite at t = ", t, " for prediction '", name_of(prediction), "'");
+  if (!std::isfinite(weight))
+    raise<ArgumentError>("loss_weight: infinite at t = ", t, " for prediction '",
+                         name_of(prediction), "'");
   return weight;
 }
 

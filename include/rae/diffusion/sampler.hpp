@@ -1,4 +1,5 @@
-// Sampling: integrates dx/dt = v(x, t) along a time grid, from noise to data (or back, along an increasing grid).
+// Sampling: integrates dx/dt = v(x, t) along a time grid, from noise to data (or back, along an
+// increasing grid).
 //
 // Source: section 4 of the paper (ODE sampling of the flow, 50 Euler steps).
 #pragma once
@@ -67,7 +68,8 @@ void add_stages(const T* base, T* out, index_t n, double dt, std::span<const dou
     terms[used] = k[j].data();
     factors[used++] = static_cast<T>(dt * weights[j]);
   }
-  // The change is summed apart from the state, which is much larger: one rounding of the state's size instead of one for each term.
+  // The change is summed apart from the state, which is much larger: one rounding of the state's
+  // size instead of one for each term.
   parallel_elements(n, index_t{16384}, [&](index_t begin, index_t end) {
     constexpr index_t kChunk = 512;
     std::array<T, kChunk> change;
@@ -79,7 +81,8 @@ void add_stages(const T* base, T* out, index_t n, double dt, std::span<const dou
         const T factor = factors[j];
         for (index_t i = 0; i < count; ++i) change[static_cast<std::size_t>(i)] += factor * term[i];
       }
-      for (index_t i = 0; i < count; ++i) out[at + i] = base[at + i] + change[static_cast<std::size_t>(i)];
+      for (index_t i = 0; i < count; ++i)
+        out[at + i] = base[at + i] + change[static_cast<std::size_t>(i)];
     }
   });
 }
@@ -93,9 +96,11 @@ Tensor<T> evaluate(V& velocity, const Tensor<T>& x, T t) {
   return v;
 }
 
-/// One step from t to `next`, where the velocity at t is `first`. `stage` is scratch memory of x's shape, unused by one-stage methods.
+/// One step from t to `next`, where the velocity at t is `first`. `stage` is scratch memory of x's
+/// shape, unused by one-stage methods.
 template <Real T, class V>
-void advance(V& velocity, Tensor<T>& x, Tensor<T>& stage, Tensor<T> first, T t, T next, const Tableau& table) {
+void advance(V& velocity, Tensor<T>& x, Tensor<T>& stage, Tensor<T> first, T t, T next,
+             const Tableau& table) {
   std::array<Tensor<T>, kMaxStages> k;
   const std::span<const Tensor<T>> terms(k);
   const double dt = static_cast<double>(next - t);
@@ -109,7 +114,8 @@ void advance(V& velocity, Tensor<T>& x, Tensor<T>& stage, Tensor<T> first, T t, 
   add_stages<T>(out, out, x.numel(), dt, table.b, terms.first(table.stages));
 }
 
-/// The steps of Adams's methods, which remember the velocities at the beginnings of the steps before.
+/// The steps of Adams's methods, which remember the velocities at the beginnings of the steps
+/// before.
 template <Real T>
 class AdamsSteps {
  public:
@@ -117,8 +123,9 @@ class AdamsSteps {
       : implicit_(solver == Solver::implicit_adams), control_(control), stage_(shape) {
     if (!implicit_) return;
     if (!(control.atol >= 0.0 && control.rtol >= 0.0 && control.max_iterations >= 1))
-      raise<ArgumentError>("sample: expected tolerances >= 0 and max_iterations >= 1 of the corrector, got ", control.atol, ", ",
-                           control.rtol, " and ", control.max_iterations);
+      raise<ArgumentError>(
+          "sample: expected tolerances >= 0 and max_iterations >= 1 of the corrector, got ",
+          control.atol, ", ", control.rtol, " and ", control.max_iterations);
     change_ = Tensor<T>(shape);
     known_ = Tensor<T>(shape);
   }
@@ -129,7 +136,9 @@ class AdamsSteps {
     if (history_.size() == kMaxAdamsOrder) history_.pop_back();
     history_.insert(history_.begin(), evaluate(velocity, std::as_const(x), t));
     const std::size_t order = history_.size();
-    if (order < kMinAdamsOrder) return detail::advance(velocity, x, stage_, history_.front(), t, next, tableau_of(Solver::rk4));
+    if (order < kMinAdamsOrder)
+      return detail::advance(velocity, x, stage_, history_.front(), t, next,
+                             tableau_of(Solver::rk4));
     const double dt = static_cast<double>(next - t);
     if (implicit_) {
       correct(velocity, std::as_const(x), next, dt);
@@ -140,14 +149,17 @@ class AdamsSteps {
   }
 
  private:
-  /// change_ = dt (w_0 v(x + change_, next) + sum_j w_(j+1) history_[j]), iterated from the explicit method's change.
+  /// change_ = dt (w_0 v(x + change_, next) + sum_j w_(j+1) history_[j]), iterated from the
+  /// explicit method's change.
   template <class V>
   void correct(V& velocity, const Tensor<T>& x, T next, double dt) {
     const AdamsWeights weights = adams_weights(history_.size() + 1, true);
     std::fill(change_.span().begin(), change_.span().end(), T(0));
     std::fill(known_.span().begin(), known_.span().end(), T(0));
-    add_stages<T>(known_.data(), known_.data(), x.numel(), dt, std::span(weights).subspan(1), history_);
-    add_stages<T>(change_.data(), change_.data(), x.numel(), dt, adams_weights(history_.size()), history_);
+    add_stages<T>(known_.data(), known_.data(), x.numel(), dt, std::span(weights).subspan(1),
+                  history_);
+    add_stages<T>(change_.data(), change_.data(), x.numel(), dt, adams_weights(history_.size()),
+                  history_);
     for (index_t i = 0; i < control_.max_iterations; ++i) {
       add_stages<T>(x.data(), stage_.data(), x.numel(), 1.0, std::array{1.0}, {&change_, 1});
       const Tensor<T> v = evaluate(velocity, std::as_const(stage_), next);  // x's shape
@@ -156,7 +168,8 @@ class AdamsSteps {
     history_.pop_back();
   }
 
-  /// change_ = factor v + known_; returns the largest movement of an element in units of what is tolerated.
+  /// change_ = factor v + known_; returns the largest movement of an element in units of what is
+  /// tolerated.
   double move_change(const T* v, T factor) {
     constexpr index_t kBlock = 4096;
     const index_t n = change_.numel(), blocks = (n + kBlock - 1) / kBlock;
@@ -168,7 +181,8 @@ class AdamsSteps {
       for (index_t i = block * kBlock; i < std::min(n, (block + 1) * kBlock); ++i) {
         const T moved = factor * v[i] + known[i];
         const double size = static_cast<double>(std::max(std::abs(change[i]), std::abs(moved)));
-        most = std::max(most, static_cast<double>(std::abs(change[i] - moved)) / (control_.atol + control_.rtol * size));
+        most = std::max(most, static_cast<double>(std::abs(change[i] - moved)) /
+                                  (control_.atol + control_.rtol * size));
         change[i] = moved;
       }
       largest[static_cast<std::size_t>(block)] = most;
@@ -186,34 +200,45 @@ class AdamsSteps {
 template <Real T>
 void require_initial_value(const Tensor<T>& x, std::span<const T> grid) {
   if (x.empty()) raise<ShapeError>("sample: the initial state is empty");
-  if (grid.size() < 2) raise<ArgumentError>("sample: a time grid needs at least two points, got ", grid.size());
+  if (grid.size() < 2)
+    raise<ArgumentError>("sample: a time grid needs at least two points, got ", grid.size());
   for (std::size_t i = 0; i < grid.size(); ++i)
-    if (!std::isfinite(grid[i]) || (i > 0 && !(grid[0] > grid[1] ? grid[i] < grid[i - 1] : grid[i] > grid[i - 1])))
-      raise<ArgumentError>("sample: the time grid is not strictly monotone at point ", i, " (t = ", grid[i], ")");
+    if (!std::isfinite(grid[i]) ||
+        (i > 0 && !(grid[0] > grid[1] ? grid[i] < grid[i - 1] : grid[i] > grid[i - 1])))
+      raise<ArgumentError>("sample: the time grid is not strictly monotone at point ", i,
+                           " (t = ", grid[i], ")");
   if (!all_finite(x.span())) raise<NumericError>("sample: the initial state is not finite");
 }
 
-/// After a step from t: throws NumericError when the state of `info` is not finite, Cancelled when the callback says so.
+/// After a step from t: throws NumericError when the state of `info` is not finite, Cancelled when
+/// the callback says so.
 template <Real T, class OnStep>
 void finish_step(OnStep& on_step, const BasicStepInfo<T>& info, T t) {
   if (!all_finite(info.x.span()))
-    raise<NumericError>("sample: the state is not finite after step ", info.step, " of ", info.steps, " (t = ", t, " to ", info.t, ")");
-  if (!wants_more(on_step, info)) raise<Cancelled>("sample: stopped by the callback after step ", info.step, " of ", info.steps);
+    raise<NumericError>("sample: the state is not finite after step ", info.step, " of ",
+                        info.steps, " (t = ", t, " to ", info.t, ")");
+  if (!wants_more(on_step, info))
+    raise<Cancelled>("sample: stopped by the callback after step ", info.step, " of ", info.steps);
 }
 
 }  // namespace detail
 
-/// Integrates `velocity` from x at grid[0] to the state at grid.back() and returns it; grid.size() - 1 steps. `x` is updated in place:
-/// move it in to save a copy. After the first step nothing is allocated but what `velocity` returns, of which the methods of Adams keep
-/// eleven. `on_step`, called with a BasicStepInfo<T> after each step, returns false to stop. `corrector` is for implicit_adams alone.
+/// Integrates `velocity` from x at grid[0] to the state at grid.back() and returns it; grid.size()
+/// - 1 steps. `x` is updated in place: move it in to save a copy. After the first step nothing is
+/// allocated but what `velocity` returns, of which the methods of Adams keep eleven. `on_step`,
+/// called with a BasicStepInfo<T> after each step, returns false to stop. `corrector` is for
+/// implicit_adams alone.
 ///
-/// Throws ArgumentError for a `corrector` out of range, a grid of fewer than two points or one that is not finite and strictly monotone,
-/// ShapeError when x is empty or a velocity has another shape than x, NumericError with the number of the step when the state is not
-/// finite, Cancelled when `on_step` says so.
+/// Throws ArgumentError for a `corrector` out of range, a grid of fewer than two points or one that
+/// is not finite and strictly monotone, ShapeError when x is empty or a velocity has another shape
+/// than x, NumericError with the number of the step when the state is not finite, Cancelled when
+/// `on_step` says so.
 template <Real T, class V, class OnStep = detail::NoCallback>
 requires Velocity<V, T>
-[[nodiscard]] Tensor<T> sample(V&& velocity, Tensor<T> x, std::span<const std::type_identity_t<T>> grid, Solver solver = Solver::euler,
-                               OnStep on_step = {}, const CorrectorControl& corrector = {}) {
+[[nodiscard]] Tensor<T> sample(V&& velocity, Tensor<T> x,
+                               std::span<const std::type_identity_t<T>> grid,
+                               Solver solver = Solver::euler, OnStep on_step = {},
+                               const CorrectorControl& corrector = {}) {
   detail::require_initial_value(x, grid);
   const detail::Tableau table = detail::tableau_of(solver);
   const auto steps = static_cast<index_t>(grid.size()) - 1;
@@ -224,11 +249,13 @@ requires Velocity<V, T>
   else if (table.stages > 1)
     stage = Tensor<T>(x.shape());
   for (index_t step = 1; step <= steps; ++step) {
-    const T t = grid[static_cast<std::size_t>(step - 1)], next = grid[static_cast<std::size_t>(step)];
+    const T t = grid[static_cast<std::size_t>(step - 1)],
+            next = grid[static_cast<std::size_t>(step)];
     if (adams)
       adams->advance(velocity, x, t, next);
     else
-      detail::advance(velocity, x, stage, detail::evaluate(velocity, std::as_const(x), t), t, next, table);
+      detail::advance(velocity, x, stage, detail::evaluate(velocity, std::as_const(x), t), t, next,
+                      table);
     detail::finish_step(on_step, BasicStepInfo<T>{step, steps, next, x}, t);
   }
   return x;

@@ -1,6 +1,8 @@
-// Stochastic sampling: steps of Euler and Maruyama or of Heun along a time grid, and a last step without noise.
+// Stochastic sampling: steps of Euler and Maruyama or of Heun along a time grid, and a last step
+// without noise.
 //
-// Source: SiT (arXiv 2401.08740); the order of operations is that of the official `transport/integrators.py`.
+// Source: SiT (arXiv 2401.08740); the order of operations is that of the official
+// `transport/integrators.py`.
 #pragma once
 
 #include <algorithm>
@@ -19,15 +21,19 @@
 
 namespace rae {
 
-/// Methods of a stochastic step. `heun` adds the noise first and then takes a deterministic step of the trapezoidal rule.
+/// Methods of a stochastic step. `heun` adds the noise first and then takes a deterministic step of
+/// the trapezoidal rule.
 enum class SdeSolver { euler, heun };
 
-/// The step after the last stochastic one: none; along the drift (`mean`), along the velocity (`euler`), each by `last_step_size`; or to
-/// the expected data x / alpha + sigma^2 / alpha score (`tweedie`).
+/// The step after the last stochastic one: none; along the drift (`mean`), along the velocity
+/// (`euler`), each by `last_step_size`; or to the expected data x / alpha + sigma^2 / alpha score
+/// (`tweedie`).
 enum class SdeLastStep { none, mean, euler, tweedie };
 
 /// Lower-case name.
-constexpr std::string_view name_of(SdeSolver solver) noexcept { return solver == SdeSolver::heun ? "heun" : "euler"; }
+constexpr std::string_view name_of(SdeSolver solver) noexcept {
+  return solver == SdeSolver::heun ? "heun" : "euler";
+}
 
 /// Lower-case name.
 constexpr std::string_view name_of(SdeLastStep step) noexcept {
@@ -35,44 +41,52 @@ constexpr std::string_view name_of(SdeLastStep step) noexcept {
   return kNames[static_cast<std::size_t>(step)];
 }
 
-/// Inverse of `name_of`; a capital first letter is accepted, as the official code has "Euler" for its default. Throws ArgumentError.
+/// Inverse of `name_of`; a capital first letter is accepted, as the official code has "Euler" for
+/// its default. Throws ArgumentError.
 inline SdeSolver parse_sde_solver(std::string_view name) {
   if (name == "euler" || name == "Euler") return SdeSolver::euler;
   if (name == "heun" || name == "Heun") return SdeSolver::heun;
   raise<ArgumentError>("unknown stochastic solver '", name, "': expected euler or heun");
 }
 
-/// Inverse of `name_of`; the official "None", "Mean", "Euler" and "Tweedie" are accepted, too. Throws ArgumentError.
+/// Inverse of `name_of`; the official "None", "Mean", "Euler" and "Tweedie" are accepted, too.
+/// Throws ArgumentError.
 inline SdeLastStep parse_sde_last_step(std::string_view name) {
   constexpr std::string_view kOfficial[] = {"None", "Mean", "Euler", "Tweedie"};
-  for (const SdeLastStep s : {SdeLastStep::none, SdeLastStep::mean, SdeLastStep::euler, SdeLastStep::tweedie})
+  for (const SdeLastStep s :
+       {SdeLastStep::none, SdeLastStep::mean, SdeLastStep::euler, SdeLastStep::tweedie})
     if (name == name_of(s) || name == kOfficial[static_cast<std::size_t>(s)]) return s;
   raise<ArgumentError>("unknown last step '", name, "': expected none, mean, euler or tweedie");
 }
 
-/// How `sample_sde` goes from noise to data. The official grid for it is official_time_grid(num_steps, shift, 0, 1 - last_step_size), with
-/// last_step_size 0 for SdeLastStep::none.
+/// How `sample_sde` goes from noise to data. The official grid for it is
+/// official_time_grid(num_steps, shift, 0, 1 - last_step_size), with last_step_size 0 for
+/// SdeLastStep::none.
 struct SdeOptions {
   SdeSolver solver = SdeSolver::euler;        ///< method of each stochastic step
   DiffusionForm form = DiffusionForm::sigma;  ///< see diffusion_form.hpp
   double norm = 1.0;                          ///< magnitude of the diffusion, >= 0
   SdeLastStep last_step = SdeLastStep::mean;  ///< what follows the last point of the grid
-  double last_step_size = 0.04;               ///< in (0, 1): length of the last step in flow time before the shift
-  /// The official code takes the last step as if the state were at t = last_step_size, though on a shifted grid it is at grid.back().
-  /// True takes it from grid.back() over the whole rest.
+  double last_step_size =
+      0.04;  ///< in (0, 1): length of the last step in flow time before the shift
+  /// The official code takes the last step as if the state were at t = last_step_size, though on a
+  /// shifted grid it is at grid.back(). True takes it from grid.back() over the whole rest.
   bool last_step_from_grid = false;
-  /// What the network behind the velocity predicts: with the official formulas (see `PathFormulas`) its score depends on that.
+  /// What the network behind the velocity predicts: with the official formulas (see `PathFormulas`)
+  /// its score depends on that.
   Prediction prediction = Prediction::velocity;
 };
 
-/// A callable that fills `noise`, of x's shape (B, ...), with standard normal numbers for a stochastic step (1, 2, ...).
+/// A callable that fills `noise`, of x's shape (B, ...), with standard normal numbers for a
+/// stochastic step (1, 2, ...).
 template <class N, class T>
 concept NoiseSource = requires(N& source, index_t step, Tensor<T>& noise) {
   source(step, noise);
 };
 
-/// Noise by index: sample b of n elements takes the numbers step * n, ... of Philox(seed, first_stream + b), so neither the batch nor the
-/// number of threads matters. The numbers before are the initial noise of `Generator`.
+/// Noise by index: sample b of n elements takes the numbers step * n, ... of Philox(seed,
+/// first_stream + b), so neither the batch nor the number of threads matters. The numbers before
+/// are the initial noise of `Generator`.
 struct PhiloxNoise {
   std::uint64_t seed = 0;          ///< of all samples
   std::uint64_t first_stream = 0;  ///< of the first sample
@@ -96,11 +110,14 @@ template <Real T>
 struct GivenNoise {
   Tensor<T> values;  ///< (steps, B, ...)
 
-  /// Fills noise (B, ...) with that of the step. Throws ShapeError when there is none or it has another shape.
+  /// Fills noise (B, ...) with that of the step. Throws ShapeError when there is none or it has
+  /// another shape.
   void operator()(index_t step, Tensor<T>& noise) const {
     bool fits = values.rank() == noise.rank() + 1 && step >= 1 && step <= values.extent(0);
     for (int i = 0; fits && i < noise.rank(); ++i) fits = values.extent(i + 1) == noise.extent(i);
-    if (!fits) raise<ShapeError>("GivenNoise: step ", step, " of shape ", noise.shape(), " is not in a tensor of shape ", values.shape());
+    if (!fits)
+      raise<ShapeError>("GivenNoise: step ", step, " of shape ", noise.shape(),
+                        " is not in a tensor of shape ", values.shape());
     std::copy_n(values.data() + (step - 1) * noise.numel(), noise.numel(), noise.data());
   }
 };
@@ -109,7 +126,8 @@ namespace detail {
 
 /// out = sum_j factors[j] terms[j], where `out` may be one of the terms.
 template <Real T, std::size_t N>
-void linear_combination(T* out, index_t n, const std::array<double, N>& factors, const std::array<const T*, N>& terms) {
+void linear_combination(T* out, index_t n, const std::array<double, N>& factors,
+                        const std::array<const T*, N>& terms) {
   std::array<T, N> f{};
   for (std::size_t j = 0; j < N; ++j) f[j] = static_cast<T>(factors[j]);
   parallel_elements(n, kDiffusionGrain, [&](index_t begin, index_t end) {
@@ -121,17 +139,21 @@ void linear_combination(T* out, index_t n, const std::array<double, N>& factors,
   });
 }
 
-/// drift = v - D score as first * x + second * v. Throws ArgumentError where it is infinite or D < 0.
+/// drift = v - D score as first * x + second * v. Throws ArgumentError where it is infinite or D <
+/// 0.
 template <Path P>
 Factors sde_drift(const P& path, const SdeOptions& how, double t) {
   const double d = diffusion_coefficient(path, how.form, how.norm, t);
   if (d < 0.0)
-    raise<ArgumentError>("sample_sde: the form '", name_of(how.form), "' is negative with the official formulas at t = ", t,
-                         "; the official sampler makes NaN of it; choose the exact formulas or another form");
+    raise<ArgumentError>(
+        "sample_sde: the form '", name_of(how.form),
+        "' is negative with the official formulas at t = ", t,
+        "; the official sampler makes NaN of it; choose the exact formulas or another form");
   const Factors score = score_factors(path, how.prediction, t);
   const Factors drift{-d * score.first, 1.0 - d * score.second};
   if (!std::isfinite(drift.first) || !std::isfinite(drift.second))
-    raise<ArgumentError>("sample_sde: the drift of the form '", name_of(how.form), "' is infinite at t = ", t,
+    raise<ArgumentError>("sample_sde: the drift of the form '", name_of(how.form),
+                         "' is infinite at t = ", t,
                          "; keep the grid away from that end of the path");
   return drift;
 }
@@ -149,33 +171,43 @@ Factors sde_last_step(const P& path, const SdeOptions& how, double t, double len
   return {1.0 / alpha + weight * score.first, weight * score.second};
 }
 
-/// Throws ArgumentError for options out of range or a grid on which the drift is infinite, before anything is evaluated.
+/// Throws ArgumentError for options out of range or a grid on which the drift is infinite, before
+/// anything is evaluated.
 template <Real T, Path P>
 void require_sde(const P& path, const SdeOptions& how, std::span<const T> grid) {
-  if (!(how.norm >= 0.0 && std::isfinite(how.norm))) raise<ArgumentError>("sample_sde: expected a finite norm >= 0, got ", how.norm);
+  if (!(how.norm >= 0.0 && std::isfinite(how.norm)))
+    raise<ArgumentError>("sample_sde: expected a finite norm >= 0, got ", how.norm);
   if (how.last_step != SdeLastStep::none && !(how.last_step_size > 0.0 && how.last_step_size < 1.0))
     raise<ArgumentError>("sample_sde: expected last_step_size in (0, 1), got ", how.last_step_size);
   if (!(grid.front() <= T(1) && grid.back() >= T(0) && grid.front() > grid.back()))
-    raise<ArgumentError>("sample_sde: expected a grid from noise to data, 1 >= t >= 0, got ", grid.front(), " to ", grid.back());
+    raise<ArgumentError>("sample_sde: expected a grid from noise to data, 1 >= t >= 0, got ",
+                         grid.front(), " to ", grid.back());
   const std::size_t evaluated = grid.size() - (how.solver == SdeSolver::heun ? 0 : 1);
-  for (std::size_t i = 0; i < evaluated; ++i) (void)sde_drift(path, how, static_cast<double>(grid[i]));
+  for (std::size_t i = 0; i < evaluated; ++i)
+    (void)sde_drift(path, how, static_cast<double>(grid[i]));
   if (how.last_step != SdeLastStep::none && how.last_step_from_grid && grid.back() == T(0))
-    raise<ArgumentError>("sample_sde: a grid that ends at 0 leaves nothing for the last step; choose SdeLastStep::none");
+    raise<ArgumentError>(
+        "sample_sde: a grid that ends at 0 leaves nothing for the last step; choose "
+        "SdeLastStep::none");
 }
 
 }  // namespace detail
 
-/// Goes from x at grid[0], the noise, to data by grid.size() - 1 stochastic steps and the last step, and returns it. `velocity` is that of
-/// the deterministic sampler, with guidance if any; `noise` a NoiseSource such as PhiloxNoise. `x` is updated in place. `on_step`, called
-/// with a BasicStepInfo<T> after each step (the last one reaches t = 0), returns false to stop.
+/// Goes from x at grid[0], the noise, to data by grid.size() - 1 stochastic steps and the last
+/// step, and returns it. `velocity` is that of the deterministic sampler, with guidance if any;
+/// `noise` a NoiseSource such as PhiloxNoise. `x` is updated in place. `on_step`, called with a
+/// BasicStepInfo<T> after each step (the last one reaches t = 0), returns false to stop.
 ///
-/// Throws ArgumentError for a grid that does not descend within [0, 1], options out of range, or a form whose drift is infinite on the
-/// grid; ShapeError when x is empty or a velocity has another shape than x; NumericError with the number of the step when the state is not
-/// finite; Cancelled when `on_step` says so.
+/// Throws ArgumentError for a grid that does not descend within [0, 1], options out of range, or a
+/// form whose drift is infinite on the grid; ShapeError when x is empty or a velocity has another
+/// shape than x; NumericError with the number of the step when the state is not finite; Cancelled
+/// when `on_step` says so.
 template <Real T, class V, class N, Path P = LinearPath, class OnStep = detail::NoCallback>
 requires Velocity<V, T> && NoiseSource<N, T>
-[[nodiscard]] Tensor<T> sample_sde(V&& velocity, Tensor<T> x, std::span<const std::type_identity_t<T>> grid, N&& noise,
-                                   const SdeOptions& how = {}, OnStep on_step = {}, const P& path = {}) {
+[[nodiscard]] Tensor<T> sample_sde(V&& velocity, Tensor<T> x,
+                                   std::span<const std::type_identity_t<T>> grid, N&& noise,
+                                   const SdeOptions& how = {}, OnStep on_step = {},
+                                   const P& path = {}) {
   detail::require_initial_value(x, grid);
   detail::require_sde(path, how, grid);
   const index_t n = x.numel(), stochastic = static_cast<index_t>(grid.size()) - 1;
@@ -184,7 +216,8 @@ requires Velocity<V, T> && NoiseSource<N, T>
   Tensor<T> stage;              // x's shape
   if (how.solver == SdeSolver::heun) stage = Tensor<T>(x.shape());
   for (index_t step = 1; step <= stochastic; ++step) {
-    const T now = grid[static_cast<std::size_t>(step - 1)], next = grid[static_cast<std::size_t>(step)];
+    const T now = grid[static_cast<std::size_t>(step - 1)],
+            next = grid[static_cast<std::size_t>(step)];
     const double t = static_cast<double>(now), dt = static_cast<double>(now - next);
     const double spread = std::sqrt(2.0 * diffusion_coefficient(path, how.form, how.norm, t) * dt);
     const detail::Factors drift = detail::sde_drift(path, how, t);
@@ -193,24 +226,29 @@ requires Velocity<V, T> && NoiseSource<N, T>
     if (how.solver == SdeSolver::euler) {
       const Tensor<T> v = detail::evaluate(velocity, std::as_const(x), now);  // x's shape
       T* out = x.data();
-      detail::linear_combination<T, 3>(out, n, {1.0 - dt * drift.first, -dt * drift.second, spread}, {out, v.data(), draw});
+      detail::linear_combination<T, 3>(out, n, {1.0 - dt * drift.first, -dt * drift.second, spread},
+                                       {out, v.data(), draw});
     } else {
       const detail::Factors then = detail::sde_drift(path, how, static_cast<double>(next));
       T* out = x.data();
       detail::linear_combination<T, 2>(out, n, {1.0, spread}, {out, draw});
       const Tensor<T> v = detail::evaluate(velocity, std::as_const(x), now);  // x's shape
-      detail::linear_combination<T, 2>(stage.data(), n, {1.0 - dt * drift.first, -dt * drift.second}, {std::as_const(x).data(), v.data()});
+      detail::linear_combination<T, 2>(stage.data(), n,
+                                       {1.0 - dt * drift.first, -dt * drift.second},
+                                       {std::as_const(x).data(), v.data()});
       const Tensor<T> w = detail::evaluate(velocity, std::as_const(stage), next);  // x's shape
       out = x.data();
-      detail::linear_combination<T, 4>(
-          out, n, {1.0 - 0.5 * dt * drift.first, -0.5 * dt * drift.second, -0.5 * dt * then.first, -0.5 * dt * then.second},
-          {out, v.data(), std::as_const(stage).data(), w.data()});
+      detail::linear_combination<T, 4>(out, n,
+                                       {1.0 - 0.5 * dt * drift.first, -0.5 * dt * drift.second,
+                                        -0.5 * dt * then.first, -0.5 * dt * then.second},
+                                       {out, v.data(), std::as_const(stage).data(), w.data()});
     }
     detail::finish_step(on_step, BasicStepInfo<T>{step, steps, next, x}, now);
   }
   if (how.last_step == SdeLastStep::none) return x;
   // The official time is 1 - t1 with t1 = 1 - last_step_size.
-  const T from = how.last_step_from_grid ? grid.back() : static_cast<T>(1.0 - (1.0 - how.last_step_size));
+  const T from =
+      how.last_step_from_grid ? grid.back() : static_cast<T>(1.0 - (1.0 - how.last_step_size));
   const double length = how.last_step_from_grid ? static_cast<double>(from) : how.last_step_size;
   const detail::Factors last = detail::sde_last_step(path, how, static_cast<double>(from), length);
   const Tensor<T> v = detail::evaluate(velocity, std::as_const(x), from);  // x's shape

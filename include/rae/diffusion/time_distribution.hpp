@@ -1,6 +1,7 @@
 // Distributions of the training time t, sampled by inversion from given uniforms.
 //
-// Source: section 4 of the paper; uniform and truncated logit-normal times of the official transport, drawn before the time shift.
+// Source: section 4 of the paper; uniform and truncated logit-normal times of the official
+// transport, drawn before the time shift.
 #pragma once
 
 #include <charconv>
@@ -13,7 +14,8 @@
 
 namespace rae {
 
-/// Times before the shift lie in [low, high]; the official code uses [0, 0.999] for velocity, [0.001, 0.999] for noise and score.
+/// Times before the shift lie in [low, high]; the official code uses [0, 0.999] for velocity,
+/// [0.001, 0.999] for noise and score.
 struct TimeInterval {
   double low = 0.0;
   double high = 0.999;
@@ -26,12 +28,17 @@ class TimeDistribution {
   TimeDistribution() : TimeDistribution(uniform()) {}
 
   /// Throws ArgumentError unless 0 <= low < high <= 1.
-  [[nodiscard]] static TimeDistribution uniform(TimeInterval interval = {}) { return {0.0, 0.0, interval}; }
+  [[nodiscard]] static TimeDistribution uniform(TimeInterval interval = {}) {
+    return {0.0, 0.0, interval};
+  }
 
-  /// sigmoid of N(mu, sigma^2), truncated. Throws ArgumentError also for sigma <= 0 or numbers that are not finite.
-  [[nodiscard]] static TimeDistribution logit_normal(double mu, double sigma, TimeInterval interval = {}) {
+  /// sigmoid of N(mu, sigma^2), truncated. Throws ArgumentError also for sigma <= 0 or numbers that
+  /// are not finite.
+  [[nodiscard]] static TimeDistribution logit_normal(double mu, double sigma,
+                                                     TimeInterval interval = {}) {
     if (!std::isfinite(mu) || !(sigma > 0.0 && std::isfinite(sigma)))
-      raise<ArgumentError>("logit-normal time distribution: expected finite mu and sigma > 0, got ", mu, " and ", sigma);
+      raise<ArgumentError>("logit-normal time distribution: expected finite mu and sigma > 0, got ",
+                           mu, " and ", sigma);
     return {mu, sigma, interval};
   }
 
@@ -43,10 +50,12 @@ class TimeDistribution {
       const std::string_view numbers = text.substr(kPrefix.size());
       const std::size_t split = numbers.find('_');
       double mu = 0.0, sigma = 0.0;
-      if (split != std::string_view::npos && number(numbers.substr(0, split), mu) && number(numbers.substr(split + 1), sigma))
+      if (split != std::string_view::npos && number(numbers.substr(0, split), mu) &&
+          number(numbers.substr(split + 1), sigma))
         return logit_normal(mu, sigma, interval);
     }
-    raise<ArgumentError>("unknown time distribution '", text, "': expected \"uniform\" or \"logit-normal_MU_SIGMA\"");
+    raise<ArgumentError>("unknown time distribution '", text,
+                         "': expected \"uniform\" or \"logit-normal_MU_SIGMA\"");
   }
 
   /// The time at quantile `u` in [0, 1]; increases with u. NaN outside.
@@ -67,17 +76,22 @@ class TimeDistribution {
   [[nodiscard]] TimeInterval interval() const noexcept { return interval_; }
 
   /// What `parse` reads.
-  [[nodiscard]] std::string to_string() const { return sigma_ == 0.0 ? std::string("uniform") : concat("logit-normal_", mu_, "_", sigma_); }
+  [[nodiscard]] std::string to_string() const {
+    return sigma_ == 0.0 ? std::string("uniform") : concat("logit-normal_", mu_, "_", sigma_);
+  }
 
  private:
-  TimeDistribution(double mu, double sigma, TimeInterval interval) : mu_(mu), sigma_(sigma), interval_(interval) {
+  TimeDistribution(double mu, double sigma, TimeInterval interval)
+      : mu_(mu), sigma_(sigma), interval_(interval) {
     if (!(interval.low >= 0.0 && interval.low < interval.high && interval.high <= 1.0))
-      raise<ArgumentError>("time distribution: expected 0 <= low < high <= 1, got ", interval.low, " and ", interval.high);
+      raise<ArgumentError>("time distribution: expected 0 <= low < high <= 1, got ", interval.low,
+                           " and ", interval.high);
     if (sigma == 0.0) return;
     cdf_low_ = normal_cdf((logit(interval.low) - mu) / sigma);
     cdf_high_ = normal_cdf((logit(interval.high) - mu) / sigma);
     if (!(cdf_low_ < cdf_high_))
-      raise<ArgumentError>("time distribution: ", to_string(), " has no mass in [", interval.low, ", ", interval.high, "]");
+      raise<ArgumentError>("time distribution: ", to_string(), " has no mass in [", interval.low,
+                           ", ", interval.high, "]");
   }
 
   static double logit(double t) noexcept { return std::log(t / (1.0 - t)); }

@@ -1,4 +1,5 @@
-// Bundle: a model in one safetensors file, its configuration as JSON in the metadata and all weights by our own parameter names.
+// Bundle: a model in one safetensors file, its configuration as JSON in the metadata and all
+// weights by our own parameter names.
 #pragma once
 
 #include <map>
@@ -9,16 +10,19 @@
 
 namespace rae {
 
-/// Configuration and weights of a model. Tensors are named "encoder.*", "decoder.*", "dit.*", "guide.*" (the prefix and the name of the
-/// parameter), and "latent_norm.mean", "latent_norm.var" (C, h, w).
+/// Configuration and weights of a model. Tensors are named "encoder.*", "decoder.*", "dit.*",
+/// "guide.*" (the prefix and the name of the parameter), and "latent_norm.mean", "latent_norm.var"
+/// (C, h, w).
 struct Bundle {
   ModelConfig config;                            ///< everything that is not a weight
   std::map<std::string, Tensor<float>> tensors;  ///< by name
-  std::map<std::string, std::string> notes;  ///< further metadata of the file (licence, data, training); "config" and "packed" are taken
-  std::string origin = "bundle";             ///< the file that it was loaded from, for messages
+  std::map<std::string, std::string> notes;      ///< further metadata of the file (licence, data,
+                                                 ///< training); "config" and "packed" are taken
+  std::string origin = "bundle";                 ///< the file that it was loaded from, for messages
 
-  /// Takes all parameters of a model under the names prefix + name, for example `store("dit.", model)`. Tensors of that prefix that the
-  /// bundle had are gone. Training (Var) and inference (Tensor) models alike.
+  /// Takes all parameters of a model under the names prefix + name, for example `store("dit.",
+  /// model)`. Tensors of that prefix that the bundle had are gone. Training (Var) and inference
+  /// (Tensor) models alike.
   template <class M>
   void store(const std::string& prefix, M& model) {
     remove(prefix);
@@ -32,8 +36,9 @@ struct Bundle {
     });
   }
 
-  /// Sets all parameters of a model from the tensors prefix + name. Throws FormatError for a missing tensor and ShapeError for another
-  /// shape, both naming file and tensor; then the model is as it was.
+  /// Sets all parameters of a model from the tensors prefix + name. Throws FormatError for a
+  /// missing tensor and ShapeError for another shape, both naming file and tensor; then the model
+  /// is as it was.
   template <class M>
   void restore(const std::string& prefix, M& model) const {
     visit(prefix, model, [this](const std::string& name, auto& parameter) {
@@ -51,7 +56,8 @@ struct Bundle {
 
   /// Puts the statistics of the latents, (C, h, w) each or both empty.
   void store_latent_norm(const LatentNorm<float>& norm);
-  /// The statistics of the latents; both empty when the bundle has none. Throws FormatError, ShapeError.
+  /// The statistics of the latents; both empty when the bundle has none. Throws FormatError,
+  /// ShapeError.
   [[nodiscard]] LatentNorm<float> latent_norm() const;
 
   /// One tensor. Throws FormatError when it is missing, ShapeError when it has another shape.
@@ -63,20 +69,22 @@ struct Bundle {
   /// Removes all tensors whose names begin with `prefix`.
   void remove(const std::string& prefix);
 
-  /// The same model for those who read weights part by part; the tensors are shared. Throws ShapeError for statistics of another shape.
+  /// The same model for those who read weights part by part; the tensors are shared. Throws
+  /// ShapeError for statistics of another shape.
   [[nodiscard]] ModelFiles files() const;
 
-  /// Throws ConfigError when the configuration is not one that `parse_model_config` accepts, FormatError or ShapeError unless the tensors
-  /// are those of its parts: a decoder, a diffusion transformer and a guide that it names must be there, the encoder and the statistics may
-  /// be absent.
+  /// Throws ConfigError when the configuration is not one that `parse_model_config` accepts,
+  /// FormatError or ShapeError unless the tensors are those of its parts: a decoder, a diffusion
+  /// transformer and a guide that it names must be there, the encoder and the statistics may be
+  /// absent.
   void check() const;
 
-  /// Reads a file; every float type becomes f32. The configuration is checked against the sizes in the file before any model is made.
-  /// Throws FileError, FormatError, ConfigError, ShapeError.
+  /// Reads a file; every float type becomes f32. The configuration is checked against the sizes in
+  /// the file before any model is made. Throws FileError, FormatError, ConfigError, ShapeError.
   [[nodiscard]] static Bundle load(const std::string& path);
 
-  /// Writes the file, whole or not at all. Vectors and the latents' statistics, small but delicate, stay f32. Throws as `check`,
-  /// ArgumentError for a note named "config" or "packed", FileError.
+  /// Writes the file, whole or not at all. Vectors and the latents' statistics, small but delicate,
+  /// stay f32. Throws as `check`, ArgumentError for a note named "config" or "packed", FileError.
   void save(const std::string& path, DType stored_as = DType::f32) const;
 };
 

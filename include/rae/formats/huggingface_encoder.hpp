@@ -1,6 +1,8 @@
-// Frozen encoders in folders as Hugging Face saves them: config.json, preprocessor_config.json and the weights.
+// Frozen encoders in folders as Hugging Face saves them: config.json, preprocessor_config.json and
+// the weights.
 //
-// Source: Dinov2Config, Dinov2WithRegistersConfig, SiglipConfig, ViTMAEConfig and their models in huggingface/transformers.
+// Source: Dinov2Config, Dinov2WithRegistersConfig, SiglipConfig, ViTMAEConfig and their models in
+// huggingface/transformers.
 #pragma once
 
 #include <string>
@@ -20,22 +22,26 @@ struct PretrainedEncoder {
 
 /// Opens a folder with the config.json of
 /// - DINOv2 with registers (`dinov2_with_registers`) or without (`dinov2`),
-/// - SigLIP 2 with a fixed resolution (`siglip`, whose text tower is ignored, or `siglip_vision_model`),
+/// - SigLIP 2 with a fixed resolution (`siglip`, whose text tower is ignored, or
+/// `siglip_vision_model`),
 /// - MAE (`vit_mae`, whose decoder is ignored),
 ///
-/// and weights that `TensorSource::open` finds in it. Every tensor that the encoder needs is looked up, none is read. Without a
-/// preprocessor_config.json the pixels are normalised as the family was trained. Throws FileError when a file is missing, ConfigError for a
-/// configuration of another model or with an option that this library does not have, FormatError when the weights are not those of the
-/// configuration.
+/// and weights that `TensorSource::open` finds in it. Every tensor that the encoder needs is looked
+/// up, none is read. Without a preprocessor_config.json the pixels are normalised as the family was
+/// trained. Throws FileError when a file is missing, ConfigError for a configuration of another
+/// model or with an option that this library does not have, FormatError when the weights are not
+/// those of the configuration.
 [[nodiscard]] PretrainedEncoder open_encoder_folder(const std::string& folder);
 
-/// The encoder of a config.json; absent keys have the defaults of its class. Options that change the result and are not supported
-/// (activation, SwiGLU, attention without bias) are refused; those of training, of other outputs and of the parts that are ignored do not
-/// matter. Throws ConfigError.
+/// The encoder of a config.json; absent keys have the defaults of its class. Options that change
+/// the result and are not supported (activation, SwiGLU, attention without bias) are refused; those
+/// of training, of other outputs and of the parts that are ignored do not matter. Throws
+/// ConfigError.
 [[nodiscard]] EncoderConfig parse_pretrained_config(const ConfigNode& node);
 
-/// The pixels' mean and deviation of a preprocessor_config.json. How it would resize and crop does not matter, since this library prepares
-/// pictures itself; but it must bring pixels to [0, 1] first. Throws ConfigError.
+/// The pixels' mean and deviation of a preprocessor_config.json. How it would resize and crop does
+/// not matter, since this library prepares pictures itself; but it must bring pixels to [0, 1]
+/// first. Throws ConfigError.
 [[nodiscard]] PixelNorm parse_preprocessor_config(const ConfigNode& node);
 
 }  // namespace rae

@@ -1,4 +1,5 @@
-// Autoencoder: pictures to normalised latents and back, from one file. Diffusion Transformers with Representation Autoencoders, section 3.
+// Autoencoder: pictures to normalised latents and back, from one file. Diffusion Transformers with
+// Representation Autoencoders, section 3.
 #pragma once
 
 #include <memory>
@@ -6,42 +7,48 @@
 #include <string>
 #include <vector>
 
-#include "rae/io/image.hpp"
 #include "rae/formats/bundle.hpp"
+#include "rae/io/image.hpp"
 
 namespace rae {
 
-/// A frozen encoder and its decoder. A value: copies are cheap and share the weights; all members can be called from several threads.
+/// A frozen encoder and its decoder. A value: copies are cheap and share the weights; all members
+/// can be called from several threads.
 class Autoencoder {
  public:
-  /// Takes the weights of a bundle. Throws as `Bundle::check`, FormatError when it has no encoder or no decoder, MemoryError.
+  /// Takes the weights of a bundle. Throws as `Bundle::check`, FormatError when it has no encoder
+  /// or no decoder, MemoryError.
   explicit Autoencoder(const Bundle& bundle, const LoadOptions& load = {});
 
-  /// Loads a model from its files, at once or when a part is needed; the encoder may be absent while nothing is encoded, and the decoder
-  /// while nothing is decoded. Throws as the constructor of `Generator` from files, FormatError when both are absent.
+  /// Loads a model from its files, at once or when a part is needed; the encoder may be absent
+  /// while nothing is encoded, and the decoder while nothing is decoded. Throws as the constructor
+  /// of `Generator` from files, FormatError when both are absent.
   explicit Autoencoder(const ModelFiles& files, const LoadOptions& load = {});
 
   /// Opens a bundle. Throws as `ModelFiles::open` and the constructor.
   [[nodiscard]] static Autoencoder load(const std::string& path, const LoadOptions& load = {});
 
-  /// The model that comes with the library (see `find_model`). Throws FileError when it is not found.
+  /// The model that comes with the library (see `find_model`). Throws FileError when it is not
+  /// found.
   [[nodiscard]] static Autoencoder builtin(const LoadOptions& options = {});
 
-  /// The picture as the encoder takes it: the middle (ADM's centre crop) at the model's size, gray or RGB as the model is.
-  /// Throws ArgumentError for an empty picture.
+  /// The picture as the encoder takes it: the middle (ADM's centre crop) at the model's size, gray
+  /// or RGB as the model is. Throws ArgumentError for an empty picture.
   [[nodiscard]] Image prepare(const Image& image) const;
 
   /// Normalised latent (1, C, h, w) of a picture of any size, which is prepared first.
   [[nodiscard]] Tensor<float> encode(const Image& image) const;
 
-  /// Normalised latents (B, C, h, w) of pictures of any sizes. Throws ArgumentError when there is none.
+  /// Normalised latents (B, C, h, w) of pictures of any sizes. Throws ArgumentError when there is
+  /// none.
   [[nodiscard]] Tensor<float> encode(std::span<const Image> images) const;
 
-  /// Normalised latents (B, C, h, w) of pictures (B, channels, H, W) in [0, 1] of the model's size. Throws ShapeError, and NumericError for
-  /// NaN or infinity.
+  /// Normalised latents (B, C, h, w) of pictures (B, channels, H, W) in [0, 1] of the model's size.
+  /// Throws ShapeError, and NumericError for NaN or infinity.
   [[nodiscard]] Tensor<float> encode(const Tensor<float>& images) const;
 
-  /// Pictures of normalised latents (B, C, h, w). Throws ShapeError for other shapes, NumericError for NaN or infinity.
+  /// Pictures of normalised latents (B, C, h, w). Throws ShapeError for other shapes, NumericError
+  /// for NaN or infinity.
   [[nodiscard]] std::vector<Image> decode(const Tensor<float>& latents) const;
 
   /// The same as (B, channels, H, W), neither clamped to [0, 1] nor rounded.

@@ -1,41 +1,47 @@
-// Features of pictures for the measures of sets of pictures: pooled tokens of a frozen encoder, or Inception-v3.
+// Features of pictures for the measures of sets of pictures: pooled tokens of a frozen encoder, or
+// Inception-v3.
 //
-// Sources: Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter, "GANs trained by a two time-scale update rule" (2017), for Inception;
-// Stein et al., "Exposing flaws of generative model evaluation metrics" (2023), for the features of self-supervised encoders.
+// Sources: Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter, "GANs trained by a two time-scale
+// update rule" (2017), for Inception; Stein et al., "Exposing flaws of generative model evaluation
+// metrics" (2023), for the features of self-supervised encoders.
 #pragma once
 
 #include <memory>
 #include <span>
 #include <string>
 
+#include "rae/formats/huggingface_encoder.hpp"
 #include "rae/io/image.hpp"
 #include "rae/io/tensor_source.hpp"
-#include "rae/formats/huggingface_encoder.hpp"
 
 namespace rae {
 
-/// A network that turns pictures into vectors. A value: copies are cheap and share the weights; all members can be called from several
-/// threads.
+/// A network that turns pictures into vectors. A value: copies are cheap and share the weights; all
+/// members can be called from several threads.
 class FeatureExtractor {
  public:
-  /// The mean of the tokens (before the latents' normalisation) of a model's encoder. Pictures are prepared as for the autoencoder: the
-  /// middle part at the model's size, gray or RGB as the model is. Throws FormatError when it has no encoder or tensors are missing,
-  /// ShapeError, MemoryError.
+  /// The mean of the tokens (before the latents' normalisation) of a model's encoder. Pictures are
+  /// prepared as for the autoencoder: the middle part at the model's size, gray or RGB as the model
+  /// is. Throws FormatError when it has no encoder or tensors are missing, ShapeError, MemoryError.
   [[nodiscard]] static FeatureExtractor encoder(const ModelFiles& files);
 
-  /// The same for an encoder alone, on 16 x 16 patches, or as many as its position table has if those are fewer.
-  [[nodiscard]] static FeatureExtractor encoder(const PretrainedEncoder& pretrained, const std::string& name);
+  /// The same for an encoder alone, on 16 x 16 patches, or as many as its position table has if
+  /// those are fewer.
+  [[nodiscard]] static FeatureExtractor encoder(const PretrainedEncoder& pretrained,
+                                                const std::string& name);
 
-  /// Inception-v3 with the weights of torch-fidelity or pytorch-fid (pt_inception-2015-12-05-6726825d.pth). Pictures of any size are
-  /// resized as TensorFlow 1 did; gray is repeated. Throws FormatError when a tensor is missing or the file is torchvision's network, which
-  /// gives other numbers; ShapeError, NumericError.
+  /// Inception-v3 with the weights of torch-fidelity or pytorch-fid
+  /// (pt_inception-2015-12-05-6726825d.pth). Pictures of any size are resized as TensorFlow 1 did;
+  /// gray is repeated. Throws FormatError when a tensor is missing or the file is torchvision's
+  /// network, which gives other numbers; ShapeError, NumericError.
   [[nodiscard]] static FeatureExtractor inception(const TensorSource& weights);
 
-  /// Features (B, D) of pictures of any sizes. Those of a picture do not depend on the others. Throws ArgumentError without pictures or for
-  /// empty ones.
+  /// Features (B, D) of pictures of any sizes. Those of a picture do not depend on the others.
+  /// Throws ArgumentError without pictures or for empty ones.
   [[nodiscard]] Tensor<float> operator()(std::span<const Image> images) const;
 
-  /// Logits (B, classes) of features (B, D), for the Inception score. Throws ArgumentError unless this is Inception.
+  /// Logits (B, classes) of features (B, D), for the Inception score. Throws ArgumentError unless
+  /// this is Inception.
   [[nodiscard]] Tensor<float> logits(const Tensor<float>& features) const;
 
   /// D.
@@ -51,7 +57,8 @@ class FeatureExtractor {
   struct Network;
 
  private:
-  explicit FeatureExtractor(std::shared_ptr<const Network> network) : network_(std::move(network)) {}
+  explicit FeatureExtractor(std::shared_ptr<const Network> network)
+      : network_(std::move(network)) {}
 
   std::shared_ptr<const Network> network_;
 };

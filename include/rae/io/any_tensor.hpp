@@ -12,8 +12,8 @@
 namespace rae {
 
 /// A tensor of any element type.
-using AnyTensor = std::variant<Tensor<float>, Tensor<double>, Tensor<bf16>, Tensor<f16>, Tensor<std::int64_t>, Tensor<std::int32_t>,
-                               Tensor<std::uint8_t>>;
+using AnyTensor = std::variant<Tensor<float>, Tensor<double>, Tensor<bf16>, Tensor<f16>,
+                               Tensor<std::int64_t>, Tensor<std::int32_t>, Tensor<std::uint8_t>>;
 
 /// True for element types that hold real numbers.
 template <class T>
@@ -21,7 +21,8 @@ inline constexpr bool kIsFloatElement = Real<T> || std::same_as<T, bf16> || std:
 
 /// The element type of a tensor.
 [[nodiscard]] inline DType dtype_of(const AnyTensor& tensor) noexcept {
-  constexpr DType kTypes[] = {DType::f32, DType::f64, DType::bf16, DType::f16, DType::i64, DType::i32, DType::u8};
+  constexpr DType kTypes[] = {DType::f32, DType::f64, DType::bf16, DType::f16,
+                              DType::i64, DType::i32, DType::u8};
   return kTypes[tensor.index()];
 }
 
@@ -30,8 +31,9 @@ inline constexpr bool kIsFloatElement = Real<T> || std::same_as<T, bf16> || std:
   return std::visit([](const auto& t) -> const Shape& { return t.shape(); }, tensor);
 }
 
-/// The tensor with elements of type T: any float to any float, any integer to any integer. Throws FormatError, beginning with `what`, for a
-/// conversion between floats and integers and for an integer that does not fit.
+/// The tensor with elements of type T: any float to any float, any integer to any integer. Throws
+/// FormatError, beginning with `what`, for a conversion between floats and integers and for an
+/// integer that does not fit.
 template <Element T>
 [[nodiscard]] Tensor<T> tensor_cast(const AnyTensor& tensor, std::string_view what) {
   return std::visit(
@@ -42,10 +44,12 @@ template <Element T>
           return convert<T>(from);
         } else if constexpr (!kIsFloatElement<T> && !kIsFloatElement<From>) {
           for (const From value : from.span())
-            if (!std::in_range<T>(value)) raise<FormatError>(what, ": ", value, " does not fit into ", name_of(dtype_of<T>()));
+            if (!std::in_range<T>(value))
+              raise<FormatError>(what, ": ", value, " does not fit into ", name_of(dtype_of<T>()));
           return convert<T>(from);
         } else {
-          raise<FormatError>(what, ": cannot read ", name_of(dtype_of<From>()), " as ", name_of(dtype_of<T>()));
+          raise<FormatError>(what, ": cannot read ", name_of(dtype_of<From>()), " as ",
+                             name_of(dtype_of<T>()));
         }
       },
       tensor);

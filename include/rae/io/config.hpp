@@ -1,4 +1,5 @@
-// Configuration: a tree of named values from YAML or JSON, with errors that say where in the file the value stands.
+// Configuration: a tree of named values from YAML or JSON, with errors that say where in the file
+// the value stands.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,8 @@
 
 namespace rae {
 
-/// A value of a configuration: null, bool, integer, number, string, list, or map with its keys in the order of the file.
+/// A value of a configuration: null, bool, integer, number, string, list, or map with its keys in
+/// the order of the file.
 ///
 /// Every accessor throws ConfigError with the place, for example
 /// "fashion-mnist.yaml: dit.train.lr: expected a number, got 'abc'".
@@ -51,7 +53,8 @@ class ConfigNode {
   ConfigNode(double value) : value_(value) {}
   /// An integer.
   template <class I>
-  requires(std::is_integral_v<I> && !std::is_same_v<I, bool>) ConfigNode(I value) : value_(static_cast<std::int64_t>(value)) {}
+  requires(std::is_integral_v<I> && !std::is_same_v<I, bool>) ConfigNode(I value)
+      : value_(static_cast<std::int64_t>(value)) {}
   /// A text.
   ConfigNode(std::string value) : value_(std::move(value)) {}
   /// A text.
@@ -67,15 +70,18 @@ class ConfigNode {
   /// Reads a file: JSON when its name ends in ".json", else YAML. Throws FileError, ConfigError.
   [[nodiscard]] static ConfigNode load(const std::string& path);
 
-  /// Parses one YAML document (1.2 core types; `1e-6` is a number). `origin` names the text in messages. Aliases are expanded. Refuses
-  /// repeated keys, merge keys, unknown tags, more than 64 levels, 100000 values or 4 MiB. Throws ConfigError.
-  [[nodiscard]] static ConfigNode parse_yaml(std::string_view text, const std::string& origin = "YAML");
+  /// Parses one YAML document (1.2 core types; `1e-6` is a number). `origin` names the text in
+  /// messages. Aliases are expanded. Refuses repeated keys, merge keys, unknown tags, more than 64
+  /// levels, 100000 values or 4 MiB. Throws ConfigError.
+  [[nodiscard]] static ConfigNode parse_yaml(std::string_view text,
+                                             const std::string& origin = "YAML");
 
   /// Parses JSON under the same limits. Throws ConfigError.
-  [[nodiscard]] static ConfigNode parse_json(std::string_view text, const std::string& origin = "JSON");
+  [[nodiscard]] static ConfigNode parse_json(std::string_view text,
+                                             const std::string& origin = "JSON");
 
-  /// JSON text; `indent` spaces a level, or everything on one line when negative. Numbers keep every bit. Throws ConfigError for NaN,
-  /// infinity or text that is not UTF-8.
+  /// JSON text; `indent` spaces a level, or everything on one line when negative. Numbers keep
+  /// every bit. Throws ConfigError for NaN, infinity or text that is not UTF-8.
   [[nodiscard]] std::string to_json(int indent = -1) const;
 
   /// What the node holds.
@@ -94,8 +100,9 @@ class ConfigNode {
   /// The value of a number or integer.
   [[nodiscard]] double as_number() const;
   /// The value of an integer, or of a number without fraction, within bounds.
-  [[nodiscard]] std::int64_t as_integer(std::int64_t lowest = std::numeric_limits<std::int64_t>::min(),
-                                        std::int64_t highest = std::numeric_limits<std::int64_t>::max()) const;
+  [[nodiscard]] std::int64_t as_integer(
+      std::int64_t lowest = std::numeric_limits<std::int64_t>::min(),
+      std::int64_t highest = std::numeric_limits<std::int64_t>::max()) const;
   /// The value of a text.
   [[nodiscard]] const std::string& as_string() const;
 
@@ -141,12 +148,16 @@ class ConfigNode {
     return node == nullptr || node->is_null() ? std::move(fallback) : node->as<T>();
   }
   /// An optional text.
-  [[nodiscard]] std::string get_or(std::string_view key, const char* fallback) const { return get_or<std::string>(key, fallback); }
+  [[nodiscard]] std::string get_or(std::string_view key, const char* fallback) const {
+    return get_or<std::string>(key, fallback);
+  }
 
-  /// Adds or replaces a member; null becomes a map first. Throws ConfigError when this is something else.
+  /// Adds or replaces a member; null becomes a map first. Throws ConfigError when this is something
+  /// else.
   void set(std::string_view key, ConfigNode value);
 
-  /// Sets a member of nested maps by its path, creating maps on the way: `set_path("dit.train.lr", 1e-4)`.
+  /// Sets a member of nested maps by its path, creating maps on the way: `set_path("dit.train.lr",
+  /// 1e-4)`.
   void set_path(std::string_view dotted, ConfigNode value);
 
   /// Applies "dit.train.lr=1e-4"; the value is YAML. Throws ConfigError.
@@ -171,7 +182,8 @@ class ConfigNode {
   }
   template <class T>
   static constexpr std::int64_t highest_of() {
-    return sizeof(T) == 8 ? std::numeric_limits<std::int64_t>::max() : static_cast<std::int64_t>(std::numeric_limits<T>::max());
+    return sizeof(T) == 8 ? std::numeric_limits<std::int64_t>::max()
+                          : static_cast<std::int64_t>(std::numeric_limits<T>::max());
   }
   void put_below(const std::shared_ptr<const Place>& parent, std::string name);
 
@@ -179,7 +191,8 @@ class ConfigNode {
   std::shared_ptr<const Place> place_;
 };
 
-/// Throws ConfigError for the first key of a map that is not in `known`, with the nearest known key as a hint.
+/// Throws ConfigError for the first key of a map that is not in `known`, with the nearest known key
+/// as a hint.
 void require_keys_known(const ConfigNode& node, std::initializer_list<std::string_view> known);
 
 }  // namespace rae

@@ -1,4 +1,5 @@
-// Sets of labelled pictures: IDX files (MNIST, Fashion-MNIST) kept in memory, folders of picture files decoded when asked for.
+// Sets of labelled pictures: IDX files (MNIST, Fashion-MNIST) kept in memory, folders of picture
+// files decoded when asked for.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,8 @@
 
 namespace rae {
 
-/// Pictures of one size with class labels. Reading is const and may happen on several threads at once.
+/// Pictures of one size with class labels. Reading is const and may happen on several threads at
+/// once.
 class ImageDataset {
  public:
   ImageDataset() = default;
@@ -34,8 +36,9 @@ class ImageDataset {
   /// Floats of one picture: channels * height * width.
   [[nodiscard]] index_t image_size() const { return channels() * height() * width(); }
 
-  /// Writes picture `i` as (C, H, W) in [0, 1]. Crops and flips are a function of (seed, epoch, i), so every thread and every run sees the
-  /// same. Throws ArgumentError for an index or span that does not fit, FileError or FormatError when a picture file is broken.
+  /// Writes picture `i` as (C, H, W) in [0, 1]. Crops and flips are a function of (seed, epoch, i),
+  /// so every thread and every run sees the same. Throws ArgumentError for an index or span that
+  /// does not fit, FileError or FormatError when a picture file is broken.
   void image(index_t i, std::span<float> out, std::uint64_t epoch = 0) const;
 
   /// Class of picture `i`. Throws ArgumentError.
@@ -50,12 +53,13 @@ class ImageDataset {
 
 /// How pictures are brought to one form.
 struct DatasetOptions {
-  /// Side of the square pictures; 0 keeps the size of IDX pictures and is refused for folders. IDX pictures are padded with black up to it.
+  /// Side of the square pictures; 0 keeps the size of IDX pictures and is refused for folders. IDX
+  /// pictures are padded with black up to it.
   index_t size = 0;
   /// 1 or 3; 0 means 1 for IDX files and 3 for folders.
   int channels = 0;
-  /// Folders: scale the shorter side to 3/2 of `size` and cut a random square, instead of the middle (ADM). IDX: random place in the
-  /// padding.
+  /// Folders: scale the shorter side to 3/2 of `size` and cut a random square, instead of the
+  /// middle (ADM). IDX: random place in the padding.
   bool random_crop = false;
   /// Exchange left and right of every second picture, by chance.
   bool flip = false;
@@ -66,28 +70,37 @@ struct DatasetOptions {
 /// Which part of a dataset that comes in two.
 enum class Split { train, test };
 
-/// Pictures and labels in two IDX files, plain or gzip. Throws FileError, FormatError when the counts differ or a label has no name,
-/// ArgumentError for bad options. `class_names` may be empty: classes are then called "0", "1", ...
-[[nodiscard]] std::shared_ptr<const ImageDataset> open_idx(const std::string& images, const std::string& labels,
-                                                           std::vector<std::string> class_names = {}, const DatasetOptions& options = {});
+/// Pictures and labels in two IDX files, plain or gzip. Throws FileError, FormatError when the
+/// counts differ or a label has no name, ArgumentError for bad options. `class_names` may be empty:
+/// classes are then called "0", "1", ...
+[[nodiscard]] std::shared_ptr<const ImageDataset> open_idx(
+    const std::string& images, const std::string& labels, std::vector<std::string> class_names = {},
+    const DatasetOptions& options = {});
 
-/// Fashion-MNIST from the folder of its four files "train-images-idx3-ubyte", ..., with or without ".gz", with its ten class names.
-[[nodiscard]] std::shared_ptr<const ImageDataset> open_fashion_mnist(const std::string& folder, Split split,
-                                                                     const DatasetOptions& options = {});
+/// Fashion-MNIST from the folder of its four files "train-images-idx3-ubyte", ..., with or without
+/// ".gz", with its ten class names.
+[[nodiscard]] std::shared_ptr<const ImageDataset> open_fashion_mnist(
+    const std::string& folder, Split split, const DatasetOptions& options = {});
 
-/// One class per sub-folder, sorted by name, with the .png, .jpg, .jpeg and .bmp files in it, sorted; without sub-folders with pictures,
-/// all files of the folder are one class. Files are decoded when they are asked for. Throws FileError when there is no picture.
-[[nodiscard]] std::shared_ptr<const ImageDataset> open_image_folder(const std::string& folder, const DatasetOptions& options);
+/// One class per sub-folder, sorted by name, with the .png, .jpg, .jpeg and .bmp files in it,
+/// sorted; without sub-folders with pictures, all files of the folder are one class. Files are
+/// decoded when they are asked for. Throws FileError when there is no picture.
+[[nodiscard]] std::shared_ptr<const ImageDataset> open_image_folder(const std::string& folder,
+                                                                    const DatasetOptions& options);
 
-/// Fashion-MNIST when the folder holds its files (of the asked split), else a folder of pictures, of which "train" and "test" (or "val")
-/// sub-folders are the splits when both are there.
-[[nodiscard]] std::shared_ptr<const ImageDataset> open_dataset(const std::string& folder, Split split, const DatasetOptions& options = {});
+/// Fashion-MNIST when the folder holds its files (of the asked split), else a folder of pictures,
+/// of which "train" and "test" (or "val") sub-folders are the splits when both are there.
+[[nodiscard]] std::shared_ptr<const ImageDataset> open_dataset(const std::string& folder,
+                                                               Split split,
+                                                               const DatasetOptions& options = {});
 
-/// `count` pictures of `dataset` from `first` on, which keep their augmentation draws. Throws ArgumentError when they are not there.
-[[nodiscard]] std::shared_ptr<const ImageDataset> slice(std::shared_ptr<const ImageDataset> dataset, index_t first, index_t count);
+/// `count` pictures of `dataset` from `first` on, which keep their augmentation draws. Throws
+/// ArgumentError when they are not there.
+[[nodiscard]] std::shared_ptr<const ImageDataset> slice(std::shared_ptr<const ImageDataset> dataset,
+                                                        index_t first, index_t count);
 
 /// The first `count` pictures, and the rest.
-[[nodiscard]] std::pair<std::shared_ptr<const ImageDataset>, std::shared_ptr<const ImageDataset>> split_at(
-    std::shared_ptr<const ImageDataset> dataset, index_t count);
+[[nodiscard]] std::pair<std::shared_ptr<const ImageDataset>, std::shared_ptr<const ImageDataset>>
+split_at(std::shared_ptr<const ImageDataset> dataset, index_t count);
 
 }  // namespace rae

@@ -1,4 +1,5 @@
-// Files: memory-mapped reading, bounded reading, and writing that leaves either the whole file or none.
+// Files: memory-mapped reading, bounded reading, and writing that leaves either the whole file or
+// none.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +15,8 @@ namespace rae {
 
 /// A file mapped into memory for reading. Movable, not copyable; the mapping ends with the object.
 ///
-/// Another process that shortens the file meanwhile makes later reads of the lost part fatal, as with every memory mapping.
+/// Another process that shortens the file meanwhile makes later reads of the lost part fatal, as
+/// with every memory mapping.
 class MappedFile {
  public:
   /// Maps nothing; `bytes()` is empty.
@@ -34,8 +36,8 @@ class MappedFile {
   /// The contents of the file.
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
 
-  /// Lets go of the memory that a part of the file takes once it was read; reading it again fetches it again. Bytes of anything else than
-  /// this mapping stay as they are.
+  /// Lets go of the memory that a part of the file takes once it was read; reading it again fetches
+  /// it again. Bytes of anything else than this mapping stay as they are.
   void release(std::span<const std::byte> part) const noexcept;
 
  private:
@@ -45,9 +47,10 @@ class MappedFile {
 
 /// Writes a file that appears under its name only when it is complete.
 ///
-/// The bytes go to a temporary name in the same folder; `commit()` flushes them to the disk and renames. Without a commit (an exception on
-/// the way) the destructor removes the temporary and the old file, if there was one, stays as it was. A symbolic link is followed.
-/// Devices and pipes cannot be replaced, so an existing one is written directly.
+/// The bytes go to a temporary name in the same folder; `commit()` flushes them to the disk and
+/// renames. Without a commit (an exception on the way) the destructor removes the temporary and the
+/// old file, if there was one, stays as it was. A symbolic link is followed. Devices and pipes
+/// cannot be replaced, so an existing one is written directly.
 class AtomicFile {
  public:
   /// Creates the temporary. Throws FileError when the folder does not exist or cannot be written.
@@ -60,7 +63,8 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile();
 
-  /// Appends. Throws FileError when the disk is full or the device fails; nothing is committed then.
+  /// Appends. Throws FileError when the disk is full or the device fails; nothing is committed
+  /// then.
   void write(std::span<const std::byte> bytes);
   /// Appends text.
   void write(std::string_view text);
@@ -83,8 +87,10 @@ class AtomicFile {
 /// Largest file that `read_file` takes unless told otherwise: 1 GiB.
 inline constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30;
 
-/// Reads a whole file (or pipe). Throws FileError when it cannot be read or holds more than `max_bytes`; stops reading there.
-[[nodiscard]] std::vector<std::byte> read_file(const std::string& path, std::size_t max_bytes = kMaxFileBytes);
+/// Reads a whole file (or pipe). Throws FileError when it cannot be read or holds more than
+/// `max_bytes`; stops reading there.
+[[nodiscard]] std::vector<std::byte> read_file(const std::string& path,
+                                               std::size_t max_bytes = kMaxFileBytes);
 
 /// Writes a whole file at once with AtomicFile. Throws FileError.
 void write_file_atomically(const std::string& path, std::span<const std::byte> bytes);

@@ -1,4 +1,5 @@
-// NumPy arrays: .npy files and .npz archives, read and written. Sample batches for the usual FID evaluators are .npz files.
+// NumPy arrays: .npy files and .npz archives, read and written. Sample batches for the usual FID
+// evaluators are .npz files.
 //
 // Source: NumPy enhancement proposal 1 (the .npy format).
 #pragma once
@@ -18,22 +19,25 @@ namespace rae {
 /// Most bytes of one array of an .npz file unless told otherwise: 16 GiB.
 inline constexpr std::size_t kMaxNpzBytes = std::size_t{16} << 30;
 
-/// An .npz archive opened for reading: stored or deflated arrays of f64, f32, f16, i64, i32, u8 or bool (as u8). A value; copies share the
-/// mapping.
+/// An .npz archive opened for reading: stored or deflated arrays of f64, f32, f16, i64, i32, u8 or
+/// bool (as u8). A value; copies share the mapping.
 class NpzFile {
  public:
   /// Maps the archive and checks its directory. Throws FileError, FormatError.
   [[nodiscard]] static NpzFile open(const std::string& path);
   /// The same in memory, which must outlive the object; `origin` names it in messages.
-  [[nodiscard]] static NpzFile parse(std::span<const std::byte> bytes, const std::string& origin = "memory");
+  [[nodiscard]] static NpzFile parse(std::span<const std::byte> bytes,
+                                     const std::string& origin = "memory");
 
   /// Names of the arrays, without ".npy".
   [[nodiscard]] const std::vector<std::string>& names() const noexcept;
   /// True when the archive has this array.
   [[nodiscard]] bool contains(std::string_view name) const noexcept;
 
-  /// An array in row-major order. Throws FormatError for a missing name, damaged data, another type, or more than `max_bytes`.
-  [[nodiscard]] AnyTensor read_any(std::string_view name, std::size_t max_bytes = kMaxNpzBytes) const;
+  /// An array in row-major order. Throws FormatError for a missing name, damaged data, another
+  /// type, or more than `max_bytes`.
+  [[nodiscard]] AnyTensor read_any(std::string_view name,
+                                   std::size_t max_bytes = kMaxNpzBytes) const;
 
   /// The same as elements of type T (see `tensor_cast`).
   template <Element T>
@@ -41,14 +45,17 @@ class NpzFile {
     return tensor_cast<T>(read_any(name, max_bytes), where(name));
   }
 
-  /// An array of bytes where it lies in the mapping, which the view needs; nothing is copied, whatever its size. Absent when the archive
-  /// lacks the array, or it is compressed, of another type or in Fortran's order. Throws FormatError for a wrong header and, when asked to
-  /// `verify`, a wrong checksum.
-  [[nodiscard]] std::optional<View<const std::uint8_t>> mapped(std::string_view name, bool verify = false) const;
+  /// An array of bytes where it lies in the mapping, which the view needs; nothing is copied,
+  /// whatever its size. Absent when the archive lacks the array, or it is compressed, of another
+  /// type or in Fortran's order. Throws FormatError for a wrong header and, when asked to `verify`,
+  /// a wrong checksum.
+  [[nodiscard]] std::optional<View<const std::uint8_t>> mapped(std::string_view name,
+                                                               bool verify = false) const;
 
-  /// A file of the archive that is no array, such as "settings.json"; absent when there is none. Throws FormatError for damaged data or
-  /// more than `max_bytes`.
-  [[nodiscard]] std::optional<std::string> text(std::string_view file, std::size_t max_bytes = std::size_t{1} << 20) const;
+  /// A file of the archive that is no array, such as "settings.json"; absent when there is none.
+  /// Throws FormatError for damaged data or more than `max_bytes`.
+  [[nodiscard]] std::optional<std::string> text(std::string_view file,
+                                                std::size_t max_bytes = std::size_t{1} << 20) const;
 
  private:
   struct Contents;
@@ -61,7 +68,8 @@ class NpzFile {
 /// Reads an .npy file. Throws FileError, FormatError.
 [[nodiscard]] AnyTensor read_npy(const std::string& path);
 /// The same from memory; `origin` names it in messages.
-[[nodiscard]] AnyTensor parse_npy(std::span<const std::byte> bytes, const std::string& origin = "memory");
+[[nodiscard]] AnyTensor parse_npy(std::span<const std::byte> bytes,
+                                  const std::string& origin = "memory");
 
 /// An array to be written.
 struct NpzEntry {
@@ -71,8 +79,9 @@ struct NpzEntry {
   AnyTensor tensor;
 };
 
-/// Writes an .npz archive, uncompressed; equal input gives equal bytes. Throws ArgumentError for an empty or repeated name, an empty
-/// tensor, or bf16, which NumPy lacks; FileError when it cannot be written. A failure leaves no file.
+/// Writes an .npz archive, uncompressed; equal input gives equal bytes. Throws ArgumentError for an
+/// empty or repeated name, an empty tensor, or bf16, which NumPy lacks; FileError when it cannot be
+/// written. A failure leaves no file.
 void write_npz(const std::string& path, std::span<const NpzEntry> entries);
 
 /// Writes the only array "arr_0", as `numpy.savez(path, array)` does.

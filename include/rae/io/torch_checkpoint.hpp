@@ -1,7 +1,8 @@
-// Checkpoints of PyTorch (.pt, .pth): the zip archives and the older streams of torch.save, read through a memory map by a strict unpickler
-// that executes nothing.
+// Checkpoints of PyTorch (.pt, .pth): the zip archives and the older streams of torch.save, read
+// through a memory map by a strict unpickler that executes nothing.
 //
-// Source: torch/serialization.py; the layout of training checkpoints is that of save_checkpoint() in the official code.
+// Source: torch/serialization.py; the layout of training checkpoints is that of save_checkpoint()
+// in the official code.
 #pragma once
 
 #include <memory>
@@ -17,21 +18,26 @@ namespace rae {
 
 /// A file of torch.save opened for reading. A value; copies share the mapping.
 ///
-/// The file is a tree of dicts and lists. A tensor's name is made of its keys and indices, joined by dots:
-/// "model.blocks.0.attn.qkv.weight", "optimizer.state.12.exp_avg".
+/// The file is a tree of dicts and lists. A tensor's name is made of its keys and indices, joined
+/// by dots: "model.blocks.0.attn.qkv.weight", "optimizer.state.12.exp_avg".
 ///
-/// Opening reads the description only and copies no tensor. It checks all of it: opcodes and globals against a list (anything else is a
-/// FormatError that names it, nothing is ever called), depth and number of values, cycles, repeated names, that each storage lies in the
-/// file with the size it declares, and that each tensor lies in its storage and does not overlap itself. So reading a tensor later
-/// cannot fail half-way, and takes no more memory than its file is large. Checksums of tensors are not verified.
+/// Opening reads the description only and copies no tensor. It checks all of it: opcodes and
+/// globals against a list (anything else is a FormatError that names it, nothing is ever called),
+/// depth and number of values, cycles, repeated names, that each storage lies in the file with the
+/// size it declares, and that each tensor lies in its storage and does not overlap itself. So
+/// reading a tensor later cannot fail half-way, and takes no more memory than its file is large.
+/// Checksums of tensors are not verified.
 class TorchCheckpoint {
  public:
-  /// Maps and validates a file. Throws FileError when it cannot be opened, FormatError when it is not a file of torch.save, holds anything
-  /// but tensors, dicts, lists, tuples, text, numbers, booleans and None, or was written on a big-endian machine.
+  /// Maps and validates a file. Throws FileError when it cannot be opened, FormatError when it is
+  /// not a file of torch.save, holds anything but tensors, dicts, lists, tuples, text, numbers,
+  /// booleans and None, or was written on a big-endian machine.
   [[nodiscard]] static TorchCheckpoint open(const std::string& path);
 
-  /// Validates a file in memory, which must outlive the object. `origin` names it in messages. Throws FormatError.
-  [[nodiscard]] static TorchCheckpoint parse(std::span<const std::byte> bytes, const std::string& origin = "memory");
+  /// Validates a file in memory, which must outlive the object. `origin` names it in messages.
+  /// Throws FormatError.
+  [[nodiscard]] static TorchCheckpoint parse(std::span<const std::byte> bytes,
+                                             const std::string& origin = "memory");
 
   /// The path, or the `origin` given to `parse`.
   [[nodiscard]] const std::string& origin() const noexcept;
@@ -45,9 +51,10 @@ class TorchCheckpoint {
   /// Type and shape of one tensor. Throws FormatError when there is none of this name.
   [[nodiscard]] const TensorInfo& info(std::string_view name) const;
 
-  /// Reads a tensor in row-major order, whatever its strides in the file. Stored floats of any width become any float type (rounded to
-  /// nearest even through f32), stored integers and booleans any integer type. Throws FormatError for a missing name, a float asked for as
-  /// integer or the reverse, or an integer that does not fit.
+  /// Reads a tensor in row-major order, whatever its strides in the file. Stored floats of any
+  /// width become any float type (rounded to nearest even through f32), stored integers and
+  /// booleans any integer type. Throws FormatError for a missing name, a float asked for as integer
+  /// or the reverse, or an integer that does not fit.
   template <Element T>
   [[nodiscard]] Tensor<T> read(std::string_view name) const;
 
@@ -58,21 +65,23 @@ class TorchCheckpoint {
     return read<T>(name);
   }
 
-  /// A checksum of 4 KiB of the stored elements, spread over all of them: it changes when a training went on, and reads next to nothing.
-  /// Throws FormatError when there is none of this name.
+  /// A checksum of 4 KiB of the stored elements, spread over all of them: it changes when a
+  /// training went on, and reads next to nothing. Throws FormatError when there is none of this
+  /// name.
   [[nodiscard]] std::uint32_t sampled_checksum(std::string_view name) const;
 
-  /// The whole tree, for what is not a tensor: `checkpoint.tree().get<int>("step")`. Dicts are maps, tuples are lists; a tensor is a text
-  /// like "f32 (3, 5)".
+  /// The whole tree, for what is not a tensor: `checkpoint.tree().get<int>("step")`. Dicts are
+  /// maps, tuples are lists; a tensor is a text like "f32 (3, 5)".
   [[nodiscard]] ConfigNode tree() const;
 
-  /// The weights of a model: the dict `ema` if the file has one with tensors, else `model`, else the whole file. Names are without that key
-  /// and without leading "module." and "_orig_mod." of DistributedDataParallel and torch.compile. The result shares the file. Throws
-  /// FormatError when no tensor is left or two get the same name.
+  /// The weights of a model: the dict `ema` if the file has one with tensors, else `model`, else
+  /// the whole file. Names are without that key and without leading "module." and "_orig_mod." of
+  /// DistributedDataParallel and torch.compile. The result shares the file. Throws FormatError when
+  /// no tensor is left or two get the same name.
   [[nodiscard]] TorchCheckpoint state_dict() const;
 
-  /// The same with the choice made: the dict under `key`, for example "model". Throws FormatError when it does not exist or holds no
-  /// tensor.
+  /// The same with the choice made: the dict under `key`, for example "model". Throws FormatError
+  /// when it does not exist or holds no tensor.
   [[nodiscard]] TorchCheckpoint state_dict(std::string_view key) const;
 
   /// The key that `state_dict` took, "ema" or "model"; "" for a whole file.
@@ -81,7 +90,8 @@ class TorchCheckpoint {
  private:
   struct File;
   struct Contents;
-  explicit TorchCheckpoint(std::shared_ptr<const Contents> contents) : contents_(std::move(contents)) {}
+  explicit TorchCheckpoint(std::shared_ptr<const Contents> contents)
+      : contents_(std::move(contents)) {}
   void require(std::string_view name, const Shape& expected) const;
 
   std::shared_ptr<const Contents> contents_;

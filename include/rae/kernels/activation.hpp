@@ -8,8 +8,9 @@
 
 namespace rae {
 
-/// Nonlinearity applied to each element: x, x*Phi(x), its tanh approximation, or x*sigmoid(x). `swiglu` joins the two halves of a row,
-/// silu(x[:F]) * x[F:], and belongs to whole rows: products and linear layers take it, `activate` does not.
+/// Nonlinearity applied to each element: x, x*Phi(x), its tanh approximation, or x*sigmoid(x).
+/// `swiglu` joins the two halves of a row, silu(x[:F]) * x[F:], and belongs to whole rows: products
+/// and linear layers take it, `activate` does not.
 enum class Activation { none, gelu, gelu_tanh, silu, swiglu };
 
 /// `Epilogue{.activation = Gelu}` reads better than the qualified enumerators.
@@ -17,7 +18,8 @@ inline constexpr Activation Gelu = Activation::gelu;
 inline constexpr Activation GeluTanh = Activation::gelu_tanh;
 inline constexpr Activation Silu = Activation::silu;
 
-/// out = f(x). Any shape; both contiguous and of equal size; may be the same memory. Throws ShapeError, ArgumentError.
+/// out = f(x). Any shape; both contiguous and of equal size; may be the same memory. Throws
+/// ShapeError, ArgumentError.
 template <Real T>
 void activate(Activation f, View<const T> x, View<T> out);
 
@@ -35,8 +37,10 @@ void swiglu_backward(View<const T> x, View<const T> dout, View<T> dx);
 
 extern template void activate<float>(Activation, View<const float>, View<float>);
 extern template void activate<double>(Activation, View<const double>, View<double>);
-extern template void activate_backward<float>(Activation, View<const float>, View<const float>, View<float>);
-extern template void activate_backward<double>(Activation, View<const double>, View<const double>, View<double>);
+extern template void activate_backward<float>(Activation, View<const float>, View<const float>,
+                                              View<float>);
+extern template void activate_backward<double>(Activation, View<const double>, View<const double>,
+                                               View<double>);
 extern template void swiglu<float>(View<const float>, View<float>);
 extern template void swiglu<double>(View<const double>, View<double>);
 extern template void swiglu_backward<float>(View<const float>, View<const float>, View<float>);

@@ -1,6 +1,8 @@
-// Multi-head self-attention on a fused qkv tensor, with 2-D rotary position embedding applied on the way in.
+// Multi-head self-attention on a fused qkv tensor, with 2-D rotary position embedding applied on
+// the way in.
 //
-// softmax(q k^T / sqrt(hd)) v per head (Vaswani et al. 2017, section 3.2); RoPE as in Su et al. 2021, on interleaved pairs.
+// softmax(q k^T / sqrt(hd)) v per head (Vaswani et al. 2017, section 3.2); RoPE as in Su et al.
+// 2021, on interleaved pairs.
 #pragma once
 
 #include "rae/core/dtype.hpp"
@@ -8,28 +10,36 @@
 
 namespace rae {
 
-/// cos and sin of the rotation angles, (T, hd) each, constant on every pair of channels; both or neither empty.
+/// cos and sin of the rotation angles, (T, hd) each, constant on every pair of channels; both or
+/// neither empty.
 template <class T>
 struct RopeView {
   View<const T> cos{}, sin{};
 };
 
-/// out (B, T, H*hd) from qkv (B, T, 3*H*hd), laid out (3, H, hd) per token. Scores never lie in memory whole: a few query rows' stay in
-/// cache. `operands`: what the two products multiply. T's own type, or for float DType::bf16: queries (rotated, with the scale), keys,
-/// values and exponentials of scores are rounded to bf16, sums and the softmax stay f32. Results do not depend on the number of threads.
-/// Throws ShapeError, and ArgumentError for other operands.
+/// out (B, T, H*hd) from qkv (B, T, 3*H*hd), laid out (3, H, hd) per token. Scores never lie in
+/// memory whole: a few query rows' stay in cache. `operands`: what the two products multiply. T's
+/// own type, or for float DType::bf16: queries (rotated, with the scale), keys, values and
+/// exponentials of scores are rounded to bf16, sums and the softmax stay f32. Results do not depend
+/// on the number of threads. Throws ShapeError, and ArgumentError for other operands.
 template <Real T>
-void attention(View<const T> qkv, index_t heads, RopeView<T> rope, View<T> out, DType operands = dtype_of<T>());
+void attention(View<const T> qkv, index_t heads, RopeView<T> rope, View<T> out,
+               DType operands = dtype_of<T>());
 
-/// dqkv (B, T, 3*H*hd), overwritten, for dout (B, T, H*hd); probabilities are recomputed, a few rows at a time. With DType::bf16 the
-/// operands of all five products are rounded. Throws as `attention` does.
+/// dqkv (B, T, 3*H*hd), overwritten, for dout (B, T, H*hd); probabilities are recomputed, a few
+/// rows at a time. With DType::bf16 the operands of all five products are rounded. Throws as
+/// `attention` does.
 template <Real T>
-void attention_backward(View<const T> qkv, index_t heads, RopeView<T> rope, View<const T> dout, View<T> dqkv,
-                        DType operands = dtype_of<T>());
+void attention_backward(View<const T> qkv, index_t heads, RopeView<T> rope, View<const T> dout,
+                        View<T> dqkv, DType operands = dtype_of<T>());
 
-extern template void attention<float>(View<const float>, index_t, RopeView<float>, View<float>, DType);
-extern template void attention<double>(View<const double>, index_t, RopeView<double>, View<double>, DType);
-extern template void attention_backward<float>(View<const float>, index_t, RopeView<float>, View<const float>, View<float>, DType);
-extern template void attention_backward<double>(View<const double>, index_t, RopeView<double>, View<const double>, View<double>, DType);
+extern template void attention<float>(View<const float>, index_t, RopeView<float>, View<float>,
+                                      DType);
+extern template void attention<double>(View<const double>, index_t, RopeView<double>, View<double>,
+                                       DType);
+extern template void attention_backward<float>(View<const float>, index_t, RopeView<float>,
+                                               View<const float>, View<float>, DType);
+extern template void attention_backward<double>(View<const double>, index_t, RopeView<double>,
+                                                View<const double>, View<double>, DType);
 
 }  // namespace rae

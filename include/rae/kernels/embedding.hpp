@@ -8,7 +8,8 @@
 
 namespace rae {
 
-/// out (N, D) = rows `ids` of table (V, D). Throws ArgumentError for an id outside [0, V) before anything is written, ShapeError.
+/// out (N, D) = rows `ids` of table (V, D). Throws ArgumentError for an id outside [0, V) before
+/// anything is written, ShapeError.
 template <Real T>
 void embedding(View<const T> table, std::span<const std::int64_t> ids, View<T> out);
 
@@ -16,9 +17,13 @@ void embedding(View<const T> table, std::span<const std::int64_t> ids, View<T> o
 template <Real T>
 void embedding_backward(View<const T> dout, std::span<const std::int64_t> ids, View<T> dtable);
 
-extern template void embedding<float>(View<const float>, std::span<const std::int64_t>, View<float>);
-extern template void embedding<double>(View<const double>, std::span<const std::int64_t>, View<double>);
-extern template void embedding_backward<float>(View<const float>, std::span<const std::int64_t>, View<float>);
-extern template void embedding_backward<double>(View<const double>, std::span<const std::int64_t>, View<double>);
+extern template void embedding<float>(View<const float>, std::span<const std::int64_t>,
+                                      View<float>);
+extern template void embedding<double>(View<const double>, std::span<const std::int64_t>,
+                                       View<double>);
+extern template void embedding_backward<float>(View<const float>, std::span<const std::int64_t>,
+                                               View<float>);
+extern template void embedding_backward<double>(View<const double>, std::span<const std::int64_t>,
+                                                View<double>);
 
 }  // namespace rae

@@ -1,4 +1,5 @@
-// Losses: mean squared error (the flow-matching objective), mean absolute error (the decoder's), cross-entropy.
+// Losses: mean squared error (the flow-matching objective), mean absolute error (the decoder's),
+// cross-entropy.
 #pragma once
 
 #include <span>
@@ -24,20 +25,25 @@ template <Real T>
 template <Real T>
 void l1_backward(View<const T> a, View<const T> b, T dloss, View<T> da);
 
-/// Mean over rows of -log softmax(logits (N, K))[label]. `dlogits` (N, K), when not empty, receives the gradient of that mean.
-/// Throws ArgumentError for a label outside [0, K), ShapeError.
+/// Mean over rows of -log softmax(logits (N, K))[label]. `dlogits` (N, K), when not empty, receives
+/// the gradient of that mean. Throws ArgumentError for a label outside [0, K), ShapeError.
 template <Real T>
-[[nodiscard]] T cross_entropy(View<const T> logits, std::span<const std::int64_t> labels, View<T> dlogits = {});
+[[nodiscard]] T cross_entropy(View<const T> logits, std::span<const std::int64_t> labels,
+                              View<T> dlogits = {});
 
 extern template float mse<float>(View<const float>, View<const float>);
 extern template double mse<double>(View<const double>, View<const double>);
 extern template void mse_backward<float>(View<const float>, View<const float>, float, View<float>);
-extern template void mse_backward<double>(View<const double>, View<const double>, double, View<double>);
+extern template void mse_backward<double>(View<const double>, View<const double>, double,
+                                          View<double>);
 extern template float l1<float>(View<const float>, View<const float>);
 extern template double l1<double>(View<const double>, View<const double>);
 extern template void l1_backward<float>(View<const float>, View<const float>, float, View<float>);
-extern template void l1_backward<double>(View<const double>, View<const double>, double, View<double>);
-extern template float cross_entropy<float>(View<const float>, std::span<const std::int64_t>, View<float>);
-extern template double cross_entropy<double>(View<const double>, std::span<const std::int64_t>, View<double>);
+extern template void l1_backward<double>(View<const double>, View<const double>, double,
+                                         View<double>);
+extern template float cross_entropy<float>(View<const float>, std::span<const std::int64_t>,
+                                           View<float>);
+extern template double cross_entropy<double>(View<const double>, std::span<const std::int64_t>,
+                                             View<double>);
 
 }  // namespace rae

@@ -1,6 +1,7 @@
 // LayerNorm and RMSNorm with adaLN modulation fused, forward and backward.
 //
-// out = n * (1 + scale) + shift with n = normalise(x) * weight + bias: the "modulate" of DiT (Peebles and Xie 2023, section 3.2).
+// out = n * (1 + scale) + shift with n = normalise(x) * weight + bias: the "modulate" of DiT
+// (Peebles and Xie 2023, section 3.2).
 #pragma once
 
 #include "rae/core/dtype.hpp"
@@ -8,11 +9,13 @@
 
 namespace rae {
 
-/// LayerNorm subtracts the mean and divides by the standard deviation; RMSNorm divides by the root mean square.
+/// LayerNorm subtracts the mean and divides by the standard deviation; RMSNorm divides by the root
+/// mean square.
 enum class NormKind { layer, rms };
 
-/// Rows of conditioning vectors (G, D), read with a row stride: a slice of an adaLN output. Group g serves the R / G
-/// consecutive rows g*R/G ... of the normalised matrix, so one row per image, per token or for everything all fit.
+/// Rows of conditioning vectors (G, D), read with a row stride: a slice of an adaLN output. Group g
+/// serves the R / G consecutive rows g*R/G ... of the normalised matrix, so one row per image, per
+/// token or for everything all fit.
 template <class T>
 struct Rows {
   T* data = nullptr;
@@ -47,11 +50,14 @@ void norm(View<const T> x, const NormInputs<T>& inputs, View<T> out);
 
 /// Gradients at x for dout (R, D); statistics are recomputed from x. Throws ShapeError.
 template <Real T>
-void norm_backward(View<const T> x, const NormInputs<T>& inputs, View<const T> dout, const NormGradients<T>& gradients);
+void norm_backward(View<const T> x, const NormInputs<T>& inputs, View<const T> dout,
+                   const NormGradients<T>& gradients);
 
 extern template void norm<float>(View<const float>, const NormInputs<float>&, View<float>);
 extern template void norm<double>(View<const double>, const NormInputs<double>&, View<double>);
-extern template void norm_backward<float>(View<const float>, const NormInputs<float>&, View<const float>, const NormGradients<float>&);
-extern template void norm_backward<double>(View<const double>, const NormInputs<double>&, View<const double>, const NormGradients<double>&);
+extern template void norm_backward<float>(View<const float>, const NormInputs<float>&,
+                                          View<const float>, const NormGradients<float>&);
+extern template void norm_backward<double>(View<const double>, const NormInputs<double>&,
+                                           View<const double>, const NormGradients<double>&);
 
 }  // namespace rae

@@ -1,4 +1,5 @@
-// Cutting images into patches and putting them together again: the patch embedding of ViT and the unpatchify of its decoder.
+// Cutting images into patches and putting them together again: the patch embedding of ViT and the
+// unpatchify of its decoder.
 #pragma once
 
 #include "rae/core/dtype.hpp"
@@ -6,14 +7,17 @@
 
 namespace rae {
 
-/// Order of the features of one patch: (c, p, q) like the weight of a patch convolution, or (p, q, c) like the ViT decoder's output.
+/// Order of the features of one patch: (c, p, q) like the weight of a patch convolution, or (p, q,
+/// c) like the ViT decoder's output.
 enum class PatchOrder { channels_first, channels_last };
 
-/// tokens (B, h*w, C*P*P) from image (B, C, h*P, w*P), row-major over the grid. The backward of `unpatchify`. Throws ShapeError.
+/// tokens (B, h*w, C*P*P) from image (B, C, h*P, w*P), row-major over the grid. The backward of
+/// `unpatchify`. Throws ShapeError.
 template <Real T>
 void patchify(View<const T> image, index_t patch, PatchOrder order, View<T> tokens);
 
-/// image (B, C, h*P, w*P) from tokens (B, h*w, C*P*P). The backward of `patchify`. Throws ShapeError.
+/// image (B, C, h*P, w*P) from tokens (B, h*w, C*P*P). The backward of `patchify`. Throws
+/// ShapeError.
 template <Real T>
 void unpatchify(View<const T> tokens, index_t patch, PatchOrder order, View<T> image);
 

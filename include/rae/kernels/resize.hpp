@@ -1,6 +1,8 @@
-// Resizing of images, feature maps and position tables, as torch.nn.functional.interpolate with align_corners=False.
+// Resizing of images, feature maps and position tables, as torch.nn.functional.interpolate with
+// align_corners=False.
 //
-// Cubic convolution: Keys, "Cubic convolution interpolation for digital image processing" (1981), equation 15 with the parameter a.
+// Cubic convolution: Keys, "Cubic convolution interpolation for digital image processing" (1981),
+// equation 15 with the parameter a.
 #pragma once
 
 #include "rae/core/dtype.hpp"
@@ -12,15 +14,18 @@ namespace rae {
 ///
 /// - `bilinear`: two taps per axis.
 /// - `bicubic`: four taps per axis, a = -3/4, indices clamped to the border; overshoots are kept.
-/// - `bicubic_antialias`: a = -1/2, the support widened by the scale when it shrinks, windows cut at the border and re-normalised.
+/// - `bicubic_antialias`: a = -1/2, the support widened by the scale when it shrinks, windows cut
+/// at the border and re-normalised.
 enum class Resize { bilinear, bicubic, bicubic_antialias };
 
-/// out (B, C, h, w) from image (B, C, H, W); along x first, then along y. Neighbouring outputs are made together, so that a NaN or an
-/// infinity also reaches some whose weight for it is zero. Throws ShapeError for another rank, other B or C, or an empty picture.
+/// out (B, C, h, w) from image (B, C, H, W); along x first, then along y. Neighbouring outputs are
+/// made together, so that a NaN or an infinity also reaches some whose weight for it is zero.
+/// Throws ShapeError for another rank, other B or C, or an empty picture.
 template <Real T>
 void resize(View<const T> image, Resize method, View<T> out);
 
-/// dimage (B, C, H, W), overwritten, for dout (B, C, h, w): the transposed weights of `resize`. Throws ShapeError.
+/// dimage (B, C, H, W), overwritten, for dout (B, C, h, w): the transposed weights of `resize`.
+/// Throws ShapeError.
 template <Real T>
 void resize_backward(View<const T> dout, Resize method, View<T> dimage);
 

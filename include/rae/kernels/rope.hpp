@@ -1,4 +1,5 @@
-// The two position embeddings: 2-D rotary angles for attention (Su et al. 2021), and 2-D sin-cos vectors that are added to tokens.
+// The two position embeddings: 2-D rotary angles for attention (Su et al. 2021), and 2-D sin-cos
+// vectors that are added to tokens.
 #pragma once
 
 #include "rae/core/tensor.hpp"
@@ -13,21 +14,22 @@ struct RopeTable {
   [[nodiscard]] RopeView<T> view() const { return {cos.view(), sin.view()}; }
 };
 
-/// Angles of token (y, x): the first half of the channels turns by y*f, the second by x*f, with f = 10000^(-2k/half) shared by the
-/// pair of channels 2k, 2k+1 (official VisionRotaryEmbedding). Throws ArgumentError unless head_dim is a positive multiple of 4
-/// and the grid is not empty.
+/// Angles of token (y, x): the first half of the channels turns by y*f, the second by x*f, with f =
+/// 10000^(-2k/half) shared by the pair of channels 2k, 2k+1 (official VisionRotaryEmbedding).
+/// Throws ArgumentError unless head_dim is a positive multiple of 4 and the grid is not empty.
 template <Real T>
 [[nodiscard]] RopeTable<T> make_rope_table(index_t grid_h, index_t grid_w, index_t head_dim);
 
-/// out (B, T, H, hd): every pair of channels (a, b) of x (B, T, H, hd) becomes (a cos - b sin, b cos + a sin), with the angles of its
-/// token; `inverse` turns back, which is also the backward. With r times as many tokens as the table has rows, r neighbours share a
-/// row. `out` may be x. `attention` does this itself. Throws ShapeError.
+/// out (B, T, H, hd): every pair of channels (a, b) of x (B, T, H, hd) becomes (a cos - b sin, b
+/// cos + a sin), with the angles of its token; `inverse` turns back, which is also the backward.
+/// With r times as many tokens as the table has rows, r neighbours share a row. `out` may be x.
+/// `attention` does this itself. Throws ShapeError.
 template <Real T>
 void apply_rope(View<const T> x, RopeView<T> rope, View<T> out, bool inverse = false);
 
-/// (h*w, D): the first half of the channels encodes the column x, the second the row y, each as [sin(v*w), cos(v*w)] with
-/// w_k = 10000^(-k/(D/4)) (MAE, He et al. 2022, appendix A.1). Throws ArgumentError unless D is a positive multiple of 4 and the
-/// grid is not empty.
+/// (h*w, D): the first half of the channels encodes the column x, the second the row y, each as
+/// [sin(v*w), cos(v*w)] with w_k = 10000^(-k/(D/4)) (MAE, He et al. 2022, appendix A.1). Throws
+/// ArgumentError unless D is a positive multiple of 4 and the grid is not empty.
 template <Real T>
 [[nodiscard]] Tensor<T> sincos_position_table(index_t grid_h, index_t grid_w, index_t dim);
 

@@ -1,7 +1,8 @@
-// Linear classification of frozen features: how much of the classes a representation holds where a linear layer finds it.
+// Linear classification of frozen features: how much of the classes a representation holds where a
+// linear layer finds it.
 //
-// Alain and Bengio 2016, "Understanding intermediate layers using linear classifier probes"; here by ridge regression on one-hot labels,
-// which has a closed form and no settings to tune.
+// Alain and Bengio 2016, "Understanding intermediate layers using linear classifier probes"; here
+// by ridge regression on one-hot labels, which has a closed form and no settings to tune.
 #pragma once
 
 #include <cstdint>
@@ -17,13 +18,17 @@ struct LinearProbe {
   Tensor<float> bias;    ///< (classes)
 };
 
-/// The probe with the least squared error on one-hot labels, plus `ridge` times the features' mean variance times the squared weights, per
-/// picture. train (N, D), labels (N) in [0, classes). Throws ShapeError, ArgumentError for labels out of range or a ridge that is not
-/// positive, NumericError for NaN or infinity.
-[[nodiscard]] LinearProbe fit_linear_probe(View<const float> train, std::span<const std::int64_t> labels, index_t classes,
+/// The probe with the least squared error on one-hot labels, plus `ridge` times the features' mean
+/// variance times the squared weights, per picture. train (N, D), labels (N) in [0, classes).
+/// Throws ShapeError, ArgumentError for labels out of range or a ridge that is not positive,
+/// NumericError for NaN or infinity.
+[[nodiscard]] LinearProbe fit_linear_probe(View<const float> train,
+                                           std::span<const std::int64_t> labels, index_t classes,
                                            double ridge = 1e-3);
 
-/// Share of features (N, D) with labels (N) that the probe classifies correctly, in [0, 1]. Throws ShapeError.
-[[nodiscard]] double linear_probe_accuracy(const LinearProbe& probe, View<const float> test, std::span<const std::int64_t> labels);
+/// Share of features (N, D) with labels (N) that the probe classifies correctly, in [0, 1]. Throws
+/// ShapeError.
+[[nodiscard]] double linear_probe_accuracy(const LinearProbe& probe, View<const float> test,
+                                           std::span<const std::int64_t> labels);
 
 }  // namespace rae

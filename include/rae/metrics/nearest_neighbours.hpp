@@ -1,4 +1,5 @@
-// The k nearest rows of a matrix, for probes of representations and for checks that samples are not copies of training data.
+// The k nearest rows of a matrix, for probes of representations and for checks that samples are not
+// copies of training data.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +21,11 @@ struct Neighbours {
   Tensor<float> distances;       ///< (Q, k)
 };
 
-/// Finds the k nearest rows of base (N, D) for each row of queries (Q, D), both contiguous. Candidates come from blocks of a matrix product
-/// in float; the best k + 16 are ranked again in double. A row of zeros has cosine distance 1 to everything. Memory: a copy of the queries.
+/// Finds the k nearest rows of base (N, D) for each row of queries (Q, D), both contiguous.
+/// Candidates come from blocks of a matrix product in float; the best k + 16 are ranked again in
+/// double. A row of zeros has cosine distance 1 to everything. Memory: a copy of the queries.
 /// Throws ShapeError, ArgumentError for k outside [1, N], NumericError for NaN or infinity.
-[[nodiscard]] Neighbours nearest_neighbours(View<const float> queries, View<const float> base, index_t k,
-                                            Distance distance = Distance::cosine);
+[[nodiscard]] Neighbours nearest_neighbours(View<const float> queries, View<const float> base,
+                                            index_t k, Distance distance = Distance::cosine);
 
 }  // namespace rae

@@ -1,7 +1,8 @@
 // Peak signal-to-noise ratio of reconstructions.
 //
-// Source: reconstruction metrics of section 3 of the paper, as the official evaluation computes them: 10 log10(range^2 / mse) per
-// picture, the mean squared error of samples in [0, 1] bounded below by 1e-10 (100 dB).
+// Source: reconstruction metrics of section 3 of the paper, as the official evaluation computes
+// them: 10 log10(range^2 / mse) per picture, the mean squared error of samples in [0, 1] bounded
+// below by 1e-10 (100 dB).
 #pragma once
 
 #include <cstdint>
@@ -12,15 +13,20 @@
 
 namespace rae {
 
-/// PSNR in dB of each picture of a batch (B, ...), contiguous, samples from 0 to 255. Throws ShapeError for different or empty shapes.
-[[nodiscard]] std::vector<double> psnr_per_image(View<const std::uint8_t> actual, View<const std::uint8_t> expected);
+/// PSNR in dB of each picture of a batch (B, ...), contiguous, samples from 0 to 255. Throws
+/// ShapeError for different or empty shapes.
+[[nodiscard]] std::vector<double> psnr_per_image(View<const std::uint8_t> actual,
+                                                 View<const std::uint8_t> expected);
 
-/// The same for real samples that span `data_range`. Throws ArgumentError for a range that is not positive, NumericError for NaN or
-/// infinity.
-[[nodiscard]] std::vector<double> psnr_per_image(View<const float> actual, View<const float> expected, double data_range = 1.0);
+/// The same for real samples that span `data_range`. Throws ArgumentError for a range that is not
+/// positive, NumericError for NaN or infinity.
+[[nodiscard]] std::vector<double> psnr_per_image(View<const float> actual,
+                                                 View<const float> expected,
+                                                 double data_range = 1.0);
 
 /// Mean of `psnr_per_image`.
 [[nodiscard]] double psnr(View<const std::uint8_t> actual, View<const std::uint8_t> expected);
-[[nodiscard]] double psnr(View<const float> actual, View<const float> expected, double data_range = 1.0);
+[[nodiscard]] double psnr(View<const float> actual, View<const float> expected,
+                          double data_range = 1.0);
 
 }  // namespace rae

@@ -1,6 +1,8 @@
-// A plain convolutional classifier: the independent judge of generated pictures. It shares nothing with the models that it judges.
+// A plain convolutional classifier: the independent judge of generated pictures. It shares nothing
+// with the models that it judges.
 //
-// Pairs of 3 x 3 convolutions with pooling between them (Simonyan and Zisserman 2015, "Very Deep Convolutional Networks", section 2.1).
+// Pairs of 3 x 3 convolutions with pooling between them (Simonyan and Zisserman 2015, "Very Deep
+// Convolutional Networks", section 2.1).
 #pragma once
 
 #include <algorithm>
@@ -15,8 +17,9 @@ namespace rae {
 struct ClassifierConfig {
   index_t channels = 1, height = 28, width = 28;  ///< of the pictures; sides of at least 4
   index_t classes = 10;
-  index_t first_channels = 32;  ///< of the first pair of convolutions; each later pair has twice as many, up to 8 times
-  index_t features = 128;       ///< width of the layer before the logits
+  index_t first_channels =
+      32;  ///< of the first pair of convolutions; each later pair has twice as many, up to 8 times
+  index_t features = 128;  ///< width of the layer before the logits
 
   /// Halvings of the sides: until the shorter is at most 8, at least one.
   [[nodiscard]] index_t stages() const noexcept {
@@ -28,20 +31,26 @@ struct ClassifierConfig {
     return n;
   }
   /// Channels of a stage.
-  [[nodiscard]] index_t channels_of(index_t stage) const noexcept { return first_channels << std::min<index_t>(stage, 3); }
+  [[nodiscard]] index_t channels_of(index_t stage) const noexcept {
+    return first_channels << std::min<index_t>(stage, 3);
+  }
 };
 
-/// Pictures (B, C, H, W) in [0, 1] -> logits (B, classes). Throws ConfigError for a configuration out of range.
+/// Pictures (B, C, H, W) in [0, 1] -> logits (B, classes). Throws ConfigError for a configuration
+/// out of range.
 template <Operand X>
 class Classifier {
  public:
   using T = typename X::value_type;
 
   explicit Classifier(const ClassifierConfig& c) : config_(c) {
-    if (std::min(c.height, c.width) < 4 || c.channels < 1 || c.classes < 1 || c.first_channels < 1 || c.features < 1)
-      raise<ConfigError>("Classifier: expected pictures of at least 4 x 4 and at least one channel, class and feature, got ", c.channels,
-                         " x ", c.height, " x ", c.width, ", ", c.classes, " classes, ", c.first_channels, " channels, ", c.features,
-                         " features");
+    if (std::min(c.height, c.width) < 4 || c.channels < 1 || c.classes < 1 ||
+        c.first_channels < 1 || c.features < 1)
+      raise<ConfigError>(
+          "Classifier: expected pictures of at least 4 x 4 and at least one channel, class and "
+          "feature, got ",
+          c.channels, " x ", c.height, " x ", c.width, ", ", c.classes, " classes, ",
+          c.first_channels, " channels, ", c.features, " features");
     index_t in = c.channels;
     for (index_t stage = 0; stage < c.stages(); ++stage) {
       convolutions.emplace_back(in, c.channels_of(stage), 3);
@@ -55,13 +64,16 @@ class Classifier {
   /// What the last layer sees: (B, features). Throws ShapeError for other pictures.
   X features(const X& images) const {
     const Shape s = images.shape();
-    require_shape("Classifier", s, {s.rank() > 0 ? s[0] : 0, config_.channels, config_.height, config_.width});
+    require_shape("Classifier", s,
+                  {s.rank() > 0 ? s[0] : 0, config_.channels, config_.height, config_.width});
     X x = images;
     for (std::size_t i = 0; i < convolutions.size(); i += 2) {
-      x = activate(convolutions[i](x), Activation::gelu_tanh);                  // (B, C_s, H_s, W_s)
-      x = activate(max_pool2d(convolutions[i + 1](x)), Activation::gelu_tanh);  // (B, C_s, H_s/2, W_s/2)
+      x = activate(convolutions[i](x), Activation::gelu_tanh);  // (B, C_s, H_s, W_s)
+      x = activate(max_pool2d(convolutions[i + 1](x)),
+                   Activation::gelu_tanh);  // (B, C_s, H_s/2, W_s/2)
     }
-    return hidden(reshape(x, {s[0], x.shape().numel() / s[0]}), Activation::gelu_tanh);  // (B, features)
+    return hidden(reshape(x, {s[0], x.shape().numel() / s[0]}),
+                  Activation::gelu_tanh);  // (B, features)
   }
 
   /// Logits (B, classes) of features (B, features).
@@ -73,7 +85,8 @@ class Classifier {
 
   template <class F>
   void parameters(F&& f) {
-    for (std::size_t i = 0; i < convolutions.size(); ++i) visit("convolutions." + std::to_string(i) + ".", convolutions[i], f);
+    for (std::size_t i = 0; i < convolutions.size(); ++i)
+      visit("convolutions." + std::to_string(i) + ".", convolutions[i], f);
     visit("hidden.", hidden, f);
     visit("head.", head, f);
   }
@@ -92,7 +105,8 @@ void initialize(Classifier<X>& model, std::uint64_t seed) {
   model.parameters([&](const std::string&, auto& p) {
     ++stream;
     const Shape s = p.shape();
-    if (s.rank() > 1) init_normal(p, std::sqrt(2.0 / static_cast<double>(s.numel() / s[0])), seed, stream);
+    if (s.rank() > 1)
+      init_normal(p, std::sqrt(2.0 / static_cast<double>(s.numel() / s[0])), seed, stream);
   });
 }
 

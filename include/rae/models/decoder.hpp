@@ -1,11 +1,12 @@
-// The ViT decoder of RAE: latent tokens -> pixels. Diffusion Transformers with Representation Autoencoders, section 3; official class
-// GeneralDecoder (a MAE decoder, He et al. 2022, without masking).
+// The ViT decoder of RAE: latent tokens -> pixels. Diffusion Transformers with Representation
+// Autoencoders, section 3; official class GeneralDecoder (a MAE decoder, He et al. 2022, without
+// masking).
 #pragma once
 
 #include <vector>
 
-#include "rae/ops/resize.hpp"
 #include "rae/models/vit_block.hpp"
+#include "rae/ops/resize.hpp"
 
 namespace rae {
 
@@ -18,8 +19,9 @@ struct DecoderConfig {
   double layer_norm_eps = 1e-12;
 };
 
-/// tokens (B, N, C) -> image (B, channels, h*P, w*P), in the encoder's normalised pixel units. The image is always that of the native
-/// grid h x w of the configuration; tokens of another grid are resized to it behind the embedding.
+/// tokens (B, N, C) -> image (B, channels, h*P, w*P), in the encoder's normalised pixel units. The
+/// image is always that of the native grid h x w of the configuration; tokens of another grid are
+/// resized to it behind the embedding.
 template <Operand X>
 class Decoder {
  public:
@@ -31,36 +33,48 @@ class Decoder {
     cls_token = Parameter<X>(Shape{1, 1, h});
     embed = Linear<X>(config.in_dim, h);
     for (index_t i = 0; i < config.num_layers; ++i)
-      layers.emplace_back(h, config.intermediate_size, config.num_heads, config.layer_norm_eps, Activation::gelu, false);
+      layers.emplace_back(h, config.intermediate_size, config.num_heads, config.layer_norm_eps,
+                          Activation::gelu, false);
     norm_out = LayerNorm<X>(h, config.layer_norm_eps);
     pred = Linear<X>(h, config.patch_size * config.patch_size * config.channels);
   }
 
-  /// What the last layer sees, (B, 1+h*w, H), for tokens (B, grid_h*grid_w, C) of any grid. Throws ShapeError.
+  /// What the last layer sees, (B, 1+h*w, H), for tokens (B, grid_h*grid_w, C) of any grid. Throws
+  /// ShapeError.
   X hidden(const X& tokens, index_t grid_h, index_t grid_w) const {
     const Shape s = tokens.shape();
-    if (s.rank() != 3 || s[0] < 1 || grid_h < 1 || grid_w < 1) raise<ShapeError>("Decoder: expected tokens (B, N, C), got ", s);
+    if (s.rank() != 3 || s[0] < 1 || grid_h < 1 || grid_w < 1)
+      raise<ShapeError>("Decoder: expected tokens (B, N, C), got ", s);
     require_shape("Decoder: tokens", s, {s[0], grid_h * grid_w, config_.in_dim});
     X x = embed(tokens);  // (B, N, H)
     if (grid_h != config_.grid_h || grid_w != config_.grid_w)
-      x = grid_to_tokens(resize(tokens_to_grid(x, grid_h, grid_w), Resize::bilinear, config_.grid_h, config_.grid_w));  // (B, h*w, H)
-    x = prepend_tokens(cls_token.value, x);                                                                             // (B, 1+h*w, H)
-    x = add_broadcast(x, pos_embed.value);                                                                              // (B, 1+h*w, H)
-    for (const VitBlock<X>& layer : layers) x = layer(x);                                                               // (B, 1+h*w, H)
+      x = grid_to_tokens(resize(tokens_to_grid(x, grid_h, grid_w), Resize::bilinear, config_.grid_h,
+                                config_.grid_w));          // (B, h*w, H)
+    x = prepend_tokens(cls_token.value, x);                // (B, 1+h*w, H)
+    x = add_broadcast(x, pos_embed.value);                 // (B, 1+h*w, H)
+    for (const VitBlock<X>& layer : layers) x = layer(x);  // (B, 1+h*w, H)
     return norm_out(x);
   }
 
-  /// Patches (B, h*w, P*P*channels), channel fastest, for tokens (B, grid_h*grid_w, C) of any grid. Throws ShapeError.
-  X patches(const X& tokens, index_t grid_h, index_t grid_w) const { return drop_tokens(pred(hidden(tokens, grid_h, grid_w)), 1); }
+  /// Patches (B, h*w, P*P*channels), channel fastest, for tokens (B, grid_h*grid_w, C) of any grid.
+  /// Throws ShapeError.
+  X patches(const X& tokens, index_t grid_h, index_t grid_w) const {
+    return drop_tokens(pred(hidden(tokens, grid_h, grid_w)), 1);
+  }
 
   /// The same for tokens of the native grid. Throws ShapeError.
   X patches(const X& tokens) const { return patches(tokens, config_.grid_h, config_.grid_w); }
 
-  /// Image (B, channels, h*P, w*P) for the last layer's output (B, 1+h*w, P*P*channels), in which channels are innermost.
-  X image_of(const X& patches) const { return unpatchify(drop_tokens(patches, 1), config_.grid_h, config_.grid_w, config_.patch_size); }
+  /// Image (B, channels, h*P, w*P) for the last layer's output (B, 1+h*w, P*P*channels), in which
+  /// channels are innermost.
+  X image_of(const X& patches) const {
+    return unpatchify(drop_tokens(patches, 1), config_.grid_h, config_.grid_w, config_.patch_size);
+  }
 
   /// Image (B, channels, h*P, w*P) for tokens (B, grid_h*grid_w, C) of any grid. Throws ShapeError.
-  X operator()(const X& tokens, index_t grid_h, index_t grid_w) const { return image_of(pred(hidden(tokens, grid_h, grid_w))); }
+  X operator()(const X& tokens, index_t grid_h, index_t grid_w) const {
+    return image_of(pred(hidden(tokens, grid_h, grid_w)));
+  }
 
   /// The same for tokens of the native grid. Throws ShapeError.
   X operator()(const X& tokens) const { return (*this)(tokens, config_.grid_h, config_.grid_w); }
@@ -70,7 +84,8 @@ class Decoder {
     f("decoder_pos_embed", pos_embed);
     f("trainable_cls_token", cls_token);
     visit("decoder_embed.", embed, f);
-    for (std::size_t i = 0; i < layers.size(); ++i) visit("decoder_layers." + std::to_string(i) + ".", layers[i], f);
+    for (std::size_t i = 0; i < layers.size(); ++i)
+      visit("decoder_layers." + std::to_string(i) + ".", layers[i], f);
     visit("decoder_norm.", norm_out, f);
     visit("decoder_pred.", pred, f);
   }

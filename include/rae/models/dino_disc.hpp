@@ -1,6 +1,8 @@
-// The discriminator of RAE's decoder training: small heads on the features of a frozen DINO ViT-S/8.
+// The discriminator of RAE's decoder training: small heads on the features of a frozen DINO
+// ViT-S/8.
 //
-// Sauer et al., "StyleGAN-T" (2023), section 3.2; Caron et al., "Emerging Properties in Self-Supervised Vision Transformers" (2021).
+// Sauer et al., "StyleGAN-T" (2023), section 3.2; Caron et al., "Emerging Properties in
+// Self-Supervised Vision Transformers" (2021).
 #pragma once
 
 #include <array>
@@ -9,29 +11,33 @@
 #include <string>
 #include <vector>
 
+#include "rae/models/vit_block.hpp"
 #include "rae/ops/channels.hpp"
 #include "rae/ops/heads.hpp"
 #include "rae/ops/resize.hpp"
-#include "rae/models/vit_block.hpp"
 
 namespace rae {
 
 /// Shape of a discriminator; the defaults are the official one.
 struct DinoDiscConfig {
   index_t image_size = 224;  ///< to which pictures are resized; must be divisible by the patch size
-  index_t patch_size = 8, hidden_size = 384, num_layers = 12, num_heads = 6, intermediate_size = 1536;
-  std::vector<index_t> key_layers{2, 5, 8, 11};  ///< layers whose tokens a head sees; one more head sees those of the last layer
-  index_t kernel_size = 9;                       ///< of the heads' wide convolution; odd
+  index_t patch_size = 8, hidden_size = 384, num_layers = 12, num_heads = 6,
+          intermediate_size = 1536;
+  std::vector<index_t> key_layers{
+      2, 5, 8,
+      11};  ///< layers whose tokens a head sees; one more head sees those of the last layer
+  index_t kernel_size = 9;  ///< of the heads' wide convolution; odd
 };
 
-/// Convolution over tokens on a circle with a weight of spectral norm one, as torch.nn.utils.spectral_norm(torch.nn.Conv1d(.., k,
-/// padding_mode="circular")).
+/// Convolution over tokens on a circle with a weight of spectral norm one, as
+/// torch.nn.utils.spectral_norm(torch.nn.Conv1d(.., k, padding_mode="circular")).
 template <Operand X>
 struct SpectralConv1d {
   using T = typename X::value_type;
   index_t kernel = 1;
   Parameter<X> weight, bias;  // (O, C, k), (O)
-  Tensor<T> u, v;             // (O), (C*k): estimates of the first singular vectors, which `power_iteration` improves
+  Tensor<T> u,
+      v;  // (O), (C*k): estimates of the first singular vectors, which `power_iteration` improves
 
   SpectralConv1d() = default;
   SpectralConv1d(index_t in, index_t out, index_t k)
@@ -43,7 +49,8 @@ struct SpectralConv1d {
 
   /// (B, C, L) -> (B, O, L).
   X operator()(const X& x) const {
-    return transpose(linear(circular_windows(x, kernel), spectral_normalize(weight.value, u, v), bias.value));
+    return transpose(
+        linear(circular_windows(x, kernel), spectral_normalize(weight.value, u, v), bias.value));
   }
 
   /// v = W^T u and u = W v, each of length one.
@@ -53,13 +60,15 @@ struct SpectralConv1d {
     Tensor<T> next_v(v.shape()), next_u(u.shape());
     for (index_t c = 0; c < columns; ++c) {
       double sum = 0;
-      for (index_t r = 0; r < rows; ++r) sum += static_cast<double>(w[r * columns + c]) * static_cast<double>(std::as_const(u)[r]);
+      for (index_t r = 0; r < rows; ++r)
+        sum += static_cast<double>(w[r * columns + c]) * static_cast<double>(std::as_const(u)[r]);
       next_v[c] = static_cast<T>(sum);
     }
     v = unit(std::move(next_v));
     for (index_t r = 0; r < rows; ++r) {
       double sum = 0;
-      for (index_t c = 0; c < columns; ++c) sum += static_cast<double>(w[r * columns + c]) * static_cast<double>(std::as_const(v)[c]);
+      for (index_t c = 0; c < columns; ++c)
+        sum += static_cast<double>(w[r * columns + c]) * static_cast<double>(std::as_const(v)[c]);
       next_u[r] = static_cast<T>(sum);
     }
     u = unit(std::move(next_u));
@@ -74,14 +83,17 @@ struct SpectralConv1d {
  private:
   static Tensor<T> unit(Tensor<T> x) {
     double sum = 0;
-    for (const T value : std::as_const(x).span()) sum += static_cast<double>(value) * static_cast<double>(value);
+    for (const T value : std::as_const(x).span())
+      sum += static_cast<double>(value) * static_cast<double>(value);
     const double length = std::max(std::sqrt(sum), 1e-12);
-    for (index_t i = 0; i < x.numel(); ++i) x[i] = static_cast<T>(static_cast<double>(x[i]) / length);
+    for (index_t i = 0; i < x.numel(); ++i)
+      x[i] = static_cast<T>(static_cast<double>(x[i]) / length);
     return x;
   }
 };
 
-/// One head: convolution of one token, residual convolution of k tokens, logits. Channels are normalised over the tokens of a picture.
+/// One head: convolution of one token, residual convolution of k tokens, logits. Channels are
+/// normalised over the tokens of a picture.
 template <Operand X>
 struct DinoDiscHead {
   using T = typename X::value_type;
@@ -106,7 +118,9 @@ struct DinoDiscHead {
   SpectralConv1d<X> last;
 
   DinoDiscHead(index_t channels, index_t k)
-      : first{{channels, channels, 1}, Parameter<X>(Shape{channels}), Parameter<X>(Shape{channels})},
+      : first{{channels, channels, 1},
+              Parameter<X>(Shape{channels}),
+              Parameter<X>(Shape{channels})},
         wide{{channels, channels, k}, Parameter<X>(Shape{channels}), Parameter<X>(Shape{channels})},
         last(channels, 1, 1) {}
 
@@ -132,8 +146,9 @@ struct DinoDiscHead {
   }
 };
 
-/// The frozen transformer, under the names of DINO's checkpoint, whose last norm is not used. The official code zeroes the bias of the
-/// keys; a softmax does not see it, so the stored one does no harm.
+/// The frozen transformer, under the names of DINO's checkpoint, whose last norm is not used. The
+/// official code zeroes the bias of the keys; a softmax does not see it, so the stored one does no
+/// harm.
 template <Operand X>
 struct DinoBackbone {
   Linear<X> patch_embed;              // (D, 3*P*P)
@@ -145,12 +160,13 @@ struct DinoBackbone {
     f("cls_token", cls_token);
     f("pos_embed", pos_embed);
     visit("patch_embed.proj.", patch_embed, f);
-    for (std::size_t i = 0; i < blocks.size(); ++i) visit("blocks." + std::to_string(i) + ".", blocks[i], f);
+    for (std::size_t i = 0; i < blocks.size(); ++i)
+      visit("blocks." + std::to_string(i) + ".", blocks[i], f);
   }
 };
 
-/// Pictures (B, 3, H, W) in [-1, 1] -> logits (B, heads * tokens). Its parameters are those of the heads; the backbone is frozen, gradients
-/// flow through it to the pictures.
+/// Pictures (B, 3, H, W) in [-1, 1] -> logits (B, heads * tokens). Its parameters are those of the
+/// heads; the backbone is frozen, gradients flow through it to the pictures.
 template <Operand X>
 class DinoDiscriminator {
  public:
@@ -159,24 +175,32 @@ class DinoDiscriminator {
   /// Throws ConfigError for a configuration out of range.
   explicit DinoDiscriminator(const DinoDiscConfig& c = {}) : config_(c) {
     if (c.patch_size < 1 || c.image_size < c.patch_size || c.image_size % c.patch_size != 0)
-      raise<ConfigError>("DinoDiscriminator: pictures of side ", c.image_size, " do not divide into patches of ", c.patch_size);
+      raise<ConfigError>("DinoDiscriminator: pictures of side ", c.image_size,
+                         " do not divide into patches of ", c.patch_size);
     const index_t side = c.image_size / c.patch_size;
-    if (c.num_layers < 1 || c.hidden_size < 1 || c.kernel_size < 1 || c.kernel_size % 2 == 0 || c.kernel_size / 2 > side * side)
-      raise<ConfigError>("DinoDiscriminator: expected at least one layer and an odd kernel that fits, got ", c.num_layers,
-                         " layers of width ", c.hidden_size, " and a kernel of ", c.kernel_size);
+    if (c.num_layers < 1 || c.hidden_size < 1 || c.kernel_size < 1 || c.kernel_size % 2 == 0 ||
+        c.kernel_size / 2 > side * side)
+      raise<ConfigError>(
+          "DinoDiscriminator: expected at least one layer and an odd kernel that fits, got ",
+          c.num_layers, " layers of width ", c.hidden_size, " and a kernel of ", c.kernel_size);
     backbone.patch_embed = Linear<X>(3 * c.patch_size * c.patch_size, c.hidden_size);
     backbone.cls_token = Parameter<X>(Shape{1, 1, c.hidden_size});
     backbone.pos_embed = Parameter<X>(Shape{1, 1 + side * side, c.hidden_size});
     for (index_t i = 0; i < c.num_layers; ++i)
-      backbone.blocks.emplace_back(c.hidden_size, c.intermediate_size, c.num_heads, 1e-6, Activation::gelu_tanh, false);
+      backbone.blocks.emplace_back(c.hidden_size, c.intermediate_size, c.num_heads, 1e-6,
+                                   Activation::gelu_tanh, false);
     backbone.parameters([](const std::string&, Parameter<X>& p) {
-      if constexpr (requires { p.value.set_requires_grad(false); }) p.value.set_requires_grad(false);
+      if constexpr (requires { p.value.set_requires_grad(false); })
+        p.value.set_requires_grad(false);
     });
     for (const index_t layer : c.key_layers)
-      if (layer < 0 || layer >= c.num_layers) raise<ConfigError>("DinoDiscriminator: no layer ", layer, " among ", c.num_layers);
-    for (std::size_t i = 0; i <= c.key_layers.size(); ++i) heads.emplace_back(c.hidden_size, c.kernel_size);
+      if (layer < 0 || layer >= c.num_layers)
+        raise<ConfigError>("DinoDiscriminator: no layer ", layer, " among ", c.num_layers);
+    for (std::size_t i = 0; i <= c.key_layers.size(); ++i)
+      heads.emplace_back(c.hidden_size, c.kernel_size);
 
-    constexpr std::array<double, 3> mean{0.485, 0.456, 0.406}, deviation{0.229, 0.224, 0.225};  // of ImageNet
+    constexpr std::array<double, 3> mean{0.485, 0.456, 0.406},
+        deviation{0.229, 0.224, 0.225};  // of ImageNet
     Tensor<T> factor(Shape{3}), offset(Shape{3});
     for (index_t i = 0; i < 3; ++i) {
       const auto channel = static_cast<std::size_t>(i);
@@ -187,20 +211,24 @@ class DinoDiscriminator {
     offset_ = X(offset);
   }
 
-  /// What the heads see, (B, D, N) each: the patch tokens behind the last layer, then behind each of the key layers. Throws ShapeError
-  /// unless the pictures are (B, 3, H, W).
+  /// What the heads see, (B, D, N) each: the patch tokens behind the last layer, then behind each
+  /// of the key layers. Throws ShapeError unless the pictures are (B, 3, H, W).
   std::vector<X> activations(const X& images) const {
     const Shape s = images.shape();
-    if (s.rank() != 4 || s[1] != 3 || s.numel() == 0) raise<ShapeError>("DinoDiscriminator: expected pictures (B, 3, H, W), got ", s);
+    if (s.rank() != 4 || s[1] != 3 || s.numel() == 0)
+      raise<ShapeError>("DinoDiscriminator: expected pictures (B, 3, H, W), got ", s);
     const index_t side = config_.image_size;
     const bool fits = s[2] == side && s[3] == side;
-    const X pictures = channel_affine(fits ? images : resize(images, Resize::bilinear, side, side), scale_, offset_);  // (B, 3, side, side)
-    X x = backbone.patch_embed(patchify(pictures, config_.patch_size));                                                // (B, N, D)
-    x = add_broadcast(prepend_tokens(backbone.cls_token.value, x), backbone.pos_embed.value);                          // (B, 1+N, D)
+    const X pictures = channel_affine(fits ? images : resize(images, Resize::bilinear, side, side),
+                                      scale_, offset_);                  // (B, 3, side, side)
+    X x = backbone.patch_embed(patchify(pictures, config_.patch_size));  // (B, N, D)
+    x = add_broadcast(prepend_tokens(backbone.cls_token.value, x),
+                      backbone.pos_embed.value);  // (B, 1+N, D)
     std::vector<X> behind, out;
     for (const VitBlock<X>& block : backbone.blocks) behind.push_back(x = block(x));
     out.push_back(transpose(drop_tokens(behind.back(), 1)));
-    for (const index_t layer : config_.key_layers) out.push_back(transpose(drop_tokens(behind[static_cast<std::size_t>(layer)], 1)));
+    for (const index_t layer : config_.key_layers)
+      out.push_back(transpose(drop_tokens(behind[static_cast<std::size_t>(layer)], 1)));
     return out;
   }
 
@@ -208,22 +236,28 @@ class DinoDiscriminator {
   X operator()(const X& images) const {
     const std::vector<X> tokens = activations(images);  // (B, D, N) each
     X logits = heads[0](tokens[0]);                     // (B, N)
-    for (std::size_t i = 1; i < heads.size(); ++i) logits = join_columns(logits, heads[i](tokens[i]));
+    for (std::size_t i = 1; i < heads.size(); ++i)
+      logits = join_columns(logits, heads[i](tokens[i]));
     return logits;
   }
 
-  /// One step of the power iteration of all weights: what PyTorch does before each call in training mode.
+  /// One step of the power iteration of all weights: what PyTorch does before each call in training
+  /// mode.
   void power_iteration() {
-    for (DinoDiscHead<X>& head : heads) head.convolutions([](const std::string&, SpectralConv1d<X>& conv) { conv.power_iteration(); });
+    for (DinoDiscHead<X>& head : heads)
+      head.convolutions(
+          [](const std::string&, SpectralConv1d<X>& conv) { conv.power_iteration(); });
   }
 
   /// The trainable part, under the official names.
   template <class F>
   void parameters(F&& f) {
-    for (std::size_t i = 0; i < heads.size(); ++i) visit("heads." + std::to_string(i) + ".", heads[i], f);
+    for (std::size_t i = 0; i < heads.size(); ++i)
+      visit("heads." + std::to_string(i) + ".", heads[i], f);
   }
 
-  /// Calls f(name, tensor) for the vectors of the power iterations, under the official names. They belong into checkpoints.
+  /// Calls f(name, tensor) for the vectors of the power iterations, under the official names. They
+  /// belong into checkpoints.
   template <class F>
   void buffers(F&& f) {
     for (std::size_t i = 0; i < heads.size(); ++i)
@@ -243,8 +277,8 @@ class DinoDiscriminator {
   X scale_, offset_;  // (3)
 };
 
-/// Initial heads: convolutions uniform in +-1 / sqrt(C k) as torch.nn.Conv1d's, norms one, one power iteration from a normal u. The
-/// backbone is left as it is.
+/// Initial heads: convolutions uniform in +-1 / sqrt(C k) as torch.nn.Conv1d's, norms one, one
+/// power iteration from a normal u. The backbone is left as it is.
 template <Operand X>
 void initialize(DinoDiscriminator<X>& model, std::uint64_t seed) {
   using T = typename X::value_type;
@@ -257,7 +291,8 @@ void initialize(DinoDiscriminator<X>& model, std::uint64_t seed) {
       init_uniform(conv.weight, bound, seed, stream++);
       init_uniform(conv.bias, bound, seed, stream++);
       const Philox random(seed, stream++);
-      for (index_t i = 0; i < conv.u.numel(); ++i) conv.u[i] = static_cast<T>(random.normal(static_cast<std::uint64_t>(i)));
+      for (index_t i = 0; i < conv.u.numel(); ++i)
+        conv.u[i] = static_cast<T>(random.normal(static_cast<std::uint64_t>(i)));
       conv.power_iteration();
     });
   }

@@ -1,15 +1,16 @@
-// The LightningDiT block: attention and feed-forward with adaLN-zero conditioning, shared by the DiT backbone and the DDT head.
+// The LightningDiT block: attention and feed-forward with adaLN-zero conditioning, shared by the
+// DiT backbone and the DDT head.
 //
-// Peebles and Xie 2023, section 3.2 (adaLN-zero); Yao et al. 2025, "LightningDiT" (RMSNorm, SwiGLU, RoPE);
-// Diffusion Transformers with Representation Autoencoders, section 4.
+// Peebles and Xie 2023, section 3.2 (adaLN-zero); Yao et al. 2025, "LightningDiT" (RMSNorm, SwiGLU,
+// RoPE); Diffusion Transformers with Representation Autoencoders, section 4.
 #pragma once
 
 #include <vector>
 
+#include "rae/nn/linear.hpp"
 #include "rae/ops/attention.hpp"
 #include "rae/ops/norm.hpp"
 #include "rae/ops/qk_norm.hpp"
-#include "rae/nn/linear.hpp"
 
 namespace rae {
 
@@ -31,14 +32,17 @@ struct DitNorm {
   DitNorm(index_t dim, bool use_rmsnorm) : rms(use_rmsnorm) {
     if (rms) weight = Parameter<X>(Shape{dim});
   }
-  [[nodiscard]] NormParameters<X> operator()() const { return {rms ? NormKind::rms : NormKind::layer, 1e-6, weight.value, {}}; }
+  [[nodiscard]] NormParameters<X> operator()() const {
+    return {rms ? NormKind::rms : NormKind::layer, 1e-6, weight.value, {}};
+  }
   template <class F>
   void parameters(F&& f) {
     if (rms) f("weight", weight);
   }
 };
 
-/// Norm of queries and keys over the head dimension: RMSNorm, or LayerNorm with its affine part and the eps of torch, 1e-5.
+/// Norm of queries and keys over the head dimension: RMSNorm, or LayerNorm with its affine part and
+/// the eps of torch, 1e-5.
 template <Operand X>
 struct QkNorm {
   bool rms = true;
@@ -67,10 +71,13 @@ struct DitMlp {
   Linear<X> in, out;
 
   DitMlp() = default;
-  DitMlp(index_t dim, const DitBlockOptions& o) : activation(o.use_swiglu ? Activation::swiglu : Activation::gelu_tanh) {
+  DitMlp(index_t dim, const DitBlockOptions& o)
+      : activation(o.use_swiglu ? Activation::swiglu : Activation::gelu_tanh) {
     const auto wide = static_cast<index_t>(static_cast<double>(dim) * o.mlp_ratio);
-    const index_t hidden = o.use_swiglu ? static_cast<index_t>(2.0 / 3.0 * static_cast<double>(wide)) : wide;
-    in = o.use_swiglu ? Linear<X>(dim, 2 * hidden, true, ParameterUse::swiglu_products) : Linear<X>(dim, hidden);
+    const index_t hidden =
+        o.use_swiglu ? static_cast<index_t>(2.0 / 3.0 * static_cast<double>(wide)) : wide;
+    in = o.use_swiglu ? Linear<X>(dim, 2 * hidden, true, ParameterUse::swiglu_products)
+                      : Linear<X>(dim, hidden);
     out = Linear<X>(hidden, dim);
   }
 
@@ -88,11 +95,13 @@ struct DitMlp {
   }
 };
 
-/// What time and label ask of a transformer, which the image has no part in: one row for each pair of them.
+/// What time and label ask of a transformer, which the image has no part in: one row for each pair
+/// of them.
 template <Operand X>
 struct Conditioning {
   X time;                     // (B, h); empty where the model does not use it
-  std::vector<X> modulation;  // (B, 6h) for each block that is conditioned on vectors, (B, 2h) for such an output layer behind
+  std::vector<X> modulation;  // (B, 6h) for each block that is conditioned on vectors, (B, 2h) for
+                              // such an output layer behind
 };
 
 /// One block. Conditioning c has one row per image, (B, D), or per token, (B, T, D).
@@ -113,7 +122,8 @@ struct DitBlock {
         proj(dim, dim),
         adaln(dim, 6 * dim),
         mlp(dim, o) {
-    if (dim % heads != 0) raise<ConfigError>("DitBlock: width ", dim, " does not divide into ", heads, " heads");
+    if (dim % heads != 0)
+      raise<ConfigError>("DitBlock: width ", dim, " does not divide into ", heads, " heads");
     if (o.use_qknorm) {
       q_norm = QkNorm<X>(dim / heads, o.use_rmsnorm);
       k_norm = QkNorm<X>(dim / heads, o.use_rmsnorm);
@@ -123,15 +133,19 @@ struct DitBlock {
   /// Shifts, scales and gates that the condition c asks for: (B, [T,] 6D).
   X modulation(const X& c) const { return adaln(silu(c)); }
 
-  X operator()(const X& x, const X& c, const RopeTable<typename X::value_type>* rope) const { return modulated(x, modulation(c), rope); }
+  X operator()(const X& x, const X& c, const RopeTable<typename X::value_type>* rope) const {
+    return modulated(x, modulation(c), rope);
+  }
 
   /// The block on x (B, T, D) under a modulation m (B, [T,] 6D): (B, T, D).
   X modulated(const X& x, const X& m, const RopeTable<typename X::value_type>* rope) const {
-    const auto [shift1, scale1, gate1, shift2, scale2, gate2] = chunk<6>(m);                      // (B, [T,] D) each
-    X heads_in = qkv(norm_modulate(norm1(), x, shift1, scale1));                                  // (B, T, 3D)
-    if (!q_norm.empty()) heads_in = qk_norm(q_norm(), k_norm(), heads_in, x.shape()[2] / heads);  // (B, T, 3D)
-    const X h = proj(attention(heads_in, heads, rope, qkv.operands()), Residual{x, gate1});       // (B, T, D)
-    return mlp(norm_modulate(norm2(), h, shift2, scale2), Residual{h, gate2});                    // (B, T, D)
+    const auto [shift1, scale1, gate1, shift2, scale2, gate2] = chunk<6>(m);  // (B, [T,] D) each
+    X heads_in = qkv(norm_modulate(norm1(), x, shift1, scale1));              // (B, T, 3D)
+    if (!q_norm.empty())
+      heads_in = qk_norm(q_norm(), k_norm(), heads_in, x.shape()[2] / heads);  // (B, T, 3D)
+    const X h =
+        proj(attention(heads_in, heads, rope, qkv.operands()), Residual{x, gate1});  // (B, T, D)
+    return mlp(norm_modulate(norm2(), h, shift2, scale2), Residual{h, gate2});       // (B, T, D)
   }
 
   template <class F>
@@ -154,7 +168,8 @@ struct DitFinalLayer {
   Linear<X> linear_out, adaln;
 
   DitFinalLayer() = default;
-  DitFinalLayer(index_t dim, index_t out, bool use_rmsnorm) : norm_final(dim, use_rmsnorm), linear_out(dim, out), adaln(dim, 2 * dim) {}
+  DitFinalLayer(index_t dim, index_t out, bool use_rmsnorm)
+      : norm_final(dim, use_rmsnorm), linear_out(dim, out), adaln(dim, 2 * dim) {}
 
   /// Shift and scale that the condition c asks for: (B, [T,] 2D).
   X modulation(const X& c) const { return adaln(silu(c)); }

@@ -1,7 +1,9 @@
-// DiT^DH: a diffusion transformer whose shallow, wide DDT head is conditioned per token on the backbone's output.
+// DiT^DH: a diffusion transformer whose shallow, wide DDT head is conditioned per token on the
+// backbone's output.
 //
-// Diffusion Transformers with Representation Autoencoders (arXiv 2510.11690), section 5; official class DiTwDDTHead. A DiT narrower than
-// the token dimension cannot fit the target, whose noise has full rank (Theorem 1); the head gives the width where it is cheap.
+// Diffusion Transformers with Representation Autoencoders (arXiv 2510.11690), section 5; official
+// class DiTwDDTHead. A DiT narrower than the token dimension cannot fit the target, whose noise has
+// full rank (Theorem 1); the head gives the width where it is cheap.
 #pragma once
 
 #include <memory>
@@ -22,9 +24,12 @@ struct DitDhConfig {
   double mlp_ratio = 4.0;
   index_t num_classes = 1000;
   double class_dropout_prob = 0.1;  ///< above 0 adds the null class
-  bool use_swiglu = true, use_rmsnorm = true, use_rope = true, use_qknorm = false, use_pos_embed = true;
+  bool use_swiglu = true, use_rmsnorm = true, use_rope = true, use_qknorm = false,
+       use_pos_embed = true;
 
-  [[nodiscard]] DitBlockOptions block() const { return {use_swiglu, use_rmsnorm, use_qknorm, mlp_ratio}; }
+  [[nodiscard]] DitBlockOptions block() const {
+    return {use_swiglu, use_rmsnorm, use_qknorm, mlp_ratio};
+  }
 };
 
 /// velocity = DiT^DH(x_t, t, y).
@@ -42,54 +47,66 @@ class DitDh {
     if (h != d) s_projector = Linear<X>(h, d);
     t_embedder = TimestepEmbed<X>(h);
     y_embedder = LabelEmbed<X>(config.num_classes, config.class_dropout_prob > 0, h);
-    for (index_t i = 0; i < config.depth[0]; ++i) blocks.emplace_back(h, config.num_heads[0], config.block());
-    for (index_t i = 0; i < config.depth[1]; ++i) blocks.emplace_back(d, config.num_heads[1], config.block());
+    for (index_t i = 0; i < config.depth[0]; ++i)
+      blocks.emplace_back(h, config.num_heads[0], config.block());
+    for (index_t i = 0; i < config.depth[1]; ++i)
+      blocks.emplace_back(d, config.num_heads[1], config.block());
     final_layer = DitFinalLayer<X>(d, c, config.use_rmsnorm);
     if (config.use_rope) {
-      backbone_rope_ = std::make_shared<RopeTable<T>>(make_rope_table<T>(config.grid_h, config.grid_w, h / config.num_heads[0]));
-      head_rope_ = std::make_shared<RopeTable<T>>(make_rope_table<T>(config.grid_h, config.grid_w, d / config.num_heads[1]));
+      backbone_rope_ = std::make_shared<RopeTable<T>>(
+          make_rope_table<T>(config.grid_h, config.grid_w, h / config.num_heads[0]));
+      head_rope_ = std::make_shared<RopeTable<T>>(
+          make_rope_table<T>(config.grid_h, config.grid_w, d / config.num_heads[1]));
     }
   }
 
-  /// Predicted velocity (B, C, h, w) for x (B, C, h, w), t (B) in [0, 1] with 1 = noise, y (B). Throws ShapeError, ArgumentError.
-  X operator()(const X& x, const Tensor<T>& t, std::span<const std::int64_t> y) const { return (*this)(x, conditioning(t, y)); }
+  /// Predicted velocity (B, C, h, w) for x (B, C, h, w), t (B) in [0, 1] with 1 = noise, y (B).
+  /// Throws ShapeError, ArgumentError.
+  X operator()(const X& x, const Tensor<T>& t, std::span<const std::int64_t> y) const {
+    return (*this)(x, conditioning(t, y));
+  }
 
   /// What depends on t (B) and y (B) alone. Throws ShapeError, ArgumentError.
   Conditioning<X> conditioning(const Tensor<T>& t, std::span<const std::int64_t> y) const {
     require_shape("DitDh: t", t.shape(), {static_cast<index_t>(y.size())});
     Conditioning<X> out{t_embedder(t), {}};          // (B, h)
     const X c = silu(add(out.time, y_embedder(y)));  // (B, h); every block applies SiLU again
-    for (index_t i = 0; i < config_.depth[0]; ++i) out.modulation.push_back(block(i).modulation(c));  // (B, 6h)
+    for (index_t i = 0; i < config_.depth[0]; ++i)
+      out.modulation.push_back(block(i).modulation(c));  // (B, 6h)
     return out;
   }
 
-  /// The velocities of x (B, C, h, w) under k conditions for each image, those of the whole batch one behind the other: (k B, C, h, w).
-  /// Throws ShapeError.
+  /// The velocities of x (B, C, h, w) under k conditions for each image, those of the whole batch
+  /// one behind the other: (k B, C, h, w). Throws ShapeError.
   X operator()(const X& x, const Conditioning<X>& c) const {
     check(x.shape(), c);
     const X tokens = grid_to_tokens(x);  // (B, N, C)
     return velocity(tokens, backbone(tokens, c), c);
   }
 
-  /// The backbone's output (k B, N, h) on tokens (B, N, C), before it meets the time again: what adjacent sampling steps may share.
+  /// The backbone's output (k B, N, h) on tokens (B, N, C), before it meets the time again: what
+  /// adjacent sampling steps may share.
   X backbone(const X& tokens, const Conditioning<X>& c) const {
     X s = s_embedder(tokens);                                       // (B, N, h)
     if (!pos_embed.empty()) s = add_broadcast(s, pos_embed.value);  // (B, N, h)
     s = repeat(s, c.time.shape()[0] / s.shape()[0]);                // (k B, N, h)
-    for (std::size_t i = 0; i < c.modulation.size(); ++i) s = run(static_cast<index_t>(i), s, c.modulation[i]);
+    for (std::size_t i = 0; i < c.modulation.size(); ++i)
+      s = run(static_cast<index_t>(i), s, c.modulation[i]);
     return s;
   }
 
   /// The velocities (k B, C, h, w) that follow from the backbone's output s (k B, N, h).
   X velocity(const X& tokens, const X& s, const Conditioning<X>& c) const {
-    return tokens_to_grid(head(tokens, silu(add_per_image(s, c.time))), config_.grid_h, config_.grid_w);
+    return tokens_to_grid(head(tokens, silu(add_per_image(s, c.time))), config_.grid_h,
+                          config_.grid_w);
   }
 
   /// The head on tokens (B, N, C) under the condition s (k B, N, h): (k B, N, C).
   X head(const X& tokens, const X& condition) const {
     const X s = s_projector.empty() ? condition : s_projector(condition);  // (k B, N, d)
     X z = repeat(x_embedder(tokens), s.shape()[0] / tokens.shape()[0]);    // (k B, N, d)
-    for (index_t i = config_.depth[0]; i < static_cast<index_t>(blocks.size()); ++i) z = run(i, z, s);
+    for (index_t i = config_.depth[0]; i < static_cast<index_t>(blocks.size()); ++i)
+      z = run(i, z, s);
     return final_layer(z, s);  // (k B, N, C)
   }
 
@@ -102,7 +119,8 @@ class DitDh {
     visit("t_embedder.", t_embedder, f);
     visit("y_embedder.", y_embedder, f);
     visit("final_layer.", final_layer, f);
-    for (std::size_t i = 0; i < blocks.size(); ++i) visit("blocks." + std::to_string(i) + ".", blocks[i], f);
+    for (std::size_t i = 0; i < blocks.size(); ++i)
+      visit("blocks." + std::to_string(i) + ".", blocks[i], f);
   }
 
   [[nodiscard]] const DitDhConfig& config() const noexcept { return config_; }
@@ -120,10 +138,11 @@ class DitDh {
  private:
   const DitBlock<X>& block(index_t i) const { return blocks[static_cast<std::size_t>(i)]; }
 
-  // Block i on x (B, N, D): of the backbone with its modulation c (B, 6D), of the head with the condition c (B, N, D), of which it makes
-  // the modulation itself.
+  // Block i on x (B, N, D): of the backbone with its modulation c (B, 6D), of the head with the
+  // condition c (B, N, D), of which it makes the modulation itself.
   X run(index_t i, const X& x, const X& c) const {
-    const auto forward = [&block = block(i), rope = i < config_.depth[0] ? backbone_rope_.get() : head_rope_.get(),
+    const auto forward = [&block = block(i),
+                          rope = i < config_.depth[0] ? backbone_rope_.get() : head_rope_.get(),
                           head = i >= config_.depth[0]](const X& a, const X& b) {
       return head ? block(a, b, rope) : block.modulated(a, b, rope);
     };
@@ -137,7 +156,8 @@ class DitDh {
     if (x.rank() != 4) raise<ShapeError>("DitDh: expected x (B, C, h, w), got ", x);
     require_shape("DitDh: x", x, {x[0], config_.in_channels, config_.grid_h, config_.grid_w});
     const index_t conditions = c.time.shape()[0];
-    if (x[0] < 1 || conditions < x[0] || conditions % x[0] != 0) raise<ShapeError>("DitDh: ", x[0], " images but ", conditions, " labels");
+    if (x[0] < 1 || conditions < x[0] || conditions % x[0] != 0)
+      raise<ShapeError>("DitDh: ", x[0], " images but ", conditions, " labels");
   }
 
   DitDhConfig config_;

@@ -1,6 +1,8 @@
-// Initial weights, as the official modules draw them: PyTorch's default for linear layers, then what each model changes.
+// Initial weights, as the official modules draw them: PyTorch's default for linear layers, then
+// what each model changes.
 //
-// Diffusion Transformers with Representation Autoencoders, official code (DiTwDDTHead.initialize_weights, GeneralDecoder); MAE, section 3.
+// Diffusion Transformers with Representation Autoencoders, official code
+// (DiTwDDTHead.initialize_weights, GeneralDecoder); MAE, section 3.
 #pragma once
 
 #include "rae/kernels/rope.hpp"
@@ -22,8 +24,8 @@ void init_constant(Parameter<X>& p, double value) {
   if (!p.empty()) p.set(Tensor<T>(p.shape(), static_cast<T>(value)));
 }
 
-/// PyTorch's defaults: matrices and their biases uniform within 1/sqrt(fan in), norms 1 and 0, LayerScale 1. Every parameter has a stream
-/// of its own, by its place in the model's list.
+/// PyTorch's defaults: matrices and their biases uniform within 1/sqrt(fan in), norms 1 and 0,
+/// LayerScale 1. Every parameter has a stream of its own, by its place in the model's list.
 template <class Model>
 void init_default(Model& model, std::uint64_t seed) {
   std::uint64_t stream = 0;
@@ -48,7 +50,7 @@ template <Operand X>
 void init_sincos(Parameter<X>& p, index_t grid_h, index_t grid_w) {
   using T = typename X::value_type;
   const Tensor<T> table = sincos_position_table<T>(grid_h, grid_w, p.shape()[2]);  // (N, D)
-  Tensor<T> values = Tensor<T>::zeros(p.shape());                                  // (1, prefix + N, D)
+  Tensor<T> values = Tensor<T>::zeros(p.shape());  // (1, prefix + N, D)
   std::copy_n(table.data(), table.numel(), values.data() + values.numel() - table.numel());
   p.set(values);
 }
@@ -74,7 +76,8 @@ template <Operand X>
 void initialize(DitDh<X>& model, std::uint64_t seed) {
   constexpr std::uint64_t kOwn = 1u << 20;  // streams behind those of init_default
   detail::init_default(model, seed);
-  if (!model.pos_embed.empty()) detail::init_sincos(model.pos_embed, model.config().grid_h, model.config().grid_w);
+  if (!model.pos_embed.empty())
+    detail::init_sincos(model.pos_embed, model.config().grid_h, model.config().grid_w);
   detail::init_xavier(model.x_embedder, seed, kOwn);
   detail::init_xavier(model.s_embedder, seed, kOwn + 1);
   init_normal(model.t_embedder.frequencies, 1.0, seed, kOwn + 2);
@@ -94,7 +97,8 @@ void initialize(Decoder<X>& model, std::uint64_t seed) {
   detail::init_sincos(model.pos_embed, model.config().grid_h, model.config().grid_w);
 }
 
-/// An encoder to be pretrained: Xavier for all matrices and zero biases, as MAE does, and a sin-cos table to start from.
+/// An encoder to be pretrained: Xavier for all matrices and zero biases, as MAE does, and a sin-cos
+/// table to start from.
 template <Operand X>
 void initialize(Encoder<X>& model, std::uint64_t seed) {
   constexpr std::uint64_t kOwn = 1u << 20;

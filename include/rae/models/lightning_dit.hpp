@@ -1,7 +1,7 @@
 // LightningDiT: the plain diffusion transformer, RAE's baseline and the ancestor of DiT^DH.
 //
-// Peebles and Xie 2023; Yao et al. 2025. Differs from DiT^DH's backbone in the condition (time + label, without SiLU) and in having its
-// output layer right behind.
+// Peebles and Xie 2023; Yao et al. 2025. Differs from DiT^DH's backbone in the condition (time +
+// label, without SiLU) and in having its output layer right behind.
 #pragma once
 
 #include <memory>
@@ -20,10 +20,13 @@ struct LightningDitConfig {
   double mlp_ratio = 4.0;
   index_t num_classes = 1000;
   double class_dropout_prob = 0.1;  ///< above 0 adds the null class
-  bool learn_sigma = false;         ///< twice the output channels, of which the first half is the prediction
+  bool learn_sigma =
+      false;  ///< twice the output channels, of which the first half is the prediction
   bool use_swiglu = true, use_rmsnorm = true, use_rope = true, use_qknorm = false;
 
-  [[nodiscard]] DitBlockOptions block() const { return {use_swiglu, use_rmsnorm, use_qknorm, mlp_ratio}; }
+  [[nodiscard]] DitBlockOptions block() const {
+    return {use_swiglu, use_rmsnorm, use_qknorm, mlp_ratio};
+  }
 };
 
 /// velocity = LightningDiT(x_t, t, y).
@@ -35,44 +38,56 @@ class LightningDit {
   explicit LightningDit(const LightningDitConfig& config) : config_(config) {
     const index_t p = config.patch_size, d = config.hidden_size;
     if (p < 1 || config.input_h % p != 0 || config.input_w % p != 0)
-      raise<ConfigError>("LightningDit: a ", config.input_h, " x ", config.input_w, " latent does not divide into patches of ", p);
+      raise<ConfigError>("LightningDit: a ", config.input_h, " x ", config.input_w,
+                         " latent does not divide into patches of ", p);
     grid_h_ = config.input_h / p;
     grid_w_ = config.input_w / p;
     pos_embed = Parameter<X>(Shape{1, grid_h_ * grid_w_, d});
     x_embedder = Linear<X>(config.in_channels * p * p, d);
     t_embedder = TimestepEmbed<X>(d);
     y_embedder = LabelEmbed<X>(config.num_classes, config.class_dropout_prob > 0, d);
-    for (index_t i = 0; i < config.depth; ++i) blocks.emplace_back(d, config.num_heads, config.block());
-    final_layer = DitFinalLayer<X>(d, p * p * config.in_channels * (config.learn_sigma ? 2 : 1), config.use_rmsnorm);
-    if (config.use_rope) rope_ = std::make_shared<RopeTable<T>>(make_rope_table<T>(grid_h_, grid_w_, d / config.num_heads));
+    for (index_t i = 0; i < config.depth; ++i)
+      blocks.emplace_back(d, config.num_heads, config.block());
+    final_layer = DitFinalLayer<X>(d, p * p * config.in_channels * (config.learn_sigma ? 2 : 1),
+                                   config.use_rmsnorm);
+    if (config.use_rope)
+      rope_ = std::make_shared<RopeTable<T>>(
+          make_rope_table<T>(grid_h_, grid_w_, d / config.num_heads));
   }
 
-  /// Predicted velocity (B, C, h, w) for x (B, C, h, w), t (B) in [0, 1] with 1 = noise, y (B). Throws ShapeError, ArgumentError.
-  X operator()(const X& x, const Tensor<T>& t, std::span<const std::int64_t> y) const { return (*this)(x, conditioning(t, y)); }
+  /// Predicted velocity (B, C, h, w) for x (B, C, h, w), t (B) in [0, 1] with 1 = noise, y (B).
+  /// Throws ShapeError, ArgumentError.
+  X operator()(const X& x, const Tensor<T>& t, std::span<const std::int64_t> y) const {
+    return (*this)(x, conditioning(t, y));
+  }
 
   /// What depends on t (B) and y (B) alone. Throws ShapeError, ArgumentError.
   Conditioning<X> conditioning(const Tensor<T>& t, std::span<const std::int64_t> y) const {
     require_shape("LightningDit: t", t.shape(), {static_cast<index_t>(y.size())});
     const X c = add(t_embedder(t), y_embedder(y));  // (B, D)
     Conditioning<X> out;
-    for (const DitBlock<X>& block : blocks) out.modulation.push_back(block.modulation(c));  // (B, 6D)
-    out.modulation.push_back(final_layer.modulation(c));                                    // (B, 2D)
+    for (const DitBlock<X>& block : blocks)
+      out.modulation.push_back(block.modulation(c));      // (B, 6D)
+    out.modulation.push_back(final_layer.modulation(c));  // (B, 2D)
     return out;
   }
 
-  /// The velocities of x (B, C, h, w) under k conditions for each image, those of the whole batch one behind the other: (k B, C, h, w).
-  /// Throws ShapeError.
+  /// The velocities of x (B, C, h, w) under k conditions for each image, those of the whole batch
+  /// one behind the other: (k B, C, h, w). Throws ShapeError.
   X operator()(const X& x, const Conditioning<X>& c) const {
     const Shape s = x.shape();
     if (s.rank() != 4) raise<ShapeError>("LightningDit: expected x (B, C, h, w), got ", s);
-    require_shape("LightningDit: x", s, {s[0], config_.in_channels, config_.input_h, config_.input_w});
+    require_shape("LightningDit: x", s,
+                  {s[0], config_.in_channels, config_.input_h, config_.input_w});
     const index_t conditions = c.modulation.back().shape()[0];
     if (s[0] < 1 || conditions < s[0] || conditions % s[0] != 0)
       raise<ShapeError>("LightningDit: ", s[0], " images but ", conditions, " labels");
-    X z = add_broadcast(x_embedder(patchify(x, config_.patch_size)), pos_embed.value);                              // (B, N, D)
-    z = repeat(z, conditions / s[0]);                                                                               // (k B, N, D)
-    for (std::size_t i = 0; i < blocks.size(); ++i) z = blocks[i].modulated(z, c.modulation[i], rope_.get());       // (k B, N, D)
-    const X out = unpatchify(final_layer.modulated(z, c.modulation.back()), grid_h_, grid_w_, config_.patch_size);  // (k B, C or 2C, h, w)
+    X z = add_broadcast(x_embedder(patchify(x, config_.patch_size)), pos_embed.value);  // (B, N, D)
+    z = repeat(z, conditions / s[0]);  // (k B, N, D)
+    for (std::size_t i = 0; i < blocks.size(); ++i)
+      z = blocks[i].modulated(z, c.modulation[i], rope_.get());  // (k B, N, D)
+    const X out = unpatchify(final_layer.modulated(z, c.modulation.back()), grid_h_, grid_w_,
+                             config_.patch_size);  // (k B, C or 2C, h, w)
     return config_.learn_sigma ? first_channels(out, config_.in_channels) : out;
   }
 
@@ -82,7 +97,8 @@ class LightningDit {
     visit("x_embedder.proj.", x_embedder, f);
     visit("t_embedder.", t_embedder, f);
     visit("y_embedder.", y_embedder, f);
-    for (std::size_t i = 0; i < blocks.size(); ++i) visit("blocks." + std::to_string(i) + ".", blocks[i], f);
+    for (std::size_t i = 0; i < blocks.size(); ++i)
+      visit("blocks." + std::to_string(i) + ".", blocks[i], f);
     visit("final_layer.", final_layer, f);
   }
 
@@ -99,7 +115,8 @@ class LightningDit {
   // Channels lie outermost in an image, as tokens do in a sequence.
   static X first_channels(const X& x, index_t count) {
     const Shape s = x.shape();
-    return reshape(keep_tokens(reshape(x, {s[0], s[1], s[2] * s[3]}), count), {s[0], count, s[2], s[3]});
+    return reshape(keep_tokens(reshape(x, {s[0], s[1], s[2] * s[3]}), count),
+                   {s[0], count, s[2], s[3]});
   }
 
   LightningDitConfig config_;

@@ -1,25 +1,31 @@
-// LPIPS: a perceptual distance of pictures in the features of VGG16, the L_rec of RAE's decoder besides L1.
+// LPIPS: a perceptual distance of pictures in the features of VGG16, the L_rec of RAE's decoder
+// besides L1.
 //
-// Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (2018), section 3.
+// Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (2018),
+// section 3.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "rae/ops/basic.hpp"
-#include "rae/ops/channels.hpp"
 #include "rae/models/name_map.hpp"
 #include "rae/nn/conv2d.hpp"
+#include "rae/ops/basic.hpp"
+#include "rae/ops/channels.hpp"
 
 namespace rae {
 
 /// Shape of the network behind the distance; the defaults are VGG16's.
 struct LpipsConfig {
-  std::vector<index_t> channels{64, 128, 256, 512, 512};  ///< of each stage; 2 x 2 max-pooling stands between stages
-  std::vector<index_t> convolutions{2, 2, 3, 3, 3};       ///< 3 x 3 convolutions with ReLU in each stage; the last one's output is compared
+  std::vector<index_t> channels{64, 128, 256, 512,
+                                512};  ///< of each stage; 2 x 2 max-pooling stands between stages
+  std::vector<index_t> convolutions{
+      2, 2, 3, 3,
+      3};  ///< 3 x 3 convolutions with ReLU in each stage; the last one's output is compared
 };
 
-/// Distance of pictures (B, 3, H, W) in [-1, 1]. The network is frozen: gradients flow to the pictures only.
+/// Distance of pictures (B, 3, H, W) in [-1, 1]. The network is frozen: gradients flow to the
+/// pictures only.
 template <Operand X>
 class Lpips {
  public:
@@ -28,12 +34,13 @@ class Lpips {
   /// Throws ConfigError for stages without channels or convolutions.
   explicit Lpips(const LpipsConfig& config = {}) : config_(config) {
     if (config.channels.empty() || config.channels.size() != config.convolutions.size())
-      raise<ConfigError>("Lpips: expected as many numbers of convolutions as of channels, got ", config.convolutions.size(), " and ",
-                         config.channels.size());
+      raise<ConfigError>("Lpips: expected as many numbers of convolutions as of channels, got ",
+                         config.convolutions.size(), " and ", config.channels.size());
     index_t in = 3;
     for (std::size_t s = 0; s < config.channels.size(); ++s) {
       if (config.channels[s] < 1 || config.convolutions[s] < 1)
-        raise<ConfigError>("Lpips: stage ", s, " has ", config.channels[s], " channels and ", config.convolutions[s], " convolutions");
+        raise<ConfigError>("Lpips: stage ", s, " has ", config.channels[s], " channels and ",
+                           config.convolutions[s], " convolutions");
       stages.emplace_back();
       for (index_t i = 0; i < config.convolutions[s]; ++i) {
         stages.back().emplace_back(in, config.channels[s], 3);
@@ -42,10 +49,13 @@ class Lpips {
       heads.emplace_back(Shape{config.channels[s]});
     }
     parameters([](const std::string&, Parameter<X>& p) {
-      if constexpr (requires { p.value.set_requires_grad(false); }) p.value.set_requires_grad(false);
+      if constexpr (requires { p.value.set_requires_grad(false); })
+        p.value.set_requires_grad(false);
     });
-    // Statistics of ImageNet for pictures in [-1, 1], with the digits of the official scaling layer.
-    const Tensor<T> shift(Shape{3}, {T(-.030), T(-.088), T(-.188)}), deviation(Shape{3}, {T(.458), T(.448), T(.450)});
+    // Statistics of ImageNet for pictures in [-1, 1], with the digits of the official scaling
+    // layer.
+    const Tensor<T> shift(Shape{3}, {T(-.030), T(-.088), T(-.188)}),
+        deviation(Shape{3}, {T(.458), T(.448), T(.450)});
     Tensor<T> factor(Shape{3}), offset(Shape{3});
     for (index_t c = 0; c < 3; ++c) {
       factor[c] = T(1) / deviation[c];
@@ -55,13 +65,14 @@ class Lpips {
     offset_ = X(offset);
   }
 
-  /// What each stage sees, (B, C_s, H / 2^s, W / 2^s). Throws ShapeError unless the pictures are (B, 3, H, W) with sides that leave at
-  /// least one position in the last stage.
+  /// What each stage sees, (B, C_s, H / 2^s, W / 2^s). Throws ShapeError unless the pictures are
+  /// (B, 3, H, W) with sides that leave at least one position in the last stage.
   std::vector<X> features(const X& images) const {
     const Shape s = images.shape();
     const index_t smallest = index_t{1} << (stages.size() - 1);
     if (s.rank() != 4 || s[0] < 1 || s[1] != 3 || s[2] < smallest || s[3] < smallest)
-      raise<ShapeError>("Lpips: expected pictures (B, 3, H, W) with sides of at least ", smallest, ", got ", s);
+      raise<ShapeError>("Lpips: expected pictures (B, 3, H, W) with sides of at least ", smallest,
+                        ", got ", s);
     std::vector<X> out;
     X x = channel_affine(images, scale_, offset_);
     for (std::size_t stage = 0; stage < stages.size(); ++stage) {
@@ -77,7 +88,8 @@ class Lpips {
     require_shape("Lpips", y.shape(), x.shape());
     const std::vector<X> a = features(x), b = features(y);
     X sum = distance(0, a[0], b[0]);
-    for (std::size_t stage = 1; stage < stages.size(); ++stage) sum = add(sum, distance(stage, a[stage], b[stage]));
+    for (std::size_t stage = 1; stage < stages.size(); ++stage)
+      sum = add(sum, distance(stage, a[stage], b[stage]));
     return sum;
   }
 
@@ -86,7 +98,8 @@ class Lpips {
     for (std::size_t s = 0; s < stages.size(); ++s)
       for (std::size_t i = 0; i < stages[s].size(); ++i)
         visit("stages." + std::to_string(s) + "." + std::to_string(i) + ".", stages[s][i], f);
-    for (std::size_t s = 0; s < heads.size(); ++s) f("heads." + std::to_string(s) + ".weight", heads[s]);
+    for (std::size_t s = 0; s < heads.size(); ++s)
+      f("heads." + std::to_string(s) + ".weight", heads[s]);
   }
 
   [[nodiscard]] const LpipsConfig& config() const noexcept { return config_; }
@@ -103,10 +116,12 @@ class Lpips {
   X scale_, offset_;  // (3)
 };
 
-/// Names in the two files that make up LPIPS: "features.N.weight" of torchvision's VGG16, and "linS.model.1.weight" of the heads.
+/// Names in the two files that make up LPIPS: "features.N.weight" of torchvision's VGG16, and
+/// "linS.model.1.weight" of the heads.
 inline NameMap lpips_names(const LpipsConfig& config = {}) {
   return [config](const std::string& name) -> std::vector<std::string> {
-    if (name.rfind("heads.", 0) == 0) return {"lin" + name.substr(6, name.find('.', 6) - 6) + ".model.1.weight"};
+    if (name.rfind("heads.", 0) == 0)
+      return {"lin" + name.substr(6, name.find('.', 6) - 6) + ".model.1.weight"};
     const std::size_t dot = name.find('.', 7), end = name.find('.', dot + 1);
     const auto stage = static_cast<std::size_t>(std::stoul(name.substr(7, dot - 7)));
     // A rectifier follows each convolution, and a pooling each stage.

@@ -1,4 +1,5 @@
-// Names of ViT parameters in official checkpoints. Our blocks hold query, key and value as one matrix; files hold three.
+// Names of ViT parameters in official checkpoints. Our blocks hold query, key and value as one
+// matrix; files hold three.
 #pragma once
 
 #include <functional>
@@ -9,10 +10,12 @@
 
 namespace rae {
 
-/// Maps one of our parameter names to the tensors of a file whose rows, one behind the other, are its value.
+/// Maps one of our parameter names to the tensors of a file whose rows, one behind the other, are
+/// its value.
 using NameMap = std::function<std::vector<std::string>(const std::string&)>;
 
-/// Names inside one transformer layer, without ".weight" and ".bias". An empty scale means that the family has no LayerScale.
+/// Names inside one transformer layer, without ".weight" and ".bias". An empty scale means that the
+/// family has no LayerScale.
 struct VitLayerNames {
   std::string norm1, query, key, value, proj, norm2, fc1, fc2, scale1, scale2;
 };
@@ -57,14 +60,17 @@ inline VitLayerNames siglip_layer_names() {
           ""};
 }
 
-/// File names of `rest` ("attn.qkv.weight") inside the layer with the given prefix ("encoder.layer.3."). Throws ConfigError for a name
-/// that no ViT layer has.
-inline std::vector<std::string> vit_layer_files(const std::string& prefix, const std::string& rest, const VitLayerNames& names) {
+/// File names of `rest` ("attn.qkv.weight") inside the layer with the given prefix
+/// ("encoder.layer.3."). Throws ConfigError for a name that no ViT layer has.
+inline std::vector<std::string> vit_layer_files(const std::string& prefix, const std::string& rest,
+                                                const VitLayerNames& names) {
   if (rest == "layer_scale1") return {prefix + names.scale1};
   if (rest == "layer_scale2") return {prefix + names.scale2};
   const std::size_t dot = rest.rfind('.');
-  const std::string part = rest.substr(0, dot), kind = dot == std::string::npos ? "" : rest.substr(dot);
-  if (part == "attn.qkv") return {prefix + names.query + kind, prefix + names.key + kind, prefix + names.value + kind};
+  const std::string part = rest.substr(0, dot),
+                    kind = dot == std::string::npos ? "" : rest.substr(dot);
+  if (part == "attn.qkv")
+    return {prefix + names.query + kind, prefix + names.key + kind, prefix + names.value + kind};
   if (part == "attn.proj") return {prefix + names.proj + kind};
   if (part == "norm1") return {prefix + names.norm1 + kind};
   if (part == "norm2") return {prefix + names.norm2 + kind};
@@ -73,13 +79,15 @@ inline std::vector<std::string> vit_layer_files(const std::string& prefix, const
   raise<ConfigError>("no ViT layer has a parameter named ", rest);
 }
 
-/// If `name` is "<ours><number>.<rest>", the file names "<theirs><number>.<...>"; otherwise nothing.
-inline std::vector<std::string> map_layers(const std::string& name, const std::string& ours, const std::string& theirs,
-                                           const VitLayerNames& names) {
+/// If `name` is "<ours><number>.<rest>", the file names "<theirs><number>.<...>"; otherwise
+/// nothing.
+inline std::vector<std::string> map_layers(const std::string& name, const std::string& ours,
+                                           const std::string& theirs, const VitLayerNames& names) {
   if (name.rfind(ours, 0) != 0) return {};
   const std::size_t dot = name.find('.', ours.size());
   if (dot == std::string::npos) return {};
-  return vit_layer_files(theirs + name.substr(ours.size(), dot + 1 - ours.size()), name.substr(dot + 1), names);
+  return vit_layer_files(theirs + name.substr(ours.size(), dot + 1 - ours.size()),
+                         name.substr(dot + 1), names);
 }
 
 /// Official names of the ViT decoder.
@@ -90,8 +98,9 @@ inline NameMap decoder_names() {
   };
 }
 
-/// Fills every parameter of a model from `read(file name)` -> Tensor, which throws when there is no such tensor. Extents of one, as
-/// convolution weights have them, need not match. Throws ShapeError naming the tensor.
+/// Fills every parameter of a model from `read(file name)` -> Tensor, which throws when there is no
+/// such tensor. Extents of one, as convolution weights have them, need not match. Throws ShapeError
+/// naming the tensor.
 template <class Model, class Read>
 void load_parameters(Model& model, const NameMap& map, Read read) {
   model.parameters([&](const std::string& name, auto& parameter) {
@@ -102,9 +111,10 @@ void load_parameters(Model& model, const NameMap& map, Read read) {
     index_t filled = 0;
     for (const std::string& file : files) {
       const Tensor<T> part = read(file);
-      if (filled + part.numel() > joined.numel() || part.numel() * static_cast<index_t>(files.size()) != joined.numel())
-        raise<ShapeError>("tensor ", file, ": has shape ", part.shape(), ", which does not fit ", files.size() > 1 ? "a part of " : "",
-                          name, " ", parameter.shape());
+      if (filled + part.numel() > joined.numel() ||
+          part.numel() * static_cast<index_t>(files.size()) != joined.numel())
+        raise<ShapeError>("tensor ", file, ": has shape ", part.shape(), ", which does not fit ",
+                          files.size() > 1 ? "a part of " : "", name, " ", parameter.shape());
       std::copy_n(part.data(), part.numel(), target + filled);
       filled += part.numel();
     }

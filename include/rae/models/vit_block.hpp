@@ -1,9 +1,10 @@
-// The pre-norm ViT block of the encoders (DINOv2, SigLIP2, MAE) and of the ViT decoder. Dosovitskiy et al. 2021, section 3.1.
+// The pre-norm ViT block of the encoders (DINOv2, SigLIP2, MAE) and of the ViT decoder. Dosovitskiy
+// et al. 2021, section 3.1.
 #pragma once
 
+#include "rae/nn/linear.hpp"
 #include "rae/ops/attention.hpp"
 #include "rae/ops/norm.hpp"
-#include "rae/nn/linear.hpp"
 
 namespace rae {
 
@@ -16,7 +17,9 @@ struct LayerNorm {
   LayerNorm() = default;
   LayerNorm(index_t dim, double eps_) : eps(eps_), weight(Shape{dim}), bias(Shape{dim}) {}
 
-  Normalized<X> operator()(const X& x) const { return normalize(NormParameters<X>{NormKind::layer, eps, weight.value, bias.value}, x); }
+  Normalized<X> operator()(const X& x) const {
+    return normalize(NormParameters<X>{NormKind::layer, eps, weight.value, bias.value}, x);
+  }
 
   template <class F>
   void parameters(F&& f) {
@@ -25,7 +28,8 @@ struct LayerNorm {
   }
 };
 
-/// h = x + ls1*attn(LN1 x); out = h + ls2*fc2(gelu(fc1(LN2 h))). LayerScale (DINOv2) is left out where it is empty.
+/// h = x + ls1*attn(LN1 x); out = h + ls2*fc2(gelu(fc1(LN2 h))). LayerScale (DINOv2) is left out
+/// where it is empty.
 template <Operand X>
 struct VitBlock {
   index_t heads = 1;
@@ -35,7 +39,8 @@ struct VitBlock {
   Parameter<X> scale1, scale2;    // (D)
 
   VitBlock() = default;
-  VitBlock(index_t dim, index_t hidden, index_t heads_, double eps, Activation activation_, bool layer_scale)
+  VitBlock(index_t dim, index_t hidden, index_t heads_, double eps, Activation activation_,
+           bool layer_scale)
       : heads(heads_),
         activation(activation_),
         norm1(dim, eps),
@@ -44,16 +49,18 @@ struct VitBlock {
         proj(dim, dim),
         fc1(dim, hidden),
         fc2(hidden, dim) {
-    if (heads < 1 || dim % heads != 0) raise<ConfigError>("VitBlock: width ", dim, " does not divide into ", heads, " heads");
+    if (heads < 1 || dim % heads != 0)
+      raise<ConfigError>("VitBlock: width ", dim, " does not divide into ", heads, " heads");
     if (layer_scale) {
       scale1 = Parameter<X>(Shape{dim});
       scale2 = Parameter<X>(Shape{dim});
     }
   }
 
-  X operator()(const X& x) const {                                                                    // x (B, T, D)
-    const X h = proj(attention(qkv(norm1(x)), heads, kNoRope, qkv.operands()), residual(x, scale1));  // (B, T, D)
-    return fc2(fc1(norm2(h), activation), residual(h, scale2));                                       // (B, T, D)
+  X operator()(const X& x) const {  // x (B, T, D)
+    const X h = proj(attention(qkv(norm1(x)), heads, kNoRope, qkv.operands()),
+                     residual(x, scale1));                       // (B, T, D)
+    return fc2(fc1(norm2(h), activation), residual(h, scale2));  // (B, T, D)
   }
 
   template <class F>

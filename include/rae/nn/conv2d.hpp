@@ -1,8 +1,9 @@
-// Convolution layer: odd kernel, stride 1, zeros around, as torch.nn.Conv2d(in, out, k, padding=(k - 1) / 2).
+// Convolution layer: odd kernel, stride 1, zeros around, as torch.nn.Conv2d(in, out, k, padding=(k
+// - 1) / 2).
 #pragma once
 
-#include "rae/ops/conv.hpp"
 #include "rae/nn/parameter.hpp"
+#include "rae/ops/conv.hpp"
 
 namespace rae {
 

@@ -13,21 +13,25 @@ struct Linear {
   Parameter<X> weight, bias;
 
   Linear() = default;
-  Linear(index_t in, index_t out, bool with_bias = true, ParameterUse use = ParameterUse::products) : weight(Shape{out, in}, use) {
+  Linear(index_t in, index_t out, bool with_bias = true, ParameterUse use = ParameterUse::products)
+      : weight(Shape{out, in}, use) {
     if (with_bias) bias = Parameter<X>(Shape{out});
   }
 
   [[nodiscard]] bool empty() const noexcept { return weight.empty(); }
 
-  /// What attention may round this layer's outputs to: bf16 where the weight is stored narrower than T, else what its products multiply.
+  /// What attention may round this layer's outputs to: bf16 where the weight is stored narrower
+  /// than T, else what its products multiply.
   [[nodiscard]] DType operands() const noexcept {
-    return weight.packed.stored() == dtype_of<typename X::value_type>() ? weight.operands() : DType::bf16;
+    return weight.packed.stored() == dtype_of<typename X::value_type>() ? weight.operands()
+                                                                        : DType::bf16;
   }
 
-  /// y = activation(x W^T + b) for x (..., K), an X or one under a norm: (..., N), or (..., N/2) with Activation::swiglu. With a residual,
-  /// residual.x + residual.gate * y.
+  /// y = activation(x W^T + b) for x (..., K), an X or one under a norm: (..., N), or (..., N/2)
+  /// with Activation::swiglu. With a residual, residual.x + residual.gate * y.
   template <class In>
-  X operator()(const In& x, Activation activation = Activation::none, const Residual<X>& residual = {}) const {
+  X operator()(const In& x, Activation activation = Activation::none,
+               const Residual<X>& residual = {}) const {
     if constexpr (requires { weight.value.view(); }) {
       if (!weight.packed.empty()) return linear(x, weight.packed, bias.value, activation, residual);
     }
@@ -45,7 +49,8 @@ struct Linear {
   }
 };
 
-/// Uniform in [-bound, bound) from a stream of its own, so that the values do not depend on what else is initialised.
+/// Uniform in [-bound, bound) from a stream of its own, so that the values do not depend on what
+/// else is initialised.
 template <Operand X>
 void init_uniform(Parameter<X>& p, double bound, std::uint64_t seed, std::uint64_t stream) {
   if (p.empty()) return;
@@ -53,7 +58,8 @@ void init_uniform(Parameter<X>& p, double bound, std::uint64_t seed, std::uint64
   Tensor<T> values(p.shape());
   T* out = values.data();
   const Philox random(seed, stream);
-  for (index_t i = 0; i < values.numel(); ++i) out[i] = static_cast<T>((2.0 * random.uniform(static_cast<std::uint64_t>(i)) - 1.0) * bound);
+  for (index_t i = 0; i < values.numel(); ++i)
+    out[i] = static_cast<T>((2.0 * random.uniform(static_cast<std::uint64_t>(i)) - 1.0) * bound);
   p.set(values);
 }
 

@@ -1,4 +1,5 @@
-// A model without memory: names and shapes of its parameters, for whatever must know them before weights are read.
+// A model without memory: names and shapes of its parameters, for whatever must know them before
+// weights are read.
 #pragma once
 
 #include <string>
@@ -20,7 +21,8 @@ struct Parameter<Outline> {
 
   Parameter() = default;
   /// The shape that the weight would have.
-  explicit Parameter(const Shape& shape, ParameterUse use = ParameterUse::elements) : shape_(shape), use_(use), empty_(false) {}
+  explicit Parameter(const Shape& shape, ParameterUse use = ParameterUse::elements)
+      : shape_(shape), use_(use), empty_(false) {}
 
   /// True when the model has no such weight.
   [[nodiscard]] bool empty() const noexcept { return empty_; }
@@ -42,8 +44,8 @@ struct ParameterShape {
   ParameterUse use = ParameterUse::elements;  ///< what reads it
 };
 
-/// All parameters of a model in its order: `parameter_shapes<Decoder>(config)`. Takes no memory for weights. Throws what the model's
-/// constructor throws.
+/// All parameters of a model in its order: `parameter_shapes<Decoder>(config)`. Takes no memory for
+/// weights. Throws what the model's constructor throws.
 template <template <class> class Model, class Config>
 [[nodiscard]] std::vector<ParameterShape> parameter_shapes(const Config& config) {
   Model<Outline> model(config);

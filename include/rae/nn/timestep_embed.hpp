@@ -1,6 +1,7 @@
 // Embeddings of the flow time (Gaussian Fourier features, then an MLP) and of the class label.
 //
-// Tancik et al. 2020 (random Fourier features); DiT, section 3.2. The frequencies are stored in the checkpoint.
+// Tancik et al. 2020 (random Fourier features); DiT, section 3.2. The frequencies are stored in the
+// checkpoint.
 #pragma once
 
 #include "rae/nn/linear.hpp"
@@ -16,9 +17,12 @@ struct TimestepEmbed {
   Linear<X> in, out;
 
   TimestepEmbed() = default;
-  explicit TimestepEmbed(index_t dim) : frequencies(Shape{kFrequencies}), in(2 * kFrequencies, dim), out(dim, dim) {}
+  explicit TimestepEmbed(index_t dim)
+      : frequencies(Shape{kFrequencies}), in(2 * kFrequencies, dim), out(dim, dim) {}
 
-  X operator()(const Tensor<T>& t) const { return out(in(fourier_features(t, frequencies.value), Activation::silu)); }
+  X operator()(const Tensor<T>& t) const {
+    return out(in(fourier_features(t, frequencies.value), Activation::silu));
+  }
 
   template <class F>
   void parameters(F&& f) {
@@ -34,7 +38,8 @@ struct LabelEmbed {
   Parameter<X> table;  // (classes [+ 1], D)
 
   LabelEmbed() = default;
-  LabelEmbed(index_t classes, bool null_class, index_t dim) : table(Shape{classes + (null_class ? 1 : 0), dim}) {}
+  LabelEmbed(index_t classes, bool null_class, index_t dim)
+      : table(Shape{classes + (null_class ? 1 : 0), dim}) {}
 
   X operator()(std::span<const std::int64_t> y) const { return embedding(table.value, y); }
 

@@ -7,27 +7,32 @@
 
 namespace rae {
 
-/// Multi-head self-attention of qkv (B, T, 3*H*hd): (B, T, H*hd). `rope` may be null and must outlive the backward. `operands`: what
-/// the products multiply, T's own type or for float DType::bf16, in the backward too.
+/// Multi-head self-attention of qkv (B, T, 3*H*hd): (B, T, H*hd). `rope` may be null and must
+/// outlive the backward. `operands`: what the products multiply, T's own type or for float
+/// DType::bf16, in the backward too.
 template <Real T>
-Tensor<T> attention(const Tensor<T>& qkv, index_t heads, const RopeTable<T>* rope, DType operands = dtype_of<T>()) {
+Tensor<T> attention(const Tensor<T>& qkv, index_t heads, const RopeTable<T>* rope,
+                    DType operands = dtype_of<T>()) {
   Tensor<T> out(qkv.shape().with(-1, qkv.extent(-1) / 3));
   attention<T>(qkv, heads, rope ? rope->view() : RopeView<T>{}, out, operands);
   return out;
 }
 template <Real T>
-Var<T> attention(const Var<T>& qkv, index_t heads, const RopeTable<T>* rope, DType operands = dtype_of<T>()) {
+Var<T> attention(const Var<T>& qkv, index_t heads, const RopeTable<T>* rope,
+                 DType operands = dtype_of<T>()) {
   return detail::make_result<T>(
       attention(qkv.value(), heads, rope, operands),
       [qkv, heads, rope, operands](const Tensor<T>& g) {
         Tensor<T> dqkv(qkv.shape());
-        attention_backward<T>(qkv.value(), heads, rope ? rope->view() : RopeView<T>{}, g, dqkv, operands);
+        attention_backward<T>(qkv.value(), heads, rope ? rope->view() : RopeView<T>{}, g, dqkv,
+                              operands);
         qkv.accumulate(std::move(dqkv));
       },
       qkv);
 }
 
-/// image (B, C, H, W) -> tokens (B, h*w, C*P*P), features in the order of a patch convolution's weight.
+/// image (B, C, H, W) -> tokens (B, h*w, C*P*P), features in the order of a patch convolution's
+/// weight.
 template <Real T>
 Tensor<T> patchify(const Tensor<T>& image, index_t patch) {
   const Shape s = image.shape();

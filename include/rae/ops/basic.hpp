@@ -1,4 +1,5 @@
-// Pointwise, shape and lookup operations of the model text, on Tensor (runs) and on Var (runs and records).
+// Pointwise, shape and lookup operations of the model text, on Tensor (runs) and on Var (runs and
+// records).
 #pragma once
 
 #include <numbers>
@@ -93,7 +94,8 @@ Var<T> add(const Var<T>& x, const Var<T>& y) {
       x, y);
 }
 
-/// x + row, where row's elements line up with the innermost elements of x: a position table (1, T, D) on x (B, T, D).
+/// x + row, where row's elements line up with the innermost elements of x: a position table (1, T,
+/// D) on x (B, T, D).
 template <Real T>
 Tensor<T> add_broadcast(const Tensor<T>& x, const Tensor<T>& row) {
   Tensor<T> out(x.shape());
@@ -117,7 +119,8 @@ Tensor<T> add_per_image(const Tensor<T>& x, const Tensor<T>& v) {
   Tensor<T> out(x.shape());
   const index_t b = x.extent(0);
   require_shape("add_per_image", v.shape(), {b, x.extent(2)});
-  for (index_t i = 0; i < b; ++i) add_row<T>(x.view().slice(0, i, 1), v.view().slice(0, i, 1), out.view().slice(0, i, 1));
+  for (index_t i = 0; i < b; ++i)
+    add_row<T>(x.view().slice(0, i, 1), v.view().slice(0, i, 1), out.view().slice(0, i, 1));
   return out;
 }
 template <Real T>
@@ -128,7 +131,8 @@ Var<T> add_per_image(const Var<T>& x, const Var<T>& v) {
         x.accumulate(g);
         if (!v.requires_grad()) return;
         View<T> dv = v.mutable_grad().view();
-        for (index_t i = 0; i < g.extent(0); ++i) add_column_sums<T>(g.view().slice(0, i, 1), dv.slice(0, i, 1));
+        for (index_t i = 0; i < g.extent(0); ++i)
+          add_column_sums<T>(g.view().slice(0, i, 1), dv.slice(0, i, 1));
       },
       x, v);
 }
@@ -143,7 +147,8 @@ Tensor<T> scale(const Tensor<T>& x, T alpha) {
 template <Real T>
 Var<T> scale(const Var<T>& x, T alpha) {
   return detail::make_result<T>(
-      scale(x.value(), alpha), [x, alpha](const Tensor<T>& g) { x.accumulate(scale(g, alpha)); }, x);
+      scale(x.value(), alpha), [x, alpha](const Tensor<T>& g) { x.accumulate(scale(g, alpha)); },
+      x);
 }
 
 /// The same elements under another shape of equal size.
@@ -154,7 +159,8 @@ Tensor<T> reshape(const Tensor<T>& x, const Shape& shape) {
 template <Real T>
 Var<T> reshape(const Var<T>& x, const Shape& shape) {
   return detail::make_result<T>(
-      x.value().reshaped(shape), [x](const Tensor<T>& g) { x.accumulate(g.reshaped(x.shape())); }, x);
+      x.value().reshaped(shape), [x](const Tensor<T>& g) { x.accumulate(g.reshaped(x.shape())); },
+      x);
 }
 
 /// (B, M, N) -> (B, N, M).
@@ -186,7 +192,8 @@ X tokens_to_grid(const X& x, index_t h, index_t w) {
 /// prefix (1, P, D) in front of the tokens of every image: (B, T, D) -> (B, P+T, D).
 template <Real T>
 Tensor<T> prepend_tokens(const Tensor<T>& prefix, const Tensor<T>& x) {
-  const index_t b = x.extent(0), p = prefix.extent(1) * prefix.extent(2), n = x.extent(1) * x.extent(2);
+  const index_t b = x.extent(0), p = prefix.extent(1) * prefix.extent(2),
+                n = x.extent(1) * x.extent(2);
   Tensor<T> out(Shape{b, prefix.extent(1) + x.extent(1), x.extent(2)});
   T* target = out.data();
   for (index_t i = 0; i < b; ++i) {
@@ -213,7 +220,8 @@ Var<T> prepend_tokens(const Var<T>& prefix, const Var<T>& x) {
       prefix, x);
 }
 
-/// `count` tokens from `begin` on: (B, T, D) -> (B, count, D). Throws ShapeError when there are fewer.
+/// `count` tokens from `begin` on: (B, T, D) -> (B, count, D). Throws ShapeError when there are
+/// fewer.
 template <Real T>
 Tensor<T> slice_tokens(const Tensor<T>& x, index_t begin, index_t count) {
   const index_t tokens = x.extent(1), d = x.extent(2);
@@ -221,7 +229,8 @@ Tensor<T> slice_tokens(const Tensor<T>& x, index_t begin, index_t count) {
     raise<ShapeError>("slice_tokens: [", begin, ", ", begin + count, ") of ", tokens, " tokens");
   Tensor<T> out(Shape{x.extent(0), count, d});
   T* target = out.data();
-  for (index_t b = 0; b < x.extent(0); ++b) std::copy_n(x.data() + (b * tokens + begin) * d, count * d, target + b * count * d);
+  for (index_t b = 0; b < x.extent(0); ++b)
+    std::copy_n(x.data() + (b * tokens + begin) * d, count * d, target + b * count * d);
   return out;
 }
 template <Real T>
@@ -232,7 +241,8 @@ Var<T> slice_tokens(const Var<T>& x, index_t begin, index_t count) {
         T* dx = x.mutable_grad().data();
         const index_t tokens = x.extent(1), d = x.extent(2), kept = g.extent(1) * d;
         for (index_t b = 0; b < g.extent(0); ++b)
-          for (index_t i = 0; i < kept; ++i) dx[(b * tokens + begin) * d + i] += g.data()[b * kept + i];
+          for (index_t i = 0; i < kept; ++i)
+            dx[(b * tokens + begin) * d + i] += g.data()[b * kept + i];
       },
       x);
 }
@@ -248,7 +258,8 @@ X keep_tokens(const X& x, index_t count) {
   return slice_tokens(x, 0, count);
 }
 
-/// The images of x (B, ...) one batch behind the other, `times` times, as torch.Tensor.repeat: (times * B, ...).
+/// The images of x (B, ...) one batch behind the other, `times` times, as torch.Tensor.repeat:
+/// (times * B, ...).
 template <Real T>
 Tensor<T> repeat(const Tensor<T>& x, index_t times) {
   if (times == 1) return x;
@@ -297,7 +308,8 @@ Tensor<T> fourier_features(const Tensor<T>& t, const Tensor<T>& w) {
   T* target = out.data();
   for (index_t i = 0; i < b; ++i)
     for (index_t j = 0; j < f; ++j) {
-      // In the order of the official code, whose float rounding of the angle is visible at large frequencies.
+      // In the order of the official code, whose float rounding of the angle is visible at large
+      // frequencies.
       const T angle = t[i] * w[j] * T(2) * static_cast<T>(std::numbers::pi);
       target[2 * i * f + j] = std::sin(angle);
       target[(2 * i + 1) * f + j] = std::cos(angle);
@@ -315,7 +327,8 @@ Var<T> fourier_features(const Tensor<T>& t, const Var<T>& w) {
         for (index_t i = 0; i < t.numel(); ++i)
           for (index_t j = 0; j < f; ++j)
             dw[j] += T(2) * static_cast<T>(std::numbers::pi) * t[i] *
-                     (g[2 * i * f + j] * features[(2 * i + 1) * f + j] - g[(2 * i + 1) * f + j] * features[2 * i * f + j]);
+                     (g[2 * i * f + j] * features[(2 * i + 1) * f + j] -
+                      g[(2 * i + 1) * f + j] * features[2 * i * f + j]);
       },
       w);
 }

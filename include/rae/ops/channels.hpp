@@ -1,7 +1,8 @@
-// Operations of convolutional networks on feature maps (B, C, ...): rectifier, affine map by channel, and the steps of a perceptual
-// distance.
+// Operations of convolutional networks on feature maps (B, C, ...): rectifier, affine map by
+// channel, and the steps of a perceptual distance.
 //
-// Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (2018), equation 1.
+// Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (2018),
+// equation 1.
 #pragma once
 
 #include <array>
@@ -42,7 +43,8 @@ inline MapExtents map_extents(std::string_view where, const Shape& s) {
   return {s[0], s[1], s.numel() / (s[0] * s[1])};
 }
 
-/// Calls body(first element of the picture, first position, number of positions) for pieces of all pictures, in parallel.
+/// Calls body(first element of the picture, first position, number of positions) for pieces of all
+/// pictures, in parallel.
 template <class Body>
 void for_positions(const MapExtents& e, Body body) {
   constexpr index_t kPiece = 256;
@@ -74,7 +76,8 @@ Var<T> channel_affine(const Var<T>& x, const Var<T>& weight, const Var<T>& bias)
       channel_affine(x.value(), weight.value(), bias.value()),
       [x, weight, bias](const Tensor<T>& g) {
         const detail::MapExtents e = detail::map_extents("channel_affine", g.shape());
-        if (x.requires_grad()) x.accumulate(channel_affine(g, weight.value(), Tensor<T>::zeros(weight.shape())));
+        if (x.requires_grad())
+          x.accumulate(channel_affine(g, weight.value(), Tensor<T>::zeros(weight.shape())));
         T* dw = weight.requires_grad() ? weight.mutable_grad().data() : nullptr;
         T* db = bias.requires_grad() ? bias.mutable_grad().data() : nullptr;
         if (dw == nullptr && db == nullptr) return;
@@ -83,7 +86,8 @@ Var<T> channel_affine(const Var<T>& x, const Var<T>& weight, const Var<T>& bias)
         parallel_for(e.channels, 1 + (1 << 14) / (e.batch * e.positions), [&](index_t c) {
           double products = 0, sums = 0;
           for (index_t b = 0; b < e.batch; ++b)
-            for (index_t i = (b * e.channels + c) * e.positions; i < (b * e.channels + c + 1) * e.positions; ++i) {
+            for (index_t i = (b * e.channels + c) * e.positions;
+                 i < (b * e.channels + c + 1) * e.positions; ++i) {
               products += static_cast<double>(dout[i]) * static_cast<double>(input[i]);
               sums += static_cast<double>(dout[i]);
             }
@@ -94,8 +98,9 @@ Var<T> channel_affine(const Var<T>& x, const Var<T>& weight, const Var<T>& bias)
       x, weight, bias);
 }
 
-/// x / (norm of its channels + 1e-10) at each position of (B, C, ...). The gradient where all channels are zero is that of the division
-/// alone, and so finite; PyTorch's is NaN there. Throws ShapeError.
+/// x / (norm of its channels + 1e-10) at each position of (B, C, ...). The gradient where all
+/// channels are zero is that of the division alone, and so finite; PyTorch's is NaN there. Throws
+/// ShapeError.
 template <Real T>
 Tensor<T> unit_channels(const Tensor<T>& x) {
   const detail::MapExtents e = detail::map_extents("unit_channels", x.shape());
@@ -114,7 +119,8 @@ Tensor<T> unit_channels(const Tensor<T>& x) {
     }
     for (index_t c = 0; c < e.channels; ++c) {
       const index_t at = picture + c * e.positions + begin;
-      for (index_t i = 0; i < count; ++i) target[at + i] = source[at + i] / squares[static_cast<std::size_t>(i)];
+      for (index_t i = 0; i < count; ++i)
+        target[at + i] = source[at + i] / squares[static_cast<std::size_t>(i)];
     }
   });
   return out;
@@ -147,7 +153,8 @@ Var<T> unit_channels(const Var<T>& x) {
           for (index_t c = 0; c < e.channels; ++c) {
             const index_t at = picture + c * e.positions + begin;
             for (index_t i = 0; i < count; ++i)
-              target[at + i] = dout[at + i] * squares[static_cast<std::size_t>(i)] - source[at + i] * products[static_cast<std::size_t>(i)];
+              target[at + i] = dout[at + i] * squares[static_cast<std::size_t>(i)] -
+                               source[at + i] * products[static_cast<std::size_t>(i)];
           }
         });
         x.accumulate(std::move(dx));
@@ -155,8 +162,8 @@ Var<T> unit_channels(const Var<T>& x) {
       x);
 }
 
-/// For each picture the mean over positions of sum_c weight[c] (x[c] - y[c])^2: (B) for x, y (B, C, ...) and a constant weight (C).
-/// Throws ShapeError.
+/// For each picture the mean over positions of sum_c weight[c] (x[c] - y[c])^2: (B) for x, y (B, C,
+/// ...) and a constant weight (C). Throws ShapeError.
 template <Real T>
 Tensor<T> channel_distance(const Tensor<T>& x, const Tensor<T>& y, const Tensor<T>& weight) {
   const detail::MapExtents e = detail::map_extents("channel_distance", x.shape());
@@ -168,7 +175,8 @@ Tensor<T> channel_distance(const Tensor<T>& x, const Tensor<T>& y, const Tensor<
     double sum = 0;
     for (index_t c = 0; c < e.channels; ++c) {
       double squares = 0;
-      for (index_t i = (b * e.channels + c) * e.positions; i < (b * e.channels + c + 1) * e.positions; ++i) {
+      for (index_t i = (b * e.channels + c) * e.positions;
+           i < (b * e.channels + c + 1) * e.positions; ++i) {
         const double difference = static_cast<double>(x[i] - y[i]);
         squares += difference * difference;
       }
@@ -188,8 +196,10 @@ Var<T> channel_distance(const Var<T>& x, const Var<T>& y, const Tensor<T>& weigh
         T* target = dx.data();
         const T *a = x.value().data(), *b = y.value().data();
         parallel_for(e.batch * e.channels, 1 + (1 << 14) / e.positions, [&](index_t row) {
-          const T factor = T(2) * weight[row % e.channels] * g[row / e.channels] / static_cast<T>(e.positions);
-          for (index_t i = row * e.positions; i < (row + 1) * e.positions; ++i) target[i] = factor * (a[i] - b[i]);
+          const T factor =
+              T(2) * weight[row % e.channels] * g[row / e.channels] / static_cast<T>(e.positions);
+          for (index_t i = row * e.positions; i < (row + 1) * e.positions; ++i)
+            target[i] = factor * (a[i] - b[i]);
         });
         if (y.requires_grad()) {
           Tensor<T> dy(x.shape());

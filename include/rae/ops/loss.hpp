@@ -8,7 +8,8 @@
 
 namespace rae {
 
-/// A scalar loss whose gradient at x is known already: times its own, that flows to x. Throws ShapeError unless it has x's shape.
+/// A scalar loss whose gradient at x is known already: times its own, that flows to x. Throws
+/// ShapeError unless it has x's shape.
 template <Real T>
 Var<T> known_loss(T value, const Tensor<T>& gradient, const Var<T>& x) {
   require_shape("known_loss: gradient", gradient.shape(), x.shape());
@@ -31,7 +32,8 @@ Var<T> mean(const Var<T>& x) {
   for (const T value : x.value().span()) sum += static_cast<double>(value);
   return detail::make_result<T>(
       Tensor<T>(Shape{}, static_cast<T>(sum / static_cast<double>(n))),
-      [x, n](const Tensor<T>& g) { x.accumulate(Tensor<T>(x.shape(), g[0] / static_cast<T>(n))); }, x);
+      [x, n](const Tensor<T>& g) { x.accumulate(Tensor<T>(x.shape(), g[0] / static_cast<T>(n))); },
+      x);
 }
 
 /// Mean of (x - target)^2.

@@ -11,7 +11,8 @@
 
 namespace rae {
 
-/// `width` columns of the rows of a tensor (..., columns), without a copy: one of the six vectors that adaLN computes.
+/// `width` columns of the rows of a tensor (..., columns), without a copy: one of the six vectors
+/// that adaLN computes.
 template <class X>
 struct Chunk {
   X whole;
@@ -26,7 +27,8 @@ std::array<Chunk<X>, N> chunk(const X& x) {
   const index_t columns = x.extent(-1);
   if (columns % N != 0) raise<ShapeError>("chunk: ", columns, " columns do not divide into ", N);
   std::array<Chunk<X>, N> out;
-  for (int i = 0; i < N; ++i) out[static_cast<std::size_t>(i)] = {x, i * (columns / N), columns / N};
+  for (int i = 0; i < N; ++i)
+    out[static_cast<std::size_t>(i)] = {x, i * (columns / N), columns / N};
   return out;
 }
 
@@ -113,12 +115,14 @@ void accumulate_norm_gradients(const Normalized<Var<T>>& n, const Tensor<T>& g) 
 template <Real T>
 Var<T> normalized(const Normalized<Var<T>>& n) {
   return make_result<T>(
-      norm_value(n), [n](const Tensor<T>& g) { accumulate_norm_gradients(n, g); }, n.x, n.shift.whole, n.norm.weight, n.norm.bias);
+      norm_value(n), [n](const Tensor<T>& g) { accumulate_norm_gradients(n, g); }, n.x,
+      n.shift.whole, n.norm.weight, n.norm.bias);
 }
 }  // namespace detail
 
-/// norm(x) * (1 + scale) + shift, or norm(x) where those are absent, before it is computed: a matrix product that reads it makes its rows
-/// in the form that it multiplies. Whoever else needs it converts it to X, which computes it.
+/// norm(x) * (1 + scale) + shift, or norm(x) where those are absent, before it is computed: a
+/// matrix product that reads it makes its rows in the form that it multiplies. Whoever else needs
+/// it converts it to X, which computes it.
 template <class X>
 struct Normalized {
   NormParameters<X> norm;
@@ -134,9 +138,11 @@ Normalized<X> normalize(const NormParameters<X>& p, const X& x) {
   return {p, x};
 }
 
-/// norm(x) * (1 + scale) + shift for x (B, T, D); shift and scale have one row per image or per token.
+/// norm(x) * (1 + scale) + shift for x (B, T, D); shift and scale have one row per image or per
+/// token.
 template <class X>
-Normalized<X> norm_modulate(const NormParameters<X>& p, const X& x, const Chunk<X>& shift, const Chunk<X>& scale) {
+Normalized<X> norm_modulate(const NormParameters<X>& p, const X& x, const Chunk<X>& shift,
+                            const Chunk<X>& scale) {
   return {p, x, shift, scale};
 }
 

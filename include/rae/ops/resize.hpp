@@ -6,7 +6,8 @@
 
 namespace rae {
 
-/// x (B, C, H, W) on another grid: (B, C, h, w). Throws ShapeError for another rank or an empty grid.
+/// x (B, C, H, W) on another grid: (B, C, h, w). Throws ShapeError for another rank or an empty
+/// grid.
 template <Real T>
 Tensor<T> resize(const Tensor<T>& x, Resize method, index_t h, index_t w) {
   if (x.rank() != 4) raise<ShapeError>("resize: expected (B, C, H, W), got ", x.shape());

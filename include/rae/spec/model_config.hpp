@@ -1,5 +1,6 @@
-// Everything about a model that is not a weight, and its form as YAML or JSON: shapes of encoder, decoder and diffusion transformer, pixel
-// statistics, time shift, sampling defaults and class names. Names of keys are those of the members.
+// Everything about a model that is not a weight, and its form as YAML or JSON: shapes of encoder,
+// decoder and diffusion transformer, pixel statistics, time shift, sampling defaults and class
+// names. Names of keys are those of the members.
 #pragma once
 
 #include <optional>
@@ -24,36 +25,41 @@ inline constexpr index_t kMaxModelImageSize = 4096;
 
 /// A model without its weights.
 struct ModelConfig {
-  std::string name;                                   ///< for people and for the text of pictures
-  EncoderConfig encoder;                              ///< the frozen encoder
-  index_t encoder_size = 0;                           ///< height of pictures resized for the encoder; 0 leaves pictures as they are
-  index_t encoder_width = 0;                          ///< their width; 0: encoder_size
-  PixelNorm pixels;                                   ///< mean and deviation of the encoder's pixels
-  index_t image_size = 0;                             ///< height of the pictures that the model takes and makes, 1 to 4096
-  index_t image_width = 0;                            ///< their width; 0: image_size
+  std::string name;       ///< for people and for the text of pictures
+  EncoderConfig encoder;  ///< the frozen encoder
+  index_t encoder_size =
+      0;  ///< height of pictures resized for the encoder; 0 leaves pictures as they are
+  index_t encoder_width = 0;  ///< their width; 0: encoder_size
+  PixelNorm pixels;           ///< mean and deviation of the encoder's pixels
+  index_t image_size = 0;     ///< height of the pictures that the model takes and makes, 1 to 4096
+  index_t image_width = 0;    ///< their width; 0: image_size
   std::optional<DecoderConfig> decoder;               ///< absent until that stage was trained
   std::optional<DitDhConfig> dit;                     ///< absent until that stage was trained
   std::optional<LightningDitConfig> lightning_dit;    ///< instead of `dit`
   std::optional<DitDhConfig> guide;                   ///< the weaker model of autoguidance
   std::optional<LightningDitConfig> lightning_guide;  ///< instead of `guide`
   PathKind path = PathKind::linear;                   ///< from data to noise
-  PathFormulas path_formulas = PathFormulas::exact;   ///< official: for a model that was made for the official code
-  double time_shift = 1.0;                            ///< of training and sampling, at least 1
-  Prediction prediction = Prediction::velocity;       ///< what the diffusion transformer and its guide predict
-  SamplingDefaults sampling;                          ///< defaults of the sampler
-  std::vector<std::string> class_names;               ///< empty, or one for each class
+  PathFormulas path_formulas =
+      PathFormulas::exact;  ///< official: for a model that was made for the official code
+  double time_shift = 1.0;  ///< of training and sampling, at least 1
+  Prediction prediction =
+      Prediction::velocity;              ///< what the diffusion transformer and its guide predict
+  SamplingDefaults sampling;             ///< defaults of the sampler
+  std::vector<std::string> class_names;  ///< empty, or one for each class
 
   /// Shape (channels, H, W) of one picture.
   [[nodiscard]] Shape image_shape() const;
   /// Shape (channels, H, W) of one picture as the encoder sees it.
   [[nodiscard]] Shape encoder_input_shape() const;
-  /// Shape (C, h, w) of one latent: the encoder's width on the grid of its patches. Throws ConfigError for a patch size below 1.
+  /// Shape (C, h, w) of one latent: the encoder's width on the grid of its patches. Throws
+  /// ConfigError for a patch size below 1.
   [[nodiscard]] Shape latent_shape() const;
   /// Classes of the diffusion transformer; 0 when there is none.
   [[nodiscard]] index_t num_classes() const noexcept;
   /// True when there is a weaker model for autoguidance, of either kind.
   [[nodiscard]] bool has_guide() const noexcept { return guide || lightning_guide; }
-  /// True when the diffusion transformer has a class for "no class", whose number is `num_classes()`.
+  /// True when the diffusion transformer has a class for "no class", whose number is
+  /// `num_classes()`.
   [[nodiscard]] bool has_null_class() const noexcept;
 };
 
@@ -73,8 +79,9 @@ struct ModelConfig {
 /// A whole model as a map.
 [[nodiscard]] ConfigNode to_config(const ModelConfig& config);
 
-/// The reverse of `to_config`. Sizes are required, switches and epsilons have the defaults of the structure. Throws ConfigError with the
-/// place in the file for an unknown or missing key, a size that is not positive or absurd, or sizes that do not fit each other.
+/// The reverse of `to_config`. Sizes are required, switches and epsilons have the defaults of the
+/// structure. Throws ConfigError with the place in the file for an unknown or missing key, a size
+/// that is not positive or absurd, or sizes that do not fit each other.
 [[nodiscard]] EncoderConfig parse_encoder_config(const ConfigNode& node);
 /// The same for a decoder.
 [[nodiscard]] DecoderConfig parse_decoder_config(const ConfigNode& node);

@@ -1,4 +1,5 @@
-// Sizes of models from their configurations, without making them: what a file must hold before memory is taken for it.
+// Sizes of models from their configurations, without making them: what a file must hold before
+// memory is taken for it.
 #pragma once
 
 #include "rae/models/decoder.hpp"

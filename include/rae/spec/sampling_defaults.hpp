@@ -1,4 +1,5 @@
-// How a model is sampled unless the caller says otherwise: sampler, time grid, guidance. Official configuration: `sampler` and `guidance`.
+// How a model is sampled unless the caller says otherwise: sampler, time grid, guidance. Official
+// configuration: `sampler` and `guidance`.
 #pragma once
 
 #include <optional>
@@ -17,45 +18,56 @@ namespace rae {
 /// Largest number of sampling steps that a configuration may ask for.
 inline constexpr index_t kMaxSamplingSteps = 100000;
 
-/// The flow's deterministic equation, or the stochastic one with the same distributions at all times.
+/// The flow's deterministic equation, or the stochastic one with the same distributions at all
+/// times.
 enum class SamplerKind { ode, sde };
 
 /// Lower-case name.
-constexpr std::string_view name_of(SamplerKind kind) noexcept { return kind == SamplerKind::sde ? "sde" : "ode"; }
+constexpr std::string_view name_of(SamplerKind kind) noexcept {
+  return kind == SamplerKind::sde ? "sde" : "ode";
+}
 /// Inverse of `name_of`; the official "ODE" and "SDE" are accepted, too. Throws ArgumentError.
 [[nodiscard]] SamplerKind parse_sampler_kind(std::string_view name);
 
-/// What `steps` means. `full`: that many steps, the last of which ends at t = 0. `official`: that many points as the official samplers
-/// place them, one step fewer, ending short of 0 (see `official_time_grid`); a stochastic sampler takes its last step besides.
+/// What `steps` means. `full`: that many steps, the last of which ends at t = 0. `official`: that
+/// many points as the official samplers place them, one step fewer, ending short of 0 (see
+/// `official_time_grid`); a stochastic sampler takes its last step besides.
 enum class TimeGridKind { full, official };
 
 /// Lower-case name.
-constexpr std::string_view name_of(TimeGridKind kind) noexcept { return kind == TimeGridKind::official ? "official" : "full"; }
+constexpr std::string_view name_of(TimeGridKind kind) noexcept {
+  return kind == TimeGridKind::official ? "official" : "full";
+}
 /// Inverse of `name_of`. Throws ArgumentError.
 [[nodiscard]] TimeGridKind parse_time_grid_kind(std::string_view name);
 
 /// Defaults of sampling.
 struct SamplingDefaults {
-  index_t steps = 50;                          ///< 1 to 100000; see `grid`
-  SamplerKind kind = SamplerKind::ode;         ///< which equation
-  TimeGridKind grid = TimeGridKind::full;      ///< where the steps lie
-  OdeSolver solver{};                          ///< method of the deterministic sampler
-  double atol = 1e-6;                          ///< of adaptive solvers, see `StepControl`
-  double rtol = 1e-3;                          ///< of adaptive solvers, see `StepControl`
-  SdeOptions sde{};                            ///< of the stochastic sampler; `last_step_from_grid` follows from `grid`
-  std::optional<double> sample_eps{};          ///< kept from ends of the path without a velocity, in [0, 0.5); absent: 0.001 if needed
-  Cfg guidance{};                              ///< classifier-free guidance; scale 1 is none
-  std::optional<AutoGuidance> autoguidance{};  ///< guidance by the weaker model `guide`; absent or scale 1 is none
+  index_t steps = 50;                      ///< 1 to 100000; see `grid`
+  SamplerKind kind = SamplerKind::ode;     ///< which equation
+  TimeGridKind grid = TimeGridKind::full;  ///< where the steps lie
+  OdeSolver solver{};                      ///< method of the deterministic sampler
+  double atol = 1e-6;                      ///< of adaptive solvers, see `StepControl`
+  double rtol = 1e-3;                      ///< of adaptive solvers, see `StepControl`
+  SdeOptions sde{};  ///< of the stochastic sampler; `last_step_from_grid` follows from `grid`
+  std::optional<double> sample_eps{};  ///< kept from ends of the path without a velocity, in [0,
+                                       ///< 0.5); absent: 0.001 if needed
+  Cfg guidance{};                      ///< classifier-free guidance; scale 1 is none
+  std::optional<AutoGuidance>
+      autoguidance{};  ///< guidance by the weaker model `guide`; absent or scale 1 is none
 };
 
 /// The defaults as a map.
 [[nodiscard]] ConfigNode to_config(const SamplingDefaults& sampling);
-/// The reverse of `to_config`; absent keys have the defaults of the structure. Throws ConfigError with the place in the file.
+/// The reverse of `to_config`; absent keys have the defaults of the structure. Throws ConfigError
+/// with the place in the file.
 [[nodiscard]] SamplingDefaults parse_sampling_defaults(const ConfigNode& node);
 
-/// Times of the steps, from noise to data, for a model of this path, prediction and time shift. With the official grid the linspace before
-/// the shift is that of the official `check_interval`. Throws ArgumentError for steps or a shift out of range.
-[[nodiscard]] std::vector<float> sampling_time_grid(const SamplingDefaults& sampling, PathKind path, Prediction prediction,
-                                                    double time_shift, PathFormulas formulas = PathFormulas::exact);
+/// Times of the steps, from noise to data, for a model of this path, prediction and time shift.
+/// With the official grid the linspace before the shift is that of the official `check_interval`.
+/// Throws ArgumentError for steps or a shift out of range.
+[[nodiscard]] std::vector<float> sampling_time_grid(const SamplingDefaults& sampling, PathKind path,
+                                                    Prediction prediction, double time_shift,
+                                                    PathFormulas formulas = PathFormulas::exact);
 
 }  // namespace rae

@@ -1,6 +1,8 @@
-// AdamW and the exponential moving average over all parameters of a model, with gradient clipping by the global norm.
+// AdamW and the exponential moving average over all parameters of a model, with gradient clipping
+// by the global norm.
 //
-// Loshchilov and Hutter 2019; clipping as torch.nn.utils.clip_grad_norm_; RAE trains with betas (0.9, 0.95) and no weight decay.
+// Loshchilov and Hutter 2019; clipping as torch.nn.utils.clip_grad_norm_; RAE trains with betas
+// (0.9, 0.95) and no weight decay.
 #pragma once
 
 #include <cmath>
@@ -12,7 +14,8 @@
 
 namespace rae {
 
-/// Optimiser state of a model in training. The model must outlive it and keep its parameters in place.
+/// Optimiser state of a model in training. The model must outlive it and keep its parameters in
+/// place.
 template <Real T>
 class AdamW {
  public:
@@ -24,9 +27,11 @@ class AdamW {
   };
 
   template <class Model>
-  explicit AdamW(Model& model, const AdamWOptions& options = {}, double ema_decay = 0.9995) : options_(options), ema_decay_(ema_decay) {
+  explicit AdamW(Model& model, const AdamWOptions& options = {}, double ema_decay = 0.9995)
+      : options_(options), ema_decay_(ema_decay) {
     model.parameters([&](const std::string& name, Parameter<Var<T>>& p) {
-      slots_.push_back({name, p.value, Tensor<T>::zeros(p.shape()), Tensor<T>::zeros(p.shape()), p.tensor()});
+      slots_.push_back(
+          {name, p.value, Tensor<T>::zeros(p.shape()), Tensor<T>::zeros(p.shape()), p.tensor()});
     });
   }
 
@@ -38,18 +43,21 @@ class AdamW {
     return std::sqrt(sum);
   }
 
-  /// One update of all parameters that have a gradient, then of the average; clears the gradients. `max_norm` 0 does not clip.
-  /// Returns the norm before clipping. Throws NumericError, with nothing changed, when it is not finite.
+  /// One update of all parameters that have a gradient, then of the average; clears the gradients.
+  /// `max_norm` 0 does not clip. Returns the norm before clipping. Throws NumericError, with
+  /// nothing changed, when it is not finite.
   double step(double lr, double max_norm = 0.0) {
     const double norm = gradient_norm();
-    if (!std::isfinite(norm)) raise<NumericError>("AdamW: the gradient norm is ", norm, " at step ", step_ + 1);
+    if (!std::isfinite(norm))
+      raise<NumericError>("AdamW: the gradient norm is ", norm, " at step ", step_ + 1);
     const double scale = max_norm > 0 ? std::min(1.0, max_norm / (norm + 1e-6)) : 1.0;
     AdamWOptions options = options_;
     options.lr = lr;
     ++step_;
     for (Slot& slot : slots_) {
       if (!slot.parameter.grad().empty())
-        adamw_step<T>(slot.parameter.mutable_value(), slot.parameter.grad(), slot.exp_avg, slot.exp_avg_sq, step_, options, scale);
+        adamw_step<T>(slot.parameter.mutable_value(), slot.parameter.grad(), slot.exp_avg,
+                      slot.exp_avg_sq, step_, options, scale);
       slot.parameter.clear_grad();
       ema_update<T>(slot.ema, slot.parameter.value(), ema_decay_);
     }
@@ -69,7 +77,8 @@ class AdamW {
   void copy_ema_to(Model& model) const {
     std::size_t i = 0;
     model.parameters([&](const std::string& name, auto& p) {
-      if (i == slots_.size() || slots_[i].name != name) raise<ConfigError>("AdamW::copy_ema_to: unexpected parameter ", name);
+      if (i == slots_.size() || slots_[i].name != name)
+        raise<ConfigError>("AdamW::copy_ema_to: unexpected parameter ", name);
       p.set(slots_[i++].ema);
     });
   }

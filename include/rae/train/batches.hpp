@@ -1,4 +1,5 @@
-// Batches of labelled pictures: epochs in a shuffled order that depends on the seed only, so that a resumed run sees the same pictures.
+// Batches of labelled pictures: epochs in a shuffled order that depends on the seed only, so that a
+// resumed run sees the same pictures.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@ namespace rae {
 struct Batch {
   Tensor<float> images;              ///< (B, C, H, W) in [0, 1]
   std::vector<std::int64_t> labels;  ///< (B)
-  std::uint64_t first = 0;           ///< number of the first sample since the training began: a stream for its random draws
+  std::uint64_t first =
+      0;  ///< number of the first sample since the training began: a stream for its random draws
 };
 
 /// How pictures are varied while training.
@@ -27,7 +29,8 @@ struct Augmentation {
 class Batches {
  public:
   /// Throws ArgumentError for an empty data set, a batch size below 1 or a negative shift.
-  Batches(std::shared_ptr<const ImageDataset> data, index_t batch_size, std::uint64_t seed, const Augmentation& augmentation = {});
+  Batches(std::shared_ptr<const ImageDataset> data, index_t batch_size, std::uint64_t seed,
+          const Augmentation& augmentation = {});
 
   /// Batch `i` of the sequence; a function of (seed, i). Throws what reading pictures throws.
   [[nodiscard]] Batch operator()(index_t i);

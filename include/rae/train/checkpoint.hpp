@@ -1,7 +1,8 @@
-// Checkpoints of a training run: parameters, moments, average and step in one file, written whole or not at all.
+// Checkpoints of a training run: parameters, moments, average and step in one file, written whole
+// or not at all.
 //
-// A training step is a function of (parameters, moments, average, step), so a run continued from a checkpoint repeats the unbroken run bit
-// for bit.
+// A training step is a function of (parameters, moments, average, step), so a run continued from a
+// checkpoint repeats the unbroken run bit for bit.
 #pragma once
 
 #include <string>
@@ -11,13 +12,16 @@
 
 namespace rae {
 
-/// Writes the optimiser's state, and that of the opponent if there is one. `settings` is what the run was started with; a run with others
-/// does not continue it, except that `steps` may grow. Throws FileError; the old file is then as it was.
-void save_checkpoint(const std::string& path, const AdamW<float>& optimizer, const ConfigNode& settings,
-                     const Opponent* opponent = nullptr);
+/// Writes the optimiser's state, and that of the opponent if there is one. `settings` is what the
+/// run was started with; a run with others does not continue it, except that `steps` may grow.
+/// Throws FileError; the old file is then as it was.
+void save_checkpoint(const std::string& path, const AdamW<float>& optimizer,
+                     const ConfigNode& settings, const Opponent* opponent = nullptr);
 
-/// Restores the optimiser's state and with it the model's parameters, and those of the opponent. Throws FileError, FormatError, and
-/// ConfigError when the file belongs to a run with other settings or to another model; nothing is changed then.
-void load_checkpoint(const std::string& path, AdamW<float>& optimizer, const ConfigNode& settings, Opponent* opponent = nullptr);
+/// Restores the optimiser's state and with it the model's parameters, and those of the opponent.
+/// Throws FileError, FormatError, and ConfigError when the file belongs to a run with other
+/// settings or to another model; nothing is changed then.
+void load_checkpoint(const std::string& path, AdamW<float>& optimizer, const ConfigNode& settings,
+                     Opponent* opponent = nullptr);
 
 }  // namespace rae

@@ -1,7 +1,9 @@
-// What the classifier says about a set of pictures: how many show the class that they should, and how their features are distributed.
+// What the classifier says about a set of pictures: how many show the class that they should, and
+// how their features are distributed.
 //
-// Class consistency is the classification accuracy score of Ravuri and Vinyals 2019 turned around; the Frechet distance of Heusel et al.
-// 2017 is taken in the features of this classifier, as Fashion-MNIST is not what Inception was trained on.
+// Class consistency is the classification accuracy score of Ravuri and Vinyals 2019 turned around;
+// the Frechet distance of Heusel et al. 2017 is taken in the features of this classifier, as
+// Fashion-MNIST is not what Inception was trained on.
 #pragma once
 
 #include <span>
@@ -12,7 +14,8 @@
 
 namespace rae {
 
-/// The most likely class of each row of logits (N, classes); of equal ones the first. Throws ShapeError for another rank.
+/// The most likely class of each row of logits (N, classes); of equal ones the first. Throws
+/// ShapeError for another rank.
 [[nodiscard]] std::vector<std::int64_t> most_likely(const Tensor<float>& logits);
 
 /// A running score of labelled pictures. The classifier must outlive it.
@@ -21,14 +24,16 @@ class ClassifierScore {
   /// No pictures yet.
   explicit ClassifierScore(const Classifier<Tensor<float>>& classifier);
 
-  /// Adds pictures (N, C, H, W) in [0, 1] with the classes that they should show. Throws ShapeError, ArgumentError for a label out of
-  /// range, NumericError for pictures that are not finite; then nothing was added.
+  /// Adds pictures (N, C, H, W) in [0, 1] with the classes that they should show. Throws
+  /// ShapeError, ArgumentError for a label out of range, NumericError for pictures that are not
+  /// finite; then nothing was added.
   void add(const Tensor<float>& images, std::span<const std::int64_t> labels);
 
   /// Pictures so far.
   [[nodiscard]] index_t count() const noexcept { return features_.count(); }
 
-  /// Share of pictures that the classifier assigns to their label, in [0, 1]. Throws ArgumentError before the first picture.
+  /// Share of pictures that the classifier assigns to their label, in [0, 1]. Throws ArgumentError
+  /// before the first picture.
   [[nodiscard]] double accuracy() const;
 
   /// The same for each class; NaN for a class without pictures.

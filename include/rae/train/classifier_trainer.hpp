@@ -1,6 +1,7 @@
 // Training of the classifier that judges generated pictures, on the real training set.
 //
-// As the paper's evaluation (section 4) judges by a network that the generator has never seen; AdamW with cosine decay, shifts and flips.
+// As the paper's evaluation (section 4) judges by a network that the generator has never seen;
+// AdamW with cosine decay, shifts and flips.
 #pragma once
 
 #include <memory>
@@ -12,8 +13,8 @@
 
 namespace rae {
 
-/// How the classifier is trained; by default for 60,000 pictures of 28 x 28 in a few minutes: 92.7 % on the test set of
-/// Fashion-MNIST.
+/// How the classifier is trained; by default for 60,000 pictures of 28 x 28 in a few minutes: 92.7
+/// % on the test set of Fashion-MNIST.
 struct ClassifierOptions {
   index_t first_channels = 32;                          ///< as in ClassifierConfig
   index_t features = 128;                               ///< as in ClassifierConfig
@@ -29,16 +30,20 @@ struct ClassifierOptions {
 };
 
 /// The classifier's shape for a data set.
-[[nodiscard]] ClassifierConfig classifier_config(const ImageDataset& data, const ClassifierOptions& options = {});
+[[nodiscard]] ClassifierConfig classifier_config(const ImageDataset& data,
+                                                 const ClassifierOptions& options = {});
 
-/// Trains a new classifier; returns it with its averaged weights. The result is a function of data and options. Throws as `run_training`.
-[[nodiscard]] Classifier<Tensor<float>> train_classifier(std::shared_ptr<const ImageDataset> data, const ClassifierOptions& options = {},
-                                                         const OnTrainingProgress& on_progress = {});
+/// Trains a new classifier; returns it with its averaged weights. The result is a function of data
+/// and options. Throws as `run_training`.
+[[nodiscard]] Classifier<Tensor<float>> train_classifier(
+    std::shared_ptr<const ImageDataset> data, const ClassifierOptions& options = {},
+    const OnTrainingProgress& on_progress = {});
 
-/// The classifier in the file `path` if it was trained on this data with these options, else a new one, which is then stored there. Throws
-/// as `train_classifier`, and FileError when the file cannot be written.
-[[nodiscard]] Classifier<Tensor<float>> cached_classifier(const std::string& path, std::shared_ptr<const ImageDataset> data,
-                                                          const ClassifierOptions& options = {},
-                                                          const OnTrainingProgress& on_progress = {});
+/// The classifier in the file `path` if it was trained on this data with these options, else a new
+/// one, which is then stored there. Throws as `train_classifier`, and FileError when the file
+/// cannot be written.
+[[nodiscard]] Classifier<Tensor<float>> cached_classifier(
+    const std::string& path, std::shared_ptr<const ImageDataset> data,
+    const ClassifierOptions& options = {}, const OnTrainingProgress& on_progress = {});
 
 }  // namespace rae

@@ -1,6 +1,8 @@
-// Stage 1: the decoder learns pixels from the frozen encoder's noised tokens, by L1, a perceptual loss and an adversarial one.
+// Stage 1: the decoder learns pixels from the frozen encoder's noised tokens, by L1, a perceptual
+// loss and an adversarial one.
 //
-// Diffusion Transformers with Representation Autoencoders, sections 3 and 4 (noise-augmented decoding); official train_stage1.py.
+// Diffusion Transformers with Representation Autoencoders, sections 3 and 4 (noise-augmented
+// decoding); official train_stage1.py.
 #pragma once
 
 #include "rae/train/adversary.hpp"
@@ -10,36 +12,43 @@ namespace rae {
 
 /// The decoder's task.
 struct DecoderLossOptions {
-  double noise_tau = 0.8;                  ///< largest deviation of the noise that is added to tokens
+  double noise_tau = 0.8;  ///< largest deviation of the noise that is added to tokens
   NoiseLaw noise_law = NoiseLaw::uniform;  ///< how its strength is drawn
-  double perceptual_weight = 1.0;          ///< of the squared error of the encoder's features, beside 1 for L1 of pixels in [0, 1]
-  Augmentation augmentation{};             ///< of the pictures
-  index_t encoder_size = 0;                ///< side to which pictures are resized before the encoder; 0 leaves them as they are
-  std::optional<LpipsOptions> lpips{};     ///< the official perceptual loss
-  std::optional<GanOptions> gan{};         ///< the official adversarial loss
+  double perceptual_weight =
+      1.0;  ///< of the squared error of the encoder's features, beside 1 for L1 of pixels in [0, 1]
+  Augmentation augmentation{};  ///< of the pictures
+  index_t encoder_size =
+      0;  ///< side to which pictures are resized before the encoder; 0 leaves them as they are
+  std::optional<LpipsOptions> lpips{};  ///< the official perceptual loss
+  std::optional<GanOptions> gan{};      ///< the official adversarial loss
 };
 
-/// One iteration of stage 1 in its two parts, between which the decoder's optimiser steps. Keeps references to decoder and encoder.
+/// One iteration of stage 1 in its two parts, between which the decoder's optimiser steps. Keeps
+/// references to decoder and encoder.
 class DecoderIteration {
  public:
-  /// Reads the networks that the losses need. `training` counts where the discriminator has no options of its own. Throws as `open_lpips`
-  /// and `open_dino_discriminator`.
-  DecoderIteration(Decoder<Var<float>>& decoder, Encoder<Tensor<float>>& encoder, const PixelNorm& pixels,
-                   const DecoderLossOptions& options, const TrainingOptions& training, index_t steps_per_epoch);
+  /// Reads the networks that the losses need. `training` counts where the discriminator has no
+  /// options of its own. Throws as `open_lpips` and `open_dino_discriminator`.
+  DecoderIteration(Decoder<Var<float>>& decoder, Encoder<Tensor<float>>& encoder,
+                   const PixelNorm& pixels, const DecoderLossOptions& options,
+                   const TrainingOptions& training, index_t steps_per_epoch);
 
   /// The decoder's picture (B, C, H, W) in [0, 1], not clamped, of tokens (B, N, D).
   [[nodiscard]] Var<float> reconstruct(const Tensor<float>& tokens) const;
 
-  /// L_rec, or from the adversary's start L_rec + weight * lambda * L_GAN with lambda = |dL_rec / dW| / (|dL_GAN / dW| + 1e-6), W the
-  /// weight of the decoder's last layer; recorded on the current tape. `tokens` (B, N, D) with noise, `images` (B, C, H, W) in [0, 1].
-  [[nodiscard]] Var<float> loss(index_t step, const Tensor<float>& tokens, const Tensor<float>& images, const DiffAugDraws& draws);
+  /// L_rec, or from the adversary's start L_rec + weight * lambda * L_GAN with lambda = |dL_rec /
+  /// dW| / (|dL_GAN / dW| + 1e-6), W the weight of the decoder's last layer; recorded on the
+  /// current tape. `tokens` (B, N, D) with noise, `images` (B, C, H, W) in [0, 1].
+  [[nodiscard]] Var<float> loss(index_t step, const Tensor<float>& tokens,
+                                const Tensor<float>& images, const DiffAugDraws& draws);
 
   /// True when the discriminator learns in this step.
   [[nodiscard]] bool discriminator_learns(index_t step) const noexcept;
 
-  /// Adds the gradient of `share` times the discriminator's loss, for what the decoder makes of tokens without noise now.
-  void learn_discriminator(const Tensor<float>& tokens, const Tensor<float>& images, const DiffAugDraws& fake, const DiffAugDraws& real,
-                           double share = 1);
+  /// Adds the gradient of `share` times the discriminator's loss, for what the decoder makes of
+  /// tokens without noise now.
+  void learn_discriminator(const Tensor<float>& tokens, const Tensor<float>& images,
+                           const DiffAugDraws& fake, const DiffAugDraws& real, double share = 1);
 
   /// The discriminator, or null.
   [[nodiscard]] Adversary* adversary() noexcept { return adversary_ ? &*adversary_ : nullptr; }
@@ -51,7 +60,8 @@ class DecoderIteration {
   /// The picture of the last layer's output (B, 1+N, P*P*C).
   [[nodiscard]] Var<float> picture(const Var<float>& patches) const;
   /// The gradient at the last layer's weight for one at the picture.
-  [[nodiscard]] Tensor<float> at_last_layer(const Var<float>& hidden, const Tensor<float>& gradient) const;
+  [[nodiscard]] Tensor<float> at_last_layer(const Var<float>& hidden,
+                                            const Tensor<float>& gradient) const;
 
   Decoder<Var<float>>& decoder_;
   PixelNorm pixels_;
@@ -61,10 +71,11 @@ class DecoderIteration {
   index_t first_step_ = 0, discriminator_first_step_ = 0;
 };
 
-/// Trains a new decoder on a data set; returns it with its averaged weights. `encoder` is left as it is. Throws as `run_training`, and
-/// ConfigError when encoder, decoder and pictures do not fit.
-[[nodiscard]] Decoder<Tensor<float>> train_decoder(std::shared_ptr<const ImageDataset> data, Encoder<Tensor<float>>& encoder,
-                                                   const PixelNorm& pixels, const DecoderConfig& config, const DecoderLossOptions& loss,
-                                                   const TrainingOptions& options, const TrainingContext& context);
+/// Trains a new decoder on a data set; returns it with its averaged weights. `encoder` is left as
+/// it is. Throws as `run_training`, and ConfigError when encoder, decoder and pictures do not fit.
+[[nodiscard]] Decoder<Tensor<float>> train_decoder(
+    std::shared_ptr<const ImageDataset> data, Encoder<Tensor<float>>& encoder,
+    const PixelNorm& pixels, const DecoderConfig& config, const DecoderLossOptions& loss,
+    const TrainingOptions& options, const TrainingContext& context);
 
 }  // namespace rae

@@ -1,12 +1,14 @@
-// Stage 0, pretraining of a small encoder where no pretrained one exists: labels and masked pictures at once.
+// Stage 0, pretraining of a small encoder where no pretrained one exists: labels and masked
+// pictures at once.
 //
-// Half of the pictures lose part of their patches, and all pixels are predicted (He et al. 2022, "Masked Autoencoders", and Xie et al.
-// 2022, "SimMIM"); all pictures are classified. The first keeps what a decoder needs in the tokens, the second what a generator needs.
+// Half of the pictures lose part of their patches, and all pixels are predicted (He et al. 2022,
+// "Masked Autoencoders", and Xie et al. 2022, "SimMIM"); all pictures are classified. The first
+// keeps what a decoder needs in the tokens, the second what a generator needs.
 #pragma once
 
-#include "rae/ops/loss.hpp"
 #include "rae/models/encoder.hpp"
 #include "rae/models/rae.hpp"
+#include "rae/ops/loss.hpp"
 #include "rae/train/batches.hpp"
 #include "rae/train/training_loop.hpp"
 
@@ -16,12 +18,15 @@ namespace rae {
 struct PretrainingOptions {
   double mask_probability = 0.5;  ///< share of pictures that are masked
   double mask_ratio = 0.5;        ///< share of their patches that is taken away
-  double pixel_weight = 1.0;      ///< of the squared error of all pixels, in units of the pixels' deviation
-  double label_weight = 1.0;      ///< of the cross-entropy of the classes; 0 makes the pretraining self-supervised
-  Augmentation augmentation{};    ///< of the pictures
+  double pixel_weight =
+      1.0;  ///< of the squared error of all pixels, in units of the pixels' deviation
+  double label_weight =
+      1.0;  ///< of the cross-entropy of the classes; 0 makes the pretraining self-supervised
+  Augmentation augmentation{};  ///< of the pictures
 };
 
-/// An encoder and the two heads that only its pretraining needs. Pictures have one size, that of the position table.
+/// An encoder and the two heads that only its pretraining needs. Pictures have one size, that of
+/// the position table.
 template <Operand X>
 struct PretrainingModel {
   Encoder<X> encoder;
@@ -32,11 +37,14 @@ struct PretrainingModel {
   PretrainingModel(const EncoderConfig& c, index_t classes)
       : encoder(c),
         classifier(c.table_h * c.table_w * c.hidden_size, classes),
-        predictor(c.hidden_size, c.intermediate_size, c.num_heads, c.layer_norm_eps, Activation::gelu, false),
+        predictor(c.hidden_size, c.intermediate_size, c.num_heads, c.layer_norm_eps,
+                  Activation::gelu, false),
         pixels(c.hidden_size, c.channels * c.patch_size * c.patch_size) {}
 
   /// Logits (B, classes) of tokens (B, N, D).
-  X classify(const X& tokens) const { return classifier(reshape(tokens, {tokens.shape()[0], tokens.shape()[1] * tokens.shape()[2]})); }
+  X classify(const X& tokens) const {
+    return classifier(reshape(tokens, {tokens.shape()[0], tokens.shape()[1] * tokens.shape()[2]}));
+  }
 
   /// Normalised patches (B, N, C*P*P) of tokens (B, N, D).
   X predict(const X& tokens) const { return pixels(predictor(tokens)); }
@@ -50,19 +58,26 @@ struct PretrainingModel {
   }
 };
 
-/// Takes patches out of normalised pictures (B, C, H, W): their pixels become 0, the mean. Sample b draws from stream `first` + b.
-[[nodiscard]] Tensor<float> mask_patches(Tensor<float> images, index_t patch_size, const PretrainingOptions& options, std::uint64_t seed,
+/// Takes patches out of normalised pictures (B, C, H, W): their pixels become 0, the mean. Sample b
+/// draws from stream `first` + b.
+[[nodiscard]] Tensor<float> mask_patches(Tensor<float> images, index_t patch_size,
+                                         const PretrainingOptions& options, std::uint64_t seed,
                                          std::uint64_t first);
 
-/// label_weight * cross-entropy + pixel_weight * mean squared error. `masked` and `images` (B, C, H, W) are normalised.
-[[nodiscard]] Var<float> pretraining_loss(const PretrainingModel<Var<float>>& model, const Tensor<float>& masked,
-                                          const Tensor<float>& images, std::span<const std::int64_t> labels,
+/// label_weight * cross-entropy + pixel_weight * mean squared error. `masked` and `images` (B, C,
+/// H, W) are normalised.
+[[nodiscard]] Var<float> pretraining_loss(const PretrainingModel<Var<float>>& model,
+                                          const Tensor<float>& masked, const Tensor<float>& images,
+                                          std::span<const std::int64_t> labels,
                                           const PretrainingOptions& options);
 
-/// Trains a new encoder on a data set; returns it with its averaged weights. Throws as `run_training`, and ConfigError when pictures and
-/// configuration do not fit.
-[[nodiscard]] Encoder<Tensor<float>> train_encoder(std::shared_ptr<const ImageDataset> data, const EncoderConfig& config,
-                                                   const PixelNorm& pixels, const PretrainingOptions& pretraining,
-                                                   const TrainingOptions& options, const TrainingContext& context);
+/// Trains a new encoder on a data set; returns it with its averaged weights. Throws as
+/// `run_training`, and ConfigError when pictures and configuration do not fit.
+[[nodiscard]] Encoder<Tensor<float>> train_encoder(std::shared_ptr<const ImageDataset> data,
+                                                   const EncoderConfig& config,
+                                                   const PixelNorm& pixels,
+                                                   const PretrainingOptions& pretraining,
+                                                   const TrainingOptions& options,
+                                                   const TrainingContext& context);
 
 }  // namespace rae

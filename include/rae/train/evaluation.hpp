@@ -1,8 +1,9 @@
-// Quality of a model, measured against real data: what its samples show, how they are distributed, whether they are copies, how well
-// pictures are reconstructed, and what its latents know about the classes.
+// Quality of a model, measured against real data: what its samples show, how they are distributed,
+// whether they are copies, how well pictures are reconstructed, and what its latents know about the
+// classes.
 //
-// Evaluation of section 4 and 5 of the paper (Frechet distance, reconstruction), with a classifier trained on the same data instead of
-// Inception, which has seen no such pictures.
+// Evaluation of section 4 and 5 of the paper (Frechet distance, reconstruction), with a classifier
+// trained on the same data instead of Inception, which has seen no such pictures.
 #pragma once
 
 #include <functional>
@@ -11,51 +12,58 @@
 #include <string>
 #include <vector>
 
-#include "rae/metrics/knn_probe.hpp"
 #include "rae/formats/bundle.hpp"
+#include "rae/metrics/knn_probe.hpp"
 #include "rae/train/classifier_trainer.hpp"
 
 namespace rae {
 
 /// How far an evaluation is.
 struct EvaluationProgress {
-  std::string part;   ///< "classifier", "samples", "guided samples", "reconstruction", "neighbours", "probes"
-  index_t done = 0;   ///< finished units of this part: steps, pictures
+  std::string part;  ///< "classifier", "samples", "guided samples", "reconstruction", "neighbours",
+                     ///< "probes"
+  index_t done = 0;  ///< finished units of this part: steps, pictures
   index_t total = 0;  ///< units of this part
 };
 
 /// What is measured, and on how much.
 struct EvaluationOptions {
-  std::string folder{};              ///< existing folder for the files of the evaluation; empty: no files
-  index_t samples = 10000;           ///< balanced over the classes, without guidance; 0 leaves this part out
-  index_t guided_samples = 1000;     ///< the same with guidance; left out, too, when the model has no null class
-  std::optional<Cfg> guidance{};     ///< of the guided samples; absent: the model's default if it guides, else a scale of 1.5
-  index_t steps = 0;                 ///< of the sampler; 0 takes the model's default
-  std::uint64_t seed = 0;            ///< of the samples' noise
-  index_t neighbour_rows = 20;       ///< samples in the picture of nearest neighbours
-  index_t neighbour_queries = 1000;  ///< samples, and test pictures, whose nearest training picture is measured
-  bool probes = true;                ///< k-NN and linear probe of latents and pixels
-  index_t probe_pictures = 0;        ///< training pictures of the probes, chosen by chance; 0: all. Their latents are held in memory
-  DType dtype = DType::f32;          ///< of the model's weights at work, as in LoadOptions
-  double reuse_error = 0;            ///< of the sampler, as in GenerateOptions
-  KnnOptions knn{};                  ///< of the k-NN probe
-  ClassifierOptions classifier{};    ///< how the judge is trained
+  std::string folder{};     ///< existing folder for the files of the evaluation; empty: no files
+  index_t samples = 10000;  ///< balanced over the classes, without guidance; 0 leaves this part out
+  index_t guided_samples =
+      1000;  ///< the same with guidance; left out, too, when the model has no null class
+  std::optional<Cfg> guidance{};  ///< of the guided samples; absent: the model's default if it
+                                  ///< guides, else a scale of 1.5
+  index_t steps = 0;              ///< of the sampler; 0 takes the model's default
+  std::uint64_t seed = 0;         ///< of the samples' noise
+  index_t neighbour_rows = 20;    ///< samples in the picture of nearest neighbours
+  index_t neighbour_queries =
+      1000;            ///< samples, and test pictures, whose nearest training picture is measured
+  bool probes = true;  ///< k-NN and linear probe of latents and pixels
+  index_t probe_pictures = 0;  ///< training pictures of the probes, chosen by chance; 0: all. Their
+                               ///< latents are held in memory
+  DType dtype = DType::f32;    ///< of the model's weights at work, as in LoadOptions
+  double reuse_error = 0;      ///< of the sampler, as in GenerateOptions
+  KnnOptions knn{};            ///< of the k-NN probe
+  ClassifierOptions classifier{};  ///< how the judge is trained
   /// Called often; false stops with Cancelled. May be empty.
   std::function<bool(const EvaluationProgress&)> on_progress{};
 };
 
 /// Samples under one guidance, as the classifier sees them.
 struct SampleQuality {
-  Cfg guidance;                          ///< a scale of 1 is none
-  index_t count = 0;                     ///< samples
-  index_t steps = 0;                     ///< of the sampler
-  double class_consistency = 0;          ///< share that the classifier assigns to the class that was asked for
+  Cfg guidance;       ///< a scale of 1 is none
+  index_t count = 0;  ///< samples
+  index_t steps = 0;  ///< of the sampler
+  double class_consistency =
+      0;  ///< share that the classifier assigns to the class that was asked for
   std::vector<double> by_class;          ///< the same for each class; NaN without samples
   double frechet_distance = 0;           ///< to the real test set, in the classifier's features
   double training_frechet_distance = 0;  ///< of as many real training pictures to the real test set
 };
 
-/// Distances in pixels of [0, 1], as lengths of differences, from pictures to their nearest training pictures.
+/// Distances in pixels of [0, 1], as lengths of differences, from pictures to their nearest
+/// training pictures.
 struct NeighbourQuality {
   index_t queries = 0;                         ///< samples, and as many test pictures
   double samples_mean = 0, samples_least = 0;  ///< from samples
@@ -78,15 +86,16 @@ struct ProbeQuality {
 
 /// Everything that was measured; parts that the model or the options lack are absent.
 struct EvaluationReport {
-  std::string model;                                    ///< its name
-  DType dtype = DType::f32;                             ///< of its weights at work
-  index_t train_pictures = 0, test_pictures = 0;        ///< sizes of the data set
-  std::vector<std::string> class_names;                 ///< of the data set
-  double classifier_accuracy = 0;                       ///< of the judge on the real test set; 0 without samples
-  std::vector<double> classifier_by_class;              ///< the same for each class
-  std::optional<SampleQuality> unguided;                ///< samples without guidance
-  std::optional<SampleQuality> guided;                  ///< samples with guidance
-  std::optional<NeighbourQuality> neighbours;           ///< of the unguided samples, or else of the guided ones
+  std::string model;                              ///< its name
+  DType dtype = DType::f32;                       ///< of its weights at work
+  index_t train_pictures = 0, test_pictures = 0;  ///< sizes of the data set
+  std::vector<std::string> class_names;           ///< of the data set
+  double classifier_accuracy = 0;  ///< of the judge on the real test set; 0 without samples
+  std::vector<double> classifier_by_class;  ///< the same for each class
+  std::optional<SampleQuality> unguided;    ///< samples without guidance
+  std::optional<SampleQuality> guided;      ///< samples with guidance
+  std::optional<NeighbourQuality>
+      neighbours;  ///< of the unguided samples, or else of the guided ones
   std::optional<ReconstructionQuality> reconstruction;  ///< of the test set
   std::optional<ProbeQuality> probes;                   ///< of the latents
 };
@@ -96,17 +105,22 @@ struct EvaluationReport {
 /// The report as a table for people.
 [[nodiscard]] std::string to_text(const EvaluationReport& report);
 
-/// Measures the parts that the bundle has: samples need DiT and decoder, reconstruction and probes encoder and decoder. Pictures of both
-/// sets must have the model's channels and size (`DatasetOptions{.size = config.image_size, .channels = config.encoder.channels}`), the DiT
-/// as many classes as the sets.
+/// Measures the parts that the bundle has: samples need DiT and decoder, reconstruction and probes
+/// encoder and decoder. Pictures of both sets must have the model's channels and size
+/// (`DatasetOptions{.size = config.image_size, .channels = config.encoder.channels}`), the DiT as
+/// many classes as the sets.
 ///
-/// In `options.folder` it leaves evaluation.json, evaluation.txt, samples.png and samples_guided.png (a class in each column),
-/// neighbours.png (each row: a sample and its four nearest training pictures), reconstructions.png (test pictures above their
-/// reconstructions), and classifier.safetensors, with which the next evaluation begins.
+/// In `options.folder` it leaves evaluation.json, evaluation.txt, samples.png and
+/// samples_guided.png (a class in each column), neighbours.png (each row: a sample and its four
+/// nearest training pictures), reconstructions.png (test pictures above their reconstructions), and
+/// classifier.safetensors, with which the next evaluation begins.
 ///
-/// The report is a function of bundle, data and options. Throws ConfigError when these do not fit each other, ArgumentError for options out
-/// of range, Cancelled, FileError, and what training and sampling throw.
-[[nodiscard]] EvaluationReport evaluate(const Bundle& bundle, std::shared_ptr<const ImageDataset> train,
-                                        std::shared_ptr<const ImageDataset> test, const EvaluationOptions& options = {});
+/// The report is a function of bundle, data and options. Throws ConfigError when these do not fit
+/// each other, ArgumentError for options out of range, Cancelled, FileError, and what training and
+/// sampling throw.
+[[nodiscard]] EvaluationReport evaluate(const Bundle& bundle,
+                                        std::shared_ptr<const ImageDataset> train,
+                                        std::shared_ptr<const ImageDataset> test,
+                                        const EvaluationOptions& options = {});
 
 }  // namespace rae

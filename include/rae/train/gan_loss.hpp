@@ -1,19 +1,21 @@
-// Adversarial losses of RAE's decoder training, and the weight that balances them with the reconstruction.
+// Adversarial losses of RAE's decoder training, and the weight that balances them with the
+// reconstruction.
 //
-// Hinge: Lim and Ye, "Geometric GAN" (2017); vanilla: Goodfellow et al. 2014 in logits; weight: Esser et al., "Taming Transformers for
-// High-Resolution Image Synthesis" (2021), equation 7.
+// Hinge: Lim and Ye, "Geometric GAN" (2017); vanilla: Goodfellow et al. 2014 in logits; weight:
+// Esser et al., "Taming Transformers for High-Resolution Image Synthesis" (2021), equation 7.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 
+#include "rae/kernels/optimizer_step.hpp"
 #include "rae/ops/basic.hpp"
 #include "rae/ops/loss.hpp"
-#include "rae/kernels/optimizer_step.hpp"
 
 namespace rae {
 
-/// Loss of the discriminator: 0.5 (mean max(0, 1 - real) + mean max(0, 1 + fake)), or the same with softplus(-real) and softplus(fake).
+/// Loss of the discriminator: 0.5 (mean max(0, 1 - real) + mean max(0, 1 + fake)), or the same with
+/// softplus(-real) and softplus(fake).
 enum class GanLoss { hinge, vanilla };
 
 namespace detail {
@@ -30,7 +32,8 @@ Var<T> mean_of(const Var<T>& x, F f, Slope slope) {
         Tensor<T> dx(x.shape());
         T* target = dx.data();
         const double factor = static_cast<double>(g[0]) / static_cast<double>(n);
-        for (index_t i = 0; i < n; ++i) target[i] = static_cast<T>(factor * slope(static_cast<double>(x.value()[i])));
+        for (index_t i = 0; i < n; ++i)
+          target[i] = static_cast<T>(factor * slope(static_cast<double>(x.value()[i])));
         x.accumulate(std::move(dx));
       },
       x);
@@ -41,33 +44,38 @@ template <Real T>
 Var<T> mean_margin(GanLoss kind, const Var<T>& x, double sign) {
   if (kind == GanLoss::hinge)
     return mean_of(
-        x, [sign](double v) { return std::max(0.0, 1 + sign * v); }, [sign](double v) { return 1 + sign * v > 0 ? sign : 0.0; });
+        x, [sign](double v) { return std::max(0.0, 1 + sign * v); },
+        [sign](double v) { return 1 + sign * v > 0 ? sign : 0.0; });
   return mean_of(
       x, [sign](double v) { return std::max(sign * v, 0.0) + std::log1p(std::exp(-std::abs(v))); },
       [sign](double v) { return sign / (1 + std::exp(-sign * v)); });
 }
 }  // namespace detail
 
-/// Loss of the discriminator, a scalar, for its logits of real pictures and of reconstructions, of any shapes. Throws ShapeError when
-/// either is empty.
+/// Loss of the discriminator, a scalar, for its logits of real pictures and of reconstructions, of
+/// any shapes. Throws ShapeError when either is empty.
 template <Real T>
 Var<T> discriminator_loss(GanLoss kind, const Var<T>& real, const Var<T>& fake) {
-  return scale(add(detail::mean_margin(kind, real, -1.0), detail::mean_margin(kind, fake, 1.0)), T(0.5));
+  return scale(add(detail::mean_margin(kind, real, -1.0), detail::mean_margin(kind, fake, 1.0)),
+               T(0.5));
 }
 
-/// Loss of the generator, -mean(fake), a scalar, with either loss of the discriminator. Throws ShapeError for no logits.
+/// Loss of the generator, -mean(fake), a scalar, with either loss of the discriminator. Throws
+/// ShapeError for no logits.
 template <Real T>
 Var<T> generator_loss(const Var<T>& fake) {
   return scale(mean(fake), T(-1));
 }
 
-/// ||g_rec|| / (||g_gan|| + 1e-6) in [0, `largest`]: how the generator's loss is weighted against the reconstruction's, given the
-/// gradients of both at the weight of the decoder's last layer. The official code calls `largest` max_d_weight. Throws ShapeError unless
-/// both have one shape.
+/// ||g_rec|| / (||g_gan|| + 1e-6) in [0, `largest`]: how the generator's loss is weighted against
+/// the reconstruction's, given the gradients of both at the weight of the decoder's last layer. The
+/// official code calls `largest` max_d_weight. Throws ShapeError unless both have one shape.
 template <Real T>
-[[nodiscard]] double adaptive_gan_weight(const Tensor<T>& rec_gradient, const Tensor<T>& gan_gradient, double largest = 1e4) {
+[[nodiscard]] double adaptive_gan_weight(const Tensor<T>& rec_gradient,
+                                         const Tensor<T>& gan_gradient, double largest = 1e4) {
   require_shape("adaptive_gan_weight", gan_gradient.shape(), rec_gradient.shape());
-  const double ratio = std::sqrt(sum_of_squares<T>(rec_gradient)) / (std::sqrt(sum_of_squares<T>(gan_gradient)) + 1e-6);
+  const double ratio = std::sqrt(sum_of_squares<T>(rec_gradient)) /
+                       (std::sqrt(sum_of_squares<T>(gan_gradient)) + 1e-6);
   return std::clamp(ratio, 0.0, largest);
 }
 

@@ -1,4 +1,5 @@
-// Learning-rate schedules of the official training: warm-up, then linear or cosine decay to a final rate, then constant.
+// Learning-rate schedules of the official training: warm-up, then linear or cosine decay to a final
+// rate, then constant.
 #pragma once
 
 #include <cmath>
@@ -16,14 +17,22 @@ struct LrSchedule {
   LrDecay decay = LrDecay::linear;
   double base_lr = 2e-4, final_lr = 2e-4;
   index_t warmup_steps = 0, decay_end_step = 0;
-  bool warmup_from_zero = false;  ///< ramp up linearly; otherwise the warm-up is constant at base_lr, as official stage 2 has it
+  bool warmup_from_zero = false;  ///< ramp up linearly; otherwise the warm-up is constant at
+                                  ///< base_lr, as official stage 2 has it
 
   /// Rate of step k; the first step is 0.
   [[nodiscard]] double operator()(index_t k) const noexcept {
-    if (k < warmup_steps) return warmup_from_zero ? base_lr * static_cast<double>(k + 1) / static_cast<double>(warmup_steps) : base_lr;
+    if (k < warmup_steps)
+      return warmup_from_zero
+                 ? base_lr * static_cast<double>(k + 1) / static_cast<double>(warmup_steps)
+                 : base_lr;
     if (k >= decay_end_step) return final_lr;
-    const double p = static_cast<double>(k - warmup_steps) / static_cast<double>(decay_end_step - warmup_steps), r = final_lr / base_lr;
-    return base_lr * (decay == LrDecay::linear ? 1.0 - (1.0 - r) * p : r + (1.0 - r) * 0.5 * (1.0 + std::cos(std::numbers::pi * p)));
+    const double p = static_cast<double>(k - warmup_steps) /
+                     static_cast<double>(decay_end_step - warmup_steps),
+                 r = final_lr / base_lr;
+    return base_lr * (decay == LrDecay::linear
+                          ? 1.0 - (1.0 - r) * p
+                          : r + (1.0 - r) * 0.5 * (1.0 + std::cos(std::numbers::pi * p)));
   }
 };
 

@@ -1,7 +1,9 @@
-// A recipe: one YAML file that says how all parts of a model are trained, and the command that does it.
+// A recipe: one YAML file that says how all parts of a model are trained, and the command that does
+// it.
 //
-// Diffusion Transformers with Representation Autoencoders: the frozen encoder (stage 0, where no pretrained one is at hand), the decoder
-// (stage 1, section 3), the statistics of the latents, and DiT^DH (stage 2, section 4).
+// Diffusion Transformers with Representation Autoencoders: the frozen encoder (stage 0, where no
+// pretrained one is at hand), the decoder (stage 1, section 3), the statistics of the latents, and
+// DiT^DH (stage 2, section 4).
 #pragma once
 
 #include <functional>
@@ -24,58 +26,65 @@ enum class TrainingStage { encoder, decoder, statistics, dit };
 /// Inverse of `name_of`. Throws ArgumentError.
 [[nodiscard]] TrainingStage parse_training_stage(std::string_view name);
 
-/// How the latents' mean and variance are taken: of all pictures, exactly, or as the official script does, as averages that move with the
-/// batches and so reflect the last of them.
+/// How the latents' mean and variance are taken: of all pictures, exactly, or as the official
+/// script does, as averages that move with the batches and so reflect the last of them.
 enum class StatisticsRule { exact, official };
 
 /// The stage between decoder and DiT. All but the rule is for the official one.
 struct StatisticsOptions {
   StatisticsRule rule = StatisticsRule::exact;  ///< exact or official
-  index_t batch_size = 256;                     ///< pictures of a batch; the last one is filled up from the next epoch
-  double momentum = 0.1;                        ///< weight of a batch, in (0, 1]
-  std::uint64_t seed = 0;                       ///< of the pictures' order
-  Augmentation augmentation{};                  ///< of the pictures
+  index_t batch_size = 256;  ///< pictures of a batch; the last one is filled up from the next epoch
+  double momentum = 0.1;     ///< weight of a batch, in (0, 1]
+  std::uint64_t seed = 0;    ///< of the pictures' order
+  Augmentation augmentation{};  ///< of the pictures
 };
 
 /// Everything that decides how a model comes out.
 struct Recipe {
-  ModelConfig model;                         ///< what is made; class names come from the data
-  DatasetOptions data;                       ///< how pictures are read
-  std::string pretrained_encoder;            ///< folder of Hugging Face whose encoder is taken instead of stage 0; empty: none
-  PretrainingOptions pretraining;            ///< stage 0
-  TrainingOptions encoder_training;          ///< stage 0
-  DecoderLossOptions decoder_loss;           ///< stage 1
-  TrainingOptions decoder_training;          ///< stage 1
-  StatisticsOptions statistics;              ///< between the stages
-  FlowOptions flow;                          ///< stage 2
-  TrainingOptions dit_training;              ///< stage 2
+  ModelConfig model;                 ///< what is made; class names come from the data
+  DatasetOptions data;               ///< how pictures are read
+  std::string pretrained_encoder;    ///< folder of Hugging Face whose encoder is taken instead of
+                                     ///< stage 0; empty: none
+  PretrainingOptions pretraining;    ///< stage 0
+  TrainingOptions encoder_training;  ///< stage 0
+  DecoderLossOptions decoder_loss;   ///< stage 1
+  TrainingOptions decoder_training;  ///< stage 1
+  StatisticsOptions statistics;      ///< between the stages
+  FlowOptions flow;                  ///< stage 2
+  TrainingOptions dit_training;      ///< stage 2
   std::map<std::string, std::string> notes;  ///< written into the bundle: licence, data, ...
   ConfigNode source;                         ///< as it was read
 };
 
-/// Reads a recipe; every key is known or refused. With `encoder.pretrained`, a folder of Hugging Face, the model's encoder and the pixels'
-/// mean and deviation are those of the folder; without `dit` the recipe ends with the statistics. Throws ConfigError, FileError, and what
+/// Reads a recipe; every key is known or refused. With `encoder.pretrained`, a folder of Hugging
+/// Face, the model's encoder and the pixels' mean and deviation are those of the folder; without
+/// `dit` the recipe ends with the statistics. Throws ConfigError, FileError, and what
 /// `open_encoder_folder` throws.
 [[nodiscard]] Recipe parse_recipe(const ConfigNode& node);
 
-/// Trains all stages of a recipe with matrix products of this type, whatever it says itself: f32 or bf16. Throws ConfigError for another.
+/// Trains all stages of a recipe with matrix products of this type, whatever it says itself: f32 or
+/// bf16. Throws ConfigError for another.
 void set_training_dtype(Recipe& recipe, DType dtype);
 
 /// How a recipe is run.
 struct RecipeRun {
-  std::string data{};                   ///< folder of a data set (see `open_dataset`)
-  std::string out{};                    ///< folder for model.safetensors, one folder per stage, and samples; made when missing
+  std::string data{};  ///< folder of a data set (see `open_dataset`)
+  std::string out{};   ///< folder for model.safetensors, one folder per stage, and samples; made
+                       ///< when missing
   std::vector<TrainingStage> stages{};  ///< empty: all that the recipe has, in order
-  std::optional<DType> stored_as{};     ///< of the weights in model.safetensors; absent: bf16, or f32 beside a pretrained encoder
-  index_t samples = 80;                 ///< pictures in the grids that stage 2 draws at its checkpoints; 0: none
+  std::optional<DType> stored_as{};  ///< of the weights in model.safetensors; absent: bf16, or f32
+                                     ///< beside a pretrained encoder
+  index_t samples = 80;  ///< pictures in the grids that stage 2 draws at its checkpoints; 0: none
   OnTrainingProgress on_progress{};     ///< may be empty
-  std::function<bool()> should_stop{};  ///< asked after every training step, and between batches of the statistics; may be empty
-  std::function<void(const std::string&)> on_event{};  ///< a stage began or ended, a file was written; may be empty
+  std::function<bool()> should_stop{};  ///< asked after every training step, and between batches of
+                                        ///< the statistics; may be empty
+  std::function<void(const std::string&)>
+      on_event{};  ///< a stage began or ended, a file was written; may be empty
 };
 
-/// Runs the stages. Each continues from its checkpoint in `out`, is skipped when that is complete, and adds its part to
-/// `out`/model.safetensors. Throws ConfigError, naming the stage to run first, when a stage needs a part that is not there; else as the
-/// trainers.
+/// Runs the stages. Each continues from its checkpoint in `out`, is skipped when that is complete,
+/// and adds its part to `out`/model.safetensors. Throws ConfigError, naming the stage to run first,
+/// when a stage needs a part that is not there; else as the trainers.
 void run_recipe(const Recipe& recipe, const RecipeRun& run);
 
 }  // namespace rae

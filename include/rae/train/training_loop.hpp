@@ -1,6 +1,8 @@
-// The loop that all trainers share: gradients, clipping, AdamW, schedule and average, with checkpoints, a log, a watchdog and a callback.
+// The loop that all trainers share: gradients, clipping, AdamW, schedule and average, with
+// checkpoints, a log, a watchdog and a callback.
 //
-// Diffusion Transformers with Representation Autoencoders, official train.py, without its accumulation error (math of one large batch).
+// Diffusion Transformers with Representation Autoencoders, official train.py, without its
+// accumulation error (math of one large batch).
 #pragma once
 
 #include <functional>
@@ -30,10 +32,11 @@ using OnTrainingProgress = std::function<bool(const TrainingProgress&)>;
 
 /// Numbers of a training run.
 struct TrainingOptions {
-  index_t steps = 0;                 ///< optimiser steps
-  index_t batch_size = 128;          ///< pictures of one step
-  index_t accumulate = 1;            ///< parts in which a step is computed, to save memory; divides batch_size
-  double lr = 2e-4;                  ///< highest learning rate
+  index_t steps = 0;         ///< optimiser steps
+  index_t batch_size = 128;  ///< pictures of one step
+  index_t accumulate =
+      1;             ///< parts in which a step is computed, to save memory; divides batch_size
+  double lr = 2e-4;  ///< highest learning rate
   double final_lr = 2e-5;            ///< at the end of the decay
   LrDecay decay = LrDecay::cosine;   ///< shape between the two
   index_t warmup_steps = 0;          ///< before the decay
@@ -43,14 +46,17 @@ struct TrainingOptions {
   double weight_decay = 0;           ///< decoupled
   double max_grad_norm = 1.0;        ///< 0 does not clip
   double ema_decay = 0.999;          ///< of the averaged weights
-  DType dtype = DType::f32;          ///< what matrix products multiply: f32, or bf16 while weights, sums and all else stay f32
-  std::uint64_t seed = 0;            ///< of everything that is drawn
-  index_t log_every = 50;            ///< steps between lines of the log and calls of the callback
-  index_t checkpoint_every = 1000;   ///< steps between checkpoints
+  DType dtype = DType::f32;  ///< what matrix products multiply: f32, or bf16 while weights, sums
+                             ///< and all else stay f32
+  std::uint64_t seed = 0;    ///< of everything that is drawn
+  index_t log_every = 50;    ///< steps between lines of the log and calls of the callback
+  index_t checkpoint_every = 1000;  ///< steps between checkpoints
 };
 
-/// Reads "steps", "batch_size", ...; members that are not there keep `fallback`'s values. Throws ConfigError.
-[[nodiscard]] TrainingOptions parse_training_options(const ConfigNode& node, TrainingOptions fallback = {});
+/// Reads "steps", "batch_size", ...; members that are not there keep `fallback`'s values. Throws
+/// ConfigError.
+[[nodiscard]] TrainingOptions parse_training_options(const ConfigNode& node,
+                                                     TrainingOptions fallback = {});
 /// What decides the numbers that come out: all but `log_every` and `checkpoint_every`.
 [[nodiscard]] ConfigNode training_settings(const TrainingOptions& options);
 /// Learning rate by step.
@@ -58,22 +64,28 @@ struct TrainingOptions {
 
 /// Where a run keeps its files, and whom it tells.
 struct TrainingContext {
-  std::string stage = "train";                        ///< name in messages
-  std::string folder{};                               ///< existing folder for checkpoint.safetensors and log.jsonl; empty: no files
-  ConfigNode settings{};                              ///< what the checkpoint is compared with when the run is continued
-  OnTrainingProgress on_progress{};                   ///< may be empty
-  std::function<bool()> should_stop{};                ///< asked after every step; true stops as `on_progress` does. May be empty
-  std::function<void(index_t step)> on_checkpoint{};  ///< after a checkpoint was written, and at the end; may be empty
+  std::string stage = "train";  ///< name in messages
+  std::string
+      folder{};  ///< existing folder for checkpoint.safetensors and log.jsonl; empty: no files
+  ConfigNode settings{};  ///< what the checkpoint is compared with when the run is continued
+  OnTrainingProgress on_progress{};  ///< may be empty
+  std::function<bool()>
+      should_stop{};  ///< asked after every step; true stops as `on_progress` does. May be empty
+  std::function<void(index_t step)>
+      on_checkpoint{};  ///< after a checkpoint was written, and at the end; may be empty
 };
 
-/// The gradient of one part of a step must be accumulated by `loss(step, part)`'s result, the mean over its pictures.
+/// The gradient of one part of a step must be accumulated by `loss(step, part)`'s result, the mean
+/// over its pictures.
 using StepLoss = std::function<Var<float>(index_t step, index_t part)>;
 
-/// Trains until `options.steps`, from the checkpoint in the folder when there is one; an opponent has its turn after every step. Throws
-/// ConfigError for options out of range or a checkpoint of other settings, NumericError, naming the last checkpoint, when loss or gradients
-/// are no longer finite (the parameters stay those of the last good step), and Cancelled, after writing a checkpoint, when the callback
-/// says so.
-void run_training(AdamW<float>& optimizer, const TrainingOptions& options, const TrainingContext& context, const StepLoss& loss,
+/// Trains until `options.steps`, from the checkpoint in the folder when there is one; an opponent
+/// has its turn after every step. Throws ConfigError for options out of range or a checkpoint of
+/// other settings, NumericError, naming the last checkpoint, when loss or gradients are no longer
+/// finite (the parameters stay those of the last good step), and Cancelled, after writing a
+/// checkpoint, when the callback says so.
+void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
+                  const TrainingContext& context, const StepLoss& loss,
                   Opponent* opponent = nullptr);
 
 }  // namespace rae

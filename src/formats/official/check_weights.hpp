@@ -1,4 +1,5 @@
-// Whether the tensors of official files are those that a configuration describes, seen by names and shapes before anything is read.
+// Whether the tensors of official files are those that a configuration describes, seen by names and
+// shapes before anything is read.
 #pragma once
 
 #include <string>
@@ -10,12 +11,15 @@
 
 namespace rae::official {
 
-/// Throws ShapeError or FormatError with the tensor and the key of the configuration that disagree. `where` is the place in the
-/// configuration. As the official strict loading, refuses tensors that the model does not have.
+/// Throws ShapeError or FormatError with the tensor and the key of the configuration that disagree.
+/// `where` is the place in the configuration. As the official strict loading, refuses tensors that
+/// the model does not have.
 void require_weights(const TensorSource& file, const std::string& where, const DitDhConfig& config);
 /// The same for a LightningDiT.
-void require_weights(const TensorSource& file, const std::string& where, const LightningDitConfig& config);
+void require_weights(const TensorSource& file, const std::string& where,
+                     const LightningDitConfig& config);
 /// The same for a decoder, whose file may hold other tensors, too.
-void require_weights(const TensorSource& file, const std::string& where, const DecoderConfig& config);
+void require_weights(const TensorSource& file, const std::string& where,
+                     const DecoderConfig& config);
 
 }  // namespace rae::official

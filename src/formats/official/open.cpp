@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <utility>
 
-#include "formats/official/paths.hpp"
 #include "formats/official/check_weights.hpp"
+#include "formats/official/paths.hpp"
 #include "rae/formats/huggingface_encoder.hpp"
 
 namespace rae {
@@ -21,7 +21,8 @@ struct Found {
 constexpr const char* kDiscriminator = "gan.disc.arch.dino_ckpt_path";
 
 bool wants_guide(const OfficialConfig& c, const OfficialOptions& options) {
-  return c.guide && options.guide.value_or(c.sampling.autoguidance && c.sampling.autoguidance->scale > 1);
+  return c.guide &&
+         options.guide.value_or(c.sampling.autoguidance && c.sampling.autoguidance->scale > 1);
 }
 
 Found find_all(const OfficialConfig& c, const OfficialOptions& options) {
@@ -31,20 +32,25 @@ Found find_all(const OfficialConfig& c, const OfficialOptions& options) {
   Found out;
   std::vector<std::vector<std::string>> encoder{{"config.json"}};
   if (options.encoder)
-    encoder.push_back(
-        {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt"});
+    encoder.push_back({"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+                       "pytorch_model.bin.index.json", "model.pt"});
   out.encoder = paths.folder(params + "encoder_params", rae.encoder_path, encoder);
-  out.preprocessor = paths.folder(params + "encoder_config_path", rae.encoder_config_path, {{"preprocessor_config.json"}});
+  out.preprocessor = paths.folder(params + "encoder_config_path", rae.encoder_config_path,
+                                  {{"preprocessor_config.json"}});
   out.decoder_config = paths.config(params + "decoder_config_path", rae.decoder_config_path);
   if (options.decoder && !rae.ckpt.empty())
     out.decoder = paths.file("stage_1.ckpt", rae.ckpt);
   else if (options.decoder && !rae.pretrained_decoder_path.empty())
     out.decoder = paths.file(params + "pretrained_decoder_path", rae.pretrained_decoder_path);
-  if (!rae.normalization_stat_path.empty()) out.statistics = paths.file(params + "normalization_stat_path", rae.normalization_stat_path);
-  if (options.dit && c.stage_2 && !c.stage_2->ckpt.empty()) out.dit = paths.file("stage_2.ckpt", c.stage_2->ckpt);
+  if (!rae.normalization_stat_path.empty())
+    out.statistics = paths.file(params + "normalization_stat_path", rae.normalization_stat_path);
+  if (options.dit && c.stage_2 && !c.stage_2->ckpt.empty())
+    out.dit = paths.file("stage_2.ckpt", c.stage_2->ckpt);
   if (options.dit && wants_guide(c, options)) {
     if (c.guide->ckpt.empty())
-      raise<ConfigError>(c.origin, ": guidance.guidance_model: the key 'ckpt' is missing, without which the guide has no weights");
+      raise<ConfigError>(c.origin,
+                         ": guidance.guidance_model: the key 'ckpt' is missing, without which the "
+                         "guide has no weights");
     out.guide = paths.file("guidance.guidance_model.ckpt", c.guide->ckpt);
   }
   if (options.discriminator && c.gan) (void)paths.file(kDiscriminator, c.gan->dino_ckpt_path);
@@ -53,15 +59,18 @@ Found find_all(const OfficialConfig& c, const OfficialOptions& options) {
 }
 
 /// The part of GeneralDecoder that the official config.json describes; the class RAE sets the rest.
-DecoderConfig decoder_config(const std::string& path, const OfficialStage1& rae, const Shape& latent) {
+DecoderConfig decoder_config(const std::string& path, const OfficialStage1& rae,
+                             const Shape& latent) {
   const ConfigNode node = ConfigNode::load(path);
   const auto require = [&](std::string_view key, std::string_view value) {
-    if (const ConfigNode* found = node.find(key); found != nullptr && !found->is_null() && found->as_string() != value)
+    if (const ConfigNode* found = node.find(key);
+        found != nullptr && !found->is_null() && found->as_string() != value)
       found->fail_expected(concat(value, "; others are not supported"));
   };
   require("model_type", "vit_mae");
   require("hidden_act", "gelu");
-  if (!node.get_or("qkv_bias", true)) node.at("qkv_bias").fail_expected("true; a decoder without is not supported");
+  if (!node.get_or("qkv_bias", true))
+    node.at("qkv_bias").fail_expected("true; a decoder without is not supported");
   constexpr index_t kMostWidth = 1 << 16, kMostLayers = 1024;
   DecoderConfig out;
   out.grid_h = latent[1];
@@ -75,15 +84,18 @@ DecoderConfig decoder_config(const std::string& path, const OfficialStage1& rae,
   out.layer_norm_eps = node.get_or("layer_norm_eps", out.layer_norm_eps);
   out.channels = node.get_or("num_channels", out.channels);
   if (out.channels != 3) node.at("num_channels").fail_expected("3");
-  if (!(out.layer_norm_eps >= 0 && out.layer_norm_eps < 1)) node.at("layer_norm_eps").fail_expected("a number of [0, 1)");
+  if (!(out.layer_norm_eps >= 0 && out.layer_norm_eps < 1))
+    node.at("layer_norm_eps").fail_expected("a number of [0, 1)");
   if (out.hidden_size % out.num_heads != 0)
-    raise<ConfigError>(path, ": decoder_hidden_size ", out.hidden_size, " does not divide into ", out.num_heads,
-                       " heads (decoder_num_attention_heads)");
+    raise<ConfigError>(path, ": decoder_hidden_size ", out.hidden_size, " does not divide into ",
+                       out.num_heads, " heads (decoder_num_attention_heads)");
   return out;
 }
 
-/// A statistic as (C, h, w), from any shape that PyTorch would stretch to it; empty when the file has none of this name.
-Tensor<float> statistic(const TensorSource& file, const char* name, const Shape& latent, const std::string& where) {
+/// A statistic as (C, h, w), from any shape that PyTorch would stretch to it; empty when the file
+/// has none of this name.
+Tensor<float> statistic(const TensorSource& file, const char* name, const Shape& latent,
+                        const std::string& where) {
   if (!file.contains(name)) return {};
   const Tensor<float> stored = file.read<float>(name);  // (C, h, w), (1, C, h, w), (C, 1, 1)
   const int skipped = stored.rank() - 3;
@@ -96,23 +108,28 @@ Tensor<float> statistic(const TensorSource& file, const char* name, const Shape&
     fits = fits && (extents[at] == 1 || extents[at] == latent[i]);
   }
   if (!fits)
-    raise<ShapeError>(file.origin(), ": '", name, "' is ", stored.shape(), ", but ", where, " makes latents ", latent,
+    raise<ShapeError>(file.origin(), ": '", name, "' is ", stored.shape(), ", but ", where,
+                      " makes latents ", latent,
                       "; statistics are those of one encoder at one resolution");
   Tensor<float> out(latent);  // (C, h, w)
   float* target = out.data();
   for (index_t c = 0; c < latent[0]; ++c)
     for (index_t y = 0; y < latent[1]; ++y)
       for (index_t x = 0; x < latent[2]; ++x) {
-        const index_t from = ((extents[0] == 1 ? 0 : c) * extents[1] + (extents[1] == 1 ? 0 : y)) * extents[2] + (extents[2] == 1 ? 0 : x);
+        const index_t from =
+            ((extents[0] == 1 ? 0 : c) * extents[1] + (extents[1] == 1 ? 0 : y)) * extents[2] +
+            (extents[2] == 1 ? 0 : x);
         const float value = stored[from];
         if (!std::isfinite(value) || (std::string_view(name) == "var" && value < 0))
-          raise<FormatError>(file.origin(), ": '", name, "' has the value ", value, ", which no statistic has");
+          raise<FormatError>(file.origin(), ": '", name, "' has the value ", value,
+                             ", which no statistic has");
         *target++ = value;
       }
   return out;
 }
 
-LatentNorm<float> latent_norm(const std::string& path, const OfficialStage1& rae, const Shape& latent, const std::string& where) {
+LatentNorm<float> latent_norm(const std::string& path, const OfficialStage1& rae,
+                              const Shape& latent, const std::string& where) {
   LatentNorm<float> out;
   out.eps = rae.eps;
   if (path.empty()) return out;
@@ -134,7 +151,10 @@ PartFile transformer(const std::string& path, const std::string& where, const Co
 }  // namespace
 
 ModelFiles open_official(const OfficialConfig& c, const OfficialOptions& options) {
-  if (!c.stage_1) raise<ConfigError>(c.origin, ": the section stage_1 is missing, without which there is neither encoder nor decoder");
+  if (!c.stage_1)
+    raise<ConfigError>(
+        c.origin,
+        ": the section stage_1 is missing, without which there is neither encoder nor decoder");
   const OfficialStage1& rae = *c.stage_1;
   const Found found = find_all(c, options);
   namespace fs = std::filesystem;
@@ -147,29 +167,36 @@ ModelFiles open_official(const OfficialConfig& c, const OfficialOptions& options
     config.encoder = encoder.config;
     out.encoder = std::move(encoder.file);
   } else {
-    config.encoder = parse_pretrained_config(ConfigNode::load((fs::path(found.encoder) / "config.json").string()));
+    config.encoder = parse_pretrained_config(
+        ConfigNode::load((fs::path(found.encoder) / "config.json").string()));
   }
   if (config.encoder.family != rae.family)
-    raise<ConfigError>(found.encoder, ": is a ", name_of(config.encoder.family), " encoder, but encoder_cls of ", c.origin, " is for ",
-                       name_of(rae.family));
-  config.pixels = parse_preprocessor_config(ConfigNode::load((fs::path(found.preprocessor) / "preprocessor_config.json").string()));
+    raise<ConfigError>(found.encoder, ": is a ", name_of(config.encoder.family),
+                       " encoder, but encoder_cls of ", c.origin, " is for ", name_of(rae.family));
+  config.pixels = parse_preprocessor_config(
+      ConfigNode::load((fs::path(found.preprocessor) / "preprocessor_config.json").string()));
   if (rae.encoder_input_size % config.encoder.patch_size != 0)
-    raise<ConfigError>(c.origin, ": stage_1.params.encoder_input_size ", rae.encoder_input_size, " does not divide into patches of ",
-                       config.encoder.patch_size, ", which the encoder has");
+    raise<ConfigError>(c.origin, ": stage_1.params.encoder_input_size ", rae.encoder_input_size,
+                       " does not divide into patches of ", config.encoder.patch_size,
+                       ", which the encoder has");
   config.encoder_size = rae.encoder_input_size;
   const index_t grid = rae.encoder_input_size / config.encoder.patch_size;
   const Shape latent{config.encoder.hidden_size, grid, grid};
   config.image_size = grid * rae.decoder_patch_size;
   config.decoder = decoder_config(found.decoder_config, rae, latent);
-  const std::string makes = concat("stage_1 of ", c.origin, " (encoder_input_size ", rae.encoder_input_size, ")");
+  const std::string makes =
+      concat("stage_1 of ", c.origin, " (encoder_input_size ", rae.encoder_input_size, ")");
   if (c.stage_2 && options.dit && c.stage_2->latent_shape() != latent)
-    raise<ConfigError>(c.origin, ": stage_2 takes latents ", c.stage_2->latent_shape(), " (in_channels, input_size), but stage_1 makes ",
-                       latent, " (encoder_input_size ", rae.encoder_input_size, ", patches of ", config.encoder.patch_size, ")");
+    raise<ConfigError>(c.origin, ": stage_2 takes latents ", c.stage_2->latent_shape(),
+                       " (in_channels, input_size), but stage_1 makes ", latent,
+                       " (encoder_input_size ", rae.encoder_input_size, ", patches of ",
+                       config.encoder.patch_size, ")");
   out.latent_norm = latent_norm(found.statistics, rae, latent, makes);
   if (!found.decoder.empty()) {
     const TensorSource file = TensorSource::open(found.decoder);
     const TensorSource weights = file.weights(), inner = weights.under("decoder.");
-    const bool whole = inner.contains("decoder_pred.weight");  // a checkpoint of the autoencoder, from train_stage1.py
+    const bool whole = inner.contains(
+        "decoder_pred.weight");  // a checkpoint of the autoencoder, from train_stage1.py
     out.decoder = PartFile{whole ? inner : weights, decoder_names()};
     official::require_weights(out.decoder->tensors, makes, *config.decoder);
   }
@@ -200,7 +227,8 @@ ModelFiles open_official(const std::string& path, const OfficialOptions& options
 }
 
 std::string find_official_discriminator(const OfficialConfig& c, const std::string& models_dir) {
-  if (!c.gan) raise<ConfigError>(c.origin, ": the section gan is missing, which describes the discriminator");
+  if (!c.gan)
+    raise<ConfigError>(c.origin, ": the section gan is missing, which describes the discriminator");
   Paths paths(c.origin, models_dir);
   std::string out = paths.file(kDiscriminator, c.gan->dino_ckpt_path);
   paths.require_all();

@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::string_view kModels = "models/", kConfigs = "configs/";
 /// Folders of nyu-visionx/RAE-collections on Hugging Face.
-constexpr std::string_view kReleased[] = {"DiTs/", "decoders/", "discs/", "stats/dinov2/", "stats/mae/", "stats/siglip2/"};
+constexpr std::string_view kReleased[] = {"DiTs/",         "decoders/",  "discs/",
+                                          "stats/dinov2/", "stats/mae/", "stats/siglip2/"};
 constexpr int kMostParents = 16;
 
 bool is_file(const fs::path& path) {
@@ -27,12 +28,14 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, none);
 }
 
-/// The snapshot that a repository in the layout of Hugging Face's cache stands at: that of its branch main, else the last by name.
+/// The snapshot that a repository in the layout of Hugging Face's cache stands at: that of its
+/// branch main, else the last by name.
 std::string snapshot_in(const fs::path& repository) {
   if (!is_folder(repository / "snapshots")) return {};
   std::string revision;
   std::ifstream(repository / "refs" / "main") >> revision;
-  if (!revision.empty() && revision.find('/') == std::string::npos && is_folder(repository / "snapshots" / revision))
+  if (!revision.empty() && revision.find('/') == std::string::npos &&
+      is_folder(repository / "snapshots" / revision))
     return (repository / "snapshots" / revision).string();
   std::vector<std::string> all;
   std::error_code none;
@@ -50,8 +53,10 @@ std::vector<std::string> hub_caches() {
   std::vector<std::string> out;
   if (const auto cache = variable("HF_HUB_CACHE"); !cache.empty()) out.push_back(cache);
   if (const auto home = variable("HF_HOME"); !home.empty()) out.push_back(home + "/hub");
-  if (const auto cache = variable("XDG_CACHE_HOME"); !cache.empty()) out.push_back(cache + "/huggingface/hub");
-  if (const auto home = variable("HOME"); !home.empty()) out.push_back(home + "/.cache/huggingface/hub");
+  if (const auto cache = variable("XDG_CACHE_HOME"); !cache.empty())
+    out.push_back(cache + "/huggingface/hub");
+  if (const auto home = variable("HOME"); !home.empty())
+    out.push_back(home + "/.cache/huggingface/hub");
   return out;
 }
 
@@ -64,7 +69,8 @@ std::string cache_name(const std::string& id) {
 /// For a shell: quoted where it must be.
 std::string word(const std::string& text) {
   const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view("/._-+=,:@%").find(c) < 11;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("/._-+=,:@%").find(c) < 11;
   });
   if (plain && !text.empty()) return text;
   std::string out = "'";
@@ -76,10 +82,13 @@ std::string word(const std::string& text) {
 
 bool is_hub_id(const std::string& text) {
   const auto slash = text.find('/');
-  if (slash == std::string::npos || slash == 0 || slash + 1 == text.size() || text.find('/', slash + 1) != std::string::npos) return false;
+  if (slash == std::string::npos || slash == 0 || slash + 1 == text.size() ||
+      text.find('/', slash + 1) != std::string::npos)
+    return false;
   if (text.front() == '.' || text[slash + 1] == '.') return false;
   return std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' || c == '.' || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' ||
+           c == '.' || c == '_' || c == '-';
   });
 }
 
@@ -92,7 +101,8 @@ Paths::Paths(const std::string& config_file, const std::string& models)
     if (folder == folder.parent_path()) break;
     folder = folder.parent_path();
   }
-  if (const fs::path here = fs::current_path(none); !here.empty()) bases_.insert(bases_.begin() + (bases_.empty() ? 0 : 1), here.string());
+  if (const fs::path here = fs::current_path(none); !here.empty())
+    bases_.insert(bases_.begin() + (bases_.empty() ? 0 : 1), here.string());
   if (!models.empty()) {
     models_.push_back(models);
     return;
@@ -112,29 +122,39 @@ std::vector<std::string> Paths::candidates(const std::string& written) const {
     if (!id) continue;
     out.push_back((fs::path(models) / path.filename()).string());
     for (const fs::path& cache : {fs::path(models), fs::path(models) / "hub"})
-      if (auto snapshot = snapshot_in(cache / cache_name(written)); !snapshot.empty()) out.push_back(std::move(snapshot));
+      if (auto snapshot = snapshot_in(cache / cache_name(written)); !snapshot.empty())
+        out.push_back(std::move(snapshot));
   }
   if (id)
     for (const std::string& cache : hub_caches())
-      if (auto snapshot = snapshot_in(fs::path(cache) / cache_name(written)); !snapshot.empty()) out.push_back(std::move(snapshot));
+      if (auto snapshot = snapshot_in(fs::path(cache) / cache_name(written)); !snapshot.empty())
+        out.push_back(std::move(snapshot));
   return out;
 }
 
 std::string Paths::download(const std::string& written, std::string_view files) const {
-  const std::string in_models = written.rfind(kModels, 0) == 0 ? written.substr(kModels.size()) : written;
-  const bool released =
-      std::any_of(std::begin(kReleased), std::end(kReleased), [&](auto folder) { return in_models.rfind(folder, 0) == 0; });
+  const std::string in_models =
+      written.rfind(kModels, 0) == 0 ? written.substr(kModels.size()) : written;
+  const bool released = std::any_of(std::begin(kReleased), std::end(kReleased),
+                                    [&](auto folder) { return in_models.rfind(folder, 0) == 0; });
   if (released || in_models.size() != written.size())
-    return concat("hf download nyu-visionx/RAE-collections ", word(in_models), " --local-dir ", word(download_to_));
-  if (written.rfind(kConfigs, 0) == 0) return "git clone https://github.com/bytetriper/RAE, in which it lies beside the configurations";
+    return concat("hf download nyu-visionx/RAE-collections ", word(in_models), " --local-dir ",
+                  word(download_to_));
+  if (written.rfind(kConfigs, 0) == 0)
+    return "git clone https://github.com/bytetriper/RAE, in which it lies beside the "
+           "configurations";
   if (files.empty() || !is_hub_id(written)) return {};
   // A name whose first word is a folder here was meant as a path.
   const fs::path first = *fs::path(written).begin();
-  if (std::any_of(bases_.begin(), bases_.end(), [&](const std::string& base) { return is_folder(fs::path(base) / first); })) return {};
-  return concat("hf download ", word(written), " ", files, " --local-dir ", word((fs::path(download_to_) / written).string()));
+  if (std::any_of(bases_.begin(), bases_.end(),
+                  [&](const std::string& base) { return is_folder(fs::path(base) / first); }))
+    return {};
+  return concat("hf download ", word(written), " ", files, " --local-dir ",
+                word((fs::path(download_to_) / written).string()));
 }
 
-void Paths::miss(const std::string& key, const std::string& what, const std::string& written, std::string_view files) {
+void Paths::miss(const std::string& key, const std::string& what, const std::string& written,
+                 std::string_view files) {
   missing_.push_back({key, what, download(written, files)});
 }
 
@@ -145,12 +165,14 @@ std::string Paths::file(const std::string& key, const std::string& written) {
   return {};
 }
 
-std::string Paths::folder(const std::string& key, const std::string& written, const std::vector<std::vector<std::string>>& files) {
+std::string Paths::folder(const std::string& key, const std::string& written,
+                          const std::vector<std::vector<std::string>>& files) {
   std::string nearest, lacks;
   for (std::string& candidate : candidates(written)) {
     if (!is_folder(candidate)) continue;
     const auto missing = std::find_if(files.begin(), files.end(), [&](const auto& names) {
-      return std::none_of(names.begin(), names.end(), [&](const auto& name) { return is_file(fs::path(candidate) / name); });
+      return std::none_of(names.begin(), names.end(),
+                          [&](const auto& name) { return is_file(fs::path(candidate) / name); });
     });
     if (missing == files.end()) return std::move(candidate);
     if (nearest.empty() && is_file(fs::path(candidate) / "config.json")) {
@@ -158,14 +180,17 @@ std::string Paths::folder(const std::string& key, const std::string& written, co
       lacks = missing->front();
     }
   }
-  miss(key, nearest.empty() ? "the folder '" + written + "'" : "the file '" + (fs::path(nearest) / lacks).string() + "'", written,
-       "config.json preprocessor_config.json model.safetensors");
+  miss(key,
+       nearest.empty() ? "the folder '" + written + "'"
+                       : "the file '" + (fs::path(nearest) / lacks).string() + "'",
+       written, "config.json preprocessor_config.json model.safetensors");
   return {};
 }
 
 std::string Paths::config(const std::string& key, const std::string& written) {
   for (const std::string& candidate : candidates(written)) {
-    if (is_file(fs::path(candidate) / "config.json")) return (fs::path(candidate) / "config.json").string();
+    if (is_file(fs::path(candidate) / "config.json"))
+      return (fs::path(candidate) / "config.json").string();
     if (is_file(candidate)) return candidate;
   }
   miss(key, "the folder '" + written + "' with a config.json", written, "config.json");
@@ -174,16 +199,19 @@ std::string Paths::config(const std::string& key, const std::string& written) {
 
 void Paths::require_all() const {
   if (missing_.empty()) return;
-  std::string text = concat(config_file_, ": ", missing_.size() == 1 ? "a part" : concat(missing_.size(), " parts"), " of the model ",
-                            missing_.size() == 1 ? "is" : "are", " missing:");
+  std::string text = concat(config_file_, ": ",
+                            missing_.size() == 1 ? "a part" : concat(missing_.size(), " parts"),
+                            " of the model ", missing_.size() == 1 ? "is" : "are", " missing:");
   std::vector<std::string> said;
   for (const Missing& each : missing_) {
     text += concat("\n  ", each.key, ": ", each.what);
-    if (each.command.empty() || std::find(said.begin(), said.end(), each.command) != said.end()) continue;
+    if (each.command.empty() || std::find(said.begin(), said.end(), each.command) != said.end())
+      continue;
     text += "\n      " + each.command;
     said.push_back(each.command);
   }
-  text += "\nLooked in '" + bases_.front() + "' and the folders above it, in the working directory, and in the folder of models '" +
+  text += "\nLooked in '" + bases_.front() +
+          "' and the folders above it, in the working directory, and in the folder of models '" +
           (models_.size() == 1 ? models_.front() : std::string("models")) +
           "' (--models DIR names another). 'hf' comes with 'pip install "
           "huggingface_hub'; where it is older, the command is 'huggingface-cli download'.";

@@ -1,4 +1,5 @@
-// Where the files of an official configuration lie, and a list of all that are missing with the commands that download them.
+// Where the files of an official configuration lie, and a list of all that are missing with the
+// commands that download them.
 #pragma once
 
 #include <string>
@@ -7,20 +8,24 @@
 
 namespace rae::official {
 
-/// Finds files as a configuration writes them. A relative path is tried below the configuration's folder and each folder above it, below
-/// the working directory, and below the folder of models, with and without a leading "models/"; that folder is DIR of `--models`, or
-/// "models" in each of the others. An id of Hugging Face, "org/name", is found there as "org/name", "name" or in the layout of its cache,
-/// and last in the user's own cache. The first that has what is wanted is taken.
+/// Finds files as a configuration writes them. A relative path is tried below the configuration's
+/// folder and each folder above it, below the working directory, and below the folder of models,
+/// with and without a leading "models/"; that folder is DIR of `--models`, or "models" in each of
+/// the others. An id of Hugging Face, "org/name", is found there as "org/name", "name" or in the
+/// layout of its cache, and last in the user's own cache. The first that has what is wanted is
+/// taken.
 class Paths {
  public:
   /// `models` is empty for the defaults.
   Paths(const std::string& config_file, const std::string& models);
 
-  /// A file; "" when there is none, which is then one of the missing. `key` is the place in the configuration.
+  /// A file; "" when there is none, which is then one of the missing. `key` is the place in the
+  /// configuration.
   std::string file(const std::string& key, const std::string& written);
 
   /// A folder with all of `files`, each a list of alternatives; "" as for `file`.
-  std::string folder(const std::string& key, const std::string& written, const std::vector<std::vector<std::string>>& files);
+  std::string folder(const std::string& key, const std::string& written,
+                     const std::vector<std::vector<std::string>>& files);
 
   /// A folder with config.json, or that file itself: the path of the file; "" as for `file`.
   std::string config(const std::string& key, const std::string& written);
@@ -33,8 +38,10 @@ class Paths {
     std::string key, what, command;
   };
   [[nodiscard]] std::vector<std::string> candidates(const std::string& written) const;
-  void miss(const std::string& key, const std::string& what, const std::string& written, std::string_view files);
-  /// The command that fetches what is written, "" when nothing is known: `files` are those of a repository, none for a single file.
+  void miss(const std::string& key, const std::string& what, const std::string& written,
+            std::string_view files);
+  /// The command that fetches what is written, "" when nothing is known: `files` are those of a
+  /// repository, none for a single file.
   [[nodiscard]] std::string download(const std::string& written, std::string_view files) const;
 
   std::string config_file_, download_to_;

@@ -1,15 +1,16 @@
-// A model as the files of the official release: state dicts, the encoder's folder and the configuration.
+// A model as the files of the official release: state dicts, the encoder's folder and the
+// configuration.
 #include <filesystem>
 #include <functional>
 #include <utility>
 
-#include "io/torch_writer.hpp"
 #include "formats/model_parts.hpp"
 #include "formats/official/write_config.hpp"
+#include "io/torch_writer.hpp"
+#include "rae/formats/bundle_writer.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/safetensors_writer.hpp"
 #include "rae/kernels/rope.hpp"
-#include "rae/formats/bundle_writer.hpp"
 
 namespace rae {
 namespace {
@@ -19,7 +20,8 @@ namespace fs = std::filesystem;
 using detail::ModelPart;
 using detail::read_parameter;
 
-/// The name and shape that a parameter has in an official state dict; its rows are split over several names by `names`.
+/// The name and shape that a parameter has in an official state dict; its rows are split over
+/// several names by `names`.
 Shape official_shape(const std::string& name, const Shape& shape, index_t channels, index_t patch) {
   const bool convolution = name == "x_embedder.proj.weight" || name == "s_embedder.proj.weight";
   return convolution ? Shape{shape[0], channels, patch, patch} : shape;
@@ -32,13 +34,15 @@ struct Rope {
 };
 
 /// An official state dict of one part.
-void write_state_dict(const std::string& path, const ModelPart& part, const NameMap& names, const std::vector<Rope>& ropes,
-                      index_t channels, index_t patch, DType stored_as) {
+void write_state_dict(const std::string& path, const ModelPart& part, const NameMap& names,
+                      const std::vector<Rope>& ropes, index_t channels, index_t patch,
+                      DType stored_as) {
   std::vector<SafetensorsSlot> slots;
   for (const auto& [name, shape, use] : part.parameters) {
     const auto official = names ? names(name) : std::vector<std::string>{name};
     Shape piece = official_shape(name, shape, channels, patch);
-    if (official.size() > 1) piece = piece.with(0, piece[0] / static_cast<index_t>(official.size()));
+    if (official.size() > 1)
+      piece = piece.with(0, piece[0] / static_cast<index_t>(official.size()));
     for (const std::string& file : official) slots.push_back({file, stored_as, piece});
   }
   for (const Rope& rope : ropes)
@@ -50,7 +54,8 @@ void write_state_dict(const std::string& path, const ModelPart& part, const Name
     const Tensor<float> value = read_parameter(part, parameter, stored_as);
     const auto pieces = names ? names(parameter.name).size() : 1;
     const auto n = static_cast<std::size_t>(value.numel()) / pieces;
-    for (std::size_t i = 0; i < pieces; ++i) writer.write(Tensor<float>(slots[slot++].shape, value.span().subspan(i * n, n)));
+    for (std::size_t i = 0; i < pieces; ++i)
+      writer.write(Tensor<float>(slots[slot++].shape, value.span().subspan(i * n, n)));
   }
   for (const Rope& rope : ropes) {
     const RopeTable<float> table = make_rope_table<float>(rope.grid_h, rope.grid_w, rope.head_dim);
@@ -61,12 +66,15 @@ void write_state_dict(const std::string& path, const ModelPart& part, const Name
 }
 
 /// The diffusion transformer of either kind that there is.
-void write_transformer(const std::string& path, const ModelPart& part, const std::optional<DitDhConfig>& dit,
+void write_transformer(const std::string& path, const ModelPart& part,
+                       const std::optional<DitDhConfig>& dit,
                        const std::optional<LightningDitConfig>& lightning, DType stored_as) {
   std::vector<Rope> ropes;
   if (lightning) {
     const LightningDitConfig& c = *lightning;
-    if (c.use_rope) ropes = {{"feat_rope", c.input_h / c.patch_size, c.input_w / c.patch_size, c.hidden_size / c.num_heads}};
+    if (c.use_rope)
+      ropes = {{"feat_rope", c.input_h / c.patch_size, c.input_w / c.patch_size,
+                c.hidden_size / c.num_heads}};
     return write_state_dict(path, part, {}, ropes, c.in_channels, c.patch_size, stored_as);
   }
   const DitDhConfig& c = *dit;
@@ -76,8 +84,10 @@ void write_transformer(const std::string& path, const ModelPart& part, const std
   write_state_dict(path, part, {}, ropes, c.in_channels, 1, stored_as);
 }
 
-/// The weights of a folder of Hugging Face. The norm behind the last layer, whose affine part the official code takes away, does nothing.
-void write_encoder(const std::string& path, const ModelPart& part, const EncoderConfig& c, DType stored_as) {
+/// The weights of a folder of Hugging Face. The norm behind the last layer, whose affine part the
+/// official code takes away, does nothing.
+void write_encoder(const std::string& path, const ModelPart& part, const EncoderConfig& c,
+                   DType stored_as) {
   const bool siglip = c.family == EncoderFamily::siglip2, dino = c.family == EncoderFamily::dinov2;
   const std::string prefix = dino ? "" : siglip ? "vision_model." : "vit.";
   const NameMap names = encoder_names(c.family, prefix);
@@ -98,8 +108,10 @@ void write_encoder(const std::string& path, const ModelPart& part, const Encoder
   std::size_t slot = 0;
   for (const ParameterShape& parameter : part.parameters) {
     const Tensor<float> value = read_parameter(part, parameter, stored_as);
-    const auto pieces = names(parameter.name).size(), n = static_cast<std::size_t>(value.numel()) / pieces;
-    for (std::size_t i = 0; i < pieces; ++i) writer.write(Tensor<float>(slots[slot++].shape, value.span().subspan(i * n, n)));
+    const auto pieces = names(parameter.name).size(),
+               n = static_cast<std::size_t>(value.numel()) / pieces;
+    for (std::size_t i = 0; i < pieces; ++i)
+      writer.write(Tensor<float>(slots[slot++].shape, value.span().subspan(i * n, n)));
   }
   writer.write(Tensor<float>(Shape{c.hidden_size}, 1.0f));
   writer.write(Tensor<float>(Shape{c.hidden_size}, 0.0f));
@@ -120,14 +132,16 @@ OfficialFiles save_official(const ModelFiles& files, const std::string& folder, 
     if (error) raise<FileError>("cannot make the folder '", path.string(), "': ", error.message());
     return out.written.emplace_back((path / name).string());
   };
-  const std::string no_encoder = official::encoder_lacks(c), no_config = official::config_lacks(files);
+  const std::string no_encoder = official::encoder_lacks(c),
+                    no_config = official::config_lacks(files);
   for (const ModelPart& part : detail::parts_of(files)) {
     if (part.prefix == "encoder." && no_encoder.empty()) {
       write_encoder(path_of("encoder", "model.safetensors"), part, c.encoder, stored_as);
     } else if (part.prefix == "decoder.") {
       write_state_dict(path_of("decoder", "model.pt"), part, decoder_names(), {}, 0, 0, stored_as);
     } else if (part.prefix == "guide.") {
-      write_transformer(path_of("guide", "stage2_model.pt"), part, c.guide, c.lightning_guide, stored_as);
+      write_transformer(path_of("guide", "stage2_model.pt"), part, c.guide, c.lightning_guide,
+                        stored_as);
     } else if (part.prefix == "dit.") {
       write_transformer(path_of("dit", "stage2_model.pt"), part, c.dit, c.lightning_dit, stored_as);
     }
@@ -138,12 +152,14 @@ OfficialFiles save_official(const ModelFiles& files, const std::string& folder, 
   if (!norm.var.empty()) statistics.emplace_back("var", &norm.var);
   if (!statistics.empty()) {
     std::vector<SafetensorsSlot> slots;
-    for (const auto& [name, tensor] : statistics) slots.push_back({name, DType::f32, tensor->shape()});
+    for (const auto& [name, tensor] : statistics)
+      slots.push_back({name, DType::f32, tensor->shape()});
     detail::TorchWriter writer(path_of("stats", "stat.pt"), slots);
     for (const auto& [name, tensor] : statistics) writer.write(*tensor);
     writer.commit();
   }
-  if (out.written.empty()) raise<ArgumentError>(files.origin, ": has no part that the official code has words for");
+  if (out.written.empty())
+    raise<ArgumentError>(files.origin, ": has no part that the official code has words for");
   const auto write_text = [&](const char* sub, const char* name, const std::string& text) {
     write_file_atomically(path_of(sub, name), text.ends_with('\n') ? text : text + "\n");
   };
@@ -153,15 +169,18 @@ OfficialFiles save_official(const ModelFiles& files, const std::string& folder, 
   } else if (files.encoder) {
     out.notes.push_back("no encoder: " + no_encoder);
   }
-  if (c.decoder && files.decoder) write_text("decoder", "config.json", official::decoder_json(*c.decoder).to_json(2));
+  if (c.decoder && files.decoder)
+    write_text("decoder", "config.json", official::decoder_json(*c.decoder).to_json(2));
   if (!no_config.empty()) {
     out.notes.push_back("no config.yaml: " + no_config);
     return out;
   }
   write_text("", "config.yaml", official::yaml_text(official::config_of(files)));
-  if (!c.class_names.empty()) out.notes.push_back("names of classes have no place in the official files");
+  if (!c.class_names.empty())
+    out.notes.push_back("names of classes have no place in the official files");
   if (files.dit && c.sampling.grid == TimeGridKind::full)
-    out.notes.push_back("the official sampler ends a little before t = 0, where this model's last step ends");
+    out.notes.push_back(
+        "the official sampler ends a little before t = 0, where this model's last step ends");
   return out;
 }
 

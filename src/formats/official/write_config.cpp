@@ -38,18 +38,20 @@ ConfigNode stage_1(const ModelFiles& files) {
   const bool dino = c.encoder.family == EncoderFamily::dinov2;
   ConfigNode own = ConfigNode::map({{dino ? "dinov2_path" : "model_name", "encoder"}});
   if (dino) own.set("normalize", true);
-  ConfigNode params = ConfigNode::map({{"encoder_cls", dino                                     ? "Dinov2withNorm"
-                                                       : c.encoder.family == EncoderFamily::mae ? "MAEwNorm"
-                                                                                                : "SigLIP2wNorm"},
-                                       {"encoder_config_path", "encoder"},
-                                       {"encoder_input_size", c.encoder_input_shape()[1]},
-                                       {"encoder_params", own},
-                                       {"decoder_config_path", "decoder"},
-                                       {"decoder_patch_size", c.decoder->patch_size},
-                                       {"pretrained_decoder_path", "decoder/model.pt"},
-                                       {"noise_tau", 0.0},
-                                       {"reshape_to_2d", true}});
-  if (!files.latent_norm.mean.empty() || !files.latent_norm.var.empty()) params.set("normalization_stat_path", "stats/stat.pt");
+  ConfigNode params =
+      ConfigNode::map({{"encoder_cls", dino                                     ? "Dinov2withNorm"
+                                       : c.encoder.family == EncoderFamily::mae ? "MAEwNorm"
+                                                                                : "SigLIP2wNorm"},
+                       {"encoder_config_path", "encoder"},
+                       {"encoder_input_size", c.encoder_input_shape()[1]},
+                       {"encoder_params", own},
+                       {"decoder_config_path", "decoder"},
+                       {"decoder_patch_size", c.decoder->patch_size},
+                       {"pretrained_decoder_path", "decoder/model.pt"},
+                       {"noise_tau", 0.0},
+                       {"reshape_to_2d", true}});
+  if (!files.latent_norm.mean.empty() || !files.latent_norm.var.empty())
+    params.set("normalization_stat_path", "stats/stat.pt");
   return ConfigNode::map({{"target", "stage1.RAE"}, {"params", params}});
 }
 
@@ -74,7 +76,8 @@ ConfigNode transformer(const DitDhConfig& c, const char* ckpt) {
                                        {"num_heads", pair_of(c.num_heads)}});
   set_common(c, params);
   params.set("use_pos_embed", c.use_pos_embed);
-  return ConfigNode::map({{"target", "stage2.models.DDT.DiTwDDTHead"}, {"params", params}, {"ckpt", ckpt}});
+  return ConfigNode::map(
+      {{"target", "stage2.models.DDT.DiTwDDTHead"}, {"params", params}, {"ckpt", ckpt}});
 }
 
 ConfigNode transformer(const LightningDitConfig& c, const char* ckpt) {
@@ -85,12 +88,14 @@ ConfigNode transformer(const LightningDitConfig& c, const char* ckpt) {
                                        {"num_heads", c.num_heads},
                                        {"learn_sigma", c.learn_sigma}});
   set_common(c, params);
-  return ConfigNode::map({{"target", "stage2.models.lightningDiT.LightningDiT"}, {"params", params}, {"ckpt", ckpt}});
+  return ConfigNode::map(
+      {{"target", "stage2.models.lightningDiT.LightningDiT"}, {"params", params}, {"ckpt", ckpt}});
 }
 
 ConfigNode transport(const ModelConfig& c) {
   constexpr std::string_view kPaths[] = {"Linear", "GVP", "VP"};
-  ConfigNode params = ConfigNode::map({{"path_type", kPaths[static_cast<std::size_t>(c.path)]}, {"prediction", name_of(c.prediction)}});
+  ConfigNode params = ConfigNode::map({{"path_type", kPaths[static_cast<std::size_t>(c.path)]},
+                                       {"prediction", name_of(c.prediction)}});
   if (c.sampling.sample_eps) params.set("sample_eps", *c.sampling.sample_eps);
   return ConfigNode::map({{"params", params}});
 }
@@ -99,49 +104,58 @@ ConfigNode sampler(const SamplingDefaults& s) {
   const bool full = s.grid == TimeGridKind::full;
   if (s.kind == SamplerKind::ode) {
     const std::string_view solver = name_of(s.solver);
-    return ConfigNode::map({{"mode", "ODE"},
-                            {"params", ConfigNode::map({{"sampling_method", solver == "heun" ? "heun2" : solver},
-                                                        {"num_steps", s.steps + (full ? 1 : 0)},
-                                                        {"atol", s.atol},
-                                                        {"rtol", s.rtol},
-                                                        {"reverse", false}})}});
+    return ConfigNode::map(
+        {{"mode", "ODE"},
+         {"params", ConfigNode::map({{"sampling_method", solver == "heun" ? "heun2" : solver},
+                                     {"num_steps", s.steps + (full ? 1 : 0)},
+                                     {"atol", s.atol},
+                                     {"rtol", s.rtol},
+                                     {"reverse", false}})}});
   }
   constexpr std::string_view kLastSteps[] = {"", "Mean", "Euler", "Tweedie"};
   const bool last = s.sde.last_step != SdeLastStep::none;
   const std::string_view form = name_of(s.sde.form);
   return ConfigNode::map(
       {{"mode", "SDE"},
-       {"params", ConfigNode::map({{"sampling_method", name_of(s.sde.solver)},
-                                   {"diffusion_form", form == "increasing-decreasing" ? "inccreasing-decreasing" : form},
-                                   {"diffusion_norm", s.sde.norm},
-                                   {"last_step", last ? ConfigNode(kLastSteps[static_cast<std::size_t>(s.sde.last_step)]) : ConfigNode()},
-                                   {"last_step_size", s.sde.last_step_size},
-                                   {"num_steps", s.steps + (full && !last ? 1 : 0)}})}});
+       {"params",
+        ConfigNode::map(
+            {{"sampling_method", name_of(s.sde.solver)},
+             {"diffusion_form", form == "increasing-decreasing" ? "inccreasing-decreasing" : form},
+             {"diffusion_norm", s.sde.norm},
+             {"last_step", last ? ConfigNode(kLastSteps[static_cast<std::size_t>(s.sde.last_step)])
+                                : ConfigNode()},
+             {"last_step_size", s.sde.last_step_size},
+             {"num_steps", s.steps + (full && !last ? 1 : 0)}})}});
 }
 
 ConfigNode guidance(const ModelFiles& files) {
   const SamplingDefaults& s = files.config.sampling;
   const bool by_guide = s.autoguidance && files.guide;
-  ConfigNode out = ConfigNode::map({{"method", by_guide ? "autoguidance" : "cfg"},
-                                    {"scale", shortest(by_guide ? s.autoguidance->scale : s.guidance.scale)},
-                                    {"t-min", shortest(by_guide ? s.autoguidance->t_min : s.guidance.t_min)},
-                                    {"t-max", shortest(by_guide ? s.autoguidance->t_max : s.guidance.t_max)}});
+  ConfigNode out =
+      ConfigNode::map({{"method", by_guide ? "autoguidance" : "cfg"},
+                       {"scale", shortest(by_guide ? s.autoguidance->scale : s.guidance.scale)},
+                       {"t-min", shortest(by_guide ? s.autoguidance->t_min : s.guidance.t_min)},
+                       {"t-max", shortest(by_guide ? s.autoguidance->t_max : s.guidance.t_max)}});
   constexpr const char* kWeights = "guide/stage2_model.pt";
   if (files.guide)
-    out.set("guidance_model",
-            files.config.guide ? transformer(*files.config.guide, kWeights) : transformer(*files.config.lightning_guide, kWeights));
+    out.set("guidance_model", files.config.guide
+                                  ? transformer(*files.config.guide, kWeights)
+                                  : transformer(*files.config.lightning_guide, kWeights));
   return out;
 }
 
 ConfigNode misc(const ModelConfig& c) {
   const Shape latent = c.latent_shape();
-  // shift = sqrt(dim / base), mostly of the latent's size and a whole number that rounding has left.
-  const auto dim = static_cast<double>(latent.numel()), base = dim / (c.time_shift * c.time_shift), whole = std::round(base);
+  // shift = sqrt(dim / base), mostly of the latent's size and a whole number that rounding has
+  // left.
+  const auto dim = static_cast<double>(latent.numel()), base = dim / (c.time_shift * c.time_shift),
+             whole = std::round(base);
   return ConfigNode::map(
       {{"latent_size", ConfigNode::list({latent[0], latent[1], latent[2]})},
        {"num_classes", c.num_classes()},
        {"time_dist_shift_dim", latent.numel()},
-       {"time_dist_shift_base", std::sqrt(dim / whole) == c.time_shift ? ConfigNode(static_cast<index_t>(whole)) : base}});
+       {"time_dist_shift_base",
+        std::sqrt(dim / whole) == c.time_shift ? ConfigNode(static_cast<index_t>(whole)) : base}});
 }
 
 }  // namespace
@@ -155,27 +169,32 @@ std::string config_lacks(const ModelFiles& files) {
   if (const std::string lacks = encoder_lacks(c); !lacks.empty()) return "the encoder: " + lacks;
   if (!files.decoder || !c.decoder) return "there is no decoder";
   if (c.encoder.channels != 3 || c.decoder->channels != 3) return "pictures are gray";
-  if (!is_square(c.image_shape()) || !is_square(c.encoder_input_shape()) || !is_square(c.latent_shape())) return "pictures are not square";
+  if (!is_square(c.image_shape()) || !is_square(c.encoder_input_shape()) ||
+      !is_square(c.latent_shape()))
+    return "pictures are not square";
   if (c.decoder->grid_h != c.latent_shape()[1] || c.decoder->grid_w != c.latent_shape()[2])
     return "the decoder has another grid than the latents";
   if (!files.dit) return {};
   if (c.prediction == Prediction::data) return "the network predicts the data";
-  const bool sbdm = c.sampling.kind == SamplerKind::sde && c.sampling.sde.form == DiffusionForm::sbdm;
+  const bool sbdm =
+      c.sampling.kind == SamplerKind::sde && c.sampling.sde.form == DiffusionForm::sbdm;
   if (sbdm && c.path != PathKind::vp) return "the official code cannot sample with the form sbdm";
-  if (c.path == PathKind::vp && c.path_formulas == PathFormulas::exact && (sbdm || c.prediction != Prediction::velocity))
+  if (c.path == PathKind::vp && c.path_formulas == PathFormulas::exact &&
+      (sbdm || c.prediction != Prediction::velocity))
     return "the official formulas of the VP path are others than the model's";
   return {};
 }
 
 ConfigNode encoder_json(const EncoderConfig& c) {
-  ConfigNode out = ConfigNode::map({{"hidden_size", c.hidden_size},
-                                    {"num_hidden_layers", c.num_layers},
-                                    {"num_attention_heads", c.num_heads},
-                                    {"num_channels", c.channels},
-                                    {"image_size", c.table_h * c.patch_size},
-                                    {"patch_size", c.patch_size},
-                                    {"layer_norm_eps", c.layer_norm_eps},
-                                    {"hidden_act", c.family == EncoderFamily::siglip2 ? "gelu_pytorch_tanh" : "gelu"}});
+  ConfigNode out = ConfigNode::map(
+      {{"hidden_size", c.hidden_size},
+       {"num_hidden_layers", c.num_layers},
+       {"num_attention_heads", c.num_heads},
+       {"num_channels", c.channels},
+       {"image_size", c.table_h * c.patch_size},
+       {"patch_size", c.patch_size},
+       {"layer_norm_eps", c.layer_norm_eps},
+       {"hidden_act", c.family == EncoderFamily::siglip2 ? "gelu_pytorch_tanh" : "gelu"}});
   const auto named = [](ConfigNode node, const char* type, const char* architecture) {
     node.set("model_type", type);
     node.set("architectures", ConfigNode::list({architecture}));
@@ -200,16 +219,18 @@ ConfigNode encoder_json(const EncoderConfig& c) {
 }
 
 ConfigNode preprocessor_json(const ModelConfig& c) {
-  constexpr const char* kProcessors[] = {"BitImageProcessor", "SiglipImageProcessor", "ViTImageProcessor"};
+  constexpr const char* kProcessors[] = {"BitImageProcessor", "SiglipImageProcessor",
+                                         "ViTImageProcessor"};
   const index_t side = c.encoder_input_shape()[1];
-  return ConfigNode::map({{"image_processor_type", kProcessors[static_cast<std::size_t>(c.encoder.family)]},
-                          {"do_resize", true},
-                          {"size", ConfigNode::map({{"height", side}, {"width", side}})},
-                          {"do_rescale", true},
-                          {"rescale_factor", 1 / 255.0},
-                          {"do_normalize", true},
-                          {"image_mean", channels_of(c.pixels.mean, 3)},
-                          {"image_std", channels_of(c.pixels.std, 3)}});
+  return ConfigNode::map(
+      {{"image_processor_type", kProcessors[static_cast<std::size_t>(c.encoder.family)]},
+       {"do_resize", true},
+       {"size", ConfigNode::map({{"height", side}, {"width", side}})},
+       {"do_rescale", true},
+       {"rescale_factor", 1 / 255.0},
+       {"do_normalize", true},
+       {"image_mean", channels_of(c.pixels.mean, 3)},
+       {"image_std", channels_of(c.pixels.std, 3)}});
 }
 
 ConfigNode decoder_json(const DecoderConfig& c) {
@@ -229,7 +250,8 @@ ConfigNode config_of(const ModelFiles& files) {
   const ModelConfig& c = files.config;
   ConfigNode out = ConfigNode::map({{"stage_1", stage_1(files)}});
   if (!files.dit) return out;
-  out.set("stage_2", c.dit ? transformer(*c.dit, "dit/stage2_model.pt") : transformer(*c.lightning_dit, "dit/stage2_model.pt"));
+  out.set("stage_2", c.dit ? transformer(*c.dit, "dit/stage2_model.pt")
+                           : transformer(*c.lightning_dit, "dit/stage2_model.pt"));
   out.set("transport", transport(c));
   out.set("sampler", sampler(c.sampling));
   out.set("guidance", guidance(files));

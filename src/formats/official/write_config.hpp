@@ -1,5 +1,6 @@
-// Models in the words of the official files: config.yaml, and the config.json of encoder and decoder. Source: configs/ of the official
-// repository (bytetriper/RAE); Dinov2WithRegistersConfig, SiglipConfig and ViTMAEConfig of huggingface/transformers.
+// Models in the words of the official files: config.yaml, and the config.json of encoder and
+// decoder. Source: configs/ of the official repository (bytetriper/RAE); Dinov2WithRegistersConfig,
+// SiglipConfig and ViTMAEConfig of huggingface/transformers.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// Rows of attention: rotation by the position embedding, the exponentials of softmax, and the way of bf16 into panels. Included inside
-// an anonymous namespace, after vector.inl and quantize.inl.
+// Rows of attention: rotation by the position embedding, the exponentials of softmax, and the way
+// of bf16 into panels. Included inside an anonymous namespace, after vector.inl and quantize.inl.
 
 template <class T>
 using LaneNumbers = std::make_integer_sequence<index_t, VectorOf<T>::lanes>;
@@ -25,8 +25,9 @@ inline auto fold(const V& x, F f, std::integer_sequence<index_t, kLane...> lanes
     return folded[0];
 }
 
-// out = scale * x with every pair (x0, x1) turned to (x0 cos - x1 sin, x1 cos + x0 sin), or back; not turned where cos is null. The
-// last vector reaches back over what the one before it wrote, and was read first, so that out may be x.
+// out = scale * x with every pair (x0, x1) turned to (x0 cos - x1 sin, x1 cos + x0 sin), or back;
+// not turned where cos is null. The last vector reaches back over what the one before it wrote, and
+// was read first, so that out may be x.
 template <class T>
 void rotate_row(index_t n, const T* x, const T* cos, const T* sin, bool inverse, T scale, T* out) {
   constexpr index_t kLanesPerVector = VectorOf<T>::lanes;
@@ -54,10 +55,12 @@ void rotate_row(index_t n, const T* x, const T* cos, const T* sin, bool inverse,
   store<T>(last, out + n - kLanesPerVector);
 }
 
-// 2^x for x <= 0, exactly 1 for 0; 2^-126 for all x below. The polynomial (a minimax fit of the relative error on [-1/2, 1/2] with the
-// constant 1) is off by 1e-7; with rounding, 2 ULP in all.
+// 2^x for x <= 0, exactly 1 for 0; 2^-126 for all x below. The polynomial (a minimax fit of the
+// relative error on [-1/2, 1/2] with the constant 1) is off by 1e-7; with rounding, 2 ULP in all.
 inline Vector<float> exp2_vector(Vector<float> x) {
-  constexpr float kRound = 12582912.0f + 127.0f;  // 1.5 * 2^23: a sum with it is an integer; 127: the bias of an exponent
+  constexpr float kRound =
+      12582912.0f +
+      127.0f;  // 1.5 * 2^23: a sum with it is an integer; 127: the bias of an exponent
   x = x < -126.0f ? broadcast(-126.0f) : x;
   const Vector<float> whole = x + kRound, r = x - (whole - kRound);
   Vector<float> p = r * 1.326473203e-03f + 9.671522265e-03f;
@@ -75,7 +78,8 @@ inline Vector<double> exp2_vector(Vector<double> x) {
 // Fills x up to a multiple of kBlock with what cannot be the largest, and returns the largest.
 template <index_t kBlock, class T>
 inline T largest_of(index_t n, T* x) {
-  for (index_t i = n; i % kBlock != 0; ++i) x[i] = -(__is_same(T, float) ? T(__FLT_MAX__) : T(__DBL_MAX__));
+  for (index_t i = n; i % kBlock != 0; ++i)
+    x[i] = -(__is_same(T, float) ? T(__FLT_MAX__) : T(__DBL_MAX__));
   Vector<T> top = load(x);
   for (index_t i = VectorOf<T>::lanes; i < n; i += VectorOf<T>::lanes) {
     const Vector<T> v = load(x + i);
@@ -99,7 +103,8 @@ T exponentials(index_t n, T* x) {
       sum, [](const Vector<T>& a, const Vector<T>& b) { return a + b; }, LaneNumbers<T>());
 }
 
-// Sums what was rounded, so that the weights that it divides add to one. In [0, 1] adding half a unit rounds to nearest.
+// Sums what was rounded, so that the weights that it divides add to one. In [0, 1] adding half a
+// unit rounds to nearest.
 float exponentials_to_bf16(index_t n, float* x, std::uint16_t* out) {
   using Bits = Vector<std::uint32_t>;
   constexpr index_t kLanesPerVector = VectorOf<float>::lanes;
@@ -116,14 +121,17 @@ float exponentials_to_bf16(index_t n, float* x, std::uint16_t* out) {
     store<std::uint16_t>(odd_elements(low, high, LaneNumbers<std::uint16_t>()), out + i);
   }
   return fold(
-      sum, [](const Vector<float>& a, const Vector<float>& b) { return a + b; }, LaneNumbers<float>());
+      sum, [](const Vector<float>& a, const Vector<float>& b) { return a + b; },
+      LaneNumbers<float>());
 }
 
 // Words of two rows: that of x0 in the low bits.
 void pair_rows_to_bf16(index_t n, const float* x0, const float* x1, std::uint32_t* out) {
-  for (index_t i = 0; i < n; ++i) out[i] = bf16_in_high_bits(x0[i]) >> 16 | (bf16_in_high_bits(x1[i]) & 0xffff0000u);
+  for (index_t i = 0; i < n; ++i)
+    out[i] = bf16_in_high_bits(x0[i]) >> 16 | (bf16_in_high_bits(x1[i]) & 0xffff0000u);
 }
 
-void interleave_rows(index_t n, const std::uint16_t* x0, const std::uint16_t* x1, std::uint32_t* out) {
+void interleave_rows(index_t n, const std::uint16_t* x0, const std::uint16_t* x1,
+                     std::uint32_t* out) {
   for (index_t i = 0; i < n; ++i) out[i] = x0[i] | std::uint32_t{x1[i]} << 16;
 }

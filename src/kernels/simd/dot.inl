@@ -1,17 +1,22 @@
-// What one step of k adds to a lane of a sum, for each type of element. Included inside an anonymous namespace.
+// What one step of k adds to a lane of a sum, for each type of element. Included inside an
+// anonymous namespace.
 //
-// A step takes one element of a, the same for all lanes, and one element of the panel in each lane. For f32 and f64 an element is a
-// number. For narrow types it is a 32-bit word of neighbours along k, so that all types share one tile, one layout and one loop:
+// A step takes one element of a, the same for all lanes, and one element of the panel in each lane.
+// For f32 and f64 an element is a number. For narrow types it is a 32-bit word of neighbours along
+// k, so that all types share one tile, one layout and one loop:
 //
 //                 31           16 15            0
-//   bf16        [    k = 1      |     k = 0      ]        sum f32 += a1 b1, then += a0 b0, each rounded to nearest even
-//   8 bits      [ k = 3 | k = 2 | k = 1 | k = 0  ]        sum s32 += a0 b0 + a1 b1 + a2 b2 + a3 b3, exact; a unsigned, b signed
+//   bf16        [    k = 1      |     k = 0      ]        sum f32 += a1 b1, then += a0 b0, each
+//   rounded to nearest even 8 bits      [ k = 3 | k = 2 | k = 1 | k = 0  ]        sum s32 += a0 b0
+//   + a1 b1 + a2 b2 + a3 b3, exact; a unsigned, b signed
 //
-// Where the including file names an instruction for it (RAE_NATIVE_BF16, RAE_NATIVE_INT8, RAE_NATIVE_PAIRS for 16-bit integers), a step is
-// that one instruction. One that takes signed numbers only (RAE_SIGNED_INT8) gets those that a means.
-// Elsewhere it is made of kParts halves. Those of bf16 are f32 numbers whose product is exact, so a fused and an unfused sum are the
-// same, and the same as vdpbf16ps, which by definition takes the upper pair first and rounds twice; only numbers below 2^-126, which
-// the instruction reads and writes as zero, may differ. Those of 8 bits are even and odd bytes as 16-bit numbers.
+// Where the including file names an instruction for it (RAE_NATIVE_BF16, RAE_NATIVE_INT8,
+// RAE_NATIVE_PAIRS for 16-bit integers), a step is that one instruction. One that takes signed
+// numbers only (RAE_SIGNED_INT8) gets those that a means. Elsewhere it is made of kParts halves.
+// Those of bf16 are f32 numbers whose product is exact, so a fused and an unfused sum are the same,
+// and the same as vdpbf16ps, which by definition takes the upper pair first and rounds twice; only
+// numbers below 2^-126, which the instruction reads and writes as zero, may differ. Those of 8 bits
+// are even and odd bytes as 16-bit numbers.
 
 template <class T>
 struct RealDot {
@@ -31,7 +36,8 @@ struct Bf16Dot {
   static Vector<Word> part_of_a(int, Vector<Word> word) { return word; }
   static Vector<Word> part_of_b(int, Vector<Word> word) { return word; }
   static Vector<float> add(Vector<float> sum, Vector<Word> a, Vector<Word> b) {
-    return reinterpret_cast<Vector<float>>(RAE_NATIVE_BF16(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b)));
+    return reinterpret_cast<Vector<float>>(
+        RAE_NATIVE_BF16(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b)));
   }
 #else
   static constexpr int kParts = 2;
@@ -39,18 +45,23 @@ struct Bf16Dot {
     return reinterpret_cast<Vector<float>>(part == 0 ? word & 0xffff0000u : word << 16);
   }
   static Vector<float> part_of_b(int part, Vector<Word> word) { return part_of_a(part, word); }
-  static Vector<float> add(Vector<float> sum, Vector<float> a, Vector<float> b) { return sum + a * b; }
+  static Vector<float> add(Vector<float> sum, Vector<float> a, Vector<float> b) {
+    return sum + a * b;
+  }
 #endif
 };
 
 // sum + a0 b0 + a1 b1 in each lane, of 16-bit integers; exact.
-inline Vector<std::int32_t> add_pairs(Vector<std::int32_t> sum, Vector<std::int16_t> a, Vector<std::int16_t> b) {
+inline Vector<std::int32_t> add_pairs(Vector<std::int32_t> sum, Vector<std::int16_t> a,
+                                      Vector<std::int16_t> b) {
   using Sums = Vector<std::int32_t>;
 #if defined(RAE_NATIVE_PAIRS)
-  return reinterpret_cast<Sums>(
-      RAE_NATIVE_PAIRS(reinterpret_cast<RAE_INTEGERS>(sum), reinterpret_cast<RAE_INTEGERS>(a), reinterpret_cast<RAE_INTEGERS>(b)));
+  return reinterpret_cast<Sums>(RAE_NATIVE_PAIRS(reinterpret_cast<RAE_INTEGERS>(sum),
+                                                 reinterpret_cast<RAE_INTEGERS>(a),
+                                                 reinterpret_cast<RAE_INTEGERS>(b)));
 #elif defined(RAE_MULTIPLY_PAIRS)
-  return sum + reinterpret_cast<Sums>(RAE_MULTIPLY_PAIRS(reinterpret_cast<RAE_INTEGERS>(a), reinterpret_cast<RAE_INTEGERS>(b)));
+  return sum + reinterpret_cast<Sums>(RAE_MULTIPLY_PAIRS(reinterpret_cast<RAE_INTEGERS>(a),
+                                                         reinterpret_cast<RAE_INTEGERS>(b)));
 #else
   const auto x = reinterpret_cast<Sums>(a), y = reinterpret_cast<Sums>(b);
   return sum + (x >> 16) * (y >> 16) + ((x << 16) >> 16) * ((y << 16) >> 16);
@@ -67,11 +78,14 @@ struct Int8Dot {
 #endif
 #if defined(RAE_NATIVE_INT8)
   static constexpr int kParts = 1;
-  static Vector<Word> part_of_a(int, Vector<Word> word) { return kOffset ? word : word ^ 0x80808080u; }
+  static Vector<Word> part_of_a(int, Vector<Word> word) {
+    return kOffset ? word : word ^ 0x80808080u;
+  }
   static Vector<Word> part_of_b(int, Vector<Word> word) { return word; }
   static Vector<Sum> add(Vector<Sum> sum, Vector<Word> a, Vector<Word> b) {
-    return reinterpret_cast<Vector<Sum>>(
-        RAE_NATIVE_INT8(reinterpret_cast<RAE_INTEGERS>(sum), reinterpret_cast<RAE_INTEGERS>(a), reinterpret_cast<RAE_INTEGERS>(b)));
+    return reinterpret_cast<Vector<Sum>>(RAE_NATIVE_INT8(reinterpret_cast<RAE_INTEGERS>(sum),
+                                                         reinterpret_cast<RAE_INTEGERS>(a),
+                                                         reinterpret_cast<RAE_INTEGERS>(b)));
   }
 #else
   using Half = std::int16_t;
@@ -79,7 +93,11 @@ struct Int8Dot {
   static Vector<Half> part_of_a(int part, Vector<Word> word) {
     return reinterpret_cast<Vector<Half>>((part == 0 ? word : word >> 8) & 0x00ff00ffu);
   }
-  static Vector<Half> part_of_b(int part, Vector<Word> word) { return reinterpret_cast<Vector<Half>>(part == 0 ? word << 8 : word) >> 8; }
-  static Vector<Sum> add(Vector<Sum> sum, Vector<Half> a, Vector<Half> b) { return add_pairs(sum, a, b); }
+  static Vector<Half> part_of_b(int part, Vector<Word> word) {
+    return reinterpret_cast<Vector<Half>>(part == 0 ? word << 8 : word) >> 8;
+  }
+  static Vector<Sum> add(Vector<Sum> sum, Vector<Half> a, Vector<Half> b) {
+    return add_pairs(sum, a, b);
+  }
 #endif
 };

@@ -1,17 +1,20 @@
-// The GEMM tile of weights that are integers in groups with a scale each (layout: kernels/grouped_product.hpp). Included inside an
-// anonymous namespace, behind gemm.inl, whose loops over rows and columns find this tile by the type of its product.
+// The GEMM tile of weights that are integers in groups with a scale each (layout:
+// kernels/grouped_product.hpp). Included inside an anonymous namespace, behind gemm.inl, whose
+// loops over rows and columns find this tile by the type of its product.
 //
-// The left operand is 16-bit integers with one scale for a row, and the weights become 16-bit integers in registers, on the way from
-// memory: two shifts for two of them in each lane, one for those at the top. Products and the sum of a group are exact (32 of at most 2^15
-// 2^7), so that all instruction sets agree. At the end of a group its sum, times the scale, goes into the totals, which lie in the level-1
-// cache meanwhile when a tile has no registers for them:
+// The left operand is 16-bit integers with one scale for a row, and the weights become 16-bit
+// integers in registers, on the way from memory: two shifts for two of them in each lane, one for
+// those at the top. Products and the sum of a group are exact (32 of at most 2^15 2^7), so that all
+// instruction sets agree. At the end of a group its sum, times the scale, goes into the totals,
+// which lie in the level-1 cache meanwhile when a tile has no registers for them:
 //
 //   sum[r]    = a[r][0] q[0] + ... + a[r][31] q[31]      integers
 //   total[r] += sum[r] * scale                           both rounded
 //   out[r]    = total[r] * scale of the row + bias
 //
-// That is a conversion, a multiplication and an addition for 16 products of pairs. Against weights that are bf16 in memory, a step of two k
-// takes at most two instructions more for each vector of columns, however many rows there are; they go to other ports than the products.
+// That is a conversion, a multiplication and an addition for 16 products of pairs. Against weights
+// that are bf16 in memory, a step of two k takes at most two instructions more for each vector of
+// columns, however many rows there are; they go to other ports than the products.
 
 template <int kBits>
 struct GroupDot {
@@ -20,17 +23,22 @@ struct GroupDot {
   static constexpr index_t kWords = kBits;  // of a group along k: 32 numbers of so many bits
   static constexpr int kPairs = 16 / kBits;
 
-  // Pair `pair` of the numbers in a word: neighbours along k of 4 bits, and of 8 bits numbers 0 and 2, then 1 and 3.
+  // Pair `pair` of the numbers in a word: neighbours along k of 4 bits, and of 8 bits numbers 0 and
+  // 2, then 1 and 3.
   static Vector<Half> pair_of(int pair, Vector<Word> word) {
     return (reinterpret_cast<Vector<Half>>(word) << (16 - kBits * (pair + 1))) >> (16 - kBits);
   }
 
   // Where the first (0) or second (1) of two neighbours along k begins.
-  static constexpr int shift(int pair, int second) { return kBits == 4 ? 4 * pair + 16 * second : 16 * pair + 8 * second; }
+  static constexpr int shift(int pair, int second) {
+    return kBits == 4 ? 4 * pair + 16 * second : 16 * pair + 8 * second;
+  }
 
   // The number from bit `shift` on.
   static Vector<float> number(Vector<Word> word, int shift) {
-    return __builtin_convertvector(reinterpret_cast<Vector<std::int32_t>>(word << (32 - kBits - shift)) >> (32 - kBits), Vector<float>);
+    return __builtin_convertvector(
+        reinterpret_cast<Vector<std::int32_t>>(word << (32 - kBits - shift)) >> (32 - kBits),
+        Vector<float>);
   }
 };
 
@@ -38,14 +46,16 @@ inline Vector<float> load_bf16(const std::uint16_t* p) {
   typedef std::uint16_t Half __attribute__((vector_size(kVectorBytes / 2)));
   Half bits;
   __builtin_memcpy(&bits, p, sizeof bits);
-  return reinterpret_cast<Vector<float>>(__builtin_convertvector(bits, Vector<std::uint32_t>) << 16);
+  return reinterpret_cast<Vector<float>>(__builtin_convertvector(bits, Vector<std::uint32_t>)
+                                         << 16);
 }
 
-// k counts words of the panel. A vector of words is work for so long that the hardware alone does not fetch far enough ahead.
+// k counts words of the panel. A vector of words is work for so long that the hardware alone does
+// not fetch far enough ahead.
 template <class Dot, int kRows, int kVectors, class T>
 requires IsGroupDot<Dot>
-inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row, index_t, const typename Dot::Word* __restrict panel,
-                 const TileOut<T>& out, Ahead ahead) {
+inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row, index_t,
+                 const typename Dot::Word* __restrict panel, const TileOut<T>& out, Ahead ahead) {
   using Word = typename Dot::Word;
   constexpr index_t kLanesPerVector = VectorOf<Word>::lanes;
   constexpr index_t kWidth = kTileVectors * kLanesPerVector;
@@ -59,7 +69,9 @@ inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row,
       ahead.next += lines * Ahead::kLine;
       Vector<Word> words[kVectors];
       RAE_UNROLL
-      for (int v = 0; v < kVectors; ++v) words[v] = *reinterpret_cast<const Vector<Word>*>(panel + (p + w) * kWidth + v * kLanesPerVector);
+      for (int v = 0; v < kVectors; ++v)
+        words[v] =
+            *reinterpret_cast<const Vector<Word>*>(panel + (p + w) * kWidth + v * kLanesPerVector);
       RAE_UNROLL
       for (int pair = 0; pair < Dot::kPairs; ++pair) {
         Vector<std::int16_t> b[kVectors];
@@ -78,7 +90,8 @@ inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row,
     for (int v = 0; v < kVectors; ++v) {
       const Vector<float> scale = load_bf16(scales + v * kLanesPerVector);
       RAE_UNROLL
-      for (int r = 0; r < kRows; ++r) total[r][v] += rounded(__builtin_convertvector(sum[r][v], Vector<float>) * scale);
+      for (int r = 0; r < kRows; ++r)
+        total[r][v] += rounded(__builtin_convertvector(sum[r][v], Vector<float>) * scale);
     }
     scales += kWidth;
   }
@@ -105,7 +118,8 @@ template <int kBits>
 [[maybe_unused]] void unpack_groups(index_t k, const std::uint32_t* panel, std::uint32_t* out) {
   using Dot = GroupDot<kBits>;
   using Word = std::uint32_t;
-  constexpr index_t kLanesPerVector = VectorOf<Word>::lanes, kWidth = kTileVectors * kLanesPerVector;
+  constexpr index_t kLanesPerVector = VectorOf<Word>::lanes,
+                    kWidth = kTileVectors * kLanesPerVector;
   const auto* scales = reinterpret_cast<const std::uint16_t*>(panel + k * kWidth);
   for (index_t p = 0; p < k; ++p) {
     for (index_t v = 0; v < kWidth; v += kLanesPerVector) {
@@ -115,7 +129,8 @@ template <int kBits>
       for (int pair = 0; pair < Dot::kPairs; ++pair) {
         const auto lower = rounded_to_bf16(Dot::number(word, Dot::shift(pair, 0)) * scale);
         const auto upper = rounded_to_bf16(Dot::number(word, Dot::shift(pair, 1)) * scale);
-        store<Word>((upper & 0xffff0000u) | (lower >> 16), out + (p * Dot::kPairs + pair) * kWidth + v);
+        store<Word>((upper & 0xffff0000u) | (lower >> 16),
+                    out + (p * Dot::kPairs + pair) * kWidth + v);
       }
     }
   }

@@ -1,13 +1,16 @@
-// exp and the tail of the normal distribution as branch-free polynomials on vectors, and their use in activations, whose errors against
-// double are measured by tests/kernels/activation_test.cpp. Included inside an anonymous namespace.
+// exp and the tail of the normal distribution as branch-free polynomials on vectors, and their use
+// in activations, whose errors against double are measured by tests/kernels/activation_test.cpp.
+// Included inside an anonymous namespace.
 
-// Calls body(get, put) for every vector of rows of n elements: get(p) loads that vector of a row, put(v, p) stores it. The last may be
-// short: it is filled up with zeros, of which nothing is stored, so that every element is computed in the same way.
+// Calls body(get, put) for every vector of rows of n elements: get(p) loads that vector of a row,
+// put(v, p) stores it. The last may be short: it is filled up with zeros, of which nothing is
+// stored, so that every element is computed in the same way.
 template <class T, class Body>
 inline void for_vectors(index_t n, Body body) {
   constexpr index_t kStep = VectorOf<T>::lanes;
   index_t i = 0;
-  for (; i + kStep <= n; i += kStep) body([=](const T* p) { return load(p + i); }, [=](Vector<T> v, T* p) { store<T>(v, p + i); });
+  for (; i + kStep <= n; i += kStep)
+    body([=](const T* p) { return load(p + i); }, [=](Vector<T> v, T* p) { store<T>(v, p + i); });
   if (i == n) return;
   const std::size_t bytes = static_cast<std::size_t>(n - i) * sizeof(T);
   body(
@@ -30,11 +33,15 @@ inline Vector<T> at_most(T limit, Vector<T> x) {
 
 // Off by 2 ULP at most.
 inline Vector<float> exp_vector(Vector<float> x) {
-  constexpr float kRound = 12582912.0f + 127.0f;  // 1.5 * 2^23: a sum with it is an integer; 127: the bias of an exponent
-  // Beyond these the result would not be a normal float; the callers only need 0 and "very large" there.
+  constexpr float kRound =
+      12582912.0f +
+      127.0f;  // 1.5 * 2^23: a sum with it is an integer; 127: the bias of an exponent
+  // Beyond these the result would not be a normal float; the callers only need 0 and "very large"
+  // there.
   x = at_most(88.0f, at_least(-87.0f, x));
   const Vector<float> whole = x * 1.44269504f + kRound, n = whole - kRound;
-  const Vector<float> r = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // ln 2 in two parts, so that n*ln 2 is exact enough
+  const Vector<float> r = (x - n * 0.693359375f) +
+                          n * 2.12194440e-4f;  // ln 2 in two parts, so that n*ln 2 is exact enough
   Vector<float> p = r * 1.394858994e-03f + 8.375135275e-03f;
   p = p * r + 4.166621814e-02f;
   p = p * r + 1.666641540e-01f;
@@ -48,8 +55,9 @@ inline Vector<double> exp_vector(Vector<double> x) {
   return x;
 }
 
-// P(N(0, 1) > z) for z >= 0, given e = exp(-z^2 / 2): the rest is a polynomial in 1 / (1 + z/4), fitted to a relative error of 2e-8 near
-// zero, which grows to 2e-5 where the tail itself is below 1e-4.
+// P(N(0, 1) > z) for z >= 0, given e = exp(-z^2 / 2): the rest is a polynomial in 1 / (1 + z/4),
+// fitted to a relative error of 2e-8 near zero, which grows to 2e-5 where the tail itself is below
+// 1e-4.
 inline Vector<float> normal_tail(Vector<float> z, Vector<float> e) {
   const Vector<float> t = 1.0f / (z * 0.25f + 1.0f);
   Vector<float> p = t * -9.131534974e-02f + 3.403447851e-01f;
@@ -61,7 +69,8 @@ inline Vector<float> normal_tail(Vector<float> z, Vector<float> e) {
   return e * (p * t);
 }
 inline Vector<double> normal_tail(Vector<double> z, Vector<double>) {
-  for (index_t l = 0; l < VectorOf<double>::lanes; ++l) z[l] = 0.5 * __builtin_erfc(z[l] * 0.70710678118654752440);
+  for (index_t l = 0; l < VectorOf<double>::lanes; ++l)
+    z[l] = 0.5 * __builtin_erfc(z[l] * 0.70710678118654752440);
   return z;
 }
 
@@ -79,7 +88,8 @@ inline NormalTail<T> normal_tail_at(Vector<T> x) {
   const Vector<T> e = exp_vector(z * z * T(-0.5));
   return {z, e, normal_tail(z, e)};
 }
-// x P(N(0, 1) < x): what lies above |x| is taken from a positive x, and is all that a negative x keeps.
+// x P(N(0, 1) < x): what lies above |x| is taken from a positive x, and is all that a negative x
+// keeps.
 template <class T>
 inline Vector<T> gelu(Vector<T> x) {
   const NormalTail<T> tail = normal_tail_at<T>(x);
@@ -119,9 +129,12 @@ template <class T>
 void activate(Activation f, index_t n, const T* x, T* out) {
   switch (f) {
     case Activation::none: return for_vectors<T>(n, [=](auto get, auto put) { put(get(x), out); });
-    case Activation::gelu: return for_vectors<T>(n, [=](auto get, auto put) { put(gelu<T>(get(x)), out); });
-    case Activation::gelu_tanh: return for_vectors<T>(n, [=](auto get, auto put) { put(gelu_tanh<T>(get(x)), out); });
-    case Activation::silu: return for_vectors<T>(n, [=](auto get, auto put) { put(silu<T>(get(x)), out); });
+    case Activation::gelu:
+      return for_vectors<T>(n, [=](auto get, auto put) { put(gelu<T>(get(x)), out); });
+    case Activation::gelu_tanh:
+      return for_vectors<T>(n, [=](auto get, auto put) { put(gelu_tanh<T>(get(x)), out); });
+    case Activation::silu:
+      return for_vectors<T>(n, [=](auto get, auto put) { put(silu<T>(get(x)), out); });
     case Activation::swiglu: return;  // of whole rows, never asked for here
   }
 }
@@ -129,10 +142,17 @@ void activate(Activation f, index_t n, const T* x, T* out) {
 template <class T>
 void activate_backward(Activation f, index_t n, const T* x, const T* dout, T* dx) {
   switch (f) {
-    case Activation::none: return for_vectors<T>(n, [=](auto get, auto put) { put(get(dout), dx); });
-    case Activation::gelu: return for_vectors<T>(n, [=](auto get, auto put) { put(get(dout) * gelu_slope<T>(get(x)), dx); });
-    case Activation::gelu_tanh: return for_vectors<T>(n, [=](auto get, auto put) { put(get(dout) * gelu_tanh_slope<T>(get(x)), dx); });
-    case Activation::silu: return for_vectors<T>(n, [=](auto get, auto put) { put(get(dout) * silu_slope<T>(get(x)), dx); });
+    case Activation::none:
+      return for_vectors<T>(n, [=](auto get, auto put) { put(get(dout), dx); });
+    case Activation::gelu:
+      return for_vectors<T>(
+          n, [=](auto get, auto put) { put(get(dout) * gelu_slope<T>(get(x)), dx); });
+    case Activation::gelu_tanh:
+      return for_vectors<T>(
+          n, [=](auto get, auto put) { put(get(dout) * gelu_tanh_slope<T>(get(x)), dx); });
+    case Activation::silu:
+      return for_vectors<T>(
+          n, [=](auto get, auto put) { put(get(dout) * silu_slope<T>(get(x)), dx); });
     case Activation::swiglu: return;
   }
 }

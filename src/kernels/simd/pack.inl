@@ -1,13 +1,15 @@
 // Rearranging the right operand of a product into panels. Included inside an anonymous namespace.
 
 template <class V, index_t... kLane>
-inline void interleave(const V& a, const V& b, V& low, V& high, std::integer_sequence<index_t, kLane...>) {
+inline void interleave(const V& a, const V& b, V& low, V& high,
+                       std::integer_sequence<index_t, kLane...>) {
   constexpr index_t kSide = sizeof...(kLane);
   low = __builtin_shufflevector(a, b, (kLane % 2 * kSide + kLane / 2)...);
   high = __builtin_shufflevector(a, b, (kLane % 2 * kSide + (kLane + kSide) / 2)...);
 }
 
-// dst[p * dst_stride + j] = src[j * src_stride + p] for a square of vectors: every round interleaves the first half with the second.
+// dst[p * dst_stride + j] = src[j * src_stride + p] for a square of vectors: every round
+// interleaves the first half with the second.
 template <class T>
 inline void transpose_square(const T* src, index_t src_stride, T* dst, index_t dst_stride) {
   using V = typename VectorOf<T>::type;
@@ -19,7 +21,8 @@ inline void transpose_square(const T* src, index_t src_stride, T* dst, index_t d
   for (int round = 1; round < kSide; round *= 2) {
     RAE_UNROLL
     for (int i = 0; i < kSide / 2; ++i)
-      interleave(rows[i], rows[i + kSide / 2], next[2 * i], next[2 * i + 1], std::make_integer_sequence<index_t, kSide>());
+      interleave(rows[i], rows[i + kSide / 2], next[2 * i], next[2 * i + 1],
+                 std::make_integer_sequence<index_t, kSide>());
     RAE_UNROLL
     for (int i = 0; i < kSide; ++i) rows[i] = next[i];
   }
@@ -28,14 +31,16 @@ inline void transpose_square(const T* src, index_t src_stride, T* dst, index_t d
 }
 
 template <class T>
-void pack_panel(const T* b, index_t row_stride, index_t column_stride, index_t k, index_t columns, T* dst) {
+void pack_panel(const T* b, index_t row_stride, index_t column_stride, index_t k, index_t columns,
+                T* dst) {
   constexpr index_t kSide = VectorOf<T>::lanes, kWidth = kTileVectors * kSide;
   if (column_stride == 1 && columns == kWidth) {
     for (index_t p = 0; p < k; ++p)
       for (index_t j = 0; j < kWidth; ++j) dst[p * kWidth + j] = b[p * row_stride + j];
     return;
   }
-  // Whole vectors of columns at a time: rows are copied, a transposed source is turned in squares; what remains, element by element.
+  // Whole vectors of columns at a time: rows are copied, a transposed source is turned in squares;
+  // what remains, element by element.
   const index_t whole_columns = column_stride == 1 || row_stride == 1 ? columns / kSide * kSide : 0;
   const index_t whole_rows = column_stride == 1 ? k : k / kSide * kSide;
   for (index_t j = 0; j < whole_columns; j += kSide) {
@@ -46,7 +51,8 @@ void pack_panel(const T* b, index_t row_stride, index_t column_stride, index_t k
         transpose_square(b + p + j * column_stride, column_stride, dst + p * kWidth + j, kWidth);
   }
   for (index_t p = 0; p < k; ++p) {
-    for (index_t j = p < whole_rows ? whole_columns : 0; j < columns; ++j) dst[p * kWidth + j] = b[p * row_stride + j * column_stride];
+    for (index_t j = p < whole_rows ? whole_columns : 0; j < columns; ++j)
+      dst[p * kWidth + j] = b[p * row_stride + j * column_stride];
     for (index_t j = columns; j < kWidth; ++j) dst[p * kWidth + j] = T(0);
   }
 }

@@ -1,4 +1,5 @@
-// Rows of f32 to bf16 and to integers. Included inside an anonymous namespace. All instruction sets give the same bits.
+// Rows of f32 to bf16 and to integers. Included inside an anonymous namespace. All instruction sets
+// give the same bits.
 
 inline std::uint32_t bits_of(float x) {
   std::uint32_t bits;
@@ -12,7 +13,8 @@ inline float float_of(std::uint32_t bits) {
   return x;
 }
 
-// Round to nearest even as rae::bf16 does it. The conversion that goes with vdpbf16ps would turn small numbers into zero.
+// Round to nearest even as rae::bf16 does it. The conversion that goes with vdpbf16ps would turn
+// small numbers into zero.
 inline std::uint32_t bf16_in_high_bits(float x) {
   const std::uint32_t bits = bits_of(x);
   const std::uint32_t rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
@@ -20,7 +22,8 @@ inline std::uint32_t bf16_in_high_bits(float x) {
 }
 
 void row_to_bf16(index_t n, const float* x, std::uint16_t* out) {
-  for (index_t i = 0; i < n; ++i) out[i] = static_cast<std::uint16_t>(bf16_in_high_bits(x[i]) >> 16);
+  for (index_t i = 0; i < n; ++i)
+    out[i] = static_cast<std::uint16_t>(bf16_in_high_bits(x[i]) >> 16);
 }
 
 // Whole numbers of vectors: out = round(x * factor) + offset, of magnitudes below 2^21.
@@ -31,7 +34,8 @@ inline void round_scaled(const float* x, float factor, std::int32_t offset, Out*
     Vector<float> scaled;
     __builtin_memcpy(&scaled, x + i, sizeof scaled);
     scaled = rounded(scaled * factor);
-    scaled += 12582912.0f;  // 1.5 * 2^23: what is left of the fraction is rounded away, and the low bits are the integer
+    scaled += 12582912.0f;  // 1.5 * 2^23: what is left of the fraction is rounded away, and the low
+                            // bits are the integer
     const auto integers = reinterpret_cast<Vector<std::int32_t>>(scaled) - 0x4b400000;
     __builtin_memcpy(whole + i, &integers, sizeof integers);
   }
@@ -43,7 +47,8 @@ template <class Out>
 inline float row_to_integers(index_t n, const float* x, float most, std::int32_t offset, Out* out) {
   constexpr index_t kBlock = 64;
   constexpr float kNegligible = 1e-30f;  // below, most / largest could overflow
-  std::uint32_t top = 0;                 // bits of positive floats are ordered as the floats are, with infinity and NaN above them
+  std::uint32_t top =
+      0;  // bits of positive floats are ordered as the floats are, with infinity and NaN above them
   for (index_t i = 0; i < n; ++i) {
     const std::uint32_t magnitude = bits_of(x[i]) & 0x7fffffffu;
     top = top < magnitude ? magnitude : top;
@@ -67,6 +72,10 @@ inline float row_to_integers(index_t n, const float* x, float most, std::int32_t
 }
 
 // Two's complement where offset is 0.
-float row_to_int8(index_t n, const float* x, std::int32_t offset, std::uint8_t* out) { return row_to_integers(n, x, 127.0f, offset, out); }
+float row_to_int8(index_t n, const float* x, std::int32_t offset, std::uint8_t* out) {
+  return row_to_integers(n, x, 127.0f, offset, out);
+}
 
-float row_to_int16(index_t n, const float* x, std::int16_t* out) { return row_to_integers(n, x, 32767.0f, 0, out); }
+float row_to_int16(index_t n, const float* x, std::int16_t* out) {
+  return row_to_integers(n, x, 32767.0f, 0, out);
+}

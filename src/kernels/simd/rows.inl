@@ -1,6 +1,7 @@
 // Norms and softmax on one row. Included inside an anonymous namespace.
 //
-// Sums run in 16 independent lanes that are added in a fixed tree, so that they vectorise and do not depend on the vector width.
+// Sums run in 16 independent lanes that are added in a fixed tree, so that they vectorise and do
+// not depend on the vector width.
 
 constexpr index_t kLanes = 16;
 
@@ -58,9 +59,11 @@ void norm_row(index_t d, const T* x, const NormRow<T>& row, T* out) {
 }
 
 // With h = (x - mean) * inverse, n = h*w + b, y = n*(1 + scale) + shift:
-//   dn = dy*(1 + scale), dh = dn*w, dx = inverse * (dh - [mean(dh)] - h*mean(dh*h)); the bracket only for LayerNorm.
+//   dn = dy*(1 + scale), dh = dn*w, dx = inverse * (dh - [mean(dh)] - h*mean(dh*h)); the bracket
+//   only for LayerNorm.
 template <class T>
-void norm_backward_row(index_t d, const T* x, const NormRow<T>& row, const T* dout, T* dx, const NormRowGradients<T>& g) {
+void norm_backward_row(index_t d, const T* x, const NormRow<T>& row, const T* dout, T* dx,
+                       const NormRowGradients<T>& g) {
   const auto [mean, inverse] = statistics(d, x, row);
   const T m = mean, r = inverse;
   if (g.dshift)
@@ -79,7 +82,8 @@ void norm_backward_row(index_t d, const T* x, const NormRow<T>& row, const T* do
   if (row.weight)
     for (index_t i = 0; i < d; ++i) dx[i] *= row.weight[i];
   const T* dh = dx;
-  const T average = row.kind == NormKind::layer ? lane_sum<T>(d, [=](index_t i) { return dh[i]; }) / T(d) : T(0);
+  const T average =
+      row.kind == NormKind::layer ? lane_sum<T>(d, [=](index_t i) { return dh[i]; }) / T(d) : T(0);
   const T along = lane_sum<T>(d, [=](index_t i) { return dh[i] * (x[i] - m) * r; }) / T(d);
   for (index_t i = 0; i < d; ++i) dx[i] = r * (dx[i] - average - (x[i] - m) * r * along);
   if (g.add)

@@ -1,6 +1,7 @@
-// Everything that is compiled once per instruction set, and the tables that lead to it. The including file sets kVectorBytes,
-// kTileRows and kTileVectors in namespace rae::detail's anonymous namespace first. Plain pointers only: a shared inline function
-// compiled here could be kept by the linker for the whole program and end it on an older CPU.
+// Everything that is compiled once per instruction set, and the tables that lead to it. The
+// including file sets kVectorBytes, kTileRows and kTileVectors in namespace rae::detail's anonymous
+// namespace first. Plain pointers only: a shared inline function compiled here could be kept by the
+// linker for the whole program and end it on an older CPU.
 
 #include "kernels/simd/vector.inl"
 //
@@ -40,17 +41,18 @@ constexpr KernelTable<T> make_table() {
 }
 constinit const KernelTable<float> kTableF32 = make_table<float>();
 constinit const KernelTable<double> kTableF64 = make_table<double>();
-constexpr NarrowTable kTableNarrow = {.panel_width = kTileVectors * VectorOf<std::uint32_t>::lanes,
-                                      .pack_panel = pack_panel<std::uint32_t>,
-                                      .row_to_bf16 = row_to_bf16,
-                                      .row_to_int8 = row_to_int8,
-                                      .row_to_int16 = row_to_int16,
-                                      .pair_rows_to_bf16 = pair_rows_to_bf16,
-                                      .interleave_rows = interleave_rows,
-                                      .exponentials_to_bf16 = exponentials_to_bf16,
-                                      .bf16_panel = gemm_panel<Bf16Dot, float>,
-                                      .int8_panel = gemm_panel<Int8Dot, float>,
-                                      .int8_groups = {gemm_panel<GroupDot<8>, float>, unpack_groups<8>},
-                                      .int4_groups = {gemm_panel<GroupDot<4>, float>, unpack_groups<4>}};
+constexpr NarrowTable kTableNarrow = {
+    .panel_width = kTileVectors * VectorOf<std::uint32_t>::lanes,
+    .pack_panel = pack_panel<std::uint32_t>,
+    .row_to_bf16 = row_to_bf16,
+    .row_to_int8 = row_to_int8,
+    .row_to_int16 = row_to_int16,
+    .pair_rows_to_bf16 = pair_rows_to_bf16,
+    .interleave_rows = interleave_rows,
+    .exponentials_to_bf16 = exponentials_to_bf16,
+    .bf16_panel = gemm_panel<Bf16Dot, float>,
+    .int8_panel = gemm_panel<Int8Dot, float>,
+    .int8_groups = {gemm_panel<GroupDot<8>, float>, unpack_groups<8>},
+    .int4_groups = {gemm_panel<GroupDot<4>, float>, unpack_groups<4>}};
 
 #undef RAE_UNROLL

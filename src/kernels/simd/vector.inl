@@ -1,4 +1,5 @@
-// Vectors of kVectorBytes, by the extension that g++ and clang share. Included inside an anonymous namespace.
+// Vectors of kVectorBytes, by the extension that g++ and clang share. Included inside an anonymous
+// namespace.
 
 #if defined(__clang__)
 #define RAE_UNROLL _Pragma("clang loop unroll(full)")
@@ -32,7 +33,8 @@ inline void store(Vector<T> x, T* p) {
   __builtin_memcpy(p, &x, sizeof x);
 }
 
-// x rounded to its type, also where a compiler could fuse the multiplication that made it with the addition that comes next.
+// x rounded to its type, also where a compiler could fuse the multiplication that made it with the
+// addition that comes next.
 template <class V>
 inline V rounded(V x) {
 #if defined(__x86_64__)

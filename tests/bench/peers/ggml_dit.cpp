@@ -1,19 +1,23 @@
-// DiT^DH-XL as a graph of ggml, written on its public interface as a peer of `rae bench`: the same sizes, random weights, conditioning of
-// the backbone computed before, the head's modulation for each token in the graph.
+// DiT^DH-XL as a graph of ggml, written on its public interface as a peer of `rae bench`: the same
+// sizes, random weights, conditioning of the backbone computed before, the head's modulation for
+// each token in the graph.
 //
 //   ggml_dit [--threads N] [--rounds N] [--json FILE]
 //
-// Built by hand, since ggml is no dependency (GGML: a checkout of it, built as shared libraries in GGML/build):
+// Built by hand, since ggml is no dependency (GGML: a checkout of it, built as shared libraries in
+// GGML/build):
 //
 //   cmake -S GGML -B GGML/build -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DGGML_LLAMAFILE=ON
 //     -DGGML_BUILD_TESTS=OFF -DGGML_BUILD_EXAMPLES=OFF
 //   cmake --build GGML/build --target ggml
-//   g++ -O2 -std=c++20 -I GGML/include tests/bench/peers/ggml_dit.cpp -o ggml_dit -L GGML/build/src -Wl,-rpath,GGML/build/src
+//   g++ -O2 -std=c++20 -I GGML/include tests/bench/peers/ggml_dit.cpp -o ggml_dit -L GGML/build/src
+//   -Wl,-rpath,GGML/build/src
 //       -lggml -lggml-base -lggml-cpu
 //
-// What is to ggml's favour: the hidden width 5461 of the head is padded to 5472, since odd sizes take a slow way; the 1 of (1 + scale) lies
-// in the bias of the modulation's layer. Positions are rotated by their number instead of by row and column, which takes as long, and
-// attention is written with its two products, since ggml_flash_attn_ext is slower here.
+// What is to ggml's favour: the hidden width 5461 of the head is padded to 5472, since odd sizes
+// take a slow way; the 1 of (1 + scale) lies in the bias of the modulation's layer. Positions are
+// rotated by their number instead of by row and column, which takes as long, and attention is
+// written with its two products, since ggml_flash_attn_ext is slower here.
 #include <ggml-alloc.h>
 #include <ggml-backend.h>
 #include <ggml-cpu.h>
@@ -46,7 +50,8 @@ struct Block {
 /// Weights and inputs of the network, all in one buffer, and its graph.
 class Network {
  public:
-  Network(ggml_type type, ggml_backend_t backend) : type_(type), backend_(backend), weights_(context(4096)), work_(context(16384)) {
+  Network(ggml_type type, ggml_backend_t backend)
+      : type_(type), backend_(backend), weights_(context(4096)), work_(context(16384)) {
     constexpr int kWidth = 1152, kWide = 2048;
     x_ = vector(kChannels, kTokens);
     positions_ = ggml_new_tensor_1d(weights_, GGML_TYPE_I32, kTokens);
@@ -79,16 +84,29 @@ class Network {
 
  private:
   static ggml_context* context(std::size_t tensors) {
-    return ggml_init({.mem_size = tensors * ggml_tensor_overhead() + ggml_graph_overhead_custom(tensors, false),
-                      .mem_buffer = nullptr,
-                      .no_alloc = true});
+    return ggml_init(
+        {.mem_size = tensors * ggml_tensor_overhead() + ggml_graph_overhead_custom(tensors, false),
+         .mem_buffer = nullptr,
+         .no_alloc = true});
   }
-  Tensor vector(int n, int rows = 1) { return ggml_new_tensor_2d(weights_, GGML_TYPE_F32, n, rows); }
-  Linear linear(int in, int out) { return {ggml_new_tensor_2d(weights_, type_, in, out), vector(out)}; }
+  Tensor vector(int n, int rows = 1) {
+    return ggml_new_tensor_2d(weights_, GGML_TYPE_F32, n, rows);
+  }
+  Linear linear(int in, int out) {
+    return {ggml_new_tensor_2d(weights_, type_, in, out), vector(out)};
+  }
   Block block(int dim, int heads, bool of_head) {
     const int hidden = (static_cast<int>(2.0 / 3.0 * (4 * dim)) + 31) / 32 * 32;
-    Block b{dim, heads, vector(dim), vector(dim), linear(dim, 3 * dim), linear(dim, dim), linear(dim, 2 * hidden), linear(hidden, dim),
-            {},  {}};
+    Block b{dim,
+            heads,
+            vector(dim),
+            vector(dim),
+            linear(dim, 3 * dim),
+            linear(dim, dim),
+            linear(dim, 2 * hidden),
+            linear(hidden, dim),
+            {},
+            {}};
     if (of_head) b.adaln = linear(dim, 6 * dim);
     for (int i = 0; i < 6 && !of_head; ++i) b.modulation[i] = vector(dim);
     return b;
@@ -98,7 +116,8 @@ class Network {
     std::vector<float> values;
     std::vector<ggml_bf16_t> narrow;
     std::uint32_t state = 1;
-    for (Tensor t = ggml_get_first_tensor(weights_); t != nullptr; t = ggml_get_next_tensor(weights_, t)) {
+    for (Tensor t = ggml_get_first_tensor(weights_); t != nullptr;
+         t = ggml_get_next_tensor(weights_, t)) {
       const auto count = static_cast<std::size_t>(ggml_nelements(t));
       if (t->type == GGML_TYPE_I32) {
         std::vector<std::int32_t> numbers(count);
@@ -122,8 +141,11 @@ class Network {
     }
   }
 
-  // --- The forward pass; shapes in ggml's order, innermost first ------------------------------------------------------------------
-  Tensor apply(const Linear& l, Tensor x) { return ggml_add(work_, ggml_mul_mat(work_, l.weight, x), l.bias); }
+  // --- The forward pass; shapes in ggml's order, innermost first
+  // ------------------------------------------------------------------
+  Tensor apply(const Linear& l, Tensor x) {
+    return ggml_add(work_, ggml_mul_mat(work_, l.weight, x), l.bias);
+  }
 
   Tensor modulate(Tensor x, Tensor norm, Tensor shift, Tensor scale) {  // (D, N)
     const Tensor y = ggml_mul(work_, ggml_rms_norm(work_, x, 1e-6f), norm);
@@ -134,17 +156,22 @@ class Network {
     const int width = b.dim / b.heads;
     const Tensor qkv = apply(b.qkv, x);  // (3D, N)
     const auto part = [&](int i) {
-      return ggml_view_3d(work_, qkv, width, b.heads, kTokens, static_cast<std::size_t>(width) * sizeof(float), qkv->nb[1],
+      return ggml_view_3d(work_, qkv, width, b.heads, kTokens,
+                          static_cast<std::size_t>(width) * sizeof(float), qkv->nb[1],
                           static_cast<std::size_t>(i * b.dim) * sizeof(float));  // (hd, heads, N)
     };
     const auto rotated = [&](Tensor t) {
-      return ggml_rope_ext(work_, t, positions_, nullptr, width, GGML_ROPE_TYPE_NEOX, 0, 10000.0f, 1.0f, 0.0f, 1.0f, 0.0f, 0.0f);
+      return ggml_rope_ext(work_, t, positions_, nullptr, width, GGML_ROPE_TYPE_NEOX, 0, 10000.0f,
+                           1.0f, 0.0f, 1.0f, 0.0f, 0.0f);
     };
-    const Tensor q = ggml_permute(work_, rotated(part(0)), 0, 2, 1, 3), k = ggml_permute(work_, rotated(part(1)), 0, 2, 1, 3);
+    const Tensor q = ggml_permute(work_, rotated(part(0)), 0, 2, 1, 3),
+                 k = ggml_permute(work_, rotated(part(1)), 0, 2, 1, 3);
     const float scale = 1.0f / std::sqrt(static_cast<float>(width));
-    const Tensor scores = ggml_soft_max_ext(work_, ggml_mul_mat(work_, k, q), nullptr, scale, 0.0f);  // (N, N, heads)
-    const Tensor v = ggml_cont(work_, ggml_permute(work_, part(2), 1, 2, 0, 3));                      // (N, hd, heads)
-    const Tensor o = ggml_permute(work_, ggml_mul_mat(work_, v, scores), 0, 2, 1, 3);                 // (hd, heads, N)
+    const Tensor scores =
+        ggml_soft_max_ext(work_, ggml_mul_mat(work_, k, q), nullptr, scale, 0.0f);  // (N, N, heads)
+    const Tensor v = ggml_cont(work_, ggml_permute(work_, part(2), 1, 2, 0, 3));  // (N, hd, heads)
+    const Tensor o =
+        ggml_permute(work_, ggml_mul_mat(work_, v, scores), 0, 2, 1, 3);  // (hd, heads, N)
     return apply(b.proj, ggml_cont_2d(work_, o, b.dim, kTokens));
   }
 
@@ -152,10 +179,12 @@ class Network {
     Tensor m[6];
     const Tensor all = condition ? apply(b.adaln, condition) : nullptr;  // (6D, N)
     for (int i = 0; i < 6; ++i)
-      m[i] =
-          all ? ggml_view_2d(work_, all, b.dim, kTokens, all->nb[1], static_cast<std::size_t>(i * b.dim) * sizeof(float)) : b.modulation[i];
+      m[i] = all ? ggml_view_2d(work_, all, b.dim, kTokens, all->nb[1],
+                                static_cast<std::size_t>(i * b.dim) * sizeof(float))
+                 : b.modulation[i];
     x = ggml_add(work_, x, ggml_mul(work_, attention(b, modulate(x, b.norm1, m[0], m[1])), m[2]));
-    const Tensor h = apply(b.w3, ggml_swiglu(work_, apply(b.w12, modulate(x, b.norm2, m[3], m[4]))));
+    const Tensor h =
+        apply(b.w3, ggml_swiglu(work_, apply(b.w12, modulate(x, b.norm2, m[3], m[4]))));
     return ggml_add(work_, x, ggml_mul(work_, h, m[5]));
   }
 
@@ -168,8 +197,9 @@ class Network {
     for (int i = 28; i < 30; ++i) z = run_block(blocks_[static_cast<std::size_t>(i)], z, c);
     const Tensor m = apply(final_adaln_, c);  // (2d, N)
     const auto half = [&](int i) {
-      return ggml_view_2d(work_, m, z->ne[0], kTokens, m->nb[1],
-                          static_cast<std::size_t>(i) * static_cast<std::size_t>(z->ne[0]) * sizeof(float));
+      return ggml_view_2d(
+          work_, m, z->ne[0], kTokens, m->nb[1],
+          static_cast<std::size_t>(i) * static_cast<std::size_t>(z->ne[0]) * sizeof(float));
     };
     return apply(out_, modulate(z, norm_, half(0), half(1)));  // (C, N)
   }
@@ -207,7 +237,8 @@ int main(int argc, char** argv) {
     Network network;
     std::vector<double> seconds{};
   };
-  Line lines[] = {{"f32", Network(GGML_TYPE_F32, backend)}, {"bf16", Network(GGML_TYPE_BF16, backend)}};
+  Line lines[] = {{"f32", Network(GGML_TYPE_F32, backend)},
+                  {"bf16", Network(GGML_TYPE_BF16, backend)}};
   for (Line& line : lines) {
     line.network.run();
     if (!line.network.finite()) {
@@ -223,12 +254,14 @@ int main(int argc, char** argv) {
       line.seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     }
   std::FILE* out = json.empty() ? nullptr : std::fopen(json.c_str(), "w");
-  if (out) std::fprintf(out, "{\"ggml\": \"%s\", \"threads\": %d, \"networks\": [", ggml_version(), threads);
+  if (out)
+    std::fprintf(out, "{\"ggml\": \"%s\", \"threads\": %d, \"networks\": [", ggml_version(),
+                 threads);
   for (const Line& line : lines) {
     std::printf("dit-dh-xl %-5s %9.2f ms\n", line.name, 1e3 * median(line.seconds));
     if (out)
-      std::fprintf(out, "%s{\"name\": \"dit-dh-xl\", \"dtype\": \"%s\", \"seconds\": %.6f}", &line == lines ? "" : ", ", line.name,
-                   median(line.seconds));
+      std::fprintf(out, "%s{\"name\": \"dit-dh-xl\", \"dtype\": \"%s\", \"seconds\": %.6f}",
+                   &line == lines ? "" : ", ", line.name, median(line.seconds));
   }
   if (out) std::fprintf(out, "]}\n");
   return out && std::fclose(out) != 0 ? 1 : 0;

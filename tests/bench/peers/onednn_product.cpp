@@ -21,13 +21,16 @@ struct OneDnnProduct::State {
   dnnl::matmul product;
 };
 
-OneDnnProduct::OneDnnProduct(DType type, index_t m, index_t n, index_t k, const float* weight) : state_(new State) {
+OneDnnProduct::OneDnnProduct(DType type, index_t m, index_t n, index_t k, const float* weight)
+    : state_(new State) {
   using dnnl::memory;
   using Type = memory::data_type;
   const Type of_a = type == DType::f32 ? Type::f32 : type == DType::bf16 ? Type::bf16 : Type::u8;
   const Type of_b = type == DType::i8 ? Type::s8 : of_a;
-  const memory::desc a({m, k}, of_a, memory::format_tag::ab), any({k, n}, of_b, memory::format_tag::any);
-  const memory::desc plain({k, n}, Type::f32, memory::format_tag::ba), out({m, n}, Type::f32, memory::format_tag::ab);
+  const memory::desc a({m, k}, of_a, memory::format_tag::ab),
+      any({k, n}, of_b, memory::format_tag::any);
+  const memory::desc plain({k, n}, Type::f32, memory::format_tag::ba),
+      out({m, n}, Type::f32, memory::format_tag::ab);
   dnnl::primitive_attr scaled;
   if (type == DType::i8) scaled.set_output_scales(0, {1e-3f});
   const dnnl::matmul::primitive_desc description({a, any, out}, scaled, engine());
@@ -38,7 +41,8 @@ OneDnnProduct::OneDnnProduct(DType type, index_t m, index_t n, index_t k, const 
   memory from(plain, engine(), const_cast<float*>(weight));
   dnnl::primitive_attr to_integers;
   if (type == DType::i8) to_integers.set_output_scales(0, {100.0f});
-  dnnl::reorder(dnnl::reorder::primitive_desc(from, state_->weight, to_integers)).execute(state_->stream, from, state_->weight);
+  dnnl::reorder(dnnl::reorder::primitive_desc(from, state_->weight, to_integers))
+      .execute(state_->stream, from, state_->weight);
   state_->stream.wait();
 }
 
@@ -53,8 +57,9 @@ void OneDnnProduct::set_threads([[maybe_unused]] int threads) {
 void OneDnnProduct::operator()(const void* a, float* out) const {
   state_->source.set_data_handle(const_cast<void*>(a));
   state_->target.set_data_handle(out);
-  state_->product.execute(state_->stream,
-                          {{DNNL_ARG_SRC, state_->source}, {DNNL_ARG_WEIGHTS, state_->weight}, {DNNL_ARG_DST, state_->target}});
+  state_->product.execute(state_->stream, {{DNNL_ARG_SRC, state_->source},
+                                           {DNNL_ARG_WEIGHTS, state_->weight},
+                                           {DNNL_ARG_DST, state_->target}});
   state_->stream.wait();
 }
 

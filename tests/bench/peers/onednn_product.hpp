@@ -1,4 +1,5 @@
-// A product of oneDNN with weights in its own packed layout, behind an interface that shows none of its types.
+// A product of oneDNN with weights in its own packed layout, behind an interface that shows none of
+// its types.
 #pragma once
 
 #include <memory>
@@ -8,7 +9,8 @@
 
 namespace rae::bench {
 
-/// out (M, N) f32 = a (M, K) W^T for W (N, K), in f32, bf16, or unsigned times signed 8 bits (a is then given in that type).
+/// out (M, N) f32 = a (M, K) W^T for W (N, K), in f32, bf16, or unsigned times signed 8 bits (a is
+/// then given in that type).
 class OneDnnProduct {
  public:
   OneDnnProduct(DType type, index_t m, index_t n, index_t k, const float* weight);

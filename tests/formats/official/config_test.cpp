@@ -1,4 +1,5 @@
-// Official configurations: what is read of them, what is refused with which message, and what is noted.
+// Official configurations: what is read of them, what is refused with which message, and what is
+// noted.
 #include "rae/formats/official/config.hpp"
 
 #include "support/official_files.hpp"
@@ -6,7 +7,9 @@
 namespace rae::test {
 namespace {
 
-OfficialConfig parse(const std::vector<std::string>& changes = {}) { return parse_official_config(changed_golden_config(changes)); }
+OfficialConfig parse(const std::vector<std::string>& changes = {}) {
+  return parse_official_config(changed_golden_config(changes));
+}
 
 /// True when a note has this text.
 bool noted(const OfficialConfig& config, const std::string& text) {
@@ -34,7 +37,8 @@ TEST(OfficialConfig, ReadsTheGoldenFile) {
   EXPECT_EQ(dit.hidden_size[1], 64);
   EXPECT_EQ(dit.depth[0], 3);
   EXPECT_EQ(dit.num_classes, 10);
-  EXPECT_TRUE(dit.use_swiglu && dit.use_rope && dit.use_rmsnorm && dit.use_pos_embed && !dit.use_qknorm);
+  EXPECT_TRUE(dit.use_swiglu && dit.use_rope && dit.use_rmsnorm && dit.use_pos_embed &&
+              !dit.use_qknorm);
   EXPECT_EQ(c.stage_2->ckpt, "dit/stage2_model.pt");
   EXPECT_EQ(c.sampling.kind, SamplerKind::ode);
   EXPECT_EQ(c.sampling.grid, TimeGridKind::official);
@@ -65,48 +69,94 @@ class RefusedOptions : public testing::TestWithParam<Refused> {};
 TEST_P(RefusedOptions, SayWhereAndWhy) {
   const ConfigNode node = changed_golden_config(GetParam().changes);
   const std::string message = message_of<ConfigError>([&] { (void)parse_official_config(node); });
-  for (const auto& part : GetParam().message) EXPECT_NE(message.find(part), std::string::npos) << "'" << part << "' in: " << message;
+  for (const auto& part : GetParam().message)
+    EXPECT_NE(message.find(part), std::string::npos) << "'" << part << "' in: " << message;
 }
 
 const Refused kRefused[] = {
     {"UnknownSection", {"samplr={}"}, {"'samplr'", "did you mean 'sampler'?"}},
-    {"UnknownKeyOfStage1", {"stage_1.params.noise_tou=0"}, {"stage_1.params", "did you mean 'noise_tau'?"}},
-    {"UnknownKeyOfStage2", {"stage_2.params.use_ropes=true"}, {"stage_2.params", "did you mean 'use_rope'?"}},
-    {"UnknownKeyOfTheSampler", {"sampler.params.num_step=3"}, {"sampler.params", "did you mean 'num_steps'?"}},
+    {"UnknownKeyOfStage1",
+     {"stage_1.params.noise_tou=0"},
+     {"stage_1.params", "did you mean 'noise_tau'?"}},
+    {"UnknownKeyOfStage2",
+     {"stage_2.params.use_ropes=true"},
+     {"stage_2.params", "did you mean 'use_rope'?"}},
+    {"UnknownKeyOfTheSampler",
+     {"sampler.params.num_step=3"},
+     {"sampler.params", "did you mean 'num_steps'?"}},
     {"UnknownKeyOfGuidance", {"guidance.scales=3"}, {"guidance", "did you mean 'scale'?"}},
     {"UnknownKeyOfTraining", {"training={epoch: 3}"}, {"training", "did you mean 'epochs'?"}},
-    {"UnknownKeyOfGan", {"gan={disc: {arch: {dino_ckpt_path: x, kss: 9}}}"}, {"gan.disc.arch", "did you mean 'ks'?"}},
-    {"UnknownEncoder", {"stage_1.params.encoder_cls=Dinov2WithNorm"}, {"encoder_cls", "did you mean 'Dinov2withNorm'?"}},
-    {"AffineEncoder", {"stage_1.params.encoder_params.normalize=false"}, {"normalize", "LayerNorm"}},
+    {"UnknownKeyOfGan",
+     {"gan={disc: {arch: {dino_ckpt_path: x, kss: 9}}}"},
+     {"gan.disc.arch", "did you mean 'ks'?"}},
+    {"UnknownEncoder",
+     {"stage_1.params.encoder_cls=Dinov2WithNorm"},
+     {"encoder_cls", "did you mean 'Dinov2withNorm'?"}},
+    {"AffineEncoder",
+     {"stage_1.params.encoder_params.normalize=false"},
+     {"normalize", "LayerNorm"}},
     {"TokensInsteadOfGrids", {"stage_1.params.reshape_to_2d=false"}, {"reshape_to_2d", "grids"}},
     {"NoEncoderPath", {"stage_1.params.encoder_params={}"}, {"'dinov2_path' is missing"}},
-    {"OtherTarget", {"stage_2.target=stage2.models.SiT"}, {"stage_2.target", "DiTwDDTHead or LightningDiT", "stage2.models.SiT"}},
+    {"OtherTarget",
+     {"stage_2.target=stage2.models.SiT"},
+     {"stage_2.target", "DiTwDDTHead or LightningDiT", "stage2.models.SiT"}},
     {"NoShift", {"stage_2.params.wo_shift=true"}, {"wo_shift", "cannot run"}},
     {"PatchesInDdt", {"stage_2.params.patch_size=2"}, {"patch_size", "cannot run"}},
-    {"HeadsDoNotDivide", {"stage_2.params.num_heads=[5, 4]"}, {"stage_2.params", "does not divide into 5 heads"}},
+    {"HeadsDoNotDivide",
+     {"stage_2.params.num_heads=[5, 4]"},
+     {"stage_2.params", "does not divide into 5 heads"}},
     {"OneHiddenSize", {"stage_2.params.hidden_size=48"}, {"hidden_size", "backbone and head"}},
-    {"WrongType", {"stage_2.params.depth=[3, many]"}, {"stage_2.params.depth[1]", "integer", "'many'"}},
+    {"WrongType",
+     {"stage_2.params.depth=[3, many]"},
+     {"stage_2.params.depth[1]", "integer", "'many'"}},
     {"LightningKeyInDdt", {"stage_2.params.learn_sigma=false"}, {"'learn_sigma'"}},
-    {"OtherPath", {"transport.params.path_type=linera"}, {"transport.params.path_type", "linear, gvp or vp"}},
-    {"OtherPrediction", {"transport.params.prediction=noises"}, {"prediction", "did you mean 'noise'?"}},
-    {"ShiftInTransport", {"transport.params.time_dist_shift=2"}, {"time_dist_shift", "misc.time_dist_shift_dim"}},
-    {"OtherTimes", {"transport.params.time_dist_type=logit-normal"}, {"time_dist_type", "logit-normal_MU_SIGMA"}},
+    {"OtherPath",
+     {"transport.params.path_type=linera"},
+     {"transport.params.path_type", "linear, gvp or vp"}},
+    {"OtherPrediction",
+     {"transport.params.prediction=noises"},
+     {"prediction", "did you mean 'noise'?"}},
+    {"ShiftInTransport",
+     {"transport.params.time_dist_shift=2"},
+     {"time_dist_shift", "misc.time_dist_shift_dim"}},
+    {"OtherTimes",
+     {"transport.params.time_dist_type=logit-normal"},
+     {"time_dist_type", "logit-normal_MU_SIGMA"}},
     {"OtherMode", {"sampler.mode=PDE"}, {"sampler.mode", "'PDE'"}},
-    {"OtherMethod", {"sampler.params.sampling_method=eular"}, {"sampling_method", "'eular'", "dopri5"}},
+    {"OtherMethod",
+     {"sampler.params.sampling_method=eular"},
+     {"sampling_method", "'eular'", "dopri5"}},
     {"OneGridPoint", {"sampler.params.num_steps=1"}, {"num_steps", "from 2 to"}},
     {"Reverse", {"sampler.params.reverse=true"}, {"reverse", "pictures to noise"}},
-    {"Sbdm", {"sampler={mode: SDE, params: {sampling_method: euler, diffusion_form: SBDM}}"}, {"SBDM", "NaN", "sigma, linear"}},
-    {"DefaultForm", {"sampler={mode: SDE, params: {sampling_method: euler}}"}, {"diffusion_form", "the official default"}},
+    {"Sbdm",
+     {"sampler={mode: SDE, params: {sampling_method: euler, diffusion_form: SBDM}}"},
+     {"SBDM", "NaN", "sigma, linear"}},
+    {"DefaultForm",
+     {"sampler={mode: SDE, params: {sampling_method: euler}}"},
+     {"diffusion_form", "the official default"}},
     {"EmptyLastStep",
-     {"sampler={mode: SDE, params: {sampling_method: euler, diffusion_form: sigma, last_step_size: 0}}"},
+     {"sampler={mode: SDE, params: {sampling_method: euler, diffusion_form: sigma, last_step_size: "
+      "0}}"},
      {"last_step_size", "above 0"}},
     {"OdeKeyInSde", {"sampler.mode=SDE"}, {"sampler.params", "'atol'"}},
-    {"OtherGuidance", {"guidance.method=autoguidence"}, {"guidance.method", "did you mean 'autoguidance'?"}},
-    {"TwoSpellings", {"guidance.t_min=0.3"}, {"guidance", "t_min and t-min are both given and differ"}},
-    {"IntervalTurnedAround", {"guidance.t-min=0.6", "guidance.t-max=0.4"}, {"t_min 0.6 is above t_max 0.4"}},
-    {"NoGuide", {"guidance={method: autoguidance, scale: 1.5}"}, {"guidance", "'guidance_model' is missing"}},
-    {"GuideOfOtherClasses", {"guidance.guidance_model.params.num_classes=11"}, {"guidance_model", "11 classes"}},
-    {"LatentOfOtherSize", {"misc.latent_size=[48, 8, 8]"}, {"misc.latent_size", "(48, 8, 8)", "(48, 4, 4)"}},
+    {"OtherGuidance",
+     {"guidance.method=autoguidence"},
+     {"guidance.method", "did you mean 'autoguidance'?"}},
+    {"TwoSpellings",
+     {"guidance.t_min=0.3"},
+     {"guidance", "t_min and t-min are both given and differ"}},
+    {"IntervalTurnedAround",
+     {"guidance.t-min=0.6", "guidance.t-max=0.4"},
+     {"t_min 0.6 is above t_max 0.4"}},
+    {"NoGuide",
+     {"guidance={method: autoguidance, scale: 1.5}"},
+     {"guidance", "'guidance_model' is missing"}},
+    {"GuideOfOtherClasses",
+     {"guidance.guidance_model.params.num_classes=11"},
+     {"guidance_model", "11 classes"}},
+    {"LatentOfOtherSize",
+     {"misc.latent_size=[48, 8, 8]"},
+     {"misc.latent_size", "(48, 8, 8)", "(48, 4, 4)"}},
     {"OtherClasses", {"misc.num_classes=1000"}, {"misc.num_classes", "1000", "10"}},
     {"OtherNullLabel", {"misc.null_label=3"}, {"misc.null_label", "expected 10"}},
     {"ShiftBelowOne", {"misc.time_dist_shift_base=4096"}, {"time shift", "below 1"}},
@@ -115,11 +165,14 @@ const Refused kRefused[] = {
      {"null class", "class_dropout_prob"}},
 };
 
-INSTANTIATE_TEST_SUITE_P(Table, RefusedOptions, testing::ValuesIn(kRefused), [](const auto& row) { return row.param.name; });
+INSTANTIATE_TEST_SUITE_P(Table, RefusedOptions, testing::ValuesIn(kRefused),
+                         [](const auto& row) { return row.param.name; });
 
 TEST(OfficialConfig, NeedsASectionOfAModel) {
   const ConfigNode node = ConfigNode::parse_yaml("misc: {num_classes: 10}", "a.yaml");
-  EXPECT_NE(message_of<ConfigError>([&] { (void)parse_official_config(node); }).find("a.yaml: expected a section stage_1 or stage_2"),
+  EXPECT_NE(message_of<ConfigError>([&] {
+              (void)parse_official_config(node);
+            }).find("a.yaml: expected a section stage_1 or stage_2"),
             std::string::npos);
 }
 
@@ -144,8 +197,8 @@ TEST(OfficialConfig, BothSpellingsOfTheIntervalCount) {
   const OfficialConfig dashed = parse({"guidance.t-min=0.25", "guidance.t-max=2"});
   EXPECT_EQ(dashed.sampling.autoguidance->t_min, 0.25f);
   EXPECT_EQ(dashed.sampling.autoguidance->t_max, 1.0f);
-  const OfficialConfig plain =
-      parse_official_config(ConfigNode::parse_yaml("stage_2: {target: a.LightningDiT}\nguidance: {scale: 2, t_min: 0.25, t_max: 0.5}"));
+  const OfficialConfig plain = parse_official_config(ConfigNode::parse_yaml(
+      "stage_2: {target: a.LightningDiT}\nguidance: {scale: 2, t_min: 0.25, t_max: 0.5}"));
   EXPECT_EQ(plain.sampling.guidance.t_min, 0.25f);
   EXPECT_EQ(plain.sampling.guidance.t_max, 0.5f);
   EXPECT_FALSE(noted(plain, "hyphen"));
@@ -161,7 +214,8 @@ TEST(OfficialConfig, GuidanceBelowOneIsNone) {
 
 TEST(OfficialConfig, StochasticSampler) {
   const OfficialConfig c =
-      parse({"sampler={mode: SDE, params: {sampling_method: heun, diffusion_form: inccreasing-decreasing, diffusion_norm: 2, last_step: "
+      parse({"sampler={mode: SDE, params: {sampling_method: heun, diffusion_form: "
+             "inccreasing-decreasing, diffusion_norm: 2, last_step: "
              "Tweedie, last_step_size: 0.02, num_steps: 30}}"});
   EXPECT_EQ(c.sampling.kind, SamplerKind::sde);
   EXPECT_EQ(c.sampling.sde.solver, SdeSolver::heun);
@@ -171,9 +225,11 @@ TEST(OfficialConfig, StochasticSampler) {
   EXPECT_EQ(c.sampling.sde.last_step_size, 0.02);
   EXPECT_EQ(c.sampling.steps, 30);
   // The default form, which is finite by the official formulas of the VP path.
-  const OfficialConfig vp = parse({"transport.params={path_type: VP}", "sampler={mode: SDE, params: {sampling_method: euler}}"});
+  const OfficialConfig vp = parse({"transport.params={path_type: VP}",
+                                   "sampler={mode: SDE, params: {sampling_method: euler}}"});
   EXPECT_EQ(vp.sampling.sde.form, DiffusionForm::sbdm);
-  const OfficialConfig none = parse({"sampler={mode: SDE, params: {diffusion_form: constant, last_step: null}}"});
+  const OfficialConfig none =
+      parse({"sampler={mode: SDE, params: {diffusion_form: constant, last_step: null}}"});
   EXPECT_EQ(none.sampling.sde.last_step, SdeLastStep::none);
   EXPECT_EQ(none.sampling.sde.last_step_size, 0.0);
   EXPECT_EQ(none.sampling.steps, 250);
@@ -182,30 +238,36 @@ TEST(OfficialConfig, StochasticSampler) {
 }
 
 TEST(OfficialConfig, DistanceFromTheEndsOfThePath) {
-  const OfficialConfig c = parse({"transport.params={path_type: VP, prediction: score, sample_eps: 0.002, train_eps: 0.01}"});
+  const OfficialConfig c = parse(
+      {"transport.params={path_type: VP, prediction: score, sample_eps: 0.002, train_eps: 0.01}"});
   EXPECT_EQ(c.transport.path, PathKind::vp);
   EXPECT_EQ(c.transport.prediction, Prediction::score);
   EXPECT_EQ(c.sampling.sample_eps, 0.002);
   EXPECT_EQ(c.transport.train_eps, 0.01);
   EXPECT_FALSE(noted(c, "sample_eps"));
-  EXPECT_TRUE(noted(parse({"transport.params={path_type: GVP, prediction: noise}"}), "no sample_eps"));
+  EXPECT_TRUE(
+      noted(parse({"transport.params={path_type: GVP, prediction: noise}"}), "no sample_eps"));
   const OfficialConfig unused = parse({"transport.params={sample_eps: 0.002}"});
   EXPECT_FALSE(unused.sampling.sample_eps);
   EXPECT_TRUE(noted(unused, "sample_eps: not used"));
 }
 
 TEST(OfficialConfig, OtherEncoders) {
-  const OfficialConfig siglip = parse({"stage_1.params.encoder_cls=SigLIP2wNorm", "stage_1.params.encoder_params={model_name: a/b}"});
+  const OfficialConfig siglip = parse({"stage_1.params.encoder_cls=SigLIP2wNorm",
+                                       "stage_1.params.encoder_params={model_name: a/b}"});
   EXPECT_EQ(siglip.stage_1->family, EncoderFamily::siglip2);
   EXPECT_EQ(siglip.stage_1->encoder_path, "a/b");
-  const OfficialConfig mae = parse({"stage_1.params.encoder_cls=MAEwNorm", "stage_1.params.encoder_params={model_name: c}"});
+  const OfficialConfig mae = parse(
+      {"stage_1.params.encoder_cls=MAEwNorm", "stage_1.params.encoder_params={model_name: c}"});
   EXPECT_EQ(mae.stage_1->family, EncoderFamily::mae);
 }
 
 TEST(OfficialConfig, LightningDitAndItsSwitches) {
   const OfficialConfig c =
-      parse({"stage_2={target: stage2.models.lightningDiT.LightningDiT, ckpt: x.pt, params: {input_size: 4, patch_size: 2, in_channels: "
-             "48, hidden_size: 32, depth: 3, num_heads: 4, num_classes: 10, learn_sigma: true, use_swiglu: false, use_rope: false, "
+      parse({"stage_2={target: stage2.models.lightningDiT.LightningDiT, ckpt: x.pt, params: "
+             "{input_size: 4, patch_size: 2, in_channels: "
+             "48, hidden_size: 32, depth: 3, num_heads: 4, num_classes: 10, learn_sigma: true, "
+             "use_swiglu: false, use_rope: false, "
              "use_rmsnorm: false, use_qknorm: true, use_gembed: false}}",
              "guidance={}"});
   const LightningDitConfig& dit = c.stage_2->lightning_dit.value();
@@ -218,8 +280,10 @@ TEST(OfficialConfig, LightningDitAndItsSwitches) {
 
 TEST(OfficialConfig, TrainingOfTheDiffusionTransformer) {
   const OfficialConfig c =
-      parse({"training={epochs: 7, global_batch_size: 64, ema_decay: 0.9, clip_grad: 0.0, global_seed: 42, optimizer: {lr: 1e-3, betas: "
-             "[0.8, 0.9], weight_decay: 0.1}, scheduler: {type: cosine, warmup_epochs: 2, decay_end_epoch: 5, base_lr: 1e-3, final_lr: "
+      parse({"training={epochs: 7, global_batch_size: 64, ema_decay: 0.9, clip_grad: 0.0, "
+             "global_seed: 42, optimizer: {lr: 1e-3, betas: "
+             "[0.8, 0.9], weight_decay: 0.1}, scheduler: {type: cosine, warmup_epochs: 2, "
+             "decay_end_epoch: 5, base_lr: 1e-3, final_lr: "
              "1e-4, warmup_from_zero: true}}",
              "eval={eval_interval: 10, data_path: d, reference_npz_path: r.npz}"});
   ASSERT_TRUE(c.training && c.training->scheduler);
@@ -244,8 +308,10 @@ TEST(OfficialConfig, TrainingOfTheDecoder) {
   node.set("stage_1", changed_golden_config({"stage_1.params.noise_tau=0.8"}).at("stage_1"));
   node.apply_override("training={epochs: 16, ema_decay: 0.9978}");
   node.apply_override(
-      "gan={disc: {arch: {dino_ckpt_path: d.pth, ks: 9, norm_type: bn, recipe: S_8}, optimizer: {lr: 3e-4}, augment: {prob: 0.5}}, loss: "
-      "{disc_loss: vanilla, disc_weight: 0.75, perceptual_weight: 1.0, disc_start: 8, disc_upd_start: 6, max_d_weight: 10000.0}}");
+      "gan={disc: {arch: {dino_ckpt_path: d.pth, ks: 9, norm_type: bn, recipe: S_8}, optimizer: "
+      "{lr: 3e-4}, augment: {prob: 0.5}}, loss: "
+      "{disc_loss: vanilla, disc_weight: 0.75, perceptual_weight: 1.0, disc_start: 8, "
+      "disc_upd_start: 6, max_d_weight: 10000.0}}");
   const OfficialConfig c = parse_official_config(node);
   EXPECT_EQ(c.stage_1->noise_tau, 0.8);
   ASSERT_TRUE(c.gan);
@@ -262,9 +328,12 @@ TEST(OfficialConfig, TrainingOfTheDecoder) {
 
 TEST(OfficialConfig, TheStaleTrainingFileIsRecognised) {
   const OfficialConfig c =
-      parse({"stage_1.params.encoder_input_size=448", "stage_2.params.input_size=16", "stage_2.params.in_channels=768",
-             "misc={latent_size: [768, 16, 16], num_classes: 10, time_dist_shift_dim: 196608}", "guidance={}",
-             "training={epochs: 1400, log_every: 100, ckpt_every: 5000, base_lr: 0.0003, final_lr: 0.00002, beta: [0.9, 0.95], wd: 0.0, "
+      parse({"stage_1.params.encoder_input_size=448", "stage_2.params.input_size=16",
+             "stage_2.params.in_channels=768",
+             "misc={latent_size: [768, 16, 16], num_classes: 10, time_dist_shift_dim: 196608}",
+             "guidance={}",
+             "training={epochs: 1400, log_every: 100, ckpt_every: 5000, base_lr: 0.0003, final_lr: "
+             "0.00002, beta: [0.9, 0.95], wd: 0.0, "
              "schedule_type: linear, decay_start_epoch: 40, decay_end_epoch: 800}"});
   EXPECT_TRUE(noted(c, "no scheduler section and the old keys base_lr, final_lr, beta, wd"));
   EXPECT_TRUE(noted(c, "stale 512 px training file"));
@@ -278,7 +347,8 @@ TEST(OfficialConfig, TheStaleTrainingFileIsRecognised) {
 }
 
 TEST(OfficialConfig, AShiftOfAnotherLatentIsNoted) {
-  EXPECT_TRUE(noted(parse({"misc.time_dist_shift_dim=192"}), "time_dist_shift_dim is 192, not the size of a latent, 768"));
+  EXPECT_TRUE(noted(parse({"misc.time_dist_shift_dim=192"}),
+                    "time_dist_shift_dim is 192, not the size of a latent, 768"));
 }
 
 }  // namespace

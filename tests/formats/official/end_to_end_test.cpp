@@ -1,19 +1,21 @@
-// A whole official model, from its files to the numbers of the official code; and its variants against the parts of this library.
+// A whole official model, from its files to the numbers of the official code; and its variants
+// against the parts of this library.
 #include <algorithm>
 
 #include "rae/diffusion/sampler.hpp"
 #include "rae/diffusion/time_grid.hpp"
-#include "rae/generate/autoencoder.hpp"
 #include "rae/formats/bundle_writer.hpp"
-#include "rae/generate/generator.hpp"
 #include "rae/formats/official/open.hpp"
+#include "rae/generate/autoencoder.hpp"
+#include "rae/generate/generator.hpp"
 #include "support/official_files.hpp"
 #include "support/tiny_bundle.hpp"
 
 namespace rae::test {
 namespace {
 
-// Tolerances are those of the golden data's README, about ten times what f32 differs from f64 in the official code.
+// Tolerances are those of the golden data's README, about ten times what f32 differs from f64 in
+// the official code.
 constexpr double kLatent = 5e-5, kPixels = 2e-5;
 
 /// Inputs and outputs of the golden model.
@@ -30,20 +32,26 @@ TEST(OfficialEndToEnd, AutoencoderHasTheNumbersOfTheOfficialCode) {
   const Autoencoder autoencoder(open_official(golden_model_path("config.yaml"), {.dit = false}));
   const Tensor<float> latent = autoencoder.encode(expected.golden("input"));  // (1, C, h, w)
   EXPECT_TRUE(close(latent, expected.golden("latent"), kLatent));
-  EXPECT_TRUE(close(autoencoder.encode(Image::open(golden_model_path("input.png"))), expected.golden("latent"), kLatent));
-  EXPECT_TRUE(close(autoencoder.decode_pixels(expected.golden("latent")), expected.golden("reconstruction"), kPixels));
+  EXPECT_TRUE(close(autoencoder.encode(Image::open(golden_model_path("input.png"))),
+                    expected.golden("latent"), kLatent));
+  EXPECT_TRUE(close(autoencoder.decode_pixels(expected.golden("latent")),
+                    expected.golden("reconstruction"), kPixels));
 }
 
 TEST(OfficialEndToEnd, GeneratorHasTheNumbersOfTheOfficialCode) {
   const Expected expected;
   const Generator generator(open_official(golden_model_path("config.yaml"), {.encoder = false}));
   const Tensor<float> noise = expected.golden("noise");  // (B, C, h, w)
-  EXPECT_TRUE(close(generator.velocity(noise, 0.73f, expected.labels), expected.golden("velocity"), kLatent));
-  const Tensor<float> latents = generator.sample_latents({.labels = expected.labels, .noise = noise});  // (B, C, h, w)
+  EXPECT_TRUE(close(generator.velocity(noise, 0.73f, expected.labels), expected.golden("velocity"),
+                    kLatent));
+  const Tensor<float> latents =
+      generator.sample_latents({.labels = expected.labels, .noise = noise});  // (B, C, h, w)
   EXPECT_TRUE(close(latents, expected.golden("sample_latent"), kLatent));
   EXPECT_TRUE(close(generator.decode_pixels(latents), expected.golden("sample_image"), kPixels));
-  const GenerateOptions unguided{.labels = expected.labels, .autoguidance = AutoGuidance{}, .noise = noise};
-  EXPECT_TRUE(close(generator.sample_latents(unguided), expected.golden("sample_latent_unguided"), kLatent));
+  const GenerateOptions unguided{
+      .labels = expected.labels, .autoguidance = AutoGuidance{}, .noise = noise};
+  EXPECT_TRUE(close(generator.sample_latents(unguided), expected.golden("sample_latent_unguided"),
+                    kLatent));
 }
 
 TEST(OfficialEndToEnd, NoGuidanceInTheFileNeedsNoGuide) {
@@ -52,13 +60,16 @@ TEST(OfficialEndToEnd, NoGuidanceInTheFileNeedsNoGuide) {
   std::filesystem::remove(folder / "guide");
   const Generator generator(open_official(folder.config({"guidance.scale=1.0"})));
   const GenerateOptions options{.labels = expected.labels, .noise = expected.golden("noise")};
-  EXPECT_TRUE(close(generator.sample_latents(options), expected.golden("sample_latent_unguided"), kLatent));
+  EXPECT_TRUE(
+      close(generator.sample_latents(options), expected.golden("sample_latent_unguided"), kLatent));
 }
 
 /// The golden diffusion transformer as a callable (x, t), for one label for each sample.
 class GoldenDit {
  public:
-  GoldenDit() : files_(open_official(golden_model_path("config.yaml"))), dit_(std::make_shared<DitDh<Tensor<float>>>(*files_.config.dit)) {
+  GoldenDit()
+      : files_(open_official(golden_model_path("config.yaml"))),
+        dit_(std::make_shared<DitDh<Tensor<float>>>(*files_.config.dit)) {
     dit_->parameters([&](const std::string& name, auto& parameter) {
       parameter.set(files_.dit->tensors.read<float>(name).reshaped(parameter.shape()));
     });
@@ -78,27 +89,37 @@ class GoldenDit {
 TEST(OfficialEndToEnd, ClassifierFreeGuidance) {
   const Expected expected;
   const OfficialFolder folder;
-  const ModelFiles files = open_official(folder.config(
-      {"guidance={method: cfg, scale: 2.5, t-min: 0.3, t-max: 0.8}", "sampler.params={sampling_method: heun2, num_steps: 9}"}));
+  const ModelFiles files =
+      open_official(folder.config({"guidance={method: cfg, scale: 2.5, t-min: 0.3, t-max: 0.8}",
+                                   "sampler.params={sampling_method: heun2, num_steps: 9}"}));
   const GoldenDit dit;
   const std::vector<std::int64_t> null(expected.labels.size(), 10);
   const auto grid = official_time_grid(9, std::sqrt(12.0));
   const Tensor<float> wanted =
-      sample<float>(guided(dit(expected.labels), dit(null), Cfg{2.5f, 0.3f, 0.8f}), expected.golden("noise"), grid, Solver::heun);
-  EXPECT_TRUE(close(Generator(files).sample_latents({.labels = expected.labels, .noise = expected.golden("noise")}), wanted, kLatent));
+      sample<float>(guided(dit(expected.labels), dit(null), Cfg{2.5f, 0.3f, 0.8f}),
+                    expected.golden("noise"), grid, Solver::heun);
+  EXPECT_TRUE(close(Generator(files).sample_latents(
+                        {.labels = expected.labels, .noise = expected.golden("noise")}),
+                    wanted, kLatent));
 }
 
 TEST(OfficialEndToEnd, StochasticSampler) {
   const Expected expected;
   const OfficialFolder folder;
-  const ModelFiles files = open_official(folder.config({"guidance={}",
-                                                        "sampler={mode: SDE, params: {sampling_method: heun, diffusion_form: linear, "
-                                                        "diffusion_norm: 0.5, last_step: Euler, last_step_size: 0.05, num_steps: 7}}"}));
-  const SdeOptions how{
-      .solver = SdeSolver::heun, .form = DiffusionForm::linear, .norm = 0.5, .last_step = SdeLastStep::euler, .last_step_size = 0.05};
+  const ModelFiles files = open_official(folder.config(
+      {"guidance={}",
+       "sampler={mode: SDE, params: {sampling_method: heun, diffusion_form: linear, "
+       "diffusion_norm: 0.5, last_step: Euler, last_step_size: 0.05, num_steps: 7}}"}));
+  const SdeOptions how{.solver = SdeSolver::heun,
+                       .form = DiffusionForm::linear,
+                       .norm = 0.5,
+                       .last_step = SdeLastStep::euler,
+                       .last_step_size = 0.05};
   const auto grid = official_time_grid(7, std::sqrt(12.0), 0.0, 0.95);
-  const Tensor<float> wanted = sample_sde<float>(GoldenDit()(expected.labels), expected.golden("noise"), grid, PhiloxNoise{.seed = 5}, how);
-  const GenerateOptions options{.labels = expected.labels, .seed = 5, .noise = expected.golden("noise")};
+  const Tensor<float> wanted = sample_sde<float>(
+      GoldenDit()(expected.labels), expected.golden("noise"), grid, PhiloxNoise{.seed = 5}, how);
+  const GenerateOptions options{
+      .labels = expected.labels, .seed = 5, .noise = expected.golden("noise")};
   EXPECT_TRUE(close(Generator(files).sample_latents(options), wanted, kLatent));
 }
 
@@ -119,14 +140,17 @@ TEST(OfficialEndToEnd, LightningDit) {
   dit.parameters([&](const std::string& name, auto& parameter) {
     if (parameter.empty()) return;
     const bool kernel = name == "x_embedder.proj.weight";  // a convolution in the official code
-    entries.push_back({"module." + name, kernel ? parameter.tensor().reshaped({32, 48, 2, 2}) : parameter.tensor()});
+    entries.push_back({"module." + name,
+                       kernel ? parameter.tensor().reshaped({32, 48, 2, 2}) : parameter.tensor()});
   });
   write_safetensors(folder / "lightning.safetensors", entries);
   const std::string described =
-      "{target: stage2.models.lightningDiT.LightningDiT, ckpt: lightning.safetensors, params: {input_size: 4, patch_size: 2, in_channels: "
+      "{target: stage2.models.lightningDiT.LightningDiT, ckpt: lightning.safetensors, params: "
+      "{input_size: 4, patch_size: 2, in_channels: "
       "48, hidden_size: 32, depth: 2, num_heads: 4, num_classes: 10, learn_sigma: true}}";
   const std::string euler = "sampler.params={sampling_method: euler, num_steps: 5}";
-  const ModelFiles files = open_official(folder.config({"guidance={method: cfg, scale: 1.5}", "stage_2=" + described, euler}));
+  const ModelFiles files = open_official(
+      folder.config({"guidance={method: cfg, scale: 1.5}", "stage_2=" + described, euler}));
   const auto at = [&](std::vector<std::int64_t> labels) {
     return [&dit, labels = std::move(labels)](const Tensor<float>& x, float t) {
       return dit(x, Tensor<float>(Shape{x.extent(0)}, t), labels);
@@ -134,23 +158,30 @@ TEST(OfficialEndToEnd, LightningDit) {
   };
   const Generator generator(files);
   const Tensor<float> noise = expected.golden("noise");
-  EXPECT_TRUE(close(generator.velocity(noise, 0.73f, expected.labels), at(expected.labels)(noise, 0.73f), kLatent));
+  EXPECT_TRUE(close(generator.velocity(noise, 0.73f, expected.labels),
+                    at(expected.labels)(noise, 0.73f), kLatent));
   const std::vector<std::int64_t> null(expected.labels.size(), 10);
   const auto grid = official_time_grid(5, std::sqrt(12.0));
-  const Tensor<float> wanted = sample<float>(guided(at(expected.labels), at(null), Cfg{.scale = 1.5f}), noise, grid);
-  EXPECT_TRUE(close(generator.sample_latents({.labels = expected.labels, .noise = noise}), wanted, kLatent));
+  const Tensor<float> wanted =
+      sample<float>(guided(at(expected.labels), at(null), Cfg{.scale = 1.5f}), noise, grid);
+  EXPECT_TRUE(close(generator.sample_latents({.labels = expected.labels, .noise = noise}), wanted,
+                    kLatent));
 
   // As the guide of a DiT^DH, from these files and from those that are written of them.
-  const ModelFiles by_guide =
-      open_official(folder.config({"guidance={method: autoguidance, scale: 1.5, guidance_model: " + described + "}", euler}));
+  const ModelFiles by_guide = open_official(folder.config(
+      {"guidance={method: autoguidance, scale: 1.5, guidance_model: " + described + "}", euler}));
   EXPECT_TRUE(by_guide.config.lightning_guide && !by_guide.config.guide);
-  const Tensor<float> away =
-      sample<float>(guided(GoldenDit()(expected.labels), at(expected.labels), AutoGuidance{.scale = 1.5f}), noise, grid);
+  const Tensor<float> away = sample<float>(
+      guided(GoldenDit()(expected.labels), at(expected.labels), AutoGuidance{.scale = 1.5f}), noise,
+      grid);
   const TempFolder out;
   (void)save_official(by_guide, out / "o");
   save_bundle(by_guide, out / "bundle.safetensors", DType::f32);
-  for (const ModelFiles& each : {by_guide, open_official(out / "o/config.yaml"), ModelFiles::open(out / "bundle.safetensors")})
-    EXPECT_TRUE(close(Generator(each).sample_latents({.labels = expected.labels, .noise = noise}), away, kLatent)) << each.origin;
+  for (const ModelFiles& each : {by_guide, open_official(out / "o/config.yaml"),
+                                 ModelFiles::open(out / "bundle.safetensors")})
+    EXPECT_TRUE(close(Generator(each).sample_latents({.labels = expected.labels, .noise = noise}),
+                      away, kLatent))
+        << each.origin;
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// The official YAML configurations as plain data: every key that the official programs read, with their defaults. Source: configs/ of the
-// official repository (bytetriper/RAE), RAE.__init__, DiTwDDTHead, LightningDiT, create_transport, Sampler, optim_utils, train_stage1.
+// The official YAML configurations as plain data: every key that the official programs read, with
+// their defaults. Source: configs/ of the official repository (bytetriper/RAE), RAE.__init__,
+// DiTwDDTHead, LightningDiT, create_transport, Sampler, optim_utils, train_stage1.
 #pragma once
 
 #include <array>
@@ -19,24 +20,28 @@ namespace rae {
 /// Section `stage_1`: the autoencoder, class stage1.RAE. Paths are as written; see `open_official`.
 struct OfficialStage1 {
   EncoderFamily family = EncoderFamily::dinov2;  ///< of `encoder_cls`
-  std::string encoder_config_path;               ///< folder or id whose preprocessor_config.json has the pixels' mean and deviation
-  std::string encoder_path;                      ///< folder or id of the encoder: `dinov2_path` or `model_name` of `encoder_params`
-  index_t encoder_input_size = 224;              ///< side to which pictures are resized before the encoder
-  std::string decoder_config_path;               ///< folder of the decoder's config.json, or that file
-  index_t decoder_patch_size = 16;               ///< side of a patch of pixels
-  std::string pretrained_decoder_path;           ///< the decoder's weights; empty in a configuration that trains them
-  std::string ckpt;                              ///< checkpoint of the whole autoencoder, whose decoder is taken; usually empty
-  std::string normalization_stat_path;           ///< statistics of the latents; empty: none
-  double noise_tau = 0.8;                        ///< noise on latents while the decoder is trained, >= 0; none otherwise
-  double eps = 1e-5;                             ///< added to the variance of the latents
+  std::string encoder_config_path;  ///< folder or id whose preprocessor_config.json has the pixels'
+                                    ///< mean and deviation
+  std::string encoder_path;  ///< folder or id of the encoder: `dinov2_path` or `model_name` of
+                             ///< `encoder_params`
+  index_t encoder_input_size = 224;     ///< side to which pictures are resized before the encoder
+  std::string decoder_config_path;      ///< folder of the decoder's config.json, or that file
+  index_t decoder_patch_size = 16;      ///< side of a patch of pixels
+  std::string pretrained_decoder_path;  ///< the decoder's weights; empty in a configuration that
+                                        ///< trains them
+  std::string ckpt;  ///< checkpoint of the whole autoencoder, whose decoder is taken; usually empty
+  std::string normalization_stat_path;  ///< statistics of the latents; empty: none
+  double noise_tau = 0.8;  ///< noise on latents while the decoder is trained, >= 0; none otherwise
+  double eps = 1e-5;       ///< added to the variance of the latents
 };
 
 /// Section `stage_2`, and `guidance.guidance_model`: one of the two diffusion transformers.
 struct OfficialStage2 {
-  std::optional<DitDhConfig> dit;                   ///< target stage2.models.DDT.DiTwDDTHead
-  std::optional<LightningDitConfig> lightning_dit;  ///< target stage2.models.lightningDiT.LightningDiT
-  std::string ckpt;                                 ///< weights; empty in a configuration that trains them
-  std::string where;                                ///< place in the file, for messages
+  std::optional<DitDhConfig> dit;  ///< target stage2.models.DDT.DiTwDDTHead
+  std::optional<LightningDitConfig>
+      lightning_dit;  ///< target stage2.models.lightningDiT.LightningDiT
+  std::string ckpt;   ///< weights; empty in a configuration that trains them
+  std::string where;  ///< place in the file, for messages
 
   /// Shape (C, h, w) of the latents that it takes.
   [[nodiscard]] Shape latent_shape() const;
@@ -52,7 +57,8 @@ struct OfficialTransport {
   Prediction prediction = Prediction::velocity;  ///< velocity, noise or score
   std::string loss_weight = "none";              ///< none, velocity or likelihood
   std::string time_dist_type = "uniform";        ///< as `TimeDistribution::parse` reads it
-  std::optional<double> train_eps{};             ///< distance from the ends of the path in training; absent: the official default
+  std::optional<double> train_eps{};  ///< distance from the ends of the path in training; absent:
+                                      ///< the official default
 };
 
 /// AdamW as `build_optimizer` makes it.
@@ -62,30 +68,33 @@ struct OfficialOptimizer {
   double weight_decay = 0.0, eps = 1e-8;   ///< AdamW's
 };
 
-/// Learning rates as `build_scheduler` makes them: a count of epochs, unless the count of steps is given.
+/// Learning rates as `build_scheduler` makes them: a count of epochs, unless the count of steps is
+/// given.
 struct OfficialSchedule {
-  bool cosine = false;                                       ///< `type`: cosine or linear
-  double base_lr = 2e-4, final_lr = 2e-4;                    ///< at the beginning and from the end of the decay on
+  bool cosine = false;                     ///< `type`: cosine or linear
+  double base_lr = 2e-4, final_lr = 2e-4;  ///< at the beginning and from the end of the decay on
   double warmup_epochs = 0.0, decay_end_epoch = 0.0;         ///< epochs from the beginning
   std::optional<index_t> warmup_steps{}, decay_end_steps{};  ///< the same in steps; these go first
-  bool warmup_from_zero = false;                             ///< ramp up; otherwise the warm-up is constant
+  bool warmup_from_zero = false;  ///< ramp up; otherwise the warm-up is constant
 };
 
 /// Section `training`, of either stage.
 struct OfficialTraining {
-  index_t epochs = 1400;                        ///< passes over the data
-  std::optional<index_t> global_batch_size{};   ///< pictures in a step
-  index_t batch_size = 16;                      ///< pictures in a step of one device, where `global_batch_size` is absent
-  index_t grad_accum_steps = 1;                 ///< see math of the official code: above 1 only the last part counts there
-  double ema_decay = 0.9995;                    ///< of the averaged weights, in [0, 1)
-  double clip_grad = 1.0;                       ///< largest norm of the gradient; 0: none
-  std::uint64_t global_seed = 0;                ///< of everything random
-  index_t num_workers = 4;                      ///< that read pictures
-  index_t log_interval = 100;                   ///< steps between lines of the log
-  index_t checkpoint_interval = 4;              ///< epochs between checkpoints
-  index_t sample_every = 2500;                  ///< steps between samples
-  std::optional<double> cfg_scale{};            ///< guidance of those samples instead of `guidance.scale`
-  OfficialOptimizer optimizer{};                ///< of the model
+  index_t epochs = 1400;                       ///< passes over the data
+  std::optional<index_t> global_batch_size{};  ///< pictures in a step
+  index_t batch_size =
+      16;  ///< pictures in a step of one device, where `global_batch_size` is absent
+  index_t grad_accum_steps =
+      1;  ///< see math of the official code: above 1 only the last part counts there
+  double ema_decay = 0.9995;          ///< of the averaged weights, in [0, 1)
+  double clip_grad = 1.0;             ///< largest norm of the gradient; 0: none
+  std::uint64_t global_seed = 0;      ///< of everything random
+  index_t num_workers = 4;            ///< that read pictures
+  index_t log_interval = 100;         ///< steps between lines of the log
+  index_t checkpoint_interval = 4;    ///< epochs between checkpoints
+  index_t sample_every = 2500;        ///< steps between samples
+  std::optional<double> cfg_scale{};  ///< guidance of those samples instead of `guidance.scale`
+  OfficialOptimizer optimizer{};      ///< of the model
   std::optional<OfficialSchedule> scheduler{};  ///< absent: constant
 };
 
@@ -104,46 +113,50 @@ struct OfficialGan {
   std::string disc_loss = "hinge";                    ///< hinge or vanilla
   std::string gen_loss = "vanilla";                   ///< vanilla
   double disc_weight = 0.0, perceptual_weight = 0.0;  ///< of the decoder's GAN loss and of LPIPS
-  index_t disc_start = 0;                             ///< epoch from which the decoder sees the discriminator
-  index_t disc_upd_start = 0;                         ///< epoch from which the discriminator learns
-  index_t lpips_start = 0;                            ///< epoch from which LPIPS counts
-  double max_d_weight = 1e4;                          ///< limit of the adaptive weight
-  index_t disc_updates = 1;                           ///< steps of the discriminator for one of the decoder
+  index_t disc_start = 0;      ///< epoch from which the decoder sees the discriminator
+  index_t disc_upd_start = 0;  ///< epoch from which the discriminator learns
+  index_t lpips_start = 0;     ///< epoch from which LPIPS counts
+  double max_d_weight = 1e4;   ///< limit of the adaptive weight
+  index_t disc_updates = 1;    ///< steps of the discriminator for one of the decoder
 };
 
 /// Section `eval`: measurements during training.
 struct OfficialEval {
-  index_t eval_interval = 5000;                              ///< steps
-  bool eval_model = false;                                   ///< also of the weights that are not averaged
-  std::string data_path, reference_npz_path;                 ///< folder of pictures, and the reference of the Fréchet distance
+  index_t eval_interval = 5000;  ///< steps
+  bool eval_model = false;       ///< also of the weights that are not averaged
+  std::string data_path,
+      reference_npz_path;  ///< folder of pictures, and the reference of the Fréchet distance
   std::vector<std::string> metrics{"rfid", "psnr", "ssim"};  ///< of stage 1
 };
 
 /// A whole file.
 struct OfficialConfig {
-  std::string origin;                        ///< the file, for messages
-  std::optional<OfficialStage1> stage_1;     ///< the autoencoder
-  std::optional<OfficialStage2> stage_2;     ///< the diffusion transformer
-  OfficialTransport transport;               ///< path and prediction
-  SamplingDefaults sampling;                 ///< sections `sampler` and `guidance`, and `sample_eps` of `transport`
-  std::optional<OfficialStage2> guide;       ///< `guidance.guidance_model`, whether the guidance uses it or not
-  float guidance_scale = 1.0f;               ///< `guidance.scale` as written
-  index_t num_classes = 1000;                ///< `misc.num_classes`
+  std::string origin;                     ///< the file, for messages
+  std::optional<OfficialStage1> stage_1;  ///< the autoencoder
+  std::optional<OfficialStage2> stage_2;  ///< the diffusion transformer
+  OfficialTransport transport;            ///< path and prediction
+  SamplingDefaults
+      sampling;  ///< sections `sampler` and `guidance`, and `sample_eps` of `transport`
+  std::optional<OfficialStage2>
+      guide;                    ///< `guidance.guidance_model`, whether the guidance uses it or not
+  float guidance_scale = 1.0f;  ///< `guidance.scale` as written
+  index_t num_classes = 1000;   ///< `misc.num_classes`
   Shape latent_size{768, 16, 16};            ///< `misc.latent_size`, (C, h, w)
   double time_dist_shift_dim = 196608;       ///< `misc`
   double time_dist_shift_base = 4096;        ///< `misc`
   std::optional<OfficialTraining> training;  ///< how the model is trained
   std::optional<OfficialGan> gan;            ///< how the decoder's opponent is trained
   std::optional<OfficialEval> eval;          ///< what is measured in training
-  std::vector<std::string> notes;            ///< what a person should know: mistakes in the file, and what they mean here
+  std::vector<std::string>
+      notes;  ///< what a person should know: mistakes in the file, and what they mean here
 
   /// sqrt(time_dist_shift_dim / time_dist_shift_base), at least 1.
   [[nodiscard]] double time_shift() const;
 };
 
-/// Reads a tree of official form. Throws ConfigError with the place in the file for an unknown key (with the nearest known one), a value
-/// of another type or range, values that do not fit each other, and options that the official code cannot run either and that have no
-/// meaning here.
+/// Reads a tree of official form. Throws ConfigError with the place in the file for an unknown key
+/// (with the nearest known one), a value of another type or range, values that do not fit each
+/// other, and options that the official code cannot run either and that have no meaning here.
 [[nodiscard]] OfficialConfig parse_official_config(const ConfigNode& node);
 
 /// The same from a file. Throws FileError, too.

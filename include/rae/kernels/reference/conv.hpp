@@ -6,7 +6,8 @@
 namespace rae::reference {
 
 namespace detail {
-/// Calls f(b, o, c, y, x, i, j) for every product: picture b, channels o and c, output pixel (y, x), tap (i, j) inside the picture.
+/// Calls f(b, o, c, y, x, i, j) for every product: picture b, channels o and c, output pixel (y,
+/// x), tap (i, j) inside the picture.
 template <class F>
 void for_each_product(const Shape& x, const Shape& weight, F f) {
   const index_t k = weight[2], pad = (k - 1) / 2;
@@ -30,26 +31,34 @@ void conv2d(View<const T> x, View<const T> weight, View<const T> bias, View<T> o
   for (index_t b = 0; b < out.extent(0); ++b)
     for (index_t o = 0; o < out.extent(1); ++o)
       for (index_t row = 0; row < out.extent(2); ++row)
-        for (index_t column = 0; column < out.extent(3); ++column) out(b, o, row, column) = bias.empty() ? T(0) : bias(o);
-  detail::for_each_product(x.shape(), weight.shape(), [&](auto b, auto o, auto c, auto row, auto column, auto i, auto j, auto r, auto s) {
-    out(b, o, row, column) += x(b, c, r, s) * weight(o, c, i, j);
-  });
+        for (index_t column = 0; column < out.extent(3); ++column)
+          out(b, o, row, column) = bias.empty() ? T(0) : bias(o);
+  detail::for_each_product(
+      x.shape(), weight.shape(),
+      [&](auto b, auto o, auto c, auto row, auto column, auto i, auto j, auto r, auto s) {
+        out(b, o, row, column) += x(b, c, r, s) * weight(o, c, i, j);
+      });
 }
 
 /// dx (B, C, H, W) +=, dweight (O, C, k, k) +=, dbias (O) += from dout (B, O, H, W).
 template <Real T>
-void conv2d_backward(View<const T> x, View<const T> weight, View<const T> dout, View<T> dx, View<T> dweight, View<T> dbias) {
-  detail::for_each_product(x.shape(), weight.shape(), [&](auto b, auto o, auto c, auto row, auto column, auto i, auto j, auto r, auto s) {
-    dx(b, c, r, s) += dout(b, o, row, column) * weight(o, c, i, j);
-    dweight(o, c, i, j) += dout(b, o, row, column) * x(b, c, r, s);
-  });
+void conv2d_backward(View<const T> x, View<const T> weight, View<const T> dout, View<T> dx,
+                     View<T> dweight, View<T> dbias) {
+  detail::for_each_product(
+      x.shape(), weight.shape(),
+      [&](auto b, auto o, auto c, auto row, auto column, auto i, auto j, auto r, auto s) {
+        dx(b, c, r, s) += dout(b, o, row, column) * weight(o, c, i, j);
+        dweight(o, c, i, j) += dout(b, o, row, column) * x(b, c, r, s);
+      });
   for (index_t b = 0; b < dout.extent(0); ++b)
     for (index_t o = 0; o < dout.extent(1); ++o)
       for (index_t row = 0; row < dout.extent(2); ++row)
-        for (index_t column = 0; column < dout.extent(3); ++column) dbias(o) += dout(b, o, row, column);
+        for (index_t column = 0; column < dout.extent(3); ++column)
+          dbias(o) += dout(b, o, row, column);
 }
 
-/// out (B, C, H/2, W/2) from x (B, C, H, W); dx (B, C, H, W), zero before, takes dout when both are given.
+/// out (B, C, H/2, W/2) from x (B, C, H, W); dx (B, C, H, W), zero before, takes dout when both are
+/// given.
 template <Real T>
 void max_pool2d(View<const T> x, View<T> out, View<const T> dout = {}, View<T> dx = {}) {
   for (index_t b = 0; b < out.extent(0); ++b)

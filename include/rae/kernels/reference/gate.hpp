@@ -10,12 +10,14 @@ template <Real T>
 void gated_add(View<const T> x, Rows<const T> gate, View<const T> y, View<T> out) {
   const index_t rows = y.extent(0), per_group = rows / gate.groups;
   for (index_t r = 0; r < rows; ++r)
-    for (index_t i = 0; i < y.extent(1); ++i) out(r, i) = x(r, i) + gate.data[r / per_group * gate.stride + i] * y(r, i);
+    for (index_t i = 0; i < y.extent(1); ++i)
+      out(r, i) = x(r, i) + gate.data[r / per_group * gate.stride + i] * y(r, i);
 }
 
 /// dy (R, D), overwritten; dgate (groups, D), added to.
 template <Real T>
-void gated_add_backward(Rows<const T> gate, View<const T> y, View<const T> dout, View<T> dy, Rows<T> dgate) {
+void gated_add_backward(Rows<const T> gate, View<const T> y, View<const T> dout, View<T> dy,
+                        Rows<T> dgate) {
   const index_t rows = y.extent(0), per_group = rows / gate.groups;
   for (index_t g = 0; g < gate.groups; ++g)
     for (index_t i = 0; i < y.extent(1); ++i) {

@@ -16,12 +16,14 @@ void gemm(View<const T> a, View<const T> b, View<T> out) {
   for (index_t i = 0; i < a.extent(0); ++i)
     for (index_t j = 0; j < b.extent(1); ++j) {
       double sum = 0;
-      for (index_t k = 0; k < a.extent(1); ++k) sum += static_cast<double>(a(i, k)) * static_cast<double>(b(k, j));
+      for (index_t k = 0; k < a.extent(1); ++k)
+        sum += static_cast<double>(a(i, k)) * static_cast<double>(b(k, j));
       out(i, j) = static_cast<T>(sum);
     }
 }
 
-/// The same of both operands rounded to bf16. Products are exact in f32; sums are rounded after each, the second of a pair first.
+/// The same of both operands rounded to bf16. Products are exact in f32; sums are rounded after
+/// each, the second of a pair first.
 inline void gemm_bf16(View<const float> a, View<const float> b, View<float> out) {
   const index_t depth = a.extent(1);
   for (index_t i = 0; i < a.extent(0); ++i)
@@ -29,7 +31,8 @@ inline void gemm_bf16(View<const float> a, View<const float> b, View<float> out)
       float sum = 0;
       for (index_t k = 0; k < depth; k += 2)
         for (const index_t p : {k + 1, k})
-          if (p < depth) sum += static_cast<float>(bf16(a(i, p))) * static_cast<float>(bf16(b(p, j)));
+          if (p < depth)
+            sum += static_cast<float>(bf16(a(i, p))) * static_cast<float>(bf16(b(p, j)));
       out(i, j) = sum;
     }
 }
@@ -40,13 +43,15 @@ struct Quantized {
   float unit;
 };
 
-/// A vector in `most` steps of its largest magnitude, rounded to nearest even: a row of a, or a column of b. All elements must be finite.
+/// A vector in `most` steps of its largest magnitude, rounded to nearest even: a row of a, or a
+/// column of b. All elements must be finite.
 inline Quantized quantize(View<const float> x, float most = 127.0f) {
   float largest = 0;
   for (index_t i = 0; i < x.extent(0); ++i) largest = std::max(largest, std::abs(x(i)));
   const float factor = largest < 1e-30f ? 0.0f : most / largest;
   Quantized out{{}, largest < 1e-30f ? 0.0f : largest / most};
-  for (index_t i = 0; i < x.extent(0); ++i) out.values.push_back(static_cast<int>(std::nearbyint(x(i) * factor)));
+  for (index_t i = 0; i < x.extent(0); ++i)
+    out.values.push_back(static_cast<int>(std::nearbyint(x(i) * factor)));
   return out;
 }
 
@@ -64,8 +69,9 @@ inline void gemm_int8(View<const float> a, View<const float> b, View<float> out)
   }
 }
 
-/// At most 32 numbers as integers of `bits` bits and what their unit means: the one of largest magnitude becomes -2^(bits - 1), the unit is
-/// rounded to bf16, and the others are rounded to nearest even and cut off at 2^(bits - 1) - 1.
+/// At most 32 numbers as integers of `bits` bits and what their unit means: the one of largest
+/// magnitude becomes -2^(bits - 1), the unit is rounded to bf16, and the others are rounded to
+/// nearest even and cut off at 2^(bits - 1) - 1.
 inline Quantized quantize_group(View<const float> x, int bits) {
   const auto limit = static_cast<float>(1 << (bits - 1));
   float largest = 0;
@@ -73,32 +79,38 @@ inline Quantized quantize_group(View<const float> x, int bits) {
     if (std::abs(x(i)) > std::abs(largest)) largest = x(i);
   Quantized out{{}, std::abs(largest) < 1e-30f ? 0.0f : static_cast<float>(bf16(largest / -limit))};
   for (index_t i = 0; i < x.extent(0); ++i)
-    out.values.push_back(out.unit == 0 ? 0 : static_cast<int>(std::clamp(std::nearbyint(x(i) / out.unit), -limit, limit - 1)));
+    out.values.push_back(out.unit == 0 ? 0
+                                       : static_cast<int>(std::clamp(
+                                             std::nearbyint(x(i) / out.unit), -limit, limit - 1)));
   return out;
 }
 
 inline constexpr index_t kGroup = 32;
 
-/// Rows of a rounded to 32767 steps of their largest element, times the columns of b as integers in groups of 32 along K. Sums of a group
-/// are exact; times the group's unit and rounded, they are added to the total, which is rounded, too. Of more than 32 rows, a and the
-/// numbers that the integers mean are rounded to bf16 and multiplied as such.
+/// Rows of a rounded to 32767 steps of their largest element, times the columns of b as integers in
+/// groups of 32 along K. Sums of a group are exact; times the group's unit and rounded, they are
+/// added to the total, which is rounded, too. Of more than 32 rows, a and the numbers that the
+/// integers mean are rounded to bf16 and multiplied as such.
 inline void gemm_groups(View<const float> a, View<const float> b, View<float> out, int bits) {
   const index_t depth = a.extent(1);
   std::vector<float> meant(static_cast<std::size_t>(b.numel()));  // (K, N)
   std::vector<Quantized> rows;
-  for (index_t i = 0; i < a.extent(0); ++i) rows.push_back(quantize({a.data() + i * a.stride(0), {depth}, {a.stride(1)}}, 32767.0f));
+  for (index_t i = 0; i < a.extent(0); ++i)
+    rows.push_back(quantize({a.data() + i * a.stride(0), {depth}, {a.stride(1)}}, 32767.0f));
   for (index_t j = 0; j < b.extent(1); ++j) {
     for (index_t i = 0; i < a.extent(0); ++i) out(i, j) = 0;
     for (index_t first = 0; first < depth; first += kGroup) {
       const index_t count = std::min(kGroup, depth - first);
-      const Quantized group = quantize_group({b.data() + first * b.stride(0) + j * b.stride(1), {count}, {b.stride(0)}}, bits);
+      const Quantized group = quantize_group(
+          {b.data() + first * b.stride(0) + j * b.stride(1), {count}, {b.stride(0)}}, bits);
       for (index_t p = 0; p < count; ++p)
         meant[static_cast<std::size_t>((first + p) * b.extent(1) + j)] =
             static_cast<float>(group.values[static_cast<std::size_t>(p)]) * group.unit;
       for (index_t i = 0; i < a.extent(0); ++i) {
         int sum = 0;
         for (index_t p = 0; p < count; ++p)
-          sum += rows[static_cast<std::size_t>(i)].values[static_cast<std::size_t>(first + p)] * group.values[static_cast<std::size_t>(p)];
+          sum += rows[static_cast<std::size_t>(i)].values[static_cast<std::size_t>(first + p)] *
+                 group.values[static_cast<std::size_t>(p)];
         const float scaled = static_cast<float>(sum) * group.unit;
         out(i, j) += scaled;
       }

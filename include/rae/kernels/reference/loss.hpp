@@ -11,21 +11,24 @@ namespace rae::reference {
 template <Real T>
 [[nodiscard]] T mse(View<const T> a, View<const T> b) {
   double sum = 0;
-  for (index_t i = 0; i < a.numel(); ++i) sum += std::pow(static_cast<double>(a.data()[i]) - static_cast<double>(b.data()[i]), 2);
+  for (index_t i = 0; i < a.numel(); ++i)
+    sum += std::pow(static_cast<double>(a.data()[i]) - static_cast<double>(b.data()[i]), 2);
   return static_cast<T>(sum / static_cast<double>(a.numel()));
 }
 
 /// da = dloss * 2 (a - b) / numel.
 template <Real T>
 void mse_backward(View<const T> a, View<const T> b, T dloss, View<T> da) {
-  for (index_t i = 0; i < a.numel(); ++i) da.data()[i] = dloss * 2 * (a.data()[i] - b.data()[i]) / static_cast<T>(a.numel());
+  for (index_t i = 0; i < a.numel(); ++i)
+    da.data()[i] = dloss * 2 * (a.data()[i] - b.data()[i]) / static_cast<T>(a.numel());
 }
 
 /// Mean of |a - b|.
 template <Real T>
 [[nodiscard]] T l1(View<const T> a, View<const T> b) {
   double sum = 0;
-  for (index_t i = 0; i < a.numel(); ++i) sum += std::abs(static_cast<double>(a.data()[i]) - static_cast<double>(b.data()[i]));
+  for (index_t i = 0; i < a.numel(); ++i)
+    sum += std::abs(static_cast<double>(a.data()[i]) - static_cast<double>(b.data()[i]));
   return static_cast<T>(sum / static_cast<double>(a.numel()));
 }
 
@@ -38,18 +41,22 @@ void l1_backward(View<const T> a, View<const T> b, T dloss, View<T> da) {
   }
 }
 
-/// Mean of -log softmax(logits (N, K))[label], as the formula says: exp overflows for logits beyond 700.
+/// Mean of -log softmax(logits (N, K))[label], as the formula says: exp overflows for logits beyond
+/// 700.
 template <Real T>
-[[nodiscard]] T cross_entropy(View<const T> logits, std::span<const std::int64_t> labels, View<T> dlogits = {}) {
+[[nodiscard]] T cross_entropy(View<const T> logits, std::span<const std::int64_t> labels,
+                              View<T> dlogits = {}) {
   double sum = 0;
   const auto n = static_cast<double>(logits.extent(0));
   for (index_t r = 0; r < logits.extent(0); ++r) {
     const std::int64_t label = labels[static_cast<std::size_t>(r)];
     double total = 0;
-    for (index_t k = 0; k < logits.extent(1); ++k) total += std::exp(static_cast<double>(logits(r, k)));
+    for (index_t k = 0; k < logits.extent(1); ++k)
+      total += std::exp(static_cast<double>(logits(r, k)));
     sum -= std::log(std::exp(static_cast<double>(logits(r, label))) / total);
     for (index_t k = 0; !dlogits.empty() && k < logits.extent(1); ++k)
-      dlogits(r, k) = static_cast<T>((std::exp(static_cast<double>(logits(r, k))) / total - (k == label ? 1 : 0)) / n);
+      dlogits(r, k) = static_cast<T>(
+          (std::exp(static_cast<double>(logits(r, k))) / total - (k == label ? 1 : 0)) / n);
   }
   return static_cast<T>(sum / n);
 }

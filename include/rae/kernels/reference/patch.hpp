@@ -6,8 +6,10 @@
 namespace rae::reference {
 
 /// Position of (c, p, q) among the features of a patch.
-[[nodiscard]] inline index_t patch_feature(PatchOrder order, index_t channels, index_t patch, index_t c, index_t p, index_t q) {
-  return order == PatchOrder::channels_first ? c * patch * patch + p * patch + q : p * patch * channels + q * channels + c;
+[[nodiscard]] inline index_t patch_feature(PatchOrder order, index_t channels, index_t patch,
+                                           index_t c, index_t p, index_t q) {
+  return order == PatchOrder::channels_first ? c * patch * patch + p * patch + q
+                                             : p * patch * channels + q * channels + c;
 }
 
 /// tokens (B, h*w, C*P*P) from image (B, C, h*P, w*P).
@@ -18,7 +20,9 @@ void patchify(View<const T> image, index_t patch, PatchOrder order, View<T> toke
     for (index_t c = 0; c < channels; ++c)
       for (index_t y = 0; y < image.extent(2); ++y)
         for (index_t x = 0; x < image.extent(3); ++x)
-          tokens(b, y / patch * grid_w + x / patch, patch_feature(order, channels, patch, c, y % patch, x % patch)) = image(b, c, y, x);
+          tokens(b, y / patch * grid_w + x / patch,
+                 patch_feature(order, channels, patch, c, y % patch, x % patch)) =
+              image(b, c, y, x);
 }
 
 /// image (B, C, h*P, w*P) from tokens (B, h*w, C*P*P).
@@ -29,7 +33,9 @@ void unpatchify(View<const T> tokens, index_t patch, PatchOrder order, View<T> i
     for (index_t c = 0; c < channels; ++c)
       for (index_t y = 0; y < image.extent(2); ++y)
         for (index_t x = 0; x < image.extent(3); ++x)
-          image(b, c, y, x) = tokens(b, y / patch * grid_w + x / patch, patch_feature(order, channels, patch, c, y % patch, x % patch));
+          image(b, c, y, x) =
+              tokens(b, y / patch * grid_w + x / patch,
+                     patch_feature(order, channels, patch, c, y % patch, x % patch));
 }
 
 /// out (B, N, M) from x (B, M, N).

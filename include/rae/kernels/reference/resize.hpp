@@ -17,14 +17,19 @@ namespace rae::reference {
 }
 
 /// Weight of input j of `in` in output i of `out`.
-[[nodiscard]] inline double resize_weight(Resize method, index_t in, index_t out, index_t i, index_t j) {
-  const double scale = static_cast<double>(in) / static_cast<double>(out), center = (static_cast<double>(i) + 0.5) * scale;
+[[nodiscard]] inline double resize_weight(Resize method, index_t in, index_t out, index_t i,
+                                          index_t j) {
+  const double scale = static_cast<double>(in) / static_cast<double>(out),
+               center = (static_cast<double>(i) + 0.5) * scale;
   if (method == Resize::bicubic_antialias) {
     const double widening = std::max(scale, 1.0);
     const auto inside = [&](index_t k) {
-      return k >= static_cast<index_t>(center - 2 * widening + 0.5) && k < static_cast<index_t>(center + 2 * widening + 0.5);
+      return k >= static_cast<index_t>(center - 2 * widening + 0.5) &&
+             k < static_cast<index_t>(center + 2 * widening + 0.5);
     };
-    const auto filter = [&](index_t k) { return cubic_convolution((static_cast<double>(k) + 0.5 - center) / widening, -0.5); };
+    const auto filter = [&](index_t k) {
+      return cubic_convolution((static_cast<double>(k) + 0.5 - center) / widening, -0.5);
+    };
     double total = 0;
     for (index_t k = 0; k < in; ++k) total += inside(k) ? filter(k) : 0.0;
     return inside(j) ? filter(j) / total : 0.0;
@@ -35,7 +40,8 @@ namespace rae::reference {
   for (index_t k = left - 1; k <= left + 2; ++k) {
     if (std::clamp<index_t>(k, 0, in - 1) != j) continue;
     const double distance = std::abs(source - static_cast<double>(k));
-    weight += method == Resize::bilinear ? std::max(0.0, 1 - distance) : cubic_convolution(distance, -0.75);
+    weight += method == Resize::bilinear ? std::max(0.0, 1 - distance)
+                                         : cubic_convolution(distance, -0.75);
   }
   return weight;
 }
@@ -51,7 +57,8 @@ void resize(View<const T> image, Resize method, View<T> out) {
           for (index_t v = 0; v < image.extent(2); ++v)
             for (index_t u = 0; u < image.extent(3); ++u)
               sum += resize_weight(method, image.extent(2), out.extent(2), y, v) *
-                     resize_weight(method, image.extent(3), out.extent(3), x, u) * static_cast<double>(image(b, c, v, u));
+                     resize_weight(method, image.extent(3), out.extent(3), x, u) *
+                     static_cast<double>(image(b, c, v, u));
           out(b, c, y, x) = static_cast<T>(sum);
         }
 }
@@ -67,7 +74,8 @@ void resize_backward(View<const T> dout, Resize method, View<T> dimage) {
           for (index_t y = 0; y < dout.extent(2); ++y)
             for (index_t x = 0; x < dout.extent(3); ++x)
               sum += resize_weight(method, dimage.extent(2), dout.extent(2), y, v) *
-                     resize_weight(method, dimage.extent(3), dout.extent(3), x, u) * static_cast<double>(dout(b, c, y, x));
+                     resize_weight(method, dimage.extent(3), dout.extent(3), x, u) *
+                     static_cast<double>(dout(b, c, y, x));
           dimage(b, c, v, u) = static_cast<T>(sum);
         }
 }

@@ -10,7 +10,8 @@ namespace rae::reference {
 
 /// out (B, O, h, w) from x (B, C, H, W), weight (O, C, kh, kw), bias (O) or empty.
 template <Real T>
-void conv2d(View<const T> x, View<const T> weight, View<const T> bias, const Window& w, View<T> out) {
+void conv2d(View<const T> x, View<const T> weight, View<const T> bias, const Window& w,
+            View<T> out) {
   for (index_t b = 0; b < out.extent(0); ++b)
     for (index_t o = 0; o < out.extent(1); ++o)
       for (index_t y = 0; y < out.extent(2); ++y)
@@ -20,7 +21,8 @@ void conv2d(View<const T> x, View<const T> weight, View<const T> bias, const Win
             for (index_t i = 0; i < w.height; ++i)
               for (index_t j = 0; j < w.width; ++j) {
                 const index_t r = y * w.stride + i - w.pad_h, s = v * w.stride + j - w.pad_w;
-                if (r >= 0 && r < x.extent(2) && s >= 0 && s < x.extent(3)) sum += x(b, c, r, s) * weight(o, c, i, j);
+                if (r >= 0 && r < x.extent(2) && s >= 0 && s < x.extent(3))
+                  sum += x(b, c, r, s) * weight(o, c, i, j);
               }
           out(b, o, y, v) = sum;
         }
