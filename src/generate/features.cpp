@@ -9,7 +9,7 @@
 #include "rae/core/workspace.hpp"
 #include "rae/kernels/resize.hpp"
 #include "rae/models/inception.hpp"
-#include "rae/models/rae.hpp"
+#include "rae/models/pixel_norm.hpp"
 
 namespace rae {
 

@@ -1,5 +1,6 @@
 #include "rae/train/decoder_loss.hpp"
 
+#include "rae/models/rae.hpp"
 #include "rae/ops/loss.hpp"
 
 namespace rae {

@@ -2,6 +2,7 @@
 
 #include "rae/formats/loss_networks.hpp"
 #include "rae/models/initialize.hpp"
+#include "rae/models/rae.hpp"
 #include "rae/ops/loss.hpp"
 
 namespace rae {

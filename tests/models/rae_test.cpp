@@ -127,17 +127,5 @@ TEST(Rae, GridsOfEncoderAndDecoderMayDiffer) {
   EXPECT_THROW((void)rae.decode(Tensor<float>(Shape{8, 4, 4}, 0.f)), ShapeError);
 }
 
-TEST(NoiseAugment, DependsOnTheSampleOnly) {
-  const Tensor<float> two(Shape{2, 3, 4}, 0.f), one(Shape{1, 3, 4}, 0.f);
-  for (const NoiseLaw law : {NoiseLaw::uniform, NoiseLaw::half_normal}) {
-    const Tensor<float> both = noise_augment(two, 0.8, law, 5, 10),
-                        second = noise_augment(one, 0.8, law, 5, 11);
-    for (index_t i = 0; i < 12; ++i) EXPECT_EQ(both[12 + i], second[i]);
-    EXPECT_FALSE(close(noise_augment(one, 0.8, law, 5, 10), second, 1e-3));
-  }
-  EXPECT_TRUE(close(noise_augment(two, 0.0, NoiseLaw::uniform, 5, 10), two, 0.0));
-  EXPECT_THROW(noise_augment(two, -0.1, NoiseLaw::uniform, 5, 10), ArgumentError);
-}
-
 }  // namespace
 }  // namespace rae

@@ -8,7 +8,8 @@
 #include <string>
 
 #include "rae/io/config.hpp"
-#include "rae/models/rae.hpp"
+#include "rae/models/encoder.hpp"
+#include "rae/models/pixel_norm.hpp"
 #include "rae/spec/model_files.hpp"
 
 namespace rae {

@@ -10,7 +10,9 @@
 #include "rae/io/config.hpp"
 #include "rae/models/dit_dh.hpp"
 #include "rae/models/lightning_dit.hpp"
-#include "rae/models/rae.hpp"
+#include "rae/models/decoder.hpp"
+#include "rae/models/encoder.hpp"
+#include "rae/models/pixel_norm.hpp"
 #include "rae/spec/parameter_count.hpp"
 #include "rae/spec/sampling_defaults.hpp"
 

@@ -9,7 +9,8 @@
 #include <optional>
 
 #include "rae/models/lpips.hpp"
-#include "rae/models/rae.hpp"
+#include "rae/models/encoder.hpp"
+#include "rae/models/pixel_norm.hpp"
 
 namespace rae {
 

@@ -5,6 +5,8 @@
 // decoding); official train_stage1.py.
 #pragma once
 
+#include "rae/models/decoder.hpp"
+#include "rae/models/noise_augment.hpp"
 #include "rae/train/adversary.hpp"
 #include "rae/train/batches.hpp"
 
