@@ -18,13 +18,6 @@
 
 namespace rae {
 
-/// Largest number of elements of one latent, C * h * w, that a configuration may ask for.
-inline constexpr index_t kMaxLatentSize = index_t{1} << 24;
-/// Largest side of a latent's grid that a configuration may ask for.
-inline constexpr index_t kMaxLatentGrid = 128;
-/// Largest side of the pictures that a configuration may ask for.
-inline constexpr index_t kMaxModelImageSize = 4096;
-
 /// A model without its weights.
 struct ModelConfig {
   std::string name;       ///< for people and for the text of pictures
