@@ -2,14 +2,17 @@
 // Representation Autoencoders, section 3; official class RAE.
 #pragma once
 
+#include <memory>
+#include <utility>
+
 #include "rae/models/decoder.hpp"
-#include "rae/models/encoder.hpp"
+#include "rae/models/encoder_network.hpp"
 #include "rae/models/latent_norm.hpp"
 #include "rae/models/pixel_norm.hpp"
 
 namespace rae {
 
-/// What the encoder sees of pictures (B, channels, H, W) in [0, 1]: brought to height and width,
+/// The input of an encoder for pictures (B, channels, H, W) in [0, 1]: resized to height and width,
 /// unless these are 0, and normalised. Throws ShapeError.
 template <Real T>
 Tensor<T> encoder_input(const Tensor<T>& image, index_t height, index_t width,
@@ -27,60 +30,89 @@ Tensor<T> encoder_input(const Tensor<T>& image, index_t size, const PixelNorm& p
   return encoder_input(image, size, size, pixels);
 }
 
+/// Everything about an autoencoder besides its two networks.
+template <Real T>
+struct RaeSettings {
+  index_t encoder_height = 0;   ///< to which pictures are resized for the encoder; 0: not at all
+  index_t encoder_width = 0;    ///< the same; 0 exactly when encoder_height is 0
+  PixelNorm pixels{};           ///< of the encoder's pictures
+  LatentNorm<T> latent_norm{};  ///< statistics of the latents; empty for raw tokens
+};
+
 /// The autoencoder for inference: pictures (B, channels, H, W) in [0, 1] to latents (B, C, h, w)
-/// and back.
+/// and back. A value that shares its networks; either may be absent while it is not used. All
+/// members can be called from several threads.
 template <Real T>
 class Rae {
  public:
   using X = Tensor<T>;
 
-  /// `encoder_size`: the side to which pictures are resized before the encoder; 0 leaves them as
-  /// they are.
-  Rae(const EncoderConfig& encoder_config, const DecoderConfig& decoder_config,
-      index_t encoder_size, const PixelNorm& pixels)
-      : Rae(encoder_config, decoder_config, encoder_size, encoder_size, pixels) {}
+  Rae(std::shared_ptr<const EncoderNetwork<X>> encoder, std::shared_ptr<const Decoder<X>> decoder,
+      RaeSettings<T> settings)
+      : encoder_(std::move(encoder)),
+        decoder_(std::move(decoder)),
+        settings_(std::move(settings)) {}
 
-  /// The same with the height and the width to which pictures are resized; both 0 leave them as
-  /// they are.
-  Rae(const EncoderConfig& encoder_config, const DecoderConfig& decoder_config,
-      index_t encoder_height, index_t encoder_width, const PixelNorm& pixels)
-      : encoder(encoder_config),
-        decoder(decoder_config),
-        encoder_height_(encoder_height),
-        encoder_width_(encoder_width),
-        pixels_(pixels) {}
+  /// Tokens (B, N, D) of pictures (B, channels, H, W) in [0, 1], before latent normalisation.
+  /// Throws ShapeError, ArgumentError without an encoder.
+  [[nodiscard]] X encode_tokens(const X& image) const { return encoder()(input(image)); }
 
-  /// Patch tokens before normalisation: (B, N, D). Throws ShapeError.
-  [[nodiscard]] X encode_tokens(const X& image) const {
-    return encoder(encoder_input(image, encoder_height_, encoder_width_, pixels_));
-  }
-
-  /// Normalised latents (B, C, h, w), on the encoder's grid. Throws ShapeError, also when that is
-  /// not the grid of the statistics.
+  /// Normalised latents (B, C, h, w), on the encoder's grid, of pictures (B, channels, H, W) in
+  /// [0, 1]. Throws ShapeError, also when the grid is not that of the statistics; NumericError for
+  /// a latent that is not finite; ArgumentError without an encoder.
   [[nodiscard]] X encode(const X& image) const {
-    const X input =
-        encoder_input(image, encoder_height_, encoder_width_, pixels_);  // (B, channels, H, W)
-    const index_t patch = encoder.config().patch_size;
-    return latent_norm.normalize(
-        tokens_to_grid(encoder(input), input.extent(2) / patch, input.extent(3) / patch));
+    const X seen = input(image);                         // (B, channels, H', W')
+    const Shape grid = encoder().grid_of(seen.shape());  // (h, w)
+    X out = settings_.latent_norm.normalize(
+        tokens_to_grid(encoder()(seen), grid[0], grid[1]));  // (B, C, h, w)
+    require_finite("Rae::encode: the latent", out);
+    return out;
   }
 
-  /// Pictures (B, channels, H, W) of the decoder's size for normalised latents of any grid; not
-  /// clamped to [0, 1]. Throws ShapeError, also when the grid is not that of the statistics.
+  /// Pictures (B, channels, H, W) of the decoder's size for normalised latents (B, C, h, w) of any
+  /// grid; not clamped to [0, 1]. Throws ShapeError, also when the grid is not that of the
+  /// statistics; NumericError for a picture that is not finite; ArgumentError without a decoder.
   [[nodiscard]] X decode(const X& latent) const {
     if (latent.rank() != 4)
       raise<ShapeError>("Rae::decode: expected latents (B, C, h, w), got ", latent.shape());
-    const X tokens = grid_to_tokens(latent_norm.denormalize(latent));  // (B, h*w, C)
-    return denormalize_pixels(decoder(tokens, latent.extent(2), latent.extent(3)), pixels_);
+    const X tokens = grid_to_tokens(settings_.latent_norm.denormalize(latent));  // (B, h*w, C)
+    X out = denormalize_pixels(decoder()(tokens, latent.extent(2), latent.extent(3)),
+                               settings_.pixels);  // (B, channels, H, W)
+    require_finite("Rae::decode: the picture", out);
+    return out;
   }
 
-  Encoder<X> encoder;
-  Decoder<X> decoder;
-  LatentNorm<T> latent_norm;
+  /// The encoder. Throws ArgumentError when there is none.
+  [[nodiscard]] const EncoderNetwork<X>& encoder() const {
+    if (!encoder_) raise<ArgumentError>("Rae: this autoencoder has no encoder");
+    return *encoder_;
+  }
+  /// The decoder. Throws ArgumentError when there is none.
+  [[nodiscard]] const Decoder<X>& decoder() const {
+    if (!decoder_) raise<ArgumentError>("Rae: this autoencoder has no decoder");
+    return *decoder_;
+  }
+  /// Everything else.
+  [[nodiscard]] const RaeSettings<T>& settings() const noexcept { return settings_; }
 
  private:
-  index_t encoder_height_, encoder_width_;
-  PixelNorm pixels_;
+  [[nodiscard]] X input(const X& image) const {
+    return encoder_input(image, settings_.encoder_height, settings_.encoder_width,
+                         settings_.pixels);
+  }
+
+  static void require_finite(const char* what, const X& batch) {
+    const index_t size = batch.numel() / batch.extent(0);
+    for (index_t b = 0; b < batch.extent(0); ++b)
+      if (!all_finite(batch.span().subspan(static_cast<std::size_t>(b * size),
+                                           static_cast<std::size_t>(size))))
+        raise<NumericError>(what, " of sample ", b, " of ", batch.extent(0),
+                            " holds NaN or infinity");
+  }
+
+  std::shared_ptr<const EncoderNetwork<X>> encoder_;
+  std::shared_ptr<const Decoder<X>> decoder_;
+  RaeSettings<T> settings_;
 };
 
 }  // namespace rae
