@@ -22,12 +22,12 @@ TEST(LatentNorm, AppliesTheFormulaPerElement) {
 TEST(LatentNorm, AbsentStatisticsChangeNothing) {
   const Tensor<float> z(Shape{1, 2, 1, 1}, {3, -4});  // (B, C, h, w)
   EXPECT_TRUE(close(LatentNorm<float>{}.normalize(z), z, 0.0));
-  const LatentNorm<float> only_mean{.mean = Tensor<float>(Shape{2, 1, 1}, {1, 1})};
+  const LatentNorm<float> only_mean{.mean = Tensor<float>(Shape{2, 1, 1}, {1, 1}), .var = {}};
   EXPECT_TRUE(close(only_mean.normalize(z), Tensor<float>(z.shape(), {2, -5}), 0.0));
 }
 
 TEST(LatentNorm, RefusesLatentsOfAnotherShape) {
-  const LatentNorm<float> norm{.mean = Tensor<float>(Shape{2, 1, 1}, 0.f)};
+  const LatentNorm<float> norm{.mean = Tensor<float>(Shape{2, 1, 1}, 0.f), .var = {}};
   EXPECT_THROW((void)norm.normalize(Tensor<float>(Shape{2, 1, 1}, 0.f)), ShapeError);
   EXPECT_THROW((void)norm.denormalize(Tensor<float>(Shape{1, 2, 1, 2}, 0.f)), ShapeError);
 }

@@ -12,8 +12,7 @@ namespace rae {
 /// empty variance as 1. `eps` is added to the variance.
 template <Real T>
 struct LatentNorm {
-  Tensor<T> mean = Tensor<T>();  // (C, h, w)
-  Tensor<T> var = Tensor<T>();   // (C, h, w)
+  Tensor<T> mean, var;  // (C, h, w)
   double eps = 1e-5;
 
   /// (z - mean) / sqrt(var + eps) for z (B, C, h, w). Throws ShapeError.

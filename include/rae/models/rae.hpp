@@ -36,7 +36,7 @@ struct RaeSettings {
   index_t encoder_height = 0;   ///< to which pictures are resized for the encoder; 0: not at all
   index_t encoder_width = 0;    ///< the same; 0 exactly when encoder_height is 0
   PixelNorm pixels{};           ///< of the encoder's pictures
-  LatentNorm<T> latent_norm{};  ///< statistics of the latents; empty for raw tokens
+  LatentNorm<T> latent_norm;    ///< statistics of the latents; empty for raw tokens
 };
 
 /// The autoencoder for inference: pictures (B, channels, H, W) in [0, 1] to latents (B, C, h, w)
