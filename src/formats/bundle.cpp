@@ -58,9 +58,12 @@ ModelFiles Bundle::files() const {
   out.origin = origin;
   out.latent_norm = latent_norm();
   for (const NetworkRole role : kNetworkRoles)
-    if (const std::string prefix = detail::prefix_of(role); has(prefix))
-      out.network(role) = TensorGroup{source.under(prefix), {}};
+    if (has(role)) out.network(role) = TensorGroup{source.under(detail::prefix_of(role)), {}};
   return out;
+}
+
+bool Bundle::has(NetworkRole role) const {
+  return has(detail::prefix_of(role)) || detail::needs_no_tensors(config, role);
 }
 
 bool Bundle::has(const std::string& prefix) const {

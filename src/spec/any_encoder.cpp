@@ -67,13 +67,13 @@ ConfigNode AnyEncoder::to_config() const {
 }
 
 void AnyEncoder::validate(const ConfigPlace& place) const {
+  kind_->validate(config_, place);
   const auto& [channels, patch, width] = shape();
   if (channels != 1 && channels != 3)
     raise<ConfigError>((place / "channels").to_string(), ": expected 1 (gray) or 3 (RGB), got ",
                        channels);
   require_size(place / "patch_size", patch, 1, kMaxGrid);
   require_size(place / "hidden_size", width, 1, kMaxWidth);
-  kind_->validate(config_, place);
 }
 
 }  // namespace rae

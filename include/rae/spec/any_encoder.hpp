@@ -64,8 +64,8 @@ class AnyEncoder {
 
   /// From EncoderConfig, or the configuration of a registered kind, unchecked. Throws ConfigError
   /// when the kind is not registered.
-  template <std::copyable C>
-  requires(!std::same_as<C, AnyEncoder> && !std::same_as<C, std::any>)
+  template <class C>
+  requires(!std::same_as<C, AnyEncoder> && !std::same_as<C, std::any> && std::copyable<C>)
       AnyEncoder(C config)  // NOLINT: a configuration is an encoder
       : kind_(&detail::encoder_kind_of(typeid(C))), config_(std::move(config)) {}
 

@@ -19,8 +19,8 @@ namespace rae {
 
 /// A model without its weights.
 struct ModelConfig {
-  std::string name;       ///< for people and for the text of pictures
-  EncoderConfig encoder;  ///< the frozen encoder
+  std::string name;    ///< for people and for the text of pictures
+  AnyEncoder encoder;  ///< the frozen encoder
   index_t encoder_size =
       0;  ///< height of pictures resized for the encoder; 0 leaves pictures as they are
   index_t encoder_width = 0;  ///< their width; 0: encoder_size
