@@ -51,7 +51,7 @@ TEST(PackedBundle, IsUsedWhereItLies) {
     save_packed_bundle(test::tiny_bundle().files(), path, dtype);
     const ModelFiles files = ModelFiles::open(path);
     const TensorSource tensors = files.dit->tensors;
-    const detail::PartLoader loader(files, {}, {detail::Part::dit});
+    const detail::NetworkLoader loader(files, {}, {NetworkRole::dit});
     auto model = std::get<DitDh<Tensor<float>>>(*loader.dit());
     std::size_t packed = 0, with_halves = 0;
     model.parameters([&](const std::string& name, auto& p) {

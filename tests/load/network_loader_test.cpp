@@ -12,8 +12,7 @@
 namespace rae {
 namespace {
 
-using detail::Part;
-using detail::PartLoader;
+using detail::NetworkLoader;
 using test::message_of;
 
 /// Parameters of products are there in the kernel's arrangement, all others as they are: each once.
@@ -32,37 +31,38 @@ void expect_held_once(Model model) {
   EXPECT_GT(packed, 4u);
 }
 
-TEST(PartLoaderTest, HoldsEveryWeightOnce) {
+TEST(NetworkLoaderTest, HoldsEveryWeightOnce) {
   for (const bool keep : {true, false}) {
-    const PartLoader loader(test::tiny_bundle().files(), {.keep_loaded = keep},
-                            {Part::encoder, Part::decoder, Part::dit});
+    const NetworkLoader loader(test::tiny_bundle().files(), {.keep_loaded = keep},
+                               {NetworkRole::encoder, NetworkRole::decoder, NetworkRole::dit});
     expect_held_once(*loader.encoder());
     expect_held_once(*loader.decoder());
     expect_held_once(std::get<DitDh<Tensor<float>>>(*loader.dit()));
   }
 }
 
-TEST(PartLoaderTest, LetsGoOfWhatIsNotAtWork) {
+TEST(NetworkLoaderTest, LetsGoOfWhatIsNotAtWork) {
   ModelConfig config = test::tiny_config();
   config.guide = config.dit;
   const ModelFiles files = test::random_bundle(config).files();
-  const PartLoader loader(files, {.keep_loaded = false},
-                          {Part::encoder, Part::decoder, Part::dit, Part::guide});
-  const std::weak_ptr<const detail::DiffusionNetwork> dit = loader.dit();
-  const std::weak_ptr<const detail::DiffusionNetwork> guide = loader.guide();
+  const NetworkLoader loader(
+      files, {.keep_loaded = false},
+      {NetworkRole::encoder, NetworkRole::decoder, NetworkRole::dit, NetworkRole::guide});
+  const std::weak_ptr<const BackboneNetwork<Tensor<float>>> dit = loader.dit();
+  const std::weak_ptr<const BackboneNetwork<Tensor<float>>> guide = loader.guide();
   EXPECT_EQ(loader.dit(), dit.lock());  // not loaded again
   EXPECT_FALSE(dit.expired() || guide.expired());
   const std::weak_ptr<const Decoder<Tensor<float>>> decoder = loader.decoder();
   EXPECT_TRUE(dit.expired() && guide.expired());
   (void)loader.encoder();
   EXPECT_TRUE(decoder.expired());
-  const PartLoader keeper(files, {}, {Part::decoder, Part::dit});
-  const std::weak_ptr<const detail::DiffusionNetwork> kept = keeper.dit();
+  const NetworkLoader keeper(files, {}, {NetworkRole::decoder, NetworkRole::dit});
+  const std::weak_ptr<const BackboneNetwork<Tensor<float>>> kept = keeper.dit();
   (void)keeper.decoder();
   EXPECT_FALSE(kept.expired());
 }
 
-TEST(PartLoaderTest, ReadsByTheNamesOfTheFile) {
+TEST(NetworkLoaderTest, ReadsByTheNamesOfTheFile) {
   const Bundle bundle = test::tiny_bundle();
   // The encoder's queries, keys and values as three tensors, and its patches as a convolution.
   std::map<std::string, Tensor<float>> tensors;
@@ -104,7 +104,7 @@ TEST(PartLoaderTest, ReadsByTheNamesOfTheFile) {
   EXPECT_NE(message.find("expected a part of (48, 16), got (8, 32)"), std::string::npos) << message;
 }
 
-TEST(PartLoaderTest, RefusesValuesThatAreNotFinite) {
+TEST(NetworkLoaderTest, RefusesValuesThatAreNotFinite) {
   Bundle bundle = test::tiny_bundle();
   ModelFiles files = bundle.files();
   bundle.tensors.at("dit.x_embedder.proj.bias").data()[3] = std::numeric_limits<float>::quiet_NaN();
@@ -113,13 +113,14 @@ TEST(PartLoaderTest, RefusesValuesThatAreNotFinite) {
   EXPECT_NE(message.find("x_embedder.proj.bias holds NaN"), std::string::npos) << message;
 }
 
-TEST(PartLoaderTest, RefusesWhatDoesNotFitIntoMemory) {
+TEST(NetworkLoaderTest, RefusesWhatDoesNotFitIntoMemory) {
   const ModelFiles files = test::tiny_bundle().files();
   const auto bytes = [](index_t elements) {
     return static_cast<std::uint64_t>(elements) * sizeof(float);
   };
-  const std::uint64_t dit = bytes(parameter_count(*files.config.dit)),
-                      decoder = bytes(parameter_count(*files.config.decoder));
+  const std::uint64_t dit = bytes(parameter_count(files.config.dit->parameter_shapes())),
+                      decoder =
+                          bytes(parameter_count(parameter_shapes<Decoder>(*files.config.decoder)));
   const auto tight = [&](std::uint64_t available, bool keep) {
     return LoadOptions{.keep_loaded = keep, .available_memory = available};
   };
@@ -138,11 +139,12 @@ TEST(PartLoaderTest, RefusesWhatDoesNotFitIntoMemory) {
 }
 
 /// The policy of weight_types.hpp, as it is held and as memory is counted for it.
-TEST(PartLoaderTest, HoldsEveryMatrixAsItsType) {
+TEST(NetworkLoaderTest, HoldsEveryMatrixAsItsType) {
   ModelConfig config = test::tiny_config();
   const ModelFiles files = test::random_bundle(config).files();
   for (const DType dtype : kWeightTypes) {
-    const PartLoader loader(files, {.dtype = dtype}, {Part::encoder, Part::decoder, Part::dit});
+    const NetworkLoader loader(files, {.dtype = dtype},
+                               {NetworkRole::encoder, NetworkRole::decoder, NetworkRole::dit});
     const DType outside = dtype == DType::f32 ? DType::f32 : DType::bf16;
     std::uint64_t bytes = 0;
     const auto check = [&](auto model) {
@@ -161,8 +163,8 @@ TEST(PartLoaderTest, HoldsEveryMatrixAsItsType) {
     check(*loader.decoder());
     check(std::get<DitDh<Tensor<float>>>(*loader.dit()));
     const auto fits = [&](std::uint64_t available) {
-      return PartLoader(files, {.dtype = dtype, .available_memory = available},
-                        {Part::encoder, Part::decoder, Part::dit});
+      return NetworkLoader(files, {.dtype = dtype, .available_memory = available},
+                           {NetworkRole::encoder, NetworkRole::decoder, NetworkRole::dit});
     };
     EXPECT_NO_THROW((void)fits(bytes));
     const std::string message = message_of<MemoryError>([&] { (void)fits(bytes - 1); });
@@ -171,7 +173,7 @@ TEST(PartLoaderTest, HoldsEveryMatrixAsItsType) {
     EXPECT_EQ(message.find("narrower weights") == std::string::npos, dtype == DType::i4w)
         << message;
   }
-  EXPECT_THROW(PartLoader(files, {.dtype = DType::f16}, {Part::dit}), ArgumentError);
+  EXPECT_THROW(NetworkLoader(files, {.dtype = DType::f16}, {NetworkRole::dit}), ArgumentError);
 }
 
 }  // namespace
