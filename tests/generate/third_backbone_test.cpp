@@ -70,16 +70,15 @@ TEST(ThirdBackboneTest, GoesThroughABundleToPictures) {
 TEST(ThirdBackboneTest, GuidesAndIsGuidedByOtherKinds) {
   ModelConfig config = test::tiny_config();
   config.guide = TokenMlpConfig{};
-  const Generator guided(test::random_bundle(config));
-  EXPECT_TRUE(all_finite(
-      guided.sample_latents({.labels = {0, 1}, .autoguidance = AutoGuidance{.scale = 1.5f}})
-          .span()));
+  const GenerateOptions options{.labels = {0, 1}, .autoguidance = AutoGuidance{.scale = 1.5f}};
+  const Tensor<float> guiding =
+      Generator(test::random_bundle(config)).sample_latents(options);  // (B, C, h, w)
+  EXPECT_TRUE(all_finite(guiding.span()));
   config.guide = config.dit;
   config.dit = TokenMlpConfig{};
-  const Generator guide(test::random_bundle(config));
-  EXPECT_TRUE(all_finite(
-      guide.sample_latents({.labels = {0, 1}, .autoguidance = AutoGuidance{.scale = 1.5f}})
-          .span()));
+  const Tensor<float> guided =
+      Generator(test::random_bundle(config)).sample_latents(options);  // (B, C, h, w)
+  EXPECT_TRUE(all_finite(guided.span()));
 }
 
 TEST(ThirdBackboneTest, IsPackedAndNarrowed) {

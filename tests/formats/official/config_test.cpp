@@ -4,7 +4,6 @@
 
 #include "rae/models/dit_dh.hpp"
 #include "rae/models/lightning_dit.hpp"
-
 #include "support/official_files.hpp"
 
 namespace rae::test {
@@ -279,7 +278,7 @@ TEST(OfficialConfig, LightningDitAndItsSwitches) {
   EXPECT_TRUE(dit.learn_sigma && dit.use_qknorm);
   EXPECT_FALSE(dit.use_swiglu || dit.use_rope || dit.use_rmsnorm);
   EXPECT_TRUE(noted(c, "use_gembed"));
-  EXPECT_EQ(c.stage_2->latent_shape(), (Shape{48, 4, 4}));
+  EXPECT_EQ(c.stage_2->backbone.latent_shape(), (Shape{48, 4, 4}));
 }
 
 TEST(OfficialConfig, TrainingOfTheDiffusionTransformer) {
