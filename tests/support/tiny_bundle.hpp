@@ -2,6 +2,7 @@
 #pragma once
 
 #include "rae/formats/bundle.hpp"
+#include "rae/nn/initialize.hpp"
 
 namespace rae::test {
 
