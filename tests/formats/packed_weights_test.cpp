@@ -44,17 +44,17 @@ TEST(PackedBundle, GivesTheBitsOfTheOriginalOnEveryInstructionSet) {
   });
 }
 
-TEST(PackedBundle, IsUsedWhereItLies) {
+TEST(PackedBundle, IsUsedInPlace) {
   const TempFolder folder;
   for (const DType dtype : kWeightTypes) {
     const std::string path = folder / "packed.safetensors";
     save_packed_bundle(test::tiny_bundle().files(), path, dtype);
     const ModelFiles files = ModelFiles::open(path);
     const TensorSource tensors = files.dit->tensors;
-    const detail::PartLoader loader(files, {}, {detail::Part::dit});
-    auto model = std::get<DitDh<Tensor<float>>>(*loader.dit());
+    const detail::NetworkLoader loader(files, {}, {NetworkRole::dit});
     std::size_t packed = 0, with_halves = 0;
-    model.parameters([&](const std::string& name, auto& p) {
+    auto& network = const_cast<BackboneNetwork<Tensor<float>>&>(*loader.dit());
+    network.parameters([&](const std::string& name, auto& p) {
       if (p.packed.empty()) return;
       ++packed;
       const bool halves = p.packed.columns() == PanelColumns::halves;

@@ -63,6 +63,7 @@ TEST(WeightTypes, LatentsEndNearTheOfficialOnes) {
   GenerateOptions options{.labels = {y.span().begin(), y.span().end()}, .noise = golden("z")};
   for (const Narrow& type : kNarrow) {
     const Generator generator(test::sampler_model(), {.dtype = type.dtype});
+    const DitDhConfig& dit = generator.config().dit->get<DitDhConfig>();
     const auto expect_near = [&](const char* name, GenerateOptions o, double bound) {
       const double e = error(generator.sample_latents(o), golden(name));
       EXPECT_LT(e, bound) << name_of(type.dtype) << ' ' << name;
@@ -74,9 +75,7 @@ TEST(WeightTypes, LatentsEndNearTheOfficialOnes) {
     cfg.guidance = Cfg{.scale = 2};
     guided.autoguidance = AutoGuidance{.scale = 1.42f};
     // Guidance adds up the errors of two evaluations, with factors 2 and -1 at most.
-    const int products =
-        4 * static_cast<int>(generator.config().dit->depth[0] + generator.config().dit->depth[1]) +
-        3;
+    const int products = 4 * static_cast<int>(dit.depth[0] + dit.depth[1]) + 3;
     expect_near("final.euler_50", plain, estimate(type, products));
     expect_near("final.cfg2_full", cfg, std::sqrt(5.0) * estimate(type, products));
     expect_near("final.ag1.42_full", guided, std::sqrt(5.0) * estimate(type, products));

@@ -9,6 +9,8 @@
 #include "rae/models/name_map.hpp"
 #include "rae/nn/outline.hpp"
 #include "support/golden.hpp"
+#include "support/third_backbone.hpp"
+#include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
 
 namespace rae::test {
@@ -136,6 +138,44 @@ TEST_F(Info, KnowsTheSizesOfTheOfficialModels) {
   decoder.intermediate_size = 3072;
   shows(parameter_shapes<Decoder>(decoder), decoder_names(),
         "weights of: ViT decoder, ViT-B for 256 x 256 pictures");
+}
+
+TEST_F(Info, NamesTheDiffusionNetwork) {
+  const auto shows = [&](const ModelConfig& config, const std::string& part) {
+    random_bundle(config).save(path("m.safetensors"));
+    const auto result = rae({"info", "m.safetensors"});
+    EXPECT_EQ(result.status, 0) << result.err;
+    EXPECT_TRUE(contains(result.out, part));
+  };
+  ModelConfig config = tiny_config();
+  shows(config, "\ndiffusion network: DiT^DH\nconfig:");
+  config.guide = tiny_lightning_dit();
+  shows(config, "\ndiffusion network: DiT^DH\nguide: LightningDiT\nconfig:");
+}
+
+// The same file for a program that has registered the network, and for one that has not.
+TEST_F(Info, KnowsTheNetworksOfItsProgram) {
+  ASSERT_TRUE(register_backbone<TokenMlpKind>());
+  ModelConfig config = tiny_config();
+  config.dit = TokenMlpConfig{};
+  random_bundle(config).save(path("m.safetensors"));
+  const auto known = finish(start({"info", "m.safetensors"}, {}, RAE_TOOL_THIRD_BACKBONE));
+  EXPECT_EQ(known.status, 0) << known.err;
+  EXPECT_TRUE(contains(known.out, "\ndiffusion network: token MLP\nconfig:"));
+  EXPECT_TRUE(contains(known.out, "\n  token_mlp:\n    grid_h: 2\n"));
+  const auto unknown = rae({"info", "m.safetensors"});
+  EXPECT_EQ(unknown.status, 0) << unknown.err;
+  EXPECT_TRUE(contains(unknown.out, "note: this program cannot use the model: "));
+  EXPECT_TRUE(contains(unknown.out, "'token_mlp'"));
+  EXPECT_TRUE(contains(unknown.out, "dit, lightning_dit"));
+  const std::vector<std::string> generate{"generate", "--model", "m.safetensors", "--count",
+                                          "1",        "--out",   "a.png"};
+  const auto made = finish(start(generate, {}, RAE_TOOL_THIRD_BACKBONE));
+  EXPECT_EQ(made.status, 0) << made.err;
+  EXPECT_TRUE(exists("a.png"));
+  const auto refused = rae(generate);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_TRUE(contains(refused.err, "'token_mlp'"));
 }
 
 TEST_F(Info, ShowsTheMachine) {
