@@ -168,13 +168,7 @@ TEST(ParallelSettings, ThreadCountIsKeptAndChecked) {
 }
 
 TEST(ParallelSettings, BackendIsTheConfiguredOne) {
-#if RAE_PARALLEL_THREADS
-  EXPECT_STREQ(parallel_backend(), "threads");
-#elif RAE_PARALLEL_SERIAL
-  EXPECT_STREQ(parallel_backend(), "serial");
-#else
-  EXPECT_STREQ(parallel_backend(), "openmp");
-#endif
+  EXPECT_STREQ(parallel_backend(), RAE_EXPECTED_BACKEND);
 }
 
 TEST(ParallelElements, RangesBeginAtMultiplesOf64AndCoverAll) {
