@@ -139,22 +139,18 @@ void multiply_grouped(const LeftOperand& a, const PackedMatrix<float>& b, const 
     whole.a = reinterpret_cast<const Word*>(left.words.data());
     whole.row_stride = left.words.extent(1);
     whole.row_scale = left.scales.data();
-    return multiply_panels(whole, grouped.panel, width, std::max<index_t>(1, whole.k), true,
-                           [=](index_t panel, index_t) { return packed + panel * size; });
+    return multiply_panels(whole, grouped.panel, width, std::max<index_t>(1, whole.k), true, 0,
+                           [=](index_t panel, Word*) { return packed + panel * size; });
   }
   Tensor<std::int32_t> memory;
   const LeftWords left = convert_rows_to_bf16(a, kGroup, memory);
   whole.k = layout.groups * kGroup / 2;
   whole.a = left.data;
   whole.row_stride = left.stride;
-  Tensor<std::int32_t> panels(
-      Shape{num_threads(), whole.k, width});  // (threads, K / 2, width) of Word
-  Word* unpacked = reinterpret_cast<Word*>(panels.data());
-  multiply_panels(whole, table.bf16_panel, width, kDepth, false,
-                  [&, each = whole.k * width](index_t panel, index_t slot) {
-                    Word* target = unpacked + slot * each;
-                    grouped.unpack(layout.words(), packed + panel * size, target);
-                    return target;
+  multiply_panels(whole, table.bf16_panel, width, kDepth, false, whole.k * width,
+                  [&](index_t panel, Word* scratch) {
+                    grouped.unpack(layout.words(), packed + panel * size, scratch);
+                    return scratch;
                   });
 }
 

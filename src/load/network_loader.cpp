@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/process_limits.hpp"
 #include "formats/bundle_layout.hpp"
 #include "formats/check_tensors.hpp"
 #include "formats/packed_weights.hpp"

@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "core/process_limits.hpp"
 #include "io/suggestion.hpp"
 #include "rae/io/file.hpp"
 #include "rae/kernels/isa.hpp"

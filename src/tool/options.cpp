@@ -30,7 +30,8 @@ void add_threads_option(CLI::App& command) {
   command
       .add_option_function<int>(
           "-t,--threads", [](const int& threads) { set_num_threads(threads); },
-          "threads to use, without effect on results; 0: all of the machine")
+          "threads to use, without effect on results; 0, the default: as many as "
+          "the process may use, by its affinity, its CPU quotas and OMP_NUM_THREADS")
       ->type_name("N");
 }
 
