@@ -146,16 +146,16 @@ template <Real T>
 Shape PackedMatrix<T>::panels_shape(index_t k, index_t n, DType stored, PanelColumns columns) {
   if (columns == PanelColumns::halves && n % 2 != 0)
     raise<ShapeError>("PackedMatrix: ", n, " columns have no two equal halves");
-  const bool narrow = std::same_as<T, float> &&
-                      (stored == DType::bf16 || stored == DType::i8 || detail::is_grouped(stored));
+  const bool narrow = std::same_as<T, float> && (stored == DType::bf16 || stored == DType::int8 ||
+                                                 detail::is_grouped(stored));
   if (stored != dtype_of<T>() && !narrow)
     raise<ArgumentError>("PackedMatrix: a matrix of ", name_of(dtype_of<T>()),
                          " cannot be stored as ", name_of(stored),
-                         "; f32 can be stored as f32, bf16, i8, i8w or i4w");
+                         "; f32 can be stored as f32, bf16, int8, int8w or int4");
   const detail::PanelMap map{columns, n, detail::kernel_table<T>().panel_width};
   if (detail::is_grouped(stored))
     return {map.panels(), detail::grouped_panel_bytes(stored, k, map.width), 1, 1};
-  const index_t per_word = stored == DType::bf16 ? 2 : stored == DType::i8 ? 4 : 1;
+  const index_t per_word = stored == DType::bf16 ? 2 : stored == DType::int8 ? 4 : 1;
   return {map.panels(), detail::ceil_div(k, per_word), map.width, per_word};
 }
 
@@ -166,7 +166,7 @@ PackedMatrix<T>::PackedMatrix(index_t k, index_t n, DType stored, PanelColumns c
   const auto vector_bytes =
       static_cast<std::uintptr_t>(detail::kernel_table<T>().lanes) * sizeof(T);
   const Shape shape = panels_shape(k, n, stored, columns);
-  const index_t padded = stored == DType::i8 ? shape[0] * shape[2] : 0;
+  const index_t padded = stored == DType::int8 ? shape[0] * shape[2] : 0;
   const auto require = [](const char* what, std::span<const std::byte> bytes, index_t elements,
                           std::size_t size) {
     if (bytes.size() != static_cast<std::size_t>(elements) * size)
@@ -210,7 +210,7 @@ PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored, PanelColumns column
       panels_ = detail::pack_grouped(b, map, stored);
       return;
     }
-    if (stored == DType::i8) {
+    if (stored == DType::int8) {
       detail::Int8Panels panels = detail::pack_int8(b, map);
       panels_ = std::move(panels.panels);
       scales_ = std::move(panels.scales);

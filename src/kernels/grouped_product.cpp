@@ -23,7 +23,7 @@ struct GroupedLayout {
   index_t bits, groups, width;
 
   GroupedLayout(DType stored, index_t k, index_t panel_width)
-      : bits(stored == DType::i4w ? 4 : 8), groups(ceil_div(k, kGroup)), width(panel_width) {}
+      : bits(stored == DType::int4 ? 4 : 8), groups(ceil_div(k, kGroup)), width(panel_width) {}
   // 32 numbers of so many bits are so many words.
   [[nodiscard]] index_t words() const { return groups * bits; }
   [[nodiscard]] index_t panel_words() const {
@@ -127,7 +127,7 @@ Tensor<std::uint8_t> pack_grouped(const View<const float>& b, const PanelMap& ma
 void multiply_grouped(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out,
                       const Epilogue& epilogue) {
   const NarrowTable& table = narrow_table();
-  const GroupedTable& grouped = b.stored() == DType::i4w ? table.int4_groups : table.int8_groups;
+  const GroupedTable& grouped = b.stored() == DType::int4 ? table.int4_groups : table.int8_groups;
   const index_t width = table.panel_width;
   const GroupedLayout layout(b.stored(), b.k(), width);
   PanelProduct<Word, float> whole = epilogue_of<Word>(out, epilogue);

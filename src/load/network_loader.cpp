@@ -185,8 +185,8 @@ PartLoader::PartLoader(ModelFiles files, const LoadOptions& options, std::vector
       dtype_(options.dtype.value_or(files.packed.value_or(DType::f32))) {
   require_weight_type(dtype_);
   if (packed_ && dtype_ != *files.packed)
-    raise<ArgumentError>(origin_, ": its weights are packed for ", weight_type_name(*files.packed),
-                         " and cannot be loaded as ", weight_type_name(dtype_),
+    raise<ArgumentError>(origin_, ": its weights are packed for ", name_of(*files.packed),
+                         " and cannot be loaded as ", name_of(dtype_),
                          "; take the bundle that it was made from");
   std::optional<PartFile>* const sources[] = {&files.encoder, &files.decoder, &files.dit,
                                               &files.guide};
@@ -248,7 +248,7 @@ void PartLoader::require_memory(const LoadOptions& options, const std::vector<Pa
   largest = std::max(largest, sampling);
   const std::uint64_t needed = keep_ ? all : largest;
   if (needed <= available) return;
-  const std::string narrower = dtype_ == DType::i4w ? ""
+  const std::string narrower = dtype_ == DType::int4 ? ""
                                : dtype_ == DType::f32 || dtype_ == DType::bf16
                                    ? "narrower weights (int8 or int4)"
                                    : "narrower weights (int4)";
@@ -259,8 +259,8 @@ void PartLoader::require_memory(const LoadOptions& options, const std::vector<Pa
           : concat("; take a smaller model, ", narrower, narrower.empty() ? "" : ", ",
                    "or a machine with more memory");
   raise<MemoryError>(origin_, ": the weights of '", config_.name, "' take ", in_gigabytes(needed),
-                     " in ", weight_type_name(dtype_), " (", list, "), but only ",
-                     in_gigabytes(available), " of memory are free", hint);
+                     " in ", name_of(dtype_), " (", list, "), but only ", in_gigabytes(available),
+                     " of memory are free", hint);
 }
 
 std::shared_ptr<const Encoder<Tensor<float>>> PartLoader::encoder() const {

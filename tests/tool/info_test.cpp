@@ -45,7 +45,7 @@ TEST_F(Info, ListsArrays) {
   write_npz(path("a.npz"), Tensor<std::uint8_t>({3, 2, 2, 1}, std::uint8_t{7}));
   const auto result = rae({"info", "a.npz"});
   EXPECT_EQ(result.status, 0) << result.err;
-  EXPECT_TRUE(contains(result.out, "u8  (3, 2, 2, 1)  arr_0"));
+  EXPECT_TRUE(contains(result.out, "uint8  (3, 2, 2, 1)  arr_0"));
 }
 
 TEST_F(Info, TellsWhatACheckpointIs) {

@@ -43,7 +43,7 @@ struct LoadOptions {
   /// reads the files again each time.
   bool keep_loaded = true;
   /// What matrix products compute with: DType::f32, or for speed and less memory DType::bf16 or
-  /// DType::i8, or for less memory alone DType::i8w or DType::i4w, with the exceptions of
+  /// DType::int8, or for less memory alone DType::int8w or DType::int4, with the exceptions of
   /// weight_types.hpp. Tensors are converted one by one as they are read. None: f32, or what the
   /// files are packed for.
   std::optional<DType> dtype{};

@@ -1,13 +1,13 @@
 // What the weights of a model are stored and multiplied as: the one place that says which layers
 // stay more exact than the rest.
 //
-// | asked for | matrices inside of transformer blocks           | all other matrices | vectors,
-// tables, position and label embeddings |
-// |-----------|--------------------------------------------------|--------------------|------------------------------------------------|
-// | f32       | f32                                              | f32                | f32 | |
-// bf16      | bf16                                             | bf16               | f32 | | i8 |
-// i8, but bf16 for adaLN layers of one condition for each picture (the backbone's) | bf16 | f32 |
-// | i8w, i4w  | the same with i8w or i4w                         | bf16               | f32 |
+// | asked for   | matrices of transformer blocks      | other matrices | vectors and tables |
+// |-------------|-------------------------------------|----------------|--------------------|
+// | f32         | f32                                 | f32            | f32                |
+// | bf16        | bf16                                | bf16           | f32                |
+// | int8        | int8, but bf16 for adaLN layers of  | bf16           | f32                |
+// |             | the backbone (one vector a picture) |                |                    |
+// | int8w, int4 | as int8, with int8w or int4         | bf16           | f32                |
 //
 // The first and last layers see and make the latent or the picture itself and are small. The
 // modulation that an adaLN layer makes of one vector acts on all tokens alike, so that its error
@@ -23,25 +23,15 @@
 
 namespace rae {
 
-/// All types that a model's weights can be asked for as.
-inline constexpr DType kWeightTypes[] = {DType::f32, DType::bf16, DType::i8, DType::i8w,
-                                         DType::i4w};
-
-/// Their names as users give them: "f32", "bf16", "int8", and for weights alone, while all else
-/// keeps 16 bits, "int8w" and "int4".
-[[nodiscard]] constexpr std::string_view weight_type_name(DType type) noexcept {
-  switch (type) {
-    case DType::i8: return "int8";
-    case DType::i8w: return "int8w";
-    case DType::i4w: return "int4";
-    default: return name_of(type);
-  }
-}
+/// All types that a model's weights can be stored as; users give their `name_of`. With int8w and
+/// int4 only the weights are narrow, and products keep 16 bits of their other operand.
+inline constexpr DType kWeightTypes[] = {DType::f32, DType::bf16, DType::int8, DType::int8w,
+                                         DType::int4};
 
 /// "f32, bf16, int8, int8w or int4", for messages.
 [[nodiscard]] std::string weight_type_names();
 
-/// Inverse of `weight_type_name`. Throws ArgumentError for anything else.
+/// Inverse of `name_of` for these types. Throws ArgumentError for anything else.
 [[nodiscard]] DType parse_weight_type(std::string_view name);
 
 /// Throws ArgumentError unless the type is one of kWeightTypes.
