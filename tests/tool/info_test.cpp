@@ -145,6 +145,19 @@ TEST_F(Info, ShowsTheMachine) {
   EXPECT_TRUE(contains(result.out, parallel_backend()));
 }
 
+TEST_F(Info, AnUnavailableInstructionSetIsAnErrorOfEveryCommandButThis) {
+  ASSERT_EQ(::setenv("RAE_ISA", "mmx", 1), 0);
+  const auto info = rae({"info", "--system"}), drawn = rae({"generate", "--steps", "1"});
+  ::unsetenv("RAE_ISA");
+  EXPECT_EQ(info.status, 0) << info.err;
+  EXPECT_TRUE(contains(info.out, "none: RAE_ISA: unknown instruction set 'mmx'")) << info.out;
+  EXPECT_EQ(drawn.status, 1) << drawn.out;
+  EXPECT_TRUE(contains(drawn.err,
+                       "rae: error: RAE_ISA: unknown instruction set 'mmx'; available "
+                       "here: baseline"))
+      << drawn.err;
+}
+
 TEST_F(Info, RefusesWhatItDoesNotKnow) {
   write("text", "hello, world, this is text");
   write("short", "\x89");
