@@ -86,7 +86,7 @@ void pack_panel(const View<const T>& b, const detail::PanelMap& map, index_t pan
   table.pack_panel(rows, 1, k, k, width, target);
 }
 
-// Elements of the scratch memory that pack_panel needs for each thread.
+// Elements of the scratch memory that pack_panel needs for each range of a loop.
 index_t scratch_elements(const detail::PanelMap& map, index_t k) {
   return map.columns == PanelColumns::halves ? map.width * k : 0;
 }
@@ -98,20 +98,20 @@ Tensor<std::uint8_t> pack(const View<const T>& b, const detail::PanelMap& map) {
   Tensor<std::uint8_t> packed(
       Shape{panels, k, width, index_t{sizeof(T)}});  // (panels, K, width) of T
   detail::prefer_large_pages(packed.span());
-  Tensor<T> memory(Shape{num_threads(), each});  // (threads, width * K)
+  const ParallelLoop loop(panels, ceil_div(detail::kSerialWork, std::max<index_t>(1, k * width)));
+  Tensor<T> memory(Shape{loop.slots(), each});  // (slots, width * K)
   T *target = reinterpret_cast<T*>(packed.data()), *scratch = memory.data();
-  parallel_ranges(panels, ceil_div(detail::kSerialWork, std::max<index_t>(1, k * width)),
-                  [&](index_t begin, index_t end, index_t slot) {
-                    for (index_t p = begin; p < end; ++p)
-                      pack_panel(b, map, p, scratch + slot * each, target + p * k * width);
-                  });
+  loop.run([&](index_t begin, index_t end, index_t slot) {
+    for (index_t p = begin; p < end; ++p)
+      pack_panel(b, map, p, scratch + slot * each, target + p * k * width);
+  });
   return packed;
 }
 
 template <class T>
 void multiply_unpacked(const View<const T>& a, const View<const T>& b, const View<T>& out,
                        const BasicEpilogue<T>& epilogue) {
-  // Each thread packs the panel that it is about to use.
+  // Each range of the loop packs the panel that it is about to use.
   const auto& table = detail::kernel_table<T>();
   const bool halves = epilogue.activation == Activation::swiglu;
   const detail::PanelMap map{halves ? PanelColumns::halves : PanelColumns::neighbours, b.extent(1),
@@ -122,22 +122,19 @@ void multiply_unpacked(const View<const T>& a, const View<const T>& b, const Vie
       for (index_t p = step; p < step + steps; ++p)
         target = std::copy_n(a.data() + p * a.stride(1) + first, rows, target);
     };
-    const auto pack_right = [&](index_t panel, index_t step, index_t steps, index_t, T* target) {
+    const auto pack_right = [&](index_t panel, index_t step, index_t steps, T*, T* target) {
       pack_panel<T>(b.slice(0, step, steps), map, panel, nullptr, target);
     };
     return detail::multiply_transposed(product(a, out, epilogue), table.gemm_panel, map.width,
-                                       pack_left, pack_right);
+                                       pack_left, 0, pack_right);
   }
-  const index_t size = b.extent(0) * map.width, each = size + scratch_elements(map, b.extent(0));
-  Tensor<T> memory(Shape{num_threads(), each});  // (threads, K * width, and what packing needs)
-  T* scratch = memory.data();
-  const auto panel_of = [&](index_t panel, index_t slot) {
-    T* packed = scratch + slot * each;
-    pack_panel(b, map, panel, packed + size, packed);
-    return packed;
+  const index_t size = b.extent(0) * map.width;
+  const auto panel_of = [&](index_t panel, T* scratch) {
+    pack_panel(b, map, panel, scratch + size, scratch);
+    return scratch;
   };
   detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, map.width, detail::kDepth,
-                          false, panel_of);
+                          false, size + scratch_elements(map, b.extent(0)), panel_of);
 }
 
 }  // namespace
@@ -248,8 +245,8 @@ void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out,
   const T* panels = reinterpret_cast<const T*>(b.bytes().data());
   const index_t size = b.k() * table.panel_width;
   detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, table.panel_width,
-                          detail::kDepth, out.extent(0) > detail::kStreamedRows,
-                          [=](index_t panel, index_t) { return panels + panel * size; });
+                          detail::kDepth, out.extent(0) > detail::kStreamedRows, 0,
+                          [=](index_t panel, T*) { return panels + panel * size; });
 }
 
 template <Real T>

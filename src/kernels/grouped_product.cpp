@@ -140,15 +140,11 @@ void multiply_groups_as_bf16(const LeftOperand& a, const GroupedTable& grouped,
   whole.k = layout.groups * kGroup / 2;
   whole.a = left.data;
   whole.row_stride = left.stride;
-  Tensor<std::int32_t> panels(
-      Shape{num_threads(), whole.k, layout.width});  // (threads, K / 2, width) of Word
-  Word* const scratch = reinterpret_cast<Word*>(panels.data());
-  multiply_panels(whole, table.bf16_panel, layout.width, kDepth, false,
-                  [&, each = whole.k * layout.width](index_t panel, index_t slot) {
-                    Word* const target = scratch + slot * each;
+  multiply_panels(whole, table.bf16_panel, layout.width, kDepth, false, whole.k * layout.width,
+                  [&](index_t panel, Word* scratch) {
                     grouped.dequantize(layout.words(), packed + panel * layout.panel_words(),
-                                       target);
-                    return target;
+                                       scratch);
+                    return scratch;
                   });
 }
 
@@ -171,19 +167,15 @@ void multiply_grouped(const LeftOperand& a, const PackedMatrix<float>& b, const 
   const index_t size = layout.panel_words();
   if (whole.rows < kWidenedRows) {
     whole.k = layout.words();
-    return multiply_panels(whole, grouped.panel, width, std::max<index_t>(1, whole.k), true,
-                           [=](index_t panel, index_t) { return packed + panel * size; });
+    return multiply_panels(whole, grouped.panel, width, std::max<index_t>(1, whole.k), true, 0,
+                           [=](index_t panel, Word*) { return packed + panel * size; });
   }
   const GroupedLayout widened(kWidenedBits, layout.groups, width);
   whole.k = widened.words();
-  Tensor<std::int32_t> panels(
-      Shape{num_threads(), widened.panel_words()});  // (threads, panel words) of Word
-  Word* const scratch = reinterpret_cast<Word*>(panels.data());
   multiply_panels(whole, table.int16_groups_panel, width, std::max<index_t>(1, whole.k), false,
-                  [&](index_t panel, index_t slot) {
-                    Word* const target = scratch + slot * widened.panel_words();
-                    grouped.widen(layout.words(), packed + panel * size, target);
-                    return target;
+                  widened.panel_words(), [&](index_t panel, Word* scratch) {
+                    grouped.widen(layout.words(), packed + panel * size, scratch);
+                    return scratch;
                   });
 }
 

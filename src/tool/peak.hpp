@@ -218,18 +218,17 @@ inline double peak(DType type, int threads) {
 /// Bytes per second at which all threads together read `memory`, which should be much larger than
 /// the caches.
 inline double read_rate(std::span<const std::uint64_t> memory) {
-  std::vector<std::uint64_t> sums(static_cast<std::size_t>(num_threads()));
+  const ParallelLoop loop(static_cast<index_t>(memory.size()), index_t{1} << 16);
+  std::vector<std::uint64_t> sums(static_cast<std::size_t>(loop.slots()));
   const double start = seconds();
-  parallel_ranges(static_cast<index_t>(memory.size()), index_t{1} << 16,
-                  [&](index_t begin, index_t end, index_t slot) {
-                    std::uint64_t sum[8] = {};  // apart, so that no addition waits for another
-                    index_t i = begin;
-                    for (; i + 8 <= end; i += 8)
-                      for (int j = 0; j < 8; ++j) sum[j] += memory[static_cast<std::size_t>(i + j)];
-                    for (; i < end; ++i) sum[0] += memory[static_cast<std::size_t>(i)];
-                    for (const std::uint64_t each : sum)
-                      sums[static_cast<std::size_t>(slot)] += each;
-                  });
+  loop.run([&](index_t begin, index_t end, index_t slot) {
+    std::uint64_t sum[8] = {};  // apart, so that no addition waits for another
+    index_t i = begin;
+    for (; i + 8 <= end; i += 8)
+      for (int j = 0; j < 8; ++j) sum[j] += memory[static_cast<std::size_t>(i + j)];
+    for (; i < end; ++i) sum[0] += memory[static_cast<std::size_t>(i)];
+    for (const std::uint64_t each : sum) sums[static_cast<std::size_t>(slot)] += each;
+  });
   const double elapsed = seconds() - start;
   volatile std::uint64_t kept = 0;  // or a compiler would see that nobody needs the sums
   for (const std::uint64_t each : sums) kept = kept + each;

@@ -204,29 +204,51 @@ inline void set_num_threads(int threads) {
   detail::requested_threads.store(threads, std::memory_order_relaxed);
 }
 
-/// Calls `body(begin, end)` or `body(begin, end, slot)` on disjoint ranges that cover [0, n), in
-/// parallel. Ranges are not shorter than `grain`, so that tiny loops stay on one thread; `slot` <
-/// num_threads() is not shared by two ranges, so it can choose a scratch buffer. A loop inside a
-/// loop runs on the caller's thread, as slot 0. The first exception is rethrown.
+/// A loop over [0, n) whose number of ranges is fixed when it is made. Scratch memory of `slots()`
+/// parts is then enough for `run`, even when another thread calls set_num_threads between the two.
+class ParallelLoop {
+ public:
+  /// Splits [0, n) into at most num_threads() ranges of at least `grain` elements, so that tiny
+  /// loops stay on one thread. A loop made inside the body of another has one range.
+  ParallelLoop(index_t n, index_t grain) noexcept
+      : n_(std::max<index_t>(0, n)),
+        slots_(detail::inside_parallel
+                   ? 1
+                   : std::clamp<index_t>(n_ / std::max<index_t>(1, grain), 1, num_threads())) {}
+
+  /// The number of ranges, at least 1.
+  [[nodiscard]] index_t slots() const noexcept { return slots_; }
+
+  /// Calls `body(begin, end)` or `body(begin, end, slot)` on disjoint ranges that cover [0, n), in
+  /// parallel; not at all when n is 0. Each range has its own `slot` in [0, slots()), which can
+  /// choose a part of scratch memory. The first exception of a body is rethrown.
+  template <class Body>
+  void run(Body&& body) const {
+    auto call = [&](index_t begin, index_t end, index_t slot) {
+      if constexpr (std::is_invocable_v<Body&, index_t, index_t, index_t>)
+        body(begin, end, slot);
+      else
+        body(begin, end);
+    };
+    if (n_ == 0) return;
+    if (slots_ == 1) return call(0, n_, 0);
+    detail::ExceptionCarrier carrier;
+    auto task = [&](index_t i) {
+      carrier.run([&] { call(n_ * i / slots_, n_ * (i + 1) / slots_, i); });
+    };
+    detail::run_tasks(slots_, static_cast<int>(slots_), detail::TaskRef(task));
+    carrier.rethrow();
+  }
+
+ private:
+  index_t n_, slots_;
+};
+
+/// Makes a `ParallelLoop` over [0, n) and runs it: for bodies that need no scratch memory, or make
+/// their own.
 template <class Body>
 void parallel_ranges(index_t n, index_t grain, Body&& body) {
-  if (n <= 0) return;
-  auto call = [&](index_t begin, index_t end, index_t slot) {
-    if constexpr (std::is_invocable_v<Body&, index_t, index_t, index_t>)
-      body(begin, end, slot);
-    else
-      body(begin, end);
-  };
-  const index_t most = std::max<index_t>(1, n / std::max<index_t>(1, grain));
-  const index_t tasks = std::min<index_t>(most, num_threads());
-  if (tasks <= 1 || detail::inside_parallel) {
-    call(0, n, 0);
-    return;
-  }
-  detail::ExceptionCarrier carrier;
-  auto task = [&](index_t i) { carrier.run([&] { call(n * i / tasks, n * (i + 1) / tasks, i); }); };
-  detail::run_tasks(tasks, static_cast<int>(tasks), detail::TaskRef(task));
-  carrier.rethrow();
+  ParallelLoop(n, grain).run(body);
 }
 
 /// As `parallel_ranges`, for loops over single elements: ranges begin at multiples of 64. The
