@@ -49,7 +49,8 @@ void check(const View<const A>& a, index_t bk, index_t bn, const View<T>& out,
 }
 
 template <class T>
-void check_columns(const PackedMatrix<T>& b, const BasicEpilogue<T>& epilogue) {
+void check_packed(const PackedMatrix<T>& b, const BasicEpilogue<T>& epilogue) {
+  detail::require_panel_width("gemm", b);
   if ((b.columns() == PanelColumns::halves) != (epilogue.activation == Activation::swiglu))
     raise<ArgumentError>(
         "gemm: Activation::swiglu and a matrix packed with PanelColumns::halves go together");
@@ -159,7 +160,11 @@ Shape PackedMatrix<T>::panels_shape(index_t k, index_t n, DType stored, PanelCol
 template <Real T>
 PackedMatrix<T>::PackedMatrix(index_t k, index_t n, DType stored, PanelColumns columns,
                               const Parts& parts, std::shared_ptr<const void> owner)
-    : k_(k), n_(n), stored_(stored), columns_(columns) {
+    : k_(k),
+      n_(n),
+      panel_width_(detail::kernel_table<T>().panel_width),
+      stored_(stored),
+      columns_(columns) {
   const auto vector_bytes =
       static_cast<std::uintptr_t>(detail::kernel_table<T>().lanes) * sizeof(T);
   const Shape shape = panels_shape(k, n, stored, columns);
@@ -192,12 +197,12 @@ PackedMatrix<T>::PackedMatrix(index_t k, index_t n, DType stored, PanelColumns c
 
 template <Real T>
 PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored, PanelColumns columns)
-    : stored_(stored), columns_(columns) {
+    : panel_width_(detail::kernel_table<T>().panel_width), stored_(stored), columns_(columns) {
   if (b.shape().rank() != 2) raise<ShapeError>("PackedMatrix: expected a matrix, got ", b.shape());
   k_ = b.extent(0);
   n_ = b.extent(1);
   (void)panels_shape(k_, n_, stored, columns);
-  const detail::PanelMap map{columns, n_, detail::kernel_table<T>().panel_width};
+  const detail::PanelMap map{columns, n_, panel_width_};
   if constexpr (std::same_as<T, float>) {
     if (stored == DType::bf16) {
       panels_ = detail::pack_bf16(b, map);
@@ -236,7 +241,7 @@ template <Real T>
 void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out,
           const BasicEpilogue<T>& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
-  check_columns(b, epilogue);
+  check_packed(b, epilogue);
   if (out.numel() == 0) return;
   if constexpr (std::same_as<T, float>) {
     if (b.stored() != DType::f32) return detail::multiply_narrow({a, nullptr}, b, out, epilogue);
@@ -253,7 +258,7 @@ template <Real T>
 void gemm(View<const T> a, const NormInputs<T>& norm_of_rows, const PackedMatrix<T>& b, View<T> out,
           const BasicEpilogue<T>& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
-  check_columns(b, epilogue);
+  check_packed(b, epilogue);
   if (a.extent(1) == 0) raise<ShapeError>("gemm: rows of no elements have no norm");
   detail::require_elements("gemm: a under a norm", a.numel(), a);
   detail::check_norm("gemm", a.extent(0), a.extent(1), norm_of_rows);
@@ -270,7 +275,7 @@ void gemm(View<const T> a, const NormInputs<T>& norm_of_rows, const PackedMatrix
 void gemm(View<const bf16> a, const PackedMatrix<float>& b, View<float> out,
           const Epilogue& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
-  check_columns(b, epilogue);
+  check_packed(b, epilogue);
   if (b.stored() != DType::bf16)
     raise<ArgumentError>(
         "gemm: bf16 times a packed matrix needs one stored as bf16, this one is stored as ",

@@ -19,19 +19,24 @@ TEST(Isa, AnEmptyRequestChoosesTheWidestVariant) {
 }
 
 TEST(Isa, ANameChoosesItsVariantOrThrows) {
-  for (const Isa isa : kIsas)
-    if (supports(isa))
+  for (const Isa isa : kIsas) {
+    if (supports(isa)) {
       EXPECT_EQ(choose_isa(name_of(isa)), isa);
-    else
+    } else {
       EXPECT_THROW(static_cast<void>(choose_isa(name_of(isa))), ArgumentError) << name_of(isa);
+    }
+  }
 }
 
 TEST(Isa, AnUnknownNameIsAnErrorThatListsWhatIsAvailable) {
   for (const char* name : {"avx3", "AVX2", "avx2 ", "base"}) {
     const std::string message = test::message_of<ArgumentError>([&] { (void)choose_isa(name); });
     EXPECT_NE(message.find("'" + std::string(name) + "'"), std::string::npos) << message;
-    for (const Isa isa : kIsas)
-      if (supports(isa)) EXPECT_NE(message.find(name_of(isa)), std::string::npos) << message;
+    for (const Isa isa : kIsas) {
+      if (supports(isa)) {
+        EXPECT_NE(message.find(name_of(isa)), std::string::npos) << message;
+      }
+    }
   }
 }
 

@@ -100,6 +100,9 @@ class PackedMatrix {
   [[nodiscard]] index_t n() const noexcept { return n_; }
   [[nodiscard]] DType stored() const noexcept { return stored_; }
   [[nodiscard]] PanelColumns columns() const noexcept { return columns_; }
+  /// Columns of a panel: as many as the kernels of the instruction set read for which the matrix
+  /// was packed. A product with the kernels of another width throws ArgumentError. 0 when empty.
+  [[nodiscard]] index_t panel_width() const noexcept { return panel_width_; }
 
   /// The panels, as they lie in memory.
   [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept {
@@ -121,7 +124,7 @@ class PackedMatrix {
   std::shared_ptr<const void> owner_;
   Tensor<float> scales_;               // (N)
   Tensor<std::int32_t> compensation_;  // (N)
-  index_t k_ = 0, n_ = 0;
+  index_t k_ = 0, n_ = 0, panel_width_ = 0;
   DType stored_ = dtype_of<T>();
   PanelColumns columns_ = PanelColumns::neighbours;
 };
