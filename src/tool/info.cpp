@@ -166,6 +166,15 @@ std::string builtin_model() {
   }
 }
 
+/// The kernels in use, or the reason why RAE_ISA gives none.
+std::string kernels_in_use() {
+  try {
+    return concat(name_of(active_isa()), "  (RAE_ISA selects another)");
+  } catch (const ArgumentError& error) {
+    return concat("none: ", error.what());
+  }
+}
+
 void print_system() {
   std::string found;
   for (const Isa isa : kIsas)
@@ -178,7 +187,7 @@ void print_system() {
 #endif
   print(concat("processor         ", printable(processor())));
   print(concat("instruction sets  ", found));
-  print(concat("kernels           ", name_of(active_isa()), "  (RAE_ISA forces another)"));
+  print(concat("kernels           ", printable(kernels_in_use())));
   print(concat("built-in model    ", printable(builtin_model())));
   print(concat("threads           ", num_threads()));
   print(concat("parallel loops    ", parallel_backend()));

@@ -261,7 +261,7 @@ TEST(Convert, NumbersThatCannotBeStored) {
                 .find("decoder_pred.weight holds 70000, which f16 cannot; take bf16"),
             std::string::npos);
   EXPECT_NE(message(std::nanf(""), DType::f32).find("NaN or infinity"), std::string::npos);
-  EXPECT_THROW(save_bundle(files, folder / "out.safetensors", DType::i32), ArgumentError);
+  EXPECT_THROW(save_bundle(files, folder / "out.safetensors", DType::int32), ArgumentError);
   EXPECT_THROW(save_bundle(files, folder / "out.safetensors", DType::f32, {{"config", "{}"}}),
                ArgumentError);
   EXPECT_FALSE(std::filesystem::exists(folder / "out.safetensors"));

@@ -45,7 +45,7 @@ namespace rae {
 namespace {
 
 TEST(GeneratorAllocationTest, AStepTakesNothingFromTheHeapAfterTheFirst) {
-  for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::int8}) {
     const Generator generator(test::tiny_bundle(), {.dtype = dtype});
     for (const Solver solver : {Solver::euler, Solver::heun}) {
       std::vector<std::uint64_t> counts;

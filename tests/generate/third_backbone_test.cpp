@@ -85,7 +85,7 @@ TEST(ThirdBackboneTest, IsPackedAndNarrowed) {
   const test::TempFolder folder;
   const Bundle bundle = test::random_bundle(config_with(TokenMlpConfig{.hidden_size = 32}));
   const Tensor<float> exact = Generator(bundle).sample_latents({.labels = {0, 1}});
-  for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::int8}) {
     const std::string path = folder / (std::string(name_of(dtype)) + ".safetensors");
     save_packed_bundle(bundle.files(), path, dtype);
     const Generator packed = Generator::load(path), loaded(bundle, {.dtype = dtype});

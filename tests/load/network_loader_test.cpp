@@ -172,9 +172,8 @@ TEST(NetworkLoaderTest, HoldsEveryMatrixAsItsType) {
     };
     EXPECT_NO_THROW((void)fits(bytes));
     const std::string message = message_of<MemoryError>([&] { (void)fits(bytes - 1); });
-    EXPECT_NE(message.find(concat(" in ", weight_type_name(dtype), " (")), std::string::npos)
-        << message;
-    EXPECT_EQ(message.find("narrower weights") == std::string::npos, dtype == DType::i4w)
+    EXPECT_NE(message.find(concat(" in ", name_of(dtype), " (")), std::string::npos) << message;
+    EXPECT_EQ(message.find("narrower weights") == std::string::npos, dtype == DType::int4)
         << message;
   }
   EXPECT_THROW(NetworkLoader(files, {.dtype = DType::f16}, {NetworkRole::dit}), ArgumentError);

@@ -4,6 +4,7 @@
 #include "rae/formats/bundle.hpp"
 #include "rae/models/dit_dh.hpp"
 #include "rae/models/lightning_dit.hpp"
+#include "rae/nn/initialize.hpp"
 
 namespace rae::test {
 

@@ -47,7 +47,7 @@ TEST_F(Info, ListsArrays) {
   write_npz(path("a.npz"), Tensor<std::uint8_t>({3, 2, 2, 1}, std::uint8_t{7}));
   const auto result = rae({"info", "a.npz"});
   EXPECT_EQ(result.status, 0) << result.err;
-  EXPECT_TRUE(contains(result.out, "u8  (3, 2, 2, 1)  arr_0"));
+  EXPECT_TRUE(contains(result.out, "uint8  (3, 2, 2, 1)  arr_0"));
 }
 
 TEST_F(Info, TellsWhatACheckpointIs) {
@@ -183,6 +183,19 @@ TEST_F(Info, ShowsTheMachine) {
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_TRUE(contains(result.out, "baseline"));
   EXPECT_TRUE(contains(result.out, parallel_backend()));
+}
+
+TEST_F(Info, AnUnavailableInstructionSetIsAnErrorOfEveryCommandButThis) {
+  ASSERT_EQ(::setenv("RAE_ISA", "mmx", 1), 0);
+  const auto info = rae({"info", "--system"}), drawn = rae({"generate", "--steps", "1"});
+  ::unsetenv("RAE_ISA");
+  EXPECT_EQ(info.status, 0) << info.err;
+  EXPECT_TRUE(contains(info.out, "none: RAE_ISA: unknown instruction set 'mmx'")) << info.out;
+  EXPECT_EQ(drawn.status, 1) << drawn.out;
+  EXPECT_TRUE(contains(drawn.err,
+                       "rae: error: RAE_ISA: unknown instruction set 'mmx'; available "
+                       "here: baseline"))
+      << drawn.err;
 }
 
 TEST_F(Info, RefusesWhatItDoesNotKnow) {
