@@ -1,4 +1,4 @@
-// What a bundle consists of: keys of its metadata, names of its tensors, and the checks that all
+// The layout of a bundle: keys of its metadata, names of its tensors, and the checks that all
 // who read or write one share.
 #pragma once
 
@@ -39,7 +39,7 @@ void require_tensors(const std::string& origin, const ModelConfig& config,
 /// The fewest elements that tensors packed for a type have for so many parameters: they are padded,
 /// but two weights of 4 bits are one byte.
 [[nodiscard]] constexpr index_t least_packed_elements(DType packed, index_t parameters) {
-  return packed == DType::i4w ? parameters / 2 : parameters;
+  return packed == DType::int4 ? parameters / 2 : parameters;
 }
 
 /// Throws ArgumentError, beginning with `where`, for a note whose key the metadata of a bundle need

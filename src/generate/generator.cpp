@@ -25,8 +25,8 @@ struct Generator::Impl {
   Impl(const ModelFiles& files, const LoadOptions& load)
       : loader(files, load, {NetworkRole::dit, NetworkRole::guide, NetworkRole::decoder}) {}
 
-  /// Pictures at a time, few enough that the activations of a large model stay small beside its
-  /// weights.
+  /// Pictures at a time, few enough that the activations of a large model stay small compared with
+  /// its weights.
   [[nodiscard]] index_t batch() const {
     // Bytes; tensors of the network's width that a block holds, as measured.
     constexpr index_t kActivations = 350'000'000, kWidths = 20;
@@ -80,7 +80,7 @@ struct Generator::Impl {
     how.null_label = config.num_classes();
   }
 
-  /// The model's defaults with what was asked for instead.
+  /// The model's defaults, replaced where an option was given.
   [[nodiscard]] SamplingDefaults defaults(const GenerateOptions& options) const {
     if (options.steps < 0 || options.steps > kMaxSamplingSteps)
       raise<ArgumentError>("Generator: expected 1 to ", kMaxSamplingSteps, " steps, got ",
@@ -432,7 +432,7 @@ std::map<std::string, std::string> Generator::png_text(const GenerateOptions& op
   else if (how.solver.is_adaptive() || how.solver == Solver::implicit_adams)
     out["tolerances"] = number_text(sampling.atol) + "," + number_text(sampling.rtol);
   if (options.reuse_error > 0) out["reuse_error"] = number_text(options.reuse_error);
-  if (impl_->loader.dtype() != DType::f32) out["dtype"] = weight_type_name(impl_->loader.dtype());
+  if (impl_->loader.dtype() != DType::f32) out["dtype"] = name_of(impl_->loader.dtype());
   if (options.rng != Rng::philox) out["rng"] = name_of(options.rng);
   if (options.noise.empty()) {
     out["seed"] = number_text(options.seed);

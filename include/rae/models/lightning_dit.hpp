@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "rae/models/dit_block.hpp"
+#include "rae/nn/label_embed.hpp"
 #include "rae/nn/timestep_embed.hpp"
+#include "rae/ops/tokens.hpp"
 
 namespace rae {
 
@@ -116,7 +118,7 @@ class LightningDit {
   DitFinalLayer<X> final_layer;
 
  private:
-  // Channels lie outermost in an image, as tokens do in a sequence.
+  // Channels are the outermost axis of an image, as tokens are of a sequence.
   static X first_channels(const X& x, index_t count) {
     const Shape s = x.shape();
     return reshape(keep_tokens(reshape(x, {s[0], s[1], s[2] * s[3]}), count),
