@@ -36,9 +36,9 @@ DitDh<Tensor<float>> train_dit(
   if (config.num_classes < static_cast<index_t>(data->class_names().size()))
     raise<ConfigError>(context.stage, ": the model has ", config.num_classes,
                        " classes, the data set ", data->class_names().size());
-  if (config.in_channels != autoencoder.encoder.config().hidden_size)
+  if (config.in_channels != autoencoder.encoder().shape().width)
     raise<ConfigError>(context.stage, ": the model expects latents of ", config.in_channels,
-                       " channels, the encoder makes ", autoencoder.encoder.config().hidden_size);
+                       " channels, the encoder makes ", autoencoder.encoder().shape().width);
   DitDh<Var<float>> model(config);
   initialize(model, options.seed);
   multiply_as(model, options.dtype);

@@ -31,7 +31,7 @@ class DecoderIteration {
  public:
   /// Reads the networks that the losses need. `training` counts where the discriminator has no
   /// options of its own. Throws as `open_lpips` and `open_dino_discriminator`.
-  DecoderIteration(Decoder<Var<float>>& decoder, Encoder<Tensor<float>>& encoder,
+  DecoderIteration(Decoder<Var<float>>& decoder, const EncoderNetwork<Tensor<float>>& encoder,
                    const PixelNorm& pixels, const DecoderLossOptions& options,
                    const TrainingOptions& training, index_t steps_per_epoch);
 
@@ -76,7 +76,7 @@ class DecoderIteration {
 /// Trains a new decoder on a data set; returns it with its averaged weights. `encoder` is left as
 /// it is. Throws as `run_training`, and ConfigError when encoder, decoder and pictures do not fit.
 [[nodiscard]] Decoder<Tensor<float>> train_decoder(
-    std::shared_ptr<const ImageDataset> data, Encoder<Tensor<float>>& encoder,
+    std::shared_ptr<const ImageDataset> data, const EncoderNetwork<Tensor<float>>& encoder,
     const PixelNorm& pixels, const DecoderConfig& config, const DecoderLossOptions& loss,
     const TrainingOptions& options, const TrainingContext& context);
 
