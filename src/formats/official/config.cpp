@@ -5,6 +5,7 @@
 
 #include "formats/official/training_sections.hpp"
 #include "rae/diffusion/time_distribution.hpp"
+#include "rae/diffusion/time_shift.hpp"
 
 namespace rae {
 namespace {
@@ -443,7 +444,7 @@ bool OfficialStage2::has_null_class() const {
 }
 
 double OfficialConfig::time_shift() const {
-  return std::sqrt(time_dist_shift_dim / time_dist_shift_base);
+  return dimension_shift(time_dist_shift_dim, time_dist_shift_base);
 }
 
 OfficialConfig parse_official_config(const ConfigNode& node) {

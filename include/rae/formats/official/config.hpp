@@ -145,12 +145,12 @@ struct OfficialConfig {
   double time_dist_shift_dim = 196608;       ///< `misc`
   double time_dist_shift_base = 4096;        ///< `misc`
   std::optional<OfficialTraining> training;  ///< how the model is trained
-  std::optional<OfficialGan> gan;            ///< how the decoder's opponent is trained
+  std::optional<OfficialGan> gan;            ///< how the discriminator is trained
   std::optional<OfficialEval> eval;          ///< what is measured in training
   std::vector<std::string>
       notes;  ///< what a person should know: mistakes in the file, and what they mean here
 
-  /// sqrt(time_dist_shift_dim / time_dist_shift_base), at least 1.
+  /// `dimension_shift` of time_dist_shift_dim and time_dist_shift_base; at least 1.
   [[nodiscard]] double time_shift() const;
 };
 
