@@ -14,12 +14,6 @@ using detail::named;
 using detail::number_in;
 using detail::size_in;
 
-constexpr index_t kMaxWidth = 1 << 16;
-constexpr index_t kMaxLayers = 1024;
-constexpr index_t kMaxClasses = 1 << 20;
-constexpr index_t kMaxGrid = 1024;
-constexpr double kMaxMlpRatio = 64;
-
 index_t channels_in(const ConfigNode& node) {
   const index_t channels = size_in(node, "channels", 1, 3);
   if (channels == 2) node.at("channels").fail_expected("1 (gray) or 3 (RGB)");

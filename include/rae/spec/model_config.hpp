@@ -11,17 +11,11 @@
 #include "rae/models/dit_dh.hpp"
 #include "rae/models/lightning_dit.hpp"
 #include "rae/models/rae.hpp"
+#include "rae/spec/limits.hpp"
 #include "rae/spec/parameter_count.hpp"
 #include "rae/spec/sampling_defaults.hpp"
 
 namespace rae {
-
-/// Largest number of elements of one latent, C * h * w, that a configuration may ask for.
-inline constexpr index_t kMaxLatentSize = index_t{1} << 24;
-/// Largest side of a latent's grid that a configuration may ask for.
-inline constexpr index_t kMaxLatentGrid = 128;
-/// Largest side of the pictures that a configuration may ask for.
-inline constexpr index_t kMaxModelImageSize = 4096;
 
 /// A model without its weights.
 struct ModelConfig {
