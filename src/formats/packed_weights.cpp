@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cstring>
 
-#include "formats/bundle_parts.hpp"
+#include "formats/bundle_layout.hpp"
 #include "kernels/grouped_product.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/kernels/isa.hpp"

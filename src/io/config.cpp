@@ -197,7 +197,7 @@ void ConfigNode::apply_override(std::string_view assignment) {
 
 bool ConfigNode::operator==(const ConfigNode& other) const { return value_ == other.value_; }
 
-void require_keys_known(const ConfigNode& node, std::initializer_list<std::string_view> known) {
+void require_keys_known(const ConfigNode& node, std::span<const std::string_view> known) {
   for (const auto& [key, value] : node.members()) {
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
     const std::vector<std::string> candidates(known.begin(), known.end());

@@ -1,19 +1,14 @@
 #include "rae/spec/backbone.hpp"
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 #include <mutex>
 
 #include "spec/builtin_backbones.hpp"
+#include "spec/model_keys.hpp"
 
 namespace rae {
 namespace {
-
-/// Keys of a model's configuration that are no network (see `parse_model_config`).
-constexpr std::array<std::string_view, 14> kTaken{
-    "name",        "encoder",    "decoder",       "encoder_size", "encoder_width",
-    "pixels",      "path",       "path_formulas", "time_shift",   "prediction",
-    "class_names", "image_size", "image_width",   "sampling"};
 
 /// All kinds. Made when it is first needed, with the built-in kinds in it, so that neither the
 /// order in which files are initialised nor the linker decides what is known. Kinds are never
@@ -43,7 +38,8 @@ class Registry {
                              other->name(), "'; give it a type of its own");
     }
     for (const std::string_view key : {name, kind->guide_name()})
-      if (std::find(kTaken.begin(), kTaken.end(), key) != kTaken.end() || find_locked(key))
+      if (std::find(std::begin(detail::kModelKeys), std::end(detail::kModelKeys), key) !=
+              std::end(detail::kModelKeys) || find_locked(key))
         raise<ArgumentError>("register_backbone: the name '", key, "' is taken");
     kinds_.push_back(std::move(kind));
   }

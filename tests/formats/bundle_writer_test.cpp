@@ -24,7 +24,7 @@ std::string write_bundle(const TempFolder& folder, const Bundle& bundle) {
 }
 
 /// A source with the same tensors, but for one, which is changed.
-PartFile changed(const PartFile& part, const TempFolder& folder, const std::string& name,
+TensorGroup changed(const TensorGroup& part, const TempFolder& folder, const std::string& name,
                  float value) {
   std::vector<SafetensorsEntry> entries;
   for (const std::string& each : part.tensors.names()) {
@@ -111,14 +111,14 @@ TEST(Convert, OfficialStateDicts) {
   for (const std::string name : {"ddt_official_flags", "ddt_layernorm_gelu", "ddt_same_width"}) {
     ModelFiles files;
     files.config.dit = dit_dh_config(golden_config(name));
-    files.dit = PartFile{TensorSource::open(data_path("golden/" + name + "/weights.safetensors"))};
+    files.dit = TensorGroup{TensorSource::open(data_path("golden/" + name + "/weights.safetensors"))};
     EXPECT_EQ(save_official(files, folder.path()).written,
               (Strings{folder / "dit/stage2_model.pt"}));
     expect_state_dict(folder / "dit/stage2_model.pt", name);
   }
   ModelFiles files;
   files.config.decoder = decoder_config(golden_config("decoder_tiny"));
-  files.decoder = PartFile{TensorSource::open(data_path("golden/decoder_tiny/weights.safetensors")),
+  files.decoder = TensorGroup{TensorSource::open(data_path("golden/decoder_tiny/weights.safetensors")),
                            decoder_names()};
   files.latent_norm.var = Tensor<float>(Shape{3, 2, 2}, 0.5f);
   EXPECT_EQ(save_official(files, folder.path()).written.front(), folder / "decoder/model.pt");
@@ -143,9 +143,9 @@ std::string settings_of(ModelConfig config) {
 }
 
 /// The same values under the names of either file.
-void expect_equal_parts(const PartFile& got, const PartFile& expected,
+void expect_equal_parts(const TensorGroup& got, const TensorGroup& expected,
                         const std::vector<ParameterShape>& parameters) {
-  const auto read = [](const PartFile& part, const std::string& name) {
+  const auto read = [](const TensorGroup& part, const std::string& name) {
     std::vector<float> out;
     for (const std::string& file : part.names ? part.names(name) : Strings{name}) {
       const Tensor<float> piece = part.tensors.read<float>(file);
@@ -265,7 +265,7 @@ TEST(Convert, NumbersThatCannotBeStored) {
                ArgumentError);
   EXPECT_FALSE(std::filesystem::exists(folder / "out.safetensors"));
   ModelFiles wrong = files;
-  wrong.decoder = PartFile{files.encoder->tensors};
+  wrong.decoder = TensorGroup{files.encoder->tensors};
   EXPECT_NE(message_of<FormatError>([&] {
               save_bundle(wrong, folder / "out.safetensors");
             }).find("is missing, and"),

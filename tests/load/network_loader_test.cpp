@@ -83,23 +83,23 @@ TEST(PartLoaderTest, ReadsByTheNamesOfTheFile) {
   ModelFiles files = bundle.files();
   const Tensor<float> picture(Shape{1, 1, 8, 8}, 0.25f);
   const Tensor<float> expected = Autoencoder(files).encode(picture);
-  files.encoder = PartFile{TensorSource(tensors, "hub"), names};
+  files.encoder = TensorGroup{TensorSource(tensors, "hub"), names};
   test::expect_close(Autoencoder(files).encode(picture), expected, 0.0);
 
   auto wrong = tensors;
   wrong.erase("vit.encoder.layer.0.attention.attention.key.weight");
-  files.encoder = PartFile{TensorSource(wrong, "hub"), names};
+  files.encoder = TensorGroup{TensorSource(wrong, "hub"), names};
   std::string message = message_of<FormatError>([&] { (void)Autoencoder(files); });
   EXPECT_NE(message.find("hub: encoder: the tensors have"), std::string::npos)
       << message;  // fewer elements than needed
   wrong["padding"] = Tensor<float>(Shape{1000}, 0.0f);
-  files.encoder = PartFile{TensorSource(wrong, "hub"), names};
+  files.encoder = TensorGroup{TensorSource(wrong, "hub"), names};
   message = message_of<FormatError>([&] { (void)Autoencoder(files); });
   EXPECT_NE(message.find("attention.key.weight is missing"), std::string::npos) << message;
   wrong = tensors;
   Tensor<float>& query = wrong.at("vit.encoder.layer.0.attention.attention.query.weight");
   query = query.reshaped({8, 32});
-  files.encoder = PartFile{TensorSource(wrong, "hub"), names};
+  files.encoder = TensorGroup{TensorSource(wrong, "hub"), names};
   message = message_of<ShapeError>([&] { (void)Autoencoder(files); });
   EXPECT_NE(message.find("expected a part of (48, 16), got (8, 32)"), std::string::npos) << message;
 }

@@ -2,7 +2,7 @@
 #include "rae/io/image.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/io/tensor_source.hpp"
-#include "rae/spec/model_files.hpp"
+#include "rae/formats/model_files.hpp"
 #include "support/golden.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"

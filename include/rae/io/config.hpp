@@ -196,6 +196,11 @@ class ConfigNode {
 
 /// Throws ConfigError for the first key of a map that is not in `known`, with the nearest known key
 /// as a hint.
-void require_keys_known(const ConfigNode& node, std::initializer_list<std::string_view> known);
+void require_keys_known(const ConfigNode& node, std::span<const std::string_view> known);
+/// See above.
+inline void require_keys_known(const ConfigNode& node,
+                               std::initializer_list<std::string_view> known) {
+  require_keys_known(node, std::span<const std::string_view>(known.begin(), known.size()));
+}
 
 }  // namespace rae

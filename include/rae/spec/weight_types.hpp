@@ -18,10 +18,7 @@
 #include "rae/core/dtype.hpp"
 #include "rae/core/shape.hpp"
 #include "rae/models/decoder.hpp"
-#include "rae/models/dit_dh.hpp"
 #include "rae/models/encoder.hpp"
-#include "rae/models/lightning_dit.hpp"
-#include "rae/spec/backbone.hpp"
 
 namespace rae {
 
@@ -64,10 +61,4 @@ void require_weight_type(DType type);
 [[nodiscard]] DType weight_type(const EncoderConfig& config, DType wanted, std::string_view name);
 /// The same for a decoder.
 [[nodiscard]] DType weight_type(const DecoderConfig& config, DType wanted, std::string_view name);
-/// The same for a diffusion network.
-[[nodiscard]] inline DType weight_type(const Backbone& config, DType wanted,
-                                       std::string_view name) {
-  return config.weight_type(wanted, name);
-}
-
 }  // namespace rae

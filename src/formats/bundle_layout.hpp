@@ -1,5 +1,5 @@
-// The rules for the tensors of a bundle, for those who read all of them and for those who read a
-// part.
+// What a bundle consists of: keys of its metadata, names of its tensors, and the checks that all
+// who read or write one share.
 #pragma once
 
 #include <map>
@@ -7,25 +7,31 @@
 #include <string>
 #include <string_view>
 
-#include "rae/spec/model_config.hpp"
+#include "rae/spec/network_role.hpp"
 
 namespace rae::detail {
 
 inline constexpr std::string_view kConfigKey = "config";
-inline constexpr std::string_view kPackedKey =
-    "packed";  ///< what type of weights matrices are packed for; absent when they are not
+/// The type of weights that matrices are packed for; absent when they are not packed.
+inline constexpr std::string_view kPackedKey = "packed";
 inline constexpr std::string_view kLatentMean = "latent_norm.mean", kLatentVar = "latent_norm.var";
+
+/// "encoder.", "decoder.", "dit." or "guide.": the beginning of the names of a network's tensors.
+[[nodiscard]] inline std::string prefix_of(NetworkRole role) {
+  return std::string(name_of(role)) + '.';
+}
 
 /// The configuration in a file's metadata. Throws FormatError when there is none, ConfigError.
 [[nodiscard]] ModelConfig bundle_config(const std::string& origin,
                                         const std::map<std::string, std::string>& metadata);
 
-/// The tensors must be those of the configuration's parts, no more and no less. Their exact shapes
-/// are compared when a model is filled; here it is enough that a model of this configuration takes
-/// no more memory than the file has. `packed`: what for, if it is. Throws FormatError, ShapeError.
-void require_parts(const std::string& origin, const ModelConfig& config,
-                   const std::map<std::string, Shape>& shapes,
-                   std::optional<DType> packed = std::nullopt);
+/// The tensors must be those of the configuration's networks, no more and no less; the encoder may
+/// be absent. Their exact shapes are compared when a network is filled; here it is enough that a
+/// model of this configuration takes no more memory than the file has. `packed`: the type that
+/// matrices are packed for, if they are. Throws FormatError, ShapeError.
+void require_tensors(const std::string& origin, const ModelConfig& config,
+                     const std::map<std::string, Shape>& shapes,
+                     std::optional<DType> packed = std::nullopt);
 
 /// The fewest elements that tensors packed for a type have for so many parameters: they are padded,
 /// but two weights of 4 bits are one byte.

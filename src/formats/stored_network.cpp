@@ -1,10 +1,9 @@
-#include "formats/model_parts.hpp"
+#include "formats/stored_network.hpp"
 
 #include <algorithm>
 #include <cmath>
 
 #include "formats/check_tensors.hpp"
-#include "rae/spec/weight_types.hpp"
 
 namespace rae::detail {
 namespace {
@@ -12,53 +11,37 @@ namespace {
 /// The largest number that rounds to a finite f16.
 constexpr float kMaxF16 = 65519.0f;
 
-template <template <class> class Model, class Config>
-ModelPart part_of(const char* prefix, const PartFile& file, const Config& config) {
-  return {
-      prefix, &file, parameter_shapes<Model>(config),
-      [config](DType wanted, std::string_view name) { return weight_type(config, wanted, name); }};
-}
-
 }  // namespace
 
-std::vector<ModelPart> parts_of(const ModelFiles& files) {
+std::vector<StoredNetwork> stored_networks(const ModelFiles& files) {
   if (files.packed)
     raise<ArgumentError>(files.origin,
                          ": its weights are packed for the kernels of one machine; take the bundle "
                          "that it was made from");
-  const ModelConfig& c = files.config;
-  std::vector<ModelPart> out;
-  if (files.encoder) out.push_back(part_of<Encoder>("encoder.", *files.encoder, c.encoder));
-  if (files.decoder && c.decoder)
-    out.push_back(part_of<Decoder>("decoder.", *files.decoder, *c.decoder));
-  if (files.dit && c.lightning_dit)
-    out.push_back(part_of<LightningDit>("dit.", *files.dit, *c.lightning_dit));
-  else if (files.dit && c.dit)
-    out.push_back(part_of<DitDh>("dit.", *files.dit, *c.dit));
-  if (files.guide && c.lightning_guide)
-    out.push_back(part_of<LightningDit>("guide.", *files.guide, *c.lightning_guide));
-  else if (files.guide && c.guide)
-    out.push_back(part_of<DitDh>("guide.", *files.guide, *c.guide));
-  for (const ModelPart& part : out) require_part(*part.file, part.parameters);
+  std::vector<StoredNetwork> out;
+  for (const NetworkRole role : kNetworkRoles)
+    if (files.network(role) && describes(files.config, role))
+      out.push_back({role, &*files.network(role), outline_of(files.config, role)});
+  for (const StoredNetwork& network : out)
+    require_group(*network.group, network.outline.parameters);
   return out;
 }
 
-Tensor<float> read_parameter(const ModelPart& part, const ParameterShape& parameter,
+Tensor<float> read_parameter(const StoredNetwork& network, const ParameterShape& parameter,
                              DType stored_as) {
-  Tensor<float> out(parameter.shape);
+  const TensorSource& tensors = network.group->tensors;
+  Tensor<float> out(parameter.shape);  // the parameter's shape
   float* target = out.data();
   index_t filled = 0;
-  for (const std::string& name : files_of(*part.file, parameter.name)) {
-    const Tensor<float> piece = part.file->tensors.read<float>(name);
+  for (const std::string& name : names_in_file(*network.group, parameter.name)) {
+    const Tensor<float> piece = tensors.read<float>(name);  // as stored
     if (filled + piece.numel() > out.numel())
-      raise<ShapeError>(part.file->tensors.origin(), ": tensor ", name, " has shape ",
-                        piece.shape());
+      raise<ShapeError>(tensors.origin(), ": tensor ", name, " has shape ", piece.shape());
     for (const float value : piece.span()) {
       if (!std::isfinite(value))
-        raise<FormatError>(part.file->tensors.origin(), ": tensor ", name,
-                           " holds NaN or infinity");
+        raise<FormatError>(tensors.origin(), ": tensor ", name, " holds NaN or infinity");
       if (stored_as == DType::f16 && std::abs(value) > kMaxF16)
-        raise<ArgumentError>(part.file->tensors.origin(), ": tensor ", name, " holds ", value,
+        raise<ArgumentError>(tensors.origin(), ": tensor ", name, " holds ", value,
                              ", which f16 cannot; take bf16");
     }
     std::copy_n(piece.data(), piece.numel(), target + filled);

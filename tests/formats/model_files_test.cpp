@@ -1,4 +1,4 @@
-#include "rae/spec/model_files.hpp"
+#include "rae/formats/model_files.hpp"
 
 #include "support/golden.hpp"
 #include "support/temp_folder.hpp"
