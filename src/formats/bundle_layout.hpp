@@ -36,7 +36,7 @@ void require_tensors(const std::string& origin, const ModelConfig& config,
 /// The fewest elements that tensors packed for a type have for so many parameters: they are padded,
 /// but two weights of 4 bits are one byte.
 [[nodiscard]] constexpr index_t least_packed_elements(DType packed, index_t parameters) {
-  return packed == DType::i4w ? parameters / 2 : parameters;
+  return packed == DType::int4 ? parameters / 2 : parameters;
 }
 
 /// Throws ArgumentError, beginning with `where`, for a note whose key the metadata of a bundle need

@@ -59,7 +59,7 @@ void save(const ModelFiles& files, const std::string& path, DType stored_as,
   const LatentNorm<float> norm = detail::with_official_eps(files.latent_norm, files.origin);
   std::map<std::string, std::string> metadata = notes;
   metadata.emplace(detail::kConfigKey, to_config(config).to_json());
-  if (pack) metadata.emplace(detail::kPackedKey, weight_type_name(*pack));
+  if (pack) metadata.emplace(detail::kPackedKey, name_of(*pack));
   std::map<std::string, Shape> shapes;
   std::vector<SafetensorsSlot> slots;
   const auto add = [&](const std::string& name, const Shape& shape, bool delicate) {

@@ -449,7 +449,7 @@ std::map<std::string, std::string> Generator::png_text(const GenerateOptions& op
   else if (how.solver.is_adaptive() || how.solver == Solver::implicit_adams)
     out["tolerances"] = number_text(sampling.atol) + "," + number_text(sampling.rtol);
   if (options.reuse_error > 0) out["reuse_error"] = number_text(options.reuse_error);
-  if (impl_->loader.dtype() != DType::f32) out["dtype"] = weight_type_name(impl_->loader.dtype());
+  if (impl_->loader.dtype() != DType::f32) out["dtype"] = name_of(impl_->loader.dtype());
   if (options.rng != Rng::philox) out["rng"] = name_of(options.rng);
   if (options.noise.empty()) {
     out["seed"] = number_text(options.seed);

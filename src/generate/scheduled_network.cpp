@@ -4,6 +4,9 @@
 #include <cmath>
 #include <utility>
 
+#include "rae/ops/embedding.hpp"
+#include "rae/ops/tokens.hpp"
+
 namespace rae::detail {
 namespace {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/process_limits.hpp"
 #include "formats/bundle_layout.hpp"
 #include "formats/check_tensors.hpp"
 #include "formats/packed_weights.hpp"
@@ -147,8 +148,8 @@ NetworkLoader::NetworkLoader(ModelFiles files, const LoadOptions& options,
   validate(config_, ConfigPlace(origin_));
   require_weight_type(dtype_);
   if (packed_ && dtype_ != *files.packed)
-    raise<ArgumentError>(origin_, ": its weights are packed for ", weight_type_name(*files.packed),
-                         " and cannot be loaded as ", weight_type_name(dtype_),
+    raise<ArgumentError>(origin_, ": its weights are packed for ", name_of(*files.packed),
+                         " and cannot be loaded as ", name_of(dtype_),
                          "; take the bundle that it was made from");
   std::erase_if(
       used, [&](NetworkRole role) { return !files.network(role) || !describes(config_, role); });
@@ -194,7 +195,7 @@ void NetworkLoader::require_memory(const LoadOptions& options,
   largest = std::max(largest, sampling);
   const std::uint64_t needed = keep_ ? all : largest;
   if (needed <= available) return;
-  const std::string narrower = dtype_ == DType::i4w ? ""
+  const std::string narrower = dtype_ == DType::int4 ? ""
                                : dtype_ == DType::f32 || dtype_ == DType::bf16
                                    ? "narrower weights (int8 or int4)"
                                    : "narrower weights (int4)";
@@ -205,8 +206,8 @@ void NetworkLoader::require_memory(const LoadOptions& options,
           : concat("; take a smaller model, ", narrower, narrower.empty() ? "" : ", ",
                    "or a machine with more memory");
   raise<MemoryError>(origin_, ": the weights of '", config_.name, "' take ", in_gigabytes(needed),
-                     " in ", weight_type_name(dtype_), " (", list, "), but only ",
-                     in_gigabytes(available), " of memory are free", hint);
+                     " in ", name_of(dtype_), " (", list, "), but only ", in_gigabytes(available),
+                     " of memory are free", hint);
 }
 
 /// A network with its weights: make() gives one without, as a pointer.

@@ -1,19 +1,10 @@
 #include "spec/model_size.hpp"
 
 #include <cstdio>
-#include <fstream>
 
 #include "rae/spec/weight_types.hpp"
 
 namespace rae::detail {
-
-std::uint64_t available_memory() {
-  std::ifstream file("/proc/meminfo");
-  std::string key, unit;
-  for (std::uint64_t kilobytes = 0; file >> key >> kilobytes; std::getline(file, unit))
-    if (key == "MemAvailable:") return 1024 * kilobytes;
-  return 0;
-}
 
 std::string in_gigabytes(std::uint64_t bytes) {
   char text[32];

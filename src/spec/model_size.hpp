@@ -1,4 +1,4 @@
-// How much memory models take, and how much there is.
+// The memory that the weights of a model take.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +8,6 @@
 #include "rae/spec/network_role.hpp"
 
 namespace rae::detail {
-
-/// Bytes that programs can take before the machine runs short ("MemAvailable"); 0 when the system
-/// does not say.
-[[nodiscard]] std::uint64_t available_memory();
 
 /// "3.36 GB".
 [[nodiscard]] std::string in_gigabytes(std::uint64_t bytes);

@@ -27,20 +27,20 @@ std::string weight_type_names() {
     names += concat(names.empty()                        ? ""
                     : type == std::end(kWeightTypes)[-1] ? " or "
                                                          : ", ",
-                    weight_type_name(type));
+                    name_of(type));
   return names;
 }
 
 DType parse_weight_type(std::string_view name) {
   for (const DType type : kWeightTypes)
-    if (name == weight_type_name(type)) return type;
+    if (name == name_of(type)) return type;
   raise<ArgumentError>("unknown type of weights '", name, "': expected ", weight_type_names());
 }
 
 void require_weight_type(DType type) {
   if (std::find(std::begin(kWeightTypes), std::end(kWeightTypes), type) == std::end(kWeightTypes))
     raise<ArgumentError>("weights cannot be held as ", name_of(type),
-                         ": expected f32, bf16, i8, i8w or i4w");
+                         ": expected f32, bf16, int8, int8w or int4");
 }
 
 DType block_weight_type(DType wanted, std::string_view blocks, std::string_view name,
@@ -55,8 +55,8 @@ DType block_weight_type(DType wanted, std::string_view blocks, std::string_view 
 
 std::uint64_t bytes_of_weights(DType stored, std::uint64_t n) {
   // 32 of a group share a scale of 16 bits.
-  if (stored == DType::i4w) return n * 9 / 16;
-  if (stored == DType::i8w) return n * 17 / 16;
+  if (stored == DType::int4) return n * 9 / 16;
+  if (stored == DType::int8w) return n * 17 / 16;
   return n * size_of(stored);
 }
 

@@ -241,8 +241,7 @@ BenchModel::BenchModel(const BenchNetwork& network, DType dtype, index_t batch)
   const Tensor<float> out = forward_();
   for (const float value : out.span())
     if (!std::isfinite(value))
-      raise<Error>("bench: ", network.name, " in ", weight_type_name(dtype),
-                   " gives NaN or infinity");
+      raise<Error>("bench: ", network.name, " in ", name_of(dtype), " gives NaN or infinity");
 }
 
 void BenchModel::run() {

@@ -12,7 +12,7 @@ namespace {
 rae::ModelConfig model_config() {
   rae::ModelConfig c = rae::test::tiny_config();
   c.encoder.patch_size = c.decoder->patch_size = 7;
-  rae::DitDhConfig& dit = c.dit->get<rae::DitDhConfig>();
+  rae::DitDhConfig& dit = rae::test::dit_of(c);
   c.encoder.table_h = c.encoder.table_w = c.decoder->grid_h = c.decoder->grid_w = dit.grid_h =
       dit.grid_w = 4;
   c.image_size = 28;

@@ -4,8 +4,13 @@
 #include "rae/formats/bundle.hpp"
 #include "rae/models/dit_dh.hpp"
 #include "rae/models/lightning_dit.hpp"
+#include "rae/nn/initialize.hpp"
 
 namespace rae::test {
+
+/// The DiT^DH of a model. Throws ConfigError when it has another network.
+inline DitDhConfig& dit_of(ModelConfig& c) { return c.dit->get<DitDhConfig>(); }
+inline const DitDhConfig& dit_of(const ModelConfig& c) { return c.dit->get<DitDhConfig>(); }
 
 /// 8 x 8 gray pictures, a 2 x 2 grid of 16-dimensional tokens, three classes.
 inline ModelConfig tiny_config() {
@@ -53,7 +58,7 @@ inline ModelConfig tiny_config() {
 inline ModelConfig wide_config() {
   ModelConfig c = tiny_config();
   c.image_width = 12;
-  c.decoder->grid_w = c.dit->get<DitDhConfig>().grid_w = 3;
+  c.decoder->grid_w = dit_of(c).grid_w = 3;
   return c;
 }
 

@@ -70,7 +70,7 @@ TEST(TrainingInBf16, GradientsAreThoseInF32ButForRounding) {
   const std::vector<std::int64_t> labels{0, 1, 2, 3, 0, 1};
   const auto gradient = [&](DType dtype) {
     DitDh<Var<float>> model(tiny());
-    detail::init_default(model, 3);
+    init_default(model, 3);
     multiply_as(model, dtype);
     Tape<float> tape;
     const TapeScope<float> scope(tape);

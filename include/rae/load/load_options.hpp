@@ -16,7 +16,7 @@ struct LoadOptions {
   /// alternates between them reads the files again each time.
   bool keep_loaded = true;
   /// The type that matrix products compute with: DType::f32; for speed and less memory DType::bf16
-  /// or DType::i8; for less memory alone DType::i8w or DType::i4w; with the exceptions of
+  /// or DType::int8; for less memory alone DType::int8w or DType::int4; with the exceptions of
   /// weight_types.hpp. Tensors are converted one by one as they are read. Absent: f32, or the type
   /// that the files are packed for.
   std::optional<DType> dtype{};

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "rae/models/dit_block.hpp"
+#include "rae/nn/label_embed.hpp"
 #include "rae/nn/timestep_embed.hpp"
+#include "rae/ops/tokens.hpp"
 
 namespace rae {
 

@@ -21,13 +21,20 @@
 
 namespace rae {
 
-/// A structure that describes a diffusion network: a value with the number of classes and the share
-/// of training labels that are dropped; above 0 there is a class for "no class".
+namespace detail {
+
 template <class C>
-concept BackboneConfig = std::copyable<C> && requires(const C& c) {
+concept HasClasses = requires(const C& c) {
   { c.num_classes } -> std::convertible_to<index_t>;
   { c.class_dropout_prob } -> std::convertible_to<double>;
 };
+
+}  // namespace detail
+
+/// A structure that describes a diffusion network: a value with the number of classes and the share
+/// of training labels that are dropped; above 0 there is a class for "no class".
+template <class C>
+concept BackboneConfig = detail::HasClasses<C> && std::copyable<C>;
 
 /// One kind of diffusion network, for configurations of one type inside a std::any. Made by
 /// `register_backbone`.

@@ -1,10 +1,13 @@
 // The types that the weights of a model are stored and multiplied as, and the layers that stay more
 // exact than the rest.
 //
-// Matrices inside of transformer blocks have the type that was asked for: f32, bf16, i8, i8w or
-// i4w. For the last three there are exceptions, which are bf16: all other matrices, and adaLN
-// layers with one condition for each image (in the blocks of LightningDiT and in the backbone of
-// DiT^DH). Vectors, tables, and embeddings of positions and labels are always f32.
+// | asked for   | matrices of transformer blocks      | other matrices | vectors and tables |
+// |-------------|-------------------------------------|----------------|--------------------|
+// | f32         | f32                                 | f32            | f32                |
+// | bf16        | bf16                                | bf16           | f32                |
+// | int8        | int8, but bf16 for adaLN layers of  | bf16           | f32                |
+// |             | the backbone (one vector a picture) |                |                    |
+// | int8w, int4 | as int8, with int8w or int4         | bf16           | f32                |
 //
 // The first and last layers see and make the latent or the picture itself and are small. The
 // modulation that an adaLN layer makes of one vector acts on all tokens alike, so that its error
@@ -22,25 +25,15 @@
 
 namespace rae {
 
-/// All types that a model's weights can be asked for as.
-inline constexpr DType kWeightTypes[] = {DType::f32, DType::bf16, DType::i8, DType::i8w,
-                                         DType::i4w};
-
-/// Their names as users give them: "f32", "bf16", "int8", and "int8w" and "int4" where only weights
-/// are narrow and everything else keeps 16 bits.
-[[nodiscard]] constexpr std::string_view weight_type_name(DType type) noexcept {
-  switch (type) {
-    case DType::i8: return "int8";
-    case DType::i8w: return "int8w";
-    case DType::i4w: return "int4";
-    default: return name_of(type);
-  }
-}
+/// All types that a model's weights can be stored as; users give their `name_of`. With int8w and
+/// int4 only the weights are narrow, and products keep 16 bits of their other operand.
+inline constexpr DType kWeightTypes[] = {DType::f32, DType::bf16, DType::int8, DType::int8w,
+                                         DType::int4};
 
 /// "f32, bf16, int8, int8w or int4", for messages.
 [[nodiscard]] std::string weight_type_names();
 
-/// Inverse of `weight_type_name`. Throws ArgumentError for anything else.
+/// Inverse of `name_of` for these types. Throws ArgumentError for anything else.
 [[nodiscard]] DType parse_weight_type(std::string_view name);
 
 /// Throws ArgumentError unless the type is one of kWeightTypes.
