@@ -46,7 +46,8 @@ std::unique_ptr<BackboneNetwork<Tensor<float>>> train_flow(
     };
   const Shape latent = backbone.latent_shape();  // (C, h, w)
   // Options out of range are refused by run_training; nothing may divide by them before.
-  const Shape expected{training.batch_size / std::max<index_t>(1, training.accumulate), latent[0], latent[1], latent[2]};
+  const Shape expected{training.batch_size / std::max<index_t>(1, training.accumulate), latent[0],
+                       latent[1], latent[2]};
   run_training(optimizer, training, context, [&](index_t step, index_t part) {
     const LatentBatch batch = latents(step * training.accumulate + part);
     const Shape shape = batch.latents.shape();  // (B, C, h, w)

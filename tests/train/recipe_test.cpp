@@ -238,6 +238,16 @@ TEST(Recipe, RefusesMistakesNamingTheirPlace) {
   }
 }
 
+// Before any stage runs, and not when the model is saved.
+TEST(Recipe, RefusesAGuideThatNoStageTrains) {
+  const std::string dit =
+      "dit: {grid_h: 2, grid_w: 2, in_channels: 8, hidden_size: [8, 12], depth: "
+      "[1, 1], num_heads: [2, 3], num_classes: 10, class_dropout_prob: 0.1}";
+  const std::string text = replaced(kTinyRecipe, dit, dit + "\n  guide" + dit.substr(3));
+  const std::string message = message_of<ConfigError>([&] { (void)recipe_of(text); });
+  EXPECT_NE(message.find("tiny.yaml: model.guide: no stage"), std::string::npos) << message;
+}
+
 TEST(Recipe, PretrainedEncoders) {
   const std::string folder = data_path("golden/e2e_dinov2_ag/encoder");
   std::string text = replaced(kTinyRecipe, "image_size: 8", "image_size: 64\n  encoder_size: 56");

@@ -132,7 +132,7 @@ class LightningDit {
     return forward(x, m);
   }
 
-  // Channels are the outermost dimension of an image, as tokens are of a sequence.
+  // Channels are the outermost axis of an image, as tokens are of a sequence.
   static X first_channels(const X& x, index_t count) {
     const Shape s = x.shape();
     return reshape(keep_tokens(reshape(x, {s[0], s[1], s[2] * s[3]}), count),

@@ -52,7 +52,8 @@ class Adversary {
   /// steps. Throws NumericError.
   void step();
 
-  /// For the training loop; `train_step` is left empty for the caller to set. Refers to this object.
+  /// For the training loop; `train_step` is left empty for the caller to set. Refers to this
+  /// object.
   [[nodiscard]] SecondModel second_model();
 
   /// Losses and accuracy since the last `step`, for logs.

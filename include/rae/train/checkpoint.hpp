@@ -12,14 +12,14 @@
 
 namespace rae {
 
-/// Writes the optimiser's state, and that of the second model if there is one. `settings` is what the
-/// run was started with; a run with others does not continue it, except that `steps` may grow.
+/// Writes the optimiser's state, and that of the second model if there is one. `settings` is what
+/// the run was started with; a run with others does not continue it, except that `steps` may grow.
 /// Throws FileError; the old file is then as it was.
 void save_checkpoint(const std::string& path, const AdamW<float>& optimizer,
                      const ConfigNode& settings, const SecondModel* second = nullptr);
 
-/// Restores the optimiser's state and with it the model's parameters, and those of the second model.
-/// Throws FileError, FormatError, and ConfigError when the file belongs to a run with other
+/// Restores the optimiser's state and with it the model's parameters, and those of the second
+/// model. Throws FileError, FormatError, and ConfigError when the file belongs to a run with other
 /// settings or to another model; nothing is changed then.
 void load_checkpoint(const std::string& path, AdamW<float>& optimizer, const ConfigNode& settings,
                      SecondModel* second = nullptr);

@@ -229,7 +229,7 @@ float interval_end(const ConfigNode& node, std::string_view key, std::string_vie
   if (plain != nullptr && dashed != nullptr && *plain != *dashed)
     raise<ConfigError>(node.where(), ": ", key, " and ", hyphenated,
                        " are both given and differ; remove one");
-  // Flow times lie in [0, 1], so that an end beyond says the same as the end of the flow.
+  // Flow times lie in [0, 1], so that an end outside of it means the end of the flow.
   const double value = plain != nullptr    ? plain->as_number()
                        : dashed != nullptr ? dashed->as_number()
                                            : fallback;
