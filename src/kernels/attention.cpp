@@ -40,7 +40,7 @@ void forward(const AttentionCall<T>& call, const Operands& operands, const T* qk
                        Scratch::bytes<Word>(operands.size(tokens, d)) +
                        Scratch::bytes<T>(rows * score_row) + Scratch::bytes<T>(rows * row) +
                        Scratch::bytes<T>(rows) + Scratch::kGap;
-  const ParallelLoop loop(tasks, detail::kSerialWork / (rows * tokens * d));
+  const ParallelLoop loop(tasks, detail::kMinParallelWork / (rows * tokens * d));
   Tensor<std::uint8_t> memory(Shape{loop.slots(), size});  // (slots, bytes)
   std::uint8_t* base = memory.data();
   loop.run([&](index_t begin, index_t end, index_t slot) {
@@ -71,7 +71,7 @@ void forward(const AttentionCall<T>& call, const Operands& operands, const T* qk
       operands.multiply(count, d, operands.rows(head_rows, row, count, words), keys, tokens, scores,
                         score_row);
       for (index_t r = 0; r < count; ++r)
-        sums[r] = operands.exponentials(tokens, scores + r * score_row);
+        sums[r] = operands.exp2_and_sum(tokens, scores + r * score_row);
       operands.multiply(count, tokens, operands.probabilities(scores, score_row), values, d,
                         weighted, row);
       T* target = out + (image * tokens + first) * width + channel;

@@ -16,8 +16,8 @@ constexpr index_t kPicturesPerSum = 8;
 
 /// A convolution with its picture inside a border of zeros. Rows of the padded picture follow each
 /// other without a gap, so the pixels under tap (i, j) of all output pixels are one run of memory
-/// that begins i * width + j behind the picture's first. Output rows are computed as wide as padded
-/// rows; the last k - 1 columns of each mean nothing and are dropped.
+/// that begins i * width + j elements after the first of the picture. Output rows are computed as
+/// wide as padded rows; the last k - 1 columns of each are meaningless and are dropped.
 struct Layout {
   index_t pictures, in, out, height, width, k;
 
