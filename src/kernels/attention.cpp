@@ -11,7 +11,7 @@
 //   256 x 16 x 128, rotated   2.41 (0.79)     1.21 (0.78)   1.48 (0.63)      0.78 (0.63)
 //
 // Of the first line's time in bf16 the products take 0.64, exponentials 0.17, rotation and scaling
-// 0.08. Width 72 fills five vectors of 16, so that its products cannot come above 0.95.
+// 0.08. Width 72 fills five vectors of 16, so that its products can reach at most 0.95.
 #include "rae/kernels/attention.hpp"
 
 #include "kernels/attention_call.hpp"

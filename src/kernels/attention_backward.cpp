@@ -47,8 +47,8 @@ void backward(const AttentionCall<T>& call, const Operands& operands, const T* q
     T* q_rows = scratch.take<T>(gathered);                   // (rows, hd)
     T* do_rows = scratch.take<T>(gathered);                  // (rows, hd)
     Word* words = scratch.take<Word>(gathered);              // (rows, hd), converted
-    Word* keys_turned = scratch.take<Word>(wide);            // k^T (hd, T), packed
-    Word* values_turned = scratch.take<Word>(wide);          // v^T (hd, T), packed
+    Word* keys_transposed = scratch.take<Word>(wide);        // k^T (hd, T), packed
+    Word* values_transposed = scratch.take<Word>(wide);      // v^T (hd, T), packed
     Word* keys = scratch.take<Word>(tall);                   // k (T, hd), packed
     Word* packed_rows = scratch.take<Word>(thin);            // q or do (rows, hd), packed
     T* p = scratch.take<T>(square);                          // (rows, T)
@@ -68,8 +68,9 @@ void backward(const AttentionCall<T>& call, const Operands& operands, const T* q
       for (index_t panel = 0; panel < panels.count(); ++panel) {
         const index_t at = panels.begin(panel) * row,
                       to = panel * operands.width * operands.depth(d);
-        operands.pack_transposed(dk + at, row, d, panels.size(panel), words, keys_turned + to);
-        operands.pack_transposed(dv + at, row, d, panels.size(panel), words, values_turned + to);
+        operands.pack_transposed(dk + at, row, d, panels.size(panel), words, keys_transposed + to);
+        operands.pack_transposed(dv + at, row, d, panels.size(panel), words,
+                                 values_transposed + to);
       }
       operands.pack(dk, row, tokens, d, keys);
       for (index_t first = 0; first < tokens; first += rows) {
@@ -77,19 +78,20 @@ void backward(const AttentionCall<T>& call, const Operands& operands, const T* q
         const bool adds = first > 0;
         call.gather(q, stride, first, count, true, call.score_scale(), q_rows);
         call.gather(upstream, width, first, count, false, T(1), do_rows);
-        operands.multiply(count, d, operands.rows(q_rows, row, count, words), keys_turned, tokens,
-                          p, score_row);
+        operands.multiply(count, d, operands.rows(q_rows, row, count, words), keys_transposed,
+                          tokens, p, score_row);
         for (index_t r = 0; r < count; ++r) {
           T* scores = p + r * score_row;
           const T sum = operands.real.exp2_and_sum(tokens, scores);
           operands.real.rotate(tokens, scores, nullptr, nullptr, false, T(1) / sum, scores);
         }
-        operands.multiply(count, d, operands.rows(do_rows, row, count, words), values_turned,
+        operands.multiply(count, d, operands.rows(do_rows, row, count, words), values_transposed,
                           tokens, dp, score_row);
         for (index_t r = 0; r < count; ++r) {
           T* row_dp = dp + r * score_row;
           operands.real.softmax_backward(tokens, p + r * score_row, row_dp, row_dp);
-          row_dp[tokens] = T(0);  // the other half of an odd number's last word
+          row_dp[tokens] =
+              T(0);  // zero the padding of the last word when the number of tokens is odd
         }
 
         operands.pack(do_rows, row, count, d, packed_rows);
@@ -106,7 +108,7 @@ void backward(const AttentionCall<T>& call, const Operands& operands, const T* q
         call.scatter(q_rows, true, T(1) / std::sqrt(T(d)), first, count, dq, stride);
       }
       call.scatter(dk, true, T(1) / T(detail::kLog2E), 0, tokens, dq + width,
-                   stride);  // q came with the scale and this factor
+                   stride);  // the queries include the score scale and log2(e)
       call.scatter(dv, false, T(1), 0, tokens, dq + 2 * width, stride);
     }
   });

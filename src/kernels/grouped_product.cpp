@@ -130,13 +130,13 @@ Tensor<std::uint8_t> pack_grouped(const View<const float>& b, const PanelMap& ma
 namespace {
 
 /// Dequantized to bf16, for instruction sets whose products of bf16 are much faster than those of
-/// 16-bit integers. A product of any number of rows goes this way there, so that a row of out does
-/// not depend on the number of rows.
+/// 16-bit integers. There, products of any number of rows are computed this way, so that a row of
+/// out does not depend on the number of rows.
 void multiply_groups_as_bf16(const LeftOperand& a, const GroupedTable& grouped,
                              const GroupedLayout& layout, const Word* packed,
                              PanelProduct<Word, float> whole) {
   const NarrowTable& table = narrow_table();
-  Tensor<std::int32_t> memory;
+  Tensor<std::int32_t> memory;  // (M, K / 2) of Word
   const LeftWords left = convert_rows_to_bf16(a, kGroupSize, memory);
   whole.k = layout.groups * kGroupSize / 2;
   whole.a = left.data;

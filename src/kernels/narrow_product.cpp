@@ -159,7 +159,7 @@ void multiply_bf16_words(const LeftWords& a, const PackedMatrix<float>& b, const
 
 void multiply_bf16(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out,
                    const Epilogue& epilogue) {
-  Tensor<std::int32_t> memory;
+  Tensor<std::int32_t> memory;  // (M, K / 2) of Word
   multiply_bf16_words(convert_rows_to_bf16(a, kBf16PerWord, memory), b, out, epilogue);
 }
 
@@ -310,7 +310,7 @@ void multiply_as_bf16(const View<const float>& a, const View<const float>& b,
                                map.width, pack_left, PackingScratch::size(map, depth, kBf16PerWord),
                                pack_right);
   }
-  Tensor<std::int32_t> converted;
+  Tensor<std::int32_t> converted;  // (M, K / 2) of Word
   const LeftWords left = convert_rows_to_bf16({a, nullptr}, kBf16PerWord, converted);
   const index_t k = a.extent(1), size = words * map.width;
   multiply_panels(product(left, out, epilogue), table.bf16_panel, map.width, kKBlock, false,

@@ -12,7 +12,7 @@ Tensor<std::uint8_t> pack_bf16(const View<const float>& b, const PanelMap& map);
 
 /// Panels [panels][ceil(K / 4)][width][4] of signed integers, with their scales and compensation.
 struct Int8Panels {
-  Tensor<std::uint8_t> panels;
+  Tensor<std::uint8_t> panels;        // (panels, K / 4, width, 4)
   Tensor<float> scales;               // (panels * width), of the columns
   Tensor<std::int32_t> compensation;  // (panels * width), 128 x the sum of each column
 };

@@ -26,7 +26,8 @@ template <class T>
 Tensor<T> padded(const View<const T>& x, const Window& w) {
   const index_t rows = x.extent(2), columns = x.extent(3), wide = columns + 2 * w.pad_w,
                 plane = (rows + 2 * w.pad_h) * wide;
-  Tensor<T> out(Shape{x.extent(0), x.extent(1), rows + 2 * w.pad_h, wide}, T(0));
+  Tensor<T> out(Shape{x.extent(0), x.extent(1), rows + 2 * w.pad_h, wide},
+                T(0));  // (B, C, padded H, padded W)
   T* target = out.data();
   parallel_for(x.extent(0) * x.extent(1), detail::row_grain(plane), [&](index_t i) {
     for (index_t y = 0; y < rows; ++y)
@@ -102,7 +103,7 @@ void conv2d(View<const T> x, View<const T> weight, View<const T> bias, const Win
 
   const auto& table = detail::kernel_table<T>();
   const bool bordered = w.pad_h > 0 || w.pad_w > 0;
-  const Tensor<T> storage = bordered ? padded(x, w) : Tensor<T>();
+  const Tensor<T> storage = bordered ? padded(x, w) : Tensor<T>();  // (B, C, padded H, padded W)
   const T* source = bordered ? storage.data() : x.data();
   const index_t padded_w = x.extent(3) + 2 * w.pad_w,
                 plane = (x.extent(2) + 2 * w.pad_h) * padded_w;
@@ -111,7 +112,7 @@ void conv2d(View<const T> x, View<const T> weight, View<const T> bias, const Win
   // Panels of output pixels: the pixels under the taps are gathered, then multiplied with all
   // channels at once.
   parallel_ranges(batch * panels, 1, [&](index_t begin, index_t end) {
-    Tensor<T> panel_storage(Shape{depth, width}, T(0));
+    Tensor<T> panel_storage(Shape{depth, width}, T(0));  // (C*kh*kw, width)
     T* panel = panel_storage.data();
     for (index_t task = begin; task < end; ++task) {
       const index_t b = task / panels, first = task % panels * width,

@@ -104,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, AmxPanel,
                                          Case{64, 48, 16, Activation::none, false, true},
                                          Case{5, 17, 100, Activation::none, true, true}));
 
-// A transposed left operand goes to the kernel that was there before.
+// A transposed left operand is multiplied by the kernel of AVX-512.
 TEST(Amx, LeavesTransposedOperandsToAvx512) {
   if (!supports(Isa::avx512_vnni)) GTEST_SKIP() << "needs AVX-512, for which the file is compiled";
   NarrowTable table{};

@@ -31,7 +31,7 @@ class Attention : public testing::TestWithParam<Case> {
       out{c.batch, c.tokens, c.heads*c.head_dim};
 };
 
-// qkv (B, T, 3*H*hd) with its queries and keys turned, or turned back, by a row of T tokens.
+// qkv (B, T, 3*H*hd) with its queries and keys rotated, or rotated back, by the angles of T tokens.
 template <class T>
 Tensor<T> rotated(const Tensor<T>& qkv, index_t heads, bool inverse = false) {
   const index_t batch = qkv.extent(0), tokens = qkv.extent(1), dim = qkv.extent(2) / 3 / heads;
