@@ -71,16 +71,16 @@ DecoderConfig decoder_config(const std::string& path, const OfficialStage1& rae,
   require("hidden_act", "gelu");
   if (!node.get_or("qkv_bias", true))
     node.at("qkv_bias").fail_expected("true; a decoder without is not supported");
-  constexpr index_t kMostWidth = 1 << 16, kMostLayers = 1024;
+  constexpr index_t kDecoderWidth = 1 << 16, kDecoderLayers = 1024;  // the most
   DecoderConfig out;
   out.grid_h = latent[1];
   out.grid_w = latent[2];
   out.in_dim = latent[0];
   out.patch_size = rae.decoder_patch_size;
-  out.hidden_size = node.at("decoder_hidden_size").as_integer(1, kMostWidth);
-  out.num_layers = node.at("decoder_num_hidden_layers").as_integer(1, kMostLayers);
-  out.num_heads = node.at("decoder_num_attention_heads").as_integer(1, kMostWidth);
-  out.intermediate_size = node.at("decoder_intermediate_size").as_integer(1, 16 * kMostWidth);
+  out.hidden_size = node.at("decoder_hidden_size").as_integer(1, kDecoderWidth);
+  out.num_layers = node.at("decoder_num_hidden_layers").as_integer(1, kDecoderLayers);
+  out.num_heads = node.at("decoder_num_attention_heads").as_integer(1, kDecoderWidth);
+  out.intermediate_size = node.at("decoder_intermediate_size").as_integer(1, 16 * kDecoderWidth);
   out.layer_norm_eps = node.get_or("layer_norm_eps", out.layer_norm_eps);
   out.channels = node.get_or("num_channels", out.channels);
   if (out.channels != 3) node.at("num_channels").fail_expected("3");
