@@ -1,4 +1,4 @@
-// Sizes in configurations of other programs, and the largest that are accepted.
+// Sizes in configurations of other programs.
 #pragma once
 
 #include <string_view>
@@ -7,8 +7,6 @@
 #include "rae/io/config.hpp"
 
 namespace rae::detail {
-
-inline constexpr index_t kMaxWidth = 1 << 16, kMaxLayers = 1024;
 
 /// A size from 1 to `highest`, or `fallback` where the key is missing or null. Throws ConfigError.
 [[nodiscard]] inline index_t size_or(const ConfigNode& node, std::string_view key, index_t fallback,

@@ -10,7 +10,7 @@
 namespace rae {
 namespace {
 
-constexpr index_t kMaxGrid = 1024, kMaxImage = 1 << 14;
+constexpr index_t kMaxImage = 1 << 14;
 
 /// Defaults of one class of configurations.
 struct Defaults {
@@ -68,7 +68,7 @@ std::array<double, 3> three_numbers(const ConfigNode& node, std::string_view key
 /// All tensors are there with the right sizes, and none that the configuration does not know.
 void require_tensors(const PretrainedEncoder& encoder) {
   const TensorSource& tensors = encoder.file.tensors;
-  detail::require_part(encoder.file, parameter_shapes<Encoder>(encoder.config));
+  detail::require_group(encoder.file, parameter_shapes<Encoder>(encoder.config));
   const auto beyond =
       encoder.file.names(concat("layers.", encoder.config.num_layers, ".norm1.weight")).front();
   if (tensors.contains(beyond))
@@ -97,9 +97,9 @@ EncoderConfig parse_pretrained_config(const ConfigNode& whole) {
   c.patch_size = detail::size_or(node, "patch_size", defaults.patch_size, kMaxGrid);
   c.channels = detail::size_or(node, "num_channels", 3, 3);
   if (c.channels == 2) node.at("num_channels").fail_expected("1 (gray) or 3 (RGB)");
-  c.hidden_size = detail::size_or(node, "hidden_size", 768, detail::kMaxWidth);
-  c.num_layers = detail::size_or(node, "num_hidden_layers", 12, detail::kMaxLayers);
-  c.num_heads = detail::size_or(node, "num_attention_heads", 12, detail::kMaxWidth);
+  c.hidden_size = detail::size_or(node, "hidden_size", 768, kMaxWidth);
+  c.num_layers = detail::size_or(node, "num_hidden_layers", 12, kMaxLayers);
+  c.num_heads = detail::size_or(node, "num_attention_heads", 12, kMaxWidth);
   if (c.hidden_size % c.num_heads != 0)
     raise<ConfigError>(node.where(), ": hidden_size ", c.hidden_size, " does not divide into ",
                        c.num_heads, " heads");
@@ -115,7 +115,7 @@ EncoderConfig parse_pretrained_config(const ConfigNode& whole) {
     require_option(node, "use_swiglu_ffn", false, "false (SwiGLU is that of the giant model)");
   } else {
     c.registers = 0;
-    c.intermediate_size = detail::size_or(node, "intermediate_size", 3072, 16 * detail::kMaxWidth);
+    c.intermediate_size = detail::size_or(node, "intermediate_size", 3072, 16 * kMaxWidth);
   }
   if (c.family != EncoderFamily::siglip2) require_option(node, "qkv_bias", true, "true");
   require_option<std::string>(node, "hidden_act", defaults.hidden_act,

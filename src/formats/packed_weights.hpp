@@ -6,7 +6,7 @@
 // | tensor | what it is |
 // |---|---|
 // | NAME.panels | as PackedMatrix has them: (panels, K / elements per word, width, elements per
-// word) of F32, BF16 or I8 | |             | for i8w and i4w, which have their scales inside:
+// word) of F32, BF16 or I8 | |             | for int8w and int4, which have their scales inside:
 // (panels, bytes) of U8 | | NAME.swiglu_panels | the same for PanelColumns::halves | | NAME.scales,
 // NAME.compensation | for I8: F32 and I32, (panels * width) |
 #pragma once

@@ -40,11 +40,10 @@ void forward(const AttentionCall<T>& call, const Operands& operands, const T* qk
                        Scratch::bytes<Word>(operands.size(tokens, d)) +
                        Scratch::bytes<T>(rows * score_row) + Scratch::bytes<T>(rows * row) +
                        Scratch::bytes<T>(rows) + Scratch::kGap;
-  Tensor<std::uint8_t> memory(
-      Shape{std::min<index_t>(tasks, num_threads()), size});  // (threads, bytes)
+  const ParallelLoop loop(tasks, detail::kSerialWork / (rows * tokens * d));
+  Tensor<std::uint8_t> memory(Shape{loop.slots(), size});  // (slots, bytes)
   std::uint8_t* base = memory.data();
-  const index_t grain = std::max<index_t>(1, detail::kSerialWork / (rows * tokens * d));
-  parallel_ranges(tasks, grain, [&](index_t begin, index_t end, index_t slot) {
+  loop.run([&](index_t begin, index_t end, index_t slot) {
     Scratch scratch(base + slot * size);
     T* head_rows = scratch.take<T>(gathered);                   // (rows or columns of a panel, hd)
     Word* words = scratch.take<Word>(gathered);                 // the same, converted

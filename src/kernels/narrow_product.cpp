@@ -33,28 +33,38 @@ void convert_rows(const LeftOperand& left, index_t per_word, Word* out, index_t 
                 copied = x.stride(1) == 1 && !left.norm ? 0 : k;
   const index_t group_rows = left.norm ? rows_per_group(rows, *left.norm) : 1;
   const auto normalize = kernel_table<float>().norm;
-  Tensor<float> memory(Shape{num_threads(), copied});  // (threads, K)
+  const ParallelLoop loop(rows, ceil_div(kSerialWork, std::max<index_t>(1, k)));
+  Tensor<float> memory(Shape{loop.slots(), copied});  // (slots, K)
   float* scratch = memory.data();
-  parallel_ranges(rows, ceil_div(kSerialWork, std::max<index_t>(1, k)),
-                  [&](index_t begin, index_t end, index_t slot) {
-                    float* own = scratch + slot * copied;
-                    for (index_t i = begin; i < end; ++i) {
-                      Word* target = out + i * out_stride;
-                      if (words > 0) target[words - 1] = 0;  // what of the last word lies behind K
-                      const float* row = x.data() + i * x.stride(0);
-                      if (left.norm) {
-                        normalize(k, row, norm_row_inputs(*left.norm, i / group_rows), own);
-                        row = own;
-                      } else {
-                        row = gather(row, x.stride(1), k, own);
-                      }
-                      convert(i, row, target);
-                    }
-                  });
+  loop.run([&](index_t begin, index_t end, index_t slot) {
+    float* own = scratch + slot * copied;
+    for (index_t i = begin; i < end; ++i) {
+      Word* target = out + i * out_stride;
+      if (words > 0) target[words - 1] = 0;  // zero the padding of the last word
+      const float* row = x.data() + i * x.stride(0);
+      if (left.norm) {
+        normalize(k, row, norm_row_inputs(*left.norm, i / group_rows), own);
+        row = own;
+      } else {
+        row = gather(row, x.stride(1), k, own);
+      }
+      convert(i, row, target);
+    }
+  });
 }
 
-/// Memory of a thread that packs panels.
+/// Scratch memory for packing one panel of a matrix of k rows.
 struct PanelScratch {
+  PanelScratch(Word* memory, const PanelMap& map, index_t k, index_t per_word)
+      : words(memory),
+        column(reinterpret_cast<float*>(memory + map.width * ceil_div(k, per_word))) {}
+
+  /// Words that `memory` must have.
+  static index_t size(const PanelMap& map, index_t k, index_t per_word) {
+    static_assert(sizeof(float) == sizeof(Word));
+    return map.width * ceil_div(k, per_word) + k;
+  }
+
   Word* words;    // (width, K / per word)
   float* column;  // (K)
 };
@@ -109,26 +119,6 @@ void pack_bf16_panel(const View<const float>& b, const PanelMap& map, index_t pa
       });
 }
 
-/// Packing memory for each thread.
-class PackingMemory {
- public:
-  PackingMemory(const PanelMap& map, index_t k, index_t per_word)
-      : words_(Shape{num_threads(), map.width, ceil_div(k, per_word)}),
-        columns_(Shape{num_threads(), k}) {
-    words = reinterpret_cast<Word*>(words_.data());
-    column = columns_.data();
-  }
-  [[nodiscard]] PanelScratch of(index_t slot) const {
-    return {words + slot * words_.extent(1) * words_.extent(2), column + slot * columns_.extent(1)};
-  }
-
- private:
-  Tensor<std::int32_t> words_;  // (threads, width, K / per word) of Word
-  Tensor<float> columns_;       // (threads, K)
-  Word* words;
-  float* column;
-};
-
 /// All panels of b, each by `pack_one(panel, scratch, target)`.
 template <class PackOne>
 Tensor<std::uint8_t> pack_all(const View<const float>& b, const PanelMap& map, index_t per_word,
@@ -139,12 +129,12 @@ Tensor<std::uint8_t> pack_all(const View<const float>& b, const PanelMap& map, i
       Shape{panels, words, width, index_t{sizeof(Word)}});  // (panels, K / per word, width) of Word
   prefer_large_pages(packed.span());
   Word* target = reinterpret_cast<Word*>(packed.data());
-  const PackingMemory memory(map, k, per_word);
-  parallel_ranges(panels, ceil_div(kSerialWork, std::max<index_t>(1, k * width)),
-                  [&](index_t begin, index_t end, index_t slot) {
-                    for (index_t p = begin; p < end; ++p)
-                      pack_one(p, memory.of(slot), target + p * words * width);
-                  });
+  const ParallelLoop loop(panels, ceil_div(kSerialWork, std::max<index_t>(1, k * width)));
+  const SlotMemory<Word> memory(loop, PanelScratch::size(map, k, per_word));
+  loop.run([&](index_t begin, index_t end, index_t slot) {
+    const PanelScratch scratch(memory.of(slot), map, k, per_word);
+    for (index_t p = begin; p < end; ++p) pack_one(p, scratch, target + p * words * width);
+  });
   return packed;
 }
 
@@ -163,8 +153,8 @@ void multiply_bf16_words(const LeftWords& a, const PackedMatrix<float>& b, const
   const Word* words = reinterpret_cast<const Word*>(b.bytes().data());
   const index_t size = a.k * table.panel_width;
   multiply_panels(product(a, out, epilogue), table.bf16_panel, table.panel_width, kDepth,
-                  out.extent(0) > kStreamedRows,
-                  [=](index_t panel, index_t) { return words + panel * size; });
+                  out.extent(0) > kStreamedRows, 0,
+                  [=](index_t panel, Word*) { return words + panel * size; });
 }
 
 void multiply_bf16(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out,
@@ -261,8 +251,8 @@ void multiply_int8(const Int8Rows& a, const PackedMatrix<float>& b, const View<f
   const index_t size = words * table.panel_width;
   // The integer sums stay in registers from the first word to the last.
   multiply_panels(whole, table.int8_panel, table.panel_width, std::max<index_t>(1, words),
-                  out.extent(0) > kStreamedRows,
-                  [=](index_t panel, index_t) { return packed + panel * size; });
+                  out.extent(0) > kStreamedRows, 0,
+                  [=](index_t panel, Word*) { return packed + panel * size; });
 }
 
 void multiply_narrow(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out,
@@ -298,7 +288,7 @@ void multiply_as_bf16(const View<const float>& a, const View<const float>& b,
                      table.panel_width};
   const index_t words = ceil_div(a.extent(1), kBf16PerWord);
   if (a.stride(0) == 1 && a.stride(1) > 1 && !halves) {
-    const PackingMemory memory(map, kBf16PerWord * std::min(words, kBlockDepth), kBf16PerWord);
+    const index_t depth = kBf16PerWord * std::min(words, kBlockDepth);
     const View<const float> left = a.transposed();
     const auto block = [](const View<const float>& x, index_t word, index_t count) {
       return x.slice(0, kBf16PerWord * word,
@@ -308,24 +298,23 @@ void multiply_as_bf16(const View<const float>& a, const View<const float>& b,
                                Word* target) {
       pack_row_pairs(block(left, word, count), first, rows, rows, target);
     };
-    const auto pack_right = [&](index_t panel, index_t word, index_t count, index_t slot,
+    const auto pack_right = [&](index_t panel, index_t word, index_t count, Word* scratch,
                                 Word* target) {
-      pack_bf16_panel(block(b, word, count), map, panel, memory.of(slot), target);
+      pack_bf16_panel(block(b, word, count), map, panel, {scratch, map, depth, kBf16PerWord},
+                      target);
     };
     return multiply_transposed(product({nullptr, 0, words}, out, epilogue), table.bf16_panel,
-                               map.width, pack_left, pack_right);
+                               map.width, pack_left, PanelScratch::size(map, depth, kBf16PerWord),
+                               pack_right);
   }
   Tensor<std::int32_t> converted;
   const LeftWords left = convert_rows_to_bf16({a, nullptr}, kBf16PerWord, converted);
-  const PackingMemory memory(map, a.extent(1), kBf16PerWord);
-  Tensor<std::int32_t> panels(
-      Shape{num_threads(), words, map.width});  // (threads, K / 2, width) of Word
-  Word* packed = reinterpret_cast<Word*>(panels.data());
+  const index_t k = a.extent(1), size = words * map.width;
   multiply_panels(product(left, out, epilogue), table.bf16_panel, map.width, kDepth, false,
-                  [&](index_t panel, index_t slot) {
-                    Word* target = packed + slot * words * map.width;
-                    pack_bf16_panel(b, map, panel, memory.of(slot), target);
-                    return target;
+                  size + PanelScratch::size(map, k, kBf16PerWord),
+                  [&](index_t panel, Word* scratch) {
+                    pack_bf16_panel(b, map, panel, {scratch + size, map, k, kBf16PerWord}, scratch);
+                    return scratch;
                   });
 }
 

@@ -6,6 +6,7 @@
 #include "kernels/kernel_table.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/kernels/gemm.hpp"
+#include "rae/kernels/isa.hpp"
 
 namespace rae::detail {
 
@@ -54,6 +55,16 @@ struct PanelMap {
   }
 };
 
+/// Throws ArgumentError when b was packed for kernels that read panels of another width.
+template <class T>
+void require_panel_width(std::string_view where, const PackedMatrix<T>& b) {
+  const index_t width = kernel_table<T>().panel_width;
+  if (b.panel_width() != width && !b.empty())
+    raise<ArgumentError>(where, ": the matrix was packed in panels of ", b.panel_width(),
+                         " columns, but the kernels of ", name_of(active_isa()), " read panels of ",
+                         width, "; pack it again after set_isa");
+}
+
 /// What a product does with its sums; the operands are still missing.
 template <class Word, class T>
 PanelProduct<Word, T> epilogue_of(const View<T>& out, const BasicEpilogue<T>& epilogue) {
@@ -79,14 +90,35 @@ PanelProduct<Word, T> epilogue_of(const View<T>& out, const BasicEpilogue<T>& ep
                                : std::max<index_t>(1, out.extent(0) / epilogue.gate.groups)};
 }
 
+/// Scratch memory for a loop: `words` words for each of its slots, aligned for vectors.
+template <class Word>
+class SlotMemory {
+ public:
+  SlotMemory(const ParallelLoop& loop, index_t words) : each_(ceil_div(words, kStep) * kStep) {
+    if (each_ == 0) return;
+    memory_ = Tensor<std::int32_t>(
+        Shape{loop.slots(), each_, index_t{sizeof(Word) / sizeof(std::int32_t)}});
+    data_ = reinterpret_cast<Word*>(memory_.data());
+  }
+  [[nodiscard]] Word* of(index_t slot) const { return data_ + slot * each_; }
+
+ private:
+  static_assert(sizeof(Word) % sizeof(std::int32_t) == 0);
+  static constexpr index_t kStep = 16;  // of 4 bytes: a cache line
+  index_t each_;
+  Tensor<std::int32_t> memory_;  // (slots, words) of Word
+  Word* data_ = nullptr;
+};
+
 /// Multiplies all columns: `whole` describes the product as if its columns were one panel.
-/// `panel_of(panel, slot)` gives the columns of the right operand from panel * width on. At most
-/// `depth` words along k are added before the sums go back to memory; `in_order`: panels follow
-/// each other in memory, and the next is to be fetched ahead.
+/// `panel_of(panel, scratch)` gives the columns of the right operand from panel * width on, where
+/// `scratch` are `scratch_words` words that only this range of the loop uses. At most `depth` words
+/// along k are added before the sums go back to memory; `in_order`: panels follow each other in
+/// memory, and the next is to be fetched ahead.
 template <class Word, class T, class PanelOf>
 void multiply_panels(const PanelProduct<Word, T>& whole,
                      void (*multiply)(const PanelProduct<Word, T>&), index_t width, index_t depth,
-                     bool in_order, PanelOf panel_of) {
+                     bool in_order, index_t scratch_words, PanelOf panel_of) {
   const index_t m = whole.rows, n = whole.columns, k = whole.k;
   const bool halves = whole.activation == Activation::swiglu;
   const index_t out_width = halves ? width / 2 : width;  // columns of out that a panel makes
@@ -102,47 +134,48 @@ void multiply_panels(const PanelProduct<Word, T>& whole,
   const index_t blocks = ceil_div(m, rows), count = blocks * ceil_div(n, out_width);
   const index_t work =
       std::min(m, rows) * std::min(n, out_width) * (width / out_width) * std::max<index_t>(1, k);
-  parallel_ranges(
-      count, ceil_div(kSerialWork, work), [&](index_t begin, index_t end, index_t slot) {
-        for (index_t task = begin; task < end;) {
-          const index_t panel = task / blocks, block = task % blocks;
-          const index_t after = std::min(end, (panel + 1) * blocks);
-          const index_t first = block * rows, last = std::min(m, first + (after - task) * rows),
-                        column = panel * out_width;
-          const index_t ahead =
-              in_order && after < end
-                  ? 2 * k
-                  : k;  // words of a column that this thread will read, from this panel's on
-          PanelProduct<Word, T> part = whole;
-          part.rows = last - first;
-          part.columns = std::min(out_width, n - column);
-          part.row = first;
-          part.out = whole.out + first * whole.out_stride + column;
-          if (whole.row_scale) part.row_scale = whole.row_scale + first;
-          if (whole.column_scale) part.column_scale = whole.column_scale + panel * width;
-          if (whole.compensation) part.compensation = whole.compensation + panel * width;
-          const Word* packed = panel_of(panel, slot);
-          for (index_t done = 0; done < k || done == 0; done += depth) {
-            const bool ends = done + depth >= k;
-            const index_t stop = std::min(k, done + depth);
-            part.k = stop - done;
-            part.a = whole.a + first * whole.row_stride + done * whole.column_stride;
-            part.panel = packed + done * width;
-            part.next = packed + stop * width;
-            part.next_bytes =
-                std::min(depth, ahead - stop) * width * static_cast<index_t>(sizeof(Word));
-            part.bias = ends && whole.bias ? whole.bias + column : nullptr;
-            part.activation = ends ? whole.activation : Activation::none;
-            part.accumulate = whole.accumulate || done > 0;
-            part.residual = ends && whole.residual
-                                ? whole.residual + first * whole.residual_stride + column
-                                : nullptr;
-            part.gate = ends && whole.gate ? whole.gate + column : nullptr;
-            multiply(part);
-          }
-          task = after;
-        }
-      });
+  const ParallelLoop loop(count, ceil_div(kSerialWork, work));
+  const SlotMemory<Word> scratch(loop, scratch_words);
+  loop.run([&](index_t begin, index_t end, index_t slot) {
+    for (index_t task = begin; task < end;) {
+      const index_t panel = task / blocks, block = task % blocks;
+      const index_t after = std::min(end, (panel + 1) * blocks);
+      const index_t first = block * rows, last = std::min(m, first + (after - task) * rows),
+                    column = panel * out_width;
+      const index_t ahead =
+          in_order && after < end
+              ? 2 * k
+              : k;  // words of a column that this thread will read, from this panel's on
+      PanelProduct<Word, T> part = whole;
+      part.rows = last - first;
+      part.columns = std::min(out_width, n - column);
+      part.row = first;
+      part.out = whole.out + first * whole.out_stride + column;
+      if (whole.row_scale) part.row_scale = whole.row_scale + first;
+      if (whole.column_scale) part.column_scale = whole.column_scale + panel * width;
+      if (whole.compensation) part.compensation = whole.compensation + panel * width;
+      const Word* packed = panel_of(panel, scratch.of(slot));
+      for (index_t done = 0; done < k || done == 0; done += depth) {
+        const bool ends = done + depth >= k;
+        const index_t stop = std::min(k, done + depth);
+        part.k = stop - done;
+        part.a = whole.a + first * whole.row_stride + done * whole.column_stride;
+        part.panel = packed + done * width;
+        part.next = packed + stop * width;
+        part.next_bytes =
+            std::min(depth, ahead - stop) * width * static_cast<index_t>(sizeof(Word));
+        part.bias = ends && whole.bias ? whole.bias + column : nullptr;
+        part.activation = ends ? whole.activation : Activation::none;
+        part.accumulate = whole.accumulate || done > 0;
+        part.residual = ends && whole.residual
+                            ? whole.residual + first * whole.residual_stride + column
+                            : nullptr;
+        part.gate = ends && whole.gate ? whole.gate + column : nullptr;
+        multiply(part);
+      }
+      task = after;
+    }
+  });
 }
 
 }  // namespace rae::detail

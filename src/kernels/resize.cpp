@@ -169,9 +169,10 @@ void apply(const Taps& y, const Taps& x, index_t planes, const T* from, T* to) {
     read.push_back(inputs_of(y, task * kRowsPerTask, (task + 1) * kRowsPerTask));
     most = std::max(most, read.back().count);
   }
-  Tensor<T> memory(Shape{num_threads(), panels, most, width});
-  const index_t grain = ceil_div(detail::kSerialWork, most * x.out * along_x.depth);
-  parallel_ranges(planes * tasks, grain, [&](index_t begin, index_t end, index_t slot) {
+  const ParallelLoop loop(planes * tasks,
+                          ceil_div(detail::kSerialWork, most * x.out * along_x.depth));
+  Tensor<T> memory(Shape{loop.slots(), panels, most, width});  // (slots, panels, rows, width)
+  loop.run([&](index_t begin, index_t end, index_t slot) {
     T* const middle = memory.data() + slot * panels * most * width;
     PanelProduct<T, T> part{};
     part.column_stride = 1;

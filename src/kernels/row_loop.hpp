@@ -24,24 +24,37 @@ inline bool many_rows(index_t m, index_t k) {
   return k <= kMostWords && m >= 4 * kRowUnit * num_threads();
 }
 
-/// Calls body(first row, rows, slot) for all units of m rows.
-template <class Body>
-void for_row_units(index_t m, index_t grain, Body body) {
-  parallel_ranges(ceil_div(m, kRowUnit), grain, [&](index_t begin, index_t end, index_t slot) {
-    for (index_t unit = begin; unit < end; ++unit)
-      body(unit * kRowUnit, std::min(kRowUnit, m - unit * kRowUnit), slot);
-  });
-}
+/// The loop over all units of m rows.
+class RowUnits {
+ public:
+  explicit RowUnits(index_t m) : m_(m), loop_(ceil_div(m, kRowUnit), 1) {}
 
-/// `whole` describes the product without its operands, with k in words; `panels` are those of all
-/// columns. `rows_of(first row, rows, slot)` returns the left operand from that row on;
-/// `finish(first row, rows)` is called when those rows of out are complete.
+  /// Units that are worked on at a time.
+  [[nodiscard]] index_t slots() const { return loop_.slots(); }
+
+  /// Calls body(first row, rows, slot) for each unit, in parallel; slot < slots().
+  template <class Body>
+  void run(Body body) const {
+    loop_.run([&](index_t begin, index_t end, index_t slot) {
+      for (index_t unit = begin; unit < end; ++unit)
+        body(unit * kRowUnit, std::min(kRowUnit, m_ - unit * kRowUnit), slot);
+    });
+  }
+
+ private:
+  index_t m_;
+  ParallelLoop loop_;
+};
+
+/// `whole` describes the product of the rows of `units` without its operands, with k in words;
+/// `panels` are those of all columns. `rows_of(first row, rows, slot)` returns the left operand
+/// from that row on; `finish(first row, rows)` is called when those rows of out are complete.
 template <class Word, class T, class RowsOf, class Finish>
-void multiply_rows(const PanelProduct<Word, T>& whole,
+void multiply_rows(const RowUnits& units, const PanelProduct<Word, T>& whole,
                    void (*multiply)(const PanelProduct<Word, T>&), index_t width,
                    const Word* panels, RowsOf rows_of, Finish finish) {
   const index_t n = whole.columns, count = ceil_div(n, width), size = whole.k * width;
-  for_row_units(whole.rows, 1, [&](index_t first, index_t rows, index_t slot) {
+  units.run([&](index_t first, index_t rows, index_t slot) {
     PanelProduct<Word, T> part = whole;
     part.rows = rows;
     part.row = first;

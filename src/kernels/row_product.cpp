@@ -19,6 +19,7 @@ struct PackedRows {
         Shape{ceil_div(n, width), words, width, stored == DType::bf16 ? 4 : index_t{sizeof(T)}});
     out.k_ = k;
     out.n_ = n;
+    out.panel_width_ = width;
     out.stored_ = stored;
     return out;
   }
@@ -58,7 +59,7 @@ class RowReader {
  public:
   static constexpr index_t kPerWord = kNarrow<Word, T> ? 2 : 1;
 
-  /// `units`: how many are held at a time, one for each thread or all.
+  /// `units`: how many are held at a time, one for each slot of the loop or all.
   RowReader(const RowProduct<T>& rows, index_t units)
       : rows_(rows),
         m_(rows.a.extent(0)),
@@ -202,36 +203,36 @@ void multiply(const RowProduct<T>& rows, const PackedMatrix<T>& b, const View<T>
   };
   const Word* const panels = PackedRows::words<Word>(b);
   const bool by_rows = detail::many_rows(m, b.k());
-  const RowReader<Word, T> reader(rows, by_rows ? num_threads() : ceil_div(m, kRowUnit));
+  const detail::RowUnits units(m);
+  const RowReader<Word, T> reader(rows, by_rows ? units.slots() : ceil_div(m, kRowUnit));
   whole.k = reader.words();
   whole.row_stride = reader.stride();
   if (by_rows) {
     const auto read = [&](index_t first, index_t count, index_t slot) {
       return reader.read(first, count, slot);
     };
-    detail::multiply_rows(whole, panel_kernel<Word, T>(), table.panel_width, panels, read, finish);
+    detail::multiply_rows(units, whole, panel_kernel<Word, T>(), table.panel_width, panels, read,
+                          finish);
   } else {
     const Word* left = nullptr;
-    detail::for_row_units(m, 1, [&](index_t first, index_t count, index_t) {
+    units.run([&](index_t first, index_t count, index_t) {
       const Word* const unit = reader.read(first, count, first / kRowUnit);
       if (first == 0) left = unit;
     });
     whole.a = left;
     const index_t size = whole.k * table.panel_width;
     detail::multiply_panels(whole, panel_kernel<Word, T>(), table.panel_width, detail::kDepth, true,
-                            [=](index_t panel, index_t) { return panels + panel * size; });
-    detail::for_row_units(m, 1,
-                          [&](index_t first, index_t count, index_t) { finish(first, count); });
+                            0, [=](index_t panel, Word*) { return panels + panel * size; });
+    units.run([&](index_t first, index_t count, index_t) { finish(first, count); });
   }
   reader.end();
 }
 
 template <class Word, class T>
 void read_all(const RowProduct<T>& rows) {
-  const RowReader<Word, T> reader(rows, num_threads());
-  detail::for_row_units(rows.a.extent(0), 1, [&](index_t first, index_t count, index_t slot) {
-    reader.read(first, count, slot);
-  });
+  const detail::RowUnits units(rows.a.extent(0));
+  const RowReader<Word, T> reader(rows, units.slots());
+  units.run([&](index_t first, index_t count, index_t slot) { reader.read(first, count, slot); });
   reader.end();
 }
 
@@ -337,6 +338,8 @@ void gemm_transposed(const PackedMatrix<T>& a, const PackedMatrix<T>& b, View<T>
                          name_of(b.stored()), "; expected both as they are, or both as bf16");
   if (a.columns() != PanelColumns::neighbours || b.columns() != PanelColumns::neighbours)
     raise<ArgumentError>("gemm_transposed: expected PanelColumns::neighbours");
+  detail::require_panel_width("gemm_transposed", a);
+  detail::require_panel_width("gemm_transposed", b);
   if (out.numel() == 0) return;
   if constexpr (std::same_as<T, float>) {
     if (a.stored() == DType::bf16) return multiply_transposed<std::uint32_t>(a, b, out, accumulate);

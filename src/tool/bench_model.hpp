@@ -11,6 +11,7 @@
 #include "rae/models/dit_dh.hpp"
 #include "rae/models/encoder.hpp"
 #include "rae/models/lightning_dit.hpp"
+#include "rae/spec/network_role.hpp"
 
 namespace rae::tool {
 
@@ -37,8 +38,8 @@ struct BenchSize {
 /// The weight that such a network has in a parameter of this shape.
 [[nodiscard]] Tensor<float> random_weight(const Shape& shape);
 
-/// A network with random weights and inputs. Diffusion transformers run as a sampler runs them:
-/// what depends on time and label alone was computed before.
+/// A network with random weights and inputs. Diffusion networks run as a sampler runs them:
+/// the part that depends only on time and label was computed before.
 class BenchModel {
  public:
   /// Runs the network once, so that its memory is there. Throws Error if the output is not finite.

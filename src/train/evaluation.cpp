@@ -157,7 +157,7 @@ class Evaluation {
         raise<ArgumentError>("evaluate: the Frechet distance needs at least two samples");
     if (!o.folder.empty() && !std::filesystem::is_directory(o.folder))
       raise<FileError>(o.folder, ": is not a folder");
-    const Shape expected{config_.encoder.channels, config_.image_size, config_.image_size};
+    const Shape expected = config_.image_shape();
     for (const Data& data : {train_, test_})
       if (const Shape got{data->channels(), data->height(), data->width()}; !(got == expected))
         raise<ConfigError>("evaluate: the model '", config_.name, "' works on pictures ", expected,
@@ -174,7 +174,7 @@ class Evaluation {
     return (std::filesystem::path(options_.folder) / name).string();
   }
   [[nodiscard]] index_t guided_count() const {
-    return generator_ && config_.dit->class_dropout_prob > 0 ? options_.guided_samples : 0;
+    return generator_ && config_.has_null_class() ? options_.guided_samples : 0;
   }
 
   void tell(const char* part, index_t done, index_t total) const {

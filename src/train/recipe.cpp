@@ -175,6 +175,18 @@ ConfigNode with_pretrained_encoder(ConfigNode model, const std::string& folder) 
   return model;
 }
 
+/// What no stage trains is refused before the first one starts.
+void require_trainable(const Recipe& recipe) {
+  const std::string place = recipe.source.at("model").where();
+  if (recipe.model.guide)
+    raise<ConfigError>(place, ".", recipe.model.guide->guide_name(),
+                       ": no stage of a recipe trains a guide; train it by a recipe of its own, as "
+                       "a model, and leave this member out");
+  if (recipe.model.dit && recipe.model.dit->get_if<DitDhConfig>() == nullptr)
+    raise<ConfigError>(place, ".", recipe.model.dit->name(), ": no stage of a recipe trains a ",
+                       recipe.model.dit->title());
+}
+
 }  // namespace
 
 std::string_view name_of(TrainingStage stage) noexcept {
@@ -204,9 +216,10 @@ Recipe parse_recipe(const ConfigNode& node) {
   if (!r.model.decoder)
     raise<ConfigError>(node.at("model").where(), ": a recipe needs the member decoder");
   if (r.model.dit.has_value() != node.contains("dit"))
-    raise<ConfigError>(
-        node.where(),
-        ": a recipe needs both of model.dit and dit, or neither to end with the statistics");
+    raise<ConfigError>(node.where(), ": a recipe needs both of a network to train (model.",
+                       r.model.dit ? r.model.dit->name() : "dit",
+                       ") and how to train it (dit), or neither to end with the statistics");
+  require_trainable(r);
   if (const ConfigNode* data = node.find("data")) r.data = parse_data(*data);
   r.data.size = r.model.image_size;
   r.data.channels = static_cast<int>(r.model.encoder.channels);

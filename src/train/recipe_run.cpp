@@ -141,8 +141,9 @@ class RecipeRunner {
     auto on_average = [&](index_t step, DitDh<Tensor<float>>& average) {
       draw_samples(step, average);
     };
-    DitDh<Tensor<float>> model = train_dit(data_, autoencoder, *recipe_.model.dit, recipe_.flow,
-                                           recipe_.dit_training, context("dit"), on_average);
+    DitDh<Tensor<float>> model =
+        train_dit(data_, autoencoder, recipe_.model.dit->get<DitDhConfig>(), recipe_.flow,
+                  recipe_.dit_training, context("dit"), on_average);
     take(model);
     save();
   }

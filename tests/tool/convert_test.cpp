@@ -1,8 +1,8 @@
 // `rae convert`: official files into a bundle and back, and what cannot be converted.
+#include "rae/formats/model_files.hpp"
 #include "rae/io/image.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/io/tensor_source.hpp"
-#include "rae/spec/model_files.hpp"
 #include "support/golden.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"

@@ -33,7 +33,7 @@ Tensor<double> normals(const Shape& shape, std::uint64_t seed) {
 // velocity.
 TEST(FlowMatching, DataPredictionIsMeasuredAsVelocity) {
   DitDh<Var<double>> model(tiny());
-  detail::init_default(model, 3);
+  init_default(model, 3);
   DitDh<Tensor<double>> plain(tiny());
   copy_parameters(model, plain);
   const Shape shape{3, 4, 2, 2};
@@ -59,7 +59,7 @@ TEST(FlowMatching, DataPredictionIsMeasuredAsVelocity) {
 TEST(FlowMatching, GradientsAgreeWithFiniteDifferences) {
   for (const Prediction prediction : {Prediction::velocity, Prediction::data}) {
     DitDh<Var<double>> model(tiny());
-    detail::init_default(model, 3);
+    init_default(model, 3);
     const Shape shape{2, 4, 2, 2};
     const Tensor<double> data = normals(shape, 1), noise = normals(shape, 2),
                          t(Shape{2}, {0.3, 0.8});
@@ -123,7 +123,7 @@ TEST(TrainingInBf16, GradientsAreThoseInF32ButForRounding) {
   const std::vector<std::int64_t> labels{0, 1, 2, 3, 0, 1};
   const auto gradient = [&](DType dtype) {
     DitDh<Var<float>> model(tiny());
-    detail::init_default(model, 3);
+    init_default(model, 3);
     multiply_as(model, dtype);
     Tape<float> tape;
     const TapeScope<float> scope(tape);

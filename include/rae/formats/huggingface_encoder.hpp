@@ -7,9 +7,9 @@
 
 #include <string>
 
+#include "rae/formats/model_files.hpp"
 #include "rae/io/config.hpp"
 #include "rae/models/rae.hpp"
-#include "rae/spec/model_files.hpp"
 
 namespace rae {
 
@@ -17,7 +17,7 @@ namespace rae {
 struct PretrainedEncoder {
   EncoderConfig config;  ///< from config.json
   PixelNorm pixels;      ///< from preprocessor_config.json
-  PartFile file;         ///< its weights
+  TensorGroup file;      ///< its weights
 };
 
 /// Opens a folder with the config.json of

@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "rae/formats/model_files.hpp"
 #include "rae/formats/official/config.hpp"
-#include "rae/spec/model_files.hpp"
 
 namespace rae {
 
