@@ -1,4 +1,4 @@
-// What a bundle consists of: keys of its metadata, names of its tensors, and the checks that all
+// The layout of a bundle: keys of its metadata, names of its tensors, and the checks that all
 // who read or write one share.
 #pragma once
 

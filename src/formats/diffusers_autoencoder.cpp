@@ -63,7 +63,7 @@ index_t extent_or_zero(const TensorSource& tensors, const std::string& name, int
 }
 
 /// The encoder: its class in diffusers takes width, patch and depth, and the defaults of
-/// transformers for all else. What the file tells is taken from there.
+/// transformers for all else. Sizes that follow from tensors are taken from the tensors.
 EncoderConfig encoder_config(const ConfigNode& node, const TensorSource& tensors) {
   EncoderConfig c;
   const ConfigNode* type = node.find("encoder_type");

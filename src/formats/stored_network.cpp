@@ -67,7 +67,7 @@ LatentNorm<float> with_official_eps(const LatentNorm<float>& norm, const std::st
   float* var = out.var.data();
   for (index_t i = 0; i < out.var.numel(); ++i) {
     const double shifted = static_cast<double>(var[i]) + norm.eps - out.eps;
-    // Deviations of sqrt(1e-5) come out a little below zero by rounding.
+    // Rounding makes deviations of sqrt(1e-5) a little negative.
     if (shifted < -1e-8)
       raise<FormatError>(origin, ": a deviation of the latents is below ", std::sqrt(out.eps),
                          ", which cannot be stored");

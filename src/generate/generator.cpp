@@ -24,8 +24,8 @@ struct Generator::Impl {
   Impl(const ModelFiles& files, const LoadOptions& load)
       : loader(files, load, {NetworkRole::dit, NetworkRole::guide, NetworkRole::decoder}) {}
 
-  /// Pictures at a time, few enough that the activations of a large model stay small beside its
-  /// weights.
+  /// Pictures at a time, few enough that the activations of a large model stay small compared with
+  /// its weights.
   [[nodiscard]] index_t batch() const {
     // Bytes; tensors of the network's width that a block holds, as measured.
     constexpr index_t kActivations = 350'000'000, kWidths = 20;
@@ -79,7 +79,7 @@ struct Generator::Impl {
     how.null_label = config.num_classes();
   }
 
-  /// The model's defaults with what was asked for instead.
+  /// The model's defaults, replaced where an option was given.
   [[nodiscard]] SamplingDefaults defaults(const GenerateOptions& options) const {
     if (options.steps < 0 || options.steps > kMaxSamplingSteps)
       raise<ArgumentError>("Generator: expected 1 to ", kMaxSamplingSteps, " steps, got ",

@@ -68,7 +68,7 @@ class ScheduledNetwork {
   Schedule schedule_;
   SamplingWork& work_;
   Table planned_, unplanned_;
-  std::vector<std::int64_t> ids_;       // rows of a table for the labels at hand
+  std::vector<std::int64_t> ids_;       // rows of a table for the current labels
   Rows rows_;                           // the contents of those rows
   std::vector<Remembered> remembered_;  // for each row
   std::vector<std::int64_t> fresh_;     // rows whose backbone is evaluated

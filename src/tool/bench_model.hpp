@@ -31,7 +31,7 @@ struct BenchSize {
   index_t parameters = 0;  // elements
   std::uint64_t weight_bytes = 0;  // with `dtype` as --dtype
   std::uint64_t work_bytes =
-      0;  // for one picture, no less than what tensors between the layers take at a time
+      0;  // for one picture, at least the size of all tensors between layers at one time
 };
 [[nodiscard]] BenchSize size_of_network(const BenchNetwork& network, DType dtype);
 

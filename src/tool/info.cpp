@@ -1,4 +1,4 @@
-// `rae info`: what a file holds, or what this machine and this build offer.
+// `rae info`: the contents of a file, or the abilities of this machine and this build.
 #include <array>
 #include <cstdio>
 #include <filesystem>

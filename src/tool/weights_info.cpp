@@ -41,7 +41,7 @@ std::string sizes(const TensorSource& source) {
   return out;
 }
 
-/// The numbers and texts beside the tensors of a training checkpoint: step, epoch, settings.
+/// The numbers and texts of a training checkpoint besides its tensors: step, epoch, settings.
 void print_scalars(const ConfigNode& tree) {
   if (!tree.is_map()) return;
   for (const auto& [key, value] : tree.members()) {

@@ -323,8 +323,9 @@ class Evaluation {
 
   void reconstruct() {
     const Selection test(*test_);
-    const index_t n = test.count, side = config_.image_size;
-    const bool large_enough = side >= 6;  // for the window of SSIM
+    const index_t n = test.count;
+    const Shape picture = config_.image_shape();                      // (C, H, W)
+    const bool large_enough = std::min(picture[1], picture[2]) >= 6;  // for the window of SSIM
     std::vector<double> psnrs, ssims;
     for (index_t begin = 0; begin < n; begin += kBatch) {
       const index_t count = std::min(kBatch, n - begin);
@@ -332,7 +333,7 @@ class Evaluation {
       const std::vector<Image> originals = Image::from_batch(images),
                                copies = autoencoder_->decode(autoencoder_->encode(images));
       const std::vector<std::uint8_t> expected = samples_of(originals), actual = samples_of(copies);
-      const Shape shape{count, side, side, test_->channels()};
+      const Shape shape{count, picture[1], picture[2], picture[0]};
       const View<const std::uint8_t> a(actual.data(), shape), e(expected.data(), shape);
       for (const double value : psnr_per_image(a, e)) psnrs.push_back(value);
       if (large_enough)

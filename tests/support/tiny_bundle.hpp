@@ -89,7 +89,7 @@ void fill_random(Model& model, std::uint64_t seed) {
   });
 }
 
-/// Random weights for a configuration; encoder, and what else the configuration has.
+/// Random weights for all networks of a configuration.
 inline Bundle random_bundle(ModelConfig config, std::uint64_t seed = 1) {
   Bundle bundle;
   bundle.config = std::move(config);

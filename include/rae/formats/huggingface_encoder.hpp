@@ -35,7 +35,7 @@ struct PretrainedEncoder {
 
 /// The encoder of a config.json; absent keys have the defaults of its class. Options that change
 /// the result and are not supported (activation, SwiGLU, attention without bias) are refused; those
-/// of training, of other outputs and of the parts that are ignored do not matter. Throws
+/// of training, of other outputs and of ignored networks do not matter. Throws
 /// ConfigError.
 [[nodiscard]] EncoderConfig parse_pretrained_config(const ConfigNode& node);
 

@@ -31,17 +31,16 @@ constexpr std::string_view name_of(Rng rng) noexcept {
 /// Inverse of `name_of`. Throws ArgumentError.
 [[nodiscard]] Rng parse_rng(std::string_view name);
 
-/// What to generate and how; everything but the labels has a default, most of them that of the
-/// model.
+/// The pictures to generate, and how; everything except the labels has a default, most of them that
+/// of the model.
 struct GenerateOptions {
   std::vector<std::int64_t> labels{};  ///< class of each picture, 0 to number of classes - 1
   std::uint64_t seed = 0;              ///< of the noise
   std::uint64_t first_index =
       0;  ///< picture i takes stream first_index + i of the seed, so that a run can be continued
-  index_t steps =
-      0;  ///< 1 to 100000; 0 takes the model's default. What it counts depends on `grid`
+  index_t steps = 0;                   ///< 1 to 100000; 0 takes the model's default. See `grid`
   std::optional<SamplerKind> kind{};   ///< deterministic or stochastic
-  std::optional<TimeGridKind> grid{};  ///< where the steps lie
+  std::optional<TimeGridKind> grid{};  ///< where the steps are, and the meaning of `steps`
   std::optional<OdeSolver> solver{};   ///< of the deterministic sampler
   std::optional<double> atol{};        ///< of adaptive solvers and implicit_adams
   std::optional<double> rtol{};        ///< of adaptive solvers and implicit_adams

@@ -90,8 +90,8 @@ class DitDh {
     return velocity(tokens, backbone(tokens, c), c);
   }
 
-  /// The backbone's output (k B, N, h) on tokens (B, N, C), before it meets the time again: what
-  /// adjacent sampling steps may share.
+  /// The backbone's output (k B, N, h) on tokens (B, N, C), before the time is added again;
+  /// adjacent sampling steps may share it.
   X backbone(const X& tokens, const Conditioning<X>& c) const {
     X s = s_embedder(tokens);                                       // (B, N, h)
     if (!pos_embed.empty()) s = add_broadcast(s, pos_embed.value);  // (B, N, h)

@@ -1,5 +1,5 @@
-// The largest sizes that configurations may ask for, and checks of values against limits: what is
-// refused before memory is taken for it.
+// The largest sizes that configurations may ask for, and checks of values against limits, so that
+// absurd sizes are refused before memory is taken for them.
 #pragma once
 
 #include <string_view>

@@ -17,7 +17,7 @@ namespace rae {
 
 /// A model without its weights.
 struct ModelConfig {
-  std::string name;       ///< for people and for the text of pictures
+  std::string name;       ///< for people, and for the text inside of PNG files
   EncoderConfig encoder;  ///< the frozen encoder
   index_t encoder_size =
       0;  ///< height of pictures resized for the encoder; 0 leaves pictures as they are
@@ -32,10 +32,9 @@ struct ModelConfig {
   PathFormulas path_formulas =
       PathFormulas::exact;  ///< official: for a model that was made for the official code
   double time_shift = 1.0;  ///< of training and sampling, at least 1
-  Prediction prediction =
-      Prediction::velocity;              ///< what the diffusion network and its guide predict
-  SamplingDefaults sampling;             ///< defaults of the sampler
-  std::vector<std::string> class_names;  ///< empty, or one for each class
+  Prediction prediction = Prediction::velocity;  ///< of the diffusion network and its guide
+  SamplingDefaults sampling;                     ///< defaults of the sampler
+  std::vector<std::string> class_names;          ///< empty, or one for each class
 
   /// Shape (channels, H, W) of one picture.
   [[nodiscard]] Shape image_shape() const;

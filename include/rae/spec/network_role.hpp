@@ -1,5 +1,5 @@
-// The networks that a model consists of, by their roles, and what is known of each without its
-// weights.
+// The networks of a model by their roles, and the outline of each: its parameters without their
+// values.
 #pragma once
 
 #include <functional>

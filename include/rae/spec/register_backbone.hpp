@@ -33,7 +33,7 @@ void initialize_network(Network& network, std::uint64_t seed) {
     init_default(network, seed);
 }
 
-/// A network of one class behind the interface of all.
+/// Gives a network of one class the interface of all.
 template <Operand X, class Network>
 class AdaptedBackbone final : public BackboneNetwork<X> {
  public:

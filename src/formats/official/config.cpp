@@ -6,6 +6,7 @@
 #include "formats/official/training_sections.hpp"
 #include "formats/official/transformer.hpp"
 #include "rae/diffusion/time_distribution.hpp"
+#include "rae/diffusion/time_shift.hpp"
 #include "rae/spec/limits.hpp"
 
 namespace rae {
@@ -228,7 +229,7 @@ float interval_end(const ConfigNode& node, std::string_view key, std::string_vie
   if (plain != nullptr && dashed != nullptr && *plain != *dashed)
     raise<ConfigError>(node.where(), ": ", key, " and ", hyphenated,
                        " are both given and differ; remove one");
-  // Flow times lie in [0, 1], so that an end beyond says the same as the end of the flow.
+  // Flow times lie in [0, 1], so that an end outside of it means the end of the flow.
   const double value = plain != nullptr    ? plain->as_number()
                        : dashed != nullptr ? dashed->as_number()
                                            : fallback;
@@ -334,7 +335,7 @@ void require_fit(OfficialConfig& c) {
 }  // namespace
 
 double OfficialConfig::time_shift() const {
-  return std::sqrt(time_dist_shift_dim / time_dist_shift_base);
+  return dimension_shift(time_dist_shift_dim, time_dist_shift_base);
 }
 
 OfficialConfig parse_official_config(const ConfigNode& node) {

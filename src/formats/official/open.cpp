@@ -13,7 +13,7 @@ namespace {
 
 using official::Paths;
 
-/// Paths of everything; empty for what is not wanted.
+/// Paths of everything; empty where it is not wanted.
 struct Found {
   std::string preprocessor, encoder, decoder_config, decoder, statistics, dit, guide;
 };

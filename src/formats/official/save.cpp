@@ -98,6 +98,7 @@ void write_encoder(const std::string& path, const StoredNetwork& network, const 
 
 OfficialFiles save_official(const ModelFiles& files, const std::string& folder, DType stored_as) {
   detail::require_float(stored_as);
+  validate(files.config, ConfigPlace(files.origin));
   const ModelConfig& c = files.config;
   OfficialFiles out;
   const auto path_of = [&](const char* sub, const char* name) {
