@@ -2,15 +2,16 @@
 # threads.sh [ROUNDS] [ROWS]: what the backends of parallel loops cost, alone and on a busy machine.
 #
 # Builds the library with both backends (build/threads, build/openmp; they share a compiler cache)
-# and prints a table. Each round runs every way once, one after another; given are the medians of
-# the rounds and the median of the ratios to the first column within rounds, which noise that lasts
-# longer than a round does not touch. "beside" runs one busy loop for each processor at the same
-# time. ROWS: a part of the names of rows, to run only those. Environment: THREADS_BUILD and
-# OPENMP_BUILD, folders of builds that exist.
+# and prints a table. Each round measures every column once, one after another; given are the
+# medians of the rounds and the median of the ratios to the first column within rounds, which noise
+# that lasts longer than a round does not change. "beside" runs one busy loop for each processor at
+# the same time; OpenMP that waits actively takes up to ninety times as long there, so it is measured
+# in the first round only. ROWS: a pattern of the shell for names of rows, to run only those, for example
+# "alone*". Environment: THREADS_BUILD and OPENMP_BUILD, folders of builds that exist.
 set -eu
 cd "$(dirname "$0")/../.."
 rounds=${1:-9}
-rows=${2:-}
+rows=${2:-*}
 ours=${THREADS_BUILD:-build/threads}
 openmp=${OPENMP_BUILD:-build/openmp}
 processors=$(nproc)
@@ -31,67 +32,87 @@ build() { # FOLDER BACKEND
 [ -n "${THREADS_BUILD:-}" ] || build "$ours" threads
 [ -n "${OPENMP_BUILD:-}" ] || build "$openmp" openmp
 
-# Seconds that a command takes.
-seconds() {
-  begin=$(date +%s%N)
-  "$@" >/dev/null 2>&1 || { echo "failed: $*" >&2; exit 1; }
-  echo "$begin $(date +%s%N)" | awk '{ printf "%.4f\n", ($2 - $1) / 1e9 }'
-}
+# The first number of a member of a JSON file: number MEMBER FILE
+number() { sed -n "s/.*\"$1\": \([0-9.e+-]*\).*/\1/p" "$2" | head -n 1; }
 
-# measure NAME THREADS-OPTION COMMAND...: one line of the table. COMMAND begins with a path inside a
-# build folder.
-measure() {
-  name=$1 option=$2 program=$3
-  shift 3
-  case $name in *"$rows"*) ;; *) return 0 ;; esac
+# What is measured; each is called with a build folder and a number of threads, 0 for the default,
+# and prints seconds.
+generate() { # the whole command, 8 pictures of the built-in model
+  begin=$(date +%s%N)
+  "$1/rae" generate --class 0,1,2,3,4,5,6,7 --steps 50 --out "$work/a.npz" -t "$2" >/dev/null
+  echo "$begin $(date +%s%N)" | awk '{ print ($2 - $1) / 1e9 }'
+}
+network() { # DTYPE NETWORK FOLDER THREADS: the median of three forwards or more
+  "$3/rae" bench --models "$2" --dtype "$1" --rounds 3 -t "$4" --json "$work/bench.json" >/dev/null
+  number seconds "$work/bench.json"
+}
+dinov2() { network f32 dinov2-b "$1" "$2"; }
+builtin_dit() { network f32 builtin-dit "$1" "$2"; }
+training() { # LAYERS BATCH STEPS FOLDER THREADS: the median of the steps
+  threads=$5
+  [ "$threads" -gt 0 ] || threads=$processors
+  "$4/tests/bench_train_step" --layers "$1" --batch "$2" --steps "$3" --threads "$threads" \
+    --type f32 --json >"$work/train.json"
+  echo "$2 $(number images_per_second "$work/train.json")" | awk '{ print $1 / $2 }'
+}
+small_steps() { training 2 2 60 "$1" "$2"; }
+large_steps() { training 4 16 4 "$1" "$2"; }
+
+measure() { # NAME FUNCTION: one line of the table
+  # shellcheck disable=SC2254  # the pattern is meant
+  case $1 in $rows) ;; *) return 0 ;; esac
   round=0
   : >"$work/times"
   while [ "$round" -lt "$rounds" ]; do
-    a=$(seconds "$ours/$program" "$@")
-    b=$(seconds env OMP_WAIT_POLICY=active "$openmp/$program" "$@")
-    c=$(seconds env OMP_WAIT_POLICY=passive "$openmp/$program" "$@")
-    d=$(seconds "$ours/$program" "$@" "$option" 1)
+    a=$("$2" "$ours" 0)
+    case $1-$round in
+      alone*|*-0) b=$(export OMP_WAIT_POLICY=active && "$2" "$openmp" 0) ;;
+      *) b=none ;;
+    esac
+    c=$(export OMP_WAIT_POLICY=passive && "$2" "$openmp" 0)
+    d=$("$2" "$ours" 1)
     echo "$a $b $c $d" >>"$work/times"
     round=$((round + 1))
   done
-  awk -v name="$name" '
-    function median(x, n,   i, j, t) {
-      for (i = 2; i <= n; ++i) for (j = i; j > 1 && x[j] < x[j - 1]; --j) {
-        t = x[j]; x[j] = x[j - 1]; x[j - 1] = t
+  awk -v name="$1" '
+    function median(x, count,   i, j, swap) {
+      for (i = 2; i <= count; ++i) for (j = i; j > 1 && x[j] < x[j - 1]; --j) {
+        swap = x[j]; x[j] = x[j - 1]; x[j - 1] = swap
       }
-      return n % 2 ? x[(n + 1) / 2] : (x[n / 2] + x[n / 2 + 1]) / 2
+      return count % 2 ? x[(count + 1) / 2] : (x[count / 2] + x[count / 2 + 1]) / 2
     }
-    { for (c = 1; c <= 4; ++c) { time[c, NR] = $c; ratio[c, NR] = $c / $1 } }
+    { for (c = 1; c <= 4; ++c) if ($c != "none") { t[c, ++n[c]] = $c; r[c, n[c]] = $c / $1 } }
     END {
       printf "| %s |", name
       for (c = 1; c <= 4; ++c) {
-        for (i = 1; i <= NR; ++i) { t[i] = time[c, i]; r[i] = ratio[c, i] }
-        printf " %.3f s", median(t, NR)
-        printf c > 1 ? " (%.3fx) |" : " |", median(r, NR)
+        for (i = 1; i <= n[c]; ++i) { times[i] = t[c, i]; ratios[i] = r[c, i] }
+        printf " %.2f ms", 1e3 * median(times, n[c])
+        printf(c == 1 ? " |" : " (%.3fx) |", median(ratios, n[c]))
       }
       print ""
     }' "$work/times"
 }
 
-table() { # PLACE
-  measure "$1: rae generate" -t rae generate --class 0-7 --steps 50 --batch 1 --out "$work/a.npz"
-  measure "$1: rae bench dinov2-b" -t rae bench --models dinov2-b --dtype bf16 --rounds 3
-  measure "$1: small training steps" --threads tests/bench_train_step --layers 2 --batch 2 \
-    --type f32 --steps 60
-  measure "$1: training steps" --threads tests/bench_train_step --layers 4 --batch 16 --type f32 \
-    --steps 4
+table() { # alone or beside
+  measure "$1: rae generate, 8 pictures" generate
+  measure "$1: DiT of the built-in model, f32" builtin_dit
+  measure "$1: DINOv2-B, f32" dinov2
+  measure "$1: training step, 2 layers, 2 pictures" small_steps
+  measure "$1: training step, 4 layers, 16 pictures" large_steps
 }
 
 average=$(cut -d " " -f 1 /proc/loadavg 2>/dev/null || echo unknown)
 echo "$processors processors, load average $average, $rounds rounds"
-for build in "$ours" "$openmp"; do "$build/tests/bench_parallel"; done
+for folder in "$ours" "$openmp"; do "$folder/tests/bench_parallel"; done
 echo
 echo "| what | threads | openmp, active | openmp, passive | threads, -t 1 |"
 echo "|---|---|---|---|---|"
 table alone
 i=0
 while [ "$i" -lt "$processors" ]; do
-  sh -c 'while :; do :; done' &
+  # Ends with this script, however that ends.
+  sh -c 'while kill -0 "$1"; do i=0; while [ $i -lt 9999 ]; do i=$((i + 1)); done; done' sh $$ \
+    >/dev/null 2>&1 &
   load="$load $!"
   i=$((i + 1))
 done
