@@ -5,9 +5,10 @@
 # and prints a table. Each round measures every column once, one after another; given are the
 # medians of the rounds and the median of the ratios to the first column within rounds, which noise
 # that lasts longer than a round does not change. "beside" runs one busy loop for each processor at
-# the same time; OpenMP that waits actively takes up to ninety times as long there, so it is measured
-# in the first round only. ROWS: a pattern of the shell for names of rows, to run only those, for example
-# "alone*". Environment: THREADS_BUILD and OPENMP_BUILD, folders of builds that exist.
+# the same time; OpenMP that waits actively takes up to ninety times as long there, so it is
+# measured in the first round only. ROWS: a pattern of the shell for names of rows, to run only
+# those, for example "alone*". Environment: THREADS_BUILD and OPENMP_BUILD, folders of builds that
+# exist.
 set -eu
 cd "$(dirname "$0")/../.."
 rounds=${1:-9}
