@@ -49,7 +49,8 @@ void check(const View<const A>& a, index_t bk, index_t bn, const View<T>& out,
 }
 
 template <class T>
-void check_columns(const PackedMatrix<T>& b, const BasicEpilogue<T>& epilogue) {
+void check_packed(const PackedMatrix<T>& b, const BasicEpilogue<T>& epilogue) {
+  detail::require_panel_width("gemm", b);
   if ((b.columns() == PanelColumns::halves) != (epilogue.activation == Activation::swiglu))
     raise<ArgumentError>(
         "gemm: Activation::swiglu and a matrix packed with PanelColumns::halves go together");
@@ -143,27 +144,31 @@ template <Real T>
 Shape PackedMatrix<T>::panels_shape(index_t k, index_t n, DType stored, PanelColumns columns) {
   if (columns == PanelColumns::halves && n % 2 != 0)
     raise<ShapeError>("PackedMatrix: ", n, " columns have no two equal halves");
-  const bool narrow = std::same_as<T, float> &&
-                      (stored == DType::bf16 || stored == DType::i8 || detail::is_grouped(stored));
+  const bool narrow = std::same_as<T, float> && (stored == DType::bf16 || stored == DType::int8 ||
+                                                 detail::is_grouped(stored));
   if (stored != dtype_of<T>() && !narrow)
     raise<ArgumentError>("PackedMatrix: a matrix of ", name_of(dtype_of<T>()),
                          " cannot be stored as ", name_of(stored),
-                         "; f32 can be stored as f32, bf16, i8, i8w or i4w");
+                         "; f32 can be stored as f32, bf16, int8, int8w or int4");
   const detail::PanelMap map{columns, n, detail::kernel_table<T>().panel_width};
   if (detail::is_grouped(stored))
     return {map.panels(), detail::grouped_panel_bytes(stored, k, map.width), 1, 1};
-  const index_t per_word = stored == DType::bf16 ? 2 : stored == DType::i8 ? 4 : 1;
+  const index_t per_word = stored == DType::bf16 ? 2 : stored == DType::int8 ? 4 : 1;
   return {map.panels(), detail::ceil_div(k, per_word), map.width, per_word};
 }
 
 template <Real T>
 PackedMatrix<T>::PackedMatrix(index_t k, index_t n, DType stored, PanelColumns columns,
                               const Parts& parts, std::shared_ptr<const void> owner)
-    : k_(k), n_(n), stored_(stored), columns_(columns) {
+    : k_(k),
+      n_(n),
+      panel_width_(detail::kernel_table<T>().panel_width),
+      stored_(stored),
+      columns_(columns) {
   const auto vector_bytes =
       static_cast<std::uintptr_t>(detail::kernel_table<T>().lanes) * sizeof(T);
   const Shape shape = panels_shape(k, n, stored, columns);
-  const index_t padded = stored == DType::i8 ? shape[0] * shape[2] : 0;
+  const index_t padded = stored == DType::int8 ? shape[0] * shape[2] : 0;
   const auto require = [](const char* what, std::span<const std::byte> bytes, index_t elements,
                           std::size_t size) {
     if (bytes.size() != static_cast<std::size_t>(elements) * size)
@@ -192,12 +197,12 @@ PackedMatrix<T>::PackedMatrix(index_t k, index_t n, DType stored, PanelColumns c
 
 template <Real T>
 PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored, PanelColumns columns)
-    : stored_(stored), columns_(columns) {
+    : panel_width_(detail::kernel_table<T>().panel_width), stored_(stored), columns_(columns) {
   if (b.shape().rank() != 2) raise<ShapeError>("PackedMatrix: expected a matrix, got ", b.shape());
   k_ = b.extent(0);
   n_ = b.extent(1);
   (void)panels_shape(k_, n_, stored, columns);
-  const detail::PanelMap map{columns, n_, detail::kernel_table<T>().panel_width};
+  const detail::PanelMap map{columns, n_, panel_width_};
   if constexpr (std::same_as<T, float>) {
     if (stored == DType::bf16) {
       panels_ = detail::pack_bf16(b, map);
@@ -207,7 +212,7 @@ PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored, PanelColumns column
       panels_ = detail::pack_grouped(b, map, stored);
       return;
     }
-    if (stored == DType::i8) {
+    if (stored == DType::int8) {
       detail::Int8Panels panels = detail::pack_int8(b, map);
       panels_ = std::move(panels.panels);
       scales_ = std::move(panels.scales);
@@ -236,7 +241,7 @@ template <Real T>
 void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out,
           const BasicEpilogue<T>& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
-  check_columns(b, epilogue);
+  check_packed(b, epilogue);
   if (out.numel() == 0) return;
   if constexpr (std::same_as<T, float>) {
     if (b.stored() != DType::f32) return detail::multiply_narrow({a, nullptr}, b, out, epilogue);
@@ -253,7 +258,7 @@ template <Real T>
 void gemm(View<const T> a, const NormInputs<T>& norm_of_rows, const PackedMatrix<T>& b, View<T> out,
           const BasicEpilogue<T>& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
-  check_columns(b, epilogue);
+  check_packed(b, epilogue);
   if (a.extent(1) == 0) raise<ShapeError>("gemm: rows of no elements have no norm");
   detail::require_elements("gemm: a under a norm", a.numel(), a);
   detail::check_norm("gemm", a.extent(0), a.extent(1), norm_of_rows);
@@ -270,7 +275,7 @@ void gemm(View<const T> a, const NormInputs<T>& norm_of_rows, const PackedMatrix
 void gemm(View<const bf16> a, const PackedMatrix<float>& b, View<float> out,
           const Epilogue& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
-  check_columns(b, epilogue);
+  check_packed(b, epilogue);
   if (b.stored() != DType::bf16)
     raise<ArgumentError>(
         "gemm: bf16 times a packed matrix needs one stored as bf16, this one is stored as ",

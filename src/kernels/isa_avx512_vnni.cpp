@@ -30,6 +30,7 @@ void use_avx512_vnni(NarrowTable& table) noexcept {
   table.int8_panel = gemm_panel<Int8Dot, float>;
   table.int8_groups.panel = gemm_panel<GroupDot<8>, float>;
   table.int4_groups.panel = gemm_panel<GroupDot<4>, float>;
+  table.int16_groups_panel = gemm_panel<GroupDot<16>, float>;
 }
 
 }  // namespace rae::detail

@@ -93,16 +93,20 @@ struct KernelTable {
   T (*exponentials)(index_t n, T* x);
 };
 
-/// Products with integers in groups of 32, whose panels have their scales behind their words
-/// (kernels/grouped_product.hpp).
+/// Products with integers of one width in groups of 32, whose panels have their scales after their
+/// words (kernels/grouped_product.hpp).
 struct GroupedTable {
-  /// a of 16-bit integers with a scale for each row; k in words of the panel. Of 8 bits, the words
-  /// of a hold numbers 0 and 2 of four along K, then 1 and 3.
+  /// a is 16-bit integers with a scale for each row; k counts words of the panel. For 8 bits, of
+  /// four neighbours along K one word of a holds numbers 0 and 2, and the next 1 and 3.
   void (*panel)(const PanelProduct<std::uint32_t, float>&);
 
-  /// A panel of `words` words along k as one of bf16 words, each number times its scale and rounded
+  /// A panel of `words` words along k with its integers widened to 16 bits, for
+  /// `int16_groups_panel`, and its scales.
+  void (*widen)(index_t words, const std::uint32_t* panel, std::uint32_t* out);
+
+  /// A panel of `words` words along k as one of bf16 words: each integer times its scale, rounded
   /// to nearest even.
-  void (*unpack)(index_t words, const std::uint32_t* panel, std::uint32_t* out);
+  void (*dequantize)(index_t words, const std::uint32_t* panel, std::uint32_t* out);
 };
 
 /// Products of f32 numbers that are stored narrower: as bf16, or as 8-bit integers with a scale.
@@ -139,6 +143,10 @@ struct NarrowTable {
                                                                   ///< means; the panel signed
 
   GroupedTable int8_groups, int4_groups;
+  void (*int16_groups_panel)(
+      const PanelProduct<std::uint32_t, float>&);  ///< as GroupedTable::panel,
+                                                   ///< of widened panels
+  bool multiplies_groups_as_bf16 = false;  ///< dequantized to bf16, whose products are then faster
 };
 
 /// The tables of one instruction set.
@@ -162,14 +170,14 @@ IsaTables neon_tables() noexcept;
 void use_neon_dot(NarrowTable& table) noexcept;
 #endif
 
-/// The table in use: the widest that the CPU supports, or what the environment variable RAE_ISA
-/// names.
+/// The tables of `active_isa`. Throw ArgumentError at the first use when RAE_ISA names no variant
+/// that is available here.
 template <Real T>
-const KernelTable<T>& kernel_table() noexcept;
+const KernelTable<T>& kernel_table();
 template <>
-const KernelTable<float>& kernel_table<float>() noexcept;
+const KernelTable<float>& kernel_table<float>();
 template <>
-const KernelTable<double>& kernel_table<double>() noexcept;
-const NarrowTable& narrow_table() noexcept;
+const KernelTable<double>& kernel_table<double>();
+const NarrowTable& narrow_table();
 
 }  // namespace rae::detail

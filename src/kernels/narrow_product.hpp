@@ -58,7 +58,7 @@ struct LeftWords {
 LeftWords convert_rows_to_bf16(const LeftOperand& a, index_t multiple,
                                Tensor<std::int32_t>& memory);
 
-/// b stored as bf16, i8 or in groups.
+/// b stored as bf16, int8 or in groups.
 void multiply_narrow(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out,
                      const Epilogue& epilogue);
 void multiply_bf16(const View<const bf16>& a, const PackedMatrix<float>& b, const View<float>& out,

@@ -6,6 +6,7 @@
 #include "kernels/kernel_table.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/kernels/gemm.hpp"
+#include "rae/kernels/isa.hpp"
 
 namespace rae::detail {
 
@@ -53,6 +54,16 @@ struct PanelMap {
     return at < n / 2 ? (j < half ? at : n / 2 + at) : -1;
   }
 };
+
+/// Throws ArgumentError when b was packed for kernels that read panels of another width.
+template <class T>
+void require_panel_width(std::string_view where, const PackedMatrix<T>& b) {
+  const index_t width = kernel_table<T>().panel_width;
+  if (b.panel_width() != width && !b.empty())
+    raise<ArgumentError>(where, ": the matrix was packed in panels of ", b.panel_width(),
+                         " columns, but the kernels of ", name_of(active_isa()), " read panels of ",
+                         width, "; pack it again after set_isa");
+}
 
 /// What a product does with its sums; the operands are still missing.
 template <class Word, class T>

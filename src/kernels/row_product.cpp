@@ -19,6 +19,7 @@ struct PackedRows {
         Shape{ceil_div(n, width), words, width, stored == DType::bf16 ? 4 : index_t{sizeof(T)}});
     out.k_ = k;
     out.n_ = n;
+    out.panel_width_ = width;
     out.stored_ = stored;
     return out;
   }
@@ -337,6 +338,8 @@ void gemm_transposed(const PackedMatrix<T>& a, const PackedMatrix<T>& b, View<T>
                          name_of(b.stored()), "; expected both as they are, or both as bf16");
   if (a.columns() != PanelColumns::neighbours || b.columns() != PanelColumns::neighbours)
     raise<ArgumentError>("gemm_transposed: expected PanelColumns::neighbours");
+  detail::require_panel_width("gemm_transposed", a);
+  detail::require_panel_width("gemm_transposed", b);
   if (out.numel() == 0) return;
   if constexpr (std::same_as<T, float>) {
     if (a.stored() == DType::bf16) return multiply_transposed<std::uint32_t>(a, b, out, accumulate);

@@ -13,7 +13,7 @@ void add_model_option(CLI::App& command, std::string& model) {
 
 void add_dtype_option(CLI::App& command, std::optional<DType>& dtype) {
   std::vector<std::string> names;
-  for (const DType type : kWeightTypes) names.emplace_back(weight_type_name(type));
+  for (const DType type : kWeightTypes) names.emplace_back(name_of(type));
   command
       .add_option_function<std::string>(
           "--dtype", [&dtype](const std::string& name) { dtype = parse_weight_type(name); },

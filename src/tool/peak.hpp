@@ -173,20 +173,20 @@ inline Chains int8_chains() {
   return {};
 }
 
-/// The widest instructions of this machine for a type; for bf16 and i8 without instructions of
-/// their own those of f32, and for weights in groups half of what vectors of i8 have, since they
+/// The widest instructions of this machine for a type; for bf16 and int8 without instructions of
+/// their own those of f32, and for weights in groups half of what vectors of int8 have, since they
 /// are multiplied in 16 bits.
 inline Chains chains_of([[maybe_unused]] DType type) {
 #if defined(__x86_64__)
   if (type == DType::bf16 && supports(Isa::avx512_amx))
     return {bf16_chains_amx, 2.0 * 4 * 16 * 16 * 32};
-  if (type == DType::i8 && supports(Isa::avx512_amx))
+  if (type == DType::int8 && supports(Isa::avx512_amx))
     return {int8_chains_amx, 2.0 * 4 * 16 * 16 * 64};
   if (type == DType::bf16 && supports(Isa::avx512_bf16)) return {bf16_chains_avx512, 2.0 * 24 * 32};
 #endif
   Chains integers = int8_chains();
-  if (type != DType::i8) integers.operations /= 2;
-  if (integers.run && (type == DType::i8 || type == DType::i8w || type == DType::i4w))
+  if (type != DType::int8) integers.operations /= 2;
+  if (integers.run && (type == DType::int8 || type == DType::int8w || type == DType::int4))
     return integers;
 #if defined(__x86_64__)
   if (supports(Isa::avx512)) return {f32_chains_avx512, 2.0 * 16 * 16};

@@ -60,7 +60,7 @@ Contest measure(const Weight& weight, index_t m, int threads, int rounds,
 #if defined(RAE_BENCH_ONEDNN)
   std::vector<std::unique_ptr<rae::bench::OneDnnProduct>> peers;
   const bool has_type =
-      weight.type == DType::f32 || weight.type == DType::bf16 || weight.type == DType::i8;
+      weight.type == DType::f32 || weight.type == DType::bf16 || weight.type == DType::int8;
   for (std::size_t i = 0; has_type && i < weight.packed.size(); ++i)
     peers.push_back(
         std::make_unique<rae::bench::OneDnnProduct>(weight.type, m, n, k, weight.plain.data()));
@@ -87,7 +87,7 @@ int main(int argc, char** argv) {
   const std::vector<std::uint64_t> memory(
       static_cast<std::size_t>(2 * rae::bench::kColdBytes) / sizeof(std::uint64_t), 1);
   rae::bench::Records records;
-  for (const DType type : {DType::f32, DType::bf16, DType::i8, DType::i8w, DType::i4w})
+  for (const DType type : {DType::f32, DType::bf16, DType::int8, DType::int8w, DType::int4})
     for (const auto& [n, k] : std::vector<std::pair<index_t, index_t>>{
              {1152, 1152}, {4608, 1152}, {1152, 4608}, {8192, 2048}}) {
       const auto name_of_line = [type, n = n, k = k](int threads, index_t m) {

@@ -46,7 +46,7 @@ nlohmann::ordered_json measure(const rae::ModelFiles& files, std::optional<rae::
   const double step = std::min(done.at(2) - done.at(1), done.at(3) - done.at(2));
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  return {{"dtype", rae::weight_type_name(generator.dtype())},
+  return {{"dtype", rae::name_of(generator.dtype())},
           {"packed", files.packed.has_value()},
           {"begins", done.front() - step},
           {"step", step},

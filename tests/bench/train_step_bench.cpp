@@ -102,7 +102,7 @@ Times measure(const Options& o, DType type, double& operations_of_step) {
                                        .depth = o.layers,
                                        .num_heads = kHeads,
                                        .num_classes = kClasses});
-  rae::detail::init_default(model, 1);
+  rae::init_default(model, 1);
   rae::multiply_as(model, type);
   rae::AdamW<float> optimizer(model);
   operations_of_step = operations(model, o.batch);

@@ -200,7 +200,7 @@ TEST(AttentionBits, RejectsOtherOperands) {
   const Tensor<double> wide(Shape{1, 4, 24}, 0.0);
   Tensor<float> out(Shape{1, 4, 8}), dqkv(qkv.shape());
   Tensor<double> wide_out(out.shape());
-  EXPECT_THROW(attention<float>(qkv, 2, {}, out, DType::i8), ArgumentError);
+  EXPECT_THROW(attention<float>(qkv, 2, {}, out, DType::int8), ArgumentError);
   EXPECT_THROW(attention<double>(wide, 2, {}, wide_out, DType::bf16), ArgumentError);
   EXPECT_THROW(attention_backward<float>(qkv, 2, {}, out, dqkv, DType::f64), ArgumentError);
 }

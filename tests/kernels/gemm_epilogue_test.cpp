@@ -14,7 +14,7 @@ namespace {
 using test::close;
 using test::random_tensor;
 
-constexpr DType kStored[] = {DType::f32, DType::bf16, DType::i8};
+constexpr DType kStored[] = {DType::f32, DType::bf16, DType::int8};
 
 // F is odd, wider and narrower than a panel; K is longer than the sums in registers.
 constexpr std::array<index_t, 3> kSwigluShapes[] = {{1, 1, 1},     {9, 37, 20},   {8, 24, 16},

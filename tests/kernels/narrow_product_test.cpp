@@ -16,7 +16,7 @@ namespace {
 using test::close;
 using test::random_tensor;
 
-constexpr DType kStored[] = {DType::bf16, DType::i8, DType::i8w, DType::i4w};
+constexpr DType kStored[] = {DType::bf16, DType::int8, DType::int8w, DType::int4};
 
 Tensor<float> multiply(View<const float> a, View<const float> b, DType stored,
                        const Epilogue& epilogue = {}) {
@@ -32,13 +32,18 @@ Tensor<float> multiply_as_bf16(View<const float> a, View<const float> b,
   return out;
 }
 
-Tensor<float> expected_product(View<const float> a, View<const float> b, DType stored) {
+Tensor<float> expected_product(View<const float> a, View<const float> b, DType stored,
+                               Isa isa = Isa::baseline) {
   Tensor<float> out(Shape{a.extent(0), b.extent(1)});
-  switch (stored) {
-    case DType::bf16: reference::gemm_bf16(a, b, out); break;
-    case DType::i8: reference::gemm_int8(a, b, out); break;
-    default: reference::gemm_groups(a, b, out, stored == DType::i4w ? 4 : 8);
-  }
+  const int bits = stored == DType::int4 ? 4 : 8;
+  if (stored == DType::bf16)
+    reference::gemm_bf16(a, b, out);
+  else if (stored == DType::int8)
+    reference::gemm_int8(a, b, out);
+  else if (isa == Isa::avx512_amx)
+    reference::gemm_groups_as_bf16(a, b, out, bits);
+  else
+    reference::gemm_groups(a, b, out, bits);
   return out;
 }
 
@@ -74,14 +79,15 @@ TEST_P(NarrowShapes, GroupsGiveTheBitsOfTheReferenceInEveryLayout) {
   const index_t m = GetParam()[0], n = GetParam()[1], k = GetParam()[2];
   const Tensor<float> a = random_tensor<float>({m, k}, 1), b = random_tensor<float>({k, n}, 2),
                       at = random_tensor<float>({k, m}, 3), bt = random_tensor<float>({n, k}, 4);
-  for (const DType stored : {DType::i8w, DType::i4w})
+  for (const DType stored : {DType::int8w, DType::int4})
     for (const View<const float>& left : {a.view(), at.view().transposed()})
       for (const View<const float>& right : {b.view(), bt.view().transposed()}) {
         const Tensor<float> expected = expected_product(left, right, stored);
         test::on_every_narrow_isa([&](Isa isa) {
-          const double tolerance =
-              m > 32 ? bf16_tolerance(isa, k, expected) : 0.0;  // more rows are multiplied in bf16
-          EXPECT_TRUE(close(multiply(left, right, stored), expected, tolerance))
+          const bool as_bf16 = isa == Isa::avx512_amx;
+          EXPECT_TRUE(close(multiply(left, right, stored),
+                            as_bf16 ? expected_product(left, right, stored, isa) : expected,
+                            bf16_tolerance(isa, k, expected)))
               << name_of(stored) << ", " << name_of(isa);
         });
       }
@@ -94,10 +100,10 @@ TEST_P(NarrowShapes, Int8MatchesTheReferenceInEveryLayout) {
                       at = random_tensor<float>({k, m}, 3), bt = random_tensor<float>({n, k}, 4);
   for (const View<const float>& left : {a.view(), at.view().transposed()})
     for (const View<const float>& right : {b.view(), bt.view().transposed()}) {
-      const Tensor<float> expected = expected_product(left, right, DType::i8);
+      const Tensor<float> expected = expected_product(left, right, DType::int8);
       const double tolerance = 3e-7 * test::largest(expected);
       test::on_every_narrow_isa([&](Isa isa) {
-        EXPECT_TRUE(close(multiply(left, right, DType::i8), expected, tolerance)) << name_of(isa);
+        EXPECT_TRUE(close(multiply(left, right, DType::int8), expected, tolerance)) << name_of(isa);
       });
     }
 }
@@ -117,11 +123,9 @@ TEST(NarrowProduct, EveryHeightAndWidthOfATile) {
       const index_t n = 3 * m + 1;
       const Tensor<float> a = random_tensor<float>({m, 21}, 1),
                           b = random_tensor<float>({21, n}, 2);
-      const Tensor<float> expected = expected_product(a, b, stored);
       test::on_every_narrow_isa([&](Isa isa) {
-        const double tolerance = stored == DType::i8     ? 1e-5
-                                 : stored == DType::bf16 ? bf16_tolerance(isa, 21, expected)
-                                                         : 0.0;
+        const Tensor<float> expected = expected_product(a, b, stored, isa);
+        const double tolerance = stored == DType::int8 ? 1e-5 : bf16_tolerance(isa, 21, expected);
         EXPECT_TRUE(close(multiply(a, b, stored), expected, tolerance))
             << name_of(stored) << ", " << name_of(isa) << ", " << m;
       });
@@ -137,9 +141,9 @@ TEST(NarrowProduct, ErrorsStayBelowTheRoundingOfTheOperands) {
                       b = random_tensor<float>({kDepth, 60}, 2);
   Tensor<float> exact(Shape{20, 60});
   reference::gemm<float>(a, b, exact);
-  const Tensor<float> in_bf16 = multiply(a, b, DType::bf16), in_int8 = multiply(a, b, DType::i8),
-                      in_groups8 = multiply(a, b, DType::i8w),
-                      in_groups4 = multiply(a, b, DType::i4w);
+  const Tensor<float> in_bf16 = multiply(a, b, DType::bf16), in_int8 = multiply(a, b, DType::int8),
+                      in_groups8 = multiply(a, b, DType::int8w),
+                      in_groups4 = multiply(a, b, DType::int4);
   for (index_t i = 0; i < 20; ++i)
     for (index_t j = 0; j < 60; ++j) {
       double products = 0, sum_a = 0, sum_b = 0, top_a = 0, top_b = 0,
@@ -178,7 +182,7 @@ TEST(NarrowProduct, IntegersNeverSaturate) {
   constexpr index_t kDepth = 5461;
   const Tensor<float> a(Shape{3, kDepth}, 2.0f), b(Shape{kDepth, 50}, -0.5f),
       c(Shape{kDepth, 50}, 0.5f);
-  for (const DType stored : {DType::i8, DType::i8w, DType::i4w})
+  for (const DType stored : {DType::int8, DType::int8w, DType::int4})
     test::on_every_narrow_isa([&](Isa isa) {
       const Tensor<float> least = multiply(a, b, stored), most = multiply(a, c, stored);  // (3, 50)
       for (const float x : least.span())
@@ -321,8 +325,8 @@ TEST(NarrowProduct, RejectsWhatDoesNotFit) {
   Tensor<float> out(Shape{2, 5}, 9.0f);
   for (const DType stored : kStored)
     EXPECT_THROW(gemm<float>(a, PackedMatrix<float>(b, stored), out), ShapeError);
-  EXPECT_THROW(PackedMatrix<float>(b, DType::i64), ArgumentError);
-  EXPECT_THROW(gemm<float>(a, fitting, out, {}, DType::i8), ArgumentError);
+  EXPECT_THROW(PackedMatrix<float>(b, DType::int64), ArgumentError);
+  EXPECT_THROW(gemm<float>(a, fitting, out, {}, DType::int8), ArgumentError);
   EXPECT_THROW(multiply_as_bf16(a, b), ShapeError);
   EXPECT_THROW(PackedMatrix<double>(Tensor<double>(Shape{2, 2}, 1.0), DType::bf16), ArgumentError);
   EXPECT_THROW(gemm(narrow.view(), PackedMatrix<float>(fitting), out), ArgumentError);

@@ -38,7 +38,7 @@ std::vector<Tensor<float>> products() {
     attention_backward<float>(random({2, 33, 96}, 4), 2, {}, random({2, 33, 32}, 5),
                               next({2, 33, 96}), type);
   }
-  for (const DType type : {DType::i8, DType::i8w, DType::i4w})
+  for (const DType type : {DType::int8, DType::int8w, DType::int4})
     for (const PanelColumns columns : {PanelColumns::neighbours, PanelColumns::halves}) {
       const bool halves = columns == PanelColumns::halves;
       const PackedMatrix<float> matrix(b.view(), type, columns);

@@ -163,7 +163,7 @@ TEST(RowProduct, WrongShapesAreRefused) {
                ArgumentError);
   EXPECT_THROW(row_product<float>({.a = a.view(), .column_sums = sums.view()}, b, out), ShapeError);
   EXPECT_THROW(row_product<float>({.a = a.view(), .swiglu = gated.view()}, b, out), ShapeError);
-  EXPECT_THROW(row_product<float>({.a = a.view()}, b, out, {}, DType::i8), ArgumentError);
+  EXPECT_THROW(row_product<float>({.a = a.view()}, b, out, {}, DType::int8), ArgumentError);
   EXPECT_THROW(read_rows<float>({.a = a.view(), .swiglu = out.view()}), ArgumentError);
   const PackedMatrix<float> x(a.view()), rounded(a.view(), DType::bf16),
       other(gates.view().slice(0, 0, 5)), halves(a.view(), DType::f32, PanelColumns::halves);

@@ -50,10 +50,10 @@ struct PackedRows;
 /// | stored | layout                             | a product with it |
 /// |--------|------------------------------------|-------------------------------------------------------------------------------|
 /// | T      | [ceil(N / width)][K][width]        | as with the matrix itself | | bf16   | [ceil(N /
-/// width)][ceil(K/2)][width][2] | both operands rounded to bf16, products and sums in f32 | | i8 |
-/// [ceil(N / width)][ceil(K/4)][width][4] | columns of b and rows of a rounded to 127 steps of
-/// their largest element  | | i8w    | [ceil(N / width)]: [ceil(K/32)*8][width][4], scales
-/// [ceil(K/32)][width] | a rounded to 16 bits, b to 8 in groups | | i4w    | [ceil(N / width)]:
+/// width)][ceil(K/2)][width][2] | both operands rounded to bf16, products and sums in f32 | | int8
+/// | [ceil(N / width)][ceil(K/4)][width][4] | columns of b and rows of a rounded to 127 steps of
+/// their largest element  | | int8w    | [ceil(N / width)]: [ceil(K/32)*8][width][4], scales
+/// [ceil(K/32)][width] | a rounded to 16 bits, b to 8 in groups | | int4    | [ceil(N / width)]:
 /// [ceil(K/32)*4][width][8/2], scales [ceil(K/32)][width] | a rounded to 16 bits, b to 4 in groups
 /// |
 ///
@@ -69,8 +69,8 @@ class PackedMatrix {
   PackedMatrix() = default;
 
   /// Packs b (K, N), any strides. A weight W (N, K) of a linear layer is packed as
-  /// `W.view().transposed()`. `stored`: T's own type or, for float, DType::bf16, i8, i8w or i4w. A
-  /// column of integers that holds an infinity or a NaN becomes NaN. A matrix of
+  /// `W.view().transposed()`. `stored`: T's own type or, for float, DType::bf16, int8, int8w or
+  /// int4. A column of integers that holds an infinity or a NaN becomes NaN. A matrix of
   /// PanelColumns::halves serves products with Activation::swiglu, and no others. Throws ShapeError
   /// and, for another type, ArgumentError.
   explicit PackedMatrix(View<const T> b, DType stored = dtype_of<T>(),
@@ -100,6 +100,9 @@ class PackedMatrix {
   [[nodiscard]] index_t n() const noexcept { return n_; }
   [[nodiscard]] DType stored() const noexcept { return stored_; }
   [[nodiscard]] PanelColumns columns() const noexcept { return columns_; }
+  /// Columns of a panel: as many as the kernels of the instruction set read for which the matrix
+  /// was packed. A product with the kernels of another width throws ArgumentError. 0 when empty.
+  [[nodiscard]] index_t panel_width() const noexcept { return panel_width_; }
 
   /// The panels, as they lie in memory.
   [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept {
@@ -121,7 +124,7 @@ class PackedMatrix {
   std::shared_ptr<const void> owner_;
   Tensor<float> scales_;               // (N)
   Tensor<std::int32_t> compensation_;  // (N)
-  index_t k_ = 0, n_ = 0;
+  index_t k_ = 0, n_ = 0, panel_width_ = 0;
   DType stored_ = dtype_of<T>();
   PanelColumns columns_ = PanelColumns::neighbours;
 };
@@ -145,13 +148,13 @@ void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>&
 ///   imitates it, but for AMX, which sums the even and the odd of 32 neighbours along k apart, then
 ///   adds both to the total. Numbers and sums below 2^-126 count as zero where the CPU has an
 ///   instruction for bf16.
-/// - i8: each row of a is divided by s = its largest magnitude / 127 and rounded to nearest even,
+/// - int8: each row of a is divided by s = its largest magnitude / 127 and rounded to nearest even,
 /// sums are exact integers, and the
 ///   result is sum * s * (the column's unit). A row whose elements are all below 1e-30 counts as
 ///   zero; one that holds an infinity or a NaN becomes NaN. Exact for K < 65536.
-/// - i8w, i4w: a group of b is a scale of bf16, for which its largest magnitude is -128 or -8,
+/// - int8w, int4: a group of b is a scale of bf16, for which its largest magnitude is -128 or -8,
 /// times integers rounded to nearest even and
-///   at most 127 or 7. Up to 32 rows of a are quantised as those of i8, but to 32767 steps; the
+///   at most 127 or 7. Up to 32 rows of a are quantised as those of int8, but to 32767 steps; the
 ///   sums of groups are exact integers, each times its scale rounded and added to the total, and
 ///   that times the row's s. For more rows, a and integers times their scale are rounded to bf16,
 ///   and multiplied as those are.

@@ -1,8 +1,11 @@
 // The linear layer of the model text.
 #pragma once
 
+#include <utility>
+
 #include "rae/kernels/row_product.hpp"
-#include "rae/ops/basic.hpp"
+#include "rae/ops/activation.hpp"
+#include "rae/ops/elementwise.hpp"
 #include "rae/ops/norm.hpp"
 
 namespace rae {

@@ -1,27 +1,27 @@
-// The GEMM tile of weights that are integers in groups with a scale each (layout:
-// kernels/grouped_product.hpp). Included inside an anonymous namespace, behind gemm.inl, whose
-// loops over rows and columns find this tile by the type of its product.
+// The micro-kernel for weights that are integers in groups with a scale each (layout:
+// kernels/grouped_product.hpp). Included inside an anonymous namespace, after gemm.inl, whose
+// dispatch over rows and columns selects this micro-kernel by the type of its dot product.
 //
-// The left operand is 16-bit integers with one scale for a row, and the weights become 16-bit
-// integers in registers, on the way from memory: two shifts for two of them in each lane, one for
-// those at the top. Products and the sum of a group are exact (32 of at most 2^15 2^7), so that all
-// instruction sets agree. At the end of a group its sum, times the scale, goes into the totals,
-// which lie in the level-1 cache meanwhile when a tile has no registers for them:
+// The left operand is 16-bit integers with one scale for each row. The weights become 16-bit
+// integers too: in registers, on the way from memory (two shifts for two of them in each lane, one
+// for those at the top of a word), or for many rows once for all of them (`widen_groups`, kBits =
+// 16). Products and the sum of a group are exact (32 products of at most 2^15 * 2^7), so that all
+// instruction sets and both ways give the same bits. At the end of a group its sum times the scale
+// is added to the total; totals are kept in the level-1 cache when a tile has no registers for them:
 //
 //   sum[r]    = a[r][0] q[0] + ... + a[r][31] q[31]      integers
 //   total[r] += sum[r] * scale                           both rounded
 //   out[r]    = total[r] * scale of the row + bias
 //
-// That is a conversion, a multiplication and an addition for 16 products of pairs. Against weights
-// that are bf16 in memory, a step of two k takes at most two instructions more for each vector of
-// columns, however many rows there are; they go to other ports than the products.
+// The end of a group costs a conversion, a multiplication and an addition for every 16 products of
+// pairs.
 
 template <int kBits>
 struct GroupDot {
   using Word = std::uint32_t;
   using Half = std::int16_t;
-  static constexpr index_t kWords = kBits;  // of a group along k: 32 numbers of so many bits
-  static constexpr int kPairs = 16 / kBits;
+  static constexpr index_t kWords = kBits;  // of a group along k: 32 integers of kBits bits
+  static constexpr int kPairs = 16 / kBits;              // in a word
 
   // Pair `pair` of the numbers in a word: neighbours along k of 4 bits, and of 8 bits numbers 0 and
   // 2, then 1 and 3.
@@ -108,14 +108,36 @@ inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row,
   }
 }
 
+// A panel of k words along k for GroupDot<16>: pairs of 16-bit integers in the order in which the
+// micro-kernel for kBits would extract them, then the same scales.
+template <int kBits>
+[[maybe_unused]] void widen_groups(index_t k, const std::uint32_t* panel, std::uint32_t* out) {
+  using Dot = GroupDot<kBits>;
+  using Word = std::uint32_t;
+  constexpr index_t kLanesPerVector = VectorOf<Word>::lanes,
+                    kWidth = kTileVectors * kLanesPerVector;
+  for (index_t p = 0; p < k; ++p)
+    for (index_t v = 0; v < kWidth; v += kLanesPerVector) {
+      const Vector<Word> word = load(panel + p * kWidth + v);
+      RAE_UNROLL
+      for (int pair = 0; pair < Dot::kPairs; ++pair)
+        store<Word>(reinterpret_cast<Vector<Word>>(Dot::pair_of(pair, word)),
+                    out + (p * Dot::kPairs + pair) * kWidth + v);
+    }
+  const std::size_t scale_bytes =
+      static_cast<std::size_t>(k / Dot::kWords * kWidth) * sizeof(std::uint16_t);
+  __builtin_memcpy(out + k * Dot::kPairs * kWidth, panel + k * kWidth, scale_bytes);
+}
+
 // Rounded to nearest even, into the upper halves; no number here is a NaN that could overflow.
 inline Vector<std::uint32_t> rounded_to_bf16(Vector<float> x) {
   const auto bits = reinterpret_cast<Vector<std::uint32_t>>(x);
   return bits + 0x7fffu + ((bits >> 16) & 1u);
 }
 
+// A panel of k words along k as one of bf16 words: each integer times its scale.
 template <int kBits>
-[[maybe_unused]] void unpack_groups(index_t k, const std::uint32_t* panel, std::uint32_t* out) {
+[[maybe_unused]] void dequantize_groups(index_t k, const std::uint32_t* panel, std::uint32_t* out) {
   using Dot = GroupDot<kBits>;
   using Word = std::uint32_t;
   constexpr index_t kLanesPerVector = VectorOf<Word>::lanes,

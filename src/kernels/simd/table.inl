@@ -52,7 +52,8 @@ constexpr NarrowTable kTableNarrow = {
     .exponentials_to_bf16 = exponentials_to_bf16,
     .bf16_panel = gemm_panel<Bf16Dot, float>,
     .int8_panel = gemm_panel<Int8Dot, float>,
-    .int8_groups = {gemm_panel<GroupDot<8>, float>, unpack_groups<8>},
-    .int4_groups = {gemm_panel<GroupDot<4>, float>, unpack_groups<4>}};
+    .int8_groups = {gemm_panel<GroupDot<8>, float>, widen_groups<8>, dequantize_groups<8>},
+    .int4_groups = {gemm_panel<GroupDot<4>, float>, widen_groups<4>, dequantize_groups<4>},
+    .int16_groups_panel = gemm_panel<GroupDot<16>, float>};
 
 #undef RAE_UNROLL
