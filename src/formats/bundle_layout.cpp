@@ -42,9 +42,9 @@ void require_tensors(const std::string& origin, const ModelConfig& config,
                           shape);
       continue;
     }
-    const auto network = std::find_if(networks.begin(), networks.end(), [&name](const Count& each) {
-      return name.starts_with(each.prefix);
-    });
+    const auto network = std::find_if(
+        networks.begin(), networks.end(),
+        [&tensor = name](const Count& each) { return tensor.starts_with(each.prefix); });
     if (network == networks.end())
       raise<FormatError>(origin, ": no network of a model has a tensor named ", name);
     if (network->expected == 0)

@@ -18,13 +18,13 @@ constexpr std::size_t index_of(NetworkRole role) noexcept { return static_cast<s
 /// after it was packed.
 class OnTheHeap {
  public:
-  OnTheHeap() noexcept : pool_(std::exchange(current_pool, nullptr)) {}
-  ~OnTheHeap() { current_pool = pool_; }
+  OnTheHeap() noexcept : source_(std::exchange(current_source, nullptr)) {}
+  ~OnTheHeap() { current_source = source_; }
   OnTheHeap(const OnTheHeap&) = delete;
   OnTheHeap& operator=(const OnTheHeap&) = delete;
 
  private:
-  Pool* pool_;
+  BlockSource* source_;
 };
 
 /// Throws FormatError unless the file has as many elements as memory will be taken for. `packed`:

@@ -9,7 +9,7 @@ namespace rae {
 
 namespace {
 
-constexpr const char* kFormat = "rae-classifier-1";
+constexpr const char* kClassifierFormat = "rae-classifier-1";
 
 /// Tells data sets apart: FNV-1a over all labels and up to 256 pictures.
 std::string fingerprint(const ImageDataset& data) {
@@ -84,7 +84,7 @@ Classifier<Tensor<float>> cached_classifier(const std::string& path,
                                             std::shared_ptr<const ImageDataset> data,
                                             const ClassifierOptions& options,
                                             const OnTrainingProgress& on_progress) {
-  const std::map<std::string, std::string> metadata = {{"format", kFormat},
+  const std::map<std::string, std::string> metadata = {{"format", kClassifierFormat},
                                                        {"settings", settings(*data, options)}};
   if (std::filesystem::exists(path)) {
     const SafetensorsFile file = SafetensorsFile::open(path);

@@ -4,19 +4,19 @@
 // section 4.2.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
 
 #include "rae/core/box_muller.hpp"
+#include "rae/core/math.hpp"
 #include "rae/core/shape.hpp"
 
 namespace rae {
 
 namespace detail {
 
-/// Ten rounds on counters whose words lie apart, (4, kCounters), as vectors want them.
+/// Ten rounds on kCounters counters, stored as (4, kCounters) for vectorisation.
 template <std::size_t kCounters>
 constexpr void philox_rounds(std::uint32_t (&x)[4][kCounters],
                              std::array<std::uint32_t, 2> key) noexcept {
@@ -101,7 +101,7 @@ class Philox {
       float chunk[4 * kBlocks];
       normals((first + done) / 4, chunk);
       const std::size_t begin = (first + done) % 4,
-                        count = std::min(4 * kBlocks - begin, out.size() - done);
+                        count = math::min(4 * kBlocks - begin, out.size() - done);
       for (std::size_t i = 0; i < count; ++i) out[done++] = static_cast<T>(chunk[begin + i]);
     }
   }
@@ -113,10 +113,10 @@ class Philox {
         {static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32)});
   }
 
-  static constexpr std::size_t kBlocks = 16;  // of four numbers: what is computed at a time
+  static constexpr std::size_t kBlocks = 16;  // of four numbers, computed together
 
-  /// The normal numbers of kBlocks blocks from `counter` on: block by block what philox4x32 and Box
-  /// and Muller make, in loops over blocks.
+  /// The normal numbers of kBlocks blocks from `counter` on, as philox4x32 and Box-Muller give them
+  /// block by block, in loops over blocks.
   void normals(std::uint64_t counter, float* out) const noexcept {
     std::uint32_t x[4][kBlocks];  // lane by lane
     for (std::size_t j = 0; j < kBlocks; ++j) {

@@ -12,9 +12,10 @@ namespace rae {
 
 /// Writes a bundle (see bundle.hpp) of the networks that `files` has; matrices are stored as
 /// `stored_as`, vectors and the statistics of the latents as f32. `notes` become metadata; the keys
-/// "config" and "packed" are taken. Throws FormatError for a missing tensor, NaN or infinity,
-/// ShapeError, ArgumentError for packed files, for a number that the type cannot hold (f16 ends at
-/// 65504) and for a type that holds no real numbers, FileError. A failure leaves no file.
+/// "config" and "packed" are taken. Throws ConfigError, FormatError for a missing tensor, NaN or
+/// infinity, ShapeError, ArgumentError for packed files, for a number that the type cannot hold
+/// (f16 ends at 65504) and for a type that holds no real numbers, FileError. A failure leaves no
+/// file.
 void save_bundle(const ModelFiles& files, const std::string& path, DType stored_as = DType::f32,
                  const std::map<std::string, std::string>& notes = {});
 

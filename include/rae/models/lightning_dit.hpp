@@ -91,7 +91,7 @@ class LightningDit {
     X z = add_broadcast(x_embedder(patchify(x, config_.patch_size)), pos_embed.value);  // (B, N, D)
     z = repeat(z, conditions / s[0]);  // (k B, N, D)
     for (std::size_t i = 0; i < blocks.size(); ++i)
-      z = blocks[i].modulated(z, c.modulation[i], rope_.get());  // (k B, N, D)
+      z = run(blocks[i], z, c.modulation[i]);  // (k B, N, D)
     const X out = unpatchify(final_layer.modulated(z, c.modulation.back()), grid_h_, grid_w_,
                              config_.patch_size);  // (k B, C or 2C, h, w)
     return config_.learn_sigma ? first_channels(out, config_.in_channels) : out;
@@ -110,6 +110,9 @@ class LightningDit {
 
   [[nodiscard]] const LightningDitConfig& config() const noexcept { return config_; }
 
+  /// Recompute the activations of each block in the backward pass instead of keeping them.
+  void set_checkpointing(bool on) noexcept { checkpointing_ = on; }
+
   Parameter<X> pos_embed;  // (1, N, D)
   Linear<X> x_embedder;
   TimestepEmbed<X> t_embedder;
@@ -118,6 +121,17 @@ class LightningDit {
   DitFinalLayer<X> final_layer;
 
  private:
+  // A block on x (B, N, D) under the modulation m (B, 6D): (B, N, D).
+  X run(const DitBlock<X>& block, const X& x, const X& m) const {
+    const auto forward = [&block, rope = rope_.get()](const X& a, const X& b) {
+      return block.modulated(a, b, rope);
+    };
+    if constexpr (std::same_as<X, Var<T>>) {
+      if (checkpointing_) return checkpoint(forward, x, m);
+    }
+    return forward(x, m);
+  }
+
   // Channels are the outermost axis of an image, as tokens are of a sequence.
   static X first_channels(const X& x, index_t count) {
     const Shape s = x.shape();
@@ -128,6 +142,7 @@ class LightningDit {
   LightningDitConfig config_;
   index_t grid_h_ = 0, grid_w_ = 0;
   std::shared_ptr<const RopeTable<T>> rope_;
+  bool checkpointing_ = false;
 };
 
 }  // namespace rae

@@ -6,6 +6,7 @@
 #include "formats/official/training_sections.hpp"
 #include "formats/official/transformer.hpp"
 #include "rae/diffusion/time_distribution.hpp"
+#include "rae/diffusion/time_shift.hpp"
 #include "rae/spec/limits.hpp"
 
 namespace rae {
@@ -334,7 +335,7 @@ void require_fit(OfficialConfig& c) {
 }  // namespace
 
 double OfficialConfig::time_shift() const {
-  return std::sqrt(time_dist_shift_dim / time_dist_shift_base);
+  return dimension_shift(time_dist_shift_dim, time_dist_shift_base);
 }
 
 OfficialConfig parse_official_config(const ConfigNode& node) {

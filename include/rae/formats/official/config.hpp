@@ -141,7 +141,7 @@ struct OfficialConfig {
   std::vector<std::string>
       notes;  ///< remarks that a person should read: mistakes in the file, and their effect here
 
-  /// sqrt(time_dist_shift_dim / time_dist_shift_base), at least 1.
+  /// `dimension_shift` of time_dist_shift_dim and time_dist_shift_base; at least 1.
   [[nodiscard]] double time_shift() const;
 };
 

@@ -1,9 +1,9 @@
 // Plain-loop twin of kernels/window.hpp.
 #pragma once
 
-#include <algorithm>
 #include <limits>
 
+#include "rae/core/math.hpp"
 #include "rae/kernels/window.hpp"
 
 namespace rae::reference {
@@ -28,7 +28,7 @@ void conv2d(View<const T> x, View<const T> weight, View<const T> bias, const Win
         }
 }
 
-/// largest and mean (B, C, h, w) of what lies under the window, from x (B, C, H, W).
+/// largest and mean (B, C, h, w) of the pixels under the window, from x (B, C, H, W).
 template <Real T>
 void pool2d(View<const T> x, const Window& w, View<T> largest, View<T> mean) {
   for (index_t b = 0; b < largest.extent(0); ++b)
@@ -41,7 +41,7 @@ void pool2d(View<const T> x, const Window& w, View<T> largest, View<T> mean) {
             for (index_t j = 0; j < w.width; ++j) {
               const index_t r = y * w.stride + i - w.pad_h, s = v * w.stride + j - w.pad_w;
               if (r < 0 || r >= x.extent(2) || s < 0 || s >= x.extent(3)) continue;
-              best = std::max(best, x(b, c, r, s));
+              best = math::max(best, x(b, c, r, s));
               sum += x(b, c, r, s);
               ++count;
             }
