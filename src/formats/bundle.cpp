@@ -37,6 +37,26 @@ LatentNorm<float> Bundle::latent_norm() const {
   return norm;
 }
 
+Rae<float> Bundle::autoencoder() const {
+  std::shared_ptr<EncoderNetwork<Tensor<float>>> encoder;
+  if (has(NetworkRole::encoder)) {
+    encoder = config.encoder.make();
+    restore(detail::prefix_of(NetworkRole::encoder), *encoder);
+  }
+  std::shared_ptr<Decoder<Tensor<float>>> decoder;
+  if (config.decoder && has(NetworkRole::decoder)) {
+    decoder = std::make_shared<Decoder<Tensor<float>>>(*config.decoder);
+    restore(detail::prefix_of(NetworkRole::decoder), *decoder);
+  }
+  RaeSettings<float> settings{0, 0, config.pixels, latent_norm()};
+  if (config.encoder_size > 0) {
+    const Shape input = config.encoder_input_shape();  // (channels, H, W)
+    settings.encoder_height = input[1];
+    settings.encoder_width = input[2];
+  }
+  return {std::move(encoder), std::move(decoder), std::move(settings)};
+}
+
 const Tensor<float>& Bundle::tensor(const std::string& name, const Shape& expected) const {
   const auto found = tensors.find(name);
   if (found == tensors.end()) {

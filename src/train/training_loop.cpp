@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "rae/core/workspace.hpp"
 #include "rae/train/checkpoint.hpp"
 
 namespace rae {

@@ -70,7 +70,7 @@ TEST(NetworkLoaderTest, ReadsByTheNamesOfTheFile) {
   const Bundle bundle = test::tiny_bundle();
   // The encoder's queries, keys and values as three tensors, and its patches as a convolution.
   std::map<std::string, Tensor<float>> tensors;
-  Encoder<Tensor<float>> encoder(bundle.config.encoder);
+  Encoder<Tensor<float>> encoder(test::vit_of(bundle.config));
   bundle.restore("encoder.", encoder);
   const NameMap names = encoder_names(EncoderFamily::mae, "vit.");
   encoder.parameters([&](const std::string& name, auto& p) {

@@ -89,13 +89,20 @@ void fill_random(Model& model, std::uint64_t seed) {
   });
 }
 
+/// The built-in encoder of a configuration.
+inline EncoderConfig& vit_of(ModelConfig& config) { return config.encoder.get<EncoderConfig>(); }
+/// See above.
+inline const EncoderConfig& vit_of(const ModelConfig& config) {
+  return config.encoder.get<EncoderConfig>();
+}
+
 /// Random weights for all networks of a configuration.
 inline Bundle random_bundle(ModelConfig config, std::uint64_t seed = 1) {
   Bundle bundle;
   bundle.config = std::move(config);
-  Encoder<Tensor<float>> encoder(bundle.config.encoder);
-  fill_random(encoder, seed);
-  bundle.store("encoder.", encoder);
+  const auto encoder = bundle.config.encoder.make();
+  fill_random(*encoder, seed);
+  bundle.store("encoder.", *encoder);
   if (bundle.config.decoder) {
     Decoder<Tensor<float>> decoder(*bundle.config.decoder);
     fill_random(decoder, seed + 1);

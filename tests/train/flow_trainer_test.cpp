@@ -126,9 +126,10 @@ Rae<float> tiny_autoencoder() {
   decoder.intermediate_size = 8;
   decoder.patch_size = 4;
   decoder.channels = 1;
-  Rae<float> autoencoder(encoder, decoder, 0, {});
-  initialize(autoencoder.encoder, 1);
-  return autoencoder;
+  Encoder<Tensor<float>> network(encoder);
+  initialize(network, 1);
+  return {
+      encoder_network(std::move(network)), std::make_shared<Decoder<Tensor<float>>>(decoder), {}};
 }
 
 TrainingOptions short_training(index_t steps) {

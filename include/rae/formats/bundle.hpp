@@ -7,6 +7,7 @@
 
 #include "rae/core/dtype.hpp"
 #include "rae/formats/fill_weights.hpp"
+#include "rae/models/rae.hpp"
 
 namespace rae {
 
@@ -45,6 +46,10 @@ struct Bundle {
                             }};
     fill_weights(model, group, prefix.substr(0, prefix.find('.')));
   }
+
+  /// The autoencoder with the networks and statistics that the bundle has; its weights are not
+  /// packed. Throws as `restore` and `latent_norm`.
+  [[nodiscard]] Rae<float> autoencoder() const;
 
   /// Puts the statistics of the latents, (C, h, w) each or both empty.
   void store_latent_norm(const LatentNorm<float>& norm);
