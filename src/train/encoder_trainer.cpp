@@ -57,7 +57,7 @@ Encoder<Tensor<float>> train_encoder(std::shared_ptr<const ImageDataset> data,
                        config.table_w * config.patch_size, ", the data set has ", data->channels(),
                        " x ", data->height(), " x ", data->width());
   PretrainingModel<Var<float>> model(config, static_cast<index_t>(data->class_names().size()));
-  detail::init_default(model, options.seed);
+  init_default(model, options.seed);
   initialize(model.encoder, options.seed);
   multiply_as(model, options.dtype);
   AdamW<float> optimizer(

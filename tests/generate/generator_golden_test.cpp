@@ -107,7 +107,7 @@ TEST_F(GoldenGenerator, LoadsItsPartsWhenTheyAreNeeded) {
 }
 
 TEST_F(GoldenGenerator, TheVelocityIsThatOfTheNetworkAlone) {
-  DitDh<Tensor<float>> dit(*generator_.config().dit);
+  DitDh<Tensor<float>> dit(generator_.config().dit->get<DitDhConfig>());
   test::load(dit, Golden("sample_ode/weights.safetensors"));
   const Tensor<float> z = golden_("z");
   const auto n = static_cast<std::size_t>(z.extent(0));
@@ -153,7 +153,7 @@ TEST_F(GoldenGenerator, TheStochasticSamplerDrawsFromItsStreams) {
   expect_close(run(1, Rng::philox, 0), all, 0.0);
   EXPECT_FALSE(test::close(run(3, Rng::philox, 1), all, 1e-3));
   // PyTorch's steps go on where the noise to start from ended.
-  DitDh<Tensor<float>> dit(*generator_.config().dit);
+  DitDh<Tensor<float>> dit(generator_.config().dit->get<DitDhConfig>());
   test::load(dit, Golden("sample_ode/weights.safetensors"));
   pack_parameters(dit);
   TorchCpuGenerator torch(4);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "rae/io/image.hpp"
+#include "rae/nn/initialize.hpp"
 #include "support/golden.hpp"
 
 namespace rae {

@@ -2,29 +2,19 @@
 
 #include <gtest/gtest.h>
 
-#include "rae/autograd/gradcheck.hpp"
-#include "support/kernel_data.hpp"
+#include <cmath>
+
+#include "rae/ops/activation.hpp"
+#include "support/gradients.hpp"
 
 namespace rae {
 namespace {
 
-using Inputs = const std::vector<Var<double>>&;
+using test::expect_gradients;
+using test::Inputs;
 using test::random_tensor;
 
-template <class F>
-void expect_gradients(F f, std::initializer_list<Shape> shapes) {
-  std::vector<Tensor<double>> at;
-  for (const Shape& shape : shapes) at.push_back(random_tensor<double>(shape, at.size()));
-  const GradcheckResult result = gradcheck(f, at);
-  EXPECT_LT(result.worst, 1e-7) << result.where;
-}
-
-TEST(OpsChannels, LeakyRelu) {
-  for (const double slope : {0.0, 0.2})
-    expect_gradients([slope](Inputs in) { return leaky_relu(in[0], slope); }, {{3, 17}});
-}
-
-TEST(OpsChannels, ChannelAffine) {
+TEST(ChannelOps, ChannelAffine) {
   expect_gradients([](Inputs in) { return channel_affine(in[0], in[1], in[2]); },
                    {{2, 3, 5, 2}, {3}, {3}});
   const Tensor<float> x(Shape{1, 2, 2}, {1, 2, 3, 4}), w(Shape{2}, {2, -1}), b(Shape{2}, {0.5f, 0});
@@ -35,7 +25,7 @@ TEST(OpsChannels, ChannelAffine) {
   EXPECT_THROW(channel_affine(w, w, b), ShapeError);
 }
 
-TEST(OpsChannels, UnitChannels) {
+TEST(ChannelOps, UnitChannels) {
   expect_gradients([](Inputs in) { return unit_channels(in[0]); }, {{2, 3, 5, 2}});
   const Tensor<double> out =
       unit_channels(random_tensor<double>({2, 3, 19, 17}, 1));  // more positions than one piece has
@@ -43,7 +33,7 @@ TEST(OpsChannels, UnitChannels) {
     EXPECT_NEAR(std::hypot(out[at], out[at + 323], out[at + 646]), 1, 1e-9) << at;
 }
 
-TEST(OpsChannels, UnitChannelsOfZeroHasAFiniteGradient) {
+TEST(ChannelOps, UnitChannelsOfZeroHasAFiniteGradient) {
   const Var<float> x(Tensor<float>::zeros({1, 3, 2}), true);
   Tape<float> tape;
   const TapeScope<float> scope(tape);
@@ -51,7 +41,7 @@ TEST(OpsChannels, UnitChannelsOfZeroHasAFiniteGradient) {
   for (const float g : x.grad().span()) EXPECT_EQ(g, 0.f);
 }
 
-TEST(OpsChannels, ChannelDistance) {
+TEST(ChannelOps, ChannelDistance) {
   const Tensor<double> weight(Shape{3}, {0.3, 0.0, 2.0});
   expect_gradients([&](Inputs in) { return channel_distance(in[0], in[1], weight); },
                    {{2, 3, 5, 2}, {2, 3, 5, 2}});
@@ -60,7 +50,7 @@ TEST(OpsChannels, ChannelDistance) {
   EXPECT_THROW(channel_distance(x, y, Tensor<double>(Shape{2}, 0.0)), ShapeError);
 }
 
-TEST(OpsChannels, ThreadCountDoesNotChangeABit) {
+TEST(ChannelOps, ThreadCountDoesNotChangeABit) {
   const Tensor<float> at = random_tensor<float>({3, 5, 41, 23}, 1),
                       other = random_tensor<float>(at.shape(), 2);
   const Tensor<float> weight = random_tensor<float>({5}, 3);

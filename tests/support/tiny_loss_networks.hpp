@@ -17,7 +17,7 @@ inline void write_tiny_lpips(const std::string& path) {
   std::uint64_t stream = 0;
   model.parameters([&](const std::string& name, Parameter<Tensor<float>>& p) {
     if (name.rfind("heads.", 0) == 0)
-      detail::init_constant(p, 0.5);  // a distance is not negative
+      init_constant(p, 0.5);  // a distance is not negative
     else
       init_uniform(p, 0.6, 7, ++stream);
   });
@@ -44,7 +44,7 @@ inline DinoDiscConfig tiny_disc_config() {
 /// The backbone of `tiny_disc_config` with DINO's names.
 inline void write_tiny_dino(const std::string& path) {
   DinoDiscriminator<Tensor<float>> model(tiny_disc_config());
-  detail::init_default(model.backbone, 9);
+  init_default(model.backbone, 9);
   std::vector<SafetensorsEntry> entries;
   model.backbone.parameters([&](const std::string& name, Parameter<Tensor<float>>& p) {
     const bool patches = name == "patch_embed.proj.weight";  // in the file it is a convolution

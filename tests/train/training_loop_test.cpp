@@ -21,7 +21,7 @@ struct Toy {
   TrainingContext context;
 
   explicit Toy(index_t steps = 12, std::uint64_t seed = 1)
-      : optimizer((detail::init_default(model, seed), model), {}, 0.9) {
+      : optimizer((init_default(model, seed), model), {}, 0.9) {
     options.steps = steps;
     options.batch_size = 4;
     options.lr = 1e-2;

@@ -80,8 +80,6 @@ class Var {
     return state_->grad;
   }
 
-  [[nodiscard]] bool same_as(const Var& other) const noexcept { return state_ == other.state_; }
-
  private:
   struct State {
     Tensor<T> value, grad;

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "rae/nn/conv2d.hpp"
+#include "rae/nn/initialize.hpp"
 #include "rae/nn/linear.hpp"
+#include "rae/ops/tokens.hpp"
 
 namespace rae {
 

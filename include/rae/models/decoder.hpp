@@ -7,6 +7,7 @@
 
 #include "rae/models/vit_block.hpp"
 #include "rae/ops/resize.hpp"
+#include "rae/ops/tokens.hpp"
 
 namespace rae {
 

@@ -12,9 +12,13 @@
 #include <vector>
 
 #include "rae/models/vit_block.hpp"
+#include "rae/nn/initialize.hpp"
+#include "rae/ops/activation.hpp"
 #include "rae/ops/channels.hpp"
-#include "rae/ops/heads.hpp"
+#include "rae/ops/conv.hpp"
 #include "rae/ops/resize.hpp"
+#include "rae/ops/spectral_norm.hpp"
+#include "rae/ops/tokens.hpp"
 
 namespace rae {
 

@@ -5,12 +5,15 @@
 // RoPE); Diffusion Transformers with Representation Autoencoders, section 4.
 #pragma once
 
+#include <memory>
 #include <vector>
 
+#include "rae/nn/dit_norm.hpp"
+#include "rae/nn/feed_forward.hpp"
 #include "rae/nn/linear.hpp"
+#include "rae/nn/outline.hpp"
+#include "rae/nn/qk_norm.hpp"
 #include "rae/ops/attention.hpp"
-#include "rae/ops/norm.hpp"
-#include "rae/ops/qk_norm.hpp"
 
 namespace rae {
 
@@ -22,87 +25,26 @@ struct DitBlockOptions {
   double mlp_ratio = 4.0;   ///< hidden width over model width; SwiGLU takes two thirds of it
 };
 
-/// Norm with the parameters that the options imply.
-template <Operand X>
-struct DitNorm {
-  bool rms = true;
-  Parameter<X> weight;  // (D)
-
-  DitNorm() = default;
-  DitNorm(index_t dim, bool use_rmsnorm) : rms(use_rmsnorm) {
-    if (rms) weight = Parameter<X>(Shape{dim});
-  }
-  [[nodiscard]] NormParameters<X> operator()() const {
-    return {rms ? NormKind::rms : NormKind::layer, 1e-6, weight.value, {}};
-  }
-  template <class F>
-  void parameters(F&& f) {
-    if (rms) f("weight", weight);
-  }
-};
-
-/// Norm of queries and keys over the head dimension: RMSNorm, or LayerNorm with its affine part and
-/// the eps of torch, 1e-5.
-template <Operand X>
-struct QkNorm {
-  bool rms = true;
-  Parameter<X> weight, bias;  // (hd)
-
-  QkNorm() = default;
-  QkNorm(index_t head_dim, bool use_rmsnorm) : rms(use_rmsnorm), weight(Shape{head_dim}) {
-    if (!rms) bias = Parameter<X>(Shape{head_dim});
-  }
-  [[nodiscard]] bool empty() const noexcept { return weight.empty(); }
-  [[nodiscard]] NormParameters<X> operator()() const {
-    return {rms ? NormKind::rms : NormKind::layer, rms ? 1e-6 : 1e-5, weight.value, bias.value};
-  }
-  template <class F>
-  void parameters(F&& f) {
-    if (empty()) return;
-    f("weight", weight);
-    if (!bias.empty()) f("bias", bias);
-  }
-};
-
-/// Feed-forward network: w3(swiglu(w12 x)) or fc2(gelu(fc1 x)).
-template <Operand X>
-struct DitMlp {
-  Activation activation = Activation::swiglu;
-  Linear<X> in, out;
-
-  DitMlp() = default;
-  DitMlp(index_t dim, const DitBlockOptions& o)
-      : activation(o.use_swiglu ? Activation::swiglu : Activation::gelu_tanh) {
-    const auto wide = static_cast<index_t>(static_cast<double>(dim) * o.mlp_ratio);
-    const index_t hidden =
-        o.use_swiglu ? static_cast<index_t>(2.0 / 3.0 * static_cast<double>(wide)) : wide;
-    in = o.use_swiglu ? Linear<X>(dim, 2 * hidden, true, ParameterUse::swiglu_products)
-                      : Linear<X>(dim, hidden);
-    out = Linear<X>(hidden, dim);
-  }
-
-  /// For x (B, T, D), which may be under a norm: (B, T, D).
-  template <class In>
-  X operator()(const In& x, const Residual<X>& residual = {}) const {
-    return out(in(x, activation), residual);  // (B, T, D) -> (B, T, F) -> (B, T, D)
-  }
-
-  template <class F>
-  void parameters(F&& f) {
-    const bool swiglu = activation == Activation::swiglu;
-    visit(swiglu ? "w12." : "fc1.", in, f);
-    visit(swiglu ? "w3." : "fc2.", out, f);
-  }
-};
-
-/// What time and label ask of a transformer, which the image has no part in: one row for each pair
+/// The part of a network's computation that depends only on time and label: one row for each pair
 /// of them.
 template <Operand X>
 struct Conditioning {
   X time;                     // (B, h); empty where the model does not use it
-  std::vector<X> modulation;  // (B, 6h) for each block that is conditioned on vectors, (B, 2h) for
-                              // such an output layer behind
+  std::vector<X> modulation;  // (B, 6h) for each block that is conditioned on vectors, then (B, 2h)
+                              // for an output layer that is
 };
+
+/// The table of rotary positions of a grid, for heads of this width; none for an outline, which
+/// must not take memory for a configuration that may be absurd.
+template <Operand X>
+[[nodiscard]] std::shared_ptr<const RopeTable<typename X::value_type>> shared_rope_table(
+    index_t grid_h, index_t grid_w, index_t head_dim) {
+  using T = typename X::value_type;
+  if constexpr (std::same_as<X, Outline>)
+    return nullptr;
+  else
+    return std::make_shared<RopeTable<T>>(make_rope_table<T>(grid_h, grid_w, head_dim));
+}
 
 /// One block. Conditioning c has one row per image, (B, D), or per token, (B, T, D).
 template <Operand X>
@@ -111,7 +53,7 @@ struct DitBlock {
   DitNorm<X> norm1, norm2;
   Linear<X> qkv, proj, adaln;
   QkNorm<X> q_norm, k_norm;
-  DitMlp<X> mlp;
+  FeedForward<X> mlp;
 
   DitBlock() = default;
   DitBlock(index_t dim, index_t heads_, const DitBlockOptions& o)
@@ -121,7 +63,7 @@ struct DitBlock {
         qkv(dim, 3 * dim),
         proj(dim, dim),
         adaln(dim, 6 * dim),
-        mlp(dim, o) {
+        mlp(dim, o.use_swiglu, o.mlp_ratio) {
     if (dim % heads != 0)
       raise<ConfigError>("DitBlock: width ", dim, " does not divide into ", heads, " heads");
     if (o.use_qknorm) {

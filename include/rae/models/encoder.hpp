@@ -12,6 +12,7 @@
 #include "rae/models/name_map.hpp"
 #include "rae/models/vit_block.hpp"
 #include "rae/ops/resize.hpp"
+#include "rae/ops/tokens.hpp"
 
 namespace rae {
 

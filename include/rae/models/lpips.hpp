@@ -10,8 +10,9 @@
 
 #include "rae/models/name_map.hpp"
 #include "rae/nn/conv2d.hpp"
-#include "rae/ops/basic.hpp"
+#include "rae/ops/activation.hpp"
 #include "rae/ops/channels.hpp"
+#include "rae/ops/elementwise.hpp"
 
 namespace rae {
 

@@ -2,31 +2,11 @@
 // et al. 2021, section 3.1.
 #pragma once
 
+#include "rae/nn/layer_norm.hpp"
 #include "rae/nn/linear.hpp"
 #include "rae/ops/attention.hpp"
-#include "rae/ops/norm.hpp"
 
 namespace rae {
-
-/// LayerNorm with its affine part.
-template <Operand X>
-struct LayerNorm {
-  double eps = 1e-6;
-  Parameter<X> weight, bias;  // (D)
-
-  LayerNorm() = default;
-  LayerNorm(index_t dim, double eps_) : eps(eps_), weight(Shape{dim}), bias(Shape{dim}) {}
-
-  Normalized<X> operator()(const X& x) const {
-    return normalize(NormParameters<X>{NormKind::layer, eps, weight.value, bias.value}, x);
-  }
-
-  template <class F>
-  void parameters(F&& f) {
-    f("weight", weight);
-    f("bias", bias);
-  }
-};
 
 /// h = x + ls1*attn(LN1 x); out = h + ls2*fc2(gelu(fc1(LN2 h))). LayerScale (DINOv2) is left out
 /// where it is empty.

@@ -1,8 +1,6 @@
 // Linear layer: y = x W^T + b, as torch.nn.Linear.
 #pragma once
 
-#include <cmath>
-
 #include "rae/nn/parameter.hpp"
 
 namespace rae {
@@ -48,30 +46,5 @@ struct Linear {
     if (!bias.empty()) f("bias", bias);
   }
 };
-
-/// Uniform in [-bound, bound) from a stream of its own, so that the values do not depend on what
-/// else is initialised.
-template <Operand X>
-void init_uniform(Parameter<X>& p, double bound, std::uint64_t seed, std::uint64_t stream) {
-  if (p.empty()) return;
-  using T = typename X::value_type;
-  Tensor<T> values(p.shape());
-  T* out = values.data();
-  const Philox random(seed, stream);
-  for (index_t i = 0; i < values.numel(); ++i)
-    out[i] = static_cast<T>((2.0 * random.uniform(static_cast<std::uint64_t>(i)) - 1.0) * bound);
-  p.set(values);
-}
-
-/// Normal with the given standard deviation.
-template <Operand X>
-void init_normal(Parameter<X>& p, double deviation, std::uint64_t seed, std::uint64_t stream) {
-  if (p.empty()) return;
-  using T = typename X::value_type;
-  Tensor<T> values(p.shape());
-  Philox(seed, stream).fill_normal(values.span());
-  for (T& value : values.span()) value = static_cast<T>(deviation * static_cast<double>(value));
-  p.set(values);
-}
 
 }  // namespace rae

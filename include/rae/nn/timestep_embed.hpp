@@ -1,10 +1,12 @@
-// Embeddings of the flow time (Gaussian Fourier features, then an MLP) and of the class label.
+// Embedding of the flow time: Gaussian Fourier features, then an MLP.
 //
-// Tancik et al. 2020 (random Fourier features); DiT, section 3.2. The frequencies are stored in the
-// checkpoint.
+// Tancik et al. 2020, "Fourier Features Let Networks Learn High Frequency Functions in Low
+// Dimensional Domains", section 5; Peebles and Xie 2023, section 3.2. The frequencies are stored in
+// the checkpoint.
 #pragma once
 
 #include "rae/nn/linear.hpp"
+#include "rae/ops/embedding.hpp"
 
 namespace rae {
 
@@ -29,23 +31,6 @@ struct TimestepEmbed {
     f("W", frequencies);
     visit("mlp.0.", in, f);
     visit("mlp.2.", out, f);
-  }
-};
-
-/// y (B) -> (B, D); with label dropout there is one more row, the null class, behind the others.
-template <Operand X>
-struct LabelEmbed {
-  Parameter<X> table;  // (classes [+ 1], D)
-
-  LabelEmbed() = default;
-  LabelEmbed(index_t classes, bool null_class, index_t dim)
-      : table(Shape{classes + (null_class ? 1 : 0), dim}) {}
-
-  X operator()(std::span<const std::int64_t> y) const { return embedding(table.value, y); }
-
-  template <class F>
-  void parameters(F&& f) {
-    f("embedding_table.weight", table);
   }
 };
 

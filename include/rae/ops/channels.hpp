@@ -5,33 +5,14 @@
 // equation 1.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
 #include "rae/autograd/var.hpp"
 #include "rae/core/parallel.hpp"
-#include "rae/kernels/leaky_relu.hpp"
 
 namespace rae {
-
-/// x where it is positive, else slope * x.
-template <Real T>
-Tensor<T> leaky_relu(const Tensor<T>& x, T slope) {
-  Tensor<T> out(x.shape());
-  leaky_relu<T>(x.view(), slope, out.view());
-  return out;
-}
-template <Real T>
-Var<T> leaky_relu(const Var<T>& x, T slope) {
-  return detail::make_result<T>(
-      leaky_relu(x.value(), slope),
-      [x, slope](const Tensor<T>& g) {
-        Tensor<T> dx(x.shape());
-        leaky_relu_backward<T>(x.value().view(), slope, g.view(), dx.view());
-        x.accumulate(std::move(dx));
-      },
-      x);
-}
 
 namespace detail {
 /// Extents of a feature map read as (B, C, P).

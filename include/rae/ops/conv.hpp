@@ -1,4 +1,4 @@
-// Convolution and max-pooling of the classifier's text.
+// Convolution, max-pooling and windows of neighbours.
 #pragma once
 
 #include "rae/autograd/var.hpp"
@@ -46,6 +46,52 @@ Var<T> max_pool2d(const Var<T>& x) {
       [x](const Tensor<T>& g) {
         Tensor<T> dx(x.shape());
         max_pool2d_backward<T>(x.value(), g, dx);
+        x.accumulate(std::move(dx));
+      },
+      x);
+}
+
+namespace detail {
+/// Calls body(row of (B, L), channel, tap, position on the circle) for every element of the windows
+/// of k neighbours.
+template <class Body>
+void for_windows(index_t rows, index_t channels, index_t length, index_t k, Body body) {
+  for (index_t row = 0; row < rows; ++row)
+    for (index_t c = 0; c < channels; ++c)
+      for (index_t j = 0; j < k; ++j)
+        body(row, c, j, (row % length + j - (k - 1) / 2 + length) % length);
+}
+}  // namespace detail
+
+/// The k neighbours of each position of a circle: (B, C, L) -> (B, L, C*k), taps fastest, for odd k
+/// <= 2L + 1. A linear layer on them is torch.nn.Conv1d with circular padding. Throws ShapeError.
+template <Real T>
+Tensor<T> circular_windows(const Tensor<T>& x, index_t k) {
+  const Shape s = x.shape();
+  if (s.rank() != 3 || s.numel() == 0 || k < 1 || k % 2 == 0 || k / 2 > s[2])
+    raise<ShapeError>("circular_windows: expected (B, C, L) and an odd k <= 2L + 1, got ", s,
+                      " and ", k);
+  Tensor<T> out(Shape{s[0], s[2], s[1] * k});
+  T* target = out.data();
+  const T* source = x.data();
+  detail::for_windows(
+      s[0] * s[2], s[1], s[2], k, [&](index_t row, index_t c, index_t j, index_t at) {
+        target[(row * s[1] + c) * k + j] = source[(row / s[2] * s[1] + c) * s[2] + at];
+      });
+  return out;
+}
+template <Real T>
+Var<T> circular_windows(const Var<T>& x, index_t k) {
+  return detail::make_result<T>(
+      circular_windows(x.value(), k),
+      [x, k](const Tensor<T>& g) {
+        const Shape s = x.shape();
+        Tensor<T> dx = Tensor<T>::zeros(s);
+        T* target = dx.data();
+        detail::for_windows(
+            s[0] * s[2], s[1], s[2], k, [&](index_t row, index_t c, index_t j, index_t at) {
+              target[(row / s[2] * s[1] + c) * s[2] + at] += g[(row * s[1] + c) * k + j];
+            });
         x.accumulate(std::move(dx));
       },
       x);

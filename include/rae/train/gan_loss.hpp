@@ -9,7 +9,7 @@
 #include <cmath>
 
 #include "rae/kernels/optimizer_step.hpp"
-#include "rae/ops/basic.hpp"
+#include "rae/ops/elementwise.hpp"
 #include "rae/ops/loss.hpp"
 
 namespace rae {
