@@ -10,7 +10,7 @@ namespace {
 
 /// All kinds. Made when it is first needed, with the built-in kind in it, so that neither the order
 /// in which files are initialised nor the linker decides which encoders are known.
-detail::KindRegistry<EncoderKind>& registry() {
+detail::KindRegistry<EncoderKind>& encoder_registry() {
   static detail::KindRegistry<EncoderKind> kinds("register_encoder", [] {
     std::vector<std::unique_ptr<const EncoderKind>> builtin;
     builtin.push_back(detail::vit_encoder_kind());
@@ -23,18 +23,18 @@ constexpr std::string_view kFamily = "family";
 
 }  // namespace
 
-const EncoderKind* find_encoder(std::string_view family) { return registry().find(family); }
+const EncoderKind* find_encoder(std::string_view family) { return encoder_registry().find(family); }
 
-std::vector<const EncoderKind*> encoder_kinds() { return registry().all(); }
+std::vector<const EncoderKind*> encoder_kinds() { return encoder_registry().all(); }
 
 namespace detail {
 
 const EncoderKind& encoder_kind_of(const std::type_info& config) {
-  if (const EncoderKind* found = registry().find(config)) return *found;
+  if (const EncoderKind* found = encoder_registry().find(config)) return *found;
   raise<ConfigError>("an encoder that is not registered; call register_encoder first");
 }
 
-void add_encoder(std::unique_ptr<const EncoderKind> kind) { registry().add(std::move(kind)); }
+void add_encoder(std::unique_ptr<const EncoderKind> kind) { encoder_registry().add(std::move(kind)); }
 
 }  // namespace detail
 

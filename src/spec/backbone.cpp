@@ -12,7 +12,7 @@ namespace {
 
 /// All kinds. Made when it is first needed, with the built-in kinds in it, so that neither the
 /// order in which files are initialised nor the linker decides which networks are known.
-detail::KindRegistry<BackboneKind>& registry() {
+detail::KindRegistry<BackboneKind>& backbone_registry() {
   static detail::KindRegistry<BackboneKind> kinds("register_backbone", [] {
     std::vector<std::unique_ptr<const BackboneKind>> builtin;
     builtin.push_back(detail::dit_dh_kind());
@@ -24,14 +24,14 @@ detail::KindRegistry<BackboneKind>& registry() {
 
 }  // namespace
 
-const BackboneKind* find_backbone(std::string_view name) { return registry().find(name); }
+const BackboneKind* find_backbone(std::string_view name) { return backbone_registry().find(name); }
 
-std::vector<const BackboneKind*> backbone_kinds() { return registry().all(); }
+std::vector<const BackboneKind*> backbone_kinds() { return backbone_registry().all(); }
 
 namespace detail {
 
 const BackboneKind& backbone_kind_of(const std::type_info& config) {
-  if (const BackboneKind* found = registry().find(config)) return *found;
+  if (const BackboneKind* found = backbone_registry().find(config)) return *found;
   raise<ConfigError>("a diffusion network that is not registered; call register_backbone first");
 }
 
@@ -39,7 +39,7 @@ void add_backbone(std::unique_ptr<const BackboneKind> kind) {
   for (const std::string_view name : kind->names())
     if (std::find(std::begin(kModelKeys), std::end(kModelKeys), name) != std::end(kModelKeys))
       raise<ArgumentError>("register_backbone: the name '", name, "' is taken");
-  registry().add(std::move(kind));
+  backbone_registry().add(std::move(kind));
 }
 
 }  // namespace detail
