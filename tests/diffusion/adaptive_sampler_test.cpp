@@ -31,7 +31,7 @@ Tensor<double> waves(const Tensor<double>& x, double t) {
 //   to the rounding of float, and the length of the second step follows from it. With dopri8 this
 //   length is between 0.17 and 0.19, depending on the instruction set, on the compiler, and on one
 //   unit in the last place of one element of the noise; in double it is 0.208.
-// - fehlberg2: the first length follows from the difference of two velocities 6e-7 apart in time
+// - fehlberg2: the first length follows from the difference of two velocities 7e-4 apart in time
 //   (relative rounding 3e-5), and the next two steps are exactly 10 times longer each.
 //
 // All later estimates are close to the allowed error, where rounding hardly changes them, so the
