@@ -268,7 +268,7 @@ Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
   }
   SamplingReport report;
   index_t done = 0;
-  const std::function<bool(const StepInfo&)> on_step = [&](const StepInfo& info) {
+  const Function<bool(const StepInfo&)> on_step = [&](const StepInfo& info) {
     ++done;
     if (options.on_step && !options.on_step({done, all_steps, info.t, info.x}))
       raise<Cancelled>("Generator: stopped by the callback after step ", done, " of ", all_steps);

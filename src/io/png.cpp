@@ -32,9 +32,8 @@ bool is_png(std::span<const std::byte> bytes) noexcept {
          std::memcmp(bytes.data(), kSignature.data(), kSignature.size()) == 0;
 }
 
-void visit_png_chunks(
-    std::span<const std::byte> bytes, const std::string& origin,
-    const std::function<void(std::string_view, std::span<const std::byte>)>& visit) {
+void visit_png_chunks(std::span<const std::byte> bytes, const std::string& origin,
+                      const Function<void(std::string_view, std::span<const std::byte>)>& visit) {
   if (!is_png(bytes)) raise<FormatError>(origin, ": not a PNG file");
   bytes = bytes.subspan(kSignature.size());
   for (;;) {

@@ -125,7 +125,7 @@ void set_random_weights(Network& network, const NetworkOutline& outline, DType d
   });
 }
 
-using Forward = std::function<Tensor<float>()>;
+using Forward = Function<Tensor<float>()>;
 
 /// A diffusion network on latents x (B, C, h, w) under the conditions of one time and one label for
 /// each picture.

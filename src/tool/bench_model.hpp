@@ -50,7 +50,7 @@ class BenchModel {
 
  private:
   std::unique_ptr<Workspace> workspace_ = std::make_unique<Workspace>();
-  std::function<Tensor<float>()> forward_;
+  Function<Tensor<float>()> forward_;
 };
 
 }  // namespace rae::tool

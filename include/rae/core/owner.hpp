@@ -50,4 +50,31 @@ class Owner {
   Held* held_ = nullptr;
 };
 
+/// A pointer to something that an owner keeps: what std::shared_ptr<T> is to a class that others
+/// only pass on. T may be incomplete, except where the pointer is made from a smart pointer.
+template <class T>
+class OwnedPointer {
+ public:
+  OwnedPointer() = default;
+  OwnedPointer(std::nullptr_t) noexcept {}  // NOLINT: no object
+
+  /// Takes a std::shared_ptr or std::unique_ptr.
+  template <class Pointer>
+  requires requires(const Pointer& p) { static_cast<T*>(p.get()); }
+  OwnedPointer(Pointer pointer)  // NOLINT: any owner will do
+      : pointer_(pointer.get()), owner_(std::move(pointer)) {}
+
+  explicit operator bool() const noexcept { return pointer_ != nullptr; }
+  [[nodiscard]] T* get() const noexcept { return pointer_; }
+  [[nodiscard]] T& operator*() const noexcept { return *pointer_; }
+  [[nodiscard]] T* operator->() const noexcept { return pointer_; }
+  friend bool operator==(const OwnedPointer& p, std::nullptr_t) noexcept {
+    return p.pointer_ == nullptr;
+  }
+
+ private:
+  T* pointer_ = nullptr;
+  Owner owner_;
+};
+
 }  // namespace rae

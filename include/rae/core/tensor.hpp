@@ -15,6 +15,12 @@
 
 namespace rae {
 
+/// Copies `count` elements; the ranges must not overlap.
+template <Element T>
+void copy_elements(const T* from, index_t count, T* to) noexcept {
+  if (count > 0) std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(T));
+}
+
 /// A dense row-major array of up to six dimensions.
 ///
 /// A Tensor is a value: changing one never changes another. Copying is cheap, since elements are
@@ -42,7 +48,7 @@ class Tensor {
     if (static_cast<index_t>(values.size()) != shape.numel())
       raise<ShapeError>("Tensor: shape ", shape, " needs ", shape.numel(), " values, got ",
                         values.size());
-    copy_elements(values.data(), raw());
+    copy_elements(values.data(), numel(), raw());
   }
 
   Tensor(const Tensor& other) noexcept : block_(other.block_), shape_(other.shape_) {
@@ -75,7 +81,7 @@ class Tensor {
   [[nodiscard]] T* data() {
     if (block_ && !block_->references.is_one()) {
       Tensor own(shape_);
-      copy_elements(std::as_const(*this).raw(), own.raw());
+      copy_elements(std::as_const(*this).raw(), numel(), own.raw());
       *this = std::move(own);
     }
     return raw();
@@ -130,9 +136,6 @@ class Tensor {
 
   void fill_elements(T* to, T value) const noexcept {
     for (index_t i = 0; i < numel(); ++i) to[i] = value;
-  }
-  void copy_elements(const T* from, T* to) const noexcept {
-    if (numel() > 0) std::memcpy(to, from, static_cast<std::size_t>(numel()) * sizeof(T));
   }
 
   Shape infer(std::initializer_list<index_t> extents) const {

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 // Finds models that are named without a path, such as the built-in one.
-=======
-// The folders of models that are named without a path, such as the built-in one.
->>>>>>> main
 #pragma once
 
 #include <string>

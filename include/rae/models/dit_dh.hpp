@@ -6,7 +6,6 @@
 // full rank (Theorem 1); the head gives the width where it is cheap.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "rae/models/dit_block.hpp"
@@ -167,7 +166,7 @@ class DitDh {
   }
 
   DitDhConfig config_;
-  std::shared_ptr<const RopeTable<T>> backbone_rope_, head_rope_;
+  Shared<const RopeTable<T>> backbone_rope_, head_rope_;
   bool checkpointing_ = false;
 };
 

@@ -4,7 +4,6 @@
 // label, without SiLU) and in having its output layer right after the blocks.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "rae/models/dit_block.hpp"
@@ -141,7 +140,7 @@ class LightningDit {
 
   LightningDitConfig config_;
   index_t grid_h_ = 0, grid_w_ = 0;
-  std::shared_ptr<const RopeTable<T>> rope_;
+  Shared<const RopeTable<T>> rope_;
   bool checkpointing_ = false;
 };
 

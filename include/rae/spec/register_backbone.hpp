@@ -67,7 +67,7 @@ class AdaptedBackbone final : public BackboneNetwork<X> {
     (void)tokens, (void)s, (void)c;
     raise<ArgumentError>("this network has no head apart from its backbone");
   }
-  void parameters(const std::function<void(const std::string&, Parameter<X>&)>& f) override {
+  void parameters(const Function<void(const std::string&, Parameter<X>&)>& f) override {
     network_.parameters(f);
   }
   void initialize(std::uint64_t seed) override { initialize_network(network_, seed); }

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "rae/core/math.hpp"
 #include "rae/diffusion/path.hpp"
 #include "rae/diffusion/prediction.hpp"
 #include "rae/diffusion/time_distribution.hpp"
@@ -105,7 +106,7 @@ template <Real T>
             raise<ArgumentError>("the weight is negative at t = ", s, " (", w,
                                  "), which drives the output away from its target; ",
                                  "path_formulas: exact has the right sign");
-          return std::sqrt(w);
+          return math::sqrt(w);
         };
         for (index_t b = 0; b < samples; ++b)
           std::fill_n(gates + b * size, size, static_cast<T>(root(static_cast<double>(t[b]))));

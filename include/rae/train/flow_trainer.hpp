@@ -5,10 +5,10 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <vector>
 
+#include "rae/core/function.hpp"
 #include "rae/models/rae.hpp"
 #include "rae/spec/backbone.hpp"
 #include "rae/train/batches.hpp"
@@ -49,10 +49,10 @@ struct LatentBatch {
 
 /// Batch number `i` of the training, a function of `i` alone, so that a resumed run sees the same
 /// latents.
-using LatentSource = std::function<LatentBatch(index_t i)>;
+using LatentSource = Function<LatentBatch(index_t i)>;
 
 /// Receives a network with the averaged weights after `step` steps.
-using OnAverage = std::function<void(index_t step, BackboneNetwork<Tensor<float>>& average)>;
+using OnAverage = Function<void(index_t step, BackboneNetwork<Tensor<float>>& average)>;
 
 /// Trains a new network on latents; returns it with its averaged weights. Every batch must have
 /// `training.batch_size` / `training.accumulate` latents of the network's shape, square or not.
