@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "rae/core/function.hpp"
+
 namespace rae::detail {
 namespace {
 

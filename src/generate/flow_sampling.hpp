@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "rae/core/function.hpp"
 #include "rae/diffusion/adaptive_sampler.hpp"
 #include "rae/spec/sampling_defaults.hpp"
 

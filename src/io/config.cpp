@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "config_builder.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/io/file.hpp"
 #include "suggestion.hpp"
 

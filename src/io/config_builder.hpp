@@ -8,6 +8,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "rae/core/owner.hpp"
 #include "rae/io/config.hpp"
 
 namespace rae {

@@ -8,6 +8,8 @@
 
 #include "rae/error.hpp"
 
+#include "rae/core/function.hpp"
+
 namespace rae::detail {
 namespace {
 

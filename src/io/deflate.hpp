@@ -1,6 +1,8 @@
 // zlib, wrapped: bounded inflation that never trusts a declared size.
 #pragma once
 
+#include "rae/core/function.hpp"
+
 #include <cstddef>
 #include <functional>
 #include <span>

@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 
 #include "deflate.hpp"
+#include "rae/core/function.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/image.hpp"
 

@@ -1,6 +1,8 @@
 // The chunks of a PNG file.
 #pragma once
 
+#include "rae/core/function.hpp"
+
 #include <cstddef>
 #include <functional>
 #include <span>

@@ -1,6 +1,8 @@
 #include "load/network_loader.hpp"
 
 #include <algorithm>
+#include <memory>
+#include <mutex>
 #include <utility>
 
 #include "core/process_limits.hpp"
@@ -245,14 +247,14 @@ std::shared_ptr<const Decoder<Tensor<float>>> NetworkLoader::decoder() const {
   return loaded_.decoder;
 }
 
-std::shared_ptr<const BackboneNetwork<Tensor<float>>> NetworkLoader::dit() const {
+OwnedPointer<const BackboneNetwork<Tensor<float>>> NetworkLoader::dit() const {
   const std::lock_guard lock(mutex_);
   if (!loaded_.dit)
     loaded_.dit = load(NetworkRole::dit, [this] { return config_.dit->make<Tensor<float>>(); });
   return loaded_.dit;
 }
 
-std::shared_ptr<const BackboneNetwork<Tensor<float>>> NetworkLoader::guide() const {
+OwnedPointer<const BackboneNetwork<Tensor<float>>> NetworkLoader::guide() const {
   const std::lock_guard lock(mutex_);
   if (!loaded_.guide)
     loaded_.guide =

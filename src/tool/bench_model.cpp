@@ -4,9 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <memory>
 #include <numbers>
 
+#include "rae/core/function.hpp"
 #include "rae/core/random.hpp"
+#include "rae/core/workspace.hpp"
 #include "rae/spec/weight_types.hpp"
 #include "spec/model_size.hpp"
 

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string_view>
 #include <variant>
 #include <vector>
 
+#include "rae/core/function.hpp"
 #include "rae/core/workspace.hpp"
 #include "rae/models/decoder.hpp"
 #include "rae/models/dit_dh.hpp"

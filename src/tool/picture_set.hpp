@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "rae/core/function.hpp"
 #include "rae/io/image.hpp"
 
 namespace rae::tool {

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "rae/core/function.hpp"
 #include "rae/io/image.hpp"
 
 namespace rae::tool {

@@ -56,8 +56,8 @@ GradcheckResult gradcheck(F f, const std::vector<Tensor<double>>& inputs, double
       const double numeric = (above - objective(moved)) / (2 * step);
       const double analytic = leaves[n].grad().empty() ? 0.0 : std::as_const(leaves[n]).grad()[i];
       const double error = math::fabs(analytic - numeric) / (1 + math::fabs(numeric));
-      if (error > result.worst || std::isnan(error)) {
-        result.worst = std::isnan(error) ? HUGE_VAL : error;
+      if (error > result.worst || math::is_nan(error)) {
+        result.worst = math::is_nan(error) ? HUGE_VAL : error;
         result.where =
             concat("input ", n, ", element ", i, ": analytic ", analytic, ", numeric ", numeric);
       }

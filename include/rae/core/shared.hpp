@@ -33,6 +33,7 @@ class Shared {
   }
 
   explicit operator bool() const noexcept { return held_ != nullptr; }
+  [[nodiscard]] T* get() const noexcept { return held_ != nullptr ? &held_->value : nullptr; }
   [[nodiscard]] T& operator*() const noexcept { return held_->value; }
   [[nodiscard]] T* operator->() const noexcept { return &held_->value; }
 

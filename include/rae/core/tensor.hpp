@@ -15,10 +15,16 @@
 
 namespace rae {
 
-/// Copies `count` elements; the ranges must not overlap.
+/// Copies `count` elements; the ranges must not overlap. Returns the end of the copy.
 template <Element T>
-void copy_elements(const T* from, index_t count, T* to) noexcept {
+T* copy_elements(const T* from, index_t count, T* to) noexcept {
   if (count > 0) std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(T));
+  return to + count;
+}
+
+template <Element T>
+void fill_elements(T* to, index_t count, T value) noexcept {
+  for (index_t i = 0; i < count; ++i) to[i] = value;
 }
 
 /// A dense row-major array of up to six dimensions.
@@ -39,7 +45,7 @@ class Tensor {
       : block_(detail::allocate_block(bytes(shape))), shape_(shape) {}
 
   /// All elements equal to `value`.
-  Tensor(const Shape& shape, T value) : Tensor(shape) { fill_elements(raw(), value); }
+  Tensor(const Shape& shape, T value) : Tensor(shape) { fill_elements(raw(), numel(), value); }
 
   /// Elements in row-major order. Throws ShapeError when their number differs from the shape's.
   Tensor(const Shape& shape, std::initializer_list<T> values)
@@ -124,7 +130,7 @@ class Tensor {
   }
 
   void fill(T value) {
-    if (block_) fill_elements(data(), value);
+    if (block_) fill_elements(data(), numel(), value);
   }
 
  private:
@@ -132,10 +138,6 @@ class Tensor {
 
   static std::size_t bytes(const Shape& shape) {
     return static_cast<std::size_t>(shape.numel()) * sizeof(T);
-  }
-
-  void fill_elements(T* to, T value) const noexcept {
-    for (index_t i = 0; i < numel(); ++i) to[i] = value;
   }
 
   Shape infer(std::initializer_list<index_t> extents) const {

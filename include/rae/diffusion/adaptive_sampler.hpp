@@ -144,7 +144,7 @@ class AdaptiveIntegrator {
       // The end of the step belongs to it: a jump of the velocity exactly there concerns the next
       // one.
       const T t =
-          table_.c[i] == 1.0 ? std::nextafter(to, from) : from + static_cast<T>(table_.c[i]) * dt;
+          table_.c[i] == 1.0 ? math::nextafter(to, from) : from + static_cast<T>(table_.c[i]) * dt;
       k_[i] = evaluate(velocity_, std::as_const(stage_), t);
     }
     if (!table_.ends_in_last_stage())

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "rae/core/function.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/formats/bundle.hpp"
 #include "rae/generate/work.hpp"
 #include "rae/io/image.hpp"
@@ -142,7 +142,7 @@ class Generator {
 
  private:
   struct Impl;
-  std::shared_ptr<const Impl> impl_;
+  OwnedPointer<const Impl> impl_;
 };
 
 }  // namespace rae

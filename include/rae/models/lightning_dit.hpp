@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "rae/core/shared.hpp"
 #include "rae/models/dit_block.hpp"
 #include "rae/nn/label_embed.hpp"
 #include "rae/nn/timestep_embed.hpp"

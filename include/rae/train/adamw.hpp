@@ -48,7 +48,7 @@ class AdamW {
   /// nothing changed, when it is not finite.
   double step(double lr, double max_norm = 0.0) {
     const double norm = gradient_norm();
-    if (!std::isfinite(norm))
+    if (!math::is_finite(norm))
       raise<NumericError>("AdamW: the gradient norm is ", norm, " at step ", step_ + 1);
     const double scale = max_norm > 0 ? math::min(1.0, max_norm / (norm + 1e-6)) : 1.0;
     AdamWOptions options = options_;

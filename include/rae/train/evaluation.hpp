@@ -6,12 +6,12 @@
 // trained on the same data instead of Inception, which has seen no such pictures.
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "rae/core/function.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/formats/bundle.hpp"
 #include "rae/metrics/knn_probe.hpp"
 #include "rae/train/classifier_trainer.hpp"
@@ -119,8 +119,8 @@ struct EvaluationReport {
 /// each other, ArgumentError for options out of range, Cancelled, FileError, and what training and
 /// sampling throw.
 [[nodiscard]] EvaluationReport evaluate(const Bundle& bundle,
-                                        std::shared_ptr<const ImageDataset> train,
-                                        std::shared_ptr<const ImageDataset> test,
+                                        OwnedPointer<const ImageDataset> train,
+                                        OwnedPointer<const ImageDataset> test,
                                         const EvaluationOptions& options = {});
 
 }  // namespace rae

@@ -94,7 +94,7 @@ template <Real T>
           for (index_t b = 0; b < samples; ++b) {
             const detail::Factors f = detail::velocity_factors(
                 path, prediction, static_cast<double>(t[b]), kDataPredictionFloor);
-            std::fill_n(gates + b * size, size, static_cast<T>(f.second));
+            fill_elements(gates + b * size, size, static_cast<T>(f.second));
             for (index_t i = 0; i < size; ++i)
               bases[b * size + i] = static_cast<T>(f.first) * out.x[b * size + i];
           }
@@ -109,7 +109,7 @@ template <Real T>
           return math::sqrt(w);
         };
         for (index_t b = 0; b < samples; ++b)
-          std::fill_n(gates + b * size, size, static_cast<T>(root(static_cast<double>(t[b]))));
+          fill_elements(gates + b * size, size, static_cast<T>(root(static_cast<double>(t[b]))));
         out.target = Tensor<T>(data.shape());
         detail::combine_samples<T>("flow_target", data, noise, t, out.target.data(),
                                    [&](double s) -> detail::Factors {

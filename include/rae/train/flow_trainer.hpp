@@ -5,10 +5,10 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "rae/core/function.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/models/rae.hpp"
 #include "rae/spec/backbone.hpp"
 #include "rae/train/batches.hpp"
@@ -59,16 +59,16 @@ using OnAverage = Function<void(index_t step, BackboneNetwork<Tensor<float>>& av
 /// `on_average` may be empty; else it is called at each checkpoint. Throws as `run_training`, and
 /// ConfigError, before the first step, for an objective that cannot be trained
 /// (`require_trainable`) or latents of another shape.
-[[nodiscard]] std::unique_ptr<BackboneNetwork<Tensor<float>>> train_flow(
+[[nodiscard]] OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
     const LatentSource& latents, const Backbone& backbone, const FlowOptions& flow,
     const TrainingOptions& training, TrainingContext context, const OnAverage& on_average = {});
 
 /// The same on the latents of a data set's pictures. A network with a single class is trained
 /// without classes: every picture has the label 0. Throws ConfigError, too, when the data set has
 /// more classes than a network with several.
-[[nodiscard]] std::unique_ptr<BackboneNetwork<Tensor<float>>> train_flow(
-    std::shared_ptr<const ImageDataset> data, const Rae<float>& autoencoder,
-    const Backbone& backbone, const FlowOptions& flow, const TrainingOptions& training,
-    TrainingContext context, const OnAverage& on_average = {});
+[[nodiscard]] OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
+    OwnedPointer<const ImageDataset> data, const Rae<float>& autoencoder, const Backbone& backbone,
+    const FlowOptions& flow, const TrainingOptions& training, TrainingContext context,
+    const OnAverage& on_average = {});
 
 }  // namespace rae

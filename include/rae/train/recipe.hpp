@@ -6,6 +6,7 @@
 // DiT^DH (stage 2, section 4).
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>

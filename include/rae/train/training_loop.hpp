@@ -5,6 +5,7 @@
 // accumulation error (math of one large batch).
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "rae/core/function.hpp"
