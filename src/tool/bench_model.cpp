@@ -4,9 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <memory>
 #include <numbers>
 
+#include "rae/core/function.hpp"
 #include "rae/core/random.hpp"
+#include "rae/core/workspace.hpp"
 #include "rae/spec/weight_types.hpp"
 #include "spec/model_size.hpp"
 
@@ -125,7 +128,7 @@ void set_random_weights(Network& network, const NetworkOutline& outline, DType d
   });
 }
 
-using Forward = std::function<Tensor<float>()>;
+using Forward = Function<Tensor<float>()>;
 
 /// A diffusion network on latents x (B, C, h, w) under the conditions of one time and one label for
 /// each picture.

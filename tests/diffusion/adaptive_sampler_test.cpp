@@ -1,5 +1,7 @@
 #include "rae/diffusion/adaptive_sampler.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <functional>
 
 #include "rae/core/random.hpp"

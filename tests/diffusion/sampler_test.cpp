@@ -1,8 +1,11 @@
 #include "rae/diffusion/sampler.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <functional>
 
 #include "rae/core/random.hpp"
+#include "rae/core/workspace.hpp"
 #include "rae/diffusion/prediction.hpp"
 #include "rae/diffusion/time_grid.hpp"
 #include "support/golden_flow.hpp"

@@ -1,5 +1,7 @@
 #include "rae/diffusion/solver.hpp"
 
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 namespace rae {
