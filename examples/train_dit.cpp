@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <rae/models/dit_dh.hpp>
 #include <rae/rae.hpp>
 #include <rae/train/flow_trainer.hpp>
 

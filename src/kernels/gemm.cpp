@@ -4,7 +4,7 @@
 
 #include "kernels/contiguous.hpp"
 #include "kernels/grouped_product.hpp"
-#include "kernels/large_pages.hpp"
+#include "kernels/huge_pages.hpp"
 #include "kernels/narrow_product.hpp"
 #include "kernels/norm_rows.hpp"
 #include "kernels/panel_loop.hpp"
@@ -41,7 +41,7 @@ void check(const View<const A>& a, index_t bk, index_t bn, const View<T>& out,
     raise<ShapeError>("gemm: expected a residual of shape ", out.shape(),
                       " with contiguous rows, got ", epilogue.residual.shape());
   if (epilogue.residual.data() == out.data())
-    raise<ArgumentError>("gemm: the residual must lie in other memory than out");
+    raise<ArgumentError>("gemm: the residual must not be the memory of out");
   if (!epilogue.gate.empty() &&
       (epilogue.gate.groups <= 0 || out.extent(0) % epilogue.gate.groups != 0))
     raise<ShapeError>("gemm: ", epilogue.gate.groups, " gates cannot serve ", out.extent(0),
@@ -67,7 +67,7 @@ PanelProduct<T, T> product(const View<const T>& a, const View<T>& out,
   return whole;
 }
 
-// Panel `panel` of b as the kernel reads it. `rows` is memory for its columns one after the other,
+// Packs panel `panel` of b. `rows` is memory for its columns, one contiguous column after another,
 // (width, K), where they are no neighbours.
 template <class T>
 void pack_panel(const View<const T>& b, const detail::PanelMap& map, index_t panel, T* rows,
@@ -98,8 +98,9 @@ Tensor<std::uint8_t> pack(const View<const T>& b, const detail::PanelMap& map) {
                 each = scratch_elements(map, k);
   Tensor<std::uint8_t> packed(
       Shape{panels, k, width, index_t{sizeof(T)}});  // (panels, K, width) of T
-  detail::prefer_large_pages(packed.span());
-  const ParallelLoop loop(panels, ceil_div(detail::kSerialWork, std::max<index_t>(1, k * width)));
+  detail::prefer_huge_pages(packed.span());
+  const ParallelLoop loop(panels,
+                          ceil_div(detail::kMinParallelWork, std::max<index_t>(1, k * width)));
   Tensor<T> memory(Shape{loop.slots(), each});  // (slots, width * K)
   T *target = reinterpret_cast<T*>(packed.data()), *scratch = memory.data();
   loop.run([&](index_t begin, index_t end, index_t slot) {
@@ -130,12 +131,12 @@ void multiply_unpacked(const View<const T>& a, const View<const T>& b, const Vie
                                        pack_left, 0, pack_right);
   }
   const index_t size = b.extent(0) * map.width;
-  const auto panel_of = [&](index_t panel, T* scratch) {
+  const auto get_panel = [&](index_t panel, T* scratch) {
     pack_panel(b, map, panel, scratch + size, scratch);
     return scratch;
   };
-  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, map.width, detail::kDepth,
-                          false, size + scratch_elements(map, b.extent(0)), panel_of);
+  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, map.width, detail::kKBlock,
+                          false, size + scratch_elements(map, b.extent(0)), get_panel);
 }
 
 }  // namespace
@@ -143,7 +144,7 @@ void multiply_unpacked(const View<const T>& a, const View<const T>& b, const Vie
 template <Real T>
 Shape PackedMatrix<T>::panels_shape(index_t k, index_t n, DType stored, PanelColumns columns) {
   if (columns == PanelColumns::halves && n % 2 != 0)
-    raise<ShapeError>("PackedMatrix: ", n, " columns have no two equal halves");
+    raise<ShapeError>("PackedMatrix: expected an even number of columns for two halves, got ", n);
   const bool narrow = std::same_as<T, float> && (stored == DType::bf16 || stored == DType::int8 ||
                                                  detail::is_grouped(stored));
   if (stored != dtype_of<T>() && !narrow)
@@ -159,14 +160,12 @@ Shape PackedMatrix<T>::panels_shape(index_t k, index_t n, DType stored, PanelCol
 
 template <Real T>
 PackedMatrix<T>::PackedMatrix(index_t k, index_t n, DType stored, PanelColumns columns,
-                              const Parts& parts, std::shared_ptr<const void> owner)
+                              const Buffers& buffers, std::shared_ptr<const void> owner)
     : k_(k),
       n_(n),
       panel_width_(detail::kernel_table<T>().panel_width),
       stored_(stored),
       columns_(columns) {
-  const auto vector_bytes =
-      static_cast<std::uintptr_t>(detail::kernel_table<T>().lanes) * sizeof(T);
   const Shape shape = panels_shape(k, n, stored, columns);
   const index_t padded = stored == DType::int8 ? shape[0] * shape[2] : 0;
   const auto require = [](const char* what, std::span<const std::byte> bytes, index_t elements,
@@ -175,22 +174,22 @@ PackedMatrix<T>::PackedMatrix(index_t k, index_t n, DType stored, PanelColumns c
       raise<ShapeError>("PackedMatrix: expected ", elements, " ", what, " of ", size,
                         " bytes, got ", bytes.size(), " bytes");
   };
-  require("elements", parts.panels, shape.numel(), size_of(stored));
-  require("scales", parts.scales, padded, sizeof(float));
-  require("compensations", parts.compensation, padded, sizeof(std::int32_t));
+  require("elements", buffers.panels, shape.numel(), size_of(stored));
+  require("scales", buffers.scales, padded, sizeof(float));
+  require("compensations", buffers.compensation, padded, sizeof(std::int32_t));
   if (padded > 0) {
     scales_ = Tensor<float>(Shape{padded});               // (N)
     compensation_ = Tensor<std::int32_t>(Shape{padded});  // (N)
-    std::memcpy(scales_.data(), parts.scales.data(), parts.scales.size());
-    std::memcpy(compensation_.data(), parts.compensation.data(), parts.compensation.size());
+    std::memcpy(scales_.data(), buffers.scales.data(), buffers.scales.size());
+    std::memcpy(compensation_.data(), buffers.compensation.data(), buffers.compensation.size());
   }
-  if (reinterpret_cast<std::uintptr_t>(parts.panels.data()) % vector_bytes == 0 &&
-      owner != nullptr) {
-    borrowed_ = {reinterpret_cast<const std::uint8_t*>(parts.panels.data()), parts.panels.size()};
+  if (detail::is_aligned_for_vectors<T>(buffers.panels.data()) && owner != nullptr) {
+    borrowed_ = {reinterpret_cast<const std::uint8_t*>(buffers.panels.data()),
+                 buffers.panels.size()};
     owner_ = std::move(owner);
   } else {
-    panels_ = Tensor<std::uint8_t>(Shape{static_cast<index_t>(parts.panels.size())});  // as bytes
-    std::copy_n(reinterpret_cast<const std::uint8_t*>(parts.panels.data()), parts.panels.size(),
+    panels_ = Tensor<std::uint8_t>(Shape{static_cast<index_t>(buffers.panels.size())});  // as bytes
+    std::copy_n(reinterpret_cast<const std::uint8_t*>(buffers.panels.data()), buffers.panels.size(),
                 panels_.data());
   }
 }
@@ -250,7 +249,7 @@ void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out,
   const T* panels = reinterpret_cast<const T*>(b.bytes().data());
   const index_t size = b.k() * table.panel_width;
   detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, table.panel_width,
-                          detail::kDepth, out.extent(0) > detail::kStreamedRows, 0,
+                          detail::kKBlock, out.extent(0) > detail::kMemoryBoundRows, 0,
                           [=](index_t panel, T*) { return panels + panel * size; });
 }
 

@@ -3,9 +3,9 @@
 
 #include "kernels/kernel_table.hpp"
 
-#define RAE_NATIVE_INT8 _mm256_dpbusd_avx_epi32
-#define RAE_NATIVE_PAIRS _mm256_dpwssd_avx_epi32
-#define RAE_INTEGERS __m256i
+#define RAE_NATIVE_DOT_INT8 _mm256_dpbusd_avx_epi32
+#define RAE_NATIVE_DOT_INT16 _mm256_dpwssd_avx_epi32
+#define RAE_INTEGER_VECTOR __m256i
 
 namespace rae::detail {
 namespace {

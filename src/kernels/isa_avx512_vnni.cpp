@@ -3,9 +3,9 @@
 
 #include "kernels/kernel_table.hpp"
 
-#define RAE_NATIVE_INT8 _mm512_dpbusd_epi32
-#define RAE_NATIVE_PAIRS _mm512_dpwssd_epi32
-#define RAE_INTEGERS __m512i
+#define RAE_NATIVE_DOT_INT8 _mm512_dpbusd_epi32
+#define RAE_NATIVE_DOT_INT16 _mm512_dpwssd_epi32
+#define RAE_INTEGER_VECTOR __m512i
 
 namespace rae::detail {
 namespace {

@@ -1,10 +1,10 @@
 // Products of few rows with packed weights, which are bound by reading the weights: gigabytes of
-// weights per second, against what the machine allows, and beside oneDNN where it is installed.
+// weights per second, against the limit of the machine, and beside oneDNN where it is installed.
 //
 //   bench_gemv [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]      FILTER: part of a line's name,
 //   for example "bf16", "M1 " or "T1"
 //
-// What the machine allows is measured in the same round: the rate at which all threads together
+// The limit of the machine is measured in the same round: the rate at which all threads together
 // read memory, or where that is less, the rate of weights at which the peak of multiply-adds is
 // reached. Weights rotate over 96 MB, cold as in a deep model. oneDNN is given its input in its own
 // type, ours takes f32 and converts it within the measured time.
@@ -81,7 +81,7 @@ Contest measure(const Weight& weight, index_t m, int threads, int rounds,
 int main(int argc, char** argv) {
   const rae::bench::Arguments arguments(argc, argv, 5);
   std::printf(
-      "kernels: %s. Gigabytes of weights per second, (fraction of what the machine allows), xRATIO "
+      "kernels: %s. Gigabytes of weights per second, (fraction of the machine's limit), xRATIO "
       "to a peer; medians of %d rounds.\n",
       std::string(rae::name_of(rae::active_isa())).c_str(), arguments.rounds);
   const std::vector<std::uint64_t> memory(

@@ -5,8 +5,8 @@
 //   is made when it is not there
 //
 // Until its first step begins: from the start of the process, so that the dynamic linker's work
-// counts, to the end of that step, less what the faster of the next two takes. So what a first step
-// waits for, such as pages that are mapped, counts as loading.
+// counts, to the end of that step, minus the time of the faster of the next two. So the waits of a
+// first step, such as for mapped pages, count as loading.
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>

@@ -12,13 +12,13 @@ namespace {
 
 using test::random_tensor;
 
-constexpr index_t kDepth = 150, kColumns = 70;
+constexpr index_t kKBlock = 150, kColumns = 70;
 constexpr index_t kMostRows = 200;
 
 /// `multiply(a, out)` with a (M, K) and out (M, N), for many M and for each row alone.
 template <class T, class Multiply>
 void expect_independent_rows(Multiply multiply, Isa isa) {
-  const Tensor<T> a = random_tensor<T>({kMostRows, kDepth}, 1);
+  const Tensor<T> a = random_tensor<T>({kMostRows, kKBlock}, 1);
   Tensor<T> alone(Shape{kMostRows, kColumns});
   for (index_t i = 0; i < kMostRows; ++i)
     multiply(a.view().slice(0, i, 1), alone.view().slice(0, i, 1));
@@ -31,7 +31,7 @@ void expect_independent_rows(Multiply multiply, Isa isa) {
 }
 
 TEST(BatchIndependence, OfPackedMatrices) {
-  const Tensor<float> b = random_tensor<float>({kDepth, kColumns}, 2),
+  const Tensor<float> b = random_tensor<float>({kKBlock, kColumns}, 2),
                       bias = random_tensor<float>({kColumns}, 3);
   for (const DType stored : {DType::f32, DType::bf16, DType::int8, DType::int8w, DType::int4}) {
     SCOPED_TRACE(name_of(stored));
@@ -47,7 +47,7 @@ TEST(BatchIndependence, OfPackedMatrices) {
 }
 
 TEST(BatchIndependence, OfPackedMatricesUnderANorm) {
-  const Tensor<float> b = random_tensor<float>({kDepth, kColumns}, 2);
+  const Tensor<float> b = random_tensor<float>({kKBlock, kColumns}, 2);
   for (const DType stored : {DType::f32, DType::bf16, DType::int8, DType::int8w, DType::int4}) {
     SCOPED_TRACE(name_of(stored));
     test::on_every_narrow_isa([&](Isa isa) {
@@ -62,7 +62,7 @@ TEST(BatchIndependence, OfPackedMatricesUnderANorm) {
 }
 
 TEST(BatchIndependence, OfUnpackedMatrices) {
-  const Tensor<float> b = random_tensor<float>({kDepth, kColumns}, 2);
+  const Tensor<float> b = random_tensor<float>({kKBlock, kColumns}, 2);
   for (const DType operands : {DType::f32, DType::bf16}) {
     SCOPED_TRACE(name_of(operands));
     test::on_every_narrow_isa([&](Isa isa) {
@@ -73,7 +73,7 @@ TEST(BatchIndependence, OfUnpackedMatrices) {
 }
 
 TEST(BatchIndependence, OfDoubles) {
-  const Tensor<double> b = random_tensor<double>({kDepth, kColumns}, 2);
+  const Tensor<double> b = random_tensor<double>({kKBlock, kColumns}, 2);
   test::on_every_isa([&](Isa isa) {
     const PackedMatrix<double> packed(b);
     expect_independent_rows<double>(

@@ -136,9 +136,9 @@ TEST(NarrowProduct, EveryHeightAndWidthOfATile) {
 // a step of each operand. Where the largest number of a group has the other sign than one of its
 // size, that one is cut off by a whole step.
 TEST(NarrowProduct, ErrorsStayBelowTheRoundingOfTheOperands) {
-  constexpr index_t kDepth = 300;
-  const Tensor<float> a = random_tensor<float>({20, kDepth}, 1),
-                      b = random_tensor<float>({kDepth, 60}, 2);
+  constexpr index_t kKBlock = 300;
+  const Tensor<float> a = random_tensor<float>({20, kKBlock}, 1),
+                      b = random_tensor<float>({kKBlock, 60}, 2);
   Tensor<float> exact(Shape{20, 60});
   reference::gemm<float>(a, b, exact);
   const Tensor<float> in_bf16 = multiply(a, b, DType::bf16), in_int8 = multiply(a, b, DType::int8),
@@ -148,8 +148,8 @@ TEST(NarrowProduct, ErrorsStayBelowTheRoundingOfTheOperands) {
     for (index_t j = 0; j < 60; ++j) {
       double products = 0, sum_a = 0, sum_b = 0, top_a = 0, top_b = 0,
              steps = 0;  // steps: |x| times 128ths of the largest y of its group
-      for (index_t k = 0; k < kDepth; ++k) {
-        const double x = std::abs(static_cast<double>(a[i * kDepth + k])),
+      for (index_t k = 0; k < kKBlock; ++k) {
+        const double x = std::abs(static_cast<double>(a[i * kKBlock + k])),
                      y = std::abs(static_cast<double>(b[k * 60 + j]));
         products += x * y;
         sum_a += x;
@@ -157,38 +157,38 @@ TEST(NarrowProduct, ErrorsStayBelowTheRoundingOfTheOperands) {
         top_a = std::max(top_a, x);
         top_b = std::max(top_b, y);
       }
-      for (index_t first = 0; first < kDepth; first += 32) {
+      for (index_t first = 0; first < kKBlock; first += 32) {
         double group_a = 0, group_top = 0;
-        for (index_t k = first; k < std::min(kDepth, first + 32); ++k) {
-          group_a += std::abs(static_cast<double>(a[i * kDepth + k]));
+        for (index_t k = first; k < std::min(kKBlock, first + 32); ++k) {
+          group_a += std::abs(static_cast<double>(a[i * kKBlock + k]));
           group_top = std::max(group_top, std::abs(static_cast<double>(b[k * 60 + j])));
         }
         steps += group_a * group_top / 128;
       }
       const index_t at = i * 60 + j;
       EXPECT_NEAR(in_bf16[at], exact[at],
-                  products * (std::ldexp(1.0, -7) + std::ldexp(kDepth, -24)));
-      const double of_rows = 1.01 * sum_b * top_a / 65534 + products * std::ldexp(kDepth, -24);
+                  products * (std::ldexp(1.0, -7) + std::ldexp(kKBlock, -24)));
+      const double of_rows = 1.01 * sum_b * top_a / 65534 + products * std::ldexp(kKBlock, -24);
       EXPECT_NEAR(in_groups8[at], exact[at], 1.01 * steps + of_rows);
       EXPECT_NEAR(in_groups4[at], exact[at], 1.01 * 16 * steps + of_rows);
       const double half_a = top_a / 254, half_b = top_b / 254;
       EXPECT_NEAR(in_int8[at], exact[at],
-                  sum_a * half_b + sum_b * half_a + kDepth * half_a * half_b + 1e-4);
+                  sum_a * half_b + sum_b * half_a + kKBlock * half_a * half_b + 1e-4);
     }
 }
 
 // All operands at their largest: sums of narrower products would saturate.
 TEST(NarrowProduct, IntegersNeverSaturate) {
-  constexpr index_t kDepth = 5461;
-  const Tensor<float> a(Shape{3, kDepth}, 2.0f), b(Shape{kDepth, 50}, -0.5f),
-      c(Shape{kDepth, 50}, 0.5f);
+  constexpr index_t kKBlock = 5461;
+  const Tensor<float> a(Shape{3, kKBlock}, 2.0f), b(Shape{kKBlock, 50}, -0.5f),
+      c(Shape{kKBlock, 50}, 0.5f);
   for (const DType stored : {DType::int8, DType::int8w, DType::int4})
     test::on_every_narrow_isa([&](Isa isa) {
       const Tensor<float> least = multiply(a, b, stored), most = multiply(a, c, stored);  // (3, 50)
       for (const float x : least.span())
-        EXPECT_FLOAT_EQ(x, -kDepth) << name_of(stored) << ", " << name_of(isa);
+        EXPECT_FLOAT_EQ(x, -kKBlock) << name_of(stored) << ", " << name_of(isa);
       for (const float x : most.span())
-        EXPECT_FLOAT_EQ(x, kDepth) << name_of(stored) << ", " << name_of(isa);
+        EXPECT_FLOAT_EQ(x, kKBlock) << name_of(stored) << ", " << name_of(isa);
     });
 }
 
@@ -250,8 +250,7 @@ TEST(NarrowProduct, EmptySumIsTheBias) {
       EXPECT_EQ(multiply(a, b, stored, {.bias = bias})[i], bias[i % 5]);
 }
 
-// A left operand in bf16 gives the same bits as the f32 numbers that it stands for, however it lies
-// in memory.
+// A left operand in bf16 gives the same bits as the equal f32 numbers, for any layout in memory.
 TEST(NarrowProduct, LeftOperandInBf16) {
   for (const index_t k : {64, 37}) {
     const Tensor<bf16> a = convert<bf16>(random_tensor<float>({13, k}, 1)),
@@ -319,7 +318,7 @@ TEST(NarrowProduct, RowsOfZerosAreZero) {
   }
 }
 
-TEST(NarrowProduct, RejectsWhatDoesNotFit) {
+TEST(NarrowProduct, RejectsMismatchedArguments) {
   const Tensor<float> a(Shape{2, 3}, 1.0f), b(Shape{4, 5}, 1.0f), fitting(Shape{3, 5}, 1.0f);
   const Tensor<bf16> narrow(Shape{2, 3}, bf16(1.0f));
   Tensor<float> out(Shape{2, 5}, 9.0f);

@@ -3,7 +3,7 @@
 
 #include "rae/kernels/gemm.hpp"
 #include "rae/kernels/isa.hpp"
-#include "rae/kernels/row_product.hpp"
+#include "rae/kernels/linear_product.hpp"
 #include "support/kernel_data.hpp"
 #include "support/temp_folder.hpp"
 

@@ -7,8 +7,8 @@
 
 #include "rae/kernels/attention.hpp"
 #include "rae/kernels/gemm.hpp"
+#include "rae/kernels/linear_product.hpp"
 #include "rae/kernels/resize.hpp"
-#include "rae/kernels/row_product.hpp"
 #include "support/kernel_data.hpp"
 
 namespace rae {
@@ -33,7 +33,7 @@ std::vector<Tensor<float>> products() {
     gemm<float>(left.view().transposed(), b, next({m, n}), {}, type);
     PackedMatrix<float> packed;
     Tensor<float>& rows = next({m, n});
-    row_product<float>({.a = a, .packed = &packed}, b, rows, {}, type);
+    linear_product<float>({.a = a, .packed = &packed}, b, rows, {}, type);
     attention<float>(random({2, 33, 96}, 4), 2, {}, next({2, 33, 32}), type);
     attention_backward<float>(random({2, 33, 96}, 4), 2, {}, random({2, 33, 32}, 5),
                               next({2, 33, 96}), type);

@@ -91,9 +91,9 @@ template <class T>
 concept Element = Real<T> || std::same_as<T, bf16> || std::same_as<T, f16> ||
     std::same_as<T, std::int64_t> || std::same_as<T, std::int32_t> || std::same_as<T, std::uint8_t>;
 
-/// Run-time tag of an element type, as files name it. The last two are of packed weights only:
-/// integers of 8 or 4 bits in groups with a scale each, for products whose other operand keeps 16
-/// bits (see PackedMatrix).
+/// Run-time tag of an element type, with its name in messages and on the command line. The last two
+/// are for packed weights only: integers of 8 or 4 bits in groups with a scale each (see
+/// PackedMatrix).
 enum class DType : std::uint8_t {
   f64,
   f32,

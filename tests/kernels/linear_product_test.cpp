@@ -1,6 +1,6 @@
-// Products of a linear layer in training: what is made beside them has the bits of the single
+// Products of a linear layer in training: outputs and side outputs have the bits of the separate
 // steps, on every instruction set.
-#include "rae/kernels/row_product.hpp"
+#include "rae/kernels/linear_product.hpp"
 
 #include <gtest/gtest.h>
 
@@ -25,23 +25,23 @@ bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
   return close(a, b, 0.0);
 }
 
-// What the rows are under: (M, K) numbers, or the gradient (M, K/2) that SwiGLU's input (M, K)
-// gets.
-enum class Under { nothing, norm, gates };
+// The prologue: none, a norm of the rows (M, K), or the gradient of SwiGLU at gates (M, K) for its
+// gradient (M, K/2).
+enum class Prologue { none, norm, gates };
 
 // M is the number of rows, N and K those of columns of out and of the rows; both even.
 template <class T>
 struct Case {
   index_t m, n, k;
-  Under under;
+  Prologue prologue;
   Tensor<T> a, gates, weight, bias, shift, scale;
 
-  Case(index_t m_, index_t n_, index_t k_, Under under_)
+  Case(index_t m_, index_t n_, index_t k_, Prologue prologue_)
       : m(m_),
         n(n_),
         k(k_),
-        under(under_),
-        a(random_tensor<T>({m, under == Under::gates ? k / 2 : k}, 1)),
+        prologue(prologue_),
+        a(random_tensor<T>({m, prologue == Prologue::gates ? k / 2 : k}, 1)),
         gates(random_tensor<T>({m, k}, 2)),
         weight(random_tensor<T>({n, k}, 3)),
         bias(random_tensor<T>({n}, 4)),
@@ -57,21 +57,21 @@ struct Case {
                  Tensor<T>(Shape{m, n / 2}), Tensor<T>(Shape{k, k}, T(1))};
     const NormInputs<T> inputs = norm_inputs();
     PackedMatrix<T> packed;
-    RowProduct<T> rows{.a = a.view(),
-                       .packed = &packed,
-                       .column_sums = made.sums.view(),
-                       .swiglu = made.gated.view()};
-    if (under == Under::norm) rows.norm = &inputs;
-    if (under == Under::gates) rows.gates = gates.view();
-    row_product<T>(rows, weight.view().transposed(), made.out, bias, operands);
+    LinearOperand<T> rows{.a = a.view(),
+                          .packed = &packed,
+                          .column_sums = made.sums.view(),
+                          .swiglu = made.gated.view()};
+    if (prologue == Prologue::norm) rows.norm = &inputs;
+    if (prologue == Prologue::gates) rows.gates = gates.view();
+    linear_product<T>(rows, weight.view().transposed(), made.out, bias, operands);
     gemm_transposed<T>(packed, packed, made.gradient, true);
     return made;
   }
 
   [[nodiscard]] Tensor<T> rows() const {
-    if (under == Under::nothing) return a;
+    if (prologue == Prologue::none) return a;
     Tensor<T> out(Shape{m, k});
-    if (under == Under::norm)
+    if (prologue == Prologue::norm)
       norm<T>(a, norm_inputs(), out);
     else
       swiglu_backward<T>(gates, a, out);
@@ -95,11 +95,11 @@ void expect_single_steps(DType operands, Isa isa) {
   // 1100 rows: enough for blocks of them with one thread, not with five.
   for (const Shape& s :
        {Shape{1, 2, 2}, Shape{67, 50, 98}, Shape{129, 96, 48}, Shape{1101, 34, 30}})
-    for (const Under under : {Under::nothing, Under::norm, Under::gates})
+    for (const Prologue prologue : {Prologue::none, Prologue::norm, Prologue::gates})
       for (const int threads : {1, 5}) {
-        SCOPED_TRACE(concat(name_of(isa), " ", name_of(operands), " ", s, " under ",
-                            static_cast<int>(under), ", threads ", threads));
-        const Case<T> c(s[0], s[1], s[2], under);
+        SCOPED_TRACE(concat(name_of(isa), " ", name_of(operands), " ", s, " prologue ",
+                            static_cast<int>(prologue), ", threads ", threads));
+        const Case<T> c(s[0], s[1], s[2], prologue);
         const Made<T> expected = c.step_by_step(operands);
         set_num_threads(threads);
         const Made<T> made = c.in_one(operands);
@@ -111,7 +111,7 @@ void expect_single_steps(DType operands, Isa isa) {
       }
 }
 
-TEST(RowProduct, HasTheBitsOfTheSingleSteps) {
+TEST(LinearOperand, HasTheBitsOfTheSingleSteps) {
   test::on_every_isa([](Isa isa) {
     expect_single_steps<float>(DType::f32, isa);
     expect_single_steps<double>(DType::f64, isa);
@@ -119,7 +119,7 @@ TEST(RowProduct, HasTheBitsOfTheSingleSteps) {
   test::on_every_narrow_isa([](Isa isa) { expect_single_steps<float>(DType::bf16, isa); });
 }
 
-TEST(RowProduct, TransposedProductMatchesTheReference) {
+TEST(LinearOperand, TransposedProductMatchesTheReference) {
   const index_t m = 603, n = 70, k = 131;  // rows of more than one block of words
   const Tensor<float> g = random_tensor<float>({m, n}, 1), x = random_tensor<float>({m, k}, 2);
   Tensor<float> exact(Shape{n, k}), rounded(Shape{n, k}), out(Shape{n, k}, -1.0f);
@@ -128,8 +128,8 @@ TEST(RowProduct, TransposedProductMatchesTheReference) {
   test::on_every_narrow_isa([&](Isa isa) {
     for (const DType operands : {DType::f32, DType::bf16}) {
       PackedMatrix<float> packed_g, packed_x;
-      read_rows<float>({.a = g.view(), .packed = &packed_g}, operands);
-      read_rows<float>({.a = x.view(), .packed = &packed_x}, operands);
+      pack_and_sum_rows<float>({.a = g.view(), .packed = &packed_g}, operands);
+      pack_and_sum_rows<float>({.a = x.view(), .packed = &packed_x}, operands);
       gemm_transposed<float>(packed_g, packed_x, out);
       EXPECT_TRUE(operands == DType::bf16 ? close(out, rounded, 0.0) : close(out, exact, 1e-4))
           << name_of(isa) << name_of(operands);
@@ -137,11 +137,11 @@ TEST(RowProduct, TransposedProductMatchesTheReference) {
   });
 }
 
-TEST(RowProduct, PacksAsAPackedMatrixDoes) {
+TEST(LinearOperand, PacksAsAPackedMatrixDoes) {
   const Tensor<float> x = random_tensor<float>({131, 50}, 1);
   for (const DType operands : {DType::f32, DType::bf16}) {
     PackedMatrix<float> packed;
-    read_rows<float>({.a = x.view(), .packed = &packed}, operands);
+    pack_and_sum_rows<float>({.a = x.view(), .packed = &packed}, operands);
     const PackedMatrix<float> expected(x.view(), operands);
     EXPECT_TRUE(std::ranges::equal(packed.bytes(), expected.bytes())) << name_of(operands);
     EXPECT_EQ(packed.k(), 131);
@@ -150,21 +150,22 @@ TEST(RowProduct, PacksAsAPackedMatrixDoes) {
   }
 }
 
-TEST(RowProduct, WrongShapesAreRefused) {
+TEST(LinearOperand, WrongShapesAreRefused) {
   const Tensor<float> a = random_tensor<float>({6, 4}, 1), w = random_tensor<float>({8, 4}, 2),
                       gates = random_tensor<float>({6, 4}, 3);
   Tensor<float> out(Shape{6, 8}), narrow(Shape{6, 7}), sums(Shape{5}), gated(Shape{6, 3});
   const View<const float> b = w.view().transposed();
   const NormInputs<float> norm;
-  EXPECT_THROW(row_product<float>({.a = a.view()}, b, narrow), ShapeError);
-  EXPECT_THROW(row_product<float>({.a = a.view().transposed()}, b, out), ShapeError);
-  EXPECT_THROW(row_product<float>({.a = a.view(), .gates = gates.view()}, b, out), ShapeError);
-  EXPECT_THROW(row_product<float>({.a = a.view(), .norm = &norm, .gates = gates.view()}, b, out),
+  EXPECT_THROW(linear_product<float>({.a = a.view()}, b, narrow), ShapeError);
+  EXPECT_THROW(linear_product<float>({.a = a.view().transposed()}, b, out), ShapeError);
+  EXPECT_THROW(linear_product<float>({.a = a.view(), .gates = gates.view()}, b, out), ShapeError);
+  EXPECT_THROW(linear_product<float>({.a = a.view(), .norm = &norm, .gates = gates.view()}, b, out),
                ArgumentError);
-  EXPECT_THROW(row_product<float>({.a = a.view(), .column_sums = sums.view()}, b, out), ShapeError);
-  EXPECT_THROW(row_product<float>({.a = a.view(), .swiglu = gated.view()}, b, out), ShapeError);
-  EXPECT_THROW(row_product<float>({.a = a.view()}, b, out, {}, DType::int8), ArgumentError);
-  EXPECT_THROW(read_rows<float>({.a = a.view(), .swiglu = out.view()}), ArgumentError);
+  EXPECT_THROW(linear_product<float>({.a = a.view(), .column_sums = sums.view()}, b, out),
+               ShapeError);
+  EXPECT_THROW(linear_product<float>({.a = a.view(), .swiglu = gated.view()}, b, out), ShapeError);
+  EXPECT_THROW(linear_product<float>({.a = a.view()}, b, out, {}, DType::int8), ArgumentError);
+  EXPECT_THROW(pack_and_sum_rows<float>({.a = a.view(), .swiglu = out.view()}), ArgumentError);
   const PackedMatrix<float> x(a.view()), rounded(a.view(), DType::bf16),
       other(gates.view().slice(0, 0, 5)), halves(a.view(), DType::f32, PanelColumns::halves);
   Tensor<float> gradient(Shape{4, 4});

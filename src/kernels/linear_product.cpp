@@ -1,4 +1,4 @@
-#include "rae/kernels/row_product.hpp"
+#include "rae/kernels/linear_product.hpp"
 
 #include "kernels/contiguous.hpp"
 #include "kernels/norm_rows.hpp"
@@ -38,7 +38,7 @@ struct PackedRows {
 namespace {
 
 using detail::ceil_div;
-using detail::kRowUnit;
+using detail::kRowBlock;
 using detail::PackedRows;
 using detail::PanelProduct;
 
@@ -53,22 +53,22 @@ auto panel_kernel() {
     return detail::kernel_table<T>().gemm_panel;
 }
 
-/// Makes the rows of a left operand, unit by unit, and what is made beside them.
+/// Reads a left operand block by block: applies its prologue and writes its side outputs.
 template <class Word, class T>
-class RowReader {
+class OperandReader {
  public:
   static constexpr index_t kPerWord = kNarrow<Word, T> ? 2 : 1;
 
   /// `units`: how many are held at a time, one for each slot of the loop or all.
-  RowReader(const RowProduct<T>& rows, index_t units)
+  OperandReader(const LinearOperand<T>& rows, index_t units)
       : rows_(rows),
         m_(rows.a.extent(0)),
         k_(rows.gates.empty() ? rows.a.extent(1) : rows.gates.extent(1)) {
     if (rows.norm) rows_per_group_ = detail::rows_per_group(m_, *rows.norm);
-    if (rows.norm || !rows.gates.empty()) made_memory_ = Tensor<T>(Shape{units, kRowUnit, k_});
+    if (rows.norm || !rows.gates.empty()) made_memory_ = Tensor<T>(Shape{units, kRowBlock, k_});
     made_ = made_memory_.data();
     if constexpr (kNarrow<Word, T>) {
-      word_memory_ = Tensor<std::int32_t>(Shape{units, kRowUnit, stride()});
+      word_memory_ = Tensor<std::int32_t>(Shape{units, kRowBlock, stride()});
       words_ = reinterpret_cast<Word*>(word_memory_.data());
     }
     if (rows.packed) {
@@ -76,7 +76,7 @@ class RowReader {
       packed_ = PackedRows::words<Word>(*rows.packed);
     }
     if (!rows.column_sums.empty()) {
-      sum_memory_ = Tensor<T>(Shape{ceil_div(m_, kRowUnit), k_}, T(0));
+      sum_memory_ = Tensor<T>(Shape{ceil_div(m_, kRowBlock), k_}, T(0));
       sums_ = sum_memory_.data();
     }
   }
@@ -84,7 +84,7 @@ class RowReader {
   [[nodiscard]] index_t words() const { return ceil_div(k_, kPerWord); }
   /// Words between the rows that `read` returns.
   [[nodiscard]] index_t stride() const {
-    if constexpr (kNarrow<Word, T>) return detail::row_words(words());
+    if constexpr (kNarrow<Word, T>) return detail::padded_row_words(words());
     return made_memory_.empty() ? rows_.a.stride(0) : k_;
   }
 
@@ -93,16 +93,16 @@ class RowReader {
     const T* rows = rows_.a.data() + first * rows_.a.stride(0);
     index_t row_stride = rows_.a.stride(0);
     if (!made_memory_.empty()) {
-      rows = make(first, count, rows, row_stride, made_ + slot * kRowUnit * k_);
+      rows = make(first, count, rows, row_stride, made_ + slot * kRowBlock * k_);
       row_stride = k_;
     }
-    if (sums_) add_sums(count, rows, row_stride, sums_ + first / kRowUnit * k_);
+    if (sums_) add_sums(count, rows, row_stride, sums_ + first / kRowBlock * k_);
     if constexpr (kNarrow<Word, T>) {
-      Word* const target = words_ + slot * kRowUnit * stride();
+      Word* const target = words_ + slot * kRowBlock * stride();
       for (index_t r = 0; r < count; ++r) {
-        target[r * stride() + words() - 1] = 0;  // what of the last word lies behind K
-        detail::narrow_table().row_to_bf16(k_, rows + r * row_stride,
-                                           reinterpret_cast<std::uint16_t*>(target + r * stride()));
+        target[r * stride() + words() - 1] = 0;  // the padding of the last word when K is odd
+        detail::narrow_table().convert_row_to_bf16(
+            k_, rows + r * row_stride, reinterpret_cast<std::uint16_t*>(target + r * stride()));
       }
       if (packed_) pack_pairs(first, count, target);
       return target;
@@ -112,11 +112,11 @@ class RowReader {
     }
   }
 
-  /// Behind the last unit: the units' sums are added in their order.
+  /// After the last block: adds the sums of the blocks, in order.
   void end() const {
     if (!sums_) return;
     T* const out = rows_.column_sums.data();
-    for (index_t unit = 0; unit < ceil_div(m_, kRowUnit); ++unit)
+    for (index_t unit = 0; unit < ceil_div(m_, kRowBlock); ++unit)
       for (index_t j = 0; j < k_; ++j) out[j] += sums_[unit * k_ + j];
   }
 
@@ -151,7 +151,7 @@ class RowReader {
   // Of two rows of bf16 the words that hold both: the pairs of a product that sums along the rows.
   void pack_pairs(index_t first, index_t count, const Word* rows) const {
     static constexpr std::uint16_t kZeros[kMostWidth] = {};
-    const auto interleave = detail::narrow_table().interleave_rows;
+    const auto interleave = detail::narrow_table().interleave_bf16_rows;
     const index_t width = detail::narrow_table().panel_width, depth = ceil_div(m_, 2);
     for (index_t column = 0; column < k_; column += width) {
       const index_t columns = std::min(width, k_ - column);
@@ -165,21 +165,21 @@ class RowReader {
   }
 
   static constexpr index_t kMostWidth = 64;
-  RowProduct<T> rows_;
+  LinearOperand<T> rows_;
   index_t m_, k_, rows_per_group_ = 1;
-  Tensor<T> made_memory_, sum_memory_;  // (units, kRowUnit, K); (all units, K)
-  Tensor<std::int32_t> word_memory_;    // (units, kRowUnit, stride) of Word
+  Tensor<T> made_memory_, sum_memory_;  // (units, kRowBlock, K); (all units, K)
+  Tensor<std::int32_t> word_memory_;    // (units, kRowBlock, stride) of Word
   T *made_ = nullptr, *sums_ = nullptr;
   Word *words_ = nullptr, *packed_ = nullptr;
 };
 
 template <class T>
-void check(std::string_view where, const RowProduct<T>& rows) {
+void check(std::string_view where, const LinearOperand<T>& rows) {
   const View<const T>& a = rows.a;
   if (a.shape().rank() != 2 || a.extent(1) == 0 || (a.extent(1) > 1 && a.stride(1) != 1))
     raise<ShapeError>(where, ": expected a (M, K) of contiguous rows, got ", a.shape());
   if (rows.norm && !rows.gates.empty())
-    raise<ArgumentError>(where, ": rows are under a norm or of SwiGLU's gradient, not both");
+    raise<ArgumentError>(where, ": the prologue is a norm or the gradient of SwiGLU, not both");
   if (rows.norm) detail::check_norm(where, a.extent(0), a.extent(1), *rows.norm);
   if (!rows.gates.empty() &&
       (rows.gates.shape() != Shape{a.extent(0), 2 * a.extent(1)} || rows.gates.stride(1) != 1))
@@ -191,7 +191,7 @@ void check(std::string_view where, const RowProduct<T>& rows) {
 }
 
 template <class Word, class T>
-void multiply(const RowProduct<T>& rows, const PackedMatrix<T>& b, const View<T>& out,
+void multiply(const LinearOperand<T>& rows, const PackedMatrix<T>& b, const View<T>& out,
               const View<const T>& bias) {
   const auto& table = detail::kernel_table<T>();
   const index_t m = out.extent(0), n = out.extent(1), half = n / 2;
@@ -202,36 +202,36 @@ void multiply(const RowProduct<T>& rows, const PackedMatrix<T>& b, const View<T>
                    rows.swiglu.data() + r * rows.swiglu.stride(0));
   };
   const Word* const panels = PackedRows::words<Word>(b);
-  const bool by_rows = detail::many_rows(m, b.k());
+  const bool by_rows = detail::suits_row_blocks(m, b.k());
   const detail::RowUnits units(m);
-  const RowReader<Word, T> reader(rows, by_rows ? units.slots() : ceil_div(m, kRowUnit));
+  const OperandReader<Word, T> reader(rows, by_rows ? units.slots() : ceil_div(m, kRowBlock));
   whole.k = reader.words();
   whole.row_stride = reader.stride();
   if (by_rows) {
     const auto read = [&](index_t first, index_t count, index_t slot) {
       return reader.read(first, count, slot);
     };
-    detail::multiply_rows(units, whole, panel_kernel<Word, T>(), table.panel_width, panels, read,
-                          finish);
+    detail::multiply_row_blocks(units, whole, panel_kernel<Word, T>(), table.panel_width, panels,
+                                read, finish);
   } else {
     const Word* left = nullptr;
     units.run([&](index_t first, index_t count, index_t) {
-      const Word* const unit = reader.read(first, count, first / kRowUnit);
+      const Word* const unit = reader.read(first, count, first / kRowBlock);
       if (first == 0) left = unit;
     });
     whole.a = left;
     const index_t size = whole.k * table.panel_width;
-    detail::multiply_panels(whole, panel_kernel<Word, T>(), table.panel_width, detail::kDepth, true,
-                            0, [=](index_t panel, Word*) { return panels + panel * size; });
+    detail::multiply_panels(whole, panel_kernel<Word, T>(), table.panel_width, detail::kKBlock,
+                            true, 0, [=](index_t panel, Word*) { return panels + panel * size; });
     units.run([&](index_t first, index_t count, index_t) { finish(first, count); });
   }
   reader.end();
 }
 
 template <class Word, class T>
-void read_all(const RowProduct<T>& rows) {
+void pack_and_sum_all(const LinearOperand<T>& rows) {
   const detail::RowUnits units(rows.a.extent(0));
-  const RowReader<Word, T> reader(rows, units.slots());
+  const OperandReader<Word, T> reader(rows, units.slots());
   units.run([&](index_t first, index_t count, index_t slot) { reader.read(first, count, slot); });
   reader.end();
 }
@@ -239,7 +239,7 @@ void read_all(const RowProduct<T>& rows) {
 // Words along k of a block: the sums go to memory and back between blocks. Of the shorter side of
 // out all panels of a block stay in the level-2 cache (96 KiB each with AVX-512) while those of the
 // longer side pass by, a run of them for each thread.
-constexpr index_t kBlockDepth = 512;
+constexpr index_t kTransposedKBlock = 512;
 
 template <class Word, class T>
 void multiply_transposed(const PackedMatrix<T>& a, const PackedMatrix<T>& b, const View<T>& out,
@@ -252,9 +252,10 @@ void multiply_transposed(const PackedMatrix<T>& a, const PackedMatrix<T>& b, con
   const index_t inside = rows_outside ? panels : pieces;
   const Word *const left = PackedRows::words<Word>(a), *const right = PackedRows::words<Word>(b);
   const auto kernel = panel_kernel<Word, T>();
-  const index_t grain = ceil_div(detail::kSerialWork, width * width * std::max<index_t>(1, depth));
+  const index_t grain =
+      ceil_div(detail::kMinParallelWork, width * width * std::max<index_t>(1, depth));
   parallel_ranges(pieces * panels, grain, [&](index_t begin, index_t end, index_t) {
-    for (index_t done = 0; done < depth || done == 0; done += kBlockDepth) {
+    for (index_t done = 0; done < depth || done == 0; done += kTransposedKBlock) {
       for (index_t task = begin; task < end; ++task) {
         const index_t piece = rows_outside ? task / inside : task % inside,
                       panel = rows_outside ? task % inside : task / inside;
@@ -263,13 +264,13 @@ void multiply_transposed(const PackedMatrix<T>& a, const PackedMatrix<T>& b, con
         part.rows = std::min(width, n - piece * width);
         part.columns = std::min(width, k - panel * width);
         part.out = out.data() + piece * width * out.stride(0) + panel * width;
-        part.k = std::min(kBlockDepth, depth - done);
+        part.k = std::min(kTransposedKBlock, depth - done);
         part.a = left + piece * size + done * width;
         part.row_stride = 1;
         part.column_stride = width;
         part.panel = right + panel * size + done * width;
-        // What the next product reads first: a piece of the longer side, or of the shorter in its
-        // first round.
+        // Prefetch the piece that the next product reads first: of the longer side, or in the first
+        // round of the shorter.
         const bool turns = task % inside + 1 == inside;
         if (turns || task - begin < inside) {
           part.next = (turns == rows_outside ? part.a : part.panel) + size;
@@ -284,9 +285,9 @@ void multiply_transposed(const PackedMatrix<T>& a, const PackedMatrix<T>& b, con
 }  // namespace
 
 template <Real T>
-void row_product(const RowProduct<T>& rows, View<const T> b, View<T> out, View<const T> bias,
-                 DType operands) {
-  constexpr std::string_view kWhere = "row_product";
+void linear_product(const LinearOperand<T>& rows, View<const T> b, View<T> out, View<const T> bias,
+                    DType operands) {
+  constexpr std::string_view kWhere = "linear_product";
   check(kWhere, rows);
   detail::require_operands<T>(kWhere, operands);
   const index_t m = rows.a.extent(0),
@@ -295,17 +296,17 @@ void row_product(const RowProduct<T>& rows, View<const T> b, View<T> out, View<c
       (out.extent(1) > 1 && out.stride(1) != 1))
     raise<ShapeError>(kWhere, ": rows ", Shape{m, k}, " times b ", b.shape(),
                       " do not give contiguous rows of out ", out.shape());
-  if (!bias.empty()) detail::require_elements("row_product: bias", b.extent(1), bias);
+  if (!bias.empty()) detail::require_elements("linear_product: bias", b.extent(1), bias);
   if (!rows.swiglu.empty() &&
       (b.extent(1) % 2 != 0 || rows.swiglu.shape() != Shape{m, b.extent(1) / 2} ||
        rows.swiglu.stride(1) != 1))
     raise<ShapeError>(kWhere, ": SwiGLU of out ", out.shape(), " does not give ",
                       rows.swiglu.shape());
   if (out.numel() == 0) return;
-  // A matrix that lies in rows is read row by row, not in strips as wide as a panel.
+  // A row-major matrix is read row by row, not in strips as wide as a panel.
   PackedMatrix<T> panels;
   if (b.stride(1) == 1)
-    read_rows<T>({.a = b, .packed = &panels}, operands);
+    pack_and_sum_rows<T>({.a = b, .packed = &panels}, operands);
   else
     panels = PackedMatrix<T>(b, operands);
   if constexpr (std::same_as<T, float>) {
@@ -315,15 +316,15 @@ void row_product(const RowProduct<T>& rows, View<const T> b, View<T> out, View<c
 }
 
 template <Real T>
-void read_rows(const RowProduct<T>& rows, DType operands) {
-  check("read_rows", rows);
-  detail::require_operands<T>("read_rows", operands);
+void pack_and_sum_rows(const LinearOperand<T>& rows, DType operands) {
+  check("pack_and_sum_rows", rows);
+  detail::require_operands<T>("pack_and_sum_rows", operands);
   if (!rows.swiglu.empty())
-    raise<ArgumentError>("read_rows: without a product there is no SwiGLU of it");
+    raise<ArgumentError>("pack_and_sum_rows: there is no product whose SwiGLU could be computed");
   if constexpr (std::same_as<T, float>) {
-    if (operands == DType::bf16) return read_all<std::uint32_t>(rows);
+    if (operands == DType::bf16) return pack_and_sum_all<std::uint32_t>(rows);
   }
-  read_all<T>(rows);
+  pack_and_sum_all<T>(rows);
 }
 
 template <Real T>
@@ -335,7 +336,8 @@ void gemm_transposed(const PackedMatrix<T>& a, const PackedMatrix<T>& b, View<T>
                       Shape{b.k(), b.n()}, " does not give contiguous rows of out ", out.shape());
   if (a.stored() != b.stored() || (a.stored() != dtype_of<T>() && a.stored() != DType::bf16))
     raise<ArgumentError>("gemm_transposed: a is packed as ", name_of(a.stored()), " and b as ",
-                         name_of(b.stored()), "; expected both as they are, or both as bf16");
+                         name_of(b.stored()), "; expected both as ", name_of(dtype_of<T>()),
+                         " or both as bf16");
   if (a.columns() != PanelColumns::neighbours || b.columns() != PanelColumns::neighbours)
     raise<ArgumentError>("gemm_transposed: expected PanelColumns::neighbours");
   detail::require_panel_width("gemm_transposed", a);
@@ -347,12 +349,12 @@ void gemm_transposed(const PackedMatrix<T>& a, const PackedMatrix<T>& b, View<T>
   multiply_transposed<T>(a, b, out, accumulate);
 }
 
-template void row_product<float>(const RowProduct<float>&, View<const float>, View<float>,
-                                 View<const float>, DType);
-template void row_product<double>(const RowProduct<double>&, View<const double>, View<double>,
-                                  View<const double>, DType);
-template void read_rows<float>(const RowProduct<float>&, DType);
-template void read_rows<double>(const RowProduct<double>&, DType);
+template void linear_product<float>(const LinearOperand<float>&, View<const float>, View<float>,
+                                    View<const float>, DType);
+template void linear_product<double>(const LinearOperand<double>&, View<const double>, View<double>,
+                                     View<const double>, DType);
+template void pack_and_sum_rows<float>(const LinearOperand<float>&, DType);
+template void pack_and_sum_rows<double>(const LinearOperand<double>&, DType);
 template void gemm_transposed<float>(const PackedMatrix<float>&, const PackedMatrix<float>&,
                                      View<float>, bool);
 template void gemm_transposed<double>(const PackedMatrix<double>&, const PackedMatrix<double>&,

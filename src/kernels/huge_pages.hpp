@@ -1,5 +1,5 @@
-// Memory pages of 2 MB for large blocks, where the system has them: reading a large matrix from end
-// to end needs an address translation for each page that it lies on.
+// Huge pages of 2 MB for large blocks of memory, where the system offers them: reading a large
+// matrix takes an address translation for each page.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,10 @@
 
 namespace rae::detail {
 
-/// Asks for large pages for a block, which nobody has written to yet. Changes nothing but speed.
-inline void prefer_large_pages([[maybe_unused]] std::span<std::uint8_t> block) noexcept {
+/// Requests huge pages for a block that has not been written to yet. Affects only speed.
+inline void prefer_huge_pages([[maybe_unused]] std::span<std::uint8_t> block) noexcept {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-  // Only whole large pages inside of the memory; a system that has none says no, which is as well.
+  // Only for whole huge pages inside of the block; a failure is harmless.
   constexpr std::uintptr_t kPage = std::uintptr_t{1} << 21;
   const auto address = reinterpret_cast<std::uintptr_t>(block.data()),
              begin = (address + kPage - 1) / kPage * kPage;
