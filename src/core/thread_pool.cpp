@@ -1,5 +1,8 @@
 #include "core/thread_pool.hpp"
 
+#include <atomic>
+#include <chrono>
+#include <memory>
 #include <system_error>
 
 #if defined(__linux__)

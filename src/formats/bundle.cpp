@@ -1,8 +1,11 @@
 #include "rae/formats/bundle.hpp"
 
+#include <map>
+
 #include "formats/bundle_layout.hpp"
 #include "formats/packed_weights.hpp"
 #include "io/suggestion.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/io/safetensors.hpp"
 
 namespace rae {
@@ -38,14 +41,14 @@ LatentNorm<float> Bundle::latent_norm() const {
 }
 
 Rae<float> Bundle::autoencoder() const {
-  std::shared_ptr<EncoderNetwork<Tensor<float>>> encoder;
+  OwnedPointer<EncoderNetwork<Tensor<float>>> encoder;
   if (has(NetworkRole::encoder)) {
     encoder = config.encoder.make();
     restore(detail::prefix_of(NetworkRole::encoder), *encoder);
   }
-  std::shared_ptr<Decoder<Tensor<float>>> decoder;
+  OwnedPointer<Decoder<Tensor<float>>> decoder;
   if (config.decoder && has(NetworkRole::decoder)) {
-    decoder = std::make_shared<Decoder<Tensor<float>>>(*config.decoder);
+    decoder = OwnedPointer<Decoder<Tensor<float>>>::make(*config.decoder);
     restore(detail::prefix_of(NetworkRole::decoder), *decoder);
   }
   RaeSettings<float> settings{0, 0, config.pixels, latent_norm()};

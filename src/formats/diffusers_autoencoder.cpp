@@ -1,5 +1,6 @@
 #include "rae/formats/diffusers_autoencoder.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 

@@ -4,6 +4,8 @@
 
 #include <bit>
 #include <cstring>
+#include <map>
+#include <memory>
 #include <utility>
 
 #include "name_index.hpp"

@@ -4,6 +4,9 @@
 // With P = softmax(q k^T s): dv = P^T do, dP = do v^T, dS = P * (dP - rowsum(P * dP)), dq = s dS k,
 // dk = s dS^T q.
 #include "kernels/attention_call.hpp"
+
+#include <algorithm>
+#include <cmath>
 #include "rae/core/parallel.hpp"
 
 namespace rae {

@@ -1,5 +1,6 @@
 #include "rae/kernels/gemm.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/contiguous.hpp"

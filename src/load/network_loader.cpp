@@ -1,10 +1,12 @@
 #include "load/network_loader.hpp"
 
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
 #include "core/process_limits.hpp"
 #include "formats/bundle_layout.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/formats/fill_weights.hpp"
 #include "rae/spec/weight_types.hpp"
 #include "spec/model_size.hpp"
@@ -137,30 +139,30 @@ auto NetworkLoader::load(NetworkRole role, Make make) const {
   return network;
 }
 
-std::shared_ptr<const EncoderNetwork<Tensor<float>>> NetworkLoader::encoder() const {
+OwnedPointer<const EncoderNetwork<Tensor<float>>> NetworkLoader::encoder() const {
   const std::lock_guard lock(mutex_);
   if (!loaded_.encoder)
     loaded_.encoder = load(NetworkRole::encoder, [this] { return config_.encoder.make(); });
   return loaded_.encoder;
 }
 
-std::shared_ptr<const Decoder<Tensor<float>>> NetworkLoader::decoder() const {
+OwnedPointer<const Decoder<Tensor<float>>> NetworkLoader::decoder() const {
   const std::lock_guard lock(mutex_);
   if (!loaded_.decoder)
     loaded_.decoder = load(NetworkRole::decoder, [this] {
-      return std::make_unique<Decoder<Tensor<float>>>(*config_.decoder);
+      return OwnedPointer<Decoder<Tensor<float>>>::make(*config_.decoder);
     });
   return loaded_.decoder;
 }
 
-std::shared_ptr<const BackboneNetwork<Tensor<float>>> NetworkLoader::dit() const {
+OwnedPointer<const BackboneNetwork<Tensor<float>>> NetworkLoader::dit() const {
   const std::lock_guard lock(mutex_);
   if (!loaded_.dit)
     loaded_.dit = load(NetworkRole::dit, [this] { return config_.dit->make<Tensor<float>>(); });
   return loaded_.dit;
 }
 
-std::shared_ptr<const BackboneNetwork<Tensor<float>>> NetworkLoader::guide() const {
+OwnedPointer<const BackboneNetwork<Tensor<float>>> NetworkLoader::guide() const {
   const std::lock_guard lock(mutex_);
   if (!loaded_.guide)
     loaded_.guide =

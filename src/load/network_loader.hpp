@@ -2,10 +2,10 @@
 // memory of the largest.
 #pragma once
 
-#include <memory>
 #include <mutex>
 #include <vector>
 
+#include "rae/core/owner.hpp"
 #include "rae/formats/model_files.hpp"
 #include "rae/load/load_options.hpp"
 #include "rae/models/rae.hpp"
@@ -37,22 +37,22 @@ class NetworkLoader {
 
   /// A network, loaded if need be. Throws FormatError when the model has none or tensors are
   /// missing, ShapeError.
-  [[nodiscard]] std::shared_ptr<const EncoderNetwork<Tensor<float>>> encoder() const;
+  [[nodiscard]] OwnedPointer<const EncoderNetwork<Tensor<float>>> encoder() const;
   /// See `encoder`.
-  [[nodiscard]] std::shared_ptr<const Decoder<Tensor<float>>> decoder() const;
+  [[nodiscard]] OwnedPointer<const Decoder<Tensor<float>>> decoder() const;
   /// See `encoder`.
-  [[nodiscard]] std::shared_ptr<const BackboneNetwork<Tensor<float>>> dit() const;
+  [[nodiscard]] OwnedPointer<const BackboneNetwork<Tensor<float>>> dit() const;
   /// See `encoder`.
-  [[nodiscard]] std::shared_ptr<const BackboneNetwork<Tensor<float>>> guide() const;
+  [[nodiscard]] OwnedPointer<const BackboneNetwork<Tensor<float>>> guide() const;
 
   /// The autoencoder with its encoder or its decoder, whichever `role` says; see `encoder`.
   [[nodiscard]] Rae<float> autoencoder(NetworkRole role) const;
 
  private:
   struct Loaded {
-    std::shared_ptr<const EncoderNetwork<Tensor<float>>> encoder;
-    std::shared_ptr<const Decoder<Tensor<float>>> decoder;
-    std::shared_ptr<const BackboneNetwork<Tensor<float>>> dit, guide;
+    OwnedPointer<const EncoderNetwork<Tensor<float>>> encoder;
+    OwnedPointer<const Decoder<Tensor<float>>> decoder;
+    OwnedPointer<const BackboneNetwork<Tensor<float>>> dit, guide;
   };
 
   [[nodiscard]] const TensorGroup& group_of(NetworkRole role) const;

@@ -1,6 +1,7 @@
 #include "rae/spec/any_encoder.hpp"
 
 #include "io/suggestion.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/spec/limits.hpp"
 #include "spec/kind_registry.hpp"
 #include "spec/vit_encoder.hpp"
@@ -12,7 +13,7 @@ namespace {
 /// in which files are initialised nor the linker decides which encoders are known.
 detail::KindRegistry<EncoderKind>& encoder_registry() {
   static detail::KindRegistry<EncoderKind> kinds("register_encoder", [] {
-    std::vector<std::unique_ptr<const EncoderKind>> builtin;
+    std::vector<OwnedPointer<const EncoderKind>> builtin;
     builtin.push_back(detail::vit_encoder_kind());
     return builtin;
   }());
@@ -34,7 +35,7 @@ const EncoderKind& encoder_kind_of(const std::type_info& config) {
   raise<ConfigError>("an encoder that is not registered; call register_encoder first");
 }
 
-void add_encoder(std::unique_ptr<const EncoderKind> kind) { encoder_registry().add(std::move(kind)); }
+void add_encoder(OwnedPointer<const EncoderKind> kind) { encoder_registry().add(std::move(kind)); }
 
 }  // namespace detail
 

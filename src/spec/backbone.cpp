@@ -1,4 +1,5 @@
 #include "rae/spec/backbone.hpp"
+#include "rae/core/owner.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -14,7 +15,7 @@ namespace {
 /// order in which files are initialised nor the linker decides which networks are known.
 detail::KindRegistry<BackboneKind>& backbone_registry() {
   static detail::KindRegistry<BackboneKind> kinds("register_backbone", [] {
-    std::vector<std::unique_ptr<const BackboneKind>> builtin;
+    std::vector<OwnedPointer<const BackboneKind>> builtin;
     builtin.push_back(detail::dit_dh_kind());
     builtin.push_back(detail::lightning_dit_kind());
     return builtin;
@@ -35,7 +36,7 @@ const BackboneKind& backbone_kind_of(const std::type_info& config) {
   raise<ConfigError>("a diffusion network that is not registered; call register_backbone first");
 }
 
-void add_backbone(std::unique_ptr<const BackboneKind> kind) {
+void add_backbone(OwnedPointer<const BackboneKind> kind) {
   for (const std::string_view name : kind->names())
     if (std::find(std::begin(kModelKeys), std::end(kModelKeys), name) != std::end(kModelKeys))
       raise<ArgumentError>("register_backbone: the name '", name, "' is taken");

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <algorithm>
-#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 #include <typeinfo>
 #include <vector>
 
+#include "rae/core/owner.hpp"
 #include "rae/error.hpp"
 
 namespace rae::detail {
@@ -19,13 +19,13 @@ template <class Kind>
 class KindRegistry {
  public:
   /// `builtin`: the kinds of the library. `where`: the function that registers, for messages.
-  KindRegistry(std::string where, std::vector<std::unique_ptr<const Kind>> builtin)
+  KindRegistry(std::string where, std::vector<OwnedPointer<const Kind>> builtin)
       : where_(std::move(where)), kinds_(std::move(builtin)) {}
 
   /// Adds a kind; the same kind again does nothing. Throws ArgumentError for a name or a type of
   /// configurations that is taken, and for a name with other characters than small letters, digits
   /// and underscores.
-  void add(std::unique_ptr<const Kind> kind) {
+  void add(OwnedPointer<const Kind> kind) {
     const std::lock_guard lock(mutex_);
     const std::vector<std::string_view> names = kind->names();
     for (const auto& other : kinds_) {
@@ -84,7 +84,7 @@ class KindRegistry {
 
   std::string where_;
   mutable std::mutex mutex_;
-  std::vector<std::unique_ptr<const Kind>> kinds_;
+  std::vector<OwnedPointer<const Kind>> kinds_;
 };
 
 }  // namespace rae::detail

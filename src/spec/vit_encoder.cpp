@@ -1,6 +1,7 @@
 // Everything that the library knows about its ViT encoders as a part of a model.
 #include "spec/vit_encoder.hpp"
 
+#include "rae/core/owner.hpp"
 #include "rae/spec/model_config.hpp"
 #include "rae/spec/register_encoder.hpp"
 #include "rae/spec/weight_types.hpp"
@@ -24,8 +25,8 @@ struct VitEncoderKind : VitEncoder {
 
 }  // namespace
 
-std::unique_ptr<const EncoderKind> vit_encoder_kind() {
-  return std::make_unique<AdaptedEncoderKind<VitEncoderKind>>();
+OwnedPointer<const EncoderKind> vit_encoder_kind() {
+  return OwnedPointer<AdaptedEncoderKind<VitEncoderKind>>::make();
 }
 
 }  // namespace rae::detail

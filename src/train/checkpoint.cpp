@@ -1,5 +1,7 @@
 #include "rae/train/checkpoint.hpp"
 
+#include <map>
+
 #include "rae/io/safetensors.hpp"
 
 namespace rae {

@@ -1,5 +1,6 @@
 #include "rae/train/classifier_score.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <numeric>
 

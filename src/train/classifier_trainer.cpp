@@ -1,7 +1,10 @@
 #include "rae/train/classifier_trainer.hpp"
 
+#include <algorithm>
 #include <filesystem>
+#include <map>
 
+#include "rae/core/owner.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/ops/loss.hpp"
 
@@ -54,7 +57,7 @@ ClassifierConfig classifier_config(const ImageDataset& data, const ClassifierOpt
           .features = options.features};
 }
 
-Classifier<Tensor<float>> train_classifier(std::shared_ptr<const ImageDataset> data,
+Classifier<Tensor<float>> train_classifier(OwnedPointer<const ImageDataset> data,
                                            const ClassifierOptions& options,
                                            const OnTrainingProgress& on_progress) {
   const ClassifierConfig config = classifier_config(*data, options);
@@ -81,7 +84,7 @@ Classifier<Tensor<float>> train_classifier(std::shared_ptr<const ImageDataset> d
 }
 
 Classifier<Tensor<float>> cached_classifier(const std::string& path,
-                                            std::shared_ptr<const ImageDataset> data,
+                                            OwnedPointer<const ImageDataset> data,
                                             const ClassifierOptions& options,
                                             const OnTrainingProgress& on_progress) {
   const std::map<std::string, std::string> metadata = {{"format", kClassifierFormat},

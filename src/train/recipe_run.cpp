@@ -1,7 +1,9 @@
 // The stages of a recipe, one after the other, each handing over through model.safetensors.
+#include <algorithm>
 #include <filesystem>
 
 #include "io/deflate.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/diffusion/latent_statistics.hpp"
 #include "rae/formats/fill_weights.hpp"
 #include "rae/generate/generator.hpp"
@@ -60,7 +62,7 @@ class RecipeRunner {
 
   void encoder() {
     const AnyEncoder& encoder = recipe_.model.encoder;
-    std::unique_ptr<EncoderNetwork<Tensor<float>>> network = encoder.make();
+    OwnedPointer<EncoderNetwork<Tensor<float>>> network = encoder.make();
     // A later run takes the encoder from its file again, which costs little.
     if (!recipe_.pretrained_encoder.empty())
       fill_weights(*network, detail::open_pretrained(recipe_.pretrained_encoder).tensors,
@@ -175,7 +177,7 @@ class RecipeRunner {
   }
 
   /// The encoder of the bundle, not packed.
-  std::unique_ptr<EncoderNetwork<Tensor<float>>> trained_encoder(const char* stage) const {
+  OwnedPointer<EncoderNetwork<Tensor<float>>> trained_encoder(const char* stage) const {
     if (!bundle_.has(NetworkRole::encoder))
       raise<ConfigError>("the stage ", stage, " needs an encoder, and ", model_path_,
                          " has none; run the stage encoder first");
@@ -190,9 +192,9 @@ class RecipeRunner {
     if (!config.decoder || !bundle_.has("decoder."))
       raise<ConfigError>("the stage ", stage, " needs a decoder, and ", model_path_,
                          " has none; run the stage decoder first");
-    std::shared_ptr<EncoderNetwork<Tensor<float>>> encoder = trained_encoder(stage);
+    OwnedPointer<EncoderNetwork<Tensor<float>>> encoder = trained_encoder(stage);
     pack_parameters(*encoder);
-    const auto decoder = std::make_shared<Decoder<Tensor<float>>>(*config.decoder);
+    const auto decoder = OwnedPointer<Decoder<Tensor<float>>>::make(*config.decoder);
     bundle_.restore("decoder.", *decoder);
     const Shape input = config.encoder_size > 0 ? config.encoder_input_shape() : Shape{0, 0, 0};
     return {encoder, decoder, {input[1], input[2], config.pixels, std::move(norm)}};
@@ -249,7 +251,7 @@ class RecipeRunner {
   const Recipe& recipe_;
   const RecipeRun& run_;
   std::string model_path_;
-  std::shared_ptr<const ImageDataset> data_;
+  OwnedPointer<const ImageDataset> data_;
   Bundle bundle_;
 };
 

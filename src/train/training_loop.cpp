@@ -1,5 +1,6 @@
 #include "rae/train/training_loop.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>

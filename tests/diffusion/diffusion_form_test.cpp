@@ -1,5 +1,8 @@
 #include "rae/diffusion/diffusion_form.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include "support/golden.hpp"
 
 namespace rae {

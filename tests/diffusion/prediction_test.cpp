@@ -1,5 +1,8 @@
 #include "rae/diffusion/prediction.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include "rae/core/random.hpp"
 #include "support/golden.hpp"
 #include "support/temp_folder.hpp"

@@ -1,5 +1,8 @@
 #include "rae/models/lpips.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include "rae/formats/fill_weights.hpp"

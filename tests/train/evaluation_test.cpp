@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "rae/core/parallel.hpp"
 #include "rae/io/image.hpp"

@@ -2,6 +2,7 @@
 // samples have its moments.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <memory>

@@ -10,6 +10,7 @@ namespace rae::math {
 RAE_MATH_FUNCTION(exp)
 RAE_MATH_FUNCTION(log)
 RAE_MATH_FUNCTION(log1p)
+RAE_MATH_FUNCTION(expm1)
 RAE_MATH_FUNCTION(sqrt)
 RAE_MATH_FUNCTION(sin)
 RAE_MATH_FUNCTION(cos)
@@ -20,11 +21,20 @@ RAE_MATH_FUNCTION(floor)
 RAE_MATH_FUNCTION(nearbyint)
 #undef RAE_MATH_FUNCTION
 
+inline float pow(float x, float y) noexcept { return __builtin_powf(x, y); }
 inline double pow(double x, double y) noexcept { return __builtin_pow(x, y); }
+/// The number next to x towards y.
+inline float nextafter(float x, float y) noexcept { return __builtin_nextafterf(x, y); }
+inline double nextafter(double x, double y) noexcept { return __builtin_nextafter(x, y); }
 
 template <class T>
 constexpr bool is_finite(T x) noexcept {
   return x - x == T(0);  // NaN for infinities and NaN
+}
+
+template <class T>
+constexpr bool is_nan(T x) noexcept {
+  return x != x;
 }
 
 template <class T>

@@ -15,6 +15,18 @@
 
 namespace rae {
 
+/// Copies `count` elements; the ranges must not overlap. Returns the end of the copy.
+template <Element T>
+T* copy_elements(const T* from, index_t count, T* to) noexcept {
+  if (count > 0) std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(T));
+  return to + count;
+}
+
+template <Element T>
+void fill_elements(T* to, index_t count, T value) noexcept {
+  for (index_t i = 0; i < count; ++i) to[i] = value;
+}
+
 /// A dense row-major array of up to six dimensions.
 ///
 /// A Tensor is a value: changing one never changes another. Copying is cheap, since elements are
@@ -33,7 +45,7 @@ class Tensor {
       : block_(detail::allocate_block(bytes(shape))), shape_(shape) {}
 
   /// All elements equal to `value`.
-  Tensor(const Shape& shape, T value) : Tensor(shape) { fill_elements(raw(), value); }
+  Tensor(const Shape& shape, T value) : Tensor(shape) { fill_elements(raw(), numel(), value); }
 
   /// Elements in row-major order. Throws ShapeError when their number differs from the shape's.
   Tensor(const Shape& shape, std::initializer_list<T> values)
@@ -42,7 +54,7 @@ class Tensor {
     if (static_cast<index_t>(values.size()) != shape.numel())
       raise<ShapeError>("Tensor: shape ", shape, " needs ", shape.numel(), " values, got ",
                         values.size());
-    copy_elements(values.data(), raw());
+    copy_elements(values.data(), numel(), raw());
   }
 
   Tensor(const Tensor& other) noexcept : block_(other.block_), shape_(other.shape_) {
@@ -75,7 +87,7 @@ class Tensor {
   [[nodiscard]] T* data() {
     if (block_ && !block_->references.is_one()) {
       Tensor own(shape_);
-      copy_elements(std::as_const(*this).raw(), own.raw());
+      copy_elements(std::as_const(*this).raw(), numel(), own.raw());
       *this = std::move(own);
     }
     return raw();
@@ -118,7 +130,7 @@ class Tensor {
   }
 
   void fill(T value) {
-    if (block_) fill_elements(data(), value);
+    if (block_) fill_elements(data(), numel(), value);
   }
 
  private:
@@ -126,13 +138,6 @@ class Tensor {
 
   static std::size_t bytes(const Shape& shape) {
     return static_cast<std::size_t>(shape.numel()) * sizeof(T);
-  }
-
-  void fill_elements(T* to, T value) const noexcept {
-    for (index_t i = 0; i < numel(); ++i) to[i] = value;
-  }
-  void copy_elements(const T* from, T* to) const noexcept {
-    if (numel() > 0) std::memcpy(to, from, static_cast<std::size_t>(numel()) * sizeof(T));
   }
 
   Shape infer(std::initializer_list<index_t> extents) const {

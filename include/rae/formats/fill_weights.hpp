@@ -1,7 +1,6 @@
 // Weights from a file into a network: the one way in which all networks get them.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -14,7 +13,7 @@ namespace rae {
 /// How the matrices of products are held after loading, for inference.
 struct WeightPacking {
   /// The type that each matrix is stored as, by the name of its parameter.
-  std::function<DType(const std::string& parameter)> stored_as;
+  Function<DType(const std::string& parameter)> stored_as;
   /// True when the file holds the matrices as the kernels read them (see `save_packed_bundle`).
   bool in_file = false;
 };

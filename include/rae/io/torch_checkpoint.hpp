@@ -6,12 +6,12 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "rae/core/owner.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/tensor_reader.hpp"
 
@@ -80,11 +80,11 @@ class TorchCheckpoint {
  private:
   struct File;
   struct Contents;
-  explicit TorchCheckpoint(std::shared_ptr<const Contents> contents)
+  explicit TorchCheckpoint(OwnedPointer<const Contents> contents)
       : contents_(std::move(contents)) {}
   void require(std::string_view name, const Shape& expected) const;
 
-  std::shared_ptr<const Contents> contents_;
+  OwnedPointer<const Contents> contents_;
 };
 
 /// @cond

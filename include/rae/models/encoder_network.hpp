@@ -6,13 +6,12 @@
 #pragma once
 
 #include <concepts>
-#include <functional>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "rae/autograd/var.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/models/encoder.hpp"
 
 namespace rae {
@@ -73,14 +72,14 @@ class EncoderNetwork {
   [[nodiscard]] virtual std::vector<X> features(const X& images) const = 0;
 
   /// Calls f(name, parameter) for every parameter, in the order and with the names of files.
-  virtual void parameters(const std::function<void(const std::string&, Parameter<X>&)>& f) = 0;
+  virtual void parameters(const Function<void(const std::string&, Parameter<X>&)>& f) = 0;
 
   /// A copy with the same weights, which are shared until one of the two changes them.
-  [[nodiscard]] virtual std::unique_ptr<EncoderNetwork<X>> clone() const = 0;
+  [[nodiscard]] virtual OwnedPointer<EncoderNetwork<X>> clone() const = 0;
 
   /// A copy for gradients with respect to the pictures; its weights are constants. Throws
   /// ArgumentError when the kind of encoder cannot be differentiated or the weights are packed.
-  [[nodiscard]] virtual std::unique_ptr<EncoderNetwork<Var<T>>> differentiable() const = 0;
+  [[nodiscard]] virtual OwnedPointer<EncoderNetwork<Var<T>>> differentiable() const = 0;
 
  protected:
   EncoderNetwork() = default;
@@ -125,17 +124,17 @@ class AdaptedEncoder final : public EncoderNetwork<X> {
       return {(*this)(images)};
   }
 
-  void parameters(const std::function<void(const std::string&, Parameter<X>&)>& f) override {
+  void parameters(const Function<void(const std::string&, Parameter<X>&)>& f) override {
     network_.parameters(f);
   }
 
-  [[nodiscard]] std::unique_ptr<EncoderNetwork<X>> clone() const override {
-    return std::make_unique<AdaptedEncoder>(*this);
+  [[nodiscard]] OwnedPointer<EncoderNetwork<X>> clone() const override {
+    return OwnedPointer<AdaptedEncoder>::make(*this);
   }
 
-  [[nodiscard]] std::unique_ptr<EncoderNetwork<Var<T>>> differentiable() const override {
+  [[nodiscard]] OwnedPointer<EncoderNetwork<Var<T>>> differentiable() const override {
     if constexpr (is_differentiable<Kind>() && std::same_as<X, Tensor<T>>) {
-      auto out = std::make_unique<AdaptedEncoder<Kind, Var<T>>>(config_);
+      auto out = OwnedPointer<AdaptedEncoder<Kind, Var<T>>>::make(config_);
       Network source = network_;  // its list of parameters is not const
       copy_parameters(source, *out);
       out->parameters(
@@ -167,9 +166,9 @@ struct VitEncoder {
 
 /// A built-in ViT encoder as an EncoderNetwork: `encoder_network(std::move(vit))`.
 template <Operand X>
-[[nodiscard]] std::unique_ptr<EncoderNetwork<X>> encoder_network(Encoder<X> encoder) {
+[[nodiscard]] OwnedPointer<EncoderNetwork<X>> encoder_network(Encoder<X> encoder) {
   const EncoderConfig config = encoder.config();
-  return std::make_unique<detail::AdaptedEncoder<VitEncoder, X>>(config, std::move(encoder));
+  return OwnedPointer<detail::AdaptedEncoder<VitEncoder, X>>::make(config, std::move(encoder));
 }
 
 }  // namespace rae

@@ -2,8 +2,7 @@
 // Representation Autoencoders, section 4; official class RAE, `do_normalization`.
 #pragma once
 
-#include <cmath>
-
+#include "rae/core/math.hpp"
 #include "rae/core/tensor.hpp"
 
 namespace rae {
@@ -27,7 +26,7 @@ struct LatentNorm {
  private:
   [[nodiscard]] T mean_at(index_t i) const { return mean.empty() ? T(0) : mean[i]; }
   [[nodiscard]] T deviation_at(index_t i) const {
-    return var.empty() ? T(1) : static_cast<T>(std::sqrt(static_cast<double>(var[i]) + eps));
+    return var.empty() ? T(1) : static_cast<T>(math::sqrt(static_cast<double>(var[i]) + eps));
   }
 
   template <class F>

@@ -2,17 +2,17 @@
 // matrix; files hold three.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
+#include "rae/core/function.hpp"
 #include "rae/nn/parameter.hpp"
 
 namespace rae {
 
 /// Maps one of our parameter names to the tensors of a file whose rows, concatenated, are its
 /// value.
-using NameMap = std::function<std::vector<std::string>(const std::string&)>;
+using NameMap = Function<std::vector<std::string>(const std::string&)>;
 
 /// Names inside one transformer layer, without ".weight" and ".bias". An empty scale means that the
 /// family has no LayerScale.

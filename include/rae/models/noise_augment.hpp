@@ -3,10 +3,10 @@
 // class RAE, `noising`.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 #include <span>
 
+#include "rae/core/math.hpp"
 #include "rae/core/random.hpp"
 #include "rae/core/tensor.hpp"
 
@@ -31,7 +31,7 @@ Tensor<T> noise_augment(const Tensor<T>& tokens, double tau, NoiseLaw law, std::
   for (index_t b = 0; b < tokens.extent(0); ++b) {
     const Philox random(seed, first_stream + static_cast<std::uint64_t>(b));
     // Index 0 is used for sigma; the noise starts with the next block of four numbers.
-    const double draw = law == NoiseLaw::uniform ? random.uniform(0) : std::abs(random.normal(0));
+    const double draw = law == NoiseLaw::uniform ? random.uniform(0) : math::fabs(random.normal(0));
     T* noise = target + b * n;
     random.fill_normal(std::span(noise, static_cast<std::size_t>(n)), 4);
     for (index_t i = 0; i < n; ++i)

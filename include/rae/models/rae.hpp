@@ -2,9 +2,9 @@
 // Representation Autoencoders, section 3; official class RAE.
 #pragma once
 
-#include <memory>
 #include <utility>
 
+#include "rae/core/owner.hpp"
 #include "rae/models/decoder.hpp"
 #include "rae/models/encoder_network.hpp"
 #include "rae/models/latent_norm.hpp"
@@ -33,10 +33,10 @@ Tensor<T> encoder_input(const Tensor<T>& image, index_t size, const PixelNorm& p
 /// Everything about an autoencoder besides its two networks.
 template <Real T>
 struct RaeSettings {
-  index_t encoder_height = 0;   ///< to which pictures are resized for the encoder; 0: not at all
-  index_t encoder_width = 0;    ///< the same; 0 exactly when encoder_height is 0
-  PixelNorm pixels{};           ///< of the encoder's pictures
-  LatentNorm<T> latent_norm;    ///< statistics of the latents; empty for raw tokens
+  index_t encoder_height = 0;  ///< to which pictures are resized for the encoder; 0: not at all
+  index_t encoder_width = 0;   ///< the same; 0 exactly when encoder_height is 0
+  PixelNorm pixels{};          ///< of the encoder's pictures
+  LatentNorm<T> latent_norm;   ///< statistics of the latents; empty for raw tokens
 };
 
 /// The autoencoder for inference: pictures (B, channels, H, W) in [0, 1] to latents (B, C, h, w)
@@ -47,7 +47,7 @@ class Rae {
  public:
   using X = Tensor<T>;
 
-  Rae(std::shared_ptr<const EncoderNetwork<X>> encoder, std::shared_ptr<const Decoder<X>> decoder,
+  Rae(OwnedPointer<const EncoderNetwork<X>> encoder, OwnedPointer<const Decoder<X>> decoder,
       RaeSettings<T> settings)
       : encoder_(std::move(encoder)),
         decoder_(std::move(decoder)),
@@ -110,8 +110,8 @@ class Rae {
                             " holds NaN or infinity");
   }
 
-  std::shared_ptr<const EncoderNetwork<X>> encoder_;
-  std::shared_ptr<const Decoder<X>> decoder_;
+  OwnedPointer<const EncoderNetwork<X>> encoder_;
+  OwnedPointer<const Decoder<X>> decoder_;
   RaeSettings<T> settings_;
 };
 

@@ -3,7 +3,6 @@
 // A norm is lazy: it names what is to be normalised and how, and is computed by whom reads it.
 #pragma once
 
-#include <algorithm>
 #include <array>
 
 #include "rae/autograd/var.hpp"
@@ -177,7 +176,7 @@ Tensor<T> take_part(const Tensor<T>& qkv, index_t part, index_t head_dim) {
   Tensor<T> out(Shape{tokens * d / head_dim, head_dim});
   T* target = out.data();
   for (index_t t = 0; t < tokens; ++t)
-    std::copy_n(qkv.data() + (3 * t + part) * d, d, target + t * d);
+    copy_elements(qkv.data() + (3 * t + part) * d, d, target + t * d);
   return out;
 }
 template <Real T>
@@ -185,7 +184,7 @@ void put_part(const Tensor<T>& part_rows, index_t part, Tensor<T>& qkv) {
   const index_t d = qkv.extent(-1) / 3, tokens = qkv.shape().rows();
   T* target = qkv.data();
   for (index_t t = 0; t < tokens; ++t)
-    std::copy_n(part_rows.data() + t * d, d, target + (3 * t + part) * d);
+    copy_elements(part_rows.data() + t * d, d, target + (3 * t + part) * d);
 }
 }  // namespace detail
 

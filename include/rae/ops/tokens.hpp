@@ -1,8 +1,6 @@
 // Changes of shape and order: reshape, transpose, sequences of tokens, patches of images.
 #pragma once
 
-#include <algorithm>
-
 #include "rae/autograd/var.hpp"
 #include "rae/kernels/patch.hpp"
 
@@ -56,7 +54,7 @@ Tensor<T> slice_tokens(const Tensor<T>& x, index_t begin, index_t count) {
   Tensor<T> out(Shape{x.extent(0), count, d});
   T* target = out.data();
   for (index_t b = 0; b < x.extent(0); ++b)
-    std::copy_n(x.data() + (b * tokens + begin) * d, count * d, target + b * count * d);
+    copy_elements(x.data() + (b * tokens + begin) * d, count * d, target + b * count * d);
   return out;
 }
 template <Real T>
@@ -81,8 +79,8 @@ Tensor<T> prepend_tokens(const Tensor<T>& prefix, const Tensor<T>& x) {
   Tensor<T> out(Shape{b, prefix.extent(1) + x.extent(1), x.extent(2)});
   T* target = out.data();
   for (index_t i = 0; i < b; ++i) {
-    std::copy_n(prefix.data(), p, target + i * (p + n));
-    std::copy_n(x.data() + i * n, n, target + i * (p + n) + p);
+    copy_elements(prefix.data(), p, target + i * (p + n));
+    copy_elements(x.data() + i * n, n, target + i * (p + n) + p);
   }
   return out;
 }
@@ -120,7 +118,7 @@ Tensor<T> repeat(const Tensor<T>& x, index_t times) {
   if (times == 1) return x;
   Tensor<T> out(x.shape().with(0, times * x.extent(0)));
   T* target = out.data();
-  for (index_t i = 0; i < times; ++i) target = std::copy_n(x.data(), x.numel(), target);
+  for (index_t i = 0; i < times; ++i) target = copy_elements(x.data(), x.numel(), target);
   return out;
 }
 template <Real T>
@@ -131,7 +129,7 @@ Var<T> repeat(const Var<T>& x, index_t times) {
       [x, times](const Tensor<T>& g) {
         for (index_t i = 0; i < times; ++i) {
           Tensor<T> part(x.shape());
-          std::copy_n(g.data() + i * part.numel(), part.numel(), part.data());
+          copy_elements(g.data() + i * part.numel(), part.numel(), part.data());
           x.accumulate(std::move(part));
         }
       },
@@ -148,8 +146,8 @@ Tensor<T> join_columns(const Tensor<T>& a, const Tensor<T>& b) {
   Tensor<T> out(Shape{a.extent(0), m + n});
   T* target = out.data();
   for (index_t r = 0; r < a.extent(0); ++r) {
-    std::copy_n(a.data() + r * m, m, target + r * (m + n));
-    std::copy_n(b.data() + r * n, n, target + r * (m + n) + m);
+    copy_elements(a.data() + r * m, m, target + r * (m + n));
+    copy_elements(b.data() + r * n, n, target + r * (m + n) + m);
   }
   return out;
 }
@@ -162,8 +160,8 @@ Var<T> join_columns(const Var<T>& a, const Var<T>& b) {
         Tensor<T> da(a.shape()), db(b.shape());
         T *left = da.data(), *right = db.data();
         for (index_t r = 0; r < g.extent(0); ++r) {
-          std::copy_n(g.data() + r * (m + n), m, left + r * m);
-          std::copy_n(g.data() + r * (m + n) + m, n, right + r * n);
+          copy_elements(g.data() + r * (m + n), m, left + r * m);
+          copy_elements(g.data() + r * (m + n) + m, n, right + r * n);
         }
         a.accumulate(std::move(da));
         b.accumulate(std::move(db));

@@ -8,13 +8,13 @@
 
 #include <any>
 #include <concepts>
-#include <memory>
 #include <string_view>
 #include <typeinfo>
 #include <utility>
 #include <vector>
 
 #include "rae/core/dtype.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/io/config.hpp"
 #include "rae/models/encoder_network.hpp"
 #include "rae/nn/outline.hpp"
@@ -38,7 +38,7 @@ class EncoderKind {
   [[nodiscard]] virtual std::vector<ParameterShape> parameter_shapes(const std::any& c) const = 0;
   [[nodiscard]] virtual DType weight_type(const std::any& c, DType wanted,
                                           std::string_view parameter) const = 0;
-  [[nodiscard]] virtual std::unique_ptr<EncoderNetwork<Tensor<float>>> make(
+  [[nodiscard]] virtual OwnedPointer<EncoderNetwork<Tensor<float>>> make(
       const std::any& c) const = 0;
 };
 
@@ -52,7 +52,7 @@ namespace detail {
 /// The kind of a type of configurations. Throws ConfigError when it is not registered.
 [[nodiscard]] const EncoderKind& encoder_kind_of(const std::type_info& config);
 /// Adds a kind (see KindRegistry::add). Throws ArgumentError.
-void add_encoder(std::unique_ptr<const EncoderKind> kind);
+void add_encoder(OwnedPointer<const EncoderKind> kind);
 
 }  // namespace detail
 
@@ -104,7 +104,7 @@ class AnyEncoder {
 
   /// An encoder with weights of zeros, for inference. Throws ConfigError for sizes that do not fit
   /// each other.
-  [[nodiscard]] std::unique_ptr<EncoderNetwork<Tensor<float>>> make() const {
+  [[nodiscard]] OwnedPointer<EncoderNetwork<Tensor<float>>> make() const {
     return kind_->make(config_);
   }
 

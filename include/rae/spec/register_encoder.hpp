@@ -22,6 +22,7 @@
 
 #include <string>
 
+#include "rae/core/owner.hpp"
 #include "rae/spec/any_encoder.hpp"
 
 namespace rae {
@@ -66,9 +67,8 @@ class AdaptedEncoderKind final : public EncoderKind {
     (void)c, (void)parameter;
     return wanted == DType::f32 ? DType::f32 : DType::bf16;
   }
-  [[nodiscard]] std::unique_ptr<EncoderNetwork<Tensor<float>>> make(
-      const std::any& c) const override {
-    return std::make_unique<AdaptedEncoder<Kind, Tensor<float>>>(of(c));
+  [[nodiscard]] OwnedPointer<EncoderNetwork<Tensor<float>>> make(const std::any& c) const override {
+    return OwnedPointer<AdaptedEncoder<Kind, Tensor<float>>>::make(of(c));
   }
 
  private:
@@ -82,7 +82,7 @@ class AdaptedEncoderKind final : public EncoderKind {
 /// ArgumentError for a name that is taken.
 template <class Kind>
 bool register_encoder() {
-  detail::add_encoder(std::make_unique<detail::AdaptedEncoderKind<Kind>>());
+  detail::add_encoder(OwnedPointer<detail::AdaptedEncoderKind<Kind>>::make());
   return true;
 }
 

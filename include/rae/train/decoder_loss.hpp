@@ -6,9 +6,9 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <optional>
 
+#include "rae/core/owner.hpp"
 #include "rae/models/encoder_network.hpp"
 #include "rae/models/lpips.hpp"
 #include "rae/models/pixel_norm.hpp"
@@ -61,7 +61,7 @@ class DecoderLoss {
 
   const EncoderNetwork<Tensor<float>>& encoder_;
   // The same weights, without gradients, where a tape must pass through.
-  std::unique_ptr<EncoderNetwork<Var<float>>> recorded_;
+  OwnedPointer<EncoderNetwork<Var<float>>> recorded_;
   PixelNorm pixels_;
   double perceptual_weight_, lpips_weight_ = 0;
   index_t encoder_size_, lpips_first_step_ = 0;

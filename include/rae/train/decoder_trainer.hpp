@@ -5,6 +5,7 @@
 // decoding); official train_stage1.py.
 #pragma once
 
+#include "rae/core/owner.hpp"
 #include "rae/models/decoder.hpp"
 #include "rae/models/noise_augment.hpp"
 #include "rae/train/adversary.hpp"
@@ -76,7 +77,7 @@ class DecoderIteration {
 /// Trains a new decoder on a data set; returns it with its averaged weights. `encoder` is left as
 /// it is. Throws as `run_training`, and ConfigError when encoder, decoder and pictures do not fit.
 [[nodiscard]] Decoder<Tensor<float>> train_decoder(
-    std::shared_ptr<const ImageDataset> data, const EncoderNetwork<Tensor<float>>& encoder,
+    OwnedPointer<const ImageDataset> data, const EncoderNetwork<Tensor<float>>& encoder,
     const PixelNorm& pixels, const DecoderConfig& config, const DecoderLossOptions& loss,
     const TrainingOptions& options, const TrainingContext& context);
 
