@@ -136,17 +136,18 @@ auto NetworkLoader::load(NetworkRole role, Make make) const {
   const OnTheHeap heap;
   auto network = make();
   fill_weights(*network, group, name_of(role), &packing);
-  return network;
+  using Network = std::remove_pointer_t<decltype(network.get())>;
+  return std::shared_ptr<Network>(network.get(), [kept = network](Network*) mutable { kept = {}; });
 }
 
-OwnedPointer<const EncoderNetwork<Tensor<float>>> NetworkLoader::encoder() const {
+std::shared_ptr<const EncoderNetwork<Tensor<float>>> NetworkLoader::encoder() const {
   const std::lock_guard lock(mutex_);
   if (!loaded_.encoder)
     loaded_.encoder = load(NetworkRole::encoder, [this] { return config_.encoder.make(); });
   return loaded_.encoder;
 }
 
-OwnedPointer<const Decoder<Tensor<float>>> NetworkLoader::decoder() const {
+std::shared_ptr<const Decoder<Tensor<float>>> NetworkLoader::decoder() const {
   const std::lock_guard lock(mutex_);
   if (!loaded_.decoder)
     loaded_.decoder = load(NetworkRole::decoder, [this] {
@@ -155,14 +156,14 @@ OwnedPointer<const Decoder<Tensor<float>>> NetworkLoader::decoder() const {
   return loaded_.decoder;
 }
 
-OwnedPointer<const BackboneNetwork<Tensor<float>>> NetworkLoader::dit() const {
+std::shared_ptr<const BackboneNetwork<Tensor<float>>> NetworkLoader::dit() const {
   const std::lock_guard lock(mutex_);
   if (!loaded_.dit)
     loaded_.dit = load(NetworkRole::dit, [this] { return config_.dit->make<Tensor<float>>(); });
   return loaded_.dit;
 }
 
-OwnedPointer<const BackboneNetwork<Tensor<float>>> NetworkLoader::guide() const {
+std::shared_ptr<const BackboneNetwork<Tensor<float>>> NetworkLoader::guide() const {
   const std::lock_guard lock(mutex_);
   if (!loaded_.guide)
     loaded_.guide =

@@ -2,6 +2,7 @@
 // memory of the largest.
 #pragma once
 
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -37,22 +38,22 @@ class NetworkLoader {
 
   /// A network, loaded if need be. Throws FormatError when the model has none or tensors are
   /// missing, ShapeError.
-  [[nodiscard]] OwnedPointer<const EncoderNetwork<Tensor<float>>> encoder() const;
+  [[nodiscard]] std::shared_ptr<const EncoderNetwork<Tensor<float>>> encoder() const;
   /// See `encoder`.
-  [[nodiscard]] OwnedPointer<const Decoder<Tensor<float>>> decoder() const;
+  [[nodiscard]] std::shared_ptr<const Decoder<Tensor<float>>> decoder() const;
   /// See `encoder`.
-  [[nodiscard]] OwnedPointer<const BackboneNetwork<Tensor<float>>> dit() const;
+  [[nodiscard]] std::shared_ptr<const BackboneNetwork<Tensor<float>>> dit() const;
   /// See `encoder`.
-  [[nodiscard]] OwnedPointer<const BackboneNetwork<Tensor<float>>> guide() const;
+  [[nodiscard]] std::shared_ptr<const BackboneNetwork<Tensor<float>>> guide() const;
 
   /// The autoencoder with its encoder or its decoder, whichever `role` says; see `encoder`.
   [[nodiscard]] Rae<float> autoencoder(NetworkRole role) const;
 
  private:
   struct Loaded {
-    OwnedPointer<const EncoderNetwork<Tensor<float>>> encoder;
-    OwnedPointer<const Decoder<Tensor<float>>> decoder;
-    OwnedPointer<const BackboneNetwork<Tensor<float>>> dit, guide;
+    std::shared_ptr<const EncoderNetwork<Tensor<float>>> encoder;
+    std::shared_ptr<const Decoder<Tensor<float>>> decoder;
+    std::shared_ptr<const BackboneNetwork<Tensor<float>>> dit, guide;
   };
 
   [[nodiscard]] const TensorGroup& group_of(NetworkRole role) const;

@@ -118,7 +118,7 @@ TEST(DiffusersAutoencoder, IsTheModelUnderOtherNames) {
       EXPECT_EQ(c.pixels.std[2], 0.75);
       EXPECT_EQ(c.name, std::filesystem::path(folder.path()).filename().string());
 
-      std::shared_ptr<EncoderNetwork<Tensor<float>>> encoder = c.encoder.make();
+      const auto encoder = c.encoder.make();
       const auto decoder = std::make_shared<Decoder<Tensor<float>>>(*c.decoder);
       fill_weights(*encoder, *files.encoder);
       fill_weights(*decoder, *files.decoder);

@@ -70,7 +70,7 @@ TEST(Features, ComeFromOfficialFiles) {
   EXPECT_EQ(features.shape(), (Shape{1, files.config.encoder.width()}));
   // The same encoder without the model around it sees its own number of patches.
   const auto alone = FeatureExtractor::encoder(
-      PretrainedEncoder{files.config.encoder, files.config.pixels, *files.encoder}, "alone");
+      PretrainedEncoder{vit_of(files.config), files.config.pixels, *files.encoder}, "alone");
   EXPECT_EQ(alone.dimension(), network.dimension());
   EXPECT_EQ(alone(std::span(&image, 1)).shape(), features.shape());
   EXPECT_NE(alone.name().find("alone"), std::string::npos);

@@ -27,7 +27,7 @@ Lpips<X> golden_lpips() {
   Lpips<X> model(LpipsConfig{
       .channels = test::golden_config("lpips_narrow").get<std::vector<index_t>>("channels")});
   const Golden weights("lpips_narrow/weights.safetensors");
-  fill_weights(model, {TensorSource(weights.file()), golden_names});
+  fill_weights(model, {TensorSource(weights.file()), &golden_names});
   return model;
 }
 

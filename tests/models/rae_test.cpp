@@ -122,7 +122,7 @@ TEST(Rae, GridsOfEncoderAndDecoderMayDiffer) {
   const auto fill = [&](const std::string&, auto& p) { init_normal(p, 0.5, 1, ++stream); };
   encoder_weights.parameters(fill);
   decoder_weights->parameters(fill);
-  const std::shared_ptr<const EncoderNetwork<Tensor<float>>> network =
+  const OwnedPointer<EncoderNetwork<Tensor<float>>> network =
       encoder_network(std::move(encoder_weights));
   RaeSettings<float> settings{28, 28, {}, {}};
   const Rae<float> rae(network, decoder_weights, settings);

@@ -32,7 +32,7 @@ inline ModelFiles sampler_model() {
     return TensorGroup{TensorSource::open(data_path(std::string("golden/sample_ode/") + name)), {}};
   };
   return {.config = c,
-          .encoder = EncoderConfig{},
+          .encoder = {},
           .decoder = {},
           .dit = group("weights.safetensors"),
           .guide = group("guide_weights.safetensors"),
