@@ -48,17 +48,18 @@ struct CosineKind {
 };
 
 constexpr const char* kRecipe = R"(
-model: {name: cosine, image_size: 28, pixels: {mean: [0.3], std: [0.35]}, encoder: {family: cosine}, time_shift: 1,
-  decoder: {grid_h: 4, grid_w: 4, in_dim: 16, hidden_size: 64, num_layers: 2, num_heads: 4, intermediate_size: 256, patch_size: 7, channels: 1},
-  dit: {grid_h: 4, grid_w: 4, in_channels: 16, hidden_size: [64, 64], depth: [2, 1], num_heads: [4, 4], num_classes: 10, class_dropout_prob: 0.1}}
-decoder: {loss: {noise_tau: 0.2, perceptual_weight: 0}, train: {batch_size: 64, lr: 1e-3, steps: 500}}
-dit: {flow: {time: logit-normal_0_1}, train: {batch_size: 64, lr: 1e-3, steps: 500}}
+model: {name: cosine, image_size: 28, pixels: {mean: [0.3], std: [0.35]}, time_shift: 1,
+  encoder: {family: cosine}, decoder: {grid_h: 4, grid_w: 4, in_dim: 16, hidden_size: 64,
+  num_layers: 2, num_heads: 4, intermediate_size: 256, patch_size: 7, channels: 1},
+  dit: {grid_h: 4, grid_w: 4, in_channels: 16, hidden_size: [64, 64], depth: [2, 1],
+    num_heads: [4, 4], num_classes: 10}}
+decoder: {loss: {noise_tau: 0.2, perceptual_weight: 0}, train: {batch_size: 64, steps: 500}}
+dit: {flow: {time: logit-normal_0_1}, train: {batch_size: 64, steps: 500}}
 )";
 
 int main(int argc, char** argv) {
   if ((argc != 3 && argc != 5) || (argc == 5 && std::strcmp(argv[3], "--steps") != 0)) {
-    std::fprintf(stderr, "usage: %s DATA OUT [--steps N]\n", argv[0]);
-    return 2;
+    return std::fprintf(stderr, "usage: %s DATA OUT [--steps N]\n", argv[0]), 2;
   }
   try {
     rae::register_encoder<CosineKind>();
@@ -76,7 +77,6 @@ int main(int argc, char** argv) {
     rae::Generator::load(path).sample({.labels = {3}}).front().save_png(path + ".sample.png");
     std::printf("wrote %s, a reconstruction and a sample\n", path.c_str());
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
+    return std::fprintf(stderr, "%s\n", error.what()), 1;
   }
 }

@@ -12,7 +12,7 @@ namespace rae::detail {
 namespace {
 
 std::string where(const TensorGroup& group, std::string_view what) {
-  return concat(group.tensors.origin(), ": ", what);
+  return what.empty() ? group.tensors.origin() : concat(group.tensors.origin(), ": ", what);
 }
 
 PackedWeight packed_weight(const WeightPacking& packing, const std::string& name,

@@ -130,9 +130,9 @@ class RecipeRunner {
   void dit() {
     if (!recipe_.model.dit)
       raise<ConfigError>("the recipe has no dit, which the stage dit would train");
+    const Rae<float> autoencoder = trained_autoencoder("dit", bundle_.latent_norm());
     if (!bundle_.has("latent_norm."))
       raise<ConfigError>(model_path_, ": has no latent statistics; run the stage statistics first");
-    const Rae<float> autoencoder = trained_autoencoder("dit", bundle_.latent_norm());
     if (recipe_.automatic_time_shift) {
       const Shape z = recipe_.model.latent_shape();  // (C, h, w)
       say(concat("time shift ", recipe_.flow.time_shift, ", chosen for latents of ", z.numel(),

@@ -44,7 +44,7 @@ struct Bundle {
     const TensorGroup group{TensorSource(tensors, origin), [&prefix](const std::string& name) {
                               return std::vector<std::string>{prefix + name};
                             }};
-    fill_weights(model, group, prefix.substr(0, prefix.find('.')));
+    fill_weights(model, group);
   }
 
   /// The autoencoder with the networks and statistics that the bundle has; its weights are not
