@@ -16,8 +16,8 @@ using detail::Schedule;
 using detail::ScheduledNetwork;
 using Labels = std::vector<std::int64_t>;
 
-std::shared_ptr<const BackboneNetwork<Tensor<float>>> random_network(const Backbone& config) {
-  std::shared_ptr<BackboneNetwork<Tensor<float>>> network = config.make<Tensor<float>>();
+OwnedPointer<const BackboneNetwork<Tensor<float>>> random_network(const Backbone& config) {
+  OwnedPointer<BackboneNetwork<Tensor<float>>> network = config.make<Tensor<float>>();
   test::fill_random(*network, 3);
   pack_parameters(*network);
   return network;

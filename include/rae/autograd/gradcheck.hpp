@@ -57,7 +57,7 @@ GradcheckResult gradcheck(F f, const std::vector<Tensor<double>>& inputs, double
       const double analytic = leaves[n].grad().empty() ? 0.0 : std::as_const(leaves[n]).grad()[i];
       const double error = math::fabs(analytic - numeric) / (1 + math::fabs(numeric));
       if (error > result.worst || math::is_nan(error)) {
-        result.worst = math::is_nan(error) ? HUGE_VAL : error;
+        result.worst = math::is_nan(error) ? __builtin_huge_val() : error;
         result.where =
             concat("input ", n, ", element ", i, ": analytic ", analytic, ", numeric ", numeric);
       }
