@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "rae/core/parallel.hpp"
 #include "rae/kernels/gemm.hpp"
