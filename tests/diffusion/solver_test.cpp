@@ -7,11 +7,11 @@
 namespace rae {
 namespace {
 
-constexpr Solver kEverySolver[] = {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3,
-                                   Solver::rk4};
+constexpr Solver kSolvers[] = {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3,
+                               Solver::rk4};
 
 TEST(SolverTest, CoefficientsFulfilTheOrderConditions) {
-  for (const Solver solver : kEverySolver) {
+  for (const Solver solver : kSolvers) {
     const detail::Tableau m = detail::tableau_of(solver);
     const int order = solver == Solver::euler   ? 1
                       : solver == Solver::heun3 ? 3
@@ -94,7 +94,7 @@ TEST(SolverTest, AdamsWeightsAreThePublishedOnes) {
 }
 
 TEST(SolverTest, NamesAreParsed) {
-  for (const Solver solver : kEverySolver) EXPECT_EQ(parse_solver(name_of(solver)), solver);
+  for (const Solver solver : kSolvers) EXPECT_EQ(parse_solver(name_of(solver)), solver);
   EXPECT_EQ(parse_solver("explicit_adams"), Solver::explicit_adams);
   EXPECT_EQ(parse_solver("implicit_adams"), Solver::implicit_adams);
   EXPECT_EQ(parse_solver("fixed_adams"), Solver::implicit_adams);

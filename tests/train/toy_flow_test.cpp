@@ -101,7 +101,7 @@ constexpr double kEps = 0.02;
 
 using Network = BackboneNetwork<Tensor<float>>;
 
-std::unique_ptr<Network> trained(const FlowObjective& objective, bool lightning) {
+OwnedPointer<Network> trained(const FlowObjective& objective, bool lightning) {
   TrainingOptions training;
   training.steps = 900;
   training.batch_size = 64;
@@ -196,9 +196,9 @@ double velocity_error(const Network& model, PathKind path) {
 constexpr double kMomentBound = 0.15;    // of a mean or a covariance; the data's are 0.2 to 0.8
 constexpr double kVelocityBound = 0.15;  // of velocities, whose root mean square is about 1
 
-using Row = std::tuple<PathKind, Prediction, bool>;
+using ToyCase = std::tuple<PathKind, Prediction, bool>;
 
-class ToyFlow : public testing::TestWithParam<Row> {};
+class ToyFlow : public testing::TestWithParam<ToyCase> {};
 
 // The bounds are narrow enough to tell the paths apart: with another path than the one of the
 // training they are missed. Samples of a velocity follow from the network alone, which is compared
@@ -208,13 +208,16 @@ TEST_P(ToyFlow, TrainsUntilSamplesHaveItsMoments) {
   const auto model = trained({.path = path, .prediction = prediction}, lightning);
   EXPECT_LT(sampled_error(*model, path, prediction), kMomentBound);
   const bool velocity = prediction == Prediction::velocity;
-  if (velocity) EXPECT_LT(velocity_error(*model, path), kVelocityBound);
+  if (velocity) {
+    EXPECT_LT(velocity_error(*model, path), kVelocityBound);
+  }
   for (const PathKind other : {PathKind::linear, PathKind::gvp, PathKind::vp}) {
     if (other == path) continue;
-    if (velocity)
+    if (velocity) {
       EXPECT_GT(velocity_error(*model, other), 2 * kVelocityBound) << name_of(other);
-    else if (!lightning)
+    } else if (!lightning) {
       EXPECT_GT(sampled_error(*model, other, prediction), kMomentBound) << name_of(other);
+    }
   }
 }
 

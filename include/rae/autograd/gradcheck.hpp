@@ -1,6 +1,7 @@
 // Comparison of recorded gradients with central finite differences, in double.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <vector>
 

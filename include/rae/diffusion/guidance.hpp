@@ -5,6 +5,7 @@
 // outside of the interval the main velocity is used alone.
 #pragma once
 
+#include <cmath>
 #include <concepts>
 #include <utility>
 
