@@ -70,17 +70,17 @@ int main(int argc, char** argv) {
       const Results r = results(generator, options, exact.plain);
       if (exact.plain.empty()) exact = r;
       std::printf("%-7s  %5.3g  %8.5f  %7.5f   %15.5f   %7.1f %%   %7.1f\n",
-                  rae::weight_type_name(dtype).data(), reuse_error,
-                  error(r.velocity, exact.velocity), error(r.plain, exact.plain),
-                  error(r.guided, exact.guided),
+                  rae::name_of(dtype).data(), reuse_error, error(r.velocity, exact.velocity),
+                  error(r.plain, exact.plain), error(r.guided, exact.guided),
                   100.0 * static_cast<double>(r.report.model.backbones) /
                       static_cast<double>(r.report.model.evaluations),
                   r.seconds);
     };
     for (const rae::DType dtype : rae::kWeightTypes) row(dtype, 0);  // f32 first
-    if (!files.config.dit) return 0;  // a LightningDiT has no backbone of its own
+    if (!files.config.dit->has_head())
+      return 0;  // a LightningDiT has no backbone apart from a head
     for (const double reuse_error : {0.02, 0.05, 0.1, 0.2}) row(rae::DType::f32, reuse_error);
-    row(rae::DType::i8, 0.1);
+    row(rae::DType::int8, 0.1);
   } catch (const std::exception& failure) {
     std::fprintf(stderr, "%s\n", failure.what());
     return 1;

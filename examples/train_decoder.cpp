@@ -60,7 +60,7 @@ int main(int argc, char** argv) {
     bundle.store("decoder.", decoder);
     bundle.save(argv[2]);
     std::printf("%s: the built-in encoder with a decoder of %d parameters\n", argv[2],
-                static_cast<int>(rae::parameter_count(config)));
+                static_cast<int>(rae::parameter_count(rae::parameter_shapes<rae::Decoder>(config))));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

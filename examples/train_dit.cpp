@@ -1,12 +1,13 @@
-// Stage 2 of the paper, a DiT^DH in the latent space of the built-in autoencoder: example_train_dit
-// DATA OUT.safetensors [--steps N] DATA is the folder of Fashion-MNIST or of pictures, one class
-// per sub-folder.
+// Stage 2 of the paper, a DiT^DH in the latent space of the built-in autoencoder:
+//   example_train_dit DATA OUT.safetensors [--steps N]
+// DATA is the folder of Fashion-MNIST or of pictures, one sub-folder per class.
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <rae/models/dit_dh.hpp>
 #include <rae/rae.hpp>
-#include <rae/train/dit_trainer.hpp>
+#include <rae/train/flow_trainer.hpp>
 
 int main(int argc, char** argv) {
   if ((argc != 3 && argc != 5) || (argc == 5 && std::strcmp(argv[3], "--steps") != 0)) {
@@ -38,7 +39,9 @@ int main(int argc, char** argv) {
         .depth = {4, 2},
         .num_heads = {4, 4},
         .num_classes = static_cast<rae::index_t>(data->class_names().size())};
-    const rae::FlowOptions flow{.time = rae::TimeDistribution::logit_normal(0, 1),
+    const rae::FlowOptions flow{.objective = {.path = rae::PathKind::linear,
+                                              .prediction = rae::Prediction::velocity},
+                                .time = rae::TimeDistribution::logit_normal(0, 1),
                                 .time_shift = model.time_shift};
     const rae::TrainingOptions training{.steps = steps,
                                         .batch_size = 64,
@@ -47,20 +50,21 @@ int main(int argc, char** argv) {
                                         .warmup_steps = steps / 20,
                                         .ema_decay = 0.99,
                                         .log_every = 20};
-    rae::TrainingContext context{
-        .stage = "dit"};  // with a .folder, it would keep checkpoints there and continue from them
+    // With a .folder, the training would keep checkpoints there and resume from them.
+    rae::TrainingContext context{.stage = "dit"};
     context.on_progress = [](const rae::TrainingProgress& p) {
       std::printf("step %d of %d, loss %.4f, %.0f s left\n", static_cast<int>(p.step),
                   static_cast<int>(p.steps), p.loss, p.eta_seconds);
       return true;
     };
-    rae::DitDh<rae::Tensor<float>> dit =
-        rae::train_dit(data, autoencoder, config, flow, training, context);
+    const auto dit = rae::train_flow(data, autoencoder, config, flow, training, context);
 
     model.dit = config;
-    model.prediction = flow.prediction;
+    model.path = flow.objective.path;
+    model.prediction = flow.objective.prediction;
+    model.time_shift = flow.time_shift;
     model.class_names = data->class_names();
-    bundle.store("dit.", dit);
+    bundle.store("dit.", *dit);
     bundle.save(argv[2]);
     std::printf("%s: a model for %d classes\n", argv[2], static_cast<int>(config.num_classes));
   } catch (const std::exception& error) {

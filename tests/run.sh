@@ -1,7 +1,9 @@
 #!/bin/sh
 # Installs what is missing (Debian, Ubuntu), builds everything and runs all tests: sh tests/run.sh [build folder]
-# From the environment: CXX, RAE_BUILD_TYPE, RAE_CMAKE_ARGS (for configuring), RAE_TARGETS (default: all) and RAE_CTEST_ARGS.
-# The last line says "N passed, N failed".
+# From the environment: CXX, RAE_BUILD_TYPE, RAE_CMAKE_ARGS (for configuring), RAE_TARGETS (default:
+# all) and RAE_CTEST_ARGS.
+# The last line is "N passed, N failed" and, when there are any, ", N skipped": tests of kernels for
+# instruction sets that this processor lacks.
 set -eu
 cd "$(dirname "$0")/.."
 . examples/install_packages.sh
@@ -12,14 +14,15 @@ build=${1:-build/release}
 jobs=$(nproc)
 # shellcheck disable=SC2086
 {
-  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE="${RAE_BUILD_TYPE:-Release}" -DRAE_BUILD_TESTS=ON \
-    -DRAE_BUILD_EXAMPLES=ON ${RAE_CMAKE_ARGS:-} &&
+  cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE="${RAE_BUILD_TYPE:-Release}" \
+    -DRAE_BUILD_TESTS=ON -DRAE_BUILD_EXAMPLES=ON ${RAE_CMAKE_ARGS:-} &&
     cmake --build "$build" -j "$jobs" --target ${RAE_TARGETS:-all}
 } || { echo '0 passed, 1 failed'; exit 1; }
 
 status=0
 rm -f "$build/tests.xml"
 # shellcheck disable=SC2086
-ctest --test-dir "$build" --output-on-failure -j "$jobs" --no-tests=error --output-junit tests.xml ${RAE_CTEST_ARGS:-} || status=$?
+ctest --test-dir "$build" --output-on-failure -j "$jobs" --no-tests=error --output-junit tests.xml \
+  ${RAE_CTEST_ARGS:-} || status=$?
 sh tests/summary.sh "$build/tests.xml" || status=1
 exit "$status"

@@ -1,10 +1,18 @@
 #!/bin/sh
-# usage: summary.sh JUNIT_FILE: prints "N passed, N failed". A test that did not run has not passed.
+# usage: summary.sh JUNIT_FILE, as ctest writes it: prints "N passed, N failed", and ", N skipped"
+# when there are any. Exits with 0 when no test failed and at least one passed.
+# A test is skipped when it ran and said so (GTEST_SKIP). One that did not run (disabled, program
+# missing, fixture failed) has failed.
 set -eu
 [ -f "$1" ] || { echo '0 passed, 1 failed'; exit 1; }
-# The attributes of <testsuite> stand on lines of their own; the first occurrence of each is the total.
+# The attributes of <testsuite> have a line each; the first occurrence is the total.
 count() { sed -n "s/^[[:space:]]*$1=\"\([0-9]*\)\".*/\1/p" "$2" | head -n 1; }
 total=$(count tests "$1")
-passed=$((total - $(count failures "$1") - $(count disabled "$1") - $(count skipped "$1")))
-echo "$passed passed, $((total - passed)) failed"
-[ "$passed" -gt 0 ] && [ "$passed" -eq "$total" ]
+failures=$(count failures "$1") disabled=$(count disabled "$1") not_run=$(count skipped "$1")
+passed=$((total - failures - disabled - not_run))
+skipped=$(grep -c '^[[:space:]]*<skipped message="SKIP_RE' "$1") || true
+failed=$((total - passed - skipped))
+printf '%d passed, %d failed' "$passed" "$failed"
+if [ "$skipped" -gt 0 ]; then printf ', %d skipped' "$skipped"; fi
+echo
+[ "$passed" -gt 0 ] && [ "$failed" -eq 0 ]

@@ -1,14 +1,13 @@
 // Build-time configuration: the few macros of the library. Everything else is C++.
 #pragma once
 
-/// Choice of `core/parallel` backend. CMake sets exactly one of these to 1; OpenMP is the default
-/// when the compiler has it.
-#if !defined(RAE_PARALLEL_OPENMP) && !defined(RAE_PARALLEL_THREADS) && !defined(RAE_PARALLEL_SERIAL)
-#if defined(_OPENMP)
-#define RAE_PARALLEL_OPENMP 1
+/// RAE_LIBRARY is 1 in programs that link the compiled library, and in the library itself; CMake's
+/// targets and pkg-config set it. A function that is declared with RAE_LIBRARY_FUNCTION is defined
+/// there; in programs that use headers alone its address is null.
+#if RAE_LIBRARY
+#define RAE_LIBRARY_FUNCTION
 #else
-#define RAE_PARALLEL_SERIAL 1
-#endif
+#define RAE_LIBRARY_FUNCTION [[gnu::weak]]
 #endif
 
 /// Checks a precondition inside the library (a bug when false, not a user's mistake): throws

@@ -1,6 +1,6 @@
 #include "rae/formats/bundle.hpp"
 
-#include "formats/bundle_parts.hpp"
+#include "formats/bundle_layout.hpp"
 #include "formats/packed_weights.hpp"
 #include "io/suggestion.hpp"
 #include "rae/io/safetensors.hpp"
@@ -57,14 +57,9 @@ ModelFiles Bundle::files() const {
   out.config = config;
   out.origin = origin;
   out.latent_norm = latent_norm();
-  const auto part = [&](const std::string& prefix) -> std::optional<PartFile> {
-    if (!has(prefix)) return std::nullopt;
-    return PartFile{source.under(prefix), {}};
-  };
-  out.encoder = part("encoder.");
-  out.decoder = part("decoder.");
-  out.dit = part("dit.");
-  out.guide = part("guide.");
+  for (const NetworkRole role : kNetworkRoles)
+    if (const std::string prefix = detail::prefix_of(role); has(prefix))
+      out.network(role) = TensorGroup{source.under(prefix), {}};
   return out;
 }
 
@@ -79,9 +74,8 @@ void Bundle::remove(const std::string& prefix) {
 }
 
 void Bundle::check() const {
-  (void)parse_model_config(
-      ConfigNode::parse_json(to_config(config).to_json(), origin + ": config"));
-  detail::require_parts(origin, config, shapes_of(tensors));
+  validate(config, ConfigPlace(origin));
+  detail::require_tensors(origin, config, shapes_of(tensors));
   for (const auto& [name, tensor] : tensors) detail::require_values(origin, name, tensor);
 }
 
@@ -96,7 +90,7 @@ Bundle Bundle::load(const std::string& path) {
                        "that it was made from");
   std::map<std::string, Shape> shapes;
   for (const std::string& name : file.names()) shapes.emplace(name, file.info(name).shape);
-  detail::require_parts(path, out.config, shapes);
+  detail::require_tensors(path, out.config, shapes);
   for (const std::string& name : file.names()) {
     Tensor<float> tensor = file.read<float>(name);
     detail::require_values(path, name, tensor);

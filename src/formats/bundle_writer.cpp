@@ -2,39 +2,41 @@
 
 #include <utility>
 
-#include "formats/bundle_parts.hpp"
-#include "formats/model_parts.hpp"
+#include "formats/bundle_layout.hpp"
 #include "formats/packed_weights.hpp"
+#include "formats/stored_network.hpp"
 #include "rae/io/safetensors_writer.hpp"
 #include "rae/spec/weight_types.hpp"
 
 namespace rae {
 
-using detail::ModelPart;
 using detail::PackedWeight;
+using detail::StoredNetwork;
 
 namespace {
 
 /// One parameter of the file: as its elements, or packed.
 struct Entry {
-  const ModelPart* part;
+  const StoredNetwork* network;
   const ParameterShape* parameter;
   std::optional<PackedWeight> packed;
 };
 
 /// All parameters; those that are packed come first, so that all panels begin at whole vectors.
-/// `pack`: what the model will be loaded as.
-std::vector<Entry> entries_of(const std::vector<ModelPart>& parts, std::optional<DType> pack) {
+/// `pack`: the type that the model will be loaded as.
+std::vector<Entry> entries_of(const std::vector<StoredNetwork>& networks,
+                              std::optional<DType> pack) {
   std::vector<Entry> products, others;
-  for (const ModelPart& part : parts)
-    for (const ParameterShape& parameter : part.parameters) {
+  for (const StoredNetwork& network : networks)
+    for (const ParameterShape& parameter : network.outline.parameters) {
       const auto& [name, shape, use] = parameter;
       if (pack && use != ParameterUse::elements)
-        products.push_back({&part, &parameter,
-                            PackedWeight{part.prefix + name, shape, part.weight_type(*pack, name),
-                                         panel_columns(use)}});
+        products.push_back(
+            {&network, &parameter,
+             PackedWeight{detail::prefix_of(network.role) + name, shape,
+                          network.outline.weight_type(*pack, name), panel_columns(use)}});
       else
-        others.push_back({&part, &parameter, std::nullopt});
+        others.push_back({&network, &parameter, std::nullopt});
     }
   products.insert(products.end(), others.begin(), others.end());
   return products;
@@ -44,33 +46,31 @@ void save(const ModelFiles& files, const std::string& path, DType stored_as,
           std::optional<DType> pack, const std::map<std::string, std::string>& notes) {
   detail::require_float(stored_as);
   detail::require_free_notes("save_bundle", notes);
-  const std::vector<ModelPart> parts = detail::parts_of(files);
-  if (parts.empty()) raise<ArgumentError>(files.origin, ": there is nothing to write");
+  const std::vector<StoredNetwork> networks = detail::stored_networks(files);
+  if (networks.empty()) raise<ArgumentError>(files.origin, ": there is nothing to write");
   ModelConfig config = files.config;
   if (!files.decoder) config.decoder.reset();
-  if (!files.dit) {
-    config.dit.reset();
-    config.lightning_dit.reset();
-  }
+  if (!files.dit) config.dit.reset();
   if (!files.guide) {
     config.guide.reset();
-    config.lightning_guide.reset();
     config.sampling.autoguidance.reset();
   }
+  validate(config, ConfigPlace(files.origin));
   const LatentNorm<float> norm = detail::with_official_eps(files.latent_norm, files.origin);
   std::map<std::string, std::string> metadata = notes;
   metadata.emplace(detail::kConfigKey, to_config(config).to_json());
-  if (pack) metadata.emplace(detail::kPackedKey, weight_type_name(*pack));
+  if (pack) metadata.emplace(detail::kPackedKey, name_of(*pack));
   std::map<std::string, Shape> shapes;
   std::vector<SafetensorsSlot> slots;
   const auto add = [&](const std::string& name, const Shape& shape, bool delicate) {
     shapes.emplace(name, shape);
     slots.push_back({name, delicate ? DType::f32 : stored_as, shape});
   };
-  const std::vector<Entry> entries = entries_of(parts, pack);
-  for (const auto& [part, parameter, packed] : entries) {
+  const std::vector<Entry> entries = entries_of(networks, pack);
+  for (const auto& [network, parameter, packed] : entries) {
     if (!packed)
-      add(part->prefix + parameter->name, parameter->shape, parameter->shape.rank() <= 1);
+      add(detail::prefix_of(network->role) + parameter->name, parameter->shape,
+          parameter->shape.rank() <= 1);
     if (packed)
       for (const SafetensorsSlot& slot : packed->slots()) {
         shapes.emplace(slot.name, slot.shape);
@@ -79,14 +79,12 @@ void save(const ModelFiles& files, const std::string& path, DType stored_as,
   }
   if (!norm.mean.empty()) add(std::string(detail::kLatentMean), norm.mean.shape(), true);
   if (!norm.var.empty()) add(std::string(detail::kLatentVar), norm.var.shape(), true);
-  // What is written can be read again.
-  (void)detail::bundle_config(files.origin, metadata);
-  detail::require_parts(files.origin, config, shapes, pack);
+  detail::require_tensors(files.origin, config, shapes, pack);
 
   SafetensorsWriter writer(path, std::move(slots), metadata);
-  for (const auto& [part, parameter, packed] : entries) {
+  for (const auto& [network, parameter, packed] : entries) {
     const Tensor<float> value = detail::read_parameter(
-        *part, *parameter, parameter->shape.rank() <= 1 ? DType::f32 : stored_as);
+        *network, *parameter, parameter->shape.rank() <= 1 ? DType::f32 : stored_as);
     if (packed)
       packed->write(
           writer, PackedMatrix<float>(value.view().transposed(), packed->stored, packed->columns));

@@ -2,41 +2,46 @@
 
 #include <optional>
 
-#include "rae/spec/model_config.hpp"
-
 namespace rae::detail {
 namespace {
 
-/// The first extent that is not one: with the number of elements enough to tell a tensor of another
-/// model, whatever its rank.
-index_t rows_of(const Shape& shape) {
+std::vector<index_t> without_ones(const Shape& shape) {
+  std::vector<index_t> out;
   for (const index_t extent : shape)
-    if (extent != 1) return extent;
-  return 1;
+    if (extent != 1) out.push_back(extent);
+  return out;
 }
 
 }  // namespace
 
-std::vector<std::string> files_of(const PartFile& part, const std::string& name) {
-  return part.names ? part.names(name) : std::vector<std::string>{name};
+std::vector<std::string> names_in_file(const TensorGroup& group, const std::string& name) {
+  return group.names ? group.names(name) : std::vector<std::string>{name};
 }
 
-void require_part(const PartFile& part, const std::vector<ParameterShape>& parameters) {
-  const TensorSource& tensors = part.tensors;
+Shape piece_of(const Shape& parameter, std::size_t pieces) {
+  return pieces > 1 ? parameter.with(0, parameter[0] / static_cast<index_t>(pieces)) : parameter;
+}
+
+bool fits(const Shape& stored, const Shape& ours) {
+  if (stored.numel() != ours.numel()) return false;
+  return without_ones(stored) == without_ones(ours) ||
+         (stored.rank() == 4 && ours.rank() == 2 && stored[0] == ours[0]);
+}
+
+void require_group(const TensorGroup& group, const std::vector<ParameterShape>& parameters) {
+  const TensorSource& tensors = group.tensors;
   std::size_t missing = 0;
   std::string first;
   for (const auto& [name, shape, use] : parameters) {
-    const auto files = files_of(part, name);
-    for (const std::string& file : files) {
-      if (!tensors.contains(file)) {
-        if (missing++ == 0) first = file;
+    const auto names = names_in_file(group, name);
+    const Shape expected = piece_of(shape, names.size());
+    for (const std::string& each : names) {
+      if (!tensors.contains(each)) {
+        if (missing++ == 0) first = each;
         continue;
       }
-      Shape expected = shape;
-      if (files.size() > 1) expected = shape.with(0, shape[0] / static_cast<index_t>(files.size()));
-      const Shape& found = tensors.info(file).shape;
-      if (found.numel() != expected.numel() || rows_of(found) != rows_of(expected))
-        raise<FormatError>("tensor ", file, " in ", tensors.origin(), ": has shape ", found,
+      if (const Shape& found = tensors.info(each).shape; !fits(found, expected))
+        raise<FormatError>("tensor ", each, " in ", tensors.origin(), ": has shape ", found,
                            ", the configuration needs ", expected);
     }
   }
@@ -48,7 +53,7 @@ void require_part(const PartFile& part, const std::vector<ParameterShape>& param
 }
 
 std::string encoder_prefix(const TensorSource& tensors, EncoderFamily family) {
-  // The patch embedding tells, of which there is one in each encoder.
+  // Each encoder has one patch embedding.
   const std::string patches = family == EncoderFamily::siglip2
                                   ? "embeddings.patch_embedding.weight"
                                   : "embeddings.patch_embeddings.projection.weight";

@@ -17,7 +17,6 @@ namespace fs = std::filesystem;
 constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 26;
 /// Added to the deviations of the latents in diffusers.
 constexpr double kDeviationEps = 1e-5;
-constexpr index_t kMaxWidth = 1 << 16, kMaxLayers = 1024, kMaxSide = 4096;
 
 /// config.json without the statistics, which are in the weights, too, and exceed the limits of
 /// configurations.
@@ -67,7 +66,7 @@ index_t extent_of(const TensorSource& tensors, const std::string& name, int rank
 }
 
 /// The encoder: its class in diffusers takes width, patch and depth, and the defaults of
-/// transformers for all else. What the file tells is taken from there.
+/// transformers for all else. Sizes that follow from tensors are taken from the tensors.
 EncoderConfig encoder_config(const ConfigNode& node, const TensorSource& tensors) {
   EncoderConfig c;
   const ConfigNode* type = node.find("encoder_type");
@@ -78,7 +77,7 @@ EncoderConfig encoder_config(const ConfigNode& node, const TensorSource& tensors
   } catch (const ArgumentError& error) {
     raise<ConfigError>(type->where(), ": ", error.what());
   }
-  c.patch_size = size_or(node, "encoder_patch_size", 14, kMaxSide);
+  c.patch_size = size_or(node, "encoder_patch_size", 14, kMaxModelImageSize);
   c.hidden_size = size_or(node, "encoder_hidden_size", 768, kMaxWidth);
   c.num_layers = size_or(node, "encoder_num_hidden_layers", 12, kMaxLayers);
   c.num_heads = c.hidden_size / 64;
@@ -111,7 +110,7 @@ DecoderConfig decoder_config(const ConfigNode& node, index_t in_dim, index_t gri
   c.num_layers = size_or(node, "decoder_num_hidden_layers", 8, kMaxLayers);
   c.num_heads = size_or(node, "decoder_num_attention_heads", 16, kMaxWidth);
   c.intermediate_size = size_or(node, "decoder_intermediate_size", 2048, 16 * kMaxWidth);
-  c.patch_size = size_or(node, "patch_size", 16, kMaxSide);
+  c.patch_size = size_or(node, "patch_size", 16, kMaxModelImageSize);
   c.layer_norm_eps = 1e-12;
   return c;
 }
@@ -201,7 +200,7 @@ ModelFiles open_diffusers_autoencoder(const std::string& folder) {
   const fs::path path = fs::path(folder).lexically_normal();
   c.name = (path.has_filename() ? path : path.parent_path()).filename().string();
   c.encoder = encoder_config(node, tensors);
-  c.encoder_size = size_or(node, "encoder_input_size", 224, kMaxSide);
+  c.encoder_size = size_or(node, "encoder_input_size", 224, kMaxModelImageSize);
   if (c.encoder_size % c.encoder.patch_size != 0)
     raise<ConfigError>(node.where(), ": encoder_input_size ", c.encoder_size,
                        " does not divide into patches of ", c.encoder.patch_size);
@@ -215,15 +214,13 @@ ModelFiles open_diffusers_autoencoder(const std::string& folder) {
   c.pixels.std = channels_or(node, "encoder_norm_std", c.pixels.std, 1e-6);
   read_channels(tensors, "encoder_mean", -1e6, c.pixels.mean);
   read_channels(tensors, "encoder_std", 1e-6, c.pixels.std);
-  // The limits that all models have, and whether the parts fit each other.
-  c = parse_model_config(
-      ConfigNode::parse_json(to_config(c).to_json(), (fs::path(folder) / "config.json").string()));
+  validate(c, ConfigPlace((fs::path(folder) / "config.json").string()));
 
-  out.encoder = PartFile{
+  out.encoder = TensorGroup{
       tensors, encoder_names(c.encoder.family, detail::encoder_prefix(tensors, c.encoder.family))};
-  detail::require_part(*out.encoder, parameter_shapes<Encoder>(c.encoder));
-  out.decoder = PartFile{tensors, decoder_names_in(tensors)};
-  detail::require_part(*out.decoder, parameter_shapes<Decoder>(*c.decoder));
+  detail::require_group(*out.encoder, parameter_shapes<Encoder>(c.encoder));
+  out.decoder = TensorGroup{tensors, decoder_names_in(tensors)};
+  detail::require_group(*out.decoder, parameter_shapes<Decoder>(*c.decoder));
   out.latent_norm = latent_norm(tensors, c.latent_shape(), scale);
   return out;
 }

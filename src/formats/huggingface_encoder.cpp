@@ -9,7 +9,7 @@
 namespace rae {
 namespace {
 
-constexpr index_t kMaxWidth = 1 << 16, kMaxLayers = 1024, kMaxGrid = 1024, kMaxImage = 1 << 14;
+constexpr index_t kMaxImage = 1 << 14;
 
 /// Defaults of one class of configurations.
 struct Defaults {
@@ -72,7 +72,7 @@ std::array<double, 3> three_numbers(const ConfigNode& node, std::string_view key
 /// All tensors are there with the right sizes, and none that the configuration does not know.
 void require_tensors(const PretrainedEncoder& encoder) {
   const TensorSource& tensors = encoder.file.tensors;
-  detail::require_part(encoder.file, parameter_shapes<Encoder>(encoder.config));
+  detail::require_group(encoder.file, parameter_shapes<Encoder>(encoder.config));
   const auto beyond =
       encoder.file.names(concat("layers.", encoder.config.num_layers, ".norm1.weight")).front();
   if (tensors.contains(beyond))

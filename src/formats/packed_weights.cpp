@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cstring>
 
-#include "formats/bundle_parts.hpp"
+#include "formats/bundle_layout.hpp"
 #include "kernels/grouped_product.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/kernels/isa.hpp"
@@ -49,11 +49,11 @@ std::vector<SafetensorsSlot> PackedWeight::slots() const {
   const Shape panels = PackedMatrix<float>::panels_shape(shape[1], shape[0], stored, columns);
   const std::string panels_name =
       name + (columns == PanelColumns::halves ? ".swiglu_panels" : ".panels");
-  if (is_grouped(stored)) return {{panels_name, DType::u8, {panels[0], panels[1]}}};
+  if (is_grouped(stored)) return {{panels_name, DType::uint8, {panels[0], panels[1]}}};
   std::vector<SafetensorsSlot> out = {{panels_name, stored, panels}};
-  if (stored == DType::i8) {
+  if (stored == DType::int8) {
     out.push_back({name + ".scales", DType::f32, {panels[0] * panels[2]}});
-    out.push_back({name + ".compensation", DType::i32, {panels[0] * panels[2]}});
+    out.push_back({name + ".compensation", DType::int32, {panels[0] * panels[2]}});
   }
   return out;
 }
@@ -95,7 +95,7 @@ PackedMatrix<float> PackedWeight::read(const TensorSource& tensors,
 
 void PackedWeight::write(SafetensorsWriter& writer, const PackedMatrix<float>& matrix) const {
   writer.write_bytes(std::as_bytes(matrix.bytes()));
-  if (stored != DType::i8) return;
+  if (stored != DType::int8) return;
   writer.write_bytes(std::as_bytes(matrix.scales()));
   writer.write_bytes(std::as_bytes(matrix.compensation()));
 }

@@ -1,12 +1,12 @@
-// Weights of matrix products as a packed bundle has them: the panels that the kernels read, to be
-// used where they lie in the mapped file.
+// Weights of matrix products as a packed bundle has them: the panels that the kernels read, used
+// directly from the mapped file.
 //
 // A weight NAME (N, K) is, instead of its elements,
 //
 // | tensor | what it is |
 // |---|---|
 // | NAME.panels | as PackedMatrix has them: (panels, K / elements per word, width, elements per
-// word) of F32, BF16 or I8 | |             | for i8w and i4w, which have their scales inside:
+// word) of F32, BF16 or I8 | |             | for int8w and int4, which have their scales inside:
 // (panels, bytes) of U8 | | NAME.swiglu_panels | the same for PanelColumns::halves | | NAME.scales,
 // NAME.compensation | for I8: F32 and I32, (panels * width) |
 #pragma once
@@ -21,11 +21,12 @@
 
 namespace rae::detail {
 
-/// True when no element is NaN or infinite, of numbers f32 or bf16 as they lie in a file:
+/// True when no element is NaN or infinite, of numbers f32 or bf16 as a file has them:
 /// little-endian, of any alignment.
 [[nodiscard]] bool is_finite(std::span<const std::byte> bytes, DType type);
 
-/// What the metadata of a bundle say. Throws FormatError for a word that is no type of weights.
+/// The type that a bundle is packed for, by its metadata; none when it is not packed. Throws
+/// FormatError for a word that is no type of weights.
 [[nodiscard]] std::optional<DType> packed_for(const std::string& origin,
                                               const std::map<std::string, std::string>& metadata);
 
@@ -36,7 +37,7 @@ struct PackedWeight {
   DType stored;          ///< one of kWeightTypes
   PanelColumns columns;  ///< of the panels
 
-  /// What it is in a file for the kernels in use, in this order. Throws ShapeError.
+  /// Its tensors in a file for the kernels in use, in this order. Throws ShapeError.
   [[nodiscard]] std::vector<SafetensorsSlot> slots() const;
 
   /// Throws FormatError unless the file has just that: for other kernels, say.
@@ -47,7 +48,7 @@ struct PackedWeight {
   [[nodiscard]] PackedMatrix<float> read(const TensorSource& tensors,
                                          const std::string& where) const;
 
-  /// Writes what `slots` promises for a matrix that was packed as this one is.
+  /// Writes the tensors of `slots` for a matrix that was packed as this one is.
   void write(SafetensorsWriter& writer, const PackedMatrix<float>& matrix) const;
 };
 

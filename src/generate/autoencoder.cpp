@@ -8,14 +8,12 @@
 
 namespace rae {
 
-using detail::Part;
-
-struct Autoencoder::Parts {
-  detail::PartLoader loader;
+struct Autoencoder::Impl {
+  detail::NetworkLoader loader;
   const ModelConfig& config = loader.config();
 
-  Parts(const ModelFiles& files, const LoadOptions& load)
-      : loader(files, load, {Part::encoder, Part::decoder}) {}
+  Impl(const ModelFiles& files, const LoadOptions& load)
+      : loader(files, load, {NetworkRole::encoder, NetworkRole::decoder}) {}
 
   [[nodiscard]] index_t batch() const {
     const Shape latent = config.latent_shape();
@@ -66,18 +64,17 @@ struct Autoencoder::Parts {
 
 Autoencoder::Autoencoder(const Bundle& bundle, const LoadOptions& load) {
   bundle.check();
-  for (const char* part : {"encoder", "decoder"})
-    if (!bundle.has(std::string(part) + "."))
-      raise<FormatError>(bundle.origin, ": has no ", part, ", which an autoencoder needs");
-  parts_ = std::make_shared<const Parts>(bundle.files(), load);
+  for (const char* network : {"encoder", "decoder"})
+    if (!bundle.has(std::string(network) + "."))
+      raise<FormatError>(bundle.origin, ": has no ", network, ", which an autoencoder needs");
+  impl_ = std::make_shared<const Impl>(bundle.files(), load);
 }
 
 Autoencoder::Autoencoder(const ModelFiles& files, const LoadOptions& load) {
-  (void)parse_model_config(
-      ConfigNode::parse_json(to_config(files.config).to_json(), files.origin + ": config"));
+  validate(files.config, ConfigPlace(files.origin));
   if (!files.encoder && !files.decoder)
     raise<FormatError>(files.origin, ": has neither an encoder nor a decoder");
-  parts_ = std::make_shared<const Parts>(files, load);
+  impl_ = std::make_shared<const Impl>(files, load);
 }
 
 Autoencoder Autoencoder::load(const std::string& path, const LoadOptions& load) {
@@ -99,8 +96,8 @@ Tensor<float> Autoencoder::encode(const Image& image) const {
 
 Tensor<float> Autoencoder::encode(std::span<const Image> images) const {
   if (images.empty()) raise<ArgumentError>("Autoencoder::encode: no pictures");
-  const Shape picture = parts_->config.image_shape();
-  return parts_->encode(static_cast<index_t>(images.size()), [&](index_t begin, index_t count) {
+  const Shape picture = impl_->config.image_shape();
+  return impl_->encode(static_cast<index_t>(images.size()), [&](index_t begin, index_t count) {
     Tensor<float> batch(Shape{count, picture[0], picture[1], picture[2]});  // (b, channels, H, W)
     float* target = batch.data();
     for (index_t i = 0; i < count; ++i) {
@@ -113,24 +110,24 @@ Tensor<float> Autoencoder::encode(std::span<const Image> images) const {
 }
 
 Tensor<float> Autoencoder::encode(const Tensor<float>& images) const {
-  detail::require_batch("Autoencoder::encode", images, parts_->config.image_shape());
-  return parts_->encode(images.extent(0), [&](index_t begin, index_t count) {
+  detail::require_batch("Autoencoder::encode", images, impl_->config.image_shape());
+  return impl_->encode(images.extent(0), [&](index_t begin, index_t count) {
     return detail::samples(images, begin, count);
   });
 }
 
 std::vector<Image> Autoencoder::decode(const Tensor<float>& latents) const {
   std::vector<Image> out;
-  parts_->decode("Autoencoder::decode", latents, [&](index_t, const Tensor<float>& pixels) {
+  impl_->decode("Autoencoder::decode", latents, [&](index_t, const Tensor<float>& pixels) {
     for (Image& image : Image::from_batch(pixels)) out.push_back(std::move(image));
   });
   return out;
 }
 
 Tensor<float> Autoencoder::decode_pixels(const Tensor<float>& latents) const {
-  const Shape picture = parts_->config.image_shape();
+  const Shape picture = impl_->config.image_shape();
   Tensor<float> out;  // (B, channels, H, W)
-  parts_->decode(
+  impl_->decode(
       "Autoencoder::decode_pixels", latents, [&](index_t begin, const Tensor<float>& pixels) {
         if (out.empty())
           out = Tensor<float>(Shape{latents.extent(0), picture[0], picture[1], picture[2]});
@@ -141,6 +138,6 @@ Tensor<float> Autoencoder::decode_pixels(const Tensor<float>& latents) const {
 
 Image Autoencoder::reconstruct(const Image& image) const { return decode(encode(image)).front(); }
 
-const ModelConfig& Autoencoder::config() const noexcept { return parts_->config; }
+const ModelConfig& Autoencoder::config() const noexcept { return impl_->config; }
 
 }  // namespace rae

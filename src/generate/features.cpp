@@ -38,7 +38,7 @@ struct EncoderNetwork final : FeatureExtractor::Network {
 
   explicit EncoderNetwork(const ModelFiles& files)
       : config(files.config),
-        encoder(detail::PartLoader(files, {}, {detail::Part::encoder}).encoder()),
+        encoder(detail::NetworkLoader(files, {}, {NetworkRole::encoder}).encoder()),
         picture(config.image_shape()),
         input(config.encoder_input_shape()) {
     name = "pooled tokens of the encoder of " + config.name;

@@ -12,7 +12,7 @@
 namespace rae::detail {
 
 /// The network's outputs (k B, C, h, w) for x (B, C, h, w) at one time, with k labels for each
-/// image (k B): those of all images one behind the other.
+/// image (k B): those of the whole batch concatenated.
 using Network = std::function<Tensor<float>(const Tensor<float>& x, float t,
                                             std::span<const std::int64_t> labels)>;
 

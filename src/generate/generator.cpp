@@ -17,27 +17,22 @@
 
 namespace rae {
 
-using detail::Part;
-
-struct Generator::Parts {
-  detail::PartLoader loader;
+struct Generator::Impl {
+  detail::NetworkLoader loader;
   const ModelConfig& config = loader.config();
 
-  Parts(const ModelFiles& files, const LoadOptions& load)
-      : loader(files, load, {Part::dit, Part::guide, Part::decoder}) {}
+  Impl(const ModelFiles& files, const LoadOptions& load)
+      : loader(files, load, {NetworkRole::dit, NetworkRole::guide, NetworkRole::decoder}) {}
 
-  /// Pictures at a time, few enough that the activations of a large model stay small beside its
-  /// weights.
+  /// Pictures at a time, few enough that the activations of a large model stay small compared with
+  /// its weights.
   [[nodiscard]] index_t batch() const {
-    constexpr index_t
-        kActivations = 350'000'000,
-        kWidths = 20;  // bytes; tensors of the model's width that a block holds, as measured
+    // Bytes; tensors of the network's width that a block holds, as measured.
+    constexpr index_t kActivations = 350'000'000, kWidths = 20;
     const Shape latent = config.latent_shape();
     const index_t tokens = latent[1] * latent[2];
-    const index_t width = config.dit
-                              ? std::max(config.dit->hidden_size[0], config.dit->hidden_size[1])
-                              : config.lightning_dit->hidden_size;
-    const index_t picture = kWidths * tokens * width * static_cast<index_t>(sizeof(float));
+    const index_t picture =
+        kWidths * tokens * config.dit->width() * static_cast<index_t>(sizeof(float));
     return std::clamp<index_t>(kActivations / picture, 1, detail::default_batch(tokens));
   }
 
@@ -78,13 +73,13 @@ struct Generator::Parts {
     if (how.guidance.scale != 1.0f && !config.has_null_class())
       raise<ArgumentError>("Generator: guidance needs the null class, which '", config.name,
                            "' was trained without");
-    if (how.autoguidance && !loader.has(Part::guide))
+    if (how.autoguidance && !loader.has(NetworkRole::guide))
       raise<ArgumentError>("Generator: autoguidance needs a weaker model as guide, which '",
                            config.name, "' comes without");
     how.null_label = config.num_classes();
   }
 
-  /// The model's defaults with what was asked for instead.
+  /// The model's defaults, replaced where an option was given.
   [[nodiscard]] SamplingDefaults defaults(const GenerateOptions& options) const {
     if (options.steps < 0 || options.steps > kMaxSamplingSteps)
       raise<ArgumentError>("Generator: expected 1 to ", kMaxSamplingSteps, " steps, got ",
@@ -108,10 +103,9 @@ struct Generator::Parts {
     if (!(options.reuse_error >= 0 && std::isfinite(options.reuse_error)))
       raise<ArgumentError>("Generator: expected a finite reuse_error of 0 or more, got ",
                            options.reuse_error);
-    if (options.reuse_error > 0 && !config.dit)
-      raise<ArgumentError>(
-          "Generator: '", config.name,
-          "' is a LightningDiT, which has no backbone apart from its head to reuse");
+    if (options.reuse_error > 0 && !config.dit->has_head())
+      raise<ArgumentError>("Generator: '", config.name, "' is a ", config.dit->title(),
+                           ", which has no backbone apart from a head to reuse");
     if (options.batch_size < 0)
       raise<ArgumentError>("Generator: expected a batch_size of 1 or more, got ",
                            options.batch_size);
@@ -162,18 +156,13 @@ struct Generator::Parts {
 
   /// A network along a schedule, for one batch.
   [[nodiscard]] static detail::Network along(
-      std::shared_ptr<const detail::DiffusionNetwork> network, detail::Schedule schedule,
+      std::shared_ptr<const BackboneNetwork<Tensor<float>>> network, detail::Schedule schedule,
       SamplingWork& work) {
-    return std::visit(
-        [&]<class Model>(const Model& model) -> detail::Network {
-          const auto scheduled = std::make_shared<detail::ScheduledNetwork<Model>>(
-              std::shared_ptr<const Model>(network, &model), std::move(schedule), work);
-          return
-              [scheduled](const Tensor<float>& x, float t, std::span<const std::int64_t> labels) {
-                return (*scheduled)(x, t, labels);
-              };
-        },
-        *network);
+    const auto scheduled =
+        std::make_shared<detail::ScheduledNetwork>(std::move(network), std::move(schedule), work);
+    return [scheduled](const Tensor<float>& x, float t, std::span<const std::int64_t> labels) {
+      return (*scheduled)(x, t, labels);
+    };
   }
 
   /// f(begin, pixels (b, channels, H, W)) for batches of latents (B, C, h, w).
@@ -193,19 +182,18 @@ struct Generator::Parts {
 
 Generator::Generator(const Bundle& bundle, const LoadOptions& load) {
   bundle.check();
-  if (!bundle.config.dit && !bundle.config.lightning_dit)
+  if (!bundle.config.dit)
     raise<FormatError>(bundle.origin, ": has no DiT, which a generator needs");
   if (!bundle.config.decoder)
     raise<FormatError>(bundle.origin, ": has no decoder, which a generator needs");
-  parts_ = std::make_shared<const Parts>(bundle.files(), load);
+  impl_ = std::make_shared<const Impl>(bundle.files(), load);
 }
 
 Generator::Generator(const ModelFiles& files, const LoadOptions& load) {
-  (void)parse_model_config(
-      ConfigNode::parse_json(to_config(files.config).to_json(), files.origin + ": config"));
-  if (files.config.num_classes() == 0 || !files.dit)
+  validate(files.config, ConfigPlace(files.origin));
+  if (!files.config.dit || !files.dit)
     raise<FormatError>(files.origin, ": has no DiT, which a generator needs");
-  parts_ = std::make_shared<const Parts>(files, load);
+  impl_ = std::make_shared<const Impl>(files, load);
 }
 
 Generator Generator::load(const std::string& path, const LoadOptions& load) {
@@ -246,7 +234,7 @@ Tensor<float> Generator::noise(std::uint64_t seed, index_t count, std::uint64_t 
                                Rng rng) const {
   if (count < 1)
     raise<ArgumentError>("Generator::noise: expected a count of 1 or more, got ", count);
-  Tensor<float> out(parts_->latents(count));  // (B, C, h, w)
+  Tensor<float> out(impl_->latents(count));  // (B, C, h, w)
   if (rng == Rng::torch_cpu) {
     TorchCpuGenerator random(seed);
     fill_as_torch(random, first_index, out);
@@ -260,22 +248,22 @@ Tensor<float> Generator::noise(std::uint64_t seed, index_t count, std::uint64_t 
 }
 
 Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
-  const detail::FlowSampling how = parts_->resolve(options);
+  const detail::FlowSampling how = impl_->resolve(options);
   const auto n = static_cast<index_t>(options.labels.size());
-  const bool together = Parts::drawn_together(options, how);
+  const bool together = Impl::drawn_together(options, how);
   // A guided picture is evaluated with its label and without at the same time.
   const index_t at_once =
-      how.guidance.scale == 1.0f ? parts_->batch() : std::max<index_t>(1, parts_->batch() / 2);
+      how.guidance.scale == 1.0f ? impl_->batch() : std::max<index_t>(1, impl_->batch() / 2);
   const index_t most =
       together ? n : std::min(n, options.batch_size > 0 ? options.batch_size : at_once);
   const index_t all_steps = how.steps() * ((n + most - 1) / most);
-  Tensor<float> out(parts_->latents(n));  // (B, C, h, w)
+  Tensor<float> out(impl_->latents(n));  // (B, C, h, w)
   float* target = out.data();
   // All numbers of PyTorch come from one generator, the noise to start from first.
   TorchCpuGenerator torch(options.seed);
   Tensor<float> start_of_all = options.noise;  // (B, C, h, w), or empty
   if (options.rng == Rng::torch_cpu && start_of_all.empty()) {
-    start_of_all = Tensor<float>(parts_->latents(n));
+    start_of_all = Tensor<float>(impl_->latents(n));
     fill_as_torch(torch, options.first_index, start_of_all);
   }
   SamplingReport report;
@@ -296,11 +284,11 @@ Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
                               .labels = {labels.begin(), labels.end()},
                               .reuse_error = options.reuse_error};
     const detail::Network guide = how.autoguidance
-                                      ? Parts::along(parts_->loader.guide(), schedule, report.guide)
+                                      ? Impl::along(impl_->loader.guide(), schedule, report.guide)
                                       : detail::Network();
     if (how.guidance.scale != 1.0f) schedule.labels.push_back(how.null_label);
     const detail::Network network =
-        Parts::along(parts_->loader.dit(), std::move(schedule), report.model);
+        Impl::along(impl_->loader.dit(), std::move(schedule), report.model);
     Tensor<float> start = start_of_all.empty() ? noise(options.seed, count, first)
                                                : detail::samples(start_of_all, begin, count);
     detail::StepNoise step_noise = PhiloxNoise{options.seed, first};
@@ -323,21 +311,21 @@ Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
 
 Tensor<float> Generator::velocity(const Tensor<float>& x, float t,
                                   std::span<const std::int64_t> labels) const {
-  detail::require_batch("Generator::velocity", x, parts_->config.latent_shape());
+  detail::require_batch("Generator::velocity", x, impl_->config.latent_shape());
   if (!(t >= 0.0f && t <= 1.0f))
     raise<ArgumentError>("Generator::velocity: expected t in [0, 1], got ", t);
   if (static_cast<index_t>(labels.size()) != x.extent(0))
     raise<ShapeError>("Generator::velocity: ", x.extent(0), " states, but ", labels.size(),
                       " labels");
-  parts_->require_labels(labels, parts_->config.has_null_class());
+  impl_->require_labels(labels, impl_->config.has_null_class());
   SamplingWork work;
-  const detail::Network network = Parts::along(
-      parts_->loader.dit(), {.times = {t}, .labels = {labels.begin(), labels.end()}}, work);
+  const detail::Network network = Impl::along(
+      impl_->loader.dit(), {.times = {t}, .labels = {labels.begin(), labels.end()}}, work);
   Tensor<float> out(x.shape());  // (B, C, h, w)
   float* target = out.data();
   Workspace workspace;
   const WorkspaceScope scope(workspace);
-  detail::for_batches(x.extent(0), parts_->batch(), [&](index_t begin, index_t count) {
+  detail::for_batches(x.extent(0), impl_->batch(), [&](index_t begin, index_t count) {
     const Tensor<float> v =
         network(detail::samples(x, begin, count), t,
                 labels.subspan(static_cast<std::size_t>(begin),
@@ -349,21 +337,21 @@ Tensor<float> Generator::velocity(const Tensor<float>& x, float t,
 
 std::vector<Image> Generator::decode(const Tensor<float>& latents) const {
   std::vector<Image> out;
-  parts_->decode("Generator::decode", latents, [&](index_t, const Tensor<float>& pixels) {
+  impl_->decode("Generator::decode", latents, [&](index_t, const Tensor<float>& pixels) {
     for (Image& image : Image::from_batch(pixels)) out.push_back(std::move(image));
   });
   return out;
 }
 
 Tensor<float> Generator::decode_pixels(const Tensor<float>& latents) const {
-  const Shape picture = parts_->config.image_shape();
+  const Shape picture = impl_->config.image_shape();
   Tensor<float> out;  // (B, channels, H, W)
   if (!latents.empty())
     out = Tensor<float>(Shape{latents.extent(0), picture[0], picture[1], picture[2]});
-  parts_->decode("Generator::decode_pixels", latents,
-                 [&](index_t begin, const Tensor<float>& pixels) {
-                   std::copy_n(pixels.data(), pixels.numel(), out.data() + begin * picture.numel());
-                 });
+  impl_->decode("Generator::decode_pixels", latents,
+                [&](index_t begin, const Tensor<float>& pixels) {
+                  std::copy_n(pixels.data(), pixels.numel(), out.data() + begin * picture.numel());
+                });
   return out;
 }
 
@@ -371,15 +359,15 @@ std::vector<Image> Generator::sample(const GenerateOptions& options) const {
   return decode(sample_latents(options));
 }
 
-index_t Generator::num_classes() const noexcept { return parts_->config.num_classes(); }
+index_t Generator::num_classes() const noexcept { return impl_->config.num_classes(); }
 
 const std::vector<std::string>& Generator::class_names() const noexcept {
-  return parts_->config.class_names;
+  return impl_->config.class_names;
 }
 
-DType Generator::dtype() const noexcept { return parts_->loader.dtype(); }
+DType Generator::dtype() const noexcept { return impl_->loader.dtype(); }
 
-const ModelConfig& Generator::config() const noexcept { return parts_->config; }
+const ModelConfig& Generator::config() const noexcept { return impl_->config; }
 
 namespace {
 
@@ -431,18 +419,18 @@ std::int64_t Generator::label_of(std::string_view name) const {
   if (result.ec == std::errc() && result.ptr == name.data() + name.size() && number >= 0 &&
       number < num_classes())
     return number;
-  raise<ArgumentError>("there is no class '", name, "'; expected ", parts_->classes(),
+  raise<ArgumentError>("there is no class '", name, "'; expected ", impl_->classes(),
                        detail::suggestion(lower, candidates));
 }
 
 std::map<std::string, std::string> Generator::png_text(const GenerateOptions& options,
                                                        std::size_t i) const {
-  const detail::FlowSampling how = parts_->resolve(options);
+  const detail::FlowSampling how = impl_->resolve(options);
   if (i >= options.labels.size())
     raise<ArgumentError>("Generator::png_text: there is no picture ", i, " of ",
                          options.labels.size());
   const std::int64_t label = options.labels[i];
-  const SamplingDefaults sampling = parts_->defaults(options);
+  const SamplingDefaults sampling = impl_->defaults(options);
   const bool sde = how.kind == SamplerKind::sde;
   std::map<std::string, std::string> out{
       {"Software", std::string("rae ") + kVersion},
@@ -461,7 +449,7 @@ std::map<std::string, std::string> Generator::png_text(const GenerateOptions& op
   else if (how.solver.is_adaptive() || how.solver == Solver::implicit_adams)
     out["tolerances"] = number_text(sampling.atol) + "," + number_text(sampling.rtol);
   if (options.reuse_error > 0) out["reuse_error"] = number_text(options.reuse_error);
-  if (parts_->loader.dtype() != DType::f32) out["dtype"] = weight_type_name(parts_->loader.dtype());
+  if (impl_->loader.dtype() != DType::f32) out["dtype"] = name_of(impl_->loader.dtype());
   if (options.rng != Rng::philox) out["rng"] = name_of(options.rng);
   if (options.noise.empty()) {
     out["seed"] = number_text(options.seed);

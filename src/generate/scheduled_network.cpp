@@ -4,14 +4,13 @@
 #include <cmath>
 #include <utility>
 
+#include "rae/ops/embedding.hpp"
+#include "rae/ops/tokens.hpp"
+
 namespace rae::detail {
 namespace {
 
 using Rows = Conditioning<Tensor<float>>;
-
-/// Elements of one row of a model's conditioning.
-index_t row_size(const DitDhConfig& c) { return (6 * c.depth[0] + 1) * c.hidden_size[0]; }
-index_t row_size(const LightningDitConfig& c) { return (6 * c.depth + 2) * c.hidden_size; }
 
 /// Rows of a table by their numbers; `out` keeps its vector, so that a warm step needs no memory
 /// but that of its tensors.
@@ -38,30 +37,25 @@ double relative_difference(const float* a, const float* b, index_t n) {
 
 }  // namespace
 
-template <class Model>
-ScheduledNetwork<Model>::ScheduledNetwork(std::shared_ptr<const Model> model, Schedule schedule,
-                                          SamplingWork& work)
-    : model_(std::move(model)), schedule_(std::move(schedule)), work_(work) {
+ScheduledNetwork::ScheduledNetwork(std::shared_ptr<const BackboneNetwork<Tensor<float>>> network,
+                                   Schedule schedule, SamplingWork& work)
+    : network_(std::move(network)), schedule_(std::move(schedule)), work_(work) {
   std::vector<std::int64_t>& labels = schedule_.labels;
   std::sort(labels.begin(), labels.end());
   labels.erase(std::unique(labels.begin(), labels.end()), labels.end());
 }
 
-template <class Model>
-Tensor<float> ScheduledNetwork<Model>::operator()(const Tensor<float>& x, float t,
-                                                  std::span<const std::int64_t> labels) {
+Tensor<float> ScheduledNetwork::operator()(const Tensor<float>& x, float t,
+                                           std::span<const std::int64_t> labels) {
   condition(t, labels);
   work_.evaluations += static_cast<index_t>(labels.size());
-  if constexpr (requires { model_->backbone(x, rows_); }) {
-    if (schedule_.reuse_error > 0) return reuse(x, t);
-  }
+  if (schedule_.reuse_error > 0 && network_->has_head()) return reuse(x, t);
   work_.backbones += static_cast<index_t>(labels.size());
-  return (*model_)(x, rows_);
+  return (*network_)(x, rows_);
 }
 
-/// Brings the conditioning of a time and labels into `rows_`.
-template <class Model>
-void ScheduledNetwork<Model>::condition(float t, std::span<const std::int64_t> labels) {
+/// Sets `rows_` to the conditioning of a time and labels.
+void ScheduledNetwork::condition(float t, std::span<const std::int64_t> labels) {
   if (find(planned_, t, labels)) return take_rows(planned_.rows, ids_, rows_);
   if (find(unplanned_, t, labels)) return take_rows(unplanned_.rows, ids_, rows_);
   const std::vector<float>& times = schedule_.times;
@@ -70,8 +64,8 @@ void ScheduledNetwork<Model>::condition(float t, std::span<const std::int64_t> l
     return std::binary_search(schedule_.labels.begin(), schedule_.labels.end(), y);
   });
   if (at != times.end() && *at == t && known) {
-    const index_t row =
-        row_size(model_->config()) * static_cast<index_t>(sizeof(float) * schedule_.labels.size());
+    const index_t row = network_->conditioning_size() *
+                        static_cast<index_t>(sizeof(float) * schedule_.labels.size());
     const index_t count =
         std::clamp<index_t>(schedule_.conditioning_bytes / row, 1, times.end() - at);
     fill(planned_, {at, static_cast<std::size_t>(count)}, schedule_.labels);
@@ -87,9 +81,7 @@ void ScheduledNetwork<Model>::condition(float t, std::span<const std::int64_t> l
 }
 
 /// True when the table has this time and all labels; `ids_` are then their rows.
-template <class Model>
-bool ScheduledNetwork<Model>::find(const Table& table, float t,
-                                   std::span<const std::int64_t> labels) {
+bool ScheduledNetwork::find(const Table& table, float t, std::span<const std::int64_t> labels) {
   const auto time = std::find(table.times.begin(), table.times.end(), t);
   if (time == table.times.end()) return false;
   const auto first =
@@ -103,9 +95,8 @@ bool ScheduledNetwork<Model>::find(const Table& table, float t,
   return true;
 }
 
-template <class Model>
-void ScheduledNetwork<Model>::fill(Table& table, std::span<const float> times,
-                                   std::vector<std::int64_t> labels) {
+void ScheduledNetwork::fill(Table& table, std::span<const float> times,
+                            std::vector<std::int64_t> labels) {
   const std::size_t count = labels.size();
   table.times.assign(times.begin(), times.end());
   table.labels = std::move(labels);
@@ -116,67 +107,62 @@ void ScheduledNetwork<Model>::fill(Table& table, std::span<const float> times,
     y.insert(y.end(), table.labels.begin(), table.labels.end());
   }
   table.rows = {};
-  table.rows = model_->conditioning(t, y);
+  table.rows = network_->conditioning(t, y);
   work_.conditionings += t.numel();
+}
+
+/// Evaluates the backbone on tokens (B, N, C) for the rows `fresh_` and keeps its outputs in `s_`.
+void ScheduledNetwork::evaluate_backbone(const Tensor<float>& tokens, float t) {
+  const auto rows = static_cast<index_t>(ids_.size()), fresh = static_cast<index_t>(fresh_.size());
+  const index_t images = tokens.extent(0), count = tokens.extent(1), channels = tokens.extent(2);
+  // All images once and under all their labels, or each row by itself.
+  const bool whole = fresh == rows;
+  Rows part;
+  std::vector<std::int64_t> of_image;
+  if (!whole) {
+    take_rows(rows_, fresh_, part);
+    for (const std::int64_t row : fresh_) of_image.push_back(row % images);
+  }
+  const Tensor<float> seen = whole
+                                 ? tokens
+                                 : embedding(tokens.reshaped({images, count * channels}), of_image)
+                                       .reshaped({fresh, count, channels});  // (B or fresh, N, C)
+  const Tensor<float> s = network_->backbone(seen, whole ? rows_ : part);    // (fresh, N, h)
+  const index_t size = s.numel() / fresh;
+  if (s_.empty() || s_.extent(0) < rows) {
+    // The rows of another number of labels for each image begin with the same images.
+    Tensor<float> larger(Shape{rows, size});  // (rows, N * h)
+    if (!s_.empty()) std::copy_n(std::as_const(s_).data(), s_.numel(), larger.data());
+    s_ = std::move(larger);
+  }
+  for (std::size_t i = 0; i < fresh_.size(); ++i)
+    remember(fresh_[i], t, s.data() + static_cast<index_t>(i) * size, size);
+  work_.backbones += fresh;
 }
 
 /// The network's output where the backbone is evaluated for those rows only whose output would
 /// change by more than the bound.
-template <class Model>
-Tensor<float> ScheduledNetwork<Model>::reuse(const Tensor<float>& x, float t) {
-  if constexpr (requires { model_->backbone(x, rows_); }) {
-    const DitDhConfig& config = model_->config();
-    const auto rows = static_cast<index_t>(ids_.size());
-    const index_t images = x.extent(0), tokens_count = config.grid_h * config.grid_w,
-                  width = config.hidden_size[0];
-    const index_t size = tokens_count * width;
-    if (remembered_.size() < ids_.size()) {
-      // The rows of another number of labels for each image begin with the same images.
-      Tensor<float> larger(Shape{rows, size});  // (rows, N * h)
-      if (!s_.empty()) std::copy_n(std::as_const(s_).data(), s_.numel(), larger.data());
-      s_ = std::move(larger);
-      remembered_.resize(ids_.size());
-    }
-    fresh_.clear();
-    for (index_t i = 0; i < rows; ++i) {
-      const Remembered& r = remembered_[static_cast<std::size_t>(i)];
-      const double change = r.rate * std::abs(static_cast<double>(r.time) - static_cast<double>(t));
-      if (!r.has_rate || !(change <= schedule_.reuse_error)) fresh_.push_back(i);
-    }
-    const Tensor<float> tokens = grid_to_tokens(x);  // (B, N, C)
-    if (!fresh_.empty()) {
-      // All images once and under all their labels, or each row by itself.
-      const bool whole = static_cast<index_t>(fresh_.size()) == rows;
-      Rows part;
-      std::vector<std::int64_t> of_image;
-      if (!whole) {
-        take_rows(rows_, fresh_, part);
-        for (const std::int64_t row : fresh_) of_image.push_back(row % images);
-      }
-      const Shape wide{images, tokens_count * config.in_channels};
-      const Tensor<float> seen = whole ? tokens
-                                       : embedding(tokens.reshaped(wide), of_image)
-                                             .reshaped({static_cast<index_t>(fresh_.size()),
-                                                        tokens_count, config.in_channels});
-      const Tensor<float> s = model_->backbone(seen, whole ? rows_ : part);  // (fresh rows, N, h)
-      for (std::size_t i = 0; i < fresh_.size(); ++i)
-        remember(fresh_[i], t, s.data() + static_cast<index_t>(i) * size, size);
-      work_.backbones += static_cast<index_t>(fresh_.size());
-    }
-    const Shape shape{rows, tokens_count, width};
-    if (rows == s_.extent(0)) return model_->velocity(tokens, s_.reshaped(shape), rows_);
-    return model_->velocity(
-        tokens,
-        Tensor<float>(shape, std::as_const(s_).span().first(static_cast<std::size_t>(rows * size))),
-        rows_);
-  } else {
-    (void)t;
-    return (*model_)(x, rows_);
+Tensor<float> ScheduledNetwork::reuse(const Tensor<float>& x, float t) {
+  const auto rows = static_cast<index_t>(ids_.size());
+  if (remembered_.size() < ids_.size()) remembered_.resize(ids_.size());
+  fresh_.clear();
+  for (index_t i = 0; i < rows; ++i) {
+    const Remembered& r = remembered_[static_cast<std::size_t>(i)];
+    const double change = r.rate * std::abs(static_cast<double>(r.time) - static_cast<double>(t));
+    if (!r.has_rate || !(change <= schedule_.reuse_error)) fresh_.push_back(i);
   }
+  const Tensor<float> tokens = grid_to_tokens(x);  // (B, N, C)
+  if (!fresh_.empty()) evaluate_backbone(tokens, t);
+  const index_t count = tokens.extent(1), size = s_.extent(1);
+  const Shape shape{rows, count, size / count};
+  if (rows == s_.extent(0)) return network_->velocity(tokens, s_.reshaped(shape), rows_);
+  return network_->velocity(
+      tokens,
+      Tensor<float>(shape, std::as_const(s_).span().first(static_cast<std::size_t>(rows * size))),
+      rows_);
 }
 
-template <class Model>
-void ScheduledNetwork<Model>::remember(index_t row, float t, const float* s, index_t size) {
+void ScheduledNetwork::remember(index_t row, float t, const float* s, index_t size) {
   Remembered& r = remembered_[static_cast<std::size_t>(row)];
   float* kept = s_.data() + row * size;
   if (r.present && r.time != t) {
@@ -188,8 +174,5 @@ void ScheduledNetwork<Model>::remember(index_t row, float t, const float* s, ind
   r.time = t;
   std::copy_n(s, size, kept);
 }
-
-template class ScheduledNetwork<DitDh<Tensor<float>>>;
-template class ScheduledNetwork<LightningDit<Tensor<float>>>;
 
 }  // namespace rae::detail

@@ -1,6 +1,6 @@
-// A diffusion transformer that is evaluated along a schedule of times: what depends on time and
-// label alone is computed once for many steps in one product for each layer, and the backbone of a
-// DiT^DH may be reused by steps that it would hardly change for.
+// A diffusion network that is evaluated along a schedule of times: the part that depends only on
+// time and label is computed once for many steps in one product for each layer, and the backbone of
+// a network with a head (DiT^DH) may be reused by steps that would hardly change it.
 //
 // The reuse follows the encoder sharing of "DDT: Decoupled Diffusion Transformer" (Wang et al.
 // 2025, section 3.4), but decides for each picture as it goes: a backbone's output s that changed
@@ -12,14 +12,14 @@
 #include <span>
 #include <vector>
 
-#include "load/network_loader.hpp"
-#include "rae/generate/generator.hpp"
+#include "rae/generate/work.hpp"
+#include "rae/models/backbone.hpp"
 
 namespace rae::detail {
 
 /// How a network is evaluated.
 struct Schedule {
-  std::vector<float> times{};          ///< descending; others are computed when they come
+  std::vector<float> times{};          ///< descending; others are computed when they are asked for
   std::vector<std::int64_t> labels{};  ///< all that may occur at those times, "no label" included
   double reuse_error = 0;  ///< bound of the estimated relative change of s that is neglected; 0: s
                            ///< is always computed
@@ -29,11 +29,11 @@ struct Schedule {
 
 /// A network (see flow_sampling.hpp) for one batch of pictures, whose numbers of images must not
 /// change. Counts its work in `work`.
-template <class Model>
 class ScheduledNetwork {
  public:
-  /// `reuse_error` is without effect on a model that has no backbone of its own.
-  ScheduledNetwork(std::shared_ptr<const Model> model, Schedule schedule, SamplingWork& work);
+  /// `reuse_error` is without effect on a network without a head.
+  ScheduledNetwork(std::shared_ptr<const BackboneNetwork<Tensor<float>>> network, Schedule schedule,
+                   SamplingWork& work);
 
   /// The network's output (k B, C, h, w) for x (B, C, h, w), one time, k labels for each image (k
   /// B).
@@ -50,7 +50,7 @@ class ScheduledNetwork {
     Rows rows;
   };
 
-  /// What is remembered of the backbone for one row.
+  /// The last evaluations of the backbone for one row.
   struct Remembered {
     bool present = false, has_rate = false;
     float time = 0;
@@ -61,20 +61,18 @@ class ScheduledNetwork {
   [[nodiscard]] bool find(const Table& table, float t, std::span<const std::int64_t> labels);
   void fill(Table& table, std::span<const float> times, std::vector<std::int64_t> labels);
   Tensor<float> reuse(const Tensor<float>& x, float t);
+  void evaluate_backbone(const Tensor<float>& tokens, float t);
   void remember(index_t row, float t, const float* s, index_t size);
 
-  std::shared_ptr<const Model> model_;
+  std::shared_ptr<const BackboneNetwork<Tensor<float>>> network_;
   Schedule schedule_;
   SamplingWork& work_;
   Table planned_, unplanned_;
-  std::vector<std::int64_t> ids_;       // rows of a table for the labels at hand
-  Rows rows_;                           // and what stands there
+  std::vector<std::int64_t> ids_;       // rows of a table for the current labels
+  Rows rows_;                           // the contents of those rows
   std::vector<Remembered> remembered_;  // for each row
   std::vector<std::int64_t> fresh_;     // rows whose backbone is evaluated
   Tensor<float> s_;                     // (rows, N * h), as it was evaluated last
 };
-
-extern template class ScheduledNetwork<DitDh<Tensor<float>>>;
-extern template class ScheduledNetwork<LightningDit<Tensor<float>>>;
 
 }  // namespace rae::detail

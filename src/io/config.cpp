@@ -75,7 +75,7 @@ ConfigNode ConfigNode::load(const std::string& path) {
   return json ? parse_json(as_text(bytes), path) : parse_yaml(as_text(bytes), path);
 }
 
-std::string ConfigNode::where() const {
+ConfigPlace ConfigNode::place() const {
   std::vector<std::string_view> names;
   const Place* root = place_.get();
   for (; root != nullptr && root->parent != nullptr; root = root->parent.get())
@@ -85,9 +85,10 @@ std::string ConfigNode::where() const {
     if (!path.empty() && name->front() != '[') path += '.';
     path += shortened(*name);
   }
-  const std::string origin = root == nullptr ? "configuration" : root->name;
-  return path.empty() ? origin : origin + ": " + path;
+  return ConfigPlace(root == nullptr ? "configuration" : root->name, std::move(path));
 }
+
+std::string ConfigNode::where() const { return place().to_string(); }
 
 void ConfigNode::fail_expected(std::string_view wanted) const {
   raise<ConfigError>(where(), ": expected ", wanted, ", got ", description(*this));
@@ -196,7 +197,7 @@ void ConfigNode::apply_override(std::string_view assignment) {
 
 bool ConfigNode::operator==(const ConfigNode& other) const { return value_ == other.value_; }
 
-void require_keys_known(const ConfigNode& node, std::initializer_list<std::string_view> known) {
+void require_keys_known(const ConfigNode& node, std::span<const std::string_view> known) {
   for (const auto& [key, value] : node.members()) {
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
     const std::vector<std::string> candidates(known.begin(), known.end());

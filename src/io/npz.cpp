@@ -156,9 +156,9 @@ std::optional<std::string_view> detail::npy_descr(DType type) {
     case DType::f64: return "<f8";
     case DType::f32: return "<f4";
     case DType::f16: return "<f2";
-    case DType::i64: return "<i8";
-    case DType::i32: return "<i4";
-    case DType::u8: return "|u1";
+    case DType::int64: return "<i8";
+    case DType::int32: return "<i4";
+    case DType::uint8: return "|u1";
     default: return std::nullopt;
   }
 }

@@ -112,7 +112,8 @@ struct NpzStream::State {
   void lay_out() {
     std::vector<index_t> extents{plan.count};
     for (int i = 0; i < plan.record.rank(); ++i) extents.push_back(plan.record[i]);
-    const std::string npy = detail::npy_head(DType::u8, Shape(std::span<const index_t>(extents)));
+    const std::string npy =
+        detail::npy_head(DType::uint8, Shape(std::span<const index_t>(extents)));
     record_bytes = static_cast<std::uint64_t>(plan.record.numel());
     const std::uint64_t size = npy.size() + record_bytes * static_cast<std::uint64_t>(plan.count);
     files.push_back({"arr_0.npy", 0, size, 0});

@@ -35,13 +35,13 @@ constexpr std::pair<std::string_view, std::int64_t> kGlobals[] = {
     {"torch.FloatStorage", kStorage + static_cast<int>(DType::f32)},
     {"torch.HalfStorage", kStorage + static_cast<int>(DType::f16)},
     {"torch.BFloat16Storage", kStorage + static_cast<int>(DType::bf16)},
-    {"torch.LongStorage", kStorage + static_cast<int>(DType::i64)},
-    {"torch.IntStorage", kStorage + static_cast<int>(DType::i32)},
-    {"torch.ShortStorage", kStorage + static_cast<int>(DType::i16)},
-    {"torch.CharStorage", kStorage + static_cast<int>(DType::i8)},
-    {"torch.ByteStorage", kStorage + static_cast<int>(DType::u8)},
+    {"torch.LongStorage", kStorage + static_cast<int>(DType::int64)},
+    {"torch.IntStorage", kStorage + static_cast<int>(DType::int32)},
+    {"torch.ShortStorage", kStorage + static_cast<int>(DType::int16)},
+    {"torch.CharStorage", kStorage + static_cast<int>(DType::int8)},
+    {"torch.ByteStorage", kStorage + static_cast<int>(DType::uint8)},
     {"torch.BoolStorage", kStorage + static_cast<int>(DType::boolean)},
-    {"torch.storage.UntypedStorage", kStorage + static_cast<int>(DType::u8)},
+    {"torch.storage.UntypedStorage", kStorage + static_cast<int>(DType::uint8)},
 };
 
 /// Opcodes that are refused, for messages.

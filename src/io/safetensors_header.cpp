@@ -19,11 +19,11 @@ constexpr std::array<std::pair<std::string_view, DType>, 10> kTypeNames = {
      {"F32", DType::f32},
      {"BF16", DType::bf16},
      {"F16", DType::f16},
-     {"I64", DType::i64},
-     {"I32", DType::i32},
-     {"I16", DType::i16},
-     {"I8", DType::i8},
-     {"U8", DType::u8},
+     {"I64", DType::int64},
+     {"I32", DType::int32},
+     {"I16", DType::int16},
+     {"I8", DType::int8},
+     {"U8", DType::uint8},
      {"BOOL", DType::boolean}}};
 
 /// Text of a hostile file in a message: bounded.

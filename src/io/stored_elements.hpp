@@ -59,10 +59,10 @@ bool copy_stored(DType stored, std::span<const std::byte> bytes, To* out) {
     }
   } else {
     switch (stored) {
-      case DType::i64: return copy_converted<std::int64_t>(bytes, out);
-      case DType::i32: return copy_converted<std::int32_t>(bytes, out);
-      case DType::i16: return copy_converted<std::int16_t>(bytes, out);
-      case DType::i8: return copy_converted<std::int8_t>(bytes, out);
+      case DType::int64: return copy_converted<std::int64_t>(bytes, out);
+      case DType::int32: return copy_converted<std::int32_t>(bytes, out);
+      case DType::int16: return copy_converted<std::int16_t>(bytes, out);
+      case DType::int8: return copy_converted<std::int8_t>(bytes, out);
       default: return copy_converted<std::uint8_t>(bytes, out);
     }
   }

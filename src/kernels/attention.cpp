@@ -11,7 +11,7 @@
 //   256 x 16 x 128, rotated   2.41 (0.79)     1.21 (0.78)   1.48 (0.63)      0.78 (0.63)
 //
 // Of the first line's time in bf16 the products take 0.64, exponentials 0.17, rotation and scaling
-// 0.08. Width 72 fills five vectors of 16, so that its products cannot come above 0.95.
+// 0.08. Width 72 fills five vectors of 16, so that its products can reach at most 0.95.
 #include "rae/kernels/attention.hpp"
 
 #include "kernels/attention_call.hpp"
@@ -40,11 +40,10 @@ void forward(const AttentionCall<T>& call, const Operands& operands, const T* qk
                        Scratch::bytes<Word>(operands.size(tokens, d)) +
                        Scratch::bytes<T>(rows * score_row) + Scratch::bytes<T>(rows * row) +
                        Scratch::bytes<T>(rows) + Scratch::kGap;
-  Tensor<std::uint8_t> memory(
-      Shape{std::min<index_t>(tasks, num_threads()), size});  // (threads, bytes)
+  const ParallelLoop loop(tasks, detail::kMinParallelWork / (rows * tokens * d));
+  Tensor<std::uint8_t> memory(Shape{loop.slots(), size});  // (slots, bytes)
   std::uint8_t* base = memory.data();
-  const index_t grain = std::max<index_t>(1, detail::kSerialWork / (rows * tokens * d));
-  parallel_ranges(tasks, grain, [&](index_t begin, index_t end, index_t slot) {
+  loop.run([&](index_t begin, index_t end, index_t slot) {
     Scratch scratch(base + slot * size);
     T* head_rows = scratch.take<T>(gathered);                   // (rows or columns of a panel, hd)
     Word* words = scratch.take<Word>(gathered);                 // the same, converted
@@ -72,7 +71,7 @@ void forward(const AttentionCall<T>& call, const Operands& operands, const T* qk
       operands.multiply(count, d, operands.rows(head_rows, row, count, words), keys, tokens, scores,
                         score_row);
       for (index_t r = 0; r < count; ++r)
-        sums[r] = operands.exponentials(tokens, scores + r * score_row);
+        sums[r] = operands.exp2_and_sum(tokens, scores + r * score_row);
       operands.multiply(count, tokens, operands.probabilities(scores, score_row), values, d,
                         weighted, row);
       T* target = out + (image * tokens + first) * width + channel;

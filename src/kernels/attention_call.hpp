@@ -1,5 +1,5 @@
-// What the forward and the backward of attention share: the checked call, and one head's rows in
-// scratch memory.
+// Shared by the forward and backward of attention: the checked arguments, and the rows of one head
+// in scratch memory.
 #pragma once
 
 #include <cmath>
@@ -48,8 +48,8 @@ struct AttentionCall {
     return static_cast<T>(kLog2E / std::sqrt(static_cast<double>(head_dim)));
   }
 
-  /// out (count, row()) = scale * rows [first, first + count) of one head, rotated or not; a word's
-  /// other half behind an odd hd is zero.
+  /// out (count, row()) = scale * rows [first, first + count) of one head, rotated or not; for
+  /// an odd hd the padding of the last word is zero.
   void gather(const T* x, index_t stride, index_t first, index_t count, bool rotated, T scale,
               T* out) const {
     move(x + first * stride, stride, first, count, rotated, false, scale, out, row());
@@ -67,8 +67,8 @@ struct AttentionCall {
             T scale, T* out, index_t out_stride) const {
     const auto rotate = kernel_table<T>().rotate;
     const bool turns = rotated && !rope.cos.empty();
-    // Rows of a head are far apart, each in another page, so that no prefetcher of the machine
-    // follows: those of the head behind it, which is next as a rule, are fetched here.
+    // Rows of a head are far apart, each in another page, which no hardware prefetcher follows: the
+    // rows of the next head, which usually follow, are prefetched here.
     constexpr index_t kLine = 64 / sizeof(T);
     const T* const read_next = (inverse ? out : x) + head_dim;
     const index_t next_stride = inverse ? out_stride : stride;

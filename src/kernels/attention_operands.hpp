@@ -1,5 +1,5 @@
-// How attention's operands reach the product tiles: as they are, or rounded to bf16, for any mix of
-// rotated and transposed rows.
+// Packing of attention's operands for the micro-kernel: unchanged or rounded to bf16, for any
+// combination of rotated and transposed rows.
 #pragma once
 
 #include "kernels/kernel_table.hpp"
@@ -34,7 +34,7 @@ struct Left {
   index_t row_stride, column_stride;
 };
 
-/// What attention multiplies. `Word` is an element along k, as in PanelProduct.
+/// The operands of attention's products. `Word` is an element along k, as in PanelProduct.
 template <class Word, class T>
 struct Operands {
   static constexpr index_t kPerWord = __is_same(Word, T) ? 1 : 2;
@@ -42,8 +42,8 @@ struct Operands {
   index_t width;
   void (*multiply_panel)(const PanelProduct<Word, T>&);
 
-  /// Words along k of a panel. Squares of a transposed operand are turned whole, so panels have
-  /// room for the words behind the last.
+  /// Words along k of a panel. A transposed operand is transposed in whole square blocks, so
+  /// panels have room for words after the last.
   static index_t words(index_t k) { return ceil_div(k, kPerWord); }
   static index_t depth(index_t k) { return round_up(words(k), kSquare); }
   [[nodiscard]] Panels panels(index_t columns) const { return {columns, width, real.lanes}; }
@@ -70,7 +70,7 @@ struct Operands {
                       .bias = nullptr,
                       .activation = Activation::none,
                       .accumulate = accumulate,
-                      .out_is_near = true});
+                      .out_is_cached = true});
   }
 
  protected:
@@ -79,7 +79,7 @@ struct Operands {
       : width(width_), multiply_panel(multiply_) {}
 };
 
-/// Operands as they are: nothing is converted, and a transposed left operand is read where it lies.
+/// Operands without conversion; a transposed left operand is read in place.
 template <class T>
 struct PlainOperands : Operands<T, T> {
   using Word = T;
@@ -88,12 +88,12 @@ struct PlainOperands : Operands<T, T> {
 
   /// x (count, k) as the left operand.
   Left<T> rows(const T* x, index_t stride, index_t, T*) const { return {x, stride, 1}; }
-  /// x (k, count) as the left operand, transposed. For an odd k the row behind the last may be
+  /// x (k, count) as the left operand, transposed. For an odd k the row after the last may be
   /// overwritten.
   Left<T> columns(T* x, index_t stride, index_t, index_t, T*, T*) const { return {x, 1, stride}; }
-  /// Memory that columns() needs: the pairs of rows, and the turned words.
+  /// Words of memory that columns() needs: for the pairs of rows, and for the transposed words.
   static index_t pairs_size(index_t, index_t) { return 0; }
-  [[nodiscard]] index_t turned_size(index_t) const { return 0; }
+  [[nodiscard]] index_t transposed_size(index_t) const { return 0; }
   /// x (k, columns) as the right operand.
   void pack(const T* x, index_t stride, index_t k, index_t columns, T* right) const {
     const Panels all = this->panels(columns);
@@ -106,7 +106,7 @@ struct PlainOperands : Operands<T, T> {
     this->real.pack_panel(x, 1, stride, Base::depth(k), round_up(count, this->real.lanes), panel);
   }
   /// Scores to probabilities, times their sum, which is returned.
-  T exponentials(index_t n, T* scores) const { return this->real.exponentials(n, scores); }
+  T exp2_and_sum(index_t n, T* scores) const { return this->real.exp2_and_sum(n, scores); }
   Left<T> probabilities(const T* scores, index_t stride) const { return {scores, stride, 1}; }
 };
 
@@ -117,21 +117,21 @@ struct Bf16Operands : Operands<std::uint32_t, float> {
   Bf16Operands() : Operands(narrow_table().panel_width, narrow_table().bf16_panel) {}
 
   Left<Word> rows(const float* x, index_t stride, index_t count, Word* converted) const {
-    narrow.row_to_bf16(count * stride, x, reinterpret_cast<std::uint16_t*>(converted));
+    narrow.convert_row_to_bf16(count * stride, x, reinterpret_cast<std::uint16_t*>(converted));
     return {converted, stride / kPerWord, 1};
   }
   /// The transposed rows of a panel are a row-major operand, so k is at most two panels wide.
   Left<Word> columns(float* x, index_t stride, index_t k, index_t count, Word* pairs,
-                     Word* turned) const {
+                     Word* transposed) const {
     if (k % kPerWord != 0) std::fill_n(x + k * stride, stride, 0.0f);
     for (index_t p = 0; p < words(k); ++p)
-      narrow.pair_rows_to_bf16(stride, x + kPerWord * p * stride, x + (kPerWord * p + 1) * stride,
-                               pairs + p * stride);
-    narrow.pack_panel(pairs, 1, stride, round_up(count, kSquare), words(k), turned);
-    return {turned, width, 1};
+      narrow.interleave_rows_to_bf16(stride, x + kPerWord * p * stride,
+                                     x + (kPerWord * p + 1) * stride, pairs + p * stride);
+    narrow.pack_panel(pairs, 1, stride, round_up(count, kSquare), words(k), transposed);
+    return {transposed, width, 1};
   }
   static index_t pairs_size(index_t k, index_t stride) { return words(k) * stride; }
-  [[nodiscard]] index_t turned_size(index_t count) const {
+  [[nodiscard]] index_t transposed_size(index_t count) const {
     return round_up(count, kSquare) * width;
   }
   void pack(const float* x, index_t stride, index_t k, index_t columns, Word* right) const {
@@ -142,7 +142,7 @@ struct Bf16Operands : Operands<std::uint32_t, float> {
       for (index_t p = 0; p < k; p += kPerWord) {
         const float* second = p + 1 < k ? from + (p + 1) * stride : kZeros;
         Word* words = right + p / kPerWord * width;
-        narrow.pair_rows_to_bf16(all.size(panel), from + p * stride, second, words);
+        narrow.interleave_rows_to_bf16(all.size(panel), from + p * stride, second, words);
         std::fill(words + all.size(panel), words + all.padded(panel), 0u);
       }
     }
@@ -152,23 +152,23 @@ struct Bf16Operands : Operands<std::uint32_t, float> {
     const Left<Word> left = rows(x, stride, count, converted);
     narrow.pack_panel(left.data, 1, left.row_stride, depth(k), round_up(count, real.lanes), panel);
   }
-  float exponentials(index_t n, float* scores) const {
-    return narrow.exponentials_to_bf16(n, scores, reinterpret_cast<std::uint16_t*>(scores));
+  float exp2_and_sum(index_t n, float* scores) const {
+    return narrow.exp2_and_sum_to_bf16(n, scores, reinterpret_cast<std::uint16_t*>(scores));
   }
   Left<Word> probabilities(const float* scores, index_t stride) const {
     return {reinterpret_cast<const Word*>(scores), stride, 1};
   }
 };
 
-/// Bytes cut from one allocation, in whole cache lines.
+/// Allocates from one block of memory, in whole cache lines.
 class Scratch {
  public:
-  /// Bytes between the memory of two threads. Side by side, two threads were 1.3 times slower where
-  /// a line takes 165 ns from one core to the other (3 % where it takes 25). The second lost its
-  /// time at whatever was first in its memory, behind that of the first thread; a page between them
-  /// takes half of it away, 64 KiB all. Probably the processor prefetches at the stride of the
-  /// tiles that are stored, 8.5 KiB for 256 tokens, and so takes lines that the next thread is
-  /// writing.
+  /// Bytes between the memory of two threads. Without a gap two threads were 1.3 times slower where
+  /// moving a line between cores takes 165 ns (3 % where it takes 25 ns): the second thread lost
+  /// the time at the beginning of its memory, next to the end of the first thread's. A gap of a
+  /// page removes half of the loss, one of 64 KiB all of it. Probably the processor prefetches at
+  /// the stride of the stored tiles, 8.5 KiB for 256 tokens, and so takes lines that the next
+  /// thread is writing.
   static constexpr index_t kGap = index_t{1} << 16;
 
   explicit Scratch(std::uint8_t* begin) : next_(begin) {}

@@ -7,7 +7,7 @@
 
 namespace rae::detail {
 
-/// Elements per task of a memory-bound loop: below this a second thread costs more than it brings.
+/// Elements per task of a memory-bound loop: below this a second thread costs more than it saves.
 inline constexpr index_t kElementGrain = 1 << 14;
 
 /// Rows of `d` elements per task.
@@ -39,7 +39,7 @@ template <class T>
 void require_operands(std::string_view where, DType operands) {
   if (operands != dtype_of<T>() && !(operands == DType::bf16 && dtype_of<T>() == DType::f32))
     raise<ArgumentError>(where, ": ", name_of(dtype_of<T>()), " cannot be multiplied as ",
-                         name_of(operands), "; f32 can be as f32 or bf16");
+                         name_of(operands), "; f32 can be multiplied as f32 or bf16");
 }
 
 }  // namespace rae::detail

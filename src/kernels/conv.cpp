@@ -16,8 +16,8 @@ constexpr index_t kPicturesPerSum = 8;
 
 /// A convolution with its picture inside a border of zeros. Rows of the padded picture follow each
 /// other without a gap, so the pixels under tap (i, j) of all output pixels are one run of memory
-/// that begins i * width + j behind the picture's first. Output rows are computed as wide as padded
-/// rows; the last k - 1 columns of each mean nothing and are dropped.
+/// that begins i * width + j elements after the first of the picture. Output rows are computed as
+/// wide as padded rows; the last k - 1 columns of each are meaningless and are dropped.
 struct Layout {
   index_t pictures, in, out, height, width, k;
 
@@ -59,8 +59,9 @@ void convolve(const Layout& l, const T* x, const T* weight, const T* bias, T* ou
   const auto& table = detail::kernel_table<T>();
   const index_t taps = l.k * l.k, depth = taps * l.in, width = table.panel_width;
   parallel_ranges(l.pictures, 1, [&](index_t begin, index_t end) {
-    Tensor<T> padded_storage(Shape{l.padded_size(l.in)}), panel_storage(Shape{depth, width}),
-        wide_storage(Shape{l.out, l.run()});
+    Tensor<T> padded_storage(Shape{l.padded_size(l.in)});  // (C, padded H, padded W)
+    Tensor<T> panel_storage(Shape{depth, width});          // (k*k*C, width)
+    Tensor<T> wide_storage(Shape{l.out, l.run()});         // (O, H * padded W)
     T *padded = padded_storage.data(), *panel = panel_storage.data(), *wide = wide_storage.data();
     for (index_t b = begin; b < end; ++b) {
       pad(l, l.in, x + b * l.in * l.height * l.width, padded);
@@ -102,7 +103,7 @@ void add_weight_gradient(const Layout& l, const T* x, const T* dout, T* padded, 
   const index_t width = table.panel_width;
   pad(l, l.in, x, padded);
   for (index_t first = 0; first < l.out; first += width) {
-    // dout, transposed, with zeros for the pixels that mean nothing: (run, width).
+    // dout, transposed, with zeros for the meaningless pixels: (run, width).
     const index_t columns = std::min(width, l.out - first);
     std::fill_n(panel, l.run() * width, T(0));
     for (index_t o = 0; o < columns; ++o) {
@@ -171,16 +172,16 @@ void conv2d_backward_input(View<const T> dout, View<const T> weight, View<T> dx)
   detail::require_elements("conv2d_backward_input: weight", weight.numel(), weight);
   detail::require_elements("conv2d_backward_input: dout", dout.numel(), dout);
   detail::require_elements("conv2d_backward_input: dx", dx.numel(), dx);
-  // The transposed convolution of an odd kernel is the convolution with that kernel turned by half
+  // The transposed convolution of an odd kernel is the convolution with that kernel rotated by half
   // a turn.
   const index_t taps = l.k * l.k;
-  Tensor<T> turned(Shape{l.in, taps, l.out});  // (C, k*k, O)
-  T* target = turned.data();
+  Tensor<T> rotated(Shape{l.in, taps, l.out});  // (C, k*k, O)
+  T* target = rotated.data();
   for (index_t c = 0; c < l.in; ++c)
     for (index_t i = taps - 1; i >= 0; --i)
       for (index_t o = 0; o < l.out; ++o) *target++ = weight.data()[(o * l.in + c) * taps + i];
   convolve<T>({l.pictures, l.out, l.in, l.height, l.width, l.k}, dout.data(),
-              std::as_const(turned).data(), nullptr, dx.data());
+              std::as_const(rotated).data(), nullptr, dx.data());
 }
 
 template <Real T>
@@ -192,11 +193,12 @@ void conv2d_backward_weight(View<const T> x, View<const T> dout, View<T> dweight
   if (!dbias.empty()) detail::require_elements("conv2d_backward_weight: dbias", l.out, dbias);
   const index_t taps = l.k * l.k, weights = taps * l.in * l.out,
                 groups = (l.pictures + kPicturesPerSum - 1) / kPicturesPerSum;
-  Tensor<T> sums_storage(Shape{groups, weights}, T(0)), bias_storage(Shape{groups, l.out}, T(0));
+  Tensor<T> sums_storage(Shape{groups, weights}, T(0));  // (groups, k*k, C, O)
+  Tensor<T> bias_storage(Shape{groups, l.out}, T(0));    // (groups, O)
   T *sums = sums_storage.data(), *bias_sums = bias_storage.data();
   parallel_ranges(groups, 1, [&](index_t begin, index_t end) {
-    Tensor<T> padded(Shape{l.padded_size(l.in)}),
-        panel(Shape{l.run(), detail::kernel_table<T>().panel_width});
+    Tensor<T> padded(Shape{l.padded_size(l.in)});  // (C, padded H, padded W)
+    Tensor<T> panel(Shape{l.run(), detail::kernel_table<T>().panel_width});  // (run, width)
     for (index_t group = begin; group < end; ++group)
       for (index_t b = group * kPicturesPerSum;
            b < std::min(l.pictures, (group + 1) * kPicturesPerSum); ++b)

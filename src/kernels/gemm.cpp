@@ -4,7 +4,7 @@
 
 #include "kernels/contiguous.hpp"
 #include "kernels/grouped_product.hpp"
-#include "kernels/large_pages.hpp"
+#include "kernels/huge_pages.hpp"
 #include "kernels/narrow_product.hpp"
 #include "kernels/norm_rows.hpp"
 #include "kernels/panel_loop.hpp"
@@ -41,7 +41,7 @@ void check(const View<const A>& a, index_t bk, index_t bn, const View<T>& out,
     raise<ShapeError>("gemm: expected a residual of shape ", out.shape(),
                       " with contiguous rows, got ", epilogue.residual.shape());
   if (epilogue.residual.data() == out.data())
-    raise<ArgumentError>("gemm: the residual must lie in other memory than out");
+    raise<ArgumentError>("gemm: the residual must not be the memory of out");
   if (!epilogue.gate.empty() &&
       (epilogue.gate.groups <= 0 || out.extent(0) % epilogue.gate.groups != 0))
     raise<ShapeError>("gemm: ", epilogue.gate.groups, " gates cannot serve ", out.extent(0),
@@ -49,7 +49,8 @@ void check(const View<const A>& a, index_t bk, index_t bn, const View<T>& out,
 }
 
 template <class T>
-void check_columns(const PackedMatrix<T>& b, const BasicEpilogue<T>& epilogue) {
+void check_packed(const PackedMatrix<T>& b, const BasicEpilogue<T>& epilogue) {
+  detail::require_panel_width("gemm", b);
   if ((b.columns() == PanelColumns::halves) != (epilogue.activation == Activation::swiglu))
     raise<ArgumentError>(
         "gemm: Activation::swiglu and a matrix packed with PanelColumns::halves go together");
@@ -66,7 +67,7 @@ PanelProduct<T, T> product(const View<const T>& a, const View<T>& out,
   return whole;
 }
 
-// Panel `panel` of b as the kernel reads it. `rows` is memory for its columns one after the other,
+// Packs panel `panel` of b. `rows` is memory for its columns, one contiguous column after another,
 // (width, K), where they are no neighbours.
 template <class T>
 void pack_panel(const View<const T>& b, const detail::PanelMap& map, index_t panel, T* rows,
@@ -86,7 +87,7 @@ void pack_panel(const View<const T>& b, const detail::PanelMap& map, index_t pan
   table.pack_panel(rows, 1, k, k, width, target);
 }
 
-// Elements of the scratch memory that pack_panel needs for each thread.
+// Elements of the scratch memory that pack_panel needs for each range of a loop.
 index_t scratch_elements(const detail::PanelMap& map, index_t k) {
   return map.columns == PanelColumns::halves ? map.width * k : 0;
 }
@@ -97,21 +98,22 @@ Tensor<std::uint8_t> pack(const View<const T>& b, const detail::PanelMap& map) {
                 each = scratch_elements(map, k);
   Tensor<std::uint8_t> packed(
       Shape{panels, k, width, index_t{sizeof(T)}});  // (panels, K, width) of T
-  detail::prefer_large_pages(packed.span());
-  Tensor<T> memory(Shape{num_threads(), each});  // (threads, width * K)
+  detail::prefer_huge_pages(packed.span());
+  const ParallelLoop loop(panels,
+                          ceil_div(detail::kMinParallelWork, std::max<index_t>(1, k * width)));
+  Tensor<T> memory(Shape{loop.slots(), each});  // (slots, width * K)
   T *target = reinterpret_cast<T*>(packed.data()), *scratch = memory.data();
-  parallel_ranges(panels, ceil_div(detail::kSerialWork, std::max<index_t>(1, k * width)),
-                  [&](index_t begin, index_t end, index_t slot) {
-                    for (index_t p = begin; p < end; ++p)
-                      pack_panel(b, map, p, scratch + slot * each, target + p * k * width);
-                  });
+  loop.run([&](index_t begin, index_t end, index_t slot) {
+    for (index_t p = begin; p < end; ++p)
+      pack_panel(b, map, p, scratch + slot * each, target + p * k * width);
+  });
   return packed;
 }
 
 template <class T>
 void multiply_unpacked(const View<const T>& a, const View<const T>& b, const View<T>& out,
                        const BasicEpilogue<T>& epilogue) {
-  // Each thread packs the panel that it is about to use.
+  // Each range of the loop packs the panel that it is about to use.
   const auto& table = detail::kernel_table<T>();
   const bool halves = epilogue.activation == Activation::swiglu;
   const detail::PanelMap map{halves ? PanelColumns::halves : PanelColumns::neighbours, b.extent(1),
@@ -122,22 +124,19 @@ void multiply_unpacked(const View<const T>& a, const View<const T>& b, const Vie
       for (index_t p = step; p < step + steps; ++p)
         target = std::copy_n(a.data() + p * a.stride(1) + first, rows, target);
     };
-    const auto pack_right = [&](index_t panel, index_t step, index_t steps, index_t, T* target) {
+    const auto pack_right = [&](index_t panel, index_t step, index_t steps, T*, T* target) {
       pack_panel<T>(b.slice(0, step, steps), map, panel, nullptr, target);
     };
     return detail::multiply_transposed(product(a, out, epilogue), table.gemm_panel, map.width,
-                                       pack_left, pack_right);
+                                       pack_left, 0, pack_right);
   }
-  const index_t size = b.extent(0) * map.width, each = size + scratch_elements(map, b.extent(0));
-  Tensor<T> memory(Shape{num_threads(), each});  // (threads, K * width, and what packing needs)
-  T* scratch = memory.data();
-  const auto panel_of = [&](index_t panel, index_t slot) {
-    T* packed = scratch + slot * each;
-    pack_panel(b, map, panel, packed + size, packed);
-    return packed;
+  const index_t size = b.extent(0) * map.width;
+  const auto get_panel = [&](index_t panel, T* scratch) {
+    pack_panel(b, map, panel, scratch + size, scratch);
+    return scratch;
   };
-  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, map.width, detail::kDepth,
-                          false, panel_of);
+  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, map.width, detail::kKBlock,
+                          false, size + scratch_elements(map, b.extent(0)), get_panel);
 }
 
 }  // namespace
@@ -145,62 +144,64 @@ void multiply_unpacked(const View<const T>& a, const View<const T>& b, const Vie
 template <Real T>
 Shape PackedMatrix<T>::panels_shape(index_t k, index_t n, DType stored, PanelColumns columns) {
   if (columns == PanelColumns::halves && n % 2 != 0)
-    raise<ShapeError>("PackedMatrix: ", n, " columns have no two equal halves");
-  const bool narrow = std::same_as<T, float> &&
-                      (stored == DType::bf16 || stored == DType::i8 || detail::is_grouped(stored));
+    raise<ShapeError>("PackedMatrix: expected an even number of columns for two halves, got ", n);
+  const bool narrow = std::same_as<T, float> && (stored == DType::bf16 || stored == DType::int8 ||
+                                                 detail::is_grouped(stored));
   if (stored != dtype_of<T>() && !narrow)
     raise<ArgumentError>("PackedMatrix: a matrix of ", name_of(dtype_of<T>()),
                          " cannot be stored as ", name_of(stored),
-                         "; f32 can be stored as f32, bf16, i8, i8w or i4w");
+                         "; f32 can be stored as f32, bf16, int8, int8w or int4");
   const detail::PanelMap map{columns, n, detail::kernel_table<T>().panel_width};
   if (detail::is_grouped(stored))
     return {map.panels(), detail::grouped_panel_bytes(stored, k, map.width), 1, 1};
-  const index_t per_word = stored == DType::bf16 ? 2 : stored == DType::i8 ? 4 : 1;
+  const index_t per_word = stored == DType::bf16 ? 2 : stored == DType::int8 ? 4 : 1;
   return {map.panels(), detail::ceil_div(k, per_word), map.width, per_word};
 }
 
 template <Real T>
 PackedMatrix<T>::PackedMatrix(index_t k, index_t n, DType stored, PanelColumns columns,
-                              const Parts& parts, std::shared_ptr<const void> owner)
-    : k_(k), n_(n), stored_(stored), columns_(columns) {
-  const auto vector_bytes =
-      static_cast<std::uintptr_t>(detail::kernel_table<T>().lanes) * sizeof(T);
+                              const Buffers& buffers, std::shared_ptr<const void> owner)
+    : k_(k),
+      n_(n),
+      panel_width_(detail::kernel_table<T>().panel_width),
+      stored_(stored),
+      columns_(columns) {
   const Shape shape = panels_shape(k, n, stored, columns);
-  const index_t padded = stored == DType::i8 ? shape[0] * shape[2] : 0;
+  const index_t padded = stored == DType::int8 ? shape[0] * shape[2] : 0;
   const auto require = [](const char* what, std::span<const std::byte> bytes, index_t elements,
                           std::size_t size) {
     if (bytes.size() != static_cast<std::size_t>(elements) * size)
       raise<ShapeError>("PackedMatrix: expected ", elements, " ", what, " of ", size,
                         " bytes, got ", bytes.size(), " bytes");
   };
-  require("elements", parts.panels, shape.numel(), size_of(stored));
-  require("scales", parts.scales, padded, sizeof(float));
-  require("compensations", parts.compensation, padded, sizeof(std::int32_t));
+  require("elements", buffers.panels, shape.numel(), size_of(stored));
+  require("scales", buffers.scales, padded, sizeof(float));
+  require("compensations", buffers.compensation, padded, sizeof(std::int32_t));
   if (padded > 0) {
     scales_ = Tensor<float>(Shape{padded});               // (N)
     compensation_ = Tensor<std::int32_t>(Shape{padded});  // (N)
-    std::memcpy(scales_.data(), parts.scales.data(), parts.scales.size());
-    std::memcpy(compensation_.data(), parts.compensation.data(), parts.compensation.size());
+    std::memcpy(scales_.data(), buffers.scales.data(), buffers.scales.size());
+    std::memcpy(compensation_.data(), buffers.compensation.data(), buffers.compensation.size());
   }
-  if (reinterpret_cast<std::uintptr_t>(parts.panels.data()) % vector_bytes == 0 &&
-      owner != nullptr) {
-    borrowed_ = {reinterpret_cast<const std::uint8_t*>(parts.panels.data()), parts.panels.size()};
+  if (detail::is_aligned_for_vectors<T>(buffers.panels.data()) && owner != nullptr) {
+    borrowed_ = {reinterpret_cast<const std::uint8_t*>(buffers.panels.data()),
+                 buffers.panels.size()};
     owner_ = std::move(owner);
   } else {
-    panels_ = Tensor<std::uint8_t>(Shape{static_cast<index_t>(parts.panels.size())});  // as bytes
-    std::copy_n(reinterpret_cast<const std::uint8_t*>(parts.panels.data()), parts.panels.size(),
+    panels_ = Tensor<std::uint8_t>(Shape{static_cast<index_t>(buffers.panels.size())});  // as bytes
+    std::copy_n(reinterpret_cast<const std::uint8_t*>(buffers.panels.data()), buffers.panels.size(),
                 panels_.data());
   }
 }
 
 template <Real T>
 PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored, PanelColumns columns)
-    : stored_(stored), columns_(columns) {
+    : panel_width_(detail::kernel_table<T>().panel_width), stored_(stored), columns_(columns) {
   if (b.shape().rank() != 2) raise<ShapeError>("PackedMatrix: expected a matrix, got ", b.shape());
   k_ = b.extent(0);
   n_ = b.extent(1);
   (void)panels_shape(k_, n_, stored, columns);
-  const detail::PanelMap map{columns, n_, detail::kernel_table<T>().panel_width};
+  const detail::PanelMap map{columns, n_, panel_width_};
   if constexpr (std::same_as<T, float>) {
     if (stored == DType::bf16) {
       panels_ = detail::pack_bf16(b, map);
@@ -210,7 +211,7 @@ PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored, PanelColumns column
       panels_ = detail::pack_grouped(b, map, stored);
       return;
     }
-    if (stored == DType::i8) {
+    if (stored == DType::int8) {
       detail::Int8Panels panels = detail::pack_int8(b, map);
       panels_ = std::move(panels.panels);
       scales_ = std::move(panels.scales);
@@ -239,7 +240,7 @@ template <Real T>
 void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out,
           const BasicEpilogue<T>& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
-  check_columns(b, epilogue);
+  check_packed(b, epilogue);
   if (out.numel() == 0) return;
   if constexpr (std::same_as<T, float>) {
     if (b.stored() != DType::f32) return detail::multiply_narrow({a, nullptr}, b, out, epilogue);
@@ -248,15 +249,15 @@ void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out,
   const T* panels = reinterpret_cast<const T*>(b.bytes().data());
   const index_t size = b.k() * table.panel_width;
   detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, table.panel_width,
-                          detail::kDepth, out.extent(0) > detail::kStreamedRows,
-                          [=](index_t panel, index_t) { return panels + panel * size; });
+                          detail::kKBlock, out.extent(0) > detail::kMemoryBoundRows, 0,
+                          [=](index_t panel, T*) { return panels + panel * size; });
 }
 
 template <Real T>
 void gemm(View<const T> a, const NormInputs<T>& norm_of_rows, const PackedMatrix<T>& b, View<T> out,
           const BasicEpilogue<T>& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
-  check_columns(b, epilogue);
+  check_packed(b, epilogue);
   if (a.extent(1) == 0) raise<ShapeError>("gemm: rows of no elements have no norm");
   detail::require_elements("gemm: a under a norm", a.numel(), a);
   detail::check_norm("gemm", a.extent(0), a.extent(1), norm_of_rows);
@@ -273,7 +274,7 @@ void gemm(View<const T> a, const NormInputs<T>& norm_of_rows, const PackedMatrix
 void gemm(View<const bf16> a, const PackedMatrix<float>& b, View<float> out,
           const Epilogue& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
-  check_columns(b, epilogue);
+  check_packed(b, epilogue);
   if (b.stored() != DType::bf16)
     raise<ArgumentError>(
         "gemm: bf16 times a packed matrix needs one stored as bf16, this one is stored as ",

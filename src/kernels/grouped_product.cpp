@@ -6,25 +6,27 @@
 #include <cstring>
 #include <limits>
 
-#include "kernels/large_pages.hpp"
+#include "kernels/huge_pages.hpp"
 
 namespace rae::detail {
 namespace {
 
 using Word = std::uint32_t;
 
-// Most rows for which integers are multiplied as they come from memory. With more it pays to make
-// bf16 numbers of a panel first: measured on Zen 4, 256 rows are multiplied at 0.97 of the speed of
-// bf16 weights that way.
-constexpr index_t kFewRows = 32;
+// From this number of rows on, the integers of a panel are widened to 16 bits once for all rows
+// instead of in registers for each tile of rows. A matter of speed alone: the bits are the same.
+constexpr index_t kWidenedRows = 64;
+constexpr index_t kWidenedBits = 16;
 
-/// How panels of a type lie in memory.
+/// The layout of the panels of a type in memory.
 struct GroupedLayout {
   index_t bits, groups, width;
 
+  constexpr GroupedLayout(index_t bits_, index_t groups_, index_t panel_width)
+      : bits(bits_), groups(groups_), width(panel_width) {}
   GroupedLayout(DType stored, index_t k, index_t panel_width)
-      : bits(stored == DType::i4w ? 4 : 8), groups(ceil_div(k, kGroup)), width(panel_width) {}
-  // 32 numbers of so many bits are so many words.
+      : GroupedLayout(stored == DType::int4 ? 4 : 8, ceil_div(k, kGroupSize), panel_width) {}
+  /// Along k: 32 integers of n bits fill n words.
   [[nodiscard]] index_t words() const { return groups * bits; }
   [[nodiscard]] index_t panel_words() const {
     constexpr index_t kWordsPerLine = 16;
@@ -32,34 +34,35 @@ struct GroupedLayout {
   }
 };
 
-/// A group of at most 32 numbers, n apart from each other in steps of `stride`: writes integers,
-/// zeros behind n, and returns their unit.
+/// Quantizes a group of n <= 32 numbers that are `stride` apart: writes their integers, padded with
+/// zeros, and returns the scale.
 float quantize_group(const float* x, index_t stride, index_t n, index_t bits,
-                     std::int32_t (&out)[kGroup]) {
+                     std::int32_t (&out)[kGroupSize]) {
   constexpr float kNegligible = 1e-30f,
                   kRounder = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  float values[kGroup] = {}, largest = 0;
+  float values[kGroupSize] = {}, largest = 0;
   bool finite = true;
   for (index_t i = 0; i < n; ++i) {
     values[i] = x[i * stride];
     finite = finite && (std::bit_cast<std::uint32_t>(values[i]) & 0x7f800000u) != 0x7f800000u;
     if (std::abs(values[i]) > std::abs(largest)) largest = values[i];
   }
-  std::fill_n(out, kGroup, 0);
+  std::fill_n(out, kGroupSize, 0);
   if (!finite) return std::numeric_limits<float>::quiet_NaN();
   if (std::abs(largest) < kNegligible) return 0;
   const auto limit = static_cast<float>(1 << (bits - 1));
   const auto unit = static_cast<float>(bf16(largest / -limit));
-  for (index_t i = 0; i < kGroup; ++i) {
+  for (index_t i = 0; i < kGroupSize; ++i) {
     const float whole = (values[i] / unit + kRounder) - kRounder;
     out[i] = static_cast<std::int32_t>(std::clamp(whole, -limit, limit - 1));
   }
   return unit;
 }
 
-/// The words of a group, `width` apart.
-void pack_group(const std::int32_t (&values)[kGroup], index_t bits, index_t width, Word* target) {
-  const index_t per_word = kGroup / bits;
+/// Packs the integers of a group into `bits` words, which are `width` apart.
+void pack_group(const std::int32_t (&values)[kGroupSize], index_t bits, index_t width,
+                Word* target) {
+  const index_t per_word = kGroupSize / bits;
   const Word mask = (Word{1} << bits) - 1;
   for (index_t w = 0; w < bits; ++w) {
     Word word = 0;
@@ -98,10 +101,10 @@ Tensor<std::uint8_t> pack_grouped(const View<const float>& b, const PanelMap& ma
   const GroupedLayout layout(stored, k, width);
   const index_t size = layout.panel_words(), bytes = size * static_cast<index_t>(sizeof(Word));
   Tensor<std::uint8_t> packed(Shape{panels, bytes});  // (panels, bytes)
-  prefer_large_pages(packed.span());
+  prefer_huge_pages(packed.span());
   Word* target = reinterpret_cast<Word*>(packed.data());
   parallel_ranges(
-      panels, ceil_div(kSerialWork, std::max<index_t>(1, k * width)),
+      panels, ceil_div(kMinParallelWork, std::max<index_t>(1, k * width)),
       [&](index_t begin, index_t end) {
         for (index_t p = begin; p < end; ++p) {
           Word* words = target + p * size;
@@ -110,10 +113,10 @@ Tensor<std::uint8_t> pack_grouped(const View<const float>& b, const PanelMap& ma
           for (index_t j = 0; j < width; ++j) {
             const index_t column = map.column(p, j);
             for (index_t g = 0; column >= 0 && g < layout.groups; ++g) {
-              std::int32_t values[kGroup];
-              const float* first = b.data() + column * b.stride(1) + g * kGroup * b.stride(0);
+              std::int32_t values[kGroupSize];
+              const float* first = b.data() + column * b.stride(1) + g * kGroupSize * b.stride(0);
               scales[g * width + j] =
-                  bf16(quantize_group(first, b.stride(0), std::min(kGroup, k - g * kGroup),
+                  bf16(quantize_group(first, b.stride(0), std::min(kGroupSize, k - g * kGroupSize),
                                       layout.bits, values))
                       .bits;
               pack_group(values, layout.bits, width, words + g * layout.bits * width + j);
@@ -124,37 +127,56 @@ Tensor<std::uint8_t> pack_grouped(const View<const float>& b, const PanelMap& ma
   return packed;
 }
 
+namespace {
+
+/// Dequantized to bf16, for instruction sets whose products of bf16 are much faster than those of
+/// 16-bit integers. There, products of any number of rows are computed this way, so that a row of
+/// out does not depend on the number of rows.
+void multiply_groups_as_bf16(const LeftOperand& a, const GroupedTable& grouped,
+                             const GroupedLayout& layout, const Word* packed,
+                             PanelProduct<Word, float> whole) {
+  const NarrowTable& table = narrow_table();
+  Tensor<std::int32_t> memory;  // (M, K / 2) of Word
+  const LeftWords left = convert_rows_to_bf16(a, kGroupSize, memory);
+  whole.k = layout.groups * kGroupSize / 2;
+  whole.a = left.data;
+  whole.row_stride = left.stride;
+  multiply_panels(whole, table.bf16_panel, layout.width, kKBlock, false, whole.k * layout.width,
+                  [&](index_t panel, Word* scratch) {
+                    grouped.dequantize(layout.words(), packed + panel * layout.panel_words(),
+                                       scratch);
+                    return scratch;
+                  });
+}
+
+}  // namespace
+
 void multiply_grouped(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out,
                       const Epilogue& epilogue) {
   const NarrowTable& table = narrow_table();
-  const GroupedTable& grouped = b.stored() == DType::i4w ? table.int4_groups : table.int8_groups;
+  const GroupedTable& grouped = b.stored() == DType::int4 ? table.int4_groups : table.int8_groups;
   const index_t width = table.panel_width;
   const GroupedLayout layout(b.stored(), b.k(), width);
   PanelProduct<Word, float> whole = epilogue_of<Word>(out, epilogue);
-  const Word* packed = reinterpret_cast<const Word*>(b.bytes().data());
+  const Word* const packed = reinterpret_cast<const Word*>(b.bytes().data());
+  if (table.multiplies_groups_as_bf16)
+    return multiply_groups_as_bf16(a, grouped, layout, packed, whole);
+  const Int16Rows left = quantize_rows_to_int16(a, kGroupSize, layout.bits == 8);
+  whole.a = reinterpret_cast<const Word*>(left.words.data());
+  whole.row_stride = left.words.extent(1);
+  whole.row_scale = left.scales.data();
   const index_t size = layout.panel_words();
-  if (whole.rows <= kFewRows) {
-    const Int16Rows left = quantize_rows_to_int16(a, kGroup, layout.bits == 8);
+  if (whole.rows < kWidenedRows) {
     whole.k = layout.words();
-    whole.a = reinterpret_cast<const Word*>(left.words.data());
-    whole.row_stride = left.words.extent(1);
-    whole.row_scale = left.scales.data();
-    return multiply_panels(whole, grouped.panel, width, std::max<index_t>(1, whole.k), true,
-                           [=](index_t panel, index_t) { return packed + panel * size; });
+    return multiply_panels(whole, grouped.panel, width, std::max<index_t>(1, whole.k), true, 0,
+                           [=](index_t panel, Word*) { return packed + panel * size; });
   }
-  Tensor<std::int32_t> memory;
-  const LeftWords left = convert_rows_to_bf16(a, kGroup, memory);
-  whole.k = layout.groups * kGroup / 2;
-  whole.a = left.data;
-  whole.row_stride = left.stride;
-  Tensor<std::int32_t> panels(
-      Shape{num_threads(), whole.k, width});  // (threads, K / 2, width) of Word
-  Word* unpacked = reinterpret_cast<Word*>(panels.data());
-  multiply_panels(whole, table.bf16_panel, width, kDepth, false,
-                  [&, each = whole.k * width](index_t panel, index_t slot) {
-                    Word* target = unpacked + slot * each;
-                    grouped.unpack(layout.words(), packed + panel * size, target);
-                    return target;
+  const GroupedLayout widened(kWidenedBits, layout.groups, width);
+  whole.k = widened.words();
+  multiply_panels(whole, table.int16_groups_panel, width, std::max<index_t>(1, whole.k), false,
+                  widened.panel_words(), [&](index_t panel, Word* scratch) {
+                    grouped.widen(layout.words(), packed + panel * size, scratch);
+                    return scratch;
                   });
 }
 

@@ -1,47 +1,46 @@
-// Products with weights that are stored as integers in groups, each with a scale, while the left
-// operand has 16 bits: integers by row where it has few rows, bf16 where it has many. Shapes were
-// checked by the caller.
+// Products with weights that are stored as integers in groups with a scale each, while the left
+// operand is rounded to 16-bit integers with a scale for each row (on AMX: both to bf16). Shapes
+// were checked by the caller.
 //
-// A group is 32 numbers of a column that are neighbours along K. Its scale is what makes the one of
-// largest magnitude -2^(bits - 1); the rest follow in steps of it. A panel is all its words, then
-// all its scales:
+// A group is 32 numbers of a column that are neighbours along K. Its scale is chosen so that the
+// number of largest magnitude becomes -2^(bits - 1); the others are rounded to multiples of it. A
+// panel is all its words, then all its scales, padded to a multiple of 64 bytes:
 //
-//   i4w                  column 0                              column 1        ...      width
+//   int4                  column 0                              column 1        ...      width
 //   k 0..7     [ 7 5 3 1 | 6 4 2 0 ]  (bits 31 to 0)       [ 7 5 3 1 | 6 4 2 0 ]
 //   k 8..15    [         |         ]                       [         |         ]
 //       ...
-//   i8w        [   3     |    2    |    1    |    0    ]   as of i8
+//   int8w        [   3     |    2    |    1    |    0    ]   as int8
 //       ...
 //   scales     bf16 of group 0                              bf16 of group 0    ...      width
-//       ...                                                                             and up to a
-//       multiple of 64 bytes
+//       ...
 //
-// So 4 bits cost 4.5, and 8 bits 8.5. The halves of a word of i4w hold odd and even k: shifted, it
-// has the numbers of two neighbours in its halves, where the left operand has them. What 16 bits
-// for a scale lose is nothing beside 4 bits for a number: the error of normal weights is 0.0859 of
-// their size with scales of bf16 as with those of f32.
+// So 4 bits take 4.5 bits with their share of a scale, and 8 bits 8.5. The halves of a word of int4
+// hold odd and even k, so that a shift brings two neighbours along k into the halves, as in the
+// left operand. Rounding scales to 16 bits loses nothing compared with 4 bits for a number: the
+// relative error of normal weights is 0.0859 with scales of bf16 as with those of f32.
 #pragma once
 
 #include "kernels/narrow_product.hpp"
 
 namespace rae::detail {
 
-inline constexpr index_t kGroup = 32;  // numbers that share a scale
+inline constexpr index_t kGroupSize = 32;  // numbers that share a scale
 
-constexpr bool is_grouped(DType stored) { return stored == DType::i4w || stored == DType::i8w; }
+constexpr bool is_grouped(DType stored) { return stored == DType::int4 || stored == DType::int8w; }
 
-/// Bytes of a panel.
+/// Bytes of a panel of `width` columns of K rows.
 index_t grouped_panel_bytes(DType stored, index_t k, index_t width);
 
-/// True when no scale of so many panels of the kernels in use, which may lie anywhere in memory, is
-/// NaN or infinite.
+/// True when no scale of `panels` panels for the kernels in use is NaN or infinite. The bytes may
+/// have any alignment.
 bool grouped_scales_are_finite(std::span<const std::byte> bytes, DType stored, index_t k,
                                index_t panels);
 
-/// Panels of b (K, N), as above: (panels, bytes). `stored`: DType::i4w or DType::i8w.
+/// Panels of b (K, N), as above: (panels, bytes). `stored`: DType::int4 or DType::int8w.
 Tensor<std::uint8_t> pack_grouped(const View<const float>& b, const PanelMap& map, DType stored);
 
-/// b stored as i4w or i8w.
+/// out (M, N) = epilogue(a (M, K) * b (K, N)) for b stored as int4 or int8w.
 void multiply_grouped(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out,
                       const Epilogue& epilogue);
 

@@ -3,8 +3,8 @@
 
 #include "kernels/kernel_table.hpp"
 
-#define RAE_MULTIPLY_PAIRS _mm512_madd_epi16
-#define RAE_INTEGERS __m512i
+#define RAE_MULTIPLY_ADD_INT16 _mm512_madd_epi16
+#define RAE_INTEGER_VECTOR __m512i
 
 namespace rae::detail {
 namespace {

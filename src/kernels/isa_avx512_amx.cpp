@@ -1,4 +1,4 @@
-// Products of bf16 and of 8-bit integers for AMX, beside AVX-512.
+// Products of bf16 and of 8-bit integers for AMX; all else is as for AVX-512.
 #include <immintrin.h>
 
 #include "kernels/kernel_table.hpp"
@@ -19,8 +19,9 @@ constexpr int kTileVectors = 3;
 #include "kernels/simd/amx.inl"
 
 using Panel = void (*)(const PanelProduct<std::uint32_t, float>&);
-Panel transposed_bf16, transposed_int8;  // a left operand whose rows do not lie in memory is none
-                                         // for registers of rows
+// Tile registers load rows, so a left operand with another column stride than 1 is multiplied by
+// the kernels of AVX-512.
+Panel transposed_bf16, transposed_int8;
 
 template <class Dot, Panel& transposed>
 void panel_product(const PanelProduct<std::uint32_t, float>& product) {
@@ -36,6 +37,7 @@ void use_avx512_amx(NarrowTable& table) noexcept {
   transposed_int8 = table.int8_panel;
   table.bf16_panel = panel_product<AmxBf16Dot, transposed_bf16>;
   table.int8_panel = panel_product<AmxInt8Dot, transposed_int8>;
+  table.multiplies_groups_as_bf16 = true;
 }
 
 }  // namespace rae::detail

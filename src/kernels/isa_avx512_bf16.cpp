@@ -3,9 +3,9 @@
 
 #include "kernels/kernel_table.hpp"
 
-#define RAE_NATIVE_BF16 _mm512_dpbf16_ps
-#define RAE_INTEGERS __m512i
-#define RAE_MULTIPLY_PAIRS _mm512_madd_epi16
+#define RAE_NATIVE_DOT_BF16 _mm512_dpbf16_ps
+#define RAE_INTEGER_VECTOR __m512i
+#define RAE_MULTIPLY_ADD_INT16 _mm512_madd_epi16
 
 namespace rae::detail {
 namespace {

@@ -3,9 +3,9 @@
 
 #include "kernels/kernel_table.hpp"
 
-#define RAE_NATIVE_INT8 _mm512_dpbusd_epi32
-#define RAE_NATIVE_PAIRS _mm512_dpwssd_epi32
-#define RAE_INTEGERS __m512i
+#define RAE_NATIVE_DOT_INT8 _mm512_dpbusd_epi32
+#define RAE_NATIVE_DOT_INT16 _mm512_dpwssd_epi32
+#define RAE_INTEGER_VECTOR __m512i
 
 namespace rae::detail {
 namespace {
@@ -30,6 +30,7 @@ void use_avx512_vnni(NarrowTable& table) noexcept {
   table.int8_panel = gemm_panel<Int8Dot, float>;
   table.int8_groups.panel = gemm_panel<GroupDot<8>, float>;
   table.int4_groups.panel = gemm_panel<GroupDot<4>, float>;
+  table.int16_groups_panel = gemm_panel<GroupDot<16>, float>;
 }
 
 }  // namespace rae::detail

@@ -4,8 +4,8 @@
 #if defined(__SSE2__)
 #include <emmintrin.h>
 
-#define RAE_MULTIPLY_PAIRS _mm_madd_epi16
-#define RAE_INTEGERS __m128i
+#define RAE_MULTIPLY_ADD_INT16 _mm_madd_epi16
+#define RAE_INTEGER_VECTOR __m128i
 #endif
 
 namespace rae::detail {

@@ -3,8 +3,8 @@
 
 #include "kernels/kernel_table.hpp"
 
-#define RAE_MULTIPLY_PAIRS multiply_pairs
-#define RAE_INTEGERS int16x8_t
+#define RAE_MULTIPLY_ADD_INT16 multiply_pairs
+#define RAE_INTEGER_VECTOR int16x8_t
 
 namespace rae::detail {
 namespace {
@@ -13,9 +13,9 @@ constexpr int kVectorBytes = 16;
 constexpr int kTileRows = 8;
 constexpr int kTileVectors = 3;
 
-// Sums of neighbouring products of 16-bit numbers, as pmaddwd makes them. The instructions for
-// pairs of bf16 (bfdot, bfmmla) round to odd and would give other bits than every other CPU, so
-// that those are multiplied as f32 here, too.
+// Sums of neighbouring products of 16-bit integers, as pmaddwd. The instructions for pairs of bf16
+// (bfdot, bfmmla) round to odd and would give other bits than all other processors, so bf16 is
+// multiplied as f32 here.
 inline int32x4_t multiply_pairs(int16x8_t a, int16x8_t b) {
   return vpaddq_s32(vmull_s16(vget_low_s16(a), vget_low_s16(b)), vmull_high_s16(a, b));
 }

@@ -3,9 +3,9 @@
 
 #include "kernels/kernel_table.hpp"
 
-#define RAE_NATIVE_INT8 add_dot_products
-#define RAE_SIGNED_INT8 1
-#define RAE_INTEGERS int8x16_t
+#define RAE_NATIVE_DOT_INT8 add_dot_products
+#define RAE_DOT_INT8_IS_SIGNED 1
+#define RAE_INTEGER_VECTOR int8x16_t
 
 namespace rae::detail {
 namespace {

@@ -1,6 +1,7 @@
 #include "kernels/kernel_table.hpp"
 
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 #include "rae/kernels/isa.hpp"
@@ -34,45 +35,73 @@ detail::IsaTables tables_of(Isa isa) noexcept {
   return detail::baseline_tables();
 }
 
-Isa choose() noexcept {
-  const char* forced = std::getenv("RAE_ISA");
-  Isa chosen = Isa::baseline;
+/// "baseline, avx2 and avx512", of the variants that are available here.
+std::string available_isas() {
+  std::string names;
+  Isa last = Isa::baseline;
   for (const Isa isa : kIsas)
-    if (supports(isa) &&
-        (forced == nullptr || *forced == '\0' || std::string_view(forced) == name_of(isa)))
-      chosen = isa;
-  return chosen;
+    if (supports(isa)) last = isa;
+  for (const Isa isa : kIsas)
+    if (supports(isa))
+      names += concat(names.empty() ? "" : isa == last ? " and " : ", ", name_of(isa));
+  return names;
+}
+
+Isa isa_of_environment() {
+  const char* const requested = std::getenv("RAE_ISA");
+  return choose_isa(requested == nullptr ? "" : requested);
 }
 
 struct Selection {
-  Isa isa = choose();
-  detail::IsaTables tables = tables_of(isa);
+  Isa isa;
+  detail::IsaTables tables;
+  explicit Selection(Isa chosen) : isa(chosen), tables(tables_of(chosen)) {}
 };
 
-Selection& selection() noexcept {
-  static Selection chosen;
+/// Throws ArgumentError at each call until the environment names an available variant.
+Selection& selection() {
+  static Selection chosen(isa_of_environment());
   return chosen;
 }
 
 }  // namespace
 
-Isa active_isa() noexcept { return selection().isa; }
+Isa choose_isa(std::string_view requested) {
+  if (requested.empty()) {
+    Isa widest = Isa::baseline;
+    for (const Isa isa : kIsas)
+      if (supports(isa)) widest = isa;
+    return widest;
+  }
+  for (const Isa isa : kIsas) {
+    if (requested != name_of(isa)) continue;
+    if (supports(isa)) return isa;
+    raise<ArgumentError>("RAE_ISA: this processor does not support '", requested,
+                         "'; available here: ", available_isas());
+  }
+  raise<ArgumentError>("RAE_ISA: unknown instruction set '", requested,
+                       "'; available here: ", available_isas());
+}
+
+Isa active_isa() { return selection().isa; }
 
 void set_isa(Isa isa) {
-  if (!supports(isa)) raise<ArgumentError>("set_isa: this CPU does not support ", name_of(isa));
-  selection() = {isa, tables_of(isa)};
+  if (!supports(isa))
+    raise<ArgumentError>("set_isa: this processor does not support ", name_of(isa),
+                         "; available here: ", available_isas());
+  selection() = Selection(isa);
 }
 
 namespace detail {
 template <>
-const KernelTable<float>& kernel_table<float>() noexcept {
+const KernelTable<float>& kernel_table<float>() {
   return *selection().tables.f32;
 }
 template <>
-const KernelTable<double>& kernel_table<double>() noexcept {
+const KernelTable<double>& kernel_table<double>() {
   return *selection().tables.f64;
 }
-const NarrowTable& narrow_table() noexcept { return selection().tables.narrow; }
+const NarrowTable& narrow_table() { return selection().tables.narrow; }
 }  // namespace detail
 
 }  // namespace rae

@@ -1,4 +1,4 @@
-// The row- and tile-level functions that exist once per instruction set, and the choice among them.
+// The functions on rows and panels that are compiled once per instruction set, in tables.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ struct NormRow {
   const T *weight, *bias, *shift, *scale;
 };
 
-/// Where one row of a norm's backward adds its share, and what is added to dx; null means not
-/// wanted.
+/// The gradients to which one row of a norm's backward adds its share, and `add` (d), which is
+/// added to dx; null means absent.
 template <class T>
 struct NormRowGradients {
   const T* add;
@@ -29,8 +29,8 @@ struct NormRowGradients {
 
 /// out (rows, columns) = activation([out +] a (rows, k) * panel (k, panel width) + bias), for a
 /// panel of columns of the right operand; with a residual, out = residual + gate * that. With
-/// SwiGLU, the first half of the panel are gates and the second half what they let through, and out
-/// is half as wide.
+/// SwiGLU the first half of the panel is the gates and the second half the values that they
+/// multiply, and out is half as wide.
 ///
 /// `Word` is an element along k: a number, or a 32-bit word of two bf16 or four 8-bit numbers, the
 /// first in the low bits.
@@ -45,23 +45,24 @@ struct PanelProduct {
   index_t out_stride;
   const T* bias;  ///< (columns), or null
   Activation activation;
-  bool accumulate;             ///< add to what out holds, before bias and activation
-  const Word* next = nullptr;  ///< what is multiplied after this, to be brought near meanwhile
-  index_t next_bytes = 0;      ///< of `next`; 0: unknown
-  bool out_is_near = false;    ///< nothing of out needs to be fetched
-  const float* row_scale = nullptr;     ///< 8 bits: (rows), what a unit of a means
-  const float* column_scale = nullptr;  ///< 8 bits: (panel width), what a unit of the panel means
+  bool accumulate;                   ///< add to the elements of out, before bias and activation
+  const Word* next = nullptr;        ///< read by the next product, to be prefetched during this one
+  index_t next_bytes = 0;            ///< of `next`; 0: none
+  bool out_is_cached = false;        ///< out needs no prefetching
+  const float* row_scale = nullptr;  ///< integers: (rows), the scale of a
+  const float* column_scale = nullptr;  ///< int8: (panel width), the scale of the panel
   const std::int32_t* compensation =
-      nullptr;     ///< 8 bits: (panel width), 128 times the sum of a column
-  index_t up = 0;  ///< SwiGLU: bias[up + j] belongs to column j of the second half of the panel
+      nullptr;     ///< int8: (panel width), 128 x the sum of each column
+  index_t up = 0;  ///< SwiGLU: bias[up + j] is the bias of column j of the panel's second half
   const T* residual = nullptr;  ///< (rows, columns), or null
   index_t residual_stride = 0;
-  const T* gate = nullptr;  ///< row g serves `rows_per_gate` rows of the whole product, of which
-                            ///< the first here is `row`; null: 1
+  const T* gate = nullptr;  ///< row g serves `rows_per_gate` rows of the whole product, in
+                            ///< which this one begins at row `row`; null: 1
   index_t gate_stride = 0, rows_per_gate = 1, row = 0;
 };
 
-/// Every function works on plain contiguous memory, allocates nothing and does not throw.
+/// Kernels of a real type. Every function works on contiguous memory, allocates nothing and does
+/// not throw.
 template <class T>
 struct KernelTable {
   index_t tile_rows;    ///< rows of a GEMM tile
@@ -85,60 +86,69 @@ struct KernelTable {
   void (*softmax_backward)(index_t n, const T* p, const T* dp,
                            T* ds);  ///< ds = p * (dp - sum(p * dp))
 
-  /// out = scale * x, each pair turned by its angle, or back; not turned where cos is null. out may
-  /// be x.
+  /// out (n) = scale * x with each pair rotated by its angle, or back; only scaled where cos is
+  /// null. out may be x.
   void (*rotate)(index_t n, const T* x, const T* cos, const T* sin, bool inverse, T scale, T* out);
 
-  /// x = 2^(x - largest x), whose sum is returned. x is overwritten up to a multiple of `lanes`.
-  T (*exponentials)(index_t n, T* x);
+  /// x (n) = 2^(x - largest x); returns the sum. x is overwritten up to a multiple of `lanes`.
+  T (*exp2_and_sum)(index_t n, T* x);
 };
 
-/// Products with integers in groups of 32, whose panels have their scales behind their words
-/// (kernels/grouped_product.hpp).
+/// Products with integers of one width in groups of 32, whose panels have their scales after their
+/// words (kernels/grouped_product.hpp).
 struct GroupedTable {
-  /// a of 16-bit integers with a scale for each row; k in words of the panel. Of 8 bits, the words
-  /// of a hold numbers 0 and 2 of four along K, then 1 and 3.
+  /// a is 16-bit integers with a scale for each row; k counts words of the panel. For 8 bits, of
+  /// four neighbours along K one word of a holds numbers 0 and 2, and the next 1 and 3.
   void (*panel)(const PanelProduct<std::uint32_t, float>&);
 
-  /// A panel of `words` words along k as one of bf16 words, each number times its scale and rounded
+  /// A panel of `words` words along k with its integers widened to 16 bits, for
+  /// `int16_groups_panel`, and its scales.
+  void (*widen)(index_t words, const std::uint32_t* panel, std::uint32_t* out);
+
+  /// A panel of `words` words along k as one of bf16 words: each integer times its scale, rounded
   /// to nearest even.
-  void (*unpack)(index_t words, const std::uint32_t* panel, std::uint32_t* out);
+  void (*dequantize)(index_t words, const std::uint32_t* panel, std::uint32_t* out);
 };
 
-/// Products of f32 numbers that are stored narrower: as bf16, or as 8-bit integers with a scale.
+/// Products of f32 numbers that are stored in narrower types: bf16 and integers with scales.
 struct NarrowTable {
   index_t panel_width;
 
-  /// As of the KernelTable, for words.
+  /// As KernelTable::pack_panel, for words.
   void (*pack_panel)(const std::uint32_t* b, index_t row_stride, index_t column_stride, index_t k,
                      index_t columns, std::uint32_t* dst);
 
-  /// Round to nearest even; the out are bits of bf16.
-  void (*row_to_bf16)(index_t n, const float* x, std::uint16_t* out);
+  /// out (n) = the bits of x as bf16, rounded to nearest even.
+  void (*convert_row_to_bf16)(index_t n, const float* x, std::uint16_t* out);
 
-  /// out = round(x / s) + offset with s = largest |x| / 127, which is returned; NaN when an x is
-  /// not finite, 0 when all are below 1e-30.
-  float (*row_to_int8)(index_t n, const float* x, std::int32_t offset, std::uint8_t* out);
+  /// out (n) = round(x / s) + zero_point with s = largest |x| / 127; returns s, or NaN when an x is
+  /// not finite, or 0 when all |x| are below 1e-30.
+  float (*quantize_row_to_int8)(index_t n, const float* x, std::int32_t zero_point,
+                                std::uint8_t* out);
 
-  /// The same in 16 bits: out = round(x / s) with s = largest |x| / 32767.
-  float (*row_to_int16)(index_t n, const float* x, std::int16_t* out);
+  /// The same with 16 bits: out = round(x / s) with s = largest |x| / 32767.
+  float (*quantize_row_to_int16)(index_t n, const float* x, std::int16_t* out);
 
-  /// Words of x0 (low bits) and x1 (high bits), both rounded as by row_to_bf16.
-  void (*pair_rows_to_bf16)(index_t n, const float* x0, const float* x1, std::uint32_t* out);
+  /// out (n) = words of x0 (low bits) and x1 (high bits), both rounded to bf16.
+  void (*interleave_rows_to_bf16)(index_t n, const float* x0, const float* x1, std::uint32_t* out);
 
-  /// Words of x0 (low bits) and x1 (high bits), which are bf16 already.
-  void (*interleave_rows)(index_t n, const std::uint16_t* x0, const std::uint16_t* x1,
-                          std::uint32_t* out);
+  /// out (n) = words of x0 (low bits) and x1 (high bits), which are bf16 already.
+  void (*interleave_bf16_rows)(index_t n, const std::uint16_t* x0, const std::uint16_t* x1,
+                               std::uint32_t* out);
 
-  /// out = 2^(x - largest x) as bits of bf16, whose sum is returned. x and out are overwritten up
-  /// to a multiple of two vectors; out may be the memory of x.
-  float (*exponentials_to_bf16)(index_t n, float* x, std::uint16_t* out);
+  /// out (n) = 2^(x - largest x) as bits of bf16; returns the sum of the rounded numbers. x and out
+  /// are overwritten up to a multiple of two vectors; out may be the memory of x.
+  float (*exp2_and_sum_to_bf16)(index_t n, float* x, std::uint16_t* out);
 
   void (*bf16_panel)(const PanelProduct<std::uint32_t, float>&);
-  void (*int8_panel)(const PanelProduct<std::uint32_t, float>&);  ///< a unsigned, 128 more than it
-                                                                  ///< means; the panel signed
+  void (*int8_panel)(const PanelProduct<std::uint32_t, float>&);  ///< a is unsigned, stored with a
+                                                                  ///< +128 offset; the panel signed
 
   GroupedTable int8_groups, int4_groups;
+  void (*int16_groups_panel)(
+      const PanelProduct<std::uint32_t, float>&);  ///< as GroupedTable::panel,
+                                                   ///< of widened panels
+  bool multiplies_groups_as_bf16 = false;  ///< dequantized to bf16, whose products are then faster
 };
 
 /// The tables of one instruction set.
@@ -152,7 +162,7 @@ IsaTables baseline_tables() noexcept;
 #if defined(RAE_X86)
 IsaTables avx2_tables() noexcept;
 IsaTables avx512_tables() noexcept;
-// What the variants with native narrow products have in place of the functions above.
+// Replace the entries for which an extension of the instruction set has its own functions.
 void use_avx2_vnni(NarrowTable& table) noexcept;
 void use_avx512_vnni(NarrowTable& table) noexcept;
 void use_avx512_bf16(NarrowTable& table) noexcept;
@@ -162,14 +172,14 @@ IsaTables neon_tables() noexcept;
 void use_neon_dot(NarrowTable& table) noexcept;
 #endif
 
-/// The table in use: the widest that the CPU supports, or what the environment variable RAE_ISA
-/// names.
+/// The tables of `active_isa`. Throw ArgumentError at the first use when RAE_ISA names no variant
+/// that is available here.
 template <Real T>
-const KernelTable<T>& kernel_table() noexcept;
+const KernelTable<T>& kernel_table();
 template <>
-const KernelTable<float>& kernel_table<float>() noexcept;
+const KernelTable<float>& kernel_table<float>();
 template <>
-const KernelTable<double>& kernel_table<double>() noexcept;
-const NarrowTable& narrow_table() noexcept;
+const KernelTable<double>& kernel_table<double>();
+const NarrowTable& narrow_table();
 
 }  // namespace rae::detail

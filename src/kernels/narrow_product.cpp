@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/grouped_product.hpp"
-#include "kernels/large_pages.hpp"
+#include "kernels/huge_pages.hpp"
 #include "kernels/norm_rows.hpp"
 #include "kernels/transposed_product.hpp"
 
@@ -14,8 +14,8 @@ using Word = std::uint32_t;
 
 constexpr index_t kBf16PerWord = 2;
 constexpr index_t kInt8PerWord = 4;
-constexpr std::int32_t kUnsignedOffset =
-    128;  // a quantised left operand is this much more than it means
+constexpr std::int32_t kZeroPoint =
+    128;  // the integers of a quantized left operand are stored with this offset
 
 // x where it is contiguous, else its elements gathered in `row`.
 const float* gather(const float* x, index_t stride, index_t n, float* row) {
@@ -33,28 +33,38 @@ void convert_rows(const LeftOperand& left, index_t per_word, Word* out, index_t 
                 copied = x.stride(1) == 1 && !left.norm ? 0 : k;
   const index_t group_rows = left.norm ? rows_per_group(rows, *left.norm) : 1;
   const auto normalize = kernel_table<float>().norm;
-  Tensor<float> memory(Shape{num_threads(), copied});  // (threads, K)
+  const ParallelLoop loop(rows, ceil_div(kMinParallelWork, std::max<index_t>(1, k)));
+  Tensor<float> memory(Shape{loop.slots(), copied});  // (slots, K)
   float* scratch = memory.data();
-  parallel_ranges(rows, ceil_div(kSerialWork, std::max<index_t>(1, k)),
-                  [&](index_t begin, index_t end, index_t slot) {
-                    float* own = scratch + slot * copied;
-                    for (index_t i = begin; i < end; ++i) {
-                      Word* target = out + i * out_stride;
-                      if (words > 0) target[words - 1] = 0;  // what of the last word lies behind K
-                      const float* row = x.data() + i * x.stride(0);
-                      if (left.norm) {
-                        normalize(k, row, norm_row_inputs(*left.norm, i / group_rows), own);
-                        row = own;
-                      } else {
-                        row = gather(row, x.stride(1), k, own);
-                      }
-                      convert(i, row, target);
-                    }
-                  });
+  loop.run([&](index_t begin, index_t end, index_t slot) {
+    float* own = scratch + slot * copied;
+    for (index_t i = begin; i < end; ++i) {
+      Word* target = out + i * out_stride;
+      if (words > 0) target[words - 1] = 0;  // zero the padding of the last word
+      const float* row = x.data() + i * x.stride(0);
+      if (left.norm) {
+        normalize(k, row, norm_row_inputs(*left.norm, i / group_rows), own);
+        row = own;
+      } else {
+        row = gather(row, x.stride(1), k, own);
+      }
+      convert(i, row, target);
+    }
+  });
 }
 
-/// Memory of a thread that packs panels.
-struct PanelScratch {
+/// Scratch memory for packing one panel of a matrix of k rows.
+struct PackingScratch {
+  PackingScratch(Word* memory, const PanelMap& map, index_t k, index_t per_word)
+      : words(memory),
+        column(reinterpret_cast<float*>(memory + map.width * ceil_div(k, per_word))) {}
+
+  /// Words that `memory` must have.
+  static index_t size(const PanelMap& map, index_t k, index_t per_word) {
+    static_assert(sizeof(float) == sizeof(Word));
+    return map.width * ceil_div(k, per_word) + k;
+  }
+
   Word* words;    // (width, K / per word)
   float* column;  // (K)
 };
@@ -63,7 +73,7 @@ struct PanelScratch {
 /// reads the column x (K) at position `at` of all panels.
 template <class Convert>
 void pack_columns(const View<const float>& b, const PanelMap& map, index_t panel, index_t per_word,
-                  const PanelScratch& scratch, Word* target, Convert convert) {
+                  const PackingScratch& scratch, Word* target, Convert convert) {
   const index_t k = b.extent(0), width = map.width, words = ceil_div(k, per_word);
   for (index_t j = 0; j < width; ++j) {
     const index_t column = map.column(panel, j);
@@ -79,14 +89,14 @@ void pack_columns(const View<const float>& b, const PanelMap& map, index_t panel
   narrow_table().pack_panel(scratch.words, index_t{1}, words, words, width, target);
 }
 
-/// Words of the rows of x (K, N) from column `first` on, two rows to a word: (K / 2, stride), zeros
-/// behind the columns and the last row.
+/// Packs the rows of x (K, N) from column `first` on, two rows to a word: (K / 2, stride), padded
+/// with zeros after the columns and after an odd last row.
 void pack_row_pairs(const View<const float>& x, index_t first, index_t columns, index_t stride,
                     Word* target) {
   constexpr index_t kMost = 128;
   static_assert(kRowsPerTask <= kMost);
   static constexpr float kZeros[kMost] = {};
-  const auto pair = narrow_table().pair_rows_to_bf16;
+  const auto pair = narrow_table().interleave_rows_to_bf16;
   const index_t k = x.extent(0);
   for (index_t p = 0; p < k; p += kBf16PerWord, target += stride) {
     const float* row = x.data() + p * x.stride(0) + first;
@@ -96,7 +106,7 @@ void pack_row_pairs(const View<const float>& x, index_t first, index_t columns, 
 }
 
 void pack_bf16_panel(const View<const float>& b, const PanelMap& map, index_t panel,
-                     const PanelScratch& scratch, Word* target) {
+                     const PackingScratch& scratch, Word* target) {
   if (map.columns == PanelColumns::neighbours && b.stride(1) == 1) {
     const index_t first = panel * map.width;
     return pack_row_pairs(b, first, std::min(map.width, map.n - first), map.width, target);
@@ -104,30 +114,10 @@ void pack_bf16_panel(const View<const float>& b, const PanelMap& map, index_t pa
   const index_t k = b.extent(0);
   pack_columns(
       b, map, panel, kBf16PerWord, scratch, target,
-      [convert = narrow_table().row_to_bf16, k](index_t, const float* column, Word* words) {
+      [convert = narrow_table().convert_row_to_bf16, k](index_t, const float* column, Word* words) {
         convert(k, column, reinterpret_cast<std::uint16_t*>(words));
       });
 }
-
-/// Packing memory for each thread.
-class PackingMemory {
- public:
-  PackingMemory(const PanelMap& map, index_t k, index_t per_word)
-      : words_(Shape{num_threads(), map.width, ceil_div(k, per_word)}),
-        columns_(Shape{num_threads(), k}) {
-    words = reinterpret_cast<Word*>(words_.data());
-    column = columns_.data();
-  }
-  [[nodiscard]] PanelScratch of(index_t slot) const {
-    return {words + slot * words_.extent(1) * words_.extent(2), column + slot * columns_.extent(1)};
-  }
-
- private:
-  Tensor<std::int32_t> words_;  // (threads, width, K / per word) of Word
-  Tensor<float> columns_;       // (threads, K)
-  Word* words;
-  float* column;
-};
 
 /// All panels of b, each by `pack_one(panel, scratch, target)`.
 template <class PackOne>
@@ -137,14 +127,14 @@ Tensor<std::uint8_t> pack_all(const View<const float>& b, const PanelMap& map, i
                 words = ceil_div(k, per_word);
   Tensor<std::uint8_t> packed(
       Shape{panels, words, width, index_t{sizeof(Word)}});  // (panels, K / per word, width) of Word
-  prefer_large_pages(packed.span());
+  prefer_huge_pages(packed.span());
   Word* target = reinterpret_cast<Word*>(packed.data());
-  const PackingMemory memory(map, k, per_word);
-  parallel_ranges(panels, ceil_div(kSerialWork, std::max<index_t>(1, k * width)),
-                  [&](index_t begin, index_t end, index_t slot) {
-                    for (index_t p = begin; p < end; ++p)
-                      pack_one(p, memory.of(slot), target + p * words * width);
-                  });
+  const ParallelLoop loop(panels, ceil_div(kMinParallelWork, std::max<index_t>(1, k * width)));
+  const SlotMemory<Word> memory(loop, PackingScratch::size(map, k, per_word));
+  loop.run([&](index_t begin, index_t end, index_t slot) {
+    const PackingScratch scratch(memory.of(slot), map, k, per_word);
+    for (index_t p = begin; p < end; ++p) pack_one(p, scratch, target + p * words * width);
+  });
   return packed;
 }
 
@@ -162,14 +152,14 @@ void multiply_bf16_words(const LeftWords& a, const PackedMatrix<float>& b, const
   const NarrowTable& table = narrow_table();
   const Word* words = reinterpret_cast<const Word*>(b.bytes().data());
   const index_t size = a.k * table.panel_width;
-  multiply_panels(product(a, out, epilogue), table.bf16_panel, table.panel_width, kDepth,
-                  out.extent(0) > kStreamedRows,
-                  [=](index_t panel, index_t) { return words + panel * size; });
+  multiply_panels(product(a, out, epilogue), table.bf16_panel, table.panel_width, kKBlock,
+                  out.extent(0) > kMemoryBoundRows, 0,
+                  [=](index_t panel, Word*) { return words + panel * size; });
 }
 
 void multiply_bf16(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out,
                    const Epilogue& epilogue) {
-  Tensor<std::int32_t> memory;
+  Tensor<std::int32_t> memory;  // (M, K / 2) of Word
   multiply_bf16_words(convert_rows_to_bf16(a, kBf16PerWord, memory), b, out, epilogue);
 }
 
@@ -179,20 +169,21 @@ LeftWords convert_rows_to_bf16(const LeftOperand& a, index_t multiple,
                                Tensor<std::int32_t>& memory) {
   const index_t m = a.a.extent(0), k = a.a.extent(1), words = ceil_div(k, kBf16PerWord);
   const index_t padded = ceil_div(k, multiple) * multiple / kBf16PerWord,
-                stride = row_words(padded);
+                stride = padded_row_words(padded);
   memory = Tensor<std::int32_t>(Shape{m, stride});  // (M, K / 2) of Word
   Word* converted = reinterpret_cast<Word*>(memory.data());
-  convert_rows(a, kBf16PerWord, converted, stride,
-               [=, convert = narrow_table().row_to_bf16](index_t, const float* row, Word* target) {
-                 convert(k, row, reinterpret_cast<std::uint16_t*>(target));
-                 std::fill(target + words, target + padded, Word{0});
-               });
+  convert_rows(
+      a, kBf16PerWord, converted, stride,
+      [=, convert = narrow_table().convert_row_to_bf16](index_t, const float* row, Word* target) {
+        convert(k, row, reinterpret_cast<std::uint16_t*>(target));
+        std::fill(target + words, target + padded, Word{0});
+      });
   return {converted, stride, words};
 }
 
 Tensor<std::uint8_t> pack_bf16(const View<const float>& b, const PanelMap& map) {
   return pack_all(b, map, kBf16PerWord,
-                  [&](index_t panel, const PanelScratch& scratch, Word* target) {
+                  [&](index_t panel, const PackingScratch& scratch, Word* target) {
                     pack_bf16_panel(b, map, panel, scratch, target);
                   });
 }
@@ -204,47 +195,49 @@ Int8Panels pack_int8(const View<const float>& b, const PanelMap& map) {
   std::int32_t* compensation = out.compensation.data();
   const auto convert = [&](index_t at, const float* x, Word* words) {
     auto* bytes = reinterpret_cast<std::uint8_t*>(words);
-    scales[at] = narrow_table().row_to_int8(k, x, 0, bytes);
+    scales[at] = narrow_table().quantize_row_to_int8(k, x, 0, bytes);
     std::int32_t sum = 0;
     for (index_t i = 0; i < k; ++i) sum += static_cast<std::int8_t>(bytes[i]);
-    compensation[at] = kUnsignedOffset * sum;
+    compensation[at] = kZeroPoint * sum;
   };
-  out.panels =
-      pack_all(b, map, kInt8PerWord, [&](index_t panel, const PanelScratch& scratch, Word* target) {
-        pack_columns(b, map, panel, kInt8PerWord, scratch, target, convert);
-      });
+  out.panels = pack_all(b, map, kInt8PerWord,
+                        [&](index_t panel, const PackingScratch& scratch, Word* target) {
+                          pack_columns(b, map, panel, kInt8PerWord, scratch, target, convert);
+                        });
   return out;
 }
 
 Int8Rows quantize_rows(const LeftOperand& a) {
-  const index_t m = a.a.extent(0), k = a.a.extent(1), stride = row_words(ceil_div(k, kInt8PerWord));
+  const index_t m = a.a.extent(0), k = a.a.extent(1),
+                stride = padded_row_words(ceil_div(k, kInt8PerWord));
   Int8Rows out{Tensor<std::int32_t>(Shape{m, stride}), Tensor<float>(Shape{m})};
   float* scale = out.scales.data();
-  convert_rows(
-      a, kInt8PerWord, reinterpret_cast<Word*>(out.words.data()), stride,
-      [convert = narrow_table().row_to_int8, scale, k](index_t i, const float* row, Word* target) {
-        scale[i] = convert(k, row, kUnsignedOffset, reinterpret_cast<std::uint8_t*>(target));
-      });
+  convert_rows(a, kInt8PerWord, reinterpret_cast<Word*>(out.words.data()), stride,
+               [convert = narrow_table().quantize_row_to_int8, scale, k](
+                   index_t i, const float* row, Word* target) {
+                 scale[i] = convert(k, row, kZeroPoint, reinterpret_cast<std::uint8_t*>(target));
+               });
   return out;
 }
 
-Int16Rows quantize_rows_to_int16(const LeftOperand& a, index_t multiple, bool apart) {
+Int16Rows quantize_rows_to_int16(const LeftOperand& a, index_t multiple, bool deinterleaved) {
   constexpr index_t kPerWord = 2;
   const index_t m = a.a.extent(0), k = a.a.extent(1), words = ceil_div(k, kPerWord);
-  const index_t padded = ceil_div(k, multiple) * multiple / kPerWord, stride = row_words(padded);
+  const index_t padded = ceil_div(k, multiple) * multiple / kPerWord,
+                stride = padded_row_words(padded);
   Int16Rows out{Tensor<std::int32_t>(Shape{m, stride}), Tensor<float>(Shape{m})};
   float* scale = out.scales.data();
-  convert_rows(
-      a, kPerWord, reinterpret_cast<Word*>(out.words.data()), stride,
-      [=, convert = narrow_table().row_to_int16](index_t i, const float* row, Word* target) {
-        scale[i] = convert(k, row, reinterpret_cast<std::int16_t*>(target));
-        std::fill(target + words, target + padded, Word{0});
-        for (index_t w = 0; apart && w < padded; w += 2) {
-          const Word first = target[w], second = target[w + 1];
-          target[w] = (first & 0xffffu) | (second << 16);
-          target[w + 1] = (first >> 16) | (second & 0xffff0000u);
-        }
-      });
+  convert_rows(a, kPerWord, reinterpret_cast<Word*>(out.words.data()), stride,
+               [=, convert = narrow_table().quantize_row_to_int16](index_t i, const float* row,
+                                                                   Word* target) {
+                 scale[i] = convert(k, row, reinterpret_cast<std::int16_t*>(target));
+                 std::fill(target + words, target + padded, Word{0});
+                 for (index_t w = 0; deinterleaved && w < padded; w += 2) {
+                   const Word first = target[w], second = target[w + 1];
+                   target[w] = (first & 0xffffu) | (second << 16);
+                   target[w + 1] = (first >> 16) | (second & 0xffff0000u);
+                 }
+               });
   return out;
 }
 
@@ -261,8 +254,8 @@ void multiply_int8(const Int8Rows& a, const PackedMatrix<float>& b, const View<f
   const index_t size = words * table.panel_width;
   // The integer sums stay in registers from the first word to the last.
   multiply_panels(whole, table.int8_panel, table.panel_width, std::max<index_t>(1, words),
-                  out.extent(0) > kStreamedRows,
-                  [=](index_t panel, index_t) { return packed + panel * size; });
+                  out.extent(0) > kMemoryBoundRows, 0,
+                  [=](index_t panel, Word*) { return packed + panel * size; });
 }
 
 void multiply_narrow(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out,
@@ -282,7 +275,7 @@ void multiply_bf16(const View<const bf16>& a, const PackedMatrix<float>& b, cons
     return multiply_bf16_words(
         {reinterpret_cast<const Word*>(a.data()), a.stride(0) / kBf16PerWord, words}, b, out,
         epilogue);
-  const index_t stride = row_words(words);
+  const index_t stride = padded_row_words(words);
   Tensor<std::int32_t> memory(Shape{m, stride}, 0);  // (M, K / 2) of Word
   auto* copied = reinterpret_cast<bf16*>(memory.data());
   for (index_t i = 0; i < m; ++i)
@@ -298,7 +291,7 @@ void multiply_as_bf16(const View<const float>& a, const View<const float>& b,
                      table.panel_width};
   const index_t words = ceil_div(a.extent(1), kBf16PerWord);
   if (a.stride(0) == 1 && a.stride(1) > 1 && !halves) {
-    const PackingMemory memory(map, kBf16PerWord * std::min(words, kBlockDepth), kBf16PerWord);
+    const index_t depth = kBf16PerWord * std::min(words, kTransposedKBlock);
     const View<const float> left = a.transposed();
     const auto block = [](const View<const float>& x, index_t word, index_t count) {
       return x.slice(0, kBf16PerWord * word,
@@ -308,24 +301,23 @@ void multiply_as_bf16(const View<const float>& a, const View<const float>& b,
                                Word* target) {
       pack_row_pairs(block(left, word, count), first, rows, rows, target);
     };
-    const auto pack_right = [&](index_t panel, index_t word, index_t count, index_t slot,
+    const auto pack_right = [&](index_t panel, index_t word, index_t count, Word* scratch,
                                 Word* target) {
-      pack_bf16_panel(block(b, word, count), map, panel, memory.of(slot), target);
+      pack_bf16_panel(block(b, word, count), map, panel, {scratch, map, depth, kBf16PerWord},
+                      target);
     };
     return multiply_transposed(product({nullptr, 0, words}, out, epilogue), table.bf16_panel,
-                               map.width, pack_left, pack_right);
+                               map.width, pack_left, PackingScratch::size(map, depth, kBf16PerWord),
+                               pack_right);
   }
-  Tensor<std::int32_t> converted;
+  Tensor<std::int32_t> converted;  // (M, K / 2) of Word
   const LeftWords left = convert_rows_to_bf16({a, nullptr}, kBf16PerWord, converted);
-  const PackingMemory memory(map, a.extent(1), kBf16PerWord);
-  Tensor<std::int32_t> panels(
-      Shape{num_threads(), words, map.width});  // (threads, K / 2, width) of Word
-  Word* packed = reinterpret_cast<Word*>(panels.data());
-  multiply_panels(product(left, out, epilogue), table.bf16_panel, map.width, kDepth, false,
-                  [&](index_t panel, index_t slot) {
-                    Word* target = packed + slot * words * map.width;
-                    pack_bf16_panel(b, map, panel, memory.of(slot), target);
-                    return target;
+  const index_t k = a.extent(1), size = words * map.width;
+  multiply_panels(product(left, out, epilogue), table.bf16_panel, map.width, kKBlock, false,
+                  size + PackingScratch::size(map, k, kBf16PerWord),
+                  [&](index_t panel, Word* scratch) {
+                    pack_bf16_panel(b, map, panel, {scratch + size, map, k, kBf16PerWord}, scratch);
+                    return scratch;
                   });
 }
 

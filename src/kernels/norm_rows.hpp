@@ -1,4 +1,4 @@
-// A norm row by row, for kernels that do more with a row while it is in cache.
+// A norm row by row, for kernels that fuse it with other work on a row in cache.
 #pragma once
 
 #include "kernels/contiguous.hpp"
@@ -19,13 +19,13 @@ void check_norm(std::string_view where, index_t rows, index_t d, const NormInput
                       " shifts cannot serve ", rows, " rows");
 }
 
-/// Rows of one group of conditioning; 1 at the least.
+/// Rows that share one group of conditioning, at least 1.
 template <class T>
 index_t rows_per_group(index_t rows, const NormInputs<T>& in) {
   return std::max<index_t>(1, in.scale.empty() ? rows : rows / in.scale.groups);
 }
 
-/// What a row of a group is normalised with.
+/// The inputs of the norm for a row of a group.
 template <class T>
 NormRow<T> norm_row_inputs(const NormInputs<T>& in, index_t group) {
   return {in.kind,

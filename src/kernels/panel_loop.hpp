@@ -4,40 +4,42 @@
 #include <algorithm>
 
 #include "kernels/kernel_table.hpp"
+#include "rae/config.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/kernels/gemm.hpp"
+#include "rae/kernels/isa.hpp"
 
 namespace rae::detail {
 
-// Most rows of a task, a multiple of every tile height and of kRowStep: small enough that the tasks
-// of a thin product still balance.
+// The largest number of rows of a task, a multiple of every tile height and of kRowGranularity:
+// small enough that the tasks of a product with few columns are balanced.
 inline constexpr index_t kRowsPerTask = 96;
-// Tasks of each thread that are enough for their number to divide evenly: with fewer, tasks get
-// fewer rows. Counted over the products of a DiT^DH-XL on 256 tokens, 64 threads would be busy 82 %
-// of the time without this, and are 94 %.
+// Tasks for each thread that are enough for balance: with fewer, tasks get fewer rows. Over the
+// products of a DiT^DH-XL on 256 tokens, 64 threads are busy 94 % of the time, and 82 % without
+// this.
 inline constexpr index_t kTasksPerThread = 8;
 // Rows of tasks are rounded up to this multiple of the tile heights 8, 6 and 4.
-inline constexpr index_t kRowStep = 24;
-// Words along k that are added before sums go back to memory: such a block of a panel (864 KiB with
-// AVX-512, 288 KiB with AVX2) stays in a level-2 cache. Measured on Zen 5: blocks for the level-1
-// cache (128 words) lose 3 % to loading and storing sums.
-inline constexpr index_t kDepth = 4608;
-// Work below which a second thread does not pay, in multiply-adds.
-inline constexpr index_t kSerialWork = 1 << 15;
+inline constexpr index_t kRowGranularity = 24;
+// The k-block: words along k that are added before sums are stored in memory. Such a block of a
+// panel (864 KiB with AVX-512, 288 KiB with AVX2) stays in a level-2 cache. Measured on Zen 5:
+// k-blocks for the level-1 cache (128 words) lose 3 % to loading and storing sums.
+inline constexpr index_t kKBlock = 4608;
+// Work in multiply-adds below which a second thread is not worth its cost.
+inline constexpr index_t kMinParallelWork = 1 << 15;
 
-// Most rows of a product that reads numbers as they are multiplied at the speed of memory. Fetching
-// the next panel ahead then only gets in the way of what the hardware fetches by itself (measured
-// on Zen 4, one row: 0.96 instead of 0.85 of the bandwidth in f32, 1.0 instead of 0.82 in bf16),
-// while products of more rows need it (16 rows: 0.86 instead of 0.76).
-inline constexpr index_t kStreamedRows = 8;
+// The largest number of rows of a product that is bound by reading its weights from memory.
+// Prefetching the next panel then only disturbs the hardware prefetcher (measured on Zen 4, one
+// row: 0.96 of the bandwidth without it and 0.85 with it for f32, 1.0 and 0.82 for bf16), while
+// products of more rows need it (16 rows: 0.86 with it, 0.76 without).
+inline constexpr index_t kMemoryBoundRows = 8;
 
 constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
 
 /// 32-bit words between two rows of a converted left operand: an odd number of cache lines, so that
 /// the rows of a tile do not all fall into the same sets of the level-1 cache.
-constexpr index_t row_words(index_t words) { return (ceil_div(words, 16) | 1) * 16; }
+constexpr index_t padded_row_words(index_t words) { return (ceil_div(words, 16) | 1) * 16; }
 
-/// Which column of b (K, n) stands where in the panels.
+/// The order of the columns of b (K, n) in the panels.
 struct PanelMap {
   PanelColumns columns;
   index_t n, width;
@@ -46,15 +48,33 @@ struct PanelMap {
     return columns == PanelColumns::halves ? ceil_div(n / 2, width / 2) : ceil_div(n, width);
   }
 
-  /// The column of b in column j of a panel; -1: none, it is padding.
+  /// The column of b in column j of a panel; -1 for padding.
   [[nodiscard]] index_t column(index_t panel, index_t j) const {
+    RAE_ASSERT(0 <= panel && panel < panels() && 0 <= j && j < width);
     if (columns == PanelColumns::neighbours) return panel * width + j < n ? panel * width + j : -1;
     const index_t half = width / 2, at = panel * half + j % half;
     return at < n / 2 ? (j < half ? at : n / 2 + at) : -1;
   }
 };
 
-/// What a product does with its sums; the operands are still missing.
+/// The alignment that micro-kernels need of a panel.
+template <class T>
+bool is_aligned_for_vectors(const void* panel) {
+  const auto vector_bytes = static_cast<std::uintptr_t>(kernel_table<T>().lanes) * sizeof(T);
+  return reinterpret_cast<std::uintptr_t>(panel) % vector_bytes == 0;
+}
+
+/// Throws ArgumentError when b was packed for kernels that read panels of another width.
+template <class T>
+void require_panel_width(std::string_view where, const PackedMatrix<T>& b) {
+  const index_t width = kernel_table<T>().panel_width;
+  if (b.panel_width() != width && !b.empty())
+    raise<ArgumentError>(where, ": the matrix was packed in panels of ", b.panel_width(),
+                         " columns, but the kernels of ", name_of(active_isa()), " read panels of ",
+                         width, "; pack it again after set_isa");
+}
+
+/// A product with its output and epilogue, still without operands.
 template <class Word, class T>
 PanelProduct<Word, T> epilogue_of(const View<T>& out, const BasicEpilogue<T>& epilogue) {
   return {.rows = out.extent(0),
@@ -79,70 +99,93 @@ PanelProduct<Word, T> epilogue_of(const View<T>& out, const BasicEpilogue<T>& ep
                                : std::max<index_t>(1, out.extent(0) / epilogue.gate.groups)};
 }
 
+/// Scratch memory for a loop: `words` words for each of its slots, aligned for vectors.
+template <class Word>
+class SlotMemory {
+ public:
+  SlotMemory(const ParallelLoop& loop, index_t words) : each_(ceil_div(words, kStep) * kStep) {
+    if (each_ == 0) return;
+    memory_ = Tensor<std::int32_t>(
+        Shape{loop.slots(), each_, index_t{sizeof(Word) / sizeof(std::int32_t)}});
+    data_ = reinterpret_cast<Word*>(memory_.data());
+  }
+  [[nodiscard]] Word* of(index_t slot) const { return data_ + slot * each_; }
+
+ private:
+  static_assert(sizeof(Word) % sizeof(std::int32_t) == 0);
+  static constexpr index_t kStep = 16;  // of 4 bytes: a cache line
+  index_t each_;
+  Tensor<std::int32_t> memory_;  // (slots, words) of Word
+  Word* data_ = nullptr;
+};
+
 /// Multiplies all columns: `whole` describes the product as if its columns were one panel.
-/// `panel_of(panel, slot)` gives the columns of the right operand from panel * width on. At most
-/// `depth` words along k are added before the sums go back to memory; `in_order`: panels follow
-/// each other in memory, and the next is to be fetched ahead.
-template <class Word, class T, class PanelOf>
+/// `get_panel(panel, scratch)` returns the columns of the right operand from panel * width on,
+/// where `scratch` are `scratch_words` words that only this range of the loop uses. `depth`: words
+/// along k of a k-block. `prefetch_next_panel`: panels follow each other in memory, and the next is
+/// prefetched.
+template <class Word, class T, class GetPanel>
 void multiply_panels(const PanelProduct<Word, T>& whole,
                      void (*multiply)(const PanelProduct<Word, T>&), index_t width, index_t depth,
-                     bool in_order, PanelOf panel_of) {
+                     bool prefetch_next_panel, index_t scratch_words, GetPanel get_panel) {
   const index_t m = whole.rows, n = whole.columns, k = whole.k;
   const bool halves = whole.activation == Activation::swiglu;
   const index_t out_width = halves ? width / 2 : width;  // columns of out that a panel makes
-  // Both halves of a panel meet when their sums are whole.
+  // SwiGLU combines both halves of a panel, which needs complete sums.
   if (halves) depth = std::max<index_t>(1, k);
   // Tasks run down the rows of one panel before the next panel, so that a thread keeps its panel in
-  // cache. Every element of out is one sum over all of k, whoever computes it.
-  index_t rows =
-      ceil_div(ceil_div(m, ceil_div(m, kRowsPerTask)), kRowStep) * kRowStep;  // of a task
-  while (rows > kRowStep &&
+  // cache. Every element of out is one sum over all of k, whichever thread computes it.
+  index_t rows = ceil_div(ceil_div(m, ceil_div(m, kRowsPerTask)), kRowGranularity) *
+                 kRowGranularity;  // of a task
+  while (rows > kRowGranularity &&
          ceil_div(m, rows) * ceil_div(n, out_width) < kTasksPerThread * num_threads())
-    rows -= kRowStep;
+    rows -= kRowGranularity;
   const index_t blocks = ceil_div(m, rows), count = blocks * ceil_div(n, out_width);
   const index_t work =
       std::min(m, rows) * std::min(n, out_width) * (width / out_width) * std::max<index_t>(1, k);
-  parallel_ranges(
-      count, ceil_div(kSerialWork, work), [&](index_t begin, index_t end, index_t slot) {
-        for (index_t task = begin; task < end;) {
-          const index_t panel = task / blocks, block = task % blocks;
-          const index_t after = std::min(end, (panel + 1) * blocks);
-          const index_t first = block * rows, last = std::min(m, first + (after - task) * rows),
-                        column = panel * out_width;
-          const index_t ahead =
-              in_order && after < end
-                  ? 2 * k
-                  : k;  // words of a column that this thread will read, from this panel's on
-          PanelProduct<Word, T> part = whole;
-          part.rows = last - first;
-          part.columns = std::min(out_width, n - column);
-          part.row = first;
-          part.out = whole.out + first * whole.out_stride + column;
-          if (whole.row_scale) part.row_scale = whole.row_scale + first;
-          if (whole.column_scale) part.column_scale = whole.column_scale + panel * width;
-          if (whole.compensation) part.compensation = whole.compensation + panel * width;
-          const Word* packed = panel_of(panel, slot);
-          for (index_t done = 0; done < k || done == 0; done += depth) {
-            const bool ends = done + depth >= k;
-            const index_t stop = std::min(k, done + depth);
-            part.k = stop - done;
-            part.a = whole.a + first * whole.row_stride + done * whole.column_stride;
-            part.panel = packed + done * width;
-            part.next = packed + stop * width;
-            part.next_bytes =
-                std::min(depth, ahead - stop) * width * static_cast<index_t>(sizeof(Word));
-            part.bias = ends && whole.bias ? whole.bias + column : nullptr;
-            part.activation = ends ? whole.activation : Activation::none;
-            part.accumulate = whole.accumulate || done > 0;
-            part.residual = ends && whole.residual
-                                ? whole.residual + first * whole.residual_stride + column
-                                : nullptr;
-            part.gate = ends && whole.gate ? whole.gate + column : nullptr;
-            multiply(part);
-          }
-          task = after;
-        }
-      });
+  const ParallelLoop loop(count, ceil_div(kMinParallelWork, work));
+  const SlotMemory<Word> scratch(loop, scratch_words);
+  loop.run([&](index_t begin, index_t end, index_t slot) {
+    for (index_t task = begin; task < end;) {
+      const index_t panel = task / blocks, block = task % blocks;
+      const index_t after = std::min(end, (panel + 1) * blocks);
+      const index_t first = block * rows, last = std::min(m, first + (after - task) * rows),
+                    column = panel * out_width;
+      const index_t k_to_read =
+          prefetch_next_panel && after < end
+              ? 2 * k
+              : k;  // words along k that this thread will read, counted from this panel
+      PanelProduct<Word, T> part = whole;
+      part.rows = last - first;
+      part.columns = std::min(out_width, n - column);
+      part.row = first;
+      part.out = whole.out + first * whole.out_stride + column;
+      if (whole.row_scale) part.row_scale = whole.row_scale + first;
+      if (whole.column_scale) part.column_scale = whole.column_scale + panel * width;
+      if (whole.compensation) part.compensation = whole.compensation + panel * width;
+      const Word* packed = get_panel(panel, scratch.of(slot));
+      RAE_ASSERT(is_aligned_for_vectors<T>(packed));
+      for (index_t done = 0; done < k || done == 0; done += depth) {
+        const bool ends = done + depth >= k;
+        const index_t stop = std::min(k, done + depth);
+        part.k = stop - done;
+        part.a = whole.a + first * whole.row_stride + done * whole.column_stride;
+        part.panel = packed + done * width;
+        part.next = packed + stop * width;
+        part.next_bytes =
+            std::min(depth, k_to_read - stop) * width * static_cast<index_t>(sizeof(Word));
+        part.bias = ends && whole.bias ? whole.bias + column : nullptr;
+        part.activation = ends ? whole.activation : Activation::none;
+        part.accumulate = whole.accumulate || done > 0;
+        part.residual = ends && whole.residual
+                            ? whole.residual + first * whole.residual_stride + column
+                            : nullptr;
+        part.gate = ends && whole.gate ? whole.gate + column : nullptr;
+        multiply(part);
+      }
+      task = after;
+    }
+  });
 }
 
 }  // namespace rae::detail

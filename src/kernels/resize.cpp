@@ -39,7 +39,7 @@ double cubic(double x, double a) {
   return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0.0;
 }
 
-// Taps whose index lies outside [0, in) count for the border element.
+// Taps with an index outside [0, in) count for the border element.
 Taps interpolation_taps(index_t in, index_t out, Resize method) {
   const index_t taps = method == Resize::bilinear ? 2 : 4, before = taps / 2 - 1;
   Taps table(out, in, taps);
@@ -112,7 +112,7 @@ struct Inputs {
   index_t first = 0, count = 0;
 };
 
-/// What the outputs [begin, end) read, which follow each other.
+/// The consecutive inputs that the outputs [begin, end) read.
 Inputs inputs_of(const Taps& taps, index_t begin, index_t end) {
   index_t first = taps.in, stop = 0;
   for (index_t i = begin; i < std::min(end, taps.out); ++i) {
@@ -153,12 +153,12 @@ struct Bands {
   Tensor<T> matrices;          // (groups, elements)
 };
 
-// to (planes, y.out, x.out) from `from` (planes, y.in, x.in). A task makes some rows: what they
-// read is resized along x into panels, which stay in the level-2 cache, and those along y.
-// Neighbouring tasks both make the few rows that they share.
+// to (planes, y.out, x.out) from `from` (planes, y.in, x.in). A task computes some rows of `to`:
+// the rows that they read are resized along x into panels, which stay in the level-2 cache, and
+// those along y. The few rows that neighbouring tasks share are computed by both.
 template <class T>
 void apply(const Taps& y, const Taps& x, index_t planes, const T* from, T* to) {
-  constexpr index_t kRowsPerTask = 2 * detail::kRowStep;
+  constexpr index_t kRowsPerTask = 2 * detail::kRowGranularity;
   const detail::KernelTable<T>& table = detail::kernel_table<T>();
   const index_t width = table.panel_width, panels = ceil_div(x.out, width),
                 tasks = ceil_div(y.out, kRowsPerTask);
@@ -169,9 +169,10 @@ void apply(const Taps& y, const Taps& x, index_t planes, const T* from, T* to) {
     read.push_back(inputs_of(y, task * kRowsPerTask, (task + 1) * kRowsPerTask));
     most = std::max(most, read.back().count);
   }
-  Tensor<T> memory(Shape{num_threads(), panels, most, width});
-  const index_t grain = ceil_div(detail::kSerialWork, most * x.out * along_x.depth);
-  parallel_ranges(planes * tasks, grain, [&](index_t begin, index_t end, index_t slot) {
+  const ParallelLoop loop(planes * tasks,
+                          ceil_div(detail::kMinParallelWork, most * x.out * along_x.depth));
+  Tensor<T> memory(Shape{loop.slots(), panels, most, width});  // (slots, panels, rows, width)
+  loop.run([&](index_t begin, index_t end, index_t slot) {
     T* const middle = memory.data() + slot * panels * most * width;
     PanelProduct<T, T> part{};
     part.column_stride = 1;
@@ -183,7 +184,7 @@ void apply(const Taps& y, const Taps& x, index_t planes, const T* from, T* to) {
       part.row_stride = x.in;
       part.columns = along_x.each;
       part.out_stride = width;
-      part.out_is_near = true;
+      part.out_is_cached = true;
       for (index_t g = 0; g < along_x.size(); ++g) {
         part.k = along_x.inputs[Taps::index(g)].count;
         part.a = from + (plane * y.in + rows.first) * x.in + along_x.inputs[Taps::index(g)].first;
@@ -193,7 +194,7 @@ void apply(const Taps& y, const Taps& x, index_t planes, const T* from, T* to) {
       }
       part.row_stride = along_y.depth;
       part.out_stride = x.out;
-      part.out_is_near = false;
+      part.out_is_cached = false;
       for (index_t i = row; i < stop; i += along_y.each) {
         const Inputs group = along_y.inputs[Taps::index(i / along_y.each)];
         part.rows = std::min(along_y.each, stop - i);

@@ -63,7 +63,7 @@ template <Real T>
 Tensor<T> sincos_position_table(index_t grid_h, index_t grid_w, index_t dim) {
   check("sincos_position_table", grid_h, grid_w, dim);
   const index_t quarter = dim / 4;
-  Tensor<T> table(Shape{grid_h * grid_w, dim});
+  Tensor<T> table(Shape{grid_h * grid_w, dim});  // (h*w, D)
   T* out = table.data();
   for (index_t t = 0; t < grid_h * grid_w; ++t)
     for (index_t i = 0; i < dim; ++i) {

@@ -18,7 +18,7 @@ void check_window(std::string_view where, const Shape& x, const Window& w) {
   if (w.height < 1 || w.width < 1 || w.stride < 1 || w.pad_h < 0 || w.pad_w < 0 ||
       x[2] + 2 * w.pad_h < w.height || x[3] + 2 * w.pad_w < w.width)
     raise<ShapeError>(where, ": a window ", w.height, " x ", w.width, " with stride ", w.stride,
-                      " and border ", w.pad_h, ", ", w.pad_w, " does not fit pictures ", x);
+                      " and padding ", w.pad_h, ", ", w.pad_w, " does not fit pictures ", x);
 }
 
 /// (B, C, H + 2 pad_h, W + 2 pad_w) with zeros around each picture.
@@ -26,7 +26,8 @@ template <class T>
 Tensor<T> padded(const View<const T>& x, const Window& w) {
   const index_t rows = x.extent(2), columns = x.extent(3), wide = columns + 2 * w.pad_w,
                 plane = (rows + 2 * w.pad_h) * wide;
-  Tensor<T> out(Shape{x.extent(0), x.extent(1), rows + 2 * w.pad_h, wide}, T(0));
+  Tensor<T> out(Shape{x.extent(0), x.extent(1), rows + 2 * w.pad_h, wide},
+                T(0));  // (B, C, padded H, padded W)
   T* target = out.data();
   parallel_for(x.extent(0) * x.extent(1), detail::row_grain(plane), [&](index_t i) {
     for (index_t y = 0; y < rows; ++y)
@@ -39,7 +40,7 @@ Tensor<T> padded(const View<const T>& x, const Window& w) {
 /// Output pixels that follow each other in a row, and so do the pixels under a tap when the stride
 /// is 1.
 struct Run {
-  index_t column, length, offset;  // first column of the panel, columns, place of the window's
+  index_t column, length, offset;  // first column of the panel, columns, offset of the window's
                                    // corner in the padded plane
 };
 
@@ -55,14 +56,14 @@ std::vector<Run> runs_of(index_t first, index_t columns, index_t out_w, index_t 
   return runs;
 }
 
-/// Calls f(plane, y, x, first row, last row + 1, first column, last column + 1) for every place of
-/// the window, with the part of it that lies inside of the picture.
+/// Calls f(plane, y, x, first row, last row + 1, first column, last column + 1) for every position
+/// of the window, clipped to the picture.
 template <class T, class F>
 void pool(std::string_view where, const View<const T>& x, const Window& w, const View<T>& out,
           F f) {
   check_window(where, x.shape(), w);
   if (2 * w.pad_h > w.height || 2 * w.pad_w > w.width)
-    raise<ShapeError>(where, ": a border of ", w.pad_h, ", ", w.pad_w,
+    raise<ShapeError>(where, ": a padding of ", w.pad_h, ", ", w.pad_w,
                       " is more than half of a window ", w.height, " x ", w.width);
   const index_t rows = x.extent(2), columns = x.extent(3), h = w.out_h(rows), v = w.out_w(columns);
   require_shape(where, out.shape(), {x.extent(0), x.extent(1), h, v});
@@ -102,16 +103,16 @@ void conv2d(View<const T> x, View<const T> weight, View<const T> bias, const Win
 
   const auto& table = detail::kernel_table<T>();
   const bool bordered = w.pad_h > 0 || w.pad_w > 0;
-  const Tensor<T> storage = bordered ? padded(x, w) : Tensor<T>();
+  const Tensor<T> storage = bordered ? padded(x, w) : Tensor<T>();  // (B, C, padded H, padded W)
   const T* source = bordered ? storage.data() : x.data();
   const index_t padded_w = x.extent(3) + 2 * w.pad_w,
                 plane = (x.extent(2) + 2 * w.pad_h) * padded_w;
   const index_t depth = in * w.height * w.width, width = table.panel_width,
                 panels = (pixels + width - 1) / width;
-  // Panels of output pixels: what lies under the taps is gathered, then multiplied with all
+  // Panels of output pixels: the pixels under the taps are gathered, then multiplied with all
   // channels at once.
   parallel_ranges(batch * panels, 1, [&](index_t begin, index_t end) {
-    Tensor<T> panel_storage(Shape{depth, width}, T(0));
+    Tensor<T> panel_storage(Shape{depth, width}, T(0));  // (C*kh*kw, width)
     T* panel = panel_storage.data();
     for (index_t task = begin; task < end; ++task) {
       const index_t b = task / panels, first = task % panels * width,

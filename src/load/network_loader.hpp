@@ -1,30 +1,25 @@
-// The parts of a model as they are needed: all at once, or one stage after the other in the memory
-// of the largest.
+// The networks of a model as they are needed: all at once, or one stage after the other in the
+// memory of the largest.
 #pragma once
 
 #include <memory>
 #include <mutex>
-#include <variant>
 #include <vector>
 
-#include "rae/spec/model_files.hpp"
+#include "rae/formats/model_files.hpp"
+#include "rae/load/load_options.hpp"
 
 namespace rae::detail {
 
-/// The network that predicts, whichever the model has.
-using DiffusionNetwork = std::variant<DitDh<Tensor<float>>, LightningDit<Tensor<float>>>;
-
-/// What a model consists of.
-enum class Part { encoder, decoder, dit, guide };
-
-/// Loads parts from files, packed for inference and held once. All members can be called from
-/// several threads; a part that is let go of stays alive while a thread computes with it.
-class PartLoader {
+/// Loads networks from files, packed for inference and held once. All members can be called from
+/// several threads; a network that is released stays alive while a thread computes with it.
+class NetworkLoader {
  public:
-  /// `used` are the parts that will be asked for; what the files do not have of them fails when it
-  /// is asked for. Throws MemoryError when they do not fit, before anything is read; with
-  /// `keep_loaded` also what loading throws: FormatError, ShapeError.
-  PartLoader(ModelFiles files, const LoadOptions& options, std::vector<Part> used);
+  /// `used` are the networks that will be asked for; an absent one is an error only when it is
+  /// asked for. Throws ConfigError for a configuration that `validate` refuses; MemoryError when
+  /// the networks do not fit, before anything is read; with `keep_loaded` also what loading throws:
+  /// FormatError, ShapeError.
+  NetworkLoader(ModelFiles files, const LoadOptions& options, std::vector<NetworkRole> used);
 
   /// Everything about the model that is not a weight.
   [[nodiscard]] const ModelConfig& config() const noexcept { return config_; }
@@ -32,32 +27,34 @@ class PartLoader {
   /// Statistics of the latents.
   [[nodiscard]] const LatentNorm<float>& latent_norm() const noexcept { return latent_norm_; }
 
-  /// What the matrices of all parts are held as, but for exceptions (see weight_types.hpp).
+  /// The type that the matrices of all networks are held as, with exceptions (see
+  /// weight_types.hpp).
   [[nodiscard]] DType dtype() const noexcept { return dtype_; }
 
-  /// True when the files have this part.
-  [[nodiscard]] bool has(Part part) const noexcept;
+  /// True when the files have this network.
+  [[nodiscard]] bool has(NetworkRole role) const noexcept;
 
-  /// A part, loaded if need be. Throws FormatError when the model has none or tensors are missing,
-  /// ShapeError.
+  /// A network, loaded if need be. Throws FormatError when the model has none or tensors are
+  /// missing, ShapeError.
   [[nodiscard]] std::shared_ptr<const Encoder<Tensor<float>>> encoder() const;
   /// See `encoder`.
   [[nodiscard]] std::shared_ptr<const Decoder<Tensor<float>>> decoder() const;
   /// See `encoder`.
-  [[nodiscard]] std::shared_ptr<const DiffusionNetwork> dit() const;
+  [[nodiscard]] std::shared_ptr<const BackboneNetwork<Tensor<float>>> dit() const;
   /// See `encoder`.
-  [[nodiscard]] std::shared_ptr<const DiffusionNetwork> guide() const;
+  [[nodiscard]] std::shared_ptr<const BackboneNetwork<Tensor<float>>> guide() const;
 
  private:
   struct Loaded {
     std::shared_ptr<const Encoder<Tensor<float>>> encoder;
     std::shared_ptr<const Decoder<Tensor<float>>> decoder;
-    std::shared_ptr<const DiffusionNetwork> dit, guide;
+    std::shared_ptr<const BackboneNetwork<Tensor<float>>> dit, guide;
   };
 
-  [[nodiscard]] const PartFile& file_of(Part part) const;
-  [[nodiscard]] std::uint64_t bytes_of(Part part) const;
-  void require_memory(const LoadOptions& options, const std::vector<Part>& used) const;
+  [[nodiscard]] const TensorGroup& group_of(NetworkRole role) const;
+  void require_memory(const LoadOptions& options, const std::vector<NetworkRole>& used) const;
+  template <class Make>
+  [[nodiscard]] auto load(NetworkRole role, Make make) const;
 
   ModelConfig config_;
   LatentNorm<float> latent_norm_;
@@ -66,7 +63,7 @@ class PartLoader {
   DType dtype_;
   bool has_[4] = {};
   mutable std::mutex mutex_;
-  mutable std::optional<PartFile> files_[4];  // let go of once everything is loaded for good
+  mutable std::optional<TensorGroup> groups_[4];  // released once everything is loaded for good
   mutable Loaded loaded_;
 };
 

@@ -2,13 +2,13 @@
 
 #include "io/config_values.hpp"
 #include "rae/diffusion/time_grid.hpp"
+#include "rae/spec/limits.hpp"
 
 namespace rae {
 namespace {
 
 using detail::given;
 using detail::named;
-using detail::number_in;
 
 constexpr double kDefaultEps = 1e-3;
 
@@ -23,11 +23,19 @@ template <class G>
 G parse_guidance(const ConfigNode& node) {
   require_keys_known(node, {"scale", "t_min", "t_max"});
   G out;
-  out.scale = static_cast<float>(number_in(node, "scale", 1.0, 0.0, 1000.0));
-  out.t_min = static_cast<float>(number_in(node, "t_min", 0.0, 0.0, 1.0));
-  out.t_max = static_cast<float>(number_in(node, "t_max", 1.0, 0.0, 1.0));
-  if (out.t_min > out.t_max) raise<ConfigError>(node.where(), ": t_min is above t_max");
+  out.scale = node.get_or("scale", out.scale);
+  out.t_min = node.get_or("t_min", out.t_min);
+  out.t_max = node.get_or("t_max", out.t_max);
   return out;
+}
+
+template <class G>
+void require_guidance(const ConfigPlace& place, const G& guidance) {
+  require_number(place / "scale", static_cast<double>(guidance.scale), 0.0, 1000.0);
+  require_number(place / "t_min", static_cast<double>(guidance.t_min), 0.0, 1.0);
+  require_number(place / "t_max", static_cast<double>(guidance.t_max), 0.0, 1.0);
+  if (guidance.t_min > guidance.t_max)
+    raise<ConfigError>(place.to_string(), ": t_min is above t_max");
 }
 
 SdeOptions parse_sde(const ConfigNode& node) {
@@ -35,13 +43,18 @@ SdeOptions parse_sde(const ConfigNode& node) {
   SdeOptions out;
   out.solver = named(node, "solver", name_of(out.solver), parse_sde_solver);
   out.form = named(node, "form", name_of(out.form), parse_diffusion_form);
-  out.norm = number_in(node, "norm", out.norm, 0.0, 1e6);
+  out.norm = node.get_or("norm", out.norm);
   out.last_step = named(node, "last_step", name_of(out.last_step), parse_sde_last_step);
-  out.last_step_size = number_in(node, "last_step_size", out.last_step_size, 0.0, 0.999);
-  if (out.last_step != SdeLastStep::none && out.last_step_size == 0.0)
-    raise<ConfigError>(node.where(), ": last_step '", name_of(out.last_step),
-                       "' needs a last_step_size above 0");
+  out.last_step_size = node.get_or("last_step_size", out.last_step_size);
   return out;
+}
+
+void require_sde_options(const ConfigPlace& place, const SdeOptions& sde) {
+  require_number(place / "norm", sde.norm, 0.0, 1e6);
+  require_number(place / "last_step_size", sde.last_step_size, 0.0, 0.999);
+  if (sde.last_step != SdeLastStep::none && sde.last_step_size == 0.0)
+    raise<ConfigError>(place.to_string(), ": last_step '", name_of(sde.last_step),
+                       "' needs a last_step_size above 0");
 }
 
 }  // namespace
@@ -56,6 +69,18 @@ TimeGridKind parse_time_grid_kind(std::string_view name) {
   for (const TimeGridKind kind : {TimeGridKind::full, TimeGridKind::official})
     if (name == name_of(kind)) return kind;
   raise<ArgumentError>("unknown time grid '", name, "': expected full or official");
+}
+
+void validate(const SamplingDefaults& s, const ConfigPlace& place) {
+  require_size(place / "steps", s.steps, 1, kMaxSamplingSteps);
+  require_number(place / "atol", s.atol, 0.0, 1.0);
+  require_number(place / "rtol", s.rtol, 0.0, 1.0);
+  if (s.atol == 0.0 && s.rtol == 0.0)
+    raise<ConfigError>(place.to_string(), ": atol and rtol are both 0");
+  require_sde_options(place / "sde", s.sde);
+  if (s.sample_eps) require_number(place / "sample_eps", *s.sample_eps, 0.0, 0.499);
+  require_guidance(place / "guidance", s.guidance);
+  if (s.autoguidance) require_guidance(place / "autoguidance", *s.autoguidance);
 }
 
 ConfigNode to_config(const SamplingDefaults& s) {
@@ -81,21 +106,19 @@ SamplingDefaults parse_sampling_defaults(const ConfigNode& node) {
   require_keys_known(node, {"steps", "kind", "grid", "solver", "atol", "rtol", "sde", "sample_eps",
                             "guidance", "autoguidance"});
   SamplingDefaults out;
-  if (node.contains("steps")) out.steps = detail::size_in(node, "steps", 1, kMaxSamplingSteps);
+  if (node.contains("steps")) out.steps = node.get<index_t>("steps");
   out.kind = named(node, "kind", name_of(out.kind), parse_sampler_kind);
   out.grid = named(node, "grid", name_of(out.grid), parse_time_grid_kind);
   out.solver = named(node, "solver", name_of(out.solver), parse_ode_solver);
-  out.atol = number_in(node, "atol", out.atol, 0.0, 1.0);
-  out.rtol = number_in(node, "rtol", out.rtol, 0.0, 1.0);
-  if (out.atol == 0.0 && out.rtol == 0.0)
-    raise<ConfigError>(node.where(), ": atol and rtol are both 0");
+  out.atol = node.get_or("atol", out.atol);
+  out.rtol = node.get_or("rtol", out.rtol);
   if (const ConfigNode* sde = given(node, "sde")) out.sde = parse_sde(*sde);
-  if (given(node, "sample_eps") != nullptr)
-    out.sample_eps = number_in(node, "sample_eps", kDefaultEps, 0.0, 0.499);
+  if (const ConfigNode* eps = given(node, "sample_eps")) out.sample_eps = eps->as_number();
   if (const ConfigNode* guidance = given(node, "guidance"))
     out.guidance = parse_guidance<Cfg>(*guidance);
   if (const ConfigNode* guidance = given(node, "autoguidance"))
     out.autoguidance = parse_guidance<AutoGuidance>(*guidance);
+  validate(out, node.place());
   return out;
 }
 

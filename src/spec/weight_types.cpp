@@ -19,16 +19,6 @@ index_t block_of(std::string_view blocks, std::string_view name) {
   return number;
 }
 
-/// `conditioned` blocks, the first ones, have a condition of one vector for each picture.
-DType type_of(DType wanted, std::string_view blocks, std::string_view name, index_t conditioned) {
-  require_weight_type(wanted);
-  if (wanted == DType::f32 || wanted == DType::bf16) return wanted;
-  const index_t block = block_of(blocks, name);
-  const bool from_one_vector =
-      block < conditioned && name.find(".adaLN_modulation.") != std::string_view::npos;
-  return block == kOutside || from_one_vector ? DType::bf16 : wanted;
-}
-
 }  // namespace
 
 std::string weight_type_names() {
@@ -37,43 +27,45 @@ std::string weight_type_names() {
     names += concat(names.empty()                        ? ""
                     : type == std::end(kWeightTypes)[-1] ? " or "
                                                          : ", ",
-                    weight_type_name(type));
+                    name_of(type));
   return names;
 }
 
 DType parse_weight_type(std::string_view name) {
   for (const DType type : kWeightTypes)
-    if (name == weight_type_name(type)) return type;
+    if (name == name_of(type)) return type;
   raise<ArgumentError>("unknown type of weights '", name, "': expected ", weight_type_names());
 }
 
 void require_weight_type(DType type) {
   if (std::find(std::begin(kWeightTypes), std::end(kWeightTypes), type) == std::end(kWeightTypes))
     raise<ArgumentError>("weights cannot be held as ", name_of(type),
-                         ": expected f32, bf16, i8, i8w or i4w");
+                         ": expected f32, bf16, int8, int8w or int4");
+}
+
+DType block_weight_type(DType wanted, std::string_view blocks, std::string_view name,
+                        index_t conditioned) {
+  require_weight_type(wanted);
+  if (wanted == DType::f32 || wanted == DType::bf16) return wanted;
+  const index_t block = block_of(blocks, name);
+  const bool from_one_vector =
+      block < conditioned && name.find(".adaLN_modulation.") != std::string_view::npos;
+  return block == kOutside || from_one_vector ? DType::bf16 : wanted;
 }
 
 std::uint64_t bytes_of_weights(DType stored, std::uint64_t n) {
   // 32 of a group share a scale of 16 bits.
-  if (stored == DType::i4w) return n * 9 / 16;
-  if (stored == DType::i8w) return n * 17 / 16;
+  if (stored == DType::int4) return n * 9 / 16;
+  if (stored == DType::int8w) return n * 17 / 16;
   return n * size_of(stored);
 }
 
 DType weight_type(const EncoderConfig&, DType wanted, std::string_view name) {
-  return type_of(wanted, "layers.", name, 0);
+  return block_weight_type(wanted, "layers.", name, 0);
 }
 
 DType weight_type(const DecoderConfig&, DType wanted, std::string_view name) {
-  return type_of(wanted, "decoder_layers.", name, 0);
-}
-
-DType weight_type(const DitDhConfig& config, DType wanted, std::string_view name) {
-  return type_of(wanted, "blocks.", name, config.depth[0]);
-}
-
-DType weight_type(const LightningDitConfig& config, DType wanted, std::string_view name) {
-  return type_of(wanted, "blocks.", name, config.depth);
+  return block_weight_type(wanted, "decoder_layers.", name, 0);
 }
 
 }  // namespace rae

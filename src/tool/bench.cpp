@@ -5,11 +5,13 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "core/process_limits.hpp"
 #include "io/suggestion.hpp"
 #include "rae/io/file.hpp"
 #include "rae/kernels/isa.hpp"
+#include "rae/spec/weight_types.hpp"
 #include "rae/version.hpp"
-#include "spec/model_memory.hpp"
+#include "spec/model_size.hpp"
 #include "tool/bench_model.hpp"
 #include "tool/command.hpp"
 #include "tool/interrupt.hpp"
@@ -42,9 +44,7 @@ struct Line {
   BenchSize size;
   std::vector<double> seconds{};  // of a forward
 
-  [[nodiscard]] std::string label() const {
-    return concat(network->name, " ", weight_type_name(dtype));
-  }
+  [[nodiscard]] std::string label() const { return concat(network->name, " ", name_of(dtype)); }
 };
 
 struct Report {
@@ -87,7 +87,7 @@ std::vector<Line> lines_of(const BenchCommand& command) {
   for (const auto& words : command.types)
     for (const auto& word : split_list(words)) {
       const auto found = std::find_if(std::begin(kWeightTypes), std::end(kWeightTypes),
-                                      [&](DType type) { return weight_type_name(type) == word; });
+                                      [&](DType type) { return name_of(type) == word; });
       if (found == std::end(kWeightTypes))
         throw UsageError(concat("--dtype: expected ", weight_type_names(), ", got '", word, "'"));
       add(types, *found);
@@ -172,7 +172,7 @@ std::string table_of(const Report& report, const BenchCommand& command) {
       "; load ", format_fixed(report.load_before, 2), " before\nmedians of ",
       plural(command.rounds, "round"), ", batch ", command.batch, "\n\npeak, GFLOP/s       ");
   for (const auto& [type, peaks] : report.peaks)
-    text += concat(weight_type_name(type), " ", format_fixed(bench::median(peaks) / 1e9, 0), "  ");
+    text += concat(name_of(type), " ", format_fixed(bench::median(peaks) / 1e9, 0), "  ");
   text += concat("\nreading memory      ", format_fixed(bench::median(report.read_rates) / 1e9, 1),
                  " GB/s\n\n");
   char row[160];
@@ -181,8 +181,7 @@ std::string table_of(const Report& report, const BenchCommand& command) {
   text += row;
   for (const Line& line : report.lines) {
     std::snprintf(row, sizeof row, "%-17s %-5s %11s %9.2f %10.1f %8.3f\n",
-                  std::string(line.network->name).c_str(),
-                  std::string(weight_type_name(line.dtype)).c_str(),
+                  std::string(line.network->name).c_str(), std::string(name_of(line.dtype)).c_str(),
                   format_bytes(line.size.weight_bytes).c_str(), 1e3 * bench::median(line.seconds),
                   report.rate(line) / 1e9, report.fraction_of_peak(line));
     text += row;
@@ -201,10 +200,10 @@ nlohmann::ordered_json json_of(const Report& report, const BenchCommand& command
                               {"load_before", report.load_before},
                               {"read_bytes_per_second", bench::median(report.read_rates)}};
   for (const auto& [type, peaks] : report.peaks)
-    json["peak_per_second"][weight_type_name(type)] = bench::median(peaks);
+    json["peak_per_second"][name_of(type)] = bench::median(peaks);
   for (const Line& line : report.lines)
     json["networks"].push_back({{"name", line.network->name},
-                                {"dtype", weight_type_name(line.dtype)},
+                                {"dtype", name_of(line.dtype)},
                                 {"parameters", line.size.parameters},
                                 {"weight_bytes", line.size.weight_bytes},
                                 {"products_per_picture", line.size.products},

@@ -7,19 +7,19 @@
 #include <numbers>
 
 #include "rae/core/random.hpp"
-#include "spec/model_memory.hpp"
+#include "rae/spec/weight_types.hpp"
+#include "spec/model_size.hpp"
 
 namespace rae::tool {
 namespace {
 
 // --- How often each weight is used
-// -------------------------------------------------------------------------------------------
 index_t tokens_of(const DitDhConfig& c) { return c.grid_h * c.grid_w; }
 index_t tokens_of(const LightningDitConfig& c) {
   return (c.input_h / c.patch_size) * (c.input_w / c.patch_size);
 }
 
-/// Rows that a layer has for each picture; 0 for what is computed before the forward.
+/// Rows that a layer has for each picture; 0 for layers that are computed before the forward pass.
 index_t rows_of(const DitDhConfig& c, index_t /*image_size*/, const std::string& name) {
   int block = 0;
   const bool modulates_backbone = name.find("adaLN") != std::string::npos &&
@@ -58,14 +58,28 @@ double attention_products(const EncoderConfig& c, index_t image_size) {
   return attention_products(rows_of(c, image_size, "layers."), c.hidden_size, c.num_layers);
 }
 
-template <template <class> class Model, class Config>
+NetworkOutline outline(const Backbone& c) {
+  return {c.parameter_shapes(),
+          [c](DType wanted, std::string_view name) { return c.weight_type(wanted, name); }};
+}
+NetworkOutline outline(const DecoderConfig& c) {
+  return {parameter_shapes<Decoder>(c),
+          [c](DType wanted, std::string_view name) { return weight_type(c, wanted, name); }};
+}
+NetworkOutline outline(const EncoderConfig& c) {
+  return {parameter_shapes<Encoder>(c),
+          [c](DType wanted, std::string_view name) { return weight_type(c, wanted, name); }};
+}
+
+template <class Config>
 BenchSize size_of_model(const Config& config, index_t image_size, DType dtype) {
+  const NetworkOutline network = outline(config);
   BenchSize size;
   size.products = attention_products(config, image_size);
-  size.weight_bytes = detail::bytes_of_model<Model>(config, dtype);
+  size.weight_bytes = detail::bytes_of_network(network, dtype);
+  size.parameters = parameter_count(network.parameters);
   index_t widest = 0;
-  for (const auto& [name, shape, use] : parameter_shapes<Model>(config)) {
-    size.parameters += shape.numel();
+  for (const auto& [name, shape, use] : network.parameters) {
     if (use == ParameterUse::elements) continue;
     const index_t rows = rows_of(config, image_size, name);
     size.products += static_cast<double>(rows * shape.numel());
@@ -76,7 +90,6 @@ BenchSize size_of_model(const Config& config, index_t image_size, DType dtype) {
 }
 
 // --- Random weights
-// ----------------------------------------------------------------------------------------------------------
 /// Numbers in [-bound, bound): one block of them again and again, of a length that does not divide
 /// into rows, so that no two are alike. To draw each number by itself would take longer than to
 /// measure.
@@ -103,36 +116,39 @@ Tensor<float> random_tensor(const Shape& shape, double bound) {
   return out;
 }
 
-template <template <class> class Model, class Config>
-std::shared_ptr<const Model<Tensor<float>>> random_model(const Config& config, DType dtype) {
-  auto model = std::make_shared<Model<Tensor<float>>>(config);
-  model->parameters([&](const std::string& name, auto& p) {
+template <class Network>
+void set_random_weights(Network& network, const NetworkOutline& outline, DType dtype) {
+  network.parameters([&](const std::string& name, auto& p) {
     if (p.empty()) return;
-    const Tensor<float> values = random_weight(p.shape());
-    p.pack(values.view(), weight_type(config, dtype, name));
+    const Tensor<float> values = random_weight(p.shape());  // the parameter's shape
+    p.pack(values.view(), outline.weight_type(dtype, name));
   });
-  return model;
 }
 
 using Forward = std::function<Tensor<float>()>;
 
-/// A diffusion transformer on latents x (B, C, h, w) under the conditions of one time and one label
-/// for each picture.
-template <template <class> class Model, class Config>
-Forward forward_of(const Config& config, DType dtype, const Shape& latents) {
-  const auto model = random_model<Model>(config, dtype);
-  const Tensor<float> x = random_tensor(latents, std::numbers::sqrt3),
-                      t(Shape{latents[0]}, 0.5f);  // (B, C, h, w), (B)
+/// A diffusion network on latents x (B, C, h, w) under the conditions of one time and one label for
+/// each picture.
+Forward forward_of(const Backbone& config, DType dtype, index_t batch) {
+  const std::shared_ptr<BackboneNetwork<Tensor<float>>> network = config.make<Tensor<float>>();
+  set_random_weights(*network, outline(config), dtype);
+  const Shape latent = config.latent_shape();
+  const Tensor<float> x = random_tensor({batch, latent[0], latent[1], latent[2]},
+                                        std::numbers::sqrt3),  // (B, C, h, w)
+      t(Shape{batch}, 0.5f);                                   // (B)
   std::vector<std::int64_t> labels;
-  for (index_t i = 0; i < latents[0]; ++i) labels.push_back(i % config.num_classes);
-  return [model, x, c = model->conditioning(t, labels)] { return (*model)(x, c); };  // (B, C, h, w)
+  for (index_t i = 0; i < batch; ++i) labels.push_back(i % config.num_classes());
+  return [network, x, c = network->conditioning(t, labels)] {
+    return (*network)(x, c);  // (B, C, h, w)
+  };
 }
 
 /// A network of one input.
 template <template <class> class Model, class Config>
 Forward forward_on(const Config& config, DType dtype, const Shape& input) {
-  return [model = random_model<Model>(config, dtype),
-          x = random_tensor(input, std::numbers::sqrt3)] { return (*model)(x); };
+  const auto network = std::make_shared<Model<Tensor<float>>>(config);
+  set_random_weights(*network, outline(config), dtype);
+  return [network, x = random_tensor(input, std::numbers::sqrt3)] { return (*network)(x); };
 }
 
 template <class... F>
@@ -145,19 +161,14 @@ Overloaded(F...) -> Overloaded<F...>;
 Forward make_forward(const BenchNetwork& network, DType dtype, index_t batch) {
   const index_t side = network.image_size;
   return std::visit(
-      Overloaded{
-          [&](const DitDhConfig& c) {
-            return forward_of<DitDh>(c, dtype, {batch, c.in_channels, c.grid_h, c.grid_w});
-          },
-          [&](const LightningDitConfig& c) {
-            return forward_of<LightningDit>(c, dtype, {batch, c.in_channels, c.input_h, c.input_w});
-          },
-          [&](const DecoderConfig& c) {
-            return forward_on<Decoder>(c, dtype, {batch, c.grid_h * c.grid_w, c.in_dim});
-          },
-          [&](const EncoderConfig& c) {
-            return forward_on<Encoder>(c, dtype, {batch, c.channels, side, side});
-          }},
+      Overloaded{[&](const DitDhConfig& c) { return forward_of(c, dtype, batch); },
+                 [&](const LightningDitConfig& c) { return forward_of(c, dtype, batch); },
+                 [&](const DecoderConfig& c) {
+                   return forward_on<Decoder>(c, dtype, {batch, c.grid_h * c.grid_w, c.in_dim});
+                 },
+                 [&](const EncoderConfig& c) {
+                   return forward_on<Encoder>(c, dtype, {batch, c.channels, side, side});
+                 }},
       network.config);
 }
 
@@ -212,13 +223,8 @@ const std::vector<BenchNetwork>& bench_networks() {
 
 BenchSize size_of_network(const BenchNetwork& network, DType dtype) {
   const index_t side = network.image_size;
-  return std::visit(
-      Overloaded{
-          [&](const DitDhConfig& c) { return size_of_model<DitDh>(c, side, dtype); },
-          [&](const LightningDitConfig& c) { return size_of_model<LightningDit>(c, side, dtype); },
-          [&](const DecoderConfig& c) { return size_of_model<Decoder>(c, side, dtype); },
-          [&](const EncoderConfig& c) { return size_of_model<Encoder>(c, side, dtype); }},
-      network.config);
+  return std::visit([&](const auto& config) { return size_of_model(config, side, dtype); },
+                    network.config);
 }
 
 // The variance of 1 passes through a matrix of such elements unchanged: nothing becomes so large or
@@ -235,8 +241,7 @@ BenchModel::BenchModel(const BenchNetwork& network, DType dtype, index_t batch)
   const Tensor<float> out = forward_();
   for (const float value : out.span())
     if (!std::isfinite(value))
-      raise<Error>("bench: ", network.name, " in ", weight_type_name(dtype),
-                   " gives NaN or infinity");
+      raise<Error>("bench: ", network.name, " in ", name_of(dtype), " gives NaN or infinity");
 }
 
 void BenchModel::run() {

@@ -11,6 +11,7 @@
 #include "rae/models/dit_dh.hpp"
 #include "rae/models/encoder.hpp"
 #include "rae/models/lightning_dit.hpp"
+#include "rae/spec/network_role.hpp"
 
 namespace rae::tool {
 
@@ -30,15 +31,15 @@ struct BenchSize {
   index_t parameters = 0;  // elements
   std::uint64_t weight_bytes = 0;  // with `dtype` as --dtype
   std::uint64_t work_bytes =
-      0;  // for one picture, no less than what tensors between the layers take at a time
+      0;  // for one picture, at least the size of all tensors between layers at one time
 };
 [[nodiscard]] BenchSize size_of_network(const BenchNetwork& network, DType dtype);
 
 /// The weight that such a network has in a parameter of this shape.
 [[nodiscard]] Tensor<float> random_weight(const Shape& shape);
 
-/// A network with random weights and inputs. Diffusion transformers run as a sampler runs them:
-/// what depends on time and label alone was computed before.
+/// A network with random weights and inputs. Diffusion networks run as a sampler runs them:
+/// the part that depends only on time and label was computed before.
 class BenchModel {
  public:
   /// Runs the network once, so that its memory is there. Throws Error if the output is not finite.

@@ -65,7 +65,7 @@ struct BulkSampling {
 [[nodiscard]] std::string fingerprint(const ModelFiles& files);
 
 /// Draws the pictures of the shard with a model whose parts are all loaded, `options.labels` being
-/// those of the whole set, and writes arr_0 (N, H, W, channels) of u8 and arr_1, the labels, in
+/// those of the whole set, and writes arr_0 (N, H, W, channels) of uint8 and arr_1, the labels, in
 /// batches, with progress. Returns what was written, for a person. Throws Cancelled on Ctrl-C and
 /// what NpzStream throws; the same call then goes on.
 [[nodiscard]] std::string sample_to_npz(const Generator& generator, const GenerateOptions& options,

@@ -164,7 +164,7 @@ void add_evaluate(CLI::App& app) {
   add_threads_option(*command);
   command->footer(
       "Two sets of pictures: A, the judged ones, and B, the real ones, are .npz files (arr_0 of\n"
-      "u8, N x H x W x channels) or folders. The Frechet distance, precision and recall "
+      "uint8, N x H x W x channels) or folders. The Frechet distance, precision and recall "
       "(improved,\n"
       "k nearest neighbours) are taken in pooled features of an encoder or in Inception-v3, which\n"
       "gives the usual FID and the Inception score, too. B may be an .npz file of the statistics\n"

@@ -138,7 +138,7 @@ void set_guidance(GenerateOptions& options, const ModelConfig& model,
   else
     options.guidance = changed(by_guide ? Cfg{1.0f, autoguidance.t_min, autoguidance.t_max} : cfg,
                                command.cfg, interval);
-  if (options.autoguidance && options.autoguidance->scale != 1.0f && !model.has_guide())
+  if (options.autoguidance && options.autoguidance->scale != 1.0f && !model.guide)
     raise<ArgumentError>("--autoguidance: '", model.name,
                          "' has no guide, a weaker model to be guided away from");
 }

@@ -1,4 +1,4 @@
-// `rae info`: what a file holds, or what this machine and this build offer.
+// `rae info`: the contents of a file, or the abilities of this machine and this build.
 #include <array>
 #include <cstdio>
 #include <filesystem>
@@ -12,6 +12,7 @@
 #include "rae/io/safetensors.hpp"
 #include "rae/kernels/isa.hpp"
 #include "rae/load/model_search.hpp"
+#include "rae/spec/model_config.hpp"
 #include "rae/version.hpp"
 #include "tool/command.hpp"
 #include "tool/machine.hpp"
@@ -27,29 +28,41 @@ struct InfoOptions {
   bool system = false, tensors = false;
 };
 
-/// A part of a bundle, by the first word of its tensors' names.
-struct BundlePart {
+/// The tensors of a bundle whose names begin with the same word.
+struct TensorCount {
   std::string name;
   index_t tensors = 0, elements = 0, largest = 0;
   DType dtype = DType::f32;  // of the largest tensor
 };
 
-std::vector<BundlePart> parts_of(const SafetensorsFile& file) {
-  std::vector<BundlePart> parts;
+std::vector<TensorCount> counts_of(const SafetensorsFile& file) {
+  std::vector<TensorCount> counts;
   for (const auto& name : file.names()) {
     const std::string first = name.substr(0, name.find('.'));
-    auto part = std::find_if(parts.begin(), parts.end(),
-                             [&](const BundlePart& p) { return p.name == first; });
-    if (part == parts.end()) part = parts.insert(parts.end(), BundlePart{.name = first});
+    auto count = std::find_if(counts.begin(), counts.end(),
+                              [&](const TensorCount& each) { return each.name == first; });
+    if (count == counts.end()) count = counts.insert(counts.end(), TensorCount{.name = first});
     const TensorInfo& info = file.info(name);
-    ++part->tensors;
-    part->elements += info.shape.numel();
-    if (info.shape.numel() > part->largest) {
-      part->largest = info.shape.numel();
-      part->dtype = info.dtype;
+    ++count->tensors;
+    count->elements += info.shape.numel();
+    if (info.shape.numel() > count->largest) {
+      count->largest = info.shape.numel();
+      count->dtype = info.dtype;
     }
   }
-  return parts;
+  return counts;
+}
+
+/// The diffusion networks of a model by their names for people, or the reason why this program
+/// cannot use the model.
+void print_networks(const ConfigNode& node) {
+  try {
+    const ModelConfig config = parse_model_config(node);
+    if (config.dit) print("diffusion network: " + printable(std::string(config.dit->title())));
+    if (config.guide) print("guide: " + printable(std::string(config.guide->title())));
+  } catch (const ConfigError& error) {
+    print(concat("note: this program cannot use the model: ", printable(error.what())));
+  }
 }
 
 void print_safetensors(const std::string& path, bool tensors) {
@@ -57,16 +70,18 @@ void print_safetensors(const std::string& path, bool tensors) {
   auto metadata = file.metadata();
   const auto config = metadata.extract("config");
   if (config.empty()) return print_weights(path, "safetensors");
-  const auto parts = parts_of(file);
+  const auto counts = counts_of(file);
   index_t parameters = 0;
-  for (const BundlePart& part : parts) parameters += part.elements;
+  for (const TensorCount& count : counts) parameters += count.elements;
   print(heading(path, "bundle, " + plural(parameters, "parameter")));
-  for (const BundlePart& part : parts)
-    std::printf("  %-12s %12s  in %s, stored as %s\n", printable(part.name).c_str(),
-                format_count(part.elements).c_str(), plural(part.tensors, "tensor").c_str(),
-                std::string(name_of(part.dtype)).c_str());
+  for (const TensorCount& count : counts)
+    std::printf("  %-12s %12s  in %s, stored as %s\n", printable(count.name).c_str(),
+                format_count(count.elements).c_str(), plural(count.tensors, "tensor").c_str(),
+                std::string(name_of(count.dtype)).c_str());
+  const ConfigNode node = ConfigNode::parse_json(config.mapped(), path + ": config");
+  print_networks(node);
   print("config:");
-  print_config(ConfigNode::parse_json(config.mapped(), path + ": config"), "  ");
+  print_config(node, "  ");
   print_texts("notes:", metadata);
   if (!tensors) return;
   print("tensors:");
@@ -151,6 +166,15 @@ std::string builtin_model() {
   }
 }
 
+/// The kernels in use, or the reason why RAE_ISA gives none.
+std::string kernels_in_use() {
+  try {
+    return concat(name_of(active_isa()), "  (RAE_ISA selects another)");
+  } catch (const ArgumentError& error) {
+    return concat("none: ", error.what());
+  }
+}
+
 void print_system() {
   std::string found;
   for (const Isa isa : kIsas)
@@ -163,7 +187,7 @@ void print_system() {
 #endif
   print(concat("processor         ", printable(processor())));
   print(concat("instruction sets  ", found));
-  print(concat("kernels           ", name_of(active_isa()), "  (RAE_ISA forces another)"));
+  print(concat("kernels           ", printable(kernels_in_use())));
   print(concat("built-in model    ", printable(builtin_model())));
   print(concat("threads           ", num_threads()));
   print(concat("parallel loops    ", parallel_backend()));
@@ -189,8 +213,8 @@ void add_info(CLI::App& app) {
   command->footer(
       "Examples:\n"
       "  rae info samples.png          size, and the settings that made it\n"
-      "  rae info model.safetensors    parts, parameters, configuration, notes\n"
-      "  rae info stage2_model.pt      what it is a checkpoint of, its tensors\n"
+      "  rae info model.safetensors    networks, parameters, configuration, notes\n"
+      "  rae info stage2_model.pt      the network that it is a checkpoint of, its tensors\n"
       "  rae info model.yaml           whether the official files fit each other\n"
       "  rae info --system");
   command->callback([options] {

@@ -5,11 +5,11 @@
 #include <map>
 #include <string>
 
-#include "rae/spec/model_files.hpp"
+#include "rae/formats/model_files.hpp"
 
 namespace rae::tool {
 
-/// What a path to a model is.
+/// The kinds of files that a path to a model can name.
 enum class ModelKind { bundle, official, diffusers, encoder };
 
 /// A model that was found.
@@ -25,7 +25,7 @@ struct ModelSource {
 
 /// Opens it. `models_dir` is where an official configuration looks for its files, "" for the
 /// default; `image_size` the side of the pictures of a bundle that is made of an encoder alone,
-/// whose patches then lie on a grid of a sixteenth of it. Throws FileError, FormatError,
+/// whose grid of patches is then a sixteenth of it. Throws FileError, FormatError,
 /// ConfigError, ShapeError.
 [[nodiscard]] ModelSource open_model_source(const std::string& path, const std::string& models_dir,
                                             index_t image_size = 256);

@@ -13,7 +13,7 @@ void add_model_option(CLI::App& command, std::string& model) {
 
 void add_dtype_option(CLI::App& command, std::optional<DType>& dtype) {
   std::vector<std::string> names;
-  for (const DType type : kWeightTypes) names.emplace_back(weight_type_name(type));
+  for (const DType type : kWeightTypes) names.emplace_back(name_of(type));
   command
       .add_option_function<std::string>(
           "--dtype", [&dtype](const std::string& name) { dtype = parse_weight_type(name); },
@@ -30,7 +30,8 @@ void add_threads_option(CLI::App& command) {
   command
       .add_option_function<int>(
           "-t,--threads", [](const int& threads) { set_num_threads(threads); },
-          "threads to use, without effect on results; 0: all of the machine")
+          "threads to use, without effect on results; 0, the default: as many as "
+          "the process may use, by its affinity, its CPU quotas and OMP_NUM_THREADS")
       ->type_name("N");
 }
 

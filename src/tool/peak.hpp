@@ -173,20 +173,20 @@ inline Chains int8_chains() {
   return {};
 }
 
-/// The widest instructions of this machine for a type; for bf16 and i8 without instructions of
-/// their own those of f32, and for weights in groups half of what vectors of i8 have, since they
+/// The widest instructions of this machine for a type; for bf16 and int8 without instructions of
+/// their own those of f32, and for weights in groups half of what vectors of int8 have, since they
 /// are multiplied in 16 bits.
 inline Chains chains_of([[maybe_unused]] DType type) {
 #if defined(__x86_64__)
   if (type == DType::bf16 && supports(Isa::avx512_amx))
     return {bf16_chains_amx, 2.0 * 4 * 16 * 16 * 32};
-  if (type == DType::i8 && supports(Isa::avx512_amx))
+  if (type == DType::int8 && supports(Isa::avx512_amx))
     return {int8_chains_amx, 2.0 * 4 * 16 * 16 * 64};
   if (type == DType::bf16 && supports(Isa::avx512_bf16)) return {bf16_chains_avx512, 2.0 * 24 * 32};
 #endif
   Chains integers = int8_chains();
-  if (type != DType::i8) integers.operations /= 2;
-  if (integers.run && (type == DType::i8 || type == DType::i8w || type == DType::i4w))
+  if (type != DType::int8) integers.operations /= 2;
+  if (integers.run && (type == DType::int8 || type == DType::int8w || type == DType::int4))
     return integers;
 #if defined(__x86_64__)
   if (supports(Isa::avx512)) return {f32_chains_avx512, 2.0 * 16 * 16};
@@ -218,18 +218,17 @@ inline double peak(DType type, int threads) {
 /// Bytes per second at which all threads together read `memory`, which should be much larger than
 /// the caches.
 inline double read_rate(std::span<const std::uint64_t> memory) {
-  std::vector<std::uint64_t> sums(static_cast<std::size_t>(num_threads()));
+  const ParallelLoop loop(static_cast<index_t>(memory.size()), index_t{1} << 16);
+  std::vector<std::uint64_t> sums(static_cast<std::size_t>(loop.slots()));
   const double start = seconds();
-  parallel_ranges(static_cast<index_t>(memory.size()), index_t{1} << 16,
-                  [&](index_t begin, index_t end, index_t slot) {
-                    std::uint64_t sum[8] = {};  // apart, so that no addition waits for another
-                    index_t i = begin;
-                    for (; i + 8 <= end; i += 8)
-                      for (int j = 0; j < 8; ++j) sum[j] += memory[static_cast<std::size_t>(i + j)];
-                    for (; i < end; ++i) sum[0] += memory[static_cast<std::size_t>(i)];
-                    for (const std::uint64_t each : sum)
-                      sums[static_cast<std::size_t>(slot)] += each;
-                  });
+  loop.run([&](index_t begin, index_t end, index_t slot) {
+    std::uint64_t sum[8] = {};  // apart, so that no addition waits for another
+    index_t i = begin;
+    for (; i + 8 <= end; i += 8)
+      for (int j = 0; j < 8; ++j) sum[j] += memory[static_cast<std::size_t>(i + j)];
+    for (; i < end; ++i) sum[0] += memory[static_cast<std::size_t>(i)];
+    for (const std::uint64_t each : sum) sums[static_cast<std::size_t>(slot)] += each;
+  });
   const double elapsed = seconds() - start;
   volatile std::uint64_t kept = 0;  // or a compiler would see that nobody needs the sums
   for (const std::uint64_t each : sums) kept = kept + each;

@@ -13,9 +13,9 @@ namespace rae::tool {
 /// Pictures that are read when they are asked for, on any thread. A value.
 class PictureSet {
  public:
-  /// An .npz archive with pictures (N, H, W, channels) of u8 in "arr_0" (or its only such array), a
-  /// folder of .png, .jpg, .jpeg and .bmp files sorted by name (or, when it holds none, those of
-  /// its sub-folders), or the folder of Fashion-MNIST. Throws FileError, FormatError.
+  /// An .npz archive with pictures (N, H, W, channels) of uint8 in "arr_0" (or its only such
+  /// array), a folder of .png, .jpg, .jpeg and .bmp files sorted by name (or, when it holds none,
+  /// those of its sub-folders), or the folder of Fashion-MNIST. Throws FileError, FormatError.
   [[nodiscard]] static PictureSet open(const std::string& path);
 
   [[nodiscard]] index_t size() const noexcept { return size_; }

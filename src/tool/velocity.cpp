@@ -47,7 +47,7 @@ void run(const VelocityCommand& command) {
   write_tensor(command.out, "velocity", velocity,
                {{"model", generator.config().name},
                 {"t", format_number(command.t, 9)},
-                {"dtype", std::string(weight_type_name(generator.dtype()))}});
+                {"dtype", std::string(name_of(generator.dtype()))}});
   std::printf("%s: velocity %s\n", printable(command.out).c_str(),
               velocity.shape().to_string().c_str());
 }

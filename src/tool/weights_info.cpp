@@ -41,7 +41,7 @@ std::string sizes(const TensorSource& source) {
   return out;
 }
 
-/// The numbers and texts beside the tensors of a training checkpoint: step, epoch, settings.
+/// The numbers and texts of a training checkpoint besides its tensors: step, epoch, settings.
 void print_scalars(const ConfigNode& tree) {
   if (!tree.is_map()) return;
   for (const auto& [key, value] : tree.members()) {
@@ -68,10 +68,10 @@ std::string statistics_of(const LatentNorm<float>& norm) {
                 " of ", shape[0], " x ", shape[1], " x ", shape[2]);
 }
 
-std::string where_of(const std::optional<PartFile>& part, bool described) {
-  if (part)
-    return part->tensors.origin() +
-           (part->tensors.selected().empty() ? "" : ", its " + part->tensors.selected());
+std::string where_of(const std::optional<TensorGroup>& group, bool described) {
+  if (group)
+    return group->tensors.origin() +
+           (group->tensors.selected().empty() ? "" : ", its " + group->tensors.selected());
   return described ? "described, without weights" : "none";
 }
 
@@ -164,11 +164,12 @@ void print_model(const std::string& path, const std::string& models_dir, bool te
     print_fact("statistics", statistics_of(files.latent_norm));
     print_fact("encoder", where_of(files.encoder, true));
     print_fact("decoder", where_of(files.decoder, c.decoder.has_value()));
-    print_fact("dit", where_of(files.dit, c.dit || c.lightning_dit));
-    print_fact("guide", where_of(files.guide, c.has_guide()));
-    for (const auto* part : {&files.encoder, &files.decoder, &files.dit, &files.guide}) {
-      if (!*part) continue;
-      print_recognized((*part)->tensors);
+    print_fact("dit", where_of(files.dit, c.dit.has_value()));
+    print_fact("guide", where_of(files.guide, c.guide.has_value()));
+    for (const NetworkRole role : kNetworkRoles) {
+      const std::optional<TensorGroup>& group = files.network(role);
+      if (!group) continue;
+      print_recognized(group->tensors);
       if (kind == ModelKind::diffusers) break;  // one file holds all
     }
   }
@@ -179,9 +180,10 @@ void print_model(const std::string& path, const std::string& models_dir, bool te
   print_config(config, "  ");
   if (!tensors) return;
   print("tensors:");
-  for (const auto* part : {&files.encoder, &files.decoder, &files.dit, &files.guide}) {
-    if (!*part) continue;
-    print_tensors((*part)->tensors);
+  for (const NetworkRole role : kNetworkRoles) {
+    const std::optional<TensorGroup>& group = files.network(role);
+    if (!group) continue;
+    print_tensors(group->tensors);
     if (kind == ModelKind::diffusers) break;
   }
 }

@@ -1,5 +1,5 @@
-// What `rae info` says of weights and models: tensors, what they are those of, and whether the
-// files of a model fit each other.
+// The output of `rae info` for weights and models: tensors, the network they belong to, and whether
+// the files of a model fit each other.
 #pragma once
 
 #include <map>

@@ -80,8 +80,8 @@ void Adversary::learn(const Tensor<float>& recon, const Tensor<float>& images,
 
 void Adversary::step() { optimizer.step(schedule_(optimizer.steps()), max_grad_norm_); }
 
-Opponent Adversary::opponent() {
-  Opponent out{.name = "discriminator", .optimizer = &optimizer};
+SecondModel Adversary::second_model() {
+  SecondModel out{.name = "discriminator", .optimizer = &optimizer};
   discriminator.buffers([&](const std::string& name, Tensor<float>& tensor) {
     out.buffers.emplace_back(name, &tensor);
   });

@@ -80,24 +80,24 @@ class SavedState {
 }  // namespace
 
 void save_checkpoint(const std::string& path, const AdamW<float>& optimizer,
-                     const ConfigNode& settings, const Opponent* opponent) {
+                     const ConfigNode& settings, const SecondModel* second) {
   std::vector<SafetensorsEntry> entries;
   append(entries, "", optimizer);
   std::map<std::string, std::string> metadata{{"format", kFormat},
                                               {"step", std::to_string(optimizer.steps())},
                                               {"settings", settings.to_json()}};
-  if (opponent != nullptr) {
-    const std::string prefix = opponent->name + ".";
-    append(entries, prefix, *opponent->optimizer);
-    for (const auto& [name, tensor] : opponent->buffers)
+  if (second != nullptr) {
+    const std::string prefix = second->name + ".";
+    append(entries, prefix, *second->optimizer);
+    for (const auto& [name, tensor] : second->buffers)
       entries.push_back({prefix + "buffer." + name, *tensor});
-    metadata[prefix + "step"] = std::to_string(opponent->optimizer->steps());
+    metadata[prefix + "step"] = std::to_string(second->optimizer->steps());
   }
   write_safetensors(path, entries, metadata);
 }
 
 void load_checkpoint(const std::string& path, AdamW<float>& optimizer, const ConfigNode& settings,
-                     Opponent* opponent) {
+                     SecondModel* second) {
   const SafetensorsFile file = SafetensorsFile::open(path);
   auto entry = [&](const std::string& key) -> const std::string& {
     const auto found = file.metadata().find(key);
@@ -115,15 +115,15 @@ void load_checkpoint(const std::string& path, AdamW<float>& optimizer, const Con
     return ConfigNode::parse_yaml(entry(key), path).as<index_t>();
   };
   SavedState own(file, "", optimizer, step("step"));
-  if (opponent != nullptr) {
-    const std::string prefix = opponent->name + ".";
-    SavedState other(file, prefix, *opponent->optimizer, step(prefix + "step"));
+  if (second != nullptr) {
+    const std::string prefix = second->name + ".";
+    SavedState other(file, prefix, *second->optimizer, step(prefix + "step"));
     std::vector<Tensor<float>> buffers;
-    for (const auto& [name, tensor] : opponent->buffers)
+    for (const auto& [name, tensor] : second->buffers)
       buffers.push_back(file.read<float>(prefix + "buffer." + name, tensor->shape()));
-    other.restore(*opponent->optimizer);
+    other.restore(*second->optimizer);
     for (std::size_t i = 0; i < buffers.size(); ++i)
-      *opponent->buffers[i].second = std::move(buffers[i]);
+      *second->buffers[i].second = std::move(buffers[i]);
   }
   own.restore(optimizer);
 }

@@ -162,11 +162,11 @@ Decoder<Tensor<float>> train_decoder(std::shared_ptr<const ImageDataset> data,
                                               loss_options.noise_law, options.seed, batch.first);
     return iteration.loss(step, noisy, batch.images, draws(step, part, 0));
   };
-  std::optional<Opponent> opponent;
+  std::optional<SecondModel> second_model;
   if (Adversary* adversary = iteration.adversary()) {
-    opponent = adversary->opponent();
-    opponent->measurements = [&] { return iteration.measurements(); };
-    opponent->turn = [&, adversary](index_t step) {
+    second_model = adversary->second_model();
+    second_model->measurements = [&] { return iteration.measurements(); };
+    second_model->train_step = [&, adversary](index_t step) {
       if (!iteration.discriminator_learns(step)) return;
       for (index_t update = 0; update < updates; ++update) {
         for (index_t part = 0; part < options.accumulate; ++part) {
@@ -179,7 +179,7 @@ Decoder<Tensor<float>> train_decoder(std::shared_ptr<const ImageDataset> data,
       }
     };
   }
-  run_training(optimizer, options, context, loss, opponent ? &*opponent : nullptr);
+  run_training(optimizer, options, context, loss, second_model ? &*second_model : nullptr);
   Decoder<Tensor<float>> averaged(config);
   optimizer.copy_ema_to(averaged);
   return averaged;

@@ -157,7 +157,7 @@ class Evaluation {
         raise<ArgumentError>("evaluate: the Frechet distance needs at least two samples");
     if (!o.folder.empty() && !std::filesystem::is_directory(o.folder))
       raise<FileError>(o.folder, ": is not a folder");
-    const Shape expected{config_.encoder.channels, config_.image_size, config_.image_size};
+    const Shape expected = config_.image_shape();
     for (const Data& data : {train_, test_})
       if (const Shape got{data->channels(), data->height(), data->width()}; !(got == expected))
         raise<ConfigError>("evaluate: the model '", config_.name, "' works on pictures ", expected,
@@ -174,7 +174,7 @@ class Evaluation {
     return (std::filesystem::path(options_.folder) / name).string();
   }
   [[nodiscard]] index_t guided_count() const {
-    return generator_ && config_.dit->class_dropout_prob > 0 ? options_.guided_samples : 0;
+    return generator_ && config_.has_null_class() ? options_.guided_samples : 0;
   }
 
   void tell(const char* part, index_t done, index_t total) const {
@@ -323,8 +323,9 @@ class Evaluation {
 
   void reconstruct() {
     const Selection test(*test_);
-    const index_t n = test.count, side = config_.image_size;
-    const bool large_enough = side >= 6;  // for the window of SSIM
+    const index_t n = test.count;
+    const Shape picture = config_.image_shape();                      // (C, H, W)
+    const bool large_enough = std::min(picture[1], picture[2]) >= 6;  // for the window of SSIM
     std::vector<double> psnrs, ssims;
     for (index_t begin = 0; begin < n; begin += kBatch) {
       const index_t count = std::min(kBatch, n - begin);
@@ -332,7 +333,7 @@ class Evaluation {
       const std::vector<Image> originals = Image::from_batch(images),
                                copies = autoencoder_->decode(autoencoder_->encode(images));
       const std::vector<std::uint8_t> expected = samples_of(originals), actual = samples_of(copies);
-      const Shape shape{count, side, side, test_->channels()};
+      const Shape shape{count, picture[1], picture[2], picture[0]};
       const View<const std::uint8_t> a(actual.data(), shape), e(expected.data(), shape);
       for (const double value : psnr_per_image(a, e)) psnrs.push_back(value);
       if (large_enough)

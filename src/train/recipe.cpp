@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "rae/diffusion/time_shift.hpp"
 #include "rae/formats/huggingface_encoder.hpp"
 
 namespace rae {
@@ -139,12 +140,22 @@ StatisticsOptions parse_statistics(const ConfigNode& node) {
   return o;
 }
 
-FlowOptions parse_flow(const ConfigNode& node) {
-  require_keys_known(node, {"time", "augmentation"});
+/// The objective is that of the model: what is trained is what is sampled.
+FlowOptions parse_flow(const ConfigNode& node, const ModelConfig& model) {
+  require_keys_known(node, {"time", "loss_weight", "train_eps", "augmentation"});
   FlowOptions o;
-  if (const ConfigNode* time = node.find("time"))
-    o.time = TimeDistribution::parse(time->as_string());
+  o.objective = {
+      .path = model.path, .path_formulas = model.path_formulas, .prediction = model.prediction};
+  if (const ConfigNode* weight = node.find("loss_weight"))
+    o.objective.loss_weight = parse_loss_weighting(weight->as_string());
+  std::optional<double> eps;
+  if (node.contains("train_eps")) eps = number(node, "train_eps", 0, 0, 0.499);
+  const ConfigNode* time = node.find("time");
+  o.time = TimeDistribution::parse(time == nullptr ? "logit-normal_0_1" : time->as_string(),
+                                   training_interval(o.objective, eps));
+  o.time_shift = model.time_shift;
   if (const ConfigNode* a = node.find("augmentation")) o.augmentation = parse_augmentation(*a);
+  require_trainable(o.objective, o.time, o.time_shift, node.where());
   return o;
 }
 
@@ -175,6 +186,36 @@ ConfigNode with_pretrained_encoder(ConfigNode model, const std::string& folder) 
   return model;
 }
 
+/// Networks that no stage trains are refused before the first stage starts.
+void require_stages(const Recipe& recipe) {
+  const std::string place = recipe.source.at("model").where();
+  if (recipe.model.guide)
+    raise<ConfigError>(place, ".", recipe.model.guide->guide_name(),
+                       ": no stage of a recipe trains a guide; train it by a recipe of its own, as "
+                       "a model, and leave this member out");
+}
+
+/// The model of a recipe. `auto` and, with a stage 2, an absent time shift become the number that
+/// follows from the dimension of the latents.
+void read_model(Recipe& recipe, bool trains_flow) {
+  ConfigNode node = recipe.source.at("model");
+  const ConfigNode* shift = node.find("time_shift");
+  recipe.automatic_time_shift =
+      shift == nullptr ? trains_flow : shift->is_string() && shift->as_string() == "auto";
+  if (!recipe.automatic_time_shift) {
+    recipe.model = parse_model_config(node);
+    return;
+  }
+  if (shift != nullptr) node.set("time_shift", 1.0);
+  recipe.model = parse_model_config(node);
+  recipe.model.time_shift = automatic_time_shift(recipe.model.latent_shape());
+  // The number decides the numbers of a training, so it belongs to the settings of checkpoints.
+  if (shift != nullptr || recipe.model.time_shift != 1.0) {
+    node.set("time_shift", recipe.model.time_shift);
+    recipe.source.set("model", node);
+  }
+}
+
 }  // namespace
 
 std::string_view name_of(TrainingStage stage) noexcept {
@@ -200,13 +241,14 @@ Recipe parse_recipe(const ConfigNode& node) {
     r.pretrained_encoder = pretrained->as_string();
     r.source.set("model", with_pretrained_encoder(node.at("model"), r.pretrained_encoder));
   }
-  r.model = parse_model_config(r.source.at("model"));
+  read_model(r, node.contains("dit"));
   if (!r.model.decoder)
     raise<ConfigError>(node.at("model").where(), ": a recipe needs the member decoder");
   if (r.model.dit.has_value() != node.contains("dit"))
-    raise<ConfigError>(
-        node.where(),
-        ": a recipe needs both of model.dit and dit, or neither to end with the statistics");
+    raise<ConfigError>(node.where(), ": a recipe needs both of a network to train (model.",
+                       r.model.dit ? r.model.dit->name() : "dit",
+                       ") and how to train it (dit), or neither to end with the statistics");
+  require_stages(r);
   if (const ConfigNode* data = node.find("data")) r.data = parse_data(*data);
   r.data.size = r.model.image_size;
   r.data.channels = static_cast<int>(r.model.encoder.channels);
@@ -228,10 +270,9 @@ Recipe parse_recipe(const ConfigNode& node) {
   if (const ConfigNode* statistics = node.find("statistics"))
     r.statistics = parse_statistics(*statistics);
   if (const ConfigNode* dit = node.find("dit")) {
-    require_keys_known(*dit, {"flow", "train"});
-    r.flow = parse_flow(dit->at("flow"));
-    r.flow.time_shift = r.model.time_shift;
-    r.flow.prediction = r.model.prediction;
+    require_keys_known(*dit, {"flow", "train", "checkpointing"});
+    r.flow = parse_flow(dit->at("flow"), r.model);
+    r.flow.checkpointing = dit->get_or("checkpointing", false);
     r.dit_training = parse_training_options(dit->at("train"));
   }
   if (const ConfigNode* notes = node.find("notes"))

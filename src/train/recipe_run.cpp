@@ -138,29 +138,38 @@ class RecipeRunner {
     if (!bundle_.has("latent_norm."))
       raise<ConfigError>(model_path_, ": has no latent statistics; run the stage statistics first");
     autoencoder.latent_norm = bundle_.latent_norm();
-    auto on_average = [&](index_t step, DitDh<Tensor<float>>& average) {
+    if (recipe_.automatic_time_shift) {
+      const Shape z = recipe_.model.latent_shape();  // (C, h, w)
+      say(concat("time shift ", recipe_.flow.time_shift, ", chosen for latents of ", z.numel(),
+                 " numbers (", z[0], " x ", z[1], " x ", z[2], ")"));
+    }
+    const auto on_average = [&](index_t step, BackboneNetwork<Tensor<float>>& average) {
       draw_samples(step, average);
     };
-    DitDh<Tensor<float>> model = train_dit(data_, autoencoder, *recipe_.model.dit, recipe_.flow,
-                                           recipe_.dit_training, context("dit"), on_average);
-    take(model);
+    const auto model = train_flow(data_, autoencoder, *recipe_.model.dit, recipe_.flow,
+                                  recipe_.dit_training, context("dit"), on_average);
+    take(*model);
     save();
   }
 
   /// Adds the weights of stage 2.
-  void take(DitDh<Tensor<float>>& model) {
+  void take(BackboneNetwork<Tensor<float>>& model) {
     bundle_.config.dit = recipe_.model.dit;
+    bundle_.config.path = recipe_.model.path;
+    bundle_.config.path_formulas = recipe_.model.path_formulas;
     bundle_.config.time_shift = recipe_.flow.time_shift;
-    bundle_.config.prediction = recipe_.flow.prediction;
+    bundle_.config.prediction = recipe_.model.prediction;
     bundle_.store("dit.", model);
   }
 
-  void draw_samples(index_t step, DitDh<Tensor<float>>& average) {
+  void draw_samples(index_t step, BackboneNetwork<Tensor<float>>& average) {
     if (run_.samples < 1) return;
     take(average);
     Generator generator(bundle_);
     GenerateOptions options;
-    const auto classes = static_cast<index_t>(data_->class_names().size());
+    // A network with a single class is trained without classes.
+    const index_t classes = std::min(static_cast<index_t>(data_->class_names().size()),
+                                     recipe_.model.dit->num_classes());
     for (index_t i = 0; i < run_.samples; ++i) options.labels.push_back(i % classes);
     const std::vector<Image> pictures = generator.sample(options);
     std::string number = std::to_string(step);

@@ -126,15 +126,15 @@ LrSchedule schedule_of(const TrainingOptions& o) {
 }
 
 void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
-                  const TrainingContext& context, const StepLoss& loss, Opponent* opponent) {
+                  const TrainingContext& context, const StepLoss& loss, SecondModel* second) {
   check(options, context.stage);
   const std::string checkpoint =
       context.folder.empty() ? "" : (fs::path(context.folder) / "checkpoint.safetensors").string();
   if (!checkpoint.empty() && fs::exists(checkpoint))
-    load_checkpoint(checkpoint, optimizer, context.settings, opponent);
+    load_checkpoint(checkpoint, optimizer, context.settings, second);
   index_t saved = optimizer.steps();
   auto save = [&] {
-    if (!checkpoint.empty()) save_checkpoint(checkpoint, optimizer, context.settings, opponent);
+    if (!checkpoint.empty()) save_checkpoint(checkpoint, optimizer, context.settings, second);
     saved = optimizer.steps();
     if (context.on_checkpoint) context.on_checkpoint(saved);
   };
@@ -160,7 +160,7 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
       }
       if (!std::isfinite(value)) raise<NumericError>("the loss is ", value);
       norm = optimizer.step(schedule(step), options.max_grad_norm);
-      if (opponent != nullptr) opponent->turn(step);
+      if (second != nullptr) second->train_step(step);
     } catch (const NumericError& e) {
       raise<NumericError>(
           context.stage, ": step ", step + 1, ": ", e.what(), "; ",
@@ -186,7 +186,7 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
       p.images_per_second =
           done * static_cast<double>(options.batch_size) / std::max(elapsed, 1e-9);
       p.eta_seconds = elapsed / done * static_cast<double>(p.steps - p.step);
-      if (opponent != nullptr && opponent->measurements) p.measurements = opponent->measurements();
+      if (second != nullptr && second->measurements) p.measurements = second->measurements();
       loss_sum = 0;
       loss_count = 0;
       if (!context.folder.empty()) append_log(context.folder, p);

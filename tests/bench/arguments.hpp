@@ -49,7 +49,7 @@ struct Arguments {
   }
 };
 
-/// What was measured, a record for each line, for the tables and the plot of docs/performance.md.
+/// The measurements, a record for each line, for the tables and the plot of docs/performance.md.
 class Records {
  public:
   void add(nlohmann::ordered_json record) { records_.push_back(std::move(record)); }

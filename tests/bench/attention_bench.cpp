@@ -1,11 +1,11 @@
-// Attention on the shapes of our models, with f32 and with bf16 operands, against what its two
-// products take at the machine's peak.
+// Attention on the shapes of our models, with f32 and with bf16 operands, against the time
+// that its two products take at the machine's peak.
 //
 //   bench_attention [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]      FILTER: part of a line's
 //   name, for example "bf16", "16x72" or "T1"
 //
-// Each line is TOKENSxHEADSxWIDTH of one image, its inputs in cache as they are behind the product
-// that made them. The limit is 4 T^2 H hd operations at the peak that was measured in the same
+// Each line is TOKENSxHEADSxWIDTH of one image, its inputs in cache as they are after the product
+// that computed them. The limit is 4 T^2 H hd operations at the peak that was measured in the same
 // round; medians of all calls.
 #include <string>
 #include <vector>

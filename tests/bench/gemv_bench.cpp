@@ -1,10 +1,10 @@
 // Products of few rows with packed weights, which are bound by reading the weights: gigabytes of
-// weights per second, against what the machine allows, and beside oneDNN where it is installed.
+// weights per second, against the limit of the machine, and beside oneDNN where it is installed.
 //
 //   bench_gemv [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]      FILTER: part of a line's name,
 //   for example "bf16", "M1 " or "T1"
 //
-// What the machine allows is measured in the same round: the rate at which all threads together
+// The limit of the machine is measured in the same round: the rate at which all threads together
 // read memory, or where that is less, the rate of weights at which the peak of multiply-adds is
 // reached. Weights rotate over 96 MB, cold as in a deep model. oneDNN is given its input in its own
 // type, ours takes f32 and converts it within the measured time.
@@ -60,7 +60,7 @@ Contest measure(const Weight& weight, index_t m, int threads, int rounds,
 #if defined(RAE_BENCH_ONEDNN)
   std::vector<std::unique_ptr<rae::bench::OneDnnProduct>> peers;
   const bool has_type =
-      weight.type == DType::f32 || weight.type == DType::bf16 || weight.type == DType::i8;
+      weight.type == DType::f32 || weight.type == DType::bf16 || weight.type == DType::int8;
   for (std::size_t i = 0; has_type && i < weight.packed.size(); ++i)
     peers.push_back(
         std::make_unique<rae::bench::OneDnnProduct>(weight.type, m, n, k, weight.plain.data()));
@@ -81,13 +81,13 @@ Contest measure(const Weight& weight, index_t m, int threads, int rounds,
 int main(int argc, char** argv) {
   const rae::bench::Arguments arguments(argc, argv, 5);
   std::printf(
-      "kernels: %s. Gigabytes of weights per second, (fraction of what the machine allows), xRATIO "
+      "kernels: %s. Gigabytes of weights per second, (fraction of the machine's limit), xRATIO "
       "to a peer; medians of %d rounds.\n",
       std::string(rae::name_of(rae::active_isa())).c_str(), arguments.rounds);
   const std::vector<std::uint64_t> memory(
       static_cast<std::size_t>(2 * rae::bench::kColdBytes) / sizeof(std::uint64_t), 1);
   rae::bench::Records records;
-  for (const DType type : {DType::f32, DType::bf16, DType::i8, DType::i8w, DType::i4w})
+  for (const DType type : {DType::f32, DType::bf16, DType::int8, DType::int8w, DType::int4})
     for (const auto& [n, k] : std::vector<std::pair<index_t, index_t>>{
              {1152, 1152}, {4608, 1152}, {1152, 4608}, {8192, 2048}}) {
       const auto name_of_line = [type, n = n, k = k](int threads, index_t m) {

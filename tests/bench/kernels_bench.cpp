@@ -1,12 +1,12 @@
-// What lies between the products, each kernel alone, by Google Benchmark:
+// The kernels other than products, each alone, by Google Benchmark:
 //
 //   bench_kernels [--benchmark_filter=norm] [--benchmark_out=FILE --benchmark_out_format=json] ...
 //
 // A benchmark is named KERNEL/ROWS/threads:N. 256 rows of 1,152 numbers are the tokens of one image
 // in DiT^DH-XL, 1.2 MB, which a cache holds; 16,384 rows are 75 MB, which none does. Bytes a second
-// count what a kernel must read and write, all of it f32. The counter of_memory sets them against
+// count the f32 elements that a kernel must read and write. The counter of_memory sets them against
 // the rate at which as many threads read memory and do nothing else, measured before the first
-// benchmark: above 1 where much is written, which travels beside what is read.
+// benchmark: above 1 where much is written, which is transferred in parallel with reads.
 #include <benchmark/benchmark.h>
 
 #include <functional>
@@ -69,7 +69,7 @@ void run(benchmark::State& state, int threads, index_t numbers, const Kernel& ke
 
 using Benchmark = std::function<void(benchmark::State&, index_t rows, int threads)>;
 
-// Each reads x (R, D) and writes out (R, D), or what its name says.
+// Each reads x (R, D) and writes out (R, D), or the arrays that its name implies.
 const std::vector<std::pair<std::string, Benchmark>>& kernels() {
   static const std::vector<std::pair<std::string, Benchmark>> all = {
       {"norm_modulate",

@@ -1,11 +1,11 @@
-// The ladder from three loops to the library's matrix product: what each idea is worth.
+// The ladder from three loops to the library's matrix product: the gain of each idea.
 // docs/03_kernels.md explains the rungs.
 //
 //   bench_ladder [ROUNDS] [--json FILE]
 //
 // out (M, N) = a (M, K) * b (K, N) in f32, of the shape of a layer of DiT^DH-XL. This file is
 // compiled for the very machine that it runs on, so that the compiler may use its widest vectors on
-// every rung. All rungs run in every round behind a burst that measures the peak; medians of the
+// every rung. All rungs run in every round after a burst that measures the peak; medians of the
 // rounds. b rotates over kColdBytes of copies, as the weights of a deep model do.
 #include <cmath>
 #include <functional>
@@ -47,8 +47,7 @@ void along_rows(const float* a, const float* b, float* __restrict out) {
       for (index_t j = 0; j < kN; ++j) out[i * kN + j] += a[i * kK + k] * b[k * kN + j];
 }
 
-// --- 3. The same in blocks: what is used again is still in the nearest cache
-// -----------------------------------------------------
+// --- 3. The same in blocks: reused elements are still in the nearest cache ---
 void in_blocks(const float* a, const float* b, float* __restrict out) {
   constexpr index_t kColumns = 128, kDepth = 64;  // a block of b is 32 KiB
   static_assert(kN % kColumns == 0 && kK % kDepth == 0);
@@ -61,8 +60,8 @@ void in_blocks(const float* a, const float* b, float* __restrict out) {
             out[i * kN + j] += a[i * kK + k] * b[k * kN + j];
 }
 
-// --- 4. A tile of sums stays in registers along all of k, b lies in the order in which the tile
-// reads it --------------------------
+// --- 4. A tile of sums stays in registers for all of k, and b is packed in the order in which the
+// tile reads it ---
 #if defined(__AVX512F__)
 constexpr index_t kLanes = 16, kRows = 8, kVectors = 3;
 #elif defined(__AVX__)

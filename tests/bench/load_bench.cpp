@@ -5,8 +5,8 @@
 //   is made when it is not there
 //
 // Until its first step begins: from the start of the process, so that the dynamic linker's work
-// counts, to the end of that step, less what the faster of the next two takes. So what a first step
-// waits for, such as pages that are mapped, counts as loading.
+// counts, to the end of that step, minus the time of the faster of the next two. So the waits of a
+// first step, such as for mapped pages, count as loading.
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,7 +46,7 @@ nlohmann::ordered_json measure(const rae::ModelFiles& files, std::optional<rae::
   const double step = std::min(done.at(2) - done.at(1), done.at(3) - done.at(2));
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  return {{"dtype", rae::weight_type_name(generator.dtype())},
+  return {{"dtype", rae::name_of(generator.dtype())},
           {"packed", files.packed.has_value()},
           {"begins", done.front() - step},
           {"step", step},

@@ -7,7 +7,7 @@
 //
 // Behind each peer stands how many times faster our best is, in the same round. Ours takes f32
 // activations and converts them within the measured time ("ours"), and those converted before as
-// they are ("bf16 in", "i8 in"); oneDNN takes them in its own type, converted before.
+// they are ("bf16 in", "int8 in"); oneDNN takes them in its own type, converted before.
 #include <memory>
 #include <tuple>
 
@@ -52,8 +52,8 @@ Contest measure(DType type, index_t m, index_t n, index_t k, int threads, int ro
     contest.ours("bf16 in",
                  [&](std::size_t copy) { rae::gemm(narrow.view(), packed[copy], target); });
   const rae::detail::Int8Rows quantized = rae::detail::quantize_rows({left, nullptr});
-  if (type == DType::i8)
-    contest.ours("i8 in", [&](std::size_t copy) {
+  if (type == DType::int8)
+    contest.ours("int8 in", [&](std::size_t copy) {
       rae::detail::multiply_int8(quantized, packed[copy], target, {});
     });
 #if defined(RAE_BENCH_ONEDNN)
@@ -105,7 +105,7 @@ int main(int argc, char** argv) {
 #if defined(RAE_BENCH_ONEDNN)
     rae::bench::OneDnnProduct::set_threads(threads);
 #endif
-    for (const DType type : {DType::f32, DType::bf16, DType::i8}) {
+    for (const DType type : {DType::f32, DType::bf16, DType::int8}) {
       const std::string group = rae::concat("T", threads, " ", rae::name_of(type));
       rae::bench::Means means;
       for (const auto& [m, n, k] :

@@ -79,9 +79,9 @@ int main(int argc, char** argv) {
     rae::bench::Records records;
     std::printf("%-5s %10s %10s %10s   picture by %td forwards and a decoding\n", "", "picture, s",
                 "forward, s", "decode, s", kSteps - 1);
-    for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::int8}) {
       const Times t = measure(path, dtype);
-      const std::string name(rae::weight_type_name(dtype));
+      const std::string name(rae::name_of(dtype));
       std::printf("%-5s %10.2f %10.3f %10.3f   %.3f\n", name.c_str(), t.picture, t.forward,
                   t.decode, t.overhead());
       std::fflush(stdout);

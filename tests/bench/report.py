@@ -178,7 +178,7 @@ def plain_gemm(lines):
 
 
 def gemv(lines):
-    """Rows are threads, shape and type, columns the numbers of rows; a line is named "T2 i4w M16 1152x4608"."""
+    """Rows are threads, shape and type, columns the numbers of rows; a line is named "T2 int4 M16 1152x4608"."""
     heads = list(dict.fromkeys(line["line"].split()[2] for line in lines))
     groups = {}
     for line in lines:

@@ -3,7 +3,7 @@
 //
 //   bench_train_step [--type f32|bf16] [--steps N] [--layers N] [--batch N] [--threads N] [--json]
 //
-// --type: what the products multiply; without it both, one after the other
+// --type: the type that the products multiply; without it both, one after the other
 //
 // A LightningDiT of width 384 on 64 tokens: 12 layers, 6 heads, SwiGLU of 1024, 32 M parameters, on
 // random latents. Each step follows a measurement of the peak; medians are printed. The same
@@ -131,9 +131,7 @@ Times measure(const Options& o, DType type, double& operations_of_step) {
     const double backward = seconds();
     optimizer.step(1e-4, 1.0);
     const double end = seconds();
-    if (step < 0)
-      continue;  // the first ones make the memory: once which block serves what has settled, no
-                 // more is asked for
+    if (step < 0) continue;  // the first steps allocate the memory that all later ones reuse
     times.step.push_back(end - start);
     times.forward.push_back(forward - start);
     times.backward.push_back(backward - forward);

@@ -28,7 +28,7 @@ inline void require_xl_bundle(const std::string& path) {
   bundle.config.dit = DitDhConfig{};
   bundle.config.decoder = DecoderConfig{};
   bundle.config.time_shift = 6.93;
-  add_random_weights<DitDh>(bundle, "dit.", *bundle.config.dit);
+  add_random_weights<DitDh>(bundle, "dit.", DitDhConfig{});
   add_random_weights<Decoder>(bundle, "decoder.", *bundle.config.decoder);
   bundle.save(path);
 }

@@ -1,4 +1,7 @@
-// The header-only part alone: a plain-loop kernel and the sampler.
+// The header-only part alone: a plain-loop kernel and the sampler, on the calling thread.
+#include <string_view>
+
+#include "rae/core/parallel.hpp"
 #include "rae/diffusion/sampler.hpp"
 #include "rae/diffusion/time_grid.hpp"
 #include "rae/kernels/reference/gemm.hpp"
@@ -12,5 +15,8 @@ int main() {
   };
   const rae::Tensor<float> x = rae::sample(towards_one, rae::Tensor<float>(rae::Shape{1}, 5.0f),
                                            rae::full_time_grid(4, 2.0));
-  return out[0] == 34.0f && x[0] > 0.999f && x[0] < 1.001f ? 0 : 1;
+  rae::set_num_threads(4);
+  const bool serial =
+      rae::num_threads() == 1 && rae::parallel_backend() == std::string_view("serial");
+  return serial && out[0] == 34.0f && x[0] > 0.999f && x[0] < 1.001f ? 0 : 1;
 }

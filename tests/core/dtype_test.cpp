@@ -170,17 +170,17 @@ TEST(DType, TagsNamesAndSizesAgree) {
   EXPECT_EQ(dtype_of<float>(), DType::f32);
   EXPECT_EQ(dtype_of<bf16>(), DType::bf16);
   EXPECT_EQ(dtype_of<f16>(), DType::f16);
-  EXPECT_EQ(dtype_of<std::int64_t>(), DType::i64);
-  EXPECT_EQ(dtype_of<std::int32_t>(), DType::i32);
-  EXPECT_EQ(dtype_of<std::uint8_t>(), DType::u8);
+  EXPECT_EQ(dtype_of<std::int64_t>(), DType::int64);
+  EXPECT_EQ(dtype_of<std::int32_t>(), DType::int32);
+  EXPECT_EQ(dtype_of<std::uint8_t>(), DType::uint8);
   EXPECT_EQ(size_of(DType::f64), sizeof(double));
-  EXPECT_EQ(size_of(DType::i64), sizeof(std::int64_t));
+  EXPECT_EQ(size_of(DType::int64), sizeof(std::int64_t));
   EXPECT_EQ(size_of(DType::f32), sizeof(float));
-  EXPECT_EQ(size_of(DType::i32), sizeof(std::int32_t));
+  EXPECT_EQ(size_of(DType::int32), sizeof(std::int32_t));
   EXPECT_EQ(size_of(DType::bf16), sizeof(bf16));
   EXPECT_EQ(size_of(DType::f16), sizeof(f16));
-  EXPECT_EQ(size_of(DType::i16), 2u);
-  for (const DType one : {DType::i8, DType::u8, DType::boolean}) EXPECT_EQ(size_of(one), 1u);
+  EXPECT_EQ(size_of(DType::int16), 2u);
+  for (const DType one : {DType::int8, DType::uint8, DType::boolean}) EXPECT_EQ(size_of(one), 1u);
   EXPECT_EQ(name_of(DType::f64), "f64");
   EXPECT_EQ(name_of(DType::bf16), "bf16");
   EXPECT_EQ(name_of(DType::boolean), "bool");
@@ -189,7 +189,7 @@ TEST(DType, TagsNamesAndSizesAgree) {
 TEST(DType, ParsesFloatNamesOnly) {
   for (const DType type : {DType::f32, DType::bf16, DType::f16, DType::f64})
     EXPECT_EQ(parse_float_dtype(name_of(type)), type);
-  for (const char* bad : {"i32", "", "F32", "float", "f3"})
+  for (const char* bad : {"int32", "", "F32", "float", "f3"})
     EXPECT_THROW((void)parse_float_dtype(bad), ArgumentError) << bad;
 }
 

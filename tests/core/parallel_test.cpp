@@ -57,6 +57,18 @@ TEST_P(Parallel, SlotsAreSmallAndNotShared) {
   for (const auto& count : users) EXPECT_LE(count.load(), 1);
 }
 
+TEST_P(Parallel, LoopsKeepTheirSlotsWhenTheNumberOfThreadsChanges) {
+  const ParallelLoop loop(10000, 1);
+  EXPECT_EQ(loop.slots(), GetParam());
+  set_num_threads(64);
+  std::vector<std::atomic<int>> users(static_cast<std::size_t>(loop.slots()));
+  loop.run([&](index_t, index_t, index_t slot) {
+    ASSERT_LT(slot, loop.slots());
+    ++users[static_cast<std::size_t>(slot)];
+  });
+  for (const auto& count : users) EXPECT_EQ(count.load(), 1);
+}
+
 TEST_P(Parallel, NegativeAndZeroSizesDoNothing) {
   for (const index_t n : {0, -1, -1000}) parallel_for(n, 1, [](index_t) { FAIL() << "called"; });
 }
@@ -156,13 +168,7 @@ TEST(ParallelSettings, ThreadCountIsKeptAndChecked) {
 }
 
 TEST(ParallelSettings, BackendIsTheConfiguredOne) {
-#if RAE_PARALLEL_THREADS
-  EXPECT_STREQ(parallel_backend(), "threads");
-#elif RAE_PARALLEL_SERIAL
-  EXPECT_STREQ(parallel_backend(), "serial");
-#else
-  EXPECT_STREQ(parallel_backend(), "openmp");
-#endif
+  EXPECT_STREQ(parallel_backend(), RAE_EXPECTED_BACKEND);
 }
 
 TEST(ParallelElements, RangesBeginAtMultiplesOf64AndCoverAll) {

@@ -39,6 +39,14 @@ TEST(TimeShiftTest, DimensionShiftIsTheSquareRootOfTheRatio) {
   EXPECT_DOUBLE_EQ(dimension_shift(768 * 256), std::sqrt(48.0));
   EXPECT_DOUBLE_EQ(dimension_shift(400, 100), 2.0);
   EXPECT_DOUBLE_EQ(dimension_shift(1024), 0.5);
+  EXPECT_DOUBLE_EQ(dimension_shift(768, 0.5), std::sqrt(1536.0));
+}
+
+TEST(TimeShiftTest, TheAutomaticShiftIsNeverBelowOne) {
+  EXPECT_DOUBLE_EQ(automatic_time_shift({768, 16, 16}), std::sqrt(48.0));
+  EXPECT_DOUBLE_EQ(automatic_time_shift({64, 8, 16}), std::sqrt(2.0));
+  EXPECT_EQ(automatic_time_shift({64, 8, 8}), 1.0);
+  EXPECT_EQ(automatic_time_shift({8, 2, 2}), 1.0);
 }
 
 TEST(TimeShiftTest, RefusesShiftsBelowOneAndEmptyLatents) {
@@ -48,6 +56,7 @@ TEST(TimeShiftTest, RefusesShiftsBelowOneAndEmptyLatents) {
   EXPECT_THROW((void)dimension_shift(0), ArgumentError);
   EXPECT_THROW((void)dimension_shift(-5), ArgumentError);
   EXPECT_THROW((void)dimension_shift(4096, 0), ArgumentError);
+  EXPECT_THROW((void)dimension_shift(INFINITY), ArgumentError);
 }
 
 }  // namespace

@@ -12,10 +12,11 @@ namespace {
 rae::ModelConfig model_config() {
   rae::ModelConfig c = rae::test::tiny_config();
   c.encoder.patch_size = c.decoder->patch_size = 7;
-  c.encoder.table_h = c.encoder.table_w = c.decoder->grid_h = c.decoder->grid_w = c.dit->grid_h =
-      c.dit->grid_w = 4;
+  rae::DitDhConfig& dit = rae::test::dit_of(c);
+  c.encoder.table_h = c.encoder.table_w = c.decoder->grid_h = c.decoder->grid_w = dit.grid_h =
+      dit.grid_w = 4;
   c.image_size = 28;
-  c.dit->num_classes = 10;
+  dit.num_classes = 10;
   c.class_names = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
                    "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
   return c;

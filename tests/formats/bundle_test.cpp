@@ -50,19 +50,19 @@ TEST(BundleTest, EqualBundlesGiveEqualBytes) {
 
 TEST(BundleTest, StoresTrainingModelsAndRestoresInferenceModels) {
   Bundle bundle = tiny_bundle();
-  DitDh<Var<double>> trained(*bundle.config.dit);
+  DitDh<Var<double>> trained(bundle.config.dit->get<DitDhConfig>());
   test::fill_random(trained, 77);
   bundle.tensors.emplace("dit.left_over", Tensor<float>(Shape{1}, 0.0f));
   bundle.store("dit.", trained);
   EXPECT_FALSE(bundle.has("dit.left_over"));
-  DitDh<Tensor<float>> model(*bundle.config.dit);
+  DitDh<Tensor<float>> model(bundle.config.dit->get<DitDhConfig>());
   bundle.restore("dit.", model);
   trained.parameters([&](const std::string& name, auto& source) {
     model.parameters([&](const std::string& other, auto& target) {
       if (name == other) expect_close(target.tensor(), convert<float>(source.tensor()), 0.0, name);
     });
   });
-  DitDh<Tensor<double>> precise(*bundle.config.dit);
+  DitDh<Tensor<double>> precise(bundle.config.dit->get<DitDhConfig>());
   bundle.restore("dit.", precise);
   EXPECT_EQ(static_cast<float>(precise.x_embedder.weight.tensor()[5]),
             model.x_embedder.weight.tensor()[5]);
@@ -148,8 +148,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadBundle{"unknown tensor",
                   [](Bundle& b) { b.tensors.emplace("ema.x", Tensor<float>(Shape{1}, 0.0f)); },
                   "ema.x"},
-        BadBundle{"part without configuration", [](Bundle& b) { b.config.dit.reset(); },
-                  "no such part"},
+        BadBundle{"network without configuration", [](Bundle& b) { b.config.dit.reset(); },
+                  "no such network"},
         BadBundle{"statistics of another shape",
                   [](Bundle& b) { b.tensors["latent_norm.mean"] = Tensor<float>(Shape{64}, 0.0f); },
                   "(16, 2, 2)"},
@@ -161,8 +161,8 @@ INSTANTIATE_TEST_SUITE_P(
         // Some 10^15 bytes, were they allocated.
         BadBundle{"enormous model",
                   [](Bundle& b) {
-                    b.config.dit->hidden_size[1] = 65536;
-                    b.config.dit->depth[1] = 1024;
+                    test::dit_of(b.config).hidden_size[1] = 65536;
+                    test::dit_of(b.config).depth[1] = 1024;
                   },
                   "the configuration needs"},
         BadBundle{"impossible model", [](Bundle& b) { b.config.encoder.num_heads = 5; },

@@ -24,8 +24,8 @@ std::string write_bundle(const TempFolder& folder, const Bundle& bundle) {
 }
 
 /// A source with the same tensors, but for one, which is changed.
-PartFile changed(const PartFile& part, const TempFolder& folder, const std::string& name,
-                 float value) {
+TensorGroup changed(const TensorGroup& part, const TempFolder& folder, const std::string& name,
+                    float value) {
   std::vector<SafetensorsEntry> entries;
   for (const std::string& each : part.tensors.names()) {
     Tensor<float> tensor = part.tensors.read<float>(each);
@@ -111,15 +111,16 @@ TEST(Convert, OfficialStateDicts) {
   for (const std::string name : {"ddt_official_flags", "ddt_layernorm_gelu", "ddt_same_width"}) {
     ModelFiles files;
     files.config.dit = dit_dh_config(golden_config(name));
-    files.dit = PartFile{TensorSource::open(data_path("golden/" + name + "/weights.safetensors"))};
+    files.dit =
+        TensorGroup{TensorSource::open(data_path("golden/" + name + "/weights.safetensors"))};
     EXPECT_EQ(save_official(files, folder.path()).written,
               (Strings{folder / "dit/stage2_model.pt"}));
     expect_state_dict(folder / "dit/stage2_model.pt", name);
   }
   ModelFiles files;
   files.config.decoder = decoder_config(golden_config("decoder_tiny"));
-  files.decoder = PartFile{TensorSource::open(data_path("golden/decoder_tiny/weights.safetensors")),
-                           decoder_names()};
+  files.decoder = TensorGroup{
+      TensorSource::open(data_path("golden/decoder_tiny/weights.safetensors")), decoder_names()};
   files.latent_norm.var = Tensor<float>(Shape{3, 2, 2}, 0.5f);
   EXPECT_EQ(save_official(files, folder.path()).written.front(), folder / "decoder/model.pt");
   expect_state_dict(folder / "decoder/model.pt", "decoder_tiny");
@@ -143,9 +144,9 @@ std::string settings_of(ModelConfig config) {
 }
 
 /// The same values under the names of either file.
-void expect_equal_parts(const PartFile& got, const PartFile& expected,
+void expect_equal_parts(const TensorGroup& got, const TensorGroup& expected,
                         const std::vector<ParameterShape>& parameters) {
-  const auto read = [](const PartFile& part, const std::string& name) {
+  const auto read = [](const TensorGroup& part, const std::string& name) {
     std::vector<float> out;
     for (const std::string& file : part.names ? part.names(name) : Strings{name}) {
       const Tensor<float> piece = part.tensors.read<float>(file);
@@ -169,8 +170,8 @@ TEST(Convert, AnOfficialModelComesBackWhole) {
                      parameter_shapes<Encoder>(files.config.encoder));
   expect_equal_parts(*again.decoder, *files.decoder,
                      parameter_shapes<Decoder>(*files.config.decoder));
-  expect_equal_parts(*again.dit, *files.dit, parameter_shapes<DitDh>(*files.config.dit));
-  expect_equal_parts(*again.guide, *files.guide, parameter_shapes<DitDh>(*files.config.guide));
+  expect_equal_parts(*again.dit, *files.dit, files.config.dit->parameter_shapes());
+  expect_equal_parts(*again.guide, *files.guide, files.config.guide->parameter_shapes());
   expect_close(again.latent_norm.var, files.latent_norm.var, 0.0);
   // What Hugging Face and the official strict loading expect beside that.
   const auto encoder = TensorSource::open(folder / "o/encoder"),
@@ -260,12 +261,12 @@ TEST(Convert, NumbersThatCannotBeStored) {
                 .find("decoder_pred.weight holds 70000, which f16 cannot; take bf16"),
             std::string::npos);
   EXPECT_NE(message(std::nanf(""), DType::f32).find("NaN or infinity"), std::string::npos);
-  EXPECT_THROW(save_bundle(files, folder / "out.safetensors", DType::i32), ArgumentError);
+  EXPECT_THROW(save_bundle(files, folder / "out.safetensors", DType::int32), ArgumentError);
   EXPECT_THROW(save_bundle(files, folder / "out.safetensors", DType::f32, {{"config", "{}"}}),
                ArgumentError);
   EXPECT_FALSE(std::filesystem::exists(folder / "out.safetensors"));
   ModelFiles wrong = files;
-  wrong.decoder = PartFile{files.encoder->tensors};
+  wrong.decoder = TensorGroup{files.encoder->tensors};
   EXPECT_NE(message_of<FormatError>([&] {
               save_bundle(wrong, folder / "out.safetensors");
             }).find("is missing, and"),

@@ -91,7 +91,7 @@ void write_folder(const TempFolder& folder, const std::string& config,
 }
 
 template <class Model>
-void fill(Model& model, const PartFile& part) {
+void fill(Model& model, const TensorGroup& part) {
   load_parameters(model, part.names,
                   [&](const std::string& name) { return part.tensors.read<float>(name); });
 }

@@ -44,17 +44,17 @@ TEST(PackedBundle, GivesTheBitsOfTheOriginalOnEveryInstructionSet) {
   });
 }
 
-TEST(PackedBundle, IsUsedWhereItLies) {
+TEST(PackedBundle, IsUsedInPlace) {
   const TempFolder folder;
   for (const DType dtype : kWeightTypes) {
     const std::string path = folder / "packed.safetensors";
     save_packed_bundle(test::tiny_bundle().files(), path, dtype);
     const ModelFiles files = ModelFiles::open(path);
     const TensorSource tensors = files.dit->tensors;
-    const detail::PartLoader loader(files, {}, {detail::Part::dit});
-    auto model = std::get<DitDh<Tensor<float>>>(*loader.dit());
+    const detail::NetworkLoader loader(files, {}, {NetworkRole::dit});
     std::size_t packed = 0, with_halves = 0;
-    model.parameters([&](const std::string& name, auto& p) {
+    auto& network = const_cast<BackboneNetwork<Tensor<float>>&>(*loader.dit());
+    network.parameters([&](const std::string& name, auto& p) {
       if (p.packed.empty()) return;
       ++packed;
       const bool halves = p.packed.columns() == PanelColumns::halves;
@@ -84,7 +84,7 @@ TEST(PackedBundle, OutlivesItsFile) {
 TEST(PackedBundle, IsRefusedForOtherKernels) {
   const TempFolder folder;
   const std::string path = folder / "packed.safetensors";
-  save_packed_bundle(test::tiny_bundle().files(), path, DType::i8);
+  save_packed_bundle(test::tiny_bundle().files(), path, DType::int8);
   const index_t width =
       PackedMatrix<float>::panels_shape(1, 1, DType::f32, PanelColumns::neighbours)[2];
   test::on_every_isa([&](Isa isa) {
@@ -100,7 +100,7 @@ TEST(PackedBundle, IsRefusedForOtherKernels) {
 TEST(PackedBundle, IsRefusedWhenItIsCut) {
   const TempFolder folder;
   const std::string path = folder / "packed.safetensors";
-  save_packed_bundle(test::tiny_bundle().files(), path, DType::i8);
+  save_packed_bundle(test::tiny_bundle().files(), path, DType::int8);
   for (const std::uintmax_t bytes : {std::filesystem::file_size(path) - 1, std::uintmax_t{1} << 14,
                                      std::uintmax_t{100}, std::uintmax_t{7}}) {
     std::filesystem::resize_file(path, bytes);
@@ -111,7 +111,7 @@ TEST(PackedBundle, IsRefusedWhenItIsCut) {
 TEST(PackedBundle, IsRefusedWhereItCannotServe) {
   const TempFolder folder;
   const std::string path = folder / "packed.safetensors";
-  save_packed_bundle(test::tiny_bundle().files(), path, DType::i8);
+  save_packed_bundle(test::tiny_bundle().files(), path, DType::int8);
   std::string message =
       test::message_of<ArgumentError>([&] { (void)Generator::load(path, {.dtype = DType::f32}); });
   EXPECT_NE(message.find("packed for int8 and cannot be loaded as f32"), std::string::npos)
@@ -121,7 +121,7 @@ TEST(PackedBundle, IsRefusedWhereItCannotServe) {
   message = test::message_of<ArgumentError>(
       [&] { save_bundle(ModelFiles::open(path), folder / "out.safetensors"); });
   EXPECT_NE(message.find("take the bundle that it was made from"), std::string::npos) << message;
-  EXPECT_THROW(save_packed_bundle(ModelFiles::open(path), folder / "out.safetensors", DType::i8),
+  EXPECT_THROW(save_packed_bundle(ModelFiles::open(path), folder / "out.safetensors", DType::int8),
                ArgumentError);
   EXPECT_THROW(save_packed_bundle(test::tiny_bundle().files(), path, DType::f16), ArgumentError);
   EXPECT_THROW(
@@ -220,7 +220,7 @@ TEST_F(PackedWeightFile, WithOtherTypesIsRefused) {
 }
 
 TEST_F(PackedWeightFile, WithoutScalesOrWithFewerIsRefused) {
-  const PackedWeight w = weight(DType::i8);
+  const PackedWeight w = weight(DType::int8);
   for (const std::size_t part : {std::size_t{1}, std::size_t{2}}) {
     EXPECT_NE(refusal(w, [&](auto& slots, auto&) { slots[part].name += "x"; }).find("is missing"),
               std::string::npos);
@@ -251,16 +251,16 @@ TEST_F(PackedWeightFile, WithNumbersThatAreNotFiniteIsRefused) {
           refusal(weight(DType::bf16), [&](auto&, auto& b) { put(bf16(value), b[0], 8 + half); })
               .find("holds NaN"),
           std::string::npos);
-    EXPECT_NE(refusal(weight(DType::i8), [&](auto&, auto& b) { put(value, b[1], 4); })
+    EXPECT_NE(refusal(weight(DType::int8), [&](auto&, auto& b) { put(value, b[1], 4); })
                   .find("w.scales holds NaN"),
               std::string::npos);
     // The first scale of the first panel: a group of 32 numbers, of which 10 are used, is 4 or 8
     // words a column.
     const index_t width =
         PackedMatrix<float>::panels_shape(1, 1, DType::f32, PanelColumns::neighbours)[2];
-    for (const DType grouped : {DType::i8w, DType::i4w}) {
+    for (const DType grouped : {DType::int8w, DType::int4}) {
       const std::size_t scales =
-          static_cast<std::size_t>(width * (grouped == DType::i8w ? 8 : 4)) * 4;
+          static_cast<std::size_t>(width * (grouped == DType::int8w ? 8 : 4)) * 4;
       EXPECT_NE(refusal(weight(grouped), [&](auto&, auto& b) { put(bf16(value), b[0], scales); })
                     .find("w.panels holds NaN"),
                 std::string::npos);

@@ -45,7 +45,7 @@ namespace rae {
 namespace {
 
 TEST(GeneratorAllocationTest, AStepTakesNothingFromTheHeapAfterTheFirst) {
-  for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::int8}) {
     const Generator generator(test::tiny_bundle(), {.dtype = dtype});
     for (const Solver solver : {Solver::euler, Solver::heun}) {
       std::vector<std::uint64_t> counts;
@@ -91,8 +91,8 @@ TEST(GeneratorAllocationTest, NorDoGuidedAndStochasticSteps) {
 /// Parts that are large beside everything else: 5 MB of weights in the DiT, 3 MB in the decoder.
 ModelConfig weighty_config() {
   ModelConfig config = test::tiny_config();
-  config.dit->hidden_size[0] = config.dit->hidden_size[1] = 192;
-  config.dit->depth[0] = config.dit->depth[1] = 1;
+  test::dit_of(config).hidden_size[0] = test::dit_of(config).hidden_size[1] = 192;
+  test::dit_of(config).depth[0] = test::dit_of(config).depth[1] = 1;
   config.decoder->hidden_size = 256;
   config.decoder->intermediate_size = 1024;
   return config;
@@ -102,8 +102,11 @@ TEST(GeneratorAllocationTest, WeightsAreHeldOnce) {
   const test::TempFolder folder;
   const ModelConfig config = weighty_config();
   test::random_bundle(config).save(folder / "m.safetensors");
-  const auto dit = static_cast<std::uint64_t>(parameter_count(*config.dit)) * sizeof(float);
-  const auto decoder = static_cast<std::uint64_t>(parameter_count(*config.decoder)) * sizeof(float);
+  const auto dit =
+      static_cast<std::uint64_t>(parameter_count(config.dit->parameter_shapes())) * sizeof(float);
+  const auto decoder =
+      static_cast<std::uint64_t>(parameter_count(parameter_shapes<Decoder>(*config.decoder))) *
+      sizeof(float);
   // One tensor on its way from the file to its place, and the activations of one picture.
   constexpr std::uint64_t kBesides = 1600000;
   for (const bool keep : {false, true}) {

@@ -9,6 +9,7 @@
 #include "rae/io/dataset.hpp"
 #include "rae/load/model_search.hpp"
 #include "rae/metrics/knn_probe.hpp"
+#include "rae/models/dit_dh.hpp"
 
 namespace rae::test {
 namespace {
@@ -32,9 +33,9 @@ TEST(BuiltinModel, IsSmallAndNamesItsClasses) {
   const Generator generator = Generator::builtin();
   EXPECT_EQ(generator.class_names(), open_fashion_mnist(kData, Split::test)->class_names());
   EXPECT_EQ(generator.label_of("sneaker"), 7);
-  EXPECT_EQ(generator.config().dit->num_classes, 10);
-  EXPECT_GE(generator.config().dit->hidden_size[1],
-            generator.config().dit->in_channels);  // Theorem 1
+  EXPECT_EQ(generator.config().dit->get<DitDhConfig>().num_classes, 10);
+  EXPECT_GE(generator.config().dit->get<DitDhConfig>().hidden_size[1],
+            generator.config().dit->get<DitDhConfig>().in_channels);  // Theorem 1
 }
 
 TEST(BuiltinModel, ReconstructsRealTestPictures) {

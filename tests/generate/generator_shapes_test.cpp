@@ -15,14 +15,14 @@ TEST(GeneratorShapesTest, ALightningDitGenerates) {
   const test::TempFolder folder;
   for (const index_t patch : {1, 2}) {
     ModelConfig config = test::tiny_config();
-    config.dit.reset();
-    config.lightning_dit = test::tiny_lightning_dit();
-    config.lightning_dit->patch_size = patch;
-    config.lightning_dit->learn_sigma = patch == 2;
+    LightningDitConfig lightning = test::tiny_lightning_dit();
+    lightning.patch_size = patch;
+    lightning.learn_sigma = patch == 2;
+    config.dit = lightning;
     const Bundle bundle = test::random_bundle(config);
     bundle.save(folder / "m.safetensors");
     const Generator generator = Generator::load(folder / "m.safetensors");
-    LightningDit<Tensor<float>> dit(*config.lightning_dit);
+    LightningDit<Tensor<float>> dit(lightning);
     bundle.restore("dit.", dit);
     Tensor<float> x = generator.noise(2, 1);
     const std::vector<float> grid =

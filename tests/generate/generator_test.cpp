@@ -26,11 +26,11 @@ Bundle odd_bundle() {
   ModelConfig c = test::tiny_config();
   c.image_size = 16;
   c.encoder.table_h = c.encoder.table_w = 4;
-  c.encoder.hidden_size = c.decoder->in_dim = c.dit->in_channels = 40;
-  c.decoder->grid_h = c.decoder->grid_w = c.dit->grid_h = c.dit->grid_w = 4;
+  c.encoder.hidden_size = c.decoder->in_dim = test::dit_of(c).in_channels = 40;
+  c.decoder->grid_h = c.decoder->grid_w = test::dit_of(c).grid_h = test::dit_of(c).grid_w = 4;
   c.decoder->hidden_size = 56;
-  c.dit->hidden_size[0] = 40;
-  c.dit->hidden_size[1] = 72;
+  test::dit_of(c).hidden_size[0] = 40;
+  test::dit_of(c).hidden_size[1] = 72;
   return test::random_bundle(c);
 }
 
@@ -113,7 +113,7 @@ TEST(GeneratorTest, LabelsSeedsAndSettingsMatter) {
 
 TEST(GeneratorTest, IntegratesTheModelsGuidedVelocity) {
   const Bundle bundle = test::tiny_bundle();
-  DitDh<Tensor<float>> dit(*bundle.config.dit);
+  DitDh<Tensor<float>> dit(bundle.config.dit->get<DitDhConfig>());
   bundle.restore("dit.", dit);
   const Generator generator(bundle);
   Tensor<float> x = generator.noise(2, 1);
@@ -250,7 +250,7 @@ TEST(GeneratorTest, RefusesLatentsThatItCannotDecode) {
 
 TEST(GeneratorTest, RefusesGuidanceWithoutANullClass) {
   ModelConfig config = test::tiny_config();
-  config.dit->class_dropout_prob = 0;
+  test::dit_of(config).class_dropout_prob = 0;
   config.sampling.guidance = {};
   const Generator generator(test::random_bundle(config));
   EXPECT_NO_THROW((void)generator.sample({.labels = {2}}));

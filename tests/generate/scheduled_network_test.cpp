@@ -13,12 +13,11 @@ using detail::Schedule;
 using detail::ScheduledNetwork;
 using Labels = std::vector<std::int64_t>;
 
-template <class Model>
-std::shared_ptr<const Model> random_model(const auto& config) {
-  auto model = std::make_shared<Model>(config);
-  test::fill_random(*model, 3);
-  pack_parameters(*model);
-  return model;
+std::shared_ptr<const BackboneNetwork<Tensor<float>>> random_network(const Backbone& config) {
+  std::shared_ptr<BackboneNetwork<Tensor<float>>> network = config.make<Tensor<float>>();
+  test::fill_random(*network, 3);
+  pack_parameters(*network);
+  return network;
 }
 
 Tensor<float> noise(Shape shape) {
@@ -27,18 +26,17 @@ Tensor<float> noise(Shape shape) {
   return out;
 }
 
-/// Everything that a schedule can hold, and what is not in it.
-template <class Model>
-void expect_plain_results(const auto& config) {
-  const auto model = random_model<Model>(config);
+/// Times and labels inside of a schedule and outside.
+void expect_plain_results(const Backbone& config) {
+  const auto model = random_network(config);
   const Tensor<float> x = noise(Shape{2, 16, 2, 2});  // (B, C, h, w)
-  // A time in the table, one behind the part that fits, one that is not planned, a label that is
+  // A time in the table, one after the part that fits, one that is not planned, a label that is
   // not.
   const std::tuple<float, Labels> calls[] = {{0.9f, {2, 0}}, {0.5f, {0, 2}}, {0.9f, {2, 2}},
                                              {0.1f, {2, 0}}, {0.7f, {2, 0}}, {0.5f, {1, 0}}};
   for (const index_t bytes : {index_t{1}, index_t{1} << 20}) {
     SamplingWork work;
-    ScheduledNetwork<Model> network(
+    ScheduledNetwork network(
         model, {.times = {0.9f, 0.5f, 0.1f}, .labels = {2, 0, 2}, .conditioning_bytes = bytes},
         work);
     for (const auto& [t, labels] : calls)
@@ -53,8 +51,8 @@ void expect_plain_results(const auto& config) {
 }
 
 TEST(ScheduledNetwork, GivesThePlainResults) {
-  expect_plain_results<DitDh<Tensor<float>>>(*test::tiny_config().dit);
-  expect_plain_results<LightningDit<Tensor<float>>>(test::tiny_lightning_dit());
+  expect_plain_results(*test::tiny_config().dit);
+  expect_plain_results(test::tiny_lightning_dit());
 }
 
 TEST(ScheduledNetwork, EvaluatesEachImageUnderSeveralLabels) {
@@ -74,8 +72,8 @@ TEST(ScheduledNetwork, EvaluatesEachImageUnderSeveralLabels) {
     EXPECT_THROW((void)model(x, model.conditioning(Tensor<float>(Shape{3}, 0.5f), Labels{0, 1, 2})),
                  ShapeError);
   };
-  check(*random_model<DitDh<Tensor<float>>>(*test::tiny_config().dit));
-  check(*random_model<LightningDit<Tensor<float>>>(test::tiny_lightning_dit()));
+  check(*random_network(*test::tiny_config().dit));
+  check(*random_network(test::tiny_lightning_dit()));
 }
 
 TEST(SamplingReportTest, CountsWhatGuidanceAndScheduleCost) {
@@ -91,7 +89,7 @@ TEST(SamplingReportTest, CountsWhatGuidanceAndScheduleCost) {
     (void)generator.sample_latents(options);
     return report;
   };
-  // Two labels at ten times (and at the end of the grid), whatever the solver.
+  // Two labels at ten times (and at the end of the grid), for every solver.
   SamplingReport r = work({.solver = Solver::euler, .guidance = Cfg{}});
   EXPECT_EQ(r.model.evaluations, 30);
   EXPECT_EQ(r.model.conditionings, 22);
@@ -151,8 +149,7 @@ TEST(ReuseTest, SavesBackbonesWithinABoundAndPictureByPicture) {
   options.reuse_error = -1;
   EXPECT_THROW((void)generator.sample_latents(options), ArgumentError);
   ModelConfig plain = test::tiny_config();
-  plain.lightning_dit = test::tiny_lightning_dit();
-  plain.dit.reset();
+  plain.dit = test::tiny_lightning_dit();
   options.reuse_error = 0.1;
   EXPECT_THROW((void)Generator(test::random_bundle(plain)).sample_latents(options), ArgumentError);
 }

@@ -58,7 +58,7 @@ TEST(NpzStream, WritesAnArchive) {
   ASSERT_TRUE(mapped.has_value());
   EXPECT_EQ(mapped->shape(), pixels.shape());
   EXPECT_TRUE(std::equal(expected.begin(), expected.end(), mapped->data()));
-  EXPECT_EQ(file.mapped("arr_1"), std::nullopt);  // i64
+  EXPECT_EQ(file.mapped("arr_1"), std::nullopt);  // int64
   EXPECT_EQ(file.mapped("none"), std::nullopt);
   auto damaged = slurp(path);
   damaged[200] ^= 1;  // behind both headers, 39 and 128 bytes

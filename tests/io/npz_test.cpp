@@ -40,11 +40,12 @@ TEST(Npz, ReadsWhatNumPyWrote) {
   EXPECT_EQ(file.read<std::int64_t>("arr_0")[23], 23);
   EXPECT_NE(message_of<FormatError>([&] {
               (void)file.read<std::uint8_t>("i");
-            }).find("stored.npz: i: -5 does not fit into u8"),
+            }).find("stored.npz: i: -5 does not fit into uint8"),
             std::string::npos);
-  EXPECT_NE(
-      message_of<FormatError>([&] { (void)file.read<float>("i"); }).find("cannot read i64 as f32"),
-      std::string::npos);
+  EXPECT_NE(message_of<FormatError>([&] {
+              (void)file.read<float>("i");
+            }).find("cannot read int64 as f32"),
+            std::string::npos);
   EXPECT_NE(message_of<FormatError>([&] {
               (void)file.read<float>("arr0");
             }).find("did you mean 'arr_0'?"),

@@ -27,7 +27,7 @@ TEST(Safetensors, ReadsAGoldenFile) {
   EXPECT_EQ(x.rank(), 4);
   EXPECT_TRUE(all_finite(x.span()));
   EXPECT_EQ(golden.get<std::int64_t>("y").rank(), 1);
-  EXPECT_EQ(golden.file().info("y").dtype, DType::i64);
+  EXPECT_EQ(golden.file().info("y").dtype, DType::int64);
   EXPECT_EQ(golden.file().bytes("x").size(), static_cast<std::size_t>(x.numel()) * 4);
   EXPECT_FALSE(golden.contains("no such tensor"));
 }
@@ -72,11 +72,12 @@ TEST(Safetensors, RoundTripsEveryType) {
   EXPECT_EQ(file.read<std::int64_t>("u8")[2], 255);
   EXPECT_NE(message_of<FormatError>([&] {
               (void)file.read<std::int32_t>("i64");
-            }).find("does not fit into i32"),
+            }).find("does not fit into int32"),
             std::string::npos);
-  EXPECT_NE(
-      message_of<FormatError>([&] { (void)file.read<float>("u8"); }).find("cannot read u8 as f32"),
-      std::string::npos);
+  EXPECT_NE(message_of<FormatError>([&] {
+              (void)file.read<float>("u8");
+            }).find("cannot read uint8 as f32"),
+            std::string::npos);
   EXPECT_THROW((void)file.read<std::int64_t>("f"), FormatError);
 
   // Equal input, equal bytes; the data begin on a multiple of 64.
@@ -129,7 +130,7 @@ TEST(Safetensors, RefusesWrongWrites) {
   EXPECT_THROW(write({{"", x}}), ArgumentError);
   EXPECT_THROW(write({{"__metadata__", x}}), ArgumentError);
   EXPECT_THROW(write({{"a", Tensor<float>()}}), ArgumentError);
-  EXPECT_THROW(write({{"a", x, DType::i32}}), ArgumentError);
+  EXPECT_THROW(write({{"a", x, DType::int32}}), ArgumentError);
   EXPECT_THROW(write({{"a", Tensor<std::uint8_t>(Shape{1}, 0), DType::f32}}), ArgumentError);
   EXPECT_THROW(write({{"\xff", x}}), ArgumentError);
   EXPECT_THROW(write({{"a", x}}, {{"k", "\xff"}}), ArgumentError);
@@ -237,7 +238,7 @@ TEST(Safetensors, EveryTruncationIsRefused) {
 TEST(SafetensorsWriter, WritesTensorsAsTheyCome) {
   const TempFolder folder;
   const std::string path = folder / "f.safetensors";
-  const std::vector<SafetensorsSlot> slots = {{"a", DType::bf16, {2, 3}}, {"b", DType::i64, {1}}};
+  const std::vector<SafetensorsSlot> slots = {{"a", DType::bf16, {2, 3}}, {"b", DType::int64, {1}}};
   const Tensor<float> a(Shape{2, 3}, 1.5f);
   const Tensor<std::int64_t> b(Shape{1}, 7);
   {

@@ -63,7 +63,7 @@ TEST(TensorSource, ReadsEveryTypeOfElement) {
   for (const std::string file : {"raw_zip.pt", "legacy.pth"}) {
     const auto source = TensorSource::open(data_path("golden/ckpt_formats/" + file));
     const Golden golden("ckpt_formats/io.safetensors");
-    EXPECT_EQ(source.info("i64").dtype, DType::i64);
+    EXPECT_EQ(source.info("i64").dtype, DType::int64);
     EXPECT_EQ(source.read<std::int64_t>("i64")[0], golden.get<std::int64_t>("i64")[0]);
     EXPECT_EQ(source.read<std::uint8_t>("bool").shape(), golden.file().info("bool").shape);
     expect_close(source.read<float>("view"), golden("view"), 0.0);

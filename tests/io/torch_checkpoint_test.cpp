@@ -29,7 +29,7 @@ void expect_golden(const TorchCheckpoint& checkpoint, const std::string& prefix 
     const TensorInfo &info = checkpoint.info(prefix + name), &expected = golden.file().info(name);
     EXPECT_EQ(info.dtype, expected.dtype);
     EXPECT_EQ(info.shape, expected.shape);
-    if (expected.dtype == DType::i64 || expected.dtype == DType::u8 ||
+    if (expected.dtype == DType::int64 || expected.dtype == DType::uint8 ||
         expected.dtype == DType::boolean) {
       EXPECT_TRUE(test::close(checkpoint.read<std::int64_t>(prefix + name, expected.shape),
                               golden.get<std::int64_t>(name), 0));
@@ -239,11 +239,11 @@ TEST(TorchCheckpoint, WrongReads) {
   const auto file = TorchCheckpoint::open(golden_path("raw_zip.pt"));
   EXPECT_NE(message_of<FormatError>([&] {
               (void)file.read<float>("i64");
-            }).find("cannot read i64 as f32"),
+            }).find("cannot read int64 as f32"),
             std::string::npos);
   EXPECT_NE(message_of<FormatError>([&] {
               (void)file.read<std::uint8_t>("w");
-            }).find("cannot read f32 as u8"),
+            }).find("cannot read f32 as uint8"),
             std::string::npos);
   EXPECT_NE(message_of<FormatError>([&] {
               (void)file.read<float>("vieww");

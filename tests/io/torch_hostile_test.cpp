@@ -160,7 +160,7 @@ std::vector<Hostile> tensors() {
       {"two types of one storage",
        with(dict({{"a", tensor_of_six(0, {6}, {1})},
                   {"b", tensor(storage("IntStorage", "0", 6), 0, {6}, {1})}})),
-       "has 6 elements of f32 and 6 of i32"},
+       "has 6 elements of f32 and 6 of int32"},
       {"no storage", with_member(tensor(storage("FloatStorage", "1", 6), 0, {6}, {1})),
        "storage '1' is not in the archive"},
       {"path traversal",

@@ -1,5 +1,5 @@
-// The kernels of AMX on instructions in plain loops, since few processors have them, against those
-// of AVX-512, which they replace.
+// The kernels of AMX, with its instructions emulated by plain loops since few processors have them,
+// against those of AVX-512.
 #if defined(RAE_X86)
 #include <gtest/gtest.h>
 
@@ -27,7 +27,7 @@ struct Case {
 
 class AmxPanel : public testing::TestWithParam<Case> {
  protected:
-  // What a panel of the kernel makes of random words and epilogues.
+  // The output of a kernel for a panel of random words with a random epilogue.
   template <class Fill>
   Tensor<float> run(void (*kernel)(const PanelProduct<std::uint32_t, float>&), Fill fill) const {
     const Case& c = GetParam();
@@ -84,7 +84,7 @@ void fill_int8(Tensor<std::int32_t>& words) {
     words[i] = static_cast<std::int32_t>(Philox(2).bits(static_cast<std::uint64_t>(i)));
 }
 
-TEST_P(AmxPanel, MakesWhatAvx512Makes) {
+TEST_P(AmxPanel, EqualsAvx512) {
   if (!supports(Isa::avx512_vnni)) GTEST_SKIP() << "needs AVX-512, for which the file is compiled";
   NarrowTable plain = detail::avx512_tables().narrow, tiles = plain;
   detail::use_emulated_amx(tiles);
@@ -104,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, AmxPanel,
                                          Case{64, 48, 16, Activation::none, false, true},
                                          Case{5, 17, 100, Activation::none, true, true}));
 
-// A transposed left operand goes to the kernel that was there before.
+// A transposed left operand is multiplied by the kernel of AVX-512.
 TEST(Amx, LeavesTransposedOperandsToAvx512) {
   if (!supports(Isa::avx512_vnni)) GTEST_SKIP() << "needs AVX-512, for which the file is compiled";
   NarrowTable table{};

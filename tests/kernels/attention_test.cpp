@@ -19,8 +19,8 @@ struct Case {
   index_t batch, tokens, heads, head_dim;
 };
 
-// What the operands lose: f32 sums, or numbers rounded to 8 bits of mantissa, whose errors average
-// out over keys and channels.
+// Tolerances: rounding of f32 sums, or of numbers to 8 bits of mantissa, whose errors average out
+// over keys and channels.
 constexpr double kForwardTolerance = 5e-6, kBf16Tolerance = 1.5e-2, kBackwardTolerance = 2e-5,
                  kBf16BackwardTolerance = 5e-2;
 
@@ -31,7 +31,7 @@ class Attention : public testing::TestWithParam<Case> {
       out{c.batch, c.tokens, c.heads*c.head_dim};
 };
 
-// qkv (B, T, 3*H*hd) with its queries and keys turned, or turned back, by a row of T tokens.
+// qkv (B, T, 3*H*hd) with its queries and keys rotated, or rotated back, by the angles of T tokens.
 template <class T>
 Tensor<T> rotated(const Tensor<T>& qkv, index_t heads, bool inverse = false) {
   const index_t batch = qkv.extent(0), tokens = qkv.extent(1), dim = qkv.extent(2) / 3 / heads;
@@ -116,7 +116,7 @@ TEST(AttentionBits, ThreadCountDoesNotChangeABit) {
     });
 }
 
-// The exponentials are divided by the sum of what was multiplied, so that the weights add to one
+// The exponentials are divided by the sum of the rounded numbers, so that the weights add up to one
 // also in bf16.
 TEST(AttentionBits, EqualValuesComeBackExactly) {
   Tensor<float> qkv = test::random_tensor<float>({1, 70, 3 * 24}, 3), out(Shape{1, 70, 24});
@@ -160,8 +160,8 @@ TEST(AttentionBits, NanStaysWithItsHead) {
     });
 }
 
-// Scratch memory comes as others left it, here full of NaN: what pads odd extents is written first.
-TEST(AttentionBits, MemoryOfOthersLeavesNoTrace) {
+// Scratch memory has arbitrary contents, here NaN: the padding of odd extents is written first.
+TEST(AttentionBits, ContentsOfScratchMemoryDoNotMatter) {
   Workspace workspace;
   const WorkspaceScope scope(workspace);
   const Shape in{1, 33, 3 * 2 * 7}, out{1, 33, 2 * 7};
@@ -200,7 +200,7 @@ TEST(AttentionBits, RejectsOtherOperands) {
   const Tensor<double> wide(Shape{1, 4, 24}, 0.0);
   Tensor<float> out(Shape{1, 4, 8}), dqkv(qkv.shape());
   Tensor<double> wide_out(out.shape());
-  EXPECT_THROW(attention<float>(qkv, 2, {}, out, DType::i8), ArgumentError);
+  EXPECT_THROW(attention<float>(qkv, 2, {}, out, DType::int8), ArgumentError);
   EXPECT_THROW(attention<double>(wide, 2, {}, wide_out, DType::bf16), ArgumentError);
   EXPECT_THROW(attention_backward<float>(qkv, 2, {}, out, dqkv, DType::f64), ArgumentError);
 }

@@ -59,7 +59,7 @@ TEST(Elementwise, ThreadCountDoesNotChangeABit) {
     }));
 }
 
-TEST(Elementwise, RejectsWhatDoesNotFit) {
+TEST(Elementwise, RejectsMismatchedArguments) {
   const Tensor<float> x(Shape{2, 3}, 1.f), y(Shape{2, 4}, 1.f);
   Tensor<float> out(Shape{2, 3}, 9.f), two(Shape{2}, 9.f);
   EXPECT_THROW(axpby<float>(1, x, 1, y, out), ShapeError);

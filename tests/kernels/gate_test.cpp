@@ -68,7 +68,7 @@ TEST(GatedAdd, ThreadCountDoesNotChangeABit) {
   }
 }
 
-TEST(GatedAdd, RejectsWhatDoesNotFit) {
+TEST(GatedAdd, RejectsMismatchedArguments) {
   const Tensor<float> x(Shape{6, 4}, 1.f), other(Shape{6, 5}, 1.f);
   Tensor<float> out(Shape{6, 4}, 9.f);
   EXPECT_THROW(gated_add<float>(x, Rows<const float>{x.data(), 4, 4}, x, out), ShapeError);

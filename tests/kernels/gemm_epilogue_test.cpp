@@ -1,5 +1,5 @@
-// What products do before and after they multiply, for every stored type and instruction set: each
-// is compared with the plain operation on the result of the plain product.
+// Prologues and epilogues of products, for every stored type and instruction set: each is compared
+// with the plain operation on the result of the plain product.
 #include <gtest/gtest.h>
 
 #include "rae/kernels/gemm.hpp"
@@ -14,7 +14,7 @@ namespace {
 using test::close;
 using test::random_tensor;
 
-constexpr DType kStored[] = {DType::f32, DType::bf16, DType::i8};
+constexpr DType kStored[] = {DType::f32, DType::bf16, DType::int8};
 
 // F is odd, wider and narrower than a panel; K is longer than the sums in registers.
 constexpr std::array<index_t, 3> kSwigluShapes[] = {{1, 1, 1},     {9, 37, 20},   {8, 24, 16},
@@ -46,8 +46,8 @@ TEST(GemmEpilogue, SwigluJoinsTheHalvesOfTheProduct) {
     });
 }
 
-// Gates for every row, for groups that a tile straddles, and for all rows; behind an activation; on
-// sums in parts; in ragged columns.
+// Gates for every row, for groups that a tile straddles, and for all rows; after an activation; on
+// sums in several k-blocks; with a tail of columns.
 template <class T>
 void expect_gated(index_t m, index_t n, index_t k, index_t groups, Activation activation,
                   DType stored, double tolerance) {
@@ -132,7 +132,7 @@ TEST(GemmEpilogue, ThreadCountDoesNotChangeABit) {
   }
 }
 
-TEST(GemmEpilogue, RejectsWhatDoesNotFit) {
+TEST(GemmEpilogue, RejectsMismatchedArguments) {
   const Tensor<float> a(Shape{4, 3}, 1.f), b(Shape{3, 6}, 1.f), odd(Shape{3, 5}, 1.f),
       x(Shape{4, 6}, 1.f), gates(Shape{3, 6}, 1.f);
   const PackedMatrix<float> plain(b), halves(b, DType::f32, PanelColumns::halves);

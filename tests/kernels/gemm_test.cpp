@@ -111,8 +111,8 @@ TEST(Gemm, ThreadCountDoesNotChangeABit) {
             threads));
 }
 
-// The gradient of a weight is added to what is there; its long sum is made in blocks.
-TEST(Gemm, TransposedProductMeetsTheEpilogueOnce) {
+// The gradient of a weight is accumulated; its long sum is computed in k-blocks.
+TEST(Gemm, TransposedProductAppliesTheEpilogueOnce) {
   const Tensor<double> a = random_tensor<double>({700, 11}, 1),
                        b = random_tensor<double>({700, 21}, 2),
                        bias = random_tensor<double>({21}, 3),

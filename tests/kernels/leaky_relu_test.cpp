@@ -7,7 +7,7 @@
 namespace rae {
 namespace {
 
-TEST(LeakyRelu, ScalesWhatIsNotPositive) {
+TEST(LeakyRelu, ScalesNonPositiveNumbers) {
   const Tensor<float> x(Shape{5}, {-3.f, -0.f, 0.f, 0.5f, 1e30f}),
       dout(Shape{5}, {1.f, 2.f, 3.f, 4.f, 5.f});
   Tensor<float> out(x.shape()), dx(x.shape());

@@ -18,8 +18,8 @@ struct Case {
   bool weight, bias;
 };
 
-/// Everything that a norm reads, random; conditioning lies in the middle of longer rows, as in the
-/// output of an adaLN layer.
+/// Random inputs of a norm; conditioning vectors are slices of longer rows, as in the output of an
+/// adaLN layer.
 template <class T>
 struct Data {
   Data(const Case& c, NormKind kind)
@@ -119,7 +119,7 @@ TEST(Norm, ThreadCountDoesNotChangeABit) {
   }
 }
 
-TEST(Norm, RejectsWhatDoesNotFit) {
+TEST(Norm, RejectsMismatchedArguments) {
   const Tensor<float> x(Shape{6, 4}, 1.f), wrong(Shape{5}, 1.f), rows(Shape{4, 4}, 0.f);
   Tensor<float> out(Shape{6, 4}, 9.f), narrow(Shape{6, 3});
   NormInputs<float> in;

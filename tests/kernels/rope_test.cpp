@@ -110,7 +110,7 @@ TEST(ApplyRope, InverseTurnsBackAndIsTheBackward) {
   EXPECT_TRUE(close(dx, test::numeric_gradient(loss, x), 1e-8));
 }
 
-// What rotary embedding is for: scores depend on the distance of two tokens only.
+// The purpose of rotary embedding: scores depend only on the distance of two tokens.
 TEST(ApplyRope, ScoresDependOnRelativePositions) {
   const RopeTable<double> table = make_rope_table<double>(4, 4, 16);
   Tensor<double> q(Shape{1, 16, 1, 16}), k = q;

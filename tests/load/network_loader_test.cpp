@@ -12,13 +12,16 @@
 namespace rae {
 namespace {
 
-using detail::Part;
-using detail::PartLoader;
+using detail::NetworkLoader;
 using test::message_of;
 
-/// Parameters of products are there in the kernel's arrangement, all others as they are: each once.
-template <class Model>
-void expect_held_once(Model model) {
+/// A network whose parameters can be visited; here none is changed.
+BackboneNetwork<Tensor<float>>& changeable(const BackboneNetwork<Tensor<float>>& network) {
+  return const_cast<BackboneNetwork<Tensor<float>>&>(network);
+}
+
+/// Parameters of products are held in the kernel's arrangement, all others as they are: each once.
+void expect_held_once(auto&& model) {
   std::size_t packed = 0;
   model.parameters([&](const std::string& name, auto& p) {
     EXPECT_NE(p.value.empty(), p.packed.empty()) << name;
@@ -32,37 +35,38 @@ void expect_held_once(Model model) {
   EXPECT_GT(packed, 4u);
 }
 
-TEST(PartLoaderTest, HoldsEveryWeightOnce) {
+TEST(NetworkLoaderTest, HoldsEveryWeightOnce) {
   for (const bool keep : {true, false}) {
-    const PartLoader loader(test::tiny_bundle().files(), {.keep_loaded = keep},
-                            {Part::encoder, Part::decoder, Part::dit});
-    expect_held_once(*loader.encoder());
-    expect_held_once(*loader.decoder());
-    expect_held_once(std::get<DitDh<Tensor<float>>>(*loader.dit()));
+    const NetworkLoader loader(test::tiny_bundle().files(), {.keep_loaded = keep},
+                               {NetworkRole::encoder, NetworkRole::decoder, NetworkRole::dit});
+    expect_held_once(Encoder<Tensor<float>>(*loader.encoder()));
+    expect_held_once(Decoder<Tensor<float>>(*loader.decoder()));
+    expect_held_once(changeable(*loader.dit()));
   }
 }
 
-TEST(PartLoaderTest, LetsGoOfWhatIsNotAtWork) {
+TEST(NetworkLoaderTest, ReleasesNetworksThatAreNotInUse) {
   ModelConfig config = test::tiny_config();
   config.guide = config.dit;
   const ModelFiles files = test::random_bundle(config).files();
-  const PartLoader loader(files, {.keep_loaded = false},
-                          {Part::encoder, Part::decoder, Part::dit, Part::guide});
-  const std::weak_ptr<const detail::DiffusionNetwork> dit = loader.dit();
-  const std::weak_ptr<const detail::DiffusionNetwork> guide = loader.guide();
+  const NetworkLoader loader(
+      files, {.keep_loaded = false},
+      {NetworkRole::encoder, NetworkRole::decoder, NetworkRole::dit, NetworkRole::guide});
+  const std::weak_ptr<const BackboneNetwork<Tensor<float>>> dit = loader.dit();
+  const std::weak_ptr<const BackboneNetwork<Tensor<float>>> guide = loader.guide();
   EXPECT_EQ(loader.dit(), dit.lock());  // not loaded again
   EXPECT_FALSE(dit.expired() || guide.expired());
   const std::weak_ptr<const Decoder<Tensor<float>>> decoder = loader.decoder();
   EXPECT_TRUE(dit.expired() && guide.expired());
   (void)loader.encoder();
   EXPECT_TRUE(decoder.expired());
-  const PartLoader keeper(files, {}, {Part::decoder, Part::dit});
-  const std::weak_ptr<const detail::DiffusionNetwork> kept = keeper.dit();
+  const NetworkLoader keeper(files, {}, {NetworkRole::decoder, NetworkRole::dit});
+  const std::weak_ptr<const BackboneNetwork<Tensor<float>>> kept = keeper.dit();
   (void)keeper.decoder();
   EXPECT_FALSE(kept.expired());
 }
 
-TEST(PartLoaderTest, ReadsByTheNamesOfTheFile) {
+TEST(NetworkLoaderTest, ReadsByTheNamesOfTheFile) {
   const Bundle bundle = test::tiny_bundle();
   // The encoder's queries, keys and values as three tensors, and its patches as a convolution.
   std::map<std::string, Tensor<float>> tensors;
@@ -83,28 +87,28 @@ TEST(PartLoaderTest, ReadsByTheNamesOfTheFile) {
   ModelFiles files = bundle.files();
   const Tensor<float> picture(Shape{1, 1, 8, 8}, 0.25f);
   const Tensor<float> expected = Autoencoder(files).encode(picture);
-  files.encoder = PartFile{TensorSource(tensors, "hub"), names};
+  files.encoder = TensorGroup{TensorSource(tensors, "hub"), names};
   test::expect_close(Autoencoder(files).encode(picture), expected, 0.0);
 
   auto wrong = tensors;
   wrong.erase("vit.encoder.layer.0.attention.attention.key.weight");
-  files.encoder = PartFile{TensorSource(wrong, "hub"), names};
+  files.encoder = TensorGroup{TensorSource(wrong, "hub"), names};
   std::string message = message_of<FormatError>([&] { (void)Autoencoder(files); });
   EXPECT_NE(message.find("hub: encoder: the tensors have"), std::string::npos)
       << message;  // fewer elements than needed
   wrong["padding"] = Tensor<float>(Shape{1000}, 0.0f);
-  files.encoder = PartFile{TensorSource(wrong, "hub"), names};
+  files.encoder = TensorGroup{TensorSource(wrong, "hub"), names};
   message = message_of<FormatError>([&] { (void)Autoencoder(files); });
   EXPECT_NE(message.find("attention.key.weight is missing"), std::string::npos) << message;
   wrong = tensors;
   Tensor<float>& query = wrong.at("vit.encoder.layer.0.attention.attention.query.weight");
   query = query.reshaped({8, 32});
-  files.encoder = PartFile{TensorSource(wrong, "hub"), names};
+  files.encoder = TensorGroup{TensorSource(wrong, "hub"), names};
   message = message_of<ShapeError>([&] { (void)Autoencoder(files); });
   EXPECT_NE(message.find("expected a part of (48, 16), got (8, 32)"), std::string::npos) << message;
 }
 
-TEST(PartLoaderTest, RefusesValuesThatAreNotFinite) {
+TEST(NetworkLoaderTest, RefusesValuesThatAreNotFinite) {
   Bundle bundle = test::tiny_bundle();
   ModelFiles files = bundle.files();
   bundle.tensors.at("dit.x_embedder.proj.bias").data()[3] = std::numeric_limits<float>::quiet_NaN();
@@ -113,13 +117,14 @@ TEST(PartLoaderTest, RefusesValuesThatAreNotFinite) {
   EXPECT_NE(message.find("x_embedder.proj.bias holds NaN"), std::string::npos) << message;
 }
 
-TEST(PartLoaderTest, RefusesWhatDoesNotFitIntoMemory) {
+TEST(NetworkLoaderTest, RefusesModelsThatDoNotFitIntoMemory) {
   const ModelFiles files = test::tiny_bundle().files();
   const auto bytes = [](index_t elements) {
     return static_cast<std::uint64_t>(elements) * sizeof(float);
   };
-  const std::uint64_t dit = bytes(parameter_count(*files.config.dit)),
-                      decoder = bytes(parameter_count(*files.config.decoder));
+  const std::uint64_t dit = bytes(parameter_count(files.config.dit->parameter_shapes())),
+                      decoder =
+                          bytes(parameter_count(parameter_shapes<Decoder>(*files.config.decoder)));
   const auto tight = [&](std::uint64_t available, bool keep) {
     return LoadOptions{.keep_loaded = keep, .available_memory = available};
   };
@@ -138,14 +143,15 @@ TEST(PartLoaderTest, RefusesWhatDoesNotFitIntoMemory) {
 }
 
 /// The policy of weight_types.hpp, as it is held and as memory is counted for it.
-TEST(PartLoaderTest, HoldsEveryMatrixAsItsType) {
+TEST(NetworkLoaderTest, HoldsEveryMatrixAsItsType) {
   ModelConfig config = test::tiny_config();
   const ModelFiles files = test::random_bundle(config).files();
   for (const DType dtype : kWeightTypes) {
-    const PartLoader loader(files, {.dtype = dtype}, {Part::encoder, Part::decoder, Part::dit});
+    const NetworkLoader loader(files, {.dtype = dtype},
+                               {NetworkRole::encoder, NetworkRole::decoder, NetworkRole::dit});
     const DType outside = dtype == DType::f32 ? DType::f32 : DType::bf16;
     std::uint64_t bytes = 0;
-    const auto check = [&](auto model) {
+    const auto check = [&](auto&& model) {
       model.parameters([&](const std::string& name, auto& p) {
         const auto weights = static_cast<std::uint64_t>(p.empty() ? 0 : p.shape().numel());
         bytes += bytes_of_weights(p.packed.empty() ? DType::f32 : p.packed.stored(), weights);
@@ -157,21 +163,20 @@ TEST(PartLoaderTest, HoldsEveryMatrixAsItsType) {
             << name;
       });
     };
-    check(*loader.encoder());
-    check(*loader.decoder());
-    check(std::get<DitDh<Tensor<float>>>(*loader.dit()));
+    check(Encoder<Tensor<float>>(*loader.encoder()));
+    check(Decoder<Tensor<float>>(*loader.decoder()));
+    check(changeable(*loader.dit()));
     const auto fits = [&](std::uint64_t available) {
-      return PartLoader(files, {.dtype = dtype, .available_memory = available},
-                        {Part::encoder, Part::decoder, Part::dit});
+      return NetworkLoader(files, {.dtype = dtype, .available_memory = available},
+                           {NetworkRole::encoder, NetworkRole::decoder, NetworkRole::dit});
     };
     EXPECT_NO_THROW((void)fits(bytes));
     const std::string message = message_of<MemoryError>([&] { (void)fits(bytes - 1); });
-    EXPECT_NE(message.find(concat(" in ", weight_type_name(dtype), " (")), std::string::npos)
-        << message;
-    EXPECT_EQ(message.find("narrower weights") == std::string::npos, dtype == DType::i4w)
+    EXPECT_NE(message.find(concat(" in ", name_of(dtype), " (")), std::string::npos) << message;
+    EXPECT_EQ(message.find("narrower weights") == std::string::npos, dtype == DType::int4)
         << message;
   }
-  EXPECT_THROW(PartLoader(files, {.dtype = DType::f16}, {Part::dit}), ArgumentError);
+  EXPECT_THROW(NetworkLoader(files, {.dtype = DType::f16}, {NetworkRole::dit}), ArgumentError);
 }
 
 }  // namespace

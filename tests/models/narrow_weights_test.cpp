@@ -53,9 +53,9 @@ TEST(NarrowWeights, VelocityStaysNearThatOfF32) {
   const double count = std::sqrt(2.0 * static_cast<double>(products));
   for (const auto& [stored, error_of_operand] :
        {std::pair(DType::bf16, std::ldexp(1.0, -9) / std::sqrt(3.0)),
-        std::pair(DType::i8, 3.0 / 127 / std::sqrt(12.0)),
-        std::pair(DType::i8w, 2.2 / 128 / std::sqrt(12.0) / std::sqrt(2.0)),
-        std::pair(DType::i4w, 2.2 / 8 / std::sqrt(12.0) / std::sqrt(2.0))})
+        std::pair(DType::int8, 3.0 / 127 / std::sqrt(12.0)),
+        std::pair(DType::int8w, 2.2 / 128 / std::sqrt(12.0) / std::sqrt(2.0)),
+        std::pair(DType::int4, 2.2 / 8 / std::sqrt(12.0) / std::sqrt(2.0))})
     test::on_every_narrow_isa([&, type = stored, estimate = error_of_operand * count](Isa isa) {
       Model model;
       pack_parameters(model.dit, type);
@@ -76,8 +76,8 @@ TEST(NarrowWeights, AttentionRoundsWhatNarrowWeightsMade) {
   const RopeTable<float> rope = make_rope_table<float>(3, 3, 8);
   for (const auto& [stored, operands] : {std::pair(DType::f32, DType::f32),
                                          {DType::bf16, DType::bf16},
-                                         {DType::i8, DType::bf16},
-                                         {DType::i4w, DType::bf16}}) {
+                                         {DType::int8, DType::bf16},
+                                         {DType::int4, DType::bf16}}) {
     std::uint64_t stream = 3;
     const auto fill = [&, type = stored](const std::string& name, auto& p) {
       p.set(test::random_tensor<float>(p.shape(), stream++));
@@ -105,9 +105,9 @@ TEST(NarrowWeights, AttentionRoundsWhatNarrowWeightsMade) {
 TEST(NarrowWeights, EachWeightHasATypeOfItsOwn) {
   Model all, mixed;
   const Tensor<float> expected = all.io("out");
-  pack_parameters(all.dit, DType::i8);
+  pack_parameters(all.dit, DType::int8);
   pack_parameters(mixed.dit, [](const std::string& name) {
-    return name.starts_with("blocks.0.mlp") ? DType::i8 : DType::f32;
+    return name.starts_with("blocks.0.mlp") ? DType::int8 : DType::f32;
   });
   const double error = relative_error(mixed.velocity(), expected);
   EXPECT_GT(error, 1e-5);
@@ -115,7 +115,7 @@ TEST(NarrowWeights, EachWeightHasATypeOfItsOwn) {
 }
 
 TEST(NarrowWeights, ThreadCountDoesNotChangeABit) {
-  for (const DType stored : {DType::bf16, DType::i8, DType::i8w, DType::i4w}) {
+  for (const DType stored : {DType::bf16, DType::int8, DType::int8w, DType::int4}) {
     Model model;
     pack_parameters(model.dit, stored);
     EXPECT_TRUE(test::same_on_every_thread_count([&] { return model.velocity(); }, 2))
@@ -124,7 +124,7 @@ TEST(NarrowWeights, ThreadCountDoesNotChangeABit) {
 }
 
 TEST(NarrowWeights, WarmStepAllocatesNothing) {
-  for (const DType stored : {DType::bf16, DType::i8, DType::i8w, DType::i4w}) {
+  for (const DType stored : {DType::bf16, DType::int8, DType::int8w, DType::int4}) {
     Model model;
     pack_parameters(model.dit, stored);
     const Tensor<std::int64_t> y = model.io.get<std::int64_t>("y");
@@ -140,7 +140,7 @@ TEST(NarrowWeights, WarmStepAllocatesNothing) {
 
 TEST(NarrowWeights, RejectsATypeThatNoProductHas) {
   Model model;
-  EXPECT_THROW(pack_parameters(model.dit, DType::i64), ArgumentError);
+  EXPECT_THROW(pack_parameters(model.dit, DType::int64), ArgumentError);
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ struct Data {
 // differ.
 TEST(Linear, JoinsWhatStandsAroundTheProduct) {
   const Data d;
-  for (const DType stored : {DType::f32, DType::bf16, DType::i8})
+  for (const DType stored : {DType::f32, DType::bf16, DType::int8})
     for (const bool packed : {false, true}) {
       if (!packed && stored != DType::f32) continue;
       for (const Activation activation : {Activation::none, Activation::gelu, Activation::swiglu}) {

@@ -21,7 +21,7 @@ TEST(MultiplyAs, ConcernsWeightsOfProductsOnly) {
 
 TEST(MultiplyAs, RefusesOtherTypes) {
   VitBlock<Var<float>> block(8, 16, 2, 1e-6, Activation::gelu, false);
-  EXPECT_THROW(multiply_as(block, DType::i8), ArgumentError);
+  EXPECT_THROW(multiply_as(block, DType::int8), ArgumentError);
   VitBlock<Var<double>> wide(8, 16, 2, 1e-6, Activation::gelu, false);
   EXPECT_THROW(multiply_as(wide, DType::bf16), ArgumentError);
   EXPECT_NO_THROW(multiply_as(wide, DType::f64));

@@ -57,7 +57,7 @@ TEST(LinearOps, MultipliesInBf16) {
     EXPECT_FLOAT_EQ(std::as_const(x).grad()[i], dx[i]);  // AMX adds in another order
   for (index_t i = 0; i < dweight.numel(); ++i)
     EXPECT_EQ(std::as_const(weight).grad()[i], dweight[i]);
-  EXPECT_THROW((void)linear(x, weight, bias, Activation::none, {}, DType::i8), ArgumentError);
+  EXPECT_THROW((void)linear(x, weight, bias, Activation::none, {}, DType::int8), ArgumentError);
 }
 
 }  // namespace

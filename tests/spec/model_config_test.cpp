@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "rae/nn/parameter.hpp"
+#include "rae/spec/network_role.hpp"
 #include "support/temp_folder.hpp"
 #include "support/tiny_bundle.hpp"
 
@@ -23,8 +26,8 @@ TEST(ModelConfigTest, SurvivesItsText) {
   config.encoder_size = 8;
   config.prediction = Prediction::data;
   config.sampling.solver = Solver::heun;
-  config.dit->use_qknorm = true;
-  config.dit->use_swiglu = false;
+  test::dit_of(config).use_qknorm = true;
+  test::dit_of(config).use_swiglu = false;
   const ModelConfig again = parse_model_config(ConfigNode::parse_json(to_config(config).to_json()));
   EXPECT_EQ(to_config(again).to_json(), to_config(config).to_json());
   EXPECT_EQ(again.encoder.family, EncoderFamily::dinov2);
@@ -34,9 +37,9 @@ TEST(ModelConfigTest, SurvivesItsText) {
   EXPECT_EQ(again.sampling.solver, Solver::heun);
   EXPECT_EQ(again.sampling.guidance.scale, 1.5f);
   EXPECT_EQ(again.sampling.guidance.t_min, 0.25f);
-  EXPECT_EQ(again.dit->hidden_size[1], 24);
-  EXPECT_TRUE(again.dit->use_qknorm);
-  EXPECT_FALSE(again.dit->use_swiglu);
+  EXPECT_EQ(test::dit_of(again).hidden_size[1], 24);
+  EXPECT_TRUE(test::dit_of(again).use_qknorm);
+  EXPECT_FALSE(test::dit_of(again).use_swiglu);
   EXPECT_EQ(again.pixels.mean, config.pixels.mean);
   EXPECT_EQ(again.class_names, config.class_names);
   EXPECT_EQ(again.decoder->hidden_size, 24);
@@ -49,7 +52,7 @@ TEST(ModelConfigTest, EverySamplingOptionSurvivesItsText) {
   config.path_formulas = PathFormulas::official;
   config.prediction = Prediction::noise;
   config.guide = config.dit;
-  config.guide->hidden_size[0] = 8;
+  config.guide->get<DitDhConfig>().hidden_size[0] = 8;
   config.sampling = {.steps = 7,
                      .kind = SamplerKind::sde,
                      .grid = TimeGridKind::official,
@@ -68,7 +71,7 @@ TEST(ModelConfigTest, EverySamplingOptionSurvivesItsText) {
   EXPECT_EQ(again.path, PathKind::gvp);
   EXPECT_EQ(again.path_formulas, PathFormulas::official);
   EXPECT_EQ(again.prediction, Prediction::noise);
-  EXPECT_EQ(again.guide->hidden_size[0], 8);
+  EXPECT_EQ(again.guide->get<DitDhConfig>().hidden_size[0], 8);
   EXPECT_EQ(again.sampling.kind, SamplerKind::sde);
   EXPECT_EQ(again.sampling.grid, TimeGridKind::official);
   EXPECT_EQ(again.sampling.solver, AdaptiveSolver::bosh3);
@@ -103,8 +106,8 @@ TEST(ModelConfigTest, PicturesNeedNotBeSquare) {
   EXPECT_EQ(again.latent_shape(), (Shape{16, 2, 3}));
   config.encoder_size = 16;
   config.encoder_width = 24;
-  config.decoder->grid_h = config.dit->grid_h = 4;
-  config.decoder->grid_w = config.dit->grid_w = 6;
+  config.decoder->grid_h = test::dit_of(config).grid_h = 4;
+  config.decoder->grid_w = test::dit_of(config).grid_w = 6;
   config.decoder->patch_size = 2;
   EXPECT_EQ(parse_model_config(to_config(config)).latent_shape(), (Shape{16, 4, 6}));
   config.image_width = 0;
@@ -114,25 +117,30 @@ TEST(ModelConfigTest, PicturesNeedNotBeSquare) {
 TEST(ModelConfigTest, ALightningDitTakesThePlaceOfTheDit) {
   ModelConfig config = tiny_config();
   EXPECT_TRUE(config.has_null_class());
-  config.lightning_dit = test::tiny_lightning_dit();
-  EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
-  config.dit.reset();
-  config.lightning_dit->patch_size = 2;
-  config.lightning_dit->learn_sigma = true;
-  config.lightning_dit->use_qknorm = true;
-  config.lightning_dit->use_swiglu = false;
+  ConfigNode two = tiny_node();
+  LightningDitConfig lightning = test::tiny_lightning_dit();
+  two.set("lightning_dit", Backbone(lightning).to_config());
+  const std::string message = message_of<ConfigError>([&] { (void)parse_model_config(two); });
+  EXPECT_NE(message.find("has a dit and a lightning_dit"), std::string::npos) << message;
+  lightning.patch_size = 2;
+  lightning.learn_sigma = true;
+  lightning.use_qknorm = true;
+  lightning.use_swiglu = false;
+  config.dit = lightning;
   const ModelConfig again = parse_model_config(ConfigNode::parse_json(to_config(config).to_json()));
   EXPECT_EQ(to_config(again).to_json(), to_config(config).to_json());
+  EXPECT_EQ(again.dit, config.dit);
   EXPECT_EQ(again.num_classes(), 3);
-  EXPECT_TRUE(again.lightning_dit->learn_sigma);
-  EXPECT_EQ(again.lightning_dit->patch_size, 2);
-  config.lightning_dit->class_dropout_prob = 0;
-  EXPECT_THROW((void)parse_model_config(to_config(config)),
-               ConfigError);  // guidance without the null class
+  EXPECT_TRUE(again.dit->get<LightningDitConfig>().learn_sigma);
+  EXPECT_EQ(again.dit->get<LightningDitConfig>().patch_size, 2);
+  lightning.class_dropout_prob = 0;
+  config.dit = lightning;
+  EXPECT_THROW(validate(config), ConfigError);  // guidance without the null class
   config.sampling.guidance = {};
   EXPECT_FALSE(parse_model_config(to_config(config)).has_null_class());
-  config.lightning_dit->input_w = 4;
-  EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
+  lightning.input_w = 4;
+  config.dit = lightning;
+  EXPECT_THROW(validate(config), ConfigError);
 }
 
 TEST(ModelConfigTest, AGuideMustFitTheDit) {
@@ -140,23 +148,27 @@ TEST(ModelConfigTest, AGuideMustFitTheDit) {
   config.sampling.guidance = {};
   config.sampling.autoguidance = AutoGuidance{.scale = 1.5f};
   config.guide = config.dit;
-  config.guide->depth[0] = 2;
+  config.guide->get<DitDhConfig>().depth[0] = 2;
   EXPECT_NO_THROW((void)parse_model_config(to_config(config)));
   config.sampling.guidance.scale = 2;
   EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);  // both
   config.sampling.guidance.scale = 1;
-  config.guide->num_classes = 4;
+  config.guide->get<DitDhConfig>().num_classes = 4;
   EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
-  config.guide->num_classes = 3;
-  config.guide->in_channels = 8;
+  config.guide->get<DitDhConfig>().num_classes = 3;
+  config.guide->get<DitDhConfig>().in_channels = 8;
   EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
-  config.lightning_guide = test::tiny_lightning_dit();
-  EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);  // two guides
+  LightningDitConfig lightning = test::tiny_lightning_dit();
+  config.guide->get<DitDhConfig>().in_channels = 16;
+  ConfigNode two = to_config(config);
+  two.set("lightning_guide", Backbone(lightning).to_config());
+  EXPECT_THROW((void)parse_model_config(two), ConfigError);
+  config.guide = lightning;
+  EXPECT_EQ(parse_model_config(to_config(config)).guide->get<LightningDitConfig>().depth, 2);
+  lightning.num_classes = 4;
+  config.guide = lightning;
+  EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
   config.guide.reset();
-  EXPECT_EQ(parse_model_config(to_config(config)).lightning_guide->depth, 2);
-  config.lightning_guide->num_classes = 4;
-  EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
-  config.lightning_guide.reset();
   EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
 }
 
@@ -169,45 +181,32 @@ TEST(ModelConfigTest, AcceptsAModelWithoutLaterStages) {
   EXPECT_FALSE(again.dit.has_value());
 }
 
-TEST(ModelConfigTest, CountsParametersAsTheModelsHaveThem) {
+TEST(ModelConfigTest, OutlinesHaveTheParametersOfTheNetworks) {
   ModelConfig config = tiny_config();
-  for (const EncoderFamily family :
-       {EncoderFamily::dinov2, EncoderFamily::siglip2, EncoderFamily::mae}) {
-    config.encoder.family = family;
-    config.encoder.registers = 2;
-    config.encoder.num_layers = 3;
-    Encoder<Tensor<float>> encoder(config.encoder);
-    EXPECT_EQ(parameter_count(config.encoder), count_parameters(encoder)) << name_of(family);
-  }
+  config.guide = test::tiny_lightning_dit();
+  config.sampling.guidance = {};
+  const auto expect_equal = [&](NetworkRole role, auto& network) {
+    const NetworkOutline outline = outline_of(config, role);
+    std::size_t i = 0;
+    network.parameters([&](const std::string& name, auto& p) {
+      if (p.empty()) return;
+      ASSERT_LT(i, outline.parameters.size());
+      EXPECT_EQ(outline.parameters[i].name, name);
+      EXPECT_EQ(outline.parameters[i].shape, p.shape()) << name;
+      ++i;
+    });
+    EXPECT_EQ(i, outline.parameters.size());
+    EXPECT_EQ(parameter_count(outline.parameters), count_parameters(network));
+  };
+  Encoder<Tensor<float>> encoder(config.encoder);
+  expect_equal(NetworkRole::encoder, encoder);
   Decoder<Tensor<float>> decoder(*config.decoder);
-  EXPECT_EQ(parameter_count(*config.decoder), count_parameters(decoder));
-  for (int flags = 0; flags < 64; ++flags) {
-    DitDhConfig dit = *config.dit;
-    dit.use_swiglu = flags & 1;
-    dit.use_rmsnorm = flags & 2;
-    dit.use_qknorm = flags & 4;
-    dit.use_pos_embed = flags & 8;
-    dit.class_dropout_prob = flags & 16 ? 0.1 : 0.0;
-    dit.hidden_size[0] = flags & 32 ? 24 : 16;
-    dit.mlp_ratio = 2.7;
-    dit.depth[0] = 2;
-    DitDh<Tensor<float>> model(dit);
-    EXPECT_EQ(parameter_count(dit), count_parameters(model)) << flags;
-  }
-}
-
-TEST(ModelConfigTest, CountsParametersOfALightningDit) {
-  for (int flags = 0; flags < 64; ++flags) {
-    LightningDitConfig c = test::tiny_lightning_dit();
-    c.use_swiglu = flags & 1;
-    c.use_rmsnorm = flags & 2;
-    c.use_qknorm = flags & 4;
-    c.learn_sigma = flags & 8;
-    c.class_dropout_prob = flags & 16 ? 0.1 : 0.0;
-    c.patch_size = flags & 32 ? 2 : 1;
-    LightningDit<Tensor<float>> model(c);
-    EXPECT_EQ(parameter_count(c), count_parameters(model)) << flags;
-  }
+  expect_equal(NetworkRole::decoder, decoder);
+  expect_equal(NetworkRole::dit, *config.dit->make<Tensor<float>>());
+  expect_equal(NetworkRole::guide, *config.guide->make<Tensor<float>>());
+  config.decoder.reset();
+  EXPECT_FALSE(describes(config, NetworkRole::decoder));
+  EXPECT_TRUE(outline_of(config, NetworkRole::decoder).parameters.empty());
 }
 
 struct BadValue {
@@ -281,6 +280,43 @@ INSTANTIATE_TEST_SUITE_P(
         BadValue{"encoder_width", "8", "encoder_size beside it"},
         BadValue{"class_names", "[a, a, b]", "appears twice"},
         BadValue{"class_names", "[a, '', b]", "class_names[1]"}, BadValue{"name", "[1]", "name"}));
+
+// The same values, given by a program and not by a file.
+TEST(ModelConfigTest, ValidateNamesThePathWithoutAFile) {
+  const auto message = [](auto change) {
+    ModelConfig config = tiny_config();
+    change(config);
+    return message_of<ConfigError>([&] { validate(config); });
+  };
+  EXPECT_NO_THROW(validate(tiny_config()));
+  EXPECT_EQ(message([](ModelConfig& c) { test::dit_of(c).hidden_size[0] = 0; }),
+            "dit.hidden_size[0]: expected an integer from 1 to 65536, got 0");
+  EXPECT_EQ(message([](ModelConfig& c) { c.time_shift = std::nan(""); }),
+            "time_shift: expected a number from 1 to 1000000, got nan");
+  EXPECT_EQ(message([](ModelConfig& c) { c.decoder->num_layers = -1; }),
+            "decoder.num_layers: expected an integer from 1 to 1024, got -1");
+  EXPECT_EQ(message([](ModelConfig& c) { c.encoder.layer_norm_eps = 2; }),
+            "encoder.layer_norm_eps: expected a number from 0 to 1, got 2");
+  EXPECT_EQ(message([](ModelConfig& c) { c.sampling.steps = 0; }),
+            "sampling.steps: expected an integer from 1 to 100000, got 0");
+  EXPECT_EQ(message([](ModelConfig& c) { c.pixels.std[0] = 0; }).substr(0, 14), "pixels.std[0]:");
+  EXPECT_EQ(message([](ModelConfig& c) { c.class_names[1].clear(); }).substr(0, 15),
+            "class_names[1]:");
+  const std::string guide = message([](ModelConfig& c) {
+    c.guide = c.dit;
+    c.guide->get<DitDhConfig>().depth[1] = 5000;
+  });
+  EXPECT_EQ(guide, "guide.depth[1]: expected an integer from 1 to 1024, got 5000");
+}
+
+TEST(ModelConfigTest, NamesANetworkThatIsNotRegistered) {
+  ConfigNode node = tiny_node();
+  node.set("mamba", ConfigNode::map({{"width", 3}}));
+  const std::string message = message_of<ConfigError>([&] { (void)parse_model_config(node); });
+  EXPECT_NE(message.find("model: mamba: "), std::string::npos) << message;
+  EXPECT_NE(message.find("'mamba'"), std::string::npos) << message;
+  EXPECT_NE(message.find("dit, lightning_dit"), std::string::npos) << message;
+}
 
 TEST(ModelConfigTest, RefusesMissingSizes) {
   for (const std::string key : {"patch_size", "hidden_size", "num_layers", "family", "table_h"}) {

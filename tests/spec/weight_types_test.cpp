@@ -28,7 +28,7 @@ struct Narrow {
   double rounding;
 };
 constexpr Narrow kNarrow[] = {
-    {DType::bf16, 0.00113}, {DType::i8, 0.0068}, {DType::i8w, 0.0038}, {DType::i4w, 0.061}};
+    {DType::bf16, 0.00113}, {DType::int8, 0.0068}, {DType::int8w, 0.0038}, {DType::int4, 0.061}};
 
 /// What n products one behind the other would err by, were each as important as the next.
 double estimate(const Narrow& type, int products) {
@@ -51,7 +51,7 @@ TEST(WeightTypes, ResultsStayNearThoseOfF32) {
     EXPECT_LT(velocity, most) << name_of(type.dtype);
     EXPECT_LT(error(generator.sample_latents(options), exact.sample_latents(options)), most)
         << name_of(type.dtype);
-    EXPECT_EQ(generator.png_text(options, 0).at("dtype"), weight_type_name(type.dtype));
+    EXPECT_EQ(generator.png_text(options, 0).at("dtype"), name_of(type.dtype));
   }
 }
 
@@ -63,20 +63,19 @@ TEST(WeightTypes, LatentsEndNearTheOfficialOnes) {
   GenerateOptions options{.labels = {y.span().begin(), y.span().end()}, .noise = golden("z")};
   for (const Narrow& type : kNarrow) {
     const Generator generator(test::sampler_model(), {.dtype = type.dtype});
+    const DitDhConfig& dit = generator.config().dit->get<DitDhConfig>();
     const auto expect_near = [&](const char* name, GenerateOptions o, double bound) {
       const double e = error(generator.sample_latents(o), golden(name));
       EXPECT_LT(e, bound) << name_of(type.dtype) << ' ' << name;
       EXPECT_GT(e, type.rounding / 4) << name_of(type.dtype) << ' ' << name;
-      RecordProperty(std::string(weight_type_name(type.dtype)) + ' ' + name, std::to_string(e));
+      RecordProperty(std::string(name_of(type.dtype)) + ' ' + name, std::to_string(e));
     };
     GenerateOptions plain = options, cfg = options, guided = options;
     plain.steps = 50;
     cfg.guidance = Cfg{.scale = 2};
     guided.autoguidance = AutoGuidance{.scale = 1.42f};
     // Guidance adds up the errors of two evaluations, with factors 2 and -1 at most.
-    const int products =
-        4 * static_cast<int>(generator.config().dit->depth[0] + generator.config().dit->depth[1]) +
-        3;
+    const int products = 4 * static_cast<int>(dit.depth[0] + dit.depth[1]) + 3;
     expect_near("final.euler_50", plain, estimate(type, products));
     expect_near("final.cfg2_full", cfg, std::sqrt(5.0) * estimate(type, products));
     expect_near("final.ag1.42_full", guided, std::sqrt(5.0) * estimate(type, products));
@@ -89,8 +88,8 @@ TEST(WeightTypes, TheBuiltInModelDrawsNearlyTheSame) {
   const Generator exact(files);
   const GenerateOptions options{.labels = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, .seed = 1, .steps = 20};
   const Tensor<float> expected = exact.sample_latents(options);  // (B, C, h, w)
-  for (const auto& [dtype, bound] : {std::pair(DType::bf16, 0.006), std::pair(DType::i8, 0.04),
-                                     std::pair(DType::i8w, 0.012), std::pair(DType::i4w, 0.17)})
+  for (const auto& [dtype, bound] : {std::pair(DType::bf16, 0.006), std::pair(DType::int8, 0.04),
+                                     std::pair(DType::int8w, 0.012), std::pair(DType::int4, 0.17)})
     EXPECT_LT(error(Generator(files, {.dtype = dtype}).sample_latents(options), expected), bound)
         << name_of(dtype);
 }

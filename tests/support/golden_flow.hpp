@@ -2,32 +2,44 @@
 // share its weights.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "support/golden_model.hpp"
 
 namespace rae::test {
 
-/// The model's velocity at (x, t) for the labels of the case, which counts its evaluations.
+/// The model's velocity at (x, t) for the labels of the case, computed in T; counts its
+/// evaluations.
+template <Real T = float>
 class GoldenFlow {
  public:
   GoldenFlow() : model_(dit_dh_config(golden_config("sample_ode").at("model"))) {
-    load(model_, Golden("sample_ode/weights.safetensors"));
+    const Golden weights("sample_ode/weights.safetensors");
+    model_.parameters([&](const std::string& name, auto& p) {
+      const Tensor<float> stored = weights(name);
+      Tensor<T> values(p.shape());
+      std::copy_n(stored.span().begin(), stored.span().size(), values.span().begin());
+      p.set(std::move(values));
+    });
     pack_parameters(model_);
     const Tensor<std::int64_t> y = Golden("sample_ode/io.safetensors").get<std::int64_t>("y");
     labels_.assign(y.span().begin(), y.span().end());
   }
 
-  Tensor<float> operator()(const Tensor<float>& x, float t) {
+  /// x (B, C, h, w) -> velocity (B, C, h, w).
+  Tensor<T> operator()(const Tensor<T>& x, T t) {
     ++evaluations;
-    return model_(x, Tensor<float>(Shape{x.extent(0)}, t), labels_);
+    return model_(x, Tensor<T>(Shape{x.extent(0)}, t), labels_);
   }
 
   index_t evaluations = 0;
 
  private:
-  DitDh<Tensor<float>> model_;
+  DitDh<Tensor<T>> model_;
   std::vector<std::int64_t> labels_;
 };
 

@@ -2,7 +2,7 @@
 // neither encoder nor decoder.
 #pragma once
 
-#include "rae/spec/model_files.hpp"
+#include "rae/formats/model_files.hpp"
 #include "support/golden_model.hpp"
 
 namespace rae::test {
@@ -12,29 +12,30 @@ inline ModelFiles sampler_model() {
   const ConfigNode golden = golden_config("sample_ode");
   ModelConfig c;
   c.name = "sampler";
-  c.dit = dit_dh_config(golden.at("model"));
+  const DitDhConfig dit = dit_dh_config(golden.at("model"));
+  c.dit = dit;
   c.guide = dit_dh_config(golden.at("guide_model"));
   c.encoder = {.family = EncoderFamily::mae,
                .patch_size = 4,
-               .hidden_size = c.dit->in_channels,
+               .hidden_size = dit.in_channels,
                .num_layers = 1,
                .num_heads = 1,
                .intermediate_size = 8,
                .registers = 0,
                .table_h = 4,
                .table_w = 4};
-  c.image_size = 4 * c.dit->grid_h;
+  c.image_size = 4 * dit.grid_h;
   c.time_shift = golden.get<double>("time_dist_shift");
   c.sampling.steps = 8;
   c.sampling.grid = TimeGridKind::official;
-  const auto part = [](const char* name) {
-    return PartFile{TensorSource::open(data_path(std::string("golden/sample_ode/") + name)), {}};
+  const auto group = [](const char* name) {
+    return TensorGroup{TensorSource::open(data_path(std::string("golden/sample_ode/") + name)), {}};
   };
   return {.config = c,
           .encoder = {},
           .decoder = {},
-          .dit = part("weights.safetensors"),
-          .guide = part("guide_weights.safetensors"),
+          .dit = group("weights.safetensors"),
+          .guide = group("guide_weights.safetensors"),
           .latent_norm = {},
           .origin = "sample_ode"};
 }

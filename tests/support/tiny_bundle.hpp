@@ -2,9 +2,15 @@
 #pragma once
 
 #include "rae/formats/bundle.hpp"
+#include "rae/models/dit_dh.hpp"
+#include "rae/models/lightning_dit.hpp"
 #include "rae/nn/initialize.hpp"
 
 namespace rae::test {
+
+/// The DiT^DH of a model. Throws ConfigError when it has another network.
+inline DitDhConfig& dit_of(ModelConfig& c) { return c.dit->get<DitDhConfig>(); }
+inline const DitDhConfig& dit_of(const ModelConfig& c) { return c.dit->get<DitDhConfig>(); }
 
 /// 8 x 8 gray pictures, a 2 x 2 grid of 16-dimensional tokens, three classes.
 inline ModelConfig tiny_config() {
@@ -52,7 +58,7 @@ inline ModelConfig tiny_config() {
 inline ModelConfig wide_config() {
   ModelConfig c = tiny_config();
   c.image_width = 12;
-  c.decoder->grid_w = c.dit->grid_w = 3;
+  c.decoder->grid_w = dit_of(c).grid_w = 3;
   return c;
 }
 
@@ -83,7 +89,7 @@ void fill_random(Model& model, std::uint64_t seed) {
   });
 }
 
-/// Random weights for a configuration; encoder, and what else the configuration has.
+/// Random weights for all networks of a configuration.
 inline Bundle random_bundle(ModelConfig config, std::uint64_t seed = 1) {
   Bundle bundle;
   bundle.config = std::move(config);
@@ -96,19 +102,14 @@ inline Bundle random_bundle(ModelConfig config, std::uint64_t seed = 1) {
     bundle.store("decoder.", decoder);
   }
   if (bundle.config.dit) {
-    DitDh<Tensor<float>> dit(*bundle.config.dit);
-    fill_random(dit, seed + 2);
-    bundle.store("dit.", dit);
-  }
-  if (bundle.config.lightning_dit) {
-    LightningDit<Tensor<float>> dit(*bundle.config.lightning_dit);
-    fill_random(dit, seed + 2);
-    bundle.store("dit.", dit);
+    const auto dit = bundle.config.dit->make<Tensor<float>>();
+    fill_random(*dit, seed + 2);
+    bundle.store("dit.", *dit);
   }
   if (bundle.config.guide) {
-    DitDh<Tensor<float>> guide(*bundle.config.guide);
-    fill_random(guide, seed + 3);
-    bundle.store("guide.", guide);
+    const auto guide = bundle.config.guide->make<Tensor<float>>();
+    fill_random(*guide, seed + 3);
+    bundle.store("guide.", *guide);
   }
   LatentNorm<float> norm;
   norm.mean = Tensor<float>(bundle.config.latent_shape());

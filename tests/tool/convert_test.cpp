@@ -1,8 +1,8 @@
 // `rae convert`: official files into a bundle and back, and what cannot be converted.
+#include "rae/formats/model_files.hpp"
 #include "rae/io/image.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/io/tensor_source.hpp"
-#include "rae/spec/model_files.hpp"
 #include "support/golden.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
@@ -49,7 +49,7 @@ TEST_F(Convert, OfficialFilesToABundleAndBack) {
                     TensorSource::open(official(file)).weights());
   }
   EXPECT_TRUE(contains(back.out, "official/encoder/model.safetensors"));
-  EXPECT_EQ(back.err, "rae: note: names of classes have no place in the official files\n");
+  EXPECT_EQ(back.err, "rae: note: the official files have no place for names of classes\n");
 
   // The same pictures, from the files that are beside the configuration.
   for (const std::string& config : {official(), path("official/config.yaml")}) {

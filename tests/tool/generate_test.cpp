@@ -64,7 +64,7 @@ TEST_F(Generate, ComputesInTheTypeAndWithTheReuseThatWasAskedFor) {
   const auto result = generate({"--class", "1", "--steps", "20", "--dtype", "int8", "--reuse-error",
                                 "0.3", "--out", "one.png"});
   EXPECT_EQ(Image::open(path("one.png")),
-            expected({.labels = {1}, .steps = 20, .reuse_error = 0.3}, {.dtype = DType::i8})[0]);
+            expected({.labels = {1}, .steps = 20, .reuse_error = 0.3}, {.dtype = DType::int8})[0]);
   EXPECT_TRUE(contains(result.out, "% of 30 evaluations of the model"));
   const auto wrong = rae({"generate", "--model", "m.safetensors", "--dtype", "f16"});
   EXPECT_NE(wrong.status, 0);

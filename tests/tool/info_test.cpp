@@ -9,6 +9,8 @@
 #include "rae/models/name_map.hpp"
 #include "rae/nn/outline.hpp"
 #include "support/golden.hpp"
+#include "support/third_backbone.hpp"
+#include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
 
 namespace rae::test {
@@ -45,7 +47,7 @@ TEST_F(Info, ListsArrays) {
   write_npz(path("a.npz"), Tensor<std::uint8_t>({3, 2, 2, 1}, std::uint8_t{7}));
   const auto result = rae({"info", "a.npz"});
   EXPECT_EQ(result.status, 0) << result.err;
-  EXPECT_TRUE(contains(result.out, "u8  (3, 2, 2, 1)  arr_0"));
+  EXPECT_TRUE(contains(result.out, "uint8  (3, 2, 2, 1)  arr_0"));
 }
 
 TEST_F(Info, TellsWhatACheckpointIs) {
@@ -138,11 +140,62 @@ TEST_F(Info, KnowsTheSizesOfTheOfficialModels) {
         "weights of: ViT decoder, ViT-B for 256 x 256 pictures");
 }
 
+TEST_F(Info, NamesTheDiffusionNetwork) {
+  const auto shows = [&](const ModelConfig& config, const std::string& part) {
+    random_bundle(config).save(path("m.safetensors"));
+    const auto result = rae({"info", "m.safetensors"});
+    EXPECT_EQ(result.status, 0) << result.err;
+    EXPECT_TRUE(contains(result.out, part));
+  };
+  ModelConfig config = tiny_config();
+  shows(config, "\ndiffusion network: DiT^DH\nconfig:");
+  config.guide = tiny_lightning_dit();
+  shows(config, "\ndiffusion network: DiT^DH\nguide: LightningDiT\nconfig:");
+}
+
+// The same file for a program that has registered the network, and for one that has not.
+TEST_F(Info, KnowsTheNetworksOfItsProgram) {
+  ASSERT_TRUE(register_backbone<TokenMlpKind>());
+  ModelConfig config = tiny_config();
+  config.dit = TokenMlpConfig{};
+  random_bundle(config).save(path("m.safetensors"));
+  const auto known = finish(start({"info", "m.safetensors"}, {}, RAE_TOOL_THIRD_BACKBONE));
+  EXPECT_EQ(known.status, 0) << known.err;
+  EXPECT_TRUE(contains(known.out, "\ndiffusion network: token MLP\nconfig:"));
+  EXPECT_TRUE(contains(known.out, "\n  token_mlp:\n    grid_h: 2\n"));
+  const auto unknown = rae({"info", "m.safetensors"});
+  EXPECT_EQ(unknown.status, 0) << unknown.err;
+  EXPECT_TRUE(contains(unknown.out, "note: this program cannot use the model: "));
+  EXPECT_TRUE(contains(unknown.out, "'token_mlp'"));
+  EXPECT_TRUE(contains(unknown.out, "dit, lightning_dit"));
+  const std::vector<std::string> generate{"generate", "--model", "m.safetensors", "--count",
+                                          "1",        "--out",   "a.png"};
+  const auto made = finish(start(generate, {}, RAE_TOOL_THIRD_BACKBONE));
+  EXPECT_EQ(made.status, 0) << made.err;
+  EXPECT_TRUE(exists("a.png"));
+  const auto refused = rae(generate);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_TRUE(contains(refused.err, "'token_mlp'"));
+}
+
 TEST_F(Info, ShowsTheMachine) {
   const auto result = rae({"info", "--system"});
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_TRUE(contains(result.out, "baseline"));
   EXPECT_TRUE(contains(result.out, parallel_backend()));
+}
+
+TEST_F(Info, AnUnavailableInstructionSetIsAnErrorOfEveryCommandButThis) {
+  ASSERT_EQ(::setenv("RAE_ISA", "mmx", 1), 0);
+  const auto info = rae({"info", "--system"}), drawn = rae({"generate", "--steps", "1"});
+  ::unsetenv("RAE_ISA");
+  EXPECT_EQ(info.status, 0) << info.err;
+  EXPECT_TRUE(contains(info.out, "none: RAE_ISA: unknown instruction set 'mmx'")) << info.out;
+  EXPECT_EQ(drawn.status, 1) << drawn.out;
+  EXPECT_TRUE(contains(drawn.err,
+                       "rae: error: RAE_ISA: unknown instruction set 'mmx'; available "
+                       "here: baseline"))
+      << drawn.err;
 }
 
 TEST_F(Info, RefusesWhatItDoesNotKnow) {

@@ -40,11 +40,11 @@ class ToolTest : public testing::Test {
     return names;
   }
 
-  /// Starts the program and returns its process; its output goes to files outside of the folder,
-  /// stderr to `terminal` where there is one.
-  [[nodiscard]] pid_t start(std::vector<std::string> arguments,
-                            const std::string& terminal = {}) const {
-    arguments.insert(arguments.begin(), RAE_TOOL);
+  /// Starts a program, `rae` if none is named, and returns its process; its output goes to files
+  /// outside of the folder, stderr to `terminal` where there is one.
+  [[nodiscard]] pid_t start(std::vector<std::string> arguments, const std::string& terminal = {},
+                            const char* program = RAE_TOOL) const {
+    arguments.insert(arguments.begin(), program);
     std::vector<char*> argv;
     for (auto& each : arguments) argv.push_back(each.data());
     argv.push_back(nullptr);
@@ -59,7 +59,7 @@ class ToolTest : public testing::Test {
       redirect(out, STDOUT_FILENO);
       redirect(err, STDERR_FILENO);
       if (::chdir(folder.c_str()) != 0) ::_exit(126);
-      ::execv(RAE_TOOL, argv.data());
+      ::execv(program, argv.data());
       ::_exit(127);
     }
     return child;

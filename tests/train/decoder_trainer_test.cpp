@@ -115,8 +115,8 @@ TEST(DecoderTrainer, OneIterationMatchesTheOfficialOne) {
 
   // The library's loop, with the official random numbers.
   AdamW<float> optimizer(decoder, {}, training.ema_decay);
-  Opponent opponent = adversary.opponent();
-  opponent.turn = [&](index_t) {
+  SecondModel second_model = adversary.second_model();
+  second_model.train_step = [&](index_t) {
     // Ours would do but for one of 6144 values, which lies on the edge between two of the 256
     // levels.
     const Tensor<float> official = io("disc.recon");  // (2, 3, 32, 32)
@@ -135,7 +135,7 @@ TEST(DecoderTrainer, OneIterationMatchesTheOfficialOne) {
     EXPECT_TRUE(close(iteration.reconstruct(noisy).value(), io("gen.recon"), 1e-5));
     return iteration.loss(step, noisy, images, draws_of(io, "gen.aug_rand01"));
   };
-  run_training(optimizer, training, context, loss, &opponent);
+  run_training(optimizer, training, context, loss, &second_model);
 
   const std::map<std::string, double> measured = iteration.measurements();
   EXPECT_TRUE(near(measured.at("l1"), io("gen.rec_loss"), 1e-6));

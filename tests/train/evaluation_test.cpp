@@ -149,6 +149,34 @@ TEST(Evaluation, MeasuresColourPictures) {
       << "the test set is the beginning of the training set";
 }
 
+TEST(Evaluation, MeasuresRectangularPictures) {
+  EvaluationOptions options = quick();
+  options.classifier.training.steps = 4;
+  const auto wide = std::make_shared<ToyDataset>(60, 8, 3, 1, 12);
+  const EvaluationReport report = evaluate(random_bundle(wide_config()), wide,
+                                           std::make_shared<ToyDataset>(30, 8, 3, 1, 12), options);
+  EXPECT_TRUE(report.unguided && report.guided && report.neighbours && report.probes);
+  EXPECT_LT(report.reconstruction->psnr, 15);
+  EXPECT_NE(report.reconstruction->ssim, 0.0);
+  EXPECT_THROW((void)evaluate(random_bundle(wide_config()), kTrain, kTest, options), ConfigError);
+}
+
+TEST(Evaluation, MeasuresAModelWithAnotherDiffusionNetwork) {
+  EvaluationOptions options = quick();
+  options.classifier.training.steps = 4;
+  options.probes = false;
+  ModelConfig config = tiny_config();
+  LightningDitConfig lightning = tiny_lightning_dit();
+  config.dit = lightning;
+  const EvaluationReport guided = evaluate(random_bundle(config), kTrain, kTest, options);
+  EXPECT_TRUE(guided.unguided && guided.guided);
+  lightning.class_dropout_prob = 0;
+  config.dit = lightning;
+  config.sampling.guidance = {};
+  const EvaluationReport report = evaluate(random_bundle(config), kTrain, kTest, options);
+  EXPECT_TRUE(report.unguided && !report.guided);
+}
+
 TEST(Evaluation, RefusesWhatDoesNotFit) {
   const Bundle bundle = tiny_bundle();
   const EvaluationOptions options = quick();

@@ -10,6 +10,7 @@
 #include "support/golden.hpp"
 #include "support/idx_files.hpp"
 #include "support/temp_folder.hpp"
+#include "support/third_backbone.hpp"
 #include "support/tiny_loss_networks.hpp"
 #include "support/tiny_recipe.hpp"
 
@@ -236,6 +237,35 @@ TEST(Recipe, RefusesMistakesNamingTheirPlace) {
       EXPECT_NE(std::string(e.what()).find(c.message), std::string::npos) << e.what();
     }
   }
+}
+
+// The test of the design with tests/generate/third_backbone_test.cpp: no file of the library knows
+// this network.
+TEST(Recipe, TrainsANetworkThatTheProgramRegistered) {
+  ASSERT_TRUE(register_backbone<TokenMlpKind>());
+  const std::string dit =
+      "dit: {grid_h: 2, grid_w: 2, in_channels: 8, hidden_size: [8, 12], depth: "
+      "[1, 1], num_heads: [2, 3], num_classes: 10, class_dropout_prob: 0.1}";
+  const std::string mlp =
+      "token_mlp: {grid_h: 2, grid_w: 2, channels: 8, hidden_size: 12, "
+      "num_classes: 10, class_dropout_prob: 0.1}";
+  const TempFolder data, out;
+  write_data(data);
+  run_recipe(recipe_of(replaced(kTinyRecipe, dit, mlp)), run_in(data, out.path()));
+  const Bundle bundle = Bundle::load(out / "model.safetensors");
+  ASSERT_TRUE(bundle.config.dit);
+  EXPECT_EQ(bundle.config.dit->name(), "token_mlp");
+  EXPECT_EQ(Generator(bundle).sample({.labels = {3, 4}}).size(), 2u);
+}
+
+// Before any stage runs, and not when the model is saved.
+TEST(Recipe, RefusesAGuideThatNoStageTrains) {
+  const std::string dit =
+      "dit: {grid_h: 2, grid_w: 2, in_channels: 8, hidden_size: [8, 12], depth: "
+      "[1, 1], num_heads: [2, 3], num_classes: 10, class_dropout_prob: 0.1}";
+  const std::string text = replaced(kTinyRecipe, dit, dit + "\n  guide" + dit.substr(3));
+  const std::string message = message_of<ConfigError>([&] { (void)recipe_of(text); });
+  EXPECT_NE(message.find("tiny.yaml: model.guide: no stage"), std::string::npos) << message;
 }
 
 TEST(Recipe, PretrainedEncoders) {

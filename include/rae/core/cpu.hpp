@@ -1,14 +1,14 @@
-// Instruction sets: what the CPU has, and which one the kernels use.
+// Instruction sets, and which of them the processor supports.
 #pragma once
 
 #include <string_view>
 
 namespace rae {
 
-/// Kernel variants, from the most portable to the widest: of any CPU, of x86-64, of 64-bit ARM.
-/// Those with a suffix differ from the one before in the products of narrow types only: 8-bit dot
-/// products (vpdpbusd of AVX-VNNI or AVX512-VNNI, sdot of ARMv8.2), those of bf16 (vdpbf16ps) on
-/// top, and products of tiles of both (AMX).
+/// Kernel variants, from the most portable to the widest: for any processor, for x86-64, for 64-bit
+/// ARM. Those with a suffix differ from the variant without it only in the products of narrow
+/// types: `vnni` and `dot` have 8-bit dot products (vpdpbusd of AVX-VNNI or AVX512-VNNI, sdot of
+/// ARMv8.2), `bf16` also those of bf16 (vdpbf16ps), and `amx` products of tiles of both.
 enum class Isa {
   baseline,
   avx2,
@@ -36,11 +36,10 @@ constexpr std::string_view name_of(Isa isa) noexcept {
 
 #if defined(__x86_64__) && defined(__linux__)
 namespace detail {
-/// syscall of the C library, whose header is none that a public one may show.
+/// syscall of the C library, declared here because a public header may not include its header.
 long system_call(long number, ...) noexcept __asm__("syscall");
 
-/// AMX for bf16 and 8 bits, where the system lets this process have its registers, which it must be
-/// asked for.
+/// True for AMX with bf16 and 8 bits, where the system grants this process the tile registers.
 inline bool takes_amx() noexcept {
   unsigned eax = 7, ebx = 0, ecx = 0, edx = 0;
   __asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
@@ -54,7 +53,7 @@ inline bool takes_amx() noexcept {
 
 #if defined(__aarch64__) && defined(__linux__)
 namespace detail {
-/// getauxval of the C library, whose header is none that a public one may show.
+/// getauxval of the C library, declared here because a public header may not include its header.
 unsigned long auxiliary_value(unsigned long type) noexcept __asm__("getauxval");
 }  // namespace detail
 #endif
@@ -64,8 +63,8 @@ unsigned long auxiliary_value(unsigned long type) noexcept __asm__("getauxval");
 [[nodiscard]] inline bool supports(Isa isa) noexcept {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  const auto avx_vnni = [] {  // no name that __builtin_cpu_supports of every compiler knows; leaf 7
-                              // itself comes with AVX2
+  const auto avx_vnni = [] {  // not known to __builtin_cpu_supports of every compiler; processors
+                              // with AVX2 have leaf 7
     unsigned eax = 7, ebx = 0, ecx = 1, edx = 0;
     __asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
     return (eax & (1u << 4)) != 0;

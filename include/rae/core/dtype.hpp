@@ -91,21 +91,34 @@ template <class T>
 concept Element = Real<T> || std::same_as<T, bf16> || std::same_as<T, f16> ||
     std::same_as<T, std::int64_t> || std::same_as<T, std::int32_t> || std::same_as<T, std::uint8_t>;
 
-/// Run-time tag of an element type, as files name it. The last two are of packed weights only:
-/// integers of 8 or 4 bits in groups with a scale each, for products whose other operand keeps 16
-/// bits (see PackedMatrix).
-enum class DType : std::uint8_t { f64, f32, bf16, f16, i64, i32, i16, i8, u8, boolean, i8w, i4w };
+/// Run-time tag of an element type, with its name in messages and on the command line. The last two
+/// are for packed weights only: integers of 8 or 4 bits in groups with a scale each (see
+/// PackedMatrix).
+enum class DType : std::uint8_t {
+  f64,
+  f32,
+  bf16,
+  f16,
+  int64,
+  int32,
+  int16,
+  int8,
+  uint8,
+  boolean,
+  int8w,
+  int4
+};
 
 /// Bytes of one element, rounded up.
 constexpr std::size_t size_of(DType type) noexcept {
   switch (type) {
     case DType::f64:
-    case DType::i64: return 8;
+    case DType::int64: return 8;
     case DType::f32:
-    case DType::i32: return 4;
+    case DType::int32: return 4;
     case DType::bf16:
     case DType::f16:
-    case DType::i16: return 2;
+    case DType::int16: return 2;
     default: return 1;
   }
 }
@@ -117,15 +130,15 @@ constexpr DType dtype_of() noexcept {
   if constexpr (std::same_as<T, float>) return DType::f32;
   if constexpr (std::same_as<T, bf16>) return DType::bf16;
   if constexpr (std::same_as<T, f16>) return DType::f16;
-  if constexpr (std::same_as<T, std::int64_t>) return DType::i64;
-  if constexpr (std::same_as<T, std::int32_t>) return DType::i32;
-  return DType::u8;
+  if constexpr (std::same_as<T, std::int64_t>) return DType::int64;
+  if constexpr (std::same_as<T, std::int32_t>) return DType::int32;
+  return DType::uint8;
 }
 
 /// Lower-case name: "f32", "bf16", ...
 constexpr std::string_view name_of(DType type) noexcept {
-  constexpr std::string_view kNames[] = {"f64", "f32", "bf16", "f16",  "i64", "i32",
-                                         "i16", "i8",  "u8",   "bool", "i8w", "i4w"};
+  constexpr std::string_view kNames[] = {"f64",   "f32",  "bf16",  "f16",  "int64", "int32",
+                                         "int16", "int8", "uint8", "bool", "int8w", "int4"};
   return kNames[static_cast<std::size_t>(type)];
 }
 

@@ -1,232 +1,119 @@
-// Parallel loops over OpenMP, std::thread or nothing, chosen when the library is built. Exceptions
-// are carried out.
+// Parallel loops. The compiled library has the threads; in a program that uses headers alone, loops
+// run on the calling thread. Exceptions are carried out.
 //
 // Work is split by index, never by a reduction across threads, so what a loop computes does not
-// depend on the thread count.
+// depend on the number of threads.
 #pragma once
 
-#include <algorithm>
-#include <atomic>
-#include <exception>
-#include <memory>
 #include <type_traits>
-#include <utility>
 
 #include "rae/config.hpp"
 #include "rae/core/shape.hpp"
-
-#if RAE_PARALLEL_OPENMP && defined(_OPENMP)
-#include <omp.h>
-#elif RAE_PARALLEL_THREADS
-#include <condition_variable>
-#include <mutex>
-#include <thread>
-#include <vector>
-#endif
 
 namespace rae {
 
 namespace detail {
 
-/// A reference to a callable `void(index_t task)`, without the allocation of std::function.
-class TaskRef {
- public:
-  template <class F>
-  explicit TaskRef(F& f) noexcept
-      : object_(std::addressof(f)), call_([](void* o, index_t i) { (*static_cast<F*>(o))(i); }) {}
-  void operator()(index_t i) const { call_(object_, i); }
+// Functions of the compiled library, in src/core/parallel.cpp. Where only headers are used they are
+// weak: their address is null when the library is not linked. All code of this header asks for the
+// address, so it is the same wherever it is compiled, and a program that is built without the
+// library's flags cannot make the library's loops serial.
 
- private:
-  void* object_;
-  void (*call_)(void*, index_t);
-};
+/// Calls task(context, i) for every i in [0, count), in parallel, and rethrows the first exception.
+RAE_LIBRARY_FUNCTION void run_tasks(index_t count, void (*task)(void* context, index_t i),
+                                    void* context);
 
-inline std::atomic<int> requested_threads{0};
-inline thread_local bool inside_parallel = false;
+/// Threads that a loop of this thread may use: num_threads(), or 1 inside the body of another loop.
+RAE_LIBRARY_FUNCTION int loop_threads() noexcept;
 
-int hardware_threads() noexcept;
-void run_tasks(index_t tasks, int threads, TaskRef task) noexcept;
+RAE_LIBRARY_FUNCTION int thread_count() noexcept;
+RAE_LIBRARY_FUNCTION void set_thread_count(int threads) noexcept;
+RAE_LIBRARY_FUNCTION const char* backend_name() noexcept;
 
-/// Keeps the first exception of a parallel region for the thread that joins.
-class ExceptionCarrier {
- public:
-  template <class F>
-  void run(F&& f) noexcept {
-    try {
-      f();
-    } catch (...) {
-      if (!taken_.exchange(true)) first_ = std::current_exception();
-    }
-  }
-  void rethrow() const {
-    if (first_) std::rethrow_exception(first_);
-  }
-
- private:
-  std::atomic<bool> taken_{false};
-  std::exception_ptr first_;
-};
-
-#if RAE_PARALLEL_OPENMP && defined(_OPENMP)
-
-inline int hardware_threads() noexcept { return omp_get_max_threads(); }
-
-inline void run_tasks(index_t tasks, int threads, TaskRef task) noexcept {
-#pragma omp parallel for num_threads(threads) schedule(static, 1)
-  for (index_t i = 0; i < tasks; ++i) {
-    inside_parallel = true;
-    task(i);
-    inside_parallel = false;
-  }
-}
-
-#elif RAE_PARALLEL_THREADS
-
-inline int hardware_threads() noexcept {
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
-
-/// Workers that wait for the next loop. Task i belongs to thread i mod team size.
-class Team {
- public:
-  static Team& instance() {
-    static Team team;
-    return team;
-  }
-
-  void run(index_t tasks, int threads, TaskRef task) {
-    const std::lock_guard one_at_a_time(callers_);
-    grow(threads - 1);
-    {
-      const std::lock_guard lock(mutex_);
-      task_ = &task;
-      tasks_ = tasks;
-      team_ = threads;
-      pending_ = static_cast<int>(workers_.size());
-      ++generation_;
-    }
-    wake_.notify_all();
-    work(0, tasks, threads, task);
-    std::unique_lock lock(mutex_);
-    done_.wait(lock, [&] { return pending_ == 0; });
-  }
-
-  ~Team() {
-    {
-      const std::lock_guard lock(mutex_);
-      stop_ = true;
-    }
-    wake_.notify_all();
-    for (auto& worker : workers_) worker.join();
-  }
-
- private:
-  static void work(int me, index_t tasks, int threads, const TaskRef& task) {
-    inside_parallel = true;
-    for (index_t i = me; i < tasks; i += threads) task(i);
-    inside_parallel = false;
-  }
-
-  void grow(int wanted) {
-    while (static_cast<int>(workers_.size()) < wanted) {
-      const int me = static_cast<int>(workers_.size()) + 1;
-      const std::uint64_t seen = generation_;
-      workers_.emplace_back([this, me, seen] { loop(me, seen); });
-    }
-  }
-
-  void loop(int me, std::uint64_t seen) {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      wake_.wait(lock, [&] { return stop_ || generation_ != seen; });
-      if (stop_) return;
-      seen = generation_;
-      const TaskRef task = *task_;
-      const index_t tasks = tasks_;
-      const int team = team_;
-      lock.unlock();
-      if (me < team) work(me, tasks, team, task);
-      lock.lock();
-      if (--pending_ == 0) done_.notify_one();
-    }
-  }
-
-  std::mutex callers_, mutex_;
-  std::condition_variable wake_, done_;
-  std::vector<std::thread> workers_;
-  const TaskRef* task_ = nullptr;
-  index_t tasks_ = 0;
-  int team_ = 0, pending_ = 0;
-  std::uint64_t generation_ = 0;
-  bool stop_ = false;
-};
-
-inline void run_tasks(index_t tasks, int threads, TaskRef task) noexcept {
-  Team::instance().run(tasks, threads, task);
-}
-
+/// Whether the compiled library is part of this program.
+inline bool library_is_linked() noexcept {
+#if RAE_LIBRARY
+  return true;
 #else
-
-inline int hardware_threads() noexcept { return 1; }
-
-inline void run_tasks(index_t tasks, int, TaskRef task) noexcept {
-  inside_parallel = true;
-  for (index_t i = 0; i < tasks; ++i) task(i);
-  inside_parallel = false;
-}
-
+  return &run_tasks != nullptr;
 #endif
+}
 
 }  // namespace detail
 
-/// Name of the backend that this build uses: "openmp", "threads" or "serial".
-constexpr const char* parallel_backend() noexcept {
-#if RAE_PARALLEL_OPENMP && defined(_OPENMP)
-  return "openmp";
-#elif RAE_PARALLEL_THREADS
-  return "threads";
-#else
-  return "serial";
-#endif
+/// Name of what runs the loops: "threads", "openmp" or "serial".
+[[nodiscard]] inline const char* parallel_backend() noexcept {
+  return detail::library_is_linked() ? detail::backend_name() : "serial";
 }
 
-/// Threads that parallel loops use: what `set_num_threads` asked for, else what the machine has.
+/// Threads that parallel loops use: the number that `set_num_threads` asked for, else the
+/// processors that this process may use (its affinity, the CPU quotas of its cgroups and
+/// OMP_NUM_THREADS are respected). Always 1 without the compiled library.
 [[nodiscard]] inline int num_threads() noexcept {
-  const int requested = detail::requested_threads.load(std::memory_order_relaxed);
-  return requested > 0 ? requested : detail::hardware_threads();
+  return detail::library_is_linked() ? detail::thread_count() : 1;
 }
 
-/// Sets the number of threads of every later loop; 0 returns to the machine's number. Throws
-/// ArgumentError below 0 or above 1024.
+/// Sets the number of threads of every later loop; 0 returns to the processors that the process may
+/// use, counted again. Without effect on results. Throws ArgumentError below 0 or above 1024.
 inline void set_num_threads(int threads) {
   if (threads < 0 || threads > 1024)
     raise<ArgumentError>("set_num_threads: expected 0 to 1024, got ", threads);
-  detail::requested_threads.store(threads, std::memory_order_relaxed);
+  if (detail::library_is_linked()) detail::set_thread_count(threads);
 }
 
-/// Calls `body(begin, end)` or `body(begin, end, slot)` on disjoint ranges that cover [0, n), in
-/// parallel. Ranges are not shorter than `grain`, so that tiny loops stay on one thread; `slot` <
-/// num_threads() is not shared by two ranges, so it can choose a scratch buffer. A loop inside a
-/// loop runs on the caller's thread, as slot 0. The first exception is rethrown.
-template <class Body>
-void parallel_ranges(index_t n, index_t grain, Body&& body) {
-  if (n <= 0) return;
-  auto call = [&](index_t begin, index_t end, index_t slot) {
+/// A loop over [0, n) whose number of ranges is fixed when it is made. Scratch memory of `slots()`
+/// parts is then enough for `run`, even when another thread calls set_num_threads between the two.
+class ParallelLoop {
+ public:
+  /// Splits [0, n) into at most num_threads() ranges of at least `grain` elements, so that tiny
+  /// loops stay on one thread. A loop made inside the body of another has one range.
+  ParallelLoop(index_t n, index_t grain) noexcept : n_(n > 0 ? n : 0) {
+    const index_t most = n_ / (grain > 1 ? grain : 1);
+    if (most <= 1 || !detail::library_is_linked()) return;
+    const index_t threads = detail::loop_threads();
+    slots_ = most < threads ? most : threads;
+  }
+
+  /// The number of ranges, at least 1.
+  [[nodiscard]] index_t slots() const noexcept { return slots_; }
+
+  /// Calls `body(begin, end)` or `body(begin, end, slot)` on disjoint ranges that cover [0, n), in
+  /// parallel; not at all when n is 0. Each range has its own `slot` in [0, slots()), which can
+  /// choose a part of scratch memory. The first exception of a body is rethrown.
+  template <class Body>
+  void run(Body&& body) const {
+    if (n_ == 0) return;
+    if (slots_ == 1) return call(body, 0, n_, 0);
+    struct Context {
+      std::remove_reference_t<Body>* body;
+      index_t n, slots;
+    } context{&body, n_, slots_};
+    detail::run_tasks(
+        slots_,
+        [](void* memory, index_t i) {
+          const Context& c = *static_cast<const Context*>(memory);
+          call(*c.body, c.n * i / c.slots, c.n * (i + 1) / c.slots, i);
+        },
+        &context);
+  }
+
+ private:
+  template <class Body>
+  static void call(Body& body, index_t begin, index_t end, index_t slot) {
     if constexpr (std::is_invocable_v<Body&, index_t, index_t, index_t>)
       body(begin, end, slot);
     else
       body(begin, end);
-  };
-  const index_t most = std::max<index_t>(1, n / std::max<index_t>(1, grain));
-  const index_t tasks = std::min<index_t>(most, num_threads());
-  if (tasks <= 1 || detail::inside_parallel) {
-    call(0, n, 0);
-    return;
   }
-  detail::ExceptionCarrier carrier;
-  auto task = [&](index_t i) { carrier.run([&] { call(n * i / tasks, n * (i + 1) / tasks, i); }); };
-  detail::run_tasks(tasks, static_cast<int>(tasks), detail::TaskRef(task));
-  carrier.rethrow();
+
+  index_t n_, slots_ = 1;
+};
+
+/// Makes a `ParallelLoop` over [0, n) and runs it: for bodies that need no scratch memory, or make
+/// their own.
+template <class Body>
+void parallel_ranges(index_t n, index_t grain, Body&& body) {
+  ParallelLoop(n, grain).run(body);
 }
 
 /// As `parallel_ranges`, for loops over single elements: ranges begin at multiples of 64. The
@@ -236,7 +123,7 @@ template <class Body>
 void parallel_elements(index_t n, index_t grain, Body&& body) {
   constexpr index_t kStep = 64;
   parallel_ranges((n + kStep - 1) / kStep, grain / kStep, [&](index_t begin, index_t end) {
-    body(begin * kStep, std::min(n, end * kStep));
+    body(begin * kStep, end * kStep < n ? end * kStep : n);
   });
 }
 

@@ -16,7 +16,7 @@ namespace rae {
 
 namespace detail {
 
-/// Ten rounds on counters whose words lie apart, (4, kCounters), as vectors want them.
+/// Ten rounds on kCounters counters, stored as (4, kCounters) for vectorisation.
 template <std::size_t kCounters>
 constexpr void philox_rounds(std::uint32_t (&x)[4][kCounters],
                              std::array<std::uint32_t, 2> key) noexcept {
@@ -113,10 +113,10 @@ class Philox {
         {static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32)});
   }
 
-  static constexpr std::size_t kBlocks = 16;  // of four numbers: what is computed at a time
+  static constexpr std::size_t kBlocks = 16;  // of four numbers, computed together
 
-  /// The normal numbers of kBlocks blocks from `counter` on: block by block what philox4x32 and Box
-  /// and Muller make, in loops over blocks.
+  /// The normal numbers of kBlocks blocks from `counter` on, as philox4x32 and Box-Muller give them
+  /// block by block, in loops over blocks.
   void normals(std::uint64_t counter, float* out) const noexcept {
     std::uint32_t x[4][kBlocks];  // lane by lane
     for (std::size_t j = 0; j < kBlocks; ++j) {

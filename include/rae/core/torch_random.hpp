@@ -1,6 +1,6 @@
 // The random numbers of PyTorch on CPUs: torch.manual_seed followed by torch.rand, randn, randint
-// and randperm, for pictures that are compared across programs. Philox (core/random.hpp) is what
-// everything else uses.
+// and randperm, for pictures that are compared across programs. Everything else uses Philox
+// (core/random.hpp).
 //
 // Sources: Matsumoto and Nishimura, "Mersenne Twister" (ACM TOMACS 1998), MT19937; Moshier's Cephes
 // library for logf, sinf and cosf, whose polynomials PyTorch evaluates for blocks of normals.

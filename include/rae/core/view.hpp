@@ -1,4 +1,4 @@
-// View: a pointer with a shape and strides. What kernels take, so that they work on anybody's
+// View: a pointer with a shape and strides, the argument type of kernels, which so work on any
 // memory.
 #pragma once
 

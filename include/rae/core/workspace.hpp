@@ -1,5 +1,5 @@
-// Workspace: memory that is planned once. Blocks released by tensors are kept and handed out again,
-// so that the second step of a loop of equal steps allocates nothing.
+// Workspace: memory for repeated steps. Blocks released by tensors are kept and reused, so that the
+// second step of a loop of equal steps allocates nothing.
 #pragma once
 
 #include <atomic>
@@ -19,12 +19,12 @@ namespace detail {
 
 class Pool;
 
-/// Header in front of every tensor's elements. The elements start one alignment unit behind it.
+/// Header in front of every tensor's elements. The elements start one alignment unit after it.
 struct Block {
   std::atomic<int> references{1};
-  std::size_t capacity = 0;     // bytes behind the header
-  Pool* pool = nullptr;         // where it returns to; null: the heap
-  void* from_calloc = nullptr;  // what to free instead, when the memory came as zeros
+  std::size_t capacity = 0;     // bytes after the header
+  Pool* pool = nullptr;         // to which it returns; null: the heap
+  void* from_calloc = nullptr;  // the pointer to free instead, for zeroed memory
 };
 
 inline constexpr std::size_t kAlignment = 64;
@@ -69,7 +69,7 @@ inline void free_block(Block* block) noexcept {
     ::operator delete (static_cast<void*>(block), std::align_val_t{kAlignment});
 }
 
-/// Free lists behind a Workspace. Outlives it while tensors still hold its blocks.
+/// The free lists of a Workspace. Outlives it while tensors still hold its blocks.
 class Pool {
  public:
   Pool() { free_.reserve(1024); }
@@ -122,7 +122,8 @@ class Pool {
     if (last) delete this;
   }
 
-  /// The workspace is gone: frees what is unused, and itself once the last tensor has let go.
+  /// Called when the workspace is destroyed: frees unused blocks, and the pool itself once the last
+  /// tensor has released its block.
   void close() noexcept {
     bool last = false;
     {

@@ -23,6 +23,8 @@ struct StepControl {
   double min_factor = 0.2;     ///< a rejected step's successor is at least that much as long
   double max_factor = 10.0;    ///< a step is at most that many times longer than the one before
   index_t max_steps = 100000;  ///< tries between two points of the grid
+  double first_step = 0.0;     ///< length of the first step that is tried; 0 estimates it from the
+                               ///< velocity, which costs one more evaluation
   /// The official sampler steps over the last point and interpolates, so it may ask for velocities
   /// at times below 0; true shortens the last step instead.
   bool stop_at_end = false;
@@ -41,6 +43,9 @@ inline void require_step_control(const StepControl& c) {
     raise<ArgumentError>("sample: expected 0 < safety <= 1, 0 < min_factor < 1 <= max_factor, got ",
                          c.safety, ", ", c.min_factor, ", ", c.max_factor);
   if (c.max_steps < 1) raise<ArgumentError>("sample: expected max_steps >= 1, got ", c.max_steps);
+  if (!(c.first_step >= 0.0 && std::isfinite(c.first_step)))
+    raise<ArgumentError>("sample: expected a finite first_step >= 0 (0 estimates it), got ",
+                         c.first_step);
 }
 
 /// Root of the mean of square(i) over [0, n). Blocks are summed one by one, so that the number of
@@ -79,7 +84,7 @@ class AdaptiveIntegrator {
         stage_(x_.shape()),
         k_(table.stages),
         slope_(evaluate(velocity, std::as_const(x_), static_cast<T>(begin))),
-        length_(first_length()) {}
+        length_(control.first_step > 0.0 ? control.first_step : first_length()) {}
 
   /// The state at `t`, which lies ahead.
   Tensor<T> advance_to(double t) {

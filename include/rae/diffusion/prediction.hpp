@@ -187,6 +187,20 @@ enum class LossWeighting {
   likelihood
 };
 
+/// Lower-case name.
+constexpr std::string_view name_of(LossWeighting weighting) noexcept {
+  constexpr std::string_view kNames[] = {"none", "velocity", "likelihood"};
+  return kNames[static_cast<std::size_t>(weighting)];
+}
+
+/// Inverse of `name_of`. Throws ArgumentError.
+inline LossWeighting parse_loss_weighting(std::string_view name) {
+  for (const LossWeighting w :
+       {LossWeighting::none, LossWeighting::velocity, LossWeighting::likelihood})
+    if (name == name_of(w)) return w;
+  raise<ArgumentError>("unknown loss weight '", name, "': expected none, velocity or likelihood");
+}
+
 /// Weight of one sample's squared error at time t. `floor` as in `to_velocity`. Throws
 /// ArgumentError where it is infinite.
 template <Path P>

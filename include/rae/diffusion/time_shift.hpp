@@ -5,6 +5,7 @@
 // 2024).
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "rae/core/shape.hpp"
@@ -12,7 +13,7 @@
 namespace rae {
 
 /// Dimension at which there is no shift.
-inline constexpr index_t kShiftBaseDimension = 4096;
+inline constexpr double kShiftBaseDimension = 4096;
 
 /// Throws ArgumentError unless the shift is a finite number of at least 1.
 inline void require_time_shift(double shift) {
@@ -34,14 +35,20 @@ template <class T>
   return s * t / (T(1) + static_cast<T>(shift - 1.0) * t);
 }
 
-/// s = sqrt(dimension / base) for a latent of `dimension` = C * h * w elements; 6.93 for 768 x 16
-/// x 16. Below 1 for latents smaller than the base, which `time_shift` does not accept. Throws
-/// ArgumentError when either number is below 1.
-[[nodiscard]] inline double dimension_shift(index_t dimension, index_t base = kShiftBaseDimension) {
-  if (dimension < 1 || base < 1)
-    raise<ArgumentError>("dimension_shift: expected dimension and base >= 1, got ", dimension,
-                         " and ", base);
-  return std::sqrt(static_cast<double>(dimension) / static_cast<double>(base));
+/// s = sqrt(dimension / base), the paper's shift for latents of `dimension` = C * h * w elements:
+/// 6.93 for 768 x 16 x 16. Below 1, which `time_shift` does not accept, for latents smaller than the
+/// base. Throws ArgumentError unless both numbers are finite and above 0.
+[[nodiscard]] inline double dimension_shift(double dimension, double base = kShiftBaseDimension) {
+  if (!(dimension > 0.0 && base > 0.0 && std::isfinite(dimension) && std::isfinite(base)))
+    raise<ArgumentError>("dimension_shift: expected a dimension and a base above 0, got ",
+                         dimension, " and ", base);
+  return std::sqrt(dimension / base);
+}
+
+/// The shift that `time_shift: auto` stands for in a recipe: `dimension_shift` for latents of shape
+/// (C, h, w), but 1 (no shift) where that is below 1.
+[[nodiscard]] inline double automatic_time_shift(const Shape& latent) {
+  return std::max(1.0, dimension_shift(static_cast<double>(latent.numel())));
 }
 
 }  // namespace rae

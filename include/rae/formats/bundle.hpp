@@ -6,7 +6,7 @@
 #include <string>
 
 #include "rae/core/dtype.hpp"
-#include "rae/spec/model_files.hpp"
+#include "rae/formats/model_files.hpp"
 
 namespace rae {
 
@@ -69,14 +69,13 @@ struct Bundle {
   /// Removes all tensors whose names begin with `prefix`.
   void remove(const std::string& prefix);
 
-  /// The same model for those who read weights part by part; the tensors are shared. Throws
+  /// The same model for those who read one network after the other; the tensors are shared. Throws
   /// ShapeError for statistics of another shape.
   [[nodiscard]] ModelFiles files() const;
 
-  /// Throws ConfigError when the configuration is not one that `parse_model_config` accepts,
-  /// FormatError or ShapeError unless the tensors are those of its parts: a decoder, a diffusion
-  /// transformer and a guide that it names must be there, the encoder and the statistics may be
-  /// absent.
+  /// Throws ConfigError when `validate` refuses the configuration, FormatError or ShapeError unless
+  /// the tensors are those of its networks: a decoder, a diffusion network and a guide that it
+  /// names must be there, the encoder and the statistics may be absent.
   void check() const;
 
   /// Reads a file; every float type becomes f32. The configuration is checked against the sizes in

@@ -6,13 +6,13 @@
 
 #include <string>
 
-#include "rae/spec/model_files.hpp"
+#include "rae/formats/model_files.hpp"
 
 namespace rae {
 
 /// Opens a folder with the config.json of an `AutoencoderRAE` and its diffusion_pytorch_model. Both
 /// namings of the decoder's attention are known, that of diffusers (`to_q`) and that of the
-/// official code. Every tensor that the parts need is looked up; only the statistics are read,
+/// official code. Every tensor that the networks need is looked up; only the statistics are read,
 /// broadcast to (C, h, w), and joined with `scaling_factor`: the latents are exactly those of
 /// diffusers, which divides by std + 1e-5. Throws FileError, ConfigError, FormatError, ShapeError.
 [[nodiscard]] ModelFiles open_diffusers_autoencoder(const std::string& folder);

@@ -7,9 +7,9 @@
 
 #include <string>
 
+#include "rae/formats/model_files.hpp"
 #include "rae/io/config.hpp"
 #include "rae/models/rae.hpp"
-#include "rae/spec/model_files.hpp"
 
 namespace rae {
 
@@ -17,7 +17,7 @@ namespace rae {
 struct PretrainedEncoder {
   EncoderConfig config;  ///< from config.json
   PixelNorm pixels;      ///< from preprocessor_config.json
-  PartFile file;         ///< its weights
+  TensorGroup file;      ///< its weights
 };
 
 /// Opens a folder with the config.json of
@@ -35,7 +35,7 @@ struct PretrainedEncoder {
 
 /// The encoder of a config.json; absent keys have the defaults of its class. Options that change
 /// the result and are not supported (activation, SwiGLU, attention without bias) are refused; those
-/// of training, of other outputs and of the parts that are ignored do not matter. Throws
+/// of training, of other outputs and of ignored networks do not matter. Throws
 /// ConfigError.
 [[nodiscard]] EncoderConfig parse_pretrained_config(const ConfigNode& node);
 

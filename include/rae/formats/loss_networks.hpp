@@ -16,7 +16,7 @@ namespace rae {
 /// LPIPS on VGG16, whose widths come from the files. These hold together, or one of them alone, the
 /// convolutions ("features.N.weight" of torchvision, "net.sliceS.N.weight" of LPIPS) and the heads
 /// ("linS.model.1.weight"); each is anything that `TensorSource` opens. Throws FileError,
-/// FormatError, naming what is missing, and ShapeError.
+/// FormatError, naming the missing tensor or file, and ShapeError.
 [[nodiscard]] Lpips<Var<float>> open_lpips(const std::vector<std::string>& files);
 
 /// The discriminator on the transformer in a file, under the names of DINO's checkpoints. Sizes

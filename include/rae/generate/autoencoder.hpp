@@ -9,6 +9,7 @@
 
 #include "rae/formats/bundle.hpp"
 #include "rae/io/image.hpp"
+#include "rae/load/load_options.hpp"
 
 namespace rae {
 
@@ -20,7 +21,7 @@ class Autoencoder {
   /// or no decoder, MemoryError.
   explicit Autoencoder(const Bundle& bundle, const LoadOptions& load = {});
 
-  /// Loads a model from its files, at once or when a part is needed; the encoder may be absent
+  /// Loads a model from its files, at once or when a network is needed; the encoder may be absent
   /// while nothing is encoded, and the decoder while nothing is decoded. Throws as the constructor
   /// of `Generator` from files, FormatError when both are absent.
   explicit Autoencoder(const ModelFiles& files, const LoadOptions& load = {});
@@ -61,8 +62,8 @@ class Autoencoder {
   [[nodiscard]] const ModelConfig& config() const noexcept;
 
  private:
-  struct Parts;
-  std::shared_ptr<const Parts> parts_;
+  struct Impl;
+  std::shared_ptr<const Impl> impl_;
 };
 
 }  // namespace rae

@@ -1,6 +1,6 @@
 // Generator: class labels to pictures, from one file. Diffusion Transformers with Representation
-// Autoencoders, sections 4 and 5: the flow from noise to latents with DiT^DH or LightningDiT,
-// guided inside an interval of time, then the decoder.
+// Autoencoders, sections 4 and 5: the flow from noise to latents with the model's diffusion
+// network, guided inside an interval of time, then the decoder.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,9 @@
 #include <vector>
 
 #include "rae/formats/bundle.hpp"
+#include "rae/generate/work.hpp"
 #include "rae/io/image.hpp"
+#include "rae/load/load_options.hpp"
 
 namespace rae {
 
@@ -29,32 +31,16 @@ constexpr std::string_view name_of(Rng rng) noexcept {
 /// Inverse of `name_of`. Throws ArgumentError.
 [[nodiscard]] Rng parse_rng(std::string_view name);
 
-/// How much of a network was computed, each picture counted once for every label that it was
-/// evaluated with at a time.
-struct SamplingWork {
-  index_t evaluations = 0;  ///< of the network
-  index_t backbones =
-      0;  ///< of those, the ones that evaluated its backbone: all of them without `reuse_error`
-  index_t conditionings = 0;  ///< pairs of time and label that modulations were computed for
-};
-
-/// The same for a model and, with autoguidance, for its guide.
-struct SamplingReport {
-  SamplingWork model;  ///< of the model itself
-  SamplingWork guide;  ///< of the guide
-};
-
-/// What to generate and how; everything but the labels has a default, most of them that of the
-/// model.
+/// The pictures to generate, and how; everything except the labels has a default, most of them that
+/// of the model.
 struct GenerateOptions {
   std::vector<std::int64_t> labels{};  ///< class of each picture, 0 to number of classes - 1
   std::uint64_t seed = 0;              ///< of the noise
   std::uint64_t first_index =
       0;  ///< picture i takes stream first_index + i of the seed, so that a run can be continued
-  index_t steps =
-      0;  ///< 1 to 100000; 0 takes the model's default. What it counts depends on `grid`
+  index_t steps = 0;                   ///< 1 to 100000; 0 takes the model's default. See `grid`
   std::optional<SamplerKind> kind{};   ///< deterministic or stochastic
-  std::optional<TimeGridKind> grid{};  ///< where the steps lie
+  std::optional<TimeGridKind> grid{};  ///< where the steps are, and the meaning of `steps`
   std::optional<OdeSolver> solver{};   ///< of the deterministic sampler
   std::optional<double> atol{};        ///< of adaptive solvers and implicit_adams
   std::optional<double> rtol{};        ///< of adaptive solvers and implicit_adams
@@ -67,16 +53,17 @@ struct GenerateOptions {
   index_t batch_size = 0;  ///< pictures at a time; 0 chooses. Changes memory and speed, no picture
   Tensor<float>
       noise{};  ///< (B, C, h, w), one for each label, instead of that of the seed; empty for none
-  /// Above 0 a DiT^DH's backbone output s is reused by later steps of a picture as long as |change
-  /// of s| / |s|, estimated as the change between its last two evaluations times the ratio of the
-  /// differences in time, is at most this; 0.1, say. The head is always evaluated.
+  /// Above 0, and only for a network with a head (DiT^DH), the backbone's output s is reused by
+  /// later steps of a picture as long as |change of s| / |s|, estimated as the change between its
+  /// last two evaluations times the ratio of the differences in time, is at most this; 0.1, say.
+  /// The head is always evaluated.
   double reuse_error = 0;
   SamplingReport* report = nullptr;  ///< to which the work that was done is added; may be null
   std::function<bool(const StepInfo&)> on_step{};  ///< after each step, counted over all batches;
                                                    ///< false stops with Cancelled. May be empty
 };
 
-/// A diffusion transformer with the decoder of its latents. A value: copies are cheap and share the
+/// A diffusion network with the decoder of its latents. A value: copies are cheap and share the
 /// weights; all members can be called from several threads.
 class Generator {
  public:
@@ -84,10 +71,10 @@ class Generator {
   /// FormatError when it has no decoder or no DiT, MemoryError.
   explicit Generator(const Bundle& bundle, const LoadOptions& load = {});
 
-  /// Loads a model from its files, at once or when a part is needed; the decoder may be absent
-  /// while nothing is decoded. Throws ConfigError for a configuration that `parse_model_config`
-  /// would not accept, FormatError when there is no DiT, tensors are missing or not finite,
-  /// ShapeError, and MemoryError when the machine has not enough memory, before anything is read.
+  /// Loads a model from its files, at once or when a network is needed; the decoder may be absent
+  /// while nothing is decoded. Throws ConfigError for a configuration that `validate` refuses,
+  /// FormatError when there is no DiT, tensors are missing or not finite, ShapeError, and
+  /// MemoryError when the machine has not enough memory, before anything is read.
   /// With `keep_loaded` false the files are read later, and all other members throw FormatError and
   /// ShapeError as well.
   explicit Generator(const ModelFiles& files, const LoadOptions& load = {});
@@ -117,14 +104,14 @@ class Generator {
   /// The same as (B, channels, H, W), neither clamped to [0, 1] nor rounded.
   [[nodiscard]] Tensor<float> decode_pixels(const Tensor<float>& latents) const;
 
-  /// The output of the diffusion transformer alone, without guidance: the velocity (B, C, h, w), or
-  /// what else the model predicts, at states x (B, C, h, w) and a time t in [0, 1], 1 is noise. One
+  /// The output of the diffusion network alone, without guidance: the velocity (B, C, h, w), or
+  /// the model's other prediction, at states x (B, C, h, w) and a time t in [0, 1], 1 is noise. One
   /// label for each state; `num_classes()` is "no class" if the model has that. Throws ShapeError,
   /// NumericError for NaN or infinity in x, ArgumentError.
   [[nodiscard]] Tensor<float> velocity(const Tensor<float>& x, float t,
                                        std::span<const std::int64_t> labels) const;
 
-  /// The noise (B, C, h, w) of `count` pictures from `first_index` on: what `sample` starts from.
+  /// The noise (B, C, h, w) of `count` pictures from `first_index` on, with which `sample` starts.
   /// For Rng::torch_cpu that is the end of torch.randn(first_index + count, C, h, w). Throws
   /// ArgumentError for a count below 1.
   [[nodiscard]] Tensor<float> noise(std::uint64_t seed, index_t count,
@@ -140,22 +127,22 @@ class Generator {
   /// proposes the nearest name.
   [[nodiscard]] std::int64_t label_of(std::string_view name) const;
 
-  /// What matrix products compute with, but for the exceptions of weight_types.hpp.
+  /// The type that matrix products compute with; see weight_types.hpp for the exceptions.
   [[nodiscard]] DType dtype() const noexcept;
 
   /// Everything about the model that is not a weight.
   [[nodiscard]] const ModelConfig& config() const noexcept;
 
   /// Settings that reproduce picture `i` of `sample(options)`, as text for its PNG: model, class,
-  /// seed, index, steps, solver, guidance, version, and what else differs from a deterministic
+  /// seed, index, steps, solver, guidance, version, and every other difference from a deterministic
   /// sampler on the full grid. Throws as `sample` for options out of range, and ArgumentError when
   /// there is no picture `i`.
   [[nodiscard]] std::map<std::string, std::string> png_text(const GenerateOptions& options,
                                                             std::size_t i) const;
 
  private:
-  struct Parts;
-  std::shared_ptr<const Parts> parts_;
+  struct Impl;
+  std::shared_ptr<const Impl> impl_;
 };
 
 }  // namespace rae

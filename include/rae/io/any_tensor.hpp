@@ -21,8 +21,8 @@ inline constexpr bool kIsFloatElement = Real<T> || std::same_as<T, bf16> || std:
 
 /// The element type of a tensor.
 [[nodiscard]] inline DType dtype_of(const AnyTensor& tensor) noexcept {
-  constexpr DType kTypes[] = {DType::f32, DType::f64, DType::bf16, DType::f16,
-                              DType::i64, DType::i32, DType::u8};
+  constexpr DType kTypes[] = {DType::f32,   DType::f64,   DType::bf16, DType::f16,
+                              DType::int64, DType::int32, DType::uint8};
   return kTypes[tensor.index()];
 }
 

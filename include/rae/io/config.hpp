@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "rae/error.hpp"
+#include "rae/io/config_place.hpp"
 
 namespace rae {
 
@@ -163,7 +164,9 @@ class ConfigNode {
   /// Applies "dit.train.lr=1e-4"; the value is YAML. Throws ConfigError.
   void apply_override(std::string_view assignment);
 
-  /// Where the node stands: "fashion-mnist.yaml: dit.train.lr".
+  /// Where the node stands, for checks of what was read from it.
+  [[nodiscard]] ConfigPlace place() const;
+  /// The same as text: "fashion-mnist.yaml: dit.train.lr".
   [[nodiscard]] std::string where() const;
 
   /// Throws ConfigError "<where>: expected <wanted>, got <this value>".
@@ -193,6 +196,11 @@ class ConfigNode {
 
 /// Throws ConfigError for the first key of a map that is not in `known`, with the nearest known key
 /// as a hint.
-void require_keys_known(const ConfigNode& node, std::initializer_list<std::string_view> known);
+void require_keys_known(const ConfigNode& node, std::span<const std::string_view> known);
+/// See above.
+inline void require_keys_known(const ConfigNode& node,
+                               std::initializer_list<std::string_view> known) {
+  require_keys_known(node, std::span<const std::string_view>(known.begin(), known.size()));
+}
 
 }  // namespace rae

@@ -19,8 +19,8 @@ namespace rae {
 /// Most bytes of one array of an .npz file unless told otherwise: 16 GiB.
 inline constexpr std::size_t kMaxNpzBytes = std::size_t{16} << 30;
 
-/// An .npz archive opened for reading: stored or deflated arrays of f64, f32, f16, i64, i32, u8 or
-/// bool (as u8). A value; copies share the mapping.
+/// An .npz archive opened for reading: stored or deflated arrays of f64, f32, f16, int64, int32,
+/// uint8 or bool (as uint8). A value; copies share the mapping.
 class NpzFile {
  public:
   /// Maps the archive and checks its directory. Throws FileError, FormatError.

@@ -22,11 +22,11 @@ struct NpzStreamPlan {
       settings{};  ///< what the records depend on; kept in the archive as the text "settings.json"
 };
 
-/// Writes "arr_0" (count, record...) of u8, the other arrays and the settings into an .npz archive
-/// of any size (zip64 above 4 GB). Until `finish` the records lie in `PATH.partial`, which grows in
-/// the form of the archive, beside the manifest `PATH.partial.json`; both are then gone and `PATH`
-/// has its name at once. Equal plans and records give equal bytes, however often the work was
-/// interrupted.
+/// Writes "arr_0" (count, record...) of uint8, the other arrays and the settings into an .npz
+/// archive of any size (zip64 above 4 GB). Until `finish` the records lie in `PATH.partial`, which
+/// grows in the form of the archive, beside the manifest `PATH.partial.json`; both are then gone
+/// and `PATH` has its name at once. Equal plans and records give equal bytes, however often the
+/// work was interrupted.
 ///
 /// Movable, not copyable. One process at a time writes an archive; a lock sees to that.
 class NpzStream {

@@ -9,8 +9,8 @@
 namespace rae {
 
 /// Nonlinearity applied to each element: x, x*Phi(x), its tanh approximation, or x*sigmoid(x).
-/// `swiglu` joins the two halves of a row, silu(x[:F]) * x[F:], and belongs to whole rows: products
-/// and linear layers take it, `activate` does not.
+/// `swiglu` combines the two halves of a row, silu(x[:F]) * x[F:]: products and linear layers
+/// accept it, `activate` does not.
 enum class Activation { none, gelu, gelu_tanh, silu, swiglu };
 
 /// `Epilogue{.activation = Gelu}` reads better than the qualified enumerators.

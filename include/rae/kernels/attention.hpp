@@ -1,5 +1,5 @@
-// Multi-head self-attention on a fused qkv tensor, with 2-D rotary position embedding applied on
-// the way in.
+// Multi-head self-attention on a fused qkv tensor, with fused 2-D rotary position embedding of
+// queries and keys.
 //
 // softmax(q k^T / sqrt(hd)) v per head (Vaswani et al. 2017, section 3.2); RoPE as in Su et al.
 // 2021, on interleaved pairs.
@@ -10,23 +10,23 @@
 
 namespace rae {
 
-/// cos and sin of the rotation angles, (T, hd) each, constant on every pair of channels; both or
+/// cos and sin of the rotation angles, (T, hd) each, equal for both channels of a pair; both or
 /// neither empty.
 template <class T>
 struct RopeView {
   View<const T> cos{}, sin{};
 };
 
-/// out (B, T, H*hd) from qkv (B, T, 3*H*hd), laid out (3, H, hd) per token. Scores never lie in
-/// memory whole: a few query rows' stay in cache. `operands`: what the two products multiply. T's
-/// own type, or for float DType::bf16: queries (rotated, with the scale), keys, values and
+/// out (B, T, H*hd) from qkv (B, T, 3*H*hd), laid out (3, H, hd) per token. Scores of a few query
+/// rows at a time are kept in cache, never all of them. `operands`: the type that both products
+/// multiply, T itself or for float DType::bf16: queries (rotated, with the scale), keys, values and
 /// exponentials of scores are rounded to bf16, sums and the softmax stay f32. Results do not depend
-/// on the number of threads. Throws ShapeError, and ArgumentError for other operands.
+/// on the number of threads. Throws ShapeError, and ArgumentError for another type.
 template <Real T>
 void attention(View<const T> qkv, index_t heads, RopeView<T> rope, View<T> out,
                DType operands = dtype_of<T>());
 
-/// dqkv (B, T, 3*H*hd), overwritten, for dout (B, T, H*hd); probabilities are recomputed, a few
+/// dqkv (B, T, 3*H*hd), overwritten, for dout (B, T, H*hd); probabilities are recomputed for a few
 /// rows at a time. With DType::bf16 the operands of all five products are rounded. Throws as
 /// `attention` does.
 template <Real T>

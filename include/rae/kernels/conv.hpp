@@ -11,8 +11,9 @@
 namespace rae {
 
 /// out (B, O, H, W): out[b, o] = bias[o] + sum over c of x[b, c] correlated with weight[o, c], for
-/// x (B, C, H, W), weight (O, C, k, k) with odd k and bias (O) or empty. Outside of the picture
-/// stand (k - 1) / 2 zeros, so that the size stays. All contiguous. Throws ShapeError.
+/// x (B, C, H, W), weight (O, C, k, k) with odd k and bias (O) or empty. The picture is
+/// padded with (k - 1) / 2 zeros on each side, so that out has its size. All contiguous. Throws
+/// ShapeError.
 template <Real T>
 void conv2d(View<const T> x, View<const T> weight, View<const T> bias, View<T> out);
 

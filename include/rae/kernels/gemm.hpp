@@ -13,86 +13,85 @@
 
 namespace rae {
 
-/// What happens to a product before it is stored: v = activation([out +] a*b + bias), and out = v,
-/// or out = residual + gate * v.
+/// The epilogue of a product: v = activation([out +] a*b + bias), and out = v, or out = residual +
+/// gate * v.
 ///
-/// With Activation::swiglu, v is half as wide as b: silu of its first half of columns times the
+/// With Activation::swiglu, v is half as wide as b: silu of the first half of the columns times the
 /// second half.
 template <Real T>
 struct BasicEpilogue {
   View<const T> bias{};                      ///< (N), or empty
   Activation activation = Activation::none;  ///< applied after the bias
   bool accumulate =
-      false;  ///< add to `out` (before the activation) instead of replacing it; not with swiglu
-  View<const T> residual{};  ///< of the shape of out, with unit column stride, in other memory than
-                             ///< out; or empty
+      false;  ///< add to `out`, before the activation, instead of replacing it; not with swiglu
+  View<const T> residual{};  ///< (M, N) as out, with unit column stride, in other memory than out;
+                             ///< or empty
   Rows<const T>
-      gate{};  ///< a group serves M / groups rows; with a residual only, and 1 where it is empty
+      gate{};  ///< (groups, N): a group serves M / groups rows; needs a residual; 1 where empty
 };
 using Epilogue = BasicEpilogue<float>;
 
-/// Which columns of a matrix b (K, N) share a panel: neighbours, or for Activation::swiglu as many
-/// of the first half as of the second, so that gate and up of one element are made at the same
-/// time.
+/// The columns of a matrix b (K, N) that share a panel: `neighbours`, or for Activation::swiglu
+/// `halves`, as many of the first half of b as of the second, so that gate and up of one element of
+/// out are computed in the same panel.
 enum class PanelColumns { neighbours, halves };
 
 namespace detail {
 struct PackedRows;
 }
 
-/// The right operand of a product, rearranged once into the order in which the kernel reads it, and
+/// The right operand of a product, packed once into the order in which the kernels read it, and
 /// stored as T or narrower.
 ///
-/// Panels of `width` columns (48 with AVX-512, 16 with AVX2); inside a panel the K rows follow each
-/// other, zero-padded to the full width, and elements that share a 32-bit word are neighbours along
-/// K:
+/// A panel is `width` columns (48 with AVX-512, 16 with AVX2), padded with zeros. In a panel the K
+/// rows follow each other, and elements that share a 32-bit word are neighbours along K. There are
+/// P = ceil(N / width) panels, and G = ceil(K / 32) groups of 32 neighbours along K in a column:
 ///
-/// | stored | layout                             | a product with it |
-/// |--------|------------------------------------|-------------------------------------------------------------------------------|
-/// | T      | [ceil(N / width)][K][width]        | as with the matrix itself | | bf16   | [ceil(N /
-/// width)][ceil(K/2)][width][2] | both operands rounded to bf16, products and sums in f32 | | i8 |
-/// [ceil(N / width)][ceil(K/4)][width][4] | columns of b and rows of a rounded to 127 steps of
-/// their largest element  | | i8w    | [ceil(N / width)]: [ceil(K/32)*8][width][4], scales
-/// [ceil(K/32)][width] | a rounded to 16 bits, b to 8 in groups | | i4w    | [ceil(N / width)]:
-/// [ceil(K/32)*4][width][8/2], scales [ceil(K/32)][width] | a rounded to 16 bits, b to 4 in groups
-/// |
+/// | stored | layout                                         | operands of a product            |
+/// |--------|------------------------------------------------|----------------------------------|
+/// | T      | [P][K][width]                                  | as they are                      |
+/// | bf16   | [P][ceil(K / 2)][width][2]                     | a and b rounded to bf16          |
+/// | int8   | [P][ceil(K / 4)][width][4]                     | a and b rounded to 8 bits, a     |
+/// |        |                                                | scale for each row and column    |
+/// | int8w  | [P]: [8 G][width][4], then scales [G][width]   | a rounded to 16 bits, b to 8     |
+/// | int4   | [P]: [4 G][width][8 / 2], scales [G][width]    | a rounded to 16 bits, b to 4     |
 ///
-/// A group is 32 neighbours along K of a column. It has a scale of bf16, behind the numbers of its
-/// panel (src/kernels/grouped_product.hpp shows the order).
+/// The groups of int8w and int4 have a scale each, in bf16, after the integers of their panel
+/// (src/kernels/grouped_product.hpp shows the order).
 ///
-/// With PanelColumns::halves, panel p holds the columns p*width/2 + j of the first half of b in
-/// front, and those of the second half, N/2 + p*width/2 + j, in its columns width/2 + j; each half
-/// is padded by itself.
+/// With PanelColumns::halves, columns j < width/2 of panel p are the columns p*width/2 + j of the
+/// first half of b, and its columns width/2 + j are the columns N/2 + p*width/2 + j; each half is
+/// padded separately.
 template <Real T>
 class PackedMatrix {
  public:
   PackedMatrix() = default;
 
   /// Packs b (K, N), any strides. A weight W (N, K) of a linear layer is packed as
-  /// `W.view().transposed()`. `stored`: T's own type or, for float, DType::bf16, i8, i8w or i4w. A
-  /// column of integers that holds an infinity or a NaN becomes NaN. A matrix of
-  /// PanelColumns::halves serves products with Activation::swiglu, and no others. Throws ShapeError
-  /// and, for another type, ArgumentError.
+  /// `W.view().transposed()`. `stored`: T's own type or, for float, DType::bf16, int8, int8w or
+  /// int4. A column of int8, or a group of int8w or int4, that holds an infinity or a NaN becomes
+  /// NaN. A matrix of PanelColumns::halves serves products with Activation::swiglu and no others.
+  /// Throws ShapeError, and ArgumentError for another type.
   explicit PackedMatrix(View<const T> b, DType stored = dtype_of<T>(),
                         PanelColumns columns = PanelColumns::neighbours);
 
-  /// What `panels`, `scales` and `compensation` of a packed matrix are, as bytes: little-endian,
-  /// and of any alignment.
-  struct Parts {
+  /// The memory of a packed matrix as bytes: little-endian, and of any alignment.
+  struct Buffers {
     std::span<const std::byte> panels;        ///< as `bytes` gives them
-    std::span<const std::byte> scales;        ///< f32; none but for 8 bits
-    std::span<const std::byte> compensation;  ///< s32; none but for 8 bits
+    std::span<const std::byte> scales;        ///< f32; int8 only, else empty
+    std::span<const std::byte> compensation;  ///< int32; int8 only, else empty
   };
 
   /// A matrix (K, N) that was packed before. Panels that begin at a multiple of a vector's bytes
-  /// are used where they lie and must not change; `owner` keeps their memory. Others are copied.
-  /// Throws ShapeError unless the parts have the bytes of `panels_shape`, and ArgumentError.
-  PackedMatrix(index_t k, index_t n, DType stored, PanelColumns columns, const Parts& parts,
+  /// are used in place and must not change; `owner` keeps their memory. Others are copied. Throws
+  /// ShapeError unless the buffers have the bytes of `panels_shape` for the kernels in use, and
+  /// ArgumentError for another type.
+  PackedMatrix(index_t k, index_t n, DType stored, PanelColumns columns, const Buffers& buffers,
                std::shared_ptr<const void> owner);
 
-  /// The extents (panels, K / elements per word, width, elements per word) in which the kernels in
-  /// use have a matrix (K, N), whose scales and compensation are panels * width long; (panels,
-  /// bytes, 1, 1) of numbers in groups, which have neither. Throws ShapeError, ArgumentError.
+  /// The shape of the panels of a matrix (K, N) for the kernels in use: (panels, K / elements per
+  /// word, width, elements per word), where scales and compensation of int8 have panels * width
+  /// elements; (panels, bytes, 1, 1) for int8w and int4. Throws ShapeError, ArgumentError.
   [[nodiscard]] static Shape panels_shape(index_t k, index_t n, DType stored, PanelColumns columns);
 
   [[nodiscard]] bool empty() const noexcept { return bytes().empty(); }
@@ -100,15 +99,18 @@ class PackedMatrix {
   [[nodiscard]] index_t n() const noexcept { return n_; }
   [[nodiscard]] DType stored() const noexcept { return stored_; }
   [[nodiscard]] PanelColumns columns() const noexcept { return columns_; }
+  /// Columns of a panel: as many as the kernels of the instruction set read for which the matrix
+  /// was packed. A product with the kernels of another width throws ArgumentError. 0 when empty.
+  [[nodiscard]] index_t panel_width() const noexcept { return panel_width_; }
 
-  /// The panels, as they lie in memory.
+  /// The panels as bytes.
   [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept {
     return owner_ ? borrowed_ : panels_.span();
   }
-  /// What a unit of each column means, for 8 bits: (N) in the order of the panels, padded with
-  /// zeros to whole panels.
+  /// int8: the scale of each column, (panels * width) in the order of the panels, 0 for padding.
   [[nodiscard]] std::span<const float> scales() const noexcept { return scales_.span(); }
-  /// 128 times the sum of each column's integers, for 8 bits: (N), padded alike.
+  /// int8: 128 x the sum of each column's integers, (panels * width), 0 for padding. Products
+  /// subtract it, because the integers of a are stored with a +128 offset.
   [[nodiscard]] std::span<const std::int32_t> compensation() const noexcept {
     return compensation_.span();
   }
@@ -116,60 +118,62 @@ class PackedMatrix {
  private:
   friend struct detail::PackedRows;
   Tensor<std::uint8_t>
-      panels_;  // (panels, K / elements per word, width, bytes per word), where they are its own
-  std::span<const std::uint8_t> borrowed_;  // the same, where they lie in the memory of the owner
+      panels_;  // (panels, K / elements per word, width, bytes per word), unless borrowed
+  std::span<const std::uint8_t> borrowed_;  // the same, in memory of owner_
   std::shared_ptr<const void> owner_;
-  Tensor<float> scales_;               // (N)
-  Tensor<std::int32_t> compensation_;  // (N)
-  index_t k_ = 0, n_ = 0;
+  Tensor<float> scales_;               // (panels * width)
+  Tensor<std::int32_t> compensation_;  // (panels * width)
+  index_t k_ = 0, n_ = 0, panel_width_ = 0;
   DType stored_ = dtype_of<T>();
   PanelColumns columns_ = PanelColumns::neighbours;
 };
 
 /// out (M, N) = epilogue(a (M, K) * b (K, N)); (M, N/2) with Activation::swiglu. `out` needs unit
 /// column stride and must not overlap a or b; a and b may have any strides. Results do not depend
-/// on the number of threads.
+/// on the number of threads, and a row of out does not depend on the other rows of a or on their
+/// number.
 ///
-/// `operands`: what is multiplied, T's own type or for float DType::bf16; the bits are then those
-/// of a b packed as bf16, but for a transposed a on AMX. Throws ShapeError, ArgumentError.
+/// `operands`: the type that is multiplied, T itself or for float DType::bf16; the bits are then
+/// those of a b packed as bf16, except for a transposed a on AMX. Throws ShapeError, ArgumentError.
 template <Real T>
 void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>& epilogue = {},
           DType operands = dtype_of<T>());
 
-/// The same with a right operand that was packed before. How exact it is depends on what that is
-/// stored as, the same on every instruction set but for the rounding of sums:
+/// The same with a right operand that was packed before. The accuracy depends on its stored type,
+/// and is the same on every instruction set except for the rounding of sums:
 ///
 /// - bf16: a is rounded to bf16, to nearest even. Products are exact in f32, and sums are rounded
-/// after each product, in the order 1, 0,
-///   3, 2, 5, 4, ... of k, as the instruction vdpbf16ps does it and every other instruction set
-///   imitates it, but for AMX, which sums the even and the odd of 32 neighbours along k apart, then
-///   adds both to the total. Numbers and sums below 2^-126 count as zero where the CPU has an
-///   instruction for bf16.
-/// - i8: each row of a is divided by s = its largest magnitude / 127 and rounded to nearest even,
-/// sums are exact integers, and the
-///   result is sum * s * (the column's unit). A row whose elements are all below 1e-30 counts as
-///   zero; one that holds an infinity or a NaN becomes NaN. Exact for K < 65536.
-/// - i8w, i4w: a group of b is a scale of bf16, for which its largest magnitude is -128 or -8,
-/// times integers rounded to nearest even and
-///   at most 127 or 7. Up to 32 rows of a are quantised as those of i8, but to 32767 steps; the
-///   sums of groups are exact integers, each times its scale rounded and added to the total, and
-///   that times the row's s. For more rows, a and integers times their scale are rounded to bf16,
-///   and multiplied as those are.
+///   after each product, in the order 1, 0, 3, 2, 5, 4, ... of k, as by the instruction vdpbf16ps,
+///   which every other instruction set imitates, except AMX: it sums the even and the odd of 32
+///   neighbours along k separately, then adds both to the total. Numbers and sums below 2^-126
+///   count as zero where the processor has an instruction for bf16.
+/// - int8: each row of a is divided by its scale s = its largest magnitude / 127 and rounded to
+///   nearest even. Sums are exact integers, and the result is sum * s * (scale of the column). A
+///   row whose elements are all below 1e-30 counts as zero; one that holds an infinity or a NaN
+///   becomes NaN. Exact for K < 65536.
+/// - int8w, int4: a group of b is a bf16 scale, chosen so that its largest magnitude becomes -128
+/// or
+///   -8, times integers rounded to nearest even and at most 127 or 7. Rows of a are quantized as
+///   for int8, but to 32767 steps. The sum of a group is an exact integer; times the scale of the
+///   group and rounded, it is added to the total, which is multiplied by s. These bits are the same
+///   on every instruction set except AMX, which rounds a and the integers times their scales to
+///   bf16 and multiplies them as bf16.
+///
+/// Throws ShapeError, and ArgumentError when b was packed for kernels of another panel width.
 template <Real T>
 void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out,
           const BasicEpilogue<T>& epilogue = {});
 
-/// The same for the rows of a under a norm: epilogue(norm(a) * b). For a narrow b, the normalised
-/// rows are made in the form that the product reads, and never exist in T as a whole; the bits are
-/// those of `norm` and `gemm` one after the other. a must be contiguous. Throws ShapeError,
-/// ArgumentError.
+/// The same with a norm of the rows of a as fused prologue: epilogue(norm(a) * b). For a narrow b
+/// the normalised rows are converted at once and never stored in T as a whole; the bits are those
+/// of `norm` followed by `gemm`. a must be contiguous. Throws ShapeError, ArgumentError.
 template <Real T>
 void gemm(View<const T> a, const NormInputs<T>& norm_of_rows, const PackedMatrix<T>& b, View<T> out,
           const BasicEpilogue<T>& epilogue = {});
 
-/// a (M, K) in bf16 already, b stored as bf16. Rows of a that begin at multiples of 4 bytes, with
-/// an even K, are read where they lie; others are copied. Throws ShapeError, and ArgumentError when
-/// b is stored otherwise.
+/// The same for a (M, K) that is bf16 already, and b stored as bf16. Rows of a that begin at
+/// multiples of 4 bytes, with an even K, are read in place; others are copied. Throws ShapeError,
+/// and ArgumentError when b is stored as another type.
 void gemm(View<const bf16> a, const PackedMatrix<float>& b, View<float> out,
           const Epilogue& epilogue = {});
 

@@ -24,7 +24,7 @@ struct Rows {
   [[nodiscard]] bool empty() const noexcept { return data == nullptr; }
 };
 
-/// Inputs of a norm besides x; every part may be left out.
+/// Inputs of a norm besides x; each may be empty.
 template <class T>
 struct NormInputs {
   NormKind kind = NormKind::layer;
@@ -37,10 +37,11 @@ struct NormInputs {
 /// Gradients of a norm; those that are empty are not computed. All but dx are accumulated into.
 template <class T>
 struct NormGradients {
-  View<T> dx{};         ///< (R, D), overwritten
-  View<const T> add{};  ///< (R, D), added to dx: what flows to x on another way; may be empty
-  View<T> dweight{};    ///< (D)
-  View<T> dbias{};      ///< (D)
+  View<T> dx{};  ///< (R, D), overwritten
+  View<const T>
+      add{};          ///< (R, D), added to dx: the gradient of x from its other uses; may be empty
+  View<T> dweight{};  ///< (D)
+  View<T> dbias{};    ///< (D)
   Rows<T> dshift{}, dscale{};
 };
 

@@ -1,5 +1,5 @@
-// Cutting images into patches and putting them together again: the patch embedding of ViT and the
-// unpatchify of its decoder.
+// Conversion between images and patches: the patch embedding of ViT and the unpatchify of its
+// decoder.
 #pragma once
 
 #include "rae/core/dtype.hpp"

@@ -19,7 +19,7 @@ namespace rae {
 enum class Resize { bilinear, bicubic, bicubic_antialias };
 
 /// out (B, C, h, w) from image (B, C, H, W); along x first, then along y. Neighbouring outputs are
-/// made together, so that a NaN or an infinity also reaches some whose weight for it is zero.
+/// computed together, so that a NaN or an infinity also reaches some whose weight for it is zero.
 /// Throws ShapeError for another rank, other B or C, or an empty picture.
 template <Real T>
 void resize(View<const T> image, Resize method, View<T> out);

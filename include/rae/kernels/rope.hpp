@@ -14,16 +14,17 @@ struct RopeTable {
   [[nodiscard]] RopeView<T> view() const { return {cos.view(), sin.view()}; }
 };
 
-/// Angles of token (y, x): the first half of the channels turns by y*f, the second by x*f, with f =
-/// 10000^(-2k/half) shared by the pair of channels 2k, 2k+1 (official VisionRotaryEmbedding).
-/// Throws ArgumentError unless head_dim is a positive multiple of 4 and the grid is not empty.
+/// Angles of token (y, x): the first half of the channels is rotated by y*f, the second by x*f,
+/// with f = 10000^(-2k/half) shared by the pair of channels 2k, 2k+1 (official
+/// VisionRotaryEmbedding). Throws ArgumentError unless head_dim is a positive multiple of 4 and the
+/// grid is not empty.
 template <Real T>
 [[nodiscard]] RopeTable<T> make_rope_table(index_t grid_h, index_t grid_w, index_t head_dim);
 
 /// out (B, T, H, hd): every pair of channels (a, b) of x (B, T, H, hd) becomes (a cos - b sin, b
-/// cos + a sin), with the angles of its token; `inverse` turns back, which is also the backward.
-/// With r times as many tokens as the table has rows, r neighbours share a row. `out` may be x.
-/// `attention` does this itself. Throws ShapeError.
+/// cos + a sin), with the angles of its token; `inverse` rotates by the opposite angles, which is
+/// also the backward. With r times as many tokens as the table has rows, r neighbours share a row.
+/// `out` may be x. `attention` does this itself. Throws ShapeError.
 template <Real T>
 void apply_rope(View<const T> x, RopeView<T> rope, View<T> out, bool inverse = false);
 

@@ -1,4 +1,4 @@
-// Convolution and pooling with windows of any size, stride and border, forward only: the layers of
+// Convolution and pooling with windows of any size, stride and padding, forward only: the layers of
 // Inception-v3.
 //
 // torch.nn.functional.conv2d, max_pool2d and avg_pool2d(count_include_pad=False).
@@ -12,29 +12,28 @@ namespace rae {
 /// A rectangle that moves over a picture.
 struct Window {
   index_t height = 1, width = 1;  ///< of the rectangle
-  index_t stride = 1;             ///< pixels from one place to the next, down and to the right
-  index_t pad_h = 0, pad_w = 0;   ///< rows above and below the picture, columns left and right of
-                                  ///< it, where nothing is
+  index_t stride = 1;             ///< pixels between neighbouring windows, down and to the right
+  index_t pad_h = 0, pad_w = 0;   ///< padding: rows above and below, columns left and right
 
-  /// Places below each other in a picture of `rows` rows; below 1 when the window does not fit.
+  /// Height of the output for a picture of `rows` rows; below 1 when the window does not fit.
   [[nodiscard]] constexpr index_t out_h(index_t rows) const noexcept {
     return (rows + 2 * pad_h - height) / stride + 1;
   }
-  /// Places beside each other in a picture of `columns` columns.
+  /// Width of the output for a picture of `columns` columns; below 1 when the window does not fit.
   [[nodiscard]] constexpr index_t out_w(index_t columns) const noexcept {
     return (columns + 2 * pad_w - width) / stride + 1;
   }
 };
 
 /// out (B, O, h, w): out[b, o] = bias[o] + sum over c of x[b, c] correlated with weight[o, c], for
-/// x (B, C, H, W), weight (O, C, kh, kw) of the window's size and bias (O) or empty. Zeros stand
-/// around the picture. All contiguous. Throws ShapeError.
+/// x (B, C, H, W), weight (O, C, kh, kw) of the window's size and bias (O) or empty. The padding
+/// is zeros. All contiguous. Throws ShapeError.
 template <Real T>
 void conv2d(View<const T> x, View<const T> weight, View<const T> bias, const Window& window,
             View<T> out);
 
-/// out (B, C, h, w) = the largest of x (B, C, H, W) in the window; what lies outside does not
-/// count. Throws ShapeError, also for borders above half of the window.
+/// out (B, C, h, w) = the largest of x (B, C, H, W) in the window; padding does not
+/// count. Throws ShapeError, also for padding above half of the window.
 template <Real T>
 void max_pool2d(View<const T> x, const Window& window, View<T> out);
 

@@ -1,4 +1,4 @@
-// Where models lie that are named without a path, such as the built-in one.
+// The folders of models that are named without a path, such as the built-in one.
 #pragma once
 
 #include <string>

@@ -5,11 +5,13 @@
 // RoPE); Diffusion Transformers with Representation Autoencoders, section 4.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "rae/nn/dit_norm.hpp"
 #include "rae/nn/feed_forward.hpp"
 #include "rae/nn/linear.hpp"
+#include "rae/nn/outline.hpp"
 #include "rae/nn/qk_norm.hpp"
 #include "rae/ops/attention.hpp"
 
@@ -23,14 +25,26 @@ struct DitBlockOptions {
   double mlp_ratio = 4.0;   ///< hidden width over model width; SwiGLU takes two thirds of it
 };
 
-/// What time and label ask of a transformer, which the image has no part in: one row for each pair
+/// The part of a network's computation that depends only on time and label: one row for each pair
 /// of them.
 template <Operand X>
 struct Conditioning {
   X time;                     // (B, h); empty where the model does not use it
-  std::vector<X> modulation;  // (B, 6h) for each block that is conditioned on vectors, (B, 2h) for
-                              // such an output layer behind
+  std::vector<X> modulation;  // (B, 6h) for each block that is conditioned on vectors, then (B, 2h)
+                              // for an output layer that is
 };
+
+/// The table of rotary positions of a grid, for heads of this width; none for an outline, which
+/// must not take memory for a configuration that may be absurd.
+template <Operand X>
+[[nodiscard]] std::shared_ptr<const RopeTable<typename X::value_type>> shared_rope_table(
+    index_t grid_h, index_t grid_w, index_t head_dim) {
+  using T = typename X::value_type;
+  if constexpr (std::same_as<X, Outline>)
+    return nullptr;
+  else
+    return std::make_shared<RopeTable<T>>(make_rope_table<T>(grid_h, grid_w, head_dim));
+}
 
 /// One block. Conditioning c has one row per image, (B, D), or per token, (B, T, D).
 template <Operand X>

@@ -55,10 +55,8 @@ class DitDh {
       blocks.emplace_back(d, config.num_heads[1], config.block());
     final_layer = DitFinalLayer<X>(d, c, config.use_rmsnorm);
     if (config.use_rope) {
-      backbone_rope_ = std::make_shared<RopeTable<T>>(
-          make_rope_table<T>(config.grid_h, config.grid_w, h / config.num_heads[0]));
-      head_rope_ = std::make_shared<RopeTable<T>>(
-          make_rope_table<T>(config.grid_h, config.grid_w, d / config.num_heads[1]));
+      backbone_rope_ = shared_rope_table<X>(config.grid_h, config.grid_w, h / config.num_heads[0]);
+      head_rope_ = shared_rope_table<X>(config.grid_h, config.grid_w, d / config.num_heads[1]);
     }
   }
 
@@ -68,7 +66,8 @@ class DitDh {
     return (*this)(x, conditioning(t, y));
   }
 
-  /// What depends on t (B) and y (B) alone. Throws ShapeError, ArgumentError.
+  /// The part of the computation that depends only on t (B) and y (B). Throws ShapeError,
+  /// ArgumentError.
   Conditioning<X> conditioning(const Tensor<T>& t, std::span<const std::int64_t> y) const {
     require_shape("DitDh: t", t.shape(), {static_cast<index_t>(y.size())});
     Conditioning<X> out{t_embedder(t), {}};          // (B, h)
@@ -78,16 +77,21 @@ class DitDh {
     return out;
   }
 
-  /// The velocities of x (B, C, h, w) under k conditions for each image, those of the whole batch
-  /// one behind the other: (k B, C, h, w). Throws ShapeError.
+  /// Number of elements of one row of the conditioning.
+  [[nodiscard]] index_t conditioning_size() const noexcept {
+    return (6 * config_.depth[0] + 1) * config_.hidden_size[0];
+  }
+
+  /// The velocities (k B, C, h, w) of x (B, C, h, w) under k conditions for each image, those of
+  /// the whole batch concatenated. Throws ShapeError.
   X operator()(const X& x, const Conditioning<X>& c) const {
     check(x.shape(), c);
     const X tokens = grid_to_tokens(x);  // (B, N, C)
     return velocity(tokens, backbone(tokens, c), c);
   }
 
-  /// The backbone's output (k B, N, h) on tokens (B, N, C), before it meets the time again: what
-  /// adjacent sampling steps may share.
+  /// The backbone's output (k B, N, h) on tokens (B, N, C), before the time is added again;
+  /// adjacent sampling steps may share it.
   X backbone(const X& tokens, const Conditioning<X>& c) const {
     X s = s_embedder(tokens);                                       // (B, N, h)
     if (!pos_embed.empty()) s = add_broadcast(s, pos_embed.value);  // (B, N, h)

@@ -2,12 +2,14 @@
 // what each model changes.
 //
 // Diffusion Transformers with Representation Autoencoders, official code
-// (DiTwDDTHead.initialize_weights, GeneralDecoder); MAE, section 3.
+// (DiTwDDTHead.initialize_weights, LightningDiT.initialize_weights, GeneralDecoder); MAE,
+// section 3.
 #pragma once
 
 #include "rae/models/decoder.hpp"
 #include "rae/models/dit_dh.hpp"
 #include "rae/models/encoder.hpp"
+#include "rae/models/lightning_dit.hpp"
 #include "rae/nn/initialize.hpp"
 
 namespace rae {
@@ -26,6 +28,30 @@ void initialize(DitDh<X>& model, std::uint64_t seed) {
   init_normal(model.t_embedder.out.weight, 0.02, seed, kOwn + 4);
   init_normal(model.y_embedder.table, 0.02, seed, kOwn + 5);
   for (DitBlock<X>& block : model.blocks) init_zero(block.adaln);
+  init_zero(model.final_layer.adaln);
+  init_zero(model.final_layer.linear_out);
+}
+
+/// LightningDiT as it starts its training: Xavier for all matrices and zero biases, a sin-cos
+/// table, and zero for all modulations and the output. Official LightningDiT.initialize_weights.
+template <Operand X>
+void initialize(LightningDit<X>& model, std::uint64_t seed) {
+  std::uint64_t stream = 1u << 20;  // after those of init_default
+  init_default(model, seed);
+  const index_t p = model.config().patch_size;
+  init_sincos(model.pos_embed, model.config().input_h / p, model.config().input_w / p);
+  init_xavier(model.x_embedder, seed, stream++);
+  init_normal(model.t_embedder.frequencies, 1.0, seed, stream++);
+  for (Linear<X>* linear : {&model.t_embedder.in, &model.t_embedder.out}) {
+    init_normal(linear->weight, 0.02, seed, stream++);
+    init_constant(linear->bias, 0.0);
+  }
+  init_normal(model.y_embedder.table, 0.02, seed, stream++);
+  for (DitBlock<X>& block : model.blocks) {
+    for (Linear<X>* linear : {&block.qkv, &block.proj, &block.mlp.in, &block.mlp.out})
+      init_xavier(*linear, seed, stream++);
+    init_zero(block.adaln);
+  }
   init_zero(model.final_layer.adaln);
   init_zero(model.final_layer.linear_out);
 }

@@ -1,7 +1,7 @@
 // LightningDiT: the plain diffusion transformer, RAE's baseline and the ancestor of DiT^DH.
 //
 // Peebles and Xie 2023; Yao et al. 2025. Differs from DiT^DH's backbone in the condition (time +
-// label, without SiLU) and in having its output layer right behind.
+// label, without SiLU) and in having its output layer right after the blocks.
 #pragma once
 
 #include <memory>
@@ -52,9 +52,7 @@ class LightningDit {
       blocks.emplace_back(d, config.num_heads, config.block());
     final_layer = DitFinalLayer<X>(d, p * p * config.in_channels * (config.learn_sigma ? 2 : 1),
                                    config.use_rmsnorm);
-    if (config.use_rope)
-      rope_ = std::make_shared<RopeTable<T>>(
-          make_rope_table<T>(grid_h_, grid_w_, d / config.num_heads));
+    if (config.use_rope) rope_ = shared_rope_table<X>(grid_h_, grid_w_, d / config.num_heads);
   }
 
   /// Predicted velocity (B, C, h, w) for x (B, C, h, w), t (B) in [0, 1] with 1 = noise, y (B).
@@ -63,7 +61,8 @@ class LightningDit {
     return (*this)(x, conditioning(t, y));
   }
 
-  /// What depends on t (B) and y (B) alone. Throws ShapeError, ArgumentError.
+  /// The part of the computation that depends only on t (B) and y (B). Throws ShapeError,
+  /// ArgumentError.
   Conditioning<X> conditioning(const Tensor<T>& t, std::span<const std::int64_t> y) const {
     require_shape("LightningDit: t", t.shape(), {static_cast<index_t>(y.size())});
     const X c = add(t_embedder(t), y_embedder(y));  // (B, D)
@@ -74,8 +73,13 @@ class LightningDit {
     return out;
   }
 
-  /// The velocities of x (B, C, h, w) under k conditions for each image, those of the whole batch
-  /// one behind the other: (k B, C, h, w). Throws ShapeError.
+  /// Number of elements of one row of the conditioning.
+  [[nodiscard]] index_t conditioning_size() const noexcept {
+    return (6 * config_.depth + 2) * config_.hidden_size;
+  }
+
+  /// The velocities (k B, C, h, w) of x (B, C, h, w) under k conditions for each image, those of
+  /// the whole batch concatenated. Throws ShapeError.
   X operator()(const X& x, const Conditioning<X>& c) const {
     const Shape s = x.shape();
     if (s.rank() != 4) raise<ShapeError>("LightningDit: expected x (B, C, h, w), got ", s);
@@ -87,7 +91,7 @@ class LightningDit {
     X z = add_broadcast(x_embedder(patchify(x, config_.patch_size)), pos_embed.value);  // (B, N, D)
     z = repeat(z, conditions / s[0]);  // (k B, N, D)
     for (std::size_t i = 0; i < blocks.size(); ++i)
-      z = blocks[i].modulated(z, c.modulation[i], rope_.get());  // (k B, N, D)
+      z = run(blocks[i], z, c.modulation[i]);  // (k B, N, D)
     const X out = unpatchify(final_layer.modulated(z, c.modulation.back()), grid_h_, grid_w_,
                              config_.patch_size);  // (k B, C or 2C, h, w)
     return config_.learn_sigma ? first_channels(out, config_.in_channels) : out;
@@ -106,6 +110,9 @@ class LightningDit {
 
   [[nodiscard]] const LightningDitConfig& config() const noexcept { return config_; }
 
+  /// Recompute the activations of each block in the backward pass instead of keeping them.
+  void set_checkpointing(bool on) noexcept { checkpointing_ = on; }
+
   Parameter<X> pos_embed;  // (1, N, D)
   Linear<X> x_embedder;
   TimestepEmbed<X> t_embedder;
@@ -114,7 +121,18 @@ class LightningDit {
   DitFinalLayer<X> final_layer;
 
  private:
-  // Channels lie outermost in an image, as tokens do in a sequence.
+  // A block on x (B, N, D) under the modulation m (B, 6D): (B, N, D).
+  X run(const DitBlock<X>& block, const X& x, const X& m) const {
+    const auto forward = [&block, rope = rope_.get()](const X& a, const X& b) {
+      return block.modulated(a, b, rope);
+    };
+    if constexpr (std::same_as<X, Var<T>>) {
+      if (checkpointing_) return checkpoint(forward, x, m);
+    }
+    return forward(x, m);
+  }
+
+  // Channels are the outermost axis of an image, as tokens are of a sequence.
   static X first_channels(const X& x, index_t count) {
     const Shape s = x.shape();
     return reshape(keep_tokens(reshape(x, {s[0], s[1], s[2] * s[3]}), count),
@@ -124,6 +142,7 @@ class LightningDit {
   LightningDitConfig config_;
   index_t grid_h_ = 0, grid_w_ = 0;
   std::shared_ptr<const RopeTable<T>> rope_;
+  bool checkpointing_ = false;
 };
 
 }  // namespace rae

@@ -1,4 +1,4 @@
-// A model without memory: names and shapes of its parameters, for whatever must know them before
+// A model without memory: names and shapes of its parameters, for code that must know them before
 // weights are read.
 #pragma once
 
@@ -54,6 +54,13 @@ template <template <class> class Model, class Config>
     if (!parameter.empty()) out.push_back({name, parameter.shape(), parameter.use()});
   });
   return out;
+}
+
+/// Number of elements of all parameters.
+[[nodiscard]] inline index_t parameter_count(const std::vector<ParameterShape>& parameters) {
+  index_t n = 0;
+  for (const ParameterShape& parameter : parameters) n += parameter.shape.numel();
+  return n;
 }
 
 }  // namespace rae

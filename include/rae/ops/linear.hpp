@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "rae/kernels/row_product.hpp"
+#include "rae/kernels/linear_product.hpp"
 #include "rae/ops/activation.hpp"
 #include "rae/ops/elementwise.hpp"
 #include "rae/ops/norm.hpp"
@@ -99,34 +99,35 @@ Var<T> linear_step(const Var<T>& x, const Normalized<Var<T>>* normalized, const 
   const NormInputs<T> inputs = norm_inputs(norm);
   PackedMatrix<T> packed;  // (M, K): the rows that were multiplied, for the gradient of W
   Tensor<T> out(x.shape().with(-1, n)), product;  // (..., N); with SwiGLU (..., N/2), (..., N)
-  RowProduct<T> rows{.a = View<const T>(x.value().data(), {m, k})};
+  LinearOperand<T> rows{.a = View<const T>(x.value().data(), {m, k})};
   if (normalized) rows.norm = &inputs;
   if (weight.requires_grad() && current_tape<T> != nullptr) rows.packed = &packed;
   if (gated) {
     product = std::exchange(out, Tensor<T>(x.shape().with(-1, n / 2)));
     rows.swiglu = View<T>(out.data(), {m, n / 2});
   }
-  row_product<T>(rows, weight.value().view().transposed(),
-                 View<T>((gated ? product : out).data(), {m, n}),
-                 bias.empty() ? View<const T>() : bias.value().view(), operands);
+  linear_product<T>(rows, weight.value().view().transposed(),
+                    View<T>((gated ? product : out).data(), {m, n}),
+                    bias.empty() ? View<const T>() : bias.value().view(), operands);
   const bool under_norm = normalized != nullptr;
   return make_result<T>(
       std::move(out),
       [=](const Tensor<T>& g) {
         PackedMatrix<T> packed_g;  // (M, N)
-        RowProduct<T> gradient{.a = View<const T>(g.data(), {m, g.extent(-1)})};
+        LinearOperand<T> gradient{.a = View<const T>(g.data(), {m, g.extent(-1)})};
         if (!product.empty()) gradient.gates = View<const T>(product.data(), {m, n});
         if (weight.requires_grad()) gradient.packed = &packed_g;
         if (bias.requires_grad()) gradient.column_sums = bias.mutable_grad().view();
         if (x.requires_grad() || under_norm) {
           Tensor<T> dx(x.shape());  // (..., K)
-          row_product<T>(gradient, weight.value().view(), View<T>(dx.data(), {m, k}), {}, operands);
+          linear_product<T>(gradient, weight.value().view(), View<T>(dx.data(), {m, k}), {},
+                            operands);
           if (under_norm)
             accumulate_norm_gradients(norm, dx);
           else
             x.accumulate(std::move(dx));
         } else {
-          read_rows<T>(gradient, operands);
+          pack_and_sum_rows<T>(gradient, operands);
         }
         if (!weight.requires_grad()) return;
         const bool adds = !weight.grad().empty();

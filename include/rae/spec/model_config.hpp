@@ -1,6 +1,6 @@
 // Everything about a model that is not a weight, and its form as YAML or JSON: shapes of encoder,
-// decoder and diffusion transformer, pixel statistics, time shift, sampling defaults and class
-// names. Names of keys are those of the members.
+// decoder and diffusion network, pixel statistics, time shift, sampling defaults and class names.
+// Names of keys are those of the members, but networks have the key of their kind (see Backbone).
 #pragma once
 
 #include <optional>
@@ -8,24 +8,16 @@
 #include <vector>
 
 #include "rae/io/config.hpp"
-#include "rae/models/dit_dh.hpp"
-#include "rae/models/lightning_dit.hpp"
 #include "rae/models/rae.hpp"
-#include "rae/spec/parameter_count.hpp"
+#include "rae/spec/backbone.hpp"
+#include "rae/spec/limits.hpp"
 #include "rae/spec/sampling_defaults.hpp"
 
 namespace rae {
 
-/// Largest number of elements of one latent, C * h * w, that a configuration may ask for.
-inline constexpr index_t kMaxLatentSize = index_t{1} << 24;
-/// Largest side of a latent's grid that a configuration may ask for.
-inline constexpr index_t kMaxLatentGrid = 128;
-/// Largest side of the pictures that a configuration may ask for.
-inline constexpr index_t kMaxModelImageSize = 4096;
-
 /// A model without its weights.
 struct ModelConfig {
-  std::string name;       ///< for people and for the text of pictures
+  std::string name;       ///< for people, and for the text inside of PNG files
   EncoderConfig encoder;  ///< the frozen encoder
   index_t encoder_size =
       0;  ///< height of pictures resized for the encoder; 0 leaves pictures as they are
@@ -33,19 +25,16 @@ struct ModelConfig {
   PixelNorm pixels;           ///< mean and deviation of the encoder's pixels
   index_t image_size = 0;     ///< height of the pictures that the model takes and makes, 1 to 4096
   index_t image_width = 0;    ///< their width; 0: image_size
-  std::optional<DecoderConfig> decoder;               ///< absent until that stage was trained
-  std::optional<DitDhConfig> dit;                     ///< absent until that stage was trained
-  std::optional<LightningDitConfig> lightning_dit;    ///< instead of `dit`
-  std::optional<DitDhConfig> guide;                   ///< the weaker model of autoguidance
-  std::optional<LightningDitConfig> lightning_guide;  ///< instead of `guide`
-  PathKind path = PathKind::linear;                   ///< from data to noise
+  std::optional<DecoderConfig> decoder;  ///< absent until that stage was trained
+  std::optional<Backbone> dit;           ///< the diffusion network; absent until it was trained
+  std::optional<Backbone> guide;         ///< the weaker diffusion network of autoguidance
+  PathKind path = PathKind::linear;      ///< from data to noise
   PathFormulas path_formulas =
       PathFormulas::exact;  ///< official: for a model that was made for the official code
   double time_shift = 1.0;  ///< of training and sampling, at least 1
-  Prediction prediction =
-      Prediction::velocity;              ///< what the diffusion transformer and its guide predict
-  SamplingDefaults sampling;             ///< defaults of the sampler
-  std::vector<std::string> class_names;  ///< empty, or one for each class
+  Prediction prediction = Prediction::velocity;  ///< of the diffusion network and its guide
+  SamplingDefaults sampling;                     ///< defaults of the sampler
+  std::vector<std::string> class_names;          ///< empty, or one for each class
 
   /// Shape (channels, H, W) of one picture.
   [[nodiscard]] Shape image_shape() const;
@@ -54,13 +43,10 @@ struct ModelConfig {
   /// Shape (C, h, w) of one latent: the encoder's width on the grid of its patches. Throws
   /// ConfigError for a patch size below 1.
   [[nodiscard]] Shape latent_shape() const;
-  /// Classes of the diffusion transformer; 0 when there is none.
-  [[nodiscard]] index_t num_classes() const noexcept;
-  /// True when there is a weaker model for autoguidance, of either kind.
-  [[nodiscard]] bool has_guide() const noexcept { return guide || lightning_guide; }
-  /// True when the diffusion transformer has a class for "no class", whose number is
-  /// `num_classes()`.
-  [[nodiscard]] bool has_null_class() const noexcept;
+  /// Classes of the diffusion network; 0 when there is none.
+  [[nodiscard]] index_t num_classes() const { return dit ? dit->num_classes() : 0; }
+  /// True when the diffusion network has a class for "no class", whose number is `num_classes()`.
+  [[nodiscard]] bool has_null_class() const { return dit && dit->has_null_class(); }
 };
 
 /// Lower-case name: "dinov2", "siglip2" or "mae".
@@ -72,24 +58,26 @@ struct ModelConfig {
 [[nodiscard]] ConfigNode to_config(const EncoderConfig& config);
 /// The shape of a decoder as a map.
 [[nodiscard]] ConfigNode to_config(const DecoderConfig& config);
-/// The shape of a DiT^DH as a map.
-[[nodiscard]] ConfigNode to_config(const DitDhConfig& config);
-/// The shape of a LightningDiT as a map.
-[[nodiscard]] ConfigNode to_config(const LightningDitConfig& config);
 /// A whole model as a map.
 [[nodiscard]] ConfigNode to_config(const ModelConfig& config);
 
+/// Throws ConfigError for a size that is not positive or too large (see limits.hpp), for other
+/// values out of range, and for networks that do not fit each other. Messages name the place below
+/// `place`: "dit.hidden_size[0]: expected an integer from 1 to 65536, got 0".
+void validate(const ModelConfig& config, const ConfigPlace& place = ConfigPlace());
+/// The same for an encoder alone.
+void validate(const EncoderConfig& config, const ConfigPlace& place);
+/// The same for a decoder alone.
+void validate(const DecoderConfig& config, const ConfigPlace& place);
+
 /// The reverse of `to_config`. Sizes are required, switches and epsilons have the defaults of the
-/// structure. Throws ConfigError with the place in the file for an unknown or missing key, a size
-/// that is not positive or absurd, or sizes that do not fit each other.
+/// structure. Throws ConfigError with the place in the file for an unknown or missing key and a
+/// value of another type, and as `validate`.
 [[nodiscard]] EncoderConfig parse_encoder_config(const ConfigNode& node);
 /// The same for a decoder.
 [[nodiscard]] DecoderConfig parse_decoder_config(const ConfigNode& node);
-/// The same for a DiT^DH.
-[[nodiscard]] DitDhConfig parse_dit_config(const ConfigNode& node);
-/// The same for a LightningDiT.
-[[nodiscard]] LightningDitConfig parse_lightning_dit_config(const ConfigNode& node);
-/// The same for a whole model, whose parts must also fit each other.
+/// The same for a whole model. A key of a diffusion network that is not registered is an error
+/// that names the known ones.
 [[nodiscard]] ModelConfig parse_model_config(const ConfigNode& node);
 
 }  // namespace rae

@@ -29,9 +29,9 @@ constexpr std::string_view name_of(SamplerKind kind) noexcept {
 /// Inverse of `name_of`; the official "ODE" and "SDE" are accepted, too. Throws ArgumentError.
 [[nodiscard]] SamplerKind parse_sampler_kind(std::string_view name);
 
-/// What `steps` means. `full`: that many steps, the last of which ends at t = 0. `official`: that
-/// many points as the official samplers place them, one step fewer, ending short of 0 (see
-/// `official_time_grid`); a stochastic sampler takes its last step besides.
+/// The meaning of `steps`. `full`: that many steps, the last of which ends at t = 0. `official`:
+/// that many points as the official samplers place them, one step fewer, ending a little before 0
+/// (see `official_time_grid`); a stochastic sampler takes its last step in addition.
 enum class TimeGridKind { full, official };
 
 /// Lower-case name.
@@ -45,7 +45,7 @@ constexpr std::string_view name_of(TimeGridKind kind) noexcept {
 struct SamplingDefaults {
   index_t steps = 50;                      ///< 1 to 100000; see `grid`
   SamplerKind kind = SamplerKind::ode;     ///< which equation
-  TimeGridKind grid = TimeGridKind::full;  ///< where the steps lie
+  TimeGridKind grid = TimeGridKind::full;  ///< where the steps are
   OdeSolver solver{};                      ///< method of the deterministic sampler
   double atol = 1e-6;                      ///< of adaptive solvers, see `StepControl`
   double rtol = 1e-3;                      ///< of adaptive solvers, see `StepControl`
@@ -57,10 +57,13 @@ struct SamplingDefaults {
       autoguidance{};  ///< guidance by the weaker model `guide`; absent or scale 1 is none
 };
 
+/// Throws ConfigError, naming the place below `place`, for values out of range.
+void validate(const SamplingDefaults& sampling, const ConfigPlace& place);
+
 /// The defaults as a map.
 [[nodiscard]] ConfigNode to_config(const SamplingDefaults& sampling);
 /// The reverse of `to_config`; absent keys have the defaults of the structure. Throws ConfigError
-/// with the place in the file.
+/// with the place in the file for unknown keys and values of another type, and as `validate`.
 [[nodiscard]] SamplingDefaults parse_sampling_defaults(const ConfigNode& node);
 
 /// Times of the steps, from noise to data, for a model of this path, prediction and time shift.

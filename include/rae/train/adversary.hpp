@@ -52,8 +52,9 @@ class Adversary {
   /// steps. Throws NumericError.
   void step();
 
-  /// For the training loop; `turn` is still to be filled. Refers to this object.
-  [[nodiscard]] Opponent opponent();
+  /// For the training loop; `train_step` is left empty for the caller to set. Refers to this
+  /// object.
+  [[nodiscard]] SecondModel second_model();
 
   /// Losses and accuracy since the last `step`, for logs.
   [[nodiscard]] const std::map<std::string, double>& measurements() const noexcept {

@@ -35,9 +35,6 @@ class Batches {
   /// Batch `i` of the sequence; a function of (seed, i). Throws what reading pictures throws.
   [[nodiscard]] Batch operator()(index_t i);
 
-  /// Pictures of one epoch.
-  [[nodiscard]] index_t epoch_size() const { return data_->size(); }
-
  private:
   void shuffle(std::uint64_t epoch);
 

@@ -8,20 +8,20 @@
 #include <string>
 
 #include "rae/io/config.hpp"
-#include "rae/train/opponent.hpp"
+#include "rae/train/second_model.hpp"
 
 namespace rae {
 
-/// Writes the optimiser's state, and that of the opponent if there is one. `settings` is what the
-/// run was started with; a run with others does not continue it, except that `steps` may grow.
+/// Writes the optimiser's state, and that of the second model if there is one. `settings` is what
+/// the run was started with; a run with others does not continue it, except that `steps` may grow.
 /// Throws FileError; the old file is then as it was.
 void save_checkpoint(const std::string& path, const AdamW<float>& optimizer,
-                     const ConfigNode& settings, const Opponent* opponent = nullptr);
+                     const ConfigNode& settings, const SecondModel* second = nullptr);
 
-/// Restores the optimiser's state and with it the model's parameters, and those of the opponent.
-/// Throws FileError, FormatError, and ConfigError when the file belongs to a run with other
+/// Restores the optimiser's state and with it the model's parameters, and those of the second
+/// model. Throws FileError, FormatError, and ConfigError when the file belongs to a run with other
 /// settings or to another model; nothing is changed then.
 void load_checkpoint(const std::string& path, AdamW<float>& optimizer, const ConfigNode& settings,
-                     Opponent* opponent = nullptr);
+                     SecondModel* second = nullptr);
 
 }  // namespace rae

@@ -13,8 +13,8 @@
 
 #include "rae/formats/bundle.hpp"
 #include "rae/train/decoder_trainer.hpp"
-#include "rae/train/dit_trainer.hpp"
 #include "rae/train/encoder_trainer.hpp"
+#include "rae/train/flow_trainer.hpp"
 
 namespace rae {
 
@@ -41,25 +41,28 @@ struct StatisticsOptions {
 
 /// Everything that decides how a model comes out.
 struct Recipe {
-  ModelConfig model;                 ///< what is made; class names come from the data
-  DatasetOptions data;               ///< how pictures are read
-  std::string pretrained_encoder;    ///< folder of Hugging Face whose encoder is taken instead of
-                                     ///< stage 0; empty: none
-  PretrainingOptions pretraining;    ///< stage 0
-  TrainingOptions encoder_training;  ///< stage 0
-  DecoderLossOptions decoder_loss;   ///< stage 1
-  TrainingOptions decoder_training;  ///< stage 1
-  StatisticsOptions statistics;      ///< between the stages
-  FlowOptions flow;                  ///< stage 2
-  TrainingOptions dit_training;      ///< stage 2
+  ModelConfig model;                  ///< what is made; class names come from the data
+  DatasetOptions data;                ///< how pictures are read
+  std::string pretrained_encoder;     ///< folder of Hugging Face whose encoder is taken instead of
+                                      ///< stage 0; empty: none
+  PretrainingOptions pretraining;     ///< stage 0
+  TrainingOptions encoder_training;   ///< stage 0
+  DecoderLossOptions decoder_loss;    ///< stage 1
+  TrainingOptions decoder_training;   ///< stage 1
+  StatisticsOptions statistics;       ///< between the stages
+  FlowOptions flow;                   ///< stage 2
+  bool automatic_time_shift = false;  ///< the time shift was computed from the latent's dimension
+  TrainingOptions dit_training;       ///< stage 2
   std::map<std::string, std::string> notes;  ///< written into the bundle: licence, data, ...
   ConfigNode source;                         ///< as it was read
 };
 
 /// Reads a recipe; every key is known or refused. With `encoder.pretrained`, a folder of Hugging
 /// Face, the model's encoder and the pixels' mean and deviation are those of the folder; without
-/// `dit` the recipe ends with the statistics. Throws ConfigError, FileError, and what
-/// `open_encoder_folder` throws.
+/// `dit` the recipe ends with the statistics. With a stage 2, `model.time_shift` may be `auto` or
+/// absent: then it is `automatic_time_shift` of the latents. Throws ConfigError, also for a path,
+/// prediction and loss weight that cannot be trained together, FileError, and the errors of
+/// `open_encoder_folder`.
 [[nodiscard]] Recipe parse_recipe(const ConfigNode& node);
 
 /// Trains all stages of a recipe with matrix products of this type, whatever it says itself: f32 or

@@ -10,21 +10,22 @@
 
 #include "rae/io/config.hpp"
 #include "rae/train/lr_schedule.hpp"
-#include "rae/train/opponent.hpp"
+#include "rae/train/second_model.hpp"
 
 namespace rae {
 
 /// What a trainer says after a step.
 struct TrainingProgress {
-  std::string stage;                             ///< "encoder", "decoder", "dit"
-  index_t step = 0;                              ///< finished steps
-  index_t steps = 0;                             ///< steps in all
-  double loss = 0;                               ///< mean since the last report
-  double lr = 0;                                 ///< learning rate of the step
-  double grad_norm = 0;                          ///< before clipping
-  double images_per_second = 0;                  ///< since the run began or was continued
-  double eta_seconds = 0;                        ///< expected time to the end
-  std::map<std::string, double> measurements{};  ///< of the last step, where there is an opponent
+  std::string stage;             ///< "encoder", "decoder", "dit"
+  index_t step = 0;              ///< finished steps
+  index_t steps = 0;             ///< steps in all
+  double loss = 0;               ///< mean since the last report
+  double lr = 0;                 ///< learning rate of the step
+  double grad_norm = 0;          ///< before clipping
+  double images_per_second = 0;  ///< since the run began or was continued
+  double eta_seconds = 0;        ///< expected time to the end
+  std::map<std::string, double>
+      measurements{};  ///< of the last step, where a second model is trained
 };
 
 /// Receives the progress; false stops the training after writing a checkpoint.
@@ -79,13 +80,13 @@ struct TrainingContext {
 /// over its pictures.
 using StepLoss = std::function<Var<float>(index_t step, index_t part)>;
 
-/// Trains until `options.steps`, from the checkpoint in the folder when there is one; an opponent
-/// has its turn after every step. Throws ConfigError for options out of range or a checkpoint of
-/// other settings, NumericError, naming the last checkpoint, when loss or gradients are no longer
-/// finite (the parameters stay those of the last good step), and Cancelled, after writing a
-/// checkpoint, when the callback says so.
+/// Trains until `options.steps`, from the checkpoint in the folder when there is one; a second
+/// model takes its training step after each step of the first. Throws ConfigError for options out
+/// of range or a checkpoint of other settings, NumericError, naming the last checkpoint, when loss
+/// or gradients are no longer finite (the parameters stay those of the last good step), and
+/// Cancelled, after writing a checkpoint, when the callback says so.
 void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
                   const TrainingContext& context, const StepLoss& loss,
-                  Opponent* opponent = nullptr);
+                  SecondModel* second = nullptr);
 
 }  // namespace rae

@@ -6,28 +6,14 @@
 #include <utility>
 #include <vector>
 
-#include "rae/models/name_map.hpp"
-#include "rae/nn/outline.hpp"
+#include "formats/check_tensors.hpp"
 
 namespace rae::official {
 namespace {
 
-/// Extents other than 1: a convolution with a kernel of 1 has the weights of a matrix.
-std::vector<index_t> essential(const Shape& shape) {
-  std::vector<index_t> out;
-  for (const index_t extent : shape)
-    if (extent != 1) out.push_back(extent);
-  return out;
-}
-
-/// Convolutions of larger kernels are matrices of ours, too: their rows and their number of
-/// elements must agree.
-bool fits(const Shape& stored, const Shape& wanted) {
-  const std::vector<index_t> a = essential(stored), b = essential(wanted);
-  if (a == b) return true;
-  return stored.rank() == 4 && wanted.rank() == 2 && stored.numel() == wanted.numel() &&
-         stored[0] == wanted[0];
-}
+using detail::fits;
+using detail::names_in_file;
+using detail::piece_of;
 
 /// Keys of the configuration that decide about a tensor, by a part of its name; the first that
 /// fits.
@@ -77,28 +63,24 @@ index_t layers_in(const Names& names, std::string_view prefix, NameOf name_of) {
 }
 
 /// Compares the file's tensors with a model's parameters. Returns the names that the model needs.
-std::set<std::string> require_all(const TensorSource& file, const std::string& where,
-                                  const std::vector<ParameterShape>& parameters,
-                                  const NameMap& names, const Keys& keys, std::string_view layers,
-                                  std::string_view depth) {
+std::set<std::string> require_all(const TensorGroup& group, const std::string& where,
+                                  const std::vector<ParameterShape>& parameters, const Keys& keys,
+                                  std::string_view layers, std::string_view depth) {
+  const TensorSource& file = group.tensors;
   const index_t wanted =
       layers_in(parameters, layers,
                 [](const ParameterShape& each) -> const std::string& { return each.name; });
   const index_t found = layers_in(
       file.names(), layers, [](const std::string& each) -> const std::string& { return each; });
-  const auto files = [&](const std::string& name) {
-    return names ? names(name) : std::vector<std::string>{name};
-  };
   if (std::none_of(parameters.begin(), parameters.end(), [&](const ParameterShape& each) {
-        return file.contains(files(each.name).front());
+        return file.contains(names_in_file(group, each.name).front());
       }))
     raise<FormatError>(file.origin(), ": holds none of the tensors of ", where, "; its first is '",
                        file.names().empty() ? std::string() : file.names().front(), "'");
   std::set<std::string> needed;
   for (const auto& [name, shape, use] : parameters) {
-    const std::vector<std::string> stored = files(name);
-    const Shape part =
-        stored.size() > 1 ? shape.with(0, shape[0] / static_cast<index_t>(stored.size())) : shape;
+    const std::vector<std::string> stored = names_in_file(group, name);
+    const Shape expected = piece_of(shape, stored.size());
     for (const std::string& each : stored) {
       needed.insert(each);
       // Before the first tensor of a layer: another number of layers explains more than the tensor
@@ -110,15 +92,15 @@ std::set<std::string> require_all(const TensorSource& file, const std::string& w
         raise<FormatError>(file.origin(), ": has no tensor '", each, "', which ", where,
                            " needs; see ", keys_of(keys, each));
       const Shape& have = file.info(each).shape;
-      if (!fits(have, part))
+      if (!fits(have, expected))
         raise<ShapeError>(file.origin(), ": tensor '", each, "' is ", have, ", but ", where,
-                          " makes it ", part, "; see ", keys_of(keys, each));
+                          " makes it ", expected, "; see ", keys_of(keys, each));
     }
   }
   return needed;
 }
 
-/// Throws for a tensor that the model does not have, but for tables that we compute ourselves.
+/// Throws for a tensor that the model does not have, except for tables that we compute ourselves.
 void require_no_others(const TensorSource& file, const std::string& where,
                        const std::set<std::string>& needed) {
   for (const std::string& name : file.names())
@@ -128,30 +110,18 @@ void require_no_others(const TensorSource& file, const std::string& where,
                          " does not have; see ", keys_of(kTransformerKeys, name));
 }
 
-template <class Parameters>
-void require_transformer(const TensorSource& file, const std::string& where,
-                         const Parameters& parameters) {
-  require_no_others(
-      file, where,
-      require_all(file, where, parameters, {}, kTransformerKeys, "blocks.", "params.depth"));
-}
-
 }  // namespace
 
-void require_weights(const TensorSource& file, const std::string& where,
-                     const DitDhConfig& config) {
-  require_transformer(file, where, parameter_shapes<DitDh>(config));
-}
-
-void require_weights(const TensorSource& file, const std::string& where,
-                     const LightningDitConfig& config) {
-  require_transformer(file, where, parameter_shapes<LightningDit>(config));
-}
-
-void require_weights(const TensorSource& file, const std::string& where,
-                     const DecoderConfig& config) {
-  (void)require_all(file, where, parameter_shapes<Decoder>(config), decoder_names(), kDecoderKeys,
-                    "decoder_layers.", "decoder_config_path");
+void require_weights(const TensorGroup& group, const std::string& where, const ModelConfig& config,
+                     NetworkRole role) {
+  const std::vector<ParameterShape> parameters = outline_of(config, role).parameters;
+  if (role == NetworkRole::decoder)
+    (void)require_all(group, where, parameters, kDecoderKeys, "decoder_layers.",
+                      "decoder_config_path");
+  else
+    require_no_others(
+        group.tensors, where,
+        require_all(group, where, parameters, kTransformerKeys, "blocks.", "params.depth"));
 }
 
 }  // namespace rae::official

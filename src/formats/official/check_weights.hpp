@@ -4,22 +4,15 @@
 
 #include <string>
 
-#include "rae/io/tensor_source.hpp"
-#include "rae/models/decoder.hpp"
-#include "rae/models/dit_dh.hpp"
-#include "rae/models/lightning_dit.hpp"
+#include "rae/formats/model_files.hpp"
 
 namespace rae::official {
 
-/// Throws ShapeError or FormatError with the tensor and the key of the configuration that disagree.
-/// `where` is the place in the configuration. As the official strict loading, refuses tensors that
-/// the model does not have.
-void require_weights(const TensorSource& file, const std::string& where, const DitDhConfig& config);
-/// The same for a LightningDiT.
-void require_weights(const TensorSource& file, const std::string& where,
-                     const LightningDitConfig& config);
-/// The same for a decoder, whose file may hold other tensors, too.
-void require_weights(const TensorSource& file, const std::string& where,
-                     const DecoderConfig& config);
+/// Throws ShapeError or FormatError, naming the tensor and the key of the configuration that
+/// disagree, unless the tensors are those of this network, a decoder or a diffusion network.
+/// `where` is the place in the configuration. As the official strict loading does, refuses tensors
+/// that a diffusion network does not have; the file of a decoder may hold others.
+void require_weights(const TensorGroup& group, const std::string& where, const ModelConfig& config,
+                     NetworkRole role);
 
 }  // namespace rae::official

@@ -4,7 +4,10 @@
 #include <cmath>
 
 #include "formats/official/training_sections.hpp"
+#include "formats/official/transformer.hpp"
 #include "rae/diffusion/time_distribution.hpp"
+#include "rae/diffusion/time_shift.hpp"
+#include "rae/spec/limits.hpp"
 
 namespace rae {
 namespace {
@@ -15,9 +18,6 @@ using official::Notes;
 using official::number_in;
 using official::parsed;
 using official::size_of;
-
-constexpr index_t kMostWidth = 1 << 16, kMostLayers = 1024, kMostClasses = 1 << 20,
-                  kMostSide = 4096;
 
 /// A path or an id; "" when it is missing.
 std::string path_of(const ConfigNode& node, std::string_view key) {
@@ -59,7 +59,6 @@ ConfigNode params_of(const ConfigNode& node) {
 }
 
 // --- stage_1
-// -----------------------------------------------------------------------------------------------------------------
 
 /// The encoder's class and where its weights are.
 void parse_encoder(const ConfigNode& params, OfficialStage1& out) {
@@ -83,7 +82,7 @@ void parse_encoder(const ConfigNode& params, OfficialStage1& out) {
   else
     require_keys_known(own, {"model_name", "num_tokens"});
   (void)size_of(own, "num_tokens", 256, 1,
-                kMostWidth);  // the official class stores it and never looks at it
+                kMaxWidth);  // the official class stores it and never looks at it
   out.encoder_path = required_path(own, "model_name");
 }
 
@@ -99,10 +98,10 @@ OfficialStage1 parse_stage_1(const ConfigNode& node) {
   parse_encoder(params, out);
   out.encoder_config_path = required_path(params, "encoder_config_path");
   out.encoder_input_size =
-      size_of(params, "encoder_input_size", out.encoder_input_size, 1, kMostSide);
+      size_of(params, "encoder_input_size", out.encoder_input_size, 1, kMaxModelImageSize);
   out.decoder_config_path = required_path(params, "decoder_config_path");
   out.decoder_patch_size =
-      size_of(params, "decoder_patch_size", out.decoder_patch_size, 1, kMostSide);
+      size_of(params, "decoder_patch_size", out.decoder_patch_size, 1, kMaxModelImageSize);
   out.pretrained_decoder_path = path_of(params, "pretrained_decoder_path");
   out.ckpt = path_of(node, "ckpt");
   out.normalization_stat_path = path_of(params, "normalization_stat_path");
@@ -115,111 +114,15 @@ OfficialStage1 parse_stage_1(const ConfigNode& node) {
 }
 
 // --- stage_2
-// -----------------------------------------------------------------------------------------------------------------
-
-void require_heads(const ConfigNode& params, index_t width, index_t heads, bool rope) {
-  if (width % heads != 0)
-    raise<ConfigError>(params.where(), ": a hidden_size of ", width, " does not divide into ",
-                       heads, " heads (num_heads)");
-  if (rope && width / heads % 4 != 0)
-    raise<ConfigError>(params.where(),
-                       ": use_rope needs heads whose width is a multiple of 4, got ", width, " / ",
-                       heads);
-}
-
-/// One integer, or a list of two.
-void pair_of(const ConfigNode& params, std::string_view key, index_t highest, bool one_is_enough,
-             index_t (&out)[2]) {
-  const ConfigNode* found = given(params, key);
-  if (found == nullptr) return;
-  const bool one = one_is_enough && !found->is_list();
-  if (!one && (!found->is_list() || found->elements().size() != 2))
-    found->fail_expected(one_is_enough ? "an integer or a list of two, backbone and head"
-                                       : "a list of two integers, backbone and head");
-  for (std::size_t i = 0; i < 2; ++i)
-    out[i] = (one ? *found : found->elements()[i]).as_integer(1, highest);
-}
-
-/// What both classes have in common.
-template <class Config>
-void parse_common(const ConfigNode& params, Config& out) {
-  out.in_channels = size_of(params, "in_channels", out.in_channels, 1, kMostWidth);
-  out.mlp_ratio = number_in(params, "mlp_ratio", out.mlp_ratio, 0.01, 64);
-  out.num_classes = size_of(params, "num_classes", out.num_classes, 1, kMostClasses);
-  out.class_dropout_prob = number_in(params, "class_dropout_prob", out.class_dropout_prob, 0, 1);
-  out.use_swiglu = params.get_or("use_swiglu", out.use_swiglu);
-  out.use_rmsnorm = params.get_or("use_rmsnorm", out.use_rmsnorm);
-  out.use_rope = params.get_or("use_rope", out.use_rope);
-  out.use_qknorm = params.get_or("use_qknorm", out.use_qknorm);
-  if (params.get_or("wo_shift", false))
-    raise<ConfigError>(
-        params.at("wo_shift").where(),
-        ": true has blocks without shifts, which the official code itself cannot run");
-}
-
-DitDhConfig parse_dit_dh(const ConfigNode& params, Notes& notes) {
-  require_keys_known(
-      params, {"input_size", "patch_size", "in_channels", "hidden_size", "depth", "num_heads",
-               "mlp_ratio", "class_dropout_prob", "num_classes", "use_qknorm", "use_swiglu",
-               "use_rope", "use_rmsnorm", "wo_shift", "use_pos_embed"});
-  DitDhConfig out;
-  out.grid_h = out.grid_w = params.at("input_size").as_integer(1, kMostSide);
-  index_t patch[2] = {1, 1};
-  pair_of(params, "patch_size", kMostSide, true, patch);
-  if (patch[0] != 1 || patch[1] != 1)
-    raise<ConfigError>(
-        params.at("patch_size").where(),
-        ": a DiTwDDTHead has patches of 1; the official class cannot run with others");
-  parse_common(params, out);
-  pair_of(params, "hidden_size", kMostWidth, false, out.hidden_size);
-  pair_of(params, "depth", kMostLayers, false, out.depth);
-  pair_of(params, "num_heads", kMostWidth, true, out.num_heads);
-  out.use_pos_embed = params.get_or("use_pos_embed", out.use_pos_embed);
-  for (std::size_t i = 0; i < 2; ++i)
-    require_heads(params, out.hidden_size[i], out.num_heads[i], out.use_rope);
-  if (!out.use_rope)
-    notes.push_back(params.at("use_rope").where() +
-                    ": the official DiTwDDTHead cannot run without rope; rae can");
-  return out;
-}
-
-LightningDitConfig parse_lightning_dit(const ConfigNode& params, Notes& notes) {
-  require_keys_known(
-      params, {"input_size", "patch_size", "in_channels", "hidden_size", "depth", "num_heads",
-               "mlp_ratio", "class_dropout_prob", "num_classes", "learn_sigma", "use_qknorm",
-               "use_swiglu", "use_rope", "use_rmsnorm", "wo_shift", "use_gembed"});
-  LightningDitConfig out;
-  out.input_h = out.input_w = size_of(params, "input_size", 16, 1, kMostSide);
-  out.patch_size = size_of(params, "patch_size", 1, 1, kMostSide);
-  if (out.input_h % out.patch_size != 0)
-    raise<ConfigError>(params.where(), ": an input_size of ", out.input_h,
-                       " does not divide into patches of ", out.patch_size);
-  parse_common(params, out);
-  out.hidden_size = size_of(params, "hidden_size", out.hidden_size, 1, kMostWidth);
-  out.depth = size_of(params, "depth", out.depth, 1, kMostLayers);
-  out.num_heads = size_of(params, "num_heads", out.num_heads, 1, kMostWidth);
-  out.learn_sigma = params.get_or("learn_sigma", out.learn_sigma);
-  require_heads(params, out.hidden_size, out.num_heads, out.use_rope);
-  if (!params.get_or("use_gembed", true))
-    notes.push_back(params.at("use_gembed").where() +
-                    ": does nothing, in the official code as here");
-  return out;
-}
 
 OfficialStage2 parse_stage_2(const ConfigNode& node, Notes& notes) {
   require_keys_known(node, {"target", "params", "ckpt"});
-  OfficialStage2 out;
-  out.where = node.where();
-  out.ckpt = path_of(node, "ckpt");
-  if (target_of(node, {"DiTwDDTHead", "LightningDiT"}) == "DiTwDDTHead")
-    out.dit = parse_dit_dh(params_of(node), notes);
-  else
-    out.lightning_dit = parse_lightning_dit(params_of(node), notes);
-  return out;
+  const std::string name = target_of(node, {"DiTwDDTHead", "LightningDiT"});
+  return {official::parse_transformer(name, params_of(node), notes), path_of(node, "ckpt"),
+          node.where()};
 }
 
 // --- transport, sampler, guidance, misc
-// --------------------------------------------------------------------------------------
 
 void parse_transport(const ConfigNode& node, OfficialConfig& out) {
   require_keys_known(node, {"params"});
@@ -326,7 +229,7 @@ float interval_end(const ConfigNode& node, std::string_view key, std::string_vie
   if (plain != nullptr && dashed != nullptr && *plain != *dashed)
     raise<ConfigError>(node.where(), ": ", key, " and ", hyphenated,
                        " are both given and differ; remove one");
-  // Flow times lie in [0, 1], so that an end beyond says the same as the end of the flow.
+  // Flow times lie in [0, 1], so that an end outside of it means the end of the flow.
   const double value = plain != nullptr    ? plain->as_number()
                        : dashed != nullptr ? dashed->as_number()
                                            : fallback;
@@ -370,15 +273,15 @@ void parse_misc(const ConfigNode& node, OfficialConfig& out) {
     if (!size->is_list() || size->elements().size() != 3)
       size->fail_expected("a list of three integers [C, h, w]");
     for (int i = 0; i < 3; ++i)
-      (void)size->elements()[static_cast<std::size_t>(i)].as_integer(1, kMostWidth);
+      (void)size->elements()[static_cast<std::size_t>(i)].as_integer(1, kMaxWidth);
     out.latent_size = {size->elements()[0].as_integer(), size->elements()[1].as_integer(),
                        size->elements()[2].as_integer()};
   }
-  out.num_classes = size_of(node, "num_classes", out.num_classes, 1, kMostClasses);
-  if (size_of(node, "null_label", out.num_classes, 0, kMostClasses) != out.num_classes)
+  out.num_classes = size_of(node, "num_classes", out.num_classes, 1, kMaxClasses);
+  if (size_of(node, "null_label", out.num_classes, 0, kMaxClasses) != out.num_classes)
     node.at("null_label")
         .fail_expected(concat(out.num_classes,
-                              ", the row behind the classes, which is trained as the null class"));
+                              ", the row after the classes, which is trained as the null class"));
   out.time_dist_shift_dim =
       number_in(node, "time_dist_shift_dim", static_cast<double>(out.latent_size.numel()), 1, 1e12);
   out.time_dist_shift_base =
@@ -394,24 +297,26 @@ void parse_misc(const ConfigNode& node, OfficialConfig& out) {
 void require_fit(OfficialConfig& c) {
   const std::string where = c.origin;
   if (!c.stage_2) return;
-  const OfficialStage2& dit = *c.stage_2;
+  const Backbone& dit = c.stage_2->backbone;
   if (dit.latent_shape() != c.latent_size)
     raise<ConfigError>(where, ": misc.latent_size says ", c.latent_size,
                        ", stage_2.params (in_channels, input_size) ", dit.latent_shape());
   if (dit.num_classes() != c.num_classes)
     raise<ConfigError>(where, ": misc.num_classes says ", c.num_classes, ", stage_2.params ",
                        dit.num_classes());
-  if (c.guide && (c.guide->latent_shape() != dit.latent_shape() ||
-                  c.guide->num_classes() != dit.num_classes()))
-    raise<ConfigError>(where, ": guidance.guidance_model takes latents ", c.guide->latent_shape(),
-                       " of ", c.guide->num_classes(), " classes, stage_2 ", dit.latent_shape(),
-                       " of ", dit.num_classes());
+  if (c.guide)
+    if (const Backbone& guide = c.guide->backbone;
+        guide.latent_shape() != dit.latent_shape() || guide.num_classes() != dit.num_classes())
+      raise<ConfigError>(where, ": guidance.guidance_model takes latents ", guide.latent_shape(),
+                         " of ", guide.num_classes(), " classes, stage_2 ", dit.latent_shape(),
+                         " of ", dit.num_classes());
   if (c.sampling.guidance.scale > 1 && !dit.has_null_class())
     raise<ConfigError>(where,
                        ": guidance by cfg needs the null class, which a model of "
                        "class_dropout_prob 0 does not have");
-  if (dit.lightning_dit && (c.sampling.guidance.scale > 1 ||
-                            (c.sampling.autoguidance && c.sampling.autoguidance->scale > 1)))
+  if (!official::is_guided(dit) &&
+      (c.sampling.guidance.scale > 1 ||
+       (c.sampling.autoguidance && c.sampling.autoguidance->scale > 1)))
     c.notes.push_back(where +
                       ": the official programs cannot guide a LightningDiT; rae does, by the rules "
                       "of DiTwDDTHead");
@@ -429,21 +334,8 @@ void require_fit(OfficialConfig& c) {
 
 }  // namespace
 
-Shape OfficialStage2::latent_shape() const {
-  if (dit) return {dit->in_channels, dit->grid_h, dit->grid_w};
-  return {lightning_dit->in_channels, lightning_dit->input_h, lightning_dit->input_w};
-}
-
-index_t OfficialStage2::num_classes() const {
-  return dit ? dit->num_classes : lightning_dit->num_classes;
-}
-
-bool OfficialStage2::has_null_class() const {
-  return (dit ? dit->class_dropout_prob : lightning_dit->class_dropout_prob) > 0;
-}
-
 double OfficialConfig::time_shift() const {
-  return std::sqrt(time_dist_shift_dim / time_dist_shift_base);
+  return dimension_shift(time_dist_shift_dim, time_dist_shift_base);
 }
 
 OfficialConfig parse_official_config(const ConfigNode& node) {

@@ -13,7 +13,7 @@ namespace {
 
 using official::Paths;
 
-/// Paths of everything; empty for what is not wanted.
+/// Paths of everything; empty where it is not wanted.
 struct Found {
   std::string preprocessor, encoder, decoder_config, decoder, statistics, dit, guide;
 };
@@ -58,7 +58,7 @@ Found find_all(const OfficialConfig& c, const OfficialOptions& options) {
   return out;
 }
 
-/// The part of GeneralDecoder that the official config.json describes; the class RAE sets the rest.
+/// The settings of GeneralDecoder in the official config.json; the class RAE sets the rest.
 DecoderConfig decoder_config(const std::string& path, const OfficialStage1& rae,
                              const Shape& latent) {
   const ConfigNode node = ConfigNode::load(path);
@@ -71,16 +71,15 @@ DecoderConfig decoder_config(const std::string& path, const OfficialStage1& rae,
   require("hidden_act", "gelu");
   if (!node.get_or("qkv_bias", true))
     node.at("qkv_bias").fail_expected("true; a decoder without is not supported");
-  constexpr index_t kMostWidth = 1 << 16, kMostLayers = 1024;
   DecoderConfig out;
   out.grid_h = latent[1];
   out.grid_w = latent[2];
   out.in_dim = latent[0];
   out.patch_size = rae.decoder_patch_size;
-  out.hidden_size = node.at("decoder_hidden_size").as_integer(1, kMostWidth);
-  out.num_layers = node.at("decoder_num_hidden_layers").as_integer(1, kMostLayers);
-  out.num_heads = node.at("decoder_num_attention_heads").as_integer(1, kMostWidth);
-  out.intermediate_size = node.at("decoder_intermediate_size").as_integer(1, 16 * kMostWidth);
+  out.hidden_size = node.at("decoder_hidden_size").as_integer(1, kMaxWidth);
+  out.num_layers = node.at("decoder_num_hidden_layers").as_integer(1, kMaxLayers);
+  out.num_heads = node.at("decoder_num_attention_heads").as_integer(1, kMaxWidth);
+  out.intermediate_size = node.at("decoder_intermediate_size").as_integer(1, 16 * kMaxWidth);
   out.layer_norm_eps = node.get_or("layer_norm_eps", out.layer_norm_eps);
   out.channels = node.get_or("num_channels", out.channels);
   if (out.channels != 3) node.at("num_channels").fail_expected("3");
@@ -141,10 +140,11 @@ LatentNorm<float> latent_norm(const std::string& path, const OfficialStage1& rae
   return out;
 }
 
-template <class Config>
-PartFile transformer(const std::string& path, const std::string& where, const Config& config) {
-  PartFile out{TensorSource::open(path).weights(), {}};
-  official::require_weights(out.tensors, where, config);
+/// The weights of a diffusion network, which the configuration describes already.
+TensorGroup transformer(const std::string& path, const std::string& where,
+                        const ModelConfig& config, NetworkRole role) {
+  TensorGroup out{TensorSource::open(path).weights(), {}};
+  official::require_weights(out, where, config, role);
   return out;
 }
 
@@ -186,8 +186,8 @@ ModelFiles open_official(const OfficialConfig& c, const OfficialOptions& options
   config.decoder = decoder_config(found.decoder_config, rae, latent);
   const std::string makes =
       concat("stage_1 of ", c.origin, " (encoder_input_size ", rae.encoder_input_size, ")");
-  if (c.stage_2 && options.dit && c.stage_2->latent_shape() != latent)
-    raise<ConfigError>(c.origin, ": stage_2 takes latents ", c.stage_2->latent_shape(),
+  if (c.stage_2 && options.dit && c.stage_2->backbone.latent_shape() != latent)
+    raise<ConfigError>(c.origin, ": stage_2 takes latents ", c.stage_2->backbone.latent_shape(),
                        " (in_channels, input_size), but stage_1 makes ", latent,
                        " (encoder_input_size ", rae.encoder_input_size, ", patches of ",
                        config.encoder.patch_size, ")");
@@ -197,8 +197,8 @@ ModelFiles open_official(const OfficialConfig& c, const OfficialOptions& options
     const TensorSource weights = file.weights(), inner = weights.under("decoder.");
     const bool whole = inner.contains(
         "decoder_pred.weight");  // a checkpoint of the autoencoder, from train_stage1.py
-    out.decoder = PartFile{whole ? inner : weights, decoder_names()};
-    official::require_weights(out.decoder->tensors, makes, *config.decoder);
+    out.decoder = TensorGroup{whole ? inner : weights, decoder_names()};
+    official::require_weights(*out.decoder, makes, config, NetworkRole::decoder);
   }
   config.time_shift = c.time_shift();
   config.path = c.transport.path;
@@ -206,19 +206,15 @@ ModelFiles open_official(const OfficialConfig& c, const OfficialOptions& options
   config.prediction = c.transport.prediction;
   config.sampling = c.sampling;
   if (!c.stage_2 || !options.dit) return out;
-  config.dit = c.stage_2->dit;
-  config.lightning_dit = c.stage_2->lightning_dit;
+  config.dit = c.stage_2->backbone;
   if (!found.dit.empty())
-    out.dit = config.dit ? transformer(found.dit, c.stage_2->where, *config.dit)
-                         : transformer(found.dit, c.stage_2->where, *config.lightning_dit);
+    out.dit = transformer(found.dit, c.stage_2->where, config, NetworkRole::dit);
   if (!wants_guide(c, options)) {
     if (config.sampling.autoguidance) config.sampling.autoguidance->scale = 1.0f;
     return out;
   }
-  config.guide = c.guide->dit;
-  config.lightning_guide = c.guide->lightning_dit;
-  out.guide = config.guide ? transformer(found.guide, c.guide->where, *config.guide)
-                           : transformer(found.guide, c.guide->where, *config.lightning_guide);
+  config.guide = c.guide->backbone;
+  out.guide = transformer(found.guide, c.guide->where, config, NetworkRole::guide);
   return out;
 }
 

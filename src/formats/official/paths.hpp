@@ -1,4 +1,4 @@
-// Where the files of an official configuration lie, and a list of all that are missing with the
+// Where the files of an official configuration are, and a list of all that are missing with the
 // commands that download them.
 #pragma once
 
@@ -12,8 +12,8 @@ namespace rae::official {
 /// folder and each folder above it, below the working directory, and below the folder of models,
 /// with and without a leading "models/"; that folder is DIR of `--models`, or "models" in each of
 /// the others. An id of Hugging Face, "org/name", is found there as "org/name", "name" or in the
-/// layout of its cache, and last in the user's own cache. The first that has what is wanted is
-/// taken.
+/// layout of its cache, and last in the user's own cache. The first that has the
+/// wanted files is taken.
 class Paths {
  public:
   /// `models` is empty for the defaults.

@@ -4,8 +4,9 @@
 #include <functional>
 #include <utility>
 
-#include "formats/model_parts.hpp"
+#include "formats/official/transformer.hpp"
 #include "formats/official/write_config.hpp"
+#include "formats/stored_network.hpp"
 #include "io/torch_writer.hpp"
 #include "rae/formats/bundle_writer.hpp"
 #include "rae/io/file.hpp"
@@ -17,8 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using detail::ModelPart;
 using detail::read_parameter;
+using detail::StoredNetwork;
 
 /// The name and shape that a parameter has in an official state dict; its rows are split over
 /// several names by `names`.
@@ -27,37 +28,30 @@ Shape official_shape(const std::string& name, const Shape& shape, index_t channe
   return convolution ? Shape{shape[0], channels, patch, patch} : shape;
 }
 
-/// Two tables of rotary angles under the official names.
-struct Rope {
-  std::string name;
-  index_t grid_h, grid_w, head_dim;
-};
-
-/// An official state dict of one part.
-void write_state_dict(const std::string& path, const ModelPart& part, const NameMap& names,
-                      const std::vector<Rope>& ropes, index_t channels, index_t patch,
-                      DType stored_as) {
+/// An official state dict of one network.
+void write_state_dict(const std::string& path, const StoredNetwork& network, const NameMap& names,
+                      const official::StateDictLayout& layout, DType stored_as) {
   std::vector<SafetensorsSlot> slots;
-  for (const auto& [name, shape, use] : part.parameters) {
+  for (const auto& [name, shape, use] : network.outline.parameters) {
     const auto official = names ? names(name) : std::vector<std::string>{name};
-    Shape piece = official_shape(name, shape, channels, patch);
+    Shape piece = official_shape(name, shape, layout.channels, layout.patch);
     if (official.size() > 1)
       piece = piece.with(0, piece[0] / static_cast<index_t>(official.size()));
     for (const std::string& file : official) slots.push_back({file, stored_as, piece});
   }
-  for (const Rope& rope : ropes)
+  for (const official::RotaryTable& rope : layout.tables)
     for (const char* half : {".freqs_cos", ".freqs_sin"})
       slots.push_back({rope.name + half, DType::f32, {rope.grid_h * rope.grid_w, rope.head_dim}});
   detail::TorchWriter writer(path, slots);
   std::size_t slot = 0;
-  for (const ParameterShape& parameter : part.parameters) {
-    const Tensor<float> value = read_parameter(part, parameter, stored_as);
+  for (const ParameterShape& parameter : network.outline.parameters) {
+    const Tensor<float> value = read_parameter(network, parameter, stored_as);
     const auto pieces = names ? names(parameter.name).size() : 1;
     const auto n = static_cast<std::size_t>(value.numel()) / pieces;
     for (std::size_t i = 0; i < pieces; ++i)
       writer.write(Tensor<float>(slots[slot++].shape, value.span().subspan(i * n, n)));
   }
-  for (const Rope& rope : ropes) {
+  for (const official::RotaryTable& rope : layout.tables) {
     const RopeTable<float> table = make_rope_table<float>(rope.grid_h, rope.grid_w, rope.head_dim);
     writer.write(table.cos);
     writer.write(table.sin);
@@ -65,34 +59,15 @@ void write_state_dict(const std::string& path, const ModelPart& part, const Name
   writer.commit();
 }
 
-/// The diffusion transformer of either kind that there is.
-void write_transformer(const std::string& path, const ModelPart& part,
-                       const std::optional<DitDhConfig>& dit,
-                       const std::optional<LightningDitConfig>& lightning, DType stored_as) {
-  std::vector<Rope> ropes;
-  if (lightning) {
-    const LightningDitConfig& c = *lightning;
-    if (c.use_rope)
-      ropes = {{"feat_rope", c.input_h / c.patch_size, c.input_w / c.patch_size,
-                c.hidden_size / c.num_heads}};
-    return write_state_dict(path, part, {}, ropes, c.in_channels, c.patch_size, stored_as);
-  }
-  const DitDhConfig& c = *dit;
-  if (c.use_rope)
-    ropes = {{"enc_feat_rope", c.grid_h, c.grid_w, c.hidden_size[0] / c.num_heads[0]},
-             {"dec_feat_rope", c.grid_h, c.grid_w, c.hidden_size[1] / c.num_heads[1]}};
-  write_state_dict(path, part, {}, ropes, c.in_channels, 1, stored_as);
-}
-
-/// The weights of a folder of Hugging Face. The norm behind the last layer, whose affine part the
+/// The weights of a folder of Hugging Face. The norm after the last layer, whose affine part the
 /// official code takes away, does nothing.
-void write_encoder(const std::string& path, const ModelPart& part, const EncoderConfig& c,
+void write_encoder(const std::string& path, const StoredNetwork& network, const EncoderConfig& c,
                    DType stored_as) {
   const bool siglip = c.family == EncoderFamily::siglip2, dino = c.family == EncoderFamily::dinov2;
   const std::string prefix = dino ? "" : siglip ? "vision_model." : "vit.";
   const NameMap names = encoder_names(c.family, prefix);
   std::vector<SafetensorsSlot> slots;
-  for (const auto& [name, shape, use] : part.parameters) {
+  for (const auto& [name, shape, use] : network.outline.parameters) {
     const auto files = names(name);
     Shape piece = shape;
     if (name == "patch_embed.weight") piece = {shape[0], c.channels, c.patch_size, c.patch_size};
@@ -106,8 +81,8 @@ void write_encoder(const std::string& path, const ModelPart& part, const Encoder
   if (dino) slots.push_back({"embeddings.mask_token", DType::f32, {1, c.hidden_size}});
   SafetensorsWriter writer(path, slots, {{"format", "pt"}});
   std::size_t slot = 0;
-  for (const ParameterShape& parameter : part.parameters) {
-    const Tensor<float> value = read_parameter(part, parameter, stored_as);
+  for (const ParameterShape& parameter : network.outline.parameters) {
+    const Tensor<float> value = read_parameter(network, parameter, stored_as);
     const auto pieces = names(parameter.name).size(),
                n = static_cast<std::size_t>(value.numel()) / pieces;
     for (std::size_t i = 0; i < pieces; ++i)
@@ -123,6 +98,7 @@ void write_encoder(const std::string& path, const ModelPart& part, const Encoder
 
 OfficialFiles save_official(const ModelFiles& files, const std::string& folder, DType stored_as) {
   detail::require_float(stored_as);
+  validate(files.config, ConfigPlace(files.origin));
   const ModelConfig& c = files.config;
   OfficialFiles out;
   const auto path_of = [&](const char* sub, const char* name) {
@@ -134,16 +110,18 @@ OfficialFiles save_official(const ModelFiles& files, const std::string& folder, 
   };
   const std::string no_encoder = official::encoder_lacks(c),
                     no_config = official::config_lacks(files);
-  for (const ModelPart& part : detail::parts_of(files)) {
-    if (part.prefix == "encoder." && no_encoder.empty()) {
-      write_encoder(path_of("encoder", "model.safetensors"), part, c.encoder, stored_as);
-    } else if (part.prefix == "decoder.") {
-      write_state_dict(path_of("decoder", "model.pt"), part, decoder_names(), {}, 0, 0, stored_as);
-    } else if (part.prefix == "guide.") {
-      write_transformer(path_of("guide", "stage2_model.pt"), part, c.guide, c.lightning_guide,
-                        stored_as);
-    } else if (part.prefix == "dit.") {
-      write_transformer(path_of("dit", "stage2_model.pt"), part, c.dit, c.lightning_dit, stored_as);
+  for (const StoredNetwork& network : detail::stored_networks(files)) {
+    if (network.role == NetworkRole::encoder) {
+      if (no_encoder.empty())
+        write_encoder(path_of("encoder", "model.safetensors"), network, c.encoder, stored_as);
+    } else if (network.role == NetworkRole::decoder) {
+      write_state_dict(path_of("decoder", "model.pt"), network, decoder_names(), {}, stored_as);
+    } else {
+      const Backbone& backbone = network.role == NetworkRole::dit ? *c.dit : *c.guide;
+      const char* const folder_name = network.role == NetworkRole::dit ? "dit" : "guide";
+      if (official::has_class(backbone))
+        write_state_dict(path_of(folder_name, "stage2_model.pt"), network, {},
+                         official::state_dict_layout(backbone), stored_as);
     }
   }
   const LatentNorm<float> norm = detail::with_official_eps(files.latent_norm, files.origin);
@@ -159,7 +137,7 @@ OfficialFiles save_official(const ModelFiles& files, const std::string& folder, 
     writer.commit();
   }
   if (out.written.empty())
-    raise<ArgumentError>(files.origin, ": has no part that the official code has words for");
+    raise<ArgumentError>(files.origin, ": has no network that the official files can describe");
   const auto write_text = [&](const char* sub, const char* name, const std::string& text) {
     write_file_atomically(path_of(sub, name), text.ends_with('\n') ? text : text + "\n");
   };
@@ -177,7 +155,7 @@ OfficialFiles save_official(const ModelFiles& files, const std::string& folder, 
   }
   write_text("", "config.yaml", official::yaml_text(official::config_of(files)));
   if (!c.class_names.empty())
-    out.notes.push_back("names of classes have no place in the official files");
+    out.notes.push_back("the official files have no place for names of classes");
   if (files.dit && c.sampling.grid == TimeGridKind::full)
     out.notes.push_back(
         "the official sampler ends a little before t = 0, where this model's last step ends");

@@ -45,7 +45,7 @@ std::optional<index_t> steps_of(const ConfigNode& node, std::string_view key) {
   return size_of(node, key, 0, 0, kMostSteps);
 }
 
-/// `fallback` holds what stands in the section around it.
+/// `fallback` holds the values of the enclosing section.
 std::optional<OfficialSchedule> parse_schedule(const ConfigNode& parent,
                                                OfficialSchedule fallback) {
   const ConfigNode* node = given(parent, "scheduler");
@@ -148,7 +148,7 @@ OfficialTraining parse_training(const ConfigNode& node, bool stage_2, Notes& not
     out.scheduler = old;
   } else if (!old_keys.empty()) {
     notes.push_back(concat(node.where(), ": the old keys ", old_keys,
-                           " stand behind the sections optimizer and scheduler, which go first; "
+                           " repeat keys of the sections optimizer and scheduler, which win; "
                            "beta, wd, schedule_type and ckpt_every do "
                            "nothing"));
   } else if (!out.scheduler && stage_2) {

@@ -1,5 +1,7 @@
 #include "formats/official/write_config.hpp"
 
+#include "formats/official/transformer.hpp"
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -8,8 +10,6 @@ namespace rae::official {
 namespace {
 
 bool is_square(const Shape& shape) { return shape[1] == shape[2]; }
-
-ConfigNode pair_of(const index_t (&values)[2]) { return ConfigNode::list({values[0], values[1]}); }
 
 ConfigNode channels_of(const std::array<double, 3>& values, index_t channels) {
   ConfigNode::List out(values.begin(), values.begin() + std::min<index_t>(3, channels));
@@ -53,43 +53,6 @@ ConfigNode stage_1(const ModelFiles& files) {
   if (!files.latent_norm.mean.empty() || !files.latent_norm.var.empty())
     params.set("normalization_stat_path", "stats/stat.pt");
   return ConfigNode::map({{"target", "stage1.RAE"}, {"params", params}});
-}
-
-/// What both classes have in common.
-template <class Config>
-void set_common(const Config& c, ConfigNode& params) {
-  params.set("in_channels", c.in_channels);
-  params.set("mlp_ratio", c.mlp_ratio);
-  params.set("class_dropout_prob", c.class_dropout_prob);
-  params.set("num_classes", c.num_classes);
-  params.set("use_qknorm", c.use_qknorm);
-  params.set("use_swiglu", c.use_swiglu);
-  params.set("use_rope", c.use_rope);
-  params.set("use_rmsnorm", c.use_rmsnorm);
-}
-
-ConfigNode transformer(const DitDhConfig& c, const char* ckpt) {
-  ConfigNode params = ConfigNode::map({{"input_size", c.grid_h},
-                                       {"patch_size", 1},
-                                       {"hidden_size", pair_of(c.hidden_size)},
-                                       {"depth", pair_of(c.depth)},
-                                       {"num_heads", pair_of(c.num_heads)}});
-  set_common(c, params);
-  params.set("use_pos_embed", c.use_pos_embed);
-  return ConfigNode::map(
-      {{"target", "stage2.models.DDT.DiTwDDTHead"}, {"params", params}, {"ckpt", ckpt}});
-}
-
-ConfigNode transformer(const LightningDitConfig& c, const char* ckpt) {
-  ConfigNode params = ConfigNode::map({{"input_size", c.input_h},
-                                       {"patch_size", c.patch_size},
-                                       {"hidden_size", c.hidden_size},
-                                       {"depth", c.depth},
-                                       {"num_heads", c.num_heads},
-                                       {"learn_sigma", c.learn_sigma}});
-  set_common(c, params);
-  return ConfigNode::map(
-      {{"target", "stage2.models.lightningDiT.LightningDiT"}, {"params", params}, {"ckpt", ckpt}});
 }
 
 ConfigNode transport(const ModelConfig& c) {
@@ -137,10 +100,7 @@ ConfigNode guidance(const ModelFiles& files) {
                        {"t-min", shortest(by_guide ? s.autoguidance->t_min : s.guidance.t_min)},
                        {"t-max", shortest(by_guide ? s.autoguidance->t_max : s.guidance.t_max)}});
   constexpr const char* kWeights = "guide/stage2_model.pt";
-  if (files.guide)
-    out.set("guidance_model", files.config.guide
-                                  ? transformer(*files.config.guide, kWeights)
-                                  : transformer(*files.config.lightning_guide, kWeights));
+  if (files.guide) out.set("guidance_model", transformer_section(*files.config.guide, kWeights));
   return out;
 }
 
@@ -174,6 +134,9 @@ std::string config_lacks(const ModelFiles& files) {
     return "pictures are not square";
   if (c.decoder->grid_h != c.latent_shape()[1] || c.decoder->grid_w != c.latent_shape()[2])
     return "the decoder has another grid than the latents";
+  for (const auto& [group, network] : {std::pair(&files.dit, &c.dit), {&files.guide, &c.guide}})
+    if (*group && *network && !has_class(**network))
+      return concat("the official code has no class for a ", (*network)->title());
   if (!files.dit) return {};
   if (c.prediction == Prediction::data) return "the network predicts the data";
   const bool sbdm =
@@ -250,8 +213,7 @@ ConfigNode config_of(const ModelFiles& files) {
   const ModelConfig& c = files.config;
   ConfigNode out = ConfigNode::map({{"stage_1", stage_1(files)}});
   if (!files.dit) return out;
-  out.set("stage_2", c.dit ? transformer(*c.dit, "dit/stage2_model.pt")
-                           : transformer(*c.lightning_dit, "dit/stage2_model.pt"));
+  out.set("stage_2", transformer_section(*c.dit, "dit/stage2_model.pt"));
   out.set("transport", transport(c));
   out.set("sampler", sampler(c.sampling));
   out.set("guidance", guidance(files));

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "rae/spec/model_files.hpp"
+#include "rae/formats/model_files.hpp"
 
 namespace rae::official {
 

@@ -1,22 +1,24 @@
-// What one step of k adds to a lane of a sum, for each type of element. Included inside an
-// anonymous namespace.
+// One step of k for each element type: the product that it adds to each lane of a sum. Included
+// inside an anonymous namespace.
 //
 // A step takes one element of a, the same for all lanes, and one element of the panel in each lane.
 // For f32 and f64 an element is a number. For narrow types it is a 32-bit word of neighbours along
-// k, so that all types share one tile, one layout and one loop:
+// k, so that all types share one micro-kernel, one layout and one loop:
 //
-//                 31           16 15            0
-//   bf16        [    k = 1      |     k = 0      ]        sum f32 += a1 b1, then += a0 b0, each
-//   rounded to nearest even 8 bits      [ k = 3 | k = 2 | k = 1 | k = 0  ]        sum s32 += a0 b0
-//   + a1 b1 + a2 b2 + a3 b3, exact; a unsigned, b signed
+//            31           16 15            0
+//   bf16    [    k = 1      |     k = 0     ]   sum f32 += a1 b1, then += a0 b0, both rounded to
+//                                               nearest even
+//   int8    [ k = 3 | k = 2 | k = 1 | k = 0 ]   sum s32 += a0 b0 + a1 b1 + a2 b2 + a3 b3, exact; a
+//                                               unsigned, b signed
 //
-// Where the including file names an instruction for it (RAE_NATIVE_BF16, RAE_NATIVE_INT8,
-// RAE_NATIVE_PAIRS for 16-bit integers), a step is that one instruction. One that takes signed
-// numbers only (RAE_SIGNED_INT8) gets those that a means. Elsewhere it is made of kParts halves.
-// Those of bf16 are f32 numbers whose product is exact, so a fused and an unfused sum are the same,
-// and the same as vdpbf16ps, which by definition takes the upper pair first and rounds twice; only
-// numbers below 2^-126, which the instruction reads and writes as zero, may differ. Those of 8 bits
-// are even and odd bytes as 16-bit numbers.
+// Where the including file names an instruction for it (RAE_NATIVE_DOT_BF16, RAE_NATIVE_DOT_INT8,
+// RAE_NATIVE_DOT_INT16 for pairs of 16-bit integers), a step is that one instruction. For an
+// instruction that takes signed numbers only (RAE_DOT_INT8_IS_SIGNED), the +128 offset of a is
+// removed first. Otherwise a step is kParts multiply-adds, of a half of the word each.
+// - bf16: the halves are f32 numbers, whose product is exact, so that fused and unfused sums are
+//   equal. They also equal vdpbf16ps, which by definition adds the upper pair first and rounds
+//   twice; only numbers below 2^-126, which the instruction treats as zero, may differ.
+// - int8: the halves are the even and the odd bytes, as 16-bit integers.
 
 template <class T>
 struct RealDot {
@@ -31,13 +33,13 @@ struct RealDot {
 struct Bf16Dot {
   using Word = std::uint32_t;
   using Sum = float;
-#if defined(RAE_NATIVE_BF16)
+#if defined(RAE_NATIVE_DOT_BF16)
   static constexpr int kParts = 1;
   static Vector<Word> part_of_a(int, Vector<Word> word) { return word; }
   static Vector<Word> part_of_b(int, Vector<Word> word) { return word; }
   static Vector<float> add(Vector<float> sum, Vector<Word> a, Vector<Word> b) {
     return reinterpret_cast<Vector<float>>(
-        RAE_NATIVE_BF16(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b)));
+        RAE_NATIVE_DOT_BF16(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b)));
   }
 #else
   static constexpr int kParts = 2;
@@ -52,16 +54,17 @@ struct Bf16Dot {
 };
 
 // sum + a0 b0 + a1 b1 in each lane, of 16-bit integers; exact.
-inline Vector<std::int32_t> add_pairs(Vector<std::int32_t> sum, Vector<std::int16_t> a,
-                                      Vector<std::int16_t> b) {
+inline Vector<std::int32_t> multiply_add_pairs(Vector<std::int32_t> sum, Vector<std::int16_t> a,
+                                               Vector<std::int16_t> b) {
   using Sums = Vector<std::int32_t>;
-#if defined(RAE_NATIVE_PAIRS)
-  return reinterpret_cast<Sums>(RAE_NATIVE_PAIRS(reinterpret_cast<RAE_INTEGERS>(sum),
-                                                 reinterpret_cast<RAE_INTEGERS>(a),
-                                                 reinterpret_cast<RAE_INTEGERS>(b)));
-#elif defined(RAE_MULTIPLY_PAIRS)
-  return sum + reinterpret_cast<Sums>(RAE_MULTIPLY_PAIRS(reinterpret_cast<RAE_INTEGERS>(a),
-                                                         reinterpret_cast<RAE_INTEGERS>(b)));
+#if defined(RAE_NATIVE_DOT_INT16)
+  return reinterpret_cast<Sums>(RAE_NATIVE_DOT_INT16(reinterpret_cast<RAE_INTEGER_VECTOR>(sum),
+                                                     reinterpret_cast<RAE_INTEGER_VECTOR>(a),
+                                                     reinterpret_cast<RAE_INTEGER_VECTOR>(b)));
+#elif defined(RAE_MULTIPLY_ADD_INT16)
+  return sum +
+         reinterpret_cast<Sums>(RAE_MULTIPLY_ADD_INT16(reinterpret_cast<RAE_INTEGER_VECTOR>(a),
+                                                       reinterpret_cast<RAE_INTEGER_VECTOR>(b)));
 #else
   const auto x = reinterpret_cast<Sums>(a), y = reinterpret_cast<Sums>(b);
   return sum + (x >> 16) * (y >> 16) + ((x << 16) >> 16) * ((y << 16) >> 16);
@@ -71,21 +74,21 @@ inline Vector<std::int32_t> add_pairs(Vector<std::int32_t> sum, Vector<std::int1
 struct Int8Dot {
   using Word = std::uint32_t;
   using Sum = std::int32_t;
-#if defined(RAE_SIGNED_INT8)
+#if defined(RAE_DOT_INT8_IS_SIGNED)
   static constexpr bool kOffset = false;
 #else
-  static constexpr bool kOffset = true;  // a is 128 more than it means
+  static constexpr bool kOffset = true;  // a is stored with a +128 offset
 #endif
-#if defined(RAE_NATIVE_INT8)
+#if defined(RAE_NATIVE_DOT_INT8)
   static constexpr int kParts = 1;
   static Vector<Word> part_of_a(int, Vector<Word> word) {
     return kOffset ? word : word ^ 0x80808080u;
   }
   static Vector<Word> part_of_b(int, Vector<Word> word) { return word; }
   static Vector<Sum> add(Vector<Sum> sum, Vector<Word> a, Vector<Word> b) {
-    return reinterpret_cast<Vector<Sum>>(RAE_NATIVE_INT8(reinterpret_cast<RAE_INTEGERS>(sum),
-                                                         reinterpret_cast<RAE_INTEGERS>(a),
-                                                         reinterpret_cast<RAE_INTEGERS>(b)));
+    return reinterpret_cast<Vector<Sum>>(RAE_NATIVE_DOT_INT8(
+        reinterpret_cast<RAE_INTEGER_VECTOR>(sum), reinterpret_cast<RAE_INTEGER_VECTOR>(a),
+        reinterpret_cast<RAE_INTEGER_VECTOR>(b)));
   }
 #else
   using Half = std::int16_t;
@@ -97,7 +100,7 @@ struct Int8Dot {
     return reinterpret_cast<Vector<Half>>(part == 0 ? word << 8 : word) >> 8;
   }
   static Vector<Sum> add(Vector<Sum> sum, Vector<Half> a, Vector<Half> b) {
-    return add_pairs(sum, a, b);
+    return multiply_add_pairs(sum, a, b);
   }
 #endif
 };

@@ -1,20 +1,20 @@
-// The GEMM tile. Included inside an anonymous namespace, after kVectorBytes, kTileRows and
-// kTileVectors were set for the instruction set, for all types of element at once: a step of k is
-// what dot.inl makes of it.
+// The micro-kernel of matrix products. Included inside an anonymous namespace, after kVectorBytes,
+// kTileRows and kTileVectors were set for the instruction set. One template serves all element
+// types: dot.inl defines a step of k for each.
 //
 // One step of k loads kTileVectors vectors of the panel, broadcasts kTileRows elements of a, and
-// makes all their products:
+// adds all their products to the sums in registers:
 //
 //            panel row k   [ v0 | v1 | v2 ]
 //   a[0][k]  ->  acc[0]    [ .. | .. | .. ]
 //   a[1][k]  ->  acc[1]    [ .. | .. | .. ]   ...
 //
-// How large a tile. A CPU of today starts two vector products per cycle, each reading its sum: f32
-// multiply-adds and vpdpbusd are ready after 4 cycles, vdpbf16ps after 6, so 8 and 12 sums must be
-// under way at the least; measured on Zen 5, vdpbf16ps reaches two per cycle with 16 sums or more.
-// It also loads two vectors per cycle: rows + vectors loads against rows * vectors products must
-// stay far below one to one. And sums, the panel's vectors and a broadcast must fit the register
-// file:
+// The size of the tile. Current processors start two vector multiply-adds per cycle. The latency of
+// f32 multiply-adds and vpdpbusd is 4 cycles, that of vdpbf16ps 6, so at least 8 or 12 independent
+// sums are needed; measured on Zen 5, vdpbf16ps reaches two per cycle with 16 sums or more. The
+// processor also loads two vectors per cycle, so the rows + vectors loads of a step must stay far
+// below its rows * vectors products. And the sums, the vectors of the panel and one broadcast must
+// fit the register file:
 //
 //                 tile     sums   registers of the tile    loads per product
 //   AVX-512       8 x 3     24     24 + 3 + 1 of 32         11 / 24
@@ -22,81 +22,82 @@
 //   NEON          8 x 3     24     24 + 3 + 1 of 32         11 / 24
 //   SSE2          4 x 2      8      8 + 2 + 1 of 16          6 / 8
 //
-// The loop compiled for AVX-512 has exactly 24 products and 11 loads, and nothing else but its
-// counters: look at it with objdump -d after each change here.
+// The loop compiled for AVX-512 has exactly 24 products, 11 loads and its loop counters: check with
+// objdump -d after each change here.
 
-// Where a tile of results goes, and what happens on the way. All vectors are as long as the panel
-// is wide.
+// The destination of a tile of results and its epilogue. All vectors are as long as the panel is
+// wide.
 template <class T>
-struct TileOut {
-  T* data;
-  index_t stride;  // between rows
-  bool resume;     // add to what is there
-  const T* bias;
-  const float *row_scale, *column_scale;  // 8 bits
-  const std::int32_t* compensation;       // 8 bits
+struct OutputTile {
+  T* data;                           // (rows, columns)
+  index_t stride;                    // elements between rows
+  bool accumulate;                   // add to the elements that are there
+  const T* bias;                     // (panel width)
+  const float* row_scale;            // (rows), integers only
+  const float* column_scale;         // (panel width), int8 only
+  const std::int32_t* compensation;  // (panel width), int8 only: 128 times the sum of each column
 };
 
-// Memory to be brought near bit by bit while a tile is multiplied: many lines at once would fill
-// the queue of misses and hold up the loads of the tile itself.
+// Prefetches memory in small chunks while a tile is multiplied: many lines at once would fill the
+// queue of misses and delay the loads of the tile itself.
 //
-// - What the product after this one reads: the first tile of a panel would otherwise wait for every
-// line of it. A few lines every 32
-//   steps are free (measured on Zen 5 with cold weights: 3 to 5 % faster than without, 8 % faster
-//   than all lines of a tile at its begin). Where a panel has few tiles, bits come more often
-//   instead of growing (Zen 4, 16 rows on large pages: 5 to 13 % faster).
-// - The rows that this tile writes, and those that it adds to what it made: stores wait in order,
-// each for its line, and the loads behind
-//   them for room in the queue of stores (Zen 4: 2 to 3 % faster in 8 bits; 4096 x 2048 x 384 in
-//   bf16: 0.83 of the peak without, 0.92 with). A tile that begins with what is there has read its
-//   rows already, and fetches those of the next.
-struct Ahead {
+// - The memory that the next product reads (`next`): otherwise the first tile of a panel would wait
+//   for each of its lines. A few lines every 32 steps cost nothing (measured on Zen 5 with cold
+//   weights: 3 to 5 % faster than without prefetching, 8 % faster than all lines at the beginning
+//   of a tile). Where a panel has few tiles, chunks come more often instead of growing (Zen 4, 16
+//   rows on huge pages: 5 to 13 % faster).
+// - The rows that this tile writes, and the residual rows that it reads: stores retire in order,
+//   each waiting for its line, and later loads wait for room in the store queue (Zen 4: 2 to 3 %
+//   faster with int8; 4096 x 2048 x 384 with bf16: 0.92 of the peak instead of 0.83). A tile that
+//   accumulates has read its rows already, and prefetches those of the next tile.
+struct Prefetcher {
   static constexpr index_t kLine = 64;  // bytes of a cache line
-  index_t steps;                        // of k between two bits
+  index_t steps_per_chunk;              // steps of k between two chunks
   const char* next;
-  index_t lines;  // of a bit
+  index_t lines_per_chunk;  // of `next`
   const char *out, *residual;
-  index_t out_stride, residual_stride, row_lines;
-  index_t rows, rows_at_once;  // left of a tile, of a bit
+  index_t out_stride, residual_stride;  // bytes between rows
+  index_t lines_per_row;                // of out and of the residual
+  index_t rows, rows_per_chunk;         // rows of out still to be prefetched, and of one chunk
 
   template <int kWrite>
-  static void fetch(const char* from, index_t count) {
+  static void prefetch_lines(const char* from, index_t count) {
     for (index_t line = 0; line < count; ++line)
       __builtin_prefetch(from + line * kLine, kWrite, kWrite ? 3 : 2);
   }
-  void fetch_bit() {
-    fetch<0>(next, lines);
-    next += lines * kLine;
-    for (index_t row = 0; row < rows_at_once && rows > 0; ++row, --rows) {
-      fetch<1>(out, row_lines);
+  void prefetch_chunk() {
+    prefetch_lines<0>(next, lines_per_chunk);
+    next += lines_per_chunk * kLine;
+    for (index_t row = 0; row < rows_per_chunk && rows > 0; ++row, --rows) {
+      prefetch_lines<1>(out, lines_per_row);
       out += out_stride;
       if (residual) {
-        fetch<0>(residual, row_lines);
+        prefetch_lines<0>(residual, lines_per_row);
         residual += residual_stride;
       }
     }
   }
 };
 
-// Integers in groups have a tile of their own (grouped.inl), and so has AMX, for any number of rows
-// (amx.inl).
+// Integers in groups have a micro-kernel of their own (grouped.inl), and so has AMX, for any number
+// of rows (amx.inl).
 template <class Dot>
 concept IsGroupDot = requires {
-  Dot::kWords;
+  Dot::kWordsPerGroup;
 };
 template <class Dot>
 concept IsAmxDot = requires {
   Dot::kTiles;
 };
 
-// Sums of products over k: a(r, p) is a[r * row + p * column], so that a transposed operand is read
-// where it lies. Sums of the type of out begin with what is there, so that a sum in parts is the
-// same as one in one go.
+// out (kRows, kVectors vectors) = the sums over k of a(r, p) * panel(p, j), and the epilogue. a(r,
+// p) is a[r * row + p * column], so that a transposed operand needs no copy. Sums of the type of
+// out start from the elements that are there, so that a sum in several k-blocks has the bits of a
+// single sum.
 template <class Dot, int kRows, int kVectors, class T>
-requires(!IsGroupDot<Dot>) inline void tile(index_t k, const typename Dot::Word* __restrict a,
-                                            index_t row, index_t column,
-                                            const typename Dot::Word* __restrict panel,
-                                            const TileOut<T>& out, Ahead ahead) {
+requires(!IsGroupDot<Dot>) inline void micro_kernel(
+    index_t k, const typename Dot::Word* __restrict a, index_t row, index_t column,
+    const typename Dot::Word* __restrict panel, const OutputTile<T>& out, Prefetcher prefetcher) {
   using Word = typename Dot::Word;
   using Sum = typename Dot::Sum;
   constexpr index_t kLanesPerVector = VectorOf<Word>::lanes;
@@ -105,7 +106,7 @@ requires(!IsGroupDot<Dot>) inline void tile(index_t k, const typename Dot::Word*
   T* const target = out.data;
   Vector<Sum> acc[kRows][kVectors] = {};
   if constexpr (kIntegers) {
-    // The column's compensation takes back what an unsigned a is more than it means.
+    // Subtract 128 x the column sum of the panel, because a is stored with a +128 offset.
     if constexpr (Dot::kOffset) {
       RAE_UNROLL
       for (int v = 0; v < kVectors; ++v) {
@@ -115,7 +116,7 @@ requires(!IsGroupDot<Dot>) inline void tile(index_t k, const typename Dot::Word*
       }
     }
   } else {
-    if (out.resume) {
+    if (out.accumulate) {
       RAE_UNROLL
       for (int r = 0; r < kRows; ++r) {
         RAE_UNROLL
@@ -125,8 +126,10 @@ requires(!IsGroupDot<Dot>) inline void tile(index_t k, const typename Dot::Word*
     }
   }
   for (index_t p = 0; p < k;) {
-    ahead.fetch_bit();
-    for (const index_t stop = k - p < ahead.steps ? k : p + ahead.steps; p < stop; ++p) {
+    prefetcher.prefetch_chunk();
+    for (const index_t stop = k - p < prefetcher.steps_per_chunk ? k
+                                                                 : p + prefetcher.steps_per_chunk;
+         p < stop; ++p) {
       RAE_UNROLL
       for (int part = 0; part < Dot::kParts; ++part) {
         decltype(Dot::part_of_b(0, Vector<Word>{})) b[kVectors];
@@ -154,7 +157,7 @@ requires(!IsGroupDot<Dot>) inline void tile(index_t k, const typename Dot::Word*
         Vector<T> number = __builtin_convertvector(acc[r][v], Vector<T>) *
                            (out.row_scale[r] * load(out.column_scale + v * kLanesPerVector));
         number += bias;
-        if (out.resume) number += load(place);
+        if (out.accumulate) number += load(place);
         store<T>(number, place);
       } else {
         store<T>(acc[r][v] + bias, place);
@@ -164,32 +167,35 @@ requires(!IsGroupDot<Dot>) inline void tile(index_t k, const typename Dot::Word*
 }
 
 template <class Dot, int kRows, class T>
-inline void tile_columns(index_t vectors, index_t k, const typename Dot::Word* a, index_t row,
-                         index_t column, const typename Dot::Word* panel, const TileOut<T>& out,
-                         Ahead ahead) {
+inline void micro_kernel_for_vectors(index_t vectors, index_t k, const typename Dot::Word* a,
+                                     index_t row, index_t column, const typename Dot::Word* panel,
+                                     const OutputTile<T>& out, Prefetcher prefetcher) {
   if constexpr (kTileVectors >= 3) {
-    if (vectors == 3) return tile<Dot, kRows, 3>(k, a, row, column, panel, out, ahead);
+    if (vectors == 3) return micro_kernel<Dot, kRows, 3>(k, a, row, column, panel, out, prefetcher);
   }
-  if (vectors >= 2) return tile<Dot, kRows, 2>(k, a, row, column, panel, out, ahead);
-  tile<Dot, kRows, 1>(k, a, row, column, panel, out, ahead);
+  if (vectors >= 2) return micro_kernel<Dot, kRows, 2>(k, a, row, column, panel, out, prefetcher);
+  micro_kernel<Dot, kRows, 1>(k, a, row, column, panel, out, prefetcher);
 }
 
 template <class Dot, class T, int kRows = kTileRows>
-requires(!IsAmxDot<Dot>) inline void tile_rows(index_t rows, index_t vectors, index_t k,
-                                               const typename Dot::Word* a, index_t row,
-                                               index_t column, const typename Dot::Word* panel,
-                                               const TileOut<T>& out, Ahead ahead) {
+requires(!IsAmxDot<Dot>) inline void micro_kernel_for_rows(index_t rows, index_t vectors, index_t k,
+                                                           const typename Dot::Word* a, index_t row,
+                                                           index_t column,
+                                                           const typename Dot::Word* panel,
+                                                           const OutputTile<T>& out,
+                                                           Prefetcher prefetcher) {
   if constexpr (kRows > 1) {
     if (rows < kRows)
-      return tile_rows<Dot, T, kRows - 1>(rows, vectors, k, a, row, column, panel, out, ahead);
+      return micro_kernel_for_rows<Dot, T, kRows - 1>(rows, vectors, k, a, row, column, panel, out,
+                                                      prefetcher);
   }
-  tile_columns<Dot, kRows>(vectors, k, a, row, column, panel, out, ahead);
+  micro_kernel_for_vectors<Dot, kRows>(vectors, k, a, row, column, panel, out, prefetcher);
 }
 
-// What a row of sums becomes on its way to out: while it is in the level-1 cache, so that nothing
-// of it goes to memory but the end.
+// Applies the epilogue to a row of sums while it is in the level-1 cache, so that only the final
+// values are written to out.
 template <class Word, class T>
-inline void finish_row(const PanelProduct<Word, T>& product, index_t row, T* sums) {
+inline void apply_epilogue(const PanelProduct<Word, T>& product, index_t row, T* sums) {
   constexpr index_t kHalf = kTileVectors * VectorOf<T>::lanes / 2;
   const index_t columns = product.columns;
   T* const target = product.out + row * product.out_stride;
@@ -224,51 +230,56 @@ void gemm_panel(const PanelProduct<typename Dot::Word, T>& product) {
       bias[j] = product.bias[j];
       if (halves) bias[kHalf + j] = product.bias[product.up + j];
     }
-  // Whole vectors that only need their bias go straight to their place.
-  const bool straight =
+  // Whole vectors that need nothing but a bias are stored directly in out.
+  const bool stores_directly =
       columns % kLanesPerVector == 0 && product.activation == Activation::none && !product.residual;
-  // Every tile fetches its share of what comes next; rounded up, so that the last may reach a
-  // little behind the end.
-  const index_t lines = product.next_bytes / Ahead::kLine;
+  // Every tile prefetches its share of `next`, rounded up, so that the last chunk may reach a
+  // little past the end.
+  const index_t lines = product.next_bytes / Prefetcher::kLine;
   const index_t tiles = (product.rows + kTileRows - 1) / kTileRows,
                 steps = lines > 0 && tiles > 1 && tiles < 8 ? 4 * tiles : 32;
-  const index_t bits_of_tile = (product.k + steps - 1) / steps, bits = tiles * bits_of_tile;
+  const index_t chunks_per_tile = (product.k + steps - 1) / steps, chunks = tiles * chunks_per_tile;
   constexpr index_t kBytes = static_cast<index_t>(sizeof(T));
   const auto bytes_of = [](const void* p) { return static_cast<const char*>(p); };
-  Ahead ahead{
-      .steps = steps,
+  Prefetcher prefetcher{
+      .steps_per_chunk = steps,
       .next = bytes_of(product.next),
-      .lines = bits > 0 ? (lines + bits - 1) / bits : 0,
+      .lines_per_chunk = chunks > 0 ? (lines + chunks - 1) / chunks : 0,
       .out = nullptr,
       .residual = nullptr,
       .out_stride = product.out_stride * kBytes,
       .residual_stride = product.residual_stride * kBytes,
-      .row_lines = product.out_is_near ? 0 : (columns * kBytes + Ahead::kLine - 1) / Ahead::kLine,
+      .lines_per_row = product.out_is_cached
+                           ? 0
+                           : (columns * kBytes + Prefetcher::kLine - 1) / Prefetcher::kLine,
       .rows = 0,
-      .rows_at_once = bits_of_tile > 0 ? (kTileRows + bits_of_tile - 1) / bits_of_tile : 0};
+      .rows_per_chunk =
+          chunks_per_tile > 0 ? (kTileRows + chunks_per_tile - 1) / chunks_per_tile : 0};
   for (index_t row = 0; row < product.rows; row += kTileRows) {
     const index_t rows = product.rows - row < kTileRows ? product.rows - row : kTileRows;
     T* target = product.out + row * product.out_stride;
-    const index_t fetched = product.accumulate ? row + kTileRows : row;
-    ahead.out = bytes_of(product.out + fetched * product.out_stride);
-    ahead.rows = product.rows - fetched < kTileRows ? product.rows - fetched : kTileRows;
+    const index_t first_prefetched = product.accumulate ? row + kTileRows : row;
+    prefetcher.out = bytes_of(product.out + first_prefetched * product.out_stride);
+    prefetcher.rows =
+        product.rows - first_prefetched < kTileRows ? product.rows - first_prefetched : kTileRows;
     if (product.residual)
-      ahead.residual = bytes_of(product.residual + row * product.residual_stride);
-    if (!straight && product.accumulate)
+      prefetcher.residual = bytes_of(product.residual + row * product.residual_stride);
+    if (!stores_directly && product.accumulate)
       for (index_t r = 0; r < rows; ++r)
         for (index_t j = 0; j < columns; ++j)
           results[r * kWidth + j] = target[r * product.out_stride + j];
-    const TileOut<T> out{straight ? target : results,
-                         straight ? product.out_stride : kWidth,
-                         product.accumulate,
-                         bias,
-                         product.row_scale ? product.row_scale + row : nullptr,
-                         product.column_scale,
-                         product.compensation};
-    tile_rows<Dot, T>(rows, vectors, product.k, product.a + row * product.row_stride,
-                      product.row_stride, product.column_stride, product.panel, out, ahead);
-    ahead.next += ahead.lines * Ahead::kLine * bits_of_tile;
-    for (index_t r = 0; r < rows && !straight; ++r)
-      finish_row(product, row + r, results + r * kWidth);
+    const OutputTile<T> out{stores_directly ? target : results,
+                            stores_directly ? product.out_stride : kWidth,
+                            product.accumulate,
+                            bias,
+                            product.row_scale ? product.row_scale + row : nullptr,
+                            product.column_scale,
+                            product.compensation};
+    micro_kernel_for_rows<Dot, T>(rows, vectors, product.k, product.a + row * product.row_stride,
+                                  product.row_stride, product.column_stride, product.panel, out,
+                                  prefetcher);
+    prefetcher.next += prefetcher.lines_per_chunk * Prefetcher::kLine * chunks_per_tile;
+    for (index_t r = 0; r < rows && !stores_directly; ++r)
+      apply_epilogue(product, row + r, results + r * kWidth);
   }
 }

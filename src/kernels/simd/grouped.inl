@@ -1,43 +1,44 @@
-// The GEMM tile of weights that are integers in groups with a scale each (layout:
-// kernels/grouped_product.hpp). Included inside an anonymous namespace, behind gemm.inl, whose
-// loops over rows and columns find this tile by the type of its product.
+// The micro-kernel for weights that are integers in groups with a scale each (layout:
+// kernels/grouped_product.hpp). Included inside an anonymous namespace, after gemm.inl, whose
+// dispatch over rows and columns selects this micro-kernel by the type of its dot product.
 //
-// The left operand is 16-bit integers with one scale for a row, and the weights become 16-bit
-// integers in registers, on the way from memory: two shifts for two of them in each lane, one for
-// those at the top. Products and the sum of a group are exact (32 of at most 2^15 2^7), so that all
-// instruction sets agree. At the end of a group its sum, times the scale, goes into the totals,
-// which lie in the level-1 cache meanwhile when a tile has no registers for them:
+// The left operand is 16-bit integers with one scale for each row. The weights become 16-bit
+// integers too: in registers, on the way from memory (two shifts for two of them in each lane, one
+// for those at the top of a word), or for many rows once for all of them (`widen_groups`, kBits =
+// 16). Products and the sum of a group are exact (32 products of at most 2^15 * 2^7), so that all
+// instruction sets and both ways give the same bits. At the end of a group its sum times the scale
+// is added to the total; totals are kept in the level-1 cache when a tile has no registers for
+// them:
 //
 //   sum[r]    = a[r][0] q[0] + ... + a[r][31] q[31]      integers
 //   total[r] += sum[r] * scale                           both rounded
 //   out[r]    = total[r] * scale of the row + bias
 //
-// That is a conversion, a multiplication and an addition for 16 products of pairs. Against weights
-// that are bf16 in memory, a step of two k takes at most two instructions more for each vector of
-// columns, however many rows there are; they go to other ports than the products.
+// The end of a group costs a conversion, a multiplication and an addition for every 16 products of
+// pairs.
 
 template <int kBits>
 struct GroupDot {
   using Word = std::uint32_t;
   using Half = std::int16_t;
-  static constexpr index_t kWords = kBits;  // of a group along k: 32 numbers of so many bits
-  static constexpr int kPairs = 16 / kBits;
+  static constexpr index_t kWordsPerGroup = kBits;  // of a group along k: 32 integers of kBits bits
+  static constexpr int kPairs = 16 / kBits;         // in a word
 
-  // Pair `pair` of the numbers in a word: neighbours along k of 4 bits, and of 8 bits numbers 0 and
-  // 2, then 1 and 3.
-  static Vector<Half> pair_of(int pair, Vector<Word> word) {
+  // Pair `pair` of the integers in a word, as 16-bit integers: neighbours along k for 4 bits; for 8
+  // bits numbers 0 and 2, then 1 and 3.
+  static Vector<Half> extract_pair(int pair, Vector<Word> word) {
     return (reinterpret_cast<Vector<Half>>(word) << (16 - kBits * (pair + 1))) >> (16 - kBits);
   }
 
-  // Where the first (0) or second (1) of two neighbours along k begins.
-  static constexpr int shift(int pair, int second) {
+  // The lowest bit of the first (`second` = 0) or second (1) of two neighbours along k.
+  static constexpr int first_bit(int pair, int second) {
     return kBits == 4 ? 4 * pair + 16 * second : 16 * pair + 8 * second;
   }
 
-  // The number from bit `shift` on.
-  static Vector<float> number(Vector<Word> word, int shift) {
+  // The integer whose lowest bit is `first_bit`.
+  static Vector<float> extract_integer(Vector<Word> word, int first_bit) {
     return __builtin_convertvector(
-        reinterpret_cast<Vector<std::int32_t>>(word << (32 - kBits - shift)) >> (32 - kBits),
+        reinterpret_cast<Vector<std::int32_t>>(word << (32 - kBits - first_bit)) >> (32 - kBits),
         Vector<float>);
   }
 };
@@ -50,23 +51,25 @@ inline Vector<float> load_bf16(const std::uint16_t* p) {
                                          << 16);
 }
 
-// k counts words of the panel. A vector of words is work for so long that the hardware alone does
-// not fetch far enough ahead.
+// k counts words of the panel. One vector of words keeps the processor busy for so long that the
+// hardware prefetcher does not run far enough ahead.
 template <class Dot, int kRows, int kVectors, class T>
 requires IsGroupDot<Dot>
-inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row, index_t,
-                 const typename Dot::Word* __restrict panel, const TileOut<T>& out, Ahead ahead) {
+inline void micro_kernel(index_t k, const typename Dot::Word* __restrict a, index_t row, index_t,
+                         const typename Dot::Word* __restrict panel, const OutputTile<T>& out,
+                         Prefetcher prefetcher) {
   using Word = typename Dot::Word;
   constexpr index_t kLanesPerVector = VectorOf<Word>::lanes;
   constexpr index_t kWidth = kTileVectors * kLanesPerVector;
   const auto* scales = reinterpret_cast<const std::uint16_t*>(panel + k * kWidth);
-  const index_t lines = (ahead.lines + ahead.steps - 1) / ahead.steps;  // of a step
+  const index_t lines = (prefetcher.lines_per_chunk + prefetcher.steps_per_chunk - 1) /
+                        prefetcher.steps_per_chunk;  // of a step
   Vector<float> total[kRows][kVectors] = {};
-  for (index_t p = 0; p < k; p += Dot::kWords) {
+  for (index_t p = 0; p < k; p += Dot::kWordsPerGroup) {
     Vector<std::int32_t> sum[kRows][kVectors] = {};
-    for (index_t w = 0; w < Dot::kWords; ++w) {
-      Ahead::fetch<0>(ahead.next, lines);
-      ahead.next += lines * Ahead::kLine;
+    for (index_t w = 0; w < Dot::kWordsPerGroup; ++w) {
+      Prefetcher::prefetch_lines<0>(prefetcher.next, lines);
+      prefetcher.next += lines * Prefetcher::kLine;
       Vector<Word> words[kVectors];
       RAE_UNROLL
       for (int v = 0; v < kVectors; ++v)
@@ -76,12 +79,12 @@ inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row,
       for (int pair = 0; pair < Dot::kPairs; ++pair) {
         Vector<std::int16_t> b[kVectors];
         RAE_UNROLL
-        for (int v = 0; v < kVectors; ++v) b[v] = Dot::pair_of(pair, words[v]);
+        for (int v = 0; v < kVectors; ++v) b[v] = Dot::extract_pair(pair, words[v]);
         RAE_UNROLL
         for (int r = 0; r < kRows; ++r) {
           const auto x = reinterpret_cast<Vector<std::int16_t>>(broadcast(a[r * row]));
           RAE_UNROLL
-          for (int v = 0; v < kVectors; ++v) sum[r][v] = add_pairs(sum[r][v], x, b[v]);
+          for (int v = 0; v < kVectors; ++v) sum[r][v] = multiply_add_pairs(sum[r][v], x, b[v]);
         }
         ++a;
       }
@@ -102,20 +105,42 @@ inline void tile(index_t k, const typename Dot::Word* __restrict a, index_t row,
     for (int r = 0; r < kRows; ++r) {
       T* const place = out.data + r * out.stride + v * kLanesPerVector;
       Vector<T> number = rounded(total[r][v] * out.row_scale[r]) + bias;
-      if (out.resume) number += load(place);
+      if (out.accumulate) number += load(place);
       store<T>(number, place);
     }
   }
 }
 
-// Rounded to nearest even, into the upper halves; no number here is a NaN that could overflow.
+// A panel of k words along k for GroupDot<16>: pairs of 16-bit integers in the order in which the
+// micro-kernel for kBits would extract them, then the same scales.
+template <int kBits>
+[[maybe_unused]] void widen_groups(index_t k, const std::uint32_t* panel, std::uint32_t* out) {
+  using Dot = GroupDot<kBits>;
+  using Word = std::uint32_t;
+  constexpr index_t kLanesPerVector = VectorOf<Word>::lanes,
+                    kWidth = kTileVectors * kLanesPerVector;
+  for (index_t p = 0; p < k; ++p)
+    for (index_t v = 0; v < kWidth; v += kLanesPerVector) {
+      const Vector<Word> word = load(panel + p * kWidth + v);
+      RAE_UNROLL
+      for (int pair = 0; pair < Dot::kPairs; ++pair)
+        store<Word>(reinterpret_cast<Vector<Word>>(Dot::extract_pair(pair, word)),
+                    out + (p * Dot::kPairs + pair) * kWidth + v);
+    }
+  const std::size_t scale_bytes =
+      static_cast<std::size_t>(k / Dot::kWordsPerGroup * kWidth) * sizeof(std::uint16_t);
+  __builtin_memcpy(out + k * Dot::kPairs * kWidth, panel + k * kWidth, scale_bytes);
+}
+
+// bf16 in the upper half of each lane, rounded to nearest even. No lane may be NaN.
 inline Vector<std::uint32_t> rounded_to_bf16(Vector<float> x) {
   const auto bits = reinterpret_cast<Vector<std::uint32_t>>(x);
   return bits + 0x7fffu + ((bits >> 16) & 1u);
 }
 
+// A panel of k words along k as one of bf16 words: each integer times its scale.
 template <int kBits>
-[[maybe_unused]] void unpack_groups(index_t k, const std::uint32_t* panel, std::uint32_t* out) {
+[[maybe_unused]] void dequantize_groups(index_t k, const std::uint32_t* panel, std::uint32_t* out) {
   using Dot = GroupDot<kBits>;
   using Word = std::uint32_t;
   constexpr index_t kLanesPerVector = VectorOf<Word>::lanes,
@@ -123,12 +148,14 @@ template <int kBits>
   const auto* scales = reinterpret_cast<const std::uint16_t*>(panel + k * kWidth);
   for (index_t p = 0; p < k; ++p) {
     for (index_t v = 0; v < kWidth; v += kLanesPerVector) {
-      const Vector<float> scale = load_bf16(scales + p / Dot::kWords * kWidth + v);
+      const Vector<float> scale = load_bf16(scales + p / Dot::kWordsPerGroup * kWidth + v);
       const Vector<Word> word = load(panel + p * kWidth + v);
       RAE_UNROLL
       for (int pair = 0; pair < Dot::kPairs; ++pair) {
-        const auto lower = rounded_to_bf16(Dot::number(word, Dot::shift(pair, 0)) * scale);
-        const auto upper = rounded_to_bf16(Dot::number(word, Dot::shift(pair, 1)) * scale);
+        const auto lower =
+            rounded_to_bf16(Dot::extract_integer(word, Dot::first_bit(pair, 0)) * scale);
+        const auto upper =
+            rounded_to_bf16(Dot::extract_integer(word, Dot::first_bit(pair, 1)) * scale);
         store<Word>((upper & 0xffff0000u) | (lower >> 16),
                     out + (p * Dot::kPairs + pair) * kWidth + v);
       }

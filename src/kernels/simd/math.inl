@@ -3,7 +3,7 @@
 // Included inside an anonymous namespace.
 
 // Calls body(get, put) for every vector of rows of n elements: get(p) loads that vector of a row,
-// put(v, p) stores it. The last may be short: it is filled up with zeros, of which nothing is
+// put(v, p) stores it. The tail is padded with zeros, which are not
 // stored, so that every element is computed in the same way.
 template <class T, class Body>
 inline void for_vectors(index_t n, Body body) {
@@ -31,12 +31,12 @@ inline Vector<T> at_most(T limit, Vector<T> x) {
   return x > limit ? broadcast(limit) : x;
 }
 
-// Off by 2 ULP at most.
+// The error is at most 2 ULP.
 inline Vector<float> exp_vector(Vector<float> x) {
   constexpr float kRound =
       12582912.0f +
       127.0f;  // 1.5 * 2^23: a sum with it is an integer; 127: the bias of an exponent
-  // Beyond these the result would not be a normal float; the callers only need 0 and "very large"
+  // Outside of this range the result is no normal float; callers only need 0 or a very large number
   // there.
   x = at_most(88.0f, at_least(-87.0f, x));
   const Vector<float> whole = x * 1.44269504f + kRound, n = whole - kRound;
@@ -84,19 +84,18 @@ struct NormalTail {
 };
 template <class T>
 inline NormalTail<T> normal_tail_at(Vector<T> x) {
-  const Vector<T> z = at_most(T(40), x < T(0) ? -x : x);  // nothing is left there, in double either
+  const Vector<T> z = at_most(T(40), x < T(0) ? -x : x);  // the tail is 0 there, in double too
   const Vector<T> e = exp_vector(z * z * T(-0.5));
   return {z, e, normal_tail(z, e)};
 }
-// x P(N(0, 1) < x): what lies above |x| is taken from a positive x, and is all that a negative x
-// keeps.
+// x P(N(0, 1) < x): for a positive x, x minus the tail above |x|; for a negative x, the tail alone.
 template <class T>
 inline Vector<T> gelu(Vector<T> x) {
   const NormalTail<T> tail = normal_tail_at<T>(x);
   return at_least(T(0), x) - tail.z * tail.above;
 }
 template <class T>
-inline Vector<T> gelu_slope(Vector<T> x) {
+inline Vector<T> gelu_derivative(Vector<T> x) {
   const NormalTail<T> tail = normal_tail_at<T>(x);
   return (x > T(0) ? T(1) - tail.above : tail.above) + x * T(kInvSqrt2Pi) * tail.density;
 }
@@ -111,7 +110,7 @@ inline Vector<T> gelu_tanh(Vector<T> x) {
   return x * sigmoid<T>(x * T(2 * kSqrt2OverPi) * (x * x * T(kGeluCubic) + T(1)));
 }
 template <class T>
-inline Vector<T> gelu_tanh_slope(Vector<T> x) {
+inline Vector<T> gelu_tanh_derivative(Vector<T> x) {
   const Vector<T> s = sigmoid<T>(x * T(2 * kSqrt2OverPi) * (x * x * T(kGeluCubic) + T(1)));
   return s + x * s * (T(1) - s) * T(2 * kSqrt2OverPi) * (x * x * T(3 * kGeluCubic) + T(1));
 }
@@ -120,7 +119,7 @@ inline Vector<T> silu(Vector<T> x) {
   return x * sigmoid<T>(x);
 }
 template <class T>
-inline Vector<T> silu_slope(Vector<T> x) {
+inline Vector<T> silu_derivative(Vector<T> x) {
   const Vector<T> s = sigmoid<T>(x);
   return s * (x * (T(1) - s) + T(1));
 }
@@ -135,7 +134,7 @@ void activate(Activation f, index_t n, const T* x, T* out) {
       return for_vectors<T>(n, [=](auto get, auto put) { put(gelu_tanh<T>(get(x)), out); });
     case Activation::silu:
       return for_vectors<T>(n, [=](auto get, auto put) { put(silu<T>(get(x)), out); });
-    case Activation::swiglu: return;  // of whole rows, never asked for here
+    case Activation::swiglu: return;  // a function of whole rows, see swiglu below
   }
 }
 
@@ -146,18 +145,18 @@ void activate_backward(Activation f, index_t n, const T* x, const T* dout, T* dx
       return for_vectors<T>(n, [=](auto get, auto put) { put(get(dout), dx); });
     case Activation::gelu:
       return for_vectors<T>(
-          n, [=](auto get, auto put) { put(get(dout) * gelu_slope<T>(get(x)), dx); });
+          n, [=](auto get, auto put) { put(get(dout) * gelu_derivative<T>(get(x)), dx); });
     case Activation::gelu_tanh:
       return for_vectors<T>(
-          n, [=](auto get, auto put) { put(get(dout) * gelu_tanh_slope<T>(get(x)), dx); });
+          n, [=](auto get, auto put) { put(get(dout) * gelu_tanh_derivative<T>(get(x)), dx); });
     case Activation::silu:
       return for_vectors<T>(
-          n, [=](auto get, auto put) { put(get(dout) * silu_slope<T>(get(x)), dx); });
+          n, [=](auto get, auto put) { put(get(dout) * silu_derivative<T>(get(x)), dx); });
     case Activation::swiglu: return;
   }
 }
 
-// Gates x (f), then what they let through (f).
+// out (f) = silu(gates) * up for x (2f): gates (f), then up (f).
 template <class T>
 inline void swiglu(index_t f, const T* x, T* out) {
   for_vectors<T>(f, [=](auto get, auto put) { put(silu<T>(get(x)) * get(x + f), out); });
@@ -167,7 +166,7 @@ template <class T>
 void swiglu_backward(index_t f, const T* x, const T* dout, T* dx) {
   for_vectors<T>(f, [=](auto get, auto put) {
     const Vector<T> gate = get(x), up = get(x + f), d = get(dout);
-    put(d * up * silu_slope<T>(gate), dx);
+    put(d * up * silu_derivative<T>(gate), dx);
     put(d * silu<T>(gate), dx + f);
   });
 }

@@ -1,4 +1,4 @@
-// Rearranging the right operand of a product into panels. Included inside an anonymous namespace.
+// Packing of the right operand of a product into panels. Included inside an anonymous namespace.
 
 template <class V, index_t... kLane>
 inline void interleave(const V& a, const V& b, V& low, V& high,
@@ -8,10 +8,10 @@ inline void interleave(const V& a, const V& b, V& low, V& high,
   high = __builtin_shufflevector(a, b, (kLane % 2 * kSide + (kLane + kSide) / 2)...);
 }
 
-// dst[p * dst_stride + j] = src[j * src_stride + p] for a square of vectors: every round
-// interleaves the first half with the second.
+// dst[p * dst_stride + j] = src[j * src_stride + p] for a square block of vectors: each round
+// interleaves the first half of the rows with the second.
 template <class T>
-inline void transpose_square(const T* src, index_t src_stride, T* dst, index_t dst_stride) {
+inline void transpose_block(const T* src, index_t src_stride, T* dst, index_t dst_stride) {
   using V = typename VectorOf<T>::type;
   constexpr index_t kSide = VectorOf<T>::lanes;
   V rows[kSide], next[kSide];
@@ -39,8 +39,8 @@ void pack_panel(const T* b, index_t row_stride, index_t column_stride, index_t k
       for (index_t j = 0; j < kWidth; ++j) dst[p * kWidth + j] = b[p * row_stride + j];
     return;
   }
-  // Whole vectors of columns at a time: rows are copied, a transposed source is turned in squares;
-  // what remains, element by element.
+  // Whole vectors of columns at a time: rows are copied, and a transposed source is transposed in
+  // square blocks; the remainder is copied element by element.
   const index_t whole_columns = column_stride == 1 || row_stride == 1 ? columns / kSide * kSide : 0;
   const index_t whole_rows = column_stride == 1 ? k : k / kSide * kSide;
   for (index_t j = 0; j < whole_columns; j += kSide) {
@@ -48,7 +48,7 @@ void pack_panel(const T* b, index_t row_stride, index_t column_stride, index_t k
       for (index_t p = 0; p < k; ++p) store(load(b + p * row_stride + j), dst + p * kWidth + j);
     else
       for (index_t p = 0; p < whole_rows; p += kSide)
-        transpose_square(b + p + j * column_stride, column_stride, dst + p * kWidth + j, kWidth);
+        transpose_block(b + p + j * column_stride, column_stride, dst + p * kWidth + j, kWidth);
   }
   for (index_t p = 0; p < k; ++p) {
     for (index_t j = p < whole_rows ? whole_columns : 0; j < columns; ++j)

@@ -1,4 +1,4 @@
-// Norms and softmax on one row. Included inside an anonymous namespace.
+// Norms and softmax of one row. Included inside an anonymous namespace.
 //
 // Sums run in 16 independent lanes that are added in a fixed tree, so that they vectorise and do
 // not depend on the vector width.
@@ -34,7 +34,7 @@ inline double square_root(double x) { return __builtin_sqrt(x); }
 
 template <class T>
 struct RowStatistics {
-  T mean, inverse;  // normalised value = (x - mean) * inverse
+  T mean, inverse_std;  // normalised value = (x - mean) * inverse_std
 };
 
 template <class T>
@@ -47,8 +47,8 @@ inline RowStatistics<T> statistics(index_t d, const T* x, const NormRow<T>& row)
 
 template <class T>
 void norm_row(index_t d, const T* x, const NormRow<T>& row, T* out) {
-  const auto [mean, inverse] = statistics(d, x, row);
-  const T m = mean, r = inverse;
+  const auto [mean, inverse_std] = statistics(d, x, row);
+  const T m = mean, r = inverse_std;
   for (index_t i = 0; i < d; ++i) out[i] = (x[i] - m) * r;
   if (row.weight)
     for (index_t i = 0; i < d; ++i) out[i] *= row.weight[i];
@@ -58,14 +58,14 @@ void norm_row(index_t d, const T* x, const NormRow<T>& row, T* out) {
     for (index_t i = 0; i < d; ++i) out[i] = out[i] * (T(1) + row.scale[i]) + row.shift[i];
 }
 
-// With h = (x - mean) * inverse, n = h*w + b, y = n*(1 + scale) + shift:
-//   dn = dy*(1 + scale), dh = dn*w, dx = inverse * (dh - [mean(dh)] - h*mean(dh*h)); the bracket
-//   only for LayerNorm.
+// With h = (x - mean) * inverse_std, n = h*w + b, y = n*(1 + scale) + shift:
+//   dn = dy*(1 + scale), dh = dn*w, dx = inverse_std * (dh - [mean(dh)] - h*mean(dh*h)); the
+//   bracket only for LayerNorm.
 template <class T>
 void norm_backward_row(index_t d, const T* x, const NormRow<T>& row, const T* dout, T* dx,
                        const NormRowGradients<T>& g) {
-  const auto [mean, inverse] = statistics(d, x, row);
-  const T m = mean, r = inverse;
+  const auto [mean, inverse_std] = statistics(d, x, row);
+  const T m = mean, r = inverse_std;
   if (g.dshift)
     for (index_t i = 0; i < d; ++i) {
       const T h = (x[i] - m) * r;
@@ -84,8 +84,8 @@ void norm_backward_row(index_t d, const T* x, const NormRow<T>& row, const T* do
   const T* dh = dx;
   const T average =
       row.kind == NormKind::layer ? lane_sum<T>(d, [=](index_t i) { return dh[i]; }) / T(d) : T(0);
-  const T along = lane_sum<T>(d, [=](index_t i) { return dh[i] * (x[i] - m) * r; }) / T(d);
-  for (index_t i = 0; i < d; ++i) dx[i] = r * (dx[i] - average - (x[i] - m) * r * along);
+  const T projection = lane_sum<T>(d, [=](index_t i) { return dh[i] * (x[i] - m) * r; }) / T(d);
+  for (index_t i = 0; i < d; ++i) dx[i] = r * (dx[i] - average - (x[i] - m) * r * projection);
   if (g.add)
     for (index_t i = 0; i < d; ++i) dx[i] += g.add[i];
 }
@@ -101,6 +101,6 @@ void softmax_row(index_t n, const T* x, T* out) {
 
 template <class T>
 void softmax_backward_row(index_t n, const T* p, const T* dp, T* ds) {
-  const T along = lane_sum<T>(n, [=](index_t i) { return p[i] * dp[i]; });
-  for (index_t i = 0; i < n; ++i) ds[i] = p[i] * (dp[i] - along);
+  const T projection = lane_sum<T>(n, [=](index_t i) { return p[i] * dp[i]; });
+  for (index_t i = 0; i < n; ++i) ds[i] = p[i] * (dp[i] - projection);
 }

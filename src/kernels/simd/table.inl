@@ -1,7 +1,7 @@
-// Everything that is compiled once per instruction set, and the tables that lead to it. The
-// including file sets kVectorBytes, kTileRows and kTileVectors in namespace rae::detail's anonymous
-// namespace first. Plain pointers only: a shared inline function compiled here could be kept by the
-// linker for the whole program and end it on an older CPU.
+// All functions that are compiled once per instruction set, and the tables of pointers to them. The
+// including file defines kVectorBytes, kTileRows and kTileVectors in namespace rae::detail's
+// anonymous namespace first. Plain pointers only: a shared inline function compiled here could be
+// kept by the linker for the whole program and end it on an older CPU.
 
 #include "kernels/simd/vector.inl"
 //
@@ -36,23 +36,24 @@ constexpr KernelTable<T> make_table() {
           .norm_backward = norm_backward_row<T>,
           .softmax = softmax_row<T>,
           .softmax_backward = softmax_backward_row<T>,
-          .rotate = rotate_row<T>,
-          .exponentials = exponentials<T>};
+          .rotate = apply_rope_to_row<T>,
+          .exp2_and_sum = exp2_and_sum<T>};
 }
 constinit const KernelTable<float> kTableF32 = make_table<float>();
 constinit const KernelTable<double> kTableF64 = make_table<double>();
 constexpr NarrowTable kTableNarrow = {
     .panel_width = kTileVectors * VectorOf<std::uint32_t>::lanes,
     .pack_panel = pack_panel<std::uint32_t>,
-    .row_to_bf16 = row_to_bf16,
-    .row_to_int8 = row_to_int8,
-    .row_to_int16 = row_to_int16,
-    .pair_rows_to_bf16 = pair_rows_to_bf16,
-    .interleave_rows = interleave_rows,
-    .exponentials_to_bf16 = exponentials_to_bf16,
+    .convert_row_to_bf16 = convert_row_to_bf16,
+    .quantize_row_to_int8 = quantize_row_to_int8,
+    .quantize_row_to_int16 = quantize_row_to_int16,
+    .interleave_rows_to_bf16 = interleave_rows_to_bf16,
+    .interleave_bf16_rows = interleave_bf16_rows,
+    .exp2_and_sum_to_bf16 = exp2_and_sum_to_bf16,
     .bf16_panel = gemm_panel<Bf16Dot, float>,
     .int8_panel = gemm_panel<Int8Dot, float>,
-    .int8_groups = {gemm_panel<GroupDot<8>, float>, unpack_groups<8>},
-    .int4_groups = {gemm_panel<GroupDot<4>, float>, unpack_groups<4>}};
+    .int8_groups = {gemm_panel<GroupDot<8>, float>, widen_groups<8>, dequantize_groups<8>},
+    .int4_groups = {gemm_panel<GroupDot<4>, float>, widen_groups<4>, dequantize_groups<4>},
+    .int16_groups_panel = gemm_panel<GroupDot<16>, float>};
 
 #undef RAE_UNROLL

@@ -1,5 +1,5 @@
-// Vectors of kVectorBytes, by the extension that g++ and clang share. Included inside an anonymous
-// namespace.
+// Vectors of kVectorBytes, by the vector extension that g++ and clang share. Included inside an
+// anonymous namespace.
 
 #if defined(__clang__)
 #define RAE_UNROLL _Pragma("clang loop unroll(full)")
@@ -15,7 +15,7 @@ struct VectorOf {
 template <class T>
 using Vector = typename VectorOf<T>::type;
 
-// x in every lane. Subtracting zero changes no number, so that nothing but the broadcast is left.
+// x in every lane. Subtracting zero changes no number, so compilers emit only the broadcast.
 template <class T>
 inline Vector<T> broadcast(T x) {
   return x - Vector<T>{};
@@ -33,8 +33,8 @@ inline void store(Vector<T> x, T* p) {
   __builtin_memcpy(p, &x, sizeof x);
 }
 
-// x rounded to its type, also where a compiler could fuse the multiplication that made it with the
-// addition that comes next.
+// x rounded to its type: prevents the compiler from fusing the multiplication that computed x with
+// the addition that follows.
 template <class V>
 inline V rounded(V x) {
 #if defined(__x86_64__)

@@ -26,13 +26,13 @@ OneDnnProduct::OneDnnProduct(DType type, index_t m, index_t n, index_t k, const 
   using dnnl::memory;
   using Type = memory::data_type;
   const Type of_a = type == DType::f32 ? Type::f32 : type == DType::bf16 ? Type::bf16 : Type::u8;
-  const Type of_b = type == DType::i8 ? Type::s8 : of_a;
+  const Type of_b = type == DType::int8 ? Type::s8 : of_a;
   const memory::desc a({m, k}, of_a, memory::format_tag::ab),
       any({k, n}, of_b, memory::format_tag::any);
   const memory::desc plain({k, n}, Type::f32, memory::format_tag::ba),
       out({m, n}, Type::f32, memory::format_tag::ab);
   dnnl::primitive_attr scaled;
-  if (type == DType::i8) scaled.set_output_scales(0, {1e-3f});
+  if (type == DType::int8) scaled.set_output_scales(0, {1e-3f});
   const dnnl::matmul::primitive_desc description({a, any, out}, scaled, engine());
   state_->product = dnnl::matmul(description);
   state_->source = memory(a, engine(), nullptr);
@@ -40,7 +40,7 @@ OneDnnProduct::OneDnnProduct(DType type, index_t m, index_t n, index_t k, const 
   state_->weight = memory(description.weights_desc(), engine());
   memory from(plain, engine(), const_cast<float*>(weight));
   dnnl::primitive_attr to_integers;
-  if (type == DType::i8) to_integers.set_output_scales(0, {100.0f});
+  if (type == DType::int8) to_integers.set_output_scales(0, {100.0f});
   dnnl::reorder(dnnl::reorder::primitive_desc(from, state_->weight, to_integers))
       .execute(state_->stream, from, state_->weight);
   state_->stream.wait();

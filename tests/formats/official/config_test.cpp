@@ -2,6 +2,8 @@
 // noted.
 #include "rae/formats/official/config.hpp"
 
+#include "rae/models/dit_dh.hpp"
+#include "rae/models/lightning_dit.hpp"
 #include "support/official_files.hpp"
 
 namespace rae::test {
@@ -29,8 +31,8 @@ TEST(OfficialConfig, ReadsTheGoldenFile) {
   EXPECT_EQ(c.stage_1->normalization_stat_path, "stats/stat.pt");
   EXPECT_EQ(c.stage_1->noise_tau, 0);
   EXPECT_EQ(c.stage_1->eps, 1e-5);
-  ASSERT_TRUE(c.stage_2 && c.stage_2->dit && !c.stage_2->lightning_dit);
-  const DitDhConfig& dit = *c.stage_2->dit;
+  ASSERT_TRUE(c.stage_2);
+  const DitDhConfig& dit = c.stage_2->backbone.get<DitDhConfig>();
   EXPECT_EQ(dit.grid_h, 4);
   EXPECT_EQ(dit.in_channels, 48);
   EXPECT_EQ(dit.hidden_size[0], 48);
@@ -46,9 +48,9 @@ TEST(OfficialConfig, ReadsTheGoldenFile) {
   EXPECT_EQ(c.sampling.solver, OdeSolver(Solver::euler));
   EXPECT_EQ(c.sampling.atol, 1e-6);
   EXPECT_EQ(c.sampling.guidance.scale, 1.0f);
-  ASSERT_TRUE(c.sampling.autoguidance && c.guide && c.guide->dit);
+  ASSERT_TRUE(c.sampling.autoguidance && c.guide);
   EXPECT_EQ(c.sampling.autoguidance->scale, 1.42f);
-  EXPECT_EQ(c.guide->dit->hidden_size[0], 16);
+  EXPECT_EQ(c.guide->backbone.get<DitDhConfig>().hidden_size[0], 16);
   EXPECT_EQ(c.guide->ckpt, "guide/stage2_model.pt");
   EXPECT_EQ(c.latent_size, (Shape{48, 4, 4}));
   EXPECT_NEAR(c.time_shift(), std::sqrt(12.0), 1e-12);
@@ -182,9 +184,10 @@ TEST(OfficialConfig, HasTheDefaultsOfTheOfficialCode) {
       "sampler: {mode: ode}\n"
       "guidance: {}\n");
   const OfficialConfig c = parse_official_config(node);
-  ASSERT_TRUE(c.stage_2 && c.stage_2->lightning_dit && !c.stage_2->dit);
-  EXPECT_EQ(c.stage_2->lightning_dit->input_h, 16);
-  EXPECT_EQ(c.stage_2->lightning_dit->depth, 28);
+  ASSERT_TRUE(c.stage_2);
+  const LightningDitConfig& dit = c.stage_2->backbone.get<LightningDitConfig>();
+  EXPECT_EQ(dit.input_h, 16);
+  EXPECT_EQ(dit.depth, 28);
   EXPECT_EQ(c.sampling.solver, OdeSolver(AdaptiveSolver::dopri5));
   EXPECT_EQ(c.sampling.steps, 50);
   EXPECT_NEAR(c.time_shift(), std::sqrt(48.0), 1e-12);
@@ -270,12 +273,12 @@ TEST(OfficialConfig, LightningDitAndItsSwitches) {
              "use_swiglu: false, use_rope: false, "
              "use_rmsnorm: false, use_qknorm: true, use_gembed: false}}",
              "guidance={}"});
-  const LightningDitConfig& dit = c.stage_2->lightning_dit.value();
+  const LightningDitConfig& dit = c.stage_2->backbone.get<LightningDitConfig>();
   EXPECT_EQ(dit.patch_size, 2);
   EXPECT_TRUE(dit.learn_sigma && dit.use_qknorm);
   EXPECT_FALSE(dit.use_swiglu || dit.use_rope || dit.use_rmsnorm);
   EXPECT_TRUE(noted(c, "use_gembed"));
-  EXPECT_EQ(c.stage_2->latent_shape(), (Shape{48, 4, 4}));
+  EXPECT_EQ(c.stage_2->backbone.latent_shape(), (Shape{48, 4, 4}));
 }
 
 TEST(OfficialConfig, TrainingOfTheDiffusionTransformer) {

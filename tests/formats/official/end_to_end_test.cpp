@@ -69,7 +69,7 @@ class GoldenDit {
  public:
   GoldenDit()
       : files_(open_official(golden_model_path("config.yaml"))),
-        dit_(std::make_shared<DitDh<Tensor<float>>>(*files_.config.dit)) {
+        dit_(std::make_shared<DitDh<Tensor<float>>>(files_.config.dit->get<DitDhConfig>())) {
     dit_->parameters([&](const std::string& name, auto& parameter) {
       parameter.set(files_.dit->tensors.read<float>(name).reshaped(parameter.shape()));
     });
@@ -170,7 +170,8 @@ TEST(OfficialEndToEnd, LightningDit) {
   // As the guide of a DiT^DH, from these files and from those that are written of them.
   const ModelFiles by_guide = open_official(folder.config(
       {"guidance={method: autoguidance, scale: 1.5, guidance_model: " + described + "}", euler}));
-  EXPECT_TRUE(by_guide.config.lightning_guide && !by_guide.config.guide);
+  ASSERT_TRUE(by_guide.config.guide);
+  EXPECT_EQ(by_guide.config.guide->guide_name(), "lightning_guide");
   const Tensor<float> away = sample<float>(
       guided(GoldenDit()(expected.labels), at(expected.labels), AutoGuidance{.scale = 1.5f}), noise,
       grid);

@@ -22,7 +22,7 @@ TEST(OfficialModel, OpensTheGoldenModel) {
   EXPECT_EQ(c.image_size, 64);
   EXPECT_EQ(c.latent_shape(), (Shape{48, 4, 4}));
   EXPECT_EQ(c.pixels.mean[0], 0.485);
-  ASSERT_TRUE(c.decoder && c.dit && c.guide && !c.lightning_dit);
+  ASSERT_TRUE(c.decoder && c.dit && c.guide);
   EXPECT_EQ(c.decoder->hidden_size, 32);
   EXPECT_EQ(c.decoder->in_dim, 48);
   EXPECT_EQ(c.decoder->patch_size, 16);

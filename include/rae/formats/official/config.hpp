@@ -10,9 +10,8 @@
 #include <vector>
 
 #include "rae/io/config.hpp"
-#include "rae/models/dit_dh.hpp"
 #include "rae/models/encoder.hpp"
-#include "rae/models/lightning_dit.hpp"
+#include "rae/spec/backbone.hpp"
 #include "rae/spec/sampling_defaults.hpp"
 
 namespace rae {
@@ -35,20 +34,12 @@ struct OfficialStage1 {
   double eps = 1e-5;       ///< added to the variance of the latents
 };
 
-/// Section `stage_2`, and `guidance.guidance_model`: one of the two diffusion transformers.
+/// Section `stage_2`, and `guidance.guidance_model`: the diffusion network.
 struct OfficialStage2 {
-  std::optional<DitDhConfig> dit;  ///< target stage2.models.DDT.DiTwDDTHead
-  std::optional<LightningDitConfig>
-      lightning_dit;  ///< target stage2.models.lightningDiT.LightningDiT
+  Backbone backbone;  ///< target stage2.models.DDT.DiTwDDTHead (DiT^DH) or
+                      ///< stage2.models.lightningDiT.LightningDiT
   std::string ckpt;   ///< weights; empty in a configuration that trains them
   std::string where;  ///< place in the file, for messages
-
-  /// Shape (C, h, w) of the latents that it takes.
-  [[nodiscard]] Shape latent_shape() const;
-  /// Classes, without the null class.
-  [[nodiscard]] index_t num_classes() const;
-  /// True when it can be asked without a class.
-  [[nodiscard]] bool has_null_class() const;
 };
 
 /// Section `transport`: path, prediction and distribution of training times.
@@ -133,7 +124,7 @@ struct OfficialEval {
 struct OfficialConfig {
   std::string origin;                     ///< the file, for messages
   std::optional<OfficialStage1> stage_1;  ///< the autoencoder
-  std::optional<OfficialStage2> stage_2;  ///< the diffusion transformer
+  std::optional<OfficialStage2> stage_2;  ///< the diffusion network
   OfficialTransport transport;            ///< path and prediction
   SamplingDefaults
       sampling;  ///< sections `sampler` and `guidance`, and `sample_eps` of `transport`
@@ -145,12 +136,12 @@ struct OfficialConfig {
   double time_dist_shift_dim = 196608;       ///< `misc`
   double time_dist_shift_base = 4096;        ///< `misc`
   std::optional<OfficialTraining> training;  ///< how the model is trained
-  std::optional<OfficialGan> gan;            ///< how the decoder's opponent is trained
-  std::optional<OfficialEval> eval;          ///< what is measured in training
+  std::optional<OfficialGan> gan;            ///< how the discriminator is trained
+  std::optional<OfficialEval> eval;          ///< measurements during training
   std::vector<std::string>
-      notes;  ///< what a person should know: mistakes in the file, and what they mean here
+      notes;  ///< remarks that a person should read: mistakes in the file, and their effect here
 
-  /// sqrt(time_dist_shift_dim / time_dist_shift_base), at least 1.
+  /// `dimension_shift` of time_dist_shift_dim and time_dist_shift_base; at least 1.
   [[nodiscard]] double time_shift() const;
 };
 

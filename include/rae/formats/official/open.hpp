@@ -5,19 +5,19 @@
 #include <optional>
 #include <string>
 
+#include "rae/formats/model_files.hpp"
 #include "rae/formats/official/config.hpp"
-#include "rae/spec/model_files.hpp"
 
 namespace rae {
 
-/// Where to look for the files of an official model, and which of them are wanted. What is not
-/// wanted need not be there.
+/// Where to look for the files of an official model, and which of them are wanted. The others may
+/// be absent.
 struct OfficialOptions {
   std::string models_dir{};  ///< folder of downloaded models, see `open_official`; empty: "models"
                              ///< beside the configuration
   bool encoder = true;       ///< the encoder's weights, not only its description
   bool decoder = true;       ///< the decoder's weights
-  bool dit = true;           ///< the diffusion transformer's weights
+  bool dit = true;           ///< the diffusion network's weights
   std::optional<bool>
       guide{};                 ///< the guide's weights; absent: when the configuration guides by it
   bool discriminator = false;  ///< the backbone of the discriminator that trains the decoder, which
@@ -25,12 +25,12 @@ struct OfficialOptions {
 };
 
 /// Finds the files that an official configuration names, and checks that they fit it and each
-/// other; the statistics are read, all other weights are only looked at. Parts for which the
-/// configuration names no weights are absent.
+/// other; the statistics are read, of all other weights only names and shapes. Networks for
+/// which the configuration names no weights are absent.
 ///
 /// A relative path is tried below the configuration's folder and each folder above it, the working
 /// directory, and the folder of models (also without a leading "models/"). An id of Hugging Face
-/// may also lie there in the layout of Hugging Face's cache, and is looked for in the user's own
+/// may also be there in the layout of Hugging Face's cache, and is looked for in the user's own
 /// cache last. The folder of models is made by `hf download nyu-visionx/RAE-collections --local-dir
 /// DIR`.
 ///

@@ -37,7 +37,7 @@ inline void gemm_bf16(View<const float> a, View<const float> b, View<float> out)
     }
 }
 
-/// Integers of at most 127 and what their unit means: x = values * unit.
+/// Integers and their scale: x = values * unit.
 struct Quantized {
   std::vector<int> values;
   float unit;
@@ -69,7 +69,7 @@ inline void gemm_int8(View<const float> a, View<const float> b, View<float> out)
   }
 }
 
-/// At most 32 numbers as integers of `bits` bits and what their unit means: the one of largest
+/// At most 32 numbers as integers of `bits` bits and their scale `unit`: the one of largest
 /// magnitude becomes -2^(bits - 1), the unit is rounded to bf16, and the others are rounded to
 /// nearest even and cut off at 2^(bits - 1) - 1.
 inline Quantized quantize_group(View<const float> x, int bits) {
@@ -85,27 +85,23 @@ inline Quantized quantize_group(View<const float> x, int bits) {
   return out;
 }
 
-inline constexpr index_t kGroup = 32;
+inline constexpr index_t kGroupSize = 32;
 
-/// Rows of a rounded to 32767 steps of their largest element, times the columns of b as integers in
-/// groups of 32 along K. Sums of a group are exact; times the group's unit and rounded, they are
-/// added to the total, which is rounded, too. Of more than 32 rows, a and the numbers that the
-/// integers mean are rounded to bf16 and multiplied as such.
+/// out (M, N) = a (M, K) * b (K, N) with b as integers of `bits` bits in groups of 32 along K. Rows
+/// of a are rounded to 32767 steps of their largest element. Sums of a group are exact; each is
+/// multiplied by the scale of the group and rounded, then added to the total, which is rounded,
+/// too.
 inline void gemm_groups(View<const float> a, View<const float> b, View<float> out, int bits) {
   const index_t depth = a.extent(1);
-  std::vector<float> meant(static_cast<std::size_t>(b.numel()));  // (K, N)
   std::vector<Quantized> rows;
   for (index_t i = 0; i < a.extent(0); ++i)
     rows.push_back(quantize({a.data() + i * a.stride(0), {depth}, {a.stride(1)}}, 32767.0f));
   for (index_t j = 0; j < b.extent(1); ++j) {
     for (index_t i = 0; i < a.extent(0); ++i) out(i, j) = 0;
-    for (index_t first = 0; first < depth; first += kGroup) {
-      const index_t count = std::min(kGroup, depth - first);
+    for (index_t first = 0; first < depth; first += kGroupSize) {
+      const index_t count = std::min(kGroupSize, depth - first);
       const Quantized group = quantize_group(
           {b.data() + first * b.stride(0) + j * b.stride(1), {count}, {b.stride(0)}}, bits);
-      for (index_t p = 0; p < count; ++p)
-        meant[static_cast<std::size_t>((first + p) * b.extent(1) + j)] =
-            static_cast<float>(group.values[static_cast<std::size_t>(p)]) * group.unit;
       for (index_t i = 0; i < a.extent(0); ++i) {
         int sum = 0;
         for (index_t p = 0; p < count; ++p)
@@ -118,7 +114,24 @@ inline void gemm_groups(View<const float> a, View<const float> b, View<float> ou
   }
   for (index_t i = 0; i < a.extent(0); ++i)
     for (index_t j = 0; j < b.extent(1); ++j) out(i, j) *= rows[static_cast<std::size_t>(i)].unit;
-  if (a.extent(0) > 32) gemm_bf16(a, {meant.data(), b.shape()}, out);
+}
+
+/// The same with a and each integer of b times its scale rounded to bf16, multiplied as `gemm_bf16`
+/// does: the kernels of AMX.
+inline void gemm_groups_as_bf16(View<const float> a, View<const float> b, View<float> out,
+                                int bits) {
+  const index_t depth = b.extent(0), n = b.extent(1);
+  std::vector<float> dequantized(static_cast<std::size_t>(depth * n));  // (K, N)
+  for (index_t j = 0; j < n; ++j)
+    for (index_t first = 0; first < depth; first += kGroupSize) {
+      const index_t count = std::min(kGroupSize, depth - first);
+      const Quantized group = quantize_group(
+          {b.data() + first * b.stride(0) + j * b.stride(1), {count}, {b.stride(0)}}, bits);
+      for (index_t p = 0; p < count; ++p)
+        dequantized[static_cast<std::size_t>((first + p) * n + j)] =
+            static_cast<float>(group.values[static_cast<std::size_t>(p)]) * group.unit;
+    }
+  gemm_bf16(a, {dequantized.data(), {depth, n}}, out);
 }
 
 }  // namespace rae::reference

@@ -28,7 +28,7 @@ void conv2d(View<const T> x, View<const T> weight, View<const T> bias, const Win
         }
 }
 
-/// largest and mean (B, C, h, w) of what lies under the window, from x (B, C, H, W).
+/// largest and mean (B, C, h, w) of the pixels under the window, from x (B, C, H, W).
 template <Real T>
 void pool2d(View<const T> x, const Window& w, View<T> largest, View<T> mean) {
   for (index_t b = 0; b < largest.extent(0); ++b)

@@ -1,0 +1,44 @@
+// A model as files: its configuration, and where the weights of each network are when they are
+// wanted, so that nothing is read before it is used and nothing is held twice.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "rae/io/tensor_source.hpp"
+#include "rae/models/name_map.hpp"
+#include "rae/spec/model_config.hpp"
+#include "rae/spec/network_role.hpp"
+
+namespace rae {
+
+/// The tensors of one network in a file.
+struct TensorGroup {
+  TensorSource tensors;  ///< all tensors of the network, and maybe others
+  NameMap names{};       ///< from the name of our parameter to names in `tensors`; empty when they
+                         ///< are the same
+};
+
+/// A model whose weights have not been read.
+struct ModelFiles {
+  ModelConfig config;                  ///< everything that is not a weight
+  std::optional<TensorGroup> encoder;  ///< an absent network cannot be used
+  std::optional<TensorGroup> decoder;  ///< see `encoder`
+  std::optional<TensorGroup> dit;      ///< of `config.dit`
+  std::optional<TensorGroup> guide;    ///< of `config.guide`
+  LatentNorm<float> latent_norm;       ///< statistics of the latents; read, since they are small
+  std::optional<DType> packed{};       ///< matrices are stored as the kernels read them, for this
+                                       ///< `LoadOptions::dtype`
+  std::string origin = "model";        ///< where it came from, for messages
+
+  /// The tensors of the network of this role.
+  [[nodiscard]] std::optional<TensorGroup>& network(NetworkRole role);
+  /// See above.
+  [[nodiscard]] const std::optional<TensorGroup>& network(NetworkRole role) const;
+
+  /// A bundle (see bundle.hpp). Names, numbers of elements and configuration are checked, and only
+  /// the statistics are read. Throws FileError, FormatError, ConfigError, ShapeError.
+  [[nodiscard]] static ModelFiles open(const std::string& path);
+};
+
+}  // namespace rae

@@ -1,0 +1,154 @@
+// Adding a diffusion network of one's own: models, recipes and bundles then take it by its name.
+//
+// struct TokenMlpKind {
+//   using Config = TokenMlpConfig;                        // a BackboneConfig
+//   template <Operand X> using Network = TokenMlp<X>;     // for Tensor, Var and Outline
+//   static constexpr std::string_view name = "token_mlp", title = "token MLP";
+//   static Config parse(const ConfigNode& node);          // types and keys
+//   static ConfigNode to_config(const Config& c);         // the reverse
+//   static void validate(const Config& c, const ConfigPlace& place);   // ranges (spec/limits.hpp)
+//   static Shape latent_shape(const Config& c);           // (C, h, w)
+//   static index_t width(const Config& c);                // of the widest tokens inside
+//   static DType weight_type(const Config& c, DType wanted, std::string_view parameter);
+// };
+// register_backbone<TokenMlpKind>();                      // before files are opened
+//
+// The network has, as DitDh has: a constructor from Config, `conditioning(t, y)`,
+// `conditioning_size()`, `operator()(x, conditioning)` and `parameters(f)`; where it can,
+// `backbone` and `velocity`, `set_checkpointing(on)`, and a function `initialize(network, seed)`
+// (without it, training starts from PyTorch's default weights).
+#pragma once
+
+#include "rae/models/initialize.hpp"
+#include "rae/spec/backbone.hpp"
+
+namespace rae {
+namespace detail {
+
+template <class Network>
+void initialize_network(Network& network, std::uint64_t seed) {
+  if constexpr (requires { initialize(network, seed); })
+    initialize(network, seed);
+  else
+    init_default(network, seed);
+}
+
+/// Gives a network of one class the interface of all.
+template <Operand X, class Network>
+class AdaptedBackbone final : public BackboneNetwork<X> {
+ public:
+  using T = typename X::value_type;
+  static constexpr bool kHasHead =
+      requires(const Network& n, const X& x, const Conditioning<X>& c) {
+    n.backbone(x, c);
+    n.velocity(x, x, c);
+  };
+
+  template <class Config>
+  explicit AdaptedBackbone(const Config& config) : network_(config) {}
+
+  using BackboneNetwork<X>::operator();
+  X operator()(const X& x, const Conditioning<X>& c) const override { return network_(x, c); }
+  [[nodiscard]] Conditioning<X> conditioning(const Tensor<T>& t,
+                                             std::span<const std::int64_t> y) const override {
+    return network_.conditioning(t, y);
+  }
+  [[nodiscard]] index_t conditioning_size() const noexcept override {
+    return network_.conditioning_size();
+  }
+  [[nodiscard]] bool has_head() const noexcept override { return kHasHead; }
+  [[nodiscard]] X backbone(const X& tokens, const Conditioning<X>& c) const override {
+    if constexpr (kHasHead) return network_.backbone(tokens, c);
+    (void)tokens, (void)c;
+    raise<ArgumentError>("this network has no head apart from its backbone");
+  }
+  [[nodiscard]] X velocity(const X& tokens, const X& s, const Conditioning<X>& c) const override {
+    if constexpr (kHasHead) return network_.velocity(tokens, s, c);
+    (void)tokens, (void)s, (void)c;
+    raise<ArgumentError>("this network has no head apart from its backbone");
+  }
+  void parameters(const std::function<void(const std::string&, Parameter<X>&)>& f) override {
+    network_.parameters(f);
+  }
+  void initialize(std::uint64_t seed) override { initialize_network(network_, seed); }
+  void set_checkpointing(bool on) override {
+    if constexpr (requires { network_.set_checkpointing(on); }) network_.set_checkpointing(on);
+    (void)on;
+  }
+
+ private:
+  Network network_;
+};
+
+template <class Kind>
+class AdaptedKind final : public BackboneKind {
+ public:
+  using Config = typename Kind::Config;
+  static_assert(BackboneConfig<Config>);
+
+  [[nodiscard]] std::string_view name() const noexcept override { return Kind::name; }
+  [[nodiscard]] std::string_view guide_name() const noexcept override { return guide_name_; }
+  [[nodiscard]] std::string_view title() const noexcept override { return Kind::title; }
+  [[nodiscard]] const std::type_info& config_type() const noexcept override {
+    return typeid(Config);
+  }
+  [[nodiscard]] std::any parse(const ConfigNode& node) const override { return Kind::parse(node); }
+  [[nodiscard]] ConfigNode to_config(const std::any& c) const override {
+    return Kind::to_config(of(c));
+  }
+  void validate(const std::any& c, const ConfigPlace& place) const override {
+    Kind::validate(of(c), place);
+  }
+  [[nodiscard]] Shape latent_shape(const std::any& c) const override {
+    return Kind::latent_shape(of(c));
+  }
+  [[nodiscard]] index_t num_classes(const std::any& c) const override { return of(c).num_classes; }
+  [[nodiscard]] double class_dropout_prob(const std::any& c) const override {
+    return of(c).class_dropout_prob;
+  }
+  [[nodiscard]] index_t width(const std::any& c) const override { return Kind::width(of(c)); }
+  [[nodiscard]] bool has_head() const noexcept override {
+    return AdaptedBackbone<Tensor<float>, Network<Tensor<float>>>::kHasHead;
+  }
+  [[nodiscard]] std::vector<ParameterShape> parameter_shapes(const std::any& c) const override {
+    return rae::parameter_shapes<Network>(of(c));
+  }
+  [[nodiscard]] DType weight_type(const std::any& c, DType wanted,
+                                  std::string_view parameter) const override {
+    return Kind::weight_type(of(c), wanted, parameter);
+  }
+  void make(const std::any& c,
+            std::unique_ptr<BackboneNetwork<Tensor<float>>>& out) const override {
+    out = std::make_unique<AdaptedBackbone<Tensor<float>, Network<Tensor<float>>>>(of(c));
+  }
+  void make(const std::any& c, std::unique_ptr<BackboneNetwork<Var<float>>>& out) const override {
+    out = std::make_unique<AdaptedBackbone<Var<float>, Network<Var<float>>>>(of(c));
+  }
+
+ private:
+  template <class X>
+  using Network = typename Kind::template Network<X>;
+
+  static const Config& of(const std::any& c) { return *std::any_cast<Config>(&c); }
+
+  static std::string name_of_guides() {
+    if constexpr (requires { Kind::guide_name; })
+      return std::string(Kind::guide_name);
+    else
+      return std::string(Kind::name) + "_guide";
+  }
+  std::string guide_name_ = name_of_guides();
+};
+
+}  // namespace detail
+
+/// Makes a kind of network known under its name; guides have the key NAME_guide. Call it before
+/// files are opened; once is enough, and again does nothing. Returns true, so that a constant can
+/// be initialised by it. Throws ArgumentError for a name that is taken.
+template <class Kind>
+bool register_backbone() {
+  detail::add_backbone(std::make_unique<detail::AdaptedKind<Kind>>());
+  return true;
+}
+
+}  // namespace rae

@@ -1,0 +1,74 @@
+// Stage 2: a diffusion network of any kind learns the flow between noise and normalised latents.
+//
+// Diffusion Transformers with Representation Autoencoders, section 4 (flow matching, time shift by
+// the dimension of the latents); official train.py.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "rae/models/rae.hpp"
+#include "rae/spec/backbone.hpp"
+#include "rae/train/batches.hpp"
+#include "rae/train/flow_loss.hpp"
+#include "rae/train/training_loop.hpp"
+
+namespace rae {
+
+/// How a diffusion network is trained, apart from the numbers of the optimiser.
+struct FlowOptions {
+  FlowObjective objective{};  ///< path, prediction and weight of the loss
+  TimeDistribution time = TimeDistribution::logit_normal(0, 1);  ///< before the shift
+  double time_shift = 1.0;                                       ///< at least 1, see `time_shift`
+  Augmentation augmentation{};                                   ///< of the pictures
+  bool checkpointing = false;  ///< recompute the activations of each block in the backward pass
+                               ///< instead of keeping them: less memory, the same numbers
+};
+
+/// The random part of a training step.
+struct FlowDraws {
+  Tensor<float> noise;               ///< (B, C, h, w)
+  Tensor<float> t;                   ///< (B), shifted
+  std::vector<std::int64_t> labels;  ///< (B), some replaced by the null class
+};
+
+/// Draws noise, times and dropped labels for latents of shape (B, C, h, w); sample b from stream
+/// `first` + b of the seed. Labels are dropped with the probability of `model`.
+[[nodiscard]] FlowDraws draw_flow(const Shape& latents, std::vector<std::int64_t> labels,
+                                  const Backbone& model, const FlowOptions& options,
+                                  std::uint64_t seed, std::uint64_t first);
+
+/// Latents of one training step, or of one part of it.
+struct LatentBatch {
+  Tensor<float> latents;             ///< (B, C, h, w), normalised
+  std::vector<std::int64_t> labels;  ///< (B), below the number of classes
+  std::uint64_t first = 0;           ///< number of the first sample since the training began
+};
+
+/// Batch number `i` of the training, a function of `i` alone, so that a resumed run sees the same
+/// latents.
+using LatentSource = std::function<LatentBatch(index_t i)>;
+
+/// Receives a network with the averaged weights after `step` steps.
+using OnAverage = std::function<void(index_t step, BackboneNetwork<Tensor<float>>& average)>;
+
+/// Trains a new network on latents; returns it with its averaged weights. Every batch must have
+/// `training.batch_size` / `training.accumulate` latents of the network's shape, square or not.
+/// `on_average` may be empty; else it is called at each checkpoint. Throws as `run_training`, and
+/// ConfigError, before the first step, for an objective that cannot be trained
+/// (`require_trainable`) or latents of another shape.
+[[nodiscard]] std::unique_ptr<BackboneNetwork<Tensor<float>>> train_flow(
+    const LatentSource& latents, const Backbone& backbone, const FlowOptions& flow,
+    const TrainingOptions& training, TrainingContext context, const OnAverage& on_average = {});
+
+/// The same on the latents of a data set's pictures. A network with a single class is trained
+/// without classes: every picture has the label 0. Throws ConfigError, too, when the data set has
+/// more classes than a network with several.
+[[nodiscard]] std::unique_ptr<BackboneNetwork<Tensor<float>>> train_flow(
+    std::shared_ptr<const ImageDataset> data, const Rae<float>& autoencoder,
+    const Backbone& backbone, const FlowOptions& flow, const TrainingOptions& training,
+    TrainingContext context, const OnAverage& on_average = {});
+
+}  // namespace rae

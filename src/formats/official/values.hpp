@@ -1,0 +1,54 @@
+// Values of official configurations, with ranges; errors name the place in the file.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/config_values.hpp"
+#include "io/suggestion.hpp"
+
+namespace rae::official {
+
+/// Remarks on a file that a person should read.
+using Notes = std::vector<std::string>;
+
+using detail::given;
+using detail::number_in;
+
+/// An optional integer within bounds.
+inline index_t size_of(const ConfigNode& node, std::string_view key, index_t fallback,
+                       index_t lowest, index_t highest) {
+  const ConfigNode* found = given(node, key);
+  return found == nullptr ? fallback : found->as_integer(lowest, highest);
+}
+
+/// An optional text, one of a few.
+inline std::string choice_of(const ConfigNode& node, std::string_view key,
+                             std::string_view fallback,
+                             std::initializer_list<std::string_view> choices) {
+  const ConfigNode* found = given(node, key);
+  if (found == nullptr) return std::string(fallback);
+  const std::string& value = found->as_string();
+  std::string all;
+  for (const std::string_view choice : choices) {
+    if (value == choice) return value;
+    all += concat(all.empty() ? "" : ", ", choice);
+  }
+  raise<ConfigError>(
+      found->where(), ": expected one of ", all, ", got '", value, "'",
+      detail::suggestion(value, std::vector<std::string>(choices.begin(), choices.end())));
+}
+
+/// Calls parse(text of the node), whose ArgumentError gets the place in the file.
+template <class Parse>
+auto parsed(const ConfigNode& node, Parse parse) {
+  try {
+    return parse(node.as_string());
+  } catch (const ArgumentError& error) {
+    raise<ConfigError>(node.where(), ": ", error.what());
+  }
+}
+
+}  // namespace rae::official

@@ -1,0 +1,15 @@
+// The diffusion networks that the library itself registers.
+#pragma once
+
+#include <memory>
+
+#include "rae/spec/backbone.hpp"
+
+namespace rae::detail {
+
+/// DiT^DH, "dit".
+[[nodiscard]] std::unique_ptr<const BackboneKind> dit_dh_kind();
+/// LightningDiT, "lightning_dit".
+[[nodiscard]] std::unique_ptr<const BackboneKind> lightning_dit_kind();
+
+}  // namespace rae::detail

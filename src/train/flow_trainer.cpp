@@ -1,0 +1,84 @@
+#include "rae/train/flow_trainer.hpp"
+
+#include <algorithm>
+
+#include "rae/core/parallel.hpp"
+
+namespace rae {
+
+FlowDraws draw_flow(const Shape& latents, std::vector<std::int64_t> labels, const Backbone& model,
+                    const FlowOptions& options, std::uint64_t seed, std::uint64_t first) {
+  const index_t samples = latents[0], size = latents.numel() / samples;
+  const double dropout = model.class_dropout_prob();
+  const std::int64_t null_class = model.num_classes();
+  FlowDraws draws{Tensor<float>(latents), Tensor<float>(Shape{samples}), std::move(labels)};
+  float *noise = draws.noise.data(), *t = draws.t.data();
+  parallel_for(samples, 4, [&](index_t b) {
+    const Philox random(seed, first + static_cast<std::uint64_t>(b));
+    t[b] = time_shift(static_cast<float>(options.time(static_cast<double>(random.uniform(0)))),
+                      options.time_shift);
+    if (static_cast<double>(random.uniform(1)) < dropout)
+      draws.labels[static_cast<std::size_t>(b)] = null_class;
+    // The noise starts at the block of four draws after the one that the uniforms come from.
+    random.fill_normal({noise + b * size, static_cast<std::size_t>(size)}, 4);
+  });
+  return draws;
+}
+
+std::unique_ptr<BackboneNetwork<Tensor<float>>> train_flow(
+    const LatentSource& latents, const Backbone& backbone, const FlowOptions& flow,
+    const TrainingOptions& training, TrainingContext context, const OnAverage& on_average) {
+  require_trainable(flow.objective, flow.time, flow.time_shift, context.stage);
+  const auto model = backbone.make<Var<float>>();
+  model->initialize(training.seed);
+  model->set_checkpointing(flow.checkpointing);
+  multiply_as(*model, training.dtype);
+  AdamW<float> optimizer(
+      *model,
+      {.beta1 = training.beta1, .beta2 = training.beta2, .weight_decay = training.weight_decay},
+      training.ema_decay);
+  auto averaged = backbone.make<Tensor<float>>();
+  if (on_average)
+    context.on_checkpoint = [&, then = context.on_checkpoint](index_t step) {
+      optimizer.copy_ema_to(*averaged);
+      on_average(step, *averaged);
+      if (then) then(step);
+    };
+  const Shape latent = backbone.latent_shape();  // (C, h, w)
+  // Options out of range are refused by run_training; nothing may divide by them before.
+  const Shape expected{training.batch_size / std::max<index_t>(1, training.accumulate), latent[0],
+                       latent[1], latent[2]};
+  run_training(optimizer, training, context, [&](index_t step, index_t part) {
+    const LatentBatch batch = latents(step * training.accumulate + part);
+    const Shape shape = batch.latents.shape();  // (B, C, h, w)
+    if (!(shape == expected))
+      raise<ConfigError>(context.stage, ": ", backbone.title(), " and the batch size ask for ",
+                         "latents of shape ", expected, ", got ", shape);
+    const FlowDraws draws =
+        draw_flow(shape, batch.labels, backbone, flow, training.seed, batch.first);
+    return flow_loss(*model, batch.latents, draws.noise, draws.t, draws.labels, flow.objective);
+  });
+  optimizer.copy_ema_to(*averaged);
+  return averaged;
+}
+
+std::unique_ptr<BackboneNetwork<Tensor<float>>> train_flow(
+    std::shared_ptr<const ImageDataset> data, const Rae<float>& autoencoder,
+    const Backbone& backbone, const FlowOptions& flow, const TrainingOptions& training,
+    TrainingContext context, const OnAverage& on_average) {
+  const index_t classes = backbone.num_classes();
+  if (classes > 1 && classes < static_cast<index_t>(data->class_names().size()))
+    raise<ConfigError>(context.stage, ": the model has ", classes, " classes, the data set ",
+                       data->class_names().size());
+  Batches batches(data, training.batch_size / std::max<index_t>(1, training.accumulate),
+                  training.seed, flow.augmentation);
+  const LatentSource latents = [&](index_t i) {
+    const Batch batch = batches(i);
+    LatentBatch out{autoencoder.encode(batch.images), batch.labels, batch.first};
+    if (classes == 1) std::fill(out.labels.begin(), out.labels.end(), std::int64_t{0});
+    return out;
+  };
+  return train_flow(latents, backbone, flow, training, std::move(context), on_average);
+}
+
+}  // namespace rae
