@@ -15,9 +15,8 @@ namespace rae {
 /// y without x.
 template <class X>
 struct Residual {
-  X x{};  ///< of the shape of y, or empty
-  Chunk<X>
-      gate{};  ///< as many columns as y; one row per image, per token, or one for all; or empty
+  X x{};            ///< of the shape of y, or empty
+  Chunk<X> gate{};  ///< columns of y, one row per image, per token or for all; or empty
 };
 /// x + y.
 template <class X>
