@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what is missing (Debian, Ubuntu), builds everything and runs all tests: sh tests/run.sh [build folder]
+# usage: sh tests/run.sh [BUILD_FOLDER]
+# Installs missing packages (Debian, Ubuntu), builds everything and runs all tests.
 # From the environment: CXX, RAE_BUILD_TYPE, RAE_CMAKE_ARGS (for configuring), RAE_TARGETS (default:
 # all) and RAE_CTEST_ARGS.
 # The last line is "N passed, N failed" and, when there are any, ", N skipped": tests of kernels for

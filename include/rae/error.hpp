@@ -4,6 +4,7 @@
 #include <concepts>
 #include <cstdint>
 #include <cstdio>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -90,21 +91,50 @@ requires requires(const S& s) {
 }
 void append(std::string& out, const S& s) { out += s.to_string(); }
 
+/// One part of a message: a reference with the function that appends it. Trivial to make, because
+/// hundreds of messages are put together from such parts.
+class MessagePart {
+ public:
+  MessagePart(const char* text) noexcept  // NOLINT: parts are written as they are
+      : object_(text), append_([](std::string& out, const void* object) {
+          out += static_cast<const char*>(object);
+        }) {}
+  template <class T>
+  MessagePart(const T& part) noexcept  // NOLINT
+      : object_(&part), append_([](std::string& out, const void* object) {
+          append(out, *static_cast<const T*>(object));
+        }) {}
+  void append_to(std::string& out) const { append_(out, object_); }
+
+ private:
+  const void* object_;
+  void (*append_)(std::string&, const void*);
+};
+
+[[gnu::cold]] inline std::string join_message(std::initializer_list<MessagePart> parts) {
+  std::string out;
+  for (const MessagePart& part : parts) part.append_to(out);
+  return out;
+}
+
+template <class E>
+[[noreturn, gnu::cold, gnu::noinline]] void raise_joined(std::initializer_list<MessagePart> parts) {
+  throw E(join_message(parts));
+}
+
 }  // namespace detail
 
 /// Joins texts, numbers and everything with a `to_string()` member into one string.
 template <class... Parts>
 std::string concat(const Parts&... parts) {
-  std::string out;
-  (detail::append(out, parts), ...);
-  return out;
+  return detail::join_message({detail::MessagePart(parts)...});
 }
 
 /// Throws `E` with the concatenated parts as its message: `raise<ShapeError>("gemm: expected ", a,
 /// ", got ", b)`.
 template <class E = Error, class... Parts>
 [[noreturn]] void raise(const Parts&... parts) {
-  throw E(concat(parts...));
+  detail::raise_joined<E>({detail::MessagePart(parts)...});
 }
 
 }  // namespace rae

@@ -1,9 +1,13 @@
 #include "core/thread_pool.hpp"
 
+#include <atomic>
+#include <chrono>
+#include <memory>
 #include <system_error>
 
 #if defined(__linux__)
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -23,6 +27,15 @@ inline void pause() noexcept {
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
   asm volatile("isb" ::: "memory");
+#endif
+}
+
+/// The processor that this thread runs on; -1: unknown.
+int processor() noexcept {
+#if defined(__linux__)
+  return ::sched_getcpu();
+#else
+  return -1;
 #endif
 }
 
@@ -139,6 +152,7 @@ void ThreadPool::run(int count, void (*task)(void* context, index_t i), void* co
   context_.store(context, std::memory_order_relaxed);
   patient_.store(patient, std::memory_order_relaxed);
   pending_.store(static_cast<std::uint32_t>(count), std::memory_order_relaxed);
+  processor_.store(processor(), std::memory_order_relaxed);
   // Ranges that do not exist are taken from the start: a late thread that still works for the loop
   // before, but reads this count, finds nothing to claim.
   for (int first = 0; first < count; first += kBits) {
@@ -189,9 +203,15 @@ void ThreadPool::work(int me, std::uint32_t seen) noexcept {
     const int count = count_.load(std::memory_order_relaxed);
     if (me >= count) continue;
     wake_children(me, count);
+    // Two threads of a loop on one processor: a busy machine. Spinning would keep the other out.
+    const auto crowded = [this] {
+      const int here = processor();
+      return here >= 0 && here == processor_.load(std::memory_order_relaxed);
+    };
+    if (crowded()) patient_.store(false, std::memory_order_relaxed);
     take_part(me, seen);
     spin_until = Clock::now();
-    if (patient_.load(std::memory_order_relaxed)) spin_until += kSpin;
+    if (patient_.load(std::memory_order_relaxed) && !crowded()) spin_until += kSpin;
   }
 }
 

@@ -64,7 +64,7 @@ class ThreadPool {
   // them only after it claimed a range, which proves that they are still those of its loop.
   alignas(kLine) std::atomic<std::uint32_t> loop_{0};  // the number of the loop, 0 before the first
   std::atomic<bool> stop_{false}, patient_{true};
-  std::atomic<int> count_{0};
+  std::atomic<int> count_{0}, processor_{-1};  // the caller's
   std::atomic<void (*)(void*, index_t)> task_{nullptr};
   std::atomic<void*> context_{nullptr};
   alignas(kLine) std::atomic<std::uint32_t> pending_{0};  // ranges that are not done; a futex

@@ -1,6 +1,7 @@
 #include "formats/bundle_layout.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace rae::detail {
 namespace {

@@ -1,5 +1,6 @@
 #include "rae/formats/bundle_writer.hpp"
 
+#include <map>
 #include <utility>
 
 #include "formats/bundle_layout.hpp"

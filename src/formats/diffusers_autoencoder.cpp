@@ -1,9 +1,11 @@
 #include "rae/formats/diffusers_autoencoder.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
 #include "formats/check_tensors.hpp"
+#include "formats/config_sizes.hpp"
 #include "io/config_json.hpp"
 #include "rae/io/file.hpp"
 
@@ -23,11 +25,6 @@ constexpr double kDeviationEps = 1e-5;
 ConfigNode load_config(const std::string& path) {
   constexpr std::string_view kDropped[] = {"latents_mean", "latents_std"};
   return detail::parse_json_without(as_text(read_file(path, kMaxConfigBytes)), path, kDropped);
-}
-
-index_t size_or(const ConfigNode& node, std::string_view key, index_t fallback, index_t highest) {
-  const ConfigNode* found = node.find(key);
-  return found == nullptr || found->is_null() ? fallback : found->as_integer(1, highest);
 }
 
 std::array<double, 3> channels_or(const ConfigNode& node, std::string_view key,
@@ -59,7 +56,8 @@ void read_channels(const TensorSource& tensors, std::string_view name, double lo
 }
 
 /// Extent of a tensor, or 0 when it is not there or of another rank.
-index_t extent_of(const TensorSource& tensors, const std::string& name, int rank, int dimension) {
+index_t extent_or_zero(const TensorSource& tensors, const std::string& name, int rank,
+                       int dimension) {
   if (!tensors.contains(name)) return 0;
   const Shape& shape = tensors.info(name).shape;
   return shape.rank() == rank ? shape[dimension] : 0;
@@ -77,9 +75,9 @@ EncoderConfig encoder_config(const ConfigNode& node, const TensorSource& tensors
   } catch (const ArgumentError& error) {
     raise<ConfigError>(type->where(), ": ", error.what());
   }
-  c.patch_size = size_or(node, "encoder_patch_size", 14, kMaxModelImageSize);
-  c.hidden_size = size_or(node, "encoder_hidden_size", 768, kMaxWidth);
-  c.num_layers = size_or(node, "encoder_num_hidden_layers", 12, kMaxLayers);
+  c.patch_size = detail::size_or(node, "encoder_patch_size", 14, kMaxModelImageSize);
+  c.hidden_size = detail::size_or(node, "encoder_hidden_size", 768, kMaxWidth);
+  c.num_layers = detail::size_or(node, "encoder_num_hidden_layers", 12, kMaxLayers);
   c.num_heads = c.hidden_size / 64;
   if (c.hidden_size % 64 != 0)
     node.at("encoder_hidden_size").fail_expected("a multiple of 64, the width of a head");
@@ -87,13 +85,15 @@ EncoderConfig encoder_config(const ConfigNode& node, const TensorSource& tensors
 
   const NameMap names = encoder_names(c.family, detail::encoder_prefix(tensors, c.family));
   const auto first = [&](const std::string& name) { return names(name).front(); };
-  c.registers =
-      c.family == EncoderFamily::dinov2 ? extent_of(tensors, first("register_tokens"), 3, 1) : 0;
-  c.intermediate_size = extent_of(tensors, first("layers.0.mlp.fc1.weight"), 2, 0);
+  c.registers = c.family == EncoderFamily::dinov2
+                    ? extent_or_zero(tensors, first("register_tokens"), 3, 1)
+                    : 0;
+  c.intermediate_size = extent_or_zero(tensors, first("layers.0.mlp.fc1.weight"), 2, 0);
   if (c.intermediate_size == 0) c.intermediate_size = 4 * c.hidden_size;
   const std::string table = first("pos_embed");
   const bool siglip = c.family == EncoderFamily::siglip2;
-  const index_t rows = extent_of(tensors, table, siglip ? 2 : 3, siglip ? 0 : 1) - (siglip ? 0 : 1);
+  const index_t rows =
+      extent_or_zero(tensors, table, siglip ? 2 : 3, siglip ? 0 : 1) - (siglip ? 0 : 1);
   c.table_h = c.table_w =
       static_cast<index_t>(std::sqrt(static_cast<double>(std::max<index_t>(rows, 1))));
   if (c.table_h * c.table_w != rows)
@@ -106,11 +106,11 @@ DecoderConfig decoder_config(const ConfigNode& node, index_t in_dim, index_t gri
   DecoderConfig c;
   c.grid_h = c.grid_w = grid;
   c.in_dim = in_dim;
-  c.hidden_size = size_or(node, "decoder_hidden_size", 512, kMaxWidth);
-  c.num_layers = size_or(node, "decoder_num_hidden_layers", 8, kMaxLayers);
-  c.num_heads = size_or(node, "decoder_num_attention_heads", 16, kMaxWidth);
-  c.intermediate_size = size_or(node, "decoder_intermediate_size", 2048, 16 * kMaxWidth);
-  c.patch_size = size_or(node, "patch_size", 16, kMaxModelImageSize);
+  c.hidden_size = detail::size_or(node, "decoder_hidden_size", 512, kMaxWidth);
+  c.num_layers = detail::size_or(node, "decoder_num_hidden_layers", 8, kMaxLayers);
+  c.num_heads = detail::size_or(node, "decoder_num_attention_heads", 16, kMaxWidth);
+  c.intermediate_size = detail::size_or(node, "decoder_intermediate_size", 2048, 16 * kMaxWidth);
+  c.patch_size = detail::size_or(node, "patch_size", 16, kMaxModelImageSize);
   c.layer_norm_eps = 1e-12;
   return c;
 }
@@ -189,7 +189,7 @@ ModelFiles open_diffusers_autoencoder(const std::string& folder) {
                        name.substr(0, 100));
   if (!node.get_or("reshape_to_2d", true))
     node.at("reshape_to_2d").fail_expected("true; latents without a grid are not supported");
-  if (size_or(node, "num_channels", 3, 3) != 3) node.at("num_channels").fail_expected("3");
+  if (detail::size_or(node, "num_channels", 3, 3) != 3) node.at("num_channels").fail_expected("3");
   const double scale = node.get_or("scaling_factor", 1.0);
   if (!(scale > 0 && scale <= 1e6)) node.at("scaling_factor").fail_expected("a number above 0");
 
@@ -200,7 +200,7 @@ ModelFiles open_diffusers_autoencoder(const std::string& folder) {
   const fs::path path = fs::path(folder).lexically_normal();
   c.name = (path.has_filename() ? path : path.parent_path()).filename().string();
   c.encoder = encoder_config(node, tensors);
-  c.encoder_size = size_or(node, "encoder_input_size", 224, kMaxModelImageSize);
+  c.encoder_size = detail::size_or(node, "encoder_input_size", 224, kMaxModelImageSize);
   if (c.encoder_size % c.encoder.patch_size != 0)
     raise<ConfigError>(node.where(), ": encoder_input_size ", c.encoder_size,
                        " does not divide into patches of ", c.encoder.patch_size);

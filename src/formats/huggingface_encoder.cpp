@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "formats/check_tensors.hpp"
+#include "formats/config_sizes.hpp"
 #include "rae/spec/model_config.hpp"
 
 namespace rae {
@@ -31,11 +32,6 @@ Defaults defaults_of(const ConfigNode& node, const std::string& type) {
                        "take a model of fixed resolution, like google/siglip2-base-patch16-256");
   node.at("model_type")
       .fail_expected("dinov2_with_registers, dinov2, siglip, siglip_vision_model or vit_mae");
-}
-
-index_t size_or(const ConfigNode& node, std::string_view key, index_t fallback, index_t highest) {
-  const ConfigNode* found = node.find(key);
-  return found == nullptr || found->is_null() ? fallback : found->as_integer(1, highest);
 }
 
 double number_or(const ConfigNode& node, std::string_view key, double fallback, double lowest,
@@ -98,12 +94,12 @@ EncoderConfig parse_pretrained_config(const ConfigNode& whole) {
 
   EncoderConfig c;
   c.family = defaults.family;
-  c.patch_size = size_or(node, "patch_size", defaults.patch_size, kMaxGrid);
-  c.channels = size_or(node, "num_channels", 3, 3);
+  c.patch_size = detail::size_or(node, "patch_size", defaults.patch_size, kMaxGrid);
+  c.channels = detail::size_or(node, "num_channels", 3, 3);
   if (c.channels == 2) node.at("num_channels").fail_expected("1 (gray) or 3 (RGB)");
-  c.hidden_size = size_or(node, "hidden_size", 768, kMaxWidth);
-  c.num_layers = size_or(node, "num_hidden_layers", 12, kMaxLayers);
-  c.num_heads = size_or(node, "num_attention_heads", 12, kMaxWidth);
+  c.hidden_size = detail::size_or(node, "hidden_size", 768, kMaxWidth);
+  c.num_layers = detail::size_or(node, "num_hidden_layers", 12, kMaxLayers);
+  c.num_heads = detail::size_or(node, "num_attention_heads", 12, kMaxWidth);
   if (c.hidden_size % c.num_heads != 0)
     raise<ConfigError>(node.where(), ": hidden_size ", c.hidden_size, " does not divide into ",
                        c.num_heads, " heads");
@@ -119,13 +115,13 @@ EncoderConfig parse_pretrained_config(const ConfigNode& whole) {
     require_option(node, "use_swiglu_ffn", false, "false (SwiGLU is that of the giant model)");
   } else {
     c.registers = 0;
-    c.intermediate_size = size_or(node, "intermediate_size", 3072, 16 * kMaxWidth);
+    c.intermediate_size = detail::size_or(node, "intermediate_size", 3072, 16 * kMaxWidth);
   }
   if (c.family != EncoderFamily::siglip2) require_option(node, "qkv_bias", true, "true");
   require_option<std::string>(node, "hidden_act", defaults.hidden_act,
                               concat("'", defaults.hidden_act, "'"));
   c.layer_norm_eps = number_or(node, "layer_norm_eps", defaults.layer_norm_eps, 0, 1);
-  const index_t image = size_or(node, "image_size", defaults.image_size, kMaxImage);
+  const index_t image = detail::size_or(node, "image_size", defaults.image_size, kMaxImage);
   c.table_h = c.table_w = image / c.patch_size;
   if (c.table_h < 1 || c.table_h > kMaxGrid)
     raise<ConfigError>(node.where(), ": image_size ", image, " and patch_size ", c.patch_size,

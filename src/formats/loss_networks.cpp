@@ -55,7 +55,7 @@ index_t rows_of(const TensorSource& file, const std::string& name) {
 }
 
 /// An extent of a stored tensor of the given rank.
-index_t extent_of(const TensorSource& file, const std::string& name, int rank, int axis) {
+index_t required_extent(const TensorSource& file, const std::string& name, int rank, int axis) {
   const Shape shape = file.info(name).shape;
   if (shape.rank() != rank)
     raise<ShapeError>(file.origin(), ": tensor ", name, ": expected ", rank, " extents, got ",
@@ -88,13 +88,13 @@ Lpips<Var<float>> open_lpips(const std::vector<std::string>& paths) {
 DinoDiscriminator<Var<float>> open_dino_discriminator(const std::string& path,
                                                       DinoDiscConfig config) {
   const TensorSource file = TensorSource::open(path).weights();
-  config.hidden_size = extent_of(file, "cls_token", 3, 2);
-  config.patch_size = extent_of(file, "patch_embed.proj.weight", 4, 2);
-  config.intermediate_size = extent_of(file, "blocks.0.mlp.fc1.weight", 2, 0);
+  config.hidden_size = required_extent(file, "cls_token", 3, 2);
+  config.patch_size = required_extent(file, "patch_embed.proj.weight", 4, 2);
+  config.intermediate_size = required_extent(file, "blocks.0.mlp.fc1.weight", 2, 0);
   config.num_layers = 0;
   while (file.contains(concat("blocks.", config.num_layers, ".attn.qkv.weight")))
     ++config.num_layers;
-  const index_t positions = extent_of(file, "pos_embed", 3, 1) - 1;
+  const index_t positions = required_extent(file, "pos_embed", 3, 1) - 1;
   const auto side = static_cast<index_t>(
       std::lround(std::sqrt(static_cast<double>(std::max<index_t>(positions, 0)))));
   if (side < 1 || side * side != positions)

@@ -1,5 +1,7 @@
 #include "rae/formats/model_files.hpp"
 
+#include <map>
+
 #include "formats/bundle_layout.hpp"
 #include "formats/packed_weights.hpp"
 

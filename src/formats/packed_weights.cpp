@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <map>
+#include <memory>
 
 #include "formats/bundle_layout.hpp"
 #include "kernels/grouped_product.hpp"

@@ -11,6 +11,7 @@
 // NAME.compensation | for I8: F32 and I32, (panels * width) |
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>

@@ -1,9 +1,12 @@
 #include "rae/generate/autoencoder.hpp"
 
+#include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "generate/batches.hpp"
 #include "load/network_loader.hpp"
+#include "rae/core/workspace.hpp"
 #include "rae/load/model_search.hpp"
 
 namespace rae {

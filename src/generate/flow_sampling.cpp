@@ -2,11 +2,13 @@
 
 #include <utility>
 
+#include "rae/core/function.hpp"
+
 namespace rae::detail {
 namespace {
 
-using VelocityAt = std::function<Tensor<float>(const Tensor<float>& x, float t)>;
-using OnStep = std::function<bool(const StepInfo&)>;
+using VelocityAt = Function<Tensor<float>(const Tensor<float>& x, float t)>;
+using OnStep = Function<bool(const StepInfo&)>;
 
 /// The network's velocity for some labels.
 VelocityAt velocity_for(const Network& network, const FlowSampling& how,

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "rae/core/function.hpp"
 #include "rae/diffusion/adaptive_sampler.hpp"
 #include "rae/spec/sampling_defaults.hpp"
 
@@ -13,11 +14,11 @@ namespace rae::detail {
 
 /// The network's outputs (k B, C, h, w) for x (B, C, h, w) at one time, with k labels for each
 /// image (k B): those of the whole batch concatenated.
-using Network = std::function<Tensor<float>(const Tensor<float>& x, float t,
-                                            std::span<const std::int64_t> labels)>;
+using Network =
+    Function<Tensor<float>(const Tensor<float>& x, float t, std::span<const std::int64_t> labels)>;
 
 /// Fills the noise (B, C, h, w) of a stochastic step, counted from 1.
-using StepNoise = std::function<void(index_t step, Tensor<float>& noise)>;
+using StepNoise = Function<void(index_t step, Tensor<float>& noise)>;
 
 /// How to go from noise to data.
 struct FlowSampling {
@@ -50,7 +51,7 @@ void require_flow_sampling(const FlowSampling& how);
 /// by the stochastic sampler. Throws as `rae::sample` and `rae::sample_sde`.
 [[nodiscard]] Tensor<float> sample_flow(const Network& network, const FlowSampling& how,
                                         Tensor<float> noise, std::span<const std::int64_t> labels,
-                                        const std::function<bool(const StepInfo&)>& on_step,
+                                        const Function<bool(const StepInfo&)>& on_step,
                                         const Network& guide = {},
                                         const StepNoise& step_noise = {});
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <map>
+#include <memory>
 #include <utility>
 
 #include "generate/batches.hpp"
@@ -10,7 +12,9 @@
 #include "generate/scheduled_network.hpp"
 #include "io/suggestion.hpp"
 #include "load/network_loader.hpp"
+#include "rae/core/function.hpp"
 #include "rae/core/torch_random.hpp"
+#include "rae/core/workspace.hpp"
 #include "rae/load/model_search.hpp"
 #include "rae/spec/weight_types.hpp"
 #include "rae/version.hpp"
@@ -156,7 +160,7 @@ struct Generator::Impl {
 
   /// A network along a schedule, for one batch.
   [[nodiscard]] static detail::Network along(
-      std::shared_ptr<const BackboneNetwork<Tensor<float>>> network, detail::Schedule schedule,
+      OwnedPointer<const BackboneNetwork<Tensor<float>>> network, detail::Schedule schedule,
       SamplingWork& work) {
     const auto scheduled =
         std::make_shared<detail::ScheduledNetwork>(std::move(network), std::move(schedule), work);
@@ -268,7 +272,7 @@ Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
   }
   SamplingReport report;
   index_t done = 0;
-  const std::function<bool(const StepInfo&)> on_step = [&](const StepInfo& info) {
+  const Function<bool(const StepInfo&)> on_step = [&](const StepInfo& info) {
     ++done;
     if (options.on_step && !options.on_step({done, all_steps, info.t, info.x}))
       raise<Cancelled>("Generator: stopped by the callback after step ", done, " of ", all_steps);

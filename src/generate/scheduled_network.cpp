@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <memory>
 #include <utility>
 
 #include "rae/ops/embedding.hpp"
@@ -37,7 +39,7 @@ double relative_difference(const float* a, const float* b, index_t n) {
 
 }  // namespace
 
-ScheduledNetwork::ScheduledNetwork(std::shared_ptr<const BackboneNetwork<Tensor<float>>> network,
+ScheduledNetwork::ScheduledNetwork(OwnedPointer<const BackboneNetwork<Tensor<float>>> network,
                                    Schedule schedule, SamplingWork& work)
     : network_(std::move(network)), schedule_(std::move(schedule)), work_(work) {
   std::vector<std::int64_t>& labels = schedule_.labels;

@@ -32,7 +32,7 @@ struct Schedule {
 class ScheduledNetwork {
  public:
   /// `reuse_error` is without effect on a network without a head.
-  ScheduledNetwork(std::shared_ptr<const BackboneNetwork<Tensor<float>>> network, Schedule schedule,
+  ScheduledNetwork(OwnedPointer<const BackboneNetwork<Tensor<float>>> network, Schedule schedule,
                    SamplingWork& work);
 
   /// The network's output (k B, C, h, w) for x (B, C, h, w), one time, k labels for each image (k
@@ -64,7 +64,7 @@ class ScheduledNetwork {
   void evaluate_backbone(const Tensor<float>& tokens, float t);
   void remember(index_t row, float t, const float* s, index_t size);
 
-  std::shared_ptr<const BackboneNetwork<Tensor<float>>> network_;
+  OwnedPointer<const BackboneNetwork<Tensor<float>>> network_;
   Schedule schedule_;
   SamplingWork& work_;
   Table planned_, unplanned_;

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "config_builder.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/io/file.hpp"
 #include "suggestion.hpp"
 
@@ -94,7 +96,7 @@ void ConfigNode::fail_expected(std::string_view wanted) const {
   raise<ConfigError>(where(), ": expected ", wanted, ", got ", description(*this));
 }
 
-void ConfigNode::put_below(const std::shared_ptr<const Place>& parent, std::string name) {
+void ConfigNode::put_below(const OwnedPointer<const Place>& parent, std::string name) {
   place_ = std::make_shared<Place>(Place{parent, name.empty() ? "''" : std::move(name)});
   if (auto* elements = std::get_if<List>(&value_))
     for (std::size_t i = 0; i < elements->size(); ++i)

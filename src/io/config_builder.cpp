@@ -1,5 +1,6 @@
 #include "config_builder.hpp"
 
+#include <memory>
 #include <utility>
 
 namespace rae {

@@ -8,13 +8,14 @@
 #include <unordered_set>
 #include <vector>
 
+#include "rae/core/owner.hpp"
 #include "rae/io/config.hpp"
 
 namespace rae {
 
 /// A place in a configuration: a key or index below a parent; the root holds the name of the file.
 struct ConfigNode::Place {
-  std::shared_ptr<const Place> parent;
+  OwnedPointer<const Place> parent;
   std::string name;
 };
 
@@ -59,7 +60,7 @@ class ConfigBuilder {
   void place(ConfigNode& node) const;
   void count(std::size_t values);
 
-  std::shared_ptr<const ConfigNode::Place> root_;
+  OwnedPointer<const ConfigNode::Place> root_;
   std::vector<Open> open_;
   std::map<std::size_t, ConfigNode> anchors_;
   ConfigNode result_;

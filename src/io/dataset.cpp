@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <memory>
 #include <system_error>
 
+#include "rae/core/owner.hpp"
 #include "rae/core/random.hpp"
 #include "rae/io/idx.hpp"
 #include "rae/io/image.hpp"
@@ -216,7 +218,7 @@ class FolderDataset final : public ImageDataset {
 
 class SlicedDataset final : public ImageDataset {
  public:
-  SlicedDataset(std::shared_ptr<const ImageDataset> whole, index_t first, index_t count)
+  SlicedDataset(OwnedPointer<const ImageDataset> whole, index_t first, index_t count)
       : whole_(std::move(whole)), first_(first), count_(count) {}
 
   index_t size() const override { return count_; }
@@ -232,7 +234,7 @@ class SlicedDataset final : public ImageDataset {
   index_t load_label(index_t i) const override { return whole_->label(first_ + i); }
 
  private:
-  std::shared_ptr<const ImageDataset> whole_;
+  OwnedPointer<const ImageDataset> whole_;
   index_t first_, count_;
 };
 
@@ -257,14 +259,14 @@ bool is_folder(const fs::path& path) {
 
 }  // namespace
 
-std::shared_ptr<const ImageDataset> open_idx(const std::string& images, const std::string& labels,
-                                             std::vector<std::string> class_names,
-                                             const DatasetOptions& options) {
+OwnedPointer<const ImageDataset> open_idx(const std::string& images, const std::string& labels,
+                                          std::vector<std::string> class_names,
+                                          const DatasetOptions& options) {
   return std::make_shared<IdxDataset>(images, labels, std::move(class_names), options);
 }
 
-std::shared_ptr<const ImageDataset> open_fashion_mnist(const std::string& folder, Split split,
-                                                       const DatasetOptions& options) {
+OwnedPointer<const ImageDataset> open_fashion_mnist(const std::string& folder, Split split,
+                                                    const DatasetOptions& options) {
   std::array<std::string, 2> paths;
   for (std::size_t i = 0; i < 2; ++i) {
     const auto name = idx_name(split, i == 0 ? "images-idx3-ubyte" : "labels-idx1-ubyte");
@@ -278,13 +280,13 @@ std::shared_ptr<const ImageDataset> open_fashion_mnist(const std::string& folder
                   options);
 }
 
-std::shared_ptr<const ImageDataset> open_image_folder(const std::string& folder,
-                                                      const DatasetOptions& options) {
+OwnedPointer<const ImageDataset> open_image_folder(const std::string& folder,
+                                                   const DatasetOptions& options) {
   return std::make_shared<FolderDataset>(folder, options);
 }
 
-std::shared_ptr<const ImageDataset> open_dataset(const std::string& folder, Split split,
-                                                 const DatasetOptions& options) {
+OwnedPointer<const ImageDataset> open_dataset(const std::string& folder, Split split,
+                                              const DatasetOptions& options) {
   if (!is_folder(folder)) raise<FileError>("'", folder, "' is not a folder");
   if (!find_idx(folder, idx_name(split, "images-idx3-ubyte")).empty())
     return open_fashion_mnist(folder, split, options);
@@ -297,16 +299,16 @@ std::shared_ptr<const ImageDataset> open_dataset(const std::string& folder, Spli
   return open_image_folder(folder, options);
 }
 
-std::shared_ptr<const ImageDataset> slice(std::shared_ptr<const ImageDataset> dataset,
-                                          index_t first, index_t count) {
+OwnedPointer<const ImageDataset> slice(OwnedPointer<const ImageDataset> dataset, index_t first,
+                                       index_t count) {
   if (!dataset) raise<ArgumentError>("slice: no dataset");
   if (first < 0 || count < 0 || first > dataset->size() || count > dataset->size() - first)
     raise<ArgumentError>("slice: ", count, " pictures from ", first, " on, of ", dataset->size());
   return std::make_shared<SlicedDataset>(std::move(dataset), first, count);
 }
 
-std::pair<std::shared_ptr<const ImageDataset>, std::shared_ptr<const ImageDataset>> split_at(
-    std::shared_ptr<const ImageDataset> dataset, index_t count) {
+std::pair<OwnedPointer<const ImageDataset>, OwnedPointer<const ImageDataset>> split_at(
+    OwnedPointer<const ImageDataset> dataset, index_t count) {
   const index_t size = dataset ? dataset->size() : 0;
   auto first = slice(dataset, 0, count);
   return {std::move(first), slice(dataset, count, size - count)};

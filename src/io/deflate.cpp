@@ -8,6 +8,8 @@
 
 #include "rae/error.hpp"
 
+#include "rae/core/function.hpp"
+
 namespace rae::detail {
 namespace {
 
@@ -29,7 +31,7 @@ struct Stream : z_stream {
 }  // namespace
 
 std::size_t inflate(std::span<const std::byte> input, Wrapping wrapping, const std::string& origin,
-                    const std::function<bool(std::span<const std::byte>)>& sink) {
+                    const Function<bool(std::span<const std::byte>)>& sink) {
   Stream<inflateEnd> stream;
   if (inflateInit2(&stream, window_bits(wrapping)) != Z_OK)
     raise<Error>(origin, ": cannot start inflation");

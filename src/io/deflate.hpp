@@ -1,6 +1,8 @@
 // zlib, wrapped: bounded inflation that never trusts a declared size.
 #pragma once
 
+#include "rae/core/function.hpp"
+
 #include <cstddef>
 #include <functional>
 #include <span>
@@ -16,7 +18,7 @@ enum class Wrapping { raw, zlib, gzip };
 /// FormatError for damaged or truncated data; gzip checks its checksum, and members that follow
 /// each other are joined. Returns the number of input bytes used.
 std::size_t inflate(std::span<const std::byte> input, Wrapping wrapping, const std::string& origin,
-                    const std::function<bool(std::span<const std::byte>)>& sink);
+                    const Function<bool(std::span<const std::byte>)>& sink);
 
 /// The whole output. Throws FormatError as soon as it exceeds `max_bytes`.
 [[nodiscard]] std::vector<std::byte> inflate_all(std::span<const std::byte> input,

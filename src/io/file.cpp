@@ -18,7 +18,8 @@
 namespace rae {
 namespace {
 
-[[noreturn]] void fail(std::string_view what, const std::string& path, int error = errno) {
+[[noreturn]] void fail_with_errno(std::string_view what, const std::string& path,
+                                  int error = errno) {
   raise<FileError>(what, " '", path,
                    "': ", std::error_code(error, std::generic_category()).message());
 }
@@ -41,17 +42,17 @@ class Descriptor {
 /// Opens for reading. A folder opens too, so it is refused here, with its own message.
 int open_to_read(const std::string& path, struct stat& status) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) fail("cannot open", path);
+  if (descriptor < 0) fail_with_errno("cannot open", path);
   if (::fstat(descriptor, &status) != 0 || S_ISDIR(status.st_mode)) {
     const int error = S_ISDIR(status.st_mode) ? EISDIR : errno;
     ::close(descriptor);
-    fail("cannot read", path, error);
+    fail_with_errno("cannot read", path, error);
   }
   return descriptor;
 }
 
 /// Follows symbolic links, so that a link stays a link to the file that is replaced.
-std::string resolve(const std::string& path) {
+std::string resolve_links(const std::string& path) {
   char* real = ::realpath(path.c_str(), nullptr);
   if (real == nullptr) return path;
   std::string out(real);
@@ -74,7 +75,7 @@ MappedFile::MappedFile(const std::string& path) {
   if (status.st_size == 0) return;
   const auto size = static_cast<std::size_t>(status.st_size);
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
-  if (address == MAP_FAILED) fail("cannot map", path);
+  if (address == MAP_FAILED) fail_with_errno("cannot map", path);
   data_ = static_cast<const std::byte*>(address);
   size_ = size;
 }
@@ -106,13 +107,13 @@ void MappedFile::release(std::span<const std::byte> part) const noexcept {
     (void)::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
 }
 
-AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(resolve(path)) {
+AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(resolve_links(path)) {
   if (path.empty()) raise<FileError>("cannot write a file without a name");
   struct stat status {};
   if (::stat(target_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
-    if (S_ISDIR(status.st_mode)) fail("cannot write", path_, EISDIR);
+    if (S_ISDIR(status.st_mode)) fail_with_errno("cannot write", path_, EISDIR);
     descriptor_ = ::open(target_.c_str(), O_WRONLY | O_CLOEXEC);
-    if (descriptor_ < 0) fail("cannot write", path_);
+    if (descriptor_ < 0) fail_with_errno("cannot write", path_);
     return;
   }
   static std::atomic<unsigned> counter{0};
@@ -124,7 +125,7 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(resolve(p
   if (descriptor_ < 0) {
     const int error = errno;
     temporary_.clear();
-    fail("cannot write", path_, error);
+    fail_with_errno("cannot write", path_, error);
   }
 }
 
@@ -153,7 +154,7 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
     if (written <= 0) {
       const int error = written == 0 ? ENOSPC : errno;
       discard();
-      fail("cannot write", path_, error);
+      fail_with_errno("cannot write", path_, error);
     }
     bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
@@ -172,13 +173,13 @@ void AtomicFile::commit() {
   if (!flushed || !closed) {
     const int error = flushed ? errno : flush_error;
     discard();
-    fail("cannot write", path_, error);
+    fail_with_errno("cannot write", path_, error);
   }
   if (direct) return;
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) {
     const int error = errno;
     discard();
-    fail("cannot rename the finished file to", path_, error);
+    fail_with_errno("cannot rename the finished file to", path_, error);
   }
   temporary_.clear();
   // The new name survives a power failure only when the folder is flushed as well; not every file
@@ -202,7 +203,7 @@ std::vector<std::byte> read_file(const std::string& path, std::size_t max_bytes)
   for (;;) {
     const ssize_t count = ::read(file.get(), chunk.data(), chunk.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail("cannot read", path);
+    if (count < 0) fail_with_errno("cannot read", path);
     if (count == 0) return out;
     if (static_cast<std::size_t>(count) > max_bytes - out.size()) too_large();
     out.insert(out.end(), chunk.begin(), chunk.begin() + count);

@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 
 #include "deflate.hpp"
+#include "rae/core/function.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/image.hpp"
 
@@ -32,9 +35,8 @@ bool is_png(std::span<const std::byte> bytes) noexcept {
          std::memcmp(bytes.data(), kSignature.data(), kSignature.size()) == 0;
 }
 
-void visit_png_chunks(
-    std::span<const std::byte> bytes, const std::string& origin,
-    const std::function<void(std::string_view, std::span<const std::byte>)>& visit) {
+void visit_png_chunks(std::span<const std::byte> bytes, const std::string& origin,
+                      const Function<void(std::string_view, std::span<const std::byte>)>& visit) {
   if (!is_png(bytes)) raise<FormatError>(origin, ": not a PNG file");
   bytes = bytes.subspan(kSignature.size());
   for (;;) {

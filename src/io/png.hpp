@@ -1,6 +1,8 @@
 // The chunks of a PNG file.
 #pragma once
 
+#include "rae/core/function.hpp"
+
 #include <cstddef>
 #include <functional>
 #include <span>
@@ -14,8 +16,7 @@ namespace rae::detail {
 
 /// Calls `visit(type, contents)` for each chunk up to IEND. Throws FormatError for a wrong
 /// signature, length, checksum or a missing end.
-void visit_png_chunks(
-    std::span<const std::byte> bytes, const std::string& origin,
-    const std::function<void(std::string_view, std::span<const std::byte>)>& visit);
+void visit_png_chunks(std::span<const std::byte> bytes, const std::string& origin,
+                      const Function<void(std::string_view, std::span<const std::byte>)>& visit);
 
 }  // namespace rae::detail

@@ -4,6 +4,8 @@
 
 #include <bit>
 #include <cstring>
+#include <map>
+#include <memory>
 #include <unordered_map>
 #include <utility>
 

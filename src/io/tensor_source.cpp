@@ -3,6 +3,9 @@
 #include "rae/io/tensor_source.hpp"
 
 #include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <unordered_map>
 #include <utility>

@@ -26,7 +26,7 @@ void integer(std::string& out, std::int64_t value) {
   append(out, value);
 }
 
-constexpr std::string_view kOrderedDict = "ccollections\nOrderedDict\n)R";
+constexpr std::string_view kOrderedDictOpcodes = "ccollections\nOrderedDict\n)R";
 
 std::string_view storage_of(const SafetensorsSlot& slot) {
   switch (slot.dtype) {
@@ -43,7 +43,7 @@ std::string_view storage_of(const SafetensorsSlot& slot) {
 /// The pickle of the dict: each tensor refers to storage number i.
 std::string description(const std::vector<SafetensorsSlot>& slots) {
   std::string out = "\x80\x02";
-  out += kOrderedDict;
+  out += kOrderedDictOpcodes;
   out += '(';
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const SafetensorsSlot& slot = slots[i];
@@ -65,7 +65,7 @@ std::string description(const std::vector<SafetensorsSlot>& slots) {
       integer(out, stride);
     }
     out += "t\x89";
-    out += kOrderedDict;
+    out += kOrderedDictOpcodes;
     out += "tR";
   }
   out += "u.";

@@ -14,6 +14,8 @@
 // 0.08. Width 72 fills five vectors of 16, so that its products can reach at most 0.95.
 #include "rae/kernels/attention.hpp"
 
+#include <algorithm>
+
 #include "kernels/attention_call.hpp"
 #include "rae/core/parallel.hpp"
 

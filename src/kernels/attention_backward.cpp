@@ -4,6 +4,9 @@
 // With P = softmax(q k^T s): dv = P^T do, dP = do v^T, dS = P * (dP - rowsum(P * dP)), dq = s dS k,
 // dk = s dS^T q.
 #include "kernels/attention_call.hpp"
+
+#include <algorithm>
+#include <cmath>
 #include "rae/core/parallel.hpp"
 
 namespace rae {
@@ -16,7 +19,7 @@ using detail::Scratch;
 
 // Gradients of keys and values are read and written once for each of these: more rows than the
 // forward takes.
-constexpr index_t kQueryRows = 64;
+constexpr index_t kBackwardQueryRows = 64;
 
 template <class T, class Operands>
 void backward(const AttentionCall<T>& call, const Operands& operands, const T* qkv, const T* dout,
@@ -24,7 +27,7 @@ void backward(const AttentionCall<T>& call, const Operands& operands, const T* q
   using Word = typename Operands::Word;
   const index_t tokens = call.tokens, d = call.head_dim, width = call.width(), stride = 3 * width,
                 row = call.row();
-  const index_t rows = std::min({kQueryRows, 2 * operands.width, round_up(tokens, 2)}),
+  const index_t rows = std::min({kBackwardQueryRows, 2 * operands.width, round_up(tokens, 2)}),
                 score_row = call.score_row();
   const index_t tasks = call.batch * call.heads,
                 gathered = std::max(rows, operands.width) * row + 64;

@@ -2,6 +2,8 @@
 // combination of rotated and transposed rows.
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/kernel_table.hpp"
 #include "kernels/panel_loop.hpp"
 #include "rae/core/tensor.hpp"

@@ -1,6 +1,8 @@
 // Checks that kernels share.
 #pragma once
 
+#include <algorithm>
+
 #include "rae/core/dtype.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/view.hpp"

@@ -1,5 +1,6 @@
 #include "rae/kernels/conv.hpp"
 
+#include <algorithm>
 #include <vector>
 
 #include "kernels/contiguous.hpp"

@@ -1,5 +1,7 @@
 #include "rae/kernels/elementwise.hpp"
 
+#include <algorithm>
+
 #include "kernels/contiguous.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/tensor.hpp"

@@ -1,5 +1,7 @@
 #include "rae/kernels/gate.hpp"
 
+#include <algorithm>
+
 #include "kernels/contiguous.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/tensor.hpp"

@@ -1,5 +1,6 @@
 #include "rae/kernels/gemm.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/contiguous.hpp"
@@ -160,7 +161,7 @@ Shape PackedMatrix<T>::panels_shape(index_t k, index_t n, DType stored, PanelCol
 
 template <Real T>
 PackedMatrix<T>::PackedMatrix(index_t k, index_t n, DType stored, PanelColumns columns,
-                              const Buffers& buffers, std::shared_ptr<const void> owner)
+                              const Buffers& buffers, Owner owner)
     : k_(k),
       n_(n),
       panel_width_(detail::kernel_table<T>().panel_width),
@@ -183,7 +184,7 @@ PackedMatrix<T>::PackedMatrix(index_t k, index_t n, DType stored, PanelColumns c
     std::memcpy(scales_.data(), buffers.scales.data(), buffers.scales.size());
     std::memcpy(compensation_.data(), buffers.compensation.data(), buffers.compensation.size());
   }
-  if (detail::is_aligned_for_vectors<T>(buffers.panels.data()) && owner != nullptr) {
+  if (detail::is_aligned_for_vectors<T>(buffers.panels.data()) && static_cast<bool>(owner)) {
     borrowed_ = {reinterpret_cast<const std::uint8_t*>(buffers.panels.data()),
                  buffers.panels.size()};
     owner_ = std::move(owner);

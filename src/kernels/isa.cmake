@@ -8,7 +8,9 @@ set(rae_isa_flags -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math)
 
 # One file per instruction set. These files hold plain pointers only, so that no code shared with others is compiled for a newer CPU.
 function(rae_isa_options name)
-  set_source_files_properties(${CMAKE_CURRENT_FUNCTION_LIST_DIR}/isa_${name}.cpp PROPERTIES COMPILE_OPTIONS "${rae_isa_flags};${ARGN}")
+  set_source_files_properties(${CMAKE_CURRENT_FUNCTION_LIST_DIR}/isa_${name}.cpp PROPERTIES
+                              COMPILE_OPTIONS "${rae_isa_flags};${ARGN}"
+                              SKIP_UNITY_BUILD_INCLUSION ON)
 endfunction()
 
 rae_isa_options(baseline)

@@ -1,5 +1,7 @@
 #include "rae/kernels/linear_product.hpp"
 
+#include <algorithm>
+
 #include "kernels/contiguous.hpp"
 #include "kernels/norm_rows.hpp"
 #include "kernels/row_loop.hpp"

@@ -1,5 +1,6 @@
 #include "rae/kernels/loss.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 

@@ -1,5 +1,7 @@
 #include "rae/kernels/norm.hpp"
 
+#include <algorithm>
+
 #include "kernels/norm_rows.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/tensor.hpp"

@@ -1,6 +1,8 @@
 // A norm row by row, for kernels that fuse it with other work on a row in cache.
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/contiguous.hpp"
 #include "kernels/kernel_table.hpp"
 

@@ -1,5 +1,7 @@
 #include "rae/kernels/patch.hpp"
 
+#include <algorithm>
+
 #include "kernels/contiguous.hpp"
 #include "rae/core/parallel.hpp"
 

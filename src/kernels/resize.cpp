@@ -1,5 +1,6 @@
 #include "rae/kernels/resize.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 

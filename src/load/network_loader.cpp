@@ -1,6 +1,8 @@
 #include "load/network_loader.hpp"
 
 #include <algorithm>
+#include <memory>
+#include <mutex>
 #include <utility>
 
 #include "core/process_limits.hpp"
@@ -20,13 +22,13 @@ constexpr std::size_t index_of(NetworkRole role) noexcept { return static_cast<s
 /// after it was packed.
 class OnTheHeap {
  public:
-  OnTheHeap() noexcept : pool_(std::exchange(current_pool, nullptr)) {}
-  ~OnTheHeap() { current_pool = pool_; }
+  OnTheHeap() noexcept : source_(std::exchange(current_source, nullptr)) {}
+  ~OnTheHeap() { current_source = source_; }
   OnTheHeap(const OnTheHeap&) = delete;
   OnTheHeap& operator=(const OnTheHeap&) = delete;
 
  private:
-  Pool* pool_;
+  BlockSource* source_;
 };
 
 /// The weights of one network in a file.
@@ -245,14 +247,14 @@ std::shared_ptr<const Decoder<Tensor<float>>> NetworkLoader::decoder() const {
   return loaded_.decoder;
 }
 
-std::shared_ptr<const BackboneNetwork<Tensor<float>>> NetworkLoader::dit() const {
+OwnedPointer<const BackboneNetwork<Tensor<float>>> NetworkLoader::dit() const {
   const std::lock_guard lock(mutex_);
   if (!loaded_.dit)
     loaded_.dit = load(NetworkRole::dit, [this] { return config_.dit->make<Tensor<float>>(); });
   return loaded_.dit;
 }
 
-std::shared_ptr<const BackboneNetwork<Tensor<float>>> NetworkLoader::guide() const {
+OwnedPointer<const BackboneNetwork<Tensor<float>>> NetworkLoader::guide() const {
   const std::lock_guard lock(mutex_);
   if (!loaded_.guide)
     loaded_.guide =

@@ -40,15 +40,15 @@ class NetworkLoader {
   /// See `encoder`.
   [[nodiscard]] std::shared_ptr<const Decoder<Tensor<float>>> decoder() const;
   /// See `encoder`.
-  [[nodiscard]] std::shared_ptr<const BackboneNetwork<Tensor<float>>> dit() const;
+  [[nodiscard]] OwnedPointer<const BackboneNetwork<Tensor<float>>> dit() const;
   /// See `encoder`.
-  [[nodiscard]] std::shared_ptr<const BackboneNetwork<Tensor<float>>> guide() const;
+  [[nodiscard]] OwnedPointer<const BackboneNetwork<Tensor<float>>> guide() const;
 
  private:
   struct Loaded {
     std::shared_ptr<const Encoder<Tensor<float>>> encoder;
     std::shared_ptr<const Decoder<Tensor<float>>> decoder;
-    std::shared_ptr<const BackboneNetwork<Tensor<float>>> dit, guide;
+    OwnedPointer<const BackboneNetwork<Tensor<float>>> dit, guide;
   };
 
   [[nodiscard]] const TensorGroup& group_of(NetworkRole role) const;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "metrics/feature_rows.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/kernels/gemm.hpp"
 
@@ -13,40 +14,25 @@ namespace {
 
 constexpr index_t kBlock = 2048;  // features at a time
 
-void require_features(std::string_view where, const View<const float>& features,
+void require_labelled(std::string_view where, const View<const float>& features,
                       std::size_t labels) {
-  if (features.empty() || features.shape().rank() != 2 || features.numel() == 0 ||
-      !features.is_contiguous())
-    raise<ShapeError>(where, ": expected contiguous features (N, D), got ", features.shape());
+  detail::require_features(where, "features", features);
   if (static_cast<std::size_t>(features.extent(0)) != labels)
     raise<ShapeError>(where, ": ", features.extent(0), " features but ", labels, " labels");
-  if (!all_finite(
-          std::span<const float>(features.data(), static_cast<std::size_t>(features.numel()))))
-    raise<NumericError>(where, ": the features hold NaN or infinity");
-}
-
-std::vector<double> column_means(const View<const float>& rows) {
-  const index_t n = rows.extent(0), d = rows.extent(1);
-  std::vector<double> mean(static_cast<std::size_t>(d), 0.0);
-  for (index_t i = 0; i < n; ++i)
-    for (index_t j = 0; j < d; ++j)
-      mean[static_cast<std::size_t>(j)] += static_cast<double>(rows.data()[i * d + j]);
-  for (double& m : mean) m /= static_cast<double>(n);
-  return mean;
 }
 
 }  // namespace
 
 LinearProbe fit_linear_probe(View<const float> train, std::span<const std::int64_t> labels,
                              index_t classes, double ridge) {
-  require_features("fit_linear_probe", train, labels.size());
+  require_labelled("fit_linear_probe", train, labels.size());
   if (!(ridge > 0 && std::isfinite(ridge)))
     raise<ArgumentError>("fit_linear_probe: expected a positive ridge, got ", ridge);
   for (const std::int64_t label : labels)
     if (label < 0 || label >= classes)
       raise<ArgumentError>("fit_linear_probe: label ", label, " is outside [0, ", classes, ")");
   const index_t n = train.extent(0), d = train.extent(1);
-  const std::vector<double> mean = column_means(train);
+  const std::vector<double> mean = detail::column_means(train);
   std::vector<double> share(static_cast<std::size_t>(classes), 0.0);
   for (const std::int64_t label : labels)
     share[static_cast<std::size_t>(label)] += 1.0 / static_cast<double>(n);
@@ -101,7 +87,7 @@ LinearProbe fit_linear_probe(View<const float> train, std::span<const std::int64
 
 double linear_probe_accuracy(const LinearProbe& probe, View<const float> test,
                              std::span<const std::int64_t> labels) {
-  require_features("linear_probe_accuracy", test, labels.size());
+  require_labelled("linear_probe_accuracy", test, labels.size());
   const index_t n = test.extent(0), classes = probe.weight.extent(0);
   if (test.extent(1) != probe.weight.extent(1))
     raise<ShapeError>("linear_probe_accuracy: expected features (N, ", probe.weight.extent(1),

@@ -5,37 +5,16 @@
 #include <utility>
 #include <vector>
 
+#include "metrics/feature_rows.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/kernels/gemm.hpp"
 
 namespace rae {
 namespace {
 
-constexpr index_t kQueryBlock = 512;
-constexpr index_t kBaseBlock = 2048;
 constexpr index_t kSpareCandidates = 16;
 
 using Candidate = std::pair<float, std::int64_t>;  // key that grows with the distance, row
-
-void require_features(std::string_view what, const View<const float>& features) {
-  if (features.empty() || features.shape().rank() != 2 || features.numel() == 0 ||
-      !features.is_contiguous())
-    raise<ShapeError>("nearest_neighbours: expected contiguous ", what, " (rows, D), got ",
-                      features.shape());
-  if (!all_finite(
-          std::span<const float>(features.data(), static_cast<std::size_t>(features.numel()))))
-    raise<NumericError>("nearest_neighbours: ", what, " hold NaN or infinity");
-}
-
-std::vector<double> column_means(const View<const float>& rows) {
-  const index_t n = rows.extent(0), d = rows.extent(1);
-  std::vector<double> mean(static_cast<std::size_t>(d), 0.0);
-  for (index_t i = 0; i < n; ++i)
-    for (index_t j = 0; j < d; ++j)
-      mean[static_cast<std::size_t>(j)] += static_cast<double>(rows.data()[i * d + j]);
-  for (double& m : mean) m /= static_cast<double>(n);
-  return mean;
-}
 
 /// Copies rows: normalised for cosine, less `mean` for euclidean (which keeps float products from
 /// cancelling). `squares`, when not null, receives the squared length of each euclidean row.
@@ -99,8 +78,8 @@ Distance parse_distance(std::string_view name) {
 
 Neighbours nearest_neighbours(View<const float> queries, View<const float> base, index_t k,
                               Distance distance) {
-  require_features("queries", queries);
-  require_features("base", base);
+  detail::require_features("nearest_neighbours", "queries", queries);
+  detail::require_features("nearest_neighbours", "base", base);
   const index_t q = queries.extent(0), n = base.extent(0), d = base.extent(1);
   if (queries.extent(1) != d)
     raise<ShapeError>("nearest_neighbours: queries ", queries.shape(), " and base ", base.shape(),
@@ -109,21 +88,22 @@ Neighbours nearest_neighbours(View<const float> queries, View<const float> base,
     raise<ArgumentError>("nearest_neighbours: expected k in [1, ", n, "], got ", k);
 
   const std::vector<double> mean =
-      distance == Distance::euclidean ? column_means(base) : std::vector<double>{};
+      distance == Distance::euclidean ? detail::column_means(base) : std::vector<double>{};
   Tensor<float> prepared(Shape{q, d});  // (Q, D)
   prepare(queries.data(), q, d, distance, mean, prepared.data(), nullptr);
   const auto capacity = static_cast<std::size_t>(std::min(n, k + kSpareCandidates));
   std::vector<std::vector<Candidate>> heaps(static_cast<std::size_t>(q));
-  const index_t columns = std::min(n, kBaseBlock);
-  Tensor<float> products(Shape{std::min(q, kQueryBlock), columns});  // (query block, base block)
+  const index_t columns = std::min(n, detail::kBaseBlock);
+  Tensor<float> products(
+      Shape{std::min(q, detail::kQueryBlock), columns});  // (query block, base block)
   Tensor<float> rows(Shape{columns, d}),
       squares(Shape{columns}, 0.0f);  // (base block, D), (base block)
-  for (index_t first = 0; first < n; first += kBaseBlock) {
-    const index_t width = std::min(kBaseBlock, n - first);
+  for (index_t first = 0; first < n; first += detail::kBaseBlock) {
+    const index_t width = std::min(detail::kBaseBlock, n - first);
     prepare(base.data() + first * d, width, d, distance, mean, rows.data(), squares.data());
     const PackedMatrix<float> packed(std::as_const(rows).view().slice(0, 0, width).transposed());
-    for (index_t begin = 0; begin < q; begin += kQueryBlock) {
-      const index_t height = std::min(kQueryBlock, q - begin);
+    for (index_t begin = 0; begin < q; begin += detail::kQueryBlock) {
+      const index_t height = std::min(detail::kQueryBlock, q - begin);
       const View<float> block = products.view().slice(0, 0, height).slice(1, 0, width);
       gemm<float>(std::as_const(prepared).view().slice(0, begin, height), packed, block);
       const float* lengths = std::as_const(squares).data();

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "metrics/feature_rows.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/tensor.hpp"
 #include "rae/kernels/gemm.hpp"
@@ -12,9 +13,6 @@
 namespace rae {
 namespace {
 
-constexpr index_t kQueryBlock = 512;
-constexpr index_t kBaseBlock = 2048;
-
 double squared_distance(const float* a, const float* b, index_t d) {
   double sum = 0.0;
   for (index_t j = 0; j < d; ++j) {
@@ -22,26 +20,6 @@ double squared_distance(const float* a, const float* b, index_t d) {
     sum += difference * difference;
   }
   return sum;
-}
-
-void require_features(std::string_view what, const View<const float>& features) {
-  if (features.empty() || features.shape().rank() != 2 || features.numel() == 0 ||
-      !features.is_contiguous())
-    raise<ShapeError>("precision_recall: expected contiguous ", what, " features (N, D), got ",
-                      features.shape());
-  if (!all_finite(
-          std::span<const float>(features.data(), static_cast<std::size_t>(features.numel()))))
-    raise<NumericError>("precision_recall: ", what, " features hold NaN or infinity");
-}
-
-std::vector<double> column_means(const View<const float>& rows) {
-  const index_t n = rows.extent(0), d = rows.extent(1);
-  std::vector<double> mean(static_cast<std::size_t>(d), 0.0);
-  for (index_t i = 0; i < n; ++i)
-    for (index_t j = 0; j < d; ++j)
-      mean[static_cast<std::size_t>(j)] += static_cast<double>(rows.data()[i * d + j]);
-  for (double& m : mean) m /= static_cast<double>(n);
-  return mean;
 }
 
 /// Rows less the mean, which keeps float products from cancelling, and their squared lengths.
@@ -74,7 +52,7 @@ double share(const std::vector<std::uint8_t>& inside) {
 }  // namespace
 
 std::vector<double> manifold_radii(View<const float> features, index_t k) {
-  require_features("given", features);
+  detail::require_features("precision_recall", "given features", features);
   const index_t n = features.extent(0), d = features.extent(1);
   if (k < 1 || k >= n)
     raise<ArgumentError>("precision_recall: expected k in [1, ", n - 1, "] for the neighbours of ",
@@ -91,8 +69,8 @@ std::vector<double> manifold_radii(View<const float> features, index_t k) {
 
 std::vector<std::uint8_t> inside_manifold(View<const float> queries, View<const float> base,
                                           const std::vector<double>& radii) {
-  require_features("given", queries);
-  require_features("base", base);
+  detail::require_features("precision_recall", "given features", queries);
+  detail::require_features("precision_recall", "base features", base);
   const index_t q = queries.extent(0), n = base.extent(0), d = base.extent(1);
   if (queries.extent(1) != d)
     raise<ShapeError>("precision_recall: features ", queries.shape(), " and ", base.shape(),
@@ -100,7 +78,7 @@ std::vector<std::uint8_t> inside_manifold(View<const float> queries, View<const 
   if (radii.size() != static_cast<std::size_t>(n))
     raise<ShapeError>("precision_recall: expected ", n, " radii, got ", radii.size());
 
-  const std::vector<double> mean = column_means(base);
+  const std::vector<double> mean = detail::column_means(base);
   const Centred centred_queries(queries, mean), centred_base(base, mean);
   const float *lengths_q = centred_queries.squares.data(), *lengths_b = centred_base.squares.data();
   // Float products of rows of lengths a and b are off by at most (d + 4) epsilon a b; whoever is
@@ -108,13 +86,13 @@ std::vector<std::uint8_t> inside_manifold(View<const float> queries, View<const 
   const double relative_error =
       static_cast<double>(d + 4) * static_cast<double>(std::numeric_limits<float>::epsilon());
   std::vector<std::uint8_t> inside(static_cast<std::size_t>(q), 0);
-  Tensor<float> products(
-      Shape{std::min(q, kQueryBlock), std::min(n, kBaseBlock)});  // (query block, base block)
-  for (index_t first = 0; first < n; first += kBaseBlock) {
-    const index_t width = std::min(kBaseBlock, n - first);
+  Tensor<float> products(Shape{std::min(q, detail::kQueryBlock),
+                               std::min(n, detail::kBaseBlock)});  // (query block, base block)
+  for (index_t first = 0; first < n; first += detail::kBaseBlock) {
+    const index_t width = std::min(detail::kBaseBlock, n - first);
     const PackedMatrix<float> packed(centred_base.rows.view().slice(0, first, width).transposed());
-    for (index_t begin = 0; begin < q; begin += kQueryBlock) {
-      const index_t height = std::min(kQueryBlock, q - begin);
+    for (index_t begin = 0; begin < q; begin += detail::kQueryBlock) {
+      const index_t height = std::min(detail::kQueryBlock, q - begin);
       const View<float> block = products.view().slice(0, 0, height).slice(1, 0, width);
       gemm<float>(centred_queries.rows.view().slice(0, begin, height), packed, block);
       parallel_for(height, 4, [&](index_t i) {
@@ -141,8 +119,8 @@ std::vector<std::uint8_t> inside_manifold(View<const float> queries, View<const 
 }
 
 PrecisionRecall precision_recall(View<const float> generated, View<const float> real, index_t k) {
-  require_features("generated", generated);
-  require_features("real", real);
+  detail::require_features("precision_recall", "generated features", generated);
+  detail::require_features("precision_recall", "real features", real);
   if (generated.extent(1) != real.extent(1))
     raise<ShapeError>("precision_recall: generated ", generated.shape(), " and real ", real.shape(),
                       " features differ in width");

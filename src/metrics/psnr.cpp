@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "metrics/feature_rows.hpp"
 #include "rae/core/parallel.hpp"
 
 namespace rae {
@@ -35,10 +36,6 @@ std::vector<double> per_image(const View<const T>& actual, const View<const T>& 
   return out;
 }
 
-double mean(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
 }  // namespace
 
 std::vector<double> psnr_per_image(View<const std::uint8_t> actual,
@@ -52,11 +49,11 @@ std::vector<double> psnr_per_image(View<const float> actual, View<const float> e
 }
 
 double psnr(View<const std::uint8_t> actual, View<const std::uint8_t> expected) {
-  return mean(psnr_per_image(actual, expected));
+  return detail::mean_of(psnr_per_image(actual, expected));
 }
 
 double psnr(View<const float> actual, View<const float> expected, double data_range) {
-  return mean(psnr_per_image(actual, expected, data_range));
+  return detail::mean_of(psnr_per_image(actual, expected, data_range));
 }
 
 }  // namespace rae

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "metrics/feature_rows.hpp"
 #include "rae/core/parallel.hpp"
 
 namespace rae {
@@ -100,10 +101,6 @@ std::vector<double> per_image(const View<const T>& actual, const View<const T>& 
   return out;
 }
 
-double mean(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
 }  // namespace
 
 std::vector<double> ssim_per_image(View<const std::uint8_t> actual,
@@ -117,12 +114,12 @@ std::vector<double> ssim_per_image(View<const float> actual, View<const float> e
 }
 
 double ssim(View<const std::uint8_t> actual, View<const std::uint8_t> expected, SsimBorder border) {
-  return mean(ssim_per_image(actual, expected, border));
+  return detail::mean_of(ssim_per_image(actual, expected, border));
 }
 
 double ssim(View<const float> actual, View<const float> expected, SsimBorder border,
             double data_range) {
-  return mean(ssim_per_image(actual, expected, border, data_range));
+  return detail::mean_of(ssim_per_image(actual, expected, border, data_range));
 }
 
 }  // namespace rae

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
+#include <map>
 #include <utility>
+#include <vector>
 
 #include "rae/core/parallel.hpp"
 #include "rae/kernels/gemm.hpp"

@@ -7,6 +7,8 @@
 #include "spec/builtin_backbones.hpp"
 #include "spec/model_keys.hpp"
 
+#include "rae/core/owner.hpp"
+
 namespace rae {
 namespace {
 
@@ -20,7 +22,7 @@ class Registry {
     return registry;
   }
 
-  void add(std::unique_ptr<const BackboneKind> kind) {
+  void add(OwnedPointer<const BackboneKind> kind) {
     const std::lock_guard lock(mutex_);
     const std::string_view name = kind->name();
     const auto allowed = [](char c) {
@@ -39,7 +41,8 @@ class Registry {
     }
     for (const std::string_view key : {name, kind->guide_name()})
       if (std::find(std::begin(detail::kModelKeys), std::end(detail::kModelKeys), key) !=
-              std::end(detail::kModelKeys) || find_locked(key))
+              std::end(detail::kModelKeys) ||
+          find_locked(key))
         raise<ArgumentError>("register_backbone: the name '", key, "' is taken");
     kinds_.push_back(std::move(kind));
   }
@@ -76,7 +79,7 @@ class Registry {
   }
 
   mutable std::mutex mutex_;
-  std::vector<std::unique_ptr<const BackboneKind>> kinds_;
+  std::vector<OwnedPointer<const BackboneKind>> kinds_;
 };
 
 }  // namespace
@@ -92,7 +95,7 @@ const BackboneKind& backbone_kind_of(const std::type_info& config) {
   raise<ConfigError>("a diffusion network that is not registered; call register_backbone first");
 }
 
-void add_backbone(std::unique_ptr<const BackboneKind> kind) {
+void add_backbone(OwnedPointer<const BackboneKind> kind) {
   Registry::instance().add(std::move(kind));
 }
 

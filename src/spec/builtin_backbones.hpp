@@ -3,13 +3,14 @@
 
 #include <memory>
 
+#include "rae/core/owner.hpp"
 #include "rae/spec/backbone.hpp"
 
 namespace rae::detail {
 
 /// DiT^DH, "dit".
-[[nodiscard]] std::unique_ptr<const BackboneKind> dit_dh_kind();
+[[nodiscard]] OwnedPointer<const BackboneKind> dit_dh_kind();
 /// LightningDiT, "lightning_dit".
-[[nodiscard]] std::unique_ptr<const BackboneKind> lightning_dit_kind();
+[[nodiscard]] OwnedPointer<const BackboneKind> lightning_dit_kind();
 
 }  // namespace rae::detail

@@ -1,6 +1,10 @@
 // Everything that the library knows about DiT^DH as a part of a model.
 #include "rae/models/dit_dh.hpp"
 
+#include <algorithm>
+#include <memory>
+
+#include "rae/core/owner.hpp"
 #include "rae/spec/limits.hpp"
 #include "rae/spec/register_backbone.hpp"
 #include "rae/spec/weight_types.hpp"
@@ -95,7 +99,7 @@ struct DitDhKind {
 
 }  // namespace
 
-std::unique_ptr<const BackboneKind> dit_dh_kind() {
+OwnedPointer<const BackboneKind> dit_dh_kind() {
   return std::make_unique<AdaptedKind<DitDhKind>>();
 }
 

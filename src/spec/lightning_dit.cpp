@@ -1,6 +1,9 @@
 // Everything that the library knows about LightningDiT as a part of a model.
 #include "rae/models/lightning_dit.hpp"
 
+#include <memory>
+
+#include "rae/core/owner.hpp"
 #include "rae/spec/limits.hpp"
 #include "rae/spec/register_backbone.hpp"
 #include "rae/spec/weight_types.hpp"
@@ -85,7 +88,7 @@ struct LightningDitKind {
 
 }  // namespace
 
-std::unique_ptr<const BackboneKind> lightning_dit_kind() {
+OwnedPointer<const BackboneKind> lightning_dit_kind() {
   return std::make_unique<AdaptedKind<LightningDitKind>>();
 }
 

@@ -1,5 +1,6 @@
 #include "rae/spec/model_config.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 

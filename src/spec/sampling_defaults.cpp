@@ -1,5 +1,7 @@
 #include "rae/spec/sampling_defaults.hpp"
 
+#include <algorithm>
+
 #include "io/config_values.hpp"
 #include "rae/diffusion/time_grid.hpp"
 #include "rae/spec/limits.hpp"

@@ -4,9 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <memory>
 #include <numbers>
 
+#include "rae/core/function.hpp"
 #include "rae/core/random.hpp"
+#include "rae/core/workspace.hpp"
 #include "rae/spec/weight_types.hpp"
 #include "spec/model_size.hpp"
 
@@ -125,12 +128,12 @@ void set_random_weights(Network& network, const NetworkOutline& outline, DType d
   });
 }
 
-using Forward = std::function<Tensor<float>()>;
+using Forward = Function<Tensor<float>()>;
 
 /// A diffusion network on latents x (B, C, h, w) under the conditions of one time and one label for
 /// each picture.
 Forward forward_of(const Backbone& config, DType dtype, index_t batch) {
-  const std::shared_ptr<BackboneNetwork<Tensor<float>>> network = config.make<Tensor<float>>();
+  const auto network = config.make<Tensor<float>>();
   set_random_weights(*network, outline(config), dtype);
   const Shape latent = config.latent_shape();
   const Tensor<float> x = random_tensor({batch, latent[0], latent[1], latent[2]},

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string_view>
 #include <variant>
 #include <vector>
 
+#include "rae/core/function.hpp"
 #include "rae/core/workspace.hpp"
 #include "rae/models/decoder.hpp"
 #include "rae/models/dit_dh.hpp"
@@ -50,7 +52,7 @@ class BenchModel {
 
  private:
   std::unique_ptr<Workspace> workspace_ = std::make_unique<Workspace>();
-  std::function<Tensor<float>()> forward_;
+  Function<Tensor<float>()> forward_;
 };
 
 }  // namespace rae::tool

@@ -2,6 +2,7 @@
 // by several processes.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <span>

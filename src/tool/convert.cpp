@@ -1,4 +1,5 @@
 // `rae convert`: a model of any form into a bundle, or into the files of the official code.
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>

@@ -1,8 +1,10 @@
 // `rae generate`: draws pictures from noise.
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <tuple>

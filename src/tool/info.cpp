@@ -1,4 +1,5 @@
 // `rae info`: the contents of a file, or the abilities of this machine and this build.
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <filesystem>

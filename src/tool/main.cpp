@@ -2,6 +2,7 @@
 // exit status.
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <new>
 
 #include "io/suggestion.hpp"

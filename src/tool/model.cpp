@@ -2,6 +2,7 @@
 #include "tool/model.hpp"
 
 #include <cstdio>
+#include <map>
 
 #include "rae/io/safetensors.hpp"
 #include "rae/load/model_search.hpp"

@@ -1,5 +1,7 @@
 // Options that several commands have.
 #include "rae/core/parallel.hpp"
+
+#include <algorithm>
 #include "rae/spec/weight_types.hpp"
 #include "tool/command.hpp"
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "rae/core/owner.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/io/dataset.hpp"
 #include "rae/io/npz.hpp"
@@ -33,7 +34,7 @@ std::vector<std::string> pictures_in(const fs::path& folder) {
 }
 
 /// The test pictures of a folder of Fashion-MNIST.
-std::shared_ptr<const ImageDataset> open_idx_folder(const std::string& path) {
+OwnedPointer<const ImageDataset> open_idx_folder(const std::string& path) {
   try {
     return open_fashion_mnist(path, Split::test);
   } catch (const FileError&) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "rae/core/function.hpp"
 #include "rae/io/image.hpp"
 
 namespace rae::tool {
@@ -31,7 +32,7 @@ class PictureSet {
  private:
   std::string path_;
   index_t size_ = 0;
-  std::function<Image(index_t)> picture_;
+  Function<Image(index_t)> picture_;
   std::vector<std::string> files_, stems_;
 };
 

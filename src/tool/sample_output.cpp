@@ -2,6 +2,7 @@
 // PNGs, or an .npz archive.
 #include "tool/sample_output.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "rae/core/function.hpp"
 #include "rae/io/image.hpp"
 
 namespace rae::tool {
@@ -23,13 +24,12 @@ void require_writable_output(const std::string& path);
 
 /// Pictures and what is written beside them.
 struct Samples {
-  std::span<const Image> images{};                         ///< of one size
-  std::span<const index_t> labels{};                       ///< one for each picture, or empty
-  std::function<std::string(index_t label)> label_name{};  ///< for names of files
-  std::function<std::map<std::string, std::string>(index_t i)>
-      png_text{};                                  ///< settings of picture i
-  std::map<std::string, std::string> grid_text{};  ///< settings of all
-  index_t columns = 1;                             ///< of a grid
+  std::span<const Image> images{};                    ///< of one size
+  std::span<const index_t> labels{};                  ///< one for each picture, or empty
+  Function<std::string(index_t label)> label_name{};  ///< for names of files
+  Function<std::map<std::string, std::string>(index_t i)> png_text{};  ///< settings of picture i
+  std::map<std::string, std::string> grid_text{};                      ///< settings of all
+  index_t columns = 1;                                                 ///< of a grid
 };
 
 /// Columns of a grid of `count` pictures whose labels repeat after `period`: one column for each

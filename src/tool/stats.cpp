@@ -2,6 +2,7 @@
 // computed apart.
 //
 // Diffusion Transformers with Representation Autoencoders, appendix on latent normalisation.
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 

@@ -1,4 +1,5 @@
 // `rae train`: runs the stages of a recipe, each from its last checkpoint.
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <optional>

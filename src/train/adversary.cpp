@@ -1,5 +1,6 @@
 #include "rae/train/adversary.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace rae {

@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "rae/core/owner.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/random.hpp"
 
@@ -35,7 +36,7 @@ void vary(std::vector<float>& scratch, std::span<float> image, index_t channels,
 
 }  // namespace
 
-Batches::Batches(std::shared_ptr<const ImageDataset> data, index_t batch_size, std::uint64_t seed,
+Batches::Batches(OwnedPointer<const ImageDataset> data, index_t batch_size, std::uint64_t seed,
                  const Augmentation& augmentation)
     : data_(std::move(data)), batch_size_(batch_size), seed_(seed), augmentation_(augmentation) {
   if (!data_ || data_->size() < 1) raise<ArgumentError>("Batches: the data set is empty");

@@ -1,12 +1,14 @@
 #include "rae/train/checkpoint.hpp"
 
+#include <map>
+
 #include "rae/io/safetensors.hpp"
 
 namespace rae {
 
 namespace {
 
-constexpr const char* kFormat = "rae-checkpoint-1";
+constexpr const char* kCheckpointFormat = "rae-checkpoint-1";
 
 /// A run may be made longer after the fact: it goes on from its checkpoint, on the schedule of the
 /// longer run.
@@ -83,7 +85,7 @@ void save_checkpoint(const std::string& path, const AdamW<float>& optimizer,
                      const ConfigNode& settings, const SecondModel* second) {
   std::vector<SafetensorsEntry> entries;
   append(entries, "", optimizer);
-  std::map<std::string, std::string> metadata{{"format", kFormat},
+  std::map<std::string, std::string> metadata{{"format", kCheckpointFormat},
                                               {"step", std::to_string(optimizer.steps())},
                                               {"settings", settings.to_json()}};
   if (second != nullptr) {
@@ -105,8 +107,9 @@ void load_checkpoint(const std::string& path, AdamW<float>& optimizer, const Con
       raise<FormatError>(path, ": not a checkpoint of rae: its metadata have no '", key, "'");
     return found->second;
   };
-  if (entry("format") != kFormat)
-    raise<FormatError>(path, ": expected the format ", kFormat, ", got ", entry("format"));
+  if (entry("format") != kCheckpointFormat)
+    raise<FormatError>(path, ": expected the format ", kCheckpointFormat, ", got ",
+                       entry("format"));
   const ConfigNode saved = ConfigNode::parse_json(entry("settings"), path);
   if (const std::string difference = first_difference(saved, settings); !difference.empty())
     raise<ConfigError>(path, ": is a checkpoint of a run with other settings (", difference,

@@ -1,5 +1,6 @@
 #include "rae/train/classifier_score.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <numeric>
 
@@ -8,7 +9,7 @@
 namespace rae {
 
 namespace {
-constexpr index_t kBatch = 128;  // pictures at a time
+constexpr index_t kScoredAtOnce = 128;  // pictures at a time
 }  // namespace
 
 std::vector<std::int64_t> most_likely(const Tensor<float>& logits) {
@@ -42,8 +43,8 @@ void ClassifierScore::add(const Tensor<float>& images, std::span<const std::int6
   std::vector<std::int64_t> answers;
   Workspace workspace;
   const WorkspaceScope recycled(workspace);
-  for (index_t begin = 0; begin < n; begin += kBatch) {
-    const index_t count = std::min(kBatch, n - begin);
+  for (index_t begin = 0; begin < n; begin += kScoredAtOnce) {
+    const index_t count = std::min(kScoredAtOnce, n - begin);
     const Tensor<float> batch(Shape{count, c.channels, c.height, c.width},
                               images.span().subspan(static_cast<std::size_t>(begin * size),
                                                     static_cast<std::size_t>(count * size)));

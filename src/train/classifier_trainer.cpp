@@ -1,7 +1,10 @@
 #include "rae/train/classifier_trainer.hpp"
 
+#include <algorithm>
 #include <filesystem>
+#include <map>
 
+#include "rae/core/owner.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/ops/loss.hpp"
 
@@ -9,7 +12,7 @@ namespace rae {
 
 namespace {
 
-constexpr const char* kFormat = "rae-classifier-1";
+constexpr const char* kClassifierFormat = "rae-classifier-1";
 
 /// Tells data sets apart: FNV-1a over all labels and up to 256 pictures.
 std::string fingerprint(const ImageDataset& data) {
@@ -54,7 +57,7 @@ ClassifierConfig classifier_config(const ImageDataset& data, const ClassifierOpt
           .features = options.features};
 }
 
-Classifier<Tensor<float>> train_classifier(std::shared_ptr<const ImageDataset> data,
+Classifier<Tensor<float>> train_classifier(OwnedPointer<const ImageDataset> data,
                                            const ClassifierOptions& options,
                                            const OnTrainingProgress& on_progress) {
   const ClassifierConfig config = classifier_config(*data, options);
@@ -81,10 +84,10 @@ Classifier<Tensor<float>> train_classifier(std::shared_ptr<const ImageDataset> d
 }
 
 Classifier<Tensor<float>> cached_classifier(const std::string& path,
-                                            std::shared_ptr<const ImageDataset> data,
+                                            OwnedPointer<const ImageDataset> data,
                                             const ClassifierOptions& options,
                                             const OnTrainingProgress& on_progress) {
-  const std::map<std::string, std::string> metadata = {{"format", kFormat},
+  const std::map<std::string, std::string> metadata = {{"format", kClassifierFormat},
                                                        {"settings", settings(*data, options)}};
   if (std::filesystem::exists(path)) {
     const SafetensorsFile file = SafetensorsFile::open(path);

@@ -1,5 +1,9 @@
 #include "rae/train/decoder_trainer.hpp"
 
+#include <algorithm>
+#include <map>
+
+#include "rae/core/owner.hpp"
 #include "rae/formats/loss_networks.hpp"
 #include "rae/models/initialize.hpp"
 #include "rae/ops/loss.hpp"
@@ -122,7 +126,7 @@ std::map<std::string, double> DecoderIteration::measurements() const {
   return out;
 }
 
-Decoder<Tensor<float>> train_decoder(std::shared_ptr<const ImageDataset> data,
+Decoder<Tensor<float>> train_decoder(OwnedPointer<const ImageDataset> data,
                                      Encoder<Tensor<float>>& encoder, const PixelNorm& pixels,
                                      const DecoderConfig& config,
                                      const DecoderLossOptions& loss_options,

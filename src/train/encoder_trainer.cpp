@@ -1,8 +1,10 @@
 #include "rae/train/encoder_trainer.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
+#include "rae/core/owner.hpp"
 #include "rae/models/initialize.hpp"
 
 namespace rae {
@@ -45,7 +47,7 @@ Var<float> pretraining_loss(const PretrainingModel<Var<float>>& model, const Ten
                                static_cast<float>(options.label_weight)));  // ()
 }
 
-Encoder<Tensor<float>> train_encoder(std::shared_ptr<const ImageDataset> data,
+Encoder<Tensor<float>> train_encoder(OwnedPointer<const ImageDataset> data,
                                      const EncoderConfig& config, const PixelNorm& pixels,
                                      const PretrainingOptions& pretraining,
                                      const TrainingOptions& options,

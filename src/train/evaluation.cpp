@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <numeric>
 
+#include "rae/core/owner.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/random.hpp"
 #include "rae/generate/autoencoder.hpp"
@@ -19,7 +20,7 @@ namespace rae {
 
 namespace {
 
-using Data = std::shared_ptr<const ImageDataset>;
+using Data = OwnedPointer<const ImageDataset>;
 
 constexpr index_t kBatch = 500;  // pictures at a time
 constexpr index_t kBaseBlock =
@@ -415,9 +416,8 @@ class Evaluation {
 
 }  // namespace
 
-EvaluationReport evaluate(const Bundle& bundle, std::shared_ptr<const ImageDataset> train,
-                          std::shared_ptr<const ImageDataset> test,
-                          const EvaluationOptions& options) {
+EvaluationReport evaluate(const Bundle& bundle, OwnedPointer<const ImageDataset> train,
+                          OwnedPointer<const ImageDataset> test, const EvaluationOptions& options) {
   return Evaluation(bundle, std::move(train), std::move(test), options).run();
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "rae/core/owner.hpp"
 #include "rae/core/parallel.hpp"
 
 namespace rae {
@@ -25,7 +26,7 @@ FlowDraws draw_flow(const Shape& latents, std::vector<std::int64_t> labels, cons
   return draws;
 }
 
-std::unique_ptr<BackboneNetwork<Tensor<float>>> train_flow(
+OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
     const LatentSource& latents, const Backbone& backbone, const FlowOptions& flow,
     const TrainingOptions& training, TrainingContext context, const OnAverage& on_average) {
   require_trainable(flow.objective, flow.time, flow.time_shift, context.stage);
@@ -62,10 +63,10 @@ std::unique_ptr<BackboneNetwork<Tensor<float>>> train_flow(
   return averaged;
 }
 
-std::unique_ptr<BackboneNetwork<Tensor<float>>> train_flow(
-    std::shared_ptr<const ImageDataset> data, const Rae<float>& autoencoder,
-    const Backbone& backbone, const FlowOptions& flow, const TrainingOptions& training,
-    TrainingContext context, const OnAverage& on_average) {
+OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
+    OwnedPointer<const ImageDataset> data, const Rae<float>& autoencoder, const Backbone& backbone,
+    const FlowOptions& flow, const TrainingOptions& training, TrainingContext context,
+    const OnAverage& on_average) {
   const index_t classes = backbone.num_classes();
   if (classes > 1 && classes < static_cast<index_t>(data->class_names().size()))
     raise<ConfigError>(context.stage, ": the model has ", classes, " classes, the data set ",

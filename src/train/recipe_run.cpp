@@ -1,7 +1,9 @@
 // The stages of a recipe, one after the other, each handing over through model.safetensors.
+#include <algorithm>
 #include <filesystem>
 
 #include "io/deflate.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/diffusion/latent_statistics.hpp"
 #include "rae/formats/huggingface_encoder.hpp"
 #include "rae/generate/generator.hpp"
@@ -252,7 +254,7 @@ class RecipeRunner {
   const Recipe& recipe_;
   const RecipeRun& run_;
   std::string model_path_;
-  std::shared_ptr<const ImageDataset> data_;
+  OwnedPointer<const ImageDataset> data_;
   Bundle bundle_;
 };
 

@@ -1,10 +1,12 @@
 #include "rae/train/training_loop.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 
+#include "rae/core/workspace.hpp"
 #include "rae/train/checkpoint.hpp"
 
 namespace rae {

@@ -2,6 +2,7 @@
 // and then everybody, so that drift of the machine hits all alike.
 #pragma once
 
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 #include <string>

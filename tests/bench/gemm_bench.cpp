@@ -7,6 +7,8 @@
 //
 // Behind each peer stands how many times faster our best is, in the same round.
 #include "bench/contest.hpp"
+
+#include <algorithm>
 #include "bench/peers/eigen_product.hpp"
 #include "bench/peers/openblas.hpp"
 #include "rae/core/random.hpp"

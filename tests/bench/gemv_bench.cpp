@@ -8,6 +8,7 @@
 // read memory, or where that is less, the rate of weights at which the peak of multiply-adds is
 // reached. Weights rotate over 96 MB, cold as in a deep model. oneDNN is given its input in its own
 // type, ours takes f32 and converts it within the measured time.
+#include <algorithm>
 #include <memory>
 
 #include "bench/contest.hpp"

@@ -9,6 +9,7 @@
 // benchmark: above 1 where much is written, which is transferred in parallel with reads.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <string>

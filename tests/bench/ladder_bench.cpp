@@ -7,6 +7,7 @@
 // compiled for the very machine that it runs on, so that the compiler may use its widest vectors on
 // every rung. All rungs run in every round after a burst that measures the peak; medians of the
 // rounds. b rotates over kColdBytes of copies, as the weights of a deep model do.
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <vector>

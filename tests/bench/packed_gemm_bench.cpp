@@ -8,6 +8,7 @@
 // Behind each peer stands how many times faster our best is, in the same round. Ours takes f32
 // activations and converts them within the measured time ("ours"), and those converted before as
 // they are ("bf16 in", "int8 in"); oneDNN takes them in its own type, converted before.
+#include <algorithm>
 #include <memory>
 #include <tuple>
 

@@ -12,11 +12,13 @@
 // and both gradients), and for attention those of scores and values, in the backward twice.
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "rae/core/workspace.hpp"
 #include "rae/kernels/isa.hpp"
 #include "rae/models/initialize.hpp"
 #include "rae/models/lightning_dit.hpp"

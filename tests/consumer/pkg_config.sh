@@ -1,10 +1,20 @@
 #!/bin/sh
-# usage: pkg_config.sh COMPILER PKG_CONFIG PC_FOLDER VERSION OUT_FOLDER: builds and runs the consumer with pkg-config's flags.
+# usage: pkg_config.sh COMPILER PKG_CONFIG PC_FOLDER VERSION OUT_FOLDER: builds and runs the
+# consumers with pkg-config's flags.
 set -eu
 here=$(dirname "$0")
 export PKG_CONFIG_PATH="$3"
-[ "$("$2" --modversion rae)" = "$4" ] || { echo "rae.pc has version $("$2" --modversion rae), expected $4"; exit 1; }
 mkdir -p "$5"
-# shellcheck disable=SC2046  # flags are words
-"$1" $("$2" --cflags rae) "$here/consumer.cpp" -o "$5/consumer" $("$2" --libs rae)
-LD_LIBRARY_PATH=$("$2" --variable=libdir rae) "$5/consumer"
+for module in rae rae-kernels; do
+  version=$("$2" --modversion $module)
+  [ "$version" = "$4" ] || { echo "$module.pc has version $version, expected $4"; exit 1; }
+done
+private=$("$2" --print-requires-private rae | tr '\n' ' ')
+[ "$private" = 'zlib yaml-cpp ' ] || { echo "rae.pc requires privately: $private"; exit 1; }
+build_and_run() {
+  # shellcheck disable=SC2046  # flags are words
+  "$1" $("$2" --cflags "$3") "$here/$4.cpp" -o "$5/$4" $("$2" --libs "$3")
+  LD_LIBRARY_PATH=$("$2" --variable=libdir "$3") "$5/$4"
+}
+build_and_run "$1" "$2" rae rae_consumer "$5"
+build_and_run "$1" "$2" rae-kernels kernels_consumer "$5"

@@ -2,17 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace rae {
 namespace {
 
-constexpr AdaptiveSolver kAll[] = {AdaptiveSolver::dopri5, AdaptiveSolver::dopri8,
-                                   AdaptiveSolver::bosh3, AdaptiveSolver::fehlberg2,
-                                   AdaptiveSolver::adaptive_heun};
+constexpr AdaptiveSolver kAllSolvers[] = {AdaptiveSolver::dopri5, AdaptiveSolver::dopri8,
+                                          AdaptiveSolver::bosh3, AdaptiveSolver::fehlberg2,
+                                          AdaptiveSolver::adaptive_heun};
 
 TEST(AdaptiveSolverTest, CoefficientsFulfilTheQuadratureConditions) {
-  for (const AdaptiveSolver solver : kAll) {
+  for (const AdaptiveSolver solver : kAllSolvers) {
     const detail::AdaptiveTableau& m = detail::adaptive_tableau_of(solver);
     const auto moment = [&](const detail::AdaptiveTableau::Row& weights, int power) {
       double sum = 0;
@@ -45,14 +46,14 @@ TEST(AdaptiveSolverTest, CoefficientsFulfilTheQuadratureConditions) {
 }
 
 TEST(AdaptiveSolverTest, TheLastStageOfMostIsTheFirstOfTheNextStep) {
-  for (const AdaptiveSolver solver : kAll)
+  for (const AdaptiveSolver solver : kAllSolvers)
     EXPECT_EQ(detail::adaptive_tableau_of(solver).ends_in_last_stage(),
               solver != AdaptiveSolver::fehlberg2 && solver != AdaptiveSolver::adaptive_heun)
         << name_of(solver);
 }
 
 TEST(AdaptiveSolverTest, NamesAreParsed) {
-  for (const AdaptiveSolver solver : kAll)
+  for (const AdaptiveSolver solver : kAllSolvers)
     EXPECT_EQ(parse_adaptive_solver(name_of(solver)), solver);
   EXPECT_THROW((void)parse_adaptive_solver("euler"), ArgumentError);
   EXPECT_THROW((void)parse_adaptive_solver(""), ArgumentError);

@@ -1,13 +1,16 @@
 #include "rae/diffusion/diffusion_form.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include "support/golden.hpp"
 
 namespace rae {
 namespace {
 
-constexpr DiffusionForm kAll[] = {DiffusionForm::constant,   DiffusionForm::sbdm,
-                                  DiffusionForm::sigma,      DiffusionForm::linear,
-                                  DiffusionForm::decreasing, DiffusionForm::increasing_decreasing};
+constexpr DiffusionForm kAllForms[] = {
+    DiffusionForm::constant, DiffusionForm::sbdm,       DiffusionForm::sigma,
+    DiffusionForm::linear,   DiffusionForm::decreasing, DiffusionForm::increasing_decreasing};
 
 TEST(DiffusionFormTest, ValuesByHand) {
   const LinearPath path;
@@ -49,7 +52,7 @@ TEST(DiffusionFormTest, AgreesWithTheOfficialForms) {
 // The official sign of sbdm is that of a diffusion in the other direction of time.
 TEST(DiffusionFormTest, OnlySbdmDependsOnTheFormulas) {
   const auto expect = [](const auto& path, const auto& official) {
-    for (const DiffusionForm form : kAll)
+    for (const DiffusionForm form : kAllForms)
       EXPECT_EQ(diffusion_coefficient(path, form, 0.7, 0.3),
                 (form == DiffusionForm::sbdm ? -1.0 : 1.0) *
                     diffusion_coefficient(official, form, 0.7, 0.3))
@@ -77,13 +80,13 @@ TEST(DiffusionFormTest, SbdmIsHalfTheRateOfTheForwardDiffusion) {
 }
 
 TEST(DiffusionFormTest, IsNowhereNegative) {
-  for (const DiffusionForm form : kAll)
+  for (const DiffusionForm form : kAllForms)
     for (double t = 0.0; t < 1.0; t += 0.05)
       EXPECT_GE(diffusion_coefficient(LinearPath{}, form, 0.7, t), 0.0) << name_of(form);
 }
 
 TEST(DiffusionFormTest, NamesAreParsed) {
-  for (const DiffusionForm form : kAll) EXPECT_EQ(parse_diffusion_form(name_of(form)), form);
+  for (const DiffusionForm form : kAllForms) EXPECT_EQ(parse_diffusion_form(name_of(form)), form);
   EXPECT_EQ(parse_diffusion_form("SBDM"), DiffusionForm::sbdm);
   EXPECT_EQ(parse_diffusion_form("inccreasing-decreasing"), DiffusionForm::increasing_decreasing);
   EXPECT_THROW((void)parse_diffusion_form("Sigma"), ArgumentError);

@@ -1,5 +1,8 @@
 #include "rae/diffusion/path.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include "rae/core/random.hpp"
 #include "support/golden.hpp"
 #include "support/temp_folder.hpp"

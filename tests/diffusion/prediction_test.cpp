@@ -1,5 +1,8 @@
 #include "rae/diffusion/prediction.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include "rae/core/random.hpp"
 #include "support/golden.hpp"
 #include "support/temp_folder.hpp"
@@ -11,8 +14,8 @@ using test::close;
 using test::expect_close;
 using test::Golden;
 
-constexpr Prediction kAll[] = {Prediction::velocity, Prediction::data, Prediction::noise,
-                               Prediction::score};
+constexpr Prediction kAllPredictions[] = {Prediction::velocity, Prediction::data, Prediction::noise,
+                                          Prediction::score};
 
 /// Compares sample by sample, relative to the sample's largest value: 1/alpha reaches 50 in these
 /// cases.
@@ -171,7 +174,7 @@ void expect_consistency(const P& path) {
   const Tensor<double> t(Shape{4}, {0.1, 0.4, 0.7, 0.9});
   const Tensor<double> x = interpolate(path, data, noise, t),
                        v = path_velocity(path, data, noise, t);
-  for (const Prediction p : kAll) {
+  for (const Prediction p : kAllPredictions) {
     const Tensor<double> target = training_target(path, p, data, noise, t);
     expect_close(to_velocity(path, p, target, x, t, 0.0), v, 1e-11, name_of(p));
     expect_close(from_velocity(path, p, v, x, t), target, 1e-11, name_of(p));
@@ -203,7 +206,7 @@ TEST(PredictionTest, OneTimeForAllSamplesIsTheSame) {
   Philox(1).fill_normal(x.span());
   Philox(2).fill_normal(output.span());
   const Tensor<float> t(Shape{2}, 0.25f);
-  for (const Prediction p : kAll) {
+  for (const Prediction p : kAllPredictions) {
     expect_close(to_velocity(GvpPath{}, p, output, x, 0.25f),
                  to_velocity(GvpPath{}, p, output, x, t), 0.0);
     expect_close(from_velocity(GvpPath{}, p, output, x, 0.25f),
@@ -238,7 +241,7 @@ TEST(PredictionTest, RefusesSingularTimesAndWrongShapes) {
   EXPECT_THROW((void)training_target(LinearPath{}, Prediction::score, x, x, zero), ArgumentError);
   EXPECT_THROW((void)loss_weight(LinearPath{}, Prediction::noise, LossWeighting::velocity, 1.0),
                ArgumentError);
-  for (const Prediction p : kAll) {
+  for (const Prediction p : kAllPredictions) {
     EXPECT_THROW((void)to_velocity(LinearPath{}, p, wrong, x, 0.5f), ShapeError);
     EXPECT_THROW((void)from_velocity(LinearPath{}, p, wrong, x, 0.5f), ShapeError);
     EXPECT_THROW((void)training_target(LinearPath{}, p, wrong, x, Tensor<float>(Shape{1}, 0.5f)),
@@ -247,7 +250,7 @@ TEST(PredictionTest, RefusesSingularTimesAndWrongShapes) {
 }
 
 TEST(PredictionTest, NamesAreParsed) {
-  for (const Prediction p : kAll) EXPECT_EQ(parse_prediction(name_of(p)), p);
+  for (const Prediction p : kAllPredictions) EXPECT_EQ(parse_prediction(name_of(p)), p);
   EXPECT_THROW((void)parse_prediction("epsilon"), ArgumentError);
 }
 

@@ -1,8 +1,11 @@
 #include "rae/diffusion/sampler.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <functional>
 
 #include "rae/core/random.hpp"
+#include "rae/core/workspace.hpp"
 #include "rae/diffusion/prediction.hpp"
 #include "rae/diffusion/time_grid.hpp"
 #include "support/golden_flow.hpp"
@@ -14,8 +17,8 @@ namespace {
 using test::expect_close;
 using test::message_of;
 
-constexpr Solver kAll[] = {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3,
-                           Solver::rk4};
+constexpr Solver kSamplerSolvers[] = {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3,
+                                      Solver::rk4};
 
 /// dx/dt = x cos(3 t) + t: neither linear in t nor autonomous. Its solution is computed with many
 /// small steps of Kutta's rule.
@@ -34,7 +37,7 @@ double error_of(Solver solver, index_t steps, const Tensor<double>& exact) {
 TEST(SamplerTest, ConvergesWithTheOrderOfTheSolver) {
   const Tensor<double> exact = sample(curved, Tensor<double>(Shape{2}, {1.0, -0.5}),
                                       full_time_grid<double>(4000, 2.0), Solver::rk4);
-  for (const Solver solver : kAll) {
+  for (const Solver solver : kSamplerSolvers) {
     const double order = solver == Solver::euler   ? 1
                          : solver == Solver::heun3 ? 3
                          : solver == Solver::rk4   ? 4
@@ -54,9 +57,10 @@ TEST(SamplerTest, OneStepOfEachSolverByHand) {
   const double expected[] = {1 + h, 1 + h + h * h / 2, 1 + h + h * h / 2,
                              1 + h + h * h / 2 + h * h * h / 6,
                              1 + h + h * h / 2 + h * h * h / 6 + h * h * h * h / 24};
-  for (std::size_t i = 0; i < std::size(kAll); ++i)
-    EXPECT_NEAR(sample(growth, Tensor<double>(Shape{1}, 1.0), grid, kAll[i])[0], expected[i], 1e-15)
-        << name_of(kAll[i]);
+  for (std::size_t i = 0; i < std::size(kSamplerSolvers); ++i)
+    EXPECT_NEAR(sample(growth, Tensor<double>(Shape{1}, 1.0), grid, kSamplerSolvers[i])[0],
+                expected[i], 1e-15)
+        << name_of(kSamplerSolvers[i]);
 }
 
 TEST(SamplerTest, AStraightPathIsFollowedExactlyByEverySolver) {
@@ -64,7 +68,7 @@ TEST(SamplerTest, AStraightPathIsFollowedExactlyByEverySolver) {
   Philox(1).fill_normal(data.span());
   Philox(2).fill_normal(noise.span());
   const Tensor<float> v = path_velocity(LinearPath{}, data, noise, Tensor<float>(Shape{1}, 0.5f));
-  for (const Solver solver : kAll)
+  for (const Solver solver : kSamplerSolvers)
     expect_close(sample([&](const Tensor<float>&, float) { return v; }, noise,
                         full_time_grid(13, 6.928), solver),
                  data, 2e-6, name_of(solver));
@@ -105,7 +109,7 @@ TEST(SamplerTest, EulerIsBitForBitTheOfficialUpdate) {
 
 TEST(SamplerTest, EvaluatesAtTheRightTimesAndCountsThem) {
   const std::vector<float> grid = {1.0f, 0.7f, 0.1f};
-  for (const Solver solver : kAll) {
+  for (const Solver solver : kSamplerSolvers) {
     std::vector<float> times;
     (void)sample(
         [&](const Tensor<float>& x, float t) {
@@ -288,7 +292,7 @@ TEST(SamplerTest, LeavesTheCallersTensorAndKeptStatesAlone) {
 }
 
 TEST(SamplerTest, AllocatesNothingAfterTheFirstStep) {
-  for (const Solver solver : kAll) {
+  for (const Solver solver : kSamplerSolvers) {
     Workspace workspace;
     const WorkspaceScope scope(workspace);
     std::uint64_t after_first = 0, after_last = 0;

@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "rae/core/workspace.hpp"
 #include "rae/diffusion/time_grid.hpp"
 #include "support/golden_flow.hpp"
 #include "support/temp_folder.hpp"

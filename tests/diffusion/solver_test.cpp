@@ -1,15 +1,17 @@
 #include "rae/diffusion/solver.hpp"
 
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 namespace rae {
 namespace {
 
-constexpr Solver kAll[] = {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3,
-                           Solver::rk4};
+constexpr Solver kSolvers[] = {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3,
+                               Solver::rk4};
 
 TEST(SolverTest, CoefficientsFulfilTheOrderConditions) {
-  for (const Solver solver : kAll) {
+  for (const Solver solver : kSolvers) {
     const detail::Tableau m = detail::tableau_of(solver);
     const int order = solver == Solver::euler   ? 1
                       : solver == Solver::heun3 ? 3
@@ -92,7 +94,7 @@ TEST(SolverTest, AdamsWeightsAreThePublishedOnes) {
 }
 
 TEST(SolverTest, NamesAreParsed) {
-  for (const Solver solver : kAll) EXPECT_EQ(parse_solver(name_of(solver)), solver);
+  for (const Solver solver : kSolvers) EXPECT_EQ(parse_solver(name_of(solver)), solver);
   EXPECT_EQ(parse_solver("explicit_adams"), Solver::explicit_adams);
   EXPECT_EQ(parse_solver("implicit_adams"), Solver::implicit_adams);
   EXPECT_EQ(parse_solver("fixed_adams"), Solver::implicit_adams);

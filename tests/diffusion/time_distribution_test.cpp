@@ -1,5 +1,7 @@
 #include "rae/diffusion/time_distribution.hpp"
 
+#include <cmath>
+
 #include "rae/core/random.hpp"
 #include "rae/diffusion/time_shift.hpp"
 #include "support/golden.hpp"

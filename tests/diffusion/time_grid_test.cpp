@@ -1,5 +1,8 @@
 #include "rae/diffusion/time_grid.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include "support/golden.hpp"
 
 namespace rae {

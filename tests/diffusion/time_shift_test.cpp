@@ -1,5 +1,7 @@
 #include "rae/diffusion/time_shift.hpp"
 
+#include <cmath>
+
 #include "support/golden.hpp"
 
 namespace rae {

@@ -22,6 +22,7 @@ foreach(page IN LISTS pages)
     file(GENERATE OUTPUT ${source} CONTENT "${program}\n")  # leaves a file alone that has not changed
     add_executable(${name} ${source})
     set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF)
+    target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O0>)  # run once, on a tiny model
     target_link_libraries(${name} PRIVATE rae::rae Eigen3::Eigen rae_warnings)
     rae_run_program(documentation/${page_name}_${number} ${name})
   endwhile()

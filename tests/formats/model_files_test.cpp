@@ -1,5 +1,7 @@
 #include "rae/formats/model_files.hpp"
 
+#include <map>
+
 #include "support/golden.hpp"
 #include "support/temp_folder.hpp"
 #include "support/tiny_bundle.hpp"

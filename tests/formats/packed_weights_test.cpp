@@ -2,6 +2,9 @@
 // the file, and refused elsewhere.
 #include "formats/packed_weights.hpp"
 
+#include <functional>
+#include <limits>
+
 #include <gtest/gtest.h>
 
 #include "load/network_loader.hpp"

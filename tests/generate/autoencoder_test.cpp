@@ -1,5 +1,7 @@
 #include "rae/generate/autoencoder.hpp"
 
+#include <algorithm>
+
 #include "rae/core/random.hpp"
 #include "support/golden.hpp"
 #include "support/temp_folder.hpp"

@@ -2,6 +2,7 @@
 // test can afford.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "rae/generate/autoencoder.hpp"

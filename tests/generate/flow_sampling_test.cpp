@@ -1,5 +1,9 @@
 #include "generate/flow_sampling.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
 #include "rae/diffusion/time_grid.hpp"
 #include "support/golden_model.hpp"
 

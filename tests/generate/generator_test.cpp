@@ -1,6 +1,7 @@
 #include "rae/generate/generator.hpp"
 
 #include <limits>
+#include <map>
 #include <numeric>
 
 #include "rae/core/random.hpp"

@@ -2,6 +2,9 @@
 // work goes down.
 #include "generate/scheduled_network.hpp"
 
+#include <cmath>
+#include <memory>
+
 #include "rae/generate/generator.hpp"
 #include "support/golden.hpp"
 #include "support/tiny_bundle.hpp"

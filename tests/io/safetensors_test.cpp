@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "rae/io/file.hpp"
 #include "rae/io/safetensors_writer.hpp"

@@ -1,5 +1,8 @@
 #include "rae/kernels/activation.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include "rae/kernels/reference/activation.hpp"

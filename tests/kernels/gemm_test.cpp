@@ -1,5 +1,7 @@
 #include "rae/kernels/gemm.hpp"
 
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include "rae/kernels/reference/gemm.hpp"

@@ -1,5 +1,6 @@
 #include "rae/kernels/loss.hpp"
 
+#include <cmath>
 #include <limits>
 #include <vector>
 

@@ -2,6 +2,7 @@
 // bits in groups, on every instruction set.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 

@@ -1,5 +1,7 @@
 #include "rae/kernels/norm.hpp"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "rae/kernels/reference/norm.hpp"

@@ -1,5 +1,8 @@
 #include "rae/kernels/optimizer_step.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include "rae/kernels/reference/optimizer_step.hpp"
 #include "support/golden.hpp"
 #include "support/kernel_data.hpp"

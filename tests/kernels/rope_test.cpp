@@ -1,6 +1,8 @@
 #include "rae/kernels/rope.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <vector>
 
 #include "rae/kernels/reference/rope.hpp"

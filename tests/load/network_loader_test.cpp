@@ -1,6 +1,9 @@
 #include "load/network_loader.hpp"
 
+#include <algorithm>
 #include <limits>
+#include <map>
+#include <memory>
 
 #include "rae/generate/autoencoder.hpp"
 #include "rae/generate/generator.hpp"

@@ -1,6 +1,7 @@
 #include "rae/metrics/nearest_neighbours.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "rae/core/parallel.hpp"
 #include "rae/core/random.hpp"

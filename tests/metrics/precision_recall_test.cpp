@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "rae/core/parallel.hpp"
 #include "rae/core/random.hpp"

@@ -1,5 +1,8 @@
 #include "rae/models/decoder.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include "rae/models/name_map.hpp"

@@ -1,8 +1,12 @@
 #include "rae/models/dit_dh.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include "rae/core/parallel.hpp"
+#include "rae/core/workspace.hpp"
 #include "rae/diffusion/guidance.hpp"
 #include "rae/ops/loss.hpp"
 #include "support/golden_model.hpp"

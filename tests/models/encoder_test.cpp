@@ -1,5 +1,7 @@
 #include "rae/models/encoder.hpp"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "support/golden.hpp"

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "rae/autograd/gradcheck.hpp"
+
+#include <cmath>
 #include "rae/models/decoder.hpp"
 #include "rae/models/dit_dh.hpp"
 #include "rae/models/encoder.hpp"

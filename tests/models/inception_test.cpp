@@ -1,5 +1,7 @@
 #include "rae/models/inception.hpp"
 
+#include <limits>
+
 #include <gtest/gtest.h>
 
 #include "rae/core/parallel.hpp"

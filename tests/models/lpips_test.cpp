@@ -1,5 +1,8 @@
 #include "rae/models/lpips.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include "support/golden_model.hpp"

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "rae/core/parallel.hpp"
+
+#include <cmath>
+#include "rae/core/workspace.hpp"
 #include "rae/models/vit_block.hpp"
 #include "support/golden_model.hpp"
 #include "support/kernel_data.hpp"

@@ -1,5 +1,7 @@
 #include "rae/models/rae.hpp"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "rae/io/image.hpp"

@@ -2,8 +2,10 @@
 // enough to be read.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <regex>
 #include <set>
+#include <sstream>
 
 #include "rules/source_files.hpp"
 

@@ -3,6 +3,7 @@
 // train.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 

@@ -2,6 +2,9 @@
 // models.
 #include "rae/spec/weight_types.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include "rae/generate/generator.hpp"
 #include "rae/load/model_search.hpp"
 #include "support/sampler_model.hpp"

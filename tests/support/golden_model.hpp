@@ -1,6 +1,8 @@
 // Models built from golden configurations and weights.
 #pragma once
 
+#include <algorithm>
+
 #include "rae/models/decoder.hpp"
 #include "rae/models/dit_dh.hpp"
 #include "support/golden.hpp"

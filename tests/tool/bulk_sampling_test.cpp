@@ -1,6 +1,8 @@
 // `rae generate` into .npz archives: interruption and continuation, parts, classes.
 #include <sys/resource.h>
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <thread>
 

@@ -1,5 +1,6 @@
 // `rae evaluate A B`: sets of pictures in archives and folders, pairs, features, and what is
 // refused.
+#include <algorithm>
 #include <cmath>
 
 #include "rae/generate/features.hpp"

@@ -1,5 +1,7 @@
 // `rae encode`, `rae decode`, `rae reconstruct`, `rae stats`.
 #include "rae/diffusion/latent_statistics.hpp"
+
+#include <algorithm>
 #include "rae/generate/autoencoder.hpp"
 #include "rae/io/image.hpp"
 #include "rae/io/safetensors.hpp"

@@ -1,5 +1,7 @@
 // `rae generate`: forms of output, settings, and what the pictures depend on.
 #include "rae/generate/generator.hpp"
+
+#include <algorithm>
 #include "rae/io/image.hpp"
 #include "rae/io/npz.hpp"
 #include "rae/io/safetensors.hpp"

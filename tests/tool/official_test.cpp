@@ -1,6 +1,8 @@
 // Official configurations on the command line: every command gives the numbers of the official
 // code.
 #include "rae/formats/official/open.hpp"
+
+#include <algorithm>
 #include "rae/generate/autoencoder.hpp"
 #include "rae/generate/generator.hpp"
 #include "rae/io/image.hpp"

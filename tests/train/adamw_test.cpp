@@ -1,5 +1,8 @@
 #include "rae/train/adamw.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include "rae/ops/loss.hpp"

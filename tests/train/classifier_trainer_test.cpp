@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <memory>
 
 #include "rae/core/parallel.hpp"
 #include "rae/train/classifier_score.hpp"

@@ -4,8 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <map>
+#include <memory>
 
+#include "rae/core/owner.hpp"
 #include "rae/formats/loss_networks.hpp"
 #include "support/golden_model.hpp"
 #include "support/temp_folder.hpp"
@@ -162,7 +167,7 @@ TEST(DecoderTrainer, OneIterationMatchesTheOfficialOne) {
 /// its loss from step 4.
 struct TinyRun {
   TempFolder networks;
-  std::shared_ptr<const ImageDataset> data = std::make_shared<ToyDataset>(12, 16, 3, 3);
+  OwnedPointer<const ImageDataset> data = std::make_shared<ToyDataset>(12, 16, 3, 3);
   Encoder<Tensor<float>> encoder{EncoderConfig{.family = EncoderFamily::siglip2,
                                                .patch_size = 8,
                                                .hidden_size = 8,

@@ -1,5 +1,7 @@
 #include "rae/train/diff_augment.hpp"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "rae/autograd/gradcheck.hpp"

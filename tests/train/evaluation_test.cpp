@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "rae/core/parallel.hpp"
 #include "rae/io/image.hpp"
@@ -14,7 +15,7 @@
 namespace rae::test {
 namespace {
 
-EvaluationOptions quick() {
+EvaluationOptions quick_evaluation() {
   EvaluationOptions o;
   o.samples = 60;
   o.guided_samples = 30;
@@ -44,7 +45,7 @@ class RgbToy : public ToyDataset {
 
 TEST(Evaluation, MeasuresARandomModel) {
   const TempFolder folder;
-  EvaluationOptions options = quick();
+  EvaluationOptions options = quick_evaluation();
   options.folder = folder.path();
   std::vector<std::string> parts;
   options.on_progress = [&](const EvaluationProgress& p) {
@@ -95,7 +96,7 @@ TEST(Evaluation, MeasuresARandomModel) {
 // number of threads.
 TEST(Evaluation, RepeatsItself) {
   const TempFolder folder;
-  EvaluationOptions options = quick();
+  EvaluationOptions options = quick_evaluation();
   options.folder = folder.path();
   options.classifier.training.steps = 10;
   set_num_threads(1);
@@ -110,7 +111,7 @@ TEST(Evaluation, RepeatsItself) {
 }
 
 TEST(Evaluation, MeasuresThePartsThatAreThere) {
-  EvaluationOptions options = quick();
+  EvaluationOptions options = quick_evaluation();
   options.classifier.training.steps = 4;
   Bundle autoencoder = tiny_bundle();
   autoencoder.remove("dit.");
@@ -136,7 +137,7 @@ TEST(Evaluation, MeasuresThePartsThatAreThere) {
 }
 
 TEST(Evaluation, MeasuresColourPictures) {
-  EvaluationOptions options = quick();
+  EvaluationOptions options = quick_evaluation();
   ModelConfig config = tiny_config();
   config.encoder.channels = config.decoder->channels = 3;
   const EvaluationReport report =
@@ -150,7 +151,7 @@ TEST(Evaluation, MeasuresColourPictures) {
 }
 
 TEST(Evaluation, MeasuresRectangularPictures) {
-  EvaluationOptions options = quick();
+  EvaluationOptions options = quick_evaluation();
   options.classifier.training.steps = 4;
   const auto wide = std::make_shared<ToyDataset>(60, 8, 3, 1, 12);
   const EvaluationReport report = evaluate(random_bundle(wide_config()), wide,
@@ -162,7 +163,7 @@ TEST(Evaluation, MeasuresRectangularPictures) {
 }
 
 TEST(Evaluation, MeasuresAModelWithAnotherDiffusionNetwork) {
-  EvaluationOptions options = quick();
+  EvaluationOptions options = quick_evaluation();
   options.classifier.training.steps = 4;
   options.probes = false;
   ModelConfig config = tiny_config();
@@ -179,7 +180,7 @@ TEST(Evaluation, MeasuresAModelWithAnotherDiffusionNetwork) {
 
 TEST(Evaluation, RefusesWhatDoesNotFit) {
   const Bundle bundle = tiny_bundle();
-  const EvaluationOptions options = quick();
+  const EvaluationOptions options = quick_evaluation();
   const auto large = std::make_shared<ToyDataset>(30, 12, 3),
              four = std::make_shared<ToyDataset>(30, 8, 4);
   EXPECT_NE(message_of<ConfigError>([&] {

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numbers>
 
 #include "rae/models/dit_dh.hpp"
@@ -145,7 +147,7 @@ std::vector<double> gradients(Model& model, const std::function<void(Tape<double
 template <class Config>
 void expect_plain_losses(const Config& config) {
   typename NetworkOf<Config>::template Type<Var<double>> model(config);
-  detail::init_default(model, 3);
+  init_default(model, 3);
   const Shape shape{4, 4, 1, 2};
   const Tensor<double> data = normals(shape, 1), noise = normals(shape, 2);
   const Tensor<double> t(Shape{4}, {0.02, 0.3, 0.6, 0.9});  // one below the floor of 0.05
@@ -198,7 +200,7 @@ TEST(FlowLossTest, GradientsAgreeWithFiniteDifferences) {
   for (const PathKind path : kPaths)
     for (const Prediction prediction : kPredictions) {
       DitDh<Var<double>> model(dit_dh());
-      detail::init_default(model, 3);
+      init_default(model, 3);
       const FlowObjective objective{.path = path, .prediction = prediction};
       auto loss = [&] { return flow_loss(model, data, noise, t, labels, objective); };
       Tape<double> tape;

@@ -1,5 +1,8 @@
 #include "rae/train/flow_trainer.hpp"
 
+#include <cmath>
+#include <memory>
+
 #include <gtest/gtest.h>
 
 #include "rae/core/parallel.hpp"

@@ -1,5 +1,7 @@
 #include "rae/train/gan_loss.hpp"
 
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include "rae/autograd/gradcheck.hpp"

@@ -2,6 +2,8 @@
 // describes.
 #include "rae/train/official_recipe.hpp"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "rae/formats/official/open.hpp"

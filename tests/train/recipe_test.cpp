@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
+#include <map>
 
 #include "rae/diffusion/latent_statistics.hpp"
 #include "rae/generate/autoencoder.hpp"

@@ -2,6 +2,7 @@
 // samples have its moments.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <memory>
@@ -207,13 +208,16 @@ TEST_P(ToyFlow, TrainsUntilSamplesHaveItsMoments) {
   const auto model = trained({.path = path, .prediction = prediction}, lightning);
   EXPECT_LT(sampled_error(*model, path, prediction), kMomentBound);
   const bool velocity = prediction == Prediction::velocity;
-  if (velocity) EXPECT_LT(velocity_error(*model, path), kVelocityBound);
+  if (velocity) {
+    EXPECT_LT(velocity_error(*model, path), kVelocityBound);
+  }
   for (const PathKind other : {PathKind::linear, PathKind::gvp, PathKind::vp}) {
     if (other == path) continue;
-    if (velocity)
+    if (velocity) {
       EXPECT_GT(velocity_error(*model, other), 2 * kVelocityBound) << name_of(other);
-    else if (!lightning)
+    } else if (!lightning) {
       EXPECT_GT(sampled_error(*model, other, prediction), kMomentBound) << name_of(other);
+    }
   }
 }
 

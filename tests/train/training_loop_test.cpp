@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
+#include <limits>
 
 #include "rae/io/safetensors.hpp"
 #include "rae/models/initialize.hpp"

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "rae/autograd/var.hpp"
+#include "rae/core/math.hpp"
 #include "rae/core/random.hpp"
 
 namespace rae {
@@ -49,7 +50,7 @@ GradcheckResult gradcheck(F f, const std::vector<Tensor<double>>& inputs, double
   };
   GradcheckResult result;
   for (std::size_t n = 0; n < inputs.size(); ++n) {
-    const index_t stride = std::max<index_t>(1, inputs[n].numel() / 64);
+    const index_t stride = math::max<index_t>(1, inputs[n].numel() / 64);
     for (index_t i = 0; i < inputs[n].numel(); i += stride) {
       std::vector<Tensor<double>> moved = inputs;  // each of the shape of its input
       moved[n][i] += step;
@@ -57,9 +58,9 @@ GradcheckResult gradcheck(F f, const std::vector<Tensor<double>>& inputs, double
       moved[n][i] -= 2 * step;
       const double numeric = (above - objective(moved)) / (2 * step);
       const double analytic = leaves[n].grad().empty() ? 0.0 : std::as_const(leaves[n]).grad()[i];
-      const double error = std::abs(analytic - numeric) / (1 + std::abs(numeric));
-      if (error > result.worst || std::isnan(error)) {
-        result.worst = std::isnan(error) ? HUGE_VAL : error;
+      const double error = math::fabs(analytic - numeric) / (1 + math::fabs(numeric));
+      if (error > result.worst || math::is_nan(error)) {
+        result.worst = math::is_nan(error) ? HUGE_VAL : error;
         result.where =
             concat("input ", n, ", element ", i, ": analytic ", analytic, ", numeric ", numeric);
       }

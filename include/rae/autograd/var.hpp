@@ -6,11 +6,11 @@
 // "Evaluating Derivatives" (2008), chapter 3.
 #pragma once
 
-#include <functional>
-#include <memory>
 #include <utility>
 #include <vector>
 
+#include "rae/core/function.hpp"
+#include "rae/core/shared.hpp"
 #include "rae/core/tensor.hpp"
 #include "rae/kernels/elementwise.hpp"
 
@@ -31,7 +31,7 @@ class Var {
 
   /// A variable that no operation made, a leaf. With `requires_grad` the operations on it are
   /// recorded and its gradient is computed.
-  explicit Var(Tensor<T> value, bool requires_grad = false) : state_(std::make_shared<State>()) {
+  explicit Var(Tensor<T> value, bool requires_grad = false) : state_(Shared<State>::make()) {
     state_->value = std::move(value);
     state_->requires_grad = requires_grad;
   }
@@ -99,7 +99,7 @@ class Var {
     Tensor<T> value, grad;  // (...) each; grad may be empty
     bool requires_grad = false;
   };
-  std::shared_ptr<State> state_;
+  Shared<State> state_;
 };
 
 namespace detail {
@@ -132,7 +132,7 @@ class Tape {
     require_shape("Tape::backward: seed", seed.shape(), loss.shape());
     loss.accumulate(std::move(seed));
     while (!steps_.empty()) {
-      const std::function<void()> step = std::move(steps_.back());
+      const Function<void()> step = std::move(steps_.back());
       steps_.pop_back();
       step();
     }
@@ -144,7 +144,7 @@ class Tape {
   [[nodiscard]] std::size_t size() const noexcept { return steps_.size(); }
 
  private:
-  std::vector<std::function<void()>> steps_;
+  std::vector<Function<void()>> steps_;
 };
 
 /// Records the operations of this thread on a tape while it exists. Scopes nest: the innermost

@@ -10,10 +10,11 @@
 #pragma once
 
 #include <bit>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <numbers>
+
+#include "rae/core/math.hpp"
 
 namespace rae::detail {
 
@@ -71,7 +72,7 @@ void box_muller(const std::uint32_t* radius, const std::uint32_t* angle, float* 
     sine[i] = sign_of_sine * (odd * c + even * s);
   }
   for (std::size_t i = 0; i < kPairs; ++i) {
-    const double r = std::sqrt(square[i]);
+    const double r = math::sqrt(square[i]);
     cosines[i] = static_cast<float>(r * cosine[i]);
     sines[i] = static_cast<float>(r * sine[i]);
   }

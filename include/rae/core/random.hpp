@@ -4,12 +4,12 @@
 // section 4.2.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
 
 #include "rae/core/box_muller.hpp"
+#include "rae/core/math.hpp"
 #include "rae/core/shape.hpp"
 
 namespace rae {
@@ -101,7 +101,7 @@ class Philox {
       float chunk[4 * kBlocks];
       normals((first + done) / 4, chunk);
       const std::size_t begin = (first + done) % 4,
-                        count = std::min(4 * kBlocks - begin, out.size() - done);
+                        count = math::min(4 * kBlocks - begin, out.size() - done);
       for (std::size_t i = 0; i < count; ++i) out[done++] = static_cast<T>(chunk[begin + i]);
     }
   }

@@ -4,7 +4,6 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
-#include <limits>
 #include <span>
 #include <string>
 
@@ -83,7 +82,7 @@ class Shape {
  private:
   constexpr void push_back(index_t extent) {
     if (extent < 0) raise<ShapeError>("negative extent ", extent, " in a shape");
-    if (extent > 0 && numel() > std::numeric_limits<index_t>::max() / 16 / extent)
+    if (extent > 0 && numel() > INT64_MAX / 16 / extent)
       raise<ShapeError>("a shape with an extent of ", extent, " has too many elements");
     extents_[static_cast<std::size_t>(rank_++)] = extent;
   }

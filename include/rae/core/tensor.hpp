@@ -2,18 +2,30 @@
 // until one is written.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
+#include <cstring>
 #include <initializer_list>
 #include <span>
 #include <utility>
 
+#include "rae/core/block.hpp"
 #include "rae/core/dtype.hpp"
+#include "rae/core/math.hpp"
 #include "rae/core/shape.hpp"
 #include "rae/core/view.hpp"
-#include "rae/core/workspace.hpp"
 
 namespace rae {
+
+/// Copies `count` elements; the ranges must not overlap. Returns the end of the copy.
+template <Element T>
+T* copy_elements(const T* from, index_t count, T* to) noexcept {
+  if (count > 0) std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(T));
+  return to + count;
+}
+
+template <Element T>
+void fill_elements(T* to, index_t count, T value) noexcept {
+  for (index_t i = 0; i < count; ++i) to[i] = value;
+}
 
 /// A dense row-major array of up to six dimensions.
 ///
@@ -33,7 +45,7 @@ class Tensor {
       : block_(detail::allocate_block(bytes(shape))), shape_(shape) {}
 
   /// All elements equal to `value`.
-  Tensor(const Shape& shape, T value) : Tensor(shape) { std::fill_n(raw(), numel(), value); }
+  Tensor(const Shape& shape, T value) : Tensor(shape) { fill_elements(raw(), numel(), value); }
 
   /// Elements in row-major order. Throws ShapeError when their number differs from the shape's.
   Tensor(const Shape& shape, std::initializer_list<T> values)
@@ -42,7 +54,7 @@ class Tensor {
     if (static_cast<index_t>(values.size()) != shape.numel())
       raise<ShapeError>("Tensor: shape ", shape, " needs ", shape.numel(), " values, got ",
                         values.size());
-    std::copy(values.begin(), values.end(), raw());
+    copy_elements(values.data(), numel(), raw());
   }
 
   Tensor(const Tensor& other) noexcept : block_(other.block_), shape_(other.shape_) {
@@ -73,9 +85,9 @@ class Tensor {
 
   /// Mutable elements. Copies them first when another tensor shares them.
   [[nodiscard]] T* data() {
-    if (block_ && block_->references.load(std::memory_order_acquire) != 1) {
+    if (block_ && !block_->references.is_one()) {
       Tensor own(shape_);
-      std::copy_n(std::as_const(*this).raw(), numel(), own.raw());
+      copy_elements(std::as_const(*this).raw(), numel(), own.raw());
       *this = std::move(own);
     }
     return raw();
@@ -118,7 +130,7 @@ class Tensor {
   }
 
   void fill(T value) {
-    if (block_) std::fill_n(data(), numel(), value);
+    if (block_) fill_elements(data(), numel(), value);
   }
 
  private:
@@ -132,7 +144,8 @@ class Tensor {
     if (extents.size() > static_cast<std::size_t>(kMaxRank))
       raise<ShapeError>("Tensor::reshaped: a shape has at most ", kMaxRank, " extents");
     std::array<index_t, kMaxRank> out{};
-    std::replace_copy(extents.begin(), extents.end(), out.begin(), index_t{-1}, index_t{1});
+    for (std::size_t i = 0; i < extents.size(); ++i)
+      out[i] = extents.begin()[i] == -1 ? 1 : extents.begin()[i];
     const std::span<index_t> given(out.data(), extents.size());
     const index_t known =
         Shape(given).numel();  // Shape refuses negative extents and products that overflow
@@ -176,7 +189,9 @@ template <Element To, Element From>
 /// True when every element is finite (neither NaN nor infinite).
 template <Real T>
 [[nodiscard]] bool all_finite(std::span<const T> values) noexcept {
-  return std::all_of(values.begin(), values.end(), [](T v) { return std::isfinite(v); });
+  for (const T value : values)
+    if (!math::is_finite(value)) return false;
+  return true;
 }
 
 }  // namespace rae

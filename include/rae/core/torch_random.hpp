@@ -8,15 +8,14 @@
 
 #include <array>
 #include <bit>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <numbers>
-#include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "rae/core/math.hpp"
 #include "rae/error.hpp"
 
 namespace rae {
@@ -156,7 +155,7 @@ class TorchCpuGenerator {
     if (n < 0 || n > (std::int64_t{1} << 27))
       raise<ArgumentError>("TorchCpuGenerator: expected a size in [0, 2^27], got ", n);
     std::vector<std::int64_t> order(static_cast<std::size_t>(n));
-    std::iota(order.begin(), order.end(), std::int64_t{0});
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);
     for (std::size_t i = 0; i + 1 < order.size(); ++i)
       std::swap(order[i], order[i + engine_() % (order.size() - i)]);
     return order;
@@ -166,7 +165,7 @@ class TorchCpuGenerator {
   /// Box and Muller's transform of 8 pairs of uniforms, in place.
   static void transform(std::span<float, 16> block) noexcept {
     for (std::size_t i = 0; i < 8; ++i) {
-      const float radius = std::sqrt(-2.0f * detail::cephes_log(1.0f - block[i]));
+      const float radius = math::sqrt(-2.0f * detail::cephes_log(1.0f - block[i]));
       const auto [sine, cosine] =
           detail::cephes_sincos(static_cast<float>(2.0 * std::numbers::pi) * block[i + 8]);
       block[i] = radius * cosine + 0.0f;  // no negative zeros
@@ -180,10 +179,10 @@ class TorchCpuGenerator {
       return second_;
     }
     const double angle = 2.0 * std::numbers::pi * uniform_double();
-    const double radius = std::sqrt(-2.0 * std::log1p(-uniform_double()));
-    second_ = radius * std::sin(angle);
+    const double radius = math::sqrt(-2.0 * math::log1p(-uniform_double()));
+    second_ = radius * math::sin(angle);
     has_second_ = true;
-    return radius * std::cos(angle);
+    return radius * math::cos(angle);
   }
 
   double uniform_double() noexcept {

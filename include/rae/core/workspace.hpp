@@ -2,189 +2,138 @@
 // second step of a loop of equal steps allocates nothing.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
-#include <mutex>
-#include <new>
-#include <vector>
 
-#include "rae/error.hpp"
+#include "rae/core/block.hpp"
 
 namespace rae {
 
 namespace detail {
 
-class Pool;
+/// sched_yield of the C library, whose header a public one may not show.
+int yield_processor() noexcept __asm__("sched_yield");
 
-/// Header in front of every tensor's elements. The elements start one alignment unit after it.
-struct Block {
-  std::atomic<int> references{1};
-  std::size_t capacity = 0;     // bytes after the header
-  Pool* pool = nullptr;         // to which it returns; null: the heap
-  void* from_calloc = nullptr;  // the pointer to free instead, for zeroed memory
+/// A lock for a few instructions. A thread that waits gives its processor to others.
+class ShortLock {
+ public:
+  void lock() noexcept {
+    while (__atomic_test_and_set(&locked_, __ATOMIC_ACQUIRE)) yield_processor();
+  }
+  void unlock() noexcept { __atomic_clear(&locked_, __ATOMIC_RELEASE); }
+
+ private:
+  bool locked_ = false;
 };
 
-inline constexpr std::size_t kAlignment = 64;
-static_assert(sizeof(Block) <= kAlignment);
-
-/// Zeros of this size and more come as fresh pages of the system.
-inline constexpr std::size_t kLargeBlock = std::size_t{1} << 22;
-
-// A length that no address space holds would wrap around when the header is added.
-inline void require_block_size(std::size_t bytes) {
-  if (bytes > (std::size_t{1} << 47))
-    raise<ArgumentError>("a tensor of ", bytes, " bytes cannot be allocated");
-}
-
-inline Block* heap_block(std::size_t bytes) {
-  require_block_size(bytes);
-  void* memory = ::operator new (kAlignment + bytes, std::align_val_t{kAlignment});
-  Block* block = ::new (memory) Block;
-  block->capacity = bytes;
-  return block;
-}
-
-/// A large block of zeros, of which no page is taken before it is written.
-inline Block* zero_block(std::size_t bytes) {
-  require_block_size(bytes);
-  void* memory = std::calloc(2 * kAlignment + bytes, 1);
-  if (memory == nullptr) throw std::bad_alloc();
-  const auto address = reinterpret_cast<std::uintptr_t>(memory),
-             aligned = (address + kAlignment - 1) / kAlignment * kAlignment;
-  Block* block = ::new (static_cast<void*>(static_cast<char*>(memory) + (aligned - address))) Block;
-  block->capacity = bytes;
-  block->from_calloc = memory;
-  return block;
-}
-
-inline void free_block(Block* block) noexcept {
-  void* const from_calloc = block->from_calloc;
-  block->~Block();
-  if (from_calloc != nullptr)
-    std::free(from_calloc);
-  else
-    ::operator delete (static_cast<void*>(block), std::align_val_t{kAlignment});
-}
-
-/// The free lists of a Workspace. Outlives it while tensors still hold its blocks.
-class Pool {
+class ShortLockGuard {
  public:
-  Pool() { free_.reserve(1024); }
+  explicit ShortLockGuard(ShortLock& lock) noexcept : lock_(lock) { lock_.lock(); }
+  ~ShortLockGuard() { lock_.unlock(); }
+  ShortLockGuard(const ShortLockGuard&) = delete;
+  ShortLockGuard& operator=(const ShortLockGuard&) = delete;
 
-  Block* take(std::size_t bytes) {
-    const std::lock_guard lock(mutex_);
-    // Best fit, but never a block more than twice as large: one huge block must not serve a tiny
-    // tensor.
-    std::size_t best = free_.size();
-    for (std::size_t i = 0; i < free_.size(); ++i) {
-      const std::size_t capacity = free_[i]->capacity;
-      if (capacity >= bytes && capacity <= 2 * bytes &&
-          (best == free_.size() || capacity < free_[best]->capacity))
-        best = i;
-      if (best == i && capacity == bytes) break;
-    }
-    ++live_;
-    if (best != free_.size()) {
-      Block* block = free_[best];
-      free_[best] = free_.back();
-      free_.pop_back();
-      block->references.store(1, std::memory_order_relaxed);
-      return block;
-    }
+ private:
+  ShortLock& lock_;
+};
+
+/// The free blocks of a Workspace. Outlives it while tensors still hold its blocks.
+class Pool final : public BlockSource {
+ public:
+  Block* take(std::size_t bytes) override {
+    if (Block* block = take_free(bytes)) return block;
     Block* block = nullptr;
     try {
       block = heap_block(bytes);
     } catch (...) {
+      const ShortLockGuard guard(lock_);
       --live_;
       throw;
     }
-    block->pool = this;
+    block->source = this;
+    const ShortLockGuard guard(lock_);
     reserved_ += bytes;
     ++allocations_;
     return block;
   }
 
-  void give_back(Block* block) noexcept {
-    bool last = false;
+  void give_back(Block* block) noexcept override {
+    bool last = false, closed = false;
     {
-      const std::lock_guard lock(mutex_);
+      const ShortLockGuard guard(lock_);
       --live_;
-      if (closed_) {
-        free_block(block);
-        last = live_ == 0;
-      } else {
-        free_.push_back(block);
+      closed = closed_;
+      last = closed && live_ == 0;
+      if (!closed) {
+        block->next = free_;
+        free_ = block;
       }
     }
+    if (closed) free_block(block);
     if (last) delete this;
   }
 
   /// Called when the workspace is destroyed: frees unused blocks, and the pool itself once the last
   /// tensor has released its block.
   void close() noexcept {
+    release_unused();
     bool last = false;
     {
-      const std::lock_guard lock(mutex_);
-      trim();
+      const ShortLockGuard guard(lock_);
       closed_ = true;
       last = live_ == 0;
     }
+    release_unused();  // what another thread returned meanwhile
     if (last) delete this;
   }
 
   void release_unused() noexcept {
-    const std::lock_guard lock(mutex_);
-    trim();
+    Block* unused = nullptr;
+    {
+      const ShortLockGuard guard(lock_);
+      unused = free_;
+      free_ = nullptr;
+      for (Block* block = unused; block != nullptr; block = block->next)
+        reserved_ -= block->capacity;
+    }
+    while (unused != nullptr) {
+      Block* const next = unused->next;
+      free_block(unused);
+      unused = next;
+    }
   }
 
   [[nodiscard]] std::size_t reserved() const noexcept { return reserved_; }
   [[nodiscard]] std::uint64_t allocations() const noexcept { return allocations_; }
 
  private:
-  void trim() noexcept {
-    for (Block* block : free_) {
-      reserved_ -= block->capacity;
-      free_block(block);
+  /// Best fit, but never a block more than twice as large: one huge block must not serve a tiny
+  /// tensor. Null when none fits. Counts the block, or the one that the caller allocates, as live.
+  Block* take_free(std::size_t bytes) noexcept {
+    const ShortLockGuard guard(lock_);
+    ++live_;
+    Block** best = nullptr;
+    for (Block** link = &free_; *link != nullptr; link = &(*link)->next) {
+      const std::size_t capacity = (*link)->capacity;
+      if (capacity >= bytes && capacity <= 2 * bytes &&
+          (best == nullptr || capacity < (*best)->capacity))
+        best = link;
+      if (best == link && capacity == bytes) break;
     }
-    free_.clear();
+    if (best == nullptr) return nullptr;
+    Block* const block = *best;
+    *best = block->next;
+    block->references.set_one();
+    return block;
   }
 
-  mutable std::mutex mutex_;
-  std::vector<Block*> free_;
+  ShortLock lock_;
+  Block* free_ = nullptr;
   std::size_t live_ = 0;
   std::size_t reserved_ = 0;
   std::uint64_t allocations_ = 0;
   bool closed_ = false;
 };
-
-inline thread_local Pool* current_pool = nullptr;
-
-inline Block* allocate_block(std::size_t bytes) {
-  return current_pool ? current_pool->take(bytes) : heap_block(bytes);
-}
-
-/// The same, all zeros.
-inline Block* allocate_zeros(std::size_t bytes) {
-  if (current_pool == nullptr && bytes >= kLargeBlock) return zero_block(bytes);
-  Block* block = allocate_block(bytes);
-  std::memset(reinterpret_cast<char*>(block) + kAlignment, 0, bytes);
-  return block;
-}
-
-inline void retain(Block* block) noexcept {
-  if (block) block->references.fetch_add(1, std::memory_order_relaxed);
-}
-
-inline void release(Block* block) noexcept {
-  if (!block || block->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  if (block->pool)
-    block->pool->give_back(block);
-  else
-    free_block(block);
-}
 
 }  // namespace detail
 
@@ -214,15 +163,15 @@ class Workspace {
 /// Makes a workspace the source of this thread's tensors until the end of the scope. Scopes nest.
 class WorkspaceScope {
  public:
-  explicit WorkspaceScope(Workspace& workspace) noexcept : previous_(detail::current_pool) {
-    detail::current_pool = workspace.pool_;
+  explicit WorkspaceScope(Workspace& workspace) noexcept : previous_(detail::current_source) {
+    detail::current_source = workspace.pool_;
   }
-  ~WorkspaceScope() { detail::current_pool = previous_; }
+  ~WorkspaceScope() { detail::current_source = previous_; }
   WorkspaceScope(const WorkspaceScope&) = delete;
   WorkspaceScope& operator=(const WorkspaceScope&) = delete;
 
  private:
-  detail::Pool* previous_;
+  detail::BlockSource* previous_;
 };
 
 }  // namespace rae

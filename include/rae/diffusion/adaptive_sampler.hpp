@@ -5,10 +5,9 @@
 // Wanner, "Solving Ordinary Differential Equations I", section II.4 (step control, first step).
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <vector>
 
+#include "rae/core/math.hpp"
 #include "rae/diffusion/adaptive_solver.hpp"
 #include "rae/diffusion/sampler.hpp"
 
@@ -34,16 +33,16 @@ namespace detail {
 
 /// Throws ArgumentError for numbers that cannot control a step.
 inline void require_step_control(const StepControl& c) {
-  if (!(c.atol >= 0.0 && c.rtol >= 0.0 && std::isfinite(c.atol) && std::isfinite(c.rtol) &&
+  if (!(c.atol >= 0.0 && c.rtol >= 0.0 && math::is_finite(c.atol) && math::is_finite(c.rtol) &&
         c.atol + c.rtol > 0.0))
     raise<ArgumentError>("sample: expected finite tolerances >= 0, one of them > 0, got atol ",
                          c.atol, " and rtol ", c.rtol);
   if (!(c.safety > 0.0 && c.safety <= 1.0 && c.min_factor > 0.0 && c.min_factor < 1.0 &&
-        c.max_factor >= 1.0 && std::isfinite(c.max_factor)))
+        c.max_factor >= 1.0 && math::is_finite(c.max_factor)))
     raise<ArgumentError>("sample: expected 0 < safety <= 1, 0 < min_factor < 1 <= max_factor, got ",
                          c.safety, ", ", c.min_factor, ", ", c.max_factor);
   if (c.max_steps < 1) raise<ArgumentError>("sample: expected max_steps >= 1, got ", c.max_steps);
-  if (!(c.first_step >= 0.0 && std::isfinite(c.first_step)))
+  if (!(c.first_step >= 0.0 && math::is_finite(c.first_step)))
     raise<ArgumentError>("sample: expected a finite first_step >= 0 (0 estimates it), got ",
                          c.first_step);
 }
@@ -57,12 +56,12 @@ double root_mean(index_t n, Square square) {
   std::vector<double> sums(static_cast<std::size_t>(blocks));
   parallel_for(blocks, index_t{4}, [&](index_t block) {
     double sum = 0.0;
-    for (index_t i = block * kBlock; i < std::min(n, (block + 1) * kBlock); ++i) sum += square(i);
+    for (index_t i = block * kBlock; i < math::min(n, (block + 1) * kBlock); ++i) sum += square(i);
     sums[static_cast<std::size_t>(block)] = sum;
   });
   double sum = 0.0;
   for (const double s : sums) sum += s;
-  return n > 0 ? std::sqrt(sum / static_cast<double>(n)) : 0.0;
+  return n > 0 ? math::sqrt(sum / static_cast<double>(n)) : 0.0;
 }
 
 /// The state of an integration that moves by steps of its own choice.
@@ -104,7 +103,7 @@ class AdaptiveIntegrator {
     const T *x = std::as_const(x_).data(), *v = std::as_const(slope_).data();
     const auto scaled = [&](index_t i, double value) {
       const double e =
-          value / (control_.atol + control_.rtol * std::abs(static_cast<double>(x[i])));
+          value / (control_.atol + control_.rtol * math::fabs(static_cast<double>(x[i])));
       return e * e;
     };
     const double d0 = root_mean(n, [&](index_t i) { return scaled(i, static_cast<double>(x[i])); });
@@ -121,16 +120,16 @@ class AdaptiveIntegrator {
                   }) /
         h0;
     const double h1 = d1 <= 1e-15 && d2 <= 1e-15
-                          ? std::max(1e-6, h0 * 1e-3)
-                          : std::pow(0.01 / std::max(d1, d2), 1.0 / table_.order);
-    return std::min(100.0 * h0, h1);
+                          ? math::max(1e-6, h0 * 1e-3)
+                          : math::pow(0.01 / math::max(d1, d2), 1.0 / table_.order);
+    return math::min(100.0 * h0, h1);
   }
 
   /// Tries one step; accepts it or shortens the next.
   void step() {
     double next = time_ + direction_ * length_;
     if (control_.stop_at_end && direction_ * (next - end_) > 0.0) next = end_;
-    const double length = std::abs(next - time_);
+    const double length = math::fabs(next - time_);
     if (!(direction_ * (next - time_) > 0.0))
       raise<NumericError>("sample: the step at t = ", time_,
                           " became too short; the velocity is not finite or not smooth there");
@@ -145,14 +144,14 @@ class AdaptiveIntegrator {
       // The end of the step belongs to it: a jump of the velocity exactly there concerns the next
       // one.
       const T t =
-          table_.c[i] == 1.0 ? std::nextafter(to, from) : from + static_cast<T>(table_.c[i]) * dt;
+          table_.c[i] == 1.0 ? math::nextafter(to, from) : from + static_cast<T>(table_.c[i]) * dt;
       k_[i] = evaluate(velocity_, std::as_const(stage_), t);
     }
     if (!table_.ends_in_last_stage())
       add_stages(std::as_const(x_).data(), stage_.data(), n, static_cast<double>(dt), table_.b,
                  terms);
     const double error = error_ratio(static_cast<double>(dt));
-    if (std::isnan(error))
+    if (!(error == error))
       raise<NumericError>("sample: the state is not finite in the step from t = ", time_, " to ",
                           next);
     if (error <= 1.0) {
@@ -175,7 +174,7 @@ class AdaptiveIntegrator {
       for (std::size_t j = 0; j < table_.stages; ++j)
         error += table_.error[j] * static_cast<double>(terms[j][i]);
       const double size =
-          std::max(std::abs(static_cast<double>(x[i])), std::abs(static_cast<double>(y[i])));
+          math::max(math::fabs(static_cast<double>(x[i])), math::fabs(static_cast<double>(y[i])));
       const double ratio = dt * error / (control_.atol + control_.rtol * size);
       return ratio * ratio;
     });
@@ -185,8 +184,8 @@ class AdaptiveIntegrator {
   double factor(double error) const {
     if (error == 0.0) return control_.max_factor;
     const double least = error < 1.0 ? 1.0 : control_.min_factor;
-    return std::min(control_.max_factor,
-                    std::max(control_.safety / std::pow(error, 1.0 / table_.order), least));
+    return math::min(control_.max_factor,
+                     math::max(control_.safety / math::pow(error, 1.0 / table_.order), least));
   }
 
   /// The polynomial of degree 4 through both ends of the last step, their slopes, and its middle.

@@ -5,10 +5,10 @@
 // `transport/path.py`.
 #pragma once
 
-#include <cmath>
 #include <numbers>
 #include <string_view>
 
+#include "rae/core/math.hpp"
 #include "rae/diffusion/path.hpp"
 
 namespace rae {
@@ -60,11 +60,11 @@ template <Path P>
              detail::velocity_of_score(path, t).second;
     case DiffusionForm::linear: return norm * t;
     case DiffusionForm::decreasing: {
-      const double root = norm * std::cos(std::numbers::pi * (1.0 - t)) + 1.0;
+      const double root = norm * math::cos(std::numbers::pi * (1.0 - t)) + 1.0;
       return 0.25 * root * root;
     }
     case DiffusionForm::increasing_decreasing: {
-      const double root = std::sin(std::numbers::pi * (1.0 - t));
+      const double root = math::sin(std::numbers::pi * (1.0 - t));
       return norm * root * root;
     }
     default: return norm * sigma;

@@ -5,9 +5,11 @@
 // outside of the interval the main velocity is used alone.
 #pragma once
 
+#include <cmath>
 #include <concepts>
 #include <utility>
 
+#include "rae/core/math.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/tensor.hpp"
 
@@ -49,7 +51,7 @@ concept Guidance = requires(const G& guidance, double t) {
 /// Throws ArgumentError unless scale is finite and not negative, and 0 <= t_min <= t_max <= 1.
 template <Guidance G>
 void require_guidance(const G& guidance) {
-  if (!(guidance.scale >= 0.0f && std::isfinite(guidance.scale)))
+  if (!(guidance.scale >= 0.0f && math::is_finite(guidance.scale)))
     raise<ArgumentError>("guidance: expected a finite scale >= 0, got ", guidance.scale);
   if (!(guidance.t_min >= 0.0f && guidance.t_min <= guidance.t_max && guidance.t_max <= 1.0f))
     raise<ArgumentError>("guidance: expected 0 <= t_min <= t_max <= 1, got ", guidance.t_min,

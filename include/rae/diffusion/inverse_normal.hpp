@@ -5,15 +5,16 @@
 #pragma once
 
 #include <array>
-#include <cmath>
 #include <limits>
 #include <numbers>
+
+#include "rae/core/math.hpp"
 
 namespace rae {
 
 /// Phi(x), the probability that a standard normal number is below x.
 [[nodiscard]] inline double normal_cdf(double x) noexcept {
-  return 0.5 * std::erfc(-x / std::numbers::sqrt2);
+  return 0.5 * math::erfc(-x / std::numbers::sqrt2);
 }
 
 namespace detail {
@@ -34,7 +35,7 @@ constexpr double polynomial(const std::array<double, 8>& c, double x) noexcept {
   if (p == 0.0) return -std::numeric_limits<double>::infinity();
   if (p == 1.0) return std::numeric_limits<double>::infinity();
   const double q = p - 0.5;
-  if (std::abs(q) <= 0.425) {
+  if (math::fabs(q) <= 0.425) {
     constexpr std::array<double, 8> kA = {3.3871328727963666080e0,  1.3314166789178437745e+2,
                                           1.9715909503065514427e+3, 1.3731693765509461125e+4,
                                           4.5921953931549871457e+4, 6.7265770927008700853e+4,
@@ -50,7 +51,7 @@ constexpr double polynomial(const std::array<double, 8>& c, double x) noexcept {
     const double r = 0.180625 - q * q;
     return q * polynomial(kA, r) / polynomial(kB, r);
   }
-  const double r = std::sqrt(-std::log(q < 0.0 ? p : 1.0 - p));
+  const double r = math::sqrt(-math::log(q < 0.0 ? p : 1.0 - p));
   double x = 0.0;
   if (r <= 5.0) {
     constexpr std::array<double, 8> kC = {1.42343711074968357734e0,  4.63033784615654529590e0,

@@ -29,8 +29,8 @@ Shape require_latent_batch(std::string_view where, const Tensor<T>& batch, const
 template <Real T = float>
 Tensor<T> to_tensor(const std::vector<double>& values, const Shape& shape) {
   Tensor<T> out(shape);
-  std::transform(values.begin(), values.end(), out.data(),
-                 [](double v) { return static_cast<T>(v); });
+  T* target = out.data();
+  for (const double value : values) *target++ = static_cast<T>(value);
   return out;
 }
 
@@ -51,16 +51,17 @@ class LatentStatistics {
     require_shape("LatentStatistics: variance", variance.shape(), mean.shape());
     if (count < 1)
       raise<ArgumentError>("LatentStatistics: expected a count of at least 1, got ", count);
-    const auto negative = [](double v) { return v < 0; };
-    if (!all_finite(mean.span()) || !all_finite(variance.span()) ||
-        std::any_of(variance.span().begin(), variance.span().end(), negative))
+    bool valid = all_finite(mean.span()) && all_finite(variance.span());
+    for (const double v : variance.span()) valid = valid && v >= 0;
+    if (!valid)
       raise<NumericError>(
           "LatentStatistics: mean or variance holds NaN, infinity or a negative variance");
     reset(mean.shape());
     count_ = count;
-    std::copy(mean.span().begin(), mean.span().end(), mean_.begin());
-    std::transform(variance.span().begin(), variance.span().end(), squares_.begin(),
-                   [=](double v) { return v * static_cast<double>(count); });
+    for (std::size_t i = 0; i < mean_.size(); ++i) {
+      mean_[i] = mean.data()[i];
+      squares_[i] = variance.data()[i] * static_cast<double>(count);
+    }
   }
 
   /// Adds the samples of a batch (B, C, h, w). The first batch fixes the shape. Throws ShapeError,
@@ -122,8 +123,8 @@ class LatentStatistics {
     require_samples("variance");
     Tensor<T> out(shape_);
     const double inverse = 1.0 / static_cast<double>(count_);
-    std::transform(squares_.begin(), squares_.end(), out.data(),
-                   [=](double s) { return static_cast<T>(s * inverse); });
+    T* target = out.data();
+    for (const double square : squares_) *target++ = static_cast<T>(square * inverse);
     return out;
   }
 

@@ -5,13 +5,12 @@
 // of SiT's `transport/path.py`, which the official code keeps with reversed time.
 #pragma once
 
-#include <algorithm>
 #include <array>
-#include <cmath>
 #include <concepts>
 #include <numbers>
 #include <string_view>
 
+#include "rae/core/math.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/tensor.hpp"
 
@@ -40,12 +39,14 @@ struct GvpPath {
   static constexpr double kHalfPi = std::numbers::pi / 2;
   // At the ends cos and sin of a rounded pi / 2 would miss zero by 6e-17.
   [[nodiscard]] double alpha(double t) const noexcept {
-    return t == 1.0 ? 0.0 : std::cos(kHalfPi * t);
+    return t == 1.0 ? 0.0 : math::cos(kHalfPi * t);
   }
-  [[nodiscard]] double sigma(double t) const noexcept { return std::sin(kHalfPi * t); }
-  [[nodiscard]] double d_alpha(double t) const noexcept { return -kHalfPi * std::sin(kHalfPi * t); }
+  [[nodiscard]] double sigma(double t) const noexcept { return math::sin(kHalfPi * t); }
+  [[nodiscard]] double d_alpha(double t) const noexcept {
+    return -kHalfPi * math::sin(kHalfPi * t);
+  }
   [[nodiscard]] double d_sigma(double t) const noexcept {
-    return t == 1.0 ? 0.0 : kHalfPi * std::cos(kHalfPi * t);
+    return t == 1.0 ? 0.0 : kHalfPi * math::cos(kHalfPi * t);
   }
 };
 
@@ -56,9 +57,9 @@ struct VpPath {
   static constexpr double kBetaMin = 0.1;
   static constexpr double kBetaMax = 20.0;
   [[nodiscard]] double alpha(double t) const noexcept {
-    return std::sqrt(-std::expm1(2.0 * log_sigma(t)));
+    return math::sqrt(-math::expm1(2.0 * log_sigma(t)));
   }
-  [[nodiscard]] double sigma(double t) const noexcept { return std::exp(log_sigma(t)); }
+  [[nodiscard]] double sigma(double t) const noexcept { return math::exp(log_sigma(t)); }
   [[nodiscard]] double d_alpha(double t) const noexcept {
     return -sigma(t) * d_sigma(t) / alpha(t);
   }
@@ -170,7 +171,7 @@ void check_factors(std::string_view where, View<const T> t, F factors, double ea
     if (!(time >= earliest && time <= 1.0))
       raise<ArgumentError>(where, ": t[", b, "] = ", time, " lies outside [0, 1]");
     const Factors f = factors(time);
-    if (!std::isfinite(f.first) || !std::isfinite(f.second))
+    if (!math::is_finite(f.first) || !math::is_finite(f.second))
       raise<ArgumentError>(where, ": undefined at t[", b, "] = ", time,
                            "; keep t away from the end of the path");
   }
@@ -193,7 +194,7 @@ void combine_samples(std::string_view where, View<const T> x, View<const T> y, V
   parallel_elements(x.numel(), kDiffusionGrain, [=](index_t begin, index_t end) {
     while (begin < end) {
       const index_t sample = begin / inner;
-      const index_t stop = std::min(end, (sample + 1) * inner);
+      const index_t stop = math::min(end, (sample + 1) * inner);
       const Factors f = factors(static_cast<double>(times[sample]));
       const T a = static_cast<T>(f.first), c = static_cast<T>(f.second);
       for (index_t i = begin; i < stop; ++i) out[i] = a * first[i] + c * second[i];

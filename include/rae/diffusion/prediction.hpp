@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "rae/core/math.hpp"
 #include "rae/diffusion/path.hpp"
 
 namespace rae {
@@ -43,7 +44,7 @@ Factors velocity_factors(const P& path, Prediction prediction, double t, double 
   const double sigma = path.sigma(t);
   switch (prediction) {
     case Prediction::data: {
-      const double divisor = std::max(sigma, floor), d_sigma = path.d_sigma(t);
+      const double divisor = math::max(sigma, floor), d_sigma = path.d_sigma(t);
       return {d_sigma / divisor, (path.d_alpha(t) * sigma - path.alpha(t) * d_sigma) / divisor};
     }
     case Prediction::noise: {
@@ -62,7 +63,7 @@ template <Path P>
 Factors prediction_factors(const P& path, Prediction prediction, double t) {
   const double alpha = path.alpha(t), sigma = path.sigma(t), d_alpha = path.d_alpha(t),
                d_sigma = path.d_sigma(t);
-  if (std::isinf(d_alpha)) {  // VP at t = 1, where all is noise: the limit
+  if (!math::is_finite(d_alpha)) {  // VP at t = 1, where all is noise: the limit
     if (prediction == Prediction::noise) return {1.0 / sigma, 0.0};
     if (prediction == Prediction::score) return {-1.0 / (sigma * sigma), 0.0};
   }
@@ -212,14 +213,14 @@ template <Path P>
     factor = detail::velocity_factors(path, prediction, t, floor).second;
   else if (prediction == Prediction::score)
     factor = path.sigma(t);
-  if (!std::isfinite(factor))
+  if (!math::is_finite(factor))
     raise<ArgumentError>("loss_weight: infinite at t = ", t, " for prediction '",
                          name_of(prediction), "'");
   if (weighting != LossWeighting::likelihood || prediction == Prediction::velocity)
     return factor * factor;
   const double diffusion = detail::velocity_of_score(path, t).second;
   const double weight = factor * factor / (detail::kIsOfficial<P> ? diffusion : -diffusion);
-  if (!std::isfinite(weight))
+  if (!math::is_finite(weight))
     raise<ArgumentError>("loss_weight: infinite at t = ", t, " for prediction '",
                          name_of(prediction), "'");
   return weight;

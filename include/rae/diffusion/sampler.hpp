@@ -4,9 +4,7 @@
 // Source: section 4 of the paper (ODE sampling of the flow, 50 Euler steps).
 #pragma once
 
-#include <algorithm>
 #include <array>
-#include <cmath>
 #include <concepts>
 #include <optional>
 #include <span>
@@ -14,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "rae/core/math.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/tensor.hpp"
 #include "rae/diffusion/solver.hpp"
@@ -41,7 +40,7 @@ namespace detail {
 /// The default callback.
 struct NoCallback {};
 
-/// True unless the callback asks to stop. An empty std::function counts as no callback.
+/// True unless the callback asks to stop. An empty Function counts as no callback.
 template <class OnStep, Real T>
 bool wants_more(OnStep& on_step, const BasicStepInfo<T>& info) {
   if constexpr (std::is_same_v<OnStep, NoCallback>) {
@@ -74,8 +73,8 @@ void add_stages(const T* base, T* out, index_t n, double dt, std::span<const dou
     constexpr index_t kChunk = 512;
     std::array<T, kChunk> change;
     for (index_t at = begin; at < end; at += kChunk) {
-      const index_t count = std::min(kChunk, end - at);
-      std::fill_n(change.begin(), count, T(0));
+      const index_t count = math::min(kChunk, end - at);
+      for (index_t i = 0; i < count; ++i) change[static_cast<std::size_t>(i)] = T(0);
       for (std::size_t j = 0; j < used; ++j) {
         const T* term = terms[j] + at;
         const T factor = factors[j];
@@ -154,8 +153,8 @@ class AdamsSteps {
   template <class V>
   void correct(V& velocity, const Tensor<T>& x, T next, double dt) {
     const AdamsWeights weights = adams_weights(history_.size() + 1, true);
-    std::fill(change_.span().begin(), change_.span().end(), T(0));
-    std::fill(known_.span().begin(), known_.span().end(), T(0));
+    change_.fill(T(0));
+    known_.fill(T(0));
     add_stages<T>(known_.data(), known_.data(), x.numel(), dt, std::span(weights).subspan(1),
                   history_);
     add_stages<T>(change_.data(), change_.data(), x.numel(), dt, adams_weights(history_.size()),
@@ -178,16 +177,19 @@ class AdamsSteps {
     const T* known = std::as_const(known_).data();
     parallel_for(blocks, index_t{4}, [&](index_t block) {
       double most = 0.0;
-      for (index_t i = block * kBlock; i < std::min(n, (block + 1) * kBlock); ++i) {
+      for (index_t i = block * kBlock; i < math::min(n, (block + 1) * kBlock); ++i) {
         const T moved = factor * v[i] + known[i];
-        const double size = static_cast<double>(std::max(std::abs(change[i]), std::abs(moved)));
-        most = std::max(most, static_cast<double>(std::abs(change[i] - moved)) /
-                                  (control_.atol + control_.rtol * size));
+        const double size =
+            static_cast<double>(math::max(math::fabs(change[i]), math::fabs(moved)));
+        most = math::max(most, static_cast<double>(math::fabs(change[i] - moved)) /
+                                   (control_.atol + control_.rtol * size));
         change[i] = moved;
       }
       largest[static_cast<std::size_t>(block)] = most;
     });
-    return *std::max_element(largest.begin(), largest.end());
+    double most = largest[0];
+    for (const double value : largest) most = math::max(most, value);
+    return most;
   }
 
   bool implicit_;
@@ -203,7 +205,7 @@ void require_initial_value(const Tensor<T>& x, std::span<const T> grid) {
   if (grid.size() < 2)
     raise<ArgumentError>("sample: a time grid needs at least two points, got ", grid.size());
   for (std::size_t i = 0; i < grid.size(); ++i)
-    if (!std::isfinite(grid[i]) ||
+    if (!math::is_finite(grid[i]) ||
         (i > 0 && !(grid[0] > grid[1] ? grid[i] < grid[i - 1] : grid[i] > grid[i - 1])))
       raise<ArgumentError>("sample: the time grid is not strictly monotone at point ", i,
                            " (t = ", grid[i], ")");

@@ -5,15 +5,14 @@
 // `transport/integrators.py`.
 #pragma once
 
-#include <algorithm>
 #include <array>
-#include <cmath>
 #include <concepts>
 #include <cstdint>
 #include <span>
 #include <string_view>
 #include <utility>
 
+#include "rae/core/math.hpp"
 #include "rae/core/random.hpp"
 #include "rae/diffusion/diffusion_form.hpp"
 #include "rae/diffusion/prediction.hpp"
@@ -118,7 +117,7 @@ struct GivenNoise {
     if (!fits)
       raise<ShapeError>("GivenNoise: step ", step, " of shape ", noise.shape(),
                         " is not in a tensor of shape ", values.shape());
-    std::copy_n(values.data() + (step - 1) * noise.numel(), noise.numel(), noise.data());
+    copy_elements(values.data() + (step - 1) * noise.numel(), noise.numel(), noise.data());
   }
 };
 
@@ -151,7 +150,7 @@ Factors sde_drift(const P& path, const SdeOptions& how, double t) {
         "; the official sampler makes NaN of it; choose the exact formulas or another form");
   const Factors score = score_factors(path, how.prediction, t);
   const Factors drift{-d * score.first, 1.0 - d * score.second};
-  if (!std::isfinite(drift.first) || !std::isfinite(drift.second))
+  if (!math::is_finite(drift.first) || !math::is_finite(drift.second))
     raise<ArgumentError>("sample_sde: the drift of the form '", name_of(how.form),
                          "' is infinite at t = ", t,
                          "; keep the grid away from that end of the path");
@@ -175,7 +174,7 @@ Factors sde_last_step(const P& path, const SdeOptions& how, double t, double len
 /// anything is evaluated.
 template <Real T, Path P>
 void require_sde(const P& path, const SdeOptions& how, std::span<const T> grid) {
-  if (!(how.norm >= 0.0 && std::isfinite(how.norm)))
+  if (!(how.norm >= 0.0 && math::is_finite(how.norm)))
     raise<ArgumentError>("sample_sde: expected a finite norm >= 0, got ", how.norm);
   if (how.last_step != SdeLastStep::none && !(how.last_step_size > 0.0 && how.last_step_size < 1.0))
     raise<ArgumentError>("sample_sde: expected last_step_size in (0, 1), got ", how.last_step_size);
@@ -219,7 +218,7 @@ requires Velocity<V, T> && NoiseSource<N, T>
     const T now = grid[static_cast<std::size_t>(step - 1)],
             next = grid[static_cast<std::size_t>(step)];
     const double t = static_cast<double>(now), dt = static_cast<double>(now - next);
-    const double spread = std::sqrt(2.0 * diffusion_coefficient(path, how.form, how.norm, t) * dt);
+    const double spread = math::sqrt(2.0 * diffusion_coefficient(path, how.form, how.norm, t) * dt);
     const detail::Factors drift = detail::sde_drift(path, how, t);
     noise(step, random);
     const T* draw = std::as_const(random).data();

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "rae/core/dtype.hpp"
+#include "rae/core/math.hpp"
 #include "rae/diffusion/inverse_normal.hpp"
 
 namespace rae {
@@ -36,7 +37,7 @@ class TimeDistribution {
   /// are not finite.
   [[nodiscard]] static TimeDistribution logit_normal(double mu, double sigma,
                                                      TimeInterval interval = {}) {
-    if (!std::isfinite(mu) || !(sigma > 0.0 && std::isfinite(sigma)))
+    if (!math::is_finite(mu) || !(sigma > 0.0 && math::is_finite(sigma)))
       raise<ArgumentError>("logit-normal time distribution: expected finite mu and sigma > 0, got ",
                            mu, " and ", sigma);
     return {mu, sigma, interval};
@@ -63,7 +64,7 @@ class TimeDistribution {
     if (sigma_ == 0.0) return interval_.low + (interval_.high - interval_.low) * u;
     const double normal = inverse_normal_cdf(cdf_low_ + (cdf_high_ - cdf_low_) * u);
     // The clamp takes back what rounding at u = 0 and u = 1 may add; it keeps NaN.
-    const double t = 1.0 / (1.0 + std::exp(-(mu_ + sigma_ * normal)));
+    const double t = 1.0 / (1.0 + math::exp(-(mu_ + sigma_ * normal)));
     return t < interval_.low ? interval_.low : t > interval_.high ? interval_.high : t;
   }
 
@@ -94,7 +95,7 @@ class TimeDistribution {
                            ", ", interval.high, "]");
   }
 
-  static double logit(double t) noexcept { return std::log(t / (1.0 - t)); }
+  static double logit(double t) noexcept { return math::log(t / (1.0 - t)); }
 
   static bool number(std::string_view text, double& value) noexcept {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

@@ -5,9 +5,7 @@
 // 2024).
 #pragma once
 
-#include <algorithm>
-#include <cmath>
-
+#include "rae/core/math.hpp"
 #include "rae/core/shape.hpp"
 
 namespace rae {
@@ -17,7 +15,7 @@ inline constexpr double kShiftBaseDimension = 4096;
 
 /// Throws ArgumentError unless the shift is a finite number of at least 1.
 inline void require_time_shift(double shift) {
-  if (!(shift >= 1.0 && std::isfinite(shift)))
+  if (!(shift >= 1.0 && math::is_finite(shift)))
     raise<ArgumentError>("time shift: expected a finite number >= 1, got ", shift);
 }
 
@@ -36,19 +34,19 @@ template <class T>
 }
 
 /// s = sqrt(dimension / base), the paper's shift for latents of `dimension` = C * h * w elements:
-/// 6.93 for 768 x 16 x 16. Below 1, which `time_shift` does not accept, for latents smaller than the
-/// base. Throws ArgumentError unless both numbers are finite and above 0.
+/// 6.93 for 768 x 16 x 16. Below 1, which `time_shift` does not accept, for latents smaller than
+/// the base. Throws ArgumentError unless both numbers are finite and above 0.
 [[nodiscard]] inline double dimension_shift(double dimension, double base = kShiftBaseDimension) {
-  if (!(dimension > 0.0 && base > 0.0 && std::isfinite(dimension) && std::isfinite(base)))
+  if (!(dimension > 0.0 && base > 0.0 && math::is_finite(dimension) && math::is_finite(base)))
     raise<ArgumentError>("dimension_shift: expected a dimension and a base above 0, got ",
                          dimension, " and ", base);
-  return std::sqrt(dimension / base);
+  return math::sqrt(dimension / base);
 }
 
 /// The shift that `time_shift: auto` stands for in a recipe: `dimension_shift` for latents of shape
 /// (C, h, w), but 1 (no shift) where that is below 1.
 [[nodiscard]] inline double automatic_time_shift(const Shape& latent) {
-  return std::max(1.0, dimension_shift(static_cast<double>(latent.numel())));
+  return math::max(1.0, dimension_shift(static_cast<double>(latent.numel())));
 }
 
 }  // namespace rae

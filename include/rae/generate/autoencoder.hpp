@@ -2,11 +2,11 @@
 // Representation Autoencoders, section 3.
 #pragma once
 
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "rae/core/owner.hpp"
 #include "rae/formats/bundle.hpp"
 #include "rae/io/image.hpp"
 #include "rae/load/load_options.hpp"
@@ -63,7 +63,7 @@ class Autoencoder {
 
  private:
   struct Impl;
-  std::shared_ptr<const Impl> impl_;
+  OwnedPointer<const Impl> impl_;
 };
 
 }  // namespace rae

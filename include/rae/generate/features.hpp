@@ -6,10 +6,10 @@
 // metrics" (2023), for the features of self-supervised encoders.
 #pragma once
 
-#include <memory>
 #include <span>
 #include <string>
 
+#include "rae/core/owner.hpp"
 #include "rae/formats/huggingface_encoder.hpp"
 #include "rae/io/image.hpp"
 #include "rae/io/tensor_source.hpp"
@@ -57,10 +57,9 @@ class FeatureExtractor {
   struct Network;
 
  private:
-  explicit FeatureExtractor(std::shared_ptr<const Network> network)
-      : network_(std::move(network)) {}
+  explicit FeatureExtractor(OwnedPointer<const Network> network) : network_(std::move(network)) {}
 
-  std::shared_ptr<const Network> network_;
+  OwnedPointer<const Network> network_;
 };
 
 }  // namespace rae

@@ -3,15 +3,15 @@
 // network, guided inside an interval of time, then the decoder.
 #pragma once
 
-#include <functional>
 #include <map>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "rae/core/function.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/formats/bundle.hpp"
 #include "rae/generate/work.hpp"
 #include "rae/io/image.hpp"
@@ -59,8 +59,8 @@ struct GenerateOptions {
   /// The head is always evaluated.
   double reuse_error = 0;
   SamplingReport* report = nullptr;  ///< to which the work that was done is added; may be null
-  std::function<bool(const StepInfo&)> on_step{};  ///< after each step, counted over all batches;
-                                                   ///< false stops with Cancelled. May be empty
+  Function<bool(const StepInfo&)> on_step{};  ///< after each step, counted over all batches;
+                                              ///< false stops with Cancelled. May be empty
 };
 
 /// A diffusion network with the decoder of its latents. A value: copies are cheap and share the
@@ -142,7 +142,7 @@ class Generator {
 
  private:
   struct Impl;
-  std::shared_ptr<const Impl> impl_;
+  OwnedPointer<const Impl> impl_;
 };
 
 }  // namespace rae

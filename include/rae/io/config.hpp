@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "rae/core/owner.hpp"
 #include "rae/error.hpp"
 #include "rae/io/config_place.hpp"
 
@@ -188,10 +188,10 @@ class ConfigNode {
     return sizeof(T) == 8 ? std::numeric_limits<std::int64_t>::max()
                           : static_cast<std::int64_t>(std::numeric_limits<T>::max());
   }
-  void put_below(const std::shared_ptr<const Place>& parent, std::string name);
+  void put_below(const OwnedPointer<const Place>& parent, std::string name);
 
   std::variant<std::monostate, bool, std::int64_t, double, std::string, List, Map> value_;
-  std::shared_ptr<const Place> place_;
+  OwnedPointer<const Place> place_;
 };
 
 /// Throws ConfigError for the first key of a map that is not in `known`, with the nearest known key

@@ -3,12 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "rae/core/owner.hpp"
 #include "rae/core/shape.hpp"
 
 namespace rae {
@@ -73,34 +73,34 @@ enum class Split { train, test };
 /// Pictures and labels in two IDX files, plain or gzip. Throws FileError, FormatError when the
 /// counts differ or a label has no name, ArgumentError for bad options. `class_names` may be empty:
 /// classes are then called "0", "1", ...
-[[nodiscard]] std::shared_ptr<const ImageDataset> open_idx(
-    const std::string& images, const std::string& labels, std::vector<std::string> class_names = {},
-    const DatasetOptions& options = {});
+[[nodiscard]] OwnedPointer<const ImageDataset> open_idx(const std::string& images,
+                                                        const std::string& labels,
+                                                        std::vector<std::string> class_names = {},
+                                                        const DatasetOptions& options = {});
 
 /// Fashion-MNIST from the folder of its four files "train-images-idx3-ubyte", ..., with or without
 /// ".gz", with its ten class names.
-[[nodiscard]] std::shared_ptr<const ImageDataset> open_fashion_mnist(
+[[nodiscard]] OwnedPointer<const ImageDataset> open_fashion_mnist(
     const std::string& folder, Split split, const DatasetOptions& options = {});
 
 /// One class per sub-folder, sorted by name, with the .png, .jpg, .jpeg and .bmp files in it,
 /// sorted; without sub-folders with pictures, all files of the folder are one class. Files are
 /// decoded when they are asked for. Throws FileError when there is no picture.
-[[nodiscard]] std::shared_ptr<const ImageDataset> open_image_folder(const std::string& folder,
-                                                                    const DatasetOptions& options);
+[[nodiscard]] OwnedPointer<const ImageDataset> open_image_folder(const std::string& folder,
+                                                                 const DatasetOptions& options);
 
 /// Fashion-MNIST when the folder holds its files (of the asked split), else a folder of pictures,
 /// of which "train" and "test" (or "val") sub-folders are the splits when both are there.
-[[nodiscard]] std::shared_ptr<const ImageDataset> open_dataset(const std::string& folder,
-                                                               Split split,
-                                                               const DatasetOptions& options = {});
+[[nodiscard]] OwnedPointer<const ImageDataset> open_dataset(const std::string& folder, Split split,
+                                                            const DatasetOptions& options = {});
 
 /// `count` pictures of `dataset` from `first` on, which keep their augmentation draws. Throws
 /// ArgumentError when they are not there.
-[[nodiscard]] std::shared_ptr<const ImageDataset> slice(std::shared_ptr<const ImageDataset> dataset,
-                                                        index_t first, index_t count);
+[[nodiscard]] OwnedPointer<const ImageDataset> slice(OwnedPointer<const ImageDataset> dataset,
+                                                     index_t first, index_t count);
 
 /// The first `count` pictures, and the rest.
-[[nodiscard]] std::pair<std::shared_ptr<const ImageDataset>, std::shared_ptr<const ImageDataset>>
-split_at(std::shared_ptr<const ImageDataset> dataset, index_t count);
+[[nodiscard]] std::pair<OwnedPointer<const ImageDataset>, OwnedPointer<const ImageDataset>>
+split_at(OwnedPointer<const ImageDataset> dataset, index_t count);
 
 }  // namespace rae

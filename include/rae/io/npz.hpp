@@ -4,13 +4,13 @@
 // Source: NumPy enhancement proposal 1 (the .npy format).
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "rae/core/owner.hpp"
 #include "rae/core/view.hpp"
 #include "rae/io/any_tensor.hpp"
 
@@ -59,10 +59,10 @@ class NpzFile {
 
  private:
   struct Contents;
-  explicit NpzFile(std::shared_ptr<const Contents> contents) : contents_(std::move(contents)) {}
+  explicit NpzFile(OwnedPointer<const Contents> contents) : contents_(std::move(contents)) {}
   [[nodiscard]] std::string where(std::string_view name) const;
 
-  std::shared_ptr<const Contents> contents_;
+  OwnedPointer<const Contents> contents_;
 };
 
 /// Reads an .npy file. Throws FileError, FormatError.

@@ -4,11 +4,11 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "rae/core/owner.hpp"
 #include "rae/io/npz.hpp"
 
 namespace rae {
@@ -63,7 +63,7 @@ class NpzStream {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  OwnedPointer<State> state_;
 };
 
 }  // namespace rae

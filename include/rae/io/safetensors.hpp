@@ -5,13 +5,13 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "rae/core/owner.hpp"
 #include "rae/io/any_tensor.hpp"
 
 namespace rae {
@@ -83,11 +83,11 @@ class SafetensorsFile {
 
  private:
   struct Contents;
-  explicit SafetensorsFile(std::shared_ptr<const Contents> contents)
+  explicit SafetensorsFile(OwnedPointer<const Contents> contents)
       : contents_(std::move(contents)) {}
   void require(std::string_view name, const Shape& expected) const;
 
-  std::shared_ptr<const Contents> contents_;
+  OwnedPointer<const Contents> contents_;
 };
 
 /// @cond

@@ -4,11 +4,11 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "rae/core/owner.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/io/torch_checkpoint.hpp"
 
@@ -99,12 +99,11 @@ class TensorSource {
 
  private:
   struct Contents;
-  explicit TensorSource(std::shared_ptr<const Contents> contents)
-      : contents_(std::move(contents)) {}
+  explicit TensorSource(OwnedPointer<const Contents> contents) : contents_(std::move(contents)) {}
   static TensorSource open_index(const std::string& path);
   void require(std::string_view name, const Shape& expected) const;
 
-  std::shared_ptr<const Contents> contents_;
+  OwnedPointer<const Contents> contents_;
 };
 
 /// @cond

@@ -5,12 +5,12 @@
 // in the official code.
 #pragma once
 
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "rae/core/owner.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/safetensors.hpp"
 
@@ -90,11 +90,11 @@ class TorchCheckpoint {
  private:
   struct File;
   struct Contents;
-  explicit TorchCheckpoint(std::shared_ptr<const Contents> contents)
+  explicit TorchCheckpoint(OwnedPointer<const Contents> contents)
       : contents_(std::move(contents)) {}
   void require(std::string_view name, const Shape& expected) const;
 
-  std::shared_ptr<const Contents> contents_;
+  OwnedPointer<const Contents> contents_;
 };
 
 /// @cond

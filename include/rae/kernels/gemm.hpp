@@ -4,9 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 
+#include "rae/core/owner.hpp"
 #include "rae/core/tensor.hpp"
 #include "rae/kernels/activation.hpp"
 #include "rae/kernels/norm.hpp"
@@ -87,7 +87,7 @@ class PackedMatrix {
   /// ShapeError unless the buffers have the bytes of `panels_shape` for the kernels in use, and
   /// ArgumentError for another type.
   PackedMatrix(index_t k, index_t n, DType stored, PanelColumns columns, const Buffers& buffers,
-               std::shared_ptr<const void> owner);
+               Owner owner);
 
   /// The shape of the panels of a matrix (K, N) for the kernels in use: (panels, K / elements per
   /// word, width, elements per word), where scales and compensation of int8 have panels * width
@@ -120,7 +120,7 @@ class PackedMatrix {
   Tensor<std::uint8_t>
       panels_;  // (panels, K / elements per word, width, bytes per word), unless borrowed
   std::span<const std::uint8_t> borrowed_;  // the same, in memory of owner_
-  std::shared_ptr<const void> owner_;
+  Owner owner_;
   Tensor<float> scales_;               // (panels * width)
   Tensor<std::int32_t> compensation_;  // (panels * width)
   index_t k_ = 0, n_ = 0, panel_width_ = 0;

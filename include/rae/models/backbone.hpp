@@ -6,10 +6,10 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 
+#include "rae/core/function.hpp"
 #include "rae/models/dit_block.hpp"
 
 namespace rae {
@@ -55,7 +55,7 @@ class BackboneNetwork {
   [[nodiscard]] virtual X velocity(const X& tokens, const X& s, const Conditioning<X>& c) const = 0;
 
   /// Calls f(name, parameter) for every parameter, in the order and with the names of files.
-  virtual void parameters(const std::function<void(const std::string&, Parameter<X>&)>& f) = 0;
+  virtual void parameters(const Function<void(const std::string&, Parameter<X>&)>& f) = 0;
 
   /// Sets the weights with which training starts.
   virtual void initialize(std::uint64_t seed) = 0;

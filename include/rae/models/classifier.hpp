@@ -5,9 +5,9 @@
 // Convolutional Networks", section 2.1).
 #pragma once
 
-#include <algorithm>
 #include <vector>
 
+#include "rae/core/math.hpp"
 #include "rae/nn/conv2d.hpp"
 #include "rae/nn/initialize.hpp"
 #include "rae/nn/linear.hpp"
@@ -25,7 +25,7 @@ struct ClassifierConfig {
 
   /// Halvings of the sides: until the shorter is at most 8, at least one.
   [[nodiscard]] index_t stages() const noexcept {
-    index_t n = 1, side = std::min(height, width) / 2;
+    index_t n = 1, side = math::min(height, width) / 2;
     while (side > 8) {
       side /= 2;
       ++n;
@@ -34,7 +34,7 @@ struct ClassifierConfig {
   }
   /// Channels of a stage.
   [[nodiscard]] index_t channels_of(index_t stage) const noexcept {
-    return first_channels << std::min<index_t>(stage, 3);
+    return first_channels << math::min<index_t>(stage, 3);
   }
 };
 
@@ -46,7 +46,7 @@ class Classifier {
   using T = typename X::value_type;
 
   explicit Classifier(const ClassifierConfig& c) : config_(c) {
-    if (std::min(c.height, c.width) < 4 || c.channels < 1 || c.classes < 1 ||
+    if (math::min(c.height, c.width) < 4 || c.channels < 1 || c.classes < 1 ||
         c.first_channels < 1 || c.features < 1)
       raise<ConfigError>(
           "Classifier: expected pictures of at least 4 x 4 and at least one channel, class and "
@@ -108,7 +108,7 @@ void initialize(Classifier<X>& model, std::uint64_t seed) {
     ++stream;
     const Shape s = p.shape();
     if (s.rank() > 1)
-      init_normal(p, std::sqrt(2.0 / static_cast<double>(s.numel() / s[0])), seed, stream);
+      init_normal(p, math::sqrt(2.0 / static_cast<double>(s.numel() / s[0])), seed, stream);
   });
 }
 

@@ -6,11 +6,11 @@
 #pragma once
 
 #include <array>
-#include <cmath>
 #include <numbers>
 #include <string>
 #include <vector>
 
+#include "rae/core/math.hpp"
 #include "rae/models/vit_block.hpp"
 #include "rae/nn/initialize.hpp"
 #include "rae/ops/activation.hpp"
@@ -48,8 +48,8 @@ struct SpectralConv1d {
       : kernel(k),
         weight(Shape{out, in, k}),
         bias(Shape{out}),
-        u(Shape{out}, T(1) / std::sqrt(static_cast<T>(out))),
-        v(Shape{in * k}, T(1) / std::sqrt(static_cast<T>(in * k))) {}
+        u(Shape{out}, T(1) / math::sqrt(static_cast<T>(out))),
+        v(Shape{in * k}, T(1) / math::sqrt(static_cast<T>(in * k))) {}
 
   /// (B, C, L) -> (B, O, L).
   X operator()(const X& x) const {
@@ -89,7 +89,7 @@ struct SpectralConv1d {
     double sum = 0;
     for (const T value : std::as_const(x).span())
       sum += static_cast<double>(value) * static_cast<double>(value);
-    const double length = std::max(std::sqrt(sum), 1e-12);
+    const double length = math::max(math::sqrt(sum), 1e-12);
     for (index_t i = 0; i < x.numel(); ++i)
       x[i] = static_cast<T>(static_cast<double>(x[i]) / length);
     return x;
@@ -291,7 +291,7 @@ void initialize(DinoDiscriminator<X>& model, std::uint64_t seed) {
     head.first.weight.set(Tensor<T>(head.first.weight.shape(), T(1)));
     head.wide.weight.set(Tensor<T>(head.wide.weight.shape(), T(1)));
     head.convolutions([&](const std::string&, SpectralConv1d<X>& conv) {
-      const double bound = 1 / std::sqrt(static_cast<double>(conv.v.numel()));
+      const double bound = 1 / math::sqrt(static_cast<double>(conv.v.numel()));
       init_uniform(conv.weight, bound, seed, stream++);
       init_uniform(conv.bias, bound, seed, stream++);
       const Philox random(seed, stream++);

@@ -5,9 +5,9 @@
 // RoPE); Diffusion Transformers with Representation Autoencoders, section 4.
 #pragma once
 
-#include <memory>
 #include <vector>
 
+#include "rae/core/shared.hpp"
 #include "rae/nn/dit_norm.hpp"
 #include "rae/nn/feed_forward.hpp"
 #include "rae/nn/linear.hpp"
@@ -37,13 +37,14 @@ struct Conditioning {
 /// The table of rotary positions of a grid, for heads of this width; none for an outline, which
 /// must not take memory for a configuration that may be absurd.
 template <Operand X>
-[[nodiscard]] std::shared_ptr<const RopeTable<typename X::value_type>> shared_rope_table(
-    index_t grid_h, index_t grid_w, index_t head_dim) {
+[[nodiscard]] Shared<const RopeTable<typename X::value_type>> shared_rope_table(index_t grid_h,
+                                                                                index_t grid_w,
+                                                                                index_t head_dim) {
   using T = typename X::value_type;
   if constexpr (std::same_as<X, Outline>)
-    return nullptr;
+    return {};
   else
-    return std::make_shared<RopeTable<T>>(make_rope_table<T>(grid_h, grid_w, head_dim));
+    return Shared<const RopeTable<T>>::make(make_rope_table<T>(grid_h, grid_w, head_dim));
 }
 
 /// One block. Conditioning c has one row per image, (B, D), or per token, (B, T, D).

@@ -6,9 +6,9 @@
 // full rank (Theorem 1); the head gives the width where it is cheap.
 #pragma once
 
-#include <memory>
 #include <vector>
 
+#include "rae/core/shared.hpp"
 #include "rae/models/dit_block.hpp"
 #include "rae/nn/label_embed.hpp"
 #include "rae/nn/timestep_embed.hpp"
@@ -167,7 +167,7 @@ class DitDh {
   }
 
   DitDhConfig config_;
-  std::shared_ptr<const RopeTable<T>> backbone_rope_, head_rope_;
+  Shared<const RopeTable<T>> backbone_rope_, head_rope_;
   bool checkpointing_ = false;
 };
 

@@ -6,10 +6,10 @@
 // weights pt_inception-2015-12-05.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <string>
 
+#include "rae/core/function.hpp"
 #include "rae/core/tensor.hpp"
 #include "rae/kernels/window.hpp"
 
@@ -27,7 +27,7 @@ class Inception {
  public:
   /// Reads the weight of a name, such as "Mixed_5b.branch1x1.conv.weight" or "fc.weight", and
   /// shape.
-  using ReadWeight = std::function<Tensor<float>(const std::string& name, const Shape& shape)>;
+  using ReadWeight = Function<Tensor<float>(const std::string& name, const Shape& shape)>;
 
   /// Side of the pictures that the network sees.
   static constexpr index_t kSize = 299;

@@ -4,9 +4,9 @@
 // label, without SiLU) and in having its output layer right after the blocks.
 #pragma once
 
-#include <memory>
 #include <vector>
 
+#include "rae/core/shared.hpp"
 #include "rae/models/dit_block.hpp"
 #include "rae/nn/label_embed.hpp"
 #include "rae/nn/timestep_embed.hpp"
@@ -141,7 +141,7 @@ class LightningDit {
 
   LightningDitConfig config_;
   index_t grid_h_ = 0, grid_w_ = 0;
-  std::shared_ptr<const RopeTable<T>> rope_;
+  Shared<const RopeTable<T>> rope_;
   bool checkpointing_ = false;
 };
 

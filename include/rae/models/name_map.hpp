@@ -2,17 +2,17 @@
 // matrix; files hold three.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
+#include "rae/core/function.hpp"
 #include "rae/nn/parameter.hpp"
 
 namespace rae {
 
 /// Maps one of our parameter names to the tensors of a file whose rows, one behind the other, are
 /// its value.
-using NameMap = std::function<std::vector<std::string>(const std::string&)>;
+using NameMap = Function<std::vector<std::string>(const std::string&)>;
 
 /// Names inside one transformer layer, without ".weight" and ".bias". An empty scale means that the
 /// family has no LayerScale.
@@ -115,7 +115,7 @@ void load_parameters(Model& model, const NameMap& map, Read read) {
           part.numel() * static_cast<index_t>(files.size()) != joined.numel())
         raise<ShapeError>("tensor ", file, ": has shape ", part.shape(), ", which does not fit ",
                           files.size() > 1 ? "a part of " : "", name, " ", parameter.shape());
-      std::copy_n(part.data(), part.numel(), target + filled);
+      copy_elements(part.data(), part.numel(), target + filled);
       filled += part.numel();
     }
     parameter.set(joined);

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <array>
-#include <cmath>
 #include <span>
 
+#include "rae/core/math.hpp"
 #include "rae/core/random.hpp"
 #include "rae/models/decoder.hpp"
 #include "rae/models/encoder.hpp"
@@ -30,7 +30,7 @@ Tensor<T> noise_augment(const Tensor<T>& tokens, double tau, NoiseLaw law, std::
   for (index_t b = 0; b < tokens.extent(0); ++b) {
     const Philox random(seed, first_stream + static_cast<std::uint64_t>(b));
     // Index 0 belongs to sigma; the noise starts behind the block that it lies in.
-    const double draw = law == NoiseLaw::uniform ? random.uniform(0) : std::abs(random.normal(0));
+    const double draw = law == NoiseLaw::uniform ? random.uniform(0) : math::fabs(random.normal(0));
     T* noise = target + b * n;
     random.fill_normal(std::span(noise, static_cast<std::size_t>(n)), 4);
     for (index_t i = 0; i < n; ++i)
@@ -58,7 +58,7 @@ struct LatentNorm {
  private:
   [[nodiscard]] T mean_at(index_t i) const { return mean.empty() ? T(0) : mean[i]; }
   [[nodiscard]] T deviation_at(index_t i) const {
-    return var.empty() ? T(1) : static_cast<T>(std::sqrt(static_cast<double>(var[i]) + eps));
+    return var.empty() ? T(1) : static_cast<T>(math::sqrt(static_cast<double>(var[i]) + eps));
   }
 
   template <class F>

@@ -2,9 +2,9 @@
 // official modules put in their place.
 #pragma once
 
-#include <cmath>
 #include <string>
 
+#include "rae/core/math.hpp"
 #include "rae/core/random.hpp"
 #include "rae/kernels/rope.hpp"
 #include "rae/nn/linear.hpp"
@@ -58,7 +58,7 @@ void init_default(Model& model, std::uint64_t seed) {
     ++stream;
     if (p.empty()) return;
     if (p.shape().rank() == 2) {
-      bound = 1.0 / std::sqrt(static_cast<double>(p.shape()[1]));
+      bound = 1.0 / math::sqrt(static_cast<double>(p.shape()[1]));
       init_uniform(p, bound, seed, stream);
     } else if (detail::last_name(name) == "bias") {
       init_uniform(p, bound, seed, stream);
@@ -75,7 +75,7 @@ void init_sincos(Parameter<X>& p, index_t grid_h, index_t grid_w) {
   using T = typename X::value_type;
   const Tensor<T> table = sincos_position_table<T>(grid_h, grid_w, p.shape()[2]);  // (N, D)
   Tensor<T> values = Tensor<T>::zeros(p.shape());  // (1, prefix + N, D)
-  std::copy_n(table.data(), table.numel(), values.data() + values.numel() - table.numel());
+  copy_elements(table.data(), table.numel(), values.data() + values.numel() - table.numel());
   p.set(values);
 }
 
@@ -83,7 +83,7 @@ void init_sincos(Parameter<X>& p, index_t grid_h, index_t grid_w) {
 template <Operand X>
 void init_xavier(Linear<X>& linear, std::uint64_t seed, std::uint64_t stream) {
   const Shape s = linear.weight.shape();
-  init_uniform(linear.weight, std::sqrt(6.0 / static_cast<double>(s[0] + s[1])), seed, stream);
+  init_uniform(linear.weight, math::sqrt(6.0 / static_cast<double>(s[0] + s[1])), seed, stream);
   init_constant(linear.bias, 0.0);
 }
 

@@ -5,11 +5,10 @@
 // equation 1.
 #pragma once
 
-#include <algorithm>
 #include <array>
-#include <cmath>
 
 #include "rae/autograd/var.hpp"
+#include "rae/core/math.hpp"
 #include "rae/core/parallel.hpp"
 
 namespace rae {
@@ -30,9 +29,9 @@ template <class Body>
 void for_positions(const MapExtents& e, Body body) {
   constexpr index_t kPiece = 256;
   const index_t pieces = (e.positions + kPiece - 1) / kPiece;
-  parallel_for(e.batch * pieces, std::max<index_t>(1, 64 / e.channels), [&](index_t task) {
+  parallel_for(e.batch * pieces, math::max<index_t>(1, 64 / e.channels), [&](index_t task) {
     const index_t begin = task % pieces * kPiece;
-    body(task / pieces * e.channels * e.positions, begin, std::min(kPiece, e.positions - begin));
+    body(task / pieces * e.channels * e.positions, begin, math::min(kPiece, e.positions - begin));
   });
 }
 }  // namespace detail
@@ -97,7 +96,7 @@ Tensor<T> unit_channels(const Tensor<T>& x) {
     }
     for (index_t i = 0; i < count; ++i) {
       T& s = squares[static_cast<std::size_t>(i)];
-      s = std::sqrt(s) + T(1e-10);
+      s = math::sqrt(s) + T(1e-10);
     }
     for (index_t c = 0; c < e.channels; ++c) {
       const index_t at = picture + c * e.positions + begin;
@@ -130,7 +129,7 @@ Var<T> unit_channels(const Var<T>& x) {
           }
           for (index_t i = 0; i < count; ++i) {
             T &s = squares[static_cast<std::size_t>(i)], &p = products[static_cast<std::size_t>(i)];
-            const T norm = std::sqrt(s), m = norm + T(1e-10);
+            const T norm = math::sqrt(s), m = norm + T(1e-10);
             s = T(1) / m;
             p = norm > 0 ? p / (m * m * norm) : T(0);
           }

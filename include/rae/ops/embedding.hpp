@@ -5,13 +5,13 @@
 // Dimensional Domains", section 5.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 #include <numbers>
 #include <span>
 #include <vector>
 
 #include "rae/autograd/var.hpp"
+#include "rae/core/math.hpp"
 #include "rae/kernels/embedding.hpp"
 
 namespace rae {
@@ -47,8 +47,8 @@ Tensor<T> fourier_features(const Tensor<T>& t, const Tensor<T>& w) {
       // The factors are multiplied in the order of the official code, because the rounding of the
       // angle is visible at large frequencies.
       const T angle = t[i] * w[j] * T(2) * static_cast<T>(std::numbers::pi);
-      target[2 * i * f + j] = std::sin(angle);
-      target[(2 * i + 1) * f + j] = std::cos(angle);
+      target[2 * i * f + j] = math::sin(angle);
+      target[(2 * i + 1) * f + j] = math::cos(angle);
     }
   return out;
 }

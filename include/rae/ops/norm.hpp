@@ -7,7 +7,6 @@
 // al. 2023, "Scaling Vision Transformers to 22 Billion Parameters", section 2.
 #pragma once
 
-#include <algorithm>
 #include <array>
 
 #include "rae/autograd/var.hpp"
@@ -194,7 +193,7 @@ Tensor<T> take_part(const Tensor<T>& qkv, index_t part, index_t head_dim) {
   Tensor<T> out(Shape{tokens * d / head_dim, head_dim});  // (B*T*H, hd)
   T* target = out.data();
   for (index_t t = 0; t < tokens; ++t)
-    std::copy_n(qkv.data() + (3 * t + part) * d, d, target + t * d);
+    copy_elements(qkv.data() + (3 * t + part) * d, d, target + t * d);
   return out;
 }
 /// The reverse: overwrites a part of qkv (B, T, 3*H*hd) with a matrix (B*T*H, hd).
@@ -203,7 +202,7 @@ void put_part(const Tensor<T>& part_rows, index_t part, Tensor<T>& qkv) {
   const index_t d = qkv.extent(-1) / 3, tokens = qkv.shape().rows();
   T* target = qkv.data();
   for (index_t t = 0; t < tokens; ++t)
-    std::copy_n(part_rows.data() + t * d, d, target + (3 * t + part) * d);
+    copy_elements(part_rows.data() + t * d, d, target + (3 * t + part) * d);
 }
 }  // namespace detail
 

@@ -2,8 +2,6 @@
 // patches of images; for Tensor (inference) and for Var (recorded, with a gradient).
 #pragma once
 
-#include <algorithm>
-
 #include "rae/autograd/var.hpp"
 #include "rae/kernels/patch.hpp"
 
@@ -60,7 +58,7 @@ Tensor<T> slice_tokens(const Tensor<T>& x, index_t begin, index_t count) {
   Tensor<T> out(Shape{x.extent(0), count, d});  // (B, count, D)
   T* target = out.data();
   for (index_t b = 0; b < x.extent(0); ++b)
-    std::copy_n(x.data() + (b * tokens + begin) * d, count * d, target + b * count * d);
+    copy_elements(x.data() + (b * tokens + begin) * d, count * d, target + b * count * d);
   return out;
 }
 /// The same, recorded: the gradient goes to the tokens that were taken.
@@ -86,8 +84,8 @@ Tensor<T> prepend_tokens(const Tensor<T>& prefix, const Tensor<T>& x) {
   Tensor<T> out(Shape{b, prefix.extent(1) + x.extent(1), x.extent(2)});  // (B, P+T, D)
   T* target = out.data();
   for (index_t i = 0; i < b; ++i) {
-    std::copy_n(prefix.data(), p, target + i * (p + n));
-    std::copy_n(x.data() + i * n, n, target + i * (p + n) + p);
+    copy_elements(prefix.data(), p, target + i * (p + n));
+    copy_elements(x.data() + i * n, n, target + i * (p + n) + p);
   }
   return out;
 }
@@ -126,7 +124,7 @@ Tensor<T> repeat(const Tensor<T>& x, index_t times) {
   if (times == 1) return x;
   Tensor<T> out(x.shape().with(0, times * x.extent(0)));  // (times * B, ...)
   T* target = out.data();
-  for (index_t i = 0; i < times; ++i) target = std::copy_n(x.data(), x.numel(), target);
+  for (index_t i = 0; i < times; ++i) target = copy_elements(x.data(), x.numel(), target);
   return out;
 }
 /// The same, recorded: the sum of the gradients of the copies goes to x.
@@ -138,7 +136,7 @@ Var<T> repeat(const Var<T>& x, index_t times) {
       [x, times](const Tensor<T>& g) {
         for (index_t i = 0; i < times; ++i) {
           Tensor<T> part(x.shape());  // (B, ...)
-          std::copy_n(g.data() + i * part.numel(), part.numel(), part.data());
+          copy_elements(g.data() + i * part.numel(), part.numel(), part.data());
           x.accumulate(std::move(part));
         }
       },
@@ -155,8 +153,8 @@ Tensor<T> join_columns(const Tensor<T>& a, const Tensor<T>& b) {
   Tensor<T> out(Shape{a.extent(0), m + n});  // (B, M+N)
   T* target = out.data();
   for (index_t r = 0; r < a.extent(0); ++r) {
-    std::copy_n(a.data() + r * m, m, target + r * (m + n));
-    std::copy_n(b.data() + r * n, n, target + r * (m + n) + m);
+    copy_elements(a.data() + r * m, m, target + r * (m + n));
+    copy_elements(b.data() + r * n, n, target + r * (m + n) + m);
   }
   return out;
 }
@@ -170,8 +168,8 @@ Var<T> join_columns(const Var<T>& a, const Var<T>& b) {
         Tensor<T> da(a.shape()), db(b.shape());  // (B, M), (B, N)
         T *left = da.data(), *right = db.data();
         for (index_t r = 0; r < g.extent(0); ++r) {
-          std::copy_n(g.data() + r * (m + n), m, left + r * m);
-          std::copy_n(g.data() + r * (m + n) + m, n, right + r * n);
+          copy_elements(g.data() + r * (m + n), m, left + r * m);
+          copy_elements(g.data() + r * (m + n) + m, n, right + r * n);
         }
         a.accumulate(std::move(da));
         b.accumulate(std::move(db));

@@ -7,7 +7,6 @@
 
 #include <any>
 #include <concepts>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <typeinfo>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "rae/core/dtype.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/io/config.hpp"
 #include "rae/models/backbone.hpp"
 #include "rae/nn/outline.hpp"
@@ -56,9 +56,8 @@ class BackboneKind {
   [[nodiscard]] virtual std::vector<ParameterShape> parameter_shapes(const std::any& c) const = 0;
   [[nodiscard]] virtual DType weight_type(const std::any& c, DType wanted,
                                           std::string_view parameter) const = 0;
-  virtual void make(const std::any& c,
-                    std::unique_ptr<BackboneNetwork<Tensor<float>>>& out) const = 0;
-  virtual void make(const std::any& c, std::unique_ptr<BackboneNetwork<Var<float>>>& out) const = 0;
+  virtual void make(const std::any& c, OwnedPointer<BackboneNetwork<Tensor<float>>>& out) const = 0;
+  virtual void make(const std::any& c, OwnedPointer<BackboneNetwork<Var<float>>>& out) const = 0;
 };
 
 /// The kind with this name, or with this name of guides; nullptr when none is registered.
@@ -72,7 +71,7 @@ namespace detail {
 [[nodiscard]] const BackboneKind& backbone_kind_of(const std::type_info& config);
 /// Adds a kind; the same kind again does nothing. Throws ArgumentError for a name that is taken or
 /// has other characters than small letters, digits and underscores.
-void add_backbone(std::unique_ptr<const BackboneKind> kind);
+void add_backbone(OwnedPointer<const BackboneKind> kind);
 
 }  // namespace detail
 
@@ -130,8 +129,8 @@ class Backbone {
 
   /// A network with weights of zeros. Throws ConfigError for sizes that do not fit each other.
   template <Operand X>
-  [[nodiscard]] std::unique_ptr<BackboneNetwork<X>> make() const {
-    std::unique_ptr<BackboneNetwork<X>> out;
+  [[nodiscard]] OwnedPointer<BackboneNetwork<X>> make() const {
+    OwnedPointer<BackboneNetwork<X>> out;
     kind_->make(config_, out);
     return out;
   }

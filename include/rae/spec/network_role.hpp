@@ -2,11 +2,11 @@
 // values.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string_view>
 #include <vector>
 
+#include "rae/core/function.hpp"
 #include "rae/nn/outline.hpp"
 #include "rae/spec/model_config.hpp"
 
@@ -29,7 +29,7 @@ inline constexpr NetworkRole kNetworkRoles[] = {NetworkRole::encoder, NetworkRol
 /// A network without its weights.
 struct NetworkOutline {
   std::vector<ParameterShape> parameters;  ///< in the network's order
-  std::function<DType(DType wanted, std::string_view name)>
+  Function<DType(DType wanted, std::string_view name)>
       weight_type;  ///< the type that a matrix is stored as; see weight_types.hpp
 };
 

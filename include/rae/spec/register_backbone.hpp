@@ -19,6 +19,8 @@
 // (without it, training starts from PyTorch's default weights).
 #pragma once
 
+#include "rae/core/function.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/models/initialize.hpp"
 #include "rae/spec/backbone.hpp"
 
@@ -67,7 +69,7 @@ class AdaptedBackbone final : public BackboneNetwork<X> {
     (void)tokens, (void)s, (void)c;
     raise<ArgumentError>("this network has no head apart from its backbone");
   }
-  void parameters(const std::function<void(const std::string&, Parameter<X>&)>& f) override {
+  void parameters(const Function<void(const std::string&, Parameter<X>&)>& f) override {
     network_.parameters(f);
   }
   void initialize(std::uint64_t seed) override { initialize_network(network_, seed); }
@@ -117,12 +119,13 @@ class AdaptedKind final : public BackboneKind {
                                   std::string_view parameter) const override {
     return Kind::weight_type(of(c), wanted, parameter);
   }
-  void make(const std::any& c,
-            std::unique_ptr<BackboneNetwork<Tensor<float>>>& out) const override {
-    out = std::make_unique<AdaptedBackbone<Tensor<float>, Network<Tensor<float>>>>(of(c));
+  void make(const std::any& c, OwnedPointer<BackboneNetwork<Tensor<float>>>& out) const override {
+    out = std::remove_cvref_t<decltype(out)>::template make<
+        AdaptedBackbone<Tensor<float>, Network<Tensor<float>>>>(of(c));
   }
-  void make(const std::any& c, std::unique_ptr<BackboneNetwork<Var<float>>>& out) const override {
-    out = std::make_unique<AdaptedBackbone<Var<float>, Network<Var<float>>>>(of(c));
+  void make(const std::any& c, OwnedPointer<BackboneNetwork<Var<float>>>& out) const override {
+    out = std::remove_cvref_t<decltype(out)>::template make<
+        AdaptedBackbone<Var<float>, Network<Var<float>>>>(of(c));
   }
 
  private:
@@ -147,7 +150,7 @@ class AdaptedKind final : public BackboneKind {
 /// be initialised by it. Throws ArgumentError for a name that is taken.
 template <class Kind>
 bool register_backbone() {
-  detail::add_backbone(std::make_unique<detail::AdaptedKind<Kind>>());
+  detail::add_backbone(OwnedPointer<const BackboneKind>::make<detail::AdaptedKind<Kind>>());
   return true;
 }
 

@@ -5,10 +5,10 @@
 // (0.9, 0.95) and no weight decay.
 #pragma once
 
-#include <cmath>
 #include <string>
 #include <vector>
 
+#include "rae/core/math.hpp"
 #include "rae/kernels/optimizer_step.hpp"
 #include "rae/nn/parameter.hpp"
 
@@ -40,7 +40,7 @@ class AdamW {
     double sum = 0;
     for (const Slot& slot : slots_)
       if (!slot.parameter.grad().empty()) sum += sum_of_squares<T>(slot.parameter.grad());
-    return std::sqrt(sum);
+    return math::sqrt(sum);
   }
 
   /// One update of all parameters that have a gradient, then of the average; clears the gradients.
@@ -48,9 +48,9 @@ class AdamW {
   /// nothing changed, when it is not finite.
   double step(double lr, double max_norm = 0.0) {
     const double norm = gradient_norm();
-    if (!std::isfinite(norm))
+    if (!math::is_finite(norm))
       raise<NumericError>("AdamW: the gradient norm is ", norm, " at step ", step_ + 1);
-    const double scale = max_norm > 0 ? std::min(1.0, max_norm / (norm + 1e-6)) : 1.0;
+    const double scale = max_norm > 0 ? math::min(1.0, max_norm / (norm + 1e-6)) : 1.0;
     AdamWOptions options = options_;
     options.lr = lr;
     ++step_;

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
+#include "rae/core/owner.hpp"
 #include "rae/core/tensor.hpp"
 #include "rae/io/dataset.hpp"
 
@@ -29,7 +29,7 @@ struct Augmentation {
 class Batches {
  public:
   /// Throws ArgumentError for an empty data set, a batch size below 1 or a negative shift.
-  Batches(std::shared_ptr<const ImageDataset> data, index_t batch_size, std::uint64_t seed,
+  Batches(OwnedPointer<const ImageDataset> data, index_t batch_size, std::uint64_t seed,
           const Augmentation& augmentation = {});
 
   /// Batch `i` of the sequence; a function of (seed, i). Throws what reading pictures throws.
@@ -38,7 +38,7 @@ class Batches {
  private:
   void shuffle(std::uint64_t epoch);
 
-  std::shared_ptr<const ImageDataset> data_;
+  OwnedPointer<const ImageDataset> data_;
   index_t batch_size_;
   std::uint64_t seed_;
   Augmentation augmentation_;

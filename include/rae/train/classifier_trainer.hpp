@@ -4,9 +4,9 @@
 // AdamW with cosine decay, shifts and flips.
 #pragma once
 
-#include <memory>
 #include <string>
 
+#include "rae/core/owner.hpp"
 #include "rae/models/classifier.hpp"
 #include "rae/train/batches.hpp"
 #include "rae/train/training_loop.hpp"
@@ -36,14 +36,14 @@ struct ClassifierOptions {
 /// Trains a new classifier; returns it with its averaged weights. The result is a function of data
 /// and options. Throws as `run_training`.
 [[nodiscard]] Classifier<Tensor<float>> train_classifier(
-    std::shared_ptr<const ImageDataset> data, const ClassifierOptions& options = {},
+    OwnedPointer<const ImageDataset> data, const ClassifierOptions& options = {},
     const OnTrainingProgress& on_progress = {});
 
 /// The classifier in the file `path` if it was trained on this data with these options, else a new
 /// one, which is then stored there. Throws as `train_classifier`, and FileError when the file
 /// cannot be written.
 [[nodiscard]] Classifier<Tensor<float>> cached_classifier(
-    const std::string& path, std::shared_ptr<const ImageDataset> data,
+    const std::string& path, OwnedPointer<const ImageDataset> data,
     const ClassifierOptions& options = {}, const OnTrainingProgress& on_progress = {});
 
 }  // namespace rae

@@ -5,6 +5,7 @@
 // decoding); official train_stage1.py.
 #pragma once
 
+#include "rae/core/owner.hpp"
 #include "rae/train/adversary.hpp"
 #include "rae/train/batches.hpp"
 
@@ -74,8 +75,8 @@ class DecoderIteration {
 /// Trains a new decoder on a data set; returns it with its averaged weights. `encoder` is left as
 /// it is. Throws as `run_training`, and ConfigError when encoder, decoder and pictures do not fit.
 [[nodiscard]] Decoder<Tensor<float>> train_decoder(
-    std::shared_ptr<const ImageDataset> data, Encoder<Tensor<float>>& encoder,
-    const PixelNorm& pixels, const DecoderConfig& config, const DecoderLossOptions& loss,
-    const TrainingOptions& options, const TrainingContext& context);
+    OwnedPointer<const ImageDataset> data, Encoder<Tensor<float>>& encoder, const PixelNorm& pixels,
+    const DecoderConfig& config, const DecoderLossOptions& loss, const TrainingOptions& options,
+    const TrainingContext& context);
 
 }  // namespace rae

@@ -6,6 +6,7 @@
 // keeps what a decoder needs in the tokens, the second what a generator needs.
 #pragma once
 
+#include "rae/core/owner.hpp"
 #include "rae/models/encoder.hpp"
 #include "rae/models/rae.hpp"
 #include "rae/ops/loss.hpp"
@@ -73,7 +74,7 @@ struct PretrainingModel {
 
 /// Trains a new encoder on a data set; returns it with its averaged weights. Throws as
 /// `run_training`, and ConfigError when pictures and configuration do not fit.
-[[nodiscard]] Encoder<Tensor<float>> train_encoder(std::shared_ptr<const ImageDataset> data,
+[[nodiscard]] Encoder<Tensor<float>> train_encoder(OwnedPointer<const ImageDataset> data,
                                                    const EncoderConfig& config,
                                                    const PixelNorm& pixels,
                                                    const PretrainingOptions& pretraining,

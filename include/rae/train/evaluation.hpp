@@ -6,12 +6,12 @@
 // trained on the same data instead of Inception, which has seen no such pictures.
 #pragma once
 
-#include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "rae/core/function.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/formats/bundle.hpp"
 #include "rae/metrics/knn_probe.hpp"
 #include "rae/train/classifier_trainer.hpp"
@@ -47,7 +47,7 @@ struct EvaluationOptions {
   KnnOptions knn{};            ///< of the k-NN probe
   ClassifierOptions classifier{};  ///< how the judge is trained
   /// Called often; false stops with Cancelled. May be empty.
-  std::function<bool(const EvaluationProgress&)> on_progress{};
+  Function<bool(const EvaluationProgress&)> on_progress{};
 };
 
 /// Samples under one guidance, as the classifier sees them.
@@ -119,8 +119,8 @@ struct EvaluationReport {
 /// each other, ArgumentError for options out of range, Cancelled, FileError, and what training and
 /// sampling throw.
 [[nodiscard]] EvaluationReport evaluate(const Bundle& bundle,
-                                        std::shared_ptr<const ImageDataset> train,
-                                        std::shared_ptr<const ImageDataset> test,
+                                        OwnedPointer<const ImageDataset> train,
+                                        OwnedPointer<const ImageDataset> test,
                                         const EvaluationOptions& options = {});
 
 }  // namespace rae

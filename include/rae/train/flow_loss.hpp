@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "rae/core/math.hpp"
 #include "rae/diffusion/path.hpp"
 #include "rae/diffusion/prediction.hpp"
 #include "rae/diffusion/time_distribution.hpp"
@@ -93,7 +94,7 @@ template <Real T>
           for (index_t b = 0; b < samples; ++b) {
             const detail::Factors f = detail::velocity_factors(
                 path, prediction, static_cast<double>(t[b]), kDataPredictionFloor);
-            std::fill_n(gates + b * size, size, static_cast<T>(f.second));
+            fill_elements(gates + b * size, size, static_cast<T>(f.second));
             for (index_t i = 0; i < size; ++i)
               bases[b * size + i] = static_cast<T>(f.first) * out.x[b * size + i];
           }
@@ -105,10 +106,10 @@ template <Real T>
             raise<ArgumentError>("the weight is negative at t = ", s, " (", w,
                                  "), which drives the output away from its target; ",
                                  "path_formulas: exact has the right sign");
-          return std::sqrt(w);
+          return math::sqrt(w);
         };
         for (index_t b = 0; b < samples; ++b)
-          std::fill_n(gates + b * size, size, static_cast<T>(root(static_cast<double>(t[b]))));
+          fill_elements(gates + b * size, size, static_cast<T>(root(static_cast<double>(t[b]))));
         out.target = Tensor<T>(data.shape());
         detail::combine_samples<T>("flow_target", data, noise, t, out.target.data(),
                                    [&](double s) -> detail::Factors {

@@ -5,10 +5,10 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <vector>
 
+#include "rae/core/function.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/models/rae.hpp"
 #include "rae/spec/backbone.hpp"
 #include "rae/train/batches.hpp"
@@ -49,26 +49,26 @@ struct LatentBatch {
 
 /// Batch number `i` of the training, a function of `i` alone, so that a resumed run sees the same
 /// latents.
-using LatentSource = std::function<LatentBatch(index_t i)>;
+using LatentSource = Function<LatentBatch(index_t i)>;
 
 /// Receives a network with the averaged weights after `step` steps.
-using OnAverage = std::function<void(index_t step, BackboneNetwork<Tensor<float>>& average)>;
+using OnAverage = Function<void(index_t step, BackboneNetwork<Tensor<float>>& average)>;
 
 /// Trains a new network on latents; returns it with its averaged weights. Every batch must have
 /// `training.batch_size` / `training.accumulate` latents of the network's shape, square or not.
 /// `on_average` may be empty; else it is called at each checkpoint. Throws as `run_training`, and
 /// ConfigError, before the first step, for an objective that cannot be trained
 /// (`require_trainable`) or latents of another shape.
-[[nodiscard]] std::unique_ptr<BackboneNetwork<Tensor<float>>> train_flow(
+[[nodiscard]] OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
     const LatentSource& latents, const Backbone& backbone, const FlowOptions& flow,
     const TrainingOptions& training, TrainingContext context, const OnAverage& on_average = {});
 
 /// The same on the latents of a data set's pictures. A network with a single class is trained
 /// without classes: every picture has the label 0. Throws ConfigError, too, when the data set has
 /// more classes than a network with several.
-[[nodiscard]] std::unique_ptr<BackboneNetwork<Tensor<float>>> train_flow(
-    std::shared_ptr<const ImageDataset> data, const Rae<float>& autoencoder,
-    const Backbone& backbone, const FlowOptions& flow, const TrainingOptions& training,
-    TrainingContext context, const OnAverage& on_average = {});
+[[nodiscard]] OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
+    OwnedPointer<const ImageDataset> data, const Rae<float>& autoencoder, const Backbone& backbone,
+    const FlowOptions& flow, const TrainingOptions& training, TrainingContext context,
+    const OnAverage& on_average = {});
 
 }  // namespace rae

@@ -5,9 +5,7 @@
 // Esser et al., "Taming Transformers for High-Resolution Image Synthesis" (2021), equation 7.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
-
+#include "rae/core/math.hpp"
 #include "rae/kernels/optimizer_step.hpp"
 #include "rae/ops/elementwise.hpp"
 #include "rae/ops/loss.hpp"
@@ -44,11 +42,14 @@ template <Real T>
 Var<T> mean_margin(GanLoss kind, const Var<T>& x, double sign) {
   if (kind == GanLoss::hinge)
     return mean_of(
-        x, [sign](double v) { return std::max(0.0, 1 + sign * v); },
+        x, [sign](double v) { return math::max(0.0, 1 + sign * v); },
         [sign](double v) { return 1 + sign * v > 0 ? sign : 0.0; });
   return mean_of(
-      x, [sign](double v) { return std::max(sign * v, 0.0) + std::log1p(std::exp(-std::abs(v))); },
-      [sign](double v) { return sign / (1 + std::exp(-sign * v)); });
+      x,
+      [sign](double v) {
+        return math::max(sign * v, 0.0) + math::log1p(math::exp(-math::fabs(v)));
+      },
+      [sign](double v) { return sign / (1 + math::exp(-sign * v)); });
 }
 }  // namespace detail
 
@@ -74,9 +75,9 @@ template <Real T>
 [[nodiscard]] double adaptive_gan_weight(const Tensor<T>& rec_gradient,
                                          const Tensor<T>& gan_gradient, double largest = 1e4) {
   require_shape("adaptive_gan_weight", gan_gradient.shape(), rec_gradient.shape());
-  const double ratio = std::sqrt(sum_of_squares<T>(rec_gradient)) /
-                       (std::sqrt(sum_of_squares<T>(gan_gradient)) + 1e-6);
-  return std::clamp(ratio, 0.0, largest);
+  const double ratio = math::sqrt(sum_of_squares<T>(rec_gradient)) /
+                       (math::sqrt(sum_of_squares<T>(gan_gradient)) + 1e-6);
+  return math::clamp(ratio, 0.0, largest);
 }
 
 }  // namespace rae

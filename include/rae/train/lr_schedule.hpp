@@ -2,9 +2,9 @@
 // rate, then constant.
 #pragma once
 
-#include <cmath>
 #include <numbers>
 
+#include "rae/core/math.hpp"
 #include "rae/core/shape.hpp"
 
 namespace rae {
@@ -32,7 +32,7 @@ struct LrSchedule {
                  r = final_lr / base_lr;
     return base_lr * (decay == LrDecay::linear
                           ? 1.0 - (1.0 - r) * p
-                          : r + (1.0 - r) * 0.5 * (1.0 + std::cos(std::numbers::pi * p)));
+                          : r + (1.0 - r) * 0.5 * (1.0 + math::cos(std::numbers::pi * p)));
   }
 };
 

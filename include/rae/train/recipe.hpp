@@ -6,11 +6,12 @@
 // DiT^DH (stage 2, section 4).
 #pragma once
 
-#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "rae/core/function.hpp"
 #include "rae/formats/bundle.hpp"
 #include "rae/train/decoder_trainer.hpp"
 #include "rae/train/encoder_trainer.hpp"
@@ -78,10 +79,10 @@ struct RecipeRun {
   std::optional<DType> stored_as{};  ///< of the weights in model.safetensors; absent: bf16, or f32
                                      ///< beside a pretrained encoder
   index_t samples = 80;  ///< pictures in the grids that stage 2 draws at its checkpoints; 0: none
-  OnTrainingProgress on_progress{};     ///< may be empty
-  std::function<bool()> should_stop{};  ///< asked after every training step, and between batches of
-                                        ///< the statistics; may be empty
-  std::function<void(const std::string&)>
+  OnTrainingProgress on_progress{};  ///< may be empty
+  Function<bool()> should_stop{};    ///< asked after every training step, and between batches of
+                                     ///< the statistics; may be empty
+  Function<void(const std::string&)>
       on_event{};  ///< a stage began or ended, a file was written; may be empty
 };
 

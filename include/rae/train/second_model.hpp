@@ -2,12 +2,12 @@
 // adversarial loss.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "rae/core/function.hpp"
 #include "rae/train/adamw.hpp"
 
 namespace rae {
@@ -18,8 +18,8 @@ struct SecondModel {
   std::string name;                   ///< prefix of its tensors in a checkpoint: "discriminator"
   AdamW<float>* optimizer = nullptr;  ///< its parameters and moments
   std::vector<std::pair<std::string, Tensor<float>*>> buffers{};  ///< its state beside parameters
-  std::function<void(index_t step)> train_step{};  ///< called after each step of the first model
-  std::function<std::map<std::string, double>()>
+  Function<void(index_t step)> train_step{};  ///< called after each step of the first model
+  Function<std::map<std::string, double>()>
       measurements{};  ///< of the last step, for the log; may be empty
 };
 

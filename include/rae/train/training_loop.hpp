@@ -5,9 +5,10 @@
 // accumulation error (math of one large batch).
 #pragma once
 
-#include <functional>
+#include <map>
 #include <string>
 
+#include "rae/core/function.hpp"
 #include "rae/io/config.hpp"
 #include "rae/train/lr_schedule.hpp"
 #include "rae/train/second_model.hpp"
@@ -29,7 +30,7 @@ struct TrainingProgress {
 };
 
 /// Receives the progress; false stops the training after writing a checkpoint.
-using OnTrainingProgress = std::function<bool(const TrainingProgress&)>;
+using OnTrainingProgress = Function<bool(const TrainingProgress&)>;
 
 /// Numbers of a training run.
 struct TrainingOptions {
@@ -70,15 +71,15 @@ struct TrainingContext {
       folder{};  ///< existing folder for checkpoint.safetensors and log.jsonl; empty: no files
   ConfigNode settings{};  ///< what the checkpoint is compared with when the run is continued
   OnTrainingProgress on_progress{};  ///< may be empty
-  std::function<bool()>
+  Function<bool()>
       should_stop{};  ///< asked after every step; true stops as `on_progress` does. May be empty
-  std::function<void(index_t step)>
+  Function<void(index_t step)>
       on_checkpoint{};  ///< after a checkpoint was written, and at the end; may be empty
 };
 
 /// The gradient of one part of a step must be accumulated by `loss(step, part)`'s result, the mean
 /// over its pictures.
-using StepLoss = std::function<Var<float>(index_t step, index_t part)>;
+using StepLoss = Function<Var<float>(index_t step, index_t part)>;
 
 /// Trains until `options.steps`, from the checkpoint in the folder when there is one; a second
 /// model takes its training step after each step of the first. Throws ConfigError for options out

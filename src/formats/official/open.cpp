@@ -1,6 +1,7 @@
 #include "rae/formats/official/open.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <utility>
 

@@ -1,6 +1,7 @@
 // The sections of an official configuration that only training looks at. Source: build_optimizer,
 // build_scheduler, build_discriminator and the beginnings of train.py and train_stage1.py.
 #include <algorithm>
+#include <limits>
 
 #include "formats/official/training_sections.hpp"
 

@@ -2,6 +2,8 @@
 // noted.
 #include "rae/formats/official/config.hpp"
 
+#include <cmath>
+
 #include "rae/models/dit_dh.hpp"
 #include "rae/models/lightning_dit.hpp"
 #include "support/official_files.hpp"

@@ -1,6 +1,8 @@
 // A whole official model, from its files to the numbers of the official code; and its variants
 // against the parts of this library.
 #include <algorithm>
+#include <cmath>
+#include <memory>
 
 #include "rae/diffusion/sampler.hpp"
 #include "rae/diffusion/time_grid.hpp"

@@ -2,6 +2,7 @@
 // missing, and refused when they do not fit.
 #include "rae/formats/official/open.hpp"
 
+#include <cmath>
 #include <filesystem>
 
 #include "support/official_files.hpp"

@@ -2,9 +2,9 @@
 // double.
 #pragma once
 
-#include <cmath>
 #include <numbers>
 
+#include "rae/core/math.hpp"
 #include "rae/kernels/activation.hpp"
 
 namespace rae::reference {
@@ -12,11 +12,11 @@ namespace rae::reference {
 /// f(x).
 [[nodiscard]] inline double activation(Activation f, double x) {
   switch (f) {
-    case Activation::gelu: return 0.5 * x * std::erfc(-x / std::numbers::sqrt2);
+    case Activation::gelu: return 0.5 * x * math::erfc(-x / std::numbers::sqrt2);
     case Activation::gelu_tanh:
       return 0.5 * x *
-             (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
-    case Activation::silu: return x / (1 + std::exp(-x));
+             (1 + math::tanh(math::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+    case Activation::silu: return x / (1 + math::exp(-x));
     default: return x;
   }
 }
@@ -25,15 +25,15 @@ namespace rae::reference {
 [[nodiscard]] inline double activation_slope(Activation f, double x) {
   switch (f) {
     case Activation::gelu:
-      return 0.5 * std::erfc(-x / std::numbers::sqrt2) +
-             x * std::exp(-0.5 * x * x) / std::sqrt(2 * std::numbers::pi);
+      return 0.5 * math::erfc(-x / std::numbers::sqrt2) +
+             x * math::exp(-0.5 * x * x) / math::sqrt(2 * std::numbers::pi);
     case Activation::gelu_tanh: {
-      const double c = std::sqrt(2 / std::numbers::pi),
-                   t = std::tanh(c * (x + 0.044715 * x * x * x));
+      const double c = math::sqrt(2 / std::numbers::pi),
+                   t = math::tanh(c * (x + 0.044715 * x * x * x));
       return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * c * (1 + 3 * 0.044715 * x * x);
     }
     case Activation::silu: {
-      const double s = 1 / (1 + std::exp(-x));
+      const double s = 1 / (1 + math::exp(-x));
       return s + x * s * (1 - s);
     }
     default: return 1;

@@ -1,9 +1,9 @@
 // Softmax attention as plain loops: the oracle of the tests.
 #pragma once
 
-#include <cmath>
 #include <vector>
 
+#include "rae/core/math.hpp"
 #include "rae/core/view.hpp"
 
 namespace rae::reference {
@@ -22,7 +22,7 @@ void attention(View<const T> qkv, index_t heads, View<T> out) {
           for (index_t c = 0; c < dim; ++c)
             dot += static_cast<double>(qkv(b, i, h * dim + c)) *
                    static_cast<double>(qkv(b, j, width + h * dim + c));
-          p[static_cast<std::size_t>(j)] = std::exp(dot / std::sqrt(static_cast<double>(dim)));
+          p[static_cast<std::size_t>(j)] = math::exp(dot / math::sqrt(static_cast<double>(dim)));
           total += p[static_cast<std::size_t>(j)];
         }
         for (index_t c = 0; c < dim; ++c) {
@@ -40,7 +40,7 @@ void attention(View<const T> qkv, index_t heads, View<T> out) {
 template <class T>
 void attention_backward(View<const T> qkv, index_t heads, View<const T> dout, View<T> dqkv) {
   const index_t tokens = qkv.extent(1), width = qkv.extent(2) / 3, dim = width / heads;
-  const double scale = 1 / std::sqrt(static_cast<double>(dim));
+  const double scale = 1 / math::sqrt(static_cast<double>(dim));
   const auto at = [](const auto& view, index_t b, index_t t, index_t c) {
     return static_cast<double>(view(b, t, c));
   };
@@ -60,7 +60,7 @@ void attention_backward(View<const T> qkv, index_t heads, View<const T> dout, Vi
             score += at(qkv, b, i, q + c) * at(qkv, b, j, k + c);
             dp[n] += at(dout, b, i, q + c) * at(qkv, b, j, v + c);
           }
-          total += p[n] = std::exp(scale * score);
+          total += p[n] = math::exp(scale * score);
         }
         for (std::size_t n = 0; n < p.size(); ++n) along += (p[n] /= total) * dp[n];
         for (index_t j = 0; j < tokens; ++j) {

@@ -1,11 +1,10 @@
 // GEMM as three plain loops, in each type of element: the oracle of the tests.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "rae/core/dtype.hpp"
+#include "rae/core/math.hpp"
 #include "rae/core/view.hpp"
 
 namespace rae::reference {
@@ -47,11 +46,11 @@ struct Quantized {
 /// column of b. All elements must be finite.
 inline Quantized quantize(View<const float> x, float most = 127.0f) {
   float largest = 0;
-  for (index_t i = 0; i < x.extent(0); ++i) largest = std::max(largest, std::abs(x(i)));
+  for (index_t i = 0; i < x.extent(0); ++i) largest = math::max(largest, math::fabs(x(i)));
   const float factor = largest < 1e-30f ? 0.0f : most / largest;
   Quantized out{{}, largest < 1e-30f ? 0.0f : largest / most};
   for (index_t i = 0; i < x.extent(0); ++i)
-    out.values.push_back(static_cast<int>(std::nearbyint(x(i) * factor)));
+    out.values.push_back(static_cast<int>(math::nearbyint(x(i) * factor)));
   return out;
 }
 
@@ -76,12 +75,13 @@ inline Quantized quantize_group(View<const float> x, int bits) {
   const auto limit = static_cast<float>(1 << (bits - 1));
   float largest = 0;
   for (index_t i = 0; i < x.extent(0); ++i)
-    if (std::abs(x(i)) > std::abs(largest)) largest = x(i);
-  Quantized out{{}, std::abs(largest) < 1e-30f ? 0.0f : static_cast<float>(bf16(largest / -limit))};
+    if (math::fabs(x(i)) > math::fabs(largest)) largest = x(i);
+  Quantized out{{},
+                math::fabs(largest) < 1e-30f ? 0.0f : static_cast<float>(bf16(largest / -limit))};
   for (index_t i = 0; i < x.extent(0); ++i)
     out.values.push_back(out.unit == 0 ? 0
-                                       : static_cast<int>(std::clamp(
-                                             std::nearbyint(x(i) / out.unit), -limit, limit - 1)));
+                                       : static_cast<int>(math::clamp(
+                                             math::nearbyint(x(i) / out.unit), -limit, limit - 1)));
   return out;
 }
 
@@ -99,7 +99,7 @@ inline void gemm_groups(View<const float> a, View<const float> b, View<float> ou
   for (index_t j = 0; j < b.extent(1); ++j) {
     for (index_t i = 0; i < a.extent(0); ++i) out(i, j) = 0;
     for (index_t first = 0; first < depth; first += kGroupSize) {
-      const index_t count = std::min(kGroupSize, depth - first);
+      const index_t count = math::min(kGroupSize, depth - first);
       const Quantized group = quantize_group(
           {b.data() + first * b.stride(0) + j * b.stride(1), {count}, {b.stride(0)}}, bits);
       for (index_t i = 0; i < a.extent(0); ++i) {
@@ -124,7 +124,7 @@ inline void gemm_groups_as_bf16(View<const float> a, View<const float> b, View<f
   std::vector<float> dequantized(static_cast<std::size_t>(depth * n));  // (K, N)
   for (index_t j = 0; j < n; ++j)
     for (index_t first = 0; first < depth; first += kGroupSize) {
-      const index_t count = std::min(kGroupSize, depth - first);
+      const index_t count = math::min(kGroupSize, depth - first);
       const Quantized group = quantize_group(
           {b.data() + first * b.stride(0) + j * b.stride(1), {count}, {b.stride(0)}}, bits);
       for (index_t p = 0; p < count; ++p)

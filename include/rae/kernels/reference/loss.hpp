@@ -1,8 +1,7 @@
 // Plain-loop twin of kernels/loss.hpp, on arrays of any shape.
 #pragma once
 
-#include <cmath>
-
+#include "rae/core/math.hpp"
 #include "rae/kernels/loss.hpp"
 
 namespace rae::reference {
@@ -12,7 +11,7 @@ template <Real T>
 [[nodiscard]] T mse(View<const T> a, View<const T> b) {
   double sum = 0;
   for (index_t i = 0; i < a.numel(); ++i)
-    sum += std::pow(static_cast<double>(a.data()[i]) - static_cast<double>(b.data()[i]), 2);
+    sum += math::pow(static_cast<double>(a.data()[i]) - static_cast<double>(b.data()[i]), 2);
   return static_cast<T>(sum / static_cast<double>(a.numel()));
 }
 
@@ -28,7 +27,7 @@ template <Real T>
 [[nodiscard]] T l1(View<const T> a, View<const T> b) {
   double sum = 0;
   for (index_t i = 0; i < a.numel(); ++i)
-    sum += std::abs(static_cast<double>(a.data()[i]) - static_cast<double>(b.data()[i]));
+    sum += math::fabs(static_cast<double>(a.data()[i]) - static_cast<double>(b.data()[i]));
   return static_cast<T>(sum / static_cast<double>(a.numel()));
 }
 
@@ -52,11 +51,11 @@ template <Real T>
     const std::int64_t label = labels[static_cast<std::size_t>(r)];
     double total = 0;
     for (index_t k = 0; k < logits.extent(1); ++k)
-      total += std::exp(static_cast<double>(logits(r, k)));
-    sum -= std::log(std::exp(static_cast<double>(logits(r, label))) / total);
+      total += math::exp(static_cast<double>(logits(r, k)));
+    sum -= math::log(math::exp(static_cast<double>(logits(r, label))) / total);
     for (index_t k = 0; !dlogits.empty() && k < logits.extent(1); ++k)
       dlogits(r, k) = static_cast<T>(
-          (std::exp(static_cast<double>(logits(r, k))) / total - (k == label ? 1 : 0)) / n);
+          (math::exp(static_cast<double>(logits(r, k))) / total - (k == label ? 1 : 0)) / n);
   }
   return static_cast<T>(sum / n);
 }

@@ -1,10 +1,10 @@
 // Plain-loop twin of kernels/norm.hpp, in double; the backward is the dense Jacobian of one row.
 #pragma once
 
-#include <cmath>
 #include <utility>
 #include <vector>
 
+#include "rae/core/math.hpp"
 #include "rae/kernels/norm.hpp"
 
 namespace rae::reference {
@@ -17,8 +17,8 @@ std::pair<double, double> row_statistics(const T* x, index_t d, const NormInputs
   for (index_t i = 0; i < d && in.kind == NormKind::layer; ++i)
     mean += static_cast<double>(x[i]) / static_cast<double>(d);
   for (index_t i = 0; i < d; ++i)
-    square += std::pow(static_cast<double>(x[i]) - mean, 2) / static_cast<double>(d);
-  return {mean, 1 / std::sqrt(square + in.eps)};
+    square += math::pow(static_cast<double>(x[i]) - mean, 2) / static_cast<double>(d);
+  return {mean, 1 / math::sqrt(square + in.eps)};
 }
 /// Element i of the row that serves row r of `rows`, or `absent`.
 template <class T>

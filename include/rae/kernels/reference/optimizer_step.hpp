@@ -1,8 +1,7 @@
 // Plain-loop twin of kernels/optimizer_step.hpp, computed in double.
 #pragma once
 
-#include <cmath>
-
+#include "rae/core/math.hpp"
 #include "rae/kernels/optimizer_step.hpp"
 
 namespace rae::reference {
@@ -17,12 +16,12 @@ void adamw_step(View<T> param, View<const T> grad, View<T> exp_avg, View<T> exp_
         options.beta1 * static_cast<double>(exp_avg.data()[i]) + (1 - options.beta1) * g;
     const double v =
         options.beta2 * static_cast<double>(exp_avg_sq.data()[i]) + (1 - options.beta2) * g * g;
-    const double m_hat = m / (1 - std::pow(options.beta1, static_cast<double>(step)));
-    const double v_hat = v / (1 - std::pow(options.beta2, static_cast<double>(step)));
+    const double m_hat = m / (1 - math::pow(options.beta1, static_cast<double>(step)));
+    const double v_hat = v / (1 - math::pow(options.beta2, static_cast<double>(step)));
     const double decayed =
         static_cast<double>(param.data()[i]) * (1 - options.lr * options.weight_decay);
     param.data()[i] =
-        static_cast<T>(decayed - options.lr * m_hat / (std::sqrt(v_hat) + options.eps));
+        static_cast<T>(decayed - options.lr * m_hat / (math::sqrt(v_hat) + options.eps));
     exp_avg.data()[i] = static_cast<T>(m);
     exp_avg_sq.data()[i] = static_cast<T>(v);
   }
@@ -40,7 +39,7 @@ void ema_update(View<T> ema, View<const T> param, double decay) {
 template <Real T>
 [[nodiscard]] double sum_of_squares(View<const T> x) {
   double sum = 0;
-  for (index_t i = 0; i < x.numel(); ++i) sum += std::pow(static_cast<double>(x.data()[i]), 2);
+  for (index_t i = 0; i < x.numel(); ++i) sum += math::pow(static_cast<double>(x.data()[i]), 2);
   return sum;
 }
 

@@ -1,16 +1,14 @@
 // Plain-loop twin of kernels/resize.hpp: the dense interpolation matrix, one entry at a time.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
-
+#include "rae/core/math.hpp"
 #include "rae/kernels/resize.hpp"
 
 namespace rae::reference {
 
 /// Keys' cubic convolution kernel with parameter a.
 [[nodiscard]] inline double cubic_convolution(double x, double a) {
-  const double d = std::abs(x);
+  const double d = math::fabs(x);
   if (d <= 1) return (a + 2) * d * d * d - (a + 3) * d * d + 1;
   if (d < 2) return a * d * d * d - 5 * a * d * d + 8 * a * d - 4 * a;
   return 0;
@@ -22,7 +20,7 @@ namespace rae::reference {
   const double scale = static_cast<double>(in) / static_cast<double>(out),
                center = (static_cast<double>(i) + 0.5) * scale;
   if (method == Resize::bicubic_antialias) {
-    const double widening = std::max(scale, 1.0);
+    const double widening = math::max(scale, 1.0);
     const auto inside = [&](index_t k) {
       return k >= static_cast<index_t>(center - 2 * widening + 0.5) &&
              k < static_cast<index_t>(center + 2 * widening + 0.5);
@@ -35,12 +33,12 @@ namespace rae::reference {
     return inside(j) ? filter(j) / total : 0.0;
   }
   const double source = center - 0.5;
-  const auto left = static_cast<index_t>(std::floor(source));
+  const auto left = static_cast<index_t>(math::floor(source));
   double weight = 0;
   for (index_t k = left - 1; k <= left + 2; ++k) {
-    if (std::clamp<index_t>(k, 0, in - 1) != j) continue;
-    const double distance = std::abs(source - static_cast<double>(k));
-    weight += method == Resize::bilinear ? std::max(0.0, 1 - distance)
+    if (math::clamp<index_t>(k, 0, in - 1) != j) continue;
+    const double distance = math::fabs(source - static_cast<double>(k));
+    weight += method == Resize::bilinear ? math::max(0.0, 1 - distance)
                                          : cubic_convolution(distance, -0.75);
   }
   return weight;

@@ -1,9 +1,7 @@
 // Plain-loop twin of kernels/rope.hpp: the angle of one channel of one token, as the formulas say.
 #pragma once
 
-#include <cmath>
-#include <complex>
-
+#include "rae/core/math.hpp"
 #include "rae/kernels/rope.hpp"
 
 namespace rae::reference {
@@ -13,7 +11,7 @@ namespace rae::reference {
   const index_t half = head_dim / 2;
   const index_t k = i < half ? i / 2 : (i - half) / 2;
   const double frequency =
-      std::pow(10000.0, -2.0 * static_cast<double>(k) / static_cast<double>(half));
+      math::pow(10000.0, -2.0 * static_cast<double>(k) / static_cast<double>(half));
   return static_cast<double>(i < half ? row : column) * frequency;
 }
 
@@ -22,8 +20,8 @@ namespace rae::reference {
 [[nodiscard]] inline double sincos_channel(index_t dim, index_t row, index_t column, index_t i) {
   const index_t quarter = dim / 4, part = i / quarter, k = i % quarter;
   const double angle = static_cast<double>(part < 2 ? column : row) /
-                       std::pow(10000.0, static_cast<double>(k) / static_cast<double>(quarter));
-  return part == 0 || part == 2 ? std::sin(angle) : std::cos(angle);
+                       math::pow(10000.0, static_cast<double>(k) / static_cast<double>(quarter));
+  return part == 0 || part == 2 ? math::sin(angle) : math::cos(angle);
 }
 
 /// out (B, T, H, hd) from x, for a grid of grid_h x grid_w tokens each repeated T / (grid_h*grid_w)
@@ -38,11 +36,12 @@ void apply_rope(View<const T> x, index_t grid_h, index_t grid_w, View<T> out,
         for (index_t i = 0; i < x.extent(3); i += 2) {
           const double angle =
               rope_angle(x.extent(3), t / repeats / grid_w, t / repeats % grid_w, i);
-          const std::complex<double> pair(static_cast<double>(x(b, t, h, i)),
-                                          static_cast<double>(x(b, t, h, i + 1)));
-          const std::complex<double> turned = pair * std::polar(1.0, inverse ? -angle : angle);
-          out(b, t, h, i) = static_cast<T>(turned.real());
-          out(b, t, h, i + 1) = static_cast<T>(turned.imag());
+          // (re + i im) * (cos + i sin)
+          const auto re = static_cast<double>(x(b, t, h, i)),
+                     im = static_cast<double>(x(b, t, h, i + 1));
+          const double cos = math::cos(angle), sin = math::sin(inverse ? -angle : angle);
+          out(b, t, h, i) = static_cast<T>(re * cos - im * sin);
+          out(b, t, h, i + 1) = static_cast<T>(re * sin + im * cos);
         }
 }
 

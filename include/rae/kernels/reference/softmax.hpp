@@ -1,9 +1,7 @@
 // Plain twin of kernels/softmax.hpp.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
-
+#include "rae/core/math.hpp"
 #include "rae/kernels/softmax.hpp"
 
 namespace rae::reference {
@@ -14,11 +12,11 @@ void softmax(View<const T> x, View<T> out) {
   for (index_t r = 0; r < x.extent(0); ++r) {
     double largest = static_cast<double>(x(r, 0)), total = 0;
     for (index_t i = 0; i < x.extent(1); ++i)
-      largest = std::max(largest, static_cast<double>(x(r, i)));
+      largest = math::max(largest, static_cast<double>(x(r, i)));
     for (index_t i = 0; i < x.extent(1); ++i)
-      total += std::exp(static_cast<double>(x(r, i)) - largest);
+      total += math::exp(static_cast<double>(x(r, i)) - largest);
     for (index_t i = 0; i < x.extent(1); ++i)
-      out(r, i) = static_cast<T>(std::exp(static_cast<double>(x(r, i)) - largest) / total);
+      out(r, i) = static_cast<T>(math::exp(static_cast<double>(x(r, i)) - largest) / total);
   }
 }
 

@@ -1,9 +1,9 @@
 // Plain-loop twin of kernels/window.hpp.
 #pragma once
 
-#include <algorithm>
 #include <limits>
 
+#include "rae/core/math.hpp"
 #include "rae/kernels/window.hpp"
 
 namespace rae::reference {
@@ -41,7 +41,7 @@ void pool2d(View<const T> x, const Window& w, View<T> largest, View<T> mean) {
             for (index_t j = 0; j < w.width; ++j) {
               const index_t r = y * w.stride + i - w.pad_h, s = v * w.stride + j - w.pad_w;
               if (r < 0 || r >= x.extent(2) || s < 0 || s >= x.extent(3)) continue;
-              best = std::max(best, x(b, c, r, s));
+              best = math::max(best, x(b, c, r, s));
               sum += x(b, c, r, s);
               ++count;
             }

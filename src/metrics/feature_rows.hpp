@@ -1,0 +1,42 @@
+// Rows of features, as the metrics that compare them read them.
+#pragma once
+
+#include <numeric>
+#include <string_view>
+#include <vector>
+
+#include "rae/core/tensor.hpp"
+
+namespace rae::detail {
+
+/// Rows that are compared at a time: queries against those that are searched.
+inline constexpr index_t kQueryBlock = 512, kBaseBlock = 2048;
+
+/// Throws ShapeError unless `features` is a contiguous (N, D) with elements, and NumericError
+/// unless all are finite. `where` is the function and `what` its argument, for the message.
+inline void require_features(std::string_view where, std::string_view what,
+                             const View<const float>& features) {
+  if (features.empty() || features.shape().rank() != 2 || features.numel() == 0 ||
+      !features.is_contiguous())
+    raise<ShapeError>(where, ": expected contiguous ", what, " (N, D), got ", features.shape());
+  if (!all_finite(
+          std::span<const float>(features.data(), static_cast<std::size_t>(features.numel()))))
+    raise<NumericError>(where, ": the ", what, " hold NaN or infinity");
+}
+
+/// Means of the columns of `rows` (N, D): D numbers.
+[[nodiscard]] inline std::vector<double> column_means(const View<const float>& rows) {
+  const index_t n = rows.extent(0), d = rows.extent(1);
+  std::vector<double> mean(static_cast<std::size_t>(d), 0.0);
+  for (index_t i = 0; i < n; ++i)
+    for (index_t j = 0; j < d; ++j)
+      mean[static_cast<std::size_t>(j)] += static_cast<double>(rows.data()[i * d + j]);
+  for (double& m : mean) m /= static_cast<double>(n);
+  return mean;
+}
+
+[[nodiscard]] inline double mean_of(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+}  // namespace rae::detail
