@@ -16,6 +16,14 @@ namespace {
 
 constexpr std::size_t index_of(NetworkRole role) noexcept { return static_cast<std::size_t>(role); }
 
+/// The same network, in a form of which weak references can be taken.
+std::shared_ptr<const BackboneNetwork<Tensor<float>>> shared(
+    OwnedPointer<BackboneNetwork<Tensor<float>>> network) {
+  auto* const object = network.get();
+  return {std::make_shared<OwnedPointer<BackboneNetwork<Tensor<float>>>>(std::move(network)),
+          object};
+}
+
 /// Weights are on the heap, whatever workspace the caller has: it would keep each tensor's memory
 /// after it was packed.
 class OnTheHeap {
@@ -159,7 +167,8 @@ std::shared_ptr<const Decoder<Tensor<float>>> NetworkLoader::decoder() const {
 std::shared_ptr<const BackboneNetwork<Tensor<float>>> NetworkLoader::dit() const {
   const std::lock_guard lock(mutex_);
   if (!loaded_.dit)
-    loaded_.dit = load(NetworkRole::dit, [this] { return config_.dit->make<Tensor<float>>(); });
+    loaded_.dit =
+        shared(load(NetworkRole::dit, [this] { return config_.dit->make<Tensor<float>>(); }));
   return loaded_.dit;
 }
 
@@ -167,7 +176,7 @@ std::shared_ptr<const BackboneNetwork<Tensor<float>>> NetworkLoader::guide() con
   const std::lock_guard lock(mutex_);
   if (!loaded_.guide)
     loaded_.guide =
-        load(NetworkRole::guide, [this] { return config_.guide->make<Tensor<float>>(); });
+        shared(load(NetworkRole::guide, [this] { return config_.guide->make<Tensor<float>>(); }));
   return loaded_.guide;
 }
 

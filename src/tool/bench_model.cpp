@@ -133,7 +133,7 @@ using Forward = Function<Tensor<float>()>;
 /// A diffusion network on latents x (B, C, h, w) under the conditions of one time and one label for
 /// each picture.
 Forward forward_of(const Backbone& config, DType dtype, index_t batch) {
-  const OwnedPointer<BackboneNetwork<Tensor<float>>> network = config.make<Tensor<float>>();
+  const auto network = config.make<Tensor<float>>();
   set_random_weights(*network, outline(config), dtype);
   const Shape latent = config.latent_shape();
   const Tensor<float> x = random_tensor({batch, latent[0], latent[1], latent[2]},

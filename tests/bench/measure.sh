@@ -1,7 +1,9 @@
 #!/bin/sh
-# measure.sh [BUILD]: builds and runs all benchmarks and writes their tables and the plot into docs/. Less than half an hour on an idle
-# machine; on a busy one the figures are worth nothing. BUILD is the build folder, build/bench if not given. Environment: GGML, a built
-# checkout of ggml, adds that peer (see tests/bench/peers/ggml_dit.cpp); PYTHON has PyTorch, /usr/bin/python3 if not given.
+# measure.sh [BUILD]: builds and runs all benchmarks and writes their tables and the plot into
+# docs/. Less than half an hour on an idle machine; on a busy one the figures are worth nothing.
+# BUILD is the build folder, build/bench if not given. Environment: GGML, a built checkout of ggml,
+# adds that peer (see tests/bench/peers/ggml_dit.cpp); PYTHON has PyTorch, /usr/bin/python3 if not
+# given.
 set -eu
 cd "$(dirname "$0")/../.."
 build=${1:-build/bench}
@@ -12,9 +14,11 @@ if nice -n -15 true 2>/dev/null; then first="nice -n -15"; fi
 
 load=$(cut -d " " -f 1 /proc/loadavg 2>/dev/null || echo unknown)
 echo "load average $load: other programs that run now spoil the figures"
-[ -f "$build/CMakeCache.txt" ] || cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DRAE_BUILD_BENCH=ON -DRAE_BUILD_TESTS=OFF \
+[ -f "$build/CMakeCache.txt" ] || cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release \
+  -DRAE_BUILD_BENCH=ON -DRAE_BUILD_TESTS=OFF \
   -DRAE_BUILD_EXAMPLES=OFF
-cmake --build "$build" --parallel --target rae_tool bench_packed_gemm bench_gemv bench_gemm bench_attention bench_ladder bench_train_step \
+cmake --build "$build" --parallel --target rae_tool bench_packed_gemm bench_gemv bench_gemm \
+  bench_attention bench_ladder bench_train_step \
   bench_picture bench_load
 # Where Google Benchmark is installed.
 if cmake --build "$build" --target help | grep -q bench_kernels; then
@@ -26,7 +30,8 @@ echo "$load" > "$out/load"
 ggml=
 if [ -n "${GGML:-}" ]; then
   libraries="$GGML/build/src"
-  g++ -O2 -std=c++20 -I "$GGML/include" tests/bench/peers/ggml_dit.cpp -o "$out/ggml_dit" -L "$libraries" -Wl,-rpath,"$libraries" -lggml \
+  g++ -O2 -std=c++20 -I "$GGML/include" tests/bench/peers/ggml_dit.cpp -o "$out/ggml_dit" -L \
+    "$libraries" -Wl,-rpath,"$libraries" -lggml \
     -lggml-base -lggml-cpu
   ggml="--ggml $out/ggml_dit"
 fi
@@ -44,12 +49,15 @@ fi
 echo "--- from three loops to the peak"
 $first "$build/tests/bench_ladder" 5 --json "$out/ladder.json"
 echo "--- whole networks and their peers"
-$first python3 tests/bench/peers/compare.py "$build/rae" --python "$python" $ggml --json "$out/models.json"
+$first python3 tests/bench/peers/compare.py "$build/rae" --python "$python" $ggml --json \
+  "$out/models.json"
 processors=$(getconf _NPROCESSORS_ONLN)
 if [ "$processors" -gt 2 ]; then
   echo "--- numbers of threads"
-  for threads in $(python3 -c "n = $processors; print(*[1 << i for i in range(10) if 1 << i < n], n)"); do
-    $first python3 tests/bench/peers/compare.py "$build/rae" --models dit-dh-xl --threads "$threads" --rounds 3 --python "$python" $ggml \
+  for threads in $(python3 -c \
+    "n = $processors; print(*[1 << i for i in range(10) if 1 << i < n], n)"); do
+    $first python3 tests/bench/peers/compare.py "$build/rae" --models dit-dh-xl --threads \
+      "$threads" --rounds 3 --python "$python" $ggml \
       --json "$out/threads_$threads.json"
   done
 fi
@@ -65,8 +73,10 @@ if [ "$free" -ge 17 ] && [ -d /dev/shm ]; then
   echo "--- loading"
   for type in f32 bf16 int8; do
     "$build/rae" convert "$bundle" "$packed" --pack "$type"
-    for round in 1 2 3; do $first "$build/tests/bench_load" "$bundle" "$type" --json "$out/load_${type}_$round.json"; done
-    for round in 1 2 3; do $first "$build/tests/bench_load" "$packed" --json "$out/load_packed_${type}_$round.json"; done
+    for round in 1 2 3; do $first "$build/tests/bench_load" "$bundle" "$type" --json \
+      "$out/load_${type}_$round.json"; done
+    for round in 1 2 3; do $first "$build/tests/bench_load" "$packed" --json \
+      "$out/load_packed_${type}_$round.json"; done
   done
   rm -f "$bundle" "$packed"
 else
@@ -74,6 +84,7 @@ else
 fi
 if "$python" -c "import torch" 2>/dev/null; then
   echo "--- training"
-  $first "$python" tests/bench/peers/torch_train.py --ours "$build/tests/bench_train_step" --rounds 4 --json > "$out/training.json"
+  $first "$python" tests/bench/peers/torch_train.py --ours "$build/tests/bench_train_step" \
+    --rounds 4 --json > "$out/training.json"
 fi
 python3 tests/bench/report.py "$out"

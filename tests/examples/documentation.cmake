@@ -1,6 +1,8 @@
-# Takes the programs out of the documentation: each block that begins with ```cpp is a whole program, doc_PAGE_N, built and run.
+# Takes the programs out of the documentation: each block that begins with ```cpp is a whole
+# program, doc_PAGE_N, built and run.
 set(pages README.md)
-file(GLOB tutorial RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/[0-9]*.md)
+file(GLOB tutorial RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS
+  ${PROJECT_SOURCE_DIR}/docs/[0-9]*.md)
 list(APPEND pages ${tutorial})
 foreach(page IN LISTS pages)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${page})
@@ -19,7 +21,7 @@ foreach(page IN LISTS pages)
     math(EXPR number "${number} + 1")
     set(name doc_${page_name}_${number})
     set(source ${CMAKE_CURRENT_BINARY_DIR}/${name}.cpp)
-    file(GENERATE OUTPUT ${source} CONTENT "${program}\n")  # leaves a file alone that has not changed
+    file(GENERATE OUTPUT ${source} CONTENT "${program}\n")  # unchanged files stay
     add_executable(${name} ${source})
     set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF)
     target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O0>)  # run once, on a tiny model

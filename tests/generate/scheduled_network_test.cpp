@@ -17,7 +17,7 @@ using detail::ScheduledNetwork;
 using Labels = std::vector<std::int64_t>;
 
 OwnedPointer<const BackboneNetwork<Tensor<float>>> random_network(const Backbone& config) {
-  const OwnedPointer<BackboneNetwork<Tensor<float>>> network = config.make<Tensor<float>>();
+  OwnedPointer<BackboneNetwork<Tensor<float>>> network = config.make<Tensor<float>>();
   test::fill_random(*network, 3);
   pack_parameters(*network);
   return network;

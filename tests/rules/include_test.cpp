@@ -107,6 +107,38 @@ std::vector<std::string> foreign_includes(const std::vector<SourceFile>& headers
   return out;
 }
 
+/// Headers of a folder that include each other in a circle, "a -> b -> a"; one line for each
+/// circle.
+std::vector<std::string> circles(const std::vector<SourceFile>& headers) {
+  std::map<std::string, std::vector<std::string>> includes;  // by the name in an include
+  for (const auto& file : headers) {
+    std::string name = file.path;
+    for (const std::string& prefix : {std::string("include/"), std::string("src/")})
+      if (name.rfind(prefix, 0) == 0) name = name.substr(prefix.size());
+    for (const auto& line : file.lines)
+      if (const Include include = include_of(line); include.quoted)
+        includes[name].push_back(include.name);
+  }
+  std::vector<std::string> out, path;
+  std::set<std::string> done;
+  const auto visit = [&](const auto& self, const std::string& name) -> void {
+    if (const auto at = std::find(path.begin(), path.end(), name); at != path.end()) {
+      std::string circle;
+      for (auto i = at; i != path.end(); ++i) circle += *i + " -> ";
+      out.push_back(circle + name);
+      return;
+    }
+    if (done.count(name)) return;
+    path.push_back(name);
+    if (const auto found = includes.find(name); found != includes.end())
+      for (const auto& next : found->second) self(self, next);
+    path.pop_back();
+    done.insert(name);
+  };
+  for (const auto& [name, targets] : includes) visit(visit, name);
+  return out;
+}
+
 std::string joined(const std::vector<std::string>& lines) {
   std::string out;
   for (const auto& line : lines) out += line + "\n";
@@ -117,6 +149,10 @@ TEST(Includes, PointDownOrSideways) {
   const auto files = source_files({"include/rae", "src"});
   ASSERT_GT(files.size(), 20u);
   EXPECT_EQ(joined(wrong_directions(files)), "");
+}
+
+TEST(Includes, FormNoCircles) {
+  EXPECT_EQ(joined(circles(source_files({"include/rae", "src"}))), "");
 }
 
 TEST(Includes, PublicHeadersShowNoThirdParty) {
@@ -147,6 +183,15 @@ TEST(IncludeRules, FindWhatTheyForbid) {
       {"src/nn/linear.cpp",
        {"#include \"nn/linear_impl.hpp\"", "// #include \"rae/train/loss.hpp\""}}};
   EXPECT_EQ(joined(wrong_directions(good)), "");
+}
+
+TEST(IncludeRules, FindCircles) {
+  EXPECT_EQ(joined(circles({{"include/rae/a.hpp", {"#include \"rae/b.hpp\""}},
+                            {"include/rae/b.hpp", {"#include \"rae/a.hpp\""}}})),
+            "rae/a.hpp -> rae/b.hpp -> rae/a.hpp\n");
+  EXPECT_EQ(joined(circles({{"src/io/a.hpp", {"#include \"io/b.hpp\"", "#include \"io/c.hpp\""}},
+                            {"src/io/b.hpp", {"#include \"io/c.hpp\""}}})),
+            "");
 }
 
 TEST(IncludeRules, FindThirdPartyHeaders) {

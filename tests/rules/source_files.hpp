@@ -21,16 +21,18 @@ inline std::vector<std::string> lines_of(std::istream& in) {
   return out;
 }
 
-/// All C++ files under the given folders of the repository, in a fixed order.
-inline std::vector<SourceFile> source_files(const std::vector<std::string>& folders) {
+/// All files of some kinds, C++ if not given, under folders of the repository, in a fixed order.
+inline std::vector<SourceFile> source_files(const std::vector<std::string>& folders,
+                                            const std::vector<std::string>& kinds = {".hpp", ".cpp",
+                                                                                     ".inl"}) {
   namespace fs = std::filesystem;
   const fs::path root = RAE_SOURCE_DIR;
   std::vector<SourceFile> out;
   for (const auto& folder : folders) {
     if (!fs::exists(root / folder)) continue;
     for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
-      const auto extension = entry.path().extension();
-      if (extension != ".hpp" && extension != ".cpp" && extension != ".inl") continue;
+      const std::string extension = entry.path().extension().string();
+      if (std::find(kinds.begin(), kinds.end(), extension) == kinds.end()) continue;
       std::ifstream in(entry.path());
       out.push_back({fs::relative(entry.path(), root).generic_string(), lines_of(in)});
     }

@@ -1,6 +1,7 @@
 // Rules on the text of the sources: length, unfinished marks, names that promise too much.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <regex>
 
 #include "rules/source_files.hpp"
@@ -13,6 +14,53 @@ constexpr std::size_t kMostLines = 600;
 TEST(SourceText, FilesAreShort) {
   for (const auto& file : source_files({"include", "src", "tests", "examples"}))
     EXPECT_LE(file.lines.size(), kMostLines) << file.path << " should be split";
+}
+
+/// Lines of more than 100 characters, "path:number". What a raw string holds may be longer, and so
+/// may lines without a place to break them: tables and addresses.
+std::vector<std::string> long_lines(const std::vector<SourceFile>& files) {
+  constexpr std::size_t kMostCharacters = 100;
+  std::vector<std::string> out;
+  for (const auto& file : files) {
+    bool raw = false;
+    for (std::size_t i = 0; i < file.lines.size(); ++i) {
+      const std::string& line = file.lines[i];
+      const bool begins = line.find("R\"") != std::string::npos;
+      const auto bytes_inside = std::count_if(line.begin(), line.end(), [](char c) {
+        return (static_cast<unsigned char>(c) & 0xc0u) == 0x80u;  // of UTF-8, after the first
+      });
+      const std::size_t characters = line.size() - static_cast<std::size_t>(bytes_inside);
+      if (characters > kMostCharacters && !raw && !begins && line.rfind("|", 0) != 0 &&
+          line.find("://") == std::string::npos)
+        out.push_back(file.path + ":" + std::to_string(i + 1));
+      if (begins) raw = true;
+      if (line.find(")\"") != std::string::npos) raw = false;
+    }
+  }
+  return out;
+}
+
+TEST(SourceText, LinesAreShort) {
+  const std::vector<std::string> kinds = {".hpp", ".cpp", ".inl", ".cmake", ".sh", ".yaml", ".txt"};
+  std::vector<SourceFile> files = source_files({"include", "src", "tests", "examples"}, kinds);
+  const auto page = [](const SourceFile& file) {  // golden files have text of other programs
+    return file.path.find("/golden/") != std::string::npos ||
+           file.path.find("/corpus/") != std::string::npos ||
+           file.path.find("/data/") != std::string::npos;
+  };
+  std::erase_if(files, page);
+  ASSERT_GT(files.size(), 100u);
+  std::string found;
+  for (const auto& line : long_lines(files)) found += line + "\n";
+  EXPECT_EQ(found, "");
+}
+
+TEST(SourceTextRules, FindLongLines) {
+  const std::string longer(101, 'x');
+  EXPECT_EQ(long_lines({{"a.cpp", {longer, std::string(100, 'x'), "|" + longer}}}),
+            (std::vector<std::string>{"a.cpp:1"}));
+  EXPECT_TRUE(
+      long_lines({{"a.cpp", {"f(R\"(", longer, ")\");", "// see https://" + longer}}}).empty());
 }
 
 TEST(SourceText, NothingIsMarkedUnfinished) {

@@ -196,9 +196,9 @@ double velocity_error(const Network& model, PathKind path) {
 constexpr double kMomentBound = 0.15;    // of a mean or a covariance; the data's are 0.2 to 0.8
 constexpr double kVelocityBound = 0.15;  // of velocities, whose root mean square is about 1
 
-using ToyRow = std::tuple<PathKind, Prediction, bool>;
+using ToyCase = std::tuple<PathKind, Prediction, bool>;
 
-class ToyFlow : public testing::TestWithParam<ToyRow> {};
+class ToyFlow : public testing::TestWithParam<ToyCase> {};
 
 // The bounds are narrow enough to tell the paths apart: with another path than the one of the
 // training they are missed. Samples of a velocity follow from the network alone, which is compared

@@ -20,9 +20,9 @@ class Function<R(A...)> {
 
   template <class F>
   requires(!std::is_same_v<std::remove_cvref_t<F>, Function> &&
-           std::is_invocable_r_v<R, std::remove_cvref_t<F>&, A...>)
+           std::is_invocable_r_v<R, std::decay_t<F>&, A...>)
       Function(F&& callable) {  // NOLINT: as std::function
-    using Callable = std::remove_cvref_t<F>;
+    using Callable = std::decay_t<F>;
     if constexpr (requires { static_cast<bool>(callable == nullptr); })
       if (callable == nullptr) return;
     held_ = new Holder<Callable>(std::forward<F>(callable));
