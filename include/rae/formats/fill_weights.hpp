@@ -41,9 +41,9 @@ void pack_weight(Parameter<Tensor<float>>& parameter, const TensorGroup& group,
 /// Sets all parameters of a network, for inference or for training, from the tensors of a file.
 /// Extents of one, as convolutions have them, need not match. Everything is checked before the
 /// first parameter is set: throws FormatError for a missing tensor, ShapeError for another shape,
-/// and while reading FormatError for NaN and infinity. `what` names the network in messages, unless it is empty. With
-/// `packing`, matrices are packed one by one, so that no more than one is held twice; networks for
-/// training ignore it.
+/// and while reading FormatError for NaN and infinity. `what` names the network in messages, unless
+/// it is empty. With `packing`, matrices are packed one by one, so that no more than one is held
+/// twice; networks for training ignore it.
 template <class Network>
 void fill_weights(Network& network, const TensorGroup& group, std::string_view what = {},
                   const WeightPacking* packing = nullptr) {
