@@ -14,7 +14,6 @@
 constexpr rae::index_t kPatch = 7, kKept = 4, kWidth = kKept * kKept;  // 4 x 4 of 7 x 7 frequencies
 
 struct CosineConfig {};
-
 template <rae::Operand X>
 struct CosineEncoder {
   rae::Tensor<float> basis{{kWidth, kPatch* kPatch}};  // (D, P*P)
@@ -33,8 +32,7 @@ struct CosineEncoder {
   X operator()(const X& images) const {                                // (B, 1, H, W), normalised
     return rae::linear(rae::patchify(images, kPatch), X(basis), X());  // (B, N, P*P) -> (B, N, D)
   }
-  template <class F>
-  void parameters(F&&) {}
+  void parameters(auto&&) {}
 };
 
 struct CosineKind {
@@ -58,9 +56,8 @@ dit: {flow: {time: logit-normal_0_1}, train: {batch_size: 64, steps: 500}}
 )";
 
 int main(int argc, char** argv) {
-  if ((argc != 3 && argc != 5) || (argc == 5 && std::strcmp(argv[3], "--steps") != 0)) {
+  if ((argc != 3 && argc != 5) || (argc == 5 && std::strcmp(argv[3], "--steps") != 0))
     return std::fprintf(stderr, "usage: %s DATA OUT [--steps N]\n", argv[0]), 2;
-  }
   try {
     rae::register_encoder<CosineKind>();
     rae::ConfigNode recipe = rae::ConfigNode::parse_yaml(kRecipe);
