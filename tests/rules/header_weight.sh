@@ -1,5 +1,6 @@
 #!/bin/sh
-# usage: header_weight.sh COMPILER SOURCE_FOLDER: how many lines that are not blank the compiler reads
+# usage: header_weight.sh COMPILER SOURCE_FOLDER: how many lines that are not blank the compiler
+# reads
 # for each public header. Those of core and kernels have at most 25,000, rae.hpp at most 55,000 and
 # all others at most 45,000. The limits are for g++ 12; exits with 77 for another compiler.
 set -eu
