@@ -31,8 +31,7 @@ struct CosineEncoder {
   X operator()(const X& images) const {                                // (B, 1, H, W), normalised
     return rae::linear(rae::patchify(images, kPatch), X(basis), X());  // (B, N, P*P) -> (B, N, D)
   }
-  template <class F>
-  void parameters(F&&) {}
+  void parameters(auto&&) {}
 };
 
 struct CosineKind {

@@ -1,7 +1,6 @@
 // The encoders that the library itself registers.
 #pragma once
 
-
 #include "rae/core/owner.hpp"
 #include "rae/spec/any_encoder.hpp"
 
