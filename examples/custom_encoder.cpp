@@ -72,7 +72,6 @@ int main(int argc, char** argv) {
     const rae::Autoencoder autoencoder = rae::Autoencoder::load(path);
     autoencoder.decode(autoencoder.encode(picture)).front().save_png(path + ".decoded.png");
     rae::Generator::load(path).sample({.labels = {0}}).front().save_png(path + ".sample.png");
-    std::printf("wrote %s, a reconstruction and a sample\n", path.c_str());
   } catch (const std::exception& error) {
     return std::fprintf(stderr, "%s\n", error.what()), 1;
   }
