@@ -1,82 +1,79 @@
-// Your own encoder under our decoder: example_custom_encoder DATA [--steps N]
-// An encoder is anything that turns pictures (B, C, H, W) into tokens (B, N, D). This one is no
-// network at all: the lowest frequencies of the cosine transform of each patch, as in JPEG.
+// Your own encoder in a model: example_custom_encoder DATA OUT [--steps N]
+// An encoder is anything that turns pictures (B, C, H, W) into tokens (B, N, D) on a grid. This one
+// has no weights: the lowest frequencies of the cosine transform of each patch, as in JPEG. Once it
+// is registered, recipes, bundles, Autoencoder and Generator take it by its name.
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <exception>
 #include <numbers>
-#include <rae/metrics/psnr.hpp>
-#include <rae/models/initialize.hpp>
-#include <rae/ops/loss.hpp>
-#include <rae/train/decoder_trainer.hpp>
+#include <rae/rae.hpp>
+#include <rae/spec/register_encoder.hpp>
+#include <rae/train/recipe.hpp>
 
-namespace {
+constexpr rae::index_t kPatch = 7, kKept = 4, kWidth = kKept * kKept;  // 4 x 4 of 7 x 7 frequencies
 
-constexpr rae::index_t kSide = 28, kPatch = 7, kKept = 4;  // the 4 x 4 lowest of 7 x 7 frequencies
-
+struct CosineConfig {};
+template <rae::Operand X>
 struct CosineEncoder {
-  rae::Tensor<float> basis{{kKept * kKept, kPatch* kPatch}};  // (D, P*P)
+  rae::Tensor<float> basis{{kWidth, kPatch* kPatch}};  // (D, P*P)
 
-  CosineEncoder() {
-    float* out = basis.data();
+  explicit CosineEncoder(const CosineConfig&) {
     const auto wave = [](rae::index_t k, rae::index_t x) {
       return std::cos(std::numbers::pi * static_cast<double>((2 * x + 1) * k) / (2 * kPatch)) *
              std::sqrt((k == 0 ? 1.0 : 2.0) / kPatch);
     };
-    for (rae::index_t d = 0; d < kKept * kKept; ++d)
+    float* out = basis.data();
+    for (rae::index_t d = 0; d < kWidth; ++d)
       for (rae::index_t p = 0; p < kPatch * kPatch; ++p)
         *out++ = static_cast<float>(wave(d / kKept, p / kPatch) * wave(d % kKept, p % kPatch));
   }
 
-  rae::Tensor<float> operator()(const rae::Tensor<float>& images) const {  // (B, 1, H, W) in [0, 1]
-    return rae::linear(rae::patchify(images, kPatch), basis,
-                       rae::Tensor<float>());  // (B, N, P*P) -> (B, N, D)
+  X operator()(const X& images) const {                                // (B, 1, H, W), normalised
+    return rae::linear(rae::patchify(images, kPatch), X(basis), X());  // (B, N, P*P) -> (B, N, D)
   }
+  void parameters(auto&&) {}
 };
 
-}  // namespace
+struct CosineKind {
+  using Config = CosineConfig;
+  template <rae::Operand X>
+  using Network = CosineEncoder<X>;
+  static constexpr std::string_view name = "cosine";
+  static Config parse(const rae::ConfigNode&) { return {}; }
+  static rae::ConfigNode to_config(const Config&) { return rae::ConfigNode::map(); }
+  static rae::EncoderShape shape(const Config&) { return {1, kPatch, kWidth}; }
+};
+
+constexpr const char* kRecipe = R"(
+model: {name: cosine, image_size: 28, pixels: {mean: [0.3], std: [0.35]}, time_shift: 1,
+  encoder: {family: cosine}, decoder: {grid_h: 4, grid_w: 4, in_dim: 16, hidden_size: 64,
+  num_layers: 2, num_heads: 4, intermediate_size: 256, patch_size: 7, channels: 1},
+  dit: {grid_h: 4, grid_w: 4, in_channels: 16, hidden_size: [64, 64], depth: [2, 1],
+    num_heads: [4, 4], num_classes: 10}}
+decoder: {loss: {noise_tau: 0.2, perceptual_weight: 0}, train: {batch_size: 64, steps: 500}}
+dit: {flow: {time: logit-normal_0_1}, train: {batch_size: 64, steps: 500}}
+)";
 
 int main(int argc, char** argv) {
-  if ((argc != 2 && argc != 4) || (argc == 4 && std::strcmp(argv[2], "--steps") != 0)) {
-    std::fprintf(stderr, "usage: %s DATA [--steps N]\n", argv[0]);
-    return 2;
-  }
+  if ((argc != 3 && argc != 5) || (argc == 5 && std::strcmp(argv[3], "--steps") != 0))
+    return std::fprintf(stderr, "usage: %s DATA OUT [--steps N]\n", argv[0]), 2;
   try {
-    const CosineEncoder encoder;
-    const rae::index_t steps = argc == 4 ? std::stoll(argv[3]) : 500;
-    const rae::TrainingOptions training{
-        .steps = steps, .batch_size = 64, .lr = 1e-3, .warmup_steps = steps / 20};
-    rae::Batches batches(
-        rae::open_dataset(argv[1], rae::Split::train, {.size = kSide, .channels = 1}),
-        training.batch_size, training.seed);
+    rae::register_encoder<CosineKind>();
+    rae::ConfigNode recipe = rae::ConfigNode::parse_yaml(kRecipe);
+    for (const char* stage : {"decoder", "dit"})
+      if (argc == 5) recipe.set_path(std::string(stage) + ".train.steps", std::stoll(argv[4]));
+    rae::run_recipe(rae::parse_recipe(recipe), {.data = argv[1], .out = argv[2]});
 
-    // The same text as for inference, on variables that record what happens to them.
-    rae::Decoder<rae::Var<float>> decoder(
-        {kSide / kPatch, kSide / kPatch, kKept * kKept, 64, 2, 4, 256, kPatch, 1, 1e-6});
-    rae::initialize(decoder, training.seed);
-    rae::AdamW<float> optimizer(decoder);
-
-    rae::TrainingContext context{.stage = "decoder"};
-    context.on_progress = [](const rae::TrainingProgress& p) {
-      std::printf("step %d of %d, loss %.4f\n", static_cast<int>(p.step), static_cast<int>(p.steps),
-                  p.loss);
-      return true;
-    };
-    // The loss of step i depends on i and the weights only, so with a context.folder a stopped run
-    // goes on as if it had not stopped.
-    rae::run_training(optimizer, training, context, [&](rae::index_t step, rae::index_t) {
-      const rae::Tensor<float> images = batches(step).images;  // (B, 1, H, W)
-      return rae::l1_loss(decoder(rae::Var<float>(encoder(images))), images);
-    });
-
-    const rae::Tensor<float> images = batches(0).images;  // (B, 1, H, W)
-    const rae::Tensor<float> decoded =
-        decoder(rae::Var<float>(encoder(images))).value();  // (B, 1, H, W)
-    std::printf("PSNR of %d pictures: %.2f dB\n", static_cast<int>(images.extent(0)),
-                rae::psnr(decoded.view(), images.view()));
+    const std::string path = std::string(argv[2]) + "/model.safetensors";
+    const auto data = rae::open_dataset(argv[1], rae::Split::test, {.size = 28, .channels = 1});
+    rae::Tensor<float> picture({1, 1, 28, 28});  // (B, C, H, W)
+    data->image(0, picture.span());
+    const rae::Autoencoder autoencoder = rae::Autoencoder::load(path);
+    autoencoder.decode(autoencoder.encode(picture)).front().save_png(path + ".decoded.png");
+    rae::Generator::load(path).sample({.labels = {3}}).front().save_png(path + ".sample.png");
+    std::printf("wrote %s, a reconstruction and a sample\n", path.c_str());
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
+    return std::fprintf(stderr, "%s\n", error.what()), 1;
   }
 }

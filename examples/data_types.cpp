@@ -1,17 +1,12 @@
-// What narrower weights and a reused backbone change: example_data_types [PICTURES
-// [MODEL.safetensors]]
-//
-// Prints a table of errors against f32 as shares of f32's results: of velocities from noise to
-// picture, and of the latents at the end.
+// The errors of narrower weights and of a reused backbone, relative to the results of f32: of the
+// velocities between noise and picture, and of the latents.
+//   example_data_types [PICTURES [MODEL.safetensors]]
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <rae/rae.hpp>
-
-namespace {
 
 /// |a - b| / |b|.
 double error(const rae::Tensor<float>& a, const rae::Tensor<float>& b) {
@@ -55,11 +50,9 @@ Results results(const rae::Generator& generator, rae::GenerateOptions options,
   return out;
 }
 
-}  // namespace
-
 int main(int argc, char** argv) {
   try {
-    const int pictures = argc > 1 ? std::atoi(argv[1]) : 100;
+    const int pictures = argc > 1 ? std::stoi(argv[1]) : 100;
     const rae::ModelFiles files = rae::ModelFiles::open(argc > 2 ? argv[2] : rae::find_model());
     Results exact;
     std::printf("weights  reuse  velocity   latent   latent, cfg 1.5   backbones   seconds\n");
@@ -77,12 +70,10 @@ int main(int argc, char** argv) {
                   r.seconds);
     };
     for (const rae::DType dtype : rae::kWeightTypes) row(dtype, 0);  // f32 first
-    if (!files.config.dit->has_head())
-      return 0;  // a LightningDiT has no backbone apart from a head
+    if (!files.config.dit->has_head()) return 0;                     // nothing to reuse
     for (const double reuse_error : {0.02, 0.05, 0.1, 0.2}) row(rae::DType::f32, reuse_error);
     row(rae::DType::int8, 0.1);
   } catch (const std::exception& failure) {
-    std::fprintf(stderr, "%s\n", failure.what());
-    return 1;
+    return std::fprintf(stderr, "%s\n", failure.what()), 1;
   }
 }

@@ -15,26 +15,25 @@ int main(int argc, char** argv) {
   try {
     const rae::index_t steps = argc == 5 ? std::stoll(argv[4]) : 1000;
     rae::Bundle bundle = rae::Bundle::load(rae::find_model());
-    rae::Encoder<rae::Tensor<float>> encoder(bundle.config.encoder);
-    bundle.restore("encoder.", encoder);
+    const rae::Rae<float> autoencoder = bundle.autoencoder();
+    const auto& [channels, patch, width] = autoencoder.encoder().shape();
 
     // Pictures come as the encoder wants them.
-    const rae::index_t size = bundle.config.image_size, patch = encoder.config().patch_size;
-    const auto data =
-        rae::open_dataset(argv[1], rae::Split::train,
-                          {.size = size, .channels = static_cast<int>(encoder.config().channels)});
+    const rae::index_t size = bundle.config.image_size;
+    const auto data = rae::open_dataset(argv[1], rae::Split::train,
+                                        {.size = size, .channels = static_cast<int>(channels)});
 
     // A smaller decoder than the built-in one. It sees tokens with noise, since those that a
     // generator makes are not exact either.
     const rae::DecoderConfig config{.grid_h = size / patch,
                                     .grid_w = size / patch,
-                                    .in_dim = encoder.config().hidden_size,
+                                    .in_dim = width,
                                     .hidden_size = 64,
                                     .num_layers = 2,
                                     .num_heads = 4,
                                     .intermediate_size = 256,
                                     .patch_size = patch,
-                                    .channels = encoder.config().channels,
+                                    .channels = channels,
                                     .layer_norm_eps = 1e-6};
     const rae::DecoderLossOptions loss{
         .noise_tau = 0.3, .perceptual_weight = 0.1, .augmentation = {.shift = 1, .flip = true}};
@@ -53,14 +52,15 @@ int main(int argc, char** argv) {
                   static_cast<int>(p.steps), p.loss, p.images_per_second);
       return true;
     };
-    rae::Decoder<rae::Tensor<float>> decoder =
-        rae::train_decoder(data, encoder, bundle.config.pixels, config, loss, training, context);
+    rae::Decoder<rae::Tensor<float>> decoder = rae::train_decoder(
+        data, autoencoder.encoder(), bundle.config.pixels, config, loss, training, context);
 
     bundle.config.decoder = config;
     bundle.store("decoder.", decoder);
     bundle.save(argv[2]);
-    std::printf("%s: the built-in encoder with a decoder of %d parameters\n", argv[2],
-                static_cast<int>(rae::parameter_count(rae::parameter_shapes<rae::Decoder>(config))));
+    std::printf(
+        "%s: the built-in encoder with a decoder of %d parameters\n", argv[2],
+        static_cast<int>(rae::parameter_count(rae::parameter_shapes<rae::Decoder>(config))));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

@@ -19,14 +19,11 @@ int main(int argc, char** argv) {
     rae::Bundle bundle = rae::Bundle::load(rae::find_model());
     rae::ModelConfig& model = bundle.config;
     if (!model.decoder) throw rae::ConfigError("the built-in model has no decoder");
-    rae::Rae<float> autoencoder(model.encoder, *model.decoder, model.encoder_size, model.pixels);
-    bundle.restore("encoder.", autoencoder.encoder);
-    bundle.restore("decoder.", autoencoder.decoder);
-    autoencoder.latent_norm = bundle.latent_norm();
+    const rae::Rae<float> autoencoder = bundle.autoencoder();
 
     const auto data = rae::open_dataset(
         argv[1], rae::Split::train,
-        {.size = model.image_size, .channels = static_cast<int>(model.encoder.channels)});
+        {.size = model.image_size, .channels = static_cast<int>(model.encoder.channels())});
 
     // The head must be at least as wide as a token: a narrower network cannot output noise of full
     // rank (Theorem 1).
@@ -39,10 +36,10 @@ int main(int argc, char** argv) {
         .depth = {4, 2},
         .num_heads = {4, 4},
         .num_classes = static_cast<rae::index_t>(data->class_names().size())};
-    const rae::FlowOptions flow{.objective = {.path = rae::PathKind::linear,
-                                              .prediction = rae::Prediction::velocity},
-                                .time = rae::TimeDistribution::logit_normal(0, 1),
-                                .time_shift = model.time_shift};
+    const rae::FlowOptions flow{
+        .objective = {.path = rae::PathKind::linear, .prediction = rae::Prediction::velocity},
+        .time = rae::TimeDistribution::logit_normal(0, 1),
+        .time_shift = model.time_shift};
     const rae::TrainingOptions training{.steps = steps,
                                         .batch_size = 64,
                                         .lr = 8e-4,

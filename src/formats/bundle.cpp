@@ -5,6 +5,7 @@
 #include "formats/bundle_layout.hpp"
 #include "formats/packed_weights.hpp"
 #include "io/suggestion.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/io/safetensors.hpp"
 
 namespace rae {
@@ -39,6 +40,26 @@ LatentNorm<float> Bundle::latent_norm() const {
   return norm;
 }
 
+Rae<float> Bundle::autoencoder() const {
+  OwnedPointer<EncoderNetwork<Tensor<float>>> encoder;
+  if (has(NetworkRole::encoder)) {
+    encoder = config.encoder.make();
+    restore(detail::prefix_of(NetworkRole::encoder), *encoder);
+  }
+  OwnedPointer<Decoder<Tensor<float>>> decoder;
+  if (config.decoder && has(NetworkRole::decoder)) {
+    decoder = OwnedPointer<Decoder<Tensor<float>>>::make(*config.decoder);
+    restore(detail::prefix_of(NetworkRole::decoder), *decoder);
+  }
+  RaeSettings<float> settings{0, 0, config.pixels, latent_norm()};
+  if (config.encoder_size > 0) {
+    const Shape input = config.encoder_input_shape();  // (channels, H, W)
+    settings.encoder_height = input[1];
+    settings.encoder_width = input[2];
+  }
+  return {std::move(encoder), std::move(decoder), std::move(settings)};
+}
+
 const Tensor<float>& Bundle::tensor(const std::string& name, const Shape& expected) const {
   const auto found = tensors.find(name);
   if (found == tensors.end()) {
@@ -60,9 +81,12 @@ ModelFiles Bundle::files() const {
   out.origin = origin;
   out.latent_norm = latent_norm();
   for (const NetworkRole role : kNetworkRoles)
-    if (const std::string prefix = detail::prefix_of(role); has(prefix))
-      out.network(role) = TensorGroup{source.under(prefix), {}};
+    if (has(role)) out.network(role) = TensorGroup{source.under(detail::prefix_of(role)), {}};
   return out;
+}
+
+bool Bundle::has(NetworkRole role) const {
+  return has(detail::prefix_of(role)) || detail::needs_no_tensors(config, role);
 }
 
 bool Bundle::has(const std::string& prefix) const {

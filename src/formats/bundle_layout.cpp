@@ -62,6 +62,10 @@ void require_tensors(const std::string& origin, const ModelConfig& config,
   }
 }
 
+bool needs_no_tensors(const ModelConfig& config, NetworkRole role) {
+  return role == NetworkRole::encoder && !config.encoder.has_parameters();
+}
+
 void require_free_notes(std::string_view where, const std::map<std::string, std::string>& notes) {
   for (const std::string_view key : {kConfigKey, kPackedKey})
     if (notes.count(std::string(key)) != 0)

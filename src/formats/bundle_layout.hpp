@@ -33,6 +33,9 @@ void require_tensors(const std::string& origin, const ModelConfig& config,
                      const std::map<std::string, Shape>& shapes,
                      std::optional<DType> packed = std::nullopt);
 
+/// True for an encoder that is a fixed function: a bundle has no tensors of it.
+[[nodiscard]] bool needs_no_tensors(const ModelConfig& config, NetworkRole role);
+
 /// The fewest elements that tensors packed for a type have for so many parameters: they are padded,
 /// but two weights of 4 bits are one byte.
 [[nodiscard]] constexpr index_t least_packed_elements(DType packed, index_t parameters) {

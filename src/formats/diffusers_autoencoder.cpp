@@ -199,13 +199,14 @@ ModelFiles open_diffusers_autoencoder(const std::string& folder) {
   ModelConfig& c = out.config;
   const fs::path path = fs::path(folder).lexically_normal();
   c.name = (path.has_filename() ? path : path.parent_path()).filename().string();
-  c.encoder = encoder_config(node, tensors);
+  const EncoderConfig encoder = encoder_config(node, tensors);
+  c.encoder = encoder;
   c.encoder_size = detail::size_or(node, "encoder_input_size", 224, kMaxModelImageSize);
-  if (c.encoder_size % c.encoder.patch_size != 0)
+  if (c.encoder_size % encoder.patch_size != 0)
     raise<ConfigError>(node.where(), ": encoder_input_size ", c.encoder_size,
-                       " does not divide into patches of ", c.encoder.patch_size);
-  const index_t grid = c.encoder_size / c.encoder.patch_size;
-  c.decoder = decoder_config(node, c.encoder.hidden_size, grid);
+                       " does not divide into patches of ", encoder.patch_size);
+  const index_t grid = c.encoder_size / encoder.patch_size;
+  c.decoder = decoder_config(node, encoder.hidden_size, grid);
   c.image_size = grid * c.decoder->patch_size;
   if (const ConfigNode* size = node.find("image_size");
       size != nullptr && !size->is_null() && size->as_integer() != c.image_size)
@@ -217,8 +218,8 @@ ModelFiles open_diffusers_autoencoder(const std::string& folder) {
   validate(c, ConfigPlace((fs::path(folder) / "config.json").string()));
 
   out.encoder = TensorGroup{
-      tensors, encoder_names(c.encoder.family, detail::encoder_prefix(tensors, c.encoder.family))};
-  detail::require_group(*out.encoder, parameter_shapes<Encoder>(c.encoder));
+      tensors, encoder_names(encoder.family, detail::encoder_prefix(tensors, encoder.family))};
+  detail::require_group(*out.encoder, parameter_shapes<Encoder>(encoder));
   out.decoder = TensorGroup{tensors, decoder_names_in(tensors)};
   detail::require_group(*out.decoder, parameter_shapes<Decoder>(*c.decoder));
   out.latent_norm = latent_norm(tensors, c.latent_shape(), scale);

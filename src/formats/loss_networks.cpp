@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "rae/formats/fill_weights.hpp"
 #include "rae/io/tensor_source.hpp"
 
 namespace rae {
@@ -76,11 +77,10 @@ Lpips<Var<float>> open_lpips(const std::vector<std::string>& paths) {
   Lpips<Var<float>> model(config);
   model.parameters([&](const std::string& parameter, Parameter<Var<float>>& p) {
     const auto [file, name] = files.find(parameter);
-    const Tensor<float> value = file->read<float>(name);
-    if (value.numel() != p.shape().numel())
-      raise<ShapeError>(file->origin(), ": tensor ", name, ": expected the elements of ", p.shape(),
-                        ", got ", value.shape());
-    p.set(value.reshaped(p.shape()));
+    const TensorGroup group{
+        *file, [&found = name](const std::string&) { return std::vector<std::string>{found}; }};
+    detail::check_weights(group, "LPIPS", {{parameter, p.shape(), p.use()}});
+    p.set(detail::read_weight<float>(group, "LPIPS", parameter, p.shape()));
   });
   return model;
 }
@@ -103,9 +103,7 @@ DinoDiscriminator<Var<float>> open_dino_discriminator(const std::string& path,
   config.image_size = side * config.patch_size;
   if (config.num_heads == 0) config.num_heads = std::max<index_t>(1, config.hidden_size / 64);
   DinoDiscriminator<Var<float>> model(config);
-  load_parameters(
-      model.backbone, [](const std::string& name) { return std::vector<std::string>{name}; },
-      [&](const std::string& name) { return file.read<float>(name); });
+  fill_weights(model.backbone, {file, {}}, "DINO discriminator");
   return model;
 }
 

@@ -47,7 +47,8 @@ ModelFiles ModelFiles::open(const std::string& path) {
   for (const std::string& name : tensors.names()) shapes.emplace(name, tensors.info(name).shape);
   detail::require_tensors(path, out.config, shapes, out.packed);
   for (const NetworkRole role : kNetworkRoles)
-    if (const std::string prefix = detail::prefix_of(role); has(tensors, prefix))
+    if (const std::string prefix = detail::prefix_of(role);
+        has(tensors, prefix) || detail::needs_no_tensors(out.config, role))
       out.network(role) = TensorGroup{tensors.under(prefix), {}};
   out.latent_norm.mean = statistic(tensors, detail::kLatentMean);
   out.latent_norm.var = statistic(tensors, detail::kLatentVar);

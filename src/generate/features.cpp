@@ -8,9 +8,7 @@
 #include "generate/batches.hpp"
 #include "load/network_loader.hpp"
 #include "rae/core/workspace.hpp"
-#include "rae/kernels/resize.hpp"
 #include "rae/models/inception.hpp"
-#include "rae/models/rae.hpp"
 
 namespace rae {
 
@@ -32,37 +30,29 @@ struct FeatureExtractor::Network {
 
 namespace {
 
-struct EncoderNetwork final : FeatureExtractor::Network {
+struct PooledTokens final : FeatureExtractor::Network {
   ModelConfig config;
-  std::shared_ptr<const Encoder<Tensor<float>>> encoder;
-  Shape picture, input;  // (channels, H, W) of the model's pictures, and of what the encoder sees
+  Rae<float> autoencoder;  // without a decoder
+  Shape picture;           // (channels, H, W) of the model's pictures
 
-  explicit EncoderNetwork(const ModelFiles& files)
+  explicit PooledTokens(const ModelFiles& files)
       : config(files.config),
-        encoder(detail::NetworkLoader(files, {}, {NetworkRole::encoder}).encoder()),
-        picture(config.image_shape()),
-        input(config.encoder_input_shape()) {
+        autoencoder(detail::NetworkLoader(files, {}, {NetworkRole::encoder})
+                        .autoencoder(NetworkRole::encoder)),
+        picture(config.image_shape()) {
     name = "pooled tokens of the encoder of " + config.name;
-    dimension = config.encoder.hidden_size;
-    const index_t patch = config.encoder.patch_size;
-    batch = detail::default_batch(input[1] / patch * (input[2] / patch));
+    const Shape latent = config.latent_shape();
+    dimension = latent[0];
+    batch = detail::default_batch(latent[1] * latent[2]);
   }
 
   [[nodiscard]] Image prepare(const Image& image) const override {
-    return (config.encoder.channels == 1 ? image.to_gray() : image.to_rgb())
+    return (config.encoder.channels() == 1 ? image.to_gray() : image.to_rgb())
         .center_crop(picture[2], picture[1]);
   }
 
   [[nodiscard]] Tensor<float> features(const Tensor<float>& images) const override {
-    Tensor<float> x = images;  // (B, channels, S, S)
-    if (x.extent(2) != input[1] || x.extent(3) != input[2]) {
-      Tensor<float> resized(
-          Shape{x.extent(0), x.extent(1), input[1], input[2]});  // (B, channels, h, w)
-      resize<float>(std::as_const(x).view(), Resize::bicubic, resized.view());
-      x = std::move(resized);
-    }
-    const Tensor<float> tokens =
-        (*encoder)(normalize_pixels(std::move(x), config.pixels));  // (B, N, D)
+    const Tensor<float> tokens = autoencoder.encode_tokens(images);  // (B, N, D)
     const index_t n = tokens.extent(1), d = tokens.extent(2);
     Tensor<float> out(Shape{tokens.extent(0), d});  // (B, D)
     for (index_t b = 0; b < tokens.extent(0); ++b)
@@ -115,7 +105,7 @@ bool same_form(const Image& a, const Image& b) {
 
 FeatureExtractor FeatureExtractor::encoder(const ModelFiles& files) {
   if (!files.encoder) raise<FormatError>(files.origin, ": has no encoder, which features need");
-  return FeatureExtractor(std::make_shared<const EncoderNetwork>(files));
+  return FeatureExtractor(std::make_shared<const PooledTokens>(files));
 }
 
 FeatureExtractor FeatureExtractor::encoder(const PretrainedEncoder& pretrained,

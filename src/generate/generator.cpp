@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "generate/batches.hpp"
+#include "generate/decode.hpp"
 #include "generate/flow_sampling.hpp"
 #include "generate/scheduled_network.hpp"
 #include "io/suggestion.hpp"
@@ -168,20 +169,6 @@ struct Generator::Impl {
       return (*scheduled)(x, t, labels);
     };
   }
-
-  /// f(begin, pixels (b, channels, H, W)) for batches of latents (B, C, h, w).
-  template <class F>
-  void decode(std::string_view where, const Tensor<float>& latents, F f) const {
-    detail::require_batch(where, latents, config.latent_shape());
-    const auto decoder = loader.decoder();
-    Workspace workspace;
-    const WorkspaceScope scope(workspace);
-    detail::for_batches(latents.extent(0), batch(), [&](index_t begin, index_t count) {
-      const Tensor<float> z =
-          loader.latent_norm().denormalize(detail::samples(latents, begin, count));  // (b, C, h, w)
-      f(begin, denormalize_pixels((*decoder)(grid_to_tokens(z)), config.pixels));
-    });
-  }
 };
 
 Generator::Generator(const Bundle& bundle, const LoadOptions& load) {
@@ -340,23 +327,19 @@ Tensor<float> Generator::velocity(const Tensor<float>& x, float t,
 }
 
 std::vector<Image> Generator::decode(const Tensor<float>& latents) const {
-  std::vector<Image> out;
-  impl_->decode("Generator::decode", latents, [&](index_t, const Tensor<float>& pixels) {
-    for (Image& image : Image::from_batch(pixels)) out.push_back(std::move(image));
-  });
-  return out;
+  constexpr std::string_view kWhere = "Generator::decode";
+  const Shape latent = config().latent_shape();
+  detail::require_batch(kWhere, latents, latent);  // before the decoder is loaded
+  return detail::decode_images(impl_->loader.autoencoder(NetworkRole::decoder), kWhere, latents,
+                               latent, impl_->batch());
 }
 
 Tensor<float> Generator::decode_pixels(const Tensor<float>& latents) const {
-  const Shape picture = impl_->config.image_shape();
-  Tensor<float> out;  // (B, channels, H, W)
-  if (!latents.empty())
-    out = Tensor<float>(Shape{latents.extent(0), picture[0], picture[1], picture[2]});
-  impl_->decode("Generator::decode_pixels", latents,
-                [&](index_t begin, const Tensor<float>& pixels) {
-                  std::copy_n(pixels.data(), pixels.numel(), out.data() + begin * picture.numel());
-                });
-  return out;
+  constexpr std::string_view kWhere = "Generator::decode_pixels";
+  const Shape latent = config().latent_shape();
+  detail::require_batch(kWhere, latents, latent);
+  return detail::decode_pixels(impl_->loader.autoencoder(NetworkRole::decoder), kWhere, latents,
+                               latent, config().image_shape(), impl_->batch());
 }
 
 std::vector<Image> Generator::sample(const GenerateOptions& options) const {

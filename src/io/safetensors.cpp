@@ -6,13 +6,12 @@
 #include <cstring>
 #include <map>
 #include <memory>
-#include <unordered_map>
 #include <utility>
 
+#include "name_index.hpp"
 #include "rae/io/file.hpp"
 #include "safetensors_header.hpp"
 #include "stored_elements.hpp"
-#include "suggestion.hpp"
 
 namespace rae {
 
@@ -24,24 +23,20 @@ struct SafetensorsFile::Contents {
   MappedFile mapping;
   std::span<const std::byte> data;
   detail::SafetensorsHeader header;
-  std::vector<std::string> names;
-  std::unordered_map<std::string_view, std::size_t> index;  // keys point into `names`
+  detail::NameIndex index;
 
   Contents(std::string origin_name, std::span<const std::byte> file)
       : origin(std::move(origin_name)) {
     header = detail::parse_safetensors_header(file, origin);
     data = file.subspan(header.data_begin);
+    std::vector<std::string> names;
     names.reserve(header.tensors.size());
     for (auto& tensor : header.tensors) names.push_back(std::move(tensor.name));
-    for (std::size_t i = 0; i < names.size(); ++i) index.emplace(names[i], i);
+    index.assign(std::move(names), origin);
   }
 
   const detail::StoredTensor& find(std::string_view name) const {
-    const auto found = index.find(name);
-    if (found == index.end())
-      raise<FormatError>("tensor '", name, "' is not in ", origin, " (", names.size(), " tensors)",
-                         detail::suggestion(name, names));
-    return header.tensors[found->second];
+    return header.tensors[index.find(name)];
   }
 };
 
@@ -59,10 +54,12 @@ SafetensorsFile SafetensorsFile::parse(std::span<const std::byte> bytes,
 
 const std::string& SafetensorsFile::origin() const noexcept { return contents_->origin; }
 
-const std::vector<std::string>& SafetensorsFile::names() const noexcept { return contents_->names; }
+const std::vector<std::string>& SafetensorsFile::names() const noexcept {
+  return contents_->index.names();
+}
 
 bool SafetensorsFile::contains(std::string_view name) const noexcept {
-  return contents_->index.find(name) != contents_->index.end();
+  return contents_->index.contains(name);
 }
 
 const TensorInfo& SafetensorsFile::info(std::string_view name) const {
@@ -99,6 +96,8 @@ Tensor<T> SafetensorsFile::read(std::string_view name) const {
   release(name);
   return out;
 }
+
+static_assert(TensorReader<SafetensorsFile>);
 
 template Tensor<float> SafetensorsFile::read(std::string_view) const;
 template Tensor<double> SafetensorsFile::read(std::string_view) const;

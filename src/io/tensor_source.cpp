@@ -7,14 +7,13 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <unordered_map>
 #include <utility>
 #include <variant>
 
+#include "name_index.hpp"
 #include "rae/io/file.hpp"
 #include "shard_index.hpp"
 #include "stored_elements.hpp"
-#include "suggestion.hpp"
 
 namespace rae {
 
@@ -22,49 +21,73 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Tensors in memory, with what the other readers offer.
+/// Tensors in memory.
 class MemoryTensors {
  public:
   MemoryTensors(const std::map<std::string, Tensor<float>>& tensors, std::string origin)
-      : origin_(std::move(origin)) {
+      : contents_(std::make_shared<Contents>()) {
+    Contents& c = *contents_;
+    c.origin = std::move(origin);
+    std::vector<std::string> names;
     for (const auto& [name, tensor] : tensors) {
-      names_.push_back(name);
-      entries_.emplace(name, Entry{{DType::f32, tensor.shape()}, tensor});
+      names.push_back(name);
+      c.infos.push_back({DType::f32, tensor.shape()});
+      c.tensors.push_back(tensor);
     }
+    c.index.assign(std::move(names), c.origin);
   }
 
-  [[nodiscard]] const std::string& origin() const noexcept { return origin_; }
-  [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
-  [[nodiscard]] bool contains(std::string_view name) const {
-    return entries_.find(name) != entries_.end();
+  [[nodiscard]] const std::string& origin() const noexcept { return contents_->origin; }
+  [[nodiscard]] const std::vector<std::string>& names() const noexcept {
+    return contents_->index.names();
+  }
+  [[nodiscard]] bool contains(std::string_view name) const noexcept {
+    return contents_->index.contains(name);
   }
   [[nodiscard]] const TensorInfo& info(std::string_view name) const {
-    return entries_.find(name)->second.info;
+    return contents_->infos[contents_->index.find(name)];
   }
+  [[nodiscard]] std::span<const std::byte> bytes(std::string_view name) const {
+    return std::as_bytes(tensor(name).span());
+  }
+  void release(std::string_view name) const { (void)tensor(name); }
   [[nodiscard]] std::uint32_t sampled_checksum(std::string_view name) const {
-    const auto& tensor = std::get<Tensor<float>>(entries_.find(name)->second.tensor);
-    return detail::sampled_checksum(std::as_bytes(tensor.span()));
+    return detail::sampled_checksum(bytes(name));
+  }
+  [[nodiscard]] const std::map<std::string, std::string>& metadata() const noexcept {
+    return detail::no_metadata();
   }
   template <Element T>
   [[nodiscard]] Tensor<T> read(std::string_view name) const {
-    return tensor_cast<T>(entries_.find(name)->second.tensor,
-                          concat("tensor ", name, " in ", origin_));
+    return tensor_cast<T>(AnyTensor(tensor(name)), concat("tensor ", name, " in ", origin()));
+  }
+  template <Element T>
+  [[nodiscard]] Tensor<T> read(std::string_view name, const Shape& expected) const {
+    detail::require_stored_shape(name, origin(), info(name).shape, expected);
+    return read<T>(name);
   }
 
  private:
-  struct Entry {
-    TensorInfo info;
-    AnyTensor tensor;
+  struct Contents {
+    std::string origin;
+    std::vector<TensorInfo> infos;
+    std::vector<Tensor<float>> tensors;
+    detail::NameIndex index;
   };
-  std::string origin_;
-  std::vector<std::string> names_;
-  std::map<std::string, Entry, std::less<>> entries_;
+
+  [[nodiscard]] const Tensor<float>& tensor(std::string_view name) const {
+    return contents_->tensors[contents_->index.find(name)];
+  }
+
+  std::shared_ptr<Contents> contents_;
 };
+
+static_assert(TensorReader<MemoryTensors> && TensorReader<TensorSource>);
 
 using File = std::variant<SafetensorsFile, TorchCheckpoint, MemoryTensors>;
 
 constexpr std::string_view kIndexEnding = ".index.json";
-/// What a folder of weights may hold, most wanted first.
+/// Names of weights in a folder, in the order of preference.
 constexpr std::string_view kFolderFiles[] = {"model.safetensors",
                                              "model.safetensors.index.json",
                                              "diffusion_pytorch_model.safetensors",
@@ -75,15 +98,15 @@ constexpr std::string_view kFolderFiles[] = {"model.safetensors",
                                              "diffusion_pytorch_model.bin.index.json",
                                              "model.pt"};
 
-/// A torch checkpoint begins with a zip's or a pickle's first bytes; whatever else is no
-/// checkpoint, and its error comes from the reader that its name asks for.
+/// A torch checkpoint begins with the first bytes of a zip archive or of a pickle. Any other file
+/// that is no safetensors file is refused by the reader of the format that its name suggests.
 File open_file(const std::string& path) {
   bool torch = false;
   {
     const MappedFile mapping(path);
     const auto text = as_text(mapping.bytes());
-    const bool is_torch =
-        text.starts_with("PK\x03\x04") || (text.starts_with('\x80') && text.substr(2, 1) == "\x8a");
+    const bool is_torch = text.starts_with("PK\x03\x04") ||
+                          (text.size() > 2 && text[0] == '\x80' && text[2] == '\x8a');
     const bool is_safetensors = text.size() > 8 && text[8] == '{';
     torch = is_torch || (!is_safetensors && !path.ends_with(".safetensors"));
   }
@@ -125,29 +148,12 @@ struct TensorSource::Contents {
 
   std::string origin, selected;
   std::shared_ptr<const std::vector<File>> files;
-  std::vector<std::string> names;
   std::vector<Entry> entries;
-  std::unordered_map<std::string_view, std::size_t> index;  // keys point into `names`
+  detail::NameIndex index;
 
-  void add(std::string name, Entry entry) {
-    names.push_back(std::move(name));
-    entries.push_back(std::move(entry));
-  }
+  [[nodiscard]] const std::vector<std::string>& names() const noexcept { return index.names(); }
 
-  /// Call it once all names are there.
-  void make_index() {
-    for (std::size_t i = 0; i < names.size(); ++i)
-      if (!index.emplace(names[i], i).second)
-        raise<FormatError>(origin, ": two tensors are named '", names[i].substr(0, 100), "'");
-  }
-
-  [[nodiscard]] const Entry& find(std::string_view name) const {
-    const auto found = index.find(name);
-    if (found == index.end())
-      raise<FormatError>("tensor '", name, "' is not in ", origin, " (", names.size(), " tensors)",
-                         detail::suggestion(name, names));
-    return entries[found->second];
-  }
+  [[nodiscard]] const Entry& find(std::string_view name) const { return entries[index.find(name)]; }
 
   [[nodiscard]] const File& file_of(const Entry& entry) const { return (*files)[entry.file]; }
 
@@ -157,13 +163,13 @@ struct TensorSource::Contents {
     std::visit(
         [&](const auto& open) {
           out->origin = open.origin();
-          for (const std::string& name : open.names()) out->add(name, {0, name});
+          for (const std::string& name : open.names()) out->entries.push_back({0, name});
+          out->index.assign(open.names(), out->origin);
         },
         file);
     std::vector<File> files;
     files.push_back(std::move(file));
     out->files = std::make_shared<const std::vector<File>>(std::move(files));
-    out->make_index();
     return out;
   }
 
@@ -174,10 +180,13 @@ struct TensorSource::Contents {
     out->origin = origin;
     out->selected = selected;
     out->files = files;
-    for (std::size_t i = 0; i < names.size(); ++i)
-      if (std::optional<std::string> name = rename(names[i]))
-        out->add(std::move(*name), entries[i]);
-    out->make_index();
+    std::vector<std::string> kept;
+    for (std::size_t i = 0; i < entries.size(); ++i)
+      if (std::optional<std::string> name = rename(names()[i])) {
+        kept.push_back(std::move(*name));
+        out->entries.push_back(entries[i]);
+      }
+    out->index.assign(std::move(kept), origin);
     return out;
   }
 };
@@ -217,6 +226,7 @@ TensorSource TensorSource::open_index(const std::string& path) {
   std::vector<File> files;
   for (const std::string& name : index.files) files.push_back(open_file((folder / name).string()));
   std::int64_t total = 0;
+  std::vector<std::string> names;
   for (const auto& [name, at] : index.tensors) {
     std::visit(
         [&, &tensor = name](const auto& file) {
@@ -227,23 +237,24 @@ TensorSource TensorSource::open_index(const std::string& path) {
           total += info.shape.numel() * static_cast<std::int64_t>(size_of(info.dtype));
         },
         files[at]);
-    contents->add(name, {at, name});
+    contents->entries.push_back({at, name});
+    names.push_back(name);
   }
   if (index.total_size && *index.total_size != total)
     raise<FormatError>(path, ": metadata.total_size: ", *index.total_size,
                        " bytes, but the tensors have ", total,
                        "; do all files belong to the same model?");
   contents->files = std::make_shared<const std::vector<File>>(std::move(files));
-  contents->make_index();
+  contents->index.assign(std::move(names), path);
   return TensorSource(std::move(contents));
 }
 
 const std::string& TensorSource::origin() const noexcept { return contents_->origin; }
 
-const std::vector<std::string>& TensorSource::names() const noexcept { return contents_->names; }
+const std::vector<std::string>& TensorSource::names() const noexcept { return contents_->names(); }
 
 bool TensorSource::contains(std::string_view name) const noexcept {
-  return contents_->index.find(name) != contents_->index.end();
+  return contents_->index.contains(name);
 }
 
 const TensorInfo& TensorSource::info(std::string_view name) const {
@@ -260,35 +271,34 @@ std::uint32_t TensorSource::sampled_checksum(std::string_view name) const {
 
 std::span<const std::byte> TensorSource::bytes(std::string_view name) const {
   const auto& entry = contents_->find(name);
-  const auto* file = std::get_if<SafetensorsFile>(&contents_->file_of(entry));
-  return file != nullptr ? file->bytes(entry.stored) : std::span<const std::byte>();
+  return std::visit([&](const auto& file) { return file.bytes(entry.stored); },
+                    contents_->file_of(entry));
 }
 
 void TensorSource::release(std::string_view name) const {
   const auto& entry = contents_->find(name);
-  if (const auto* file = std::get_if<SafetensorsFile>(&contents_->file_of(entry)))
-    file->release(entry.stored);
+  std::visit([&](const auto& file) { file.release(entry.stored); }, contents_->file_of(entry));
 }
 
 const std::map<std::string, std::string>& TensorSource::metadata() const noexcept {
-  static const std::map<std::string, std::string> nothing;
-  const auto* file = std::get_if<SafetensorsFile>(&contents_->files->front());
-  return file != nullptr ? file->metadata() : nothing;
+  return std::visit(
+      [](const auto& file) -> const std::map<std::string, std::string>& { return file.metadata(); },
+      contents_->files->front());
 }
 
 TensorSource TensorSource::weights() const {
   if (!contents_->selected.empty()) return *this;
   // A checkpoint of PyTorch knows which part of a name is a dict.
   const auto* torch = std::get_if<TorchCheckpoint>(&contents_->files->front());
-  if (torch != nullptr && contents_->files->size() == 1 && contents_->names == torch->names())
+  if (torch != nullptr && contents_->files->size() == 1 && contents_->names() == torch->names())
     return TensorSource(torch->state_dict());
 
   std::size_t averages = 0, parameters = 0;
-  for (const std::string& name : contents_->names) {
+  for (const std::string& name : contents_->names()) {
     averages += name.starts_with("ema.");
     parameters += name.starts_with("model.");
   }
-  const bool is_ema = averages > 0, is_model = !is_ema && parameters == contents_->names.size();
+  const bool is_ema = averages > 0, is_model = !is_ema && parameters == contents_->names().size();
   const std::string_view prefix = is_ema ? "ema." : is_model ? "model." : "";
   auto out = contents_->renamed([&](const std::string& name) -> std::optional<std::string> {
     if (!name.starts_with(prefix)) return std::nullopt;

@@ -11,10 +11,11 @@
 #include <unordered_map>
 #include <utility>
 
+#include "lfs_pointer.hpp"
+#include "name_index.hpp"
 #include "pickle.hpp"
 #include "rae/io/file.hpp"
 #include "stored_elements.hpp"
-#include "suggestion.hpp"
 #include "zip.hpp"
 
 namespace rae {
@@ -68,6 +69,7 @@ struct TorchCheckpoint::File {
   std::vector<Bytes> storages;
 
   File(Bytes bytes, const std::string& name) : origin(name) {
+    detail::require_no_lfs_pointer(bytes, origin);
     const auto text = as_text(bytes);
     if (text.substr(0, 4) == "PK\x03\x04")
       open_zip(bytes);
@@ -224,23 +226,22 @@ struct TorchCheckpoint::Contents {
   std::shared_ptr<const File> file;
   std::string selected;
   PickleId root = 0;
-  std::vector<std::string> names;
   std::vector<const detail::PickleTensor*> tensors;
   std::vector<TensorInfo> infos;
-  std::unordered_map<std::string_view, std::size_t> index;  // keys point into `names`
+  detail::NameIndex index;
 
   Contents(std::shared_ptr<const File> whole, PickleId from, bool is_state, std::string key)
       : file(std::move(whole)), selected(std::move(key)), root(from) {
-    collect(from, {}, is_state);
-    for (std::size_t i = 0; i < names.size(); ++i)
-      if (!index.emplace(names[i], i).second)
-        fail(file->origin, concat("two tensors are named '", shown(names[i]), "'"));
+    std::vector<std::string> names;
+    collect(from, {}, is_state, names);
+    index.assign(std::move(names), file->origin);
   }
 
-  void collect(PickleId id, const std::string& name, bool is_state) {
+  void collect(PickleId id, const std::string& name, bool is_state,
+               std::vector<std::string>& names) {
     const auto& value = file->pickle[id];
     const auto below = [&](const std::string& part, PickleId item) {
-      collect(item, name.empty() ? part : concat(name, ".", part), is_state);
+      collect(item, name.empty() ? part : concat(name, ".", part), is_state, names);
     };
     if (value.kind == PickleKind::dict) {
       for (std::size_t i = 0; i < value.items.size(); i += 2)
@@ -268,32 +269,32 @@ struct TorchCheckpoint::Contents {
     }
   }
 
-  std::size_t find(std::string_view name) const {
-    const auto found = index.find(name);
-    if (found == index.end())
-      raise<FormatError>("tensor '", name, "' is not in ", file->origin, " (", names.size(),
-                         " tensors)", detail::suggestion(name, names));
-    return found->second;
+  /// The elements of a tensor in place, when they are stored contiguously in row-major order.
+  std::optional<Bytes> in_place(std::size_t i) const {
+    const auto& tensor = *tensors[i];
+    const Shape& shape = tensor.shape;
+    const auto count = static_cast<std::size_t>(shape.numel());
+    if (count == 0) return Bytes();
+    index_t dense = 1;
+    for (int d = shape.rank() - 1; d >= 0; --d) {
+      if (shape[d] != 1 && tensor.strides[static_cast<std::size_t>(d)] != dense)
+        return std::nullopt;
+      dense *= shape[d];
+    }
+    const std::size_t size = size_of(infos[i].dtype);
+    return file->storages[tensor.storage].subspan(static_cast<std::size_t>(tensor.offset) * size,
+                                                  count * size);
   }
 
-  /// The elements of a tensor in row-major order: where they lie if they lie so, else gathered into
-  /// `buffer`.
+  /// The elements of a tensor in row-major order: in place if they are stored so, else gathered
+  /// into `buffer`.
   Bytes elements(std::size_t i, std::vector<std::byte>& buffer) const {
+    if (const auto stored = in_place(i)) return *stored;
     const auto& tensor = *tensors[i];
     const Shape& shape = tensor.shape;
     const std::size_t size = size_of(infos[i].dtype),
                       count = static_cast<std::size_t>(shape.numel());
     const Bytes data = file->storages[tensor.storage];
-    if (count == 0) return {};
-    const auto begin = static_cast<std::size_t>(tensor.offset);
-    bool contiguous = true;
-    index_t dense = 1;
-    for (int d = shape.rank() - 1; d >= 0; --d) {
-      contiguous =
-          contiguous && (shape[d] == 1 || tensor.strides[static_cast<std::size_t>(d)] == dense);
-      dense *= shape[d];
-    }
-    if (contiguous) return data.subspan(begin * size, count * size);
     buffer.resize(count * size);
     std::array<index_t, kMaxRank> at{};
     index_t from = tensor.offset;
@@ -330,22 +331,37 @@ TorchCheckpoint TorchCheckpoint::parse(Bytes bytes, const std::string& origin) {
 
 const std::string& TorchCheckpoint::origin() const noexcept { return contents_->file->origin; }
 
-const std::vector<std::string>& TorchCheckpoint::names() const noexcept { return contents_->names; }
+const std::vector<std::string>& TorchCheckpoint::names() const noexcept {
+  return contents_->index.names();
+}
 
 bool TorchCheckpoint::contains(std::string_view name) const noexcept {
-  return contents_->index.find(name) != contents_->index.end();
+  return contents_->index.contains(name);
 }
 
 const TensorInfo& TorchCheckpoint::info(std::string_view name) const {
-  return contents_->infos[contents_->find(name)];
+  return contents_->infos[contents_->index.find(name)];
+}
+
+Bytes TorchCheckpoint::bytes(std::string_view name) const {
+  return contents_->in_place(contents_->index.find(name)).value_or(Bytes());
+}
+
+void TorchCheckpoint::release(std::string_view name) const {
+  const auto& tensor = *contents_->tensors[contents_->index.find(name)];
+  contents_->file->mapping.release(contents_->file->storages[tensor.storage]);
 }
 
 std::uint32_t TorchCheckpoint::sampled_checksum(std::string_view name) const {
-  const std::size_t i = contents_->find(name);
   std::vector<std::byte> buffer;
-  const std::uint32_t sum = detail::sampled_checksum(contents_->elements(i, buffer));
-  contents_->file->mapping.release(contents_->file->storages[contents_->tensors[i]->storage]);
+  const std::uint32_t sum =
+      detail::sampled_checksum(contents_->elements(contents_->index.find(name), buffer));
+  release(name);
   return sum;
+}
+
+const std::map<std::string, std::string>& TorchCheckpoint::metadata() const noexcept {
+  return detail::no_metadata();
 }
 
 ConfigNode TorchCheckpoint::tree() const { return contents_->file->node(contents_->root); }
@@ -360,7 +376,7 @@ TorchCheckpoint TorchCheckpoint::state_dict() const {
       return state_dict(key);
   auto contents =
       std::make_shared<Contents>(contents_->file, contents_->root, true, contents_->selected);
-  if (contents->names.empty()) fail(file.origin, "it holds no tensor");
+  if (contents->index.names().empty()) fail(file.origin, "it holds no tensor");
   return TorchCheckpoint(std::move(contents));
 }
 
@@ -369,7 +385,7 @@ TorchCheckpoint TorchCheckpoint::state_dict(std::string_view key) const {
   const auto found = file.find(contents_->root, key);
   if (!found) fail(file.origin, concat("it has no '", key, "'"));
   auto contents = std::make_shared<Contents>(contents_->file, *found, true, std::string(key));
-  if (contents->names.empty()) fail(file.origin, concat("'", key, "' holds no tensor"));
+  if (contents->index.names().empty()) fail(file.origin, concat("'", key, "' holds no tensor"));
   return TorchCheckpoint(std::move(contents));
 }
 
@@ -379,13 +395,15 @@ void TorchCheckpoint::require(std::string_view name, const Shape& expected) cons
 
 template <Element T>
 Tensor<T> TorchCheckpoint::read(std::string_view name) const {
-  const std::size_t i = contents_->find(name);
+  const std::size_t i = contents_->index.find(name);
   std::vector<std::byte> buffer;
   Tensor<T> out = detail::read_stored<T>(name, origin(), contents_->infos[i],
                                          [&] { return contents_->elements(i, buffer); });
-  contents_->file->mapping.release(contents_->file->storages[contents_->tensors[i]->storage]);
+  release(name);
   return out;
 }
+
+static_assert(TensorReader<TorchCheckpoint>);
 
 template Tensor<float> TorchCheckpoint::read(std::string_view) const;
 template Tensor<double> TorchCheckpoint::read(std::string_view) const;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "deflate.hpp"
+#include "lfs_pointer.hpp"
 
 namespace rae::detail {
 namespace {
@@ -46,7 +47,8 @@ void ZipReader::damaged(std::string_view what) const {
 
 ZipReader::ZipReader(std::span<const std::byte> archive, std::string origin)
     : archive_(archive), origin_(std::move(origin)) {
-  // The end record lies before a comment of up to 65535 bytes, whose length must lead exactly to
+  require_no_lfs_pointer(archive, origin_);
+  // The end record is before a comment of up to 65535 bytes, whose length must lead exactly to
   // the end of the file.
   if (archive.size() < kEndSize) damaged("no end record");
   std::size_t end = archive.size() - kEndSize;

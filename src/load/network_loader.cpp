@@ -1,15 +1,13 @@
 #include "load/network_loader.hpp"
 
 #include <algorithm>
-#include <memory>
 #include <mutex>
 #include <utility>
 
 #include "core/process_limits.hpp"
 #include "formats/bundle_layout.hpp"
-#include "formats/check_tensors.hpp"
-#include "formats/packed_weights.hpp"
-#include "io/suggestion.hpp"
+#include "rae/core/owner.hpp"
+#include "rae/formats/fill_weights.hpp"
 #include "rae/spec/weight_types.hpp"
 #include "spec/model_size.hpp"
 
@@ -39,111 +37,19 @@ class OnTheHeap {
   BlockSource* source_;
 };
 
-/// The weights of one network in a file.
-struct Weights {
-  const TensorGroup& group;
-  std::string_view role;
-  NetworkOutline outline;
-  DType dtype;  // that the network is held as
-  bool packed;  // weights of products are stored as the kernels read them
-
-  [[nodiscard]] std::string where() const { return concat(group.tensors.origin(), ": ", role); }
-
-  /// Throws unless the file has every parameter in its shape, with as many elements as the network
-  /// will take memory for.
-  void check() const {
-    index_t found = 0;
-    for (const std::string& name : group.tensors.names())
-      found += group.tensors.info(name).shape.numel();
-    const index_t parameters = parameter_count(outline.parameters);
-    if (const index_t needed = packed ? least_packed_elements(dtype, parameters) : parameters;
-        found < needed)
-      raise<FormatError>(where(), ": the tensors have ", found,
-                         " elements, the configuration needs ", needed);
-    for (const auto& [name, shape, use] : outline.parameters) {
-      if (packed && use != ParameterUse::elements)
-        packed_weight(name, shape, use).check(group.tensors, where());
-      else
-        check_elements(name, shape);
-    }
-  }
-
-  /// Sets and packs one parameter after the other, so that no more than one tensor is held twice.
-  template <class Network>
-  void fill(Network& network) const {
-    network.parameters([&](const std::string& name, auto& p) {
-      if (p.empty()) return;
-      if (packed && p.use() != ParameterUse::elements)
-        return p.pack(packed_weight(name, p.shape(), p.use()).read(group.tensors, where()));
-      const DType stored = outline.weight_type(dtype, name);
-      const std::vector<std::string> pieces = names_in_file(group, name);
-      if (const View<const float> elements =
-              pieces.size() == 1 ? in_place(pieces.front(), p.shape()) : View<const float>();
-          !elements.empty()) {
-        require_finite(pieces.front(),
-                       {elements.data(), static_cast<std::size_t>(elements.numel())});
-        p.pack(elements, stored);
-        group.tensors.release(pieces.front());
-        return;
-      }
-      p.set(parameter(name, p.shape()));
-      p.pack(stored);
-    });
-  }
-
- private:
-  void check_elements(const std::string& name, const Shape& shape) const {
-    const std::vector<std::string> pieces = names_in_file(group, name);
-    for (const std::string& each : pieces) {
-      if (!group.tensors.contains(each))
-        raise<FormatError>(where(), ": the tensor ", each, " is missing",
-                           suggestion(each, group.tensors.names()));
-      const Shape& found = group.tensors.info(each).shape;
-      if (!fits(found, piece_of(shape, pieces.size())))
-        raise<ShapeError>(where(), ": tensor ", each, ": expected ",
-                          pieces.size() > 1 ? "a part of " : "", shape, ", got ", found);
-    }
-  }
-
-  [[nodiscard]] PackedWeight packed_weight(const std::string& name, const Shape& shape,
-                                           ParameterUse use) const {
-    return {name, shape, outline.weight_type(dtype, name), panel_columns(use)};
-  }
-
-  void require_finite(const std::string& name, std::span<const float> values) const {
-    if (!is_finite(std::as_bytes(values), DType::f32))
-      raise<FormatError>(where(), ": tensor ", name, " holds NaN or infinity");
-  }
-
-  [[nodiscard]] Tensor<float> read(const std::string& name) const {
-    Tensor<float> out = group.tensors.read<float>(name);  // as stored
-    require_finite(name, std::as_const(out).span());
-    return out;
-  }
-
-  /// A tensor of f32 as it is in the file; empty when it is stored otherwise.
-  [[nodiscard]] View<const float> in_place(const std::string& name, const Shape& shape) const {
-    const std::span<const std::byte> bytes = group.tensors.bytes(name);
-    if (group.tensors.info(name).dtype != DType::f32 ||
-        bytes.size() != static_cast<std::size_t>(shape.numel()) * sizeof(float) ||
-        reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(float) != 0)
-      return {};
-    return {reinterpret_cast<const float*>(bytes.data()), shape};
-  }
-
-  /// One parameter, concatenated from several tensors if need be.
-  [[nodiscard]] Tensor<float> parameter(const std::string& name, const Shape& shape) const {
-    const std::vector<std::string> pieces = names_in_file(group, name);
-    if (pieces.size() == 1) return read(pieces.front()).reshaped(shape);
-    Tensor<float> joined(shape);  // the parameter's shape
-    float* target = joined.data();
-    for (const std::string& each : pieces) {
-      const Tensor<float> rows = read(each);
-      target = std::copy_n(rows.data(), rows.numel(), target);
-    }
-    return joined;
-  }
-};
+/// Throws FormatError unless the file has as many elements as memory will be taken for. `packed`:
+/// the type that its matrices are packed for.
+void require_elements(const TensorGroup& group, NetworkRole role, const NetworkOutline& outline,
+                      std::optional<DType> packed) {
+  index_t found = 0;
+  for (const std::string& name : group.tensors.names())
+    found += group.tensors.info(name).shape.numel();
+  const index_t parameters = parameter_count(outline.parameters);
+  if (const index_t needed = packed ? least_packed_elements(*packed, parameters) : parameters;
+      found < needed)
+    raise<FormatError>(group.tensors.origin(), ": ", name_of(role), ": the tensors have ", found,
+                       " elements, the configuration needs ", needed);
+}
 
 }  // namespace
 
@@ -223,8 +129,12 @@ void NetworkLoader::require_memory(const LoadOptions& options,
 /// A network with its weights: make() gives one without, as a pointer.
 template <class Make>
 auto NetworkLoader::load(NetworkRole role, Make make) const {
-  const Weights weights{group_of(role), name_of(role), outline_of(config_, role), dtype_, packed_};
-  weights.check();
+  const TensorGroup& group = group_of(role);
+  const NetworkOutline outline = outline_of(config_, role);
+  require_elements(group, role, outline, packed_ ? std::optional(dtype_) : std::nullopt);
+  const WeightPacking packing{
+      [&](const std::string& name) { return outline.weight_type(dtype_, name); }, packed_};
+  check_weights(group, name_of(role), outline.parameters, &packing);
   if (!keep_) {
     // Encoder and decoder are used without other networks, the dit together with its guide.
     loaded_.encoder = nullptr;
@@ -233,16 +143,15 @@ auto NetworkLoader::load(NetworkRole role, Make make) const {
   }
   const OnTheHeap heap;
   auto network = make();
-  weights.fill(*network);
-  return network;
+  fill_weights(*network, group, name_of(role), &packing);
+  using Network = std::remove_pointer_t<decltype(network.get())>;
+  return std::shared_ptr<Network>(network.get(), [kept = network](Network*) mutable { kept = {}; });
 }
 
-std::shared_ptr<const Encoder<Tensor<float>>> NetworkLoader::encoder() const {
+std::shared_ptr<const EncoderNetwork<Tensor<float>>> NetworkLoader::encoder() const {
   const std::lock_guard lock(mutex_);
   if (!loaded_.encoder)
-    loaded_.encoder = load(NetworkRole::encoder, [this] {
-      return std::make_unique<Encoder<Tensor<float>>>(config_.encoder);
-    });
+    loaded_.encoder = load(NetworkRole::encoder, [this] { return config_.encoder.make(); });
   return loaded_.encoder;
 }
 
@@ -250,7 +159,7 @@ std::shared_ptr<const Decoder<Tensor<float>>> NetworkLoader::decoder() const {
   const std::lock_guard lock(mutex_);
   if (!loaded_.decoder)
     loaded_.decoder = load(NetworkRole::decoder, [this] {
-      return std::make_unique<Decoder<Tensor<float>>>(*config_.decoder);
+      return OwnedPointer<Decoder<Tensor<float>>>::make(*config_.decoder);
     });
   return loaded_.decoder;
 }
@@ -269,6 +178,17 @@ std::shared_ptr<const BackboneNetwork<Tensor<float>>> NetworkLoader::guide() con
     loaded_.guide =
         shared(load(NetworkRole::guide, [this] { return config_.guide->make<Tensor<float>>(); }));
   return loaded_.guide;
+}
+
+Rae<float> NetworkLoader::autoencoder(NetworkRole role) const {
+  RaeSettings<float> settings{.pixels = config_.pixels, .latent_norm = latent_norm_};
+  if (config_.encoder_size > 0) {
+    const Shape input = config_.encoder_input_shape();  // (channels, H, W)
+    settings.encoder_height = input[1];
+    settings.encoder_width = input[2];
+  }
+  return {role == NetworkRole::encoder ? encoder() : nullptr,
+          role == NetworkRole::decoder ? decoder() : nullptr, std::move(settings)};
 }
 
 }  // namespace rae::detail

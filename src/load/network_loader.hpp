@@ -6,8 +6,10 @@
 #include <mutex>
 #include <vector>
 
+#include "rae/core/owner.hpp"
 #include "rae/formats/model_files.hpp"
 #include "rae/load/load_options.hpp"
+#include "rae/models/rae.hpp"
 
 namespace rae::detail {
 
@@ -36,7 +38,7 @@ class NetworkLoader {
 
   /// A network, loaded if need be. Throws FormatError when the model has none or tensors are
   /// missing, ShapeError.
-  [[nodiscard]] std::shared_ptr<const Encoder<Tensor<float>>> encoder() const;
+  [[nodiscard]] std::shared_ptr<const EncoderNetwork<Tensor<float>>> encoder() const;
   /// See `encoder`.
   [[nodiscard]] std::shared_ptr<const Decoder<Tensor<float>>> decoder() const;
   /// See `encoder`.
@@ -44,9 +46,12 @@ class NetworkLoader {
   /// See `encoder`.
   [[nodiscard]] std::shared_ptr<const BackboneNetwork<Tensor<float>>> guide() const;
 
+  /// The autoencoder with its encoder or its decoder, whichever `role` says; see `encoder`.
+  [[nodiscard]] Rae<float> autoencoder(NetworkRole role) const;
+
  private:
   struct Loaded {
-    std::shared_ptr<const Encoder<Tensor<float>>> encoder;
+    std::shared_ptr<const EncoderNetwork<Tensor<float>>> encoder;
     std::shared_ptr<const Decoder<Tensor<float>>> decoder;
     std::shared_ptr<const BackboneNetwork<Tensor<float>>> dit, guide;
   };

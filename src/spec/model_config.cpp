@@ -90,9 +90,9 @@ void require_latents(const std::string& where, std::string_view network, const S
 void require_grid(const std::string& where, const ModelConfig& c) {
   const Shape input = c.encoder_input_shape();
   for (const index_t side : {input[1], input[2]})
-    if (side % c.encoder.patch_size != 0)
+    if (side % c.encoder.patch_size() != 0)
       raise<ConfigError>(where, ": pictures of side ", side,
-                         " do not divide into the encoder's patches of ", c.encoder.patch_size);
+                         " do not divide into the encoder's patches of ", c.encoder.patch_size());
   const Shape latent = c.latent_shape();
   if (latent[1] > kMaxLatentGrid || latent[2] > kMaxLatentGrid ||
       latent[0] > kMaxLatentSize / (latent[1] * latent[2]))
@@ -108,9 +108,9 @@ void require_decoder(const std::string& where, const ModelConfig& c) {
   if (d.grid_h * d.patch_size != image[1] || d.grid_w * d.patch_size != image[2])
     raise<ConfigError>(where, ": decoder: ", d.grid_h, " x ", d.grid_w, " patches of ",
                        d.patch_size, " do not make the image_size ", image[1], " x ", image[2]);
-  if (d.channels != c.encoder.channels)
+  if (d.channels != c.encoder.channels())
     raise<ConfigError>(where, ": decoder: ", d.channels, " channels, the encoder has ",
-                       c.encoder.channels);
+                       c.encoder.channels());
 }
 
 /// The guide must predict for the same latents and classes as the network that it guides.
@@ -188,19 +188,19 @@ std::optional<Backbone> parse_backbone(const ConfigNode& node, Name name) {
 }  // namespace
 
 Shape ModelConfig::image_shape() const {
-  return {encoder.channels, image_size, image_width > 0 ? image_width : image_size};
+  return {encoder.channels(), image_size, image_width > 0 ? image_width : image_size};
 }
 
 Shape ModelConfig::encoder_input_shape() const {
   if (encoder_size == 0) return image_shape();
-  return {encoder.channels, encoder_size, encoder_width > 0 ? encoder_width : encoder_size};
+  return {encoder.channels(), encoder_size, encoder_width > 0 ? encoder_width : encoder_size};
 }
 
 Shape ModelConfig::latent_shape() const {
-  if (encoder.patch_size < 1)
-    raise<ConfigError>("latent_shape: the encoder's patch_size is ", encoder.patch_size);
+  const auto& [channels, patch, width] = encoder.shape();
+  if (patch < 1) raise<ConfigError>("latent_shape: the encoder's patch_size is ", patch);
   const Shape input = encoder_input_shape();
-  return {encoder.hidden_size, input[1] / encoder.patch_size, input[2] / encoder.patch_size};
+  return {width, input[1] / patch, input[2] / patch};
 }
 
 std::string_view name_of(EncoderFamily family) noexcept {
@@ -317,9 +317,9 @@ ConfigNode to_config(const ModelConfig& c) {
        {"encoder_size", c.encoder_size},
        {"pixels",
         ConfigNode::map(
-            {{"mean", channels_of(c.pixels.mean, std::min<index_t>(3, c.encoder.channels))},
-             {"std", channels_of(c.pixels.std, std::min<index_t>(3, c.encoder.channels))}})},
-       {"encoder", to_config(c.encoder)}});
+            {{"mean", channels_of(c.pixels.mean, std::min<index_t>(3, c.encoder.channels()))},
+             {"std", channels_of(c.pixels.std, std::min<index_t>(3, c.encoder.channels()))}})},
+       {"encoder", c.encoder.to_config()}});
   if (c.image_width > 0) out.set("image_width", c.image_width);
   if (c.encoder_width > 0) out.set("encoder_width", c.encoder_width);
   if (c.decoder) out.set("decoder", to_config(*c.decoder));
@@ -338,8 +338,8 @@ ConfigNode to_config(const ModelConfig& c) {
 
 void validate(const ModelConfig& c, const ConfigPlace& place) {
   require_pictures(place, c);
-  validate(c.encoder, place / "encoder");
-  require_pixels(place / "pixels", c.pixels, c.encoder.channels);
+  c.encoder.validate(place / "encoder");
+  require_pixels(place / "pixels", c.pixels, c.encoder.channels());
   if (c.decoder) validate(*c.decoder, place / "decoder");
   if (c.dit) c.dit->validate(place / c.dit->name());
   if (c.guide) c.guide->validate(place / c.guide->guide_name());
@@ -357,8 +357,8 @@ ModelConfig parse_model_config(const ConfigNode& node) {
   if (node.contains("image_width")) c.image_width = node.get<index_t>("image_width");
   if (node.contains("encoder_size")) c.encoder_size = node.get<index_t>("encoder_size");
   if (node.contains("encoder_width")) c.encoder_width = node.get<index_t>("encoder_width");
-  c.encoder = parse_encoder_config(node.at("encoder"));
-  c.pixels = parse_pixels(node.at("pixels"), c.encoder.channels);
+  c.encoder = AnyEncoder::parse(node.at("encoder"));
+  c.pixels = parse_pixels(node.at("pixels"), c.encoder.channels());
   if (const ConfigNode* decoder = given(node, "decoder"))
     c.decoder = parse_decoder_config(*decoder);
   c.dit = parse_backbone(node, [](const BackboneKind& kind) { return kind.name(); });

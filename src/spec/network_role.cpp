@@ -5,16 +5,17 @@
 namespace rae {
 namespace {
 
-template <template <class> class Network, class Config>
-NetworkOutline vit_outline(const Config& config) {
-  return {parameter_shapes<Network>(config), [config](DType wanted, std::string_view name) {
+NetworkOutline decoder_outline(const DecoderConfig& config) {
+  return {parameter_shapes<Decoder>(config), [config](DType wanted, std::string_view name) {
             return weight_type(config, wanted, name);
           }};
 }
 
-NetworkOutline backbone_outline(const Backbone& backbone) {
-  return {backbone.parameter_shapes(), [backbone](DType wanted, std::string_view name) {
-            return backbone.weight_type(wanted, name);
+/// The outline of an AnyEncoder or a Backbone.
+template <class Network>
+NetworkOutline outline_of_kind(const Network& network) {
+  return {network.parameter_shapes(), [network](DType wanted, std::string_view name) {
+            return network.weight_type(wanted, name);
           }};
 }
 
@@ -32,10 +33,10 @@ bool describes(const ModelConfig& c, NetworkRole role) {
 NetworkOutline outline_of(const ModelConfig& c, NetworkRole role) {
   if (!describes(c, role)) return {};
   switch (role) {
-    case NetworkRole::decoder: return vit_outline<Decoder>(*c.decoder);
-    case NetworkRole::dit: return backbone_outline(*c.dit);
-    case NetworkRole::guide: return backbone_outline(*c.guide);
-    default: return vit_outline<Encoder>(c.encoder);
+    case NetworkRole::decoder: return decoder_outline(*c.decoder);
+    case NetworkRole::dit: return outline_of_kind(*c.dit);
+    case NetworkRole::guide: return outline_of_kind(*c.guide);
+    default: return outline_of_kind(c.encoder);
   }
 }
 

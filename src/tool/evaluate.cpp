@@ -63,7 +63,7 @@ void run(const CLI::App& app, EvaluateCommand& command) {
   options.probes = !command.no_probes;
   options.dtype = command.dtype.value_or(DType::f32);
   const DatasetOptions form{.size = bundle.config.image_size,
-                            .channels = static_cast<int>(bundle.config.encoder.channels)};
+                            .channels = static_cast<int>(bundle.config.encoder.channels())};
   const auto train = open_dataset(command.data, Split::train, form),
              test = open_dataset(command.data, Split::test, form);
   UnfinishedOutput unfinished;

@@ -6,11 +6,11 @@
 #include <cstdio>
 #include <memory>
 
+#include "load/network_loader.hpp"
 #include "rae/diffusion/latent_statistics.hpp"
 #include "rae/formats/bundle.hpp"
 #include "rae/io/dataset.hpp"
 #include "rae/io/safetensors.hpp"
-#include "rae/kernels/resize.hpp"
 #include "tool/command.hpp"
 #include "tool/model.hpp"
 #include "tool/output.hpp"
@@ -37,47 +37,23 @@ Tensor<float> read_images(const ImageDataset& data, index_t first, index_t count
   return images;
 }
 
-/// The frozen encoder of a bundle, which need not have any other part.
-class LatentEncoder {
- public:
-  explicit LatentEncoder(const Bundle& bundle) : config_(bundle.config), encoder_(config_.encoder) {
-    if (!bundle.has("encoder.")) raise<FormatError>(bundle.origin, ": has no encoder");
-    bundle.restore("encoder.", encoder_);
-    pack_parameters(encoder_);
-  }
-
-  /// Latents before normalisation (B, C, h, w) of pictures (B, channels, H, W) in [0, 1].
-  [[nodiscard]] Tensor<float> operator()(Tensor<float> images) const {
-    const Shape input = config_.encoder_input_shape();
-    if (config_.encoder_size > 0 &&
-        (images.extent(2) != input[1] || images.extent(3) != input[2])) {
-      Tensor<float> resized(Shape{images.extent(0), images.extent(1), input[1], input[2]});
-      resize<float>(images, Resize::bicubic, resized);
-      images = std::move(resized);
-    }
-    const Shape latent = config_.latent_shape();
-    return tokens_to_grid(encoder_(normalize_pixels(std::move(images), config_.pixels)), latent[1],
-                          latent[2]);
-  }
-
- private:
-  ModelConfig config_;
-  Encoder<Tensor<float>> encoder_;
-};
-
 LatentStatistics statistics_of_data(const StatsCommand& command) {
   const Bundle bundle = Bundle::load(model_path(command.model));
   const ModelConfig& config = bundle.config;
-  const LatentEncoder encoder(bundle);
+  if (!bundle.has(NetworkRole::encoder)) raise<FormatError>(bundle.origin, ": has no encoder");
+  ModelFiles files = bundle.files();
+  files.latent_norm = {};  // latents before normalisation are the input of the statistics
+  const Rae<float> autoencoder =
+      detail::NetworkLoader(files, {}, {NetworkRole::encoder}).autoencoder(NetworkRole::encoder);
   const auto data = open_dataset(
       command.data, command.split,
-      {.size = config.image_size, .channels = static_cast<int>(config.encoder.channels)});
+      {.size = config.image_size, .channels = static_cast<int>(config.encoder.channels())});
   LatentStatistics statistics;
   ProgressBar bar("encoding");
   for (index_t first = 0; first < data->size(); first += command.batch) {
     stop_if_interrupted();
     const index_t count = std::min(command.batch, data->size() - first);
-    statistics.update(encoder(read_images(*data, first, count)));
+    statistics.update(autoencoder.encode(read_images(*data, first, count)));
     const auto done = static_cast<double>(first + count);
     bar.update(done, static_cast<double>(data->size()),
                concat(format_rate(done / bar.seconds()), " pictures/s"));

@@ -1,5 +1,6 @@
 #include "rae/train/decoder_loss.hpp"
 
+#include "rae/models/rae.hpp"
 #include "rae/ops/loss.hpp"
 
 namespace rae {
@@ -17,17 +18,14 @@ Var<float> affine_pixels(const Var<float>& x, const std::array<double, 3>& facto
 
 Var<float> signed_pixels(const Var<float>& x) { return affine_pixels(x, {2, 2, 2}, {-1, -1, -1}); }
 
-DecoderLoss::DecoderLoss(Encoder<Tensor<float>>& encoder, const PixelNorm& pixels,
+DecoderLoss::DecoderLoss(const EncoderNetwork<Tensor<float>>& encoder, const PixelNorm& pixels,
                          double perceptual_weight, index_t encoder_size)
     : encoder_(encoder),
       pixels_(pixels),
       perceptual_weight_(perceptual_weight),
       encoder_size_(encoder_size) {
   if (perceptual_weight == 0) return;
-  recorded_.emplace(encoder.config());
-  copy_parameters(encoder, *recorded_);
-  recorded_->parameters(
-      [](const std::string&, Parameter<Var<float>>& p) { p.value.set_requires_grad(false); });
+  recorded_ = encoder.differentiable();
 }
 
 void DecoderLoss::add_lpips(Lpips<Var<float>> network, double weight, index_t first_step) {
@@ -62,9 +60,9 @@ Var<float> DecoderLoss::add_features(const Var<float>& loss, const Var<float>& r
   const Var<float> seen =
       fits ? recon : resize(recon, Resize::bicubic, encoder_size_, encoder_size_);
   const std::vector<Tensor<float>> targets =
-      encoder_.hidden_states(encoder_input(images, encoder_size_, pixels_));
+      encoder_.features(encoder_input(images, encoder_size_, pixels_));
   const std::vector<Var<float>> features =
-      recorded_->hidden_states(affine_pixels(seen, factor, offset));  // (B, N, D) each
+      recorded_->features(affine_pixels(seen, factor, offset));  // (B, N, D) each
   const auto weight = static_cast<float>(perceptual_weight_ / static_cast<double>(features.size()));
   Var<float> total = loss;
   for (std::size_t i = 0; i < features.size(); ++i)

@@ -6,6 +6,7 @@
 #include "rae/core/owner.hpp"
 #include "rae/formats/loss_networks.hpp"
 #include "rae/models/initialize.hpp"
+#include "rae/models/rae.hpp"
 #include "rae/ops/loss.hpp"
 
 namespace rae {
@@ -30,12 +31,12 @@ DinoDiscConfig disc_config(const GanOptions& gan) {
   return config;
 }
 
-void require_fit(const ImageDataset& data, const Encoder<Tensor<float>>& encoder,
+void require_fit(const ImageDataset& data, const EncoderNetwork<Tensor<float>>& encoder,
                  const DecoderConfig& config, const DecoderLossOptions& options,
                  const std::string& stage) {
-  if (config.in_dim != encoder.config().hidden_size)
+  if (config.in_dim != encoder.shape().width)
     raise<ConfigError>(stage, ": the decoder expects tokens of ", config.in_dim,
-                       " channels, the encoder makes ", encoder.config().hidden_size);
+                       " channels, the encoder makes ", encoder.shape().width);
   if (data.channels() != config.channels || data.height() != config.grid_h * config.patch_size ||
       data.width() != config.grid_w * config.patch_size)
     raise<ConfigError>(stage, ": the decoder makes pictures of ", config.channels, " x ",
@@ -50,7 +51,8 @@ void require_fit(const ImageDataset& data, const Encoder<Tensor<float>>& encoder
 
 }  // namespace
 
-DecoderIteration::DecoderIteration(Decoder<Var<float>>& decoder, Encoder<Tensor<float>>& encoder,
+DecoderIteration::DecoderIteration(Decoder<Var<float>>& decoder,
+                                   const EncoderNetwork<Tensor<float>>& encoder,
                                    const PixelNorm& pixels, const DecoderLossOptions& options,
                                    const TrainingOptions& training, index_t steps_per_epoch)
     : decoder_(decoder),
@@ -127,13 +129,13 @@ std::map<std::string, double> DecoderIteration::measurements() const {
 }
 
 Decoder<Tensor<float>> train_decoder(OwnedPointer<const ImageDataset> data,
-                                     Encoder<Tensor<float>>& encoder, const PixelNorm& pixels,
-                                     const DecoderConfig& config,
+                                     const EncoderNetwork<Tensor<float>>& encoder,
+                                     const PixelNorm& pixels, const DecoderConfig& config,
                                      const DecoderLossOptions& loss_options,
                                      const TrainingOptions& options,
                                      const TrainingContext& context) {
   require_fit(*data, encoder, config, loss_options, context.stage);
-  Encoder<Tensor<float>> frozen = encoder;
+  const auto frozen = encoder.clone();
   Decoder<Var<float>> model(config);
   initialize(model, options.seed);
   multiply_as(model, options.dtype);
@@ -142,9 +144,9 @@ Decoder<Tensor<float>> train_decoder(OwnedPointer<const ImageDataset> data,
       options.ema_decay);
   const index_t part_size = options.batch_size / options.accumulate;
   Batches batches(data, part_size, options.seed, loss_options.augmentation);
-  DecoderIteration iteration(model, frozen, pixels, loss_options, options,
+  DecoderIteration iteration(model, *frozen, pixels, loss_options, options,
                              std::max<index_t>(1, data->size() / options.batch_size));
-  pack_parameters(frozen);  // after the perceptual loss has copied its elements
+  pack_parameters(*frozen);  // after the perceptual loss has copied its elements
 
   // Draw `use` of a part of a step: 0 is the decoder's, then fake and real of each update of the
   // discriminator.
@@ -159,7 +161,7 @@ Decoder<Tensor<float>> train_decoder(OwnedPointer<const ImageDataset> data,
   const StepLoss loss = [&](index_t step, index_t part) {
     const Batch batch = batches(step * options.accumulate + part);
     const Tensor<float> tokens =
-        frozen(encoder_input(batch.images, loss_options.encoder_size, pixels));  // (B, N, D)
+        (*frozen)(encoder_input(batch.images, loss_options.encoder_size, pixels));  // (B, N, D)
     if (part == 0) parts.clear();
     if (iteration.discriminator_learns(step)) parts.push_back({tokens, batch.images});
     const Tensor<float> noisy = noise_augment(tokens, loss_options.noise_tau,

@@ -114,7 +114,7 @@ class Evaluation {
         train_(std::move(train)),
         test_(std::move(test)) {
     check();
-    if (bundle.has("encoder.") && bundle.has("decoder."))
+    if (bundle.has(NetworkRole::encoder) && bundle.has("decoder."))
       autoencoder_.emplace(bundle, LoadOptions{.dtype = options.dtype});
     if (bundle.has("dit.") && bundle.has("decoder."))
       generator_.emplace(bundle, LoadOptions{.dtype = options.dtype});

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "rae/diffusion/time_shift.hpp"
-#include "rae/formats/huggingface_encoder.hpp"
+#include "train/pretrained_encoder.hpp"
 
 namespace rae {
 
@@ -169,17 +169,17 @@ DatasetOptions parse_data(const ConfigNode& node) {
 }
 
 /// The member `model`, with encoder and pixels of the pretrained one.
-ConfigNode with_pretrained_encoder(ConfigNode model, const std::string& folder) {
+ConfigNode with_pretrained_encoder(ConfigNode model, const std::string& path) {
   if (const ConfigNode* encoder = model.find("encoder"))
-    raise<ConfigError>(encoder->where(), ": the encoder is that of '", folder,
+    raise<ConfigError>(encoder->where(), ": the encoder is that of '", path,
                        "' (encoder.pretrained); leave this member out");
-  const PretrainedEncoder pretrained = open_encoder_folder(folder);
-  model.set("encoder", to_config(pretrained.config));
+  const detail::TakenEncoder pretrained = detail::open_pretrained(path);
+  model.set("encoder", pretrained.config.to_config());
   if (model.contains("pixels")) return model;
   const auto list = [](const std::array<double, 3>& values) {
     return ConfigNode::list({values[0], values[1], values[2]});
   };
-  const bool gray = pretrained.config.channels == 1;
+  const bool gray = pretrained.config.channels() == 1;
   const auto& [mean, std] = pretrained.pixels;
   model.set("pixels", ConfigNode::map({{"mean", gray ? ConfigNode::list({mean[0]}) : list(mean)},
                                        {"std", gray ? ConfigNode::list({std[0]}) : list(std)}}));
@@ -216,6 +216,27 @@ void read_model(Recipe& recipe, bool trains_flow) {
   }
 }
 
+/// Stage 0: pretraining for a built-in encoder; nothing for one without weights or one that is
+/// taken from elsewhere.
+void parse_stage_0(const ConfigNode& node, Recipe& r) {
+  if (!r.pretrained_encoder.empty()) return;
+  if (r.model.encoder.get_if<EncoderConfig>() != nullptr) {
+    const ConfigNode& encoder = node.at("encoder");
+    require_keys_known(encoder, {"pretraining", "train", "pretrained"});
+    r.pretraining = parse_pretraining(encoder.at("pretraining"));
+    r.encoder_training = parse_training_options(encoder.at("train"));
+    return;
+  }
+  if (r.model.encoder.has_parameters())
+    raise<ConfigError>(node.at("model").at("encoder").where(), ": the encoder '",
+                       r.model.encoder.family(),
+                       "' has weights, which a recipe cannot train; give encoder.pretrained, a "
+                       "bundle that has them");
+  if (const ConfigNode* encoder = node.find("encoder"))
+    raise<ConfigError>(encoder->where(), ": the encoder '", r.model.encoder.family(),
+                       "' has no weights to train; leave this member out");
+}
+
 }  // namespace
 
 std::string_view name_of(TrainingStage stage) noexcept {
@@ -235,9 +256,9 @@ Recipe parse_recipe(const ConfigNode& node) {
   require_keys_known(node, {"model", "data", "encoder", "decoder", "statistics", "dit", "notes"});
   Recipe r;
   r.source = node;
-  const ConfigNode& encoder = node.at("encoder");
-  if (const ConfigNode* pretrained = encoder.find("pretrained")) {
-    require_keys_known(encoder, {"pretrained"});
+  const ConfigNode* encoder = node.find("encoder");
+  if (const ConfigNode* pretrained = encoder == nullptr ? nullptr : encoder->find("pretrained")) {
+    require_keys_known(*encoder, {"pretrained"});
     r.pretrained_encoder = pretrained->as_string();
     r.source.set("model", with_pretrained_encoder(node.at("model"), r.pretrained_encoder));
   }
@@ -251,18 +272,19 @@ Recipe parse_recipe(const ConfigNode& node) {
   require_stages(r);
   if (const ConfigNode* data = node.find("data")) r.data = parse_data(*data);
   r.data.size = r.model.image_size;
-  r.data.channels = static_cast<int>(r.model.encoder.channels);
+  r.data.channels = static_cast<int>(r.model.encoder.channels());
 
-  if (r.pretrained_encoder.empty()) {
-    require_keys_known(encoder, {"pretraining", "train", "pretrained"});
-    r.pretraining = parse_pretraining(encoder.at("pretraining"));
-    r.encoder_training = parse_training_options(encoder.at("train"));
-  }
+  parse_stage_0(node, r);
 
   const ConfigNode& decoder = node.at("decoder");
   require_keys_known(decoder, {"loss", "gan", "train"});
   r.decoder_loss = parse_decoder_loss(decoder.at("loss"));
   r.decoder_loss.encoder_size = r.model.encoder_size;
+  if (r.decoder_loss.perceptual_weight != 0 && !r.model.encoder.differentiable())
+    raise<ConfigError>(decoder.at("loss").where(), ": perceptual_weight: the encoder '",
+                       r.model.encoder.family(),
+                       "' cannot be differentiated, so that it cannot be a perceptual loss; set 0, "
+                       "or use lpips");
   r.decoder_training = parse_training_options(decoder.at("train"));
   if (const ConfigNode* gan = decoder.find("gan"))
     r.decoder_loss.gan = parse_gan(*gan, r.decoder_training);

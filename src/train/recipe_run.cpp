@@ -5,11 +5,12 @@
 #include "io/deflate.hpp"
 #include "rae/core/owner.hpp"
 #include "rae/diffusion/latent_statistics.hpp"
-#include "rae/formats/huggingface_encoder.hpp"
+#include "rae/formats/fill_weights.hpp"
 #include "rae/generate/generator.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/tensor_source.hpp"
 #include "rae/train/recipe.hpp"
+#include "train/pretrained_encoder.hpp"
 
 namespace rae {
 
@@ -60,33 +61,26 @@ class RecipeRunner {
   }
 
   void encoder() {
-    if (!recipe_.pretrained_encoder.empty()) return pretrained_encoder();
-    Encoder<Tensor<float>> model =
-        train_encoder(data_, recipe_.model.encoder, recipe_.model.pixels, recipe_.pretraining,
-                      recipe_.encoder_training, context("encoder"));
-    bundle_.config.encoder = recipe_.model.encoder;
+    const AnyEncoder& encoder = recipe_.model.encoder;
+    OwnedPointer<EncoderNetwork<Tensor<float>>> network = encoder.make();
+    // A later run takes the encoder from its file again, which costs little.
+    if (!recipe_.pretrained_encoder.empty())
+      fill_weights(*network, detail::open_pretrained(recipe_.pretrained_encoder).tensors,
+                   "encoder");
+    else if (const auto* vit = encoder.get_if<EncoderConfig>())
+      network =
+          encoder_network(train_encoder(data_, *vit, recipe_.model.pixels, recipe_.pretraining,
+                                        recipe_.encoder_training, context("encoder")));
+    bundle_.config.encoder = encoder;
     bundle_.config.pixels = recipe_.model.pixels;
-    bundle_.store("encoder.", model);
-    save();
-  }
-
-  /// Takes over the encoder of a folder, and so does a later run, which costs little.
-  void pretrained_encoder() {
-    const PretrainedEncoder pretrained = open_encoder_folder(recipe_.pretrained_encoder);
-    Encoder<Tensor<float>> model(recipe_.model.encoder);
-    load_parameters(model, pretrained.file.names, [&](const std::string& name) {
-      return pretrained.file.tensors.read<float>(name);
-    });
-    bundle_.config.encoder = recipe_.model.encoder;
-    bundle_.config.pixels = recipe_.model.pixels;
-    bundle_.store("encoder.", model);
+    bundle_.store("encoder.", *network);
     save();
   }
 
   void decoder() {
-    Encoder<Tensor<float>> encoder = trained_encoder("decoder");
+    const auto encoder = trained_encoder("decoder");
     Decoder<Tensor<float>> model =
-        train_decoder(data_, encoder, bundle_.config.pixels, *recipe_.model.decoder,
+        train_decoder(data_, *encoder, bundle_.config.pixels, *recipe_.model.decoder,
                       recipe_.decoder_loss, recipe_.decoder_training, context("decoder"));
     bundle_.config.decoder = recipe_.model.decoder;
     bundle_.store("decoder.", model);
@@ -94,7 +88,7 @@ class RecipeRunner {
   }
 
   void statistics() {
-    const Rae<float> autoencoder = trained_autoencoder("statistics");
+    const Rae<float> autoencoder = trained_autoencoder("statistics", {});
     bundle_.store_latent_norm(recipe_.statistics.rule == StatisticsRule::exact
                                   ? exact_statistics(autoencoder)
                                   : official_statistics(autoencoder));
@@ -136,10 +130,9 @@ class RecipeRunner {
   void dit() {
     if (!recipe_.model.dit)
       raise<ConfigError>("the recipe has no dit, which the stage dit would train");
-    Rae<float> autoencoder = trained_autoencoder("dit");
+    const Rae<float> autoencoder = trained_autoencoder("dit", bundle_.latent_norm());
     if (!bundle_.has("latent_norm."))
       raise<ConfigError>(model_path_, ": has no latent statistics; run the stage statistics first");
-    autoencoder.latent_norm = bundle_.latent_norm();
     if (recipe_.automatic_time_shift) {
       const Shape z = recipe_.model.latent_shape();  // (C, h, w)
       say(concat("time shift ", recipe_.flow.time_shift, ", chosen for latents of ", z.numel(),
@@ -183,25 +176,28 @@ class RecipeRunner {
     say("wrote " + path);
   }
 
-  Encoder<Tensor<float>> trained_encoder(const char* stage) const {
-    if (!bundle_.has("encoder."))
+  /// The encoder of the bundle, not packed.
+  OwnedPointer<EncoderNetwork<Tensor<float>>> trained_encoder(const char* stage) const {
+    if (!bundle_.has(NetworkRole::encoder))
       raise<ConfigError>("the stage ", stage, " needs an encoder, and ", model_path_,
                          " has none; run the stage encoder first");
-    Encoder<Tensor<float>> encoder(bundle_.config.encoder);
-    bundle_.restore("encoder.", encoder);
+    auto encoder = bundle_.config.encoder.make();
+    bundle_.restore("encoder.", *encoder);
     return encoder;
   }
 
-  Rae<float> trained_autoencoder(const char* stage) const {
-    if (!bundle_.config.decoder || !bundle_.has("decoder."))
+  /// The autoencoder of the bundle; latents are normalised by `norm`.
+  Rae<float> trained_autoencoder(const char* stage, LatentNorm<float> norm) const {
+    const ModelConfig& config = bundle_.config;
+    if (!config.decoder || !bundle_.has("decoder."))
       raise<ConfigError>("the stage ", stage, " needs a decoder, and ", model_path_,
                          " has none; run the stage decoder first");
-    Rae<float> autoencoder(bundle_.config.encoder, *bundle_.config.decoder,
-                           bundle_.config.encoder_size, bundle_.config.pixels);
-    autoencoder.encoder = trained_encoder(stage);
-    pack_parameters(autoencoder.encoder);
-    bundle_.restore("decoder.", autoencoder.decoder);
-    return autoencoder;
+    OwnedPointer<EncoderNetwork<Tensor<float>>> encoder = trained_encoder(stage);
+    pack_parameters(*encoder);
+    const auto decoder = OwnedPointer<Decoder<Tensor<float>>>::make(*config.decoder);
+    bundle_.restore("decoder.", *decoder);
+    const Shape input = config.encoder_size > 0 ? config.encoder_input_shape() : Shape{0, 0, 0};
+    return {encoder, decoder, {input[1], input[2], config.pixels, std::move(norm)}};
   }
 
   TrainingContext context(const char* stage) const {
@@ -222,9 +218,10 @@ class RecipeRunner {
     return c;
   }
 
-  /// Tells pretrained encoders apart, wherever they lie.
+  /// Tells pretrained encoders apart, whatever their paths.
   std::string encoder_checksum() const {
-    const TensorSource weights = open_encoder_folder(recipe_.pretrained_encoder).file.tensors;
+    const TensorSource weights =
+        detail::open_pretrained(recipe_.pretrained_encoder).tensors.tensors;
     std::string all;
     for (const std::string& name : weights.names())
       all += concat(name, " ", weights.sampled_checksum(name), "\n");

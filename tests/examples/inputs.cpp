@@ -11,9 +11,10 @@ namespace {
 // The geometry of the built-in model, small inside.
 rae::ModelConfig model_config() {
   rae::ModelConfig c = rae::test::tiny_config();
-  c.encoder.patch_size = c.decoder->patch_size = 7;
+  rae::EncoderConfig& encoder = rae::test::vit_of(c);
+  encoder.patch_size = c.decoder->patch_size = 7;
   rae::DitDhConfig& dit = rae::test::dit_of(c);
-  c.encoder.table_h = c.encoder.table_w = c.decoder->grid_h = c.decoder->grid_w = dit.grid_h =
+  encoder.table_h = encoder.table_w = c.decoder->grid_h = c.decoder->grid_w = dit.grid_h =
       dit.grid_w = 4;
   c.image_size = 28;
   dit.num_classes = 10;

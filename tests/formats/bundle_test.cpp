@@ -165,7 +165,7 @@ INSTANTIATE_TEST_SUITE_P(
                     test::dit_of(b.config).depth[1] = 1024;
                   },
                   "the configuration needs"},
-        BadBundle{"impossible model", [](Bundle& b) { b.config.encoder.num_heads = 5; },
+        BadBundle{"impossible model", [](Bundle& b) { test::vit_of(b.config).num_heads = 5; },
                   "5 heads"}));
 
 TEST(BundleTest, RefusesFilesThatAreNoBundles) {

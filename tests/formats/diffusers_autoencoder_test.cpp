@@ -90,12 +90,6 @@ void write_folder(const TempFolder& folder, const std::string& config,
   write_safetensors(folder / "diffusion_pytorch_model.safetensors", entries);
 }
 
-template <class Model>
-void fill(Model& model, const TensorGroup& part) {
-  load_parameters(model, part.names,
-                  [&](const std::string& name) { return part.tensors.read<float>(name); });
-}
-
 Tensor<float> noise_image() {
   Tensor<float> image(Shape{2, 3, 8, 8});
   const Philox random(3, 0);
@@ -119,15 +113,17 @@ TEST(DiffusersAutoencoder, IsTheModelUnderOtherNames) {
       const ModelConfig& c = files.config;
       EXPECT_EQ(c.image_size, 8);
       EXPECT_EQ(c.encoder_size, 28);
-      EXPECT_EQ(c.encoder.table_h, 3);
-      EXPECT_EQ(c.encoder.registers, 4);
+      EXPECT_EQ(c.encoder.get<EncoderConfig>().table_h, 3);
+      EXPECT_EQ(c.encoder.get<EncoderConfig>().registers, 4);
       EXPECT_EQ(c.pixels.std[2], 0.75);
       EXPECT_EQ(c.name, std::filesystem::path(folder.path()).filename().string());
 
-      Rae<float> rae(c.encoder, *c.decoder, c.encoder_size, c.pixels);
-      fill(rae.encoder, *files.encoder);
-      fill(rae.decoder, *files.decoder);
-      rae.latent_norm = files.latent_norm;
+      const auto encoder = c.encoder.make();
+      const auto decoder = std::make_shared<Decoder<Tensor<float>>>(*c.decoder);
+      fill_weights(*encoder, *files.encoder);
+      fill_weights(*decoder, *files.decoder);
+      const Rae<float> rae(encoder, decoder,
+                           {c.encoder_size, c.encoder_size, c.pixels, files.latent_norm});
 
       const Tensor<float> tokens = tokens_to_grid(
           parts.encoder(normalize_pixels(resize(image, Resize::bicubic, 28, 28), c.pixels)), 2,
@@ -189,7 +185,7 @@ TEST(DiffusersAutoencoder, StatisticsInTheConfigurationAreReadOver) {
   config.insert(1, "\"latents_mean\": " + list + "], \"latents_std\": 3, ");
   ASSERT_GT(config.size(), std::size_t{4} << 20);
   write_folder(folder, config, entries_of(parts));
-  EXPECT_EQ(open_diffusers_autoencoder(folder.path()).config.encoder.hidden_size, 64);
+  EXPECT_EQ(open_diffusers_autoencoder(folder.path()).config.encoder.width(), 64);
   config.insert(1, "\"other\": " + list + "], ");
   folder.write("config.json", config);
   EXPECT_NE(message_of<ConfigError>([&] {

@@ -41,8 +41,7 @@ void write_folder(const TempFolder& folder, const ConfigNode& config,
 
 Tensor<float> tokens_of(const PretrainedEncoder& opened, const Tensor<float>& input) {
   Encoder<Tensor<float>> encoder(opened.config);
-  load_parameters(encoder, opened.file.names,
-                  [&](const std::string& name) { return opened.file.tensors.read<float>(name); });
+  fill_weights(encoder, opened.file);
   return encoder(input);
 }
 
@@ -140,10 +139,12 @@ TEST(PretrainedEncoder, Dinov2WithoutRegisters) {
   EncoderConfig native = opened.config;
   native.table_h = native.table_w = 4;
   Encoder<Tensor<float>> encoder(native);
-  load_parameters(encoder, opened.file.names, [&](const std::string& name) {
-    return name == "dinov2.embeddings.position_embeddings" ? table
-                                                           : opened.file.tensors.read<float>(name);
-  });
+  std::map<std::string, Tensor<float>> tensors;
+  for (const std::string& name : opened.file.tensors.names())
+    tensors[name] = name == "dinov2.embeddings.position_embeddings"
+                        ? table
+                        : opened.file.tensors.read<float>(name);
+  fill_weights(encoder, {TensorSource(tensors), opened.file.names});
   expect_close(got, encoder(input), 1e-5);
 }
 

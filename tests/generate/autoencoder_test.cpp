@@ -26,10 +26,7 @@ Image noisy(index_t width, index_t height, int channels, std::uint64_t seed) {
 TEST(AutoencoderTest, EncodesAndDecodesAsTheModelDoes) {
   const Bundle bundle = test::tiny_bundle();
   const Autoencoder autoencoder(bundle);
-  Rae<float> rae(bundle.config.encoder, *bundle.config.decoder, 0, bundle.config.pixels);
-  bundle.restore("encoder.", rae.encoder);
-  bundle.restore("decoder.", rae.decoder);
-  rae.latent_norm = bundle.latent_norm();
+  const Rae<float> rae = bundle.autoencoder();
   const Image image = noisy(8, 8, 1, 3);
   const Tensor<float> z = autoencoder.encode(image);
   EXPECT_EQ(z.shape(), (Shape{1, 16, 2, 2}));
@@ -47,7 +44,7 @@ TEST(AutoencoderTest, TakesPicturesOfAnySizeAndColour) {
   EXPECT_EQ(gray.encode(Image(1, 1, 1, 200)).shape(), (Shape{1, 16, 2, 2}));
 
   ModelConfig config = test::tiny_config();
-  config.encoder.channels = config.decoder->channels = 3;
+  test::vit_of(config).channels = config.decoder->channels = 3;
   const Autoencoder coloured(test::random_bundle(config));
   const Image square = noisy(8, 8, 1, 5);
   EXPECT_EQ(coloured.prepare(square), square.to_rgb());

@@ -32,7 +32,7 @@ TEST(Features, AreTheMeanOfTheEncodersTokens) {
   EXPECT_FALSE(network.is_inception());
   const Image image = random_image(8, 8, 1, 1);
   const Bundle bundle = tiny_bundle();
-  Encoder<Tensor<float>> encoder(bundle.config.encoder);
+  Encoder<Tensor<float>> encoder(vit_of(bundle.config));
   bundle.restore("encoder.", encoder);
   const Tensor<float> tokens =
       encoder(normalize_pixels(image.to_tensor(), bundle.config.pixels));  // (1, 4, 16)
@@ -67,10 +67,10 @@ TEST(Features, ComeFromOfficialFiles) {
   const auto network = FeatureExtractor::encoder(files);
   const Image image = random_image(64, 48, 3, 4);
   const auto features = network(std::span(&image, 1));
-  EXPECT_EQ(features.shape(), (Shape{1, files.config.encoder.hidden_size}));
+  EXPECT_EQ(features.shape(), (Shape{1, files.config.encoder.width()}));
   // The same encoder without the model around it sees its own number of patches.
   const auto alone = FeatureExtractor::encoder(
-      PretrainedEncoder{files.config.encoder, files.config.pixels, *files.encoder}, "alone");
+      PretrainedEncoder{vit_of(files.config), files.config.pixels, *files.encoder}, "alone");
   EXPECT_EQ(alone.dimension(), network.dimension());
   EXPECT_EQ(alone(std::span(&image, 1)).shape(), features.shape());
   EXPECT_NE(alone.name().find("alone"), std::string::npos);

@@ -64,10 +64,7 @@ TEST(GeneratorShapesTest, PicturesNeedNotBeSquare) {
     photo.pixels()[i] = static_cast<std::uint8_t>(i * 7 % 251);
   const Image prepared = autoencoder.prepare(photo);
   EXPECT_EQ(prepared, photo.to_gray().center_crop(12, 8));
-  Rae<float> rae(bundle.config.encoder, *bundle.config.decoder, 0, bundle.config.pixels);
-  bundle.restore("encoder.", rae.encoder);
-  bundle.restore("decoder.", rae.decoder);
-  rae.latent_norm = bundle.latent_norm();
+  const Rae<float> rae = bundle.autoencoder();
   expect_close(autoencoder.encode(photo), rae.encode(prepared.to_tensor()), 1e-4);
   EXPECT_EQ(autoencoder.reconstruct(photo).width(), 12);
 }
@@ -83,10 +80,7 @@ TEST(GeneratorShapesTest, RectanglesAreResizedForTheEncoder) {
   const Autoencoder autoencoder(bundle);
   Tensor<float> picture(Shape{1, 1, 16, 24});
   Philox(3).fill_uniform(picture.span());
-  Rae<float> rae(config.encoder, *config.decoder, 8, 12, config.pixels);
-  bundle.restore("encoder.", rae.encoder);
-  bundle.restore("decoder.", rae.decoder);
-  rae.latent_norm = bundle.latent_norm();
+  const Rae<float> rae = bundle.autoencoder();
   const Tensor<float> z = autoencoder.encode(picture);
   EXPECT_EQ(z.shape(), (Shape{1, 16, 2, 3}));
   expect_close(z, rae.encode(picture), 1e-4);

@@ -26,8 +26,9 @@ Generator tiny_generator() { return Generator(test::tiny_bundle()); }
 Bundle odd_bundle() {
   ModelConfig c = test::tiny_config();
   c.image_size = 16;
-  c.encoder.table_h = c.encoder.table_w = 4;
-  c.encoder.hidden_size = c.decoder->in_dim = test::dit_of(c).in_channels = 40;
+  EncoderConfig& encoder = test::vit_of(c);
+  encoder.table_h = encoder.table_w = 4;
+  encoder.hidden_size = c.decoder->in_dim = test::dit_of(c).in_channels = 40;
   c.decoder->grid_h = c.decoder->grid_w = test::dit_of(c).grid_h = test::dit_of(c).grid_w = 4;
   c.decoder->hidden_size = 56;
   test::dit_of(c).hidden_size[0] = 40;

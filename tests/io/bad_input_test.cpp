@@ -9,6 +9,7 @@
 #include "rae/io/image.hpp"
 #include "rae/io/npz.hpp"
 #include "rae/io/safetensors.hpp"
+#include "rae/io/tensor_source.hpp"
 #include "rae/io/torch_checkpoint.hpp"
 #include "support/golden.hpp"
 #include "support/idx_files.hpp"
@@ -27,6 +28,7 @@ std::vector<Reader> readers() {
   const auto picture = [](const std::string& path) { (void)Image::open(path); };
   const auto images = [](const std::string& path) { (void)read_idx_images(path); };
   const auto checkpoint = [](const std::string& path) { (void)TorchCheckpoint::open(path); };
+  const auto source = [](const std::string& path) { (void)TensorSource::open(path); };
   return {
       {"safetensors", slurp(data_path("golden/latent_stats/io.safetensors")),
        [](const std::string& path) { (void)SafetensorsFile::open(path); }},
@@ -42,6 +44,9 @@ std::vector<Reader> readers() {
        [](const std::string& path) { (void)read_npy(path); }},
       {"torch.pt", slurp(data_path("golden/ckpt_formats/raw_zip.pt")), checkpoint},
       {"torch.pth", slurp(data_path("golden/ckpt_formats/legacy.pth")), checkpoint},
+      {"source.safetensors", slurp(data_path("golden/latent_stats/io.safetensors")), source},
+      {"source.pt", slurp(data_path("golden/ckpt_formats/raw_zip.pt")), source},
+      {"source.pth", slurp(data_path("golden/ckpt_formats/legacy.pth")), source},
       {"json", slurp(data_path("golden/ddt_train/config.json")),
        [](const std::string& path) { (void)ConfigNode::load(path); }},
   };
@@ -82,15 +87,50 @@ TEST(BadInput, TruncatedFiles) {
   }
 }
 
+// Files of a few bytes that begin as some format does.
+TEST(BadInput, FilesOfAFewBytes) {
+  const TempFolder folder;
+  for (const Reader& reader : readers()) {
+    for (const char* begin :
+         {"\x80\x02\x8a\x0a\x6c", "PK\x03\x04\x14", "\x93NUMPY", "\x1f\x8b\x08", "\x89PNG\r\n",
+          "\xff\xd8\xff\xe0", "BM\x10", "{\"a\":", "\xef\xbb\xbf{"}) {
+      const std::string_view all(begin);
+      for (std::size_t size = 0; size <= all.size(); ++size)
+        expect_refused(reader, folder.write("few." + reader.name, std::string(all.substr(0, size))),
+                       concat(size, " bytes"));
+    }
+  }
+}
+
+TEST(BadInput, PointersOfGitLfsAreNamed) {
+  const TempFolder folder;
+  for (const Reader& reader : readers()) {
+    const std::string path =
+        folder.write("pointer." + reader.name,
+                     "version https://git-lfs.github.com/spec/v1\n"
+                     "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258d"
+                     "aaa5e2ca24d17e2393\nsize 1234567\n");
+    const std::string message = message_of<FormatError>([&] { reader.read(path); });
+    for (const std::string& part : {path, std::string("git-lfs pointer"), std::string("1234567"),
+                                    std::string("git lfs pull")})
+      EXPECT_NE(message.find(part), std::string::npos) << reader.name << ": " << message;
+  }
+}
+
 TEST(BadInput, FilesOfAnotherFormat) {
   const TempFolder folder;
   const std::vector<Reader> all = readers();
   const auto is_picture = [](const std::string& name) {
     return name.ends_with("png") || name.ends_with("jpg");
   };
+  const auto is_weights = [](const std::string& name) {
+    return name.ends_with("safetensors") || name.ends_with("pt") || name.ends_with("pth");
+  };
   for (const Reader& reader : all) {
     for (const Reader& other : all) {
       const bool same = other.name.substr(0, 4) == reader.name.substr(0, 4) ||
+                        (is_weights(other.name) && reader.name.starts_with("source.")) ||
+                        (other.name.starts_with("source.") && is_weights(reader.name)) ||
                         (is_picture(reader.name) && is_picture(other.name));
       if (!same)
         expect_refused(reader, folder.write("other." + reader.name, other.whole),

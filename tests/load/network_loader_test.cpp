@@ -42,7 +42,7 @@ TEST(NetworkLoaderTest, HoldsEveryWeightOnce) {
   for (const bool keep : {true, false}) {
     const NetworkLoader loader(test::tiny_bundle().files(), {.keep_loaded = keep},
                                {NetworkRole::encoder, NetworkRole::decoder, NetworkRole::dit});
-    expect_held_once(Encoder<Tensor<float>>(*loader.encoder()));
+    expect_held_once(*loader.encoder()->clone());
     expect_held_once(Decoder<Tensor<float>>(*loader.decoder()));
     expect_held_once(changeable(*loader.dit()));
   }
@@ -73,7 +73,7 @@ TEST(NetworkLoaderTest, ReadsByTheNamesOfTheFile) {
   const Bundle bundle = test::tiny_bundle();
   // The encoder's queries, keys and values as three tensors, and its patches as a convolution.
   std::map<std::string, Tensor<float>> tensors;
-  Encoder<Tensor<float>> encoder(bundle.config.encoder);
+  Encoder<Tensor<float>> encoder(test::vit_of(bundle.config));
   bundle.restore("encoder.", encoder);
   const NameMap names = encoder_names(EncoderFamily::mae, "vit.");
   encoder.parameters([&](const std::string& name, auto& p) {
@@ -166,7 +166,7 @@ TEST(NetworkLoaderTest, HoldsEveryMatrixAsItsType) {
             << name;
       });
     };
-    check(Encoder<Tensor<float>>(*loader.encoder()));
+    check(*loader.encoder()->clone());
     check(Decoder<Tensor<float>>(*loader.decoder()));
     check(changeable(*loader.dit()));
     const auto fits = [&](std::uint64_t available) {

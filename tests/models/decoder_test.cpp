@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "rae/formats/fill_weights.hpp"
 #include "rae/models/name_map.hpp"
 #include "rae/ops/loss.hpp"
 #include "support/golden_model.hpp"
@@ -18,7 +19,7 @@ using test::Golden;
 TEST(Decoder, EveryStageMatches) {
   const Golden io("decoder_tiny/io.safetensors"), weights("decoder_tiny/weights.safetensors");
   Decoder<Tensor<float>> decoder(test::decoder_config(test::golden_config("decoder_tiny")));
-  load_parameters(decoder, decoder_names(), [&](const std::string& file) { return weights(file); });
+  fill_weights(decoder, {TensorSource(weights.file()), decoder_names()});
   Tensor<float> x =
       add_broadcast(prepend_tokens(decoder.cls_token.value, decoder.embed(io("tokens"))),
                     decoder.pos_embed.value);  // (2, 17, 48)
@@ -35,7 +36,7 @@ TEST(Decoder, EveryStageMatches) {
 TEST(Decoder, TokensOfAnotherGridAreResizedBehindTheEmbedding) {
   const Golden io("decoder_tiny/io.safetensors"), weights("decoder_tiny/weights.safetensors");
   Decoder<Tensor<float>> decoder(test::decoder_config(test::golden_config("decoder_tiny")));
-  load_parameters(decoder, decoder_names(), [&](const std::string& file) { return weights(file); });
+  fill_weights(decoder, {TensorSource(weights.file()), decoder_names()});
   EXPECT_TRUE(close(decoder.patches(io("tokens_9"), 3, 3), io("logits_9"), 1e-5));
   EXPECT_TRUE(close(decoder.patches(io("tokens_25"), 5, 5), io("logits_25"), 1e-5));
   EXPECT_EQ(decoder(io("tokens_9"), 1, 9).shape(), (Shape{2, 3, 16, 16}));
@@ -48,7 +49,7 @@ TEST(Decoder, TrainingStepMatches) {
   const Golden io("decoder_train/io.safetensors"), weights("decoder_train/weights.safetensors");
   const ConfigNode node = test::golden_config("decoder_train");
   Decoder<Var<float>> decoder(test::decoder_config(node));
-  load_parameters(decoder, decoder_names(), [&](const std::string& file) { return weights(file); });
+  fill_weights(decoder, {TensorSource(weights.file()), decoder_names()});
   const auto mean = node.get<std::vector<float>>("image_mean"),
              deviation = node.get<std::vector<float>>("image_std");
   Tape<float> tape;

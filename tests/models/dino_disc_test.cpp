@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "rae/formats/fill_weights.hpp"
 #include "rae/models/name_map.hpp"
 #include "support/golden_model.hpp"
 
@@ -29,7 +30,7 @@ DinoDiscriminator<X> golden_discriminator() {
   const Golden dino("dino_disc_tiny/dino.safetensors"),
       weights("dino_disc_tiny/weights.safetensors");
   const NameMap same = [](const std::string& name) { return std::vector<std::string>{name}; };
-  load_parameters(model.backbone, same, [&](const std::string& file) { return dino(file); });
+  fill_weights(model.backbone, {TensorSource(dino.file()), same});
   test::load(model, weights);
   model.buffers([&](const std::string& name, Tensor<float>& t) { t = weights(name); });
   return model;

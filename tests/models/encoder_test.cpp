@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "rae/formats/fill_weights.hpp"
 #include "support/golden.hpp"
 
 namespace rae {
@@ -39,8 +40,7 @@ TEST_P(EncoderGolden, TokensMatch) {
   config.table_h = config.table_w = node.get<index_t>("image_size") / config.patch_size;
   config.layer_norm_eps = c.eps;
   Encoder<Tensor<float>> encoder(config);
-  load_parameters(encoder, encoder_names(c.family, c.prefix),
-                  [&](const std::string& file) { return weights(file); });
+  fill_weights(encoder, {TensorSource(weights.file()), encoder_names(c.family, c.prefix)});
 
   const Tensor<float> image = io("image");  // (2, 3, H, W)
   const Tensor<float> expected = io("encoder_input");

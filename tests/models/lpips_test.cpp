@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "rae/formats/fill_weights.hpp"
 #include "support/golden_model.hpp"
 
 namespace rae {
@@ -26,7 +27,7 @@ Lpips<X> golden_lpips() {
   Lpips<X> model(LpipsConfig{
       .channels = test::golden_config("lpips_narrow").get<std::vector<index_t>>("channels")});
   const Golden weights("lpips_narrow/weights.safetensors");
-  load_parameters(model, golden_names, [&](const std::string& file) { return weights(file); });
+  fill_weights(model, {TensorSource(weights.file()), &golden_names});
   return model;
 }
 

@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
+#include "rae/formats/fill_weights.hpp"
 #include "rae/io/image.hpp"
 #include "rae/nn/initialize.hpp"
 #include "support/golden.hpp"
@@ -55,14 +58,16 @@ TEST_P(RaeGolden, EncodesAndDecodes) {
              deviation = node.get<std::vector<double>>("image_std");
   std::copy_n(mean.begin(), 3, pixels.mean.begin());
   std::copy_n(deviation.begin(), 3, pixels.std.begin());
-  Rae<float> rae(encoder, decoder, node.get<index_t>("encoder_input_size"), pixels);
-  load_parameters(rae.encoder, encoder_names(f.family, f.prefix),
-                  [&](const std::string& file) { return weights(file); });
+  Encoder<Tensor<float>> encoder_weights(encoder);
+  const auto decoder_weights = std::make_shared<Decoder<Tensor<float>>>(decoder);
+  fill_weights(encoder_weights, {TensorSource(weights.file()), encoder_names(f.family, f.prefix)});
   const NameMap names = decoder_names();
-  load_parameters(rae.decoder, names,
-                  [&](const std::string& file) { return weights("decoder." + file); });
-  if (stat.contains("mean")) rae.latent_norm.mean = stat("mean");
-  if (stat.contains("var")) rae.latent_norm.var = stat("var");
+  fill_weights(*decoder_weights, {TensorSource(weights.file()).under("decoder."), names});
+  const index_t side = node.get<index_t>("encoder_input_size");
+  RaeSettings<float> settings{side, side, pixels, {}};
+  if (stat.contains("mean")) settings.latent_norm.mean = stat("mean");
+  if (stat.contains("var")) settings.latent_norm.var = stat("var");
+  const Rae<float> rae(encoder_network(std::move(encoder_weights)), decoder_weights, settings);
   EXPECT_TRUE(close(rae.encode(io("image")), latent, 1e-4));
   EXPECT_TRUE(close(rae.decode(latent), io("recon"), 2e-5));
   const Tensor<std::uint8_t> bytes =
@@ -80,7 +85,7 @@ TEST_P(RaeGolden, EncodesAndDecodes) {
   for (index_t i = 0; i < tokens.numel(); ++i)
     tokens[i] += node.get<float>("noise_tau") * strength[i / n] * noise[i];
   const Tensor<float> noisy =
-      rae.latent_norm.normalize(tokens_to_grid(tokens, latent.extent(2), latent.extent(3)));
+      settings.latent_norm.normalize(tokens_to_grid(tokens, latent.extent(2), latent.extent(3)));
   EXPECT_TRUE(close(noisy, io("latent_noisy"), 1e-4));
   EXPECT_TRUE(close(rae.decode(io("latent_noisy")), io("recon_noisy"), 2e-5));
 }
@@ -111,10 +116,16 @@ TEST(Rae, GridsOfEncoderAndDecoderMayDiffer) {
                               .intermediate_size = 8,
                               .patch_size = 5,
                               .channels = 1};
-  Rae<float> rae(encoder, decoder, 28, PixelNorm{});
   std::uint64_t stream = 0;
-  rae.encoder.parameters([&](const std::string&, auto& p) { init_normal(p, 0.5, 1, ++stream); });
-  rae.decoder.parameters([&](const std::string&, auto& p) { init_normal(p, 0.5, 1, ++stream); });
+  Encoder<Tensor<float>> encoder_weights(encoder);
+  const auto decoder_weights = std::make_shared<Decoder<Tensor<float>>>(decoder);
+  const auto fill = [&](const std::string&, auto& p) { init_normal(p, 0.5, 1, ++stream); };
+  encoder_weights.parameters(fill);
+  decoder_weights->parameters(fill);
+  const OwnedPointer<EncoderNetwork<Tensor<float>>> network =
+      encoder_network(std::move(encoder_weights));
+  RaeSettings<float> settings{28, 28, {}, {}};
+  const Rae<float> rae(network, decoder_weights, settings);
   const Tensor<float> latent = rae.encode(Tensor<float>(Shape{2, 1, 20, 30}, 0.3f));
   EXPECT_EQ(latent.shape(), (Shape{2, 8, 4, 4}));
   const Tensor<float> picture = rae.decode(latent);
@@ -124,22 +135,18 @@ TEST(Rae, GridsOfEncoderAndDecoderMayDiffer) {
   const Tensor<float> wide(Shape{1, 8, 5, 1}, 0.7f), native(Shape{1, 8, 2, 3}, 0.7f);
   EXPECT_TRUE(close(rae.decode(wide), rae.decode(native), 1e-5));
 
-  rae.latent_norm.mean = Tensor<float>(Shape{8, 4, 4}, 0.5f);
-  EXPECT_EQ(rae.decode(latent).shape(), (Shape{2, 1, 10, 15}));
-  EXPECT_THROW((void)rae.decode(wide), ShapeError);
-  EXPECT_THROW((void)rae.decode(Tensor<float>(Shape{8, 4, 4}, 0.f)), ShapeError);
-}
+  settings.latent_norm.mean = Tensor<float>(Shape{8, 4, 4}, 0.5f);
+  const Rae<float> normalising(network, decoder_weights, settings);
+  EXPECT_EQ(normalising.decode(latent).shape(), (Shape{2, 1, 10, 15}));
+  EXPECT_THROW((void)normalising.decode(wide), ShapeError);
+  EXPECT_THROW((void)normalising.decode(Tensor<float>(Shape{8, 4, 4}, 0.f)), ShapeError);
 
-TEST(NoiseAugment, DependsOnTheSampleOnly) {
-  const Tensor<float> two(Shape{2, 3, 4}, 0.f), one(Shape{1, 3, 4}, 0.f);
-  for (const NoiseLaw law : {NoiseLaw::uniform, NoiseLaw::half_normal}) {
-    const Tensor<float> both = noise_augment(two, 0.8, law, 5, 10),
-                        second = noise_augment(one, 0.8, law, 5, 11);
-    for (index_t i = 0; i < 12; ++i) EXPECT_EQ(both[12 + i], second[i]);
-    EXPECT_FALSE(close(noise_augment(one, 0.8, law, 5, 10), second, 1e-3));
-  }
-  EXPECT_TRUE(close(noise_augment(two, 0.0, NoiseLaw::uniform, 5, 10), two, 0.0));
-  EXPECT_THROW(noise_augment(two, -0.1, NoiseLaw::uniform, 5, 10), ArgumentError);
+  // What is absent is named when it is used, and NaN is not passed on.
+  EXPECT_THROW((void)Rae<float>(nullptr, decoder_weights, settings).encode(picture), ArgumentError);
+  EXPECT_THROW((void)Rae<float>(network, nullptr, settings).decode(latent), ArgumentError);
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THROW((void)rae.encode(Tensor<float>(Shape{1, 1, 28, 28}, nan)), NumericError);
+  EXPECT_THROW((void)rae.decode(Tensor<float>(Shape{1, 8, 2, 3}, nan)), NumericError);
 }
 
 }  // namespace

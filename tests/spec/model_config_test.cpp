@@ -21,8 +21,8 @@ ConfigNode tiny_node() {
 
 TEST(ModelConfigTest, SurvivesItsText) {
   ModelConfig config = tiny_config();
-  config.encoder.family = EncoderFamily::dinov2;
-  config.encoder.registers = 3;
+  test::vit_of(config).family = EncoderFamily::dinov2;
+  test::vit_of(config).registers = 3;
   config.encoder_size = 8;
   config.prediction = Prediction::data;
   config.sampling.solver = Solver::heun;
@@ -30,8 +30,8 @@ TEST(ModelConfigTest, SurvivesItsText) {
   test::dit_of(config).use_swiglu = false;
   const ModelConfig again = parse_model_config(ConfigNode::parse_json(to_config(config).to_json()));
   EXPECT_EQ(to_config(again).to_json(), to_config(config).to_json());
-  EXPECT_EQ(again.encoder.family, EncoderFamily::dinov2);
-  EXPECT_EQ(again.encoder.registers, 3);
+  EXPECT_EQ(test::vit_of(again).family, EncoderFamily::dinov2);
+  EXPECT_EQ(test::vit_of(again).registers, 3);
   EXPECT_EQ(again.encoder_size, 8);
   EXPECT_EQ(again.prediction, Prediction::data);
   EXPECT_EQ(again.sampling.solver, Solver::heun);
@@ -198,7 +198,7 @@ TEST(ModelConfigTest, OutlinesHaveTheParametersOfTheNetworks) {
     EXPECT_EQ(i, outline.parameters.size());
     EXPECT_EQ(parameter_count(outline.parameters), count_parameters(network));
   };
-  Encoder<Tensor<float>> encoder(config.encoder);
+  Encoder<Tensor<float>> encoder(test::vit_of(config));
   expect_equal(NetworkRole::encoder, encoder);
   Decoder<Tensor<float>> decoder(*config.decoder);
   expect_equal(NetworkRole::decoder, decoder);
@@ -295,7 +295,7 @@ TEST(ModelConfigTest, ValidateNamesThePathWithoutAFile) {
             "time_shift: expected a number from 1 to 1000000, got nan");
   EXPECT_EQ(message([](ModelConfig& c) { c.decoder->num_layers = -1; }),
             "decoder.num_layers: expected an integer from 1 to 1024, got -1");
-  EXPECT_EQ(message([](ModelConfig& c) { c.encoder.layer_norm_eps = 2; }),
+  EXPECT_EQ(message([](ModelConfig& c) { test::vit_of(c).layer_norm_eps = 2; }),
             "encoder.layer_norm_eps: expected a number from 0 to 1, got 2");
   EXPECT_EQ(message([](ModelConfig& c) { c.sampling.steps = 0; }),
             "sampling.steps: expected an integer from 1 to 100000, got 0");
@@ -320,7 +320,7 @@ TEST(ModelConfigTest, NamesANetworkThatIsNotRegistered) {
 
 TEST(ModelConfigTest, RefusesMissingSizes) {
   for (const std::string key : {"patch_size", "hidden_size", "num_layers", "family", "table_h"}) {
-    const ConfigNode whole = to_config(tiny_config().encoder);
+    const ConfigNode whole = tiny_config().encoder.to_config();
     ConfigNode::Map members;
     for (const auto& member : whole.members())
       if (member.first != key) members.push_back(member);
@@ -340,9 +340,9 @@ TEST(ModelConfigTest, RefusesLatentsBeyondTheLimits) {
   config.image_size = 4 * kMaxLatentGrid;
   EXPECT_EQ(parse_model_config(to_config(config)).latent_shape(),
             (Shape{16, kMaxLatentGrid, kMaxLatentGrid}));
-  config.encoder.hidden_size = 2 * kMaxLatentSize / (kMaxLatentGrid * kMaxLatentGrid);
+  test::vit_of(config).hidden_size = 2 * kMaxLatentSize / (kMaxLatentGrid * kMaxLatentGrid);
   EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
-  config.encoder.patch_size = 0;
+  test::vit_of(config).patch_size = 0;
   EXPECT_THROW((void)config.latent_shape(), ConfigError);
 }
 

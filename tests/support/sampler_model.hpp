@@ -15,15 +15,15 @@ inline ModelFiles sampler_model() {
   const DitDhConfig dit = dit_dh_config(golden.at("model"));
   c.dit = dit;
   c.guide = dit_dh_config(golden.at("guide_model"));
-  c.encoder = {.family = EncoderFamily::mae,
-               .patch_size = 4,
-               .hidden_size = dit.in_channels,
-               .num_layers = 1,
-               .num_heads = 1,
-               .intermediate_size = 8,
-               .registers = 0,
-               .table_h = 4,
-               .table_w = 4};
+  c.encoder = EncoderConfig{.family = EncoderFamily::mae,
+                            .patch_size = 4,
+                            .hidden_size = dit.in_channels,
+                            .num_layers = 1,
+                            .num_heads = 1,
+                            .intermediate_size = 8,
+                            .registers = 0,
+                            .table_h = 4,
+                            .table_w = 4};
   c.image_size = 4 * dit.grid_h;
   c.time_shift = golden.get<double>("time_dist_shift");
   c.sampling.steps = 8;

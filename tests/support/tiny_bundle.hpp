@@ -16,17 +16,17 @@ inline const DitDhConfig& dit_of(const ModelConfig& c) { return c.dit->get<DitDh
 inline ModelConfig tiny_config() {
   ModelConfig c;
   c.name = "tiny";
-  c.encoder = {.family = EncoderFamily::mae,
-               .patch_size = 4,
-               .channels = 1,
-               .hidden_size = 16,
-               .num_layers = 1,
-               .num_heads = 2,
-               .intermediate_size = 32,
-               .registers = 0,
-               .table_h = 2,
-               .table_w = 2,
-               .layer_norm_eps = 1e-12};
+  c.encoder = EncoderConfig{.family = EncoderFamily::mae,
+                            .patch_size = 4,
+                            .channels = 1,
+                            .hidden_size = 16,
+                            .num_layers = 1,
+                            .num_heads = 2,
+                            .intermediate_size = 32,
+                            .registers = 0,
+                            .table_h = 2,
+                            .table_w = 2,
+                            .layer_norm_eps = 1e-12};
   c.pixels = {{0.25, 0.25, 0.25}, {0.5, 0.5, 0.5}};
   c.image_size = 8;
   c.decoder = DecoderConfig{.grid_h = 2,
@@ -89,13 +89,20 @@ void fill_random(Model& model, std::uint64_t seed) {
   });
 }
 
+/// The built-in encoder of a configuration.
+inline EncoderConfig& vit_of(ModelConfig& config) { return config.encoder.get<EncoderConfig>(); }
+/// See above.
+inline const EncoderConfig& vit_of(const ModelConfig& config) {
+  return config.encoder.get<EncoderConfig>();
+}
+
 /// Random weights for all networks of a configuration.
 inline Bundle random_bundle(ModelConfig config, std::uint64_t seed = 1) {
   Bundle bundle;
   bundle.config = std::move(config);
-  Encoder<Tensor<float>> encoder(bundle.config.encoder);
-  fill_random(encoder, seed);
-  bundle.store("encoder.", encoder);
+  const auto encoder = bundle.config.encoder.make();
+  fill_random(*encoder, seed);
+  bundle.store("encoder.", *encoder);
   if (bundle.config.decoder) {
     Decoder<Tensor<float>> decoder(*bundle.config.decoder);
     fill_random(decoder, seed + 1);

@@ -76,7 +76,7 @@ TEST_F(Convert, AnEncoderAlone) {
   ASSERT_EQ(result.status, 0) << result.err;
   const ModelFiles files = ModelFiles::open(path("encoder.safetensors"));
   EXPECT_EQ(files.config.encoder_size, 56);
-  EXPECT_EQ(files.config.encoder.registers, 4);
+  EXPECT_EQ(files.config.encoder.get<EncoderConfig>().registers, 4);
   EXPECT_FALSE(files.decoder);
   EXPECT_EQ(rae({"convert", official("encoder"), "e.safetensors", "--image-size", "60"}).status, 2);
 }

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "rae/formats/fill_weights.hpp"
 #include "rae/ops/loss.hpp"
 #include "rae/train/decoder_trainer.hpp"
 #include "rae/train/lr_schedule.hpp"
@@ -83,7 +84,7 @@ TEST(AdamW, FollowsTheOfficialTrajectoryOfTheDecoder) {
   const DecoderConfig config = test::decoder_config(node);
   Decoder<Var<float>> decoder(config);
   const NameMap names = decoder_names();
-  load_parameters(decoder, names, [&](const std::string& file) { return weights(file); });
+  fill_weights(decoder, {TensorSource(weights.file()), names});
   // Without a perceptual term the loss never runs its encoder, so any will do.
   Encoder<Tensor<float>> unused(EncoderConfig{.hidden_size = 2,
                                               .num_layers = 0,
@@ -96,7 +97,8 @@ TEST(AdamW, FollowsTheOfficialTrajectoryOfTheDecoder) {
              deviation = node.get<std::vector<double>>("image_std");
   std::copy_n(mean.begin(), 3, pixels.mean.begin());
   std::copy_n(deviation.begin(), 3, pixels.std.begin());
-  DecoderIteration iteration(decoder, unused, pixels, {.perceptual_weight = 0}, {}, 1);
+  const auto network = encoder_network(unused);
+  DecoderIteration iteration(decoder, *network, pixels, {.perceptual_weight = 0}, {}, 1);
   const ConfigNode& o = node.at("training").at("optimizer");
   AdamWOptions options;
   options.weight_decay = o.get<double>("weight_decay");

@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "rae/core/owner.hpp"
+#include "rae/formats/fill_weights.hpp"
 #include "rae/formats/loss_networks.hpp"
 #include "support/golden_model.hpp"
 #include "support/temp_folder.hpp"
@@ -75,7 +76,6 @@ DiffAugDraws draws_of(const Golden& io, const std::string& pictures) {
 TEST(DecoderTrainer, OneIterationMatchesTheOfficialOne) {
   const Golden io("stage1_step/io.safetensors"), weights("stage1_step/weights.safetensors"),
       heads("stage1_step/disc_heads.safetensors");
-  const auto read = [&](const std::string& file) { return weights(file); };
   Encoder<Tensor<float>> encoder({.patch_size = 14,
                                   .hidden_size = 16,
                                   .num_layers = 1,
@@ -83,7 +83,8 @@ TEST(DecoderTrainer, OneIterationMatchesTheOfficialOne) {
                                   .intermediate_size = 32,
                                   .table_h = 3,
                                   .table_w = 3});
-  load_parameters(encoder, encoder_names(EncoderFamily::dinov2, "encoder.encoder."), read);
+  fill_weights(encoder, {TensorSource(weights.file()),
+                         encoder_names(EncoderFamily::dinov2, "encoder.encoder.")});
   const NameMap names = decoder_names();
   Decoder<Var<float>> decoder({.grid_h = 2,
                                .grid_w = 2,
@@ -93,8 +94,7 @@ TEST(DecoderTrainer, OneIterationMatchesTheOfficialOne) {
                                .num_heads = 2,
                                .intermediate_size = 40,
                                .patch_size = 16});
-  load_parameters(decoder, names,
-                  [&](const std::string& file) { return weights("decoder." + file); });
+  fill_weights(decoder, {TensorSource(weights.file()).under("decoder."), names});
 
   const TrainingOptions training{
       .steps = 1, .batch_size = 2, .lr = kRate, .max_grad_norm = 0, .ema_decay = 0.9978};
@@ -105,7 +105,8 @@ TEST(DecoderTrainer, OneIterationMatchesTheOfficialOne) {
                  .num_heads = 2,
                  .key_layers = {0, 2},
                  .kernel_size = 3};
-  DecoderIteration iteration(decoder, encoder, pixels, options, training, 1);
+  const auto network = encoder_network(encoder);
+  DecoderIteration iteration(decoder, *network, pixels, options, training, 1);
   Adversary& adversary = *iteration.adversary();
   load(adversary.discriminator, heads);
   adversary.discriminator.buffers(
@@ -206,7 +207,7 @@ struct TinyRun {
 
   std::vector<float> train() {
     Decoder<Tensor<float>> decoder =
-        train_decoder(data, encoder, {}, config, loss, options, context);
+        train_decoder(data, *encoder_network(encoder), {}, config, loss, options, context);
     std::vector<float> out;
     decoder.parameters([&](const std::string&, Parameter<Tensor<float>>& p) {
       out.insert(out.end(), p.tensor().span().begin(), p.tensor().span().end());

@@ -139,7 +139,7 @@ TEST(Evaluation, MeasuresThePartsThatAreThere) {
 TEST(Evaluation, MeasuresColourPictures) {
   EvaluationOptions options = quick_evaluation();
   ModelConfig config = tiny_config();
-  config.encoder.channels = config.decoder->channels = 3;
+  test::vit_of(config).channels = config.decoder->channels = 3;
   const EvaluationReport report =
       evaluate(random_bundle(config), std::make_shared<RgbToy>(60, 8, 3),
                std::make_shared<RgbToy>(30, 8, 3), options);

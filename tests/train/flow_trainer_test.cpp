@@ -28,7 +28,7 @@ DitDhConfig tiny() {
   return c;
 }
 
-Tensor<double> normals(const Shape& shape, std::uint64_t seed) {
+Tensor<double> random_normals(const Shape& shape, std::uint64_t seed) {
   Tensor<double> out(shape);
   for (index_t i = 0; i < out.numel(); ++i)
     out[i] = static_cast<double>(Philox(seed).normal(static_cast<std::uint64_t>(i)));
@@ -67,8 +67,8 @@ TEST(FlowDraws, DependOnTheSampleOnly) {
 // Training in bf16 has the gradients of training in f32 but for rounding.
 TEST(TrainingInBf16, GradientsAreThoseInF32ButForRounding) {
   const Shape shape{6, 4, 2, 2};
-  const Tensor<float> data = convert<float>(normals(shape, 1)),
-                      noise = convert<float>(normals(shape, 2));
+  const Tensor<float> data = convert<float>(random_normals(shape, 1)),
+                      noise = convert<float>(random_normals(shape, 2));
   const Tensor<float> t(Shape{6}, {0.1f, 0.2f, 0.4f, 0.5f, 0.7f, 0.9f});
   const std::vector<std::int64_t> labels{0, 1, 2, 3, 0, 1};
   const auto gradient = [&](DType dtype) {
@@ -129,9 +129,10 @@ Rae<float> tiny_autoencoder() {
   decoder.intermediate_size = 8;
   decoder.patch_size = 4;
   decoder.channels = 1;
-  Rae<float> autoencoder(encoder, decoder, 0, {});
-  initialize(autoencoder.encoder, 1);
-  return autoencoder;
+  Encoder<Tensor<float>> network(encoder);
+  initialize(network, 1);
+  return {
+      encoder_network(std::move(network)), std::make_shared<Decoder<Tensor<float>>>(decoder), {}};
 }
 
 TrainingOptions short_training(index_t steps) {

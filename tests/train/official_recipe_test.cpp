@@ -79,7 +79,7 @@ TEST_F(OfficialRecipe, SaysWhatTheConfigurationSays) {
   const Recipe recipe = official_recipe(config(), 10, files());  // two steps an epoch
   EXPECT_EQ(recipe.model.image_size, 64);
   EXPECT_EQ(recipe.model.encoder_size, 56);
-  EXPECT_EQ(recipe.model.encoder.registers, 4);
+  EXPECT_EQ(recipe.model.encoder.get<EncoderConfig>().registers, 4);
   EXPECT_EQ(recipe.model.decoder->hidden_size, 32);
   EXPECT_FALSE(recipe.model.dit);
   EXPECT_TRUE(recipe.data.random_crop);

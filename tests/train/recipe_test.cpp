@@ -288,7 +288,7 @@ TEST(Recipe, PretrainedEncoders) {
   const std::string own_pixels =
       replaced(text, "mean: [0.5], std: [0.3]", "mean: [0.5, 0.5, 0.5], std: [0.3, 0.3, 0.3]");
   const Recipe recipe = recipe_of(replaced(text, "  pixels: {mean: [0.5], std: [0.3]}\n", ""));
-  EXPECT_EQ(recipe.model.encoder.hidden_size, 48);
+  EXPECT_EQ(recipe.model.encoder.width(), 48);
   EXPECT_EQ(recipe.model.pixels.mean[0], 0.485);
   EXPECT_EQ(recipe_of(own_pixels).model.pixels.std[2], 0.3);
   EXPECT_EQ(recipe.pretrained_encoder, folder);

@@ -1,9 +1,9 @@
-// Var: a tensor whose history is recorded; Tape: the record. Reverse-mode automatic
-// differentiation.
+// Reverse-mode automatic differentiation: Var is a tensor with a gradient, Tape the record of the
+// operations on such tensors.
 //
-// Operations append their backward to the tape of the current scope; `Tape::backward` runs them in
-// reverse and frees what they held. Source: Griewank and Walther, "Evaluating Derivatives" (2008),
-// chapter 3.
+// Each operation appends its backward function to the tape of the current scope; `Tape::backward`
+// runs them in reverse order and frees the tensors that they hold. Griewank and Walther,
+// "Evaluating Derivatives" (2008), chapter 3.
 #pragma once
 
 #include <utility>
@@ -19,62 +19,76 @@ namespace rae {
 template <Real T>
 class Tape;
 
-/// A handle on a value and its gradient. Copies refer to the same variable.
+/// A tensor and its gradient, of any shape. A Var is a handle: copies refer to the same variable.
+/// Two threads must not use the same variable at once unless both only read its value.
 template <Real T>
 class Var {
  public:
-  using value_type = T;
+  using value_type = T;  ///< of the elements
 
+  /// No variable: `empty()` is true, and only that and `requires_grad` may be called.
   Var() = default;
 
-  /// A leaf. `requires_grad` makes operations on it record themselves.
+  /// A variable that no operation made, a leaf. With `requires_grad` the operations on it are
+  /// recorded and its gradient is computed.
   explicit Var(Tensor<T> value, bool requires_grad = false) : state_(Shared<State>::make()) {
     state_->value = std::move(value);
     state_->requires_grad = requires_grad;
   }
 
+  /// True when there is no variable or its value has no elements.
   [[nodiscard]] bool empty() const noexcept { return !state_ || state_->value.empty(); }
+  /// The value, (...).
   [[nodiscard]] const Tensor<T>& value() const noexcept { return state_->value; }
+  /// The shape of the value and of the gradient.
   [[nodiscard]] const Shape& shape() const noexcept { return state_->value.shape(); }
+  /// The extent of dimension i; negative i count from the last.
   [[nodiscard]] index_t extent(int i) const noexcept { return shape()[i]; }
+  /// True when operations on this variable are recorded.
   [[nodiscard]] bool requires_grad() const noexcept { return state_ && state_->requires_grad; }
+  /// Turns recording on or off for the operations that follow.
   void set_requires_grad(bool on) { state_->requires_grad = on; }
 
-  /// Replaces the value of a leaf: what an optimiser does. The tensor must have the same shape.
+  /// Replaces the value of a leaf, as an optimiser does, by one of the same shape. Throws
+  /// ShapeError.
   void set_value(Tensor<T> value) {
     require_shape("Var::set_value", value.shape(), shape());
     state_->value = std::move(value);
   }
-  /// Mutable access to a leaf's value, for optimisers; not while a tape holds operations on it.
+  /// The value of a leaf, (...), for an optimiser that changes it in place. Not to be changed while
+  /// a tape holds operations on it.
   [[nodiscard]] Tensor<T>& mutable_value() noexcept { return state_->value; }
 
-  /// d loss / d value after `Tape::backward`; empty when nothing has flowed here. Backward passes
-  /// add up until `clear_grad`.
+  /// d loss / d value, (...), after `Tape::backward`; empty when no gradient has reached this
+  /// variable. The gradients of several backward passes add up until `clear_grad`.
   [[nodiscard]] const Tensor<T>& grad() const noexcept { return state_->grad; }
+  /// Makes the gradient empty.
   void clear_grad() const { state_->grad = Tensor<T>(); }
 
-  /// The same value without its history.
+  /// A leaf with the same value, separate from the operations that made this one.
   [[nodiscard]] Var detached(bool requires_grad = false) const {
     return Var(value(), requires_grad);
   }
 
-  /// Adds `gradient` to the gradient; for the backward of operations.
+  /// Adds `gradient`, with as many elements as the value, to the gradient, if this variable
+  /// requires one. For the backward functions of operations. Throws ShapeError.
   void accumulate(Tensor<T> gradient) const {
     if (!state_->requires_grad) return;
     if (state_->grad.empty())
       return replace_grad(gradient.shape() == shape() ? std::move(gradient)
                                                       : gradient.reshaped(shape()));
-    Tensor<T> sum(
-        shape());  // not in place: others may share what is there, and it would be copied first
+    // Not in place: others may share the memory of the gradient, which would then be copied first.
+    Tensor<T> sum(shape());  // (...)
     axpby<T>(T(1), grad(), T(1), gradient, sum);
     replace_grad(std::move(sum));
   }
 
-  /// Puts `gradient`, of the value's shape, in the place of the gradient; for the backward of
-  /// operations that have added it themselves.
+  /// Replaces the gradient by `gradient`, of the same shape. For backward functions that have added
+  /// the previous gradient themselves.
   void replace_grad(Tensor<T> gradient) const { state_->grad = std::move(gradient); }
 
-  /// The gradient's elements, zero at first, for operations that add to parts of it.
+  /// The gradient, (...), created as zeros when it is empty. For backward functions that add to
+  /// parts of it.
   [[nodiscard]] Tensor<T>& mutable_grad() const {
     if (state_->grad.empty()) state_->grad = Tensor<T>::zeros(shape());
     return state_->grad;
@@ -82,24 +96,25 @@ class Var {
 
  private:
   struct State {
-    Tensor<T> value, grad;
+    Tensor<T> value, grad;  // (...) each; grad may be empty
     bool requires_grad = false;
   };
   Shared<State> state_;
 };
 
 namespace detail {
+/// The tape of the innermost scope of this thread, or null.
 template <Real T>
 inline thread_local Tape<T>* current_tape = nullptr;
 }  // namespace detail
 
-/// The operations of one forward pass. While a `TapeScope` on it is alive, operations of this
-/// thread are recorded here.
+/// The record of the operations of one forward pass. While a `TapeScope` on a tape exists,
+/// operations of the same thread are recorded on it.
 template <Real T>
 class Tape {
  public:
-  /// Appends the backward of an operation with result `out`; it runs only if a gradient reaches
-  /// `out`.
+  /// Appends the backward function of an operation with result `out`. `Tape::backward` calls it
+  /// with the gradient of `out`, of the shape of `out`, if one has reached it.
   template <class Backward>
   void record(const Var<T>& out, Backward backward) {
     steps_.push_back([out, backward = std::move(backward)] {
@@ -109,9 +124,9 @@ class Tape {
     });
   }
 
-  /// Runs the record in reverse from `loss`, whose gradient is set to `seed` (ones when empty),
-  /// adds to the gradients of all leaves, and clears the record. Throws ShapeError when the seed
-  /// does not fit.
+  /// Runs the record in reverse order from `loss`, whose gradient is set to `seed` (ones when
+  /// empty), adds to the gradients of all leaves that require one, and clears the record. Throws
+  /// ShapeError unless seed has the shape of loss.
   void backward(const Var<T>& loss, Tensor<T> seed = {}) {
     if (seed.empty()) seed = Tensor<T>(loss.shape(), T(1));
     require_shape("Tape::backward: seed", seed.shape(), loss.shape());
@@ -123,17 +138,21 @@ class Tape {
     }
   }
 
+  /// Discards the record.
   void clear() { steps_.clear(); }
+  /// The number of recorded operations.
   [[nodiscard]] std::size_t size() const noexcept { return steps_.size(); }
 
  private:
   std::vector<Function<void()>> steps_;
 };
 
-/// Records operations of this thread on a tape until the end of the scope. Scopes nest.
+/// Records the operations of this thread on a tape while it exists. Scopes nest: the innermost
+/// counts.
 template <Real T>
 class TapeScope {
  public:
+  /// Starts recording on `tape`, which must live as long as the scope.
   explicit TapeScope(Tape<T>& tape) noexcept
       : previous_(std::exchange(detail::current_tape<T>, &tape)) {}
   ~TapeScope() { detail::current_tape<T> = previous_; }
@@ -148,47 +167,49 @@ class TapeScope {
   Tape<T>* previous_;
 };
 
-/// Nothing is recorded until the end of the scope.
+/// Suspends recording on this thread while it exists.
 template <Real T>
 class NoGrad : public TapeScope<T> {
  public:
+  /// Suspends recording.
   NoGrad() noexcept : TapeScope<T>(nullptr) {}
 };
 
 namespace detail {
 
-/// Makes the result of an operation and records its backward when one of the inputs needs a
-/// gradient.
+/// The result of an operation, with `value`; `backward`, called with the gradient of the result, is
+/// recorded when there is a tape and one of the inputs requires a gradient.
 template <Real T, class Backward, class... Inputs>
 Var<T> make_result(Tensor<T> value, Backward backward, const Inputs&... inputs) {
   Tape<T>* tape = current_tape<T>;
   const bool needed = tape != nullptr && (inputs.requires_grad() || ...);
-  Var<T> out(std::move(value), needed);
+  Var<T> out(std::move(value), needed);  // (...)
   if (needed) tape->record(out, std::move(backward));
   return out;
 }
 
 }  // namespace detail
 
-/// Runs `f(inputs...)` without recording it, and again when its gradient is needed: activations of
-/// `f` are not kept in between. Chen et al., "Training Deep Nets with Sublinear Memory Cost"
-/// (2016). Gradients of parameters used by `f` are exact.
+/// f(first, rest...), of any shapes, computed without recording it and a second time, recorded, in
+/// the backward pass: the activations inside `f` are not kept in between. Gradients are those of
+/// the plain call, also for parameters that `f` uses without taking them as arguments. Chen et al.,
+/// "Training Deep Nets with Sublinear Memory Cost" (2016), section 4. Throws what `f` throws.
 template <Real T, class F, class... Inputs>
 Var<T> checkpoint(F f, const Var<T>& first, const Inputs&... rest) {
   Tape<T>* tape = detail::current_tape<T>;
   if (tape == nullptr) return f(first, rest...);
-  Tensor<T> value;
+  Tensor<T> value;  // (...)
   {
     NoGrad<T> no_grad;
     value = f(first, rest...).value();
   }
-  // Parameters inside f may need gradients even when its inputs do not, so the step is always
+  // Parameters inside f may require gradients even when its inputs do not, so the call is always
   // recorded.
-  Var<T> out(std::move(value), true);
+  Var<T> out(std::move(value), true);  // (...)
   tape->record(out, [f, first, rest...](const Tensor<T>& gradient) {
     Tape<T> inner;
     auto again = [&](const Var<T>& x, const auto&... others) {
-      const Var<T> result = [&] {
+      const Var<T> result = [&] {  // (...)
         TapeScope<T> scope(inner);
         return f(x, others...);
       }();
@@ -204,11 +225,12 @@ Var<T> checkpoint(F f, const Var<T>& first, const Inputs&... rest) {
   return out;
 }
 
-/// The tensor behind either kind of operand of a model text.
+/// x itself: with the overload for Var, code for either kind of operand reads the value of both.
 template <Real T>
 const Tensor<T>& value_of(const Tensor<T>& x) noexcept {
   return x;
 }
+/// The value of x.
 template <Real T>
 const Tensor<T>& value_of(const Var<T>& x) noexcept {
   return x.value();

@@ -6,7 +6,8 @@
 #include <string>
 
 #include "rae/core/dtype.hpp"
-#include "rae/formats/model_files.hpp"
+#include "rae/formats/fill_weights.hpp"
+#include "rae/models/rae.hpp"
 
 namespace rae {
 
@@ -36,23 +37,19 @@ struct Bundle {
     });
   }
 
-  /// Sets all parameters of a model from the tensors prefix + name. Throws FormatError for a
-  /// missing tensor and ShapeError for another shape, both naming file and tensor; then the model
-  /// is as it was.
+  /// Sets all parameters of a model from the tensors prefix + name; see `fill_weights`. When a
+  /// tensor is missing or has another shape, the model is as it was.
   template <class M>
   void restore(const std::string& prefix, M& model) const {
-    visit(prefix, model, [this](const std::string& name, auto& parameter) {
-      if (!parameter.empty()) (void)tensor(name, parameter.shape());
-    });
-    visit(prefix, model, [this](const std::string& name, auto& parameter) {
-      if (parameter.empty()) return;
-      using T = typename std::decay_t<decltype(parameter)>::T;
-      if constexpr (std::same_as<T, float>)
-        parameter.set(tensor(name, parameter.shape()));
-      else
-        parameter.set(convert<T>(tensor(name, parameter.shape())));
-    });
+    const TensorGroup group{TensorSource(tensors, origin), [&prefix](const std::string& name) {
+                              return std::vector<std::string>{prefix + name};
+                            }};
+    fill_weights(model, group);
   }
+
+  /// The autoencoder with the networks and statistics that the bundle has; its weights are not
+  /// packed. Throws as `restore` and `latent_norm`.
+  [[nodiscard]] Rae<float> autoencoder() const;
 
   /// Puts the statistics of the latents, (C, h, w) each or both empty.
   void store_latent_norm(const LatentNorm<float>& norm);
@@ -62,6 +59,10 @@ struct Bundle {
 
   /// One tensor. Throws FormatError when it is missing, ShapeError when it has another shape.
   [[nodiscard]] const Tensor<float>& tensor(const std::string& name, const Shape& expected) const;
+
+  /// True when the network of this role can be loaded: there are tensors of it, or it is an encoder
+  /// without parameters.
+  [[nodiscard]] bool has(NetworkRole role) const;
 
   /// True when a tensor's name begins with `prefix`.
   [[nodiscard]] bool has(const std::string& prefix) const;

@@ -9,7 +9,8 @@
 
 #include "rae/formats/model_files.hpp"
 #include "rae/io/config.hpp"
-#include "rae/models/rae.hpp"
+#include "rae/models/encoder.hpp"
+#include "rae/models/pixel_norm.hpp"
 
 namespace rae {
 

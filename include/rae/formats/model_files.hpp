@@ -6,6 +6,7 @@
 #include <string>
 
 #include "rae/io/tensor_source.hpp"
+#include "rae/models/latent_norm.hpp"
 #include "rae/models/name_map.hpp"
 #include "rae/spec/model_config.hpp"
 #include "rae/spec/network_role.hpp"

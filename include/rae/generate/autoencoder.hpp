@@ -45,7 +45,7 @@ class Autoencoder {
   [[nodiscard]] Tensor<float> encode(std::span<const Image> images) const;
 
   /// Normalised latents (B, C, h, w) of pictures (B, channels, H, W) in [0, 1] of the model's size.
-  /// Throws ShapeError, and NumericError for NaN or infinity.
+  /// Throws ShapeError, and NumericError for pictures or latents with NaN or infinity.
   [[nodiscard]] Tensor<float> encode(const Tensor<float>& images) const;
 
   /// Pictures of normalised latents (B, C, h, w). Throws ShapeError for other shapes, NumericError

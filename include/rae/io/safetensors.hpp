@@ -12,19 +12,12 @@
 #include <vector>
 
 #include "rae/core/owner.hpp"
-#include "rae/io/any_tensor.hpp"
+#include "rae/io/tensor_reader.hpp"
 
 namespace rae {
 
-/// Element type and shape of a stored tensor.
-struct TensorInfo {
-  /// Element type in the file.
-  DType dtype = DType::f32;
-  /// Extents, outermost first.
-  Shape shape;
-};
-
-/// A safetensors file opened for reading. A value; copies share the mapping.
+/// A safetensors file opened for reading: a TensorReader (see tensor_reader.hpp for its members). A
+/// value; copies share the mapping.
 ///
 /// Everything in the header is checked when the file is opened: its size, JSON types, element
 /// types, shapes, and that the tensors tile the data exactly (no overlap, no hole, nothing left
@@ -40,41 +33,18 @@ class SafetensorsFile {
   [[nodiscard]] static SafetensorsFile parse(std::span<const std::byte> bytes,
                                              const std::string& origin = "memory");
 
-  /// The path, or the `origin` given to `parse`.
+  /// The path, or the `origin` given to `parse`. The members up to `read` are those of
+  /// TensorReader.
   [[nodiscard]] const std::string& origin() const noexcept;
-
-  /// Names of all tensors, in the order of the header.
   [[nodiscard]] const std::vector<std::string>& names() const noexcept;
-
-  /// True when the file has this tensor.
   [[nodiscard]] bool contains(std::string_view name) const noexcept;
-
-  /// Type and shape of one tensor. Throws FormatError when there is none of this name.
   [[nodiscard]] const TensorInfo& info(std::string_view name) const;
-
-  /// The stored little-endian bytes of one tensor, of any alignment. Throws FormatError when there
-  /// is none of this name.
   [[nodiscard]] std::span<const std::byte> bytes(std::string_view name) const;
-
-  /// A checksum of 4 KiB of the stored elements, spread over all of them: it changes when a
-  /// training went on, and reads next to nothing. Throws FormatError when there is none of this
-  /// name.
-  [[nodiscard]] std::uint32_t sampled_checksum(std::string_view name) const;
-
-  /// Lets go of the memory that a tensor's bytes take until they are read again. Throws FormatError
-  /// when there is none of this name.
   void release(std::string_view name) const;
-
-  /// The free text pairs of the header.
+  [[nodiscard]] std::uint32_t sampled_checksum(std::string_view name) const;
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const noexcept;
-
-  /// Reads a tensor. Stored floats of any width become any float type (rounded to nearest even
-  /// through f32), stored integers and booleans any integer type. Throws FormatError for a missing
-  /// name, a float asked for as integer or the reverse, or an integer that does not fit.
   template <Element T>
   [[nodiscard]] Tensor<T> read(std::string_view name) const;
-
-  /// The same; throws ShapeError unless the stored shape is `expected`.
   template <Element T>
   [[nodiscard]] Tensor<T> read(std::string_view name, const Shape& expected) const {
     require(name, expected);

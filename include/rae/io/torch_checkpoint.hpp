@@ -5,6 +5,7 @@
 // in the official code.
 #pragma once
 
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,11 +13,12 @@
 
 #include "rae/core/owner.hpp"
 #include "rae/io/config.hpp"
-#include "rae/io/safetensors.hpp"
+#include "rae/io/tensor_reader.hpp"
 
 namespace rae {
 
-/// A file of torch.save opened for reading. A value; copies share the mapping.
+/// A file of torch.save opened for reading: a TensorReader (see tensor_reader.hpp for its members).
+/// A value; copies share the mapping.
 ///
 /// The file is a tree of dicts and lists. A tensor's name is made of its keys and indices, joined
 /// by dots: "model.blocks.0.attn.qkv.weight", "optimizer.state.12.exp_avg".
@@ -39,39 +41,27 @@ class TorchCheckpoint {
   [[nodiscard]] static TorchCheckpoint parse(std::span<const std::byte> bytes,
                                              const std::string& origin = "memory");
 
-  /// The path, or the `origin` given to `parse`.
+  /// The path, or the `origin` given to `parse`. The members up to `read` are those of
+  /// TensorReader. Tensors that share a storage have a name each; `read` gathers elements of any
+  /// strides, and `metadata` is empty.
   [[nodiscard]] const std::string& origin() const noexcept;
-
-  /// Names of all tensors, in the order of the file. Tensors that share a storage have a name each.
   [[nodiscard]] const std::vector<std::string>& names() const noexcept;
-
-  /// True when there is a tensor of this name.
   [[nodiscard]] bool contains(std::string_view name) const noexcept;
-
-  /// Type and shape of one tensor. Throws FormatError when there is none of this name.
   [[nodiscard]] const TensorInfo& info(std::string_view name) const;
-
-  /// Reads a tensor in row-major order, whatever its strides in the file. Stored floats of any
-  /// width become any float type (rounded to nearest even through f32), stored integers and
-  /// booleans any integer type. Throws FormatError for a missing name, a float asked for as integer
-  /// or the reverse, or an integer that does not fit.
+  [[nodiscard]] std::span<const std::byte> bytes(std::string_view name) const;
+  void release(std::string_view name) const;
+  [[nodiscard]] std::uint32_t sampled_checksum(std::string_view name) const;
+  [[nodiscard]] const std::map<std::string, std::string>& metadata() const noexcept;
   template <Element T>
   [[nodiscard]] Tensor<T> read(std::string_view name) const;
-
-  /// The same; throws ShapeError unless the stored shape is `expected`.
   template <Element T>
   [[nodiscard]] Tensor<T> read(std::string_view name, const Shape& expected) const {
     require(name, expected);
     return read<T>(name);
   }
 
-  /// A checksum of 4 KiB of the stored elements, spread over all of them: it changes when a
-  /// training went on, and reads next to nothing. Throws FormatError when there is none of this
-  /// name.
-  [[nodiscard]] std::uint32_t sampled_checksum(std::string_view name) const;
-
-  /// The whole tree, for what is not a tensor: `checkpoint.tree().get<int>("step")`. Dicts are
-  /// maps, tuples are lists; a tensor is a text like "f32 (3, 5)".
+  /// The whole tree, for values that are not tensors: `checkpoint.tree().get<int>("step")`. Dicts
+  /// are maps, tuples are lists; a tensor is a string like "f32 (3, 5)".
   [[nodiscard]] ConfigNode tree() const;
 
   /// The weights of a model: the dict `ema` if the file has one with tensors, else `model`, else

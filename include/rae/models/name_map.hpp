@@ -10,8 +10,8 @@
 
 namespace rae {
 
-/// Maps one of our parameter names to the tensors of a file whose rows, one behind the other, are
-/// its value.
+/// Maps one of our parameter names to the tensors of a file whose rows, concatenated, are its
+/// value.
 using NameMap = Function<std::vector<std::string>(const std::string&)>;
 
 /// Names inside one transformer layer, without ".weight" and ".bias". An empty scale means that the
@@ -96,30 +96,6 @@ inline NameMap decoder_names() {
     auto mapped = map_layers(name, "decoder_layers.", "decoder_layers.", mae_layer_names());
     return mapped.empty() ? std::vector<std::string>{name} : mapped;
   };
-}
-
-/// Fills every parameter of a model from `read(file name)` -> Tensor, which throws when there is no
-/// such tensor. Extents of one, as convolution weights have them, need not match. Throws ShapeError
-/// naming the tensor.
-template <class Model, class Read>
-void load_parameters(Model& model, const NameMap& map, Read read) {
-  model.parameters([&](const std::string& name, auto& parameter) {
-    using T = typename std::decay_t<decltype(parameter)>::T;
-    const std::vector<std::string> files = map(name);
-    Tensor<T> joined(parameter.shape());
-    T* target = joined.data();
-    index_t filled = 0;
-    for (const std::string& file : files) {
-      const Tensor<T> part = read(file);
-      if (filled + part.numel() > joined.numel() ||
-          part.numel() * static_cast<index_t>(files.size()) != joined.numel())
-        raise<ShapeError>("tensor ", file, ": has shape ", part.shape(), ", which does not fit ",
-                          files.size() > 1 ? "a part of " : "", name, " ", parameter.shape());
-      copy_elements(part.data(), part.numel(), target + filled);
-      filled += part.numel();
-    }
-    parameter.set(joined);
-  });
 }
 
 }  // namespace rae

@@ -1,5 +1,5 @@
-// Operations of convolutional networks on feature maps (B, C, ...): rectifier, affine map by
-// channel, and the steps of a perceptual distance.
+// Operations on the channels of feature maps (B, C, ...): affine map by channel, and the steps of a
+// perceptual distance; for Tensor (inference) and for Var (recorded, with a gradient).
 //
 // Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (2018),
 // equation 1.
@@ -14,7 +14,7 @@
 namespace rae {
 
 namespace detail {
-/// Extents of a feature map read as (B, C, P).
+/// Extents of a feature map (B, C, ...) read as (B, C, P).
 struct MapExtents {
   index_t batch, channels, positions;
 };
@@ -23,8 +23,8 @@ inline MapExtents map_extents(std::string_view where, const Shape& s) {
   return {s[0], s[1], s.numel() / (s[0] * s[1])};
 }
 
-/// Calls body(first element of the picture, first position, number of positions) for pieces of all
-/// pictures, in parallel.
+/// Calls body(index of the first element of the picture, first position, number of positions) for
+/// pieces of at most 256 positions that cover all pictures, in parallel.
 template <class Body>
 void for_positions(const MapExtents& e, Body body) {
   constexpr index_t kPiece = 256;
@@ -36,13 +36,14 @@ void for_positions(const MapExtents& e, Body body) {
 }
 }  // namespace detail
 
-/// x * weight + bias by channel, for x (B, C, ...), weight (C) and bias (C). Throws ShapeError.
+/// x * weight + bias for each channel, for x (B, C, ...), weight (C) and bias (C): (B, C, ...).
+/// Throws ShapeError.
 template <Real T>
 Tensor<T> channel_affine(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias) {
   const detail::MapExtents e = detail::map_extents("channel_affine", x.shape());
   require_shape("channel_affine: weight", weight.shape(), {e.channels});
   require_shape("channel_affine: bias", bias.shape(), {e.channels});
-  Tensor<T> out(x.shape());
+  Tensor<T> out(x.shape());  // (B, C, ...)
   T* target = out.data();
   parallel_for(e.batch * e.channels, 1 + (1 << 14) / e.positions, [&](index_t row) {
     const T w = weight[row % e.channels], b = bias[row % e.channels];
@@ -50,6 +51,7 @@ Tensor<T> channel_affine(const Tensor<T>& x, const Tensor<T>& weight, const Tens
   });
   return out;
 }
+/// The same, recorded: gradients go to x, weight and bias.
 template <Real T>
 Var<T> channel_affine(const Var<T>& x, const Var<T>& weight, const Var<T>& bias) {
   return detail::make_result<T>(
@@ -78,13 +80,12 @@ Var<T> channel_affine(const Var<T>& x, const Var<T>& weight, const Var<T>& bias)
       x, weight, bias);
 }
 
-/// x / (norm of its channels + 1e-10) at each position of (B, C, ...). The gradient where all
-/// channels are zero is that of the division alone, and so finite; PyTorch's is NaN there. Throws
-/// ShapeError.
+/// x (B, C, ...) divided at each position by the Euclidean norm of its channels + 1e-10: (B, C,
+/// ...). Throws ShapeError.
 template <Real T>
 Tensor<T> unit_channels(const Tensor<T>& x) {
   const detail::MapExtents e = detail::map_extents("unit_channels", x.shape());
-  Tensor<T> out(x.shape());
+  Tensor<T> out(x.shape());  // (B, C, ...)
   T* target = out.data();
   const T* source = x.data();
   detail::for_positions(e, [&](index_t picture, index_t begin, index_t count) {
@@ -105,18 +106,20 @@ Tensor<T> unit_channels(const Tensor<T>& x) {
   });
   return out;
 }
+/// The same, recorded: the gradient goes to x. Where all channels are zero, the norm counts as
+/// constant, so that the gradient is finite; that of PyTorch is NaN there.
 template <Real T>
 Var<T> unit_channels(const Var<T>& x) {
   return detail::make_result<T>(
       unit_channels(x.value()),
       [x](const Tensor<T>& g) {
         const detail::MapExtents e = detail::map_extents("unit_channels", g.shape());
-        Tensor<T> dx(x.shape());
+        Tensor<T> dx(x.shape());  // (B, C, ...)
         T* target = dx.data();
         const T* source = x.value().data();
         const T* dout = g.data();
         detail::for_positions(e, [&](index_t picture, index_t begin, index_t count) {
-          std::array<T, 256> squares{}, products{};  // of one position each: sum x^2, sum g x
+          std::array<T, 256> squares{}, products{};  // for each position: sum x^2, sum g x
           for (index_t c = 0; c < e.channels; ++c) {
             const index_t at = picture + c * e.positions + begin;
             for (index_t i = 0; i < count; ++i) {
@@ -142,14 +145,14 @@ Var<T> unit_channels(const Var<T>& x) {
       x);
 }
 
-/// For each picture the mean over positions of sum_c weight[c] (x[c] - y[c])^2: (B) for x, y (B, C,
-/// ...) and a constant weight (C). Throws ShapeError.
+/// For each picture the mean over positions of sum_c weight[c] (x[c] - y[c])^2, for x and y (B, C,
+/// ...) and a constant weight (C): (B). Zhang et al. 2018, equation 1. Throws ShapeError.
 template <Real T>
 Tensor<T> channel_distance(const Tensor<T>& x, const Tensor<T>& y, const Tensor<T>& weight) {
   const detail::MapExtents e = detail::map_extents("channel_distance", x.shape());
   require_shape("channel_distance", y.shape(), x.shape());
   require_shape("channel_distance: weight", weight.shape(), {e.channels});
-  Tensor<T> out(Shape{e.batch});
+  Tensor<T> out(Shape{e.batch});  // (B)
   T* target = out.data();
   parallel_for(e.batch, 1, [&](index_t b) {
     double sum = 0;
@@ -166,13 +169,14 @@ Tensor<T> channel_distance(const Tensor<T>& x, const Tensor<T>& y, const Tensor<
   });
   return out;
 }
+/// The same, recorded: gradients go to x and y.
 template <Real T>
 Var<T> channel_distance(const Var<T>& x, const Var<T>& y, const Tensor<T>& weight) {
   return detail::make_result<T>(
       channel_distance(x.value(), y.value(), weight),
       [x, y, weight](const Tensor<T>& g) {
         const detail::MapExtents e = detail::map_extents("channel_distance", x.shape());
-        Tensor<T> dx(x.shape());
+        Tensor<T> dx(x.shape());  // (B, C, ...)
         T* target = dx.data();
         const T *a = x.value().data(), *b = y.value().data();
         parallel_for(e.batch * e.channels, 1 + (1 << 14) / e.positions, [&](index_t row) {
@@ -182,7 +186,7 @@ Var<T> channel_distance(const Var<T>& x, const Var<T>& y, const Tensor<T>& weigh
             target[i] = factor * (a[i] - b[i]);
         });
         if (y.requires_grad()) {
-          Tensor<T> dy(x.shape());
+          Tensor<T> dy(x.shape());  // (B, C, ...)
           axpby<T>(T(-1), dx, T(0), dx, dy);
           y.accumulate(std::move(dy));
         }

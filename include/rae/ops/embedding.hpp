@@ -1,4 +1,8 @@
-// Rows of a table, and Fourier features of a time.
+// Rows of a table by index, and Fourier features of a time, for Tensor (inference) and for Var
+// (recorded, with a gradient).
+//
+// Tancik et al. 2020, "Fourier Features Let Networks Learn High Frequency Functions in Low
+// Dimensional Domains", section 5.
 #pragma once
 
 #include <cstdint>
@@ -12,13 +16,15 @@
 
 namespace rae {
 
-/// Rows `ids` of a table (V, D): (N, D).
+/// Rows `ids` (N), each in [0, V), of a table (V, D): (N, D). Throws ArgumentError for an index out
+/// of range.
 template <Real T>
 Tensor<T> embedding(const Tensor<T>& table, std::span<const std::int64_t> ids) {
-  Tensor<T> out(Shape{static_cast<index_t>(ids.size()), table.extent(1)});
+  Tensor<T> out(Shape{static_cast<index_t>(ids.size()), table.extent(1)});  // (N, D)
   embedding<T>(table, ids, out);
   return out;
 }
+/// The same, recorded: the gradient goes to the rows of the table that were read.
 template <Real T>
 Var<T> embedding(const Var<T>& table, std::span<const std::int64_t> ids) {
   return detail::make_result<T>(
@@ -29,25 +35,27 @@ Var<T> embedding(const Var<T>& table, std::span<const std::int64_t> ids) {
       table);
 }
 
-/// [sin(2 pi t w), cos(2 pi t w)] (B, 2F) for times t (B) and frequencies w (F).
+/// [sin(2 pi t w), cos(2 pi t w)], (B, 2F), for times t (B) and frequencies w (F) in periods per
+/// unit of time.
 template <Real T>
 Tensor<T> fourier_features(const Tensor<T>& t, const Tensor<T>& w) {
   const index_t b = t.numel(), f = w.numel();
-  Tensor<T> out(Shape{b, 2 * f});
+  Tensor<T> out(Shape{b, 2 * f});  // (B, 2F)
   T* target = out.data();
   for (index_t i = 0; i < b; ++i)
     for (index_t j = 0; j < f; ++j) {
-      // In the order of the official code, whose float rounding of the angle is visible at large
-      // frequencies.
+      // The factors are multiplied in the order of the official code, because the rounding of the
+      // angle is visible at large frequencies.
       const T angle = t[i] * w[j] * T(2) * static_cast<T>(std::numbers::pi);
       target[2 * i * f + j] = math::sin(angle);
       target[(2 * i + 1) * f + j] = math::cos(angle);
     }
   return out;
 }
+/// The same, recorded: the gradient goes to the frequencies only; t is constant.
 template <Real T>
 Var<T> fourier_features(const Tensor<T>& t, const Var<T>& w) {
-  Tensor<T> features = fourier_features(t, w.value());
+  Tensor<T> features = fourier_features(t, w.value());  // (B, 2F)
   return detail::make_result<T>(
       features,
       [t, w, features](const Tensor<T>& g) {

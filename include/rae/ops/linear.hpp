@@ -1,4 +1,5 @@
-// The linear layer.
+// Linear layers y = x W^T + b, fused with the norm before them and with the activation and the
+// residual after them; for Tensor (inference) and for Var (recorded, with a gradient).
 #pragma once
 
 #include <utility>
@@ -10,25 +11,29 @@
 
 namespace rae {
 
-/// What the result y of a linear layer is added to: x + gate * y, or x + y without a gate.
+/// The residual connection around a linear layer with result y: x + gate * y, x + y without a gate,
+/// y without x.
 template <class X>
 struct Residual {
-  X x{};            // of the shape of y; empty: y alone
-  Chunk<X> gate{};  // one row per image, per token, or one for all
+  X x{};            ///< of the shape of y, or empty
+  Chunk<X> gate{};  ///< columns of y, one row per image, per token or for all; or empty
 };
+/// x + y.
 template <class X>
 Residual(X) -> Residual<X>;
+/// x + gate * y.
 template <class X>
 Residual(X, Chunk<X>) -> Residual<X>;
 
 namespace detail {
-/// `multiply(a, out, epilogue)` with the matrices that a layer of n columns reads and writes.
+/// Calls multiply(a, out, epilogue) with the rows of x (..., K) as matrix a (M, K) and those of the
+/// result as out (M, N), or (M, N/2) after SwiGLU, and returns the result (..., N or N/2).
 template <Real T, class Multiply>
 Tensor<T> linear_forward(const Tensor<T>& x, index_t n, const Tensor<T>& bias,
                          Activation activation, const Residual<Tensor<T>>& residual,
                          Multiply multiply) {
   const index_t rows = x.shape().rows(), width = activation == Activation::swiglu ? n / 2 : n;
-  Tensor<T> out(x.shape().with(-1, width));
+  Tensor<T> out(x.shape().with(-1, width));  // (..., N) or (..., N/2)
   BasicEpilogue<T> epilogue{.bias = bias.view(), .activation = activation};
   if (!residual.x.empty()) {
     require_shape("linear: residual", residual.x.shape(), out.shape());
@@ -45,8 +50,10 @@ Tensor<T> linear_forward(const Tensor<T>& x, index_t n, const Tensor<T>& bias,
 }
 }  // namespace detail
 
-/// residual of activation(x W^T + b) for x (..., K), W (N, K), b (N) or empty: (..., N).
-/// Activation::swiglu halves N. Throws ShapeError.
+/// y = activation(x W^T + b), then residual.x + residual.gate * y, for x (..., K), weight W (N, K)
+/// and bias b (N) or empty: (..., N), or (..., N/2) with Activation::swiglu. `operands`: the type
+/// to which x and W are rounded for the product, T's own (no rounding) or, for float, DType::bf16.
+/// Throws ShapeError, ArgumentError.
 template <Real T>
 Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias,
                  Activation activation = Activation::none, const Residual<Tensor<T>>& residual = {},
@@ -57,8 +64,8 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
                                 });
 }
 
-/// The same with W^T packed before, for Activation::swiglu as PanelColumns::halves. Throws
-/// ShapeError, ArgumentError.
+/// The same with W packed beforehand, in the type in which it is stored; for Activation::swiglu
+/// packed with PanelColumns::halves. Throws ShapeError, ArgumentError.
 template <Real T>
 Tensor<T> linear(const Tensor<T>& x, const PackedMatrix<T>& weight, const Tensor<T>& bias,
                  Activation activation = Activation::none,
@@ -68,7 +75,7 @@ Tensor<T> linear(const Tensor<T>& x, const PackedMatrix<T>& weight, const Tensor
       [&](const auto& a, const auto& out, const auto& e) { gemm<T>(a, weight, out, e); });
 }
 
-/// The same for x under a norm, whose rows are made where the product reads them.
+/// The same for a normalised x, whose rows are computed as the product reads them.
 template <Real T>
 Tensor<T> linear(const Normalized<Tensor<T>>& x, const PackedMatrix<T>& weight,
                  const Tensor<T>& bias, Activation activation = Activation::none,
@@ -80,16 +87,17 @@ Tensor<T> linear(const Normalized<Tensor<T>>& x, const PackedMatrix<T>& weight,
 }
 
 namespace detail {
-/// x W^T + b, or SwiGLU of it, for x or, where `normalized` is not null, for what that makes of x:
-/// one operation, so that what is between its steps is made where it is read, forward and backward.
+/// x W^T + b, or swiglu(x W^T + b) when `gated`, for x (..., K) or, when `normalized` is not null,
+/// for its value: one recorded operation, so that neither the normalised rows nor the gradient
+/// before SwiGLU are ever stored as a whole.
 template <Real T>
 Var<T> linear_step(const Var<T>& x, const Normalized<Var<T>>* normalized, const Var<T>& weight,
                    const Var<T>& bias, bool gated, DType operands) {
   const index_t k = x.extent(-1), n = weight.extent(0), m = x.shape().rows();
   const Normalized<Var<T>> norm = normalized ? *normalized : Normalized<Var<T>>{};
   const NormInputs<T> inputs = norm_inputs(norm);
-  PackedMatrix<T> packed;  // the rows that W met, for the sum over them that is dW
-  Tensor<T> out(x.shape().with(-1, n)), product;
+  PackedMatrix<T> packed;  // (M, K): the rows that were multiplied, for the gradient of W
+  Tensor<T> out(x.shape().with(-1, n)), product;  // (..., N); with SwiGLU (..., N/2), (..., N)
   LinearOperand<T> rows{.a = View<const T>(x.value().data(), {m, k})};
   if (normalized) rows.norm = &inputs;
   if (weight.requires_grad() && current_tape<T> != nullptr) rows.packed = &packed;
@@ -104,13 +112,13 @@ Var<T> linear_step(const Var<T>& x, const Normalized<Var<T>>* normalized, const 
   return make_result<T>(
       std::move(out),
       [=](const Tensor<T>& g) {
-        PackedMatrix<T> packed_g;
+        PackedMatrix<T> packed_g;  // (M, N)
         LinearOperand<T> gradient{.a = View<const T>(g.data(), {m, g.extent(-1)})};
         if (!product.empty()) gradient.gates = View<const T>(product.data(), {m, n});
         if (weight.requires_grad()) gradient.packed = &packed_g;
         if (bias.requires_grad()) gradient.column_sums = bias.mutable_grad().view();
         if (x.requires_grad() || under_norm) {
-          Tensor<T> dx(x.shape());
+          Tensor<T> dx(x.shape());  // (..., K)
           linear_product<T>(gradient, weight.value().view(), View<T>(dx.data(), {m, k}), {},
                             operands);
           if (under_norm)
@@ -122,7 +130,7 @@ Var<T> linear_step(const Var<T>& x, const Normalized<Var<T>>* normalized, const 
         }
         if (!weight.requires_grad()) return;
         const bool adds = !weight.grad().empty();
-        Tensor<T> fresh;
+        Tensor<T> fresh;  // (N, K)
         if (!adds) fresh = Tensor<T>(weight.shape());
         gemm_transposed<T>(packed_g, packed, adds ? weight.mutable_grad().view() : fresh.view(),
                            adds);
@@ -131,31 +139,32 @@ Var<T> linear_step(const Var<T>& x, const Normalized<Var<T>>* normalized, const 
       x, weight, bias, norm.shift.whole, norm.norm.weight, norm.norm.bias);
 }
 
-/// The layer with what is around it, for x or for what is normalized, as linear_step.
+/// `linear_step` followed by the activation and the residual.
 template <Real T>
 Var<T> linear_layer(const Var<T>& x, const Normalized<Var<T>>* normalized, const Var<T>& weight,
                     const Var<T>& bias, Activation activation, const Residual<Var<T>>& residual,
                     DType operands) {
-  const Var<T> y =
-      linear_step(x, normalized, weight, bias, activation == Activation::swiglu, operands);
-  // Backward needs what the residual and the activation read, so they are operations of their own
-  // here.
+  const Var<T> y = linear_step(x, normalized, weight, bias, activation == Activation::swiglu,
+                               operands);  // (..., N) or (..., N/2)
+  // The backward passes of the activation and the residual need their inputs, so they are recorded
+  // as operations of their own.
   const Var<T> out = activation == Activation::none || activation == Activation::swiglu
                          ? y
-                         : activate(y, activation);
+                         : activate(y, activation);  // (..., N) or (..., N/2)
   if (residual.x.empty()) return out;
   return residual.gate.empty() ? add(residual.x, out) : gated_add(residual.x, residual.gate, out);
 }
 }  // namespace detail
 
-/// `operands`: what the products multiply, T's own type or for float DType::bf16, in the backward
-/// too.
+/// The same, recorded: gradients go to x, weight, bias and the residual. The products of the
+/// backward pass round their operands in the same way.
 template <Real T>
 Var<T> linear(const Var<T>& x, const Var<T>& weight, const Var<T>& bias,
               Activation activation = Activation::none, const Residual<Var<T>>& residual = {},
               DType operands = dtype_of<T>()) {
   return detail::linear_layer<T>(x, nullptr, weight, bias, activation, residual, operands);
 }
+/// The same for a normalised x: gradients go also to the parameters of the norm and the modulation.
 template <Real T>
 Var<T> linear(const Normalized<Var<T>>& x, const Var<T>& weight, const Var<T>& bias,
               Activation activation = Activation::none, const Residual<Var<T>>& residual = {},
@@ -163,7 +172,7 @@ Var<T> linear(const Normalized<Var<T>>& x, const Var<T>& weight, const Var<T>& b
   return detail::linear_layer<T>(x.x, &x, weight, bias, activation, residual, operands);
 }
 
-/// For x under a norm, where the product does not make the rows itself.
+/// The same for a normalised x and a weight that is not packed: the norm is computed first.
 template <Real T>
 Tensor<T> linear(const Normalized<Tensor<T>>& x, const Tensor<T>& weight, const Tensor<T>& bias,
                  Activation activation = Activation::none, const Residual<Tensor<T>>& residual = {},

@@ -1,29 +1,32 @@
-// Losses of the training text: scalars (shape ()) whose gradients flow to the first argument only.
+// Losses: scalars (shape ()) whose gradients go to the first argument only. Sums are taken in
+// double, in an order that does not depend on the number of threads.
 #pragma once
 
-#include <vector>
+#include <cstdint>
+#include <span>
 
 #include "rae/autograd/var.hpp"
 #include "rae/kernels/loss.hpp"
 
 namespace rae {
 
-/// A scalar loss whose gradient at x is known already: times its own, that flows to x. Throws
-/// ShapeError unless it has x's shape.
+/// A scalar loss whose value and gradient at x have been computed elsewhere; `gradient` has the
+/// shape of x. The backward pass multiplies it by the gradient at the loss and adds it to x's.
+/// Throws ShapeError.
 template <Real T>
 Var<T> known_loss(T value, const Tensor<T>& gradient, const Var<T>& x) {
   require_shape("known_loss: gradient", gradient.shape(), x.shape());
   return detail::make_result<T>(
       Tensor<T>(Shape{}, value),
       [x, gradient](const Tensor<T>& g) {
-        Tensor<T> dx(x.shape());
+        Tensor<T> dx(x.shape());  // (...), as x
         axpby<T>(g[0], gradient, T(0), gradient, dx);
         x.accumulate(std::move(dx));
       },
       x);
 }
 
-/// Mean of all elements. Throws ShapeError for none.
+/// Mean of all elements of x, of any shape. Throws ShapeError when there are none.
 template <Real T>
 Var<T> mean(const Var<T>& x) {
   const index_t n = x.empty() ? 0 : x.shape().numel();
@@ -36,41 +39,43 @@ Var<T> mean(const Var<T>& x) {
       x);
 }
 
-/// Mean of (x - target)^2.
+/// Mean of (x - target)^2 over all elements, for x and target of equal shape. Throws ShapeError.
 template <Real T>
 Var<T> mse_loss(const Var<T>& x, const Tensor<T>& target) {
   return detail::make_result<T>(
       Tensor<T>(Shape{}, mse<T>(x.value(), target)),
       [x, target](const Tensor<T>& g) {
-        Tensor<T> dx(x.shape());
+        Tensor<T> dx(x.shape());  // (...), as x
         mse_backward<T>(x.value(), target, g[0], dx);
         x.accumulate(std::move(dx));
       },
       x);
 }
 
-/// Mean of |x - target|.
+/// Mean of |x - target| over all elements, for x and target of equal shape; the gradient is 0 where
+/// they are equal. Throws ShapeError.
 template <Real T>
 Var<T> l1_loss(const Var<T>& x, const Tensor<T>& target) {
   return detail::make_result<T>(
       Tensor<T>(Shape{}, l1<T>(x.value(), target)),
       [x, target](const Tensor<T>& g) {
-        Tensor<T> dx(x.shape());
+        Tensor<T> dx(x.shape());  // (...), as x
         l1_backward<T>(x.value(), target, g[0], dx);
         x.accumulate(std::move(dx));
       },
       x);
 }
 
-/// Mean cross-entropy of logits (N, K) with labels.
+/// Mean over the rows of -log softmax(logits)[label], for logits (N, K) and labels (N), each in [0,
+/// K). Throws ShapeError, ArgumentError.
 template <Real T>
 Var<T> cross_entropy_loss(const Var<T>& logits, std::span<const std::int64_t> labels) {
-  Tensor<T> dlogits(logits.shape());
+  Tensor<T> dlogits(logits.shape());  // (N, K)
   const T loss = cross_entropy<T>(logits.value(), labels, dlogits);
   return detail::make_result<T>(
       Tensor<T>(Shape{}, loss),
       [logits, dlogits](const Tensor<T>& g) {
-        Tensor<T> dx(logits.shape());
+        Tensor<T> dx(logits.shape());  // (N, K)
         axpby<T>(g[0], dlogits, T(0), dlogits, dx);
         logits.accumulate(std::move(dx));
       },

@@ -1,5 +1,6 @@
-// Weights divided by their spectral norm. Miyato et al. 2018, "Spectral Normalization for
-// Generative Adversarial Networks", equations 8 and 12; torch.nn.utils.spectral_norm.
+// A weight divided by its spectral norm, for Tensor (inference) and for Var (recorded, with a
+// gradient). Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks",
+// equations 8 and 12; torch.nn.utils.spectral_norm.
 #pragma once
 
 #include "rae/autograd/var.hpp"
@@ -7,7 +8,7 @@
 namespace rae {
 
 namespace detail {
-/// u^T W v, in double.
+/// u^T W v in double, for weight (O, ...) read as a matrix W (O, K), u (O) and v (K).
 template <Real T>
 double spectral_norm(const Tensor<T>& weight, const Tensor<T>& u, const Tensor<T>& v) {
   const index_t rows = weight.extent(0), columns = weight.numel() / rows;
@@ -24,16 +25,18 @@ double spectral_norm(const Tensor<T>& weight, const Tensor<T>& u, const Tensor<T
 }
 }  // namespace detail
 
-/// weight (O, ...) read as a matrix (O, K), divided by its spectral norm's estimate u^T W v, for
-/// constant u (O) and v (K): the matrix (O, K). Throws ShapeError.
+/// weight (O, ...), read as a matrix W (O, K), divided by the estimate u^T W v of its spectral norm
+/// (its largest singular value), for constant u (O) and v (K) of length 1: (O, K). Throws
+/// ShapeError.
 template <Real T>
 Tensor<T> spectral_normalize(const Tensor<T>& weight, const Tensor<T>& u, const Tensor<T>& v) {
   const auto sigma = static_cast<T>(detail::spectral_norm(weight, u, v));
-  Tensor<T> out(Shape{weight.extent(0), weight.numel() / weight.extent(0)});
+  Tensor<T> out(Shape{weight.extent(0), weight.numel() / weight.extent(0)});  // (O, K)
   T* target = out.data();
   for (index_t i = 0; i < weight.numel(); ++i) target[i] = weight[i] / sigma;
   return out;
 }
+/// The same, recorded: the gradient goes to weight, also through the norm; u and v are constant.
 template <Real T>
 Var<T> spectral_normalize(const Var<T>& weight, const Tensor<T>& u, const Tensor<T>& v) {
   return detail::make_result<T>(
@@ -44,7 +47,7 @@ Var<T> spectral_normalize(const Var<T>& weight, const Tensor<T>& u, const Tensor
         for (index_t i = 0; i < g.numel(); ++i)
           product += static_cast<double>(g[i]) * static_cast<double>(weight.value()[i]);
         const index_t columns = g.extent(1);
-        Tensor<T> dw(weight.shape());
+        Tensor<T> dw(weight.shape());  // (O, ...)
         T* target = dw.data();
         for (index_t i = 0; i < g.numel(); ++i)
           target[i] = static_cast<T>(

@@ -44,6 +44,8 @@ class BackboneKind {
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;
   [[nodiscard]] virtual std::string_view guide_name() const noexcept = 0;
   [[nodiscard]] virtual std::string_view title() const noexcept = 0;
+  /// Both names: keys of a model's configuration that are taken.
+  [[nodiscard]] std::vector<std::string_view> names() const { return {name(), guide_name()}; }
   [[nodiscard]] virtual const std::type_info& config_type() const noexcept = 0;
   [[nodiscard]] virtual std::any parse(const ConfigNode& node) const = 0;
   [[nodiscard]] virtual ConfigNode to_config(const std::any& c) const = 0;

@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "rae/io/config.hpp"
-#include "rae/models/rae.hpp"
+#include "rae/models/decoder.hpp"
+#include "rae/models/pixel_norm.hpp"
+#include "rae/spec/any_encoder.hpp"
 #include "rae/spec/backbone.hpp"
 #include "rae/spec/limits.hpp"
 #include "rae/spec/sampling_defaults.hpp"
@@ -17,8 +19,8 @@ namespace rae {
 
 /// A model without its weights.
 struct ModelConfig {
-  std::string name;       ///< for people, and for the text inside of PNG files
-  EncoderConfig encoder;  ///< the frozen encoder
+  std::string name;    ///< for people, and for the text inside of PNG files
+  AnyEncoder encoder;  ///< the frozen encoder
   index_t encoder_size =
       0;  ///< height of pictures resized for the encoder; 0 leaves pictures as they are
   index_t encoder_width = 0;  ///< their width; 0: encoder_size

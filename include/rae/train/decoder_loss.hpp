@@ -8,8 +8,10 @@
 #include <map>
 #include <optional>
 
+#include "rae/core/owner.hpp"
+#include "rae/models/encoder_network.hpp"
 #include "rae/models/lpips.hpp"
-#include "rae/models/rae.hpp"
+#include "rae/models/pixel_norm.hpp"
 
 namespace rae {
 
@@ -36,8 +38,8 @@ class DecoderLoss {
  public:
   /// `perceptual_weight`: of the squared error of the encoder's features; 0 leaves the encoder out.
   /// `encoder_size`: the side to which pictures are resized for it, 0 for none.
-  DecoderLoss(Encoder<Tensor<float>>& encoder, const PixelNorm& pixels, double perceptual_weight,
-              index_t encoder_size = 0);
+  DecoderLoss(const EncoderNetwork<Tensor<float>>& encoder, const PixelNorm& pixels,
+              double perceptual_weight, index_t encoder_size = 0);
 
   /// Adds `weight` times LPIPS from step `first_step` on.
   void add_lpips(Lpips<Var<float>> network, double weight, index_t first_step = 0);
@@ -57,9 +59,9 @@ class DecoderLoss {
   [[nodiscard]] Var<float> add_features(const Var<float>& loss, const Var<float>& recon,
                                         const Tensor<float>& images) const;
 
-  const Encoder<Tensor<float>>& encoder_;
-  std::optional<Encoder<Var<float>>>
-      recorded_;  // the same weights, without gradients, where a tape must pass through
+  const EncoderNetwork<Tensor<float>>& encoder_;
+  // The same weights, without gradients, where a tape must pass through.
+  OwnedPointer<EncoderNetwork<Var<float>>> recorded_;
   PixelNorm pixels_;
   double perceptual_weight_, lpips_weight_ = 0;
   index_t encoder_size_, lpips_first_step_ = 0;

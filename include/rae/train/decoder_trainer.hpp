@@ -6,6 +6,8 @@
 #pragma once
 
 #include "rae/core/owner.hpp"
+#include "rae/models/decoder.hpp"
+#include "rae/models/noise_augment.hpp"
 #include "rae/train/adversary.hpp"
 #include "rae/train/batches.hpp"
 
@@ -30,7 +32,7 @@ class DecoderIteration {
  public:
   /// Reads the networks that the losses need. `training` counts where the discriminator has no
   /// options of its own. Throws as `open_lpips` and `open_dino_discriminator`.
-  DecoderIteration(Decoder<Var<float>>& decoder, Encoder<Tensor<float>>& encoder,
+  DecoderIteration(Decoder<Var<float>>& decoder, const EncoderNetwork<Tensor<float>>& encoder,
                    const PixelNorm& pixels, const DecoderLossOptions& options,
                    const TrainingOptions& training, index_t steps_per_epoch);
 
@@ -75,8 +77,8 @@ class DecoderIteration {
 /// Trains a new decoder on a data set; returns it with its averaged weights. `encoder` is left as
 /// it is. Throws as `run_training`, and ConfigError when encoder, decoder and pictures do not fit.
 [[nodiscard]] Decoder<Tensor<float>> train_decoder(
-    OwnedPointer<const ImageDataset> data, Encoder<Tensor<float>>& encoder, const PixelNorm& pixels,
-    const DecoderConfig& config, const DecoderLossOptions& loss, const TrainingOptions& options,
-    const TrainingContext& context);
+    OwnedPointer<const ImageDataset> data, const EncoderNetwork<Tensor<float>>& encoder,
+    const PixelNorm& pixels, const DecoderConfig& config, const DecoderLossOptions& loss,
+    const TrainingOptions& options, const TrainingContext& context);
 
 }  // namespace rae

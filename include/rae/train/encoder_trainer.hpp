@@ -8,7 +8,7 @@
 
 #include "rae/core/owner.hpp"
 #include "rae/models/encoder.hpp"
-#include "rae/models/rae.hpp"
+#include "rae/models/pixel_norm.hpp"
 #include "rae/ops/loss.hpp"
 #include "rae/train/batches.hpp"
 #include "rae/train/training_loop.hpp"

@@ -42,10 +42,10 @@ struct StatisticsOptions {
 
 /// Everything that decides how a model comes out.
 struct Recipe {
-  ModelConfig model;                  ///< what is made; class names come from the data
-  DatasetOptions data;                ///< how pictures are read
-  std::string pretrained_encoder;     ///< folder of Hugging Face whose encoder is taken instead of
-                                      ///< stage 0; empty: none
+  ModelConfig model;    ///< the result; class names come from the data
+  DatasetOptions data;  ///< how pictures are read
+  /// Folder of Hugging Face or bundle whose encoder is taken instead of stage 0; empty: none.
+  std::string pretrained_encoder;
   PretrainingOptions pretraining;     ///< stage 0
   TrainingOptions encoder_training;   ///< stage 0
   DecoderLossOptions decoder_loss;    ///< stage 1
@@ -59,7 +59,8 @@ struct Recipe {
 };
 
 /// Reads a recipe; every key is known or refused. With `encoder.pretrained`, a folder of Hugging
-/// Face, the model's encoder and the pixels' mean and deviation are those of the folder; without
+/// Face or a bundle, the model's encoder and the pixels' mean and deviation are taken from there. A
+/// registered encoder without weights has no stage 0, and the recipe no member `encoder`. Without
 /// `dit` the recipe ends with the statistics. With a stage 2, `model.time_shift` may be `auto` or
 /// absent: then it is `automatic_time_shift` of the latents. Throws ConfigError, also for a path,
 /// prediction and loss weight that cannot be trained together, FileError, and the errors of

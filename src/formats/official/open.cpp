@@ -163,26 +163,28 @@ ModelFiles open_official(const OfficialConfig& c, const OfficialOptions& options
   out.origin = c.origin;
   ModelConfig& config = out.config;
   config.name = fs::path(c.origin).stem().string();
+  EncoderConfig encoder;
   if (options.encoder) {
-    PretrainedEncoder encoder = open_encoder_folder(found.encoder);
-    config.encoder = encoder.config;
-    out.encoder = std::move(encoder.file);
+    PretrainedEncoder pretrained = open_encoder_folder(found.encoder);
+    encoder = pretrained.config;
+    out.encoder = std::move(pretrained.file);
   } else {
-    config.encoder = parse_pretrained_config(
+    encoder = parse_pretrained_config(
         ConfigNode::load((fs::path(found.encoder) / "config.json").string()));
   }
-  if (config.encoder.family != rae.family)
-    raise<ConfigError>(found.encoder, ": is a ", name_of(config.encoder.family),
+  config.encoder = encoder;
+  if (encoder.family != rae.family)
+    raise<ConfigError>(found.encoder, ": is a ", name_of(encoder.family),
                        " encoder, but encoder_cls of ", c.origin, " is for ", name_of(rae.family));
   config.pixels = parse_preprocessor_config(
       ConfigNode::load((fs::path(found.preprocessor) / "preprocessor_config.json").string()));
-  if (rae.encoder_input_size % config.encoder.patch_size != 0)
+  if (rae.encoder_input_size % encoder.patch_size != 0)
     raise<ConfigError>(c.origin, ": stage_1.params.encoder_input_size ", rae.encoder_input_size,
-                       " does not divide into patches of ", config.encoder.patch_size,
+                       " does not divide into patches of ", encoder.patch_size,
                        ", which the encoder has");
   config.encoder_size = rae.encoder_input_size;
-  const index_t grid = rae.encoder_input_size / config.encoder.patch_size;
-  const Shape latent{config.encoder.hidden_size, grid, grid};
+  const index_t grid = rae.encoder_input_size / encoder.patch_size;
+  const Shape latent{encoder.hidden_size, grid, grid};
   config.image_size = grid * rae.decoder_patch_size;
   config.decoder = decoder_config(found.decoder_config, rae, latent);
   const std::string makes =
@@ -191,7 +193,7 @@ ModelFiles open_official(const OfficialConfig& c, const OfficialOptions& options
     raise<ConfigError>(c.origin, ": stage_2 takes latents ", c.stage_2->backbone.latent_shape(),
                        " (in_channels, input_size), but stage_1 makes ", latent,
                        " (encoder_input_size ", rae.encoder_input_size, ", patches of ",
-                       config.encoder.patch_size, ")");
+                       encoder.patch_size, ")");
   out.latent_norm = latent_norm(found.statistics, rae, latent, makes);
   if (!found.decoder.empty()) {
     const TensorSource file = TensorSource::open(found.decoder);

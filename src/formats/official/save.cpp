@@ -114,7 +114,8 @@ OfficialFiles save_official(const ModelFiles& files, const std::string& folder, 
   for (const StoredNetwork& network : detail::stored_networks(files)) {
     if (network.role == NetworkRole::encoder) {
       if (no_encoder.empty())
-        write_encoder(path_of("encoder", "model.safetensors"), network, c.encoder, stored_as);
+        write_encoder(path_of("encoder", "model.safetensors"), network,
+                      c.encoder.get<EncoderConfig>(), stored_as);
     } else if (network.role == NetworkRole::decoder) {
       write_state_dict(path_of("decoder", "model.pt"), network, decoder_names(), {}, stored_as);
     } else {
@@ -143,7 +144,8 @@ OfficialFiles save_official(const ModelFiles& files, const std::string& folder, 
     write_file_atomically(path_of(sub, name), text.ends_with('\n') ? text : text + "\n");
   };
   if (no_encoder.empty() && (files.encoder || no_config.empty())) {
-    write_text("encoder", "config.json", official::encoder_json(c.encoder).to_json(2));
+    write_text("encoder", "config.json",
+               official::encoder_json(c.encoder.get<EncoderConfig>()).to_json(2));
     write_text("encoder", "preprocessor_config.json", official::preprocessor_json(c).to_json(2));
   } else if (files.encoder) {
     out.notes.push_back("no encoder: " + no_encoder);

@@ -35,13 +35,14 @@ double mlp_ratio(index_t width, index_t hidden) {
 
 ConfigNode stage_1(const ModelFiles& files) {
   const ModelConfig& c = files.config;
-  const bool dino = c.encoder.family == EncoderFamily::dinov2;
+  const EncoderFamily family = c.encoder.get<EncoderConfig>().family;
+  const bool dino = family == EncoderFamily::dinov2;
   ConfigNode own = ConfigNode::map({{dino ? "dinov2_path" : "model_name", "encoder"}});
   if (dino) own.set("normalize", true);
   ConfigNode params =
-      ConfigNode::map({{"encoder_cls", dino                                     ? "Dinov2withNorm"
-                                       : c.encoder.family == EncoderFamily::mae ? "MAEwNorm"
-                                                                                : "SigLIP2wNorm"},
+      ConfigNode::map({{"encoder_cls", dino                           ? "Dinov2withNorm"
+                                       : family == EncoderFamily::mae ? "MAEwNorm"
+                                                                      : "SigLIP2wNorm"},
                        {"encoder_config_path", "encoder"},
                        {"encoder_input_size", c.encoder_input_shape()[1]},
                        {"encoder_params", own},
@@ -121,14 +122,16 @@ ConfigNode misc(const ModelConfig& c) {
 }  // namespace
 
 std::string encoder_lacks(const ModelConfig& c) {
-  return c.encoder.table_h != c.encoder.table_w ? "its table of positions is not square" : "";
+  const auto* vit = c.encoder.get_if<EncoderConfig>();
+  if (vit == nullptr) return concat("the family ", c.encoder.family(), " is not an official one");
+  return vit->table_h != vit->table_w ? "its table of positions is not square" : "";
 }
 
 std::string config_lacks(const ModelFiles& files) {
   const ModelConfig& c = files.config;
   if (const std::string lacks = encoder_lacks(c); !lacks.empty()) return "the encoder: " + lacks;
   if (!files.decoder || !c.decoder) return "there is no decoder";
-  if (c.encoder.channels != 3 || c.decoder->channels != 3) return "pictures are gray";
+  if (c.encoder.channels() != 3 || c.decoder->channels != 3) return "pictures are gray";
   if (!is_square(c.image_shape()) || !is_square(c.encoder_input_shape()) ||
       !is_square(c.latent_shape()))
     return "pictures are not square";
@@ -186,7 +189,8 @@ ConfigNode preprocessor_json(const ModelConfig& c) {
                                          "ViTImageProcessor"};
   const index_t side = c.encoder_input_shape()[1];
   return ConfigNode::map(
-      {{"image_processor_type", kProcessors[static_cast<std::size_t>(c.encoder.family)]},
+      {{"image_processor_type",
+        kProcessors[static_cast<std::size_t>(c.encoder.get<EncoderConfig>().family)]},
        {"do_resize", true},
        {"size", ConfigNode::map({{"height", side}, {"width", side}})},
        {"do_rescale", true},

@@ -18,7 +18,7 @@ TEST(OfficialModel, OpensTheGoldenModel) {
   EXPECT_TRUE(files.encoder && files.decoder && files.dit && files.guide);
   const ModelConfig& c = files.config;
   EXPECT_EQ(c.name, "config");
-  EXPECT_EQ(c.encoder.hidden_size, 48);
+  EXPECT_EQ(c.encoder.width(), 48);
   EXPECT_EQ(c.encoder_size, 56);
   EXPECT_EQ(c.image_size, 64);
   EXPECT_EQ(c.latent_shape(), (Shape{48, 4, 4}));
@@ -44,7 +44,7 @@ TEST(OfficialModel, OpensOnlyWhatIsWanted) {
   const ModelFiles no_encoder =
       open_official(golden_model_path("config.yaml"), {.encoder = false, .decoder = false});
   EXPECT_FALSE(no_encoder.encoder || no_encoder.decoder);
-  EXPECT_EQ(no_encoder.config.encoder.hidden_size, 48);
+  EXPECT_EQ(no_encoder.config.encoder.width(), 48);
   // The guide is opened where the configuration guides by it, or when it is asked for.
   EXPECT_FALSE(open_official(OfficialFolder().config({"guidance.scale=1.0"})).guide);
   EXPECT_TRUE(

@@ -1,0 +1,48 @@
+// Pixel values in the units of the encoder. Diffusion Transformers with Representation
+// Autoencoders, section 3; official class RAE, `encoder_mean` and `encoder_std`.
+#pragma once
+
+#include <array>
+#include <utility>
+
+#include "rae/core/tensor.hpp"
+
+namespace rae {
+
+/// Mean and standard deviation per channel of pixels in [0, 1]; gray pictures use the first.
+struct PixelNorm {
+  std::array<double, 3> mean{0.485, 0.456, 0.406}, std{0.229, 0.224, 0.225};
+};
+
+namespace detail {
+template <Real T, class F>
+Tensor<T> per_channel(Tensor<T> image, const PixelNorm& norm, F f) {
+  const Shape s = image.shape();  // (B, channels, H, W)
+  if (s.rank() != 4 || s[1] > 3)
+    raise<ShapeError>("PixelNorm: expected pictures (B, channels, H, W) of 1 to 3 channels, got ",
+                      s);
+  const index_t channels = s[1], plane = s[2] * s[3];
+  T* pixels = image.data();
+  for (index_t i = 0; i < image.numel(); ++i) {
+    const auto c = static_cast<std::size_t>(i / plane % channels);
+    pixels[i] = static_cast<T>(f(static_cast<double>(pixels[i]), norm.mean[c], norm.std[c]));
+  }
+  return image;
+}
+}  // namespace detail
+
+/// (image - mean) / std per channel, for pictures (B, channels, H, W) in [0, 1]. Throws ShapeError
+/// for another rank or more than three channels.
+template <Real T>
+Tensor<T> normalize_pixels(Tensor<T> image, const PixelNorm& norm) {
+  return detail::per_channel(std::move(image), norm,
+                             [](double v, double mean, double std) { return (v - mean) / std; });
+}
+/// The reverse, image * std + mean; the result is not clamped to [0, 1]. Throws ShapeError.
+template <Real T>
+Tensor<T> denormalize_pixels(Tensor<T> image, const PixelNorm& norm) {
+  return detail::per_channel(std::move(image), norm,
+                             [](double v, double mean, double std) { return v * std + mean; });
+}
+
+}  // namespace rae
