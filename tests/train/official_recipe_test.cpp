@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "rae/formats/bundle.hpp"
 #include "rae/formats/official/open.hpp"
 #include "support/idx_files.hpp"
 #include "support/official_files.hpp"

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "rae/core/function.hpp"
-#include "rae/formats/bundle.hpp"
+#include "rae/spec/model_config.hpp"
 #include "rae/train/decoder_trainer.hpp"
 #include "rae/train/encoder_trainer.hpp"
 #include "rae/train/flow_trainer.hpp"
