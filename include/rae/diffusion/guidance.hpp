@@ -5,7 +5,6 @@
 // outside of the interval the main velocity is used alone.
 #pragma once
 
-#include <cmath>
 #include <concepts>
 #include <utility>
 
