@@ -1,7 +1,6 @@
 // Comparison of recorded gradients with central finite differences, in double.
 #pragma once
 
-#include <cmath>
 #include <string>
 #include <vector>
 
