@@ -17,12 +17,12 @@ namespace {
 /// (`Batches`).
 constexpr std::uint64_t kAugmentStream = std::uint64_t{1} << 60;
 
-/// What the discriminator's turn needs of a part of the step.
+/// The inputs of the discriminator's training step, for one part of a batch.
 struct Part {
   Tensor<float> tokens, images;  // (B, N, D), (B, C, H, W)
 };
 
-/// What the backbone's file does not say.
+/// The settings that the backbone's file does not contain.
 DinoDiscConfig disc_config(const GanOptions& gan) {
   DinoDiscConfig config;
   config.num_heads = gan.num_heads;
@@ -63,10 +63,10 @@ DecoderIteration::DecoderIteration(Decoder<Var<float>>& decoder,
     reconstruction_.add_lpips(open_lpips(options.lpips->weights), options.lpips->weight,
                               options.lpips->start.first_step(steps_per_epoch));
   if (!options.gan) return;
-  TrainingOptions turn = training;
-  turn.max_grad_norm = 0;
+  TrainingOptions unclipped = training;
+  unclipped.max_grad_norm = 0;
   adversary_.emplace(open_dino_discriminator(options.gan->backbone, disc_config(*options.gan)),
-                     *options.gan, options.gan->training.value_or(turn));
+                     *options.gan, options.gan->training.value_or(unclipped));
   weight_ = options.gan->weight;
   max_weight_ = options.gan->max_weight;
   first_step_ = options.gan->start.first_step(steps_per_epoch);

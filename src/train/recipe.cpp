@@ -141,7 +141,7 @@ StatisticsOptions parse_statistics(const ConfigNode& node) {
   return o;
 }
 
-/// The objective is that of the model: what is trained is what is sampled.
+/// Path and prediction are those of the model, so that sampling uses the ones of the training.
 FlowOptions parse_flow(const ConfigNode& node, const ModelConfig& model) {
   require_keys_known(node, {"time", "loss_weight", "train_eps", "augmentation"});
   FlowOptions o;

@@ -1,4 +1,4 @@
-// The stages of a recipe, one after the other, each handing over through model.safetensors.
+// The stages of a recipe in order; each reads the results of the others from model.safetensors.
 #include <algorithm>
 #include <filesystem>
 
@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// What the stages share while a recipe runs.
+/// The state that the stages of a recipe share.
 class RecipeRunner {
  public:
   RecipeRunner(const Recipe& recipe, const RecipeRun& run)
@@ -225,7 +225,7 @@ class RecipeRunner {
     c.stage = stage;
     c.folder = (fs::path(run_.out) / stage).string();
     make_folder(c.folder);
-    // What decides the outcome of a stage: its section, the model, and the data.
+    // The settings that decide the result of a stage: its section, the model and the data.
     c.settings.set("model", recipe_.source.at("model"));
     c.settings.set("data", data_->size());
     if (!recipe_.pretrained_encoder.empty()) c.settings.set("encoder", encoder_checksum());
@@ -252,10 +252,11 @@ class RecipeRunner {
   }
 
   void save() {
-    // What somebody else trained is kept as it is.
+    // The weights of a pretrained encoder are kept exactly.
     bundle_.save(model_path_, run_.stored_as.value_or(
                                   recipe_.pretrained_encoder.empty() ? DType::bf16 : DType::f32));
-    bundle_ = Bundle::load(model_path_);  // the next stage sees what a resumed run would see
+    bundle_ = Bundle::load(
+        model_path_);  // the next stage reads the rounded weights, as a resumed run does
     say("wrote " + model_path_);
   }
 

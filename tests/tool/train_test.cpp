@@ -102,7 +102,7 @@ TEST_F(Train, InBf16) {
 }
 
 TEST_F(Train, CtrlCLeavesACheckpointToContinueFrom) {
-  const std::vector<std::string> longer{"--stage", "encoder", "--set", "encoder.train.steps=400"};
+  const std::vector<std::string> longer{"--stage", "encoder", "--set", "encoder.train.steps=4000"};
   ASSERT_EQ(train("whole", longer).status, 0);
   // The signal may come too late on a busy machine; then the run is whole, and the next one is
   // tried.

@@ -159,7 +159,7 @@ TEST(TrainingLoop, ContinuesFromTheLastCheckpointOfAKilledRun) {
   killed.context.folder = folder.path();
   killed.context.on_progress = [](const TrainingProgress& p) -> bool {
     if (p.step >= 8)
-      throw std::runtime_error("killed");  // three steps behind the checkpoint of step 5
+      throw std::runtime_error("killed");  // three steps after the checkpoint of step 5
     return true;
   };
   EXPECT_THROW(killed.run(), std::runtime_error);

@@ -70,7 +70,7 @@ class DecoderLoss {
   mutable std::map<std::string, double> measurements_;
 };
 
-/// A loss and its gradient at what it was asked about.
+/// A loss and its gradient with respect to its argument.
 struct LossGradient {
   double value = 0;
   Tensor<float> gradient;
