@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <exception>
 #include <numbers>
 #include <rae/rae.hpp>
 #include <rae/spec/register_encoder.hpp>
@@ -50,7 +49,7 @@ model: {name: cosine, image_size: 28, pixels: {mean: [0.3], std: [0.35]}, time_s
   encoder: {family: cosine}, decoder: {grid_h: 4, grid_w: 4, in_dim: 16, hidden_size: 64,
   num_layers: 2, num_heads: 4, intermediate_size: 256, patch_size: 7, channels: 1},
   dit: {grid_h: 4, grid_w: 4, in_channels: 16, hidden_size: [64, 64], depth: [2, 1],
-    num_heads: [4, 4], num_classes: 10}}
+    num_heads: [4, 4]}}
 decoder: {loss: {noise_tau: 0.2, perceptual_weight: 0}, train: {batch_size: 64, steps: 500}}
 dit: {flow: {time: logit-normal_0_1}, train: {batch_size: 64, steps: 500}}
 )";
@@ -60,19 +59,19 @@ int main(int argc, char** argv) {
     return std::fprintf(stderr, "usage: %s DATA OUT [--steps N]\n", argv[0]), 2;
   try {
     rae::register_encoder<CosineKind>();
+    const auto data = rae::open_dataset(argv[1], rae::Split::train, {.size = 28, .channels = 1});
     rae::ConfigNode recipe = rae::ConfigNode::parse_yaml(kRecipe);
+    recipe.set_path("model.dit.num_classes", data->class_names().size());
     for (const char* stage : {"decoder", "dit"})
       if (argc == 5) recipe.set_path(std::string(stage) + ".train.steps", std::stoll(argv[4]));
     rae::run_recipe(rae::parse_recipe(recipe), {.data = argv[1], .out = argv[2]});
 
     const std::string path = std::string(argv[2]) + "/model.safetensors";
-    const auto data = rae::open_dataset(argv[1], rae::Split::test, {.size = 28, .channels = 1});
     rae::Tensor<float> picture({1, 1, 28, 28});  // (B, C, H, W)
     data->image(0, picture.span());
     const rae::Autoencoder autoencoder = rae::Autoencoder::load(path);
     autoencoder.decode(autoencoder.encode(picture)).front().save_png(path + ".decoded.png");
-    rae::Generator::load(path).sample({.labels = {3}}).front().save_png(path + ".sample.png");
-    std::printf("wrote %s, a reconstruction and a sample\n", path.c_str());
+    rae::Generator::load(path).sample({.labels = {0}}).front().save_png(path + ".sample.png");
   } catch (const std::exception& error) {
     return std::fprintf(stderr, "%s\n", error.what()), 1;
   }

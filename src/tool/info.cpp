@@ -151,6 +151,8 @@ void print_file(const InfoOptions& options) {
   if (begins("\x80"sv)) return print_weights(path, "checkpoint of PyTorch");
   if (begins("\x93NUMPY"sv)) return print_npy(path);
   if (path.ends_with(".index.json")) return print_weights(path, "shards");
+  // Readers of weights say what to do about a pointer of git-lfs.
+  if (begins("version https"sv)) return print_weights(path, "weights");
   // A safetensors file has no magic number: eight bytes of header length, and JSON.
   if (start.size() > 8 && start[8] == '{') return print_safetensors(path, options.tensors);
   raise<FormatError>(path,

@@ -1,7 +1,7 @@
 #!/bin/sh
 # usage: header_weight.sh COMPILER SOURCE_FOLDER: counts the lines that are not blank after
 # preprocessing each public header. Those of core and kernels have at most 25,000, rae.hpp at most
-# 55,000 and all others at most 45,000. The limits are for g++ 12; exits with 77 for other compilers.
+# 55,000 and all others at most 45,000. The limits are for g++ 12; exits with 77 for another one.
 set -eu
 compiler=$1
 cd "$2/include"

@@ -39,6 +39,8 @@ class BadInputTable : public ToolTest, public testing::WithParamInterface<BadInp
     Image(8, 8, 1, 77).save_png(path("in.png"));
     const std::string png = slurp(path("in.png"));
     write("cut.png", png.substr(0, png.size() / 2));
+    write("pointer.pt", "version https://git-lfs.github.com/spec/v1\nsize 99\n");
+    write("byte.pt", "\x80");
     write("file", "not a folder");
     write("recipe.yaml", "model: [");
     Tensor<float> latent(Shape{2, 16, 2, 2}, 0.5f);
@@ -72,6 +74,8 @@ const BadInput kBadInputs[] = {
      {"no.safetensors", "No such file"}},
     {"ModelIsTruncated", {"generate", "--model", "cut.safetensors"}, {"cut.safetensors"}},
     {"ModelIsTooLong", {"generate", "--model", "long.safetensors"}, {"long.safetensors"}},
+    {"InfoOfAPointerOfGitLfs", {"info", "pointer.pt"}, {"pointer.pt", "git-lfs pointer", "99"}},
+    {"InfoOfOneByte", {"info", "byte.pt"}, {"byte.pt", "torch checkpoint"}},
     {"ModelIsEmpty", {"generate", "--model", "empty.safetensors"}, {"empty.safetensors"}},
     {"ModelHasAHostileHeader", {"generate", "--model", "huge.safetensors"}, {"huge.safetensors"}},
     {"ModelIsText", {"generate", "--model", "text.safetensors"}, {"text.safetensors"}},

@@ -23,8 +23,10 @@ class Function<R(A...)> {
            std::is_invocable_r_v<R, std::decay_t<F>&, A...>)
       Function(F&& callable) {  // NOLINT: as std::function
     using Callable = std::decay_t<F>;
-    if constexpr (requires { static_cast<bool>(callable == nullptr); })
-      if (callable == nullptr) return;
+    // An empty function of another type, or a null pointer, makes an empty one.
+    if constexpr (std::is_pointer_v<std::remove_cvref_t<F>> ||
+                  requires { callable.operator bool(); })
+      if (!static_cast<bool>(callable)) return;
     held_ = new Holder<Callable>(std::forward<F>(callable));
   }
 
