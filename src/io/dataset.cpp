@@ -58,9 +58,16 @@ constexpr index_t kMaxSize = 4096;
 void check_options(const DatasetOptions& options) {
   if (options.channels != 0 && options.channels != 1 && options.channels != 3)
     raise<ArgumentError>("DatasetOptions: expected 1 or 3 channels, got ", options.channels);
-  if (options.size < 0 || options.size > kMaxSize)
-    raise<ArgumentError>("DatasetOptions: expected a size from 1 to ", kMaxSize, ", got ",
-                         options.size);
+  for (const index_t side : {options.size, options.width})
+    if (side < 0 || side > kMaxSize)
+      raise<ArgumentError>("DatasetOptions: expected a size from 1 to ", kMaxSize, ", got ", side);
+  if (options.width != 0 && options.size == 0)
+    raise<ArgumentError>("DatasetOptions: expected a size beside the width ", options.width);
+}
+
+/// Width of pictures that have a size.
+index_t width_of(const DatasetOptions& options) {
+  return options.width == 0 ? options.size : options.width;
 }
 
 class IdxDataset final : public ImageDataset {
@@ -76,9 +83,9 @@ class IdxDataset final : public ImageDataset {
       raise<FormatError>(images, " has ", images_.extent(0), " pictures, ", labels, " has ",
                          labels_.extent(0), " labels");
     if (images_.extent(0) == 0) raise<FormatError>(images, ": no pictures");
-    if (options.size != 0 && (options.size < images_.extent(1) || options.size < images_.extent(2)))
+    if (height() < images_.extent(1) || width() < images_.extent(2))
       raise<ArgumentError>(images, ": pictures of ", images_.extent(1), " x ", images_.extent(2),
-                           " cannot be padded to ", options.size);
+                           " cannot be padded to ", height(), " x ", width());
     const auto largest = *std::max_element(labels_.span().begin(), labels_.span().end());
     if (class_names_.empty())
       for (int c = 0; c <= largest; ++c) class_names_.push_back(std::to_string(c));
@@ -90,7 +97,9 @@ class IdxDataset final : public ImageDataset {
   index_t size() const override { return images_.extent(0); }
   int channels() const override { return options_.channels == 0 ? 1 : options_.channels; }
   index_t height() const override { return options_.size == 0 ? images_.extent(1) : options_.size; }
-  index_t width() const override { return options_.size == 0 ? images_.extent(2) : options_.size; }
+  index_t width() const override {
+    return options_.size == 0 ? images_.extent(2) : width_of(options_);
+  }
   const std::vector<std::string>& class_names() const override { return class_names_; }
 
  protected:
@@ -167,14 +176,14 @@ class FolderDataset final : public ImageDataset {
   index_t size() const override { return static_cast<index_t>(files_.size()); }
   int channels() const override { return options_.channels == 0 ? 3 : options_.channels; }
   index_t height() const override { return options_.size; }
-  index_t width() const override { return options_.size; }
+  index_t width() const override { return width_of(options_); }
   const std::vector<std::string>& class_names() const override { return class_names_; }
 
  protected:
   void load(index_t i, std::span<float> out, std::uint64_t epoch) const override {
     const std::string& path = files_[static_cast<std::size_t>(i)].first;
     const Draws draws(options_, epoch, i);
-    Image image = square(Image::open(path), draws, path);
+    Image image = fitted(Image::open(path), draws, path);
     if (draws.flips()) image = image.flipped();
     const Tensor<float> tensor = image.to_tensor();  // (1, C, H, W)
     std::copy(tensor.span().begin(), tensor.span().end(), out.begin());
@@ -185,21 +194,23 @@ class FolderDataset final : public ImageDataset {
   }
 
  private:
-  Image square(Image image, const Draws& draws, const std::string& path) const {
-    const index_t size = options_.size;
-    // Scaling a strip to a square may need more pixels than a picture can have.
-    const index_t shorter = options_.random_crop ? size * 3 / 2 : size;
-    const index_t longer = (shorter * std::max(image.width(), image.height())) /
-                               std::min(image.width(), image.height()) +
-                           1;
-    if (longer > Image::kMaxSide || shorter * longer > Image::kMaxPixels)
+  /// The picture in the size and channels of the data set.
+  Image fitted(Image image, const Draws& draws, const std::string& path) const {
+    // The picture is scaled to the smallest size that covers this one.
+    const index_t grown = options_.random_crop ? 3 : 2;  // halves
+    const index_t h = height() * grown / 2, w = width() * grown / 2;
+    const bool narrow = image.width() * h <= image.height() * w;  // than the size
+    const index_t side = narrow ? image.height() * w / image.width()
+                                : image.width() * h / image.height();  // the one that is cut
+    // Scaling a strip may need more pixels than a picture can have.
+    if (side >= Image::kMaxSide || (side + 1) * (narrow ? w : h) > Image::kMaxPixels)
       raise<FormatError>(path, ": a picture of ", image.width(), " x ", image.height(),
-                         " is too narrow for a square of ", size);
+                         " is too narrow for ", width(), " x ", height());
     image = channels() == 3 ? image.to_rgb() : image.to_gray();
-    if (!options_.random_crop) return image.center_crop(size);
-    image = image.resized_shorter(shorter);
-    return image.cropped(draws.offset(0, image.width() - size),
-                         draws.offset(1, image.height() - size), size, size);
+    if (!options_.random_crop) return image.center_crop(width(), height());
+    image = narrow ? image.resized(w, side) : image.resized(side, h);
+    return image.cropped(draws.offset(0, image.width() - width()),
+                         draws.offset(1, image.height() - height()), width(), height());
   }
 
   /// A folder without pictures is no class.

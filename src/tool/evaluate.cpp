@@ -63,6 +63,7 @@ void run(const CLI::App& app, EvaluateCommand& command) {
   options.probes = !command.no_probes;
   options.dtype = command.dtype.value_or(DType::f32);
   const DatasetOptions form{.size = bundle.config.image_size,
+                            .width = bundle.config.image_width,
                             .channels = static_cast<int>(bundle.config.encoder.channels())};
   const auto train = open_dataset(command.data, Split::train, form),
              test = open_dataset(command.data, Split::test, form);

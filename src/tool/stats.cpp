@@ -45,9 +45,10 @@ LatentStatistics statistics_of_data(const StatsCommand& command) {
   files.latent_norm = {};  // latents before normalisation are the input of the statistics
   const Rae<float> autoencoder =
       detail::NetworkLoader(files, {}, {NetworkRole::encoder}).autoencoder(NetworkRole::encoder);
-  const auto data = open_dataset(
-      command.data, command.split,
-      {.size = config.image_size, .channels = static_cast<int>(config.encoder.channels())});
+  const auto data = open_dataset(command.data, command.split,
+                                 {.size = config.image_size,
+                                  .width = config.image_width,
+                                  .channels = static_cast<int>(config.encoder.channels())});
   LatentStatistics statistics;
   ProgressBar bar("encoding");
   for (index_t first = 0; first < data->size(); first += command.batch) {

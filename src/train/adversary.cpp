@@ -21,7 +21,7 @@ DinoDiscriminator<Var<float>> initialized(DinoDiscriminator<Var<float>> discrimi
 
 Pictures signed_pictures(const Pictures& x) { return signed_pixels(Var<float>(x)).value(); }
 
-/// What an 8-bit file would hold: clamped to [-1, 1] and rounded to one of 256 levels, ties to the
+/// As stored in an 8-bit file: clamped to [-1, 1] and rounded to one of 256 levels, ties to the
 /// even one.
 Pictures rounded_to_levels(Pictures x) {
   float* pixels = x.data();

@@ -18,6 +18,11 @@ bool is_longer(const std::string& key, const ConfigNode& saved, const ConfigNode
          now.as_integer() > saved.as_integer();
 }
 
+/// A member that old checkpoints lack, with the value that its absence meant.
+bool is_old_default(const std::string& name, const ConfigNode& now) {
+  return name == "model.time_shift" && now == ConfigNode(1.0);
+}
+
 /// The first setting that differs, for the message.
 std::string first_difference(const ConfigNode& saved, const ConfigNode& now,
                              const std::string& at = "") {
@@ -27,12 +32,16 @@ std::string first_difference(const ConfigNode& saved, const ConfigNode& now,
   for (const auto& [key, value] : now.members()) {
     const ConfigNode* other = saved.find(key);
     const std::string name = at.empty() ? key : at + "." + key;
+    if (other == nullptr && is_old_default(name, value)) continue;
     if (other == nullptr) return name + " is new";
     if (is_longer(key, *other, value)) continue;
     if (std::string difference = first_difference(*other, value, name); !difference.empty())
       return difference;
   }
-  return saved.members().size() > now.members().size() ? at + " has fewer entries" : "";
+  for (const auto& member : saved.members())
+    if (!now.contains(member.first))
+      return concat(at.empty() ? "" : at + ".", member.first, " is missing");
+  return "";
 }
 
 /// State of an optimiser and its model.

@@ -19,11 +19,12 @@ Var<float> affine_pixels(const Var<float>& x, const std::array<double, 3>& facto
 Var<float> signed_pixels(const Var<float>& x) { return affine_pixels(x, {2, 2, 2}, {-1, -1, -1}); }
 
 DecoderLoss::DecoderLoss(const EncoderNetwork<Tensor<float>>& encoder, const PixelNorm& pixels,
-                         double perceptual_weight, index_t encoder_size)
+                         double perceptual_weight, index_t encoder_size, index_t encoder_width)
     : encoder_(encoder),
       pixels_(pixels),
       perceptual_weight_(perceptual_weight),
-      encoder_size_(encoder_size) {
+      encoder_height_(encoder_size),
+      encoder_width_(encoder_width > 0 ? encoder_width : encoder_size) {
   if (perceptual_weight == 0) return;
   recorded_ = encoder.differentiable();
 }
@@ -55,12 +56,12 @@ Var<float> DecoderLoss::add_features(const Var<float>& loss, const Var<float>& r
     factor[c] = 1 / pixels_.std[c];
     offset[c] = -pixels_.mean[c] / pixels_.std[c];
   }
-  const bool fits =
-      encoder_size_ == 0 || (recon.extent(2) == encoder_size_ && recon.extent(3) == encoder_size_);
+  const bool fits = encoder_height_ == 0 ||
+                    (recon.extent(2) == encoder_height_ && recon.extent(3) == encoder_width_);
   const Var<float> seen =
-      fits ? recon : resize(recon, Resize::bicubic, encoder_size_, encoder_size_);
+      fits ? recon : resize(recon, Resize::bicubic, encoder_height_, encoder_width_);
   const std::vector<Tensor<float>> targets =
-      encoder_.features(encoder_input(images, encoder_size_, pixels_));
+      encoder_.features(encoder_input(images, encoder_height_, encoder_width_, pixels_));
   const std::vector<Var<float>> features =
       recorded_->features(affine_pixels(seen, factor, offset));  // (B, N, D) each
   const auto weight = static_cast<float>(perceptual_weight_ / static_cast<double>(features.size()));

@@ -17,12 +17,12 @@ namespace {
 /// (`Batches`).
 constexpr std::uint64_t kAugmentStream = std::uint64_t{1} << 60;
 
-/// What the discriminator's turn needs of a part of the step.
+/// The inputs of the discriminator's training step, for one part of a batch.
 struct Part {
   Tensor<float> tokens, images;  // (B, N, D), (B, C, H, W)
 };
 
-/// What the backbone's file does not say.
+/// The settings that the backbone's file does not contain.
 DinoDiscConfig disc_config(const GanOptions& gan) {
   DinoDiscConfig config;
   config.num_heads = gan.num_heads;
@@ -57,15 +57,16 @@ DecoderIteration::DecoderIteration(Decoder<Var<float>>& decoder,
                                    const TrainingOptions& training, index_t steps_per_epoch)
     : decoder_(decoder),
       pixels_(pixels),
-      reconstruction_(encoder, pixels, options.perceptual_weight, options.encoder_size) {
+      reconstruction_(encoder, pixels, options.perceptual_weight, options.encoder_size,
+                      options.encoder_width) {
   if (options.lpips)
     reconstruction_.add_lpips(open_lpips(options.lpips->weights), options.lpips->weight,
                               options.lpips->start.first_step(steps_per_epoch));
   if (!options.gan) return;
-  TrainingOptions turn = training;
-  turn.max_grad_norm = 0;
+  TrainingOptions unclipped = training;
+  unclipped.max_grad_norm = 0;
   adversary_.emplace(open_dino_discriminator(options.gan->backbone, disc_config(*options.gan)),
-                     *options.gan, options.gan->training.value_or(turn));
+                     *options.gan, options.gan->training.value_or(unclipped));
   weight_ = options.gan->weight;
   max_weight_ = options.gan->max_weight;
   first_step_ = options.gan->start.first_step(steps_per_epoch);
@@ -157,11 +158,14 @@ Decoder<Tensor<float>> train_decoder(OwnedPointer<const ImageDataset> data,
         static_cast<std::uint64_t>((step * options.accumulate + part) * (1 + 2 * updates) + use);
     return draw_diff_augment(part_size, options.seed, kAugmentStream + number);
   };
+  const index_t encoder_height = loss_options.encoder_size,
+                encoder_width =
+                    loss_options.encoder_width > 0 ? loss_options.encoder_width : encoder_height;
   std::vector<Part> parts;  // of this step
   const StepLoss loss = [&](index_t step, index_t part) {
     const Batch batch = batches(step * options.accumulate + part);
     const Tensor<float> tokens =
-        (*frozen)(encoder_input(batch.images, loss_options.encoder_size, pixels));  // (B, N, D)
+        (*frozen)(encoder_input(batch.images, encoder_height, encoder_width, pixels));  // (B, N, D)
     if (part == 0) parts.clear();
     if (iteration.discriminator_learns(step)) parts.push_back({tokens, batch.images});
     const Tensor<float> noisy = noise_augment(tokens, loss_options.noise_tau,

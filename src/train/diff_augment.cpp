@@ -11,7 +11,7 @@ namespace rae {
 
 namespace {
 
-/// What happens to one picture, with the defaults that change nothing.
+/// The augmentation of one picture; the defaults change nothing.
 struct Change {
   index_t down = 0, right = 0;  // output (y, x) shows input (y + down, x + right)
   bool colour = false;
@@ -32,7 +32,7 @@ void check(const Shape& s, const DiffAugOptions& options, const DiffAugDraws& dr
     raise<ShapeError>("diff_augment: expected pictures (B, C, H, W), got ", s);
   for (const double part : {options.prob, options.cutout, options.warmup_blur})
     if (!(part >= 0 && part <= 1))
-      raise<ArgumentError>("diff_augment: options must lie in [0, 1], got ", part);
+      raise<ArgumentError>("diff_augment: expected options in [0, 1], got ", part);
   require_shape("diff_augment: draws", draws.pictures.shape(), {7, s[0]});
 }
 

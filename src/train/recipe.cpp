@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "io/config_values.hpp"
 #include "rae/diffusion/time_shift.hpp"
 #include "train/pretrained_encoder.hpp"
 
@@ -140,19 +141,20 @@ StatisticsOptions parse_statistics(const ConfigNode& node) {
   return o;
 }
 
-/// The objective is that of the model: what is trained is what is sampled.
+/// Path and prediction are those of the model, so that sampling uses the ones of the training.
 FlowOptions parse_flow(const ConfigNode& node, const ModelConfig& model) {
   require_keys_known(node, {"time", "loss_weight", "train_eps", "augmentation"});
   FlowOptions o;
   o.objective = {
       .path = model.path, .path_formulas = model.path_formulas, .prediction = model.prediction};
-  if (const ConfigNode* weight = node.find("loss_weight"))
-    o.objective.loss_weight = parse_loss_weighting(weight->as_string());
+  if (detail::given(node, "loss_weight") != nullptr)
+    o.objective.loss_weight = detail::named(node, "loss_weight", "", parse_loss_weighting);
   std::optional<double> eps;
   if (node.contains("train_eps")) eps = number(node, "train_eps", 0, 0, 0.499);
-  const ConfigNode* time = node.find("time");
-  o.time = TimeDistribution::parse(time == nullptr ? "logit-normal_0_1" : time->as_string(),
-                                   training_interval(o.objective, eps));
+  const TimeInterval interval = training_interval(o.objective, eps);
+  o.time = detail::named(node, "time", "logit-normal_0_1", [&](std::string_view name) {
+    return TimeDistribution::parse(name, interval);
+  });
   o.time_shift = model.time_shift;
   if (const ConfigNode* a = node.find("augmentation")) o.augmentation = parse_augmentation(*a);
   require_trainable(o.objective, o.time, o.time_shift, node.where());
@@ -272,6 +274,7 @@ Recipe parse_recipe(const ConfigNode& node) {
   require_stages(r);
   if (const ConfigNode* data = node.find("data")) r.data = parse_data(*data);
   r.data.size = r.model.image_size;
+  r.data.width = r.model.image_width;
   r.data.channels = static_cast<int>(r.model.encoder.channels());
 
   parse_stage_0(node, r);
@@ -280,6 +283,7 @@ Recipe parse_recipe(const ConfigNode& node) {
   require_keys_known(decoder, {"loss", "gan", "train"});
   r.decoder_loss = parse_decoder_loss(decoder.at("loss"));
   r.decoder_loss.encoder_size = r.model.encoder_size;
+  r.decoder_loss.encoder_width = r.model.encoder_width;
   if (r.decoder_loss.perceptual_weight != 0 && !r.model.encoder.differentiable())
     raise<ConfigError>(decoder.at("loss").where(), ": perceptual_weight: the encoder '",
                        r.model.encoder.family(),

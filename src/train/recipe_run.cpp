@@ -1,4 +1,4 @@
-// The stages of a recipe, one after the other, each handing over through model.safetensors.
+// The stages of a recipe in order; each reads the results of the others from model.safetensors.
 #include <algorithm>
 #include <filesystem>
 
@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// What the stages share while a recipe runs.
+/// The state that the stages of a recipe share.
 class RecipeRunner {
  public:
   RecipeRunner(const Recipe& recipe, const RecipeRun& run)
@@ -26,6 +26,7 @@ class RecipeRunner {
         run_(run),
         model_path_((fs::path(run.out) / "model.safetensors").string()) {
     data_ = open_dataset(run.data, Split::train, recipe.data);
+    require_classes();
     require_loss_networks();
     make_folder(run.out);
     if (fs::exists(model_path_)) {
@@ -37,7 +38,7 @@ class RecipeRunner {
     }
     bundle_.config.name = recipe.model.name;
     bundle_.config.sampling = recipe.model.sampling;
-    bundle_.config.class_names = data_->class_names();
+    bundle_.config.class_names = class_names();
     for (const auto& [key, value] : recipe.notes) bundle_.notes[key] = value;
   }
 
@@ -52,7 +53,28 @@ class RecipeRunner {
   }
 
  private:
-  /// A file that the decoder's losses need is missed now, and not when stage 0 is done.
+  /// A network without classes has a single one, the label of every picture.
+  [[nodiscard]] bool without_classes() const {
+    return recipe_.model.dit && recipe_.model.dit->num_classes() == 1;
+  }
+
+  /// The classes of stage 2 must be those of the data set, or none.
+  void require_classes() const {
+    const auto classes = static_cast<index_t>(data_->class_names().size());
+    if (recipe_.model.dit && !without_classes() && recipe_.model.dit->num_classes() != classes)
+      raise<ConfigError>(recipe_.source.at("model").where(), ".", recipe_.model.dit->name(),
+                         ".num_classes: expected ", classes,
+                         ", the classes of the data set, or 1 for a model without classes, got ",
+                         recipe_.model.dit->num_classes());
+  }
+
+  /// Those of the data set, where the model tells its classes apart.
+  [[nodiscard]] std::vector<std::string> class_names() const {
+    if (without_classes() && data_->class_names().size() != 1) return {};
+    return data_->class_names();
+  }
+
+  /// A file that the decoder's losses need is reported as missing before the first stage starts.
   void require_loss_networks() const {
     if (recipe_.decoder_loss.lpips)
       for (const std::string& file : recipe_.decoder_loss.lpips->weights)
@@ -162,9 +184,7 @@ class RecipeRunner {
     take(average);
     Generator generator(bundle_);
     GenerateOptions options;
-    // A network with a single class is trained without classes.
-    const index_t classes = std::min(static_cast<index_t>(data_->class_names().size()),
-                                     recipe_.model.dit->num_classes());
+    const index_t classes = recipe_.model.dit->num_classes();
     for (index_t i = 0; i < run_.samples; ++i) options.labels.push_back(i % classes);
     const std::vector<Image> pictures = generator.sample(options);
     std::string number = std::to_string(step);
@@ -205,11 +225,14 @@ class RecipeRunner {
     c.stage = stage;
     c.folder = (fs::path(run_.out) / stage).string();
     make_folder(c.folder);
-    // What decides the outcome of a stage: its section, the model, and the data.
+    // The settings that decide the result of a stage: its section, the model and the data.
     c.settings.set("model", recipe_.source.at("model"));
     c.settings.set("data", data_->size());
     if (!recipe_.pretrained_encoder.empty()) c.settings.set("encoder", encoder_checksum());
-    c.settings.set(stage, recipe_.source.at(stage));
+    ConfigNode section = ConfigNode::map();  // without the choice that changes no number
+    for (const auto& [key, value] : recipe_.source.at(stage).members())
+      if (key != "checkpointing") section.set(key, value);
+    c.settings.set(stage, section);
     if (const ConfigNode* rule = recipe_.source.find("statistics");
         rule != nullptr && std::string_view(stage) == "dit")
       c.settings.set("statistics", *rule);
@@ -229,10 +252,11 @@ class RecipeRunner {
   }
 
   void save() {
-    // What somebody else trained is kept as it is.
+    // The weights of a pretrained encoder are kept exactly.
     bundle_.save(model_path_, run_.stored_as.value_or(
                                   recipe_.pretrained_encoder.empty() ? DType::bf16 : DType::f32));
-    bundle_ = Bundle::load(model_path_);  // the next stage sees what a resumed run would see
+    bundle_ = Bundle::load(
+        model_path_);  // the next stage reads the rounded weights, as a resumed run does
     say("wrote " + model_path_);
   }
 

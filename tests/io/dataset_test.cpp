@@ -130,6 +130,29 @@ TEST(Dataset, OpensImageFolders) {
   EXPECT_EQ(load(*cropped, 0).size(), 64u);
 }
 
+TEST(Dataset, PicturesMayBeRectangles) {
+  const TempFolder folder;
+  std::filesystem::create_directories(folder / "a");
+  Image(30, 20, 1, 100).save_png(folder / "a/wide.png");
+  Image(20, 50, 1, 200).save_png(folder / "a/tall.png");
+  for (const bool random : {false, true}) {
+    const auto dataset =
+        open_image_folder(folder.path(), {.size = 8, .width = 12, .random_crop = random});
+    EXPECT_EQ(dataset->height(), 8);
+    EXPECT_EQ(dataset->width(), 12);
+    // No border: a picture covers the whole rectangle.
+    for (const float value : load(*dataset, 0)) EXPECT_NEAR(value, 200 / 255.0, 1e-3);
+    for (const float value : load(*dataset, 1)) EXPECT_NEAR(value, 100 / 255.0, 1e-3);
+  }
+  const TempFolder idx;
+  write_fashion_mnist(idx);
+  const auto padded = open_fashion_mnist(idx.path(), Split::train, {.size = 12, .width = 20});
+  EXPECT_EQ(load(*padded, 0).size(), 240u);
+  EXPECT_THROW((void)open_fashion_mnist(idx.path(), Split::train, {.size = 12, .width = 2}),
+               ArgumentError);
+  EXPECT_THROW((void)open_fashion_mnist(idx.path(), Split::train, {.width = 20}), ArgumentError);
+}
+
 TEST(Dataset, UsesSplitFolders) {
   const TempFolder folder;
   for (const char* name : {"train", "val"}) {

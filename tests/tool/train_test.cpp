@@ -44,6 +44,15 @@ TEST_F(Train, MakesAModelThatGenerates) {
   EXPECT_TRUE(contains(rae({"info", "run/model.safetensors"}).out, "name: tiny"));
 }
 
+TEST_F(Train, ReportsStoresAndShowsTheTimeShiftThatItChose) {
+  const auto result = train("run", {"--set", "model.time_shift=auto", "--set", "model.path=gvp"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.out, "time shift 1, chosen for latents of 32 numbers (8 x 2 x 2)"));
+  const auto info = rae({"info", "run/model.safetensors"});
+  EXPECT_TRUE(contains(info.out, "time_shift: 1"));
+  EXPECT_TRUE(contains(info.out, "path: gvp"));
+}
+
 TEST_F(Train, OfficialConfigurationsOfStage1) {
   const ConfigNode stage_1 = ConfigNode::load(golden_model_path("config.yaml")).at("stage_1");
   const ConfigNode losses = ConfigNode::parse_yaml(
@@ -93,7 +102,7 @@ TEST_F(Train, InBf16) {
 }
 
 TEST_F(Train, CtrlCLeavesACheckpointToContinueFrom) {
-  const std::vector<std::string> longer{"--stage", "encoder", "--set", "encoder.train.steps=400"};
+  const std::vector<std::string> longer{"--stage", "encoder", "--set", "encoder.train.steps=4000"};
   ASSERT_EQ(train("whole", longer).status, 0);
   // The signal may come too late on a busy machine; then the run is whole, and the next one is
   // tried.

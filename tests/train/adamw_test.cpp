@@ -104,7 +104,7 @@ TEST(AdamW, FollowsTheOfficialTrajectoryOfTheDecoder) {
   options.weight_decay = o.get<double>("weight_decay");
   AdamW<float> optimizer(decoder, options, node.get<double>("ema_decay"));
 
-  // The official tensors that make one of our parameters, one behind the other. The key bias stays
+  // The official tensors that make one of our parameters, concatenated. The key bias stays
   // out: a softmax does not see it, so its gradient, and Adam's steps, are noise.
   const auto expect_parameters = [&](const std::string& prefix, bool average,
                                      const std::vector<Tensor<float>>& gradients, double travel) {

@@ -27,7 +27,7 @@ ClassifierOptions quick(index_t steps = 40) {
   return o;
 }
 
-/// All weights, one behind the other.
+/// All weights, concatenated.
 Tensor<float> weights(Classifier<Tensor<float>> model) {
   std::vector<float> all;
   model.parameters([&](const std::string&, auto& p) {

@@ -30,7 +30,7 @@ double largest(const Tensor<float>& x) {
 }
 
 /// Compares the first moments of a model after its first step, a tenth of the gradient, and its
-/// parameters with official ones, which lie in `names(parameter)`, one behind the other. Of a
+/// parameters with official ones, `names(parameter)`, concatenated. Of a
 /// matrix, the first rows may be stored alone.
 void expect_first_step(const AdamW<float>& optimizer, const Golden& io, const std::string& part,
                        const NameMap& names) {
@@ -50,8 +50,8 @@ void expect_first_step(const AdamW<float>& optimizer, const Golden& io, const st
       for (index_t i = 0; i < gradient.numel(); ++i) {
         moment[i] = 10 * slot.exp_avg[begin + i];
         // Adam's first step is of g / (|g| + eps), so that gradients that are rounding noise make
-        // steps of any size. The steps may differ by what the gradients' difference makes of them,
-        // and by no more.
+        // steps of any size. The steps may differ as much as the difference of the gradients
+        // changes them, and by no more.
         const auto step = [](double g) { return kRate * g / (std::abs(g) + 1e-8); };
         const double difference =
             step(static_cast<double>(moment[i])) - step(static_cast<double>(gradient[i]));
@@ -123,7 +123,7 @@ TEST(DecoderTrainer, OneIterationMatchesTheOfficialOne) {
   AdamW<float> optimizer(decoder, {}, training.ema_decay);
   SecondModel second_model = adversary.second_model();
   second_model.train_step = [&](index_t) {
-    // Ours would do but for one of 6144 values, which lies on the edge between two of the 256
+    // Ours would do but for one of 6144 values, which is on the edge between two of the 256
     // levels.
     const Tensor<float> official = io("disc.recon");  // (2, 3, 32, 32)
     EXPECT_TRUE(close(iteration.reconstruct(tokens).value(), official, 1e-5));
@@ -294,7 +294,7 @@ TEST(DecoderTrainer, TheDiscriminatorLearnsToTellPicturesApart) {
     EXPECT_LT(adversary.measurements().at("discriminator"), 0.7 * first);
     EXPECT_GT(adversary.measurements().at("discriminator_accuracy"), 0.9);
     EXPECT_GT(adversary(fake, draws).value,
-              before.value);  // what fools the discriminator less is worth less
+              before.value);  // fooling the discriminator less has less weight
   }
 }
 

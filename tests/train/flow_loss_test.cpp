@@ -223,7 +223,7 @@ TEST(FlowLossTest, GradientsAgreeWithFiniteDifferences) {
     }
 }
 
-// What the official `Transport.training_losses` computes from the same draws and the same output.
+// Official losses (`Transport.training_losses`) of the same draws and the same output.
 TEST(FlowLossTest, AgreesWithTheOfficialTransport) {
   const Golden golden("transport_paths/io.safetensors");
   const Tensor<float> data = golden("x1"), noise = golden("x0"), t = golden("t"),
@@ -285,7 +285,7 @@ TEST(TrainingIntervalTest, IsTheOfficialOne) {
   EXPECT_THROW((void)interval(PathKind::linear, Prediction::noise, -0.1), ArgumentError);
 }
 
-// Every combination trains on its own interval; what does not names the reason.
+// Every combination can be trained on its own interval; elsewhere the error names the reason.
 TEST(RequireTrainableTest, RefusesOnlyWhatIsSingularOrUpsideDown) {
   for (const PathKind path : kPaths)
     for (const Prediction prediction : kPredictions)

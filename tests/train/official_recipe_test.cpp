@@ -114,9 +114,9 @@ TEST_F(OfficialRecipe, SaysWhatTheConfigurationSays) {
   EXPECT_EQ(loss.gan->discriminator_start.first_step(2), 2);
   EXPECT_EQ(loss.gan->updates, 2);
   EXPECT_EQ(loss.gan->augment.cutout, 0.1);
-  const LrSchedule turn = schedule_of(*loss.gan->training);
-  EXPECT_EQ(turn(0), 2e-4);  // a constant warm-up, at the scheduler's rate
-  EXPECT_EQ(turn(6), 1e-4);
+  const LrSchedule schedule = schedule_of(*loss.gan->training);
+  EXPECT_EQ(schedule(0), 2e-4);  // a constant warm-up, at the scheduler's rate
+  EXPECT_EQ(schedule(6), 1e-4);
   EXPECT_EQ(loss.gan->training->beta1, 0.5);
   EXPECT_EQ(loss.gan->training->max_grad_norm, 0);
 }
@@ -128,7 +128,7 @@ TEST_F(OfficialRecipe, TrainsTheDecoderOnThePretrainedEncoder) {
   const Bundle bundle = Bundle::load(folder_ / "out/model.safetensors");
   EXPECT_FALSE(bundle.config.dit);
   EXPECT_EQ(bundle.latent_norm().var.shape(), (Shape{48, 4, 4}));
-  // What was pretrained is kept bit for bit, and pictures are prepared as its folder says.
+  // Pretrained weights are kept bit for bit, and pictures are prepared as its folder says.
   const auto file = TensorSource::open(golden_model_path("encoder"));
   const Tensor<float> stored = file.read<float>("embeddings.cls_token"),
                       kept = bundle.tensors.at("encoder.cls_token");

@@ -345,7 +345,8 @@ TEST(Recipe, TakesStatisticsAsTheOfficialScriptDoes) {
   MomentumLatentStatistics expected(0.25);
   Batches batches(open_dataset(data.path(), Split::train, {}), 4, 5, {.flip = true});
   for (index_t i = 0; i < 3; ++i) {
-    Tensor<float> z = autoencoder.encode(batches(i).images);  // normalised by what the bundle has
+    Tensor<float> z =
+        autoencoder.encode(batches(i).images);  // normalised by the bundle's statistics
     expected.update(norm.denormalize(z));
   }
   EXPECT_TRUE(close(norm.mean, expected.mean(), 1e-4));

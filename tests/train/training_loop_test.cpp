@@ -111,6 +111,32 @@ TEST(TrainingLoop, AFinishedRunCanBeMadeLonger) {
   EXPECT_EQ(reported, (std::vector<index_t>{14, 16, 18, 20}));
 }
 
+// A checkpoint without a time shift was written by a recipe without one, which then meant 1.
+TEST(TrainingLoop, ContinuesOldRunsWithoutATimeShift) {
+  const TempFolder folder;
+  const auto run = [&](const char* model, index_t steps) {
+    Toy toy(steps);
+    toy.context.folder = folder.path();
+    toy.context.settings.set("model", ConfigNode::parse_yaml(model));
+    toy.run();
+    return toy.optimizer.steps();
+  };
+  EXPECT_EQ(run("{name: a}", 12), 12);
+  EXPECT_EQ(run("{name: a, time_shift: 1.0}", 14), 14);
+  EXPECT_EQ(run("{name: a, time_shift: 1.0}", 16), 16);
+  EXPECT_NE(message_of<ConfigError>([&] {
+              run("{name: a, time_shift: 2.0}", 18);
+            }).find("model.time_shift is 2.0, was 1.0"),
+            std::string::npos);
+  EXPECT_NE(
+      message_of<ConfigError>([&] { run("{name: a}", 18); }).find("model.time_shift is missing"),
+      std::string::npos);
+  EXPECT_NE(message_of<ConfigError>([&] {
+              run("{time_shift: 1.0, size: 3}", 18);
+            }).find("model.size is new"),
+            std::string::npos);
+}
+
 TEST(TrainingLoop, StopsAfterAnyStepWhenAsked) {
   const TempFolder folder;
   Toy whole, stopped, second;
@@ -133,7 +159,7 @@ TEST(TrainingLoop, ContinuesFromTheLastCheckpointOfAKilledRun) {
   killed.context.folder = folder.path();
   killed.context.on_progress = [](const TrainingProgress& p) -> bool {
     if (p.step >= 8)
-      throw std::runtime_error("killed");  // three steps behind the checkpoint of step 5
+      throw std::runtime_error("killed");  // three steps after the checkpoint of step 5
     return true;
   };
   EXPECT_THROW(killed.run(), std::runtime_error);

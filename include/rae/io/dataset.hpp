@@ -53,13 +53,15 @@ class ImageDataset {
 
 /// How pictures are brought to one form.
 struct DatasetOptions {
-  /// Side of the square pictures; 0 keeps the size of IDX pictures and is refused for folders. IDX
+  /// Height of the pictures; 0 keeps the size of IDX pictures and is refused for folders. IDX
   /// pictures are padded with black up to it.
   index_t size = 0;
+  /// Width of the pictures; 0: `size`, so that they are square. Needs a `size`.
+  index_t width = 0;
   /// 1 or 3; 0 means 1 for IDX files and 3 for folders.
   int channels = 0;
-  /// Folders: scale the shorter side to 3/2 of `size` and cut a random square, instead of the
-  /// middle (ADM). IDX: random place in the padding.
+  /// Folders: scale the picture until it covers 3/2 of the size and cut at a random place, instead
+  /// of the middle (ADM). IDX: random place in the padding.
   bool random_crop = false;
   /// Exchange left and right of every second picture, by chance.
   bool flip = false;

@@ -1,5 +1,5 @@
 // The adversarial part of the decoder's training: a discriminator that learns to tell
-// reconstructions from pictures, by turns.
+// reconstructions from pictures, in alternation with the decoder.
 //
 // Diffusion Transformers with Representation Autoencoders, section 3 (L_GAN); official
 // train_stage1.py.
@@ -25,8 +25,8 @@ struct GanOptions {
   double max_weight = 1e4;  ///< largest adaptive weight
   LossStart start{};        ///< when the decoder begins to see the discriminator
   LossStart discriminator_start{};  ///< when the discriminator begins to learn
-  index_t updates = 1;              ///< steps of the discriminator in each of its turns
-  DiffAugOptions augment{};         ///< of what the discriminator sees
+  index_t updates = 1;              ///< steps of the discriminator per step of the decoder
+  DiffAugOptions augment{};         ///< of the pictures that the discriminator sees
   std::optional<TrainingOptions>
       training{};  ///< rate, schedule, betas and decay; without it the decoder's, and no clipping
 };
@@ -34,7 +34,7 @@ struct GanOptions {
 /// The discriminator with its optimiser.
 class Adversary {
  public:
-  /// `training`: what `options.training` says, or the decoder's.
+  /// `training`: `options.training` if given, else the options of the decoder.
   Adversary(DinoDiscriminator<Var<float>> discriminator, const GanOptions& options,
             const TrainingOptions& training);
 

@@ -32,7 +32,7 @@ class Batches {
   Batches(OwnedPointer<const ImageDataset> data, index_t batch_size, std::uint64_t seed,
           const Augmentation& augmentation = {});
 
-  /// Batch `i` of the sequence; a function of (seed, i). Throws what reading pictures throws.
+  /// Batch `i` of the sequence; a function of (seed, i). Throws as `ImageDataset::image`.
   [[nodiscard]] Batch operator()(index_t i);
 
  private:

@@ -1,4 +1,4 @@
-// What the classifier says about a set of pictures: how many show the class that they should, and
+// Scores of a set of pictures by a classifier: how many show the class that they should, and
 // how their features are distributed.
 //
 // Class consistency is the classification accuracy score of Ravuri and Vinyals 2019 turned around;

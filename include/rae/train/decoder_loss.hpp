@@ -37,9 +37,10 @@ struct LpipsOptions {
 class DecoderLoss {
  public:
   /// `perceptual_weight`: of the squared error of the encoder's features; 0 leaves the encoder out.
-  /// `encoder_size`: the side to which pictures are resized for it, 0 for none.
+  /// `encoder_size` and `encoder_width`: height and width to which pictures are resized for the
+  /// encoder. A size of 0 leaves them as they are, a width of 0 makes them square.
   DecoderLoss(const EncoderNetwork<Tensor<float>>& encoder, const PixelNorm& pixels,
-              double perceptual_weight, index_t encoder_size = 0);
+              double perceptual_weight, index_t encoder_size = 0, index_t encoder_width = 0);
 
   /// Adds `weight` times LPIPS from step `first_step` on.
   void add_lpips(Lpips<Var<float>> network, double weight, index_t first_step = 0);
@@ -64,12 +65,12 @@ class DecoderLoss {
   OwnedPointer<EncoderNetwork<Var<float>>> recorded_;
   PixelNorm pixels_;
   double perceptual_weight_, lpips_weight_ = 0;
-  index_t encoder_size_, lpips_first_step_ = 0;
+  index_t encoder_height_, encoder_width_, lpips_first_step_ = 0;
   std::optional<Lpips<Var<float>>> lpips_;
   mutable std::map<std::string, double> measurements_;
 };
 
-/// A loss and its gradient at what it was asked about.
+/// A loss and its gradient with respect to its argument.
 struct LossGradient {
   double value = 0;
   Tensor<float> gradient;

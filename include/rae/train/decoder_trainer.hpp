@@ -21,7 +21,8 @@ struct DecoderLossOptions {
       1.0;  ///< of the squared error of the encoder's features, beside 1 for L1 of pixels in [0, 1]
   Augmentation augmentation{};  ///< of the pictures
   index_t encoder_size =
-      0;  ///< side to which pictures are resized before the encoder; 0 leaves them as they are
+      0;  ///< height to which pictures are resized before the encoder; 0 leaves them as they are
+  index_t encoder_width = 0;            ///< their width; 0: encoder_size
   std::optional<LpipsOptions> lpips{};  ///< the official perceptual loss
   std::optional<GanOptions> gan{};      ///< the official adversarial loss
 };

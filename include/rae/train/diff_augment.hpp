@@ -1,4 +1,4 @@
-// DiffAug: what is done alike to real pictures and reconstructions before the discriminator sees
+// DiffAug: the augmentation of real pictures and reconstructions before the discriminator sees
 // them; differentiable.
 //
 // Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training" (2020), section 3.3;

@@ -1,6 +1,6 @@
-// Quality of a model, measured against real data: what its samples show, how they are distributed,
-// whether they are copies, how well pictures are reconstructed, and what its latents know about the
-// classes.
+// Quality of a model, measured against real data: the classes of its samples, how they are
+// distributed, whether they are copies, how well pictures are reconstructed, and how much its
+// latents know about the classes.
 //
 // Evaluation of section 4 and 5 of the paper (Frechet distance, reconstruction), with a classifier
 // trained on the same data instead of Inception, which has seen no such pictures.
@@ -26,7 +26,7 @@ struct EvaluationProgress {
   index_t total = 0;  ///< units of this part
 };
 
-/// What is measured, and on how much.
+/// The measurements, and the number of pictures for each.
 struct EvaluationOptions {
   std::string folder{};     ///< existing folder for the files of the evaluation; empty: no files
   index_t samples = 10000;  ///< balanced over the classes, without guidance; 0 leaves this part out
@@ -107,8 +107,8 @@ struct EvaluationReport {
 
 /// Measures the parts that the bundle has: samples need DiT and decoder, reconstruction and probes
 /// encoder and decoder. Pictures of both sets must have the model's channels and size
-/// (`DatasetOptions{.size = config.image_size, .channels = config.encoder.channels}`), the DiT as
-/// many classes as the sets.
+/// (`DatasetOptions` with `image_size`, `image_width` and the encoder's channels), the DiT as many
+/// classes as the sets.
 ///
 /// In `options.folder` it leaves evaluation.json, evaluation.txt, samples.png and
 /// samples_guided.png (a class in each column), neighbours.png (each row: a sample and its four

@@ -1,5 +1,5 @@
 // Flow matching losses over path, prediction and weight: the noisy latent that the network sees,
-// what its output is compared with, and the weight of each sample's error.
+// the target of its output, and the weight of each sample's error.
 //
 // Diffusion Transformers with Representation Autoencoders, section 4 (linear path, velocity); the
 // other paths, predictions and weights are those of the official `Transport.training_losses`, after
@@ -21,7 +21,7 @@
 
 namespace rae {
 
-/// What the network learns to predict, along which path, and at which times.
+/// The quantity that the network learns to predict, the path, and the weight of the loss.
 struct FlowObjective {
   PathKind path = PathKind::linear;                  ///< from data to noise
   PathFormulas path_formulas = PathFormulas::exact;  ///< of the weights, see `PathFormulas`
@@ -57,7 +57,7 @@ void require_trainable(const FlowObjective& objective, const TimeDistribution& t
 /// One batch of the objective. The residual of the loss is base + gate * output - target.
 template <Real T>
 struct FlowTarget {
-  Tensor<T> x;       ///< (B, C, h, w): what the network sees, x_t = alpha(t) data + sigma(t) noise
+  Tensor<T> x;       ///< (B, C, h, w): input of the network, x_t = alpha(t) data + sigma(t) noise
   Tensor<T> target;  ///< (B, C, h, w)
   Tensor<T> gate{};  ///< (B, C*h*w), one factor for all elements of a sample; empty: 1
   Tensor<T> base{};  ///< (B, 1, C*h*w); empty where `gate` is
@@ -67,8 +67,8 @@ struct FlowTarget {
 /// ArgumentError where the objective is infinite or its weight negative.
 ///
 /// With weight w(t) the residual is sqrt(w) (output - target). Data prediction with the weight
-/// `velocity` compares velocities instead: (x_t's share + the output's share) / max(sigma, 0.05),
-/// as the sampler computes it, against alpha' data + sigma' noise.
+/// `velocity` compares velocities instead: the one that the sampler computes from output and x_t,
+/// with the divisor max(sigma, 0.05), and alpha' data + sigma' noise.
 template <Real T>
 [[nodiscard]] FlowTarget<T> flow_target(const FlowObjective& objective, const Tensor<T>& data,
                                         const Tensor<T>& noise, const Tensor<T>& t) {
@@ -123,7 +123,7 @@ template <Real T>
 
 /// The mean over samples and elements of w(t) (output - target)^2, where output is that of
 /// `network`, a callable that maps (Var x (B, C, h, w), t (B), labels (B)) to (B, C, h, w), at x_t.
-/// data and noise (B, C, h, w), t (B). Throws as `flow_target`, and what the network throws.
+/// data and noise (B, C, h, w), t (B). Throws as `flow_target` and as the network.
 template <class Network, Real T>
 [[nodiscard]] Var<T> flow_loss(const Network& network, const Tensor<T>& data,
                                const Tensor<T>& noise, const Tensor<T>& t,

@@ -11,7 +11,7 @@
 
 namespace rae {
 
-/// What an official configuration does not say.
+/// The files that an official configuration does not name.
 struct OfficialRecipeFiles {
   std::string models_dir{};  ///< see `OfficialOptions`
   std::vector<std::string>

@@ -1,5 +1,5 @@
-// A recipe: one YAML file that says how all parts of a model are trained, and the command that does
-// it.
+// A recipe: one YAML file that says how all networks of a model are trained, and the function that
+// trains them.
 //
 // Diffusion Transformers with Representation Autoencoders: the frozen encoder (stage 0, where no
 // pretrained one is at hand), the decoder (stage 1, section 3), the statistics of the latents, and
@@ -19,7 +19,7 @@
 
 namespace rae {
 
-/// The parts of a training, in their order.
+/// The stages of a training, in their order.
 enum class TrainingStage { encoder, decoder, statistics, dit };
 
 /// Lower-case name.
@@ -40,7 +40,7 @@ struct StatisticsOptions {
   Augmentation augmentation{};  ///< of the pictures
 };
 
-/// Everything that decides how a model comes out.
+/// Everything that decides the result of a training.
 struct Recipe {
   ModelConfig model;    ///< the result; class names come from the data
   DatasetOptions data;  ///< how pictures are read
@@ -88,8 +88,8 @@ struct RecipeRun {
 };
 
 /// Runs the stages. Each continues from its checkpoint in `out`, is skipped when that is complete,
-/// and adds its part to `out`/model.safetensors. Throws ConfigError, naming the stage to run first,
-/// when a stage needs a part that is not there; else as the trainers.
+/// and adds its network to `out`/model.safetensors. Throws ConfigError, naming the stage to run
+/// first, when a stage needs a network that is missing; else as the trainers.
 void run_recipe(const Recipe& recipe, const RecipeRun& run);
 
 }  // namespace rae

@@ -15,7 +15,7 @@
 
 namespace rae {
 
-/// What a trainer says after a step.
+/// The report of a trainer after a step.
 struct TrainingProgress {
   std::string stage;             ///< "encoder", "decoder", "dit"
   index_t step = 0;              ///< finished steps
@@ -48,8 +48,8 @@ struct TrainingOptions {
   double weight_decay = 0;           ///< decoupled
   double max_grad_norm = 1.0;        ///< 0 does not clip
   double ema_decay = 0.999;          ///< of the averaged weights
-  DType dtype = DType::f32;  ///< what matrix products multiply: f32, or bf16 while weights, sums
-                             ///< and all else stay f32
+  DType dtype = DType::f32;  ///< type of the operands of matrix products: f32 or bf16; weights,
+                             ///< sums and all else stay f32
   std::uint64_t seed = 0;    ///< of everything that is drawn
   index_t log_every = 50;    ///< steps between lines of the log and calls of the callback
   index_t checkpoint_every = 1000;  ///< steps between checkpoints
@@ -59,17 +59,17 @@ struct TrainingOptions {
 /// ConfigError.
 [[nodiscard]] TrainingOptions parse_training_options(const ConfigNode& node,
                                                      TrainingOptions fallback = {});
-/// What decides the numbers that come out: all but `log_every` and `checkpoint_every`.
+/// The options that decide the trained weights: all but `log_every` and `checkpoint_every`.
 [[nodiscard]] ConfigNode training_settings(const TrainingOptions& options);
 /// Learning rate by step.
 [[nodiscard]] LrSchedule schedule_of(const TrainingOptions& options);
 
-/// Where a run keeps its files, and whom it tells.
+/// The files of a run, and the functions that receive its progress.
 struct TrainingContext {
   std::string stage = "train";  ///< name in messages
   std::string
       folder{};  ///< existing folder for checkpoint.safetensors and log.jsonl; empty: no files
-  ConfigNode settings{};  ///< what the checkpoint is compared with when the run is continued
+  ConfigNode settings{};             ///< of the run; a checkpoint with other settings is refused
   OnTrainingProgress on_progress{};  ///< may be empty
   Function<bool()>
       should_stop{};  ///< asked after every step; true stops as `on_progress` does. May be empty
