@@ -165,8 +165,9 @@ TEST(Tensor, ConvertGoesThroughFloat) {
 TEST(Tensor, AllFinite) {
   std::vector<float> values(100, 1.0f);
   EXPECT_TRUE(all_finite(std::span<const float>(values)));
-  for (const float bad : {std::numeric_limits<float>::infinity(),
-                          -std::numeric_limits<float>::infinity(), std::nanf("")}) {
+  for (const float bad :
+       {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
+        std::numeric_limits<float>::quiet_NaN()}) {
     values[57] = bad;
     EXPECT_FALSE(all_finite(std::span<const float>(values)));
   }
