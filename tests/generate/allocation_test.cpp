@@ -31,9 +31,16 @@ void give_back(void* memory) noexcept {
 }
 }  // namespace
 
-// The array and nothrow forms call these.
+// The array forms call these.
 void* operator new(std::size_t bytes) { return take(bytes, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
+  return take(bytes, static_cast<std::size_t>(alignment));
+}
+// A sanitizer has nothrow forms of its own, whose memory the operators below could not free.
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  return take(bytes, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+}
+void* operator new(std::size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
   return take(bytes, static_cast<std::size_t>(alignment));
 }
 void operator delete(void* memory) noexcept { give_back(memory); }
