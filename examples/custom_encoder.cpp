@@ -1,7 +1,8 @@
-// Your own encoder in a model: example_custom_encoder DATA OUT [--steps N]
+// Your own encoder in a model:
+//   example_custom_encoder DATA OUT [--steps N]
 // An encoder is anything that turns pictures (B, C, H, W) into tokens (B, N, D) on a grid. This one
-// has no weights: the lowest frequencies of the cosine transform of each patch, as in JPEG. Once it
-// is registered, recipes, bundles, Autoencoder and Generator take it by its name.
+// has no weights: its tokens are the lowest frequencies of the cosine transform of each patch, as
+// in JPEG. Recipes, bundles, Autoencoder and Generator find a registered encoder by its name.
 #include <cmath>
 #include <cstdio>
 #include <cstring>

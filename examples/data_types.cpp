@@ -1,5 +1,5 @@
-// The errors of narrower weights and of a reused backbone, relative to the results of f32: of the
-// velocities between noise and picture, and of the latents.
+// Prints the errors of narrower weights and of a reused backbone relative to f32: of the velocities
+// between noise and data, and of the sampled latents.
 //   example_data_types [PICTURES [MODEL.safetensors]]
 #include <algorithm>
 #include <chrono>
@@ -8,7 +8,7 @@
 #include <exception>
 #include <rae/rae.hpp>
 
-/// |a - b| / |b|.
+/// Relative error |a - b| / |b|.
 double error(const rae::Tensor<float>& a, const rae::Tensor<float>& b) {
   const auto norm = [&](auto element) {
     double square = 0;
@@ -20,9 +20,9 @@ double error(const rae::Tensor<float>& a, const rae::Tensor<float>& b) {
 }
 
 struct Results {
-  rae::Tensor<float> velocity, plain, guided;  // (5 B, C, h, w), (B, C, h, w) twice
-  rae::SamplingReport report;                  // of plain and guided
-  double seconds = 0;                          // of plain and guided
+  rae::Tensor<float> velocity, plain, guided;  // (5 B, C, h, w) and sampled latents (B, C, h, w)
+  rae::SamplingReport report;                  // of plain and guided sampling
+  double seconds = 0;                          // of plain and guided sampling
 };
 Results results(const rae::Generator& generator, rae::GenerateOptions options,
                 const rae::Tensor<float>& picture) {
@@ -34,7 +34,7 @@ Results results(const rae::Generator& generator, rae::GenerateOptions options,
   options.guidance = rae::Cfg{.scale = 1.5f};
   out.guided = generator.sample_latents(options);  // (B, C, h, w)
   out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  // The same states for all: on the straight lines from noise to the pictures of f32.
+  // The same states for all types: on the straight lines from the noise to the latents of f32.
   const rae::Tensor<float>& end = picture.empty() ? out.plain : picture;  // (B, C, h, w)
   const rae::Tensor<float> noise =
       generator.noise(options.seed, end.extent(0), options.first_index);      // (B, C, h, w)

@@ -1,5 +1,5 @@
-// A linear layer with GELU on matrices of Eigen, without a copy, beside the same in Eigen's own
-// words: example_eigen_kernel
+// A linear layer with GELU on matrices of Eigen, without a copy, compared with the same in plain
+// Eigen: example_eigen_kernel
 #include <cmath>
 #include <cstdio>
 #include <exception>
@@ -10,13 +10,13 @@
 
 int main() {
   try {
-    // Yours, in Eigen's usual column-major order.
+    // Your matrices, in Eigen's default column-major order.
     const Eigen::MatrixXf x = Eigen::MatrixXf::Random(300, 200);  // (rows, in)
     const Eigen::MatrixXf w =
         Eigen::MatrixXf::Random(100, 200);  // (out, in), as a linear layer stores it
     const Eigen::VectorXf bias = Eigen::VectorXf::Random(100);  // (out)
 
-    // Views carry strides, so either storage order works, and a transposed operand is a view too.
+    // Views have strides, so both storage orders work, and a transposed operand is a view, too.
     // Only the result must have contiguous rows.
     Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> y(300,
                                                                             100);  // (rows, out)
@@ -32,7 +32,7 @@ int main() {
     std::printf("kernels for %.*s; largest difference from Eigen in double: %.1e\n",
                 static_cast<int>(isa.size()), isa.data(), difference);
 
-    // The other way round: a tensor as an Eigen map.
+    // In the other direction: a tensor as an Eigen map.
     const rae::Tensor<float> t({2, 3}, {1, 2, 3, 4, 5, 6});  // (2, 3)
     std::printf("sum of a tensor, by Eigen: %g\n", static_cast<double>(rae::eigen_map(t).sum()));
     return difference < 1e-4 ? 0 : 1;

@@ -1,4 +1,5 @@
-// Pictures of classes by name, made by the built-in model: example_generate [OUT.png [CLASS...]]
+// Generates pictures of named classes with the built-in model:
+//   example_generate [OUT.png [CLASS...]]
 #include <cstdio>
 #include <exception>
 #include <rae/rae.hpp>
@@ -9,8 +10,8 @@ int main(int argc, char** argv) {
     const auto generator =
         rae::Generator::builtin();  // or rae::Generator::load("model.safetensors")
 
-    // A picture depends on its class, its noise (seed and index), steps, solver and guidance, on
-    // nothing else: asking for more pictures, other batches or other threads changes none of them.
+    // A picture depends only on its class, its noise (seed and index), steps, solver and guidance.
+    // The number of pictures or threads does not change it.
     rae::GenerateOptions options{.seed = 7, .guidance = rae::Cfg{.scale = 1.5f}};
     if (argc <= 2)
       for (rae::index_t k = 0; k < generator.num_classes(); ++k) options.labels.push_back(k);

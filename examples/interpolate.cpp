@@ -1,4 +1,4 @@
-// From one picture to another through latent space: example_interpolate A.png B.png STRIP.png
+// Interpolates between two pictures in latent space: example_interpolate A.png B.png STRIP.png
 #include <cstdio>
 #include <exception>
 #include <rae/rae.hpp>
@@ -14,9 +14,9 @@ int main(int argc, char** argv) {
     const rae::Tensor<float> a = autoencoder.encode(rae::Image::open(argv[1]));  // (1, C, h, w)
     const rae::Tensor<float> b = autoencoder.encode(rae::Image::open(argv[2]));  // (1, C, h, w)
 
-    // Each token on its way from a to b; all of them are decoded as one batch.
+    // Linear interpolation from a to b; all latents are decoded as one batch.
     rae::Tensor<float> strip(a.shape().with(0, kPictures));  // (9, C, h, w)
-    float* out = strip.data();  // taken once: mutable access checks whether the memory is shared
+    float* out = strip.data();  // called once: mutable access checks whether the memory is shared
     for (rae::index_t i = 0; i < kPictures; ++i) {
       const float t = static_cast<float>(i) / static_cast<float>(kPictures - 1);
       for (rae::index_t k = 0; k < a.numel(); ++k) *out++ = (1 - t) * a[k] + t * b[k];

@@ -1,5 +1,5 @@
-// A picture through the autoencoder: example_reconstruct IN.png OUT.png writes the picture as the
-// model takes it, and what comes back.
+// Encodes and decodes a picture: example_reconstruct IN.png OUT.png writes the input of the encoder
+// beside its reconstruction.
 #include <cstdio>
 #include <exception>
 #include <rae/metrics/psnr.hpp>
@@ -7,7 +7,7 @@
 
 namespace {
 
-// The bytes of a picture, as the metrics take them.
+// The pixels of a picture as a batch (1, H, W, channels), the input of the metrics.
 rae::View<const std::uint8_t> bytes_of(const rae::Image& image) {
   return {image.pixels().data(), {1, image.height(), image.width(), image.channels()}};
 }
@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
   try {
     const auto autoencoder = rae::Autoencoder::builtin();
     const rae::Image input = autoencoder.prepare(
-        rae::Image::open(argv[1]));  // the middle square, at the model's size and channels
+        rae::Image::open(argv[1]));  // the central square, with the model's size and channels
 
     const rae::Tensor<float> latent =
         autoencoder.encode(input);  // (1, C, h, w), about N(0, 1) in each element

@@ -1,6 +1,6 @@
-// Stage 1 of the paper, a decoder for a frozen encoder: example_train_decoder DATA OUT.safetensors
-// [--steps N] DATA is the folder of Fashion-MNIST or of pictures, one class per sub-folder. The
-// encoder is that of the built-in model.
+// Stage 1 of the paper, a decoder for the frozen encoder of the built-in model:
+//   example_train_decoder DATA OUT.safetensors [--steps N]
+// DATA is the folder of Fashion-MNIST or of pictures, one sub-folder per class.
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -18,13 +18,13 @@ int main(int argc, char** argv) {
     const rae::Rae<float> autoencoder = bundle.autoencoder();
     const auto& [channels, patch, width] = autoencoder.encoder().shape();
 
-    // Pictures come as the encoder wants them.
+    // Pictures with the size and channels of the encoder's input.
     const rae::index_t size = bundle.config.image_size;
     const auto data = rae::open_dataset(argv[1], rae::Split::train,
                                         {.size = size, .channels = static_cast<int>(channels)});
 
-    // A smaller decoder than the built-in one. It sees tokens with noise, since those that a
-    // generator makes are not exact either.
+    // A smaller decoder than the built-in one. It is trained on tokens with noise, since generated
+    // tokens are not exact either.
     const rae::DecoderConfig config{.grid_h = size / patch,
                                     .grid_w = size / patch,
                                     .in_dim = width,
@@ -44,9 +44,8 @@ int main(int argc, char** argv) {
                                         .warmup_steps = steps / 20,
                                         .ema_decay = 0.99,
                                         .log_every = 20};
-    rae::TrainingContext context{
-        .stage =
-            "decoder"};  // with a .folder, it would keep checkpoints there and continue from them
+    rae::TrainingContext context{.stage = "decoder"};  // with a .folder, training would write
+                                                       // checkpoints there and resume from them
     context.on_progress = [](const rae::TrainingProgress& p) {
       std::printf("step %d of %d, loss %.4f, %.0f pictures/s\n", static_cast<int>(p.step),
                   static_cast<int>(p.steps), p.loss, p.images_per_second);

@@ -47,7 +47,7 @@ int main(int argc, char** argv) {
                                         .warmup_steps = steps / 20,
                                         .ema_decay = 0.99,
                                         .log_every = 20};
-    // With a .folder, the training would keep checkpoints there and resume from them.
+    // With a .folder, training would write checkpoints there and resume from them.
     rae::TrainingContext context{.stage = "dit"};
     context.on_progress = [](const rae::TrainingProgress& p) {
       std::printf("step %d of %d, loss %.4f, %.0f s left\n", static_cast<int>(p.step),

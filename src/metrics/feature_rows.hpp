@@ -1,4 +1,4 @@
-// Rows of features, as the metrics that compare them read them.
+// Checks and means of feature rows, shared by the metrics.
 #pragma once
 
 #include <numeric>
@@ -9,22 +9,22 @@
 
 namespace rae::detail {
 
-/// Rows that are compared at a time: queries against those that are searched.
+/// Rows in a block of the comparison of all queries with all rows of the base.
 inline constexpr index_t kQueryBlock = 512, kBaseBlock = 2048;
 
-/// Throws ShapeError unless `features` is a contiguous (N, D) with elements, and NumericError
-/// unless all are finite. `where` is the function and `what` its argument, for the message.
-inline void require_features(std::string_view where, std::string_view what,
+/// Throws ShapeError unless `features` is a contiguous, nonempty (N, D), and NumericError unless
+/// all elements are finite. `where` names the function in the message, `argument` its argument.
+inline void require_features(std::string_view where, std::string_view argument,
                              const View<const float>& features) {
   if (features.empty() || features.shape().rank() != 2 || features.numel() == 0 ||
       !features.is_contiguous())
-    raise<ShapeError>(where, ": expected contiguous ", what, " (N, D), got ", features.shape());
+    raise<ShapeError>(where, ": expected contiguous ", argument, " (N, D), got ", features.shape());
   if (!all_finite(
           std::span<const float>(features.data(), static_cast<std::size_t>(features.numel()))))
-    raise<NumericError>(where, ": the ", what, " hold NaN or infinity");
+    raise<NumericError>(where, ": the ", argument, " hold NaN or infinity");
 }
 
-/// Means of the columns of `rows` (N, D): D numbers.
+/// Means (D) of the columns of `rows` (N, D).
 [[nodiscard]] inline std::vector<double> column_means(const View<const float>& rows) {
   const index_t n = rows.extent(0), d = rows.extent(1);
   std::vector<double> mean(static_cast<std::size_t>(d), 0.0);
@@ -35,6 +35,7 @@ inline void require_features(std::string_view where, std::string_view what,
   return mean;
 }
 
+/// Arithmetic mean of nonempty `values`.
 [[nodiscard]] inline double mean_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }

@@ -16,7 +16,7 @@ Eigen::Map<const RowMajor> as_matrix(const Tensor<double>& t) {
   return {t.data(), t.extent(0), t.extent(1)};
 }
 
-/// scatter += weight * delta delta^T
+/// scatter (D, D) += weight * delta delta^T, with delta (D).
 void add_outer(Tensor<double>& scatter, const Tensor<double>& delta, double weight) {
   const index_t d = delta.numel();
   double* out = scatter.data();
@@ -39,7 +39,7 @@ void require_covariance(const Tensor<double>& covariance, index_t d) {
         raise<NumericError>("frechet_distance: a covariance is not symmetric");
 }
 
-/// tr((C1 C2)^(1/2)). With C1 = A^T A, the eigenvalues of C1 C2 are those of the symmetric A C2
+/// tr((C1 C2)^(1/2)). With C1 = A^T A, the eigenvalues of C1 C2 equal those of the symmetric A C2
 /// A^T.
 double trace_of_root(const Tensor<double>& covariance1, const Tensor<double>& covariance2) {
   const index_t d = covariance1.extent(0);
@@ -78,7 +78,7 @@ void FeatureStatistics::add(View<const T> features) {
   const index_t rows = features.extent(0);
   if (!all_finite(std::span<const T>(features.data(), static_cast<std::size_t>(rows * d))))
     raise<NumericError>("FeatureStatistics::update: the features hold NaN or infinity");
-  constexpr index_t kBlock = 4096;  // rows that are centred at a time
+  constexpr index_t kBlock = 4096;  // rows centred at once
   for (index_t begin = 0; begin < rows; begin += kBlock) {
     const index_t n = std::min(kBlock, rows - begin);
     const T* source = features.data() + begin * d;

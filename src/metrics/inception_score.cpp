@@ -14,7 +14,7 @@
 namespace rae {
 namespace {
 
-/// log p(class) of one picture, in double.
+/// log p(class) (classes) of one picture, in double.
 std::vector<double> log_softmax(const float* logits, index_t classes) {
   const double largest = static_cast<double>(*std::max_element(logits, logits + classes));
   double sum = 0;
@@ -25,8 +25,8 @@ std::vector<double> log_softmax(const float* logits, index_t classes) {
   return out;
 }
 
-/// NumPy's RandomState(seed).permutation(n): swaps from the end, with numbers that are drawn again
-/// until they are in range.
+/// NumPy's RandomState(seed).permutation(n): Fisher-Yates swaps from the end; random numbers out of
+/// range are drawn again.
 std::vector<index_t> numpy_permutation(index_t n, std::uint32_t seed) {
   std::vector<index_t> order(static_cast<std::size_t>(n));
   std::iota(order.begin(), order.end(), index_t{0});
@@ -40,7 +40,7 @@ std::vector<index_t> numpy_permutation(index_t n, std::uint32_t seed) {
   return order;
 }
 
-/// The score of some rows of logits: exp(mean of sum p log p - sum of mean p log mean p).
+/// The score of the chosen rows of logits: exp(mean of sum p log p - sum of mean p log mean p).
 double score_of(const float* logits, std::span<const index_t> chosen, index_t classes) {
   std::vector<double> mean(static_cast<std::size_t>(classes), 0.0);
   const auto rows = static_cast<double>(chosen.size());

@@ -20,7 +20,7 @@ Tensor<std::int64_t> knn_classify(View<const float> train, std::span<const std::
   std::int64_t* predictions = out.data();
   parallel_for(q, 64, [&](index_t i) {
     std::vector<std::pair<std::int64_t, double>>
-        votes;  // label, weight; in the order of the first neighbour of each label
+        votes;  // (label, weight), in the order of the nearest neighbour of each label
     const float nearest = neighbours.distances[i * k];
     for (index_t j = 0; j < k; ++j) {
       const std::int64_t label = labels[static_cast<std::size_t>(neighbours.indices[i * k + j])];

@@ -12,7 +12,7 @@
 namespace rae {
 namespace {
 
-constexpr index_t kBlock = 2048;  // features at a time
+constexpr index_t kBlock = 2048;  // features per block
 
 void require_labelled(std::string_view where, const View<const float>& features,
                       std::size_t labels) {
@@ -37,12 +37,13 @@ LinearProbe fit_linear_probe(View<const float> train, std::span<const std::int64
   for (const std::int64_t label : labels)
     share[static_cast<std::size_t>(label)] += 1.0 / static_cast<double>(n);
 
-  // Sums over blocks of centred features: their products in float, blocks in double.
+  // Sums over blocks of centred features: products within a block in float, sums over blocks in
+  // double.
   Eigen::MatrixXd gram = Eigen::MatrixXd::Zero(d, d),
                   moments = Eigen::MatrixXd::Zero(d, classes);  // (D, D), (D, classes)
   Tensor<float> centred(Shape{std::min(n, kBlock), d}),
       targets(Shape{std::min(n, kBlock), classes}), squares(Shape{d, d}),
-      products(Shape{d, classes});
+      products(Shape{d, classes});  // (block, D), (block, classes), (D, D), (D, classes)
   for (index_t begin = 0; begin < n; begin += kBlock) {
     const index_t rows = std::min(kBlock, n - begin);
     float *x = centred.data(), *y = targets.data();
@@ -55,7 +56,7 @@ LinearProbe fit_linear_probe(View<const float> train, std::span<const std::int64
             static_cast<float>((labels[static_cast<std::size_t>(begin + i)] == c ? 1.0 : 0.0) -
                                share[static_cast<std::size_t>(c)]);
     });
-    const View<const float> block(x, {rows, d});
+    const View<const float> block(x, {rows, d});  // (rows, D)
     gemm<float>(block.transposed(), block, squares.view());
     gemm<float>(block.transposed(), View<const float>(y, {rows, classes}), products.view());
     for (index_t i = 0; i < d; ++i) {
@@ -65,7 +66,7 @@ LinearProbe fit_linear_probe(View<const float> train, std::span<const std::int64
         moments(i, c) += static_cast<double>(std::as_const(products)[i * classes + c]);
     }
   }
-  // Features that never change would leave the matrix singular.
+  // The lower bound avoids a singular matrix if all features are constant.
   const double weight = ridge * std::max(gram.trace() / static_cast<double>(d), 1e-30);
   gram.diagonal().array() += weight;
   const Eigen::LDLT<Eigen::MatrixXd> solver(gram);

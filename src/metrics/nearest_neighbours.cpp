@@ -14,10 +14,11 @@ namespace {
 
 constexpr index_t kSpareCandidates = 16;
 
-using Candidate = std::pair<float, std::int64_t>;  // key that grows with the distance, row
+using Candidate = std::pair<float, std::int64_t>;  // (key that increases with the distance, row)
 
-/// Copies rows: normalised for cosine, less `mean` for euclidean (which keeps float products from
-/// cancelling). `squares`, when not null, receives the squared length of each euclidean row.
+/// Copies rows (n, d) to `out`: normalised for cosine, minus `mean` (d) for euclidean, which avoids
+/// cancellation in float products. `squares` (n), if not null, receives the squared length of each
+/// euclidean row.
 void prepare(const float* rows, index_t n, index_t d, Distance distance,
              const std::vector<double>& mean, float* out, float* squares) {
   parallel_for(n, 16, [&](index_t i) {
@@ -41,6 +42,7 @@ void prepare(const float* rows, index_t n, index_t d, Distance distance,
   });
 }
 
+/// Distance of two rows (d), in double.
 double exact_distance(const float* a, const float* b, index_t d, Distance distance) {
   double product = 0.0, squares_a = 0.0, squares_b = 0.0, squares = 0.0;
   for (index_t j = 0; j < d; ++j) {
@@ -104,7 +106,8 @@ Neighbours nearest_neighbours(View<const float> queries, View<const float> base,
     const PackedMatrix<float> packed(std::as_const(rows).view().slice(0, 0, width).transposed());
     for (index_t begin = 0; begin < q; begin += detail::kQueryBlock) {
       const index_t height = std::min(detail::kQueryBlock, q - begin);
-      const View<float> block = products.view().slice(0, 0, height).slice(1, 0, width);
+      const View<float> block =
+          products.view().slice(0, 0, height).slice(1, 0, width);  // (height, width)
       gemm<float>(std::as_const(prepared).view().slice(0, begin, height), packed, block);
       const float* lengths = std::as_const(squares).data();
       parallel_for(height, 4, [&](index_t i) {

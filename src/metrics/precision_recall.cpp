@@ -13,6 +13,7 @@
 namespace rae {
 namespace {
 
+/// Squared distance of two rows (d), in double.
 double squared_distance(const float* a, const float* b, index_t d) {
   double sum = 0.0;
   for (index_t j = 0; j < d; ++j) {
@@ -22,7 +23,7 @@ double squared_distance(const float* a, const float* b, index_t d) {
   return sum;
 }
 
-/// Rows less the mean, which keeps float products from cancelling, and their squared lengths.
+/// Rows minus the mean, which avoids cancellation in float products, and their squared lengths.
 struct Centred {
   Tensor<float> rows;     // (N, D)
   Tensor<float> squares;  // (N)
@@ -44,6 +45,7 @@ struct Centred {
   }
 };
 
+/// Share of ones.
 double share(const std::vector<std::uint8_t>& inside) {
   return static_cast<double>(std::count(inside.begin(), inside.end(), 1)) /
          static_cast<double>(inside.size());
@@ -57,7 +59,7 @@ std::vector<double> manifold_radii(View<const float> features, index_t k) {
   if (k < 1 || k >= n)
     raise<ArgumentError>("precision_recall: expected k in [1, ", n - 1, "] for the neighbours of ",
                          n, " pictures, got ", k);
-  // A row is its own nearest neighbour (or has a twin that stands for it), so the k-th other one is
+  // A row is its own nearest neighbour (or an equal row takes its place), so the k-th other row is
   // the last of k + 1.
   const Neighbours nearest = nearest_neighbours(features, features, k + 1, Distance::euclidean);
   std::vector<double> radii(static_cast<std::size_t>(n));
@@ -81,8 +83,8 @@ std::vector<std::uint8_t> inside_manifold(View<const float> queries, View<const 
   const std::vector<double> mean = detail::column_means(base);
   const Centred centred_queries(queries, mean), centred_base(base, mean);
   const float *lengths_q = centred_queries.squares.data(), *lengths_b = centred_base.squares.data();
-  // Float products of rows of lengths a and b are off by at most (d + 4) epsilon a b; whoever is
-  // nearer to the border is looked at in double.
+  // Float products of rows of lengths a and b have an error of at most (d + 4) epsilon a b. Rows
+  // that are nearer to the border than that are computed again in double.
   const double relative_error =
       static_cast<double>(d + 4) * static_cast<double>(std::numeric_limits<float>::epsilon());
   std::vector<std::uint8_t> inside(static_cast<std::size_t>(q), 0);
@@ -93,7 +95,8 @@ std::vector<std::uint8_t> inside_manifold(View<const float> queries, View<const 
     const PackedMatrix<float> packed(centred_base.rows.view().slice(0, first, width).transposed());
     for (index_t begin = 0; begin < q; begin += detail::kQueryBlock) {
       const index_t height = std::min(detail::kQueryBlock, q - begin);
-      const View<float> block = products.view().slice(0, 0, height).slice(1, 0, width);
+      const View<float> block =
+          products.view().slice(0, 0, height).slice(1, 0, width);  // (height, width)
       gemm<float>(centred_queries.rows.view().slice(0, begin, height), packed, block);
       parallel_for(height, 4, [&](index_t i) {
         std::uint8_t& found = inside[static_cast<std::size_t>(begin + i)];

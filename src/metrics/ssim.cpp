@@ -25,10 +25,10 @@ std::array<double, 2 * kRadius + 1> gaussian_window() {
   return window;
 }
 
-/// Mirrors an index at the first and last pixel, which are not repeated.
-index_t mirrored(index_t i, index_t n) { return i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i; }
+/// Reflects an index at the first and last pixel, without repeating these.
+index_t reflected(index_t i, index_t n) { return i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i; }
 
-/// Mean SSIM of one plane (H, W); the window's moments are filtered along rows, then along columns.
+/// Mean SSIM of one plane (H, W); the moments are filtered along rows, then along columns.
 template <class T>
 double plane_ssim(const View<const T>& actual, const View<const T>& expected, index_t image,
                   index_t channel, SsimBorder border, double range) {
@@ -41,7 +41,7 @@ double plane_ssim(const View<const T>& actual, const View<const T>& expected, in
     for (index_t x = 0; x < columns; ++x) {
       std::array<double, kMoments> sum{};
       for (index_t k = -kRadius; k <= kRadius; ++k) {
-        const index_t at = mirrored(x + margin + k, width);
+        const index_t at = reflected(x + margin + k, width);
         const double w = kWindow[static_cast<std::size_t>(k + kRadius)];
         const double a = static_cast<double>(actual(image, channel, y, at)),
                      e = static_cast<double>(expected(image, channel, y, at));
@@ -49,7 +49,7 @@ double plane_ssim(const View<const T>& actual, const View<const T>& expected, in
         sum[1] += w * e;
         sum[2] += w * a * a;
         sum[3] += w * e * e;
-        sum[4] += w * (a * e);  // this order keeps the measure symmetric to the last bit
+        sum[4] += w * (a * e);  // this order makes SSIM symmetric to the last bit
       }
       rows[static_cast<std::size_t>(y * columns + x)] = sum;
     }
@@ -59,7 +59,7 @@ double plane_ssim(const View<const T>& actual, const View<const T>& expected, in
     for (index_t x = 0; x < columns; ++x) {
       std::array<double, kMoments> m{};
       for (index_t k = -kRadius; k <= kRadius; ++k) {
-        const auto& row = rows[static_cast<std::size_t>(mirrored(y + k, height) * columns + x)];
+        const auto& row = rows[static_cast<std::size_t>(reflected(y + k, height) * columns + x)];
         const double w = kWindow[static_cast<std::size_t>(k + kRadius)];
         for (std::size_t i = 0; i < kMoments; ++i) m[i] += w * row[i];
       }
@@ -80,7 +80,8 @@ std::vector<double> per_image(const View<const T>& actual, const View<const T>& 
     raise<ShapeError>("ssim: expected pictures (B, C, H, W), got ", actual.shape());
   const index_t smallest = border == SsimBorder::crop ? 2 * kRadius + 1 : kRadius + 1;
   if (actual.extent(2) < smallest || actual.extent(3) < smallest)
-    raise<ShapeError>("ssim: sides of ", smallest, " pixels at least, got ", actual.shape());
+    raise<ShapeError>("ssim: expected sides of at least ", smallest, " pixels, got ",
+                      actual.shape());
   if (!(data_range > 0.0 && std::isfinite(data_range)))
     raise<ArgumentError>("ssim: expected a positive data range, got ", data_range);
   const index_t images = actual.extent(0), channels = actual.extent(1);

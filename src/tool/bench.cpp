@@ -1,4 +1,4 @@
-// `rae bench`: how fast whole networks run, beside what the machine could do at most.
+// `rae bench`: measures how fast whole networks run, compared with the peak rate of the machine.
 #include <algorithm>
 #include <cstdio>
 #include <map>
@@ -24,8 +24,7 @@
 namespace rae::tool {
 namespace {
 
-constexpr double kSampleSeconds =
-    0.05;  // networks that are faster run several times for one sample
+constexpr double kSampleSeconds = 0.05;  // faster networks run several times for one sample
 constexpr int kMostRounds = 1000;
 constexpr index_t kLargestBatch = 65536;
 constexpr std::size_t kReadBytes = std::size_t{512} << 20;
@@ -37,12 +36,12 @@ struct BenchCommand {
   std::string json;
 };
 
-/// One network in one type, and its samples, one for each round.
+/// A network in one data type, with its timings.
 struct Line {
   const BenchNetwork* network;
   DType dtype;
   BenchSize size;
-  std::vector<double> seconds{};  // of a forward
+  std::vector<double> seconds{};  // of a forward pass, one for each round
 
   [[nodiscard]] std::string label() const { return concat(network->name, " ", name_of(dtype)); }
 };
@@ -50,8 +49,9 @@ struct Line {
 struct Report {
   std::vector<Line> lines;
   index_t batch = 1;
-  std::map<DType, std::vector<double>> peaks;  // multiply-adds counted twice, per second
-  std::vector<double> read_rates;              // bytes per second
+  std::map<DType, std::vector<double>>
+      peaks;                       // operations per second; a multiply-add counts as two
+  std::vector<double> read_rates;  // bytes per second
   double load_before = 0;
 
   /// Operations per second of a network.
@@ -75,7 +75,7 @@ const BenchNetwork& find_network(const std::string& name) {
                           "; there are ", list));
 }
 
-/// What is to be measured, each once, in the order that was asked for.
+/// The networks and data types to measure, each pair once, in the order of the command line.
 std::vector<Line> lines_of(const BenchCommand& command) {
   std::vector<const BenchNetwork*> networks;
   std::vector<DType> types;
@@ -93,7 +93,7 @@ std::vector<Line> lines_of(const BenchCommand& command) {
       add(types, *found);
     }
   if (networks.empty() || types.empty())
-    throw UsageError("nothing to measure: --models and --dtype need a name each");
+    throw UsageError("nothing to measure: --models and --dtype need at least one name each");
   std::vector<Line> lines;
   for (const BenchNetwork* network : networks)
     for (const DType type : types)
@@ -121,7 +121,7 @@ void require_memory(const std::vector<Line>& lines, index_t batch) {
                      detail::in_gigabytes(largest));
 }
 
-/// Seconds of one forward.
+/// Seconds of one forward pass.
 double sample(BenchModel& model) {
   double start = bench::seconds();
   model.run();
@@ -143,14 +143,14 @@ Report measure(std::vector<Line> lines, int rounds, index_t batch) {
   const auto steps = static_cast<double>(count * (static_cast<std::size_t>(rounds) + 1));
   ProgressBar bar("bench");
   double done = 0;
-  const auto step = [&](const std::string& what) {
+  const auto step = [&](const std::string& label) {
     stop_if_interrupted();
-    bar.update(done, steps, what);
+    bar.update(done, steps, label);
     ++done;
   };
   std::vector<std::unique_ptr<BenchModel>> models;
   for (const Line& line : report.lines) {
-    step(concat("making ", line.label()));
+    step(concat("preparing ", line.label()));
     models.push_back(std::make_unique<BenchModel>(*line.network, line.dtype, batch));
   }
   const std::vector<std::uint64_t> memory(kReadBytes / sizeof(std::uint64_t), 1);
@@ -225,7 +225,8 @@ void run(const BenchCommand& command) {
   std::printf("%s", table_of(report, command).c_str());
   if (command.json.empty()) return;
   write_file_atomically(command.json, json_of(report, command).dump(2) + "\n");
-  std::printf("\n%s: the same and every round as JSON\n", printable(command.json).c_str());
+  std::printf("\n%s: these numbers and those of every round, as JSON\n",
+              printable(command.json).c_str());
 }
 
 }  // namespace
@@ -245,32 +246,33 @@ void add_bench(CLI::App& app) {
   command
       ->add_option(
           "--dtype", options->types,
-          "what they compute matrix products with, a comma list of f32, bf16, int8, int8w and int4")
+          "data types of the matrix products, a comma list of f32, bf16, int8, int8w and int4")
       ->type_name("LIST")
       ->allow_extra_args(false)
       ->default_str(options->types.front());
-  command->add_option("--rounds", options->rounds, "how often each is measured")
+  command->add_option("--rounds", options->rounds, "number of measurements of each network")
       ->type_name("N")
       ->capture_default_str();
   command->add_option("-b,--batch", options->batch, "pictures at a time")
       ->type_name("N")
       ->capture_default_str();
-  command->add_option("--json", options->json, "write all numbers to this file, too")
+  command->add_option("--json", options->json, "also write all numbers to this file")
       ->type_name("FILE");
   add_threads_option(*command);
   std::string names;
   for (const BenchNetwork& network : bench_networks()) {
-    names +=
-        concat("  ", network.name, std::string(18 - network.name.size(), ' '), network.what, "\n");
+    names += concat("  ", network.name, std::string(18 - network.name.size(), ' '),
+                    network.description, "\n");
   }
   command->footer(
       "Networks of official sizes with random weights; nothing is read or downloaded:\n" + names +
       "\n"
-      "In every round each network runs once, right behind a burst of multiply-adds that measures\n"
-      "what the processor can do at most at that moment in the same type of numbers: \"of peak\"\n"
-      "compares the two. Operations are two for each multiply-add of the products of matrices and\n"
-      "of attention, nothing else. A diffusion transformer runs as in a sampler: what depends on\n"
-      "time and label alone was computed before. Run it on a quiet machine.\n"
+      "In every round each network runs once, directly after a short burst of multiply-adds that\n"
+      "measures the peak rate of the processor at that moment in the same data type; \"of peak\"\n"
+      "is the ratio of the two. Only the multiply-adds of matrix products and of attention count,\n"
+      "as two operations each. A diffusion transformer runs as in a sampler: the part of the\n"
+      "conditioning that depends only on time and label was computed before.\n"
+      "Run it on a quiet machine.\n"
       "\n"
       "Examples:\n"
       "  rae bench                                    the four networks of the paper's model\n"

@@ -16,13 +16,14 @@
 namespace rae::tool {
 namespace {
 
-// --- How often each weight is used
+// --- Rows that each weight multiplies
 index_t tokens_of(const DitDhConfig& c) { return c.grid_h * c.grid_w; }
 index_t tokens_of(const LightningDitConfig& c) {
   return (c.input_h / c.patch_size) * (c.input_w / c.patch_size);
 }
 
-/// Rows that a layer has for each picture; 0 for layers that are computed before the forward pass.
+/// Rows of a layer's input for each picture; 0 for layers that are computed before the forward
+/// pass.
 index_t rows_of(const DitDhConfig& c, index_t /*image_size*/, const std::string& name) {
   int block = 0;
   const bool modulates_backbone = name.find("adaLN") != std::string::npos &&
@@ -42,7 +43,7 @@ index_t rows_of(const EncoderConfig& c, index_t image_size, const std::string& n
   return side * side + (name.starts_with("patch_embed.") ? 0 : c.prefix_tokens());
 }
 
-/// Multiply-adds of the two products of attention: tokens^2 times the width, in each block.
+/// Multiply-adds of the two products of attention: tokens^2 * width each, in every block.
 double attention_products(index_t tokens, index_t width, index_t blocks) {
   return 2.0 * static_cast<double>(tokens * tokens * width * blocks);
 }
@@ -93,9 +94,8 @@ BenchSize size_of_model(const Config& config, index_t image_size, DType dtype) {
 }
 
 // --- Random weights
-/// Numbers in [-bound, bound): one block of them again and again, of a length that does not divide
-/// into rows, so that no two are alike. To draw each number by itself would take longer than to
-/// measure.
+/// Uniform numbers in [-bound, bound): one block of random numbers, repeated. Its length is prime,
+/// so that no two rows are equal. Drawing each number would take longer than the measurement.
 Tensor<float> random_tensor(const Shape& shape, double bound) {
   constexpr std::size_t kBlock = 65521;
   static const std::vector<float> block = [] {
@@ -103,7 +103,7 @@ Tensor<float> random_tensor(const Shape& shape, double bound) {
     Philox(1).fill_uniform(values);
     return values;
   }();
-  Tensor<float> out(shape);
+  Tensor<float> out(shape);  // of `shape`
   const auto scale = static_cast<float>(2 * bound), offset = static_cast<float>(bound);
   const std::span<float> values = out.span();
   parallel_ranges(static_cast<index_t>((values.size() + kBlock - 1) / kBlock), 16,
@@ -130,8 +130,8 @@ void set_random_weights(Network& network, const NetworkOutline& outline, DType d
 
 using Forward = Function<Tensor<float>()>;
 
-/// A diffusion network on latents x (B, C, h, w) under the conditions of one time and one label for
-/// each picture.
+/// A diffusion network on latents x (B, C, h, w), with the conditioning of one time and one label
+/// for each picture.
 Forward forward_of(const Backbone& config, DType dtype, index_t batch) {
   const auto network = config.make<Tensor<float>>();
   set_random_weights(*network, outline(config), dtype);
@@ -146,7 +146,7 @@ Forward forward_of(const Backbone& config, DType dtype, index_t batch) {
   };
 }
 
-/// A network of one input.
+/// A network with a single input.
 template <template <class> class Model, class Config>
 Forward forward_on(const Config& config, DType dtype, const Shape& input) {
   const auto network = std::make_shared<Model<Tensor<float>>>(config);
@@ -180,7 +180,7 @@ Forward make_forward(const BenchNetwork& network, DType dtype, index_t batch) {
 const std::vector<BenchNetwork>& bench_networks() {
   static const std::vector<BenchNetwork> networks = {
       {"dit-dh-xl", "DiT^DH-XL, 16 x 16 tokens", DitDhConfig{}},
-      {"dit-dh-xl-512", "the same for 32 x 32 tokens", DitDhConfig{.grid_h = 32, .grid_w = 32}},
+      {"dit-dh-xl-512", "DiT^DH-XL, 32 x 32 tokens", DitDhConfig{.grid_h = 32, .grid_w = 32}},
       {"dit-dh-s", "DiT^DH-S, the guide",
        DitDhConfig{.hidden_size = {384, 2048}, .depth = {12, 2}, .num_heads = {6, 16}}},
       {"lightning-dit-xl", "LightningDiT-XL", LightningDitConfig{}},
@@ -209,7 +209,7 @@ const std::vector<BenchNetwork>& bench_networks() {
                    .depth = {6, 2},
                    .num_heads = {6, 7},
                    .num_classes = 10}},
-      {"builtin-decoder", "its decoder, 28 x 28 pixels",
+      {"builtin-decoder", "the built-in model's decoder, 28 x 28 pixels",
        DecoderConfig{.grid_h = 4,
                      .grid_w = 4,
                      .in_dim = 96,
@@ -230,8 +230,8 @@ BenchSize size_of_network(const BenchNetwork& network, DType dtype) {
                     network.config);
 }
 
-// The variance of 1 passes through a matrix of such elements unchanged: nothing becomes so large or
-// so small that it costs time.
+// A matrix of such elements preserves a variance of 1, so that no activation becomes infinite or
+// subnormal, which would change the time.
 Tensor<float> random_weight(const Shape& shape) {
   return random_tensor(shape, shape.rank() < 2
                                   ? 0.5
@@ -241,7 +241,7 @@ Tensor<float> random_weight(const Shape& shape) {
 BenchModel::BenchModel(const BenchNetwork& network, DType dtype, index_t batch)
     : forward_(make_forward(network, dtype, batch)) {
   const WorkspaceScope scope(*workspace_);
-  const Tensor<float> out = forward_();
+  const Tensor<float> out = forward_();  // (B, ...)
   for (const float value : out.span())
     if (!std::isfinite(value))
       raise<Error>("bench: ", network.name, " in ", name_of(dtype), " gives NaN or infinity");

@@ -19,32 +19,33 @@ namespace rae::tool {
 
 /// A network that can be measured.
 struct BenchNetwork {
-  std::string_view name, what;
+  std::string_view name, description;
   std::variant<DitDhConfig, LightningDitConfig, DecoderConfig, EncoderConfig> config;
-  index_t image_size = 0;  // side of an encoder's picture
+  index_t image_size = 0;  // pixels, side of an encoder's input; 0 for other networks
 };
 
-/// All of them.
+/// All networks that can be measured.
 [[nodiscard]] const std::vector<BenchNetwork>& bench_networks();
 
 /// Sizes of a network.
 struct BenchSize {
-  double products = 0;     // multiply-adds of one forward of one picture, as `BenchModel` runs it
-  index_t parameters = 0;  // elements
-  std::uint64_t weight_bytes = 0;  // with `dtype` as --dtype
+  double products = 0;  // multiply-adds of a forward pass of one picture, as `BenchModel` runs it
+  index_t parameters = 0;          // number of weights
+  std::uint64_t weight_bytes = 0;  // bytes of the weights in `dtype`
   std::uint64_t work_bytes =
-      0;  // for one picture, at least the size of all tensors between layers at one time
+      0;  // bytes of activations alive at once, for one picture; an upper bound
 };
 [[nodiscard]] BenchSize size_of_network(const BenchNetwork& network, DType dtype);
 
-/// The weight that such a network has in a parameter of this shape.
+/// Random values of a parameter of this shape.
 [[nodiscard]] Tensor<float> random_weight(const Shape& shape);
 
-/// A network with random weights and inputs. Diffusion networks run as a sampler runs them:
-/// the part that depends only on time and label was computed before.
+/// A network with random weights and inputs. Diffusion networks run as in a sampler: the part of
+/// the conditioning that depends only on time and label is computed in the constructor.
 class BenchModel {
  public:
-  /// Runs the network once, so that its memory is there. Throws Error if the output is not finite.
+  /// Runs the network once, so that its memory is allocated. Throws Error if the output is not
+  /// finite.
   BenchModel(const BenchNetwork& network, DType dtype, index_t batch);
 
   /// One forward pass of the batch.

@@ -1,4 +1,5 @@
-// Many pictures into one .npz archive. The settings inside of it tell what it is a part of.
+// Samples many pictures into one .npz archive; the settings in it name the part (shard) that it
+// holds.
 #include "tool/bulk_sampling.hpp"
 
 #include <algorithm>
@@ -24,7 +25,7 @@ namespace {
 
 constexpr const char* kShard = "shard";
 
-std::string shown(const Shape& record, index_t count) {
+std::string describe_pictures(const Shape& record, index_t count) {
   return concat(plural(count, "picture"), ", ", record[1], " x ", record[0]);
 }
 
@@ -32,31 +33,33 @@ Tensor<std::int64_t> label_array(std::span<const std::int64_t> labels) {
   return Tensor<std::int64_t>(Shape{static_cast<index_t>(labels.size())}, labels);
 }
 
-/// Saves what is there, if that is possible, on the way out of an error such as a full disk.
-void keep(NpzStream& stream) noexcept {
+/// Saves the pictures so far if possible; called when an error such as a full disk ends the run.
+void save_finished(NpzStream& stream) noexcept {
   try {
     stream.checkpoint();
   } catch (const Error&) {
   }
 }
 
-/// The noise of PyTorch's generator, picture after picture as in one long `torch.randn`.
+/// Noise of PyTorch's CPU generator in batches, equal to one `torch.randn` for all pictures.
 class TorchNoise {
  public:
-  /// Skips that of the first `skipped` pictures. Throws ArgumentError for latents whose noise
-  /// depends on the size of the call.
+  /// Skips the noise of the first `skipped` pictures. Throws ArgumentError unless the latent (C, h,
+  /// w) has a multiple of 16 elements: for other sizes `torch.randn` gives other numbers in batches
+  /// than at once.
   TorchNoise(std::uint64_t seed, const Shape& latent, index_t skipped)
       : generator_(seed), latent_(latent) {
     if (latent.numel() % 16 != 0)
-      raise<ArgumentError>("--rng torch-cpu: latents of ", latent.numel(),
-                           " numbers, no multiple of 16, cannot be drawn in parts");
-    Tensor<float> scratch(latent);
+      raise<ArgumentError>(
+          "--rng torch-cpu: latents of ", latent.numel(),
+          " numbers cannot be drawn in batches, because that is not a multiple of 16");
+    Tensor<float> scratch(latent);  // (C, h, w)
     for (index_t i = 0; i < skipped; ++i) generator_.fill_normal(scratch.span());
   }
 
-  /// (n, C, h, w) of the next n pictures.
+  /// Noise (n, C, h, w) of the next n pictures.
   [[nodiscard]] Tensor<float> next(index_t n) {
-    Tensor<float> out(Shape{n, latent_[0], latent_[1], latent_[2]});
+    Tensor<float> out(Shape{n, latent_[0], latent_[1], latent_[2]});  // (n, C, h, w)
     generator_.fill_normal(out.span());
     return out;
   }
@@ -66,8 +69,8 @@ class TorchNoise {
   Shape latent_;  // (C, h, w)
 };
 
-/// Pictures at a time. Where the steps are chosen for a whole batch, one, so that a picture does
-/// not depend on its neighbours.
+/// Pictures in a batch: 1 for solvers that choose their steps or iterations for the whole batch, so
+/// that a picture does not depend on the others.
 index_t batch_of(const GenerateOptions& options, const ModelConfig& config) {
   const OdeSolver solver = options.solver.value_or(config.sampling.solver);
   const bool deterministic = options.kind.value_or(config.sampling.kind) == SamplerKind::ode;
@@ -77,7 +80,7 @@ index_t batch_of(const GenerateOptions& options, const ModelConfig& config) {
   return options.batch_size > 0 ? options.batch_size : detail::default_batch(latent[1] * latent[2]);
 }
 
-/// One part as it lies in its file.
+/// A part of a set, opened from its file.
 struct Part {
   std::string path;
   NpzFile file;
@@ -92,7 +95,7 @@ Part open_part(const std::string& path) {
   const auto pixels = file.mapped("arr_0", true);
   const auto text = file.text("settings.json");
   if (!text || !pixels || pixels->shape().rank() != 4)
-    raise<FormatError>(path, ": is no part that `rae generate --shard` has written");
+    raise<FormatError>(path, ": is not a part written by `rae generate --shard`");
   std::map<std::string, std::string> settings;
   const ConfigNode node = ConfigNode::parse_json(*text, path);
   for (const auto& [key, value] : node.members()) settings[key] = value.as_string();
@@ -136,20 +139,20 @@ LabelSampling BulkChoice::labels() const {
 void add_bulk_options(CLI::App& command, BulkChoice& choice) {
   command
       .add_option("--label-sampling", choice.label_sampling,
-                  "how classes are dealt out: equal (as many pictures of each, in random order), "
-                  "random, or in-turn (default)")
+                  "how the classes of the pictures are chosen: equal (the same number of each, in "
+                  "random order), random, or in-turn (default)")
       ->type_name("KIND");
   command
       .add_option("--shard", choice.shard,
-                  "make part I of N only (1/N to N/N), into an .npz file of its own")
+                  "generate only part I of N (1/N to N/N), as an .npz file")
       ->type_name("I/N");
-  command.add_option("--join", choice.join, "join these parts into --out, make nothing")
+  command.add_option("--join", choice.join, "join these parts into --out; generates nothing")
       ->type_name("FILE...");
 }
 
-std::vector<std::int64_t> deal_labels(LabelSampling sampling, index_t count,
-                                      std::span<const std::int64_t> classes, std::uint64_t seed,
-                                      Rng rng) {
+std::vector<std::int64_t> choose_labels(LabelSampling sampling, index_t count,
+                                        std::span<const std::int64_t> classes, std::uint64_t seed,
+                                        Rng rng) {
   if (rng == Rng::philox) return sample_labels(sampling, count, classes, seed);
   TorchCpuGenerator generator(seed);
   return sample_labels(sampling, count, classes, generator);
@@ -181,7 +184,7 @@ std::string sample_to_npz(const Generator& generator, const GenerateOptions& opt
   const auto pictures = static_cast<index_t>(options.labels.size());
   const index_t begin = bulk.shard.begin(pictures), count = bulk.shard.end(pictures) - begin;
   if (count < 1)
-    raise<ArgumentError>("--shard: ", pictures, " pictures do not make ", bulk.shard.count,
+    raise<ArgumentError>("--shard: ", pictures, " pictures cannot be split into ", bulk.shard.count,
                          " parts");
   const std::span<const std::int64_t> labels =
       std::span(options.labels)
@@ -199,7 +202,7 @@ std::string sample_to_npz(const Generator& generator, const GenerateOptions& opt
       options.kind.value_or(config.sampling.kind) == SamplerKind::sde)
     raise<ArgumentError>(
         "--rng torch-cpu: the numbers of a stochastic sampler are drawn for all pictures together; "
-        "take philox for .npz files");
+        "use philox for .npz files");
   const Shape picture = config.image_shape();  // (channels, H, W)
   const Shape record{picture[1], picture[2], picture[0]};
   NpzStream stream(bulk.out, {count, record, {{"arr_1", label_array(labels)}}, settings});
@@ -210,15 +213,16 @@ std::string sample_to_npz(const Generator& generator, const GenerateOptions& opt
   };
   ProgressBar bar(before > 0 ? "continuing" : "sampling");
   const auto show = [&](double done) {
-    const double made = done - static_cast<double>(before), seconds = seconds_since(start);
-    const double eta = made > 0 ? seconds * (static_cast<double>(count) - done) / made : -1;
+    const double generated = done - static_cast<double>(before), seconds = seconds_since(start);
+    const double eta =
+        generated > 0 ? seconds * (static_cast<double>(count) - done) / generated : -1;
     bar.update(done, static_cast<double>(count),
                concat(static_cast<index_t>(done), "/", count, "  ",
-                      format_rate(made / std::max(seconds, 1e-9)), " pictures/s"),
+                      format_rate(generated / std::max(seconds, 1e-9)), " pictures/s"),
                eta);
   };
   constexpr double kSecondsBetweenCheckpoints = 2;
-  auto kept = start;
+  auto last_checkpoint = start;
   std::optional<TorchNoise> noise;
   if (options.rng == Rng::torch_cpu)
     noise.emplace(options.seed, config.latent_shape(),
@@ -242,24 +246,24 @@ std::string sample_to_npz(const Generator& generator, const GenerateOptions& opt
       for (const Image& image : Image::from_batch(pixels, bulk.rounding))
         stream.append(image.pixels());
     } catch (...) {
-      keep(stream);
+      save_finished(stream);
       if (!interrupted()) throw;
       bar.clear();
       raise<Cancelled>("interrupted; ", stream.done(), " of ", count,
-                       " pictures are kept, the same command goes on from there");
+                       " pictures are saved; the same command continues after them");
     }
-    if (seconds_since(kept) > kSecondsBetweenCheckpoints) {
+    if (seconds_since(last_checkpoint) > kSecondsBetweenCheckpoints) {
       stream.checkpoint();
-      kept = std::chrono::steady_clock::now();
+      last_checkpoint = std::chrono::steady_clock::now();
     }
   }
   stream.finish();
   bar.clear();
-  std::string what = shown(record, count);
+  std::string summary = describe_pictures(record, count);
   if (!bulk.shard.whole())
-    what += concat(", part ", bulk.shard.name(), " (", begin, " to ", begin + count - 1, ")");
-  if (before > 0) what += concat(", ", before, " of an earlier run");
-  return what;
+    summary += concat(", part ", bulk.shard.name(), " (", begin, " to ", begin + count - 1, ")");
+  if (before > 0) summary += concat(", ", before, " of them from an earlier run");
+  return summary;
 }
 
 std::string join_shards(const std::vector<std::string>& parts, const std::string& out) {
@@ -308,7 +312,7 @@ std::string join_shards(const std::vector<std::string>& parts, const std::string
   }
   stream.finish();
   bar.clear();
-  return concat(shown(record, pictures), ", of ",
+  return concat(describe_pictures(record, pictures), ", of ",
                 plural(static_cast<std::int64_t>(all.size()), "part"));
 }
 

@@ -1,5 +1,5 @@
-// Many pictures into one .npz archive: in batches, to be continued after an interruption, in parts
-// by several processes.
+// Samples many pictures into one .npz archive, in batches. An interrupted run can be continued, and
+// several processes can generate one part each.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@ struct Shard {
   index_t index = 1, count = 1;
 
   [[nodiscard]] bool whole() const noexcept { return count == 1; }
-  /// The first picture of the part of a set of `pictures`, and the first behind it.
+  /// The part consists of the pictures [begin, end) of a set of `pictures`.
   [[nodiscard]] index_t begin(index_t pictures) const noexcept {
     return pictures / count * (index - 1) + std::min(index - 1, pictures % count);
   }
@@ -33,48 +33,49 @@ struct Shard {
 /// "2/8". Throws UsageError unless 1 <= I <= N <= 100000.
 [[nodiscard]] Shard parse_shard(const std::string& text);
 
-/// The options of the command line.
+/// The options of the command line for large sets.
 struct BulkChoice {
   std::optional<std::string> label_sampling, shard;
   std::vector<std::string> join;
 
-  /// How classes are dealt out. Throws UsageError.
+  /// How the classes of the pictures are chosen. Throws UsageError.
   [[nodiscard]] LabelSampling labels() const;
-  /// The part to be made. Throws UsageError.
+  /// The part to generate. Throws UsageError.
   [[nodiscard]] Shard part() const { return shard ? parse_shard(*shard) : Shard{}; }
 };
 
 /// `--label-sampling`, `--shard` and `--join`.
 void add_bulk_options(CLI::App& command, BulkChoice& choice);
 
-/// A set of pictures and where it goes.
+/// A set of pictures and its output file.
 struct BulkSampling {
   std::string out;                        ///< the archive
-  Shard shard{};                          ///< the part to be made
+  Shard shard{};                          ///< the part to generate
   Rounding rounding = Rounding::nearest;  ///< of pixels to 8 bits
   std::map<std::string, std::string>
-      settings;  ///< what the pictures depend on besides those of `png_text`
+      settings;  ///< settings that affect the pictures, besides those of `png_text`
 };
 
-/// A class for each of `count` pictures: of the last stream of the seed, or as PyTorch draws them.
-[[nodiscard]] std::vector<std::int64_t> deal_labels(LabelSampling sampling, index_t count,
-                                                    std::span<const std::int64_t> classes,
-                                                    std::uint64_t seed, Rng rng);
+/// A class for each of `count` pictures, chosen with the last random stream of `seed` (philox) or
+/// with the numbers that PyTorch would draw (torch_cpu).
+[[nodiscard]] std::vector<std::int64_t> choose_labels(LabelSampling sampling, index_t count,
+                                                      std::span<const std::int64_t> classes,
+                                                      std::uint64_t seed, Rng rng);
 
-/// A number that tells models apart: of the names and shapes of what makes pictures, 4 KiB of each
-/// tensor, and the configuration.
+/// A checksum that distinguishes models: of the configuration, the latent statistics, and the name,
+/// data type, shape and 4 KiB of each tensor of decoder, diffusion network and guide.
 [[nodiscard]] std::string fingerprint(const ModelFiles& files);
 
-/// Draws the pictures of the shard with a model whose parts are all loaded, `options.labels` being
-/// those of the whole set, and writes arr_0 (N, H, W, channels) of uint8 and arr_1, the labels, in
-/// batches, with progress. Returns what was written, for a person. Throws Cancelled on Ctrl-C and
-/// what NpzStream throws; the same call then goes on.
+/// Generates the pictures of the shard in batches, with a progress bar, and writes arr_0 (N, H, W,
+/// channels) of uint8 and arr_1, the labels (N). All networks of the generator must stay loaded;
+/// `options.labels` are those of the whole set. Returns a summary for the terminal. Throws
+/// Cancelled on Ctrl-C and the errors of NpzStream; the same call then continues.
 [[nodiscard]] std::string sample_to_npz(const Generator& generator, const GenerateOptions& options,
                                         const BulkSampling& bulk);
 
 /// Joins the parts of a set, in any order, to the archive that one run would have written. Returns
-/// what was written, for a person. Throws FormatError when a part is no such file, ArgumentError
-/// when one is missing, given twice, or of another set.
+/// a summary for the terminal. Throws FormatError if a file is not a part, ArgumentError if a part
+/// is missing, given twice, or from another set.
 [[nodiscard]] std::string join_shards(const std::vector<std::string>& parts,
                                       const std::string& out);
 

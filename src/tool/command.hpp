@@ -1,5 +1,5 @@
-// What the commands of `rae` share: how they are added to the command line, common options, and the
-// error of wrong usage.
+// Declarations that the commands of `rae` share: functions that add them to the command line,
+// common options, and the error of wrong usage.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -11,7 +11,7 @@
 
 namespace rae::tool {
 
-/// The command line asks for something that makes no sense; the program ends with status 2.
+/// The command line is wrong or contradicts itself; the program exits with status 2.
 class UsageError : public Error {
  public:
   using Error::Error;

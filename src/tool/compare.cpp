@@ -1,5 +1,5 @@
-// Measures between two sets of pictures: by pairs in their pixels, and as distributions in the
-// features of a network.
+// Compares two sets of pictures: pairs of pictures by their pixels, and the distributions of
+// features that a network computes.
 #include "tool/compare.hpp"
 
 #include <algorithm>
@@ -35,10 +35,11 @@ namespace {
 const std::vector<std::string> kMetrics{"psnr",      "ssim",   "frechet",
                                         "precision", "recall", "inception-score"};
 
-/// Mean and covariance of a set whose pictures are not there: arrays "mu" (D) and "sigma" (D, D) of
-/// an .npz file.
+/// Mean and covariance of the features of a set, given instead of its pictures: arrays "mu" (D) and
+/// "sigma" (D, D) of an .npz file.
 struct Statistics {
-  Tensor<double> mean, covariance;
+  Tensor<double> mean;        // (D)
+  Tensor<double> covariance;  // (D, D)
 };
 
 std::optional<Statistics> open_statistics(const std::string& path) {
@@ -70,20 +71,19 @@ FeatureExtractor open_extractor(const Comparison& c) {
   return FeatureExtractor::encoder(ModelFiles::open(model_path(wanted)));
 }
 
-/// One run; members fill the report in the order of the table.
+/// One comparison; the member functions add to the report in the order of the printed table.
 class Comparer {
  public:
   explicit Comparer(const Comparison& c) : c_(c) {
     for (const auto& name : c.metrics) {
       if (std::find(kMetrics.begin(), kMetrics.end(), name) == kMetrics.end())
         throw UsageError(
-            concat("--metrics: unknown measure '", name, "'", detail::suggestion(name, kMetrics)));
+            concat("--metrics: unknown metric '", name, "'", detail::suggestion(name, kMetrics)));
       wanted_.insert(name);
     }
     if (wants("psnr") || wants("ssim")) {
       if (!c.paired && !c.metrics.empty())
-        throw UsageError(
-            "--metrics: psnr and ssim compare pairs of pictures; say so with --paired");
+        throw UsageError("--metrics: psnr and ssim compare pairs of pictures; add --paired");
     }
     if (c.neighbours < 1)
       throw UsageError(concat("--neighbours: expected at least 1, got ", c.neighbours));
@@ -97,7 +97,7 @@ class Comparer {
     set("pictures", pictures_->size());
     if (reference_) set("reference pictures", reference_->size());
     if (statistics && c_.paired)
-      throw UsageError("--paired: '" + c_.reference + "' holds statistics, no pictures");
+      throw UsageError("--paired: '" + c_.reference + "' holds statistics, not pictures");
     if (c_.paired) pairs();
     if (any({"frechet", "precision", "recall", "inception-score"})) distributions(statistics);
     bar_.clear();
@@ -108,7 +108,7 @@ class Comparer {
   }
 
  private:
-  /// True when it was named, or nothing was.
+  /// True if the metric was requested, or if no metric was named.
   [[nodiscard]] bool wants(const std::string& name) const {
     return wanted_.empty() || wanted_.contains(name);
   }
@@ -147,7 +147,7 @@ class Comparer {
         if (a.stems()[i] != b.stems()[i])
           raise<ArgumentError>("--paired: '", a.where(static_cast<index_t>(i)), "' and '",
                                b.where(static_cast<index_t>(i)),
-                               "' have different names; pairs must be called the same");
+                               "' have different names; the pictures of a pair need the same name");
     if (!any({"psnr", "ssim"})) return;
     bar_.begin("pairs");
     double psnr_sum = 0, ssim_sum = 0;
@@ -175,16 +175,16 @@ class Comparer {
     if (wants("psnr")) set("PSNR", psnr_sum / n, 2, " dB");
     if (!wants("ssim")) return;
     if (small)
-      notes_.emplace_back("SSIM is left out: it needs pictures of at least 6 x 6.");
+      notes_.emplace_back("SSIM is not computed: it needs pictures of at least 6 x 6 pixels.");
     else
       set("SSIM", ssim_sum / n, 4);
   }
 
-  /// (N, D)
+  /// Features (N, D) of all pictures of a set.
   Tensor<float> features_of(const PictureSet& set, const FeatureExtractor& network,
-                            const std::string& what) {
-    bar_.begin(what);
-    Tensor<float> out(Shape{set.size(), network.dimension()});
+                            const std::string& label) {
+    bar_.begin(label);
+    Tensor<float> out(Shape{set.size(), network.dimension()});  // (N, D)
     float* target = out.data();
     for (index_t first = 0; first < set.size(); first += network.batch_size()) {
       const index_t count = std::min(network.batch_size(), set.size() - first);
@@ -195,17 +195,18 @@ class Comparer {
     return out;
   }
 
+  /// Metrics of the two distributions of features.
   void distributions(const std::optional<Statistics>& statistics) {
     const bool manifolds = any({"precision", "recall"}) && reference_.has_value();
     if (!reference_ && !wanted_.empty() && any({"precision", "recall"}))
-      throw UsageError("--metrics: precision and recall need pictures, '" + c_.reference +
+      throw UsageError("--metrics: precision and recall need pictures, but '" + c_.reference +
                        "' holds statistics");
     const index_t least =
         std::min(pictures_->size(), reference_ ? reference_->size() : pictures_->size());
     if (manifolds && least <= c_.neighbours)
-      raise<ArgumentError>("precision and recall look at ", c_.neighbours,
+      raise<ArgumentError>("precision and recall use ", c_.neighbours,
                            " neighbours, but a set has only ", plural(least, "picture"),
-                           "; leave them out with --metrics frechet, or take smaller --neighbours");
+                           "; choose other metrics (--metrics frechet) or a smaller --neighbours");
     if (wants("frechet") && least < 2)
       raise<ArgumentError>("the Frechet distance needs at least two pictures in each set");
     const FeatureExtractor network = open_extractor(c_);
@@ -216,8 +217,8 @@ class Comparer {
                         printable(concat(network.name(), ", ", network.dimension(), " numbers")));
 
     const Tensor<float> a = features_of(*pictures_, network, "features of A");  // (N, D)
-    const Tensor<float> b =
-        reference_ ? features_of(*reference_, network, "features of B") : Tensor<float>();
+    const Tensor<float> b = reference_ ? features_of(*reference_, network, "features of B")
+                                       : Tensor<float>();  // (M, D)
     bar_.clear();
     if (wants("frechet")) frechet(a, b, statistics);
     if (manifolds) {
@@ -226,7 +227,7 @@ class Comparer {
       if (wants("recall")) set("recall", result.recall, 4);
     }
     if (network.is_inception() && wants("inception-score")) {
-      const Tensor<float> logits = network.logits(a);
+      const Tensor<float> logits = network.logits(a);  // (N, classes)
       const InceptionScore score =
           inception_score(logits.view(), std::min<index_t>(10, a.extent(0)));
       set("inception score", score.mean, 3);
@@ -234,11 +235,12 @@ class Comparer {
       table_.back().second += " +- " + format_fixed(score.deviation, 3);
     }
     if (least <= network.dimension())
-      notes_.push_back(concat("With no more pictures than features (", least, " of ",
+      notes_.push_back(concat("The Frechet distance is unreliable with ", least, " pictures and ",
                               network.dimension(),
-                              ") the Frechet distance says little; 10,000 or more are usual."));
+                              " features; 10,000 pictures or more are usual."));
   }
 
+  /// Frechet distance between features a (N, D) and b (M, D), or `given` statistics instead of b.
   void frechet(const Tensor<float>& a, const Tensor<float>& b,
                const std::optional<Statistics>& given) {
     FeatureStatistics first(a.extent(1));

@@ -1,4 +1,5 @@
-// `rae convert`: a model of any form into a bundle, or into the files of the official code.
+// `rae convert`: converts a model in any supported format into a bundle, or into the files of the
+// official code.
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -21,7 +22,7 @@ struct ConvertOptions {
   index_t image_size = 256;
 };
 
-/// One name in each line; empty lines at the end do not count.
+/// One name per line; empty lines at the end are ignored.
 std::vector<std::string> read_names(const std::string& path) {
   constexpr std::size_t kMaxBytes = std::size_t{1} << 24;
   const std::vector<std::byte> bytes = read_file(path, kMaxBytes);
@@ -75,14 +76,14 @@ void convert(const ConvertOptions& options) {
 void add_convert(CLI::App& app) {
   const auto options = std::make_shared<ConvertOptions>();
   CLI::App* command =
-      app.add_subcommand("convert", "Bring a model into one file, or back to the official files");
+      app.add_subcommand("convert", "Convert a model into one file, or back to the official files");
   command
       ->add_option("IN", options->in,
                    "an official .yaml, a folder of diffusers (AutoencoderRAE) or of a Hugging Face "
                    "encoder, or a bundle")
       ->type_name("")
       ->required();
-  command->add_option("OUT", options->out, "the bundle; with --to official a folder")
+  command->add_option("OUT", options->out, "the bundle to write, or with --to official a folder")
       ->type_name("")
       ->required();
   command
@@ -93,38 +94,35 @@ void add_convert(CLI::App& app) {
       ->check(CLI::IsMember({"bundle", "official"}))
       ->capture_default_str();
   command
-      ->add_option(
-          "--dtype", options->dtype,
-          "f32, bf16 or f16: how matrices are stored; vectors of a bundle and statistics stay f32")
+      ->add_option("--dtype", options->dtype,
+                   "f32, bf16 or f16: data type of stored matrices; vectors of a bundle and "
+                   "statistics stay f32")
       ->type_name("TYPE")
       ->check(CLI::IsMember({"f32", "bf16", "f16"}))
       ->capture_default_str();
   command
       ->add_option("--pack", options->pack,
-                   "f32, bf16, int8, int8w or int4: matrices lie in the bundle as products read "
-                   "them when it is loaded with that --dtype "
-                   "on a machine with "
-                   "the kernels of this one (RAE_ISA), so that loading converts nothing; it cannot "
-                   "be trained or converted further")
+                   "store matrices as f32, bf16, int8, int8w or int4 in the layout of the kernels "
+                   "of this machine (RAE_ISA), so that loading with the same --dtype and kernels "
+                   "converts nothing; such a bundle cannot be trained or converted again")
       ->type_name("TYPE")
       ->check(CLI::IsMember({"f32", "bf16", "int8", "int8w", "int4"}))
       ->excludes(command->get_option("--dtype"))
       ->excludes(command->get_option("--to"));
   command
       ->add_option("--models", options->models,
-                   "folder where an official configuration's files are looked for")
+                   "folder to search for the files of an official configuration")
       ->type_name("DIR");
   command
-      ->add_option("--class-names", options->class_names,
-                   "text file with one class name in each line, for the bundle")
+      ->add_option("--class-names", options->class_names, "text file with one class name per line")
       ->type_name("FILE");
   command
       ->add_option("--image-size", options->image_size,
-                   "side of the pictures of a bundle that is an encoder alone")
+                   "side of the pictures in pixels, for a bundle that holds only an encoder")
       ->type_name("N")
       ->capture_default_str();
   command->footer(
-      "Weights pass through memory one tensor at a time.\n"
+      "Tensors are converted one at a time, so that large models need little memory.\n"
       "\n"
       "Examples:\n"
       "  rae convert DiTDHXL-DINOv2-B.yaml model.safetensors --models models --dtype bf16\n"

@@ -16,8 +16,8 @@ struct InOut {
   std::string in, out, images_out;
 };
 
-/// Names and help of what a command reads and writes; an option's name beside the place on the
-/// command line, "--image,IN".
+/// Names and help of the input and output of a command. A name joins the option and the positional
+/// argument, "--image,IN".
 struct InOutNames {
   std::string command, description, in, in_help, out, out_help;
 };
@@ -48,7 +48,7 @@ void encode(const InOut& options) {
 
 void decode(const InOut& options) {
   if (!options.images_out.empty() && options.images_out == options.out)
-    throw UsageError("--images-out: the same file as --out");
+    throw UsageError("--images-out: names the same file as --out");
   require_writable_output(options.out);
   if (!options.images_out.empty()) require_writable_file(options.images_out);
   const Autoencoder autoencoder(open_model(options.model, {.encoder = false, .dit = false}),
@@ -65,13 +65,13 @@ void decode(const InOut& options) {
                         .columns = grid_columns(static_cast<index_t>(images.size()), 1)};
   UnfinishedOutput unfinished;
   if (!options.images_out.empty()) {
-    unfinished.will_make(options.images_out);
+    unfinished.will_create(options.images_out);
     write_tensor(options.images_out, "reconstruction", pixels, samples.grid_text);
   }
-  const std::string what = write_samples(options.out, samples, false);
+  const std::string summary = write_samples(options.out, samples, false);
   unfinished.finish();
   bar.clear();
-  std::printf("%s: %s\n", printable(options.out).c_str(), what.c_str());
+  std::printf("%s: %s\n", printable(options.out).c_str(), summary.c_str());
 }
 
 void reconstruct(const InOut& options) {
@@ -99,8 +99,9 @@ void add_encode(CLI::App& app) {
               "-o,--out,OUT", "FILE.safetensors to write"},
              encode, options)
       ->footer(
-          "The middle square of the picture is brought to the model's size. The file gets\n"
-          "one tensor: 'latent', (1, C, h, w), f32, normalised as the diffusion model sees it.\n"
+          "The central square of the picture is resized to the model's size. The file holds\n"
+          "one tensor: 'latent', (1, C, h, w), f32, normalised as the input of the diffusion\n"
+          "model.\n"
           "\n"
           "Examples:\n"
           "  rae encode shirt.png shirt.safetensors\n"
@@ -118,7 +119,7 @@ void add_decode(CLI::App& app) {
       decode, options);
   command
       ->add_option("--images-out", options->images_out,
-                   "write the pixels too, neither clamped nor rounded: safetensors, tensor "
+                   "also write the pixels, neither clamped nor rounded: safetensors, tensor "
                    "'reconstruction' (B, channels, H, W)")
       ->type_name("FILE");
   command->footer(
@@ -131,12 +132,12 @@ void add_decode(CLI::App& app) {
 
 void add_reconstruct(CLI::App& app) {
   add_in_out(app,
-             {"reconstruct", "Encode a picture, decode it again, and say how close it is",
-              "--image,IN", "a PNG, JPEG or BMP picture", "-o,--out,OUT", "FILE.png to write"},
+             {"reconstruct", "Encode and decode a picture, and print the PSNR", "--image,IN",
+              "a PNG, JPEG or BMP picture", "-o,--out,OUT", "FILE.png to write"},
              reconstruct, std::make_shared<InOut>())
       ->footer(
-          "The middle square of the picture is brought to the model's size first; PSNR\n"
-          "compares with that.\n"
+          "The central square of the picture is resized to the model's size first; the PSNR\n"
+          "compares with that square.\n"
           "\n"
           "Examples:\n"
           "  rae reconstruct shirt.png shirt_again.png\n"

@@ -1,4 +1,4 @@
-// `rae evaluate`: measures a model against real data, or one set of pictures against another.
+// `rae evaluate`: evaluates a model on a data set, or compares one set of pictures with another.
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -26,16 +26,17 @@ struct EvaluateCommand {
   Comparison comparison;
 };
 
-/// Two sets of pictures.
+/// Compares two sets of pictures.
 void run_comparison(const CLI::App& app, EvaluateCommand& command) {
   Comparison& comparison = command.comparison;
   if (comparison.reference.empty())
     throw UsageError(concat("expected two sets of pictures, A and B, got only '",
-                            comparison.pictures, "'; a model is measured by --data"));
+                            comparison.pictures, "'; use --data and --out to evaluate a model"));
   for (const char* option : {"--model", "--data", "--samples", "--guided-samples", "--cfg",
                              "--steps", "--seed", "--no-probes", "--dtype", "--reuse-error"})
     if (app.get_option(option)->count() > 0)
-      throw UsageError(concat(option, ": measures a model, but two sets of pictures are given"));
+      throw UsageError(
+          concat(option, ": applies to the evaluation of a model, but sets of pictures are given"));
   for (const auto& words : command.metrics)
     for (auto& name : split_list(words)) comparison.metrics.push_back(name);
   if (!command.out.empty() && !has_extension(command.out, ".json"))
@@ -49,9 +50,9 @@ void run(const CLI::App& app, EvaluateCommand& command) {
   for (const char* option :
        {"--paired", "--features", "--models", "--inception-weights", "--metrics", "--neighbours"})
     if (app.get_option(option)->count() > 0)
-      throw UsageError(concat(option, ": compares two sets of pictures, but none are given"));
+      throw UsageError(concat(option, ": applies to two sets of pictures, but none are given"));
   if (command.data.empty() || command.out.empty())
-    throw UsageError("give --data DIR and --out DIR to measure a model, or two sets of pictures");
+    throw UsageError("give --data DIR and --out DIR to evaluate a model, or two sets of pictures");
   require_writable_folder(command.out);
   EvaluationOptions& options = command.evaluation;
   const Bundle bundle = Bundle::load(model_path(command.model));
@@ -68,7 +69,7 @@ void run(const CLI::App& app, EvaluateCommand& command) {
   const auto train = open_dataset(command.data, Split::train, form),
              test = open_dataset(command.data, Split::test, form);
   UnfinishedOutput unfinished;
-  unfinished.will_make(command.out);
+  unfinished.will_create(command.out);
   std::filesystem::create_directories(command.out);
   options.folder = command.out;
 
@@ -91,90 +92,91 @@ void run(const CLI::App& app, EvaluateCommand& command) {
 
 void add_evaluate(CLI::App& app) {
   const auto options = std::make_shared<EvaluateCommand>();
-  CLI::App* command =
-      app.add_subcommand("evaluate", "Measure a model or a set of pictures against real ones");
+  CLI::App* command = app.add_subcommand(
+      "evaluate", "Evaluate a model, or compare a set of pictures with real ones");
   EvaluationOptions& evaluation = options->evaluation;
   Comparison& comparison = options->comparison;
   command
       ->add_option("A", comparison.pictures,
-                   "two sets: the judged pictures; an .npz file or a folder")
+                   "two sets: the pictures to evaluate, an .npz file or a folder")
       ->type_name("");
-  command
-      ->add_option("B", comparison.reference, "two sets: the real ones, which A is compared with")
+  command->add_option("B", comparison.reference, "two sets: the real pictures to compare A with")
       ->type_name("");
   add_model_option(*command, options->model);
   add_dtype_option(*command, options->dtype);
   command
       ->add_option("-d,--data", options->data,
-                   "measure a model: folder of a data set with a training and a test part")
+                   "a model: folder of a data set with a training and a test part")
       ->type_name("DIR");
   command
       ->add_option("-o,--out", options->out,
-                   "a model: folder for report and pictures, made when missing; two sets: "
+                   "a model: folder for report and pictures, created if missing; two sets: "
                    "FILE.json for the numbers")
       ->type_name("OUT");
-  command->add_option("--samples", evaluation.samples, "pictures drawn without guidance; 0: none")
+  command
+      ->add_option("--samples", evaluation.samples,
+                   "number of pictures generated without guidance; 0: none")
       ->type_name("N")
       ->capture_default_str();
   command
       ->add_option("--guided-samples", evaluation.guided_samples,
-                   "pictures drawn with guidance; 0: none")
+                   "number of pictures generated with guidance; 0: none")
       ->type_name("N")
       ->capture_default_str();
   command
       ->add_option("--cfg", options->cfg,
-                   "scale of that guidance (default: the model's, or 1.5 where that is none)")
+                   "guidance scale of these pictures (default: the model's, or 1.5 if it has none)")
       ->type_name("SCALE");
   command->add_option("-s,--steps", evaluation.steps, "steps from noise to picture; 0: the model's")
       ->type_name("N")
       ->capture_default_str();
-  command
-      ->add_option("--reuse-error", evaluation.reuse_error, "of the sampler, as in `rae generate`")
+  command->add_option("--reuse-error", evaluation.reuse_error, "as in `rae generate`")
       ->type_name("SHARE")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command->add_option("--seed", evaluation.seed, "of the samples' noise")
+  command->add_option("--seed", evaluation.seed, "seed of the noise of the samples")
       ->type_name("N")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_flag("--no-probes", options->no_probes,
-                    "leave out the k-NN and linear probes of the latents");
+                    "skip the k-NN and linear probes of the latents");
   command->add_flag("--paired", comparison.paired,
-                    "two sets: picture i of A belongs to picture i of B; PSNR and SSIM, too");
+                    "two sets: picture i of A belongs to picture i of B; adds PSNR and SSIM");
   command
-      ->add_option("--features", comparison.features,
-                   "two sets: network that sees them, 'builtin', the path of a model with an "
-                   "encoder, of an official configuration "
-                   "(.yaml) or of an encoder's folder, or 'inception' (default: inception when its "
-                   "weights are given, else builtin)")
+      ->add_option(
+          "--features", comparison.features,
+          "two sets: network that computes the features: 'builtin', 'inception', or the path of a "
+          "bundle with an encoder, of an official configuration (.yaml) or of an encoder's folder "
+          "(default: inception if its weights are given, else builtin)")
       ->type_name("NETWORK");
   command
       ->add_option("--models", comparison.models_dir,
-                   "folder of downloaded models, for an official configuration")
+                   "two sets: folder to search for the files of an official configuration")
       ->type_name("DIR");
   command
       ->add_option("--inception-weights", comparison.inception_weights,
-                   "pt_inception-2015-12-05-6726825d.pth of torch-fidelity")
+                   "two sets: pt_inception-2015-12-05-6726825d.pth of torch-fidelity")
       ->type_name("FILE");
-  command->add_option("--metrics", options->metrics, "two sets: only these of " + metric_names())
+  command
+      ->add_option("--metrics", options->metrics, "two sets: compute only these: " + metric_names())
       ->type_name("LIST")
       ->allow_extra_args(false);
-  command->add_option("--neighbours", comparison.neighbours, "of precision and recall")
+  command->add_option("--neighbours", comparison.neighbours, "two sets: k of precision and recall")
       ->type_name("K")
       ->capture_default_str();
   add_threads_option(*command);
   command->footer(
-      "Two sets of pictures: A, the judged ones, and B, the real ones, are .npz files (arr_0 of\n"
-      "uint8, N x H x W x channels) or folders. The Frechet distance, precision and recall "
-      "(improved,\n"
-      "k nearest neighbours) are taken in pooled features of an encoder or in Inception-v3, which\n"
-      "gives the usual FID and the Inception score, too. B may be an .npz file of the statistics\n"
-      "mu and sigma. With --paired, PSNR and SSIM of reconstructions.\n"
+      "Two sets: A, the pictures to evaluate, and B, the real ones, are .npz files (arr_0 of\n"
+      "uint8, N x H x W x channels) or folders. The Frechet distance, improved precision and\n"
+      "recall (k nearest neighbours) compare pooled features of an encoder, or of Inception-v3,\n"
+      "which gives the usual FID and adds the Inception score. B may also be an .npz file with\n"
+      "the statistics mu and sigma. --paired adds PSNR and SSIM of reconstructions.\n"
       "\n"
-      "A model: a classifier is trained on the real training pictures (the folder keeps it for\n"
-      "the next time). It tells how many samples show the class that was asked for, and gives\n"
-      "the features of the Frechet distance to the real test pictures. Also: nearest training\n"
-      "pictures of samples, reconstruction of the test pictures, probes of the latents.\n"
+      "A model: a classifier is trained on the real training pictures and kept in the folder for\n"
+      "the next time. It measures the share of samples that show the requested class, and gives\n"
+      "the features for the Frechet distance to the real test pictures. The report also has the\n"
+      "nearest training pictures of samples, the reconstruction error of the test pictures, and\n"
+      "probes of the latents.\n"
       "\n"
       "Examples:\n"
       "  rae evaluate samples.npz real/ --inception-weights pt_inception-2015-12-05-6726825d.pth\n"

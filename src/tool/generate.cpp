@@ -1,4 +1,4 @@
-// `rae generate`: draws pictures from noise.
+// `rae generate`: generates pictures from noise.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -36,13 +36,13 @@ struct GenerateCommand {
   BulkChoice bulk;
 };
 
-/// Numbers of the classes that were asked for, in order; all of them when none was.
-std::vector<std::int64_t> wanted_classes(const GenerateCommand& command,
-                                         const Generator& generator) {
+/// Numbers of the requested classes, in order; all classes if none was requested.
+std::vector<std::int64_t> requested_classes(const GenerateCommand& command,
+                                            const Generator& generator) {
   const auto& names = generator.class_names();
   std::vector<std::int64_t> labels;
   for (const auto& word : command.classes) {
-    // A name may hold a comma itself ("tench, Tinca tinca").
+    // A name may contain commas ("tench, Tinca tinca").
     const bool whole = std::find(names.begin(), names.end(), word) != names.end();
     for (const auto& name : whole ? std::vector<std::string>{word} : split_list(word))
       labels.push_back(generator.label_of(name));
@@ -63,8 +63,8 @@ void require_at_least_one(const char* option, const std::optional<index_t>& valu
   if (value && *value < 1) raise<ArgumentError>(option, ": expected at least 1, got ", *value);
 }
 
-/// An archive is written picture by picture, unless latents go in or out, which are held in memory
-/// anyway.
+/// True if pictures are written to an archive batch by batch. Options that read noise or write
+/// latents or pixels need the whole set in memory.
 bool is_streamed(const GenerateCommand& command) {
   std::error_code none;
   const bool plain = !std::filesystem::exists(command.out, none) ||
@@ -77,14 +77,15 @@ void join(const GenerateCommand& command) {
   if (output_kind(command.out) != OutputKind::npz)
     throw UsageError("--join: --out must name the .npz file to be written");
   for (const auto& part : command.bulk.join)
-    if (part == command.out) throw UsageError("--join: '" + part + "' is a part and --out as well");
+    if (part == command.out) throw UsageError("--join: '" + part + "' is both a part and --out");
   require_writable_output(command.out);
-  const std::string what = join_shards(command.bulk.join, command.out);
-  std::printf("%s: %s\n", printable(command.out).c_str(), what.c_str());
+  const std::string summary = join_shards(command.bulk.join, command.out);
+  std::printf("%s: %s\n", printable(command.out).c_str(), summary.c_str());
 }
 
-/// The sampler of a name: with "sde_" in front a stochastic method, else a deterministic one, but a
-/// stochastic one of a model that is stochastic and has a method of that name.
+/// Sets the sampler by name. The prefix "sde_" selects a stochastic method. Names without it select
+/// a deterministic method, but "euler" and "heun" stay stochastic for a model that is sampled
+/// stochastically.
 void set_sampler(GenerateOptions& options, const std::string& name,
                  const SamplingDefaults& defaults) {
   constexpr std::string_view kStochastic = "sde_";
@@ -116,7 +117,7 @@ std::optional<std::array<float, 2>> interval_of(const std::string& text) {
   return ends;
 }
 
-/// A guidance with what was given instead.
+/// The guidance with the given values changed.
 template <class G>
 G changed(G guidance, std::optional<float> scale, std::optional<std::array<float, 2>> interval) {
   if (scale) guidance.scale = *scale;
@@ -125,8 +126,9 @@ G changed(G guidance, std::optional<float> scale, std::optional<std::array<float
   return guidance;
 }
 
-/// The kind of guidance that was asked for, else that of the model; nothing when all is left to the
-/// model. A kind that the model does not use takes the interval of the one that it does.
+/// Sets the requested kind of guidance, or else that of the model; changes nothing if no option of
+/// guidance is given. A kind that the model does not use by default takes the interval of the one
+/// that it uses.
 void set_guidance(GenerateOptions& options, const ModelConfig& model,
                   const GenerateCommand& command, std::optional<std::array<float, 2>> interval) {
   if (!command.cfg && !command.autoguidance && !interval) return;
@@ -142,10 +144,11 @@ void set_guidance(GenerateOptions& options, const ModelConfig& model,
                                command.cfg, interval);
   if (options.autoguidance && options.autoguidance->scale != 1.0f && !model.guide)
     raise<ArgumentError>("--autoguidance: '", model.name,
-                         "' has no guide, a weaker model to be guided away from");
+                         "' has no guide (the weaker network of autoguidance)");
 }
 
-/// The files of the model, of an official one without the weights that these options do not need.
+/// The files of the model. Weights of an official model that these options do not need are not
+/// opened.
 ModelFiles open_files(const GenerateCommand& command) {
   OfficialOptions wanted{.encoder = false};
   if (command.autoguidance || command.cfg)
@@ -153,9 +156,10 @@ ModelFiles open_files(const GenerateCommand& command) {
   return open_model(command.model, wanted);
 }
 
-/// Settings of all pictures: those of the first, with all classes.
-std::map<std::string, std::string> text_of_all(const Generator& generator,
-                                               const GenerateOptions& options, std::size_t period) {
+/// Settings of the whole set: those of the first picture, with all classes.
+std::map<std::string, std::string> settings_of_all(const Generator& generator,
+                                                   const GenerateOptions& options,
+                                                   std::size_t period) {
   auto text = generator.png_text(options, 0);
   const std::size_t count = options.labels.size();
   if (count == 1) return text;
@@ -188,26 +192,26 @@ void run(const GenerateCommand& command) {
   if (command.official_grid) options.grid = TimeGridKind::official;
   if (command.sampler)
     set_sampler(options, *command.sampler,
-                {});  // a wrong name ends here, before the model is opened
+                {});  // a wrong name is reported before the model is opened
   const LabelSampling sampling = command.bulk.labels();
   const Shard shard = command.bulk.part();
   if (command.bulk.shard && !is_streamed(command))
     throw UsageError(
         "--shard: --out must name an .npz file, without --latent-out, --images-out and --noise-in");
   if (!command.latent_out.empty() && command.latent_out == command.out)
-    throw UsageError("--latent-out: the same file as --out");
+    throw UsageError("--latent-out: names the same file as --out");
   if (!command.images_out.empty() &&
       (command.images_out == command.out || command.images_out == command.latent_out))
-    throw UsageError("--images-out: the same file as another output");
+    throw UsageError("--images-out: names the same file as another output");
   require_writable_output(command.out);
   for (const std::string& file : {command.latent_out, command.images_out})
     if (!file.empty()) require_writable_file(file);
   const ModelFiles files = open_files(command);
-  // A stream goes to and fro between sampling and decoding.
+  // A streamed archive alternates between sampling and decoding, so all networks stay loaded.
   const Generator generator(files, {.keep_loaded = command.keep_loaded || is_streamed(command),
                                     .dtype = command.model.dtype});
   if (command.sampler) set_sampler(options, *command.sampler, generator.config().sampling);
-  const auto classes = wanted_classes(command, generator);
+  const auto classes = requested_classes(command, generator);
   set_guidance(options, generator.config(), command, interval);
   const auto period = static_cast<index_t>(classes.size());
   index_t count =
@@ -222,14 +226,14 @@ void run(const GenerateCommand& command) {
   }
   if (count > kMostPictures)
     raise<ArgumentError>("--count: expected at most ", kMostPictures, ", got ", count);
-  options.labels = deal_labels(sampling, count, classes, options.seed, options.rng);
+  options.labels = choose_labels(sampling, count, classes, options.seed, options.rng);
 
   const auto begin = std::chrono::steady_clock::now();
   const auto seconds = [&] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   };
-  const auto tell = [&](const std::string& what) {
-    std::printf("%s: %s; %s s\n", printable(command.out).c_str(), what.c_str(),
+  const auto print_summary = [&](const std::string& summary) {
+    std::printf("%s: %s; %s s\n", printable(command.out).c_str(), summary.c_str(),
                 format_fixed(seconds(), 1).c_str());
     if (options.reuse_error > 0 && report.model.evaluations > 0)
       std::printf("backbone evaluated in %s %% of %lld evaluations of the model\n",
@@ -240,14 +244,14 @@ void run(const GenerateCommand& command) {
                   static_cast<long long>(report.model.evaluations));
   };
   if (is_streamed(command)) {
-    // Archives of official models are rounded as sample_ddp.py does it: down.
+    // Pixels of official models are rounded down in archives, as sample_ddp.py does.
     const BulkSampling bulk{
         .out = command.out,
         .shard = shard,
         .rounding = command.model.config.empty() ? Rounding::nearest : Rounding::truncate,
         .settings = {{"label sampling", std::string(name_of(sampling))},
                      {"weights", fingerprint(files)}}};
-    return tell(sample_to_npz(generator, options, bulk));
+    return print_summary(sample_to_npz(generator, options, bulk));
   }
   ProgressBar bar("sampling");
   bar.update(0, static_cast<double>(count));
@@ -266,14 +270,14 @@ void run(const GenerateCommand& command) {
                                      : Image::from_batch(pixels);
   stop_if_interrupted();
 
-  const auto all_text = text_of_all(generator, options, classes.size());
+  const auto all_text = settings_of_all(generator, options, classes.size());
   UnfinishedOutput unfinished;
   if (!command.latent_out.empty()) {
-    unfinished.will_make(command.latent_out);
+    unfinished.will_create(command.latent_out);
     write_tensor(command.latent_out, "sample_latent", latents, all_text);
   }
   if (!command.images_out.empty()) {
-    unfinished.will_make(command.images_out);
+    unfinished.will_create(command.images_out);
     write_tensor(command.images_out, "sample_image", pixels, all_text);
   }
   const Samples samples{
@@ -284,112 +288,114 @@ void run(const GenerateCommand& command) {
           [&](index_t i) { return generator.png_text(options, static_cast<std::size_t>(i)); },
       .grid_text = all_text,
       .columns = grid_columns(count, period)};
-  const std::string what = write_samples(command.out, samples, command.grid);
+  const std::string summary = write_samples(command.out, samples, command.grid);
   unfinished.finish();
   bar.clear();
-  tell(what);
+  print_summary(summary);
 }
 
 }  // namespace
 
 void add_generate(CLI::App& app) {
   const auto options = std::make_shared<GenerateCommand>();
-  CLI::App* command = app.add_subcommand("generate", "Draw pictures from noise");
+  CLI::App* command = app.add_subcommand("generate", "Generate pictures from noise");
   add_model_options(*command, options->model);
   command
-      ->add_option("-c,--class,--labels", options->classes,
-                   "names or numbers, a comma list or repeated, taken in turn (default: all)")
+      ->add_option(
+          "-c,--class,--labels", options->classes,
+          "names or numbers of classes, a comma list or repeated, taken in turn (default: all)")
       ->type_name("NAME")
       ->allow_extra_args(false);
   command
-      ->add_option(
-          "-n,--count", options->count,
-          "pictures to make (default: one of each class, ten at most unless --class names more)")
+      ->add_option("-n,--count", options->count,
+                   "number of pictures (default: one of each class, but at most ten unless --class "
+                   "names more)")
       ->type_name("N");
   command
       ->add_option("-o,--out", options->out,
-                   "FILE.png, a grid when there are several pictures; FILE.npz, uint8 arr_0 (N, H, "
-                   "W, channels) and "
-                   "labels arr_1; or a folder")
+                   "FILE.png (several pictures form a grid), FILE.npz (uint8 arr_0, N x H x W x "
+                   "channels, and labels arr_1), or a folder")
       ->type_name("OUT")
       ->capture_default_str();
   command->add_flag("--grid", options->grid,
-                    "a grid of one picture too, and in a folder a further grid.png");
+                    "write a grid even of one picture, and add grid.png to a folder");
   command
-      ->add_option("-s,--steps", options->steps,
-                   "steps from noise to picture (default: the model's); with --config or "
-                   "--official-grid points of the time grid, as num_steps in "
-                   "official files: N points make N - 1 steps")
+      ->add_option(
+          "-s,--steps", options->steps,
+          "number of steps from noise to picture (default: the model's); with --config or "
+          "--official-grid the number of points of the time grid, as num_steps in official "
+          "files: N points make N - 1 steps")
       ->type_name("N");
   command
       ->add_option("--sampler", options->sampler,
                    concat("sde_euler, sde_heun, ", kOdeSolverNames, " (default: the model's)"))
       ->type_name("NAME");
   command->add_flag("--official-grid", options->official_grid,
-                    "count points of time as the official samplers do: one step fewer, ending "
-                    "short of the picture");
+                    "use the time grid of the official samplers, which ends before t = 0 (picture) "
+                    "and has one step fewer");
   CLI::Option* cfg = command
                          ->add_option("--cfg", options->cfg,
-                                      "classifier-free guidance: 1 is none, more follows the class "
-                                      "closer (default: the model's)")
+                                      "scale of classifier-free guidance: 1 is none, larger values "
+                                      "follow the class more closely (default: the model's)")
                          ->type_name("SCALE");
   command
       ->add_option("--autoguidance", options->autoguidance,
-                   "guidance by the weaker model that the model brings along: 1 is none (default: "
-                   "the model's)")
+                   "scale of autoguidance by the model's guide, a weaker network: 1 is none "
+                   "(default: the model's)")
       ->type_name("SCALE")
       ->excludes(cfg);
   command
       ->add_option("--cfg-interval", options->cfg_interval,
-                   "flow times in which guidance acts, from 0 (picture) to 1 (noise)")
+                   "interval of flow times with guidance, from 0 (picture) to 1 (noise)")
       ->type_name("LO,HI");
-  command->add_option("--seed", options->seed, "another seed, other pictures")
+  command->add_option("--seed", options->seed, "seed of the noise")
       ->type_name("N")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command
       ->add_option("--rng", options->rng,
-                   "noise of 'philox' or, as PyTorch draws it on CPUs, of 'torch-cpu'")
+                   "random numbers of the noise: philox, or torch-cpu for those of PyTorch on CPUs")
       ->type_name("NAME")
       ->check(CLI::IsMember({"philox", "torch-cpu"}))
       ->capture_default_str();
   command
       ->add_option("--reuse-error", options->reuse_error,
-                   "reuse the backbone of a DiT^DH while its output is estimated to change by no "
-                   "more than this share, for example 0.1; "
-                   "faster, less exact; 0: never")
+                   "reuse the output of the backbone of a DiT^DH while its estimated relative "
+                   "change is at most this share, for example 0.1; faster and less exact; 0: never")
       ->type_name("SHARE")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_flag("--keep-loaded", options->keep_loaded,
-                    "load all parts of the model at once; else the decoder takes the place of the "
-                    "diffusion transformer");
+                    "keep all networks in memory; by default the decoder is loaded after the "
+                    "diffusion transformer is released");
   command
       ->add_option("--batch", options->batch,
-                   "pictures computed at once, without effect on results")
+                   "pictures per batch; without effect on results, except that adaptive solvers "
+                   "and implicit_adams choose their steps or iterations for a whole batch, unless "
+                   "an .npz file is written")
       ->type_name("N");
   command
       ->add_option("--latent-out", options->latent_out,
-                   "write the latents too: safetensors, tensor 'sample_latent'")
+                   "also write the latents: safetensors, tensor 'sample_latent' (B, C, h, w)")
       ->type_name("FILE");
   command
       ->add_option("--images-out", options->images_out,
-                   "write the pixels too, neither clamped nor rounded: safetensors, tensor "
+                   "also write the pixels, neither clamped nor rounded: safetensors, tensor "
                    "'sample_image' (B, channels, H, W)")
       ->type_name("FILE");
   command
-      ->add_option(
-          "--noise-in", options->noise_in,
-          "begin from this noise instead of the seed's: safetensors, tensor 'noise' (B, C, h, w)")
+      ->add_option("--noise-in", options->noise_in,
+                   "start from this noise instead of that of --seed: safetensors, tensor 'noise' "
+                   "(B, C, h, w)")
       ->type_name("FILE");
   add_bulk_options(*command, options->bulk);
   add_threads_option(*command);
   command->footer(
-      "Picture i depends on the seed, its number i, its class and the settings alone: not\n"
-      "on threads, batch or count. PNG files carry their settings; `rae info FILE.png`\n"
-      "shows them. Ctrl-C stops and leaves no file, but for an .npz file: its pictures are kept\n"
-      "beside it (OUT.partial) as they are made, and the same command goes on after the last,\n"
-      "also when it was killed. Parts of a set (--shard), joined, are the file of one run.\n"
+      "Picture i depends only on the seed, its number i, its class and the settings, not on the\n"
+      "number of threads or pictures. PNG files contain their settings; `rae info FILE.png` shows\n"
+      "them. Ctrl-C stops and leaves no file, except for an .npz file: finished pictures are kept\n"
+      "in OUT.partial, and the same command continues after the last of them, even if it was\n"
+      "killed. The parts of a set (--shard) can be joined to the file that one run would write.\n"
       "\n"
       "Examples:\n"
       "  rae generate                               samples.png, one of each class\n"

@@ -1,4 +1,4 @@
-// Help as it is printed: options in two columns, wrapped to 80.
+// The layout of --help: options in two columns, wrapped at 80 characters.
 #include "tool/help.hpp"
 
 #include <sstream>

@@ -1,4 +1,4 @@
-// Help as it is printed: options in two columns, wrapped to 80.
+// The layout of --help: options in two columns, wrapped at 80 characters.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -6,7 +6,7 @@
 
 namespace rae::tool {
 
-/// Breaks the description of an option between words, so that it fits 80 columns.
+/// Wraps descriptions of options and commands between words at 80 characters.
 class HelpFormatter : public CLI::Formatter {
  public:
   HelpFormatter() { column_width(28); }

@@ -1,4 +1,4 @@
-// `rae info`: the contents of a file, or the abilities of this machine and this build.
+// `rae info`: prints the contents of a file, or the properties of this machine and this build.
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -29,10 +29,11 @@ struct InfoOptions {
   bool system = false, tensors = false;
 };
 
-/// The tensors of a bundle whose names begin with the same word.
+/// The tensors of a bundle whose names begin with the same word, for example all of "decoder".
 struct TensorCount {
   std::string name;
-  index_t tensors = 0, elements = 0, largest = 0;
+  index_t tensors = 0, elements = 0;
+  index_t largest = 0;       // elements of the largest tensor
   DType dtype = DType::f32;  // of the largest tensor
 };
 
@@ -54,8 +55,8 @@ std::vector<TensorCount> counts_of(const SafetensorsFile& file) {
   return counts;
 }
 
-/// The diffusion networks of a model by their names for people, or the reason why this program
-/// cannot use the model.
+/// Prints the titles of the diffusion networks of a model, or the reason why this program cannot
+/// use the model.
 void print_networks(const ConfigNode& node) {
   try {
     const ModelConfig config = parse_model_config(node);
@@ -125,7 +126,7 @@ std::string first_bytes(const std::string& path) {
   return bytes;
 }
 
-/// Both are zip archives.
+/// Checkpoints of PyTorch and .npz files are both zip archives.
 void print_zip(const std::string& path) {
   try {
     print_weights(path, "checkpoint of PyTorch");
@@ -151,14 +152,13 @@ void print_file(const InfoOptions& options) {
   if (begins("\x80"sv)) return print_weights(path, "checkpoint of PyTorch");
   if (begins("\x93NUMPY"sv)) return print_npy(path);
   if (path.ends_with(".index.json")) return print_weights(path, "shards");
-  // Readers of weights say what to do about a pointer of git-lfs.
+  // The readers of weights explain how to replace a git-lfs pointer by its file.
   if (begins("version https"sv)) return print_weights(path, "weights");
-  // A safetensors file has no magic number: eight bytes of header length, and JSON.
+  // A safetensors file has no magic number: it begins with eight bytes of header length and JSON.
   if (start.size() > 8 && start[8] == '{') return print_safetensors(path, options.tensors);
   raise<FormatError>(path,
-                     ": not a file that rae knows (a bundle or another safetensors file, a "
-                     "checkpoint of PyTorch, an official .yaml, "
-                     "PNG, JPEG, BMP, .npz, .npy)");
+                     ": unknown file format; expected a bundle or another safetensors file, a "
+                     "checkpoint of PyTorch, an official .yaml, PNG, JPEG, BMP, .npz or .npy");
 }
 
 std::string builtin_model() {
@@ -169,7 +169,7 @@ std::string builtin_model() {
   }
 }
 
-/// The kernels in use, or the reason why RAE_ISA gives none.
+/// The kernels in use, or the error in RAE_ISA.
 std::string kernels_in_use() {
   try {
     return concat(name_of(active_isa()), "  (RAE_ISA selects another)");
@@ -201,24 +201,24 @@ void print_system() {
 void add_info(CLI::App& app) {
   const auto options = std::make_shared<InfoOptions>();
   CLI::App* command =
-      app.add_subcommand("info", "Show what a file holds, or what this machine offers");
+      app.add_subcommand("info", "Show the contents of a file, or the properties of this machine");
   command
       ->add_option("FILE", options->file,
                    "a bundle or other weights (safetensors, .pt, .pth, .index.json, a folder), an "
                    "official .yaml, PNG, JPEG, BMP, .npz or .npy")
       ->type_name("");
   command->add_flag("--system", options->system, "version, compiler, instruction sets, threads");
-  command->add_flag("--tensors", options->tensors, "list the tensors of a bundle or model too");
+  command->add_flag("--tensors", options->tensors, "also list the tensors of a bundle or model");
   command
       ->add_option("--models", options->models,
-                   "folder where an official configuration's files are looked for")
+                   "folder to search for the files of an official configuration")
       ->type_name("DIR");
   command->footer(
       "Examples:\n"
-      "  rae info samples.png          size, and the settings that made it\n"
+      "  rae info samples.png          size, and the settings that generated it\n"
       "  rae info model.safetensors    networks, parameters, configuration, notes\n"
-      "  rae info stage2_model.pt      the network that it is a checkpoint of, its tensors\n"
-      "  rae info model.yaml           whether the official files fit each other\n"
+      "  rae info stage2_model.pt      the network in a checkpoint, and its tensors\n"
+      "  rae info model.yaml           whether the official files are consistent\n"
       "  rae info --system");
   command->callback([options] {
     if (options->system == !options->file.empty())

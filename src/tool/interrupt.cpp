@@ -1,4 +1,4 @@
-// Ctrl-C: the first asks the work to stop in good order, the second ends the program at once.
+// Ctrl-C: the first stops the program cleanly, the second ends it at once.
 #include "tool/interrupt.hpp"
 
 #include <unistd.h>
@@ -21,7 +21,7 @@ extern "C" void on_signal(int) {
   stop_requested = 1;
   for (const int number : kSignals) std::signal(number, SIG_DFL);  // the next one ends the program
   if (::isatty(STDERR_FILENO) == 1) {
-    constexpr char kMessage[] = "\r\x1b[Kstopping; Ctrl-C again ends at once\n";
+    constexpr char kMessage[] = "\r\x1b[Kstopping; press Ctrl-C again to end at once\n";
     [[maybe_unused]] const auto written = ::write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
   }
   errno = saved;

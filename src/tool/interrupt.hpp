@@ -1,4 +1,4 @@
-// Ctrl-C: the first asks the work to stop in good order, the second ends the program at once.
+// Ctrl-C: the first stops the program cleanly, the second ends it at once.
 #pragma once
 
 namespace rae::tool {
@@ -6,7 +6,7 @@ namespace rae::tool {
 /// From now on SIGINT, SIGTERM and SIGHUP set a flag; signals that were ignored stay ignored.
 void watch_for_interrupts();
 
-/// True after such a signal. Callbacks of long work return false then.
+/// True after such a signal; the callbacks of long computations then return false.
 [[nodiscard]] bool interrupted() noexcept;
 
 /// Throws Cancelled after such a signal.

@@ -1,4 +1,4 @@
-// Latents in safetensors files, checked before they are used.
+// Reads latents from safetensors files and checks them.
 #include "tool/latents.hpp"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ Tensor<float> read_latents(const std::string& path, const std::vector<std::strin
     const std::string has = file.names().empty() ? "nothing"
                                                  : "'" + file.names().front() + "'" +
                                                        (file.names().size() > 1 ? ", ..." : "");
-    raise<FormatError>(path, ": expected a tensor '", names.front(), "', the file has ", has);
+    raise<FormatError>(path, ": expected a tensor '", names.front(), "', but the file has ", has);
   }
   const Shape& shape = file.info(*name).shape;
   if (shape.rank() != 4 || shape[0] < 1 || Shape{shape[1], shape[2], shape[3]} != sample)
@@ -38,7 +38,7 @@ Tensor<float> take_samples(const Tensor<float>& batch, index_t first, index_t co
   std::copy(batch.shape().begin(), batch.shape().end(), extents.begin());
   extents[0] = count;
   const index_t n = batch.numel() / batch.extent(0);
-  return Tensor<float>(
+  return Tensor<float>(  // (count, ...)
       Shape(std::span<const index_t>(extents.data(), static_cast<std::size_t>(batch.rank()))),
       batch.span().subspan(static_cast<std::size_t>(first * n),
                            static_cast<std::size_t>(count * n)));

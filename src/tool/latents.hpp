@@ -1,4 +1,4 @@
-// Latents in safetensors files, checked before they are used.
+// Reads latents from safetensors files and checks them.
 #pragma once
 
 #include <string>
@@ -8,14 +8,15 @@
 
 namespace rae::tool {
 
-/// Reads the first of `names` that the file has: latents (B, C, h, w) of `sample` (C, h, w). Throws
-/// FileError, FormatError for a missing tensor, ShapeError for another shape, NumericError for NaN
-/// or infinity; all name file and tensor.
+/// Reads latents (B, C, h, w) from the first of the tensors `names` that the file contains;
+/// `sample` is the expected shape (C, h, w). Throws FileError, FormatError for a missing tensor,
+/// ShapeError for another shape, NumericError for NaN or infinity; the messages name file and
+/// tensor.
 [[nodiscard]] Tensor<float> read_latents(const std::string& path,
                                          const std::vector<std::string>& names,
                                          const Shape& sample);
 
-/// Samples [first, first + count) of a batch (B, ...).
+/// A copy of the samples [first, first + count) of a batch (B, ...), in [0, B).
 [[nodiscard]] Tensor<float> take_samples(const Tensor<float>& batch, index_t first, index_t count);
 
 }  // namespace rae::tool

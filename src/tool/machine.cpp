@@ -1,4 +1,4 @@
-// What a measurement was made with.
+// Compiler, processor and load, which are reported with measurements.
 #include "tool/machine.hpp"
 
 #include <cstdlib>

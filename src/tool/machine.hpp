@@ -1,18 +1,17 @@
-// What a measurement was made with.
+// Compiler, processor and load, which are reported with measurements.
 #pragma once
 
 #include <string>
 
 namespace rae::tool {
 
-/// The compiler of this program: "g++ 12.2.0".
+/// Compiler and version that built this program, for example "g++ 12.2.0".
 [[nodiscard]] std::string compiler();
 
 /// The processor's name as Linux gives it, or "unknown".
 [[nodiscard]] std::string processor();
 
-/// Programs that wanted to run at the same time, the average of the last minute; negative when the
-/// system does not say.
+/// Average number of processes that were ready to run in the last minute; negative if unknown.
 [[nodiscard]] double load_average();
 
 }  // namespace rae::tool

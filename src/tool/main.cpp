@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kFailed = 1, kUsage = 2;
 
-/// The command that was named, or the program.
+/// The named subcommand, or the program itself if there is none.
 const CLI::App& chosen(const CLI::App& app) {
   const auto commands = app.get_subcommands();
   return commands.empty() ? app : *commands.front();
@@ -29,7 +29,7 @@ int report(std::string_view message) {
   return kFailed;
 }
 
-/// "unknown option '--sed'; did you mean '--seed'?"
+/// The message for an unknown word: "unknown option '--sed'; did you mean '--seed'?"
 std::string unknown_argument(const CLI::App& app) {
   const CLI::App& command = chosen(app);
   const auto rest = app.remaining(true);
@@ -58,22 +58,22 @@ int report_usage(const CLI::App& app, const std::string& message) {
 
 int run(int argc, char** argv) {
   CLI::App app(
-      "Latent diffusion on representation autoencoders: makes pictures, encodes and\n"
-      "decodes them, and trains the models.",
+      "Latent diffusion on representation autoencoders: generates pictures, encodes\n"
+      "and decodes them, and trains the models.",
       "rae");
-  app.set_version_flag("--version", concat("rae ", kVersion), "show the version");
-  app.set_help_flag("-h,--help", "show this help");
+  app.set_version_flag("--version", concat("rae ", kVersion), "print the version");
+  app.set_help_flag("-h,--help", "print this help");
   app.require_subcommand(1);
   app.formatter(std::make_shared<HelpFormatter>());
   app.footer(
       "Examples:\n"
       "  rae generate --out samples.png       ten pictures from the built-in model\n"
       "  rae generate --class sneaker --count 16 --out shoes.png\n"
-      "  rae info shoes.png                   the settings that made it\n"
+      "  rae info shoes.png                   the settings that generated it\n"
       "  rae generate --help                  everything about one command\n"
       "\n"
-      "Results go to stdout, progress and errors to stderr. Exit status: 0 done, 1 it\n"
-      "failed, 2 wrong usage.");
+      "Results go to stdout, progress and errors to stderr. Exit status: 0 success,\n"
+      "1 failure, 2 wrong usage.");
   add_generate(app);
   add_reconstruct(app);
   add_encode(app);

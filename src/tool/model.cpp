@@ -1,4 +1,4 @@
-// Models as commands load them.
+// Opens the models that command lines name.
 #include "tool/model.hpp"
 
 #include <cstdio>
@@ -24,8 +24,8 @@ void add_model_options(CLI::App& command, ModelChoice& choice) {
                             ->excludes(command.get_option("--model"));
   command
       .add_option("--models", choice.models,
-                  "folder in which the files that --config names lie, besides its own and the "
-                  "working folder (default: models)")
+                  "folder to search for the files that --config names, besides its own folder and "
+                  "the working folder (default: models)")
       ->type_name("DIR")
       ->needs(config);
   add_dtype_option(command, choice.dtype);
@@ -35,7 +35,7 @@ ModelFiles open_model(const ModelChoice& choice, OfficialOptions wanted) {
   if (choice.config.empty())
     return open_model_source(model_path(choice.model), choice.models).files;
   const OfficialConfig config = load_official_config(choice.config);
-  // All of them are about the diffusion transformer and how it is sampled or trained.
+  // All notes concern the diffusion transformer and its sampling or training.
   for (const auto& note : wanted.dit ? config.notes : std::vector<std::string>{})
     std::fprintf(stderr, "rae: note: %s\n", printable(note).c_str());
   wanted.models_dir = choice.models;

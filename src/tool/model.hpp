@@ -1,4 +1,4 @@
-// Models as commands load them, and decoding with progress.
+// Opens the models that command lines name, and decodes latents with a progress bar.
 #pragma once
 
 #include <algorithm>
@@ -17,26 +17,27 @@
 
 namespace rae::tool {
 
-/// What `--model` or `--config` and `--models` name.
+/// The values of `--model`, `--config`, `--models` and `--dtype`.
 struct ModelChoice {
   std::string model = "builtin";  ///< "builtin", or the path of a bundle
   std::string config;             ///< an official configuration instead of `model`
-  std::string models;             ///< folder of its files
-  std::optional<DType> dtype{};   ///< of its weights at work
+  std::string models;             ///< folder to search for the files of `config`
+  std::optional<DType> dtype{};   ///< of matrix products; empty: the default of the model
 };
 
-/// `--model`, `--config`, `--models` and `--dtype`.
+/// Adds `--model`, `--config`, `--models` and `--dtype`.
 void add_model_options(CLI::App& command, ModelChoice& choice);
 
-/// Path of `--model`: "builtin" is the model that comes with the library. Throws FileError.
+/// Path of the bundle of `--model`; "builtin" is the model installed with the library. Throws
+/// FileError.
 [[nodiscard]] std::string model_path(const std::string& model);
 
-/// The files of the model. With an official configuration `wanted` says which parts are needed, and
-/// what a person should know about it goes to stderr. Throws as `ModelFiles::open` and
-/// `open_official`.
+/// Opens the files of the model. For an official configuration, `wanted` selects the networks, and
+/// notes about its interpretation go to stderr. Throws as `ModelFiles::open` and `open_official`.
 [[nodiscard]] ModelFiles open_model(const ModelChoice& choice, OfficialOptions wanted = {});
 
-/// Decodes latents (B, C, h, w) in parts, with progress. Throws Cancelled on Ctrl-C.
+/// Decodes latents (B, C, h, w) in batches of `batch_size` (0: 32), with a progress bar, to 8-bit
+/// images. Throws Cancelled on Ctrl-C.
 template <class Model>
 [[nodiscard]] std::vector<Image> decode_all(const Model& model, const Tensor<float>& latents,
                                             index_t batch_size, ProgressBar& bar) {
@@ -54,7 +55,7 @@ template <class Model>
   return images;
 }
 
-/// The same to pixels (B, channels, H, W) that are neither clamped nor rounded.
+/// Decodes to pixels (B, channels, H, W) that are neither clamped nor rounded.
 template <class Model>
 [[nodiscard]] Tensor<float> decode_all_pixels(const Model& model, const Tensor<float>& latents,
                                               index_t batch_size, ProgressBar& bar) {
@@ -75,7 +76,7 @@ template <class Model>
   return out;
 }
 
-/// Writes one tensor and, where there are some, settings. Throws FileError.
+/// Writes one tensor, with the metadata `text`, to a safetensors file. Throws FileError.
 void write_tensor(const std::string& path, const std::string& name, const Tensor<float>& tensor,
                   const std::map<std::string, std::string>& text);
 

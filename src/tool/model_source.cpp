@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The official encoders see pictures of 256 pixels as 16 x 16 patches.
+/// The official encoders divide pictures of 256 x 256 pixels into 16 x 16 patches.
 constexpr index_t kPixelsPerToken = 16;
 
 ModelFiles open_encoder(const std::string& folder, index_t image_size) {
@@ -47,8 +47,8 @@ ModelKind model_kind(const std::string& path) {
   if (is_diffusers_autoencoder(path)) return ModelKind::diffusers;
   if (fs::exists(fs::path(path) / "config.json", none)) return ModelKind::encoder;
   raise<FileError>("'", path,
-                   "' holds no config.json; expected a folder of diffusers (AutoencoderRAE) or an "
-                   "encoder's of Hugging Face");
+                   "' holds no config.json; expected a folder of diffusers (AutoencoderRAE) or of "
+                   "a Hugging Face encoder");
 }
 
 ModelSource open_model_source(const std::string& path, const std::string& models_dir,

@@ -1,5 +1,5 @@
-// Models as people have them: a bundle, an official configuration, or a folder of Hugging Face or
-// diffusers.
+// Opens models of any supported format: a bundle, an official configuration, or a folder of Hugging
+// Face or diffusers.
 #pragma once
 
 #include <map>
@@ -9,28 +9,28 @@
 
 namespace rae::tool {
 
-/// The kinds of files that a path to a model can name.
+/// The supported formats of a model.
 enum class ModelKind { bundle, official, diffusers, encoder };
 
-/// A model that was found.
+/// An opened model.
 struct ModelSource {
   ModelKind kind = ModelKind::bundle;
   ModelFiles files;
-  std::map<std::string, std::string> notes;  // of a bundle
+  std::map<std::string, std::string> notes;  // metadata of a bundle, without its configuration
 };
 
-/// Tells by name and contents: a .yaml file, a folder with a config.json, or a file. Throws
-/// FileError.
+/// The format of a model, from its name and contents: a .yaml file, a folder with a config.json, or
+/// a file. Throws FileError.
 [[nodiscard]] ModelKind model_kind(const std::string& path);
 
-/// Opens it. `models_dir` is where an official configuration looks for its files, "" for the
-/// default; `image_size` the side of the pictures of a bundle that is made of an encoder alone,
-/// whose grid of patches is then a sixteenth of it. Throws FileError, FormatError,
-/// ConfigError, ShapeError.
+/// Opens a model. `models_dir` is the folder to search for the files of an official configuration
+/// ("": the default). `image_size` is the side of the pictures in pixels, used only if `path` is
+/// the folder of an encoder; its grid then has image_size / 16 patches per side. Throws FileError,
+/// FormatError, ConfigError, ShapeError, UsageError.
 [[nodiscard]] ModelSource open_model_source(const std::string& path, const std::string& models_dir,
                                             index_t image_size = 256);
 
-/// The last part of a path.
+/// The last component of a path.
 [[nodiscard]] std::string base_name(const std::string& path);
 
 }  // namespace rae::tool

@@ -1,4 +1,4 @@
-// Options that several commands have.
+// Options that several commands share.
 #include "rae/core/parallel.hpp"
 
 #include <algorithm>
@@ -19,11 +19,9 @@ void add_dtype_option(CLI::App& command, std::optional<DType>& dtype) {
   command
       .add_option_function<std::string>(
           "--dtype", [&dtype](const std::string& name) { dtype = parse_weight_type(name); },
-          "what the model computes matrix products with: f32, bf16 or int8, of which each is "
-          "faster, smaller and less exact than the one "
-          "before; int8w and int4 store weights only that narrow, and are as fast as bf16 "
-          "(default: f32, or what the model is "
-          "packed for)")
+          "data type of matrix products: f32, bf16 or int8, each faster, smaller and less exact "
+          "than the one before; int8w and int4 narrow only the stored weights and are as fast as "
+          "bf16 (default: f32, or the type that the model is packed for)")
       ->type_name("TYPE")
       ->check(CLI::IsMember(names));
 }
@@ -32,8 +30,8 @@ void add_threads_option(CLI::App& command) {
   command
       .add_option_function<int>(
           "-t,--threads", [](const int& threads) { set_num_threads(threads); },
-          "threads to use, without effect on results; 0, the default: as many as "
-          "the process may use, by its affinity, its CPU quotas and OMP_NUM_THREADS")
+          "number of threads, without effect on results; 0, the default: as many as affinity, CPU "
+          "quotas and OMP_NUM_THREADS allow")
       ->type_name("N");
 }
 

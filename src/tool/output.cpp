@@ -1,4 +1,4 @@
-// Places that results go to, looked at before the work begins.
+// Checks output paths before the computation starts.
 #include "tool/output.hpp"
 
 #include <unistd.h>
@@ -31,7 +31,7 @@ void require_writable_file(const std::string& path) {
     raise<FileError>("cannot write '", path, "': the folder '", parent.string(),
                      "' does not exist");
   if (fs::exists(path, none) && !fs::is_regular_file(path, none) && !fs::is_directory(path, none)) {
-    // A reader of a pipe would take the end of a trial for the end of the data.
+    // No trial for pipes: a reader would take its end for the end of the data.
     if (::access(path.c_str(), W_OK) != 0)
       raise<FileError>("cannot write '", path,
                        "': ", std::error_code(errno, std::generic_category()).message());
@@ -47,7 +47,7 @@ void require_writable_folder(const std::string& path) {
   if (!fs::exists(folder, none)) {
     const fs::path parent = parent_of(folder.string());
     if (!fs::exists(parent, none))
-      raise<FileError>("cannot make the folder '", path, "': '", parent.string(),
+      raise<FileError>("cannot create the folder '", path, "': '", parent.string(),
                        "' does not exist");
     folder = parent;
   }
@@ -58,12 +58,12 @@ void require_writable_folder(const std::string& path) {
 
 UnfinishedOutput::~UnfinishedOutput() {
   std::error_code none;
-  for (auto path = made_.rbegin(); path != made_.rend(); ++path) fs::remove(*path, none);
+  for (auto path = pending_.rbegin(); path != pending_.rend(); ++path) fs::remove(*path, none);
 }
 
-void UnfinishedOutput::will_make(const std::string& path) {
+void UnfinishedOutput::will_create(const std::string& path) {
   std::error_code none;
-  if (!fs::exists(path, none)) made_.push_back(path);
+  if (!fs::exists(path, none)) pending_.push_back(path);
 }
 
 bool has_extension(const std::string& path, const std::string& extension) {

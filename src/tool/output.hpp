@@ -1,5 +1,5 @@
-// Places that results go to: looked at before the work begins, so that an hour is not lost to a
-// misspelt folder.
+// Checks output paths before the computation starts, so that a misspelt folder does not waste
+// hours.
 #pragma once
 
 #include <string>
@@ -7,15 +7,14 @@
 
 namespace rae::tool {
 
-/// Throws FileError unless a file can be written at `path`; leaves nothing behind.
+/// Throws FileError unless a file can be written at `path`; creates nothing.
 void require_writable_file(const std::string& path);
 
-/// Throws FileError unless `path` is a folder that takes new files, or can be made into one: its
-/// parent is such a folder.
+/// Throws FileError unless `path` is a writable folder or can be created in a writable folder.
 void require_writable_folder(const std::string& path);
 
-/// Removes the files and empty folders of an output that was not finished. Those that were there
-/// before are left alone.
+/// Removes the files and empty folders of an unfinished output when it is destroyed. Files that
+/// existed before are left alone.
 class UnfinishedOutput {
  public:
   UnfinishedOutput() = default;
@@ -23,17 +22,17 @@ class UnfinishedOutput {
   UnfinishedOutput& operator=(const UnfinishedOutput&) = delete;
   ~UnfinishedOutput();
 
-  /// Call before `path` is made.
-  void will_make(const std::string& path);
+  /// Call before `path` is created.
+  void will_create(const std::string& path);
 
   /// The output is complete: nothing is removed.
-  void finish() noexcept { made_.clear(); }
+  void finish() noexcept { pending_.clear(); }
 
  private:
-  std::vector<std::string> made_;
+  std::vector<std::string> pending_;
 };
 
-/// True when `path` ends in `extension`, in any case.
+/// True if `path` ends in `extension`, in upper or lower case.
 [[nodiscard]] bool has_extension(const std::string& path, const std::string& extension);
 
 }  // namespace rae::tool

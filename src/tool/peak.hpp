@@ -1,6 +1,6 @@
-// What benchmarks are measured against: the machine's rate of multiply-adds for each type of
-// element and the rate at which it reads memory, both measured in the same run as what they are
-// compared with; and the median of rounds.
+// Reference rates of the machine for benchmarks: the peak rate of multiply-adds for each data type
+// and the rate of reading memory, measured in the same run as the code that is compared with them.
+// Also the median of the rounds.
 #pragma once
 
 #include <algorithm>
@@ -30,11 +30,11 @@ inline double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// Independent chains of multiply-adds, enough to hide their latency, kept in registers by their
-// unrolled loops.
+// Independent chains of multiply-adds: enough of them to hide the latency, in unrolled loops that
+// keep them in registers.
 struct Chains {
   float (*run)(index_t steps) = nullptr;
-  double operations = 0;  // of a step, a multiplication and an addition counted apart
+  double operations = 0;  // per step; a multiply-add counts as two
 };
 
 #if defined(__x86_64__)
@@ -80,7 +80,7 @@ __attribute__((target("avx2,fma"))) inline float f32_chains_avx2(index_t steps) 
   for (int c = 1; c < 12; ++c) x[0] = _mm256_add_ps(x[0], x[c]);
   return _mm256_cvtss_f32(x[0]);
 }
-// Tiles of AMX: four sums, two operands of 16 rows of 64 bytes each.
+// Tiles of AMX: four accumulators and two operands, each of 16 rows of 64 bytes.
 struct alignas(64) AmxShapes {
   std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
   std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64};
@@ -112,7 +112,7 @@ struct alignas(64) AmxShapes {
 RAE_AMX_CHAINS(bf16_chains_amx, _tile_dpbf16ps)
 RAE_AMX_CHAINS(int8_chains_amx, _tile_dpbusd)
 #undef RAE_AMX_CHAINS
-// AVX-VNNI, which CPUs without AVX-512 may have.
+// AVX-VNNI, available on some CPUs without AVX-512.
 __attribute__((target("avx2,avxvnni"))) inline float int8_chains_avx2(index_t steps) {
   const __m256i a = _mm256_set1_epi32(static_cast<int>(steps & 0x0f0f0f0f)),
                 b = _mm256_set1_epi32(0x01010101);
@@ -162,7 +162,8 @@ inline float f32_chains_baseline(index_t steps) {
   return x[0][0];
 }
 
-/// Dot products of 8-bit integers in vectors; without instructions for them nothing.
+/// Chains of vector dot products of 8-bit integers; `run` is null if the CPU has no instructions
+/// for them.
 inline Chains int8_chains() {
 #if defined(__x86_64__)
   if (supports(Isa::avx512_vnni)) return {int8_chains_avx512, 2.0 * 16 * 64};
@@ -173,9 +174,9 @@ inline Chains int8_chains() {
   return {};
 }
 
-/// The widest instructions of this machine for a type; for bf16 and int8 without instructions of
-/// their own those of f32, and for weights in groups half of what vectors of int8 have, since they
-/// are multiplied in 16 bits.
+/// Chains of the widest instructions of this machine for a data type. Types without instructions of
+/// their own use those of f32. int8w and int4 count half the operations of int8 vectors, because
+/// their products are computed in 16 bits.
 inline Chains chains_of([[maybe_unused]] DType type) {
 #if defined(__x86_64__)
   if (type == DType::bf16 && supports(Isa::avx512_amx))
@@ -197,8 +198,8 @@ inline Chains chains_of([[maybe_unused]] DType type) {
   return {f32_chains_baseline, 2.0 * 12 * 4};
 }
 
-/// Operations per second of all threads together: the best of a few bursts of some milliseconds,
-/// since other programs may disturb one.
+/// Operations per second of all threads together: the fastest of a few bursts of some milliseconds,
+/// since other programs may slow down one of them.
 inline double peak(DType type, int threads) {
   constexpr index_t kSteps = 400000;
   constexpr int kBursts = 3;
@@ -222,7 +223,7 @@ inline double read_rate(std::span<const std::uint64_t> memory) {
   std::vector<std::uint64_t> sums(static_cast<std::size_t>(loop.slots()));
   const double start = seconds();
   loop.run([&](index_t begin, index_t end, index_t slot) {
-    std::uint64_t sum[8] = {};  // apart, so that no addition waits for another
+    std::uint64_t sum[8] = {};  // independent sums, so that no addition waits for another
     index_t i = begin;
     for (; i + 8 <= end; i += 8)
       for (int j = 0; j < 8; ++j) sum[j] += memory[static_cast<std::size_t>(i + j)];
@@ -230,8 +231,8 @@ inline double read_rate(std::span<const std::uint64_t> memory) {
     for (const std::uint64_t each : sum) sums[static_cast<std::size_t>(slot)] += each;
   });
   const double elapsed = seconds() - start;
-  volatile std::uint64_t kept = 0;  // or a compiler would see that nobody needs the sums
-  for (const std::uint64_t each : sums) kept = kept + each;
+  volatile std::uint64_t sink = 0;  // keeps the compiler from removing the unused sums
+  for (const std::uint64_t each : sums) sink = sink + each;
   return static_cast<double>(memory.size_bytes()) / elapsed;
 }
 

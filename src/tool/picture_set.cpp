@@ -1,4 +1,4 @@
-// Sets of pictures on the disk. An archive of any size stays in its memory map.
+// Reads sets of pictures from disk. Archives are memory-mapped, whatever their size.
 #include "tool/picture_set.hpp"
 
 #include <algorithm>
@@ -24,7 +24,7 @@ bool is_picture(const fs::path& file) {
   return false;
 }
 
-/// Pictures right in the folder, sorted.
+/// Paths of the pictures directly in the folder, sorted.
 std::vector<std::string> pictures_in(const fs::path& folder) {
   std::vector<std::string> out;
   for (const auto& entry : fs::directory_iterator(folder))
@@ -33,7 +33,7 @@ std::vector<std::string> pictures_in(const fs::path& folder) {
   return out;
 }
 
-/// The test pictures of a folder of Fashion-MNIST.
+/// The test pictures in a folder of Fashion-MNIST. Throws FileError.
 OwnedPointer<const ImageDataset> open_idx_folder(const std::string& path) {
   try {
     return open_fashion_mnist(path, Split::test);
@@ -44,10 +44,10 @@ OwnedPointer<const ImageDataset> open_idx_folder(const std::string& path) {
   }
 }
 
-/// An array of pictures: in the memory map, or decompressed.
+/// The pictures of an archive: memory-mapped, or decompressed if the archive is compressed.
 struct PictureArray {
   NpzFile file;
-  Tensor<std::uint8_t> copy;
+  Tensor<std::uint8_t> copy;        // (N, H, W, channels), empty if mapped
   View<const std::uint8_t> pixels;  // (N, H, W, channels)
 
   PictureArray(NpzFile opened, const std::string& path) : file(std::move(opened)) {

@@ -1,5 +1,5 @@
-// Sets of pictures on the disk, for `rae evaluate A B`: .npz archives, folders, the test pictures
-// of Fashion-MNIST.
+// Reads sets of pictures from disk, for `rae evaluate A B`: .npz archives, folders, the test
+// pictures of Fashion-MNIST.
 #pragma once
 
 #include <functional>
@@ -11,20 +11,20 @@
 
 namespace rae::tool {
 
-/// Pictures that are read when they are asked for, on any thread. A value.
+/// A set of pictures that are read on request, from any thread. Copies share the open file.
 class PictureSet {
  public:
-  /// An .npz archive with pictures (N, H, W, channels) of uint8 in "arr_0" (or its only such
-  /// array), a folder of .png, .jpg, .jpeg and .bmp files sorted by name (or, when it holds none,
-  /// those of its sub-folders), or the folder of Fashion-MNIST. Throws FileError, FormatError.
+  /// Opens an .npz archive with uint8 pictures (N, H, W, channels) in "arr_0" or its only array, a
+  /// folder of .png, .jpg, .jpeg and .bmp files sorted by name (those of its sub-folders if it has
+  /// none itself), or the folder of Fashion-MNIST. Throws FileError, FormatError.
   [[nodiscard]] static PictureSet open(const std::string& path);
 
   [[nodiscard]] index_t size() const noexcept { return size_; }
-  /// Picture i. Throws FileError, FormatError.
+  /// Picture i in [0, size()). Throws FileError, FormatError.
   [[nodiscard]] Image operator[](index_t i) const { return picture_(i); }
-  /// Pictures [first, first + count), read on all threads.
+  /// Pictures [first, first + count), read by all threads. Throws as operator[].
   [[nodiscard]] std::vector<Image> read(index_t first, index_t count) const;
-  /// "samples.npz, picture 7" or the file.
+  /// The source of picture i, for messages: "samples.npz, picture 7", or the path of its file.
   [[nodiscard]] std::string where(index_t i) const;
   /// Names of the files without folder and extension; empty for archives.
   [[nodiscard]] const std::vector<std::string>& stems() const noexcept { return stems_; }

@@ -1,4 +1,4 @@
-// A progress bar with the expected time to the end, on a terminal only.
+// A progress bar with the estimated remaining time, shown only on a terminal.
 #include "tool/progress.hpp"
 
 #include <sys/ioctl.h>
@@ -64,7 +64,7 @@ void ProgressBar::update(double done, double total, std::string_view detail, dou
     return;
   last_drawn_ = now;
   if (eta_seconds < 0 && done > 0) eta_seconds = seconds() * (total - done) / done;
-  // Three columns stay free: some terminals wrap after the last, and Ctrl-C shows as ^C.
+  // Three columns stay free: some terminals wrap after the last column, and Ctrl-C prints ^C.
   const std::string line = progress_line(label_, done, total, detail, eta_seconds,
                                          std::max<std::size_t>(terminal_width(), 4) - 3);
   std::fprintf(stderr, "\r%s\x1b[K", line.c_str());

@@ -1,4 +1,4 @@
-// A progress bar with the expected time to the end, on a terminal only.
+// A progress bar with the estimated remaining time, shown only on a terminal.
 #pragma once
 
 #include <chrono>
@@ -8,7 +8,7 @@
 namespace rae::tool {
 
 /// Draws "label [####....] 52%  26/50  detail  ETA 0:12" on stderr, at most ten times a second, and
-/// wipes it at the end. Where stderr is no terminal it draws nothing.
+/// erases it at the end. Draws nothing if stderr is not a terminal.
 class ProgressBar {
  public:
   explicit ProgressBar(std::string label);
@@ -16,17 +16,17 @@ class ProgressBar {
   ProgressBar& operator=(const ProgressBar&) = delete;
   ~ProgressBar() { clear(); }
 
-  /// Shows `done` of `total`. A negative `eta_seconds` is replaced by an estimate from the time
-  /// that has passed.
+  /// Shows `done` of `total`. A negative `eta_seconds` is replaced by an estimate from the elapsed
+  /// time.
   void update(double done, double total, std::string_view detail = {}, double eta_seconds = -1);
 
-  /// Another name for what goes on, with a clock of its own.
+  /// Starts the next phase with a new label; restarts the clock.
   void begin(std::string label);
 
-  /// Wipes the line.
+  /// Erases the line.
   void clear();
 
-  /// Seconds since the label was set.
+  /// Seconds since construction or the last call of `begin`.
   [[nodiscard]] double seconds() const;
 
  private:
@@ -37,10 +37,10 @@ class ProgressBar {
   bool on_terminal_ = false, drawn_ = false;
 };
 
-/// True when stderr is a terminal.
+/// True if stderr is a terminal.
 [[nodiscard]] bool stderr_is_terminal();
 
-/// The line that the bar draws, `width` columns at most.
+/// The line that the bar draws, at most `width` columns.
 [[nodiscard]] std::string progress_line(std::string_view label, double done, double total,
                                         std::string_view detail, double eta_seconds,
                                         std::size_t width);

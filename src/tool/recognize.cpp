@@ -9,28 +9,28 @@
 namespace rae::tool {
 namespace {
 
-/// Names and shapes, asked without errors.
+/// Queries names and shapes of tensors; missing tensors are not errors.
 class Names {
  public:
   explicit Names(const TensorSource& tensors) : tensors_(tensors) {}
 
   [[nodiscard]] bool has(std::string_view name) const { return tensors_.contains(name); }
 
-  /// Extent of a tensor, 0 when it is not there.
+  /// Extent of a tensor in a dimension; 0 if it does not exist.
   [[nodiscard]] index_t extent(std::string_view name, int dimension) const {
     if (!has(name)) return 0;
     const Shape& shape = tensors_.info(name).shape;
     return dimension < shape.rank() ? shape[dimension] : 0;
   }
 
-  /// Number of layers: names "prefix0ending", "prefix1ending", ... that are there.
+  /// Number of layers: the tensors "prefix0ending", "prefix1ending", ... that exist.
   [[nodiscard]] index_t layers(const std::string& prefix, const std::string& ending) const {
     index_t n = 0;
     while (has(concat(prefix, n, ending))) ++n;
     return n;
   }
 
-  /// What stands in front of the only name with this ending; nothing when there is none.
+  /// The first name with this ending, without the ending; `found` is false if there is none.
   [[nodiscard]] std::string before(std::string_view ending, bool& found) const {
     for (const std::string& name : tensors_.names()) {
       if (!name.ends_with(ending)) continue;
@@ -49,7 +49,7 @@ index_t root(index_t n) {
   return static_cast<index_t>(std::lround(std::sqrt(static_cast<double>(n))));
 }
 
-/// "16 x 16", or the number of tokens when they make no square.
+/// "16 x 16", or the number of tokens if they form no square.
 std::string grid_of(index_t tokens) {
   const index_t side = root(tokens);
   return side * side == tokens ? concat(side, " x ", side) : plural(tokens, "token");
@@ -89,7 +89,7 @@ Recognized dit(const Names& names) {
     if (outer == 2048 && inner == 384 && blocks == 14) size = ", DiTDH-S";
     if (!size.empty() && channels == 768 && (tokens == 256 || tokens == 1024))
       size += tokens == 256 ? " for 256 x 256 pictures" : " for 512 x 512 pictures";
-    out.what = "DiT^DH" + size;
+    out.summary = "DiT^DH" + size;
     out.facts.emplace_back(
         "backbone", concat("width ", inner, equal ? "" : ", " + plural(backbone, "block"), ", ",
                            heads("enc_feat_rope", inner)));
@@ -99,7 +99,7 @@ Recognized dit(const Names& names) {
     if (equal) out.facts.emplace_back("blocks", concat(blocks, ", of both"));
   } else {
     const bool xl = outer == 1152 && blocks == 28;
-    out.what = concat("LightningDiT", xl ? ", LightningDiT-XL" : "");
+    out.summary = concat("LightningDiT", xl ? ", LightningDiT-XL" : "");
     out.facts.emplace_back("backbone", concat("width ", outer, ", ", plural(blocks, "block"), ", ",
                                               heads("feat_rope", outer)));
   }
@@ -126,8 +126,8 @@ Recognized decoder(const Names& names, const std::string& prefix) {
   if (width == 1152 && layers == 28) size = ", ViT-XL";
   if (width == 1024 && layers == 24) size = ", ViT-L";
   if (width == 768 && layers == 12) size = ", ViT-B";
-  out.what = concat("ViT decoder", size, " for ", root(tokens) * patch, " x ", root(tokens) * patch,
-                    " pictures");
+  out.summary = concat("ViT decoder", size, " for ", root(tokens) * patch, " x ",
+                       root(tokens) * patch, " pictures");
   out.facts.emplace_back(
       "decoder", concat("width ", width, ", ", plural(layers, "layer"), ", hidden ",
                         names.extent(prefix + "decoder_layers.0.intermediate.dense.weight", 0)));
@@ -136,7 +136,7 @@ Recognized decoder(const Names& names, const std::string& prefix) {
   return out;
 }
 
-/// "S", "B", "L" of the usual widths.
+/// ", S", ", B", ... for the usual sizes, "" for others.
 std::string size_of_vit(index_t width, index_t layers) {
   if (width == 384 && layers == 12) return ", S";
   if (width == 768 && layers == 12) return ", B";
@@ -145,26 +145,26 @@ std::string size_of_vit(index_t width, index_t layers) {
   return "";
 }
 
-/// One of the encoders; nothing when there is none.
+/// Recognizes the encoders; the summary is empty if there is none.
 Recognized encoder(const Names& names) {
   Recognized out;
   bool found = false;
   std::string prefix = names.before("embeddings.patch_embedding.weight", found);
   const auto facts = [&](index_t width, index_t layers, index_t patch, index_t positions) {
-    out.what += size_of_vit(width, layers);
+    out.summary += size_of_vit(width, layers);
     out.facts.emplace_back(
         "encoder", concat("width ", width, ", ", plural(layers, "layer"), ", patches of ", patch));
     out.facts.emplace_back("position table", grid_of(positions));
   };
   if (found) {
-    out.what = "SigLIP 2 encoder";
+    out.summary = "SigLIP 2 encoder";
     facts(names.extent(prefix + "embeddings.patch_embedding.weight", 0),
           names.layers(prefix + "encoder.layers.", ".layer_norm1.weight"),
           names.extent(prefix + "embeddings.patch_embedding.weight", 2),
           names.extent(prefix + "embeddings.position_embedding.weight", 0));
     bool text = false;
     (void)names.before("text_model.embeddings.token_embedding.weight", text);
-    if (text) out.facts.emplace_back("text tower", "there, and ignored");
+    if (text) out.facts.emplace_back("text tower", "present, and ignored");
     return out;
   }
   const std::string patches = "embeddings.patch_embeddings.projection.weight";
@@ -172,9 +172,9 @@ Recognized encoder(const Names& names) {
   if (!found) return out;
   const bool dino = names.has(prefix + "encoder.layer.0.layer_scale1.lambda1");
   const index_t registers = names.extent(prefix + "embeddings.register_tokens", 1);
-  out.what = !dino           ? "MAE encoder"
-             : registers > 0 ? "DINOv2 encoder with registers"
-                             : "DINOv2 encoder without registers";
+  out.summary = !dino           ? "MAE encoder"
+                : registers > 0 ? "DINOv2 encoder with registers"
+                                : "DINOv2 encoder without registers";
   facts(
       names.extent(prefix + patches, 0),
       names.layers(prefix + "encoder.layer.", dino ? ".norm1.weight" : ".layernorm_before.weight"),
@@ -182,12 +182,12 @@ Recognized encoder(const Names& names) {
       names.extent(prefix + "embeddings.position_embeddings", 1) - 1);
   if (registers > 0) out.facts.emplace_back("registers", std::to_string(registers));
   if (names.has("decoder.decoder_pred.weight") && names.has("decoder.mask_token"))
-    out.facts.emplace_back("MAE decoder", "there, and ignored");
+    out.facts.emplace_back("MAE decoder", "present, and ignored");
   return out;
 }
 
 void join(Recognized& out, Recognized more) {
-  out.what += (out.what.empty() ? "" : "; ") + more.what;
+  out.summary += (out.summary.empty() ? "" : "; ") + more.summary;
   for (auto& fact : more.facts) out.facts.push_back(std::move(fact));
 }
 
@@ -202,24 +202,24 @@ Recognized recognize(const TensorSource& weights) {
     return decoder(names, "");
   if (names.has("decoder.decoder_embed.weight") && names.has("decoder.trainable_cls_token")) {
     Recognized out;
-    out.what = names.has("_latents_mean") ? "autoencoder of diffusers (AutoencoderRAE)"
-                                          : "official autoencoder (RAE)";
+    out.summary = names.has("_latents_mean") ? "autoencoder of diffusers (AutoencoderRAE)"
+                                             : "official autoencoder (RAE)";
     join(out, encoder(names));
     join(out, decoder(names, "decoder."));
     return out;
   }
-  if (Recognized out = encoder(names); !out.what.empty()) return out;
+  if (Recognized out = encoder(names); !out.summary.empty()) return out;
   if (names.has("patch_embed.proj.weight") && names.has("blocks.0.attn.qkv.weight") &&
       names.has("cls_token")) {
     const index_t width = names.extent("patch_embed.proj.weight", 0),
                   patch = names.extent("patch_embed.proj.weight", 2);
     const index_t layers = names.layers("blocks.", ".attn.qkv.weight");
     Recognized out;
-    out.what = concat("DINO ViT",
-                      width == 384   ? "-S"
-                      : width == 768 ? "-B"
-                                     : "",
-                      "/", patch, ", the discriminator's backbone");
+    out.summary = concat("DINO ViT",
+                         width == 384   ? "-S"
+                         : width == 768 ? "-B"
+                                        : "",
+                         "/", patch, ", the discriminator's backbone");
     out.facts.emplace_back("backbone",
                            concat("width ", width, ", ", plural(layers, "block"), ", ",
                                   grid_of(names.extent("pos_embed", 1) - 1), " positions"));

@@ -1,4 +1,4 @@
-// What weights are those of, told by names and shapes of the tensors alone.
+// Recognizes the network of a file of weights by the names and shapes of its tensors.
 #pragma once
 
 #include <string>
@@ -9,14 +9,15 @@
 
 namespace rae::tool {
 
-/// A model that was recognised.
+/// A recognized network or set of networks.
 struct Recognized {
-  std::string what;  // "DiT^DH, DiTDH-XL for 256 x 256 pictures"
-  std::vector<std::pair<std::string, std::string>> facts;  // sizes and options, for people
+  std::string summary;  // "DiT^DH, DiTDH-XL for 256 x 256 pictures"
+  std::vector<std::pair<std::string, std::string>>
+      facts;  // names and values of sizes and options, for display
 };
 
-/// The model of these weights, without the wrappers of a training checkpoint; `what` is empty when
-/// it is none of those that the official code has.
+/// Recognizes the networks of the official code. `weights` are the tensors without the wrapper of a
+/// training checkpoint. `summary` is empty if the network is unknown.
 [[nodiscard]] Recognized recognize(const TensorSource& weights);
 
 }  // namespace rae::tool

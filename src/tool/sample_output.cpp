@@ -1,5 +1,5 @@
-// Where generated and decoded pictures go: one PNG (a grid when there are several), a folder of
-// PNGs, or an .npz archive.
+// Writes generated and decoded pictures: one PNG (a grid if there are several pictures), a folder
+// of PNGs, or an .npz archive.
 #include "tool/sample_output.hpp"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// "000007-t_shirt_top.png"
+/// The file name of picture i: "000007-t_shirt_top.png".
 std::string file_name(const Samples& samples, index_t i) {
   char number[24];
   std::snprintf(number, sizeof number, "%06lld", static_cast<long long>(i));
@@ -33,11 +33,11 @@ std::string file_name(const Samples& samples, index_t i) {
   return name + ".png";
 }
 
-/// Pictures as (N, H, W, channels).
+/// The pixels of all pictures, (N, H, W, channels).
 Tensor<std::uint8_t> to_array(std::span<const Image> images) {
   const Image& first = images.front();
   Tensor<std::uint8_t> out({static_cast<index_t>(images.size()), first.height(), first.width(),
-                            index_t{first.channels()}});
+                            index_t{first.channels()}});  // (N, H, W, channels)
   std::uint8_t* target = out.data();
   for (const Image& image : images)
     target = std::copy(image.pixels().begin(), image.pixels().end(), target);
@@ -62,18 +62,18 @@ void write_grid(const std::string& path, const Samples& samples) {
 void write_folder(const std::string& path, const Samples& samples, bool grid) {
   UnfinishedOutput unfinished;
   const fs::path folder(path);
-  unfinished.will_make(folder.has_filename() ? path : folder.parent_path().string());
+  unfinished.will_create(folder.has_filename() ? path : folder.parent_path().string());
   fs::create_directories(folder);
   for (std::size_t i = 0; i < samples.images.size(); ++i) {
     const auto index = static_cast<index_t>(i);
     const std::string file = (folder / file_name(samples, index)).string();
-    unfinished.will_make(file);
+    unfinished.will_create(file);
     samples.images[i].save_png(file,
                                samples.png_text ? samples.png_text(index) : samples.grid_text);
   }
   if (grid) {
     const std::string file = (folder / "grid.png").string();
-    unfinished.will_make(file);
+    unfinished.will_create(file);
     write_grid(file, samples);
   }
   unfinished.finish();
@@ -109,8 +109,8 @@ index_t grid_columns(index_t count, index_t period) {
 
 std::string write_samples(const std::string& path, const Samples& samples, bool grid) {
   const Image& first = samples.images.front();
-  std::string what = concat(plural(static_cast<std::int64_t>(samples.images.size()), "picture"),
-                            ", ", first.width(), " x ", first.height());
+  std::string summary = concat(plural(static_cast<std::int64_t>(samples.images.size()), "picture"),
+                               ", ", first.width(), " x ", first.height());
   switch (output_kind(path)) {
     case OutputKind::npz: write_npz_samples(path, samples); break;
     case OutputKind::folder: write_folder(path, samples, grid); break;
@@ -119,10 +119,10 @@ std::string write_samples(const std::string& path, const Samples& samples, bool 
         first.save_png(path, samples.png_text ? samples.png_text(0) : samples.grid_text);
       } else {
         write_grid(path, samples);
-        what += concat(" each, ", samples.columns, " in a row");
+        summary += concat(" each, ", samples.columns, " in a row");
       }
   }
-  return what;
+  return summary;
 }
 
 }  // namespace rae::tool

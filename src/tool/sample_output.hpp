@@ -1,5 +1,5 @@
-// Where generated and decoded pictures go: one PNG (a grid when there are several), a folder of
-// PNGs, or an .npz archive.
+// Writes generated and decoded pictures: one PNG (a grid if there are several pictures), a folder
+// of PNGs, or an .npz archive.
 #pragma once
 
 #include <functional>
@@ -12,32 +12,32 @@
 
 namespace rae::tool {
 
-/// The three forms of `--out`.
+/// The formats of `--out`.
 enum class OutputKind { png, folder, npz };
 
-/// By extension: ".npz", ".png" (and devices), else a folder. Throws UsageError for other
-/// extensions.
+/// The format of a path: a folder that exists or has no extension, ".npz", ".png", or a device (as
+/// PNG). Throws UsageError for other extensions.
 [[nodiscard]] OutputKind output_kind(const std::string& path);
 
 /// Throws FileError unless the output can be written.
 void require_writable_output(const std::string& path);
 
-/// Pictures and what is written beside them.
+/// Pictures and the metadata written with them.
 struct Samples {
-  std::span<const Image> images{};                    ///< of one size
-  std::span<const index_t> labels{};                  ///< one for each picture, or empty
-  Function<std::string(index_t label)> label_name{};  ///< for names of files
+  std::span<const Image> images{};                    ///< all of one size
+  std::span<const index_t> labels{};                  ///< one per picture, or empty
+  Function<std::string(index_t label)> label_name{};  ///< used in file names
   Function<std::map<std::string, std::string>(index_t i)> png_text{};  ///< settings of picture i
-  std::map<std::string, std::string> grid_text{};                      ///< settings of all
-  index_t columns = 1;                                                 ///< of a grid
+  std::map<std::string, std::string> grid_text{};  ///< settings of the whole set
+  index_t columns = 1;                             ///< number of columns of a grid
 };
 
-/// Columns of a grid of `count` pictures whose labels repeat after `period`: one column for each
-/// class where that fits.
+/// Number of columns of a grid of `count` pictures whose labels repeat after `period`: one column
+/// per class if there are at most 20, else about as many columns as rows.
 [[nodiscard]] index_t grid_columns(index_t count, index_t period);
 
-/// Writes the pictures and returns what was written, for a person. In a folder `grid` adds
-/// grid.png. Throws FileError; what this call wrote is then removed.
+/// Writes the pictures and returns a summary for the terminal. In a folder `grid` adds grid.png.
+/// Throws FileError, and then removes the files that it has written.
 [[nodiscard]] std::string write_samples(const std::string& path, const Samples& samples, bool grid);
 
 }  // namespace rae::tool

@@ -1,7 +1,7 @@
-// `rae stats`: exact mean and variance of the latents of a data set, also of parts that were
-// computed apart.
+// `rae stats`: exact mean and variance of the latents of a data set, which can be computed in parts
+// and merged.
 //
-// Diffusion Transformers with Representation Autoencoders, appendix on latent normalisation.
+// Source: appendix of the paper on latent normalisation.
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -29,7 +29,8 @@ struct StatsCommand {
 /// Pictures [first, first + count) as (count, channels, H, W).
 Tensor<float> read_images(const ImageDataset& data, index_t first, index_t count) {
   const index_t size = data.image_size();
-  Tensor<float> images(Shape{count, data.channels(), data.height(), data.width()});
+  Tensor<float> images(
+      Shape{count, data.channels(), data.height(), data.width()});  // (count, channels, H, W)
   float* out = images.data();
   parallel_for(count, 8, [&](index_t b) {
     data.image(first + b, {out + b * size, static_cast<std::size_t>(size)});
@@ -42,7 +43,7 @@ LatentStatistics statistics_of_data(const StatsCommand& command) {
   const ModelConfig& config = bundle.config;
   if (!bundle.has(NetworkRole::encoder)) raise<FormatError>(bundle.origin, ": has no encoder");
   ModelFiles files = bundle.files();
-  files.latent_norm = {};  // latents before normalisation are the input of the statistics
+  files.latent_norm = {};  // the statistics are those of latents before normalisation
   const Rae<float> autoencoder =
       detail::NetworkLoader(files, {}, {NetworkRole::encoder}).autoencoder(NetworkRole::encoder);
   const auto data = open_dataset(command.data, command.split,
@@ -74,7 +75,7 @@ LatentStatistics read_statistics(const std::string& path) {
 
 void run(const StatsCommand& command) {
   if (command.data.empty() && command.merge.empty())
-    throw UsageError("stats: expected --data, --merge or both");
+    throw UsageError("stats: expected --data, --merge, or both");
   if (command.batch < 1) raise<ArgumentError>("--batch: expected at least 1, got ", command.batch);
   require_writable_file(command.out);
   LatentStatistics statistics;
@@ -105,9 +106,9 @@ void add_stats(CLI::App& app) {
   CLI::App* command = app.add_subcommand("stats", "Mean and variance of the latents of a data set");
   add_model_option(*command, options->model);
   command
-      ->add_option(
-          "-d,--data", options->data,
-          "folder of a data set: Fashion-MNIST's files, or one sub-folder of pictures per class")
+      ->add_option("-d,--data", options->data,
+                   "folder of a data set: the files of Fashion-MNIST, or one sub-folder of "
+                   "pictures per class")
       ->type_name("DIR");
   command
       ->add_option_function<std::string>(
@@ -117,24 +118,25 @@ void add_stats(CLI::App& app) {
               throw UsageError(concat("--split: expected train or test, got '", name, "'"));
             options->split = name == "test" ? Split::test : Split::train;
           },
-          "train (default) or test, where the data set has both")
+          "train (default) or test, if the data set has both")
       ->type_name("NAME");
   command
-      ->add_option("--merge", options->merge,
-                   "add the statistics of another run, a FILE of this command; may be repeated")
+      ->add_option(
+          "--merge", options->merge,
+          "add the statistics of another run from FILE, written by this command; may be repeated")
       ->type_name("FILE")
       ->allow_extra_args(false);
   command->add_option("-o,--out", options->out, "safetensors file to write")
       ->type_name("FILE")
       ->required();
-  command->add_option("--batch", options->batch, "pictures encoded at once")
+  command->add_option("--batch", options->batch, "pictures per batch")
       ->type_name("N")
       ->capture_default_str();
   add_threads_option(*command);
   command->footer(
-      "Writes the tensors 'mean' and 'var' (C, h, w) of the latents before normalisation,\n"
-      "the variance biased, in f64, and 'count'. They are exact, so parts of a data set can\n"
-      "be done apart and merged.\n"
+      "Writes the tensors 'mean' and 'var' (C, h, w), in f64, of the latents before\n"
+      "normalisation, and 'count'; the variance is biased. They are exact, so parts of a data\n"
+      "set can be computed separately and merged.\n"
       "\n"
       "Examples:\n"
       "  rae stats --data /usr/share/datasets/fashion-mnist --out stats.safetensors\n"

@@ -1,4 +1,4 @@
-// Numbers and foreign text as a person reads them.
+// Formats numbers and untrusted text for display.
 #include "tool/text.hpp"
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// `rae train`: runs the stages of a recipe, each from its last checkpoint.
+// `rae train`: runs the stages of a recipe, each starting from its last checkpoint.
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -34,8 +34,8 @@ std::vector<TrainingStage> stages_of(const std::vector<std::string>& words) {
   return stages;
 }
 
-/// A bar on a terminal; elsewhere a line at the first report, then one every half minute, and at
-/// the end of a stage.
+/// Shows progress: a bar on a terminal; otherwise a line at the start and end of each stage and
+/// every 30 seconds.
 class TrainingReport {
  public:
   bool progress(const TrainingProgress& p) {
@@ -60,7 +60,7 @@ class TrainingReport {
     bar_.clear();
     std::printf("%s\n", printable(text).c_str());
     std::fflush(stdout);
-    stop_if_interrupted();  // also between stages, and in those that report nothing else
+    stop_if_interrupted();  // also between stages, and in stages without progress reports
   }
 
  private:
@@ -71,7 +71,7 @@ class TrainingReport {
   Clock::time_point last_line_{};
 };
 
-/// A recipe, or what an official configuration says to do with the data.
+/// The recipe in `source`, or the one that follows from an official configuration and the data.
 Recipe recipe_of(const ConfigNode& source, const TrainOptions& options) {
   if (!source.is_map() || (!source.contains("stage_1") && !source.contains("stage_2"))) {
     if (!options.lpips.empty() || !options.models.empty())
@@ -82,7 +82,8 @@ Recipe recipe_of(const ConfigNode& source, const TrainOptions& options) {
   const OfficialConfig config = parse_official_config(source);
   for (const std::string& note : config.notes)
     std::fprintf(stderr, "rae: note: %s\n", printable(note).c_str());
-  if (config.eval) std::fprintf(stderr, "rae: note: the section eval is left to 'rae evaluate'\n");
+  if (config.eval)
+    std::fprintf(stderr, "rae: note: the section eval is ignored; use 'rae evaluate'\n");
   const index_t pictures =
       open_dataset(options.data, Split::train, {.size = 256, .channels = 3})->size();
   return official_recipe(config, pictures, {.models_dir = options.models, .lpips = options.lpips});
@@ -119,27 +120,28 @@ void add_train(CLI::App& app) {
   const auto options = std::make_shared<TrainOptions>();
   CLI::App* command = app.add_subcommand(
       "train",
-      "Train a model by a recipe: encoder, decoder, latent statistics, diffusion transformer");
+      "Train a model from a recipe: encoder, decoder, latent statistics, diffusion transformer");
   command
-      ->add_option(
-          "-r,--recipe", options->recipe,
-          "YAML file that says what is trained, and how; or an official one that trains stage 1")
+      ->add_option("-r,--recipe", options->recipe,
+                   "YAML recipe of the training, or an official configuration that trains stage 1")
       ->type_name("FILE")
       ->required();
   command
-      ->add_option(
-          "-d,--data", options->data,
-          "folder of a data set: Fashion-MNIST's files, or one sub-folder of pictures per class")
+      ->add_option("-d,--data", options->data,
+                   "folder of a data set: the files of Fashion-MNIST, or one sub-folder of "
+                   "pictures per class")
       ->type_name("DIR")
       ->required();
   command
-      ->add_option("-o,--out", options->out,
-                   "folder for model.safetensors, checkpoints, logs and samples; made when missing")
+      ->add_option(
+          "-o,--out", options->out,
+          "folder for model.safetensors, checkpoints, logs and samples; created if missing")
       ->type_name("DIR")
       ->required();
   command
       ->add_option("--stage", options->stages,
-                   "all (default), encoder, decoder, statistics or dit; a list or repeated")
+                   "stages to run: all (default), encoder, decoder, statistics or dit; a comma "
+                   "list or repeated")
       ->type_name("NAME")
       ->allow_extra_args(false);
   command->add_option("--set", options->overrides, "change a value of the recipe; may be repeated")
@@ -149,24 +151,24 @@ void add_train(CLI::App& app) {
       ->add_option_function<std::string>(
           "--dtype",
           [options](const std::string& name) { options->dtype = parse_float_dtype(name); },
-          "what matrix products multiply in all stages: f32, or bf16, which is faster; weights "
-          "stay f32 (default: as the recipe says, f32)")
+          "data type of matrix products in all stages: f32, or the faster bf16; weights stay f32 "
+          "(default: that of the recipe, else f32)")
       ->type_name("TYPE")
       ->check(CLI::IsMember({"f32", "bf16"}));
   command
       ->add_option("--lpips", options->lpips,
-                   "a file of VGG-16 or LPIPS for an official configuration; may be repeated")
+                   "weights of VGG-16 or LPIPS for an official configuration; may be repeated")
       ->type_name("FILE")
       ->allow_extra_args(false);
   command
       ->add_option("--models", options->models,
-                   "folder where an official configuration's files are looked for")
+                   "folder to search for the files of an official configuration")
       ->type_name("DIR");
   add_threads_option(*command);
   command->footer(
-      "Each stage writes checkpoints. The same command continues from them, bit for bit\n"
-      "as if it had never stopped, and skips what is complete. Ctrl-C writes a checkpoint\n"
-      "first; a second Ctrl-C ends at once.\n"
+      "Each stage writes checkpoints. The same command continues from them, with the same\n"
+      "result bit for bit as without interruption, and skips complete stages. Ctrl-C writes\n"
+      "a checkpoint and stops; a second Ctrl-C stops at once.\n"
       "\n"
       "Examples:\n"
       "  rae train --recipe examples/models/fashion-mnist.yaml \\\n"

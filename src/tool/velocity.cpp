@@ -1,4 +1,4 @@
-// `rae velocity`: one evaluation of the diffusion transformer, to compare programs with each other.
+// `rae velocity`: evaluates the diffusion transformer once, to compare this program with others.
 #include <cstdio>
 #include <memory>
 
@@ -17,7 +17,7 @@ struct VelocityCommand {
   float t = 0;
 };
 
-/// One label for each of `count` samples; the null class has the number behind the last.
+/// One label for each of `count` samples. The null class has the number after the last class.
 std::vector<std::int64_t> labels_of(const VelocityCommand& command, const Generator& generator,
                                     index_t count) {
   std::vector<std::int64_t> labels;
@@ -60,9 +60,9 @@ void add_velocity(CLI::App& app) {
       app.add_subcommand("velocity", "Evaluate the diffusion transformer once, without guidance");
   add_model_options(*command, options->model);
   command
-      ->add_option("--noise-in", options->noise_in,
-                   "the latents x_t: safetensors, tensor 'noise' (else 'sample_latent' or "
-                   "'latent'), (B, C, h, w)")
+      ->add_option(
+          "--noise-in", options->noise_in,
+          "latents x_t (B, C, h, w): safetensors, tensor 'noise', 'sample_latent' or 'latent'")
       ->type_name("FILE")
       ->required();
   command->add_option("--t", options->t, "flow time, from 0 (picture) to 1 (noise)")
@@ -70,8 +70,9 @@ void add_velocity(CLI::App& app) {
       ->required()
       ->check(CLI::Range(0.0, 1.0));
   command
-      ->add_option("-c,--class,--labels", options->labels,
-                   "classes of the samples, a comma list, or one for all")
+      ->add_option(
+          "-c,--class,--labels", options->labels,
+          "names or numbers of the classes, a comma list with one per sample, or one for all")
       ->type_name("NAME")
       ->allow_extra_args(false)
       ->required();
@@ -82,7 +83,7 @@ void add_velocity(CLI::App& app) {
       ->required();
   add_threads_option(*command);
   command->footer(
-      "The number behind the last class is the null class, where the model has one.\n"
+      "The number after the last class selects the null class, if the model has one.\n"
       "\n"
       "Examples:\n"
       "  rae velocity --config C.yaml --noise-in n.safetensors --t 0.73 --labels 1,2 --out "

@@ -23,7 +23,7 @@ void print_fact(const std::string& name, const std::string& value) {
   std::printf("  %-14s  %s\n", printable(name).c_str(), printable(value).c_str());
 }
 
-/// "123 tensors, 4,567 parameters, 18.3 kB (f32)".
+/// "123 tensors, 4,567 numbers, 18.3 kB of f32".
 std::string sizes(const TensorSource& source) {
   index_t elements = 0;
   std::uint64_t bytes = 0;
@@ -42,7 +42,7 @@ std::string sizes(const TensorSource& source) {
   return out;
 }
 
-/// The numbers and texts of a training checkpoint besides its tensors: step, epoch, settings.
+/// Prints the scalars of a training checkpoint besides its tensors: step, epoch, settings.
 void print_scalars(const ConfigNode& tree) {
   if (!tree.is_map()) return;
   for (const auto& [key, value] : tree.members()) {
@@ -55,11 +55,11 @@ void print_scalars(const ConfigNode& tree) {
 
 void print_recognized(const TensorSource& weights) {
   const Recognized found = recognize(weights);
-  print("weights of: " + (found.what.empty() ? "nothing that rae knows" : found.what));
+  print("weights of: " + (found.summary.empty() ? "an unknown network" : found.summary));
   for (const auto& [name, value] : found.facts) print_fact(name, value);
 }
 
-/// The latents' statistics, in words.
+/// Describes the latent statistics: "mean and variance of 768 x 16 x 16".
 std::string statistics_of(const LatentNorm<float>& norm) {
   if (norm.mean.empty() && norm.var.empty()) return "none";
   const Shape& shape = (norm.mean.empty() ? norm.var : norm.mean).shape();
@@ -128,7 +128,7 @@ void print_weights(const std::string& path, const std::string& kind) {
                 kind + ", " + plural(static_cast<index_t>(source.names().size()), "tensor")));
   print("sizes: " + sizes(source));
   if (!weights.selected().empty()) {
-    print("training checkpoint, its weights are in '" + weights.selected() +
+    print("training checkpoint with its weights in '" + weights.selected() +
           "': " + sizes(weights));
     if (kind == "checkpoint of PyTorch")
       print_scalars(TorchCheckpoint::open(source.origin()).tree());
@@ -155,11 +155,11 @@ void print_model(const std::string& path, const std::string& models_dir, bool te
   const ModelConfig& c = files.config;
   if (kind == ModelKind::encoder) {
     print_recognized(files.encoder->tensors);
-    print("its tensors are those of config.json");
+    print("its tensors match config.json");
   } else {
     const Shape latent = c.latent_shape();
-    print("statistics, encoder, resolution and decoder fit each other:");
-    print_fact("pictures", concat(c.image_size, " pixels, for the encoder ",
+    print("statistics, encoder, resolution and decoder are consistent:");
+    print_fact("pictures", concat(c.image_size, " pixels, resized for the encoder to ",
                                   c.encoder_size > 0 ? c.encoder_size : c.image_size));
     print_fact("latents", concat(latent[0], " x ", latent[1], " x ", latent[2]));
     print_fact("statistics", statistics_of(files.latent_norm));

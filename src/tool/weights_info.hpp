@@ -1,5 +1,5 @@
-// The output of `rae info` for weights and models: tensors, the network they belong to, and whether
-// the files of a model fit each other.
+// The output of `rae info` for weights and models: tensors, the network that they belong to, and
+// whether the files of a model are consistent.
 #pragma once
 
 #include <map>
@@ -9,28 +9,29 @@
 
 namespace rae::tool {
 
-/// A checkpoint of PyTorch, an index of shards, or a safetensors file that is no bundle: what it
-/// is, its sizes, all tensors. Throws as `TensorSource::open`.
+/// Prints a checkpoint of PyTorch, an index of shards, or a safetensors file that is not a bundle:
+/// its network, sizes and tensors. Throws as `TensorSource::open`.
 void print_weights(const std::string& path, const std::string& kind);
 
-/// An official configuration, or a folder of diffusers or of a Hugging Face encoder: whether its
-/// files fit each other, and what they make. A folder without config.json is taken as weights.
-/// Throws FileError, ConfigError, FormatError, ShapeError for files that are missing or do not fit.
+/// Prints an official configuration, or a folder of diffusers or of a Hugging Face encoder: the
+/// source of each network, and the configuration, after a check that the files are consistent. A
+/// folder without config.json is treated as weights. Throws FileError, ConfigError, FormatError or
+/// ShapeError for files that are missing or inconsistent.
 void print_model(const std::string& path, const std::string& models_dir, bool tensors);
 
-/// A line of text.
+/// Prints a line to stdout.
 void print(const std::string& line);
 
-/// Keys and values, a line each, those of a map further in.
+/// Prints keys and values, one per line; nested maps are indented.
 void print_config(const ConfigNode& node, const std::string& indent);
 
-/// "PATH: KIND, 12 kB".
+/// The first line of a report: "PATH: KIND, 12 kB".
 [[nodiscard]] std::string heading(const std::string& path, const std::string& kind);
 
-/// A title and pairs of texts; nothing when there is none.
+/// Prints a title and pairs of texts; prints nothing if there are none.
 void print_texts(const char* title, const std::map<std::string, std::string>& texts);
 
-/// "  f32   (3, 5)                w" for each tensor of a file or a part of one.
+/// Prints a line "  f32   (3, 5)                w" for each tensor of a file or a group of tensors.
 template <class Source>
 void print_tensors(const Source& source);
 

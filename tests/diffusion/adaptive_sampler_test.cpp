@@ -21,13 +21,13 @@ constexpr AdaptiveSolver kAdaptiveSolvers[] = {AdaptiveSolver::dopri5, AdaptiveS
 
 /// dx/dt = 3 x cos(3 t), whose solution is x(t) = x(1) exp(sin(3 t) - sin(3)).
 Tensor<double> waves(const Tensor<double>& x, double t) {
-  Tensor<double> v(x.shape());
+  Tensor<double> v(x.shape());  // x's shape
   for (index_t i = 0; i < x.numel(); ++i) v.data()[i] = 3 * x[i] * std::cos(3 * t);
   return v;
 }
 
-// How step control is compared with the official run on any machine: three solvers compute the
-// length of one early step from a number that is mostly rounding.
+// How step control is compared with the official run on any machine: with three solvers the length
+// of one early step is computed from a number that is mostly rounding error.
 //
 // - dopri5, dopri8: the error estimate of the first step is about 2e-4 of the allowed error, close
 //   to the rounding of float, and the length of the second step follows from it. With dopri8 this
@@ -154,8 +154,8 @@ TEST(AdaptiveSamplerTest, RoundingAloneSeparatesTheChosenSecondStepFromTheOffici
   }
 }
 
-TEST(AdaptiveSamplerTest, FollowsTheSolutionAtEveryPointOfTheGridAsCloselyAsAsked) {
-  const Tensor<double> start(Shape{2}, {1.0, -0.5});
+TEST(AdaptiveSamplerTest, FollowsTheSolutionAtEveryPointOfTheGridWithinTheTolerance) {
+  const Tensor<double> start(Shape{2}, {1.0, -0.5});  // (2)
   const std::vector<double> grid = full_time_grid<double>(7, 2.0);
   for (const AdaptiveSolver solver : kAdaptiveSolvers) {
     const double tolerance =
@@ -164,9 +164,9 @@ TEST(AdaptiveSamplerTest, FollowsTheSolutionAtEveryPointOfTheGridAsCloselyAsAske
     (void)sample(waves, start, grid, solver, {.atol = tolerance, .rtol = tolerance},
                  [&](const BasicStepInfo<double>& info) {
                    const double growth = std::exp(std::sin(3 * info.t) - std::sin(3.0));
-                   // Steps are chosen by the error at their ends. In between the polynomial of
-                   // dopri8 is of lower order than the steps, and those of bosh3 and fehlberg2 go
-                   // through a middle of first order.
+                   // Step control bounds the error at the ends of steps. Between them the
+                   // polynomial of dopri8 has a lower order than the steps, and the polynomials of
+                   // bosh3 and fehlberg2 use a midpoint of first order.
                    const bool follows =
                        solver == AdaptiveSolver::dopri5 || solver == AdaptiveSolver::adaptive_heun;
                    const double bound = follows ? 100 * tolerance : 1e-3;
@@ -181,7 +181,7 @@ TEST(AdaptiveSamplerTest, FollowsTheSolutionAtEveryPointOfTheGridAsCloselyAsAske
   }
 }
 
-TEST(AdaptiveSamplerTest, SmallerTolerancesMakeSmallerErrors) {
+TEST(AdaptiveSamplerTest, SmallerTolerancesGiveSmallerErrors) {
   const std::vector<double> grid = {1.0, 0.0};
   for (const AdaptiveSolver solver : kAdaptiveSolvers) {
     const auto error = [&](double tolerance) {
@@ -194,17 +194,17 @@ TEST(AdaptiveSamplerTest, SmallerTolerancesMakeSmallerErrors) {
   }
 }
 
-TEST(AdaptiveSamplerTest, GoesInBothDirections) {
+TEST(AdaptiveSamplerTest, IntegratesInBothDirections) {
   const StepControl tight{.atol = 1e-10, .rtol = 1e-10, .stop_at_end = true};
-  const Tensor<double> start(Shape{2}, {0.4, 0.2});
-  const Tensor<double> end =
-      sample(waves, start, std::vector<double>{1.0, 0.3}, AdaptiveSolver::dopri5, tight);
+  const Tensor<double> start(Shape{2}, {0.4, 0.2});  // (2)
+  const Tensor<double> end = sample(waves, start, std::vector<double>{1.0, 0.3},
+                                    AdaptiveSolver::dopri5, tight);  // start's shape
   EXPECT_GT(std::abs(end[0] - start[0]), 0.01);
   expect_close(sample(waves, end, std::vector<double>{0.3, 1.0}, AdaptiveSolver::dopri5, tight),
                start, 1e-8);
 }
 
-TEST(AdaptiveSamplerTest, StepsOverTheEndUnlessItIsToldToStop) {
+TEST(AdaptiveSamplerTest, StepsPastTheEndUnlessStopAtEnd) {
   for (const bool stop : {false, true}) {
     float earliest = 1.0f;
     const auto velocity = [&](const Tensor<float>& x, float t) {
@@ -212,19 +212,19 @@ TEST(AdaptiveSamplerTest, StepsOverTheEndUnlessItIsToldToStop) {
       return Tensor<float>(x.shape(), 2.0f);
     };
     const Tensor<float> x = sample(velocity, Tensor<float>(Shape{3}, 1.0f), full_time_grid(4, 1.0),
-                                   AdaptiveSolver::dopri5, {.stop_at_end = stop});
+                                   AdaptiveSolver::dopri5, {.stop_at_end = stop});  // (3)
     EXPECT_NEAR(x[0], -1.0f, 1e-6);
     EXPECT_EQ(earliest >= 0.0f, stop) << earliest;
   }
 }
 
-TEST(AdaptiveSamplerTest, TheFirstStepIsAsLongAsAsked) {
+TEST(AdaptiveSamplerTest, TheFirstStepHasTheRequestedLength) {
   std::vector<double> times;
   const auto velocity = [&](const Tensor<double>& x, double t) {
     times.push_back(t);
     return waves(x, t);
   };
-  const Tensor<double> x(Shape{1}, 1.0);
+  const Tensor<double> x(Shape{1}, 1.0);  // (1)
   const std::vector<double> grid = {1.0, 0.5};
   (void)sample(velocity, x, grid, AdaptiveSolver::bosh3,
                {.atol = 1.0, .first_step = 0.25, .stop_at_end = true});
@@ -232,15 +232,15 @@ TEST(AdaptiveSamplerTest, TheFirstStepIsAsLongAsAsked) {
   EXPECT_EQ(times[0], 1.0);
   EXPECT_NEAR(times[1], 1.0 - 0.25 / 2, 1e-12);
   EXPECT_NEAR(times[3], 1.0 - 0.25, 1e-12);
-  // A first step that is too long for the tolerance is shortened like any other.
+  // A first step that is too long for the tolerance is shortened.
   const double expected = std::exp(std::sin(1.5) - std::sin(3.0));
   EXPECT_NEAR(sample(waves, x, grid, AdaptiveSolver::dopri5,
                      {.atol = 1e-8, .rtol = 1e-8, .first_step = 10.0, .stop_at_end = true})[0],
               expected, 1e-6);
 }
 
-TEST(AdaptiveSamplerTest, HandlesStartsWithoutASlopeAndJumps) {
-  // At rest until t = 0.5, then at speed 1.
+TEST(AdaptiveSamplerTest, HandlesZeroInitialVelocityAndJumps) {
+  // Velocity 0 until t = 0.5, then 1.
   const auto jump = [](const Tensor<double>& x, double t) {
     return Tensor<double>(x.shape(), t > 0.5 ? 0.0 : 1.0);
   };
@@ -253,10 +253,10 @@ TEST(AdaptiveSamplerTest, HandlesStartsWithoutASlopeAndJumps) {
         << name_of(solver);
 }
 
-TEST(AdaptiveSamplerTest, LeavesTheCallersTensorAndKeptStatesAlone) {
-  const Tensor<float> noise(Shape{2}, 1.0f);
+TEST(AdaptiveSamplerTest, DoesNotChangeTheCallersTensorAndKeptStates) {
+  const Tensor<float> noise(Shape{2}, 1.0f);  // (2)
   std::vector<Tensor<float>> kept;
-  // A velocity that hands its argument back shares memory with the sampler's states.
+  // A velocity that returns its argument shares memory with the states of the sampler.
   const auto identity = [](const Tensor<float>& x, float) { return x; };
   const StepControl tight{.atol = 1e-6, .rtol = 1e-6};
   (void)sample(identity, noise, std::vector<float>{1.0f, 0.5f, 0.0f}, AdaptiveSolver::dopri5, tight,
@@ -273,15 +273,16 @@ TEST(AdaptiveSamplerTest, DoesNotDependOnTheNumberOfThreads) {
   Tensor<float> noise(Shape{2, 20000});
   Philox(7).fill_normal(noise.span());
   const auto velocity = [](const Tensor<float>& x, float t) {
-    Tensor<float> v = x;
+    Tensor<float> v = x;  // x's shape
     for (float& e : v.span()) e = e * t - 0.1f;
     return v;
   };
   set_num_threads(1);
-  const Tensor<float> one = sample(velocity, noise, full_time_grid(5, 3.0), AdaptiveSolver::dopri5);
+  const Tensor<float> one =
+      sample(velocity, noise, full_time_grid(5, 3.0), AdaptiveSolver::dopri5);  // noise's shape
   set_num_threads(4);
   const Tensor<float> four =
-      sample(velocity, noise, full_time_grid(5, 3.0), AdaptiveSolver::dopri5);
+      sample(velocity, noise, full_time_grid(5, 3.0), AdaptiveSolver::dopri5);  // noise's shape
   set_num_threads(0);
   expect_close(one, four, 0.0);
 }
@@ -295,9 +296,9 @@ TEST(AdaptiveSamplerTest, TheCallbackCanStop) {
   EXPECT_NE(message.find("step 4 of 10"), std::string::npos) << message;
 }
 
-TEST(AdaptiveSamplerTest, SaysWhereItCannotGoOn) {
+TEST(AdaptiveSamplerTest, ReportsWhereItFails) {
   const std::vector<double> grid = {1.0, 0.0};
-  const Tensor<double> x(Shape{1}, 1.0);
+  const Tensor<double> x(Shape{1}, 1.0);  // (1)
   const auto breaks = [](const Tensor<double>& s, double t) {
     return Tensor<double>(s.shape(), t < 0.5 ? NAN : 1.0);
   };
@@ -308,18 +309,18 @@ TEST(AdaptiveSamplerTest, SaysWhereItCannotGoOn) {
     (void)sample(waves, x, grid, AdaptiveSolver::adaptive_heun, {.rtol = 1e-9, .max_steps = 5});
   });
   EXPECT_NE(slow.find("5 steps"), std::string::npos) << slow;
-  // An explosion at t = 0.5: ever shorter steps.
-  const auto explodes = [](const Tensor<double>& s, double) {
-    Tensor<double> v(s.shape());
+  // The solution diverges at t = 0.5, so the steps become ever shorter.
+  const auto diverges = [](const Tensor<double>& s, double) {
+    Tensor<double> v(s.shape());  // (1)
     v.data()[0] = -2.0 * s[0] * s[0];
     return v;
   };
-  EXPECT_THROW((void)sample(explodes, x, grid, AdaptiveSolver::dopri5), NumericError);
+  EXPECT_THROW((void)sample(diverges, x, grid, AdaptiveSolver::dopri5), NumericError);
 }
 
-TEST(AdaptiveSamplerTest, RefusesBadControlsGridsAndShapes) {
+TEST(AdaptiveSamplerTest, RejectsInvalidControlsGridsAndShapes) {
   const auto identity = [](const Tensor<float>& x, float) { return x; };
-  const Tensor<float> x(Shape{2}, 1.0f);
+  const Tensor<float> x(Shape{2}, 1.0f);  // (2)
   const std::vector<float> grid = {1.0f, 0.0f};
   for (const StepControl& control :
        {StepControl{.atol = -1.0}, StepControl{.rtol = NAN}, StepControl{.atol = 0.0, .rtol = 0.0},

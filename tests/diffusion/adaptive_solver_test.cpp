@@ -12,7 +12,7 @@ constexpr AdaptiveSolver kAllSolvers[] = {AdaptiveSolver::dopri5, AdaptiveSolver
                                           AdaptiveSolver::bosh3, AdaptiveSolver::fehlberg2,
                                           AdaptiveSolver::adaptive_heun};
 
-TEST(AdaptiveSolverTest, CoefficientsFulfilTheQuadratureConditions) {
+TEST(AdaptiveSolverTest, CoefficientsSatisfyTheQuadratureConditions) {
   for (const AdaptiveSolver solver : kAllSolvers) {
     const detail::AdaptiveTableau& m = detail::adaptive_tableau_of(solver);
     const auto moment = [&](const detail::AdaptiveTableau::Row& weights, int power) {
@@ -32,20 +32,19 @@ TEST(AdaptiveSolverTest, CoefficientsFulfilTheQuadratureConditions) {
     }
     for (int power = 0; power < m.order; ++power)
       EXPECT_NEAR(moment(m.b, power), 1.0 / (power + 1), 1e-14) << name_of(solver) << power;
-    // The companion is of one order less.
+    // The order of the embedded method is lower by one.
     for (int power = 0; power < m.order - 1; ++power)
       EXPECT_NEAR(moment(m.error, power), 0.0, 1e-14) << name_of(solver) << power;
     EXPECT_GT(std::abs(moment(m.error, m.order - 1)) + std::abs(m.error[0]), 1e-4)
         << name_of(solver);
-    // The middle of the pairs of Dormand and Prince is as good as the polynomial that is laid
-    // through it.
+    // The midpoint of the Dormand-Prince pairs is as accurate as the interpolating polynomial.
     for (int power = 0; power < (m.order >= 5 ? 4 : 1); ++power)
       EXPECT_NEAR(moment(m.middle, power), std::pow(0.5, power + 1) / (power + 1), 1e-14)
           << name_of(solver) << power;
   }
 }
 
-TEST(AdaptiveSolverTest, TheLastStageOfMostIsTheFirstOfTheNextStep) {
+TEST(AdaptiveSolverTest, TheLastStageOfMostPairsIsTheFirstOfTheNextStep) {
   for (const AdaptiveSolver solver : kAllSolvers)
     EXPECT_EQ(detail::adaptive_tableau_of(solver).ends_in_last_stage(),
               solver != AdaptiveSolver::fehlberg2 && solver != AdaptiveSolver::adaptive_heun)

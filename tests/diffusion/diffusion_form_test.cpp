@@ -49,7 +49,7 @@ TEST(DiffusionFormTest, AgreesWithTheOfficialForms) {
   expect_golden_forms(OfficialPath<VpPath>{}, "VP");
 }
 
-// The official sign of sbdm is that of a diffusion in the other direction of time.
+// The official sign of sbdm is that of a diffusion with reversed time.
 TEST(DiffusionFormTest, OnlySbdmDependsOnTheFormulas) {
   const auto expect = [](const auto& path, const auto& official) {
     for (const DiffusionForm form : kAllForms)
@@ -64,8 +64,8 @@ TEST(DiffusionFormTest, OnlySbdmDependsOnTheFormulas) {
             VpPath::kBetaMin);
 }
 
-/// With the form sbdm the reverse diffusion is that of dx = (alpha' / alpha) x dt + g dW, whose
-/// reversal has D = g^2 / 2. Where variance is preserved g^2 = -2 alpha' / alpha.
+/// With the form sbdm the sampler reverses the diffusion dx = (alpha' / alpha) x dt + g dW, with D
+/// = g^2 / 2. For variance preserving paths g^2 = -2 alpha' / alpha.
 TEST(DiffusionFormTest, SbdmIsHalfTheRateOfTheForwardDiffusion) {
   for (const double t : {0.1, 0.5, 0.9}) {
     const GvpPath gvp;
@@ -79,7 +79,7 @@ TEST(DiffusionFormTest, SbdmIsHalfTheRateOfTheForwardDiffusion) {
   EXPECT_TRUE(std::isinf(diffusion_coefficient(LinearPath{}, DiffusionForm::sbdm, 1.0, 1.0)));
 }
 
-TEST(DiffusionFormTest, IsNowhereNegative) {
+TEST(DiffusionFormTest, IsNeverNegative) {
   for (const DiffusionForm form : kAllForms)
     for (double t = 0.0; t < 1.0; t += 0.05)
       EXPECT_GE(diffusion_coefficient(LinearPath{}, form, 0.7, t), 0.0) << name_of(form);

@@ -26,9 +26,9 @@ TEST(GuidanceTest, IntervalIncludesBothEnds) {
   EXPECT_FALSE(Cfg{}.active(0.5));
 }
 
-TEST(GuidanceTest, ExtrapolatesFromTheOtherThroughTheMain) {
+TEST(GuidanceTest, ExtrapolatesFromOtherThroughMain) {
   Tensor<float> main(Shape{2, 2}, {1.0f, 2.0f, 3.0f, 4.0f});
-  const Tensor<float> other(Shape{2, 2}, {0.0f, 2.0f, 5.0f, 4.0f});
+  const Tensor<float> other(Shape{2, 2}, {0.0f, 2.0f, 5.0f, 4.0f});  // (2, 2)
   guide(main, other, 2.0);
   expect_close(main, Tensor<float>(Shape{2, 2}, {2.0f, 2.0f, 1.0f, 4.0f}), 0.0);
   guide(main, other, 0.0);
@@ -41,7 +41,7 @@ TEST(GuidanceTest, LargeTensorsOnManyThreads) {
     main.data()[i] = static_cast<double>(i % 97);
     other.data()[i] = static_cast<double>(i % 89);
   }
-  const Tensor<double> before = main;
+  const Tensor<double> before = main;  // main's shape
   set_num_threads(4);
   guide(main, other, 1.5);
   set_num_threads(0);
@@ -49,22 +49,23 @@ TEST(GuidanceTest, LargeTensorsOnManyThreads) {
     ASSERT_DOUBLE_EQ(main[i], other[i] + 1.5 * (before[i] - other[i])) << i;
 }
 
-TEST(GuidanceTest, HalvesOfADoubledBatchAreViews) {
+TEST(GuidanceTest, GuidesHalvesOfADoubledBatch) {
   Tensor<float> both(Shape{4, 1}, {1.0f, 2.0f, 0.0f, 1.0f});
-  const Tensor<float> copy = both;
+  const Tensor<float> copy = both;  // both's shape
   guide(both.view().slice(0, 0, 2), copy.view().slice(0, 2, 2), 3.0);
   expect_close(both, Tensor<float>(Shape{4, 1}, {3.0f, 4.0f, 0.0f, 1.0f}), 0.0);
 }
 
-TEST(GuidanceTest, EachSampleByItsOwnTime) {
+TEST(GuidanceTest, GuidesEachSampleAtItsOwnTime) {
   Tensor<float> main(Shape{4, 2}, 1.0f);
-  const Tensor<float> other(Shape{4, 2}, 0.0f), t(Shape{4}, {0.0f, 0.25f, 0.5f, 0.75f});
+  const Tensor<float> other(Shape{4, 2}, 0.0f),
+      t(Shape{4}, {0.0f, 0.25f, 0.5f, 0.75f});  // (4, 2), (4)
   guide(main, other, t, Cfg{.scale = 3.0f, .t_min = 0.25f, .t_max = 0.5f});
   expect_close(main, Tensor<float>(Shape{4, 2}, {1, 1, 3, 3, 3, 3, 1, 1}), 0.0);
   EXPECT_THROW(guide(main, other, Tensor<float>(Shape{3}, 0.5f), Cfg{.scale = 3.0f}), ShapeError);
 }
 
-TEST(GuidanceTest, EvaluatesTheOtherOnlyWhereItIsActive) {
+TEST(GuidanceTest, EvaluatesOtherOnlyWhereGuidanceIsActive) {
   int main_calls = 0, other_calls = 0;
   const auto main = [&](const Tensor<float>& x, float) {
     ++main_calls;
@@ -74,7 +75,7 @@ TEST(GuidanceTest, EvaluatesTheOtherOnlyWhereItIsActive) {
     ++other_calls;
     return Tensor<float>(x.shape(), 1.0f);
   };
-  const Tensor<float> x(Shape{1, 3}, 0.0f);
+  const Tensor<float> x(Shape{1, 3}, 0.0f);  // (1, 3)
   auto velocity = guided(main, other, AutoGuidance{.scale = 1.5f, .t_min = 0.1f, .t_max = 0.6f});
   expect_close(velocity(x, 0.9f), Tensor<float>(x.shape(), 2.0f), 0.0);
   EXPECT_EQ(other_calls, 0);
@@ -86,15 +87,15 @@ TEST(GuidanceTest, EvaluatesTheOtherOnlyWhereItIsActive) {
   EXPECT_EQ(other_calls, 1);
 }
 
-TEST(GuidanceTest, DoesNotWriteIntoATensorThatTheModelKeeps) {
-  const Tensor<float> cached(Shape{2}, 2.0f), zero(Shape{2}, 0.0f);
+TEST(GuidanceTest, DoesNotChangeATensorThatTheModelKeeps) {
+  const Tensor<float> cached(Shape{2}, 2.0f), zero(Shape{2}, 0.0f);  // (2)
   auto velocity = guided([&](const Tensor<float>&, float) { return cached; },
                          [&](const Tensor<float>&, float) { return zero; }, Cfg{.scale = 2.0f});
   expect_close(velocity(zero, 0.5f), Tensor<float>(Shape{2}, 4.0f), 0.0);
   expect_close(cached, Tensor<float>(Shape{2}, 2.0f), 0.0);
 }
 
-TEST(GuidanceTest, RefusesNonsense) {
+TEST(GuidanceTest, RejectsInvalidArguments) {
   const auto velocity = [](const Tensor<float>& x, float) { return x; };
   for (const Cfg& bad : {Cfg{.scale = NAN}, Cfg{.scale = -1.0f}, Cfg{.scale = INFINITY},
                          Cfg{.t_min = 0.6f, .t_max = 0.5f}, Cfg{.t_min = -0.1f}, Cfg{.t_max = 1.1f},

@@ -26,7 +26,7 @@ TEST(InverseNormalTest, KnownQuantiles) {
 TEST(InverseNormalTest, InvertsTheDistributionFunction) {
   for (double x = -8.0; x <= 3.0; x += 0.03125)
     EXPECT_NEAR(inverse_normal_cdf(normal_cdf(x)), x, 4e-14) << x;
-  // Across the borders of the three approximations.
+  // At the boundaries of the three approximations.
   for (const double p : {0.075, 0.925, std::exp(-25.0)})
     EXPECT_NEAR(inverse_normal_cdf(std::nextafter(p, 0.0)),
                 inverse_normal_cdf(std::nextafter(p, 1.0)), 1e-14)
@@ -38,7 +38,7 @@ TEST(InverseNormalTest, IsOddAboutOneHalf) {
     EXPECT_DOUBLE_EQ(inverse_normal_cdf(p), -inverse_normal_cdf(1.0 - p));
 }
 
-TEST(InverseNormalTest, EndsAreInfiniteAndOutsideIsNan) {
+TEST(InverseNormalTest, IsInfiniteAtTheEndsAndNanOutside) {
   EXPECT_EQ(inverse_normal_cdf(0.0), -std::numeric_limits<double>::infinity());
   EXPECT_EQ(inverse_normal_cdf(1.0), std::numeric_limits<double>::infinity());
   EXPECT_TRUE(std::isnan(inverse_normal_cdf(-0.1)));

@@ -8,7 +8,7 @@ namespace {
 
 using test::expect_close;
 
-TEST(LatentStatisticsTest, MomentumRuleAgreesWithTheOfficialScript) {
+TEST(LatentStatisticsTest, MomentumStatisticsAgreeWithTheOfficialScript) {
   const test::Golden golden("latent_stats/io.safetensors");
   MomentumLatentStatistics statistics;
   for (int i = 0; i < 12; ++i) statistics.update(golden("batch" + std::to_string(i)));
@@ -16,6 +16,7 @@ TEST(LatentStatisticsTest, MomentumRuleAgreesWithTheOfficialScript) {
   expect_close(statistics.variance(), golden("var"), 1e-6);
 }
 
+/// Normal latents (count, 3, 2, 4) with mean `offset`.
 Tensor<float> random_latents(index_t count, std::uint64_t seed, float offset) {
   Tensor<float> out(Shape{count, 3, 2, 4});
   Philox(seed).fill_normal(out.span());
@@ -23,10 +24,10 @@ Tensor<float> random_latents(index_t count, std::uint64_t seed, float offset) {
   return out;
 }
 
-/// Mean and biased variance in two passes.
+/// Mean and biased variance (3, 2, 4), computed in two passes.
 std::pair<Tensor<float>, Tensor<float>> two_passes(const std::vector<Tensor<float>>& batches) {
   const Shape shape{3, 2, 4};
-  Tensor<float> mean(shape), variance(shape);
+  Tensor<float> mean(shape), variance(shape);  // (C, h, w)
   for (index_t i = 0; i < shape.numel(); ++i) {
     double sum = 0, squares = 0;
     index_t n = 0;
@@ -45,8 +46,8 @@ std::pair<Tensor<float>, Tensor<float>> two_passes(const std::vector<Tensor<floa
   return {mean, variance};
 }
 
-TEST(LatentStatisticsTest, ExactRuleAgreesWithTwoPassesEvenFarFromZero) {
-  // At an offset of 1000 a sum of squares in float would keep no digit of the variance.
+TEST(LatentStatisticsTest, ExactStatisticsAgreeWithTwoPassesFarFromZero) {
+  // With an offset of 1000 a sum of squares in float would lose all digits of the variance.
   const std::vector<Tensor<float>> batches = {
       random_latents(5, 1, 1000.0f), random_latents(1, 2, 1000.0f), random_latents(17, 3, 1001.0f)};
   const auto [mean, variance] = two_passes(batches);
@@ -57,7 +58,7 @@ TEST(LatentStatisticsTest, ExactRuleAgreesWithTwoPassesEvenFarFromZero) {
   expect_close(statistics.variance(), variance, 1e-7);
 }
 
-TEST(LatentStatisticsTest, MergedPartsAreTheWhole) {
+TEST(LatentStatisticsTest, MergedPartsEqualTheWhole) {
   const std::vector<Tensor<float>> batches = {
       random_latents(4, 1, 0.0f), random_latents(9, 2, 3.0f), random_latents(2, 3, -1.0f)};
   const auto [mean, variance] = two_passes(batches);
@@ -74,7 +75,7 @@ TEST(LatentStatisticsTest, MergedPartsAreTheWhole) {
   expect_close(empty.variance(), left.variance(), 0.0);
 }
 
-TEST(LatentStatisticsTest, SavedPartsAreContinued) {
+TEST(LatentStatisticsTest, ContinuesSavedStatistics) {
   LatentStatistics whole, part;
   whole.update(random_latents(5, 1, 3.0f));
   part.update(random_latents(5, 1, 3.0f));
@@ -85,7 +86,7 @@ TEST(LatentStatisticsTest, SavedPartsAreContinued) {
   expect_close(saved.mean<double>(), whole.mean<double>(), 1e-15);
   expect_close(saved.variance<double>(), whole.variance<double>(), 1e-14);
 
-  const Tensor<double> one(Shape{2, 3}, 1.0);
+  const Tensor<double> one(Shape{2, 3}, 1.0);  // (2, 3)
   EXPECT_THROW(LatentStatistics(one, Tensor<double>(Shape{3, 2}, 1.0), 1), ShapeError);
   EXPECT_THROW(LatentStatistics(Tensor<double>(), Tensor<double>(), 1), ShapeError);
   EXPECT_THROW(LatentStatistics(one, one, 0), ArgumentError);
@@ -111,16 +112,16 @@ TEST(LatentStatisticsTest, OneSampleHasNoVariance) {
   expect_close(statistics.variance(), Tensor<float>(Shape{3, 2, 4}, 0.0f), 0.0);
 }
 
-TEST(LatentStatisticsTest, RefusesBadBatchesAndStaysAsItWas) {
+TEST(LatentStatisticsTest, RejectsInvalidBatchesWithoutAChange) {
   LatentStatistics statistics;
   EXPECT_THROW((void)statistics.mean(), ArgumentError);
   EXPECT_THROW((void)statistics.variance(), ArgumentError);
   EXPECT_THROW(statistics.update(Tensor<float>()), ShapeError);
   EXPECT_THROW(statistics.update(Tensor<float>(Shape{0, 3}, 0.0f)), ShapeError);
   statistics.update(random_latents(3, 1, 0.0f));
-  const Tensor<float> mean = statistics.mean();
+  const Tensor<float> mean = statistics.mean();  // (C, h, w)
   EXPECT_THROW(statistics.update(Tensor<float>(Shape{2, 3, 4, 2}, 0.0f)), ShapeError);
-  Tensor<float> broken = random_latents(2, 2, 0.0f);
+  Tensor<float> broken = random_latents(2, 2, 0.0f);  // (B, C, h, w)
   broken.data()[7] = NAN;
   EXPECT_THROW(statistics.update(broken), NumericError);
   LatentStatistics other;
@@ -134,7 +135,7 @@ TEST(LatentStatisticsTest, RefusesBadBatchesAndStaysAsItWas) {
   MomentumLatentStatistics momentum;
   EXPECT_THROW((void)momentum.mean(), ArgumentError);
   momentum.update(random_latents(3, 1, 0.0f));
-  const Tensor<float> variance = momentum.variance();
+  const Tensor<float> variance = momentum.variance();  // (C, h, w)
   EXPECT_THROW(momentum.update(broken), NumericError);
   EXPECT_THROW(momentum.update(Tensor<float>(Shape{2, 5}, 1.0f)), ShapeError);
   expect_close(momentum.variance(), variance, 0.0);

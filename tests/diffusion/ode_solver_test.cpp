@@ -19,7 +19,7 @@ TEST(OdeSolverTest, EveryNameIsParsed) {
   EXPECT_THROW((void)parse_ode_solver("scipy_solver"), ArgumentError);
 }
 
-TEST(OdeSolverTest, HoldsOneOfBoth) {
+TEST(OdeSolverTest, HoldsEitherKindOfSolver) {
   const OdeSolver fixed = Solver::rk4, adaptive = AdaptiveSolver::bosh3;
   EXPECT_FALSE(fixed.is_adaptive());
   EXPECT_EQ(fixed.fixed(), Solver::rk4);

@@ -20,11 +20,11 @@ void expect_golden_coefficients(const P& path, const std::string& name, double t
   const Tensor<float> t = golden("t");  // (5)
   for (index_t i = 0; i < t.numel(); ++i) {
     const double s = static_cast<double>(t[i]);
-    const auto near = [&](double actual, const std::string& what) {
-      const Tensor<float> expected = golden.part(name + "." + what, i);  // ()
+    const auto near = [&](double actual, const std::string& quantity) {
+      const Tensor<float> expected = golden.part(name + "." + quantity, i);  // ()
       EXPECT_TRUE(test::near(actual, expected,
                              tolerance * std::max(1.0, std::abs(static_cast<double>(expected[0])))))
-          << name << "." << what << " at t = " << s;
+          << name << "." << quantity << " at t = " << s;
     };
     near(path.alpha(s), "alpha");
     near(path.sigma(s), "sigma");
@@ -36,8 +36,8 @@ void expect_golden_coefficients(const P& path, const std::string& name, double t
   expect_close(path_velocity(path, golden("x1"), golden("x0"), t), golden(name + ".ut"),
                6 * tolerance, name + ".ut");
   // The official compute_drift: the velocity is var score - mean.
-  const Tensor<float> x = golden(name + ".xt");
-  Tensor<float> mean(x.shape());  // (5, 3, 2, 2)
+  const Tensor<float> x = golden(name + ".xt");  // (5, 3, 2, 2)
+  Tensor<float> mean(x.shape());                 // (5, 3, 2, 2)
   const index_t inner = x.numel() / t.numel();
   for (index_t i = 0; i < t.numel(); ++i) {
     const detail::Factors f =
@@ -54,13 +54,13 @@ void expect_golden_coefficients(const P& path, const std::string& name, double t
   EXPECT_TRUE(test::close_each(mean, golden(name + ".drift_mean"), bound)) << name;
 }
 
-TEST(PathTest, LinearAgreesWithTheOfficialPlan) {
+TEST(PathTest, LinearAgreesWithTheOfficialPath) {
   expect_golden_coefficients(LinearPath{}, "Linear", 5e-7);
 }
-TEST(PathTest, GvpAgreesWithTheOfficialPlan) { expect_golden_coefficients(GvpPath{}, "GVP", 5e-7); }
-// The reference computes sqrt(1 - sigma^2) in float; at t = 0.98 the difference is 0.006, so that
-// 2^-24 becomes up to 5e-6 of alpha.
-TEST(PathTest, VpAgreesWithTheOfficialPlan) { expect_golden_coefficients(VpPath{}, "VP", 2e-6); }
+TEST(PathTest, GvpAgreesWithTheOfficialPath) { expect_golden_coefficients(GvpPath{}, "GVP", 5e-7); }
+// The reference computes sqrt(1 - sigma^2) in float; at t = 0.98 the difference is 0.006, so that a
+// rounding of 2^-24 is up to 5e-6 of alpha.
+TEST(PathTest, VpAgreesWithTheOfficialPath) { expect_golden_coefficients(VpPath{}, "VP", 2e-6); }
 
 template <Path P>
 void expect_true_derivatives(const P& path) {
@@ -73,7 +73,7 @@ void expect_true_derivatives(const P& path) {
   }
 }
 
-TEST(PathTest, DerivativesAreThoseOfTheCoefficients) {
+TEST(PathTest, DerivativesMatchTheCoefficients) {
   expect_true_derivatives(LinearPath{});
   expect_true_derivatives(GvpPath{});
   expect_true_derivatives(VpPath{});
@@ -105,17 +105,19 @@ TEST(PathTest, EndsAreDataAndNoise) {
   EXPECT_LT(VpPath{}.sigma(0.0), 0.007);
 }
 
-TEST(PathTest, OneTimeServesAllSamplesAndManyElements) {
-  const Shape shape{3, 7, 41, 61};  // more than one thread's share, samples split across threads
-  Tensor<double> data(shape), noise(shape);
+TEST(PathTest, HandlesOneTimeForAllSamplesAndManyElements) {
+  // More elements than one thread handles, so that samples are split across threads.
+  const Shape shape{3, 7, 41, 61};
+  Tensor<double> data(shape), noise(shape);  // (3, 7, 41, 61)
   const Philox random(1);
   for (index_t i = 0; i < data.numel(); ++i) {
     data.data()[i] = static_cast<double>(random.normal(static_cast<std::uint64_t>(i)));
     noise.data()[i] = static_cast<double>(random.uniform(static_cast<std::uint64_t>(i)));
   }
-  const Tensor<double> t(Shape{3}, {0.1, 0.5, 0.9});
-  const Tensor<double> x = interpolate(LinearPath{}, data, noise, t);
-  const Tensor<double> y = interpolate(LinearPath{}, data, noise, Tensor<double>(Shape{1}, {0.5}));
+  const Tensor<double> t(Shape{3}, {0.1, 0.5, 0.9});                   // (3)
+  const Tensor<double> x = interpolate(LinearPath{}, data, noise, t);  // data's shape
+  const Tensor<double> y =
+      interpolate(LinearPath{}, data, noise, Tensor<double>(Shape{1}, {0.5}));  // data's shape
   const index_t inner = x.numel() / 3;
   for (index_t i = 0; i < x.numel(); ++i) {
     const double s = t[i / inner];
@@ -128,17 +130,17 @@ TEST(PathTest, DoesNotDependOnTheNumberOfThreads) {
   Tensor<float> data(Shape{2, 50000}), noise(Shape{2, 50000});
   Philox(3).fill_normal(data.span());
   Philox(4).fill_normal(noise.span());
-  const Tensor<float> t(Shape{2}, {0.3f, 0.6f});
+  const Tensor<float> t(Shape{2}, {0.3f, 0.6f});  // (2)
   set_num_threads(1);
-  const Tensor<float> one = interpolate(GvpPath{}, data, noise, t);
+  const Tensor<float> one = interpolate(GvpPath{}, data, noise, t);  // data's shape
   set_num_threads(5);
-  const Tensor<float> five = interpolate(GvpPath{}, data, noise, t);
+  const Tensor<float> five = interpolate(GvpPath{}, data, noise, t);  // data's shape
   set_num_threads(0);
   expect_close(one, five, 0.0);
 }
 
-TEST(PathTest, RefusesWrongShapesAndTimes) {
-  const Tensor<float> x(Shape{2, 3}, 1.0f), y(Shape{3, 2}, 1.0f);
+TEST(PathTest, RejectsWrongShapesAndTimes) {
+  const Tensor<float> x(Shape{2, 3}, 1.0f), y(Shape{3, 2}, 1.0f);  // (2, 3), (3, 2)
   const auto at = [](float t) { return Tensor<float>(Shape{1}, t); };
   EXPECT_THROW((void)interpolate(LinearPath{}, x, y, at(0.5f)), ShapeError);
   EXPECT_THROW((void)interpolate(LinearPath{}, x, x, Tensor<float>(Shape{3}, 0.5f)), ShapeError);

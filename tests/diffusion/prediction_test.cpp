@@ -17,10 +17,10 @@ using test::Golden;
 constexpr Prediction kAllPredictions[] = {Prediction::velocity, Prediction::data, Prediction::noise,
                                           Prediction::score};
 
-/// Compares sample by sample, relative to the sample's largest value: 1/alpha reaches 50 in these
-/// cases.
+/// Compares sample by sample, relative to the largest value of the sample: 1 / alpha reaches 50 in
+/// these cases.
 void expect_relative(const Tensor<float>& actual, const Tensor<float>& expected, double tolerance,
-                     const std::string& what) {
+                     const std::string& label) {
   ASSERT_EQ(actual.shape(), expected.shape());
   const index_t inner = actual.numel() / actual.extent(0);
   std::vector<double> scales(static_cast<std::size_t>(actual.extent(0)), 1.0);
@@ -30,13 +30,14 @@ void expect_relative(const Tensor<float>& actual, const Tensor<float>& expected,
   for (index_t i = 0; i < expected.numel(); ++i)
     scale(i) = std::max(scale(i), std::abs(static_cast<double>(expected[i])));
   EXPECT_TRUE(test::close_each(actual, expected, [&](index_t i) { return tolerance * scale(i); }))
-      << what;
+      << label;
 }
 
 template <Path P>
 void expect_golden_drifts(const P& path, const std::string& name) {
   const Golden golden("transport_paths/io.safetensors");
-  const Tensor<float> x = golden(name + ".xt"), t = golden("t"), output = golden("model_output");
+  const Tensor<float> x = golden(name + ".xt"), t = golden("t"),
+                      output = golden("model_output");  // (5, 3, 2, 2), (5), (5, 3, 2, 2)
   for (const Prediction p : {Prediction::velocity, Prediction::noise, Prediction::score})
     expect_relative(to_velocity(path, p, output, x, t),
                     golden(name + "." + std::string(name_of(p)) + ".ode_drift"), 2e-6,
@@ -54,7 +55,8 @@ TEST(PredictionTest, DriftsAgreeWithTheOfficialTransport) {
 template <Path P>
 void expect_golden_conversions(const P& path, const std::string& name) {
   const Golden golden("transport_paths/io.safetensors");
-  const Tensor<float> x = golden(name + ".xt"), t = golden("t"), output = golden("model_output");
+  const Tensor<float> x = golden(name + ".xt"), t = golden("t"),
+                      output = golden("model_output");  // (5, 3, 2, 2), (5), (5, 3, 2, 2)
   // Dividing by sigma = 0.007 .. 0.01 in float, as the reference does, costs digits.
   expect_relative(from_velocity(path, Prediction::score, output, x, t),
                   golden(name + ".score_from_velocity"), 2e-5, name + " score");
@@ -71,23 +73,25 @@ TEST(PredictionTest, ConversionsAgreeWithTheOfficialTransport) {
 template <Path P>
 void expect_golden_scores(const P& path, const std::string& name) {
   const Golden golden("transport_paths/io.safetensors");
-  const Tensor<float> x = golden(name + ".xt"), t = golden("t"), output = golden("model_output");
+  const Tensor<float> x = golden(name + ".xt"), t = golden("t"),
+                      output = golden("model_output");  // (5, 3, 2, 2), (5), (5, 3, 2, 2)
   for (const Prediction p : {Prediction::velocity, Prediction::noise, Prediction::score}) {
-    const Tensor<float> velocity = to_velocity(path, p, output, x, t);
+    const Tensor<float> velocity = to_velocity(path, p, output, x, t);  // (5, 3, 2, 2)
     expect_relative(from_velocity(path, Prediction::score, velocity, x, t),
                     golden(concat(name, ".", name_of(p), ".score")), 2e-5, name);
   }
 }
 
-// By way of the velocity, whose rounding is multiplied by alpha / sigma.
+// Computed through the velocity, whose rounding error is multiplied by alpha / sigma.
 TEST(PredictionTest, ScoresAgreeWithTheOfficialTransport) {
   expect_golden_scores(LinearPath{}, "Linear");
   expect_golden_scores(GvpPath{}, "GVP");
   expect_golden_scores(VpPath{}, "VP");
 }
 
-// What the stochastic sampler takes for the score, whatever the velocity of a noise or a score is.
-TEST(PredictionTest, ScoresBehindOfficialVelocitiesAreThoseOfTheNetwork) {
+// The score that the stochastic sampler computes from the official velocity of a network that
+// predicts noise or score.
+TEST(PredictionTest, ScoresFromOfficialVelocitiesAreThoseOfTheNetwork) {
   const OfficialPath<VpPath> path;
   for (const double t : {0.01, 0.5, 0.98})
     for (const Prediction p : {Prediction::noise, Prediction::score}) {
@@ -104,7 +108,7 @@ TEST(PredictionTest, ScoresBehindOfficialVelocitiesAreThoseOfTheNetwork) {
 
 TEST(PredictionTest, VelocityOfAScoreAgreesWithTheOfficialTransport) {
   const Golden golden("transport_paths/io.safetensors");
-  const Tensor<float> t = golden("t"), output = golden("model_output");
+  const Tensor<float> t = golden("t"), output = golden("model_output");  // (5), (5, 3, 2, 2)
   const auto expect = [&](const auto& path, const std::string& name) {
     expect_relative(to_velocity(path, Prediction::score, output, golden(name + ".xt"), t),
                     golden(name + ".velocity_from_score"), 2e-6, name);
@@ -118,13 +122,14 @@ template <Path P>
 void expect_golden_losses(const P& path, const std::string& name, double tolerance) {
   constexpr const char* kWeightings[] = {".none", ".velocity", ".likelihood"};
   const Golden golden("transport_paths/io.safetensors");
-  const Tensor<float> t = golden("t"), output = golden("model_output");
+  const Tensor<float> t = golden("t"), output = golden("model_output");  // (5), (5, 3, 2, 2)
   for (const Prediction p : {Prediction::velocity, Prediction::noise, Prediction::score}) {
-    const Tensor<float> target = training_target(path, p, golden("x1"), golden("x0"), t);
+    const Tensor<float> target =
+        training_target(path, p, golden("x1"), golden("x0"), t);  // (5, 3, 2, 2)
     for (const LossWeighting weighting :
          {LossWeighting::none, LossWeighting::velocity, LossWeighting::likelihood}) {
       if (p == Prediction::velocity && weighting != LossWeighting::none)
-        continue;  // the reference has no such case
+        continue;  // not in the reference
       const std::string loss_name =
           concat(name, ".", name_of(p), kWeightings[static_cast<int>(weighting)], ".loss");
       const index_t inner = target.numel() / t.numel();
@@ -147,7 +152,8 @@ void expect_golden_losses(const P& path, const std::string& name, double toleran
 TEST(PredictionTest, LossesAgreeWithTheOfficialTransport) {
   expect_golden_losses(OfficialPath<LinearPath>{}, "Linear", 2e-6);
   expect_golden_losses(OfficialPath<GvpPath>{}, "GVP", 2e-6);
-  // The float cancellation in the reference's alpha and its derivative, see path_test.cpp.
+  // The tolerance allows for cancellation in the reference's alpha and its derivative, see
+  // path_test.cpp.
   expect_golden_losses(OfficialPath<VpPath>{}, "VP", 5e-6);
 }
 
@@ -171,25 +177,25 @@ void expect_consistency(const P& path) {
     data.data()[i] = static_cast<double>(Philox(5).normal(static_cast<std::uint64_t>(i)));
     noise.data()[i] = static_cast<double>(Philox(6).normal(static_cast<std::uint64_t>(i)));
   }
-  const Tensor<double> t(Shape{4}, {0.1, 0.4, 0.7, 0.9});
+  const Tensor<double> t(Shape{4}, {0.1, 0.4, 0.7, 0.9});  // (4)
   const Tensor<double> x = interpolate(path, data, noise, t),
-                       v = path_velocity(path, data, noise, t);
+                       v = path_velocity(path, data, noise, t);  // data's shape
   for (const Prediction p : kAllPredictions) {
-    const Tensor<double> target = training_target(path, p, data, noise, t);
+    const Tensor<double> target = training_target(path, p, data, noise, t);  // data's shape
     expect_close(to_velocity(path, p, target, x, t, 0.0), v, 1e-11, name_of(p));
     expect_close(from_velocity(path, p, v, x, t), target, 1e-11, name_of(p));
   }
 }
 
-TEST(PredictionTest, APerfectNetworkGivesThePathVelocityForEveryPrediction) {
+TEST(PredictionTest, AnExactNetworkGivesThePathVelocityForEveryPrediction) {
   expect_consistency(LinearPath{});
   expect_consistency(GvpPath{});
   expect_consistency(VpPath{});
 }
 
 TEST(PredictionTest, DataPredictionDividesByAtLeastTheFloor) {
-  const Tensor<float> x(Shape{3, 1}, {1.0f, 1.0f, 1.0f}), output(Shape{3, 1}, 0.5f);
-  const Tensor<float> t(Shape{3}, {0.0f, 0.01f, 0.5f});
+  const Tensor<float> x(Shape{3, 1}, {1.0f, 1.0f, 1.0f}), output(Shape{3, 1}, 0.5f);  // (3, 1)
+  const Tensor<float> t(Shape{3}, {0.0f, 0.01f, 0.5f});                               // (3)
   expect_close(to_velocity(LinearPath{}, Prediction::data, output, x, t),
                Tensor<float>(Shape{3, 1}, {10.0f, 10.0f, 1.0f}), 1e-5);
   expect_close(to_velocity(LinearPath{}, Prediction::data, output, x, t.reshaped({3}), 0.005),
@@ -201,11 +207,11 @@ TEST(PredictionTest, DataPredictionDividesByAtLeastTheFloor) {
   EXPECT_EQ(loss_weight(LinearPath{}, Prediction::data, LossWeighting::none, 0.0), 1.0);
 }
 
-TEST(PredictionTest, OneTimeForAllSamplesIsTheSame) {
+TEST(PredictionTest, OneTimeForAllSamplesGivesTheSame) {
   Tensor<float> x(Shape{2, 5}), output(Shape{2, 5});
   Philox(1).fill_normal(x.span());
   Philox(2).fill_normal(output.span());
-  const Tensor<float> t(Shape{2}, 0.25f);
+  const Tensor<float> t(Shape{2}, 0.25f);  // (2)
   for (const Prediction p : kAllPredictions) {
     expect_close(to_velocity(GvpPath{}, p, output, x, 0.25f),
                  to_velocity(GvpPath{}, p, output, x, t), 0.0);
@@ -219,21 +225,23 @@ TEST(PredictionTest, OneTimeForAllSamplesIsTheSame) {
 }
 
 TEST(PredictionTest, ReusesTheMemoryOfTheOutputButNotSharedMemory) {
-  const Tensor<float> x(Shape{4}, 1.0f);
+  const Tensor<float> x(Shape{4}, 1.0f);  // (4)
   Tensor<float> output(Shape{4}, 2.0f);
-  const Tensor<float> kept = output;
-  const Tensor<float> v = to_velocity(LinearPath{}, Prediction::noise, output, x, 0.5f);
+  const Tensor<float> kept = output;  // output's shape
+  const Tensor<float> v =
+      to_velocity(LinearPath{}, Prediction::noise, output, x, 0.5f);  // x's shape
   expect_close(kept, Tensor<float>(Shape{4}, 2.0f), 0.0);
   Tensor<float> own(Shape{4}, 2.0f);
   const float* memory = std::as_const(own).data();
-  const Tensor<float> w = to_velocity(LinearPath{}, Prediction::noise, std::move(own), x, 0.5f);
+  const Tensor<float> w =
+      to_velocity(LinearPath{}, Prediction::noise, std::move(own), x, 0.5f);  // x's shape
   EXPECT_EQ(w.data(), memory);
   expect_close(w, v, 0.0);
 }
 
-TEST(PredictionTest, RefusesSingularTimesAndWrongShapes) {
-  const Tensor<float> x(Shape{2, 2}, 1.0f), wrong(Shape{2, 3}, 1.0f);
-  const Tensor<float> zero(Shape{1}, 0.0f), one(Shape{1}, 1.0f);
+TEST(PredictionTest, RejectsSingularTimesAndWrongShapes) {
+  const Tensor<float> x(Shape{2, 2}, 1.0f), wrong(Shape{2, 3}, 1.0f);  // (2, 2), (2, 3)
+  const Tensor<float> zero(Shape{1}, 0.0f), one(Shape{1}, 1.0f);       // (1)
   EXPECT_THROW((void)to_velocity(LinearPath{}, Prediction::noise, x, x, 1.0f), ArgumentError);
   EXPECT_THROW((void)to_velocity(GvpPath{}, Prediction::score, x, x, one), ArgumentError);
   EXPECT_THROW((void)to_velocity(LinearPath{}, Prediction::data, x, x, 0.0f, 0.0), ArgumentError);

@@ -20,23 +20,24 @@ using test::message_of;
 constexpr Solver kSamplerSolvers[] = {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3,
                                       Solver::rk4};
 
-/// dx/dt = x cos(3 t) + t: neither linear in t nor autonomous. Its solution is computed with many
-/// small steps of Kutta's rule.
+/// dx/dt = x cos(3 t) + t: neither linear in t nor autonomous. The reference solution is computed
+/// with many small steps of rk4.
 Tensor<double> curved(const Tensor<double>& x, double t) {
-  Tensor<double> v(x.shape());
+  Tensor<double> v(x.shape());  // x's shape
   for (index_t i = 0; i < x.numel(); ++i) v.data()[i] = x[i] * std::cos(3 * t) + t;
   return v;
 }
 
 double error_of(Solver solver, index_t steps, const Tensor<double>& exact) {
   const std::vector<double> grid = full_time_grid<double>(steps, 2.0);
-  const Tensor<double> x = sample(curved, Tensor<double>(Shape{2}, {1.0, -0.5}), grid, solver);
+  const Tensor<double> x =
+      sample(curved, Tensor<double>(Shape{2}, {1.0, -0.5}), grid, solver);  // (2)
   return std::max(std::abs(x[0] - exact[0]), std::abs(x[1] - exact[1]));
 }
 
 TEST(SamplerTest, ConvergesWithTheOrderOfTheSolver) {
   const Tensor<double> exact = sample(curved, Tensor<double>(Shape{2}, {1.0, -0.5}),
-                                      full_time_grid<double>(4000, 2.0), Solver::rk4);
+                                      full_time_grid<double>(4000, 2.0), Solver::rk4);  // (2)
   for (const Solver solver : kSamplerSolvers) {
     const double order = solver == Solver::euler   ? 1
                          : solver == Solver::heun3 ? 3
@@ -63,11 +64,12 @@ TEST(SamplerTest, OneStepOfEachSolverByHand) {
         << name_of(kSamplerSolvers[i]);
 }
 
-TEST(SamplerTest, AStraightPathIsFollowedExactlyByEverySolver) {
+TEST(SamplerTest, EverySolverFollowsAStraightPathExactly) {
   Tensor<float> data(Shape{2, 3, 4, 4}), noise(Shape{2, 3, 4, 4});
   Philox(1).fill_normal(data.span());
   Philox(2).fill_normal(noise.span());
-  const Tensor<float> v = path_velocity(LinearPath{}, data, noise, Tensor<float>(Shape{1}, 0.5f));
+  const Tensor<float> v =
+      path_velocity(LinearPath{}, data, noise, Tensor<float>(Shape{1}, 0.5f));  // data's shape
   for (const Solver solver : kSamplerSolvers)
     expect_close(sample([&](const Tensor<float>&, float) { return v; }, noise,
                         full_time_grid(13, 6.928), solver),
@@ -77,27 +79,27 @@ TEST(SamplerTest, AStraightPathIsFollowedExactlyByEverySolver) {
 TEST(SamplerTest, AgreesWithTheOfficialSamplerForOtherPathsAndPredictions) {
   test::GoldenFlow flow;
   const test::Golden golden("sample_ode/io.safetensors");
-  const Tensor<float> z = golden("z");
+  const Tensor<float> z = golden("z");  // (B, C, h, w)
   expect_close(sample(velocity_of(GvpPath{}, Prediction::velocity, std::ref(flow)), z,
                       official_time_grid(8, 1.0)),
                golden("final.gvp_euler_8"), 2e-5);
   for (const Prediction prediction : {Prediction::noise, Prediction::score}) {
     const std::string name = concat("final.linear_", name_of(prediction), "_euler_8");
     const std::vector<float> grid = official_time_grid(8, 1.0, 0.001, 0.999);
-    const Tensor<float> expected = golden(name);
+    const Tensor<float> expected = golden(name);  // (B, C, h, w)
     float largest = 0.0f;
     for (const float e : expected.span()) largest = std::max(largest, std::abs(e));
-    // The first step divides by 1 - t = 0.001, so the model, which is not of this prediction, leads
-    // to states of 15000.
+    // The first step divides by 1 - t = 0.001, so the model, which was not trained for this
+    // prediction, leads to states of about 15000.
     expect_close(sample(velocity_of(LinearPath{}, prediction, std::ref(flow)), z, grid), expected,
                  1e-6 * double{largest}, name);
   }
 }
 
-TEST(SamplerTest, EulerIsBitForBitTheOfficialUpdate) {
+TEST(SamplerTest, EulerEqualsTheOfficialUpdate) {
   const std::vector<float> grid = official_time_grid(9, 6.928);
   const auto velocity = [](const Tensor<float>& x, float t) {
-    Tensor<float> v(x.shape());
+    Tensor<float> v(x.shape());  // x's shape
     for (index_t i = 0; i < x.numel(); ++i) v.data()[i] = 0.5f * x[i] - t;
     return v;
   };
@@ -107,7 +109,7 @@ TEST(SamplerTest, EulerIsBitForBitTheOfficialUpdate) {
   EXPECT_FLOAT_EQ(sample(velocity, Tensor<float>(Shape{1}, 0.8f), grid)[0], expected);
 }
 
-TEST(SamplerTest, EvaluatesAtTheRightTimesAndCountsThem) {
+TEST(SamplerTest, EvaluatesAtTheExpectedTimes) {
   const std::vector<float> grid = {1.0f, 0.7f, 0.1f};
   for (const Solver solver : kSamplerSolvers) {
     std::vector<float> times;
@@ -128,9 +130,9 @@ TEST(SamplerTest, EvaluatesAtTheRightTimesAndCountsThem) {
   }
 }
 
-TEST(SamplerTest, AdamsIntegratesPolynomialsOfTimeExactlyOnceItHasStarted) {
-  // The first two steps are of order 4, the order of step s is s from the third to the eleventh:
-  // t^2 suits all.
+TEST(SamplerTest, AdamsIntegratesPolynomialsOfTimeExactly) {
+  // The first two steps have order 4, step s from the third to the eleventh has order s; all
+  // integrate t^2 exactly.
   const std::vector<double> grid = full_time_grid<double>(15, 1.0);
   std::vector<double> times;
   const auto square = [&](const Tensor<double>& x, double t) {
@@ -143,8 +145,8 @@ TEST(SamplerTest, AdamsIntegratesPolynomialsOfTimeExactlyOnceItHasStarted) {
   for (std::size_t step = 2; step < 15; ++step) EXPECT_EQ(times[6 + step], grid[step]);
 }
 
-TEST(SamplerTest, AdamsRaisesItsOrderStepByStep) {
-  // Velocities that are zero but at two points of the grid show the weights.
+TEST(SamplerTest, AdamsIncreasesItsOrderStepByStep) {
+  // Velocities that are nonzero only at two points of the grid reveal the weights.
   const std::vector<double> grid = full_time_grid<double>(4, 1.0);
   std::vector<double> states;
   const auto late = [](const Tensor<double>& x, double t) {
@@ -155,14 +157,14 @@ TEST(SamplerTest, AdamsRaisesItsOrderStepByStep) {
                  states.push_back(info.x[0]);
                  return true;
                });
-  // Step 2 of rk4 evaluates at its end t = 0.5; step 3 weighs it with 23 / 12; step 4 with -59 /
-  // 24, and t = 0.25 with 55 / 24.
+  // Step 2 (rk4) evaluates the velocity at its end, t = 0.5. Step 3 weights it by 23 / 12; step 4
+  // weights it by -59 / 24, and that at t = 0.25 by 55 / 24.
   EXPECT_NEAR(states[1], 0.25 / 8, 1e-15);
   EXPECT_NEAR(states[2] - states[1], 0.25 * 23 / 12, 1e-15);
   EXPECT_NEAR(states[3] - states[2], -0.25 * (55.0 + 59.0) / 24, 1e-15);
 }
 
-TEST(SamplerTest, AdamsIsMoreExactThanHeunOnEqualSteps) {
+TEST(SamplerTest, AdamsIsMoreAccurateThanHeunOnEqualSteps) {
   const auto wave = [](const Tensor<double>& x, double t) {
     return Tensor<double>(x.shape(), std::cos(3 * t));
   };
@@ -172,13 +174,13 @@ TEST(SamplerTest, AdamsIsMoreExactThanHeunOnEqualSteps) {
         std::sin(3.0) / 3);
   };
   EXPECT_LT(error(Solver::explicit_adams, 40), 0.1 * error(Solver::heun, 40));
-  // The first steps are of order 3 and 4, the sum of their errors of order 4.
+  // The first steps have order 3 and 4, so the sum of their errors has order 4.
   EXPECT_LT(error(Solver::explicit_adams, 80), error(Solver::explicit_adams, 40) / 10);
 }
 
 // The expected states and evaluations are those of torchdiffeq in double, on torch 1.13. With tight
 // tolerances or a stiff equation the corrector does not converge, and the oldest velocity is
-// forgotten.
+// dropped.
 TEST(SamplerTest, AdamsAgreesWithTorchdiffeq) {
   struct Case {
     double rate;
@@ -214,15 +216,15 @@ TEST(SamplerTest, AdamsAgreesWithTorchdiffeq) {
     const std::vector<double> grid = full_time_grid<double>(c.steps, c.shift);
     const Tensor<double> x =
         sample(velocity, Tensor<double>(Shape{2}, {1.0, -0.5}), grid, c.solver,
-               detail::NoCallback{}, CorrectorControl{.atol = c.atol, .rtol = c.rtol});
-    const std::string what = concat(name_of(c.solver), " ", c.rate, " ", c.shift, " ", c.rtol);
-    EXPECT_NEAR(x[0], c.x0, 2e-12) << what;
-    EXPECT_NEAR(x[1], c.x1, 2e-12) << what;
-    EXPECT_EQ(evaluations, c.evaluations) << what;
+               detail::NoCallback{}, CorrectorControl{.atol = c.atol, .rtol = c.rtol});  // (2)
+    const std::string label = concat(name_of(c.solver), " ", c.rate, " ", c.shift, " ", c.rtol);
+    EXPECT_NEAR(x[0], c.x0, 2e-12) << label;
+    EXPECT_NEAR(x[1], c.x1, 2e-12) << label;
+    EXPECT_EQ(evaluations, c.evaluations) << label;
   }
 }
 
-TEST(SamplerTest, RefusesACorrectorThatCannotEnd) {
+TEST(SamplerTest, RejectsInvalidCorrectorSettings) {
   const auto run = [](const CorrectorControl& corrector) {
     const std::vector<double> grid = {1.0, 0.5};
     return sample(curved, Tensor<double>(Shape{2}, 1.0), grid, Solver::implicit_adams,
@@ -233,11 +235,11 @@ TEST(SamplerTest, RefusesACorrectorThatCannotEnd) {
   EXPECT_THROW((void)run({.max_iterations = 0}), ArgumentError);
 }
 
-TEST(SamplerTest, GoesBackToNoiseOnAnIncreasingGrid) {
+TEST(SamplerTest, ReturnsToNoiseOnAnIncreasingGrid) {
   const auto velocity = [](const Tensor<double>& x, double t) { return curved(x, t); };
   std::vector<double> grid = full_time_grid<double>(200, 1.0);
-  const Tensor<double> start(Shape{2}, {0.4, 0.2});
-  const Tensor<double> end = sample(velocity, start, grid, Solver::rk4);
+  const Tensor<double> start(Shape{2}, {0.4, 0.2});                       // (2)
+  const Tensor<double> end = sample(velocity, start, grid, Solver::rk4);  // start's shape
   std::reverse(grid.begin(), grid.end());
   expect_close(sample(velocity, end, grid, Solver::rk4), start, 1e-9);
 }
@@ -254,7 +256,8 @@ TEST(SamplerTest, TheCallbackSeesEveryStep) {
     return true;
   };
   const auto one = [](const Tensor<float>& x, float) { return Tensor<float>(x.shape(), 1.0f); };
-  const Tensor<float> x = sample(one, Tensor<float>(Shape{1}, 2.0f), grid, Solver::euler, on_step);
+  const Tensor<float> x =
+      sample(one, Tensor<float>(Shape{1}, 2.0f), grid, Solver::euler, on_step);  // (1)
   EXPECT_EQ(steps, (std::vector<index_t>{1, 2, 3}));
   EXPECT_EQ(times, (std::vector<float>{0.5f, 0.25f, 0.0f}));
   EXPECT_EQ(states, (std::vector<float>{1.5f, 1.25f, 1.0f}));
@@ -275,8 +278,8 @@ TEST(SamplerTest, TheCallbackCanStopAndCanBeEmpty) {
   EXPECT_NO_THROW((void)sample(identity, Tensor<float>(Shape{1}, 1.0f), grid, Solver::euler, none));
 }
 
-TEST(SamplerTest, LeavesTheCallersTensorAndKeptStatesAlone) {
-  const Tensor<float> noise(Shape{2}, 1.0f);
+TEST(SamplerTest, DoesNotChangeTheCallersTensorAndKeptStates) {
+  const Tensor<float> noise(Shape{2}, 1.0f);  // (2)
   std::vector<Tensor<float>> trajectory;
   const auto velocity = [](const Tensor<float>& x, float) {
     return Tensor<float>(x.shape(), 1.0f);
@@ -313,7 +316,7 @@ TEST(SamplerTest, UpdatesAMovedInTensorInPlace) {
   const float* memory = std::as_const(x).data();
   const Tensor<float> out =
       sample([](const Tensor<float>& s, float) { return Tensor<float>(s.shape(), 1.0f); },
-             std::move(x), full_time_grid(5, 1.0), Solver::rk4);
+             std::move(x), full_time_grid(5, 1.0), Solver::rk4);  // (100)
   EXPECT_EQ(out.data(), memory);
 }
 
@@ -321,19 +324,21 @@ TEST(SamplerTest, DoesNotDependOnTheNumberOfThreads) {
   Tensor<float> noise(Shape{4, 50000});
   Philox(7).fill_normal(noise.span());
   const auto velocity = [](const Tensor<float>& x, float t) {
-    Tensor<float> v = x;
+    Tensor<float> v = x;  // x's shape
     for (float& e : v.span()) e = e * t - 0.1f;
     return v;
   };
   set_num_threads(1);
-  const Tensor<float> one = sample(velocity, noise, full_time_grid(5, 3.0), Solver::heun3);
+  const Tensor<float> one =
+      sample(velocity, noise, full_time_grid(5, 3.0), Solver::heun3);  // noise's shape
   set_num_threads(4);
-  const Tensor<float> four = sample(velocity, noise, full_time_grid(5, 3.0), Solver::heun3);
+  const Tensor<float> four =
+      sample(velocity, noise, full_time_grid(5, 3.0), Solver::heun3);  // noise's shape
   set_num_threads(0);
   expect_close(one, four, 0.0);
 }
 
-TEST(SamplerTest, NamesTheStepAtWhichTheStateBreaks) {
+TEST(SamplerTest, ReportsTheStepAtWhichTheStateIsNotFinite) {
   const auto velocity = [](const Tensor<float>& x, float t) {
     return Tensor<float>(x.shape(), t < 0.45f ? NAN : 1.0f);
   };
@@ -344,9 +349,9 @@ TEST(SamplerTest, NamesTheStepAtWhichTheStateBreaks) {
                NumericError);
 }
 
-TEST(SamplerTest, RefusesBadGridsAndShapes) {
+TEST(SamplerTest, RejectsInvalidGridsAndShapes) {
   const auto identity = [](const Tensor<float>& x, float) { return x; };
-  const Tensor<float> x(Shape{2}, 1.0f);
+  const Tensor<float> x(Shape{2}, 1.0f);  // (2)
   for (const std::vector<float>& grid : {std::vector<float>{},
                                          {1.0f},
                                          {1.0f, 1.0f},

@@ -39,25 +39,26 @@ TEST(SdeSamplerTest, AgreesWithTheOfficialSamplerAfterEveryStep) {
     index_t seen = 0;
     const auto at = [&](index_t step) {
       return golden.part(name + ".traj", step);
-    };  // all states after the noise
-    const Tensor<float> x = sample_sde(
-        std::ref(flow), golden("z"), grid, GivenNoise<float>{golden(name + ".noise")}, how,
-        [&](const StepInfo& info) {
-          expect_close(info.x, at(info.step - 1), 2e-5, concat(name, " step ", info.step));
-          EXPECT_EQ(info.steps, points - (none ? 1 : 0));
-          ++seen;
-          return true;
-        });
+    };                       // the states after the initial noise
+    const Tensor<float> x =  // (B, C, h, w)
+        sample_sde(std::ref(flow), golden("z"), grid, GivenNoise<float>{golden(name + ".noise")},
+                   how, [&](const StepInfo& info) {
+                     expect_close(info.x, at(info.step - 1), 2e-5,
+                                  concat(name, " step ", info.step));
+                     EXPECT_EQ(info.steps, points - (none ? 1 : 0));
+                     ++seen;
+                     return true;
+                   });
     expect_close(x, at(points - 1), 2e-5, name);
     EXPECT_EQ(seen, points - (none ? 1 : 0));
   }
 }
 
-/// The exact velocity when the data are normal with deviation 0.5: E[noise - data | x].
+/// The exact velocity for normal data with standard deviation 0.5: E[noise - data | x].
 Tensor<float> normal_data(const Tensor<float>& x, float t) {
   const float data = 0.25f * (1 - t), noise = t;
   const float slope = (noise - data) / ((1 - t) * data + t * noise);
-  Tensor<float> v(x.shape());
+  Tensor<float> v(x.shape());  // x's shape
   for (index_t i = 0; i < x.numel(); ++i) v.data()[i] = slope * x[i];
   return v;
 }
@@ -69,7 +70,7 @@ double variance(const Tensor<float>& x) {
   return square / n - sum / n * (sum / n);
 }
 
-TEST(SdeSamplerTest, EveryFormLeadsToTheDistributionOfTheData) {
+TEST(SdeSamplerTest, EveryFormSamplesTheDistributionOfTheData) {
   Tensor<float> noise(Shape{1, 6000});
   Philox(1).fill_normal(noise.span());
   const std::vector<float> grid = official_time_grid(81, 1.0, 0.005, 0.99);
@@ -77,14 +78,15 @@ TEST(SdeSamplerTest, EveryFormLeadsToTheDistributionOfTheData) {
     for (const DiffusionForm form :
          {DiffusionForm::constant, DiffusionForm::sbdm, DiffusionForm::sigma, DiffusionForm::linear,
           DiffusionForm::decreasing, DiffusionForm::increasing_decreasing}) {
-      // A constant diffusion is stiff near the data, where the score grows as 1 / t.
+      // A constant diffusion is stiff near the data, where the score increases as 1 / t.
       const double norm = form == DiffusionForm::constant ? 0.1 : 0.5;
       const SdeOptions how{.solver = solver,
                            .form = form,
                            .norm = norm,
                            .last_step = SdeLastStep::tweedie,
                            .last_step_size = 0.01};
-      const Tensor<float> x = sample_sde(normal_data, noise, grid, PhiloxNoise{2}, how);
+      const Tensor<float> x =
+          sample_sde(normal_data, noise, grid, PhiloxNoise{2}, how);  // noise's shape
       EXPECT_NEAR(variance(x), 0.25, 0.03) << name_of(solver) << " " << name_of(form);
       EXPECT_GT(variance(x), 0.2);
     }
@@ -103,8 +105,8 @@ TEST(SdeSamplerTest, WithoutDiffusionItIsTheDeterministicSampler) {
 }
 
 TEST(SdeSamplerTest, LastStepsByHand) {
-  // No stochastic part: D = 0 at norm 0, so that `mean` and `euler` agree; one step of velocity 2
-  // from t = 1 to 0.4.
+  // Without a stochastic part (norm 0, hence D = 0) `mean` and `euler` agree. One step with
+  // velocity 2 from t = 1 to 0.4.
   const auto two = [](const Tensor<double>& x, double) { return Tensor<double>(x.shape(), 2.0); };
   const std::vector<double> grid = {1.0, 0.4};
   const auto run = [&](SdeLastStep last, double norm, bool from_grid) {
@@ -122,7 +124,7 @@ TEST(SdeSamplerTest, LastStepsByHand) {
   EXPECT_NEAR(run(SdeLastStep::euler, 0.0, false), 1.8 - 0.2, 1e-12);
   EXPECT_NEAR(run(SdeLastStep::mean, 0.0, false), 1.8 - 0.2, 1e-12);
   EXPECT_NEAR(run(SdeLastStep::euler, 0.0, true), 1.8 - 0.8, 1e-12);
-  // The expected data x - t v, at the time that the option says.
+  // The expected data x - t v, at the time that `last_step_from_grid` selects.
   EXPECT_NEAR(run(SdeLastStep::tweedie, 0.0, false), 1.8 - 0.1 * 2, 1e-12);
   EXPECT_NEAR(run(SdeLastStep::tweedie, 0.0, true), 1.8 - 0.4 * 2, 1e-12);
   // With D = t the drift is v - t score = v + x + (1 - t) v; at t = 1 the first step is 3 - 0.6 (2
@@ -133,7 +135,7 @@ TEST(SdeSamplerTest, LastStepsByHand) {
   EXPECT_NEAR(run(SdeLastStep::mean, 1.0, true), -0.4 * (2 + 0.6 * 2), 1e-12);
 }
 
-TEST(SdeSamplerTest, NoiseBelongsToTheSample) {
+TEST(SdeSamplerTest, NoiseDependsOnlyOnTheSample) {
   Tensor<float> both(Shape{2, 3, 5});
   PhiloxNoise{7, 10}(4, both);
   for (index_t b = 0; b < 2; ++b) {
@@ -156,11 +158,15 @@ TEST(SdeSamplerTest, SamplesDoNotDependOnBatchAndThreads) {
   const std::vector<float> grid = official_time_grid(6, 2.0, 0.0, 0.96);
   const SdeOptions how{.solver = SdeSolver::heun};
   set_num_threads(1);
-  const Tensor<float> all = sample_sde(normal_data, noise, grid, PhiloxNoise{9, 100}, how);
+  const Tensor<float> all =
+      sample_sde(normal_data, noise, grid, PhiloxNoise{9, 100}, how);  // noise's shape
   set_num_threads(4);
-  const Tensor<float> four = sample_sde(normal_data, noise, grid, PhiloxNoise{9, 100}, how);
-  const Tensor<float> last(Shape{1, 20000}, std::as_const(noise).span().subspan(40000));
-  const Tensor<float> alone = sample_sde(normal_data, last, grid, PhiloxNoise{9, 102}, how);
+  const Tensor<float> four =
+      sample_sde(normal_data, noise, grid, PhiloxNoise{9, 100}, how);  // noise's shape
+  const Tensor<float> last(Shape{1, 20000},
+                           std::as_const(noise).span().subspan(40000));  // (1, 20000)
+  const Tensor<float> alone =
+      sample_sde(normal_data, last, grid, PhiloxNoise{9, 102}, how);  // last's shape
   set_num_threads(0);
   expect_close(four, all, 0.0);
   expect_close(alone, Tensor<float>(Shape{1, 20000}, all.span().subspan(40000)), 0.0);
@@ -184,14 +190,14 @@ TEST(SdeSamplerTest, AllocatesNothingAfterTheFirstStep) {
   }
 }
 
-TEST(SdeSamplerTest, SurvivesAVelocityThatHandsItsArgumentBack) {
+TEST(SdeSamplerTest, HandlesAVelocityThatReturnsItsArgument) {
   const auto identity = [](const Tensor<float>& x, float) { return x; };
   const auto copy = [](const Tensor<float>& x, float) {
-    Tensor<float> v = x;
+    Tensor<float> v = x;  // x's shape
     (void)v.data();
     return v;
   };
-  const Tensor<float> noise(Shape{2, 3}, 1.0f);
+  const Tensor<float> noise(Shape{2, 3}, 1.0f);  // (2, 3)
   for (const SdeSolver solver : {SdeSolver::euler, SdeSolver::heun}) {
     const std::vector<float> grid = official_time_grid(5, 1.0, 0.0, 0.9);
     const SdeOptions how{.solver = solver, .last_step_size = 0.1};
@@ -209,10 +215,10 @@ TEST(SdeSamplerTest, TheCallbackCanStop) {
   EXPECT_NE(message.find("step 3 of 5"), std::string::npos) << message;
 }
 
-TEST(SdeSamplerTest, RefusesWhatCannotWorkBeforeTheFirstEvaluation) {
+TEST(SdeSamplerTest, RejectsInvalidSettingsBeforeTheFirstEvaluation) {
   index_t evaluations = 0;
   const auto count = [&](const Tensor<float>& x, float) { return ++evaluations, x; };
-  const Tensor<float> x(Shape{1, 2}, 1.0f);
+  const Tensor<float> x(Shape{1, 2}, 1.0f);  // (1, 2)
   const std::vector<float> full = full_time_grid(4, 1.0),
                            part = official_time_grid(4, 1.0, 0.0, 0.9);
   const auto run = [&](const std::vector<float>& grid, const SdeOptions& how) {
@@ -224,8 +230,8 @@ TEST(SdeSamplerTest, RefusesWhatCannotWorkBeforeTheFirstEvaluation) {
   EXPECT_THROW(run({0.0f, 0.5f, 1.0f}, {}), ArgumentError);
   EXPECT_THROW(run({1.5f, 0.5f}, {}), ArgumentError);
   EXPECT_THROW(run(full, {.last_step_from_grid = true}), ArgumentError);
-  // Infinite: the form sbdm at t = 1; the score, which Heun's method needs at both ends of each
-  // step, at t = 0.
+  // The form sbdm is infinite at t = 1. The score is infinite at t = 0, and Heun's method needs it
+  // at both ends of each step.
   const std::string at_noise =
       message_of<ArgumentError>([&] { run(part, {.form = DiffusionForm::sbdm}); });
   EXPECT_NE(at_noise.find("infinite at t = 1"), std::string::npos) << at_noise;
@@ -236,8 +242,8 @@ TEST(SdeSamplerTest, RefusesWhatCannotWorkBeforeTheFirstEvaluation) {
   EXPECT_EQ(evaluations, 4);
 }
 
-TEST(SdeSamplerTest, RefusesNoiseOfAnotherShape) {
-  const Tensor<float> x(Shape{2, 3}, 1.0f);
+TEST(SdeSamplerTest, RejectsNoiseOfAnotherShape) {
+  const Tensor<float> x(Shape{2, 3}, 1.0f);  // (2, 3)
   const std::vector<float> grid = official_time_grid(4, 1.0, 0.0, 0.96);
   for (const Shape& shape : {Shape{2, 2, 3}, Shape{3, 2, 2}, Shape{18}})
     EXPECT_THROW(

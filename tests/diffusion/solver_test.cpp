@@ -10,7 +10,7 @@ namespace {
 constexpr Solver kSolvers[] = {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3,
                                Solver::rk4};
 
-TEST(SolverTest, CoefficientsFulfilTheOrderConditions) {
+TEST(SolverTest, CoefficientsSatisfyTheOrderConditions) {
   for (const Solver solver : kSolvers) {
     const detail::Tableau m = detail::tableau_of(solver);
     const int order = solver == Solver::euler   ? 1
@@ -54,7 +54,7 @@ TEST(SolverTest, CoefficientsFulfilTheOrderConditions) {
   }
 }
 
-TEST(SolverTest, EvaluationsPerStepAreThoseOfTheReference) {
+TEST(SolverTest, EvaluationsPerStepMatchTheReference) {
   EXPECT_EQ(evaluations_per_step(Solver::euler), 1);
   EXPECT_EQ(evaluations_per_step(Solver::midpoint), 2);
   EXPECT_EQ(evaluations_per_step(Solver::heun), 2);

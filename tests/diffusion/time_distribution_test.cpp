@@ -11,17 +11,17 @@ namespace {
 
 TEST(TimeDistributionTest, AgreesWithTheOfficialTransport) {
   const test::Golden golden("transport_time/io.safetensors");
-  const Tensor<float> uniforms = golden("U");
+  const Tensor<float> uniforms = golden("U");  // (N)
   for (const std::string name : {"uniform", "logit-normal_0_1", "logit-normal_-0.5_0.8"}) {
     const TimeDistribution distribution = TimeDistribution::parse(name);
-    Tensor<float> t = uniforms;
+    Tensor<float> t = uniforms;  // (N)
     distribution.transform(t.span());
     // The reference inverts the normal distribution in float.
     test::expect_close(t, golden("train_t." + name + ".1"), 1e-6, name);
     for (float& value : t.span()) value = time_shift(value, std::sqrt(48.0));
     test::expect_close(t, golden("train_t." + name + ".sqrt48"), 1e-6, name);
   }
-  Tensor<float> raw = uniforms;
+  Tensor<float> raw = uniforms;  // (N)
   TimeDistribution::logit_normal(0.0, 1.0).transform(raw.span());
   test::expect_close(raw, golden("logitnormal_raw_0_1_lo0_hi0.999"), 1e-6);
 }
@@ -44,7 +44,7 @@ TEST(TimeDistributionTest, StaysInsideTheIntervalAndIncreases) {
     }
 }
 
-TEST(TimeDistributionTest, MediansAndSpreadAreThoseOfTheLogitNormal) {
+TEST(TimeDistributionTest, HasMedianAndSpreadOfTheLogitNormal) {
   const auto distribution = TimeDistribution::logit_normal(-0.5, 0.8, {0.0, 1.0});
   EXPECT_NEAR(distribution(0.5), 1.0 / (1.0 + std::exp(0.5)), 1e-14);
   double sum = 0.0, squares = 0.0;
@@ -61,13 +61,13 @@ TEST(TimeDistributionTest, MediansAndSpreadAreThoseOfTheLogitNormal) {
   EXPECT_NEAR(std::sqrt(squares / kSamples - mean * mean), 0.8, 0.03);
 }
 
-TEST(TimeDistributionTest, ParsesItsOwnText) {
+TEST(TimeDistributionTest, ParsesItsOwnName) {
   for (const std::string text : {"uniform", "logit-normal_0_1", "logit-normal_-0.5_0.8"})
     EXPECT_EQ(TimeDistribution::parse(text).to_string(), text);
   EXPECT_DOUBLE_EQ(TimeDistribution()(1.0), 0.999);
 }
 
-TEST(TimeDistributionTest, RefusesNonsense) {
+TEST(TimeDistributionTest, RejectsInvalidArguments) {
   for (const std::string text :
        {"", "Uniform", "logit-normal", "logit-normal_", "logit-normal_0", "logit-normal_0_",
         "logit-normal_0_0", "logit-normal_0_-1", "logit-normal_a_1", "logit-normal_0_1x",
@@ -78,7 +78,7 @@ TEST(TimeDistributionTest, RefusesNonsense) {
   EXPECT_THROW((void)TimeDistribution::uniform({0.0, 1.1}), ArgumentError);
   EXPECT_THROW((void)TimeDistribution::uniform({0.0, NAN}), ArgumentError);
   EXPECT_THROW((void)TimeDistribution::logit_normal(200.0, 0.1),
-               ArgumentError);  // no mass below 0.999
+               ArgumentError);  // no probability mass below 0.999
 }
 
 }  // namespace

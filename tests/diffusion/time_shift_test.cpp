@@ -9,9 +9,9 @@ namespace {
 
 TEST(TimeShiftTest, AgreesWithTheOfficialShift) {
   const test::Golden golden("transport_time/io.safetensors");
-  const Tensor<float> t = golden("t_in");
+  const Tensor<float> t = golden("t_in");  // (N)
   const auto check = [&](double shift, const std::string& name) {
-    Tensor<float> actual(t.shape());
+    Tensor<float> actual(t.shape());  // (N)
     for (index_t i = 0; i < t.numel(); ++i) actual.data()[i] = time_shift(t[i], shift);
     test::expect_close(actual, golden(name), 1.2e-7, name);  // one unit in the last place of 1
   };
@@ -21,7 +21,7 @@ TEST(TimeShiftTest, AgreesWithTheOfficialShift) {
   check(3.0, "shifted_3");
 }
 
-TEST(TimeShiftTest, KeepsTheEndsAndIncreases) {
+TEST(TimeShiftTest, FixesTheEndsAndIncreases) {
   for (const double shift : {1.0, 2.0, 6.928, 13.86}) {
     EXPECT_EQ(time_shift(0.0, shift), 0.0);
     EXPECT_DOUBLE_EQ(time_shift(1.0, shift), 1.0);
@@ -51,7 +51,7 @@ TEST(TimeShiftTest, TheAutomaticShiftIsNeverBelowOne) {
   EXPECT_EQ(automatic_time_shift({8, 2, 2}), 1.0);
 }
 
-TEST(TimeShiftTest, RefusesShiftsBelowOneAndEmptyLatents) {
+TEST(TimeShiftTest, RejectsShiftsBelowOneAndEmptyLatents) {
   EXPECT_THROW((void)time_shift(0.5, 0.99), ArgumentError);
   EXPECT_THROW((void)time_shift(0.5, NAN), ArgumentError);
   EXPECT_THROW((void)time_shift(0.5, INFINITY), ArgumentError);

@@ -23,9 +23,9 @@ TEST(FrechetTest, AgreesWithTheOfficialEvaluation) {
   EXPECT_TRUE(test::near(frechet_distance(second, first), golden.get<double>("fid"), 1e-9));
 }
 
-TEST(FrechetTest, PartsAndBlocksDoNotMatter) {
+TEST(FrechetTest, DoesNotDependOnPartsAndBlocks) {
   const test::Golden golden("metrics/io.safetensors");
-  const auto features = golden.get<double>("feat1");
+  const auto features = golden.get<double>("feat1");  // (200, 16)
   FeatureStatistics one_by_one(16), left(16), right(16), empty(16);
   for (index_t i = 0; i < 200; ++i) one_by_one.update(features.view().slice(0, i, 1));
   left.update(features.view().slice(0, 0, 63));
@@ -41,12 +41,12 @@ TEST(FrechetTest, PartsAndBlocksDoNotMatter) {
 }
 
 TEST(FrechetTest, ManyFloatFeaturesFarFromZeroKeepTheirVariance) {
-  Tensor<float> features(Shape{5000, 3});  // more than one block
+  Tensor<float> features(Shape{5000, 3});  // (N, D), more than one block
   Philox(1).fill_normal(features.span());
   for (float& v : features.span()) v += 4096.0f;
   FeatureStatistics statistics(3);
   statistics.update(features.view());
-  const Tensor<double> covariance = statistics.covariance();
+  const Tensor<double> covariance = statistics.covariance();  // (D, D)
   for (index_t i = 0; i < 3; ++i)
     for (index_t j = 0; j < 3; ++j) {
       double mean_i = 0, mean_j = 0, sum = 0;
@@ -61,16 +61,16 @@ TEST(FrechetTest, ManyFloatFeaturesFarFromZeroKeepTheirVariance) {
 }
 
 TEST(FrechetTest, DiagonalCovariancesHaveAClosedForm) {
-  const Tensor<double> mean1(Shape{3}, {0, 0, 0}), mean2(Shape{3}, {1, 2, 2});
+  const Tensor<double> mean1(Shape{3}, {0, 0, 0}), mean2(Shape{3}, {1, 2, 2});  // (D)
   const Tensor<double> c1(Shape{3, 3}, {4, 0, 0, 0, 9, 0, 0, 0, 0}),
-      c2(Shape{3, 3}, {1, 0, 0, 0, 16, 0, 0, 0, 25});
+      c2(Shape{3, 3}, {1, 0, 0, 0, 16, 0, 0, 0, 25});  // (D, D)
   EXPECT_NEAR(frechet_distance(mean1, c1, mean2, c2), 9.0 + 1.0 + 1.0 + 25.0,
               1e-12);  // sum of (s1 - s2)^2 and |m1 - m2|^2
   EXPECT_NEAR(frechet_distance(mean1, c1, mean1, c1), 0.0, 1e-12);
 }
 
 TEST(FrechetTest, SingularCovariancesOfFewFeatures) {
-  Tensor<double> features(Shape{4, 12});  // rank 3
+  Tensor<double> features(Shape{4, 12});  // (N, D), rank 3
   for (index_t i = 0; i < features.numel(); ++i)
     features.data()[i] = static_cast<double>(Philox(2).normal(static_cast<std::uint64_t>(i)));
   FeatureStatistics statistics(12);
@@ -80,7 +80,7 @@ TEST(FrechetTest, SingularCovariancesOfFewFeatures) {
   EXPECT_GE(frechet_distance(statistics, statistics), 0.0);
 }
 
-TEST(FrechetTest, RefusesNonsense) {
+TEST(FrechetTest, RejectsInvalidArguments) {
   EXPECT_THROW(FeatureStatistics(0), ArgumentError);
   EXPECT_THROW(FeatureStatistics(index_t{1} << 40), ArgumentError);
   FeatureStatistics statistics(4);
@@ -97,7 +97,8 @@ TEST(FrechetTest, RefusesNonsense) {
   EXPECT_THROW((void)statistics.covariance(), ArgumentError);
   EXPECT_THROW(statistics.merge(FeatureStatistics(5)), ShapeError);
 
-  const Tensor<double> mean(Shape{2}, 0.0), covariance(Shape{2, 2}, {1, 0, 0, 1});
+  const Tensor<double> mean(Shape{2}, 0.0),
+      covariance(Shape{2, 2}, {1, 0, 0, 1});  // (D) and (D, D)
   EXPECT_THROW((void)frechet_distance(mean, covariance, Tensor<double>(Shape{3}, 0.0), covariance),
                ShapeError);
   EXPECT_THROW((void)frechet_distance(mean, Tensor<double>(Shape{2, 3}, 0.0), mean, covariance),

@@ -10,18 +10,18 @@
 namespace rae {
 namespace {
 
-TEST(InceptionScore, CountsClassesOfSureOpinions) {
-  Tensor<float> logits(Shape{40, 8}, 0.0f);
+TEST(InceptionScore, CountsClassesOfCertainPredictions) {
+  Tensor<float> logits(Shape{40, 8}, 0.0f);  // (N, classes)
   for (index_t i = 0; i < 40; ++i) logits[i * 8 + i % 4] = 200.0f;
   const auto score = inception_score(logits.view(), 5, std::nullopt);
   EXPECT_NEAR(score.mean, 4.0, 1e-12);
   EXPECT_NEAR(score.deviation, 0.0, 1e-12);
   EXPECT_NEAR(inception_score(Tensor<float>(Shape{5, 8}, 3.0f).view(), 1).mean, 1.0,
-              1e-12);  // no opinion
+              1e-12);  // uniform predictions
 }
 
 TEST(InceptionScore, EqualsTheDefinition) {
-  Tensor<float> logits(Shape{7, 3});
+  Tensor<float> logits(Shape{7, 3});  // (N, classes)
   Philox(1).fill_normal(logits.span());
   double p[7][3], mean[3] = {};
   for (int i = 0; i < 7; ++i) {
@@ -45,7 +45,7 @@ TEST(InceptionScore, EqualsTheDefinition) {
 // isc_features_to_metric of torch-fidelity 0.4.0 with torch 1.13 and NumPy 1.24, with its default
 // seed and without shuffling.
 TEST(InceptionScore, EqualsTorchFidelity) {
-  Tensor<float> logits(Shape{23, 4});
+  Tensor<float> logits(Shape{23, 4});  // (N, classes)
   for (index_t i = 0; i < 23; ++i)
     for (index_t c = 0; c < 4; ++c)
       logits[i * 4 + c] =
@@ -58,8 +58,8 @@ TEST(InceptionScore, EqualsTorchFidelity) {
   EXPECT_NEAR(in_order.deviation, 0.08448362195780315, 1e-12);
 }
 
-TEST(InceptionScore, RefusesWrongLogits) {
-  Tensor<float> logits(Shape{4, 3}, 0.0f);
+TEST(InceptionScore, RejectsInvalidLogits) {
+  Tensor<float> logits(Shape{4, 3}, 0.0f);  // (N, classes)
   EXPECT_THROW((void)inception_score(logits.view(), 0), ArgumentError);
   EXPECT_THROW((void)inception_score(logits.view(), 5), ArgumentError);
   EXPECT_THROW((void)inception_score(Tensor<float>(Shape{4}, 0.0f).view(), 1), ShapeError);

@@ -9,13 +9,14 @@
 namespace rae {
 namespace {
 
-/// Normal features around one centre for each of `classes` classes; the last feature is constant.
+/// Normal features (n, d) around one centre for each of `classes` classes; the last feature is
+/// constant.
 struct Blobs {
-  Tensor<float> features;
+  Tensor<float> features;  // (n, d)
   std::vector<std::int64_t> labels;
   Blobs(index_t n, index_t d, index_t classes, float spread, std::uint64_t stream)
       : features(test::random_tensor<float>({n, d}, stream)) {
-    const Tensor<float> centres = test::random_tensor<float>({classes, d}, 99);
+    const Tensor<float> centres = test::random_tensor<float>({classes, d}, 99);  // (classes, d)
     for (index_t i = 0; i < n; ++i) {
       labels.push_back(i % classes);
       for (index_t j = 0; j < d; ++j)
@@ -25,7 +26,7 @@ struct Blobs {
   }
 };
 
-TEST(LinearProbe, SeparatesBlobsAndGuessesNoise) {
+TEST(LinearProbe, SeparatesBlobsAndGuessesOnNoise) {
   const Blobs train(3000, 12, 4, 0.2f, 1), test(400, 12, 4, 0.2f, 2);
   EXPECT_EQ(linear_probe_accuracy(fit_linear_probe(train.features, train.labels, 4), test.features,
                                   test.labels),
@@ -38,7 +39,7 @@ TEST(LinearProbe, SeparatesBlobsAndGuessesNoise) {
 
 // One feature x with labels 1 for x > 0: the slope is cov(x, y) / (var(x) (1 + ridge)).
 TEST(LinearProbe, IsRidgeRegression) {
-  const Tensor<float> x(Shape{4, 1}, {-1, 1, -3, 3});
+  const Tensor<float> x(Shape{4, 1}, {-1, 1, -3, 3});  // (N, D)
   const std::vector<std::int64_t> labels = {0, 1, 0, 1};
   const LinearProbe probe = fit_linear_probe(x, labels, 2, 0.25);
   EXPECT_NEAR(probe.weight[1], 0.5 * 2.0 / 5.0 / 1.25, 1e-6);
@@ -46,14 +47,15 @@ TEST(LinearProbe, IsRidgeRegression) {
   EXPECT_NEAR(probe.bias[0], 0.5, 1e-6);
 }
 
-TEST(LinearProbe, ThreadCountDoesNotChangeABit) {
+TEST(LinearProbe, IsBitIdenticalForAnyThreadCount) {
   const Blobs train(2500, 9, 3, 1.0f, 5);
   EXPECT_TRUE(test::same_on_every_thread_count(
       [&] { return fit_linear_probe(train.features, train.labels, 3).weight; }));
 }
 
-TEST(LinearProbe, RejectsWhatDoesNotFit) {
-  const Tensor<float> x(Shape{2, 3}, 1.0f), other(Shape{2, 4}, 1.0f), bad(Shape{2, 3}, NAN);
+TEST(LinearProbe, RejectsInvalidArguments) {
+  const Tensor<float> x(Shape{2, 3}, 1.0f), other(Shape{2, 4}, 1.0f),
+      bad(Shape{2, 3}, NAN);  // (N, D)
   const std::vector<std::int64_t> labels = {0, 1}, short_labels = {0}, outside = {0, 2};
   EXPECT_THROW((void)fit_linear_probe(x, short_labels, 2), ShapeError);
   EXPECT_THROW((void)fit_linear_probe(x, outside, 2), ArgumentError);

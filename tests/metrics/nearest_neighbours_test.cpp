@@ -12,14 +12,15 @@ namespace {
 
 using test::expect_close;
 
+/// Normal rows (n, d) plus `offset`.
 Tensor<float> random_rows(index_t n, index_t d, std::uint64_t seed, float offset = 0.0f) {
-  Tensor<float> out(Shape{n, d});
+  Tensor<float> out(Shape{n, d});  // (n, d)
   Philox(seed).fill_normal(out.span());
   for (float& v : out.span()) v += offset;
   return out;
 }
 
-/// All distances in double, sorted.
+/// Computes all distances in double and sorts them.
 Neighbours by_brute_force(const Tensor<float>& queries, const Tensor<float>& base, index_t k,
                           Distance distance) {
   const index_t q = queries.extent(0), n = base.extent(0), d = base.extent(1);
@@ -49,8 +50,9 @@ Neighbours by_brute_force(const Tensor<float>& queries, const Tensor<float>& bas
 }
 
 TEST(NearestNeighboursTest, AgreesWithBruteForceAcrossBlocks) {
+  // Three blocks of the base, two of queries.
   const Tensor<float> base = random_rows(4500, 9, 1),
-                      queries = random_rows(530, 9, 2);  // three base blocks, two query blocks
+                      queries = random_rows(530, 9, 2);  // (N, D), (Q, D)
   for (const Distance distance : {Distance::cosine, Distance::euclidean}) {
     const Neighbours actual = nearest_neighbours(queries, base, 7, distance),
                      expected = by_brute_force(queries, base, 7, distance);
@@ -59,12 +61,12 @@ TEST(NearestNeighboursTest, AgreesWithBruteForceAcrossBlocks) {
   }
 }
 
-TEST(NearestNeighboursTest, FeaturesFarFromTheOriginAreStillTold) {
+TEST(NearestNeighboursTest, DistinguishesFeaturesFarFromTheOrigin) {
   // In float, |a|^2 + |b|^2 - 2ab of lengths near 3000 would be wrong by about 1.
   const Tensor<float> base = random_rows(300, 8, 3, 1000.0f),
-                      queries = random_rows(20, 8, 4, 1000.0f);
+                      queries = random_rows(20, 8, 4, 1000.0f);  // (N, D), (Q, D)
   const Neighbours actual = nearest_neighbours(queries, base, 5, Distance::euclidean);
-  Tensor<float> near_base = base, near_queries = queries;
+  Tensor<float> near_base = base, near_queries = queries;  // (N, D), (Q, D)
   for (float& v : near_base.span()) v -= 1000.0f;
   for (float& v : near_queries.span()) v -= 1000.0f;
   const Neighbours expected = by_brute_force(near_queries, near_base, 5, Distance::euclidean);
@@ -73,7 +75,8 @@ TEST(NearestNeighboursTest, FeaturesFarFromTheOriginAreStillTold) {
 }
 
 TEST(NearestNeighboursTest, EqualDistancesKeepTheOrderOfTheBase) {
-  const Tensor<float> base(Shape{5, 2}, {1, 0, 0, 1, 1, 0, 0, 2, 1, 0}), query(Shape{1, 2}, {3, 0});
+  const Tensor<float> base(Shape{5, 2}, {1, 0, 0, 1, 1, 0, 0, 2, 1, 0}),
+      query(Shape{1, 2}, {3, 0});  // (N, D), (Q, D)
   const Neighbours cosine = nearest_neighbours(query, base, 5);
   expect_close(cosine.indices, Tensor<std::int64_t>(Shape{1, 5}, {0, 2, 4, 1, 3}), 0.0);
   expect_close(cosine.distances, Tensor<float>(Shape{1, 5}, {0, 0, 0, 1, 1}), 1e-7);
@@ -83,7 +86,7 @@ TEST(NearestNeighboursTest, EqualDistancesKeepTheOrderOfTheBase) {
 }
 
 TEST(NearestNeighboursTest, ARowIsItsOwnNearestNeighbour) {
-  const Tensor<float> rows = random_rows(100, 6, 5);
+  const Tensor<float> rows = random_rows(100, 6, 5);  // (N, D)
   for (const Distance distance : {Distance::cosine, Distance::euclidean}) {
     const Neighbours found = nearest_neighbours(rows, rows, 1, distance);
     for (index_t i = 0; i < 100; ++i) EXPECT_EQ(found.indices[i], i);
@@ -92,14 +95,16 @@ TEST(NearestNeighboursTest, ARowIsItsOwnNearestNeighbour) {
 }
 
 TEST(NearestNeighboursTest, ZeroRowsAreFarFromEverything) {
-  const Tensor<float> base(Shape{3, 2}, {0, 0, 1, 1, -1, -1}), queries(Shape{2, 2}, {0, 0, 2, 2});
+  const Tensor<float> base(Shape{3, 2}, {0, 0, 1, 1, -1, -1}),
+      queries(Shape{2, 2}, {0, 0, 2, 2});  // (N, D), (Q, D)
   const Neighbours found = nearest_neighbours(queries, base, 3);
   expect_close(found.distances, Tensor<float>(Shape{2, 3}, {1, 1, 1, 0, 1, 2}), 1e-6);
   expect_close(found.indices, Tensor<std::int64_t>(Shape{2, 3}, {0, 1, 2, 1, 0, 2}), 0.0);
 }
 
 TEST(NearestNeighboursTest, DoesNotDependOnTheNumberOfThreads) {
-  const Tensor<float> base = random_rows(700, 16, 6), queries = random_rows(90, 16, 7);
+  const Tensor<float> base = random_rows(700, 16, 6),
+                      queries = random_rows(90, 16, 7);  // (N, D), (Q, D)
   set_num_threads(1);
   const Neighbours one = nearest_neighbours(queries, base, 10);
   set_num_threads(4);
@@ -109,8 +114,8 @@ TEST(NearestNeighboursTest, DoesNotDependOnTheNumberOfThreads) {
   expect_close(one.distances, four.distances, 0.0);
 }
 
-TEST(NearestNeighboursTest, RefusesNonsense) {
-  const Tensor<float> base = random_rows(5, 3, 8);
+TEST(NearestNeighboursTest, RejectsInvalidArguments) {
+  const Tensor<float> base = random_rows(5, 3, 8);  // (N, D)
   EXPECT_THROW((void)nearest_neighbours(base, base, 0), ArgumentError);
   EXPECT_THROW((void)nearest_neighbours(base, base, 6), ArgumentError);
   EXPECT_THROW((void)nearest_neighbours(random_rows(5, 4, 8), base, 1), ShapeError);

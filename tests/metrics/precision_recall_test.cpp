@@ -14,7 +14,7 @@ namespace {
 
 /// Normal rows (n, d) around `centre`.
 Tensor<float> cloud(index_t n, index_t d, float centre, float width, std::uint64_t seed) {
-  Tensor<float> out(Shape{n, d});
+  Tensor<float> out(Shape{n, d});  // (n, d)
   Philox(seed).fill_normal(out.span());
   for (float& v : out.span()) v = centre + width * v;
   return out;
@@ -30,7 +30,7 @@ double squared(const Tensor<float>& a, index_t i, const Tensor<float>& b, index_
   return sum;
 }
 
-/// Equations 1 and 2 of the paper, word for word.
+/// Equations 1 and 2 of the paper, literally.
 double covered(const Tensor<float>& queries, const Tensor<float>& base, index_t k) {
   std::vector<double> radii;
   for (index_t i = 0; i < base.extent(0); ++i) {
@@ -69,9 +69,9 @@ TEST(PrecisionRecall, EqualsTheDefinitionFarFromTheOriginAndAcrossBlocks) {
   EXPECT_GT(result.precision, 0.5);
 }
 
-TEST(PrecisionRecall, TellsFidelityFromCoverage) {
+TEST(PrecisionRecall, DistinguishesFidelityFromCoverage) {
   const auto real = cloud(400, 2, 0.0f, 1.0f, 5);
-  // One corner of the real pictures only: faithful, but much is missing.
+  // Only a small region of the real distribution: faithful, but with low coverage.
   const auto collapsed = cloud(400, 2, 0.2f, 0.05f, 6);
   const auto narrow = precision_recall(collapsed.view(), real.view());
   EXPECT_GT(narrow.precision, 0.95);
@@ -85,14 +85,14 @@ TEST(PrecisionRecall, TellsFidelityFromCoverage) {
 }
 
 TEST(PrecisionRecall, TheBorderBelongsToTheBall) {
-  // Neighbours of 0, 1, 3, 7 with k = 1 lie at 1, 1, 2, 4.
-  const Tensor<float> base({4, 1}, {0, 1, 3, 7});
+  // The nearest neighbours of 0, 1, 3, 7 are at distances 1, 1, 2, 4.
+  const Tensor<float> base({4, 1}, {0, 1, 3, 7});  // (N, D)
   EXPECT_EQ(manifold_radii(base.view(), 1), (std::vector<double>{1, 1, 4, 16}));
-  const Tensor<float> queries({5, 1}, {-1, -1.001f, 11, 11.001f, 2});
+  const Tensor<float> queries({5, 1}, {-1, -1.001f, 11, 11.001f, 2});  // (Q, D)
   EXPECT_EQ(inside_manifold(queries.view(), base.view(), manifold_radii(base.view(), 1)),
             (std::vector<std::uint8_t>{1, 0, 1, 0, 1}));
-  // Twins: the nearest other row lies at distance 0.
-  const Tensor<float> twins({3, 1}, {2, 2, 5});
+  // Equal rows: the nearest other row is at distance 0.
+  const Tensor<float> twins({3, 1}, {2, 2, 5});  // (N, D)
   EXPECT_EQ(manifold_radii(twins.view(), 1), (std::vector<double>{0, 0, 9}));
 }
 
@@ -108,13 +108,13 @@ TEST(PrecisionRecall, DoesNotDependOnThreads) {
   set_num_threads(before);
 }
 
-TEST(PrecisionRecall, RefusesWrongFeatures) {
+TEST(PrecisionRecall, RejectsInvalidFeatures) {
   const auto x = cloud(5, 2, 0, 1, 1), y = cloud(5, 3, 0, 1, 1);
   EXPECT_THROW((void)precision_recall(x.view(), y.view()), ShapeError);
   EXPECT_THROW((void)precision_recall(x.view(), x.view(), 0), ArgumentError);
   EXPECT_THROW((void)precision_recall(x.view(), x.view(), 5), ArgumentError);
   EXPECT_THROW((void)inside_manifold(x.view(), x.view(), {1.0}), ShapeError);
-  Tensor<float> bad = x;
+  Tensor<float> bad = x;  // (N, D)
   bad[3] = std::numeric_limits<float>::infinity();
   EXPECT_THROW((void)precision_recall(x.view(), bad.view()), NumericError);
 }

@@ -1,5 +1,5 @@
-// Bad input: every row ends with status 1 and a message that names file and field, and leaves no
-// file behind.
+// Bad input: every row of the table ends with status 1 and a message that names file and field, and
+// creates no file.
 #include <cmath>
 
 #include "rae/io/image.hpp"
@@ -13,7 +13,7 @@ namespace {
 struct BadInput {
   std::string name;
   std::vector<std::string> arguments;  // "M" stands for "--model m.safetensors"
-  std::vector<std::string> message;    // parts of it
+  std::vector<std::string> message;    // substrings of it
 };
 
 void PrintTo(const BadInput& row, std::ostream* out) { *out << row.name; }
@@ -43,7 +43,7 @@ class BadInputTable : public ToolTest, public testing::WithParamInterface<BadInp
     write("byte.pt", "\x80");
     write("file", "not a folder");
     write("recipe.yaml", "model: [");
-    Tensor<float> latent(Shape{2, 16, 2, 2}, 0.5f);
+    Tensor<float> latent(Shape{2, 16, 2, 2}, 0.5f);  // (B, C, h, w)
     write_latent(path("good.safetensors"), "noise", latent);
     latent.data()[70] = NAN;
     write_latent(path("nan.safetensors"), "latent", latent);
@@ -53,7 +53,7 @@ class BadInputTable : public ToolTest, public testing::WithParamInterface<BadInp
   }
 };
 
-TEST_P(BadInputTable, EndsWithStatusOneAndLeavesNothing) {
+TEST_P(BadInputTable, FailsWithStatusOneAndCreatesNoFile) {
   const auto before = files();
   std::vector<std::string> arguments;
   for (const auto& each : GetParam().arguments) {
@@ -74,12 +74,12 @@ const BadInput kBadInputs[] = {
      {"no.safetensors", "No such file"}},
     {"ModelIsTruncated", {"generate", "--model", "cut.safetensors"}, {"cut.safetensors"}},
     {"ModelIsTooLong", {"generate", "--model", "long.safetensors"}, {"long.safetensors"}},
-    {"InfoOfAPointerOfGitLfs", {"info", "pointer.pt"}, {"pointer.pt", "git-lfs pointer", "99"}},
+    {"InfoOfAGitLfsPointer", {"info", "pointer.pt"}, {"pointer.pt", "git-lfs pointer", "99"}},
     {"InfoOfOneByte", {"info", "byte.pt"}, {"byte.pt", "torch checkpoint"}},
     {"ModelIsEmpty", {"generate", "--model", "empty.safetensors"}, {"empty.safetensors"}},
     {"ModelHasAHostileHeader", {"generate", "--model", "huge.safetensors"}, {"huge.safetensors"}},
     {"ModelIsText", {"generate", "--model", "text.safetensors"}, {"text.safetensors"}},
-    {"ModelIsNoBundle",
+    {"ModelIsNotABundle",
      {"generate", "--model", "good.safetensors"},
      {"good.safetensors", "config"}},
     {"ModelIsAPicture", {"generate", "--model", "in.png"}, {"in.png"}},
@@ -87,24 +87,24 @@ const BadInput kBadInputs[] = {
     {"ConfigHasAnUnknownKey",
      {"generate", "--model", "config.safetensors"},
      {"config.safetensors", "image_sizf"}},
-    {"EncodeByATruncatedModel",
+    {"EncodeWithATruncatedModel",
      {"encode", "--model", "cut.safetensors", "in.png", "z.safetensors"},
      {"cut.safetensors"}},
     {"UnknownClass", {"generate", "M", "--class", "sta"}, {"'sta'", "did you mean 'star'?"}},
     {"ClassOutOfRange", {"generate", "M", "--class", "0,3"}, {"'3'", "0 to 2"}},
     {"NegativeClass", {"generate", "M", "--class=-1"}, {"'-1'", "0 to 2"}},
     {"NoClass", {"generate", "M", "--class", ","}, {"--class"}},
-    {"NoSteps", {"generate", "M", "--steps", "0"}, {"--steps", "got 0"}},
+    {"ZeroSteps", {"generate", "M", "--steps", "0"}, {"--steps", "got 0"}},
     {"NegativeSteps", {"generate", "M", "--steps", "-3"}, {"--steps", "got -3"}},
     {"TooManySteps", {"generate", "M", "--steps", "100001"}, {"steps", "100001"}},
-    {"NoPictures", {"generate", "M", "--count", "0"}, {"--count", "got 0"}},
+    {"ZeroPictures", {"generate", "M", "--count", "0"}, {"--count", "got 0"}},
     {"TooManyPictures", {"generate", "M", "--count", "1000000000"}, {"--count", "1000000000"}},
-    {"NoBatch", {"generate", "M", "--batch", "0"}, {"--batch", "got 0"}},
+    {"ZeroBatch", {"generate", "M", "--batch", "0"}, {"--batch", "got 0"}},
     {"NegativeThreads", {"generate", "M", "--threads", "-1"}, {"threads", "-1"}},
     {"NegativeGuidance", {"generate", "M", "--cfg", "-2"}, {"guidance", "-2"}},
     {"GuidanceIsNotANumber", {"generate", "M", "--cfg", "nan"}, {"guidance", "nan"}},
-    {"IntervalIsTurnedAround", {"generate", "M", "--cfg-interval", "0.9,0.1"}, {"t_min", "0.9"}},
-    {"IntervalLeavesTheFlow", {"generate", "M", "--cfg-interval", "0,1.5"}, {"t_max", "1.5"}},
+    {"IntervalIsReversed", {"generate", "M", "--cfg-interval", "0.9,0.1"}, {"t_min", "0.9"}},
+    {"IntervalExceedsFlowTime", {"generate", "M", "--cfg-interval", "0,1.5"}, {"t_max", "1.5"}},
     {"NoiseHasNoSuchTensor",
      {"generate", "M", "--noise-in", "nan.safetensors"},
      {"nan.safetensors", "'noise'"}},
@@ -114,7 +114,7 @@ const BadInput kBadInputs[] = {
     {"NoiseIsNotANumber",
      {"generate", "M", "--noise-in", "nan_noise.safetensors"},
      {"nan_noise.safetensors", "value 70", "NaN"}},
-    {"NoiseForOtherCount",
+    {"NoiseForAnotherCount",
      {"generate", "M", "--noise-in", "good.safetensors", "--count", "3"},
      {"good.safetensors", "--count"}},
     {"LatentIsNotANumber",
@@ -127,7 +127,7 @@ const BadInput kBadInputs[] = {
      {"decode", "M", "good.safetensors", "x.png"},
      {"good.safetensors", "'latent'", "'noise'"}},
     {"PictureIsTruncated", {"encode", "M", "cut.png", "z.safetensors"}, {"cut.png"}},
-    {"PictureIsNone", {"reconstruct", "M", "file", "x.png"}, {"file"}},
+    {"PictureIsAnotherFile", {"reconstruct", "M", "file", "x.png"}, {"file"}},
     {"PictureIsMissing", {"reconstruct", "M", "no.png", "x.png"}, {"no.png"}},
     {"OutputFolderIsMissing",
      {"generate", "M", "--out", "no/x.png"},
@@ -136,13 +136,15 @@ const BadInput kBadInputs[] = {
     {"OutputParentIsMissing",
      {"generate", "M", "--out", "no/folder"},
      {"no/folder", "'no' does not exist"}},
-    {"OutputIsWrittenIntoAFile",
+    {"OutputFolderIsInsideAFile",
      {"generate", "M", "--out", "file/folder"},
      {"file/folder", "is not a folder"}},
     {"LatentFolderIsMissing",
      {"generate", "M", "--latent-out", "no/l.safetensors"},
      {"no/l.safetensors"}},
-    {"EncodedInNoFolder", {"encode", "M", "in.png", "no/z.safetensors"}, {"no/z.safetensors"}},
+    {"LatentOfEncodeHasNoFolder",
+     {"encode", "M", "in.png", "no/z.safetensors"},
+     {"no/z.safetensors"}},
     {"DiskIsFull", {"generate", "M", "--out", "/dev/full"}, {"/dev/full", "No space left"}},
     {"DiskIsFullForTheSecondFile",
      {"generate", "M", "--latent-out", "l.safetensors", "--out", "/dev/full"},
@@ -151,7 +153,7 @@ const BadInput kBadInputs[] = {
     {"DiskIsFullForAPicture", {"reconstruct", "M", "in.png", "/dev/full"}, {"/dev/full"}},
     {"DataAreMissing", {"stats", "M", "--data", "no", "--out", "s.safetensors"}, {"no"}},
     {"DataHaveNoPictures", {"stats", "M", "--data", "empty", "--out", "s.safetensors"}, {"empty"}},
-    {"StatisticsAreOthers",
+    {"StatisticsAreAnotherFile",
      {"stats", "--merge", "nan.safetensors", "--out", "s.safetensors"},
      {"nan.safetensors", "count"}},
 };

@@ -1,4 +1,4 @@
-// `rae bench`: what it prints and writes, and what it refuses before it begins.
+// `rae bench`: its output, and the errors that it reports before measuring.
 #include <nlohmann/json.hpp>
 
 #include "support/golden.hpp"
@@ -47,9 +47,10 @@ TEST_F(Bench, MeasuresNetworksInAllTypes) {
   EXPECT_LT(networks[2]["weight_bytes"].get<double>(), networks[1]["weight_bytes"].get<double>());
 }
 
-// Multiply-adds counted by hand: 16 tokens; 6 blocks of width 192 (hidden 512), whose modulation
-// was computed before, and 2 of width 224 (hidden 597), which make theirs for each token.
-TEST_F(Bench, CountsTheProductsOfAForward) {
+// Multiply-adds counted by hand: 16 tokens; 6 blocks of width 192 (hidden 512), whose modulation is
+// computed before the forward pass, and 2 of width 224 (hidden 597), which compute it for each
+// token.
+TEST_F(Bench, CountsTheProductsOfAForwardPass) {
   const auto result = rae({"bench", "--models", "builtin-dit", "--dtype", "bf16", "--rounds", "1",
                            "--threads", "1", "--json", "a.json"});
   ASSERT_EQ(result.status, 0) << result.err;
@@ -65,7 +66,7 @@ TEST_F(Bench, CountsTheProductsOfAForward) {
   EXPECT_EQ(json["threads"], 1);
 }
 
-TEST_F(Bench, SaysWhatItDoesNotKnow) {
+TEST_F(Bench, RejectsUnknownNamesAndNumbersOutOfRange) {
   refuses({"--models", "dit-dh-x"}, 2,
           {"--models: unknown network 'dit-dh-x'; did you mean 'dit-dh-xl'?", "decoder-xl, "});
   refuses({"--models", ","}, 2, {"nothing to measure"});
@@ -76,7 +77,7 @@ TEST_F(Bench, SaysWhatItDoesNotKnow) {
   refuses({"--batch", "0"}, 2, {"--batch"});
 }
 
-TEST_F(Bench, RefusesWhatCannotWorkBeforeItBegins) {
+TEST_F(Bench, ReportsFailuresBeforeMeasuring) {
   refuses({"--models", "builtin-dit", "--json", "no/such/folder/a.json"}, 1, {"no/such/folder"});
   // More memory than any machine has.
   refuses(
@@ -84,7 +85,7 @@ TEST_F(Bench, RefusesWhatCannotWorkBeforeItBegins) {
       {"12 networks with 65,536 pictures each take", "of memory are free", "--models", "--batch"});
 }
 
-TEST_F(Bench, HelpNamesTheNetworks) {
+TEST_F(Bench, HelpListsTheNetworks) {
   const auto result = rae({"bench", "--help"});
   EXPECT_EQ(result.status, 0);
   for (const char* part :

@@ -1,4 +1,4 @@
-// `rae generate` into .npz archives: interruption and continuation, parts, classes.
+// `rae generate` to .npz archives: interruption and continuation, parts, choice of classes.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -30,7 +30,7 @@ class BulkSampling : public ToolTest {
   }
 };
 
-TEST_F(BulkSampling, MakesThePicturesOfTheLibrary) {
+TEST_F(BulkSampling, GeneratesThePicturesOfTheLibrary) {
   EXPECT_TRUE(
       contains(generate({"--count", "6", "--label-sampling", "equal", "--out", "a.npz"}).out,
                "a.npz: 6 pictures, 8 x 8"));
@@ -38,8 +38,8 @@ TEST_F(BulkSampling, MakesThePicturesOfTheLibrary) {
   const auto labels = sample_labels(LabelSampling::equal, 6, classes, 3);
   const auto images = Generator::load(path("m.safetensors")).sample({.labels = labels, .seed = 3});
   const auto file = NpzFile::open(path("a.npz"));
-  const auto pixels = file.read<std::uint8_t>("arr_0");
-  const auto written = file.read<std::int64_t>("arr_1");
+  const auto pixels = file.read<std::uint8_t>("arr_0");   // (N, H, W, channels)
+  const auto written = file.read<std::int64_t>("arr_1");  // (N)
   ASSERT_EQ(pixels.shape(), (Shape{6, 8, 8, 1}));
   for (std::size_t i = 0; i < 6; ++i) {
     EXPECT_TRUE(
@@ -51,10 +51,11 @@ TEST_F(BulkSampling, MakesThePicturesOfTheLibrary) {
   EXPECT_EQ(files(), (std::vector<std::string>{"a.npz", "m.safetensors"}));
 }
 
-/// Files of a program that is started meanwhile cannot grow beyond `bytes`.
+/// While an object of this class exists, files of newly started programs cannot grow beyond
+/// `bytes`.
 class SmallDisk {
  public:
-  /// Writing more fails or, when `deadly`, kills the program.
+  /// Writing more bytes fails, or kills the program if `deadly`.
   SmallDisk(rlim_t bytes, bool deadly) {
     EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &before_), 0);
     const rlimit limit{bytes, before_.rlim_max};
@@ -73,13 +74,14 @@ class SmallDisk {
   void (*handler_)(int) = nullptr;
 };
 
-TEST_F(BulkSampling, GoesOnAfterAFullDiskAndAKill) {
+TEST_F(BulkSampling, ContinuesAfterAFullDiskAndAKill) {
   const auto with = [&](const std::string& out, const std::string& steps = "3") {
     return command({"--count", "40", "--steps", steps, "--label-sampling", "random", "--batch", "4",
                     "--out", out});
   };
   EXPECT_EQ(rae(with("whole.npz")).status, 0);
-  // Behind 167 bytes there is room for 28 pictures of 64 bytes, and later for 32.
+  // After 167 bytes of header there is space for 28 pictures of 64 bytes, and in the second run for
+  // 32.
   pid_t child = 0;
   {
     const SmallDisk disk(167 + 28 * 64 + 1, false);
@@ -104,7 +106,7 @@ TEST_F(BulkSampling, GoesOnAfterAFullDiskAndAKill) {
   EXPECT_TRUE(contains(rae(with("a.npz")).err, "begun with weights "));
   tiny_bundle().save(path("m.safetensors"));
 
-  EXPECT_TRUE(contains(rae(with("a.npz")).out, "28 of an earlier run"));
+  EXPECT_TRUE(contains(rae(with("a.npz")).out, "28 of them from an earlier run"));
   EXPECT_EQ(slurp(path("a.npz")), slurp(path("whole.npz")));
   EXPECT_EQ(files(), (std::vector<std::string>{"a.npz", "m.safetensors", "whole.npz"}));
 }
@@ -116,12 +118,12 @@ TEST_F(BulkSampling, KeepsPicturesWhenInterrupted) {
   const auto result = finish(child);
   EXPECT_EQ(result.status, 1);
   EXPECT_TRUE(
-      contains(result.err, "0 of 1000 pictures are kept, the same command goes on from there"));
+      contains(result.err, "0 of 1000 pictures are saved; the same command continues after them"));
   EXPECT_EQ(files(),
             (std::vector<std::string>{"a.npz.partial", "a.npz.partial.json", "m.safetensors"}));
 }
 
-TEST_F(BulkSampling, PartsJoinToTheFileOfOneRun) {
+TEST_F(BulkSampling, JoinedPartsEqualTheFileOfOneRun) {
   const std::vector<std::string> set{"--count", "12", "--label-sampling", "equal", "--steps", "2"};
   const auto with = [&](std::vector<std::string> more) {
     more.insert(more.begin(), set.begin(), set.end());
@@ -156,9 +158,9 @@ TEST_F(BulkSampling, PartsJoinToTheFileOfOneRun) {
   }
 }
 
-// The noise is that of one call of PyTorch's generator, however the set is cut; adaptive solvers
-// look at one picture at a time.
-TEST_F(BulkSampling, NumbersOfPyTorchAndAdaptiveSolversInParts) {
+// The noise is that of one call of PyTorch's generator, however the set is split; adaptive solvers
+// choose their steps for each picture alone.
+TEST_F(BulkSampling, PartsWithNumbersOfPyTorchAndAdaptiveSolvers) {
   const std::vector<std::string> set{"--count", "6",         "--label-sampling", "random",
                                      "--rng",   "torch-cpu", "--sampler",        "adaptive_heun",
                                      "--cfg",   "1"};
@@ -172,10 +174,11 @@ TEST_F(BulkSampling, NumbersOfPyTorchAndAdaptiveSolversInParts) {
   const std::vector<std::int64_t> classes{0, 1, 2};
   const auto labels = sample_labels(LabelSampling::random, 6, classes, random);
   const auto noise = generator.noise(3, 6, 0, Rng::torch_cpu);  // (6, C, h, w)
-  const auto pixels = NpzFile::open(path("whole.npz")).read<std::uint8_t>("arr_0");
+  const auto pixels =
+      NpzFile::open(path("whole.npz")).read<std::uint8_t>("arr_0");  // (N, H, W, channels)
   const index_t size = noise.numel() / 6;
   for (index_t i = 0; i < 6; ++i) {
-    const Tensor<float> one(
+    const Tensor<float> one(  // (1, C, h, w)
         noise.shape().with(0, 1),
         noise.span().subspan(static_cast<std::size_t>(i * size), static_cast<std::size_t>(size)));
     const auto images = generator.sample({.labels = {labels[static_cast<std::size_t>(i)]},
@@ -191,7 +194,7 @@ TEST_F(BulkSampling, NumbersOfPyTorchAndAdaptiveSolversInParts) {
   EXPECT_EQ(slurp(path("joined.npz")), slurp(path("whole.npz")));
 }
 
-TEST_F(BulkSampling, RefusesWhatMakesNoSense) {
+TEST_F(BulkSampling, RejectsContradictoryOptions) {
   const auto before = files();
   const std::pair<std::vector<std::string>, std::string> wrong[] = {
       {{"--shard", "0/4", "--out", "a.npz"}, "expected I/N with I from 1 to N"},
@@ -200,7 +203,7 @@ TEST_F(BulkSampling, RefusesWhatMakesNoSense) {
       {{"--shard", "1/2", "--out", "a.png"}, "must name an .npz file"},
       {{"--label-sampling", "even"}, "expected equal, random or in-turn"},
       {{"--join", "a.npz", "--out", "a.png"}, "must name the .npz file"},
-      {{"--join", "a.npz", "--out", "a.npz"}, "is a part and --out as well"},
+      {{"--join", "a.npz", "--out", "a.npz"}, "is both a part and --out"},
   };
   for (const auto& [arguments, message] : wrong) {
     const auto result = rae(command(arguments));
@@ -218,7 +221,7 @@ TEST_F(BulkSampling, RefusesWhatMakesNoSense) {
   EXPECT_TRUE(contains(stochastic.err, "are drawn for all pictures together"));
   const auto empty = rae(command({"--count", "2", "--shard", "3/3", "--out", "a.npz"}));
   EXPECT_EQ(empty.status, 1);
-  EXPECT_TRUE(contains(empty.err, "2 pictures do not make 3 parts"));
+  EXPECT_TRUE(contains(empty.err, "2 pictures cannot be split into 3 parts"));
   EXPECT_EQ(files(), before);
 }
 

@@ -1,5 +1,4 @@
-// `rae evaluate A B`: sets of pictures in archives and folders, pairs, features, and what is
-// refused.
+// `rae evaluate A B`: sets of pictures in archives and folders, pairs, features, and errors.
 #include <algorithm>
 #include <cmath>
 
@@ -20,7 +19,7 @@ namespace {
 
 constexpr index_t kPictures = 12;
 
-/// Random pictures (N, 8, 8, channels) with samples below `most`.
+/// Random pictures (N, 8, 8, channels) with values below `most`.
 Tensor<std::uint8_t> pictures(index_t count, index_t channels, float most, std::uint64_t seed) {
   Tensor<std::uint8_t> out(Shape{count, 8, 8, channels});
   const Philox random(seed);
@@ -51,7 +50,7 @@ class Compare : public ToolTest {
     arguments.insert(arguments.begin(), "evaluate");
     return rae(std::move(arguments));
   }
-  /// The report of a run that must succeed.
+  /// The report of a run, which must succeed.
   ConfigNode report(std::vector<std::string> arguments) const {
     arguments.insert(arguments.end(), {"--out", "r.json"});
     const auto result = evaluate(std::move(arguments));
@@ -78,7 +77,7 @@ TEST_F(Compare, MeasuresDistributionsInFeaturesOfAnEncoder) {
   EXPECT_EQ(found.get<double>("recall"), manifolds.recall);
   EXPECT_FALSE(found.contains("psnr"));
 
-  // The same set: nothing between them.
+  // A set compared with itself.
   const auto same = report({"a.npz", "a.npz", "--features", "m.safetensors"});
   EXPECT_NEAR(same.get<double>("frechet_distance"), 0, 1e-6);
   EXPECT_EQ(same.get<double>("precision"), 1);
@@ -97,7 +96,7 @@ TEST_F(Compare, MeasuresPairs) {
   EXPECT_NEAR(found.get<double>("ssim"), ssim(channels_first(a_.view()), channels_first(b_.view())),
               1e-9);
   EXPECT_FALSE(found.contains("frechet_distance"));
-  // Folders hold the same pictures.
+  // The same pictures in folders.
   for (const auto& [folder, pixels] : {std::pair(std::string("fa"), &a_), {"fb", &b_}}) {
     std::filesystem::create_directory(path(folder));
     const auto images = images_of(*pixels);
@@ -132,7 +131,7 @@ TEST_F(Compare, MeasuresWithInception) {
   EXPECT_GE(found.get<double>("inception_score"), 1);
   const Golden io("inception/io.safetensors");
   const auto extractor = FeatureExtractor::inception(TensorSource::open(path("i.safetensors")));
-  // Pictures of a file, one by one, are the golden ones.
+  // The features of single pictures equal those of the golden batch.
   const Tensor<float> images = io("images");  // (2, 3, 37, 50)
   std::vector<Image> list;
   for (index_t b = 0; b < 2; ++b) {
@@ -146,7 +145,7 @@ TEST_F(Compare, MeasuresWithInception) {
   expect_close(extractor(list), io("features"), 1e-5);
 }
 
-TEST_F(Compare, RefusesWhatMakesNoSense) {
+TEST_F(Compare, RejectsContradictoryOptionsAndUnfitSets) {
   write_npz(path("few.npz"), pictures(3, 1, 255, 4));
   write_npz(path("color.npz"), pictures(kPictures, 3, 255, 4));
   write_npz(path("flat.npz"), Tensor<std::uint8_t>(Shape{4, 4}, std::uint8_t{0}));
@@ -157,11 +156,11 @@ TEST_F(Compare, RefusesWhatMakesNoSense) {
       {2, {}, "give --data DIR and --out DIR"},
       {2, {"a.npz"}, "expected two sets of pictures, A and B"},
       {2, {"a.npz", "b.npz", "c.npz"}, "unexpected argument 'c.npz'"},
-      {2, {"a.npz", "b.npz", "--data", "d"}, "--data: measures a model"},
-      {2, {"--paired", "--data", "d", "--out", "e"}, "--paired: compares two sets"},
+      {2, {"a.npz", "b.npz", "--data", "d"}, "--data: applies to the evaluation of a model"},
+      {2, {"--paired", "--data", "d", "--out", "e"}, "--paired: applies to two sets"},
       {2, {"a.npz", "b.npz", "--out", "e"}, "ends in .json"},
       {2, {"a.npz", "b.npz", "--metrics", "ssmi"}, "did you mean 'ssim'?"},
-      {2, {"a.npz", "b.npz", "--metrics", "psnr"}, "say so with --paired"},
+      {2, {"a.npz", "b.npz", "--metrics", "psnr"}, "add --paired"},
       {2,
        {"a.npz", "b.npz", "--features", "inception"},
        "--inception-weights must name the weights"},

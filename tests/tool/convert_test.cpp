@@ -1,4 +1,4 @@
-// `rae convert`: official files into a bundle and back, and what cannot be converted.
+// `rae convert`: official files into a bundle and back, packed bundles, and errors.
 #include "rae/formats/model_files.hpp"
 #include "rae/io/image.hpp"
 #include "rae/io/safetensors.hpp"
@@ -16,12 +16,12 @@ std::string official(const std::string& name = "config.yaml") {
   return data_path("golden/e2e_dinov2_ag/" + name);
 }
 
-/// Every tensor of `expected` is in `got`, bit for bit unless a tolerance is given.
+/// Checks that `got` contains every tensor of `expected`, bit for bit except the rotary tables.
 void expect_contains(const TensorSource& got, const TensorSource& expected) {
   for (const std::string& name : expected.names()) {
     ASSERT_TRUE(got.contains(name)) << name;
     EXPECT_EQ(got.info(name).shape, expected.info(name).shape) << name;
-    // The official tables of angles are computed anew.
+    // The rotary tables of the official files are recomputed.
     expect_close(got.read<float>(name), expected.read<float>(name),
                  name.find("rope") == std::string::npos ? 0.0 : 1e-6, name);
   }
@@ -51,7 +51,7 @@ TEST_F(Convert, OfficialFilesToABundleAndBack) {
   EXPECT_TRUE(contains(back.out, "official/encoder/model.safetensors"));
   EXPECT_EQ(back.err, "rae: note: the official files have no place for names of classes\n");
 
-  // The same pictures, from the files that are beside the configuration.
+  // The same pictures; the files are found next to the configuration.
   for (const std::string& config : {official(), path("official/config.yaml")}) {
     const auto drawn = rae({"generate", "--config", config, "--class", "3", "--steps", "3",
                             "--seed", "1", "--out", config == official() ? "a.png" : "b.png"});
@@ -70,7 +70,7 @@ TEST_F(Convert, HalfPrecision) {
             std::filesystem::file_size(path("f32.safetensors")) * 6 / 10);
 }
 
-TEST_F(Convert, AnEncoderAlone) {
+TEST_F(Convert, OnlyAnEncoder) {
   const auto result =
       rae({"convert", official("encoder"), "encoder.safetensors", "--image-size", "64"});
   ASSERT_EQ(result.status, 0) << result.err;
@@ -109,7 +109,7 @@ TEST_F(Convert, ABundleKeepsItsNotes) {
   EXPECT_EQ(SafetensorsFile::open(path("out.safetensors")).metadata().at("license"), "MIT");
 }
 
-TEST_F(Convert, Refusals) {
+TEST_F(Convert, ReportsErrors) {
   write("weights.safetensors", "not a bundle");
   write("empty/readme", "");
   const auto fails = [&](std::vector<std::string> arguments, int status,

@@ -11,7 +11,7 @@
 namespace rae::test {
 namespace {
 
-/// A picture whose pixels depend on the seed.
+/// A picture with random pixels that depend on the seed.
 Image noisy_image(std::uint64_t seed, index_t side = 8) {
   Image image(side, side, 1);
   for (std::size_t i = 0; i < image.pixels().size(); ++i)
@@ -37,9 +37,9 @@ class Encode : public ToolTest {
   }
 };
 
-TEST_F(Encode, LatentsAndPicturesAreThoseOfTheLibrary) {
+TEST_F(Encode, LatentsAndPicturesEqualThoseOfTheLibrary) {
   const auto autoencoder = Autoencoder::load(path("m.safetensors"));
-  const auto latent = autoencoder.encode(Image::open(path("in.png")));
+  const auto latent = autoencoder.encode(Image::open(path("in.png")));  // (1, C, h, w)
   run("encode", {"in.png", "z.safetensors"});
   const auto stored =
       SafetensorsFile::open(path("z.safetensors")).read<float>("latent", Shape{1, 16, 2, 2});
@@ -48,7 +48,7 @@ TEST_F(Encode, LatentsAndPicturesAreThoseOfTheLibrary) {
   EXPECT_EQ(Image::open(path("out.png")), autoencoder.decode(latent)[0]);
 }
 
-TEST_F(Encode, ReconstructionSaysHowCloseItIs) {
+TEST_F(Encode, ReconstructPrintsThePsnr) {
   const auto result = run("reconstruct", {"in.png", "again.png"});
   EXPECT_EQ(Image::open(path("again.png")),
             Autoencoder::load(path("m.safetensors")).reconstruct(Image::open(path("in.png"))));
@@ -58,7 +58,7 @@ TEST_F(Encode, ReconstructionSaysHowCloseItIs) {
 TEST_F(Encode, StatisticsAreExactAndMerge) {
   LatentStatistics wanted;
   Bundle bundle = tiny_bundle();
-  bundle.remove("latent_norm.");  // statistics are those of latents before normalisation
+  bundle.remove("latent_norm.");  // the statistics are those of latents before normalisation
   const Autoencoder autoencoder(bundle);
   for (std::uint64_t i = 0; i < 7; ++i) {
     const std::string folder = i < 4 ? "a" : "b";
@@ -73,7 +73,7 @@ TEST_F(Encode, StatisticsAreExactAndMerge) {
   const auto file = SafetensorsFile::open(path("b.safetensors"));
   EXPECT_EQ(file.read<std::int64_t>("count")[0], 7);
   const auto mean = file.read<double>("mean", Shape{16, 2, 2}),
-             var = file.read<double>("var", Shape{16, 2, 2});
+             var = file.read<double>("var", Shape{16, 2, 2});  // (C, h, w)
   const auto wanted_mean = wanted.mean<double>(), wanted_var = wanted.variance<double>();
   for (index_t i = 0; i < mean.numel(); ++i) {
     EXPECT_NEAR(mean[i], wanted_mean[i], 1e-13);

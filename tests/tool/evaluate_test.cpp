@@ -1,4 +1,4 @@
-// `rae evaluate`: a report on stdout and in a folder.
+// `rae evaluate --data`: writes a report to stdout and to a folder.
 #include "rae/core/random.hpp"
 #include "rae/io/image.hpp"
 #include "support/tiny_bundle.hpp"
@@ -37,7 +37,7 @@ TEST_F(Evaluate, ReportsReconstructionAndProbes) {
   EXPECT_TRUE(exists("e/evaluation.json"));
 }
 
-TEST_F(Evaluate, LeavesNothingAfterAFailure) {
+TEST_F(Evaluate, CreatesNoFileAfterAnError) {
   const auto before = files();
   for (const std::vector<std::string>& wrong : {std::vector<std::string>{"--data", "no"},
                                                 {"--data", "data", "--samples", "-1"},

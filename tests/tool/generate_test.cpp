@@ -1,4 +1,4 @@
-// `rae generate`: forms of output, settings, and what the pictures depend on.
+// `rae generate`: output formats, settings, and independence of threads, batch and count.
 #include "rae/generate/generator.hpp"
 
 #include <algorithm>
@@ -29,7 +29,7 @@ class Generate : public ToolTest {
   }
 };
 
-TEST_F(Generate, GivesThePicturesOfTheLibrary) {
+TEST_F(Generate, GeneratesThePicturesOfTheLibrary) {
   generate({"--class", "star,0", "--count", "3", "--seed", "7", "--steps", "3", "--sampler", "heun",
             "--cfg", "2", "--cfg-interval", "0.5,1", "--out", "a.npz"});
   const auto images = expected({.labels = {2, 0, 2},
@@ -38,18 +38,18 @@ TEST_F(Generate, GivesThePicturesOfTheLibrary) {
                                 .solver = Solver::heun,
                                 .guidance = Cfg{.scale = 2, .t_min = 0.5f, .t_max = 1}});
   const auto file = NpzFile::open(path("a.npz"));
-  const auto pixels = file.read<std::uint8_t>("arr_0");
+  const auto pixels = file.read<std::uint8_t>("arr_0");  // (N, H, W, channels)
   ASSERT_EQ(pixels.shape(), (Shape{3, 8, 8, 1}));
   for (std::size_t i = 0; i < 3; ++i)
     EXPECT_TRUE(
         std::equal(images[i].pixels().begin(), images[i].pixels().end(), pixels.data() + i * 64))
         << i;
-  const auto labels = file.read<std::int64_t>("arr_1");
+  const auto labels = file.read<std::int64_t>("arr_1");  // (N)
   EXPECT_EQ((std::vector<std::int64_t>(labels.span().begin(), labels.span().end())),
             (std::vector<std::int64_t>{2, 0, 2}));
 }
 
-TEST_F(Generate, OnePictureIsAPictureAndSeveralAreAGrid) {
+TEST_F(Generate, WritesOnePictureAloneAndSeveralAsAGrid) {
   const auto result = generate({"--class", "1", "--out", "one.png"});
   EXPECT_TRUE(contains(result.out, "one.png: 1 picture, 8 x 8"));
   EXPECT_EQ(Image::open(path("one.png")), expected({.labels = {1}})[0]);
@@ -62,7 +62,7 @@ TEST_F(Generate, OnePictureIsAPictureAndSeveralAreAGrid) {
             (std::vector<std::string>{"four.png", "m.safetensors", "one.png", "samples.png"}));
 }
 
-TEST_F(Generate, ComputesInTheTypeAndWithTheReuseThatWasAskedFor) {
+TEST_F(Generate, UsesTheRequestedDtypeAndReuse) {
   const auto result = generate({"--class", "1", "--steps", "20", "--dtype", "int8", "--reuse-error",
                                 "0.3", "--out", "one.png"});
   EXPECT_EQ(Image::open(path("one.png")),
@@ -83,7 +83,7 @@ TEST_F(Generate, WritesAFolder) {
   EXPECT_EQ(Image::open(path("d/grid.png")), Image::grid(images, 3));
 }
 
-TEST_F(Generate, SettingsTravelInThePicture) {
+TEST_F(Generate, WritesSettingsIntoPictures) {
   generate({"--class", "star", "--count", "2", "--seed", "5", "--steps", "2", "--cfg", "3", "--out",
             "d/"});
   const auto text = read_png_text(path("d/000001-star.png"));
@@ -105,27 +105,27 @@ TEST_F(Generate, PicturesDependOnNeitherThreadsNorBatchNorCount) {
   EXPECT_EQ(slurp(path("a.npz")), slurp(path("b.npz")));
   generate({"--count", "2", "--out", "c.npz"});
   const auto five = NpzFile::open(path("a.npz")).read<std::uint8_t>("arr_0"),
-             two = NpzFile::open(path("c.npz")).read<std::uint8_t>("arr_0");
+             two = NpzFile::open(path("c.npz")).read<std::uint8_t>("arr_0");  // (N, H, W, channels)
   EXPECT_TRUE(std::equal(two.span().begin(), two.span().end(), five.span().begin()));
 }
 
-TEST_F(Generate, LatentsGoOutAndNoiseComesIn) {
+TEST_F(Generate, WritesLatentsAndReadsNoise) {
   const auto generator = Generator::load(path("m.safetensors"));
   const SafetensorsEntry noise{"noise", generator.noise(9, 2)};
   write_safetensors(path("noise.safetensors"), {&noise, 1});
   generate({"--noise-in", "noise.safetensors", "--latent-out", "l.safetensors", "--out", "a.npz"});
   const auto latents =
       SafetensorsFile::open(path("l.safetensors")).read<float>("sample_latent", Shape{2, 16, 2, 2});
-  const auto wanted = generator.sample_latents({.labels = {0, 1}, .seed = 9});
+  const auto wanted = generator.sample_latents({.labels = {0, 1}, .seed = 9});  // (B, C, h, w)
   EXPECT_TRUE(std::equal(wanted.span().begin(), wanted.span().end(), latents.data()));
-  // The pictures of the latents are those that were written.
+  // Decoding the latents gives the same pictures.
   EXPECT_EQ(rae({"decode", "--model", "m.safetensors", "l.safetensors", "b.npz"}).status, 0);
   const auto a = NpzFile::open(path("a.npz")).read<std::uint8_t>("arr_0"),
-             b = NpzFile::open(path("b.npz")).read<std::uint8_t>("arr_0");
+             b = NpzFile::open(path("b.npz")).read<std::uint8_t>("arr_0");  // (N, H, W, channels)
   EXPECT_TRUE(std::equal(a.span().begin(), a.span().end(), b.span().begin(), b.span().end()));
 }
 
-TEST_F(Generate, EverySamplingOptionCanBeAskedFor) {
+TEST_F(Generate, AcceptsEverySamplingOption) {
   ModelConfig config = tiny_config();
   config.guide = config.dit;
   config.sampling.autoguidance = AutoGuidance{.scale = 1.5f};
@@ -161,7 +161,7 @@ TEST_F(Generate, ReplacesAnOldFile) {
   EXPECT_EQ(Image::open(path("samples.png")).height(), 8);
 }
 
-TEST_F(Generate, ClassNamesMayHoldCommas) {
+TEST_F(Generate, ClassNamesMayContainCommas) {
   Bundle bundle = tiny_bundle();
   bundle.config.class_names = {"tench, Tinca tinca", "goldfish", "great white shark"};
   bundle.save(path("m.safetensors"));

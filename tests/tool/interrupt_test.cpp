@@ -1,4 +1,4 @@
-// Progress on a terminal, and Ctrl-C: the program stops in good order and leaves no partial file.
+// Progress on a terminal, and Ctrl-C: the program stops cleanly and leaves no partial file.
 #include <poll.h>
 
 #include <csignal>
@@ -10,7 +10,7 @@
 namespace rae::test {
 namespace {
 
-/// A pseudo-terminal: what a program writes to `name()` is read here.
+/// A pseudo-terminal, to read the output that a program writes to `name()`.
 class Terminal {
  public:
   Terminal() : descriptor_(::posix_openpt(O_RDWR | O_NOCTTY)) {
@@ -20,7 +20,7 @@ class Terminal {
     name_ = ::ptsname(descriptor_);
     holder_ = ::open(
         name_.c_str(),
-        O_RDWR | O_NOCTTY);  // without it, reading fails until the program has opened its end
+        O_RDWR | O_NOCTTY);  // without it, reading fails until the program opens the terminal
   }
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
@@ -31,7 +31,7 @@ class Terminal {
 
   [[nodiscard]] const std::string& name() const { return name_; }
 
-  /// Reads until `wanted` has appeared or nothing came for a while; returns everything so far.
+  /// Reads until `wanted` appears or no output arrives for a minute; returns all output so far.
   const std::string& read_until(const std::string& wanted) {
     while (seen_.find(wanted) == std::string::npos) {
       pollfd waiting{descriptor_, POLLIN, 0};
@@ -74,7 +74,7 @@ INSTANTIATE_TEST_SUITE_P(Signals, Interrupt, testing::Values(SIGINT, SIGTERM), [
 
 class Progress : public Interrupt {};
 
-TEST_F(Progress, IsWipedAtTheEnd) {
+TEST_F(Progress, IsErasedAtTheEnd) {
   Terminal terminal;
   const auto result = finish(start({"generate", "--model", "m.safetensors"}, terminal.name()));
   EXPECT_EQ(result.status, 0);

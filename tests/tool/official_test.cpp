@@ -1,4 +1,4 @@
-// Official configurations on the command line: every command gives the numbers of the official
+// Official configurations on the command line: every command reproduces the numbers of the official
 // code.
 #include "rae/formats/official/open.hpp"
 
@@ -19,8 +19,8 @@ constexpr double kLatent = 5e-5, kPixels = 2e-5;
 
 class Official : public ToolTest {
  protected:
-  /// Runs a command with the golden configuration; it must succeed. Sampling says on stderr how the
-  /// interval of guidance is written.
+  /// Runs a command with the golden configuration; it must succeed. Commands that use the diffusion
+  /// network print a note about the guidance interval on stderr.
   ToolResult run(const std::string& command, std::vector<std::string> arguments) const {
     const bool samples = command == "generate" || command == "velocity";
     arguments.insert(arguments.begin(), {command, "--config", golden_model_path("config.yaml")});
@@ -50,8 +50,7 @@ TEST_F(Official, Generate) {
   EXPECT_EQ(Image::open(path("grid.png")).width() >= 128, true);
 }
 
-// As sample_ddp.py makes them; pictures of sample.py, and our PNG files, are rounded to the nearest
-// value.
+// As in sample_ddp.py; pictures of sample.py, and PNG files here, are rounded to the nearest value.
 TEST_F(Official, ArchivesAreRoundedDown) {
   run("generate", {"--class", labels_, "--seed", "5", "--steps", "4", "--out", "x.npz"});
   const Generator generator(open_official(golden_model_path("config.yaml"), {.encoder = false}));
@@ -67,7 +66,7 @@ TEST_F(Official, ArchivesAreRoundedDown) {
   EXPECT_NE(down, Image::from_batch(pixels));
 }
 
-TEST_F(Official, OptionsGoBeforeTheFile) {
+TEST_F(Official, OptionsOverrideTheFile) {
   run("generate", {"--class", labels_, "--noise-in", noise_, "--autoguidance", "1", "--latent-out",
                    "l.safetensors", "--out", "x.png"});
   EXPECT_TRUE(
@@ -112,7 +111,7 @@ TEST_F(Official, Velocity) {
 
 TEST_F(Official, VelocityOfABundleAndOfTheNullClass) {
   tiny_bundle().save(path("m.safetensors"));
-  const Tensor<float> noise(Shape{2, 16, 2, 2}, 0.5f);
+  const Tensor<float> noise(Shape{2, 16, 2, 2}, 0.5f);  // (B, C, h, w)
   const SafetensorsEntry entry{"noise", noise};
   write_safetensors(path("n.safetensors"), {&entry, 1});
   const auto result = rae({"velocity", "-m", "m.safetensors", "--noise-in", "n.safetensors", "--t",
@@ -123,7 +122,7 @@ TEST_F(Official, VelocityOfABundleAndOfTheNullClass) {
                     Generator(tiny_bundle()).velocity(noise, 0.5f, null), 0));
 }
 
-TEST_F(Official, MissingFilesEndWithTheListOfThem) {
+TEST_F(Official, ListsMissingFiles) {
   write("c.yaml", changed_golden_config({}).to_json(1));
   const auto result =
       rae({"generate", "--config", "c.yaml", "--models", "nowhere", "--class", "1"});

@@ -1,4 +1,4 @@
-// Runs the `rae` program in a folder of its own and collects status, stdout and stderr.
+// Runs the `rae` program in a temporary folder and collects status, stdout and stderr.
 #pragma once
 
 #include <fcntl.h>
@@ -16,13 +16,13 @@
 
 namespace rae::test {
 
-/// What a run of the program left.
+/// The result of a run of the program.
 struct ToolResult {
-  int status = -1;  // of exit; 1000 + number for a signal
+  int status = -1;  // exit status, or 1000 + signal number
   std::string out, err;
 };
 
-/// Programs run inside of an empty folder, which is removed with the test.
+/// A test whose programs run in an empty temporary folder.
 class ToolTest : public testing::Test {
  protected:
   [[nodiscard]] std::string path(const std::string& name) const { return folder_ / name; }
@@ -33,15 +33,15 @@ class ToolTest : public testing::Test {
     (void)folder_.write(name, text);
   }
 
-  /// Names of everything in the folder, sorted.
+  /// Names of all files and folders in the folder, sorted.
   [[nodiscard]] std::vector<std::string> files() const {
     auto names = folder_.entries();
     std::sort(names.begin(), names.end());
     return names;
   }
 
-  /// Starts a program, `rae` if none is named, and returns its process; its output goes to files
-  /// outside of the folder, stderr to `terminal` where there is one.
+  /// Starts a program, by default `rae`, and returns its process. Its output goes to files outside
+  /// of the folder, but stderr goes to `terminal` if it is given.
   [[nodiscard]] pid_t start(std::vector<std::string> arguments, const std::string& terminal = {},
                             const char* program = RAE_TOOL) const {
     arguments.insert(arguments.begin(), program);
@@ -65,7 +65,7 @@ class ToolTest : public testing::Test {
     return child;
   }
 
-  /// Waits for a program that `start` began.
+  /// Waits for a program that `start` has started.
   [[nodiscard]] ToolResult finish(pid_t child) const {
     int status = 0;
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {

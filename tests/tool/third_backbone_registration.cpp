@@ -1,4 +1,4 @@
-// Linked into a second build of the command, which then knows one more diffusion network.
+// Linked into a second build of the command, to which it adds a diffusion network.
 #include "support/third_backbone.hpp"
 
 namespace {

@@ -1,4 +1,4 @@
-// `rae train`: from a recipe and data to a model that generates; stopped and continued.
+// `rae train`: from a recipe and data to a model that generates pictures; interruption and errors.
 #include <csignal>
 
 #include "rae/io/image.hpp"
@@ -30,7 +30,7 @@ class Train : public ToolTest {
   }
 };
 
-TEST_F(Train, MakesAModelThatGenerates) {
+TEST_F(Train, TrainsAModelThatGenerates) {
   const auto result = train("run");
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_TRUE(contains(result.out, "wrote run/model.safetensors"));
@@ -44,7 +44,7 @@ TEST_F(Train, MakesAModelThatGenerates) {
   EXPECT_TRUE(contains(rae({"info", "run/model.safetensors"}).out, "name: tiny"));
 }
 
-TEST_F(Train, ReportsStoresAndShowsTheTimeShiftThatItChose) {
+TEST_F(Train, ReportsAndStoresTheAutomaticTimeShift) {
   const auto result = train("run", {"--set", "model.time_shift=auto", "--set", "model.path=gvp"});
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_TRUE(contains(result.out, "time shift 1, chosen for latents of 32 numbers (8 x 2 x 2)"));
@@ -78,7 +78,7 @@ TEST_F(Train, OfficialConfigurationsOfStage1) {
   EXPECT_EQ(train("run", {"--lpips", "x"}).status, 2);
 }
 
-TEST_F(Train, StagesCanBeRunAloneAndValuesSet) {
+TEST_F(Train, RunsSingleStagesAndSetsValues) {
   const auto early = train("run", {"--stage", "decoder"});
   EXPECT_EQ(early.status, 1);
   EXPECT_TRUE(contains(early.err, "run the stage encoder first"));
@@ -104,7 +104,7 @@ TEST_F(Train, InBf16) {
 TEST_F(Train, CtrlCLeavesACheckpointToContinueFrom) {
   const std::vector<std::string> longer{"--stage", "encoder", "--set", "encoder.train.steps=4000"};
   ASSERT_EQ(train("whole", longer).status, 0);
-  // The signal may come too late on a busy machine; then the run is whole, and the next one is
+  // On a busy machine the signal may arrive too late and the run completes; then another run is
   // tried.
   ToolResult stopped;
   std::string out;
@@ -135,7 +135,7 @@ void PrintTo(const BadTraining& row, std::ostream* out) { *out << row.name; }
 
 class BadTrainingTable : public Train, public testing::WithParamInterface<BadTraining> {};
 
-TEST_P(BadTrainingTable, EndsWithStatusOneBeforeAnythingIsMade) {
+TEST_P(BadTrainingTable, FailsWithStatusOneBeforeAnyFileIsCreated) {
   const auto before = files();
   std::vector<std::string> arguments{"train"};
   arguments.insert(arguments.end(), GetParam().arguments.begin(), GetParam().arguments.end());
@@ -150,7 +150,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         BadTraining{
             "NoRecipe", {"--recipe", "no.yaml", "--data", "data", "--out", "run"}, "no.yaml"},
-        BadTraining{"RecipeIsNone",
+        BadTraining{"RecipeIsAnotherFile",
                     {"--recipe", "data/train-images-idx3-ubyte", "--data", "data", "--out", "run"},
                     "idx3-ubyte"},
         BadTraining{"NoData", {"--recipe", "r.yaml", "--data", "no", "--out", "run"}, "no"},

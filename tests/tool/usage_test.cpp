@@ -1,4 +1,4 @@
-// The command line itself: help, version, wrong usage.
+// The command line: help, version, wrong usage.
 #include "tool/run_tool.hpp"
 
 namespace rae::test {
@@ -6,7 +6,7 @@ namespace {
 
 class Usage : public ToolTest {};
 
-TEST_F(Usage, EveryCommandTeachesWithExamples) {
+TEST_F(Usage, HelpOfEveryCommandShowsExamples) {
   for (const std::string command : {"generate", "reconstruct", "encode", "decode", "velocity",
                                     "train", "stats", "evaluate", "info", "bench"}) {
     const auto result = rae({command, "--help"});
@@ -33,7 +33,7 @@ void PrintTo(const WrongUsage& row, std::ostream* out) { *out << row.name; }
 
 class UsageTable : public ToolTest, public testing::WithParamInterface<WrongUsage> {};
 
-TEST_P(UsageTable, EndsWithStatusTwoAndSaysWhy) {
+TEST_P(UsageTable, FailsWithStatusTwoAndAReason) {
   const auto result = rae(GetParam().arguments);
   EXPECT_EQ(result.status, 2);
   EXPECT_EQ(result.out, "");

@@ -1,5 +1,5 @@
-// Sampling with step control: steps as long as the estimated error allows, states at the points of
-// the grid by interpolation.
+// Sampling with step control: the error estimate determines the step lengths, and states at the
+// points of the grid are interpolated.
 //
 // Source: torchdiffeq's adaptive solvers, which the official sampler offers. Hairer, Norsett,
 // Wanner, "Solving Ordinary Differential Equations I", section II.4 (step control, first step).
@@ -15,23 +15,24 @@ namespace rae {
 
 /// How an adaptive sampler chooses its steps. The defaults are those of the official sampler.
 struct StepControl {
-  double atol = 1e-6;   ///< a step is accepted when the root mean square over the whole state of
-                        ///< error / (atol + rtol |x|) <= 1
+  double atol = 1e-6;   ///< a step is accepted if the root mean square of
+                        ///< error / (atol + rtol |x|) over the whole state is at most 1
   double rtol = 1e-3;   ///< see atol
-  double safety = 0.9;  ///< factor on the length that the error would just allow
-  double min_factor = 0.2;     ///< a rejected step's successor is at least that much as long
-  double max_factor = 10.0;    ///< a step is at most that many times longer than the one before
-  index_t max_steps = 100000;  ///< tries between two points of the grid
-  double first_step = 0.0;     ///< length of the first step that is tried; 0 estimates it from the
+  double safety = 0.9;  ///< factor on the estimated longest step within the tolerance
+  double min_factor =
+      0.2;  ///< smallest ratio of the length of a step to that of the rejected one before
+  double max_factor = 10.0;    ///< largest ratio of the length of a step to that of the one before
+  index_t max_steps = 100000;  ///< limit of attempted steps between two points of the grid
+  double first_step = 0.0;     ///< length of the first attempted step; 0 estimates it from the
                                ///< velocity, which costs one more evaluation
-  /// The official sampler steps over the last point and interpolates, so it may ask for velocities
-  /// at times below 0; true shortens the last step instead.
+  /// True shortens the last step to end at the last point of the grid. The official sampler steps
+  /// past it and interpolates, so it may evaluate velocities at times below 0.
   bool stop_at_end = false;
 };
 
 namespace detail {
 
-/// Throws ArgumentError for numbers that cannot control a step.
+/// Throws ArgumentError for settings out of range.
 inline void require_step_control(const StepControl& c) {
   if (!(c.atol >= 0.0 && c.rtol >= 0.0 && math::is_finite(c.atol) && math::is_finite(c.rtol) &&
         c.atol + c.rtol > 0.0))
@@ -47,8 +48,8 @@ inline void require_step_control(const StepControl& c) {
                          c.first_step);
 }
 
-/// Root of the mean of square(i) over [0, n). Blocks are summed one by one, so that the number of
-/// threads does not matter.
+/// Root of the mean of square(i) over [0, n). The blocks of the sum do not depend on the number of
+/// threads, so neither does the result.
 template <class Square>
 double root_mean(index_t n, Square square) {
   constexpr index_t kBlock = 4096;
@@ -64,11 +65,11 @@ double root_mean(index_t n, Square square) {
   return n > 0 ? math::sqrt(sum / static_cast<double>(n)) : 0.0;
 }
 
-/// The state of an integration that moves by steps of its own choice.
+/// The state of an integration with step control.
 template <Real T, class V>
 class AdaptiveIntegrator {
  public:
-  /// Starts at time `begin`; `end` gives the direction.
+  /// Starts with state x (B, ...) at time `begin`; the sign of end - begin is the direction.
   AdaptiveIntegrator(V& velocity, Tensor<T> x, double begin, double end,
                      const AdaptiveTableau& table, const StepControl& control)
       : velocity_(velocity),
@@ -85,7 +86,7 @@ class AdaptiveIntegrator {
         slope_(evaluate(velocity, std::as_const(x_), static_cast<T>(begin))),
         length_(control.first_step > 0.0 ? control.first_step : first_length()) {}
 
-  /// The state at `t`, which lies ahead.
+  /// The state (B, ...) at `t`, at or after the current time in the direction of integration.
   Tensor<T> advance_to(double t) {
     for (index_t tries = 0; direction_ * (t - time_) > 0.0; ++tries) {
       if (tries == control_.max_steps)
@@ -97,7 +98,8 @@ class AdaptiveIntegrator {
   }
 
  private:
-  /// A first step whose explicit Euler step hardly changes the velocity.
+  /// An estimate of the first step length (Hairer, Norsett, Wanner, section II.4): an explicit
+  /// Euler step of this length changes the velocity only slightly.
   double first_length() {
     const index_t n = x_.numel();
     const T *x = std::as_const(x_).data(), *v = std::as_const(slope_).data();
@@ -125,7 +127,7 @@ class AdaptiveIntegrator {
     return math::min(100.0 * h0, h1);
   }
 
-  /// Tries one step; accepts it or shortens the next.
+  /// Attempts one step; accepts it, or shortens the next one.
   void step() {
     double next = time_ + direction_ * length_;
     if (control_.stop_at_end && direction_ * (next - end_) > 0.0) next = end_;
@@ -141,8 +143,8 @@ class AdaptiveIntegrator {
     for (std::size_t i = 1; i < table_.stages; ++i) {
       add_stages(std::as_const(x_).data(), stage_.data(), n, static_cast<double>(dt), table_.a[i],
                  terms.first(i));
-      // The end of the step belongs to it: a jump of the velocity exactly there concerns the next
-      // one.
+      // The last stage is evaluated just before the end of the step, so that a discontinuity of the
+      // velocity exactly there affects only the next step.
       const T t =
           table_.c[i] == 1.0 ? math::nextafter(to, from) : from + static_cast<T>(table_.c[i]) * dt;
       k_[i] = evaluate(velocity_, std::as_const(stage_), t);
@@ -164,7 +166,7 @@ class AdaptiveIntegrator {
     length_ = length * factor(error);
   }
 
-  /// Of the step from x_ to stage_.
+  /// Error of the step from x_ to stage_, divided by the tolerance.
   double error_ratio(double dt) const {
     std::array<const T*, kMaxAdaptiveStages> terms{};
     for (std::size_t j = 0; j < table_.stages; ++j) terms[j] = k_[j].data();
@@ -180,7 +182,7 @@ class AdaptiveIntegrator {
     });
   }
 
-  /// Length of the next step in units of the last one's.
+  /// Ratio of the length of the next step to that of the last one, whose error ratio is `error`.
   double factor(double error) const {
     if (error == 0.0) return control_.max_factor;
     const double least = error < 1.0 ? 1.0 : control_.min_factor;
@@ -188,7 +190,8 @@ class AdaptiveIntegrator {
                      math::max(control_.safety / math::pow(error, 1.0 / table_.order), least));
   }
 
-  /// The polynomial of degree 4 through both ends of the last step, their slopes, and its middle.
+  /// The state (B, ...) at `t` on the polynomial of degree 4 through both ends of the last step,
+  /// with their slopes, and its midpoint.
   Tensor<T> interpolated(double t) {
     const index_t n = x_.numel();
     const double dt = time_ - begin_, s = (t - begin_) / dt;
@@ -217,25 +220,25 @@ class AdaptiveIntegrator {
   const AdaptiveTableau& table_;
   const StepControl& control_;
   double direction_, end_, begin_, time_;  // the last accepted step went from begin_ to time_
-  Tensor<T> before_, x_, stage_;           // states at begin_ and time_, and of a stage
-  std::vector<Tensor<T>> k_;               // velocities of the stages of the last step
-  Tensor<T> slope_;                        // velocity at time_
-  double length_;                          // of the next step
+  Tensor<T> before_, x_, stage_;           // (B, ...): states at begin_ and time_, and of a stage
+  std::vector<Tensor<T>> k_;  // (B, ...) each, velocities of the stages of the last step
+  Tensor<T> slope_;           // (B, ...), velocity at time_
+  double length_;             // of the next step
 };
 
 }  // namespace detail
 
-/// Integrates `velocity` from x at grid[0] to the state at grid.back() and returns it. The solver
-/// chooses its steps whatever the grid; `on_step`, called with a BasicStepInfo<T> at each point of
-/// the grid after the first, sees states that were interpolated in the steps, and returns false to
-/// stop. All samples of the batch share their steps. Times are kept in double and given to
-/// `velocity` as T. The errors that the steps are chosen by are close to the rounding of float, so
-/// long interpolated steps may show that rounding magnified.
+/// Integrates `velocity` from the state x (B, ...) at grid[0] and returns the state (B, ...) at
+/// grid.back(). The solver chooses its steps independently of the grid. `on_step` is called with a
+/// BasicStepInfo<T> of the interpolated state at each point of the grid after the first; it returns
+/// false to stop. All samples of the batch share their steps. Times are kept in double and passed
+/// to `velocity` as T. With T = float the estimated errors are close to rounding, which
+/// interpolation in long steps may magnify.
 ///
 /// Throws ArgumentError for a grid of fewer than two points or one that is not finite and strictly
-/// monotone, or a `control` out of range; ShapeError when x is empty or a velocity has another
-/// shape than x; NumericError when the state is not finite, a step becomes too short, or
-/// `max_steps` do not suffice; Cancelled when `on_step` says so.
+/// monotone, or a `control` out of range; ShapeError if x is empty or a velocity has another shape
+/// than x; NumericError if the state is not finite, a step becomes too short, or `max_steps` is
+/// reached; Cancelled if `on_step` returns false.
 template <Real T, class V, class OnStep = detail::NoCallback>
 requires Velocity<V, T>
 [[nodiscard]] Tensor<T> sample(V&& velocity, Tensor<T> x,

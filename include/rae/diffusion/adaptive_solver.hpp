@@ -1,5 +1,4 @@
-// Embedded Runge-Kutta pairs: methods with an estimate of their own error, which choose their
-// steps.
+// Embedded Runge-Kutta pairs: methods that estimate their own error, for step control.
 //
 // Source: the official sampler offers these solvers of torchdiffeq by name. Coefficients: Dormand
 // and Prince (1980, with Shampine's middle), Prince and Dormand (1981), Bogacki and Shampine
@@ -13,7 +12,7 @@
 
 namespace rae {
 
-/// Methods with step control, by torchdiffeq's names; the orders are 5, 8, 3, 2, 2.
+/// Methods with step control, with the names of torchdiffeq; their orders are 5, 8, 3, 2, 2.
 enum class AdaptiveSolver { dopri5, dopri8, bosh3, fehlberg2, adaptive_heun };
 
 /// Lower-case name.
@@ -36,8 +35,9 @@ namespace detail {
 
 inline constexpr std::size_t kMaxAdaptiveStages = 14;
 
-/// k_i = v(x + dt sum_j a[i][j] k_j, t + c[i] dt); the step adds dt sum_i b[i] k_i, its error is dt
-/// sum_i error[i] k_i, and x + dt sum_i middle[i] k_i is the state at half of the step.
+/// Coefficients of a pair: k_i = v(x + dt sum_j a[i][j] k_j, t + c[i] dt). The step adds dt sum_i
+/// b[i] k_i to x, its estimated error is dt sum_i error[i] k_i, and x + dt sum_i middle[i] k_i is
+/// the state at the midpoint of the step.
 struct AdaptiveTableau {
   using Row = std::array<double, kMaxAdaptiveStages>;
   std::size_t stages;
@@ -46,7 +46,7 @@ struct AdaptiveTableau {
   std::array<Row, kMaxAdaptiveStages> a;
   Row b, error, middle;
 
-  /// True when the last stage's state is the result of the step.
+  /// True if the state of the last stage is the result of the step.
   [[nodiscard]] constexpr bool ends_in_last_stage() const noexcept { return a[stages - 1] == b; }
 };
 
@@ -62,7 +62,7 @@ inline constexpr AdaptiveTableau kDopri5{
       {9017.0 / 3168, -355.0 / 33, 46732.0 / 5247, 49.0 / 176, -5103.0 / 18656},
       {35.0 / 384, 0, 500.0 / 1113, 125.0 / 192, -2187.0 / 6784, 11.0 / 84}}},
     {35.0 / 384, 0, 500.0 / 1113, 125.0 / 192, -2187.0 / 6784, 11.0 / 84},
-    // The companion that torchdiffeq takes is that of Shampine (1986), not that of the original
+    // As in torchdiffeq, the embedded method is that of Shampine (1986), not that of the original
     // pair.
     {35.0 / 384 - 1951.0 / 21600, 0, 500.0 / 1113 - 22642.0 / 50085, 125.0 / 192 - 451.0 / 720,
      -2187.0 / 6784 + 12231.0 / 42400, 11.0 / 84 - 649.0 / 6300, -1.0 / 60},
@@ -133,7 +133,7 @@ inline constexpr AdaptiveTableau kDopri8{
      760417239.0 / 1151165299 - 465885868.0 / 322736535,
      118820643.0 / 751138087 - 53011238.0 / 667516719, -528747749.0 / 2220607170 - 2.0 / 45,
      1.0 / 4},
-    // The continuous extension's weights at 1 / 2.
+    // Weights of the continuous extension at 1 / 2.
     {0.041031303607394015, 0, 0, 0, 0, 0.051005628019913443, 0.23889306774121999,
      0.30968701439961027, -0.21723254717553503, 0.078334056793319243, -0.001861436971558026,
      0.0070728442026784522, 0.0069084737320050937, -0.013838404349047484}};

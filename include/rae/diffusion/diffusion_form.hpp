@@ -13,20 +13,20 @@
 
 namespace rae {
 
-/// D(t) for a magnitude `norm`. The official sampler fails on the first two: `constant` takes the
-/// root of a plain number, and `sbdm` is negative on the linear and GVP paths, see `PathFormulas`.
-/// Both have their meant values here.
+/// D(t) for a magnitude `norm`. The official sampler fails with the first two forms: with
+/// `constant` it calls the square root of tensors on a number, and `sbdm` is negative on the linear
+/// and GVP paths, see `PathFormulas`. Here both have their intended values.
 enum class DiffusionForm {
-  constant,    ///< norm
-  sbdm,        ///< norm (sigma sigma' - sigma^2 alpha' / alpha), that of the path's own forward
-               ///< diffusion; infinite at t = 1
-  sigma,       ///< norm sigma(t)
-  linear,      ///< norm t
-  decreasing,  ///< (norm cos(pi (1 - t)) + 1)^2 / 4
+  constant,              ///< norm
+  sbdm,                  ///< norm (sigma sigma' - sigma^2 alpha' / alpha), that of the forward
+                         ///< diffusion of the path; infinite at t = 1
+  sigma,                 ///< norm sigma(t)
+  linear,                ///< norm t
+  decreasing,            ///< (norm cos(pi (1 - t)) + 1)^2 / 4
   increasing_decreasing  ///< norm sin(pi (1 - t))^2
 };
 
-/// Lower-case name, with a hyphen as the official one.
+/// Lower-case name, with a hyphen as in the official code.
 constexpr std::string_view name_of(DiffusionForm form) noexcept {
   constexpr std::string_view kNames[] = {"constant", "sbdm",       "sigma",
                                          "linear",   "decreasing", "increasing-decreasing"};
@@ -47,8 +47,8 @@ inline DiffusionForm parse_diffusion_form(std::string_view name) {
       "': expected constant, sbdm, sigma, linear, decreasing or increasing-decreasing");
 }
 
-/// D(t) >= 0 at a time t in [0, 1], for norm >= 0; that of `sbdm` on an `OfficialPath` is the
-/// official one, which may be negative.
+/// D(t) >= 0 at a time t in [0, 1], for norm >= 0. For `sbdm` on an `OfficialPath` it is the value
+/// of the official code, which may be negative.
 template <Path P>
 [[nodiscard]] double diffusion_coefficient(const P& path, DiffusionForm form, double norm,
                                            double t) {

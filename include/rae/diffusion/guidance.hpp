@@ -2,7 +2,7 @@
 //
 // Source: section 4 of the paper (AutoGuidance with a guidance interval) and classifier-free
 // guidance, as in the official `forward_with_cfg` and `forward_with_autoguidance` of the DDT model:
-// outside of the interval the main velocity is used alone.
+// outside of the interval only the main velocity is used.
 #pragma once
 
 #include <concepts>
@@ -20,7 +20,7 @@ struct Cfg {
   float t_min = 0.0f;  ///< guided for t_min <= t <= t_max, both ends included; t = 1 is noise
   float t_max = 1.0f;  ///< see t_min
 
-  /// True when the other velocity matters at time t.
+  /// True if the other velocity is needed at time t.
   [[nodiscard]] constexpr bool active(double t) const noexcept {
     return scale != 1.0f && t >= static_cast<double>(t_min) && t <= static_cast<double>(t_max);
   }
@@ -32,13 +32,13 @@ struct AutoGuidance {
   float t_min = 0.0f;  ///< guided for t_min <= t <= t_max, both ends included; t = 1 is noise
   float t_max = 1.0f;  ///< see t_min
 
-  /// True when the other velocity matters at time t.
+  /// True if the other velocity is needed at time t.
   [[nodiscard]] constexpr bool active(double t) const noexcept {
     return scale != 1.0f && t >= static_cast<double>(t_min) && t <= static_cast<double>(t_max);
   }
 };
 
-/// What `guided` accepts: a scale and a rule in time.
+/// The requirements of `guided`: a scale and an interval of flow times.
 template <class G>
 concept Guidance = requires(const G& guidance, double t) {
   { guidance.scale } -> std::convertible_to<float>;
@@ -57,7 +57,7 @@ void require_guidance(const G& guidance) {
                          " and ", guidance.t_max);
 }
 
-/// main = other + scale * (main - other), in place. Both contiguous and of one shape. Throws
+/// main = other + scale * (main - other), in place. Both are contiguous, with equal shapes. Throws
 /// ShapeError.
 template <Real T>
 void guide(View<T> main, View<const std::type_identity_t<T>> other, double scale) {
@@ -73,36 +73,36 @@ void guide(View<T> main, View<const std::type_identity_t<T>> other, double scale
   });
 }
 
-/// The same on tensors.
+/// main = other + scale * (main - other), in place, for tensors of equal shape. Throws ShapeError.
 template <Real T>
 void guide(Tensor<T>& main, const Tensor<T>& other, double scale) {
   require_shape("guide", other.shape(), main.shape());
   guide(main.view(), other.view(), scale);
 }
 
-/// Guides each sample by its own time: main and other (B, ...), t (B). Samples outside of the
-/// interval stay as they are. Throws ShapeError.
+/// Guides each sample at its own time: main and other (B, ...), t (B). Samples outside of the
+/// interval are not changed. Throws ShapeError.
 template <Real T, Guidance G>
 void guide(Tensor<T>& main, const Tensor<T>& other, const Tensor<T>& t, const G& guidance) {
   require_shape("guide", other.shape(), main.shape());
   if (main.rank() < 1 || t.numel() != main.extent(0))
     raise<ShapeError>("guide: ", t.numel(), " values of t do not fit samples of shape ",
                       main.shape());
-  const View<T> samples = main.view();
+  const View<T> samples = main.view();  // (B, ...)
   for (index_t b = 0; b < t.numel(); ++b)
     if (guidance.active(static_cast<double>(t[b])))
       guide(samples.slice(0, b, 1), other.view().slice(0, b, 1), guidance.scale);
 }
 
-/// A velocity callable (x, t) that guides `main` by `other`, both callables (x, t) -> Tensor.
-/// `other` is evaluated only where the guidance is active. Throws ArgumentError for a guidance out
-/// of range.
+/// Returns a velocity, callable (x, t), that guides `main` by `other`, which are callables (x, t)
+/// -> Tensor of x's shape. `other` is evaluated only at times at which the guidance is active.
+/// Throws ArgumentError for a guidance out of range.
 template <class Main, class Other, Guidance G>
 [[nodiscard]] auto guided(Main main, Other other, G guidance) {
   require_guidance(guidance);
   return [main = std::move(main), other = std::move(other), guidance]<Real T>(const Tensor<T>& x,
                                                                               T t) mutable {
-    Tensor<T> velocity = main(x, t);
+    Tensor<T> velocity = main(x, t);  // x's shape
     if (guidance.active(static_cast<double>(t)))
       guide(velocity, Tensor<T>(other(x, t)), static_cast<double>(guidance.scale));
     return velocity;

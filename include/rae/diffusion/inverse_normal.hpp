@@ -12,14 +12,14 @@
 
 namespace rae {
 
-/// Phi(x), the probability that a standard normal number is below x.
+/// Phi(x), the probability that a standard normal variable is below x.
 [[nodiscard]] inline double normal_cdf(double x) noexcept {
   return 0.5 * math::erfc(-x / std::numbers::sqrt2);
 }
 
 namespace detail {
 
-/// Horner's rule, coefficients from the constant upwards.
+/// A polynomial by Horner's rule; coefficients in ascending order of powers.
 constexpr double polynomial(const std::array<double, 8>& c, double x) noexcept {
   double sum = c[7];
   for (std::size_t i = 7; i-- > 0;) sum = sum * x + c[i];

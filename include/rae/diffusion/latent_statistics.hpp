@@ -1,7 +1,8 @@
-// Mean and variance of latents per (C, h, w) element, which normalise the diffusion's data.
+// Mean and variance of each latent element (C, h, w), which normalise the data of the diffusion
+// model.
 //
-// Source: appendix of the paper on latent normalisation. The exact rule is Welford's with Chan's
-// merge; the momentum rule is that of the official statistics script.
+// Source: appendix of the paper on latent normalisation. The exact statistics use Welford's
+// algorithm with Chan's merge; the momentum statistics are those of the official script.
 #pragma once
 
 #include <vector>
@@ -13,8 +14,8 @@ namespace rae {
 
 namespace detail {
 
-/// The shape of one sample of a batch (B, ...). Throws ShapeError for rank 0 or B = 0 and
-/// NumericError for NaN or infinity.
+/// The shape of a sample of a batch (B, ...). Throws ShapeError for rank 0, B = 0 or, unless
+/// `first`, a shape other than `expected`, and NumericError for NaN or infinity.
 template <Real T>
 Shape require_latent_batch(std::string_view where, const Tensor<T>& batch, const Shape& expected,
                            bool first) {
@@ -26,9 +27,10 @@ Shape require_latent_batch(std::string_view where, const Tensor<T>& batch, const
   return sample;
 }
 
+/// A tensor with the given values and shape.
 template <Real T = float>
 Tensor<T> to_tensor(const std::vector<double>& values, const Shape& shape) {
-  Tensor<T> out(shape);
+  Tensor<T> out(shape);  // of `shape`
   T* target = out.data();
   for (const double value : values) *target++ = static_cast<T>(value);
   return out;
@@ -36,14 +38,14 @@ Tensor<T> to_tensor(const std::vector<double>& values, const Shape& shape) {
 
 }  // namespace detail
 
-/// Exact running mean and variance of every latent element, in double. Parts computed apart can be
-/// merged; the order of samples and parts changes the result by rounding only.
+/// Exact running mean and variance of every latent element, in double. Parts can be computed
+/// separately and merged; the order of samples and parts changes only the rounding of the result.
 class LatentStatistics {
  public:
-  /// Nothing seen yet.
+  /// Statistics without samples.
   LatentStatistics() = default;
 
-  /// Statistics that were saved: mean and biased variance (C, h, w) of `count` samples. Throws
+  /// Restores saved statistics: mean and biased variance (C, h, w) of `count` samples. Throws
   /// ShapeError for different shapes, ArgumentError for a count below 1, NumericError for NaN,
   /// infinity or a negative variance.
   LatentStatistics(const Tensor<double>& mean, const Tensor<double>& variance, index_t count) {
@@ -65,7 +67,7 @@ class LatentStatistics {
   }
 
   /// Adds the samples of a batch (B, C, h, w). The first batch fixes the shape. Throws ShapeError,
-  /// NumericError; then nothing was added.
+  /// NumericError; nothing is added in that case.
   template <Real T>
   void update(const Tensor<T>& batch) {
     const Shape sample =
@@ -89,7 +91,7 @@ class LatentStatistics {
     count_ += samples;
   }
 
-  /// Adds everything that `other` has seen. Throws ShapeError.
+  /// Adds all samples of `other`. Throws ShapeError.
   void merge(const LatentStatistics& other) {
     if (other.count_ == 0) return;
     if (count_ == 0) {
@@ -106,7 +108,7 @@ class LatentStatistics {
     count_ += other.count_;
   }
 
-  /// Samples so far.
+  /// Number of samples added so far.
   [[nodiscard]] index_t count() const noexcept { return count_; }
 
   /// Mean (C, h, w). Throws ArgumentError before the first sample.
@@ -121,7 +123,7 @@ class LatentStatistics {
   template <Real T = float>
   [[nodiscard]] Tensor<T> variance() const {
     require_samples("variance");
-    Tensor<T> out(shape_);
+    Tensor<T> out(shape_);  // (C, h, w)
     const double inverse = 1.0 / static_cast<double>(count_);
     T* target = out.data();
     for (const double square : squares_) *target++ = static_cast<T>(square * inverse);
@@ -134,18 +136,18 @@ class LatentStatistics {
     squares_.assign(static_cast<std::size_t>(sample.numel()), 0.0);
     shape_ = sample;
   }
-  void require_samples(std::string_view what) const {
-    if (count_ == 0) raise<ArgumentError>("LatentStatistics::", what, ": no samples yet");
+  void require_samples(std::string_view function) const {
+    if (count_ == 0) raise<ArgumentError>("LatentStatistics::", function, ": no samples yet");
   }
 
   Shape shape_;
   index_t count_ = 0;
-  std::vector<double> mean_, squares_;  // squares_: sum of squared deviations
+  std::vector<double> mean_, squares_;  // of each element; squares_: sum of squared deviations
 };
 
-/// The official rule: mean and variance start at 0 and 1 and move towards those of each batch, m <-
-/// 0.9 m + 0.1 batch. It reflects the last tens of batches only; use it to reproduce official
-/// statistics files.
+/// The statistics of the official script: exponential moving averages that start at mean 0 and
+/// variance 1, m <- 0.9 m + 0.1 batch. They reflect only the last tens of batches; use them to
+/// reproduce official files of statistics.
 class MomentumLatentStatistics {
  public:
   /// Throws ArgumentError unless 0 < momentum <= 1.
@@ -154,13 +156,13 @@ class MomentumLatentStatistics {
       raise<ArgumentError>("MomentumLatentStatistics: expected momentum in (0, 1], got ", momentum);
   }
 
-  /// Moves towards the batch (B, C, h, w). Throws ShapeError, NumericError; then nothing has
-  /// changed.
+  /// Updates the averages by a batch (B, C, h, w). Throws ShapeError, NumericError; nothing changes
+  /// in that case.
   template <Real T>
   void update(const Tensor<T>& batch) {
     LatentStatistics own;
     own.update(batch);
-    const Tensor<float> mean = own.mean(), variance = own.variance();
+    const Tensor<float> mean = own.mean(), variance = own.variance();  // (C, h, w)
     if (mean_.empty()) {
       shape_ = mean.shape();
       mean_.assign(static_cast<std::size_t>(mean.numel()), 0.0);
@@ -180,8 +182,9 @@ class MomentumLatentStatistics {
   [[nodiscard]] Tensor<float> variance() const { return read("variance", variance_); }
 
  private:
-  Tensor<float> read(std::string_view what, const std::vector<double>& values) const {
-    if (values.empty()) raise<ArgumentError>("MomentumLatentStatistics::", what, ": no batch yet");
+  Tensor<float> read(std::string_view function, const std::vector<double>& values) const {
+    if (values.empty())
+      raise<ArgumentError>("MomentumLatentStatistics::", function, ": no batch yet");
     return detail::to_tensor(values, shape_);
   }
 

@@ -1,5 +1,5 @@
-// Any method of the deterministic sampler, with fixed steps or with step control: what a
-// configuration or a command line names.
+// Any method of the deterministic sampler, with fixed steps or with step control, as named by
+// configurations and command lines.
 #pragma once
 
 #include <string_view>
@@ -33,7 +33,7 @@ class OdeSolver {
   AdaptiveSolver adaptive_ = AdaptiveSolver::dopri5;
 };
 
-/// Names of all methods, as error messages and help list them.
+/// Names of all methods, for error messages and help.
 inline constexpr std::string_view kOdeSolverNames =
     "euler, midpoint, heun, heun3, rk4, explicit_adams, implicit_adams, dopri5, dopri8, bosh3, "
     "fehlberg2 or adaptive_heun";
@@ -50,7 +50,7 @@ inline OdeSolver parse_ode_solver(std::string_view name) {
        {AdaptiveSolver::dopri5, AdaptiveSolver::dopri8, AdaptiveSolver::bosh3,
         AdaptiveSolver::fehlberg2, AdaptiveSolver::adaptive_heun})
     if (name == name_of(s)) return s;
-  if (name == "scipy_solver") return parse_solver(name);  // which says why not
+  if (name == "scipy_solver") return parse_solver(name);  // its error gives the reason
   try {
     return parse_solver(name);
   } catch (const ArgumentError&) {

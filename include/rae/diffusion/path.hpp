@@ -1,8 +1,8 @@
 // Paths x_t = alpha(t) x_1 + sigma(t) x_0 between data (t = 0) and noise (t = 1), and their
 // velocity.
 //
-// Source: the flow matching of the paper (section 4, linear path); GVP and VP are the other plans
-// of SiT's `transport/path.py`, which the official code keeps with reversed time.
+// Source: the flow matching of the paper (section 4, linear path); GVP and VP are the other paths
+// of SiT's `transport/path.py`, which the official code uses with reversed time.
 #pragma once
 
 #include <array>
@@ -26,7 +26,7 @@ concept Path = requires(const P& path, double t) {
   { path.d_sigma(t) } -> std::same_as<double>;
 };
 
-/// Straight lines: alpha = 1 - t, sigma = t, velocity x_0 - x_1. The path of the paper.
+/// The linear path of the paper: alpha = 1 - t, sigma = t, velocity x_0 - x_1.
 struct LinearPath {
   [[nodiscard]] constexpr double alpha(double t) const noexcept { return 1.0 - t; }
   [[nodiscard]] constexpr double sigma(double t) const noexcept { return t; }
@@ -34,10 +34,11 @@ struct LinearPath {
   [[nodiscard]] constexpr double d_sigma(double) const noexcept { return 1.0; }
 };
 
-/// Quarter circles: alpha = cos(pi t / 2), sigma = sin(pi t / 2), so that alpha^2 + sigma^2 = 1.
+/// The generalised variance preserving path: alpha = cos(pi t / 2), sigma = sin(pi t / 2), so that
+/// alpha^2 + sigma^2 = 1.
 struct GvpPath {
   static constexpr double kHalfPi = std::numbers::pi / 2;
-  // At the ends cos and sin of a rounded pi / 2 would miss zero by 6e-17.
+  // At t = 1, cos of the rounded pi / 2 would be 6e-17 instead of 0.
   [[nodiscard]] double alpha(double t) const noexcept {
     return t == 1.0 ? 0.0 : math::cos(kHalfPi * t);
   }
@@ -64,7 +65,7 @@ struct VpPath {
     return -sigma(t) * d_sigma(t) / alpha(t);
   }
   [[nodiscard]] double d_sigma(double t) const noexcept { return sigma(t) * 0.5 * beta(t); }
-  /// The rate: d log sigma / dt = beta / 2.
+  /// The rate beta(t), with d log sigma / dt = beta / 2.
   [[nodiscard]] double beta(double t) const noexcept {
     return (1.0 - t) * (kBetaMax - kBetaMin) + kBetaMin;
   }
@@ -93,15 +94,15 @@ inline PathKind parse_path_kind(std::string_view name) {
   raise<ArgumentError>("unknown path '", name, "': expected linear, gvp or vp");
 }
 
-/// How the velocity along a path follows from the score, which also gives the diffusion `sbdm` and
-/// the weights of losses.
+/// The formulas that relate velocity and score along a path, which also determine the diffusion
+/// `sbdm` and the weights of losses.
 ///
-/// The official code has the formulas of SiT, where data is at t = 1, and reversed the time of
-/// alpha and sigma only. Its VP path still has the velocity beta (x + score) / 2, which points the
-/// wrong way here (with a score of the true distribution it leads away from the data); on the other
-/// paths only the signs of the diffusion `sbdm` and of the weight `likelihood` are left over, which
-/// are negative. `exact` is what follows from alpha and sigma, and the default; `official` gives
-/// the numbers of the official code to models that were made for it.
+/// The official code takes its formulas from SiT, where data is at t = 1, but reverses time only in
+/// alpha and sigma. Its VP path keeps the velocity beta (x + score) / 2, which has the wrong
+/// direction: with the score of the true distribution it leads away from the data. On the other
+/// paths only the diffusion `sbdm` and the weight `likelihood` differ, whose signs are negative.
+/// `exact`, the default, follows from alpha and sigma; `official` reproduces the numbers of the
+/// official code for models that were trained with it.
 enum class PathFormulas { exact, official };
 
 /// Lower-case name.
@@ -120,7 +121,7 @@ inline PathFormulas parse_path_formulas(std::string_view name) {
 template <Path P>
 struct OfficialPath : P {};
 
-/// Calls f with the path of that kind and returns what it returns.
+/// Calls f with the path of the given kind and formulas and returns its result.
 template <class F>
 decltype(auto) with_path(PathKind kind, PathFormulas formulas, F&& f) {
   const bool official = formulas == PathFormulas::official;
@@ -138,12 +139,12 @@ inline constexpr bool kIsOfficial = false;
 template <class P>
 inline constexpr bool kIsOfficial<OfficialPath<P>> = true;
 
-/// First time at which a velocity is defined: the official adaptive sampler steps over the last
-/// point of its grid, even beyond data.
+/// Smallest time at which a velocity is defined: the official adaptive sampler steps past the last
+/// point of its grid, even to times below 0.
 template <class P>
 inline constexpr double kEarliest = kIsOfficial<P> ? -1.0 : 0.0;
 
-/// Elements that one thread handles at least, when an element costs one multiplication.
+/// Smallest number of elements per thread if an element costs one multiplication.
 inline constexpr index_t kDiffusionGrain = 16384;
 
 /// Factors of out = first * x + second * y.
@@ -158,18 +159,18 @@ Factors velocity_of_score(const P& path, double t) {
   return {ratio, sigma * (sigma * ratio - path.d_sigma(t))};
 }
 
-/// The official one of the VP path, whose second factor is positive.
+/// The formula of the official VP path, whose second factor is positive.
 inline Factors velocity_of_score(const OfficialPath<VpPath>& path, double t) {
   return {0.5 * path.beta(t), 0.5 * path.beta(t)};
 }
 
-/// Throws unless every t lies in [earliest, 1] and its factors are finite.
+/// Throws ArgumentError unless every t (B) is in [earliest, 1] and its factors are finite.
 template <Real T, class F>
 void check_factors(std::string_view where, View<const T> t, F factors, double earliest) {
   for (index_t b = 0; b < t.numel(); ++b) {
     const double time = static_cast<double>(t.data()[b]);
     if (!(time >= earliest && time <= 1.0))
-      raise<ArgumentError>(where, ": t[", b, "] = ", time, " lies outside [0, 1]");
+      raise<ArgumentError>(where, ": t[", b, "] = ", time, " is outside [0, 1]");
     const Factors f = factors(time);
     if (!math::is_finite(f.first) || !math::is_finite(f.second))
       raise<ArgumentError>(where, ": undefined at t[", b, "] = ", time,
@@ -177,8 +178,8 @@ void check_factors(std::string_view where, View<const T> t, F factors, double ea
   }
 }
 
-/// out[b] = first(t[b]) * x[b] + second(t[b]) * y[b] for B samples; `out` may be x or y. One t
-/// stands for all samples.
+/// out[b] = first(t[b]) * x[b] + second(t[b]) * y[b] for samples x, y and out (B, ...) and times t
+/// (B), or (1) for all samples. `out` may be x or y. Throws ShapeError, ArgumentError.
 template <Real T, class F>
 void combine_samples(std::string_view where, View<const T> x, View<const T> y, View<const T> t,
                      T* out, F factors, double earliest = 0.0) {
@@ -203,7 +204,7 @@ void combine_samples(std::string_view where, View<const T> x, View<const T> y, V
   });
 }
 
-/// A scalar time as the view that `combine_samples` takes.
+/// A view (1) of a scalar time, for `combine_samples`.
 template <Real T>
 View<const T> one_time(const T& t) {
   return {&t, Shape{1}};
@@ -211,8 +212,8 @@ View<const T> one_time(const T& t) {
 
 }  // namespace detail
 
-/// x_t = alpha(t) data + sigma(t) noise, with one t per sample. data and noise (B, ...), t (B) or
-/// (1) in [0, 1]. Throws ShapeError, ArgumentError.
+/// x_t = alpha(t) data + sigma(t) noise. data, noise and result (B, ...), t (B), or (1) for all
+/// samples, in [0, 1]. Throws ShapeError, ArgumentError.
 template <Path P, Real T>
 [[nodiscard]] Tensor<T> interpolate(const P& path, const Tensor<T>& data, const Tensor<T>& noise,
                                     const Tensor<T>& t) {
@@ -226,8 +227,8 @@ template <Path P, Real T>
 }
 
 /// The velocity dx_t/dt = alpha'(t) data + sigma'(t) noise; noise - data on the linear path. Shapes
-/// as for `interpolate`. Throws ShapeError, and ArgumentError also where a derivative is infinite
-/// (VP at t = 1).
+/// as for `interpolate`. Throws ShapeError, and ArgumentError for t outside [0, 1] or at which a
+/// derivative is infinite (VP at t = 1).
 template <Path P, Real T>
 [[nodiscard]] Tensor<T> path_velocity(const P& path, const Tensor<T>& data, const Tensor<T>& noise,
                                       const Tensor<T>& t) {

@@ -1,10 +1,10 @@
-// What a network predicts (velocity, data, noise or score), and the linear maps between these along
-// a path.
+// The predictions of networks (velocity, data, noise or score), and the linear maps between them
+// along a path.
 //
 // Source: velocity prediction is that of the paper (section 4); noise, score and the loss weight
-// are those of SiT's `transport.py`, which the official code keeps; data prediction divides by
-// max(sigma, floor), as "Back to Basics" (x-prediction) does. A path `OfficialPath` has the numbers
-// of the official code where those differ, see `PathFormulas`.
+// are those of SiT's `transport.py`, which the official code uses; data prediction divides by
+// max(sigma, floor), as "Back to Basics" (x-prediction) does. `OfficialPath` reproduces the numbers
+// of the official code where they differ, see `PathFormulas`.
 #pragma once
 
 #include <array>
@@ -16,7 +16,8 @@
 
 namespace rae {
 
-/// The meaning of a network's output: dx_t/dt, x_1, x_0, or the score -x_0 / sigma(t).
+/// The meaning of a network's output: dx_t/dt, the data x_1, the noise x_0, or the score -x_0 /
+/// sigma(t).
 enum class Prediction { velocity, data, noise, score };
 
 /// Lower-case name.
@@ -49,8 +50,8 @@ Factors velocity_factors(const P& path, Prediction prediction, double t, double 
     }
     case Prediction::noise: {
       const Factors of_score = velocity_of_score(path, t);
-      // At sigma = 0 the quotient has a limit, except in the official VP path, which does not go
-      // there.
+      // At sigma = 0 the quotient has a limit, except on the official VP path, where sigma is never
+      // 0.
       return {of_score.first, sigma == 0.0 ? path.d_sigma(t) : -of_score.second / sigma};
     }
     case Prediction::score: return velocity_of_score(path, t);
@@ -63,7 +64,7 @@ template <Path P>
 Factors prediction_factors(const P& path, Prediction prediction, double t) {
   const double alpha = path.alpha(t), sigma = path.sigma(t), d_alpha = path.d_alpha(t),
                d_sigma = path.d_sigma(t);
-  if (!math::is_finite(d_alpha)) {  // VP at t = 1, where all is noise: the limit
+  if (!math::is_finite(d_alpha)) {  // VP at t = 1, where x_t is pure noise: the limit
     if (prediction == Prediction::noise) return {1.0 / sigma, 0.0};
     if (prediction == Prediction::score) return {-1.0 / (sigma * sigma), 0.0};
   }
@@ -77,8 +78,8 @@ Factors prediction_factors(const P& path, Prediction prediction, double t) {
   }
 }
 
-/// score = first * x_t + second * velocity, for the velocity that `to_velocity` made of a network's
-/// output.
+/// score = first * x_t + second * velocity, for the velocity that `to_velocity` computes from a
+/// network's output.
 template <Path P>
 Factors score_factors(const P& path, Prediction network, double t) {
   if constexpr (kIsOfficial<P>)
@@ -91,10 +92,10 @@ Factors score_factors(const P& path, Prediction network, double t) {
 
 }  // namespace detail
 
-/// Turns a network's output at x_t into a velocity; the output's own memory is reused. output and x
-/// (B, ...), t (B) or (1). `floor` bounds the divisor of data prediction. Throws ShapeError, and
-/// ArgumentError where the relation is singular: noise and score where alpha = 0 (t = 1), data
-/// where sigma and floor are both 0.
+/// Converts a network's output at x_t to a velocity, in the memory of `output` if it is not shared.
+/// output, x and result (B, ...), t (B), or (1) for all samples. `floor` bounds the divisor of data
+/// prediction from below. Throws ShapeError, and ArgumentError at times at which the relation is
+/// singular: for noise and score at alpha = 0 (t = 1), for data if sigma and floor are both 0.
 template <Path P, Real T>
 [[nodiscard]] Tensor<T> to_velocity(const P& path, Prediction prediction, Tensor<T> output,
                                     const Tensor<T>& x, const Tensor<T>& t,
@@ -111,7 +112,7 @@ template <Path P, Real T>
   return output;
 }
 
-/// The same with one t for all samples.
+/// The conversion above with one t for all samples.
 template <Path P, Real T>
 [[nodiscard]] Tensor<T> to_velocity(const P& path, Prediction prediction, Tensor<T> output,
                                     const Tensor<T>& x, std::type_identity_t<T> t,
@@ -128,9 +129,9 @@ template <Path P, Real T>
   return output;
 }
 
-/// What a velocity at x_t says about data, noise or score; the velocity's own memory is reused. On
-/// the linear path data = x_t - t v. velocity and x (B, ...), t (B) or (1). Throws ShapeError, and
-/// ArgumentError for the score at sigma = 0.
+/// Converts a velocity at x_t to data, noise or score, in the memory of `velocity` if it is not
+/// shared; on the linear path data = x_t - t v. velocity, x and result (B, ...), t (B), or (1) for
+/// all samples. Throws ShapeError, and ArgumentError for the score at sigma = 0.
 template <Path P, Real T>
 [[nodiscard]] Tensor<T> from_velocity(const P& path, Prediction prediction, Tensor<T> velocity,
                                       const Tensor<T>& x, const Tensor<T>& t) {
@@ -145,14 +146,15 @@ template <Path P, Real T>
   return velocity;
 }
 
-/// The same with one t for all samples.
+/// The conversion above with one t for all samples.
 template <Path P, Real T>
 [[nodiscard]] Tensor<T> from_velocity(const P& path, Prediction prediction, Tensor<T> velocity,
                                       const Tensor<T>& x, std::type_identity_t<T> t) {
   return from_velocity(path, prediction, std::move(velocity), x, Tensor<T>(Shape{1}, t));
 }
 
-/// A velocity callable (x, t) from a network callable (x, t) that predicts something else.
+/// Returns a velocity, callable (x, t), from a network, callable (x, t), with another prediction.
+/// Throws as `to_velocity` when it is called.
 template <Path P, class Network>
 [[nodiscard]] auto velocity_of(P path, Prediction prediction, Network network,
                                double floor = kDataPredictionFloor) {
@@ -162,8 +164,9 @@ template <Path P, class Network>
   };
 }
 
-/// What the network should have said at x_t = interpolate(path, data, noise, t). data and noise (B,
-/// ...), t (B) or (1). Throws ShapeError, and ArgumentError where the target is infinite.
+/// The target of the network's output at x_t = interpolate(path, data, noise, t). data, noise and
+/// result (B, ...), t (B), or (1) for all samples. Throws ShapeError, and ArgumentError if the
+/// target is infinite.
 template <Path P, Real T>
 [[nodiscard]] Tensor<T> training_target(const P& path, Prediction prediction, const Tensor<T>& data,
                                         const Tensor<T>& noise, const Tensor<T>& t) {
@@ -180,11 +183,11 @@ template <Path P, Real T>
 
 /// Weights of the squared error |output - target|^2.
 enum class LossWeighting {
-  none,      ///< 1, but sigma^2 for the score, which makes it an error in units of noise
+  none,      ///< 1; for the score sigma^2, so that the error is that of the noise
   velocity,  ///< the factor that turns the error into an error of the velocity
-  /// The weight of maximum likelihood: that of `velocity` over the path's own diffusion (see
-  /// `DiffusionForm::sbdm`); 1 for a velocity. Negative with the official formulas on the linear
-  /// and GVP paths (see `PathFormulas`), whose training would do the opposite.
+  /// The maximum likelihood weight: that of `velocity` divided by the diffusion of the path (see
+  /// `DiffusionForm::sbdm`); 1 for a velocity. With the official formulas it is negative on the
+  /// linear and GVP paths (see `PathFormulas`), so that training would maximise the error.
   likelihood
 };
 
@@ -202,8 +205,8 @@ inline LossWeighting parse_loss_weighting(std::string_view name) {
   raise<ArgumentError>("unknown loss weight '", name, "': expected none, velocity or likelihood");
 }
 
-/// Weight of one sample's squared error at time t. `floor` as in `to_velocity`. Throws
-/// ArgumentError where it is infinite.
+/// Weight of a sample's squared error at time t in [0, 1]. `floor` as in `to_velocity`. Throws
+/// ArgumentError if it is infinite.
 template <Path P>
 [[nodiscard]] double loss_weight(const P& path, Prediction prediction, LossWeighting weighting,
                                  double t, double floor = kDataPredictionFloor) {

@@ -19,17 +19,18 @@
 
 namespace rae {
 
-/// What a sampler tells its callback after each step.
+/// The argument of a sampler's callback after each step.
 template <Real T>
 struct BasicStepInfo {
-  index_t step;        ///< finished steps, 1 to `steps`
-  index_t steps;       ///< steps in all
-  T t;                 ///< flow time that the state has reached
-  const Tensor<T>& x;  ///< the state (B, ...); valid during the call, a copy shares its elements
+  index_t step;   ///< number of finished steps, 1 to `steps`
+  index_t steps;  ///< total number of steps
+  T t;            ///< flow time that the state has reached
+  const Tensor<T>&
+      x;  ///< the state (B, ...), valid during the call; copies of the tensor stay valid
 };
 using StepInfo = BasicStepInfo<float>;
 
-/// A callable that gives dx/dt, of x's shape, at state x and time t.
+/// A callable that returns dx/dt, of x's shape, at state x and time t.
 template <class V, class T>
 concept Velocity = requires(V& velocity, const Tensor<T>& x, T t) {
   { velocity(x, t) } -> std::convertible_to<Tensor<T>>;
@@ -40,7 +41,7 @@ namespace detail {
 /// The default callback.
 struct NoCallback {};
 
-/// True unless the callback asks to stop. An empty Function counts as no callback.
+/// False if the callback requests a stop. An empty Function counts as no callback.
 template <class OnStep, Real T>
 bool wants_more(OnStep& on_step, const BasicStepInfo<T>& info) {
   if constexpr (std::is_same_v<OnStep, NoCallback>) {
@@ -52,10 +53,10 @@ bool wants_more(OnStep& on_step, const BasicStepInfo<T>& info) {
   }
 }
 
-/// Most velocities that one update adds up.
+/// Largest number of velocities in one update.
 inline constexpr std::size_t kMaxTerms = 14;
 
-/// out = base + dt * sum_j weights[j] k[j] over all of k; `out` may be base.
+/// out = base + dt * sum_j weights[j] k[j] for n elements; `out` may be base.
 template <Real T>
 void add_stages(const T* base, T* out, index_t n, double dt, std::span<const double> weights,
                 std::span<const Tensor<std::type_identity_t<T>>> k) {
@@ -67,8 +68,8 @@ void add_stages(const T* base, T* out, index_t n, double dt, std::span<const dou
     terms[used] = k[j].data();
     factors[used++] = static_cast<T>(dt * weights[j]);
   }
-  // The change is summed apart from the state, which is much larger: one rounding of the state's
-  // size instead of one for each term.
+  // The change is summed before it is added to the state, which is much larger: one rounding of the
+  // size of the state instead of one for each term.
   parallel_elements(n, index_t{16384}, [&](index_t begin, index_t end) {
     constexpr index_t kChunk = 512;
     std::array<T, kChunk> change;
@@ -95,8 +96,8 @@ Tensor<T> evaluate(V& velocity, const Tensor<T>& x, T t) {
   return v;
 }
 
-/// One step from t to `next`, where the velocity at t is `first`. `stage` is scratch memory of x's
-/// shape, unused by one-stage methods.
+/// One step of x (B, ...) from t to `next`, where `first` is the velocity at t. `stage` is scratch
+/// memory of x's shape, unused by one-stage methods.
 template <Real T, class V>
 void advance(V& velocity, Tensor<T>& x, Tensor<T>& stage, Tensor<T> first, T t, T next,
              const Tableau& table) {
@@ -113,8 +114,7 @@ void advance(V& velocity, Tensor<T>& x, Tensor<T>& stage, Tensor<T> first, T t, 
   add_stages<T>(out, out, x.numel(), dt, table.b, terms.first(table.stages));
 }
 
-/// The steps of Adams's methods, which remember the velocities at the beginnings of the steps
-/// before.
+/// The steps of the Adams methods, which store the velocities at the beginnings of earlier steps.
 template <Real T>
 class AdamsSteps {
  public:
@@ -129,7 +129,7 @@ class AdamsSteps {
     known_ = Tensor<T>(shape);
   }
 
-  /// Moves x from t to `next`.
+  /// Advances x (B, ...) from t to `next`.
   template <class V>
   void advance(V& velocity, Tensor<T>& x, T t, T next) {
     if (history_.size() == kMaxAdamsOrder) history_.pop_back();
@@ -148,8 +148,8 @@ class AdamsSteps {
   }
 
  private:
-  /// change_ = dt (w_0 v(x + change_, next) + sum_j w_(j+1) history_[j]), iterated from the
-  /// explicit method's change.
+  /// change_ = dt (w_0 v(x + change_, next) + sum_j w_(j+1) history_[j]), iterated, starting with
+  /// the change of the explicit method.
   template <class V>
   void correct(V& velocity, const Tensor<T>& x, T next, double dt) {
     const AdamsWeights weights = adams_weights(history_.size() + 1, true);
@@ -167,8 +167,8 @@ class AdamsSteps {
     history_.pop_back();
   }
 
-  /// change_ = factor v + known_; returns the largest movement of an element in units of what is
-  /// tolerated.
+  /// change_ = factor v + known_; returns the largest difference of an element from its value
+  /// before, divided by the tolerance.
   double move_change(const T* v, T factor) {
     constexpr index_t kBlock = 4096;
     const index_t n = change_.numel(), blocks = (n + kBlock - 1) / kBlock;
@@ -195,10 +195,10 @@ class AdamsSteps {
   bool implicit_;
   CorrectorControl control_;
   Tensor<T> stage_, change_, known_;  // all of x's shape
-  std::vector<Tensor<T>> history_;    // velocities, the newest first
+  std::vector<Tensor<T>> history_;    // (B, ...) each, velocities, the newest first
 };
 
-/// Throws unless x can be integrated along the grid: ShapeError, ArgumentError, NumericError.
+/// Throws ShapeError, ArgumentError or NumericError unless x can be integrated along the grid.
 template <Real T>
 void require_initial_value(const Tensor<T>& x, std::span<const T> grid) {
   if (x.empty()) raise<ShapeError>("sample: the initial state is empty");
@@ -212,8 +212,8 @@ void require_initial_value(const Tensor<T>& x, std::span<const T> grid) {
   if (!all_finite(x.span())) raise<NumericError>("sample: the initial state is not finite");
 }
 
-/// After a step from t: throws NumericError when the state of `info` is not finite, Cancelled when
-/// the callback says so.
+/// Ends a step from t. Throws NumericError if the state of `info` is not finite, Cancelled if the
+/// callback returns false.
 template <Real T, class OnStep>
 void finish_step(OnStep& on_step, const BasicStepInfo<T>& info, T t) {
   if (!all_finite(info.x.span()))
@@ -225,16 +225,16 @@ void finish_step(OnStep& on_step, const BasicStepInfo<T>& info, T t) {
 
 }  // namespace detail
 
-/// Integrates `velocity` from x at grid[0] to the state at grid.back() and returns it; grid.size()
-/// - 1 steps. `x` is updated in place: move it in to save a copy. After the first step nothing is
-/// allocated but what `velocity` returns, of which the methods of Adams keep eleven. `on_step`,
-/// called with a BasicStepInfo<T> after each step, returns false to stop. `corrector` is for
-/// implicit_adams alone.
+/// Integrates `velocity` from the state x (B, ...) at grid[0] in grid.size() - 1 steps and returns
+/// the state (B, ...) at grid.back(). `x` is updated in place: move it in to save a copy. After the
+/// first step only the results of `velocity` are allocated, of which the Adams methods keep at most
+/// eleven. `on_step` is called with a BasicStepInfo<T> after each step; it returns false to stop.
+/// `corrector` is used only by implicit_adams.
 ///
 /// Throws ArgumentError for a `corrector` out of range, a grid of fewer than two points or one that
-/// is not finite and strictly monotone, ShapeError when x is empty or a velocity has another shape
-/// than x, NumericError with the number of the step when the state is not finite, Cancelled when
-/// `on_step` says so.
+/// is not finite and strictly monotone, ShapeError if x is empty or a velocity has another shape
+/// than x, NumericError with the number of the step if the state is not finite, Cancelled if
+/// `on_step` returns false.
 template <Real T, class V, class OnStep = detail::NoCallback>
 requires Velocity<V, T>
 [[nodiscard]] Tensor<T> sample(V&& velocity, Tensor<T> x,

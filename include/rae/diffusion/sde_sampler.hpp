@@ -1,5 +1,5 @@
-// Stochastic sampling: steps of Euler and Maruyama or of Heun along a time grid, and a last step
-// without noise.
+// Stochastic sampling: Euler-Maruyama or Heun steps along a time grid, and a last step without
+// noise.
 //
 // Source: SiT (arXiv 2401.08740); the order of operations is that of the official
 // `transport/integrators.py`.
@@ -20,12 +20,12 @@
 
 namespace rae {
 
-/// Methods of a stochastic step. `heun` adds the noise first and then takes a deterministic step of
-/// the trapezoidal rule.
+/// Methods of a stochastic step. `euler` is Euler-Maruyama; `heun` first adds the noise and then
+/// takes a deterministic step of the trapezoidal rule.
 enum class SdeSolver { euler, heun };
 
-/// The step after the last stochastic one: none; along the drift (`mean`), along the velocity
-/// (`euler`), each by `last_step_size`; or to the expected data x / alpha + sigma^2 / alpha score
+/// The step after the last stochastic one: none; along the drift (`mean`) or the velocity
+/// (`euler`), both of length `last_step_size`; or to the expected data (x + sigma^2 score) / alpha
 /// (`tweedie`).
 enum class SdeLastStep { none, mean, euler, tweedie };
 
@@ -58,21 +58,20 @@ inline SdeLastStep parse_sde_last_step(std::string_view name) {
   raise<ArgumentError>("unknown last step '", name, "': expected none, mean, euler or tweedie");
 }
 
-/// How `sample_sde` goes from noise to data. The official grid for it is
-/// official_time_grid(num_steps, shift, 0, 1 - last_step_size), with last_step_size 0 for
-/// SdeLastStep::none.
+/// Settings of `sample_sde`. Its official grid is official_time_grid(num_steps, shift, 0, 1 -
+/// last_step_size), with last_step_size 0 for SdeLastStep::none.
 struct SdeOptions {
   SdeSolver solver = SdeSolver::euler;        ///< method of each stochastic step
   DiffusionForm form = DiffusionForm::sigma;  ///< see diffusion_form.hpp
   double norm = 1.0;                          ///< magnitude of the diffusion, >= 0
-  SdeLastStep last_step = SdeLastStep::mean;  ///< what follows the last point of the grid
+  SdeLastStep last_step = SdeLastStep::mean;  ///< the step after the last point of the grid
   double last_step_size =
       0.04;  ///< in (0, 1): length of the last step in flow time before the shift
-  /// The official code takes the last step as if the state were at t = last_step_size, though on a
-  /// shifted grid it is at grid.back(). True takes it from grid.back() over the whole rest.
+  /// The official code takes the last step as if the state were at t = last_step_size, although on
+  /// a shifted grid it is at grid.back(). True takes it from grid.back() to t = 0.
   bool last_step_from_grid = false;
-  /// What the network behind the velocity predicts: with the official formulas (see `PathFormulas`)
-  /// its score depends on that.
+  /// The prediction of the network from which the velocity is computed: with the official formulas
+  /// (see `PathFormulas`) the score depends on it.
   Prediction prediction = Prediction::velocity;
 };
 
@@ -83,12 +82,12 @@ concept NoiseSource = requires(N& source, index_t step, Tensor<T>& noise) {
   source(step, noise);
 };
 
-/// Noise by index: sample b of n elements takes the numbers step * n, ... of Philox(seed,
-/// first_stream + b), so neither the batch nor the number of threads matters. The numbers before
-/// are the initial noise of `Generator`.
+/// Noise that is independent of batch and threads: a sample b with n elements uses the numbers from
+/// step * n on of Philox(seed, first_stream + b). The first n numbers are the initial noise of
+/// `Generator`.
 struct PhiloxNoise {
-  std::uint64_t seed = 0;          ///< of all samples
-  std::uint64_t first_stream = 0;  ///< of the first sample
+  std::uint64_t seed = 0;          ///< seed of all samples
+  std::uint64_t first_stream = 0;  ///< stream of the first sample
 
   /// Fills noise (B, ...).
   template <Real T>
@@ -109,8 +108,8 @@ template <Real T>
 struct GivenNoise {
   Tensor<T> values;  ///< (steps, B, ...)
 
-  /// Fills noise (B, ...) with that of the step. Throws ShapeError when there is none or it has
-  /// another shape.
+  /// Fills noise (B, ...) with that of the step. Throws ShapeError if `values` has none for this
+  /// step, or of another shape.
   void operator()(index_t step, Tensor<T>& noise) const {
     bool fits = values.rank() == noise.rank() + 1 && step >= 1 && step <= values.extent(0);
     for (int i = 0; fits && i < noise.rank(); ++i) fits = values.extent(i + 1) == noise.extent(i);
@@ -123,7 +122,7 @@ struct GivenNoise {
 
 namespace detail {
 
-/// out = sum_j factors[j] terms[j], where `out` may be one of the terms.
+/// out = sum_j factors[j] terms[j] for n elements; `out` may be one of the terms.
 template <Real T, std::size_t N>
 void linear_combination(T* out, index_t n, const std::array<double, N>& factors,
                         const std::array<const T*, N>& terms) {
@@ -138,8 +137,7 @@ void linear_combination(T* out, index_t n, const std::array<double, N>& factors,
   });
 }
 
-/// drift = v - D score as first * x + second * v. Throws ArgumentError where it is infinite or D <
-/// 0.
+/// drift = v - D score as first * x + second * v. Throws ArgumentError if it is infinite or D < 0.
 template <Path P>
 Factors sde_drift(const P& path, const SdeOptions& how, double t) {
   const double d = diffusion_coefficient(path, how.form, how.norm, t);
@@ -147,7 +145,7 @@ Factors sde_drift(const P& path, const SdeOptions& how, double t) {
     raise<ArgumentError>(
         "sample_sde: the form '", name_of(how.form),
         "' is negative with the official formulas at t = ", t,
-        "; the official sampler makes NaN of it; choose the exact formulas or another form");
+        "; the official sampler returns NaN there; choose the exact formulas or another form");
   const Factors score = score_factors(path, how.prediction, t);
   const Factors drift{-d * score.first, 1.0 - d * score.second};
   if (!math::is_finite(drift.first) || !math::is_finite(drift.second))
@@ -157,7 +155,7 @@ Factors sde_drift(const P& path, const SdeOptions& how, double t) {
   return drift;
 }
 
-/// The last step as first * x + second * v, from time t, of a given length.
+/// The last step from time t, of a given length, as first * x + second * v.
 template <Path P>
 Factors sde_last_step(const P& path, const SdeOptions& how, double t, double length) {
   if (how.last_step == SdeLastStep::euler) return {1.0, -length};
@@ -186,21 +184,22 @@ void require_sde(const P& path, const SdeOptions& how, std::span<const T> grid) 
     (void)sde_drift(path, how, static_cast<double>(grid[i]));
   if (how.last_step != SdeLastStep::none && how.last_step_from_grid && grid.back() == T(0))
     raise<ArgumentError>(
-        "sample_sde: a grid that ends at 0 leaves nothing for the last step; choose "
+        "sample_sde: on a grid that ends at 0 the last step has no length; choose "
         "SdeLastStep::none");
 }
 
 }  // namespace detail
 
-/// Goes from x at grid[0], the noise, to data by grid.size() - 1 stochastic steps and the last
-/// step, and returns it. `velocity` is that of the deterministic sampler, with guidance if any;
-/// `noise` a NoiseSource such as PhiloxNoise. `x` is updated in place. `on_step`, called with a
-/// BasicStepInfo<T> after each step (the last one reaches t = 0), returns false to stop.
+/// Integrates from the noise x (B, ...) at grid[0] to data by grid.size() - 1 stochastic steps and
+/// the last step, and returns the data (B, ...). `velocity` is that of the deterministic sampler,
+/// including guidance; `noise` is a NoiseSource such as PhiloxNoise. `x` is updated in place.
+/// `on_step` is called with a BasicStepInfo<T> after each step (the last step ends at t = 0); it
+/// returns false to stop.
 ///
 /// Throws ArgumentError for a grid that does not descend within [0, 1], options out of range, or a
-/// form whose drift is infinite on the grid; ShapeError when x is empty or a velocity has another
-/// shape than x; NumericError with the number of the step when the state is not finite; Cancelled
-/// when `on_step` says so.
+/// form whose drift is infinite on the grid; ShapeError if x is empty or a velocity has another
+/// shape than x; NumericError with the number of the step if the state is not finite; Cancelled if
+/// `on_step` returns false.
 template <Real T, class V, class N, Path P = LinearPath, class OnStep = detail::NoCallback>
 requires Velocity<V, T> && NoiseSource<N, T>
 [[nodiscard]] Tensor<T> sample_sde(V&& velocity, Tensor<T> x,

@@ -1,5 +1,4 @@
-// Fixed-step methods: explicit Runge-Kutta by tables of coefficients, and the multistep methods of
-// Adams.
+// Fixed-step methods: explicit Runge-Kutta methods and the multistep methods of Adams.
 //
 // Source: the paper samples with Euler steps; names and coefficients are those of torchdiffeq's
 // fixed-step solvers, which the official sampler calls. Hairer, Norsett, Wanner, "Solving Ordinary
@@ -14,21 +13,22 @@
 namespace rae {
 
 /// Fixed-step methods. `heun` is the trapezoidal rule ("heun2"), `rk4` Kutta's 3/8 rule.
-/// `explicit_adams` extrapolates from up to eleven velocities at the beginnings of steps as
-/// torchdiffeq does: two steps of rk4, then orders 3, 4, ..., 11 with the coefficients of equal
-/// steps, whatever the grid. So it keeps its order on grids without a time shift only, and it is
-/// stable for very short steps only. `implicit_adams` corrects the change of each such step by the
-/// velocity at its end, up to four times (see `CorrectorControl`).
+/// `explicit_adams` is that of torchdiffeq (Adams-Bashforth): two steps of rk4, then orders 3, 4,
+/// ..., 11 from the velocities at the beginnings of the last steps. It always uses the coefficients
+/// of equal steps, so it reaches its order only on grids without a time shift, and it is stable
+/// only for very short steps. `implicit_adams` (Adams-Moulton) corrects each of these steps with
+/// the velocity at its end, up to four times (see `CorrectorControl`).
 enum class Solver { euler, midpoint, heun, heun3, rk4, explicit_adams, implicit_adams };
 
-/// When the corrector of implicit_adams has done enough. The defaults are those of the official
+/// Stopping rule of the corrector of implicit_adams. The defaults are those of the official
 /// sampler.
 struct CorrectorControl {
-  double atol = 1e-6;  ///< enough when no element of the step's change still moves by more than
-                       ///< atol + rtol |change|
+  double atol = 1e-6;  ///< converged if an iteration changes no element of the step's change by
+                       ///< atol + rtol |change| or more
   double rtol = 1e-3;  ///< see atol
-  /// Most velocities at the end of a step. When they are not enough the step is taken nevertheless,
-  /// and the oldest velocity forgotten.
+  /// Largest number of velocities evaluated at the end of a step. If the iteration does not
+  /// converge, the step is taken nevertheless, and the oldest stored velocity is dropped, as in
+  /// torchdiffeq.
   index_t max_iterations = 4;
 };
 
@@ -49,8 +49,7 @@ inline Solver parse_solver(std::string_view name) {
   if (name == "fixed_adams") return Solver::implicit_adams;
   if (name == "scipy_solver")
     raise<ArgumentError>(
-        "solver 'scipy_solver' hands the equation to SciPy's LSODA, which is not offered here: "
-        "take dopri5 or dopri8");
+        "solver 'scipy_solver' is LSODA of SciPy, which is not available: use dopri5 or dopri8");
   raise<ArgumentError>(
       "unknown solver '", name,
       "': expected euler, midpoint, heun, heun3, rk4, explicit_adams or implicit_adams");
@@ -60,7 +59,8 @@ namespace detail {
 
 inline constexpr std::size_t kMaxStages = 4;
 
-/// k_i = v(x + dt sum_j a[i][j] k_j, t + c[i] dt);  x += dt sum_i b[i] k_i
+/// Coefficients of a method: k_i = v(x + dt sum_j a[i][j] k_j, t + c[i] dt), x += dt sum_i b[i]
+/// k_i.
 struct Tableau {
   std::size_t stages;
   std::array<double, kMaxStages> c;
@@ -73,7 +73,7 @@ constexpr bool is_adams(Solver solver) noexcept {
   return solver == Solver::explicit_adams || solver == Solver::implicit_adams;
 }
 
-/// Of a multistep method, the table of its first two steps.
+/// The coefficients of a method; for a multistep method those of its first two steps.
 constexpr Tableau tableau_of(Solver solver) noexcept {
   constexpr double kThird = 1.0 / 3.0;
   switch (solver) {
@@ -92,15 +92,15 @@ constexpr Tableau tableau_of(Solver solver) noexcept {
   }
 }
 
-/// Velocities at beginnings of steps that the methods of Adams look at, at least and at most.
+/// Smallest and largest number of velocities that a step of an Adams method uses.
 inline constexpr std::size_t kMinAdamsOrder = 3, kMaxAdamsOrder = 11;
 
-/// Weights of the velocities in a step of Adams, the newest first.
+/// Weights of the velocities in a step of an Adams method, the newest first.
 using AdamsWeights = std::array<double, kMaxAdamsOrder + 1>;
 
-/// The integral over [0, 1] of the polynomial through `points` values, by its backward differences.
-/// Explicit: the values are at 0, -1, ..., 1 - points (Adams and Bashforth); implicit: at 1, 0,
-/// ..., 2 - points (Adams and Moulton).
+/// Weights of the integral over [0, 1] of the polynomial through `points` values, from backward
+/// differences. Explicit (Adams-Bashforth): the values are at 0, -1, ..., 1 - points; implicit
+/// (Adams-Moulton): at 1, 0, ..., 2 - points.
 constexpr AdamsWeights adams_weights(std::size_t points, bool implicit = false) noexcept {
   AdamsWeights gamma{}, b{};
   for (std::size_t m = 0; m < points; ++m) {
@@ -117,8 +117,8 @@ constexpr AdamsWeights adams_weights(std::size_t points, bool implicit = false) 
 
 }  // namespace detail
 
-/// Evaluations of the velocity in one step; of a method of Adams, in each after its first two, and
-/// of implicit_adams at least.
+/// Evaluations of the velocity per step; for the Adams methods, in each step after the first two
+/// (for implicit_adams the smallest number).
 constexpr index_t evaluations_per_step(Solver solver) noexcept {
   if (detail::is_adams(solver)) return solver == Solver::implicit_adams ? 2 : 1;
   return static_cast<index_t>(detail::tableau_of(solver).stages);

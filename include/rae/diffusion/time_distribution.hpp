@@ -15,26 +15,28 @@
 
 namespace rae {
 
-/// Times before the shift lie in [low, high]; the official code uses [0, 0.999] for velocity,
-/// [0.001, 0.999] for noise and score.
+/// The interval [low, high] of times before the shift, in [0, 1]. The official code uses [0, 0.999]
+/// for velocity and [0.001, 0.999] for noise and score.
 struct TimeInterval {
   double low = 0.0;
   double high = 0.999;
 };
 
-/// Uniform on an interval, or logit-normal (t = sigmoid(mu + sigma n)) truncated to it. A value.
+/// Uniform on an interval, or logit-normal (t = sigmoid(mu + sigma n), n standard normal) truncated
+/// to it.
 class TimeDistribution {
  public:
   /// Uniform on [0, 0.999].
   TimeDistribution() : TimeDistribution(uniform()) {}
 
-  /// Throws ArgumentError unless 0 <= low < high <= 1.
+  /// Uniform on `interval`. Throws ArgumentError unless 0 <= low < high <= 1.
   [[nodiscard]] static TimeDistribution uniform(TimeInterval interval = {}) {
     return {0.0, 0.0, interval};
   }
 
-  /// sigmoid of N(mu, sigma^2), truncated. Throws ArgumentError also for sigma <= 0 or numbers that
-  /// are not finite.
+  /// Sigmoid of N(mu, sigma^2), truncated to `interval`. Throws ArgumentError unless 0 <= low <
+  /// high <= 1, sigma > 0 and both parameters are finite, or if the interval has no probability
+  /// mass.
   [[nodiscard]] static TimeDistribution logit_normal(double mu, double sigma,
                                                      TimeInterval interval = {}) {
     if (!math::is_finite(mu) || !(sigma > 0.0 && math::is_finite(sigma)))
@@ -43,7 +45,8 @@ class TimeDistribution {
     return {mu, sigma, interval};
   }
 
-  /// "uniform" or "logit-normal_MU_SIGMA", for example "logit-normal_0_1". Throws ArgumentError.
+  /// The distribution named "uniform" or "logit-normal_MU_SIGMA", for example "logit-normal_0_1".
+  /// Throws ArgumentError.
   [[nodiscard]] static TimeDistribution parse(std::string_view text, TimeInterval interval = {}) {
     constexpr std::string_view kPrefix = "logit-normal_";
     if (text == "uniform") return uniform(interval);
@@ -59,24 +62,26 @@ class TimeDistribution {
                          "': expected \"uniform\" or \"logit-normal_MU_SIGMA\"");
   }
 
-  /// The time at quantile `u` in [0, 1]; increases with u. NaN outside.
+  /// The quantile function: the time at `u` in [0, 1], increasing with u. NaN for u outside [0, 1]
+  /// or NaN.
   [[nodiscard]] double operator()(double u) const noexcept {
     if (sigma_ == 0.0) return interval_.low + (interval_.high - interval_.low) * u;
     const double normal = inverse_normal_cdf(cdf_low_ + (cdf_high_ - cdf_low_) * u);
-    // The clamp takes back what rounding at u = 0 and u = 1 may add; it keeps NaN.
+    // Rounding at u = 0 and u = 1 may leave the interval; the clamp corrects that and keeps NaN.
     const double t = 1.0 / (1.0 + math::exp(-(mu_ + sigma_ * normal)));
     return t < interval_.low ? interval_.low : t > interval_.high ? interval_.high : t;
   }
 
-  /// Replaces uniforms by times, in place.
+  /// Replaces uniform numbers in [0, 1] by times, in place.
   template <Real T>
   void transform(std::span<T> uniforms) const noexcept {
     for (T& u : uniforms) u = static_cast<T>((*this)(static_cast<double>(u)));
   }
 
+  /// The interval of the times.
   [[nodiscard]] TimeInterval interval() const noexcept { return interval_; }
 
-  /// What `parse` reads.
+  /// The name that `parse` accepts.
   [[nodiscard]] std::string to_string() const {
     return sigma_ == 0.0 ? std::string("uniform") : concat("logit-normal_", mu_, "_", sigma_);
   }

@@ -1,4 +1,4 @@
-// Time grids of samplers: flow times from noise (t = 1) down to data, shifted.
+// Time grids of samplers: shifted flow times, decreasing from noise (t = 1) to data (t = 0).
 //
 // Source: section 4 of the paper; the first grid is that of the official sampler, t_i = shift(1 -
 // linspace(0, 0.999, n)).
@@ -12,10 +12,10 @@ namespace rae {
 
 namespace detail {
 
-/// Largest number of points, so that a hostile configuration cannot ask for all memory.
+/// Largest number of points, so that a hostile configuration cannot exhaust memory.
 inline constexpr index_t kMaxGridPoints = index_t{1} << 20;
 
-/// `points` values shift(1 - linspace(first, last)), with linspace rounded as PyTorch rounds it:
+/// `points` values shift(1 - linspace(first, last)), with linspace rounded as in PyTorch: computed
 /// from both ends towards the middle.
 template <class T>
 std::vector<T> shifted_linspace(index_t points, T first, T last, double shift) {
@@ -38,10 +38,10 @@ std::vector<T> shifted_linspace(index_t points, T first, T last, double shift) {
 inline constexpr double kOfficialEnd = 0.999;
 
 /// The grid of the official sampler, shift(1 - linspace(first, last, num_steps)): `num_steps`
-/// points, which makes num_steps - 1 steps, and the last point is shift(0.001), not 0. The official
-/// code begins at 0.001 for networks that predict noise or score, and ends at 1 - last_step_size
-/// for stochastic samplers. Throws ArgumentError for num_steps outside [2, 2^20], shift < 1, or
-/// unless 0 <= first < last <= 1.
+/// points, hence num_steps - 1 steps; with the default end the last point is shift(0.001), not 0.
+/// The official code sets first = 0.001 for networks that predict noise or score, and last = 1 -
+/// last_step_size for stochastic samplers. Throws ArgumentError unless num_steps is in [2, 2^20],
+/// shift >= 1 and 0 <= first < last <= 1.
 template <class T = float>
 [[nodiscard]] std::vector<T> official_time_grid(index_t num_steps, double shift, double first = 0.0,
                                                 double last = kOfficialEnd) {
@@ -55,8 +55,8 @@ template <class T = float>
   return detail::shifted_linspace<T>(num_steps, static_cast<T>(first), static_cast<T>(last), shift);
 }
 
-/// A grid of `steps` steps (steps + 1 points) that ends at exactly t = 0. Throws ArgumentError for
-/// steps outside [1, 2^20) or shift < 1.
+/// A grid of `steps` steps (steps + 1 points) from t = 1 to exactly t = 0. Throws ArgumentError
+/// unless steps is in [1, 2^20) and shift >= 1.
 template <class T = float>
 [[nodiscard]] std::vector<T> full_time_grid(index_t steps, double shift) {
   require_time_shift(shift);

@@ -11,24 +11,25 @@
 
 namespace rae {
 
-/// Exact running mean and covariance of features, in double (Welford's rule for blocks, Chan's
-/// merge). Parts can be merged.
+/// Exact running mean and covariance of features, in double (Welford's algorithm on blocks, Chan's
+/// merge). Parts can be computed separately and merged.
 class FeatureStatistics {
  public:
-  /// Statistics of features with `dimension` numbers. Throws ArgumentError outside [1, 65536].
+  /// Statistics of features with D = `dimension` elements. Throws ArgumentError outside [1, 65536].
   explicit FeatureStatistics(index_t dimension);
 
-  /// Adds features (N, D), contiguous. Throws ShapeError, NumericError for NaN or infinity; then
-  /// nothing was added.
+  /// Adds features (N, D), contiguous, N >= 1. Throws ShapeError, and NumericError for NaN or
+  /// infinity; nothing is added in that case.
   void update(View<const float> features);
   void update(View<const double> features);
 
-  /// Adds everything that `other` has seen. Throws ShapeError.
+  /// Adds all features of `other`. Throws ShapeError for another dimension.
   void merge(const FeatureStatistics& other);
 
+  /// D.
   [[nodiscard]] index_t dimension() const noexcept { return mean_.numel(); }
 
-  /// Features so far.
+  /// Number of features added so far.
   [[nodiscard]] index_t count() const noexcept { return count_; }
 
   /// Mean (D). Throws ArgumentError before the first feature.
@@ -46,14 +47,16 @@ class FeatureStatistics {
   index_t count_ = 0;
 };
 
-/// Distance from means (D) and covariances (D, D); the covariances may be singular. Not negative.
-/// Throws ShapeError, and NumericError when a covariance is not finite or not symmetric.
+/// Frechet distance, >= 0, of two normal distributions with means (D) and covariances (D, D), which
+/// may be singular. Throws ShapeError, and NumericError if the result is not finite or a covariance
+/// is not symmetric.
 [[nodiscard]] double frechet_distance(const Tensor<double>& mean1,
                                       const Tensor<double>& covariance1,
                                       const Tensor<double>& mean2,
                                       const Tensor<double>& covariance2);
 
-/// The same from collected features. Throws ArgumentError when a set has fewer than two features.
+/// Frechet distance of two sets of features. Throws ArgumentError if a set has fewer than two
+/// features.
 [[nodiscard]] double frechet_distance(const FeatureStatistics& first,
                                       const FeatureStatistics& second);
 

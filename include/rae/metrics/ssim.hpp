@@ -13,15 +13,14 @@
 
 namespace rae {
 
-/// What happens where the window leaves the picture. The results of the two conventions differ by a
-/// few percent.
+/// Treatment of windows that extend beyond the picture. The two conventions differ by a few
+/// percent.
 enum class SsimBorder {
-  reflect,  ///< the picture is mirrored and every pixel counts: torchmetrics since 1.5
-  crop      ///< only windows inside of the picture count: torchmetrics up to 1.2
+  reflect,  ///< the picture is reflected and every pixel counts: torchmetrics since 1.5
+  crop      ///< only windows inside the picture count: torchmetrics up to 1.2
 };
 
-/// A batch (B, H, W, C) seen as (B, C, H, W); nothing is copied. Throws ShapeError for another
-/// rank.
+/// A view (B, C, H, W) of a batch (B, H, W, C), without a copy. Throws ShapeError for another rank.
 template <class T>
 [[nodiscard]] View<T> channels_first(View<T> pictures) {
   if (pictures.shape().rank() != 4)
@@ -32,20 +31,21 @@ template <class T>
           {pictures.stride(0), pictures.stride(3), pictures.stride(1), pictures.stride(2)}};
 }
 
-/// SSIM of each picture of a batch (B, C, H, W), any strides, samples from 0 to 255. Computed in
-/// double. Throws ShapeError for different shapes, and for sides below 6 (reflect) or 11 (crop).
+/// SSIM (B), in [-1, 1], of each picture of batches (B, C, H, W) with any strides, values in [0,
+/// 255]. Computed in double. Throws ShapeError for different shapes, and for sides below 6
+/// (reflect) or 11 (crop).
 [[nodiscard]] std::vector<double> ssim_per_image(View<const std::uint8_t> actual,
                                                  View<const std::uint8_t> expected,
                                                  SsimBorder border = SsimBorder::reflect);
 
-/// The same for real samples that span `data_range`. Throws ArgumentError for a range that is not
+/// SSIM of real values that span `data_range`. Throws ArgumentError for a range that is not
 /// positive, NumericError for NaN or infinity.
 [[nodiscard]] std::vector<double> ssim_per_image(View<const float> actual,
                                                  View<const float> expected,
                                                  SsimBorder border = SsimBorder::reflect,
                                                  double data_range = 1.0);
 
-/// Mean of `ssim_per_image`.
+/// Mean of `ssim_per_image` over the batch.
 [[nodiscard]] double ssim(View<const std::uint8_t> actual, View<const std::uint8_t> expected,
                           SsimBorder border = SsimBorder::reflect);
 [[nodiscard]] double ssim(View<const float> actual, View<const float> expected,
