@@ -10,8 +10,8 @@
 
 namespace rae::detail {
 
-/// Number of processors that this process may use, at least 1: the size of its affinity mask,
-/// limited by its CPU quota, rounded down (a quota of 2.5 processors gives 2).
+/// Number of processors that this process may use, at least 1: those of its affinity mask, at most
+/// its CPU quota rounded down (a quota of 2.5 processors gives 2).
 [[nodiscard]] int usable_processors();
 
 /// The CPU quota of this process in processors, rounded down, at least 1; 0 without a quota. `root`
