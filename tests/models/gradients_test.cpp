@@ -77,7 +77,8 @@ TEST(ModuleGradients, VitBlock) {
 
 class EncoderGradients : public testing::TestWithParam<EncoderFamily> {};
 
-// Pictures of the position table's grid, and of a smaller and wider one to which it is resized.
+// Pictures with the grid of the position table, and with another grid, to which the table is
+// resized.
 TEST_P(EncoderGradients, AgreeWithDifferences) {
   Encoder<Value> module({.family = GetParam(),
                          .patch_size = 2,
@@ -177,7 +178,7 @@ DitDhConfig small_dit_dh(index_t backbone, index_t head) {
 void expect_dit_dh_gradients(const DitDhConfig& config, bool checkpointing) {
   DitDh<Value> module(config);
   module.set_checkpointing(checkpointing);
-  const Tensor<double> t(Shape{2}, {0.2, 0.9});
+  const Tensor<double> t(Shape{2}, {0.2, 0.9});  // (B)
   const std::vector<std::int64_t> y{1, 3};
   expect_gradients(module, [&](Inputs in) { return module(in[0], t, y); }, {{2, 3, 2, 2}});
 }
@@ -218,7 +219,7 @@ TEST(ModuleGradients, LightningDit) {
                                 .use_rmsnorm = !other,
                                 .use_rope = !other,
                                 .use_qknorm = other});
-    const Tensor<double> t(Shape{2}, {0.1, 0.8});
+    const Tensor<double> t(Shape{2}, {0.1, 0.8});  // (B)
     const std::vector<std::int64_t> y{3, 0};
     expect_gradients(module, [&](Inputs in) { return module(in[0], t, y); }, {{2, 3, 4, 2}});
   }
