@@ -184,12 +184,12 @@ struct Running {
     return out;
   }
   [[nodiscard]] static Value largest(const Value& x, const Window& window) {
-    Value out = make(x, x.extent(1), window);
+    Value out = make(x, x.extent(1), window);  // (B, C, H', W')
     max_pool2d<float>(x.view(), window, out.view());
     return out;
   }
   [[nodiscard]] static Value mean(const Value& x, const Window& window) {
-    Value out = make(x, x.extent(1), window);
+    Value out = make(x, x.extent(1), window);  // (B, C, H', W')
     avg_pool2d<float>(x.view(), window, out.view());
     return out;
   }

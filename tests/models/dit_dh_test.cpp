@@ -137,7 +137,7 @@ TEST(DitDhGoldenPair, AutoGuidanceMatches) {
   const Tensor<float> velocity = model(x, t, y.span()), other = weaker(x, t, y.span());
   EXPECT_TRUE(close(velocity, io("out_main"), 2e-5));
   EXPECT_TRUE(close(other, io("out_guide"), 2e-5));
-  Tensor<float> everywhere = velocity, inside = velocity;
+  Tensor<float> everywhere = velocity, inside = velocity;  // (B, C, h, w)
   guide(everywhere, other, t, AutoGuidance{.scale = 1.42f});
   EXPECT_TRUE(close(everywhere, io("ag_1_42"), 5e-5));
   // The interval excludes t = 0.05 and 0.95.
@@ -178,7 +178,7 @@ TEST(DitDh, WarmStepAllocatesNothing) {
 TEST(DitDh, RejectsWrongInput) {
   DitDh<Tensor<float>> model(test::dit_dh_config(test::golden_config("ddt_official_flags")));
   const std::int64_t y[] = {1}, outside[] = {11};
-  const Tensor<float> t(Shape{1}, 0.5f);
+  const Tensor<float> t(Shape{1}, 0.5f);  // (B)
   EXPECT_THROW(model(Tensor<float>(Shape{1, 5, 4, 4}, 0.f), t, y), ShapeError);
   EXPECT_THROW(model(Tensor<float>(Shape{12, 4, 4}, 0.f), t, y), ShapeError);
   EXPECT_THROW(model(Tensor<float>(Shape{1, 12, 4, 4}, 0.f), t, outside), ArgumentError);

@@ -1,5 +1,5 @@
-// Gradients of every module by central differences, in double: at all inputs and all parameters, at
-// most 64 elements of each.
+// Gradients of every module against central differences in double, with respect to at most 64
+// elements of each input and parameter.
 #include <gtest/gtest.h>
 
 #include "rae/autograd/gradcheck.hpp"
@@ -19,12 +19,13 @@ using Inputs = const std::vector<Value>&;
 
 constexpr double kTolerance = 1e-7;
 
-/// Checks d forward(inputs) / d (inputs and all parameters of the module). Matrices become normal
-/// numbers with deviation 1 / sqrt(columns), vectors with 0.4: sizes at which activations stay in
-/// their curved middle and third derivatives do not spoil the differences.
+/// Checks the gradients of forward(inputs) with respect to inputs and all parameters of the module.
+/// Parameters are normal, with deviation 1 / sqrt(columns) for matrices and 0.4 for others. At this
+/// size, activations are nonlinear, and the error of central differences, which is proportional to
+/// the third derivative, is small.
 template <class Module, class F>
 void expect_gradients(Module& module, F forward, std::initializer_list<Shape> shapes) {
-  std::vector<Tensor<double>> at;
+  std::vector<Tensor<double>> at;  // the inputs, of `shapes`, then the parameters
   for (const Shape& shape : shapes) at.push_back(test::random_tensor<double>(shape, at.size()));
   const std::size_t first = at.size();
   std::vector<std::string> names;
@@ -56,7 +57,7 @@ TEST(ModuleGradients, Linear) {
 
 TEST(ModuleGradients, TimestepEmbed) {
   TimestepEmbed<Value> module(6);
-  const Tensor<double> t(Shape{3}, {0.03, 0.5, 0.97});
+  const Tensor<double> t(Shape{3}, {0.03, 0.5, 0.97});  // (B)
   expect_gradients(module, [&](Inputs) { return module(t); }, {});
 }
 

@@ -67,7 +67,9 @@ constexpr float f16_bits_to_float(std::uint16_t half) noexcept {
 struct bf16 {
   std::uint16_t bits = 0;
   constexpr bf16() = default;
+  /// Rounds to nearest even.
   constexpr explicit bf16(float value) noexcept : bits(detail::float_to_bf16_bits(value)) {}
+  /// The exact value.
   constexpr explicit operator float() const noexcept {
     return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
   }
@@ -78,7 +80,9 @@ struct bf16 {
 struct f16 {
   std::uint16_t bits = 0;
   constexpr f16() = default;
+  /// Rounds to nearest even.
   constexpr explicit f16(float value) noexcept : bits(detail::float_to_f16_bits(value)) {}
+  /// The exact value.
   constexpr explicit operator float() const noexcept { return detail::f16_bits_to_float(bits); }
   constexpr bool operator==(const f16&) const = default;
 };

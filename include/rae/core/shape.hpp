@@ -21,12 +21,14 @@ inline constexpr int kMaxRank = 6;
 /// (a scalar).
 class Shape {
  public:
+  /// Rank 0.
   constexpr Shape() = default;
 
   /// Throws ShapeError for more than six extents, a negative extent, or more elements than index_t
   /// can count.
   constexpr Shape(std::initializer_list<index_t> extents)
       : Shape(std::span<const index_t>(extents.begin(), extents.size())) {}
+  /// The same for extents in an array.
   constexpr explicit Shape(std::span<const index_t> extents) {
     if (extents.size() > static_cast<std::size_t>(kMaxRank))
       raise<ShapeError>("a shape has at most ", kMaxRank, " extents, got ", extents.size());

@@ -107,6 +107,7 @@ class Tensor {
   [[nodiscard]] std::span<const T> span() const& noexcept {
     return {raw(), static_cast<std::size_t>(numel())};
   }
+  /// The same, mutable; copies the elements first if another tensor shares them.
   [[nodiscard]] std::span<T> span() & {
     T* elements = data();
     return {elements, static_cast<std::size_t>(numel())};

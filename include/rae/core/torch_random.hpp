@@ -23,6 +23,7 @@ namespace rae {
 /// MT19937 with 32-bit outputs, seeded as its authors' `init_genrand`.
 class MersenneTwister {
  public:
+  /// As `init_genrand(seed)`.
   constexpr explicit MersenneTwister(std::uint32_t seed) noexcept {
     state_[0] = seed;
     for (std::uint32_t i = 1; i < kSize; ++i)

@@ -12,6 +12,7 @@ namespace rae {
 template <class T>
 class View {
  public:
+  /// No memory and no shape; `empty()` is true.
   constexpr View() = default;
 
   /// A contiguous row-major view of `shape` at `data`.

@@ -169,6 +169,7 @@ class Workspace {
 /// Makes a workspace the source of this thread's tensors until the end of the scope. Scopes nest.
 class WorkspaceScope {
  public:
+  /// The workspace must live until the end of the scope.
   explicit WorkspaceScope(Workspace& workspace) noexcept : previous_(detail::current_source) {
     detail::current_source = workspace.pool_;
   }

@@ -77,6 +77,7 @@ struct SpectralConv1d {
     u = unit(std::move(next_u));
   }
 
+  /// Calls f(name, parameter) for every parameter, with the official names.
   template <class F>
   void parameters(F&& f) {
     f("bias", bias);

@@ -157,7 +157,8 @@ class AdaptedEncoder final : public EncoderNetwork<X> {
 
 /// Describes the built-in ViT encoders to AdaptedEncoder.
 struct VitEncoder {
-  using Config = EncoderConfig;
+  using Config = EncoderConfig;  ///< sizes of an encoder
+  /// The encoder for one tensor type.
   template <class X>
   using Network = Encoder<X>;
 
