@@ -29,13 +29,13 @@ inline double pow(double x, double y) noexcept { return __builtin_pow(x, y); }
 inline float nextafter(float x, float y) noexcept { return __builtin_nextafterf(x, y); }
 inline double nextafter(double x, double y) noexcept { return __builtin_nextafter(x, y); }
 
-/// True for neither NaN nor an infinity.
+/// True unless x is NaN or infinite.
 template <class T>
 constexpr bool is_finite(T x) noexcept {
   return x - x == T(0);  // x - x is NaN for infinities and NaN
 }
 
-/// True for NaN.
+/// True if x is NaN.
 template <class T>
 constexpr bool is_nan(T x) noexcept {
   return x != x;

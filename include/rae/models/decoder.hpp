@@ -16,7 +16,8 @@ struct DecoderConfig {
   index_t grid_h = 16, grid_w = 16;  ///< token grid
   index_t in_dim = 768;              ///< C, token dimension
   index_t hidden_size = 1152, num_layers = 28, num_heads = 16, intermediate_size = 4096;
-  index_t patch_size = 16, channels = 3;  ///< P, pixels per token along either side; of pictures
+  index_t patch_size = 16;  ///< P, pixels per token along either side
+  index_t channels = 3;     ///< of the image
   double layer_norm_eps = 1e-12;
 };
 

@@ -67,8 +67,7 @@ class Encoder {
   }
 
   /// The normalised patch tokens after each layer, (B, N, D) each; the last are the encoder's
-  /// output. For perceptual losses, and for latents that combine layers. Throws ShapeError as
-  /// above.
+  /// output. For perceptual losses, and for latents that combine layers. Throws ShapeError.
   std::vector<X> hidden_states(const X& image) const {
     check(image.shape());
     std::vector<X> out;
@@ -77,8 +76,8 @@ class Encoder {
     return out;
   }
 
-  /// The input of the first layer: embedded patches with positions and P prefix tokens, (B, P+N,
-  /// D).
+  /// The input (B, P+N, D) of the first layer: P prefix tokens, then embedded patches, with
+  /// positions.
   X embed(const X& image) const {
     const index_t h = image.shape()[2] / config_.patch_size,
                   w = image.shape()[3] / config_.patch_size;

@@ -36,13 +36,13 @@ class Inception {
   /// variances and for weights that are not finite, and the errors of `read`.
   explicit Inception(const ReadWeight& read, const InceptionConfig& config = {});
 
-  /// The input (B, 3, 299, 299) of the first layer, in [-1, 1), for pictures (B, 3, H, W) in [0,
-  /// 255]. The resizing is bilinear and maps pixel i to i * H / 299, as in TensorFlow 1
-  /// (align_corners and half_pixel_centers off). Throws ShapeError.
+  /// The input (B, 3, 299, 299) of the first layer, in [-1, 1), for pictures (B, 3, H, W) with
+  /// values from 0 to 255. The resizing is bilinear; row i of the output is at row i * H / 299 of
+  /// the picture, as in TensorFlow 1 (align_corners and half_pixel_centers off). Throws ShapeError.
   [[nodiscard]] static Tensor<float> input(const Tensor<float>& images);
 
   /// Means over the positions of the last block's output, "pool3": (B, 2048 / width_divisor), for
-  /// pictures (B, 3, H, W) in [0, 255]. Throws ShapeError.
+  /// pictures (B, 3, H, W) with values from 0 to 255. Throws ShapeError.
   [[nodiscard]] Tensor<float> features(const Tensor<float>& images) const;
 
   /// Logits (B, classes) of features (B, width), without the bias, as for the Inception score.

@@ -15,8 +15,8 @@
 namespace rae {
 
 /// Initial weights of DiT^DH: PyTorch's defaults, except for Xavier for the token embeddings, a
-/// sin-cos table, normal with deviation 0.02 for the embeddings of time and label, and zero for all
-/// modulations and the output.
+/// sin-cos table, normal with deviation 0.02 for the embeddings of time and label (1 for the
+/// frequencies), and zero for all modulations and the output.
 template <Operand X>
 void initialize(DitDh<X>& model, std::uint64_t seed) {
   constexpr std::uint64_t kOwn = 1u << 20;  // the first stream after those of init_default
@@ -35,8 +35,8 @@ void initialize(DitDh<X>& model, std::uint64_t seed) {
 }
 
 /// Initial weights of LightningDiT: Xavier for the matrices and zero biases, a sin-cos table,
-/// normal with deviation 0.02 for the embeddings of time and label, and zero for all modulations
-/// and the output. Official LightningDiT.initialize_weights.
+/// normal with deviation 0.02 for the embeddings of time and label (1 for the frequencies), and
+/// zero for all modulations and the output. Official LightningDiT.initialize_weights.
 template <Operand X>
 void initialize(LightningDit<X>& model, std::uint64_t seed) {
   std::uint64_t stream = 1u << 20;  // the first after those of init_default

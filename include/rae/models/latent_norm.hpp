@@ -7,8 +7,8 @@
 
 namespace rae {
 
-/// Mean and variance of the latents over a data set, (C, h, w) each; an empty mean means 0, an
-/// empty variance means 1.
+/// Mean and variance of the latents over a data set, (C, h, w) each; an empty mean stands for 0,
+/// an empty variance for 1.
 template <Real T>
 struct LatentNorm {
   Tensor<T> mean, var;  // (C, h, w)

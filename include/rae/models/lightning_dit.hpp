@@ -1,7 +1,7 @@
 // LightningDiT: the plain diffusion transformer, which is RAE's baseline and the basis of DiT^DH.
 //
-// Peebles and Xie 2023; Yao et al. 2025. It differs from the backbone of DiT^DH in
-// the condition (time + label, without SiLU) and in its output layer, which follows the blocks.
+// Peebles and Xie 2023; Yao et al. 2025. It differs from the backbone of DiT^DH in the condition
+// (time + label, without SiLU) and in its output layer, which follows the blocks.
 #pragma once
 
 #include <vector>

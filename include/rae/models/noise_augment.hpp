@@ -1,7 +1,6 @@
 // Noise added to the tokens on which a decoder is trained, so that it tolerates imperfect latents.
-// Diffusion
-// Transformers with Representation Autoencoders, section 4 (noise-augmented decoding); official
-// class RAE, `noising`.
+// Diffusion Transformers with Representation Autoencoders, section 4 (noise-augmented decoding);
+// official class RAE, `noising`.
 #pragma once
 
 #include <cstdint>

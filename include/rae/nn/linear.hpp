@@ -30,7 +30,8 @@ struct Linear {
 
   /// y = activation(x W^T + b) for x (..., K): (..., N), or (..., N/2) with Activation::swiglu.
   /// With a residual, residual.x + residual.gate * y. `x` may be an X or a norm of one
-  /// (Normalized), which is computed as the prologue of the product. Throws ShapeError.
+  /// (Normalized), which is computed as the prologue of the product. Throws ShapeError, and
+  /// ArgumentError for a packed weight with the wrong use.
   template <class In>
   X operator()(const In& x, Activation activation = Activation::none,
                const Residual<X>& residual = {}) const {
