@@ -22,15 +22,15 @@ namespace {
 using Task = void (*)(void* context, index_t i);
 
 thread_local bool inside_loop = false;
-std::atomic<int> requested{0};  // by set_num_threads; 0: all that may be used
-std::atomic<int> usable{0};     // processors; 0: not counted yet
+std::atomic<int> requested{0};  // by set_num_threads; 0: all usable processors
+std::atomic<int> usable{0};     // usable processors; 0: not determined yet
 
 int usable_threads() noexcept {
   int count = usable.load(std::memory_order_relaxed);
   if (count > 0) return count;
   try {
     count = std::min(usable_processors(), ThreadPool::kMostThreads);
-  } catch (...) {  // no memory to read files with
+  } catch (...) {  // out of memory while reading files
     return 1;
   }
   usable.store(count, std::memory_order_relaxed);
@@ -44,8 +44,8 @@ int wanted_threads() noexcept { return omp_get_max_threads(); }
 constexpr const char* kBackend = "openmp";
 std::atomic<bool> child_of_fork{false};
 
-// The child of a fork has none of the threads that its runtime still counts on, and would wait for
-// them forever: its loops run on the calling thread.
+// The child of a fork has none of the threads that the OpenMP runtime still expects and would wait
+// for forever. Loops in a child therefore run on the calling thread.
 void run_on_backend(index_t count, Task task, void* context) {
   static const int registered = pthread_atfork(nullptr, nullptr, [] { child_of_fork.store(true); });
   if (registered != 0 || child_of_fork.load(std::memory_order_relaxed)) {
@@ -60,8 +60,8 @@ void allow_new_threads() noexcept {}
 
 #elif RAE_PARALLEL_THREADS
 
-/// The number in OMP_NUM_THREADS ("4", or "4,2" for nested levels), which other libraries respect,
-/// too.
+/// The first number in OMP_NUM_THREADS ("4", or "4,2" for nested levels). The variable is respected
+/// because it also limits other libraries.
 int wanted_threads() noexcept {
   static const int wanted = [] {
     const char* const text = std::getenv("OMP_NUM_THREADS");
@@ -74,22 +74,22 @@ int wanted_threads() noexcept {
 
 constexpr const char* kBackend = "threads";
 
-/// The pool of this process. One loop has it at a time; a loop of another thread that comes
-/// meanwhile runs on its own thread, so that the machine is not given more threads than it has.
+/// The pool of this process, which runs one loop at a time. While it is busy, a loop of another
+/// caller runs on that caller's thread alone, so that no more threads run than were requested.
 std::atomic<bool> busy{false};
 std::atomic<ThreadPool*> pool{nullptr};
-std::atomic<int> refused{0};  // a number of threads that the system did not give
+std::atomic<int> refused{0};  // the number of threads at which the system refused more; 0: none
 
-/// Ends the threads with the program, or with the shared library.
+/// Ends the threads when the program ends or the shared library is unloaded.
 struct PoolOwner {
   ~PoolOwner() {
-    if (busy.exchange(true)) return;  // a loop of another thread still runs, as exit() allows
+    if (busy.exchange(true)) return;  // another thread still runs a loop, which exit() allows
     delete pool.exchange(nullptr);
   }
 } pool_owner;
 
-// The child of a fork has none of the threads: it leaves the pool's memory alone and makes a pool
-// of its own.
+// The child of a fork has none of the pool's threads. It abandons the pool without freeing it, and
+// creates a new one when needed.
 void forget_pool() noexcept {
   pool.store(nullptr);
   busy.store(false);
@@ -138,7 +138,7 @@ void allow_new_threads() noexcept {}
 
 #endif
 
-/// A loop's task with what must not leave it: exceptions, of which the first is kept.
+/// The task of a loop, which catches exceptions and keeps the first one.
 struct Guarded {
   Task task;
   void* context;
@@ -160,7 +160,7 @@ struct Guarded {
 }  // namespace
 
 void run_tasks(index_t count, Task task, void* context) {
-  if (inside_loop) {  // a loop that was made outside of the one that runs it
+  if (inside_loop) {  // a ParallelLoop made outside a loop, but run in its body
     for (index_t i = 0; i < count; ++i) task(context, i);
     return;
   }

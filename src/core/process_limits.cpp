@@ -22,7 +22,7 @@ std::optional<std::int64_t> number_in(const std::string& path) {
   return file >> number ? std::optional(number) : std::nullopt;
 }
 
-/// The number after `key` in a file of lines "key number", as memory.stat is.
+/// The number after `key` in a file of lines "key number", such as memory.stat; 0 if there is none.
 std::int64_t number_after(const std::string& path, std::string_view key) {
   std::ifstream file(path);
   std::string word;
@@ -40,10 +40,10 @@ bool contains(std::string_view list, std::string_view item) {
   return false;
 }
 
-/// Folders of control groups, from this process's own up to the root of its hierarchy.
+/// Folders of the control group `group` and of all groups above it, up to `mount`.
 std::vector<std::string> folders(const std::string& mount, std::string group) {
   std::vector<std::string> out;
-  if (group.find("/..") != std::string::npos) group.clear();  // outside of what is mounted here
+  if (group.find("/..") != std::string::npos) group.clear();  // not below the mount point
   while (!group.empty() && group.back() == '/') group.pop_back();
   for (;;) {
     out.push_back(mount + group);
@@ -53,14 +53,16 @@ std::vector<std::string> folders(const std::string& mount, std::string group) {
   }
 }
 
+/// Folders of control groups, of which each may hold limits.
 struct Groups {
-  std::vector<std::string> unified;   // version 2
-  std::vector<std::string> separate;  // version 1, of one controller
+  std::vector<std::string> unified;   // folders of version 2
+  std::vector<std::string> separate;  // folders of version 1, for one controller
 };
 
-/// The groups of this process under `controller` ("cpu" or "memory"). In a container, the path in
-/// /proc/self/cgroup may be the host's, of which only the root is mounted; folders that do not
-/// exist hold no limits, so walking up still finds the container's.
+/// The groups of this process for `controller` ("cpu" or "memory"). In a container, the path in
+/// /proc/self/cgroup may be that of the host, although only the container's group is mounted.
+/// Folders that do not exist hold no limits, and the last folder is the mount point, which has
+/// those of the container.
 Groups groups_of(const std::string& root, std::string_view controller) {
   Groups out;
   std::ifstream file(root + "/proc/self/cgroup");
@@ -109,7 +111,7 @@ int quota_processors(const std::string& root) {
 int usable_processors() {
   int processors = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 #if defined(__linux__)
-  // A mask of the size that the kernel uses, which may be more than cpu_set_t has.
+  // The kernel's mask may be larger than cpu_set_t: try larger masks until it fits.
   for (std::size_t most = CPU_SETSIZE; most <= (std::size_t{1} << 20); most *= 2) {
     cpu_set_t* const mask = CPU_ALLOC(most);
     if (mask == nullptr) break;

@@ -1,7 +1,8 @@
-// How much of the machine this process may use: its CPU affinity, and the CPU quotas and memory
-// limits of its Linux control groups (cgroups, versions 1 and 2) and all groups above them.
+// The share of the machine that this process may use: its CPU affinity, and the CPU quotas and
+// memory limits of its Linux control groups (cgroups, versions 1 and 2) and of all groups above
+// them.
 //
-// Elsewhere than on Linux: the processors of the machine, and no known memory.
+// On other systems: all processors of the machine, and an unknown amount of memory.
 #pragma once
 
 #include <cstdint>
@@ -9,17 +10,17 @@
 
 namespace rae::detail {
 
-/// Processors that this process may keep busy, at least 1: those of its affinity mask, at most the
-/// whole processors of its CPU quota (a quota of 2.5 processors gives 2).
+/// Number of processors that this process may use, at least 1: those of its affinity mask, at most
+/// its CPU quota rounded down (a quota of 2.5 processors gives 2).
 [[nodiscard]] int usable_processors();
 
-/// Processors of the CPU quota of this process, rounded down, at least 1; 0 without a quota. Files
-/// are read below `root`, which stands for "/".
+/// The CPU quota of this process in processors, rounded down, at least 1; 0 without a quota. `root`
+/// replaces "/" in all paths, for tests.
 [[nodiscard]] int quota_processors(const std::string& root = "");
 
-/// Bytes that this process can still take without swapping: the smallest of MemAvailable and the
-/// rest of each memory limit, where cached file pages that have not been used lately count as free.
-/// 0: unknown.
+/// Bytes that this process can still allocate without swapping; 0: unknown. The minimum of
+/// MemAvailable and the unused part of each memory limit, where file pages in the cache that have
+/// not been used lately count as unused.
 [[nodiscard]] std::uint64_t available_memory(const std::string& root = "");
 
 }  // namespace rae::detail

@@ -17,7 +17,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// How long a thread spins before it sleeps. To wake one that sleeps takes about as long.
+// How long a thread spins before it sleeps: about the time that waking a sleeping thread takes.
 constexpr auto kSpin = std::chrono::microseconds(40);
 constexpr std::uint64_t kAllRanges = 0xffffffffu;                // of a claim word
 constexpr std::uint32_t kCallerSleeps = std::uint32_t{1} << 31;  // a bit of pending_
@@ -39,7 +39,8 @@ int processor() noexcept {
 #endif
 }
 
-/// Waits until `ready()` or `until`; returns ready(). The clock is read once for some pauses.
+/// Spins until `ready()` is true or the time is `until`; returns ready(). Reads the clock once per
+/// kPauses pauses, because that is slow.
 template <class Ready>
 bool spin(Clock::time_point until, Ready ready) noexcept {
   constexpr int kPauses = 16;
@@ -63,6 +64,7 @@ void sleep_while(std::atomic<std::uint32_t>& word, std::uint32_t value) noexcept
 #endif
 }
 
+/// Wakes a thread that sleeps on `word`.
 void wake(std::atomic<std::uint32_t>& word) noexcept {
 #if defined(__linux__)
   ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), FUTEX_WAKE_PRIVATE, 1, nullptr,
@@ -99,7 +101,7 @@ int ThreadPool::grow(int count) noexcept {
       worker->thread = std::thread(&ThreadPool::work, this, size + 1, loop_.load());
       size_ = size + 1;
     }
-  } catch (const std::system_error&) {  // no more threads: limits of the user, the cgroup, memory
+  } catch (const std::system_error&) {  // the system refuses more threads
   } catch (const std::bad_alloc&) {
   }
   return size_ + 1;
@@ -153,8 +155,8 @@ void ThreadPool::run(int count, void (*task)(void* context, index_t i), void* co
   patient_.store(patient, std::memory_order_relaxed);
   pending_.store(static_cast<std::uint32_t>(count), std::memory_order_relaxed);
   processor_.store(processor(), std::memory_order_relaxed);
-  // Ranges that do not exist are taken from the start: a late thread that still works for the loop
-  // before, but reads this count, finds nothing to claim.
+  // Bits beyond `count` are set as if claimed: a late thread of the previous loop that reads the
+  // new count finds nothing to claim.
   for (int first = 0; first < count; first += kBits) {
     const std::uint64_t missing =
         count - first < kBits ? kAllRanges & ~((std::uint64_t{1} << (count - first)) - 1) : 0;
@@ -203,7 +205,8 @@ void ThreadPool::work(int me, std::uint32_t seen) noexcept {
     const int count = count_.load(std::memory_order_relaxed);
     if (me >= count) continue;
     wake_children(me, count);
-    // Two threads of a loop on one processor: a busy machine. Spinning would keep the other out.
+    // Two threads of a loop on one processor mean that the machine is busy. Spinning would then
+    // keep the other thread from running.
     const auto crowded = [this] {
       const int here = processor();
       return here >= 0 && here == processor_.load(std::memory_order_relaxed);

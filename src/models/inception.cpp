@@ -1,5 +1,7 @@
-// The layers are written once, in `network`: a first pass over numbers of channels reads the
-// weights, the passes over pictures use them.
+// The layers are defined once, in `network`, a template over a pass. The pass `Reading` runs on
+// numbers of channels and reads the weights; the pass `Running` runs on pictures.
+//
+// Szegedy et al. 2016, "Rethinking the Inception architecture for computer vision", table 1.
 #include "rae/models/inception.hpp"
 
 #include <algorithm>
@@ -20,14 +22,14 @@ constexpr Window k1x1{}, k3x3{3, 3}, k3x3Halving{3, 3, 2}, k3x3Padded{3, 3, 1, 1
     k5x5Padded{5, 5, 1, 2, 2};
 constexpr Window k1x7{1, 7, 1, 0, 3}, k7x1{7, 1, 1, 3, 0}, k1x3{1, 3, 1, 0, 1}, k3x1{3, 1, 1, 1, 0};
 
-/// One convolution of a chain: the end of its name, its channels and its window.
+/// One convolution of a chain: the last part of its name, its output channels and its window.
 struct Link {
   const char* name;
   index_t channels;
   Window window;
 };
 
-/// Convolutions behind each other.
+/// A sequence of convolutions.
 template <class Pass>
 typename Pass::Value chain(Pass& pass, const std::string& block, typename Pass::Value x,
                            std::initializer_list<Link> links) {
@@ -36,13 +38,14 @@ typename Pass::Value chain(Pass& pass, const std::string& block, typename Pass::
   return x;
 }
 
-/// Side branches of the last two blocks: 1 x 3 and 3 x 1 beside each other.
+/// A fork in the last two blocks: the channels of a 1 x 3 and a 3 x 1 convolution, concatenated.
 template <class Pass>
 typename Pass::Value fork(Pass& pass, const std::string& name, const typename Pass::Value& x) {
   return pass.join(
       {pass.convolve(name + "a", x, 384, k1x3), pass.convolve(name + "b", x, 384, k3x1)});
 }
 
+/// A block on 35 x 35 positions, with `pooled` channels in its pooling branch.
 template <class Pass>
 typename Pass::Value block_35(Pass& pass, const std::string& name, const typename Pass::Value& x,
                               index_t pooled) {
@@ -56,6 +59,7 @@ typename Pass::Value block_35(Pass& pass, const std::string& name, const typenam
        chain(pass, name, pass.mean(x, k3x3Padded), {{"branch_pool", pooled, k1x1}})});
 }
 
+/// A block on 17 x 17 positions, with `inner` channels inside its 7 x 7 branches.
 template <class Pass>
 typename Pass::Value block_17(Pass& pass, const std::string& name, const typename Pass::Value& x,
                               index_t inner) {
@@ -73,8 +77,9 @@ typename Pass::Value block_17(Pass& pass, const std::string& name, const typenam
                     chain(pass, name, pass.mean(x, k3x3Padded), {{"branch_pool", 192, k1x1}})});
 }
 
-/// `pooled` is the mean in the first of these blocks and the largest in the second, an oversight of
-/// 2015 that the weights have grown up with.
+/// A block on 8 x 8 positions. `pooled` is x after mean pooling in the first of these blocks and
+/// after max pooling in the second. The difference was an oversight in 2015, but the published
+/// weights were trained with it.
 template <class Pass>
 typename Pass::Value block_8(Pass& pass, const std::string& name, const typename Pass::Value& x,
                              const typename Pass::Value& pooled) {
@@ -87,7 +92,7 @@ typename Pass::Value block_8(Pass& pass, const std::string& name, const typename
        chain(pass, name, pooled, {{"branch_pool", 192, k1x1}})});
 }
 
-/// All layers up to the last block: 3 x 299 x 299 to 2048 x 8 x 8.
+/// All layers up to the last block: (B, 3, 299, 299) -> (B, 2048, 8, 8).
 template <class Pass>
 typename Pass::Value network(Pass& pass, typename Pass::Value x) {
   x = pass.convolve("Conv2d_1a_3x3", x, 32, k3x3Halving);  // 149 x 149
@@ -122,7 +127,7 @@ typename Pass::Value network(Pass& pass, typename Pass::Value x) {
   return block_8(pass, "Mixed_7c", x, pass.largest(x, k3x3Padded));
 }
 
-/// Reads the weights; a value is a number of channels.
+/// The pass that reads the weights; a value is a number of channels.
 struct Reading {
   using Value = index_t;
   const Inception::ReadWeight& read;
@@ -163,7 +168,7 @@ struct Reading {
   }
 };
 
-/// Runs the layers; a value is (B, C, H, W).
+/// The pass that computes the layers; a value is a tensor (B, C, H, W).
 struct Running {
   using Value = Tensor<float>;
   const std::map<std::string, Inception::Convolution>& convolutions;
@@ -171,7 +176,7 @@ struct Running {
   [[nodiscard]] Value convolve(const std::string& name, const Value& x, index_t,
                                const Window& window) const {
     const Inception::Convolution& layer = convolutions.at(name);
-    Value out = make(x, layer.weight.extent(0), window);
+    Value out = make(x, layer.weight.extent(0), window);  // (B, O, H', W')
     conv2d<float>(x.view(), layer.weight.view(), layer.bias.view(), window, out.view());
     float* values = out.data();
     parallel_for(out.numel(), index_t{1} << 14,
@@ -179,12 +184,12 @@ struct Running {
     return out;
   }
   [[nodiscard]] static Value largest(const Value& x, const Window& window) {
-    Value out = make(x, x.extent(1), window);
+    Value out = make(x, x.extent(1), window);  // (B, C, H', W')
     max_pool2d<float>(x.view(), window, out.view());
     return out;
   }
   [[nodiscard]] static Value mean(const Value& x, const Window& window) {
-    Value out = make(x, x.extent(1), window);
+    Value out = make(x, x.extent(1), window);  // (B, C, H', W')
     avg_pool2d<float>(x.view(), window, out.view());
     return out;
   }
@@ -192,7 +197,7 @@ struct Running {
     Shape shape = parts.begin()->shape();
     index_t channels = 0;
     for (const Value& part : parts) channels += part.extent(1);
-    Value out(shape.with(1, channels));
+    Value out(shape.with(1, channels));  // (B, sum of C, H, W)
     float* target = out.data();
     for (index_t b = 0; b < shape[0]; ++b)
       for (const Value& part : parts) {
@@ -201,14 +206,15 @@ struct Running {
       }
     return out;
   }
+  /// An output of uninitialised elements: (B, channels, H', W').
   [[nodiscard]] static Value make(const Value& x, index_t channels, const Window& window) {
     return Value(
         Shape{x.extent(0), channels, window.out_h(x.extent(2)), window.out_w(x.extent(3))});
   }
 };
 
-/// Two pixels and the share of the second, for each place on one axis; positions are f32 as in
-/// TensorFlow.
+/// Bilinear interpolation along one axis: for each of the 299 outputs, the indices of two pixels
+/// and the weight of the second. Positions are f32, as in TensorFlow.
 struct Taps {
   std::vector<index_t> low, high;
   std::vector<float> share;

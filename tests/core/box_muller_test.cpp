@@ -1,4 +1,4 @@
-// Box and Muller's transform beside the C library's functions.
+// The Box-Muller transform against the functions of the C library.
 #include "rae/core/box_muller.hpp"
 
 #include <gtest/gtest.h>
@@ -31,7 +31,7 @@ TEST(BoxMuller, AgreesWithTheLibraryAtTheEdges) {
         const std::uint32_t angle = (eighth << 29) + beside;
         float cosine, sine;
         detail::box_muller<1>(&radius, &angle, &cosine, &sine);
-        // A zero of the library is as large as pi is inexact.
+        // At zeros of cos and sin the library gives about 1e-16, the rounding error of pi.
         EXPECT_NEAR(cosine, by_the_library(radius, angle, false), 1e-7f * std::abs(cosine) + 1e-14f)
             << radius << ", " << angle;
         EXPECT_NEAR(sine, by_the_library(radius, angle, true), 1e-7f * std::abs(sine) + 1e-14f)

@@ -1,4 +1,4 @@
-// Conversion of bf16 and f16 over all patterns, and rounding against exact arithmetic in double.
+// Conversions of all bit patterns of bf16 and f16, and rounding against exact arithmetic in double.
 #include "rae/core/dtype.hpp"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-/// The value of a binary format's pattern by its definition, exact in double.
+/// The value of a bit pattern by the definition of the format, exact in double.
 double value_of(std::uint16_t bits, int mantissa_bits, int bias) {
   const int exponent_bits = 15 - mantissa_bits;
   const int mantissa = bits & ((1 << mantissa_bits) - 1);
@@ -72,9 +72,9 @@ TYPED_TEST(SmallFloat, AllPatternsDecodeAndRoundTrip) {
   }
 }
 
-// Between every two neighbours: just below the middle, the middle (ties to the even pattern), just
-// above. All subnormals included; the step from the largest finite pattern to infinity behaves like
-// any other.
+// Between every two adjacent patterns: just below their midpoint, the midpoint (which rounds to the
+// even pattern) and just above. This includes all subnormal numbers, and the step from the largest
+// finite pattern to infinity, which behaves like any other.
 TYPED_TEST(SmallFloat, RoundsToNearestEvenBetweenAllNeighbours) {
   using T = typename TypeParam::Type;
   for (std::uint32_t low = 0; low < TestFixture::infinity; ++low) {
@@ -87,7 +87,7 @@ TYPED_TEST(SmallFloat, RoundsToNearestEvenBetweenAllNeighbours) {
                              : TestFixture::value(static_cast<std::uint16_t>(high));
     const auto middle = static_cast<float>(0.5 * (below + above));
     if (static_cast<double>(middle) != 0.5 * (below + above))
-      continue;  // finer than f32 itself: bf16's last subnormals
+      continue;  // f32 has no midpoint here: the smallest subnormal numbers of bf16
     const std::uint32_t even = low % 2 == 0 ? low : high;
     for (const float sign : {1.0f, -1.0f}) {
       const std::uint32_t s = sign < 0 ? 0x8000u : 0u;
@@ -107,7 +107,7 @@ TYPED_TEST(SmallFloat, RandomValuesGoToTheNearerNeighbour) {
     const T rounded(x);
     const double exact = static_cast<double>(x);
     if ((rounded.bits & 0x7fffu) == TestFixture::infinity) {
-      // Half a step beyond the largest finite value.
+      // Numbers round to infinity from half a step above the largest finite value on.
       const double largest =
           TestFixture::value(static_cast<std::uint16_t>(TestFixture::infinity - 1));
       const double step =
@@ -132,8 +132,8 @@ TYPED_TEST(SmallFloat, SpecialValues) {
   EXPECT_EQ(T(kInfinity).bits, TestFixture::infinity);
   EXPECT_EQ(T(-kInfinity).bits, TestFixture::infinity | 0x8000u);
   EXPECT_EQ(T(std::numeric_limits<float>::max()).bits, TestFixture::infinity);
-  // NaN payloads whose upper bits are zero must not turn into infinity; signalling ones become
-  // quiet.
+  // A NaN whose payload has only zeros in the upper bits must not become infinity; a signalling NaN
+  // becomes quiet.
   for (const std::uint32_t bits :
        {0x7f800001u, 0x7fc00000u, 0xff800001u, 0x7f80ffffu, 0x7fffffffu, 0xffffffffu}) {
     const T nan(std::bit_cast<float>(bits));
@@ -144,7 +144,8 @@ TYPED_TEST(SmallFloat, SpecialValues) {
 
 TEST(Bf16Rounding, SubnormalTiesBelowFloatResolution) {
   EXPECT_EQ(bf16(std::numeric_limits<float>::denorm_min()).bits, 0u);
-  EXPECT_EQ(bf16(std::bit_cast<float>(0x00008000u)).bits, 0u);  // half of the smallest: to even
+  EXPECT_EQ(bf16(std::bit_cast<float>(0x00008000u)).bits,
+            0u);  // half of the smallest number rounds to 0
   EXPECT_EQ(bf16(std::bit_cast<float>(0x00008001u)).bits, 1u);
   EXPECT_EQ(bf16(std::bit_cast<float>(0x00018000u)).bits, 2u);
 }
@@ -153,7 +154,7 @@ TEST(F16Rounding, OverflowAndUnderflowThresholds) {
   EXPECT_EQ(f16(65504.0f).bits, 0x7bffu);
   EXPECT_EQ(f16(std::nextafter(65520.0f, 0.0f)).bits, 0x7bffu);
   EXPECT_EQ(f16(65520.0f).bits, 0x7c00u);
-  EXPECT_EQ(f16(0x1p-25f).bits, 0u);  // half of the smallest: to even
+  EXPECT_EQ(f16(0x1p-25f).bits, 0u);  // half of the smallest number rounds to 0
   EXPECT_EQ(f16(std::nextafter(0x1p-25f, 1.0f)).bits, 1u);
   EXPECT_EQ(f16(std::nextafter(0x1p-14f, 0.0f)).bits, 0x0400u);
 }

@@ -1,4 +1,4 @@
-// A file that is compiled without RAE_LIBRARY, in a program that links the library.
+// Code that is compiled without RAE_LIBRARY, in a program that links the library.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -6,7 +6,7 @@
 #include "rae/core/parallel.hpp"
 
 #if RAE_LIBRARY
-#error "this file tests code that is compiled without RAE_LIBRARY"
+#error "this test must be compiled without RAE_LIBRARY"
 #endif
 
 namespace rae {

@@ -16,7 +16,7 @@
 namespace rae::detail {
 namespace {
 
-/// A folder that stands for "/", with the few files that are read.
+/// A temporary folder in place of "/", with the few files that the library reads.
 class FakeRoot {
  public:
   FakeRoot() {
@@ -112,7 +112,7 @@ TEST(ProcessLimits, MemoryOfVersion1HasNoLimitAtTheLargestNumber) {
   root.file("sys/fs/cgroup/memory/a/memory.usage_in_bytes", "5000\n");
   EXPECT_EQ(available_memory(root.path()), 1024u * 32000);
   root.file("sys/fs/cgroup/memory/a/memory.limit_in_bytes", "4000\n");
-  EXPECT_EQ(available_memory(root.path()), 1u);  // nothing is left, but it is not unknown
+  EXPECT_EQ(available_memory(root.path()), 1u);  // no memory is left; 0 would mean unknown
 }
 
 #if defined(__linux__)

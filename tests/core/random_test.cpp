@@ -1,5 +1,5 @@
-// Philox: the known answers that its authors publish with Random123, and the properties that the
-// library relies on.
+// Philox: the known answers that its authors published with Random123, and the properties on which
+// the library relies.
 #include "rae/core/random.hpp"
 
 #include <gtest/gtest.h>
@@ -26,8 +26,7 @@ TEST(Philox4x32, KnownAnswers) {
             (Counter{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
-// The layout decides which numbers a seed gives, so that a change of it is a change of every
-// picture.
+// The layout determines the numbers of every seed, so changing it would change every picture.
 TEST(Philox, LaysOutSeedStreamAndIndex) {
   const Philox random(0x0123456789abcdefu, 0xfedcba9876543210u);
   const std::uint64_t block = 0x1122334455667788u;
@@ -50,7 +49,7 @@ TEST(Philox, SeedsAndStreamsDiffer) {
   for (std::uint64_t seed : {0u, 1u, 2u})
     for (std::uint64_t stream : {0u, 1u, 2u})
       for (std::uint64_t i = 0; i < 100; ++i) seen.insert(Philox(seed, stream).bits(i));
-  EXPECT_GE(seen.size(), 899u);  // 900 draws of 32 bits: one coincidence has a probability of 1e-4
+  EXPECT_GE(seen.size(), 899u);  // 900 draws of 32 bits: two are equal with probability 1e-4
 }
 
 TEST(Philox, FillsEqualSingleDrawsAtEveryOffset) {

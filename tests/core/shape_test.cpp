@@ -64,7 +64,7 @@ TEST(Shape, RefusesElementCountsThatOverflow) {
   EXPECT_THROW((Shape{kLargest}), ShapeError);
   EXPECT_THROW((Shape{index_t{1} << 40, index_t{1} << 40}), ShapeError);
   EXPECT_NO_THROW((Shape{index_t{1} << 40, index_t{1} << 18}));
-  // A product of bytes still fits: sixteen bytes per element at most.
+  // The limit leaves room for sizes in bytes, with at most 16 bytes per element.
   EXPECT_NO_THROW((Shape{kLargest / 16}));
   EXPECT_THROW((Shape{kLargest / 16 + 1}), ShapeError);
 }

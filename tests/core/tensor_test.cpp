@@ -34,7 +34,8 @@ TYPED_TEST(TensorOf, ZerosAreZero) {
 TYPED_TEST(TensorOf, CopyIsAValue) {
   Tensor<TypeParam> a(Shape{4}, TypeParam(1));
   const Tensor<TypeParam> b = a;
-  EXPECT_EQ(std::as_const(a).data(), b.data()) << "a copy shares until it is written";
+  EXPECT_EQ(std::as_const(a).data(), b.data())
+      << "a copy shares its elements until one is written to";
   a.data()[2] = TypeParam(9);
   EXPECT_EQ(b[2], TypeParam(1));
   EXPECT_EQ(std::as_const(a)[2], TypeParam(9));

@@ -19,7 +19,7 @@ namespace {
 
 using detail::ThreadPool;
 
-/// Runs a loop of `count` ranges on `pool`; whether each was done once.
+/// Runs a loop of `count` ranges on `pool`; true when each range ran exactly once.
 bool each_once(ThreadPool& pool, int count, bool patient) {
   std::vector<std::atomic<int>> seen(static_cast<std::size_t>(count));
   const auto mark = [](void* context, index_t i) {
@@ -41,7 +41,7 @@ TEST(ThreadPool, RunsEveryRangeOnceWhetherItSpinsOrSleeps) {
 
 TEST(ThreadPool, RunsMoreRangesThanItHasThreads) {
   ThreadPool pool;
-  EXPECT_TRUE(each_once(pool, 7, true));  // none but the caller
+  EXPECT_TRUE(each_once(pool, 7, true));  // the caller is the only thread
   EXPECT_EQ(pool.grow(3), 3);
   for (const int count : {31, 32, 33, 64, 100, ThreadPool::kMostThreads})
     EXPECT_TRUE(each_once(pool, count, true)) << count;
@@ -53,7 +53,7 @@ TEST(ThreadPool, SleepingThreadsAreWoken) {
   EXPECT_EQ(pool.grow(6), 6);
   for (int round = 0; round < 20; ++round) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    // All six meet, so none may be left asleep.
+    // All six threads wait for each other, so none may stay asleep.
     std::atomic<int> arrived{0};
     const auto meet = [](void* context, index_t) {
       auto& count = *static_cast<std::atomic<int>*>(context);
@@ -72,7 +72,7 @@ TEST(ThreadPool, WorksWithTheThreadsThatTheSystemGives) {
   ASSERT_EQ(pthread_attr_init(&huge), 0);
   ThreadPool pool;
   EXPECT_EQ(pool.grow(2), 2);
-  // No address space holds such a stack, so that no thread can be made.
+  // A stack beyond any address space, so that no thread can be created.
   ASSERT_EQ(pthread_attr_setstacksize(&huge, std::size_t{1} << 60), 0);
   ASSERT_EQ(pthread_setattr_default_np(&huge), 0);
   EXPECT_EQ(pool.grow(8), 2);
@@ -86,7 +86,7 @@ TEST(ThreadPool, WorksWithTheThreadsThatTheSystemGives) {
 #endif
 
 #if defined(__linux__)
-/// Runs loops, and returns their sum: 200 * 4950 when right.
+/// Runs loops and returns the sum of their results, which must be 200 * 4950.
 index_t sum_of_loops() {
   index_t total = 0;
   for (int round = 0; round < 200; ++round) {

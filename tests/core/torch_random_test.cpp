@@ -1,6 +1,7 @@
-// The golden numbers are those of torch 1.13 on a CPU with AVX2: for each run of config.json
-// `torch.manual_seed(seed)`, then its calls of rand, randn, randperm and randint(-3, 1000) in their
-// order, all numbers one after the other, of draws above 40 the first and last 20.
+// The golden numbers are those of torch 1.13 on a CPU with AVX2. For each run in config.json,
+// `torch.manual_seed(seed)` was called, then rand, randn, randperm and randint(-3, 1000) in the
+// order given there. The file has the numbers of all calls concatenated; of calls with more than 40
+// numbers, only the first and the last 20.
 #include "rae/core/torch_random.hpp"
 
 #include <gtest/gtest.h>
@@ -23,7 +24,8 @@ TEST(MersenneTwister, IsTheStandardOne) {
 }
 
 TEST(TorchCpuGenerator, DrawsWhatTorchDraws) {
-  const Tensor<float> expected = test::Golden("torch_random/io.safetensors")("values");
+  const Tensor<float> expected =
+      test::Golden("torch_random/io.safetensors")("values");  // (numbers)
   const ConfigNode config = test::golden_config("torch_random");
   std::vector<float> values;
   std::vector<bool> exact;
@@ -49,7 +51,7 @@ TEST(TorchCpuGenerator, DrawsWhatTorchDraws) {
     }
   }
   ASSERT_EQ(static_cast<index_t>(values.size()), expected.numel());
-  // Normals within two units in the last place, everything else bit for bit.
+  // Normals must agree within two units in the last place, everything else bit for bit.
   EXPECT_TRUE(test::close_each(
       Tensor<float>(expected.shape(), std::span<const float>(values)), expected, [&](index_t i) {
         const float size = std::abs(expected[i]);

@@ -31,8 +31,8 @@ TEST(Workspace, WarmLoopAllocatesNothing) {
   std::uint64_t warm = 0;
   for (int step = 0; step < 5; ++step) {
     const Tensor<float> a(Shape{64, 64}, 1.0f);
-    Tensor<float> b = a;  // shares
-    b[0] = 2.0f;          // takes its own
+    Tensor<float> b = a;  // shares the elements of a
+    b[0] = 2.0f;          // copies them
     const Tensor<double> c(Shape{31});
     const Tensor<float> d = convert<float>(convert<bf16>(a));
     if (step == 0) warm = workspace.allocations();

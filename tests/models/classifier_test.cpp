@@ -23,7 +23,7 @@ TEST(Classifier, ShapesFollowTheDataSet) {
     initialize(model, 1);
     const Tensor<float> images =
         random_tensor<float>({2, c.channels, c.height, c.width}, 1);  // (B, C, H, W)
-    const Tensor<float> features = model.features(images);
+    const Tensor<float> features = model.features(images);            // (B, features)
     EXPECT_TRUE((features.shape() == Shape{2, c.features}));
     EXPECT_TRUE(test::close(model.classify(features), model(images), 0.0));
     EXPECT_TRUE((model(images).shape() == Shape{2, c.classes}));

@@ -25,7 +25,7 @@ TEST(Decoder, EveryStageMatches) {
                     decoder.pos_embed.value);  // (2, 17, 48)
   EXPECT_TRUE(close(x, io("embed_in"), 1e-5));
   for (std::size_t i = 0; i < decoder.layers.size(); ++i) {
-    x = decoder.layers[i](x);
+    x = decoder.layers[i](x);  // (2, 17, 48)
     EXPECT_TRUE(close(x, io("layer" + std::to_string(i) + "_out"), 1e-5)) << i;
   }
   EXPECT_TRUE(close(decoder.patches(io("tokens")), io("logits"), 1e-5));
@@ -55,9 +55,10 @@ TEST(Decoder, TrainingStepMatches) {
   Tape<float> tape;
   const TapeScope<float> scope(tape);
   const Var<float> normalised = decoder(Var<float>(io("step0.tokens")));  // (B, 3, H, W)
-  // recon = normalised * std + mean: compare pictures, and fold the scale into the gradient's
-  // target.
-  Tensor<float> recon = normalised.value(), target = io("step0.target"), seed(recon.shape());
+  // The loss compares pictures, recon = normalised * std + mean, so its gradient with respect to
+  // `normalised` has the factor std.
+  Tensor<float> recon = normalised.value(), target = io("step0.target"),
+                seed(recon.shape());  // (B, 3, H, W)
   const index_t plane = recon.extent(2) * recon.extent(3);
   float *r = recon.data(), *s = seed.data();
   double loss = 0;
@@ -77,7 +78,7 @@ TEST(Decoder, TrainingStepMatches) {
     ASSERT_FALSE(p.value.grad().empty()) << name;
     index_t row = 0;
     for (const std::string& file : files) {
-      const Tensor<float> expected = io("grad." + file);
+      const Tensor<float> expected = io("grad." + file);  // as the tensor in the file
       const Tensor<float> part(expected.shape(), p.value.grad().span().subspan(
                                                      static_cast<std::size_t>(row),
                                                      static_cast<std::size_t>(expected.numel())));

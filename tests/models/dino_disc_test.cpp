@@ -15,6 +15,7 @@ namespace {
 using test::close;
 using test::Golden;
 
+/// The discriminator of the golden data.
 template <class X>
 DinoDiscriminator<X> golden_discriminator() {
   const ConfigNode node = test::golden_config("dino_disc_tiny"), recipe = node.at("recipe");
@@ -36,6 +37,7 @@ DinoDiscriminator<X> golden_discriminator() {
   return model;
 }
 
+/// The largest magnitude.
 double largest(const Tensor<float>& x) {
   double most = 0;
   for (const float value : x.span()) most = std::max(most, std::abs(static_cast<double>(value)));
@@ -45,13 +47,13 @@ double largest(const Tensor<float>& x) {
 TEST(DinoDisc, ActivationsAndLogitsMatch) {
   const Golden io("dino_disc_tiny/io.safetensors");
   const auto model = golden_discriminator<Tensor<float>>();
-  const std::vector<Tensor<float>> tokens = model.activations(io("fake"));
+  const std::vector<Tensor<float>> tokens = model.activations(io("fake"));  // (2, D, N) each
   ASSERT_EQ(tokens.size(), 3u);
   for (std::size_t i = 0; i < 3; ++i)
     EXPECT_TRUE(close(tokens[i], io("act" + std::to_string(i)), 2e-5)) << i;
   // The stored vectors of the power iteration are still random, so u^T W v is small by cancellation
-  // and logits reach 84: 1e-5 of them.
-  const Tensor<float> expected = io("eval.logits_fake");
+  // and logits reach 84. The tolerance is 1e-5 of the largest.
+  const Tensor<float> expected = io("eval.logits_fake");  // (2, 192)
   EXPECT_TRUE(close(model(io("fake")), expected, 1e-5 * largest(expected)));
 }
 
@@ -70,9 +72,9 @@ TEST(DinoDisc, TrainingStepMatches) {
     EXPECT_TRUE(close(t, io("u_after." + name), 1e-5)) << name;
   });
 
-  // Gradient of 0.5 (mean max(0, 1 - real) + mean max(0, 1 + fake)) at the logits.
+  // The gradient of 0.5 (mean max(0, 1 - real) + mean max(0, 1 + fake)) with respect to the logits.
   const auto count = static_cast<float>(real.value().numel());
-  Tensor<float> seed(Shape{2, 384});
+  Tensor<float> seed(Shape{2, 384});  // (B, real and fake logits)
   double loss = 0;
   for (index_t i = 0; i < seed.numel(); ++i) {
     const bool first = i % 384 < 192;
@@ -85,7 +87,7 @@ TEST(DinoDisc, TrainingStepMatches) {
   EXPECT_TRUE(test::near(loss, io("train.d_loss"), 1e-5));
   tape.backward(join_columns(real, fake), seed);
   model.parameters([&](const std::string& name, Parameter<Var<float>>& p) {
-    const Tensor<float> expected = io("grad." + name);
+    const Tensor<float> expected = io("grad." + name);  // as p
     ASSERT_FALSE(p.value.grad().empty()) << name;
     // A bias before a norm has no effect; its gradient is rounding noise around zero.
     const double tolerance = 1e-4 * largest(expected) + 1e-6;
@@ -98,11 +100,11 @@ TEST(DinoDisc, TrainingStepMatches) {
 
 TEST(DinoDisc, GradientOfTheGeneratorsLossMatches) {
   const Golden io("dino_disc_tiny/io.safetensors");
-  // The golden gradient was taken in evaluation mode after the training step's two power
-  // iterations.
+  // The golden gradient was computed in evaluation mode, after the two power iterations of the
+  // training step.
   auto model = golden_discriminator<Var<float>>();
   for (int i = 0; i < 2; ++i) model.power_iteration();
-  const Var<float> images(io("fake"), true);
+  const Var<float> images(io("fake"), true);  // (2, 3, H, W)
   Tape<float> tape;
   const TapeScope<float> scope(tape);
   const Var<float> logits = model(images);  // (2, 192)
@@ -110,7 +112,7 @@ TEST(DinoDisc, GradientOfTheGeneratorsLossMatches) {
   for (const float value : logits.value().span()) sum -= static_cast<double>(value);
   EXPECT_TRUE(test::near(sum / 384, io("gen.loss"), 1e-5));
   tape.backward(logits, Tensor<float>(logits.shape(), -1.0f / 384));
-  const Tensor<float> expected = io("gen.grad_image");
+  const Tensor<float> expected = io("gen.grad_image");  // (2, 3, H, W)
   EXPECT_TRUE(close(images.grad(), expected, 1e-4 * largest(expected)));
 }
 
@@ -121,12 +123,12 @@ TEST(DinoDisc, InitialHeadsDependOnTheSeed) {
     initialize(model, seed);
     return model(io("fake"));
   };
-  const Tensor<float> one = logits(1);
+  const Tensor<float> one = logits(1);  // (2, 192)
   EXPECT_TRUE(all_finite(one.span()));
   EXPECT_TRUE(close(one, logits(1), 0));
   EXPECT_FALSE(close(one, logits(2), 1e-3));
-  // Heads are told apart, and their first two layers have outputs of similar size: weights have a
-  // norm near one.
+  // The heads have different weights, and the logits are of moderate size, since the weights have a
+  // spectral norm near one.
   EXPECT_FALSE(
       close(model.heads[0].first.conv.weight.value, model.heads[1].first.conv.weight.value, 1e-3));
   EXPECT_LT(largest(one), 10);

@@ -42,9 +42,9 @@ TEST_P(EncoderGolden, TokensMatch) {
   Encoder<Tensor<float>> encoder(config);
   fill_weights(encoder, {TensorSource(weights.file()), encoder_names(c.family, c.prefix)});
 
-  const Tensor<float> image = io("image");  // (2, 3, H, W)
-  const Tensor<float> expected = io("encoder_input");
-  Tensor<float> input(expected.shape());
+  const Tensor<float> image = io("image");             // (2, 3, H, W)
+  const Tensor<float> expected = io("encoder_input");  // (2, 3, h*P, w*P)
+  Tensor<float> input(expected.shape());               // (2, 3, h*P, w*P)
   resize<float>(image, Resize::bicubic, input);
   const bool imagenet = c.family != EncoderFamily::siglip2;
   const double mean[] = {0.485, 0.456, 0.406}, std[] = {0.229, 0.224, 0.225};
@@ -55,11 +55,11 @@ TEST_P(EncoderGolden, TokensMatch) {
     pixels[i] = static_cast<float>(imagenet ? (pixels[i] - mean[channel]) / std[channel]
                                             : (pixels[i] - 0.5) / 0.5);
   }
-  // The reference rounds the sampling positions to float; ours are exact. The tolerance is the one
-  // stated for forwards.
+  // The reference rounds sampling positions to float, this library does not. The tolerance is the
+  // general one of forward passes.
   EXPECT_TRUE(close(input, expected, 1e-4));
   EXPECT_TRUE(close(encoder(expected), io("encoder_tokens"), 5e-5));
-  // Our registers stand in front of the class token, the official ones behind it.
+  // This library has the registers before the class token, the official models after it.
   const auto official_order = [&](const Tensor<float>& x) {
     const index_t registers = config.family == EncoderFamily::dinov2 ? config.registers : 0;
     if (registers == 0) return x;
@@ -75,7 +75,7 @@ TEST_P(EncoderGolden, TokensMatch) {
   Tensor<float> x = encoder.embed(expected);  // (B, P+N, D)
   EXPECT_TRUE(close(official_order(x), io("embeddings_out"), 2e-5));
   for (std::size_t i = 0; i < encoder.layers.size(); ++i) {
-    x = encoder.layers[i](x);
+    x = encoder.layers[i](x);  // (B, P+N, D)
     EXPECT_TRUE(close(official_order(x), io(concat("layer", i, "_out")), 2e-5)) << i;
   }
 }

@@ -1,5 +1,5 @@
-// Gradients of every module by central differences, in double: at all inputs and all parameters, at
-// most 64 elements of each.
+// Gradients of every module against central differences in double, with respect to at most 64
+// elements of each input and parameter.
 #include <gtest/gtest.h>
 
 #include "rae/autograd/gradcheck.hpp"
@@ -19,12 +19,13 @@ using Inputs = const std::vector<Value>&;
 
 constexpr double kTolerance = 1e-7;
 
-/// Checks d forward(inputs) / d (inputs and all parameters of the module). Matrices become normal
-/// numbers with deviation 1 / sqrt(columns), vectors with 0.4: sizes at which activations stay in
-/// their curved middle and third derivatives do not spoil the differences.
+/// Checks the gradients of forward(inputs) with respect to inputs and all parameters of the module.
+/// Parameters are normal, with deviation 1 / sqrt(columns) for matrices and 0.4 for others. At this
+/// size, activations are nonlinear, and the error of central differences, which is proportional to
+/// the third derivative, is small.
 template <class Module, class F>
 void expect_gradients(Module& module, F forward, std::initializer_list<Shape> shapes) {
-  std::vector<Tensor<double>> at;
+  std::vector<Tensor<double>> at;  // the inputs, of `shapes`, then the parameters
   for (const Shape& shape : shapes) at.push_back(test::random_tensor<double>(shape, at.size()));
   const std::size_t first = at.size();
   std::vector<std::string> names;
@@ -56,7 +57,7 @@ TEST(ModuleGradients, Linear) {
 
 TEST(ModuleGradients, TimestepEmbed) {
   TimestepEmbed<Value> module(6);
-  const Tensor<double> t(Shape{3}, {0.03, 0.5, 0.97});
+  const Tensor<double> t(Shape{3}, {0.03, 0.5, 0.97});  // (B)
   expect_gradients(module, [&](Inputs) { return module(t); }, {});
 }
 
@@ -77,7 +78,8 @@ TEST(ModuleGradients, VitBlock) {
 
 class EncoderGradients : public testing::TestWithParam<EncoderFamily> {};
 
-// Pictures of the position table's grid, and of a smaller and wider one to which it is resized.
+// Pictures with the grid of the position table, and with another grid, to which the table is
+// resized.
 TEST_P(EncoderGradients, AgreeWithDifferences) {
   Encoder<Value> module({.family = GetParam(),
                          .patch_size = 2,
@@ -177,7 +179,7 @@ DitDhConfig small_dit_dh(index_t backbone, index_t head) {
 void expect_dit_dh_gradients(const DitDhConfig& config, bool checkpointing) {
   DitDh<Value> module(config);
   module.set_checkpointing(checkpointing);
-  const Tensor<double> t(Shape{2}, {0.2, 0.9});
+  const Tensor<double> t(Shape{2}, {0.2, 0.9});  // (B)
   const std::vector<std::int64_t> y{1, 3};
   expect_gradients(module, [&](Inputs in) { return module(in[0], t, y); }, {{2, 3, 2, 2}});
 }
@@ -218,7 +220,7 @@ TEST(ModuleGradients, LightningDit) {
                                 .use_rmsnorm = !other,
                                 .use_rope = !other,
                                 .use_qknorm = other});
-    const Tensor<double> t(Shape{2}, {0.1, 0.8});
+    const Tensor<double> t(Shape{2}, {0.1, 0.8});  // (B)
     const std::vector<std::int64_t> y{3, 0};
     expect_gradients(module, [&](Inputs in) { return module(in[0], t, y); }, {{2, 3, 4, 2}});
   }

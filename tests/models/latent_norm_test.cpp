@@ -13,8 +13,8 @@ TEST(LatentNorm, AppliesTheFormulaPerElement) {
   const LatentNorm<double> norm{.mean = Tensor<double>(Shape{1, 1, 2}, {1, 2}),
                                 .var = Tensor<double>(Shape{1, 1, 2}, {4, 9}),
                                 .eps = 0};
-  const Tensor<double> z(Shape{2, 1, 1, 2}, {3, 5, -1, 2});  // (B, C, h, w)
-  const Tensor<double> expected(Shape{2, 1, 1, 2}, {1, 1, -1, 0});
+  const Tensor<double> z(Shape{2, 1, 1, 2}, {3, 5, -1, 2});         // (B, C, h, w)
+  const Tensor<double> expected(Shape{2, 1, 1, 2}, {1, 1, -1, 0});  // (B, C, h, w)
   EXPECT_TRUE(close(norm.normalize(z), expected, 1e-15));
   EXPECT_TRUE(close(norm.denormalize(expected), z, 1e-15));
 }

@@ -58,6 +58,7 @@ TEST_P(LightningDitGolden, EveryStageMatches) {
   const RopeTable<float> table = make_rope_table<float>(
       4 / config.patch_size, 4 / config.patch_size, config.hidden_size / config.num_heads);
   const RopeTable<float>* rope = config.use_rope ? &table : nullptr;
+  // (B, N, D)
   z = model.blocks[1](test::expect_first_block(io, model.blocks[0], z, c, rope, 1e-5), c, rope);
   expect(z, "block1_out");
   expect(model.final_layer(z, c), "final_tokens");
@@ -66,15 +67,15 @@ TEST_P(LightningDitGolden, EveryStageMatches) {
 INSTANTIATE_TEST_SUITE_P(Cases, LightningDitGolden,
                          testing::Values("lightningdit_official_flags", "lightningdit_plain"));
 
-// The official doubled batch at t = 0.4: everywhere the scale 2 but inside an interval [lo, hi) of
-// the model's list, where it is that of the interval if it has one above 1, and 1 otherwise. The
-// official programs pass no list and so cannot guide this model; `Generator` guides it as a DiT^DH.
-// Whatever the rule, it chooses a scale for `guide`.
+// The doubled batch of the official code at t = 0.4. Its scale is 2, except inside an interval
+// [lo, hi) of the model's list, where it is the scale of the interval if that is above 1, and 1
+// otherwise. The official programs pass no list and so cannot guide this model; `Generator` guides
+// it in the same way as DiT^DH. Here the three resulting scales are passed to `guide`.
 TEST(LightningDit, ClassifierFreeGuidanceMatches) {
   const Golden io("lightningdit_official_flags/io.safetensors");
   const LightningDit<Tensor<float>> model = golden_lightning_dit("lightningdit_official_flags");
-  const Tensor<std::int64_t> y = io.get<std::int64_t>("cfg.y");  // (4)
-  const Tensor<float> doubled = io("cfg.x"), times = io("cfg.t");
+  const Tensor<std::int64_t> y = io.get<std::int64_t>("cfg.y");    // (4)
+  const Tensor<float> doubled = io("cfg.x"), times = io("cfg.t");  // (4, C, h, w), (4)
   const Tensor<float> x(Shape{2, 12, 4, 4}, doubled.span().first(384)),
       t(Shape{2}, times.span().first(2));
   const Tensor<float> with = model(x, t, y.span().first(2)),
@@ -82,7 +83,7 @@ TEST(LightningDit, ClassifierFreeGuidanceMatches) {
   for (const auto& [name, scale] :
        {std::pair("cfg.default", 2.0), std::pair("cfg.in_interval", 1.0),
         std::pair("cfg.in_interval_icfg3", 3.0)}) {
-    Tensor<float> half = with, both(Shape{4, 12, 4, 4});
+    Tensor<float> half = with, both(Shape{4, 12, 4, 4});  // (2, C, h, w), (4, C, h, w)
     guide(half, without, scale);
     for (index_t i = 0; i < both.numel(); ++i) both[i] = std::as_const(half)[i % half.numel()];
     EXPECT_TRUE(close(both, io(name), 5e-5)) << name;

@@ -14,14 +14,15 @@ namespace {
 using test::close;
 using test::Golden;
 
-/// The golden network numbers the layers of each slice from 0, where the first of slices 2 to 5 is
-/// the pooling.
+/// Names in the golden network, which numbers the layers of each slice from 0. Layer 0 of slices 2
+/// to 5 is the pooling.
 std::vector<std::string> golden_names(const std::string& name) {
   if (name.rfind("heads.", 0) == 0) return lpips_names()(name);
   const int stage = name[7] - '0', layer = 2 * (name[9] - '0') + (stage > 0 ? 1 : 0);
   return {concat("net.slice", stage + 1, ".", layer, name.substr(10))};
 }
 
+/// The network of the golden data.
 template <class X>
 Lpips<X> golden_lpips() {
   Lpips<X> model(LpipsConfig{
@@ -44,14 +45,14 @@ TEST(Lpips, EveryStageMatches) {
 TEST(Lpips, DistanceAndGradientMatch) {
   const Golden io("lpips_narrow/io.safetensors");
   const auto model = golden_lpips<Var<float>>();
-  const Var<float> target(io("target"), true);
+  const Var<float> target(io("target"), true);  // (B, 3, H, W)
   Tape<float> tape;
   const TapeScope<float> scope(tape);
   const Var<float> distance = model(Var<float>(io("input")), target);  // (B)
   EXPECT_TRUE(close(distance.value(), io("lpips_none").reshaped({2}), 1e-6));
   EXPECT_TRUE(test::near((distance.value()[0] + distance.value()[1]) / 2, io("lpips_mean"), 1e-6));
   tape.backward(distance, Tensor<float>(Shape{2}, 0.5f));
-  const Tensor<float> expected = io("grad_target");
+  const Tensor<float> expected = io("grad_target");  // (B, 3, H, W)
   double largest = 0;
   for (const float g : expected.span())
     largest = std::max(largest, std::abs(static_cast<double>(g)));
@@ -64,7 +65,7 @@ TEST(Lpips, OfEqualPicturesIsZeroAndItIsSymmetric) {
   const auto model = golden_lpips<Tensor<float>>();
   const Tensor<float> same = model(io("input"), io("input")),
                       one = model(io("input"), io("target")),
-                      other = model(io("target"), io("input"));
+                      other = model(io("target"), io("input"));  // (B)
   for (index_t i = 0; i < 2; ++i) {
     EXPECT_EQ(same[i], 0.f);
     EXPECT_EQ(one[i], other[i]);

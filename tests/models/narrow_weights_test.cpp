@@ -1,5 +1,5 @@
-// A whole DiT^DH with weights stored as bf16 and as integers: how far its velocity is from that of
-// f32.
+// A whole DiT^DH with weights stored as bf16 and as integers, against the velocity with f32
+// weights.
 #include <gtest/gtest.h>
 
 #include "rae/core/parallel.hpp"
@@ -21,13 +21,14 @@ struct Model {
 
   Model() { test::load(dit, weights); }
 
+  /// (B, C, h, w)
   Tensor<float> velocity() const {
-    const Tensor<std::int64_t> y = io.get<std::int64_t>("y");
+    const Tensor<std::int64_t> y = io.get<std::int64_t>("y");  // (B)
     return dit(io("x"), io("t"), y.span());
   }
 };
 
-/// Root mean square of the difference, relative to that of what was expected.
+/// Root mean square of the difference, relative to that of `expected`.
 double relative_error(const Tensor<float>& got, const Tensor<float>& expected) {
   double difference = 0, square = 0;
   for (index_t i = 0; i < got.numel(); ++i) {
@@ -39,15 +40,19 @@ double relative_error(const Tensor<float>& got, const Tensor<float>& expected) {
   return std::sqrt(difference / square);
 }
 
-// Rounding a number to bf16 errs by 2^-9 / sqrt(3) of it (root mean square); to a step of 1 / 127
-// of a row's largest element, which is about three times the usual one, by 3 / 127 / sqrt(12). A
-// product of two such operands errs by sqrt(2) of that, and n products, were each as important as
-// the next, by sqrt(n) times as much. The largest of a group of 32 is about 2.2 times the usual
-// one, and where only weights are integers, only one of two operands errs. Gates and residuals
-// weigh them differently: half to twice that is expected (measured: 1.15 of it in bf16, 0.81 in 8
-// bits).
+// The expected error. Root mean square errors, relative to the root mean square of the operand:
+// - bf16: 2^-9 / sqrt(3) per operand.
+// - int8: 3 / 127 / sqrt(12) per operand, because the step is 1 / 127 of the largest element of a
+//   row, which is about three times the root mean square.
+// - int8w, int4: the largest element of a group of 32 is about 2.2 times the root mean square, so
+// the
+//   error is 2.2 / 128 / sqrt(12) or 2.2 / 8 / sqrt(12); only one of the two operands is rounded.
+// A product of two rounded operands has sqrt(2) times the error of one, and n products in sequence
+// have sqrt(n) times as much if all contribute equally. They do not, because of gates and
+// residuals, so the test accepts half to twice the estimate (measured: 1.15 times for bf16, 0.81
+// for int8).
 TEST(NarrowWeights, VelocityStaysNearThatOfF32) {
-  const Tensor<float> expected = Model().io("out");
+  const Tensor<float> expected = Model().io("out");  // (B, C, h, w)
   index_t products = 0;
   Model().dit.parameters([&](const std::string& name, auto& p) {
     products += p.shape().rank() == 2 && name.ends_with("weight");
@@ -68,11 +73,11 @@ TEST(NarrowWeights, VelocityStaysNearThatOfF32) {
     });
 }
 
-// Attention multiplies bf16 where its queries, keys and values come from a weight that is stored
-// narrower than f32.
+// Attention has bf16 operands if its queries, keys and values come from a weight that is stored in
+// a narrower type than f32.
 TEST(NarrowWeights, AttentionRoundsWhatNarrowWeightsMade) {
   const Tensor<float> x = test::random_tensor<float>({2, 9, 16}, 1),
-                      c = test::random_tensor<float>({2, 16}, 2);
+                      c = test::random_tensor<float>({2, 16}, 2);  // (B, T, D), (B, D)
   const DitBlockOptions options;
   DitBlock<Tensor<float>> dit(16, 2, options);
   VitBlock<Tensor<float>> vit(16, 32, 2, 1e-6, Activation::gelu, false);
@@ -91,12 +96,14 @@ TEST(NarrowWeights, AttentionRoundsWhatNarrowWeightsMade) {
     const auto [shift1, scale1, gate1, shift2, scale2, gate2] = chunk<6>(dit.adaln(silu(c)));
     const Tensor<float> dit_qkv =
         dit.qkv(norm_modulate(dit.norm1(), x, shift1, scale1));  // (2, 9, 48)
+    // (2, 9, 16) each
     const Tensor<float> g = dit.proj(attention(dit_qkv, 2, &rope, operands), Residual{x, gate1});
     const Tensor<float> dit_out =
         dit.mlp(norm_modulate(dit.norm2(), g, shift2, scale2), Residual{g, gate2});
     EXPECT_TRUE(test::close(dit(x, c, &rope), dit_out, 0)) << name_of(stored);
 
     const RopeTable<float>* none = nullptr;
+    // (2, 9, 16) each
     const Tensor<float> h =
         vit.proj(attention(vit.qkv(vit.norm1(x)), 2, none, operands), Residual{x});
     const Tensor<float> vit_out = vit.fc2(vit.fc1(vit.norm2(h), Activation::gelu), Residual{h});
@@ -104,10 +111,10 @@ TEST(NarrowWeights, AttentionRoundsWhatNarrowWeightsMade) {
   }
 }
 
-// Layers that are sensitive can stay in f32.
+// Sensitive layers can stay in f32.
 TEST(NarrowWeights, EachWeightHasATypeOfItsOwn) {
   Model all, mixed;
-  const Tensor<float> expected = all.io("out");
+  const Tensor<float> expected = all.io("out");  // (B, C, h, w)
   pack_parameters(all.dit, DType::int8);
   pack_parameters(mixed.dit, [](const std::string& name) {
     return name.starts_with("blocks.0.mlp") ? DType::int8 : DType::f32;
@@ -130,8 +137,8 @@ TEST(NarrowWeights, WarmStepAllocatesNothing) {
   for (const DType stored : {DType::bf16, DType::int8, DType::int8w, DType::int4}) {
     Model model;
     pack_parameters(model.dit, stored);
-    const Tensor<std::int64_t> y = model.io.get<std::int64_t>("y");
-    const Tensor<float> x = model.io("x"), t = model.io("t");
+    const Tensor<std::int64_t> y = model.io.get<std::int64_t>("y");  // (B)
+    const Tensor<float> x = model.io("x"), t = model.io("t");        // (B, C, h, w), (B)
     Workspace workspace;
     const WorkspaceScope scope(workspace);
     model.dit(x, t, y.span());

@@ -34,7 +34,8 @@ TEST(NoiseAugment, RefusesANegativeOrUndefinedStrength) {
       ArgumentError);
 }
 
-// Over many samples, sigma^2 has the mean tau^2 / 3 of the uniform law, tau^2 of the half normal.
+// Over many samples, the mean of sigma^2 is tau^2 / 3 for the uniform law and tau^2 for the
+// half-normal law.
 TEST(NoiseAugment, FollowsItsLaw) {
   const Tensor<float> tokens(Shape{4000, 1, 16}, 0.f);  // (B, N, D)
   for (const auto& [law, expected] :

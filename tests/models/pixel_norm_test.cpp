@@ -12,7 +12,7 @@ using test::close;
 TEST(PixelNorm, NormalisesEachChannelAndBack) {
   const PixelNorm norm{{0.5, 0.25, 0}, {0.5, 0.25, 1}};
   const Tensor<float> image(Shape{1, 3, 1, 2}, {1, 0, 0.5, 0.25, 0.25, 1});  // (B, 3, H, W)
-  const Tensor<float> expected(image.shape(), {1, -1, 1, 0, 0.25, 1});
+  const Tensor<float> expected(image.shape(), {1, -1, 1, 0, 0.25, 1});       // (B, 3, H, W)
   EXPECT_TRUE(close(normalize_pixels(image, norm), expected, 0.0));
   EXPECT_TRUE(close(denormalize_pixels(expected, norm), image, 0.0));
 }

@@ -44,7 +44,7 @@ TEST_P(RaeGolden, EncodesAndDecodes) {
                                   ? e.get<index_t>("intermediate_size")
                                   : encoder.hidden_size * e.get<index_t>("mlp_ratio");
   encoder.table_h = encoder.table_w = e.get<index_t>("image_size") / encoder.patch_size;
-  const Tensor<float> latent = io("latent");
+  const Tensor<float> latent = io("latent");  // (B, C, h, w)
   const DecoderConfig decoder{.grid_h = latent.extent(2),
                               .grid_w = latent.extent(3),
                               .in_dim = latent.extent(1),
@@ -78,12 +78,13 @@ TEST_P(RaeGolden, EncodesAndDecodes) {
   EXPECT_TRUE(close(Tensor<std::uint8_t>(bytes.shape(), truncated), bytes, 0.0));
   // A picture of the encoder's own size is not resized.
   EXPECT_TRUE(close(rae.encode(io("image_noresize")), io("latent_noresize"), 1e-4));
-  // In training, tokens with noise of strength tau u: the draws are given.
-  Tensor<float> tokens = rae.encode_tokens(io("image"));  // (B, N, D)
-  const Tensor<float> strength = io("tau_uniform"), noise = io("tau_gauss");
+  // In training, tokens have noise of standard deviation tau u. Here u and the noise are given.
+  Tensor<float> tokens = rae.encode_tokens(io("image"));                      // (B, N, D)
+  const Tensor<float> strength = io("tau_uniform"), noise = io("tau_gauss");  // (B), (B, N, D)
   const index_t n = tokens.numel() / tokens.extent(0);
   for (index_t i = 0; i < tokens.numel(); ++i)
     tokens[i] += node.get<float>("noise_tau") * strength[i / n] * noise[i];
+  // (B, C, h, w)
   const Tensor<float> noisy =
       settings.latent_norm.normalize(tokens_to_grid(tokens, latent.extent(2), latent.extent(3)));
   EXPECT_TRUE(close(noisy, io("latent_noisy"), 1e-4));
@@ -96,7 +97,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Family{"rae_siglip2_tiny", EncoderFamily::siglip2, "encoder.model.", 1e-6},
                     Family{"rae_mae_tiny", EncoderFamily::mae, "encoder.model.", 1e-12}));
 
-// An encoder with a grid of its own: 28 x 28 pixels in patches of 7, and a decoder of 2 x 3 tokens.
+// The encoder has a grid of 4 x 4 tokens, 28 x 28 pixels in patches of 7; the decoder has 2 x 3.
 TEST(Rae, GridsOfEncoderAndDecoderMayDiffer) {
   const EncoderConfig encoder{.family = EncoderFamily::siglip2,
                               .patch_size = 7,
@@ -126,12 +127,13 @@ TEST(Rae, GridsOfEncoderAndDecoderMayDiffer) {
       encoder_network(std::move(encoder_weights));
   RaeSettings<float> settings{28, 28, {}, {}};
   const Rae<float> rae(network, decoder_weights, settings);
-  const Tensor<float> latent = rae.encode(Tensor<float>(Shape{2, 1, 20, 30}, 0.3f));
+  const Tensor<float> latent =
+      rae.encode(Tensor<float>(Shape{2, 1, 20, 30}, 0.3f));  // (B, C, h, w)
   EXPECT_EQ(latent.shape(), (Shape{2, 8, 4, 4}));
-  const Tensor<float> picture = rae.decode(latent);
+  const Tensor<float> picture = rae.decode(latent);  // (B, 1, H, W)
   EXPECT_EQ(picture.shape(), (Shape{2, 1, 10, 15}));
   EXPECT_TRUE(all_finite(picture.span()));
-  // A latent that is constant over the grid has nothing to interpolate.
+  // Resizing does not change a latent that is constant over the grid.
   const Tensor<float> wide(Shape{1, 8, 5, 1}, 0.7f), native(Shape{1, 8, 2, 3}, 0.7f);
   EXPECT_TRUE(close(rae.decode(wide), rae.decode(native), 1e-5));
 
@@ -141,7 +143,7 @@ TEST(Rae, GridsOfEncoderAndDecoderMayDiffer) {
   EXPECT_THROW((void)normalising.decode(wide), ShapeError);
   EXPECT_THROW((void)normalising.decode(Tensor<float>(Shape{8, 4, 4}, 0.f)), ShapeError);
 
-  // What is absent is named when it is used, and NaN is not passed on.
+  // The use of an absent network throws, and so does a NaN in a result.
   EXPECT_THROW((void)Rae<float>(nullptr, decoder_weights, settings).encode(picture), ArgumentError);
   EXPECT_THROW((void)Rae<float>(network, nullptr, settings).decode(latent), ArgumentError);
   const float nan = std::numeric_limits<float>::quiet_NaN();

@@ -1,5 +1,5 @@
-// A linear layer with what models put before and behind it, against the plain operations one after
-// the other.
+// A linear layer with a norm before it and an activation and a residual after it, in one product,
+// against the separate operations.
 #include "rae/nn/linear.hpp"
 
 #include <gtest/gtest.h>
@@ -28,6 +28,7 @@ testing::AssertionResult near(const Tensor<float>& got, const Tensor<float>& exp
   return close(got, expected, 1e-6 * (1 + test::largest(expected)));
 }
 
+/// Inputs of a layer, its norm and its residual; the shapes are those of the calls.
 struct Data {
   Tensor<float> x = random_tensor<float>({kImages, kTokens, kIn}, 3),
                 weight = random_tensor<float>({kIn}, 4),
@@ -42,9 +43,9 @@ struct Data {
   }
 };
 
-// x and x under a norm; every activation; alone, added to something, added through a gate. The
-// product itself is that of the same layer, so that only the rounding of what follows it may
-// differ.
+// With and without a norm of x; with every activation; with no residual, a residual, and a residual
+// with a gate. The separate operations use the product of the same layer, so results may differ
+// only in the rounding of the operations after it.
 TEST(Linear, JoinsWhatStandsAroundTheProduct) {
   const Data d;
   for (const DType stored : {DType::f32, DType::bf16, DType::int8})
@@ -58,11 +59,12 @@ TEST(Linear, JoinsWhatStandsAroundTheProduct) {
           plain.weight.pack(stored);
           fused.weight.pack(stored);
         }
-        const Tensor<float>& base = halves ? d.narrow : d.wide;
+        const Tensor<float>& base = halves ? d.narrow : d.wide;  // (B, T, N or N/2)
         const Chunk<Tensor<float>> gate{d.gates, kOut, base.extent(-1)};
         const auto expect = [&](const auto& in) {
-          const Tensor<float> product = plain(Tensor<float>(in));
-          const Tensor<float> y = halves ? swiglu(product) : activate(product, activation);
+          const Tensor<float> product = plain(Tensor<float>(in));  // (B, T, N)
+          const Tensor<float> y =
+              halves ? swiglu(product) : activate(product, activation);  // (B, T, N or N/2)
           EXPECT_TRUE(near(fused(in, activation), y)) << name_of(stored);
           EXPECT_TRUE(near(fused(in, activation, Residual{base}), add(base, y))) << name_of(stored);
           EXPECT_TRUE(near(fused(in, activation, Residual{base, gate}), gated_add(base, gate, y)))
@@ -74,21 +76,22 @@ TEST(Linear, JoinsWhatStandsAroundTheProduct) {
     }
 }
 
-// Training computes the same as what runs.
+// Training and inference compute the same.
 TEST(Linear, VarAndTensorAgree) {
   const Data d;
   for (const Activation activation : {Activation::none, Activation::gelu, Activation::swiglu}) {
     const auto use =
         activation == Activation::swiglu ? ParameterUse::swiglu_products : ParameterUse::products;
-    const Tensor<float>& base = activation == Activation::swiglu ? d.narrow : d.wide;
+    const Tensor<float>& base =
+        activation == Activation::swiglu ? d.narrow : d.wide;  // (B, T, N or N/2)
     const auto gate = [&](auto x) { return Chunk<decltype(x)>{x, kOut, base.extent(-1)}; };
     const auto [shift, scale] = chunk<2>(Var<float>(d.modulation));
     const Var<float> trained = layer<Var<float>>(use)(
         norm_modulate<Var<float>>({NormKind::rms, 1e-6, Var<float>(d.weight), {}}, Var<float>(d.x),
                                   shift, scale),
-        activation, Residual{Var<float>(base), gate(Var<float>(d.gates))});
-    const Tensor<float> run =
-        layer<Tensor<float>>(use)(d.under_norm(), activation, Residual{base, gate(d.gates)});
+        activation, Residual{Var<float>(base), gate(Var<float>(d.gates))});  // (B, T, N or N/2)
+    const Tensor<float> run = layer<Tensor<float>>(use)(
+        d.under_norm(), activation, Residual{base, gate(d.gates)});  // (B, T, N or N/2)
     EXPECT_TRUE(near(run, trained.value()));
   }
 }

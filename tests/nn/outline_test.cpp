@@ -1,4 +1,4 @@
-// Names and shapes without weights are those of the models that have weights.
+// Outlines have the same names and shapes as models with weights.
 #include "rae/nn/outline.hpp"
 
 #include <gtest/gtest.h>

@@ -1,12 +1,12 @@
-// Box and Muller's transform of pairs of uniform numbers u, v into pairs of independent standard
-// normal ones:
+// The Box-Muller transform, which maps a pair of independent uniform numbers u, v to a pair of
+// independent standard normal numbers:
 //
 //   sqrt(-2 ln u) cos(2 pi v),  sqrt(-2 ln u) sin(2 pi v)
 //
-// Source: Box and Muller, "A note on the generation of random normal deviates" (1958). Computed in
-// double and rounded to float at the end, by loops without branches or calls, which compilers turn
-// into vector instructions. The series leave out less than 1e-16, so that all but about one in 10^8
-// numbers are those of exact arithmetic, rounded.
+// Source: Box and Muller, "A note on the generation of random normal deviates" (1958). The
+// arithmetic is in double and rounded to float at the end. Its loops have no branches and no calls,
+// so that compilers can vectorise them. The truncation error of the series is below 1e-16; all but
+// about one in 10^8 results are therefore correctly rounded.
 #pragma once
 
 #include <bit>
@@ -18,21 +18,21 @@
 
 namespace rae::detail {
 
-/// first + z (second + z (...)).
+/// Horner's scheme: first + z (second + z (...)).
 constexpr double polynomial(double, double last) { return last; }
 template <class... Rest>
 constexpr double polynomial(double z, double first, Rest... rest) {
   return first + z * polynomial(z, rest...);
 }
 
-/// A number below 2^52, exactly: it is put where a double of 2^52 has its lowest bits. Conversions
-/// of 64 bits are no vector instruction on older processors.
+/// Converts n < 2^52 exactly: n becomes the mantissa of a double that is 2^52 too large. Older
+/// processors have no vector instruction that converts 64-bit integers.
 inline double small_to_double(std::uint64_t n) {
   return std::bit_cast<double>(n | std::uint64_t{0x433} << 52) - 0x1p52;
 }
 
-/// ln u for 2^-33 <= u < 1. With u = m 2^e and m between the roots of 1/2 and of 2, ln m = 2 artanh
-/// s, s = (m - 1) / (m + 1) <= 0.172.
+/// ln u for 2^-33 <= u < 1. With u = m 2^e and m between sqrt(1/2) and sqrt(2),
+/// ln u = e ln 2 + 2 artanh s, where s = (m - 1) / (m + 1) and |s| <= 0.172.
 inline double log_of_uniform(double u) {
   constexpr auto kRootOfHalf = std::bit_cast<std::uint64_t>(std::numbers::sqrt2 / 2);
   constexpr std::uint64_t kBias = 64;  // keeps the exponent positive
@@ -46,7 +46,8 @@ inline double log_of_uniform(double u) {
          2 * s * series;
 }
 
-/// (cosines[i], sines[i]) from u = (radius[i] + 1/2) / 2^32 and v = angle[i] / 2^32.
+/// Normal numbers (cosines[i], sines[i]) for u = (radius[i] + 1/2) / 2^32 and
+/// v = angle[i] / 2^32, where i < kPairs. The names refer to the two formulas above.
 template <std::size_t kPairs>
 void box_muller(const std::uint32_t* radius, const std::uint32_t* angle, float* cosines,
                 float* sines) {
@@ -54,7 +55,8 @@ void box_muller(const std::uint32_t* radius, const std::uint32_t* angle, float* 
   for (std::size_t i = 0; i < kPairs; ++i)
     square[i] = -2 * log_of_uniform((small_to_double(radius[i]) + 0.5) * 0x1p-32);
   for (std::size_t i = 0; i < kPairs; ++i) {
-    // The angle is a number of quarter turns and at most an eighth of a turn, either way.
+    // The angle is split into a whole number of quarter turns and a rest x of at most an eighth of
+    // a turn in either direction.
     const std::uint32_t quarters = (angle[i] + (1u << 29)) >> 30;
     const double x = static_cast<double>(static_cast<std::int32_t>(angle[i] - (quarters << 30))) *
                      (std::numbers::pi * 0x1p-31),

@@ -1,14 +1,15 @@
-// Instruction sets, and which of them the processor supports.
+// Instruction sets of kernels, and a test of whether the processor supports them.
 #pragma once
 
 #include <string_view>
 
 namespace rae {
 
-/// Kernel variants, from the most portable to the widest: for any processor, for x86-64, for 64-bit
-/// ARM. Those with a suffix differ from the variant without it only in the products of narrow
-/// types: `vnni` and `dot` have 8-bit dot products (vpdpbusd of AVX-VNNI or AVX512-VNNI, sdot of
-/// ARMv8.2), `bf16` also those of bf16 (vdpbf16ps), and `amx` products of tiles of both.
+/// Instruction sets of kernels: first baseline, for any processor, then those of x86-64 and of
+/// 64-bit ARM, each from the most portable to the widest. A name with a suffix differs from the
+/// name without it only in matrix products of narrow types: `vnni` and `dot` have 8-bit dot
+/// products (vpdpbusd of AVX-VNNI or AVX512-VNNI, sdot of ARMv8.2), `bf16` also has bf16 dot
+/// products (vdpbf16ps), and `amx` multiplies tiles of both types.
 enum class Isa {
   baseline,
   avx2,
@@ -21,12 +22,12 @@ enum class Isa {
   neon_dot
 };
 
-/// All variants, in that order.
+/// All instruction sets, in the order of the enumerators.
 inline constexpr Isa kIsas[] = {Isa::baseline,   Isa::avx2,        Isa::avx2_vnni,
                                 Isa::avx512,     Isa::avx512_vnni, Isa::avx512_bf16,
                                 Isa::avx512_amx, Isa::neon,        Isa::neon_dot};
 
-/// Lower-case name, as the enumerator.
+/// The name of the enumerator, which is also the name in `RAE_ISA`.
 constexpr std::string_view name_of(Isa isa) noexcept {
   constexpr std::string_view kNames[] = {"baseline",   "avx2",        "avx2_vnni",
                                          "avx512",     "avx512_vnni", "avx512_bf16",
@@ -36,10 +37,11 @@ constexpr std::string_view name_of(Isa isa) noexcept {
 
 #if defined(__x86_64__) && defined(__linux__)
 namespace detail {
-/// syscall of the C library, declared here because a public header may not include its header.
+/// The C library's syscall, declared here because public headers include no header of the system.
 long system_call(long number, ...) noexcept __asm__("syscall");
 
-/// True for AMX with bf16 and 8 bits, where the system grants this process the tile registers.
+/// True when the processor has AMX for bf16 and int8, and the operating system allows this process
+/// to use the tile registers.
 inline bool takes_amx() noexcept {
   unsigned eax = 7, ebx = 0, ecx = 0, edx = 0;
   __asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
@@ -53,18 +55,20 @@ inline bool takes_amx() noexcept {
 
 #if defined(__aarch64__) && defined(__linux__)
 namespace detail {
-/// getauxval of the C library, declared here because a public header may not include its header.
+/// The C library's getauxval, declared here because public headers include no header of the
+/// system.
 unsigned long auxiliary_value(unsigned long type) noexcept __asm__("getauxval");
 }  // namespace detail
 #endif
 
-/// True when this CPU and operating system can run the variant (avx2 includes FMA; avx512 means F,
-/// BW, DQ and VL; avx512_bf16 and avx512_amx include AVX512-VNNI).
+/// True when the processor and the operating system support the instruction set. avx2 includes FMA;
+/// avx512 means F, BW, DQ and VL; avx512_bf16 and avx512_amx include AVX512-VNNI.
 [[nodiscard]] inline bool supports(Isa isa) noexcept {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  const auto avx_vnni = [] {  // not known to __builtin_cpu_supports of every compiler; processors
-                              // with AVX2 have leaf 7
+  // Not every compiler's __builtin_cpu_supports knows AVX-VNNI. Leaf 7 of cpuid exists on all
+  // processors with AVX2.
+  const auto avx_vnni = [] {
     unsigned eax = 7, ebx = 0, ecx = 1, edx = 0;
     __asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
     return (eax & (1u << 4)) != 0;

@@ -1,5 +1,5 @@
-// Element types: the storage formats bf16 and f16 with exact round-to-nearest-even conversion, and
-// the DType tag of files.
+// Element types: the storage types bf16 and f16 with conversions that round to nearest even, and
+// DType, the run-time tag of an element type.
 #pragma once
 
 #include <bit>
@@ -14,15 +14,16 @@ namespace rae {
 
 namespace detail {
 
-/// f32 -> bf16 bits, round to nearest even; NaN stays NaN (quiet), infinities and signed zeros are
-/// kept.
+/// f32 -> bf16 bits, rounded to nearest even. NaN becomes a quiet NaN; infinities and signed zeros
+/// are kept.
 constexpr std::uint16_t float_to_bf16_bits(float value) noexcept {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>((bits >> 16) | 0x0040u);
   return static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
-/// f32 -> IEEE binary16 bits, round to nearest even, gradual underflow, overflow to infinity.
+/// f32 -> IEEE binary16 bits, rounded to nearest even, with subnormal numbers and overflow to
+/// infinity. NaN becomes a quiet NaN.
 constexpr std::uint16_t float_to_f16_bits(float value) noexcept {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000u);
@@ -30,7 +31,7 @@ constexpr std::uint16_t float_to_f16_bits(float value) noexcept {
   if (magnitude > 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7e00u);  // NaN
   if (magnitude >= 0x477ff000u)
     return static_cast<std::uint16_t>(sign | 0x7c00u);  // rounds to at least 65520: infinity
-  if (magnitude < 0x38800000u) {  // below 2^-14: the result is subnormal, its unit is 2^-24
+  if (magnitude < 0x38800000u) {  // below 2^-14: a subnormal result, a multiple of 2^-24
     if (magnitude < 0x33000000u) return sign;
     const std::uint32_t mantissa = (magnitude & 0x007fffffu) | 0x00800000u;
     const int shift = 126 - static_cast<int>(magnitude >> 23);
@@ -62,22 +63,26 @@ constexpr float f16_bits_to_float(std::uint16_t half) noexcept {
 
 }  // namespace detail
 
-/// Brain float: the upper 16 bits of an f32. A storage type; arithmetic happens in float.
+/// Brain float: the upper 16 bits of an f32. A storage type; arithmetic is done in float.
 struct bf16 {
   std::uint16_t bits = 0;
   constexpr bf16() = default;
+  /// Rounds to nearest even.
   constexpr explicit bf16(float value) noexcept : bits(detail::float_to_bf16_bits(value)) {}
+  /// The exact value.
   constexpr explicit operator float() const noexcept {
     return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
   }
   constexpr bool operator==(const bf16&) const = default;
 };
 
-/// IEEE binary16. A storage type; arithmetic happens in float.
+/// IEEE binary16. A storage type; arithmetic is done in float.
 struct f16 {
   std::uint16_t bits = 0;
   constexpr f16() = default;
+  /// Rounds to nearest even.
   constexpr explicit f16(float value) noexcept : bits(detail::float_to_f16_bits(value)) {}
+  /// The exact value.
   constexpr explicit operator float() const noexcept { return detail::f16_bits_to_float(bits); }
   constexpr bool operator==(const f16&) const = default;
 };
@@ -91,9 +96,8 @@ template <class T>
 concept Element = Real<T> || std::same_as<T, bf16> || std::same_as<T, f16> ||
     std::same_as<T, std::int64_t> || std::same_as<T, std::int32_t> || std::same_as<T, std::uint8_t>;
 
-/// Run-time tag of an element type, with its name in messages and on the command line. The last two
-/// are for packed weights only: integers of 8 or 4 bits in groups with a scale each (see
-/// PackedMatrix).
+/// Run-time tag of an element type. The last two are for packed weights only: integers of 8 or 4
+/// bits in groups, with one scale per group (see PackedMatrix).
 enum class DType : std::uint8_t {
   f64,
   f32,
@@ -109,7 +113,7 @@ enum class DType : std::uint8_t {
   int4
 };
 
-/// Bytes of one element, rounded up.
+/// Size of one element in bytes, rounded up.
 constexpr std::size_t size_of(DType type) noexcept {
   switch (type) {
     case DType::f64:
@@ -135,7 +139,7 @@ constexpr DType dtype_of() noexcept {
   return DType::uint8;
 }
 
-/// Lower-case name: "f32", "bf16", ...
+/// Lower-case name, as in messages and on the command line: "f32", "bf16", ...
 constexpr std::string_view name_of(DType type) noexcept {
   constexpr std::string_view kNames[] = {"f64",   "f32",  "bf16",  "f16",  "int64", "int32",
                                          "int16", "int8", "uint8", "bool", "int8w", "int4"};

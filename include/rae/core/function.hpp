@@ -1,4 +1,4 @@
-// Function: a callable of any type behind one type, such as a callback.
+// Function: one type for callables of any type, such as callbacks.
 #pragma once
 
 #include <cstddef>
@@ -10,20 +10,21 @@ namespace rae {
 template <class Signature>
 class Function;
 
-/// What std::function<R(A...)> is, without its header: copies share the callable, so a callable
-/// with state is one for all copies. Empty by default; an empty one must not be called.
+/// A replacement of std::function<R(A...)> without its large header. Copies share one callable,
+/// including its state. Empty by default; an empty one must not be called.
 template <class R, class... A>
 class Function<R(A...)> {
  public:
   Function() = default;
   Function(std::nullptr_t) noexcept {}  // NOLINT: as std::function
 
+  /// Holds a copy of `callable`, which is moved if it is an rvalue.
   template <class F>
   requires(!std::is_same_v<std::remove_cvref_t<F>, Function> &&
            std::is_invocable_r_v<R, std::decay_t<F>&, A...>)
       Function(F&& callable) {  // NOLINT: as std::function
     using Callable = std::decay_t<F>;
-    // An empty function of another type, or a null pointer, makes an empty one.
+    // The result is empty for a null pointer or an empty function object of another type.
     if constexpr (std::is_pointer_v<std::remove_cvref_t<F>> ||
                   requires { callable.operator bool(); })
       if (!static_cast<bool>(callable)) return;
@@ -43,9 +44,11 @@ class Function<R(A...)> {
       delete held_;
   }
 
+  /// True unless empty.
   explicit operator bool() const noexcept { return held_ != nullptr; }
   friend bool operator==(const Function& f, std::nullptr_t) noexcept { return f.held_ == nullptr; }
 
+  /// Calls the callable, and throws its exceptions.
   R operator()(A... arguments) const { return held_->call(std::forward<A>(arguments)...); }
 
  private:

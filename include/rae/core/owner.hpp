@@ -1,4 +1,4 @@
-// Owner: keeps memory alive that somebody else allocated, whatever owns it.
+// Owner and OwnedPointer: shared ownership of an object that any smart pointer holds.
 #pragma once
 
 #include <cstddef>
@@ -8,17 +8,17 @@
 
 namespace rae {
 
-/// A shared reference to an owner, which is destroyed with the last reference. What
-/// std::shared_ptr<const void> is, without its header.
+/// A shared reference to a smart pointer of any type, which is destroyed with the last reference. A
+/// replacement of std::shared_ptr<const void> without its header. Empty by default.
 class Owner {
  public:
   Owner() = default;
-  Owner(std::nullptr_t) noexcept {}  // NOLINT: no owner
+  Owner(std::nullptr_t) noexcept {}  // NOLINT: empty
 
-  /// Takes a smart pointer, such as std::shared_ptr; none where that is null.
+  /// Holds a smart pointer, such as std::shared_ptr; empty if it is null.
   template <class Pointer>
   requires requires(const Pointer& p) { static_cast<bool>(p); }
-  Owner(Pointer pointer) {  // NOLINT: any owner will do
+  Owner(Pointer pointer) {  // NOLINT: any smart pointer
     if (static_cast<bool>(pointer)) held_ = new Holder<Pointer>(std::move(pointer));
   }
 
@@ -34,6 +34,7 @@ class Owner {
     if (held_ != nullptr && held_->references.remove()) delete held_;
   }
 
+  /// True unless empty.
   explicit operator bool() const noexcept { return held_ != nullptr; }
 
  private:
@@ -52,7 +53,7 @@ class Owner {
 
 namespace detail {
 
-/// Deletes an object: the part of std::unique_ptr that OwnedPointer::make needs.
+/// Deletes an object on destruction: the part of std::unique_ptr that OwnedPointer::make needs.
 template <class T>
 class Deleting {
  public:
@@ -70,28 +71,32 @@ class Deleting {
 
 }  // namespace detail
 
-/// A pointer to something that an owner keeps: what std::shared_ptr<T> is to a class that others
-/// only pass on. T may be incomplete, except where the pointer is made from a smart pointer.
+/// A pointer to an object that an Owner keeps alive: a replacement of std::shared_ptr<T> without
+/// its header. T may be incomplete, except where the pointer is constructed from a smart pointer.
+/// Empty by default.
 template <class T>
 class OwnedPointer {
  public:
   OwnedPointer() = default;
-  OwnedPointer(std::nullptr_t) noexcept {}  // NOLINT: no object
+  OwnedPointer(std::nullptr_t) noexcept {}  // NOLINT: empty
 
-  /// Takes a std::shared_ptr or std::unique_ptr.
+  /// Holds a std::shared_ptr or std::unique_ptr.
   template <class Pointer>
   requires requires(const Pointer& p) { static_cast<T*>(p.get()); }
-  OwnedPointer(Pointer pointer)  // NOLINT: any owner will do
+  OwnedPointer(Pointer pointer)  // NOLINT: any smart pointer
       : pointer_(pointer.get()), owner_(std::move(pointer)) {}
 
-  /// A new object of T, or of a class D that derives from it.
+  /// Creates an object of T, or of a class D derived from T.
   template <class D = T, class... Arguments>
   [[nodiscard]] static OwnedPointer make(Arguments&&... arguments) {
     return detail::Deleting<D>(new D(std::forward<Arguments>(arguments)...));
   }
 
+  /// True unless empty.
   explicit operator bool() const noexcept { return pointer_ != nullptr; }
+  /// The object; null when empty.
   [[nodiscard]] T* get() const noexcept { return pointer_; }
+  /// The object; must not be empty.
   [[nodiscard]] T& operator*() const noexcept { return *pointer_; }
   [[nodiscard]] T* operator->() const noexcept { return pointer_; }
   friend bool operator==(const OwnedPointer& p, std::nullptr_t) noexcept {

@@ -1,4 +1,4 @@
-// Philox4x32-10, a counter-based random generator: a value depends on (seed, stream, index) only.
+// Philox4x32-10, a counter-based random generator: a number depends only on (seed, stream, index).
 //
 // Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011),
 // section 4.2.
@@ -22,7 +22,7 @@ constexpr void philox_rounds(std::uint32_t (&x)[4][kCounters],
                              std::array<std::uint32_t, 2> key) noexcept {
   constexpr std::uint32_t kFirst = 0xD2511F53, kSecond = 0xCD9E8D57;
   for (int round = 0; round < 10; ++round) {
-    // Two loops, since g++ makes no vectors of one.
+    // Two loops, because g++ does not vectorise a single one.
     std::uint64_t first[kCounters] = {}, second[kCounters] = {};
     for (std::size_t j = 0; j < kCounters; ++j) {
       first[j] = std::uint64_t{kFirst} * x[0][j];
@@ -49,8 +49,8 @@ constexpr void philox_rounds(std::uint32_t (&x)[4][kCounters],
   return {x[0][0], x[1][0], x[2][0], x[3][0]};
 }
 
-/// Random numbers by index. Two objects with equal seed and stream agree on every index, in any
-/// order, on any thread.
+/// Random numbers by index. Two objects with equal seed and stream give the same number for the
+/// same index, in any order and on any thread.
 class Philox {
  public:
   /// `stream` separates independent uses of one seed (one per picture, per training step, ...).
@@ -72,7 +72,7 @@ class Philox {
     return (std::uint64_t{bits(index)} * n) >> 32;
   }
 
-  /// Standard normal, by Box and Muller's transform of a pair of uniforms.
+  /// Standard normal, by the Box-Muller transform of a pair of uniforms.
   [[nodiscard]] float normal(std::uint64_t index) const noexcept {
     const auto b = block(index / 4);
     float pair[2];
@@ -85,11 +85,11 @@ class Philox {
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = uniform(first + i);
   }
 
-  /// Fills `out[i]` with `normal(first + i)`, several times as fast as one by one.
+  /// Fills `out[i]` with `normal(first + i)`, several times faster than single calls.
   void fill_normal(std::span<float> out, std::uint64_t first = 0) const noexcept {
     fill(out, first);
   }
-  /// See above.
+  /// The same numbers, converted to double.
   void fill_normal(std::span<double> out, std::uint64_t first = 0) const noexcept {
     fill(out, first);
   }
@@ -113,12 +113,12 @@ class Philox {
         {static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32)});
   }
 
-  static constexpr std::size_t kBlocks = 16;  // of four numbers, computed together
+  static constexpr std::size_t kBlocks = 16;  // blocks of four numbers that are computed together
 
-  /// The normal numbers of kBlocks blocks from `counter` on, as philox4x32 and Box-Muller give them
-  /// block by block, in loops over blocks.
+  /// The 4 * kBlocks normal numbers of the blocks counter, counter + 1, ...: those that `normal`
+  /// gives, computed in vectorisable loops over blocks.
   void normals(std::uint64_t counter, float* out) const noexcept {
-    std::uint32_t x[4][kBlocks];  // lane by lane
+    std::uint32_t x[4][kBlocks];  // (lane, block)
     for (std::size_t j = 0; j < kBlocks; ++j) {
       x[0][j] = static_cast<std::uint32_t>(counter + j);
       x[1][j] = static_cast<std::uint32_t>((counter + j) >> 32);

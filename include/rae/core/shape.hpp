@@ -1,4 +1,4 @@
-// Shape: up to six extents, by value, without allocation.
+// Shape: the extents of a tensor of up to six dimensions, stored without allocation.
 #pragma once
 
 #include <array>
@@ -21,21 +21,24 @@ inline constexpr int kMaxRank = 6;
 /// (a scalar).
 class Shape {
  public:
+  /// Rank 0.
   constexpr Shape() = default;
 
   /// Throws ShapeError for more than six extents, a negative extent, or more elements than index_t
   /// can count.
   constexpr Shape(std::initializer_list<index_t> extents)
       : Shape(std::span<const index_t>(extents.begin(), extents.size())) {}
+  /// The same for extents in an array.
   constexpr explicit Shape(std::span<const index_t> extents) {
     if (extents.size() > static_cast<std::size_t>(kMaxRank))
       raise<ShapeError>("a shape has at most ", kMaxRank, " extents, got ", extents.size());
     for (const index_t extent : extents) push_back(extent);
   }
 
+  /// Number of dimensions.
   [[nodiscard]] constexpr int rank() const noexcept { return rank_; }
 
-  /// Extent of dimension `i`; negative `i` counts from the back: `shape[-1]` is the innermost.
+  /// Extent of dimension `i`; a negative `i` counts from the end: `shape[-1]` is the innermost.
   [[nodiscard]] constexpr index_t operator[](int i) const noexcept {
     return extents_[static_cast<std::size_t>(i < 0 ? i + rank_ : i)];
   }
@@ -47,7 +50,7 @@ class Shape {
     return n;
   }
 
-  /// Product of all extents but the innermost: the number of rows when the tensor is read as a
+  /// Product of all extents except the innermost: the number of rows when the tensor is read as a
   /// matrix.
   [[nodiscard]] constexpr index_t rows() const noexcept {
     index_t n = 1;
@@ -55,7 +58,8 @@ class Shape {
     return n;
   }
 
-  /// The same shape with dimension `i` (negative counts from the back) replaced.
+  /// The same shape with the extent of dimension `i` replaced; a negative `i` counts from the end.
+  /// Throws ShapeError as the constructor does.
   [[nodiscard]] constexpr Shape with(int i, index_t extent) const {
     Shape out;
     for (int d = 0; d < rank_; ++d)
@@ -63,6 +67,7 @@ class Shape {
     return out;
   }
 
+  /// The extents, for range-based loops.
   [[nodiscard]] constexpr const index_t* begin() const noexcept { return extents_.data(); }
   [[nodiscard]] constexpr const index_t* end() const noexcept { return extents_.data() + rank_; }
   constexpr bool operator==(const Shape& other) const noexcept {
@@ -72,7 +77,7 @@ class Shape {
     return true;
   }
 
-  /// "(2, 16, 768)"
+  /// The extents as text: "(2, 16, 768)".
   [[nodiscard]] std::string to_string() const {
     std::string out = "(";
     for (int i = 0; i < rank_; ++i) out += (i ? ", " : "") + std::to_string((*this)[i]);

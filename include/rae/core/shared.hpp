@@ -1,4 +1,4 @@
-// Shared: a value with a count of those who hold it.
+// Shared: a reference-counted value.
 #pragma once
 
 #include <utility>
@@ -7,12 +7,13 @@
 
 namespace rae {
 
-/// What std::shared_ptr<T> from std::make_shared is, without its header. Empty by default.
+/// A replacement of std::shared_ptr<T> with std::make_shared, without its header. Empty by default.
 template <class T>
 class Shared {
  public:
   Shared() = default;
 
+  /// Creates the value T{arguments...}.
   template <class... Arguments>
   [[nodiscard]] static Shared make(Arguments&&... arguments) {
     Shared out;
@@ -32,8 +33,11 @@ class Shared {
     if (held_ != nullptr && held_->references.remove()) delete held_;
   }
 
+  /// True unless empty.
   explicit operator bool() const noexcept { return held_ != nullptr; }
+  /// The value; null when empty.
   [[nodiscard]] T* get() const noexcept { return held_ != nullptr ? &held_->value : nullptr; }
+  /// The value; must not be empty.
   [[nodiscard]] T& operator*() const noexcept { return held_->value; }
   [[nodiscard]] T* operator->() const noexcept { return &held_->value; }
 

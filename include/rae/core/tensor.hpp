@@ -1,5 +1,5 @@
-// Tensor: owning, contiguous, 64-byte aligned, with value semantics. Copies share their elements
-// until one is written.
+// Tensor: a contiguous, 64-byte aligned array that owns its elements and has value semantics.
+// Copies share their elements until one of them is written to.
 #pragma once
 
 #include <cstring>
@@ -22,6 +22,7 @@ T* copy_elements(const T* from, index_t count, T* to) noexcept {
   return to + count;
 }
 
+/// Sets `count` elements to `value`.
 template <Element T>
 void fill_elements(T* to, index_t count, T value) noexcept {
   for (index_t i = 0; i < count; ++i) to[i] = value;
@@ -29,9 +30,9 @@ void fill_elements(T* to, index_t count, T value) noexcept {
 
 /// A dense row-major array of up to six dimensions.
 ///
-/// A Tensor is a value: changing one never changes another. Copying is cheap, since elements are
-/// shared until either copy asks for mutable access, which then takes its own. Take `data()` once
-/// before a loop, not inside it.
+/// A Tensor is a value: changing one never changes another. Copying is cheap, since copies share
+/// their elements. The first mutable access to a tensor whose elements are shared copies them; call
+/// `data()` once before a loop, not inside it.
 template <Element T>
 class Tensor {
  public:
@@ -40,14 +41,15 @@ class Tensor {
   /// No elements and no shape; `empty()` is true.
   Tensor() = default;
 
-  /// Uninitialised elements.
+  /// Uninitialised elements. Throws std::bad_alloc, ArgumentError for a size beyond any address
+  /// space.
   explicit Tensor(const Shape& shape)
       : block_(detail::allocate_block(bytes(shape))), shape_(shape) {}
 
   /// All elements equal to `value`.
   Tensor(const Shape& shape, T value) : Tensor(shape) { fill_elements(raw(), numel(), value); }
 
-  /// Elements in row-major order. Throws ShapeError when their number differs from the shape's.
+  /// Elements in row-major order. Throws ShapeError when their number is not shape.numel().
   Tensor(const Shape& shape, std::initializer_list<T> values)
       : Tensor(shape, std::span<const T>(values.begin(), values.size())) {}
   Tensor(const Shape& shape, std::span<const T> values) : Tensor(shape) {
@@ -70,20 +72,27 @@ class Tensor {
   }
   ~Tensor() { detail::release(block_); }
 
-  /// All elements zero; memory of large tensors is not touched before it is written.
+  /// All elements zero. The system provides the pages of a large tensor only when they are first
+  /// written.
   [[nodiscard]] static Tensor zeros(const Shape& shape) {
     return Tensor(detail::allocate_zeros(bytes(shape)), shape);
   }
 
+  /// Extents, outermost first.
   [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
+  /// Number of dimensions.
   [[nodiscard]] int rank() const noexcept { return shape_.rank(); }
+  /// Extent of dimension `i`; a negative `i` counts from the end.
   [[nodiscard]] index_t extent(int i) const noexcept { return shape_[i]; }
+  /// Number of elements; 0 when empty.
   [[nodiscard]] index_t numel() const noexcept { return block_ ? shape_.numel() : 0; }
+  /// True for a default-constructed or moved-from tensor.
   [[nodiscard]] bool empty() const noexcept { return block_ == nullptr; }
 
+  /// Elements in row-major order; null when empty.
   [[nodiscard]] const T* data() const noexcept { return raw(); }
 
-  /// Mutable elements. Copies them first when another tensor shares them.
+  /// Mutable elements. Copies them first if another tensor shares them.
   [[nodiscard]] T* data() {
     if (block_ && !block_->references.is_one()) {
       Tensor own(shape_);
@@ -93,10 +102,12 @@ class Tensor {
     return raw();
   }
 
-  /// All elements in row-major order. Not of a temporary, which a loop over it would outlive.
+  /// All elements in row-major order. Deleted for temporaries: a range-based loop would read freed
+  /// memory.
   [[nodiscard]] std::span<const T> span() const& noexcept {
     return {raw(), static_cast<std::size_t>(numel())};
   }
+  /// The same, mutable; copies the elements first if another tensor shares them.
   [[nodiscard]] std::span<T> span() & {
     T* elements = data();
     return {elements, static_cast<std::size_t>(numel())};
@@ -104,10 +115,11 @@ class Tensor {
   std::span<const T> span() const&& = delete;
   std::span<T> span() && = delete;
 
-  /// Row-major element access by flat index; for tests and glue, not for inner loops.
+  /// Element at a row-major flat index. Meant for tests and single elements, not for inner loops.
   [[nodiscard]] const T& operator[](index_t i) const noexcept { return raw()[i]; }
   [[nodiscard]] T& operator[](index_t i) { return data()[i]; }
 
+  /// A view of all elements; the mutable one copies them first if another tensor shares them.
   [[nodiscard]] View<const T> view() const noexcept { return {raw(), shape_}; }
   [[nodiscard]] View<T> view() {
     T* elements = data();
@@ -116,8 +128,8 @@ class Tensor {
   operator View<const T>() const noexcept { return view(); }
   operator View<T>() { return view(); }
 
-  /// The same elements under another shape of equal size; nothing is copied. One extent may be -1
-  /// and is then inferred.
+  /// The same elements with another shape of equal size; nothing is copied. One extent may be -1
+  /// and is then inferred. Throws ShapeError when the sizes differ.
   [[nodiscard]] Tensor reshaped(std::initializer_list<index_t> extents) const {
     return reshaped(infer(extents));
   }
@@ -129,6 +141,7 @@ class Tensor {
     return out;
   }
 
+  /// Sets all elements to `value`.
   void fill(T value) {
     if (block_) fill_elements(data(), numel(), value);
   }
@@ -147,8 +160,8 @@ class Tensor {
     for (std::size_t i = 0; i < extents.size(); ++i)
       out[i] = extents.begin()[i] == -1 ? 1 : extents.begin()[i];
     const std::span<index_t> given(out.data(), extents.size());
-    const index_t known =
-        Shape(given).numel();  // Shape refuses negative extents and products that overflow
+    // Shape refuses negative extents and products that overflow.
+    const index_t known = Shape(given).numel();
     for (std::size_t i = 0; i < given.size(); ++i)
       if (extents.begin()[i] == -1) given[i] = known ? numel() / known : 0;
     return Shape(given);
@@ -168,7 +181,7 @@ class Tensor {
   Shape shape_;
 };
 
-/// Element-wise conversion, for example f32 <-> bf16.
+/// Element-wise conversion, for example f32 to bf16, rounded to nearest even.
 template <Element To, Element From>
 [[nodiscard]] Tensor<To> convert(const Tensor<From>& from) {
   if (from.empty()) return {};

@@ -1,6 +1,6 @@
 // The random numbers of PyTorch on CPUs: torch.manual_seed followed by torch.rand, randn, randint
-// and randperm, for pictures that are compared across programs. Everything else uses Philox
-// (core/random.hpp).
+// and randperm. They allow pictures to be compared with those of PyTorch programs; everything else
+// uses Philox (core/random.hpp).
 //
 // Sources: Matsumoto and Nishimura, "Mersenne Twister" (ACM TOMACS 1998), MT19937; Moshier's Cephes
 // library for logf, sinf and cosf, whose polynomials PyTorch evaluates for blocks of normals.
@@ -23,6 +23,7 @@ namespace rae {
 /// MT19937 with 32-bit outputs, seeded as its authors' `init_genrand`.
 class MersenneTwister {
  public:
+  /// As `init_genrand(seed)`.
   constexpr explicit MersenneTwister(std::uint32_t seed) noexcept {
     state_[0] = seed;
     for (std::uint32_t i = 1; i < kSize; ++i)
@@ -56,13 +57,14 @@ class MersenneTwister {
 
 namespace detail {
 
-/// a * b + c with one rounding (but for ties of the second rounding, 1 in 2^29).
+/// a * b + c with one rounding, as an FMA instruction, except where rounding the double result
+/// again meets a tie (about 1 in 2^29).
 inline float fused(float a, float b, float c) noexcept {
   return static_cast<float>(static_cast<double>(a) * static_cast<double>(b) +
                             static_cast<double>(c));
 }
 
-/// Cephes' logf for x in [2^-126, 1], with products and sums fused as in PyTorch's AVX2 build.
+/// Cephes' logf for x in [2^-126, 1], with FMA in the same places as in PyTorch's AVX2 build.
 inline float cephes_log(float x) noexcept {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
   auto exponent = static_cast<float>(static_cast<int>(bits >> 23) - 126);
@@ -85,7 +87,7 @@ inline float cephes_log(float x) noexcept {
   return fused(exponent, 0.693359375f, r + y);
 }
 
-/// Cephes' sinf and cosf for x in [0, 8192), fused as above: {sine, cosine}.
+/// {sine, cosine} of Cephes' sinf and cosf for x in [0, 8192), with FMA as above.
 inline std::pair<float, float> cephes_sincos(float x) noexcept {
   const int octant = (static_cast<int>(x * 1.27323954473516f) + 1) & ~1;
   const auto turns = static_cast<float>(octant);
@@ -108,9 +110,9 @@ inline std::pair<float, float> cephes_sincos(float x) noexcept {
 }  // namespace detail
 
 /// PyTorch's default CPU generator after `torch.manual_seed(seed)`: the same calls in the same
-/// order give the same numbers. Uniforms and integers are equal bit for bit; normals are those of
-/// x86 CPUs with AVX2, where PyTorch evaluates them in float. (Its builds for other CPUs differ by
-/// about 1e-6.)
+/// order give the same numbers. Uniforms and integers are equal bit for bit; normals equal those of
+/// PyTorch on x86 CPUs with AVX2, where it evaluates them in float. (On other CPUs, PyTorch's own
+/// normals differ from these by about 1e-6.)
 class TorchCpuGenerator {
  public:
   /// Only the lower 32 bits of the seed matter, as in PyTorch.
@@ -122,9 +124,10 @@ class TorchCpuGenerator {
     for (float& value : out) value = static_cast<float>(engine_() & 0xffffffu) * 0x1p-24f;
   }
 
-  /// `torch.randn(out.size())`: standard normal. The numbers depend on the size: below 16 they come
-  /// one by one, in double, and a second normal is kept for the next call; from 16 on in blocks of
-  /// 16, where the last 16 numbers of a size that is no multiple of 16 are drawn again.
+  /// `torch.randn(out.size())`: standard normal. The numbers depend on the size. Below 16 they are
+  /// computed one by one in double, and the second normal of a pair is kept for the next call. From
+  /// 16 on they are computed in blocks of 16; if the size is no multiple of 16, the last 16 numbers
+  /// are drawn again.
   void fill_normal(std::span<float> out) noexcept {
     constexpr std::size_t kBlock = 16;
     if (out.size() < kBlock) {
@@ -139,8 +142,10 @@ class TorchCpuGenerator {
     transform(out.last<kBlock>());
   }
 
-  /// `torch.randint(low, high, (out.size(),))`: uniform in [low, high), with the remainder's bias.
-  /// Throws ArgumentError unless 0 < high - low <= 2^28; PyTorch's versions disagree above.
+  /// `torch.randint(low, high, (out.size(),))`: uniform in [low, high), up to the bias of the
+  /// remainder.
+  /// Throws ArgumentError unless 0 < high - low <= 2^28; for larger ranges the versions of PyTorch
+  /// differ.
   void fill_integers(std::span<std::int64_t> out, std::int64_t low, std::int64_t high) {
     const std::uint64_t range = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
     if (low >= high || range > (std::uint64_t{1} << 28))
@@ -150,7 +155,7 @@ class TorchCpuGenerator {
   }
 
   /// `torch.randperm(n)`: 0, ..., n - 1 in random order. Throws ArgumentError unless 0 <= n <=
-  /// 2^27; PyTorch's versions disagree above.
+  /// 2^27; for larger n the versions of PyTorch differ.
   [[nodiscard]] std::vector<std::int64_t> permutation(std::int64_t n) {
     if (n < 0 || n > (std::int64_t{1} << 27))
       raise<ArgumentError>("TorchCpuGenerator: expected a size in [0, 2^27], got ", n);
@@ -162,7 +167,7 @@ class TorchCpuGenerator {
   }
 
  private:
-  /// Box and Muller's transform of 8 pairs of uniforms, in place.
+  /// The Box-Muller transform of 8 pairs of uniforms, in place.
   static void transform(std::span<float, 16> block) noexcept {
     for (std::size_t i = 0; i < 8; ++i) {
       const float radius = math::sqrt(-2.0f * detail::cephes_log(1.0f - block[i]));

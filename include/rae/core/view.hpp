@@ -1,5 +1,4 @@
-// View: a pointer with a shape and strides, the argument type of kernels, which so work on any
-// memory.
+// View: a pointer with a shape and strides. Kernels take views, so they work on any memory.
 #pragma once
 
 #include <type_traits>
@@ -9,10 +8,11 @@
 
 namespace rae {
 
-/// A non-owning strided window on elements. Strides count elements, not bytes.
+/// A non-owning strided array of up to six dimensions. Strides count elements, not bytes.
 template <class T>
 class View {
  public:
+  /// No memory and no shape; `empty()` is true.
   constexpr View() = default;
 
   /// A contiguous row-major view of `shape` at `data`.
@@ -23,6 +23,7 @@ class View {
       stride *= shape[i];
     }
   }
+  /// A view of `shape` at `data` with one stride per dimension.
   constexpr View(T* data, const Shape& shape, const std::array<index_t, kMaxRank>& strides) noexcept
       : data_(data), shape_(shape), strides_(strides) {}
 
@@ -31,15 +32,22 @@ class View {
     return {data_, shape_, strides_};
   }
 
+  /// The first element; null for a default-constructed view.
   [[nodiscard]] constexpr T* data() const noexcept { return data_; }
+  /// Extents, outermost first.
   [[nodiscard]] constexpr const Shape& shape() const noexcept { return shape_; }
+  /// Extent of dimension `i`; a negative `i` counts from the end.
   [[nodiscard]] constexpr index_t extent(int i) const noexcept { return shape_[i]; }
+  /// Stride of dimension `i` in elements; a negative `i` counts from the end.
   [[nodiscard]] constexpr index_t stride(int i) const noexcept {
     return strides_[static_cast<std::size_t>(i < 0 ? i + shape_.rank() : i)];
   }
+  /// Number of elements.
   [[nodiscard]] constexpr index_t numel() const noexcept { return shape_.numel(); }
+  /// True when there is no memory.
   [[nodiscard]] constexpr bool empty() const noexcept { return data_ == nullptr; }
 
+  /// True when the elements are adjacent in row-major order.
   [[nodiscard]] constexpr bool is_contiguous() const noexcept {
     index_t expected = 1;
     for (int i = shape_.rank() - 1; i >= 0; --i) {
@@ -58,7 +66,8 @@ class View {
     return data_[offset];
   }
 
-  /// The same elements with the last two dimensions exchanged; nothing is copied.
+  /// The same elements with the last two dimensions exchanged; nothing is copied. Throws ShapeError
+  /// below two dimensions.
   [[nodiscard]] constexpr View transposed() const {
     if (shape_.rank() < 2)
       raise<ShapeError>("View::transposed: needs at least two dimensions, got ", shape_);
@@ -68,8 +77,8 @@ class View {
     return {data_, shape_.with(r - 1, shape_[r - 2]).with(r - 2, shape_[r - 1]), strides};
   }
 
-  /// `count` indices of dimension `dim`, from `begin` on; nothing is copied. Throws ShapeError when
-  /// out of range.
+  /// The indices [begin, begin + count) of dimension `dim`; nothing is copied. Throws ShapeError
+  /// when out of range.
   [[nodiscard]] constexpr View slice(int dim, index_t begin, index_t count) const {
     const int d = dim < 0 ? dim + shape_.rank() : dim;
     if (d < 0 || d >= shape_.rank() || begin < 0 || count < 0 || begin + count > shape_[d])

@@ -1,5 +1,5 @@
-// Workspace: memory for repeated steps. Blocks released by tensors are kept and reused, so that the
-// second step of a loop of equal steps allocates nothing.
+// Workspace: recycled memory of temporary tensors. Blocks that tensors release are kept and reused,
+// so that only the first of several equal steps allocates memory.
 #pragma once
 
 #include <cstddef>
@@ -11,10 +11,11 @@ namespace rae {
 
 namespace detail {
 
-/// sched_yield of the C library, whose header a public one may not show.
+/// The C library's sched_yield, declared here because public headers include no header of the
+/// system.
 int yield_processor() noexcept __asm__("sched_yield");
 
-/// A lock for a few instructions. A thread that waits gives its processor to others.
+/// A lock that is held for a few instructions only. Waiting threads yield their processor.
 class ShortLock {
  public:
   void lock() noexcept {
@@ -26,6 +27,7 @@ class ShortLock {
   bool locked_ = false;
 };
 
+/// Holds a ShortLock until the end of the scope.
 class ShortLockGuard {
  public:
   explicit ShortLockGuard(ShortLock& lock) noexcept : lock_(lock) { lock_.lock(); }
@@ -37,7 +39,8 @@ class ShortLockGuard {
   ShortLock& lock_;
 };
 
-/// The free blocks of a Workspace. Outlives it while tensors still hold its blocks.
+/// The free blocks of a Workspace. Lives until the workspace is destroyed and no tensor holds one
+/// of its blocks any more.
 class Pool final : public BlockSource {
  public:
   Block* take(std::size_t bytes) override {
@@ -83,10 +86,11 @@ class Pool final : public BlockSource {
       closed_ = true;
       last = live_ == 0;
     }
-    release_unused();  // what another thread returned meanwhile
+    release_unused();  // blocks that other threads have returned since the first call
     if (last) delete this;
   }
 
+  /// Returns all free blocks to the heap.
   void release_unused() noexcept {
     Block* unused = nullptr;
     {
@@ -103,12 +107,14 @@ class Pool final : public BlockSource {
     }
   }
 
+  /// As the members of Workspace.
   [[nodiscard]] std::size_t reserved() const noexcept { return reserved_; }
   [[nodiscard]] std::uint64_t allocations() const noexcept { return allocations_; }
 
  private:
-  /// Best fit, but never a block more than twice as large: one huge block must not serve a tiny
-  /// tensor. Null when none fits. Counts the block, or the one that the caller allocates, as live.
+  /// The smallest free block that fits, but none more than twice as large as requested, so that a
+  /// small tensor does not occupy a huge block. Null when none fits. Either way the request counts
+  /// as a live block; the caller must allocate one for null.
   Block* take_free(std::size_t bytes) noexcept {
     const ShortLockGuard guard(lock_);
     ++live_;
@@ -137,8 +143,8 @@ class Pool final : public BlockSource {
 
 }  // namespace detail
 
-/// Owns recycled memory. While a `WorkspaceScope` on it is alive, tensors created by this thread
-/// take their memory here; a tensor may outlive both.
+/// Owns recycled memory. While a `WorkspaceScope` for it exists, tensors that this thread creates
+/// take their memory from it; a tensor may outlive both.
 class Workspace {
  public:
   Workspace() : pool_(new detail::Pool) {}
@@ -146,13 +152,13 @@ class Workspace {
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
 
-  /// Bytes taken from the heap so far and not given back.
+  /// Bytes allocated from the heap and not returned to it, in use or free.
   [[nodiscard]] std::size_t reserved_bytes() const noexcept { return pool_->reserved(); }
 
-  /// Number of times that the heap was asked for memory; constant once a loop is warm.
+  /// Number of allocations from the heap so far; constant after the first of several equal steps.
   [[nodiscard]] std::uint64_t allocations() const noexcept { return pool_->allocations(); }
 
-  /// Gives memory that no tensor uses back to the heap.
+  /// Returns memory that no tensor uses to the heap.
   void release_unused() noexcept { pool_->release_unused(); }
 
  private:
@@ -163,6 +169,7 @@ class Workspace {
 /// Makes a workspace the source of this thread's tensors until the end of the scope. Scopes nest.
 class WorkspaceScope {
  public:
+  /// The workspace must live until the end of the scope.
   explicit WorkspaceScope(Workspace& workspace) noexcept : previous_(detail::current_source) {
     detail::current_source = workspace.pool_;
   }

@@ -1,5 +1,5 @@
-// A plain convolutional classifier: the independent judge of generated pictures. It shares nothing
-// with the models that it judges.
+// A plain convolutional classifier that evaluates generated pictures. It shares no code or weights
+// with the models that it evaluates.
 //
 // Pairs of 3 x 3 convolutions with pooling between them (Simonyan and Zisserman 2015, "Very Deep
 // Convolutional Networks", section 2.1).
@@ -15,15 +15,17 @@
 
 namespace rae {
 
-/// Shape of a classifier.
+/// Sizes of a classifier.
 struct ClassifierConfig {
   index_t channels = 1, height = 28, width = 28;  ///< of the pictures; sides of at least 4
-  index_t classes = 10;
-  index_t first_channels =
-      32;  ///< of the first pair of convolutions; each later pair has twice as many, up to 8 times
+  index_t classes = 10;                           ///< logits
+  /// Channels of the first pair of convolutions; each later pair has twice as many as the pair
+  /// before it, up to 8 times.
+  index_t first_channels = 32;
   index_t features = 128;  ///< width of the layer before the logits
 
-  /// Halvings of the sides: until the shorter is at most 8, at least one.
+  /// Number of stages, each of which halves the sides: until the shorter is at most 8, at least
+  /// one.
   [[nodiscard]] index_t stages() const noexcept {
     index_t n = 1, side = math::min(height, width) / 2;
     while (side > 8) {
@@ -32,19 +34,19 @@ struct ClassifierConfig {
     }
     return n;
   }
-  /// Channels of a stage.
+  /// Channels of stage `stage`, counted from 0.
   [[nodiscard]] index_t channels_of(index_t stage) const noexcept {
     return first_channels << math::min<index_t>(stage, 3);
   }
 };
 
-/// Pictures (B, C, H, W) in [0, 1] -> logits (B, classes). Throws ConfigError for a configuration
-/// out of range.
+/// Pictures (B, C, H, W) in [0, 1] -> logits (B, classes).
 template <Operand X>
 class Classifier {
  public:
   using T = typename X::value_type;
 
+  /// Throws ConfigError for sizes out of range.
   explicit Classifier(const ClassifierConfig& c) : config_(c) {
     if (math::min(c.height, c.width) < 4 || c.channels < 1 || c.classes < 1 ||
         c.first_channels < 1 || c.features < 1)
@@ -63,12 +65,12 @@ class Classifier {
     head = Linear<X>(c.features, c.classes);
   }
 
-  /// What the last layer sees: (B, features). Throws ShapeError for other pictures.
+  /// The input of the last layer: (B, features). Throws ShapeError for pictures of another size.
   X features(const X& images) const {
     const Shape s = images.shape();
     require_shape("Classifier", s,
                   {s.rank() > 0 ? s[0] : 0, config_.channels, config_.height, config_.width});
-    X x = images;
+    X x = images;  // (B, C, H, W)
     for (std::size_t i = 0; i < convolutions.size(); i += 2) {
       x = activate(convolutions[i](x), Activation::gelu_tanh);  // (B, C_s, H_s, W_s)
       x = activate(max_pool2d(convolutions[i + 1](x)),
@@ -81,10 +83,13 @@ class Classifier {
   /// Logits (B, classes) of features (B, features).
   X classify(const X& features) const { return head(features); }
 
+  /// Logits (B, classes) of pictures. Throws ShapeError.
   X operator()(const X& images) const { return classify(features(images)); }
 
+  /// The sizes given to the constructor.
   [[nodiscard]] const ClassifierConfig& config() const noexcept { return config_; }
 
+  /// Calls f(name, parameter) for every parameter.
   template <class F>
   void parameters(F&& f) {
     for (std::size_t i = 0; i < convolutions.size(); ++i)
@@ -93,8 +98,8 @@ class Classifier {
     visit("head.", head, f);
   }
 
-  std::vector<Conv2d<X>> convolutions;
-  Linear<X> hidden, head;
+  std::vector<Conv2d<X>> convolutions;  ///< two per stage
+  Linear<X> hidden, head;               // (features, C_s*h*w), (classes, features)
 
  private:
   ClassifierConfig config_;

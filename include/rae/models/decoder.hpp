@@ -1,4 +1,4 @@
-// The ViT decoder of RAE: latent tokens -> pixels. Diffusion Transformers with Representation
+// The ViT decoder of RAE, from latent tokens to pixels. Diffusion Transformers with Representation
 // Autoencoders, section 3; official class GeneralDecoder (a MAE decoder, He et al. 2022, without
 // masking).
 #pragma once
@@ -11,23 +11,25 @@
 
 namespace rae {
 
-/// Shape of a ViT decoder.
+/// Sizes of a ViT decoder.
 struct DecoderConfig {
   index_t grid_h = 16, grid_w = 16;  ///< token grid
   index_t in_dim = 768;              ///< C, token dimension
   index_t hidden_size = 1152, num_layers = 28, num_heads = 16, intermediate_size = 4096;
-  index_t patch_size = 16, channels = 3;
+  index_t patch_size = 16;  ///< P, pixels per token along either side
+  index_t channels = 3;     ///< of the image
   double layer_norm_eps = 1e-12;
 };
 
 /// tokens (B, N, C) -> image (B, channels, h*P, w*P), in the encoder's normalised pixel units. The
-/// image is always that of the native grid h x w of the configuration; tokens of another grid are
-/// resized to it behind the embedding.
+/// image always has the native grid h x w of the configuration; tokens of another grid are resized
+/// to it after the embedding.
 template <Operand X>
 class Decoder {
  public:
   using T = typename X::value_type;
 
+  /// Weights are zero. Throws ConfigError for heads that do not divide the width.
   explicit Decoder(const DecoderConfig& config) : config_(config) {
     const index_t h = config.hidden_size, tokens = config.grid_h * config.grid_w;
     pos_embed = Parameter<X>(Shape{1, tokens + 1, h});
@@ -40,7 +42,7 @@ class Decoder {
     pred = Linear<X>(h, config.patch_size * config.patch_size * config.channels);
   }
 
-  /// What the last layer sees, (B, 1+h*w, H), for tokens (B, grid_h*grid_w, C) of any grid. Throws
+  /// The input (B, 1+h*w, H) of the last layer for tokens (B, grid_h*grid_w, C) of any grid. Throws
   /// ShapeError.
   X hidden(const X& tokens, index_t grid_h, index_t grid_w) const {
     const Shape s = tokens.shape();
@@ -54,11 +56,11 @@ class Decoder {
     x = prepend_tokens(cls_token.value, x);                // (B, 1+h*w, H)
     x = add_broadcast(x, pos_embed.value);                 // (B, 1+h*w, H)
     for (const VitBlock<X>& layer : layers) x = layer(x);  // (B, 1+h*w, H)
-    return norm_out(x);
+    return norm_out(x);                                    // (B, 1+h*w, H)
   }
 
-  /// Patches (B, h*w, P*P*channels), channel fastest, for tokens (B, grid_h*grid_w, C) of any grid.
-  /// Throws ShapeError.
+  /// Patches (B, h*w, P*P*channels), with channels innermost, for tokens (B, grid_h*grid_w, C) of
+  /// any grid. Throws ShapeError.
   X patches(const X& tokens, index_t grid_h, index_t grid_w) const {
     return drop_tokens(pred(hidden(tokens, grid_h, grid_w)), 1);
   }
@@ -80,6 +82,7 @@ class Decoder {
   /// The same for tokens of the native grid. Throws ShapeError.
   X operator()(const X& tokens) const { return (*this)(tokens, config_.grid_h, config_.grid_w); }
 
+  /// Calls f(name, parameter) for every parameter, with the names of the official checkpoints.
   template <class F>
   void parameters(F&& f) {
     f("decoder_pos_embed", pos_embed);
@@ -91,10 +94,11 @@ class Decoder {
     visit("decoder_pred.", pred, f);
   }
 
+  /// The sizes given to the constructor.
   [[nodiscard]] const DecoderConfig& config() const noexcept { return config_; }
 
   Parameter<X> pos_embed, cls_token;  // (1, 1+N, H), (1, 1, H)
-  Linear<X> embed, pred;
+  Linear<X> embed, pred;              // (H, C), (P*P*channels, H)
   std::vector<VitBlock<X>> layers;
   LayerNorm<X> norm_out;
 

@@ -22,26 +22,24 @@
 
 namespace rae {
 
-/// Shape of a discriminator; the defaults are the official one.
+/// Sizes of a discriminator; the defaults are the official ones.
 struct DinoDiscConfig {
-  index_t image_size = 224;  ///< to which pictures are resized; must be divisible by the patch size
+  index_t image_size = 224;  ///< side to which pictures are resized; divisible by the patch size
   index_t patch_size = 8, hidden_size = 384, num_layers = 12, num_heads = 6,
           intermediate_size = 1536;
-  std::vector<index_t> key_layers{
-      2, 5, 8,
-      11};  ///< layers whose tokens a head sees; one more head sees those of the last layer
-  index_t kernel_size = 9;  ///< of the heads' wide convolution; odd
+  /// Layers, counted from 0, each with a head on its output; one more head is on the last layer's.
+  std::vector<index_t> key_layers{2, 5, 8, 11};
+  index_t kernel_size = 9;  ///< tokens of the wide convolution of the heads; odd
 };
 
-/// Convolution over tokens on a circle with a weight of spectral norm one, as
+/// Convolution over tokens with circular padding and a weight of spectral norm one, as
 /// torch.nn.utils.spectral_norm(torch.nn.Conv1d(.., k, padding_mode="circular")).
 template <Operand X>
 struct SpectralConv1d {
   using T = typename X::value_type;
-  index_t kernel = 1;
+  index_t kernel = 1;         ///< k
   Parameter<X> weight, bias;  // (O, C, k), (O)
-  Tensor<T> u,
-      v;  // (O), (C*k): estimates of the first singular vectors, which `power_iteration` improves
+  Tensor<T> u, v;             // (O), (C*k); singular vectors, estimated by `power_iteration`
 
   SpectralConv1d() = default;
   SpectralConv1d(index_t in, index_t out, index_t k)
@@ -51,17 +49,18 @@ struct SpectralConv1d {
         u(Shape{out}, T(1) / math::sqrt(static_cast<T>(out))),
         v(Shape{in * k}, T(1) / math::sqrt(static_cast<T>(in * k))) {}
 
-  /// (B, C, L) -> (B, O, L).
+  /// (B, C, L) -> (B, O, L). Throws ShapeError.
   X operator()(const X& x) const {
     return transpose(
         linear(circular_windows(x, kernel), spectral_normalize(weight.value, u, v), bias.value));
   }
 
-  /// v = W^T u and u = W v, each of length one.
+  /// One step of the power iteration: v = W^T u, then u = W v, each scaled to length one. W is the
+  /// weight as a matrix (O, C*k).
   void power_iteration() {
-    const Tensor<T>& w = weight.tensor();
+    const Tensor<T>& w = weight.tensor();  // (O, C, k)
     const index_t rows = u.numel(), columns = v.numel();
-    Tensor<T> next_v(v.shape()), next_u(u.shape());
+    Tensor<T> next_v(v.shape()), next_u(u.shape());  // (C*k), (O)
     for (index_t c = 0; c < columns; ++c) {
       double sum = 0;
       for (index_t r = 0; r < rows; ++r)
@@ -78,6 +77,7 @@ struct SpectralConv1d {
     u = unit(std::move(next_u));
   }
 
+  /// Calls f(name, parameter) for every parameter, with the official names.
   template <class F>
   void parameters(F&& f) {
     f("bias", bias);
@@ -96,19 +96,21 @@ struct SpectralConv1d {
   }
 };
 
-/// One head: convolution of one token, residual convolution of k tokens, logits. Channels are
-/// normalised over the tokens of a picture.
+/// One head: a convolution of width 1, a residual convolution of width k, and a convolution to
+/// logits. Each channel is normalised over the tokens of a picture.
 template <Operand X>
 struct DinoDiscHead {
   using T = typename X::value_type;
 
-  /// Convolution, norm over the tokens of each picture and channel with an affine part, leaky ReLU.
+  /// Convolution; norm over the tokens of each picture and channel, with weight and bias; leaky
+  /// ReLU.
   struct Block {
     SpectralConv1d<X> conv;
     Parameter<X> weight, bias;  // (C)
 
     X operator()(const X& x) const {  // (B, C, L)
-      const X normalized = normalize(NormParameters<X>{NormKind::layer, 1e-6, {}, {}}, conv(x));
+      const X normalized =
+          normalize(NormParameters<X>{NormKind::layer, 1e-6, {}, {}}, conv(x));         // (B, C, L)
       return leaky_relu(channel_affine(normalized, weight.value, bias.value), T(0.2));  // (B, C, L)
     }
     template <class F>
@@ -118,8 +120,8 @@ struct DinoDiscHead {
       f("1.bias", bias);
     }
   };
-  Block first, wide;
-  SpectralConv1d<X> last;
+  Block first, wide;       ///< of widths 1 and k
+  SpectralConv1d<X> last;  ///< to one channel
 
   DinoDiscHead(index_t channels, index_t k)
       : first{{channels, channels, 1},
@@ -128,20 +130,21 @@ struct DinoDiscHead {
         wide{{channels, channels, k}, Parameter<X>(Shape{channels}), Parameter<X>(Shape{channels})},
         last(channels, 1, 1) {}
 
-  /// Tokens (B, C, L) -> logits (B, L).
+  /// Tokens (B, C, L) -> logits (B, L). Throws ShapeError.
   X operator()(const X& tokens) const {
     const X x = first(tokens);                                                    // (B, C, L)
     const X y = scale(add(wide(x), x), static_cast<T>(1 / std::numbers::sqrt2));  // (B, C, L)
     return reshape(last(y), {tokens.shape()[0], tokens.shape()[2]});              // (B, L)
   }
 
-  /// Calls f(name, convolution) for the three of them, with the official names.
+  /// Calls f(name, convolution) for the three convolutions, with the official names.
   template <class F>
   void convolutions(F&& f) {
     f("0.0.", first.conv);
     f("1.fn.0.", wide.conv);
     f("2.", last);
   }
+  /// Calls f(name, parameter) for every parameter, with the official names.
   template <class F>
   void parameters(F&& f) {
     visit("0.", first, f);
@@ -150,15 +153,16 @@ struct DinoDiscHead {
   }
 };
 
-/// The frozen transformer, under the names of DINO's checkpoint, whose last norm is not used. The
-/// official code zeroes the bias of the keys; a softmax does not see it, so the stored one does no
-/// harm.
+/// The frozen transformer, with the parameter names of DINO's checkpoint, whose last norm is not
+/// used. The official code sets the bias of the keys to zero; this has no effect on a softmax, so
+/// the stored bias is used here.
 template <Operand X>
 struct DinoBackbone {
   Linear<X> patch_embed;              // (D, 3*P*P)
   Parameter<X> cls_token, pos_embed;  // (1, 1, D), (1, 1+N, D)
   std::vector<VitBlock<X>> blocks;
 
+  /// Calls f(name, parameter) for every parameter, with the official names.
   template <class F>
   void parameters(F&& f) {
     f("cls_token", cls_token);
@@ -170,7 +174,7 @@ struct DinoBackbone {
 };
 
 /// Pictures (B, 3, H, W) in [-1, 1] -> logits (B, heads * tokens). Its parameters are those of the
-/// heads; the backbone is frozen, gradients flow through it to the pictures.
+/// heads. The backbone is frozen, but gradients flow through it to the pictures.
 template <Operand X>
 class DinoDiscriminator {
  public:
@@ -204,8 +208,8 @@ class DinoDiscriminator {
       heads.emplace_back(c.hidden_size, c.kernel_size);
 
     constexpr std::array<double, 3> mean{0.485, 0.456, 0.406},
-        deviation{0.229, 0.224, 0.225};  // of ImageNet
-    Tensor<T> factor(Shape{3}), offset(Shape{3});
+        deviation{0.229, 0.224, 0.225};            // of ImageNet
+    Tensor<T> factor(Shape{3}), offset(Shape{3});  // (3) each
     for (index_t i = 0; i < 3; ++i) {
       const auto channel = static_cast<std::size_t>(i);
       factor[i] = static_cast<T>(0.5 / deviation[channel]);
@@ -215,8 +219,8 @@ class DinoDiscriminator {
     offset_ = X(offset);
   }
 
-  /// What the heads see, (B, D, N) each: the patch tokens behind the last layer, then behind each
-  /// of the key layers. Throws ShapeError unless the pictures are (B, 3, H, W).
+  /// The inputs of the heads, (B, D, N) each: the patch tokens after the last layer, then after
+  /// each of the key layers. Throws ShapeError unless the pictures are (B, 3, H, W).
   std::vector<X> activations(const X& images) const {
     const Shape s = images.shape();
     if (s.rank() != 4 || s[1] != 3 || s.numel() == 0)
@@ -228,40 +232,40 @@ class DinoDiscriminator {
     X x = backbone.patch_embed(patchify(pictures, config_.patch_size));  // (B, N, D)
     x = add_broadcast(prepend_tokens(backbone.cls_token.value, x),
                       backbone.pos_embed.value);  // (B, 1+N, D)
-    std::vector<X> behind, out;
-    for (const VitBlock<X>& block : backbone.blocks) behind.push_back(x = block(x));
-    out.push_back(transpose(drop_tokens(behind.back(), 1)));
+    std::vector<X> outputs, out;  // (B, 1+N, D) of each layer; (B, D, N) of each head
+    for (const VitBlock<X>& block : backbone.blocks) outputs.push_back(x = block(x));
+    out.push_back(transpose(drop_tokens(outputs.back(), 1)));
     for (const index_t layer : config_.key_layers)
-      out.push_back(transpose(drop_tokens(behind[static_cast<std::size_t>(layer)], 1)));
+      out.push_back(transpose(drop_tokens(outputs[static_cast<std::size_t>(layer)], 1)));
     return out;
   }
 
-  /// Logits (B, heads * N), one head behind the other. Throws ShapeError.
+  /// Logits (B, heads * N), those of all heads concatenated. Throws ShapeError.
   X operator()(const X& images) const {
     const std::vector<X> tokens = activations(images);  // (B, D, N) each
     X logits = heads[0](tokens[0]);                     // (B, N)
     for (std::size_t i = 1; i < heads.size(); ++i)
-      logits = join_columns(logits, heads[i](tokens[i]));
+      logits = join_columns(logits, heads[i](tokens[i]));  // (B, (i + 1) * N)
     return logits;
   }
 
-  /// One step of the power iteration of all weights: what PyTorch does before each call in training
-  /// mode.
+  /// One step of the power iteration of all weights, which PyTorch makes before each call in
+  /// training mode.
   void power_iteration() {
     for (DinoDiscHead<X>& head : heads)
       head.convolutions(
           [](const std::string&, SpectralConv1d<X>& conv) { conv.power_iteration(); });
   }
 
-  /// The trainable part, under the official names.
+  /// Calls f(name, parameter) for the trainable parameters, with the official names.
   template <class F>
   void parameters(F&& f) {
     for (std::size_t i = 0; i < heads.size(); ++i)
       visit("heads." + std::to_string(i) + ".", heads[i], f);
   }
 
-  /// Calls f(name, tensor) for the vectors of the power iterations, under the official names. They
-  /// belong into checkpoints.
+  /// Calls f(name, tensor) for the vectors u and v of the power iterations, with the official
+  /// names. They must be stored in checkpoints.
   template <class F>
   void buffers(F&& f) {
     for (std::size_t i = 0; i < heads.size(); ++i)
@@ -271,6 +275,7 @@ class DinoDiscriminator {
       });
   }
 
+  /// The sizes given to the constructor.
   [[nodiscard]] const DinoDiscConfig& config() const noexcept { return config_; }
 
   DinoBackbone<X> backbone;
@@ -281,8 +286,8 @@ class DinoDiscriminator {
   X scale_, offset_;  // (3)
 };
 
-/// Initial heads: convolutions uniform in +-1 / sqrt(C k) as torch.nn.Conv1d's, norms one, one
-/// power iteration from a normal u. The backbone is left as it is.
+/// Initial weights of the heads: convolutions uniform in +-1 / sqrt(C k) as in torch.nn.Conv1d,
+/// norms with weight 1, and one power iteration from a normal u. The backbone is not changed.
 template <Operand X>
 void initialize(DinoDiscriminator<X>& model, std::uint64_t seed) {
   using T = typename X::value_type;

@@ -17,25 +17,25 @@
 
 namespace rae {
 
-/// The choices that all blocks of a model share.
+/// Options that all blocks of a model share.
 struct DitBlockOptions {
   bool use_swiglu = true;   ///< SwiGLU feed-forward, else GELU (tanh)
-  bool use_rmsnorm = true;  ///< RMSNorm with a weight, else LayerNorm without affine part; eps 1e-6
-  bool use_qknorm = false;  ///< norm of queries and keys per head, before the rotation
-  double mlp_ratio = 4.0;   ///< hidden width over model width; SwiGLU takes two thirds of it
+  bool use_rmsnorm = true;  ///< RMSNorm with a weight, else LayerNorm without parameters; eps 1e-6
+  bool use_qknorm = false;  ///< norm of queries and keys per head, before RoPE
+  double mlp_ratio = 4.0;   ///< hidden width / model width; with SwiGLU, two thirds of that
 };
 
-/// The part of a network's computation that depends only on time and label: one row for each pair
-/// of them.
+/// The part of a network's computation that depends only on time and label, with one row for each
+/// pair (t, y).
 template <Operand X>
 struct Conditioning {
-  X time;                     // (B, h); empty where the model does not use it
-  std::vector<X> modulation;  // (B, 6h) for each block that is conditioned on vectors, then (B, 2h)
-                              // for an output layer that is
+  X time;                     // (B, h); empty if the model does not use it
+  std::vector<X> modulation;  // (B, 6h) for each block that is conditioned per image, then (B, 2h)
+                              // for the output layer if it is
 };
 
-/// The table of rotary positions of a grid, for heads of this width; none for an outline, which
-/// must not take memory for a configuration that may be absurd.
+/// The RoPE table of a grid for heads of this width. Empty for an Outline, whose configuration may
+/// be invalid and so large that the table would exhaust the memory.
 template <Operand X>
 [[nodiscard]] Shared<const RopeTable<typename X::value_type>> shared_rope_table(index_t grid_h,
                                                                                 index_t grid_w,
@@ -47,16 +47,17 @@ template <Operand X>
     return Shared<const RopeTable<T>>::make(make_rope_table<T>(grid_h, grid_w, head_dim));
 }
 
-/// One block. Conditioning c has one row per image, (B, D), or per token, (B, T, D).
+/// One block. The condition c has one row per image, (B, D), or per token, (B, T, D).
 template <Operand X>
 struct DitBlock {
   index_t heads = 1;
   DitNorm<X> norm1, norm2;
-  Linear<X> qkv, proj, adaln;
+  Linear<X> qkv, proj, adaln;  // (3D, D), (D, D), (6D, D)
   QkNorm<X> q_norm, k_norm;
   FeedForward<X> mlp;
 
   DitBlock() = default;
+  /// Of width `dim` = D. Throws ConfigError unless `heads_` divides it.
   DitBlock(index_t dim, index_t heads_, const DitBlockOptions& o)
       : heads(heads_),
         norm1(dim, o.use_rmsnorm),
@@ -73,14 +74,16 @@ struct DitBlock {
     }
   }
 
-  /// Shifts, scales and gates that the condition c asks for: (B, [T,] 6D).
+  /// Shifts, scales and gates (B, [T,] 6D) for the condition c (B, [T,] D).
   X modulation(const X& c) const { return adaln(silu(c)); }
 
+  /// The block for x (B, T, D) and the condition c: (B, T, D). `rope` may be null. Throws
+  /// ShapeError.
   X operator()(const X& x, const X& c, const RopeTable<typename X::value_type>* rope) const {
     return modulated(x, modulation(c), rope);
   }
 
-  /// The block on x (B, T, D) under a modulation m (B, [T,] 6D): (B, T, D).
+  /// The block for x (B, T, D) and its modulation m (B, [T,] 6D): (B, T, D). Throws ShapeError.
   X modulated(const X& x, const X& m, const RopeTable<typename X::value_type>* rope) const {
     const auto [shift1, scale1, gate1, shift2, scale2, gate2] = chunk<6>(m);  // (B, [T,] D) each
     X heads_in = qkv(norm_modulate(norm1(), x, shift1, scale1));              // (B, T, 3D)
@@ -91,6 +94,7 @@ struct DitBlock {
     return mlp(norm_modulate(norm2(), h, shift2, scale2), Residual{h, gate2});       // (B, T, D)
   }
 
+  /// Calls f(name, parameter) for every parameter, with the official names.
   template <class F>
   void parameters(F&& f) {
     visit("norm1.", norm1, f);
@@ -104,27 +108,30 @@ struct DitBlock {
   }
 };
 
-/// The output layer: modulated norm, then a projection to the latent's channels.
+/// The output layer: a modulated norm, then a projection to C channels.
 template <Operand X>
 struct DitFinalLayer {
   DitNorm<X> norm_final;
-  Linear<X> linear_out, adaln;
+  Linear<X> linear_out, adaln;  // (C, D), (2D, D)
 
   DitFinalLayer() = default;
+  /// From width `dim` = D to `out` = C channels.
   DitFinalLayer(index_t dim, index_t out, bool use_rmsnorm)
       : norm_final(dim, use_rmsnorm), linear_out(dim, out), adaln(dim, 2 * dim) {}
 
-  /// Shift and scale that the condition c asks for: (B, [T,] 2D).
+  /// Shift and scale (B, [T,] 2D) for the condition c (B, [T,] D).
   X modulation(const X& c) const { return adaln(silu(c)); }
 
+  /// The layer for x (B, T, D) and the condition c: (B, T, C). Throws ShapeError.
   X operator()(const X& x, const X& c) const { return modulated(x, modulation(c)); }
 
-  /// The layer on x (B, T, D) under a modulation m (B, [T,] 2D): (B, T, C).
+  /// The layer for x (B, T, D) and its modulation m (B, [T,] 2D): (B, T, C). Throws ShapeError.
   X modulated(const X& x, const X& m) const {
     const auto [shift, scale] = chunk<2>(m);                          // (B, [T,] D) each
     return linear_out(norm_modulate(norm_final(), x, shift, scale));  // (B, T, C)
   }
 
+  /// Calls f(name, parameter) for every parameter, with the official names.
   template <class F>
   void parameters(F&& f) {
     visit("norm_final.", norm_final, f);

@@ -1,8 +1,8 @@
-// The frozen ViT encoders of RAE: DINOv2 with or without registers, SigLIP2 and MAE, as one text
-// with four differences (prefix tokens, position table, epsilon, GELU). Diffusion Transformers with
-// Representation Autoencoders, section 3.
+// The frozen ViT encoders of RAE: DINOv2 with or without registers, SigLIP2 and MAE. The families
+// share one implementation and differ in prefix tokens, position table, epsilon and GELU. Diffusion
+// Transformers with Representation Autoencoders, section 3.
 //
-// The final LayerNorm has no affine part; prefix tokens are dropped.
+// The final LayerNorm has no weight and bias; prefix tokens are dropped after it.
 #pragma once
 
 #include <array>
@@ -15,10 +15,10 @@
 
 namespace rae {
 
-/// Which pretrained family.
+/// Family of pretrained encoders.
 enum class EncoderFamily { dinov2, siglip2, mae };
 
-/// Shape of an encoder.
+/// Sizes of an encoder.
 struct EncoderConfig {
   EncoderFamily family = EncoderFamily::dinov2;
   index_t patch_size = 14, channels = 3;
@@ -27,7 +27,9 @@ struct EncoderConfig {
   index_t table_h = 37, table_w = 37;  ///< grid of the stored position table
   double layer_norm_eps = 1e-6;        ///< 1e-12 for MAE
 
+  /// True when the family has a class token.
   [[nodiscard]] bool has_cls() const noexcept { return family != EncoderFamily::siglip2; }
+  /// Number of class and register tokens.
   [[nodiscard]] index_t prefix_tokens() const noexcept {
     return has_cls() ? 1 + (family == EncoderFamily::dinov2 ? registers : 0) : 0;
   }
@@ -39,6 +41,7 @@ class Encoder {
  public:
   using T = typename X::value_type;
 
+  /// Weights are zero. Throws ConfigError for heads that do not divide the width.
   explicit Encoder(const EncoderConfig& config) : config_(config) {
     const index_t d = config.hidden_size;
     patch_embed = Linear<X>(config.channels * config.patch_size * config.patch_size, d);
@@ -54,8 +57,8 @@ class Encoder {
                           gelu, config.family == EncoderFamily::dinov2);
   }
 
-  /// Throws ShapeError unless the image is (B, channels, H, W) with H and W divisible by the patch
-  /// size.
+  /// Patch tokens (B, h*w, D) of a normalised image (B, channels, H, W). Throws ShapeError unless H
+  /// and W are divisible by the patch size.
   X operator()(const X& image) const {
     check(image.shape());
     X x = embed(image);                                    // (B, P+N, D)
@@ -63,8 +66,8 @@ class Encoder {
     return tokens_of(x);                                   // (B, N, D)
   }
 
-  /// The normalised patch tokens behind each layer, (B, N, D); the last are the encoder's output.
-  /// For perceptual losses, and for latents that mix layers. Throws as the call does.
+  /// The normalised patch tokens after each layer, (B, N, D) each; the last are the encoder's
+  /// output. For perceptual losses, and for latents that combine layers. Throws ShapeError.
   std::vector<X> hidden_states(const X& image) const {
     check(image.shape());
     std::vector<X> out;
@@ -73,7 +76,8 @@ class Encoder {
     return out;
   }
 
-  /// Tokens with positions and prefix, before the first layer: (B, P+N, D).
+  /// The input (B, P+N, D) of the first layer: P prefix tokens, then embedded patches, with
+  /// positions.
   X embed(const X& image) const {
     const index_t h = image.shape()[2] / config_.patch_size,
                   w = image.shape()[3] / config_.patch_size;
@@ -81,11 +85,13 @@ class Encoder {
     if (!config_.has_cls()) return add_broadcast(x, position(h, w));        // (B, N, D)
     x = add_broadcast(prepend_tokens(cls_token.value, x), position(h, w));  // (B, 1+N, D)
     if (register_tokens.empty()) return x;
-    // Registers stand between the class token and the patches and have no position. Attention does
-    // not see order, and all prefix tokens are dropped, so they may as well stand in front.
+    // Official models put the registers, which have no position, between class token and patches.
+    // Attention does not depend on the order, and all prefix tokens are dropped, so the registers
+    // can be first.
     return prepend_tokens(register_tokens.value, x);  // (B, 1+R+N, D)
   }
 
+  /// Calls f(name, parameter) for every parameter.
   template <class F>
   void parameters(F&& f) {
     visit("patch_embed.", patch_embed, f);
@@ -96,9 +102,10 @@ class Encoder {
       visit("layers." + std::to_string(i) + ".", layers[i], f);
   }
 
+  /// The sizes given to the constructor.
   [[nodiscard]] const EncoderConfig& config() const noexcept { return config_; }
 
-  Linear<X> patch_embed;
+  Linear<X> patch_embed;                               // (D, channels*P*P)
   Parameter<X> cls_token, register_tokens, pos_embed;  // (1, 1, D), (1, R, D), (1, [1+]table, D)
   std::vector<VitBlock<X>> layers;
 
@@ -110,17 +117,17 @@ class Encoder {
                         ", H, W) with H and W divisible by ", config_.patch_size, ", got ", s);
   }
 
-  // Patch tokens of (B, P+N, D) under the final norm: (B, N, D).
+  // The patch tokens of x (B, P+N, D) after the final norm: (B, N, D).
   X tokens_of(const X& x) const {
-    const X normalized =
-        normalize(NormParameters<X>{NormKind::layer, config_.layer_norm_eps, {}, {}}, x);
+    const X normalized = normalize(
+        NormParameters<X>{NormKind::layer, config_.layer_norm_eps, {}, {}}, x);  // (B, P+N, D)
     return config_.prefix_tokens() > 0 ? drop_tokens(normalized, config_.prefix_tokens())
                                        : normalized;
   }
 
-  // The position table on an h x w grid, with the class token's row in front: (1, [1+]h*w, D).
-  // DINOv2 with registers shrinks its table with an antialiased cubic filter, the others use the
-  // plain one: so do their classes in transformers.
+  // The position table for an h x w grid, with the row of the class token first: (1, [1+]h*w, D).
+  // DINOv2 with registers resizes its table with an antialiased cubic filter, the others with a
+  // plain one, as in Hugging Face transformers.
   X position(index_t h, index_t w) const {
     if (h == config_.table_h && w == config_.table_w) return pos_embed.value;
     const index_t prefix = config_.has_cls() ? 1 : 0;
@@ -135,8 +142,8 @@ class Encoder {
   EncoderConfig config_;
 };
 
-/// Names of a family in its Hugging Face checkpoint; `prefix` stands in front of all ("" in a hub
-/// file).
+/// Parameter names of a family in its Hugging Face checkpoint; `prefix` is put before each of them
+/// ("" for files of the Hugging Face hub).
 inline NameMap encoder_names(EncoderFamily family, const std::string& prefix = "") {
   return [family, prefix](const std::string& name) -> std::vector<std::string> {
     const bool siglip = family == EncoderFamily::siglip2;

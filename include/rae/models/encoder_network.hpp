@@ -1,8 +1,8 @@
-// The interface of encoders, as the autoencoder and the trainers see them: the built-in ViT
-// encoders, or an encoder that a program has registered (spec/any_encoder.hpp).
+// The interface through which the autoencoder and the trainers use an encoder: a built-in ViT
+// encoder, or an encoder that a program has registered (spec/any_encoder.hpp).
 //
-// Diffusion Transformers with Representation Autoencoders, section 3: any frozen encoder whose
-// tokens stand on a grid can make the latents.
+// Diffusion Transformers with Representation Autoencoders, section 3: the tokens of any frozen
+// encoder that form a grid can serve as latents.
 #pragma once
 
 #include <concepts>
@@ -16,8 +16,8 @@
 
 namespace rae {
 
-/// The sizes of an encoder that others depend on: pictures (B, channels, h*P, w*P) become tokens
-/// (B, h*w, width), with P the patch size.
+/// The sizes of an encoder on which other networks depend: pictures (B, channels, h*P, w*P) become
+/// tokens (B, h*w, width), with P the patch size.
 struct EncoderShape {
   index_t channels = 3;    ///< of the pictures, 1 (gray) or 3 (RGB)
   index_t patch_size = 1;  ///< P, pixels per token along either side
@@ -26,8 +26,8 @@ struct EncoderShape {
   bool operator==(const EncoderShape&) const = default;
 };
 
-/// A class of encoders: normalised pictures (B, channels, H, W) to tokens (B, h*w, D), row by row
-/// of the grid, and a list of its parameters, which may be empty.
+/// A class E of encoders: it maps normalised pictures (B, channels, H, W) to tokens (B, h*w, D),
+/// row by row of the grid, and lists its parameters, of which there may be none.
 template <class E, class X>
 concept ImageEncoder = Operand<X> &&
     requires(const E& encoder, E& mutable_encoder, const X& images) {
@@ -35,8 +35,8 @@ concept ImageEncoder = Operand<X> &&
   mutable_encoder.parameters([](const std::string&, Parameter<X>&) {});
 };
 
-/// An encoder of any kind with its weights. X is Tensor<float> for inference or Var<float> where
-/// gradients pass through.
+/// An encoder of any class with its weights. X is Tensor<float> for inference, or Var<float> for
+/// gradients with respect to the pictures.
 template <Operand X>
 class EncoderNetwork {
  public:
@@ -53,8 +53,8 @@ class EncoderNetwork {
     return out;
   }
 
-  /// The grid (h, w) of the tokens of pictures (B, channels, H, W). Throws ShapeError for pictures
-  /// that the encoder does not take.
+  /// The grid (h, w) of the tokens for pictures (B, channels, H, W). Throws ShapeError for other
+  /// channels, or sides that the patch size does not divide.
   [[nodiscard]] Shape grid_of(const Shape& images) const {
     const auto& [channels, patch, width] = shape();
     if (images.rank() != 4 || images[1] != channels || images.numel() == 0 ||
@@ -68,17 +68,17 @@ class EncoderNetwork {
   [[nodiscard]] virtual const EncoderShape& shape() const noexcept = 0;
 
   /// The features that a perceptual loss compares, (B, N, D) each: the normalised tokens after each
-  /// layer of a ViT, or the tokens alone. Throws as the call does.
+  /// layer of a ViT; for other encoders, the tokens. Throws ShapeError.
   [[nodiscard]] virtual std::vector<X> features(const X& images) const = 0;
 
-  /// Calls f(name, parameter) for every parameter, in the order and with the names of files.
+  /// Calls f(name, parameter) for every parameter, in the order and with the names of the files.
   virtual void parameters(const Function<void(const std::string&, Parameter<X>&)>& f) = 0;
 
-  /// A copy with the same weights, which are shared until one of the two changes them.
+  /// A copy with the same weights, whose memory is shared until one of the two is changed.
   [[nodiscard]] virtual OwnedPointer<EncoderNetwork<X>> clone() const = 0;
 
-  /// A copy for gradients with respect to the pictures; its weights are constants. Throws
-  /// ArgumentError when the kind of encoder cannot be differentiated or the weights are packed.
+  /// A copy for gradients with respect to the pictures, with constant weights. Throws ArgumentError
+  /// when encoders of this class cannot be differentiated or the weights are packed.
   [[nodiscard]] virtual OwnedPointer<EncoderNetwork<Var<T>>> differentiable() const = 0;
 
  protected:
@@ -92,7 +92,7 @@ class EncoderNetwork {
 
 namespace detail {
 
-/// True when gradients pass through encoders of this kind: unless it says otherwise.
+/// Kind::differentiable if it exists, else true.
 template <class Kind>
 constexpr bool is_differentiable() {
   if constexpr (requires { Kind::differentiable; })
@@ -102,7 +102,7 @@ constexpr bool is_differentiable() {
 }
 
 /// An encoder of one class as an EncoderNetwork. `Kind` has the types Config and Network<X>, and
-/// shape(config).
+/// the function shape(config).
 template <class Kind, Operand X>
 class AdaptedEncoder final : public EncoderNetwork<X> {
  public:
@@ -155,12 +155,14 @@ class AdaptedEncoder final : public EncoderNetwork<X> {
 
 }  // namespace detail
 
-/// The built-in ViT encoders as a kind of encoder.
+/// Describes the built-in ViT encoders to AdaptedEncoder.
 struct VitEncoder {
-  using Config = EncoderConfig;
+  using Config = EncoderConfig;  ///< sizes of an encoder
+  /// The encoder for one tensor type.
   template <class X>
   using Network = Encoder<X>;
 
+  /// Channels, patch size and width.
   static EncoderShape shape(const Config& c) { return {c.channels, c.patch_size, c.hidden_size}; }
 };
 

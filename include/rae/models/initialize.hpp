@@ -1,5 +1,5 @@
-// Initial weights, as the official modules draw them: PyTorch's default for linear layers, then
-// what each model changes.
+// Initial weights with the distributions of the official modules: PyTorch's defaults for linear
+// layers, then the changes of each model.
 //
 // Diffusion Transformers with Representation Autoencoders, official code
 // (DiTwDDTHead.initialize_weights, LightningDiT.initialize_weights, GeneralDecoder); MAE,
@@ -14,10 +14,12 @@
 
 namespace rae {
 
-/// DiT^DH as it starts its training: all modulations and the output are zero.
+/// Initial weights of DiT^DH: PyTorch's defaults, except for Xavier for the token embeddings, a
+/// sin-cos table, normal with deviation 0.02 for the embeddings of time and label (1 for the
+/// frequencies), and zero for all modulations and the output.
 template <Operand X>
 void initialize(DitDh<X>& model, std::uint64_t seed) {
-  constexpr std::uint64_t kOwn = 1u << 20;  // streams behind those of init_default
+  constexpr std::uint64_t kOwn = 1u << 20;  // the first stream after those of init_default
   init_default(model, seed);
   if (!model.pos_embed.empty())
     init_sincos(model.pos_embed, model.config().grid_h, model.config().grid_w);
@@ -32,11 +34,12 @@ void initialize(DitDh<X>& model, std::uint64_t seed) {
   init_zero(model.final_layer.linear_out);
 }
 
-/// LightningDiT as it starts its training: Xavier for all matrices and zero biases, a sin-cos
-/// table, and zero for all modulations and the output. Official LightningDiT.initialize_weights.
+/// Initial weights of LightningDiT: Xavier for the matrices and zero biases, a sin-cos table,
+/// normal with deviation 0.02 for the embeddings of time and label (1 for the frequencies), and
+/// zero for all modulations and the output. Official LightningDiT.initialize_weights.
 template <Operand X>
 void initialize(LightningDit<X>& model, std::uint64_t seed) {
-  std::uint64_t stream = 1u << 20;  // after those of init_default
+  std::uint64_t stream = 1u << 20;  // the first after those of init_default
   init_default(model, seed);
   const index_t p = model.config().patch_size;
   init_sincos(model.pos_embed, model.config().input_h / p, model.config().input_w / p);
@@ -56,7 +59,7 @@ void initialize(LightningDit<X>& model, std::uint64_t seed) {
   init_zero(model.final_layer.linear_out);
 }
 
-/// The ViT decoder: PyTorch's defaults, a sin-cos table, a class token of zeros.
+/// Initial weights of the ViT decoder: PyTorch's defaults, a sin-cos table, a class token of zeros.
 template <Operand X>
 void initialize(Decoder<X>& model, std::uint64_t seed) {
   init_default(model, seed);
@@ -64,8 +67,8 @@ void initialize(Decoder<X>& model, std::uint64_t seed) {
   init_sincos(model.pos_embed, model.config().grid_h, model.config().grid_w);
 }
 
-/// An encoder to be pretrained: Xavier for all matrices and zero biases, as MAE does, and a sin-cos
-/// table to start from.
+/// Initial weights of an encoder: Xavier for all matrices and zero biases, as in MAE, a sin-cos
+/// table, and normal with deviation 0.02 for class and register tokens.
 template <Operand X>
 void initialize(Encoder<X>& model, std::uint64_t seed) {
   constexpr std::uint64_t kOwn = 1u << 20;

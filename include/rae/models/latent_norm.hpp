@@ -7,12 +7,12 @@
 
 namespace rae {
 
-/// Mean and variance of the latents over a data set, (C, h, w) each; an empty mean counts as 0, an
-/// empty variance as 1. `eps` is added to the variance.
+/// Mean and variance of the latents over a data set, (C, h, w) each; an empty mean stands for 0,
+/// an empty variance for 1.
 template <Real T>
 struct LatentNorm {
   Tensor<T> mean, var;  // (C, h, w)
-  double eps = 1e-5;
+  double eps = 1e-5;    ///< added to the variance
 
   /// (z - mean) / sqrt(var + eps) for z (B, C, h, w). Throws ShapeError.
   [[nodiscard]] Tensor<T> normalize(const Tensor<T>& z) const {

@@ -1,7 +1,7 @@
-// LightningDiT: the plain diffusion transformer, RAE's baseline and the ancestor of DiT^DH.
+// LightningDiT: the plain diffusion transformer, which is RAE's baseline and the basis of DiT^DH.
 //
-// Peebles and Xie 2023; Yao et al. 2025. Differs from DiT^DH's backbone in the condition (time +
-// label, without SiLU) and in having its output layer right after the blocks.
+// Peebles and Xie 2023; Yao et al. 2025. It differs from the backbone of DiT^DH in the condition
+// (time + label, without SiLU) and in its output layer, which follows the blocks.
 #pragma once
 
 #include <vector>
@@ -14,29 +14,31 @@
 
 namespace rae {
 
-/// Shape of a LightningDiT. Names are those of the official configuration.
+/// Sizes and options of a LightningDiT, with the names of the official configuration.
 struct LightningDitConfig {
   index_t input_h = 16, input_w = 16;  ///< latent grid
   index_t patch_size = 1, in_channels = 768;
   index_t hidden_size = 1152, depth = 28, num_heads = 16;
   double mlp_ratio = 4.0;
   index_t num_classes = 1000;
-  double class_dropout_prob = 0.1;  ///< above 0 adds the null class
-  bool learn_sigma =
-      false;  ///< twice the output channels, of which the first half is the prediction
+  double class_dropout_prob = 0.1;  ///< above 0: there is a null class
+  bool learn_sigma = false;         ///< twice the output channels; the first half is the prediction
   bool use_swiglu = true, use_rmsnorm = true, use_rope = true, use_qknorm = false;
 
+  /// The options of all blocks.
   [[nodiscard]] DitBlockOptions block() const {
     return {use_swiglu, use_rmsnorm, use_qknorm, mlp_ratio};
   }
 };
 
-/// velocity = LightningDiT(x_t, t, y).
+/// The network: velocity = LightningDiT(x_t, t, y).
 template <Operand X>
 class LightningDit {
  public:
   using T = typename X::value_type;
 
+  /// Weights are zero. Throws ConfigError for patches that do not divide the latent, or heads that
+  /// do not divide the width.
   explicit LightningDit(const LightningDitConfig& config) : config_(config) {
     const index_t p = config.patch_size, d = config.hidden_size;
     if (p < 1 || config.input_h % p != 0 || config.input_w % p != 0)
@@ -55,8 +57,8 @@ class LightningDit {
     if (config.use_rope) rope_ = shared_rope_table<X>(grid_h_, grid_w_, d / config.num_heads);
   }
 
-  /// Predicted velocity (B, C, h, w) for x (B, C, h, w), t (B) in [0, 1] with 1 = noise, y (B).
-  /// Throws ShapeError, ArgumentError.
+  /// Predicted velocity (B, C, h, w) for x (B, C, h, w), flow times t (B) in [0, 1], where 1 is
+  /// noise, and labels y (B). Throws ShapeError, ArgumentError.
   X operator()(const X& x, const Tensor<T>& t, std::span<const std::int64_t> y) const {
     return (*this)(x, conditioning(t, y));
   }
@@ -78,8 +80,8 @@ class LightningDit {
     return (6 * config_.depth + 2) * config_.hidden_size;
   }
 
-  /// The velocities (k B, C, h, w) of x (B, C, h, w) under k conditions for each image, those of
-  /// the whole batch concatenated. Throws ShapeError.
+  /// The velocities (k B, C, h, w) for x (B, C, h, w) under k conditions per image. Row i B + b of
+  /// `c` is condition i of image b, and so is the order of the velocities. Throws ShapeError.
   X operator()(const X& x, const Conditioning<X>& c) const {
     const Shape s = x.shape();
     if (s.rank() != 4) raise<ShapeError>("LightningDit: expected x (B, C, h, w), got ", s);
@@ -97,6 +99,7 @@ class LightningDit {
     return config_.learn_sigma ? first_channels(out, config_.in_channels) : out;
   }
 
+  /// Calls f(name, parameter) for every parameter, with the names of the official checkpoints.
   template <class F>
   void parameters(F&& f) {
     f("pos_embed", pos_embed);
@@ -108,20 +111,21 @@ class LightningDit {
     visit("final_layer.", final_layer, f);
   }
 
+  /// The configuration given to the constructor.
   [[nodiscard]] const LightningDitConfig& config() const noexcept { return config_; }
 
-  /// Recompute the activations of each block in the backward pass instead of keeping them.
+  /// Recompute the activations of each block in the backward pass instead of storing them.
   void set_checkpointing(bool on) noexcept { checkpointing_ = on; }
 
   Parameter<X> pos_embed;  // (1, N, D)
-  Linear<X> x_embedder;
+  Linear<X> x_embedder;    // (D, C*p*p)
   TimestepEmbed<X> t_embedder;
   LabelEmbed<X> y_embedder;
   std::vector<DitBlock<X>> blocks;
   DitFinalLayer<X> final_layer;
 
  private:
-  // A block on x (B, N, D) under the modulation m (B, 6D): (B, N, D).
+  // A block for x (B, N, D) and its modulation m (B, 6D): (B, N, D).
   X run(const DitBlock<X>& block, const X& x, const X& m) const {
     const auto forward = [&block, rope = rope_.get()](const X& a, const X& b) {
       return block.modulated(a, b, rope);
@@ -132,7 +136,7 @@ class LightningDit {
     return forward(x, m);
   }
 
-  // Channels are the outermost axis of an image, as tokens are of a sequence.
+  // The first `count` channels of x (B, C, h, w), selected as the first tokens of (B, C, h*w).
   static X first_channels(const X& x, index_t count) {
     const Shape s = x.shape();
     return reshape(keep_tokens(reshape(x, {s[0], s[1], s[2] * s[3]}), count),

@@ -1,5 +1,8 @@
-// Names of ViT parameters in official checkpoints. Our blocks hold query, key and value as one
-// matrix; files hold three.
+// Names of ViT parameters in official checkpoints. A VitBlock has one matrix for query, key and
+// value; files have three.
+//
+// Diffusion Transformers with Representation Autoencoders, official code, and Hugging Face
+// transformers (Dinov2, Siglip, ViTMAE).
 #pragma once
 
 #include <string>
@@ -10,17 +13,17 @@
 
 namespace rae {
 
-/// Maps one of our parameter names to the tensors of a file whose rows, concatenated, are its
-/// value.
+/// Maps the name of a parameter of this library to the names of the tensors in a file whose
+/// concatenated rows are its value.
 using NameMap = Function<std::vector<std::string>(const std::string&)>;
 
-/// Names inside one transformer layer, without ".weight" and ".bias". An empty scale means that the
-/// family has no LayerScale.
+/// Names inside one transformer layer, without ".weight" and ".bias". `scale1` and `scale2` are
+/// empty if the family has no LayerScale.
 struct VitLayerNames {
   std::string norm1, query, key, value, proj, norm2, fc1, fc2, scale1, scale2;
 };
 
-/// DINOv2 as Hugging Face names it.
+/// Names of DINOv2 in Hugging Face transformers.
 inline VitLayerNames dinov2_layer_names() {
   return {"norm1",
           "attention.attention.query",
@@ -33,7 +36,7 @@ inline VitLayerNames dinov2_layer_names() {
           "layer_scale1.lambda1",
           "layer_scale2.lambda1"};
 }
-/// MAE, and RAE's ViT decoder, which is built from its layers.
+/// Names of MAE, and of RAE's ViT decoder, which has the same layers.
 inline VitLayerNames mae_layer_names() {
   return {"layernorm_before",
           "attention.attention.query",
@@ -46,7 +49,7 @@ inline VitLayerNames mae_layer_names() {
           "",
           ""};
 }
-/// SigLIP.
+/// Names of SigLIP and SigLIP2.
 inline VitLayerNames siglip_layer_names() {
   return {"layer_norm1",
           "self_attn.q_proj",
@@ -60,8 +63,8 @@ inline VitLayerNames siglip_layer_names() {
           ""};
 }
 
-/// File names of `rest` ("attn.qkv.weight") inside the layer with the given prefix
-/// ("encoder.layer.3."). Throws ConfigError for a name that no ViT layer has.
+/// Names in a file for the parameter `rest` ("attn.qkv.weight") of the layer with the given prefix
+/// ("encoder.layer.3."). Throws ConfigError for a parameter that no ViT layer has.
 inline std::vector<std::string> vit_layer_files(const std::string& prefix, const std::string& rest,
                                                 const VitLayerNames& names) {
   if (rest == "layer_scale1") return {prefix + names.scale1};
@@ -79,8 +82,8 @@ inline std::vector<std::string> vit_layer_files(const std::string& prefix, const
   raise<ConfigError>("no ViT layer has a parameter named ", rest);
 }
 
-/// If `name` is "<ours><number>.<rest>", the file names "<theirs><number>.<...>"; otherwise
-/// nothing.
+/// If `name` is "<ours><number>.<rest>", the names "<theirs><number>.<...>" in a file; otherwise
+/// none.
 inline std::vector<std::string> map_layers(const std::string& name, const std::string& ours,
                                            const std::string& theirs, const VitLayerNames& names) {
   if (name.rfind(ours, 0) != 0) return {};
@@ -90,7 +93,7 @@ inline std::vector<std::string> map_layers(const std::string& name, const std::s
                          name.substr(dot + 1), names);
 }
 
-/// Official names of the ViT decoder.
+/// Parameter names of the ViT decoder in official checkpoints.
 inline NameMap decoder_names() {
   return [](const std::string& name) -> std::vector<std::string> {
     auto mapped = map_layers(name, "decoder_layers.", "decoder_layers.", mae_layer_names());

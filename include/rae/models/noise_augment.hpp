@@ -1,6 +1,6 @@
-// Noise on the tokens that a decoder is trained on, so that it accepts imperfect latents. Diffusion
-// Transformers with Representation Autoencoders, section 4 (noise-augmented decoding); official
-// class RAE, `noising`.
+// Noise added to the tokens on which a decoder is trained, so that it tolerates imperfect latents.
+// Diffusion Transformers with Representation Autoencoders, section 4 (noise-augmented decoding);
+// official class RAE, `noising`.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +12,14 @@
 
 namespace rae {
 
-/// How the strength of the decoder's training noise is drawn: sigma = tau * U(0, 1), as the
-/// official code does, or sigma = |N(0, tau^2)|, as the paper says.
+/// The distribution of the noise's standard deviation: sigma = tau * U(0, 1), as in the official
+/// code, or sigma = |N(0, tau^2)|, as in the paper.
 enum class NoiseLaw { uniform, half_normal };
 
-/// Adds sigma * N(0, 1) to tokens (B, N, D), with sigma drawn once per sample. Sample b draws from
+/// Adds sigma * N(0, 1) to tokens (B, N, D), with sigma drawn once per sample. Sample b uses
 /// stream `first_stream` + b of the seed, so its noise does not depend on the other samples of the
-/// batch. `tau` is in units of the tokens. Section 4 of the paper. Throws ArgumentError for a
-/// negative or undefined tau.
+/// batch. `tau` is in units of the tokens. Section 4 of the paper. Throws ArgumentError unless
+/// tau >= 0.
 template <Real T>
 Tensor<T> noise_augment(const Tensor<T>& tokens, double tau, NoiseLaw law, std::uint64_t seed,
                         std::uint64_t first_stream) {

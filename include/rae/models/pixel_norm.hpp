@@ -1,4 +1,4 @@
-// Pixel values in the units of the encoder. Diffusion Transformers with Representation
+// Normalisation of pixels for the encoder. Diffusion Transformers with Representation
 // Autoencoders, section 3; official class RAE, `encoder_mean` and `encoder_std`.
 #pragma once
 
@@ -9,12 +9,14 @@
 
 namespace rae {
 
-/// Mean and standard deviation per channel of pixels in [0, 1]; gray pictures use the first.
+/// Mean and standard deviation per channel of pixels in [0, 1]; gray pictures use the first. The
+/// defaults are those of ImageNet.
 struct PixelNorm {
   std::array<double, 3> mean{0.485, 0.456, 0.406}, std{0.229, 0.224, 0.225};
 };
 
 namespace detail {
+/// f(value, mean, std) for each element of pictures (B, channels, H, W).
 template <Real T, class F>
 Tensor<T> per_channel(Tensor<T> image, const PixelNorm& norm, F f) {
   const Shape s = image.shape();  // (B, channels, H, W)
@@ -38,7 +40,7 @@ Tensor<T> normalize_pixels(Tensor<T> image, const PixelNorm& norm) {
   return detail::per_channel(std::move(image), norm,
                              [](double v, double mean, double std) { return (v - mean) / std; });
 }
-/// The reverse, image * std + mean; the result is not clamped to [0, 1]. Throws ShapeError.
+/// The inverse, image * std + mean; the result is not clamped to [0, 1]. Throws ShapeError.
 template <Real T>
 Tensor<T> denormalize_pixels(Tensor<T> image, const PixelNorm& norm) {
   return detail::per_channel(std::move(image), norm,

@@ -12,8 +12,8 @@
 
 namespace rae {
 
-/// The input of an encoder for pictures (B, channels, H, W) in [0, 1]: resized to height and width,
-/// unless these are 0, and normalised. Throws ShapeError.
+/// The input (B, channels, height, width) of an encoder for pictures (B, channels, H, W) in [0, 1]:
+/// they are resized, unless height and width are 0, and normalised. Throws ShapeError.
 template <Real T>
 Tensor<T> encoder_input(const Tensor<T>& image, index_t height, index_t width,
                         const PixelNorm& pixels) {
@@ -24,29 +24,30 @@ Tensor<T> encoder_input(const Tensor<T>& image, index_t height, index_t width,
   return normalize_pixels(fits ? image : resize(image, Resize::bicubic, height, width), pixels);
 }
 
-/// The same for a square.
+/// The same for a square of side `size`.
 template <Real T>
 Tensor<T> encoder_input(const Tensor<T>& image, index_t size, const PixelNorm& pixels) {
   return encoder_input(image, size, size, pixels);
 }
 
-/// Everything about an autoencoder besides its two networks.
+/// The settings of an autoencoder, other than its two networks.
 template <Real T>
 struct RaeSettings {
-  index_t encoder_height = 0;  ///< to which pictures are resized for the encoder; 0: not at all
+  index_t encoder_height = 0;  ///< pictures are resized to it for the encoder; 0: not resized
   index_t encoder_width = 0;   ///< the same; 0 exactly when encoder_height is 0
-  PixelNorm pixels{};          ///< of the encoder's pictures
+  PixelNorm pixels{};          ///< normalisation of the encoder's input
   LatentNorm<T> latent_norm;   ///< statistics of the latents; empty for raw tokens
 };
 
 /// The autoencoder for inference: pictures (B, channels, H, W) in [0, 1] to latents (B, C, h, w)
-/// and back. A value that shares its networks; either may be absent while it is not used. All
-/// members can be called from several threads.
+/// and back. A value: copies share the networks, of which either may be absent while it is not
+/// used. All members can be called from several threads.
 template <Real T>
 class Rae {
  public:
   using X = Tensor<T>;
 
+  /// Either network may be null.
   Rae(OwnedPointer<const EncoderNetwork<X>> encoder, OwnedPointer<const Decoder<X>> decoder,
       RaeSettings<T> settings)
       : encoder_(std::move(encoder)),
@@ -57,9 +58,9 @@ class Rae {
   /// Throws ShapeError, ArgumentError without an encoder.
   [[nodiscard]] X encode_tokens(const X& image) const { return encoder()(input(image)); }
 
-  /// Normalised latents (B, C, h, w), on the encoder's grid, of pictures (B, channels, H, W) in
-  /// [0, 1]. Throws ShapeError, also when the grid is not that of the statistics; NumericError for
-  /// a latent that is not finite; ArgumentError without an encoder.
+  /// Normalised latents (B, C, h, w) of pictures (B, channels, H, W) in [0, 1], on the encoder's
+  /// grid. Throws ShapeError, also when the statistics have another grid; NumericError for a latent
+  /// that is not finite; ArgumentError without an encoder.
   [[nodiscard]] X encode(const X& image) const {
     const X seen = input(image);                         // (B, channels, H', W')
     const Shape grid = encoder().grid_of(seen.shape());  // (h, w)
@@ -69,9 +70,9 @@ class Rae {
     return out;
   }
 
-  /// Pictures (B, channels, H, W) of the decoder's size for normalised latents (B, C, h, w) of any
-  /// grid; not clamped to [0, 1]. Throws ShapeError, also when the grid is not that of the
-  /// statistics; NumericError for a picture that is not finite; ArgumentError without a decoder.
+  /// Pictures (B, channels, H, W), of the decoder's size, for normalised latents (B, C, h, w) of
+  /// any grid. They are not clamped to [0, 1]. Throws ShapeError, also when the statistics have
+  /// another grid; NumericError for a picture that is not finite; ArgumentError without a decoder.
   [[nodiscard]] X decode(const X& latent) const {
     if (latent.rank() != 4)
       raise<ShapeError>("Rae::decode: expected latents (B, C, h, w), got ", latent.shape());
@@ -92,7 +93,7 @@ class Rae {
     if (!decoder_) raise<ArgumentError>("Rae: this autoencoder has no decoder");
     return *decoder_;
   }
-  /// Everything else.
+  /// The settings given to the constructor.
   [[nodiscard]] const RaeSettings<T>& settings() const noexcept { return settings_; }
 
  private:

@@ -8,17 +8,19 @@
 
 namespace rae {
 
-/// h = x + ls1*attn(LN1 x); out = h + ls2*fc2(gelu(fc1(LN2 h))). LayerScale (DINOv2) is left out
-/// where it is empty.
+/// h = x + ls1 * attn(LN1 x); out = h + ls2 * fc2(gelu(fc1(LN2 h))). LayerScale, ls1 and ls2,
+/// exists only in DINOv2 and is omitted where it is empty.
 template <Operand X>
 struct VitBlock {
   index_t heads = 1;
   Activation activation = Activation::gelu;
   LayerNorm<X> norm1, norm2;
-  Linear<X> qkv, proj, fc1, fc2;  // qkv: rows of query, key and value one behind the other
-  Parameter<X> scale1, scale2;    // (D)
+  Linear<X> qkv, proj, fc1, fc2;  // (3D, D): query, key, value concatenated; (D, D); (F, D); (D, F)
+  Parameter<X> scale1, scale2;    // (D), (D), or empty
 
   VitBlock() = default;
+  /// Of width `dim` = D and hidden width `hidden` = F. Throws ConfigError unless `heads_` divides
+  /// D.
   VitBlock(index_t dim, index_t hidden, index_t heads_, double eps, Activation activation_,
            bool layer_scale)
       : heads(heads_),
@@ -37,12 +39,14 @@ struct VitBlock {
     }
   }
 
-  X operator()(const X& x) const {  // x (B, T, D)
+  /// (B, T, D) -> (B, T, D). Throws ShapeError.
+  X operator()(const X& x) const {
     const X h = proj(attention(qkv(norm1(x)), heads, kNoRope, qkv.operands()),
                      residual(x, scale1));                       // (B, T, D)
     return fc2(fc1(norm2(h), activation), residual(h, scale2));  // (B, T, D)
   }
 
+  /// Calls f(name, parameter) for every parameter.
   template <class F>
   void parameters(F&& f) {
     visit("norm1.", norm1, f);

@@ -6,13 +6,14 @@
 
 namespace rae {
 
-/// Feed-forward network: w3(swiglu(w12 x)) or fc2(gelu(fc1 x)).
+/// Feed-forward network: w3(swiglu(w12 x)) or fc2(gelu(fc1 x)), with hidden width F.
 template <Operand X>
 struct FeedForward {
-  Activation activation = Activation::swiglu;
-  Linear<X> in, out;
+  Activation activation = Activation::swiglu;  ///< swiglu or gelu_tanh
+  Linear<X> in, out;                           // (2F or F, D), (D, F)
 
   FeedForward() = default;
+  /// F is dim * mlp_ratio, for SwiGLU two thirds of it, rounded down.
   FeedForward(index_t dim, bool use_swiglu, double mlp_ratio)
       : activation(use_swiglu ? Activation::swiglu : Activation::gelu_tanh) {
     const auto wide = static_cast<index_t>(static_cast<double>(dim) * mlp_ratio);
@@ -23,12 +24,14 @@ struct FeedForward {
     out = Linear<X>(hidden, dim);
   }
 
-  /// For x (B, T, D), which may be under a norm: (B, T, D).
+  /// (B, T, D) -> (B, T, D), plus the residual if one is given. `x` may be an X or a norm of one
+  /// (Normalized), which the first product then computes as its prologue. Throws ShapeError.
   template <class In>
   X operator()(const In& x, const Residual<X>& residual = {}) const {
     return out(in(x, activation), residual);  // (B, T, D) -> (B, T, F) -> (B, T, D)
   }
 
+  /// Calls f(name, parameter) for every parameter.
   template <class F>
   void parameters(F&& f) {
     const bool swiglu = activation == Activation::swiglu;

@@ -1,5 +1,5 @@
-// Initial values of parameters, from random streams of their own: PyTorch's defaults and what the
-// official modules put in their place.
+// Initial values of parameters: PyTorch's defaults, and the distributions with which the official
+// modules replace them. Every parameter has its own random stream.
 #pragma once
 
 #include <string>
@@ -11,13 +11,13 @@
 
 namespace rae {
 
-/// Uniform in [-bound, bound) from a stream of its own, so that the values do not depend on what
-/// else is initialised.
+/// Uniform in [-bound, bound). `stream` should be used by no other parameter, so that the values do
+/// not depend on the rest of the model. Does nothing for an empty parameter.
 template <Operand X>
 void init_uniform(Parameter<X>& p, double bound, std::uint64_t seed, std::uint64_t stream) {
   if (p.empty()) return;
   using T = typename X::value_type;
-  Tensor<T> values(p.shape());
+  Tensor<T> values(p.shape());  // as p
   T* out = values.data();
   const Philox random(seed, stream);
   for (index_t i = 0; i < values.numel(); ++i)
@@ -25,35 +25,36 @@ void init_uniform(Parameter<X>& p, double bound, std::uint64_t seed, std::uint64
   p.set(values);
 }
 
-/// Normal with the given standard deviation.
+/// Normal with mean 0 and the given standard deviation. Does nothing for an empty parameter.
 template <Operand X>
 void init_normal(Parameter<X>& p, double deviation, std::uint64_t seed, std::uint64_t stream) {
   if (p.empty()) return;
   using T = typename X::value_type;
-  Tensor<T> values(p.shape());
+  Tensor<T> values(p.shape());  // as p
   Philox(seed, stream).fill_normal(values.span());
   for (T& value : values.span()) value = static_cast<T>(deviation * static_cast<double>(value));
   p.set(values);
 }
 
 namespace detail {
-/// The last part of a parameter's name.
+/// The part of a parameter's name after the last dot.
 inline std::string last_name(const std::string& name) { return name.substr(name.rfind('.') + 1); }
 }  // namespace detail
 
-/// Sets every element.
+/// Sets every element to `value`. Does nothing for an empty parameter.
 template <Operand X>
 void init_constant(Parameter<X>& p, double value) {
   using T = typename X::value_type;
   if (!p.empty()) p.set(Tensor<T>(p.shape(), static_cast<T>(value)));
 }
 
-/// PyTorch's defaults: matrices and their biases uniform within 1/sqrt(fan in), norms 1 and 0,
-/// LayerScale 1. Every parameter has a stream of its own, by its place in the model's list.
+/// PyTorch's defaults: matrices and their biases uniform in +-1/sqrt(fan in), norms with weight 1
+/// and bias 0, LayerScale 1. Parameters of rank 3 and more stay as they are. The stream of a
+/// parameter is its position in the model's list, from 1 on.
 template <class Model>
 void init_default(Model& model, std::uint64_t seed) {
   std::uint64_t stream = 0;
-  double bound = 0;  // of the layer whose bias comes next; 0 behind a norm
+  double bound = 0;  // for the next bias: that of the matrix before it, or 0 after a norm
   model.parameters([&](const std::string& name, auto& p) {
     ++stream;
     if (p.empty()) return;
@@ -69,7 +70,8 @@ void init_default(Model& model, std::uint64_t seed) {
   });
 }
 
-/// The sin-cos table of a grid, behind `prefix` rows of zeros: (1, prefix + N, D).
+/// Sets a position table (1, prefix + N, D) to `prefix` rows of zeros, for prefix tokens, followed
+/// by the sin-cos table of the grid, where N = grid_h * grid_w.
 template <Operand X>
 void init_sincos(Parameter<X>& p, index_t grid_h, index_t grid_w) {
   using T = typename X::value_type;
@@ -79,7 +81,8 @@ void init_sincos(Parameter<X>& p, index_t grid_h, index_t grid_w) {
   p.set(values);
 }
 
-/// Xavier-uniform weight, zero bias.
+/// Xavier-uniform weight, +-sqrt(6 / (fan in + fan out)), and zero bias (Glorot and Bengio 2010,
+/// equation 16).
 template <Operand X>
 void init_xavier(Linear<X>& linear, std::uint64_t seed, std::uint64_t stream) {
   const Shape s = linear.weight.shape();
@@ -87,6 +90,7 @@ void init_xavier(Linear<X>& linear, std::uint64_t seed, std::uint64_t stream) {
   init_constant(linear.bias, 0.0);
 }
 
+/// Zero weight and bias.
 template <Operand X>
 void init_zero(Linear<X>& linear) {
   init_constant(linear.weight, 0.0);

@@ -1,4 +1,4 @@
-// A model without memory: names and shapes of its parameters, for code that must know them before
+// A model without weights: the names and shapes of its parameters, for code that needs them before
 // weights are read.
 #pragma once
 
@@ -9,26 +9,26 @@
 
 namespace rae {
 
-/// What a model is instantiated with to have shapes instead of weights; it cannot be run.
+/// The Operand of a model that has shapes in place of weights. Such a model cannot be run.
 struct Outline {
-  using value_type = float;  ///< of the weights that it stands for
+  using value_type = float;  ///< element type of the weights in its place
 };
 
-/// The shape of a weight.
+/// A parameter that has a shape but no elements.
 template <>
 struct Parameter<Outline> {
-  using T = float;  ///< of the weight that it stands for
+  using T = float;  ///< element type of the weight in its place
 
   Parameter() = default;
-  /// The shape that the weight would have.
+  /// A parameter of this shape.
   explicit Parameter(const Shape& shape, ParameterUse use = ParameterUse::elements)
       : shape_(shape), use_(use), empty_(false) {}
 
   /// True when the model has no such weight.
   [[nodiscard]] bool empty() const noexcept { return empty_; }
-  /// The shape that the weight would have.
+  /// The shape of the weight.
   [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
-  /// What reads the weight.
+  /// How the model uses the weight.
   [[nodiscard]] ParameterUse use() const noexcept { return use_; }
 
  private:
@@ -39,13 +39,13 @@ struct Parameter<Outline> {
 
 /// Name and shape of a parameter.
 struct ParameterShape {
-  std::string name;                           ///< as the model's `parameters` gives it
+  std::string name;                           ///< as in the model's `parameters`
   Shape shape;                                ///< extents
-  ParameterUse use = ParameterUse::elements;  ///< what reads it
+  ParameterUse use = ParameterUse::elements;  ///< how the model uses it
 };
 
-/// All parameters of a model in its order: `parameter_shapes<Decoder>(config)`. Takes no memory for
-/// weights. Throws what the model's constructor throws.
+/// All parameters of a model in its own order: `parameter_shapes<Decoder>(config)`. Allocates no
+/// memory for weights. Throws the errors of the model's constructor.
 template <template <class> class Model, class Config>
 [[nodiscard]] std::vector<ParameterShape> parameter_shapes(const Config& config) {
   Model<Outline> model(config);
@@ -56,7 +56,7 @@ template <template <class> class Model, class Config>
   return out;
 }
 
-/// Number of elements of all parameters.
+/// Total number of elements of the parameters.
 [[nodiscard]] inline index_t parameter_count(const std::vector<ParameterShape>& parameters) {
   index_t n = 0;
   for (const ParameterShape& parameter : parameters) n += parameter.shape.numel();

@@ -1,9 +1,8 @@
-// Parameter: a named weight of a module, for inference (Tensor, optionally packed) or training
-// (Var).
+// Parameter: a weight of a module, for inference (Tensor, optionally packed) or training (Var).
 //
 // Every module lists its parameters once, with the names of the official checkpoints, in
 // `parameters(f)`, which calls f(name, parameter) for each. Loading, saving, optimisers and
-// averages all walk that list.
+// weight averages all use that list.
 #pragma once
 
 #include <concepts>
@@ -15,42 +14,46 @@
 
 namespace rae {
 
-/// What a model is instantiated with: Tensor<T> runs, Var<T> records and can be trained.
+/// The tensor type of a model: Tensor<T> for inference, Var<T> for training, which records
+/// operations on the tape.
 template <class X>
 concept Operand = requires {
   typename X::value_type;
 };
 
-/// What reads a weight: its elements one by one, or matrix products only, for which the kernel's
-/// own arrangement can stand in its place. That of products whose two halves SwiGLU joins
-/// (Activation::swiglu) differs from that of others.
+/// How a model uses a weight: element by element, or only in matrix products. A weight of products
+/// can be stored in the packed layout of the kernel alone. Products with Activation::swiglu, which
+/// combines the two halves of the outputs, need another column order in it.
 enum class ParameterUse { elements, products, swiglu_products };
 
-/// The arrangement in which products read such a weight.
+/// The column order of the packed layout for a weight of this use.
 [[nodiscard]] constexpr PanelColumns panel_columns(ParameterUse use) noexcept {
   return use == ParameterUse::swiglu_products ? PanelColumns::halves : PanelColumns::neighbours;
 }
 
-/// A weight. Inference models hold it once: as `value`, or after `pack` as `packed`.
+/// A weight. An inference model stores it once: in `value`, or after `pack` in `packed`.
 template <Operand X>
 struct Parameter {
   using T = typename X::value_type;
-  X value;
-  PackedMatrix<T> packed{};
+  X value;                   ///< the elements; empty after `pack`
+  PackedMatrix<T> packed{};  ///< a packed weight (N, K); empty before `pack`
 
   Parameter() = default;
+  /// Zeros of the given shape. Throws ShapeError, std::bad_alloc.
   explicit Parameter(const Shape& shape, ParameterUse use = ParameterUse::elements)
       : value(Tensor<T>::zeros(shape)), use_(use) {
     if constexpr (requires { value.set_requires_grad(true); }) value.set_requires_grad(true);
   }
 
+  /// True when the model has no such weight.
   [[nodiscard]] bool empty() const noexcept { return value.empty() && packed.empty(); }
+  /// The shape of the weight, packed or not.
   [[nodiscard]] const Shape& shape() const noexcept {
     return packed.empty() ? value.shape() : packed_shape_;
   }
 
-  /// The elements in row-major order. Throws ArgumentError for a packed weight, which has them in
-  /// another order.
+  /// The elements in row-major order. Throws ArgumentError for a packed weight, which stores them
+  /// in another layout.
   [[nodiscard]] const Tensor<T>& tensor() const {
     if (!packed.empty())
       raise<ArgumentError>("Parameter: a packed weight ", packed_shape_,
@@ -58,7 +61,7 @@ struct Parameter {
     return value_of(value);
   }
 
-  /// Replaces the elements. Throws ShapeError.
+  /// Replaces the elements; a packed weight becomes a plain one again. Throws ShapeError.
   void set(const Tensor<T>& t) {
     require_shape("Parameter::set", t.shape(), shape());
     if constexpr (requires { value.set_value(t); })
@@ -68,12 +71,12 @@ struct Parameter {
     packed = {};
   }
 
-  /// What reads the weight.
+  /// How the model uses the weight.
   [[nodiscard]] ParameterUse use() const noexcept { return use_; }
 
-  /// Arranges the weight (N, K) of products for the kernel, in place of its elements, and stores it
-  /// as `stored`: T's own type or, for float, a narrower one (see PackedMatrix). Other weights and
-  /// those of training models stay. Throws ArgumentError for another type.
+  /// Replaces a weight (N, K) of products by its packed form, with elements of type `stored`: T
+  /// itself or, for float, a narrower type (see PackedMatrix). Does nothing for other weights and
+  /// in training models. Throws ArgumentError for other types.
   void pack(DType stored = dtype_of<T>()) {
     if constexpr (std::same_as<X, Tensor<T>>) {
       if (use_ != ParameterUse::elements && !value.empty())
@@ -81,9 +84,9 @@ struct Parameter {
     }
   }
 
-  /// The same with elements that lie elsewhere, of the parameter's shape and contiguous: they are
-  /// arranged where they are read, or copied when this weight stays as it is. Throws ShapeError,
-  /// ArgumentError.
+  /// Sets the weight to contiguous `elements` of the parameter's shape and packs it, without a copy
+  /// of the elements in between. A weight that is not packed is set to a copy of them. Throws
+  /// ShapeError, ArgumentError.
   void pack(const View<const T>& elements, DType stored = dtype_of<T>()) {
     require_shape("Parameter::pack", elements.shape(), shape());
     if constexpr (std::same_as<X, Tensor<T>>) {
@@ -98,11 +101,11 @@ struct Parameter {
                   std::span<const T>(elements.data(), static_cast<std::size_t>(elements.numel()))));
   }
 
-  /// What the products of a weight that is not packed multiply: T's own type, or for float
-  /// DType::bf16, to which both operands are rounded in each product while the weight itself stays
-  /// as it is.
+  /// The operand type of products with a weight that is not packed: T itself, or DType::bf16 for
+  /// float. With bf16 each product rounds both operands to it; the stored weight stays in T.
   [[nodiscard]] DType operands() const noexcept { return operands_; }
-  /// Sets it, where the weight is one of products. Throws ArgumentError for another type.
+  /// Sets the operand type of a weight of products; does nothing for other weights. Throws
+  /// ArgumentError for other types.
   void multiply_as(DType operands) {
     if (operands != dtype_of<T>() && !(operands == DType::bf16 && dtype_of<T>() == DType::f32))
       raise<ArgumentError>("Parameter: ", name_of(dtype_of<T>()), " cannot be multiplied as ",
@@ -110,7 +113,7 @@ struct Parameter {
     if (use_ != ParameterUse::elements) operands_ = operands;
   }
 
-  /// Takes a weight of products that was packed before. Throws ShapeError.
+  /// Sets the weight to one that is already packed. Throws ShapeError.
   void pack(PackedMatrix<T> matrix) {
     require_shape("Parameter::pack", Shape{matrix.n(), matrix.k()}, shape());
     packed_shape_ = Shape{matrix.n(), matrix.k()};
@@ -130,8 +133,9 @@ void visit(const std::string& prefix, Module& module, F&& f) {
   module.parameters([&](const std::string& name, auto& parameter) { f(prefix + name, parameter); });
 }
 
-/// Copies parameters between two instances of one model text, for example from training (Var) to
-/// inference (Tensor).
+/// Copies all parameters to another instance of the same model, for example from training (Var) to
+/// inference (Tensor). Throws ConfigError for a parameter that the target lacks, ShapeError,
+/// ArgumentError for packed weights.
 template <class From, class To>
 void copy_parameters(From& from, To& to) {
   from.parameters([&](const std::string& name, auto& source) {
@@ -147,34 +151,34 @@ void copy_parameters(From& from, To& to) {
   });
 }
 
-/// Packs every weight of matrix products of a model, once after loading; each is then held in that
-/// form only.
+/// Packs all weights of matrix products of a model. To be called once, after loading; the plain
+/// elements are freed.
 template <class Module>
 void pack_parameters(Module& module) {
   module.parameters([](const std::string&, auto& parameter) { parameter.pack(); });
 }
 
-/// The same with `stored_as(name)` telling for each weight what it is stored as (see PackedMatrix).
-/// One type can be given for all.
+/// The same, with the element type `stored_as(name)` for each weight (see PackedMatrix). Throws
+/// ArgumentError for other types.
 template <class Module, std::invocable<const std::string&> F>
 void pack_parameters(Module& module, F&& stored_as) {
   module.parameters(
       [&](const std::string& name, auto& parameter) { parameter.pack(stored_as(name)); });
 }
+/// The same, with one element type for all weights.
 template <class Module>
 void pack_parameters(Module& module, DType stored) {
   pack_parameters(module, [=](const std::string&) { return stored; });
 }
 
-/// Lets all products of a model round their operands to bf16, those of attention too, or none with
-/// T's own type: how a model trains in bf16 with f32 weights. Throws ArgumentError for another
-/// type.
+/// Sets the operand type of all products of a model, including those of attention: DType::bf16, to
+/// train in bf16 with f32 weights, or T's own type. Throws ArgumentError for other types.
 template <class Module>
 void multiply_as(Module& module, DType operands) {
   module.parameters([=](const std::string&, auto& parameter) { parameter.multiply_as(operands); });
 }
 
-/// Number of elements of all parameters.
+/// Total number of elements of all parameters.
 template <class Module>
 index_t count_parameters(Module& module) {
   index_t n = 0;

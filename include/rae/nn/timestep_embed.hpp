@@ -10,22 +10,25 @@
 
 namespace rae {
 
-/// t (B) -> (B, D).
+/// Gaussian Fourier features and two linear layers with SiLU between them.
 template <Operand X>
 struct TimestepEmbed {
   using T = typename X::value_type;
-  static constexpr index_t kFrequencies = 256;
-  Parameter<X> frequencies;  // (256)
-  Linear<X> in, out;
+  static constexpr index_t kFrequencies = 256;  ///< each gives a cosine and a sine
+  Parameter<X> frequencies;                     // (256)
+  Linear<X> in, out;                            // (D, 512), (D, D)
 
   TimestepEmbed() = default;
+  /// `dim` is D.
   explicit TimestepEmbed(index_t dim)
       : frequencies(Shape{kFrequencies}), in(2 * kFrequencies, dim), out(dim, dim) {}
 
+  /// Flow times t (B) in [0, 1] -> (B, D).
   X operator()(const Tensor<T>& t) const {
     return out(in(fourier_features(t, frequencies.value), Activation::silu));
   }
 
+  /// Calls f(name, parameter) for every parameter.
   template <class F>
   void parameters(F&& f) {
     f("W", frequencies);
