@@ -120,7 +120,7 @@ TEST(ProcessLimits, DefaultNumberOfThreadsRespectsTheAffinity) {
   cpu_set_t before, one;
   if (sched_getaffinity(0, sizeof before, &before) != 0) GTEST_SKIP() << "too many processors";
   CPU_ZERO(&one);
-  int first = 0;
+  std::size_t first = 0;
   while (!CPU_ISSET(first, &before)) ++first;
   CPU_SET(first, &one);
   ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);

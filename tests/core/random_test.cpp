@@ -55,7 +55,7 @@ TEST(Philox, SeedsAndStreamsDiffer) {
 TEST(Philox, FillsEqualSingleDrawsAtEveryOffset) {
   const Philox random(5, 9);
   for (std::uint64_t first = 0; first < 9; ++first)
-    for (const std::size_t n : {0, 1, 2, 3, 4, 5, 7, 8, 13, 59, 64, 65, 130}) {
+    for (const std::size_t n : {0u, 1u, 2u, 3u, 4u, 5u, 7u, 8u, 13u, 59u, 64u, 65u, 130u}) {
       std::vector<float> uniform(n), normal(n);
       random.fill_uniform(uniform, first);
       random.fill_normal(normal, first);

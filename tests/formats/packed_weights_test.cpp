@@ -249,7 +249,7 @@ TEST_F(PackedWeightFile, WithNumbersThatAreNotFiniteIsRefused) {
             .find("holds NaN"),
         std::string::npos);
     // The lower and the upper half of a word.
-    for (const std::size_t half : {0, 2})
+    for (const std::size_t half : {0u, 2u})
       EXPECT_NE(
           refusal(weight(DType::bf16), [&](auto&, auto& b) { put(bf16(value), b[0], 8 + half); })
               .find("holds NaN"),

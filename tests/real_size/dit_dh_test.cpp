@@ -51,7 +51,7 @@ TEST(RealSize, DitDhSmallMatches) {
   expect_tokens(s, "block11");
   s = model.s_projector(silu(add_per_image(s, condition.time)));  // (1, 256, 2048)
   Tensor<float> z = model.x_embedder(tokens);                     // (1, 256, 2048)
-  for (const std::size_t i : {12, 13}) {
+  for (const std::size_t i : {12u, 13u}) {
     z = model.blocks[i](z, s, &wide);
     expect_tokens(z, concat("block", i));
   }

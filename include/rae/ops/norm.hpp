@@ -29,13 +29,15 @@ struct Chunk {
 
 /// x (..., N*D) as N chunks (..., D), without a copy. Throws ShapeError when N does not divide the
 /// last dimension.
-template <int N, class X>
+template <std::size_t N, class X>
 std::array<Chunk<X>, N> chunk(const X& x) {
   const index_t columns = x.extent(-1);
-  if (columns % N != 0) raise<ShapeError>("chunk: ", columns, " columns do not divide into ", N);
+  const auto count = static_cast<index_t>(N);
+  if (columns % count != 0)
+    raise<ShapeError>("chunk: ", columns, " columns do not divide into ", N);
   std::array<Chunk<X>, N> out;
-  for (int i = 0; i < N; ++i)
-    out[static_cast<std::size_t>(i)] = {x, i * (columns / N), columns / N};
+  for (index_t i = 0; i < count; ++i)
+    out[static_cast<std::size_t>(i)] = {x, i * (columns / count), columns / count};
   return out;
 }
 

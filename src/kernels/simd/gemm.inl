@@ -104,7 +104,7 @@ requires(!IsGroupDot<Dot>) inline void micro_kernel(
   constexpr index_t kWidth = kTileVectors * kLanesPerVector;
   constexpr bool kIntegers = !__is_same(Sum, T);
   T* const target = out.data;
-  Vector<Sum> acc[kRows][kVectors] = {};
+  Array<Array<Vector<Sum>, kVectors>, kRows> acc = {};
   if constexpr (kIntegers) {
     // Subtract 128 x the column sum of the panel, because a is stored with a +128 offset.
     if constexpr (Dot::kOffset) {
@@ -132,7 +132,7 @@ requires(!IsGroupDot<Dot>) inline void micro_kernel(
          p < stop; ++p) {
       RAE_UNROLL
       for (int part = 0; part < Dot::kParts; ++part) {
-        decltype(Dot::part_of_b(0, Vector<Word>{})) b[kVectors];
+        Array<decltype(Dot::part_of_b(0, Vector<Word>{})), kVectors> b;
         RAE_UNROLL
         for (int v = 0; v < kVectors; ++v)
           b[v] = Dot::part_of_b(part, *reinterpret_cast<const Vector<Word>*>(panel + p * kWidth +
@@ -224,7 +224,8 @@ void gemm_panel(const PanelProduct<typename Dot::Word, T>& product) {
   const bool halves = product.activation == Activation::swiglu;
   const index_t columns = product.columns,
                 vectors = ((halves ? kHalf : 0) + columns + kLanesPerVector - 1) / kLanesPerVector;
-  alignas(64) T bias[kWidth] = {}, results[kTileRows * kWidth] = {};
+  alignas(64) Array<T, kWidth> bias = {};
+  alignas(64) Array<T, kTileRows* kWidth> results = {};
   if (product.bias)
     for (index_t j = 0; j < columns; ++j) {
       bias[j] = product.bias[j];

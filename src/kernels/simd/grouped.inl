@@ -64,20 +64,20 @@ inline void micro_kernel(index_t k, const typename Dot::Word* __restrict a, inde
   const auto* scales = reinterpret_cast<const std::uint16_t*>(panel + k * kWidth);
   const index_t lines = (prefetcher.lines_per_chunk + prefetcher.steps_per_chunk - 1) /
                         prefetcher.steps_per_chunk;  // of a step
-  Vector<float> total[kRows][kVectors] = {};
+  Array<Array<Vector<float>, kVectors>, kRows> total = {};
   for (index_t p = 0; p < k; p += Dot::kWordsPerGroup) {
-    Vector<std::int32_t> sum[kRows][kVectors] = {};
+    Array<Array<Vector<std::int32_t>, kVectors>, kRows> sum = {};
     for (index_t w = 0; w < Dot::kWordsPerGroup; ++w) {
       Prefetcher::prefetch_lines<0>(prefetcher.next, lines);
       prefetcher.next += lines * Prefetcher::kLine;
-      Vector<Word> words[kVectors];
+      Array<Vector<Word>, kVectors> words;
       RAE_UNROLL
       for (int v = 0; v < kVectors; ++v)
         words[v] =
             *reinterpret_cast<const Vector<Word>*>(panel + (p + w) * kWidth + v * kLanesPerVector);
       RAE_UNROLL
       for (int pair = 0; pair < Dot::kPairs; ++pair) {
-        Vector<std::int16_t> b[kVectors];
+        Array<Vector<std::int16_t>, kVectors> b;
         RAE_UNROLL
         for (int v = 0; v < kVectors; ++v) b[v] = Dot::extract_pair(pair, words[v]);
         RAE_UNROLL

@@ -14,7 +14,7 @@ template <class T>
 inline void transpose_block(const T* src, index_t src_stride, T* dst, index_t dst_stride) {
   using V = typename VectorOf<T>::type;
   constexpr index_t kSide = VectorOf<T>::lanes;
-  V rows[kSide], next[kSide];
+  Array<V, kSide> rows, next;
   RAE_UNROLL
   for (int i = 0; i < kSide; ++i) __builtin_memcpy(&rows[i], src + i * src_stride, sizeof(V));
   RAE_UNROLL

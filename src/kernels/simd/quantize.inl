@@ -30,7 +30,7 @@ void convert_row_to_bf16(index_t n, const float* x, std::uint16_t* out) {
 // the lanes.
 template <index_t kCount, class Out>
 inline void quantize_block(const float* x, float factor, std::int32_t zero_point, Out* out) {
-  std::int32_t whole[kCount];
+  Array<std::int32_t, kCount> whole;
   for (index_t i = 0; i < kCount; i += VectorOf<float>::lanes) {
     Vector<float> scaled;
     __builtin_memcpy(&scaled, x + i, sizeof scaled);

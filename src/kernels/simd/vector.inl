@@ -15,6 +15,10 @@ struct VectorOf {
 template <class T>
 using Vector = typename VectorOf<T>::type;
 
+// T[n] for a signed count: counts are signed here, as the indices that run up to them.
+template <class T, index_t n>
+using Array = T[static_cast<unsigned long>(n)];
+
 // x in every lane. Subtracting zero changes no number, so compilers emit only the broadcast.
 template <class T>
 inline Vector<T> broadcast(T x) {
