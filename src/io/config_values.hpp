@@ -8,12 +8,6 @@
 
 namespace rae::detail {
 
-/// The integer under a key that must be there.
-inline index_t size_in(const ConfigNode& node, std::string_view key, index_t lowest,
-                       index_t highest) {
-  return node.at(key).as_integer(lowest, highest);
-}
-
 /// The number under a key, or `fallback` when there is none.
 inline double number_in(const ConfigNode& node, std::string_view key, double fallback,
                         double lowest, double highest) {

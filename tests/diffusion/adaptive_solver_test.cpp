@@ -51,12 +51,5 @@ TEST(AdaptiveSolverTest, TheLastStageOfMostPairsIsTheFirstOfTheNextStep) {
         << name_of(solver);
 }
 
-TEST(AdaptiveSolverTest, NamesAreParsed) {
-  for (const AdaptiveSolver solver : kAllSolvers)
-    EXPECT_EQ(parse_adaptive_solver(name_of(solver)), solver);
-  EXPECT_THROW((void)parse_adaptive_solver("euler"), ArgumentError);
-  EXPECT_THROW((void)parse_adaptive_solver(""), ArgumentError);
-}
-
 }  // namespace
 }  // namespace rae

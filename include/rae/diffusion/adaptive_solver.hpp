@@ -21,16 +21,6 @@ constexpr std::string_view name_of(AdaptiveSolver solver) noexcept {
   return kNames[static_cast<std::size_t>(solver)];
 }
 
-/// Inverse of `name_of`. Throws ArgumentError.
-inline AdaptiveSolver parse_adaptive_solver(std::string_view name) {
-  for (const AdaptiveSolver s :
-       {AdaptiveSolver::dopri5, AdaptiveSolver::dopri8, AdaptiveSolver::bosh3,
-        AdaptiveSolver::fehlberg2, AdaptiveSolver::adaptive_heun})
-    if (name == name_of(s)) return s;
-  raise<ArgumentError>("unknown adaptive solver '", name,
-                       "': expected dopri5, dopri8, bosh3, fehlberg2 or adaptive_heun");
-}
-
 namespace detail {
 
 inline constexpr std::size_t kMaxAdaptiveStages = 14;
