@@ -1,5 +1,7 @@
 // Any method of the deterministic sampler, with fixed steps or with step control, as named by
 // configurations and command lines.
+//
+// Source: the official sampler, which takes the names of its methods from torchdiffeq.
 #pragma once
 
 #include <string_view>

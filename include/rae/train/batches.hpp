@@ -1,5 +1,8 @@
 // Batches of labelled pictures: epochs in a shuffled order that depends on the seed only, so that a
 // resumed run sees the same pictures.
+//
+// As the shuffled loader of the official train.py, except that the last pictures of an epoch are
+// followed by those of the next one instead of being dropped.
 #pragma once
 
 #include <cstdint>

@@ -3,6 +3,9 @@
 //
 // A training step is a function of (parameters, moments, average, step), so a run continued from a
 // checkpoint repeats the unbroken run bit for bit.
+//
+// Contents: the state of AdamW (Loshchilov and Hutter 2019, algorithm 2) and the exponential moving
+// average of the weights that the official train.py keeps.
 #pragma once
 
 #include <string>

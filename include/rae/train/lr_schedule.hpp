@@ -1,5 +1,8 @@
 // Learning-rate schedules of the official training: warm-up, then linear or cosine decay to a final
 // rate, then constant.
+//
+// Loshchilov and Hutter 2017, "SGDR", equation 5 without restarts (cosine); the linear decay is
+// that of the official stage 2.
 #pragma once
 
 #include <numbers>

@@ -1,5 +1,8 @@
 // A second model that is trained in alternation with the first, such as the discriminator of an
 // adversarial loss.
+//
+// Diffusion Transformers with Representation Autoencoders, section 3 (L_GAN): the alternation of
+// decoder and discriminator (Goodfellow et al. 2014, algorithm 1).
 #pragma once
 
 #include <map>
