@@ -12,8 +12,8 @@
 namespace rae {
 namespace {
 
-/// Takes the file piece by piece: checks the header as soon as it is complete, then refuses the
-/// first byte too many.
+/// Receives the file piece by piece: checks the header as soon as it is complete, and refuses data
+/// beyond the declared size at once.
 class IdxReader {
  public:
   IdxReader(int rank, const std::string& origin) : rank_(rank), origin_(origin) {}

@@ -1,5 +1,5 @@
-// Reading: a streaming JSON handler builds the table of tensors, then offsets are checked. Nothing
-// is sized from unchecked numbers.
+// Reading: an event handler builds the table of tensors from the JSON header, then the offsets are
+// checked. No memory is allocated by unchecked numbers.
 #include "rae/io/safetensors.hpp"
 
 #include <bit>

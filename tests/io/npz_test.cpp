@@ -204,9 +204,9 @@ TEST(Npz, RefusesBadNpy) {
       {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000,)}", 8),
        "needs 4000000000 bytes"},
       {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 7),
-       "needs 8 bytes, there are 7"},
+       "needs 8 bytes, the file has 7"},
       {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 9),
-       "needs 8 bytes, there are 9"},
+       "needs 8 bytes, the file has 9"},
       {npy("{'descr': '|O', 'fortran_order': False, 'shape': (2,)}", 8), "not supported"},
   };
   for (const auto& [contents, expected] : cases) {

@@ -129,7 +129,7 @@ TEST(TorchCheckpoint, TakesTheAverageAndStripsPrefixes) {
             std::string::npos);
   EXPECT_NE(message_of<FormatError>([&] {
               (void)checkpoint.state_dict("step");
-            }).find("'step' holds no tensor"),
+            }).find("'step' contains no tensor"),
             std::string::npos);
 
   // Without an average, the model.
