@@ -46,7 +46,7 @@ inline void require_batch(std::string_view where, const Tensor<float>& batch, co
   for (index_t b = 0; b < s[0]; ++b)
     if (!all_finite(batch.span().subspan(static_cast<std::size_t>(b * size),
                                          static_cast<std::size_t>(size))))
-      raise<NumericError>(where, ": sample ", b, " of ", s[0], " holds NaN or infinity");
+      raise<NumericError>(where, ": sample ", b, " of ", s[0], " contains NaN or infinity");
 }
 
 }  // namespace rae::detail

@@ -66,7 +66,7 @@ NetworkLoader::NetworkLoader(ModelFiles files, const LoadOptions& options,
   if (packed_ && dtype_ != *files.packed)
     raise<ArgumentError>(origin_, ": its weights are packed for ", name_of(*files.packed),
                          " and cannot be loaded as ", name_of(dtype_),
-                         "; take the bundle that it was made from");
+                         "; use the bundle that it was packed from");
   std::erase_if(
       used, [&](NetworkRole role) { return !files.network(role) || !describes(config_, role); });
   for (const NetworkRole role : used) {
