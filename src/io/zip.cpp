@@ -121,7 +121,7 @@ void ZipReader::read_directory(std::span<const std::byte> directory, std::uint64
     places.emplace_back(offset, begin + stored);
     directory = directory.subspan(kCentralSize + name_size + extra_size + comment_size);
   }
-  // Otherwise a small archive could stand for many large files by naming the same bytes again and
+  // Otherwise a small archive could contain many large files that name the same bytes again and
   // again.
   std::sort(places.begin(), places.end());
   for (std::size_t i = 1; i < places.size(); ++i)

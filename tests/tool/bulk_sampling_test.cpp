@@ -214,7 +214,7 @@ TEST_F(BulkSampling, RejectsContradictoryOptions) {
       rae(command({"--count", "10", "--label-sampling", "equal", "--out", "a.npz"}));
   EXPECT_EQ(unequal.status, 1);
   EXPECT_TRUE(
-      contains(unequal.err, "10 pictures cannot be dealt out equally to 3 classes; take 9 or 12"));
+      contains(unequal.err, "10 pictures cannot be divided equally among 3 classes; use 9 or 12"));
   const auto stochastic =
       rae(command({"--rng", "torch-cpu", "--sampler", "sde_euler", "--out", "a.npz"}));
   EXPECT_EQ(stochastic.status, 1);

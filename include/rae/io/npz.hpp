@@ -80,8 +80,8 @@ struct NpzEntry {
 };
 
 /// Writes an .npz archive, uncompressed; equal input gives equal bytes. Throws ArgumentError for an
-/// empty or repeated name, an empty tensor, or bf16, which NumPy lacks; FileError when it cannot be
-/// written. A failure leaves no file.
+/// empty or repeated name, an empty tensor, or bf16, which NumPy does not have; FileError when it
+/// cannot be written. A failure leaves no file.
 void write_npz(const std::string& path, std::span<const NpzEntry> entries);
 
 /// Writes one array, named "arr_0", as `numpy.savez(path, array)` does. Throws as above.
