@@ -118,7 +118,7 @@ Bundle Bundle::load(const std::string& path) {
   for (const std::string& name : file.names()) shapes.emplace(name, file.info(name).shape);
   detail::require_tensors(path, out.config, shapes);
   for (const std::string& name : file.names()) {
-    Tensor<float> tensor = file.read<float>(name);
+    Tensor<float> tensor = file.read<float>(name);  // info(name).shape
     detail::require_values(path, name, tensor);
     out.tensors.emplace(name, std::move(tensor));
   }

@@ -85,7 +85,8 @@ void save(const ModelFiles& files, const std::string& path, DType stored_as,
   SafetensorsWriter writer(path, std::move(slots), metadata);
   for (const auto& [network, parameter, packed] : entries) {
     const Tensor<float> value = detail::read_parameter(
-        *network, *parameter, parameter->shape.rank() <= 1 ? DType::f32 : stored_as);
+        *network, *parameter,
+        parameter->shape.rank() <= 1 ? DType::f32 : stored_as);  // parameter->shape
     if (packed)
       packed->write(
           writer, PackedMatrix<float>(value.view().transposed(), packed->stored, packed->columns));

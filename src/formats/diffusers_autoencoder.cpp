@@ -47,7 +47,7 @@ std::array<double, 3> channels_or(const ConfigNode& node, std::string_view key,
 void read_channels(const TensorSource& tensors, std::string_view name, double lowest,
                    std::array<double, 3>& out) {
   if (!tensors.contains(name)) return;
-  const Tensor<float> values = tensors.read<float>(name, Shape{1, 3, 1, 1});
+  const Tensor<float> values = tensors.read<float>(name, Shape{1, 3, 1, 1});  // (1, 3, 1, 1)
   for (std::size_t i = 0; i < 3; ++i) {
     out[i] = static_cast<double>(values[static_cast<index_t>(i)]);
     if (!(out[i] >= lowest && out[i] <= 1e6))
@@ -136,7 +136,7 @@ NameMap decoder_names_in(const TensorSource& tensors) {
 
 /// A buffer of statistics, broadcast to (C, h, w), in f64.
 Tensor<double> broadcast(const TensorSource& tensors, std::string_view name, const Shape& latent) {
-  const Tensor<double> stored = tensors.read<double>(name);
+  const Tensor<double> stored = tensors.read<double>(name);  // broadcasts to `latent`
   const Shape& from = stored.shape();
   Shape aligned{1, 1, 1};
   for (int i = 1; i <= from.rank(); ++i) {
@@ -146,7 +146,7 @@ Tensor<double> broadcast(const TensorSource& tensors, std::string_view name, con
                         " does not broadcast to the latent ", latent);
     if (i <= 3) aligned = aligned.with(-i, extent);
   }
-  Tensor<double> out(latent);
+  Tensor<double> out(latent);  // (C, h, w)
   double* target = out.data();
   for (index_t c = 0; c < latent[0]; ++c)
     for (index_t y = 0; y < latent[1]; ++y)
@@ -166,7 +166,7 @@ LatentNorm<float> latent_norm(const TensorSource& tensors, const Shape& latent, 
   LatentNorm<float> out;
   out.eps = 0;
   out.mean = convert<float>(broadcast(tensors, "_latents_mean", latent));
-  const Tensor<double> deviation = broadcast(tensors, "_latents_std", latent);
+  const Tensor<double> deviation = broadcast(tensors, "_latents_std", latent);  // (C, h, w)
   out.var = Tensor<float>(latent);
   float* var = out.var.data();
   for (index_t i = 0; i < deviation.numel(); ++i) {

@@ -81,7 +81,7 @@ Tensor<T> read_weight(const TensorGroup& group, std::string_view network_name,
   Tensor<T> joined(shape);  // the parameter's shape
   T* target = joined.data();
   for (const std::string& each : pieces) {
-    const Tensor<T> rows = read<T>(group, network_name, each);
+    const Tensor<T> rows = read<T>(group, network_name, each);  // a part of the rows
     target = std::copy_n(rows.data(), rows.numel(), target);
   }
   return joined;
@@ -97,7 +97,8 @@ void pack_weight(Parameter<Tensor<float>>& parameter, const TensorGroup& group,
   const DType stored = packing.stored_as(name);
   const std::vector<std::string> pieces = names_in_file(group, name);
   if (product && pieces.size() == 1) {
-    const View<const float> elements = in_place(group, pieces.front(), parameter.shape());
+    const View<const float> elements =
+        in_place(group, pieces.front(), parameter.shape());  // (N, K)
     if (!elements.empty()) {
       require_finite<float>(group, network_name, pieces.front(),
                             {elements.data(), static_cast<std::size_t>(elements.numel())});

@@ -87,8 +87,8 @@ struct InceptionNetwork final : FeatureExtractor::Network {
 /// Pictures of one size as (B, channels, H, W) in [0, 1].
 Tensor<float> stack(std::span<const Image> images) {
   const Image& first = images.front();
-  Tensor<float> out(
-      Shape{static_cast<index_t>(images.size()), first.channels(), first.height(), first.width()});
+  Tensor<float> out(Shape{static_cast<index_t>(images.size()), first.channels(), first.height(),
+                          first.width()});  // (B, channels, H, W)
   float* target = out.data();
   for (const Image& image : images) {
     const Tensor<float> one = image.to_tensor();  // (1, channels, H, W)

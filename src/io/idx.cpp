@@ -38,7 +38,7 @@ class IdxReader {
       raise<FormatError>(origin_, ": IDX: the header declares ", shape_, ", which is ",
                          shape_.numel(), " bytes, the file has ", data_.size(),
                          "; is it truncated?");
-    Tensor<std::uint8_t> out(shape_);
+    Tensor<std::uint8_t> out(shape_);  // (N, H, W) or (N)
     if (!data_.empty()) std::memcpy(out.data(), data_.data(), data_.size());
     return out;
   }

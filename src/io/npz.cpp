@@ -133,7 +133,7 @@ Tensor<T> tensor_of(const NpyHeader& header, std::span<const std::byte> data,
   if (data.size() != bytes)
     raise<FormatError>(origin, ": npy: ", shape, " of ", header.descr, " needs ", bytes,
                        " bytes, the file has ", data.size(), "; is it truncated?");
-  Tensor<T> out(shape);
+  Tensor<T> out(shape);  // header.shape
   T* target = out.data();
   if (!header.fortran_order || shape.rank() < 2) {
     if (bytes > 0) std::memcpy(target, data.data(), bytes);

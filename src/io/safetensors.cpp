@@ -92,7 +92,8 @@ void SafetensorsFile::require(std::string_view name, const Shape& expected) cons
 
 template <Element T>
 Tensor<T> SafetensorsFile::read(std::string_view name) const {
-  Tensor<T> out = detail::read_stored<T>(name, origin(), info(name), [&] { return bytes(name); });
+  Tensor<T> out = detail::read_stored<T>(name, origin(), info(name),
+                                         [&] { return bytes(name); });  // info(name).shape
   release(name);
   return out;
 }

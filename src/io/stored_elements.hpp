@@ -77,7 +77,7 @@ Tensor<T> read_stored(std::string_view name, const std::string& origin, const Te
   if (is_float(stored.dtype) != kIsFloatElement<T>)
     raise<FormatError>("tensor ", name, " in ", origin, ": cannot read ", name_of(stored.dtype),
                        " as ", name_of(dtype_of<T>()));
-  Tensor<T> out(stored.shape);
+  Tensor<T> out(stored.shape);  // stored.shape
   if (!copy_stored(stored.dtype, bytes(), out.data()))
     raise<FormatError>("tensor ", name, " in ", origin, ": a value does not fit into ",
                        name_of(dtype_of<T>()));

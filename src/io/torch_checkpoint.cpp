@@ -398,8 +398,9 @@ template <Element T>
 Tensor<T> TorchCheckpoint::read(std::string_view name) const {
   const std::size_t i = contents_->index.find(name);
   std::vector<std::byte> buffer;
-  Tensor<T> out = detail::read_stored<T>(name, origin(), contents_->infos[i],
-                                         [&] { return contents_->elements(i, buffer); });
+  Tensor<T> out = detail::read_stored<T>(name, origin(), contents_->infos[i], [&] {
+    return contents_->elements(i, buffer);
+  });  // info(name).shape
   release(name);
   return out;
 }

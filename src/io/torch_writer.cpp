@@ -74,7 +74,7 @@ std::string description(const std::vector<SafetensorsSlot>& slots) {
 
 template <class To>
 void add_converted(ZipWriter& zip, const std::string& name, const Tensor<float>& tensor) {
-  const Tensor<To> converted = convert<To>(tensor);
+  const Tensor<To> converted = convert<To>(tensor);  // tensor.shape()
   zip.add(name, {std::as_bytes(converted.span())});
 }
 

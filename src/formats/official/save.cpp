@@ -46,7 +46,7 @@ void write_state_dict(const std::string& path, const StoredNetwork& network, con
   detail::TorchWriter writer(path, slots);
   std::size_t slot = 0;
   for (const ParameterShape& parameter : network.outline.parameters) {
-    const Tensor<float> value = read_parameter(network, parameter, stored_as);
+    const Tensor<float> value = read_parameter(network, parameter, stored_as);  // parameter.shape
     const auto pieces = names ? names(parameter.name).size() : 1;
     const auto n = static_cast<std::size_t>(value.numel()) / pieces;
     for (std::size_t i = 0; i < pieces; ++i)
@@ -83,7 +83,7 @@ void write_encoder(const std::string& path, const StoredNetwork& network, const 
   SafetensorsWriter writer(path, slots, {{"format", "pt"}});
   std::size_t slot = 0;
   for (const ParameterShape& parameter : network.outline.parameters) {
-    const Tensor<float> value = read_parameter(network, parameter, stored_as);
+    const Tensor<float> value = read_parameter(network, parameter, stored_as);  // parameter.shape
     const auto pieces = names(parameter.name).size(),
                n = static_cast<std::size_t>(value.numel()) / pieces;
     for (std::size_t i = 0; i < pieces; ++i)
