@@ -144,8 +144,7 @@ std::vector<std::byte> ZipReader::read(const ZipEntry& entry, std::size_t max_by
   else
     out.assign(entry.raw.begin(), entry.raw.end());
   if (out.size() != entry.size)
-    raise<FormatError>(where, ": ", out.size(), " bytes; expected ", entry.size,
-                       " by the directory");
+    raise<FormatError>(where, ": ", out.size(), " bytes, but the directory declares ", entry.size);
   require_checksum(entry, out);
   return out;
 }

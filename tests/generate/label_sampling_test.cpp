@@ -62,7 +62,7 @@ TEST(LabelSampling, RefusesWhatCannotBeEqual) {
       << message;
   EXPECT_NE(message_of<ArgumentError>([&] {
               (void)sample_labels(LabelSampling::equal, 2, classes, 0);
-            }).find("take 3"),
+            }).find("use 3"),
             std::string::npos);
   EXPECT_THROW((void)sample_labels(LabelSampling::random, 0, classes, 0), ArgumentError);
   EXPECT_THROW((void)sample_labels(LabelSampling::random, 3, {}, 0), ArgumentError);

@@ -125,7 +125,7 @@ TEST(TorchCheckpoint, TakesTheAverageAndStripsPrefixes) {
             (std::vector<float>{0, 1}));
   EXPECT_NE(message_of<FormatError>([&] {
               (void)checkpoint.state_dict("teacher");
-            }).find("it has no 'teacher'"),
+            }).find("it has no key 'teacher'"),
             std::string::npos);
   EXPECT_NE(message_of<FormatError>([&] {
               (void)checkpoint.state_dict("step");

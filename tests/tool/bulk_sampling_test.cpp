@@ -101,9 +101,9 @@ TEST_F(BulkSampling, ContinuesAfterAFullDiskAndAKill) {
 
   const auto wrong = rae(with("a.npz", "4"));
   EXPECT_EQ(wrong.status, 1);
-  EXPECT_TRUE(contains(wrong.err, "begun with steps '3', now it is '4'"));
+  EXPECT_TRUE(contains(wrong.err, "started with steps '3', now it is '4'"));
   tiny_bundle(2).save(path("m.safetensors"));
-  EXPECT_TRUE(contains(rae(with("a.npz")).err, "begun with weights "));
+  EXPECT_TRUE(contains(rae(with("a.npz")).err, "started with weights "));
   tiny_bundle().save(path("m.safetensors"));
 
   EXPECT_TRUE(contains(rae(with("a.npz")).out, "28 of them from an earlier run"));

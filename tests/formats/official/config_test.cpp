@@ -254,7 +254,7 @@ TEST(OfficialConfig, DistanceFromTheEndsOfThePath) {
       noted(parse({"transport.params={path_type: GVP, prediction: noise}"}), "no sample_eps"));
   const OfficialConfig unused = parse({"transport.params={sample_eps: 0.002}"});
   EXPECT_FALSE(unused.sampling.sample_eps);
-  EXPECT_TRUE(noted(unused, "sample_eps: not used"));
+  EXPECT_TRUE(noted(unused, "sample_eps: has no effect"));
 }
 
 TEST(OfficialConfig, OtherEncoders) {
