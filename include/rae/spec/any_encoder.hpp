@@ -22,7 +22,7 @@
 namespace rae {
 
 /// One kind of encoder; `c` is a configuration of the type `config_type`. Created by
-/// `register_encoder`.
+/// `register_encoder`. The members are described at AnyEncoder.
 class EncoderKind {
  public:
   virtual ~EncoderKind() = default;

@@ -53,7 +53,7 @@ struct SamplingDefaults {
   SdeOptions sde{};  ///< of the stochastic sampler; `last_step_from_grid` follows from `grid`
   std::optional<double> sample_eps{};  ///< distance from ends of the path without a velocity, in
                                        ///< [0, 0.5); absent: 0.001 if needed
-  Cfg guidance{};  ///< classifier-free guidance; scale 1 is none
+  Cfg guidance{};                      ///< classifier-free guidance; scale 1 is none
   std::optional<AutoGuidance>
       autoguidance{};  ///< guidance by the weaker model `guide`; absent or scale 1 is none
 };
