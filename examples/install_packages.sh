@@ -1,14 +1,14 @@
-# Sourced by the scripts of this repository: installs the Debian packages that a build needs.
+# Installs the Debian packages that a build needs. Sourced by the scripts of this repository.
 # shellcheck shell=sh
 
-# What every build needs. NAME installs a package; NAME:COMMAND installs it only where the command
-# is missing, so that a newer cmake or compiler from elsewhere is respected.
+# Packages of every build. NAME installs a package; NAME:COMMAND installs it only if the command is
+# missing, so that a newer cmake or compiler from another source is used.
 rae_build_packages='g++:g++ cmake:cmake ninja-build:ninja libeigen3-dev libstb-dev zlib1g-dev'
 rae_build_packages="$rae_build_packages nlohmann-json3-dev libyaml-cpp-dev libcli11-dev"
 rae_test_packages='libgtest-dev pkg-config:pkg-config dataset-fashion-mnist'
 
-# install_packages NAME[:COMMAND]...: installs what is missing, as root or through sudo. Fails with
-# the names elsewhere than on Debian and its descendants.
+# install_packages NAME[:COMMAND]...: installs missing packages, as root or by sudo. On systems
+# other than Debian and its descendants, prints their names and fails.
 install_packages() {
   missing=
   for item in "$@"; do
@@ -21,18 +21,18 @@ install_packages() {
   done
   [ -n "$missing" ] || return 0
   if ! command -v apt-get >/dev/null 2>&1; then
-    echo "This system has no apt-get. Please install what corresponds to these Debian packages," \
+    echo "This system has no apt-get. Please install the equivalents of these Debian packages," \
       "then build with CMake:$missing" >&2
     return 1
   fi
   sudo=
   if [ "$(id -u)" -ne 0 ]; then
     command -v sudo >/dev/null 2>&1 || { echo \
-      "Missing packages, and neither root nor sudo to install them:$missing" >&2; return 1; }
+      "Installing these packages needs root or sudo:$missing" >&2; return 1; }
     sudo=sudo
   fi
   echo "Installing:$missing"
-  # shellcheck disable=SC2086  # package names are words
+  # shellcheck disable=SC2086  # a list of words
   $sudo apt-get update -qq </dev/null &&
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
       $missing </dev/null

@@ -112,13 +112,13 @@ Bundle Bundle::load(const std::string& path) {
   out.config = detail::bundle_config(path, file.metadata());
   if (detail::packed_for(path, file.metadata()))
     raise<FormatError>(path,
-                       ": its weights are packed for the kernels of one machine; take the bundle "
-                       "that it was made from");
+                       ": its weights are packed for the kernels of one machine; use the bundle "
+                       "that it was packed from");
   std::map<std::string, Shape> shapes;
   for (const std::string& name : file.names()) shapes.emplace(name, file.info(name).shape);
   detail::require_tensors(path, out.config, shapes);
   for (const std::string& name : file.names()) {
-    Tensor<float> tensor = file.read<float>(name);
+    Tensor<float> tensor = file.read<float>(name);  // info(name).shape
     detail::require_values(path, name, tensor);
     out.tensors.emplace(name, std::move(tensor));
   }
@@ -134,8 +134,8 @@ void Bundle::save(const std::string& path, DType stored_as) const {
   metadata.emplace(kConfigKey, to_config(config).to_json());
   std::vector<SafetensorsEntry> entries;
   for (const auto& [name, tensor] : tensors) {
-    const bool delicate = tensor.rank() <= 1 || name == kMean || name == kVar;
-    entries.push_back({name, tensor, delicate ? DType::f32 : stored_as});
+    const bool exact = tensor.rank() <= 1 || name == kMean || name == kVar;
+    entries.push_back({name, tensor, exact ? DType::f32 : stored_as});
   }
   write_safetensors(path, entries, metadata);
 }

@@ -6,11 +6,11 @@
 namespace rae::detail {
 namespace {
 
-/// The elements that a network has by the configuration, and in the file.
+/// The numbers of elements of a network in the configuration and in the file.
 struct Count {
   std::string prefix;
   index_t expected;
-  bool required;  // its absence is an error
+  bool required;  // it must be in the file
   index_t found = 0;
 };
 
@@ -28,8 +28,8 @@ ModelConfig bundle_config(const std::string& origin,
                           const std::map<std::string, std::string>& metadata) {
   const auto text = metadata.find(std::string(kConfigKey));
   if (text == metadata.end())
-    raise<FormatError>(origin, ": is no bundle: its metadata have no key '", kConfigKey,
-                       "'; weights without a configuration cannot be used");
+    raise<FormatError>(origin, ": is not a bundle: its metadata have no key '", kConfigKey,
+                       "', and weights without a configuration cannot be used");
   return parse_model_config(ConfigNode::parse_json(text->second, origin + ": config"));
 }
 
@@ -75,10 +75,10 @@ void require_free_notes(std::string_view where, const std::map<std::string, std:
 void require_values(const std::string& origin, const std::string& name,
                     const Tensor<float>& tensor) {
   if (!all_finite(tensor.span()))
-    raise<FormatError>(origin, ": tensor ", name, " holds NaN or infinity");
+    raise<FormatError>(origin, ": tensor ", name, " contains NaN or infinity");
   if (name != kLatentVar) return;
   for (const float value : tensor.span())
-    if (value < 0) raise<FormatError>(origin, ": tensor ", name, " holds a negative variance");
+    if (value < 0) raise<FormatError>(origin, ": tensor ", name, " contains a negative variance");
 }
 
 }  // namespace rae::detail

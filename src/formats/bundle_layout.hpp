@@ -1,5 +1,5 @@
 // The layout of a bundle: keys of its metadata, names of its tensors, and the checks that all
-// who read or write one share.
+// readers and writers share.
 #pragma once
 
 #include <map>
@@ -16,38 +16,38 @@ inline constexpr std::string_view kConfigKey = "config";
 inline constexpr std::string_view kPackedKey = "packed";
 inline constexpr std::string_view kLatentMean = "latent_norm.mean", kLatentVar = "latent_norm.var";
 
-/// "encoder.", "decoder.", "dit." or "guide.": the beginning of the names of a network's tensors.
+/// "encoder.", "decoder.", "dit." or "guide.": the prefix of a network's tensors.
 [[nodiscard]] inline std::string prefix_of(NetworkRole role) {
   return std::string(name_of(role)) + '.';
 }
 
-/// The configuration in a file's metadata. Throws FormatError when there is none, ConfigError.
+/// The configuration in a file's metadata. Throws FormatError when there is none, ConfigError when
+/// it is invalid.
 [[nodiscard]] ModelConfig bundle_config(const std::string& origin,
                                         const std::map<std::string, std::string>& metadata);
 
-/// The tensors must be those of the configuration's networks, no more and no less; the encoder may
-/// be absent. Their exact shapes are compared when a network is filled; here it is enough that a
-/// model of this configuration takes no more memory than the file has. `packed`: the type that
-/// matrices are packed for, if they are. Throws FormatError, ShapeError.
+/// Throws FormatError or ShapeError unless the tensors are exactly those of the configuration's
+/// networks; the encoder may be absent. Only the number of elements of each network is compared, so
+/// that a model takes no more memory than its file has; the shapes are compared when the network is
+/// filled. `packed`: the type that matrices are packed for, if they are.
 void require_tensors(const std::string& origin, const ModelConfig& config,
                      const std::map<std::string, Shape>& shapes,
                      std::optional<DType> packed = std::nullopt);
 
-/// True for an encoder that is a fixed function: a bundle has no tensors of it.
+/// True for an encoder without parameters, of which a bundle has no tensors.
 [[nodiscard]] bool needs_no_tensors(const ModelConfig& config, NetworkRole role);
 
-/// The fewest elements that tensors packed for a type have for so many parameters: they are padded,
-/// but two weights of 4 bits are one byte.
+/// The smallest number of elements of packed tensors with this number of weights. Packed tensors
+/// may be padded, and two weights of 4 bits are one byte.
 [[nodiscard]] constexpr index_t least_packed_elements(DType packed, index_t parameters) {
   return packed == DType::int4 ? parameters / 2 : parameters;
 }
 
-/// Throws ArgumentError, beginning with `where`, for a note whose key the metadata of a bundle need
-/// themselves.
+/// Throws ArgumentError, whose message begins with `where`, for a note whose key is reserved for
+/// the metadata of bundles.
 void require_free_notes(std::string_view where, const std::map<std::string, std::string>& notes);
 
-/// Throws FormatError for values that no tensor of this name may have: NaN, infinity, a negative
-/// variance.
+/// Throws FormatError for NaN and infinity, and for a negative variance of the latents.
 void require_values(const std::string& origin, const std::string& name,
                     const Tensor<float>& tensor);
 

@@ -16,15 +16,15 @@ using detail::StoredNetwork;
 
 namespace {
 
-/// One parameter of the file: as its elements, or packed.
+/// One parameter of the file, stored as elements or packed.
 struct Entry {
   const StoredNetwork* network;
   const ParameterShape* parameter;
   std::optional<PackedWeight> packed;
 };
 
-/// All parameters; those that are packed come first, so that all panels begin at whole vectors.
-/// `pack`: the type that the model will be loaded as.
+/// All parameters. Packed ones come first, so that all panels are aligned to vectors. `pack`: the
+/// type that the model will be loaded as.
 std::vector<Entry> entries_of(const std::vector<StoredNetwork>& networks,
                               std::optional<DType> pack) {
   std::vector<Entry> products, others;
@@ -63,9 +63,9 @@ void save(const ModelFiles& files, const std::string& path, DType stored_as,
   if (pack) metadata.emplace(detail::kPackedKey, name_of(*pack));
   std::map<std::string, Shape> shapes;
   std::vector<SafetensorsSlot> slots;
-  const auto add = [&](const std::string& name, const Shape& shape, bool delicate) {
+  const auto add = [&](const std::string& name, const Shape& shape, bool exact) {
     shapes.emplace(name, shape);
-    slots.push_back({name, delicate ? DType::f32 : stored_as, shape});
+    slots.push_back({name, exact ? DType::f32 : stored_as, shape});
   };
   const std::vector<Entry> entries = entries_of(networks, pack);
   for (const auto& [network, parameter, packed] : entries) {
@@ -85,7 +85,8 @@ void save(const ModelFiles& files, const std::string& path, DType stored_as,
   SafetensorsWriter writer(path, std::move(slots), metadata);
   for (const auto& [network, parameter, packed] : entries) {
     const Tensor<float> value = detail::read_parameter(
-        *network, *parameter, parameter->shape.rank() <= 1 ? DType::f32 : stored_as);
+        *network, *parameter,
+        parameter->shape.rank() <= 1 ? DType::f32 : stored_as);  // parameter->shape
     if (packed)
       packed->write(
           writer, PackedMatrix<float>(value.view().transposed(), packed->stored, packed->columns));

@@ -1,4 +1,4 @@
-// Whether a file has the tensors of a network, decided by names and shapes alone.
+// Checks by names and shapes whether a file has the tensors of a network.
 #pragma once
 
 #include <string>
@@ -8,23 +8,24 @@
 
 namespace rae::detail {
 
-/// Names in the file of one of our parameters.
+/// The names in the file of one parameter; several if it is stored in pieces.
 [[nodiscard]] std::vector<std::string> names_in_file(const TensorGroup& group,
                                                      const std::string& name);
 
-/// The shape of each of `pieces` tensors of the same number of rows that together are a parameter.
+/// The shape of one piece of a parameter that is stored as `pieces` tensors with equal numbers of
+/// rows.
 [[nodiscard]] Shape piece_of(const Shape& parameter, std::size_t pieces);
 
-/// True when a tensor of this shape in a file holds a parameter of shape `ours`. Extents of one do
-/// not count, and the rows of a convolution with a larger kernel are the rows of our matrix.
+/// True when a tensor of the shape `stored` can be read as a parameter of the shape `ours`. Extents
+/// of 1 are ignored, and the weight of a convolution (N, C, P, P) is the matrix (N, C P P).
 [[nodiscard]] bool fits(const Shape& stored, const Shape& ours);
 
-/// Throws FormatError unless the file has all tensors of these parameters, and of shapes that fit.
-/// Reads none.
+/// Throws FormatError unless the file has all tensors of these parameters with shapes that fit.
+/// Reads no tensor.
 void require_group(const TensorGroup& group, const std::vector<ParameterShape>& parameters);
 
-/// The prefix of all names of the only encoder of this family in a file, "" or "vit.". Throws
-/// FormatError when there is none or more than one.
+/// The prefix of the names of the only encoder of this family in a file, for example "" or "vit.".
+/// Throws FormatError when there is none or more than one.
 [[nodiscard]] std::string encoder_prefix(const TensorSource& tensors, EncoderFamily family);
 
 }  // namespace rae::detail

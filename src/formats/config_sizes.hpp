@@ -1,4 +1,4 @@
-// Sizes in configurations of other programs.
+// Sizes in the configurations of other programs.
 #pragma once
 
 #include <string_view>

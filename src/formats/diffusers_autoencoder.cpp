@@ -14,13 +14,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Largest config.json: it may repeat the statistics, two numbers of text for each element of a
+/// Limit of config.json, which may repeat the statistics: two decimal numbers for each element of a
 /// latent.
 constexpr std::size_t kMaxConfigBytes = std::size_t{1} << 26;
-/// Added to the deviations of the latents in diffusers.
+/// Epsilon that diffusers adds to the standard deviations of the latents.
 constexpr double kDeviationEps = 1e-5;
 
-/// config.json without the statistics, which are in the weights, too, and exceed the limits of
+/// config.json without the statistics, which are also among the weights and exceed the limits of
 /// configurations.
 ConfigNode load_config(const std::string& path) {
   constexpr std::string_view kDropped[] = {"latents_mean", "latents_std"};
@@ -42,20 +42,20 @@ std::array<double, 3> channels_or(const ConfigNode& node, std::string_view key,
   return out;
 }
 
-/// The buffer of a channel's mean or deviation, (1, 3, 1, 1), which counts more than the
-/// configuration.
+/// Reads the buffer of the channels' means or standard deviations, (1, 3, 1, 1), if the file has
+/// it; it takes precedence over the configuration.
 void read_channels(const TensorSource& tensors, std::string_view name, double lowest,
                    std::array<double, 3>& out) {
   if (!tensors.contains(name)) return;
-  const Tensor<float> values = tensors.read<float>(name, Shape{1, 3, 1, 1});
+  const Tensor<float> values = tensors.read<float>(name, Shape{1, 3, 1, 1});  // (1, 3, 1, 1)
   for (std::size_t i = 0; i < 3; ++i) {
     out[i] = static_cast<double>(values[static_cast<index_t>(i)]);
     if (!(out[i] >= lowest && out[i] <= 1e6))
-      raise<FormatError>(tensors.origin(), ": tensor ", name, ": holds ", out[i]);
+      raise<FormatError>(tensors.origin(), ": tensor ", name, ": contains ", out[i]);
   }
 }
 
-/// Extent of a tensor, or 0 when it is not there or of another rank.
+/// Extent of a tensor; 0 when it is missing or of another rank.
 index_t extent_or_zero(const TensorSource& tensors, const std::string& name, int rank,
                        int dimension) {
   if (!tensors.contains(name)) return 0;
@@ -63,8 +63,8 @@ index_t extent_or_zero(const TensorSource& tensors, const std::string& name, int
   return shape.rank() == rank ? shape[dimension] : 0;
 }
 
-/// The encoder: its class in diffusers takes width, patch and depth, and the defaults of
-/// transformers for all else. Sizes that follow from tensors are taken from the tensors.
+/// The encoder. Its class in diffusers is given width, patch size and depth, and has the defaults
+/// of transformers for everything else. Sizes that follow from tensors are read from them.
 EncoderConfig encoder_config(const ConfigNode& node, const TensorSource& tensors) {
   EncoderConfig c;
   const ConfigNode* type = node.find("encoder_type");
@@ -97,7 +97,7 @@ EncoderConfig encoder_config(const ConfigNode& node, const TensorSource& tensors
   c.table_h = c.table_w =
       static_cast<index_t>(std::sqrt(static_cast<double>(std::max<index_t>(rows, 1))));
   if (c.table_h * c.table_w != rows)
-    raise<FormatError>(tensors.origin(), ": tensor ", table, ": is no table of a square grid");
+    raise<FormatError>(tensors.origin(), ": tensor ", table, ": is not a table of a square grid");
   return c;
 }
 
@@ -115,7 +115,7 @@ DecoderConfig decoder_config(const ConfigNode& node, index_t in_dim, index_t gri
   return c;
 }
 
-/// Names of the decoder: attention as diffusers or as the official code names it.
+/// Names of the decoder, whose attention has the names of diffusers or of the official code.
 NameMap decoder_names_in(const TensorSource& tensors) {
   if (!tensors.contains("decoder.decoder_layers.0.attention.to_q.weight"))
     return [](const std::string& name) {
@@ -134,9 +134,9 @@ NameMap decoder_names_in(const TensorSource& tensors) {
   };
 }
 
-/// A buffer of statistics, of a shape that broadcasts to (C, h, w), as f64 of that shape.
+/// A buffer of statistics, broadcast to (C, h, w), in f64.
 Tensor<double> broadcast(const TensorSource& tensors, std::string_view name, const Shape& latent) {
-  const Tensor<double> stored = tensors.read<double>(name);
+  const Tensor<double> stored = tensors.read<double>(name);  // broadcasts to `latent`
   const Shape& from = stored.shape();
   Shape aligned{1, 1, 1};
   for (int i = 1; i <= from.rank(); ++i) {
@@ -146,7 +146,7 @@ Tensor<double> broadcast(const TensorSource& tensors, std::string_view name, con
                         " does not broadcast to the latent ", latent);
     if (i <= 3) aligned = aligned.with(-i, extent);
   }
-  Tensor<double> out(latent);
+  Tensor<double> out(latent);  // (C, h, w)
   double* target = out.data();
   for (index_t c = 0; c < latent[0]; ++c)
     for (index_t y = 0; y < latent[1]; ++y)
@@ -158,7 +158,7 @@ Tensor<double> broadcast(const TensorSource& tensors, std::string_view name, con
   return out;
 }
 
-/// z = scale * (tokens - mean) / (std + 1e-5), as mean and variance.
+/// Mean and variance, (C, h, w) each, of z = scale * (tokens - mean) / (std + 1e-5).
 LatentNorm<float> latent_norm(const TensorSource& tensors, const Shape& latent, double scale) {
   for (const std::string_view name : {"_latents_mean", "_latents_std"})
     if (!tensors.contains(name))
@@ -166,17 +166,17 @@ LatentNorm<float> latent_norm(const TensorSource& tensors, const Shape& latent, 
   LatentNorm<float> out;
   out.eps = 0;
   out.mean = convert<float>(broadcast(tensors, "_latents_mean", latent));
-  const Tensor<double> deviation = broadcast(tensors, "_latents_std", latent);
+  const Tensor<double> deviation = broadcast(tensors, "_latents_std", latent);  // (C, h, w)
   out.var = Tensor<float>(latent);
   float* var = out.var.data();
   for (index_t i = 0; i < deviation.numel(); ++i) {
     const double d = (deviation[i] + kDeviationEps) / scale;
     if (!(deviation[i] >= 0) || !std::isfinite(d))
-      raise<FormatError>(tensors.origin(), ": tensor _latents_std: holds ", deviation[i]);
+      raise<FormatError>(tensors.origin(), ": tensor _latents_std: contains ", deviation[i]);
     var[i] = static_cast<float>(d * d);
   }
   if (!all_finite(std::as_const(out.mean).span()) || !all_finite(std::as_const(out.var).span()))
-    raise<FormatError>(tensors.origin(), ": the statistics of the latents hold NaN or infinity");
+    raise<FormatError>(tensors.origin(), ": the statistics of the latents contain NaN or infinity");
   return out;
 }
 

@@ -29,7 +29,7 @@ Defaults defaults_of(const ConfigNode& node, const std::string& type) {
   if (type == "siglip2" || type == "siglip2_vision_model")
     raise<ConfigError>(node.at("model_type").where(), ": '", type,
                        "' is SigLIP 2 for any resolution (NaFlex), which is not supported; ",
-                       "take a model of fixed resolution, like google/siglip2-base-patch16-256");
+                       "use a model of fixed resolution, such as google/siglip2-base-patch16-256");
   node.at("model_type")
       .fail_expected("dinov2_with_registers, dinov2, siglip, siglip_vision_model or vit_mae");
 }
@@ -44,7 +44,7 @@ double number_or(const ConfigNode& node, std::string_view key, double fallback, 
   return value;
 }
 
-/// An option that must have one value; absent means that value.
+/// Throws ConfigError unless an option is absent or has the only supported value.
 template <class T>
 void require_option(const ConfigNode& node, std::string_view key, const T& value,
                     std::string_view shown) {
@@ -65,7 +65,8 @@ std::array<double, 3> three_numbers(const ConfigNode& node, std::string_view key
   return out;
 }
 
-/// All tensors are there with the right sizes, and none that the configuration does not know.
+/// Throws FormatError unless the file has all tensors with the right shapes, and none that shows
+/// that the configuration is that of another model.
 void require_tensors(const PretrainedEncoder& encoder) {
   const TensorSource& tensors = encoder.file.tensors;
   detail::require_group(encoder.file, parameter_shapes<Encoder>(encoder.config));
@@ -112,7 +113,7 @@ EncoderConfig parse_pretrained_config(const ConfigNode& whole) {
     if (const ConfigNode* registers = node.find("num_register_tokens");
         defaults.registers > 0 && registers != nullptr)
       c.registers = registers->as_integer(1, kMaxGrid);
-    require_option(node, "use_swiglu_ffn", false, "false (SwiGLU is that of the giant model)");
+    require_option(node, "use_swiglu_ffn", false, "false (SwiGLU belongs to the giant model)");
   } else {
     c.registers = 0;
     c.intermediate_size = detail::size_or(node, "intermediate_size", 3072, 16 * kMaxWidth);
@@ -125,7 +126,7 @@ EncoderConfig parse_pretrained_config(const ConfigNode& whole) {
   c.table_h = c.table_w = image / c.patch_size;
   if (c.table_h < 1 || c.table_h > kMaxGrid)
     raise<ConfigError>(node.where(), ": image_size ", image, " and patch_size ", c.patch_size,
-                       " make a table of positions of ", c.table_h, " a side; expected 1 to ",
+                       " give a table of positions with a side of ", c.table_h, "; expected 1 to ",
                        kMaxGrid);
   return c;
 }

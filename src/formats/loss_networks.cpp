@@ -10,9 +10,9 @@ namespace rae {
 
 namespace {
 
-/// Names that files have for a parameter of `Lpips`. LPIPS numbers the layers within a slice as
-/// torchvision does, or anew, the first slices' pooling included; a head is its second layer where
-/// there is one for dropout.
+/// Possible names of a parameter of `Lpips`. Files of LPIPS number the layers of a slice as
+/// torchvision does, or from 0 in each slice, where all slices but the first begin with a pooling
+/// layer. A head is layer 1 if layer 0 is dropout, else layer 0.
 std::vector<std::string> candidates(const std::string& name) {
   const std::string torchvision = lpips_names()(name).front();
   if (name.rfind("heads.", 0) == 0)
@@ -22,7 +22,7 @@ std::vector<std::string> candidates(const std::string& name) {
   return {torchvision, slice + torchvision.substr(9), concat(slice, layer, name.substr(10))};
 }
 
-/// Several files that complete each other.
+/// The files of LPIPS, searched together.
 class Files {
  public:
   explicit Files(const std::vector<std::string>& paths) {
@@ -40,7 +40,7 @@ class Files {
       origins += (origins.empty() ? "" : ", ") + file.origin();
     raise<FormatError>(
         origins.empty() ? "LPIPS" : origins, ": no tensor ", candidates(parameter).front(),
-        "; LPIPS needs the convolutions of VGG16 and its own heads, in one file or in two");
+        "; LPIPS needs the convolutions of VGG16 and its own heads, in one file or two");
   }
 
  private:

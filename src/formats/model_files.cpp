@@ -14,7 +14,7 @@ bool has(const TensorSource& tensors, std::string_view prefix) {
   return false;
 }
 
-/// One of the statistics of the latents, (C, h, w); empty when there is none.
+/// The mean or variance of the latents, (C, h, w); empty when there is none.
 Tensor<float> statistic(const TensorSource& tensors, std::string_view name) {
   if (!tensors.contains(name)) return {};
   Tensor<float> out = tensors.read<float>(name);  // (C, h, w)

@@ -66,11 +66,11 @@ void PackedWeight::check(const TensorSource& tensors, const std::string& where) 
       raise<FormatError>(where, ": the tensor ", slot.name, " is missing");
     const TensorInfo& found = tensors.info(slot.name);
     if (found.dtype == slot.dtype && found.shape == slot.shape) continue;
-    raise<FormatError>(
-        where, ": tensor ", slot.name, ": expected ", slot.shape, " of ", name_of(slot.dtype),
-        " for the kernels of ", name_of(active_isa()), ", got ", found.shape, " of ",
-        name_of(found.dtype),
-        "; pack the original again on this machine, or choose the kernels of the other by RAE_ISA");
+    raise<FormatError>(where, ": tensor ", slot.name, ": expected ", slot.shape, " of ",
+                       name_of(slot.dtype), " for the kernels of ", name_of(active_isa()), ", got ",
+                       found.shape, " of ", name_of(found.dtype),
+                       "; pack the original again on this machine, or choose the other machine's "
+                       "kernels by RAE_ISA");
   }
 }
 
@@ -84,7 +84,7 @@ PackedMatrix<float> PackedWeight::read(const TensorSource& tensors,
     const bool finite = is_grouped(stored)
                             ? grouped_scales_are_finite(found, stored, shape[1], parts[i].shape[0])
                             : !real || is_finite(found, parts[i].dtype);
-    if (!finite) raise<FormatError>(where, ": tensor ", parts[i].name, " holds NaN or infinity");
+    if (!finite) raise<FormatError>(where, ": tensor ", parts[i].name, " contains NaN or infinity");
     return found;
   };
   return {shape[1],

@@ -1,14 +1,16 @@
-// Weights of matrix products as a packed bundle has them: the panels that the kernels read, used
-// directly from the mapped file.
+// The weight matrices of a packed bundle: the panels that the kernels read, used directly from the
+// mapped file.
 //
-// A weight NAME (N, K) is, instead of its elements,
+// A weight NAME (N, K) is stored as these tensors instead of its elements. The panels are those of
+// PackedMatrix, and P is the number of elements per word.
 //
-// | tensor | what it is |
-// |---|---|
-// | NAME.panels | as PackedMatrix has them: (panels, K / elements per word, width, elements per
-// word) of F32, BF16 or I8 | |             | for int8w and int4, which have their scales inside:
-// (panels, bytes) of U8 | | NAME.swiglu_panels | the same for PanelColumns::halves | | NAME.scales,
-// NAME.compensation | for I8: F32 and I32, (panels * width) |
+// | tensor             | type           | shape                     | for            |
+// |--------------------|----------------|---------------------------|----------------|
+// | NAME.panels        | F32, BF16, I8  | (panels, K / P, width, P) | all but int8w, int4 |
+// | NAME.panels        | U8             | (panels, bytes)           | int8w and int4, with scales |
+// | NAME.swiglu_panels | as NAME.panels | as NAME.panels            | PanelColumns::halves |
+// | NAME.scales        | F32            | (panels * width)          | int8           |
+// | NAME.compensation  | I32            | (panels * width)          | int8           |
 #pragma once
 
 #include <map>
@@ -22,12 +24,12 @@
 
 namespace rae::detail {
 
-/// True when no element is NaN or infinite, of numbers f32 or bf16 as a file has them:
-/// little-endian, of any alignment.
+/// True when no element is NaN or infinite. The bytes are f32 or bf16 as in files: little-endian,
+/// of any alignment.
 [[nodiscard]] bool is_finite(std::span<const std::byte> bytes, DType type);
 
-/// The type that a bundle is packed for, by its metadata; none when it is not packed. Throws
-/// FormatError for a word that is no type of weights.
+/// The type that a bundle is packed for, by its metadata; absent when it is not packed. Throws
+/// FormatError for an unknown type.
 [[nodiscard]] std::optional<DType> packed_for(const std::string& origin,
                                               const std::map<std::string, std::string>& metadata);
 
@@ -38,18 +40,19 @@ struct PackedWeight {
   DType stored;          ///< one of kWeightTypes
   PanelColumns columns;  ///< of the panels
 
-  /// Its tensors in a file for the kernels in use, in this order. Throws ShapeError.
+  /// Its tensors in a file for the kernels in use, in the order of the file. Throws ShapeError.
   [[nodiscard]] std::vector<SafetensorsSlot> slots() const;
 
-  /// Throws FormatError unless the file has just that: for other kernels, say.
+  /// Throws FormatError unless the file has these tensors, for example when it was packed for other
+  /// kernels.
   void check(const TensorSource& tensors, const std::string& where) const;
 
-  /// The weight of a file that `check` has accepted, whose mapping it keeps. Throws FormatError for
-  /// NaN and infinity.
+  /// The weight from a file that `check` has accepted; it keeps the mapping open. Throws
+  /// FormatError for NaN and infinity.
   [[nodiscard]] PackedMatrix<float> read(const TensorSource& tensors,
                                          const std::string& where) const;
 
-  /// Writes the tensors of `slots` for a matrix that was packed as this one is.
+  /// Writes the tensors of `slots` for a matrix that was packed with this type and these columns.
   void write(SafetensorsWriter& writer, const PackedMatrix<float>& matrix) const;
 };
 

@@ -8,7 +8,7 @@
 namespace rae::detail {
 namespace {
 
-/// The largest number that rounds to a finite f16.
+/// The largest integer that rounds to a finite f16.
 constexpr float kMaxF16 = 65519.0f;
 
 }  // namespace
@@ -16,8 +16,8 @@ constexpr float kMaxF16 = 65519.0f;
 std::vector<StoredNetwork> stored_networks(const ModelFiles& files) {
   if (files.packed)
     raise<ArgumentError>(files.origin,
-                         ": its weights are packed for the kernels of one machine; take the bundle "
-                         "that it was made from");
+                         ": its weights are packed for the kernels of one machine; use the bundle "
+                         "that it was packed from");
   std::vector<StoredNetwork> out;
   for (const NetworkRole role : kNetworkRoles)
     if (files.network(role) && describes(files.config, role))
@@ -30,19 +30,19 @@ std::vector<StoredNetwork> stored_networks(const ModelFiles& files) {
 Tensor<float> read_parameter(const StoredNetwork& network, const ParameterShape& parameter,
                              DType stored_as) {
   const TensorSource& tensors = network.group->tensors;
-  Tensor<float> out(parameter.shape);  // the parameter's shape
+  Tensor<float> out(parameter.shape);  // parameter.shape
   float* target = out.data();
   index_t filled = 0;
   for (const std::string& name : names_in_file(*network.group, parameter.name)) {
-    const Tensor<float> piece = tensors.read<float>(name);  // as stored
+    const Tensor<float> piece = tensors.read<float>(name);  // the shape in the file
     if (filled + piece.numel() > out.numel())
       raise<ShapeError>(tensors.origin(), ": tensor ", name, " has shape ", piece.shape());
     for (const float value : piece.span()) {
       if (!std::isfinite(value))
-        raise<FormatError>(tensors.origin(), ": tensor ", name, " holds NaN or infinity");
+        raise<FormatError>(tensors.origin(), ": tensor ", name, " contains NaN or infinity");
       if (stored_as == DType::f16 && std::abs(value) > kMaxF16)
-        raise<ArgumentError>(tensors.origin(), ": tensor ", name, " holds ", value,
-                             ", which f16 cannot; take bf16");
+        raise<ArgumentError>(tensors.origin(), ": tensor ", name, " contains ", value,
+                             ", which is too large for f16; use bf16");
     }
     std::copy_n(piece.data(), piece.numel(), target + filled);
     filled += piece.numel();
@@ -67,10 +67,10 @@ LatentNorm<float> with_official_eps(const LatentNorm<float>& norm, const std::st
   float* var = out.var.data();
   for (index_t i = 0; i < out.var.numel(); ++i) {
     const double shifted = static_cast<double>(var[i]) + norm.eps - out.eps;
-    // Rounding makes deviations of sqrt(1e-5) a little negative.
+    // Rounding may make the variance slightly negative when the standard deviation is sqrt(1e-5).
     if (shifted < -1e-8)
-      raise<FormatError>(origin, ": a deviation of the latents is below ", std::sqrt(out.eps),
-                         ", which cannot be stored");
+      raise<FormatError>(origin, ": a standard deviation of the latents is below ",
+                         std::sqrt(out.eps), ", which cannot be stored");
     var[i] = static_cast<float>(std::max(shifted, 0.0));
   }
   return out;

@@ -1,5 +1,5 @@
-// A network of a model that is still in files, for those who write models: its parameters, and
-// their values one at a time.
+// The networks of a model in files, for writing it again: their parameters, and the values of one
+// parameter at a time.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace rae::detail {
 
-/// One network of a model, and where its weights are.
+/// One network of a model, and the place of its weights.
 struct StoredNetwork {
   NetworkRole role;
   const TensorGroup* group;
@@ -20,16 +20,17 @@ struct StoredNetwork {
 /// tensor is missing, ShapeError.
 [[nodiscard]] std::vector<StoredNetwork> stored_networks(const ModelFiles& files);
 
-/// The value of one parameter, whose pieces in the file are its rows. Throws FormatError for NaN
-/// and infinity, ArgumentError for a number that `stored_as` cannot hold, ShapeError.
+/// The value of one parameter, with its own shape; pieces in the file are concatenated along the
+/// rows. Throws FormatError for NaN and infinity, ArgumentError for a value that is too large for
+/// `stored_as`, ShapeError.
 [[nodiscard]] Tensor<float> read_parameter(const StoredNetwork& network,
                                            const ParameterShape& parameter, DType stored_as);
 
-/// Throws ArgumentError unless weights can be stored as this type.
+/// Throws ArgumentError unless the type is a float type.
 void require_float(DType type);
 
-/// The statistics for readers that add 1e-5 to the variance, as bundles and the official code do.
-/// Throws FormatError when there are none that do the same.
+/// Equivalent statistics for an epsilon of 1e-5, which readers of bundles and the official code add
+/// to the variance. Throws FormatError when there are no such statistics.
 [[nodiscard]] LatentNorm<float> with_official_eps(const LatentNorm<float>& norm,
                                                   const std::string& origin);
 

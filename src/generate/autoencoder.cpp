@@ -23,7 +23,8 @@ struct Autoencoder::Impl {
     return detail::default_batch(latent[1] * latent[2]);
   }
 
-  /// Latents of n pictures, for batches (b, channels, H, W) that make(begin, count) gives.
+  /// Latents (n, C, h, w) of n pictures; make(begin, count) returns batches (b, channels, H, W) of
+  /// them.
   template <class Make>
   Tensor<float> encode(index_t n, Make make) const {
     const Shape latent = config.latent_shape();

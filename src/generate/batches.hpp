@@ -1,4 +1,4 @@
-// Pictures and latents in batches of bounded memory.
+// Splits pictures and latents into batches of limited memory.
 #pragma once
 
 #include <algorithm>
@@ -8,14 +8,13 @@
 
 namespace rae::detail {
 
-/// Pictures at a time when the caller has no wish: at most 64, and fewer when each has many tokens,
-/// since the matrix products of some thousand rows are as fast as longer ones.
+/// Default number of pictures in a batch: at most 64, and fewer when each has many tokens, since
+/// matrix products of a few thousand rows are as fast as longer ones.
 [[nodiscard]] constexpr index_t default_batch(index_t tokens) noexcept {
   return std::clamp<index_t>(4096 / std::max<index_t>(1, tokens), 1, 64);
 }
 
-/// Calls f(begin, count) on ranges that cover [0, n), as equal as they can be and no longer than
-/// `most`.
+/// Calls f(begin, count) for ranges of nearly equal length, at most `most`, that cover [0, n).
 template <class F>
 void for_batches(index_t n, index_t most, F&& f) {
   const index_t batches = (n + most - 1) / most;
@@ -25,7 +24,7 @@ void for_batches(index_t n, index_t most, F&& f) {
   }
 }
 
-/// Samples [begin, begin + count) of a batch (B, ...), copied.
+/// A copy of the samples [begin, begin + count) of a batch (B, ...), (count, ...).
 [[nodiscard]] inline Tensor<float> samples(const Tensor<float>& batch, index_t begin,
                                            index_t count) {
   const index_t size = batch.numel() / batch.extent(0);
@@ -34,8 +33,8 @@ void for_batches(index_t n, index_t most, F&& f) {
                                             static_cast<std::size_t>(count * size)));
 }
 
-/// Throws ShapeError unless the batch is (B, ...) with B >= 1 and samples of shape `sample` (C, H,
-/// W), NumericError when it is not finite.
+/// Throws ShapeError unless the batch is (B, C, H, W) with B >= 1 and samples of the shape `sample`
+/// (C, H, W), NumericError when it is not finite.
 inline void require_batch(std::string_view where, const Tensor<float>& batch, const Shape& sample) {
   const Shape& s = batch.shape();
   if (batch.empty() || s.rank() != 4 || s[0] < 1 || !(Shape{s[1], s[2], s[3]} == sample))
@@ -46,7 +45,7 @@ inline void require_batch(std::string_view where, const Tensor<float>& batch, co
   for (index_t b = 0; b < s[0]; ++b)
     if (!all_finite(batch.span().subspan(static_cast<std::size_t>(b * size),
                                          static_cast<std::size_t>(size))))
-      raise<NumericError>(where, ": sample ", b, " of ", s[0], " holds NaN or infinity");
+      raise<NumericError>(where, ": sample ", b, " of ", s[0], " contains NaN or infinity");
 }
 
 }  // namespace rae::detail

@@ -1,4 +1,4 @@
-// Latents to pictures in batches of bounded memory, for Generator and Autoencoder.
+// Decodes latents into pictures in batches of limited memory, for Generator and Autoencoder.
 #pragma once
 
 #include <string_view>
@@ -12,9 +12,9 @@
 
 namespace rae::detail {
 
-/// Calls f(begin, pixels (b, channels, H, W)) for batches of at most `batch` of the latents
-/// (B, C, h, w). Throws ShapeError for latents of another shape than `latent` (C, h, w),
-/// NumericError, beginning with `where`, for NaN and infinity.
+/// Decodes the latents (B, C, h, w) in batches of at most `batch`, and calls f(begin, pixels (b,
+/// channels, H, W)) for each. Throws ShapeError for latents of another shape than `latent` (C, h,
+/// w) and NumericError for NaN and infinity, with messages that begin with `where`.
 template <class F>
 void decode_batches(const Rae<float>& autoencoder, std::string_view where,
                     const Tensor<float>& latents, const Shape& latent, index_t batch, F f) {
@@ -39,7 +39,7 @@ void decode_batches(const Rae<float>& autoencoder, std::string_view where,
   return out;
 }
 
-/// The same as (B, channels, H, W), for pictures of the shape `picture` (channels, H, W).
+/// The same as a tensor (B, channels, H, W), for pictures of the shape `picture` (channels, H, W).
 [[nodiscard]] inline Tensor<float> decode_pixels(const Rae<float>& autoencoder,
                                                  std::string_view where,
                                                  const Tensor<float>& latents, const Shape& latent,

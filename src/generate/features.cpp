@@ -21,7 +21,7 @@ struct FeatureExtractor::Network {
   Network& operator=(const Network&) = delete;
   virtual ~Network() = default;
 
-  /// What a picture looks like for the network, so that pictures of one size can be stacked.
+  /// The picture as the network takes it; prepared pictures of one size can be stacked.
   [[nodiscard]] virtual Image prepare(const Image& image) const = 0;
   /// (B, D) for prepared pictures (B, channels, H, W) in [0, 1].
   [[nodiscard]] virtual Tensor<float> features(const Tensor<float>& images) const = 0;
@@ -77,7 +77,7 @@ struct InceptionNetwork final : FeatureExtractor::Network {
 
   [[nodiscard]] Image prepare(const Image& image) const override { return image.to_rgb(); }
   [[nodiscard]] Tensor<float> features(const Tensor<float>& images) const override {
-    Tensor<float> samples = images;  // (B, 3, H, W), 0 to 255: whole numbers again
+    Tensor<float> samples = images;  // (B, 3, H, W), integers from 0 to 255
     for (float& v : samples.span()) v = std::round(v * 255.0f);
     return network.features(samples);
   }
@@ -87,8 +87,8 @@ struct InceptionNetwork final : FeatureExtractor::Network {
 /// Pictures of one size as (B, channels, H, W) in [0, 1].
 Tensor<float> stack(std::span<const Image> images) {
   const Image& first = images.front();
-  Tensor<float> out(
-      Shape{static_cast<index_t>(images.size()), first.channels(), first.height(), first.width()});
+  Tensor<float> out(Shape{static_cast<index_t>(images.size()), first.channels(), first.height(),
+                          first.width()});  // (B, channels, H, W)
   float* target = out.data();
   for (const Image& image : images) {
     const Tensor<float> one = image.to_tensor();  // (1, channels, H, W)
@@ -97,14 +97,15 @@ Tensor<float> stack(std::span<const Image> images) {
   return out;
 }
 
-bool same_form(const Image& a, const Image& b) {
+bool same_shape(const Image& a, const Image& b) {
   return a.width() == b.width() && a.height() == b.height() && a.channels() == b.channels();
 }
 
 }  // namespace
 
 FeatureExtractor FeatureExtractor::encoder(const ModelFiles& files) {
-  if (!files.encoder) raise<FormatError>(files.origin, ": has no encoder, which features need");
+  if (!files.encoder)
+    raise<FormatError>(files.origin, ": has no encoder, which is needed for features");
   return FeatureExtractor(std::make_shared<const PooledTokens>(files));
 }
 
@@ -125,17 +126,17 @@ FeatureExtractor FeatureExtractor::encoder(const PretrainedEncoder& pretrained,
 FeatureExtractor FeatureExtractor::inception(const TensorSource& file) {
   const TensorSource weights = file.weights();
   const std::string first = "Conv2d_1a_3x3.conv.weight";
-  constexpr const char* kWanted =
+  constexpr const char* kExpected =
       "expected those of torch-fidelity or pytorch-fid, pt_inception-2015-12-05-6726825d.pth";
   for (const auto& name : weights.names())
     if (name.rfind("AuxLogits.", 0) == 0)
       raise<FormatError>(
           file.origin(),
-          ": these are the weights of torchvision's Inception-v3, which gives other numbers; ",
-          kWanted);
+          ": these are the weights of torchvision's Inception-v3, whose features differ; ",
+          kExpected);
   if (!weights.contains(first) || !weights.contains("fc.weight"))
     raise<FormatError>(file.origin(), ": no weights of Inception-v3 ('", first,
-                       "' or 'fc.weight' is missing); ", kWanted);
+                       "' or 'fc.weight' is missing); ", kExpected);
   const index_t narrowest = weights.info(first).shape.rank() > 0 ? weights.info(first).shape[0] : 0;
   const Shape& head = weights.info("fc.weight").shape;
   const InceptionConfig config{
@@ -150,7 +151,7 @@ Tensor<float> FeatureExtractor::operator()(std::span<const Image> images) const 
   if (images.empty()) raise<ArgumentError>("FeatureExtractor: no pictures");
   std::vector<Image> prepared;
   for (const Image& image : images) {
-    if (image.empty()) raise<ArgumentError>("FeatureExtractor: an empty picture");
+    if (image.empty()) raise<ArgumentError>("FeatureExtractor: a picture is empty");
     prepared.push_back(network_->prepare(image));
   }
   Tensor<float> out(Shape{static_cast<index_t>(images.size()), dimension()});  // (B, D)
@@ -160,7 +161,7 @@ Tensor<float> FeatureExtractor::operator()(std::span<const Image> images) const 
   for (std::size_t begin = 0; begin < prepared.size();) {
     std::size_t end = begin + 1;
     while (end < prepared.size() && end - begin < static_cast<std::size_t>(batch_size()) &&
-           same_form(prepared[begin], prepared[end]))
+           same_shape(prepared[begin], prepared[end]))
       ++end;
     const Tensor<float> part =
         network_->features(stack(std::span(prepared).subspan(begin, end - begin)));  // (b, D)

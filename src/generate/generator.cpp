@@ -29,10 +29,10 @@ struct Generator::Impl {
   Impl(const ModelFiles& files, const LoadOptions& load)
       : loader(files, load, {NetworkRole::dit, NetworkRole::guide, NetworkRole::decoder}) {}
 
-  /// Pictures at a time, few enough that the activations of a large model stay small compared with
-  /// its weights.
+  /// Default number of pictures in a batch, such that the activations of a large model are small
+  /// compared with its weights.
   [[nodiscard]] index_t batch() const {
-    // Bytes; tensors of the network's width that a block holds, as measured.
+    // Limit in bytes; measured number of tensors of the network's width that a block needs.
     constexpr index_t kActivations = 350'000'000, kWidths = 20;
     const Shape latent = config.latent_shape();
     const index_t tokens = latent[1] * latent[2];
@@ -63,28 +63,28 @@ struct Generator::Impl {
         raise<ArgumentError>("Generator: there is no class ", label, "; expected ", classes());
   }
 
-  /// The guidance that was asked for, in place of any of the model's.
-  void choose_guidance(const GenerateOptions& options, detail::FlowSampling& how) const {
-    const bool asked = options.guidance || options.autoguidance;
-    how.guidance = asked ? options.guidance.value_or(Cfg{}) : config.sampling.guidance;
-    how.autoguidance = asked ? options.autoguidance : config.sampling.autoguidance;
-    if (how.autoguidance && how.autoguidance->scale == 1.0f) {
-      require_guidance(*how.autoguidance);
-      how.autoguidance.reset();
+  /// Sets the guidance of the options, or that of the model if the options have none.
+  void choose_guidance(const GenerateOptions& options, detail::FlowSampling& settings) const {
+    const bool given = options.guidance || options.autoguidance;
+    settings.guidance = given ? options.guidance.value_or(Cfg{}) : config.sampling.guidance;
+    settings.autoguidance = given ? options.autoguidance : config.sampling.autoguidance;
+    if (settings.autoguidance && settings.autoguidance->scale == 1.0f) {
+      require_guidance(*settings.autoguidance);
+      settings.autoguidance.reset();
     }
-    if (how.guidance.scale != 1.0f && how.autoguidance)
+    if (settings.guidance.scale != 1.0f && settings.autoguidance)
       raise<ArgumentError>(
-          "Generator: classifier-free guidance and autoguidance exclude each other; choose one");
-    if (how.guidance.scale != 1.0f && !config.has_null_class())
+          "Generator: classifier-free guidance and autoguidance cannot be combined; choose one");
+    if (settings.guidance.scale != 1.0f && !config.has_null_class())
       raise<ArgumentError>("Generator: guidance needs the null class, which '", config.name,
-                           "' was trained without");
-    if (how.autoguidance && !loader.has(NetworkRole::guide))
+                           "' does not have");
+    if (settings.autoguidance && !loader.has(NetworkRole::guide))
       raise<ArgumentError>("Generator: autoguidance needs a weaker model as guide, which '",
-                           config.name, "' comes without");
-    how.null_label = config.num_classes();
+                           config.name, "' does not have");
+    settings.null_label = config.num_classes();
   }
 
-  /// The model's defaults, replaced where an option was given.
+  /// The model's defaults, replaced by the options that are given.
   [[nodiscard]] SamplingDefaults defaults(const GenerateOptions& options) const {
     if (options.steps < 0 || options.steps > kMaxSamplingSteps)
       raise<ArgumentError>("Generator: expected 1 to ", kMaxSamplingSteps, " steps, got ",
@@ -100,7 +100,7 @@ struct Generator::Impl {
     return out;
   }
 
-  /// Everything that decides how to sample. Throws for everything that is out of range.
+  /// All settings of sampling. Throws ArgumentError or ShapeError for options out of range.
   [[nodiscard]] detail::FlowSampling resolve(const GenerateOptions& options) const {
     if (options.labels.empty())
       raise<ArgumentError>("Generator: no labels; give one class for each picture, ", classes());
@@ -110,56 +110,58 @@ struct Generator::Impl {
                            options.reuse_error);
     if (options.reuse_error > 0 && !config.dit->has_head())
       raise<ArgumentError>("Generator: '", config.name, "' is a ", config.dit->title(),
-                           ", which has no backbone apart from a head to reuse");
+                           ", which has no head, so that no backbone can be reused");
     if (options.batch_size < 0)
       raise<ArgumentError>("Generator: expected a batch_size of 1 or more, got ",
                            options.batch_size);
     const SamplingDefaults sampling = defaults(options);
-    detail::FlowSampling how;
-    choose_guidance(options, how);
+    detail::FlowSampling settings;
+    choose_guidance(options, settings);
     if (!options.noise.empty()) {
       detail::require_batch("Generator: noise", options.noise, config.latent_shape());
       if (options.noise.extent(0) != static_cast<index_t>(options.labels.size()))
         raise<ShapeError>("Generator: noise for ", options.noise.extent(0), " pictures, but ",
                           options.labels.size(), " labels");
     }
-    how.kind = sampling.kind;
-    how.solver = sampling.solver;
-    how.path = config.path;
-    how.formulas = config.path_formulas;
-    // The official sampler makes NaN of the negative diffusion on these paths, whose formulas are
-    // the exact ones otherwise.
-    if (how.kind == SamplerKind::sde && sampling.sde.form == DiffusionForm::sbdm &&
-        how.path != PathKind::vp)
-      how.formulas = PathFormulas::exact;
-    how.prediction = config.prediction;
-    how.grid =
-        sampling_time_grid(sampling, how.path, how.prediction, config.time_shift, how.formulas);
+    settings.kind = sampling.kind;
+    settings.solver = sampling.solver;
+    settings.path = config.path;
+    settings.formulas = config.path_formulas;
+    // On these paths the official formulas differ from the exact ones only in the diffusion of
+    // sbdm, which is negative there, so that the official sampler returns NaN.
+    if (settings.kind == SamplerKind::sde && sampling.sde.form == DiffusionForm::sbdm &&
+        settings.path != PathKind::vp)
+      settings.formulas = PathFormulas::exact;
+    settings.prediction = config.prediction;
+    settings.grid = sampling_time_grid(sampling, settings.path, settings.prediction,
+                                       config.time_shift, settings.formulas);
     const bool official = sampling.grid == TimeGridKind::official;
-    how.control = {.atol = sampling.atol, .rtol = sampling.rtol};
-    // Beyond the last point only a predicted velocity is defined, and the official formulas.
-    how.control.stop_at_end = !official || (how.prediction != Prediction::velocity &&
-                                            how.formulas == PathFormulas::exact);
-    how.corrector = {.atol = sampling.atol, .rtol = sampling.rtol};
-    how.sde = sampling.sde;
-    how.sde.last_step_from_grid = how.sde.last_step_from_grid || !official;
-    detail::require_flow_sampling(how);
-    if (drawn_together(options, how) && options.first_index != 0)
+    settings.control = {.atol = sampling.atol, .rtol = sampling.rtol};
+    // An official adaptive sampler steps past the last point of its grid. That needs a velocity
+    // below t = 0, which only a predicted velocity or the official formulas define.
+    settings.control.stop_at_end = !official || (settings.prediction != Prediction::velocity &&
+                                                 settings.formulas == PathFormulas::exact);
+    settings.corrector = {.atol = sampling.atol, .rtol = sampling.rtol};
+    settings.sde = sampling.sde;
+    settings.sde.last_step_from_grid = settings.sde.last_step_from_grid || !official;
+    detail::require_flow_sampling(settings);
+    if (drawn_together(options, settings) && options.first_index != 0)
       raise<ArgumentError>(
-          "Generator: the stochastic sampler with numbers of PyTorch begins with picture 0, got "
+          "Generator: the stochastic sampler with numbers of PyTorch must begin with picture 0, "
+          "got "
           "first_index ",
           options.first_index);
-    return how;
+    return settings;
   }
 
-  /// PyTorch's numbers of a stochastic step belong to all pictures, so that these must be computed
-  /// in one batch.
+  /// True when the random numbers of a step are drawn for all pictures together, so that they must
+  /// be one batch.
   [[nodiscard]] static bool drawn_together(const GenerateOptions& options,
-                                           const detail::FlowSampling& how) noexcept {
-    return options.rng == Rng::torch_cpu && how.kind == SamplerKind::sde;
+                                           const detail::FlowSampling& settings) noexcept {
+    return options.rng == Rng::torch_cpu && settings.kind == SamplerKind::sde;
   }
 
-  /// A network along a schedule, for one batch.
+  /// A network that is evaluated along a schedule, for one batch.
   [[nodiscard]] static detail::Network along(
       OwnedPointer<const BackboneNetwork<Tensor<float>>> network, detail::Schedule schedule,
       SamplingWork& work) {
@@ -201,8 +203,9 @@ Rng parse_rng(std::string_view name) {
 
 namespace {
 
-/// The end of torch.randn(skipped + B, C, h, w), which is drawn in blocks of 16 numbers unless it
-/// is very short.
+/// Fills `out` (B, C, h, w) with the end of torch.randn(skipped + B, C, h, w). PyTorch draws in
+/// blocks of 16 numbers, so that pictures can be drawn one by one if their size is a multiple of
+/// 16.
 void fill_as_torch(TorchCpuGenerator& random, std::uint64_t skipped, Tensor<float>& out) {
   const auto size = static_cast<std::size_t>(out.numel() / out.extent(0));
   if (skipped == 0) return random.fill_normal(out.span());
@@ -212,7 +215,8 @@ void fill_as_torch(TorchCpuGenerator& random, std::uint64_t skipped, Tensor<floa
   }
   if (skipped > static_cast<std::uint64_t>(kMaxLatentSize))
     raise<ArgumentError>("Generator: first_index ", skipped,
-                         " is too far for numbers of PyTorch with latents of ", size, " elements");
+                         " is too large for numbers of PyTorch with latents of ", size,
+                         " elements");
   Tensor<float> all(Shape{static_cast<index_t>(skipped) + out.extent(0),
                           static_cast<index_t>(size)});  // (skipped + B, C h w)
   random.fill_normal(all.span());
@@ -239,18 +243,18 @@ Tensor<float> Generator::noise(std::uint64_t seed, index_t count, std::uint64_t 
 }
 
 Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
-  const detail::FlowSampling how = impl_->resolve(options);
+  const detail::FlowSampling settings = impl_->resolve(options);
   const auto n = static_cast<index_t>(options.labels.size());
-  const bool together = Impl::drawn_together(options, how);
-  // A guided picture is evaluated with its label and without at the same time.
+  const bool together = Impl::drawn_together(options, settings);
+  // A guided picture is evaluated with and without its label at the same time.
   const index_t at_once =
-      how.guidance.scale == 1.0f ? impl_->batch() : std::max<index_t>(1, impl_->batch() / 2);
+      settings.guidance.scale == 1.0f ? impl_->batch() : std::max<index_t>(1, impl_->batch() / 2);
   const index_t most =
       together ? n : std::min(n, options.batch_size > 0 ? options.batch_size : at_once);
-  const index_t all_steps = how.steps() * ((n + most - 1) / most);
+  const index_t all_steps = settings.steps() * ((n + most - 1) / most);
   Tensor<float> out(impl_->latents(n));  // (B, C, h, w)
   float* target = out.data();
-  // All numbers of PyTorch come from one generator, the noise to start from first.
+  // One generator draws all numbers of PyTorch, first those of the initial noise.
   TorchCpuGenerator torch(options.seed);
   Tensor<float> start_of_all = options.noise;  // (B, C, h, w), or empty
   if (options.rng == Rng::torch_cpu && start_of_all.empty()) {
@@ -271,13 +275,13 @@ Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
     const std::span<const std::int64_t> labels(options.labels.data() + begin,
                                                static_cast<std::size_t>(count));
     const std::uint64_t first = options.first_index + static_cast<std::uint64_t>(begin);
-    detail::Schedule schedule{.times = how.grid,
+    detail::Schedule schedule{.times = settings.grid,
                               .labels = {labels.begin(), labels.end()},
                               .reuse_error = options.reuse_error};
-    const detail::Network guide = how.autoguidance
+    const detail::Network guide = settings.autoguidance
                                       ? Impl::along(impl_->loader.guide(), schedule, report.guide)
                                       : detail::Network();
-    if (how.guidance.scale != 1.0f) schedule.labels.push_back(how.null_label);
+    if (settings.guidance.scale != 1.0f) schedule.labels.push_back(settings.null_label);
     const detail::Network network =
         Impl::along(impl_->loader.dit(), std::move(schedule), report.model);
     Tensor<float> start = start_of_all.empty() ? noise(options.seed, count, first)
@@ -285,8 +289,8 @@ Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
     detail::StepNoise step_noise = PhiloxNoise{options.seed, first};
     if (together)
       step_noise = [&torch](index_t, Tensor<float>& values) { torch.fill_normal(values.span()); };
-    const Tensor<float> z = detail::sample_flow(network, how, std::move(start), labels, on_step,
-                                                guide, step_noise);  // (b, C, h, w)
+    const Tensor<float> z = detail::sample_flow(network, settings, std::move(start), labels,
+                                                on_step, guide, step_noise);  // (b, C, h, w)
     std::copy_n(z.data(), z.numel(), target + begin * (z.numel() / count));
   });
   if (options.report != nullptr) {
@@ -365,7 +369,7 @@ std::string lower_case(std::string_view text) {
   return out;
 }
 
-/// Shortest text that reads back as the same number.
+/// The shortest decimal that reads back as the same number.
 template <class N>
 std::string number_text(N number) {
   char text[40];
@@ -412,28 +416,28 @@ std::int64_t Generator::label_of(std::string_view name) const {
 
 std::map<std::string, std::string> Generator::png_text(const GenerateOptions& options,
                                                        std::size_t i) const {
-  const detail::FlowSampling how = impl_->resolve(options);
+  const detail::FlowSampling settings = impl_->resolve(options);
   if (i >= options.labels.size())
     raise<ArgumentError>("Generator::png_text: there is no picture ", i, " of ",
                          options.labels.size());
   const std::int64_t label = options.labels[i];
   const SamplingDefaults sampling = impl_->defaults(options);
-  const bool sde = how.kind == SamplerKind::sde;
+  const bool sde = settings.kind == SamplerKind::sde;
   std::map<std::string, std::string> out{
       {"Software", std::string("rae ") + kVersion},
       {"model", config().name},
       {"label", number_text(label)},
       {"steps", number_text(sampling.steps)},
-      {"solver", std::string(sde ? name_of(how.sde.solver) : name_of(how.solver))}};
+      {"solver", std::string(sde ? name_of(settings.sde.solver) : name_of(settings.solver))}};
   if (!class_names().empty()) out["class"] = class_names()[static_cast<std::size_t>(label)];
-  if (how.autoguidance)
-    put_guidance(out, "autoguidance", *how.autoguidance);
+  if (settings.autoguidance)
+    put_guidance(out, "autoguidance", *settings.autoguidance);
   else
-    put_guidance(out, "cfg", how.guidance);
+    put_guidance(out, "cfg", settings.guidance);
   if (sampling.grid != TimeGridKind::full) out["grid"] = name_of(sampling.grid);
   if (sde)
-    put_sde(out, how.sde);
-  else if (how.solver.is_adaptive() || how.solver == Solver::implicit_adams)
+    put_sde(out, settings.sde);
+  else if (settings.solver.is_adaptive() || settings.solver == Solver::implicit_adams)
     out["tolerances"] = number_text(sampling.atol) + "," + number_text(sampling.rtol);
   if (options.reuse_error > 0) out["reuse_error"] = number_text(options.reuse_error);
   if (impl_->loader.dtype() != DType::f32) out["dtype"] = name_of(impl_->loader.dtype());

@@ -8,7 +8,7 @@
 namespace rae {
 namespace {
 
-/// Each class as often as the others, in the order of the classes.
+/// Equally many labels of each class, in the order of the classes.
 std::vector<std::int64_t> repeated(index_t count, std::span<const std::int64_t> classes) {
   const auto each = count / static_cast<index_t>(classes.size());
   std::vector<std::int64_t> out;
@@ -25,9 +25,9 @@ void check(LabelSampling sampling, index_t count, std::span<const std::int64_t> 
   const auto number = static_cast<index_t>(classes.size());
   if (sampling != LabelSampling::equal || count % number == 0) return;
   const index_t below = count / number * number, above = below + number;
-  raise<ArgumentError>("equal label sampling: ", count, " pictures cannot be dealt out equally to ",
-                       number, " classes; take ", below > 0 ? concat(below, " or ") : std::string(),
-                       above);
+  raise<ArgumentError>("equal label sampling: ", count,
+                       " pictures cannot be divided equally among ", number, " classes; use ",
+                       below > 0 ? concat(below, " or ") : std::string(), above);
 }
 
 std::vector<std::int64_t> in_turn(index_t count, std::span<const std::int64_t> classes) {

@@ -14,8 +14,8 @@ namespace {
 
 using Rows = Conditioning<Tensor<float>>;
 
-/// Rows of a table by their numbers; `out` keeps its vector, so that a warm step needs no memory
-/// but that of its tensors.
+/// Copies rows of a table by their indices. `out` keeps its vector, so that only tensors are
+/// allocated in each step.
 void take_rows(const Rows& table, std::span<const std::int64_t> ids, Rows& out) {
   out.time = {};
   if (!table.time.empty()) out.time = embedding(table.time, ids);
@@ -26,7 +26,7 @@ void take_rows(const Rows& table, std::span<const std::int64_t> ids, Rows& out) 
   }
 }
 
-/// |a - b| / |b|, summed in one order.
+/// |a - b| / |b|, summed in a fixed order.
 double relative_difference(const float* a, const float* b, index_t n) {
   double difference = 0, square = 0;
   for (index_t i = 0; i < n; ++i) {
@@ -56,7 +56,7 @@ Tensor<float> ScheduledNetwork::operator()(const Tensor<float>& x, float t,
   return (*network_)(x, rows_);
 }
 
-/// Sets `rows_` to the conditioning of a time and labels.
+/// Sets `rows_` to the conditioning of this time and these labels.
 void ScheduledNetwork::condition(float t, std::span<const std::int64_t> labels) {
   if (find(planned_, t, labels)) return take_rows(planned_.rows, ids_, rows_);
   if (find(unplanned_, t, labels)) return take_rows(unplanned_.rows, ids_, rows_);
@@ -82,7 +82,7 @@ void ScheduledNetwork::condition(float t, std::span<const std::int64_t> labels) 
   take_rows(unplanned_.rows, ids_, rows_);
 }
 
-/// True when the table has this time and all labels; `ids_` are then their rows.
+/// True when the table has this time and all labels; sets `ids_` to their rows.
 bool ScheduledNetwork::find(const Table& table, float t, std::span<const std::int64_t> labels) {
   const auto time = std::find(table.times.begin(), table.times.end(), t);
   if (time == table.times.end()) return false;
@@ -113,11 +113,11 @@ void ScheduledNetwork::fill(Table& table, std::span<const float> times,
   work_.conditionings += t.numel();
 }
 
-/// Evaluates the backbone on tokens (B, N, C) for the rows `fresh_` and keeps its outputs in `s_`.
+/// Evaluates the backbone on tokens (B, N, C) for the rows `fresh_` and stores its outputs in `s_`.
 void ScheduledNetwork::evaluate_backbone(const Tensor<float>& tokens, float t) {
   const auto rows = static_cast<index_t>(ids_.size()), fresh = static_cast<index_t>(fresh_.size());
   const index_t images = tokens.extent(0), count = tokens.extent(1), channels = tokens.extent(2);
-  // All images once and under all their labels, or each row by itself.
+  // Either all images with all their labels, or a copy of the image for each row.
   const bool whole = fresh == rows;
   Rows part;
   std::vector<std::int64_t> of_image;
@@ -132,7 +132,7 @@ void ScheduledNetwork::evaluate_backbone(const Tensor<float>& tokens, float t) {
   const Tensor<float> s = network_->backbone(seen, whole ? rows_ : part);    // (fresh, N, h)
   const index_t size = s.numel() / fresh;
   if (s_.empty() || s_.extent(0) < rows) {
-    // The rows of another number of labels for each image begin with the same images.
+    // The number of labels per image changed; the first rows belong to the same images.
     Tensor<float> larger(Shape{rows, size});  // (rows, N * h)
     if (!s_.empty()) std::copy_n(std::as_const(s_).data(), s_.numel(), larger.data());
     s_ = std::move(larger);
@@ -142,8 +142,8 @@ void ScheduledNetwork::evaluate_backbone(const Tensor<float>& tokens, float t) {
   work_.backbones += fresh;
 }
 
-/// The network's output where the backbone is evaluated for those rows only whose output would
-/// change by more than the bound.
+/// The network's output, where the backbone is evaluated only for the rows whose estimated change
+/// exceeds the limit.
 Tensor<float> ScheduledNetwork::reuse(const Tensor<float>& x, float t) {
   const auto rows = static_cast<index_t>(ids_.size());
   if (remembered_.size() < ids_.size()) remembered_.resize(ids_.size());

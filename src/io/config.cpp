@@ -19,7 +19,7 @@ std::string shortened(std::string_view text) {
   return text.size() <= 80 ? std::string(text) : std::string(text.substr(0, 80)) + "...";
 }
 
-/// Shortest text that reads back as the same number, and as a number rather than an integer.
+/// The shortest decimal that reads back as the same number, and as a number rather than an integer.
 std::string number_text(double value) {
   char text[40];
   const auto result = std::to_chars(text, text + sizeof text, value);
@@ -28,7 +28,7 @@ std::string number_text(double value) {
   return out;
 }
 
-/// What a message calls the value of a node.
+/// The value of a node as messages show it.
 std::string description(const ConfigNode& node) {
   switch (node.kind()) {
     case ConfigNode::Kind::null: return "nothing";
@@ -43,8 +43,8 @@ std::string description(const ConfigNode& node) {
 
 }  // namespace
 
-// Out of line: every includer would otherwise compile the variant's copies, and g++ 12 warns about
-// them by mistake.
+// Defined here: every includer would otherwise compile the copies of the variant, about which g++
+// 12 warns by mistake.
 ConfigNode::ConfigNode(const ConfigNode& other) = default;
 ConfigNode::ConfigNode(ConfigNode&& other) noexcept = default;
 ConfigNode& ConfigNode::operator=(const ConfigNode& other) = default;
@@ -134,7 +134,7 @@ std::int64_t ConfigNode::as_integer(std::int64_t lowest, std::int64_t highest) c
 
 const std::string& ConfigNode::as_string() const {
   if (const auto* value = std::get_if<std::string>(&value_)) return *value;
-  fail_expected("a text");
+  fail_expected("a string");
 }
 
 std::span<const ConfigNode> ConfigNode::elements() const {
@@ -215,7 +215,7 @@ void require_keys_known(const ConfigNode& node, std::span<const std::string_view
 
 namespace {
 
-/// JSON text of a tree, depth first.
+/// Writes a tree as JSON, depth first.
 class JsonWriter {
  public:
   explicit JsonWriter(int indent) : indent_(indent) {}
@@ -227,17 +227,17 @@ class JsonWriter {
       case ConfigNode::Kind::integer: out_ += std::to_string(node.as_integer()); break;
       case ConfigNode::Kind::number:
         if (!std::isfinite(node.as_number()))
-          node.fail_expected("a finite number, which JSON can hold");
+          node.fail_expected("a finite number, since JSON has no others");
         out_ += number_text(node.as_number());
         break;
-      case ConfigNode::Kind::string: text(node.as_string(), node); break;
+      case ConfigNode::Kind::string: write_string(node.as_string(), node); break;
       case ConfigNode::Kind::list:
         write_all(node.elements(), "[]", level,
                   [&](const ConfigNode& element) { write(element, level + 1); });
         break;
       case ConfigNode::Kind::map:
         write_all(node.members(), "{}", level, [&](const ConfigNode::Member& member) {
-          text(member.first, node);
+          write_string(member.first, node);
           out_ += indent_ < 0 ? ":" : ": ";
           write(member.second, level + 1);
         });
@@ -266,11 +266,11 @@ class JsonWriter {
     if (indent_ >= 0) out_ += "\n" + std::string(static_cast<std::size_t>(indent_ * level), ' ');
   }
 
-  void text(const std::string& value, const ConfigNode& node) {
+  void write_string(const std::string& value, const ConfigNode& node) {
     try {
       out_ += nlohmann::json(value).dump();
     } catch (const nlohmann::json::exception&) {
-      node.fail_expected("UTF-8 text");
+      node.fail_expected("a string in UTF-8");
     }
   }
 

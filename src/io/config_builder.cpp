@@ -6,7 +6,7 @@
 namespace rae {
 namespace {
 
-/// Values and characters of a tree, itself included.
+/// Adds the numbers of values (with the tree itself) and of characters of a tree.
 void measure(const ConfigNode& node, std::size_t& values, std::size_t& characters) {
   ++values;
   if (node.is_string()) characters += node.as_string().size();
@@ -24,19 +24,19 @@ void measure(const ConfigNode& node, std::size_t& values, std::size_t& character
 ConfigBuilder::ConfigBuilder(std::string_view text, const std::string& origin)
     : root_(std::make_shared<ConfigNode::Place>(ConfigNode::Place{nullptr, origin})) {
   if (text.size() > kMaxText)
-    fail(concat("the text has ", text.size(), " bytes, more than the limit of ", kMaxText));
+    fail(concat("it has ", text.size(), " bytes, more than the limit of ", kMaxText));
 }
 
-void ConfigBuilder::fail(std::string_view what) const {
+void ConfigBuilder::fail(std::string_view reason) const {
   ConfigNode here;
   here.place_ = open_.empty() ? root_ : open_.back().node.place_;
   if (!open_.empty() && open_.back().has_key) here.put_below(here.place_, open_.back().key);
-  raise<ConfigError>(here.where(), ": ", what);
+  raise<ConfigError>(here.where(), ": ", reason);
 }
 
 void ConfigBuilder::count(std::size_t values) {
   values_ += values;
-  // Copies that aliases make count as well, so that a few lines cannot expand without bound.
+  // Copies made by aliases count as well, so that a few lines cannot expand without limit.
   if (values_ > kMaxValues) fail(concat("more than ", kMaxValues, " values (aliases included)"));
   if (characters_ > 2 * kMaxText)
     fail(concat("more than ", 2 * kMaxText, " characters (aliases included)"));

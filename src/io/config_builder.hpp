@@ -1,4 +1,4 @@
-// Builds a ConfigNode from the events of a parser, under limits.
+// Builds a ConfigNode from the events of a parser, and enforces limits.
 #pragma once
 
 #include <map>
@@ -13,13 +13,14 @@
 
 namespace rae {
 
-/// A place in a configuration: a key or index below a parent; the root holds the name of the file.
+/// A place in a configuration: a key or an index below a parent; the root has the name of the file.
 struct ConfigNode::Place {
   OwnedPointer<const Place> parent;
   std::string name;
 };
 
-/// Receives values in document order. Throws ConfigError for too deep, too many, or repeated keys.
+/// Receives values in document order. Throws ConfigError for too many values, too many levels and
+/// repeated keys.
 class ConfigBuilder {
  public:
   static constexpr std::size_t kMaxDepth = 64;
@@ -38,13 +39,14 @@ class ConfigBuilder {
   /// Inserts a copy of a finished anchored value.
   void alias(std::size_t anchor);
 
-  /// True when the next scalar of a map is a key, as YAML events do not say.
+  /// True when the next scalar is the key of a map; events of YAML do not tell keys from values.
   [[nodiscard]] bool wants_key() const;
 
   /// The finished tree; null for an empty document.
   [[nodiscard]] ConfigNode finish();
 
-  [[noreturn]] void fail(std::string_view what) const;
+  /// Throws ConfigError "PLACE: reason" with the current place.
+  [[noreturn]] void fail(std::string_view reason) const;
 
  private:
   struct Open {

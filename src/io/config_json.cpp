@@ -1,4 +1,4 @@
-// JSON -> ConfigNode, through nlohmann's event parser.
+// JSON -> ConfigNode, through the event parser of nlohmann/json.
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-// JSON with members that are too large for a configuration.
+// JSON files with members that are too large for a configuration.
 #pragma once
 
 #include <span>
@@ -9,9 +9,8 @@
 
 namespace rae::detail {
 
-/// Parses JSON; the members `dropped` of the outermost map are read over and kept nowhere. What
-/// remains is under the limits of configurations, but the text may be of any length. Throws
-/// ConfigError.
+/// Parses JSON and skips the members `dropped` of the outermost map. The rest must keep the limits
+/// of configurations, but `text` may be of any length. Throws ConfigError.
 [[nodiscard]] ConfigNode parse_json_without(std::string_view text, const std::string& origin,
                                             std::span<const std::string_view> dropped);
 

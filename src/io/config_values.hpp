@@ -8,7 +8,8 @@
 
 namespace rae::detail {
 
-/// The number under a key, or `fallback` when there is none.
+/// The number under a key, or `fallback` when it is absent or null. Throws ConfigError outside
+/// [lowest, highest].
 inline double number_in(const ConfigNode& node, std::string_view key, double fallback,
                         double lowest, double highest) {
   const ConfigNode* found = node.find(key);
@@ -19,8 +20,8 @@ inline double number_in(const ConfigNode& node, std::string_view key, double fal
   return value;
 }
 
-/// Parses the name under a key, or `fallback` when there is none; the error of `parse` gets the
-/// place in the file.
+/// Parses the name under a key, or `fallback` when it is absent or null. An ArgumentError of
+/// `parse` becomes a ConfigError with the place in the file.
 template <class Parse>
 auto named(const ConfigNode& node, std::string_view key, std::string_view fallback, Parse parse) {
   const ConfigNode* found = node.find(key);
@@ -32,7 +33,7 @@ auto named(const ConfigNode& node, std::string_view key, std::string_view fallba
   }
 }
 
-/// The value under a key, null when it is absent or null.
+/// The value under a key; nullptr when it is absent or null.
 inline const ConfigNode* given(const ConfigNode& node, std::string_view key) {
   const ConfigNode* found = node.find(key);
   return found == nullptr || found->is_null() ? nullptr : found;

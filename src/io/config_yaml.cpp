@@ -14,7 +14,7 @@ namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-/// Takes digits off the front of `text` and returns their number.
+/// Removes the digits at the beginning of `text` and returns their number.
 std::size_t take_digits(std::string_view& text) {
   std::size_t n = 0;
   while (n < text.size() && is_digit(text[n])) ++n;
@@ -22,7 +22,7 @@ std::size_t take_digits(std::string_view& text) {
   return n;
 }
 
-/// True for [-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?, with the sign already taken.
+/// True for [-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?, without the first sign.
 bool is_decimal(std::string_view text) {
   std::size_t digits = take_digits(text);
   if (!text.empty() && text.front() == '.') {
@@ -66,8 +66,8 @@ ConfigNode resolve(const std::string& scalar) {
   }
   if (is_decimal(text)) {
     double number = 0.0;
-    // Out of range leaves `number` as it was and reads as text, so that asking for a number fails
-    // with the text.
+    // A number out of range stays a string, so that reading it as a number fails with its digits in
+    // the message.
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error == std::errc() && end == text.data() + text.size())
       return negative ? -number : number;
@@ -83,7 +83,7 @@ class YamlHandler : public YAML::EventHandler {
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark&, YAML::anchor_t anchor) override {
-    if (builder_.wants_key()) builder_.fail("a key without text");
+    if (builder_.wants_key()) builder_.fail("a key without a name");
     builder_.scalar({}, anchor);
   }
 
@@ -125,8 +125,8 @@ class YamlHandler : public YAML::EventHandler {
   void OnMapEnd() override { builder_.end(); }
 
  private:
-  void require_plain(const std::string& tag, std::string_view standard, std::string_view what) {
-    if (builder_.wants_key()) builder_.fail(concat(what, " as a key"));
+  void require_plain(const std::string& tag, std::string_view standard, std::string_view kind) {
+    if (builder_.wants_key()) builder_.fail(concat(kind, " as a key"));
     if (!tag.empty() && tag != "?" && tag != "!" && tag != standard)
       builder_.fail(concat("unknown tag '", std::string_view(tag).substr(0, 80), "'"));
   }

@@ -19,7 +19,7 @@ void ImageDataset::image(index_t i, std::span<float> out, std::uint64_t epoch) c
   if (i < 0 || i >= size())
     raise<ArgumentError>("ImageDataset::image: index ", i, " of ", size(), " pictures");
   if (static_cast<index_t>(out.size()) != image_size())
-    raise<ArgumentError>("ImageDataset::image: expected room for ", image_size(), " floats, got ",
+    raise<ArgumentError>("ImageDataset::image: expected a span of ", image_size(), " floats, got ",
                          out.size());
   load(i, out, epoch);
 }
@@ -32,7 +32,7 @@ index_t ImageDataset::label(index_t i) const {
 
 namespace {
 
-/// The draws for one picture in one epoch.
+/// The random numbers of one picture in one epoch.
 class Draws {
  public:
   Draws(const DatasetOptions& options, std::uint64_t epoch, index_t i)
@@ -65,7 +65,7 @@ void check_options(const DatasetOptions& options) {
     raise<ArgumentError>("DatasetOptions: expected a size beside the width ", options.width);
 }
 
-/// Width of pictures that have a size.
+/// The width of pictures with a size.
 index_t width_of(const DatasetOptions& options) {
   return options.width == 0 ? options.size : options.width;
 }
@@ -85,12 +85,12 @@ class IdxDataset final : public ImageDataset {
     if (images_.extent(0) == 0) raise<FormatError>(images, ": no pictures");
     if (height() < images_.extent(1) || width() < images_.extent(2))
       raise<ArgumentError>(images, ": pictures of ", images_.extent(1), " x ", images_.extent(2),
-                           " cannot be padded to ", height(), " x ", width());
+                           " do not fit into ", height(), " x ", width());
     const auto largest = *std::max_element(labels_.span().begin(), labels_.span().end());
     if (class_names_.empty())
       for (int c = 0; c <= largest; ++c) class_names_.push_back(std::to_string(c));
     if (largest >= class_names_.size())
-      raise<FormatError>(labels, ": the label ", static_cast<int>(largest), ", but only ",
+      raise<FormatError>(labels, ": the label ", static_cast<int>(largest), ", but there are only ",
                          class_names_.size(), " classes");
   }
 
@@ -123,7 +123,7 @@ class IdxDataset final : public ImageDataset {
   index_t load_label(index_t i) const override { return labels_[i]; }
 
  private:
-  // const, so that reading elements never asks for a copy of its own
+  // const, so that reading elements never copies the tensor
   const Tensor<std::uint8_t> images_;  // (N, H, W)
   const Tensor<std::uint8_t> labels_;  // (N)
   std::vector<std::string> class_names_;
@@ -196,13 +196,13 @@ class FolderDataset final : public ImageDataset {
  private:
   /// The picture in the size and channels of the data set.
   Image fitted(Image image, const Draws& draws, const std::string& path) const {
-    // The picture is scaled to the smallest size that covers this one.
+    // The picture is resized to the smallest size that covers h x w.
     const index_t grown = options_.random_crop ? 3 : 2;  // halves
     const index_t h = height() * grown / 2, w = width() * grown / 2;
-    const bool narrow = image.width() * h <= image.height() * w;  // than the size
+    const bool narrow = image.width() * h <= image.height() * w;  // narrower than w : h
     const index_t side = narrow ? image.height() * w / image.width()
-                                : image.width() * h / image.height();  // the one that is cut
-    // Scaling a strip may need more pixels than a picture can have.
+                                : image.width() * h / image.height();  // the side that is cropped
+    // Resizing a narrow strip may need more pixels than a picture can have.
     if (side >= Image::kMaxSide || (side + 1) * (narrow ? w : h) > Image::kMaxPixels)
       raise<FormatError>(path, ": a picture of ", image.width(), " x ", image.height(),
                          " is too narrow for ", width(), " x ", height());
@@ -213,7 +213,7 @@ class FolderDataset final : public ImageDataset {
                          draws.offset(1, image.height() - height()), width(), height());
   }
 
-  /// A folder without pictures is no class.
+  /// Adds a class with the pictures of a folder, if it has any.
   void add_class(const fs::path& folder, std::string name) {
     const auto files = pictures_in(folder);
     if (files.empty()) return;
@@ -249,7 +249,7 @@ class SlicedDataset final : public ImageDataset {
   index_t first_, count_;
 };
 
-/// The file `name` or `name`.gz in a folder, or "" when neither is there.
+/// The file `name` or `name`.gz in a folder; "" when there is neither.
 std::string find_idx(const std::string& folder, const std::string& name) {
   std::error_code ignored;
   for (const char* ending : {"", ".gz"}) {
@@ -259,8 +259,8 @@ std::string find_idx(const std::string& folder, const std::string& name) {
   return {};
 }
 
-std::string idx_name(Split split, const char* what) {
-  return (split == Split::train ? "train-" : "t10k-") + std::string(what);
+std::string idx_name(Split split, const char* name) {
+  return (split == Split::train ? "train-" : "t10k-") + std::string(name);
 }
 
 bool is_folder(const fs::path& path) {
@@ -283,7 +283,7 @@ OwnedPointer<const ImageDataset> open_fashion_mnist(const std::string& folder, S
     const auto name = idx_name(split, i == 0 ? "images-idx3-ubyte" : "labels-idx1-ubyte");
     paths[i] = find_idx(folder, name);
     if (paths[i].empty())
-      raise<FileError>("'", folder, "' holds neither ", name, " nor ", name, ".gz");
+      raise<FileError>("'", folder, "' contains neither ", name, " nor ", name, ".gz");
   }
   return open_idx(paths[0], paths[1],
                   {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt",
@@ -312,9 +312,10 @@ OwnedPointer<const ImageDataset> open_dataset(const std::string& folder, Split s
 
 OwnedPointer<const ImageDataset> slice(OwnedPointer<const ImageDataset> dataset, index_t first,
                                        index_t count) {
-  if (!dataset) raise<ArgumentError>("slice: no dataset");
+  if (!dataset) raise<ArgumentError>("slice: no data set");
   if (first < 0 || count < 0 || first > dataset->size() || count > dataset->size() - first)
-    raise<ArgumentError>("slice: ", count, " pictures from ", first, " on, of ", dataset->size());
+    raise<ArgumentError>("slice: ", count, " pictures from picture ", first,
+                         " on; the data set has ", dataset->size());
   return std::make_shared<SlicedDataset>(std::move(dataset), first, count);
 }
 

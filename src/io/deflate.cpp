@@ -17,9 +17,9 @@ int window_bits(Wrapping wrapping) {
   return wrapping == Wrapping::raw ? -15 : wrapping == Wrapping::gzip ? 15 + 16 : 15;
 }
 
-constexpr std::size_t kMostAtOnce = std::size_t{1} << 30;
+constexpr std::size_t kMaxChunk = std::size_t{1} << 30;
 
-/// Ends a zlib stream on every way out.
+/// A zlib stream that is ended on every way out.
 template <int (*End)(z_stream*)>
 struct Stream : z_stream {
   Stream() : z_stream{} {}
@@ -34,11 +34,11 @@ std::size_t inflate(std::span<const std::byte> input, Wrapping wrapping, const s
                     const Function<bool(std::span<const std::byte>)>& sink) {
   Stream<inflateEnd> stream;
   if (inflateInit2(&stream, window_bits(wrapping)) != Z_OK)
-    raise<Error>(origin, ": cannot start inflation");
+    raise<Error>(origin, ": cannot start decompression");
   std::vector<std::byte> buffer(std::size_t{1} << 16);
   std::size_t position = 0;
   for (;;) {
-    const std::size_t offered = std::min(input.size() - position, kMostAtOnce);
+    const std::size_t offered = std::min(input.size() - position, kMaxChunk);
     stream.next_in = const_cast<Bytef*>(reinterpret_cast<const Bytef*>(input.data() + position));
     stream.avail_in = static_cast<uInt>(offered);
     stream.next_out = reinterpret_cast<Bytef*>(buffer.data());
@@ -55,11 +55,11 @@ std::size_t inflate(std::span<const std::byte> input, Wrapping wrapping, const s
                            input[position] == std::byte{0x1f} &&
                            input[position + 1] == std::byte{0x8b};
       if (!another) return position;
-      if (inflateReset(&stream) != Z_OK) raise<Error>(origin, ": cannot restart inflation");
+      if (inflateReset(&stream) != Z_OK) raise<Error>(origin, ": cannot restart decompression");
       continue;
     }
     if (produced == 0 && position == input.size())
-      raise<FormatError>(origin, ": the compressed data end too early; is the file truncated?");
+      raise<FormatError>(origin, ": the compressed data end early; is the file truncated?");
     if (produced == 0 && stream.avail_in == offered)
       raise<FormatError>(origin, ": damaged compressed data");
   }
@@ -85,7 +85,7 @@ std::vector<std::byte> deflate_all(std::span<const std::byte> input, Wrapping wr
   std::vector<std::byte> out;
   std::vector<std::byte> buffer(std::size_t{1} << 16);
   for (int result = Z_OK; result != Z_STREAM_END;) {
-    const std::size_t offered = std::min(input.size(), kMostAtOnce);
+    const std::size_t offered = std::min(input.size(), kMaxChunk);
     stream.next_in = const_cast<Bytef*>(reinterpret_cast<const Bytef*>(input.data()));
     stream.avail_in = static_cast<uInt>(offered);
     stream.next_out = reinterpret_cast<Bytef*>(buffer.data());
@@ -99,7 +99,7 @@ std::vector<std::byte> deflate_all(std::span<const std::byte> input, Wrapping wr
 }
 
 std::uint32_t crc32_of(std::span<const std::byte> bytes, std::uint32_t before) {
-  if (bytes.empty()) return before;  // zlib takes a null pointer as a request for the initial value
+  if (bytes.empty()) return before;  // for a null pointer zlib returns the initial value
   return static_cast<std::uint32_t>(
       ::crc32_z(before, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }

@@ -1,4 +1,4 @@
-// zlib, wrapped: bounded inflation that never trusts a declared size.
+// Compression by zlib; decompression never trusts a declared size.
 #pragma once
 
 #include "rae/core/function.hpp"
@@ -11,16 +11,17 @@
 
 namespace rae::detail {
 
-/// Wrapping of a deflate stream.
+/// Container of a deflate stream.
 enum class Wrapping { raw, zlib, gzip };
 
-/// Inflates piece by piece; `sink` gets each piece and returns false to stop early. Throws
-/// FormatError for damaged or truncated data; gzip checks its checksum, and members that follow
-/// each other are joined. Returns the number of input bytes used.
+/// Decompresses piece by piece; `sink` gets each piece and returns false to stop early. The
+/// checksum of gzip is verified, and its members are concatenated. Returns the number of input
+/// bytes used. Throws FormatError for damaged or truncated data.
 std::size_t inflate(std::span<const std::byte> input, Wrapping wrapping, const std::string& origin,
                     const Function<bool(std::span<const std::byte>)>& sink);
 
-/// The whole output. Throws FormatError as soon as it exceeds `max_bytes`.
+/// Decompresses everything. Throws FormatError as `inflate`, and as soon as the output exceeds
+/// `max_bytes`.
 [[nodiscard]] std::vector<std::byte> inflate_all(std::span<const std::byte> input,
                                                  Wrapping wrapping, const std::string& origin,
                                                  std::size_t max_bytes);

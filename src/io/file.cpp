@@ -18,9 +18,9 @@
 namespace rae {
 namespace {
 
-[[noreturn]] void fail_with_errno(std::string_view what, const std::string& path,
+[[noreturn]] void fail_with_errno(std::string_view action, const std::string& path,
                                   int error = errno) {
-  raise<FileError>(what, " '", path,
+  raise<FileError>(action, " '", path,
                    "': ", std::error_code(error, std::generic_category()).message());
 }
 
@@ -39,7 +39,7 @@ class Descriptor {
   int value_;
 };
 
-/// Opens for reading. A folder opens too, so it is refused here, with its own message.
+/// Opens for reading. A folder can be opened, too, and is therefore refused here.
 int open_to_read(const std::string& path, struct stat& status) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) fail_with_errno("cannot open", path);
@@ -51,7 +51,7 @@ int open_to_read(const std::string& path, struct stat& status) {
   return descriptor;
 }
 
-/// Follows symbolic links, so that a link stays a link to the file that is replaced.
+/// Follows symbolic links, so that the file is replaced and the link stays.
 std::string resolve_links(const std::string& path) {
   char* real = ::realpath(path.c_str(), nullptr);
   if (real == nullptr) return path;
@@ -99,7 +99,7 @@ void MappedFile::release(std::span<const std::byte> part) const noexcept {
   if (data_ == nullptr || before(part.data(), data_) ||
       before(data_ + size_, part.data() + part.size()))
     return;
-  // Whole pages only: those at the ends may belong to neighbours as well.
+  // Only whole pages: the first and the last may belong to neighbours as well.
   const auto first = static_cast<std::size_t>(part.data() - data_),
              begin = (first + page - 1) / page * page;
   const std::size_t end = (first + part.size()) / page * page;
@@ -182,8 +182,8 @@ void AtomicFile::commit() {
     fail_with_errno("cannot rename the finished file to", path_, error);
   }
   temporary_.clear();
-  // The new name survives a power failure only when the folder is flushed as well; not every file
-  // system can.
+  // The new name survives a power failure only if the folder is flushed, too. Some file systems
+  // cannot do that, so a failure is ignored.
   const Descriptor folder(::open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() >= 0) ::fsync(folder.get());
 }
@@ -192,7 +192,7 @@ std::vector<std::byte> read_file(const std::string& path, std::size_t max_bytes)
   struct stat status {};
   const Descriptor file(open_to_read(path, status));
   const auto too_large = [&] {
-    raise<FileError>("cannot read '", path, "': it holds more than ", max_bytes, " bytes");
+    raise<FileError>("cannot read '", path, "': it has more than ", max_bytes, " bytes");
   };
   std::vector<std::byte> out;
   if (S_ISREG(status.st_mode)) {

@@ -12,8 +12,8 @@
 namespace rae {
 namespace {
 
-/// Takes the file piece by piece: checks the header as soon as it is complete, then refuses the
-/// first byte too many.
+/// Receives the file piece by piece: checks the header as soon as it is complete, and refuses data
+/// beyond the declared size at once.
 class IdxReader {
  public:
   IdxReader(int rank, const std::string& origin) : rank_(rank), origin_(origin) {}
@@ -38,7 +38,7 @@ class IdxReader {
       raise<FormatError>(origin_, ": IDX: the header declares ", shape_, ", which is ",
                          shape_.numel(), " bytes, the file has ", data_.size(),
                          "; is it truncated?");
-    Tensor<std::uint8_t> out(shape_);
+    Tensor<std::uint8_t> out(shape_);  // (N, H, W) or (N)
     if (!data_.empty()) std::memcpy(out.data(), data_.data(), data_.size());
     return out;
   }

@@ -11,8 +11,9 @@ Image::Image(index_t width, index_t height, int channels, std::uint8_t value)
     raise<ArgumentError>("Image: expected 1 or 3 channels, got ", channels);
   if (width < 1 || height < 1 || width > kMaxSide || height > kMaxSide ||
       width * height > kMaxPixels)
-    raise<ArgumentError>("Image: a size of ", width, " x ", height, " is outside 1 to ", kMaxSide,
-                         " a side and ", kMaxPixels, " pixels");
+    raise<ArgumentError>("Image: a size of ", width, " x ", height,
+                         " is out of range; the limits are 1 to ", kMaxSide, " on a side and ",
+                         kMaxPixels, " pixels");
   pixels_.assign(static_cast<std::size_t>(width * height * channels), value);
 }
 
@@ -23,7 +24,7 @@ std::uint8_t to_sample(float x, Rounding rounding) {
   return static_cast<std::uint8_t>(std::clamp(scaled, 0.0f, 255.0f));
 }
 
-/// One picture of planes (C, H, W).
+/// One picture from planes (C, H, W).
 Image from_planes(const float* planes, int channels, index_t height, index_t width,
                   Rounding rounding) {
   Image out(width, height, channels);
@@ -98,7 +99,7 @@ Image Image::to_gray() const {
 Image Image::cropped(index_t x, index_t y, index_t width, index_t height) const {
   if (x < 0 || y < 0 || width < 1 || height < 1 || width > width_ - x || height > height_ - y)
     raise<ArgumentError>("Image::cropped: ", width, " x ", height, " at (", x, ", ", y,
-                         ") leaves the picture of ", width_, " x ", height_);
+                         ") is not inside the picture of ", width_, " x ", height_);
   Image out(width, height, channels_);
   const index_t row = width * channels_;
   for (index_t r = 0; r < height; ++r)

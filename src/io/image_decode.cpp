@@ -1,6 +1,6 @@
 // PNG, JPEG and BMP through stb_image, which is private to this file. Sizes, tables and
-// completeness are checked first: stb fills what is missing from a truncated JPEG or BMP with gray,
-// and trusts the tables of a JPEG.
+// completeness are checked first, since stb fills the missing part of a truncated JPEG or BMP with
+// gray and trusts the tables of a JPEG.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -30,7 +30,7 @@ namespace {
 #define STBI_NO_LINEAR
 #define STBI_NO_HDR
 #define STBI_MAX_DIMENSIONS 16384
-// Zeroed memory: stb decodes with whatever its tables hold when a file defines none.
+// Zeroed memory: stb uses its tables without initialising them when a file defines none.
 #define STBI_MALLOC(size) std::calloc(1, size)
 #define STBI_REALLOC(pointer, size) std::realloc(pointer, size)
 #define STBI_FREE(pointer) std::free(pointer)
@@ -54,8 +54,8 @@ std::uint32_t little_endian(std::span<const std::byte> bytes, std::size_t at, in
   return out;
 }
 
-/// Checks all checksums, and that the pixels do not inflate to more than they can be: stb checks
-/// neither.
+/// Checks all checksums, and that the decompressed data are not larger than the pixels can be; stb
+/// checks neither.
 void require_sound_png(std::span<const std::byte> bytes, const std::string& origin, index_t width,
                        index_t height) {
   std::vector<std::byte> compressed;
@@ -64,22 +64,22 @@ void require_sound_png(std::span<const std::byte> bytes, const std::string& orig
                              if (type == "IDAT")
                                compressed.insert(compressed.end(), chunk.begin(), chunk.end());
                            });
-  // Four 16-bit samples a pixel, and a filter byte a row, of which interlacing makes up to two for
-  // each.
+  // At most four 16-bit samples per pixel and one filter byte per row; interlacing at most doubles
+  // the number of rows.
   const auto most = static_cast<std::size_t>(width * height * 8 + 2 * height + 64);
   std::size_t total = 0;
   detail::inflate(compressed, detail::Wrapping::zlib, origin,
                   [&](std::span<const std::byte> piece) {
                     total += piece.size();
                     if (total > most)
-                      raise<FormatError>(origin, ": the PNG holds more data than a picture of ",
+                      raise<FormatError>(origin, ": the PNG contains more data than a picture of ",
                                          width, " x ", height, " needs");
                     return true;
                   });
 }
 
 /// Throws FormatError unless a DHT segment consists of whole Huffman tables with at most 256 codes
-/// each: stb reads on behind the segment and writes behind its table otherwise.
+/// each; otherwise stb would read beyond the segment and write beyond its table.
 void require_sound_huffman_tables(std::span<const std::byte> tables, const std::string& origin) {
   constexpr std::size_t kCounts = 17;  // a byte of class and number, then 16 counts
   while (!tables.empty()) {
@@ -92,8 +92,8 @@ void require_sound_huffman_tables(std::span<const std::byte> tables, const std::
   }
 }
 
-/// A copy of a JPEG from which comments and foreign application data are removed, its markers
-/// walked up to the end marker. Throws FormatError when they do not lead there.
+/// A copy of a JPEG up to its end marker, without comments and application data other than JFIF and
+/// Adobe. Throws FormatError when the segments do not lead to an end marker.
 std::vector<std::byte> sound_jpeg(std::span<const std::byte> bytes, const std::string& origin) {
   std::vector<std::byte> out(bytes.begin(), bytes.begin() + 2);
   std::size_t at = 2;
@@ -120,9 +120,8 @@ std::vector<std::byte> sound_jpeg(std::span<const std::byte> bytes, const std::s
     at += length;
     if (marker == 0xc4) require_sound_huffman_tables(segment.subspan(2), origin);
     if (marker == 0xfe || (marker >= 0xe1 && marker <= 0xef && marker != 0xee)) {
-      out.resize(
-          out.size() -
-          2);  // Exif, profiles and comments: large, of no use here, and free to hold anything
+      // Exif, profiles and comments may be large, have any contents, and are of no use here.
+      out.resize(out.size() - 2);
       continue;
     }
     out.insert(out.end(), segment.begin(), segment.end());
@@ -137,7 +136,8 @@ std::vector<std::byte> sound_jpeg(std::span<const std::byte> bytes, const std::s
 void require_complete_bmp(std::span<const std::byte> bytes, const std::string& origin, int width,
                           int height) {
   const auto truncated = [&] {
-    raise<FormatError>(origin, ": the BMP is shorter than its picture; is the file truncated?");
+    raise<FormatError>(origin,
+                       ": the BMP has fewer bytes than its picture; is the file truncated?");
   };
   if (bytes.size() < 30) truncated();
   const std::uint64_t pixels_at = little_endian(bytes, 10, 4);
@@ -155,7 +155,7 @@ Image Image::decode(std::span<const std::byte> bytes, const std::string& origin)
              bmp = text.substr(0, 2) == "BM";
   if (!png && !jpeg && !bmp) raise<FormatError>(origin, ": neither PNG nor JPEG nor BMP");
   if (bytes.size() > (std::size_t{1} << 30))
-    raise<FormatError>(origin, ": a picture file above 1 GiB");
+    raise<FormatError>(origin, ": a picture file of more than 1 GiB");
 
   std::vector<std::byte> sound;
   if (jpeg) bytes = sound = sound_jpeg(bytes, origin);
@@ -171,12 +171,13 @@ Image Image::decode(std::span<const std::byte> bytes, const std::string& origin)
   if (width < 1 || height < 1 || width > kMaxSide || height > kMaxSide ||
       index_t{width} * height > kMaxPixels)
     raise<FormatError>(origin, ": a picture of ", width, " x ", height,
-                       " is too large; the limits are ", kMaxSide, " a side and ", kMaxPixels,
+                       " is too large; the limits are ", kMaxSide, " on a side and ", kMaxPixels,
                        " pixels");
-  // No format here holds more pixels in a byte than deflate's 1032 : 1 with eight 1-bit pixels.
+  // The densest format is 1-bit pixels in PNG: deflate compresses at most 1032 : 1, and 8 * 1032 =
+  // 8256 pixels per byte.
   if (index_t{width} * height > 8256 * (static_cast<index_t>(bytes.size()) + 64))
-    raise<FormatError>(origin, ": ", bytes.size(), " bytes cannot hold a picture of ", width, " x ",
-                       height);
+    raise<FormatError>(origin, ": ", bytes.size(), " bytes are too few for a picture of ", width,
+                       " x ", height);
   if (png) require_sound_png(bytes, origin, width, height);
   if (bmp) require_complete_bmp(bytes, origin, width, height);
 

@@ -1,5 +1,5 @@
-// Pillow's separable resampling on 8-bit samples: double coefficients, rounded to 22-bit fixed
-// point, rows first, then columns.
+// Pillow's separable resampling of 8-bit samples: coefficients in double, rounded to fixed point
+// with 22 bits after the point; rows first, then columns.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -9,7 +9,7 @@
 namespace rae {
 namespace {
 
-/// Bits after the point: eight for the sample and two for overshoot remain of 32.
+/// Bits after the point: of 32 bits, eight are for the sample and two for overshoot.
 constexpr int kPrecision = 32 - 8 - 2;
 
 double filter_value(ResizeFilter filter, double x) {

@@ -1,4 +1,5 @@
-// Files that git-lfs left in place of their contents: a short text with the size and a checksum.
+// Pointers of git-lfs: short text files with a size and a checksum, in place of files whose
+// contents were not downloaded.
 #pragma once
 
 #include <charconv>
@@ -10,7 +11,7 @@
 
 namespace rae::detail {
 
-/// Throws FormatError, which says how to get the contents, when these are the bytes of a git-lfs
+/// Throws FormatError, with a hint how to get the contents, when these are the bytes of a git-lfs
 /// pointer. Source: specification of git-lfs, version 1.
 inline void require_no_lfs_pointer(std::span<const std::byte> bytes, const std::string& origin) {
   constexpr std::string_view kBegin = "version https://git-lfs";

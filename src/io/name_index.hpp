@@ -1,4 +1,4 @@
-// The names of a reader's tensors, and where each is: one table, and one error for a missing name.
+// The names of a reader's tensors and their positions, with one error message for missing names.
 #pragma once
 
 #include <map>
@@ -25,7 +25,7 @@ class NameIndex {
   NameIndex(const NameIndex&) = delete;
   NameIndex& operator=(const NameIndex&) = delete;
 
-  /// Takes the names. Throws FormatError, naming the file `origin`, when one appears twice.
+  /// Sets the names. Throws FormatError, naming the file `origin`, when one appears twice.
   void assign(std::vector<std::string> names, const std::string& origin) {
     names_ = std::move(names);
     origin_ = origin;

@@ -1,4 +1,4 @@
-// The head of an .npy file.
+// The header of an .npy file.
 #pragma once
 
 #include <optional>
@@ -10,11 +10,11 @@
 
 namespace rae::detail {
 
-/// NumPy's name of a type; absent for types that it lacks.
+/// NumPy's name of a type; absent for types that NumPy does not have.
 [[nodiscard]] std::optional<std::string_view> npy_descr(DType type);
 
-/// Magic, version 1.0, and the dictionary padded so that the data begin on a multiple of 64 bytes,
-/// for a type that NumPy has.
+/// The header for a type that NumPy has: magic, version 1.0, and the dictionary, padded so that the
+/// data begin at a multiple of 64 bytes.
 [[nodiscard]] std::string npy_head(DType type, const Shape& shape);
 
 }  // namespace rae::detail

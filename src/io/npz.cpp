@@ -18,14 +18,14 @@
 namespace rae {
 namespace {
 
-/// What the dictionary at the head of an .npy file says.
+/// The contents of the dictionary in the header of an .npy file.
 struct NpyHeader {
   std::string descr;
   bool fortran_order = false;
   Shape shape;
 };
 
-/// Parses the Python dictionary { 'descr': text, 'fortran_order': bool, 'shape': tuple } and
+/// Parses the Python dictionary { 'descr': string, 'fortran_order': bool, 'shape': tuple } and
 /// nothing else.
 class HeaderParser {
  public:
@@ -123,8 +123,8 @@ class HeaderParser {
   const std::string& origin_;
 };
 
-/// Elements in the order of the file, as row-major. Fortran order is row-major of the reversed
-/// shape, so only indices are exchanged.
+/// The elements in row-major order. Fortran order is the row-major order of the reversed shape, so
+/// that only the order of indices changes.
 template <class T>
 Tensor<T> tensor_of(const NpyHeader& header, std::span<const std::byte> data,
                     const std::string& origin) {
@@ -132,8 +132,8 @@ Tensor<T> tensor_of(const NpyHeader& header, std::span<const std::byte> data,
   const auto bytes = static_cast<std::size_t>(shape.numel()) * sizeof(T);
   if (data.size() != bytes)
     raise<FormatError>(origin, ": npy: ", shape, " of ", header.descr, " needs ", bytes,
-                       " bytes, there are ", data.size(), "; is it truncated?");
-  Tensor<T> out(shape);
+                       " bytes, the file has ", data.size(), "; is it truncated?");
+  Tensor<T> out(shape);  // header.shape
   T* target = out.data();
   if (!header.fortran_order || shape.rank() < 2) {
     if (bytes > 0) std::memcpy(target, data.data(), bytes);
@@ -200,7 +200,7 @@ NpyParts split_npy(std::span<const std::byte> bytes, const std::string& origin) 
       version == 1 ? byte_at(8) | byte_at(9) << 8
                    : byte_at(8) | byte_at(9) << 8 | byte_at(10) << 16 | byte_at(11) << 24;
   if (length > bytes.size() - begin)
-    raise<FormatError>(origin, ": npy: the header exceeds the file; is it truncated?");
+    raise<FormatError>(origin, ": npy: the header is longer than the file; is it truncated?");
   return {HeaderParser(as_text(bytes.subspan(begin, length)), origin).parse(),
           bytes.subspan(begin + length)};
 }
@@ -234,7 +234,7 @@ struct NpzFile::Contents {
       if (array) names.push_back(entry.name.substr(0, entry.name.size() - 4));
     }
     if (names.empty() && !zip.entries().empty())
-      raise<FormatError>(origin, ": npz: the archive holds no .npy file");
+      raise<FormatError>(origin, ": npz: the archive contains no .npy file");
   }
 
   std::string origin;
@@ -281,7 +281,7 @@ std::optional<View<const std::uint8_t>> NpzFile::mapped(std::string_view name, b
   if (header.descr != "|u1" || header.fortran_order) return std::nullopt;
   if (data.size() != static_cast<std::size_t>(header.shape.numel()))
     raise<FormatError>(where(name), ": npy: ", header.shape, " needs ", header.shape.numel(),
-                       " bytes, there are ", data.size(), "; is it truncated?");
+                       " bytes, the file has ", data.size(), "; is it truncated?");
   if (verify) contents_->zip.require_checksum(*entry, bytes);
   return View<const std::uint8_t>(reinterpret_cast<const std::uint8_t*>(data.data()), header.shape);
 }

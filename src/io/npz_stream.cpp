@@ -1,5 +1,5 @@
-// The unfinished archive is the archive itself without its end: no byte is written twice, and
-// finishing copies nothing.
+// The unfinished archive is the beginning of the finished one, so that no record is written twice
+// and finishing copies nothing.
 #include "rae/io/npz_stream.hpp"
 
 #include <fcntl.h>
@@ -28,8 +28,8 @@ namespace {
 constexpr const char* kFormat = "rae partial npz 1";
 constexpr std::size_t kChunk = std::size_t{1} << 20;
 
-[[noreturn]] void fail(std::string_view what, const std::string& path) {
-  raise<FileError>(what, " '", path,
+[[noreturn]] void fail(std::string_view action, const std::string& path) {
+  raise<FileError>(action, " '", path,
                    "': ", std::error_code(errno, std::generic_category()).message());
 }
 
@@ -54,13 +54,13 @@ struct NpzStream::State {
   NpzStreamPlan plan;
   std::uint64_t record_bytes = 0, data_begin = 0;
   std::string head;            // local header and .npy header
-  std::uint32_t head_crc = 0;  // of the .npy header
+  std::uint32_t head_crc = 0;  // of arr_0's .npy header
   std::uint32_t tail_crc = 0;  // of the other arrays
-  std::string tail;            // their bytes
+  std::string tail;            // bytes of the other arrays
   std::vector<detail::ZipStored> files;
   int descriptor = -1;
-  index_t done = 0, kept = 0;  // records appended, and in the manifest
-  std::uint32_t crc = 0;       // of arr_0 so far
+  index_t done = 0, saved = 0;  // records appended; records that the manifest lists
+  std::uint32_t crc = 0;        // of arr_0 so far
 
   State(const std::string& name, NpzStreamPlan given)
       : path(target_of(name)),
@@ -68,20 +68,20 @@ struct NpzStream::State {
         manifest(partial + ".json"),
         plan(std::move(given)) {
     check_plan();
-    lay_out();
+    compute_layout();
   }
 
-  /// Not in the constructor: when it throws, the destructor must close the file.
+  /// Not in the constructor, so that the destructor closes the file when this throws.
   void open() {
     descriptor = ::open(partial.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (descriptor < 0) fail("cannot write", partial);
     if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0)
       raise<FileError>(
           "cannot write '", partial,
-          "': another process is writing it; wait for its end, or choose another name");
+          "': another process is writing it; wait until it ends, or choose another name");
     struct stat status {};
     if (::fstat(descriptor, &status) != 0) fail("cannot read", partial);
-    // Without records or without manifest nothing was kept.
+    // Without a manifest there is nothing to continue.
     if (status.st_size > 0 && std::filesystem::exists(manifest))
       resume(static_cast<std::uint64_t>(status.st_size));
     else
@@ -106,12 +106,13 @@ struct NpzStream::State {
       if (entry.name.empty() || entry.name.size() > 1000 || !names.insert(entry.name).second ||
           !detail::npy_descr(dtype_of(entry.tensor)) || shape_of(entry.tensor).numel() == 0)
         raise<ArgumentError>(
-            where, ": an array without name, type of NumPy or elements, or a repeated one: '",
+            where,
+            ": expected arrays with a unique name, elements, and a type that NumPy has; got '",
             entry.name.substr(0, 100), "'");
   }
 
-  /// All bytes but those of the records are known now.
-  void lay_out() {
+  /// Computes all bytes except those of the records.
+  void compute_layout() {
     std::vector<index_t> extents{plan.count};
     for (int i = 0; i < plan.record.rank(); ++i) extents.push_back(plan.record[i]);
     const std::string npy =
@@ -144,12 +145,12 @@ struct NpzStream::State {
     if (::ftruncate(descriptor, 0) != 0) fail("cannot write", partial);
     write_at(0, as_byte_span(head));
     crc = head_crc;
-    keep();
+    save_manifest();
   }
 
   void resume(std::uint64_t size) {
     const ConfigNode node = ConfigNode::load(manifest);
-    const std::string hint = concat("; remove '", partial, "' and '", manifest, "' to begin anew");
+    const std::string hint = concat("; remove '", partial, "' and '", manifest, "' to start again");
     if (node.at("format").as_string() != kFormat)
       raise<FormatError>(manifest, ": not the manifest of an unfinished archive", hint);
     std::map<std::string, std::string> before;
@@ -163,13 +164,13 @@ struct NpzStream::State {
       for (const auto& each : *settings) keys.insert(each.first);
     for (const auto& key : keys)
       if (shown(before, key) != shown(plan.settings, key))
-        raise<ConfigError>("cannot continue '", partial, "': it was begun with ", key, " ",
+        raise<ConfigError>("cannot continue '", partial, "': it was started with ", key, " ",
                            shown(before, key), ", now it is ", shown(plan.settings, key), hint);
-    done = kept = node.at("done").as_integer(0, plan.count);
+    done = saved = node.at("done").as_integer(0, plan.count);
     const bool fits = static_cast<std::uint64_t>(node.at("head_crc32").as_integer()) == head_crc &&
                       static_cast<std::uint64_t>(node.at("tail_crc32").as_integer()) == tail_crc &&
                       size >= position();
-    if (!fits) raise<FormatError>(partial, ": does not hold what its manifest says", hint);
+    if (!fits) raise<FormatError>(partial, ": does not agree with its manifest", hint);
     crc = checksum();
     if (crc != static_cast<std::uint64_t>(node.at("crc32").as_integer()))
       raise<FormatError>(partial, ": wrong checksum; the file is damaged", hint);
@@ -180,7 +181,7 @@ struct NpzStream::State {
     return data_begin + record_bytes * static_cast<std::uint64_t>(done);
   }
 
-  /// Of arr_0 as far as it is on the disk.
+  /// The checksum of the part of arr_0 that is on the disk.
   [[nodiscard]] std::uint32_t checksum() const {
     std::uint32_t sum = head_crc;
     std::vector<std::byte> chunk(kChunk);
@@ -209,7 +210,8 @@ struct NpzStream::State {
     }
   }
 
-  void keep() {
+  /// Flushes the records to the disk, then writes the manifest that lists them.
+  void save_manifest() {
     if (::fsync(descriptor) != 0) fail("cannot write", partial);
     ConfigNode::Map members{{"format", kFormat},
                             {"done", done},
@@ -219,14 +221,14 @@ struct NpzStream::State {
                             {"tail_crc32", tail_crc},
                             {"settings", settings_node(plan.settings)}};
     write_file_atomically(manifest, ConfigNode::map(std::move(members)).to_json(2) + "\n");
-    kept = done;
+    saved = done;
   }
 
   void finish() {
     if (done != plan.count)
       raise<ArgumentError>("NpzStream: ", path, ": only ", done, " of ", plan.count,
-                           " records are there");
-    if (kept != done) keep();
+                           " records were appended");
+    if (saved != done) save_manifest();
     files[0].crc = crc;
     write_at(position(),
              as_byte_span(tail + detail::zip_directory(files, position() + tail.size())));
@@ -253,9 +255,10 @@ void NpzStream::append(std::span<const std::uint8_t> records) {
   const std::uint64_t count = records.size() / s.record_bytes;
   if (s.descriptor < 0 || count * s.record_bytes != records.size() ||
       count > static_cast<std::uint64_t>(s.plan.count - s.done))
-    raise<ArgumentError>("NpzStream: ", s.path, ": ", records.size(), " bytes are no records of ",
-                         s.record_bytes, ", or more than the ", s.plan.count - s.done,
-                         " that are missing");
+    raise<ArgumentError>("NpzStream: ", s.path, ": ", records.size(),
+                         " bytes are not whole records of ", s.record_bytes,
+                         " bytes, or are more than the ", s.plan.count - s.done,
+                         " records that are missing");
   const auto bytes = std::as_bytes(records);
   s.write_at(s.position(), bytes);
   s.crc = detail::crc32_of(bytes, s.crc);
@@ -263,7 +266,7 @@ void NpzStream::append(std::span<const std::uint8_t> records) {
 }
 
 void NpzStream::checkpoint() {
-  if (state_->descriptor >= 0 && state_->kept != state_->done) state_->keep();
+  if (state_->descriptor >= 0 && state_->saved != state_->done) state_->save_manifest();
 }
 
 void NpzStream::finish() { state_->finish(); }

@@ -1,5 +1,5 @@
-// A stack machine with the opcodes that protocols 2 to 5 write for plain data. Objects are indices,
-// so nothing here recurses but the check of the finished tree, whose depth is bounded.
+// A stack machine with the opcodes that protocols 2 to 5 use for plain data. Objects are indices,
+// so nothing here recurses except the check of the finished tree, whose depth is limited.
 #include "pickle.hpp"
 
 #include <algorithm>
@@ -17,7 +17,7 @@
 namespace rae::detail {
 namespace {
 
-/// Globals that are not classes of storages; those are kStorage + DType.
+/// Numbers of the globals; a class of storages is kStorage + DType.
 enum Global : std::int64_t {
   kOrderedDict,
   kRebuildTensor,
@@ -44,7 +44,7 @@ constexpr std::pair<std::string_view, std::int64_t> kGlobals[] = {
     {"torch.storage.UntypedStorage", kStorage + static_cast<int>(DType::uint8)},
 };
 
-/// Opcodes that are refused, for messages.
+/// Names of opcodes that are refused, for messages.
 constexpr std::pair<unsigned char, std::string_view> kRefused[] = {{'0', "POP"},
                                                                    {'1', "POP_MARK"},
                                                                    {'2', "DUP"},
@@ -78,12 +78,12 @@ constexpr std::pair<unsigned char, std::string_view> kRefused[] = {{'0', "POP"},
 
 std::string_view kind_name(PickleKind kind) {
   constexpr std::string_view kNames[] = {
-      "None",   "a boolean", "an integer",          "a number", "a text", "a list", "a tuple",
+      "None",   "a boolean", "an integer",          "a number", "a string", "a list", "a tuple",
       "a dict", "a tensor",  "a class or function", "a storage"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
-/// Text of a hostile file in a message: bounded, and without control characters.
+/// A string of a hostile file for a message: shortened, and without control characters.
 std::string shown(std::string_view text) {
   std::string out(text.substr(0, 100));
   std::replace_if(
@@ -92,10 +92,10 @@ std::string shown(std::string_view text) {
   return text.size() > 100 ? out + "..." : out;
 }
 
-/// Longest key, and bytes of text that count as one value.
+/// Limit of the length of a key, and the number of bytes of a string that count as one value.
 constexpr std::size_t kMaxKey = 1024, kTextUnit = 256;
 
-/// Part of a storage, as a persistent id names it.
+/// The part of a storage that a persistent id names.
 struct Window {
   std::size_t storage = 0;
   std::int64_t begin = 0, numel = 0;
@@ -117,8 +117,8 @@ class Machine {
   }
 
  private:
-  [[noreturn]] void fail(std::string_view what) const {
-    raise<FormatError>(origin_, ": pickle: ", what, " (at byte ", at_, ")");
+  [[noreturn]] void fail(std::string_view reason) const {
+    raise<FormatError>(origin_, ": pickle: ", reason, " (at byte ", at_, ")");
   }
 
   // Input.
@@ -179,10 +179,10 @@ class Machine {
     if (value.kind != kind) fail(concat(needed_by, " of ", kind_name(value.kind)));
     return value;
   }
-  const PickleValue& expect(PickleId id, PickleKind kind, std::string_view what) const {
+  const PickleValue& expect(PickleId id, PickleKind kind, std::string_view subject) const {
     const PickleValue& value = out_.values[id];
     if (value.kind != kind)
-      fail(concat(what, ": expected ", kind_name(kind), ", got ", kind_name(value.kind)));
+      fail(concat(subject, ": expected ", kind_name(kind), ", got ", kind_name(value.kind)));
     return value;
   }
 
@@ -232,7 +232,7 @@ class Machine {
     for (const auto& [known, id] : kGlobals)
       if (known == full) return push_new(PickleKind::global, id);
     fail(concat("the global '", shown(full),
-                "' is not allowed; only tensors, containers, text and numbers are read"));
+                "' is not allowed; only tensors, containers, strings and numbers are read"));
   }
 
   bool step();
@@ -256,7 +256,7 @@ class Machine {
   std::size_t copied_ = 0;
   std::unordered_map<std::string_view, std::size_t> storages_;
 
-  /// What `check` knows of a value: how many values are below it, and how deep they lie.
+  /// Results of `check` for a value: the number of values below it, and their depth.
   struct Checked {
     bool open = false, done = false;
     int height = 0;
@@ -281,7 +281,7 @@ bool Machine::step() {
     case 'M': push_new(PickleKind::integer, static_cast<std::int64_t>(take(2))); return true;
     case 0x8a: long1(); return true;
     case 'G': real(); return true;
-    case 'U':  // SHORT_BINSTRING, BINSTRING: text of Python 2
+    case 'U':  // SHORT_BINSTRING, BINSTRING: strings of Python 2
     case 0x8c: push_text(take_text(take(1))); return true;
     case 'T':
     case 'X': push_text(take_text(take(4))); return true;
@@ -331,7 +331,7 @@ bool Machine::step() {
   for (const auto& [refused, name] : kRefused)
     if (refused == opcode)
       fail(concat("the opcode ", name,
-                  " is not allowed; only tensors, containers, text and numbers are read"));
+                  " is not allowed; only tensors, containers, strings and numbers are read"));
   fail(concat("unknown opcode ", static_cast<int>(opcode)));
 }
 
@@ -339,10 +339,10 @@ void Machine::reduce() {
   const PickleId arguments_id = pop(), callable = pop();
   const PickleValue& function = out_.values[callable];
   if (function.kind != PickleKind::global) fail(concat("REDUCE of ", kind_name(function.kind)));
-  const std::int64_t which = function.integer;
+  const std::int64_t number = function.integer;
   const std::vector<PickleId>& arguments =
       expect(arguments_id, PickleKind::tuple, "arguments of REDUCE").items;
-  switch (which) {
+  switch (number) {
     case kOrderedDict: return ordered_dict(arguments);
     case kRebuildTensor: return tensor(arguments, false);
     case kRebuildTensorV2: return tensor(arguments, true);
@@ -363,7 +363,7 @@ void Machine::ordered_dict(const std::vector<PickleId>& arguments) {
   std::vector<PickleId> items;
   if (arguments.size() == 1) {
     const auto& pairs = expect(arguments[0], PickleKind::list, "OrderedDict").items;
-    // The only opcode that copies: the same list may be given again and again.
+    // No other opcode copies values; the same list may be passed many times.
     if ((copied_ += pairs.size()) > kMaxPickleValues)
       fail(concat("more than ", kMaxPickleValues, " values in lists of pairs"));
     for (const PickleId pair : pairs) {
@@ -377,8 +377,8 @@ void Machine::ordered_dict(const std::vector<PickleId>& arguments) {
   push(add({PickleKind::dict, 1, 0, {}, std::move(items)}));
 }
 
-/// Attributes of an OrderedDict: state_dict() leaves `_metadata` (versions of modules) there. They
-/// are parsed as strictly as all else, and dropped.
+/// Attributes of an OrderedDict, in which state_dict() stores `_metadata` (versions of modules).
+/// They are parsed as strictly as everything else, and dropped.
 void Machine::build() {
   const PickleId state = pop();
   if (top(PickleKind::dict, "BUILD").integer != 1) fail("BUILD of a plain dict");
@@ -401,27 +401,27 @@ std::size_t Machine::storage(std::string_view key, DType dtype, std::int64_t num
 
 /// ('storage', class, key, device, numel [, None or (key of a view, begin, numel)])
 void Machine::persistent_id() {
-  constexpr std::string_view kWhat = "the id of a storage";
-  const std::vector<PickleId>& parts = expect(pop(), PickleKind::tuple, kWhat).items;
+  constexpr std::string_view kSubject = "the id of a storage";
+  const std::vector<PickleId>& parts = expect(pop(), PickleKind::tuple, kSubject).items;
   if (parts.size() != 5 && parts.size() != 6)
-    fail(concat(kWhat, ": expected 5 or 6 parts, got ", parts.size()));
-  if (expect(parts[0], PickleKind::text, kWhat).text != "storage")
-    fail(concat(kWhat, ": expected 'storage'"));
-  const std::int64_t type = expect(parts[1], PickleKind::global, kWhat).integer;
-  if (type < kStorage) fail(concat(kWhat, ": expected a class of storages"));
-  const auto key = expect(parts[2], PickleKind::text, kWhat).text;
-  (void)expect(parts[3], PickleKind::text, kWhat);  // the device it was on
-  const std::int64_t numel = expect(parts[4], PickleKind::integer, kWhat).integer;
+    fail(concat(kSubject, ": expected 5 or 6 parts, got ", parts.size()));
+  if (expect(parts[0], PickleKind::text, kSubject).text != "storage")
+    fail(concat(kSubject, ": expected 'storage'"));
+  const std::int64_t type = expect(parts[1], PickleKind::global, kSubject).integer;
+  if (type < kStorage) fail(concat(kSubject, ": expected a class of storages"));
+  const auto key = expect(parts[2], PickleKind::text, kSubject).text;
+  (void)expect(parts[3], PickleKind::text, kSubject);  // the device of the tensor
+  const std::int64_t numel = expect(parts[4], PickleKind::integer, kSubject).integer;
   Window window{storage(key, static_cast<DType>(type - kStorage), numel), 0, numel};
   if (parts.size() == 6 && out_.values[parts[5]].kind != PickleKind::none) {
-    const auto& view = expect(parts[5], PickleKind::tuple, kWhat).items;
-    if (view.size() != 3) fail(concat(kWhat, ": a view of ", view.size(), " parts"));
-    window.begin = expect(view[1], PickleKind::integer, kWhat).integer;
-    window.numel = expect(view[2], PickleKind::integer, kWhat).integer;
+    const auto& view = expect(parts[5], PickleKind::tuple, kSubject).items;
+    if (view.size() != 3) fail(concat(kSubject, ": a view of ", view.size(), " parts"));
+    window.begin = expect(view[1], PickleKind::integer, kSubject).integer;
+    window.numel = expect(view[2], PickleKind::integer, kSubject).integer;
     if (window.begin < 0 || window.begin > numel || window.numel < 0 ||
         window.numel > numel - window.begin)
       fail(concat("a view of ", window.numel, " elements from ", window.begin,
-                  " leaves its storage of ", numel));
+                  " does not fit into its storage of ", numel));
   }
   windows_.push_back(window);
   push_new(PickleKind::storage, static_cast<std::int64_t>(windows_.size() - 1));
@@ -429,18 +429,18 @@ void Machine::persistent_id() {
 
 /// (storage, offset, extents, strides [, requires_grad, hooks [, flags]])
 void Machine::tensor(const std::vector<PickleId>& arguments, bool second_version) {
-  constexpr std::string_view kWhat = "a tensor";
+  constexpr std::string_view kSubject = "a tensor";
   const std::size_t least = second_version ? 6 : 4, most = second_version ? 7 : 4;
   if (arguments.size() < least || arguments.size() > most)
-    fail(concat(kWhat, ": ", arguments.size(), " arguments"));
-  const Window window =
-      windows_[static_cast<std::size_t>(expect(arguments[0], PickleKind::storage, kWhat).integer)];
-  const std::int64_t offset = expect(arguments[1], PickleKind::integer, kWhat).integer;
-  const auto& extents = expect(arguments[2], PickleKind::tuple, kWhat).items;
-  const auto& strides = expect(arguments[3], PickleKind::tuple, kWhat).items;
-  // Lazy negation and conjugation would change the values.
+    fail(concat(kSubject, ": ", arguments.size(), " arguments"));
+  const Window window = windows_[static_cast<std::size_t>(
+      expect(arguments[0], PickleKind::storage, kSubject).integer)];
+  const std::int64_t offset = expect(arguments[1], PickleKind::integer, kSubject).integer;
+  const auto& extents = expect(arguments[2], PickleKind::tuple, kSubject).items;
+  const auto& strides = expect(arguments[3], PickleKind::tuple, kSubject).items;
+  // The flags of lazy negation and conjugation would change the values.
   if (arguments.size() == 7 && out_.values[arguments[6]].kind != PickleKind::none &&
-      !expect(arguments[6], PickleKind::dict, kWhat).items.empty())
+      !expect(arguments[6], PickleKind::dict, kSubject).items.empty())
     fail("a tensor with flags, such as a lazy negation, is not supported");
   if (extents.size() != strides.size())
     fail(concat("a tensor with ", extents.size(), " extents and ", strides.size(), " strides"));
@@ -452,8 +452,8 @@ void Machine::tensor(const std::vector<PickleId>& arguments, bool second_version
   std::vector<std::pair<std::int64_t, std::int64_t>>
       order;  // (stride, extent) of the dimensions with more than one index
   for (std::size_t i = 0; i < extents.size(); ++i) {
-    sizes[i] = expect(extents[i], PickleKind::integer, kWhat).integer;
-    out.strides[i] = expect(strides[i], PickleKind::integer, kWhat).integer;
+    sizes[i] = expect(extents[i], PickleKind::integer, kSubject).integer;
+    out.strides[i] = expect(strides[i], PickleKind::integer, kSubject).integer;
     if (sizes[i] < 0) fail(concat("a negative extent ", sizes[i]));
     if (out.strides[i] < 0) fail(concat("a negative stride ", out.strides[i]));
     if (sizes[i] > 1) order.emplace_back(out.strides[i], sizes[i]);
@@ -464,13 +464,14 @@ void Machine::tensor(const std::vector<PickleId>& arguments, bool second_version
     fail(error.what());
   }
   const auto outside = [&] {
-    fail(concat("a tensor ", out.shape, " from ", offset, " leaves its storage of ", window.numel,
-                " elements"));
+    fail(concat("a tensor ", out.shape, " from ", offset, " does not fit into its storage of ",
+                window.numel, " elements"));
   };
   if (offset < 0 || offset > window.numel) outside();
   if (out.shape.numel() > 0) {
     if (offset == window.numel) outside();
-    // Ordered by stride, each dimension must step over all that the smaller ones reach.
+    // In the order of strides, each stride must be larger than the largest offset within the
+    // dimensions before it.
     std::sort(order.begin(), order.end());
     std::int64_t reach = 0;
     for (const auto& [stride, extent] : order) {
@@ -486,14 +487,15 @@ void Machine::tensor(const std::vector<PickleId>& arguments, bool second_version
 }
 
 void Machine::finish() {
-  if (!marks_.empty()) fail("it stops within a mark");
+  if (!marks_.empty()) fail("it stops with an open mark");
   out_.root = pop();
   if (!stack_.empty()) fail(concat("it stops with ", stack_.size() + 1, " values"));
   checked_.resize(out_.values.size());
   (void)check(out_.root, 0);
 }
 
-/// Number of values below `id`, shared ones as often as they appear; long texts count more.
+/// Number of values in the tree of `id`, shared ones as often as they appear; a long string counts
+/// as several. Throws FormatError.
 std::size_t Machine::check(PickleId id, int depth) {
   const PickleValue& value = out_.values[id];
   Checked& known = checked_[id];

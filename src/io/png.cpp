@@ -1,5 +1,5 @@
-// PNG: chunk reading with checksums, text pairs, and an encoder (the five filters, chosen per row
-// by the smallest sum).
+// PNG: reading chunks with their checksums, pairs of text, and an encoder that chooses one of the
+// five filters per row by the smallest sum.
 #include "png.hpp"
 
 #include <algorithm>
@@ -63,10 +63,11 @@ namespace {
 
 using detail::Wrapping;
 
-/// Most bytes of all texts of one file together, decompressed.
+/// Limit of the bytes of all text of one file together, decompressed.
 constexpr std::size_t kMaxText = std::size_t{4} << 20;
 
-/// Takes bytes up to a NUL off the front of `bytes`. Throws FormatError when there is none.
+/// Removes the bytes up to the first NUL from the front of `bytes` and returns them without it.
+/// Throws FormatError when there is none.
 std::string_view take_until_zero(std::span<const std::byte>& bytes, const std::string& origin) {
   const auto text = as_text(bytes);
   const auto end = text.find('\0');
@@ -119,7 +120,7 @@ void append_big_endian(std::vector<std::byte>& out, std::uint32_t value) {
 
 void append_chunk(std::vector<std::byte>& out, std::string_view type,
                   std::span<const std::byte> contents) {
-  if (contents.size() > 0x7fffffffu) raise<ArgumentError>("encode_png: a chunk above 2 GiB");
+  if (contents.size() > 0x7fffffffu) raise<ArgumentError>("encode_png: a chunk of more than 2 GiB");
   append_big_endian(out, static_cast<std::uint32_t>(contents.size()));
   const auto name = as_byte_span(type);
   out.insert(out.end(), name.begin(), name.end());
@@ -133,9 +134,9 @@ void append_text(std::vector<std::byte>& out, const std::string& key, const std:
       key.front() == ' ' || key.back() == ' ')
     raise<ArgumentError>(
         "save_png: '", key.substr(0, 80),
-        "' cannot be a text key: expected 1 to 79 ASCII characters without spaces at the ends");
+        "' cannot be a key of text: expected 1 to 79 ASCII characters without spaces at the ends");
   if (value.find('\0') != std::string::npos)
-    raise<ArgumentError>("save_png: the text of '", key, "' holds a NUL");
+    raise<ArgumentError>("save_png: the text of '", key, "' contains a NUL");
   if (value.size() > kMaxText / 2)
     raise<ArgumentError>("save_png: the text of '", key, "' is longer than ", kMaxText / 2,
                          " bytes");
@@ -152,7 +153,8 @@ int paeth(int left, int up, int corner) {
   return dl <= du && dl <= dc ? left : du <= dc ? up : corner;
 }
 
-/// One row under each filter; keeps the one whose signed bytes have the smallest sum of magnitudes.
+/// Appends a row under the filter whose bytes, taken as signed, have the smallest sum of
+/// magnitudes.
 void append_filtered_row(std::vector<std::byte>& out, std::span<const std::uint8_t> row,
                          std::span<const std::uint8_t> above, std::size_t step) {
   std::vector<std::byte> best, trial(row.size() + 1);

@@ -1,5 +1,5 @@
-// Reading: a streaming JSON handler builds the table of tensors, then offsets are checked. Nothing
-// is sized from unchecked numbers.
+// Reading: an event handler builds the table of tensors from the JSON header, then the offsets are
+// checked. No memory is allocated by unchecked numbers.
 #include "rae/io/safetensors.hpp"
 
 #include <bit>
@@ -92,7 +92,8 @@ void SafetensorsFile::require(std::string_view name, const Shape& expected) cons
 
 template <Element T>
 Tensor<T> SafetensorsFile::read(std::string_view name) const {
-  Tensor<T> out = detail::read_stored<T>(name, origin(), info(name), [&] { return bytes(name); });
+  Tensor<T> out = detail::read_stored<T>(name, origin(), info(name),
+                                         [&] { return bytes(name); });  // info(name).shape
   release(name);
   return out;
 }

@@ -28,30 +28,30 @@ constexpr std::array<std::pair<std::string_view, DType>, 10> kTypeNames = {
      {"U8", DType::uint8},
      {"BOOL", DType::boolean}}};
 
-/// Text of a hostile file in a message: bounded.
+/// A string of a hostile file for a message: shortened.
 std::string shortened(const std::string& text) {
   return text.size() <= 120 ? text : text.substr(0, 120) + "...";
 }
 
-/// Receives the JSON of the header as events, so that no document tree is built from it and only
-/// the expected structure passes: { "__metadata__": {text: text}, name: {"dtype": text, "shape":
+/// Receives the JSON of the header as events, so that no tree is built and only the expected
+/// structure is accepted: { "__metadata__": {string: string}, name: {"dtype": string, "shape":
 /// [n...], "data_offsets": [begin, end]}, ... }
 class HeaderHandler : public nlohmann::json_sax<Json> {
  public:
   HeaderHandler(SafetensorsHeader& out, const std::string& origin) : out_(out), origin_(origin) {}
 
   bool null() override { unexpected("null"); }
-  bool boolean(bool) override { unexpected("a boolean"); }
+  bool boolean(bool) override { unexpected("boolean"); }
   bool number_float(number_float_t, const string_t&) override {
-    unexpected("a fraction or a number out of range");
+    unexpected("fraction or number out of range");
   }
   bool binary(binary_t&) override { unexpected("binary data"); }
-  bool number_integer(number_integer_t) override { unexpected("a negative number"); }
+  bool number_integer(number_integer_t) override { unexpected("negative number"); }
 
   bool number_unsigned(number_unsigned_t value) override {
-    if (!in_list_) unexpected("a number");
+    if (!in_list_) unexpected("number");
     if (value > static_cast<number_unsigned_t>(std::numeric_limits<index_t>::max()))
-      unexpected("a number above 2^63");
+      unexpected("number above 2^63");
     const std::size_t most = field_ == "shape" ? static_cast<std::size_t>(kMaxRank) : 2;
     if (list_.size() == most)
       fail(concat(tensor_.name, ": ", field_, " has more than ", most, " numbers",
@@ -61,13 +61,13 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
   }
 
   bool string(string_t& value) override {
-    if (depth_ != 2 || in_list_) unexpected("a text");
+    if (depth_ != 2 || in_list_) unexpected("string");
     if (in_metadata_) {
       if (!out_.metadata.emplace(field_, value).second)
         fail(concat("metadata: duplicate key '", shortened(field_), "'"));
       return true;
     }
-    if (field_ != "dtype") unexpected("a text");
+    if (field_ != "dtype") unexpected("string");
     for (const auto& [name, type] : kTypeNames)
       if (name == value) dtype_ = type;
     if (!dtype_)
@@ -76,7 +76,7 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
   }
 
   bool start_object(std::size_t) override {
-    if (depth_ >= 2 || in_list_) unexpected("an object");
+    if (depth_ >= 2 || in_list_) unexpected("object");
     ++depth_;
     return true;
   }
@@ -107,7 +107,7 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
   }
 
   bool start_array(std::size_t) override {
-    if (depth_ != 2 || in_list_ || in_metadata_ || field_ == "dtype") unexpected("a list");
+    if (depth_ != 2 || in_list_ || in_metadata_ || field_ == "dtype") unexpected("list");
     in_list_ = true;
     list_.clear();
     return true;
@@ -135,25 +135,25 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
   }
 
  private:
-  [[noreturn]] void fail(const std::string& what) const {
-    raise<FormatError>(origin_, ": safetensors: ", what);
+  [[noreturn]] void fail(const std::string& reason) const {
+    raise<FormatError>(origin_, ": safetensors: ", reason);
   }
-  [[noreturn]] void unexpected(std::string_view what) const {
+  [[noreturn]] void unexpected(std::string_view kind) const {
     fail(concat(
-        "unexpected ", what,
+        "unexpected ", kind,
         depth_ == 0 ? std::string(" at the top") : concat(" in '", shortened(tensor_.name), "'")));
   }
 
   void finish_tensor() {
     if (!dtype_ || !shape_ || !has_offsets_)
-      fail(concat(tensor_.name, ": dtype, shape and data_offsets are all required"));
+      fail(concat(tensor_.name, ": dtype, shape and data_offsets are required"));
     tensor_.info = {*dtype_, *shape_};
     // Shape bounds the element count to 2^59, so the product with at most eight bytes cannot
     // overflow.
     const auto bytes = static_cast<std::size_t>(shape_->numel()) * size_of(*dtype_);
     if (tensor_.begin > tensor_.end || tensor_.end - tensor_.begin != bytes)
       fail(concat(tensor_.name, ": data_offsets [", tensor_.begin, ", ", tensor_.end,
-                  "] do not hold ", *shape_, " of ", name_of(*dtype_), ", which is ", bytes,
+                  "] do not fit ", *shape_, " of ", name_of(*dtype_), ", which is ", bytes,
                   " bytes"));
     out_.tensors.push_back(std::move(tensor_));
   }
@@ -170,8 +170,8 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
   bool in_list_ = false, in_metadata_ = false, has_offsets_ = false;
 };
 
-/// Tensors must follow each other without overlap or hole and end with the file, as the reference
-/// reader demands.
+/// Throws FormatError unless the tensors cover the data without overlap or hole, as the reference
+/// reader requires.
 void require_tiling(const SafetensorsHeader& header, std::size_t data_size,
                     const std::string& origin) {
   std::vector<const StoredTensor*> order;

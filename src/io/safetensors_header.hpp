@@ -14,7 +14,7 @@ namespace rae::detail {
 /// Largest header: the limit of the reference implementation.
 inline constexpr std::uint64_t kMaxSafetensorsHeader = 100'000'000;
 
-/// One line of the header. `begin` and `end` are offsets into the data that follow the header.
+/// One tensor of the header. `begin` and `end` are byte offsets into the data after the header.
 struct StoredTensor {
   std::string name;
   TensorInfo info;
@@ -22,14 +22,15 @@ struct StoredTensor {
   std::size_t end = 0;
 };
 
-/// The whole header. All offsets lie inside the file and the tensors tile it.
+/// The whole header. All offsets are inside the file, and the tensors cover its data without
+/// overlap or hole.
 struct SafetensorsHeader {
   std::vector<StoredTensor> tensors;
   std::map<std::string, std::string> metadata;
   std::size_t data_begin = 0;
 };
 
-/// Parses and checks. Throws FormatError with `origin` in the message.
+/// Parses and checks a header. Throws FormatError with `origin` in the message.
 [[nodiscard]] SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file,
                                                          const std::string& origin);
 

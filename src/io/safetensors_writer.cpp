@@ -1,4 +1,4 @@
-// The header, then tensors in pieces of bounded size.
+// Writes the header, then the tensors in pieces of limited size.
 #include "rae/io/safetensors_writer.hpp"
 
 #include <algorithm>
@@ -18,20 +18,20 @@ using detail::is_float;
 
 namespace {
 
-/// JSON text of a string. Throws ArgumentError unless it is UTF-8.
+/// A string in JSON. Throws ArgumentError unless it is UTF-8.
 std::string quoted(const std::string& text, const std::string& path) {
   try {
     return nlohmann::json(text).dump();
   } catch (const nlohmann::json::exception&) {
     raise<ArgumentError>("write_safetensors: ", path,
-                         ": a name or metadata text is not valid UTF-8");
+                         ": a name or a string of the metadata is not valid UTF-8");
   }
 }
 
-/// The header: length, JSON, and spaces until the data begin at a multiple of kAlignment, as the
-/// kernels read them.
-std::string header_text(const std::string& path, const std::vector<SafetensorsSlot>& slots,
-                        const std::map<std::string, std::string>& metadata) {
+/// The header: length, JSON, and spaces so that the data begin at a multiple of kAlignment, as
+/// kernels need it.
+std::string encoded_header(const std::string& path, const std::vector<SafetensorsSlot>& slots,
+                           const std::map<std::string, std::string>& metadata) {
   std::string json = "{";
   if (!metadata.empty()) {
     json += "\"__metadata__\":{";
@@ -66,7 +66,7 @@ std::string header_text(const std::string& path, const std::vector<SafetensorsSl
   return out + json;
 }
 
-/// Writes `count` elements of `tensor` as `To`, in pieces of bounded size.
+/// Writes the elements of `tensor` as `To`, in pieces of limited size.
 template <class To, class From>
 void write_converted(AtomicFile& file, const Tensor<From>& tensor) {
   const auto all = std::as_bytes(tensor.span());
@@ -95,14 +95,14 @@ DType checked_type(const std::string& name, DType own, DType stored) {
 
 SafetensorsWriter::SafetensorsWriter(const std::string& path, std::vector<SafetensorsSlot> slots,
                                      const std::map<std::string, std::string>& metadata)
-    : header_(header_text(path, slots, metadata)), file_(path), slots_(std::move(slots)) {
+    : header_(encoded_header(path, slots, metadata)), file_(path), slots_(std::move(slots)) {
   file_.write(header_);
 }
 
 const SafetensorsSlot& SafetensorsWriter::next_slot() const {
   if (next_ == slots_.size())
     raise<ArgumentError>("SafetensorsWriter: ", file_.path(), ": all ", next_,
-                         " tensors are written");
+                         " tensors were already written");
   return slots_[next_];
 }
 
@@ -141,7 +141,7 @@ void SafetensorsWriter::write(const AnyTensor& tensor) {
 void SafetensorsWriter::commit() {
   if (next_ != slots_.size())
     raise<ArgumentError>("SafetensorsWriter: ", file_.path(), ": ", slots_.size() - next_,
-                         " tensors are not written yet");
+                         " tensors were not written");
   file_.commit();
 }
 

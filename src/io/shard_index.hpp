@@ -12,18 +12,18 @@
 
 namespace rae::detail {
 
-/// Most files of one index.
+/// Limit of the number of files of one index.
 inline constexpr std::size_t kMaxShards = 1000;
 
-/// Which file has which tensor.
+/// The files of an index, and the file of each tensor.
 struct ShardIndex {
   std::vector<std::string> files;  // names of files in the folder of the index
-  std::vector<std::pair<std::string, std::size_t>> tensors;  // name, and which of `files`
-  std::optional<std::int64_t> total_size;  // bytes of all tensors, when the index names it
+  std::vector<std::pair<std::string, std::size_t>> tensors;  // name, and index into `files`
+  std::optional<std::int64_t> total_size;  // bytes of all tensors, if the index has it
 };
 
-/// Parses and checks: names of files are names, without separators and without "..". Throws
-/// ConfigError.
+/// Parses and checks an index. Throws ConfigError, also for names of files with a separator or
+/// "..".
 [[nodiscard]] ShardIndex parse_shard_index(const ConfigNode& node);
 
 }  // namespace rae::detail

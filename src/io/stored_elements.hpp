@@ -1,4 +1,4 @@
-// Elements as files store them, little-endian and of any alignment, converted into tensors.
+// Converts elements as files store them, little-endian and of any alignment, into tensors.
 #pragma once
 
 #include <algorithm>
@@ -20,8 +20,8 @@ constexpr bool is_float(DType type) noexcept {
   return type == DType::f64 || type == DType::f32 || type == DType::bf16 || type == DType::f16;
 }
 
-/// `From` elements at any alignment, converted one by one into `out`. False when an integer does
-/// not fit.
+/// Converts elements of type `From`, of any alignment, into `out`. Returns false when an integer
+/// does not fit.
 template <class From, class To>
 bool copy_converted(std::span<const std::byte> bytes, To* out) {
   const std::size_t count = bytes.size() / sizeof(From);
@@ -33,7 +33,8 @@ bool copy_converted(std::span<const std::byte> bytes, To* out) {
       From value;
       std::memcpy(&value, bytes.data() + i * sizeof(From), sizeof(From));
       if constexpr (kIsFloatElement<To> && kIsFloatElement<From>) {
-        // double -> f16 goes through float; everything else is one exact or one rounded step.
+        // double -> f16 and double -> bf16 are rounded twice, through float; every other conversion
+        // at most once.
         if constexpr (Real<From> && Real<To>)
           out[i] = static_cast<To>(value);
         else
@@ -47,7 +48,7 @@ bool copy_converted(std::span<const std::byte> bytes, To* out) {
   }
 }
 
-/// Dispatches on the stored type; false when an integer does not fit.
+/// The same for a stored type that is known at run time.
 template <class To>
 bool copy_stored(DType stored, std::span<const std::byte> bytes, To* out) {
   if constexpr (kIsFloatElement<To>) {
@@ -68,23 +69,23 @@ bool copy_stored(DType stored, std::span<const std::byte> bytes, To* out) {
   }
 }
 
-/// The tensor of some stored bytes, which `bytes()` gives. Throws FormatError naming tensor and
-/// file when the types do not convert.
+/// The tensor whose stored bytes `bytes()` returns. Throws FormatError, naming tensor and file,
+/// when the types do not convert or a value does not fit.
 template <Element T, class GetBytes>
 Tensor<T> read_stored(std::string_view name, const std::string& origin, const TensorInfo& stored,
                       GetBytes bytes) {
   if (is_float(stored.dtype) != kIsFloatElement<T>)
     raise<FormatError>("tensor ", name, " in ", origin, ": cannot read ", name_of(stored.dtype),
                        " as ", name_of(dtype_of<T>()));
-  Tensor<T> out(stored.shape);
+  Tensor<T> out(stored.shape);  // stored.shape
   if (!copy_stored(stored.dtype, bytes(), out.data()))
     raise<FormatError>("tensor ", name, " in ", origin, ": a value does not fit into ",
                        name_of(dtype_of<T>()));
   return out;
 }
 
-/// A checksum of 8 pieces of 512 bytes, spread from the first to the last byte; of all that is
-/// there if that is less.
+/// A checksum of 8 pieces of 512 bytes, spread from the first to the last byte; of all bytes if
+/// there are fewer.
 inline std::uint32_t sampled_checksum(std::span<const std::byte> bytes) {
   constexpr std::size_t kPieces = 8, kPiece = 512;
   if (bytes.size() <= kPieces * kPiece) return crc32_of(bytes);
@@ -94,7 +95,7 @@ inline std::uint32_t sampled_checksum(std::span<const std::byte> bytes) {
   return sum;
 }
 
-/// Throws ShapeError naming tensor and file unless the stored shape is `expected`.
+/// Throws ShapeError, naming tensor and file, unless the stored shape is `expected`.
 inline void require_stored_shape(std::string_view name, const std::string& origin,
                                  const Shape& stored, const Shape& expected) {
   if (!(stored == expected))

@@ -7,7 +7,8 @@
 namespace rae::detail {
 namespace {
 
-/// Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b`.
+/// The smallest number of insertions, deletions, substitutions and swaps of neighbours that turn
+/// `a` into `b`.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> before, last(b.size() + 1), row(b.size() + 1);
   std::iota(last.begin(), last.end(), std::size_t{0});
@@ -27,7 +28,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::string suggestion(std::string_view name, const std::vector<std::string>& candidates) {
-  // Long names come from hostile files only; the distance costs their product.
+  // Only hostile files have long names, and the cost of the distance is the product of the lengths.
   if (name.empty() || name.size() > 200 || candidates.size() > 5000) return {};
   std::size_t best = std::max<std::size_t>(1, name.size() / 3) + 1;
   std::string found;

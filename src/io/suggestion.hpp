@@ -7,8 +7,8 @@
 
 namespace rae::detail {
 
-/// "; did you mean 'x'?" for the candidate nearest to `name` in edit distance, or "" when none is
-/// near.
+/// "; did you mean 'x'?" for the candidate with the smallest edit distance from `name`, or "" when
+/// none is similar.
 [[nodiscard]] std::string suggestion(std::string_view name,
                                      const std::vector<std::string>& candidates);
 

@@ -1,5 +1,5 @@
-// One table of names over one or several open files. A view of a source (its weights, a prefix) is
-// another table over the same files.
+// One table of names for one or several open files. A part of a source (its weights, a prefix) is
+// another table of the same files.
 #include "rae/io/tensor_source.hpp"
 
 #include <filesystem>
@@ -98,8 +98,9 @@ constexpr std::string_view kFolderFiles[] = {"model.safetensors",
                                              "diffusion_pytorch_model.bin.index.json",
                                              "model.pt"};
 
-/// A torch checkpoint begins with the first bytes of a zip archive or of a pickle. Any other file
-/// that is no safetensors file is refused by the reader of the format that its name suggests.
+/// A checkpoint of PyTorch begins as a zip archive or as a pickle. A file that is neither this nor
+/// a safetensors file is passed to the reader of the format that its name suggests, which refuses
+/// it.
 File open_file(const std::string& path) {
   bool torch = false;
   {
@@ -126,7 +127,7 @@ std::string without_wrappers(std::string_view name) {
   return std::string(name);
 }
 
-std::string in_folder(const std::string& folder) {
+std::string weights_in_folder(const std::string& folder) {
   std::string all;
   std::error_code none;
   for (const std::string_view name : kFolderFiles) {
@@ -134,13 +135,13 @@ std::string in_folder(const std::string& folder) {
     if (fs::exists(path, none)) return path.string();
     all += concat(all.empty() ? "" : ", ", name);
   }
-  raise<FileError>("'", folder, "' holds no weights; looked for ", all);
+  raise<FileError>("'", folder, "' contains no weights; searched for ", all);
 }
 
 }  // namespace
 
 struct TensorSource::Contents {
-  /// A tensor: which file has it, and under which name there.
+  /// A tensor: the index of its file, and its name there.
   struct Entry {
     std::size_t file = 0;
     std::string stored;
@@ -173,7 +174,7 @@ struct TensorSource::Contents {
     return out;
   }
 
-  /// The tensors to which `rename` gives a name.
+  /// The tensors for which `rename` returns a name, under that name.
   template <class F>
   [[nodiscard]] std::shared_ptr<Contents> renamed(F rename) const {
     auto out = std::make_shared<Contents>();
@@ -206,7 +207,7 @@ TensorSource::TensorSource(const std::map<std::string, Tensor<float>>& tensors,
 
 TensorSource TensorSource::open(const std::string& path) {
   std::error_code none;
-  if (fs::is_directory(path, none)) return open(in_folder(path));
+  if (fs::is_directory(path, none)) return open(weights_in_folder(path));
   if (path.ends_with(kIndexEnding)) return open_index(path);
   return TensorSource(std::shared_ptr<const Contents>(Contents::of(open_file(path))));
 }
@@ -221,7 +222,7 @@ TensorSource TensorSource::open_index(const std::string& path) {
   for (const std::string& name : index.files)
     if (!fs::exists(folder / name, none)) missing += (missing.empty() ? "" : ", ") + name;
   if (!missing.empty())
-    raise<FileError>(path, ": names files that are not beside it: ", missing,
+    raise<FileError>(path, ": files that it lists are missing: ", missing,
                      "; is the download complete?");
   std::vector<File> files;
   for (const std::string& name : index.files) files.push_back(open_file((folder / name).string()));
@@ -288,7 +289,7 @@ const std::map<std::string, std::string>& TensorSource::metadata() const noexcep
 
 TensorSource TensorSource::weights() const {
   if (!contents_->selected.empty()) return *this;
-  // A checkpoint of PyTorch knows which part of a name is a dict.
+  // A checkpoint of PyTorch knows which parts of a name are keys of dicts.
   const auto* torch = std::get_if<TorchCheckpoint>(&contents_->files->front());
   if (torch != nullptr && contents_->files->size() == 1 && contents_->names() == torch->names())
     return TensorSource(torch->state_dict());

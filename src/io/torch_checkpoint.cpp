@@ -1,5 +1,5 @@
-// Finds the pickle and the storages in either container, then names the tensors. All bounds are
-// checked before the object exists.
+// Finds the pickle and the storages in either container, then names the tensors. All sizes and
+// offsets are checked by the constructor.
 #include "rae/io/torch_checkpoint.hpp"
 
 #include <algorithm>
@@ -30,7 +30,7 @@ using Bytes = std::span<const std::byte>;
 
 namespace {
 
-/// The first 15 bytes of a stream, but for the protocol in the second: the integer
+/// The beginning of a stream, after the two bytes of the protocol: the integer
 /// 0x1950a86a20f9469cfc6c, pickled.
 constexpr std::string_view kMagic = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 
@@ -38,11 +38,11 @@ constexpr std::string_view kBigEndian =
     "it was written on a big-endian machine, which is not supported; load and save it again on a "
     "little-endian one";
 
-/// Most bytes of all names of tensors together.
+/// Limit of the bytes of all names of tensors together.
 constexpr std::size_t kMaxNameBytes = std::size_t{1} << 26;
 
-[[noreturn]] void fail(const std::string& origin, const std::string& what) {
-  raise<FormatError>(origin, ": torch checkpoint: ", what);
+[[noreturn]] void fail(const std::string& origin, const std::string& reason) {
+  raise<FormatError>(origin, ": torch checkpoint: ", reason);
 }
 
 std::size_t bytes_of(const detail::PickleStorage& storage) {
@@ -79,8 +79,8 @@ struct TorchCheckpoint::File {
       fail(origin, "it is neither a zip archive nor a stream of torch.save");
   }
 
-  /// NAME/data.pkl, NAME/data/KEY, NAME/byteorder; what else there is (version,
-  /// .data/serialization_id) does not matter.
+  /// NAME/data.pkl, NAME/data/KEY, NAME/byteorder; other files (version, .data/serialization_id)
+  /// are ignored.
   void open_zip(Bytes bytes) {
     const detail::ZipReader zip(bytes, origin);
     std::unordered_map<std::string_view, const detail::ZipEntry*> entries;
@@ -91,17 +91,17 @@ struct TorchCheckpoint::File {
     for (const auto& entry : zip.entries()) {
       const std::string parts = "/" + entry.name + "/";
       if (parts.find("/../") != std::string::npos || parts.starts_with("//"))
-        fail(origin, concat("the archive holds the path '", shown(entry.name), "'"));
+        fail(origin, concat("the archive contains the path '", shown(entry.name), "'"));
       if (is_top(entry.name, "/constants.pkl"))
         fail(origin, "it is a TorchScript archive; expected a file of torch.save");
       if (is_top(entry.name, "/data.pkl")) {
-        if (!folder.empty()) fail(origin, "the archive holds two data.pkl");
+        if (!folder.empty()) fail(origin, "the archive contains two data.pkl");
         folder = entry.name.substr(0, entry.name.find('/') + 1);
       }
       entries.emplace(entry.name, &entry);
     }
     if (folder.empty())
-      fail(origin, "the archive holds no NAME/data.pkl; expected a file of torch.save");
+      fail(origin, "the archive contains no NAME/data.pkl; expected a file of torch.save");
     if (const auto order = entries.find(folder + "byteorder"); order != entries.end()) {
       const auto value = as_text(zip.stored(*order->second));
       if (value == "big") fail(origin, std::string(kBigEndian));
@@ -111,7 +111,7 @@ struct TorchCheckpoint::File {
     const Bytes contents = zip.stored(description);
     zip.require_checksum(description, contents);
     pickle = detail::read_pickle(contents, origin);
-    if (pickle.size != contents.size()) fail(origin, "data.pkl goes on after its pickle");
+    if (pickle.size != contents.size()) fail(origin, "data.pkl has bytes after its pickle");
     for (const auto& storage : pickle.storages) {
       const auto found = entries.find(concat(folder, "data/", storage.key));
       if (found == entries.end())
@@ -122,8 +122,8 @@ struct TorchCheckpoint::File {
     }
   }
 
-  /// Before torch 1.6: magic number, protocol 1001, system, object, keys of the storages; then each
-  /// as a 64-bit count and its elements.
+  /// The format before torch 1.6: magic number, protocol 1001, system, object, keys of the
+  /// storages; then each storage as a 64-bit count and its elements.
   void open_stream(Bytes bytes) {
     Bytes rest = bytes.subspan(2 + kMagic.size());
     const auto next = [&] {
@@ -173,7 +173,8 @@ struct TorchCheckpoint::File {
       index.erase(found);
     }
     if (!index.empty())
-      fail(origin, concat("the list of storages lacks '", shown(index.begin()->first), "'"));
+      fail(origin,
+           concat("the list of storages does not contain '", shown(index.begin()->first), "'"));
     if (!rest.empty()) fail(origin, concat(rest.size(), " bytes after the last storage"));
   }
 
@@ -376,16 +377,16 @@ TorchCheckpoint TorchCheckpoint::state_dict() const {
       return state_dict(key);
   auto contents =
       std::make_shared<Contents>(contents_->file, contents_->root, true, contents_->selected);
-  if (contents->index.names().empty()) fail(file.origin, "it holds no tensor");
+  if (contents->index.names().empty()) fail(file.origin, "it contains no tensor");
   return TorchCheckpoint(std::move(contents));
 }
 
 TorchCheckpoint TorchCheckpoint::state_dict(std::string_view key) const {
   const auto& file = *contents_->file;
   const auto found = file.find(contents_->root, key);
-  if (!found) fail(file.origin, concat("it has no '", key, "'"));
+  if (!found) fail(file.origin, concat("it has no key '", key, "'"));
   auto contents = std::make_shared<Contents>(contents_->file, *found, true, std::string(key));
-  if (contents->index.names().empty()) fail(file.origin, concat("'", key, "' holds no tensor"));
+  if (contents->index.names().empty()) fail(file.origin, concat("'", key, "' contains no tensor"));
   return TorchCheckpoint(std::move(contents));
 }
 
@@ -397,8 +398,9 @@ template <Element T>
 Tensor<T> TorchCheckpoint::read(std::string_view name) const {
   const std::size_t i = contents_->index.find(name);
   std::vector<std::byte> buffer;
-  Tensor<T> out = detail::read_stored<T>(name, origin(), contents_->infos[i],
-                                         [&] { return contents_->elements(i, buffer); });
+  Tensor<T> out = detail::read_stored<T>(name, origin(), contents_->infos[i], [&] {
+    return contents_->elements(i, buffer);
+  });  // info(name).shape
   release(name);
   return out;
 }

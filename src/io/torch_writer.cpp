@@ -15,7 +15,7 @@ void append(std::string& out, N number) {
   out.append(bytes, sizeof number);
 }
 
-void text(std::string& out, std::string_view value) {
+void string(std::string& out, std::string_view value) {
   out += 'X';
   append(out, static_cast<std::uint32_t>(value.size()));
   out += value;
@@ -40,19 +40,19 @@ std::string_view storage_of(const SafetensorsSlot& slot) {
   }
 }
 
-/// The pickle of the dict: each tensor refers to storage number i.
+/// The pickle of the dict, in which tensor i refers to storage i.
 std::string description(const std::vector<SafetensorsSlot>& slots) {
   std::string out = "\x80\x02";
   out += kOrderedDictOpcodes;
   out += '(';
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const SafetensorsSlot& slot = slots[i];
-    text(out, slot.name);
+    string(out, slot.name);
     out += "ctorch._utils\n_rebuild_tensor_v2\n((";
-    text(out, "storage");
+    string(out, "storage");
     out += concat("ctorch\n", storage_of(slot), "\n");
-    text(out, std::to_string(i));
-    text(out, "cpu");
+    string(out, std::to_string(i));
+    string(out, "cpu");
     integer(out, slot.shape.numel());
     out += "tQ";
     integer(out, 0);
@@ -74,7 +74,7 @@ std::string description(const std::vector<SafetensorsSlot>& slots) {
 
 template <class To>
 void add_converted(ZipWriter& zip, const std::string& name, const Tensor<float>& tensor) {
-  const Tensor<To> converted = convert<To>(tensor);
+  const Tensor<To> converted = convert<To>(tensor);  // tensor.shape()
   zip.add(name, {std::as_bytes(converted.span())});
 }
 
@@ -88,7 +88,7 @@ TorchWriter::TorchWriter(const std::string& path, std::vector<SafetensorsSlot> s
 
 void TorchWriter::write(const Tensor<float>& tensor) {
   if (next_ == slots_.size())
-    raise<ArgumentError>("TorchWriter: all ", next_, " tensors are written");
+    raise<ArgumentError>("TorchWriter: all ", next_, " tensors were already written");
   const SafetensorsSlot& slot = slots_[next_];
   require_shape(concat("TorchWriter: ", slot.name), tensor.shape(), slot.shape);
   const std::string name = "archive/data/" + std::to_string(next_++);
@@ -102,7 +102,7 @@ void TorchWriter::write(const Tensor<float>& tensor) {
 
 void TorchWriter::commit() {
   if (next_ != slots_.size())
-    raise<ArgumentError>("TorchWriter: ", slots_.size() - next_, " tensors are not written yet");
+    raise<ArgumentError>("TorchWriter: ", slots_.size() - next_, " tensors were not written");
   zip_.add("archive/version", {as_byte_span("3\n")});
   zip_.commit();
 }

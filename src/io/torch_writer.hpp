@@ -11,18 +11,18 @@
 
 namespace rae::detail {
 
-/// Writes an OrderedDict of tensors, each with a storage of its own. The file appears under its
-/// name with `commit`.
+/// Writes an OrderedDict of tensors, each with its own storage. The file appears under its name
+/// with `commit`.
 class TorchWriter {
  public:
-  /// Float types only. Throws ArgumentError, FileError.
+  /// Throws ArgumentError for a slot whose type is not a float type, FileError.
   TorchWriter(const std::string& path, std::vector<SafetensorsSlot> slots);
 
-  /// The next tensor, converted to the slot's type. Throws ShapeError when it is not what the slot
-  /// promises, FileError.
+  /// The next tensor, converted to the slot's type. Throws ArgumentError when no slot is left,
+  /// ShapeError when its shape is not that of the slot, FileError.
   void write(const Tensor<float>& tensor);
 
-  /// Ends the archive. Throws ArgumentError when a tensor is still to be written, FileError.
+  /// Completes the archive. Throws ArgumentError when a tensor is still to be written, FileError.
   void commit();
 
  private:

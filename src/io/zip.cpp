@@ -1,5 +1,5 @@
-// Layout: PKWARE's APPNOTE. Local headers are checked against the central directory only where data
-// are found through them.
+// Source: PKWARE's APPNOTE. Of local headers only the signature and the lengths that lead to the
+// data are read; everything else is taken from the central directory.
 #include "zip.hpp"
 
 #include <algorithm>
@@ -41,15 +41,15 @@ std::span<const std::byte> zip64_field(std::span<const std::byte> extra) {
 
 }  // namespace
 
-void ZipReader::damaged(std::string_view what) const {
-  raise<FormatError>(origin_, ": zip: ", what, "; is the file truncated or damaged?");
+void ZipReader::damaged(std::string_view reason) const {
+  raise<FormatError>(origin_, ": zip: ", reason, "; is the file truncated or damaged?");
 }
 
 ZipReader::ZipReader(std::span<const std::byte> archive, std::string origin)
     : archive_(archive), origin_(std::move(origin)) {
   require_no_lfs_pointer(archive, origin_);
-  // The end record is before a comment of up to 65535 bytes, whose length must lead exactly to
-  // the end of the file.
+  // The end record is followed by a comment of up to 65535 bytes, which must end exactly at the end
+  // of the file.
   if (archive.size() < kEndSize) damaged("no end record");
   std::size_t end = archive.size() - kEndSize;
   const std::size_t lowest = end > 0xffff ? end - 0xffff : 0;
@@ -71,7 +71,7 @@ ZipReader::ZipReader(std::span<const std::byte> archive, std::string origin)
     size = number(archive, at + 40, 8);
     offset = number(archive, at + 48, 8);
   }
-  if (offset > end || size > end - offset) damaged("the directory lies outside the file");
+  if (offset > end || size > end - offset) damaged("the directory is outside the file");
   if (count > size / kCentralSize) damaged("the directory is too short");
   read_directory(archive.subspan(offset, size), count);
 }
@@ -79,7 +79,7 @@ ZipReader::ZipReader(std::span<const std::byte> archive, std::string origin)
 void ZipReader::read_directory(std::span<const std::byte> directory, std::uint64_t count) {
   std::unordered_set<std::string_view> names;
   std::vector<std::pair<std::uint64_t, std::uint64_t>>
-      places;  // of header and contents: begin, end
+      places;  // begin and end of each header with its contents
   for (; count > 0; --count) {
     if (directory.size() < kCentralSize || number(directory, 0, 4) != kCentral)
       damaged("wrong directory entry");
@@ -109,11 +109,11 @@ void ZipReader::read_directory(std::span<const std::byte> directory, std::uint64
     }
     if (archive_.size() < kLocalSize || offset > archive_.size() - kLocalSize ||
         number(archive_, offset, 4) != kLocal)
-      damaged("a file lies outside the archive");
+      damaged("a file is outside the archive");
     const std::uint64_t begin =
         offset + kLocalSize + number(archive_, offset + 26, 2) + number(archive_, offset + 28, 2);
     if (begin > archive_.size() || stored > archive_.size() - begin)
-      damaged("a file lies outside the archive");
+      damaged("a file is outside the archive");
     if (method == 0 && stored != size) damaged("a stored file has two sizes");
     entries_.push_back(
         {std::string(name), method == 8, static_cast<std::uint32_t>(number(directory, 16, 4)), size,
@@ -121,7 +121,8 @@ void ZipReader::read_directory(std::span<const std::byte> directory, std::uint64
     places.emplace_back(offset, begin + stored);
     directory = directory.subspan(kCentralSize + name_size + extra_size + comment_size);
   }
-  // A small archive may not stand for much by naming the same bytes again and again.
+  // Otherwise a small archive could contain many large files that name the same bytes again and
+  // again.
   std::sort(places.begin(), places.end());
   for (std::size_t i = 1; i < places.size(); ++i)
     if (places[i].first < places[i - 1].second) damaged("two files overlap");
@@ -143,7 +144,7 @@ std::vector<std::byte> ZipReader::read(const ZipEntry& entry, std::size_t max_by
   else
     out.assign(entry.raw.begin(), entry.raw.end());
   if (out.size() != entry.size)
-    raise<FormatError>(where, ": ", out.size(), " bytes, declared are ", entry.size);
+    raise<FormatError>(where, ": ", out.size(), " bytes, but the directory declares ", entry.size);
   require_checksum(entry, out);
   return out;
 }

@@ -14,17 +14,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The folder of models beside an installed file: `file` is in a folder of the installed tree from
-/// which `way` leads to the models. Empty where there is no such folder.
-std::string models_beside(const fs::path& file, const char* way) {
+/// The folder of models of the installed tree that `file` belongs to, at the path `relative` from
+/// the folder of `file`. Empty when there is no such folder.
+std::string models_beside(const fs::path& file, const char* relative) {
   std::error_code ignored;
   const fs::path real = fs::canonical(file, ignored);
   if (real.empty()) return {};
-  const fs::path folder = (real.parent_path() / way).lexically_normal();
+  const fs::path folder = (real.parent_path() / relative).lexically_normal();
   return fs::is_directory(folder, ignored) ? folder.string() : std::string();
 }
 
-/// The file that holds this function: the shared library, or the program with the static one.
+/// The file that contains this function: the shared library, or a program that is linked with the
+/// static library.
 fs::path file_of_this_code() {
   Dl_info info{};
   const void* here = reinterpret_cast<const void*>(&models_beside);
@@ -55,8 +56,8 @@ std::string find_model(const std::string& name) {
     if (fs::is_regular_file(path, ignored)) return path.string();
     searched += "\n  " + path.string();
   }
-  raise<FileError>("the model '", name, "' was not found; looked for", searched,
-                   "\nset RAE_MODELS to the folder that has it, give a path, or train one: rae "
+  raise<FileError>("the model '", name, "' was not found; searched for", searched,
+                   "\nset RAE_MODELS to its folder, give its path, or train a model: rae "
                    "train --recipe RECIPE.yaml --data DIR --out DIR");
 }
 

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t index_of(NetworkRole role) noexcept { return static_cast<std::size_t>(role); }
 
-/// The same network, in a form of which weak references can be taken.
+/// The same network as a std::shared_ptr.
 std::shared_ptr<const BackboneNetwork<Tensor<float>>> shared(
     OwnedPointer<BackboneNetwork<Tensor<float>>> network) {
   auto* const object = network.get();
@@ -24,8 +24,8 @@ std::shared_ptr<const BackboneNetwork<Tensor<float>>> shared(
           object};
 }
 
-/// Weights are on the heap, whatever workspace the caller has: it would keep each tensor's memory
-/// after it was packed.
+/// Allocates weights on the heap even when the caller has a workspace, which would keep the memory
+/// of each tensor after it was packed.
 class OnTheHeap {
  public:
   OnTheHeap() noexcept : source_(std::exchange(current_source, nullptr)) {}
@@ -37,8 +37,8 @@ class OnTheHeap {
   BlockSource* source_;
 };
 
-/// Throws FormatError unless the file has as many elements as memory will be taken for. `packed`:
-/// the type that its matrices are packed for.
+/// Throws FormatError unless the file has at least as many elements as the network, so that memory
+/// is only allocated for weights that exist. `packed`: the type that its matrices are packed for.
 void require_elements(const TensorGroup& group, NetworkRole role, const NetworkOutline& outline,
                       std::optional<DType> packed) {
   index_t found = 0;
@@ -66,7 +66,7 @@ NetworkLoader::NetworkLoader(ModelFiles files, const LoadOptions& options,
   if (packed_ && dtype_ != *files.packed)
     raise<ArgumentError>(origin_, ": its weights are packed for ", name_of(*files.packed),
                          " and cannot be loaded as ", name_of(dtype_),
-                         "; take the bundle that it was made from");
+                         "; use the bundle that it was packed from");
   std::erase_if(
       used, [&](NetworkRole role) { return !files.network(role) || !describes(config_, role); });
   for (const NetworkRole role : used) {
@@ -86,7 +86,7 @@ bool NetworkLoader::has(NetworkRole role) const noexcept { return has_[index_of(
 
 const TensorGroup& NetworkLoader::group_of(NetworkRole role) const {
   if (!has(role))
-    raise<FormatError>(origin_, ": has no weights of a ", name_of(role), ", which this needs");
+    raise<FormatError>(origin_, ": has no weights of a ", name_of(role), ", which are needed");
   return *groups_[index_of(role)];
 }
 
@@ -117,16 +117,16 @@ void NetworkLoader::require_memory(const LoadOptions& options,
                                    : "narrower weights (int4)";
   const std::string hint =
       keep_ && largest <= available
-          ? concat("; loading its networks one after the other (keep_loaded = false) takes ",
-                   in_gigabytes(largest), narrower.empty() ? "" : "; or take ", narrower)
-          : concat("; take a smaller model, ", narrower, narrower.empty() ? "" : ", ",
+          ? concat("; loading its networks in turn (keep_loaded = false) takes ",
+                   in_gigabytes(largest), narrower.empty() ? "" : "; or use ", narrower)
+          : concat("; use a smaller model, ", narrower, narrower.empty() ? "" : ", ",
                    "or a machine with more memory");
   raise<MemoryError>(origin_, ": the weights of '", config_.name, "' take ", in_gigabytes(needed),
                      " in ", name_of(dtype_), " (", list, "), but only ", in_gigabytes(available),
                      " of memory are free", hint);
 }
 
-/// A network with its weights: make() gives one without, as a pointer.
+/// Loads the weights of the network that make() returns as a pointer.
 template <class Make>
 auto NetworkLoader::load(NetworkRole role, Make make) const {
   const TensorGroup& group = group_of(role);

@@ -1,5 +1,5 @@
-// The networks of a model as they are needed: all at once, or one stage after the other in the
-// memory of the largest.
+// Loads the networks of a model: all at once, or each when it is needed, in the memory of the
+// largest.
 #pragma once
 
 #include <memory>
@@ -13,31 +13,31 @@
 
 namespace rae::detail {
 
-/// Loads networks from files, packed for inference and held once. All members can be called from
-/// several threads; a network that is released stays alive while a thread computes with it.
+/// Loads networks from files and packs them for inference; there is one copy of each. All members
+/// can be called from several threads; a released network stays alive while a thread computes with
+/// it.
 class NetworkLoader {
  public:
-  /// `used` are the networks that will be asked for; an absent one is an error only when it is
-  /// asked for. Throws ConfigError for a configuration that `validate` refuses; MemoryError when
-  /// the networks do not fit, before anything is read; with `keep_loaded` also what loading throws:
-  /// FormatError, ShapeError.
+  /// `used` are the networks that may be requested; an absent one is an error only when it is
+  /// requested. Throws ConfigError for a configuration that `validate` refuses; MemoryError when
+  /// the networks do not fit, before anything is read; ArgumentError for an unsupported type; with
+  /// `keep_loaded` also the errors of loading, FormatError and ShapeError.
   NetworkLoader(ModelFiles files, const LoadOptions& options, std::vector<NetworkRole> used);
 
-  /// Everything about the model that is not a weight.
+  /// Everything about the model except its weights.
   [[nodiscard]] const ModelConfig& config() const noexcept { return config_; }
 
   /// Statistics of the latents.
   [[nodiscard]] const LatentNorm<float>& latent_norm() const noexcept { return latent_norm_; }
 
-  /// The type that the matrices of all networks are held as, with exceptions (see
-  /// weight_types.hpp).
+  /// The type of the matrices of all networks, with the exceptions of weight_types.hpp.
   [[nodiscard]] DType dtype() const noexcept { return dtype_; }
 
   /// True when the files have this network.
   [[nodiscard]] bool has(NetworkRole role) const noexcept;
 
-  /// A network, loaded if need be. Throws FormatError when the model has none or tensors are
-  /// missing, ShapeError.
+  /// A network, which is loaded if necessary. Throws FormatError when the model has none or tensors
+  /// are missing, ShapeError.
   [[nodiscard]] std::shared_ptr<const EncoderNetwork<Tensor<float>>> encoder() const;
   /// See `encoder`.
   [[nodiscard]] std::shared_ptr<const Decoder<Tensor<float>>> decoder() const;
@@ -46,7 +46,7 @@ class NetworkLoader {
   /// See `encoder`.
   [[nodiscard]] std::shared_ptr<const BackboneNetwork<Tensor<float>>> guide() const;
 
-  /// The autoencoder with its encoder or its decoder, whichever `role` says; see `encoder`.
+  /// The autoencoder with only its encoder or only its decoder, by `role`; see `encoder`.
   [[nodiscard]] Rae<float> autoencoder(NetworkRole role) const;
 
  private:
@@ -68,7 +68,7 @@ class NetworkLoader {
   DType dtype_;
   bool has_[4] = {};
   mutable std::mutex mutex_;
-  mutable std::optional<TensorGroup> groups_[4];  // released once everything is loaded for good
+  mutable std::optional<TensorGroup> groups_[4];  // released when all networks are loaded and kept
   mutable Loaded loaded_;
 };
 

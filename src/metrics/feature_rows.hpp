@@ -21,7 +21,7 @@ inline void require_features(std::string_view where, std::string_view argument,
     raise<ShapeError>(where, ": expected contiguous ", argument, " (N, D), got ", features.shape());
   if (!all_finite(
           std::span<const float>(features.data(), static_cast<std::size_t>(features.numel()))))
-    raise<NumericError>(where, ": the ", argument, " hold NaN or infinity");
+    raise<NumericError>(where, ": the ", argument, " contain NaN or infinity");
 }
 
 /// Means (D) of the columns of `rows` (N, D).

@@ -30,7 +30,7 @@ void add_outer(Tensor<double>& scatter, const Tensor<double>& delta, double weig
 void require_covariance(const Tensor<double>& covariance, index_t d) {
   require_shape("frechet_distance: covariance", covariance.shape(), Shape{d, d});
   if (!all_finite(covariance.span()))
-    raise<NumericError>("frechet_distance: a covariance holds NaN or infinity");
+    raise<NumericError>("frechet_distance: a covariance contains NaN or infinity");
   const auto c = as_matrix(covariance);
   const double largest = c.cwiseAbs().maxCoeff();
   for (index_t i = 0; i < d; ++i)
@@ -77,7 +77,7 @@ void FeatureStatistics::add(View<const T> features) {
                       ") with N >= 1, got ", features.shape());
   const index_t rows = features.extent(0);
   if (!all_finite(std::span<const T>(features.data(), static_cast<std::size_t>(rows * d))))
-    raise<NumericError>("FeatureStatistics::update: the features hold NaN or infinity");
+    raise<NumericError>("FeatureStatistics::update: the features contain NaN or infinity");
   constexpr index_t kBlock = 4096;  // rows centred at once
   for (index_t begin = 0; begin < rows; begin += kBlock) {
     const index_t n = std::min(kBlock, rows - begin);
@@ -154,7 +154,7 @@ double frechet_distance(const Tensor<double>& mean1, const Tensor<double>& covar
   }
   const double distance = squares + traces - 2.0 * trace_of_root(covariance1, covariance2);
   if (!std::isfinite(distance))
-    raise<NumericError>("frechet_distance: the means hold NaN or infinity");
+    raise<NumericError>("frechet_distance: the means contain NaN or infinity");
   return std::max(0.0, distance);
 }
 

@@ -68,7 +68,7 @@ InceptionScore inception_score(View<const float> logits, index_t splits,
     raise<ShapeError>("inception_score: expected contiguous logits (N, classes), got ",
                       logits.shape());
   if (!all_finite(std::span<const float>(logits.data(), static_cast<std::size_t>(logits.numel()))))
-    raise<NumericError>("inception_score: the logits hold NaN or infinity");
+    raise<NumericError>("inception_score: the logits contain NaN or infinity");
   const index_t n = logits.extent(0), classes = logits.extent(1);
   if (splits < 1 || splits > n)
     raise<ArgumentError>("inception_score: expected splits in [1, ", n, "], got ", splits);

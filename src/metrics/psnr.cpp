@@ -29,7 +29,8 @@ std::vector<double> per_image(const View<const T>& actual, const View<const T>& 
       const double d = static_cast<double>(a[i]) - static_cast<double>(e[i]);
       sum += d * d;
     }
-    if (!std::isfinite(sum)) raise<NumericError>("psnr: picture ", image, " holds NaN or infinity");
+    if (!std::isfinite(sum))
+      raise<NumericError>("psnr: picture ", image, " contains NaN or infinity");
     const double mse = sum / static_cast<double>(n) / (data_range * data_range);
     out[static_cast<std::size_t>(image)] = -10.0 * std::log10(std::max(mse, 1e-10));
   });

@@ -90,7 +90,7 @@ std::vector<double> per_image(const View<const T>& actual, const View<const T>& 
     const double value =
         plane_ssim(actual, expected, plane / channels, plane % channels, border, data_range);
     if (!std::isfinite(value))
-      raise<NumericError>("ssim: picture ", plane / channels, " holds NaN or infinity");
+      raise<NumericError>("ssim: picture ", plane / channels, " contains NaN or infinity");
     planes[static_cast<std::size_t>(plane)] = value;
   });
   std::vector<double> out(static_cast<std::size_t>(images));

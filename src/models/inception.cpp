@@ -155,7 +155,7 @@ struct Reading {
           static_cast<float>(static_cast<double>(beta[o]) - scale * static_cast<double>(mean[o]));
     }
     if (!all_finite(std::as_const(weight).span()) || !all_finite(std::as_const(bias).span()))
-      raise<NumericError>("Inception: the weights of ", name, " hold NaN or infinity");
+      raise<NumericError>("Inception: the weights of ", name, " contain NaN or infinity");
     convolutions[name] = {window, std::move(weight), std::move(bias)};
     return out;
   }
@@ -243,7 +243,7 @@ Inception::Inception(const ReadWeight& read, const InceptionConfig& config) {
   const index_t width = network(pass, 3);
   head_ = read("fc.weight", {config.classes, width});
   if (!all_finite(std::as_const(head_).span()))
-    raise<NumericError>("Inception: fc.weight holds NaN or infinity");
+    raise<NumericError>("Inception: fc.weight contains NaN or infinity");
 }
 
 Tensor<float> Inception::input(const Tensor<float>& images) {

@@ -9,8 +9,8 @@
 namespace rae {
 namespace {
 
-/// All kinds. Made when it is first needed, with the built-in kind in it, so that neither the order
-/// in which files are initialised nor the linker decides which encoders are known.
+/// All kinds. Created at its first use, with the built-in kind, so that the result does not depend
+/// on the order in which files are initialised nor on the linker.
 detail::KindRegistry<EncoderKind>& encoder_registry() {
   static detail::KindRegistry<EncoderKind> kinds("register_encoder", [] {
     std::vector<OwnedPointer<const EncoderKind>> builtin;
@@ -32,7 +32,7 @@ namespace detail {
 
 const EncoderKind& encoder_kind_of(const std::type_info& config) {
   if (const EncoderKind* found = encoder_registry().find(config)) return *found;
-  raise<ConfigError>("an encoder that is not registered; call register_encoder first");
+  raise<ConfigError>("the encoder's kind is not registered; call register_encoder first");
 }
 
 void add_encoder(OwnedPointer<const EncoderKind> kind) { encoder_registry().add(std::move(kind)); }
@@ -53,7 +53,7 @@ AnyEncoder AnyEncoder::parse(const ConfigNode& node) {
     raise<ConfigError>(family.where(), ": unknown encoder family '",
                        family.as_string().substr(0, 100), "': expected one of ", known,
                        detail::suggestion(family.as_string(), names),
-                       "; a program makes an encoder of its own known by register_encoder");
+                       "; a program adds its own encoders by register_encoder");
   }
   AnyEncoder out(*kind, kind->parse(node));
   out.validate(node.place());

@@ -11,8 +11,8 @@
 namespace rae {
 namespace {
 
-/// All kinds. Made when it is first needed, with the built-in kinds in it, so that neither the
-/// order in which files are initialised nor the linker decides which networks are known.
+/// All kinds. Created at its first use, with the built-in kinds, so that the result does not depend
+/// on the order in which files are initialised nor on the linker.
 detail::KindRegistry<BackboneKind>& backbone_registry() {
   static detail::KindRegistry<BackboneKind> kinds("register_backbone", [] {
     std::vector<OwnedPointer<const BackboneKind>> builtin;
@@ -33,7 +33,8 @@ namespace detail {
 
 const BackboneKind& backbone_kind_of(const std::type_info& config) {
   if (const BackboneKind* found = backbone_registry().find(config)) return *found;
-  raise<ConfigError>("a diffusion network that is not registered; call register_backbone first");
+  raise<ConfigError>(
+      "the diffusion network's kind is not registered; call register_backbone first");
 }
 
 void add_backbone(OwnedPointer<const BackboneKind> kind) {

@@ -78,8 +78,7 @@ struct DitDhKind {
 
   static Shape latent_shape(const Config& c) { return {c.in_channels, c.grid_h, c.grid_w}; }
   static index_t width(const Config& c) { return std::max(c.hidden_size[0], c.hidden_size[1]); }
-  /// The blocks of the backbone have one condition for each image, those of the head one for each
-  /// token.
+  /// The blocks of the backbone have one condition per picture, those of the head one per token.
   static DType weight_type(const Config& c, DType wanted, std::string_view parameter) {
     return block_weight_type(wanted, "blocks.", parameter, c.depth[0]);
   }

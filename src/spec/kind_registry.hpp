@@ -18,13 +18,14 @@ namespace rae::detail {
 template <class Kind>
 class KindRegistry {
  public:
-  /// `builtin`: the kinds of the library. `where`: the function that registers, for messages.
+  /// `builtin`: the kinds of the library. `where`: the name of the registering function, for
+  /// messages.
   KindRegistry(std::string where, std::vector<OwnedPointer<const Kind>> builtin)
       : where_(std::move(where)), kinds_(std::move(builtin)) {}
 
-  /// Adds a kind; the same kind again does nothing. Throws ArgumentError for a name or a type of
-  /// configurations that is taken, and for a name with other characters than small letters, digits
-  /// and underscores.
+  /// Adds a kind; does nothing for a kind that is registered already. Throws ArgumentError for a
+  /// name or a type of configurations that is taken, and for a name with characters other than
+  /// lower-case letters, digits and underscores.
   void add(OwnedPointer<const Kind> kind) {
     const std::lock_guard lock(mutex_);
     const std::vector<std::string_view> names = kind->names();
@@ -72,7 +73,7 @@ class KindRegistry {
     };
     if (name.empty() || name.size() > kMaxName || !std::all_of(name.begin(), name.end(), allowed))
       raise<ArgumentError>(where_, ": the name '", name, "': expected 1 to ", kMaxName,
-                           " small letters, digits and underscores");
+                           " lower-case letters, digits and underscores");
   }
 
   [[nodiscard]] const Kind* find_locked(std::string_view name) const {

@@ -80,7 +80,7 @@ struct LightningDitKind {
 
   static Shape latent_shape(const Config& c) { return {c.in_channels, c.input_h, c.input_w}; }
   static index_t width(const Config& c) { return c.hidden_size; }
-  /// All blocks have one condition for each image.
+  /// All blocks have one condition per picture.
   static DType weight_type(const Config& c, DType wanted, std::string_view parameter) {
     return block_weight_type(wanted, "blocks.", parameter, c.depth);
   }

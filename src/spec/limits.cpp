@@ -16,15 +16,15 @@ void require_number(const ConfigPlace& place, double value, double lowest, doubl
                        ", got ", value);
 }
 
-void require_heads(const ConfigPlace& place, std::string_view what, index_t width, index_t heads) {
+void require_heads(const ConfigPlace& place, std::string_view name, index_t width, index_t heads) {
   if (width % heads != 0)
-    raise<ConfigError>(place.to_string(), ": ", what, " ", width, " does not divide into ", heads,
+    raise<ConfigError>(place.to_string(), ": ", name, " ", width, " does not divide into ", heads,
                        " heads");
 }
 
-void require_dit_width(const ConfigPlace& place, std::string_view what, index_t width,
+void require_dit_width(const ConfigPlace& place, std::string_view name, index_t width,
                        index_t heads, bool rope, double mlp_ratio) {
-  require_heads(place, what, width, heads);
+  require_heads(place, name, width, heads);
   if (rope && width / heads % 4 != 0)
     raise<ConfigError>(place.to_string(),
                        ": use_rope needs heads whose width is a multiple of 4, got ", width, " / ",

@@ -67,7 +67,7 @@ void require_class_names(const ConfigPlace& place, const std::vector<std::string
   }
 }
 
-/// The sizes of pictures.
+/// Checks the sizes of pictures.
 void require_pictures(const ConfigPlace& place, const ModelConfig& c) {
   require_size(place / "image_size", c.image_size, 1, kMaxModelImageSize);
   require_size(place / "image_width", c.image_width, 0, kMaxModelImageSize);
@@ -75,10 +75,10 @@ void require_pictures(const ConfigPlace& place, const ModelConfig& c) {
   require_size(place / "encoder_width", c.encoder_width, 0, kMaxModelImageSize);
   if (c.encoder_width > 0 && c.encoder_size == 0)
     raise<ConfigError>((place / "encoder_width").to_string(),
-                       ": expected an encoder_size beside it, got ", c.encoder_width);
+                       ": needs an encoder_size as well, got ", c.encoder_width);
 }
 
-/// A network after the encoder must take the latents that the encoder makes.
+/// Throws ConfigError unless a network takes the latents that the encoder makes.
 void require_latents(const std::string& where, std::string_view network, const Shape& takes,
                      const Shape& latent) {
   if (!(takes == latent))
@@ -86,7 +86,7 @@ void require_latents(const std::string& where, std::string_view network, const S
                        ", the encoder makes ", latent[0], " x ", latent[1], " x ", latent[2]);
 }
 
-/// The encoder's grid on the pictures that it sees.
+/// Checks the encoder's grid on its pictures.
 void require_grid(const std::string& where, const ModelConfig& c) {
   const Shape input = c.encoder_input_shape();
   for (const index_t side : {input[1], input[2]})
@@ -113,16 +113,16 @@ void require_decoder(const std::string& where, const ModelConfig& c) {
                        c.encoder.channels());
 }
 
-/// The guide must predict for the same latents and classes as the network that it guides.
+/// Checks that the guide has the same latents and classes as the network that it guides.
 void require_guide(const std::string& where, const ModelConfig& c) {
-  if (!c.dit) raise<ConfigError>(where, ": has a guide, but no dit that it could guide");
+  if (!c.dit) raise<ConfigError>(where, ": has a guide, but no dit to be guided");
   require_latents(where, c.guide->guide_name(), c.guide->latent_shape(), c.latent_shape());
   if (c.guide->num_classes() != c.num_classes())
     raise<ConfigError>(where, ": the guide has ", c.guide->num_classes(), " classes, the dit ",
                        c.num_classes());
 }
 
-/// Guidance by default needs the means for it.
+/// Checks that the model has the null class or the guide that its default guidance needs.
 void require_guidance(const std::string& where, const ModelConfig& c) {
   const bool guided = c.sampling.guidance.scale != 1.0f;
   const bool autoguided = c.sampling.autoguidance && c.sampling.autoguidance->scale != 1.0f;
@@ -134,10 +134,10 @@ void require_guidance(const std::string& where, const ModelConfig& c) {
     raise<ConfigError>(where,
                        ": sampling.autoguidance needs a guide, which this model does not have");
   if (guided && autoguided)
-    raise<ConfigError>(where, ": sampling.guidance and sampling.autoguidance exclude each other");
+    raise<ConfigError>(where, ": sampling.guidance and sampling.autoguidance cannot be combined");
 }
 
-/// The networks must fit each other: one latent shape, one picture.
+/// Checks that all networks have the same shapes of latents and pictures.
 void require_fit(const std::string& where, const ModelConfig& c) {
   require_grid(where, c);
   if (c.decoder) require_decoder(where, c);
@@ -150,8 +150,8 @@ void require_fit(const std::string& where, const ModelConfig& c) {
   require_guidance(where, c);
 }
 
-/// Refuses keys of no meaning. A map under an unknown key may be a diffusion network of a kind that
-/// this program does not have.
+/// Refuses unknown keys. A map under an unknown key may be a diffusion network of a kind that is
+/// not registered, so its message lists the registered kinds.
 void require_model_keys(const ConfigNode& node) {
   std::vector<std::string_view> known(std::begin(detail::kModelKeys), std::end(detail::kModelKeys));
   std::string networks;
@@ -168,7 +168,8 @@ void require_model_keys(const ConfigNode& node) {
   require_keys_known(node, known);
 }
 
-/// The only diffusion network under a key that `name` gives for each kind; none when there is none.
+/// The diffusion network under the key `name(kind)` of any kind; absent when there is none. Throws
+/// ConfigError for more than one.
 template <class Name>
 std::optional<Backbone> parse_backbone(const ConfigNode& node, Name name) {
   std::optional<Backbone> out;
@@ -178,7 +179,7 @@ std::optional<Backbone> parse_backbone(const ConfigNode& node, Name name) {
     if (found == nullptr) continue;
     if (out)
       raise<ConfigError>(node.where(), ": has a ", first, " and a ", name(*kind),
-                         "; a model has one of them");
+                         "; a model has only one of them");
     out = Backbone::parse(*kind, *found);
     first = name(*kind);
   }

@@ -1,4 +1,4 @@
-// Keys of a model's configuration besides those of diffusion networks.
+// Keys of a model's configuration except those of diffusion networks.
 #pragma once
 
 #include <string_view>

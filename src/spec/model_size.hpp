@@ -9,10 +9,10 @@
 
 namespace rae::detail {
 
-/// "3.36 GB".
+/// A number of bytes as "3.36 GB" (10^9 bytes).
 [[nodiscard]] std::string in_gigabytes(std::uint64_t bytes);
 
-/// Bytes of a network's weights as they are held when `wanted` is asked for.
+/// Bytes of a network's weights in memory in a model of type `wanted`.
 [[nodiscard]] std::uint64_t bytes_of_network(const NetworkOutline& network, DType wanted);
 
 }  // namespace rae::detail

@@ -135,8 +135,8 @@ std::vector<float> sampling_time_grid(const SamplingDefaults& s, PathKind path,
   const bool converted = prediction == Prediction::noise || prediction == Prediction::score;
   const bool last_step = sde && s.sde.last_step != SdeLastStep::none;
   const double eps = s.sample_eps.value_or(converted || path == PathKind::vp ? kDefaultEps : 0.0);
-  // At t = 1 noise and score say nothing about the velocity, and the form sbdm is infinite, but not
-  // by the official formulas of VP.
+  // At t = 1 the velocity does not follow from noise or score, and the form sbdm is infinite,
+  // except with the official formulas of VP.
   const bool singular = (converted || (sde && s.sde.form == DiffusionForm::sbdm)) &&
                         !(path == PathKind::vp && formulas == PathFormulas::official);
   const double first = singular ? std::max(eps, s.sample_eps ? 0.0 : kDefaultEps) : 0.0;
@@ -145,7 +145,7 @@ std::vector<float> sampling_time_grid(const SamplingDefaults& s, PathKind path,
     last = 1.0 - s.sde.last_step_size;
   else if (official)
     last = !sde && !converted && path != PathKind::vp ? kOfficialEnd : 1.0 - eps;
-  // The last step of the stochastic sampler is one of the full grid's steps.
+  // On the full grid, the last step of the stochastic sampler is one of `steps`.
   const index_t points = official || last_step ? s.steps : s.steps + 1;
   if (points < 2)
     raise<ArgumentError>("sampling: expected at least 2 steps, got ", s.steps,

@@ -9,8 +9,8 @@ namespace {
 
 constexpr index_t kOutside = -1;
 
-/// Number of the block that a name like "blocks.12.mlp.w3.weight" belongs to, kOutside for a layer
-/// outside of all blocks.
+/// The index of the block in a name like "blocks.12.mlp.w3.weight"; kOutside for a layer outside
+/// all blocks.
 index_t block_of(std::string_view blocks, std::string_view name) {
   if (!name.starts_with(blocks)) return kOutside;
   name.remove_prefix(blocks.size());
@@ -39,7 +39,7 @@ DType parse_weight_type(std::string_view name) {
 
 void require_weight_type(DType type) {
   if (std::find(std::begin(kWeightTypes), std::end(kWeightTypes), type) == std::end(kWeightTypes))
-    raise<ArgumentError>("weights cannot be held as ", name_of(type),
+    raise<ArgumentError>("weights cannot have the type ", name_of(type),
                          ": expected f32, bf16, int8, int8w or int4");
 }
 
@@ -54,7 +54,7 @@ DType block_weight_type(DType wanted, std::string_view blocks, std::string_view 
 }
 
 std::uint64_t bytes_of_weights(DType stored, std::uint64_t n) {
-  // 32 of a group share a scale of 16 bits.
+  // Each group of 32 weights has a scale of 16 bits.
   if (stored == DType::int4) return n * 9 / 16;
   if (stored == DType::int8w) return n * 17 / 16;
   return n * size_of(stored);

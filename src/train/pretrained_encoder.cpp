@@ -18,8 +18,8 @@ TakenEncoder open_pretrained(const std::string& path) {
     raise<FormatError>(path, ": has no encoder, which encoder.pretrained of a recipe needs");
   if (bundle.packed)
     raise<FormatError>(path,
-                       ": its weights are packed for the kernels of one machine; take the bundle "
-                       "that it was made from");
+                       ": its weights are packed for the kernels of one machine; use the bundle "
+                       "that it was packed from");
   return {std::move(bundle.config.encoder), bundle.config.pixels, std::move(*bundle.encoder)};
 }
 

@@ -157,7 +157,7 @@ INSTANTIATE_TEST_SUITE_P(
                   [](Bundle& b) { b.tensors["latent_norm.var"].span()[3] = -1; },
                   "negative variance"},
         BadBundle{"NaN", [](Bundle& b) { b.tensors["dit.pos_embed"].span()[0] = NAN; },
-                  "dit.pos_embed holds NaN"},
+                  "dit.pos_embed contains NaN"},
         // Some 10^15 bytes, were they allocated.
         BadBundle{"enormous model",
                   [](Bundle& b) {
@@ -173,7 +173,7 @@ TEST(BundleTest, RefusesFilesThatAreNoBundles) {
   const std::vector<SafetensorsEntry> entries{{"x", Tensor<float>(Shape{1}, 0.0f)}};
   write_safetensors(folder / "plain", entries);
   std::string message = message_of<FormatError>([&] { (void)Bundle::load(folder / "plain"); });
-  EXPECT_NE(message.find("is no bundle"), std::string::npos) << message;
+  EXPECT_NE(message.find("is not a bundle"), std::string::npos) << message;
   write_safetensors(folder / "text", entries, {{"config", "{"}});
   message = message_of<ConfigError>([&] { (void)Bundle::load(folder / "text"); });
   EXPECT_NE(message.find("text: config"), std::string::npos) << message;

@@ -257,7 +257,7 @@ TEST(Convert, NumbersThatCannotBeStored) {
     return message_of<Error>([&] { save_bundle(other, folder / "out.safetensors", type); });
   };
   EXPECT_NE(message(70000.f, DType::f16)
-                .find("decoder_pred.weight holds 70000, which f16 cannot; take bf16"),
+                .find("decoder_pred.weight contains 70000, which is too large for f16; use bf16"),
             std::string::npos);
   EXPECT_NE(message(std::nanf(""), DType::f32).find("NaN or infinity"), std::string::npos);
   EXPECT_THROW(save_bundle(files, folder / "out.safetensors", DType::int32), ArgumentError);

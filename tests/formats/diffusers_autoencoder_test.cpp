@@ -169,7 +169,7 @@ TEST(DiffusersAutoencoder, StatisticsAreBroadcast) {
   EXPECT_NE(fails(Tensor<float>(Shape{3}, 0.f), one).find("does not broadcast"), std::string::npos);
   EXPECT_NE(fails(Tensor<float>(Shape{2, 64, 2, 2}, 0.f), one).find("does not broadcast"),
             std::string::npos);
-  EXPECT_NE(fails(one, Tensor<float>(Shape{1}, -1.f)).find("_latents_std: holds -1"),
+  EXPECT_NE(fails(one, Tensor<float>(Shape{1}, -1.f)).find("_latents_std: contains -1"),
             std::string::npos);
   EXPECT_NE(fails(Tensor<float>(Shape{1}, std::nanf("")), one).find("NaN"), std::string::npos);
 }

@@ -82,7 +82,7 @@ TYPED_TEST(FillWeights, RefusesWhatIsNotFinite) {
   Network<TypeParam> network;
   const std::string message =
       message_of<FormatError>([&] { fill_weights(network, group_of(all)); });
-  EXPECT_NE(message.find("file: tensor v holds NaN or infinity"), std::string::npos) << message;
+  EXPECT_NE(message.find("file: tensor v contains NaN or infinity"), std::string::npos) << message;
 }
 
 TEST(FillWeightsPacking, PacksMatricesOfProductsOnly) {

@@ -249,7 +249,7 @@ TEST(PretrainedEncoder, RefusesWeightsOfAnotherModel) {
   expect("config.json");
   const ConfigNode config = config_of("rae_dinov2_tiny", "dinov2_with_registers");
   folder.write("config.json", config.to_json());
-  expect("holds no weights");
+  expect("contains no weights");
   const auto with = [&](std::string_view key, ConfigNode value) {
     ConfigNode changed = config;
     changed.set(key, std::move(value));

@@ -50,7 +50,7 @@ TEST(ModelFilesTest, RefusesWhatIsNoBundle) {
   write_safetensors(folder / "w.safetensors", {&entry, 1}, {});
   std::string message =
       message_of<FormatError>([&] { (void)ModelFiles::open(folder / "w.safetensors"); });
-  EXPECT_NE(message.find("is no bundle"), std::string::npos) << message;
+  EXPECT_NE(message.find("is not a bundle"), std::string::npos) << message;
   const std::map<std::string, std::string> metadata{
       {"config", to_config(test::tiny_config()).to_json()}};
   write_safetensors(folder / "w.safetensors", {&entry, 1}, metadata);

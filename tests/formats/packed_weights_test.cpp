@@ -120,10 +120,10 @@ TEST(PackedBundle, IsRefusedWhereItCannotServe) {
   EXPECT_NE(message.find("packed for int8 and cannot be loaded as f32"), std::string::npos)
       << message;
   message = test::message_of<FormatError>([&] { (void)Bundle::load(path); });
-  EXPECT_NE(message.find("take the bundle that it was made from"), std::string::npos) << message;
+  EXPECT_NE(message.find("use the bundle that it was packed from"), std::string::npos) << message;
   message = test::message_of<ArgumentError>(
       [&] { save_bundle(ModelFiles::open(path), folder / "out.safetensors"); });
-  EXPECT_NE(message.find("take the bundle that it was made from"), std::string::npos) << message;
+  EXPECT_NE(message.find("use the bundle that it was packed from"), std::string::npos) << message;
   EXPECT_THROW(save_packed_bundle(ModelFiles::open(path), folder / "out.safetensors", DType::int8),
                ArgumentError);
   EXPECT_THROW(save_packed_bundle(test::tiny_bundle().files(), path, DType::f16), ArgumentError);
@@ -246,16 +246,16 @@ TEST_F(PackedWeightFile, WithNumbersThatAreNotFiniteIsRefused) {
     };
     EXPECT_NE(
         refusal(weight(DType::f32), [&](auto&, auto& b) { put(value, b[0], b[0].size() - 4); })
-            .find("holds NaN"),
+            .find("contains NaN"),
         std::string::npos);
     // The lower and the upper half of a word.
     for (const std::size_t half : {0u, 2u})
       EXPECT_NE(
           refusal(weight(DType::bf16), [&](auto&, auto& b) { put(bf16(value), b[0], 8 + half); })
-              .find("holds NaN"),
+              .find("contains NaN"),
           std::string::npos);
     EXPECT_NE(refusal(weight(DType::int8), [&](auto&, auto& b) { put(value, b[1], 4); })
-                  .find("w.scales holds NaN"),
+                  .find("w.scales contains NaN"),
               std::string::npos);
     // The first scale of the first panel: a group of 32 numbers, of which 10 are used, is 4 or 8
     // words a column.
@@ -265,7 +265,7 @@ TEST_F(PackedWeightFile, WithNumbersThatAreNotFiniteIsRefused) {
       const std::size_t scales =
           static_cast<std::size_t>(width * (grouped == DType::int8w ? 8 : 4)) * 4;
       EXPECT_NE(refusal(weight(grouped), [&](auto&, auto& b) { put(bf16(value), b[0], scales); })
-                    .find("w.panels holds NaN"),
+                    .find("w.panels contains NaN"),
                 std::string::npos);
     }
   }

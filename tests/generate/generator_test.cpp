@@ -236,7 +236,7 @@ TEST(GeneratorTest, RefusesOptionsOutOfRange) {
           "2 pictures, but 1 labels", kShape);
   constexpr NumericError* kNumeric = nullptr;
   refuses({.labels = {0}, .noise = Tensor<float>(Shape{1, 16, 2, 2}, NAN)},
-          "sample 0 of 1 holds NaN", kNumeric);
+          "sample 0 of 1 contains NaN", kNumeric);
 }
 
 TEST(GeneratorTest, RefusesLatentsThatItCannotDecode) {

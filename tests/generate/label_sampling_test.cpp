@@ -57,12 +57,12 @@ TEST(LabelSampling, RefusesWhatCannotBeEqual) {
   const std::array<std::int64_t, 3> classes{0, 1, 2};
   const auto message =
       message_of<ArgumentError>([&] { (void)sample_labels(LabelSampling::equal, 10, classes, 0); });
-  EXPECT_NE(message.find("10 pictures cannot be dealt out equally to 3 classes; take 9 or 12"),
+  EXPECT_NE(message.find("10 pictures cannot be divided equally among 3 classes; use 9 or 12"),
             std::string::npos)
       << message;
   EXPECT_NE(message_of<ArgumentError>([&] {
               (void)sample_labels(LabelSampling::equal, 2, classes, 0);
-            }).find("take 3"),
+            }).find("use 3"),
             std::string::npos);
   EXPECT_THROW((void)sample_labels(LabelSampling::random, 0, classes, 0), ArgumentError);
   EXPECT_THROW((void)sample_labels(LabelSampling::random, 3, {}, 0), ArgumentError);

@@ -79,7 +79,7 @@ TEST(Config, ErrorsSayWhere) {
   EXPECT_EQ(message_of<ConfigError>([&] { (void)train.get<bool>("list"); }),
             "fashion-mnist.yaml: dit.train.list: expected true or false, got a list of 2");
   EXPECT_EQ(message_of<ConfigError>([&] { (void)node.as_string(); }),
-            "fashion-mnist.yaml: expected a text, got a map");
+            "fashion-mnist.yaml: expected a string, got a map");
 }
 
 TEST(Config, ReportsUnknownKeys) {
@@ -165,7 +165,7 @@ TEST(Config, RefusesBadYaml) {
       {"a: {b: 1, b: 1}", "appears twice"},
       {"? [1]\n: 2", "as a key"},
       {"? {a: 1}\n: 2", "as a key"},
-      {"~: 2", "a key without text"},
+      {"~: 2", "a key without a name"},
       {"a: &x [*x]", "inside its own anchor"},
       {"a: *none", "line"},
       {"b: &b {x: 1}\na: {<<: *b}", "merge keys"},

@@ -62,7 +62,7 @@ TEST(ReadFile, StopsAtTheLimit) {
   EXPECT_EQ(as_text(read_file(path, 5)), "12345");
   EXPECT_NE(message_of<FileError>([&] {
               (void)read_file(path, 4);
-            }).find("a.bin': it holds more than 4 bytes"),
+            }).find("a.bin': it has more than 4 bytes"),
             std::string::npos);
   // A device has no size and never ends.
   EXPECT_THROW((void)read_file("/dev/zero", 1000), FileError);

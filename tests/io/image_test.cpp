@@ -213,7 +213,7 @@ TEST(Image, RefusesBadFiles) {
       {bmp.substr(0, 20), "cannot decode"},
       {bmp.substr(0, bmp.size() - 1), "truncated"},
       {huge_bmp, "too large"},
-      {large_bmp, "cannot hold a picture of 8192 x 8192"},
+      {large_bmp, "are too few for a picture of 8192 x 8192"},
       {longer_bmp, "truncated"},
   };
   const TempFolder folder;
@@ -238,7 +238,7 @@ TEST(Image, RefusesAPngThatInflatesWithoutEnd) {
   std::vector<std::byte> mixed(small.begin(), small.begin() + 33);  // signature and header
   mixed.insert(mixed.end(), high.begin() + 33, high.end());
   const auto message = message_of<FormatError>([&] { (void)Image::decode(mixed, "bomb.png"); });
-  EXPECT_NE(message.find("bomb.png: the PNG holds more data"), std::string::npos) << message;
+  EXPECT_NE(message.find("bomb.png: the PNG contains more data"), std::string::npos) << message;
 }
 
 }  // namespace

@@ -130,7 +130,7 @@ TEST(NpzStream, RefusesToContinueWithOtherSettings) {
   }
   const auto before = slurp(path + ".partial");
   const auto message = message_of<ConfigError>([&] { NpzStream(path, plan("2")); });
-  EXPECT_NE(message.find("begun with seed '1', now it is '2'"), std::string::npos) << message;
+  EXPECT_NE(message.find("started with seed '1', now it is '2'"), std::string::npos) << message;
   EXPECT_NE(message.find("remove '"), std::string::npos) << message;
   NpzStreamPlan more = plan();
   more.settings["cfg"] = "2";

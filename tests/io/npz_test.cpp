@@ -158,7 +158,7 @@ TEST(Npz, RefusesBadFiles) {
   const std::pair<std::string, const char*> inside[] = {
       {with(directory + 16, "abcd"), "wrong checksum"},
       {with(directory + 24, std::string("\x10\0\0\0", 4)), "more than 16 bytes"},
-      {with(directory + 24, "\xff\xff\xff\x7f"), "declared are"},
+      {with(directory + 24, "\xff\xff\xff\x7f"), "but the directory declares"},
       {with(60, "\xff\xff\xff\xff\xff\xff"), ""},
   };
   for (const auto& [contents, expected] : inside) {
@@ -185,7 +185,7 @@ TEST(Npz, RefusesBadNpy) {
       {"\x93NUMPY\1", "not an .npy"},
       {"\x93NUMPX" + npy("{}", 9).substr(6), "not an .npy"},
       {"\x93NUMPY\7" + npy("{}", 9).substr(7), "unknown version 7"},
-      {npy("{'descr': '<f4'", 0).substr(0, 20), "exceeds the file"},
+      {npy("{'descr': '<f4'", 0).substr(0, 20), "longer than the file"},
       {npy("{}", 8), "cannot understand"},
       {npy("[1, 2]", 8), "cannot understand"},
       {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)", 8), "cannot understand"},
@@ -204,9 +204,9 @@ TEST(Npz, RefusesBadNpy) {
       {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000,)}", 8),
        "needs 4000000000 bytes"},
       {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 7),
-       "needs 8 bytes, there are 7"},
+       "needs 8 bytes, the file has 7"},
       {npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", 9),
-       "needs 8 bytes, there are 9"},
+       "needs 8 bytes, the file has 9"},
       {npy("{'descr': '|O', 'fortran_order': False, 'shape': (2,)}", 8), "not supported"},
   };
   for (const auto& [contents, expected] : cases) {

@@ -174,7 +174,7 @@ TEST(TensorSource, ShardsOfTorch) {
   std::filesystem::remove(folder / "two.bin");
   EXPECT_NE(message_of<FileError>([&] {
               (void)TensorSource::open(folder.path());
-            }).find("not beside it: one.bin, two.bin"),
+            }).find("files that it lists are missing: one.bin, two.bin"),
             std::string::npos);
 }
 

@@ -125,11 +125,11 @@ TEST(TorchCheckpoint, TakesTheAverageAndStripsPrefixes) {
             (std::vector<float>{0, 1}));
   EXPECT_NE(message_of<FormatError>([&] {
               (void)checkpoint.state_dict("teacher");
-            }).find("it has no 'teacher'"),
+            }).find("it has no key 'teacher'"),
             std::string::npos);
   EXPECT_NE(message_of<FormatError>([&] {
               (void)checkpoint.state_dict("step");
-            }).find("'step' holds no tensor"),
+            }).find("'step' contains no tensor"),
             std::string::npos);
 
   // Without an average, the model.

@@ -117,7 +117,7 @@ TEST(NetworkLoaderTest, RefusesValuesThatAreNotFinite) {
   bundle.tensors.at("dit.x_embedder.proj.bias").data()[3] = std::numeric_limits<float>::quiet_NaN();
   files.dit = bundle.files().dit;
   const std::string message = message_of<FormatError>([&] { (void)Generator(files); });
-  EXPECT_NE(message.find("x_embedder.proj.bias holds NaN"), std::string::npos) << message;
+  EXPECT_NE(message.find("x_embedder.proj.bias contains NaN"), std::string::npos) << message;
 }
 
 TEST(NetworkLoaderTest, RefusesModelsThatDoNotFitIntoMemory) {

@@ -277,7 +277,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadValue{"sampling.autoguidance", "{scale: 2}", "needs a guide"},
         BadValue{"guide", "{grid_h: 2}", "'grid_w' is missing"},
         BadValue{"image_width", "12", "decoder"},
-        BadValue{"encoder_width", "8", "encoder_size beside it"},
+        BadValue{"encoder_width", "8", "needs an encoder_size"},
         BadValue{"class_names", "[a, a, b]", "appears twice"},
         BadValue{"class_names", "[a, '', b]", "class_names[1]"}, BadValue{"name", "[1]", "name"}));
 

@@ -101,9 +101,9 @@ TEST_F(BulkSampling, ContinuesAfterAFullDiskAndAKill) {
 
   const auto wrong = rae(with("a.npz", "4"));
   EXPECT_EQ(wrong.status, 1);
-  EXPECT_TRUE(contains(wrong.err, "begun with steps '3', now it is '4'"));
+  EXPECT_TRUE(contains(wrong.err, "started with steps '3', now it is '4'"));
   tiny_bundle(2).save(path("m.safetensors"));
-  EXPECT_TRUE(contains(rae(with("a.npz")).err, "begun with weights "));
+  EXPECT_TRUE(contains(rae(with("a.npz")).err, "started with weights "));
   tiny_bundle().save(path("m.safetensors"));
 
   EXPECT_TRUE(contains(rae(with("a.npz")).out, "28 of them from an earlier run"));
@@ -214,7 +214,7 @@ TEST_F(BulkSampling, RejectsContradictoryOptions) {
       rae(command({"--count", "10", "--label-sampling", "equal", "--out", "a.npz"}));
   EXPECT_EQ(unequal.status, 1);
   EXPECT_TRUE(
-      contains(unequal.err, "10 pictures cannot be dealt out equally to 3 classes; take 9 or 12"));
+      contains(unequal.err, "10 pictures cannot be divided equally among 3 classes; use 9 or 12"));
   const auto stochastic =
       rae(command({"--rng", "torch-cpu", "--sampler", "sde_euler", "--out", "a.npz"}));
   EXPECT_EQ(stochastic.status, 1);

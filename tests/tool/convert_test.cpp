@@ -49,7 +49,7 @@ TEST_F(Convert, OfficialFilesToABundleAndBack) {
                     TensorSource::open(official(file)).weights());
   }
   EXPECT_TRUE(contains(back.out, "official/encoder/model.safetensors"));
-  EXPECT_EQ(back.err, "rae: note: the official files have no place for names of classes\n");
+  EXPECT_EQ(back.err, "rae: note: official files cannot store names of classes\n");
 
   // The same pictures; the files are found next to the configuration.
   for (const std::string& config : {official(), path("official/config.yaml")}) {

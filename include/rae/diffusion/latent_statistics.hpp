@@ -23,7 +23,7 @@ Shape require_latent_batch(std::string_view where, const Tensor<T>& batch, const
     raise<ShapeError>(where, ": expected a batch (B, ...) with B >= 1, got ", batch.shape());
   const Shape sample(std::span<const index_t>(batch.shape().begin() + 1, batch.shape().end()));
   if (!first) require_shape(where, sample, expected);
-  if (!all_finite(batch.span())) raise<NumericError>(where, ": the batch holds NaN or infinity");
+  if (!all_finite(batch.span())) raise<NumericError>(where, ": the batch contains NaN or infinity");
   return sample;
 }
 
@@ -57,7 +57,7 @@ class LatentStatistics {
     for (const double v : variance.span()) valid = valid && v >= 0;
     if (!valid)
       raise<NumericError>(
-          "LatentStatistics: mean or variance holds NaN, infinity or a negative variance");
+          "LatentStatistics: mean or variance contains NaN, infinity or a negative variance");
     reset(mean.shape());
     count_ = count;
     for (std::size_t i = 0; i < mean_.size(); ++i) {

@@ -1,5 +1,5 @@
-// Autoencoders in folders of diffusers (nyu-visionx/RAE-*): encoder, decoder and statistics of the
-// latents in one file of weights.
+// Autoencoders in the format of diffusers (nyu-visionx/RAE-*): a folder with encoder, decoder and
+// statistics of the latents in one file of weights.
 //
 // Source: AutoencoderRAE in huggingface/diffusers.
 #pragma once
@@ -10,10 +10,10 @@
 
 namespace rae {
 
-/// Opens a folder with the config.json of an `AutoencoderRAE` and its diffusion_pytorch_model. Both
-/// namings of the decoder's attention are known, that of diffusers (`to_q`) and that of the
-/// official code. Every tensor that the networks need is looked up; only the statistics are read,
-/// broadcast to (C, h, w), and joined with `scaling_factor`: the latents are exactly those of
+/// Opens a folder with the config.json of an `AutoencoderRAE` and its diffusion_pytorch_model. The
+/// decoder's attention may have the names of diffusers (`to_q`) or those of the official code.
+/// Names and shapes of all needed tensors are checked. Only the statistics are read, broadcast to
+/// (C, h, w), and combined with `scaling_factor`, so that the latents are exactly those of
 /// diffusers, which divides by std + 1e-5. Throws FileError, ConfigError, FormatError, ShapeError.
 [[nodiscard]] ModelFiles open_diffusers_autoencoder(const std::string& folder);
 

@@ -1,5 +1,5 @@
-// A model as files: its configuration, and where the weights of each network are when they are
-// wanted, so that nothing is read before it is used and nothing is held twice.
+// A model as files: its configuration, and the place of the weights of each network, so that no
+// weight is read before it is needed or is in memory twice.
 #pragma once
 
 #include <optional>
@@ -15,20 +15,20 @@ namespace rae {
 
 /// The tensors of one network in a file.
 struct TensorGroup {
-  TensorSource tensors;  ///< all tensors of the network, and maybe others
-  NameMap names{};       ///< from the name of our parameter to names in `tensors`; empty when they
-                         ///< are the same
+  TensorSource tensors;  ///< all tensors of the network, and possibly others
+  NameMap names{};  ///< from the name of a parameter to its names in `tensors`; empty when they
+                    ///< are the same
 };
 
 /// A model whose weights have not been read.
 struct ModelFiles {
-  ModelConfig config;                  ///< everything that is not a weight
+  ModelConfig config;                  ///< everything except the weights
   std::optional<TensorGroup> encoder;  ///< an absent network cannot be used
   std::optional<TensorGroup> decoder;  ///< see `encoder`
   std::optional<TensorGroup> dit;      ///< of `config.dit`
   std::optional<TensorGroup> guide;    ///< of `config.guide`
   LatentNorm<float> latent_norm;       ///< statistics of the latents; read, since they are small
-  std::optional<DType> packed{};       ///< matrices are stored as the kernels read them, for this
+  std::optional<DType> packed{};       ///< matrices are in the layout of the kernels, for this
                                        ///< `LoadOptions::dtype`
   std::string origin = "model";        ///< where it came from, for messages
 

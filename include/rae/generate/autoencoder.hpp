@@ -21,44 +21,48 @@ class Autoencoder {
   /// or no decoder, MemoryError.
   explicit Autoencoder(const Bundle& bundle, const LoadOptions& load = {});
 
-  /// Loads a model from its files, at once or when a network is needed; the encoder may be absent
-  /// while nothing is encoded, and the decoder while nothing is decoded. Throws as the constructor
-  /// of `Generator` from files, FormatError when both are absent.
+  /// Loads a model from its files: all networks at once, or each when it is needed (see
+  /// LoadOptions). The encoder may be absent if nothing is encoded, and the decoder if nothing is
+  /// decoded. Throws as the constructor of `Generator` from files, FormatError when both are
+  /// absent.
   explicit Autoencoder(const ModelFiles& files, const LoadOptions& load = {});
 
   /// Opens a bundle. Throws as `ModelFiles::open` and the constructor.
   [[nodiscard]] static Autoencoder load(const std::string& path, const LoadOptions& load = {});
 
-  /// The model that comes with the library (see `find_model`). Throws FileError when it is not
-  /// found.
+  /// Loads the built-in model (see `find_model`). Throws FileError when it is not found.
   [[nodiscard]] static Autoencoder builtin(const LoadOptions& options = {});
 
-  /// The picture as the encoder takes it: the middle (ADM's centre crop) at the model's size, gray
-  /// or RGB as the model is. Throws ArgumentError for an empty picture.
+  /// The picture as the model takes it: the central part (ADM's centre crop) at the model's size,
+  /// gray or RGB. Throws ArgumentError for an empty picture.
   [[nodiscard]] Image prepare(const Image& image) const;
 
-  /// Normalised latent (1, C, h, w) of a picture of any size, which is prepared first.
+  /// Normalised latent (1, C, h, w) of a picture of any size, which is prepared first (see
+  /// `prepare`). Throws as the other overloads.
   [[nodiscard]] Tensor<float> encode(const Image& image) const;
 
-  /// Normalised latents (B, C, h, w) of pictures of any sizes. Throws ArgumentError when there is
-  /// none.
+  /// Normalised latents (B, C, h, w) of pictures of any sizes. Throws ArgumentError without
+  /// pictures and for empty ones, NumericError for latents with NaN or infinity, FormatError when
+  /// the model has no encoder.
   [[nodiscard]] Tensor<float> encode(std::span<const Image> images) const;
 
   /// Normalised latents (B, C, h, w) of pictures (B, channels, H, W) in [0, 1] of the model's size.
-  /// Throws ShapeError, and NumericError for pictures or latents with NaN or infinity.
+  /// Throws ShapeError, NumericError for pictures or latents with NaN or infinity, FormatError when
+  /// the model has no encoder.
   [[nodiscard]] Tensor<float> encode(const Tensor<float>& images) const;
 
   /// Pictures of normalised latents (B, C, h, w). Throws ShapeError for other shapes, NumericError
-  /// for NaN or infinity.
+  /// for NaN or infinity, FormatError when the model has no decoder.
   [[nodiscard]] std::vector<Image> decode(const Tensor<float>& latents) const;
 
-  /// The same as (B, channels, H, W), neither clamped to [0, 1] nor rounded.
+  /// The same as a tensor (B, channels, H, W), neither clamped to [0, 1] nor rounded.
   [[nodiscard]] Tensor<float> decode_pixels(const Tensor<float>& latents) const;
 
-  /// The picture after encoding and decoding; compare it with `prepare(image)`.
+  /// The picture after encoding and decoding, to be compared with `prepare(image)`. Throws as
+  /// `encode` and `decode`.
   [[nodiscard]] Image reconstruct(const Image& image) const;
 
-  /// Everything about the model that is not a weight.
+  /// Everything about the model except its weights.
   [[nodiscard]] const ModelConfig& config() const noexcept;
 
  private:

@@ -1,5 +1,5 @@
-// Features of pictures for the measures of sets of pictures: pooled tokens of a frozen encoder, or
-// Inception-v3.
+// Features of pictures, from which sets of pictures are compared: pooled tokens of a frozen
+// encoder, or Inception-v3.
 //
 // Sources: Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter, "GANs trained by a two time-scale
 // update rule" (2017), for Inception; Stein et al., "Exposing flaws of generative model evaluation
@@ -21,12 +21,13 @@ namespace rae {
 class FeatureExtractor {
  public:
   /// The mean of the tokens (before the latents' normalisation) of a model's encoder. Pictures are
-  /// prepared as for the autoencoder: the middle part at the model's size, gray or RGB as the model
-  /// is. Throws FormatError when it has no encoder or tensors are missing, ShapeError, MemoryError.
+  /// prepared as for the autoencoder: the central part at the model's size, gray or RGB as the
+  /// model is. Throws FormatError when the model has no encoder or tensors are missing, ShapeError,
+  /// MemoryError.
   [[nodiscard]] static FeatureExtractor encoder(const ModelFiles& files);
 
-  /// The same for an encoder alone, on 16 x 16 patches, or as many as its position table has if
-  /// those are fewer.
+  /// The same for an encoder alone, on 16 x 16 patches, or on the grid of its position table if
+  /// that is smaller. `name` is used in reports and messages.
   [[nodiscard]] static FeatureExtractor encoder(const PretrainedEncoder& pretrained,
                                                 const std::string& name);
 
@@ -44,16 +45,16 @@ class FeatureExtractor {
   /// this is Inception.
   [[nodiscard]] Tensor<float> logits(const Tensor<float>& features) const;
 
-  /// D.
+  /// The number D of features of a picture.
   [[nodiscard]] index_t dimension() const noexcept;
   /// True for Inception, which has logits.
   [[nodiscard]] bool is_inception() const noexcept;
-  /// What the features are, for a report.
+  /// Description of the features for reports.
   [[nodiscard]] const std::string& name() const noexcept;
-  /// Pictures at a time that fit the machine's caches.
+  /// Number of pictures that are evaluated at a time.
   [[nodiscard]] index_t batch_size() const noexcept;
 
-  /// How an extractor works inside; private to the library.
+  /// Implementation, private to the library.
   struct Network;
 
  private:

@@ -1,7 +1,7 @@
-// Classes of the pictures of a large set of samples, for evaluation.
+// Chooses the classes of a large set of samples, for evaluation.
 //
-// Source: the official sampling script: "equal" gives every class as many pictures and permutes
-// them, "random" draws each class by chance.
+// Source: the official sampling script: "equal" gives all classes equally many pictures in random
+// order, "random" draws each class at random.
 #pragma once
 
 #include <cstdint>
@@ -14,25 +14,25 @@
 
 namespace rae {
 
-/// How classes are dealt out: one after the other and again, equally many in random order, or each
-/// by chance.
+/// The order of the classes: all classes in turn, again and again; equally many pictures per class
+/// in random order; or each class at random.
 enum class LabelSampling { in_turn, equal, random };
 
-/// "in-turn", "equal" or "random". Throws ArgumentError.
+/// Reads "in-turn", "equal" or "random". Throws ArgumentError.
 [[nodiscard]] LabelSampling parse_label_sampling(std::string_view name);
 /// The name that `parse_label_sampling` reads.
 [[nodiscard]] std::string_view name_of(LabelSampling sampling);
 
-/// A class for each of `count` pictures, taken from `classes`. The random numbers are those of the
+/// A class for each of `count` pictures, out of `classes`. The random numbers are those of the
 /// seed's last stream, which no picture's noise uses. Throws ArgumentError without pictures or
-/// classes, and for equal numbers of classes that do not divide the count (the official script
-/// refuses that, too).
+/// classes, and for `equal` when the count is not a multiple of the number of classes (as the
+/// official script does).
 [[nodiscard]] std::vector<std::int64_t> sample_labels(LabelSampling sampling, index_t count,
                                                       std::span<const std::int64_t> classes,
                                                       std::uint64_t seed);
 
-/// The same with PyTorch's random numbers: equal numbers as the official script permutes them with
-/// `torch.Generator().manual_seed(seed)`, and random ones as by `torch.randint`.
+/// The same with PyTorch's random numbers: `equal` permutes as the official script does with
+/// `torch.Generator().manual_seed(seed)`, and `random` draws as `torch.randint`.
 [[nodiscard]] std::vector<std::int64_t> sample_labels(LabelSampling sampling, index_t count,
                                                       std::span<const std::int64_t> classes,
                                                       TorchCpuGenerator& generator);

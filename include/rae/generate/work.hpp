@@ -1,20 +1,19 @@
-// How much of its networks a sampling run computed.
+// Counts the evaluations of networks in a sampling run.
 #pragma once
 
 #include "rae/core/shape.hpp"
 
 namespace rae {
 
-/// How much of one network was computed. Each image counts once for every label that it was
-/// evaluated with at a time.
+/// The evaluations of one network. Each pair of an image and a label counts as one.
 struct SamplingWork {
-  index_t evaluations = 0;    ///< of the network
-  index_t backbones = 0;      ///< of those, the ones that evaluated its backbone: all of them
+  index_t evaluations = 0;    ///< evaluations of the network
+  index_t backbones = 0;      ///< those that evaluated its backbone as well: all of them
                               ///< without `reuse_error`
-  index_t conditionings = 0;  ///< pairs of time and label that modulations were computed for
+  index_t conditionings = 0;  ///< pairs of time and label whose conditioning was computed
 };
 
-/// The same for a model and, with autoguidance, for its guide.
+/// The evaluations of a model and, with autoguidance, of its guide.
 struct SamplingReport {
   SamplingWork model;  ///< of the model itself
   SamplingWork guide;  ///< of the guide

@@ -9,7 +9,7 @@
 
 namespace rae {
 
-/// Element types that both libraries know.
+/// Element types that both libraries support.
 template <class T>
 concept EigenScalar = std::is_arithmetic_v<std::remove_const_t<T>>;
 
@@ -27,26 +27,26 @@ using EigenVector =
                        const Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, 1>,
                        Eigen::Matrix<T, Eigen::Dynamic, 1>>;
 
-/// What `eigen_map` of a tensor and of a view give: the tensor's rows are dense, a view brings its
-/// strides.
+/// Result of `eigen_map` for a tensor, whose rows are contiguous.
 template <class T>
 using EigenMap = Eigen::Map<EigenMatrix<T>>;
+/// Result of `eigen_map` for a view, which has strides of its own.
 template <class T>
 using EigenStridedMap =
     Eigen::Map<EigenMatrix<T>, Eigen::Unaligned, Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>>;
 
 /// A tensor as a matrix of rows() x last extent; rank 1 is one row. The map is valid as long as the
-/// tensor, unwritten by others. Throws ShapeError for rank 0.
+/// tensor lives and is not assigned. Throws ShapeError for rank 0.
 template <EigenScalar T>
 [[nodiscard]] EigenMap<const T> eigen_map(const Tensor<T>& tensor) {
   if (tensor.empty() || tensor.rank() < 1)
-    raise<ShapeError>("eigen_map: expected a tensor of rank 1 at least, got ", tensor.shape());
+    raise<ShapeError>("eigen_map: expected a tensor of rank 1 or more, got ", tensor.shape());
   return {tensor.data(), tensor.shape().rows(), tensor.extent(-1)};
 }
 template <EigenScalar T>
 [[nodiscard]] EigenMap<T> eigen_map(Tensor<T>& tensor) {
   if (tensor.empty() || tensor.rank() < 1)
-    raise<ShapeError>("eigen_map: expected a tensor of rank 1 at least, got ", tensor.shape());
+    raise<ShapeError>("eigen_map: expected a tensor of rank 1 or more, got ", tensor.shape());
   return {tensor.data(), tensor.shape().rows(), tensor.extent(-1)};
 }
 /// A map of a temporary would dangle.
@@ -54,16 +54,17 @@ template <EigenScalar T>
 void eigen_map(const Tensor<T>&&) = delete;
 
 /// A view as a matrix of rows() x last extent with any strides, so transposed views work. Throws
-/// ShapeError for rank 0, and when the leading dimensions do not follow each other at one distance.
+/// ShapeError for rank 0, and when the leading dimensions cannot be merged into rows with one
+/// stride.
 template <EigenScalar T>
 [[nodiscard]] EigenStridedMap<T> eigen_map(const View<T>& view) {
   const int rank = view.shape().rank();
   if (view.empty() || rank < 1)
-    raise<ShapeError>("eigen_map: expected a view of rank 1 at least, got ", view.shape());
+    raise<ShapeError>("eigen_map: expected a view of rank 1 or more, got ", view.shape());
   for (int i = 0; i + 2 < rank; ++i)
     if (view.extent(i) != 1 && view.stride(i) != view.stride(i + 1) * view.extent(i + 1))
       raise<ShapeError>("eigen_map: the leading dimensions of ", view.shape(),
-                        " are not rows at one distance");
+                        " cannot be merged into rows with one stride");
   const index_t row_stride = rank > 1 ? view.stride(rank - 2) : view.extent(0) * view.stride(0);
   return {view.data(), view.shape().rows(), view.extent(-1),
           Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>(row_stride, view.stride(-1))};

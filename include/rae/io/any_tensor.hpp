@@ -1,4 +1,4 @@
-// A tensor whose element type is known at run time only, as files hold them.
+// A tensor whose element type is known only at run time, as tensors in files are.
 #pragma once
 
 #include <concepts>
@@ -32,10 +32,10 @@ inline constexpr bool kIsFloatElement = Real<T> || std::same_as<T, bf16> || std:
 }
 
 /// The tensor with elements of type T: any float to any float, any integer to any integer. Throws
-/// FormatError, beginning with `what`, for a conversion between floats and integers and for an
-/// integer that does not fit.
+/// FormatError, whose message begins with `subject`, for a conversion between floats and integers
+/// and for an integer that does not fit.
 template <Element T>
-[[nodiscard]] Tensor<T> tensor_cast(const AnyTensor& tensor, std::string_view what) {
+[[nodiscard]] Tensor<T> tensor_cast(const AnyTensor& tensor, std::string_view subject) {
   return std::visit(
       [&]<class From>(const Tensor<From>& from) -> Tensor<T> {
         if constexpr (std::same_as<From, T>) {
@@ -45,10 +45,11 @@ template <Element T>
         } else if constexpr (!kIsFloatElement<T> && !kIsFloatElement<From>) {
           for (const From value : from.span())
             if (!std::in_range<T>(value))
-              raise<FormatError>(what, ": ", value, " does not fit into ", name_of(dtype_of<T>()));
+              raise<FormatError>(subject, ": ", value, " does not fit into ",
+                                 name_of(dtype_of<T>()));
           return convert<T>(from);
         } else {
-          raise<FormatError>(what, ": cannot read ", name_of(dtype_of<From>()), " as ",
+          raise<FormatError>(subject, ": cannot read ", name_of(dtype_of<From>()), " as ",
                              name_of(dtype_of<T>()));
         }
       },

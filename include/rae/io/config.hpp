@@ -1,5 +1,5 @@
-// Configuration: a tree of named values from YAML or JSON, with errors that say where in the file
-// the value stands.
+// Configuration: a tree of named values from YAML or JSON, with errors that name the place of the
+// value in the file.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@
 
 namespace rae {
 
-/// A value of a configuration: null, bool, integer, number, string, list, or map with its keys in
-/// the order of the file.
+/// A value of a configuration: null, bool, integer, number, string, list, or a map that keeps its
+/// keys in the order of the file.
 ///
 /// Every accessor throws ConfigError with the place, for example
 /// "fashion-mnist.yaml: dit.train.lr: expected a number, got 'abc'".
@@ -33,14 +33,14 @@ class ConfigNode {
   /// Members of a map, in order.
   using Map = std::vector<Member>;
 
-  /// What a node holds.
+  /// The type of a node's value.
   enum class Kind { null, boolean, integer, number, string, list, map };
 
   /// Null.
   ConfigNode() = default;
   /// Copies are deep; places are kept.
   ConfigNode(const ConfigNode& other);
-  /// Leaves `other` in some valid state.
+  /// Leaves `other` in a valid but unspecified state.
   ConfigNode(ConfigNode&& other) noexcept;
   /// As the copy constructor.
   ConfigNode& operator=(const ConfigNode& other);
@@ -56,11 +56,11 @@ class ConfigNode {
   template <class I>
   requires(std::is_integral_v<I> && !std::is_same_v<I, bool>) ConfigNode(I value)
       : value_(static_cast<std::int64_t>(value)) {}
-  /// A text.
+  /// A string.
   ConfigNode(std::string value) : value_(std::move(value)) {}
-  /// A text.
+  /// A string.
   ConfigNode(std::string_view value) : value_(std::string(value)) {}
-  /// A text.
+  /// A string.
   ConfigNode(const char* value) : value_(std::string(value)) {}
 
   /// A list of values.
@@ -71,25 +71,25 @@ class ConfigNode {
   /// Reads a file: JSON when its name ends in ".json", else YAML. Throws FileError, ConfigError.
   [[nodiscard]] static ConfigNode load(const std::string& path);
 
-  /// Parses one YAML document (1.2 core types; `1e-6` is a number). `origin` names the text in
-  /// messages. Aliases are expanded. Refuses repeated keys, merge keys, unknown tags, more than 64
-  /// levels, 100000 values or 4 MiB. Throws ConfigError.
+  /// Parses one YAML document (1.2 core types; `1e-6` is a number). `origin` names the document in
+  /// messages. Aliases are expanded. Throws ConfigError for an invalid document, repeated keys,
+  /// merge keys, unknown tags, more than 64 levels, 100000 values or 4 MiB.
   [[nodiscard]] static ConfigNode parse_yaml(std::string_view text,
                                              const std::string& origin = "YAML");
 
-  /// Parses JSON under the same limits. Throws ConfigError.
+  /// Parses JSON with the same limits. Throws ConfigError.
   [[nodiscard]] static ConfigNode parse_json(std::string_view text,
                                              const std::string& origin = "JSON");
 
-  /// JSON text; `indent` spaces a level, or everything on one line when negative. Numbers keep
-  /// every bit. Throws ConfigError for NaN, infinity or text that is not UTF-8.
+  /// The value as JSON, with `indent` spaces per level, or on one line when `indent` is negative.
+  /// Numbers keep every bit. Throws ConfigError for NaN, infinity and strings that are not UTF-8.
   [[nodiscard]] std::string to_json(int indent = -1) const;
 
-  /// What the node holds.
+  /// The type of the value.
   [[nodiscard]] Kind kind() const noexcept { return static_cast<Kind>(value_.index()); }
-  /// True for null, an empty value.
+  /// True for null, which is also an empty value in YAML.
   [[nodiscard]] bool is_null() const noexcept { return kind() == Kind::null; }
-  /// True for a text.
+  /// True for a string.
   [[nodiscard]] bool is_string() const noexcept { return kind() == Kind::string; }
   /// True for a list.
   [[nodiscard]] bool is_list() const noexcept { return kind() == Kind::list; }
@@ -98,13 +98,14 @@ class ConfigNode {
 
   /// The value of a boolean.
   [[nodiscard]] bool as_bool() const;
-  /// The value of a number or integer.
+  /// The value of a number or an integer.
   [[nodiscard]] double as_number() const;
-  /// The value of an integer, or of a number without fraction, within bounds.
+  /// The value of an integer, or of a number without a fraction. Throws also outside [lowest,
+  /// highest].
   [[nodiscard]] std::int64_t as_integer(
       std::int64_t lowest = std::numeric_limits<std::int64_t>::min(),
       std::int64_t highest = std::numeric_limits<std::int64_t>::max()) const;
-  /// The value of a text.
+  /// The value of a string.
   [[nodiscard]] const std::string& as_string() const;
 
   /// Elements of a list.
@@ -112,7 +113,8 @@ class ConfigNode {
   /// Keys and values of a map.
   [[nodiscard]] std::span<const Member> members() const;
 
-  /// Converts to bool, an integer type, float, double, std::string, or a std::vector of those.
+  /// Converts to bool, an integer type (throws ConfigError when the value does not fit), float,
+  /// double, std::string, or a std::vector of those.
   template <class T>
   [[nodiscard]] T as() const {
     if constexpr (std::is_same_v<T, bool>)
@@ -148,31 +150,31 @@ class ConfigNode {
     const ConfigNode* node = find(key);
     return node == nullptr || node->is_null() ? std::move(fallback) : node->as<T>();
   }
-  /// An optional text.
+  /// An optional string.
   [[nodiscard]] std::string get_or(std::string_view key, const char* fallback) const {
     return get_or<std::string>(key, fallback);
   }
 
-  /// Adds or replaces a member; null becomes a map first. Throws ConfigError when this is something
-  /// else.
+  /// Adds or replaces a member; null becomes a map first. Throws ConfigError for any other type.
   void set(std::string_view key, ConfigNode value);
 
-  /// Sets a member of nested maps by its path, creating maps on the way: `set_path("dit.train.lr",
-  /// 1e-4)`.
+  /// Sets a member of nested maps by its path, and creates the maps that are missing:
+  /// `set_path("dit.train.lr", 1e-4)`. Throws ConfigError for an empty key, and when the path leads
+  /// through a value that is not a map.
   void set_path(std::string_view dotted, ConfigNode value);
 
   /// Applies "dit.train.lr=1e-4"; the value is YAML. Throws ConfigError.
   void apply_override(std::string_view assignment);
 
-  /// Where the node stands, for checks of what was read from it.
+  /// The place of the node, for messages about its value.
   [[nodiscard]] ConfigPlace place() const;
-  /// The same as text: "fashion-mnist.yaml: dit.train.lr".
+  /// The same as a string: "fashion-mnist.yaml: dit.train.lr".
   [[nodiscard]] std::string where() const;
 
   /// Throws ConfigError "<where>: expected <wanted>, got <this value>".
   [[noreturn]] void fail_expected(std::string_view wanted) const;
 
-  /// Equal values; places do not count.
+  /// True for equal values; places are not compared.
   bool operator==(const ConfigNode& other) const;
 
  private:

@@ -1,5 +1,5 @@
-// A place in a configuration, as messages name it: "model.yaml: dit.hidden_size[0]". Checks of
-// values that were never in a file name the same places without a file.
+// A place in a configuration, as messages name it: "model.yaml: dit.hidden_size[0]". For values
+// that were never in a file, the name of the file is left out.
 #pragma once
 
 #include <cstddef>
@@ -9,10 +9,10 @@
 
 namespace rae {
 
-/// Where a value stands: the file, and the path of keys inside of it.
+/// The place of a value: the file, and the path of keys inside it.
 class ConfigPlace {
  public:
-  /// `origin` names the file or text; empty for a configuration that comes from none.
+  /// `origin` names the file or document; empty for a configuration that comes from none.
   explicit ConfigPlace(std::string origin = {}, std::string path = {})
       : origin_(std::move(origin)), path_(std::move(path)) {}
 
@@ -25,7 +25,7 @@ class ConfigPlace {
     return ConfigPlace(origin_, path_ + '[' + std::to_string(i) + ']');
   }
 
-  /// "model.yaml: dit.depth"; without a file "dit.depth", for the whole "model.yaml".
+  /// "model.yaml: dit.depth"; without a file "dit.depth"; for the whole file "model.yaml".
   [[nodiscard]] std::string to_string() const {
     if (path_.empty()) return origin_.empty() ? "configuration" : origin_;
     return origin_.empty() ? path_ : origin_ + ": " + path_;

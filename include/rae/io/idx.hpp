@@ -12,21 +12,21 @@
 
 namespace rae {
 
-/// Most samples (bytes) of an IDX file: 2 GiB.
+/// Largest number of elements (bytes) of an IDX file: 2 GiB.
 inline constexpr std::size_t kMaxIdxBytes = std::size_t{1} << 31;
 
 /// Reads gray pictures, (N, H, W). Throws FileError, or FormatError for a wrong magic number, sizes
-/// that do not fit the data, damaged compression, or more than 2 GiB. Memory grows with the data
-/// that are there, not with what the header promises.
+/// that do not fit the data, damaged compression, or more than 2 GiB. Memory grows with the data in
+/// the file, not with the sizes that its header declares.
 [[nodiscard]] Tensor<std::uint8_t> read_idx_images(const std::string& path);
 
-/// Reads labels, (N).
+/// Reads labels, (N). Throws as `read_idx_images`.
 [[nodiscard]] Tensor<std::uint8_t> read_idx_labels(const std::string& path);
 
-/// The same from memory; `origin` names the file in messages.
+/// The same from memory; `origin` names the file in messages. Throws FormatError.
 [[nodiscard]] Tensor<std::uint8_t> parse_idx_images(std::span<const std::byte> bytes,
                                                     const std::string& origin = "memory");
-/// The same from memory; `origin` names the file in messages.
+/// The same from memory; `origin` names the file in messages. Throws FormatError.
 [[nodiscard]] Tensor<std::uint8_t> parse_idx_labels(std::span<const std::byte> bytes,
                                                     const std::string& origin = "memory");
 

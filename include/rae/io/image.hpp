@@ -18,8 +18,8 @@ namespace rae {
 /// How [0, 1] becomes 0 .. 255: `nearest` is floor(255 x + 0.5), `truncate` is floor(255 x).
 enum class Rounding { nearest, truncate };
 
-/// Interpolation of `Image::resized`: mean of the covered pixels, or cubic convolution (a = -1/2)
-/// widened when it shrinks.
+/// Interpolation of `Image::resized`: the mean of the covered pixels, or cubic convolution (a =
+/// -1/2), whose support grows with the scale when the picture shrinks.
 enum class ResizeFilter { box, bicubic };
 
 /// A picture of 8-bit samples, height x width x channels, with 1 (gray) or 3 (RGB) channels. A
@@ -39,11 +39,11 @@ class Image {
   Image(index_t width, index_t height, int channels, std::uint8_t value = 0);
 
   /// Reads a PNG, JPEG or BMP file; transparency is ignored, 16-bit samples keep their upper half.
-  /// Throws FileError when the file cannot be read, FormatError when it is no such picture,
-  /// damaged, truncated or too large.
+  /// Throws FileError when the file cannot be read, FormatError for another format and for a
+  /// damaged, truncated or too large picture.
   [[nodiscard]] static Image open(const std::string& path);
 
-  /// The same from memory; `origin` names the picture in messages.
+  /// The same from memory; `origin` names the picture in messages. Throws FormatError.
   [[nodiscard]] static Image decode(std::span<const std::byte> bytes,
                                     const std::string& origin = "memory");
 
@@ -52,63 +52,64 @@ class Image {
   [[nodiscard]] static Image from_tensor(const Tensor<float>& tensor,
                                          Rounding rounding = Rounding::nearest);
 
-  /// One picture per sample of a tensor (N, C, H, W).
+  /// One picture for each entry of a tensor (N, C, H, W). Throws as `from_tensor`.
   [[nodiscard]] static std::vector<Image> from_batch(const Tensor<float>& tensor,
                                                      Rounding rounding = Rounding::nearest);
 
-  /// The samples divided by 255, as (1, C, H, W).
+  /// The samples divided by 255, as (1, C, H, W). Throws ArgumentError for an empty picture.
   [[nodiscard]] Tensor<float> to_tensor() const;
 
   /// Columns.
   [[nodiscard]] index_t width() const noexcept { return width_; }
   /// Rows.
   [[nodiscard]] index_t height() const noexcept { return height_; }
-  /// 1 (gray) or 3 (RGB); 0 without pixels.
+  /// 1 (gray) or 3 (RGB); 0 for an empty picture.
   [[nodiscard]] int channels() const noexcept { return channels_; }
-  /// True without pixels.
+  /// True for a picture without pixels.
   [[nodiscard]] bool empty() const noexcept { return pixels_.empty(); }
 
   /// Samples by row, then column, then channel.
   [[nodiscard]] std::span<const std::uint8_t> pixels() const noexcept { return pixels_; }
-  /// The same, to be changed.
+  /// The same, for writing.
   [[nodiscard]] std::span<std::uint8_t> pixels() noexcept { return pixels_; }
 
   /// Three channels: gray is repeated.
   [[nodiscard]] Image to_rgb() const;
-  /// One channel: the luma of ITU-R 601 in 16-bit fixed point, as Pillow rounds it.
+  /// One channel: the luma of ITU-R BT.601 in 16-bit fixed point, rounded as Pillow does.
   [[nodiscard]] Image to_gray() const;
 
-  /// The rectangle at (x, y). Throws ArgumentError when it leaves the picture.
+  /// The rectangle whose upper left corner is (x, y). Throws ArgumentError when it is not inside
+  /// the picture.
   [[nodiscard]] Image cropped(index_t x, index_t y, index_t width, index_t height) const;
-  /// Left and right exchanged.
+  /// The mirror image, with left and right exchanged.
   [[nodiscard]] Image flipped() const;
 
-  /// Another size, antialiased; rows first, then columns, equal to `resize` of Pillow 9 bit for
-  /// bit.
+  /// The picture at another size, antialiased: rows first, then columns, equal to `resize` of
+  /// Pillow 9 bit for bit. Throws ArgumentError for an empty picture or a size out of range.
   [[nodiscard]] Image resized(index_t width, index_t height,
                               ResizeFilter filter = ResizeFilter::bicubic) const;
-  /// The shorter side becomes `size`, the longer side keeps the proportion, rounded down
-  /// (torchvision's `Resize(size)`).
+  /// The shorter side becomes `size`, and the longer side keeps the proportion, rounded down
+  /// (torchvision's `Resize(size)`). Throws ArgumentError.
   [[nodiscard]] Image resized_shorter(index_t size) const;
-  /// The middle square, size x size: halved with a box filter while possible, then bicubic (ADM's
-  /// `center_crop_arr`).
+  /// The central square, resized to size x size: halved with a box filter while possible, then
+  /// bicubic (ADM's `center_crop_arr`). Throws ArgumentError.
   [[nodiscard]] Image center_crop(index_t size) const;
-  /// The same for a rectangle: the picture is brought to the smallest size that covers it.
+  /// The same for a rectangle: the picture is resized to the smallest size that covers it.
   [[nodiscard]] Image center_crop(index_t width, index_t height) const;
 
-  /// Writes a PNG with text pairs (key 1 to 79 characters of ASCII, value UTF-8); the file appears
-  /// whole or not at all. Throws ArgumentError for an empty picture or an impossible pair,
-  /// FileError when it cannot be written.
+  /// Writes a PNG with pairs of text (a key of 1 to 79 ASCII characters, a value in UTF-8); the
+  /// file appears whole or not at all. Throws ArgumentError for an empty picture or a pair that PNG
+  /// cannot store, FileError when it cannot be written.
   void save_png(const std::string& path, const std::map<std::string, std::string>& text = {}) const;
-  /// The bytes of that file.
+  /// The bytes of that file. Throws ArgumentError.
   [[nodiscard]] std::vector<std::byte> encode_png(
       const std::map<std::string, std::string>& text = {}) const;
 
   /// Pictures of equal size in rows of `columns`, with `gap` white pixels between them. Throws
-  /// ArgumentError.
+  /// ArgumentError without pictures, for pictures of different sizes and for numbers out of range.
   [[nodiscard]] static Image grid(std::span<const Image> images, index_t columns, index_t gap = 2);
 
-  /// Equal size and samples.
+  /// True for equal sizes and samples.
   bool operator==(const Image&) const = default;
 
  private:
@@ -117,7 +118,7 @@ class Image {
   std::vector<std::uint8_t> pixels_;
 };
 
-/// The text pairs of a PNG file, as UTF-8. Throws FileError, FormatError.
+/// The pairs of text in a PNG file, as UTF-8. Throws FileError, FormatError.
 [[nodiscard]] std::map<std::string, std::string> read_png_text(const std::string& path);
 
 /// The same from memory; `origin` names the picture in messages. Throws FormatError.

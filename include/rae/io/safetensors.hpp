@@ -21,7 +21,7 @@ namespace rae {
 ///
 /// Everything in the header is checked when the file is opened: its size, JSON types, element
 /// types, shapes, and that the tensors tile the data exactly (no overlap, no hole, nothing left
-/// over). So reading a tensor later cannot fail half-way.
+/// over). Reading a tensor later can therefore not fail because of a damaged header.
 class SafetensorsFile {
  public:
   /// Maps and validates a file. Throws FileError when it cannot be opened, FormatError when it is
@@ -33,7 +33,7 @@ class SafetensorsFile {
   [[nodiscard]] static SafetensorsFile parse(std::span<const std::byte> bytes,
                                              const std::string& origin = "memory");
 
-  /// The path, or the `origin` given to `parse`. The members up to `read` are those of
+  /// The path, or the `origin` given to `parse`. The following members up to `read` are those of
   /// TensorReader.
   [[nodiscard]] const std::string& origin() const noexcept;
   [[nodiscard]] const std::vector<std::string>& names() const noexcept;
@@ -76,14 +76,14 @@ struct SafetensorsEntry {
   std::string name;
   /// Its elements.
   AnyTensor tensor;
-  /// Its type in the file; without it, that of the tensor. Floats can be stored as any float type.
+  /// Its type in the file; absent: that of the tensor. Floats can be stored as any float type.
   std::optional<DType> stored_as = std::nullopt;
 };
 
-/// Writes a safetensors file: tensors in the given order, metadata sorted by key, equal input to
-/// equal bytes. Throws ArgumentError for an empty, reserved or repeated name, text that is not
+/// Writes a safetensors file: tensors in the given order, metadata sorted by key; equal input gives
+/// equal bytes. Throws ArgumentError for an empty, reserved or repeated name, a string that is not
 /// UTF-8, or a conversion between integers and floats; FileError when the file cannot be written. A
-/// failure leaves no file, and an old one as it was.
+/// failure leaves no file, and an existing one stays as it was.
 void write_safetensors(const std::string& path, std::span<const SafetensorsEntry> entries,
                        const std::map<std::string, std::string>& metadata = {});
 

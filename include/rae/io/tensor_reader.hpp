@@ -1,5 +1,5 @@
 // The interface that all readers of named tensors share: SafetensorsFile, TorchCheckpoint, and
-// TensorSource, which is any of these or several files together.
+// TensorSource, which is either of these or several files together.
 #pragma once
 
 #include <concepts>
@@ -29,21 +29,21 @@ struct TensorInfo {
 /// - `names()`: the names of all tensors, in the order of the file.
 /// - `contains(name)`: true when there is a tensor of this name.
 /// - `info(name)`: its element type and shape.
-/// - `read<T>(name)`: the tensor in row-major order. Stored floats of any width become any float
-///   type (rounded to nearest even through f32), stored integers and booleans any integer type.
+/// - `read<T>(name)`: the tensor in row-major order. Stored floats of any width are converted to
+///   any float type (rounded to nearest even, through f32 for the 16-bit types), stored integers
+///   and booleans to any integer type.
 /// - `read<T>(name, shape)`: the same for a tensor whose shape must be `shape`.
-/// - `bytes(name)`: the stored elements in place, little-endian and of any alignment, as long as
-/// the
-///   reader or a copy of it lives. Empty for a tensor without elements, and where the elements are
-///   not stored contiguously in row-major order.
-/// - `release(name)`: gives back the memory of a mapped tensor until it is read again.
+/// - `bytes(name)`: the stored elements in place, little-endian and of any alignment, valid as long
+///   as the reader or a copy of it lives. Empty for a tensor without elements, and where the
+///   elements are not stored contiguously in row-major order.
+/// - `release(name)`: releases the memory of a mapped tensor until it is read again.
 /// - `sampled_checksum(name)`: a checksum of 4 KiB of the stored elements, spread over all of them:
-///   it changes when a training went on, and reads next to nothing.
+///   it changes when a training continued, and reads very little.
 /// - `metadata()`: the key-value pairs of a safetensors file; empty for other files.
 ///
-/// A missing name is a FormatError that names tensor and file and proposes the nearest name. `read`
-/// also throws FormatError for a float read as an integer or the reverse and for an integer that
-/// does not fit, and ShapeError for another shape.
+/// A missing name throws a FormatError that names tensor and file and proposes the nearest name.
+/// `read` also throws FormatError for a float read as an integer or the reverse and for an integer
+/// that does not fit, and ShapeError for another shape.
 template <class R>
 concept TensorReader = std::copyable<R> &&
     requires(const R& reader, std::string_view name, const Shape& shape) {

@@ -1,4 +1,4 @@
-// Named tensors, whatever file they are in: safetensors, several of them with an index, a
+// Named tensors from any kind of file: a safetensors file, several of them with an index, a
 // checkpoint of PyTorch, or a folder with one of these. The layouts are those of
 // huggingface/transformers and diffusers (save_pretrained) and of the official save_checkpoint().
 #pragma once
@@ -19,11 +19,11 @@ namespace rae {
 class TensorSource {
  public:
   /// Opens and validates
-  /// - a safetensors file or a checkpoint of PyTorch, told apart by their first bytes;
+  /// - a safetensors file or a checkpoint of PyTorch, recognised by their first bytes;
   /// - an index of shards, a file NAME.index.json with a `weight_map` from tensors to files of the
-  ///   same folder. A file name with a separator or ".." is refused; each file must hold the
-  ///   tensors that the index expects of it, and together they must hold `total_size` bytes;
-  /// - a folder that holds `model` or `diffusion_pytorch_model` as .safetensors or
+  ///   same folder. A file name with a separator or ".." is refused; each file must contain the
+  ///   tensors that the index lists for it, and together they must have `total_size` bytes;
+  /// - a folder that contains `model` or `diffusion_pytorch_model` as .safetensors or
   ///   .safetensors.index.json, else `pytorch_model` or `diffusion_pytorch_model` as .bin or
   ///   .bin.index.json, else `model.pt`: the first of these.
   ///
@@ -33,15 +33,15 @@ class TensorSource {
 
   /// The tensors of a file that is open already.
   TensorSource(SafetensorsFile file);
-  /// The tensors of a checkpoint that is open already, by the names that it has.
+  /// The tensors of a checkpoint that is open already, under its names.
   TensorSource(TorchCheckpoint file);
 
   /// Tensors in memory, which are shared. `origin` names them in messages.
   explicit TensorSource(const std::map<std::string, Tensor<float>>& tensors,
                         const std::string& origin = "memory");
 
-  /// The path that was opened; for a folder, that of the file in it. The members up to `read` are
-  /// those of TensorReader. `metadata` is that of the first file.
+  /// The path that was opened; for a folder, that of the file in it. The following members up to
+  /// `read` are those of TensorReader. `metadata` is that of the first file.
   [[nodiscard]] const std::string& origin() const noexcept;
   [[nodiscard]] const std::vector<std::string>& names() const noexcept;
   [[nodiscard]] bool contains(std::string_view name) const noexcept;
@@ -59,13 +59,13 @@ class TensorSource {
   }
 
   /// The weights of a model inside a training checkpoint: the tensors under `ema` if there are any,
-  /// else those under `model`, else all; then without leading "module." and "_orig_mod." of
-  /// DistributedDataParallel and torch.compile. In a safetensors file, which has no dicts, all
-  /// names must begin with "model." for that to count as one. Throws FormatError when two tensors
-  /// get the same name.
+  /// else those under `model`, else all; their names are then without leading "module." and
+  /// "_orig_mod." of DistributedDataParallel and torch.compile. A safetensors file has no dicts:
+  /// "model." counts as one if all names begin with it. Throws FormatError when two tensors get the
+  /// same name.
   [[nodiscard]] TensorSource weights() const;
 
-  /// The tensors whose names begin with `prefix`, named without it; may be empty.
+  /// The tensors whose names begin with `prefix`, named without it; there may be none.
   [[nodiscard]] TensorSource under(std::string_view prefix) const;
 
   /// The part of a training checkpoint that `weights` selected: "ema", "model", or "" for a whole

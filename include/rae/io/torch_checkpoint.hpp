@@ -23,17 +23,17 @@ namespace rae {
 /// The file is a tree of dicts and lists. A tensor's name is made of its keys and indices, joined
 /// by dots: "model.blocks.0.attn.qkv.weight", "optimizer.state.12.exp_avg".
 ///
-/// Opening reads the description only and copies no tensor. It checks all of it: opcodes and
-/// globals against a list (anything else is a FormatError that names it, nothing is ever called),
-/// depth and number of values, cycles, repeated names, that each storage lies in the file with the
-/// size it declares, and that each tensor lies in its storage and does not overlap itself. So
-/// reading a tensor later cannot fail half-way, and takes no more memory than its file is large.
-/// Checksums of tensors are not verified.
+/// Opening reads only the description and copies no tensor. All of it is checked: opcodes and
+/// globals against a list (others throw a FormatError that names them; nothing is ever called),
+/// depth and number of values, cycles, repeated names, that each storage is inside the file and has
+/// the size that it declares, and that each tensor is inside its storage and does not overlap
+/// itself. Reading a tensor later can therefore not fail because of a damaged description, and
+/// takes no more memory than its file is large. Checksums of tensors are not verified.
 class TorchCheckpoint {
  public:
   /// Maps and validates a file. Throws FileError when it cannot be opened, FormatError when it is
-  /// not a file of torch.save, holds anything but tensors, dicts, lists, tuples, text, numbers,
-  /// booleans and None, or was written on a big-endian machine.
+  /// not a file of torch.save, contains anything but tensors, dicts, lists, tuples, strings,
+  /// numbers, booleans and None, or was written on a big-endian machine.
   [[nodiscard]] static TorchCheckpoint open(const std::string& path);
 
   /// Validates a file in memory, which must outlive the object. `origin` names it in messages.
@@ -41,8 +41,8 @@ class TorchCheckpoint {
   [[nodiscard]] static TorchCheckpoint parse(std::span<const std::byte> bytes,
                                              const std::string& origin = "memory");
 
-  /// The path, or the `origin` given to `parse`. The members up to `read` are those of
-  /// TensorReader. Tensors that share a storage have a name each; `read` gathers elements of any
+  /// The path, or the `origin` given to `parse`. The following members up to `read` are those of
+  /// TensorReader. Tensors that share a storage have one name each; `read` gathers elements of any
   /// strides, and `metadata` is empty.
   [[nodiscard]] const std::string& origin() const noexcept;
   [[nodiscard]] const std::vector<std::string>& names() const noexcept;
@@ -65,16 +65,16 @@ class TorchCheckpoint {
   [[nodiscard]] ConfigNode tree() const;
 
   /// The weights of a model: the dict `ema` if the file has one with tensors, else `model`, else
-  /// the whole file. Names are without that key and without leading "module." and "_orig_mod." of
-  /// DistributedDataParallel and torch.compile. The result shares the file. Throws FormatError when
-  /// no tensor is left or two get the same name.
+  /// the whole file. The names are without that key and without leading "module." and "_orig_mod."
+  /// of DistributedDataParallel and torch.compile. The result shares the file. Throws FormatError
+  /// when no tensor is left or two get the same name.
   [[nodiscard]] TorchCheckpoint state_dict() const;
 
-  /// The same with the choice made: the dict under `key`, for example "model". Throws FormatError
-  /// when it does not exist or holds no tensor.
+  /// The same for a given key: the dict under `key`, for example "model". Throws FormatError when
+  /// it does not exist or contains no tensor.
   [[nodiscard]] TorchCheckpoint state_dict(std::string_view key) const;
 
-  /// The key that `state_dict` took, "ema" or "model"; "" for a whole file.
+  /// The key that `state_dict` selected, "ema" or "model"; "" for a whole file.
   [[nodiscard]] const std::string& selected() const noexcept;
 
  private:

@@ -1,4 +1,4 @@
-// How the weights of a model are loaded.
+// Options of loading the weights of a model.
 #pragma once
 
 #include <cstdint>
@@ -8,20 +8,20 @@
 
 namespace rae {
 
-/// How the weights of a model come into memory.
+/// Options of loading the weights of a model.
 struct LoadOptions {
   /// True loads all networks at once and keeps them. False loads a network when it is first used
   /// and releases the others at that time: encoder and decoder before the diffusion network is
-  /// loaded, and the reverse. Then the memory of the largest is enough, but a program that
-  /// alternates between them reads the files again each time.
+  /// loaded, and vice versa. The memory of the largest network is then enough, but a program that
+  /// alternates between networks reads the files again each time.
   bool keep_loaded = true;
-  /// The type that matrix products compute with: DType::f32; for speed and less memory DType::bf16
-  /// or DType::int8; for less memory alone DType::int8w or DType::int4; with the exceptions of
-  /// weight_types.hpp. Tensors are converted one by one as they are read. Absent: f32, or the type
-  /// that the files are packed for.
+  /// The type of the weights in matrix products, with the exceptions of weight_types.hpp:
+  /// DType::f32; DType::bf16 or DType::int8 for speed and less memory; DType::int8w or DType::int4
+  /// for less memory alone. Tensors are converted one by one as they are read. Absent: f32, or the
+  /// type that the files are packed for.
   std::optional<DType> dtype{};
-  /// Bytes that weights may take; 0 asks the system how many are free. A model that needs more is
-  /// refused with MemoryError before anything is read.
+  /// Limit of the bytes that weights take; 0: the memory that the system reports as free. A model
+  /// that needs more is refused with MemoryError before anything is read.
   std::uint64_t available_memory = 0;
 };
 

@@ -108,7 +108,7 @@ class Rae {
       if (!all_finite(batch.span().subspan(static_cast<std::size_t>(b * size),
                                            static_cast<std::size_t>(size))))
         raise<NumericError>(what, " of sample ", b, " of ", batch.extent(0),
-                            " holds NaN or infinity");
+                            " contains NaN or infinity");
   }
 
   OwnedPointer<const EncoderNetwork<X>> encoder_;

@@ -1,9 +1,9 @@
-// AnyEncoder: the configuration of a model's encoder, of whatever kind, as one value.
+// AnyEncoder: the configuration of a model's encoder of any kind, as one value.
 //
 // Everything about one kind of encoder (its names in files, limits, shapes, the layers that stay
-// exact, how it is made) is in one EncoderKind. The ViT families dinov2, siglip2 and mae are built
-// in; programs add their own by `register_encoder` (spec/register_encoder.hpp). In files an encoder
-// is a map whose key `family` names the kind.
+// exact, its construction) is in one EncoderKind. The ViT families dinov2, siglip2 and mae are
+// built in; programs add their own by `register_encoder` (spec/register_encoder.hpp). In files an
+// encoder is a map whose key `family` names the kind.
 #pragma once
 
 #include <any>
@@ -21,13 +21,14 @@
 
 namespace rae {
 
-/// One kind of encoder, for configurations of one type inside a std::any. Made by
-/// `register_encoder`.
+/// One kind of encoder; `c` is a configuration of the type `config_type`. Created by
+/// `register_encoder`. The members are described at AnyEncoder.
 class EncoderKind {
  public:
   virtual ~EncoderKind() = default;
-  /// Values of the key `family`: one, or those of the built-in ViT.
+  /// Values of the key `family`: one, or three for the built-in ViT.
   [[nodiscard]] virtual std::vector<std::string_view> names() const = 0;
+  /// The value of `family` for this configuration.
   [[nodiscard]] virtual std::string_view name(const std::any& c) const = 0;
   [[nodiscard]] virtual const std::type_info& config_type() const noexcept = 0;
   [[nodiscard]] virtual bool differentiable() const noexcept = 0;
@@ -49,7 +50,7 @@ class EncoderKind {
 
 namespace detail {
 
-/// The kind of a type of configurations. Throws ConfigError when it is not registered.
+/// The kind whose configurations have this type. Throws ConfigError when it is not registered.
 [[nodiscard]] const EncoderKind& encoder_kind_of(const std::type_info& config);
 /// Adds a kind (see KindRegistry::add). Throws ArgumentError.
 void add_encoder(OwnedPointer<const EncoderKind> kind);
@@ -74,7 +75,8 @@ class AnyEncoder {
   [[nodiscard]] static AnyEncoder parse(const ConfigNode& node);
   /// The reverse of `parse`.
   [[nodiscard]] ConfigNode to_config() const;
-  /// Throws ConfigError for sizes that are out of range or do not fit each other.
+  /// Throws ConfigError, naming the place below `place`, for sizes that are out of range or do not
+  /// fit each other.
   void validate(const ConfigPlace& place) const;
 
   /// Value of the key `family` in files: "dinov2", "siglip2", "mae", or a registered name.
@@ -87,28 +89,28 @@ class AnyEncoder {
   [[nodiscard]] index_t patch_size() const { return shape().patch_size; }
   /// Elements of one token.
   [[nodiscard]] index_t width() const { return shape().width; }
-  /// True when gradients pass through it, as the perceptual loss on its features needs.
+  /// True when gradients can be computed through it, as the perceptual loss on its features needs.
   [[nodiscard]] bool differentiable() const noexcept { return kind_->differentiable(); }
 
-  /// All parameters in their order. Takes no memory for weights.
+  /// Names and shapes of all parameters, in order. Allocates no weights.
   [[nodiscard]] std::vector<ParameterShape> parameter_shapes() const {
     return kind_->parameter_shapes(config_);
   }
   /// False for an encoder that is a fixed function, such as a cosine transform.
   [[nodiscard]] bool has_parameters() const { return !parameter_shapes().empty(); }
-  /// The type that a matrix of this name is stored as when `wanted` is asked for; see
+  /// The type of the matrix with this name when `wanted` is the type of the model; see
   /// weight_types.hpp.
   [[nodiscard]] DType weight_type(DType wanted, std::string_view parameter) const {
     return kind_->weight_type(config_, wanted, parameter);
   }
 
-  /// An encoder with weights of zeros, for inference. Throws ConfigError for sizes that do not fit
+  /// An encoder for inference whose weights are zeros. Throws ConfigError for sizes that do not fit
   /// each other.
   [[nodiscard]] OwnedPointer<EncoderNetwork<Tensor<float>>> make() const {
     return kind_->make(config_);
   }
 
-  /// The configuration as its own type, nullptr when it is of another kind.
+  /// The configuration as type C; nullptr when it is of another type.
   template <class C>
   [[nodiscard]] const C* get_if() const noexcept {
     return std::any_cast<C>(&config_);
@@ -118,7 +120,7 @@ class AnyEncoder {
   [[nodiscard]] C* get_if() noexcept {
     return std::any_cast<C>(&config_);
   }
-  /// The same, but throws ConfigError when it is of another kind.
+  /// The same, but throws ConfigError when it is of another type.
   template <class C>
   [[nodiscard]] const C& get() const {
     if (const C* found = get_if<C>()) return *found;
@@ -131,7 +133,7 @@ class AnyEncoder {
     return const_cast<C&>(std::as_const(*this).get<C>());
   }
 
-  /// The same kind with the same configuration.
+  /// True for the same kind with the same configuration.
   [[nodiscard]] bool operator==(const AnyEncoder& other) const {
     return kind_ == other.kind_ && to_config() == other.to_config();
   }

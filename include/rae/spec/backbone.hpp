@@ -1,8 +1,8 @@
-// Backbone: the configuration of a model's diffusion network, of whatever kind, as one value.
+// Backbone: the configuration of a model's diffusion network of any kind, as one value.
 //
 // Everything about one kind of network (its name in files, limits, shapes, the layers that stay
-// exact, how it is made) is in one BackboneKind. DiT^DH and LightningDiT are built in; programs add
-// their own by `register_backbone` (spec/register_backbone.hpp).
+// exact, its construction) is in one BackboneKind. DiT^DH and LightningDiT are built in; programs
+// add their own by `register_backbone` (spec/register_backbone.hpp).
 #pragma once
 
 #include <any>
@@ -32,19 +32,19 @@ concept HasClasses = requires(const C& c) {
 }  // namespace detail
 
 /// A structure that describes a diffusion network: a value with the number of classes and the share
-/// of training labels that are dropped; above 0 there is a class for "no class".
+/// of training labels that are dropped. If that is above 0, there is a null class for "no class".
 template <class C>
 concept BackboneConfig = detail::HasClasses<C> && std::copyable<C>;
 
-/// One kind of diffusion network, for configurations of one type inside a std::any. Made by
-/// `register_backbone`.
+/// One kind of diffusion network; `c` is a configuration of the type `config_type`. Created by
+/// `register_backbone`. The members are described at Backbone.
 class BackboneKind {
  public:
   virtual ~BackboneKind() = default;
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;
   [[nodiscard]] virtual std::string_view guide_name() const noexcept = 0;
   [[nodiscard]] virtual std::string_view title() const noexcept = 0;
-  /// Both names: keys of a model's configuration that are taken.
+  /// Both keys that the kind uses in the configuration of a model.
   [[nodiscard]] std::vector<std::string_view> names() const { return {name(), guide_name()}; }
   [[nodiscard]] virtual const std::type_info& config_type() const noexcept = 0;
   [[nodiscard]] virtual std::any parse(const ConfigNode& node) const = 0;
@@ -62,17 +62,17 @@ class BackboneKind {
   virtual void make(const std::any& c, OwnedPointer<BackboneNetwork<Var<float>>>& out) const = 0;
 };
 
-/// The kind with this name, or with this name of guides; nullptr when none is registered.
+/// The kind whose `name` or `guide_name` this is; nullptr when none is registered.
 [[nodiscard]] const BackboneKind* find_backbone(std::string_view name);
 /// All kinds in the order of their registration, the built-in ones first.
 [[nodiscard]] std::vector<const BackboneKind*> backbone_kinds();
 
 namespace detail {
 
-/// The kind of a type of configurations. Throws ConfigError when it is not registered.
+/// The kind whose configurations have this type. Throws ConfigError when it is not registered.
 [[nodiscard]] const BackboneKind& backbone_kind_of(const std::type_info& config);
-/// Adds a kind; the same kind again does nothing. Throws ArgumentError for a name that is taken or
-/// has other characters than small letters, digits and underscores.
+/// Adds a kind; does nothing for a kind that is registered already. Throws ArgumentError for a name
+/// that is taken or has characters other than lower-case letters, digits and underscores.
 void add_backbone(OwnedPointer<const BackboneKind> kind);
 
 }  // namespace detail
@@ -94,16 +94,17 @@ class Backbone {
   }
   /// The reverse of `parse`.
   [[nodiscard]] ConfigNode to_config() const { return kind_->to_config(config_); }
-  /// Throws ConfigError for sizes that are out of range or do not fit each other.
+  /// Throws ConfigError, naming the place below `place`, for sizes that are out of range or do not
+  /// fit each other.
   void validate(const ConfigPlace& place) const { kind_->validate(config_, place); }
 
   /// The kind of network.
   [[nodiscard]] const BackboneKind& kind() const noexcept { return *kind_; }
   /// Key of the configuration in files: "dit", "lightning_dit", or a registered name.
   [[nodiscard]] std::string_view name() const noexcept { return kind_->name(); }
-  /// The same where the network is the guide of autoguidance: "guide", "lightning_guide".
+  /// The key for a network that is the guide of autoguidance: "guide", "lightning_guide".
   [[nodiscard]] std::string_view guide_name() const noexcept { return kind_->guide_name(); }
-  /// Name for people: "DiT^DH", "LightningDiT".
+  /// Name for reports: "DiT^DH", "LightningDiT".
   [[nodiscard]] std::string_view title() const noexcept { return kind_->title(); }
 
   /// Shape (C, h, w) of the latents that the network takes and predicts.
@@ -119,17 +120,17 @@ class Backbone {
   /// True when the network consists of a backbone and a head (see BackboneNetwork::has_head).
   [[nodiscard]] bool has_head() const noexcept { return kind_->has_head(); }
 
-  /// All parameters in their order. Takes no memory for weights.
+  /// Names and shapes of all parameters, in order. Allocates no weights.
   [[nodiscard]] std::vector<ParameterShape> parameter_shapes() const {
     return kind_->parameter_shapes(config_);
   }
-  /// The type that a matrix of this name is stored as when `wanted` is asked for; see
+  /// The type of the matrix with this name when `wanted` is the type of the model; see
   /// weight_types.hpp.
   [[nodiscard]] DType weight_type(DType wanted, std::string_view parameter) const {
     return kind_->weight_type(config_, wanted, parameter);
   }
 
-  /// A network with weights of zeros. Throws ConfigError for sizes that do not fit each other.
+  /// A network whose weights are zeros. Throws ConfigError for sizes that do not fit each other.
   template <Operand X>
   [[nodiscard]] OwnedPointer<BackboneNetwork<X>> make() const {
     OwnedPointer<BackboneNetwork<X>> out;
@@ -137,7 +138,7 @@ class Backbone {
     return out;
   }
 
-  /// The configuration as its own type, nullptr when it is of another kind.
+  /// The configuration as type C; nullptr when it is of another type.
   template <BackboneConfig C>
   [[nodiscard]] const C* get_if() const noexcept {
     return std::any_cast<C>(&config_);
@@ -147,11 +148,11 @@ class Backbone {
   [[nodiscard]] C* get_if() noexcept {
     return std::any_cast<C>(&config_);
   }
-  /// The same, but throws ConfigError when it is of another kind.
+  /// The same, but throws ConfigError when it is of another type.
   template <BackboneConfig C>
   [[nodiscard]] const C& get() const {
     if (const C* found = get_if<C>()) return *found;
-    raise<ConfigError>("the network is a ", title(), ", which another kind was expected to be");
+    raise<ConfigError>("the network is a ", title(), ", but this needs a network of another kind");
   }
   /// See above.
   template <BackboneConfig C>
@@ -159,7 +160,7 @@ class Backbone {
     return const_cast<C&>(std::as_const(*this).get<C>());
   }
 
-  /// The same kind with the same configuration.
+  /// True for the same kind with the same configuration.
   [[nodiscard]] bool operator==(const Backbone& other) const {
     return kind_ == other.kind_ && to_config() == other.to_config();
   }

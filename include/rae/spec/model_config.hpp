@@ -1,6 +1,7 @@
-// Everything about a model that is not a weight, and its form as YAML or JSON: shapes of encoder,
+// Everything about a model except its weights, and its form as YAML or JSON: shapes of encoder,
 // decoder and diffusion network, pixel statistics, time shift, sampling defaults and class names.
-// Names of keys are those of the members, but networks have the key of their kind (see Backbone).
+// Keys have the names of the members, but diffusion networks have the key of their kind (see
+// Backbone).
 #pragma once
 
 #include <optional>
@@ -19,28 +20,27 @@ namespace rae {
 
 /// A model without its weights.
 struct ModelConfig {
-  std::string name;    ///< for people, and for the text inside of PNG files
-  AnyEncoder encoder;  ///< the frozen encoder
-  index_t encoder_size =
-      0;  ///< height of pictures resized for the encoder; 0 leaves pictures as they are
+  std::string name;           ///< for reports and the text in PNG files
+  AnyEncoder encoder;         ///< the frozen encoder
+  index_t encoder_size = 0;   ///< height of pictures resized for the encoder; 0: not resized
   index_t encoder_width = 0;  ///< their width; 0: encoder_size
-  PixelNorm pixels;           ///< mean and deviation of the encoder's pixels
-  index_t image_size = 0;     ///< height of the pictures that the model takes and makes, 1 to 4096
+  PixelNorm pixels;           ///< mean and standard deviation of the encoder's pixels
+  index_t image_size = 0;     ///< height of the model's pictures, 1 to 4096
   index_t image_width = 0;    ///< their width; 0: image_size
-  std::optional<DecoderConfig> decoder;  ///< absent until that stage was trained
+  std::optional<DecoderConfig> decoder;  ///< absent until it was trained
   std::optional<Backbone> dit;           ///< the diffusion network; absent until it was trained
   std::optional<Backbone> guide;         ///< the weaker diffusion network of autoguidance
   PathKind path = PathKind::linear;      ///< from data to noise
-  PathFormulas path_formulas =
-      PathFormulas::exact;  ///< official: for a model that was made for the official code
-  double time_shift = 1.0;  ///< of training and sampling, at least 1
-  Prediction prediction = Prediction::velocity;  ///< of the diffusion network and its guide
-  SamplingDefaults sampling;                     ///< defaults of the sampler
-  std::vector<std::string> class_names;          ///< empty, or one for each class
+  PathFormulas path_formulas = PathFormulas::exact;  ///< official: for a model of the official code
+  double time_shift = 1.0;  ///< factor of the time shift in training and sampling, at least 1
+  Prediction prediction =
+      Prediction::velocity;              ///< the output of the diffusion network and its guide
+  SamplingDefaults sampling;             ///< defaults of the sampler
+  std::vector<std::string> class_names;  ///< empty, or one for each class
 
   /// Shape (channels, H, W) of one picture.
   [[nodiscard]] Shape image_shape() const;
-  /// Shape (channels, H, W) of one picture as the encoder sees it.
+  /// Shape (channels, H, W) of one picture after it was resized for the encoder.
   [[nodiscard]] Shape encoder_input_shape() const;
   /// Shape (C, h, w) of one latent: the encoder's width on the grid of its patches. Throws
   /// ConfigError for a patch size below 1.
@@ -56,11 +56,11 @@ struct ModelConfig {
 /// Inverse of `name_of`. Throws ArgumentError.
 [[nodiscard]] EncoderFamily parse_encoder_family(std::string_view name);
 
-/// The shape of an encoder as a map.
+/// The configuration of an encoder as a map.
 [[nodiscard]] ConfigNode to_config(const EncoderConfig& config);
-/// The shape of a decoder as a map.
+/// The configuration of a decoder as a map.
 [[nodiscard]] ConfigNode to_config(const DecoderConfig& config);
-/// A whole model as a map.
+/// The configuration of a model as a map.
 [[nodiscard]] ConfigNode to_config(const ModelConfig& config);
 
 /// Throws ConfigError for a size that is not positive or too large (see limits.hpp), for other
@@ -72,7 +72,7 @@ void validate(const EncoderConfig& config, const ConfigPlace& place);
 /// The same for a decoder alone.
 void validate(const DecoderConfig& config, const ConfigPlace& place);
 
-/// The reverse of `to_config`. Sizes are required, switches and epsilons have the defaults of the
+/// The reverse of `to_config`. Sizes are required; switches and epsilons have the defaults of the
 /// structure. Throws ConfigError with the place in the file for an unknown or missing key and a
 /// value of another type, and as `validate`.
 [[nodiscard]] EncoderConfig parse_encoder_config(const ConfigNode& node);

@@ -1,5 +1,5 @@
-// The networks of a model by their roles, and the outline of each: its parameters without their
-// values.
+// The roles of the networks of a model, and the outline of each network: its parameters without
+// their values.
 #pragma once
 
 #include <optional>
@@ -19,8 +19,8 @@ enum class NetworkRole { encoder, decoder, dit, guide };
 inline constexpr NetworkRole kNetworkRoles[] = {NetworkRole::encoder, NetworkRole::decoder,
                                                 NetworkRole::dit, NetworkRole::guide};
 
-/// "encoder", "decoder", "dit" or "guide"; followed by a dot it begins the names of the network's
-/// tensors in a bundle.
+/// "encoder", "decoder", "dit" or "guide"; with a dot, this is the prefix of the network's tensors
+/// in a bundle.
 [[nodiscard]] constexpr std::string_view name_of(NetworkRole role) noexcept {
   constexpr std::string_view kNames[] = {"encoder", "decoder", "dit", "guide"};
   return kNames[static_cast<std::size_t>(role)];
@@ -30,13 +30,13 @@ inline constexpr NetworkRole kNetworkRoles[] = {NetworkRole::encoder, NetworkRol
 struct NetworkOutline {
   std::vector<ParameterShape> parameters;  ///< in the network's order
   Function<DType(DType wanted, std::string_view name)>
-      weight_type;  ///< the type that a matrix is stored as; see weight_types.hpp
+      weight_type;  ///< the type of a matrix; see weight_types.hpp
 };
 
 /// True when the configuration has a network of this role.
 [[nodiscard]] bool describes(const ModelConfig& config, NetworkRole role);
 
-/// The network of this role; empty when the configuration has none.
+/// The outline of the network of this role; empty when the configuration has none.
 [[nodiscard]] NetworkOutline outline_of(const ModelConfig& config, NetworkRole role);
 
 }  // namespace rae

@@ -1,4 +1,4 @@
-// Adding a diffusion network of one's own: models, recipes and bundles then take it by its name.
+// Adds a user's own diffusion network, which models, recipes and bundles then accept by its name.
 //
 // struct TokenMlpKind {
 //   using Config = TokenMlpConfig;                        // a BackboneConfig
@@ -35,7 +35,7 @@ void initialize_network(Network& network, std::uint64_t seed) {
     init_default(network, seed);
 }
 
-/// Gives a network of one class the interface of all.
+/// Implements BackboneNetwork by a network of class `Network`.
 template <Operand X, class Network>
 class AdaptedBackbone final : public BackboneNetwork<X> {
  public:
@@ -62,12 +62,12 @@ class AdaptedBackbone final : public BackboneNetwork<X> {
   [[nodiscard]] X backbone(const X& tokens, const Conditioning<X>& c) const override {
     if constexpr (kHasHead) return network_.backbone(tokens, c);
     (void)tokens, (void)c;
-    raise<ArgumentError>("this network has no head apart from its backbone");
+    raise<ArgumentError>("this network has no separate head");
   }
   [[nodiscard]] X velocity(const X& tokens, const X& s, const Conditioning<X>& c) const override {
     if constexpr (kHasHead) return network_.velocity(tokens, s, c);
     (void)tokens, (void)s, (void)c;
-    raise<ArgumentError>("this network has no head apart from its backbone");
+    raise<ArgumentError>("this network has no separate head");
   }
   void parameters(const Function<void(const std::string&, Parameter<X>&)>& f) override {
     network_.parameters(f);
@@ -134,20 +134,20 @@ class AdaptedKind final : public BackboneKind {
 
   static const Config& of(const std::any& c) { return *std::any_cast<Config>(&c); }
 
-  static std::string name_of_guides() {
+  static std::string guide_name_of_kind() {
     if constexpr (requires { Kind::guide_name; })
       return std::string(Kind::guide_name);
     else
       return std::string(Kind::name) + "_guide";
   }
-  std::string guide_name_ = name_of_guides();
+  std::string guide_name_ = guide_name_of_kind();
 };
 
 }  // namespace detail
 
-/// Makes a kind of network known under its name; guides have the key NAME_guide. Call it before
-/// files are opened; once is enough, and again does nothing. Returns true, so that a constant can
-/// be initialised by it. Throws ArgumentError for a name that is taken.
+/// Registers a kind of network under its name; guides have the key NAME_guide unless the kind has a
+/// `guide_name`. Call it before files are opened; further calls do nothing. Returns true, so that
+/// it can initialise a constant. Throws ArgumentError for a name that is taken.
 template <class Kind>
 bool register_backbone() {
   detail::add_backbone(OwnedPointer<const BackboneKind>::make<detail::AdaptedKind<Kind>>());

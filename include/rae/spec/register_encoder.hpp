@@ -1,4 +1,4 @@
-// Adding an encoder of one's own: models, recipes and bundles then take it by its name.
+// Adds a user's own encoder, which models, recipes and bundles then accept by its name.
 //
 // struct CosineKind {
 //   using Config = CosineConfig;                          // any copyable structure
@@ -14,10 +14,10 @@
 // };
 // register_encoder<CosineKind>();                         // before files are opened
 //
-// The network has a constructor from Config, operator()(images), which makes tokens (B, h*w, D) of
-// normalised pictures (B, channels, h*P, w*P), and `parameters(f)`, which may list none; where it
-// can, `hidden_states(images)` with the features of each layer for the perceptual loss. Without
-// `weight_type`, matrices are stored as bf16 when a narrower type is asked for.
+// The network has a constructor from Config; operator()(images), which computes tokens (B, h*w, D)
+// from normalised pictures (B, channels, h*P, w*P); and `parameters(f)`, which may list none. For
+// the perceptual loss it needs `hidden_states(images)`, the features of each layer. Without
+// `weight_type`, matrices are stored as bf16 in a model of a narrower type.
 #pragma once
 
 #include <string>
@@ -77,9 +77,9 @@ class AdaptedEncoderKind final : public EncoderKind {
 
 }  // namespace detail
 
-/// Makes a kind of encoder known under its name. Call it before files are opened; once is enough,
-/// and again does nothing. Returns true, so that a constant can be initialised by it. Throws
-/// ArgumentError for a name that is taken.
+/// Registers a kind of encoder under its name. Call it before files are opened; further calls do
+/// nothing. Returns true, so that it can initialise a constant. Throws ArgumentError for a name
+/// that is taken.
 template <class Kind>
 bool register_encoder() {
   detail::add_encoder(OwnedPointer<detail::AdaptedEncoderKind<Kind>>::make());

@@ -1,5 +1,5 @@
-// How a model is sampled unless the caller says otherwise: sampler, time grid, guidance. Official
-// configuration: `sampler` and `guidance`.
+// The defaults of sampling that are stored with a model: sampler, time grid, guidance. In official
+// configurations: `sampler` and `guidance`.
 #pragma once
 
 #include <optional>
@@ -15,11 +15,11 @@
 
 namespace rae {
 
-/// Largest number of sampling steps that a configuration may ask for.
+/// Largest number of sampling steps.
 inline constexpr index_t kMaxSamplingSteps = 100000;
 
-/// The flow's deterministic equation, or the stochastic one with the same distributions at all
-/// times.
+/// The deterministic equation of the flow (ODE), or the stochastic one (SDE) with the same
+/// distributions at all times.
 enum class SamplerKind { ode, sde };
 
 /// Lower-case name.
@@ -29,9 +29,10 @@ constexpr std::string_view name_of(SamplerKind kind) noexcept {
 /// Inverse of `name_of`; the official "ODE" and "SDE" are accepted, too. Throws ArgumentError.
 [[nodiscard]] SamplerKind parse_sampler_kind(std::string_view name);
 
-/// The meaning of `steps`. `full`: that many steps, the last of which ends at t = 0. `official`:
-/// that many points as the official samplers place them, one step fewer, ending a little before 0
-/// (see `official_time_grid`); a stochastic sampler takes its last step in addition.
+/// The meaning of `steps`. `full`: the number of steps, the last of which ends at t = 0.
+/// `official`: the number of points of the official samplers, so that there is one step fewer, and
+/// the last point is a little before t = 0 (see `official_time_grid`); the last step of a
+/// stochastic sampler comes in addition.
 enum class TimeGridKind { full, official };
 
 /// Lower-case name.
@@ -44,14 +45,14 @@ constexpr std::string_view name_of(TimeGridKind kind) noexcept {
 /// Defaults of sampling.
 struct SamplingDefaults {
   index_t steps = 50;                      ///< 1 to 100000; see `grid`
-  SamplerKind kind = SamplerKind::ode;     ///< which equation
-  TimeGridKind grid = TimeGridKind::full;  ///< where the steps are
+  SamplerKind kind = SamplerKind::ode;     ///< deterministic or stochastic
+  TimeGridKind grid = TimeGridKind::full;  ///< the times of the steps
   OdeSolver solver{};                      ///< method of the deterministic sampler
   double atol = 1e-6;                      ///< of adaptive solvers, see `StepControl`
   double rtol = 1e-3;                      ///< of adaptive solvers, see `StepControl`
   SdeOptions sde{};  ///< of the stochastic sampler; `last_step_from_grid` follows from `grid`
-  std::optional<double> sample_eps{};  ///< kept from ends of the path without a velocity, in [0,
-                                       ///< 0.5); absent: 0.001 if needed
+  std::optional<double> sample_eps{};  ///< distance from ends of the path without a velocity, in
+                                       ///< [0, 0.5); absent: 0.001 if needed
   Cfg guidance{};                      ///< classifier-free guidance; scale 1 is none
   std::optional<AutoGuidance>
       autoguidance{};  ///< guidance by the weaker model `guide`; absent or scale 1 is none

@@ -1,7 +1,7 @@
-// The types that the weights of a model are stored and multiplied as, and the layers that stay more
-// exact than the rest.
+// The types of a model's weights in memory and in products, and the layers that stay more exact
+// than the others.
 //
-// | asked for   | matrices of transformer blocks      | other matrices | vectors and tables |
+// | type        | matrices of transformer blocks      | other matrices | vectors and tables |
 // |-------------|-------------------------------------|----------------|--------------------|
 // | f32         | f32                                 | f32            | f32                |
 // | bf16        | bf16                                | bf16           | f32                |
@@ -9,9 +9,9 @@
 // |             | the backbone (one vector a picture) |                |                    |
 // | int8w, int4 | as int8, with int8w or int4         | bf16           | f32                |
 //
-// The first and last layers see and make the latent or the picture itself and are small. The
-// modulation that an adaLN layer makes of one vector acts on all tokens alike, so that its error
-// does not average out; it costs nothing, since it is computed once for a schedule.
+// The first and last layers read and write the latent or the picture itself, and are small. The
+// modulation that an adaLN layer computes from one vector acts on all tokens alike, so that its
+// error does not average out; its cost is small, since it is computed once per time and label.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,8 @@
 
 namespace rae {
 
-/// All types that a model's weights can be stored as; users give their `name_of`. With int8w and
-/// int4 only the weights are narrow, and products keep 16 bits of their other operand.
+/// All types of a model's weights; options use their `name_of`. With int8w and int4 only the
+/// weights are narrow: products read 16 bits of their other operand.
 inline constexpr DType kWeightTypes[] = {DType::f32, DType::bf16, DType::int8, DType::int8w,
                                          DType::int4};
 
@@ -39,19 +39,20 @@ inline constexpr DType kWeightTypes[] = {DType::f32, DType::bf16, DType::int8, D
 /// Throws ArgumentError unless the type is one of kWeightTypes.
 void require_weight_type(DType type);
 
-/// Bytes of n weights that are stored as a type, with their scales.
+/// Bytes of n weights of this type, with their scales.
 [[nodiscard]] std::uint64_t bytes_of_weights(DType stored, std::uint64_t n);
 
-/// The type of a matrix in a network whose blocks have names that begin with `blocks` and a number
-/// ("blocks.12."), when `wanted` is asked for: `wanted` inside of blocks, else at least bf16. The
-/// first `conditioned` blocks have adaLN layers with one condition for each image. Throws
-/// ArgumentError.
+/// The type of a matrix when `wanted` is the type of the model, for a network whose blocks have
+/// names that begin with `blocks` and a number ("blocks.12."): `wanted` inside blocks, else at
+/// least bf16. The first `conditioned` blocks have adaLN layers with one condition per picture.
+/// Throws ArgumentError for a `wanted` that is not one of kWeightTypes.
 [[nodiscard]] DType block_weight_type(DType wanted, std::string_view blocks, std::string_view name,
                                       index_t conditioned);
 
-/// The type that a matrix of an encoder is stored as when `wanted` is asked for; `name` is as the
-/// model's `parameters` gives it. Throws ArgumentError. See also Backbone::weight_type.
+/// The type of a matrix of an encoder when `wanted` is the type of the model; `name` is that of the
+/// parameter. Throws ArgumentError as `block_weight_type`. See also Backbone::weight_type.
 [[nodiscard]] DType weight_type(const EncoderConfig& config, DType wanted, std::string_view name);
 /// The same for a decoder.
 [[nodiscard]] DType weight_type(const DecoderConfig& config, DType wanted, std::string_view name);
+
 }  // namespace rae

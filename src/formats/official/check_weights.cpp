@@ -15,8 +15,8 @@ using detail::fits;
 using detail::names_in_file;
 using detail::piece_of;
 
-/// Keys of the configuration that decide about a tensor, by a part of its name; the first that
-/// fits.
+/// Parts of a tensor's name, and the keys of the configuration that determine the tensor; the first
+/// match is used.
 using Keys = std::vector<std::pair<std::string_view, std::string_view>>;
 
 const Keys kTransformerKeys = {
@@ -45,7 +45,7 @@ std::string_view keys_of(const Keys& keys, std::string_view name) {
   return found->second;
 }
 
-/// Layers "PREFIXn." in a list of names.
+/// Number of layers "PREFIXn." in a list of names.
 template <class Names, class NameOf>
 index_t layers_in(const Names& names, std::string_view prefix, NameOf name_of) {
   index_t count = 0;
@@ -75,7 +75,8 @@ std::set<std::string> require_all(const TensorGroup& group, const std::string& w
   if (std::none_of(parameters.begin(), parameters.end(), [&](const ParameterShape& each) {
         return file.contains(names_in_file(group, each.name).front());
       }))
-    raise<FormatError>(file.origin(), ": holds none of the tensors of ", where, "; its first is '",
+    raise<FormatError>(file.origin(), ": contains none of the tensors of ", where,
+                       "; its first tensor is '",
                        file.names().empty() ? std::string() : file.names().front(), "'");
   std::set<std::string> needed;
   for (const auto& [name, shape, use] : parameters) {
@@ -83,8 +84,7 @@ std::set<std::string> require_all(const TensorGroup& group, const std::string& w
     const Shape expected = piece_of(shape, stored.size());
     for (const std::string& each : stored) {
       needed.insert(each);
-      // Before the first tensor of a layer: another number of layers explains more than the tensor
-      // that is missing for it.
+      // Checked first: a wrong number of layers explains more than the first missing tensor.
       if (each.starts_with(layers) && found != wanted)
         raise<ShapeError>(file.origin(), ": has ", found, " layers '", layers, "N', but ", where,
                           " has ", wanted, "; see ", depth);
@@ -94,13 +94,14 @@ std::set<std::string> require_all(const TensorGroup& group, const std::string& w
       const Shape& have = file.info(each).shape;
       if (!fits(have, expected))
         raise<ShapeError>(file.origin(), ": tensor '", each, "' is ", have, ", but ", where,
-                          " makes it ", expected, "; see ", keys_of(keys, each));
+                          " needs ", expected, "; see ", keys_of(keys, each));
     }
   }
   return needed;
 }
 
-/// Throws for a tensor that the model does not have, except for tables that we compute ourselves.
+/// Throws FormatError for a tensor that the model does not have, except for tables of rotary
+/// angles, which are computed here.
 void require_no_others(const TensorSource& file, const std::string& where,
                        const std::set<std::string>& needed) {
   for (const std::string& name : file.names())

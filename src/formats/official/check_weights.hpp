@@ -1,5 +1,5 @@
-// Whether the tensors of official files are those that a configuration describes, seen by names and
-// shapes before anything is read.
+// Checks by names and shapes whether the tensors of official files are those that a configuration
+// describes.
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@ namespace rae::official {
 
 /// Throws ShapeError or FormatError, naming the tensor and the key of the configuration that
 /// disagree, unless the tensors are those of this network, a decoder or a diffusion network.
-/// `where` is the place in the configuration. As the official strict loading does, refuses tensors
-/// that a diffusion network does not have; the file of a decoder may hold others.
+/// `where` is the place in the configuration. As in the official strict loading, the file of a
+/// diffusion network must not have other tensors; the file of a decoder may.
 void require_weights(const TensorGroup& group, const std::string& where, const ModelConfig& config,
                      NetworkRole role);
 

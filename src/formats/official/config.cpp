@@ -35,7 +35,7 @@ std::string required_path(const ConfigNode& node, std::string_view key) {
   return path;
 }
 
-/// The class that `target` names, by its last word.
+/// The name of the class in `target`, without its module.
 std::string target_of(const ConfigNode& node, std::initializer_list<std::string_view> classes) {
   const ConfigNode& target = node.at("target");
   const std::string& text = target.as_string();
@@ -60,7 +60,7 @@ ConfigNode params_of(const ConfigNode& node) {
 
 // --- stage_1
 
-/// The encoder's class and where its weights are.
+/// The encoder's family and the path of its weights.
 void parse_encoder(const ConfigNode& params, OfficialStage1& out) {
   const std::string name = choice_of(params, "encoder_cls", "Dinov2withNorm",
                                      {"Dinov2withNorm", "SigLIP2wNorm", "MAEwNorm"});
@@ -71,8 +71,8 @@ void parse_encoder(const ConfigNode& params, OfficialStage1& out) {
     if (!own.get_or("normalize", true))
       raise<ConfigError>(own.at("normalize").where(),
                          ": false keeps the weights of the encoder's last LayerNorm, for which no "
-                         "model of the release was trained; rae has "
-                         "encoders without them only");
+                         "model of the release was trained; the encoders of rae do not "
+                         "have them");
     out.encoder_path = required_path(own, "dinov2_path");
     return;
   }
@@ -82,7 +82,7 @@ void parse_encoder(const ConfigNode& params, OfficialStage1& out) {
   else
     require_keys_known(own, {"model_name", "num_tokens"});
   (void)size_of(own, "num_tokens", 256, 1,
-                kMaxWidth);  // the official class stores it and never looks at it
+                kMaxWidth);  // the official class never uses it
   out.encoder_path = required_path(own, "model_name");
 }
 
@@ -108,8 +108,9 @@ OfficialStage1 parse_stage_1(const ConfigNode& node) {
   out.noise_tau = number_in(params, "noise_tau", out.noise_tau, 0, 1e3);
   out.eps = number_in(params, "eps", out.eps, 0, 1);
   if (!params.get_or("reshape_to_2d", true))
-    raise<ConfigError>(params.at("reshape_to_2d").where(),
-                       ": false leaves latents as rows of tokens; rae has grids (B, C, h, w) only");
+    raise<ConfigError>(
+        params.at("reshape_to_2d").where(),
+        ": false keeps latents as sequences of tokens; rae supports only grids (B, C, h, w)");
   return out;
 }
 
@@ -129,7 +130,7 @@ void parse_transport(const ConfigNode& node, OfficialConfig& out) {
   const ConfigNode params = params_of(node);
   if (given(params, "time_dist_shift") != nullptr)
     raise<ConfigError>(params.at("time_dist_shift").where(),
-                       ": the shift comes from misc.time_dist_shift_dim and "
+                       ": the shift is computed from misc.time_dist_shift_dim and "
                        "misc.time_dist_shift_base, as in the official programs");
   require_keys_known(params, {"path_type", "prediction", "loss_weight", "train_eps", "sample_eps",
                               "time_dist_type"});
@@ -151,14 +152,15 @@ void parse_transport(const ConfigNode& node, OfficialConfig& out) {
   if (given(params, "sample_eps") != nullptr)
     out.sampling.sample_eps = number_in(params, "sample_eps", 0, 0, 0.499);
   if (everywhere && out.sampling.sample_eps) {
-    out.notes.push_back(params.at("sample_eps").where() +
-                        ": not used for the velocity on this path, in the official code as here");
+    out.notes.push_back(
+        params.at("sample_eps").where() +
+        ": has no effect for the velocity on this path, in the official code and here");
     out.sampling.sample_eps.reset();
   } else if (!everywhere && !out.sampling.sample_eps) {
     out.notes.push_back(
         concat(node.where(), ": no sample_eps, without which the official code fails for path ",
                name_of(transport.path), " and prediction ", name_of(transport.prediction),
-               "; rae takes 0.001, which was meant"));
+               "; rae uses 0.001, the intended value"));
   }
 }
 
@@ -171,9 +173,9 @@ void parse_ode(const ConfigNode& params, SamplingDefaults& out) {
   out.atol = number_in(params, "atol", 1e-6, 0, 1);
   out.rtol = number_in(params, "rtol", 1e-3, 0, 1);
   if (params.get_or("reverse", false))
-    raise<ConfigError>(
-        params.at("reverse").where(),
-        ": true goes from pictures to noise, which is no way to make pictures; expected false");
+    raise<ConfigError>(params.at("reverse").where(),
+                       ": true integrates from pictures to noise, so that no pictures are "
+                       "generated; expected false");
 }
 
 void parse_sde(const ConfigNode& params, PathKind path, SamplingDefaults& out, Notes& notes) {
@@ -183,9 +185,8 @@ void parse_sde(const ConfigNode& params, PathKind path, SamplingDefaults& out, N
   if (method != nullptr) out.sde.solver = parsed(*method, parse_sde_solver);
   if (method == nullptr || method->as_string() == "Euler" || method->as_string() == "Heun")
     notes.push_back(concat(params.where(),
-                           ".sampling_method: the official code knows 'euler' and 'heun' only, "
-                           "though its own default is "
-                           "'Euler'; rae takes ",
+                           ".sampling_method: the official code accepts only 'euler' and 'heun', "
+                           "although its default is 'Euler'; rae uses ",
                            name_of(out.sde.solver)));
   const ConfigNode* form = given(params, "diffusion_form");
   out.sde.form = form == nullptr ? DiffusionForm::sbdm : parsed(*form, parse_diffusion_form);
@@ -193,12 +194,12 @@ void parse_sde(const ConfigNode& params, PathKind path, SamplingDefaults& out, N
     raise<ConfigError>(params.where(), ".diffusion_form: SBDM",
                        form == nullptr ? ", the official default," : "",
                        " gives NaN in the official code on the path ", name_of(path),
-                       " and is infinite at the noise, where sampling begins; use sigma, linear, "
+                       " and is infinite at t = 1, where sampling begins; use sigma, linear, "
                        "decreasing or inccreasing-decreasing");
   if (out.sde.form == DiffusionForm::constant)
     notes.push_back(
         form->where() +
-        ": the official code fails on 'constant'; rae takes D = diffusion_norm, which was meant");
+        ": the official code fails on 'constant'; rae uses the intended D = diffusion_norm");
   out.sde.norm = number_in(params, "diffusion_norm", 1, 0, 1e6);
   out.sde.last_step = SdeLastStep::mean;
   if (const ConfigNode* last = params.find("last_step"); last != nullptr)
@@ -222,14 +223,14 @@ void parse_sampler(const ConfigNode& node, OfficialConfig& out) {
     parse_sde(params, out.transport.path, out.sampling, out.notes);
 }
 
-/// An end of the guidance interval, which the shipped files write with a hyphen.
+/// An end of the guidance interval; the files of the release write its key with a hyphen.
 float interval_end(const ConfigNode& node, std::string_view key, std::string_view hyphenated,
                    double fallback) {
   const ConfigNode *plain = given(node, key), *dashed = given(node, hyphenated);
   if (plain != nullptr && dashed != nullptr && *plain != *dashed)
     raise<ConfigError>(node.where(), ": ", key, " and ", hyphenated,
                        " are both given and differ; remove one");
-  // Flow times lie in [0, 1], so that an end outside of it means the end of the flow.
+  // Flow times are in [0, 1], so that an end outside this range means 0 or 1.
   const double value = plain != nullptr    ? plain->as_number()
                        : dashed != nullptr ? dashed->as_number()
                                            : fallback;
@@ -245,9 +246,9 @@ void parse_guidance(const ConfigNode& node, OfficialConfig& out) {
               t_max = interval_end(node, "t_max", "t-max", 1);
   if (given(node, "t-min") != nullptr || given(node, "t-max") != nullptr)
     out.notes.push_back(node.where() +
-                        ": t-min and t-max are written with a hyphen: sample.py reads t_min and "
-                        "t_max only and so ignores them, sample_ddp.py "
-                        "and rae read both spellings");
+                        ": t-min and t-max are written with a hyphen: sample.py reads only t_min "
+                        "and t_max and therefore ignores them; sample_ddp.py and rae accept both "
+                        "spellings");
   if (!(t_min <= t_max))
     raise<ConfigError>(node.where(), ": t_min ", t_min, " is above t_max ", t_max);
   if (const ConfigNode* model = given(node, "guidance_model"); model != nullptr)
@@ -255,7 +256,7 @@ void parse_guidance(const ConfigNode& node, OfficialConfig& out) {
   const float scale = std::max(1.0f, out.guidance_scale);
   if (out.guidance_scale < 1)
     out.notes.push_back(concat(node.where(), ".scale: ", out.guidance_scale,
-                               " is no guidance; the official programs guide above 1 only"));
+                               " switches guidance off; the official programs guide only above 1"));
   if (method == "cfg") {
     out.sampling.guidance = {scale, t_min, t_max};
     return;
@@ -263,7 +264,7 @@ void parse_guidance(const ConfigNode& node, OfficialConfig& out) {
   out.sampling.autoguidance = AutoGuidance{scale, t_min, t_max};
   if (scale > 1 && !out.guide)
     raise<ConfigError>(node.where(),
-                       ": the key 'guidance_model' is missing, which autoguidance needs");
+                       ": autoguidance needs the key 'guidance_model', which is missing");
 }
 
 void parse_misc(const ConfigNode& node, OfficialConfig& out) {
@@ -281,7 +282,7 @@ void parse_misc(const ConfigNode& node, OfficialConfig& out) {
   if (size_of(node, "null_label", out.num_classes, 0, kMaxClasses) != out.num_classes)
     node.at("null_label")
         .fail_expected(concat(out.num_classes,
-                              ", the row after the classes, which is trained as the null class"));
+                              ", the number of classes, which is the label of the null class"));
   out.time_dist_shift_dim =
       number_in(node, "time_dist_shift_dim", static_cast<double>(out.latent_size.numel()), 1, 1e12);
   out.time_dist_shift_base =
@@ -293,7 +294,7 @@ void parse_misc(const ConfigNode& node, OfficialConfig& out) {
                        "official code refuses");
 }
 
-/// Mistakes between sections.
+/// Checks that the sections fit each other.
 void require_fit(OfficialConfig& c) {
   const std::string where = c.origin;
   if (!c.stage_2) return;
@@ -318,17 +319,17 @@ void require_fit(OfficialConfig& c) {
       (c.sampling.guidance.scale > 1 ||
        (c.sampling.autoguidance && c.sampling.autoguidance->scale > 1)))
     c.notes.push_back(where +
-                      ": the official programs cannot guide a LightningDiT; rae does, by the rules "
-                      "of DiTwDDTHead");
+                      ": the official programs cannot guide a LightningDiT; rae guides it as a "
+                      "DiTwDDTHead");
   if (c.time_dist_shift_dim != static_cast<double>(c.latent_size.numel()))
     c.notes.push_back(concat(where, ": misc.time_dist_shift_dim is ",
                              static_cast<index_t>(c.time_dist_shift_dim),
                              ", not the size of a latent, ", c.latent_size.numel()));
   if (c.stage_1 && c.stage_1->encoder_input_size == 448 && c.latent_size == Shape{768, 16, 16})
     c.notes.push_back(where +
-                      ": this is the stale 512 px training file of the release: pictures of 448 "
-                      "make latents of 32 x 32, so input_size must "
-                      "be 32, latent_size [768, 32, 32] and time_dist_shift_dim 786432, as in "
+                      ": this is the outdated 512 px training file of the release: pictures of "
+                      "448 give latents of 32 x 32, so input_size must be 32, latent_size "
+                      "[768, 32, 32] and time_dist_shift_dim 786432, as in "
                       "DiTDH-XL_DINOv2-B_decXL_AG.yaml");
 }
 
@@ -339,7 +340,7 @@ double OfficialConfig::time_shift() const {
 }
 
 OfficialConfig parse_official_config(const ConfigNode& node) {
-  // A run of the official training adds the last three to the copy that it saves.
+  // The official training adds the last three to the copy of the configuration that it saves.
   require_keys_known(
       node, {"stage_1", "stage_2", "transport", "sampler", "guidance", "misc", "training", "gan",
              "eval", "cmd_args", "experiment_dir", "checkpoint_dir"});

@@ -14,7 +14,7 @@ namespace {
 
 using official::Paths;
 
-/// Paths of everything; empty where it is not wanted.
+/// Paths of all files; empty for those that are not needed.
 struct Found {
   std::string preprocessor, encoder, decoder_config, decoder, statistics, dit, guide;
 };
@@ -59,7 +59,8 @@ Found find_all(const OfficialConfig& c, const OfficialOptions& options) {
   return out;
 }
 
-/// The settings of GeneralDecoder in the official config.json; the class RAE sets the rest.
+/// The settings of the official GeneralDecoder in its config.json; the others are set by the class
+/// RAE.
 DecoderConfig decoder_config(const std::string& path, const OfficialStage1& rae,
                              const Shape& latent) {
   const ConfigNode node = ConfigNode::load(path);
@@ -71,7 +72,7 @@ DecoderConfig decoder_config(const std::string& path, const OfficialStage1& rae,
   require("model_type", "vit_mae");
   require("hidden_act", "gelu");
   if (!node.get_or("qkv_bias", true))
-    node.at("qkv_bias").fail_expected("true; a decoder without is not supported");
+    node.at("qkv_bias").fail_expected("true; a decoder without biases is not supported");
   DecoderConfig out;
   out.grid_h = latent[1];
   out.grid_w = latent[2];
@@ -85,15 +86,15 @@ DecoderConfig decoder_config(const std::string& path, const OfficialStage1& rae,
   out.channels = node.get_or("num_channels", out.channels);
   if (out.channels != 3) node.at("num_channels").fail_expected("3");
   if (!(out.layer_norm_eps >= 0 && out.layer_norm_eps < 1))
-    node.at("layer_norm_eps").fail_expected("a number of [0, 1)");
+    node.at("layer_norm_eps").fail_expected("a number in [0, 1)");
   if (out.hidden_size % out.num_heads != 0)
     raise<ConfigError>(path, ": decoder_hidden_size ", out.hidden_size, " does not divide into ",
                        out.num_heads, " heads (decoder_num_attention_heads)");
   return out;
 }
 
-/// A statistic as (C, h, w), from any shape that PyTorch would stretch to it; empty when the file
-/// has none of this name.
+/// The mean or variance as (C, h, w), from any shape that PyTorch would broadcast to it; empty when
+/// the file has none of this name.
 Tensor<float> statistic(const TensorSource& file, const char* name, const Shape& latent,
                         const std::string& where) {
   if (!file.contains(name)) return {};
@@ -110,7 +111,7 @@ Tensor<float> statistic(const TensorSource& file, const char* name, const Shape&
   if (!fits)
     raise<ShapeError>(file.origin(), ": '", name, "' is ", stored.shape(), ", but ", where,
                       " makes latents ", latent,
-                      "; statistics are those of one encoder at one resolution");
+                      "; statistics belong to one encoder at one resolution");
   Tensor<float> out(latent);  // (C, h, w)
   float* target = out.data();
   for (index_t c = 0; c < latent[0]; ++c)
@@ -122,7 +123,7 @@ Tensor<float> statistic(const TensorSource& file, const char* name, const Shape&
         const float value = stored[from];
         if (!std::isfinite(value) || (std::string_view(name) == "var" && value < 0))
           raise<FormatError>(file.origin(), ": '", name, "' has the value ", value,
-                             ", which no statistic has");
+                             ", which is not a valid statistic");
         *target++ = value;
       }
   return out;
@@ -141,7 +142,7 @@ LatentNorm<float> latent_norm(const std::string& path, const OfficialStage1& rae
   return out;
 }
 
-/// The weights of a diffusion network, which the configuration describes already.
+/// The weights of a diffusion network, checked against the configuration.
 TensorGroup transformer(const std::string& path, const std::string& where,
                         const ModelConfig& config, NetworkRole role) {
   TensorGroup out{TensorSource::open(path).weights(), {}};
@@ -153,9 +154,8 @@ TensorGroup transformer(const std::string& path, const std::string& where,
 
 ModelFiles open_official(const OfficialConfig& c, const OfficialOptions& options) {
   if (!c.stage_1)
-    raise<ConfigError>(
-        c.origin,
-        ": the section stage_1 is missing, without which there is neither encoder nor decoder");
+    raise<ConfigError>(c.origin,
+                       ": the section stage_1 is missing, which describes encoder and decoder");
   const OfficialStage1& rae = *c.stage_1;
   const Found found = find_all(c, options);
   namespace fs = std::filesystem;
@@ -180,8 +180,7 @@ ModelFiles open_official(const OfficialConfig& c, const OfficialOptions& options
       ConfigNode::load((fs::path(found.preprocessor) / "preprocessor_config.json").string()));
   if (rae.encoder_input_size % encoder.patch_size != 0)
     raise<ConfigError>(c.origin, ": stage_1.params.encoder_input_size ", rae.encoder_input_size,
-                       " does not divide into patches of ", encoder.patch_size,
-                       ", which the encoder has");
+                       " does not divide into the encoder's patches of ", encoder.patch_size);
   config.encoder_size = rae.encoder_input_size;
   const index_t grid = rae.encoder_input_size / encoder.patch_size;
   const Shape latent{encoder.hidden_size, grid, grid};
@@ -199,7 +198,7 @@ ModelFiles open_official(const OfficialConfig& c, const OfficialOptions& options
     const TensorSource file = TensorSource::open(found.decoder);
     const TensorSource weights = file.weights(), inner = weights.under("decoder.");
     const bool whole = inner.contains(
-        "decoder_pred.weight");  // a checkpoint of the autoencoder, from train_stage1.py
+        "decoder_pred.weight");  // a checkpoint of the autoencoder, written by train_stage1.py
     out.decoder = TensorGroup{whole ? inner : weights, decoder_names()};
     official::require_weights(*out.decoder, makes, config, NetworkRole::decoder);
   }

@@ -16,7 +16,7 @@ constexpr std::string_view kModels = "models/", kConfigs = "configs/";
 /// Folders of nyu-visionx/RAE-collections on Hugging Face.
 constexpr std::string_view kReleased[] = {"DiTs/",         "decoders/",  "discs/",
                                           "stats/dinov2/", "stats/mae/", "stats/siglip2/"};
-constexpr int kMostParents = 16;
+constexpr int kMaxParents = 16;
 
 bool is_file(const fs::path& path) {
   std::error_code none;
@@ -28,8 +28,8 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, none);
 }
 
-/// The snapshot that a repository in the layout of Hugging Face's cache stands at: that of its
-/// branch main, else the last by name.
+/// The current snapshot of a repository in the layout of Hugging Face's cache: that of its branch
+/// main, else the last by name.
 std::string snapshot_in(const fs::path& repository) {
   if (!is_folder(repository / "snapshots")) return {};
   std::string revision;
@@ -44,7 +44,7 @@ std::string snapshot_in(const fs::path& repository) {
   return all.empty() ? std::string{} : *std::max_element(all.begin(), all.end());
 }
 
-/// Folders of Hugging Face's cache, as its client finds them.
+/// Folders of Hugging Face's cache, in the order of its client.
 std::vector<std::string> hub_caches() {
   const auto variable = [](const char* name) {
     const char* value = std::getenv(name);
@@ -66,7 +66,7 @@ std::string cache_name(const std::string& id) {
   return "models--" + id.substr(0, slash) + "--" + id.substr(slash + 1);
 }
 
-/// For a shell: quoted where it must be.
+/// A word of a shell command, quoted if necessary.
 std::string word(const std::string& text) {
   const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -96,7 +96,7 @@ Paths::Paths(const std::string& config_file, const std::string& models)
     : config_file_(config_file), download_to_(models.empty() ? "models" : models) {
   std::error_code none;
   fs::path folder = fs::absolute(config_file, none).lexically_normal().parent_path();
-  for (int i = 0; i < kMostParents && !folder.empty(); ++i) {
+  for (int i = 0; i < kMaxParents && !folder.empty(); ++i) {
     bases_.push_back(folder.string());
     if (folder == folder.parent_path()) break;
     folder = folder.parent_path();
@@ -141,10 +141,10 @@ std::string Paths::download(const std::string& written, std::string_view files) 
     return concat("hf download nyu-visionx/RAE-collections ", word(in_models), " --local-dir ",
                   word(download_to_));
   if (written.rfind(kConfigs, 0) == 0)
-    return "git clone https://github.com/bytetriper/RAE, in which it lies beside the "
+    return "git clone https://github.com/bytetriper/RAE, which has it beside the "
            "configurations";
   if (files.empty() || !is_hub_id(written)) return {};
-  // A name whose first word is a folder here was meant as a path.
+  // If the first word is an existing folder, the name is a path and not an id.
   const fs::path first = *fs::path(written).begin();
   if (std::any_of(bases_.begin(), bases_.end(),
                   [&](const std::string& base) { return is_folder(fs::path(base) / first); }))
@@ -153,21 +153,21 @@ std::string Paths::download(const std::string& written, std::string_view files) 
                 word((fs::path(download_to_) / written).string()));
 }
 
-void Paths::miss(const std::string& key, const std::string& what, const std::string& written,
-                 std::string_view files) {
-  missing_.push_back({key, what, download(written, files)});
+void Paths::add_missing(const std::string& key, const std::string& description,
+                        const std::string& written, std::string_view files) {
+  missing_.push_back({key, description, download(written, files)});
 }
 
 std::string Paths::file(const std::string& key, const std::string& written) {
   for (std::string& candidate : candidates(written))
     if (is_file(candidate)) return std::move(candidate);
-  miss(key, "the file '" + written + "'", written, "");
+  add_missing(key, "the file '" + written + "'", written, "");
   return {};
 }
 
 std::string Paths::folder(const std::string& key, const std::string& written,
                           const std::vector<std::vector<std::string>>& files) {
-  std::string nearest, lacks;
+  std::string nearest, missing_file;
   for (std::string& candidate : candidates(written)) {
     if (!is_folder(candidate)) continue;
     const auto missing = std::find_if(files.begin(), files.end(), [&](const auto& names) {
@@ -177,13 +177,13 @@ std::string Paths::folder(const std::string& key, const std::string& written,
     if (missing == files.end()) return std::move(candidate);
     if (nearest.empty() && is_file(fs::path(candidate) / "config.json")) {
       nearest = candidate;
-      lacks = missing->front();
+      missing_file = missing->front();
     }
   }
-  miss(key,
-       nearest.empty() ? "the folder '" + written + "'"
-                       : "the file '" + (fs::path(nearest) / lacks).string() + "'",
-       written, "config.json preprocessor_config.json model.safetensors");
+  add_missing(key,
+              nearest.empty() ? "the folder '" + written + "'"
+                              : "the file '" + (fs::path(nearest) / missing_file).string() + "'",
+              written, "config.json preprocessor_config.json model.safetensors");
   return {};
 }
 
@@ -193,7 +193,7 @@ std::string Paths::config(const std::string& key, const std::string& written) {
       return (fs::path(candidate) / "config.json").string();
     if (is_file(candidate)) return candidate;
   }
-  miss(key, "the folder '" + written + "' with a config.json", written, "config.json");
+  add_missing(key, "the folder '" + written + "' with a config.json", written, "config.json");
   return {};
 }
 
@@ -202,19 +202,20 @@ void Paths::require_all() const {
   std::string text = concat(config_file_, ": ",
                             missing_.size() == 1 ? "a part" : concat(missing_.size(), " parts"),
                             " of the model ", missing_.size() == 1 ? "is" : "are", " missing:");
-  std::vector<std::string> said;
+  std::vector<std::string> listed;
   for (const Missing& each : missing_) {
-    text += concat("\n  ", each.key, ": ", each.what);
-    if (each.command.empty() || std::find(said.begin(), said.end(), each.command) != said.end())
+    text += concat("\n  ", each.key, ": ", each.description);
+    if (each.command.empty() ||
+        std::find(listed.begin(), listed.end(), each.command) != listed.end())
       continue;
     text += "\n      " + each.command;
-    said.push_back(each.command);
+    listed.push_back(each.command);
   }
-  text += "\nLooked in '" + bases_.front() +
+  text += "\nSearched in '" + bases_.front() +
           "' and the folders above it, in the working directory, and in the folder of models '" +
           (models_.size() == 1 ? models_.front() : std::string("models")) +
-          "' (--models DIR names another). 'hf' comes with 'pip install "
-          "huggingface_hub'; where it is older, the command is 'huggingface-cli download'.";
+          "' (--models DIR chooses another). 'hf' is installed by 'pip install "
+          "huggingface_hub'; its older versions have 'huggingface-cli download' instead.";
   throw FileError(text);
 }
 

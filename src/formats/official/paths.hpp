@@ -1,5 +1,5 @@
-// Where the files of an official configuration are, and a list of all that are missing with the
-// commands that download them.
+// Finds the files of an official configuration, and lists all missing ones with the commands that
+// download them.
 #pragma once
 
 #include <string>
@@ -8,40 +8,42 @@
 
 namespace rae::official {
 
-/// Finds files as a configuration writes them. A relative path is tried below the configuration's
-/// folder and each folder above it, below the working directory, and below the folder of models,
-/// with and without a leading "models/"; that folder is DIR of `--models`, or "models" in each of
-/// the others. An id of Hugging Face, "org/name", is found there as "org/name", "name" or in the
-/// layout of its cache, and last in the user's own cache. The first that has the
-/// wanted files is taken.
+/// Finds files by the paths in a configuration. A relative path is searched for in the
+/// configuration's folder, in each folder above it, in the working directory, and in the folder of
+/// models, with and without a leading "models/"; that folder is DIR of `--models`, or "models" in
+/// each of the other folders. An id of Hugging Face, "org/name", may be there as "org/name", as
+/// "name" or in the layout of its cache; the user's own cache is searched last. The first place
+/// that has the needed files is used.
 class Paths {
  public:
-  /// `models` is empty for the defaults.
+  /// `models` is the folder of models; empty for the defaults.
   Paths(const std::string& config_file, const std::string& models);
 
-  /// A file; "" when there is none, which is then one of the missing. `key` is the place in the
-  /// configuration.
+  /// Path of a file; when there is none, "" is returned and the file is added to the missing ones.
+  /// `key` is the place in the configuration.
   std::string file(const std::string& key, const std::string& written);
 
-  /// A folder with all of `files`, each a list of alternatives; "" as for `file`.
+  /// Path of a folder with all of `files`, each of which is a list of alternatives; "" as for
+  /// `file`.
   std::string folder(const std::string& key, const std::string& written,
                      const std::vector<std::vector<std::string>>& files);
 
-  /// A folder with config.json, or that file itself: the path of the file; "" as for `file`.
+  /// Path of a config.json, given by itself or by its folder; "" as for `file`.
   std::string config(const std::string& key, const std::string& written);
 
-  /// Throws FileError with everything that is missing, where it was looked for, and how to get it.
+  /// Throws FileError with all missing files, the folders that were searched, and the commands that
+  /// download the files.
   void require_all() const;
 
  private:
   struct Missing {
-    std::string key, what, command;
+    std::string key, description, command;
   };
   [[nodiscard]] std::vector<std::string> candidates(const std::string& written) const;
-  void miss(const std::string& key, const std::string& what, const std::string& written,
-            std::string_view files);
-  /// The command that fetches what is written, "" when nothing is known: `files` are those of a
-  /// repository, none for a single file.
+  void add_missing(const std::string& key, const std::string& description,
+                   const std::string& written, std::string_view files);
+  /// The command that downloads a path of the configuration, "" when there is none. `files` are the
+  /// needed files of a repository; empty for a single file.
   [[nodiscard]] std::string download(const std::string& written, std::string_view files) const;
 
   std::string config_file_, download_to_;

@@ -1,4 +1,4 @@
-// A model as the files of the official release: state dicts, the encoder's folder and the
+// Writes a model as files of the official release: state dicts, the encoder's folder and the
 // configuration.
 #include <filesystem>
 #include <functional>
@@ -21,14 +21,15 @@ namespace fs = std::filesystem;
 using detail::read_parameter;
 using detail::StoredNetwork;
 
-/// The name and shape that a parameter has in an official state dict; its rows are split over
-/// several names by `names`.
+/// The shape of a parameter in an official state dict, where patch embeddings are convolutions (N,
+/// C, P, P).
 Shape official_shape(const std::string& name, const Shape& shape, index_t channels, index_t patch) {
   const bool convolution = name == "x_embedder.proj.weight" || name == "s_embedder.proj.weight";
   return convolution ? Shape{shape[0], channels, patch, patch} : shape;
 }
 
-/// An official state dict of one network.
+/// Writes the official state dict of one network. `names` gives the names of a parameter, whose
+/// rows are divided among several.
 void write_state_dict(const std::string& path, const StoredNetwork& network, const NameMap& names,
                       const official::StateDictLayout& layout, DType stored_as) {
   std::vector<SafetensorsSlot> slots;
@@ -45,7 +46,7 @@ void write_state_dict(const std::string& path, const StoredNetwork& network, con
   detail::TorchWriter writer(path, slots);
   std::size_t slot = 0;
   for (const ParameterShape& parameter : network.outline.parameters) {
-    const Tensor<float> value = read_parameter(network, parameter, stored_as);
+    const Tensor<float> value = read_parameter(network, parameter, stored_as);  // parameter.shape
     const auto pieces = names ? names(parameter.name).size() : 1;
     const auto n = static_cast<std::size_t>(value.numel()) / pieces;
     for (std::size_t i = 0; i < pieces; ++i)
@@ -59,8 +60,8 @@ void write_state_dict(const std::string& path, const StoredNetwork& network, con
   writer.commit();
 }
 
-/// The weights of a folder of Hugging Face. The norm after the last layer, whose affine part the
-/// official code takes away, does nothing.
+/// Writes the weights of a folder of Hugging Face. The LayerNorm after the last layer gets weight 1
+/// and bias 0, since the official code ignores its affine part.
 void write_encoder(const std::string& path, const StoredNetwork& network, const EncoderConfig& c,
                    DType stored_as) {
   const bool siglip = c.family == EncoderFamily::siglip2, dino = c.family == EncoderFamily::dinov2;
@@ -82,7 +83,7 @@ void write_encoder(const std::string& path, const StoredNetwork& network, const 
   SafetensorsWriter writer(path, slots, {{"format", "pt"}});
   std::size_t slot = 0;
   for (const ParameterShape& parameter : network.outline.parameters) {
-    const Tensor<float> value = read_parameter(network, parameter, stored_as);
+    const Tensor<float> value = read_parameter(network, parameter, stored_as);  // parameter.shape
     const auto pieces = names(parameter.name).size(),
                n = static_cast<std::size_t>(value.numel()) / pieces;
     for (std::size_t i = 0; i < pieces; ++i)
@@ -104,12 +105,13 @@ OfficialFiles save_official(const ModelFiles& files, const std::string& folder, 
     const fs::path path = fs::path(folder) / sub;
     std::error_code error;
     fs::create_directories(path, error);
-    if (error) raise<FileError>("cannot make the folder '", path.string(), "': ", error.message());
+    if (error)
+      raise<FileError>("cannot create the folder '", path.string(), "': ", error.message());
     return out.written.emplace_back((path / name).string());
   };
-  const std::string no_encoder = official::encoder_lacks(c),
-                    no_config = official::config_lacks(files);
-  // State dicts alone need no whole model, but config.yaml does.
+  const std::string no_encoder = official::why_no_encoder(c),
+                    no_config = official::why_no_config(files);
+  // config.yaml needs a complete model; state dicts alone do not.
   if (no_config.empty()) validate(c, ConfigPlace(files.origin));
   for (const StoredNetwork& network : detail::stored_networks(files)) {
     if (network.role == NetworkRole::encoder) {
@@ -139,7 +141,7 @@ OfficialFiles save_official(const ModelFiles& files, const std::string& folder, 
     writer.commit();
   }
   if (out.written.empty())
-    raise<ArgumentError>(files.origin, ": has no network that the official files can describe");
+    raise<ArgumentError>(files.origin, ": has no network that official files can describe");
   const auto write_text = [&](const char* sub, const char* name, const std::string& text) {
     write_file_atomically(path_of(sub, name), text.ends_with('\n') ? text : text + "\n");
   };
@@ -157,11 +159,10 @@ OfficialFiles save_official(const ModelFiles& files, const std::string& folder, 
     return out;
   }
   write_text("", "config.yaml", official::yaml_text(official::config_of(files)));
-  if (!c.class_names.empty())
-    out.notes.push_back("the official files have no place for names of classes");
+  if (!c.class_names.empty()) out.notes.push_back("official files cannot store names of classes");
   if (files.dit && c.sampling.grid == TimeGridKind::full)
     out.notes.push_back(
-        "the official sampler ends a little before t = 0, where this model's last step ends");
+        "the official sampler ends a little before t = 0, this model's last step at t = 0");
   return out;
 }
 

@@ -1,5 +1,5 @@
-// The sections of an official configuration that only training looks at. Source: build_optimizer,
-// build_scheduler, build_discriminator and the beginnings of train.py and train_stage1.py.
+// The sections of an official configuration that only training uses. Source: build_optimizer,
+// build_scheduler, build_discriminator, and the first lines of train.py and train_stage1.py.
 #include <algorithm>
 #include <limits>
 
@@ -8,8 +8,8 @@
 namespace rae::official {
 namespace {
 
-constexpr index_t kMostEpochs = 1'000'000, kMostSteps = index_t{1} << 40;
-constexpr double kMostRate = 100.0;
+constexpr index_t kMaxEpochs = 1'000'000, kMaxSteps = index_t{1} << 40;
+constexpr double kMaxRate = 100.0;
 
 OfficialOptimizer parse_optimizer(const ConfigNode& parent, double lr) {
   OfficialOptimizer out;
@@ -23,7 +23,7 @@ OfficialOptimizer parse_optimizer(const ConfigNode& parent, double lr) {
                    [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
     if (name != "adamw") type->fail_expected("adamw");
   }
-  out.lr = number_in(*node, "lr", lr, 0, kMostRate);
+  out.lr = number_in(*node, "lr", lr, 0, kMaxRate);
   if (const ConfigNode* betas = given(*node, given(*node, "betas") != nullptr ? "betas" : "beta");
       betas != nullptr) {
     if (betas->is_list() && betas->elements().size() != 2)
@@ -31,7 +31,7 @@ OfficialOptimizer parse_optimizer(const ConfigNode& parent, double lr) {
     for (std::size_t i = 0; i < 2; ++i) {
       const ConfigNode& element = betas->is_list() ? betas->elements()[i] : *betas;
       out.betas[i] = element.as_number();
-      if (!(out.betas[i] >= 0 && out.betas[i] < 1)) element.fail_expected("a number of [0, 1)");
+      if (!(out.betas[i] >= 0 && out.betas[i] < 1)) element.fail_expected("a number in [0, 1)");
     }
   }
   out.weight_decay =
@@ -43,10 +43,10 @@ OfficialOptimizer parse_optimizer(const ConfigNode& parent, double lr) {
 
 std::optional<index_t> steps_of(const ConfigNode& node, std::string_view key) {
   if (given(node, key) == nullptr) return std::nullopt;
-  return size_of(node, key, 0, 0, kMostSteps);
+  return size_of(node, key, 0, 0, kMaxSteps);
 }
 
-/// `fallback` holds the values of the enclosing section.
+/// `fallback` has the values of the enclosing section.
 std::optional<OfficialSchedule> parse_schedule(const ConfigNode& parent,
                                                OfficialSchedule fallback) {
   const ConfigNode* node = given(parent, "scheduler");
@@ -55,28 +55,29 @@ std::optional<OfficialSchedule> parse_schedule(const ConfigNode& parent,
                              "warmup_from_zero", "decay_end_steps", "decay_end_epoch"});
   OfficialSchedule out = fallback;
   out.cosine = choice_of(*node, "type", "linear", {"linear", "cosine"}) == "cosine";
-  out.base_lr = number_in(*node, "base_lr", fallback.base_lr, 0, kMostRate);
+  out.base_lr = number_in(*node, "base_lr", fallback.base_lr, 0, kMaxRate);
   out.final_lr = number_in(*node, "final_lr",
                            given(parent, "final_lr") != nullptr ? fallback.final_lr : out.base_lr,
-                           0, kMostRate);
-  out.warmup_epochs = number_in(*node, "warmup_epochs", fallback.warmup_epochs, 0, kMostEpochs);
+                           0, kMaxRate);
+  out.warmup_epochs = number_in(*node, "warmup_epochs", fallback.warmup_epochs, 0, kMaxEpochs);
   out.decay_end_epoch =
       number_in(*node, "decay_end_epoch", std::max(fallback.decay_end_epoch, out.warmup_epochs), 0,
-                kMostEpochs);
+                kMaxEpochs);
   out.warmup_steps = steps_of(*node, "warmup_steps");
   out.decay_end_steps = steps_of(*node, "decay_end_steps");
   out.warmup_from_zero = node->get_or("warmup_from_zero", false);
   return out;
 }
 
-/// The keys of the code of October 2025, which the 512 px training file of the release still has.
+/// The keys of the official code of October 2025, which the 512 px training file of the release
+/// still uses.
 OfficialSchedule parse_old_schedule(const ConfigNode& node, double base_lr) {
   OfficialSchedule out;
   out.cosine = choice_of(node, "schedule_type", "linear", {"linear", "cosine"}) == "cosine";
   out.base_lr = base_lr;
-  out.final_lr = number_in(node, "final_lr", base_lr, 0, kMostRate);
-  out.warmup_epochs = number_in(node, "decay_start_epoch", 0, 0, kMostEpochs);
-  out.decay_end_epoch = number_in(node, "decay_end_epoch", out.warmup_epochs, 0, kMostEpochs);
+  out.final_lr = number_in(node, "final_lr", base_lr, 0, kMaxRate);
+  out.warmup_epochs = number_in(node, "decay_start_epoch", 0, 0, kMaxEpochs);
+  out.decay_end_epoch = number_in(node, "decay_end_epoch", out.warmup_epochs, 0, kMaxEpochs);
   return out;
 }
 
@@ -112,7 +113,7 @@ OfficialTraining parse_training(const ConfigNode& node, bool stage_2, Notes& not
     out.ema_decay = 0.9999;
     out.sample_every = 1250;
   }
-  out.epochs = size_of(node, "epochs", out.epochs, 1, kMostEpochs);
+  out.epochs = size_of(node, "epochs", out.epochs, 1, kMaxEpochs);
   if (given(node, "global_batch_size") != nullptr)
     out.global_batch_size = size_of(node, "global_batch_size", 0, 1, 1 << 24);
   out.batch_size = size_of(node, "batch_size", out.batch_size, 1, 1 << 24);
@@ -124,14 +125,14 @@ OfficialTraining parse_training(const ConfigNode& node, bool stage_2, Notes& not
       size_of(node, "global_seed", 0, 0, std::numeric_limits<index_t>::max()));
   out.num_workers = size_of(node, "num_workers", out.num_workers, 0, 1 << 16);
   out.log_interval =
-      size_of(node, "log_interval", size_of(node, "log_every", out.log_interval, 0, kMostSteps), 0,
-              kMostSteps);
+      size_of(node, "log_interval", size_of(node, "log_every", out.log_interval, 0, kMaxSteps), 0,
+              kMaxSteps);
   out.checkpoint_interval =
-      size_of(node, "checkpoint_interval", out.checkpoint_interval, 0, kMostEpochs);
-  (void)size_of(node, "ckpt_every", 0, 0, kMostSteps);
-  out.sample_every = size_of(node, "sample_every", out.sample_every, 0, kMostSteps);
+      size_of(node, "checkpoint_interval", out.checkpoint_interval, 0, kMaxEpochs);
+  (void)size_of(node, "ckpt_every", 0, 0, kMaxSteps);
+  out.sample_every = size_of(node, "sample_every", out.sample_every, 0, kMaxSteps);
   if (given(node, "cfg_scale") != nullptr) out.cfg_scale = number_in(node, "cfg_scale", 1, 0, 1000);
-  const double lr = number_in(node, "base_lr", out.optimizer.lr, 0, kMostRate);
+  const double lr = number_in(node, "base_lr", out.optimizer.lr, 0, kMaxRate);
   out.optimizer = parse_optimizer(node, lr);
   const OfficialSchedule old =
       parse_old_schedule(node, given(node, "base_lr") != nullptr ? lr : out.optimizer.lr);
@@ -143,19 +144,18 @@ OfficialTraining parse_training(const ConfigNode& node, bool stage_2, Notes& not
     if (node.contains(key)) old_keys += (old_keys.empty() ? "" : ", ") + std::string(key);
   if (!old_keys.empty() && !out.scheduler) {
     notes.push_back(concat(node.where(), ": no scheduler section and the old keys ", old_keys,
-                           ": the official train.py ends in a NameError on it; here they are read "
-                           "as they were meant, as a scheduler, and "
-                           "beta and wd, which it never reads, are left out"));
+                           ": the official train.py ends with a NameError; here they are read as a "
+                           "scheduler, as intended, and beta and wd, which train.py never "
+                           "reads, are ignored"));
     out.scheduler = old;
   } else if (!old_keys.empty()) {
     notes.push_back(concat(node.where(), ": the old keys ", old_keys,
-                           " repeat keys of the sections optimizer and scheduler, which win; "
-                           "beta, wd, schedule_type and ckpt_every do "
-                           "nothing"));
+                           " repeat keys of the sections optimizer and scheduler, which take "
+                           "precedence; beta, wd, schedule_type and ckpt_every have no effect"));
   } else if (!out.scheduler && stage_2) {
     notes.push_back(concat(node.where(),
-                           ": no scheduler section: the official train.py ends in a NameError; "
-                           "here the rate is constant"));
+                           ": no scheduler section: the official train.py ends with a NameError; "
+                           "here the learning rate is constant"));
   }
   return out;
 }
@@ -192,9 +192,9 @@ OfficialGan parse_gan(const ConfigNode& node) {
     out.gen_loss = choice_of(*loss, "gen_loss", out.gen_loss, {"vanilla"});
     out.disc_weight = number_in(*loss, "disc_weight", 0, 0, 1e9);
     out.perceptual_weight = number_in(*loss, "perceptual_weight", 0, 0, 1e9);
-    out.disc_start = size_of(*loss, "disc_start", 0, 0, kMostEpochs);
-    out.disc_upd_start = size_of(*loss, "disc_upd_start", out.disc_start, 0, kMostEpochs);
-    out.lpips_start = size_of(*loss, "lpips_start", 0, 0, kMostEpochs);
+    out.disc_start = size_of(*loss, "disc_start", 0, 0, kMaxEpochs);
+    out.disc_upd_start = size_of(*loss, "disc_upd_start", out.disc_start, 0, kMaxEpochs);
+    out.lpips_start = size_of(*loss, "lpips_start", 0, 0, kMaxEpochs);
     out.max_d_weight = number_in(*loss, "max_d_weight", out.max_d_weight, 0, 1e12);
     out.disc_updates = size_of(*loss, "disc_updates", out.disc_updates, 1, 1000);
   }
@@ -205,7 +205,7 @@ OfficialEval parse_eval(const ConfigNode& node) {
   require_keys_known(node,
                      {"eval_interval", "eval_model", "data_path", "reference_npz_path", "metrics"});
   OfficialEval out;
-  out.eval_interval = size_of(node, "eval_interval", out.eval_interval, 0, kMostSteps);
+  out.eval_interval = size_of(node, "eval_interval", out.eval_interval, 0, kMaxSteps);
   out.eval_model = node.get_or("eval_model", out.eval_model);
   out.data_path = node.get<std::string>("data_path");
   out.reference_npz_path = node.get<std::string>("reference_npz_path");

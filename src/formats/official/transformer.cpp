@@ -42,9 +42,8 @@ void parse_common(const ConfigNode& params, Config& out) {
   out.use_rope = params.get_or("use_rope", out.use_rope);
   out.use_qknorm = params.get_or("use_qknorm", out.use_qknorm);
   if (params.get_or("wo_shift", false))
-    raise<ConfigError>(
-        params.at("wo_shift").where(),
-        ": true has blocks without shifts, which the official code itself cannot run");
+    raise<ConfigError>(params.at("wo_shift").where(),
+                       ": true means blocks without shifts, which the official code cannot run");
 }
 
 DitDhConfig parse_dit_dh(const ConfigNode& params, Notes& notes) {
@@ -92,7 +91,7 @@ LightningDitConfig parse_lightning_dit(const ConfigNode& params, Notes& notes) {
   require_width(params, out.hidden_size, out.num_heads, out.use_rope);
   if (!params.get_or("use_gembed", true))
     notes.push_back(params.at("use_gembed").where() +
-                    ": does nothing, in the official code as here");
+                    ": has no effect, in the official code and here");
   return out;
 }
 

@@ -21,7 +21,7 @@ namespace rae::official {
 /// True when the official code has a class for this network.
 [[nodiscard]] bool has_class(const Backbone& backbone);
 
-/// The section that makes this network: `target`, `params` and `ckpt`. Needs `has_class`.
+/// The section that describes this network: `target`, `params` and `ckpt`. Needs `has_class`.
 [[nodiscard]] ConfigNode transformer_section(const Backbone& backbone, const char* ckpt);
 
 /// A table of rotary angles in an official state dict: NAME.freqs_cos and NAME.freqs_sin.
@@ -30,7 +30,7 @@ struct RotaryTable {
   index_t grid_h, grid_w, head_dim;
 };
 
-/// The parts of an official state dict that are not among our parameters.
+/// The properties of an official state dict that do not follow from the parameters.
 struct StateDictLayout {
   std::vector<RotaryTable> tables;  ///< after all parameters
   index_t channels = 0, patch = 0;  ///< of the embeddings, which are convolutions there

@@ -11,20 +11,22 @@
 
 namespace rae::official {
 
-/// Remarks on a file that a person should read.
+/// Remarks on a file for the user.
 using Notes = std::vector<std::string>;
 
 using detail::given;
 using detail::number_in;
 
-/// An optional integer within bounds.
+/// The integer under a key, or `fallback` when it is absent or null. Throws ConfigError outside
+/// [lowest, highest].
 inline index_t size_of(const ConfigNode& node, std::string_view key, index_t fallback,
                        index_t lowest, index_t highest) {
   const ConfigNode* found = given(node, key);
   return found == nullptr ? fallback : found->as_integer(lowest, highest);
 }
 
-/// An optional text, one of a few.
+/// The string under a key, which must be one of `choices`, or `fallback` when it is absent or null.
+/// Throws ConfigError.
 inline std::string choice_of(const ConfigNode& node, std::string_view key,
                              std::string_view fallback,
                              std::initializer_list<std::string_view> choices) {
@@ -41,7 +43,8 @@ inline std::string choice_of(const ConfigNode& node, std::string_view key,
       detail::suggestion(value, std::vector<std::string>(choices.begin(), choices.end())));
 }
 
-/// Calls parse(text of the node), whose ArgumentError gets the place in the file.
+/// Returns parse(the node's string). An ArgumentError of `parse` becomes a ConfigError with the
+/// place in the file.
 template <class Parse>
 auto parsed(const ConfigNode& node, Parse parse) {
   try {

@@ -16,7 +16,7 @@ ConfigNode channels_of(const std::array<double, 3>& values, index_t channels) {
   return ConfigNode::list(std::move(out));
 }
 
-/// The number that a person would have written for a float: 1.42, not 1.41999996.
+/// The shortest decimal that reads back as the same float: 1.42, not 1.41999996.
 double shortest(float value) {
   char text[32];
   const auto end = std::to_chars(text, text + sizeof text, value).ptr;
@@ -25,7 +25,7 @@ double shortest(float value) {
   return out;
 }
 
-/// The ratio that int(width * ratio) makes `hidden` of.
+/// The smallest ratio with int(width * ratio) = hidden.
 double mlp_ratio(index_t width, index_t hidden) {
   const auto w = static_cast<double>(width);
   double ratio = static_cast<double>(hidden) / w;
@@ -107,8 +107,8 @@ ConfigNode guidance(const ModelFiles& files) {
 
 ConfigNode misc(const ModelConfig& c) {
   const Shape latent = c.latent_shape();
-  // shift = sqrt(dim / base), mostly of the latent's size and a whole number that rounding has
-  // left.
+  // shift = sqrt(dim / base), where dim is the size of a latent and base is usually an integer that
+  // was changed by rounding.
   const auto dim = static_cast<double>(latent.numel()), base = dim / (c.time_shift * c.time_shift),
              whole = std::round(base);
   return ConfigNode::map(
@@ -121,22 +121,23 @@ ConfigNode misc(const ModelConfig& c) {
 
 }  // namespace
 
-std::string encoder_lacks(const ModelConfig& c) {
+std::string why_no_encoder(const ModelConfig& c) {
   const auto* vit = c.encoder.get_if<EncoderConfig>();
   if (vit == nullptr) return concat("the family ", c.encoder.family(), " is not an official one");
-  return vit->table_h != vit->table_w ? "its table of positions is not square" : "";
+  return vit->table_h != vit->table_w ? "its table of position embeddings is not square" : "";
 }
 
-std::string config_lacks(const ModelFiles& files) {
+std::string why_no_config(const ModelFiles& files) {
   const ModelConfig& c = files.config;
-  if (const std::string lacks = encoder_lacks(c); !lacks.empty()) return "the encoder: " + lacks;
+  if (const std::string reason = why_no_encoder(c); !reason.empty())
+    return "the encoder: " + reason;
   if (!files.decoder || !c.decoder) return "there is no decoder";
   if (c.encoder.channels() != 3 || c.decoder->channels != 3) return "pictures are gray";
   if (!is_square(c.image_shape()) || !is_square(c.encoder_input_shape()) ||
       !is_square(c.latent_shape()))
     return "pictures are not square";
   if (c.decoder->grid_h != c.latent_shape()[1] || c.decoder->grid_w != c.latent_shape()[2])
-    return "the decoder has another grid than the latents";
+    return "the decoder's grid differs from that of the latents";
   for (const auto& [group, network] : {std::pair(&files.dit, &c.dit), {&files.guide, &c.guide}})
     if (*group && *network && !has_class(**network))
       return concat("the official code has no class for a ", (*network)->title());
@@ -147,7 +148,7 @@ std::string config_lacks(const ModelFiles& files) {
   if (sbdm && c.path != PathKind::vp) return "the official code cannot sample with the form sbdm";
   if (c.path == PathKind::vp && c.path_formulas == PathFormulas::exact &&
       (sbdm || c.prediction != Prediction::velocity))
-    return "the official formulas of the VP path are others than the model's";
+    return "the official formulas of the VP path differ from the model's";
   return {};
 }
 

@@ -1,4 +1,4 @@
-// Models in the words of the official files: config.yaml, and the config.json of encoder and
+// The configurations of official files for a model: config.yaml, and the config.json of encoder and
 // decoder. Source: configs/ of the official repository (bytetriper/RAE); Dinov2WithRegistersConfig,
 // SiglipConfig and ViTMAEConfig of huggingface/transformers.
 #pragma once
@@ -9,10 +9,10 @@
 
 namespace rae::official {
 
-/// Why no folder of Hugging Face can hold this model's encoder; empty when one can.
-[[nodiscard]] std::string encoder_lacks(const ModelConfig& config);
-/// Why no official configuration describes this model; empty when one does.
-[[nodiscard]] std::string config_lacks(const ModelFiles& files);
+/// The reason why the encoder cannot be written as a folder of Hugging Face; empty when it can.
+[[nodiscard]] std::string why_no_encoder(const ModelConfig& config);
+/// The reason why no official configuration can describe this model; empty when one can.
+[[nodiscard]] std::string why_no_config(const ModelFiles& files);
 
 /// config.json of the encoder.
 [[nodiscard]] ConfigNode encoder_json(const EncoderConfig& config);
@@ -21,10 +21,10 @@ namespace rae::official {
 /// config.json of the decoder.
 [[nodiscard]] ConfigNode decoder_json(const DecoderConfig& config);
 
-/// The configuration, with the files of `save_official` beside it.
+/// The official configuration, with the paths of the files that `save_official` writes.
 [[nodiscard]] ConfigNode config_of(const ModelFiles& files);
 
-/// YAML, a line for each member, lists in one line.
+/// A map as YAML with one line for each member; lists are on one line.
 [[nodiscard]] std::string yaml_text(const ConfigNode& node, int indent = 0);
 
 }  // namespace rae::official

@@ -154,7 +154,7 @@ const Refused kRefused[] = {
      {"t_min 0.6 is above t_max 0.4"}},
     {"NoGuide",
      {"guidance={method: autoguidance, scale: 1.5}"},
-     {"guidance", "'guidance_model' is missing"}},
+     {"guidance", "needs the key 'guidance_model'"}},
     {"GuideOfOtherClasses",
      {"guidance.guidance_model.params.num_classes=11"},
      {"guidance_model", "11 classes"}},
@@ -214,7 +214,7 @@ TEST(OfficialConfig, GuidanceBelowOneIsNone) {
   const OfficialConfig c = parse({"guidance.scale=0.5"});
   EXPECT_EQ(c.sampling.autoguidance->scale, 1.0f);
   EXPECT_EQ(c.guidance_scale, 0.5f);
-  EXPECT_TRUE(noted(c, "is no guidance"));
+  EXPECT_TRUE(noted(c, "switches guidance off"));
 }
 
 TEST(OfficialConfig, StochasticSampler) {
@@ -254,7 +254,7 @@ TEST(OfficialConfig, DistanceFromTheEndsOfThePath) {
       noted(parse({"transport.params={path_type: GVP, prediction: noise}"}), "no sample_eps"));
   const OfficialConfig unused = parse({"transport.params={sample_eps: 0.002}"});
   EXPECT_FALSE(unused.sampling.sample_eps);
-  EXPECT_TRUE(noted(unused, "sample_eps: not used"));
+  EXPECT_TRUE(noted(unused, "sample_eps: has no effect"));
 }
 
 TEST(OfficialConfig, OtherEncoders) {
@@ -341,7 +341,7 @@ TEST(OfficialConfig, TheStaleTrainingFileIsRecognised) {
              "0.00002, beta: [0.9, 0.95], wd: 0.0, "
              "schedule_type: linear, decay_start_epoch: 40, decay_end_epoch: 800}"});
   EXPECT_TRUE(noted(c, "no scheduler section and the old keys base_lr, final_lr, beta, wd"));
-  EXPECT_TRUE(noted(c, "stale 512 px training file"));
+  EXPECT_TRUE(noted(c, "outdated 512 px training file"));
   ASSERT_TRUE(c.training->scheduler);
   EXPECT_EQ(c.training->optimizer.lr, 3e-4);
   EXPECT_EQ(c.training->scheduler->base_lr, 3e-4);

@@ -84,7 +84,7 @@ TEST(OfficialModel, NamesEverythingThatIsMissingAtOnce) {
   EXPECT_EQ(message.find(command, message.find(command) + 1), std::string::npos) << message;
   // Of files that are somebody's own nothing is known.
   EXPECT_NE(message.find("the file 'stats/stat.pt'\n  stage_2.ckpt"), std::string::npos) << message;
-  EXPECT_NE(message.find("the file 'guide/stage2_model.pt'\nLooked in"), std::string::npos)
+  EXPECT_NE(message.find("the file 'guide/stage2_model.pt'\nSearched in"), std::string::npos)
       << message;
 }
 
@@ -298,7 +298,7 @@ const Unfit kUnfit[] = {
      {"decoder/model.pt", "none of the tensors", "stage_2"}},
     {"StatisticsInsteadOfDecoder",
      {"stage_1.params.pretrained_decoder_path=stats/stat.pt"},
-     {"stat.pt", "none of the tensors", "its first is 'var'"}},
+     {"stat.pt", "none of the tensors", "its first tensor is 'var'"}},
     {"TextInsteadOfWeights", {"stage_2.ckpt=encoder/config.json"}, {"encoder/config.json"}},
     {"GuideWithoutWeights",
      {"guidance.guidance_model.ckpt=null"},

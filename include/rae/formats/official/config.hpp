@@ -20,7 +20,7 @@ namespace rae {
 struct OfficialStage1 {
   EncoderFamily family = EncoderFamily::dinov2;  ///< of `encoder_cls`
   std::string encoder_config_path;  ///< folder or id whose preprocessor_config.json has the pixels'
-                                    ///< mean and deviation
+                                    ///< mean and standard deviation
   std::string encoder_path;  ///< folder or id of the encoder: `dinov2_path` or `model_name` of
                              ///< `encoder_params`
   index_t encoder_input_size = 224;     ///< side to which pictures are resized before the encoder
@@ -28,9 +28,9 @@ struct OfficialStage1 {
   index_t decoder_patch_size = 16;      ///< side of a patch of pixels
   std::string pretrained_decoder_path;  ///< the decoder's weights; empty in a configuration that
                                         ///< trains them
-  std::string ckpt;  ///< checkpoint of the whole autoencoder, whose decoder is taken; usually empty
+  std::string ckpt;  ///< checkpoint of the whole autoencoder, whose decoder is used; usually empty
   std::string normalization_stat_path;  ///< statistics of the latents; empty: none
-  double noise_tau = 0.8;  ///< noise on latents while the decoder is trained, >= 0; none otherwise
+  double noise_tau = 0.8;  ///< scale of the noise on latents in the training of the decoder, >= 0
   double eps = 1e-5;       ///< added to the variance of the latents
 };
 
@@ -56,16 +56,17 @@ struct OfficialTransport {
 struct OfficialOptimizer {
   double lr = 2e-4;                        ///< before the schedule, which replaces it
   std::array<double, 2> betas{0.9, 0.95};  ///< of the moments
-  double weight_decay = 0.0, eps = 1e-8;   ///< AdamW's
+  double weight_decay = 0.0, eps = 1e-8;   ///< of AdamW
 };
 
-/// Learning rates as `build_scheduler` makes them: a count of epochs, unless the count of steps is
-/// given.
+/// Learning rates as `build_scheduler` makes them. Durations are in epochs unless they are given in
+/// steps.
 struct OfficialSchedule {
-  bool cosine = false;                     ///< `type`: cosine or linear
-  double base_lr = 2e-4, final_lr = 2e-4;  ///< at the beginning and from the end of the decay on
-  double warmup_epochs = 0.0, decay_end_epoch = 0.0;         ///< epochs from the beginning
-  std::optional<index_t> warmup_steps{}, decay_end_steps{};  ///< the same in steps; these go first
+  bool cosine = false;                                ///< `type`: cosine or linear
+  double base_lr = 2e-4, final_lr = 2e-4;             ///< at the beginning, and after the decay
+  double warmup_epochs = 0.0, decay_end_epoch = 0.0;  ///< epochs from the beginning
+  std::optional<index_t> warmup_steps{},
+      decay_end_steps{};          ///< the same in steps, which take precedence
   bool warmup_from_zero = false;  ///< ramp up; otherwise the warm-up is constant
 };
 
@@ -75,12 +76,11 @@ struct OfficialTraining {
   std::optional<index_t> global_batch_size{};  ///< pictures in a step
   index_t batch_size =
       16;  ///< pictures in a step of one device, where `global_batch_size` is absent
-  index_t grad_accum_steps =
-      1;  ///< see math of the official code: above 1 only the last part counts there
+  index_t grad_accum_steps = 1;       ///< above 1, only the last part counts in the official code
   double ema_decay = 0.9995;          ///< of the averaged weights, in [0, 1)
   double clip_grad = 1.0;             ///< largest norm of the gradient; 0: none
-  std::uint64_t global_seed = 0;      ///< of everything random
-  index_t num_workers = 4;            ///< that read pictures
+  std::uint64_t global_seed = 0;      ///< seed of all random numbers
+  index_t num_workers = 4;            ///< number of processes that read pictures
   index_t log_interval = 100;         ///< steps between lines of the log
   index_t checkpoint_interval = 4;    ///< epochs between checkpoints
   index_t sample_every = 2500;        ///< steps between samples
@@ -107,14 +107,14 @@ struct OfficialGan {
   index_t disc_start = 0;      ///< epoch from which the decoder sees the discriminator
   index_t disc_upd_start = 0;  ///< epoch from which the discriminator learns
   index_t lpips_start = 0;     ///< epoch from which LPIPS counts
-  double max_d_weight = 1e4;   ///< limit of the adaptive weight
-  index_t disc_updates = 1;    ///< steps of the discriminator for one of the decoder
+  double max_d_weight = 1e4;   ///< upper limit of the adaptive weight
+  index_t disc_updates = 1;    ///< steps of the discriminator per step of the decoder
 };
 
 /// Section `eval`: measurements during training.
 struct OfficialEval {
   index_t eval_interval = 5000;  ///< steps
-  bool eval_model = false;       ///< also of the weights that are not averaged
+  bool eval_model = false;       ///< also evaluate the weights that are not averaged
   std::string data_path,
       reference_npz_path;  ///< folder of pictures, and the reference of the Fréchet distance
   std::vector<std::string> metrics{"rfid", "psnr", "ssim"};  ///< of stage 1
@@ -139,18 +139,18 @@ struct OfficialConfig {
   std::optional<OfficialGan> gan;            ///< how the discriminator is trained
   std::optional<OfficialEval> eval;          ///< measurements during training
   std::vector<std::string>
-      notes;  ///< remarks that a person should read: mistakes in the file, and their effect here
+      notes;  ///< remarks for the user: mistakes in the file, and their effect here
 
   /// `dimension_shift` of time_dist_shift_dim and time_dist_shift_base; at least 1.
   [[nodiscard]] double time_shift() const;
 };
 
-/// Reads a tree of official form. Throws ConfigError with the place in the file for an unknown key
-/// (with the nearest known one), a value of another type or range, values that do not fit each
-/// other, and options that the official code cannot run either and that have no meaning here.
+/// Reads an official configuration. Throws ConfigError with the place in the file for an unknown
+/// key (with the nearest known one), a value of another type or range, values that do not fit each
+/// other, and options that the official code cannot run and that have no meaning here.
 [[nodiscard]] OfficialConfig parse_official_config(const ConfigNode& node);
 
-/// The same from a file. Throws FileError, too.
+/// The same from a file. Throws FileError as well.
 [[nodiscard]] OfficialConfig load_official_config(const std::string& path);
 
 }  // namespace rae
