@@ -1,4 +1,4 @@
-// The elements of a temporary tensor cannot be kept.
+// A span over the elements of a temporary tensor is refused, because it would dangle.
 #include "rae/core/tensor.hpp"
 
 rae::Tensor<float> made() { return rae::Tensor<float>(rae::Shape{2}, 1.0f); }

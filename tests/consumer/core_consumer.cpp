@@ -1,4 +1,4 @@
-// The header-only part alone: a plain-loop kernel and the sampler, on the calling thread.
+// Uses only the header-only part: a kernel in plain loops and the sampler, on the calling thread.
 #include <string_view>
 
 #include "rae/core/parallel.hpp"

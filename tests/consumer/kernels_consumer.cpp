@@ -1,4 +1,4 @@
-// One kernel alone: a matrix product.
+// Uses one kernel alone: a matrix product.
 #include "rae/core/tensor.hpp"
 #include "rae/kernels/gemm.hpp"
 

@@ -1,4 +1,4 @@
-// What a user's program does first: include, call something compiled, link.
+// A first program of a user: includes the library, calls a compiled function, and links.
 #include "rae/core/parallel.hpp"
 #include "rae/kernels/gemm.hpp"
 #include "rae/version.hpp"

@@ -23,7 +23,7 @@ static_assert(Viewable<Eigen::MatrixXf&> && Viewable<const Eigen::MatrixXf&> &&
               Viewable<Eigen::Map<Eigen::MatrixXf>>);
 static_assert(!Viewable<Eigen::MatrixXf>, "a view of a temporary matrix would dangle");
 
-TEST(EigenTest, ATensorIsAMatrixOfRows) {
+TEST(EigenTest, TensorsAreMatricesOfRows) {
   Tensor<float> t(Shape{2, 2, 3}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
   auto m = eigen_map(t);
   EXPECT_EQ(m.rows(), 4);
@@ -72,7 +72,7 @@ TEST(EigenTest, StridedViewsKeepTheirStrides) {
   EXPECT_THROW((void)eigen_map(cube.view().slice(1, 0, 2)), ShapeError);
 }
 
-TEST(EigenTest, MatricesOfBothOrdersAreViews) {
+TEST(EigenTest, ViewsMatricesOfBothOrders) {
   Eigen::MatrixXf columns(2, 3);
   columns << 1, 2, 3, 4, 5, 6;
   const View<float> view = view_of(columns);
@@ -99,7 +99,7 @@ TEST(EigenTest, KernelsWorkOnEigenMemory) {
   EXPECT_LT((eigen_map(out) - a * b).cwiseAbs().maxCoeff(), 1e-5f);
 }
 
-TEST(EigenTest, RefusesWhatIsNoMatrix) {
+TEST(EigenTest, RefusesTensorsWithoutRows) {
   const Tensor<float> empty, scalar(Shape{}, 1.0f);
   EXPECT_THROW((void)eigen_map(empty), ShapeError);
   EXPECT_THROW((void)eigen_map(scalar), ShapeError);

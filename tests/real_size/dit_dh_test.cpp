@@ -13,7 +13,7 @@ namespace rae {
 namespace {
 
 // DiT^DH-S for 256 x 256 pictures: a backbone of 12 blocks of width 384 and a head of 2 blocks of
-// width 2048. The tolerance is 1e-3 of the output's deviation.
+// width 2048. The tolerance is 1e-3 of the output's standard deviation.
 TEST(RealSize, DitDhSmallMatches) {
   const test::Golden io("real_ditdh_s/io.safetensors");
   const ConfigNode node = test::golden_config("real_ditdh_s");
@@ -26,7 +26,7 @@ TEST(RealSize, DitDhSmallMatches) {
       p.set(sincos_position_table<float>(16, 16, p.shape()[2]).reshaped(p.shape()));
   });
   const Tensor<std::int64_t> y = io.get<std::int64_t>("y");
-  // The forward pass, with a look at three tokens behind some blocks, within 1e-3 of their
+  // The forward pass, and three tokens after some of the blocks, within 1e-3 of their standard
   // deviation.
   const auto expect_tokens = [&](const Tensor<float>& x, const std::string& block) {
     const index_t width = x.extent(2);

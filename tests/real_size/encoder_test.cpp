@@ -10,8 +10,8 @@
 namespace rae {
 namespace {
 
-// DINOv2-B with registers on 224 x 224 pixels, its 37 x 37 position table shrunk to 16 x 16. Tokens
-// have deviation 1, so the tolerance is 1e-3 of that.
+// DINOv2-B with registers on 224 x 224 pixels, its 37 x 37 position table resized to 16 x 16.
+// Tokens have a standard deviation of 1, so the tolerance is 1e-3.
 TEST(RealSize, Dinov2BaseMatches) {
   const test::Golden io("real_dinov2_b/io.safetensors");
   const test::ProceduralWeights weights(test::golden_config("real_dinov2_b"));

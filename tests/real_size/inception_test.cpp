@@ -7,8 +7,8 @@
 namespace rae {
 namespace {
 
-// The published widths, 24 million weights. Features have a deviation of 2.6, logits of 3; the
-// golden numbers are PyTorch's in double.
+// The published widths, 24 million weights. Features have a standard deviation of 2.6, logits of 3;
+// the golden numbers were computed by PyTorch in double.
 TEST(RealSize, InceptionMatches) {
   const test::Golden io("real_inception/io.safetensors");
   const test::ProceduralWeights weights(test::golden_config("real_inception"));

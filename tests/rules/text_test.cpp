@@ -1,4 +1,4 @@
-// Rules on the text of the sources: length, unfinished marks, names that promise too much.
+// Rules on the source files: their length, unfinished marks, and names that promise too much.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -16,8 +16,8 @@ TEST(SourceText, FilesAreShort) {
     EXPECT_LE(file.lines.size(), kMostLines) << file.path << " should be split";
 }
 
-/// Lines of more than 100 characters, "path:number". What a raw string holds may be longer, and so
-/// may lines without a place to break them: tables and addresses.
+/// Lines of more than 100 characters, as "path:number". Raw strings may be longer, and so may lines
+/// that cannot be broken: tables and addresses.
 std::vector<std::string> long_lines(const std::vector<SourceFile>& files) {
   constexpr std::size_t kMostCharacters = 100;
   std::vector<std::string> out;
@@ -27,7 +27,7 @@ std::vector<std::string> long_lines(const std::vector<SourceFile>& files) {
       const std::string& line = file.lines[i];
       const bool begins = line.find("R\"") != std::string::npos;
       const auto bytes_inside = std::count_if(line.begin(), line.end(), [](char c) {
-        return (static_cast<unsigned char>(c) & 0xc0u) == 0x80u;  // of UTF-8, after the first
+        return (static_cast<unsigned char>(c) & 0xc0u) == 0x80u;  // continuation bytes of UTF-8
       });
       const std::size_t characters = line.size() - static_cast<std::size_t>(bytes_inside);
       if (characters > kMostCharacters && !raw && !begins && line.rfind("|", 0) != 0 &&
@@ -43,11 +43,12 @@ std::vector<std::string> long_lines(const std::vector<SourceFile>& files) {
 TEST(SourceText, LinesAreShort) {
   const std::vector<std::string> kinds = {".hpp", ".cpp", ".inl", ".cmake", ".sh", ".yaml", ".txt"};
   std::vector<SourceFile> files = source_files({"include", "src", "tests", "examples"}, kinds);
-  const auto page = [](const SourceFile& file) {  // golden files have text of other programs
-    return file.path.find("/golden/") != std::string::npos ||
-           file.path.find("/corpus/") != std::string::npos ||
-           file.path.find("/data/") != std::string::npos;
-  };
+  const auto page =
+      [](const SourceFile& file) {  // golden files contain configurations of other programs
+        return file.path.find("/golden/") != std::string::npos ||
+               file.path.find("/corpus/") != std::string::npos ||
+               file.path.find("/data/") != std::string::npos;
+      };
   std::erase_if(files, page);
   ASSERT_GT(files.size(), 100u);
   std::string found;
@@ -77,7 +78,7 @@ TEST(SourceText, HeadersOpenNoNamespace) {
       EXPECT_FALSE(std::regex_search(file.lines[i], opened)) << file.path << ":" << i + 1;
 }
 
-TEST(SourceText, PublicHeadersBeginWithWhatTheyAre) {
+TEST(SourceText, PublicHeadersBeginWithTheirSubject) {
   for (const auto& file : source_files({"include"})) {
     ASSERT_FALSE(file.lines.empty()) << file.path;
     EXPECT_EQ(file.lines.front().rfind("// ", 0), 0u) << file.path;

@@ -1,5 +1,5 @@
-// The tiny DiT^DH that the official samplers were run with: cases sample_ode and sample_sde, which
-// share its weights.
+// The tiny DiT^DH with which the official samplers were run: the cases sample_ode and sample_sde,
+// which share its weights.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 
 namespace rae::test {
 
-/// The model's velocity at (x, t) for the labels of the case, computed in T; counts its
+/// The model's velocity at (x, t) for the labels of the case, computed in type T. It counts its
 /// evaluations.
 template <Real T = float>
 class GoldenFlow {
