@@ -1,4 +1,4 @@
-// Folders of diffusers, made of random models under the names of AutoencoderRAE.
+// Folders of diffusers, written from random models under the names of AutoencoderRAE.
 #include "rae/formats/diffusers_autoencoder.hpp"
 
 #include <gtest/gtest.h>
@@ -16,7 +16,8 @@ constexpr const char* kConfig =
   "decoder_num_hidden_layers": 2, "decoder_num_attention_heads": 4, "decoder_intermediate_size": 48, "patch_size": 4,
   "encoder_input_size": 28, "image_size": null, "num_channels": 3, "noise_tau": 0.0, "reshape_to_2d": true, "scaling_factor": 1.0})";
 
-/// Its parts: one 64-wide layer of DINOv2 with a table of 3 x 3, and a decoder of 2 x 2 tokens.
+/// The networks of that configuration: one layer of DINOv2 of width 64 with a position table of 3 x
+/// 3, and a decoder of 2 x 2 tokens.
 struct Parts {
   Encoder<Tensor<float>> encoder{EncoderConfig{.hidden_size = 64,
                                                .num_layers = 1,
@@ -44,7 +45,8 @@ struct Parts {
   }
 };
 
-/// The tensors of a model under other names: rows that the file has apart are split.
+/// Adds the tensors of a model under other names; matrices that the file stores separately are
+/// split.
 template <class Model>
 void add(std::vector<SafetensorsEntry>& out, Model& model, const NameMap& names) {
   model.parameters([&](const std::string& name, auto& parameter) {
@@ -98,7 +100,7 @@ Tensor<float> noise_image() {
   return image;
 }
 
-TEST(DiffusersAutoencoder, IsTheModelUnderOtherNames) {
+TEST(DiffusersAutoencoder, EqualsTheModelUnderOtherNames) {
   Parts parts;
   const Tensor<float> image = noise_image();  // (2, 3, 8, 8)
   for (const bool official : {false, true}) {
@@ -152,7 +154,7 @@ TEST(DiffusersAutoencoder, StatisticsAreBroadcast) {
     write_folder(folder, kConfig, entries);
     return open_diffusers_autoencoder(folder.path()).latent_norm;
   };
-  // Without statistics the buffers are (1), and diffusers divides by 1 + 1e-5.
+  // Without statistics, the buffers have shape (1), and diffusers divides by 1 + 1e-5.
   const auto none = with(Tensor<float>(Shape{1}, 0.f), Tensor<float>(Shape{1}, 1.f));
   EXPECT_EQ(none.mean.shape(), (Shape{64, 2, 2}));
   EXPECT_FLOAT_EQ(none.var[255], 1.00002f);
@@ -174,9 +176,9 @@ TEST(DiffusersAutoencoder, StatisticsAreBroadcast) {
   EXPECT_NE(fails(Tensor<float>(Shape{1}, std::nanf("")), one).find("NaN"), std::string::npos);
 }
 
-/// save_pretrained writes the statistics into config.json, too: more values than a configuration
-/// may have.
-TEST(DiffusersAutoencoder, StatisticsInTheConfigurationAreReadOver) {
+/// save_pretrained writes the statistics also into config.json, which then has more values than the
+/// limit for configurations. They are skipped.
+TEST(DiffusersAutoencoder, StatisticsInTheConfigurationAreSkipped) {
   Parts parts;
   const TempFolder folder;
   std::string list = "[";
@@ -194,7 +196,7 @@ TEST(DiffusersAutoencoder, StatisticsInTheConfigurationAreReadOver) {
             std::string::npos);
 }
 
-TEST(DiffusersAutoencoder, RefusesWhatDoesNotFit) {
+TEST(DiffusersAutoencoder, RefusesUnsupportedConfigurations) {
   Parts parts;
   const TempFolder folder;
   const auto entries = entries_of(parts);

@@ -13,7 +13,7 @@ namespace {
 using test::expect_close;
 using test::message_of;
 
-/// A picture of noise.
+/// A picture with random pixels.
 Image noisy(index_t width, index_t height, int channels, std::uint64_t seed) {
   Image image(width, height, channels);
   const Philox random(seed);
@@ -23,7 +23,7 @@ Image noisy(index_t width, index_t height, int channels, std::uint64_t seed) {
   return image;
 }
 
-TEST(AutoencoderTest, EncodesAndDecodesAsTheModelDoes) {
+TEST(AutoencoderTest, EqualsTheModel) {
   const Bundle bundle = test::tiny_bundle();
   const Autoencoder autoencoder(bundle);
   const Rae<float> rae = bundle.autoencoder();
@@ -36,7 +36,7 @@ TEST(AutoencoderTest, EncodesAndDecodesAsTheModelDoes) {
   EXPECT_EQ(autoencoder.reconstruct(image), autoencoder.decode(z).front());
 }
 
-TEST(AutoencoderTest, TakesPicturesOfAnySizeAndColour) {
+TEST(AutoencoderTest, AcceptsPicturesOfAnySizeAndColour) {
   const Autoencoder gray(test::tiny_bundle());
   const Image wide = noisy(31, 17, 3, 4);
   EXPECT_EQ(gray.prepare(wide), wide.to_gray().center_crop(8));
@@ -51,7 +51,7 @@ TEST(AutoencoderTest, TakesPicturesOfAnySizeAndColour) {
   EXPECT_EQ(coloured.reconstruct(square).channels(), 3);
 }
 
-TEST(AutoencoderTest, ResizesForTheEncoderWhenTheModelSaysSo) {
+TEST(AutoencoderTest, ResizesPicturesForTheEncoder) {
   ModelConfig config = test::tiny_config();
   config.encoder_size = 8;
   config.image_size = 16;
@@ -62,7 +62,7 @@ TEST(AutoencoderTest, ResizesForTheEncoderWhenTheModelSaysSo) {
   EXPECT_EQ(autoencoder.reconstruct(image).width(), 16);
 }
 
-TEST(AutoencoderTest, APictureDoesNotDependOnItsBatch) {
+TEST(AutoencoderTest, PicturesDoNotDependOnTheirBatch) {
   const Autoencoder autoencoder(test::tiny_bundle());
   std::vector<Image> images;
   for (std::uint64_t i = 0; i < 70; ++i)
@@ -106,7 +106,7 @@ TEST(AutoencoderTest, RefusesBadInput) {
   EXPECT_THROW((void)autoencoder.decode(Tensor<float>(Shape{1, 16, 2, 2}, NAN)), NumericError);
 }
 
-TEST(AutoencoderTest, RefusesBundlesWithoutBothHalves) {
+TEST(AutoencoderTest, RefusesBundlesWithoutEncoderOrDecoder) {
   Bundle bundle = test::tiny_bundle();
   bundle.remove("encoder.");
   std::string message = message_of<FormatError>([&] { (void)Autoencoder(bundle); });

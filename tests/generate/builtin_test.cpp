@@ -1,5 +1,5 @@
-// The model that comes with the library, on real data: what its card promises, at a size that a
-// test can afford.
+// The model that is shipped with the library, on real data: the claims of its model card, on a
+// small number of pictures.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -54,9 +54,9 @@ TEST(BuiltinModel, ReconstructsRealTestPictures) {
   EXPECT_GT(-10 * std::log10(error / static_cast<double>(images.numel())), 28.0);
 }
 
-// A sample's nearest real latents must be of the class that was asked for, about as often as those
-// of a real test picture are.
-TEST(BuiltinModel, DrawsTheClassThatIsAskedFor) {
+// The nearest real latents of a sample must have the requested class about as often as those of a
+// real test picture have its class.
+TEST(BuiltinModel, DrawsTheRequestedClass) {
   const Autoencoder autoencoder = Autoencoder::builtin();
   std::vector<std::int64_t> labels, wanted;
   const Tensor<float> real =

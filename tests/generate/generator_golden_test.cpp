@@ -1,4 +1,4 @@
-// The official samplers' results through the whole Generator, and what it does beside sampling.
+// The results of the official samplers through the whole Generator, and its other functions.
 #include <cmath>
 #include <functional>
 
@@ -45,9 +45,9 @@ TEST_F(GoldenGenerator, SamplesWithEverySolver) {
                  golden_("final." + solver + "_8"), 2e-5, solver);
   }
   expect_close(with([](GenerateOptions& o) { o.steps = 50; }), golden_("final.euler_50"), 2e-5);
-  // One step of the other solvers follows from rounding, so that their results differ from machine
-  // to machine. adaptive_sampler_test.cpp compares the sampler with the official run; here the
-  // Generator must run this sampler on the same velocities, bit for bit.
+  // With the other solvers, the length of one step is determined by rounding errors, so results
+  // differ between machines. adaptive_sampler_test.cpp compares these solvers with the official
+  // run. Here the Generator must give the same bits as this sampler on the same velocities.
   test::GoldenFlow flow;
   for (const AdaptiveSolver solver :
        {AdaptiveSolver::dopri5, AdaptiveSolver::dopri8, AdaptiveSolver::fehlberg2})
@@ -71,7 +71,7 @@ TEST_F(GoldenGenerator, SamplesWithBothKindsOfGuidance) {
                golden_("final.ag1.42_int"), 2e-5);
 }
 
-TEST_F(GoldenGenerator, GuidanceThatIsAskedForTakesThePlaceOfTheModels) {
+TEST_F(GoldenGenerator, RequestedGuidanceReplacesThatOfTheModel) {
   ModelFiles files = test::sampler_model();
   files.config.sampling.autoguidance = AutoGuidance{.scale = 1.42f};
   generator_ = Generator(files);
@@ -96,7 +96,7 @@ TEST_F(GoldenGenerator, GuidanceThatIsAskedForTakesThePlaceOfTheModels) {
   EXPECT_NE(message.find("needs a weaker model"), std::string::npos) << message;
 }
 
-TEST_F(GoldenGenerator, LoadsItsPartsWhenTheyAreNeeded) {
+TEST_F(GoldenGenerator, LoadsNetworksOnDemand) {
   generator_ = Generator(test::sampler_model(), {.keep_loaded = false});
   expect_close(with([](GenerateOptions& o) { o.autoguidance = AutoGuidance{.scale = 1.42f}; }),
                golden_("final.ag1.42_full"), 2e-5);
@@ -106,7 +106,7 @@ TEST_F(GoldenGenerator, LoadsItsPartsWhenTheyAreNeeded) {
   EXPECT_NE(message.find("sample_ode: has no weights of a decoder"), std::string::npos) << message;
 }
 
-TEST_F(GoldenGenerator, TheVelocityIsThatOfTheNetworkAlone) {
+TEST_F(GoldenGenerator, VelocityIsTheOutputOfTheNetwork) {
   DitDh<Tensor<float>> dit(generator_.config().dit->get<DitDhConfig>());
   test::load(dit, Golden("sample_ode/weights.safetensors"));
   const Tensor<float> z = golden_("z");
@@ -124,7 +124,7 @@ TEST_F(GoldenGenerator, TheVelocityIsThatOfTheNetworkAlone) {
                ShapeError);
 }
 
-TEST_F(GoldenGenerator, PyTorchsNumbersAreDrawnForAllPicturesAtOnce) {
+TEST_F(GoldenGenerator, PyTorchNoiseIsDrawnForAllPicturesAtOnce) {
   Tensor<float> expected(Shape{5, 6, 4, 4});
   TorchCpuGenerator(42).fill_normal(expected.span());
   expect_close(generator_.noise(42, 5, 0, Rng::torch_cpu), expected, 0.0);
@@ -140,7 +140,7 @@ TEST_F(GoldenGenerator, PyTorchsNumbersAreDrawnForAllPicturesAtOnce) {
                Tensor<float>(Shape{2, 6, 4, 4}, z.span().subspan(3 * 96)), 0.0);
 }
 
-TEST_F(GoldenGenerator, TheStochasticSamplerDrawsFromItsStreams) {
+TEST_F(GoldenGenerator, TheStochasticSamplerDrawsByPictureOrLikePyTorch) {
   const auto run = [&](index_t batch, Rng rng, std::uint64_t first) {
     return generator_.sample_latents({.labels = {1, 2, 3},
                                       .seed = 4,
@@ -152,7 +152,8 @@ TEST_F(GoldenGenerator, TheStochasticSamplerDrawsFromItsStreams) {
   const Tensor<float> all = run(3, Rng::philox, 0);
   expect_close(run(1, Rng::philox, 0), all, 0.0);
   EXPECT_FALSE(test::close(run(3, Rng::philox, 1), all, 1e-3));
-  // PyTorch's steps go on where the noise to start from ended.
+  // With PyTorch's generator, the noise of the steps continues its sequence after the initial
+  // noise.
   DitDh<Tensor<float>> dit(generator_.config().dit->get<DitDhConfig>());
   test::load(dit, Golden("sample_ode/weights.safetensors"));
   pack_parameters(dit);
@@ -170,7 +171,7 @@ TEST_F(GoldenGenerator, TheStochasticSamplerDrawsFromItsStreams) {
   EXPECT_THROW((void)run(1, Rng::torch_cpu, 1), ArgumentError);
 }
 
-TEST_F(GoldenGenerator, ThePngTextNamesWhatIsUnusual) {
+TEST_F(GoldenGenerator, PngTextNamesUnusualSettings) {
   GenerateOptions options{.labels = {1}, .seed = 2, .autoguidance = AutoGuidance{.scale = 1.5f}};
   options.solver = AdaptiveSolver::dopri5;
   auto text = generator_.png_text(options, 0);
@@ -192,7 +193,7 @@ TEST_F(GoldenGenerator, ThePngTextNamesWhatIsUnusual) {
   EXPECT_EQ(text.at("rng"), "torch-cpu");
 }
 
-TEST_F(GoldenGenerator, RefusesOptionsOutOfRangeBeforeAnythingIsLoaded) {
+TEST_F(GoldenGenerator, RefusesOptionsOutOfRangeBeforeLoading) {
   generator_ = Generator(test::sampler_model(), {.keep_loaded = false});
   const auto refuses = [&](auto change) { EXPECT_THROW((void)with(change), ArgumentError); };
   refuses([](GenerateOptions& o) { o.steps = 1; });

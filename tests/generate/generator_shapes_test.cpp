@@ -1,5 +1,5 @@
-// Models of other forms from labels to pictures: LightningDiT instead of DiT^DH, and pictures that
-// are not square.
+// From labels to pictures with models of other shapes: LightningDiT instead of DiT^DH, and pictures
+// that are not square.
 #include "rae/generate/autoencoder.hpp"
 #include "rae/generate/generator.hpp"
 #include "support/golden.hpp"
@@ -11,7 +11,7 @@ namespace {
 
 using test::expect_close;
 
-TEST(GeneratorShapesTest, ALightningDitGenerates) {
+TEST(GeneratorShapesTest, LightningDitGenerates) {
   const test::TempFolder folder;
   for (const index_t patch : {1, 2}) {
     ModelConfig config = test::tiny_config();
@@ -87,7 +87,7 @@ TEST(GeneratorShapesTest, RectanglesAreResizedForTheEncoder) {
   expect_close(autoencoder.decode_pixels(z), rae.decode(z), 1e-5);
 }
 
-TEST(GeneratorShapesTest, HalfAnAutoencoderDoesItsHalf) {
+TEST(GeneratorShapesTest, EncoderOrDecoderMayBeAbsent) {
   const Bundle bundle = test::tiny_bundle();
   const Autoencoder whole(bundle);
   const Tensor<float> picture(Shape{1, 1, 8, 8}, 0.5f);
