@@ -14,7 +14,7 @@
 namespace rae::test {
 namespace {
 
-/// A file from its JSON and the number of data bytes.
+/// Builds a file from its JSON header and the number of data bytes.
 std::string file_of(std::string_view json, std::size_t data_bytes) {
   std::string out;
   for (int i = 0; i < 8; ++i) out += static_cast<char>((json.size() >> (8 * i)) & 0xff);
@@ -67,7 +67,8 @@ TEST(Safetensors, RoundTripsEveryType) {
   EXPECT_EQ(file.read<float>("scalar").shape(), Shape{});
   EXPECT_EQ(file.read<float>("none").shape(), (Shape{0, 4}));
 
-  // Conversions: any float to any float, integers that fit to integers, nothing across.
+  // Conversions: any float type to any other, integers to integers if the values fit, and nothing
+  // between floats and integers.
   EXPECT_EQ(file.read<double>("b")[1], -3.0);
   EXPECT_EQ(static_cast<float>(file.read<f16>("f")[1]), -2.5f);
   EXPECT_EQ(file.read<std::int64_t>("u8")[2], 255);
@@ -81,7 +82,7 @@ TEST(Safetensors, RoundTripsEveryType) {
             std::string::npos);
   EXPECT_THROW((void)file.read<std::int64_t>("f"), FormatError);
 
-  // Equal input, equal bytes; the data begin on a multiple of 64.
+  // Equal tensors give equal bytes; the data begin at a multiple of 64.
   write_safetensors(folder / "again.safetensors", entries, {{"format", "pt"}, {"quote\"", "a\nb"}});
   EXPECT_EQ(slurp(path), slurp(folder / "again.safetensors"));
   EXPECT_EQ((8 + static_cast<unsigned char>(slurp(path)[0])) % 64, 0);
@@ -91,7 +92,7 @@ TEST(Safetensors, RoundTripsEveryType) {
 TEST(Safetensors, StoresFloatsAsAnyFloatType) {
   const TempFolder folder;
   const auto path = folder / "a.safetensors";
-  Tensor<float> x({70000});  // more than one piece of the writer's buffer
+  Tensor<float> x({70000});  // larger than the writer's buffer
   for (index_t i = 0; i < x.numel(); ++i) x.data()[i] = std::sin(static_cast<float>(i));
   const SafetensorsEntry entries[] = {
       {"half", x, DType::f16}, {"brain", x, DType::bf16}, {"double", x, DType::f64}};
@@ -236,7 +237,7 @@ TEST(Safetensors, EveryTruncationIsRefused) {
         << size;
 }
 
-TEST(SafetensorsWriter, WritesTensorsAsTheyCome) {
+TEST(SafetensorsWriter, WriterWritesTensorsOneByOne) {
   const TempFolder folder;
   const std::string path = folder / "f.safetensors";
   const std::vector<SafetensorsSlot> slots = {{"a", DType::bf16, {2, 3}}, {"b", DType::int64, {1}}};
@@ -245,7 +246,7 @@ TEST(SafetensorsWriter, WritesTensorsAsTheyCome) {
   {
     SafetensorsWriter writer(path, slots, {{"k", "v"}});
     writer.write(a);
-    EXPECT_THROW(writer.write(a), ArgumentError);  // a float into an integer
+    EXPECT_THROW(writer.write(a), ArgumentError);  // floats where integers were declared
     EXPECT_THROW(writer.commit(), ArgumentError);
     EXPECT_THROW(writer.write(Tensor<std::int64_t>(Shape{2}, 7)), ShapeError);
     writer.write(b);
