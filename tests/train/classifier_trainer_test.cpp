@@ -18,7 +18,8 @@ ClassifierOptions quick(index_t steps = 40) {
   ClassifierOptions o;
   o.first_channels = 4;
   o.features = 8;
-  o.augmentation = {};  // the toy's classes are places, which a flip or shift would exchange
+  o.augmentation =
+      {};  // the classes of the toy are positions, which a flip or shift would exchange
   o.training.steps = steps;
   o.training.batch_size = 16;
   o.training.lr = 1e-2;
@@ -36,7 +37,7 @@ Tensor<float> weights(Classifier<Tensor<float>> model) {
   return Tensor<float>(Shape{static_cast<index_t>(all.size())}, all);
 }
 
-TEST(ClassifierTrainer, LearnsTheToy) {
+TEST(ClassifierTrainer, LearnsTheToyDataset) {
   const auto data = std::make_shared<ToyDataset>(64);
   const Classifier<Tensor<float>> model = train_classifier(data, quick());
   Tensor<float> images(Shape{64, 1, 8, 8});
@@ -86,7 +87,7 @@ TEST(ClassifierTrainer, IsCachedForTheSameDataAndOptions) {
   EXPECT_THROW((void)cached_classifier(path, data, quick(4), count), FormatError);
 }
 
-TEST(ClassifierTrainer, StopsWhenToldTo) {
+TEST(ClassifierTrainer, CanBeStopped) {
   const TempFolder folder;
   const std::string path = folder / "classifier.safetensors";
   ClassifierOptions options = quick();

@@ -40,7 +40,7 @@ TEST(DiffAugment, Matches) {
                     io("blur_only.out"), 2e-6));
 }
 
-TEST(DiffAugment, WithoutAnyGroupChangesNothing) {
+TEST(DiffAugment, WithoutAnyGroupPicturesStayUnchanged) {
   const Tensor<float> images = test::random_tensor<float>({2, 3, 9, 8}, 1);
   EXPECT_TRUE(close(diff_augment(images, {.prob = 0, .cutout = 0.5}, draw_diff_augment(2, 1, 2)),
                     images, 0));
@@ -73,7 +73,7 @@ TEST(DiffAugment, ThreadCountDoesNotChangeABit) {
       [&] { return diff_augment(x, {.cutout = 0.2, .warmup_blur = 0.3}, draws); }));
 }
 
-TEST(DiffAugment, DrawsDependOnSeedAndStreamAndLieInTheUnitInterval) {
+TEST(DiffAugment, DrawsDependOnSeedAndStreamAndAreInTheUnitInterval) {
   const DiffAugDraws a = draw_diff_augment(5, 1, 2), b = draw_diff_augment(5, 1, 2),
                      c = draw_diff_augment(5, 1, 3);
   EXPECT_EQ(a.groups, b.groups);

@@ -21,7 +21,7 @@ TEST(GanLoss, Matches) {
   const Var<float> real(io("logits_real"), true), fake(io("logits_fake"), true);
   Tape<float> tape;
   const TapeScope<float> scope(tape);
-  // The official sums are those of all 4 x 37 logits.
+  // The official sums are over all 4 x 37 logits.
   const auto expect = [&](const Var<float>& loss, const std::string& name) {
     EXPECT_TRUE(test::near(loss.value()[0], io(name + "_mean"), 1e-6));
     EXPECT_TRUE(test::near(static_cast<double>(fake.shape().numel()) * loss.value()[0],
