@@ -13,7 +13,7 @@ using test::Inputs;
 using test::random_tensor;
 using test::random_tensors;
 
-TEST(Checkpoint, GradientsEqualThoseWithout) {
+TEST(Checkpoint, GradientsEqualThoseWithoutCheckpoint) {
   const auto inputs = random_tensors({{3, 4}, {4, 4}, {4}});
   auto block = [](const Var<double>& x, const Var<double>& w, const Var<double>& b) {
     return linear(linear(x, w, b, Activation::gelu), w, b);
@@ -21,7 +21,7 @@ TEST(Checkpoint, GradientsEqualThoseWithout) {
   const GradcheckResult result =
       gradcheck([&](Inputs in) { return checkpoint(block, in[0], in[1], in[2]); }, inputs);
   EXPECT_LT(result.worst, 1e-7) << result.where;
-  // Parameters that the block captures instead of taking them as inputs.
+  // Parameters that the block captures, instead of taking them as inputs.
   const GradcheckResult captured = gradcheck(
       [&](Inputs in) {
         return checkpoint(

@@ -116,7 +116,7 @@ TEST(Tensor, SelfAssignmentKeepsElements) {
   EXPECT_EQ(std::as_const(a)[1], 2.0f);
 }
 
-TEST(Tensor, ReshapedSharesAndInfers) {
+TEST(Tensor, ReshapedSharesElementsAndInfersAnExtent) {
   const Tensor<float> t(Shape{2, 3, 4}, 1.0f);
   EXPECT_EQ(t.reshaped({6, 4}).shape(), (Shape{6, 4}));
   EXPECT_EQ(t.reshaped({-1, 4}).shape(), (Shape{6, 4}));
@@ -133,7 +133,7 @@ TEST(Tensor, ReshapedIsAValueToo) {
   EXPECT_EQ(t[0], 1.0f);
 }
 
-TEST(Tensor, ReshapedRefusesWhatDoesNotFit) {
+TEST(Tensor, ReshapedRefusesAnotherNumberOfElements) {
   const Tensor<float> t(Shape{2, 3, 4}, 1.0f);
   EXPECT_THROW((void)t.reshaped({5, 5}), ShapeError);
   EXPECT_THROW((void)t.reshaped({-1, 5}), ShapeError);
@@ -146,7 +146,7 @@ TEST(Tensor, ReshapedRefusesWhatDoesNotFit) {
   EXPECT_THROW((void)t.reshaped({-1, index_t{1} << 33, index_t{1} << 33}), ShapeError);
 }
 
-TEST(Tensor, HugeShapesThrowInsteadOfWrappingAround) {
+TEST(Tensor, HugeShapesThrowInsteadOfOverflowing) {
   EXPECT_THROW((Tensor<double>(Shape{index_t{1} << 50})), ArgumentError);
   EXPECT_THROW((Tensor<double>(Shape{std::numeric_limits<index_t>::max() / 16})), ArgumentError);
 }

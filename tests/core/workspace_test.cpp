@@ -53,7 +53,7 @@ TEST(Workspace, LiveTensorsNeverShareMemory) {
     for (const int v : t.span()) ASSERT_EQ(v, t[0]);
 }
 
-TEST(Workspace, HugeBlockDoesNotServeATinyTensor) {
+TEST(Workspace, ATinyTensorDoesNotReuseAHugeBlock) {
   Workspace workspace;
   const WorkspaceScope scope(workspace);
   { const Tensor<float> huge(Shape{1 << 20}); }
@@ -61,7 +61,7 @@ TEST(Workspace, HugeBlockDoesNotServeATinyTensor) {
   EXPECT_EQ(workspace.allocations(), 2u);
 }
 
-TEST(Workspace, TensorsOutliveIt) {
+TEST(Workspace, TensorsOutliveTheWorkspace) {
   Tensor<float> t;
   {
     Workspace workspace;
@@ -94,7 +94,7 @@ TEST(Workspace, ScopesNest) {
   EXPECT_EQ(inner.allocations(), 1u);
 }
 
-TEST(Workspace, BlockReturnsToWhereItCameFrom) {
+TEST(Workspace, ABlockReturnsToItsWorkspace) {
   Workspace first, second;
   auto t = std::make_unique<Tensor<float>>();
   {
@@ -123,7 +123,7 @@ TEST(Workspace, ReleaseUnusedKeepsLiveTensors) {
   EXPECT_EQ(kept[99], 5.0f);
 }
 
-TEST(Workspace, RefusedAllocationLeavesItUsable) {
+TEST(Workspace, ARefusedAllocationLeavesTheWorkspaceUsable) {
   Workspace workspace;
   const WorkspaceScope scope(workspace);
   EXPECT_THROW((Tensor<double>(Shape{index_t{1} << 50})), ArgumentError);

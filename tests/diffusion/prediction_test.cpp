@@ -17,8 +17,7 @@ using test::Golden;
 constexpr Prediction kAllPredictions[] = {Prediction::velocity, Prediction::data, Prediction::noise,
                                           Prediction::score};
 
-/// Compares sample by sample, relative to the largest value of the sample: 1 / alpha reaches 50 in
-/// these cases.
+/// Compares each sample relative to its largest value, since 1 / alpha reaches 50 in these cases.
 void expect_relative(const Tensor<float>& actual, const Tensor<float>& expected, double tolerance,
                      const std::string& label) {
   ASSERT_EQ(actual.shape(), expected.shape());
@@ -207,7 +206,7 @@ TEST(PredictionTest, DataPredictionDividesByAtLeastTheFloor) {
   EXPECT_EQ(loss_weight(LinearPath{}, Prediction::data, LossWeighting::none, 0.0), 1.0);
 }
 
-TEST(PredictionTest, OneTimeForAllSamplesGivesTheSame) {
+TEST(PredictionTest, OneTimeForAllSamplesGivesTheSameResult) {
   Tensor<float> x(Shape{2, 5}), output(Shape{2, 5});
   Philox(1).fill_normal(x.span());
   Philox(2).fill_normal(output.span());

@@ -20,8 +20,8 @@ using test::message_of;
 constexpr Solver kSamplerSolvers[] = {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3,
                                       Solver::rk4};
 
-/// dx/dt = x cos(3 t) + t: neither linear in t nor autonomous. The reference solution is computed
-/// with many small steps of rk4.
+/// dx/dt = x cos(3 t) + t, which is neither linear in t nor autonomous. The reference solution is
+/// computed with many small steps of rk4.
 Tensor<double> curved(const Tensor<double>& x, double t) {
   Tensor<double> v(x.shape());  // x's shape
   for (index_t i = 0; i < x.numel(); ++i) v.data()[i] = x[i] * std::cos(3 * t) + t;

@@ -21,8 +21,8 @@ TEST_P(Activations, MatchDoubleOnEveryInstructionSet) {
   for (index_t i = 0; i < x.numel(); ++i) values[i] = static_cast<float>(i - 10000) * 1e-3f;
   test::on_every_isa([&](Isa isa) {
     activate<float>(f, x, out);
-    // 4 ULP of the result, and of 1 where the function's own conditioning loses the digits (its
-    // tail towards minus infinity).
+    // 4 ULP of the result or, where the function loses digits because it is badly conditioned (in
+    // its tail towards minus infinity), 4 ULP of 1.
     for (index_t i = 0; i < x.numel(); ++i) {
       const double expected =
           reference::activation(f, static_cast<double>(x.span()[static_cast<std::size_t>(i)]));
@@ -53,8 +53,8 @@ TEST_P(Activations, BackwardMatchesDoubleOnEveryInstructionSet) {
   });
 }
 
-// Ranges of threads begin anywhere, so the ends of vectorised loops must compute the same as their
-// middles.
+// The range of a thread may begin anywhere, so the remainders of vectorised loops must compute the
+// same as the vectors.
 TEST_P(Activations, ThreadCountDoesNotChangeABit) {
   const Tensor<float> x = test::random_tensor<float>({70001}, 1),
                       dout = test::random_tensor<float>({70001}, 2);

@@ -1,5 +1,5 @@
-// The kernels of AMX, with its instructions emulated by plain loops since few processors have them,
-// against those of AVX-512.
+// The AMX kernels compared with those of AVX-512. The AMX instructions are emulated in plain loops,
+// since few processors have them.
 #if defined(RAE_X86)
 #include <gtest/gtest.h>
 
@@ -20,7 +20,7 @@ using detail::PanelProduct;
 constexpr index_t kWidth = 48;
 
 struct Case {
-  index_t rows, columns, k;  // k in words
+  index_t rows, columns, k;  // k is the number of 32-bit words
   Activation activation = Activation::none;
   bool accumulate = false, residual = false;
 };
@@ -35,7 +35,7 @@ class AmxPanel : public testing::TestWithParam<Case> {
     Tensor<std::int32_t> words(Shape{c.rows * stride + c.k * kWidth});
     fill(words);
     const auto* const panel = reinterpret_cast<const std::uint32_t*>(
-        words.data());  // begins at a vector, as kernels want it
+        words.data());  // aligned to a vector, as the kernels expect it
     Tensor<float> out(Shape{c.rows, held}), vectors(Shape{4, 2 * kWidth}),
         residual(Shape{c.rows, kWidth});
     Philox(3).fill_normal(out.span());
@@ -73,7 +73,7 @@ class AmxPanel : public testing::TestWithParam<Case> {
   }
 };
 
-// Pairs of bf16 from 2^-7 to 2, of either sign.
+// Pairs of bf16 with magnitudes from 2^-7 to 2 and either sign.
 void fill_bf16(Tensor<std::int32_t>& words) {
   for (index_t i = 0; i < words.numel(); ++i)
     words[i] = static_cast<std::int32_t>(

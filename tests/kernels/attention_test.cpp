@@ -21,8 +21,8 @@ struct Case {
   index_t batch, tokens, heads, head_dim;
 };
 
-// Tolerances: rounding of f32 sums, or of numbers to 8 bits of mantissa, whose errors average out
-// over keys and channels.
+// Tolerances: the rounding of f32 sums, or the rounding of numbers to 8 bits of mantissa, whose
+// errors average out over keys and channels.
 constexpr double kForwardTolerance = 5e-6, kBf16Tolerance = 1.5e-2, kBackwardTolerance = 2e-5,
                  kBf16BackwardTolerance = 5e-2;
 
@@ -33,7 +33,7 @@ class Attention : public testing::TestWithParam<Case> {
       out{c.batch, c.tokens, c.heads*c.head_dim};
 };
 
-// qkv (B, T, 3*H*hd) with its queries and keys rotated, or rotated back, by the angles of T tokens.
+// qkv (B, T, 3*H*hd) with queries and keys rotated, or rotated back, by the angles of T tokens.
 template <class T>
 Tensor<T> rotated(const Tensor<T>& qkv, index_t heads, bool inverse = false) {
   const index_t batch = qkv.extent(0), tokens = qkv.extent(1), dim = qkv.extent(2) / 3 / heads;
@@ -119,8 +119,8 @@ TEST(AttentionBits, ThreadCountDoesNotChangeABit) {
 }
 
 // The exponentials are divided by the sum of the rounded numbers, so that the weights add up to one
-// also in bf16.
-TEST(AttentionBits, EqualValuesComeBackExactly) {
+// in bf16, too.
+TEST(AttentionBits, EqualValuesAreReturnedExactly) {
   Tensor<float> qkv = test::random_tensor<float>({1, 70, 3 * 24}, 3), out(Shape{1, 70, 24});
   for (index_t t = 0; t < 70; ++t) std::fill_n(qkv.data() + t * 72 + 48, 24, 0.75f);
   test::on_every_narrow_isa([&](Isa isa) {
@@ -129,8 +129,9 @@ TEST(AttentionBits, EqualValuesComeBackExactly) {
   });
 }
 
-// Scores far apart: the largest weight is one, and the others vanish without infinities.
-TEST(AttentionBits, LargeScoresChooseOneKey) {
+// The scores are far apart: the largest weight is one, and the others vanish without becoming
+// infinite or NaN.
+TEST(AttentionBits, LargeScoresSelectOneKey) {
   Tensor<float> qkv = test::random_tensor<float>({1, 40, 3 * 16}, 4), out(Shape{1, 40, 16}),
                 expected(out.shape());
   for (index_t t = 0; t < 40; ++t)
@@ -147,14 +148,14 @@ TEST(AttentionBits, LargeScoresChooseOneKey) {
     });
 }
 
-// An infinity or a NaN of one token is not lost, and does not reach another head or image.
+// A NaN of one token reaches all results of its head, but no other head or image.
 TEST(AttentionBits, NanStaysWithItsHead) {
   for (const DType operands : {DType::f32, DType::bf16})
     test::on_every_narrow_isa([&](Isa isa) {
       Tensor<float> qkv = test::random_tensor<float>({2, 40, 3 * 2 * 7}, 4),
                     out(Shape{2, 40, 2 * 7});
       qkv[14] =
-          std::numeric_limits<float>::quiet_NaN();  // of a key of the first image's first head
+          std::numeric_limits<float>::quiet_NaN();  // a key of the first head of the first image
       attention<float>(qkv, 2, {}, out, operands);
       for (index_t i = 0; i < out.numel(); ++i)
         EXPECT_EQ(std::isnan(out[i]), i < 40 * 14 && i % 14 < 7)
@@ -162,7 +163,8 @@ TEST(AttentionBits, NanStaysWithItsHead) {
     });
 }
 
-// Scratch memory has arbitrary contents, here NaN: the padding of odd extents is written first.
+// Scratch memory may have any contents, here NaN: the padding of odd extents must be written before
+// it is read.
 TEST(AttentionBits, ContentsOfScratchMemoryDoNotMatter) {
   Workspace workspace;
   const WorkspaceScope scope(workspace);
@@ -171,8 +173,7 @@ TEST(AttentionBits, ContentsOfScratchMemoryDoNotMatter) {
                       dout = test::random_tensor<float>(out, 2);
   Tensor<float> result(out), gradient(in);
   const auto fill_free_memory = [] {
-    std::vector<Tensor<float>>
-        blocks;  // the workspace gives a block to whoever needs at least half of it
+    std::vector<Tensor<float>> blocks;  // a block is reused by tensors of at least half its size
     for (index_t n = 1 << 10; n <= 1 << 18; n *= 2)
       blocks.emplace_back(Shape{n}, std::numeric_limits<float>::quiet_NaN());
   };

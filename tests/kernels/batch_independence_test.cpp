@@ -1,5 +1,5 @@
-// A row of a product does not depend on the number of rows: the bits of row i of a product of M
-// rows are those of the product of that row alone, for every type and instruction set.
+// A row of a product does not depend on the number of rows: row i of a product of M rows has the
+// same bits as the product of that row alone, for every type and instruction set.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -15,7 +15,8 @@ using test::random_tensor;
 constexpr index_t kKBlock = 150, kColumns = 70;
 constexpr index_t kMostRows = 200;
 
-/// `multiply(a, out)` with a (M, K) and out (M, N), for many M and for each row alone.
+/// Compares `multiply(a, out)` with a (M, K) and out (M, N), for several M, with the product of
+/// each row alone.
 template <class T, class Multiply>
 void expect_independent_rows(Multiply multiply, Isa isa) {
   const Tensor<T> a = random_tensor<T>({kMostRows, kKBlock}, 1);
@@ -30,7 +31,7 @@ void expect_independent_rows(Multiply multiply, Isa isa) {
   }
 }
 
-TEST(BatchIndependence, OfPackedMatrices) {
+TEST(BatchIndependence, HoldsForPackedMatrices) {
   const Tensor<float> b = random_tensor<float>({kKBlock, kColumns}, 2),
                       bias = random_tensor<float>({kColumns}, 3);
   for (const DType stored : {DType::f32, DType::bf16, DType::int8, DType::int8w, DType::int4}) {
@@ -46,7 +47,7 @@ TEST(BatchIndependence, OfPackedMatrices) {
   }
 }
 
-TEST(BatchIndependence, OfPackedMatricesUnderANorm) {
+TEST(BatchIndependence, HoldsForPackedMatricesAfterANorm) {
   const Tensor<float> b = random_tensor<float>({kKBlock, kColumns}, 2);
   for (const DType stored : {DType::f32, DType::bf16, DType::int8, DType::int8w, DType::int4}) {
     SCOPED_TRACE(name_of(stored));
@@ -61,7 +62,7 @@ TEST(BatchIndependence, OfPackedMatricesUnderANorm) {
   }
 }
 
-TEST(BatchIndependence, OfUnpackedMatrices) {
+TEST(BatchIndependence, HoldsForUnpackedMatrices) {
   const Tensor<float> b = random_tensor<float>({kKBlock, kColumns}, 2);
   for (const DType operands : {DType::f32, DType::bf16}) {
     SCOPED_TRACE(name_of(operands));
@@ -72,7 +73,7 @@ TEST(BatchIndependence, OfUnpackedMatrices) {
   }
 }
 
-TEST(BatchIndependence, OfDoubles) {
+TEST(BatchIndependence, HoldsForDoubles) {
   const Tensor<double> b = random_tensor<double>({kKBlock, kColumns}, 2);
   test::on_every_isa([&](Isa isa) {
     const PackedMatrix<double> packed(b);

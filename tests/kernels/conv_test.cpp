@@ -43,7 +43,7 @@ void compare_with_reference(const Case& c, double tolerance) {
   EXPECT_TRUE(close(dbias, expected_dbias, tolerance));
 }
 
-// The tolerances: rounding of sums of at most 850 products of normal numbers.
+// The tolerances allow for the rounding of sums of at most 850 products of normal numbers.
 TEST(Conv2d, AgreesWithReferenceOnEveryInstructionSet) {
   for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512, Isa::neon}) {
     if (!supports(isa)) continue;
@@ -113,7 +113,7 @@ TEST(MaxPool2d, AgreesWithReference) {
   }
 }
 
-TEST(MaxPool2d, FirstOfEqualsTakesTheGradient) {
+TEST(MaxPool2d, TheFirstOfEqualElementsReceivesTheGradient) {
   const Tensor<float> x(Shape{1, 1, 2, 4}, {0, 3, 1, 1, 3, 2, 1, 1}),
       dout(Shape{1, 1, 1, 2}, {5, 7});
   Tensor<float> dx(x.shape());

@@ -69,7 +69,7 @@ TEST(Embedding, ThreadCountDoesNotChangeABit) {
   }));
 }
 
-TEST(Embedding, NoIdsWriteNothing) {
+TEST(Embedding, WithoutIdsNothingIsWritten) {
   const Tensor<float> table(Shape{2, 2}, 1.0f);
   Tensor<float> out(Shape{0, 2}), dtable(Shape{2, 2}, 5.0f);
   EXPECT_NO_THROW(embedding<float>(table, {}, out));

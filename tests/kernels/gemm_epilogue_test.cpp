@@ -1,5 +1,5 @@
-// Prologues and epilogues of products, for every stored type and instruction set: each is compared
-// with the plain operation on the result of the plain product.
+// Prologues and epilogues of products, for every stored type and instruction set. Each is compared
+// with the separate operation on the result of the plain product.
 #include <gtest/gtest.h>
 
 #include "rae/kernels/gemm.hpp"
@@ -16,7 +16,8 @@ using test::random_tensor;
 
 constexpr DType kStored[] = {DType::f32, DType::bf16, DType::int8};
 
-// F is odd, wider and narrower than a panel; K is longer than the sums in registers.
+// F is odd, and wider or narrower than a panel. The largest K is longer than the sums that stay in
+// registers.
 constexpr std::array<index_t, 3> kSwigluShapes[] = {{1, 1, 1},     {9, 37, 20},   {8, 24, 16},
                                                     {17, 101, 33}, {3, 30, 4700}, {100, 5461, 3}};
 
@@ -37,7 +38,7 @@ void expect_swiglu(index_t m, index_t f, index_t k, DType stored, double toleran
   EXPECT_TRUE(close(unpacked, out, 0.0));
 }
 
-TEST(GemmEpilogue, SwigluJoinsTheHalvesOfTheProduct) {
+TEST(GemmEpilogue, SwigluCombinesTheHalvesOfTheProduct) {
   for (const auto& [m, f, k] : kSwigluShapes)
     test::on_every_narrow_isa([&, rows = m, width = f, depth = k](Isa isa) {
       SCOPED_TRACE(concat(name_of(isa), " ", rows, " x ", width, " x ", depth));
@@ -46,8 +47,8 @@ TEST(GemmEpilogue, SwigluJoinsTheHalvesOfTheProduct) {
     });
 }
 
-// Gates for every row, for groups that a tile straddles, and for all rows; after an activation; on
-// sums in several k-blocks; with a tail of columns.
+// Gates for every row, for groups of rows that a tile crosses, and for all rows; after an
+// activation; with sums in several k-blocks; and with a tail of columns.
 template <class T>
 void expect_gated(index_t m, index_t n, index_t k, index_t groups, Activation activation,
                   DType stored, double tolerance) {
@@ -85,7 +86,7 @@ TEST(GemmEpilogue, GateAndResidual) {
   });
 }
 
-// One pass over the rows gives the bits of two.
+// The norm fused into the product gives the same bits as two separate operations.
 TEST(GemmPrologue, NormOfTheRows) {
   const index_t m = 30, n = 50;
   for (const index_t k : {37, 64}) {

@@ -63,9 +63,9 @@ TEST(Gemm, EpilogueAddsBiasAndActivates) {
   for (index_t i = 0; i < out.numel(); ++i) EXPECT_NEAR(sum[i], 2 * plain[i], 1e-5);
 }
 
-// Sums that are longer than the kernel keeps in registers are added in parts: the epilogue still
-// happens once.
-TEST(Gemm, LongSumsMeetTheEpilogueOnce) {
+// Sums that are longer than those in registers are computed in several k-blocks. The epilogue is
+// still applied once.
+TEST(Gemm, LongSumsApplyTheEpilogueOnce) {
   const Tensor<double> a = random_tensor<double>({11, 1300}, 1),
                        b = random_tensor<double>({1300, 21}, 2),
                        bias = random_tensor<double>({21}, 3),
@@ -86,7 +86,7 @@ TEST(Gemm, EmptySumIsTheBias) {
   for (index_t i = 0; i < out.numel(); ++i) EXPECT_EQ(out[i], bias[i % 5]);
 }
 
-TEST(Gemm, WritesIntoASliceOnly) {
+TEST(Gemm, WritesOnlyToTheSlice) {
   const Tensor<float> a = random_tensor<float>({4, 6}, 1), b = random_tensor<float>({6, 5}, 2);
   Tensor<float> wide(Shape{4, 9}, 7.f), narrow(Shape{4, 5});
   gemm<float>(a, b, wide.view().slice(1, 2, 5));
@@ -113,7 +113,7 @@ TEST(Gemm, ThreadCountDoesNotChangeABit) {
             threads));
 }
 
-// The gradient of a weight is accumulated; its long sum is computed in k-blocks.
+// The gradient of a weight is accumulated, and its long sum is computed in k-blocks.
 TEST(Gemm, TransposedProductAppliesTheEpilogueOnce) {
   const Tensor<double> a = random_tensor<double>({700, 11}, 1),
                        b = random_tensor<double>({700, 21}, 2),

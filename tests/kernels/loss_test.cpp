@@ -16,7 +16,7 @@ using test::random_tensor;
 
 template <class T>
 constexpr double kTolerance =
-    sizeof(T) == 4 ? 1e-6 : 1e-13;  // the plain sum of 50 000 doubles itself errs by some 1e-14
+    sizeof(T) == 4 ? 1e-6 : 1e-13;  // the plain sum of 50 000 doubles has an error of about 1e-14
 
 template <class T>
 void compare_differences() {
@@ -89,7 +89,7 @@ TEST(Loss, SignOfZeroIsZero) {
   EXPECT_TRUE(close(da, Tensor<float>(Shape{3}, {0, -1, 1}), 0.0));
 }
 
-// Summed in float, the million equal terms would lose about four digits.
+// Summed in float, a million equal terms would lose about four digits.
 TEST(Loss, LargeSumsKeepTheirDigits) {
   const Tensor<float> a(Shape{1 << 20}, 0.1f), b(Shape{1 << 20}, 0.0f);
   EXPECT_EQ((l1<float>(a, b)), 0.1f);
@@ -106,7 +106,7 @@ TEST(CrossEntropy, HugeLogitsAreStable) {
                     1e-7));
 }
 
-TEST(Loss, NanIsNotHidden) {
+TEST(Loss, NanIsNotLost) {
   const Tensor<float> a(Shape{2}, {1.0f, std::numeric_limits<float>::quiet_NaN()}),
       b(Shape{2}, 0.0f);
   EXPECT_TRUE(std::isnan(mse<float>(a, b)));

@@ -1,5 +1,5 @@
-// Products with a right operand that is stored as bf16, as 8-bit integers, or as integers of 8 or 4
-// bits in groups, on every instruction set.
+// Products whose right operand is stored as bf16, as 8-bit integers, or as integers of 8 or 4 bits
+// in groups, on every instruction set.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -48,8 +48,8 @@ Tensor<float> expected_product(View<const float> a, View<const float> b, DType s
   return out;
 }
 
-// AMX adds products of bf16 in an order of its own, which costs a random walk of k roundings;
-// everything else adds in that of the reference, to the bit.
+// AMX sums products of bf16 in another order, so the difference is a random walk of k roundings.
+// All other instruction sets sum in the order of the reference and agree bit for bit.
 double bf16_tolerance(Isa isa, index_t k, const Tensor<float>& expected) {
   return isa == Isa::avx512_amx
              ? 4 * 0x1p-24 * std::sqrt(static_cast<double>(k)) * test::largest(expected)
@@ -58,9 +58,9 @@ double bf16_tolerance(Isa isa, index_t k, const Tensor<float>& expected) {
 
 class NarrowShapes : public testing::TestWithParam<Shape> {};
 
-// bf16: the order and the rounding of sums are part of the kernel's contract, so every instruction
-// set gives the reference's bits.
-TEST_P(NarrowShapes, Bf16GivesTheBitsOfTheReferenceInEveryLayout) {
+// bf16: the order and the rounding of sums are specified, so every instruction set is bit-identical
+// to the reference.
+TEST_P(NarrowShapes, Bf16IsBitIdenticalToTheReferenceInEveryLayout) {
   const index_t m = GetParam()[0], n = GetParam()[1], k = GetParam()[2];
   const Tensor<float> a = random_tensor<float>({m, k}, 1), b = random_tensor<float>({k, n}, 2),
                       at = random_tensor<float>({k, m}, 3), bt = random_tensor<float>({n, k}, 4);
@@ -75,8 +75,8 @@ TEST_P(NarrowShapes, Bf16GivesTheBitsOfTheReferenceInEveryLayout) {
     }
 }
 
-// Integers in groups: the same contract, with that the totals of groups are rounded, too.
-TEST_P(NarrowShapes, GroupsGiveTheBitsOfTheReferenceInEveryLayout) {
+// Integers in groups: the same, and the sums of groups are rounded as specified.
+TEST_P(NarrowShapes, GroupsAreBitIdenticalToTheReferenceInEveryLayout) {
   const index_t m = GetParam()[0], n = GetParam()[1], k = GetParam()[2];
   const Tensor<float> a = random_tensor<float>({m, k}, 1), b = random_tensor<float>({k, n}, 2),
                       at = random_tensor<float>({k, m}, 3), bt = random_tensor<float>({n, k}, 4);
@@ -94,7 +94,7 @@ TEST_P(NarrowShapes, GroupsGiveTheBitsOfTheReferenceInEveryLayout) {
       }
 }
 
-// 8 bits: the sums are exact; the scales are multiplied in f32.
+// 8-bit integers: the sums are exact, and the scales are multiplied in f32.
 TEST_P(NarrowShapes, Int8MatchesTheReferenceInEveryLayout) {
   const index_t m = GetParam()[0], n = GetParam()[1], k = GetParam()[2];
   const Tensor<float> a = random_tensor<float>({m, k}, 1), b = random_tensor<float>({k, n}, 2),
@@ -117,7 +117,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, NarrowShapes,
                                          Shape{205, 130, 1031}, Shape{100, 301, 530},
                                          Shape{4, 261, 96}));
 
-// Each count of rows and of columns that a tile can have.
+// Every number of rows and of columns that a tile can have.
 TEST(NarrowProduct, EveryHeightAndWidthOfATile) {
   for (const DType stored : kStored)
     for (index_t m = 1; m <= 16; ++m) {
@@ -133,9 +133,9 @@ TEST(NarrowProduct, EveryHeightAndWidthOfATile) {
     }
 }
 
-// How far the narrow products may be from the exact one: rounding to 8 bits of mantissa, or to half
-// a step of each operand. Where the largest number of a group has the other sign than one of its
-// size, that one is cut off by a whole step.
+// The bounds on the error: rounding to 8 bits of mantissa, or to half a step of each operand. In
+// groups, an element whose magnitude is close to that of the largest element but whose sign is
+// opposite may be clipped by a whole step.
 TEST(NarrowProduct, ErrorsStayBelowTheRoundingOfTheOperands) {
   constexpr index_t kKBlock = 300;
   const Tensor<float> a = random_tensor<float>({20, kKBlock}, 1),
@@ -148,7 +148,7 @@ TEST(NarrowProduct, ErrorsStayBelowTheRoundingOfTheOperands) {
   for (index_t i = 0; i < 20; ++i)
     for (index_t j = 0; j < 60; ++j) {
       double products = 0, sum_a = 0, sum_b = 0, top_a = 0, top_b = 0,
-             steps = 0;  // steps: |x| times 128ths of the largest y of its group
+             steps = 0;  // sum of |x| / 128 times the largest |y| of its group
       for (index_t k = 0; k < kKBlock; ++k) {
         const double x = std::abs(static_cast<double>(a[i * kKBlock + k])),
                      y = std::abs(static_cast<double>(b[k * 60 + j]));
@@ -178,7 +178,7 @@ TEST(NarrowProduct, ErrorsStayBelowTheRoundingOfTheOperands) {
     }
 }
 
-// All operands at their largest: sums of narrower products would saturate.
+// All operands have their largest magnitude. Sums in a narrower type would saturate.
 TEST(NarrowProduct, IntegersNeverSaturate) {
   constexpr index_t kKBlock = 5461;
   const Tensor<float> a(Shape{3, kKBlock}, 2.0f), b(Shape{kKBlock, 50}, -0.5f),
@@ -211,9 +211,9 @@ TEST(NarrowProduct, EpilogueAddsBiasAndActivates) {
   }
 }
 
-// The same epilogues as of a packed operand, in every layout: to the bit, and once however many
-// blocks a sum has. A transposed left operand is not for AMX.
-TEST(NarrowProduct, UnpackedBf16HasTheEpiloguesOfThePacked) {
+// An unpacked operand has the same epilogues as a packed one, in every layout: bit for bit, and
+// applied once for any number of k-blocks. AMX cannot multiply a transposed left operand.
+TEST(NarrowProduct, UnpackedBf16HasTheEpiloguesOfPackedBf16) {
   const Tensor<float> a = random_tensor<float>({10, 1200}, 1),
                       at = random_tensor<float>({1200, 10}, 2),
                       b = random_tensor<float>({1200, 50}, 3),
@@ -251,7 +251,7 @@ TEST(NarrowProduct, EmptySumIsTheBias) {
       EXPECT_EQ(multiply(a, b, stored, {.bias = bias})[i], bias[i % 5]);
 }
 
-// A left operand in bf16 gives the same bits as the equal f32 numbers, for any layout in memory.
+// A left operand in bf16 gives the same bits as equal numbers in f32, for any layout in memory.
 TEST(NarrowProduct, LeftOperandInBf16) {
   for (const index_t k : {64, 37}) {
     const Tensor<bf16> a = convert<bf16>(random_tensor<float>({13, k}, 1)),
@@ -289,7 +289,7 @@ TEST(NarrowProduct, ThreadCountDoesNotChangeABit) {
                                                      threads));
 }
 
-// One row with an infinity or a NaN spoils itself only.
+// An infinity or NaN affects only its row of the result.
 TEST(NarrowProduct, NonFiniteNumbersStayInTheirRow) {
   for (const DType stored : kStored)
     for (const float bad :

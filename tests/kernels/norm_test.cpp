@@ -16,12 +16,12 @@ using test::largest;
 using test::random_tensor;
 
 struct Case {
-  index_t rows, width, groups;  // groups of conditioning; 0: none
+  index_t rows, width, groups;  // groups of conditioning, or 0 without conditioning
   bool weight, bias;
 };
 
-/// Random inputs of a norm; conditioning vectors are slices of longer rows, as in the output of an
-/// adaLN layer.
+/// Random inputs of a norm. The conditioning vectors are slices of longer rows, as in the output of
+/// an adaLN layer.
 template <class T>
 struct Data {
   Data(const Case& c, NormKind kind)
@@ -44,7 +44,8 @@ struct Data {
   NormInputs<T> inputs;
 };
 
-/// Gradients with something in them already: (rows of dx, dweight, dbias, condition).
+/// Gradients that already have values, to which the kernel adds: (rows of dx, dweight, dbias,
+/// condition).
 template <class T>
 struct Gradients {
   explicit Gradients(const Data<T>& data)

@@ -73,7 +73,7 @@ TEST(OptimizerStep, AgreesWithReference) {
   compare_with_reference<double>(1e-14);
 }
 
-// With bias correction the first step has the length lr, whatever the gradient's scale.
+// With bias correction, the length of the first step is lr for any scale of the gradient.
 TEST(AdamW, FirstStepHasLengthLr) {
   Tensor<double> p = Tensor<double>::zeros({3}), m = p, v = p;
   adamw_step<double>(p, Tensor<double>(Shape{3}, {5.0, -1e3, 0.0}), m, v, 1, {.lr = 0.1, .eps = 0});
@@ -82,7 +82,7 @@ TEST(AdamW, FirstStepHasLengthLr) {
   EXPECT_TRUE(std::isnan(p[2]));  // 0 / (0 + eps) with eps = 0, as in PyTorch
 }
 
-TEST(AdamW, ScaleOfTheGradient) {
+TEST(AdamW, ScalesTheGradient) {
   const Tensor<double> grad = random_tensor<double>({9}, 5);
   Tensor<double> doubled = grad;
   for (double& g : doubled.span()) g *= 2;

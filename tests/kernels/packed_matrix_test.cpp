@@ -1,4 +1,4 @@
-// A packed matrix knows the panel width that it was packed for.
+// A packed matrix stores the panel width that it was packed for.
 #include <gtest/gtest.h>
 
 #include "rae/kernels/gemm.hpp"
@@ -13,7 +13,7 @@ namespace {
 using test::message_of;
 using test::random_tensor;
 
-/// The columns of a panel with the kernels of `isa`.
+/// The panel width of the kernels of `isa`.
 index_t width_of(Isa isa) {
   index_t width = 0;
   test::on_each_isa(std::span<const Isa>(&isa, 1), [&](Isa) {
@@ -22,7 +22,7 @@ index_t width_of(Isa isa) {
   return width;
 }
 
-TEST(PackedMatrix, AProductOfAnotherPanelWidthIsAnError) {
+TEST(PackedMatrix, RejectsKernelsWithAnotherPanelWidth) {
   const Tensor<float> a = random_tensor<float>({4, 40}, 1), b = random_tensor<float>({40, 50}, 2);
   const index_t width = width_of(active_isa());
   for (const DType stored : {DType::f32, DType::bf16, DType::int8, DType::int8w, DType::int4}) {
@@ -42,7 +42,7 @@ TEST(PackedMatrix, AProductOfAnotherPanelWidthIsAnError) {
   }
 }
 
-TEST(PackedMatrix, ATransposedProductOfAnotherPanelWidthIsAnError) {
+TEST(PackedMatrix, TransposedProductsRejectAnotherPanelWidth) {
   const Tensor<float> a = random_tensor<float>({40, 30}, 1), b = random_tensor<float>({40, 50}, 2);
   const PackedMatrix<float> left(a), right(b);
   const index_t width = width_of(active_isa());
@@ -54,7 +54,7 @@ TEST(PackedMatrix, ATransposedProductOfAnotherPanelWidthIsAnError) {
   });
 }
 
-TEST(PackedMatrix, AnEmptyOneHasNoWidth) {
+TEST(PackedMatrix, AnEmptyMatrixHasNoPanelWidth) {
   const PackedMatrix<float> none;
   EXPECT_TRUE(none.empty());
   EXPECT_EQ(none.panel_width(), 0);

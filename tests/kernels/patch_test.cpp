@@ -42,7 +42,7 @@ TEST(Patch, AgreesWithReference) {
   compare_with_reference<double>();
 }
 
-// A permutation's backward is its inverse: <patchify(x), g> = <x, unpatchify(g)>.
+// The backward pass of a permutation is its inverse: <patchify(x), g> = <x, unpatchify(g)>.
 TEST(Patch, EachIsTheBackwardOfTheOther) {
   const Case c{2, 3, 2, 4, 3};
   for (const PatchOrder order : kOrders) {

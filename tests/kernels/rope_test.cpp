@@ -23,7 +23,7 @@ Tensor<float> rows_of(const Tensor<float>& table, const std::vector<index_t>& ro
   return out;
 }
 
-// The golden tensors are (B, H, T, hd); exchanging the middle dimensions is its own inverse.
+// Converts between (B, H, T, hd), the order of the golden tensors, and (B, T, H, hd).
 Tensor<float> exchange_heads_and_tokens(const Tensor<float>& x) {
   Tensor<float> out(Shape{x.extent(0), x.extent(2), x.extent(1), x.extent(3)});
   const View<float> to = out.view();
@@ -51,7 +51,7 @@ TEST(RopeTable, Golden) {
   }
 }
 
-TEST(RopeTable, AgreesWithReferenceOffTheSquare) {
+TEST(RopeTable, AgreesWithReferenceOnARectangle) {
   const RopeTable<double> table = make_rope_table<double>(3, 5, 24);  // (T, hd)
   for (index_t t = 0; t < 15; ++t)
     for (index_t i = 0; i < 24; ++i) {
@@ -96,7 +96,7 @@ TEST(ApplyRope, AgreesWithReference) {
   compare_with_reference<double>(1e-13);
 }
 
-TEST(ApplyRope, InverseTurnsBackAndIsTheBackward) {
+TEST(ApplyRope, InverseRotatesBackAndIsTheBackward) {
   const Tensor<double> x = random_tensor<double>({1, 6, 2, 8}, 2),
                        dout = random_tensor<double>({1, 6, 2, 8}, 3);
   const RopeTable<double> table = make_rope_table<double>(2, 3, 8);
@@ -112,7 +112,7 @@ TEST(ApplyRope, InverseTurnsBackAndIsTheBackward) {
   EXPECT_TRUE(close(dx, test::numeric_gradient(loss, x), 1e-8));
 }
 
-// The purpose of rotary embedding: scores depend only on the distance of two tokens.
+// The purpose of rotary embedding: scores depend only on the relative position of two tokens.
 TEST(ApplyRope, ScoresDependOnRelativePositions) {
   const RopeTable<double> table = make_rope_table<double>(4, 4, 16);
   Tensor<double> q(Shape{1, 16, 1, 16}), k = q;
@@ -149,12 +149,12 @@ TEST(SincosPositionTable, Golden) {
   EXPECT_TRUE(close(sincos_position_table<float>(4, 4, 24), golden("dit_pos.24.4"), 1e-6));
   const Tensor<float> table = sincos_position_table<float>(16, 16, 1152);  // (N, D)
   EXPECT_TRUE(close(rows_of(table, {0, 17, 255}), golden("dit_pos.1152.16.rows0_17_255"), 1e-6));
-  Tensor<float> decoder(Shape{4, 1152}, 0.0f);  // row 0 is that of the class token: zeros
+  Tensor<float> decoder(Shape{4, 1152}, 0.0f);  // row 0 belongs to the class token and is zero
   std::copy_n(rows_of(table, {0, 17, 255}).data(), 3 * 1152, decoder.data() + 1152);
   EXPECT_TRUE(close(decoder, golden("dec_pos.1152.16.rows0_1_18_256"), 1e-6));
 }
 
-TEST(SincosPositionTable, AgreesWithReferenceOffTheSquare) {
+TEST(SincosPositionTable, AgreesWithReferenceOnARectangle) {
   const Tensor<double> table = sincos_position_table<double>(3, 5, 20);
   for (index_t t = 0; t < 15; ++t)
     for (index_t i = 0; i < 20; ++i)

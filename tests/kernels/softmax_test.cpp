@@ -27,7 +27,7 @@ void compare(const Shape& shape, double tolerance) {
   EXPECT_TRUE(close(dx, expected, 4 * tolerance));
 }
 
-TEST(Softmax, AgreesWithItsTwinOnEveryInstructionSet) {
+TEST(Softmax, AgreesWithReferenceOnEveryInstructionSet) {
   test::on_every_isa([](Isa isa) {
     for (const index_t n : {1, 2, 15, 16, 17, 63, 257, 1000}) {
       SCOPED_TRACE(concat(name_of(isa), ", ", n));
@@ -47,7 +47,7 @@ TEST(Softmax, LargeScoresDoNotOverflow) {
   });
 }
 
-TEST(Softmax, DoesNotDependOnThreads) {
+TEST(Softmax, ThreadCountDoesNotChangeABit) {
   const Tensor<float> x = random_tensor<float>(Shape{997, 33}, 1),
                       dp = random_tensor<float>(Shape{997, 33}, 2);
   Tensor<float> p[2] = {Tensor<float>(x.shape()), Tensor<float>(x.shape())},
@@ -62,7 +62,7 @@ TEST(Softmax, DoesNotDependOnThreads) {
   EXPECT_TRUE(close(dx[0], dx[1], 0.0));
 }
 
-TEST(Softmax, RefusesShapesThatDoNotFit) {
+TEST(Softmax, RejectsMismatchedShapes) {
   const Tensor<float> x(Shape{2, 3}, 0.0f), scalar(Shape{}, 0.0f);
   Tensor<float> wrong(Shape{3, 2}), right(Shape{2, 3}), one(Shape{});
   EXPECT_THROW(softmax<float>(x, wrong), ShapeError);

@@ -49,7 +49,7 @@ void compare_with_reference(const Case& c, double tolerance) {
   EXPECT_TRUE(close(mean, expected_mean, 0));
 }
 
-// The tolerances: rounding of sums of at most 125 products of normal numbers.
+// The tolerances allow for the rounding of sums of at most 125 products of normal numbers.
 TEST(Window, AgreesWithReferenceOnEveryInstructionSet) {
   test::on_every_isa([](Isa) {
     for (const Case& c : kCases) {
@@ -72,7 +72,7 @@ TEST(Window, ThreadCountDoesNotChangeABit) {
   EXPECT_TRUE(close(one, three, 0));
 }
 
-TEST(Window, RefusesWrongShapes) {
+TEST(Window, RejectsMismatchedShapes) {
   const Tensor<float> x(Shape{1, 2, 5, 5}, 0.0f), weight(Shape{3, 2, 3, 3}, 0.0f);
   Tensor<float> out(Shape{1, 3, 3, 3}), pooled(Shape{1, 2, 3, 3});
   EXPECT_NO_THROW(conv2d<float>(x, weight, {}, {3, 3}, out));

@@ -18,8 +18,8 @@ Inception tiny(const test::ProceduralWeights& weights) {
       {.width_divisor = 16, .classes = 63});
 }
 
-// The golden numbers were computed in double by a PyTorch network that was written from the
-// description of the layers and is a sixteenth as wide. In float, the error of PyTorch is 1.3e-6.
+// The golden numbers were computed in double by a PyTorch network, which was written from the
+// description of the layers. In float, PyTorch's own error is 1.3e-6.
 TEST(InceptionNetwork, MatchesPyTorch) {
   const test::Golden io("inception/io.safetensors");
   const test::ProceduralWeights weights(test::golden_config("inception"));

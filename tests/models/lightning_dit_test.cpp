@@ -90,7 +90,7 @@ TEST(LightningDit, ClassifierFreeGuidanceMatches) {
   }
 }
 
-TEST(LightningDit, RejectsAPatchThatDoesNotDivide) {
+TEST(LightningDit, RejectsAPatchSizeThatDoesNotDivideTheInput) {
   EXPECT_THROW(
       LightningDit<Tensor<float>>(LightningDitConfig{.input_h = 5, .input_w = 4, .patch_size = 2}),
       ConfigError);

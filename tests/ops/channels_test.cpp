@@ -28,7 +28,7 @@ TEST(ChannelOps, ChannelAffine) {
 TEST(ChannelOps, UnitChannels) {
   expect_gradients([](Inputs in) { return unit_channels(in[0]); }, {{2, 3, 5, 2}});
   const Tensor<double> out =
-      unit_channels(random_tensor<double>({2, 3, 19, 17}, 1));  // more positions than one piece has
+      unit_channels(random_tensor<double>({2, 3, 19, 17}, 1));  // more positions than a block has
   for (const index_t at : {0, 300, 3 * 323 + 322})
     EXPECT_NEAR(std::hypot(out[at], out[at + 323], out[at + 646]), 1, 1e-9) << at;
 }

@@ -22,7 +22,8 @@ TEST(LinearOps, Gradients) {
       {{4, 5}, {6, 5}, {6}, {4, 3}});
 }
 
-// The norm and SwiGLU are made where the products read and write them; x also flows on beside them.
+// The norm is computed while the product reads its input, and SwiGLU while it writes its output. x
+// is also the residual.
 TEST(LinearOps, GradientsBetweenNormAndSwiglu) {
   for (const bool gated : {false, true})
     expect_gradients(
@@ -34,7 +35,7 @@ TEST(LinearOps, GradientsBetweenNormAndSwiglu) {
         {{3, 4, 5}, gated ? Shape{10, 5} : Shape{5, 5}, gated ? Shape{10} : Shape{5}, {5}, {5}});
 }
 
-// Rounded operands in all three products of a linear layer; what is not a product stays as it is.
+// The operands of all three products of a linear layer are rounded; everything else stays in f32.
 TEST(LinearOps, MultipliesInBf16) {
   const auto random = [](const Shape& shape, std::uint64_t stream) {
     return random_tensor<float>(shape, stream);
@@ -54,7 +55,7 @@ TEST(LinearOps, MultipliesInBf16) {
   for (index_t i = 0; i < y.numel(); ++i)
     EXPECT_FLOAT_EQ(out.value()[i], y[i] + bias.value()[i % 7]);
   for (index_t i = 0; i < dx.numel(); ++i)
-    EXPECT_FLOAT_EQ(std::as_const(x).grad()[i], dx[i]);  // AMX adds in another order
+    EXPECT_FLOAT_EQ(std::as_const(x).grad()[i], dx[i]);  // AMX sums in another order
   for (index_t i = 0; i < dweight.numel(); ++i)
     EXPECT_EQ(std::as_const(weight).grad()[i], dweight[i]);
   EXPECT_THROW((void)linear(x, weight, bias, Activation::none, {}, DType::int8), ArgumentError);

@@ -16,7 +16,7 @@ TEST(SpectralNormOps, Gradients) {
       gradcheck([&](Inputs in) { return spectral_normalize(in[0], u, v); },
                 {random_tensor<double>({3, 4, 2}, 1)});
   EXPECT_LT(result.worst, 1e-7) << result.where;
-  // With the singular vectors of a diagonal matrix, its largest singular value becomes 1.
+  // u and v are the singular vectors of a diagonal matrix, so its largest singular value becomes 1.
   const Tensor<float> w(Shape{2, 2}, {4, 0, 0, 2}), first(Shape{2}, {1, 0});
   EXPECT_EQ(spectral_normalize(w, first, first)[0], 1.f);
   EXPECT_EQ(spectral_normalize(w, first, first)[3], 0.5f);
