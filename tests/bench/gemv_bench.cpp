@@ -1,13 +1,15 @@
-// Products of few rows with packed weights, which are bound by reading the weights: gigabytes of
-// weights per second, against the limit of the machine, and beside oneDNN where it is installed.
+// Measures products of few rows with packed weights, whose time is that of reading the weights:
+// gigabytes of weights per second, against the limit of the machine and, if it is installed,
+// oneDNN.
 //
-//   bench_gemv [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]      FILTER: part of a line's name,
-//   for example "bf16", "M1 " or "T1"
+//   bench_gemv [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]
+//
+// FILTER is a part of a line's name, for example "bf16", "M1 " or "T1".
 //
 // The limit of the machine is measured in the same round: the rate at which all threads together
-// read memory, or where that is less, the rate of weights at which the peak of multiply-adds is
-// reached. Weights rotate over 96 MB, cold as in a deep model. oneDNN is given its input in its own
-// type, ours takes f32 and converts it within the measured time.
+// read memory or, if that is lower, the rate of weights at which the peak of multiply-adds is
+// reached. Weights rotate over 96 MB, so they are not in the cache, as in a deep model. oneDNN
+// receives its input in its own type; ours is f32 and is converted within the measured time.
 #include <algorithm>
 #include <memory>
 

@@ -1,12 +1,12 @@
-// The kernels other than products, each alone, by Google Benchmark:
+// Measures the kernels other than products, each alone, with Google Benchmark:
 //
 //   bench_kernels [--benchmark_filter=norm] [--benchmark_out=FILE --benchmark_out_format=json] ...
 //
 // A benchmark is named KERNEL/ROWS/threads:N. 256 rows of 1,152 numbers are the tokens of one image
-// in DiT^DH-XL, 1.2 MB, which a cache holds; 16,384 rows are 75 MB, which none does. Bytes a second
-// count the f32 elements that a kernel must read and write. The counter of_memory sets them against
-// the rate at which as many threads read memory and do nothing else, measured before the first
-// benchmark: above 1 where much is written, which is transferred in parallel with reads.
+// in DiT^DH-XL: 1.2 MB, which fit a cache. 16,384 rows are 75 MB, which fit none. Bytes per second
+// count the f32 elements that a kernel must read and write. The counter of_memory is their ratio to
+// the rate at which as many threads only read memory, measured before the first benchmark. It can
+// be above 1, since writes are transferred in parallel with reads.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -42,7 +42,7 @@ Tensor<float> normal(const Shape& shape) {
   return out;
 }
 
-/// Bytes per second at which so many threads read memory; measured once.
+/// Bytes per second at which this number of threads reads memory; measured once.
 double memory_rate(int threads) {
   static std::map<int, double> rates;
   double& rate = rates[threads];
@@ -53,7 +53,7 @@ double memory_rate(int threads) {
   return rate;
 }
 
-/// Runs `kernel`, which reads and writes so many numbers of f32.
+/// Runs `kernel`, which reads and writes `numbers` f32 elements in total.
 template <class Kernel>
 void run(benchmark::State& state, int threads, index_t numbers, const Kernel& kernel) {
   rae::set_num_threads(threads);
@@ -70,7 +70,7 @@ void run(benchmark::State& state, int threads, index_t numbers, const Kernel& ke
 
 using Benchmark = std::function<void(benchmark::State&, index_t rows, int threads)>;
 
-// Each reads x (R, D) and writes out (R, D), or the arrays that its name implies.
+// Each kernel reads x (R, D) and writes out (R, D), or the arrays that its name implies.
 const std::vector<std::pair<std::string, Benchmark>>& kernels() {
   static const std::vector<std::pair<std::string, Benchmark>> all = {
       {"norm_modulate",

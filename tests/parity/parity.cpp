@@ -91,18 +91,19 @@ std::string number(double value) {
 std::string table(const std::map<std::string, Case>& cases) {
   std::ostringstream out;
   out << "# Agreement with the official code\n\n"
-         "Written by `rae_parity docs/parity.md`, which runs the tests and notes each comparison "
-         "with a tensor of `tests/golden/`: numbers "
-         "that\n"
-         "the official code computed in float on a CPU. A row is a quantity of a case at the "
-         "comparison nearest to its tolerance: the "
-         "largest\n"
-         "difference (where the tolerance depends on the element, the difference of the nearest "
-         "element), the root of the mean square of "
-         "the\n"
-         "tensor's differences, and the tolerance that the test has. A row of several tensors says "
-         "how many. The numbers are those of the\n"
-         "machine that wrote the file; instruction sets differ in the last digits.\n\n"
+         "Written by `rae_parity docs/parity.md`, which runs the tests and records each "
+         "comparison with a\n"
+         "tensor of `tests/golden/`: numbers that the official code computed in float on "
+         "a CPU. A row is one\n"
+         "quantity of a case, with the comparison that came nearest to its tolerance: the "
+         "largest difference\n"
+         "(if the tolerance depends on the element, the difference of the element nearest "
+         "to its tolerance),\n"
+         "the root mean square of the tensor's differences, and the tolerance of the "
+         "test. A row of several\n"
+         "tensors says how many. The numbers are those of the machine that wrote the "
+         "file; instruction sets\n"
+         "differ in the last digits.\n\n"
          "| case | quantity | max abs | rms | tolerance | holds |\n|---|---|---|---|---|---|\n";
   for (const auto& [name, quantities] : cases)
     for (const auto& [quantity, row] : joined(quantities)) {
