@@ -50,6 +50,7 @@ void time_calls(F run, std::vector<double>& times) {
 void measure(const Line& line, const std::string& name, DType type, int threads, int rounds,
              rae::bench::Records& records) {
   const index_t tokens = line.grid_h * line.grid_w, width = line.heads * line.head_dim;
+  // (1, T, 3D), (1, T, D), (1, T, 3D)
   Tensor<float> qkv(Shape{1, tokens, 3 * width}), out(Shape{1, tokens, width}), dqkv(qkv.shape());
   rae::Philox(1).fill_normal(qkv.span());
   const rae::RopeTable<float> table =

@@ -32,7 +32,7 @@ struct Line {
 };
 
 Tensor<float> random_matrix(index_t rows, index_t columns, std::uint64_t seed) {
-  Tensor<float> out(Shape{rows, columns});
+  Tensor<float> out(Shape{rows, columns});  // (R, N)
   rae::Philox(seed).fill_uniform(out.span());
   return out;
 }
@@ -45,7 +45,7 @@ void measure(const Line& line, const std::string& name, int threads, int rounds,
   // computed.
   const auto copies = static_cast<std::size_t>(
       ta ? 1 : std::max<index_t>(1, rae::bench::kColdBytes / (n * k * index_t{sizeof(float)})));
-  const Tensor<float> a = random_matrix(ta ? k : m, ta ? m : k, 1);
+  const Tensor<float> a = random_matrix(ta ? k : m, ta ? m : k, 1);  // (M, K) or (K, M)
   std::vector<Tensor<float>> b;
   std::vector<rae::PackedMatrix<float>> packed;
   for (std::size_t i = 0; i < copies; ++i) {
@@ -53,7 +53,7 @@ void measure(const Line& line, const std::string& name, int threads, int rounds,
     const View<const float> view = std::as_const(b.back()).view();
     if (!ta) packed.emplace_back(tb ? view.transposed() : view, line.operands);
   }
-  Tensor<float> out(Shape{m, n});
+  Tensor<float> out(Shape{m, n});  // (M, N)
   const View<float> target = out.view();
   const View<const float> left = ta ? a.view().transposed() : a.view();
   const auto right = [&](std::size_t copy) { return std::as_const(b[copy]).view(); };

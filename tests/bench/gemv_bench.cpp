@@ -48,7 +48,7 @@ struct Weight {
 Contest measure(const Weight& weight, index_t m, int threads, int rounds,
                 std::span<const std::uint64_t> memory) {
   const index_t n = weight.n, k = weight.k;
-  Tensor<float> a(Shape{m, k}), out(Shape{m, n});
+  Tensor<float> a(Shape{m, k}), out(Shape{m, n});  // (M, K), (M, N)
   rae::Philox(1).fill_normal(a.span());
   const auto bytes = static_cast<double>(weight.packed[0].bytes().size());
   Contest contest(weight.type, threads, bytes, weight.packed.size(), [=, type = weight.type] {
@@ -67,7 +67,7 @@ Contest measure(const Weight& weight, index_t m, int threads, int rounds,
   for (std::size_t i = 0; has_type && i < weight.packed.size(); ++i)
     peers.push_back(
         std::make_unique<rae::bench::OneDnnProduct>(weight.type, m, n, k, weight.plain.data()));
-  const Tensor<bf16> narrow = rae::convert<bf16>(a);
+  const Tensor<bf16> narrow = rae::convert<bf16>(a);  // (M, K)
   const std::vector<unsigned char> integers(static_cast<std::size_t>(m * k), 128);
   const void* given = weight.type == DType::f32 ? static_cast<const void*>(std::as_const(a).data())
                       : weight.type == DType::bf16 ? static_cast<const void*>(narrow.data())

@@ -124,6 +124,7 @@ double difference(const Tensor<float>& a, const Tensor<float>& b) {
 int main(int argc, char** argv) {
   const rae::bench::Arguments arguments(argc, argv, 5);
   const auto copies = static_cast<std::size_t>(kColdBytes / (kN * kK * index_t{sizeof(float)}));
+  // (M, K), (K, N), (M, N), (M, N)
   Tensor<float> a(Shape{kM, kK}), b(Shape{kK, kN}), out(Shape{kM, kN}), expected(Shape{kM, kN});
   rae::Philox(1).fill_normal(a.span());
   rae::Philox(2).fill_normal(b.span());

@@ -38,10 +38,10 @@ Contest measure(DType type, index_t m, index_t n, index_t k, int threads, int ro
                 const rae::bench::OpenBlas& blas) {
   const auto copies = static_cast<std::size_t>(std::max<index_t>(
       1, rae::bench::kColdBytes / (n * k * static_cast<index_t>(rae::size_of(type)))));
-  Tensor<float> a(Shape{m, k}), weight(Shape{n, k}), out(Shape{m, n});
+  Tensor<float> a(Shape{m, k}), weight(Shape{n, k}), out(Shape{m, n});  // (M, K), (N, K), (M, N)
   rae::Philox(1).fill_normal(a.span());
   rae::Philox(2).fill_normal(weight.span());
-  const Tensor<bf16> narrow = rae::convert<bf16>(a);
+  const Tensor<bf16> narrow = rae::convert<bf16>(a);  // (M, K)
   const View<const float> left = std::as_const(a).view(),
                           transposed = std::as_const(weight).view().transposed();
   const View<float> target = out.view();

@@ -8,7 +8,7 @@ float sum() {
 #if RAE_MUST_FAIL
   for (const float value : made().span()) total += value;
 #else
-  const rae::Tensor<float> tensor = made();
+  const rae::Tensor<float> tensor = made();  // (1)
   for (const float value : tensor.span()) total += value;
 #endif
   return total;

@@ -270,7 +270,7 @@ TEST(AdaptiveSamplerTest, DoesNotChangeTheCallersTensorAndKeptStates) {
 }
 
 TEST(AdaptiveSamplerTest, DoesNotDependOnTheNumberOfThreads) {
-  Tensor<float> noise(Shape{2, 20000});
+  Tensor<float> noise(Shape{2, 20000});  // (2, 20000)
   Philox(7).fill_normal(noise.span());
   const auto velocity = [](const Tensor<float>& x, float t) {
     Tensor<float> v = x;  // x's shape

@@ -33,7 +33,7 @@ TEST(BundleTest, RoundTripsInEveryDtype) {
     for (const auto& [name, tensor] : bundle.tensors) {
       const bool delicate = tensor.rank() == 1 || name.rfind("latent_norm.", 0) == 0;
       EXPECT_EQ(file.info(name).dtype, delicate ? DType::f32 : type) << name;
-      Tensor<float> expected = tensor;
+      Tensor<float> expected = tensor;  // tensor's shape
       if (!delicate && type == DType::bf16) expected = convert<float>(convert<bf16>(tensor));
       if (!delicate && type == DType::f16) expected = convert<float>(convert<f16>(tensor));
       expect_close(again.tensors.at(name), expected, 0.0, name);
@@ -72,6 +72,7 @@ TEST(BundleTest, RestoreReportsErrorsAndChangesNothing) {
   Bundle bundle = tiny_bundle();
   bundle.origin = "model.safetensors";
   Decoder<Tensor<float>> decoder(*bundle.config.decoder);
+  // (16, 24)
   const Tensor<float> missing = bundle.tensors.extract("decoder.decoder_pred.weight").mapped();
   std::string message = message_of<FormatError>([&] { bundle.restore("decoder.", decoder); });
   EXPECT_NE(message.find("model.safetensors: the tensor decoder.decoder_pred.weight is missing"),

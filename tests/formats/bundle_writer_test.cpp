@@ -28,7 +28,7 @@ TensorGroup changed(const TensorGroup& part, const TempFolder& folder, const std
                     float value) {
   std::vector<SafetensorsEntry> entries;
   for (const std::string& each : part.tensors.names()) {
-    Tensor<float> tensor = part.tensors.read<float>(each);
+    Tensor<float> tensor = part.tensors.read<float>(each);  // as in the file
     if (each == name) tensor[0] = value;
     entries.push_back({each, tensor});
   }
@@ -149,7 +149,7 @@ void expect_equal_parts(const TensorGroup& got, const TensorGroup& expected,
   const auto read = [](const TensorGroup& part, const std::string& name) {
     std::vector<float> out;
     for (const std::string& file : part.names ? part.names(name) : Strings{name}) {
-      const Tensor<float> piece = part.tensors.read<float>(file);
+      const Tensor<float> piece = part.tensors.read<float>(file);  // as in the file
       out.insert(out.end(), piece.span().begin(), piece.span().end());
     }
     return out;

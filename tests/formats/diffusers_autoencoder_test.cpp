@@ -33,7 +33,7 @@ struct Parts {
                                                .num_heads = 4,
                                                .intermediate_size = 48,
                                                .patch_size = 4}};
-  Tensor<float> mean{Shape{64, 2, 2}}, deviation{Shape{64, 2, 2}};
+  Tensor<float> mean{Shape{64, 2, 2}}, deviation{Shape{64, 2, 2}};  // (64, 2, 2) each
 
   Parts() {
     fill_random(encoder, 1);
@@ -93,7 +93,7 @@ void write_folder(const TempFolder& folder, const std::string& config,
 }
 
 Tensor<float> noise_image() {
-  Tensor<float> image(Shape{2, 3, 8, 8});
+  Tensor<float> image(Shape{2, 3, 8, 8});  // (2, 3, 8, 8)
   const Philox random(3, 0);
   for (index_t i = 0; i < image.numel(); ++i)
     image[i] = static_cast<float>(random.uniform(static_cast<std::uint64_t>(i)));
@@ -159,7 +159,7 @@ TEST(DiffusersAutoencoder, StatisticsAreBroadcast) {
   EXPECT_EQ(none.mean.shape(), (Shape{64, 2, 2}));
   EXPECT_FLOAT_EQ(none.var[255], 1.00002f);
   EXPECT_EQ(none.eps, 0.0);
-  Tensor<float> channels(Shape{1, 64, 1, 1});
+  Tensor<float> channels(Shape{1, 64, 1, 1});  // (1, 64, 1, 1)
   for (index_t i = 0; i < 64; ++i) channels[i] = static_cast<float>(i);
   const auto by_channel = with(channels, Tensor<float>(Shape{2, 2}, {1.f, 2.f, 3.f, 4.f}));
   EXPECT_EQ(by_channel.mean[4 * 17 + 3], 17.0f);
@@ -167,7 +167,7 @@ TEST(DiffusersAutoencoder, StatisticsAreBroadcast) {
   const auto fails = [&](const Tensor<float>& mean, const Tensor<float>& deviation) {
     return message_of<Error>([&] { (void)with(mean, deviation); });
   };
-  const Tensor<float> one(Shape{1}, 1.f);
+  const Tensor<float> one(Shape{1}, 1.f);  // (1)
   EXPECT_NE(fails(Tensor<float>(Shape{3}, 0.f), one).find("does not broadcast"), std::string::npos);
   EXPECT_NE(fails(Tensor<float>(Shape{2, 64, 2, 2}, 0.f), one).find("does not broadcast"),
             std::string::npos);

@@ -126,8 +126,10 @@ TEST(PretrainedEncoder, Dinov2WithoutRegisters) {
       Golden("rae_dinov2_tiny/io.safetensors")("encoder_input");  // (B, 3, 56, 56)
   const Tensor<float> got = tokens_of(opened, input);             // (B, 16, D)
   const index_t d = opened.config.hidden_size;
+  // (1, 82, D)
   const Tensor<float> stored =
       opened.file.tensors.read<float>("dinov2.embeddings.position_embeddings", Shape{1, 82, d});
+  // (1, D, 9, 9), (1, D, 4, 4), (1, 17, D)
   Tensor<float> grid(Shape{1, d, 9, 9}), small(Shape{1, d, 4, 4}), table(Shape{1, 17, d});
   for (index_t i = 0; i < 81; ++i)
     for (index_t c = 0; c < d; ++c) grid[c * 81 + i] = stored[(1 + i) * d + c];

@@ -27,7 +27,7 @@ std::string rewritten(const TempFolder& folder, const std::string& from, const s
 bool is_head(const std::string& name) { return name.rfind("lin", 0) == 0; }
 
 float distance(const Lpips<Var<float>>& model) {
-  Tensor<float> x(Shape{1, 3, 16, 16}), y(Shape{1, 3, 16, 16});
+  Tensor<float> x(Shape{1, 3, 16, 16}), y(Shape{1, 3, 16, 16});  // (1, 3, 16, 16) each
   for (index_t i = 0; i < x.numel(); ++i) {
     x[i] = Philox(1, 1).uniform(static_cast<std::uint64_t>(i));
     y[i] = Philox(1, 2).uniform(static_cast<std::uint64_t>(i));
@@ -57,8 +57,8 @@ TEST(LossNetworks, LpipsIsReadFromOneFileOrTwo) {
 
 TEST(LossNetworks, LpipsIsTheSameUnderAllItsNames) {
   const TempFolder folder;
-  const std::string official = data_path(
-      "golden/lpips_narrow/weights.safetensors");  // layers of each slice are numbered from 0
+  // The layers of each slice are numbered from 0.
+  const std::string official = data_path("golden/lpips_narrow/weights.safetensors");
   const float expected = distance(open_lpips({official}));
   EXPECT_GT(expected, 0);
   // The names of the lpips package: slices with the numbers of torchvision, heads without dropout.

@@ -28,7 +28,7 @@ TEST(AutoencoderTest, EqualsTheModel) {
   const Autoencoder autoencoder(bundle);
   const Rae<float> rae = bundle.autoencoder();
   const Image image = noisy(8, 8, 1, 3);
-  const Tensor<float> z = autoencoder.encode(image);
+  const Tensor<float> z = autoencoder.encode(image);  // (1, 16, 2, 2)
   EXPECT_EQ(z.shape(), (Shape{1, 16, 2, 2}));
   expect_close(z, rae.encode(image.to_tensor()), 1e-4);
   expect_close(autoencoder.decode_pixels(z), rae.decode(z), 1e-5);
@@ -69,10 +69,10 @@ TEST(AutoencoderTest, PicturesDoNotDependOnTheirBatch) {
     images.push_back(noisy(8 + static_cast<index_t>(i % 3), 9, 1, i));  // two batches
   const Tensor<float> z = autoencoder.encode(images);                   // (70, 16, 2, 2)
   const std::vector<Image> decoded = autoencoder.decode(z);
-  const Tensor<float> pixels = autoencoder.decode_pixels(z);
+  const Tensor<float> pixels = autoencoder.decode_pixels(z);  // (70, 1, 8, 8)
   ASSERT_EQ(decoded.size(), images.size());
   for (std::size_t i = 0; i < images.size(); ++i) {
-    const Tensor<float> alone = autoencoder.encode(images[i]);
+    const Tensor<float> alone = autoencoder.encode(images[i]);  // (1, 16, 2, 2)
     const auto b = static_cast<index_t>(i);
     expect_close(alone, Tensor<float>(Shape{1, 16, 2, 2}, z.span().subspan(i * 64, 64)), 0.0);
     EXPECT_EQ(autoencoder.decode(alone).front(), decoded[i]);
@@ -81,7 +81,7 @@ TEST(AutoencoderTest, PicturesDoNotDependOnTheirBatch) {
                                pixels.span().subspan(static_cast<std::size_t>(b * 64), 64)),
                  0.0);
   }
-  Tensor<float> batch(Shape{70, 1, 8, 8});
+  Tensor<float> batch(Shape{70, 1, 8, 8});  // (70, 1, 8, 8)
   float* target = batch.data();
   for (const Image& image : images)
     target = std::copy_n(autoencoder.prepare(image).to_tensor().data(), 64, target);

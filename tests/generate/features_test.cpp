@@ -36,7 +36,7 @@ TEST(Features, AreTheMeanOfTheTokens) {
   bundle.restore("encoder.", encoder);
   const Tensor<float> tokens =
       encoder(normalize_pixels(image.to_tensor(), bundle.config.pixels));  // (1, 4, 16)
-  const Tensor<float> features = network(std::span(&image, 1));
+  const Tensor<float> features = network(std::span(&image, 1));            // (1, 16)
   ASSERT_EQ(features.shape(), (Shape{1, 16}));
   for (index_t j = 0; j < 16; ++j) {
     double mean = 0;

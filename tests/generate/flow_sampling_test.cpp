@@ -24,7 +24,7 @@ class SampleOde : public testing::Test {
         golden_("sample_ode/io.safetensors") {
     test::load(model_, Golden("sample_ode/weights.safetensors"));
     pack_parameters(model_);
-    const Tensor<std::int64_t> y = golden_.get<std::int64_t>("y");
+    const Tensor<std::int64_t> y = golden_.get<std::int64_t>("y");  // (B)
     labels_.assign(y.span().begin(), y.span().end());
   }
 
@@ -113,7 +113,7 @@ struct CountingNetwork {
   std::vector<float> with_label, without;  // times of the evaluations
   Tensor<float> operator()(const Tensor<float>& x, float t, std::span<const std::int64_t> y) {
     ++calls;
-    Tensor<float> out(x.shape().with(0, static_cast<index_t>(y.size())));
+    Tensor<float> out(x.shape().with(0, static_cast<index_t>(y.size())));  // (B, C, h, w)
     for (std::size_t i = 0; i < y.size(); ++i) {
       (y[i] == 9 ? without : with_label).push_back(t);
       out[static_cast<index_t>(i)] = static_cast<float>(y[i]);
@@ -130,6 +130,7 @@ TEST(FlowSamplingTest, EvaluatesTheNullClassOnlyInsideTheInterval) {
                          {.scale = 3.0f, .t_min = 0.4f, .t_max = 0.75f},
                          9};
   const std::vector<std::int64_t> labels{1};
+  // (B, C, h, w)
   const Tensor<float> x =
       sample_flow(std::ref(network), how, Tensor<float>(Shape{1, 1, 1, 1}, 0.0f), labels, {});
   EXPECT_EQ(network.with_label, (std::vector<float>{1.0f, 0.75f, 0.5f, 0.25f}));
@@ -156,6 +157,7 @@ TEST(FlowSamplingTest, FollowsADataPrediction) {
   // x moves on a straight line to the data, until the floor of the divisor shortens the last step
   // to 0.04 / 0.05 of its length.
   const FlowSampling how{{1.0f, 0.5f, 0.04f, 0.0f}, Solver::euler, Prediction::data, {}, 9};
+  // (B, C, h, w)
   const Tensor<float> x =
       sample_flow(network, how, Tensor<float>(Shape{1, 1, 1, 1}, 2.0f), labels, {});
   EXPECT_NEAR(x[0], 0.5 + 1.5 * 0.04 * 0.2, 1e-6);
@@ -202,7 +204,7 @@ TEST_F(SampleOde, AgreesWithTheOfficialStochasticSampler) {
 Tensor<float> exact(PathKind kind, Prediction prediction, const Tensor<float>& x, double t,
                     double data) {
   return with_path(kind, PathFormulas::exact, [&](const auto& path) {
-    Tensor<float> out(x.shape());
+    Tensor<float> out(x.shape());  // (B, C, h, w)
     float* target = out.data();
     for (index_t i = 0; i < x.numel(); ++i) {
       const double noise = (static_cast<double>(x[i]) - path.alpha(t) * data) / path.sigma(t);
@@ -218,7 +220,7 @@ Tensor<float> exact(PathKind kind, Prediction prediction, const Tensor<float>& x
 
 TEST(FlowSamplingTest, EveryPathAndPredictionReachesTheData) {
   const std::vector<std::int64_t> labels{0};
-  const Tensor<float> noise(Shape{1, 1, 1, 3}, {-1.5f, 0.3f, 2.0f});
+  const Tensor<float> noise(Shape{1, 1, 1, 3}, {-1.5f, 0.3f, 2.0f});  // (1, 1, 1, 3)
   for (const PathKind path : {PathKind::linear, PathKind::gvp, PathKind::vp})
     for (const Prediction prediction : {Prediction::velocity, Prediction::noise, Prediction::score})
       for (const bool stochastic : {false, true}) {
@@ -241,6 +243,7 @@ TEST(FlowSamplingTest, EveryPathAndPredictionReachesTheData) {
         how.path = path;
         how.prediction = prediction;
         require_flow_sampling(how);
+        // (B, C, h, w)
         const Tensor<float> x = sample_flow(network, how, noise, labels, {}, {}, PhiloxNoise{3});
         expect_close(x, Tensor<float>(noise.shape(), 0.75f), path == PathKind::vp ? 0.05 : 0.01,
                      concat(name_of(path), " ", name_of(prediction), stochastic ? " sde" : " ode"));
@@ -284,7 +287,7 @@ TEST(FlowSamplingTest, OfficialFormulasGiveTheOfficialSamplesOfTheVpPath) {
     return Tensor<float>(x.shape(), 0.4f * x[0] - 0.3f * t);
   };
   const std::vector<double> draws{0.3, -1.2, 0.7, 0.1};
-  Tensor<float> noise(Shape{4, 1, 1, 1, 1});
+  Tensor<float> noise(Shape{4, 1, 1, 1, 1});  // (4, 1, 1, 1, 1)
   std::copy(draws.begin(), draws.end(), noise.data());
   for (const Prediction prediction : {Prediction::velocity, Prediction::noise, Prediction::score})
     for (const DiffusionForm form : {DiffusionForm::sbdm, DiffusionForm::sigma})
@@ -302,6 +305,7 @@ TEST(FlowSamplingTest, OfficialFormulasGiveTheOfficialSamplesOfTheVpPath) {
         how.formulas = PathFormulas::official;
         how.prediction = prediction;
         require_flow_sampling(how);
+        // (B, C, h, w)
         const Tensor<float> x = sample_flow(network, how, Tensor<float>(Shape{1, 1, 1, 1}, 0.8f),
                                             labels, {}, {}, GivenNoise<float>{noise});
         const double expected = official_vp_sde(prediction, form, last_step, how.grid, 0.04,
@@ -349,6 +353,7 @@ TEST(FlowSamplingTest, EvaluatesTheGuideOnlyInsideTheInterval) {
     (void)weaker(x, t, y);
     return Tensor<float>(x.shape(), 0.5f);
   };
+  // (B, C, h, w)
   const Tensor<float> x =
       sample_flow(std::ref(main), how, Tensor<float>(Shape{1, 1, 1, 1}, 0.0f), labels, {}, half);
   EXPECT_EQ(main.with_label, (std::vector<float>{1.0f, 0.75f, 0.5f, 0.25f}));

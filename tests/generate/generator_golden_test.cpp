@@ -20,7 +20,7 @@ using test::message_of;
 class GoldenGenerator : public testing::Test {
  protected:
   GoldenGenerator() : golden_("sample_ode/io.safetensors"), generator_(test::sampler_model()) {
-    const Tensor<std::int64_t> y = golden_.get<std::int64_t>("y");
+    const Tensor<std::int64_t> y = golden_.get<std::int64_t>("y");  // (B)
     base_.labels.assign(y.span().begin(), y.span().end());
     base_.noise = golden_("z");
   }
@@ -109,7 +109,7 @@ TEST_F(GoldenGenerator, LoadsNetworksOnDemand) {
 TEST_F(GoldenGenerator, VelocityIsTheOutputOfTheNetwork) {
   DitDh<Tensor<float>> dit(generator_.config().dit->get<DitDhConfig>());
   test::load(dit, Golden("sample_ode/weights.safetensors"));
-  const Tensor<float> z = golden_("z");
+  const Tensor<float> z = golden_("z");  // (B, C, h, w)
   const auto n = static_cast<std::size_t>(z.extent(0));
   expect_close(generator_.velocity(z, 0.73f, base_.labels),
                dit(z, Tensor<float>(Shape{z.extent(0)}, 0.73f), base_.labels), 1e-5);
@@ -125,12 +125,14 @@ TEST_F(GoldenGenerator, VelocityIsTheOutputOfTheNetwork) {
 }
 
 TEST_F(GoldenGenerator, PyTorchNoiseIsDrawnForAllPicturesAtOnce) {
-  Tensor<float> expected(Shape{5, 6, 4, 4});
+  Tensor<float> expected(Shape{5, 6, 4, 4});  // (5, 6, 4, 4)
   TorchCpuGenerator(42).fill_normal(expected.span());
   expect_close(generator_.noise(42, 5, 0, Rng::torch_cpu), expected, 0.0);
+  // (2, 6, 4, 4)
   const Tensor<float> last(Shape{2, 6, 4, 4}, std::as_const(expected).span().subspan(3 * 96));
   expect_close(generator_.noise(42, 2, 3, Rng::torch_cpu), last, 0.0);
   const std::vector<std::int64_t> labels{1, 2, 3, 4, 5};
+  // (B, C, h, w)
   const Tensor<float> z = generator_.sample_latents({.labels = labels, .noise = expected});
   expect_close(generator_.sample_latents(
                    {.labels = labels, .seed = 42, .rng = Rng::torch_cpu, .batch_size = 2}),
@@ -149,7 +151,7 @@ TEST_F(GoldenGenerator, TheStochasticSamplerDrawsByPictureOrLikePyTorch) {
                                       .rng = rng,
                                       .batch_size = batch});
   };
-  const Tensor<float> all = run(3, Rng::philox, 0);
+  const Tensor<float> all = run(3, Rng::philox, 0);  // (B, C, h, w)
   expect_close(run(1, Rng::philox, 0), all, 0.0);
   EXPECT_FALSE(test::close(run(3, Rng::philox, 1), all, 1e-3));
   // With PyTorch's generator, the noise of the steps continues its sequence after the initial
@@ -158,7 +160,7 @@ TEST_F(GoldenGenerator, TheStochasticSamplerDrawsByPictureOrLikePyTorch) {
   test::load(dit, Golden("sample_ode/weights.safetensors"));
   pack_parameters(dit);
   TorchCpuGenerator torch(4);
-  Tensor<float> noise(Shape{3, 6, 4, 4});
+  Tensor<float> noise(Shape{3, 6, 4, 4});  // (3, 6, 4, 4)
   torch.fill_normal(noise.span());
   const std::vector<std::int64_t> labels{1, 2, 3};
   const Tensor<float> expected = sample_sde(

@@ -55,6 +55,7 @@ TEST(GeneratorTest, PicturesDependOnlyOnSeedAndIndex) {
     set_isa(isa);
     const Generator generator(bundle);
     set_num_threads(1);
+    // (B, C, h, w)
     const Tensor<float> expected =
         generator.sample_latents({.labels = labels, .seed = 5, .steps = 2, .batch_size = 11});
     const std::vector<Image> pictures = generator.decode(expected);
@@ -62,7 +63,7 @@ TEST(GeneratorTest, PicturesDependOnlyOnSeedAndIndex) {
       for (const index_t batch : {1, 4, 10}) {
         set_num_threads(threads);
         const Tensor<float> z = generator.sample_latents(
-            {.labels = labels, .seed = 5, .steps = 2, .batch_size = batch});
+            {.labels = labels, .seed = 5, .steps = 2, .batch_size = batch});  // (B, C, h, w)
         expect_close(z, expected, 0.0,
                      concat(name_of(isa), ", ", threads, " threads, batches of ", batch));
       }
@@ -76,7 +77,7 @@ TEST(GeneratorTest, PicturesDependOnlyOnSeedAndIndex) {
 
 TEST(GeneratorTest, NoiseIsDrawnFromOneStreamPerPicture) {
   const Generator generator = tiny_generator();
-  const Tensor<float> noise = generator.noise(9, 3, 4);
+  const Tensor<float> noise = generator.noise(9, 3, 4);  // (B, C, h, w)
   ASSERT_EQ(noise.shape(), (Shape{3, 16, 2, 2}));
   for (index_t b = 0; b < 3; ++b) {
     const Philox stream(9, 4 + static_cast<std::uint64_t>(b));
@@ -92,7 +93,7 @@ TEST(GeneratorTest, NoiseIsDrawnFromOneStreamPerPicture) {
 TEST(GeneratorTest, LabelsSeedsAndSettingsChangePictures) {
   const Generator generator = tiny_generator();
   const GenerateOptions base{.labels = {1}, .seed = 3};
-  const Tensor<float> z = generator.sample_latents(base);
+  const Tensor<float> z = generator.sample_latents(base);  // (B, C, h, w)
   expect_close(generator.sample_latents(base), z, 0.0);
   const auto differs = [&](auto change) {
     GenerateOptions options = base;
@@ -118,12 +119,12 @@ TEST(GeneratorTest, IntegratesTheGuidedVelocity) {
   DitDh<Tensor<float>> dit(bundle.config.dit->get<DitDhConfig>());
   bundle.restore("dit.", dit);
   const Generator generator(bundle);
-  Tensor<float> x = generator.noise(2, 1);
+  Tensor<float> x = generator.noise(2, 1);  // (B, C, h, w)
   const std::vector<float> grid = full_time_grid(4, 1.5);
   for (std::size_t i = 0; i + 1 < grid.size(); ++i) {
-    const Tensor<float> t(Shape{1}, grid[i]);
+    const Tensor<float> t(Shape{1}, grid[i]);  // (1)
     const std::vector<std::int64_t> label{1}, nobody{3};
-    const Tensor<float> v = dit(x, t, label), w = dit(x, t, nobody);
+    const Tensor<float> v = dit(x, t, label), w = dit(x, t, nobody);  // (B, C, h, w) each
     const float scale = grid[i] >= 0.25f && grid[i] <= 0.75f ? 1.5f : 1.0f;
     float* state = x.data();
     for (index_t j = 0; j < x.numel(); ++j)
@@ -135,7 +136,7 @@ TEST(GeneratorTest, IntegratesTheGuidedVelocity) {
 TEST(GeneratorTest, SamplesWithEverySolver) {
   const Generator generator = tiny_generator();
   const Tensor<float> exact = generator.sample_latents(
-      {.labels = {0}, .steps = 400, .solver = Solver::rk4, .guidance = Cfg{}});
+      {.labels = {0}, .steps = 400, .solver = Solver::rk4, .guidance = Cfg{}});  // (B, C, h, w)
   for (const Solver solver :
        {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3, Solver::rk4})
     expect_close(generator.sample_latents(
@@ -146,7 +147,7 @@ TEST(GeneratorTest, SamplesWithEverySolver) {
 TEST(GeneratorTest, DecodesLikeTheAutoencoder) {
   const Bundle bundle = test::tiny_bundle();
   const Generator generator(bundle);
-  const Tensor<float> z = generator.sample_latents({.labels = {0, 1, 2, 1, 0}});
+  const Tensor<float> z = generator.sample_latents({.labels = {0, 1, 2, 1, 0}});  // (B, C, h, w)
   const std::vector<Image> images = generator.decode(z);
   EXPECT_EQ(images, Autoencoder(bundle).decode(z));
   EXPECT_EQ(images, generator.sample({.labels = {0, 1, 2, 1, 0}}));
@@ -157,7 +158,7 @@ TEST(GeneratorTest, DecodesLikeTheAutoencoder) {
 
 TEST(GeneratorTest, DoesNotNeedTheEncoder) {
   Bundle bundle = test::tiny_bundle();
-  const Tensor<float> z = Generator(bundle).sample_latents({.labels = {0}});
+  const Tensor<float> z = Generator(bundle).sample_latents({.labels = {0}});  // (B, C, h, w)
   bundle.remove("encoder.");
   expect_close(Generator(bundle).sample_latents({.labels = {0}}), z, 0.0);
 }
@@ -244,7 +245,7 @@ TEST(GeneratorTest, RefusesInvalidLatents) {
   EXPECT_THROW((void)generator.decode({}), ShapeError);
   EXPECT_THROW((void)generator.decode(Tensor<float>(Shape{0, 16, 2, 2}, 0.0f)), ShapeError);
   EXPECT_THROW((void)generator.decode(Tensor<float>(Shape{1, 16, 4, 1}, 0.0f)), ShapeError);
-  Tensor<float> z(Shape{2, 16, 2, 2}, 0.0f);
+  Tensor<float> z(Shape{2, 16, 2, 2}, 0.0f);  // (2, 16, 2, 2)
   z[100] = std::numeric_limits<float>::infinity();
   const std::string message = message_of<NumericError>([&] { (void)generator.decode(z); });
   EXPECT_NE(message.find("sample 1 of 2"), std::string::npos) << message;

@@ -24,7 +24,7 @@ OwnedPointer<const BackboneNetwork<Tensor<float>>> random_network(const Backbone
 }
 
 Tensor<float> noise(Shape shape) {
-  Tensor<float> out(shape);
+  Tensor<float> out(shape);  // (B, C, h, w)
   Philox(5, 0).fill_normal(out.span());
   return out;
 }
@@ -64,7 +64,7 @@ TEST(ScheduledNetwork, EvaluatesEachImageUnderSeveralLabels) {
     const Labels first{2, 0}, second{1, 1}, both{2, 0, 1, 1};
     const Tensor<float> together =
         model(x, model.conditioning(Tensor<float>(Shape{4}, 0.5f), both));  // (2 B, C, h, w)
-    const Tensor<float> t(Shape{2}, 0.5f);
+    const Tensor<float> t(Shape{2}, 0.5f);                                  // (2)
     const auto half = [&](index_t i) {
       return Tensor<float>(x.shape(),
                            together.span().subspan(static_cast<std::size_t>(i * x.numel()),
@@ -132,19 +132,19 @@ TEST(ReuseTest, SavesBackboneEvaluationsWithinABoundPerPicture) {
     }
     return std::sqrt(sum / square);
   };
-  const Tensor<float> exact = run(0, 4);
+  const Tensor<float> exact = run(0, 4);  // (B, C, h, w)
   const SamplingWork all = report.model;
   EXPECT_EQ(all.backbones, all.evaluations);
   test::expect_close(run(1e-9, 4), exact, 1e-6);  // no evaluation is close enough to be reused
   EXPECT_EQ(report.model.backbones, all.evaluations);
   index_t before = all.evaluations;
   for (const double bound : {0.05, 0.3}) {
-    const Tensor<float> z = run(bound, 4);
+    const Tensor<float> z = run(bound, 4);  // (B, C, h, w)
     EXPECT_LT(report.model.backbones, before) << bound;
     EXPECT_EQ(report.model.evaluations, all.evaluations);
     EXPECT_LT(distance(z, exact), bound) << bound;
     before = report.model.backbones;
-    const Tensor<float> one_by_one = run(bound, 1);
+    const Tensor<float> one_by_one = run(bound, 1);  // (B, C, h, w)
     test::expect_close(one_by_one, z, 1e-6);
     EXPECT_EQ(report.model.backbones, before) << bound;
   }

@@ -84,13 +84,13 @@ TEST(ThirdBackboneTest, GuidesAndIsGuidedByOtherKinds) {
 TEST(ThirdBackboneTest, IsPackedInEveryType) {
   const test::TempFolder folder;
   const Bundle bundle = test::random_bundle(config_with(TokenMlpConfig{.hidden_size = 32}));
-  const Tensor<float> exact = Generator(bundle).sample_latents({.labels = {0, 1}});
+  const Tensor<float> exact = Generator(bundle).sample_latents({.labels = {0, 1}});  // (B, C, h, w)
   for (const DType dtype : {DType::f32, DType::bf16, DType::int8}) {
     const std::string path = folder / (std::string(name_of(dtype)) + ".safetensors");
     save_packed_bundle(bundle.files(), path, dtype);
     const Generator packed = Generator::load(path), loaded(bundle, {.dtype = dtype});
     EXPECT_EQ(packed.dtype(), dtype);
-    const Tensor<float> z = packed.sample_latents({.labels = {0, 1}});
+    const Tensor<float> z = packed.sample_latents({.labels = {0, 1}});  // (B, C, h, w)
     test::expect_close(z, loaded.sample_latents({.labels = {0, 1}}), 0.0);
     test::expect_close(z, exact, dtype == DType::f32 ? 1e-5 : 0.3);
   }

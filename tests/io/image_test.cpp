@@ -107,7 +107,7 @@ TEST(Image, TensorsRoundTrip) {
   EXPECT_THROW((void)Image::from_tensor(Tensor<float>(Shape{2, 3, 4, 4}, 0.0f)), ShapeError);
   EXPECT_THROW((void)Image::from_tensor(Tensor<float>()), ShapeError);
   EXPECT_THROW((void)Image::from_tensor(Tensor<float>(Shape{3, 0, 4})), ArgumentError);
-  Tensor<float> bad(Shape{1, 2, 2}, 0.5f);
+  Tensor<float> bad(Shape{1, 2, 2}, 0.5f);  // (1, 2, 2)
   bad[3] = std::nanf("");
   EXPECT_EQ(message_of<NumericError>([&] { (void)Image::from_tensor(bad); }),
             "Image::from_tensor: channel 0, row 1, column 1 is not a number");
@@ -192,9 +192,7 @@ TEST(Image, RefusesBadFiles) {
     huge_bmp.replace(at, 4, std::string("\x00\x40\x00\x00", 4));  // 16384 x 16384
   auto large_bmp = bmp;
   for (const std::size_t at : {18u, 22u})
-    large_bmp.replace(
-        at, 4,
-        std::string("\x00\x20\x00\x00", 4));  // 8192 x 8192 pixels declared in a file of 1 KB
+    large_bmp.replace(at, 4, std::string("\x00\x20\x00\x00", 4));  // 8192 x 8192 in 1 KB
   auto longer_bmp = bmp;
   longer_bmp[22] = 18;  // declares one row more than the file has
   auto bad_table = jpeg;

@@ -17,7 +17,7 @@ constexpr index_t kCount = 11;
 constexpr std::size_t kSize = 12;  // bytes of a record
 
 NpzStreamPlan plan(const std::string& seed = "1") {
-  Tensor<std::int64_t> labels(Shape{kCount});
+  Tensor<std::int64_t> labels(Shape{kCount});  // (N)
   for (index_t i = 0; i < kCount; ++i) labels[i] = i % 3;
   return {kCount, Shape{2, 2, 3}, {{"arr_1", labels}}, {{"seed", seed}, {"model", "tiny"}}};
 }
@@ -75,6 +75,7 @@ TEST(NpzStream, EqualsWriteNpzWithoutSettings) {
   NpzStream stream(folder / "a.npz", bare);
   stream.append(records(0, kCount));
   stream.finish();
+  // (N, 2, 2, 3)
   Tensor<std::uint8_t> pixels({kCount, 2, 2, 3}, std::span<const std::uint8_t>(records(0, kCount)));
   const NpzEntry entries[] = {{"arr_0", pixels}, bare.others[0]};
   write_npz(folder / "b.npz", entries);

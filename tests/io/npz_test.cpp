@@ -112,7 +112,7 @@ TEST(Npz, RoundTrips) {
 TEST(Npz, RefusesWrongWrites) {
   const TempFolder folder;
   const auto path = folder / "a.npz";
-  const Tensor<float> x(Shape{1}, 0.0f);
+  const Tensor<float> x(Shape{1}, 0.0f);  // (1)
   const std::vector<NpzEntry> repeated = {{"a", x}, {"a", x}}, unnamed = {{"", x}},
                               empty = {{"a", Tensor<float>()}};
   const std::vector<NpzEntry> brain = {{"a", Tensor<bf16>(Shape{1})}};

@@ -36,16 +36,17 @@ TEST(Safetensors, ReadsAGoldenFile) {
 TEST(Safetensors, RoundTripsEveryType) {
   const TempFolder folder;
   const auto path = folder / "all.safetensors";
+  // (2, 3)
   const Tensor<float> f(
       {2, 3}, {1.0f, -2.5f, 0.0f, 1e-30f, 65504.0f, std::numeric_limits<float>::infinity()});
-  const Tensor<double> d({2}, {0.1, -1e300});
-  const Tensor<bf16> b({2}, {bf16(1.5f), bf16(-3.0f)});
-  const Tensor<f16> h({2}, {f16(1.5f), f16(-3.0f)});
-  const Tensor<std::int64_t> i64({2}, {std::int64_t{1} << 40, -7});
-  const Tensor<std::int32_t> i32({1}, {-70000});
-  const Tensor<std::uint8_t> u8({3}, {0, 128, 255});
-  const Tensor<float> scalar(Shape{}, {4.0f});
-  const Tensor<float> none(Shape{0, 4});
+  const Tensor<double> d({2}, {0.1, -1e300});                        // (2)
+  const Tensor<bf16> b({2}, {bf16(1.5f), bf16(-3.0f)});              // (2)
+  const Tensor<f16> h({2}, {f16(1.5f), f16(-3.0f)});                 // (2)
+  const Tensor<std::int64_t> i64({2}, {std::int64_t{1} << 40, -7});  // (2)
+  const Tensor<std::int32_t> i32({1}, {-70000});                     // (1)
+  const Tensor<std::uint8_t> u8({3}, {0, 128, 255});                 // (3)
+  const Tensor<float> scalar(Shape{}, {4.0f});                       // ()
+  const Tensor<float> none(Shape{0, 4});                             // (0, 4)
   const SafetensorsEntry entries[] = {{"u8", u8},   {"f", f},           {"d", d},
                                       {"b", b},     {"h", h},           {"i64", i64},
                                       {"i32", i32}, {"scalar", scalar}, {"none", none}};
@@ -123,7 +124,7 @@ TEST(Safetensors, MessagesNameTensorAndFile) {
 TEST(Safetensors, RefusesWrongWrites) {
   const TempFolder folder;
   const auto path = folder / "a.safetensors";
-  const Tensor<float> x(Shape{2}, 0.0f);
+  const Tensor<float> x(Shape{2}, 0.0f);  // (2)
   const auto write = [&](std::vector<SafetensorsEntry> entries,
                          std::map<std::string, std::string> metadata = {}) {
     write_safetensors(path, entries, metadata);
@@ -241,8 +242,8 @@ TEST(SafetensorsWriter, WriterWritesTensorsOneByOne) {
   const TempFolder folder;
   const std::string path = folder / "f.safetensors";
   const std::vector<SafetensorsSlot> slots = {{"a", DType::bf16, {2, 3}}, {"b", DType::int64, {1}}};
-  const Tensor<float> a(Shape{2, 3}, 1.5f);
-  const Tensor<std::int64_t> b(Shape{1}, 7);
+  const Tensor<float> a(Shape{2, 3}, 1.5f);   // (2, 3)
+  const Tensor<std::int64_t> b(Shape{1}, 7);  // (1)
   {
     SafetensorsWriter writer(path, slots, {{"k", "v"}});
     writer.write(a);

@@ -78,7 +78,7 @@ TEST(TensorSource, ReadsEveryElementType) {
 
 TEST(TensorSource, SampledChecksumsDistinguishTensors) {
   const TempFolder folder;
-  Tensor<float> tensor(Shape{100, 1000}, 1.0f);
+  Tensor<float> tensor(Shape{100, 1000}, 1.0f);  // (100, 1000)
   const auto checksum = [&](const std::string& file) {
     const SafetensorsEntry entry{"x", tensor};
     write_safetensors(folder / file, {&entry, 1});
@@ -242,7 +242,7 @@ TEST(TensorSource, TensorsInMemoryAreShared) {
   EXPECT_EQ(source.origin(), "here");
   EXPECT_EQ(source.names(), (Strings{"a.b", "a.c"}));
   EXPECT_EQ(source.info("a.c").shape, (Shape{1, 1}));
-  const Tensor<float> shared = source.read<float>("a.b");
+  const Tensor<float> shared = source.read<float>("a.b");  // (2)
   EXPECT_EQ(shared.data(), tensors.at("a.b").data());
   expect_close(source.under("a.").read<double>("b"), Tensor<double>(Shape{2}, {1.0, 2.0}), 0.0);
   EXPECT_TRUE(source.metadata().empty());

@@ -155,10 +155,10 @@ TEST(TorchCheckpoint, EveryElementType) {
     std::vector<double> out;
     if (const DType dtype = file.info("t").dtype;
         dtype == DType::f64 || dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16) {
-      const Tensor<double> values = file.read<double>("t");
+      const Tensor<double> values = file.read<double>("t");  // (2)
       out.assign(values.span().begin(), values.span().end());
     } else {
-      const Tensor<std::int64_t> values = file.read<std::int64_t>("t");
+      const Tensor<std::int64_t> values = file.read<std::int64_t>("t");  // (2)
       for (const std::int64_t value : values.span()) out.push_back(static_cast<double>(value));
     }
     return out;

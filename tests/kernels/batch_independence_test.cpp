@@ -19,12 +19,12 @@ constexpr index_t kMostRows = 200;
 /// each row alone.
 template <class T, class Multiply>
 void expect_independent_rows(Multiply multiply, Isa isa) {
-  const Tensor<T> a = random_tensor<T>({kMostRows, kKBlock}, 1);
-  Tensor<T> alone(Shape{kMostRows, kColumns});
+  const Tensor<T> a = random_tensor<T>({kMostRows, kKBlock}, 1);  // (M, K)
+  Tensor<T> alone(Shape{kMostRows, kColumns});                    // (M, N)
   for (index_t i = 0; i < kMostRows; ++i)
     multiply(a.view().slice(0, i, 1), alone.view().slice(0, i, 1));
   for (const index_t m : {1, 2, 5, 16, 31, 32, 33, 64, 200}) {
-    Tensor<T> together(Shape{m, kColumns});
+    Tensor<T> together(Shape{m, kColumns});  // (M, N)
     multiply(a.view().slice(0, 0, m), together.view());
     EXPECT_EQ(std::memcmp(together.data(), alone.data(), together.span().size_bytes()), 0)
         << name_of(isa) << ", " << m << " rows";
@@ -33,7 +33,7 @@ void expect_independent_rows(Multiply multiply, Isa isa) {
 
 TEST(BatchIndependence, HoldsForPackedMatrices) {
   const Tensor<float> b = random_tensor<float>({kKBlock, kColumns}, 2),
-                      bias = random_tensor<float>({kColumns}, 3);
+                      bias = random_tensor<float>({kColumns}, 3);  // (K, N), (N)
   for (const DType stored : {DType::f32, DType::bf16, DType::int8, DType::int8w, DType::int4}) {
     SCOPED_TRACE(name_of(stored));
     test::on_every_narrow_isa([&](Isa isa) {
@@ -48,7 +48,7 @@ TEST(BatchIndependence, HoldsForPackedMatrices) {
 }
 
 TEST(BatchIndependence, HoldsForPackedMatricesAfterANorm) {
-  const Tensor<float> b = random_tensor<float>({kKBlock, kColumns}, 2);
+  const Tensor<float> b = random_tensor<float>({kKBlock, kColumns}, 2);  // (K, N)
   for (const DType stored : {DType::f32, DType::bf16, DType::int8, DType::int8w, DType::int4}) {
     SCOPED_TRACE(name_of(stored));
     test::on_every_narrow_isa([&](Isa isa) {
@@ -63,7 +63,7 @@ TEST(BatchIndependence, HoldsForPackedMatricesAfterANorm) {
 }
 
 TEST(BatchIndependence, HoldsForUnpackedMatrices) {
-  const Tensor<float> b = random_tensor<float>({kKBlock, kColumns}, 2);
+  const Tensor<float> b = random_tensor<float>({kKBlock, kColumns}, 2);  // (K, N)
   for (const DType operands : {DType::f32, DType::bf16}) {
     SCOPED_TRACE(name_of(operands));
     test::on_every_narrow_isa([&](Isa isa) {
@@ -74,7 +74,7 @@ TEST(BatchIndependence, HoldsForUnpackedMatrices) {
 }
 
 TEST(BatchIndependence, HoldsForDoubles) {
-  const Tensor<double> b = random_tensor<double>({kKBlock, kColumns}, 2);
+  const Tensor<double> b = random_tensor<double>({kKBlock, kColumns}, 2);  // (K, N)
   test::on_every_isa([&](Isa isa) {
     const PackedMatrix<double> packed(b);
     expect_independent_rows<double>(

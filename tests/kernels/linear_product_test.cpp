@@ -35,6 +35,7 @@ template <class T>
 struct Case {
   index_t m, n, k;
   Prologue prologue;
+  // a (M, K) or (M, K/2), gates (M, K), weight (N, K), bias (N), shift and scale (M, K)
   Tensor<T> a, gates, weight, bias, shift, scale;
 
   Case(index_t m_, index_t n_, index_t k_, Prologue prologue_)
@@ -71,7 +72,7 @@ struct Case {
 
   [[nodiscard]] Tensor<T> rows() const {
     if (prologue == Prologue::none) return a;
-    Tensor<T> out(Shape{m, k});
+    Tensor<T> out(Shape{m, k});  // (M, K)
     if (prologue == Prologue::norm)
       norm<T>(a, norm_inputs(), out);
     else
@@ -122,8 +123,9 @@ TEST(LinearOperand, IsBitIdenticalToTheSeparateOperations) {
 
 TEST(LinearOperand, TransposedProductMatchesTheReference) {
   const index_t m = 603, n = 70, k = 131;  // more rows than a block of words has
+  // (M, N), (M, K)
   const Tensor<float> g = random_tensor<float>({m, n}, 1), x = random_tensor<float>({m, k}, 2);
-  Tensor<float> exact(Shape{n, k}), rounded(Shape{n, k}), out(Shape{n, k}, -1.0f);
+  Tensor<float> exact(Shape{n, k}), rounded(Shape{n, k}), out(Shape{n, k}, -1.0f);  // (N, K) each
   reference::gemm<float>(g.view().transposed(), x, exact);
   reference::gemm_bf16(g.view().transposed(), x, rounded);
   test::on_every_narrow_isa([&](Isa isa) {
@@ -139,7 +141,7 @@ TEST(LinearOperand, TransposedProductMatchesTheReference) {
 }
 
 TEST(LinearOperand, PacksLikePackedMatrix) {
-  const Tensor<float> x = random_tensor<float>({131, 50}, 1);
+  const Tensor<float> x = random_tensor<float>({131, 50}, 1);  // (131, 50)
   for (const DType operands : {DType::f32, DType::bf16}) {
     PackedMatrix<float> packed;
     pack_and_sum_rows<float>({.a = x.view(), .packed = &packed}, operands);
@@ -153,7 +155,8 @@ TEST(LinearOperand, PacksLikePackedMatrix) {
 
 TEST(LinearOperand, RejectsMismatchedArguments) {
   const Tensor<float> a = random_tensor<float>({6, 4}, 1), w = random_tensor<float>({8, 4}, 2),
-                      gates = random_tensor<float>({6, 4}, 3);
+                      gates = random_tensor<float>({6, 4}, 3);  // (6, 4), (8, 4), (6, 4)
+  // (6, 8), (6, 7), (5), (6, 3)
   Tensor<float> out(Shape{6, 8}), narrow(Shape{6, 7}), sums(Shape{5}), gated(Shape{6, 3});
   const View<const float> b = w.view().transposed();
   const NormInputs<float> norm;
@@ -169,7 +172,7 @@ TEST(LinearOperand, RejectsMismatchedArguments) {
   EXPECT_THROW(pack_and_sum_rows<float>({.a = a.view(), .swiglu = out.view()}), ArgumentError);
   const PackedMatrix<float> x(a.view()), rounded(a.view(), DType::bf16),
       other(gates.view().slice(0, 0, 5)), halves(a.view(), DType::f32, PanelColumns::halves);
-  Tensor<float> gradient(Shape{4, 4});
+  Tensor<float> gradient(Shape{4, 4});  // (4, 4)
   EXPECT_THROW(gemm_transposed<float>(x, other, gradient), ShapeError);
   EXPECT_THROW(gemm_transposed<float>(x, x, out), ShapeError);
   EXPECT_THROW(gemm_transposed<float>(x, rounded, gradient), ArgumentError);

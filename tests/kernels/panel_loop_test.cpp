@@ -32,7 +32,7 @@ std::vector<Tensor<float>> products() {
     gemm<float>(a, b, next({m, n / 2}), {.activation = Activation::swiglu}, type);
     gemm<float>(left.view().transposed(), b, next({m, n}), {}, type);
     PackedMatrix<float> packed;
-    Tensor<float>& rows = next({m, n});
+    Tensor<float>& rows = next({m, n});  // (M, N)
     linear_product<float>({.a = a, .packed = &packed}, b, rows, {}, type);
     attention<float>(random({2, 33, 96}, 4), 2, {}, next({2, 33, 32}), type);
     attention_backward<float>(random({2, 33, 96}, 4), 2, {}, random({2, 33, 32}, 5),

@@ -89,8 +89,8 @@ TEST(NetworkLoaderTest, ReadsTensorsByTheirNamesInTheFile) {
     }
   });
   ModelFiles files = bundle.files();
-  const Tensor<float> picture(Shape{1, 1, 8, 8}, 0.25f);
-  const Tensor<float> expected = Autoencoder(files).encode(picture);
+  const Tensor<float> picture(Shape{1, 1, 8, 8}, 0.25f);              // (1, 1, 8, 8)
+  const Tensor<float> expected = Autoencoder(files).encode(picture);  // (B, C, h, w)
   files.encoder = TensorGroup{TensorSource(tensors, "hub"), names};
   test::expect_close(Autoencoder(files).encode(picture), expected, 0.0);
 
@@ -105,6 +105,7 @@ TEST(NetworkLoaderTest, ReadsTensorsByTheirNamesInTheFile) {
   message = message_of<FormatError>([&] { (void)Autoencoder(files); });
   EXPECT_NE(message.find("attention.key.weight is missing"), std::string::npos) << message;
   wrong = tensors;
+  // (16, 16)
   Tensor<float>& query = wrong.at("vit.encoder.layer.0.attention.attention.query.weight");
   query = query.reshaped({8, 32});
   files.encoder = TensorGroup{TensorSource(wrong, "hub"), names};

@@ -78,8 +78,8 @@ TEST(Decoder, TrainingStepMatches) {
     ASSERT_FALSE(p.value.grad().empty()) << name;
     index_t row = 0;
     for (const std::string& file : files) {
-      const Tensor<float> expected =
-          io("grad." + file);  // with the shape of the tensor in the file
+      const Tensor<float> expected = io("grad." + file);  // as the tensor in the file
+      // expected's shape
       const Tensor<float> part(expected.shape(), p.value.grad().span().subspan(
                                                      static_cast<std::size_t>(row),
                                                      static_cast<std::size_t>(expected.numel())));

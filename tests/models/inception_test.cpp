@@ -47,6 +47,7 @@ TEST(InceptionNetwork, PicturesDependOnNeitherThreadsNorBatch) {
   const Tensor<float> both = network.features(images);  // (2, 128)
   set_num_threads(3);
   const index_t one = images.numel() / 2;
+  // (1, 3, 37, 50)
   const Tensor<float> second(Shape{1, 3, 37, 50},
                              images.span().subspan(static_cast<std::size_t>(one)));
   const Tensor<float> alone = network.features(second);  // (1, 128)

@@ -99,13 +99,14 @@ TEST(NarrowWeights, AttentionRoundsTheOutputsOfNarrowWeights) {
     // (2, 9, 16) each
     const Tensor<float> g = dit.proj(attention(dit_qkv, 2, &rope, operands), Residual{x, gate1});
     const Tensor<float> dit_out =
-        dit.mlp(norm_modulate(dit.norm2(), g, shift2, scale2), Residual{g, gate2});
+        dit.mlp(norm_modulate(dit.norm2(), g, shift2, scale2), Residual{g, gate2});  // (B, T, D)
     EXPECT_TRUE(test::close(dit(x, c, &rope), dit_out, 0)) << name_of(stored);
 
     const RopeTable<float>* none = nullptr;
     // (2, 9, 16) each
     const Tensor<float> h =
         vit.proj(attention(vit.qkv(vit.norm1(x)), 2, none, operands), Residual{x});
+    // (B, T, D)
     const Tensor<float> vit_out = vit.fc2(vit.fc1(vit.norm2(h), Activation::gelu), Residual{h});
     EXPECT_TRUE(test::close(vit(x), vit_out, 0)) << name_of(stored);
   }

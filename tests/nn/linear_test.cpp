@@ -28,8 +28,9 @@ testing::AssertionResult near(const Tensor<float>& got, const Tensor<float>& exp
   return close(got, expected, 1e-6 * (1 + test::largest(expected)));
 }
 
-/// Inputs of a layer, its norm and its residual; the shapes are those of the calls.
+/// Inputs of a layer, its norm and its residual.
 struct Data {
+  // (B, T, K), (K), (B, 2K), (B, T, N), (B, T, N/2), (B, 2N)
   Tensor<float> x = random_tensor<float>({kImages, kTokens, kIn}, 3),
                 weight = random_tensor<float>({kIn}, 4),
                 modulation = random_tensor<float>({kImages, 2 * kIn}, 5),

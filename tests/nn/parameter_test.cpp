@@ -14,8 +14,7 @@ TEST(MultiplyAs, AppliesOnlyToWeightsOfProducts) {
   EXPECT_EQ(block.fc2.weight.operands(), DType::bf16);
   EXPECT_EQ(block.qkv.bias.operands(), DType::f32);
   EXPECT_EQ(block.norm1.weight.operands(), DType::f32);
-  EXPECT_EQ(block.qkv.operands(),
-            DType::bf16);  // attention has the operand type of its qkv weights
+  EXPECT_EQ(block.qkv.operands(), DType::bf16);  // also the type of attention
   multiply_as(block, DType::f32);
   EXPECT_EQ(block.qkv.operands(), DType::f32);
 }

@@ -42,12 +42,12 @@ TEST(LinearOps, MultipliesInBf16) {
   };
   const Var<float> x(random({2, 3, 5}, 1), true), weight(random({7, 5}, 2), true),
       bias(random({7}, 3), true);
-  const Tensor<float> g = random({6, 7}, 4);
+  const Tensor<float> g = random({6, 7}, 4);  // (6, 7)
   Tape<float> tape;
   const TapeScope<float> scope(tape);
   const Var<float> out = linear(x, weight, bias, Activation::none, {}, DType::bf16);
   tape.backward(out, g.reshaped(out.shape()));
-  Tensor<float> y(Shape{6, 7}), dx(Shape{6, 5}), dweight(Shape{7, 5});
+  Tensor<float> y(Shape{6, 7}), dx(Shape{6, 5}), dweight(Shape{7, 5});  // (6, 7), (6, 5), (7, 5)
   const View<const float> rows(x.value().data(), {6, 5});
   reference::gemm_bf16(rows, weight.value().view().transposed(), y);
   reference::gemm_bf16(g, weight.value(), dx);

@@ -43,12 +43,12 @@ std::vector<std::string> long_lines(const std::vector<SourceFile>& files) {
 TEST(SourceText, LinesAreShort) {
   const std::vector<std::string> kinds = {".hpp", ".cpp", ".inl", ".cmake", ".sh", ".yaml", ".txt"};
   std::vector<SourceFile> files = source_files({"include", "src", "tests", "examples"}, kinds);
-  const auto page =
-      [](const SourceFile& file) {  // golden files contain configurations of other programs
-        return file.path.find("/golden/") != std::string::npos ||
-               file.path.find("/corpus/") != std::string::npos ||
-               file.path.find("/data/") != std::string::npos;
-      };
+  // Golden files contain configurations of other programs.
+  const auto page = [](const SourceFile& file) {
+    return file.path.find("/golden/") != std::string::npos ||
+           file.path.find("/corpus/") != std::string::npos ||
+           file.path.find("/data/") != std::string::npos;
+  };
   std::erase_if(files, page);
   ASSERT_GT(files.size(), 100u);
   std::string found;

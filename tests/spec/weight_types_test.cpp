@@ -64,7 +64,7 @@ TEST(WeightTypes, ResultsAreCloseToThoseOfF32) {
 /// 8 steps with each kind of guidance.
 TEST(WeightTypes, LatentsAreCloseToTheOfficialOnes) {
   const test::Golden golden("sample_ode/io.safetensors");
-  const Tensor<std::int64_t> y = golden.get<std::int64_t>("y");
+  const Tensor<std::int64_t> y = golden.get<std::int64_t>("y");  // (B)
   GenerateOptions options{.labels = {y.span().begin(), y.span().end()}, .noise = golden("z")};
   for (const Narrow& type : kNarrow) {
     const Generator generator(test::sampler_model(), {.dtype = type.dtype});

@@ -42,7 +42,7 @@ class Golden {
   /// Element `index` along the first dimension of a stored tensor (N, ...).
   template <Element T = float>
   Tensor<T> part(std::string_view name, index_t index) const {
-    const Tensor<T> all = file_.read<T>(name);
+    const Tensor<T> all = file_.read<T>(name);  // (N, ...)
     std::vector<index_t> extents;
     for (int d = 1; d < all.shape().rank(); ++d) extents.push_back(all.shape()[d]);
     const Shape shape{std::span<const index_t>(extents)};

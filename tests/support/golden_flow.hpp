@@ -20,12 +20,13 @@ class GoldenFlow {
   GoldenFlow() : model_(dit_dh_config(golden_config("sample_ode").at("model"))) {
     const Golden weights("sample_ode/weights.safetensors");
     model_.parameters([&](const std::string& name, auto& p) {
-      const Tensor<float> stored = weights(name);
-      Tensor<T> values(p.shape());
+      const Tensor<float> stored = weights(name);  // p's shape, or with extents of 1
+      Tensor<T> values(p.shape());                 // p's shape
       std::copy_n(stored.span().begin(), stored.span().size(), values.span().begin());
       p.set(std::move(values));
     });
     pack_parameters(model_);
+    // (B)
     const Tensor<std::int64_t> y = Golden("sample_ode/io.safetensors").get<std::int64_t>("y");
     labels_.assign(y.span().begin(), y.span().end());
   }

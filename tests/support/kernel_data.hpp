@@ -14,7 +14,7 @@ namespace rae::test {
 /// Standard normal numbers; different streams give different numbers.
 template <Real T>
 Tensor<T> random_tensor(const Shape& shape, std::uint64_t stream) {
-  Tensor<T> out(shape);
+  Tensor<T> out(shape);  // of `shape`
   const Philox random(20260120, stream);
   T* data = out.data();
   for (index_t i = 0; i < out.numel(); ++i)
@@ -34,7 +34,7 @@ double dot(const Tensor<T>& a, const Tensor<T>& b) {
 /// The gradient of a scalar function at x by central differences.
 template <class F>
 Tensor<double> numeric_gradient(F&& f, Tensor<double> x, double h = 1e-5) {
-  Tensor<double> gradient(x.shape());
+  Tensor<double> gradient(x.shape());  // x's shape
   for (index_t i = 0; i < x.numel(); ++i) {
     const double value = x.data()[i];
     x.data()[i] = value + h;

@@ -15,7 +15,7 @@ namespace rae::test {
 /// tensor's position `index` in its checkpoint.
 inline Tensor<float> procedural(const Shape& shape, std::uint32_t index, double scale,
                                 double offset = 0) {
-  Tensor<float> out(shape);
+  Tensor<float> out(shape);  // of `shape`
   float* values = out.data();
   parallel_for(out.numel(), index_t{1} << 16, [=](index_t i) {
     std::uint32_t v = (static_cast<std::uint32_t>(i) + 1) * 2654435761u + index * 40503u;

@@ -49,11 +49,11 @@ TEST(AdamW, FollowsTheOfficialTrajectory) {
   for (int step = 0; step < 3; ++step) {
     const std::string at = "step" + std::to_string(step) + ".";
     const Tensor<float> x1 = io(at + "x1"), x0 = io(at + "x0"), t = io(at + "t"),
-                        drop = io(at + "drop_u");
-    Tensor<std::int64_t> y = io.get<std::int64_t>(at + "y");
+                        drop = io(at + "drop_u");  // (B, C, h, w), (B, C, h, w), (B), (B)
+    Tensor<std::int64_t> y = io.get<std::int64_t>(at + "y");  // (B)
     for (index_t i = 0; i < y.numel(); ++i)
       if (drop[i] < static_cast<float>(config.class_dropout_prob)) y[i] = config.num_classes;
-    Tensor<float> xt(x1.shape()), target(x1.shape());
+    Tensor<float> xt(x1.shape()), target(x1.shape());  // (B, C, h, w) each
     const index_t n = x1.numel() / x1.extent(0);
     for (index_t i = 0; i < x1.numel(); ++i) {
       xt[i] = (1 - t[i / n]) * x1[i] + t[i / n] * x0[i];
@@ -111,10 +111,10 @@ TEST(AdamW, FollowsTheOfficialTrajectoryOfTheDecoder) {
     std::size_t n = 0;
     for (const auto& slot : optimizer.slots()) {
       const Tensor<float>&actual = average ? slot.ema : slot.parameter.value(),
-            &gradient = gradients[n++];
+            &gradient = gradients[n++];  // each of the shape of the parameter
       std::size_t row = 0;
       for (const std::string& file : names(slot.name)) {
-        const Tensor<float> expected = io(prefix + file);
+        const Tensor<float> expected = io(prefix + file);  // as in the file
         const auto count = static_cast<std::size_t>(expected.numel());
         const auto part = [&](const Tensor<float>& all) {
           return Tensor<float>(Shape{expected.numel()}, all.span().subspan(row, count));
@@ -183,8 +183,8 @@ TEST_P(Schedules, MatchGolden) {
                             : s.get<index_t>("decay_end_epoch") * per_epoch,
       .warmup_from_zero = s.get<bool>("warmup_from_zero")};
   const Golden io("lr_schedules/io.safetensors");
-  const Tensor<std::int64_t> steps = io.get<std::int64_t>(name + ".step");
-  Tensor<double> rates(steps.shape());
+  const Tensor<std::int64_t> steps = io.get<std::int64_t>(name + ".step");  // (N)
+  Tensor<double> rates(steps.shape());                                      // (N)
   for (index_t i = 0; i < steps.numel(); ++i) rates[i] = schedule(steps[i]);
   EXPECT_TRUE(close(rates, io.get<double>(name + ".lr"), 1e-15));
 }

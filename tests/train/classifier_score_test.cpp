@@ -22,7 +22,7 @@ Classifier<Tensor<float>> random_classifier() {
 }
 
 TEST(MostLikely, TakesTheFirstOfEqualScores) {
-  const Tensor<float> logits(Shape{3, 3}, {1, 2, 2, 5, -1, 0, 0, 0, 0.5f});
+  const Tensor<float> logits(Shape{3, 3}, {1, 2, 2, 5, -1, 0, 0, 0, 0.5f});  // (3, 3)
   EXPECT_EQ(most_likely(logits), (std::vector<std::int64_t>{1, 0, 2}));
   EXPECT_THROW((void)most_likely(Tensor<float>(Shape{3}, 0.0f)), ShapeError);
 }
@@ -45,7 +45,7 @@ TEST(ClassifierScore, CountsHitsByClass) {
 
 TEST(ClassifierScore, SeveralBatchesGiveTheStatisticsOfOne) {
   const Classifier<Tensor<float>> model = random_classifier();
-  const Tensor<float> images = random_tensor<float>({200, 1, 4, 4}, 2);
+  const Tensor<float> images = random_tensor<float>({200, 1, 4, 4}, 2);  // (200, 1, 4, 4)
   const std::vector<std::int64_t> labels(200, 1);
   ClassifierScore whole(model), parts(model);
   whole.add(images, labels);

@@ -45,7 +45,8 @@ void expect_first_step(const AdamW<float>& optimizer, const Golden& io, const st
         continue;
       }
       const Tensor<float> gradient = io(part + ".grad." + file),
-                          after = io(part + ".after." + file);
+                          after = io(part + ".after." + file);  // each as in the file
+      // gradient's shape, after's shape
       Tensor<float> moment(gradient.shape()), parameter(after.shape());
       for (index_t i = 0; i < gradient.numel(); ++i) {
         moment[i] = 10 * slot.exp_avg[begin + i];
@@ -112,10 +113,11 @@ TEST(DecoderTrainer, OneIterationMatchesTheOfficialOne) {
   adversary.discriminator.buffers(
       [&](const std::string& name, Tensor<float>& t) { t = heads(name); });
 
+  // (2, 3, 32, 32), (2), (2, 4, 16)
   const Tensor<float> images = io("images"), uniform = io("tau_uniform"), gauss = io("tau_gauss");
   const Tensor<float> tokens =
       encoder(encoder_input(images, options.encoder_size, pixels));  // (2, 4, 16)
-  Tensor<float> noisy(tokens.shape());
+  Tensor<float> noisy(tokens.shape());                               // (2, 4, 16)
   for (index_t i = 0; i < noisy.numel(); ++i)
     noisy[i] = tokens[i] + 0.8f * uniform[i / 64] * gauss[i];
 
@@ -154,7 +156,7 @@ TEST(DecoderTrainer, OneIterationMatchesTheOfficialOne) {
   for (const auto& slot : optimizer.slots()) {
     if (slot.name != "decoder_pred.weight") continue;
     const Tensor<float> expected = io("ema." + slot.name);  // the first rows are stored
-    Tensor<float> average(expected.shape());
+    Tensor<float> average(expected.shape());                // expected's shape
     for (index_t i = 0; i < expected.numel(); ++i) average[i] = slot.ema[i];
     EXPECT_TRUE(close(average, expected, 1e-7));
   }
@@ -282,7 +284,7 @@ TEST(DecoderTrainer, TheDiscriminatorLearnsToDistinguishPictures) {
     options.augment.prob = 0;
     Adversary adversary(open_dino_discriminator(options.backbone, tiny_disc_config()), options,
                         {.steps = 1000, .lr = 2e-2, .final_lr = 2e-2, .max_grad_norm = 0});
-    Tensor<float> real(Shape{2, 3, 16, 16}), fake(Shape{2, 3, 16, 16});
+    Tensor<float> real(Shape{2, 3, 16, 16}), fake(Shape{2, 3, 16, 16});  // (2, 3, 16, 16) each
     for (index_t i = 0; i < real.numel(); ++i)
       real[i] = Philox(1, 1).uniform(static_cast<std::uint64_t>(i)), fake[i] = 0.2f;
     const DiffAugDraws draws = draw_diff_augment(2, 1, 1);

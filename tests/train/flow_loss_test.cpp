@@ -50,7 +50,7 @@ LightningDitConfig lightning_dit() {
 }
 
 Tensor<double> normals(const Shape& shape, std::uint64_t seed) {
-  Tensor<double> out(shape);
+  Tensor<double> out(shape);  // of `shape`
   for (index_t i = 0; i < out.numel(); ++i)
     out[i] = static_cast<double>(Philox(seed).normal(static_cast<std::uint64_t>(i)));
   return out;
@@ -133,7 +133,7 @@ std::vector<double> gradients(Model& model, const std::function<void(Tape<double
   }
   std::vector<double> all;
   model.parameters([&](const std::string&, Parameter<Var<double>>& p) {
-    const Tensor<double> g = p.value.grad();
+    const Tensor<double> g = p.value.grad();  // p's shape, or empty
     if (g.empty())
       all.insert(all.end(), static_cast<std::size_t>(p.shape().numel()), 0.0);
     else
@@ -150,9 +150,9 @@ void expect_plain_losses(const Config& config) {
   typename NetworkOf<Config>::template Type<Var<double>> model(config);
   init_default(model, 3);
   const Shape shape{4, 4, 1, 2};
-  const Tensor<double> data = normals(shape, 1), noise = normals(shape, 2);
-  const Tensor<double> t(
-      Shape{4}, {0.02, 0.3, 0.6, 0.9});  // (B); the first is below the floor 0.05 of the divisor
+  const Tensor<double> data = normals(shape, 1), noise = normals(shape, 2);  // (4, 4, 1, 2) each
+  // The first time is below the floor 0.05 of the divisor.
+  const Tensor<double> t(Shape{4}, {0.02, 0.3, 0.6, 0.9});  // (B)
   const std::vector<std::int64_t> labels{0, 3, 2, 1};
   const index_t size = shape.numel() / shape[0];
   for (const PathKind kind : kPaths)
@@ -164,11 +164,11 @@ void expect_plain_losses(const Config& config) {
         const PlainPath path{kind};
         double expected = 0, actual = 0;
         const std::vector<double> plain = gradients(model, [&](Tape<double>& tape) {
-          Tensor<double> x(shape);
+          Tensor<double> x(shape);  // (4, 4, 1, 2)
           for (index_t i = 0; i < x.numel(); ++i)
             x[i] = path.alpha(t[i / size]) * data[i] + path.sigma(t[i / size]) * noise[i];
           const Var<double> output = model(Var<double>(x), t, labels);
-          Tensor<double> slope(shape);
+          Tensor<double> slope(shape);  // (4, 4, 1, 2)
           for (index_t i = 0; i < x.numel(); ++i) {
             const PlainLoss one =
                 plain_loss(path, objective, output.value()[i], data[i], noise[i], t[i / size]);
@@ -197,6 +197,7 @@ TEST(FlowLossTest, AgreesWithPlainFormulasForLightningDit) { expect_plain_losses
 
 TEST(FlowLossTest, GradientsAgreeWithFiniteDifferences) {
   const Shape shape{2, 4, 1, 2};
+  // (2, 4, 1, 2), (2, 4, 1, 2), (2)
   const Tensor<double> data = normals(shape, 1), noise = normals(shape, 2), t(Shape{2}, {0.3, 0.8});
   const std::vector<std::int64_t> labels{1, 3};
   for (const PathKind path : kPaths)
@@ -211,7 +212,7 @@ TEST(FlowLossTest, GradientsAgreeWithFiniteDifferences) {
         tape.backward(loss());
       }
       model.parameters([&](const std::string& name, Parameter<Var<double>>& p) {
-        const Tensor<double> gradient = p.value.grad();
+        const Tensor<double> gradient = p.value.grad();  // p's shape, or empty
         const index_t at = p.shape().numel() / 2;
         const double analytic = gradient.empty() ? 0.0 : gradient[at], step = 1e-5;
         p.value.mutable_value()[at] += step;
@@ -228,6 +229,7 @@ TEST(FlowLossTest, GradientsAgreeWithFiniteDifferences) {
 // The official losses (`Transport.training_losses`) for the same draws and network output.
 TEST(FlowLossTest, AgreesWithTheOfficialTransport) {
   const Golden golden("transport_paths/io.safetensors");
+  // (B, C, h, w), (B, C, h, w), (B), (B, C, h, w)
   const Tensor<float> data = golden("x1"), noise = golden("x0"), t = golden("t"),
                       output = golden("model_output");
   const auto network = [&](const Var<float>& x, const Tensor<float>&,

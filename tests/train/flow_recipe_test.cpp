@@ -163,7 +163,7 @@ TEST_F(FlowRecipe, EachPathTrainsOtherWeights) {
   EXPECT_EQ(b.config.path, PathKind::gvp);
   EXPECT_EQ(c.config.path, PathKind::vp);
   const auto weights = [](const Bundle& bundle) {
-    const Tensor<float> w = bundle.tensor("dit.final_layer.linear.weight", {8, 12});
+    const Tensor<float> w = bundle.tensor("dit.final_layer.linear.weight", {8, 12});  // (8, 12)
     return std::vector<float>(w.span().begin(), w.span().end());
   };
   EXPECT_NE(weights(a), weights(b));
@@ -172,7 +172,7 @@ TEST_F(FlowRecipe, EachPathTrainsOtherWeights) {
   // The earlier stages do not depend on the path.
   const Shape table{1, 4, 8};
   const Tensor<float> of_a = a.tensor("encoder.pos_embed", table),
-                      of_b = b.tensor("encoder.pos_embed", table);
+                      of_b = b.tensor("encoder.pos_embed", table);  // (1, 4, 8) each
   for (index_t i = 0; i < table.numel(); ++i) EXPECT_EQ(of_a[i], of_b[i]);
   EXPECT_EQ(Generator(c).sample({.labels = {3, 4}}).size(), 2u);
 }

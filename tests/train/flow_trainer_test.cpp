@@ -29,7 +29,7 @@ DitDhConfig tiny() {
 }
 
 Tensor<double> random_normals(const Shape& shape, std::uint64_t seed) {
-  Tensor<double> out(shape);
+  Tensor<double> out(shape);  // of `shape`
   for (index_t i = 0; i < out.numel(); ++i)
     out[i] = static_cast<double>(Philox(seed).normal(static_cast<std::uint64_t>(i)));
   return out;
@@ -68,8 +68,8 @@ TEST(FlowDraws, DependOnlyOnTheSample) {
 TEST(TrainingInBf16, GradientsEqualThoseInF32ExceptForRounding) {
   const Shape shape{6, 4, 2, 2};
   const Tensor<float> data = convert<float>(random_normals(shape, 1)),
-                      noise = convert<float>(random_normals(shape, 2));
-  const Tensor<float> t(Shape{6}, {0.1f, 0.2f, 0.4f, 0.5f, 0.7f, 0.9f});
+                      noise = convert<float>(random_normals(shape, 2));   // (6, 4, 2, 2) each
+  const Tensor<float> t(Shape{6}, {0.1f, 0.2f, 0.4f, 0.5f, 0.7f, 0.9f});  // (6)
   const std::vector<std::int64_t> labels{0, 1, 2, 3, 0, 1};
   const auto gradient = [&](DType dtype) {
     DitDh<Var<float>> model(tiny());
@@ -80,7 +80,7 @@ TEST(TrainingInBf16, GradientsEqualThoseInF32ExceptForRounding) {
     tape.backward(flow_loss(model, data, noise, t, labels, {}));
     std::vector<float> all;
     model.parameters([&](const std::string&, Parameter<Var<float>>& p) {
-      const Tensor<float>& g = p.value.grad();
+      const Tensor<float>& g = p.value.grad();  // p's shape
       EXPECT_EQ(p.tensor().shape(), p.shape());
       all.insert(all.end(), g.data(), g.data() + g.numel());
     });
@@ -152,8 +152,8 @@ std::vector<float> weights_of(BackboneNetwork<Tensor<float>>& model) {
   return weights;
 }
 
-using Row =
-    std::tuple<bool, DType>;  // whether the network is LightningDiT, and the type of its products
+/// Whether the network is LightningDiT, and the type of its products.
+using Row = std::tuple<bool, DType>;
 
 class TrainFlow : public testing::TestWithParam<Row> {};
 

@@ -78,13 +78,13 @@ TEST(GanLoss, AdaptiveWeightMatches) {
       tape.backward(loss);
       return weight.grad();
     }
-    Tensor<float> seed(out.shape());
+    Tensor<float> seed(out.shape());  // (3, 5)
     for (index_t i = 0; i < seed.numel(); ++i)
       seed[i] = (std::pow(std::tanh(out.value()[i]), 2.f) - 1) / 15;
     tape.backward(out, seed);
     return weight.grad();
   };
-  const Tensor<float> rec = gradient(false), gan = gradient(true);
+  const Tensor<float> rec = gradient(false), gan = gradient(true);  // (5, D) each
   EXPECT_TRUE(test::near(adaptive_gan_weight(rec, gan), io("aw.weight"), 4e-6));
   EXPECT_TRUE(test::near(adaptive_gan_weight(rec, gan, 1e-2), io("aw.weight_clamped_1e-2"), 1e-9));
   EXPECT_EQ(adaptive_gan_weight(rec, Tensor<float>::zeros(rec.shape())), 1e4);

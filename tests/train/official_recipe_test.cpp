@@ -123,8 +123,7 @@ TEST_F(OfficialRecipe, HasTheValuesOfTheConfiguration) {
 
 TEST_F(OfficialRecipe, TrainsTheDecoderOnThePretrainedEncoder) {
   Recipe recipe = official_recipe(config({"stage_1.params.noise_tau=0.5"}), 10, files());
-  recipe.decoder_loss.gan->num_heads =
-      2;  // the attention heads of the tiny file are narrower than those of DINO
+  recipe.decoder_loss.gan->num_heads = 2;  // heads of the tiny file are narrower than DINO's
   run_recipe(recipe, run("out"));
   const Bundle bundle = Bundle::load(folder_ / "out/model.safetensors");
   EXPECT_FALSE(bundle.config.dit);
@@ -133,7 +132,7 @@ TEST_F(OfficialRecipe, TrainsTheDecoderOnThePretrainedEncoder) {
   // says.
   const auto file = TensorSource::open(golden_model_path("encoder"));
   const Tensor<float> stored = file.read<float>("embeddings.cls_token"),
-                      kept = bundle.tensors.at("encoder.cls_token");
+                      kept = bundle.tensors.at("encoder.cls_token");  // (1, 1, D) each
   EXPECT_TRUE(std::equal(stored.span().begin(), stored.span().end(), kept.span().begin(),
                          kept.span().end()));
   EXPECT_EQ(bundle.config.pixels.mean,

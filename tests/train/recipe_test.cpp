@@ -113,8 +113,7 @@ TEST(Recipe, ReadsTheOfficialLosses) {
   const TempFolder networks;
   const Recipe recipe = recipe_of(adversarial_recipe(networks));
   const DecoderLossOptions& loss = recipe.decoder_loss;
-  EXPECT_EQ(loss.perceptual_weight,
-            0);  // LPIPS replaces the perceptual loss in features of the encoder
+  EXPECT_EQ(loss.perceptual_weight, 0);  // LPIPS replaces the features of the encoder
   EXPECT_EQ(loss.lpips->weights, std::vector<std::string>{networks / "lpips.safetensors"});
   EXPECT_EQ(loss.lpips->weight, 0.5);
   EXPECT_EQ(loss.lpips->start.first_step(10), 1);

@@ -142,7 +142,7 @@ auto output_of(const Network& model, std::size_t label) {
 }
 
 Tensor<float> noise_points(index_t count, std::uint64_t stream) {
-  Tensor<float> out(Shape{count, 2, 1, 1});
+  Tensor<float> out(Shape{count, 2, 1, 1});  // (N, 2, 1, 1)
   Philox(9, stream).fill_normal(out.span());
   return out;
 }
@@ -169,8 +169,10 @@ double velocity_error(const Network& model, PathKind path) {
       const double a = p.alpha(static_cast<double>(t)), s = p.sigma(static_cast<double>(t)),
                    da = p.d_alpha(static_cast<double>(t)), ds = p.d_sigma(static_cast<double>(t));
       const LatentBatch data = toy_batch(1000, 400);
-      const Tensor<float> noise = noise_points(400, 7);
+      const Tensor<float> noise = noise_points(400, 7);  // (400, 2, 1, 1)
+      // (400, 2, 1, 1)
       const Tensor<float> x = interpolate(p, data.latents, noise, Tensor<float>(Shape{1}, t));
+      // (400, 2, 1, 1)
       const Tensor<float> v = model(x, Tensor<float>(Shape{400}, t), data.labels);
       for (index_t b = 0; b < 400; ++b) {
         // x_t is Gaussian with mean a m and covariance C = a^2 S + s^2, where S is the covariance

@@ -36,7 +36,7 @@ struct Toy {
   StepLoss loss(index_t broken_step = -1) {
     return [this, broken_step](index_t step, index_t part) {
       const index_t rows = options.batch_size / options.accumulate;
-      Tensor<float> x(Shape{rows, 3}), y(Shape{rows, 2});
+      Tensor<float> x(Shape{rows, 3}), y(Shape{rows, 2});  // (R, 3), (R, 2)
       for (index_t i = 0; i < x.numel(); ++i)
         x[i] = Philox(2, static_cast<std::uint64_t>(step))
                    .normal(static_cast<std::uint64_t>(part * rows * 3 + i));

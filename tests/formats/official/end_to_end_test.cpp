@@ -99,7 +99,7 @@ TEST(OfficialEndToEnd, ClassifierFreeGuidance) {
   const auto grid = official_time_grid(9, std::sqrt(12.0));
   const Tensor<float> wanted =
       sample<float>(guided(dit(expected.labels), dit(null), Cfg{2.5f, 0.3f, 0.8f}),
-                    expected.golden("noise"), grid, Solver::heun);
+                    expected.golden("noise"), grid, Solver::heun);  // (B, C, h, w)
   EXPECT_TRUE(close(Generator(files).sample_latents(
                         {.labels = expected.labels, .noise = expected.golden("noise")}),
                     wanted, kLatent));
@@ -118,6 +118,7 @@ TEST(OfficialEndToEnd, StochasticSampler) {
                        .last_step = SdeLastStep::euler,
                        .last_step_size = 0.05};
   const auto grid = official_time_grid(7, std::sqrt(12.0), 0.0, 0.95);
+  // (B, C, h, w)
   const Tensor<float> wanted = sample_sde<float>(
       GoldenDit()(expected.labels), expected.golden("noise"), grid, PhiloxNoise{.seed = 5}, how);
   const GenerateOptions options{
@@ -159,11 +160,12 @@ TEST(OfficialEndToEnd, LightningDit) {
     };
   };
   const Generator generator(files);
-  const Tensor<float> noise = expected.golden("noise");
+  const Tensor<float> noise = expected.golden("noise");  // (B, C, h, w)
   EXPECT_TRUE(close(generator.velocity(noise, 0.73f, expected.labels),
                     at(expected.labels)(noise, 0.73f), kLatent));
   const std::vector<std::int64_t> null(expected.labels.size(), 10);
   const auto grid = official_time_grid(5, std::sqrt(12.0));
+  // (B, C, h, w)
   const Tensor<float> wanted =
       sample<float>(guided(at(expected.labels), at(null), Cfg{.scale = 1.5f}), noise, grid);
   EXPECT_TRUE(close(generator.sample_latents({.labels = expected.labels, .noise = noise}), wanted,
@@ -176,7 +178,7 @@ TEST(OfficialEndToEnd, LightningDit) {
   EXPECT_EQ(by_guide.config.guide->guide_name(), "lightning_guide");
   const Tensor<float> away = sample<float>(
       guided(GoldenDit()(expected.labels), at(expected.labels), AutoGuidance{.scale = 1.5f}), noise,
-      grid);
+      grid);  // (B, C, h, w)
   const TempFolder out;
   (void)save_official(by_guide, out / "o");
   save_bundle(by_guide, out / "bundle.safetensors", DType::f32);

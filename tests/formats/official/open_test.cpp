@@ -116,8 +116,7 @@ TEST(OfficialModel, OnlyReleasesAndRepositoriesHaveDownloadCommands) {
 /// A supported layout: folders of the golden model, linked at other paths in one folder.
 struct Layout {
   std::string name;
-  std::vector<std::pair<std::string, std::string>>
-      links;                   // folder of the golden model, path of the link
+  std::vector<std::pair<std::string, std::string>> links;  // golden folder, path of the link
   std::string config, models;  // paths of the configuration and of the models folder
   std::vector<std::string> changes;
 };
@@ -320,7 +319,7 @@ TEST(OfficialModel, WeightsMayBeAbsentBeforeTraining) {
 
 TEST(OfficialModel, StatisticsAreBroadcastAsInPyTorch) {
   const OfficialFolder folder;
-  Tensor<float> mean(Shape{48, 1, 1});
+  Tensor<float> mean(Shape{48, 1, 1});  // (48, 1, 1)
   for (index_t i = 0; i < 48; ++i) mean.data()[i] = static_cast<float>(i);
   const SafetensorsEntry entry{"mean", mean};
   write_safetensors(folder / "stat.safetensors", {&entry, 1});
