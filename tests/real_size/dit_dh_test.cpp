@@ -61,7 +61,7 @@ TEST(RealSize, DitDhSmallMatches) {
     square += static_cast<double>(v) * static_cast<double>(v) / static_cast<double>(out.numel());
   const double tolerance = 1e-3 * std::sqrt(square);
   constexpr index_t kPlane = 256;
-  // (1, 192, 16, 16), (768), (768): every fourth channel, and the moments of all
+  // (1, 192, 16, 16), (1, 768), (1, 768): every fourth channel, and the moments of all
   Tensor<float> every4(io("out_every4").shape()), mean(io("out_ch_mean").shape()),
       deviation(io("out_ch_std").shape());
   ASSERT_EQ(every4.numel(), 192 * kPlane);
