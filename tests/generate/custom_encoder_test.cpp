@@ -107,9 +107,9 @@ TEST(CustomEncoderTest, WithoutWeightsNeedsNoTensors) {
   for (const char* copy : {"copy.safetensors", "packed.safetensors"})
     test::expect_close(Autoencoder::load(folder / copy).encode(images), expected, 1e-6);
   const OfficialFiles official = save_official(files, folder / "official");
-  bool told = false;
-  for (const std::string& note : official.notes) told |= note.find("patches") != std::string::npos;
-  EXPECT_TRUE(told);
+  bool noted = false;
+  for (const std::string& note : official.notes) noted |= note.find("patches") != std::string::npos;
+  EXPECT_TRUE(noted);
 }
 
 TEST(CustomEncoderTest, WeightsAreStoredAndLoaded) {

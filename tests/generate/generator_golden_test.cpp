@@ -113,9 +113,9 @@ TEST_F(GoldenGenerator, VelocityIsTheOutputOfTheNetwork) {
   const auto n = static_cast<std::size_t>(z.extent(0));
   expect_close(generator_.velocity(z, 0.73f, base_.labels),
                dit(z, Tensor<float>(Shape{z.extent(0)}, 0.73f), base_.labels), 1e-5);
-  const std::vector<std::int64_t> nobody(n, 10);
-  expect_close(generator_.velocity(z, 1.0f, nobody),
-               dit(z, Tensor<float>(Shape{z.extent(0)}, 1.0f), nobody), 1e-5);
+  const std::vector<std::int64_t> null_class(n, 10);
+  expect_close(generator_.velocity(z, 1.0f, null_class),
+               dit(z, Tensor<float>(Shape{z.extent(0)}, 1.0f), null_class), 1e-5);
   EXPECT_THROW((void)generator_.velocity(z, 1.1f, base_.labels), ArgumentError);
   EXPECT_THROW((void)generator_.velocity(z, NAN, base_.labels), ArgumentError);
   EXPECT_THROW((void)generator_.velocity(z, 0.5f, std::vector<std::int64_t>(n, 11)), ArgumentError);

@@ -123,8 +123,8 @@ TEST(GeneratorTest, IntegratesTheGuidedVelocity) {
   const std::vector<float> grid = full_time_grid(4, 1.5);
   for (std::size_t i = 0; i + 1 < grid.size(); ++i) {
     const Tensor<float> t(Shape{1}, grid[i]);  // (1)
-    const std::vector<std::int64_t> label{1}, nobody{3};
-    const Tensor<float> v = dit(x, t, label), w = dit(x, t, nobody);  // (B, C, h, w) each
+    const std::vector<std::int64_t> label{1}, null_class{3};
+    const Tensor<float> v = dit(x, t, label), w = dit(x, t, null_class);  // (B, C, h, w) each
     const float scale = grid[i] >= 0.25f && grid[i] <= 0.75f ? 1.5f : 1.0f;
     float* state = x.data();
     for (index_t j = 0; j < x.numel(); ++j)
