@@ -1,10 +1,10 @@
 #!/bin/sh
 # usage: sh tests/run.sh [BUILD_FOLDER]
 # Installs missing packages (Debian, Ubuntu), builds everything and runs all tests.
-# From the environment: CXX, RAE_BUILD_TYPE, RAE_CMAKE_ARGS (for configuring), RAE_TARGETS (default:
-# all) and RAE_CTEST_ARGS.
-# The last line is "N passed, N failed" and, when there are any, ", N skipped": tests of kernels for
-# instruction sets that this processor lacks.
+# Environment variables: CXX, RAE_BUILD_TYPE, RAE_CMAKE_ARGS (arguments for configuring),
+# RAE_TARGETS (default: all) and RAE_CTEST_ARGS.
+# The last line is "N passed, N failed", followed by ", N skipped" if tests were skipped because
+# this processor lacks the instruction set that they test.
 set -eu
 cd "$(dirname "$0")/.."
 . examples/install_packages.sh

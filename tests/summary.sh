@@ -1,11 +1,12 @@
 #!/bin/sh
-# usage: summary.sh JUNIT_FILE, as ctest writes it: prints "N passed, N failed", and ", N skipped"
-# when there are any. Exits with 0 when no test failed and at least one passed.
-# A test is skipped when it ran and said so (GTEST_SKIP). One that did not run (disabled, program
+# usage: summary.sh JUNIT_FILE, a report written by ctest: prints "N passed, N failed", followed by
+# ", N skipped" if there are any. The exit status is 0 if no test failed and at least one passed.
+# A test counts as skipped if it ran and said so (GTEST_SKIP). A test that did not run (disabled,
+# program missing, fixture failed) counts as failed.
 # missing, fixture failed) has failed.
 set -eu
 [ -f "$1" ] || { echo '0 passed, 1 failed'; exit 1; }
-# The attributes of <testsuite> have a line each; the first occurrence is the total.
+# Each attribute of <testsuite> has a line of its own; the first occurrence is the total.
 count() { sed -n "s/^[[:space:]]*$1=\"\([0-9]*\)\".*/\1/p" "$2" | head -n 1; }
 total=$(count tests "$1")
 failures=$(count failures "$1") disabled=$(count disabled "$1") not_run=$(count skipped "$1")

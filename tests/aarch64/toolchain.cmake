@@ -1,4 +1,4 @@
-# 64-bit ARM from another machine: Debian's g++-aarch64-linux-gnu, programs run by qemu-user.
+# Cross-compiles for 64-bit ARM with Debian's g++-aarch64-linux-gnu; programs are run by qemu-user.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)

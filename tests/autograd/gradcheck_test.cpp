@@ -11,7 +11,7 @@ namespace {
 using test::Inputs;
 using test::random_tensors;
 
-TEST(Gradcheck, SeesAWrongGradient) {
+TEST(Gradcheck, FindsAWrongGradient) {
   const auto wrong = [](Inputs in) {
     return detail::make_result<double>(
         scale(in[0].value(), 2.0), [x = in[0]](const Tensor<double>& g) { x.accumulate(g); },

@@ -13,7 +13,7 @@ using test::Inputs;
 using test::random_tensor;
 using test::random_tensors;
 
-TEST(Checkpoint, GradientsEqualThoseWithout) {
+TEST(Checkpoint, GradientsEqualThoseWithoutCheckpoint) {
   const auto inputs = random_tensors({{3, 4}, {4, 4}, {4}});
   auto block = [](const Var<double>& x, const Var<double>& w, const Var<double>& b) {
     return linear(linear(x, w, b, Activation::gelu), w, b);
@@ -21,7 +21,7 @@ TEST(Checkpoint, GradientsEqualThoseWithout) {
   const GradcheckResult result =
       gradcheck([&](Inputs in) { return checkpoint(block, in[0], in[1], in[2]); }, inputs);
   EXPECT_LT(result.worst, 1e-7) << result.where;
-  // Parameters that the block captures instead of taking them as inputs.
+  // Parameters that the block captures, instead of taking them as inputs.
   const GradcheckResult captured = gradcheck(
       [&](Inputs in) {
         return checkpoint(
@@ -55,7 +55,7 @@ TEST(Tape, ConstantsRecordNothing) {
 TEST(Tape, GradientsAccumulate) {
   const Tensor<double> x = random_tensor<double>({4, 3}, 1),
                        target = random_tensor<double>({4, 2}, 2),
-                       weight = random_tensor<double>({2, 3}, 3);
+                       weight = random_tensor<double>({2, 3}, 3);  // (4, 3), (4, 2), (2, 3)
   auto gradient = [&](int parts) {
     const Var<double> w(weight, true);
     const index_t rows = 4 / parts;
@@ -64,15 +64,15 @@ TEST(Tape, GradientsAccumulate) {
       const TapeScope<double> scope(tape);
       const Tensor<double> xs(Shape{rows, 3},
                               x.span().subspan(static_cast<std::size_t>(part * rows * 3),
-                                               static_cast<std::size_t>(rows * 3)));
+                                               static_cast<std::size_t>(rows * 3)));  // (R, 3)
       const Tensor<double> ts(Shape{rows, 2},
                               target.span().subspan(static_cast<std::size_t>(part * rows * 2),
-                                                    static_cast<std::size_t>(rows * 2)));
+                                                    static_cast<std::size_t>(rows * 2)));  // (R, 2)
       tape.backward(scale(mse_loss(linear(Var<double>(xs), w, Var<double>()), ts), 1.0 / parts));
     }
     return w.grad();
   };
-  const Tensor<double> whole_batch = gradient(1), in_parts = gradient(2);
+  const Tensor<double> whole_batch = gradient(1), in_parts = gradient(2);  // (2, 3) each
   for (index_t i = 0; i < whole_batch.numel(); ++i) EXPECT_NEAR(whole_batch[i], in_parts[i], 1e-14);
 }
 

@@ -1,4 +1,4 @@
-// The command line of the benchmarks of kernels: [ROUNDS] [FILTER] [--threads 1,2] [--json FILE].
+// The command line of kernel benchmarks: [ROUNDS] [FILTER] [--threads 1,2] [--json FILE].
 #pragma once
 
 #include <algorithm>
@@ -34,7 +34,7 @@ struct Arguments {
     }
   }
 
-  /// True when the line is wanted.
+  /// Whether the filter selects this line.
   [[nodiscard]] bool takes(const std::string& line) const {
     return line.find(filter) != std::string::npos;
   }
@@ -49,12 +49,13 @@ struct Arguments {
   }
 };
 
-/// The measurements, a record for each line, for the tables and the plot of docs/performance.md.
+/// The measurements, one record for each line, from which the tables and the plot of
+/// docs/performance.md are made.
 class Records {
  public:
   void add(nlohmann::ordered_json record) { records_.push_back(std::move(record)); }
 
-  /// Writes them where --json asked for; false if that failed.
+  /// Writes the records to the file of --json, if it was given. Returns false if that fails.
   [[nodiscard]] bool write(const Arguments& arguments) const {
     if (arguments.json.empty()) return true;
     std::ofstream out(arguments.json);

@@ -1,12 +1,13 @@
-// Attention on the shapes of our models, with f32 and with bf16 operands, against the time
-// that its two products take at the machine's peak.
+// Measures attention on the shapes of our models, with f32 and bf16 operands, against the time that
+// its two products would take at the machine's peak.
 //
-//   bench_attention [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]      FILTER: part of a line's
-//   name, for example "bf16", "16x72" or "T1"
+//   bench_attention [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]
 //
-// Each line is TOKENSxHEADSxWIDTH of one image, its inputs in cache as they are after the product
-// that computed them. The limit is 4 T^2 H hd operations at the peak that was measured in the same
-// round; medians of all calls.
+// FILTER is a part of a line's name, for example "bf16", "16x72" or "T1".
+//
+// Each line is TOKENSxHEADSxWIDTH of one image. The inputs are in the cache, as they are after the
+// product that computes them. The limit is 4 T^2 H hd operations at the peak measured in the same
+// round. Printed are medians of all calls.
 #include <string>
 #include <vector>
 
@@ -35,7 +36,7 @@ struct Line {
   bool rotated;
 };
 
-// Adds the time of every call to `times`.
+// Appends the time of every call to `times`.
 template <class F>
 void time_calls(F run, std::vector<double>& times) {
   run();
@@ -49,6 +50,7 @@ void time_calls(F run, std::vector<double>& times) {
 void measure(const Line& line, const std::string& name, DType type, int threads, int rounds,
              rae::bench::Records& records) {
   const index_t tokens = line.grid_h * line.grid_w, width = line.heads * line.head_dim;
+  // (1, T, 3D), (1, T, D), (1, T, 3D)
   Tensor<float> qkv(Shape{1, tokens, 3 * width}), out(Shape{1, tokens, width}), dqkv(qkv.shape());
   rae::Philox(1).fill_normal(qkv.span());
   const rae::RopeTable<float> table =
@@ -63,7 +65,7 @@ void measure(const Line& line, const std::string& name, DType type, int threads,
     time_calls([&] { rae::attention_backward<float>(qkv, line.heads, rope, out, dqkv, type); },
                backward);
   }
-  // The backward computes the scores again and makes four more products.
+  // The backward pass computes the scores again and four more products.
   std::printf(
       "%-20s forward %6.3f ms, limit %6.3f (%.2f)   backward %6.3f ms, limit %6.3f (%.2f)\n",
       name.c_str(), 1e3 * median(times), 1e3 * median(limits), median(limits) / median(times),

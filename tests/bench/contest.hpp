@@ -1,5 +1,5 @@
-// One product, by the library and by its peers in turns: every round measures the machine's peak
-// and then everybody, so that drift of the machine hits all alike.
+// Compares the library with its peers on one product. Every round measures the machine's peak and
+// then each candidate, so that all are affected alike when the speed of the machine changes.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,8 @@
 
 namespace rae::bench {
 
-/// Bytes over which the copies of a weight rotate: cold, as in a deep model.
+/// The copies of a weight have this many bytes in total and are used in turn, so that weights are
+/// not in the cache, as in a deep model.
 inline constexpr index_t kColdBytes = index_t{96} << 20;
 inline constexpr double kSampleSeconds = 0.02;
 
@@ -22,18 +23,19 @@ struct Candidate {
   bool ours;
   std::function<void(std::size_t copy)> run;
   std::vector<double> rates{}, fractions{},
-      ratios{};  // of each round: work per second, of the peak, our best over this one
+      ratios{};  // per round: work per second, fraction of the peak, our best rate / this
 };
 
 class Contest {
  public:
-  /// A product m x n x k whose weight exists in `copies`, in operations per second against the peak
-  /// of the type.
+  /// A product m x n x k whose weight exists in `copies`; rates are in operations per second,
+  /// limited by the peak of the type.
   Contest(DType type, int threads, index_t m, index_t n, index_t k, std::size_t copies)
       : Contest(type, threads, 2.0 * static_cast<double>(m * n * k), copies,
                 [type, threads] { return rae::bench::peak(type, threads); }) {}
 
-  /// `work` of any unit, against the most of it that `limit` finds the machine to do in a second.
+  /// `work` in any unit per run; `limit` measures the most that the machine can do of it per
+  /// second.
   Contest(DType type, int threads, double work, std::size_t copies, std::function<double()> limit)
       : type_(type), threads_(threads), work_(work), copies_(copies), limit_(std::move(limit)) {}
 
@@ -57,8 +59,8 @@ class Contest {
     }
   }
 
-  /// Giga-operations or gigabytes per second, the fraction of the peak and, of a peer, how many
-  /// times faster our best is: medians.
+  /// Prints medians: giga-operations or gigabytes per second, the fraction of the peak and, for a
+  /// peer, how many times faster our best is.
   void print(const std::string& name) const {
     std::printf("%-26s peak %5.0f", name.c_str(), median(peaks_) / 1e9);
     for (const Candidate& each : candidates_) {
@@ -103,7 +105,7 @@ class Contest {
   std::vector<double> peaks_;
 };
 
-/// Means over the lines of a table, printed at its end.
+/// Means over the lines of a table, printed after it.
 class Means {
  public:
   void add(const Contest& contest) {

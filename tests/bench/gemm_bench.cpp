@@ -1,11 +1,12 @@
-// Matrix products of a linear layer and of its gradients against the machine's multiply-add peak,
-// Eigen and OpenBLAS: f32 numbers, and on the shapes of training the same rounded to bf16 while
-// they are packed, against the peak of bf16.
+// Measures the matrix products of a linear layer and of its gradients against the machine's
+// multiply-add peak, Eigen and OpenBLAS. The numbers are f32; on the shapes of training, they are
+// also rounded to bf16 while they are packed, and compared with the peak of bf16.
 //
-//   bench_gemm [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]      FILTER: part of a line's name,
-//   for example 2048, dW or T1
+//   bench_gemm [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]
 //
-// Behind each peer stands how many times faster our best is, in the same round.
+// FILTER is a part of a line's name, for example "2048", "dW" or "T1".
+//
+// After each peer, the ratio of our best rate to its rate in the same round is printed.
 #include "bench/contest.hpp"
 
 #include <algorithm>
@@ -26,12 +27,12 @@ enum class Product { forward, input_gradient, weight_gradient };  // X W^T, dY W
 
 struct Line {
   Product product;
-  index_t m, n, k;  // out (m, n), k summed
+  index_t m, n, k;  // out (m, n), summed over k
   DType operands = DType::f32;
 };
 
 Tensor<float> random_matrix(index_t rows, index_t columns, std::uint64_t seed) {
-  Tensor<float> out(Shape{rows, columns});
+  Tensor<float> out(Shape{rows, columns});  // (R, N)
   rae::Philox(seed).fill_uniform(out.span());
   return out;
 }
@@ -40,10 +41,11 @@ void measure(const Line& line, const std::string& name, int threads, int rounds,
              const rae::bench::OpenBlas& blas, rae::bench::Records& records) {
   const bool ta = line.product == Product::weight_gradient, tb = line.product == Product::forward;
   const index_t m = line.m, n = line.n, k = line.k;
-  // Only weights are cold; in a weight gradient both operands were just computed.
+  // Weights are not in the cache. Both operands of a weight gradient are, since they were just
+  // computed.
   const auto copies = static_cast<std::size_t>(
       ta ? 1 : std::max<index_t>(1, rae::bench::kColdBytes / (n * k * index_t{sizeof(float)})));
-  const Tensor<float> a = random_matrix(ta ? k : m, ta ? m : k, 1);
+  const Tensor<float> a = random_matrix(ta ? k : m, ta ? m : k, 1);  // (M, K) or (K, M)
   std::vector<Tensor<float>> b;
   std::vector<rae::PackedMatrix<float>> packed;
   for (std::size_t i = 0; i < copies; ++i) {
@@ -51,7 +53,7 @@ void measure(const Line& line, const std::string& name, int threads, int rounds,
     const View<const float> view = std::as_const(b.back()).view();
     if (!ta) packed.emplace_back(tb ? view.transposed() : view, line.operands);
   }
-  Tensor<float> out(Shape{m, n});
+  Tensor<float> out(Shape{m, n});  // (M, N)
   const View<float> target = out.view();
   const View<const float> left = ta ? a.view().transposed() : a.view();
   const auto right = [&](std::size_t copy) { return std::as_const(b[copy]).view(); };
@@ -105,7 +107,7 @@ int main(int argc, char** argv) {
     lines.push_back({Product::input_gradient, 2048, k, n});   // dX (M, K) = dY (M, N) W
     lines.push_back({Product::weight_gradient, n, k, 2048});  // dW (N, K) = dY^T X
   }
-  // Those of bench_train_step.
+  // The shapes of bench_train_step.
   for (const auto& [n, k] : std::vector<std::pair<index_t, index_t>>{
            {1152, 384}, {384, 384}, {2048, 384}, {384, 1024}}) {
     for (const DType operands : {DType::f32, DType::bf16}) {

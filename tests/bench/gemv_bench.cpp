@@ -1,13 +1,15 @@
-// Products of few rows with packed weights, which are bound by reading the weights: gigabytes of
-// weights per second, against the limit of the machine, and beside oneDNN where it is installed.
+// Measures products of few rows with packed weights, whose time is that of reading the weights:
+// gigabytes of weights per second, against the limit of the machine and, if it is installed,
+// oneDNN.
 //
-//   bench_gemv [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]      FILTER: part of a line's name,
-//   for example "bf16", "M1 " or "T1"
+//   bench_gemv [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]
+//
+// FILTER is a part of a line's name, for example "bf16", "M1 " or "T1".
 //
 // The limit of the machine is measured in the same round: the rate at which all threads together
-// read memory, or where that is less, the rate of weights at which the peak of multiply-adds is
-// reached. Weights rotate over 96 MB, cold as in a deep model. oneDNN is given its input in its own
-// type, ours takes f32 and converts it within the measured time.
+// read memory or, if that is lower, the rate of weights at which the peak of multiply-adds is
+// reached. Weights rotate over 96 MB, so they are not in the cache, as in a deep model. oneDNN
+// receives its input in its own type; ours is f32 and is converted within the measured time.
 #include <algorithm>
 #include <memory>
 
@@ -46,7 +48,7 @@ struct Weight {
 Contest measure(const Weight& weight, index_t m, int threads, int rounds,
                 std::span<const std::uint64_t> memory) {
   const index_t n = weight.n, k = weight.k;
-  Tensor<float> a(Shape{m, k}), out(Shape{m, n});
+  Tensor<float> a(Shape{m, k}), out(Shape{m, n});  // (M, K), (M, N)
   rae::Philox(1).fill_normal(a.span());
   const auto bytes = static_cast<double>(weight.packed[0].bytes().size());
   Contest contest(weight.type, threads, bytes, weight.packed.size(), [=, type = weight.type] {
@@ -65,7 +67,7 @@ Contest measure(const Weight& weight, index_t m, int threads, int rounds,
   for (std::size_t i = 0; has_type && i < weight.packed.size(); ++i)
     peers.push_back(
         std::make_unique<rae::bench::OneDnnProduct>(weight.type, m, n, k, weight.plain.data()));
-  const Tensor<bf16> narrow = rae::convert<bf16>(a);
+  const Tensor<bf16> narrow = rae::convert<bf16>(a);  // (M, K)
   const std::vector<unsigned char> integers(static_cast<std::size_t>(m * k), 128);
   const void* given = weight.type == DType::f32 ? static_cast<const void*>(std::as_const(a).data())
                       : weight.type == DType::bf16 ? static_cast<const void*>(narrow.data())

@@ -1,12 +1,13 @@
-// The ladder from three loops to the library's matrix product: the gain of each idea.
-// docs/03_kernels.md explains the rungs.
+// The steps from three plain loops to the matrix product of the library, and the gain of each.
+// docs/03_kernels.md explains them.
 //
 //   bench_ladder [ROUNDS] [--json FILE]
 //
-// out (M, N) = a (M, K) * b (K, N) in f32, of the shape of a layer of DiT^DH-XL. This file is
-// compiled for the very machine that it runs on, so that the compiler may use its widest vectors on
-// every rung. All rungs run in every round after a burst that measures the peak; medians of the
-// rounds. b rotates over kColdBytes of copies, as the weights of a deep model do.
+// Each rung computes out (M, N) = a (M, K) * b (K, N) in f32, with the shape of a layer of
+// DiT^DH-XL. This file is compiled for the machine that it runs on, so that the compiler may use
+// the widest vectors on every rung. In each round, every rung runs after a burst that measures the
+// peak. Printed are medians of the rounds. b rotates over kColdBytes of copies, like the weights of
+// a deep model.
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -28,8 +29,7 @@ using rae::bench::seconds;
 constexpr index_t kM = 256, kN = 4608, kK = 1152;
 constexpr index_t kColdBytes = index_t{96} << 20;
 
-// --- 1. The definition: each element is a sum over k
-// ---------------------------------------------------------------------------
+// 1. The definition: each element is a sum over k.
 void three_loops(const float* a, const float* b, float* out) {
   for (index_t i = 0; i < kM; ++i)
     for (index_t j = 0; j < kN; ++j) {
@@ -39,8 +39,7 @@ void three_loops(const float* a, const float* b, float* out) {
     }
 }
 
-// --- 2. The same loops in another order: the innermost runs along rows
-// -----------------------------------------------------------
+// 2. The same loops in another order: the innermost one runs along rows.
 void along_rows(const float* a, const float* b, float* __restrict out) {
   std::fill_n(out, kM * kN, 0.0f);
   for (index_t i = 0; i < kM; ++i)
@@ -48,7 +47,7 @@ void along_rows(const float* a, const float* b, float* __restrict out) {
       for (index_t j = 0; j < kN; ++j) out[i * kN + j] += a[i * kK + k] * b[k * kN + j];
 }
 
-// --- 3. The same in blocks: reused elements are still in the nearest cache ---
+// 3. The same in blocks, so that elements are still in the nearest cache when they are reused.
 void in_blocks(const float* a, const float* b, float* __restrict out) {
   constexpr index_t kColumns = 128, kDepth = 64;  // a block of b is 32 KiB
   static_assert(kN % kColumns == 0 && kK % kDepth == 0);
@@ -61,8 +60,8 @@ void in_blocks(const float* a, const float* b, float* __restrict out) {
             out[i * kN + j] += a[i * kK + k] * b[k * kN + j];
 }
 
-// --- 4. A tile of sums stays in registers for all of k, and b is packed in the order in which the
-// tile reads it ---
+// 4. A tile of sums stays in registers for all of k, and b is packed in the order in which the tile
+// reads it.
 #if defined(__AVX512F__)
 constexpr index_t kLanes = 16, kRows = 8, kVectors = 3;
 #elif defined(__AVX__)
@@ -83,7 +82,7 @@ std::vector<float> panels_of(const float* b) {
   return panels;
 }
 
-/// The columns of the panels from `first` to `last`.
+/// Computes the columns of the panels `first` to `last` - 1.
 void register_tile(const float* a, const float* panels, float* out, index_t first, index_t last) {
   for (index_t p = first; p < last; ++p) {
     const float* const panel = panels + p * kK * kWidth;
@@ -110,7 +109,7 @@ struct Rung {
   std::vector<double> rates{}, fractions{};
 };
 
-/// Largest difference of two results, or infinity when one is not finite.
+/// The largest difference between two results, or infinity if one is not finite.
 double difference(const Tensor<float>& a, const Tensor<float>& b) {
   double most = 0;
   for (index_t i = 0; i < a.numel(); ++i) {
@@ -125,6 +124,7 @@ double difference(const Tensor<float>& a, const Tensor<float>& b) {
 int main(int argc, char** argv) {
   const rae::bench::Arguments arguments(argc, argv, 5);
   const auto copies = static_cast<std::size_t>(kColdBytes / (kN * kK * index_t{sizeof(float)}));
+  // (M, K), (K, N), (M, N), (M, N)
   Tensor<float> a(Shape{kM, kK}), b(Shape{kK, kN}), out(Shape{kM, kN}), expected(Shape{kM, kN});
   rae::Philox(1).fill_normal(a.span());
   rae::Philox(2).fill_normal(b.span());

@@ -1,12 +1,13 @@
-// How long a program with a model of full size takes until its first step, from a file that the
-// system has in memory, and how much memory.
+// Measures the time from the start of a program with a model of full size until its first step,
+// from a file in the page cache, and the memory that it needs.
 //
-//   bench_load FILE [f32|bf16|int8] [--json FILE]      FILE: a bundle, packed or not; one of 5 GB
-//   is made when it is not there
+//   bench_load FILE [f32|bf16|int8] [--json FILE]
 //
-// Until its first step begins: from the start of the process, so that the dynamic linker's work
-// counts, to the end of that step, minus the time of the faster of the next two. So the waits of a
-// first step, such as for mapped pages, count as loading.
+// FILE is a bundle, packed or not. If it does not exist, a bundle of 5 GB is written.
+//
+// The time begins with the process, so that the work of the dynamic linker is included. It ends
+// with the first step, minus the time of the faster one of the next two steps. The waits of a first
+// step, such as for mapped pages, therefore count as loading.
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@
 
 namespace {
 
-/// Seconds since the process was started, to a hundredth.
+/// Seconds since the start of the process, with a resolution of 0.01 s.
 double age() {
   std::ifstream file("/proc/self/stat");
   std::string text;
@@ -37,7 +38,7 @@ double age() {
 
 nlohmann::ordered_json measure(const rae::ModelFiles& files, std::optional<rae::DType> dtype) {
   const rae::Generator generator(files, {.keep_loaded = false, .dtype = dtype});
-  std::vector<double> done;  // when each step was
+  std::vector<double> done;  // the time at the end of each step
   rae::GenerateOptions options{.labels = {207}, .steps = 4};
   options.on_step = [&](const rae::StepInfo&) {
     done.push_back(age());

@@ -1,9 +1,9 @@
 #!/bin/sh
 # measure.sh [BUILD]: builds and runs all benchmarks and writes their tables and the plot into
-# docs/. Less than half an hour on an idle machine; on a busy one the figures are worth nothing.
-# BUILD is the build folder, build/bench if not given. Environment: GGML, a built checkout of ggml,
-# adds that peer (see tests/bench/peers/ggml_dit.cpp); PYTHON has PyTorch, /usr/bin/python3 if not
-# given.
+# docs/. This takes less than half an hour on an idle machine; on a busy machine the figures are
+# worthless. BUILD is the build folder (default: build/bench). Environment variables: GGML, a built
+# checkout of ggml, adds that peer (see tests/bench/peers/ggml_dit.cpp); PYTHON is an interpreter
+# with PyTorch (default: /usr/bin/python3).
 set -eu
 cd "$(dirname "$0")/../.."
 build=${1:-build/bench}
@@ -13,14 +13,14 @@ first= kernels=
 if nice -n -15 true 2>/dev/null; then first="nice -n -15"; fi
 
 load=$(cut -d " " -f 1 /proc/loadavg 2>/dev/null || echo unknown)
-echo "load average $load: other programs that run now spoil the figures"
+echo "load average $load: other programs that run now falsify the figures"
 [ -f "$build/CMakeCache.txt" ] || cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release \
   -DRAE_BUILD_BENCH=ON -DRAE_BUILD_TESTS=OFF \
   -DRAE_BUILD_EXAMPLES=OFF
 cmake --build "$build" --parallel --target rae_tool bench_packed_gemm bench_gemv bench_gemm \
   bench_attention bench_ladder bench_train_step \
   bench_picture bench_load
-# Where Google Benchmark is installed.
+# Only where Google Benchmark is installed.
 if cmake --build "$build" --target help | grep -q bench_kernels; then
   cmake --build "$build" --parallel --target bench_kernels
   kernels=$build/tests/bench_kernels
@@ -43,7 +43,7 @@ $first "$build/tests/bench_gemm" 3 --json "$out/plain_gemm.json"
 echo "--- attention"
 $first "$build/tests/bench_attention" 5 --json "$out/attention.json"
 if [ -n "$kernels" ]; then
-  echo "--- what lies between the products"
+  echo "--- kernels between the products"
   $first "$kernels" --benchmark_out="$out/kernels.json" --benchmark_out_format=json
 fi
 echo "--- from three loops to the peak"
@@ -62,7 +62,7 @@ if [ "$processors" -gt 2 ]; then
   done
 fi
 echo "--- a whole picture"
-# In memory, so that no disk is measured: a file of 5 GB and 10 GB of weights.
+# In memory, so that the disk is not measured: a file of 5 GB and 10 GB of weights.
 free=$(awk '/^MemAvailable/ {print int($2 / 1000000)}' /proc/meminfo)
 if [ "$free" -ge 17 ] && [ -d /dev/shm ]; then
   bundle=/dev/shm/rae_bench.safetensors
@@ -80,7 +80,7 @@ if [ "$free" -ge 17 ] && [ -d /dev/shm ]; then
   done
   rm -f "$bundle" "$packed"
 else
-  echo "left out: takes 16 GB of memory, $free GB are free"
+  echo "skipped: needs 17 GB of memory, and $free GB are available"
 fi
 if "$python" -c "import torch" 2>/dev/null; then
   echo "--- training"

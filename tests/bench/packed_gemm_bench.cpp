@@ -1,13 +1,14 @@
-// Products with packed weights in f32, bf16 and 8 bits against the machine's peak of each type and
-// the peers that are installed: oneDNN, with weights in its own packed layout, and in f32 also
+// Measures products with packed weights in f32, bf16 and 8 bits against the machine's peak of each
+// type and the installed peers: oneDNN with weights in its own packed layout and, in f32, also
 // OpenBLAS and Eigen.
 //
-//   bench_packed_gemm [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]      FILTER: part of a line's
-//   name, for example "bf16", "2048" or "T1"
+//   bench_packed_gemm [ROUNDS] [FILTER] [--threads 1,2] [--json FILE]
 //
-// Behind each peer stands how many times faster our best is, in the same round. Ours takes f32
-// activations and converts them within the measured time ("ours"), and those converted before as
-// they are ("bf16 in", "int8 in"); oneDNN takes them in its own type, converted before.
+// FILTER is a part of a line's name, for example "bf16", "2048" or "T1".
+//
+// After each peer, the ratio of our best rate to its rate in the same round is printed. "ours"
+// takes f32 activations and converts them within the measured time; "bf16 in" and "int8 in" take
+// activations that were converted before. oneDNN takes them in its own type, converted before.
 #include <algorithm>
 #include <memory>
 #include <tuple>
@@ -37,10 +38,10 @@ Contest measure(DType type, index_t m, index_t n, index_t k, int threads, int ro
                 const rae::bench::OpenBlas& blas) {
   const auto copies = static_cast<std::size_t>(std::max<index_t>(
       1, rae::bench::kColdBytes / (n * k * static_cast<index_t>(rae::size_of(type)))));
-  Tensor<float> a(Shape{m, k}), weight(Shape{n, k}), out(Shape{m, n});
+  Tensor<float> a(Shape{m, k}), weight(Shape{n, k}), out(Shape{m, n});  // (M, K), (N, K), (M, N)
   rae::Philox(1).fill_normal(a.span());
   rae::Philox(2).fill_normal(weight.span());
-  const Tensor<bf16> narrow = rae::convert<bf16>(a);
+  const Tensor<bf16> narrow = rae::convert<bf16>(a);  // (M, K)
   const View<const float> left = std::as_const(a).view(),
                           transposed = std::as_const(weight).view().transposed();
   const View<float> target = out.view();
@@ -69,8 +70,7 @@ Contest measure(DType type, index_t m, index_t n, index_t k, int threads, int ro
   contest.peer("oneDNN", [&](std::size_t copy) { (*peers[copy])(given, target.data()); });
 #endif
   const std::vector<Tensor<float>> plain = [&] {
-    std::vector<Tensor<float>>
-        all;  // apart from each other: tensors share memory until one is written
+    std::vector<Tensor<float>> all;  // separate copies: a copied Tensor would share its memory
     for (std::size_t i = 0; type == DType::f32 && i < copies; ++i)
       all.emplace_back(weight.shape(), std::as_const(weight).span());
     return all;

@@ -1,8 +1,8 @@
-// What it costs to send work to all threads and to wait for them: bench_parallel
+// The cost of starting all threads and waiting for them: bench_parallel
 //
-// Microseconds of an empty parallel loop, one right after the other, and each after the caller
-// alone worked or slept for 10 ms. Beside it the number of such loops in a forward of a network
-// decides whether they matter; see docs/03_kernels.md.
+// Prints microseconds of an empty parallel loop, for loops in sequence, and for loops after the
+// calling thread has worked or slept. Multiplied by the number of loops in a forward pass, this
+// shows whether the cost matters; see docs/03_kernels.md.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -40,7 +40,7 @@ void measure(const char* what, int rounds, Before before) {
     times.push_back(microseconds(begin));
   }
   std::sort(times.begin(), times.end());
-  std::printf("%-28s median %6.2f us, of ten the worst %6.2f us\n", what, times[times.size() / 2],
+  std::printf("%-28s median %6.2f us, 90th percentile %6.2f us\n", what, times[times.size() / 2],
               times[times.size() * 9 / 10]);
 }
 
@@ -50,7 +50,7 @@ int main() {
   using std::chrono::microseconds, std::chrono::milliseconds;
   std::printf("%d threads, %s\n", rae::num_threads(), rae::parallel_backend());
   for (int i = 0; i < 1000; ++i) nothing();
-  measure("one after the other", 20000, [] {});
+  measure("in sequence", 20000, [] {});
   measure("after 100 us of work", 2000, [] { work(microseconds(100)); });
   measure("after 10 ms of work", 200, [] { work(milliseconds(10)); });
   measure("after 10 ms of sleep", 200, [] { std::this_thread::sleep_for(milliseconds(10)); });

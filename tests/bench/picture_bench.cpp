@@ -1,10 +1,11 @@
-// A whole picture by a model of full size, DiT^DH-XL and the ViT-XL decoder, in 50 grid points
-// without guidance: how much longer it takes than its 49 forwards and its decoding by themselves.
+// Measures a whole picture by a model of full size, DiT^DH-XL and the ViT-XL decoder, with 50 grid
+// points and without guidance, relative to its 49 forward passes and its decoding alone.
 //
-//   bench_picture FILE [--json FILE]      FILE: a bundle of 5 GB with random weights, made when it
-//   is not there
+//   bench_picture FILE [--json FILE]
 //
-// Forwards are timed before and after the picture.
+// FILE is a bundle of 5 GB with random weights. It is written if it does not exist.
+//
+// The forward passes are measured before and after the picture.
 #include "bench/arguments.hpp"
 #include "bench/xl_bundle.hpp"
 #include "rae/generate/generator.hpp"
@@ -21,7 +22,7 @@ using rae::bench::seconds;
 using rae::tool::BenchModel;
 using rae::tool::BenchNetwork;
 
-constexpr index_t kSteps = 50;  // grid points, so one evaluation less
+constexpr index_t kSteps = 50;  // grid points; the number of evaluations is one less
 
 const BenchNetwork& network(std::string_view name) {
   for (const BenchNetwork& each : rae::tool::bench_networks())
@@ -39,7 +40,7 @@ double time_of(F&& run) {
 struct Times {
   double picture, forward, decode;
 
-  /// The picture's time by that of its parts.
+  /// The time of the picture divided by the sum of its parts.
   [[nodiscard]] double overhead() const {
     return picture / (static_cast<double>(kSteps - 1) * forward + decode);
   }
@@ -77,7 +78,7 @@ int main(int argc, char** argv) {
   try {
     rae::bench::require_xl_bundle(path);
     rae::bench::Records records;
-    std::printf("%-5s %10s %10s %10s   picture by %td forwards and a decoding\n", "", "picture, s",
+    std::printf("%-5s %10s %10s %10s   picture / (%td forwards + decoding)\n", "", "picture, s",
                 "forward, s", "decode, s", kSteps - 1);
     for (const DType dtype : {DType::f32, DType::bf16, DType::int8}) {
       const Times t = measure(path, dtype);

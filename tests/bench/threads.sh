@@ -1,14 +1,13 @@
 #!/bin/sh
-# threads.sh [ROUNDS] [ROWS]: what the backends of parallel loops cost, alone and on a busy machine.
+# threads.sh [ROUNDS] [ROWS]: compares the backends of parallel loops on an idle and a busy machine.
 #
 # Builds the library with both backends (build/threads, build/openmp; they share a compiler cache)
-# and prints a table. Each round measures every column once, one after another; given are the
-# medians of the rounds and the median of the ratios to the first column within rounds, which noise
-# that lasts longer than a round does not change. "beside" runs one busy loop for each processor at
-# the same time; OpenMP that waits actively takes up to ninety times as long there, so it is
-# measured in the first round only. ROWS: a pattern of the shell for names of rows, to run only
-# those, for example "alone*". Environment: THREADS_BUILD and OPENMP_BUILD, folders of builds that
-# exist.
+# and prints a table. Each round measures every column once, in turn. The table has the medians of
+# the rounds, and the medians of the ratios to the first column within a round, which slow changes
+# of the machine do not affect. "beside" runs one busy loop per processor at the same time. There,
+# OpenMP with active waiting takes up to ninety times as long, so it is measured in the first round
+# only. ROWS is a shell pattern for the names of the rows to run, for example "alone*". The
+# environment variables THREADS_BUILD and OPENMP_BUILD name folders of existing builds.
 set -eu
 cd "$(dirname "$0")/../.."
 rounds=${1:-9}
@@ -33,17 +32,17 @@ build() { # FOLDER BACKEND
 [ -n "${THREADS_BUILD:-}" ] || build "$ours" threads
 [ -n "${OPENMP_BUILD:-}" ] || build "$openmp" openmp
 
-# The first number of a member of a JSON file: number MEMBER FILE
+# The first value of a member in a JSON file: number MEMBER FILE
 number() { sed -n "s/.*\"$1\": \([0-9.e+-]*\).*/\1/p" "$2" | head -n 1; }
 
-# What is measured; each is called with a build folder and a number of threads, 0 for the default,
+# The measured cases. Each is called with a build folder and a number of threads, 0 for the default,
 # and prints seconds.
-generate() { # the whole command, 8 pictures of the built-in model
+generate() { # the whole command for 8 pictures of the built-in model
   begin=$(date +%s%N)
   "$1/rae" generate --class 0,1,2,3,4,5,6,7 --steps 50 --out "$work/a.npz" -t "$2" >/dev/null
   echo "$begin $(date +%s%N)" | awk '{ print ($2 - $1) / 1e9 }'
 }
-network() { # DTYPE NETWORK FOLDER THREADS: the median of three forwards or more
+network() { # DTYPE NETWORK FOLDER THREADS: the median of three or more forward passes
   "$3/rae" bench --models "$2" --dtype "$1" --rounds 3 -t "$4" --json "$work/bench.json" >/dev/null
   number seconds "$work/bench.json"
 }
@@ -60,7 +59,7 @@ small_steps() { training 2 2 60 "$1" "$2"; }
 large_steps() { training 4 16 4 "$1" "$2"; }
 
 measure() { # NAME FUNCTION: one line of the table
-  # shellcheck disable=SC2254  # the pattern is meant
+  # shellcheck disable=SC2254  # the pattern is intended
   case $1 in $rows) ;; *) return 0 ;; esac
   round=0
   : >"$work/times"
@@ -106,12 +105,12 @@ average=$(cut -d " " -f 1 /proc/loadavg 2>/dev/null || echo unknown)
 echo "$processors processors, load average $average, $rounds rounds"
 for folder in "$ours" "$openmp"; do "$folder/tests/bench_parallel"; done
 echo
-echo "| what | threads | openmp, active | openmp, passive | threads, -t 1 |"
+echo "| case | threads | openmp, active | openmp, passive | threads, -t 1 |"
 echo "|---|---|---|---|---|"
 table alone
 i=0
 while [ "$i" -lt "$processors" ]; do
-  # Ends with this script, however that ends.
+  # Ends when this script ends, for whatever reason.
   sh -c 'while kill -0 "$1"; do i=0; while [ $i -lt 9999 ]; do i=$((i + 1)); done; done' sh $$ \
     >/dev/null 2>&1 &
   load="$load $!"

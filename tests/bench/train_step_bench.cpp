@@ -1,15 +1,16 @@
-// Training steps of a diffusion transformer, against the machine's multiply-add peak: forward,
-// backward, clipping, AdamW and average.
+// Measures training steps of a diffusion transformer against the machine's multiply-add peak:
+// forward pass, backward pass, clipping, AdamW and weight average.
 //
 //   bench_train_step [--type f32|bf16] [--steps N] [--layers N] [--batch N] [--threads N] [--json]
 //
-// --type: the type that the products multiply; without it both, one after the other
+// --type is the type of the products. Without it, both types are measured in turn.
 //
-// A LightningDiT of width 384 on 64 tokens: 12 layers, 6 heads, SwiGLU of 1024, 32 M parameters, on
-// random latents. Each step follows a measurement of the peak; medians are printed. The same
-// network in PyTorch: tests/bench/peers/torch_train.py, which runs this program between its own
-// steps. Counted are the products only: 6 operations for each weight and row that meet (forward,
-// and both gradients), and for attention those of scores and values, in the backward twice.
+// The network is a LightningDiT of width 384 on 64 tokens: 12 layers, 6 heads, SwiGLU of 1024, 32 M
+// parameters. The latents are random. The peak is measured before each step, and medians are
+// printed. tests/bench/peers/torch_train.py trains the same network in PyTorch and runs this
+// program between its own steps. Only products are counted: 6 operations for each weight and row (2
+// each in the forward pass and for both gradients), and for attention those of scores and values,
+// twice as many in the backward pass.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -71,7 +72,7 @@ Options parse(int argc, char** argv) {
   return o;
 }
 
-// Operations of the products of a step.
+// The number of operations in the products of a step.
 double operations(rae::LightningDit<Var<float>>& model, index_t batch) {
   constexpr index_t kTokens = kGrid * kGrid;
   double sum = 0;
@@ -133,7 +134,7 @@ Times measure(const Options& o, DType type, double& operations_of_step) {
     const double backward = seconds();
     optimizer.step(1e-4, 1.0);
     const double end = seconds();
-    if (step < 0) continue;  // the first steps allocate the memory that all later ones reuse
+    if (step < 0) continue;  // the first steps allocate memory that later steps reuse
     times.step.push_back(end - start);
     times.forward.push_back(forward - start);
     times.backward.push_back(backward - forward);

@@ -1,5 +1,5 @@
-// A whole model of official size with random weights: DiT^DH-XL and the ViT-XL decoder in one file
-// of 5 GB.
+// A model of official size with random weights: DiT^DH-XL and the ViT-XL decoder in one file of 5
+// GB.
 #pragma once
 
 #include <filesystem>
@@ -17,7 +17,7 @@ void add_random_weights(Bundle& bundle, const std::string& prefix, const Config&
     bundle.tensors[prefix + p.name] = tool::random_weight(p.shape);
 }
 
-/// Writes the file where there is none.
+/// Writes the file if it does not exist.
 inline void require_xl_bundle(const std::string& path) {
   if (std::filesystem::exists(path)) return;
   Bundle bundle;

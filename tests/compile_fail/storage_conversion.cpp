@@ -1,4 +1,4 @@
-// bf16 is a storage type: a value is converted where the code says so, not silently.
+// bf16 is a storage type: conversions must be written explicitly.
 #include "rae/core/dtype.hpp"
 
 #if RAE_MUST_FAIL

@@ -1,4 +1,4 @@
-// A const Tensor gives out const elements only.
+// A const Tensor gives access to const elements only.
 #include "rae/core/tensor.hpp"
 
 #if RAE_MUST_FAIL

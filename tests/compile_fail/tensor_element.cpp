@@ -1,4 +1,4 @@
-// A Tensor holds numbers of the supported types only.
+// A Tensor accepts only the supported types of numbers.
 #include <string>
 
 #include "rae/core/tensor.hpp"

@@ -1,4 +1,4 @@
-// A view of const elements never becomes a view of mutable ones.
+// A view of const elements does not convert to a view of mutable elements.
 #include "rae/core/view.hpp"
 
 #if RAE_MUST_FAIL

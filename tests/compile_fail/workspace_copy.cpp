@@ -1,4 +1,4 @@
-// A workspace is neither copied nor moved: tensors point back to it.
+// A workspace can be neither copied nor moved, because tensors point to it.
 #include <utility>
 
 #include "rae/core/workspace.hpp"

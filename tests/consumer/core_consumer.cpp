@@ -1,4 +1,4 @@
-// The header-only part alone: a plain-loop kernel and the sampler, on the calling thread.
+// Uses only the header-only part: a kernel in plain loops and the sampler, on the calling thread.
 #include <string_view>
 
 #include "rae/core/parallel.hpp"
@@ -7,14 +7,15 @@
 #include "rae/kernels/reference/gemm.hpp"
 
 int main() {
+  // (1, 2), (2, 1)
   const rae::Tensor<float> a(rae::Shape{1, 2}, {3, 4}), b(rae::Shape{2, 1}, {10, 1});
-  rae::Tensor<float> out(rae::Shape{1, 1});
+  rae::Tensor<float> out(rae::Shape{1, 1});  // (1, 1)
   rae::reference::gemm<float>(a, b, out);
   const auto towards_one = [](const rae::Tensor<float>& x, float t) {
     return rae::Tensor<float>(x.shape(), (x[0] - 1.0f) / t);
   };
   const rae::Tensor<float> x = rae::sample(towards_one, rae::Tensor<float>(rae::Shape{1}, 5.0f),
-                                           rae::full_time_grid(4, 2.0));
+                                           rae::full_time_grid(4, 2.0));  // (1)
   rae::set_num_threads(4);
   const bool serial =
       rae::num_threads() == 1 && rae::parallel_backend() == std::string_view("serial");

@@ -1,6 +1,6 @@
 #!/bin/sh
-# usage: exported_names.sh NM LIBRARY...: a shared library exports names of namespace rae only, and
-# exports the exceptions that its users catch.
+# usage: exported_names.sh NM LIBRARY...: checks that a shared library exports only names of
+# namespace rae, including the exceptions that its users catch.
 set -eu
 nm=$1
 shift

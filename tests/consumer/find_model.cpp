@@ -1,4 +1,4 @@
-// Prints where a model is found.
+// Prints the path at which a model is found.
 #include <cstdio>
 
 #include "rae/load/model_search.hpp"

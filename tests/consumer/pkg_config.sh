@@ -1,6 +1,6 @@
 #!/bin/sh
 # usage: pkg_config.sh COMPILER PKG_CONFIG PC_FOLDER VERSION OUT_FOLDER: builds and runs the
-# consumers with pkg-config's flags.
+# consumer programs with the flags of pkg-config.
 set -eu
 here=$(dirname "$0")
 export PKG_CONFIG_PATH="$3"
@@ -12,7 +12,7 @@ done
 private=$("$2" --print-requires-private rae | tr '\n' ' ')
 [ "$private" = 'zlib yaml-cpp ' ] || { echo "rae.pc requires privately: $private"; exit 1; }
 build_and_run() {
-  # shellcheck disable=SC2046  # flags are words
+  # shellcheck disable=SC2046  # flags are separate words
   "$1" $("$2" --cflags "$3") "$here/$4.cpp" -o "$5/$4" $("$2" --libs "$3")
   LD_LIBRARY_PATH=$("$2" --variable=libdir "$3") "$5/$4"
 }

@@ -27,7 +27,7 @@ TEST(Cpu, BaselineAlwaysRunsAndWiderIncludesNarrower) {
   EXPECT_TRUE(supports(Isa::neon) || !supports(Isa::neon_dot));
 }
 
-TEST(Cpu, EveryArchitectureHasItsOwn) {
+TEST(Cpu, EveryArchitectureHasItsOwnInstructionSets) {
   for (const Isa isa : kIsas) {
     const bool arm = isa >= Isa::neon, x86 = !arm && isa != Isa::baseline;
 #if defined(__x86_64__)

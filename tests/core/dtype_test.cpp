@@ -107,7 +107,7 @@ TYPED_TEST(SmallFloat, RandomValuesGoToTheNearerNeighbour) {
     const T rounded(x);
     const double exact = static_cast<double>(x);
     if ((rounded.bits & 0x7fffu) == TestFixture::infinity) {
-      // Numbers round to infinity from half a step above the largest finite value on.
+      // Numbers at least half a step above the largest finite value round to infinity.
       const double largest =
           TestFixture::value(static_cast<std::uint16_t>(TestFixture::infinity - 1));
       const double step =
@@ -142,7 +142,7 @@ TYPED_TEST(SmallFloat, SpecialValues) {
   }
 }
 
-TEST(Bf16Rounding, SubnormalTiesBelowFloatResolution) {
+TEST(Bf16Rounding, SubnormalTiesBelowTheResolutionOfFloat) {
   EXPECT_EQ(bf16(std::numeric_limits<float>::denorm_min()).bits, 0u);
   EXPECT_EQ(bf16(std::bit_cast<float>(0x00008000u)).bits,
             0u);  // half of the smallest number rounds to 0

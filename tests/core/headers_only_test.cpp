@@ -1,4 +1,4 @@
-// Code that is compiled without RAE_LIBRARY, in a program that links the library.
+// This file is compiled without RAE_LIBRARY, in a program that links the library.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -12,7 +12,7 @@
 namespace rae {
 namespace {
 
-TEST(HeadersOnly, UseTheThreadsOfALibraryThatIsLinked) {
+TEST(HeadersOnly, UseTheThreadsOfTheLinkedLibrary) {
   EXPECT_STREQ(parallel_backend(), RAE_EXPECTED_BACKEND);
   set_num_threads(3);
   EXPECT_EQ(num_threads(), 3);

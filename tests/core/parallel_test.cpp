@@ -74,7 +74,7 @@ TEST_P(Parallel, NegativeAndZeroSizesDoNothing) {
   for (const index_t n : {0, -1, -1000}) parallel_for(n, 1, [](index_t) { FAIL() << "called"; });
 }
 
-TEST_P(Parallel, ExceptionIsCarriedOutAndTheNextLoopWorks) {
+TEST_P(Parallel, ExceptionsAreRethrownAndTheNextLoopRuns) {
   EXPECT_THROW(parallel_for(100, 1,
                             [](index_t i) {
                               if (i == 42) raise<ShapeError>("index ", i);
@@ -106,7 +106,7 @@ TEST_P(Parallel, NestedLoopsRunOnTheCallersThread) {
   for (const auto& count : seen) ASSERT_EQ(count.load(), 1);
 }
 
-TEST_P(Parallel, ExceptionOfANestedLoopArrives) {
+TEST_P(Parallel, ExceptionsOfNestedLoopsAreRethrown) {
   EXPECT_THROW(parallel_for(8, 1,
                             [](index_t) {
                               parallel_for(8, 1, [](index_t j) {
@@ -158,7 +158,7 @@ TEST_P(Parallel, LoopsOfSeveralCallersDoNotMix) {
   for (const index_t sum : sums) EXPECT_EQ(sum, 20 * 199 * 100);
 }
 
-TEST(ParallelSettings, ThreadCountIsKeptAndChecked) {
+TEST(ParallelSettings, ThreadCountIsStoredAndChecked) {
   set_num_threads(5);
   EXPECT_EQ(num_threads(), 5);
   EXPECT_THROW(set_num_threads(-1), ArgumentError);

@@ -16,7 +16,8 @@
 namespace rae::detail {
 namespace {
 
-/// A temporary folder in place of "/", with the few files that the library reads.
+/// A temporary folder in place of "/", with the few files of "/proc" and "/sys" that the library
+/// reads.
 class FakeRoot {
  public:
   FakeRoot() {
@@ -50,7 +51,7 @@ TEST(ProcessLimits, NoFilesMeanNoLimits) {
   EXPECT_EQ(available_memory(testing::TempDir() + "/none"), 0u);
 }
 
-TEST(ProcessLimits, QuotaOfVersion2IsTheSmallestOnTheWayUp) {
+TEST(ProcessLimits, QuotaOfVersion2IsTheSmallestOfAllAncestors) {
   const FakeRoot root;
   root.file("proc/self/cgroup", "0::/slice/service\n");
   root.file("sys/fs/cgroup/slice/service/cpu.max", "max 100000\n");
@@ -63,7 +64,7 @@ TEST(ProcessLimits, QuotaOfVersion2IsTheSmallestOnTheWayUp) {
   EXPECT_EQ(quota_processors(root.path()), 1);
 }
 
-TEST(ProcessLimits, QuotaOfVersion1IsTheSmallestOnTheWayUp) {
+TEST(ProcessLimits, QuotaOfVersion1IsTheSmallestOfAllAncestors) {
   const FakeRoot root;
   root.file("proc/self/cgroup", "4:memory:/box\n3:cpuacct,cpu:/box/job\n1:cpuset:/\n0::/\n");
   const std::string mount = "sys/fs/cgroup/cpu/";
@@ -75,7 +76,7 @@ TEST(ProcessLimits, QuotaOfVersion1IsTheSmallestOnTheWayUp) {
   EXPECT_EQ(quota_processors(root.path()), 3);
 }
 
-TEST(ProcessLimits, ContainersShowTheirLimitsAtTheRootOfTheMount) {
+TEST(ProcessLimits, LimitsOfContainersAreReadAtTheRootOfTheMount) {
   const FakeRoot root;
   root.file("proc/self/cgroup", "3:cpu,cpuacct:/docker/abc\n2:memory:/docker/abc\n");
   root.file("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "150000\n");
@@ -86,14 +87,14 @@ TEST(ProcessLimits, ContainersShowTheirLimitsAtTheRootOfTheMount) {
   EXPECT_EQ(available_memory(root.path()), 800000u);
 }
 
-TEST(ProcessLimits, GroupsOutsideOfTheMountCountFromItsRoot) {
+TEST(ProcessLimits, GroupsOutsideTheMountUseItsRoot) {
   const FakeRoot root;
   root.file("proc/self/cgroup", "0::/../other\n");
   root.file("sys/fs/cgroup/cpu.max", "400000 100000\n");
   EXPECT_EQ(quota_processors(root.path()), 4);
 }
 
-TEST(ProcessLimits, MemoryOfVersion2CountsIdleFilesAsFree) {
+TEST(ProcessLimits, MemoryOfVersion2CountsInactiveFilesAsFree) {
   const FakeRoot root;
   root.file("proc/self/cgroup", "0::/a\n");
   root.file("sys/fs/cgroup/a/memory.max", "max\n");
@@ -105,7 +106,7 @@ TEST(ProcessLimits, MemoryOfVersion2CountsIdleFilesAsFree) {
   EXPECT_EQ(available_memory(root.path()), 400000u);
 }
 
-TEST(ProcessLimits, MemoryOfVersion1HasNoLimitAtTheLargestNumber) {
+TEST(ProcessLimits, MemoryOfVersion1IsUnlimitedAtTheLargestNumber) {
   const FakeRoot root;
   root.file("proc/self/cgroup", "2:memory:/a\n");
   root.file("sys/fs/cgroup/memory/a/memory.limit_in_bytes", "9223372036854771712\n");

@@ -1,5 +1,5 @@
-// Philox: the known answers that its authors published with Random123, and the properties on which
-// the library relies.
+// Philox: the known answers published with Random123, and the properties that the library relies
+// on.
 #include "rae/core/random.hpp"
 
 #include <gtest/gtest.h>

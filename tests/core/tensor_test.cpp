@@ -18,7 +18,7 @@ TYPED_TEST_SUITE(TensorOf, ElementTypes);
 
 TYPED_TEST(TensorOf, IsAlignedFilledAndContiguous) {
   for (const index_t n : {1, 3, 17, 1000}) {
-    const Tensor<TypeParam> t(Shape{n, 3}, TypeParam(3));
+    const Tensor<TypeParam> t(Shape{n, 3}, TypeParam(3));  // (N, 3)
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(t.data()) % 64, 0u);
     EXPECT_EQ(t.numel(), 3 * n);
     for (const TypeParam& v : t.span()) ASSERT_EQ(v, TypeParam(3));
@@ -32,8 +32,8 @@ TYPED_TEST(TensorOf, ZerosAreZero) {
 }
 
 TYPED_TEST(TensorOf, CopyIsAValue) {
-  Tensor<TypeParam> a(Shape{4}, TypeParam(1));
-  const Tensor<TypeParam> b = a;
+  Tensor<TypeParam> a(Shape{4}, TypeParam(1));  // (4)
+  const Tensor<TypeParam> b = a;                // (4)
   EXPECT_EQ(std::as_const(a).data(), b.data())
       << "a copy shares its elements until one is written to";
   a.data()[2] = TypeParam(9);
@@ -55,26 +55,26 @@ TEST(Tensor, DefaultIsEmpty) {
 }
 
 TEST(Tensor, ScalarAndZeroExtents) {
-  const Tensor<float> scalar(Shape{}, 2.5f);
+  const Tensor<float> scalar(Shape{}, 2.5f);  // ()
   EXPECT_FALSE(scalar.empty());
   EXPECT_EQ(scalar.numel(), 1);
   EXPECT_EQ(scalar[0], 2.5f);
-  const Tensor<float> none(Shape{0, 3}, 1.0f);
+  const Tensor<float> none(Shape{0, 3}, 1.0f);  // (0, 3)
   EXPECT_EQ(none.numel(), 0);
   EXPECT_EQ(none.shape(), (Shape{0, 3}));
   EXPECT_FALSE(none.empty());
 }
 
 TEST(Tensor, ValuesMustMatchTheShape) {
-  const Tensor<int> t(Shape{2, 2}, {1, 2, 3, 4});
+  const Tensor<int> t(Shape{2, 2}, {1, 2, 3, 4});  // (2, 2)
   EXPECT_EQ(t.view()(1, 0), 3);
   EXPECT_THROW((Tensor<int>(Shape{2, 2}, {1, 2, 3})), ShapeError);
   EXPECT_THROW((Tensor<int>(Shape{1}, {1, 2})), ShapeError);
 }
 
 TEST(Tensor, WritingThroughEveryMutableAccessDetaches) {
-  const Tensor<float> original(Shape{3}, {1, 2, 3});
-  Tensor<float> a = original, b = original, c = original, d = original, e = original;
+  const Tensor<float> original(Shape{3}, {1, 2, 3});                                   // (3)
+  Tensor<float> a = original, b = original, c = original, d = original, e = original;  // (3) each
   a[0] = 10;
   b.span()[0] = 11;
   c.view()(0) = 12;
@@ -90,16 +90,16 @@ TEST(Tensor, WritingThroughEveryMutableAccessDetaches) {
 }
 
 TEST(Tensor, SoleOwnerWritesInPlace) {
-  Tensor<float> a(Shape{3}, 1.0f);
+  Tensor<float> a(Shape{3}, 1.0f);  // (3)
   const float* before = std::as_const(a).data();
   { const Tensor<float> shared = a; }
   EXPECT_EQ(a.data(), before);
 }
 
 TEST(Tensor, MoveLeavesEmptyAndKeepsElements) {
-  Tensor<float> a(Shape{3}, 1.0f);
+  Tensor<float> a(Shape{3}, 1.0f);  // (3)
   const float* elements = std::as_const(a).data();
-  Tensor<float> b = std::move(a);
+  Tensor<float> b = std::move(a);  // (3)
   EXPECT_EQ(std::as_const(b).data(), elements);
   EXPECT_TRUE(a.empty());  // NOLINT: the moved-from state is part of the contract
   EXPECT_EQ(a.shape(), Shape{});
@@ -108,7 +108,7 @@ TEST(Tensor, MoveLeavesEmptyAndKeepsElements) {
 }
 
 TEST(Tensor, SelfAssignmentKeepsElements) {
-  Tensor<float> a(Shape{2}, {1, 2});
+  Tensor<float> a(Shape{2}, {1, 2});  // (2)
   auto& alias = a;
   a = alias;
   EXPECT_EQ(std::as_const(a)[1], 2.0f);
@@ -116,25 +116,25 @@ TEST(Tensor, SelfAssignmentKeepsElements) {
   EXPECT_EQ(std::as_const(a)[1], 2.0f);
 }
 
-TEST(Tensor, ReshapedSharesAndInfers) {
-  const Tensor<float> t(Shape{2, 3, 4}, 1.0f);
+TEST(Tensor, ReshapedSharesElementsAndInfersAnExtent) {
+  const Tensor<float> t(Shape{2, 3, 4}, 1.0f);  // (2, 3, 4)
   EXPECT_EQ(t.reshaped({6, 4}).shape(), (Shape{6, 4}));
   EXPECT_EQ(t.reshaped({-1, 4}).shape(), (Shape{6, 4}));
   EXPECT_EQ(t.reshaped({2, -1}).shape(), (Shape{2, 12}));
   EXPECT_EQ(t.reshaped({-1}).shape(), (Shape{24}));
-  const Tensor<float> same = t.reshaped(Shape{24});
+  const Tensor<float> same = t.reshaped(Shape{24});  // (24)
   EXPECT_EQ(same.data(), t.data());
 }
 
 TEST(Tensor, ReshapedIsAValueToo) {
-  const Tensor<float> t(Shape{2, 2}, {1, 2, 3, 4});
-  Tensor<float> flat = t.reshaped({4});
+  const Tensor<float> t(Shape{2, 2}, {1, 2, 3, 4});  // (2, 2)
+  Tensor<float> flat = t.reshaped({4});              // (4)
   flat[0] = 9;
   EXPECT_EQ(t[0], 1.0f);
 }
 
-TEST(Tensor, ReshapedRefusesWhatDoesNotFit) {
-  const Tensor<float> t(Shape{2, 3, 4}, 1.0f);
+TEST(Tensor, ReshapedRefusesAnotherNumberOfElements) {
+  const Tensor<float> t(Shape{2, 3, 4}, 1.0f);  // (2, 3, 4)
   EXPECT_THROW((void)t.reshaped({5, 5}), ShapeError);
   EXPECT_THROW((void)t.reshaped({-1, 5}), ShapeError);
   EXPECT_THROW((void)t.reshaped({-1, -1}), ShapeError);
@@ -146,13 +146,13 @@ TEST(Tensor, ReshapedRefusesWhatDoesNotFit) {
   EXPECT_THROW((void)t.reshaped({-1, index_t{1} << 33, index_t{1} << 33}), ShapeError);
 }
 
-TEST(Tensor, HugeShapesThrowInsteadOfWrappingAround) {
+TEST(Tensor, HugeShapesThrowInsteadOfOverflowing) {
   EXPECT_THROW((Tensor<double>(Shape{index_t{1} << 50})), ArgumentError);
   EXPECT_THROW((Tensor<double>(Shape{std::numeric_limits<index_t>::max() / 16})), ArgumentError);
 }
 
 TEST(Tensor, ConvertGoesThroughFloat) {
-  const Tensor<float> t(Shape{2, 2}, {1.0f, -2.5f, 65520.0f, 0.1f});
+  const Tensor<float> t(Shape{2, 2}, {1.0f, -2.5f, 65520.0f, 0.1f});  // (2, 2)
   const auto half = convert<f16>(t);
   EXPECT_EQ(half.shape(), t.shape());
   EXPECT_EQ(half[1], f16(-2.5f));
@@ -176,13 +176,13 @@ TEST(Tensor, AllFinite) {
 }
 
 TEST(Tensor, CopiesMayBeWrittenOnDifferentThreads) {
-  const Tensor<float> original(Shape{1000}, 1.0f);
+  const Tensor<float> original(Shape{1000}, 1.0f);  // (1000)
   std::vector<Tensor<float>> copies(4, original);
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < copies.size(); ++i)
     threads.emplace_back([&copies, i] {
       for (int round = 0; round < 50; ++round) {
-        Tensor<float> mine = copies[i];
+        Tensor<float> mine = copies[i];  // (1000)
         mine.fill(static_cast<float>(i));
         copies[i] = mine;
       }

@@ -19,7 +19,7 @@ namespace {
 
 using detail::ThreadPool;
 
-/// Runs a loop of `count` ranges on `pool`; true when each range ran exactly once.
+/// Runs a loop of `count` ranges on `pool` and returns whether each range ran exactly once.
 bool each_once(ThreadPool& pool, int count, bool patient) {
   std::vector<std::atomic<int>> seen(static_cast<std::size_t>(count));
   const auto mark = [](void* context, index_t i) {
@@ -31,7 +31,7 @@ bool each_once(ThreadPool& pool, int count, bool patient) {
   return true;
 }
 
-TEST(ThreadPool, RunsEveryRangeOnceWhetherItSpinsOrSleeps) {
+TEST(ThreadPool, RunsEveryRangeOnceSpinningOrSleeping) {
   ThreadPool pool;
   EXPECT_EQ(pool.grow(5), 5);
   for (const bool patient : {true, false})
@@ -66,13 +66,13 @@ TEST(ThreadPool, SleepingThreadsAreWoken) {
 }
 
 #if defined(__GLIBC__)
-TEST(ThreadPool, WorksWithTheThreadsThatTheSystemGives) {
+TEST(ThreadPool, WorksWithFewerThreadsThanRequested) {
   pthread_attr_t before, huge;
   ASSERT_EQ(pthread_getattr_default_np(&before), 0);
   ASSERT_EQ(pthread_attr_init(&huge), 0);
   ThreadPool pool;
   EXPECT_EQ(pool.grow(2), 2);
-  // A stack beyond any address space, so that no thread can be created.
+  // A stack larger than any address space, so that no thread can be created.
   ASSERT_EQ(pthread_attr_setstacksize(&huge, std::size_t{1} << 60), 0);
   ASSERT_EQ(pthread_setattr_default_np(&huge), 0);
   EXPECT_EQ(pool.grow(8), 2);
@@ -97,7 +97,7 @@ index_t sum_of_loops() {
   return total;
 }
 
-TEST(Fork, ChildrenHaveLoopsOfTheirOwn) {
+TEST(Fork, ChildrenRunTheirOwnLoops) {
 #if defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "the thread sanitizer does not support threads in a child of fork";
 #endif

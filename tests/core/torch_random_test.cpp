@@ -15,7 +15,7 @@
 namespace rae {
 namespace {
 
-TEST(MersenneTwister, IsTheStandardOne) {
+TEST(MersenneTwister, IsTheStandardGenerator) {
   for (const std::uint32_t seed : {0u, 5489u, 0xffffffffu}) {
     MersenneTwister ours(seed);
     std::mt19937 standard(seed);
@@ -23,7 +23,7 @@ TEST(MersenneTwister, IsTheStandardOne) {
   }
 }
 
-TEST(TorchCpuGenerator, DrawsWhatTorchDraws) {
+TEST(TorchCpuGenerator, AgreesWithTorch) {
   const Tensor<float> expected =
       test::Golden("torch_random/io.safetensors")("values");  // (numbers)
   const ConfigNode config = test::golden_config("torch_random");
@@ -61,7 +61,7 @@ TEST(TorchCpuGenerator, DrawsWhatTorchDraws) {
       }));
 }
 
-TEST(TorchCpuGenerator, RefusesRangesWithoutACommonAnswer) {
+TEST(TorchCpuGenerator, RefusesEmptyAndTooLargeRanges) {
   TorchCpuGenerator generator(0);
   std::vector<std::int64_t> out(3);
   EXPECT_THROW(generator.fill_integers(out, 5, 5), ArgumentError);

@@ -28,7 +28,7 @@ TEST_F(ViewTest, RowMajorStridesAndAccess) {
   EXPECT_EQ(v(0, 1, 2), 6.0f);
 }
 
-TEST_F(ViewTest, WritesThroughToItsMemory) {
+TEST_F(ViewTest, WritesToTheViewedMemory) {
   view()(1, 0, 1) = -5.0f;
   EXPECT_EQ(values[13], -5.0f);
 }

@@ -16,10 +16,10 @@ TEST(Workspace, RecyclesEqualBlocks) {
   const WorkspaceScope scope(workspace);
   const float* first = nullptr;
   {
-    const Tensor<float> t(Shape{1000});
+    const Tensor<float> t(Shape{1000});  // (1000)
     first = t.data();
   }
-  const Tensor<float> again(Shape{1000});
+  const Tensor<float> again(Shape{1000});  // (1000)
   EXPECT_EQ(again.data(), first);
   EXPECT_EQ(workspace.allocations(), 1u);
   EXPECT_EQ(workspace.reserved_bytes(), 4000u);
@@ -30,11 +30,11 @@ TEST(Workspace, WarmLoopAllocatesNothing) {
   const WorkspaceScope scope(workspace);
   std::uint64_t warm = 0;
   for (int step = 0; step < 5; ++step) {
-    const Tensor<float> a(Shape{64, 64}, 1.0f);
-    Tensor<float> b = a;  // shares the elements of a
-    b[0] = 2.0f;          // copies them
-    const Tensor<double> c(Shape{31});
-    const Tensor<float> d = convert<float>(convert<bf16>(a));
+    const Tensor<float> a(Shape{64, 64}, 1.0f);                // (64, 64)
+    Tensor<float> b = a;                                       // shares the elements of a
+    b[0] = 2.0f;                                               // copies them
+    const Tensor<double> c(Shape{31});                         // (31)
+    const Tensor<float> d = convert<float>(convert<bf16>(a));  // (64, 64)
     if (step == 0) warm = workspace.allocations();
     EXPECT_EQ(workspace.allocations(), warm) << step;
   }
@@ -53,21 +53,21 @@ TEST(Workspace, LiveTensorsNeverShareMemory) {
     for (const int v : t.span()) ASSERT_EQ(v, t[0]);
 }
 
-TEST(Workspace, HugeBlockDoesNotServeATinyTensor) {
+TEST(Workspace, ATinyTensorDoesNotReuseAHugeBlock) {
   Workspace workspace;
   const WorkspaceScope scope(workspace);
   { const Tensor<float> huge(Shape{1 << 20}); }
-  const Tensor<float> tiny(Shape{1});
+  const Tensor<float> tiny(Shape{1});  // (1)
   EXPECT_EQ(workspace.allocations(), 2u);
 }
 
-TEST(Workspace, TensorsOutliveIt) {
-  Tensor<float> t;
+TEST(Workspace, TensorsOutliveTheWorkspace) {
+  Tensor<float> t;  // (100), set below
   {
     Workspace workspace;
     const WorkspaceScope scope(workspace);
     t = Tensor<float>(Shape{100}, 3.0f);
-    const Tensor<float> dies_first(Shape{10});
+    const Tensor<float> dies_first(Shape{10});  // (10)
   }
   for (const float v : std::as_const(t).span()) ASSERT_EQ(v, 3.0f);
   Tensor<float> copy = t;
@@ -77,24 +77,24 @@ TEST(Workspace, TensorsOutliveIt) {
 
 TEST(Workspace, OutsideAScopeTheHeapIsUsed) {
   Workspace workspace;
-  const Tensor<float> t(Shape{10});
+  const Tensor<float> t(Shape{10});  // (10)
   EXPECT_EQ(workspace.allocations(), 0u);
 }
 
 TEST(Workspace, ScopesNest) {
   Workspace outer, inner;
   const WorkspaceScope a(outer);
-  const Tensor<float> x(Shape{10});
+  const Tensor<float> x(Shape{10});  // (10)
   {
     const WorkspaceScope b(inner);
-    const Tensor<float> y(Shape{10});
+    const Tensor<float> y(Shape{10});  // (10)
   }
-  const Tensor<float> z(Shape{10});
+  const Tensor<float> z(Shape{10});  // (10)
   EXPECT_EQ(outer.allocations(), 2u);
   EXPECT_EQ(inner.allocations(), 1u);
 }
 
-TEST(Workspace, BlockReturnsToWhereItCameFrom) {
+TEST(Workspace, ABlockReturnsToItsWorkspace) {
   Workspace first, second;
   auto t = std::make_unique<Tensor<float>>();
   {
@@ -104,18 +104,18 @@ TEST(Workspace, BlockReturnsToWhereItCameFrom) {
   {
     const WorkspaceScope scope(second);
     t.reset();
-    const Tensor<float> other(Shape{256});
+    const Tensor<float> other(Shape{256});  // (256)
     EXPECT_EQ(second.allocations(), 1u);
   }
   const WorkspaceScope scope(first);
-  const Tensor<float> again(Shape{256});
+  const Tensor<float> again(Shape{256});  // (256)
   EXPECT_EQ(first.allocations(), 1u);
 }
 
 TEST(Workspace, ReleaseUnusedKeepsLiveTensors) {
   Workspace workspace;
   const WorkspaceScope scope(workspace);
-  const Tensor<float> kept(Shape{100}, 5.0f);
+  const Tensor<float> kept(Shape{100}, 5.0f);  // (100)
   { const Tensor<float> gone(Shape{5000}); }
   EXPECT_EQ(workspace.reserved_bytes(), 20400u);
   workspace.release_unused();
@@ -123,12 +123,12 @@ TEST(Workspace, ReleaseUnusedKeepsLiveTensors) {
   EXPECT_EQ(kept[99], 5.0f);
 }
 
-TEST(Workspace, RefusedAllocationLeavesItUsable) {
+TEST(Workspace, ARefusedAllocationLeavesTheWorkspaceUsable) {
   Workspace workspace;
   const WorkspaceScope scope(workspace);
   EXPECT_THROW((Tensor<double>(Shape{index_t{1} << 50})), ArgumentError);
   EXPECT_EQ(workspace.reserved_bytes(), 0u);
-  const Tensor<float> t(Shape{10}, 1.0f);
+  const Tensor<float> t(Shape{10}, 1.0f);  // (10)
   EXPECT_EQ(t[9], 1.0f);
 }
 
@@ -140,7 +140,7 @@ TEST(Workspace, IsSharedByThreads) {
     threads.emplace_back([&workspace, &results, me] {
       const WorkspaceScope scope(workspace);
       for (int round = 0; round < 200; ++round) {
-        Tensor<int> t(Shape{1 + (round * 37 + me) % 100}, me);
+        Tensor<int> t(Shape{1 + (round * 37 + me) % 100}, me);  // (n)
         results[static_cast<std::size_t>(me)] = t;
       }
     });

@@ -19,7 +19,7 @@ constexpr AdaptiveSolver kAdaptiveSolvers[] = {AdaptiveSolver::dopri5, AdaptiveS
                                                AdaptiveSolver::bosh3, AdaptiveSolver::fehlberg2,
                                                AdaptiveSolver::adaptive_heun};
 
-/// dx/dt = 3 x cos(3 t), whose solution is x(t) = x(1) exp(sin(3 t) - sin(3)).
+/// dx/dt = 3 x cos(3 t) with the solution x(t) = x(1) exp(sin(3 t) - sin(3)).
 Tensor<double> waves(const Tensor<double>& x, double t) {
   Tensor<double> v(x.shape());  // x's shape
   for (index_t i = 0; i < x.numel(); ++i) v.data()[i] = 3 * x[i] * std::cos(3 * t);
@@ -154,7 +154,7 @@ TEST(AdaptiveSamplerTest, RoundingAloneSeparatesTheChosenSecondStepFromTheOffici
   }
 }
 
-TEST(AdaptiveSamplerTest, FollowsTheSolutionAtEveryPointOfTheGridWithinTheTolerance) {
+TEST(AdaptiveSamplerTest, IsAccurateAtEveryPointOfTheGrid) {
   const Tensor<double> start(Shape{2}, {1.0, -0.5});  // (2)
   const std::vector<double> grid = full_time_grid<double>(7, 2.0);
   for (const AdaptiveSolver solver : kAdaptiveSolvers) {
@@ -239,7 +239,7 @@ TEST(AdaptiveSamplerTest, TheFirstStepHasTheRequestedLength) {
               expected, 1e-6);
 }
 
-TEST(AdaptiveSamplerTest, HandlesZeroInitialVelocityAndJumps) {
+TEST(AdaptiveSamplerTest, IntegratesZeroInitialVelocityAndJumps) {
   // Velocity 0 until t = 0.5, then 1.
   const auto jump = [](const Tensor<double>& x, double t) {
     return Tensor<double>(x.shape(), t > 0.5 ? 0.0 : 1.0);
@@ -270,7 +270,7 @@ TEST(AdaptiveSamplerTest, DoesNotChangeTheCallersTensorAndKeptStates) {
 }
 
 TEST(AdaptiveSamplerTest, DoesNotDependOnTheNumberOfThreads) {
-  Tensor<float> noise(Shape{2, 20000});
+  Tensor<float> noise(Shape{2, 20000});  // (2, 20000)
   Philox(7).fill_normal(noise.span());
   const auto velocity = [](const Tensor<float>& x, float t) {
     Tensor<float> v = x;  // x's shape

@@ -27,7 +27,7 @@ TEST(GuidanceTest, IntervalIncludesBothEnds) {
 }
 
 TEST(GuidanceTest, ExtrapolatesFromOtherThroughMain) {
-  Tensor<float> main(Shape{2, 2}, {1.0f, 2.0f, 3.0f, 4.0f});
+  Tensor<float> main(Shape{2, 2}, {1.0f, 2.0f, 3.0f, 4.0f});         // (2, 2)
   const Tensor<float> other(Shape{2, 2}, {0.0f, 2.0f, 5.0f, 4.0f});  // (2, 2)
   guide(main, other, 2.0);
   expect_close(main, Tensor<float>(Shape{2, 2}, {2.0f, 2.0f, 1.0f, 4.0f}), 0.0);
@@ -36,7 +36,7 @@ TEST(GuidanceTest, ExtrapolatesFromOtherThroughMain) {
 }
 
 TEST(GuidanceTest, LargeTensorsOnManyThreads) {
-  Tensor<double> main(Shape{3, 40000}), other(Shape{3, 40000});
+  Tensor<double> main(Shape{3, 40000}), other(Shape{3, 40000});  // (3, 40000) each
   for (index_t i = 0; i < main.numel(); ++i) {
     main.data()[i] = static_cast<double>(i % 97);
     other.data()[i] = static_cast<double>(i % 89);
@@ -50,14 +50,14 @@ TEST(GuidanceTest, LargeTensorsOnManyThreads) {
 }
 
 TEST(GuidanceTest, GuidesHalvesOfADoubledBatch) {
-  Tensor<float> both(Shape{4, 1}, {1.0f, 2.0f, 0.0f, 1.0f});
-  const Tensor<float> copy = both;  // both's shape
+  Tensor<float> both(Shape{4, 1}, {1.0f, 2.0f, 0.0f, 1.0f});  // (4, 1)
+  const Tensor<float> copy = both;                            // both's shape
   guide(both.view().slice(0, 0, 2), copy.view().slice(0, 2, 2), 3.0);
   expect_close(both, Tensor<float>(Shape{4, 1}, {3.0f, 4.0f, 0.0f, 1.0f}), 0.0);
 }
 
 TEST(GuidanceTest, GuidesEachSampleAtItsOwnTime) {
-  Tensor<float> main(Shape{4, 2}, 1.0f);
+  Tensor<float> main(Shape{4, 2}, 1.0f);  // (4, 2)
   const Tensor<float> other(Shape{4, 2}, 0.0f),
       t(Shape{4}, {0.0f, 0.25f, 0.5f, 0.75f});  // (4, 2), (4)
   guide(main, other, t, Cfg{.scale = 3.0f, .t_min = 0.25f, .t_max = 0.5f});
@@ -101,7 +101,7 @@ TEST(GuidanceTest, RejectsInvalidArguments) {
                          Cfg{.t_min = 0.6f, .t_max = 0.5f}, Cfg{.t_min = -0.1f}, Cfg{.t_max = 1.1f},
                          Cfg{.t_min = NAN}})
     EXPECT_THROW((void)guided(velocity, velocity, bad), ArgumentError);
-  Tensor<float> main(Shape{2, 2}, 1.0f);
+  Tensor<float> main(Shape{2, 2}, 1.0f);  // (2, 2)
   EXPECT_THROW(guide(main, Tensor<float>(Shape{4}, 1.0f), 2.0), ShapeError);
   Tensor<float> empty;
   EXPECT_THROW(guide(empty, empty, 2.0), ShapeError);

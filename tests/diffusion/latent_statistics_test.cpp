@@ -18,7 +18,7 @@ TEST(LatentStatisticsTest, MomentumStatisticsAgreeWithTheOfficialScript) {
 
 /// Normal latents (count, 3, 2, 4) with mean `offset`.
 Tensor<float> random_latents(index_t count, std::uint64_t seed, float offset) {
-  Tensor<float> out(Shape{count, 3, 2, 4});
+  Tensor<float> out(Shape{count, 3, 2, 4});  // (N, 3, 2, 4)
   Philox(seed).fill_normal(out.span());
   for (float& v : out.span()) v = v * 0.5f + offset;
   return out;
@@ -95,7 +95,7 @@ TEST(LatentStatisticsTest, ContinuesSavedStatistics) {
 }
 
 TEST(LatentStatisticsTest, WorksInDoubleAndOnManyThreads) {
-  Tensor<double> batch(Shape{3, 9000});
+  Tensor<double> batch(Shape{3, 9000});  // (3, 9000)
   for (index_t i = 0; i < batch.numel(); ++i)
     batch.data()[i] = static_cast<double>(i / 9000);  // 0, 1, 2 for every element
   LatentStatistics statistics;

@@ -127,7 +127,7 @@ TEST(PathTest, HandlesOneTimeForAllSamplesAndManyElements) {
 }
 
 TEST(PathTest, DoesNotDependOnTheNumberOfThreads) {
-  Tensor<float> data(Shape{2, 50000}), noise(Shape{2, 50000});
+  Tensor<float> data(Shape{2, 50000}), noise(Shape{2, 50000});  // (2, 50000) each
   Philox(3).fill_normal(data.span());
   Philox(4).fill_normal(noise.span());
   const Tensor<float> t(Shape{2}, {0.3f, 0.6f});  // (2)

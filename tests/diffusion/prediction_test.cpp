@@ -17,8 +17,7 @@ using test::Golden;
 constexpr Prediction kAllPredictions[] = {Prediction::velocity, Prediction::data, Prediction::noise,
                                           Prediction::score};
 
-/// Compares sample by sample, relative to the largest value of the sample: 1 / alpha reaches 50 in
-/// these cases.
+/// Compares each sample relative to its largest value, since 1 / alpha reaches 50 in these cases.
 void expect_relative(const Tensor<float>& actual, const Tensor<float>& expected, double tolerance,
                      const std::string& label) {
   ASSERT_EQ(actual.shape(), expected.shape());
@@ -172,7 +171,7 @@ TEST(PredictionTest, OnlyTheSignOfLikelihoodDependsOnTheFormulas) {
 
 template <Path P>
 void expect_consistency(const P& path) {
-  Tensor<double> data(Shape{4, 6}), noise(Shape{4, 6});
+  Tensor<double> data(Shape{4, 6}), noise(Shape{4, 6});  // (4, 6) each
   for (index_t i = 0; i < data.numel(); ++i) {
     data.data()[i] = static_cast<double>(Philox(5).normal(static_cast<std::uint64_t>(i)));
     noise.data()[i] = static_cast<double>(Philox(6).normal(static_cast<std::uint64_t>(i)));
@@ -207,8 +206,8 @@ TEST(PredictionTest, DataPredictionDividesByAtLeastTheFloor) {
   EXPECT_EQ(loss_weight(LinearPath{}, Prediction::data, LossWeighting::none, 0.0), 1.0);
 }
 
-TEST(PredictionTest, OneTimeForAllSamplesGivesTheSame) {
-  Tensor<float> x(Shape{2, 5}), output(Shape{2, 5});
+TEST(PredictionTest, OneTimeForAllSamplesGivesTheSameResult) {
+  Tensor<float> x(Shape{2, 5}), output(Shape{2, 5});  // (2, 5) each
   Philox(1).fill_normal(x.span());
   Philox(2).fill_normal(output.span());
   const Tensor<float> t(Shape{2}, 0.25f);  // (2)
@@ -226,12 +225,12 @@ TEST(PredictionTest, OneTimeForAllSamplesGivesTheSame) {
 
 TEST(PredictionTest, ReusesTheMemoryOfTheOutputButNotSharedMemory) {
   const Tensor<float> x(Shape{4}, 1.0f);  // (4)
-  Tensor<float> output(Shape{4}, 2.0f);
-  const Tensor<float> kept = output;  // output's shape
+  Tensor<float> output(Shape{4}, 2.0f);   // (4)
+  const Tensor<float> kept = output;      // output's shape
   const Tensor<float> v =
       to_velocity(LinearPath{}, Prediction::noise, output, x, 0.5f);  // x's shape
   expect_close(kept, Tensor<float>(Shape{4}, 2.0f), 0.0);
-  Tensor<float> own(Shape{4}, 2.0f);
+  Tensor<float> own(Shape{4}, 2.0f);  // (4)
   const float* memory = std::as_const(own).data();
   const Tensor<float> w =
       to_velocity(LinearPath{}, Prediction::noise, std::move(own), x, 0.5f);  // x's shape

@@ -20,8 +20,8 @@ using test::message_of;
 constexpr Solver kSamplerSolvers[] = {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3,
                                       Solver::rk4};
 
-/// dx/dt = x cos(3 t) + t: neither linear in t nor autonomous. The reference solution is computed
-/// with many small steps of rk4.
+/// dx/dt = x cos(3 t) + t, which is neither linear in t nor autonomous. The reference solution is
+/// computed with many small steps of rk4.
 Tensor<double> curved(const Tensor<double>& x, double t) {
   Tensor<double> v(x.shape());  // x's shape
   for (index_t i = 0; i < x.numel(); ++i) v.data()[i] = x[i] * std::cos(3 * t) + t;
@@ -65,7 +65,7 @@ TEST(SamplerTest, OneStepOfEachSolverByHand) {
 }
 
 TEST(SamplerTest, EverySolverFollowsAStraightPathExactly) {
-  Tensor<float> data(Shape{2, 3, 4, 4}), noise(Shape{2, 3, 4, 4});
+  Tensor<float> data(Shape{2, 3, 4, 4}), noise(Shape{2, 3, 4, 4});  // (2, 3, 4, 4) each
   Philox(1).fill_normal(data.span());
   Philox(2).fill_normal(noise.span());
   const Tensor<float> v =
@@ -312,7 +312,7 @@ TEST(SamplerTest, AllocatesNothingAfterTheFirstStep) {
 }
 
 TEST(SamplerTest, UpdatesAMovedInTensorInPlace) {
-  Tensor<float> x(Shape{100}, 1.0f);
+  Tensor<float> x(Shape{100}, 1.0f);  // (100)
   const float* memory = std::as_const(x).data();
   const Tensor<float> out =
       sample([](const Tensor<float>& s, float) { return Tensor<float>(s.shape(), 1.0f); },
@@ -321,7 +321,7 @@ TEST(SamplerTest, UpdatesAMovedInTensorInPlace) {
 }
 
 TEST(SamplerTest, DoesNotDependOnTheNumberOfThreads) {
-  Tensor<float> noise(Shape{4, 50000});
+  Tensor<float> noise(Shape{4, 50000});  // (4, 50000)
   Philox(7).fill_normal(noise.span());
   const auto velocity = [](const Tensor<float>& x, float t) {
     Tensor<float> v = x;  // x's shape

@@ -71,7 +71,7 @@ double variance(const Tensor<float>& x) {
 }
 
 TEST(SdeSamplerTest, EveryFormSamplesTheDistributionOfTheData) {
-  Tensor<float> noise(Shape{1, 6000});
+  Tensor<float> noise(Shape{1, 6000});  // (1, 6000)
   Philox(1).fill_normal(noise.span());
   const std::vector<float> grid = official_time_grid(81, 1.0, 0.005, 0.99);
   for (const SdeSolver solver : {SdeSolver::euler, SdeSolver::heun})
@@ -93,7 +93,7 @@ TEST(SdeSamplerTest, EveryFormSamplesTheDistributionOfTheData) {
 }
 
 TEST(SdeSamplerTest, WithoutDiffusionItIsTheDeterministicSampler) {
-  Tensor<float> noise(Shape{2, 50});
+  Tensor<float> noise(Shape{2, 50});  // (2, 50)
   Philox(3).fill_normal(noise.span());
   const std::vector<float> grid = official_time_grid(9, 2.0);
   const SdeOptions euler{.norm = 0.0, .last_step = SdeLastStep::none};
@@ -136,10 +136,10 @@ TEST(SdeSamplerTest, LastStepsByHand) {
 }
 
 TEST(SdeSamplerTest, NoiseDependsOnlyOnTheSample) {
-  Tensor<float> both(Shape{2, 3, 5});
+  Tensor<float> both(Shape{2, 3, 5});  // (2, 3, 5)
   PhiloxNoise{7, 10}(4, both);
   for (index_t b = 0; b < 2; ++b) {
-    Tensor<float> one(Shape{1, 3, 5});
+    Tensor<float> one(Shape{1, 3, 5});  // (1, 3, 5)
     PhiloxNoise{7, static_cast<std::uint64_t>(10 + b)}(4, one);
     for (index_t i = 0; i < 15; ++i) {
       EXPECT_EQ(both[b * 15 + i], one[i]);
@@ -147,13 +147,13 @@ TEST(SdeSamplerTest, NoiseDependsOnlyOnTheSample) {
                             .normal(static_cast<std::uint64_t>(4 * 15 + i)));
     }
   }
-  Tensor<double> wide(Shape{2, 3, 5});
+  Tensor<double> wide(Shape{2, 3, 5});  // (2, 3, 5)
   PhiloxNoise{7, 10}(4, wide);
   for (index_t i = 0; i < 30; ++i) EXPECT_EQ(static_cast<float>(wide[i]), both[i]);
 }
 
 TEST(SdeSamplerTest, SamplesDoNotDependOnBatchAndThreads) {
-  Tensor<float> noise(Shape{3, 20000});
+  Tensor<float> noise(Shape{3, 20000});  // (3, 20000)
   Philox(5).fill_normal(noise.span());
   const std::vector<float> grid = official_time_grid(6, 2.0, 0.0, 0.96);
   const SdeOptions how{.solver = SdeSolver::heun};

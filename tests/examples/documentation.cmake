@@ -1,5 +1,5 @@
-# Takes the programs out of the documentation: each block that begins with ```cpp is a whole
-# program, doc_PAGE_N, built and run.
+# Extracts the programs from the documentation: each block that begins with ```cpp is a whole
+# program. It is built as doc_PAGE_N and run.
 set(pages README.md)
 file(GLOB tutorial RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS
   ${PROJECT_SOURCE_DIR}/docs/[0-9]*.md)
@@ -21,7 +21,7 @@ foreach(page IN LISTS pages)
     math(EXPR number "${number} + 1")
     set(name doc_${page_name}_${number})
     set(source ${CMAKE_CURRENT_BINARY_DIR}/${name}.cpp)
-    file(GENERATE OUTPUT ${source} CONTENT "${program}\n")  # unchanged files stay
+    file(GENERATE OUTPUT ${source} CONTENT "${program}\n")  # does not touch unchanged files
     add_executable(${name} ${source})
     set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF)
     target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O0>)  # run once, on a tiny model

@@ -1,5 +1,5 @@
-// What the examples and the programs of the tutorial work on in their tests: a tiny random model in
-// place of the built-in one, and a few pictures in folders of two classes.
+// Writes the inputs of the examples and of the tutorial's programs for their tests: a tiny random
+// model in place of the built-in one, and a few pictures in folders of two classes.
 #include <cstdio>
 #include <filesystem>
 
@@ -8,7 +8,7 @@
 
 namespace {
 
-// The geometry of the built-in model, small inside.
+// The geometry of the built-in model with small networks.
 rae::ModelConfig model_config() {
   rae::ModelConfig c = rae::test::tiny_config();
   rae::EncoderConfig& encoder = rae::test::vit_of(c);
@@ -23,7 +23,7 @@ rae::ModelConfig model_config() {
   return c;
 }
 
-// A gray disc of a radius.
+// A gray disc of this radius.
 rae::Image disc(rae::index_t radius) {
   rae::Image image(28, 28, 1);
   for (rae::index_t y = 0; y < 28; ++y)

@@ -33,7 +33,7 @@ TEST(BundleTest, RoundTripsInEveryDtype) {
     for (const auto& [name, tensor] : bundle.tensors) {
       const bool delicate = tensor.rank() == 1 || name.rfind("latent_norm.", 0) == 0;
       EXPECT_EQ(file.info(name).dtype, delicate ? DType::f32 : type) << name;
-      Tensor<float> expected = tensor;
+      Tensor<float> expected = tensor;  // tensor's shape
       if (!delicate && type == DType::bf16) expected = convert<float>(convert<bf16>(tensor));
       if (!delicate && type == DType::f16) expected = convert<float>(convert<f16>(tensor));
       expect_close(again.tensors.at(name), expected, 0.0, name);
@@ -68,10 +68,11 @@ TEST(BundleTest, StoresTrainingModelsAndRestoresInferenceModels) {
             model.x_embedder.weight.tensor()[5]);
 }
 
-TEST(BundleTest, RestoreNamesWhatIsWrongAndChangesNothing) {
+TEST(BundleTest, RestoreReportsErrorsAndChangesNothing) {
   Bundle bundle = tiny_bundle();
   bundle.origin = "model.safetensors";
   Decoder<Tensor<float>> decoder(*bundle.config.decoder);
+  // (16, 24)
   const Tensor<float> missing = bundle.tensors.extract("decoder.decoder_pred.weight").mapped();
   std::string message = message_of<FormatError>([&] { bundle.restore("decoder.", decoder); });
   EXPECT_NE(message.find("model.safetensors: the tensor decoder.decoder_pred.weight is missing"),
@@ -87,7 +88,7 @@ TEST(BundleTest, RestoreNamesWhatIsWrongAndChangesNothing) {
   for (const float value : decoder.pos_embed.tensor().span()) ASSERT_EQ(value, 0.0f);
 }
 
-TEST(BundleTest, KnowsAndRemovesItsParts) {
+TEST(BundleTest, ReportsAndRemovesItsNetworks) {
   Bundle bundle = tiny_bundle();
   for (const char* prefix : {"encoder.", "decoder.", "dit.", "latent_norm.mean"}) {
     EXPECT_TRUE(bundle.has(prefix)) << prefix;
@@ -118,14 +119,14 @@ struct BadBundle {
 
 class BundleRefuses : public testing::TestWithParam<BadBundle> {};
 
-/// Writes a bundle as it is, without the checks of `save`.
+/// Writes a bundle without the checks of `save`.
 void write_unchecked(const Bundle& bundle, const std::string& path) {
   std::vector<SafetensorsEntry> entries;
   for (const auto& [name, tensor] : bundle.tensors) entries.push_back({name, tensor});
   write_safetensors(path, entries, {{"config", to_config(bundle.config).to_json()}});
 }
 
-TEST_P(BundleRefuses, ToLoadAndToSave) {
+TEST_P(BundleRefuses, OnLoadAndOnSave) {
   const TempFolder folder;
   Bundle bundle = tiny_bundle();
   GetParam().spoil(bundle);
@@ -158,7 +159,7 @@ INSTANTIATE_TEST_SUITE_P(
                   "negative variance"},
         BadBundle{"NaN", [](Bundle& b) { b.tensors["dit.pos_embed"].span()[0] = NAN; },
                   "dit.pos_embed contains NaN"},
-        // Some 10^15 bytes, were they allocated.
+        // Allocating this model would take about 10^15 bytes.
         BadBundle{"enormous model",
                   [](Bundle& b) {
                     test::dit_of(b.config).hidden_size[1] = 65536;
@@ -168,7 +169,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadBundle{"impossible model", [](Bundle& b) { test::vit_of(b.config).num_heads = 5; },
                   "5 heads"}));
 
-TEST(BundleTest, RefusesFilesThatAreNoBundles) {
+TEST(BundleTest, RefusesOtherFiles) {
   const TempFolder folder;
   const std::vector<SafetensorsEntry> entries{{"x", Tensor<float>(Shape{1}, 0.0f)}};
   write_safetensors(folder / "plain", entries);
@@ -187,7 +188,7 @@ TEST(BundleTest, RefusesFilesThatAreNoBundles) {
   }
 }
 
-TEST(BundleTest, ADamagedFileIsAnErrorOrAnotherModel) {
+TEST(BundleTest, DamagedFilesGiveErrorsOrValidModels) {
   const TempFolder folder;
   tiny_bundle().save(folder / "whole", DType::bf16);
   const std::string whole = test::slurp(folder / "whole");
@@ -211,7 +212,7 @@ TEST(BundleTest, ADamagedFileIsAnErrorOrAnotherModel) {
   EXPECT_GT(refused, 50u);
 }
 
-TEST(BundleTest, SaveRefusesAReservedNoteAndLeavesTheOldFile) {
+TEST(BundleTest, SaveRefusesAReservedNoteAndKeepsTheOldFile) {
   const TempFolder folder;
   Bundle bundle = tiny_bundle();
   bundle.save(folder / "m");

@@ -1,5 +1,5 @@
-// Models through other forms of files: bundles keep every bit, and official state dicts are those
-// of the official code.
+// Conversion between formats: bundles keep every bit, and official state dicts equal those of the
+// official code.
 #include "rae/formats/bundle_writer.hpp"
 
 #include <gtest/gtest.h>
@@ -17,18 +17,18 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-/// A bundle on disk.
+/// Writes a bundle and returns its path.
 std::string write_bundle(const TempFolder& folder, const Bundle& bundle) {
   bundle.save(folder / "in.safetensors");
   return folder / "in.safetensors";
 }
 
-/// A source with the same tensors, but for one, which is changed.
+/// A source with the same tensors, except that the first element of one is changed.
 TensorGroup changed(const TensorGroup& part, const TempFolder& folder, const std::string& name,
                     float value) {
   std::vector<SafetensorsEntry> entries;
   for (const std::string& each : part.tensors.names()) {
-    Tensor<float> tensor = part.tensors.read<float>(each);
+    Tensor<float> tensor = part.tensors.read<float>(each);  // as in the file
     if (each == name) tensor[0] = value;
     entries.push_back({each, tensor});
   }
@@ -58,7 +58,7 @@ TEST(Convert, BundlesKeepEveryBit) {
   }
 }
 
-TEST(Convert, PartsThatAreAbsent) {
+TEST(Convert, AbsentNetworks) {
   const TempFolder folder;
   ModelFiles files = ModelFiles::open(write_bundle(folder, tiny_bundle()));
   files.dit.reset();
@@ -75,7 +75,7 @@ TEST(Convert, PartsThatAreAbsent) {
   EXPECT_THROW(save_bundle(files, folder / "none.safetensors"), ArgumentError);
 }
 
-/// Statistics with another epsilon than the 1e-5 of bundles.
+/// Statistics whose epsilon differs from the 1e-5 of bundles.
 TEST(Convert, EpsilonOfTheStatistics) {
   const TempFolder folder;
   ModelFiles files = ModelFiles::open(write_bundle(folder, tiny_bundle()));
@@ -91,7 +91,7 @@ TEST(Convert, EpsilonOfTheStatistics) {
   EXPECT_THROW(save_bundle(files, folder / "out.safetensors"), FormatError);
 }
 
-/// The tensors of the golden case are what was written, and nothing else.
+/// The written file has exactly the tensors of the golden case.
 void expect_state_dict(const std::string& path, const std::string& name) {
   SCOPED_TRACE(name);
   const Golden golden(name + "/weights.safetensors");
@@ -100,7 +100,7 @@ void expect_state_dict(const std::string& path, const std::string& name) {
   for (const std::string& tensor : golden.file().names()) {
     ASSERT_TRUE(written.contains(tensor)) << tensor;
     ASSERT_EQ(written.info(tensor).shape, golden.file().info(tensor).shape) << tensor;
-    // The tables of angles are computed, all others copied.
+    // Rotary tables are computed, all other tensors are copied.
     expect_close(written.read<float>(tensor), golden(tensor),
                  tensor.find("rope") == std::string::npos ? 0.0 : 1e-6, tensor);
   }
@@ -128,7 +128,7 @@ TEST(Convert, OfficialStateDicts) {
   EXPECT_EQ(statistics.names(), (Strings{"var"}));
   EXPECT_EQ(statistics.read<float>("var", Shape{3, 2, 2})[11], 0.5f);
 
-  // Rows that were joined are split again.
+  // Rows of several matrices that are concatenated in this library are split in the file.
   save_official(files, folder / "half", DType::f16);
   const auto half = TensorSource::open(folder / "half/decoder/model.pt");
   EXPECT_EQ(half.info("decoder_layers.0.attention.attention.key.weight").dtype, DType::f16);
@@ -137,19 +137,19 @@ TEST(Convert, OfficialStateDicts) {
       static_cast<float>(f16(Golden("decoder_tiny/weights.safetensors")("decoder_pred.bias")[1])));
 }
 
-/// What a model is, but for its name.
+/// The configuration of a model without its name.
 std::string settings_of(ModelConfig config) {
   config.name.clear();
   return to_config(config).to_json(1);
 }
 
-/// The same values under the names of either file.
+/// Both files have the same values, each under its own names.
 void expect_equal_parts(const TensorGroup& got, const TensorGroup& expected,
                         const std::vector<ParameterShape>& parameters) {
   const auto read = [](const TensorGroup& part, const std::string& name) {
     std::vector<float> out;
     for (const std::string& file : part.names ? part.names(name) : Strings{name}) {
-      const Tensor<float> piece = part.tensors.read<float>(file);
+      const Tensor<float> piece = part.tensors.read<float>(file);  // as in the file
       out.insert(out.end(), piece.span().begin(), piece.span().end());
     }
     return out;
@@ -158,7 +158,7 @@ void expect_equal_parts(const TensorGroup& got, const TensorGroup& expected,
     EXPECT_EQ(read(got, name), read(expected, name)) << name;
 }
 
-TEST(Convert, AnOfficialModelComesBackWhole) {
+TEST(Convert, OfficialModelsRoundTrip) {
   const TempFolder folder;
   ModelFiles files = open_official(data_path("golden/e2e_dinov2_ag/config.yaml"));
   const OfficialFiles official = save_official(files, folder / "o");
@@ -172,7 +172,7 @@ TEST(Convert, AnOfficialModelComesBackWhole) {
   expect_equal_parts(*again.dit, *files.dit, files.config.dit->parameter_shapes());
   expect_equal_parts(*again.guide, *files.guide, files.config.guide->parameter_shapes());
   expect_close(again.latent_norm.var, files.latent_norm.var, 0.0);
-  // What Hugging Face and the official strict loading expect beside that.
+  // Hugging Face and the strict loading of the official code also expect these.
   const auto encoder = TensorSource::open(folder / "o/encoder"),
              original = TensorSource::open(data_path("golden/e2e_dinov2_ag/encoder"));
   EXPECT_EQ(encoder.metadata().at("format"), "pt");
@@ -180,7 +180,7 @@ TEST(Convert, AnOfficialModelComesBackWhole) {
     EXPECT_EQ(encoder.info(name).shape, original.info(name).shape) << name;
 }
 
-TEST(Convert, EverySamplerHasOfficialWords) {
+TEST(Convert, EverySamplerHasAnOfficialConfiguration) {
   const TempFolder folder;
   ModelFiles files = open_official(data_path("golden/e2e_dinov2_ag/config.yaml"));
   SamplingDefaults& sampling = files.config.sampling;
@@ -216,7 +216,7 @@ TEST(Convert, EverySamplerHasOfficialWords) {
   EXPECT_EQ(again.guidance.scale, 1.3f);
   EXPECT_EQ(again.guidance.t_max, 0.7f);
 
-  // A grid to zero has one point more than steps.
+  // A grid that ends at zero has one point more than steps.
   sampling = {.steps = 9};
   EXPECT_EQ(save_official(files, folder.path()).notes.size(), 1u);
   EXPECT_EQ(open_official(folder / "config.yaml").config.sampling.steps, 10);

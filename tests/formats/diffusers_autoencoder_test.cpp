@@ -1,4 +1,4 @@
-// Folders of diffusers, made of random models under the names of AutoencoderRAE.
+// Folders of diffusers, written from random models under the names of AutoencoderRAE.
 #include "rae/formats/diffusers_autoencoder.hpp"
 
 #include <gtest/gtest.h>
@@ -16,7 +16,8 @@ constexpr const char* kConfig =
   "decoder_num_hidden_layers": 2, "decoder_num_attention_heads": 4, "decoder_intermediate_size": 48, "patch_size": 4,
   "encoder_input_size": 28, "image_size": null, "num_channels": 3, "noise_tau": 0.0, "reshape_to_2d": true, "scaling_factor": 1.0})";
 
-/// Its parts: one 64-wide layer of DINOv2 with a table of 3 x 3, and a decoder of 2 x 2 tokens.
+/// The networks of that configuration: one layer of DINOv2 of width 64 with a position table of 3 x
+/// 3, and a decoder of 2 x 2 tokens.
 struct Parts {
   Encoder<Tensor<float>> encoder{EncoderConfig{.hidden_size = 64,
                                                .num_layers = 1,
@@ -32,7 +33,7 @@ struct Parts {
                                                .num_heads = 4,
                                                .intermediate_size = 48,
                                                .patch_size = 4}};
-  Tensor<float> mean{Shape{64, 2, 2}}, deviation{Shape{64, 2, 2}};
+  Tensor<float> mean{Shape{64, 2, 2}}, deviation{Shape{64, 2, 2}};  // (64, 2, 2) each
 
   Parts() {
     fill_random(encoder, 1);
@@ -44,7 +45,8 @@ struct Parts {
   }
 };
 
-/// The tensors of a model under other names: rows that the file has apart are split.
+/// Adds the tensors of a model under other names; matrices that the file stores separately are
+/// split.
 template <class Model>
 void add(std::vector<SafetensorsEntry>& out, Model& model, const NameMap& names) {
   model.parameters([&](const std::string& name, auto& parameter) {
@@ -91,14 +93,14 @@ void write_folder(const TempFolder& folder, const std::string& config,
 }
 
 Tensor<float> noise_image() {
-  Tensor<float> image(Shape{2, 3, 8, 8});
+  Tensor<float> image(Shape{2, 3, 8, 8});  // (2, 3, 8, 8)
   const Philox random(3, 0);
   for (index_t i = 0; i < image.numel(); ++i)
     image[i] = static_cast<float>(random.uniform(static_cast<std::uint64_t>(i)));
   return image;
 }
 
-TEST(DiffusersAutoencoder, IsTheModelUnderOtherNames) {
+TEST(DiffusersAutoencoder, EqualsTheModelUnderOtherNames) {
   Parts parts;
   const Tensor<float> image = noise_image();  // (2, 3, 8, 8)
   for (const bool official : {false, true}) {
@@ -152,12 +154,12 @@ TEST(DiffusersAutoencoder, StatisticsAreBroadcast) {
     write_folder(folder, kConfig, entries);
     return open_diffusers_autoencoder(folder.path()).latent_norm;
   };
-  // Without statistics the buffers are (1), and diffusers divides by 1 + 1e-5.
+  // Without statistics, the buffers have shape (1), and diffusers divides by 1 + 1e-5.
   const auto none = with(Tensor<float>(Shape{1}, 0.f), Tensor<float>(Shape{1}, 1.f));
   EXPECT_EQ(none.mean.shape(), (Shape{64, 2, 2}));
   EXPECT_FLOAT_EQ(none.var[255], 1.00002f);
   EXPECT_EQ(none.eps, 0.0);
-  Tensor<float> channels(Shape{1, 64, 1, 1});
+  Tensor<float> channels(Shape{1, 64, 1, 1});  // (1, 64, 1, 1)
   for (index_t i = 0; i < 64; ++i) channels[i] = static_cast<float>(i);
   const auto by_channel = with(channels, Tensor<float>(Shape{2, 2}, {1.f, 2.f, 3.f, 4.f}));
   EXPECT_EQ(by_channel.mean[4 * 17 + 3], 17.0f);
@@ -165,7 +167,7 @@ TEST(DiffusersAutoencoder, StatisticsAreBroadcast) {
   const auto fails = [&](const Tensor<float>& mean, const Tensor<float>& deviation) {
     return message_of<Error>([&] { (void)with(mean, deviation); });
   };
-  const Tensor<float> one(Shape{1}, 1.f);
+  const Tensor<float> one(Shape{1}, 1.f);  // (1)
   EXPECT_NE(fails(Tensor<float>(Shape{3}, 0.f), one).find("does not broadcast"), std::string::npos);
   EXPECT_NE(fails(Tensor<float>(Shape{2, 64, 2, 2}, 0.f), one).find("does not broadcast"),
             std::string::npos);
@@ -174,9 +176,9 @@ TEST(DiffusersAutoencoder, StatisticsAreBroadcast) {
   EXPECT_NE(fails(Tensor<float>(Shape{1}, std::nanf("")), one).find("NaN"), std::string::npos);
 }
 
-/// save_pretrained writes the statistics into config.json, too: more values than a configuration
-/// may have.
-TEST(DiffusersAutoencoder, StatisticsInTheConfigurationAreReadOver) {
+/// save_pretrained writes the statistics also into config.json, which then has more values than the
+/// limit for configurations. They are skipped.
+TEST(DiffusersAutoencoder, StatisticsInTheConfigurationAreSkipped) {
   Parts parts;
   const TempFolder folder;
   std::string list = "[";
@@ -194,7 +196,7 @@ TEST(DiffusersAutoencoder, StatisticsInTheConfigurationAreReadOver) {
             std::string::npos);
 }
 
-TEST(DiffusersAutoencoder, RefusesWhatDoesNotFit) {
+TEST(DiffusersAutoencoder, RefusesUnsupportedConfigurations) {
   Parts parts;
   const TempFolder folder;
   const auto entries = entries_of(parts);

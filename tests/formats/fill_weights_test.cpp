@@ -11,7 +11,7 @@ namespace {
 
 using test::message_of;
 
-/// A linear map as one parameter of three pieces in the file, and a bias.
+/// A linear layer whose weight is stored as three tensors in the file, and a bias.
 template <Operand X>
 struct Network {
   Parameter<X> weight{Shape{6, 4}, ParameterUse::products}, bias{Shape{6}};
@@ -27,7 +27,7 @@ std::map<std::string, Tensor<float>> tensors() {
   std::map<std::string, Tensor<float>> out;
   std::uint64_t stream = 0;
   for (const char* name : {"q", "k", "v"}) {
-    Tensor<float> piece(Shape{2, 4, 1, 1});  // rows of a convolution
+    Tensor<float> piece(Shape{2, 4, 1, 1});  // (2, 4, 1, 1), the weight of a convolution
     Philox(1, stream++).fill_normal(piece.span());
     out.emplace(name, piece);
   }
@@ -58,7 +58,7 @@ TYPED_TEST(FillWeights, ConcatenatesPieces) {
   EXPECT_EQ(static_cast<float>(network.bias.tensor()[5]), 0.5f);
 }
 
-TYPED_TEST(FillWeights, ChecksEverythingBeforeTheFirstParameterIsSet) {
+TYPED_TEST(FillWeights, ChecksEverythingBeforeSettingTheFirstParameter) {
   auto all = tensors();
   all.erase("b");
   Network<TypeParam> network;
@@ -76,7 +76,7 @@ TYPED_TEST(FillWeights, ChecksEverythingBeforeTheFirstParameterIsSet) {
   EXPECT_EQ(static_cast<float>(network.weight.tensor()[0]), 0.0f);
 }
 
-TYPED_TEST(FillWeights, RefusesWhatIsNotFinite) {
+TYPED_TEST(FillWeights, RefusesNumbersThatAreNotFinite) {
   auto all = tensors();
   all.at("v")[7] = std::numeric_limits<float>::infinity();
   Network<TypeParam> network;

@@ -1,5 +1,5 @@
-// Encoder folders of Hugging Face, made of the golden encoders, whose tokens the official code
-// computed.
+// Encoder folders of Hugging Face, written from the golden encoders, whose tokens were computed by
+// the official code.
 #include "rae/formats/huggingface_encoder.hpp"
 
 #include <gtest/gtest.h>
@@ -17,14 +17,14 @@ constexpr const char* kPreprocessor =
     R"({"crop_size": {"height": 224, "width": 224}, "do_normalize": true, "do_rescale": true,
   "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225], "resample": 3, "rescale_factor": 0.00392156862745098})";
 
-/// The golden case's config.json of its encoder, with a type.
+/// The config.json of a golden case's encoder, with a model type.
 ConfigNode config_of(const std::string& name, const char* type) {
   ConfigNode config = golden_config(name).at("encoder");
   config.set("model_type", type);
   return config;
 }
 
-/// The tensors of the golden case's hub file.
+/// The tensors in the hub file of a golden case.
 std::vector<SafetensorsEntry> entries_of(const std::string& name) {
   const Golden hub(name + "/hub_model.safetensors");
   std::vector<SafetensorsEntry> out;
@@ -45,7 +45,7 @@ Tensor<float> tokens_of(const PretrainedEncoder& opened, const Tensor<float>& in
   return encoder(input);
 }
 
-/// The opened encoder computes the golden case's tokens.
+/// The opened encoder computes the tokens of the golden case.
 void expect_golden(const PretrainedEncoder& opened, const std::string& name) {
   const Golden io(name + "/io.safetensors");
   expect_close(tokens_of(opened, io("encoder_input")), io("encoder_tokens"), 2e-5, name);
@@ -120,14 +120,16 @@ TEST(PretrainedEncoder, Dinov2WithoutRegisters) {
   EXPECT_EQ(opened.config.registers, 0);
   EXPECT_EQ(opened.config.prefix_tokens(), 1);
 
-  // On another grid than its own, the table is resized by the plain cubic filter. So the tokens are
-  // those of an encoder that has the resized table to begin with.
+  // On a grid of another size, the position table is resized by bicubic interpolation without
+  // antialiasing. The tokens therefore equal those of an encoder that stores the resized table.
   const Tensor<float> input =
       Golden("rae_dinov2_tiny/io.safetensors")("encoder_input");  // (B, 3, 56, 56)
   const Tensor<float> got = tokens_of(opened, input);             // (B, 16, D)
   const index_t d = opened.config.hidden_size;
+  // (1, 82, D)
   const Tensor<float> stored =
       opened.file.tensors.read<float>("dinov2.embeddings.position_embeddings", Shape{1, 82, d});
+  // (1, D, 9, 9), (1, D, 4, 4), (1, 17, D)
   Tensor<float> grid(Shape{1, d, 9, 9}), small(Shape{1, d, 4, 4}), table(Shape{1, 17, d});
   for (index_t i = 0; i < 81; ++i)
     for (index_t c = 0; c < d; ++c) grid[c * 81 + i] = stored[(1 + i) * d + c];
@@ -180,7 +182,7 @@ TEST(PretrainedEncoder, ShardsAndCheckpoints) {
   expect_golden(open_encoder_folder(folder.path()), "rae_mae_tiny");
 }
 
-TEST(PretrainedEncoder, DefaultsOfItsClass) {
+TEST(PretrainedEncoder, DefaultsOfTheClass) {
   const auto parse = [](const char* json) {
     return parse_pretrained_config(ConfigNode::parse_json(json));
   };
@@ -201,7 +203,7 @@ TEST(PretrainedEncoder, DefaultsOfItsClass) {
   EXPECT_EQ(parse(R"({"model_type": "vit_mae"})").layer_norm_eps, 1e-12);
 }
 
-TEST(PretrainedEncoder, RefusesOptionsThatItDoesNotHave) {
+TEST(PretrainedEncoder, RefusesUnsupportedOptions) {
   const auto message = [](const std::string& members) {
     return message_of<ConfigError>(
         [&] { (void)parse_pretrained_config(ConfigNode::parse_json("{" + members + "}", "c")); });
@@ -255,7 +257,8 @@ TEST(PretrainedEncoder, RefusesWeightsOfAnotherModel) {
     changed.set(key, std::move(value));
     write_folder(folder, changed, entries_of("rae_dinov2_tiny"));
   };
-  // A model of 100 GB in the configuration, and a file of 130 kB: nothing may be taken for it.
+  // The configuration describes a model of 100 GB, but the file has 130 kB: nothing may be
+  // allocated for the model.
   with("hidden_size", 65536);
   expect("has shape (24, 3, 14, 14), the configuration needs (65536, 588)");
   with("num_hidden_layers", 1000);

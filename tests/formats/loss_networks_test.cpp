@@ -10,8 +10,8 @@
 namespace rae::test {
 namespace {
 
-/// Writes the tensors of a file that `name` keeps, under the names that it gives them ("" drops
-/// one).
+/// Writes the tensors of a file under the names that `name` returns for them; a tensor whose new
+/// name is "" is left out.
 template <class Name>
 std::string rewritten(const TempFolder& folder, const std::string& from, const std::string& to,
                       Name name) {
@@ -27,7 +27,7 @@ std::string rewritten(const TempFolder& folder, const std::string& from, const s
 bool is_head(const std::string& name) { return name.rfind("lin", 0) == 0; }
 
 float distance(const Lpips<Var<float>>& model) {
-  Tensor<float> x(Shape{1, 3, 16, 16}), y(Shape{1, 3, 16, 16});
+  Tensor<float> x(Shape{1, 3, 16, 16}), y(Shape{1, 3, 16, 16});  // (1, 3, 16, 16) each
   for (index_t i = 0; i < x.numel(); ++i) {
     x[i] = Philox(1, 1).uniform(static_cast<std::uint64_t>(i));
     y[i] = Philox(1, 2).uniform(static_cast<std::uint64_t>(i));
@@ -35,7 +35,7 @@ float distance(const Lpips<Var<float>>& model) {
   return model(Var<float>(x), Var<float>(y)).value()[0];
 }
 
-TEST(LossNetworks, LpipsComesFromOneFileOrTwo) {
+TEST(LossNetworks, LpipsIsReadFromOneFileOrTwo) {
   const TempFolder folder;
   write_tiny_lpips(folder / "all.safetensors");
   const Lpips<Var<float>> whole = open_lpips({folder / "all.safetensors"});
@@ -55,13 +55,13 @@ TEST(LossNetworks, LpipsComesFromOneFileOrTwo) {
   EXPECT_THROW((void)open_lpips({folder / "none.pth"}), FileError);
 }
 
-TEST(LossNetworks, LpipsHasOneMeaningUnderAllOfItsNames) {
+TEST(LossNetworks, LpipsIsTheSameUnderAllItsNames) {
   const TempFolder folder;
-  const std::string official =
-      data_path("golden/lpips_narrow/weights.safetensors");  // slices that count their layers anew
+  // The layers of each slice are numbered from 0.
+  const std::string official = data_path("golden/lpips_narrow/weights.safetensors");
   const float expected = distance(open_lpips({official}));
   EXPECT_GT(expected, 0);
-  // The package's own: slices with torchvision's numbers, heads without dropout in front.
+  // The names of the lpips package: slices with the numbers of torchvision, heads without dropout.
   const int first[] = {0, 4, 9, 16, 23};
   const auto package = [&](const std::string& name) {
     if (is_head(name)) return name.substr(0, 11) + "0.weight";
@@ -73,7 +73,7 @@ TEST(LossNetworks, LpipsHasOneMeaningUnderAllOfItsNames) {
             expected);
 }
 
-TEST(LossNetworks, TheDiscriminatorsSizesComeFromItsFile) {
+TEST(LossNetworks, DiscriminatorSizesAreReadFromItsFile) {
   const TempFolder folder;
   const std::string path = folder / "dino.safetensors";
   write_tiny_dino(path);
@@ -85,7 +85,7 @@ TEST(LossNetworks, TheDiscriminatorsSizesComeFromItsFile) {
   EXPECT_EQ(config.num_layers, 2);
   EXPECT_EQ(config.intermediate_size, 16);
   EXPECT_THROW((void)open_dino_discriminator(path),
-               ConfigError);  // six heads of attention, and key layers that it has not
+               ConfigError);  // by default six heads, and key layers that this file does not have
   const auto without = [&](const std::string& part) {
     return rewritten(folder, path, "part.safetensors", [&](const std::string& n) {
       return n.find(part) == std::string::npos ? n : "";

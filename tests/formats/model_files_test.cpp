@@ -33,7 +33,7 @@ TEST(ModelFilesTest, OpensABundleWithoutReadingItsWeights) {
   EXPECT_EQ(count, bundle.tensors.size());
 }
 
-TEST(ModelFilesTest, PartsMayBeAbsent) {
+TEST(ModelFilesTest, NetworksMayBeAbsent) {
   const test::TempFolder folder;
   Bundle bundle = test::tiny_bundle();
   bundle.remove("encoder.");
@@ -44,7 +44,7 @@ TEST(ModelFilesTest, PartsMayBeAbsent) {
   EXPECT_TRUE(files.latent_norm.mean.empty() && files.latent_norm.var.empty());
 }
 
-TEST(ModelFilesTest, RefusesWhatIsNoBundle) {
+TEST(ModelFilesTest, RefusesOtherFiles) {
   const test::TempFolder folder;
   const SafetensorsEntry entry{"dit.pos_embed", Tensor<float>(Shape{1, 4, 16}, 0.0f)};
   write_safetensors(folder / "w.safetensors", {&entry, 1}, {});

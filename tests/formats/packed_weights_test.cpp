@@ -1,5 +1,5 @@
-// Packed bundles: the same results as from the bundle that they were made from, in the memory of
-// the file, and refused elsewhere.
+// Packed bundles give the same results as the bundle that they were made from, are used in place in
+// the memory of the file, and are refused by other kernels.
 #include "formats/packed_weights.hpp"
 
 #include <functional>
@@ -23,7 +23,7 @@ namespace {
 using detail::PackedWeight;
 using test::TempFolder;
 
-TEST(PackedBundle, GivesTheBitsOfTheOriginalOnEveryInstructionSet) {
+TEST(PackedBundle, IsBitIdenticalToTheOriginalOnEveryInstructionSet) {
   const TempFolder folder;
   const Bundle bundle = test::tiny_bundle();
   const std::vector<std::int64_t> labels{0, 1, 2, 3};
@@ -84,7 +84,7 @@ TEST(PackedBundle, OutlivesItsFile) {
                      Generator(bundle, {.dtype = DType::bf16}).velocity(x, 0.3f, labels), 0.0);
 }
 
-TEST(PackedBundle, IsRefusedForOtherKernels) {
+TEST(PackedBundle, IsRefusedByOtherKernels) {
   const TempFolder folder;
   const std::string path = folder / "packed.safetensors";
   save_packed_bundle(test::tiny_bundle().files(), path, DType::int8);
@@ -100,7 +100,7 @@ TEST(PackedBundle, IsRefusedForOtherKernels) {
   });
 }
 
-TEST(PackedBundle, IsRefusedWhenItIsCut) {
+TEST(PackedBundle, IsRefusedWhenTruncated) {
   const TempFolder folder;
   const std::string path = folder / "packed.safetensors";
   save_packed_bundle(test::tiny_bundle().files(), path, DType::int8);
@@ -111,7 +111,7 @@ TEST(PackedBundle, IsRefusedWhenItIsCut) {
   }
 }
 
-TEST(PackedBundle, IsRefusedWhereItCannotServe) {
+TEST(PackedBundle, IsRefusedForOtherTypesAndForConversion) {
   const TempFolder folder;
   const std::string path = folder / "packed.safetensors";
   save_packed_bundle(test::tiny_bundle().files(), path, DType::int8);
@@ -133,7 +133,7 @@ TEST(PackedBundle, IsRefusedWhereItCannotServe) {
   EXPECT_FALSE(std::filesystem::exists(folder / "out.safetensors"));
 }
 
-/// The weight (20, 10) packed, in a file of its own with one change.
+/// A file with the packed weight (20, 10) and one change.
 class PackedWeightFile : public testing::Test {
  protected:
   using Change =
@@ -169,7 +169,7 @@ class PackedWeightFile : public testing::Test {
   TempFolder folder_;
 };
 
-TEST_F(PackedWeightFile, ComesBackAsItWas) {
+TEST_F(PackedWeightFile, RoundTrips) {
   for (const DType stored : kWeightTypes)
     for (const PanelColumns columns : {PanelColumns::neighbours, PanelColumns::halves}) {
       const PackedWeight w = weight(stored, columns);
@@ -188,11 +188,11 @@ TEST_F(PackedWeightFile, ComesBackAsItWas) {
     }
 }
 
-TEST_F(PackedWeightFile, WithOtherExtentsIsRefused) {
+TEST_F(PackedWeightFile, OtherExtentsAreRefused) {
   for (const DType stored : kWeightTypes) {
     const PackedWeight w = weight(stored);
-    // A panel, a row of words, a column more or less; and the right number of bytes in another
-    // shape.
+    // One panel, one row of words, or one column more or less; and the right number of bytes in
+    // another shape.
     for (int dimension = 0; dimension < static_cast<int>(w.slots()[0].shape.rank()); ++dimension)
       for (const index_t by : {-1, 1})
         EXPECT_NE(refusal(w,
@@ -210,7 +210,7 @@ TEST_F(PackedWeightFile, WithOtherExtentsIsRefused) {
   }
 }
 
-TEST_F(PackedWeightFile, WithOtherTypesIsRefused) {
+TEST_F(PackedWeightFile, OtherTypesAreRefused) {
   for (const DType stored : kWeightTypes)
     for (const DType other : kWeightTypes) {
       if (stored == other) continue;
@@ -222,7 +222,7 @@ TEST_F(PackedWeightFile, WithOtherTypesIsRefused) {
     }
 }
 
-TEST_F(PackedWeightFile, WithoutScalesOrWithFewerIsRefused) {
+TEST_F(PackedWeightFile, MissingOrTooFewScalesAreRefused) {
   const PackedWeight w = weight(DType::int8);
   for (const std::size_t part : {std::size_t{1}, std::size_t{2}}) {
     EXPECT_NE(refusal(w, [&](auto& slots, auto&) { slots[part].name += "x"; }).find("is missing"),
@@ -237,7 +237,7 @@ TEST_F(PackedWeightFile, WithoutScalesOrWithFewerIsRefused) {
   }
 }
 
-TEST_F(PackedWeightFile, WithNumbersThatAreNotFiniteIsRefused) {
+TEST_F(PackedWeightFile, NumbersThatAreNotFiniteAreRefused) {
   const float infinity = std::numeric_limits<float>::infinity(),
               nan = std::numeric_limits<float>::quiet_NaN();
   for (const float value : {infinity, -infinity, nan}) {
@@ -248,7 +248,7 @@ TEST_F(PackedWeightFile, WithNumbersThatAreNotFiniteIsRefused) {
         refusal(weight(DType::f32), [&](auto&, auto& b) { put(value, b[0], b[0].size() - 4); })
             .find("contains NaN"),
         std::string::npos);
-    // The lower and the upper half of a word.
+    // The lower and the upper half of a 32-bit word.
     for (const std::size_t half : {0u, 2u})
       EXPECT_NE(
           refusal(weight(DType::bf16), [&](auto&, auto& b) { put(bf16(value), b[0], 8 + half); })
@@ -257,8 +257,8 @@ TEST_F(PackedWeightFile, WithNumbersThatAreNotFiniteIsRefused) {
     EXPECT_NE(refusal(weight(DType::int8), [&](auto&, auto& b) { put(value, b[1], 4); })
                   .find("w.scales contains NaN"),
               std::string::npos);
-    // The first scale of the first panel: a group of 32 numbers, of which 10 are used, is 4 or 8
-    // words a column.
+    // The first scale of the first panel is after the numbers of its group: 10 numbers, padded to a
+    // group of 32, which takes 8 words (int8w) or 4 words (int4) per column.
     const index_t width =
         PackedMatrix<float>::panels_shape(1, 1, DType::f32, PanelColumns::neighbours)[2];
     for (const DType grouped : {DType::int8w, DType::int4}) {
@@ -271,7 +271,7 @@ TEST_F(PackedWeightFile, WithNumbersThatAreNotFiniteIsRefused) {
   }
 }
 
-TEST(PackedBundle, OfAnUnknownTypeIsRefused) {
+TEST(PackedBundle, AnUnknownTypeIsRefused) {
   const std::string message = test::message_of<FormatError>([] {
     (void)detail::packed_for("test", {{"packed", "int3"}});
   });

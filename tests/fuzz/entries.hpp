@@ -1,5 +1,5 @@
-// What a fuzzer feeds to each reader. A reader may refuse its input with rae::Error; anything else
-// that escapes is a finding.
+// Entry points that pass the fuzzer's input to each reader. A reader may refuse its input with
+// rae::Error; any other exception is a bug that the fuzzer has found.
 #pragma once
 
 #include <cstddef>
@@ -28,12 +28,12 @@ namespace rae::test {
 
 using Bytes = std::span<const std::byte>;
 
-/// Thrown when a reader accepts what it then contradicts.
+/// Thrown if a reader accepts a file and then contradicts what it reported about it.
 struct Contradiction : std::logic_error {
   using std::logic_error::logic_error;
 };
 
-/// Runs `read` and passes on everything but rae::Error.
+/// Runs `read` and ignores rae::Error; other exceptions pass through.
 template <class Read>
 void expect_only_errors(Read&& read) {
   try {
@@ -46,7 +46,8 @@ inline void fuzz_safetensors(Bytes bytes) {
   expect_only_errors([&] {
     const auto file = SafetensorsFile::parse(bytes, "fuzz");
     for (const auto& name : file.names()) {
-      // An accepted tensor is inside the file, so reading it cannot be out of proportion.
+      // An accepted tensor is inside the file, so reading it takes memory in proportion to the
+      // file.
       if (file.bytes(name).size() > bytes.size())
         throw Contradiction("a tensor larger than its file");
       expect_only_errors([&] { (void)file.read<float>(name); });
@@ -57,8 +58,8 @@ inline void fuzz_safetensors(Bytes bytes) {
   });
 }
 
-/// A file with the weight "w" (20, 10), packed for the baseline kernels. Whatever is accepted can
-/// be multiplied.
+/// A file with the weight "w" (20, 10), packed for the baseline kernels. A weight that is accepted
+/// must work in a product.
 inline void fuzz_packed_weights(Bytes bytes) {
   const Isa before = active_isa();
   set_isa(Isa::baseline);
@@ -102,7 +103,7 @@ inline void fuzz_config(Bytes bytes) {
       try {
         json = node.to_json();
       } catch (const ConfigError&) {
-        return;  // not-a-number and text that is not UTF-8 have no JSON
+        return;  // NaN and strings that are not UTF-8 have no JSON
       }
       if (ConfigNode::parse_json(json).to_json() != json)
         throw Contradiction("JSON changes through JSON");
@@ -123,7 +124,7 @@ inline void fuzz_shard_index(Bytes bytes) {
 }
 
 /// config.json and preprocessor_config.json of an encoder, and a config.json with members that are
-/// read over.
+/// skipped.
 inline void fuzz_pretrained_config(Bytes bytes) {
   const auto text = as_text(bytes);
   constexpr std::string_view kDropped[] = {"latents_mean", "latents_std"};
@@ -176,7 +177,7 @@ inline void fuzz_torch_checkpoint(Bytes bytes) {
   };
   expect_only_errors([&] {
     const auto file = TorchCheckpoint::parse(bytes, "fuzz");
-    if (file.names().size() > 1000) return;  // names may repeat one tensor
+    if (file.names().size() > 1000) return;  // too slow: many names may refer to one tensor
     read_all(file);
     read_all(file.state_dict());
   });

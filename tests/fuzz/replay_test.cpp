@@ -1,4 +1,4 @@
-// Feeds every file of the corpora, and cheap mutations of it, through the entries of the fuzzers.
+// Passes every file of the corpora, and simple mutations of it, to the entry points of the fuzzers.
 #include <gtest/gtest.h>
 
 #include <algorithm>

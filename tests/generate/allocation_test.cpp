@@ -1,4 +1,4 @@
-// Counts what the whole program takes from the heap, to show that a sampling step takes nothing.
+// Counts the heap allocations of the whole program, to show that a sampling step makes none.
 #include <gtest/gtest.h>
 #include <malloc.h>
 
@@ -31,12 +31,12 @@ void give_back(void* memory) noexcept {
 }
 }  // namespace
 
-// The array forms call these.
+// The array forms of new and delete call these.
 void* operator new(std::size_t bytes) { return take(bytes, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
   return take(bytes, static_cast<std::size_t>(alignment));
 }
-// A sanitizer has nothrow forms of its own, whose memory the operators below could not free.
+// Sanitizers have their own nothrow forms, whose memory the delete operators below could not free.
 void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
   return take(bytes, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
 }
@@ -51,7 +51,7 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { giv
 namespace rae {
 namespace {
 
-TEST(GeneratorAllocationTest, AStepTakesNothingFromTheHeapAfterTheFirst) {
+TEST(GeneratorAllocationTest, StepsAfterTheFirstAllocateNothing) {
   for (const DType dtype : {DType::f32, DType::bf16, DType::int8}) {
     const Generator generator(test::tiny_bundle(), {.dtype = dtype});
     for (const Solver solver : {Solver::euler, Solver::heun}) {
@@ -73,7 +73,7 @@ TEST(GeneratorAllocationTest, AStepTakesNothingFromTheHeapAfterTheFirst) {
   }
 }
 
-TEST(GeneratorAllocationTest, NorDoGuidedAndStochasticSteps) {
+TEST(GeneratorAllocationTest, GuidedAndStochasticStepsAllocateNothing) {
   ModelConfig config = test::tiny_config();
   config.sampling.guidance = {};
   config.guide = config.dit;
@@ -90,12 +90,13 @@ TEST(GeneratorAllocationTest, NorDoGuidedAndStochasticSteps) {
     };
     (void)generator.sample_latents(options);
     ASSERT_EQ(counts.size(), 10u);
-    // The guide and the noise of a step have their memory from the second step on.
+    // The first step allocates the memory of the guide and of the noise; later steps reuse it.
     EXPECT_EQ(counts.back(), counts[1]) << stochastic;
   }
 }
 
-/// Parts that are large beside everything else: 5 MB of weights in the DiT, 3 MB in the decoder.
+/// Networks that are large compared with everything else: 5 MB of weights in the DiT, 3 MB in the
+/// decoder.
 ModelConfig weighty_config() {
   ModelConfig config = test::tiny_config();
   test::dit_of(config).hidden_size[0] = test::dit_of(config).hidden_size[1] = 192;
@@ -114,7 +115,7 @@ TEST(GeneratorAllocationTest, WeightsAreHeldOnce) {
   const auto decoder =
       static_cast<std::uint64_t>(parameter_count(parameter_shapes<Decoder>(*config.decoder))) *
       sizeof(float);
-  // One tensor on its way from the file to its place, and the activations of one picture.
+  // One tensor while it is read from the file, and the activations of one picture.
   constexpr std::uint64_t kBesides = 1600000;
   for (const bool keep : {false, true}) {
     const std::uint64_t before = held;

@@ -13,7 +13,7 @@ namespace {
 using test::expect_close;
 using test::message_of;
 
-/// A picture of noise.
+/// A picture with random pixels.
 Image noisy(index_t width, index_t height, int channels, std::uint64_t seed) {
   Image image(width, height, channels);
   const Philox random(seed);
@@ -23,12 +23,12 @@ Image noisy(index_t width, index_t height, int channels, std::uint64_t seed) {
   return image;
 }
 
-TEST(AutoencoderTest, EncodesAndDecodesAsTheModelDoes) {
+TEST(AutoencoderTest, EqualsTheModel) {
   const Bundle bundle = test::tiny_bundle();
   const Autoencoder autoencoder(bundle);
   const Rae<float> rae = bundle.autoencoder();
   const Image image = noisy(8, 8, 1, 3);
-  const Tensor<float> z = autoencoder.encode(image);
+  const Tensor<float> z = autoencoder.encode(image);  // (1, 16, 2, 2)
   EXPECT_EQ(z.shape(), (Shape{1, 16, 2, 2}));
   expect_close(z, rae.encode(image.to_tensor()), 1e-4);
   expect_close(autoencoder.decode_pixels(z), rae.decode(z), 1e-5);
@@ -36,7 +36,7 @@ TEST(AutoencoderTest, EncodesAndDecodesAsTheModelDoes) {
   EXPECT_EQ(autoencoder.reconstruct(image), autoencoder.decode(z).front());
 }
 
-TEST(AutoencoderTest, TakesPicturesOfAnySizeAndColour) {
+TEST(AutoencoderTest, AcceptsPicturesOfAnySizeAndColour) {
   const Autoencoder gray(test::tiny_bundle());
   const Image wide = noisy(31, 17, 3, 4);
   EXPECT_EQ(gray.prepare(wide), wide.to_gray().center_crop(8));
@@ -51,7 +51,7 @@ TEST(AutoencoderTest, TakesPicturesOfAnySizeAndColour) {
   EXPECT_EQ(coloured.reconstruct(square).channels(), 3);
 }
 
-TEST(AutoencoderTest, ResizesForTheEncoderWhenTheModelSaysSo) {
+TEST(AutoencoderTest, ResizesPicturesForTheEncoder) {
   ModelConfig config = test::tiny_config();
   config.encoder_size = 8;
   config.image_size = 16;
@@ -62,17 +62,17 @@ TEST(AutoencoderTest, ResizesForTheEncoderWhenTheModelSaysSo) {
   EXPECT_EQ(autoencoder.reconstruct(image).width(), 16);
 }
 
-TEST(AutoencoderTest, APictureDoesNotDependOnItsBatch) {
+TEST(AutoencoderTest, PicturesDoNotDependOnTheirBatch) {
   const Autoencoder autoencoder(test::tiny_bundle());
   std::vector<Image> images;
   for (std::uint64_t i = 0; i < 70; ++i)
     images.push_back(noisy(8 + static_cast<index_t>(i % 3), 9, 1, i));  // two batches
   const Tensor<float> z = autoencoder.encode(images);                   // (70, 16, 2, 2)
   const std::vector<Image> decoded = autoencoder.decode(z);
-  const Tensor<float> pixels = autoencoder.decode_pixels(z);
+  const Tensor<float> pixels = autoencoder.decode_pixels(z);  // (70, 1, 8, 8)
   ASSERT_EQ(decoded.size(), images.size());
   for (std::size_t i = 0; i < images.size(); ++i) {
-    const Tensor<float> alone = autoencoder.encode(images[i]);
+    const Tensor<float> alone = autoencoder.encode(images[i]);  // (1, 16, 2, 2)
     const auto b = static_cast<index_t>(i);
     expect_close(alone, Tensor<float>(Shape{1, 16, 2, 2}, z.span().subspan(i * 64, 64)), 0.0);
     EXPECT_EQ(autoencoder.decode(alone).front(), decoded[i]);
@@ -81,7 +81,7 @@ TEST(AutoencoderTest, APictureDoesNotDependOnItsBatch) {
                                pixels.span().subspan(static_cast<std::size_t>(b * 64), 64)),
                  0.0);
   }
-  Tensor<float> batch(Shape{70, 1, 8, 8});
+  Tensor<float> batch(Shape{70, 1, 8, 8});  // (70, 1, 8, 8)
   float* target = batch.data();
   for (const Image& image : images)
     target = std::copy_n(autoencoder.prepare(image).to_tensor().data(), 64, target);
@@ -106,7 +106,7 @@ TEST(AutoencoderTest, RefusesBadInput) {
   EXPECT_THROW((void)autoencoder.decode(Tensor<float>(Shape{1, 16, 2, 2}, NAN)), NumericError);
 }
 
-TEST(AutoencoderTest, RefusesBundlesWithoutBothHalves) {
+TEST(AutoencoderTest, RefusesBundlesWithoutEncoderOrDecoder) {
   Bundle bundle = test::tiny_bundle();
   bundle.remove("encoder.");
   std::string message = message_of<FormatError>([&] { (void)Autoencoder(bundle); });

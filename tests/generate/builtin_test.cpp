@@ -1,5 +1,5 @@
-// The model that comes with the library, on real data: what its card promises, at a size that a
-// test can afford.
+// The model that is shipped with the library, on real data: the claims of its model card, on a
+// small number of pictures.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -20,7 +20,7 @@ constexpr const char* kData =
 
 /// `count` pictures (N, 1, 28, 28) of a data set, and their labels.
 Tensor<float> pictures(const ImageDataset& data, index_t count, std::vector<std::int64_t>& labels) {
-  Tensor<float> out(Shape{count, data.channels(), data.height(), data.width()});
+  Tensor<float> out(Shape{count, data.channels(), data.height(), data.width()});  // (N, 1, 28, 28)
   for (index_t i = 0; i < count; ++i) {
     data.image(i, out.span().subspan(static_cast<std::size_t>(i * data.image_size()),
                                      static_cast<std::size_t>(data.image_size())));
@@ -42,6 +42,7 @@ TEST(BuiltinModel, IsSmallAndNamesItsClasses) {
 TEST(BuiltinModel, ReconstructsRealTestPictures) {
   const Autoencoder autoencoder = Autoencoder::builtin();
   std::vector<std::int64_t> labels;
+  // (N, 1, 28, 28)
   const Tensor<float> images = pictures(*open_fashion_mnist(kData, Split::test), 200, labels);
   const std::vector<Image> expected = Image::from_batch(images),
                            actual = autoencoder.decode(autoencoder.encode(images));
@@ -54,16 +55,18 @@ TEST(BuiltinModel, ReconstructsRealTestPictures) {
   EXPECT_GT(-10 * std::log10(error / static_cast<double>(images.numel())), 28.0);
 }
 
-// A sample's nearest real latents must be of the class that was asked for, about as often as those
-// of a real test picture are.
-TEST(BuiltinModel, DrawsTheClassThatIsAskedFor) {
+// The nearest real latents of a sample must have the requested class about as often as those of a
+// real test picture have its class.
+TEST(BuiltinModel, DrawsTheRequestedClass) {
   const Autoencoder autoencoder = Autoencoder::builtin();
   std::vector<std::int64_t> labels, wanted;
+  // (N, C, h, w)
   const Tensor<float> real =
       autoencoder.encode(pictures(*open_fashion_mnist(kData, Split::train), 3000, labels));
   for (std::int64_t i = 0; i < 100; ++i) wanted.push_back(i % 10);
   const Generator generator = Generator::builtin();
   auto accuracy = [&](const Cfg& guidance) {
+    // (N, C, h, w)
     const Tensor<float> drawn =
         generator.sample_latents({.labels = wanted, .seed = 1, .steps = 25, .guidance = guidance});
     const index_t size = drawn.numel() / drawn.extent(0);

@@ -1,5 +1,5 @@
-// An encoder that the library does not know comes in by registration alone
-// (support/custom_encoder.hpp), and every part of the library takes it.
+// An encoder that the library does not know needs only to be registered
+// (support/custom_encoder.hpp) to work with every component of the library.
 #include "support/custom_encoder.hpp"
 
 #include "rae/formats/bundle_writer.hpp"
@@ -18,7 +18,7 @@ using test::PatchConfig;
 
 const bool kRegistered = test::register_custom_encoders();
 
-/// Latents of 16 x 2 x 2, as those of the tiny model.
+/// The latents have the shape (16, 2, 2), like those of the tiny model.
 ModelConfig config_with(AnyEncoder encoder) {
   ModelConfig config = test::tiny_config();
   config.encoder = std::move(encoder);
@@ -31,7 +31,7 @@ Tensor<float> random_pictures() {
   return images;
 }
 
-TEST(CustomEncoderTest, SurvivesItsText) {
+TEST(CustomEncoderTest, ConfigurationRoundTrips) {
   ASSERT_TRUE(kRegistered);
   const ModelConfig config = config_with(PatchConfig{.factor = 0.5});
   const ModelConfig again = parse_model_config(to_config(config));
@@ -45,7 +45,7 @@ TEST(CustomEncoderTest, SurvivesItsText) {
   EXPECT_TRUE(test::register_custom_encoders()) << "again does nothing";
 }
 
-TEST(CustomEncoderTest, ErrorsNameThePlaceAndTheKnownFamilies) {
+TEST(CustomEncoderTest, ErrorsNameThePathAndTheKnownFamilies) {
   ModelConfig config = config_with(PatchConfig{.factor = 11});
   EXPECT_EQ(test::message_of<ConfigError>([&] { validate(config); }),
             "encoder.factor: expected a number from -10 to 10, got 11");
@@ -73,7 +73,7 @@ struct TakenConfig : test::PatchKind {
   static constexpr std::string_view name = "other_patches";
 };
 
-TEST(CustomEncoderTest, NamesAndTypesThatAreTakenAreRefused) {
+TEST(CustomEncoderTest, RegisteredNamesAndTypesAreRefused) {
   EXPECT_THROW((void)register_encoder<TakenName>(), ArgumentError);
   EXPECT_THROW((void)register_encoder<BadName>(), ArgumentError);
   EXPECT_THROW((void)register_encoder<TakenConfig>(), ArgumentError);
@@ -100,19 +100,19 @@ TEST(CustomEncoderTest, WithoutWeightsNeedsNoTensors) {
   EXPECT_EQ(Generator::load(folder / "m.safetensors").sample({.labels = {0, 1}}).size(), 2u);
   EXPECT_EQ(FeatureExtractor::encoder(ModelFiles::open(folder / "m.safetensors")).dimension(), 16);
 
-  // Other forms of the file keep it.
+  // Copies in other formats keep the encoder.
   const ModelFiles files = ModelFiles::open(folder / "m.safetensors");
   save_bundle(files, folder / "copy.safetensors");
   save_packed_bundle(files, folder / "packed.safetensors", DType::f32);
   for (const char* copy : {"copy.safetensors", "packed.safetensors"})
     test::expect_close(Autoencoder::load(folder / copy).encode(images), expected, 1e-6);
   const OfficialFiles official = save_official(files, folder / "official");
-  bool told = false;
-  for (const std::string& note : official.notes) told |= note.find("patches") != std::string::npos;
-  EXPECT_TRUE(told);
+  bool noted = false;
+  for (const std::string& note : official.notes) noted |= note.find("patches") != std::string::npos;
+  EXPECT_TRUE(noted);
 }
 
-TEST(CustomEncoderTest, WithWeightsIsStoredAndLoaded) {
+TEST(CustomEncoderTest, WeightsAreStoredAndLoaded) {
   const test::TempFolder folder;
   Bundle bundle = test::random_bundle(config_with(LinearPatchConfig{.width = 16}));
   EXPECT_TRUE(bundle.has("encoder."));
@@ -128,7 +128,7 @@ TEST(CustomEncoderTest, WithWeightsIsStoredAndLoaded) {
   EXPECT_THROW((void)Autoencoder(bundle), FormatError);
 }
 
-TEST(CustomEncoderTest, ABundleOfAnUnknownFamilyNamesIt) {
+TEST(CustomEncoderTest, AnUnknownFamilyIsNamed) {
   const test::TempFolder folder;
   const Bundle bundle = test::random_bundle(config_with(PatchConfig{}));
   bundle.save(folder / "m.safetensors");

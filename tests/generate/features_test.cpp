@@ -18,14 +18,14 @@ Image random_image(index_t width, index_t height, int channels, std::uint64_t se
   return image;
 }
 
-/// A file of the tiny bundle.
+/// The tiny bundle as a file.
 struct TinyFile {
   TempFolder folder;
   std::string path = folder / "m.safetensors";
   TinyFile() { tiny_bundle().save(path); }
 };
 
-TEST(Features, AreTheMeanOfTheEncodersTokens) {
+TEST(Features, AreTheMeanOfTheTokens) {
   const TinyFile file;
   const auto network = FeatureExtractor::encoder(ModelFiles::open(file.path));
   EXPECT_EQ(network.dimension(), 16);
@@ -36,7 +36,7 @@ TEST(Features, AreTheMeanOfTheEncodersTokens) {
   bundle.restore("encoder.", encoder);
   const Tensor<float> tokens =
       encoder(normalize_pixels(image.to_tensor(), bundle.config.pixels));  // (1, 4, 16)
-  const Tensor<float> features = network(std::span(&image, 1));
+  const Tensor<float> features = network(std::span(&image, 1));            // (1, 16)
   ASSERT_EQ(features.shape(), (Shape{1, 16}));
   for (index_t j = 0; j < 16; ++j) {
     double mean = 0;
@@ -45,7 +45,7 @@ TEST(Features, AreTheMeanOfTheEncodersTokens) {
   }
 }
 
-TEST(Features, PicturesAreCutAndDoNotDependOnEachOther) {
+TEST(Features, PicturesAreCroppedAndIndependentOfEachOther) {
   const TinyFile file;
   const auto network = FeatureExtractor::encoder(ModelFiles::open(file.path));
   const std::vector<Image> images{random_image(8, 8, 1, 1), random_image(20, 31, 3, 2),
@@ -62,13 +62,13 @@ TEST(Features, PicturesAreCutAndDoNotDependOnEachOther) {
   }
 }
 
-TEST(Features, ComeFromOfficialFiles) {
+TEST(Features, AreComputedFromOfficialFiles) {
   const auto files = open_official(golden_model_path("config.yaml"));
   const auto network = FeatureExtractor::encoder(files);
   const Image image = random_image(64, 48, 3, 4);
   const auto features = network(std::span(&image, 1));
   EXPECT_EQ(features.shape(), (Shape{1, files.config.encoder.width()}));
-  // The same encoder without the model around it sees its own number of patches.
+  // The same encoder without the rest of the model uses the grid of its own position table.
   const auto alone = FeatureExtractor::encoder(
       PretrainedEncoder{vit_of(files.config), files.config.pixels, *files.encoder}, "alone");
   EXPECT_EQ(alone.dimension(), network.dimension());
@@ -76,7 +76,7 @@ TEST(Features, ComeFromOfficialFiles) {
   EXPECT_NE(alone.name().find("alone"), std::string::npos);
 }
 
-TEST(Features, RefuseWhatIsNotThere) {
+TEST(Features, RefuseMissingInputsAndNetworks) {
   const TinyFile file;
   ModelFiles files = ModelFiles::open(file.path);
   const auto network = FeatureExtractor::encoder(files);

@@ -16,7 +16,7 @@ using detail::sample_flow;
 using test::expect_close;
 using test::Golden;
 
-/// The official sampler's results on a tiny DiT^DH, whose time shift is sqrt(48).
+/// The results of the official sampler with a tiny DiT^DH, whose time shift is sqrt(48).
 class SampleOde : public testing::Test {
  protected:
   SampleOde()
@@ -24,7 +24,7 @@ class SampleOde : public testing::Test {
         golden_("sample_ode/io.safetensors") {
     test::load(model_, Golden("sample_ode/weights.safetensors"));
     pack_parameters(model_);
-    const Tensor<std::int64_t> y = golden_.get<std::int64_t>("y");
+    const Tensor<std::int64_t> y = golden_.get<std::int64_t>("y");  // (B)
     labels_.assign(y.span().begin(), y.span().end());
   }
 
@@ -55,7 +55,7 @@ TEST_F(SampleOde, AgreesWithEverySolver) {
   expect_close(run(8, Solver::rk4), golden_("final.rk4_8"), 2e-5);
 }
 
-/// A trajectory (steps + 1, B, C, h, w), whose first state is the noise.
+/// The golden tensor is a trajectory (steps + 1, B, C, h, w) that begins with the noise.
 TEST_F(SampleOde, AgreesAfterEveryStep) {
   const auto follow = [&](Solver solver, const std::string& name) {
     const auto velocity = [&](const Tensor<float>& x, float t) {
@@ -74,7 +74,7 @@ TEST_F(SampleOde, AgreesAfterEveryStep) {
   follow(Solver::heun, "heun2_8");
 }
 
-TEST_F(SampleOde, AgreesWithoutAShiftOfTime) {
+TEST_F(SampleOde, AgreesWithoutTimeShift) {
   const auto velocity = [&](const Tensor<float>& x, float t) {
     return model_(x, Tensor<float>(Shape{x.extent(0)}, t), labels_);
   };
@@ -107,13 +107,13 @@ TEST_F(SampleOde, AgreesWithGuidanceEverywhereAndInsideAnInterval) {
                golden_("final.cfg2_int"), 2e-5);
 }
 
-/// Counts its evaluations of one image by label; its velocity is the label.
+/// Counts its evaluations of one image, with and without a label; its velocity is the label.
 struct CountingNetwork {
   index_t calls = 0;
-  std::vector<float> with_label, without;  // times
+  std::vector<float> with_label, without;  // times of the evaluations
   Tensor<float> operator()(const Tensor<float>& x, float t, std::span<const std::int64_t> y) {
     ++calls;
-    Tensor<float> out(x.shape().with(0, static_cast<index_t>(y.size())));
+    Tensor<float> out(x.shape().with(0, static_cast<index_t>(y.size())));  // (B, C, h, w)
     for (std::size_t i = 0; i < y.size(); ++i) {
       (y[i] == 9 ? without : with_label).push_back(t);
       out[static_cast<index_t>(i)] = static_cast<float>(y[i]);
@@ -122,7 +122,7 @@ struct CountingNetwork {
   }
 };
 
-TEST(FlowSamplingTest, EvaluatesTheNullLabelInsideTheIntervalOnly) {
+TEST(FlowSamplingTest, EvaluatesTheNullClassOnlyInsideTheInterval) {
   CountingNetwork network;
   const FlowSampling how{{1.0f, 0.75f, 0.5f, 0.25f, 0.0f},
                          Solver::euler,
@@ -130,11 +130,12 @@ TEST(FlowSamplingTest, EvaluatesTheNullLabelInsideTheIntervalOnly) {
                          {.scale = 3.0f, .t_min = 0.4f, .t_max = 0.75f},
                          9};
   const std::vector<std::int64_t> labels{1};
+  // (B, C, h, w)
   const Tensor<float> x =
       sample_flow(std::ref(network), how, Tensor<float>(Shape{1, 1, 1, 1}, 0.0f), labels, {});
   EXPECT_EQ(network.with_label, (std::vector<float>{1.0f, 0.75f, 0.5f, 0.25f}));
   EXPECT_EQ(network.without, (std::vector<float>{0.75f, 0.5f}));
-  EXPECT_EQ(network.calls, 4);  // with and without label at once
+  EXPECT_EQ(network.calls, 4);  // with and without label in one call
   // Unguided the velocity is 1, guided it is 9 + 3 (1 - 9) = -15.
   EXPECT_FLOAT_EQ(x[0], -0.25f * (1 - 15 - 15 + 1));
 }
@@ -153,15 +154,16 @@ TEST(FlowSamplingTest, FollowsADataPrediction) {
     return Tensor<float>(x.shape(), 0.5f);
   };
   const std::vector<std::int64_t> labels{0};
-  // x moves on a straight line to the data, until the floor of the divisor slows the last step down
+  // x moves on a straight line to the data, until the floor of the divisor shortens the last step
   // to 0.04 / 0.05 of its length.
   const FlowSampling how{{1.0f, 0.5f, 0.04f, 0.0f}, Solver::euler, Prediction::data, {}, 9};
+  // (B, C, h, w)
   const Tensor<float> x =
       sample_flow(network, how, Tensor<float>(Shape{1, 1, 1, 1}, 2.0f), labels, {});
   EXPECT_NEAR(x[0], 0.5 + 1.5 * 0.04 * 0.2, 1e-6);
 }
 
-TEST_F(SampleOde, TheStochasticSamplerAgreesWithItsGoldenRuns) {
+TEST_F(SampleOde, AgreesWithTheOfficialStochasticSampler) {
   const Golden golden("sample_sde/io.safetensors");
   const Network network = [this](const Tensor<float>& x, float t, std::span<const std::int64_t> y) {
     return model_(x, Tensor<float>(Shape{x.extent(0)}, t), y);
@@ -198,11 +200,11 @@ TEST_F(SampleOde, TheStochasticSamplerAgreesWithItsGoldenRuns) {
   }
 }
 
-/// What a network says that knows the data, which are one point.
+/// The output of an exact network for data that are a single point.
 Tensor<float> exact(PathKind kind, Prediction prediction, const Tensor<float>& x, double t,
                     double data) {
   return with_path(kind, PathFormulas::exact, [&](const auto& path) {
-    Tensor<float> out(x.shape());
+    Tensor<float> out(x.shape());  // (B, C, h, w)
     float* target = out.data();
     for (index_t i = 0; i < x.numel(); ++i) {
       const double noise = (static_cast<double>(x[i]) - path.alpha(t) * data) / path.sigma(t);
@@ -216,13 +218,13 @@ Tensor<float> exact(PathKind kind, Prediction prediction, const Tensor<float>& x
   });
 }
 
-TEST(FlowSamplingTest, EveryPathAndPredictionLeadsToTheData) {
+TEST(FlowSamplingTest, EveryPathAndPredictionReachesTheData) {
   const std::vector<std::int64_t> labels{0};
-  const Tensor<float> noise(Shape{1, 1, 1, 3}, {-1.5f, 0.3f, 2.0f});
+  const Tensor<float> noise(Shape{1, 1, 1, 3}, {-1.5f, 0.3f, 2.0f});  // (1, 1, 1, 3)
   for (const PathKind path : {PathKind::linear, PathKind::gvp, PathKind::vp})
     for (const Prediction prediction : {Prediction::velocity, Prediction::noise, Prediction::score})
       for (const bool stochastic : {false, true}) {
-        // The velocity of the VP path is infinite where it begins.
+        // The velocity of the VP path is infinite at its beginning.
         if (path == PathKind::vp && prediction == Prediction::velocity) continue;
         SamplingDefaults sampling{.steps = 400, .grid = TimeGridKind::official};
         if (stochastic) {
@@ -241,14 +243,15 @@ TEST(FlowSamplingTest, EveryPathAndPredictionLeadsToTheData) {
         how.path = path;
         how.prediction = prediction;
         require_flow_sampling(how);
+        // (B, C, h, w)
         const Tensor<float> x = sample_flow(network, how, noise, labels, {}, {}, PhiloxNoise{3});
         expect_close(x, Tensor<float>(noise.shape(), 0.75f), path == PathKind::vp ? 0.05 : 0.01,
                      concat(name_of(path), " ", name_of(prediction), stochastic ? " sde" : " ode"));
       }
 }
 
-/// The official stochastic sampler (transport.py, integrators.py) on the VP path, with its own
-/// formulas, for one number.
+/// The official stochastic sampler (transport.py, integrators.py) for one number on the VP path,
+/// with the official formulas.
 double official_vp_sde(Prediction prediction, DiffusionForm form, SdeLastStep last_step,
                        const std::vector<float>& grid, double last, double x,
                        std::span<const double> draws) {
@@ -278,13 +281,13 @@ double official_vp_sde(Prediction prediction, DiffusionForm form, SdeLastStep la
   return x / path.alpha(last) + path.sigma(last) * path.sigma(last) / path.alpha(last) * score;
 }
 
-TEST(FlowSamplingTest, OfficialFormulasMakeTheOfficialSamplesOfTheVpPath) {
+TEST(FlowSamplingTest, OfficialFormulasGiveTheOfficialSamplesOfTheVpPath) {
   const std::vector<std::int64_t> labels{0};
   const Network network = [](const Tensor<float>& x, float t, std::span<const std::int64_t>) {
     return Tensor<float>(x.shape(), 0.4f * x[0] - 0.3f * t);
   };
   const std::vector<double> draws{0.3, -1.2, 0.7, 0.1};
-  Tensor<float> noise(Shape{4, 1, 1, 1, 1});
+  Tensor<float> noise(Shape{4, 1, 1, 1, 1});  // (4, 1, 1, 1, 1)
   std::copy(draws.begin(), draws.end(), noise.data());
   for (const Prediction prediction : {Prediction::velocity, Prediction::noise, Prediction::score})
     for (const DiffusionForm form : {DiffusionForm::sbdm, DiffusionForm::sigma})
@@ -302,6 +305,7 @@ TEST(FlowSamplingTest, OfficialFormulasMakeTheOfficialSamplesOfTheVpPath) {
         how.formulas = PathFormulas::official;
         how.prediction = prediction;
         require_flow_sampling(how);
+        // (B, C, h, w)
         const Tensor<float> x = sample_flow(network, how, Tensor<float>(Shape{1, 1, 1, 1}, 0.8f),
                                             labels, {}, {}, GivenNoise<float>{noise});
         const double expected = official_vp_sde(prediction, form, last_step, how.grid, 0.04,
@@ -318,7 +322,7 @@ TEST(FlowSamplingTest, OfficialFormulasMakeTheOfficialSamplesOfTheVpPath) {
   EXPECT_THROW(require_flow_sampling(negative), ArgumentError);
 }
 
-TEST(FlowSamplingTest, TheOfficialAdaptiveSamplerStepsOverTheLastPointOfANoisePrediction) {
+TEST(FlowSamplingTest, TheOfficialAdaptiveSamplerStepsPastTheLastPointOfANoisePrediction) {
   float earliest = 1.0f;
   const Network network = [&](const Tensor<float>& x, float t, std::span<const std::int64_t>) {
     earliest = std::min(earliest, t);
@@ -330,7 +334,7 @@ TEST(FlowSamplingTest, TheOfficialAdaptiveSamplerStepsOverTheLastPointOfANoisePr
   how.solver = AdaptiveSolver::bosh3;
   how.prediction = Prediction::noise;
   how.formulas = PathFormulas::official;
-  // The noise is x, so that dx/dt = x ((1 - t) - 1) / (1 - t) + x = 0.
+  // The predicted noise is x, so dx/dt = x ((1 - t) - 1) / (1 - t) + x = 0.
   EXPECT_NEAR(sample_flow(network, how, Tensor<float>(Shape{1, 1, 1, 1}, 0.8f), labels, {})[0],
               0.8f, 1e-6);
   EXPECT_LT(earliest, 0.0f);
@@ -339,7 +343,7 @@ TEST(FlowSamplingTest, TheOfficialAdaptiveSamplerStepsOverTheLastPointOfANoisePr
                ArgumentError);
 }
 
-TEST(FlowSamplingTest, TheGuideIsEvaluatedInsideTheIntervalOnly) {
+TEST(FlowSamplingTest, EvaluatesTheGuideOnlyInsideTheInterval) {
   CountingNetwork main, weaker;
   FlowSampling how;
   how.grid = {1.0f, 0.75f, 0.5f, 0.25f, 0.0f};
@@ -349,6 +353,7 @@ TEST(FlowSamplingTest, TheGuideIsEvaluatedInsideTheIntervalOnly) {
     (void)weaker(x, t, y);
     return Tensor<float>(x.shape(), 0.5f);
   };
+  // (B, C, h, w)
   const Tensor<float> x =
       sample_flow(std::ref(main), how, Tensor<float>(Shape{1, 1, 1, 1}, 0.0f), labels, {}, half);
   EXPECT_EQ(main.with_label, (std::vector<float>{1.0f, 0.75f, 0.5f, 0.25f}));

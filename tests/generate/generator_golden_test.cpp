@@ -1,4 +1,4 @@
-// The official samplers' results through the whole Generator, and what it does beside sampling.
+// The results of the official samplers through the whole Generator, and its other functions.
 #include <cmath>
 #include <functional>
 
@@ -20,7 +20,7 @@ using test::message_of;
 class GoldenGenerator : public testing::Test {
  protected:
   GoldenGenerator() : golden_("sample_ode/io.safetensors"), generator_(test::sampler_model()) {
-    const Tensor<std::int64_t> y = golden_.get<std::int64_t>("y");
+    const Tensor<std::int64_t> y = golden_.get<std::int64_t>("y");  // (B)
     base_.labels.assign(y.span().begin(), y.span().end());
     base_.noise = golden_("z");
   }
@@ -45,9 +45,9 @@ TEST_F(GoldenGenerator, SamplesWithEverySolver) {
                  golden_("final." + solver + "_8"), 2e-5, solver);
   }
   expect_close(with([](GenerateOptions& o) { o.steps = 50; }), golden_("final.euler_50"), 2e-5);
-  // One step of the other solvers follows from rounding, so that their results differ from machine
-  // to machine. adaptive_sampler_test.cpp compares the sampler with the official run; here the
-  // Generator must run this sampler on the same velocities, bit for bit.
+  // With the other solvers, the length of one step is determined by rounding errors, so results
+  // differ between machines. adaptive_sampler_test.cpp compares these solvers with the official
+  // run. Here the Generator must give the same bits as this sampler on the same velocities.
   test::GoldenFlow flow;
   for (const AdaptiveSolver solver :
        {AdaptiveSolver::dopri5, AdaptiveSolver::dopri8, AdaptiveSolver::fehlberg2})
@@ -71,7 +71,7 @@ TEST_F(GoldenGenerator, SamplesWithBothKindsOfGuidance) {
                golden_("final.ag1.42_int"), 2e-5);
 }
 
-TEST_F(GoldenGenerator, GuidanceThatIsAskedForTakesThePlaceOfTheModels) {
+TEST_F(GoldenGenerator, RequestedGuidanceReplacesThatOfTheModel) {
   ModelFiles files = test::sampler_model();
   files.config.sampling.autoguidance = AutoGuidance{.scale = 1.42f};
   generator_ = Generator(files);
@@ -96,7 +96,7 @@ TEST_F(GoldenGenerator, GuidanceThatIsAskedForTakesThePlaceOfTheModels) {
   EXPECT_NE(message.find("needs a weaker model"), std::string::npos) << message;
 }
 
-TEST_F(GoldenGenerator, LoadsItsPartsWhenTheyAreNeeded) {
+TEST_F(GoldenGenerator, LoadsNetworksOnDemand) {
   generator_ = Generator(test::sampler_model(), {.keep_loaded = false});
   expect_close(with([](GenerateOptions& o) { o.autoguidance = AutoGuidance{.scale = 1.42f}; }),
                golden_("final.ag1.42_full"), 2e-5);
@@ -106,16 +106,16 @@ TEST_F(GoldenGenerator, LoadsItsPartsWhenTheyAreNeeded) {
   EXPECT_NE(message.find("sample_ode: has no weights of a decoder"), std::string::npos) << message;
 }
 
-TEST_F(GoldenGenerator, TheVelocityIsThatOfTheNetworkAlone) {
+TEST_F(GoldenGenerator, VelocityIsTheOutputOfTheNetwork) {
   DitDh<Tensor<float>> dit(generator_.config().dit->get<DitDhConfig>());
   test::load(dit, Golden("sample_ode/weights.safetensors"));
-  const Tensor<float> z = golden_("z");
+  const Tensor<float> z = golden_("z");  // (B, C, h, w)
   const auto n = static_cast<std::size_t>(z.extent(0));
   expect_close(generator_.velocity(z, 0.73f, base_.labels),
                dit(z, Tensor<float>(Shape{z.extent(0)}, 0.73f), base_.labels), 1e-5);
-  const std::vector<std::int64_t> nobody(n, 10);
-  expect_close(generator_.velocity(z, 1.0f, nobody),
-               dit(z, Tensor<float>(Shape{z.extent(0)}, 1.0f), nobody), 1e-5);
+  const std::vector<std::int64_t> null_class(n, 10);
+  expect_close(generator_.velocity(z, 1.0f, null_class),
+               dit(z, Tensor<float>(Shape{z.extent(0)}, 1.0f), null_class), 1e-5);
   EXPECT_THROW((void)generator_.velocity(z, 1.1f, base_.labels), ArgumentError);
   EXPECT_THROW((void)generator_.velocity(z, NAN, base_.labels), ArgumentError);
   EXPECT_THROW((void)generator_.velocity(z, 0.5f, std::vector<std::int64_t>(n, 11)), ArgumentError);
@@ -124,13 +124,15 @@ TEST_F(GoldenGenerator, TheVelocityIsThatOfTheNetworkAlone) {
                ShapeError);
 }
 
-TEST_F(GoldenGenerator, PyTorchsNumbersAreDrawnForAllPicturesAtOnce) {
-  Tensor<float> expected(Shape{5, 6, 4, 4});
+TEST_F(GoldenGenerator, PyTorchNoiseIsDrawnForAllPicturesAtOnce) {
+  Tensor<float> expected(Shape{5, 6, 4, 4});  // (5, 6, 4, 4)
   TorchCpuGenerator(42).fill_normal(expected.span());
   expect_close(generator_.noise(42, 5, 0, Rng::torch_cpu), expected, 0.0);
+  // (2, 6, 4, 4)
   const Tensor<float> last(Shape{2, 6, 4, 4}, std::as_const(expected).span().subspan(3 * 96));
   expect_close(generator_.noise(42, 2, 3, Rng::torch_cpu), last, 0.0);
   const std::vector<std::int64_t> labels{1, 2, 3, 4, 5};
+  // (B, C, h, w)
   const Tensor<float> z = generator_.sample_latents({.labels = labels, .noise = expected});
   expect_close(generator_.sample_latents(
                    {.labels = labels, .seed = 42, .rng = Rng::torch_cpu, .batch_size = 2}),
@@ -140,7 +142,7 @@ TEST_F(GoldenGenerator, PyTorchsNumbersAreDrawnForAllPicturesAtOnce) {
                Tensor<float>(Shape{2, 6, 4, 4}, z.span().subspan(3 * 96)), 0.0);
 }
 
-TEST_F(GoldenGenerator, TheStochasticSamplerDrawsFromItsStreams) {
+TEST_F(GoldenGenerator, TheStochasticSamplerDrawsByPictureOrLikePyTorch) {
   const auto run = [&](index_t batch, Rng rng, std::uint64_t first) {
     return generator_.sample_latents({.labels = {1, 2, 3},
                                       .seed = 4,
@@ -149,15 +151,16 @@ TEST_F(GoldenGenerator, TheStochasticSamplerDrawsFromItsStreams) {
                                       .rng = rng,
                                       .batch_size = batch});
   };
-  const Tensor<float> all = run(3, Rng::philox, 0);
+  const Tensor<float> all = run(3, Rng::philox, 0);  // (B, C, h, w)
   expect_close(run(1, Rng::philox, 0), all, 0.0);
   EXPECT_FALSE(test::close(run(3, Rng::philox, 1), all, 1e-3));
-  // PyTorch's steps go on where the noise to start from ended.
+  // With PyTorch's generator, the noise of the steps continues its sequence after the initial
+  // noise.
   DitDh<Tensor<float>> dit(generator_.config().dit->get<DitDhConfig>());
   test::load(dit, Golden("sample_ode/weights.safetensors"));
   pack_parameters(dit);
   TorchCpuGenerator torch(4);
-  Tensor<float> noise(Shape{3, 6, 4, 4});
+  Tensor<float> noise(Shape{3, 6, 4, 4});  // (3, 6, 4, 4)
   torch.fill_normal(noise.span());
   const std::vector<std::int64_t> labels{1, 2, 3};
   const Tensor<float> expected = sample_sde(
@@ -170,7 +173,7 @@ TEST_F(GoldenGenerator, TheStochasticSamplerDrawsFromItsStreams) {
   EXPECT_THROW((void)run(1, Rng::torch_cpu, 1), ArgumentError);
 }
 
-TEST_F(GoldenGenerator, ThePngTextNamesWhatIsUnusual) {
+TEST_F(GoldenGenerator, PngTextNamesUnusualSettings) {
   GenerateOptions options{.labels = {1}, .seed = 2, .autoguidance = AutoGuidance{.scale = 1.5f}};
   options.solver = AdaptiveSolver::dopri5;
   auto text = generator_.png_text(options, 0);
@@ -192,7 +195,7 @@ TEST_F(GoldenGenerator, ThePngTextNamesWhatIsUnusual) {
   EXPECT_EQ(text.at("rng"), "torch-cpu");
 }
 
-TEST_F(GoldenGenerator, RefusesOptionsOutOfRangeBeforeAnythingIsLoaded) {
+TEST_F(GoldenGenerator, RefusesOptionsOutOfRangeBeforeLoading) {
   generator_ = Generator(test::sampler_model(), {.keep_loaded = false});
   const auto refuses = [&](auto change) { EXPECT_THROW((void)with(change), ArgumentError); };
   refuses([](GenerateOptions& o) { o.steps = 1; });

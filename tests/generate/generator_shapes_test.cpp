@@ -1,5 +1,5 @@
-// Models of other forms from labels to pictures: LightningDiT instead of DiT^DH, and pictures that
-// are not square.
+// From labels to pictures with models of other shapes: LightningDiT instead of DiT^DH, and pictures
+// that are not square.
 #include "rae/generate/autoencoder.hpp"
 #include "rae/generate/generator.hpp"
 #include "support/golden.hpp"
@@ -11,7 +11,7 @@ namespace {
 
 using test::expect_close;
 
-TEST(GeneratorShapesTest, ALightningDitGenerates) {
+TEST(GeneratorShapesTest, LightningDitGenerates) {
   const test::TempFolder folder;
   for (const index_t patch : {1, 2}) {
     ModelConfig config = test::tiny_config();
@@ -24,13 +24,13 @@ TEST(GeneratorShapesTest, ALightningDitGenerates) {
     const Generator generator = Generator::load(folder / "m.safetensors");
     LightningDit<Tensor<float>> dit(lightning);
     bundle.restore("dit.", dit);
-    Tensor<float> x = generator.noise(2, 1);
+    Tensor<float> x = generator.noise(2, 1);  // (B, C, h, w)
     const std::vector<float> grid =
         sampling_time_grid(config.sampling, config.path, config.prediction, config.time_shift);
     for (std::size_t i = 0; i + 1 < grid.size(); ++i) {
-      const Tensor<float> t(Shape{1}, grid[i]);
-      const std::vector<std::int64_t> label{1}, nobody{3};
-      const Tensor<float> v = dit(x, t, label), w = dit(x, t, nobody);
+      const Tensor<float> t(Shape{1}, grid[i]);  // (1)
+      const std::vector<std::int64_t> label{1}, null_class{3};
+      const Tensor<float> v = dit(x, t, label), w = dit(x, t, null_class);  // (B, C, h, w) each
       expect_close(generator.velocity(x, grid[i], label), v, 1e-5);
       const float scale = grid[i] >= 0.25f && grid[i] <= 0.75f ? 1.5f : 1.0f;
       float* state = x.data();
@@ -48,9 +48,9 @@ TEST(GeneratorShapesTest, PicturesNeedNotBeSquare) {
   const Bundle bundle = test::random_bundle(test::wide_config());
   bundle.save(folder / "m.safetensors");
   const Generator generator = Generator::load(folder / "m.safetensors");
-  const Tensor<float> z = generator.sample_latents({.labels = {0, 1}});
+  const Tensor<float> z = generator.sample_latents({.labels = {0, 1}});  // (B, C, h, w)
   EXPECT_EQ(z.shape(), (Shape{2, 16, 2, 3}));
-  const Tensor<float> pixels = generator.decode_pixels(z);
+  const Tensor<float> pixels = generator.decode_pixels(z);  // (B, C, H, W)
   EXPECT_EQ(pixels.shape(), (Shape{2, 1, 8, 12}));
   const std::vector<Image> images = generator.decode(z);
   EXPECT_EQ(images, Image::from_batch(pixels));
@@ -78,20 +78,20 @@ TEST(GeneratorShapesTest, RectanglesAreResizedForTheEncoder) {
   config.decoder->patch_size = 8;
   const Bundle bundle = test::random_bundle(config);
   const Autoencoder autoencoder(bundle);
-  Tensor<float> picture(Shape{1, 1, 16, 24});
+  Tensor<float> picture(Shape{1, 1, 16, 24});  // (1, 1, 16, 24)
   Philox(3).fill_uniform(picture.span());
   const Rae<float> rae = bundle.autoencoder();
-  const Tensor<float> z = autoencoder.encode(picture);
+  const Tensor<float> z = autoencoder.encode(picture);  // (B, C, h, w)
   EXPECT_EQ(z.shape(), (Shape{1, 16, 2, 3}));
   expect_close(z, rae.encode(picture), 1e-4);
   expect_close(autoencoder.decode_pixels(z), rae.decode(z), 1e-5);
 }
 
-TEST(GeneratorShapesTest, HalfAnAutoencoderDoesItsHalf) {
+TEST(GeneratorShapesTest, EncoderOrDecoderMayBeAbsent) {
   const Bundle bundle = test::tiny_bundle();
   const Autoencoder whole(bundle);
-  const Tensor<float> picture(Shape{1, 1, 8, 8}, 0.5f);
-  const Tensor<float> z = whole.encode(picture);
+  const Tensor<float> picture(Shape{1, 1, 8, 8}, 0.5f);  // (1, 1, 8, 8)
+  const Tensor<float> z = whole.encode(picture);         // (B, C, h, w)
   ModelFiles files = bundle.files();
   files.decoder.reset();
   expect_close(Autoencoder(files).encode(picture), z, 0.0);

@@ -21,8 +21,8 @@ using test::message_of;
 
 Generator tiny_generator() { return Generator(test::tiny_bundle()); }
 
-/// Wide and long enough that products have several panels, row blocks and remainders: 16 tokens of
-/// 40 dimensions.
+/// Large enough that products have several panels, several blocks of rows, and remainders: 16
+/// tokens of 40 dimensions.
 Bundle odd_bundle() {
   ModelConfig c = test::tiny_config();
   c.image_size = 16;
@@ -36,7 +36,7 @@ Bundle odd_bundle() {
   return test::random_bundle(c);
 }
 
-/// Restores threads and instruction set.
+/// Restores the number of threads and the instruction set.
 struct Settings {
   Isa isa = active_isa();
   ~Settings() {
@@ -45,7 +45,7 @@ struct Settings {
   }
 };
 
-TEST(GeneratorTest, APictureDependsOnItsSeedAndIndexOnly) {
+TEST(GeneratorTest, PicturesDependOnlyOnSeedAndIndex) {
   const Settings restore;
   const Bundle bundle = odd_bundle();
   std::vector<std::int64_t> labels;
@@ -55,6 +55,7 @@ TEST(GeneratorTest, APictureDependsOnItsSeedAndIndexOnly) {
     set_isa(isa);
     const Generator generator(bundle);
     set_num_threads(1);
+    // (B, C, h, w)
     const Tensor<float> expected =
         generator.sample_latents({.labels = labels, .seed = 5, .steps = 2, .batch_size = 11});
     const std::vector<Image> pictures = generator.decode(expected);
@@ -62,7 +63,7 @@ TEST(GeneratorTest, APictureDependsOnItsSeedAndIndexOnly) {
       for (const index_t batch : {1, 4, 10}) {
         set_num_threads(threads);
         const Tensor<float> z = generator.sample_latents(
-            {.labels = labels, .seed = 5, .steps = 2, .batch_size = batch});
+            {.labels = labels, .seed = 5, .steps = 2, .batch_size = batch});  // (B, C, h, w)
         expect_close(z, expected, 0.0,
                      concat(name_of(isa), ", ", threads, " threads, batches of ", batch));
       }
@@ -74,9 +75,9 @@ TEST(GeneratorTest, APictureDependsOnItsSeedAndIndexOnly) {
   }
 }
 
-TEST(GeneratorTest, NoiseIsThatOfTheStreams) {
+TEST(GeneratorTest, NoiseIsDrawnFromOneStreamPerPicture) {
   const Generator generator = tiny_generator();
-  const Tensor<float> noise = generator.noise(9, 3, 4);
+  const Tensor<float> noise = generator.noise(9, 3, 4);  // (B, C, h, w)
   ASSERT_EQ(noise.shape(), (Shape{3, 16, 2, 2}));
   for (index_t b = 0; b < 3; ++b) {
     const Philox stream(9, 4 + static_cast<std::uint64_t>(b));
@@ -89,10 +90,10 @@ TEST(GeneratorTest, NoiseIsThatOfTheStreams) {
   EXPECT_THROW((void)generator.noise(9, 0), ArgumentError);
 }
 
-TEST(GeneratorTest, LabelsSeedsAndSettingsMatter) {
+TEST(GeneratorTest, LabelsSeedsAndSettingsChangePictures) {
   const Generator generator = tiny_generator();
   const GenerateOptions base{.labels = {1}, .seed = 3};
-  const Tensor<float> z = generator.sample_latents(base);
+  const Tensor<float> z = generator.sample_latents(base);  // (B, C, h, w)
   expect_close(generator.sample_latents(base), z, 0.0);
   const auto differs = [&](auto change) {
     GenerateOptions options = base;
@@ -105,7 +106,7 @@ TEST(GeneratorTest, LabelsSeedsAndSettingsMatter) {
   EXPECT_TRUE(differs([](GenerateOptions& o) { o.steps = 9; }));
   EXPECT_TRUE(differs([](GenerateOptions& o) { o.solver = Solver::heun; }));
   EXPECT_TRUE(differs([](GenerateOptions& o) { o.guidance = Cfg{}; }));
-  // The model's defaults, spelled out.
+  // The same as the defaults of the model.
   EXPECT_FALSE(differs([](GenerateOptions& o) {
     o.steps = 4;
     o.solver = Solver::euler;
@@ -113,17 +114,17 @@ TEST(GeneratorTest, LabelsSeedsAndSettingsMatter) {
   }));
 }
 
-TEST(GeneratorTest, IntegratesTheModelsGuidedVelocity) {
+TEST(GeneratorTest, IntegratesTheGuidedVelocity) {
   const Bundle bundle = test::tiny_bundle();
   DitDh<Tensor<float>> dit(bundle.config.dit->get<DitDhConfig>());
   bundle.restore("dit.", dit);
   const Generator generator(bundle);
-  Tensor<float> x = generator.noise(2, 1);
+  Tensor<float> x = generator.noise(2, 1);  // (B, C, h, w)
   const std::vector<float> grid = full_time_grid(4, 1.5);
   for (std::size_t i = 0; i + 1 < grid.size(); ++i) {
-    const Tensor<float> t(Shape{1}, grid[i]);
-    const std::vector<std::int64_t> label{1}, nobody{3};
-    const Tensor<float> v = dit(x, t, label), w = dit(x, t, nobody);
+    const Tensor<float> t(Shape{1}, grid[i]);  // (1)
+    const std::vector<std::int64_t> label{1}, null_class{3};
+    const Tensor<float> v = dit(x, t, label), w = dit(x, t, null_class);  // (B, C, h, w) each
     const float scale = grid[i] >= 0.25f && grid[i] <= 0.75f ? 1.5f : 1.0f;
     float* state = x.data();
     for (index_t j = 0; j < x.numel(); ++j)
@@ -135,7 +136,7 @@ TEST(GeneratorTest, IntegratesTheModelsGuidedVelocity) {
 TEST(GeneratorTest, SamplesWithEverySolver) {
   const Generator generator = tiny_generator();
   const Tensor<float> exact = generator.sample_latents(
-      {.labels = {0}, .steps = 400, .solver = Solver::rk4, .guidance = Cfg{}});
+      {.labels = {0}, .steps = 400, .solver = Solver::rk4, .guidance = Cfg{}});  // (B, C, h, w)
   for (const Solver solver :
        {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3, Solver::rk4})
     expect_close(generator.sample_latents(
@@ -143,10 +144,10 @@ TEST(GeneratorTest, SamplesWithEverySolver) {
                  exact, solver == Solver::euler ? 0.05 : 1e-3, name_of(solver));
 }
 
-TEST(GeneratorTest, DecodesAsTheAutoencoderDoes) {
+TEST(GeneratorTest, DecodesLikeTheAutoencoder) {
   const Bundle bundle = test::tiny_bundle();
   const Generator generator(bundle);
-  const Tensor<float> z = generator.sample_latents({.labels = {0, 1, 2, 1, 0}});
+  const Tensor<float> z = generator.sample_latents({.labels = {0, 1, 2, 1, 0}});  // (B, C, h, w)
   const std::vector<Image> images = generator.decode(z);
   EXPECT_EQ(images, Autoencoder(bundle).decode(z));
   EXPECT_EQ(images, generator.sample({.labels = {0, 1, 2, 1, 0}}));
@@ -155,14 +156,14 @@ TEST(GeneratorTest, DecodesAsTheAutoencoderDoes) {
   EXPECT_EQ(images[0].channels(), 1);
 }
 
-TEST(GeneratorTest, NeedsNoEncoder) {
+TEST(GeneratorTest, DoesNotNeedTheEncoder) {
   Bundle bundle = test::tiny_bundle();
-  const Tensor<float> z = Generator(bundle).sample_latents({.labels = {0}});
+  const Tensor<float> z = Generator(bundle).sample_latents({.labels = {0}});  // (B, C, h, w)
   bundle.remove("encoder.");
   expect_close(Generator(bundle).sample_latents({.labels = {0}}), z, 0.0);
 }
 
-TEST(GeneratorTest, LoadsWhatWasSaved) {
+TEST(GeneratorTest, LoadsASavedModel) {
   const test::TempFolder folder;
   const Bundle bundle = test::tiny_bundle();
   bundle.save(folder / "m.safetensors");
@@ -170,7 +171,7 @@ TEST(GeneratorTest, LoadsWhatWasSaved) {
             Generator(bundle).sample({.labels = {2}}));
 }
 
-TEST(GeneratorTest, TheCallbackCountsOverAllBatches) {
+TEST(GeneratorTest, TheCallbackCountsStepsOfAllBatches) {
   const Generator generator = tiny_generator();
   std::vector<index_t> steps, sizes;
   std::vector<float> times;
@@ -190,7 +191,7 @@ TEST(GeneratorTest, TheCallbackCountsOverAllBatches) {
   EXPECT_EQ(times[4], times[0]);
 }
 
-TEST(GeneratorTest, TheCallbackStops) {
+TEST(GeneratorTest, TheCallbackCanStop) {
   const Generator generator = tiny_generator();
   index_t calls = 0;
   const std::string message = message_of<Cancelled>([&] {
@@ -203,7 +204,7 @@ TEST(GeneratorTest, TheCallbackStops) {
   EXPECT_NE(message.find("step 4 of 6"), std::string::npos) << message;
 }
 
-TEST(GeneratorTest, ACallbacksExceptionComesThrough) {
+TEST(GeneratorTest, ExceptionsOfTheCallbackReachTheCaller) {
   const GenerateOptions options{
       .labels = {0}, .on_step = [](const StepInfo&) -> bool { throw std::runtime_error("mine"); }};
   EXPECT_THROW((void)tiny_generator().sample(options), std::runtime_error);
@@ -239,12 +240,12 @@ TEST(GeneratorTest, RefusesOptionsOutOfRange) {
           "sample 0 of 1 contains NaN", kNumeric);
 }
 
-TEST(GeneratorTest, RefusesLatentsThatItCannotDecode) {
+TEST(GeneratorTest, RefusesInvalidLatents) {
   const Generator generator = tiny_generator();
   EXPECT_THROW((void)generator.decode({}), ShapeError);
   EXPECT_THROW((void)generator.decode(Tensor<float>(Shape{0, 16, 2, 2}, 0.0f)), ShapeError);
   EXPECT_THROW((void)generator.decode(Tensor<float>(Shape{1, 16, 4, 1}, 0.0f)), ShapeError);
-  Tensor<float> z(Shape{2, 16, 2, 2}, 0.0f);
+  Tensor<float> z(Shape{2, 16, 2, 2}, 0.0f);  // (2, 16, 2, 2)
   z[100] = std::numeric_limits<float>::infinity();
   const std::string message = message_of<NumericError>([&] { (void)generator.decode(z); });
   EXPECT_NE(message.find("sample 1 of 2"), std::string::npos) << message;
@@ -259,7 +260,7 @@ TEST(GeneratorTest, RefusesGuidanceWithoutANullClass) {
   EXPECT_THROW((void)generator.sample({.labels = {2}, .guidance = Cfg{.scale = 2}}), ArgumentError);
 }
 
-TEST(GeneratorTest, RefusesBundlesThatCannotGenerate) {
+TEST(GeneratorTest, RefusesBundlesWithMissingOrWrongNetworks) {
   ModelConfig config = test::tiny_config();
   config.dit.reset();
   std::string message =
@@ -270,7 +271,7 @@ TEST(GeneratorTest, RefusesBundlesThatCannotGenerate) {
   message = message_of<FormatError>([&] { (void)Generator(test::random_bundle(config)); });
   EXPECT_NE(message.find("has no decoder"), std::string::npos) << message;
   Bundle bundle = test::tiny_bundle();
-  // As many elements as needed, but others.
+  // The number of elements is right, but the shape is not.
   bundle.tensors["dit.pos_embed"] = bundle.tensors.at("dit.pos_embed").reshaped({1, 16, 4});
   EXPECT_THROW((void)Generator(bundle), ShapeError);
 }
@@ -284,7 +285,7 @@ TEST(GeneratorTest, FindsClassesByNameAndNumber) {
   EXPECT_EQ(generator.label_of("star"), 2);
   EXPECT_EQ(generator.label_of("t-SHIRT"), 0);
   EXPECT_EQ(generator.label_of("0"), 0);
-  EXPECT_EQ(generator.label_of("2"), 1);  // a name before a number
+  EXPECT_EQ(generator.label_of("2"), 1);  // names take precedence over numbers
   for (const char* bad : {"", "3", "-1", "1x", "0.5", "99999999999999999999"})
     EXPECT_THROW((void)generator.label_of(bad), ArgumentError) << bad;
   const std::string message =
@@ -295,7 +296,7 @@ TEST(GeneratorTest, FindsClassesByNameAndNumber) {
       << message;
 }
 
-TEST(GeneratorTest, ThePngTextReproducesThePicture) {
+TEST(GeneratorTest, PngTextReproducesThePicture) {
   const Generator generator = tiny_generator();
   const GenerateOptions options{.labels = {0, 2},
                                 .seed = 7,

@@ -1,5 +1,5 @@
-// Conditioning for a whole schedule, shared evaluations and reuse of the backbone: results stay,
-// work goes down.
+// Conditioning computed for a whole schedule, shared evaluations, and reuse of the backbone: the
+// results are the same with less work.
 #include "generate/scheduled_network.hpp"
 
 #include <cmath>
@@ -24,17 +24,17 @@ OwnedPointer<const BackboneNetwork<Tensor<float>>> random_network(const Backbone
 }
 
 Tensor<float> noise(Shape shape) {
-  Tensor<float> out(shape);
+  Tensor<float> out(shape);  // (B, C, h, w)
   Philox(5, 0).fill_normal(out.span());
   return out;
 }
 
-/// Times and labels inside of a schedule and outside.
+/// Calls at times and with labels that are in the schedule, and at others that are not.
 void expect_plain_results(const Backbone& config) {
   const auto model = random_network(config);
   const Tensor<float> x = noise(Shape{2, 16, 2, 2});  // (B, C, h, w)
-  // A time in the table, one after the part that fits, one that is not planned, a label that is
-  // not.
+  // A time in the table, a time beyond the part of the schedule that fits into the small table, a
+  // time that is not in the schedule, and a label that is not.
   const std::tuple<float, Labels> calls[] = {{0.9f, {2, 0}}, {0.5f, {0, 2}}, {0.9f, {2, 2}},
                                              {0.1f, {2, 0}}, {0.7f, {2, 0}}, {0.5f, {1, 0}}};
   for (const index_t bytes : {index_t{1}, index_t{1} << 20}) {
@@ -47,13 +47,13 @@ void expect_plain_results(const Backbone& config) {
                          1e-6);
     EXPECT_EQ(work.evaluations, 12);
     EXPECT_EQ(work.backbones, 12);
-    // Two labels at each of three times, two unplanned pairs twice; in the small table the first
-    // time is computed again.
+    // Two labels at each of three times, and two pairs outside the schedule, each computed twice.
+    // With the small table, the first time is computed again.
     EXPECT_EQ(work.conditionings, bytes == 1 ? 12 : 10);
   }
 }
 
-TEST(ScheduledNetwork, GivesThePlainResults) {
+TEST(ScheduledNetwork, EqualsTheNetwork) {
   expect_plain_results(*test::tiny_config().dit);
   expect_plain_results(test::tiny_lightning_dit());
 }
@@ -64,7 +64,7 @@ TEST(ScheduledNetwork, EvaluatesEachImageUnderSeveralLabels) {
     const Labels first{2, 0}, second{1, 1}, both{2, 0, 1, 1};
     const Tensor<float> together =
         model(x, model.conditioning(Tensor<float>(Shape{4}, 0.5f), both));  // (2 B, C, h, w)
-    const Tensor<float> t(Shape{2}, 0.5f);
+    const Tensor<float> t(Shape{2}, 0.5f);                                  // (2)
     const auto half = [&](index_t i) {
       return Tensor<float>(x.shape(),
                            together.span().subspan(static_cast<std::size_t>(i * x.numel()),
@@ -79,7 +79,7 @@ TEST(ScheduledNetwork, EvaluatesEachImageUnderSeveralLabels) {
   check(*random_network(test::tiny_lightning_dit()));
 }
 
-TEST(SamplingReportTest, CountsWhatGuidanceAndScheduleCost) {
+TEST(SamplingReportTest, CountsTheWorkOfGuidanceAndSchedule) {
   ModelConfig config = test::tiny_config();
   config.guide = config.dit;
   const Generator generator(test::random_bundle(config));
@@ -92,14 +92,14 @@ TEST(SamplingReportTest, CountsWhatGuidanceAndScheduleCost) {
     (void)generator.sample_latents(options);
     return report;
   };
-  // Two labels at ten times (and at the end of the grid), for every solver.
+  // Two labels at ten times and at the end of the grid, for every solver.
   SamplingReport r = work({.solver = Solver::euler, .guidance = Cfg{}});
   EXPECT_EQ(r.model.evaluations, 30);
   EXPECT_EQ(r.model.conditionings, 22);
   r = work({.solver = Solver::heun, .guidance = Cfg{}});
   EXPECT_EQ(r.model.evaluations, 60);
   EXPECT_EQ(r.model.conditionings, 22);
-  // The null label joins where guidance is active.
+  // The null class is evaluated as well where guidance is active.
   r = work({.solver = Solver::euler, .guidance = Cfg{.scale = 2.0f}});
   EXPECT_EQ(r.model.evaluations, 60);
   EXPECT_EQ(r.model.conditionings, 33);
@@ -111,7 +111,7 @@ TEST(SamplingReportTest, CountsWhatGuidanceAndScheduleCost) {
   EXPECT_EQ(r.guide.evaluations, 3);
 }
 
-TEST(ReuseTest, SavesBackbonesWithinABoundAndPictureByPicture) {
+TEST(ReuseTest, SavesBackboneEvaluationsWithinABoundPerPicture) {
   const Generator generator(test::tiny_bundle());
   SamplingReport report;
   GenerateOptions options{.labels = {0, 1, 2, 1},
@@ -132,19 +132,19 @@ TEST(ReuseTest, SavesBackbonesWithinABoundAndPictureByPicture) {
     }
     return std::sqrt(sum / square);
   };
-  const Tensor<float> exact = run(0, 4);
+  const Tensor<float> exact = run(0, 4);  // (B, C, h, w)
   const SamplingWork all = report.model;
   EXPECT_EQ(all.backbones, all.evaluations);
-  test::expect_close(run(1e-9, 4), exact, 1e-6);  // nothing can be reused
+  test::expect_close(run(1e-9, 4), exact, 1e-6);  // no evaluation is close enough to be reused
   EXPECT_EQ(report.model.backbones, all.evaluations);
   index_t before = all.evaluations;
   for (const double bound : {0.05, 0.3}) {
-    const Tensor<float> z = run(bound, 4);
+    const Tensor<float> z = run(bound, 4);  // (B, C, h, w)
     EXPECT_LT(report.model.backbones, before) << bound;
     EXPECT_EQ(report.model.evaluations, all.evaluations);
     EXPECT_LT(distance(z, exact), bound) << bound;
     before = report.model.backbones;
-    const Tensor<float> one_by_one = run(bound, 1);
+    const Tensor<float> one_by_one = run(bound, 1);  // (B, C, h, w)
     test::expect_close(one_by_one, z, 1e-6);
     EXPECT_EQ(report.model.backbones, before) << bound;
   }

@@ -1,5 +1,5 @@
-// The test of the design: a diffusion network that the library does not know comes in by
-// registration alone (support/third_backbone.hpp), and every part of the library takes it.
+// A diffusion network that the library does not know needs only to be registered
+// (support/third_backbone.hpp) to work with every component of the library.
 #include "support/third_backbone.hpp"
 
 #include "rae/formats/bundle_writer.hpp"
@@ -22,7 +22,7 @@ ModelConfig config_with(const Backbone& network) {
   return config;
 }
 
-TEST(ThirdBackboneTest, SurvivesItsText) {
+TEST(ThirdBackboneTest, ConfigurationRoundTrips) {
   ASSERT_TRUE(kRegistered);
   ModelConfig config = config_with(TokenMlpConfig{});
   config.guide = TokenMlpConfig{.hidden_size = 8};
@@ -39,7 +39,7 @@ TEST(ThirdBackboneTest, SurvivesItsText) {
             "token_mlp.hidden_size: expected an integer from 1 to 65536, got 0");
 }
 
-TEST(ThirdBackboneTest, GoesThroughABundleToPictures) {
+TEST(ThirdBackboneTest, GeneratesPicturesFromABundle) {
   const test::TempFolder folder;
   const Bundle bundle = test::random_bundle(config_with(TokenMlpConfig{}));
   bundle.save(folder / "m.safetensors");
@@ -47,7 +47,7 @@ TEST(ThirdBackboneTest, GoesThroughABundleToPictures) {
   const Generator generator = Generator::load(folder / "m.safetensors");
   const GenerateOptions options{.labels = {0, 2}, .guidance = Cfg{}};
   const Tensor<float> z = generator.sample_latents(options);  // (B, C, h, w)
-  // The same steps by hand with the network itself.
+  // The same steps, computed here with the network itself.
   TokenMlp<Tensor<float>> network{TokenMlpConfig{}};
   bundle.restore("dit.", network);
   const ModelConfig& c = bundle.config;
@@ -81,22 +81,22 @@ TEST(ThirdBackboneTest, GuidesAndIsGuidedByOtherKinds) {
   EXPECT_TRUE(all_finite(guided.span()));
 }
 
-TEST(ThirdBackboneTest, IsPackedAndNarrowed) {
+TEST(ThirdBackboneTest, IsPackedInEveryType) {
   const test::TempFolder folder;
   const Bundle bundle = test::random_bundle(config_with(TokenMlpConfig{.hidden_size = 32}));
-  const Tensor<float> exact = Generator(bundle).sample_latents({.labels = {0, 1}});
+  const Tensor<float> exact = Generator(bundle).sample_latents({.labels = {0, 1}});  // (B, C, h, w)
   for (const DType dtype : {DType::f32, DType::bf16, DType::int8}) {
     const std::string path = folder / (std::string(name_of(dtype)) + ".safetensors");
     save_packed_bundle(bundle.files(), path, dtype);
     const Generator packed = Generator::load(path), loaded(bundle, {.dtype = dtype});
     EXPECT_EQ(packed.dtype(), dtype);
-    const Tensor<float> z = packed.sample_latents({.labels = {0, 1}});
+    const Tensor<float> z = packed.sample_latents({.labels = {0, 1}});  // (B, C, h, w)
     test::expect_close(z, loaded.sample_latents({.labels = {0, 1}}), 0.0);
     test::expect_close(z, exact, dtype == DType::f32 ? 1e-5 : 0.3);
   }
 }
 
-TEST(ThirdBackboneTest, OfficialFilesHaveNoClassForIt) {
+TEST(ThirdBackboneTest, HasNoOfficialFiles) {
   const test::TempFolder folder;
   ModelConfig config = config_with(TokenMlpConfig{});
   const OfficialFiles out = save_official(test::random_bundle(config).files(), folder / "o");

@@ -1,5 +1,5 @@
-// Every reader of files against every kind of wrong file: missing, a folder, empty, cut anywhere,
-// or of another format. Damage that is particular to one format is in that format's test.
+// Every reader of files with every kind of wrong file: missing, a folder, empty, truncated at any
+// place, or of another format. Damage that is specific to one format is tested with that format.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -19,8 +19,8 @@ namespace rae::test {
 namespace {
 
 struct Reader {
-  std::string name;   // also the file's extension
-  std::string whole;  // a good file
+  std::string name;   // also the extension of the file
+  std::string whole;  // contents of a valid file
   std::function<void(const std::string& path)> read;
 };
 
@@ -59,7 +59,7 @@ void expect_refused(const Reader& reader, const std::string& path, const std::st
       << reader.name << ", " << what << ": " << message;
 }
 
-TEST(BadInput, TheGoodFilesAreRead) {
+TEST(BadInput, ValidFilesAreRead) {
   const TempFolder folder;
   for (const Reader& reader : readers())
     EXPECT_NO_THROW(reader.read(folder.write("good." + reader.name, reader.whole))) << reader.name;
@@ -87,7 +87,7 @@ TEST(BadInput, TruncatedFiles) {
   }
 }
 
-// Files of a few bytes that begin as some format does.
+// Files of a few bytes that begin like one of the formats.
 TEST(BadInput, FilesOfAFewBytes) {
   const TempFolder folder;
   for (const Reader& reader : readers()) {
@@ -102,7 +102,7 @@ TEST(BadInput, FilesOfAFewBytes) {
   }
 }
 
-TEST(BadInput, PointersOfGitLfsAreNamed) {
+TEST(BadInput, GitLfsPointersAreNamed) {
   const TempFolder folder;
   for (const Reader& reader : readers()) {
     const std::string path =

@@ -56,7 +56,7 @@ TEST(Config, ReadsAGoldenConfiguration) {
   EXPECT_EQ(ConfigNode::parse_yaml(node.to_json(2)), node);
 }
 
-TEST(Config, ErrorsSayWhere) {
+TEST(Config, ErrorsNameThePlace) {
   const auto node = ConfigNode::parse_yaml(
       "dit:\n  train: {lr: abc, steps: 1.5, list: [1, x], count: -1, big: 3000000000}\n",
       "fashion-mnist.yaml");

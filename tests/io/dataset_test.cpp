@@ -19,7 +19,7 @@ std::vector<float> load(const ImageDataset& dataset, index_t i, std::uint64_t ep
   return out;
 }
 
-/// A folder with the four files of Fashion-MNIST: three training pictures (plain), two test
+/// Writes the four files of Fashion-MNIST: three training pictures (not compressed) and two test
 /// pictures (gzip).
 void write_fashion_mnist(const TempFolder& folder) {
   folder.write("train-images-idx3-ubyte", idx_images(3, 4, 4));
@@ -56,7 +56,7 @@ TEST(Dataset, PadsAndRepeatsChannels) {
             std::accumulate(pixels.begin() + 36, pixels.begin() + 72, 0.0f));
 }
 
-TEST(Dataset, DrawsDependOnSeedEpochAndIndexOnly) {
+TEST(Dataset, DrawsDependOnlyOnSeedEpochAndIndex) {
   const TempFolder folder;
   write_fashion_mnist(folder);
   const DatasetOptions options{.size = 12, .random_crop = true, .flip = true, .seed = 3};
@@ -64,7 +64,7 @@ TEST(Dataset, DrawsDependOnSeedEpochAndIndexOnly) {
   const auto again = open_fashion_mnist(folder.path(), Split::train, options);
   std::set<std::vector<float>> seen;
   for (std::uint64_t epoch = 0; epoch < 20; ++epoch) {
-    (void)load(*again, 2, epoch);  // another order of calls
+    (void)load(*again, 2, epoch);  // calls in another order
     EXPECT_EQ(load(*dataset, 1, epoch), load(*again, 1, epoch));
     seen.insert(load(*dataset, 1, epoch));
   }
@@ -72,7 +72,7 @@ TEST(Dataset, DrawsDependOnSeedEpochAndIndexOnly) {
   const auto other = open_fashion_mnist(folder.path(), Split::train,
                                         {.size = 12, .random_crop = true, .flip = true, .seed = 4});
   EXPECT_NE(load(*other, 1), load(*dataset, 1));
-  // A part keeps the draws of the whole.
+  // A slice of a data set has the same draws as the whole.
   const auto part = slice(dataset, 1, 2);
   EXPECT_EQ(load(*part, 0, 5), load(*dataset, 1, 5));
   EXPECT_EQ(part->label(1), 5);
@@ -82,7 +82,7 @@ TEST(Dataset, DrawsDependOnSeedEpochAndIndexOnly) {
   EXPECT_EQ(rest->class_names().size(), 10u);
 }
 
-TEST(Dataset, FlipsAboutHalf) {
+TEST(Dataset, FlipsHalfOfThePictures) {
   const TempFolder folder;
   write_fashion_mnist(folder);
   const auto plain = open_fashion_mnist(folder.path(), Split::train);
@@ -140,7 +140,7 @@ TEST(Dataset, PicturesMayBeRectangles) {
         open_image_folder(folder.path(), {.size = 8, .width = 12, .random_crop = random});
     EXPECT_EQ(dataset->height(), 8);
     EXPECT_EQ(dataset->width(), 12);
-    // No border: a picture covers the whole rectangle.
+    // There is no border: the picture covers the whole rectangle.
     for (const float value : load(*dataset, 0)) EXPECT_NEAR(value, 200 / 255.0, 1e-3);
     for (const float value : load(*dataset, 1)) EXPECT_NEAR(value, 100 / 255.0, 1e-3);
   }
@@ -164,7 +164,7 @@ TEST(Dataset, UsesSplitFolders) {
   EXPECT_EQ(open_dataset(folder.path(), Split::test, {.size = 8})->size(), 1);
 }
 
-TEST(Dataset, RefusesWhatDoesNotFit) {
+TEST(Dataset, RefusesInvalidArgumentsAndFiles) {
   const TempFolder folder;
   write_fashion_mnist(folder);
   const auto dataset = open_fashion_mnist(folder.path(), Split::train);
@@ -212,7 +212,7 @@ TEST(Dataset, RefusesWhatDoesNotFit) {
             }).find("train-labels-idx1-ubyte"),
             std::string::npos);
 
-  // A strip that would need more pixels than there may be.
+  // A picture so narrow that scaling it would need more pixels than the limit allows.
   Image(1, 3000, 1).save_png(folder / "strip.png");
   const auto strip = open_image_folder(folder.path(), {.size = 256});
   EXPECT_NE(message_of<FormatError>([&] {

@@ -35,7 +35,7 @@ TEST(MappedFile, NamesTheFileInErrors) {
             std::string::npos);
 }
 
-TEST(MappedFile, ReleasedPartsAreReadAgain) {
+TEST(MappedFile, ReleasedBytesAreReadAgain) {
   const TempFolder folder;
   std::string text(5 * 4096 + 100, 'a');
   for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>('a' + i % 23);
@@ -48,7 +48,7 @@ TEST(MappedFile, ReleasedPartsAreReadAgain) {
     file.release(file.bytes().subspan(first, count));
     EXPECT_EQ(as_text(file.bytes()), text) << first;
   }
-  // Memory that is not the file's must not lose its contents.
+  // Memory outside the file must keep its contents.
   const std::vector<std::byte> own(5 * 4096, std::byte{7});
   file.release(own);
   EXPECT_EQ(std::count(own.begin(), own.end(), std::byte{7}), 5 * 4096);
@@ -64,7 +64,7 @@ TEST(ReadFile, StopsAtTheLimit) {
               (void)read_file(path, 4);
             }).find("a.bin': it has more than 4 bytes"),
             std::string::npos);
-  // A device has no size and never ends.
+  // A device reports no size and has no end.
   EXPECT_THROW((void)read_file("/dev/zero", 1000), FileError);
   EXPECT_TRUE(read_file("/dev/null").empty());
   EXPECT_THROW((void)read_file(folder.path()), FileError);

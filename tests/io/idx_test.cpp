@@ -23,7 +23,7 @@ TEST(Idx, ReadsPlainAndGzip) {
     EXPECT_EQ(classes[0], 2);
   }
   EXPECT_EQ(parse_idx_images(as_byte_span(idx_images(0, 2, 4))).shape(), (Shape{0, 2, 4}));
-  // Members that follow each other are one file, as in gzip.
+  // Several gzip members in sequence are one file.
   EXPECT_EQ(
       parse_idx_images(as_byte_span(gzip(images.substr(0, 20)) + gzip(images.substr(20)))).numel(),
       24);

@@ -28,7 +28,7 @@ int worst_difference(const Image& image, const std::string& raw) {
   return worst;
 }
 
-/// A tensor (H, W, C) of bytes as a picture.
+/// Converts a tensor (H, W, C) of bytes to a picture.
 Image image_of(const Tensor<std::uint8_t>& samples) {
   Image out(samples.extent(1), samples.extent(0), static_cast<int>(samples.extent(2)));
   std::copy(samples.span().begin(), samples.span().end(), out.pixels().begin());
@@ -46,14 +46,13 @@ TEST(Image, DecodesEveryFormat) {
   EXPECT_EQ(worst_difference(Image::open(picture("palette.png")), "palette.raw"), 0);
   EXPECT_EQ(worst_difference(Image::open(picture("gray.png")), "gray.raw"), 0);
   EXPECT_EQ(worst_difference(Image::open(picture("one_bit.png")), "one_bit.raw"), 0);
-  // JPEG decoders may round their inverse transform differently, and interpolate coarse chroma
-  // differently.
+  // JPEG decoders may round the inverse transform and interpolate subsampled chroma differently.
   EXPECT_LE(worst_difference(Image::open(picture("baseline.jpg")), "baseline.raw"), 2);
   EXPECT_LE(worst_difference(Image::open(picture("progressive.jpg")), "progressive.raw"), 2);
   EXPECT_EQ(Image::open(picture("gray.jpg")).channels(), 1);
 }
 
-TEST(Image, CropsRectanglesAsItCropsSquares) {
+TEST(Image, CropsRectanglesLikeSquares) {
   Image image(40, 90, 3);
   for (std::size_t i = 0; i < image.pixels().size(); ++i)
     image.pixels()[i] = static_cast<std::uint8_t>(i * 7 % 251);
@@ -61,14 +60,14 @@ TEST(Image, CropsRectanglesAsItCropsSquares) {
   const Image wide = image.center_crop(20, 10), high = image.center_crop(10, 30);
   EXPECT_EQ(wide.width(), 20);
   EXPECT_EQ(wide.height(), 10);
-  // Halved to 20 x 45, which is wide enough; the middle of its height.
+  // It is halved to 20 x 45, which is wide enough, and the middle of its height is taken.
   EXPECT_EQ(wide, image.resized(20, 45, ResizeFilter::box).cropped(0, 17, 20, 10));
-  // 90 / 30 needs a scale of 1 / 3: halved to 20 x 45, then to 13 x 30.
+  // It needs a scale of 1 / 3: it is halved to 20 x 45, then resized to 13 x 30.
   EXPECT_EQ(high, image.resized(20, 45, ResizeFilter::box).resized(13, 30).cropped(1, 0, 10, 30));
   EXPECT_THROW((void)image.center_crop(0, 10), ArgumentError);
 }
 
-TEST(Image, ResizesAsPillow) {
+TEST(Image, ResizesLikePillow) {
   const Image image = Image::open(picture("rgb.png"));
   EXPECT_EQ(worst_difference(image.resized(31, 9), "resized_31x9.raw"), 0);
   EXPECT_EQ(worst_difference(image.resized(7, 5, ResizeFilter::box), "box_7x5.raw"), 0);
@@ -78,7 +77,7 @@ TEST(Image, ResizesAsPillow) {
   EXPECT_THROW((void)Image().resized(2, 2), ArgumentError);
 }
 
-TEST(Image, PreparesAsTheReference) {
+TEST(Image, PreparesPicturesLikeTheReference) {
   const Golden golden("image_prep/io.safetensors");
   const auto expect_bytes = [&](const Image& image, const std::string& name) {
     const auto expected = golden.get<std::uint8_t>(name);  // (H, W, C) or (1, H, W, C)
@@ -108,7 +107,7 @@ TEST(Image, TensorsRoundTrip) {
   EXPECT_THROW((void)Image::from_tensor(Tensor<float>(Shape{2, 3, 4, 4}, 0.0f)), ShapeError);
   EXPECT_THROW((void)Image::from_tensor(Tensor<float>()), ShapeError);
   EXPECT_THROW((void)Image::from_tensor(Tensor<float>(Shape{3, 0, 4})), ArgumentError);
-  Tensor<float> bad(Shape{1, 2, 2}, 0.5f);
+  Tensor<float> bad(Shape{1, 2, 2}, 0.5f);  // (1, 2, 2)
   bad[3] = std::nanf("");
   EXPECT_EQ(message_of<NumericError>([&] { (void)Image::from_tensor(bad); }),
             "Image::from_tensor: channel 0, row 1, column 1 is not a number");
@@ -140,7 +139,7 @@ TEST(Image, SavesPngWithText) {
   EXPECT_THROW(Image().save_png(path), ArgumentError);
   EXPECT_THROW(image.save_png(folder / "none/out.png"), FileError);
   EXPECT_THROW(image.save_png("/dev/full"), FileError);
-  EXPECT_EQ(Image::open(path), Image::open(picture("gray.png")));  // the failures left the old file
+  EXPECT_EQ(Image::open(path), Image::open(picture("gray.png")));  // the failures kept the old file
 }
 
 TEST(Image, ReadsTextOfOtherWriters) {
@@ -195,7 +194,7 @@ TEST(Image, RefusesBadFiles) {
   for (const std::size_t at : {18u, 22u})
     large_bmp.replace(at, 4, std::string("\x00\x20\x00\x00", 4));  // 8192 x 8192 in 1 KB
   auto longer_bmp = bmp;
-  longer_bmp[22] = 18;  // one row more than the data
+  longer_bmp[22] = 18;  // declares one row more than the file has
   auto bad_table = jpeg;
   bad_table.replace(jpeg.find("\xff\xc4") + 5, 4, "\xff\xff\xff\xff");
   auto progressive = slurp(picture("progressive.jpg"));
@@ -232,8 +231,8 @@ TEST(Image, RefusesBadFiles) {
   EXPECT_THROW(Image(16384, 16384, 3), ArgumentError);
 }
 
-TEST(Image, RefusesAPngThatInflatesWithoutEnd) {
-  // A small picture whose compressed rows are replaced by those of one 100 times as high.
+TEST(Image, RefusesAPngThatInflatesTooMuch) {
+  // A small picture, whose compressed rows are replaced by those of a picture 100 times as high.
   const auto small = Image(64, 8, 1, 7).encode_png(), high = Image(64, 800, 1, 7).encode_png();
   std::vector<std::byte> mixed(small.begin(), small.begin() + 33);  // signature and header
   mixed.insert(mixed.end(), high.begin() + 33, high.end());

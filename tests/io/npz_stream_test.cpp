@@ -17,7 +17,7 @@ constexpr index_t kCount = 11;
 constexpr std::size_t kSize = 12;  // bytes of a record
 
 NpzStreamPlan plan(const std::string& seed = "1") {
-  Tensor<std::int64_t> labels(Shape{kCount});
+  Tensor<std::int64_t> labels(Shape{kCount});  // (N)
   for (index_t i = 0; i < kCount; ++i) labels[i] = i % 3;
   return {kCount, Shape{2, 2, 3}, {{"arr_1", labels}}, {{"seed", seed}, {"model", "tiny"}}};
 }
@@ -30,7 +30,7 @@ std::vector<std::uint8_t> records(index_t first, index_t count) {
   return out;
 }
 
-/// The file of a run without interruption.
+/// The file that a run without interruption writes.
 std::string uninterrupted() {
   const TempFolder folder;
   const auto path = folder / "a.npz";
@@ -54,15 +54,15 @@ TEST(NpzStream, WritesAnArchive) {
   EXPECT_EQ(file.text("settings.json"), "{\n  \"model\": \"tiny\",\n  \"seed\": \"1\"\n}\n");
   EXPECT_EQ(file.text("other.json"), std::nullopt);
 
-  // The same array where it lies.
+  // The same array, used in place in the file.
   const auto mapped = file.mapped("arr_0", true);
   ASSERT_TRUE(mapped.has_value());
   EXPECT_EQ(mapped->shape(), pixels.shape());
   EXPECT_TRUE(std::equal(expected.begin(), expected.end(), mapped->data()));
-  EXPECT_EQ(file.mapped("arr_1"), std::nullopt);  // int64
+  EXPECT_EQ(file.mapped("arr_1"), std::nullopt);  // only uint8 arrays are mapped
   EXPECT_EQ(file.mapped("none"), std::nullopt);
   auto damaged = slurp(path);
-  damaged[200] ^= 1;  // behind both headers, 39 and 128 bytes
+  damaged[200] ^= 1;  // in the data, after both headers of 39 and 128 bytes
   const auto other = NpzFile::open(folder.write("b.npz", damaged));
   EXPECT_TRUE(other.mapped("arr_0").has_value());
   EXPECT_THROW((void)other.mapped("arr_0", true), FormatError);
@@ -75,6 +75,7 @@ TEST(NpzStream, EqualsWriteNpzWithoutSettings) {
   NpzStream stream(folder / "a.npz", bare);
   stream.append(records(0, kCount));
   stream.finish();
+  // (N, 2, 2, 3)
   Tensor<std::uint8_t> pixels({kCount, 2, 2, 3}, std::span<const std::uint8_t>(records(0, kCount)));
   const NpzEntry entries[] = {{"arr_0", pixels}, bare.others[0]};
   write_npz(folder / "b.npz", entries);
@@ -92,7 +93,7 @@ TEST(NpzStream, ContinuesAfterAnyInterruption) {
         stream.append(records(0, kept));
         stream.checkpoint();
         if (kept + lost <= kCount)
-          stream.append(records(90, lost));  // after the checkpoint: does not count
+          stream.append(records(90, lost));  // after the checkpoint, so these records are lost
       }
       EXPECT_FALSE(std::filesystem::exists(path));
       NpzStream stream(path, plan());
@@ -104,7 +105,7 @@ TEST(NpzStream, ContinuesAfterAnyInterruption) {
     }
 }
 
-TEST(NpzStream, ContinuesAfterTheEndWasHalfWritten) {
+TEST(NpzStream, ContinuesAfterAnIncompleteEnd) {
   const auto expected = uninterrupted();
   const TempFolder folder;
   const auto path = folder / "a.npz";
@@ -170,7 +171,7 @@ TEST(NpzStream, RefusesDamage) {
     (void)folder.write("a.npz.partial.json", wrong);
     EXPECT_THROW(NpzStream(path, plan()), Error) << wrong;
   }
-  // Without a manifest nothing was kept.
+  // Without a manifest, no record counts as written.
   std::filesystem::remove(path + ".partial.json");
   EXPECT_EQ(NpzStream(path, plan()).done(), 0);
 }
@@ -192,7 +193,8 @@ TEST(NpzStream, RefusesWrongUse) {
   EXPECT_FALSE(std::filesystem::exists(path));
 }
 
-// Above 4 GB the sizes move into fields of 64 bits; the directory is read back without the data.
+// Above 4 GB, sizes are stored in fields of 64 bits. The headers are checked without writing the
+// data.
 TEST(Zip, HeadersOfHugeFiles) {
   const detail::ZipStored files[] = {{"arr_0.npy", 7, std::uint64_t{9} << 30, 0},
                                      {"b", 8, 3, (std::uint64_t{9} << 30) + 59}};

@@ -12,7 +12,7 @@ namespace {
 
 std::string array_file(const std::string& name) { return data_path("io/data/" + name); }
 
-TEST(Npz, ReadsWhatNumPyWrote) {
+TEST(Npz, ReadsArraysOfNumPy) {
   const auto file = NpzFile::open(array_file("stored.npz"));
   EXPECT_TRUE(file.contains("arr_0"));
   EXPECT_FALSE(file.contains("arr_1"));
@@ -112,7 +112,7 @@ TEST(Npz, RoundTrips) {
 TEST(Npz, RefusesWrongWrites) {
   const TempFolder folder;
   const auto path = folder / "a.npz";
-  const Tensor<float> x(Shape{1}, 0.0f);
+  const Tensor<float> x(Shape{1}, 0.0f);  // (1)
   const std::vector<NpzEntry> repeated = {{"a", x}, {"a", x}}, unnamed = {{"", x}},
                               empty = {{"a", Tensor<float>()}};
   const std::vector<NpzEntry> brain = {{"a", Tensor<bf16>(Shape{1})}};
@@ -154,7 +154,7 @@ TEST(Npz, RefusesBadFiles) {
     EXPECT_NE(message.find(expected), std::string::npos) << expected << ": " << message;
     EXPECT_NE(message.find("bad.npz"), std::string::npos) << message;
   }
-  // The directory is sound, the contents are not.
+  // The directory is valid, but the contents are not.
   const std::pair<std::string, const char*> inside[] = {
       {with(directory + 16, "abcd"), "wrong checksum"},
       {with(directory + 24, std::string("\x10\0\0\0", 4)), "more than 16 bytes"},

@@ -14,7 +14,7 @@
 namespace rae::test {
 namespace {
 
-/// A file from its JSON and the number of data bytes.
+/// Builds a file from its JSON header and the number of data bytes.
 std::string file_of(std::string_view json, std::size_t data_bytes) {
   std::string out;
   for (int i = 0; i < 8; ++i) out += static_cast<char>((json.size() >> (8 * i)) & 0xff);
@@ -36,16 +36,17 @@ TEST(Safetensors, ReadsAGoldenFile) {
 TEST(Safetensors, RoundTripsEveryType) {
   const TempFolder folder;
   const auto path = folder / "all.safetensors";
+  // (2, 3)
   const Tensor<float> f(
       {2, 3}, {1.0f, -2.5f, 0.0f, 1e-30f, 65504.0f, std::numeric_limits<float>::infinity()});
-  const Tensor<double> d({2}, {0.1, -1e300});
-  const Tensor<bf16> b({2}, {bf16(1.5f), bf16(-3.0f)});
-  const Tensor<f16> h({2}, {f16(1.5f), f16(-3.0f)});
-  const Tensor<std::int64_t> i64({2}, {std::int64_t{1} << 40, -7});
-  const Tensor<std::int32_t> i32({1}, {-70000});
-  const Tensor<std::uint8_t> u8({3}, {0, 128, 255});
-  const Tensor<float> scalar(Shape{}, {4.0f});
-  const Tensor<float> none(Shape{0, 4});
+  const Tensor<double> d({2}, {0.1, -1e300});                        // (2)
+  const Tensor<bf16> b({2}, {bf16(1.5f), bf16(-3.0f)});              // (2)
+  const Tensor<f16> h({2}, {f16(1.5f), f16(-3.0f)});                 // (2)
+  const Tensor<std::int64_t> i64({2}, {std::int64_t{1} << 40, -7});  // (2)
+  const Tensor<std::int32_t> i32({1}, {-70000});                     // (1)
+  const Tensor<std::uint8_t> u8({3}, {0, 128, 255});                 // (3)
+  const Tensor<float> scalar(Shape{}, {4.0f});                       // ()
+  const Tensor<float> none(Shape{0, 4});                             // (0, 4)
   const SafetensorsEntry entries[] = {{"u8", u8},   {"f", f},           {"d", d},
                                       {"b", b},     {"h", h},           {"i64", i64},
                                       {"i32", i32}, {"scalar", scalar}, {"none", none}};
@@ -67,7 +68,8 @@ TEST(Safetensors, RoundTripsEveryType) {
   EXPECT_EQ(file.read<float>("scalar").shape(), Shape{});
   EXPECT_EQ(file.read<float>("none").shape(), (Shape{0, 4}));
 
-  // Conversions: any float to any float, integers that fit to integers, nothing across.
+  // Conversions: any float type to any other, integers to integers if the values fit, and nothing
+  // between floats and integers.
   EXPECT_EQ(file.read<double>("b")[1], -3.0);
   EXPECT_EQ(static_cast<float>(file.read<f16>("f")[1]), -2.5f);
   EXPECT_EQ(file.read<std::int64_t>("u8")[2], 255);
@@ -81,7 +83,7 @@ TEST(Safetensors, RoundTripsEveryType) {
             std::string::npos);
   EXPECT_THROW((void)file.read<std::int64_t>("f"), FormatError);
 
-  // Equal input, equal bytes; the data begin on a multiple of 64.
+  // Equal tensors give equal bytes; the data begin at a multiple of 64.
   write_safetensors(folder / "again.safetensors", entries, {{"format", "pt"}, {"quote\"", "a\nb"}});
   EXPECT_EQ(slurp(path), slurp(folder / "again.safetensors"));
   EXPECT_EQ((8 + static_cast<unsigned char>(slurp(path)[0])) % 64, 0);
@@ -91,7 +93,7 @@ TEST(Safetensors, RoundTripsEveryType) {
 TEST(Safetensors, StoresFloatsAsAnyFloatType) {
   const TempFolder folder;
   const auto path = folder / "a.safetensors";
-  Tensor<float> x({70000});  // more than one piece of the writer's buffer
+  Tensor<float> x({70000});  // larger than the writer's buffer
   for (index_t i = 0; i < x.numel(); ++i) x.data()[i] = std::sin(static_cast<float>(i));
   const SafetensorsEntry entries[] = {
       {"half", x, DType::f16}, {"brain", x, DType::bf16}, {"double", x, DType::f64}};
@@ -122,7 +124,7 @@ TEST(Safetensors, MessagesNameTensorAndFile) {
 TEST(Safetensors, RefusesWrongWrites) {
   const TempFolder folder;
   const auto path = folder / "a.safetensors";
-  const Tensor<float> x(Shape{2}, 0.0f);
+  const Tensor<float> x(Shape{2}, 0.0f);  // (2)
   const auto write = [&](std::vector<SafetensorsEntry> entries,
                          std::map<std::string, std::string> metadata = {}) {
     write_safetensors(path, entries, metadata);
@@ -238,16 +240,16 @@ TEST(Safetensors, EveryTruncationIsRefused) {
         << size;
 }
 
-TEST(SafetensorsWriter, WritesTensorsAsTheyCome) {
+TEST(SafetensorsWriter, WriterWritesTensorsOneByOne) {
   const TempFolder folder;
   const std::string path = folder / "f.safetensors";
   const std::vector<SafetensorsSlot> slots = {{"a", DType::bf16, {2, 3}}, {"b", DType::int64, {1}}};
-  const Tensor<float> a(Shape{2, 3}, 1.5f);
-  const Tensor<std::int64_t> b(Shape{1}, 7);
+  const Tensor<float> a(Shape{2, 3}, 1.5f);   // (2, 3)
+  const Tensor<std::int64_t> b(Shape{1}, 7);  // (1)
   {
     SafetensorsWriter writer(path, slots, {{"k", "v"}});
     writer.write(a);
-    EXPECT_THROW(writer.write(a), ArgumentError);  // a float into an integer
+    EXPECT_THROW(writer.write(a), ArgumentError);  // floats where integers were declared
     EXPECT_THROW(writer.commit(), ArgumentError);
     EXPECT_THROW(writer.write(Tensor<std::int64_t>(Shape{2}, 7)), ShapeError);
     writer.write(b);

@@ -1,4 +1,4 @@
-// One suite for all readers of named tensors: the same names, values and errors from each.
+// The same tests for all readers of named tensors: names, values and errors must be equal.
 #include "rae/io/tensor_reader.hpp"
 
 #include <gtest/gtest.h>
@@ -97,7 +97,7 @@ TYPED_TEST(TensorReaderTest, ReadsAndConverts) {
   EXPECT_THROW((void)reader.template read<std::int64_t>("layer.bias"), FormatError);
 }
 
-TYPED_TEST(TensorReaderTest, StoredBytesOutliveTheFirstCopyOfTheReader) {
+TYPED_TEST(TensorReaderTest, StoredBytesOutliveTheReader) {
   auto first =
       std::make_unique<decltype(TypeParam::open(this->folder_))>(TypeParam::open(this->folder_));
   const TensorReader auto reader = *first;
@@ -114,7 +114,7 @@ TYPED_TEST(TensorReaderTest, StoredBytesOutliveTheFirstCopyOfTheReader) {
   }
 }
 
-TYPED_TEST(TensorReaderTest, MissingNamesAndOtherShapesAreNamed) {
+TYPED_TEST(TensorReaderTest, ErrorsNameMissingTensorsAndWrongShapes) {
   const TensorReader auto reader = TypeParam::open(this->folder_);
   const std::string missing = message_of<FormatError>([&] { (void)reader.info("layer.wieght"); });
   EXPECT_NE(missing.find("'layer.wieght' is not in " + reader.origin()), std::string::npos)
@@ -136,14 +136,15 @@ TYPED_TEST(TensorReaderTest, MissingNamesAndOtherShapesAreNamed) {
     EXPECT_NE(shape.find(part), std::string::npos) << shape;
 }
 
-TYPED_TEST(TensorReaderTest, MetadataAreThoseOfSafetensors) {
+TYPED_TEST(TensorReaderTest, MetadataOfSafetensorsAreReturned) {
   const TensorReader auto reader = TypeParam::open(this->folder_);
   const bool safetensors = reader.origin().ends_with(".safetensors");
   EXPECT_EQ(reader.metadata().size(), safetensors ? 1u : 0u);
 }
 
-// A transposed tensor has no contiguous elements to show; reading gathers them.
-TEST(TorchCheckpoint, BytesAreThoseOfContiguousTensors) {
+// A transposed tensor is not contiguous, so it has no bytes to show; reading it gathers the
+// elements.
+TEST(TorchCheckpoint, BytesAreShownForContiguousTensors) {
   const auto file = TorchCheckpoint::open(data_path("golden/ckpt_formats/raw_zip.pt"));
   EXPECT_FALSE(file.bytes("w").empty());
   EXPECT_TRUE(file.bytes("transposed").empty());

@@ -1,5 +1,5 @@
-// One interface over all files of weights: golden files of torch against safetensors, shards,
-// folders, and hostile indices.
+// The common interface of all files of weights: golden files of torch compared with safetensors,
+// shards, folders, and hostile indices.
 #include "rae/io/tensor_source.hpp"
 
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-/// A safetensors file with tensors of two floats, each filled with a number of its own.
+/// Writes a safetensors file of tensors with two elements, which both have the given value.
 void write_file(const std::string& path, const std::vector<std::pair<std::string, float>>& tensors,
                 const std::map<std::string, std::string>& metadata = {}) {
   std::vector<SafetensorsEntry> entries;
@@ -25,7 +25,7 @@ void write_file(const std::string& path, const std::vector<std::pair<std::string
   write_safetensors(path, entries, metadata);
 }
 
-/// Two shards, and an index over them with the given text.
+/// Writes two shards and their index with these contents.
 std::string write_shards(const TempFolder& folder, const std::string& index) {
   write_file(folder / "model-1-of-2.safetensors", {{"a", 1}, {"b", 2}}, {{"format", "pt"}});
   write_file(folder / "model-2-of-2.safetensors", {{"c", 3}, {"extra", 4}});
@@ -46,7 +46,7 @@ void expect_same(const TensorSource& got, const TensorSource& expected) {
   }
 }
 
-TEST(TensorSource, CheckpointsAndSafetensorsAreTheSame) {
+TEST(TensorSource, CheckpointsEqualSafetensors) {
   const auto safetensors = TensorSource::open(data_path("golden/ckpt_formats/io.safetensors"));
   const auto checkpoint = TensorSource::open(data_path("golden/ckpt_formats/raw_zip.pt"));
   EXPECT_EQ(checkpoint.origin(), data_path("golden/ckpt_formats/raw_zip.pt"));
@@ -60,7 +60,7 @@ TEST(TensorSource, CheckpointsAndSafetensorsAreTheSame) {
   EXPECT_EQ(checkpoint.weights().selected(), "");
 }
 
-TEST(TensorSource, ReadsEveryTypeOfElement) {
+TEST(TensorSource, ReadsEveryElementType) {
   for (const std::string file : {"raw_zip.pt", "legacy.pth"}) {
     const auto source = TensorSource::open(data_path("golden/ckpt_formats/" + file));
     const Golden golden("ckpt_formats/io.safetensors");
@@ -76,9 +76,9 @@ TEST(TensorSource, ReadsEveryTypeOfElement) {
   }
 }
 
-TEST(TensorSource, ChecksumsOfSamplesTellTensorsApart) {
+TEST(TensorSource, SampledChecksumsDistinguishTensors) {
   const TempFolder folder;
-  Tensor<float> tensor(Shape{100, 1000}, 1.0f);
+  Tensor<float> tensor(Shape{100, 1000}, 1.0f);  // (100, 1000)
   const auto checksum = [&](const std::string& file) {
     const SafetensorsEntry entry{"x", tensor};
     write_safetensors(folder / file, {&entry, 1});
@@ -124,7 +124,7 @@ TEST(TensorSource, WeightsOfSafetensors) {
   write_file(folder / "model.safetensors", {{"model.module.x", 1}, {"model.y", 2}});
   EXPECT_EQ(TensorSource::open(folder / "model.safetensors").weights().names(),
             (Strings{"x", "y"}));
-  // One part of a network that happens to be called model is no training checkpoint.
+  // A file with other tensors next to those of a module named "model" is not a training checkpoint.
   write_file(folder / "part.safetensors", {{"model.x", 1}, {"head.y", 2}});
   EXPECT_EQ(TensorSource::open(folder / "part.safetensors").weights().names(),
             (Strings{"model.x", "head.y"}));
@@ -206,7 +206,7 @@ TEST(TensorSource, RefusesHostileIndices) {
   expect(message("{" + many + "}"), "more than 1000 files");
   folder.write("deep.index.json", std::string(100000, '['));
   EXPECT_THROW((void)TensorSource::open(folder / "deep.index.json"), ConfigError);
-  // A shard that is itself truncated is refused when the index is opened.
+  // A truncated shard is refused when the index is opened.
   std::filesystem::resize_file(folder / "model-1-of-2.safetensors", 100);
   const std::string index = folder.write("model.safetensors.index.json", kGoodIndex);
   expect(message_of<FormatError>([&] { (void)TensorSource::open(index); }), "truncated");
@@ -242,7 +242,7 @@ TEST(TensorSource, TensorsInMemoryAreShared) {
   EXPECT_EQ(source.origin(), "here");
   EXPECT_EQ(source.names(), (Strings{"a.b", "a.c"}));
   EXPECT_EQ(source.info("a.c").shape, (Shape{1, 1}));
-  const Tensor<float> shared = source.read<float>("a.b");
+  const Tensor<float> shared = source.read<float>("a.b");  // (2)
   EXPECT_EQ(shared.data(), tensors.at("a.b").data());
   expect_close(source.under("a.").read<double>("b"), Tensor<double>(Shape{2}, {1.0, 2.0}), 0.0);
   EXPECT_TRUE(source.metadata().empty());

@@ -1,4 +1,4 @@
-// Golden files that torch wrote, and files made by hand for what torch would never write.
+// Golden files that torch wrote, and files made by hand in forms that torch does not write.
 #include "rae/io/torch_checkpoint.hpp"
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ std::string golden_path(const std::string& name) {
   return data_path("golden/ckpt_formats/" + name);
 }
 
-/// All tensors of `checkpoint`, whose names begin with `prefix`, are those of the golden file, bit
+/// The tensors of `checkpoint` whose names begin with `prefix` equal those of the golden file bit
 /// for bit.
 void expect_golden(const TorchCheckpoint& checkpoint, const std::string& prefix = "") {
   const Golden golden("ckpt_formats/io.safetensors");
@@ -54,7 +54,7 @@ TEST(TorchCheckpoint, ReadsZipAndStream) {
     EXPECT_EQ(checkpoint.origin(), golden_path(file));
     EXPECT_EQ(checkpoint.names(), order);
     expect_golden(checkpoint);
-    // A plain state dict is its own state dict.
+    // A plain state dict is returned unchanged.
     EXPECT_EQ(checkpoint.state_dict().names(), order);
     EXPECT_EQ(checkpoint.state_dict().selected(), "");
     EXPECT_EQ(checkpoint.tree().get<std::string>("transposed"), "f32 (6, 4)");
@@ -75,7 +75,7 @@ TEST(TorchCheckpoint, ReadsTrainingCheckpoints) {
   EXPECT_TRUE(tree.get<bool>("flag"));
   EXPECT_TRUE(tree.at("list").is_list());
   expect_golden(checkpoint, "model.");
-  // In that file the averages equal the weights; the next test tells them apart.
+  // In that file the averaged weights equal the others; the next test distinguishes them.
   const auto ema = checkpoint.state_dict();
   EXPECT_EQ(ema.selected(), "ema");
   expect_golden(ema);
@@ -84,7 +84,7 @@ TEST(TorchCheckpoint, ReadsTrainingCheckpoints) {
   expect_golden(model);
 }
 
-/// The layout of the official save_checkpoint(), with the wrappers of DistributedDataParallel and
+/// The layout of the official save_checkpoint(), with the prefixes of DistributedDataParallel and
 /// torch.compile.
 TEST(TorchCheckpoint, TakesTheAverageAndStripsPrefixes) {
   const auto weights = [](std::int64_t offset, const std::string& prefix) {
@@ -132,7 +132,7 @@ TEST(TorchCheckpoint, TakesTheAverageAndStripsPrefixes) {
             }).find("'step' contains no tensor"),
             std::string::npos);
 
-  // Without an average, the model.
+  // Without averaged weights, those of the model are returned.
   const std::string without = file(kNone);
   const auto model = TorchCheckpoint::parse(as_byte_span(without)).state_dict();
   EXPECT_EQ(model.selected(), "model");
@@ -155,10 +155,10 @@ TEST(TorchCheckpoint, EveryElementType) {
     std::vector<double> out;
     if (const DType dtype = file.info("t").dtype;
         dtype == DType::f64 || dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16) {
-      const Tensor<double> values = file.read<double>("t");
+      const Tensor<double> values = file.read<double>("t");  // (2)
       out.assign(values.span().begin(), values.span().end());
     } else {
-      const Tensor<std::int64_t> values = file.read<std::int64_t>("t");
+      const Tensor<std::int64_t> values = file.read<std::int64_t>("t");  // (2)
       for (const std::int64_t value : values.span()) out.push_back(static_cast<double>(value));
     }
     return out;
@@ -176,7 +176,7 @@ TEST(TorchCheckpoint, EveryElementType) {
             (std::vector<double>{254, 1}));
   EXPECT_EQ(read("BoolStorage", raw(std::vector<std::uint8_t>{0, 1}), 2),
             (std::vector<double>{0, 1}));
-  // Storages without a type count bytes.
+  // Untyped storages count bytes instead of elements.
   const std::string untyped = tuple({text("storage"), global("torch.storage", "UntypedStorage"),
                                      text("0"), text("cpu"), integer(2)}) +
                               "Q";
@@ -196,8 +196,8 @@ TEST(TorchCheckpoint, StridesOffsetsAndViews) {
   EXPECT_EQ(values_of(file.read<float>("ones")), (std::vector<float>{2, 3, 4}));
   EXPECT_EQ(file.read<float>("none").shape(), (Shape{0, 5}));
 
-  // Old streams: a storage that is a view of another, the first version of tensors, and OrderedDict
-  // filled by a list of pairs.
+  // The old stream format: a storage that is a view of another one, the first version of tensors,
+  // and an OrderedDict filled from a list of pairs.
   const std::string view =
       tuple({text("storage"), global("torch", "FloatStorage"), text("9"), text("cuda:0"),
              integer(6), tuple({text("8"), integer(2), integer(3)})}) +

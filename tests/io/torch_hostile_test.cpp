@@ -1,5 +1,5 @@
-// Checkpoints that were made to harm: each is refused with a message that says why, and none makes
-// the reader run, read or allocate what it should not.
+// Malicious checkpoints: each is refused with a message that gives the reason, and none makes the
+// reader run code, read outside the file, or allocate more than the file justifies.
 #include <gtest/gtest.h>
 
 #include "rae/io/torch_checkpoint.hpp"
@@ -20,9 +20,9 @@ struct Hostile {
 
 const std::string kSix(24, '\0');
 
-/// An archive with one value, beside the storage '0' of six floats.
+/// An archive of one value, with the storage '0' of six floats.
 std::string with(const std::string& value) { return saved(value, {{"0", kSix}}); }
-/// The same, as the only member of a dict.
+/// The same, with the value as the only member of a dict.
 std::string with_member(const std::string& value) { return with(dict({{"a", value}})); }
 std::string repeated(const std::string& text, std::size_t count) {
   std::string out;
@@ -244,7 +244,7 @@ TEST(TorchHostile, Tensors) { expect_refused(tensors()); }
 TEST(TorchHostile, Archives) { expect_refused(archives()); }
 TEST(TorchHostile, Streams) { expect_refused(streams()); }
 
-TEST(TorchHostile, TheFilesAroundThemAreGood) {
+TEST(TorchHostile, TheirValidCounterpartsAreRead) {
   const std::string zip = with_member(tensor_of_six(0, {6}, {1})),
                     old = stream(dict({{"a", tensor_of_six(0, {6}, {1})}}), {{"0", 6, kSix}});
   for (const auto& bytes : {zip, old})

@@ -1,4 +1,4 @@
-// The kernels of AMX as they are, on its instructions in plain loops.
+// The unchanged AMX kernels with the AMX instructions emulated in plain loops.
 #include "support/amx_emulation.hpp"
 
 #define use_avx512_amx use_emulated_amx

@@ -1,5 +1,5 @@
-// The kernels of AMX, with its instructions emulated by plain loops since few processors have them,
-// against those of AVX-512.
+// The AMX kernels compared with those of AVX-512. The AMX instructions are emulated in plain loops,
+// since few processors have them.
 #if defined(RAE_X86)
 #include <gtest/gtest.h>
 
@@ -20,7 +20,7 @@ using detail::PanelProduct;
 constexpr index_t kWidth = 48;
 
 struct Case {
-  index_t rows, columns, k;  // k in words
+  index_t rows, columns, k;  // k is the number of 32-bit words
   Activation activation = Activation::none;
   bool accumulate = false, residual = false;
 };
@@ -32,16 +32,17 @@ class AmxPanel : public testing::TestWithParam<Case> {
   Tensor<float> run(void (*kernel)(const PanelProduct<std::uint32_t, float>&), Fill fill) const {
     const Case& c = GetParam();
     const index_t stride = c.k + 3, held = c.columns + 5;
+    // one panel of words, then the rows of the left operand
     Tensor<std::int32_t> words(Shape{c.rows * stride + c.k * kWidth});
     fill(words);
     const auto* const panel = reinterpret_cast<const std::uint32_t*>(
-        words.data());  // begins at a vector, as kernels want it
+        words.data());  // aligned to a vector, as the kernels expect it
     Tensor<float> out(Shape{c.rows, held}), vectors(Shape{4, 2 * kWidth}),
-        residual(Shape{c.rows, kWidth});
+        residual(Shape{c.rows, kWidth});  // (R, N), (4, 2D), (R, D)
     Philox(3).fill_normal(out.span());
     Philox(4).fill_normal(vectors.span());
     Philox(5).fill_normal(residual.span());
-    Tensor<std::int32_t> compensation(Shape{kWidth}, 1234);
+    Tensor<std::int32_t> compensation(Shape{kWidth}, 1234);  // (D)
     PanelProduct<std::uint32_t, float> product{.rows = c.rows,
                                                .k = c.k,
                                                .a = panel + c.k * kWidth,
@@ -57,7 +58,7 @@ class AmxPanel : public testing::TestWithParam<Case> {
     product.up = kWidth;
     product.next = product.panel;
     product.next_bytes = 4096;
-    const Tensor<float> scales(Shape{c.rows}, 0.01f), unit(Shape{kWidth}, 0.02f);
+    const Tensor<float> scales(Shape{c.rows}, 0.01f), unit(Shape{kWidth}, 0.02f);  // (R), (D)
     product.row_scale = scales.data();
     product.column_scale = unit.data();
     product.compensation = compensation.data();
@@ -73,7 +74,7 @@ class AmxPanel : public testing::TestWithParam<Case> {
   }
 };
 
-// Pairs of bf16 from 2^-7 to 2, of either sign.
+// Pairs of bf16 with magnitudes from 2^-7 to 2 and either sign.
 void fill_bf16(Tensor<std::int32_t>& words) {
   for (index_t i = 0; i < words.numel(); ++i)
     words[i] = static_cast<std::int32_t>(
@@ -89,7 +90,7 @@ TEST_P(AmxPanel, EqualsAvx512) {
   NarrowTable plain = detail::avx512_tables().narrow, tiles = plain;
   detail::use_emulated_amx(tiles);
   EXPECT_TRUE(test::close(run(tiles.int8_panel, fill_int8), run(plain.int8_panel, fill_int8), 0.0));
-  const Tensor<float> expected = run(plain.bf16_panel, fill_bf16);
+  const Tensor<float> expected = run(plain.bf16_panel, fill_bf16);  // (M, N + 5)
   EXPECT_TRUE(
       test::close(run(tiles.bf16_panel, fill_bf16), expected, 1e-6 * test::largest(expected)));
 }

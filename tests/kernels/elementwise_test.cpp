@@ -14,7 +14,8 @@ using test::random_tensor;
 template <class T>
 void compare(index_t rows, index_t width, double tolerance) {
   const Tensor<T> x = random_tensor<T>({rows, width}, 1), y = random_tensor<T>({rows, width}, 2),
-                  row = random_tensor<T>({width}, 3);
+                  row = random_tensor<T>({width}, 3);  // (R, D), (R, D), (D)
+  // (R, D), (R, D), (R, D), (D), (R, D), (D)
   Tensor<T> sum(x.shape()), product(x.shape()), shifted(x.shape()), columns(Shape{width}, T(1)),
       expected(x.shape()), expected_columns(Shape{width});
   axpby<T>(T(2), x, T(-0.5), y, sum);
@@ -32,7 +33,7 @@ void compare(index_t rows, index_t width, double tolerance) {
     for (index_t r = 0; r < rows; ++r) total += static_cast<double>(x[r * width + i]);
     EXPECT_NEAR(columns[i], total, tolerance * static_cast<double>(rows));
   }
-  Tensor<T> in_place = x;
+  Tensor<T> in_place = x;  // (R, D)
   axpby<T>(T(2), std::as_const(in_place).view(), T(-0.5), y, in_place);
   EXPECT_TRUE(close(in_place, sum, 0.0));
 }
@@ -46,11 +47,12 @@ TEST(Elementwise, AgreesWithPlainLoops) {
 }
 
 TEST(Elementwise, ThreadCountDoesNotChangeABit) {
+  // (501, 131), (501, 131), (131)
   const Tensor<float> x = random_tensor<float>({501, 131}, 1),
                       y = random_tensor<float>({501, 131}, 2), row = random_tensor<float>({131}, 3);
   for (int part = 0; part < 4; ++part)
     EXPECT_TRUE(test::same_on_every_thread_count([&] {
-      Tensor<float> out(part == 3 ? row.shape() : x.shape(), 0.f);
+      Tensor<float> out(part == 3 ? row.shape() : x.shape(), 0.f);  // x's shape, or row's
       if (part == 0) axpby<float>(0.3f, x, 0.7f, y, out);
       if (part == 1) multiply<float>(x, y, out);
       if (part == 2) add_row<float>(x, row, out);
@@ -60,8 +62,8 @@ TEST(Elementwise, ThreadCountDoesNotChangeABit) {
 }
 
 TEST(Elementwise, RejectsMismatchedArguments) {
-  const Tensor<float> x(Shape{2, 3}, 1.f), y(Shape{2, 4}, 1.f);
-  Tensor<float> out(Shape{2, 3}, 9.f), two(Shape{2}, 9.f);
+  const Tensor<float> x(Shape{2, 3}, 1.f), y(Shape{2, 4}, 1.f);  // (2, 3), (2, 4)
+  Tensor<float> out(Shape{2, 3}, 9.f), two(Shape{2}, 9.f);       // (2, 3), (2)
   EXPECT_THROW(axpby<float>(1, x, 1, y, out), ShapeError);
   EXPECT_THROW(multiply<float>(x, y, out), ShapeError);
   EXPECT_THROW(add_row<float>(x, Tensor<float>(Shape{4}, 1.f), out), ShapeError);

@@ -18,15 +18,16 @@ class GemmShapes : public testing::TestWithParam<Shape> {};
 
 template <class T>
 void expect_all_forms(index_t m, index_t n, index_t k, double tolerance) {
+  // (M, K), (K, N), (K, M), (N, K)
   const Tensor<T> a = random_tensor<T>({m, k}, 1), b = random_tensor<T>({k, n}, 2),
                   at = random_tensor<T>({k, m}, 3), bt = random_tensor<T>({n, k}, 4);
   for (const View<const T>& left : {a.view(), at.view().transposed()})
     for (const View<const T>& right : {b.view(), bt.view().transposed()}) {
-      Tensor<T> expected(Shape{m, n}), out(Shape{m, n}, T(-1));
+      Tensor<T> expected(Shape{m, n}), out(Shape{m, n}, T(-1));  // (M, N) each
       reference::gemm<T>(left, right, expected);
       gemm<T>(left, right, out);
       EXPECT_TRUE(close(out, expected, tolerance));
-      Tensor<T> packed(Shape{m, n}, T(-1));
+      Tensor<T> packed(Shape{m, n}, T(-1));  // (M, N)
       gemm<T>(left, PackedMatrix<T>(right), packed);
       EXPECT_TRUE(close(packed, out, 0.0));
     }
@@ -50,27 +51,28 @@ INSTANTIATE_TEST_SUITE_P(Shapes, GemmShapes,
 
 TEST(Gemm, EpilogueAddsBiasAndActivates) {
   const Tensor<float> a = random_tensor<float>({10, 20}, 1), b = random_tensor<float>({20, 50}, 2),
-                      bias = random_tensor<float>({50}, 3);
-  Tensor<float> plain(Shape{10, 50}), out(Shape{10, 50});
+                      bias = random_tensor<float>({50}, 3);  // (10, 20), (20, 50), (50)
+  Tensor<float> plain(Shape{10, 50}), out(Shape{10, 50});    // (10, 50) each
   gemm(a, b, plain);
   gemm(a, b, out, Epilogue{.bias = bias, .activation = Silu});
   for (index_t i = 0; i < out.numel(); ++i) {
     const double x = static_cast<double>(plain[i]) + static_cast<double>(bias[i % 50]);
     EXPECT_NEAR(out[i], x / (1 + std::exp(-x)), 1e-5);
   }
-  Tensor<float> sum = plain;
+  Tensor<float> sum = plain;  // (10, 50)
   gemm(a, b, sum, Epilogue{.accumulate = true});
   for (index_t i = 0; i < out.numel(); ++i) EXPECT_NEAR(sum[i], 2 * plain[i], 1e-5);
 }
 
-// Sums that are longer than the kernel keeps in registers are added in parts: the epilogue still
-// happens once.
-TEST(Gemm, LongSumsMeetTheEpilogueOnce) {
+// Sums that are longer than those in registers are computed in several k-blocks. The epilogue is
+// still applied once.
+TEST(Gemm, LongSumsApplyTheEpilogueOnce) {
+  // (11, 1300), (1300, 21), (21), (11, 21)
   const Tensor<double> a = random_tensor<double>({11, 1300}, 1),
                        b = random_tensor<double>({1300, 21}, 2),
                        bias = random_tensor<double>({21}, 3),
                        before = random_tensor<double>({11, 21}, 4);
-  Tensor<double> product(Shape{11, 21}), out = before;
+  Tensor<double> product(Shape{11, 21}), out = before;  // (11, 21) each
   reference::gemm<double>(a, b, product);
   gemm<double>(a, b, out, {.bias = bias, .activation = Silu, .accumulate = true});
   for (index_t i = 0; i < out.numel(); ++i) {
@@ -80,15 +82,17 @@ TEST(Gemm, LongSumsMeetTheEpilogueOnce) {
 }
 
 TEST(Gemm, EmptySumIsTheBias) {
+  // (3, 0), (0, 5), (5)
   const Tensor<float> a(Shape{3, 0}), b(Shape{0, 5}), bias = random_tensor<float>({5}, 3);
-  Tensor<float> out(Shape{3, 5}, 9.f);
+  Tensor<float> out(Shape{3, 5}, 9.f);  // (3, 5)
   gemm(a, b, out, Epilogue{.bias = bias});
   for (index_t i = 0; i < out.numel(); ++i) EXPECT_EQ(out[i], bias[i % 5]);
 }
 
-TEST(Gemm, WritesIntoASliceOnly) {
+TEST(Gemm, WritesOnlyToTheSlice) {
+  // (4, 6), (6, 5)
   const Tensor<float> a = random_tensor<float>({4, 6}, 1), b = random_tensor<float>({6, 5}, 2);
-  Tensor<float> wide(Shape{4, 9}, 7.f), narrow(Shape{4, 5});
+  Tensor<float> wide(Shape{4, 9}, 7.f), narrow(Shape{4, 5});  // (4, 9), (4, 5)
   gemm<float>(a, b, wide.view().slice(1, 2, 5));
   gemm(a, b, narrow);
   for (index_t i = 0; i < 4; ++i)
@@ -97,6 +101,7 @@ TEST(Gemm, WritesIntoASliceOnly) {
 }
 
 TEST(Gemm, ThreadCountDoesNotChangeABit) {
+  // (301, 730), (730, 301), (730, 257), (730, 400)
   const Tensor<float> a = random_tensor<float>({301, 730}, 1),
                       at = random_tensor<float>({730, 301}, 3),
                       b = random_tensor<float>({730, 257}, 2),
@@ -106,22 +111,23 @@ TEST(Gemm, ThreadCountDoesNotChangeABit) {
       for (const int threads : {2, 3, 7})
         EXPECT_TRUE(test::same_on_every_thread_count(
             [&] {
-              Tensor<float> out(Shape{301, right.extent(1)});
+              Tensor<float> out(Shape{301, right.extent(1)});  // (301, N)
               gemm(left, right, out);
               return out;
             },
             threads));
 }
 
-// The gradient of a weight is accumulated; its long sum is computed in k-blocks.
+// The gradient of a weight is accumulated, and its long sum is computed in k-blocks.
 TEST(Gemm, TransposedProductAppliesTheEpilogueOnce) {
+  // (700, 11), (700, 21), (21), (11, 21), (11, 21), (11, 21)
   const Tensor<double> a = random_tensor<double>({700, 11}, 1),
                        b = random_tensor<double>({700, 21}, 2),
                        bias = random_tensor<double>({21}, 3),
                        before = random_tensor<double>({11, 21}, 4),
                        residual = random_tensor<double>({11, 21}, 5),
                        gate = random_tensor<double>({11, 21}, 6);
-  Tensor<double> product(Shape{11, 21}), out = before;
+  Tensor<double> product(Shape{11, 21}), out = before;  // (11, 21) each
   reference::gemm<double>(a.view().transposed(), b, product);
   gemm<double>(a.view().transposed(), b, out,
                {.bias = bias,
@@ -137,8 +143,8 @@ TEST(Gemm, TransposedProductAppliesTheEpilogueOnce) {
 
 TEST(Gemm, RejectsShapesThatDoNotFit) {
   const Tensor<float> a(Shape{2, 3}, 1.f), b(Shape{4, 5}, 1.f), good(Shape{3, 5}, 1.f),
-      bias(Shape{4}, 1.f);
-  Tensor<float> out(Shape{2, 5}, 9.f);
+      bias(Shape{4}, 1.f);              // (2, 3), (4, 5), (3, 5), (4)
+  Tensor<float> out(Shape{2, 5}, 9.f);  // (2, 5)
   EXPECT_THROW(gemm(a, b, out), ShapeError);
   EXPECT_THROW(gemm(a, good, out, Epilogue{.bias = bias}), ShapeError);
   EXPECT_EQ(out[0], 9.f);

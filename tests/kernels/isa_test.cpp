@@ -1,4 +1,4 @@
-// The choice of an instruction set by name.
+// Choosing an instruction set by name.
 #include "rae/kernels/isa.hpp"
 
 #include <gtest/gtest.h>
@@ -12,13 +12,13 @@
 namespace rae {
 namespace {
 
-TEST(Isa, AnEmptyRequestChoosesTheWidestVariant) {
+TEST(Isa, AnEmptyNameSelectsTheWidestVariant) {
   const Isa widest = choose_isa("");
   EXPECT_TRUE(supports(widest));
   for (const Isa isa : kIsas) EXPECT_TRUE(isa <= widest || !supports(isa)) << name_of(isa);
 }
 
-TEST(Isa, ANameChoosesItsVariantOrThrows) {
+TEST(Isa, ANameSelectsItsVariantOrThrows) {
   for (const Isa isa : kIsas) {
     if (supports(isa)) {
       EXPECT_EQ(choose_isa(name_of(isa)), isa);
@@ -28,7 +28,7 @@ TEST(Isa, ANameChoosesItsVariantOrThrows) {
   }
 }
 
-TEST(Isa, AnUnknownNameIsAnErrorThatListsWhatIsAvailable) {
+TEST(Isa, TheErrorForAnUnknownNameListsTheAvailableOnes) {
   for (const char* name : {"avx3", "AVX2", "avx2 ", "base"}) {
     const std::string message = test::message_of<ArgumentError>([&] { (void)choose_isa(name); });
     EXPECT_NE(message.find("'" + std::string(name) + "'"), std::string::npos) << message;

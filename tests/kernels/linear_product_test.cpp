@@ -1,5 +1,5 @@
-// Products of a linear layer in training: outputs and side outputs have the bits of the separate
-// steps, on every instruction set.
+// Products of a linear layer in training: outputs and side outputs have the same bits as those of
+// the separate operations, on every instruction set.
 #include "rae/kernels/linear_product.hpp"
 
 #include <gtest/gtest.h>
@@ -25,15 +25,17 @@ bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
   return close(a, b, 0.0);
 }
 
-// The prologue: none, a norm of the rows (M, K), or the gradient of SwiGLU at gates (M, K) for its
-// gradient (M, K/2).
+// The prologue: none, a norm of the rows a (M, K), or the gradient of SwiGLU, computed from the
+// gates (M, K) and the gradient a (M, K/2) of its output.
 enum class Prologue { none, norm, gates };
 
-// M is the number of rows, N and K those of columns of out and of the rows; both even.
+// M is the number of rows, N the number of columns of out, and K that of the rows; N and K are
+// even.
 template <class T>
 struct Case {
   index_t m, n, k;
   Prologue prologue;
+  // a (M, K) or (M, K/2), gates (M, K), weight (N, K), bias (N), shift and scale (M, K)
   Tensor<T> a, gates, weight, bias, shift, scale;
 
   Case(index_t m_, index_t n_, index_t k_, Prologue prologue_)
@@ -70,7 +72,7 @@ struct Case {
 
   [[nodiscard]] Tensor<T> rows() const {
     if (prologue == Prologue::none) return a;
-    Tensor<T> out(Shape{m, k});
+    Tensor<T> out(Shape{m, k});  // (M, K)
     if (prologue == Prologue::norm)
       norm<T>(a, norm_inputs(), out);
     else
@@ -92,7 +94,7 @@ struct Case {
 
 template <class T>
 void expect_single_steps(DType operands, Isa isa) {
-  // 1100 rows: enough for blocks of them with one thread, not with five.
+  // 1101 rows have several blocks of rows with one thread, but not with five.
   for (const Shape& s :
        {Shape{1, 2, 2}, Shape{67, 50, 98}, Shape{129, 96, 48}, Shape{1101, 34, 30}})
     for (const Prologue prologue : {Prologue::none, Prologue::norm, Prologue::gates})
@@ -111,7 +113,7 @@ void expect_single_steps(DType operands, Isa isa) {
       }
 }
 
-TEST(LinearOperand, HasTheBitsOfTheSingleSteps) {
+TEST(LinearOperand, IsBitIdenticalToTheSeparateOperations) {
   test::on_every_isa([](Isa isa) {
     expect_single_steps<float>(DType::f32, isa);
     expect_single_steps<double>(DType::f64, isa);
@@ -120,9 +122,10 @@ TEST(LinearOperand, HasTheBitsOfTheSingleSteps) {
 }
 
 TEST(LinearOperand, TransposedProductMatchesTheReference) {
-  const index_t m = 603, n = 70, k = 131;  // rows of more than one block of words
+  const index_t m = 603, n = 70, k = 131;  // more rows than a block of words has
+  // (M, N), (M, K)
   const Tensor<float> g = random_tensor<float>({m, n}, 1), x = random_tensor<float>({m, k}, 2);
-  Tensor<float> exact(Shape{n, k}), rounded(Shape{n, k}), out(Shape{n, k}, -1.0f);
+  Tensor<float> exact(Shape{n, k}), rounded(Shape{n, k}), out(Shape{n, k}, -1.0f);  // (N, K) each
   reference::gemm<float>(g.view().transposed(), x, exact);
   reference::gemm_bf16(g.view().transposed(), x, rounded);
   test::on_every_narrow_isa([&](Isa isa) {
@@ -137,8 +140,8 @@ TEST(LinearOperand, TransposedProductMatchesTheReference) {
   });
 }
 
-TEST(LinearOperand, PacksAsAPackedMatrixDoes) {
-  const Tensor<float> x = random_tensor<float>({131, 50}, 1);
+TEST(LinearOperand, PacksLikePackedMatrix) {
+  const Tensor<float> x = random_tensor<float>({131, 50}, 1);  // (131, 50)
   for (const DType operands : {DType::f32, DType::bf16}) {
     PackedMatrix<float> packed;
     pack_and_sum_rows<float>({.a = x.view(), .packed = &packed}, operands);
@@ -150,9 +153,10 @@ TEST(LinearOperand, PacksAsAPackedMatrixDoes) {
   }
 }
 
-TEST(LinearOperand, WrongShapesAreRefused) {
+TEST(LinearOperand, RejectsMismatchedArguments) {
   const Tensor<float> a = random_tensor<float>({6, 4}, 1), w = random_tensor<float>({8, 4}, 2),
-                      gates = random_tensor<float>({6, 4}, 3);
+                      gates = random_tensor<float>({6, 4}, 3);  // (6, 4), (8, 4), (6, 4)
+  // (6, 8), (6, 7), (5), (6, 3)
   Tensor<float> out(Shape{6, 8}), narrow(Shape{6, 7}), sums(Shape{5}), gated(Shape{6, 3});
   const View<const float> b = w.view().transposed();
   const NormInputs<float> norm;
@@ -168,7 +172,7 @@ TEST(LinearOperand, WrongShapesAreRefused) {
   EXPECT_THROW(pack_and_sum_rows<float>({.a = a.view(), .swiglu = out.view()}), ArgumentError);
   const PackedMatrix<float> x(a.view()), rounded(a.view(), DType::bf16),
       other(gates.view().slice(0, 0, 5)), halves(a.view(), DType::f32, PanelColumns::halves);
-  Tensor<float> gradient(Shape{4, 4});
+  Tensor<float> gradient(Shape{4, 4});  // (4, 4)
   EXPECT_THROW(gemm_transposed<float>(x, other, gradient), ShapeError);
   EXPECT_THROW(gemm_transposed<float>(x, x, out), ShapeError);
   EXPECT_THROW(gemm_transposed<float>(x, rounded, gradient), ArgumentError);

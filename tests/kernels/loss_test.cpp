@@ -16,14 +16,15 @@ using test::random_tensor;
 
 template <class T>
 constexpr double kTolerance =
-    sizeof(T) == 4 ? 1e-6 : 1e-13;  // the plain sum of 50 000 doubles itself errs by some 1e-14
+    sizeof(T) == 4 ? 1e-6 : 1e-13;  // the plain sum of 50 000 doubles has an error of about 1e-14
 
 template <class T>
 void compare_differences() {
   for (const Shape& shape :
        {Shape{1}, Shape{3, 5}, Shape{7, 1, 3}, Shape{2, 4096}, Shape{3, 5, 77, 41}}) {
+    // each of `shape`
     const Tensor<T> a = random_tensor<T>(shape, 1), b = random_tensor<T>(shape, 2);
-    Tensor<T> da(shape), expected(shape);
+    Tensor<T> da(shape), expected(shape);  // each of `shape`
     EXPECT_NEAR(mse<T>(a, b), reference::mse<T>(a, b), kTolerance<T>) << shape.to_string();
     EXPECT_NEAR(l1<T>(a, b), reference::l1<T>(a, b), kTolerance<T>) << shape.to_string();
     mse_backward<T>(a, b, T(1.5), da);
@@ -41,7 +42,7 @@ void compare_cross_entropy() {
     const Tensor<T> logits = random_tensor<T>({n, k}, 3);  // (N, K)
     std::vector<std::int64_t> labels;
     for (index_t i = 0; i < n; ++i) labels.push_back(i * 7 % k);
-    Tensor<T> dlogits(Shape{n, k}), expected(Shape{n, k});
+    Tensor<T> dlogits(Shape{n, k}), expected(Shape{n, k});  // (N, K) each
     const T loss = cross_entropy<T>(logits, labels, dlogits);
     EXPECT_NEAR(loss, reference::cross_entropy<T>(logits, labels, expected), kTolerance<T> * 10)
         << n << " rows of " << k;
@@ -61,8 +62,9 @@ TEST(CrossEntropy, AgreesWithReference) {
 }
 
 TEST(Loss, BackwardAgreesWithFiniteDifferences) {
+  // (3, 5) each
   const Tensor<double> a = random_tensor<double>({3, 5}, 4), b = random_tensor<double>({3, 5}, 5);
-  Tensor<double> da(a.shape());
+  Tensor<double> da(a.shape());  // (3, 5)
   mse_backward<double>(a, b, 2.0, da);
   EXPECT_TRUE(close(
       da, test::numeric_gradient([&](const Tensor<double>& x) { return 2 * mse<double>(x, b); }, a),
@@ -74,41 +76,41 @@ TEST(Loss, BackwardAgreesWithFiniteDifferences) {
 }
 
 TEST(CrossEntropy, BackwardAgreesWithFiniteDifferences) {
-  const Tensor<double> logits = random_tensor<double>({4, 6}, 6);
+  const Tensor<double> logits = random_tensor<double>({4, 6}, 6);  // (4, 6)
   const std::vector<std::int64_t> labels = {0, 5, 2, 2};
-  Tensor<double> dlogits(logits.shape());
+  Tensor<double> dlogits(logits.shape());  // (4, 6)
   EXPECT_GT(cross_entropy<double>(logits, labels, dlogits), 0);
   const auto loss = [&](const Tensor<double>& x) { return cross_entropy<double>(x, labels); };
   EXPECT_TRUE(close(dlogits, test::numeric_gradient(loss, logits), 1e-9));
 }
 
 TEST(Loss, SignOfZeroIsZero) {
-  const Tensor<float> a(Shape{3}, {1, 2, 3}), b(Shape{3}, {1, 3, 2});
-  Tensor<float> da(Shape{3});
+  const Tensor<float> a(Shape{3}, {1, 2, 3}), b(Shape{3}, {1, 3, 2});  // (3) each
+  Tensor<float> da(Shape{3});                                          // (3)
   l1_backward<float>(a, b, 3.0f, da);
   EXPECT_TRUE(close(da, Tensor<float>(Shape{3}, {0, -1, 1}), 0.0));
 }
 
-// Summed in float, the million equal terms would lose about four digits.
+// Summed in float, a million equal terms would lose about four digits.
 TEST(Loss, LargeSumsKeepTheirDigits) {
-  const Tensor<float> a(Shape{1 << 20}, 0.1f), b(Shape{1 << 20}, 0.0f);
+  const Tensor<float> a(Shape{1 << 20}, 0.1f), b(Shape{1 << 20}, 0.0f);  // (2^20) each
   EXPECT_EQ((l1<float>(a, b)), 0.1f);
   EXPECT_EQ((mse<float>(a, b)), static_cast<float>(double(0.1f) * double(0.1f)));
 }
 
 TEST(CrossEntropy, HugeLogitsAreStable) {
-  const Tensor<float> logits(Shape{2, 3}, {1e30f, -1e30f, 0.0f, -1e30f, -1e30f, -1e30f});
+  const Tensor<float> logits(Shape{2, 3}, {1e30f, -1e30f, 0.0f, -1e30f, -1e30f, -1e30f});  // (2, 3)
   const std::vector<std::int64_t> labels = {0, 1};
-  Tensor<float> dlogits(Shape{2, 3});
+  Tensor<float> dlogits(Shape{2, 3});  // (2, 3)
   EXPECT_NEAR(cross_entropy<float>(logits, labels, dlogits), 0.5 * std::log(3.0), 1e-7);
   EXPECT_TRUE(close(dlogits,
                     Tensor<float>(Shape{2, 3}, {0.0f, 0.0f, 0.0f, 1.0f / 6, -1.0f / 3, 1.0f / 6}),
                     1e-7));
 }
 
-TEST(Loss, NanIsNotHidden) {
+TEST(Loss, NanIsNotLost) {
   const Tensor<float> a(Shape{2}, {1.0f, std::numeric_limits<float>::quiet_NaN()}),
-      b(Shape{2}, 0.0f);
+      b(Shape{2}, 0.0f);  // (2) each
   EXPECT_TRUE(std::isnan(mse<float>(a, b)));
   EXPECT_TRUE(std::isnan(l1<float>(a, b)));
   const std::vector<std::int64_t> labels = {0};
@@ -117,7 +119,7 @@ TEST(Loss, NanIsNotHidden) {
 
 TEST(Loss, ThreadCountDoesNotChangeABit) {
   const Tensor<float> a = random_tensor<float>({300, 333}, 7),
-                      b = random_tensor<float>({300, 333}, 8);
+                      b = random_tensor<float>({300, 333}, 8);  // (300, 333) each
   const std::vector<std::int64_t> labels(300, 17);
   EXPECT_TRUE(
       test::same_on_every_thread_count([&] { return Tensor<float>(Shape{1}, mse<float>(a, b)); }));
@@ -128,8 +130,9 @@ TEST(Loss, ThreadCountDoesNotChangeABit) {
 }
 
 TEST(Loss, RejectsShapes) {
+  // (2, 3), (3, 2), (0, 3)
   const Tensor<float> a(Shape{2, 3}, 1.0f), b(Shape{3, 2}, 1.0f), none(Shape{0, 3});
-  Tensor<float> da(Shape{5}, 5.0f);
+  Tensor<float> da(Shape{5}, 5.0f);  // (5)
   EXPECT_THROW((void)mse<float>(a, b), ShapeError);
   EXPECT_THROW((void)l1<float>(a, b.view().transposed()), ShapeError);
   EXPECT_THROW((void)mse<float>(none, none), ShapeError);
@@ -139,8 +142,8 @@ TEST(Loss, RejectsShapes) {
 }
 
 TEST(CrossEntropy, RejectsLabelsAndShapesBeforeWriting) {
-  const Tensor<float> logits(Shape{2, 3}, 1.0f), none(Shape{0, 3});
-  Tensor<float> dlogits(Shape{2, 3}, 5.0f), wrong(Shape{2, 2}, 5.0f);
+  const Tensor<float> logits(Shape{2, 3}, 1.0f), none(Shape{0, 3});    // (2, 3), (0, 3)
+  Tensor<float> dlogits(Shape{2, 3}, 5.0f), wrong(Shape{2, 2}, 5.0f);  // (2, 3), (2, 2)
   const std::vector<std::int64_t> good = {0, 2}, large = {0, 3}, negative = {-1, 0}, one = {0};
   EXPECT_THROW((void)cross_entropy<float>(logits, large, dlogits), ArgumentError);
   EXPECT_THROW((void)cross_entropy<float>(logits, negative, dlogits), ArgumentError);

@@ -1,5 +1,5 @@
-// Products with a right operand that is stored as bf16, as 8-bit integers, or as integers of 8 or 4
-// bits in groups, on every instruction set.
+// Products whose right operand is stored as bf16, as 8-bit integers, or as integers of 8 or 4 bits
+// in groups, on every instruction set.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,21 +21,21 @@ constexpr DType kStored[] = {DType::bf16, DType::int8, DType::int8w, DType::int4
 
 Tensor<float> multiply(View<const float> a, View<const float> b, DType stored,
                        const Epilogue& epilogue = {}) {
-  Tensor<float> out(Shape{a.extent(0), b.extent(1)}, -1.0f);
+  Tensor<float> out(Shape{a.extent(0), b.extent(1)}, -1.0f);  // (M, N)
   gemm<float>(a, PackedMatrix<float>(b, stored), out, epilogue);
   return out;
 }
 
 Tensor<float> multiply_as_bf16(View<const float> a, View<const float> b,
                                const Epilogue& epilogue = {}) {
-  Tensor<float> out(Shape{a.extent(0), b.extent(1)}, -1.0f);
+  Tensor<float> out(Shape{a.extent(0), b.extent(1)}, -1.0f);  // (M, N)
   gemm<float>(a, b, out, epilogue, DType::bf16);
   return out;
 }
 
 Tensor<float> expected_product(View<const float> a, View<const float> b, DType stored,
                                Isa isa = Isa::baseline) {
-  Tensor<float> out(Shape{a.extent(0), b.extent(1)});
+  Tensor<float> out(Shape{a.extent(0), b.extent(1)});  // (M, N)
   const int bits = stored == DType::int4 ? 4 : 8;
   if (stored == DType::bf16)
     reference::gemm_bf16(a, b, out);
@@ -48,8 +48,8 @@ Tensor<float> expected_product(View<const float> a, View<const float> b, DType s
   return out;
 }
 
-// AMX adds products of bf16 in an order of its own, which costs a random walk of k roundings;
-// everything else adds in that of the reference, to the bit.
+// AMX sums products of bf16 in another order, so the difference is a random walk of k roundings.
+// All other instruction sets sum in the order of the reference and agree bit for bit.
 double bf16_tolerance(Isa isa, index_t k, const Tensor<float>& expected) {
   return isa == Isa::avx512_amx
              ? 4 * 0x1p-24 * std::sqrt(static_cast<double>(k)) * test::largest(expected)
@@ -58,15 +58,16 @@ double bf16_tolerance(Isa isa, index_t k, const Tensor<float>& expected) {
 
 class NarrowShapes : public testing::TestWithParam<Shape> {};
 
-// bf16: the order and the rounding of sums are part of the kernel's contract, so every instruction
-// set gives the reference's bits.
-TEST_P(NarrowShapes, Bf16GivesTheBitsOfTheReferenceInEveryLayout) {
+// bf16: the order and the rounding of sums are specified, so every instruction set is bit-identical
+// to the reference.
+TEST_P(NarrowShapes, Bf16IsBitIdenticalToTheReferenceInEveryLayout) {
   const index_t m = GetParam()[0], n = GetParam()[1], k = GetParam()[2];
+  // (M, K), (K, N), (K, M), (N, K)
   const Tensor<float> a = random_tensor<float>({m, k}, 1), b = random_tensor<float>({k, n}, 2),
                       at = random_tensor<float>({k, m}, 3), bt = random_tensor<float>({n, k}, 4);
   for (const View<const float>& left : {a.view(), at.view().transposed()})
     for (const View<const float>& right : {b.view(), bt.view().transposed()}) {
-      const Tensor<float> expected = expected_product(left, right, DType::bf16);
+      const Tensor<float> expected = expected_product(left, right, DType::bf16);  // (M, N)
       test::on_every_narrow_isa([&](Isa isa) {
         const double tolerance = bf16_tolerance(isa, k, expected);
         EXPECT_TRUE(close(multiply(left, right, DType::bf16), expected, tolerance)) << name_of(isa);
@@ -75,15 +76,16 @@ TEST_P(NarrowShapes, Bf16GivesTheBitsOfTheReferenceInEveryLayout) {
     }
 }
 
-// Integers in groups: the same contract, with that the totals of groups are rounded, too.
-TEST_P(NarrowShapes, GroupsGiveTheBitsOfTheReferenceInEveryLayout) {
+// Integers in groups: the same, and the sums of groups are rounded as specified.
+TEST_P(NarrowShapes, GroupsAreBitIdenticalToTheReferenceInEveryLayout) {
   const index_t m = GetParam()[0], n = GetParam()[1], k = GetParam()[2];
+  // (M, K), (K, N), (K, M), (N, K)
   const Tensor<float> a = random_tensor<float>({m, k}, 1), b = random_tensor<float>({k, n}, 2),
                       at = random_tensor<float>({k, m}, 3), bt = random_tensor<float>({n, k}, 4);
   for (const DType stored : {DType::int8w, DType::int4})
     for (const View<const float>& left : {a.view(), at.view().transposed()})
       for (const View<const float>& right : {b.view(), bt.view().transposed()}) {
-        const Tensor<float> expected = expected_product(left, right, stored);
+        const Tensor<float> expected = expected_product(left, right, stored);  // (M, N)
         test::on_every_narrow_isa([&](Isa isa) {
           const bool as_bf16 = isa == Isa::avx512_amx;
           EXPECT_TRUE(close(multiply(left, right, stored),
@@ -94,14 +96,15 @@ TEST_P(NarrowShapes, GroupsGiveTheBitsOfTheReferenceInEveryLayout) {
       }
 }
 
-// 8 bits: the sums are exact; the scales are multiplied in f32.
+// 8-bit integers: the sums are exact, and the scales are multiplied in f32.
 TEST_P(NarrowShapes, Int8MatchesTheReferenceInEveryLayout) {
   const index_t m = GetParam()[0], n = GetParam()[1], k = GetParam()[2];
+  // (M, K), (K, N), (K, M), (N, K)
   const Tensor<float> a = random_tensor<float>({m, k}, 1), b = random_tensor<float>({k, n}, 2),
                       at = random_tensor<float>({k, m}, 3), bt = random_tensor<float>({n, k}, 4);
   for (const View<const float>& left : {a.view(), at.view().transposed()})
     for (const View<const float>& right : {b.view(), bt.view().transposed()}) {
-      const Tensor<float> expected = expected_product(left, right, DType::int8);
+      const Tensor<float> expected = expected_product(left, right, DType::int8);  // (M, N)
       const double tolerance = 3e-7 * test::largest(expected);
       test::on_every_narrow_isa([&](Isa isa) {
         EXPECT_TRUE(close(multiply(left, right, DType::int8), expected, tolerance)) << name_of(isa);
@@ -117,15 +120,15 @@ INSTANTIATE_TEST_SUITE_P(Shapes, NarrowShapes,
                                          Shape{205, 130, 1031}, Shape{100, 301, 530},
                                          Shape{4, 261, 96}));
 
-// Each count of rows and of columns that a tile can have.
+// Every number of rows and of columns that a tile can have.
 TEST(NarrowProduct, EveryHeightAndWidthOfATile) {
   for (const DType stored : kStored)
     for (index_t m = 1; m <= 16; ++m) {
       const index_t n = 3 * m + 1;
       const Tensor<float> a = random_tensor<float>({m, 21}, 1),
-                          b = random_tensor<float>({21, n}, 2);
+                          b = random_tensor<float>({21, n}, 2);  // (M, 21), (21, N)
       test::on_every_narrow_isa([&](Isa isa) {
-        const Tensor<float> expected = expected_product(a, b, stored, isa);
+        const Tensor<float> expected = expected_product(a, b, stored, isa);  // (M, N)
         const double tolerance = stored == DType::int8 ? 1e-5 : bf16_tolerance(isa, 21, expected);
         EXPECT_TRUE(close(multiply(a, b, stored), expected, tolerance))
             << name_of(stored) << ", " << name_of(isa) << ", " << m;
@@ -133,22 +136,22 @@ TEST(NarrowProduct, EveryHeightAndWidthOfATile) {
     }
 }
 
-// How far the narrow products may be from the exact one: rounding to 8 bits of mantissa, or to half
-// a step of each operand. Where the largest number of a group has the other sign than one of its
-// size, that one is cut off by a whole step.
+// The bounds on the error: rounding to 8 bits of mantissa, or to half a step of each operand. In
+// groups, an element whose magnitude is close to that of the largest element but whose sign is
+// opposite may be clipped by a whole step.
 TEST(NarrowProduct, ErrorsStayBelowTheRoundingOfTheOperands) {
   constexpr index_t kKBlock = 300;
   const Tensor<float> a = random_tensor<float>({20, kKBlock}, 1),
-                      b = random_tensor<float>({kKBlock, 60}, 2);
-  Tensor<float> exact(Shape{20, 60});
+                      b = random_tensor<float>({kKBlock, 60}, 2);  // (20, K), (K, 60)
+  Tensor<float> exact(Shape{20, 60});                              // (20, 60)
   reference::gemm<float>(a, b, exact);
   const Tensor<float> in_bf16 = multiply(a, b, DType::bf16), in_int8 = multiply(a, b, DType::int8),
                       in_groups8 = multiply(a, b, DType::int8w),
-                      in_groups4 = multiply(a, b, DType::int4);
+                      in_groups4 = multiply(a, b, DType::int4);  // (M, N) each
   for (index_t i = 0; i < 20; ++i)
     for (index_t j = 0; j < 60; ++j) {
       double products = 0, sum_a = 0, sum_b = 0, top_a = 0, top_b = 0,
-             steps = 0;  // steps: |x| times 128ths of the largest y of its group
+             steps = 0;  // sum of |x| / 128 times the largest |y| of its group
       for (index_t k = 0; k < kKBlock; ++k) {
         const double x = std::abs(static_cast<double>(a[i * kKBlock + k])),
                      y = std::abs(static_cast<double>(b[k * 60 + j]));
@@ -178,11 +181,11 @@ TEST(NarrowProduct, ErrorsStayBelowTheRoundingOfTheOperands) {
     }
 }
 
-// All operands at their largest: sums of narrower products would saturate.
+// All operands have their largest magnitude. Sums in a narrower type would saturate.
 TEST(NarrowProduct, IntegersNeverSaturate) {
   constexpr index_t kKBlock = 5461;
   const Tensor<float> a(Shape{3, kKBlock}, 2.0f), b(Shape{kKBlock, 50}, -0.5f),
-      c(Shape{kKBlock, 50}, 0.5f);
+      c(Shape{kKBlock, 50}, 0.5f);  // (3, K), (K, 50), (K, 50)
   for (const DType stored : {DType::int8, DType::int8w, DType::int4})
     test::on_every_narrow_isa([&](Isa isa) {
       const Tensor<float> least = multiply(a, b, stored), most = multiply(a, c, stored);  // (3, 50)
@@ -194,14 +197,16 @@ TEST(NarrowProduct, IntegersNeverSaturate) {
 }
 
 TEST(NarrowProduct, EpilogueAddsBiasAndActivates) {
+  // (10, 700), (700, 50), (50), (10, 50)
   const Tensor<float> a = random_tensor<float>({10, 700}, 1),
                       b = random_tensor<float>({700, 50}, 2), bias = random_tensor<float>({50}, 3),
                       before = random_tensor<float>({10, 50}, 4);
   for (const DType stored : kStored) {
     SCOPED_TRACE(name_of(stored));
+    // (10, 50) each
     const Tensor<float> plain = multiply(a, b, stored),
                         out = multiply(a, b, stored, {.bias = bias, .activation = Silu});
-    Tensor<float> sum = before;
+    Tensor<float> sum = before;  // (10, 50)
     gemm<float>(a, PackedMatrix<float>(b, stored), sum, {.bias = bias, .accumulate = true});
     for (index_t i = 0; i < out.numel(); ++i) {
       const double x = static_cast<double>(plain[i]) + static_cast<double>(bias[i % 50]);
@@ -211,9 +216,10 @@ TEST(NarrowProduct, EpilogueAddsBiasAndActivates) {
   }
 }
 
-// The same epilogues as of a packed operand, in every layout: to the bit, and once however many
-// blocks a sum has. A transposed left operand is not for AMX.
-TEST(NarrowProduct, UnpackedBf16HasTheEpiloguesOfThePacked) {
+// An unpacked operand has the same epilogues as a packed one, in every layout: bit for bit, and
+// applied once for any number of k-blocks. AMX cannot multiply a transposed left operand.
+TEST(NarrowProduct, UnpackedBf16HasTheEpiloguesOfPackedBf16) {
+  // (10, 1200), (1200, 10), (1200, 50), (50, 1200), (50), (10, 50), (10, 50)
   const Tensor<float> a = random_tensor<float>({10, 1200}, 1),
                       at = random_tensor<float>({1200, 10}, 2),
                       b = random_tensor<float>({1200, 50}, 3),
@@ -223,7 +229,7 @@ TEST(NarrowProduct, UnpackedBf16HasTheEpiloguesOfThePacked) {
                       residual = random_tensor<float>({10, 50}, 7);
   for (const View<const float>& left : {a.view(), at.view().transposed()})
     for (const View<const float>& right : {b.view(), bt.view().transposed()}) {
-      Tensor<float> out = before, expected = before;
+      Tensor<float> out = before, expected = before;  // (10, 50) each
       const Epilogue all{.bias = bias,
                          .activation = Silu,
                          .accumulate = true,
@@ -232,7 +238,7 @@ TEST(NarrowProduct, UnpackedBf16HasTheEpiloguesOfThePacked) {
       gemm<float>(left, right, out, all, DType::bf16);
       gemm<float>(left, PackedMatrix<float>(right, DType::bf16), expected, all);
       EXPECT_TRUE(close(out, expected, bf16_tolerance(active_isa(), 1200, expected)));
-      Tensor<float> halves(Shape{10, 25}), expected_halves(Shape{10, 25});
+      Tensor<float> halves(Shape{10, 25}), expected_halves(Shape{10, 25});  // (10, 25) each
       const Epilogue swiglu{.bias = bias, .activation = Activation::swiglu};
       gemm<float>(left, right, halves, swiglu, DType::bf16);
       gemm<float>(left, PackedMatrix<float>(right, DType::bf16, PanelColumns::halves),
@@ -243,6 +249,7 @@ TEST(NarrowProduct, UnpackedBf16HasTheEpiloguesOfThePacked) {
 }
 
 TEST(NarrowProduct, EmptySumIsTheBias) {
+  // (3, 0), (0, 5), (5)
   const Tensor<float> a(Shape{3, 0}), b(Shape{0, 5}), bias = random_tensor<float>({5}, 3);
   for (index_t i = 0; i < 15; ++i)
     EXPECT_EQ(multiply_as_bf16(a, b, {.bias = bias})[i], bias[i % 5]);
@@ -251,14 +258,16 @@ TEST(NarrowProduct, EmptySumIsTheBias) {
       EXPECT_EQ(multiply(a, b, stored, {.bias = bias})[i], bias[i % 5]);
 }
 
-// A left operand in bf16 gives the same bits as the equal f32 numbers, for any layout in memory.
+// A left operand in bf16 gives the same bits as equal numbers in f32, for any layout in memory.
 TEST(NarrowProduct, LeftOperandInBf16) {
   for (const index_t k : {64, 37}) {
+    // (13, K), (13, K + 3)
     const Tensor<bf16> a = convert<bf16>(random_tensor<float>({13, k}, 1)),
                        wide = convert<bf16>(random_tensor<float>({13, k + 3}, 3));
     const PackedMatrix<float> b(random_tensor<float>({k, 50}, 2), DType::bf16);
+    // (13, K), (13, K + 3)
     const Tensor<float> same = convert<float>(a), same_wide = convert<float>(wide);
-    Tensor<float> out(Shape{13, 50}), expected(Shape{13, 50});
+    Tensor<float> out(Shape{13, 50}), expected(Shape{13, 50});  // (13, 50) each
     gemm(a.view(), b, out);
     gemm<float>(same, b, expected);
     EXPECT_TRUE(close(out, expected, 0.0));
@@ -272,7 +281,7 @@ TEST(NarrowProduct, LeftOperandInBf16) {
 
 TEST(NarrowProduct, ThreadCountDoesNotChangeABit) {
   const Tensor<float> a = random_tensor<float>({301, 531}, 1),
-                      b = random_tensor<float>({531, 257}, 2);
+                      b = random_tensor<float>({531, 257}, 2);  // (301, 531), (531, 257)
   for (const DType stored : kStored)
     test::on_every_narrow_isa([&](Isa isa) {
       for (const int threads : {2, 3, 7})
@@ -281,7 +290,7 @@ TEST(NarrowProduct, ThreadCountDoesNotChangeABit) {
             << name_of(isa);
     });
   const Tensor<float> at = random_tensor<float>({531, 301}, 3),
-                      bt = random_tensor<float>({400, 531}, 4);
+                      bt = random_tensor<float>({400, 531}, 4);  // (531, 301), (400, 531)
   for (const View<const float>& left : {a.view(), at.view().transposed()})
     for (const View<const float>& right : {b.view(), bt.view().transposed()})
       for (const int threads : {2, 3, 7})
@@ -289,16 +298,17 @@ TEST(NarrowProduct, ThreadCountDoesNotChangeABit) {
                                                      threads));
 }
 
-// One row with an infinity or a NaN spoils itself only.
+// An infinity or NaN affects only its row of the result.
 TEST(NarrowProduct, NonFiniteNumbersStayInTheirRow) {
   for (const DType stored : kStored)
     for (const float bad :
          {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
-      Tensor<float> a = random_tensor<float>({3, 70}, 1);
+      Tensor<float> a = random_tensor<float>({3, 70}, 1);  // (3, 70)
+      // (70, 20), (3, 20)
       const Tensor<float> b = random_tensor<float>({70, 20}, 2), clean = multiply(a, b, stored);
       a[70 + 5] = bad;
       test::on_every_narrow_isa([&](Isa isa) {
-        const Tensor<float> out = multiply(a, b, stored);
+        const Tensor<float> out = multiply(a, b, stored);  // (3, 20)
         for (index_t i = 0; i < 60; ++i)
           EXPECT_EQ(std::isfinite(out[i]), i / 20 != 1) << name_of(stored) << ", " << name_of(isa);
         EXPECT_NEAR(out[0], clean[0], 1e-5);
@@ -307,7 +317,7 @@ TEST(NarrowProduct, NonFiniteNumbersStayInTheirRow) {
 }
 
 TEST(NarrowProduct, RowsOfZerosAreZero) {
-  Tensor<float> a(Shape{2, 40}, 0.0f), b = random_tensor<float>({40, 20}, 2);
+  Tensor<float> a(Shape{2, 40}, 0.0f), b = random_tensor<float>({40, 20}, 2);  // (2, 40), (40, 20)
   for (index_t k = 0; k < 40; ++k) b[k * 20 + 3] = 0;
   for (const DType stored : kStored) {
     a.fill(0.0f);
@@ -320,9 +330,10 @@ TEST(NarrowProduct, RowsOfZerosAreZero) {
 }
 
 TEST(NarrowProduct, RejectsMismatchedArguments) {
+  // (2, 3), (4, 5), (3, 5)
   const Tensor<float> a(Shape{2, 3}, 1.0f), b(Shape{4, 5}, 1.0f), fitting(Shape{3, 5}, 1.0f);
-  const Tensor<bf16> narrow(Shape{2, 3}, bf16(1.0f));
-  Tensor<float> out(Shape{2, 5}, 9.0f);
+  const Tensor<bf16> narrow(Shape{2, 3}, bf16(1.0f));  // (2, 3)
+  Tensor<float> out(Shape{2, 5}, 9.0f);                // (2, 5)
   for (const DType stored : kStored)
     EXPECT_THROW(gemm<float>(a, PackedMatrix<float>(b, stored), out), ShapeError);
   EXPECT_THROW(PackedMatrix<float>(b, DType::int64), ArgumentError);

@@ -16,12 +16,12 @@ using test::largest;
 using test::random_tensor;
 
 struct Case {
-  index_t rows, width, groups;  // groups of conditioning; 0: none
+  index_t rows, width, groups;  // groups of conditioning, or 0 without conditioning
   bool weight, bias;
 };
 
-/// Random inputs of a norm; conditioning vectors are slices of longer rows, as in the output of an
-/// adaLN layer.
+/// Random inputs of a norm. The conditioning vectors are slices of longer rows, as in the output of
+/// an adaLN layer.
 template <class T>
 struct Data {
   Data(const Case& c, NormKind kind)
@@ -40,11 +40,12 @@ struct Data {
       inputs.scale = {std::as_const(condition).data() + 5 + c.width, c.groups, stride};
     }
   }
-  Tensor<T> x, dout, weight, bias, condition;
+  Tensor<T> x, dout, weight, bias, condition;  // (R, D), (R, D), (D), (D), (G, 3D + 5)
   NormInputs<T> inputs;
 };
 
-/// Gradients with something in them already: (rows of dx, dweight, dbias, condition).
+/// Gradients that already have values, to which the kernel adds: (rows of dx, dweight, dbias,
+/// condition).
 template <class T>
 struct Gradients {
   explicit Gradients(const Data<T>& data)
@@ -66,13 +67,13 @@ struct Gradients {
     }
     return g;
   }
-  Tensor<T> dx, dweight, dbias, condition;
+  Tensor<T> dx, dweight, dbias, condition;  // (R, D), (D), (D), (G, 3D + 5)
 };
 
 template <class T>
 void compare(const Case& c, NormKind kind, double tolerance) {
   const Data<T> data(c, kind);
-  Tensor<T> out(data.x.shape()), expected(data.x.shape());
+  Tensor<T> out(data.x.shape()), expected(data.x.shape());  // (R, D) each
   norm<T>(data.x, data.inputs, out);
   reference::norm<T>(data.x, data.inputs, expected);
   EXPECT_TRUE(close(out, expected, tolerance * (1 + largest(expected))));
@@ -108,7 +109,7 @@ TEST(Norm, ThreadCountDoesNotChangeABit) {
                         Case{700, 129, 700, false, false}}) {
     const Data<float> data(c, NormKind::layer);
     EXPECT_TRUE(test::same_on_every_thread_count([&] {
-      Tensor<float> out(data.x.shape());
+      Tensor<float> out(data.x.shape());  // (R, D)
       norm<float>(data.x, data.inputs, out);
       return out;
     }));
@@ -122,8 +123,9 @@ TEST(Norm, ThreadCountDoesNotChangeABit) {
 }
 
 TEST(Norm, RejectsMismatchedArguments) {
+  // (6, 4), (5), (4, 4)
   const Tensor<float> x(Shape{6, 4}, 1.f), wrong(Shape{5}, 1.f), rows(Shape{4, 4}, 0.f);
-  Tensor<float> out(Shape{6, 4}, 9.f), narrow(Shape{6, 3});
+  Tensor<float> out(Shape{6, 4}, 9.f), narrow(Shape{6, 3});  // (6, 4), (6, 3)
   NormInputs<float> in;
   EXPECT_THROW(norm<float>(x, in, narrow), ShapeError);
   in.weight = wrong.view();

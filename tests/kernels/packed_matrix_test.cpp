@@ -1,4 +1,4 @@
-// A packed matrix knows the panel width that it was packed for.
+// A packed matrix stores the panel width that it was packed for.
 #include <gtest/gtest.h>
 
 #include "rae/kernels/gemm.hpp"
@@ -13,7 +13,7 @@ namespace {
 using test::message_of;
 using test::random_tensor;
 
-/// The columns of a panel with the kernels of `isa`.
+/// The panel width of the kernels of `isa`.
 index_t width_of(Isa isa) {
   index_t width = 0;
   test::on_each_isa(std::span<const Isa>(&isa, 1), [&](Isa) {
@@ -22,16 +22,17 @@ index_t width_of(Isa isa) {
   return width;
 }
 
-TEST(PackedMatrix, AProductOfAnotherPanelWidthIsAnError) {
+TEST(PackedMatrix, RejectsKernelsWithAnotherPanelWidth) {
+  // (4, 40), (40, 50)
   const Tensor<float> a = random_tensor<float>({4, 40}, 1), b = random_tensor<float>({40, 50}, 2);
   const index_t width = width_of(active_isa());
   for (const DType stored : {DType::f32, DType::bf16, DType::int8, DType::int8w, DType::int4}) {
     const PackedMatrix<float> packed(b, stored);
     EXPECT_EQ(packed.panel_width(), width);
-    Tensor<float> expected(Shape{4, 50});
+    Tensor<float> expected(Shape{4, 50});  // (4, 50)
     gemm<float>(a, packed, expected);
     test::on_every_narrow_isa([&](Isa isa) {
-      Tensor<float> out(Shape{4, 50}, 7.0f);
+      Tensor<float> out(Shape{4, 50}, 7.0f);  // (4, 50)
       if (width_of(isa) == width) return gemm<float>(a, packed, out);
       const std::string message = message_of<ArgumentError>([&] { gemm<float>(a, packed, out); });
       EXPECT_NE(message.find(concat("panels of ", width, " columns")), std::string::npos)
@@ -42,19 +43,20 @@ TEST(PackedMatrix, AProductOfAnotherPanelWidthIsAnError) {
   }
 }
 
-TEST(PackedMatrix, ATransposedProductOfAnotherPanelWidthIsAnError) {
+TEST(PackedMatrix, TransposedProductsRejectAnotherPanelWidth) {
+  // (40, 30), (40, 50)
   const Tensor<float> a = random_tensor<float>({40, 30}, 1), b = random_tensor<float>({40, 50}, 2);
   const PackedMatrix<float> left(a), right(b);
   const index_t width = width_of(active_isa());
   test::on_every_isa([&](Isa isa) {
-    Tensor<float> out(Shape{30, 50}, 7.0f);
+    Tensor<float> out(Shape{30, 50}, 7.0f);  // (30, 50)
     if (width_of(isa) == width) return gemm_transposed<float>(left, right, out);
     EXPECT_THROW(gemm_transposed<float>(left, right, out), ArgumentError) << name_of(isa);
     EXPECT_EQ(out[0], 7.0f);
   });
 }
 
-TEST(PackedMatrix, AnEmptyOneHasNoWidth) {
+TEST(PackedMatrix, AnEmptyMatrixHasNoPanelWidth) {
   const PackedMatrix<float> none;
   EXPECT_TRUE(none.empty());
   EXPECT_EQ(none.panel_width(), 0);

@@ -18,7 +18,7 @@ Tensor<float> random(const Shape& shape, std::uint64_t stream) {
   return test::random_tensor<float>(shape, stream);
 }
 
-/// Results of every kernel that has scratch memory for each range of its loop.
+/// The results of every kernel with scratch memory for each range of its loop.
 std::vector<Tensor<float>> products() {
   constexpr index_t m = 70, k = 64, n = 96;
   const Tensor<float> a = random({m, k}, 1), b = random({k, n}, 2);  // (M, K), (K, N)
@@ -32,7 +32,7 @@ std::vector<Tensor<float>> products() {
     gemm<float>(a, b, next({m, n / 2}), {.activation = Activation::swiglu}, type);
     gemm<float>(left.view().transposed(), b, next({m, n}), {}, type);
     PackedMatrix<float> packed;
-    Tensor<float>& rows = next({m, n});
+    Tensor<float>& rows = next({m, n});  // (M, N)
     linear_product<float>({.a = a, .packed = &packed}, b, rows, {}, type);
     attention<float>(random({2, 33, 96}, 4), 2, {}, next({2, 33, 32}), type);
     attention_backward<float>(random({2, 33, 96}, 4), 2, {}, random({2, 33, 32}, 5),
@@ -49,7 +49,7 @@ std::vector<Tensor<float>> products() {
   return out;
 }
 
-TEST(PanelLoop, SlotsHaveMemoryOfTheirOwn) {
+TEST(PanelLoop, SlotsHaveSeparateMemory) {
   set_num_threads(3);
   const ParallelLoop loop(1000, 1);
   const detail::SlotMemory<float> memory(loop, 17);
@@ -60,7 +60,7 @@ TEST(PanelLoop, SlotsHaveMemoryOfTheirOwn) {
   set_num_threads(0);
 }
 
-TEST(PanelLoop, AnotherThreadMayChangeTheNumberOfThreads) {
+TEST(PanelLoop, AnotherThreadMayChangeTheThreadCount) {
   set_num_threads(1);
   const auto expected = products();
   std::atomic<bool> stop{false};

@@ -17,15 +17,15 @@ using test::random_tensor;
 
 Tensor<float> rows_of(const Tensor<float>& table, const std::vector<index_t>& rows) {
   const index_t d = table.extent(1);
-  Tensor<float> out(Shape{static_cast<index_t>(rows.size()), d});
+  Tensor<float> out(Shape{static_cast<index_t>(rows.size()), d});  // (rows, D)
   for (std::size_t r = 0; r < rows.size(); ++r)
     std::copy_n(table.data() + rows[r] * d, d, out.data() + static_cast<index_t>(r) * d);
   return out;
 }
 
-// The golden tensors are (B, H, T, hd); exchanging the middle dimensions is its own inverse.
+// Converts between (B, H, T, hd), the order of the golden tensors, and (B, T, H, hd).
 Tensor<float> exchange_heads_and_tokens(const Tensor<float>& x) {
-  Tensor<float> out(Shape{x.extent(0), x.extent(2), x.extent(1), x.extent(3)});
+  Tensor<float> out(Shape{x.extent(0), x.extent(2), x.extent(1), x.extent(3)});  // (B, T, H, hd)
   const View<float> to = out.view();
   for (index_t b = 0; b < x.extent(0); ++b)
     for (index_t i = 0; i < x.extent(1); ++i)
@@ -51,7 +51,7 @@ TEST(RopeTable, Golden) {
   }
 }
 
-TEST(RopeTable, AgreesWithReferenceOffTheSquare) {
+TEST(RopeTable, AgreesWithReferenceOnARectangle) {
   const RopeTable<double> table = make_rope_table<double>(3, 5, 24);  // (T, hd)
   for (index_t t = 0; t < 15; ++t)
     for (index_t i = 0; i < 24; ++i) {
@@ -66,8 +66,8 @@ TEST(ApplyRope, Golden) {
   const RopeTable<float> table = make_rope_table<float>(4, 4, 12);
   for (const std::string name :
        {"rope.apply", "rope.apply2"}) {  // the second has two tokens per row of the table
-    const Tensor<float> x = exchange_heads_and_tokens(golden(name + "_in"));
-    Tensor<float> out(x.shape());
+    const Tensor<float> x = exchange_heads_and_tokens(golden(name + "_in"));  // (B, T, H, hd)
+    Tensor<float> out(x.shape());                                             // (B, T, H, hd)
     apply_rope<float>(x, table.view(), out);
     EXPECT_TRUE(close(exchange_heads_and_tokens(out), golden(name + "_out"), 5e-6)) << name;
   }
@@ -80,7 +80,7 @@ void compare_with_reference(double tolerance) {
     for (const bool inverse : {false, true}) {
       const Tensor<T> x =
           random_tensor<T>({2, grid_h * grid_w * repeats, 3, 20}, 1);  // (B, T, H, hd)
-      Tensor<T> out(x.shape()), expected(x.shape()), in_place = x;
+      Tensor<T> out(x.shape()), expected(x.shape()), in_place = x;     // (B, T, H, hd) each
       const RopeTable<T> table = make_rope_table<T>(grid_h, grid_w, 20);
       apply_rope<T>(x, table.view(), out, inverse);
       reference::apply_rope<T>(x, grid_h, grid_w, expected, inverse);
@@ -96,11 +96,11 @@ TEST(ApplyRope, AgreesWithReference) {
   compare_with_reference<double>(1e-13);
 }
 
-TEST(ApplyRope, InverseTurnsBackAndIsTheBackward) {
+TEST(ApplyRope, InverseRotatesBackAndIsTheBackward) {
   const Tensor<double> x = random_tensor<double>({1, 6, 2, 8}, 2),
-                       dout = random_tensor<double>({1, 6, 2, 8}, 3);
+                       dout = random_tensor<double>({1, 6, 2, 8}, 3);  // (1, 6, 2, 8) each
   const RopeTable<double> table = make_rope_table<double>(2, 3, 8);
-  Tensor<double> out(x.shape()), back(x.shape()), dx(x.shape());
+  Tensor<double> out(x.shape()), back(x.shape()), dx(x.shape());  // (1, 6, 2, 8) each
   apply_rope<double>(x, table.view(), out);
   apply_rope<double>(out, table.view(), back, true);
   EXPECT_TRUE(close(back, x, 1e-14));
@@ -112,16 +112,17 @@ TEST(ApplyRope, InverseTurnsBackAndIsTheBackward) {
   EXPECT_TRUE(close(dx, test::numeric_gradient(loss, x), 1e-8));
 }
 
-// The purpose of rotary embedding: scores depend only on the distance of two tokens.
+// The purpose of rotary embedding: scores depend only on the relative position of two tokens.
 TEST(ApplyRope, ScoresDependOnRelativePositions) {
   const RopeTable<double> table = make_rope_table<double>(4, 4, 16);
-  Tensor<double> q(Shape{1, 16, 1, 16}), k = q;
+  Tensor<double> q(Shape{1, 16, 1, 16}), k = q;  // (1, 16, 1, 16) each
+  // (16) each
   const Tensor<double> one = random_tensor<double>({16}, 4), other = random_tensor<double>({16}, 5);
   for (index_t i = 0; i < q.numel(); ++i) {
     q[i] = one[i % 16];
     k[i] = other[i % 16];
   }
-  Tensor<double> rq(q.shape()), rk(k.shape());
+  Tensor<double> rq(q.shape()), rk(k.shape());  // (1, 16, 1, 16) each
   apply_rope<double>(q, table.view(), rq);
   apply_rope<double>(k, table.view(), rk);
   const auto score = [&](index_t a, index_t b) {
@@ -135,10 +136,10 @@ TEST(ApplyRope, ScoresDependOnRelativePositions) {
 }
 
 TEST(ApplyRope, ThreadCountDoesNotChangeABit) {
-  const Tensor<float> x = random_tensor<float>({2, 256, 4, 64}, 6);
+  const Tensor<float> x = random_tensor<float>({2, 256, 4, 64}, 6);  // (2, 256, 4, 64)
   const RopeTable<float> table = make_rope_table<float>(16, 16, 64);
   EXPECT_TRUE(test::same_on_every_thread_count([&] {
-    Tensor<float> out(x.shape());
+    Tensor<float> out(x.shape());  // (2, 256, 4, 64)
     apply_rope<float>(x, table.view(), out);
     return out;
   }));
@@ -149,13 +150,13 @@ TEST(SincosPositionTable, Golden) {
   EXPECT_TRUE(close(sincos_position_table<float>(4, 4, 24), golden("dit_pos.24.4"), 1e-6));
   const Tensor<float> table = sincos_position_table<float>(16, 16, 1152);  // (N, D)
   EXPECT_TRUE(close(rows_of(table, {0, 17, 255}), golden("dit_pos.1152.16.rows0_17_255"), 1e-6));
-  Tensor<float> decoder(Shape{4, 1152}, 0.0f);  // row 0 is that of the class token: zeros
+  Tensor<float> decoder(Shape{4, 1152}, 0.0f);  // row 0 belongs to the class token and is zero
   std::copy_n(rows_of(table, {0, 17, 255}).data(), 3 * 1152, decoder.data() + 1152);
   EXPECT_TRUE(close(decoder, golden("dec_pos.1152.16.rows0_1_18_256"), 1e-6));
 }
 
-TEST(SincosPositionTable, AgreesWithReferenceOffTheSquare) {
-  const Tensor<double> table = sincos_position_table<double>(3, 5, 20);
+TEST(SincosPositionTable, AgreesWithReferenceOnARectangle) {
+  const Tensor<double> table = sincos_position_table<double>(3, 5, 20);  // (15, 20)
   for (index_t t = 0; t < 15; ++t)
     for (index_t i = 0; i < 20; ++i)
       EXPECT_NEAR(table[t * 20 + i], reference::sincos_channel(20, t / 5, t % 5, i), 1e-14);
@@ -171,8 +172,8 @@ TEST(Rope, RejectsBadSizes) {
                ShapeError);
   const RopeTable<float> table = make_rope_table<float>(2, 2, 8);
   const Tensor<float> x(Shape{1, 4, 2, 8}, 1.0f), five(Shape{1, 5, 2, 8}, 1.0f),
-      narrow(Shape{1, 4, 2, 4}, 1.0f);
-  Tensor<float> out(Shape{1, 4, 2, 8}, 7.0f);
+      narrow(Shape{1, 4, 2, 4}, 1.0f);         // (1, 4, 2, 8), (1, 5, 2, 8), (1, 4, 2, 4)
+  Tensor<float> out(Shape{1, 4, 2, 8}, 7.0f);  // (1, 4, 2, 8)
   EXPECT_THROW(apply_rope<float>(five, table.view(), out), ShapeError);
   EXPECT_THROW(apply_rope<float>(narrow, table.view(), out), ShapeError);
   EXPECT_THROW(apply_rope<float>(x, {}, out), ShapeError);

@@ -15,8 +15,9 @@ using test::random_tensor;
 
 template <class T>
 void compare(const Shape& shape, double tolerance) {
+  // each of `shape`
   const Tensor<T> x = random_tensor<T>(shape, 1), dp = random_tensor<T>(shape, 2);
-  Tensor<T> p(shape), out(shape), in_place = x, dx(shape), expected(shape);
+  Tensor<T> p(shape), out(shape), in_place = x, dx(shape), expected(shape);  // each of `shape`
   reference::softmax<T>(x, p);
   softmax<T>(x, out);
   EXPECT_TRUE(close(out, p, tolerance));
@@ -27,7 +28,7 @@ void compare(const Shape& shape, double tolerance) {
   EXPECT_TRUE(close(dx, expected, 4 * tolerance));
 }
 
-TEST(Softmax, AgreesWithItsTwinOnEveryInstructionSet) {
+TEST(Softmax, AgreesWithReferenceOnEveryInstructionSet) {
   test::on_every_isa([](Isa isa) {
     for (const index_t n : {1, 2, 15, 16, 17, 63, 257, 1000}) {
       SCOPED_TRACE(concat(name_of(isa), ", ", n));
@@ -39,19 +40,19 @@ TEST(Softmax, AgreesWithItsTwinOnEveryInstructionSet) {
 
 TEST(Softmax, LargeScoresDoNotOverflow) {
   test::on_every_isa([](Isa isa) {
-    const Tensor<float> x(Shape{3}, {-3e38f, 1e4f, 1e4f});
-    Tensor<float> out(Shape{3});
+    const Tensor<float> x(Shape{3}, {-3e38f, 1e4f, 1e4f});  // (3)
+    Tensor<float> out(Shape{3});                            // (3)
     softmax<float>(x, out);
     EXPECT_NEAR(out[0], 0.f, 1e-30f) << name_of(isa);
     EXPECT_NEAR(out[1], 0.5f, 1e-7f) << name_of(isa);
   });
 }
 
-TEST(Softmax, DoesNotDependOnThreads) {
+TEST(Softmax, ThreadCountDoesNotChangeABit) {
   const Tensor<float> x = random_tensor<float>(Shape{997, 33}, 1),
-                      dp = random_tensor<float>(Shape{997, 33}, 2);
+                      dp = random_tensor<float>(Shape{997, 33}, 2);  // (997, 33) each
   Tensor<float> p[2] = {Tensor<float>(x.shape()), Tensor<float>(x.shape())},
-                dx[2] = {Tensor<float>(x.shape()), Tensor<float>(x.shape())};
+                dx[2] = {Tensor<float>(x.shape()), Tensor<float>(x.shape())};  // each of `shape`
   for (int i = 0; i < 2; ++i) {
     set_num_threads(1 + 4 * i);
     softmax<float>(x, p[i]);
@@ -62,9 +63,9 @@ TEST(Softmax, DoesNotDependOnThreads) {
   EXPECT_TRUE(close(dx[0], dx[1], 0.0));
 }
 
-TEST(Softmax, RefusesShapesThatDoNotFit) {
-  const Tensor<float> x(Shape{2, 3}, 0.0f), scalar(Shape{}, 0.0f);
-  Tensor<float> wrong(Shape{3, 2}), right(Shape{2, 3}), one(Shape{});
+TEST(Softmax, RejectsMismatchedShapes) {
+  const Tensor<float> x(Shape{2, 3}, 0.0f), scalar(Shape{}, 0.0f);     // (2, 3), ()
+  Tensor<float> wrong(Shape{3, 2}), right(Shape{2, 3}), one(Shape{});  // (3, 2), (2, 3), ()
   EXPECT_THROW(softmax<float>(x, wrong), ShapeError);
   EXPECT_THROW(softmax<float>(scalar, one), ShapeError);
   EXPECT_THROW(softmax_backward<float>(x, wrong, right), ShapeError);

@@ -31,8 +31,8 @@ constexpr Case kCases[] = {{1, 1, 1, 1, 1, {}},
 template <class T>
 void compare_with_reference(const Case& c, double tolerance) {
   const Tensor<T> x = random_tensor<T>(c.x(), 1), weight = random_tensor<T>(c.weight(), 2),
-                  bias = random_tensor<T>({c.out}, 3);
-  Tensor<T> out(c.y(c.out)), expected(c.y(c.out));
+                  bias = random_tensor<T>({c.out}, 3);  // (B, C, H, W), (O, C, kh, kw), (O)
+  Tensor<T> out(c.y(c.out)), expected(c.y(c.out));      // (B, O, H', W') each
   conv2d<T>(x, weight, bias, c.window, out);
   reference::conv2d<T>(x, weight, bias, c.window, expected);
   EXPECT_TRUE(close(out, expected, tolerance));
@@ -41,7 +41,7 @@ void compare_with_reference(const Case& c, double tolerance) {
   EXPECT_TRUE(close(out, expected, tolerance));
   if (2 * c.window.pad_h > c.window.height || 2 * c.window.pad_w > c.window.width) return;
   Tensor<T> largest(c.y(c.in)), mean(c.y(c.in)), expected_largest(c.y(c.in)),
-      expected_mean(c.y(c.in));
+      expected_mean(c.y(c.in));  // (B, C, H', W') each
   max_pool2d<T>(x, c.window, largest);
   avg_pool2d<T>(x, c.window, mean);
   reference::pool2d<T>(x, c.window, expected_largest, expected_mean);
@@ -49,7 +49,7 @@ void compare_with_reference(const Case& c, double tolerance) {
   EXPECT_TRUE(close(mean, expected_mean, 0));
 }
 
-// The tolerances: rounding of sums of at most 125 products of normal numbers.
+// The tolerances allow for the rounding of sums of at most 125 products of normal numbers.
 TEST(Window, AgreesWithReferenceOnEveryInstructionSet) {
   test::on_every_isa([](Isa) {
     for (const Case& c : kCases) {
@@ -62,8 +62,8 @@ TEST(Window, AgreesWithReferenceOnEveryInstructionSet) {
 TEST(Window, ThreadCountDoesNotChangeABit) {
   const Case c{5, 3, 6, 19, 20, {3, 3, 2, 1, 1}};
   const Tensor<float> x = random_tensor<float>(c.x(), 1),
-                      weight = random_tensor<float>(c.weight(), 2);
-  Tensor<float> one(c.y(6)), three(c.y(6));
+                      weight = random_tensor<float>(c.weight(), 2);  // (B, C, H, W), (O, C, kh, kw)
+  Tensor<float> one(c.y(6)), three(c.y(6));                          // (B, C, H', W') each
   set_num_threads(1);
   conv2d<float>(x, weight, {}, c.window, one);
   set_num_threads(3);
@@ -72,9 +72,10 @@ TEST(Window, ThreadCountDoesNotChangeABit) {
   EXPECT_TRUE(close(one, three, 0));
 }
 
-TEST(Window, RefusesWrongShapes) {
+TEST(Window, RejectsMismatchedShapes) {
+  // (1, 2, 5, 5), (3, 2, 3, 3)
   const Tensor<float> x(Shape{1, 2, 5, 5}, 0.0f), weight(Shape{3, 2, 3, 3}, 0.0f);
-  Tensor<float> out(Shape{1, 3, 3, 3}), pooled(Shape{1, 2, 3, 3});
+  Tensor<float> out(Shape{1, 3, 3, 3}), pooled(Shape{1, 2, 3, 3});  // (1, 3, 3, 3), (1, 2, 3, 3)
   EXPECT_NO_THROW(conv2d<float>(x, weight, {}, {3, 3}, out));
   EXPECT_NO_THROW(max_pool2d<float>(x, {3, 3}, pooled));
   EXPECT_THROW(conv2d<float>(x, weight, {}, {3, 1}, out), ShapeError);

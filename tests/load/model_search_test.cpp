@@ -34,7 +34,7 @@ class Environment {
   std::optional<std::string> before_;
 };
 
-TEST(ModelSearchTest, TheEnvironmentComesFirst) {
+TEST(ModelSearchTest, TheEnvironmentIsSearchedFirst) {
   const TempFolder folder;
   test::tiny_bundle().save(folder / "fashion-mnist.safetensors");
   test::tiny_bundle().save(folder / "other.safetensors");
@@ -45,14 +45,14 @@ TEST(ModelSearchTest, TheEnvironmentComesFirst) {
   EXPECT_EQ(Autoencoder::builtin().config().name, "tiny");
 }
 
-TEST(ModelSearchTest, TheSourceTreeComesLast) {
+TEST(ModelSearchTest, TheSourceTreeIsSearchedLast) {
   const Environment models("RAE_MODELS", "");
   const auto folders = model_folders();
   ASSERT_EQ(folders.size(), 2u);
   EXPECT_EQ(folders[1], std::string(RAE_SOURCE_DIR) + "/examples/models");
 }
 
-TEST(ModelSearchTest, SaysWhereItLookedAndWhatToDo) {
+TEST(ModelSearchTest, AMissingModelIsReportedWithTheFoldersAndAHint) {
   const TempFolder folder;
   const Environment models("RAE_MODELS", folder.path());
   const std::string message = message_of<FileError>([] { (void)find_model("no-such-model"); });

@@ -18,12 +18,12 @@ namespace {
 using detail::NetworkLoader;
 using test::message_of;
 
-/// A network whose parameters can be visited; here none is changed.
+/// Removes const, because `parameters` needs a mutable network; nothing is changed.
 BackboneNetwork<Tensor<float>>& changeable(const BackboneNetwork<Tensor<float>>& network) {
   return const_cast<BackboneNetwork<Tensor<float>>&>(network);
 }
 
-/// Parameters of products are held in the kernel's arrangement, all others as they are: each once.
+/// Weights of products are stored only packed, all other parameters only unpacked.
 void expect_held_once(auto&& model) {
   std::size_t packed = 0;
   model.parameters([&](const std::string& name, auto& p) {
@@ -38,7 +38,7 @@ void expect_held_once(auto&& model) {
   EXPECT_GT(packed, 4u);
 }
 
-TEST(NetworkLoaderTest, HoldsEveryWeightOnce) {
+TEST(NetworkLoaderTest, StoresEveryWeightOnce) {
   for (const bool keep : {true, false}) {
     const NetworkLoader loader(test::tiny_bundle().files(), {.keep_loaded = keep},
                                {NetworkRole::encoder, NetworkRole::decoder, NetworkRole::dit});
@@ -69,9 +69,10 @@ TEST(NetworkLoaderTest, ReleasesNetworksThatAreNotInUse) {
   EXPECT_FALSE(kept.expired());
 }
 
-TEST(NetworkLoaderTest, ReadsByTheNamesOfTheFile) {
+TEST(NetworkLoaderTest, ReadsTensorsByTheirNamesInTheFile) {
   const Bundle bundle = test::tiny_bundle();
-  // The encoder's queries, keys and values as three tensors, and its patches as a convolution.
+  // The file stores the encoder's queries, keys and values separately, and its patch embedding as a
+  // convolution.
   std::map<std::string, Tensor<float>> tensors;
   Encoder<Tensor<float>> encoder(test::vit_of(bundle.config));
   bundle.restore("encoder.", encoder);
@@ -88,8 +89,8 @@ TEST(NetworkLoaderTest, ReadsByTheNamesOfTheFile) {
     }
   });
   ModelFiles files = bundle.files();
-  const Tensor<float> picture(Shape{1, 1, 8, 8}, 0.25f);
-  const Tensor<float> expected = Autoencoder(files).encode(picture);
+  const Tensor<float> picture(Shape{1, 1, 8, 8}, 0.25f);              // (1, 1, 8, 8)
+  const Tensor<float> expected = Autoencoder(files).encode(picture);  // (B, C, h, w)
   files.encoder = TensorGroup{TensorSource(tensors, "hub"), names};
   test::expect_close(Autoencoder(files).encode(picture), expected, 0.0);
 
@@ -104,6 +105,7 @@ TEST(NetworkLoaderTest, ReadsByTheNamesOfTheFile) {
   message = message_of<FormatError>([&] { (void)Autoencoder(files); });
   EXPECT_NE(message.find("attention.key.weight is missing"), std::string::npos) << message;
   wrong = tensors;
+  // (16, 16)
   Tensor<float>& query = wrong.at("vit.encoder.layer.0.attention.attention.query.weight");
   query = query.reshaped({8, 32});
   files.encoder = TensorGroup{TensorSource(wrong, "hub"), names};
@@ -145,8 +147,8 @@ TEST(NetworkLoaderTest, RefusesModelsThatDoNotFitIntoMemory) {
   EXPECT_THROW((void)Autoencoder(files, tight(1, true)), MemoryError);
 }
 
-/// The policy of weight_types.hpp, as it is held and as memory is counted for it.
-TEST(NetworkLoaderTest, HoldsEveryMatrixAsItsType) {
+/// The types of weight_types.hpp are used in memory and for the estimate of the memory.
+TEST(NetworkLoaderTest, StoresEveryMatrixInItsType) {
   ModelConfig config = test::tiny_config();
   const ModelFiles files = test::random_bundle(config).files();
   for (const DType dtype : kWeightTypes) {
@@ -159,7 +161,7 @@ TEST(NetworkLoaderTest, HoldsEveryMatrixAsItsType) {
         const auto weights = static_cast<std::uint64_t>(p.empty() ? 0 : p.shape().numel());
         bytes += bytes_of_weights(p.packed.empty() ? DType::f32 : p.packed.stored(), weights);
         if (p.packed.empty()) return;
-        // Block 0 of the transformer is its backbone, block 1 its head.
+        // Block 0 of the transformer is its backbone, block 1 is its head.
         const bool block = name.find("blocks.") == 0 || name.find("layers.") != std::string::npos;
         EXPECT_EQ(p.packed.stored(),
                   block && name != "blocks.0.adaLN_modulation.1.weight" ? dtype : outside)

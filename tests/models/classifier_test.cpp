@@ -52,7 +52,7 @@ TEST(Classifier, GradientsAgreeWithFiniteDifferences) {
   EXPECT_LT(result.worst, 1e-7) << result.where;
 }
 
-TEST(Classifier, RefusesWhatDoesNotFit) {
+TEST(Classifier, RefusesInvalidConfigurationsAndPictures) {
   EXPECT_THROW(Classifier<Tensor<float>>(ClassifierConfig{.height = 3}), ConfigError);
   EXPECT_THROW(Classifier<Tensor<float>>(ClassifierConfig{.classes = 0}), ConfigError);
   const Classifier<Tensor<float>> model(ClassifierConfig{.first_channels = 1});

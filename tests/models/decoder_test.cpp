@@ -33,7 +33,7 @@ TEST(Decoder, EveryStageMatches) {
   EXPECT_TRUE(close(decoder.patches(drop_tokens(io("tokens_cls"), 1)), io("logits_dropcls"), 1e-5));
 }
 
-TEST(Decoder, TokensOfAnotherGridAreResizedBehindTheEmbedding) {
+TEST(Decoder, TokensOfAnotherGridAreResizedAfterTheEmbedding) {
   const Golden io("decoder_tiny/io.safetensors"), weights("decoder_tiny/weights.safetensors");
   Decoder<Tensor<float>> decoder(test::decoder_config(test::golden_config("decoder_tiny")));
   fill_weights(decoder, {TensorSource(weights.file()), decoder_names()});
@@ -79,6 +79,7 @@ TEST(Decoder, TrainingStepMatches) {
     index_t row = 0;
     for (const std::string& file : files) {
       const Tensor<float> expected = io("grad." + file);  // as the tensor in the file
+      // expected's shape
       const Tensor<float> part(expected.shape(), p.value.grad().span().subspan(
                                                      static_cast<std::size_t>(row),
                                                      static_cast<std::size_t>(expected.numel())));
@@ -86,7 +87,7 @@ TEST(Decoder, TrainingStepMatches) {
       double largest = 0;
       for (const float g : expected.span())
         largest = std::max(largest, std::abs(static_cast<double>(g)));
-      // The key bias has no effect on a softmax; its gradient is rounding noise around zero.
+      // Softmax does not depend on the key bias, so its gradient is rounding noise around zero.
       const bool zero = file.find("key.bias") != std::string::npos;
       EXPECT_TRUE(close(part, zero ? Tensor<float>(expected.shape(), 0.f) : expected,
                         zero ? 1e-6 : 1e-4 * largest + 1e-6))
@@ -95,7 +96,7 @@ TEST(Decoder, TrainingStepMatches) {
   });
 }
 
-TEST(Decoder, RejectsAForeignTokenGrid) {
+TEST(Decoder, RejectsAnotherTokenGrid) {
   const Decoder<Tensor<float>> decoder(DecoderConfig{.grid_h = 2,
                                                      .grid_w = 2,
                                                      .in_dim = 4,

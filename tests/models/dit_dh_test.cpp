@@ -85,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(Cases, DitDhGolden,
                          testing::Values("ddt_official_flags", "ddt_same_width",
                                          "ddt_layernorm_gelu"));
 
-// Labels of the null class, and a given condition in place of the backbone's output.
+// Labels of the null class, and a given condition instead of the backbone's output.
 TEST(DitDhParts, NullLabelsAndAGivenConditionMatch) {
   for (const std::string name : {"ddt_official_flags", "ddt_same_width"}) {
     const Golden io(name + "/io.safetensors");
@@ -99,8 +99,8 @@ TEST(DitDhParts, NullLabelsAndAGivenConditionMatch) {
   }
 }
 
-// The doubled batch of the official code: four samples with their labels, then the same four with
-// the null label. Its result is repeated in both halves.
+// As in the official code, the batch is doubled: four samples with their labels, then the same four
+// with the null class. The golden result has two equal halves.
 TEST(DitDhParts, ClassifierFreeGuidanceMatches) {
   const Golden io("ddt_official_flags/io.safetensors");
   DitDh<Tensor<float>> model(test::dit_dh_config(test::golden_config("ddt_official_flags")));
@@ -122,8 +122,8 @@ TEST(DitDhParts, ClassifierFreeGuidanceMatches) {
   expect_both_halves({.scale = 3.0f, .t_min = 0.3f, .t_max = 0.6f}, "cfg.out_scale3_int0.3_0.6");
 }
 
-// The model, its guide, and their combination for all samples or only for those in an interval of
-// times.
+// The velocities of the model and of its guide, and their combination for all samples or only for
+// those whose time is in an interval.
 TEST(DitDhGoldenPair, AutoGuidanceMatches) {
   const Golden io("ddt_autoguidance/io.safetensors");
   const ConfigNode node = test::golden_config("ddt_autoguidance");

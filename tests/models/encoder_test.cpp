@@ -55,11 +55,11 @@ TEST_P(EncoderGolden, TokensMatch) {
     pixels[i] = static_cast<float>(imagenet ? (pixels[i] - mean[channel]) / std[channel]
                                             : (pixels[i] - 0.5) / 0.5);
   }
-  // The reference rounds sampling positions to float, this library does not. The tolerance is the
-  // general one of forward passes.
+  // The reference rounds sampling positions to float; this library does not. The tolerance is the
+  // same as for all forward passes.
   EXPECT_TRUE(close(input, expected, 1e-4));
   EXPECT_TRUE(close(encoder(expected), io("encoder_tokens"), 5e-5));
-  // This library has the registers before the class token, the official models after it.
+  // In this library the registers are before the class token, in the official models after it.
   const auto official_order = [&](const Tensor<float>& x) {
     const index_t registers = config.family == EncoderFamily::dinov2 ? config.registers : 0;
     if (registers == 0) return x;
@@ -96,7 +96,7 @@ TEST(Encoder, RejectsSizesThatDoNotFitThePatch) {
   const Encoder<Tensor<float>> encoder(config);
   EXPECT_THROW(encoder(Tensor<float>(Shape{1, 3, 28, 30}, 0.f)), ShapeError);
   EXPECT_THROW(encoder(Tensor<float>(Shape{1, 1, 28, 28}, 0.f)), ShapeError);
-  // Not square: the position table is resized.
+  // The grid is not square, so the position table is resized.
   EXPECT_EQ(encoder(Tensor<float>(Shape{1, 3, 28, 42}, 0.f)).shape(), (Shape{1, 6, 8}));
 }
 

@@ -78,8 +78,8 @@ TEST(ModuleGradients, VitBlock) {
 
 class EncoderGradients : public testing::TestWithParam<EncoderFamily> {};
 
-// Pictures with the grid of the position table, and with another grid, to which the table is
-// resized.
+// Pictures whose grid is that of the position table, and pictures with another grid, for which the
+// table is resized.
 TEST_P(EncoderGradients, AgreeWithDifferences) {
   Encoder<Value> module({.family = GetParam(),
                          .patch_size = 2,
@@ -184,15 +184,15 @@ void expect_dit_dh_gradients(const DitDhConfig& config, bool checkpointing) {
   expect_gradients(module, [&](Inputs in) { return module(in[0], t, y); }, {{2, 3, 2, 2}});
 }
 
-TEST(ModuleGradients, DitDhOfTwoWidths) { expect_dit_dh_gradients(small_dit_dh(8, 12), false); }
+TEST(ModuleGradients, DitDhWithTwoWidths) { expect_dit_dh_gradients(small_dit_dh(8, 12), false); }
 
-TEST(ModuleGradients, DitDhOfOneWidthHasNoProjector) {
+TEST(ModuleGradients, DitDhWithOneWidthHasNoProjector) {
   const DitDhConfig config = small_dit_dh(8, 8);
   EXPECT_TRUE(DitDh<Value>(config).s_projector.empty());
   expect_dit_dh_gradients(config, false);
 }
 
-TEST(ModuleGradients, DitDhRecomputingItsBlocks) {
+TEST(ModuleGradients, DitDhWithCheckpointing) {
   expect_dit_dh_gradients(small_dit_dh(8, 12), true);
 }
 

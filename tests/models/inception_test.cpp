@@ -18,8 +18,8 @@ Inception tiny(const test::ProceduralWeights& weights) {
       {.width_divisor = 16, .classes = 63});
 }
 
-// The golden numbers were computed in double by a PyTorch network that was written from the
-// description of the layers and is a sixteenth as wide. In float, the error of PyTorch is 1.3e-6.
+// The golden numbers were computed in double by a PyTorch network, which was written from the
+// description of the layers. In float, PyTorch's own error is 1.3e-6.
 TEST(InceptionNetwork, MatchesPyTorch) {
   const test::Golden io("inception/io.safetensors");
   const test::ProceduralWeights weights(test::golden_config("inception"));
@@ -47,6 +47,7 @@ TEST(InceptionNetwork, PicturesDependOnNeitherThreadsNorBatch) {
   const Tensor<float> both = network.features(images);  // (2, 128)
   set_num_threads(3);
   const index_t one = images.numel() / 2;
+  // (1, 3, 37, 50)
   const Tensor<float> second(Shape{1, 3, 37, 50},
                              images.span().subspan(static_cast<std::size_t>(one)));
   const Tensor<float> alone = network.features(second);  // (1, 128)

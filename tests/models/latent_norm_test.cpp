@@ -19,7 +19,7 @@ TEST(LatentNorm, AppliesTheFormulaPerElement) {
   EXPECT_TRUE(close(norm.denormalize(expected), z, 1e-15));
 }
 
-TEST(LatentNorm, AbsentStatisticsChangeNothing) {
+TEST(LatentNorm, WithoutStatisticsLatentsStayUnchanged) {
   const Tensor<float> z(Shape{1, 2, 1, 1}, {3, -4});  // (B, C, h, w)
   EXPECT_TRUE(close(LatentNorm<float>{}.normalize(z), z, 0.0));
   const LatentNorm<float> only_mean{.mean = Tensor<float>(Shape{2, 1, 1}, {1, 1}), .var = {}};

@@ -77,7 +77,7 @@ TEST(LightningDit, ClassifierFreeGuidanceMatches) {
   const Tensor<std::int64_t> y = io.get<std::int64_t>("cfg.y");    // (4)
   const Tensor<float> doubled = io("cfg.x"), times = io("cfg.t");  // (4, C, h, w), (4)
   const Tensor<float> x(Shape{2, 12, 4, 4}, doubled.span().first(384)),
-      t(Shape{2}, times.span().first(2));
+      t(Shape{2}, times.span().first(2));  // (2, 12, 4, 4), (2)
   const Tensor<float> with = model(x, t, y.span().first(2)),
                       without = model(x, t, y.span().last(2));  // (2, 12, 4, 4)
   for (const auto& [name, scale] :
@@ -90,7 +90,7 @@ TEST(LightningDit, ClassifierFreeGuidanceMatches) {
   }
 }
 
-TEST(LightningDit, RejectsAPatchThatDoesNotDivide) {
+TEST(LightningDit, RejectsAPatchSizeThatDoesNotDivideTheInput) {
   EXPECT_THROW(
       LightningDit<Tensor<float>>(LightningDitConfig{.input_h = 5, .input_w = 4, .patch_size = 2}),
       ConfigError);

@@ -14,8 +14,8 @@ namespace {
 using test::close;
 using test::Golden;
 
-/// Names in the golden network, which numbers the layers of each slice from 0. Layer 0 of slices 2
-/// to 5 is the pooling.
+/// The names in the golden network, where the layers of each slice are numbered from 0. Layer 0 of
+/// slices 2 to 5 is the pooling layer.
 std::vector<std::string> golden_names(const std::string& name) {
   if (name.rfind("heads.", 0) == 0) return lpips_names()(name);
   const int stage = name[7] - '0', layer = 2 * (name[9] - '0') + (stage > 0 ? 1 : 0);
@@ -60,7 +60,7 @@ TEST(Lpips, DistanceAndGradientMatch) {
   for (const auto& head : model.heads) EXPECT_FALSE(head.value.requires_grad());
 }
 
-TEST(Lpips, OfEqualPicturesIsZeroAndItIsSymmetric) {
+TEST(Lpips, IsZeroForEqualPicturesAndSymmetric) {
   const Golden io("lpips_narrow/io.safetensors");
   const auto model = golden_lpips<Tensor<float>>();
   const Tensor<float> same = model(io("input"), io("input")),
@@ -72,7 +72,7 @@ TEST(Lpips, OfEqualPicturesIsZeroAndItIsSymmetric) {
   }
 }
 
-TEST(Lpips, TorchvisionNumbersOfVgg16) {
+TEST(Lpips, NamesTheLayersOfVgg16LikeTorchvision) {
   const NameMap names = lpips_names();
   EXPECT_EQ(names("stages.0.1.weight"), std::vector<std::string>{"features.2.weight"});
   EXPECT_EQ(names("stages.2.0.bias"), std::vector<std::string>{"features.10.bias"});

@@ -51,7 +51,7 @@ double relative_error(const Tensor<float>& got, const Tensor<float>& expected) {
 // have sqrt(n) times as much if all contribute equally. They do not, because of gates and
 // residuals, so the test accepts half to twice the estimate (measured: 1.15 times for bf16, 0.81
 // for int8).
-TEST(NarrowWeights, VelocityStaysNearThatOfF32) {
+TEST(NarrowWeights, VelocityIsCloseToThatOfF32) {
   const Tensor<float> expected = Model().io("out");  // (B, C, h, w)
   index_t products = 0;
   Model().dit.parameters([&](const std::string& name, auto& p) {
@@ -75,7 +75,7 @@ TEST(NarrowWeights, VelocityStaysNearThatOfF32) {
 
 // Attention has bf16 operands if its queries, keys and values come from a weight that is stored in
 // a narrower type than f32.
-TEST(NarrowWeights, AttentionRoundsWhatNarrowWeightsMade) {
+TEST(NarrowWeights, AttentionRoundsTheOutputsOfNarrowWeights) {
   const Tensor<float> x = test::random_tensor<float>({2, 9, 16}, 1),
                       c = test::random_tensor<float>({2, 16}, 2);  // (B, T, D), (B, D)
   const DitBlockOptions options;
@@ -99,20 +99,21 @@ TEST(NarrowWeights, AttentionRoundsWhatNarrowWeightsMade) {
     // (2, 9, 16) each
     const Tensor<float> g = dit.proj(attention(dit_qkv, 2, &rope, operands), Residual{x, gate1});
     const Tensor<float> dit_out =
-        dit.mlp(norm_modulate(dit.norm2(), g, shift2, scale2), Residual{g, gate2});
+        dit.mlp(norm_modulate(dit.norm2(), g, shift2, scale2), Residual{g, gate2});  // (B, T, D)
     EXPECT_TRUE(test::close(dit(x, c, &rope), dit_out, 0)) << name_of(stored);
 
     const RopeTable<float>* none = nullptr;
     // (2, 9, 16) each
     const Tensor<float> h =
         vit.proj(attention(vit.qkv(vit.norm1(x)), 2, none, operands), Residual{x});
+    // (B, T, D)
     const Tensor<float> vit_out = vit.fc2(vit.fc1(vit.norm2(h), Activation::gelu), Residual{h});
     EXPECT_TRUE(test::close(vit(x), vit_out, 0)) << name_of(stored);
   }
 }
 
 // Sensitive layers can stay in f32.
-TEST(NarrowWeights, EachWeightHasATypeOfItsOwn) {
+TEST(NarrowWeights, EachWeightHasItsOwnType) {
   Model all, mixed;
   const Tensor<float> expected = all.io("out");  // (B, C, h, w)
   pack_parameters(all.dit, DType::int8);
@@ -148,7 +149,7 @@ TEST(NarrowWeights, WarmStepAllocatesNothing) {
   }
 }
 
-TEST(NarrowWeights, RejectsATypeThatNoProductHas) {
+TEST(NarrowWeights, RejectsATypeWithoutProducts) {
   Model model;
   EXPECT_THROW(pack_parameters(model.dit, DType::int64), ArgumentError);
 }

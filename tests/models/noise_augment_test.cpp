@@ -11,7 +11,7 @@ namespace {
 
 using test::close;
 
-TEST(NoiseAugment, DependsOnTheSampleOnly) {
+TEST(NoiseAugment, DependsOnlyOnTheSample) {
   const Tensor<float> two(Shape{2, 3, 4}, 0.f), one(Shape{1, 3, 4}, 0.f);  // (B, N, D)
   for (const NoiseLaw law : {NoiseLaw::uniform, NoiseLaw::half_normal}) {
     const Tensor<float> both = noise_augment(two, 0.8, law, 5, 10),

@@ -23,7 +23,7 @@ TEST(PixelNorm, GrayPicturesUseTheFirstChannel) {
   EXPECT_TRUE(close(normalize_pixels(image, norm), Tensor<float>(image.shape(), {2, -2}), 0.0));
 }
 
-TEST(PixelNorm, RefusesWhatIsNoPicture) {
+TEST(PixelNorm, RefusesOtherShapes) {
   EXPECT_THROW((void)normalize_pixels(Tensor<float>(Shape{3, 4, 4}, 0.f), PixelNorm{}), ShapeError);
   EXPECT_THROW((void)denormalize_pixels(Tensor<float>(Shape{1, 4, 2, 2}, 0.f), PixelNorm{}),
                ShapeError);

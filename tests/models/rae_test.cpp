@@ -134,6 +134,7 @@ TEST(Rae, GridsOfEncoderAndDecoderMayDiffer) {
   EXPECT_EQ(picture.shape(), (Shape{2, 1, 10, 15}));
   EXPECT_TRUE(all_finite(picture.span()));
   // Resizing does not change a latent that is constant over the grid.
+  // (1, 8, 5, 1), (1, 8, 2, 3)
   const Tensor<float> wide(Shape{1, 8, 5, 1}, 0.7f), native(Shape{1, 8, 2, 3}, 0.7f);
   EXPECT_TRUE(close(rae.decode(wide), rae.decode(native), 1e-5));
 

@@ -1,5 +1,5 @@
-// A linear layer with a norm before it and an activation and a residual after it, in one product,
-// against the separate operations.
+// A linear layer fused with a norm before it and an activation and a residual after it, compared
+// with the separate operations.
 #include "rae/nn/linear.hpp"
 
 #include <gtest/gtest.h>
@@ -28,8 +28,9 @@ testing::AssertionResult near(const Tensor<float>& got, const Tensor<float>& exp
   return close(got, expected, 1e-6 * (1 + test::largest(expected)));
 }
 
-/// Inputs of a layer, its norm and its residual; the shapes are those of the calls.
+/// Inputs of a layer, its norm and its residual.
 struct Data {
+  // (B, T, K), (K), (B, 2K), (B, T, N), (B, T, N/2), (B, 2N)
   Tensor<float> x = random_tensor<float>({kImages, kTokens, kIn}, 3),
                 weight = random_tensor<float>({kIn}, 4),
                 modulation = random_tensor<float>({kImages, 2 * kIn}, 5),
@@ -43,10 +44,10 @@ struct Data {
   }
 };
 
-// With and without a norm of x; with every activation; with no residual, a residual, and a residual
-// with a gate. The separate operations use the product of the same layer, so results may differ
-// only in the rounding of the operations after it.
-TEST(Linear, JoinsWhatStandsAroundTheProduct) {
+// All combinations of: a norm of x or none, every activation, and no residual, a residual, or a
+// gated residual. The separate operations use the product of the same layer, so results may differ
+// only by rounding after the product.
+TEST(Linear, FusesTheOperationsBeforeAndAfterTheProduct) {
   const Data d;
   for (const DType stored : {DType::f32, DType::bf16, DType::int8})
     for (const bool packed : {false, true}) {
@@ -76,7 +77,7 @@ TEST(Linear, JoinsWhatStandsAroundTheProduct) {
     }
 }
 
-// Training and inference compute the same.
+// Training and inference compute the same result.
 TEST(Linear, VarAndTensorAgree) {
   const Data d;
   for (const Activation activation : {Activation::none, Activation::gelu, Activation::swiglu}) {
@@ -96,7 +97,7 @@ TEST(Linear, VarAndTensorAgree) {
   }
 }
 
-TEST(Linear, RejectsWhatDoesNotFit) {
+TEST(Linear, RejectsMismatchedArguments) {
   const Data d;
   auto plain = layer<Tensor<float>>(ParameterUse::products),
        halves = layer<Tensor<float>>(ParameterUse::swiglu_products);

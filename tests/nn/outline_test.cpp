@@ -1,4 +1,4 @@
-// Outlines have the same names and shapes as models with weights.
+// An outline has the same names and shapes as the model with weights.
 #include "rae/nn/outline.hpp"
 
 #include <gtest/gtest.h>
@@ -25,7 +25,7 @@ void expect_same(const Config& config) {
   EXPECT_EQ(i, shapes.size());
 }
 
-TEST(Outline, IsThatOfTheModel) {
+TEST(Outline, EqualsTheParametersOfTheModel) {
   for (const EncoderFamily family :
        {EncoderFamily::dinov2, EncoderFamily::siglip2, EncoderFamily::mae})
     expect_same<Encoder>(EncoderConfig{.family = family,
@@ -54,11 +54,11 @@ TEST(Outline, IsThatOfTheModel) {
                                                .num_heads = 2});
 }
 
-TEST(Outline, OfTheLargestModelTakesNoMemory) {
+TEST(Outline, TheLargestModelTakesNoMemory) {
   std::vector<ParameterShape> shapes = parameter_shapes<DitDh>(DitDhConfig{});
   index_t elements = 0;
   for (const ParameterShape& parameter : shapes) elements += parameter.shape.numel();
-  EXPECT_EQ(elements, 838675796);  // DiTDH-XL for 256 x 256
+  EXPECT_EQ(elements, 838675796);  // DiT^DH-XL for 256 x 256 pictures
 }
 
 }  // namespace

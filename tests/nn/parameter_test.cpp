@@ -7,14 +7,14 @@
 namespace rae {
 namespace {
 
-TEST(MultiplyAs, ConcernsWeightsOfProductsOnly) {
+TEST(MultiplyAs, AppliesOnlyToWeightsOfProducts) {
   VitBlock<Var<float>> block(8, 16, 2, 1e-6, Activation::gelu, true);
   multiply_as(block, DType::bf16);
   EXPECT_EQ(block.qkv.weight.operands(), DType::bf16);
   EXPECT_EQ(block.fc2.weight.operands(), DType::bf16);
   EXPECT_EQ(block.qkv.bias.operands(), DType::f32);
   EXPECT_EQ(block.norm1.weight.operands(), DType::f32);
-  EXPECT_EQ(block.qkv.operands(), DType::bf16);  // attention follows
+  EXPECT_EQ(block.qkv.operands(), DType::bf16);  // also the type of attention
   multiply_as(block, DType::f32);
   EXPECT_EQ(block.qkv.operands(), DType::f32);
 }

@@ -13,7 +13,7 @@ using test::Inputs;
 TEST(EmbeddingOps, Gradients) {
   const std::vector<std::int64_t> ids = {2, 0, 2, 3};
   expect_gradients([&](Inputs in) { return embedding(in[0], ids); }, {{4, 3}});
-  const Tensor<double> t(Shape{2}, {0.1, 0.9});
+  const Tensor<double> t(Shape{2}, {0.1, 0.9});  // (2)
   expect_gradients([&](Inputs in) { return fourier_features(t, in[0]); }, {{6}});
 }
 

@@ -13,7 +13,7 @@ using test::Inputs;
 using test::random_tensor;
 
 TEST(LossOps, Gradients) {
-  const Tensor<double> target = random_tensor<double>({4, 3}, 9);
+  const Tensor<double> target = random_tensor<double>({4, 3}, 9);  // (4, 3)
   const std::vector<std::int64_t> labels = {2, 0, 1, 1};
   expect_gradients([&](Inputs in) { return mse_loss(in[0], target); }, {{4, 3}});
   expect_gradients([&](Inputs in) { return l1_loss(in[0], target); }, {{4, 3}});

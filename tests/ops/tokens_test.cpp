@@ -29,7 +29,7 @@ TEST(TokenOps, JoinColumns) {
                 {random_tensor<double>({2, 3}, 1), random_tensor<double>({2, 4}, 2)});
   EXPECT_LT(result.worst, 1e-8) << result.where;
   const Tensor<float> a(Shape{2, 1}, {1, 2}), b(Shape{2, 2}, {3, 4, 5, 6}),
-      out = join_columns(a, b);
+      out = join_columns(a, b);  // (2, 1), (2, 2), (2, 3)
   EXPECT_EQ(out[1], 3.f);
   EXPECT_EQ(out[3], 2.f);
   EXPECT_THROW(join_columns(a, b.reshaped({4, 1})), ShapeError);

@@ -1,7 +1,7 @@
-// rae_parity [FILE]: runs all test programs, and writes how closely every golden case is met as a
-// table in Markdown, to FILE or to the standard output. A row is a quantity of a case, at the
-// comparison that was nearest to its tolerance. The exit status is 0 when all cases of tests/golden
-// are there and all hold.
+// rae_parity [FILE]: runs all test programs and writes a table in Markdown, to FILE or to standard
+// output, of how closely every golden case agrees. A row is one quantity of a case, with the
+// comparison that came nearest to its tolerance. The exit status is 0 if every case of tests/golden
+// is compared and all comparisons hold.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -21,13 +21,13 @@ namespace {
 struct Row {
   double largest = 0, rms = 0, tolerance = 0;
   bool holds = true;
-  std::set<std::string> members;  // tensors that the row stands for
+  std::set<std::string> members;  // tensors that the row covers
 
   [[nodiscard]] double share() const { return largest == 0 ? 0 : largest / tolerance; }
 };
 using Case = std::map<std::string, Row>;
 
-/// Adds a comparison to a row, which keeps the one nearest to its tolerance.
+/// Adds a comparison to a row, which keeps the comparison nearest to its tolerance.
 void add(Row& row, const Row& other) {
   const bool first = row.members.empty();
   if (first || other.share() > row.share() ||
@@ -40,7 +40,7 @@ void add(Row& row, const Row& other) {
   row.members.insert(other.members.begin(), other.members.end());
 }
 
-/// Reads the records of the tests; parts of a tensor count as the tensor.
+/// Reads the records of the tests; slices of a tensor count as the whole tensor.
 std::map<std::string, Case> read(const std::string& file) {
   std::map<std::string, Case> cases;
   std::ifstream in(file);
@@ -59,8 +59,8 @@ std::map<std::string, Case> read(const std::string& file) {
   return cases;
 }
 
-/// The word that a name is joined under: "grad.blocks.0.attn.qkv.weight" and all other gradients
-/// are "grad.*".
+/// The prefix under which a name is grouped: "grad.blocks.0.attn.qkv.weight" and all other
+/// gradients belong to "grad.*".
 std::string word_of(const std::string& name) {
   for (std::size_t begin = 0, end; (end = name.find('.', begin)) != std::string::npos;
        begin = end + 1) {
@@ -71,7 +71,7 @@ std::string word_of(const std::string& name) {
   return name.substr(0, name.find('.'));
 }
 
-/// Joins quantities of a case where many have one word.
+/// Groups quantities of a case that share a prefix, if there are many.
 Case joined(const Case& quantities) {
   constexpr std::size_t kMany = 20;
   std::map<std::string, std::size_t> words;
@@ -91,18 +91,19 @@ std::string number(double value) {
 std::string table(const std::map<std::string, Case>& cases) {
   std::ostringstream out;
   out << "# Agreement with the official code\n\n"
-         "Written by `rae_parity docs/parity.md`, which runs the tests and notes each comparison "
-         "with a tensor of `tests/golden/`: numbers "
-         "that\n"
-         "the official code computed in float on a CPU. A row is a quantity of a case at the "
-         "comparison nearest to its tolerance: the "
-         "largest\n"
-         "difference (where the tolerance depends on the element, the difference of the nearest "
-         "element), the root of the mean square of "
-         "the\n"
-         "tensor's differences, and the tolerance that the test has. A row of several tensors says "
-         "how many. The numbers are those of the\n"
-         "machine that wrote the file; instruction sets differ in the last digits.\n\n"
+         "Written by `rae_parity docs/parity.md`, which runs the tests and records each "
+         "comparison with a\n"
+         "tensor of `tests/golden/`: numbers that the official code computed in float on "
+         "a CPU. A row is one\n"
+         "quantity of a case, with the comparison that came nearest to its tolerance: the "
+         "largest difference\n"
+         "(if the tolerance depends on the element, the difference of the element nearest "
+         "to its tolerance),\n"
+         "the root mean square of the tensor's differences, and the tolerance of the "
+         "test. A row of several\n"
+         "tensors says how many. The numbers are those of the machine that wrote the "
+         "file; instruction sets\n"
+         "differ in the last digits.\n\n"
          "| case | quantity | max abs | rms | tolerance | holds |\n|---|---|---|---|---|---|\n";
   for (const auto& [name, quantities] : cases)
     for (const auto& [quantity, row] : joined(quantities)) {

@@ -13,7 +13,7 @@ namespace rae {
 namespace {
 
 // DiT^DH-S for 256 x 256 pictures: a backbone of 12 blocks of width 384 and a head of 2 blocks of
-// width 2048. The tolerance is 1e-3 of the output's deviation.
+// width 2048. The tolerance is 1e-3 of the output's standard deviation.
 TEST(RealSize, DitDhSmallMatches) {
   const test::Golden io("real_ditdh_s/io.safetensors");
   const ConfigNode node = test::golden_config("real_ditdh_s");
@@ -25,12 +25,12 @@ TEST(RealSize, DitDhSmallMatches) {
     else
       p.set(sincos_position_table<float>(16, 16, p.shape()[2]).reshaped(p.shape()));
   });
-  const Tensor<std::int64_t> y = io.get<std::int64_t>("y");
-  // The forward pass, with a look at three tokens behind some blocks, within 1e-3 of their
+  const Tensor<std::int64_t> y = io.get<std::int64_t>("y");  // (B)
+  // The forward pass, and three tokens after some of the blocks, within 1e-3 of their standard
   // deviation.
   const auto expect_tokens = [&](const Tensor<float>& x, const std::string& block) {
     const index_t width = x.extent(2);
-    Tensor<float> tokens(Shape{3, width});
+    Tensor<float> tokens(Shape{3, width});  // (3, D)
     float* target = tokens.data();
     for (const index_t token : {0, 17, 255})
       target = std::copy_n(std::as_const(x).data() + token * width, width, target);
@@ -61,6 +61,7 @@ TEST(RealSize, DitDhSmallMatches) {
     square += static_cast<double>(v) * static_cast<double>(v) / static_cast<double>(out.numel());
   const double tolerance = 1e-3 * std::sqrt(square);
   constexpr index_t kPlane = 256;
+  // (1, 192, 16, 16), (1, 768), (1, 768): every fourth channel, and the moments of all
   Tensor<float> every4(io("out_every4").shape()), mean(io("out_ch_mean").shape()),
       deviation(io("out_ch_std").shape());
   ASSERT_EQ(every4.numel(), 192 * kPlane);

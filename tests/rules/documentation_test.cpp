@@ -1,5 +1,5 @@
-// Rules on the documentation and the examples: what they name exists, and examples stay short
-// enough to be read.
+// Rules on the documentation and the examples: everything that they name exists, and examples are
+// short enough to be read.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -92,7 +92,7 @@ TEST(Documentation, MapsEveryRowOfThePaperToATest) {
   EXPECT_GT(rows, 25u);
 }
 
-TEST(DocumentationRules, FindWhatIsNamed) {
+TEST(DocumentationRules, FindPaths) {
   EXPECT_EQ(paths_named_in("see `include/rae/a.hpp`, `rae/b/c.hpp` and `src/kernels/`; not `rae "
                            "info x.png`, `src/X/NAME.cpp` or tests/x"),
             (std::set<std::string>{"include/rae/a.hpp", "include/rae/b/c.hpp", "src/kernels/"}));

@@ -1,7 +1,8 @@
 #!/bin/sh
-# usage: header_weight.sh COMPILER SOURCE_FOLDER: counts the lines that are not blank after
-# preprocessing each public header. Those of core and kernels have at most 25,000, rae.hpp at most
-# 55,000 and all others at most 45,000. The limits are for g++ 12; exits with 77 for another one.
+# usage: header_weight.sh COMPILER SOURCE_FOLDER: counts the lines of each public header that are
+# not blank after preprocessing. Headers of core and kernels have at most 25,000, rae.hpp at most
+# 55,000 and all others at most 45,000. The limits are for g++ 12; with another compiler the exit
+# status is 77.
 set -eu
 compiler=$1
 cd "$2/include"

@@ -1,6 +1,5 @@
-// The direction of dependencies, read from the includes:
-// core <- kernels <- autograd <- ops <- nn <- models <- spec <- formats <- load <- generate <-
-// train.
+// The order of folders, checked by their includes: core <- kernels <- autograd <- ops <- nn <-
+// models <- spec <- formats <- load <- generate <- train.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,7 +11,7 @@
 namespace rae::test {
 namespace {
 
-/// What the files of a folder may include besides their own folder.
+/// The folders that the files of a folder may include besides their own.
 const std::map<std::string, std::set<std::string>> kAllowed = {
     {"core", {}},
     {"interop", {"core"}},
@@ -43,7 +42,7 @@ struct Include {
   bool quoted = false;
 };
 
-/// The include of a line, or an empty name.
+/// The name in the include directive of a line, or an empty name.
 Include include_of(const std::string& line) {
   const auto hash = line.find_first_not_of(" \t");
   if (hash == std::string::npos || line[hash] != '#') return {};
@@ -56,8 +55,8 @@ Include include_of(const std::string& line) {
   return {line.substr(open + 1, close - open - 1), quoted};
 }
 
-/// "include/rae/nn/linear.hpp", "src/nn/linear.cpp", "rae/nn/linear.hpp" and "nn/linear.hpp" belong
-/// to "nn"; a file next to the folders belongs to "".
+/// The folder of a file or include: "include/rae/nn/linear.hpp", "src/nn/linear.cpp",
+/// "rae/nn/linear.hpp" and "nn/linear.hpp" belong to "nn", and a file directly in the root to "".
 std::string folder_of(std::string path) {
   for (const std::string& prefix :
        {std::string("include/"), std::string("src/"), std::string("rae/")})
@@ -66,13 +65,13 @@ std::string folder_of(std::string path) {
   return slash == std::string::npos ? "" : path.substr(0, slash);
 }
 
-/// One line for every include that points the wrong way.
+/// One line for every include that violates the order.
 std::vector<std::string> wrong_directions(const std::vector<SourceFile>& files) {
   std::vector<std::string> out;
   for (const auto& file : files) {
     const std::string folder = folder_of(file.path);
     const auto allowed = kAllowed.find(folder);
-    if (folder == "tool" || file.path == "include/rae/rae.hpp") continue;  // the top of the tree
+    if (folder == "tool" || file.path == "include/rae/rae.hpp") continue;  // may include all
     if (!folder.empty() && allowed == kAllowed.end()) {
       out.push_back(file.path + ": the folder has no place in the order of dependencies");
       continue;
@@ -89,8 +88,8 @@ std::vector<std::string> wrong_directions(const std::vector<SourceFile>& files) 
   return out;
 }
 
-/// One line for every include in a public header that is neither the library's nor the standard
-/// library's.
+/// One line for every include in a public header that is a header of neither this library nor the
+/// standard library.
 std::vector<std::string> foreign_includes(const std::vector<SourceFile>& headers) {
   std::vector<std::string> out;
   for (const auto& file : headers) {
@@ -107,10 +106,9 @@ std::vector<std::string> foreign_includes(const std::vector<SourceFile>& headers
   return out;
 }
 
-/// Headers of a folder that include each other in a circle, "a -> b -> a"; one line for each
-/// circle.
+/// Headers that include each other in a circle, "a -> b -> a"; one line for each circle.
 std::vector<std::string> circles(const std::vector<SourceFile>& headers) {
-  std::map<std::string, std::vector<std::string>> includes;  // by the name in an include
+  std::map<std::string, std::vector<std::string>> includes;  // by the name as written in an include
   for (const auto& file : headers) {
     std::string name = file.path;
     for (const std::string& prefix : {std::string("include/"), std::string("src/")})
@@ -145,7 +143,7 @@ std::string joined(const std::vector<std::string>& lines) {
   return out;
 }
 
-TEST(Includes, PointDownOrSideways) {
+TEST(Includes, FollowTheOrderOfFolders) {
   const auto files = source_files({"include/rae", "src"});
   ASSERT_GT(files.size(), 20u);
   EXPECT_EQ(joined(wrong_directions(files)), "");
@@ -166,7 +164,7 @@ TEST(Includes, PublicHeadersUsePragmaOnce) {
     EXPECT_NE(std::count(file.lines.begin(), file.lines.end(), "#pragma once"), 0) << file.path;
 }
 
-TEST(IncludeRules, FindWhatTheyForbid) {
+TEST(IncludeRules, FindViolations) {
   const std::vector<SourceFile> bad = {
       {"include/rae/io/npz.hpp", {"#include \"rae/models/dit.hpp\""}},
       {"src/kernels/gemm.cpp", {"  # include \"nn/linear.hpp\"  // why"}},

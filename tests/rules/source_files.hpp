@@ -1,4 +1,4 @@
-// The source files of the library as the rules see them.
+// The source files of the library, as the rule tests read them.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,8 @@ inline std::vector<std::string> lines_of(std::istream& in) {
   return out;
 }
 
-/// All files of some kinds, C++ if not given, under folders of the repository, in a fixed order.
+/// All files with these extensions (default: those of C++) in folders of the repository, in a fixed
+/// order.
 inline std::vector<SourceFile> source_files(const std::vector<std::string>& folders,
                                             const std::vector<std::string>& kinds = {".hpp", ".cpp",
                                                                                      ".inl"}) {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# usage: summary_test.sh CTEST FOLDER: tests/summary.sh on what ctest writes for tests that pass,
-# fail, are skipped, and do not run.
+# usage: summary_test.sh CTEST FOLDER: tests tests/summary.sh on reports of ctest with tests that
+# pass, fail, are skipped, or do not run.
 set -eu
 ctest=$1 work=$2
 script=$(cd "$(dirname "$0")/.." && pwd)/summary.sh
@@ -8,7 +8,8 @@ rm -rf "$work"
 mkdir -p "$work"
 cd "$work"
 
-# check NAME EXPECTED_LINE EXPECTED_STATUS: runs ctest on the tests that standard input declares.
+# check NAME EXPECTED_LINE EXPECTED_STATUS: runs ctest on the tests that are declared on standard
+# input.
 check() {
   mkdir "$1"
   cat >"$1/CTestTestfile.cmake"

@@ -1,5 +1,5 @@
 // Rules on the object files, read with nm: the library never prints, aborts or exits, and code for
-// newer instruction sets stays where run-time dispatch alone can reach it.
+// newer instruction sets is reached only by run-time dispatch.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -22,7 +22,7 @@ std::vector<std::string> object_files() {
   return lines_of(in);
 }
 
-/// Lines of `nm -P`: "name kind value size".
+/// The lines of `nm -P`: "name kind value size".
 std::vector<Symbol> symbols_of(const std::string& object) {
   const std::string command = std::string(RAE_NM) + " -P \"" + object + "\"";
   const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);

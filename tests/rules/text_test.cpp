@@ -1,4 +1,4 @@
-// Rules on the text of the sources: length, unfinished marks, names that promise too much.
+// Rules on the source files: their length, unfinished marks, and names that promise too much.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -16,8 +16,8 @@ TEST(SourceText, FilesAreShort) {
     EXPECT_LE(file.lines.size(), kMostLines) << file.path << " should be split";
 }
 
-/// Lines of more than 100 characters, "path:number". What a raw string holds may be longer, and so
-/// may lines without a place to break them: tables and addresses.
+/// Lines of more than 100 characters, as "path:number". Raw strings may be longer, and so may lines
+/// that cannot be broken: tables and addresses.
 std::vector<std::string> long_lines(const std::vector<SourceFile>& files) {
   constexpr std::size_t kMostCharacters = 100;
   std::vector<std::string> out;
@@ -27,7 +27,7 @@ std::vector<std::string> long_lines(const std::vector<SourceFile>& files) {
       const std::string& line = file.lines[i];
       const bool begins = line.find("R\"") != std::string::npos;
       const auto bytes_inside = std::count_if(line.begin(), line.end(), [](char c) {
-        return (static_cast<unsigned char>(c) & 0xc0u) == 0x80u;  // of UTF-8, after the first
+        return (static_cast<unsigned char>(c) & 0xc0u) == 0x80u;  // continuation bytes of UTF-8
       });
       const std::size_t characters = line.size() - static_cast<std::size_t>(bytes_inside);
       if (characters > kMostCharacters && !raw && !begins && line.rfind("|", 0) != 0 &&
@@ -43,7 +43,8 @@ std::vector<std::string> long_lines(const std::vector<SourceFile>& files) {
 TEST(SourceText, LinesAreShort) {
   const std::vector<std::string> kinds = {".hpp", ".cpp", ".inl", ".cmake", ".sh", ".yaml", ".txt"};
   std::vector<SourceFile> files = source_files({"include", "src", "tests", "examples"}, kinds);
-  const auto page = [](const SourceFile& file) {  // golden files have text of other programs
+  // Golden files contain configurations of other programs.
+  const auto page = [](const SourceFile& file) {
     return file.path.find("/golden/") != std::string::npos ||
            file.path.find("/corpus/") != std::string::npos ||
            file.path.find("/data/") != std::string::npos;
@@ -77,11 +78,41 @@ TEST(SourceText, HeadersOpenNoNamespace) {
       EXPECT_FALSE(std::regex_search(file.lines[i], opened)) << file.path << ":" << i + 1;
 }
 
-TEST(SourceText, PublicHeadersBeginWithWhatTheyAre) {
+TEST(SourceText, PublicHeadersBeginWithTheirSubject) {
   for (const auto& file : source_files({"include"})) {
     ASSERT_FALSE(file.lines.empty()) << file.path;
     EXPECT_EQ(file.lines.front().rfind("// ", 0), 0u) << file.path;
   }
+}
+
+/// Headers whose comment before `#pragma once` names no section, equation, year or official code.
+std::vector<std::string> headers_without_source(const std::vector<SourceFile>& files) {
+  const std::regex source("\\b(section|equation|algorithm|official|(19|20)[0-9]{2})\\b",
+                          std::regex::icase);
+  std::vector<std::string> out;
+  for (const auto& file : files) {
+    std::string head;
+    for (const auto& line : file.lines) {
+      if (line.rfind("//", 0) != 0) break;
+      head += line + "\n";
+    }
+    if (!std::regex_search(head, source)) out.push_back(file.path);
+  }
+  return out;
+}
+
+TEST(SourceText, HeadersOfModelsCiteTheirSources) {
+  const auto files =
+      source_files({"include/rae/models", "include/rae/diffusion", "include/rae/train"});
+  ASSERT_GT(files.size(), 40u);
+  EXPECT_EQ(headers_without_source(files), std::vector<std::string>{});
+}
+
+TEST(SourceTextRules, FindHeadersWithoutSource) {
+  const std::vector<std::string> cited = {"// Adam.", "//", "// Kingma and Ba 2015."};
+  EXPECT_EQ(headers_without_source(
+                {{"a.hpp", {"// Adam.", "#pragma once", "// section 2"}}, {"b.hpp", cited}}),
+            (std::vector<std::string>{"a.hpp"}));
 }
 
 TEST(SourceText, FileNamesPromiseNothing) {

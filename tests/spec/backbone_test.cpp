@@ -1,5 +1,5 @@
 // The configuration of a diffusion network as one value: copies, comparison, typed access, and the
-// register of kinds.
+// registry of kinds.
 #include "rae/spec/backbone.hpp"
 
 #include "support/golden.hpp"
@@ -24,7 +24,7 @@ TEST(BackboneTest, IsAValue) {
   EXPECT_THROW((void)dit.get<LightningDitConfig>(), ConfigError);
 }
 
-TEST(BackboneTest, AnswersForEveryKind) {
+TEST(BackboneTest, DescribesEveryKind) {
   const Backbone dit = *test::tiny_config().dit, lightning = test::tiny_lightning_dit();
   EXPECT_EQ(dit.name(), "dit");
   EXPECT_EQ(dit.guide_name(), "guide");
@@ -43,7 +43,7 @@ TEST(BackboneTest, AnswersForEveryKind) {
   }
 }
 
-TEST(BackboneTest, MakesTheNetworksOfTheModels) {
+TEST(BackboneTest, MakesTheSameNetworkAsTheModel) {
   const Backbone config = *test::tiny_config().dit;
   const auto network = config.make<Tensor<float>>();
   test::fill_random(*network, 3);
@@ -65,7 +65,7 @@ TEST(BackboneTest, MakesTheNetworksOfTheModels) {
   EXPECT_THROW((void)lightning->backbone(tokens, c), ArgumentError);
 }
 
-TEST(BackboneTest, MakesNetworksThatTrain) {
+TEST(BackboneTest, MakesTrainableNetworks) {
   const Backbone config = *test::tiny_config().dit;
   const auto network = config.make<Var<float>>(), again = config.make<Var<float>>();
   network->initialize(4);
@@ -80,7 +80,7 @@ TEST(BackboneTest, MakesNetworksThatTrain) {
   EXPECT_EQ(i, config.parameter_shapes().size());
 }
 
-TEST(BackboneTest, OutlinesTakeNoMemoryForAbsurdSizes) {
+TEST(BackboneTest, ParameterShapesOfAbsurdSizesTakeNoMemory) {
   const Backbone absurd = DitDhConfig{.grid_h = kMaxGrid,
                                       .grid_w = kMaxGrid,
                                       .in_channels = kMaxWidth,
@@ -108,7 +108,7 @@ struct SameConfig : test::TokenMlpKind {
   static constexpr std::string_view name = "other_mlp";
 };
 
-TEST(BackboneTest, KindsAreRegisteredOnceAndUnderFreeNames) {
+TEST(BackboneTest, KindsAreRegisteredOnceUnderUnusedNames) {
   EXPECT_TRUE(register_backbone<test::TokenMlpKind>());
   const std::size_t count = backbone_kinds().size();
   EXPECT_TRUE(register_backbone<test::TokenMlpKind>());

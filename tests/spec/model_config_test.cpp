@@ -19,7 +19,7 @@ ConfigNode tiny_node() {
   return ConfigNode::parse_json(to_config(tiny_config()).to_json(), "model");
 }
 
-TEST(ModelConfigTest, SurvivesItsText) {
+TEST(ModelConfigTest, RoundTrips) {
   ModelConfig config = tiny_config();
   test::vit_of(config).family = EncoderFamily::dinov2;
   test::vit_of(config).registers = 3;
@@ -46,7 +46,7 @@ TEST(ModelConfigTest, SurvivesItsText) {
   EXPECT_EQ(again.latent_shape(), (Shape{16, 2, 2}));
 }
 
-TEST(ModelConfigTest, EverySamplingOptionSurvivesItsText) {
+TEST(ModelConfigTest, EverySamplingOptionRoundTrips) {
   ModelConfig config = tiny_config();
   config.path = PathKind::gvp;
   config.path_formulas = PathFormulas::official;
@@ -87,7 +87,7 @@ TEST(ModelConfigTest, EverySamplingOptionSurvivesItsText) {
   EXPECT_EQ(again.sampling.autoguidance->t_max, 0.75f);
 }
 
-TEST(ModelConfigTest, ReadsConfigurationsFromBeforeTheseOptions) {
+TEST(ModelConfigTest, ReadsOlderConfigurationsWithoutTheseOptions) {
   ConfigNode::Map old, sampling;
   const ConfigNode now = tiny_node();
   for (const auto& [key, value] : now.at("sampling").members())
@@ -114,7 +114,7 @@ TEST(ModelConfigTest, PicturesNeedNotBeSquare) {
   EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
 }
 
-TEST(ModelConfigTest, ALightningDitTakesThePlaceOfTheDit) {
+TEST(ModelConfigTest, LightningDitMayReplaceDit) {
   ModelConfig config = tiny_config();
   EXPECT_TRUE(config.has_null_class());
   ConfigNode two = tiny_node();
@@ -151,7 +151,7 @@ TEST(ModelConfigTest, AGuideMustFitTheDit) {
   config.guide->get<DitDhConfig>().depth[0] = 2;
   EXPECT_NO_THROW((void)parse_model_config(to_config(config)));
   config.sampling.guidance.scale = 2;
-  EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);  // both
+  EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);  // both kinds of guidance
   config.sampling.guidance.scale = 1;
   config.guide->get<DitDhConfig>().num_classes = 4;
   EXPECT_THROW((void)parse_model_config(to_config(config)), ConfigError);
@@ -212,12 +212,12 @@ TEST(ModelConfigTest, OutlinesHaveTheParametersOfTheNetworks) {
 struct BadValue {
   const char* path;
   const char* value;
-  const char* message;  // part of what the error says
+  const char* message;  // a part of the error message
 };
 
 class ModelConfigRefuses : public testing::TestWithParam<BadValue> {};
 
-TEST_P(ModelConfigRefuses, WithThePlace) {
+TEST_P(ModelConfigRefuses, InvalidValuesWithTheirPath) {
   ConfigNode node = tiny_node();
   node.apply_override(std::string(GetParam().path) + "=" + GetParam().value);
   const std::string message = message_of<ConfigError>([&] { (void)parse_model_config(node); });
@@ -281,8 +281,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadValue{"class_names", "[a, a, b]", "appears twice"},
         BadValue{"class_names", "[a, '', b]", "class_names[1]"}, BadValue{"name", "[1]", "name"}));
 
-// The same values, given by a program and not by a file.
-TEST(ModelConfigTest, ValidateNamesThePathWithoutAFile) {
+// The same errors for a configuration that is built by a program instead of read from a file.
+TEST(ModelConfigTest, ValidateNamesThePath) {
   const auto message = [](auto change) {
     ModelConfig config = tiny_config();
     change(config);
@@ -309,7 +309,7 @@ TEST(ModelConfigTest, ValidateNamesThePathWithoutAFile) {
   EXPECT_EQ(guide, "guide.depth[1]: expected an integer from 1 to 1024, got 5000");
 }
 
-TEST(ModelConfigTest, NamesANetworkThatIsNotRegistered) {
+TEST(ModelConfigTest, NamesAnUnregisteredNetwork) {
   ConfigNode node = tiny_node();
   node.set("mamba", ConfigNode::map({{"width", 3}}));
   const std::string message = message_of<ConfigError>([&] { (void)parse_model_config(node); });

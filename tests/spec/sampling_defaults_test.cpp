@@ -12,10 +12,10 @@ std::vector<float> grid_of(const SamplingDefaults& how, PathKind path = PathKind
   return sampling_time_grid(how, path, prediction, 2.0);
 }
 
-TEST(SamplingDefaultsTest, TheFullGridMakesAllStepsAndEndsAtZero) {
+TEST(SamplingDefaultsTest, TheFullGridHasAllStepsAndEndsAtZero) {
   EXPECT_EQ(grid_of({.steps = 4}), full_time_grid(4, 2.0));
   EXPECT_EQ(grid_of({.steps = 1}), (std::vector<float>{1.0f, 0.0f}));
-  // The last step of the stochastic sampler is one of them.
+  // The last step of the stochastic sampler is included in the number of steps.
   const SamplingDefaults sde{.steps = 4, .kind = SamplerKind::sde, .sde = {.last_step_size = 0.1}};
   EXPECT_EQ(grid_of(sde), official_time_grid(4, 2.0, 0.0, 0.9));
   const SamplingDefaults none{
@@ -35,7 +35,7 @@ TEST(SamplingDefaultsTest, TheOfficialGridCountsPoints) {
   EXPECT_EQ(grid_of(none), official_time_grid(8, 2.0, 0.0, 1.0));
 }
 
-TEST(SamplingDefaultsTest, KeepsAwayFromEndsWithoutAVelocity) {
+TEST(SamplingDefaultsTest, AvoidsEndsWhereTheVelocityIsInfinite) {
   for (const Prediction p : {Prediction::noise, Prediction::score}) {
     EXPECT_EQ(grid_of({.steps = 8, .grid = TimeGridKind::official}, PathKind::gvp, p),
               official_time_grid(8, 2.0, 0.001, 0.999));
@@ -54,7 +54,7 @@ TEST(SamplingDefaultsTest, KeepsAwayFromEndsWithoutAVelocity) {
   EXPECT_EQ(grid_of(sbdm), official_time_grid(8, 2.0, 0.001, 0.96));
 }
 
-TEST(SamplingDefaultsTest, RefusesWhatIsOutOfRange) {
+TEST(SamplingDefaultsTest, RefusesStepsAndEpsilonOutOfRange) {
   EXPECT_THROW((void)grid_of({.steps = 0}), ArgumentError);
   EXPECT_THROW((void)grid_of({.steps = kMaxSamplingSteps + 1}), ArgumentError);
   EXPECT_THROW((void)grid_of({.sample_eps = 0.5}), ArgumentError);

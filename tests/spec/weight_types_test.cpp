@@ -1,4 +1,4 @@
-// What narrower weights change in results: velocities and latents of random, golden and trained
+// The effect of narrower weights on results: velocities and latents of random, golden and trained
 // models.
 #include "rae/spec/weight_types.hpp"
 
@@ -13,7 +13,7 @@
 namespace rae {
 namespace {
 
-/// Root mean square of the difference, relative to that of what was expected.
+/// Root mean square of the difference, relative to that of `expected`.
 double error(const Tensor<float>& got, const Tensor<float>& expected) {
   double sum = 0, square = 0;
   for (index_t i = 0; i < got.numel(); ++i) {
@@ -25,21 +25,23 @@ double error(const Tensor<float>& got, const Tensor<float>& expected) {
 
 struct Narrow {
   DType dtype;
-  // Of an operand, relative: 2^-9 / sqrt(3); a step of 1 / 127 of a row's largest, which is three
-  // times the usual one. Where the weights alone are integers, a step of 1 / 128 or 1 / 8 of the
-  // largest of 32, 2.2 times the usual one, is shared by two operands.
+  // The error of one operand, relative to its root mean square. bf16: 2^-9 / sqrt(3). int8: 1 /
+  // sqrt(12) of a step, which is 1 / 127 of a row's largest element, about three times the root
+  // mean square. int8w and int4: the same of a step of 1 / 128 or 1 / 8 of the largest element of a
+  // group of 32, about 2.2 times the root mean square, divided by sqrt(2), because only one of the
+  // two operands is rounded.
   double rounding;
 };
 constexpr Narrow kNarrow[] = {
     {DType::bf16, 0.00113}, {DType::int8, 0.0068}, {DType::int8w, 0.0038}, {DType::int4, 0.061}};
 
-/// What n products one behind the other would err by, were each as important as the next.
+/// The error of n products in sequence, if all contribute equally.
 double estimate(const Narrow& type, int products) {
   return type.rounding * std::sqrt(2.0 * products);
 }
 
-/// A tiny random model with eleven products one behind the other.
-TEST(WeightTypes, ResultsStayNearThoseOfF32) {
+/// A tiny random model with eleven products in sequence.
+TEST(WeightTypes, ResultsAreCloseToThoseOfF32) {
   const ModelFiles files = test::tiny_bundle().files();
   const Generator exact(files);
   const Tensor<float> x = exact.noise(3, 6);  // (B, C, h, w)
@@ -58,11 +60,11 @@ TEST(WeightTypes, ResultsStayNearThoseOfF32) {
   }
 }
 
-/// Latents at the end of sampling, against those of the official code: 50 steps, without guidance
-/// and with both kinds.
-TEST(WeightTypes, LatentsEndNearTheOfficialOnes) {
+/// Latents at the end of sampling, compared with the official code: 50 steps without guidance, and
+/// 8 steps with each kind of guidance.
+TEST(WeightTypes, LatentsAreCloseToTheOfficialOnes) {
   const test::Golden golden("sample_ode/io.safetensors");
-  const Tensor<std::int64_t> y = golden.get<std::int64_t>("y");
+  const Tensor<std::int64_t> y = golden.get<std::int64_t>("y");  // (B)
   GenerateOptions options{.labels = {y.span().begin(), y.span().end()}, .noise = golden("z")};
   for (const Narrow& type : kNarrow) {
     const Generator generator(test::sampler_model(), {.dtype = type.dtype});
@@ -77,7 +79,7 @@ TEST(WeightTypes, LatentsEndNearTheOfficialOnes) {
     plain.steps = 50;
     cfg.guidance = Cfg{.scale = 2};
     guided.autoguidance = AutoGuidance{.scale = 1.42f};
-    // Guidance adds up the errors of two evaluations, with factors 2 and -1 at most.
+    // Guidance adds the errors of two evaluations with factors of at most 2 and -1.
     const int products = 4 * static_cast<int>(dit.depth[0] + dit.depth[1]) + 3;
     expect_near("final.euler_50", plain, estimate(type, products));
     expect_near("final.cfg2_full", cfg, std::sqrt(5.0) * estimate(type, products));
@@ -85,8 +87,8 @@ TEST(WeightTypes, LatentsEndNearTheOfficialOnes) {
   }
 }
 
-/// The trained model: docs/data_types.md has its errors over more pictures and steps.
-TEST(WeightTypes, TheBuiltInModelDrawsNearlyTheSame) {
+/// The trained model. docs/09_data_types.md has its errors over more pictures and steps.
+TEST(WeightTypes, LatentsOfTheBuiltInModelAreClose) {
   const ModelFiles files = ModelFiles::open(find_model());
   const Generator exact(files);
   const GenerateOptions options{.labels = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, .seed = 1, .steps = 20};

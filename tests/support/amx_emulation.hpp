@@ -1,8 +1,8 @@
-// The instructions of AMX in plain loops, for processors without them: included before
-// kernels/isa_avx512_amx.cpp, whose tiles then use them.
+// The AMX instructions in plain loops, for processors without them: included before
+// kernels/isa_avx512_amx.cpp, which then uses them for its tiles.
 //
 // Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, TILELOADD,
-// TDPBF16PS and TDPBUSD. Shapes that the processor would refuse abort the program.
+// TDPBF16PS and TDPBUSD. A shape that the processor would refuse aborts the program.
 #pragma once
 
 #include <cstdint>
@@ -68,7 +68,7 @@ struct TileRegisters {
     std::memcpy(&x, &word, sizeof x);
     return x;
   }
-  // Even and odd numbers along k are summed apart.
+  // Elements at even and odd positions along k are summed separately.
   void add_bf16(int sum, int a, int b) {
     require(sum, a, b);
     for (int m = 0; m < tile[sum].rows; ++m)
@@ -81,7 +81,7 @@ struct TileRegisters {
         at<float>(sum, m, n) += parts[0] + parts[1];
       }
   }
-  // a unsigned, b signed.
+  // a is unsigned, b is signed.
   void add_int8(int sum, int a, int b) {
     require(sum, a, b);
     for (int m = 0; m < tile[sum].rows; ++m)

@@ -1,5 +1,5 @@
-// Encoders that the library does not know, registered by a program of its own: one without weights
-// and one with. Everything about them is in this file.
+// Two encoders that the library does not know, registered by the program that uses them: one
+// without weights and one with weights. All of their code is in this file.
 #pragma once
 
 #include "rae/spec/limits.hpp"
@@ -7,7 +7,7 @@
 
 namespace rae::test {
 
-/// Tokens are the pixels of each patch, times a factor.
+/// Its tokens are the pixels of each patch, times a factor.
 struct PatchConfig {
   index_t patch_size = 4;
   double factor = 1;
@@ -52,7 +52,7 @@ struct PatchKind {
   }
 };
 
-/// Tokens are a linear map of each patch; gradients do not pass through it.
+/// Its tokens are a linear map of each patch; gradients do not pass through it.
 struct LinearPatchConfig {
   index_t patch_size = 4, width = 8;
 };
@@ -92,7 +92,7 @@ struct LinearPatchKind {
   static EncoderShape shape(const Config& c) { return {1, c.patch_size, c.width}; }
 };
 
-/// Registers both.
+/// Registers both encoders.
 inline bool register_custom_encoders() {
   return register_encoder<PatchKind>() && register_encoder<LinearPatchKind>();
 }

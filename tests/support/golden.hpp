@@ -1,4 +1,5 @@
-// Golden data: tensors that the reference implementation computed, and comparison with them.
+// Golden data: tensors that were computed by the reference implementation, and comparison with
+// them.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -38,10 +39,10 @@ class Golden {
     return Parity::remember(file_.read<T>(name), case_, std::string(name));
   }
 
-  /// Part `index` of a stored tensor (N, ...), without its first extent.
+  /// Element `index` along the first dimension of a stored tensor (N, ...).
   template <Element T = float>
   Tensor<T> part(std::string_view name, index_t index) const {
-    const Tensor<T> all = file_.read<T>(name);
+    const Tensor<T> all = file_.read<T>(name);  // (N, ...)
     std::vector<index_t> extents;
     for (int d = 1; d < all.shape().rank(); ++d) extents.push_back(all.shape()[d]);
     const Shape shape{std::span<const index_t>(extents)};
@@ -59,8 +60,8 @@ class Golden {
   SafetensorsFile file_;
 };
 
-/// Fails unless both shapes are equal and no element differs by more than `tolerance(index)`. Names
-/// the element that is furthest beyond its tolerance, or nearest to it. NaN fails.
+/// Fails unless both shapes are equal and no element differs by more than `tolerance(index)`. The
+/// message names the element with the largest ratio of difference to tolerance. NaN fails.
 template <Element T, class Tolerance>
 testing::AssertionResult close_each(const Tensor<T>& actual, const Tensor<T>& expected,
                                     Tolerance&& tolerance) {
@@ -100,14 +101,14 @@ testing::AssertionResult close_each(const Tensor<T>& actual, const Tensor<T>& ex
          << number(e[at]) << "; tolerance " << tolerance(at) << ", rms difference " << rms;
 }
 
-/// As `close_each` with one tolerance for all elements.
+/// Like `close_each`, with one tolerance for all elements.
 template <Element T>
 testing::AssertionResult close(const Tensor<T>& actual, const Tensor<T>& expected,
                                double tolerance) {
   return close_each(actual, expected, [tolerance](index_t) { return tolerance; });
 }
 
-/// Fails unless a number agrees with a tensor of one element within `tolerance`.
+/// Fails unless a number agrees within `tolerance` with a tensor of one element.
 template <Element T>
 testing::AssertionResult near(double actual, const Tensor<T>& expected, double tolerance) {
   if (expected.numel() != 1)
@@ -121,7 +122,7 @@ testing::AssertionResult near(double actual, const Tensor<T>& expected, double t
          << "got " << actual << ", expected " << number << "; tolerance " << tolerance;
 }
 
-/// EXPECT that two tensors agree within `tolerance`; `what` names them in the report.
+/// EXPECT that two tensors agree within `tolerance`; a failure is reported under the name `what`.
 template <Element T>
 void expect_close(const Tensor<T>& actual, const Tensor<T>& expected, double tolerance,
                   std::string_view what = "") {

@@ -1,5 +1,5 @@
-// The tiny DiT^DH that the official samplers were run with: cases sample_ode and sample_sde, which
-// share its weights.
+// The tiny DiT^DH with which the official samplers were run: the cases sample_ode and sample_sde,
+// which share its weights.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 
 namespace rae::test {
 
-/// The model's velocity at (x, t) for the labels of the case, computed in T; counts its
+/// The model's velocity at (x, t) for the labels of the case, computed in type T. It counts its
 /// evaluations.
 template <Real T = float>
 class GoldenFlow {
@@ -20,12 +20,13 @@ class GoldenFlow {
   GoldenFlow() : model_(dit_dh_config(golden_config("sample_ode").at("model"))) {
     const Golden weights("sample_ode/weights.safetensors");
     model_.parameters([&](const std::string& name, auto& p) {
-      const Tensor<float> stored = weights(name);
-      Tensor<T> values(p.shape());
+      const Tensor<float> stored = weights(name);  // p's shape, or with extents of 1
+      Tensor<T> values(p.shape());                 // p's shape
       std::copy_n(stored.span().begin(), stored.span().size(), values.span().begin());
       p.set(std::move(values));
     });
     pack_parameters(model_);
+    // (B)
     const Tensor<std::int64_t> y = Golden("sample_ode/io.safetensors").get<std::int64_t>("y");
     labels_.assign(y.span().begin(), y.span().end());
   }

@@ -9,14 +9,14 @@
 
 namespace rae::test {
 
-/// DiT^DH configuration of a golden case (the map that holds "hidden_size").
+/// The DiT^DH configuration of a golden case, read from the map that contains "hidden_size".
 inline DitDhConfig dit_dh_config(const ConfigNode& node) {
   DitDhConfig c;
   c.grid_h = c.grid_w = node.get<index_t>("input_size");
   c.in_channels = node.get<index_t>("in_channels");
   const auto width = node.get<std::vector<index_t>>("hidden_size"),
              depth = node.get<std::vector<index_t>>("depth");
-  // The official class takes one number of heads for both parts, too.
+  // As in the official class, one number of heads may be given for backbone and head.
   const bool one = !node.at("num_heads").is_list();
   const auto heads = one ? std::vector<index_t>(2, node.get<index_t>("num_heads"))
                          : node.get<std::vector<index_t>>("num_heads");
@@ -34,7 +34,7 @@ inline DitDhConfig dit_dh_config(const ConfigNode& node) {
   return c;
 }
 
-/// ViT decoder configuration of a golden case (the whole file).
+/// The ViT decoder configuration of a golden case, read from the whole file.
 inline DecoderConfig decoder_config(const ConfigNode& node) {
   const ConfigNode& c = node.at("config");
   DecoderConfig d;
@@ -49,16 +49,16 @@ inline DecoderConfig decoder_config(const ConfigNode& node) {
   return d;
 }
 
-/// Fills every parameter from the golden tensor of the same name, which may have extra unit extents
-/// (convolution weights).
+/// Fills every parameter from the golden tensor of the same name. That tensor may have additional
+/// extents of 1 (weights of convolutions).
 template <class Model>
 void load(Model& model, const Golden& weights) {
   model.parameters(
       [&](const std::string& name, auto& p) { p.set(weights(name).reshaped(p.shape())); });
 }
 
-/// The first block of a golden case on its input x (B, N, D) under the condition c: both branches
-/// before their gates, and the whole. Returns the block's output.
+/// Compares the first block of a golden case on its input x (B, N, D) and conditioning c: both
+/// branches before their gates, and the whole block. Returns the block's output.
 inline Tensor<float> expect_first_block(const Golden& io, const DitBlock<Tensor<float>>& block,
                                         const Tensor<float>& x, const Tensor<float>& c,
                                         const RopeTable<float>* rope, double tolerance) {

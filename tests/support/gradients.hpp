@@ -1,4 +1,4 @@
-// Gradients of operations against finite differences, in double.
+// Compares gradients of operations with finite differences, in double.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -11,10 +11,10 @@
 
 namespace rae::test {
 
-/// The arguments of a function that `gradcheck` checks.
+/// The arguments of a function checked by `gradcheck`.
 using Inputs = const std::vector<Var<double>>&;
 
-/// A standard normal tensor of each shape; all differ.
+/// One standard normal tensor of each shape, all different.
 inline std::vector<Tensor<double>> random_tensors(std::initializer_list<Shape> shapes) {
   std::vector<Tensor<double>> out;
   for (const Shape& shape : shapes) out.push_back(random_tensor<double>(shape, out.size()));

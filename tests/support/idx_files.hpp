@@ -1,4 +1,4 @@
-// IDX files made in memory, for tests without a dataset.
+// IDX files made in memory, for tests without a data set.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ inline std::string big_endian(std::uint32_t value) {
   return out;
 }
 
-/// A file of `count` pictures; the samples count up from 0.
+/// A file of `count` pictures, whose samples count up from 0.
 inline std::string idx_images(std::uint32_t count, std::uint32_t rows, std::uint32_t columns) {
   std::string out = big_endian(0x0803) + big_endian(count) + big_endian(rows) + big_endian(columns);
   for (std::uint32_t i = 0; i < count * rows * columns; ++i) out += static_cast<char>(i & 0xff);

@@ -11,10 +11,10 @@
 
 namespace rae::test {
 
-/// Standard normal numbers; two streams never agree.
+/// Standard normal numbers; different streams give different numbers.
 template <Real T>
 Tensor<T> random_tensor(const Shape& shape, std::uint64_t stream) {
-  Tensor<T> out(shape);
+  Tensor<T> out(shape);  // of `shape`
   const Philox random(20260120, stream);
   T* data = out.data();
   for (index_t i = 0; i < out.numel(); ++i)
@@ -22,7 +22,7 @@ Tensor<T> random_tensor(const Shape& shape, std::uint64_t stream) {
   return out;
 }
 
-/// <a, b>, in double.
+/// The dot product <a, b>, summed in double.
 template <Real T>
 double dot(const Tensor<T>& a, const Tensor<T>& b) {
   double sum = 0;
@@ -31,10 +31,10 @@ double dot(const Tensor<T>& a, const Tensor<T>& b) {
   return sum;
 }
 
-/// Gradient of a scalar function at x by central differences.
+/// The gradient of a scalar function at x by central differences.
 template <class F>
 Tensor<double> numeric_gradient(F&& f, Tensor<double> x, double h = 1e-5) {
-  Tensor<double> gradient(x.shape());
+  Tensor<double> gradient(x.shape());  // x's shape
   for (index_t i = 0; i < x.numel(); ++i) {
     const double value = x.data()[i];
     x.data()[i] = value + h;
@@ -47,7 +47,7 @@ Tensor<double> numeric_gradient(F&& f, Tensor<double> x, double h = 1e-5) {
   return gradient;
 }
 
-/// Calls f(isa) with the kernels of each of these instruction sets that this machine has.
+/// Calls f(isa) with the kernels of each of these instruction sets that this machine supports.
 template <class F>
 void on_each_isa(std::span<const Isa> isas, F&& f) {
   struct Restore {
@@ -61,14 +61,14 @@ void on_each_isa(std::span<const Isa> isas, F&& f) {
   }
 }
 
-/// Every instruction set whose kernels of f32 and f64 differ.
+/// Calls f with every instruction set that has its own kernels of f32 and f64.
 template <class F>
 void on_every_isa(F&& f) {
   constexpr Isa kReal[] = {Isa::baseline, Isa::avx2, Isa::avx512, Isa::neon};
   on_each_isa(kReal, f);
 }
 
-/// Every instruction set whose products of bf16 or 8-bit matrices differ: all.
+/// Calls f with every instruction set, since all have their own products of bf16 or 8-bit matrices.
 template <class F>
 void on_every_narrow_isa(F&& f) {
   on_each_isa(kIsas, f);
@@ -82,7 +82,7 @@ double largest(const Tensor<T>& x) {
   return most;
 }
 
-/// Runs f on one thread and on `threads`, and tells whether both results agree in every bit.
+/// Runs f on one thread and on `threads`, and returns whether both results are bit-identical.
 template <class F>
 bool same_on_every_thread_count(F&& f, int threads = 5) {
   set_num_threads(1);

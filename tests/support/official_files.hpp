@@ -1,5 +1,5 @@
-// The official files of the golden model, linked into a folder of their own where tests may change
-// the configuration.
+// The official files of the golden model, linked into a folder where tests may change the
+// configuration.
 #pragma once
 
 #include <filesystem>
@@ -11,20 +11,20 @@
 
 namespace rae::test {
 
-/// Folder of the golden end-to-end model: config.yaml, encoder, decoder, dit, guide, stats,
+/// The folder of the golden end-to-end model: config.yaml, encoder, decoder, dit, guide, stats,
 /// expected.safetensors and input.png.
 inline std::string golden_model_path(const std::string& file) {
   return data_path("golden/e2e_dinov2_ag/" + file);
 }
 
-/// The golden configuration with changes, each "key.path=YAML".
+/// The golden configuration with changes, each of the form "key.path=YAML".
 inline ConfigNode changed_golden_config(const std::vector<std::string>& changes) {
   ConfigNode node = ConfigNode::load(golden_model_path("config.yaml"));
   for (const auto& change : changes) node.apply_override(change);
   return node;
 }
 
-/// Links to the golden files, and configurations beside them.
+/// A folder with links to the golden files and with configurations next to them.
 class OfficialFolder {
  public:
   OfficialFolder() {

@@ -1,5 +1,5 @@
-// A record of the comparisons with golden tensors, for tests/parity/parity.cpp: when the
-// environment variable RAE_PARITY names a file, every comparison appends a line to it.
+// Records comparisons with golden tensors for tests/parity/parity.cpp: if the environment variable
+// RAE_PARITY names a file, every comparison appends a line to it.
 #pragma once
 
 #include <cstdlib>
@@ -12,11 +12,11 @@
 
 namespace rae::test {
 
-/// Where golden tensors came from, by the address of their elements.
+/// The names of golden tensors, by the address of their elements.
 class Parity {
  public:
-  /// Keeps the tensor's memory and remembers its name, when a record is wanted. Copies and reshaped
-  /// copies share both.
+  /// Remembers the name of a tensor and keeps its memory alive, if comparisons are recorded. Copies
+  /// and reshaped copies share the memory, and so the name.
   template <Element T>
   static Tensor<T> remember(Tensor<T> tensor, const std::string& golden_case,
                             const std::string& name) {
@@ -27,9 +27,9 @@ class Parity {
     return tensor;
   }
 
-  /// Appends a line: case, quantity, largest difference, root of the mean square, tolerance there,
-  /// whether all are within their tolerance. Nothing for tensors that did not come from a golden
-  /// file.
+  /// Appends a line: case, quantity, largest difference, root mean square of the differences,
+  /// tolerance of the largest, and whether all are within their tolerance. Does nothing for tensors
+  /// that were not read from a golden file.
   static void record(const void* expected, double largest, double rms, double tolerance,
                      bool holds) {
     if (file() == nullptr) return;

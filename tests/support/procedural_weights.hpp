@@ -1,5 +1,5 @@
-// Weights of official size without a file: a hash of the element's index gives each number, as in
-// the golden cases "real_*".
+// Weights of official size without a file: each number is a hash of its index, as in the golden
+// cases "real_*".
 #pragma once
 
 #include <cstdint>
@@ -11,11 +11,11 @@
 
 namespace rae::test {
 
-/// offset + (v / 2^32 - 1/2) * scale, where v hashes the element's flat index and the tensor's
-/// position `index` in its checkpoint.
+/// offset + (v / 2^32 - 1/2) * scale, where v is a hash of the element's flat index and of the
+/// tensor's position `index` in its checkpoint.
 inline Tensor<float> procedural(const Shape& shape, std::uint32_t index, double scale,
                                 double offset = 0) {
-  Tensor<float> out(shape);
+  Tensor<float> out(shape);  // of `shape`
   float* values = out.data();
   parallel_for(out.numel(), index_t{1} << 16, [=](index_t i) {
     std::uint32_t v = (static_cast<std::uint32_t>(i) + 1) * 2654435761u + index * 40503u;
@@ -28,8 +28,8 @@ inline Tensor<float> procedural(const Shape& shape, std::uint32_t index, double 
   return out;
 }
 
-/// The list "rules" of a golden configuration: [name, index, scale, offset] of every tensor, or
-/// [name, "table"].
+/// The list "rules" of a golden configuration: [name, index, scale, offset] or [name, "table"] for
+/// every tensor.
 class ProceduralWeights {
  public:
   explicit ProceduralWeights(const ConfigNode& config) {

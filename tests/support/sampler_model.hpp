@@ -1,4 +1,4 @@
-// The tiny DiT^DH of the golden cases sample_ode and sample_sde as the files of a model, which has
+// The tiny DiT^DH of the golden cases sample_ode and sample_sde as the files of a model that has
 // neither encoder nor decoder.
 #pragma once
 
@@ -7,7 +7,7 @@
 
 namespace rae::test {
 
-/// The model with its guide; sampled as the golden data were, by 8 points.
+/// The model with its guide, and the sampling defaults of the golden data: 8 grid points.
 inline ModelFiles sampler_model() {
   const ConfigNode golden = golden_config("sample_ode");
   ModelConfig c;

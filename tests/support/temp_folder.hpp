@@ -1,4 +1,4 @@
-// A folder of its own for one test, removed afterwards.
+// A temporary folder for one test.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@
 
 namespace rae::test {
 
-/// Creates an empty folder; the destructor removes it with everything in it.
+/// Creates an empty folder; the destructor removes it with all its contents.
 class TempFolder {
  public:
   TempFolder() {
@@ -31,7 +31,7 @@ class TempFolder {
     std::filesystem::remove_all(path_, ignored);
   }
 
-  /// Path of a file in the folder.
+  /// The path of a file in the folder.
   std::string operator/(const std::string& name) const { return (path_ / name).string(); }
   std::string path() const { return path_.string(); }
 
@@ -43,7 +43,7 @@ class TempFolder {
     return path.string();
   }
 
-  /// Names of everything directly in the folder.
+  /// The names of all files and folders directly in the folder.
   std::vector<std::string> entries() const {
     std::vector<std::string> out;
     for (const auto& entry : std::filesystem::directory_iterator(path_))
@@ -55,13 +55,14 @@ class TempFolder {
   std::filesystem::path path_;
 };
 
-/// Whole contents of a file, read without the library.
+/// The whole contents of a file, read without the library.
 inline std::string slurp(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-/// Message of the `E` that `action` throws; "" and a test failure when it throws none or another.
+/// The message of the exception `E` that `action` throws. If it throws none or another one, the
+/// test fails and the message is "".
 template <class E, class Action>
 std::string message_of(Action&& action) {
   try {

@@ -1,5 +1,5 @@
-// A diffusion network that the library does not know: an MLP on each token, registered by a
-// program of its own. Everything about it is in this file.
+// A diffusion network that the library does not know: an MLP on each token, registered by the
+// program that uses it. All of its code is in this file.
 #pragma once
 
 #include "rae/spec/limits.hpp"

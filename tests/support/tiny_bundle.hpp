@@ -1,4 +1,4 @@
-// A bundle of tiny random models, for tests of everything that loads one.
+// A bundle of tiny random models, for all tests that load a model.
 #pragma once
 
 #include "rae/formats/bundle.hpp"
@@ -8,7 +8,7 @@
 
 namespace rae::test {
 
-/// The DiT^DH of a model. Throws ConfigError when it has another network.
+/// The DiT^DH configuration of a model. Throws ConfigError if the model has another network.
 inline DitDhConfig& dit_of(ModelConfig& c) { return c.dit->get<DitDhConfig>(); }
 inline const DitDhConfig& dit_of(const ModelConfig& c) { return c.dit->get<DitDhConfig>(); }
 
@@ -54,7 +54,7 @@ inline ModelConfig tiny_config() {
   return c;
 }
 
-/// The same for pictures of 8 x 12 on a grid of 2 x 3.
+/// The same model for pictures of 8 x 12 on a grid of 2 x 3.
 inline ModelConfig wide_config() {
   ModelConfig c = tiny_config();
   c.image_width = 12;
@@ -74,7 +74,7 @@ inline LightningDitConfig tiny_lightning_dit() {
   return c;
 }
 
-/// Normal weights, around 1 for the weights of norms; each parameter has a stream of its own.
+/// Normal weights, with mean 1 for the weights of norms; each parameter has its own stream.
 template <class Model>
 void fill_random(Model& model, std::uint64_t seed) {
   std::uint64_t stream = 0;
@@ -89,9 +89,9 @@ void fill_random(Model& model, std::uint64_t seed) {
   });
 }
 
-/// The built-in encoder of a configuration.
+/// The configuration of the built-in encoder of a model.
 inline EncoderConfig& vit_of(ModelConfig& config) { return config.encoder.get<EncoderConfig>(); }
-/// See above.
+/// The same for a const model.
 inline const EncoderConfig& vit_of(const ModelConfig& config) {
   return config.encoder.get<EncoderConfig>();
 }

@@ -1,4 +1,4 @@
-// Files of LPIPS and of a DINO backbone, random and as small as pictures of 16 x 16 allow.
+// Random files of LPIPS and of a DINO backbone, as small as pictures of 16 x 16 allow.
 #pragma once
 
 #include <string>
@@ -11,13 +11,13 @@
 
 namespace rae::test {
 
-/// LPIPS of widths 2, 2, 3, 3, 4 with the names of torchvision.
+/// LPIPS of widths 2, 2, 3, 3, 4 under the names of torchvision.
 inline void write_tiny_lpips(const std::string& path) {
   Lpips<Tensor<float>> model(LpipsConfig{.channels = {2, 2, 3, 3, 4}});
   std::uint64_t stream = 0;
   model.parameters([&](const std::string& name, Parameter<Tensor<float>>& p) {
     if (name.rfind("heads.", 0) == 0)
-      init_constant(p, 0.5);  // a distance is not negative
+      init_constant(p, 0.5);  // distances must not be negative
     else
       init_uniform(p, 0.6, 7, ++stream);
   });
@@ -28,8 +28,7 @@ inline void write_tiny_lpips(const std::string& path) {
   write_safetensors(path, entries);
 }
 
-/// Sizes of the tiny discriminator, but for what its file says: two layers of width 8 with two
-/// heads, patches of 8 x 8.
+/// The sizes of the tiny discriminator: two layers of width 8 with two heads, patches of 8 x 8.
 inline DinoDiscConfig tiny_disc_config() {
   return {.image_size = 16,
           .patch_size = 8,
@@ -41,7 +40,7 @@ inline DinoDiscConfig tiny_disc_config() {
           .kernel_size = 3};
 }
 
-/// The backbone of `tiny_disc_config` with DINO's names.
+/// The backbone of `tiny_disc_config` under the names of DINO.
 inline void write_tiny_dino(const std::string& path) {
   DinoDiscriminator<Tensor<float>> model(tiny_disc_config());
   init_default(model.backbone, 9);

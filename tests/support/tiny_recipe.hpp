@@ -1,4 +1,4 @@
-// A recipe that is trained in a moment: gray pictures of 8 x 8 in ten classes.
+// A recipe that trains within a second: gray pictures of 8 x 8 in ten classes.
 #pragma once
 
 namespace rae::test {

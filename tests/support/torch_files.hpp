@@ -1,4 +1,4 @@
-// Files of torch.save made piece by piece, also such as torch would never write.
+// Builds files of torch.save piece by piece, including files that torch would never write.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ std::string raw(N number) {
   return out;
 }
 
-/// Bytes of some numbers.
+/// Little-endian bytes of several numbers.
 template <class N>
 std::string raw(const std::vector<N>& numbers) {
   std::string out;
@@ -62,7 +62,7 @@ inline std::string list(const std::vector<std::string>& items) {
   return out + "e";
 }
 
-/// Key pickles and value pickles, put into `empty`.
+/// A dict of pickled keys and values, added to the pickle `empty`.
 inline std::string dict_of(const std::vector<std::pair<std::string, std::string>>& members,
                            const std::string& empty = "}") {
   std::string out = empty + "(";
@@ -87,7 +87,7 @@ inline std::string tensor(const std::string& storage, std::int64_t offset,
                 kOrderedDict}) +
          "R";
 }
-/// Six f32 in the storage '0'.
+/// A tensor of f32 in the storage '0', which has six elements.
 inline std::string tensor_of_six(std::int64_t offset, const std::vector<std::int64_t>& extents,
                                  const std::vector<std::int64_t>& strides) {
   return tensor(storage("FloatStorage", "0", 6), offset, extents, strides);
@@ -108,8 +108,8 @@ inline std::string archive(const Files& files) {
   return slurp(folder / "archive");
 }
 
-/// What torch.save writes: `value` is the pickle of the object without its frame, `storages` are
-/// keys and contents.
+/// A file of torch.save: `value` is the pickle of the object without its frame, `storages` are keys
+/// and contents.
 inline std::string saved(const std::string& value, const Files& storages = {},
                          const Files& more = {}) {
   Files files = {{"archive/data.pkl", pickle(value)}};
@@ -119,7 +119,8 @@ inline std::string saved(const std::string& value, const Files& storages = {},
   return archive(files);
 }
 
-/// The stream that torch.save wrote before 1.6. Storages: key, number of elements, contents.
+/// The stream format of torch.save before version 1.6. A storage has a key, a number of elements
+/// and contents.
 struct StreamStorage {
   std::string key;
   std::int64_t numel;

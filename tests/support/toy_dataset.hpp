@@ -1,5 +1,4 @@
-// A small data set of pictures that can be learned: class k is a bar at column k, with a little
-// noise.
+// A small data set that can be learned: class k is a bar at column k, with a little noise.
 #pragma once
 
 #include <string>
@@ -12,7 +11,7 @@ namespace rae::test {
 
 class ToyDataset : public ImageDataset {
  public:
-  /// Pictures of `side` x `width`, or square when `width` is 0.
+  /// Pictures of `side` x `width`, or of `side` x `side` if `width` is 0.
   explicit ToyDataset(index_t size = 40, index_t side = 8, index_t classes = 4, int channels = 1,
                       index_t width = 0)
       : size_(size), side_(side), width_(width > 0 ? width : side), channels_(channels) {

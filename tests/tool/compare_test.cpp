@@ -21,7 +21,7 @@ constexpr index_t kPictures = 12;
 
 /// Random pictures (N, 8, 8, channels) with values below `most`.
 Tensor<std::uint8_t> pictures(index_t count, index_t channels, float most, std::uint64_t seed) {
-  Tensor<std::uint8_t> out(Shape{count, 8, 8, channels});
+  Tensor<std::uint8_t> out(Shape{count, 8, 8, channels});  // (N, 8, 8, C)
   const Philox random(seed);
   for (index_t i = 0; i < out.numel(); ++i)
     out[i] = static_cast<std::uint8_t>(most * random.uniform(static_cast<std::uint64_t>(i)));
@@ -60,7 +60,7 @@ class Compare : public ToolTest {
   }
 
   const Tensor<std::uint8_t> a_ = pictures(kPictures, 1, 200, 1),
-                             b_ = pictures(kPictures, 1, 255, 2);
+                             b_ = pictures(kPictures, 1, 255, 2);  // (N, 8, 8, 1) each
 };
 
 TEST_F(Compare, MeasuresDistributionsInFeaturesOfAnEncoder) {

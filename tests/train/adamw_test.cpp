@@ -18,9 +18,9 @@ namespace {
 using test::close;
 using test::Golden;
 
-/// Compares one parameter, or its average, with the official one after steps of `travel` in all
-/// (the sum of learning rates). Adam divides by the gradient's own size: where that was rounding
-/// noise in the first step, so is the update.
+/// Compares a parameter, or its average, with the official one. `travel` is the sum of the learning
+/// rates of all steps so far. Adam divides by the magnitude of the gradient, so where the first
+/// gradient was only rounding noise, the update is arbitrary, too.
 void expect_updated(const Tensor<float>& actual, const Tensor<float>& expected,
                     const Tensor<float>& first_gradient, double travel, const std::string& name) {
   ASSERT_EQ(actual.numel(), expected.numel()) << name;
@@ -31,8 +31,8 @@ void expect_updated(const Tensor<float>& actual, const Tensor<float>& expected,
   })) << name;
 }
 
-// Three official training steps: losses, norms, parameters after steps one and three, and the
-// average.
+// Three official training steps: losses, gradient norms, parameters after the first and third step,
+// and the averages.
 TEST(AdamW, FollowsTheOfficialTrajectory) {
   const Golden io("ddt_train/io.safetensors"), weights("ddt_train/weights.safetensors");
   const DitDhConfig config = test::dit_dh_config(test::golden_config("ddt_train"));
@@ -49,11 +49,11 @@ TEST(AdamW, FollowsTheOfficialTrajectory) {
   for (int step = 0; step < 3; ++step) {
     const std::string at = "step" + std::to_string(step) + ".";
     const Tensor<float> x1 = io(at + "x1"), x0 = io(at + "x0"), t = io(at + "t"),
-                        drop = io(at + "drop_u");
-    Tensor<std::int64_t> y = io.get<std::int64_t>(at + "y");
+                        drop = io(at + "drop_u");  // (B, C, h, w), (B, C, h, w), (B), (B)
+    Tensor<std::int64_t> y = io.get<std::int64_t>(at + "y");  // (B)
     for (index_t i = 0; i < y.numel(); ++i)
       if (drop[i] < static_cast<float>(config.class_dropout_prob)) y[i] = config.num_classes;
-    Tensor<float> xt(x1.shape()), target(x1.shape());
+    Tensor<float> xt(x1.shape()), target(x1.shape());  // (B, C, h, w) each
     const index_t n = x1.numel() / x1.extent(0);
     for (index_t i = 0; i < x1.numel(); ++i) {
       xt[i] = (1 - t[i / n]) * x1[i] + t[i / n] * x0[i];
@@ -76,8 +76,8 @@ TEST(AdamW, FollowsTheOfficialTrajectory) {
   expect_parameters("ema3.", true, 3);
 }
 
-// The decoder's L1 training: three official steps with weight decay and a learning rate that warms
-// up, by the trainer's own loss.
+// L1 training of the decoder: three official steps with weight decay and warm-up of the learning
+// rate, with the loss of the trainer.
 TEST(AdamW, FollowsTheOfficialTrajectoryOfTheDecoder) {
   const Golden io("decoder_train/io.safetensors"), weights("decoder_train/weights.safetensors");
   const ConfigNode node = test::golden_config("decoder_train");
@@ -85,7 +85,7 @@ TEST(AdamW, FollowsTheOfficialTrajectoryOfTheDecoder) {
   Decoder<Var<float>> decoder(config);
   const NameMap names = decoder_names();
   fill_weights(decoder, {TensorSource(weights.file()), names});
-  // Without a perceptual term the loss never runs its encoder, so any will do.
+  // Without a perceptual term the loss never runs the encoder, so any encoder can be given.
   Encoder<Tensor<float>> unused(EncoderConfig{.hidden_size = 2,
                                               .num_layers = 0,
                                               .num_heads = 1,
@@ -104,17 +104,17 @@ TEST(AdamW, FollowsTheOfficialTrajectoryOfTheDecoder) {
   options.weight_decay = o.get<double>("weight_decay");
   AdamW<float> optimizer(decoder, options, node.get<double>("ema_decay"));
 
-  // The official tensors that make one of our parameters, concatenated. The key bias stays
-  // out: a softmax does not see it, so its gradient, and Adam's steps, are noise.
+  // Concatenates the official tensors that make up one parameter. The key bias is left out: softmax
+  // does not depend on it, so its gradient and Adam's steps are rounding noise.
   const auto expect_parameters = [&](const std::string& prefix, bool average,
                                      const std::vector<Tensor<float>>& gradients, double travel) {
     std::size_t n = 0;
     for (const auto& slot : optimizer.slots()) {
       const Tensor<float>&actual = average ? slot.ema : slot.parameter.value(),
-            &gradient = gradients[n++];
+            &gradient = gradients[n++];  // each of the shape of the parameter
       std::size_t row = 0;
       for (const std::string& file : names(slot.name)) {
-        const Tensor<float> expected = io(prefix + file);
+        const Tensor<float> expected = io(prefix + file);  // as in the file
         const auto count = static_cast<std::size_t>(expected.numel());
         const auto part = [&](const Tensor<float>& all) {
           return Tensor<float>(Shape{expected.numel()}, all.span().subspan(row, count));
@@ -183,8 +183,8 @@ TEST_P(Schedules, MatchGolden) {
                             : s.get<index_t>("decay_end_epoch") * per_epoch,
       .warmup_from_zero = s.get<bool>("warmup_from_zero")};
   const Golden io("lr_schedules/io.safetensors");
-  const Tensor<std::int64_t> steps = io.get<std::int64_t>(name + ".step");
-  Tensor<double> rates(steps.shape());
+  const Tensor<std::int64_t> steps = io.get<std::int64_t>(name + ".step");  // (N)
+  Tensor<double> rates(steps.shape());                                      // (N)
   for (index_t i = 0; i < steps.numel(); ++i) rates[i] = schedule(steps[i]);
   EXPECT_TRUE(close(rates, io.get<double>(name + ".lr"), 1e-15));
 }

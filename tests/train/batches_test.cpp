@@ -13,7 +13,7 @@ namespace {
 
 std::vector<float> values(const Tensor<float>& t) { return {t.span().begin(), t.span().end()}; }
 
-TEST(Batches, AnEpochHoldsEveryPictureOnceInAnOrderOfItsOwn) {
+TEST(Batches, AnEpochHasEveryPictureOnceInItsOwnOrder) {
   const auto data = std::make_shared<ToyDataset>(10, 4, 2);
   Batches batches(data, 5, 3);
   std::set<std::vector<float>> seen[2];
@@ -33,7 +33,7 @@ TEST(Batches, AnEpochHoldsEveryPictureOnceInAnOrderOfItsOwn) {
   EXPECT_NE(order[0], order[1]);
 }
 
-TEST(Batches, AreAFunctionOfSeedAndNumber) {
+TEST(Batches, AreAFunctionOfSeedAndIndex) {
   const auto data = std::make_shared<ToyDataset>(10, 6, 2);
   const Augmentation varied{2, true};
   Batches forward(data, 4, 3, varied), again(data, 4, 3, varied), other(data, 4, 4, varied);
@@ -46,7 +46,7 @@ TEST(Batches, AreAFunctionOfSeedAndNumber) {
   EXPECT_NE(values(other(0).images), seen[0]);
 }
 
-TEST(Batches, ShiftsBringBlackIn) {
+TEST(Batches, ShiftsFillWithBlack) {
   const auto data = std::make_shared<ToyDataset>(1, 4, 1);
   Batches plain(data, 1, 3), shifted(data, 64, 3, {1, false});
   const std::vector<float> image = values(plain(0).images);
@@ -69,7 +69,7 @@ TEST(Batches, ShiftsBringBlackIn) {
   EXPECT_EQ(seen, expected);
 }
 
-TEST(Batches, RefusesWhatCannotBe) {
+TEST(Batches, RefusesInvalidArguments) {
   EXPECT_THROW(Batches(nullptr, 1, 0), ArgumentError);
   EXPECT_THROW(Batches(std::make_shared<ToyDataset>(0), 1, 0), ArgumentError);
   EXPECT_THROW(Batches(std::make_shared<ToyDataset>(4), 0, 0), ArgumentError);

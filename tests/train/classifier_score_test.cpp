@@ -21,8 +21,8 @@ Classifier<Tensor<float>> random_classifier() {
   return model;
 }
 
-TEST(MostLikely, TakesTheFirstOfEquals) {
-  const Tensor<float> logits(Shape{3, 3}, {1, 2, 2, 5, -1, 0, 0, 0, 0.5f});
+TEST(MostLikely, TakesTheFirstOfEqualScores) {
+  const Tensor<float> logits(Shape{3, 3}, {1, 2, 2, 5, -1, 0, 0, 0, 0.5f});  // (3, 3)
   EXPECT_EQ(most_likely(logits), (std::vector<std::int64_t>{1, 0, 2}));
   EXPECT_THROW((void)most_likely(Tensor<float>(Shape{3}, 0.0f)), ShapeError);
 }
@@ -43,9 +43,9 @@ TEST(ClassifierScore, CountsHitsByClass) {
   EXPECT_TRUE(std::isnan(all_zero.accuracy_by_class()[1]));
 }
 
-TEST(ClassifierScore, PartsGiveTheStatisticsOfTheWhole) {
+TEST(ClassifierScore, SeveralBatchesGiveTheStatisticsOfOne) {
   const Classifier<Tensor<float>> model = random_classifier();
-  const Tensor<float> images = random_tensor<float>({200, 1, 4, 4}, 2);
+  const Tensor<float> images = random_tensor<float>({200, 1, 4, 4}, 2);  // (200, 1, 4, 4)
   const std::vector<std::int64_t> labels(200, 1);
   ClassifierScore whole(model), parts(model);
   whole.add(images, labels);
@@ -56,14 +56,14 @@ TEST(ClassifierScore, PartsGiveTheStatisticsOfTheWhole) {
   EXPECT_EQ(parts.count(), 200);
   EXPECT_EQ(parts.accuracy(), whole.accuracy());
   EXPECT_NEAR(frechet_distance(parts.features(), whole.features()), 0.0, 1e-9);
-  // The mean feature is that of the model's own output.
+  // The mean equals that of the features that the model returns.
   const Tensor<float> features = model.features(images);  // (200, 3)
   double mean = 0;
   for (index_t i = 0; i < 200; ++i) mean += static_cast<double>(features[i * 3]) / 200;
   EXPECT_NEAR(whole.features().mean()[0], mean, 1e-6);
 }
 
-TEST(ClassifierScore, RefusesWhatDoesNotFit) {
+TEST(ClassifierScore, RefusesInvalidLabelsShapesAndNumbers) {
   const Classifier<Tensor<float>> model = random_classifier();
   ClassifierScore score(model);
   const std::vector<std::int64_t> labels = {0, 1}, outside = {0, 3};

@@ -18,7 +18,7 @@ ClassifierOptions quick(index_t steps = 40) {
   ClassifierOptions o;
   o.first_channels = 4;
   o.features = 8;
-  o.augmentation = {};  // the toy's classes are places, which a flip or shift would exchange
+  o.augmentation = {};  // a flip or shift would exchange the classes, which are positions
   o.training.steps = steps;
   o.training.batch_size = 16;
   o.training.lr = 1e-2;
@@ -36,10 +36,10 @@ Tensor<float> weights(Classifier<Tensor<float>> model) {
   return Tensor<float>(Shape{static_cast<index_t>(all.size())}, all);
 }
 
-TEST(ClassifierTrainer, LearnsTheToy) {
+TEST(ClassifierTrainer, LearnsTheToyDataset) {
   const auto data = std::make_shared<ToyDataset>(64);
   const Classifier<Tensor<float>> model = train_classifier(data, quick());
-  Tensor<float> images(Shape{64, 1, 8, 8});
+  Tensor<float> images(Shape{64, 1, 8, 8});  // (64, 1, 8, 8)
   std::vector<std::int64_t> labels;
   for (index_t i = 0; i < 64; ++i) {
     data->image(i, images.span().subspan(static_cast<std::size_t>(i * 64), 64));
@@ -56,9 +56,9 @@ TEST(ClassifierTrainer, ThreadCountDoesNotChangeABit) {
   options.augmentation = {.shift = 1, .flip = true};
   options.training.batch_size = 24;
   set_num_threads(1);
-  const Tensor<float> one = weights(train_classifier(data, options));
+  const Tensor<float> one = weights(train_classifier(data, options));  // (number of weights)
   set_num_threads(2);
-  const Tensor<float> two = weights(train_classifier(data, options));
+  const Tensor<float> two = weights(train_classifier(data, options));  // (number of weights)
   set_num_threads(0);
   EXPECT_TRUE(close(one, two, 0.0));
   options.training.seed = 1;
@@ -74,7 +74,9 @@ TEST(ClassifierTrainer, IsCachedForTheSameDataAndOptions) {
     trained += p.step == p.steps;
     return true;
   };
+  // (number of weights)
   const Tensor<float> first = weights(cached_classifier(path, data, quick(4), count));
+  // (number of weights)
   const Tensor<float> second = weights(cached_classifier(path, data, quick(4), count));
   EXPECT_EQ(trained, 1);
   EXPECT_TRUE(close(first, second, 0.0));
@@ -86,7 +88,7 @@ TEST(ClassifierTrainer, IsCachedForTheSameDataAndOptions) {
   EXPECT_THROW((void)cached_classifier(path, data, quick(4), count), FormatError);
 }
 
-TEST(ClassifierTrainer, StopsWhenToldTo) {
+TEST(ClassifierTrainer, CanBeStopped) {
   const TempFolder folder;
   const std::string path = folder / "classifier.safetensors";
   ClassifierOptions options = quick();

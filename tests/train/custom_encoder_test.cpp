@@ -1,4 +1,4 @@
-// Recipes whose encoder the library does not know (support/custom_encoder.hpp).
+// Recipes with an encoder that the library does not know (support/custom_encoder.hpp).
 #include "support/custom_encoder.hpp"
 
 #include "rae/generate/autoencoder.hpp"
@@ -15,7 +15,8 @@ namespace {
 
 const bool kRegistered = register_custom_encoders();
 
-/// The tiny recipe with another encoder whose tokens have `width` elements, without stage 0.
+/// The tiny recipe with another encoder and without stage 0; the widths of decoder and DiT follow
+/// the encoder.
 ConfigNode recipe_with(AnyEncoder encoder) {
   ConfigNode node = ConfigNode::parse_yaml(kTinyRecipe, "tiny.yaml");
   ConfigNode out = ConfigNode::map();
@@ -37,7 +38,7 @@ RecipeRun run_in(const TempFolder& folder) {
   return run;
 }
 
-TEST(CustomEncoderRecipe, WithoutWeightsHasNoStage0) {
+TEST(CustomEncoderRecipe, AnEncoderWithoutWeightsHasNoStage0) {
   ASSERT_TRUE(kRegistered);
   const TempFolder folder;
   const Recipe recipe = parse_recipe(recipe_with(PatchConfig{}));
@@ -52,13 +53,13 @@ TEST(CustomEncoderRecipe, WithoutWeightsHasNoStage0) {
   EXPECT_EQ(Autoencoder::load(path).reconstruct(picture).width(), 8);
   EXPECT_EQ(Generator::load(path).sample({.labels = {3}}).size(), 1u);
 
-  // A later run changes nothing.
+  // Running the finished recipe again changes nothing.
   const std::string before = slurp(path);
   run_recipe(recipe, run);
   EXPECT_EQ(slurp(path), before);
 }
 
-TEST(CustomEncoderRecipe, WithWeightsTakesThemFromABundle) {
+TEST(CustomEncoderRecipe, WeightsAreReadFromABundle) {
   const TempFolder folder;
   ConfigNode node = recipe_with(LinearPatchConfig{});
   node.set_path("decoder.loss.perceptual_weight", 0.0);
@@ -88,8 +89,8 @@ TEST(CustomEncoderRecipe, WithWeightsTakesThemFromABundle) {
   expect_close(bundle.tensors.at(name), taken.tensors.at(name), 0.0);
 }
 
-TEST(CustomEncoderRecipe, RefusesWhatItCannotTrain) {
-  // Gradients do not pass through this one, so it cannot be a perceptual loss.
+TEST(CustomEncoderRecipe, RefusesLossesAndStagesThatTheEncoderCannotHave) {
+  // Gradients do not pass through this encoder, so it cannot be used for a perceptual loss.
   const TempFolder folder;
   Bundle taken;
   taken.config = parse_model_config(recipe_with(LinearPatchConfig{}).at("model"));
@@ -107,7 +108,7 @@ TEST(CustomEncoderRecipe, RefusesWhatItCannotTrain) {
   std::string message = message_of<ConfigError>([&] { (void)parse_recipe(node); });
   EXPECT_NE(message.find("perceptual_weight"), std::string::npos) << message;
 
-  // Stage 0 of an encoder without weights.
+  // An encoder without weights cannot have a stage 0.
   node = recipe_with(PatchConfig{});
   node.set_path("encoder.train.steps", 3);
   message = message_of<ConfigError>([&] { (void)parse_recipe(node); });

@@ -1,5 +1,5 @@
-// Stage 1: one complete official iteration; a run with LPIPS and a discriminator stopped and
-// continued.
+// Stage 1: one complete official iteration; and a run with LPIPS and a discriminator that is
+// stopped and continued.
 #include "rae/train/decoder_trainer.hpp"
 
 #include <gtest/gtest.h>
@@ -29,9 +29,9 @@ double largest(const Tensor<float>& x) {
   return most;
 }
 
-/// Compares the first moments of a model after its first step, a tenth of the gradient, and its
-/// parameters with official ones, `names(parameter)`, concatenated. Of a
-/// matrix, the first rows may be stored alone.
+/// Compares a model after its first step with the official one: the first moments, which are a
+/// tenth of the gradients, and the parameters. The official tensors of one parameter,
+/// `names(parameter)`, are concatenated. Of some matrices only the first rows are stored.
 void expect_first_step(const AdamW<float>& optimizer, const Golden& io, const std::string& part,
                        const NameMap& names) {
   for (const auto& slot : optimizer.slots()) {
@@ -40,18 +40,19 @@ void expect_first_step(const AdamW<float>& optimizer, const Golden& io, const st
     for (const std::string& file : files) {
       const index_t size = slot.exp_avg.numel() / static_cast<index_t>(files.size());
       if (file.find("key.bias") !=
-          std::string::npos) {  // a softmax does not see it: all rounding noise
+          std::string::npos) {  // softmax does not depend on it, so its gradient is rounding noise
         begin += size;
         continue;
       }
       const Tensor<float> gradient = io(part + ".grad." + file),
-                          after = io(part + ".after." + file);
+                          after = io(part + ".after." + file);  // each as in the file
+      // gradient's shape, after's shape
       Tensor<float> moment(gradient.shape()), parameter(after.shape());
       for (index_t i = 0; i < gradient.numel(); ++i) {
         moment[i] = 10 * slot.exp_avg[begin + i];
-        // Adam's first step is of g / (|g| + eps), so that gradients that are rounding noise make
-        // steps of any size. The steps may differ as much as the difference of the gradients
-        // changes them, and by no more.
+        // Adam's first step is g / (|g| + eps), so gradients that are rounding noise make steps of
+        // any size. The steps may differ by as much as the difference of the gradients implies, and
+        // by no more.
         const auto step = [](double g) { return kRate * g / (std::abs(g) + 1e-8); };
         const double difference =
             step(static_cast<double>(moment[i])) - step(static_cast<double>(gradient[i]));
@@ -68,7 +69,7 @@ void expect_first_step(const AdamW<float>& optimizer, const Golden& io, const st
 }
 
 DiffAugDraws draws_of(const Golden& io, const std::string& pictures) {
-  DiffAugDraws draws;  // with probability 1, all groups are on
+  DiffAugDraws draws;  // with probability 1, all groups are enabled
   draws.pictures = io(pictures);
   return draws;
 }
@@ -112,19 +113,21 @@ TEST(DecoderTrainer, OneIterationMatchesTheOfficialOne) {
   adversary.discriminator.buffers(
       [&](const std::string& name, Tensor<float>& t) { t = heads(name); });
 
+  // (2, 3, 32, 32), (2), (2, 4, 16)
   const Tensor<float> images = io("images"), uniform = io("tau_uniform"), gauss = io("tau_gauss");
   const Tensor<float> tokens =
       encoder(encoder_input(images, options.encoder_size, pixels));  // (2, 4, 16)
-  Tensor<float> noisy(tokens.shape());
+  Tensor<float> noisy(tokens.shape());                               // (2, 4, 16)
   for (index_t i = 0; i < noisy.numel(); ++i)
     noisy[i] = tokens[i] + 0.8f * uniform[i / 64] * gauss[i];
 
-  // The library's loop, with the official random numbers.
+  // The training loop of the library, with the official random numbers.
   AdamW<float> optimizer(decoder, {}, training.ema_decay);
   SecondModel second_model = adversary.second_model();
   second_model.train_step = [&](index_t) {
-    // Ours would do but for one of 6144 values, which is on the edge between two of the 256
-    // levels.
+    // The reconstruction of this library differs from the official one in only one of 6144 values,
+    // which is at the boundary between two of the 256 levels. To agree there as well, the official
+    // one is used.
     const Tensor<float> official = io("disc.recon");  // (2, 3, 32, 32)
     EXPECT_TRUE(close(iteration.reconstruct(tokens).value(), official, 1e-5));
     adversary.learn(official, images, draws_of(io, "disc.fake_rand01"),
@@ -152,8 +155,8 @@ TEST(DecoderTrainer, OneIterationMatchesTheOfficialOne) {
   expect_first_step(optimizer, io, "gen", names);
   for (const auto& slot : optimizer.slots()) {
     if (slot.name != "decoder_pred.weight") continue;
-    const Tensor<float> expected = io("ema." + slot.name);  // the first rows
-    Tensor<float> average(expected.shape());
+    const Tensor<float> expected = io("ema." + slot.name);  // the first rows are stored
+    Tensor<float> average(expected.shape());                // expected's shape
     for (index_t i = 0; i < expected.numel(); ++i) average[i] = slot.ema[i];
     EXPECT_TRUE(close(average, expected, 1e-7));
   }
@@ -164,8 +167,8 @@ TEST(DecoderTrainer, OneIterationMatchesTheOfficialOne) {
                     [](const std::string& name) { return std::vector<std::string>{name}; });
 }
 
-/// A decoder of 16 x 16 pixels in training with LPIPS from step 1, the discriminator from step 2,
-/// its loss from step 4.
+/// Trains a decoder of 16 x 16 pixels with LPIPS from step 1 on, training of the discriminator from
+/// step 2 on, and the adversarial loss from step 4 on.
 struct TinyRun {
   TempFolder networks;
   OwnedPointer<const ImageDataset> data = std::make_shared<ToyDataset>(12, 16, 3, 3);
@@ -200,7 +203,7 @@ struct TinyRun {
                 .num_heads = 2,
                 .key_layers = {0},
                 .kernel_size = 3};
-    loss.gan->start = {.step = 1, .epoch = 1};  // of three steps
+    loss.gan->start = {.step = 1, .epoch = 1};  // an epoch has three steps, so this is step 4
     loss.gan->discriminator_start.step = 2;
     loss.gan->updates = 2;
   }
@@ -216,7 +219,7 @@ struct TinyRun {
   }
 };
 
-TEST(DecoderTrainer, AContinuedRunWithADiscriminatorRepeatsTheUnbrokenOneBitForBit) {
+TEST(DecoderTrainer, AContinuedRunWithADiscriminatorEqualsAnUninterruptedOneBitForBit) {
   const TempFolder folder;
   TinyRun whole;
   whole.context.folder = folder / "whole";
@@ -229,14 +232,15 @@ TEST(DecoderTrainer, AContinuedRunWithADiscriminatorRepeatsTheUnbrokenOneBitForB
     run.context.on_progress = [&](const TrainingProgress& p) { return p.step != stop_after; };
     EXPECT_THROW((void)run.train(), Cancelled);
     EXPECT_EQ(run.train(), expected) << stop_after;
-    // The file has the discriminator, its moments and the vectors of its power iterations, too.
+    // The checkpoint also contains the discriminator, its moments and the vectors of its power
+    // iterations.
     EXPECT_EQ(slurp(run.context.folder + "/checkpoint.safetensors"),
               slurp(whole.context.folder + "/checkpoint.safetensors"))
         << stop_after;
   }
 }
 
-TEST(DecoderTrainer, LossesJoinInAtTheirSteps) {
+TEST(DecoderTrainer, LossesBeginAtTheirSteps) {
   TinyRun run;
   std::vector<std::map<std::string, double>> steps;
   run.context.on_progress = [&](const TrainingProgress& p) {
@@ -251,7 +255,7 @@ TEST(DecoderTrainer, LossesJoinInAtTheirSteps) {
     EXPECT_EQ(steps[i].count("gan"), i >= 4 ? 1u : 0u) << i;
     EXPECT_EQ(steps[i].at("adaptive_weight") > 0, i >= 4) << i;
   }
-  // Until the decoder sees the discriminator, it does not matter whether there is one.
+  // Before the adversarial loss begins, the discriminator does not affect the decoder.
   TinyRun early, plain;
   early.options.steps = plain.options.steps = 4;
   plain.loss.gan.reset();
@@ -260,7 +264,7 @@ TEST(DecoderTrainer, LossesJoinInAtTheirSteps) {
   EXPECT_NE(early.train(), plain.train());
 }
 
-TEST(DecoderTrainer, TheAdaptiveWeightHasAMaximum) {
+TEST(DecoderTrainer, TheAdaptiveWeightIsLimited) {
   TinyRun run;
   run.loss.gan->max_weight = 1e-3;
   double weight = 0;
@@ -272,7 +276,7 @@ TEST(DecoderTrainer, TheAdaptiveWeightHasAMaximum) {
   EXPECT_EQ(weight, 1e-3);
 }
 
-TEST(DecoderTrainer, TheDiscriminatorLearnsToTellPicturesApart) {
+TEST(DecoderTrainer, TheDiscriminatorLearnsToDistinguishPictures) {
   TinyRun run;
   for (const GanLoss kind : {GanLoss::hinge, GanLoss::vanilla}) {
     GanOptions options = *run.loss.gan;
@@ -280,7 +284,7 @@ TEST(DecoderTrainer, TheDiscriminatorLearnsToTellPicturesApart) {
     options.augment.prob = 0;
     Adversary adversary(open_dino_discriminator(options.backbone, tiny_disc_config()), options,
                         {.steps = 1000, .lr = 2e-2, .final_lr = 2e-2, .max_grad_norm = 0});
-    Tensor<float> real(Shape{2, 3, 16, 16}), fake(Shape{2, 3, 16, 16});
+    Tensor<float> real(Shape{2, 3, 16, 16}), fake(Shape{2, 3, 16, 16});  // (2, 3, 16, 16) each
     for (index_t i = 0; i < real.numel(); ++i)
       real[i] = Philox(1, 1).uniform(static_cast<std::uint64_t>(i)), fake[i] = 0.2f;
     const DiffAugDraws draws = draw_diff_augment(2, 1, 1);
@@ -294,11 +298,11 @@ TEST(DecoderTrainer, TheDiscriminatorLearnsToTellPicturesApart) {
     EXPECT_LT(adversary.measurements().at("discriminator"), 0.7 * first);
     EXPECT_GT(adversary.measurements().at("discriminator_accuracy"), 0.9);
     EXPECT_GT(adversary(fake, draws).value,
-              before.value);  // fooling the discriminator less has less weight
+              before.value);  // the loss of the generator increases
   }
 }
 
-TEST(DecoderTrainer, RefusesWhatTheNetworksCannotJudge) {
+TEST(DecoderTrainer, RefusesPicturesWithoutThreeChannels) {
   TinyRun run;
   run.config.channels = 1;
   run.data = std::make_shared<ToyDataset>(12, 16, 3, 1);

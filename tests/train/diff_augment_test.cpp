@@ -16,7 +16,7 @@ using test::Golden;
 
 DiffAugDraws golden_draws(const Golden& io, const std::string& name) {
   DiffAugDraws draws;
-  const Tensor<float> groups = io(name + ".rand3");
+  const Tensor<float> groups = io(name + ".rand3");  // (3)
   std::copy_n(groups.data(), 3, draws.groups.begin());
   draws.pictures = io(name + ".rand01");
   return draws;
@@ -40,8 +40,8 @@ TEST(DiffAugment, Matches) {
                     io("blur_only.out"), 2e-6));
 }
 
-TEST(DiffAugment, WithoutAnyGroupChangesNothing) {
-  const Tensor<float> images = test::random_tensor<float>({2, 3, 9, 8}, 1);
+TEST(DiffAugment, WithoutAnyGroupPicturesStayUnchanged) {
+  const Tensor<float> images = test::random_tensor<float>({2, 3, 9, 8}, 1);  // (2, 3, 9, 8)
   EXPECT_TRUE(close(diff_augment(images, {.prob = 0, .cutout = 0.5}, draw_diff_augment(2, 1, 2)),
                     images, 0));
 }
@@ -60,20 +60,21 @@ TEST(DiffAugment, BackwardIsTheTranspose) {
   const DiffAugOptions options{.cutout = 0.3, .warmup_blur = 0.3};
   const DiffAugDraws draws = draw_diff_augment(3, 5, 0);
   const Tensor<double> x = test::random_tensor<double>({3, 3, 17, 12}, 1),
-                       g = test::random_tensor<double>({3, 3, 17, 12}, 2);
+                       g = test::random_tensor<double>({3, 3, 17, 12}, 2);  // (3, 3, 17, 12) each
+  // (3, 3, 17, 12)
   const Tensor<double> zero = diff_augment(Tensor<double>::zeros(x.shape()), options, draws);
   const double forward = test::dot(diff_augment(x, options, draws), g) - test::dot(zero, g);
   EXPECT_NEAR(forward, test::dot(x, diff_augment_backward(g, options, draws)), 1e-10);
 }
 
 TEST(DiffAugment, ThreadCountDoesNotChangeABit) {
-  const Tensor<float> x = test::random_tensor<float>({7, 3, 12, 12}, 1);
+  const Tensor<float> x = test::random_tensor<float>({7, 3, 12, 12}, 1);  // (7, 3, 12, 12)
   const DiffAugDraws draws = draw_diff_augment(7, 5, 0);
   EXPECT_TRUE(test::same_on_every_thread_count(
       [&] { return diff_augment(x, {.cutout = 0.2, .warmup_blur = 0.3}, draws); }));
 }
 
-TEST(DiffAugment, DrawsDependOnSeedAndStreamAndLieInTheUnitInterval) {
+TEST(DiffAugment, DrawsDependOnSeedAndStreamAndAreInTheUnitInterval) {
   const DiffAugDraws a = draw_diff_augment(5, 1, 2), b = draw_diff_augment(5, 1, 2),
                      c = draw_diff_augment(5, 1, 3);
   EXPECT_EQ(a.groups, b.groups);
@@ -84,7 +85,7 @@ TEST(DiffAugment, DrawsDependOnSeedAndStreamAndLieInTheUnitInterval) {
 
 TEST(DiffAugment, RejectsWrongShapesAndOptions) {
   const DiffAugDraws draws = draw_diff_augment(2, 1, 2);
-  const Tensor<float> images(Shape{2, 3, 8, 8}, 0.f);
+  const Tensor<float> images(Shape{2, 3, 8, 8}, 0.f);  // (2, 3, 8, 8)
   EXPECT_THROW((void)diff_augment(Tensor<float>(Shape{3, 3, 8, 8}, 0.f), {}, draws), ShapeError);
   EXPECT_THROW((void)diff_augment(Tensor<float>(Shape{2, 8, 8}, 0.f), {}, draws), ShapeError);
   EXPECT_THROW((void)diff_augment(Tensor<float>(Shape{2, 3, 8, 2}, 0.f), {.warmup_blur = 1}, draws),

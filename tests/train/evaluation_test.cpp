@@ -36,7 +36,7 @@ EvaluationOptions quick_evaluation() {
 
 const auto [kTrain, kTest] = split_at(std::make_shared<ToyDataset>(135, 8, 3), 90);
 
-/// The same pattern in three channels.
+/// The toy data set with its pattern in three channels.
 class RgbToy : public ToyDataset {
  public:
   using ToyDataset::ToyDataset;
@@ -61,8 +61,8 @@ TEST(Evaluation, MeasuresARandomModel) {
   EXPECT_EQ(report.classifier_accuracy, 1.0);
   ASSERT_TRUE(report.unguided && report.guided && report.neighbours && report.reconstruction &&
               report.probes);
-  // Random pictures: a class by chance, far from real ones, and farther than real ones are from
-  // each other.
+  // The pictures of a random model have a random class and are far from real ones, farther than
+  // real ones are from each other.
   EXPECT_LT(report.unguided->class_consistency, 0.7);
   EXPECT_GT(report.unguided->class_consistency, 0.1);
   EXPECT_GT(report.unguided->frechet_distance, 5 * report.unguided->training_frechet_distance);
@@ -92,9 +92,9 @@ TEST(Evaluation, MeasuresARandomModel) {
   EXPECT_EQ(neighbours.height(), 5 * 8 + 4 * 2);
 }
 
-// The second evaluation reads the classifier that the first trained; its report is the same, on any
-// number of threads.
-TEST(Evaluation, RepeatsItself) {
+// The second evaluation reads the classifier that the first one trained. Both reports are equal,
+// for any number of threads.
+TEST(Evaluation, IsReproducible) {
   const TempFolder folder;
   EvaluationOptions options = quick_evaluation();
   options.folder = folder.path();
@@ -110,7 +110,7 @@ TEST(Evaluation, RepeatsItself) {
   set_num_threads(0);
 }
 
-TEST(Evaluation, MeasuresThePartsThatAreThere) {
+TEST(Evaluation, MeasuresAvailableNetworks) {
   EvaluationOptions options = quick_evaluation();
   options.classifier.training.steps = 4;
   Bundle autoencoder = tiny_bundle();
@@ -178,7 +178,7 @@ TEST(Evaluation, MeasuresAModelWithAnotherDiffusionNetwork) {
   EXPECT_TRUE(report.unguided && !report.guided);
 }
 
-TEST(Evaluation, RefusesWhatDoesNotFit) {
+TEST(Evaluation, RefusesUnfitDataAndOptions) {
   const Bundle bundle = tiny_bundle();
   const EvaluationOptions options = quick_evaluation();
   const auto large = std::make_shared<ToyDataset>(30, 12, 3),
@@ -204,7 +204,7 @@ TEST(Evaluation, RefusesWhatDoesNotFit) {
   EXPECT_THROW((void)evaluate(bundle, kTrain, kTest, bad), Cancelled);
 }
 
-TEST(EvaluationReport, TextAndJsonSayTheSame) {
+TEST(EvaluationReport, TextAndJsonAgree) {
   EvaluationReport report;
   report.model = "toy";
   report.class_names = {"a", "b"};

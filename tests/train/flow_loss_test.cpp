@@ -50,13 +50,13 @@ LightningDitConfig lightning_dit() {
 }
 
 Tensor<double> normals(const Shape& shape, std::uint64_t seed) {
-  Tensor<double> out(shape);
+  Tensor<double> out(shape);  // of `shape`
   for (index_t i = 0; i < out.numel(); ++i)
     out[i] = static_cast<double>(Philox(seed).normal(static_cast<std::uint64_t>(i)));
   return out;
 }
 
-/// The coefficients of a path from their closed forms, with numerical derivatives.
+/// The coefficients of a path in closed form, with numerical derivatives.
 struct PlainPath {
   PathKind kind;
 
@@ -67,14 +67,15 @@ struct PlainPath {
   }
   [[nodiscard]] double alpha(double t) const {
     if (kind == PathKind::linear) return 1 - t;
-    return std::sqrt(1 - sigma(t) * sigma(t));  // both keep the variance
+    return std::sqrt(1 - sigma(t) * sigma(t));  // GVP and VP preserve the variance
   }
   [[nodiscard]] double d_sigma(double t) const { return (sigma(t + kH) - sigma(t - kH)) / 2 / kH; }
   [[nodiscard]] double d_alpha(double t) const { return (alpha(t + kH) - alpha(t - kH)) / 2 / kH; }
   static constexpr double kH = 1e-5;
 };
 
-/// Loss of one sample's output o for data x1, noise x0 at time t, and its derivative by o.
+/// The loss for one element of the output, o, with data x1 and noise x0 at time t, and its
+/// derivative with respect to o.
 struct PlainLoss {
   double value, derivative;
 };
@@ -87,7 +88,7 @@ PlainLoss plain_loss(const PlainPath& path, const FlowObjective& objective, doub
   const auto squared = [](double factor, double error) {  // (factor * error)^2
     return PlainLoss{factor * factor * error * error, 2 * factor * factor * error};
   };
-  double factor = 1;  // of an error of the noise, by the table of the official code
+  double factor = 1;  // multiplies the error of the noise, by the table in the official code
   if (weight == LossWeighting::velocity) factor = drift_variance / s;
   if (weight == LossWeighting::likelihood) factor = std::sqrt(drift_variance) / s;
   switch (objective.prediction) {
@@ -100,7 +101,7 @@ PlainLoss plain_loss(const PlainPath& path, const FlowObjective& objective, doub
     default: break;
   }
   if (weight == LossWeighting::none) return squared(1, o - x1);
-  // x_t = a x1 + s x0: the velocity that follows from x_t and an estimate o of the data.
+  // The velocity that follows from x_t = a x1 + s x0 and an estimate o of the data.
   const double divisor = std::max(s, 0.05), x = a * x1 + s * x0;
   const double slope = (da * s - a * ds) / divisor;
   if (weight == LossWeighting::likelihood)
@@ -122,7 +123,7 @@ struct NetworkOf<LightningDitConfig> {
   using Type = LightningDit<X>;
 };
 
-/// All gradients of the parameters, concatenated.
+/// The gradients of all parameters, concatenated.
 template <class Model>
 std::vector<double> gradients(Model& model, const std::function<void(Tape<double>&)>& backward) {
   Tape<double> tape;
@@ -132,7 +133,7 @@ std::vector<double> gradients(Model& model, const std::function<void(Tape<double
   }
   std::vector<double> all;
   model.parameters([&](const std::string&, Parameter<Var<double>>& p) {
-    const Tensor<double> g = p.value.grad();
+    const Tensor<double> g = p.value.grad();  // p's shape, or empty
     if (g.empty())
       all.insert(all.end(), static_cast<std::size_t>(p.shape().numel()), 0.0);
     else
@@ -142,15 +143,16 @@ std::vector<double> gradients(Model& model, const std::function<void(Tape<double
   return all;
 }
 
-// The loss and its gradients, of every path, prediction, weight and network, against formulas of
-// one number each.
+// Compares the loss and its gradients, for every path, prediction and weight, with formulas for
+// single numbers.
 template <class Config>
 void expect_plain_losses(const Config& config) {
   typename NetworkOf<Config>::template Type<Var<double>> model(config);
   init_default(model, 3);
   const Shape shape{4, 4, 1, 2};
-  const Tensor<double> data = normals(shape, 1), noise = normals(shape, 2);
-  const Tensor<double> t(Shape{4}, {0.02, 0.3, 0.6, 0.9});  // one below the floor of 0.05
+  const Tensor<double> data = normals(shape, 1), noise = normals(shape, 2);  // (4, 4, 1, 2) each
+  // The first time is below the floor 0.05 of the divisor.
+  const Tensor<double> t(Shape{4}, {0.02, 0.3, 0.6, 0.9});  // (B)
   const std::vector<std::int64_t> labels{0, 3, 2, 1};
   const index_t size = shape.numel() / shape[0];
   for (const PathKind kind : kPaths)
@@ -162,11 +164,11 @@ void expect_plain_losses(const Config& config) {
         const PlainPath path{kind};
         double expected = 0, actual = 0;
         const std::vector<double> plain = gradients(model, [&](Tape<double>& tape) {
-          Tensor<double> x(shape);
+          Tensor<double> x(shape);  // (4, 4, 1, 2)
           for (index_t i = 0; i < x.numel(); ++i)
             x[i] = path.alpha(t[i / size]) * data[i] + path.sigma(t[i / size]) * noise[i];
           const Var<double> output = model(Var<double>(x), t, labels);
-          Tensor<double> slope(shape);
+          Tensor<double> slope(shape);  // (4, 4, 1, 2)
           for (index_t i = 0; i < x.numel(); ++i) {
             const PlainLoss one =
                 plain_loss(path, objective, output.value()[i], data[i], noise[i], t[i / size]);
@@ -195,6 +197,7 @@ TEST(FlowLossTest, AgreesWithPlainFormulasForLightningDit) { expect_plain_losses
 
 TEST(FlowLossTest, GradientsAgreeWithFiniteDifferences) {
   const Shape shape{2, 4, 1, 2};
+  // (2, 4, 1, 2), (2, 4, 1, 2), (2)
   const Tensor<double> data = normals(shape, 1), noise = normals(shape, 2), t(Shape{2}, {0.3, 0.8});
   const std::vector<std::int64_t> labels{1, 3};
   for (const PathKind path : kPaths)
@@ -209,7 +212,7 @@ TEST(FlowLossTest, GradientsAgreeWithFiniteDifferences) {
         tape.backward(loss());
       }
       model.parameters([&](const std::string& name, Parameter<Var<double>>& p) {
-        const Tensor<double> gradient = p.value.grad();
+        const Tensor<double> gradient = p.value.grad();  // p's shape, or empty
         const index_t at = p.shape().numel() / 2;
         const double analytic = gradient.empty() ? 0.0 : gradient[at], step = 1e-5;
         p.value.mutable_value()[at] += step;
@@ -223,9 +226,10 @@ TEST(FlowLossTest, GradientsAgreeWithFiniteDifferences) {
     }
 }
 
-// Official losses (`Transport.training_losses`) of the same draws and the same output.
+// The official losses (`Transport.training_losses`) for the same draws and network output.
 TEST(FlowLossTest, AgreesWithTheOfficialTransport) {
   const Golden golden("transport_paths/io.safetensors");
+  // (B, C, h, w), (B, C, h, w), (B), (B, C, h, w)
   const Tensor<float> data = golden("x1"), noise = golden("x0"), t = golden("t"),
                       output = golden("model_output");
   const auto network = [&](const Var<float>& x, const Tensor<float>&,
@@ -238,7 +242,7 @@ TEST(FlowLossTest, AgreesWithTheOfficialTransport) {
     for (const Prediction prediction : {Prediction::velocity, Prediction::noise, Prediction::score})
       for (const LossWeighting weight : kWeights) {
         const bool vp = path == PathKind::vp, velocity = prediction == Prediction::velocity;
-        // Elsewhere the official weight of maximum likelihood is negative.
+        // In other cases the official weight of maximum likelihood is negative.
         if (weight == LossWeighting::likelihood && !vp && !velocity) continue;
         const Tensor<float> losses =
             golden(concat(kNames[static_cast<std::size_t>(path)], ".", name_of(prediction), ".",
@@ -257,7 +261,7 @@ TEST(FlowLossTest, AgreesWithTheOfficialTransport) {
       }
 }
 
-TEST(TrainingIntervalTest, IsTheOfficialOne) {
+TEST(TrainingIntervalTest, IsThatOfTheOfficialCode) {
   const auto interval = [](PathKind path, Prediction prediction, std::optional<double> eps = {}) {
     return training_interval({.path = path, .prediction = prediction}, eps);
   };
@@ -285,8 +289,8 @@ TEST(TrainingIntervalTest, IsTheOfficialOne) {
   EXPECT_THROW((void)interval(PathKind::linear, Prediction::noise, -0.1), ArgumentError);
 }
 
-// Every combination can be trained on its own interval; elsewhere the error names the reason.
-TEST(RequireTrainableTest, RefusesOnlyWhatIsSingularOrUpsideDown) {
+// Every combination can be trained on its own interval; on others the error gives the reason.
+TEST(RequireTrainableTest, RefusesOnlySingularAndNegativeLosses) {
   for (const PathKind path : kPaths)
     for (const Prediction prediction : kPredictions)
       for (const LossWeighting weight : kWeights) {
@@ -306,7 +310,8 @@ TEST(RequireTrainableTest, RefusesOnlyWhatIsSingularOrUpsideDown) {
   const auto has = [](const std::string& text, std::string_view part) {
     EXPECT_NE(text.find(part), std::string::npos) << text;
   };
-  // The derivative of VP is infinite at t = 1, which is also where a large shift rounds to.
+  // The derivative of the VP path is infinite at t = 1. A large shift rounds times near 1 to
+  // exactly 1.
   has(message({.path = PathKind::vp}, {0.0, 1.0}), "recipe: dit: path vp, prediction velocity");
   has(message({.path = PathKind::vp}, {0.0, 1.0}), "undefined at t[0] = 1");
   has(message({.path = PathKind::vp}, {0.0, 1.0 - 1e-5}, 1000), "undefined at t[0] = 1");

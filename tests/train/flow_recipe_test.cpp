@@ -1,4 +1,4 @@
-// Recipes of stage 2: path, prediction, weight of the loss, times, network, classes and shapes.
+// Recipes of stage 2: path, prediction, loss weight, times, network, classes and shapes.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,14 +15,14 @@
 namespace rae::test {
 namespace {
 
-/// The tiny recipe with some of its values changed.
+/// The tiny recipe with some changed values.
 Recipe recipe_with(std::initializer_list<const char*> changes) {
   ConfigNode node = ConfigNode::parse_yaml(kTinyRecipe, "tiny.yaml");
   for (const char* change : changes) node.apply_override(change);
   return parse_recipe(node);
 }
 
-/// The tiny recipe without one member of its model.
+/// The tiny recipe with one member of `model` removed.
 ConfigNode without(std::string_view member) {
   ConfigNode node = ConfigNode::parse_yaml(kTinyRecipe, "tiny.yaml");
   ConfigNode model = ConfigNode::map();
@@ -59,7 +59,7 @@ class FlowRecipe : public testing::Test {
   TempFolder data_;
 };
 
-TEST_F(FlowRecipe, ReadsEveryAxis) {
+TEST_F(FlowRecipe, ReadsEveryOption) {
   const Recipe recipe =
       recipe_with({"model.path=gvp", "model.prediction=noise", "dit.flow.loss_weight=velocity",
                    "dit.flow.train_eps=0.01", "dit.flow.time=uniform", "dit.checkpointing=true"});
@@ -82,7 +82,7 @@ TEST_F(FlowRecipe, ReadsEveryAxis) {
             LossWeighting::velocity);
 }
 
-TEST_F(FlowRecipe, RefusesWhatCannotBeTrainedWithTheReason) {
+TEST_F(FlowRecipe, RefusesUntrainableObjectivesWithTheReason) {
   const struct {
     std::initializer_list<const char*> changes;
     const char *place, *reason;
@@ -135,7 +135,7 @@ TEST_F(FlowRecipe, TheAutomaticTimeShiftFollowsFromTheLatents) {
   EXPECT_DOUBLE_EQ(recipe.model.time_shift, shift);
   EXPECT_DOUBLE_EQ(recipe.flow.time_shift, shift);
 
-  // It is reported and stored, and a run continues with it.
+  // The shift is reported and stored, and a run continues with it.
   const TempFolder out;
   RecipeRun run = run_in(out.path());
   run.samples = 0;
@@ -153,7 +153,7 @@ TEST_F(FlowRecipe, TheAutomaticTimeShiftFollowsFromTheLatents) {
             std::string::npos);
 }
 
-TEST_F(FlowRecipe, APathOfItsOwnTrainsOtherWeights) {
+TEST_F(FlowRecipe, EachPathTrainsOtherWeights) {
   const TempFolder linear, gvp, vp;
   const auto path_of = [](const char* change) { return recipe_with({change}); };
   const Bundle a = trained(path_of("model.path=linear"), linear),
@@ -163,16 +163,16 @@ TEST_F(FlowRecipe, APathOfItsOwnTrainsOtherWeights) {
   EXPECT_EQ(b.config.path, PathKind::gvp);
   EXPECT_EQ(c.config.path, PathKind::vp);
   const auto weights = [](const Bundle& bundle) {
-    const Tensor<float> w = bundle.tensor("dit.final_layer.linear.weight", {8, 12});
+    const Tensor<float> w = bundle.tensor("dit.final_layer.linear.weight", {8, 12});  // (8, 12)
     return std::vector<float>(w.span().begin(), w.span().end());
   };
   EXPECT_NE(weights(a), weights(b));
   EXPECT_NE(weights(a), weights(c));
   EXPECT_NE(weights(b), weights(c));
-  // The stages before are the same.
+  // The earlier stages do not depend on the path.
   const Shape table{1, 4, 8};
   const Tensor<float> of_a = a.tensor("encoder.pos_embed", table),
-                      of_b = b.tensor("encoder.pos_embed", table);
+                      of_b = b.tensor("encoder.pos_embed", table);  // (1, 4, 8) each
   for (index_t i = 0; i < table.numel(); ++i) EXPECT_EQ(of_a[i], of_b[i]);
   EXPECT_EQ(Generator(c).sample({.labels = {3, 4}}).size(), 2u);
 }
@@ -192,7 +192,7 @@ TEST_F(FlowRecipe, TrainsALightningDitThatPredictsTheScore) {
   EXPECT_EQ(Generator(bundle).sample({.labels = {3, 4}}).size(), 2u);
 }
 
-TEST_F(FlowRecipe, AModelOfOneClassHasNone) {
+TEST_F(FlowRecipe, AModelOfOneClassStoresNoClassNames) {
   const TempFolder out;
   const Bundle bundle =
       trained(recipe_with({"model.dit.num_classes=1", "model.dit.class_dropout_prob=0"}), out);
@@ -201,7 +201,7 @@ TEST_F(FlowRecipe, AModelOfOneClassHasNone) {
   EXPECT_EQ(Generator(bundle).sample({.labels = {0, 0}}).size(), 2u);
 }
 
-TEST_F(FlowRecipe, OtherClassesThanTheDataAreRefusedBeforeTheFirstStage) {
+TEST_F(FlowRecipe, AnotherNumberOfClassesIsRefusedBeforeTheFirstStage) {
   const TempFolder out;
   for (const char* change : {"model.dit.num_classes=9", "model.dit.num_classes=11"})
     EXPECT_NE(message_of<ConfigError>([&] {
@@ -211,7 +211,7 @@ TEST_F(FlowRecipe, OtherClassesThanTheDataAreRefusedBeforeTheFirstStage) {
   EXPECT_TRUE(out.entries().empty());
 }
 
-// Pictures of 8 x 16 have latents of 2 x 4, which all stages take.
+// Pictures of 8 x 16 have latents of 2 x 4 in all stages.
 TEST_F(FlowRecipe, TrainsOnPicturesThatAreNotSquare) {
   const TempFolder out;
   const Bundle bundle = trained(recipe_with({"model.image_width=16", "model.encoder.table_w=4",
@@ -223,8 +223,8 @@ TEST_F(FlowRecipe, TrainsOnPicturesThatAreNotSquare) {
   EXPECT_EQ(pictures.front().width(), 16);
 }
 
-// An encoder that is not square is taken for larger pictures, which are resized for it.
-TEST_F(FlowRecipe, PicturesAreResizedToTheRectangleOfTheEncoder) {
+// An encoder that is not square is used with larger pictures, which are resized for it.
+TEST_F(FlowRecipe, PicturesAreResizedForANonSquareEncoder) {
   const TempFolder first, second;
   (void)trained(recipe_with({"model.image_width=16", "model.encoder.table_w=4",
                              "model.decoder.grid_w=4", "model.dit.grid_w=4"}),
@@ -240,8 +240,8 @@ TEST_F(FlowRecipe, PicturesAreResizedToTheRectangleOfTheEncoder) {
   EXPECT_EQ(Generator(bundle).sample({.labels = {3}}).front().width(), 32);
 }
 
-// Recomputed activations are the same numbers, so a run may change its mind.
-TEST_F(FlowRecipe, CheckpointingOfActivationsMayChangeWhenARunContinues) {
+// Recomputed activations are equal, so checkpointing may change when a run is continued.
+TEST_F(FlowRecipe, CheckpointingMayChangeWhenARunContinues) {
   const TempFolder whole, broken;
   (void)trained(recipe_with({}), whole);
   RecipeRun run = run_in(broken.path());

@@ -29,13 +29,13 @@ DitDhConfig tiny() {
 }
 
 Tensor<double> random_normals(const Shape& shape, std::uint64_t seed) {
-  Tensor<double> out(shape);
+  Tensor<double> out(shape);  // of `shape`
   for (index_t i = 0; i < out.numel(); ++i)
     out[i] = static_cast<double>(Philox(seed).normal(static_cast<std::uint64_t>(i)));
   return out;
 }
 
-TEST(FlowDraws, DependOnTheSampleOnly) {
+TEST(FlowDraws, DependOnlyOnTheSample) {
   const Backbone config = tiny();
   FlowOptions options;
   options.time_shift = 2;
@@ -61,15 +61,15 @@ TEST(FlowDraws, DependOnTheSampleOnly) {
     EXPECT_LT(all.t[b], 1);
   }
   EXPECT_NEAR(static_cast<double>(dropped) / 2000, config.class_dropout_prob(), 0.03);
-  EXPECT_NEAR(mean, 0.623, 0.02);  // of sigmoid(n) shifted by 2; 0.5 without the shift
+  EXPECT_NEAR(mean, 0.623, 0.02);  // mean of sigmoid(n) shifted by 2; without the shift it is 0.5
 }
 
-// Training in bf16 has the gradients of training in f32 but for rounding.
-TEST(TrainingInBf16, GradientsAreThoseInF32ButForRounding) {
+// The gradients of training in bf16 equal those in f32 except for rounding.
+TEST(TrainingInBf16, GradientsEqualThoseInF32ExceptForRounding) {
   const Shape shape{6, 4, 2, 2};
   const Tensor<float> data = convert<float>(random_normals(shape, 1)),
-                      noise = convert<float>(random_normals(shape, 2));
-  const Tensor<float> t(Shape{6}, {0.1f, 0.2f, 0.4f, 0.5f, 0.7f, 0.9f});
+                      noise = convert<float>(random_normals(shape, 2));   // (6, 4, 2, 2) each
+  const Tensor<float> t(Shape{6}, {0.1f, 0.2f, 0.4f, 0.5f, 0.7f, 0.9f});  // (6)
   const std::vector<std::int64_t> labels{0, 1, 2, 3, 0, 1};
   const auto gradient = [&](DType dtype) {
     DitDh<Var<float>> model(tiny());
@@ -80,7 +80,7 @@ TEST(TrainingInBf16, GradientsAreThoseInF32ButForRounding) {
     tape.backward(flow_loss(model, data, noise, t, labels, {}));
     std::vector<float> all;
     model.parameters([&](const std::string&, Parameter<Var<float>>& p) {
-      const Tensor<float>& g = p.value.grad();
+      const Tensor<float>& g = p.value.grad();  // p's shape
       EXPECT_EQ(p.tensor().shape(), p.shape());
       all.insert(all.end(), g.data(), g.data() + g.numel());
     });
@@ -152,7 +152,8 @@ std::vector<float> weights_of(BackboneNetwork<Tensor<float>>& model) {
   return weights;
 }
 
-using Row = std::tuple<bool, DType>;  // LightningDiT, and the type of products
+/// Whether the network is LightningDiT, and the type of its products.
+using Row = std::tuple<bool, DType>;
 
 class TrainFlow : public testing::TestWithParam<Row> {};
 
@@ -170,7 +171,7 @@ TEST_P(TrainFlow, LearnsAndDoesNotDependOnThreads) {
     std::vector<double> losses;
     context.on_progress = [&](const TrainingProgress& p) { return losses.push_back(p.loss), true; };
     index_t averages = 0;
-    // Recomputed activations are the same numbers.
+    // Recomputed activations are equal.
     const FlowOptions flow{.checkpointing = threads == 3};
     const auto model = train_flow(data, autoencoder, network, flow, options, context,
                                   [&](index_t, BackboneNetwork<Tensor<float>>&) { ++averages; });
@@ -216,7 +217,7 @@ TEST(TrainFlowTest, RefusesNetworksThatDoNotFitTheData) {
   has(message(tiny(), at_the_end), "cannot be trained");
 }
 
-// A model of one class has no classes: all pictures have its label.
+// A model of one class ignores the classes of the data: all pictures get its label.
 TEST(TrainFlowTest, TrainsWithoutClassesOnLatentsThatAreNotSquare) {
   DitDhConfig network = tiny();
   network.grid_w = 3;

@@ -21,7 +21,7 @@ TEST(GanLoss, Matches) {
   const Var<float> real(io("logits_real"), true), fake(io("logits_fake"), true);
   Tape<float> tape;
   const TapeScope<float> scope(tape);
-  // The official sums are those of all 4 x 37 logits.
+  // The official sums are over all 4 x 37 logits.
   const auto expect = [&](const Var<float>& loss, const std::string& name) {
     EXPECT_TRUE(test::near(loss.value()[0], io(name + "_mean"), 1e-6));
     EXPECT_TRUE(test::near(static_cast<double>(fake.shape().numel()) * loss.value()[0],
@@ -78,13 +78,13 @@ TEST(GanLoss, AdaptiveWeightMatches) {
       tape.backward(loss);
       return weight.grad();
     }
-    Tensor<float> seed(out.shape());
+    Tensor<float> seed(out.shape());  // (3, 5)
     for (index_t i = 0; i < seed.numel(); ++i)
       seed[i] = (std::pow(std::tanh(out.value()[i]), 2.f) - 1) / 15;
     tape.backward(out, seed);
     return weight.grad();
   };
-  const Tensor<float> rec = gradient(false), gan = gradient(true);
+  const Tensor<float> rec = gradient(false), gan = gradient(true);  // (5, D) each
   EXPECT_TRUE(test::near(adaptive_gan_weight(rec, gan), io("aw.weight"), 4e-6));
   EXPECT_TRUE(test::near(adaptive_gan_weight(rec, gan, 1e-2), io("aw.weight_clamped_1e-2"), 1e-9));
   EXPECT_EQ(adaptive_gan_weight(rec, Tensor<float>::zeros(rec.shape())), 1e4);

@@ -1,5 +1,4 @@
-// Pretrained encoders in recipes, and the recipe that an official configuration of stage 1
-// describes.
+// Pretrained encoders in recipes, and recipes made from official configurations of stage 1.
 #include "rae/train/official_recipe.hpp"
 
 #include <algorithm>
@@ -37,7 +36,8 @@ loss: {disc_loss: hinge, gen_loss: vanilla, disc_weight: 0.75, perceptual_weight
        max_d_weight: 100.0, disc_updates: 2}
 )";
 
-/// The golden stage 1 with sections that train it, and the networks of its losses.
+/// Stage 1 of the golden model with the sections for its training, and files of the networks of its
+/// losses.
 class OfficialRecipe : public testing::Test {
  protected:
   OfficialRecipe() {
@@ -50,7 +50,7 @@ class OfficialRecipe : public testing::Test {
     }
   }
 
-  /// A configuration with changes, each "key.path=YAML".
+  /// A configuration with changes, each of the form "key.path=YAML".
   [[nodiscard]] OfficialConfig config(const std::vector<std::string>& changes = {}) const {
     ConfigNode node = ConfigNode::map(
         {{"stage_1", ConfigNode::load(golden_model_path("config.yaml")).at("stage_1")},
@@ -76,8 +76,8 @@ class OfficialRecipe : public testing::Test {
   TempFolder folder_;
 };
 
-TEST_F(OfficialRecipe, SaysWhatTheConfigurationSays) {
-  const Recipe recipe = official_recipe(config(), 10, files());  // two steps an epoch
+TEST_F(OfficialRecipe, HasTheValuesOfTheConfiguration) {
+  const Recipe recipe = official_recipe(config(), 10, files());  // two steps per epoch
   EXPECT_EQ(recipe.model.image_size, 64);
   EXPECT_EQ(recipe.model.encoder_size, 56);
   EXPECT_EQ(recipe.model.encoder.get<EncoderConfig>().registers, 4);
@@ -115,7 +115,7 @@ TEST_F(OfficialRecipe, SaysWhatTheConfigurationSays) {
   EXPECT_EQ(loss.gan->updates, 2);
   EXPECT_EQ(loss.gan->augment.cutout, 0.1);
   const LrSchedule schedule = schedule_of(*loss.gan->training);
-  EXPECT_EQ(schedule(0), 2e-4);  // a constant warm-up, at the scheduler's rate
+  EXPECT_EQ(schedule(0), 2e-4);  // constant during warm-up, at the rate of the scheduler
   EXPECT_EQ(schedule(6), 1e-4);
   EXPECT_EQ(loss.gan->training->beta1, 0.5);
   EXPECT_EQ(loss.gan->training->max_grad_norm, 0);
@@ -123,20 +123,21 @@ TEST_F(OfficialRecipe, SaysWhatTheConfigurationSays) {
 
 TEST_F(OfficialRecipe, TrainsTheDecoderOnThePretrainedEncoder) {
   Recipe recipe = official_recipe(config({"stage_1.params.noise_tau=0.5"}), 10, files());
-  recipe.decoder_loss.gan->num_heads = 2;  // in the tiny file a head is narrower than DINO's
+  recipe.decoder_loss.gan->num_heads = 2;  // heads of the tiny file are narrower than DINO's
   run_recipe(recipe, run("out"));
   const Bundle bundle = Bundle::load(folder_ / "out/model.safetensors");
   EXPECT_FALSE(bundle.config.dit);
   EXPECT_EQ(bundle.latent_norm().var.shape(), (Shape{48, 4, 4}));
-  // Pretrained weights are kept bit for bit, and pictures are prepared as its folder says.
+  // Pretrained weights are kept bit for bit, and pictures are normalised as the encoder's folder
+  // says.
   const auto file = TensorSource::open(golden_model_path("encoder"));
   const Tensor<float> stored = file.read<float>("embeddings.cls_token"),
-                      kept = bundle.tensors.at("encoder.cls_token");
+                      kept = bundle.tensors.at("encoder.cls_token");  // (1, 1, D) each
   EXPECT_TRUE(std::equal(stored.span().begin(), stored.span().end(), kept.span().begin(),
                          kept.span().end()));
   EXPECT_EQ(bundle.config.pixels.mean,
             open_official(golden_model_path("config.yaml")).config.pixels.mean);
-  // Training continues where it is complete, and not on another encoder.
+  // A finished run can be continued, but not with another encoder.
   EXPECT_NO_THROW(run_recipe(recipe, run("out")));
   std::filesystem::copy(golden_model_path("encoder"), folder_ / "other");
   std::filesystem::permissions(folder_ / "other/model.safetensors",
@@ -162,7 +163,7 @@ TEST_F(OfficialRecipe, RefusesWithReasons) {
             std::string::npos);
   EXPECT_NE(message({"training.optimizer.eps=1e-6"}).find("training.optimizer.eps"),
             std::string::npos);
-  // Everything that is missing is named at once.
+  // All missing files are reported at once.
   const std::string missing = message({"gan.disc.arch.dino_ckpt_path=models/discs/none.pth",
                                        "stage_1.params.decoder_config_path=configs/decoder/None"});
   EXPECT_NE(missing.find("2 parts of the model are missing"), std::string::npos) << missing;

@@ -67,7 +67,7 @@ TEST(Recipe, TrainsAllStagesIntoOneBundle) {
   EXPECT_EQ(events.front(), "stage encoder");
 }
 
-TEST(Recipe, AStoppedRunContinuesToTheSameFile) {
+TEST(Recipe, AContinuedRunGivesTheSameFile) {
   const TempFolder data, whole, broken;
   write_data(data);
   run_recipe(recipe_of(), run_in(data, whole.path()));
@@ -80,7 +80,7 @@ TEST(Recipe, AStoppedRunContinuesToTheSameFile) {
   EXPECT_EQ(slurp(broken / "model.safetensors"), slurp(whole / "model.safetensors"));
 }
 
-/// The tiny recipe for coloured pictures of 16 x 16, which LPIPS and a discriminator can judge.
+/// The tiny recipe for RGB pictures of 16 x 16, as LPIPS and the discriminator need them.
 std::string adversarial_recipe(const TempFolder& networks) {
   write_tiny_lpips(networks / "lpips.safetensors");
   write_tiny_dino(networks / "dino.safetensors");
@@ -113,7 +113,7 @@ TEST(Recipe, ReadsTheOfficialLosses) {
   const TempFolder networks;
   const Recipe recipe = recipe_of(adversarial_recipe(networks));
   const DecoderLossOptions& loss = recipe.decoder_loss;
-  EXPECT_EQ(loss.perceptual_weight, 0);  // LPIPS takes the place of the encoder's features
+  EXPECT_EQ(loss.perceptual_weight, 0);  // LPIPS replaces the features of the encoder
   EXPECT_EQ(loss.lpips->weights, std::vector<std::string>{networks / "lpips.safetensors"});
   EXPECT_EQ(loss.lpips->weight, 0.5);
   EXPECT_EQ(loss.lpips->start.first_step(10), 1);
@@ -131,12 +131,12 @@ TEST(Recipe, ReadsTheOfficialLosses) {
   EXPECT_EQ(loss.gan->training->lr, 1e-3);
   EXPECT_EQ(loss.gan->training->decay, LrDecay::linear);
   EXPECT_EQ(loss.gan->training->beta1, 0.5);
-  EXPECT_EQ(loss.gan->training->steps, 4);  // the decoder's
+  EXPECT_EQ(loss.gan->training->steps, 4);  // the same as the decoder
   EXPECT_EQ(loss.gan->training->max_grad_norm, 0);
   EXPECT_FALSE(recipe_of().decoder_loss.lpips || recipe_of().decoder_loss.gan);
 }
 
-TEST(Recipe, ReadsTheOfficialNumbersOfTheTutorial) {
+TEST(Recipe, ReadsTheOfficialValuesInTheTutorial) {
   const std::string page = slurp(std::string(RAE_SOURCE_DIR) + "/docs/05_training.md");
   const std::string fence = "```yaml\n";
   const auto begin = page.find(fence) + fence.size();
@@ -170,7 +170,7 @@ TEST(Recipe, TrainsADecoderWithTheOfficialLosses) {
   run.on_progress = nullptr;
   run_recipe(recipe_of(text), run);
   EXPECT_EQ(slurp(broken / "model.safetensors"), slurp(whole / "model.safetensors"));
-  // Files are missed before anything is computed.
+  // Missing files are reported before anything is computed.
   run.out = none / "run";
   EXPECT_THROW(run_recipe(recipe_of(replaced(text, "dino.safetensors", "dina.safetensors")), run),
                FileError);
@@ -179,7 +179,7 @@ TEST(Recipe, TrainsADecoderWithTheOfficialLosses) {
   EXPECT_TRUE(none.entries().empty());
 }
 
-TEST(Recipe, AStageAloneAsksForItsPredecessor) {
+TEST(Recipe, AStageRequiresItsPredecessor) {
   const TempFolder data, out;
   write_data(data);
   RecipeRun run = run_in(data, out.path());
@@ -204,7 +204,7 @@ TEST(Recipe, AStageAloneAsksForItsPredecessor) {
             std::string::npos);
 }
 
-TEST(Recipe, OtherSettingsDoNotContinueAnOldRun) {
+TEST(Recipe, ARunIsNotContinuedWithOtherSettings) {
   const TempFolder data, out;
   write_data(data);
   run_recipe(recipe_of(), run_in(data, out.path()));
@@ -215,7 +215,7 @@ TEST(Recipe, OtherSettingsDoNotContinueAnOldRun) {
             std::string::npos);
 }
 
-TEST(Recipe, RefusesMistakesNamingTheirPlace) {
+TEST(Recipe, MistakesAreReportedWithTheirPath) {
   const struct {
     const char *from, *to, *message;
   } cases[] = {
@@ -241,9 +241,9 @@ TEST(Recipe, RefusesMistakesNamingTheirPlace) {
   }
 }
 
-// The test of the design with tests/generate/third_backbone_test.cpp: no file of the library knows
-// this network.
-TEST(Recipe, TrainsANetworkThatTheProgramRegistered) {
+// A network that no file of the library knows needs only to be registered to be trained; see also
+// tests/generate/third_backbone_test.cpp.
+TEST(Recipe, TrainsARegisteredNetwork) {
   ASSERT_TRUE(register_backbone<TokenMlpKind>());
   const std::string dit =
       "dit: {grid_h: 2, grid_w: 2, in_channels: 8, hidden_size: [8, 12], depth: "
@@ -260,7 +260,7 @@ TEST(Recipe, TrainsANetworkThatTheProgramRegistered) {
   EXPECT_EQ(Generator(bundle).sample({.labels = {3, 4}}).size(), 2u);
 }
 
-// Before any stage runs, and not when the model is saved.
+// The error is thrown before any stage runs, not when the model is saved.
 TEST(Recipe, RefusesAGuideThatNoStageTrains) {
   const std::string dit =
       "dit: {grid_h: 2, grid_w: 2, in_channels: 8, hidden_size: [8, 12], depth: "
@@ -293,7 +293,7 @@ TEST(Recipe, PretrainedEncoders) {
   EXPECT_EQ(recipe_of(own_pixels).model.pixels.std[2], 0.3);
   EXPECT_EQ(recipe.pretrained_encoder, folder);
 
-  // Without a DiT a recipe ends with the statistics.
+  // A recipe without a DiT would end after the statistics, so its section dit is refused.
   EXPECT_THROW((void)recipe_of(replaced(text, "  dit: {grid_h", "  #{grid_h")), ConfigError);
   EXPECT_THROW((void)recipe_of(replaced(own_pixels, folder, folder + "/nowhere")), FileError);
 }
@@ -323,7 +323,7 @@ TEST(Recipe, RefusesMistakesInTheOfficialLosses) {
         << c.to;
 }
 
-TEST(Recipe, TakesStatisticsAsTheOfficialScriptDoes) {
+TEST(Recipe, TakesStatisticsLikeTheOfficialScript) {
   const TempFolder data, exact, official;
   write_data(data);
   const std::string section =
@@ -340,7 +340,7 @@ TEST(Recipe, TakesStatisticsAsTheOfficialScriptDoes) {
   const LatentNorm<float> norm = bundle.latent_norm(),
                           other = statistics_in(exact, kTinyRecipe).latent_norm();
 
-  // By hand: three batches of the ten pictures in their order, the last one filled up.
+  // The expected result: three batches of the ten pictures in their order, the last one filled up.
   Autoencoder autoencoder(bundle);
   MomentumLatentStatistics expected(0.25);
   Batches batches(open_dataset(data.path(), Split::train, {}), 4, 5, {.flip = true});
@@ -360,7 +360,7 @@ TEST(Recipe, TakesStatisticsAsTheOfficialScriptDoes) {
         << wrong;
 }
 
-TEST(Recipe, NamesOfStagesAreReadBack) {
+TEST(Recipe, NamesOfStagesAreParsed) {
   for (const TrainingStage s : {TrainingStage::encoder, TrainingStage::decoder,
                                 TrainingStage::statistics, TrainingStage::dit})
     EXPECT_EQ(parse_training_stage(name_of(s)), s);

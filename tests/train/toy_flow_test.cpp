@@ -1,4 +1,4 @@
-// Trains every path and prediction with both networks on a distribution of two dimensions, until
+// Trains every path and prediction with both networks on a two-dimensional distribution until
 // samples have its moments.
 #include <gtest/gtest.h>
 
@@ -15,11 +15,11 @@
 namespace rae::test {
 namespace {
 
-// Two classes, each a Gaussian: x = mean of the class + kFactor n.
+// Two classes, each of them Gaussian: x = kMean of the class + kFactor n with normal n.
 constexpr double kMean[2][2] = {{0.6, -0.4}, {-0.8, 0.2}};
 constexpr double kFactor[2][2] = {{0.7, 0.0}, {0.4, 0.3}};
 
-/// Mean and covariance of pairs.
+/// Mean and covariance of two-dimensional points.
 struct Moments {
   std::array<double, 2> mean{};
   std::array<double, 3> covariance{};  // xx, xy, yy
@@ -42,7 +42,7 @@ Moments moments_of(const Tensor<float>& x) {  // (B, 2, 1, 1)
   return m;
 }
 
-/// The covariance of each class: xx, xy, yy.
+/// The covariance of both classes: xx, xy, yy.
 std::array<double, 3> covariance() {
   std::array<double, 3> out{};
   for (std::size_t k = 0; k < 3; ++k)
@@ -50,7 +50,7 @@ std::array<double, 3> covariance() {
   return out;
 }
 
-/// Largest difference of a moment from that of the class.
+/// The largest difference between a moment and that of the class.
 double error_of(const Moments& m, std::size_t label) {
   double worst = 0;
   for (std::size_t c = 0; c < 2; ++c)
@@ -95,8 +95,9 @@ Backbone network(bool lightning) {
                      .class_dropout_prob = 0.1};
 }
 
-// Noise and score determine a velocity whose error is theirs over alpha(t); away from t = 1 small
-// networks keep that in bounds. The noise that samples start from differs little from x_t there.
+// The velocity that follows from a prediction of noise or score has its error divided by alpha(t).
+// Times that stay away from t = 1 keep this small enough for small networks. The sampler starts
+// there with noise, which differs little from x_t.
 constexpr double kEps = 0.05;
 
 using Network = BackboneNetwork<Tensor<float>>;
@@ -118,7 +119,7 @@ OwnedPointer<Network> trained(const FlowObjective& objective, bool lightning) {
                     network(lightning), flow, training, {});
 }
 
-/// Times from 1 - kEps to 0.007 in equal steps of log(t / (1 - t)).
+/// Times from 1 - kEps to 0.007, equally spaced in log(t / (1 - t)).
 std::vector<float> time_grid() {
   constexpr index_t kSteps = 24;
   const double first = std::log((1 - kEps) / kEps), last = -5;
@@ -141,12 +142,12 @@ auto output_of(const Network& model, std::size_t label) {
 }
 
 Tensor<float> noise_points(index_t count, std::uint64_t stream) {
-  Tensor<float> out(Shape{count, 2, 1, 1});
+  Tensor<float> out(Shape{count, 2, 1, 1});  // (N, 2, 1, 1)
   Philox(9, stream).fill_normal(out.span());
   return out;
 }
 
-/// Largest error of a moment of samples that are drawn along `path`.
+/// The largest error of the moments of samples drawn along `path`.
 double sampled_error(const Network& model, PathKind path, Prediction prediction) {
   double worst = 0;
   for (std::size_t label = 0; label < 2; ++label) {
@@ -159,7 +160,8 @@ double sampled_error(const Network& model, PathKind path, Prediction prediction)
   return worst;
 }
 
-/// Root mean square of the difference from the exact velocity on `path`, E[dx_t/dt | x_t].
+/// Root mean square of the difference between the network and the exact velocity of `path`,
+/// E[dx_t/dt | x_t].
 double velocity_error(const Network& model, PathKind path) {
   double sum = 0, count = 0;
   with_path(path, PathFormulas::exact, [&](const auto& p) {
@@ -167,12 +169,15 @@ double velocity_error(const Network& model, PathKind path) {
       const double a = p.alpha(static_cast<double>(t)), s = p.sigma(static_cast<double>(t)),
                    da = p.d_alpha(static_cast<double>(t)), ds = p.d_sigma(static_cast<double>(t));
       const LatentBatch data = toy_batch(1000, 400);
-      const Tensor<float> noise = noise_points(400, 7);
+      const Tensor<float> noise = noise_points(400, 7);  // (400, 2, 1, 1)
+      // (400, 2, 1, 1)
       const Tensor<float> x = interpolate(p, data.latents, noise, Tensor<float>(Shape{1}, t));
+      // (400, 2, 1, 1)
       const Tensor<float> v = model(x, Tensor<float>(Shape{400}, t), data.labels);
       for (index_t b = 0; b < 400; ++b) {
-        // x_t is a Gaussian of mean a m and covariance C = a^2 S + s^2, S that of the data. With
-        // r = C^-1 (x_t - a m), E[data | x_t] = m + a S r and E[noise | x_t] = s r.
+        // x_t is Gaussian with mean a m and covariance C = a^2 S + s^2, where S is the covariance
+        // of the data. With r = C^-1 (x_t - a m), E[data | x_t] = m + a S r and E[noise | x_t] = s
+        // r.
         const auto label = static_cast<std::size_t>(data.labels[static_cast<std::size_t>(b)]);
         const double m[2] = {kMean[label][0], kMean[label][1]};
         const auto S = covariance();
@@ -193,17 +198,17 @@ double velocity_error(const Network& model, PathKind path) {
   return std::sqrt(sum / count);
 }
 
-constexpr double kMomentBound = 0.15;  // of a mean or a covariance; the data's are 0.2 to 0.8
-// Root mean square; the velocities of two paths differ by at least 0.53, more than twice as much.
+constexpr double kMomentBound = 0.15;  // of means and covariances; those of the data are 0.2 to 0.8
+// A root mean square. The velocities of two paths differ by at least 0.53, more than twice as much.
 constexpr double kVelocityBound = 0.2;
 
 using ToyCase = std::tuple<PathKind, Prediction, bool>;
 
 class ToyFlow : public testing::TestWithParam<ToyCase> {};
 
-// The bounds are narrow enough to tell the paths apart: with another path than the one of the
-// training they are missed. Samples of a velocity follow from the network alone, which is compared
-// with the exact velocities of the paths instead.
+// The bounds are narrow enough to distinguish the paths: with another path than the trained one,
+// they are exceeded. Samples of a network that predicts the velocity do not depend on the path, so
+// such a network is compared with the exact velocities of the paths instead.
 TEST_P(ToyFlow, TrainsUntilSamplesHaveItsMoments) {
   const auto [path, prediction, lightning] = GetParam();
   const auto model = trained({.path = path, .prediction = prediction}, lightning);

@@ -15,7 +15,7 @@
 namespace rae::test {
 namespace {
 
-/// y = W x + b, learned from random pairs that depend on the step only.
+/// y = W x + b, learned from random pairs that depend only on the step.
 struct Toy {
   Linear<Var<float>> model{3, 2};
   AdamW<float> optimizer;
@@ -36,7 +36,7 @@ struct Toy {
   StepLoss loss(index_t broken_step = -1) {
     return [this, broken_step](index_t step, index_t part) {
       const index_t rows = options.batch_size / options.accumulate;
-      Tensor<float> x(Shape{rows, 3}), y(Shape{rows, 2});
+      Tensor<float> x(Shape{rows, 3}), y(Shape{rows, 2});  // (R, 3), (R, 2)
       for (index_t i = 0; i < x.numel(); ++i)
         x[i] = Philox(2, static_cast<std::uint64_t>(step))
                    .normal(static_cast<std::uint64_t>(part * rows * 3 + i));
@@ -74,7 +74,7 @@ TEST(TrainingLoop, Learns) {
   EXPECT_LT(losses.back(), 1e-2 * losses.front());
 }
 
-TEST(TrainingLoop, AContinuedRunRepeatsTheUnbrokenOneBitForBit) {
+TEST(TrainingLoop, AContinuedRunEqualsAnUninterruptedOneBitForBit) {
   const TempFolder folder;
   Toy whole;
   whole.run();
@@ -86,11 +86,11 @@ TEST(TrainingLoop, AContinuedRunRepeatsTheUnbrokenOneBitForBit) {
     first.context.on_progress = [&](const TrainingProgress& p) { return p.step < stop_after; };
     EXPECT_THROW(first.run(), Cancelled);
     EXPECT_EQ(first.optimizer.steps(), stop_after);
-    Toy second(12, 99);  // other initial weights: all must come from the file
+    Toy second(12, 99);  // with other initial weights, which the checkpoint must replace
     second.context.folder = out;
     second.run();
     EXPECT_EQ(second.state(), whole.state()) << stop_after;
-    Toy third;  // complete: nothing is left to do, and the state is there
+    Toy third;  // the run is complete, so nothing is left to do except loading the state
     third.context.folder = out;
     third.run();
     EXPECT_EQ(third.state(), whole.state());
@@ -111,7 +111,7 @@ TEST(TrainingLoop, AFinishedRunCanBeMadeLonger) {
   EXPECT_EQ(reported, (std::vector<index_t>{14, 16, 18, 20}));
 }
 
-// A checkpoint without a time shift was written by a recipe without one, which then meant 1.
+// A checkpoint without a time shift comes from a recipe without one; the default was 1 then.
 TEST(TrainingLoop, ContinuesOldRunsWithoutATimeShift) {
   const TempFolder folder;
   const auto run = [&](const char* model, index_t steps) {
@@ -137,7 +137,7 @@ TEST(TrainingLoop, ContinuesOldRunsWithoutATimeShift) {
             std::string::npos);
 }
 
-TEST(TrainingLoop, StopsAfterAnyStepWhenAsked) {
+TEST(TrainingLoop, StopsAfterAnyStepOnRequest) {
   const TempFolder folder;
   Toy whole, stopped, second;
   whole.run();
@@ -169,7 +169,7 @@ TEST(TrainingLoop, ContinuesFromTheLastCheckpointOfAKilledRun) {
   EXPECT_EQ(second.state(), whole.state());
 }
 
-TEST(TrainingLoop, AccumulatedPartsMakeTheStepOfTheWholeBatch) {
+TEST(TrainingLoop, AccumulatedGradientsEqualThoseOfTheWholeBatch) {
   Toy whole, parts;
   parts.options.accumulate = 2;
   whole.run();
@@ -178,7 +178,7 @@ TEST(TrainingLoop, AccumulatedPartsMakeTheStepOfTheWholeBatch) {
   for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5) << i;
 }
 
-TEST(TrainingLoop, StopsAtNanWithTheLastGoodCheckpoint) {
+TEST(TrainingLoop, StopsAtNanAndKeepsTheLastCheckpoint) {
   const TempFolder folder;
   Toy toy;
   toy.context.folder = folder.path();
@@ -187,7 +187,7 @@ TEST(TrainingLoop, StopsAtNanWithTheLastGoodCheckpoint) {
   EXPECT_NE(message.find("checkpoint.safetensors of step 5"), std::string::npos) << message;
   EXPECT_EQ(toy.optimizer.steps(), 7);
   for (const float v : toy.state()) EXPECT_TRUE(std::isfinite(v));
-  Toy second;  // the cause is gone: the run continues as if nothing had been
+  Toy second;  // without the NaN, the run continues as usual
   second.context.folder = folder.path();
   second.run();
   Toy whole;
@@ -211,7 +211,7 @@ TEST(TrainingLoop, WritesALineOfJsonPerReport) {
   EXPECT_EQ(steps, 12);
 }
 
-TEST(Checkpoint, RefusesOtherSettingsModelsAndDamage) {
+TEST(Checkpoint, RefusesOtherSettingsOtherModelsAndDamage) {
   const TempFolder folder;
   Toy toy;
   const std::string path = folder / "c.safetensors";

@@ -1,5 +1,6 @@
-// Eigen's matrix products for the GEMM benchmark. A shared library of its own with hidden symbols,
-// because Eigen compiled for this machine must not meet the Eigen inside the library.
+// Eigen's matrix products for the GEMM benchmark, in a shared library of its own with hidden
+// symbols: the Eigen code compiled for this processor must not be mixed with the Eigen code in the
+// library.
 #include "bench/peers/eigen_product.hpp"
 
 #include <Eigen/Core>

@@ -1,7 +1,7 @@
-// Eigen's matrix product, of a library of its own (see eigen_product.cpp).
+// Eigen's matrix product, in a library of its own (see eigen_product.cpp).
 #pragma once
 
-/// out (M, N) = a * b, row-major; a transposed operand is stored as its transpose, (K, M) or (N,
-/// K).
+/// Computes out (M, N) = a * b, row-major. A transposed operand is stored as its transpose, (K, M)
+/// or (N, K).
 extern "C" void eigen_product(bool transpose_a, bool transpose_b, long m, long n, long k,
                               const float* a, const float* b, float* out, int threads);

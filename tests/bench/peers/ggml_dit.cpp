@@ -1,11 +1,11 @@
-// DiT^DH-XL as a graph of ggml, written on its public interface as a peer of `rae bench`: the same
-// sizes, random weights, conditioning of the backbone computed before, the head's modulation for
-// each token in the graph.
+// DiT^DH-XL as a graph of ggml, written with its public interface, as a peer of `rae bench`: the
+// same sizes and random weights. The conditioning of the backbone is computed before the
+// measurement, and the modulation of the head for each token in the graph.
 //
 //   ggml_dit [--threads N] [--rounds N] [--json FILE]
 //
-// Built by hand, since ggml is no dependency (GGML: a checkout of it, built as shared libraries in
-// GGML/build):
+// ggml is not a dependency, so this program is built by hand (GGML is a checkout of ggml, built as
+// shared libraries in GGML/build):
 //
 //   cmake -S GGML -B GGML/build -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DGGML_LLAMAFILE=ON
 //     -DGGML_BUILD_TESTS=OFF -DGGML_BUILD_EXAMPLES=OFF
@@ -14,10 +14,10 @@
 //   -Wl,-rpath,GGML/build/src
 //       -lggml -lggml-base -lggml-cpu
 //
-// What is to ggml's favour: the hidden width 5461 of the head is padded to 5472, since odd sizes
-// take a slow way; the 1 of (1 + scale) lies in the bias of the modulation's layer. Positions are
-// rotated by their number instead of by row and column, which takes as long, and attention is
-// written with its two products, since ggml_flash_attn_ext is slower here.
+// Some choices favour ggml. The hidden width 5461 of the head is padded to 5472, since ggml is slow
+// with odd sizes. The 1 of (1 + scale) is included in the bias of the modulation layer. Positions
+// are rotated by their index instead of by row and column, which takes the same time. Attention is
+// written as two products, since ggml_flash_attn_ext is slower here.
 #include <ggml-alloc.h>
 #include <ggml-backend.h>
 #include <ggml-cpu.h>
@@ -38,16 +38,16 @@ using Tensor = ggml_tensor*;
 constexpr int kTokens = 256, kChannels = 768;
 
 struct Linear {
-  Tensor weight, bias;  // ne (K, N), (N)
+  Tensor weight, bias;  // in ggml's order (K, N), (N)
 };
 struct Block {
   int dim, heads;
   Tensor norm1, norm2;
-  Linear qkv, proj, w12, w3, adaln;  // adaln of head blocks only
-  Tensor modulation[6];              // (D) each, of backbone blocks only
+  Linear qkv, proj, w12, w3, adaln;  // adaln is used in head blocks only
+  Tensor modulation[6];              // (D) each, used in backbone blocks only
 };
 
-/// Weights and inputs of the network, all in one buffer, and its graph.
+/// The weights and inputs of the network in one buffer, and its graph.
 class Network {
  public:
   Network(ggml_type type, ggml_backend_t backend)
@@ -141,8 +141,7 @@ class Network {
     }
   }
 
-  // --- The forward pass; shapes in ggml's order, innermost first
-  // ------------------------------------------------------------------
+  // The forward pass. Shapes are in ggml's order, innermost dimension first.
   Tensor apply(const Linear& l, Tensor x) {
     return ggml_add(work_, ggml_mul_mat(work_, l.weight, x), l.bias);
   }

@@ -1,4 +1,4 @@
-// A product of oneDNN with weights in its own packed layout, behind an interface that shows none of
+// A product of oneDNN with weights in its own packed layout, with an interface that shows none of
 // its types.
 #pragma once
 
@@ -9,15 +9,15 @@
 
 namespace rae::bench {
 
-/// out (M, N) f32 = a (M, K) W^T for W (N, K), in f32, bf16, or unsigned times signed 8 bits (a is
-/// then given in that type).
+/// Computes out (M, N) f32 = a (M, K) W^T for W (N, K), in f32, bf16, or unsigned times signed 8
+/// bits; a has the same type.
 class OneDnnProduct {
  public:
   OneDnnProduct(DType type, index_t m, index_t n, index_t k, const float* weight);
   ~OneDnnProduct();
   void operator()(const void* a, float* out) const;
 
-  /// Threads of all products, where oneDNN runs on OpenMP as Debian's does.
+  /// Sets the number of threads of all products, if oneDNN runs on OpenMP as in Debian.
   static void set_threads(int threads);
 
  private:

@@ -1,5 +1,5 @@
-// OpenBLAS, loaded at run time where CMake found it, in its AVX-512 variant where the machine has
-// AVX-512: by itself it does not choose that on CPUs newer than it.
+// OpenBLAS, loaded at run time if CMake found it. Its AVX-512 variant is selected explicitly,
+// because OpenBLAS does not choose it on CPUs that are newer than OpenBLAS.
 #pragma once
 
 #include <dlfcn.h>
@@ -28,15 +28,15 @@ class OpenBlas {
 
   explicit operator bool() const { return sgemm_ && set_threads_; }
 
-  /// The variant that it chose, or "not found".
+  /// The variant that OpenBLAS uses, or "not found".
   [[nodiscard]] std::string core() const {
     return !*this ? "not found" : core_ ? core_() : "found";
   }
 
   void set_threads(int threads) const { set_threads_(threads); }
 
-  /// out (M, N) = a * b, row-major; a transposed operand is stored as its transpose, (K, M) or (N,
-  /// K).
+  /// Computes out (M, N) = a * b, row-major. A transposed operand is stored as its transpose, (K,
+  /// M) or (N, K).
   void product(bool transpose_a, bool transpose_b, index_t m, index_t n, index_t k, const float* a,
                const float* b, float* out) const {
     constexpr int kRowMajor = 101, kAsStored = 111, kTransposed = 112;

@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
-"""The networks of `rae bench` in PyTorch, of the same sizes and with random weights, written plainly.
+"""The networks of `rae bench` in plain PyTorch code, with the same sizes and random weights.
 
-    torch_models.py [--models dit-dh-xl,decoder-xl] [--dtype f32,bf16] [--threads 2] [--rounds 5] [--batch 1] [--compile] [--json FILE]
+    torch_models.py [--models dit-dh-xl,decoder-xl] [--dtype f32,bf16] [--threads 2] [--rounds 5]
+                    [--batch 1] [--compile] [--json FILE]
 
-As in `rae bench`, a diffusion transformer's forward begins behind what depends on time and label alone; that is measured apart
-("conditioning"), since the official code computes it in every step. In bf16 all weights and activations are bf16.
+As in `rae bench`, the forward pass of a diffusion transformer does not include the part of the
+conditioning that depends only on time and label. That part is measured separately ("conditioning"),
+since the official code computes it in every step. In bf16, all weights and activations are bf16.
 
-PyTorch is tuned as far as its environment allows (tuned_torch.py); --compile, from 2.0 on, also translates each network.
+tuned_torch.py makes PyTorch as fast as its environment allows. --compile (PyTorch 2.0 and newer)
+also compiles each network.
 """
+
 import argparse
 import json
 import math
@@ -16,13 +20,13 @@ import statistics
 import sys
 import time
 
-import tuned_torch  # first: it starts the program again
+import tuned_torch  # must be imported first, since it restarts the program
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 
-# --- Parts ------------------------------------------------------------------------------------------------------------------------
+# --- Layers ---
 class Norm(nn.Module):
     """RMSNorm with a weight."""
 
@@ -47,7 +51,9 @@ class Attention(nn.Module):
 
     def forward(self, x, rope=None):  # (B, N, D)
         b, n, d = x.shape
-        q, k, v = self.qkv(x).view(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)  # (B, heads, N, hd) each
+        q, k, v = (
+            self.qkv(x).view(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        )  # (B, heads, N, hd) each
         if rope is not None:
             q, k = rotate(q, *rope), rotate(k, *rope)
         return self.proj(tuned_torch.attention(q, k, v).transpose(1, 2).reshape(b, n, d))
@@ -58,13 +64,17 @@ def modulate(x, shift, scale):
 
 
 class DitBlock(nn.Module):
-    """RMSNorm, attention with rotated queries and keys, SwiGLU; shifts, scales and gates from a condition."""
+    """RMSNorm, attention with rotary positions, and SwiGLU, with shifts, scales and gates."""
 
     def __init__(self, dim, heads):
         super().__init__()
         hidden = int(2 / 3 * int(4 * dim))
         self.norm1, self.norm2, self.attn = Norm(dim), Norm(dim), Attention(dim, heads)
-        self.w12, self.w3, self.adaln = nn.Linear(dim, 2 * hidden), nn.Linear(hidden, dim), nn.Linear(dim, 6 * dim)
+        self.w12, self.w3, self.adaln = (
+            nn.Linear(dim, 2 * hidden),
+            nn.Linear(hidden, dim),
+            nn.Linear(dim, 6 * dim),
+        )
 
     def forward(self, x, modulation, rope):
         shift1, scale1, gate1, shift2, scale2, gate2 = modulation.chunk(6, -1)
@@ -74,13 +84,21 @@ class DitBlock(nn.Module):
 
 
 class VitBlock(nn.Module):
-    """LayerNorm, attention, MLP with GELU, and LayerScale where there is one."""
+    """LayerNorm, attention, and an MLP with GELU; with LayerScale if requested."""
 
     def __init__(self, dim, hidden, heads, layer_scale):
         super().__init__()
-        self.norm1, self.norm2, self.attn = nn.LayerNorm(dim), nn.LayerNorm(dim), Attention(dim, heads)
+        self.norm1, self.norm2, self.attn = (
+            nn.LayerNorm(dim),
+            nn.LayerNorm(dim),
+            Attention(dim, heads),
+        )
         self.fc1, self.fc2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
-        self.scale = nn.ParameterList([nn.Parameter(torch.ones(dim)) for _ in range(2)]) if layer_scale else None
+        self.scale = (
+            nn.ParameterList([nn.Parameter(torch.ones(dim)) for _ in range(2)])
+            if layer_scale
+            else None
+        )
 
     def forward(self, x):
         a = self.attn(self.norm1(x))
@@ -89,16 +107,29 @@ class VitBlock(nn.Module):
         return x + (m * self.scale[1] if self.scale else m)
 
 
-# --- Networks: `inputs(batch)` makes what `forward` takes -----------------------------------------------------------------------------
+# --- Networks: `inputs(batch)` returns the arguments of `forward` ---
 class DitDh(nn.Module):
-    def __init__(self, width, depth, heads, channels=768, side=16, head_width=2048, head_depth=2, head_heads=16, classes=1000):
+    def __init__(
+        self,
+        width,
+        depth,
+        heads,
+        channels=768,
+        side=16,
+        head_width=2048,
+        head_depth=2,
+        head_heads=16,
+        classes=1000,
+    ):
         super().__init__()
         self.channels, self.side, n = channels, side, side * side
         self.pos = nn.Parameter(torch.zeros(1, n, width))
         self.frequencies = nn.Parameter(torch.zeros(256))
         self.t_in, self.t_out = nn.Linear(512, width), nn.Linear(width, width)
         self.labels = nn.Embedding(classes + 1, width)
-        self.x_embedder, self.s_embedder = nn.Linear(channels, head_width), nn.Linear(channels, width)
+        self.x_embedder, self.s_embedder = nn.Linear(channels, head_width), nn.Linear(
+            channels, width
+        )
         self.s_projector = nn.Linear(width, head_width)
         self.backbone = nn.ModuleList([DitBlock(width, heads) for _ in range(depth)])
         self.head = nn.ModuleList([DitBlock(head_width, head_heads) for _ in range(head_depth)])
@@ -132,7 +163,9 @@ class DitDh(nn.Module):
     def inputs(self, batch):
         dtype = self.pos.dtype
         self.time = torch.full((batch,), 0.5, dtype=dtype), torch.zeros(batch, dtype=torch.long)
-        return torch.randn(batch, self.channels, self.side, self.side).to(dtype), self.conditioning(*self.time)
+        return torch.randn(batch, self.channels, self.side, self.side).to(dtype), self.conditioning(
+            *self.time
+        )
 
 
 class Decoder(nn.Module):
@@ -140,7 +173,9 @@ class Decoder(nn.Module):
         super().__init__()
         self.channels, self.side, self.patch = channels, side, patch
         self.embed, self.pred = nn.Linear(channels, width), nn.Linear(width, patch * patch * 3)
-        self.cls, self.pos = nn.Parameter(torch.zeros(1, 1, width)), nn.Parameter(torch.zeros(1, side * side + 1, width))
+        self.cls, self.pos = nn.Parameter(torch.zeros(1, 1, width)), nn.Parameter(
+            torch.zeros(1, side * side + 1, width)
+        )
         self.layers = nn.ModuleList([VitBlock(width, hidden, heads, False) for _ in range(depth)])
         self.norm = nn.LayerNorm(width)
 
@@ -160,7 +195,9 @@ class Dinov2(nn.Module):
     def __init__(self, width=768, depth=12, heads=12, hidden=3072, patch=14, table=37, registers=4):
         super().__init__()
         self.patch, self.embed = patch, nn.Conv2d(3, width, patch, patch)
-        self.cls, self.registers = nn.Parameter(torch.zeros(1, 1, width)), nn.Parameter(torch.zeros(1, registers, width))
+        self.cls, self.registers = nn.Parameter(torch.zeros(1, 1, width)), nn.Parameter(
+            torch.zeros(1, registers, width)
+        )
         self.pos = nn.Parameter(torch.zeros(1, 1 + table * table, width))
         self.layers = nn.ModuleList([VitBlock(width, hidden, heads, True) for _ in range(depth)])
         self.table = table
@@ -169,12 +206,19 @@ class Dinov2(nn.Module):
         x = self.embed(image)
         b, d, h, w = x.shape
         grid = self.pos[:, 1:].reshape(1, self.table, self.table, d).permute(0, 3, 1, 2).float()
-        grid = F.interpolate(grid, size=(h, w), mode="bicubic", antialias=True).to(x.dtype).flatten(2).transpose(1, 2)
+        grid = (
+            F.interpolate(grid, size=(h, w), mode="bicubic", antialias=True)
+            .to(x.dtype)
+            .flatten(2)
+            .transpose(1, 2)
+        )
         x = x.flatten(2).transpose(1, 2) + grid
-        x = torch.cat(((self.cls + self.pos[:, :1]).expand(b, -1, -1), self.registers.expand(b, -1, -1), x), 1)
+        x = torch.cat(
+            ((self.cls + self.pos[:, :1]).expand(b, -1, -1), self.registers.expand(b, -1, -1), x), 1
+        )
         for layer in self.layers:
             x = layer(x)
-        return F.layer_norm(x, (d,))[:, 1 + self.registers.shape[1]:]
+        return F.layer_norm(x, (d,))[:, 1 + self.registers.shape[1] :]
 
     def inputs(self, batch):
         return (torch.randn(batch, 3, 16 * self.patch, 16 * self.patch).to(self.pos.dtype),)
@@ -189,9 +233,12 @@ NETWORKS = {
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
 
-# --- Measuring ------------------------------------------------------------------------------------------------------------------------
+# --- Measuring ---
 def make(name, dtype):
-    """The network with small random weights; PyTorch's own initialisation is left out, since it would take longer than to measure."""
+    """The network with small random weights.
+
+    PyTorch's own initialisation is skipped, since it would take longer than the measurement.
+    """
     saved = nn.init.kaiming_uniform_, nn.init.uniform_, nn.init.normal_
     nn.init.kaiming_uniform_ = nn.init.uniform_ = nn.init.normal_ = lambda tensor, *_, **__: tensor
     try:
@@ -202,12 +249,14 @@ def make(name, dtype):
     with torch.no_grad():
         for p in model.parameters():
             scale = math.sqrt(3 / p.shape[-1]) if p.dim() > 1 else 0.5
-            p.copy_((block.repeat(p.numel() // block.numel() + 1)[:p.numel()] * scale).view(p.shape))
+            p.copy_(
+                (block.repeat(p.numel() // block.numel() + 1)[: p.numel()] * scale).view(p.shape)
+            )
     return model.to(DTYPES[dtype]).eval()
 
 
 def seconds_of(run):
-    """One call, or the mean of as many as fit 50 ms."""
+    """The time of one call or, if that is below 50 ms, the mean of the calls of 50 ms."""
     start = time.perf_counter()
     run()
     elapsed = time.perf_counter() - start
@@ -221,7 +270,9 @@ def seconds_of(run):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--models", default=",".join(NETWORKS))
     parser.add_argument("--dtype", default="f32,bf16")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -249,17 +300,34 @@ def main():
                     conditioning.append(seconds_of(lambda: model.conditioning(*model.time)))
     networks = []
     for name, dtype, model, _, samples, conditioning in lines:
-        line = {"name": name, "dtype": dtype, "parameters": sum(p.numel() for p in model.parameters()),
-                "seconds": statistics.median(samples), "seconds_of_rounds": samples}
+        line = {
+            "name": name,
+            "dtype": dtype,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "seconds": statistics.median(samples),
+            "seconds_of_rounds": samples,
+        }
         if conditioning:
             line["conditioning_seconds"] = statistics.median(conditioning)
         networks.append(line)
         print(f"{name:12s} {dtype:5s} {1e3 * line['seconds']:9.2f} ms", end="")
-        print(f"   conditioning {1e3 * line['conditioning_seconds']:.1f} ms" if conditioning else "", flush=True)
+        print(
+            f"   conditioning {1e3 * line['conditioning_seconds']:.1f} ms" if conditioning else "",
+            flush=True,
+        )
     if arguments.json:
         with open(arguments.json, "w") as out:
-            json.dump({"torch": torch.__version__, "threads": torch.get_num_threads(), "batch": arguments.batch,
-                       "capability": os.environ.get("ATEN_CPU_CAPABILITY", "default"), "networks": networks}, out, indent=1)
+            json.dump(
+                {
+                    "torch": torch.__version__,
+                    "threads": torch.get_num_threads(),
+                    "batch": arguments.batch,
+                    "capability": os.environ.get("ATEN_CPU_CAPABILITY", "default"),
+                    "networks": networks,
+                },
+                out,
+                indent=1,
+            )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""The network of bench_train_step in PyTorch, trained step by step in f32 and in bf16 autocast, in turns with that program.
+"""Trains the network of bench_train_step in PyTorch, in f32 and in bf16 autocast.
 
     /usr/bin/python3 tests/bench/peers/torch_train.py --ours build/tests/bench_train_step --rounds 5
 
-Each round takes one step of each kind after the other, so
-that drift of the machine hits all alike; medians of the rounds and of their ratios are printed, with --json as one object.
+Each round makes a step in each type with PyTorch and runs bench_train_step, so that all are
+affected alike when the speed of the machine changes. Prints the medians of the rounds and of their
+ratios; with --json as one object.
 """
+
 import argparse
 import json
 import math
@@ -12,7 +14,7 @@ import statistics
 import subprocess
 import time
 
-import tuned_torch  # first: it starts the program again
+import tuned_torch  # must be imported first, since it restarts the program
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -32,7 +34,10 @@ class RmsNorm(nn.Module):
 
 
 def rope_tables():
-    """cos and sin (T, hd): the first half of a head turns with the row, the second with the column, in neighbouring pairs."""
+    """cos and sin (T, hd) of the rotations of neighbouring pairs of channels.
+
+    The angles of the first half of a head depend on the row, those of the second on the column.
+    """
     dim = WIDTH // HEADS
     frequencies = 10000.0 ** (-torch.arange(0, dim // 2, 2) / (dim // 2))
     position = torch.arange(GRID).float()[:, None] * frequencies.repeat_interleave(2)  # (G, hd/2)
@@ -57,11 +62,15 @@ class Block(nn.Module):
 
     def forward(self, x, c, cos, sin):
         b = x.shape[0]
-        shift1, scale1, gate1, shift2, scale2, gate2 = self.adaln(F.silu(c)).unsqueeze(1).chunk(6, -1)
+        shift1, scale1, gate1, shift2, scale2, gate2 = (
+            self.adaln(F.silu(c)).unsqueeze(1).chunk(6, -1)
+        )
         h = self.norm1(x) * (1 + scale1) + shift1
         q, k, v = self.qkv(h).reshape(b, TOKENS, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
         q, k = rotate(q, cos, sin).to(v.dtype), rotate(k, cos, sin).to(v.dtype)
-        x = x + gate1 * self.proj(tuned_torch.attention(q, k, v).transpose(1, 2).reshape(b, TOKENS, WIDTH))
+        x = x + gate1 * self.proj(
+            tuned_torch.attention(q, k, v).transpose(1, 2).reshape(b, TOKENS, WIDTH)
+        )
         gate, up = self.w12(self.norm2(x) * (1 + scale2) + shift2).chunk(2, -1)
         return x + gate2 * self.w3(F.silu(gate) * up)
 
@@ -75,7 +84,11 @@ class Dit(nn.Module):
         self.time = nn.Sequential(nn.Linear(512, WIDTH), nn.SiLU(), nn.Linear(WIDTH, WIDTH))
         self.label = nn.Embedding(CLASSES + 1, WIDTH)
         self.blocks = nn.ModuleList(Block() for _ in range(layers))
-        self.norm, self.adaln, self.out = RmsNorm(WIDTH), nn.Linear(WIDTH, 2 * WIDTH), nn.Linear(WIDTH, CHANNELS)
+        self.norm, self.adaln, self.out = (
+            RmsNorm(WIDTH),
+            nn.Linear(WIDTH, 2 * WIDTH),
+            nn.Linear(WIDTH, CHANNELS),
+        )
 
     def forward(self, x, t, y, cos, sin):
         angles = 2 * math.pi * t[:, None] * self.frequencies
@@ -88,12 +101,17 @@ class Dit(nn.Module):
 
 
 class Trainer:
-    """Steps of one model: loss, backward, clipping, AdamW; without the average of weights, which PyTorch leaves to its user."""
+    """Training steps of one model: loss, backward pass, clipping and AdamW.
+
+    There is no average of the weights, which PyTorch leaves to its users.
+    """
 
     def __init__(self, layers, batch, narrow):
         torch.manual_seed(0)
         self.model, self.narrow, self.batch = Dit(layers), narrow, batch
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.0
+        )
         self.x = torch.randn(batch, CHANNELS, GRID, GRID)
         self.target = torch.randn(batch, CHANNELS, TOKENS)
         self.t, self.y = torch.rand(batch), torch.arange(batch) % CLASSES
@@ -125,13 +143,30 @@ def main():
     trainers = {t: Trainer(args.layers, args.batch, t == "bf16") for t in types}
     rates = {t: {"ours": [], "torch": []} for t in types}
     for t in types:
-        trainers[t].seconds()  # the first step makes the memory
+        trainers[t].seconds()  # the first step allocates the memory
     for _ in range(args.rounds):
         for t in types:
             rates[t]["torch"].append(args.batch / trainers[t].seconds())
             if args.ours:
-                line = subprocess.run([args.ours, "--json", "--type", t, "--steps", "2", "--layers", str(args.layers), "--batch", str(args.batch),
-                                       "--threads", str(args.threads)], check=True, capture_output=True, text=True).stdout
+                line = subprocess.run(
+                    [
+                        args.ours,
+                        "--json",
+                        "--type",
+                        t,
+                        "--steps",
+                        "2",
+                        "--layers",
+                        str(args.layers),
+                        "--batch",
+                        str(args.batch),
+                        "--threads",
+                        str(args.threads),
+                    ],
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                ).stdout
                 rates[t]["ours"].append(json.loads(line)["images_per_second"])
     result = {}
     for t in types:
@@ -139,12 +174,18 @@ def main():
         result[t] = {"torch": torch_rate}
         if rates[t]["ours"]:
             ratios = [a / b for a, b in zip(rates[t]["ours"], rates[t]["torch"])]
-            result[t].update(ours=statistics.median(rates[t]["ours"]), ratio=statistics.median(ratios))
+            result[t].update(
+                ours=statistics.median(rates[t]["ours"]), ratio=statistics.median(ratios)
+            )
     if args.json:
         print(json.dumps(result))
     else:
         for t, r in result.items():
-            print(t, "  ".join(f"{k} {v:.2f}" for k, v in r.items()), "(images/s; ratio: median over rounds)")
+            print(
+                t,
+                "  ".join(f"{k} {v:.2f}" for k, v in r.items()),
+                "(images/s; ratio: median over rounds)",
+            )
 
 
 if __name__ == "__main__":

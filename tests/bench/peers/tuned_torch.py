@@ -1,7 +1,10 @@
-"""What makes PyTorch fast. Importing this before torch starts the program again with all that helps it on CPUs newer than it: the OpenMP
-build of OpenBLAS where it is installed, and with AVX-512 the kernels for it, which neither OpenBLAS 0.3.21 nor PyTorch 1.13 chooses by itself
-there.
+"""Makes PyTorch as fast as its environment allows.
+
+Must be imported before torch. It restarts the program with settings that help on CPUs newer than
+PyTorch: the OpenMP build of OpenBLAS if it is installed, and with AVX-512 the kernels for it, which
+neither OpenBLAS 0.3.21 nor PyTorch 1.13 chooses by itself on such CPUs.
 """
+
 import glob
 import os
 import sys
@@ -9,7 +12,9 @@ import sys
 if not os.environ.get("RAE_TORCH_TUNED"):
     env = dict(os.environ, RAE_TORCH_TUNED="1")
     folders = glob.glob("/usr/lib/*/openblas-openmp")
-    env["LD_LIBRARY_PATH"] = ":".join(folders + [path for path in [env.get("LD_LIBRARY_PATH")] if path])
+    env["LD_LIBRARY_PATH"] = ":".join(
+        folders + [path for path in [env.get("LD_LIBRARY_PATH")] if path]
+    )
     with open("/proc/cpuinfo") as cpu:
         if "avx512f" in cpu.read():
             env.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
@@ -18,8 +23,9 @@ if not os.environ.get("RAE_TORCH_TUNED"):
 
 
 def attention(q, k, v):  # (B, heads, N, hd) each
-    """Fused where PyTorch has that (2.0), with its two products elsewhere."""
+    """Fused attention in PyTorch 2.0 and newer, or else two separate products."""
     from torch.nn import functional
+
     if hasattr(functional, "scaled_dot_product_attention"):
         return functional.scaled_dot_product_attention(q, k, v)
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)

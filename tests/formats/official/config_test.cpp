@@ -1,5 +1,5 @@
-// Official configurations: what is read of them, what is refused with which message, and what is
-// noted.
+// Official configurations: the values that are read, the error messages of those that are refused,
+// and the notes.
 #include "rae/formats/official/config.hpp"
 
 #include <cmath>
@@ -15,7 +15,7 @@ OfficialConfig parse(const std::vector<std::string>& changes = {}) {
   return parse_official_config(changed_golden_config(changes));
 }
 
-/// True when a note has this text.
+/// True if a note contains this text.
 bool noted(const OfficialConfig& config, const std::string& text) {
   for (const auto& note : config.notes)
     if (note.find(text) != std::string::npos) return true;
@@ -70,7 +70,7 @@ void PrintTo(const Refused& row, std::ostream* out) { *out << row.name; }
 
 class RefusedOptions : public testing::TestWithParam<Refused> {};
 
-TEST_P(RefusedOptions, SayWhereAndWhy) {
+TEST_P(RefusedOptions, NameThePlaceAndTheReason) {
   const ConfigNode node = changed_golden_config(GetParam().changes);
   const std::string message = message_of<ConfigError>([&] { (void)parse_official_config(node); });
   for (const auto& part : GetParam().message)
@@ -172,7 +172,7 @@ const Refused kRefused[] = {
 INSTANTIATE_TEST_SUITE_P(Table, RefusedOptions, testing::ValuesIn(kRefused),
                          [](const auto& row) { return row.param.name; });
 
-TEST(OfficialConfig, NeedsASectionOfAModel) {
+TEST(OfficialConfig, NeedsASectionForAModel) {
   const ConfigNode node = ConfigNode::parse_yaml("misc: {num_classes: 10}", "a.yaml");
   EXPECT_NE(message_of<ConfigError>([&] {
               (void)parse_official_config(node);
@@ -198,7 +198,7 @@ TEST(OfficialConfig, HasTheDefaultsOfTheOfficialCode) {
   EXPECT_TRUE(c.notes.empty());
 }
 
-TEST(OfficialConfig, BothSpellingsOfTheIntervalCount) {
+TEST(OfficialConfig, BothSpellingsOfTheIntervalAreRead) {
   const OfficialConfig dashed = parse({"guidance.t-min=0.25", "guidance.t-max=2"});
   EXPECT_EQ(dashed.sampling.autoguidance->t_min, 0.25f);
   EXPECT_EQ(dashed.sampling.autoguidance->t_max, 1.0f);
@@ -210,7 +210,7 @@ TEST(OfficialConfig, BothSpellingsOfTheIntervalCount) {
   EXPECT_TRUE(noted(plain, "cannot guide a LightningDiT"));
 }
 
-TEST(OfficialConfig, GuidanceBelowOneIsNone) {
+TEST(OfficialConfig, AScaleBelowOneMeansNoGuidance) {
   const OfficialConfig c = parse({"guidance.scale=0.5"});
   EXPECT_EQ(c.sampling.autoguidance->scale, 1.0f);
   EXPECT_EQ(c.guidance_scale, 0.5f);
@@ -229,7 +229,7 @@ TEST(OfficialConfig, StochasticSampler) {
   EXPECT_EQ(c.sampling.sde.last_step, SdeLastStep::tweedie);
   EXPECT_EQ(c.sampling.sde.last_step_size, 0.02);
   EXPECT_EQ(c.sampling.steps, 30);
-  // The default form, which is finite by the official formulas of the VP path.
+  // The default form, which is finite for the VP path with the official formulas.
   const OfficialConfig vp = parse({"transport.params={path_type: VP}",
                                    "sampler={mode: SDE, params: {sampling_method: euler}}"});
   EXPECT_EQ(vp.sampling.sde.form, DiffusionForm::sbdm);
@@ -331,7 +331,7 @@ TEST(OfficialConfig, TrainingOfTheDecoder) {
   EXPECT_TRUE(c.notes.empty());  // stage 1 runs without a scheduler
 }
 
-TEST(OfficialConfig, TheStaleTrainingFileIsRecognised) {
+TEST(OfficialConfig, OldTrainingKeysAreRecognised) {
   const OfficialConfig c =
       parse({"stage_1.params.encoder_input_size=448", "stage_2.params.input_size=16",
              "stage_2.params.in_channels=768",
@@ -351,7 +351,7 @@ TEST(OfficialConfig, TheStaleTrainingFileIsRecognised) {
   EXPECT_EQ(c.training->log_interval, 100);
 }
 
-TEST(OfficialConfig, AShiftOfAnotherLatentIsNoted) {
+TEST(OfficialConfig, AShiftForAnotherLatentSizeIsNoted) {
   EXPECT_TRUE(noted(parse({"misc.time_dist_shift_dim=192"}),
                     "time_dist_shift_dim is 192, not the size of a latent, 768"));
 }

@@ -1,5 +1,5 @@
-// A whole official model, from its files to the numbers of the official code; and its variants
-// against the parts of this library.
+// A whole official model from its files, compared with the official code; and its variants,
+// compared with the networks and samplers of this library.
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -16,8 +16,8 @@
 namespace rae::test {
 namespace {
 
-// Tolerances are those of the golden data's README, about ten times what f32 differs from f64 in
-// the official code.
+// The tolerances are those in the README of the golden data: about ten times the difference between
+// f32 and f64 in the official code.
 constexpr double kLatent = 5e-5, kPixels = 2e-5;
 
 /// Inputs and outputs of the golden model.
@@ -29,7 +29,7 @@ struct Expected {
   }();
 };
 
-TEST(OfficialEndToEnd, AutoencoderHasTheNumbersOfTheOfficialCode) {
+TEST(OfficialEndToEnd, AutoencoderAgreesWithTheOfficialCode) {
   const Expected expected;
   const Autoencoder autoencoder(open_official(golden_model_path("config.yaml"), {.dit = false}));
   const Tensor<float> latent = autoencoder.encode(expected.golden("input"));  // (1, C, h, w)
@@ -40,7 +40,7 @@ TEST(OfficialEndToEnd, AutoencoderHasTheNumbersOfTheOfficialCode) {
                     expected.golden("reconstruction"), kPixels));
 }
 
-TEST(OfficialEndToEnd, GeneratorHasTheNumbersOfTheOfficialCode) {
+TEST(OfficialEndToEnd, GeneratorAgreesWithTheOfficialCode) {
   const Expected expected;
   const Generator generator(open_official(golden_model_path("config.yaml"), {.encoder = false}));
   const Tensor<float> noise = expected.golden("noise");  // (B, C, h, w)
@@ -56,7 +56,7 @@ TEST(OfficialEndToEnd, GeneratorHasTheNumbersOfTheOfficialCode) {
                     kLatent));
 }
 
-TEST(OfficialEndToEnd, NoGuidanceInTheFileNeedsNoGuide) {
+TEST(OfficialEndToEnd, WithoutGuidanceNoGuideIsNeeded) {
   const Expected expected;
   const OfficialFolder folder;
   std::filesystem::remove(folder / "guide");
@@ -66,7 +66,7 @@ TEST(OfficialEndToEnd, NoGuidanceInTheFileNeedsNoGuide) {
       close(generator.sample_latents(options), expected.golden("sample_latent_unguided"), kLatent));
 }
 
-/// The golden diffusion transformer as a callable (x, t), for one label for each sample.
+/// The golden diffusion transformer as a callable (x, t), with one label for each sample.
 class GoldenDit {
  public:
   GoldenDit()
@@ -99,7 +99,7 @@ TEST(OfficialEndToEnd, ClassifierFreeGuidance) {
   const auto grid = official_time_grid(9, std::sqrt(12.0));
   const Tensor<float> wanted =
       sample<float>(guided(dit(expected.labels), dit(null), Cfg{2.5f, 0.3f, 0.8f}),
-                    expected.golden("noise"), grid, Solver::heun);
+                    expected.golden("noise"), grid, Solver::heun);  // (B, C, h, w)
   EXPECT_TRUE(close(Generator(files).sample_latents(
                         {.labels = expected.labels, .noise = expected.golden("noise")}),
                     wanted, kLatent));
@@ -118,6 +118,7 @@ TEST(OfficialEndToEnd, StochasticSampler) {
                        .last_step = SdeLastStep::euler,
                        .last_step_size = 0.05};
   const auto grid = official_time_grid(7, std::sqrt(12.0), 0.0, 0.95);
+  // (B, C, h, w)
   const Tensor<float> wanted = sample_sde<float>(
       GoldenDit()(expected.labels), expected.golden("noise"), grid, PhiloxNoise{.seed = 5}, how);
   const GenerateOptions options{
@@ -159,24 +160,25 @@ TEST(OfficialEndToEnd, LightningDit) {
     };
   };
   const Generator generator(files);
-  const Tensor<float> noise = expected.golden("noise");
+  const Tensor<float> noise = expected.golden("noise");  // (B, C, h, w)
   EXPECT_TRUE(close(generator.velocity(noise, 0.73f, expected.labels),
                     at(expected.labels)(noise, 0.73f), kLatent));
   const std::vector<std::int64_t> null(expected.labels.size(), 10);
   const auto grid = official_time_grid(5, std::sqrt(12.0));
+  // (B, C, h, w)
   const Tensor<float> wanted =
       sample<float>(guided(at(expected.labels), at(null), Cfg{.scale = 1.5f}), noise, grid);
   EXPECT_TRUE(close(generator.sample_latents({.labels = expected.labels, .noise = noise}), wanted,
                     kLatent));
 
-  // As the guide of a DiT^DH, from these files and from those that are written of them.
+  // As the guide of a DiT^DH, read from these files and from files that were written from them.
   const ModelFiles by_guide = open_official(folder.config(
       {"guidance={method: autoguidance, scale: 1.5, guidance_model: " + described + "}", euler}));
   ASSERT_TRUE(by_guide.config.guide);
   EXPECT_EQ(by_guide.config.guide->guide_name(), "lightning_guide");
   const Tensor<float> away = sample<float>(
       guided(GoldenDit()(expected.labels), at(expected.labels), AutoGuidance{.scale = 1.5f}), noise,
-      grid);
+      grid);  // (B, C, h, w)
   const TempFolder out;
   (void)save_official(by_guide, out / "o");
   save_bundle(by_guide, out / "bundle.safetensors", DType::f32);

@@ -1,5 +1,5 @@
-// The files of an official model: found wherever they may lie, named all at once when they are
-// missing, and refused when they do not fit.
+// The files of an official model: they are found in every supported layout, all missing files are
+// reported at once, and files that do not fit are refused.
 #include "rae/formats/official/open.hpp"
 
 #include <cmath>
@@ -34,7 +34,7 @@ TEST(OfficialModel, OpensTheGoldenModel) {
   EXPECT_EQ(files.latent_norm.var.shape(), (Shape{48, 4, 4}));
 }
 
-TEST(OfficialModel, OpensOnlyWhatIsWanted) {
+TEST(OfficialModel, OpensOnlyRequestedNetworks) {
   const OfficialFolder folder;
   fs::remove(folder / "dit");
   fs::remove(folder / "guide");
@@ -45,14 +45,14 @@ TEST(OfficialModel, OpensOnlyWhatIsWanted) {
       open_official(golden_model_path("config.yaml"), {.encoder = false, .decoder = false});
   EXPECT_FALSE(no_encoder.encoder || no_encoder.decoder);
   EXPECT_EQ(no_encoder.config.encoder.width(), 48);
-  // The guide is opened where the configuration guides by it, or when it is asked for.
+  // The guide is opened if the configuration uses it, or on request.
   EXPECT_FALSE(open_official(OfficialFolder().config({"guidance.scale=1.0"})).guide);
   EXPECT_TRUE(
       open_official(OfficialFolder().config({"guidance.scale=1.0"}), {.guide = true}).guide);
   EXPECT_FALSE(open_official(golden_model_path("config.yaml"), {.guide = false}).guide);
 }
 
-TEST(OfficialModel, NamesEverythingThatIsMissingAtOnce) {
+TEST(OfficialModel, ReportsAllMissingFilesAtOnce) {
   const TempFolder folder;
   const std::string path =
       folder.write("official.yaml",
@@ -79,16 +79,16 @@ TEST(OfficialModel, NamesEverythingThatIsMissingAtOnce) {
         "hf download nyu-visionx/RAE-collections DiTs/none/stage2_model.pt --local-dir ",
         "guidance.guidance_model.ckpt", "huggingface-cli download"})
     EXPECT_NE(message.find(part), std::string::npos) << "'" << part << "' in: " << message;
-  // Both mentions of the encoder need one download.
+  // The encoder is named twice in the configuration, but one download is enough.
   const std::string command = "hf download facebook/no-such-encoder";
   EXPECT_EQ(message.find(command, message.find(command) + 1), std::string::npos) << message;
-  // Of files that are somebody's own nothing is known.
+  // There is no command for files that are not part of a release.
   EXPECT_NE(message.find("the file 'stats/stat.pt'\n  stage_2.ckpt"), std::string::npos) << message;
   EXPECT_NE(message.find("the file 'guide/stage2_model.pt'\nSearched in"), std::string::npos)
       << message;
 }
 
-TEST(OfficialModel, CommandsFetchReleasesAndRepositoriesOnly) {
+TEST(OfficialModel, OnlyReleasesAndRepositoriesHaveDownloadCommands) {
   const TempFolder folder;
   fs::create_directories(folder / "mine");
   const std::string path = folder.write(
@@ -113,11 +113,11 @@ TEST(OfficialModel, CommandsFetchReleasesAndRepositoriesOnly) {
     EXPECT_NE(message.find(part), std::string::npos) << "'" << part << "' in: " << message;
 }
 
-/// Where a file may lie: folders of the golden model, copied to other places below one folder.
+/// A supported layout: folders of the golden model, linked at other paths in one folder.
 struct Layout {
   std::string name;
-  std::vector<std::pair<std::string, std::string>> links;  // part of the golden model, place
-  std::string config, models;  // places of the configuration and of the folder of models
+  std::vector<std::pair<std::string, std::string>> links;  // golden folder, path of the link
+  std::string config, models;  // paths of the configuration and of the models folder
   std::vector<std::string> changes;
 };
 
@@ -196,7 +196,7 @@ const Layout kLayouts[] = {
 INSTANTIATE_TEST_SUITE_P(Table, Layouts, testing::ValuesIn(kLayouts),
                          [](const auto& row) { return row.param.name; });
 
-TEST(OfficialModel, TheCachedSnapshotIsThatOfTheMainBranch) {
+TEST(OfficialModel, TheCachedSnapshotOfTheMainBranchIsRead) {
   const TempFolder folder;
   const std::string repository = "m/models--facebook--enc/";
   (void)folder.write(repository + "refs/main", "aaaa");
@@ -215,7 +215,7 @@ TEST(OfficialModel, TheCachedSnapshotIsThatOfTheMainBranch) {
   EXPECT_TRUE(files.encoder && files.latent_norm.var.empty());
 }
 
-TEST(OfficialModel, SaysWhichFileOfAFolderIsMissing) {
+TEST(OfficialModel, NamesTheMissingFileOfAFolder) {
   const TempFolder folder;
   (void)folder.write("encoder/config.json", slurp(golden_model_path("encoder/config.json")));
   fs::create_directory_symlink(golden_model_path("decoder"), folder / "decoder");
@@ -308,7 +308,7 @@ const Unfit kUnfit[] = {
 INSTANTIATE_TEST_SUITE_P(Table, UnfitFiles, testing::ValuesIn(kUnfit),
                          [](const auto& row) { return row.param.name; });
 
-TEST(OfficialModel, AConfigurationThatTrainsHasNoWeightsYet) {
+TEST(OfficialModel, WeightsMayBeAbsentBeforeTraining) {
   const ModelFiles files =
       open_official(OfficialFolder().config({"stage_2.ckpt=null", "guidance={}"}));
   EXPECT_TRUE(files.config.dit && !files.dit && files.decoder);
@@ -317,9 +317,9 @@ TEST(OfficialModel, AConfigurationThatTrainsHasNoWeightsYet) {
           .decoder);
 }
 
-TEST(OfficialModel, StatisticsStretchAsInPyTorch) {
+TEST(OfficialModel, StatisticsAreBroadcastAsInPyTorch) {
   const OfficialFolder folder;
-  Tensor<float> mean(Shape{48, 1, 1});
+  Tensor<float> mean(Shape{48, 1, 1});  // (48, 1, 1)
   for (index_t i = 0; i < 48; ++i) mean.data()[i] = static_cast<float>(i);
   const SafetensorsEntry entry{"mean", mean};
   write_safetensors(folder / "stat.safetensors", {&entry, 1});
@@ -327,7 +327,7 @@ TEST(OfficialModel, StatisticsStretchAsInPyTorch) {
       folder.config({"stage_1.params.normalization_stat_path=stat.safetensors"}), {.dit = false});
   ASSERT_EQ(files.latent_norm.mean.shape(), (Shape{48, 4, 4}));
   EXPECT_EQ(files.latent_norm.mean[5 * 16 + 7], 5.0f);
-  // Without a variance the official code still divides by sqrt(1 + eps).
+  // Without a variance, the official code still divides by sqrt(1 + eps).
   EXPECT_EQ(files.latent_norm.var[3], 1.0f);
 }
 
