@@ -87,7 +87,7 @@ TEST(SourceText, PublicHeadersBeginWithTheirSubject) {
 
 /// Headers whose comment before `#pragma once` names no section, equation, year or official code.
 std::vector<std::string> headers_without_source(const std::vector<SourceFile>& files) {
-  const std::regex source("\\b(section|equation|algorithm|official|(19|20)[0-9]{2})\\b",
+  const std::regex source("\\b(sections?|equations?|algorithms?|official|(19|20)[0-9]{2})\\b",
                           std::regex::icase);
   std::vector<std::string> out;
   for (const auto& file : files) {
