@@ -150,8 +150,32 @@ TEST(ImageDecode, AppliesTheOrientation) {
   }
   EXPECT_EQ(Image::open(pillow_path("orientation6.png")), read_by_pillow("orientation6.png"));
   EXPECT_EQ(Image::open(pillow_path("orientation6.png"), {.exif = false}).width(), 16);
-  if (uses(ImageFormat::webp, "libwebp"))
+  if (uses(ImageFormat::webp, "libwebp")) {
     EXPECT_EQ(Image::open(pillow_path("orientation8.webp")), read_by_pillow("orientation8.webp"));
+  }
+}
+
+/// A BMP of 3 x 1 pixels with 2 bits each and `colors` colours: 0, 1, 2.
+std::string two_bit_bmp(char colors) {
+  const auto zeros = [](std::size_t count) { return std::string(count, '\0'); };
+  std::string palette;
+  for (char i = 0; i < colors; ++i) palette += {static_cast<char>(10 * i), 'g', 'r', '\0'};
+  const auto offset = static_cast<char>(54 + palette.size());
+  return "BM" + zeros(8) + offset + zeros(3) + '\x28' + zeros(3) + '\3' + zeros(3) + '\1' +
+         zeros(3) + '\1' + zeros(1) + '\2' + zeros(1) + zeros(16) + colors + zeros(7) + palette +
+         '\x18' + zeros(3);  // bits 00 01 10 00
+}
+
+TEST(ImageDecode, ReadsPalettesOfAnySize) {
+  const Image image = Image::decode(as_byte_span(two_bit_bmp(3)));
+  const std::uint8_t expected[] = {'r', 'g', 0, 'r', 'g', 10, 'r', 'g', 20};
+  EXPECT_TRUE(std::equal(image.pixels().begin(), image.pixels().end(), std::begin(expected),
+                         std::end(expected)));
+  const auto message =
+      message_of<FormatError>([] { (void)Image::decode(as_byte_span(two_bit_bmp(2))); });
+  EXPECT_NE(message.find("row 0, column 2 of the BMP has colour 2 of a palette of 2"),
+            std::string::npos)
+      << message;
 }
 
 TEST(ImageDecode, RefusesDamagedFiles) {

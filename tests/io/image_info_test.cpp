@@ -109,8 +109,8 @@ TEST(Exif, BrokenDataMeanUpright) {
     for (std::size_t size = 0; size < 22; ++size)
       EXPECT_EQ(orientation_of(good.substr(0, size)), 1) << size;
     // The directory: in the header, at the end, beyond the end, at the largest offset.
-    for (const std::string offset : {"\0\0\0\0"s, "\0\0\0\x04"s, "\0\0\0\x1a"s, "\0\0\0\x19"s,
-                                     "\0\0\1\0"s, "\xff\xff\xff\xff"s, "\x7f\xff\xff\xff"s}) {
+    for (const std::string& offset : {"\0\0\0\0"s, "\0\0\0\x04"s, "\0\0\0\x1a"s, "\0\0\0\x19"s,
+                                      "\0\0\1\0"s, "\xff\xff\xff\xff"s, "\x7f\xff\xff\xff"s}) {
       auto bad = good;
       bad.replace(4, 4, little ? std::string(offset.rbegin(), offset.rend()) : offset);
       EXPECT_EQ(orientation_of(bad), 1);
@@ -137,8 +137,10 @@ TEST(Exif, AcceptsAnyBytes) {
   std::uint64_t draw = 0;
   for (int round = 0; round < 20000; ++round) {
     auto bytes = exif_of(round % 2 == 0, 0x0112, 3, 1, 6);
-    for (int i = 0; i < 1 + round % 5; ++i)
-      bytes[random.below(draw++, bytes.size())] = static_cast<char>(random.bits(draw++) & 0xffu);
+    for (int i = 0; i < 1 + round % 5; ++i) {
+      const std::size_t at = random.below(draw++, bytes.size());
+      bytes[at] = static_cast<char>(random.bits(draw++) & 0xffu);
+    }
     const int orientation = orientation_of(bytes);
     EXPECT_TRUE(orientation >= 1 && orientation <= 8);
   }
