@@ -235,8 +235,8 @@ TEST(ImageInfo, RefusesBrokenHeaders) {
       {file("bits24.bmp").substr(0, 1000), "is the file truncated?"},
   };
   for (const auto& [contents, expected] : cases) {
-    const auto message =
-        message_of<FormatError>([&] { (void)parse_image_info(as_byte_span(contents), "bad.img"); });
+    const auto message = message_of<FormatError>(
+        [&, &bytes = contents] { (void)parse_image_info(as_byte_span(bytes), "bad.img"); });
     EXPECT_NE(message.find(expected), std::string::npos) << expected << " in: " << message;
     EXPECT_EQ(message.rfind("bad.img: ", 0), 0u) << message;
   }
