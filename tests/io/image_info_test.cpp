@@ -169,7 +169,7 @@ TEST(ImageInfo, FirstExifDataOfAJpegCount) {
 
 TEST(ImageInfo, NamesFilesThatAreNoPictures) {
   const std::pair<std::string, const char*> cases[] = {
-      {"", "the file is empty"},
+      {"", "is empty"},
       {"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n", "git-lfs pointer"},
       {"\xef\xbb\xbf\n <!DOCTYPE html><html>", "an HTML page"},
       {"<HTML lang='en'>", "an HTML page"},
