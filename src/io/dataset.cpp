@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "folder_listing.hpp"
 #include "idx_files.hpp"
 
 namespace rae {
@@ -19,17 +20,19 @@ bool is_folder(const fs::path& path) {
 }  // namespace
 
 OwnedPointer<const ImageDataset> open_dataset(const std::string& folder, Split split,
-                                              const DatasetOptions& options) {
+                                              const DatasetOptions& options,
+                                              const std::vector<std::string>& left_out) {
   if (!is_folder(folder)) raise<FileError>("'", folder, "' is not a folder");
   if (!detail::find_idx(folder, detail::idx_name(split, "images-idx3-ubyte")).empty())
     return open_fashion_mnist(folder, split, options);
-  const fs::path train = fs::path(folder) / "train";
-  for (const char* name : {"test", "val"}) {
-    const fs::path test = fs::path(folder) / name;
-    if (is_folder(train) && is_folder(test))
-      return open_image_folder((split == Split::train ? train : test).string(), options);
-  }
-  return open_image_folder(folder, options);
+  const detail::SplitFolders parts = detail::split_folders(folder);
+  if (split == Split::train || parts.test == parts.train)
+    return open_image_folder(parts.train, options, {.left_out = left_out});
+  // The labels of the test part are those of the training part.
+  ImageFolderSelection selection{.left_out = left_out};
+  for (auto& [name, files] : detail::list_picture_folder(parts.train).classes)
+    selection.class_names.push_back(name);
+  return open_image_folder(parts.test, options, selection);
 }
 
 }  // namespace rae

@@ -3,11 +3,16 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <set>
 #include <system_error>
 
+#include "escaped_name.hpp"
+#include "folder_listing.hpp"
 #include "picture_draws.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/io/image.hpp"
+#include "suggestion.hpp"
 
 namespace rae {
 
@@ -15,47 +20,26 @@ namespace fs = std::filesystem;
 
 namespace {
 
-bool is_picture(const fs::path& path) {
-  std::string ending = path.extension().string();
-  for (char& c : ending)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return ending == ".png" || ending == ".jpg" || ending == ".jpeg" || ending == ".bmp";
-}
-
-/// Entries of a folder that `wanted` accepts, sorted by name.
-template <class Wanted>
-std::vector<fs::path> list(const fs::path& folder, Wanted&& wanted) {
-  std::error_code error;
-  std::vector<fs::path> out;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
-       entry.increment(error))
-    if (wanted(*entry)) out.push_back(entry->path());
-  if (error) raise<FileError>("cannot list '", folder.string(), "': ", error.message());
-  std::sort(out.begin(), out.end());
-  return out;
-}
-
-std::vector<fs::path> pictures_in(const fs::path& folder) {
-  return list(folder, [](const fs::directory_entry& e) {
-    std::error_code ignored;
-    return e.is_regular_file(ignored) && is_picture(e.path());
-  });
-}
-
 class FolderDataset final : public ImageDataset {
  public:
-  FolderDataset(const std::string& folder, const DatasetOptions& options) : options_(options) {
+  FolderDataset(const std::string& folder, const DatasetOptions& options,
+                const ImageFolderSelection& selection)
+      : options_(options), class_names_(selection.class_names) {
     detail::require_dataset_options(options);
     if (options.size == 0)
       raise<ArgumentError>("open_image_folder: a folder of pictures needs a size");
-    for (const auto& sub : list(folder, [](const fs::directory_entry& e) {
-           std::error_code ignored;
-           return e.is_directory(ignored);
-         }))
-      add_class(sub, sub.filename().string());
-    if (files_.empty()) add_class(folder, fs::path(folder).lexically_normal().filename().string());
+    const std::set<std::string_view> left_out(selection.left_out.begin(), selection.left_out.end());
+    for (const auto& [name, files] : detail::list_picture_folder(folder).classes) {
+      std::optional<index_t> label;
+      for (const std::string& file : files) {
+        if (left_out.count(file) != 0) continue;
+        if (!label) label = label_of(name, folder, selection.class_names.empty());
+        files_.emplace_back(file, *label);
+      }
+    }
     if (files_.empty())
-      raise<FileError>("no PNG, JPEG or BMP files in '", folder, "' or its sub-folders");
+      raise<FileError>("'", detail::escaped_name(folder), "': no picture is left without the ",
+                       left_out.size(), " that are left out");
   }
 
   index_t size() const override { return static_cast<index_t>(files_.size()); }
@@ -68,7 +52,7 @@ class FolderDataset final : public ImageDataset {
   void load(index_t i, std::span<float> out, std::uint64_t epoch) const override {
     const std::string& path = files_[static_cast<std::size_t>(i)].first;
     const detail::PictureDraws draws(options_, epoch, i);
-    Image image = fitted(Image::open(path), draws, path);
+    Image image = fitted(opened(path), draws, path);
     if (draws.flips()) image = image.flipped();
     const Tensor<float> tensor = image.to_tensor();  // (1, C, H, W)
     std::copy(tensor.span().begin(), tensor.span().end(), out.begin());
@@ -98,44 +82,61 @@ class FolderDataset final : public ImageDataset {
   }
 
  private:
+  /// The decoded picture. Its header was sound, or nobody has looked.
+  static Image opened(const std::string& path) {
+    try {
+      return Image::open(path);
+    } catch (const FormatError& error) {
+      raise<FormatError>(error.what(),
+                         "; remove the file, or find all that cannot be decoded before the "
+                         "training by rae train --check-data");
+    }
+  }
+
   /// The picture in the size and channels of the data set.
   Image fitted(Image image, const detail::PictureDraws& draws, const std::string& path) const {
-    // The picture is resized to the smallest size that covers h x w.
-    const index_t grown = options_.random_crop ? 3 : 2;  // halves
-    const index_t h = height() * grown / 2, w = width() * grown / 2;
-    const bool narrow = image.width() * h <= image.height() * w;  // narrower than w : h
-    const index_t side = narrow ? image.height() * w / image.width()
-                                : image.width() * h / image.height();  // the side that is cropped
-    // Resizing a narrow strip may need more pixels than a picture can have.
-    if (side >= Image::kMaxSide || (side + 1) * (narrow ? w : h) > Image::kMaxPixels)
-      raise<FormatError>(path, ": a picture of ", image.width(), " x ", image.height(),
-                         " is too narrow for ", width(), " x ", height());
+    detail::require_fit(image.width(), image.height(), options_, path);
+    const detail::Cover cover = detail::cover(image.width(), image.height(), options_);
     image = channels() == 3 ? image.to_rgb() : image.to_gray();
     if (!options_.random_crop) return image.center_crop(width(), height());
-    image = narrow ? image.resized(w, side) : image.resized(side, h);
+    image = image.resized(cover.width, cover.height);
     return image.cropped(draws.offset(0, image.width() - width()),
                          draws.offset(1, image.height() - height()), width(), height());
   }
 
-  /// Adds a class with the pictures of a folder, if it has any.
-  void add_class(const fs::path& folder, std::string name) {
-    const auto files = pictures_in(folder);
-    if (files.empty()) return;
-    for (const auto& file : files)
-      files_.emplace_back(file.string(), static_cast<index_t>(class_names_.size()));
-    class_names_.push_back(std::move(name));
+  /// The label of a class folder, which becomes the next label where names are not given.
+  index_t label_of(const std::string& name, const std::string& folder, bool new_names) {
+    if (new_names) {
+      class_names_.push_back(name);
+      return static_cast<index_t>(class_names_.size()) - 1;
+    }
+    // Pictures without class folders have the only class, whatever the folder is called.
+    if (class_names_.size() == 1 && is_folder_itself(name, folder)) return 0;
+    const auto found = std::find(class_names_.begin(), class_names_.end(), name);
+    if (found == class_names_.end())
+      raise<FileError>("'", detail::escaped_name(folder), "': the class '",
+                       detail::escaped_name(name), "' is none of the ", class_names_.size(),
+                       " classes of the training part",
+                       detail::suggestion(detail::escaped_name(name), class_names_));
+    return found - class_names_.begin();
   }
 
-  std::vector<std::pair<std::string, index_t>> files_;  // path and label
-  std::vector<std::string> class_names_;
+  static bool is_folder_itself(const std::string& name, const std::string& folder) {
+    std::error_code ignored;
+    return !fs::is_directory(fs::path(folder) / name, ignored);
+  }
+
   DatasetOptions options_;
+  std::vector<std::string> class_names_;
+  std::vector<std::pair<std::string, index_t>> files_;  // path and label
 };
 
 }  // namespace
 
 OwnedPointer<const ImageDataset> open_image_folder(const std::string& folder,
-                                                   const DatasetOptions& options) {
-  return std::make_shared<FolderDataset>(folder, options);
+                                                   const DatasetOptions& options,
+                                                   const ImageFolderSelection& selection) {
+  return std::make_shared<FolderDataset>(folder, options, selection);
 }
 
 }  // namespace rae

@@ -1,11 +1,12 @@
-// What the data sets share: the random numbers of their crops and flips, and the check of their
-// options.
+// The random numbers of crops and flips, and the sizes between which they choose.
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "rae/core/random.hpp"
 #include "rae/io/dataset_options.hpp"
+#include "rae/io/image.hpp"
 
 namespace rae::detail {
 
@@ -47,6 +48,32 @@ inline void require_dataset_options(const DatasetOptions& options) {
 /// The width of pictures with a size.
 inline index_t width_of(const DatasetOptions& options) {
   return options.width == 0 ? options.size : options.width;
+}
+
+/// The size to which a picture is resized before it is cropped.
+struct Cover {
+  index_t width = 0, height = 0;
+  bool narrow = false;  ///< the height is cropped, not the width
+};
+
+/// The smallest size with the proportions of a picture that covers the size of the data set, or
+/// 3/2 of it for random crops.
+inline Cover cover(index_t width, index_t height, const DatasetOptions& options) {
+  const index_t grown = options.random_crop ? 3 : 2;  // halves
+  const index_t h = options.size * grown / 2, w = width_of(options) * grown / 2;
+  if (width * h <= height * w) return {w, height * w / width, true};
+  return {width * h / height, h, false};
+}
+
+/// Throws FormatError, naming the picture, when it is so narrow that its cover needs more pixels
+/// than a picture can have.
+inline void require_fit(index_t width, index_t height, const DatasetOptions& options,
+                        const std::string& path) {
+  const Cover c = cover(width, height, options);
+  const index_t cropped = c.narrow ? c.height : c.width, kept = c.narrow ? c.width : c.height;
+  if (cropped >= Image::kMaxSide || (cropped + 1) * kept > Image::kMaxPixels)
+    raise<FormatError>(path, ": a picture of ", width, " x ", height, " is too narrow for ",
+                       width_of(options), " x ", options.size);
 }
 
 }  // namespace rae::detail

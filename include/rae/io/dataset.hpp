@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "rae/io/idx_dataset.hpp"
 #include "rae/io/image_dataset.hpp"
@@ -9,10 +10,13 @@
 
 namespace rae {
 
-/// Fashion-MNIST when the folder contains its pictures of this split; else a folder of pictures,
-/// whose sub-folders "train" and "test" (or "val") are the splits if it has both. Throws as
-/// `open_fashion_mnist` and `open_image_folder`.
-[[nodiscard]] OwnedPointer<const ImageDataset> open_dataset(const std::string& folder, Split split,
-                                                            const DatasetOptions& options = {});
+/// Fashion-MNIST when the folder contains its pictures of this split; else a folder of pictures.
+/// Its sub-folders "train" and "test" (or else "val", "validation" or "valid") are the splits; a
+/// lone sub-folder "train", and a folder without such sub-folders, is both. The labels of the test
+/// part are those of the classes of the training part. `left_out` are paths of pictures that are
+/// not used. Throws as `open_fashion_mnist` and `open_image_folder`.
+[[nodiscard]] OwnedPointer<const ImageDataset> open_dataset(
+    const std::string& folder, Split split, const DatasetOptions& options = {},
+    const std::vector<std::string>& left_out = {});
 
 }  // namespace rae
