@@ -5,6 +5,8 @@
 # missing, so that a newer cmake or compiler from another source is used.
 rae_build_packages='g++:g++ cmake:cmake ninja-build:ninja libeigen3-dev libstb-dev zlib1g-dev'
 rae_build_packages="$rae_build_packages nlohmann-json3-dev libyaml-cpp-dev libcli11-dev"
+# Optional: without them, JPEG is decoded by stb and WebP cannot be read.
+rae_build_packages="$rae_build_packages libjpeg-dev libwebp-dev"
 rae_test_packages='libgtest-dev pkg-config:pkg-config dataset-fashion-mnist'
 
 # install_packages NAME[:COMMAND]...: installs missing packages, as root or by sudo. On systems

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <map>
 
+#include "byte_order.hpp"
 #include "deflate.hpp"
 #include "rae/core/function.hpp"
 #include "rae/io/file.hpp"
@@ -20,13 +21,6 @@ namespace detail {
 namespace {
 
 constexpr std::array<unsigned char, 8> kSignature = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-
-std::uint32_t big_endian(std::span<const std::byte> bytes) {
-  std::uint32_t out = 0;
-  for (int i = 0; i < 4; ++i)
-    out = out << 8 | std::to_integer<std::uint32_t>(bytes[static_cast<std::size_t>(i)]);
-  return out;
-}
 
 }  // namespace
 
@@ -42,13 +36,13 @@ void visit_png_chunks(std::span<const std::byte> bytes, const std::string& origi
   for (;;) {
     if (bytes.size() < 12)
       raise<FormatError>(origin, ": the PNG ends without its end chunk; is the file truncated?");
-    const std::size_t length = big_endian(bytes);
+    const std::size_t length = big_endian(bytes, 0, 4);
     if (length > bytes.size() - 12)
       raise<FormatError>(origin, ": a PNG chunk of ", length,
                          " bytes exceeds the file; is the file truncated?");
     const auto type = as_text(bytes.subspan(4, 4));
 #ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-    if (crc32_of(bytes.subspan(4, length + 4)) != big_endian(bytes.subspan(8 + length)))
+    if (crc32_of(bytes.subspan(4, length + 4)) != big_endian(bytes, 8 + length, 4))
       raise<FormatError>(origin, ": wrong checksum of a PNG chunk; the file is damaged");
 #endif
     visit(type, bytes.subspan(8, length));

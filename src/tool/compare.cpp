@@ -92,8 +92,9 @@ class Comparer {
 
   void run() {
     const auto statistics = open_statistics(c_.reference);
-    pictures_.emplace(PictureSet::open(c_.pictures));
-    if (!statistics) reference_.emplace(PictureSet::open(c_.reference));
+    const ImageOptions options{.exif = !c_.ignore_exif};
+    pictures_.emplace(PictureSet::open(c_.pictures, options));
+    if (!statistics) reference_.emplace(PictureSet::open(c_.reference, options));
     set("pictures", pictures_->size());
     if (reference_) set("reference pictures", reference_->size());
     if (statistics && c_.paired)

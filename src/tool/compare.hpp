@@ -18,6 +18,7 @@ struct Comparison {
   std::string inception_weights;     ///< a file of weights
   std::vector<std::string> metrics;  ///< names; empty: those that apply
   bool paired = false;               ///< picture i of A belongs to picture i of B
+  bool ignore_exif = false;          ///< read pictures as they are stored
   index_t neighbours = 3;            ///< k of precision and recall
   std::string out;                   ///< a JSON file; empty: none
 };

@@ -11,9 +11,12 @@
 namespace rae::tool {
 namespace {
 
+constexpr const char* kPicture = "a PNG, JPEG, WebP or BMP picture";
+
 struct InOut {
   ModelChoice model;
   std::string in, out, images_out;
+  bool ignore_exif = false;
 };
 
 /// Names and help of the input and output of a command. A name joins the option and the positional
@@ -34,9 +37,15 @@ CLI::App* add_in_out(CLI::App& app, const InOutNames& names, void (*run)(const I
   return command;
 }
 
+/// Adds the option of commands that read a picture.
+void add_ignore_exif(CLI::App& command, InOut& options) {
+  command.add_flag("--ignore-exif", options.ignore_exif,
+                   "take the picture as it is stored, also if its EXIF data say that it is turned");
+}
+
 void encode(const InOut& options) {
   require_writable_file(options.out);
-  const Image image = Image::open(options.in);
+  const Image image = Image::open(options.in, {.exif = !options.ignore_exif});
   const Autoencoder autoencoder(open_model(options.model, {.decoder = false, .dit = false}),
                                 {.keep_loaded = false, .dtype = options.model.dtype});
   const Tensor<float> latent = autoencoder.encode(image);  // (1, C, h, w)
@@ -76,7 +85,7 @@ void decode(const InOut& options) {
 
 void reconstruct(const InOut& options) {
   require_writable_file(options.out);
-  const Image image = Image::open(options.in);
+  const Image image = Image::open(options.in, {.exif = !options.ignore_exif});
   const Autoencoder autoencoder(open_model(options.model, {.dit = false}),
                                 {.keep_loaded = false, .dtype = options.model.dtype});
   const Image original = autoencoder.prepare(image), result = autoencoder.reconstruct(image);
@@ -94,19 +103,20 @@ void reconstruct(const InOut& options) {
 
 void add_encode(CLI::App& app) {
   const auto options = std::make_shared<InOut>();
-  add_in_out(app,
-             {"encode", "Turn a picture into a latent", "--image,IN", "a PNG, JPEG or BMP picture",
-              "-o,--out,OUT", "FILE.safetensors to write"},
-             encode, options)
-      ->footer(
-          "The central square of the picture is resized to the model's size. The file holds\n"
-          "one tensor: 'latent', (1, C, h, w), f32, normalised as the input of the diffusion\n"
-          "model.\n"
-          "\n"
-          "Examples:\n"
-          "  rae encode shirt.png shirt.safetensors\n"
-          "  rae encode --config DINOv2-B.yaml --image in.png --out z.safetensors\n"
-          "  rae info shirt.safetensors");
+  CLI::App* command = add_in_out(app,
+                                 {"encode", "Turn a picture into a latent", "--image,IN", kPicture,
+                                  "-o,--out,OUT", "FILE.safetensors to write"},
+                                 encode, options);
+  add_ignore_exif(*command, *options);
+  command->footer(
+      "The central square of the picture is resized to the model's size. The file holds\n"
+      "one tensor: 'latent', (1, C, h, w), f32, normalised as the input of the diffusion\n"
+      "model.\n"
+      "\n"
+      "Examples:\n"
+      "  rae encode shirt.png shirt.safetensors\n"
+      "  rae encode --config DINOv2-B.yaml --image in.png --out z.safetensors\n"
+      "  rae info shirt.safetensors");
 }
 
 void add_decode(CLI::App& app) {
@@ -131,17 +141,19 @@ void add_decode(CLI::App& app) {
 }
 
 void add_reconstruct(CLI::App& app) {
-  add_in_out(app,
-             {"reconstruct", "Encode and decode a picture, and print the PSNR", "--image,IN",
-              "a PNG, JPEG or BMP picture", "-o,--out,OUT", "FILE.png to write"},
-             reconstruct, std::make_shared<InOut>())
-      ->footer(
-          "The central square of the picture is resized to the model's size first; the PSNR\n"
-          "compares with that square.\n"
-          "\n"
-          "Examples:\n"
-          "  rae reconstruct shirt.png shirt_again.png\n"
-          "  rae reconstruct --config DINOv2-B.yaml in.png out.png");
+  const auto options = std::make_shared<InOut>();
+  CLI::App* command = add_in_out(app,
+                                 {"reconstruct", "Encode and decode a picture, and print the PSNR",
+                                  "--image,IN", kPicture, "-o,--out,OUT", "FILE.png to write"},
+                                 reconstruct, options);
+  add_ignore_exif(*command, *options);
+  command->footer(
+      "The central square of the picture is resized to the model's size first; the PSNR\n"
+      "compares with that square.\n"
+      "\n"
+      "Examples:\n"
+      "  rae reconstruct shirt.png shirt_again.png\n"
+      "  rae reconstruct --config DINOv2-B.yaml in.png out.png");
 }
 
 }  // namespace rae::tool

@@ -142,6 +142,8 @@ void add_evaluate(CLI::App& app) {
                     "skip the k-NN and linear probes of the latents");
   command->add_flag("--paired", comparison.paired,
                     "two sets: picture i of A belongs to picture i of B; adds PSNR and SSIM");
+  command->add_flag("--ignore-exif", comparison.ignore_exif,
+                    "two sets: take pictures as they are stored, without their EXIF orientation");
   command
       ->add_option(
           "--features", comparison.features,

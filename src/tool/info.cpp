@@ -9,6 +9,7 @@
 #include "rae/core/parallel.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/image.hpp"
+#include "rae/io/image_info.hpp"
 #include "rae/io/npz.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/kernels/isa.hpp"
@@ -90,11 +91,17 @@ void print_safetensors(const std::string& path, bool tensors) {
   print_tensors(file);
 }
 
-void print_picture(const std::string& path, const char* format) {
-  const Image image = Image::open(path);
-  print(heading(path, concat(format, ", ", image.width(), " x ", image.height(),
-                             image.channels() == 1 ? ", gray" : ", RGB")));
-  if (std::string_view(format) == "PNG") print_texts("settings:", read_png_text(path));
+/// The size is that of the upright picture.
+void print_picture(const std::string& path) {
+  const ImageInfo info = read_image_info(path);
+  const Image image = Image::open(path);  // throws if the pixels are damaged
+  std::string about = concat(name_of(info.format), ", ", image.width(), " x ", image.height(),
+                             image.channels() == 1 ? ", gray" : ", RGB");
+  if (info.alpha) about += " with transparency, which is dropped";
+  if (info.orientation != 1)
+    about += concat(", turned upright from EXIF orientation ", info.orientation);
+  print(heading(path, about));
+  if (info.format == ImageFormat::png) print_texts("settings:", read_png_text(path));
 }
 
 void print_array(const AnyTensor& tensor, const std::string& name) {
@@ -145,9 +152,8 @@ void print_file(const InfoOptions& options) {
     return print_model(path, options.models, options.tensors);
   const std::string start = first_bytes(path);
   const auto begins = [&](std::string_view magic) { return start.rfind(magic, 0) == 0; };
-  if (begins("\x89PNG"sv)) return print_picture(path, "PNG");
-  if (begins("\xFF\xD8"sv)) return print_picture(path, "JPEG");
-  if (begins("BM"sv)) return print_picture(path, "BMP");
+  for (const std::string_view picture : {"\x89PNG"sv, "\xFF\xD8"sv, "RIFF"sv, "BM"sv})
+    if (begins(picture)) return print_picture(path);
   if (begins("PK"sv)) return print_zip(path);
   if (begins("\x80"sv)) return print_weights(path, "checkpoint of PyTorch");
   if (begins("\x93NUMPY"sv)) return print_npy(path);
@@ -156,9 +162,10 @@ void print_file(const InfoOptions& options) {
   if (begins("version https"sv)) return print_weights(path, "weights");
   // A safetensors file has no magic number: it begins with eight bytes of header length and JSON.
   if (start.size() > 8 && start[8] == '{') return print_safetensors(path, options.tensors);
-  raise<FormatError>(path,
-                     ": unknown file format; expected a bundle or another safetensors file, a "
-                     "checkpoint of PyTorch, an official .yaml, PNG, JPEG, BMP, .npz or .npy");
+  raise<FormatError>(
+      path,
+      ": unknown file format; expected a bundle or another safetensors file, a "
+      "checkpoint of PyTorch, an official .yaml, PNG, JPEG, WebP, BMP, .npz or .npy");
 }
 
 std::string builtin_model() {
@@ -192,6 +199,13 @@ void print_system() {
   print(concat("instruction sets  ", found));
   print(concat("kernels           ", printable(kernels_in_use())));
   print(concat("built-in model    ", printable(builtin_model())));
+  for (const ImageFormat format :
+       {ImageFormat::png, ImageFormat::jpeg, ImageFormat::webp, ImageFormat::bmp}) {
+    const std::string decoder = image_decoder(format);
+    const std::string label = concat("pictures, ", name_of(format));
+    print(concat(label, std::string(18 - label.size(), ' '),
+                 decoder.empty() ? "not readable: built without libwebp" : decoder));
+  }
   print(concat("threads           ", num_threads()));
   print(concat("parallel loops    ", parallel_backend()));
 }
@@ -205,7 +219,7 @@ void add_info(CLI::App& app) {
   command
       ->add_option("FILE", options->file,
                    "a bundle or other weights (safetensors, .pt, .pth, .index.json, a folder), an "
-                   "official .yaml, PNG, JPEG, BMP, .npz or .npy")
+                   "official .yaml, PNG, JPEG, WebP, BMP, .npz or .npy")
       ->type_name("");
   command->add_flag("--system", options->system, "version, compiler, instruction sets, threads");
   command->add_flag("--tensors", options->tensors, "also list the tensors of a bundle or model");

@@ -19,7 +19,7 @@ namespace {
 
 bool is_picture(const fs::path& file) {
   const std::string name = file.filename().string();
-  for (const char* extension : {".png", ".jpg", ".jpeg", ".bmp"})
+  for (const char* extension : {".png", ".jpg", ".jpeg", ".webp", ".bmp"})
     if (has_extension(name, extension)) return fs::is_regular_file(file);
   return false;
 }
@@ -38,9 +38,10 @@ OwnedPointer<const ImageDataset> open_idx_folder(const std::string& path) {
   try {
     return open_fashion_mnist(path, Split::test);
   } catch (const FileError&) {
-    raise<FileError>("'", path,
-                     "' holds neither pictures (.png, .jpg, .jpeg, .bmp) nor the test pictures of "
-                     "Fashion-MNIST");
+    raise<FileError>(
+        "'", path,
+        "' holds neither pictures (.png, .jpg, .jpeg, .webp, .bmp) nor the test pictures of "
+        "Fashion-MNIST");
   }
 }
 
@@ -77,7 +78,7 @@ struct PictureArray {
 
 }  // namespace
 
-PictureSet PictureSet::open(const std::string& path) {
+PictureSet PictureSet::open(const std::string& path, const ImageOptions& options) {
   PictureSet out;
   out.path_ = path;
   std::error_code none;
@@ -111,8 +112,8 @@ PictureSet PictureSet::open(const std::string& path) {
   }
   out.size_ = static_cast<index_t>(out.files_.size());
   for (const auto& file : out.files_) out.stems_.push_back(fs::path(file).stem().string());
-  out.picture_ = [files = out.files_](index_t i) {
-    return Image::open(files[static_cast<std::size_t>(i)]);
+  out.picture_ = [files = out.files_, options](index_t i) {
+    return Image::open(files[static_cast<std::size_t>(i)], options);
   };
   return out;
 }

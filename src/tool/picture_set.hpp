@@ -15,9 +15,9 @@ namespace rae::tool {
 class PictureSet {
  public:
   /// Opens an .npz archive with uint8 pictures (N, H, W, channels) in "arr_0" or its only array, a
-  /// folder of .png, .jpg, .jpeg and .bmp files sorted by name (those of its sub-folders if it has
-  /// none itself), or the folder of Fashion-MNIST. Throws FileError, FormatError.
-  [[nodiscard]] static PictureSet open(const std::string& path);
+  /// folder of .png, .jpg, .jpeg, .webp and .bmp files sorted by name (those of its sub-folders if
+  /// it has none itself), or the folder of Fashion-MNIST. Throws FileError, FormatError.
+  [[nodiscard]] static PictureSet open(const std::string& path, const ImageOptions& options = {});
 
   [[nodiscard]] index_t size() const noexcept { return size_; }
   /// Picture i in [0, size()). Throws FileError, FormatError.

@@ -1,5 +1,5 @@
-// Images: 8-bit gray or RGB pictures, read from PNG, JPEG and BMP, resized as Pillow does, written
-// as PNG.
+// Images: 8-bit gray or RGB pictures, read from PNG, JPEG, WebP and BMP, resized as Pillow does,
+// written as PNG.
 //
 // Source of the crops and roundings: preprocessing of ADM (centre crop) and torchvision (shorter
 // side), as the paper's training code uses them.
@@ -22,6 +22,13 @@ enum class Rounding { nearest, truncate };
 /// -1/2), whose support grows with the scale when the picture shrinks.
 enum class ResizeFilter { box, bicubic };
 
+/// How pictures are opened.
+struct ImageOptions {
+  /// Apply the EXIF orientation, so that the picture is upright as in every viewer. The official
+  /// loader (`PIL.Image.open`) ignores it.
+  bool exif = true;
+};
+
 /// A picture of 8-bit samples, height x width x channels, with 1 (gray) or 3 (RGB) channels. A
 /// value.
 class Image {
@@ -38,14 +45,17 @@ class Image {
   /// channels other than 1 and 3.
   Image(index_t width, index_t height, int channels, std::uint8_t value = 0);
 
-  /// Reads a PNG, JPEG or BMP file; transparency is ignored, 16-bit samples keep their upper half.
-  /// Throws FileError when the file cannot be read, FormatError for another format and for a
-  /// damaged, truncated or too large picture.
-  [[nodiscard]] static Image open(const std::string& path);
+  /// Reads a PNG, JPEG, WebP or BMP file. The samples are those of Pillow's `convert("RGB")` or,
+  /// for gray files, `convert("L")`: transparency is dropped and 16-bit samples keep their upper
+  /// half (Pillow clamps 16-bit gray instead). Without libjpeg-turbo, the samples of a JPEG differ
+  /// by a few levels. Throws FileError when the file cannot be read, FormatError as
+  /// `read_image_info`, for damaged or truncated pixels, and for WebP in a build without libwebp.
+  [[nodiscard]] static Image open(const std::string& path, const ImageOptions& options = {});
 
   /// The same from memory; `origin` names the picture in messages. Throws FormatError.
   [[nodiscard]] static Image decode(std::span<const std::byte> bytes,
-                                    const std::string& origin = "memory");
+                                    const std::string& origin = "memory",
+                                    const ImageOptions& options = {});
 
   /// A picture of a tensor (C, H, W) or (1, C, H, W) with C = 1 or 3; values outside [0, 1] are
   /// clamped. Throws ShapeError for other shapes, NumericError for NaN or infinity.

@@ -47,4 +47,8 @@ struct ImageInfo {
 [[nodiscard]] ImageInfo parse_image_info(std::span<const std::byte> bytes,
                                          const std::string& origin = "memory");
 
+/// The library that `Image::open` uses for a format in this build, with its version, for example
+/// "libjpeg-turbo 2.1.5". Empty when this build cannot decode the format.
+[[nodiscard]] std::string image_decoder(ImageFormat format);
+
 }  // namespace rae
