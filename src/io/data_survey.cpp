@@ -7,6 +7,7 @@
 #include "escaped_name.hpp"
 #include "folder_listing.hpp"
 #include "idx_files.hpp"
+#include "picture_decoders.hpp"
 #include "picture_draws.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/io/dataset.hpp"
@@ -27,8 +28,11 @@ struct Finding {
 Finding look_at(const std::string& path, const DatasetOptions& options, SurveyDepth depth) {
   try {
     ImageInfo info = read_image_info(path);
+    if (detail::picture_decoders(info.format).empty())
+      raise<FormatError>(path, ": this build cannot decode ", name_of(info.format), " files");
+    if (options.ignore_exif && info.orientation > 4) std::swap(info.width, info.height);
     detail::require_fit(info.width, info.height, options, path);
-    if (depth == SurveyDepth::pixels) (void)Image::open(path);
+    if (depth == SurveyDepth::pixels) (void)Image::open(path, {.exif = !options.ignore_exif});
     return {info, {}};
   } catch (const Error& error) {
     std::string_view reason = error.what();
@@ -81,10 +85,11 @@ void count_classes(DataSurvey& survey, const ImageDataset& data) {
 }
 
 /// Fashion-MNIST: all files were read when it was opened.
-SurveyedDataset survey_idx(const std::string& folder, const DatasetOptions& options) {
-  SurveyedDataset out{open_dataset(folder, Split::train, options), {folder}};
-  count_classes(out.survey, *out.train);
-  if (!detail::find_idx(folder, detail::idx_name(Split::test, "images-idx3-ubyte")).empty())
+SurveyedDataset survey_idx(const std::string& folder, Split split, const DatasetOptions& options) {
+  SurveyedDataset out{open_dataset(folder, split, options), {folder, split}};
+  count_classes(out.survey, *out.data);
+  if (split == Split::train &&
+      !detail::find_idx(folder, detail::idx_name(Split::test, "images-idx3-ubyte")).empty())
     out.survey.test = open_dataset(folder, Split::test, options)->size();
   return out;
 }
@@ -117,8 +122,9 @@ index_t DataSurvey::pictures() const noexcept {
 
 std::string DataSurvey::summary() const {
   constexpr std::size_t kNamed = 8;
-  std::string out = concat("train: ", count_of(pictures(), "picture"), " in ", classes.size(),
-                           classes.size() == 1 ? " class (" : " classes (");
+  std::string out =
+      concat(split == Split::train ? "train: " : "test: ", count_of(pictures(), "picture"), " in ",
+             classes.size(), classes.size() == 1 ? " class (" : " classes (");
   for (std::size_t k = 0; k < std::min(kNamed, classes.size()); ++k)
     out +=
         concat(k == 0 ? "" : ", ", detail::escaped_name(classes[k].first), " ", classes[k].second);
@@ -153,17 +159,18 @@ void DataSurvey::require_unbroken() const {
                      list);
 }
 
-SurveyedDataset survey_dataset(const std::string& folder, const DatasetOptions& options,
-                               SurveyDepth depth,
+SurveyedDataset survey_dataset(const std::string& folder, Split split,
+                               const DatasetOptions& options, SurveyDepth depth,
                                const Function<bool(index_t done, index_t total)>& on_progress) {
-  if (!detail::find_idx(folder, detail::idx_name(Split::train, "images-idx3-ubyte")).empty())
-    return survey_idx(folder, options);
+  if (!detail::find_idx(folder, detail::idx_name(split, "images-idx3-ubyte")).empty())
+    return survey_idx(folder, split, options);
   // Opening first refuses a folder without pictures and options out of range.
-  SurveyedDataset out{open_dataset(folder, Split::train, options), {folder}};
+  SurveyedDataset out{open_dataset(folder, split, options), {folder, split}};
   DatasetOptions form = options;
-  form.channels = out.train->channels();
+  form.channels = out.data->channels();
   const detail::SplitFolders parts = detail::split_folders(folder);
-  detail::FolderListing listing = detail::list_picture_folder(parts.train);
+  detail::FolderListing listing =
+      detail::list_picture_folder(split == Split::train ? parts.train : parts.test);
   DataSurvey& survey = out.survey;
   survey.unsupported = std::move(listing.unsupported);
   survey.notes = parts.notes;
@@ -194,18 +201,18 @@ SurveyedDataset survey_dataset(const std::string& folder, const DatasetOptions& 
       raise<Cancelled>("survey_dataset: stopped after ", first + count, " of ", total, " pictures");
   }
   losses.write(survey.notes, form);
-  count_test(survey, parts);
+  if (split == Split::train) count_test(survey, parts);
   if (static_cast<index_t>(left_out.size()) == total) {
-    out.train = nullptr;
+    out.data = nullptr;
     return out;
   }
-  if (!left_out.empty()) out.train = open_dataset(folder, Split::train, options, left_out);
-  for (const auto& each : listing.classes)
-    if (const auto& names = out.train->class_names();
+  if (!left_out.empty()) out.data = open_dataset(folder, split, options, left_out);
+  for (const auto& each : listing.classes)  // a test part keeps the classes of the training part
+    if (const auto& names = out.data->class_names();
         std::find(names.begin(), names.end(), each.name) == names.end())
       survey.notes.push_back(concat("the class '", detail::escaped_name(each.name),
                                     "' has no picture that can be read, so it is no class"));
-  count_classes(survey, *out.train);
+  count_classes(survey, *out.data);
   return out;
 }
 

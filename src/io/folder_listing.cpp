@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "escaped_name.hpp"
+#include "picture_decoders.hpp"
 #include "rae/error.hpp"
 
 namespace rae::detail {
@@ -28,6 +29,14 @@ std::string lower_ending(const fs::path& path) {
   for (char& c : ending)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   return ending;
+}
+
+bool reads_webp() { return !picture_decoders(ImageFormat::webp).empty(); }
+
+/// True for the ending, in lower case, of a picture that is read.
+bool is_read(std::string_view ending) {
+  return std::find(kRead.begin(), kRead.end(), ending) != kRead.end() ||
+         (ending == ".webp" && reads_webp());
 }
 
 template <class List>
@@ -56,7 +65,7 @@ Entries entries_of(const fs::path& folder) {
       out.dangling.push_back(path);
     else if (!entry->is_regular_file(ignored))
       continue;
-    else if (contains(kRead, ending))
+    else if (is_read(ending))
       out.pictures.push_back(path);
     else if (contains(kForeign, ending))
       ++out.unsupported[ending];
@@ -161,9 +170,11 @@ bool is_hidden_name(const std::string& name) {
   return name.starts_with('.') || contains(kNames, name);
 }
 
-bool has_picture_ending(const std::string& name) { return contains(kRead, lower_ending(name)); }
+bool has_picture_ending(const std::string& name) { return is_read(lower_ending(name)); }
 
-std::string picture_formats() { return "PNG, JPEG or BMP"; }
+std::string picture_formats() {
+  return reads_webp() ? "PNG, JPEG, WebP or BMP" : "PNG, JPEG or BMP";
+}
 
 FolderListing list_picture_folder(const std::string& folder) { return Listing(folder).take(); }
 

@@ -83,9 +83,9 @@ class FolderDataset final : public ImageDataset {
 
  private:
   /// The decoded picture. Its header was sound, or nobody has looked.
-  static Image opened(const std::string& path) {
+  Image opened(const std::string& path) const {
     try {
-      return Image::open(path);
+      return Image::open(path, {.exif = !options_.ignore_exif});
     } catch (const FormatError& error) {
       raise<FormatError>(error.what(),
                          "; remove the file, or find all that cannot be decoded before the "

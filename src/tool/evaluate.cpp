@@ -7,6 +7,7 @@
 #include "rae/train/evaluation.hpp"
 #include "tool/command.hpp"
 #include "tool/compare.hpp"
+#include "tool/data_source.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/model.hpp"
 #include "tool/output.hpp"
@@ -24,6 +25,7 @@ struct EvaluateCommand {
   EvaluationOptions evaluation;
   std::vector<std::string> metrics;
   Comparison comparison;
+  DataFlags data_flags;
 };
 
 /// Compares two sets of pictures.
@@ -32,8 +34,9 @@ void run_comparison(const CLI::App& app, EvaluateCommand& command) {
   if (comparison.reference.empty())
     throw UsageError(concat("expected two sets of pictures, A and B, got only '",
                             comparison.pictures, "'; use --data and --out to evaluate a model"));
-  for (const char* option : {"--model", "--data", "--samples", "--guided-samples", "--cfg",
-                             "--steps", "--seed", "--no-probes", "--dtype", "--reuse-error"})
+  for (const char* option :
+       {"--model", "--data", "--samples", "--guided-samples", "--cfg", "--steps", "--seed",
+        "--no-probes", "--dtype", "--reuse-error", "--skip-broken", "--ignore-exif"})
     if (app.get_option(option)->count() > 0)
       throw UsageError(
           concat(option, ": applies to the evaluation of a model, but sets of pictures are given"));
@@ -66,8 +69,8 @@ void run(const CLI::App& app, EvaluateCommand& command) {
   const DatasetOptions form{.size = bundle.config.image_size,
                             .width = bundle.config.image_width,
                             .channels = static_cast<int>(bundle.config.encoder.channels())};
-  const auto train = open_dataset(command.data, Split::train, form),
-             test = open_dataset(command.data, Split::test, form);
+  const auto train = open_data(command.data, Split::train, form, command.data_flags),
+             test = open_data(command.data, Split::test, form, command.data_flags);
   UnfinishedOutput unfinished;
   unfinished.will_create(command.out);
   std::filesystem::create_directories(command.out);
@@ -166,6 +169,7 @@ void add_evaluate(CLI::App& app) {
   command->add_option("--neighbours", comparison.neighbours, "two sets: k of precision and recall")
       ->type_name("K")
       ->capture_default_str();
+  add_data_flags(*command, options->data_flags);
   add_threads_option(*command);
   command->footer(
       "Two sets: A, the pictures to evaluate, and B, the real ones, are .npz files (arr_0 of\n"

@@ -162,12 +162,24 @@ FlowOptions parse_flow(const ConfigNode& node, const ModelConfig& model) {
 }
 
 DatasetOptions parse_data(const ConfigNode& node) {
-  require_keys_known(node, {"random_crop", "flip", "seed"});
+  require_keys_known(node, {"random_crop", "flip", "seed", "ignore_exif"});
   DatasetOptions o;
   o.random_crop = node.get_or("random_crop", false);
   o.flip = node.get_or("flip", false);
   o.seed = node.get_or("seed", std::uint64_t{0});
+  o.ignore_exif = node.get_or("ignore_exif", false);
   return o;
+}
+
+/// The diffusion network of a recipe's model that has no `num_classes`, by name; "" for none.
+std::string_view network_without_classes(const ConfigNode& recipe) {
+  const ConfigNode* model = recipe.is_map() ? recipe.find("model") : nullptr;
+  if (model == nullptr || !model->is_map()) return {};
+  for (const std::string_view name : {"dit", "lightning_dit"})
+    if (const ConfigNode* network = model->find(name);
+        network != nullptr && network->is_map() && !network->contains("num_classes"))
+      return name;
+  return {};
 }
 
 /// The member `model`, with encoder and pixels of the pretrained one.
@@ -254,7 +266,14 @@ TrainingStage parse_training_stage(std::string_view name) {
                        "': expected encoder, decoder, statistics or dit");
 }
 
-Recipe parse_recipe(const ConfigNode& node) {
+bool needs_classes_of_data(const ConfigNode& recipe) {
+  return !network_without_classes(recipe).empty();
+}
+
+Recipe parse_recipe(const ConfigNode& given, std::optional<index_t> classes) {
+  ConfigNode node = given;
+  if (const std::string_view name = network_without_classes(node); classes && !name.empty())
+    node.set_path(concat("model.", name, ".num_classes"), *classes);
   require_keys_known(node, {"model", "data", "encoder", "decoder", "statistics", "dit", "notes"});
   Recipe r;
   r.source = node;

@@ -1,5 +1,5 @@
-// A look at a whole data set before a training: how many pictures each class has, and which files
-// cannot be read or are not used.
+// A look at all pictures of a data set before they are used: how many each class has, and which
+// files cannot be read or are not used.
 #pragma once
 
 #include <map>
@@ -21,16 +21,17 @@ struct BrokenPicture {
 /// What was found in the folder of a data set.
 struct DataSurvey {
   std::string folder;                                      ///< as it was given
-  std::vector<std::pair<std::string, index_t>> classes{};  ///< name and number of readable training
+  Split split = Split::train;                              ///< the part that was looked at
+  std::vector<std::pair<std::string, index_t>> classes{};  ///< name and number of readable
                                                            ///< pictures, by label
-  index_t test = 0;  ///< pictures of a separate test part, readable or not
-  std::map<std::string, index_t> unsupported{};  ///< training pictures by the ending of a format
+  index_t test = 0;  ///< of a training part: pictures of the separate test part, readable or not
+  std::map<std::string, index_t> unsupported{};  ///< pictures by the ending of a format
                                                  ///< that is not read, such as ".gif"
-  std::vector<BrokenPicture> broken{};           ///< training pictures
+  std::vector<BrokenPicture> broken{};           ///< pictures that cannot be read
   std::vector<std::string> notes{};  ///< what is not used, and what is lost when the pictures are
                                      ///< read: colour, transparency
 
-  /// Number of readable training pictures.
+  /// Number of readable pictures.
   [[nodiscard]] index_t pictures() const noexcept;
 
   /// "train: 300 pictures in 3 classes (circle 100, square 100, star 100), 60 test; 9 skipped
@@ -48,16 +49,15 @@ enum class SurveyDepth { headers, pixels };
 
 /// A data set and what was found in its folder.
 struct SurveyedDataset {
-  OwnedPointer<const ImageDataset> train;  ///< the training part without the broken pictures; null
-                                           ///< if all are broken
-  DataSurvey survey;                       ///< what was found
+  OwnedPointer<const ImageDataset> data;  ///< without the broken pictures; null if all are broken
+  DataSurvey survey;                      ///< what was found
 };
 
-/// Opens the training part of `open_dataset(folder)` and looks at all of its files. `on_progress`
-/// may be empty; it is called with the number of finished pictures and the number of all, and
+/// As `open_dataset(folder, split, options)`, and looks at all of its files. `on_progress` may be
+/// empty; it is called with the number of finished pictures and the number of all, and
 /// returns false to stop. Broken pictures are no error here. Throws as `open_dataset`, Cancelled.
 [[nodiscard]] SurveyedDataset survey_dataset(
-    const std::string& folder, const DatasetOptions& options,
+    const std::string& folder, Split split, const DatasetOptions& options,
     SurveyDepth depth = SurveyDepth::headers,
     const Function<bool(index_t done, index_t total)>& on_progress = {});
 

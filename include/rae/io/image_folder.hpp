@@ -16,11 +16,11 @@ struct ImageFolderSelection {
   std::vector<std::string> left_out{};  ///< paths of pictures that are not used
 };
 
-/// One class per sub-folder that contains .png, .jpg, .jpeg, .jfif or .bmp files; classes and files
-/// are sorted by name. If no sub-folder contains pictures, the pictures of the folder itself are
-/// one class. Hidden files and folders are ignored. Files are decoded when they are read. Throws
-/// FileError when there is no picture or a class is not in `selection`, ArgumentError for options
-/// out of range or without a size.
+/// One class per sub-folder that contains .png, .jpg, .jpeg, .jfif or .bmp files, or .webp files in
+/// a build with libwebp; classes and files are sorted by name. If no sub-folder contains pictures,
+/// the pictures of the folder itself are one class. Hidden files and folders are ignored. Files are
+/// decoded when they are read. Throws FileError when there is no picture or a class is not in
+/// `selection`, ArgumentError for options out of range or without a size.
 [[nodiscard]] OwnedPointer<const ImageDataset> open_image_folder(
     const std::string& folder, const DatasetOptions& options,
     const ImageFolderSelection& selection = {});
