@@ -1,19 +1,46 @@
 #include "rae/io/image_dataset.hpp"
 
+#include <algorithm>
 #include <memory>
 
-#include "deflate.hpp"
-#include "rae/io/file.hpp"
+#include "rae/io/image.hpp"
 
 namespace rae {
 
-void ImageDataset::image(index_t i, std::span<float> out, std::uint64_t epoch) const {
-  if (i < 0 || i >= size())
-    raise<ArgumentError>("ImageDataset::image: index ", i, " of ", size(), " pictures");
-  if (static_cast<index_t>(out.size()) != image_size())
-    raise<ArgumentError>("ImageDataset::image: expected a span of ", image_size(), " floats, got ",
+namespace {
+
+void require_picture(const char* where, const ImageDataset& data, index_t i,
+                     std::span<const float> out) {
+  if (i < 0 || i >= data.size())
+    raise<ArgumentError>(where, ": index ", i, " of ", data.size(), " pictures");
+  if (static_cast<index_t>(out.size()) != data.image_size())
+    raise<ArgumentError>(where, ": expected a span of ", data.image_size(), " floats, got ",
                          out.size());
+}
+
+}  // namespace
+
+void ImageDataset::image(index_t i, std::span<float> out, std::uint64_t epoch) const {
+  require_picture("ImageDataset::image", *this, i, out);
   load(i, out, epoch);
+}
+
+void ImageDataset::part(index_t i, std::span<float> out, std::uint64_t epoch,
+                        const ChooseBox& choose) const {
+  require_picture("ImageDataset::part", *this, i, out);
+  load_part(i, out, epoch, choose);
+}
+
+void ImageDataset::load_part(index_t i, std::span<float> out, std::uint64_t epoch,
+                             const ChooseBox& choose) const {
+  Tensor<float> picture(Shape{channels(), height(), width()});  // (C, H, W)
+  load(i, picture.span(), epoch);
+  const PixelBox box = choose(width(), height());
+  const Tensor<float> part = Image::from_tensor(picture)
+                                 .cropped(box.x, box.y, box.width, box.height)
+                                 .resized(width(), height())
+                                 .to_tensor();  // (1, C, H, W)
+  std::copy(part.span().begin(), part.span().end(), out.begin());
 }
 
 index_t ImageDataset::label(index_t i) const {
@@ -62,6 +89,10 @@ class SlicedDataset final : public ImageDataset {
  protected:
   void load(index_t i, std::span<float> out, std::uint64_t epoch) const override {
     whole_->image(first_ + i, out, epoch);
+  }
+  void load_part(index_t i, std::span<float> out, std::uint64_t epoch,
+                 const ChooseBox& choose) const override {
+    whole_->part(first_ + i, out, epoch, choose);
   }
   index_t load_label(index_t i) const override { return whole_->label(first_ + i); }
 

@@ -52,10 +52,16 @@ class FolderDataset final : public ImageDataset {
   void load(index_t i, std::span<float> out, std::uint64_t epoch) const override {
     const std::string& path = files_[static_cast<std::size_t>(i)].first;
     const detail::PictureDraws draws(options_, epoch, i);
-    Image image = fitted(opened(path), draws, path);
-    if (draws.flips()) image = image.flipped();
-    const Tensor<float> tensor = image.to_tensor();  // (1, C, H, W)
-    std::copy(tensor.span().begin(), tensor.span().end(), out.begin());
+    const Image image = fitted(opened(path), draws, path);
+    write(image, draws, out);
+  }
+
+  void load_part(index_t i, std::span<float> out, std::uint64_t epoch,
+                 const ChooseBox& choose) const override {
+    const Image image = in_channels(opened(files_[static_cast<std::size_t>(i)].first));
+    const PixelBox box = choose(image.width(), image.height());
+    write(image.cropped(box.x, box.y, box.width, box.height).resized(width(), height()),
+          detail::PictureDraws(options_, epoch, i), out);
   }
 
   index_t load_label(index_t i) const override {
@@ -93,11 +99,21 @@ class FolderDataset final : public ImageDataset {
     }
   }
 
+  [[nodiscard]] Image in_channels(const Image& image) const {
+    return channels() == 3 ? image.to_rgb() : image.to_gray();
+  }
+
+  static void write(const Image& image, const detail::PictureDraws& draws, std::span<float> out) {
+    const Tensor<float> tensor =
+        draws.flips() ? image.flipped().to_tensor() : image.to_tensor();  // (1, C, H, W)
+    std::copy(tensor.span().begin(), tensor.span().end(), out.begin());
+  }
+
   /// The picture in the size and channels of the data set.
   Image fitted(Image image, const detail::PictureDraws& draws, const std::string& path) const {
     detail::require_fit(image.width(), image.height(), options_, path);
     const detail::Cover cover = detail::cover(image.width(), image.height(), options_);
-    image = channels() == 3 ? image.to_rgb() : image.to_gray();
+    image = in_channels(image);
     if (!options_.random_crop) return image.center_crop(width(), height());
     image = image.resized(cover.width, cover.height);
     return image.cropped(draws.offset(0, image.width() - width()),

@@ -1,5 +1,6 @@
 #include "rae/train/recipe.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -11,11 +12,54 @@ namespace rae {
 
 namespace {
 
+/// A range: [lowest, highest].
+AugmentRange parse_range(const ConfigNode& node, AugmentRange limits) {
+  const auto values = node.as<std::vector<double>>();
+  if (values.size() != 2 ||
+      !(values[0] >= limits.lowest && values[0] <= values[1] && values[1] <= limits.highest))
+    node.fail_expected(concat("[lowest, highest] within ", limits.lowest, " and ", limits.highest));
+  return {values[0], values[1]};
+}
+
+/// A range, or the largest distance from `centre`, as torchvision's ColorJitter takes both.
+AugmentRange parse_jitter(const ConfigNode& node, double centre, AugmentRange limits) {
+  if (node.is_list()) return parse_range(node, limits);
+  const double most = node.as_number();
+  if (!(most >= 0 && centre + most <= limits.highest))
+    node.fail_expected(concat("a number between 0 and ", limits.highest - centre));
+  return {std::max(limits.lowest, centre - most), centre + most};
+}
+
+RandomResizedCrop parse_random_resized_crop(const ConfigNode& node) {
+  require_keys_known(node, {"scale", "ratio"});
+  RandomResizedCrop o;
+  if (const ConfigNode* scale = node.find("scale")) o.scale = parse_range(*scale, {1e-6, 1});
+  if (const ConfigNode* ratio = node.find("ratio")) o.ratio = parse_range(*ratio, {0.01, 100});
+  return o;
+}
+
+ColorJitter parse_color_jitter(const ConfigNode& node) {
+  require_keys_known(node, {"brightness", "contrast", "saturation", "hue"});
+  ColorJitter o;
+  const auto read = [&](const char* key, AugmentRange& range, double centre, AugmentRange limits) {
+    if (const ConfigNode* found = node.find(key)) range = parse_jitter(*found, centre, limits);
+  };
+  read("brightness", o.brightness, 1, {0, 100});
+  read("contrast", o.contrast, 1, {0, 100});
+  read("saturation", o.saturation, 1, {0, 100});
+  read("hue", o.hue, 0, {-0.5, 0.5});
+  return o;
+}
+
 Augmentation parse_augmentation(const ConfigNode& node) {
-  require_keys_known(node, {"shift", "flip"});
+  require_keys_known(node, {"shift", "flip", "random_resized_crop", "color_jitter"});
   Augmentation out;
   if (const ConfigNode* shift = node.find("shift")) out.shift = shift->as_integer(0, 1024);
   out.flip = node.get_or("flip", false);
+  if (const ConfigNode* crop = node.find("random_resized_crop"))
+    out.random_resized_crop = parse_random_resized_crop(*crop);
+  if (const ConfigNode* jitter = node.find("color_jitter"))
+    out.color_jitter = parse_color_jitter(*jitter);
   return out;
 }
 

@@ -20,8 +20,10 @@ struct DatasetOptions {
   index_t width = 0;
   /// 1 or 3; 0 means 1 for IDX files and 3 for folders.
   int channels = 0;
-  /// Folders: resize the picture to cover 3/2 of the size and crop at a random place, instead of
-  /// resizing it to the size and cropping the centre (ADM). IDX: a random place in the padding.
+  /// Folders: resize the picture to cover 3/2 of the size and crop at a random place, which shows
+  /// 2/3 of each side, instead of resizing it to the size and cropping the centre (ADM). IDX: a
+  /// random place in the padding. To vary pictures while training, the random resized crop of
+  /// `Augmentation` loses less of them.
   bool random_crop = false;
   /// Flip each picture from left to right with probability 1/2.
   bool flip = false;

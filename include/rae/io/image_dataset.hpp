@@ -7,11 +7,20 @@
 #include <utility>
 #include <vector>
 
+#include "rae/core/function.hpp"
 #include "rae/core/owner.hpp"
 #include "rae/core/shape.hpp"
 #include "rae/io/data_manifest.hpp"
 
 namespace rae {
+
+/// A rectangle of pixels; x, y is its upper left corner.
+struct PixelBox {
+  index_t x = 0, y = 0, width = 0, height = 0;
+};
+
+/// Chooses a part of a picture of this size.
+using ChooseBox = Function<PixelBox(index_t width, index_t height)>;
 
 /// Pictures of one size with class labels. All members can be called from several threads at once.
 class ImageDataset {
@@ -41,6 +50,12 @@ class ImageDataset {
   /// cannot be read.
   void image(index_t i, std::span<float> out, std::uint64_t epoch = 0) const;
 
+  /// Writes the part of picture `i` that `choose` selects, resized to the size of the data set,
+  /// with the flips of `image`. The part is one of the picture as it is stored if that is a file,
+  /// else of the picture of `image`. Throws as `image`, and ArgumentError for a part that is not
+  /// inside.
+  void part(index_t i, std::span<float> out, std::uint64_t epoch, const ChooseBox& choose) const;
+
   /// Class of picture `i`. Throws ArgumentError for an index outside [0, size()).
   [[nodiscard]] index_t label(index_t i) const;
 
@@ -54,6 +69,9 @@ class ImageDataset {
  protected:
   /// Implements `image`; the arguments are already checked.
   virtual void load(index_t i, std::span<float> out, std::uint64_t epoch) const = 0;
+  /// Implements `part`; the arguments are already checked. Here: samples are rounded to 8 bits.
+  virtual void load_part(index_t i, std::span<float> out, std::uint64_t epoch,
+                         const ChooseBox& choose) const;
   /// Implements `label`; the argument is already checked.
   [[nodiscard]] virtual index_t load_label(index_t i) const = 0;
   /// Implements `manifest` but for the size and channels in its options; the arguments are already
