@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 . examples/install_packages.sh
 # shellcheck disable=SC2086  # a list of words
 install_packages $rae_build_packages
+install_optional_packages
 
 build=build/release
 cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Release -DRAE_BUILD_TESTS=OFF \

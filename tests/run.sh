@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 . examples/install_packages.sh
 # shellcheck disable=SC2086  # lists of words
 install_packages $rae_build_packages $rae_test_packages || { echo '0 passed, 1 failed'; exit 1; }
+install_optional_packages
 
 build=${1:-build/release}
 jobs=$(nproc)

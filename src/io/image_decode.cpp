@@ -43,8 +43,9 @@ Image Image::decode(std::span<const std::byte> bytes, const std::string& origin,
   if (stored.orientation >= 5) std::swap(stored.width, stored.height);
   const auto decoders = detail::picture_decoders(stored.format);
   if (decoders.empty())
-    raise<FormatError>(origin, ": this build cannot decode ", name_of(stored.format),
-                       "; build with libwebp (Debian: libwebp-dev), or save the picture as PNG");
+    raise<FormatError>(origin, ": cannot decode ", name_of(stored.format),
+                       ", because rae was built without libwebp (Debian: libwebp-dev); save the "
+                       "picture as PNG");
   Image out = decoders.front().decode(bytes, stored, origin);
   return options.exif ? upright(std::move(out), stored.orientation) : out;
 }

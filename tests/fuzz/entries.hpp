@@ -10,6 +10,7 @@
 
 #include "formats/packed_weights.hpp"
 #include "io/config_json.hpp"
+#include "io/picture_decoders.hpp"
 #include "io/shard_index.hpp"
 #include "rae/formats/huggingface_encoder.hpp"
 #include "rae/formats/official/config.hpp"
@@ -87,6 +88,13 @@ inline void fuzz_image(Bytes bytes) {
     if (!(Image::decode(image.encode_png()) == image))
       throw Contradiction("a picture changes through PNG");
     (void)image.center_crop(16);
+  });
+  expect_only_errors([&] {
+    const ImageInfo info = parse_image_info(bytes, "fuzz");
+    if (info.orientation < 1 || info.orientation > 8) throw Contradiction("an orientation");
+    if (info.orientation >= 5) return;  // the decoders take the size as stored
+    for (const auto& decoder : detail::picture_decoders(info.format))
+      expect_only_errors([&] { (void)decoder.decode(bytes, info, "fuzz"); });
   });
   expect_only_errors([&] { (void)parse_png_text(bytes, "fuzz"); });
 }

@@ -109,6 +109,23 @@ TEST_F(Compare, MeasuresPairs) {
                        "'fa/105.png' and 'fb/105b.png' have different names"));
 }
 
+TEST_F(Compare, PhotosAreTurnedUpright) {
+  const std::string photo = data_path("golden/pictures/orientation3.jpg");
+  for (const char* folder : {"photos", "upright", "stored"})
+    std::filesystem::create_directory(path(folder));
+  std::filesystem::copy(photo, path("photos/a.jpg"));
+  Image::open(photo).save_png(path("upright/a.png"));
+  Image::open(photo, {.exif = false}).save_png(path("stored/a.png"));
+  const auto ssim_of = [&](const std::string& other, bool ignore) {
+    std::vector<std::string> arguments = {"photos", other, "--paired", "--metrics", "ssim"};
+    if (ignore) arguments.push_back("--ignore-exif");
+    return report(arguments).get<double>("ssim");
+  };
+  EXPECT_EQ(ssim_of("upright", false), 1.0);
+  EXPECT_EQ(ssim_of("stored", true), 1.0);
+  EXPECT_LT(ssim_of("upright", true), 0.9);
+}
+
 TEST_F(Compare, MeasuresWithInception) {
   const ConfigNode config = golden_config("inception");
   const ProceduralWeights weights(config);

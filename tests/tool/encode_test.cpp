@@ -5,6 +5,7 @@
 #include "rae/generate/autoencoder.hpp"
 #include "rae/io/image.hpp"
 #include "rae/io/safetensors.hpp"
+#include "support/golden.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
 
@@ -53,6 +54,28 @@ TEST_F(Encode, ReconstructPrintsThePsnr) {
   EXPECT_EQ(Image::open(path("again.png")),
             Autoencoder::load(path("m.safetensors")).reconstruct(Image::open(path("in.png"))));
   EXPECT_TRUE(contains(result.out, "again.png: 8 x 8, PSNR "));
+}
+
+TEST_F(Encode, PhotosAreTurnedUpright) {
+  const std::string photo = data_path("golden/pictures/orientation5.jpg");
+  const Image upright = Image::open(photo), stored = Image::open(photo, {.exif = false});
+  ASSERT_NE(upright.width(), stored.width());
+  const auto autoencoder = Autoencoder::load(path("m.safetensors"));
+  for (const auto& [flag, picture] :
+       {std::pair(std::string(), &upright), std::pair(std::string("--ignore-exif"), &stored)}) {
+    std::vector<std::string> encode = {photo, "z.safetensors"}, again = {photo, "again.png"};
+    if (!flag.empty()) {
+      encode.push_back(flag);
+      again.push_back(flag);
+    }
+    run("encode", encode);
+    run("reconstruct", again);
+    EXPECT_EQ(Image::open(path("again.png")), autoencoder.reconstruct(*picture)) << flag;
+    const auto latent = autoencoder.encode(*picture);  // (1, C, h, w)
+    const auto written = SafetensorsFile::open(path("z.safetensors"))
+                             .read<float>("latent", Shape{1, 16, 2, 2});  // (1, C, h, w)
+    EXPECT_TRUE(std::equal(latent.span().begin(), latent.span().end(), written.data())) << flag;
+  }
 }
 
 TEST_F(Encode, StatisticsAreExactAndMerge) {

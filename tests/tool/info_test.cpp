@@ -1,6 +1,7 @@
 // `rae info`: every kind of file, and the machine.
 #include "rae/core/parallel.hpp"
 #include "rae/io/image.hpp"
+#include "rae/io/image_info.hpp"
 #include "rae/io/npz.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/models/decoder.hpp"
@@ -24,6 +25,24 @@ TEST_F(Info, ShowsSizeAndSettingsOfAPicture) {
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_TRUE(contains(result.out, "a.png: PNG, 5 x 4, RGB"));
   EXPECT_TRUE(contains(result.out, "  class  caf\xC3\xA9\n  seed   7\n"));
+}
+
+TEST_F(Info, ShowsOrientationAndTransparencyOfAPicture) {
+  const auto info = [&](const std::string& name) {
+    const auto result = rae({"info", data_path("golden/pictures/" + name)});
+    EXPECT_EQ(result.status, 0) << result.err;
+    return result.out;
+  };
+  EXPECT_TRUE(contains(info("orientation6.jpg"),
+                       "JPEG, 12 x 16, RGB, turned upright from EXIF orientation 6"));
+  EXPECT_TRUE(contains(info("rgba.png"), "PNG, 27 x 21, RGB with transparency, which is dropped"));
+  EXPECT_TRUE(contains(info("top_down.bmp"), "BMP, 27 x 21, RGB\n"));
+  const std::string webp = data_path("golden/pictures/lossless.webp");
+  if (!image_decoder(ImageFormat::webp).empty()) {
+    EXPECT_TRUE(contains(info("lossless.webp"), "WebP, 27 x 21, RGB\n"));
+  } else {
+    EXPECT_TRUE(contains(rae({"info", webp}).err, "built without libwebp"));
+  }
 }
 
 TEST_F(Info, TextOfAFileSendsNoCommandsToTheTerminal) {
@@ -183,6 +202,11 @@ TEST_F(Info, ShowsTheMachine) {
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_TRUE(contains(result.out, "baseline"));
   EXPECT_TRUE(contains(result.out, parallel_backend()));
+  EXPECT_TRUE(contains(result.out, "pictures, PNG     stb_image 2."));
+  EXPECT_TRUE(contains(result.out, "pictures, JPEG    " + image_decoder(ImageFormat::jpeg)));
+  const std::string webp = image_decoder(ImageFormat::webp);
+  EXPECT_TRUE(contains(result.out, "pictures, WebP    " + (webp.empty() ? "not readable" : webp)));
+  EXPECT_TRUE(contains(result.out, "pictures, BMP     rae "));
 }
 
 TEST_F(Info, AnUnavailableInstructionSetIsAnErrorOfEveryOtherCommand) {
