@@ -154,9 +154,7 @@ void DataSurvey::require_unbroken() const {
   if (broken.size() > kNamed) list += concat("\n  and ", broken.size() - kNamed, " more");
   raise<FormatError>(count_of(static_cast<index_t>(broken.size()), "picture"), " in '",
                      detail::escaped_name(folder),
-                     "' cannot be read (rae train --skip-broken goes "
-                     "on without them):",
-                     list);
+                     "' cannot be read (--skip-broken goes on without them):", list);
 }
 
 SurveyedDataset survey_dataset(const std::string& folder, Split split,
