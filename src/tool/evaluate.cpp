@@ -7,6 +7,7 @@
 #include "rae/train/evaluation.hpp"
 #include "tool/command.hpp"
 #include "tool/compare.hpp"
+#include "tool/data_source.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/model.hpp"
 #include "tool/output.hpp"
@@ -24,6 +25,7 @@ struct EvaluateCommand {
   EvaluationOptions evaluation;
   std::vector<std::string> metrics;
   Comparison comparison;
+  DataFlags data_flags;
 };
 
 /// Compares two sets of pictures.
@@ -32,8 +34,9 @@ void run_comparison(const CLI::App& app, EvaluateCommand& command) {
   if (comparison.reference.empty())
     throw UsageError(concat("expected two sets of pictures, A and B, got only '",
                             comparison.pictures, "'; use --data and --out to evaluate a model"));
-  for (const char* option : {"--model", "--data", "--samples", "--guided-samples", "--cfg",
-                             "--steps", "--seed", "--no-probes", "--dtype", "--reuse-error"})
+  for (const char* option :
+       {"--model", "--data", "--samples", "--guided-samples", "--cfg", "--steps", "--seed",
+        "--no-probes", "--dtype", "--reuse-error", "--skip-broken"})
     if (app.get_option(option)->count() > 0)
       throw UsageError(
           concat(option, ": applies to the evaluation of a model, but sets of pictures are given"));
@@ -42,6 +45,7 @@ void run_comparison(const CLI::App& app, EvaluateCommand& command) {
   if (!command.out.empty() && !has_extension(command.out, ".json"))
     throw UsageError("--out: expected a name that ends in .json");
   comparison.out = command.out;
+  comparison.ignore_exif = command.data_flags.ignore_exif;
   compare(comparison);
 }
 
@@ -66,8 +70,8 @@ void run(const CLI::App& app, EvaluateCommand& command) {
   const DatasetOptions form{.size = bundle.config.image_size,
                             .width = bundle.config.image_width,
                             .channels = static_cast<int>(bundle.config.encoder.channels())};
-  const auto train = open_dataset(command.data, Split::train, form),
-             test = open_dataset(command.data, Split::test, form);
+  const auto train = open_data(command.data, Split::train, form, command.data_flags),
+             test = open_data(command.data, Split::test, form, command.data_flags);
   UnfinishedOutput unfinished;
   unfinished.will_create(command.out);
   std::filesystem::create_directories(command.out);
@@ -142,8 +146,6 @@ void add_evaluate(CLI::App& app) {
                     "skip the k-NN and linear probes of the latents");
   command->add_flag("--paired", comparison.paired,
                     "two sets: picture i of A belongs to picture i of B; adds PSNR and SSIM");
-  command->add_flag("--ignore-exif", comparison.ignore_exif,
-                    "two sets: take pictures as they are stored, without their EXIF orientation");
   command
       ->add_option(
           "--features", comparison.features,
@@ -166,6 +168,7 @@ void add_evaluate(CLI::App& app) {
   command->add_option("--neighbours", comparison.neighbours, "two sets: k of precision and recall")
       ->type_name("K")
       ->capture_default_str();
+  add_data_flags(*command, options->data_flags);
   add_threads_option(*command);
   command->footer(
       "Two sets: A, the pictures to evaluate, and B, the real ones, are .npz files (arr_0 of\n"

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "io/folder_listing.hpp"
 #include "rae/core/owner.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/io/dataset.hpp"
@@ -19,9 +20,8 @@ namespace {
 
 bool is_picture(const fs::path& file) {
   const std::string name = file.filename().string();
-  for (const char* extension : {".png", ".jpg", ".jpeg", ".webp", ".bmp"})
-    if (has_extension(name, extension)) return fs::is_regular_file(file);
-  return false;
+  return !detail::is_hidden_name(name) && detail::has_picture_ending(name) &&
+         fs::is_regular_file(file);
 }
 
 /// Paths of the pictures directly in the folder, sorted.
@@ -94,7 +94,8 @@ PictureSet PictureSet::open(const std::string& path, const ImageOptions& options
   if (out.files_.empty()) {
     std::vector<fs::path> folders;
     for (const auto& entry : fs::directory_iterator(path))
-      if (entry.is_directory()) folders.push_back(entry.path());
+      if (entry.is_directory() && !detail::is_hidden_name(entry.path().filename().string()))
+        folders.push_back(entry.path());
     std::sort(folders.begin(), folders.end());
     for (const auto& folder : folders)
       for (auto& file : pictures_in(folder)) out.files_.push_back(std::move(file));

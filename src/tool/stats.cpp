@@ -9,9 +9,9 @@
 #include "load/network_loader.hpp"
 #include "rae/diffusion/latent_statistics.hpp"
 #include "rae/formats/bundle.hpp"
-#include "rae/io/dataset.hpp"
 #include "rae/io/safetensors.hpp"
 #include "tool/command.hpp"
+#include "tool/data_source.hpp"
 #include "tool/model.hpp"
 #include "tool/output.hpp"
 #include "tool/text.hpp"
@@ -24,6 +24,7 @@ struct StatsCommand {
   Split split = Split::train;
   index_t batch = 64;
   std::vector<std::string> merge;
+  DataFlags data_flags;
 };
 
 /// Pictures [first, first + count) as (count, channels, H, W).
@@ -46,10 +47,11 @@ LatentStatistics statistics_of_data(const StatsCommand& command) {
   files.latent_norm = {};  // the statistics are those of latents before normalisation
   const Rae<float> autoencoder =
       detail::NetworkLoader(files, {}, {NetworkRole::encoder}).autoencoder(NetworkRole::encoder);
-  const auto data = open_dataset(command.data, command.split,
-                                 {.size = config.image_size,
-                                  .width = config.image_width,
-                                  .channels = static_cast<int>(config.encoder.channels())});
+  const auto data = open_data(command.data, command.split,
+                              {.size = config.image_size,
+                               .width = config.image_width,
+                               .channels = static_cast<int>(config.encoder.channels())},
+                              command.data_flags);
   LatentStatistics statistics;
   ProgressBar bar("encoding");
   for (index_t first = 0; first < data->size(); first += command.batch) {
@@ -132,6 +134,7 @@ void add_stats(CLI::App& app) {
   command->add_option("--batch", options->batch, "pictures per batch")
       ->type_name("N")
       ->capture_default_str();
+  add_data_flags(*command, options->data_flags);
   add_threads_option(*command);
   command->footer(
       "Writes the tensors 'mean' and 'var' (C, h, w), in f64, of the latents before\n"

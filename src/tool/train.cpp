@@ -4,8 +4,11 @@
 #include <memory>
 #include <optional>
 
+#include "rae/io/dataset.hpp"
 #include "rae/train/official_recipe.hpp"
+#include "rae/train/recipe_check.hpp"
 #include "tool/command.hpp"
+#include "tool/data_source.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/output.hpp"
 #include "tool/progress.hpp"
@@ -18,6 +21,8 @@ struct TrainOptions {
   std::string recipe, data, out, models;
   std::vector<std::string> stages, overrides, lpips;
   std::optional<DType> dtype;
+  DataFlags data_flags;
+  bool check_data = false, dry_run = false;
 };
 
 std::vector<TrainingStage> stages_of(const std::vector<std::string>& words) {
@@ -71,22 +76,52 @@ class TrainingReport {
   Clock::time_point last_line_{};
 };
 
+/// The training part of the data set, in any size, for the numbers of its classes and pictures.
+OwnedPointer<const ImageDataset> training_part(const TrainOptions& options) {
+  return open_dataset(options.data, Split::train, {.size = 256, .channels = 3});
+}
+
 /// The recipe in `source`, or the one that follows from an official configuration and the data.
 Recipe recipe_of(const ConfigNode& source, const TrainOptions& options) {
   if (!source.is_map() || (!source.contains("stage_1") && !source.contains("stage_2"))) {
     if (!options.lpips.empty() || !options.models.empty())
       throw UsageError(
           "--lpips and --models are for official configurations; a recipe names its files");
-    return parse_recipe(source);
+    return parse_recipe(
+        source,
+        needs_classes_of_data(source)
+            ? std::optional(static_cast<index_t>(training_part(options)->class_names().size()))
+            : std::nullopt);
   }
   const OfficialConfig config = parse_official_config(source);
   for (const std::string& note : config.notes)
     std::fprintf(stderr, "rae: note: %s\n", printable(note).c_str());
   if (config.eval)
     std::fprintf(stderr, "rae: note: the section eval is ignored; use 'rae evaluate'\n");
-  const index_t pictures =
-      open_dataset(options.data, Split::train, {.size = 256, .channels = 3})->size();
-  return official_recipe(config, pictures, {.models_dir = options.models, .lpips = options.lpips});
+  return official_recipe(config, training_part(options)->size(),
+                         {.models_dir = options.models, .lpips = options.lpips});
+}
+
+/// Checks everything that can be known before the training, and prints it.
+void print_check(const Recipe& recipe, const RecipeRun& run) {
+  const CheckedRecipe checked = check_recipe(recipe, run);
+  const DataSurvey& survey = checked.data.survey;
+  std::printf("%s\n", printable(survey.summary()).c_str());
+  for (const BrokenPicture& picture : survey.broken)
+    std::printf("skipped %s: %s\n", printable(picture.path).c_str(),
+                printable(picture.reason).c_str());
+  for (const std::string& note : survey.notes) std::printf("note: %s\n", printable(note).c_str());
+  for (const StageMemory& stage : checked.memory) {
+    const TrainingOptions& training =
+        stage.stage == TrainingStage::encoder   ? recipe.encoder_training
+        : stage.stage == TrainingStage::decoder ? recipe.decoder_training
+                                                : recipe.dit_training;
+    std::printf("%s: %s of %s, at least %s of memory\n", std::string(name_of(stage.stage)).c_str(),
+                plural(training.steps, "step").c_str(),
+                plural(training.batch_size, "picture").c_str(),
+                format_bytes(stage.weights + stage.activations).c_str());
+  }
+  std::printf("nothing was trained or written (--dry-run)\n");
 }
 
 void run(const TrainOptions& options) {
@@ -95,18 +130,25 @@ void run(const TrainOptions& options) {
   for (const auto& assignment : options.overrides) source.apply_override(assignment);
   Recipe recipe = recipe_of(source, options);
   if (options.dtype) set_training_dtype(recipe, *options.dtype);
+  if (options.data_flags.ignore_exif) {
+    recipe.data.ignore_exif = true;
+    recipe.source.set_path("data.ignore_exif", true);
+  }
   require_writable_folder(options.out);
   TrainingReport report;
   RecipeRun training;
   training.data = options.data;
   training.out = options.out;
   training.stages = stages;
+  training.skip_broken = options.data_flags.skip_broken;
+  training.check_data = options.check_data;
   training.on_progress = [&](const TrainingProgress& progress) {
     return report.progress(progress);
   };
   training.should_stop = [] { return interrupted(); };
   training.on_event = [&](const std::string& text) { report.event(text); };
   try {
+    if (options.dry_run) return print_check(recipe, training);
     run_recipe(recipe, training);
   } catch (const Cancelled&) {
     raise<Error>("interrupted; the same command continues from the checkpoint in '", options.out,
@@ -164,8 +206,17 @@ void add_train(CLI::App& app) {
       ->add_option("--models", options->models,
                    "folder to search for the files of an official configuration")
       ->type_name("DIR");
+  add_data_flags(*command, options->data_flags);
+  command->add_flag("--check-data", options->check_data,
+                    "decode every picture before the training, instead of reading only headers");
+  command->add_flag("--dry-run", options->dry_run,
+                    "check recipe, data, files and memory, print what was found, and stop");
   add_threads_option(*command);
   command->footer(
+      "Before the first stage, the headers of all pictures are read: unreadable files are named\n"
+      "at once, and what is not used is said. A dit without num_classes gets the classes of the\n"
+      "data. --data may have sub-folders train and test (or val, validation, valid).\n"
+      "\n"
       "Each stage writes checkpoints. The same command continues from them, with the same\n"
       "result bit for bit as without interruption, and skips complete stages. Ctrl-C writes\n"
       "a checkpoint and stops; a second Ctrl-C stops at once.\n"
@@ -173,6 +224,7 @@ void add_train(CLI::App& app) {
       "Examples:\n"
       "  rae train --recipe examples/models/fashion-mnist.yaml \\\n"
       "            --data /usr/share/datasets/fashion-mnist --out run\n"
+      "  rae train -r recipe.yaml -d pictures -o run --dry-run\n"
       "  rae train -r recipe.yaml -d pictures -o run --stage dit --set dit.train.lr=1e-4\n"
       "  rae train -r DINOv2-B_decXL.yaml -d imagenet -o run --lpips vgg16.pth --lpips lpips.pth\n"
       "  rae generate --model run/model.safetensors --out samples.png");

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "rae/formats/loss_networks.hpp"
+
 namespace rae {
 
 namespace {
@@ -39,6 +41,14 @@ double accuracy(const Tensor<float>& real, const Tensor<float>& fake) {
 }
 
 }  // namespace
+
+DinoDiscriminator<Var<float>> open_discriminator(const GanOptions& options) {
+  DinoDiscConfig config;  // the settings that the backbone's file does not contain
+  config.num_heads = options.num_heads;
+  config.key_layers = options.key_layers;
+  config.kernel_size = options.kernel_size;
+  return open_dino_discriminator(options.backbone, config);
+}
 
 Adversary::Adversary(DinoDiscriminator<Var<float>> network, const GanOptions& options,
                      const TrainingOptions& training)

@@ -42,9 +42,7 @@ Batches::Batches(OwnedPointer<const ImageDataset> data, index_t batch_size, std:
   if (!data_ || data_->size() < 1) raise<ArgumentError>("Batches: the data set is empty");
   if (batch_size < 1)
     raise<ArgumentError>("Batches: expected a batch size of at least 1, got ", batch_size);
-  if (augmentation.shift < 0)
-    raise<ArgumentError>("Batches: expected a shift of at least 0 pixels, got ",
-                         augmentation.shift);
+  require_augmentation(augmentation);
 }
 
 void Batches::shuffle(std::uint64_t epoch) {
@@ -76,10 +74,18 @@ Batch Batches::operator()(index_t i) {
     for (index_t b = begin; b < end; ++b) {
       const std::uint64_t sample = batch.first + static_cast<std::uint64_t>(b);
       const std::span<float> image(images + static_cast<std::size_t>(b) * pixels, pixels);
-      data.image(chosen[static_cast<std::size_t>(b)], image, sample / size);
+      const Philox random(seed_, kSampleStream + sample);
+      if (const auto& crop = augmentation_.random_resized_crop)
+        data.part(chosen[static_cast<std::size_t>(b)], image, sample / size,
+                  [&](index_t width, index_t height) {
+                    return random_crop_box(*crop, width, height, random);
+                  });
+      else
+        data.image(chosen[static_cast<std::size_t>(b)], image, sample / size);
+      if (augmentation_.color_jitter)
+        jitter_colors(image, data.channels(), *augmentation_.color_jitter, random);
       if (augmentation_.shift > 0 || augmentation_.flip)
-        vary(scratch, image, data.channels(), data.height(), data.width(), augmentation_,
-             Philox(seed_, kSampleStream + sample));
+        vary(scratch, image, data.channels(), data.height(), data.width(), augmentation_, random);
     }
   });
   return batch;

@@ -22,15 +22,6 @@ struct Part {
   Tensor<float> tokens, images;  // (B, N, D), (B, C, H, W)
 };
 
-/// The settings that the backbone's file does not contain.
-DinoDiscConfig disc_config(const GanOptions& gan) {
-  DinoDiscConfig config;
-  config.num_heads = gan.num_heads;
-  config.key_layers = gan.key_layers;
-  config.kernel_size = gan.kernel_size;
-  return config;
-}
-
 void require_fit(const ImageDataset& data, const EncoderNetwork<Tensor<float>>& encoder,
                  const DecoderConfig& config, const DecoderLossOptions& options,
                  const std::string& stage) {
@@ -65,8 +56,8 @@ DecoderIteration::DecoderIteration(Decoder<Var<float>>& decoder,
   if (!options.gan) return;
   TrainingOptions unclipped = training;
   unclipped.max_grad_norm = 0;
-  adversary_.emplace(open_dino_discriminator(options.gan->backbone, disc_config(*options.gan)),
-                     *options.gan, options.gan->training.value_or(unclipped));
+  adversary_.emplace(open_discriminator(*options.gan), *options.gan,
+                     options.gan->training.value_or(unclipped));
   weight_ = options.gan->weight;
   max_weight_ = options.gan->max_weight;
   first_step_ = options.gan->start.first_step(steps_per_epoch);

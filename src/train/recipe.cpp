@@ -1,5 +1,6 @@
 #include "rae/train/recipe.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -11,11 +12,54 @@ namespace rae {
 
 namespace {
 
+/// A range: [lowest, highest].
+AugmentRange parse_range(const ConfigNode& node, AugmentRange limits) {
+  const auto values = node.as<std::vector<double>>();
+  if (values.size() != 2 ||
+      !(values[0] >= limits.lowest && values[0] <= values[1] && values[1] <= limits.highest))
+    node.fail_expected(concat("[lowest, highest] within ", limits.lowest, " and ", limits.highest));
+  return {values[0], values[1]};
+}
+
+/// A range, or the largest distance from `centre`, as torchvision's ColorJitter takes both.
+AugmentRange parse_jitter(const ConfigNode& node, double centre, AugmentRange limits) {
+  if (node.is_list()) return parse_range(node, limits);
+  const double most = node.as_number();
+  if (!(most >= 0 && centre + most <= limits.highest))
+    node.fail_expected(concat("a number between 0 and ", limits.highest - centre));
+  return {std::max(limits.lowest, centre - most), centre + most};
+}
+
+RandomResizedCrop parse_random_resized_crop(const ConfigNode& node) {
+  require_keys_known(node, {"scale", "ratio"});
+  RandomResizedCrop o;
+  if (const ConfigNode* scale = node.find("scale")) o.scale = parse_range(*scale, {1e-6, 1});
+  if (const ConfigNode* ratio = node.find("ratio")) o.ratio = parse_range(*ratio, {0.01, 100});
+  return o;
+}
+
+ColorJitter parse_color_jitter(const ConfigNode& node) {
+  require_keys_known(node, {"brightness", "contrast", "saturation", "hue"});
+  ColorJitter o;
+  const auto read = [&](const char* key, AugmentRange& range, double centre, AugmentRange limits) {
+    if (const ConfigNode* found = node.find(key)) range = parse_jitter(*found, centre, limits);
+  };
+  read("brightness", o.brightness, 1, {0, 100});
+  read("contrast", o.contrast, 1, {0, 100});
+  read("saturation", o.saturation, 1, {0, 100});
+  read("hue", o.hue, 0, {-0.5, 0.5});
+  return o;
+}
+
 Augmentation parse_augmentation(const ConfigNode& node) {
-  require_keys_known(node, {"shift", "flip"});
+  require_keys_known(node, {"shift", "flip", "random_resized_crop", "color_jitter"});
   Augmentation out;
   if (const ConfigNode* shift = node.find("shift")) out.shift = shift->as_integer(0, 1024);
   out.flip = node.get_or("flip", false);
+  if (const ConfigNode* crop = node.find("random_resized_crop"))
+    out.random_resized_crop = parse_random_resized_crop(*crop);
+  if (const ConfigNode* jitter = node.find("color_jitter"))
+    out.color_jitter = parse_color_jitter(*jitter);
   return out;
 }
 
@@ -162,12 +206,24 @@ FlowOptions parse_flow(const ConfigNode& node, const ModelConfig& model) {
 }
 
 DatasetOptions parse_data(const ConfigNode& node) {
-  require_keys_known(node, {"random_crop", "flip", "seed"});
+  require_keys_known(node, {"random_crop", "flip", "seed", "ignore_exif"});
   DatasetOptions o;
   o.random_crop = node.get_or("random_crop", false);
   o.flip = node.get_or("flip", false);
   o.seed = node.get_or("seed", std::uint64_t{0});
+  o.ignore_exif = node.get_or("ignore_exif", false);
   return o;
+}
+
+/// The diffusion network of a recipe's model that has no `num_classes`, by name; "" for none.
+std::string_view network_without_classes(const ConfigNode& recipe) {
+  const ConfigNode* model = recipe.is_map() ? recipe.find("model") : nullptr;
+  if (model == nullptr || !model->is_map()) return {};
+  for (const std::string_view name : {"dit", "lightning_dit"})
+    if (const ConfigNode* network = model->find(name);
+        network != nullptr && network->is_map() && !network->contains("num_classes"))
+      return name;
+  return {};
 }
 
 /// The member `model`, with encoder and pixels of the pretrained one.
@@ -254,7 +310,14 @@ TrainingStage parse_training_stage(std::string_view name) {
                        "': expected encoder, decoder, statistics or dit");
 }
 
-Recipe parse_recipe(const ConfigNode& node) {
+bool needs_classes_of_data(const ConfigNode& recipe) {
+  return !network_without_classes(recipe).empty();
+}
+
+Recipe parse_recipe(const ConfigNode& given, std::optional<index_t> classes) {
+  ConfigNode node = given;
+  if (const std::string_view name = network_without_classes(node); classes && !name.empty())
+    node.set_path(concat("model.", name, ".num_classes"), *classes);
   require_keys_known(node, {"model", "data", "encoder", "decoder", "statistics", "dit", "notes"});
   Recipe r;
   r.source = node;

@@ -10,6 +10,7 @@
 #include "rae/io/file.hpp"
 #include "rae/io/tensor_source.hpp"
 #include "rae/train/recipe.hpp"
+#include "rae/train/recipe_check.hpp"
 #include "train/pretrained_encoder.hpp"
 
 namespace rae {
@@ -25,9 +26,12 @@ class RecipeRunner {
       : recipe_(recipe),
         run_(run),
         model_path_((fs::path(run.out) / "model.safetensors").string()) {
-    data_ = open_dataset(run.data, Split::train, recipe.data);
-    require_classes();
-    require_loss_networks();
+    const CheckedRecipe checked = check_recipe(recipe, run);
+    data_ = checked.data.data;
+    say(checked.data.survey.summary());
+    for (const auto& [path, reason] : checked.data.survey.broken)
+      say(concat("skipped ", path, ": ", reason));
+    for (const std::string& note : checked.data.survey.notes) say("note: " + note);
     make_folder(run.out);
     if (fs::exists(model_path_)) {
       bundle_ = Bundle::load(model_path_);
@@ -38,7 +42,7 @@ class RecipeRunner {
     }
     bundle_.config.name = recipe.model.name;
     bundle_.config.sampling = recipe.model.sampling;
-    bundle_.config.class_names = class_names();
+    bundle_.config.class_names = class_names_for(recipe, *data_);
     for (const auto& [key, value] : recipe.notes) bundle_.notes[key] = value;
   }
 
@@ -53,35 +57,6 @@ class RecipeRunner {
   }
 
  private:
-  /// A network without classes has a single one, the label of every picture.
-  [[nodiscard]] bool without_classes() const {
-    return recipe_.model.dit && recipe_.model.dit->num_classes() == 1;
-  }
-
-  /// The classes of stage 2 must be those of the data set, or none.
-  void require_classes() const {
-    const auto classes = static_cast<index_t>(data_->class_names().size());
-    if (recipe_.model.dit && !without_classes() && recipe_.model.dit->num_classes() != classes)
-      raise<ConfigError>(recipe_.source.at("model").where(), ".", recipe_.model.dit->name(),
-                         ".num_classes: expected ", classes,
-                         ", the classes of the data set, or 1 for a model without classes, got ",
-                         recipe_.model.dit->num_classes());
-  }
-
-  /// Those of the data set, where the model tells its classes apart.
-  [[nodiscard]] std::vector<std::string> class_names() const {
-    if (without_classes() && data_->class_names().size() != 1) return {};
-    return data_->class_names();
-  }
-
-  /// A file that the decoder's losses need is reported as missing before the first stage starts.
-  void require_loss_networks() const {
-    if (recipe_.decoder_loss.lpips)
-      for (const std::string& file : recipe_.decoder_loss.lpips->weights)
-        (void)TensorSource::open(file);
-    if (recipe_.decoder_loss.gan) (void)TensorSource::open(recipe_.decoder_loss.gan->backbone);
-  }
-
   void encoder() {
     const AnyEncoder& encoder = recipe_.model.encoder;
     OwnedPointer<EncoderNetwork<Tensor<float>>> network = encoder.make();

@@ -125,6 +125,50 @@ TEST_F(Train, CtrlCLeavesACheckpointToContinueFrom) {
   EXPECT_EQ(slurp(path(out + "/model.safetensors")), slurp(path("whole/model.safetensors")));
 }
 
+TEST_F(Train, ADryRunChecksAndWritesNothing) {
+  const auto before = files();
+  const auto result = train("run", {"--dry-run"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.out, "train: 10 pictures in 10 classes (T-shirt/top 1, "));
+  EXPECT_TRUE(contains(result.out, "encoder: 4 steps of 6 pictures, at least "));
+  EXPECT_TRUE(contains(result.out, "nothing was trained or written (--dry-run)"));
+  EXPECT_EQ(files(), before);
+  EXPECT_EQ(train("no/run", {"--dry-run"}).status, 1);
+  EXPECT_EQ(train("run", {"--dry-run", "--set", "model.dit.num_classes=4"}).status, 1);
+  EXPECT_EQ(files(), before);
+}
+
+TEST_F(Train, TakesTheClassesOfTheDataAndSkipsBrokenPictures) {
+  std::string recipe = kTinyRecipe;
+  const std::string classes = " num_classes: 10,";
+  recipe.erase(recipe.find(classes), classes.size());
+  write("open.yaml", recipe);
+  for (const std::string name : {"large/0", "large/1", "small/0", "small/1", ".hidden/0"}) {
+    std::filesystem::create_directories(path("pictures/" + name.substr(0, name.find('/'))));
+    Image(8, 8, 3, static_cast<std::uint8_t>(name.size() * 9))
+        .save_png(path("pictures/" + name + ".png"));
+  }
+  write("pictures/small/._0.png", "x");
+  write("pictures/small/2.png", "x");
+  const std::vector<std::string> command{"train", "-r",  "open.yaml", "-d",     "pictures",
+                                         "-o",    "run", "--stage",   "encoder"};
+  const auto refused = rae(command);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_TRUE(contains(refused.err, "1 picture in 'pictures' cannot be read"));
+  EXPECT_TRUE(contains(refused.err, "\n  pictures/small/2.png: "));
+  EXPECT_FALSE(exists("run"));
+  auto skipping = command;
+  skipping.push_back("--skip-broken");
+  const auto result = rae(skipping);
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.out,
+                       "train: 4 pictures in 2 classes (large 2, small 2); 1 skipped (1 broken: "
+                       "pictures/small/2.png)"));
+  EXPECT_TRUE(contains(result.out, "note: all 4 pictures with colour become gray"));
+  EXPECT_TRUE(
+      contains(rae({"info", "run/model.safetensors"}).out, "class_names: [\"large\",\"small\"]"));
+}
+
 struct BadTraining {
   std::string name;
   std::vector<std::string> arguments;

@@ -31,6 +31,9 @@ struct GanOptions {
       training{};  ///< rate, schedule, betas and decay; without it the decoder's, and no clipping
 };
 
+/// The discriminator on the backbone of these options. Throws as `open_dino_discriminator`.
+[[nodiscard]] DinoDiscriminator<Var<float>> open_discriminator(const GanOptions& options);
+
 /// The discriminator with its optimiser.
 class Adversary {
  public:

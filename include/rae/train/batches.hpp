@@ -11,6 +11,7 @@
 #include "rae/core/owner.hpp"
 #include "rae/core/tensor.hpp"
 #include "rae/io/dataset.hpp"
+#include "rae/train/augmentation.hpp"
 
 namespace rae {
 
@@ -22,16 +23,11 @@ struct Batch {
       0;  ///< number of the first sample since the training began: a stream for its random draws
 };
 
-/// How pictures are varied while training.
-struct Augmentation {
-  index_t shift = 0;  ///< moved by up to this many pixels each way, black comes in
-  bool flip = false;  ///< left and right exchanged by chance
-};
-
 /// An endless, shuffled sequence of the pictures of a data set.
 class Batches {
  public:
-  /// Throws ArgumentError for an empty data set, a batch size below 1 or a negative shift.
+  /// Throws ArgumentError for an empty data set, a batch size below 1, and as
+  /// `require_augmentation`.
   Batches(OwnedPointer<const ImageDataset> data, index_t batch_size, std::uint64_t seed,
           const Augmentation& augmentation = {});
 

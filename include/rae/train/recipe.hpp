@@ -64,8 +64,13 @@ struct Recipe {
 /// `dit` the recipe ends with the statistics. With a stage 2, `model.time_shift` may be `auto` or
 /// absent: then it is `automatic_time_shift` of the latents. Throws ConfigError, also for a path,
 /// prediction and loss weight that cannot be trained together, FileError, and the errors of
-/// `open_encoder_folder`.
-[[nodiscard]] Recipe parse_recipe(const ConfigNode& node);
+/// `open_encoder_folder`. `classes`, the number of classes of the data, is taken where the recipe's
+/// `dit` or `lightning_dit` has no `num_classes`.
+[[nodiscard]] Recipe parse_recipe(const ConfigNode& node, std::optional<index_t> classes = {});
+
+/// True when a recipe has a `dit` or `lightning_dit` without `num_classes`, so that the data
+/// decide.
+[[nodiscard]] bool needs_classes_of_data(const ConfigNode& recipe);
 
 /// Trains all stages of a recipe with matrix products of this type, whatever it says itself: f32 or
 /// bf16. Throws ConfigError for another.
@@ -79,6 +84,9 @@ struct RecipeRun {
   std::vector<TrainingStage> stages{};  ///< empty: all that the recipe has, in order
   std::optional<DType> stored_as{};  ///< of the weights in model.safetensors; absent: bf16, or f32
                                      ///< beside a pretrained encoder
+  bool skip_broken = false;  ///< goes on without pictures that cannot be read; else they are an
+                             ///< error before the first stage
+  bool check_data = false;   ///< decodes every picture first; else only headers are read
   index_t samples = 80;  ///< pictures in the grids that stage 2 draws at its checkpoints; 0: none
   OnTrainingProgress on_progress{};  ///< may be empty
   Function<bool()> should_stop{};    ///< asked after every training step, and between batches of
@@ -88,8 +96,9 @@ struct RecipeRun {
 };
 
 /// Runs the stages. Each continues from its checkpoint in `out`, is skipped when that is complete,
-/// and adds its network to `out`/model.safetensors. Throws ConfigError, naming the stage to run
-/// first, when a stage needs a network that is missing; else as the trainers.
+/// and adds its network to `out`/model.safetensors. Everything that `check_recipe` finds is refused
+/// before the first stage. Throws as `check_recipe`, ConfigError, naming the stage to run first,
+/// when a stage needs a network that is missing; else as the trainers.
 void run_recipe(const Recipe& recipe, const RecipeRun& run);
 
 }  // namespace rae

@@ -1,0 +1,60 @@
+// How pictures are varied while training: flips, shifts, random resized crops and colour jitter, as
+// torchvision defines them.
+//
+// Source: torchvision's RandomHorizontalFlip, RandomResizedCrop and ColorJitter; the official
+// train.py flips pictures.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "rae/core/random.hpp"
+#include "rae/core/shape.hpp"
+#include "rae/io/image_dataset.hpp"
+
+namespace rae {
+
+/// A range of random numbers, both ends included.
+struct AugmentRange {
+  double lowest = 0, highest = 0;
+};
+
+/// A part of the picture with random area and proportions, resized to the size of the data set by
+/// bicubic interpolation (torchvision's default is bilinear).
+struct RandomResizedCrop {
+  AugmentRange scale{0.08, 1};        ///< area of the part, as a share of the picture, in (0, 1]
+  AugmentRange ratio{0.75, 4.0 / 3};  ///< width : height of the part, drawn by its logarithm
+};
+
+/// Random factors of colours, applied in random order. For pictures of one channel saturation and
+/// hue change nothing.
+struct ColorJitter {
+  AugmentRange brightness{1, 1};  ///< factor of all samples
+  AugmentRange contrast{1, 1};    ///< factor of the distance from the picture's mean gray
+  AugmentRange saturation{1, 1};  ///< factor of the distance from the pixel's gray
+  AugmentRange hue{0, 0};         ///< added to the hue, in turns, within [-1/2, 1/2]
+};
+
+/// How pictures are varied.
+struct Augmentation {
+  index_t shift = 0;  ///< moved by up to this many pixels each way; the border is black
+  bool flip = false;  ///< left and right exchanged with probability 1/2
+  std::optional<RandomResizedCrop> random_resized_crop{};  ///< before all others
+  std::optional<ColorJitter> color_jitter{};               ///< before shift and flip
+};
+
+/// Throws ArgumentError for a negative shift and for ranges that are empty or outside their limits.
+void require_augmentation(const Augmentation& augmentation);
+
+/// The part of a picture of width x height that a sample shows; a function of `random`. After ten
+/// draws that do not fit, the largest central part whose proportions are allowed.
+[[nodiscard]] PixelBox random_crop_box(const RandomResizedCrop& how, index_t width, index_t height,
+                                       const Philox& random);
+
+/// Changes the colours of a picture (C, H, W) in [0, 1] with C = 1 or 3.
+void jitter_colors(std::span<float> image, int channels, const ColorJitter& how,
+                   const Philox& random);
+
+}  // namespace rae

@@ -1,0 +1,35 @@
+#include "tool/data_source.hpp"
+
+#include <cstdio>
+
+#include "tool/interrupt.hpp"
+#include "tool/text.hpp"
+
+namespace rae::tool {
+
+void add_data_flags(CLI::App& command, DataFlags& flags) {
+  command.add_flag("--skip-broken", flags.skip_broken,
+                   "go on without pictures that cannot be read, and list them");
+  command.add_flag("--ignore-exif", flags.ignore_exif,
+                   "show pictures as their pixels are stored, as the official loader does, instead "
+                   "of turning them as their EXIF orientation says");
+}
+
+OwnedPointer<const ImageDataset> open_data(const std::string& folder, Split split,
+                                           DatasetOptions options, const DataFlags& flags) {
+  options.ignore_exif = flags.ignore_exif;
+  const SurveyedDataset found = survey_dataset(folder, split, options, SurveyDepth::headers,
+                                               [](index_t, index_t) { return !interrupted(); });
+  const DataSurvey& survey = found.survey;
+  if (!flags.skip_broken || !found.data) survey.require_unbroken();
+  for (const BrokenPicture& picture : survey.broken)
+    std::fprintf(stderr, "rae: note: skipped %s: %s\n", printable(picture.path).c_str(),
+                 printable(picture.reason).c_str());
+  if (!survey.unsupported.empty())
+    std::fprintf(stderr, "rae: note: %s\n", printable(survey.summary()).c_str());
+  for (const std::string& note : survey.notes)
+    std::fprintf(stderr, "rae: note: %s\n", printable(note).c_str());
+  return found.data;
+}
+
+}  // namespace rae::tool
