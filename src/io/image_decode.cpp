@@ -8,10 +8,10 @@
 #include <string_view>
 
 #include "deflate.hpp"
-#include "lfs_pointer.hpp"
 #include "png.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/image.hpp"
+#include "rae/io/placeholder.hpp"
 
 namespace {
 
@@ -149,7 +149,7 @@ void require_complete_bmp(std::span<const std::byte> bytes, const std::string& o
 }  // namespace
 
 Image Image::decode(std::span<const std::byte> bytes, const std::string& origin) {
-  detail::require_no_lfs_pointer(bytes, origin);
+  require_no_placeholder(bytes, origin);
   const auto text = as_text(bytes.first(std::min<std::size_t>(bytes.size(), 3)));
   const bool png = detail::is_png(bytes), jpeg = text == "\xff\xd8\xff",
              bmp = text.substr(0, 2) == "BM";

@@ -9,7 +9,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "lfs_pointer.hpp"
+#include "rae/io/placeholder.hpp"
 
 namespace rae::detail {
 namespace {
@@ -205,7 +205,7 @@ std::string_view safetensors_name(DType type) noexcept {
 
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file,
                                            const std::string& origin) {
-  require_no_lfs_pointer(file, origin);
+  require_no_placeholder(file, origin);
   std::uint64_t length = 0;
   if (file.size() < sizeof length)
     raise<FormatError>(origin, ": safetensors: the file has only ", file.size(),

@@ -11,10 +11,10 @@
 #include <unordered_map>
 #include <utility>
 
-#include "lfs_pointer.hpp"
 #include "name_index.hpp"
 #include "pickle.hpp"
 #include "rae/io/file.hpp"
+#include "rae/io/placeholder.hpp"
 #include "stored_elements.hpp"
 #include "zip.hpp"
 
@@ -69,7 +69,7 @@ struct TorchCheckpoint::File {
   std::vector<Bytes> storages;
 
   File(Bytes bytes, const std::string& name) : origin(name) {
-    detail::require_no_lfs_pointer(bytes, origin);
+    require_no_placeholder(bytes, origin);
     const auto text = as_text(bytes);
     if (text.substr(0, 4) == "PK\x03\x04")
       open_zip(bytes);

@@ -199,7 +199,7 @@ TEST(Image, RefusesBadFiles) {
   bad_table.replace(jpeg.find("\xff\xc4") + 5, 4, "\xff\xff\xff\xff");
   auto progressive = slurp(picture("progressive.jpg"));
   const std::pair<std::string, const char*> cases[] = {
-      {"", "neither PNG"},
+      {"", "is empty"},
       {"GIF89a....", "neither PNG"},
       {png.substr(0, 8), "cannot decode"},
       {png.substr(0, png.size() - 1), "truncated"},

@@ -161,7 +161,7 @@ TEST(Safetensors, RefusesBadFiles) {
            R"(},"b":{"dtype":"U8","shape":[4],"data_offsets":)" + second + "}}";
   };
   const BadFile cases[] = {
-      {"empty", "", "truncated"},
+      {"empty", "", "is empty"},
       {"short length", "abc", "truncated"},
       {"length beyond file", std::string("\xff\0\0\0\0\0\0\0{}", 10), "truncated"},
       {"huge length", std::string("\xff\xff\xff\xff\xff\xff\xff\xff{}", 10),
