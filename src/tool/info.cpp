@@ -74,6 +74,7 @@ void print_safetensors(const std::string& path, bool tensors) {
   auto metadata = file.metadata();
   const auto config = metadata.extract("config");
   if (config.empty()) return print_weights(path, "safetensors");
+  for (const auto& [name, reason] : file.unreadable()) (void)file.info(name);  // throws
   const auto counts = counts_of(file);
   index_t parameters = 0;
   for (const TensorCount& count : counts) parameters += count.elements;

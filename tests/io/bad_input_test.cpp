@@ -141,6 +141,15 @@ TEST(BadInput, PagesAndMessagesOfServersAreNamed) {
     }
 }
 
+TEST(BadInput, AnArchiveWithoutACheckpointListsItsFiles) {
+  const TempFolder folder;
+  const std::string npz = slurp(data_path("io/data/deflated.npz"));
+  const auto message =
+      message_of<FormatError>([&] { (void)TensorSource::open(folder.write("model.pt", npz)); });
+  EXPECT_NE(message.find("contains no NAME/data.pkl"), std::string::npos) << message;
+  EXPECT_NE(message.find(".npy"), std::string::npos) << message;
+}
+
 TEST(BadInput, FilesOfAnotherFormat) {
   const TempFolder folder;
   const std::vector<Reader> all = readers();
