@@ -114,6 +114,7 @@ Bundle Bundle::load(const std::string& path) {
     raise<FormatError>(path,
                        ": its weights are packed for the kernels of one machine; use the bundle "
                        "that it was packed from");
+  for (const auto& [name, reason] : file.unreadable()) (void)file.info(name);  // throws
   std::map<std::string, Shape> shapes;
   for (const std::string& name : file.names()) shapes.emplace(name, file.info(name).shape);
   detail::require_tensors(path, out.config, shapes);

@@ -119,6 +119,7 @@ void load_checkpoint(const std::string& path, AdamW<float>& optimizer, const Con
   if (entry("format") != kCheckpointFormat)
     raise<FormatError>(path, ": expected the format ", kCheckpointFormat, ", got ",
                        entry("format"));
+  for (const auto& [name, reason] : file.unreadable()) (void)file.info(name);  // throws
   const ConfigNode saved = ConfigNode::parse_json(entry("settings"), path);
   if (const std::string difference = first_difference(saved, settings); !difference.empty())
     raise<ConfigError>(path, ": is a checkpoint of a run with other settings (", difference,
