@@ -136,8 +136,12 @@ TEST(BadInput, PagesAndMessagesOfServersAreNamed) {
     for (const auto& [contents, part] : cases) {
       const std::string path = folder.write("page." + reader.name, contents);
       const std::string message = message_of<FormatError>([&] { reader.read(path); });
-      for (const std::string& piece : {path, part, std::string("hf download")})
+      for (const std::string& piece : {path, part})
         EXPECT_NE(message.find(piece), std::string::npos) << reader.name << ": " << message;
+      // An empty picture is hardly a failed download.
+      if (!contents.empty()) {
+        EXPECT_NE(message.find("hf download"), std::string::npos) << reader.name << ": " << message;
+      }
     }
 }
 
