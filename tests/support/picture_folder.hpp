@@ -1,11 +1,15 @@
-// Folders of small pictures, one sub-folder per class, for tests of training on changed data.
+// Folders of small pictures, one sub-folder per class, and a recipe for them, for tests of training
+// on changed data.
 #pragma once
 
 #include <filesystem>
+#include <initializer_list>
 #include <string>
 
 #include "rae/io/image.hpp"
+#include "rae/train/recipe.hpp"
 #include "support/temp_folder.hpp"
+#include "support/tiny_recipe.hpp"
 
 namespace rae::test {
 
@@ -17,6 +21,14 @@ inline void write_picture(const std::string& path, int seed) {
     picture.pixels()[static_cast<std::size_t>(i)] =
         static_cast<std::uint8_t>((seed * 37 + i * (5 + seed % 7)) & 0xff);
   picture.save_png(path);
+}
+
+/// The tiny recipe for three classes, with changed values.
+inline Recipe three_class_recipe(std::initializer_list<const char*> changes = {}) {
+  ConfigNode node = ConfigNode::parse_yaml(kTinyRecipe, "tiny.yaml");
+  node.apply_override("model.dit.num_classes=3");
+  for (const char* change : changes) node.apply_override(change);
+  return parse_recipe(node);
 }
 
 /// Six pictures in each of the classes "large", "medium" and "small".

@@ -14,9 +14,7 @@
 #include <thread>
 
 #include "rae/formats/bundle.hpp"
-#include "rae/train/recipe.hpp"
 #include "support/picture_folder.hpp"
-#include "support/tiny_recipe.hpp"
 
 namespace rae::test {
 namespace {
@@ -163,7 +161,9 @@ TEST(KilledRuns, EndAsUnbrokenOnesOrAreRefused) {
       ASSERT_NE(status.value_or(0), 1) << job.history();
       // The bundle can be used at every moment.
       const std::string model = job.folder() + "/model.safetensors";
-      if (fs::exists(model)) ASSERT_NO_THROW((void)Bundle::load(model)) << job.history();
+      if (fs::exists(model)) {
+        ASSERT_NO_THROW((void)Bundle::load(model)) << job.history();
+      }
       if (job.moment(2) == 1) job.change();
     }
     auto status = job.run(job.folder(), 0);
