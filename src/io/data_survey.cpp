@@ -84,13 +84,23 @@ void count_classes(DataSurvey& survey, const ImageDataset& data) {
     ++survey.classes[static_cast<std::size_t>(data.label(i))].second;
 }
 
+/// Counts the pictures of the test part. Its mistakes are those of the commands that use it.
+template <class Count>
+void count_test(DataSurvey& survey, Count&& count) {
+  try {
+    survey.test = count();
+  } catch (const Error& error) {
+    survey.notes.push_back(concat("the test part cannot be used: ", error.what()));
+  }
+}
+
 /// Fashion-MNIST: all files were read when it was opened.
 SurveyedDataset survey_idx(const std::string& folder, Split split, const DatasetOptions& options) {
   SurveyedDataset out{open_dataset(folder, split, options), {folder, split}};
   count_classes(out.survey, *out.data);
   if (split == Split::train &&
       !detail::find_idx(folder, detail::idx_name(Split::test, "images-idx3-ubyte")).empty())
-    out.survey.test = open_dataset(folder, Split::test, options)->size();
+    count_test(out.survey, [&] { return open_dataset(folder, Split::test, options)->size(); });
   return out;
 }
 
@@ -100,16 +110,6 @@ std::vector<std::string> files_of(const detail::FolderListing& listing) {
   for (const auto& each : listing.classes)
     out.insert(out.end(), each.files.begin(), each.files.end());
   return out;
-}
-
-/// The test part is only counted. Its mistakes are those of the commands that use it.
-void count_test(DataSurvey& survey, const detail::SplitFolders& parts) {
-  if (!parts.separate) return;
-  try {
-    survey.test = static_cast<index_t>(files_of(detail::list_picture_folder(parts.test)).size());
-  } catch (const FileError& error) {
-    survey.notes.push_back(error.what());
-  }
 }
 
 }  // namespace
@@ -154,9 +154,7 @@ void DataSurvey::require_unbroken() const {
   if (broken.size() > kNamed) list += concat("\n  and ", broken.size() - kNamed, " more");
   raise<FormatError>(count_of(static_cast<index_t>(broken.size()), "picture"), " in '",
                      detail::escaped_name(folder),
-                     "' cannot be read (rae train --skip-broken goes "
-                     "on without them):",
-                     list);
+                     "' cannot be read (--skip-broken goes on without them):", list);
 }
 
 SurveyedDataset survey_dataset(const std::string& folder, Split split,
@@ -201,7 +199,10 @@ SurveyedDataset survey_dataset(const std::string& folder, Split split,
       raise<Cancelled>("survey_dataset: stopped after ", first + count, " of ", total, " pictures");
   }
   losses.write(survey.notes, form);
-  if (split == Split::train) count_test(survey, parts);
+  if (split == Split::train && parts.separate)
+    count_test(survey, [&] {
+      return static_cast<index_t>(files_of(detail::list_picture_folder(parts.test)).size());
+    });
   if (static_cast<index_t>(left_out.size()) == total) {
     out.data = nullptr;
     return out;

@@ -90,7 +90,8 @@ void search(const fs::path& folder, int level, Deeper& out) {
   const Entries entries = entries_of(folder);
   if (!entries.pictures.empty() && out.first.empty()) out.first = folder.string();
   out.pictures += static_cast<index_t>(entries.pictures.size());
-  if (level < kDeepest)
+  std::error_code ignored;  // a link may lead back to a folder above
+  if (level < kDeepest && !fs::is_symlink(folder, ignored))
     for (const fs::path& deeper : entries.folders) search(deeper, level + 1, out);
 }
 

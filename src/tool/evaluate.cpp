@@ -36,7 +36,7 @@ void run_comparison(const CLI::App& app, EvaluateCommand& command) {
                             comparison.pictures, "'; use --data and --out to evaluate a model"));
   for (const char* option :
        {"--model", "--data", "--samples", "--guided-samples", "--cfg", "--steps", "--seed",
-        "--no-probes", "--dtype", "--reuse-error", "--skip-broken", "--ignore-exif"})
+        "--no-probes", "--dtype", "--reuse-error", "--skip-broken"})
     if (app.get_option(option)->count() > 0)
       throw UsageError(
           concat(option, ": applies to the evaluation of a model, but sets of pictures are given"));
@@ -45,6 +45,7 @@ void run_comparison(const CLI::App& app, EvaluateCommand& command) {
   if (!command.out.empty() && !has_extension(command.out, ".json"))
     throw UsageError("--out: expected a name that ends in .json");
   comparison.out = command.out;
+  comparison.ignore_exif = command.data_flags.ignore_exif;
   compare(comparison);
 }
 
@@ -145,8 +146,6 @@ void add_evaluate(CLI::App& app) {
                     "skip the k-NN and linear probes of the latents");
   command->add_flag("--paired", comparison.paired,
                     "two sets: picture i of A belongs to picture i of B; adds PSNR and SSIM");
-  command->add_flag("--ignore-exif", comparison.ignore_exif,
-                    "two sets: take pictures as they are stored, without their EXIF orientation");
   command
       ->add_option(
           "--features", comparison.features,

@@ -102,9 +102,14 @@ StageMemory memory_of(TrainingStage stage, const ModelConfig& model, NetworkRole
   // Weights, gradients, two moments (AdamW) and the average, of 4 bytes each.
   out.weights = 5 * 4 * elements_of(model, role);
   if (role != NetworkRole::encoder) out.weights += 4 * elements_of(model, NetworkRole::encoder);
-  for (const Blocks& each : blocks)
-    out.activations += static_cast<std::uint64_t>(training.batch_size / training.accumulate) *
-                       each.activations(checkpointing);
+  for (const Blocks& each : blocks) {
+    std::uint64_t bytes = 0;
+    if (__builtin_mul_overflow(
+            each.activations(checkpointing),
+            static_cast<std::uint64_t>(training.batch_size / training.accumulate), &bytes) ||
+        __builtin_add_overflow(out.activations, bytes, &out.activations))
+      out.activations = std::uint64_t{1} << 62;  // more than any memory
+  }
   return out;
 }
 

@@ -41,7 +41,7 @@ TEST(DataSurvey, CountsAndNamesWhatIsSkipped) {
   EXPECT_EQ(found.survey.broken[1].reason, "the file is empty");
   const std::string message = message_of<FormatError>([&] { found.survey.require_unbroken(); });
   EXPECT_NE(message.find("2 pictures in '" + folder.path() +
-                         "' cannot be read (rae train "
+                         "' cannot be read ("
                          "--skip-broken goes on without them):\n  " +
                          folder / "train/b/broken.jpg: "),
             std::string::npos)

@@ -98,6 +98,20 @@ TEST(ImageFolder, NamesWhatIsNotUsed) {
   EXPECT_EQ(listing.notes.size(), 5u) << all;
 }
 
+TEST(ImageFolder, FollowsLinksButNotForever) {
+  const TempFolder folder, other;
+  write_picture(folder, "a/1.png");
+  write_picture(other, "1.png");
+  write_picture(other, "2.png");
+  fs::create_directory_symlink(other.path(), folder / "b");
+  fs::create_symlink(other / "1.png", folder / "a/2.png");
+  fs::create_directory_symlink("..", folder / "a/up");
+  const auto listing = detail::list_picture_folder(folder.path());
+  ASSERT_EQ(listing.classes.size(), 2u);
+  EXPECT_EQ(listing.classes[0].files.size(), 2u);
+  EXPECT_EQ(listing.classes[1].files.size(), 2u);
+}
+
 TEST(ImageFolder, RefusesAFolderWithoutPicturesByWhatItContains) {
   const TempFolder folder;
   write_picture(folder, "animals/cats/1.png");
