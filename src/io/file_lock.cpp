@@ -27,7 +27,8 @@ bool is_named(int descriptor, const std::string& path) {
 std::string holder(const std::string& path) {
   try {
     std::string number;
-    for (const char c : as_text(read_file(path, 4096))) {
+    const std::vector<std::byte> contents = read_file(path, 4096);
+    for (const char c : as_text(contents)) {
       if (c < '0' || c > '9') break;
       number += c;
     }

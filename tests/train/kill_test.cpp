@@ -10,6 +10,8 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <random>
 #include <thread>
 
@@ -45,6 +47,8 @@ class KilledRun {
 
   /// Changes the recipe or the data, in one of the ways of a user.
   void change() {
+    before_ = recipe_;
+    undo_data_ = {};
     switch (random_() % 9) {
       case 0: return train_again("encoder", concat("encoder.train.lr=", rate()));
       case 1: return train_again("decoder", concat("decoder.train.lr=", rate()));
@@ -58,9 +62,16 @@ class KilledRun {
     }
   }
 
-  /// Removes what refuses the last recipe, as the messages advise.
-  void give_way() {
-    log("give way");
+  /// Does what a refusal advises: takes the last change back, or removes the stages.
+  void give_way(bool finally) {
+    if (!finally && random_() % 4 != 0) {
+      log("take back");
+      recipe_ = before_;
+      if (undo_data_) undo_data_();
+      undo_data_ = {};
+      return;
+    }
+    log("remove the stages");
     for (const char* stage : {"encoder", "decoder", "dit"})
       fs::remove_all(fs::path(folder()) / stage);
   }
@@ -104,8 +115,7 @@ class KilledRun {
       run.samples = 3;
       run_recipe(parse_recipe(recipe_), run);
       return 0;
-    } catch (const ConfigError& error) {
-      std::fprintf(stderr, "%s\n", error.what());
+    } catch (const ConfigError&) {
       return kRefused;
     } catch (const std::exception& error) {
       std::fprintf(stderr, "unexpected: %s\n", error.what());
@@ -126,19 +136,26 @@ class KilledRun {
   }
   void rename_class() {
     const bool renamed = fs::exists(data_ / "Aaa_small");
+    const std::string from = data_ / (renamed ? "Aaa_small" : "small"),
+                      to = data_ / (renamed ? "small" : "Aaa_small");
     log("rename a class");
-    fs::rename(data_ / (renamed ? "Aaa_small" : "small"),
-               data_ / (renamed ? "small" : "Aaa_small"));
+    fs::rename(from, to);
+    undo_data_ = [from, to] { fs::rename(to, from); };
   }
   void toggle_picture() {
     const std::string path = data_ / "large/7.png";
+    const auto toggle = [path] {
+      if (!fs::remove(path)) write_picture(path, 70);
+    };
     log("add or remove a picture");
-    if (!fs::remove(path)) write_picture(path, 70);
+    toggle();
+    undo_data_ = toggle;
   }
 
   std::mt19937 random_;
   TempFolder data_, out_;
-  ConfigNode recipe_ = ConfigNode::parse_yaml(kTinyRecipe, "tiny.yaml");
+  ConfigNode recipe_ = ConfigNode::parse_yaml(kTinyRecipe, "tiny.yaml"), before_ = recipe_;
+  std::function<void()> undo_data_;
   std::string history_;
 };
 
@@ -153,10 +170,11 @@ TEST(KilledRuns, EndAsUnbrokenOnesOrAreRefused) {
     const std::int64_t length = std::chrono::duration_cast<std::chrono::microseconds>(
                                     std::chrono::steady_clock::now() - start)
                                     .count();
-    for (int part = 0; part < 4; ++part) {
+    for (int part = 0; part < 6; ++part) {
       const auto status = job.run(job.folder(), job.moment(length));
       killed += !status;
       refused += status == kRefused;
+      if (status == kRefused) job.give_way(false);
       job.log(!status ? "killed" : concat("ended with ", *status));
       ASSERT_NE(status.value_or(0), 1) << job.history();
       // The bundle can be used at every moment.
@@ -164,12 +182,12 @@ TEST(KilledRuns, EndAsUnbrokenOnesOrAreRefused) {
       if (fs::exists(model)) {
         ASSERT_NO_THROW((void)Bundle::load(model)) << job.history();
       }
-      if (job.moment(2) == 1) job.change();
+      if (status != kRefused && job.moment(2) == 1) job.change();
     }
     auto status = job.run(job.folder(), 0);
     if (status == kRefused) {
       ++refused;
-      job.give_way();
+      job.give_way(true);
       status = job.run(job.folder(), 0);
     }
     ASSERT_EQ(status, 0) << job.history();
