@@ -1,5 +1,4 @@
 // Opening pictures: the header, the decoder of its format, and the orientation.
-#include <algorithm>
 #include <utility>
 
 #include "picture_decoders.hpp"
@@ -19,17 +18,15 @@ Image upright(Image stored, int orientation) {
       orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
   const bool from_bottom =
       orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+  // Distances in the stored samples between neighbours of the upright picture.
+  const index_t column = (from_right ? -1 : 1) * channels, row = (from_bottom ? -w : w) * channels;
+  const index_t right = exchanged ? row : column, down = exchanged ? column : row;
+  const index_t corner = ((from_bottom ? h - 1 : 0) * w + (from_right ? w - 1 : 0)) * channels;
   const std::uint8_t* source = stored.pixels().data();
   std::uint8_t* sample = out.pixels().data();
-  for (index_t y = 0; y < out.height(); ++y) {
-    for (index_t x = 0; x < out.width(); ++x) {
-      const index_t column = exchanged ? y : x, row = exchanged ? x : y;
-      const std::uint8_t* pixel = source + ((from_bottom ? h - 1 - row : row) * w +
-                                            (from_right ? w - 1 - column : column)) *
-                                               channels;
-      sample = std::copy_n(pixel, channels, sample);
-    }
-  }
+  for (index_t y = 0; y < out.height(); ++y)
+    for (index_t x = 0; x < out.width(); ++x)
+      for (index_t c = 0; c < channels; ++c) *sample++ = source[corner + y * down + x * right + c];
   return out;
 }
 

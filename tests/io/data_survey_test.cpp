@@ -67,8 +67,9 @@ TEST(DataSurvey, FindsDamagedPixelsByDecoding) {
   const TempFolder folder;
   write_picture(folder, "a/1.png");
   write_picture(folder, "b/1.png");
-  const std::string bytes = slurp(folder / "a/1.png");
-  folder.write("a/1.png", bytes.substr(0, bytes.size() - 20));
+  std::string bytes = slurp(folder / "a/1.png");
+  bytes[bytes.size() - 20] ^= 1;  // in the compressed pixels
+  folder.write("a/1.png", bytes);
   EXPECT_TRUE(survey_dataset(folder.path(), Split::train, {.size = 8}).survey.broken.empty());
   const auto found = survey_dataset(folder.path(), Split::train, {.size = 8}, SurveyDepth::pixels);
   ASSERT_EQ(found.survey.broken.size(), 1u);

@@ -100,10 +100,16 @@ Image open_by_stb(const std::string& path) {
 
 TEST(ImageDecode, JpegByStbIsClose) {
   ASSERT_TRUE(detail::picture_decoders(ImageFormat::jpeg).back().name.starts_with("stb_image"));
-  // Chroma is interpolated and colours are rounded differently.
-  for (const auto& [name, same_as] : kJpeg)
-    EXPECT_LE(worst_sample(open_by_stb(pillow_path(name)), read_by_pillow(name, same_as)), 3)
-        << name;
+  // Chroma is interpolated and colours are rounded differently. In the last column of 4:2:2, stb
+  // interpolates with exchanged weights.
+  const auto without_last_column = [](const Image& image) {
+    return image.cropped(0, 0, image.width() - 1, image.height());
+  };
+  for (const auto& [name, same_as] : kJpeg) {
+    const Image image = open_by_stb(pillow_path(name)), expected = read_by_pillow(name, same_as);
+    EXPECT_LE(worst_sample(without_last_column(image), without_last_column(expected)), 3) << name;
+    EXPECT_LE(worst_sample(image, expected), name == "422.jpg" ? 26 : 3) << name;
+  }
   for (const auto& [name, reason] :
        {std::pair{"cmyk_plain.jpg", "only libjpeg-turbo"}, {"arith.jpg", "cannot decode"}}) {
     const auto message =

@@ -36,10 +36,10 @@ TEST_F(Info, ShowsOrientationAndTransparencyOfAPicture) {
   EXPECT_TRUE(contains(info("orientation6.jpg"),
                        "JPEG, 12 x 16, RGB, turned upright from EXIF orientation 6"));
   EXPECT_TRUE(contains(info("rgba.png"), "PNG, 27 x 21, RGB with transparency, which is dropped"));
-  EXPECT_TRUE(contains(info("top_down.bmp"), "BMP, 27 x 21, RGB\n"));
+  EXPECT_TRUE(contains(info("top_down.bmp"), "BMP, 27 x 21, RGB, "));
   const std::string webp = data_path("golden/pictures/lossless.webp");
   if (!image_decoder(ImageFormat::webp).empty()) {
-    EXPECT_TRUE(contains(info("lossless.webp"), "WebP, 27 x 21, RGB\n"));
+    EXPECT_TRUE(contains(info("lossless.webp"), "WebP, 27 x 21, RGB, "));
   } else {
     EXPECT_TRUE(contains(rae({"info", webp}).err, "built without libwebp"));
   }
