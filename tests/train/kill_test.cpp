@@ -1,7 +1,7 @@
 // Runs that are killed at random moments, with changes of recipe and data in between, end with the
 // model of an unbroken run of the last recipe, or are refused.
 //
-// The number of rounds is 20, or RAE_KILL_ROUNDS; the seed is 1, or RAE_KILL_SEED.
+// The number of rounds is 8, or RAE_KILL_ROUNDS; the seed is 1, or RAE_KILL_SEED.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -177,7 +177,7 @@ class KilledRun {
 };
 
 TEST(KilledRuns, EndAsUnbrokenOnesOrAreRefused) {
-  const unsigned rounds = number("RAE_KILL_ROUNDS", 20), first = number("RAE_KILL_SEED", 1);
+  const unsigned rounds = number("RAE_KILL_ROUNDS", 8), first = number("RAE_KILL_SEED", 1);
   unsigned killed = 0, refused = 0;
   for (unsigned round = 0; round < rounds; ++round) {
     KilledRun job(first + round);
