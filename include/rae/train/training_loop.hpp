@@ -84,7 +84,7 @@ struct TrainingContext {
   ConfigNode settings{};           ///< of the run; a checkpoint with other settings is refused
   bool replaces_settings = false;  ///< the caller has compared the settings of the checkpoint: it
                                    ///< is continued whatever they are, and written again with these
-  InitialValue initial{};            ///< of parameters in a run without a checkpoint; may be empty
+  InitialValue initial{};          ///< of parameters in a run without a checkpoint; may be empty
   OnTrainingProgress on_progress{};  ///< may be empty
   Function<bool()>
       should_stop{};  ///< asked after every step; true stops as `on_progress` does. May be empty
