@@ -177,7 +177,7 @@ class OperandReader {
 
 template <class T>
 void check(std::string_view where, const LinearOperand<T>& rows) {
-  const View<const T>& a = rows.a;
+  const View<const T>& a = rows.a;  // (M, K)
   if (a.shape().rank() != 2 || a.extent(1) == 0 || (a.extent(1) > 1 && a.stride(1) != 1))
     raise<ShapeError>(where, ": expected a (M, K) of contiguous rows, got ", a.shape());
   if (rows.norm && !rows.gates.empty())

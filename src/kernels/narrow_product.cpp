@@ -28,7 +28,7 @@ const float* gather(const float* x, index_t stride, index_t n, float* row) {
 template <class Convert>
 void convert_rows(const LeftOperand& left, index_t per_word, Word* out, index_t out_stride,
                   Convert convert) {
-  const View<const float>& x = left.a;
+  const View<const float>& x = left.a;  // (M, K)
   const index_t rows = x.extent(0), k = x.extent(1), words = ceil_div(k, per_word),
                 copied = x.stride(1) == 1 && !left.norm ? 0 : k;
   const index_t group_rows = left.norm ? rows_per_group(rows, *left.norm) : 1;
@@ -292,7 +292,7 @@ void multiply_as_bf16(const View<const float>& a, const View<const float>& b,
   const index_t words = ceil_div(a.extent(1), kBf16PerWord);
   if (a.stride(0) == 1 && a.stride(1) > 1 && !halves) {
     const index_t depth = kBf16PerWord * std::min(words, kTransposedKBlock);
-    const View<const float> left = a.transposed();
+    const View<const float> left = a.transposed();  // (K, M)
     const auto block = [](const View<const float>& x, index_t word, index_t count) {
       return x.slice(0, kBf16PerWord * word,
                      std::min(kBf16PerWord * count, x.extent(0) - kBf16PerWord * word));

@@ -21,7 +21,7 @@ Int8Panels pack_int8(const View<const float>& b, const PanelMap& map);
 /// The left operand a (M, K), and a norm of its rows as prologue, or null. With a norm, a is
 /// contiguous.
 struct LeftOperand {
-  View<const float> a;
+  View<const float> a;  // (M, K)
   const NormInputs<float>* norm;
 };
 

@@ -8,7 +8,7 @@ namespace rae {
 Var<float> affine_pixels(const Var<float>& x, const std::array<double, 3>& factor,
                          const std::array<double, 3>& offset) {
   const index_t channels = x.extent(1);
-  Tensor<float> weight(Shape{channels}), bias(Shape{channels});
+  Tensor<float> weight(Shape{channels}), bias(Shape{channels});  // (C)
   for (index_t c = 0; c < channels; ++c) {
     weight[c] = static_cast<float>(factor[static_cast<std::size_t>(c)]);
     bias[c] = static_cast<float>(offset[static_cast<std::size_t>(c)]);

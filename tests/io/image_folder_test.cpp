@@ -3,11 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "io/folder_listing.hpp"
+#include "rae/io/data_survey.hpp"
 #include "rae/io/dataset.hpp"
 #include "rae/io/image.hpp"
+#include "support/golden.hpp"
 #include "support/temp_folder.hpp"
 
 namespace rae::test {
@@ -159,6 +162,26 @@ TEST(ImageFolder, LeavesOutPictures) {
   EXPECT_EQ(data->class_names(), Names{"b"});
   EXPECT_THROW((void)open_dataset(folder / "a", Split::train, {.size = 8}, {folder / "a/1.png"}),
                FileError);
+}
+
+TEST(ImageFolder, TurnsPicturesAsExifSaysUnlessAskedNotTo) {
+  const TempFolder folder;
+  fs::create_directories(folder / "a");
+  fs::copy_file(data_path("golden/pictures/orientation3.jpg"), folder / "a/1.jpg");
+  for (const bool ignore : {false, true}) {
+    const DatasetOptions options{.size = 8, .ignore_exif = ignore};
+    std::vector<float> pixels(192);  // (3, 8, 8)
+    open_image_folder(folder.path(), options)->image(0, pixels);
+    const Tensor<float> wanted = Image::open(folder / "a/1.jpg", {.exif = !ignore})
+                                     .to_rgb()
+                                     .center_crop(8)
+                                     .to_tensor();  // (1, 3, 8, 8)
+    EXPECT_TRUE(std::equal(pixels.begin(), pixels.end(), wanted.span().begin())) << ignore;
+    const auto notes = survey_dataset(folder.path(), Split::train, options).survey.notes;
+    EXPECT_EQ(std::count(notes.begin(), notes.end(),
+                         "1 picture is not turned as its EXIF orientation says"),
+              ignore ? 1 : 0);
+  }
 }
 
 TEST(ImageFolder, APictureThatBreaksLaterIsNamedWithAHint) {

@@ -104,5 +104,30 @@ TEST_F(Encode, StatisticsAreExactAndMerge) {
   }
 }
 
+TEST_F(Encode, StatisticsNameOrSkipBrokenPictures) {
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    std::filesystem::create_directories(path("a"));
+    noisy_image(i).save_png(path("a/" + std::to_string(i) + ".png"));
+  }
+  write("a/._0.png", "hidden");
+  write("a/8.png", "broken");
+  write("a/9.jpg", "");
+  write("a/film.gif", "x");
+  const std::vector<std::string> command{"stats", "--model", "m.safetensors", "--data",
+                                         "a",     "--out",   "a.safetensors"};
+  const auto refused = rae(command);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_TRUE(contains(refused.err, "2 pictures in 'a' cannot be read (--skip-broken goes on"));
+  EXPECT_TRUE(contains(refused.err, "\n  a/9.jpg: the file is empty"));
+  EXPECT_FALSE(exists("a.safetensors"));
+  auto skipping = command;
+  skipping.push_back("--skip-broken");
+  const auto result = rae(skipping);
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.out, "a.safetensors: 3 pictures"));
+  EXPECT_TRUE(contains(result.err, "note: skipped a/9.jpg: the file is empty"));
+  EXPECT_TRUE(contains(result.err, "1 .gif without support"));
+}
+
 }  // namespace
 }  // namespace rae::test

@@ -185,7 +185,7 @@ class Tensor {
 template <Element To, Element From>
 [[nodiscard]] Tensor<To> convert(const Tensor<From>& from) {
   if (from.empty()) return {};
-  Tensor<To> out(from.shape());
+  Tensor<To> out(from.shape());  // (*)
   To* target = out.data();
   const From* source = from.data();
   for (index_t i = 0; i < from.numel(); ++i) {

@@ -14,7 +14,7 @@ namespace rae {
 /// neither empty.
 template <class T>
 struct RopeView {
-  View<const T> cos{}, sin{};
+  View<const T> cos{}, sin{};  // (T, hd)
 };
 
 /// out (B, T, H*hd) from qkv (B, T, 3*H*hd), laid out (3, H, hd) per token. Scores of a few query

@@ -10,7 +10,7 @@ namespace rae {
 /// cos and sin of the rotation angles of a grid, (T, hd) each.
 template <Real T>
 struct RopeTable {
-  Tensor<T> cos, sin;
+  Tensor<T> cos, sin;  // (T, hd)
   [[nodiscard]] RopeView<T> view() const { return {cos.view(), sin.view()}; }
 };
 

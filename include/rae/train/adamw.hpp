@@ -22,8 +22,8 @@ class AdamW {
   /// One parameter with its moments and its average.
   struct Slot {
     std::string name;
-    Var<T> parameter;
-    Tensor<T> exp_avg, exp_avg_sq, ema;
+    Var<T> parameter;                    // any shape (*)
+    Tensor<T> exp_avg, exp_avg_sq, ema;  // (*), that of the parameter
   };
 
   template <class Model>

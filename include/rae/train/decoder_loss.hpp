@@ -73,16 +73,16 @@ class DecoderLoss {
 /// A loss and its gradient with respect to its argument.
 struct LossGradient {
   double value = 0;
-  Tensor<float> gradient;
+  Tensor<float> gradient;  ///< (*), the shape of the argument
 };
 
 /// `loss(x)`, a scalar, and its gradient at x, apart from any tape of the caller.
 template <class Loss>
 [[nodiscard]] LossGradient loss_gradient(const Tensor<float>& x, Loss&& loss) {
-  const Var<float> leaf(x, true);
+  const Var<float> leaf(x, true);  // (*)
   Tape<float> tape;
   const TapeScope<float> scope(tape);
-  const Var<float> value = loss(leaf);
+  const Var<float> value = loss(leaf);  // ()
   tape.backward(value);
   return {static_cast<double>(value.value()[0]), leaf.grad()};
 }

@@ -27,7 +27,7 @@ Var<T> mean_of(const Var<T>& x, F f, Slope slope) {
   return make_result<T>(
       Tensor<T>(Shape{}, static_cast<T>(sum / static_cast<double>(n))),
       [x, slope, n](const Tensor<T>& g) {
-        Tensor<T> dx(x.shape());
+        Tensor<T> dx(x.shape());  // (*)
         T* target = dx.data();
         const double factor = static_cast<double>(g[0]) / static_cast<double>(n);
         for (index_t i = 0; i < n; ++i)
