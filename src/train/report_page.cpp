@@ -99,7 +99,8 @@ function chart(parent, title, curves) {
   curves = curves.filter(curve => curve.points.length);
   if (!curves.length) return;
   const figure = add(parent, "figure"), caption = add(figure, "figcaption", title);
-  const last = curves.map(c => c.name + " " + number(c.points[c.points.length - 1][1])).join(", ");
+  const last = curves.map(c => (curves.length > 1 ? c.name + " " : "") +
+                               number(c.points[c.points.length - 1][1])).join(", ");
   add(caption, "span", " (last: " + last + ")");
   if (curves.length > 1) {
     for (const curve of curves) {
@@ -199,6 +200,7 @@ add(main, "h2", "Progress");
 const table = add(main, "table"), head = add(table, "tr");
 for (const name of ["Stage", "Step", "Loss", "Held-out loss", "Time spent", "Time left"])
   add(head, "th", name);
+let total = 0;
 for (const stage of contents.stages) {
   const row = add(table, "tr"), reports = stage.reports;
   const lastOf = name => points(stage, name).map(p => p[1]).pop();
@@ -206,6 +208,7 @@ for (const stage of contents.stages) {
   const cell = text => add(row, "td", text, "number");
   const rate = lastOf("images_per_second"), spent = lastOf("seconds");
   const loss = lastOf("loss"), held = lastOf("held_out_loss");
+  total += spent || 0;
   add(row, "td", stage.name);
   cell(stage.steps ? step + " of " + stage.steps : "");
   cell(loss === undefined ? "" : number(loss));
@@ -214,6 +217,7 @@ for (const stage of contents.stages) {
   cell(!stage.steps ? "not trained" : step >= stage.steps ? "complete" : !step ? "not begun" : rate > 0 ?
        duration((stage.steps - step) * stage.batch_size / rate) : "");
 }
+if (total > 0) add(main, "p", "Time spent in all: " + duration(total), "soft");
 
 for (const stage of contents.stages) if (stage.reports.length) showStage(stage);
 showPictures("Samples", "Drawn with the averaged weights, one row per class.", contents.samples);
