@@ -189,7 +189,8 @@ TEST_F(WatchedRuns, ManyClassesHaveAReadableGrid) {
   RecipeRun run = run_into("a");
   run.samples = 45;
   run_recipe(three_class_recipe({"model.dit.num_classes=33"}), run);
-  const ConfigNode& sample = contents("a").at("samples").elements().back();
+  const ConfigNode shown = contents("a");
+  const ConfigNode& sample = shown.at("samples").elements().back();
   EXPECT_EQ(sample.at("rows").elements().size(), 20u);
   EXPECT_EQ(sample.get<index_t>("width"), 2 * 8 + 2);
   EXPECT_EQ(sample.at("rows").elements()[1].as_string(), "class101");
