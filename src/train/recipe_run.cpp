@@ -1,5 +1,6 @@
 // The stages of a recipe in order; each uses the results of the others in model.safetensors.
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 
 #include "rae/core/owner.hpp"
@@ -142,8 +143,17 @@ class RecipeRunner {
   void statistics() {
     if (state_->begin_statistics()) {
       const Rae<float> autoencoder = encoding({});
+      auto reported = std::chrono::steady_clock::now();
+      const auto on_batch = [&](index_t done, index_t total) {
+        if (const auto now = std::chrono::steady_clock::now();
+            now - reported >= std::chrono::seconds(30)) {
+          say(concat("statistics: ", done, " of ", total, " pictures"));
+          reported = now;
+        }
+        return !run_.should_stop || !run_.should_stop();
+      };
       state_->bundle().finish(
-          detail::dataset_statistics(data_, autoencoder, recipe_.statistics, run_.should_stop));
+          detail::dataset_statistics(data_, autoencoder, recipe_.statistics, on_batch));
     }
     state_->finish(TrainingStage::statistics);
   }
