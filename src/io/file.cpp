@@ -235,13 +235,16 @@ std::vector<std::byte> read_file(const std::string& path, std::size_t max_bytes)
   }
 }
 
-std::vector<std::string> remove_orphaned_temporaries(const std::string& folder) {
+std::vector<std::string> remove_orphaned_temporaries(const std::string& folder,
+                                                     std::string_view name) {
   std::vector<std::string> removed;
   std::error_code none;
   for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
     const std::string path = entry.path().string();
-    const std::optional<pid_t> writer = writer_of(entry.path().filename().string());
+    const std::string file_name = entry.path().filename().string();
+    const std::optional<pid_t> writer = writer_of(file_name);
     if (!writer || !entry.is_regular_file(none) || entry.is_symlink(none)) continue;
+    if (!name.empty() && file_name.substr(0, file_name.rfind(kTemporary)) != name) continue;
     if (::kill(*writer, 0) == 0 || errno != ESRCH) continue;
     // The number may be that of a process on another machine, whose lock is seen here.
     const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));

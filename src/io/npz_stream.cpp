@@ -70,6 +70,9 @@ struct NpzStream::State {
       raise<FileError>(
           "cannot write '", partial,
           "': another process is writing it; wait until it ends, or choose another name");
+    const std::filesystem::path name(manifest);
+    remove_orphaned_temporaries(name.has_parent_path() ? name.parent_path().string() : ".",
+                                name.filename().string());
     struct stat status {};
     if (::fstat(descriptor, &status) != 0) fail("cannot read", partial);
     // Without a manifest there is nothing to continue.

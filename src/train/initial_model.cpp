@@ -1,7 +1,7 @@
 #include "train/initial_model.hpp"
 
 #include <algorithm>
-#include <optional>
+#include <filesystem>
 
 #include "io/deflate.hpp"
 #include "rae/formats/fill_weights.hpp"
@@ -9,6 +9,7 @@
 #include "rae/models/decoder.hpp"
 #include "rae/ops/resize.hpp"
 #include "rae/ops/tokens.hpp"
+#include "train/stages.hpp"
 
 namespace rae::detail {
 namespace {
@@ -165,6 +166,26 @@ std::string InitialModel::known_classes() const {
       names += (names.empty() ? "" : ", ") + name;
   if (!names.empty()) names = concat(" (", names, found > 10 ? ", ...)" : ")");
   return concat(found, " of ", class_names_.size(), " classes are known", names);
+}
+
+std::optional<InitialModel> open_initial_model(const Recipe& recipe, const RecipeRun& run,
+                                               const std::vector<std::string>& class_names) {
+  if (run.init.empty()) return std::nullopt;
+  std::error_code none;
+  if (std::filesystem::equivalent(run.init, std::filesystem::path(run.out) / "model.safetensors",
+                                  none))
+    raise<ConfigError>(run.init,
+                       ": a training cannot begin with the model that it writes; copy the file, or "
+                       "choose another output folder");
+  InitialModel out(run.init, recipe.model, class_names);
+  bool any = false;
+  for (const TrainingStage stage : stages_of(recipe, run)) {
+    if (!is_trained(recipe, stage) || !describes(recipe.model, role_of(stage))) continue;
+    out.require_fit(role_of(stage));
+    any = any || out.has(role_of(stage));
+  }
+  if (!any) raise<ConfigError>(run.init, ": has none of the networks that the stages train");
+  return out;
 }
 
 }  // namespace rae::detail

@@ -4,11 +4,12 @@
 // tables are resized for another resolution follows Dosovitskiy et al. 2021, section 3.2.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "rae/formats/model_files.hpp"
-#include "rae/train/training_loop.hpp"
+#include "rae/train/recipe.hpp"
 
 namespace rae::detail {
 
@@ -54,5 +55,11 @@ class InitialModel {
   ModelConfig model_;                     // of the recipe
   std::vector<std::string> class_names_;  // of the recipe
 };
+
+/// The model with whose weights the stages of a run begin; nothing without `run.init`. Throws as
+/// above for each network that the stages train, and ConfigError when the bundle has none of them
+/// or is the file that the run writes.
+[[nodiscard]] std::optional<InitialModel> open_initial_model(
+    const Recipe& recipe, const RecipeRun& run, const std::vector<std::string>& class_names);
 
 }  // namespace rae::detail

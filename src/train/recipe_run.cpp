@@ -12,6 +12,7 @@
 #include "train/pretrained_encoder.hpp"
 #include "train/run_state.hpp"
 #include "train/run_watch.hpp"
+#include "train/stages.hpp"
 
 namespace rae {
 
@@ -21,31 +22,23 @@ namespace fs = std::filesystem;
 
 constexpr index_t kMostClasses = 20, kMostOfAClass = 16;  // rows and columns of a grid of samples
 
-/// The stages of a run, in order.
-std::vector<TrainingStage> stages_of(const Recipe& recipe, const RecipeRun& run) {
-  if (!run.stages.empty()) return run.stages;
-  std::vector<TrainingStage> all{TrainingStage::encoder, TrainingStage::decoder,
-                                 TrainingStage::statistics};
-  if (recipe.model.dit) all.push_back(TrainingStage::dit);
-  return all;
-}
-
 /// The state that the stages of a recipe share.
 class RecipeRunner {
  public:
   RecipeRunner(const Recipe& recipe, const RecipeRun& run)
       : recipe_(recipe),
         run_(run),
-        stages_(stages_of(recipe, run)),
+        stages_(detail::stages_of(recipe, run)),
         checked_(check_recipe(recipe, run)),
-        data_(checked_.data.data) {
-    open_initial_model();
+        data_(checked_.data.data),
+        class_names_(class_names_for(recipe, *data_)),
+        initial_(detail::open_initial_model(recipe, run, class_names_)) {
     say(checked_.data.survey.summary());
     for (const auto& [path, reason] : checked_.data.survey.broken)
       say(concat("skipped ", path, ": ", reason));
     for (const std::string& note : checked_.data.survey.notes) say("note: " + note);
-    state_.emplace(recipe, run, stages_, data_->manifest(), class_names_for(recipe, *data_),
-                   initial());
+    state_.emplace(recipe, run, stages_, data_->manifest(), class_names_,
+                   initial_ ? &*initial_ : nullptr);
     watch_.emplace(recipe, run, state_->folder(), data_, checked_.data.survey);
   }
 
@@ -65,30 +58,6 @@ class RecipeRunner {
   }
 
  private:
-  /// Opens the model with whose weights the stages begin. All that does not fit is reported before
-  /// the first stage starts.
-  void open_initial_model() {
-    if (run_.init.empty()) return;
-    std::error_code none;
-    if (fs::equivalent(run_.init, fs::path(run_.out) / "model.safetensors", none))
-      raise<ConfigError>(run_.init,
-                         ": a training cannot begin with the model that it writes; copy ",
-                         "the file, or choose another output folder");
-    initial_.emplace(run_.init, recipe_.model, class_names_for(recipe_, *data_));
-    bool any = false;
-    for (const TrainingStage stage : stages_) {
-      if (!detail::is_trained(recipe_, stage)) continue;
-      const NetworkRole role = detail::role_of(stage);
-      initial_->require_fit(role);
-      any = any || initial_->has(role);
-    }
-    if (!any) raise<ConfigError>(run_.init, ": has none of the networks that the stages train");
-  }
-
-  [[nodiscard]] const detail::InitialModel* initial() const {
-    return initial_ ? &*initial_ : nullptr;
-  }
-
   void encoder() {
     const OwnedPointer<EncoderNetwork<Tensor<float>>> network =
         detail::is_trained(recipe_, TrainingStage::encoder) ? stage_0() : given_encoder();
@@ -250,6 +219,7 @@ class RecipeRunner {
   std::vector<TrainingStage> stages_;
   CheckedRecipe checked_;
   OwnedPointer<const ImageDataset> data_;
+  std::vector<std::string> class_names_;
   std::optional<detail::InitialModel> initial_;
   mutable std::optional<detail::RunState> state_;
   mutable std::optional<detail::RunWatch> watch_;

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "rae/io/file.hpp"
+#include "train/stages.hpp"
 
 namespace rae::detail {
 namespace {
@@ -10,9 +11,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kRecordsFormat = "rae stages 1";
-constexpr TrainingStage kStages[] = {TrainingStage::encoder, TrainingStage::decoder,
-                                     TrainingStage::statistics, TrainingStage::dit};
-
 /// The same path; the folder is made when it is missing.
 std::string make_folder(const std::string& path) {
   std::error_code error;
@@ -31,7 +29,7 @@ void rename(const std::string& from, const std::string& to) {
 
 RunFolder::RunFolder(const std::string& path) : path_(make_folder(path)), lock_(path, "training") {
   std::vector<std::string> folders{path_, in("samples"), in("reconstructions")};
-  for (const TrainingStage s : kStages) folders.push_back(in(std::string(name_of(s))));
+  for (const TrainingStage s : kAllStages) folders.push_back(in(std::string(name_of(s))));
   for (const std::string& folder : folders)
     for (std::string& file : remove_orphaned_temporaries(folder))
       removed_.push_back(std::move(file));

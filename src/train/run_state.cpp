@@ -11,20 +11,7 @@
 namespace rae::detail {
 namespace {
 
-constexpr TrainingStage kAllStages[] = {TrainingStage::encoder, TrainingStage::decoder,
-                                        TrainingStage::statistics, TrainingStage::dit};
 constexpr const char* kChangesNote = "data_changes";
-
-/// The stages whose results a stage uses. The DiT is trained without the decoder, which draws its
-/// pictures.
-std::vector<TrainingStage> predecessors(TrainingStage stage) {
-  switch (stage) {
-    case TrainingStage::encoder: return {};
-    case TrainingStage::dit:
-      return {TrainingStage::encoder, TrainingStage::decoder, TrainingStage::statistics};
-    default: return {TrainingStage::encoder};
-  }
-}
 
 /// The checksum that checkpoints of earlier versions have of a pretrained encoder.
 std::string sampled_encoder_checksum(const std::string& path) {
@@ -59,21 +46,6 @@ DType type_in_file(const Recipe& recipe, const RecipeRun& run) {
 }
 
 }  // namespace
-
-bool is_trained(const Recipe& recipe, TrainingStage stage) {
-  if (stage == TrainingStage::encoder)
-    return recipe.pretrained_encoder.empty() &&
-           recipe.model.encoder.get_if<EncoderConfig>() != nullptr;
-  return stage != TrainingStage::statistics;
-}
-
-NetworkRole role_of(TrainingStage stage) {
-  switch (stage) {
-    case TrainingStage::encoder: return NetworkRole::encoder;
-    case TrainingStage::decoder: return NetworkRole::decoder;
-    default: return NetworkRole::dit;
-  }
-}
 
 RunState::RunState(const Recipe& recipe, const RecipeRun& run, std::vector<TrainingStage> stages,
                    DataManifest data, std::vector<std::string> class_names,

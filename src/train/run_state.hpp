@@ -13,14 +13,9 @@
 #include "train/run_bundle.hpp"
 #include "train/run_folder.hpp"
 #include "train/stage_identity.hpp"
+#include "train/stages.hpp"
 
 namespace rae::detail {
-
-/// True for a stage that has a checkpoint: not the statistics, and not an encoder that is taken
-/// from elsewhere or has no weights.
-[[nodiscard]] bool is_trained(const Recipe& recipe, TrainingStage stage);
-/// The network of a stage that is trained.
-[[nodiscard]] NetworkRole role_of(TrainingStage stage);
 
 /// The folder of a run, its bundle, and the results that are known to be those of the recipe.
 class RunState {

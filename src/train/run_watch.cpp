@@ -4,7 +4,6 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
 #include "core/process_limits.hpp"
 #include "rae/core/parallel.hpp"
@@ -14,6 +13,7 @@
 #include "rae/version.hpp"
 #include "spec/model_size.hpp"
 #include "train/held_out.hpp"
+#include "train/stages.hpp"
 #include "train/training_log.hpp"
 
 namespace rae::detail {

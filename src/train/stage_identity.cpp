@@ -4,11 +4,16 @@
 #include <cstdio>
 #include <initializer_list>
 
+#include "io/deflate.hpp"
 #include "rae/io/data_difference.hpp"
+#include "rae/io/file.hpp"
 #include "rae/train/checkpoint.hpp"
 
 namespace rae::detail {
 namespace {
+
+/// Manifests of more classes would exceed the number of values that a configuration may have.
+constexpr std::size_t kMostClasses = 10000;
 
 bool is_one_of(std::string_view key, std::initializer_list<std::string_view> keys) {
   return std::find(keys.begin(), keys.end(), key) != keys.end();
@@ -85,22 +90,41 @@ bool uses_class_names(const Recipe& recipe, TrainingStage stage) {
   return stage == TrainingStage::dit && recipe.model.dit && recipe.model.dit->num_classes() > 1;
 }
 
+/// A data set in a few words: checksums of everything and of the names of the classes alone.
+ConfigNode summary_of(const DataManifest& manifest) {
+  std::string names;
+  for (const ManifestClass& c : manifest.classes) names += concat(c.name.size(), " ", c.name);
+  return ConfigNode::map({{"pictures", manifest.pictures()},
+                          {"checksum", hexadecimal(manifest.checksum())},
+                          {"class_names", hexadecimal(crc32_of(as_byte_span(names)))}});
+}
+/// The same of the member `data` of settings.
+ConfigNode summary_of(const ConfigNode& data) {
+  const ConfigNode* manifest = data.find("manifest");
+  return manifest == nullptr ? data : summary_of(DataManifest::from_config(*manifest));
+}
+
 void compare_data(const ConfigNode& saved, const ConfigNode& now, StageComparison& out) {
-  const DataManifest manifest = DataManifest::from_config(now.at("manifest"));
+  const ConfigNode is = summary_of(now);
   if (!saved.is_map()) {
     const index_t pictures = saved.as_integer(0);
     out.data_is_known = false;
-    if (pictures != manifest.pictures())
-      out.data = concat("there were ", pictures, " pictures, there are ", manifest.pictures());
+    if (pictures != is.at("pictures").as_integer())
+      out.data =
+          concat("there were ", pictures, " pictures, there are ", is.at("pictures").as_integer());
     return;
   }
-  if (const ConfigNode* checksum = saved.find("checksum")) {
-    if (checksum->as_string() != hexadecimal(manifest.checksum()))
-      out.data = "its pictures or classes have changed";
+  const ConfigNode was = summary_of(saved);
+  if (was.at("checksum") == is.at("checksum")) return;
+  if (!saved.contains("manifest") || !now.contains("manifest")) {
+    out.same_reading = was.at("class_names") == is.at("class_names");
+    out.data =
+        concat(out.same_reading ? "the pictures" : "the names of the classes", " have changed");
     return;
   }
   for (const DataDifference& difference :
-       differences(DataManifest::from_config(saved.at("manifest")), manifest)) {
+       differences(DataManifest::from_config(saved.at("manifest")),
+                   DataManifest::from_config(now.at("manifest")))) {
     out.data += concat(out.data.empty() ? "" : "; ", difference.text);
     if (difference.kind == DataChange::classes || difference.kind == DataChange::options)
       out.same_reading = false;
@@ -121,7 +145,9 @@ ConfigNode stage_settings(const Recipe& recipe, TrainingStage stage, const DataM
     out.set("statistics", *rule);
   if (!inputs.initial.empty()) out.set("init", inputs.initial);
   const DataManifest used = uses_class_names(recipe, stage) ? data : data.without_class_names();
-  out.set("data", ConfigNode::map({{"manifest", used.to_config()}}));
+  out.set("data", used.classes.size() > kMostClasses
+                      ? summary_of(used)
+                      : ConfigNode::map({{"manifest", used.to_config()}}));
   out.set("inputs", to_config(inputs));
   return out;
 }
@@ -143,9 +169,8 @@ std::string changed_input(const ConfigNode& saved, const ConfigNode& now) {
 }
 
 ConfigNode settings_of_record(ConfigNode settings) {
-  ConfigNode data = settings.at("data");
-  const auto manifest = DataManifest::from_config(data.at("manifest"));
-  ConfigNode shorter = ConfigNode::map({{"checksum", hexadecimal(manifest.checksum())}});
+  const ConfigNode data = settings.at("data");
+  ConfigNode shorter = summary_of(data);
   if (const ConfigNode* accepted = data.find("accepted")) shorter.set("accepted", *accepted);
   settings.set("data", shorter);
   return settings;

@@ -18,11 +18,12 @@ struct StageInputs {
 
 /// Everything that the result of a stage depends on: its part of `model`, its own section without
 /// choices that change no number, the data, and the results of earlier stages. Class names belong
-/// to the data only where the stage uses them.
+/// to the data only where the stage uses them. Of data sets with more than 10,000 classes only
+/// checksums are stored.
 [[nodiscard]] ConfigNode stage_settings(const Recipe& recipe, TrainingStage stage,
                                         const DataManifest& data, const StageInputs& inputs);
 
-/// The same for stages.json: of the data only the checksum.
+/// The same for stages.json: of the data only checksums.
 [[nodiscard]] ConfigNode settings_of_record(ConfigNode settings);
 
 /// The inputs as `stage_settings` stores them.

@@ -167,8 +167,11 @@ TEST(AtomicFile, TemporariesOfDeadProcessesAreRemoved) {
   AtomicFile own(folder / "b.txt");  // of this process, which lives
   for (const char* name : {"c.tmp", "c.tmp-x-0", "c.tmp-1-0", ".tmp-999999999-0"})
     folder.write(name, "");
-  EXPECT_EQ(remove_orphaned_temporaries(folder.path()),
+  EXPECT_TRUE(remove_orphaned_temporaries(folder.path(), "b.txt").empty());
+  EXPECT_EQ(remove_orphaned_temporaries(folder.path(), "a.txt"),
             std::vector<std::string>{folder / orphan[0]});
+  folder.write(orphan[0], "");
+  EXPECT_EQ(remove_orphaned_temporaries(folder.path()).size(), 1u);
   EXPECT_EQ(folder.entries().size(), 5u);
   EXPECT_TRUE(remove_orphaned_temporaries(folder / "none").empty());
   own.commit();

@@ -75,7 +75,8 @@ TEST_F(InitialModels, AllStagesBeginWithItsWeights) {
 TEST_F(InitialModels, RowsOfTheLabelTableAreFoundByTheNamesOfTheClasses) {
   write_picture(data_ / "aaa/0.png", 50);  // a new class, before the others
   std::filesystem::rename(data_ / "medium", data_ / "other");
-  const std::string events = train(one_step({"model.dit.num_classes=4", "dit.train.seed=9"}), "a", init_);
+  const std::string events =
+      train(one_step({"model.dit.num_classes=4", "dit.train.seed=9"}), "a", init_);
   EXPECT_NE(events.find("2 of 4 classes are known (large, small)"), std::string::npos) << events;
   const std::string name = "dit.y_embedder.embedding_table.weight";
   const Tensor<float> from = bundle("first").tensors.at(name),  // (4, D)

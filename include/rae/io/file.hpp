@@ -92,9 +92,10 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
-/// Removes the temporary files of AtomicFile in a folder whose processes no longer exist; returns
-/// their paths. Files that cannot be removed stay.
-std::vector<std::string> remove_orphaned_temporaries(const std::string& folder);
+/// Removes the temporary files of AtomicFile in a folder whose processes no longer exist, all or
+/// only those for the file `name`; returns their paths. Files that cannot be removed stay.
+std::vector<std::string> remove_orphaned_temporaries(const std::string& folder,
+                                                     std::string_view name = {});
 
 /// Default limit of `read_file`: 1 GiB.
 inline constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30;
