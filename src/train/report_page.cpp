@@ -155,8 +155,9 @@ function points(stage, name) {
 function showStage(stage) {
   add(main, "h2", "Stage " + stage.name);
   const charts = add(main, "div", undefined, "charts");
-  chart(charts, "Loss", [{name: "train", kind: "train", points: points(stage, "loss")},
-                         {name: "held-out", kind: "held", points: points(stage, "held_out_loss")}]);
+  const losses = [{name: "train", kind: "train", points: points(stage, "loss")},
+                  {name: "held-out", kind: "held", points: points(stage, "held_out_loss")}];
+  chart(charts, "Loss", losses);
   const names = new Set(stage.reports.flatMap(r => Object.keys(r)));
   for (const name of ["stage", "step", "loss", "held_out_loss", "seconds"]) names.delete(name);
   for (const name of names)
