@@ -1,8 +1,10 @@
 // `rae encode`, `rae decode`, `rae reconstruct`: pictures to latents and back.
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "rae/metrics/psnr.hpp"
+#include "tool/folder_encoding.hpp"
 #include "tool/model.hpp"
 #include "tool/output.hpp"
 #include "tool/sample_output.hpp"
@@ -11,11 +13,13 @@
 namespace rae::tool {
 namespace {
 
-constexpr const char* kPicture = "a PNG, JPEG, WebP or BMP picture";
+constexpr const char* kPicture =
+    "a PNG, JPEG, WebP or BMP picture, or a folder or .npz archive of pictures";
 
 struct InOut {
   ModelChoice model;
-  std::string in, out, images_out;
+  std::string in, out, images_out, originals_out;
+  index_t batch = FolderEncoding{}.batch, per_file = 0;
   bool ignore_exif = false;
 };
 
@@ -43,8 +47,40 @@ void add_ignore_exif(CLI::App& command, InOut& options) {
                    "take the picture as it is stored, also if its EXIF data say that it is turned");
 }
 
+/// Adds the options of commands that read a folder of pictures.
+void add_folder_options(CLI::App& command, InOut& options) {
+  add_ignore_exif(command, options);
+  command.add_option("--batch", options.batch, "pictures of a folder that are encoded together")
+      ->type_name("N")
+      ->check(CLI::Range(index_t{1}, index_t{4096}))
+      ->capture_default_str();
+}
+
+/// The pictures of a folder or archive.
+FolderEncoding pictures_of(const InOut& options) {
+  return {.in = options.in,
+          .out = options.out,
+          .originals = options.originals_out,
+          .batch = options.batch,
+          .per_file = options.per_file,
+          .image = {.exif = !options.ignore_exif}};
+}
+
+/// Throws UsageError unless the ending of a file is `ending`.
+void require_ending(const char* option, const std::string& path, const std::string& ending) {
+  if (std::filesystem::path(path).extension() != ending)
+    throw UsageError(concat(option, ": expected a file NAME", ending,
+                            " for several pictures, got '", path, "'"));
+}
+
 void encode(const InOut& options) {
+  if (is_picture_set(options.in)) require_ending("--out", options.out, ".safetensors");
   require_writable_file(options.out);
+  if (is_picture_set(options.in)) {
+    std::printf("%s: %s\n", printable(options.out).c_str(),
+                encode_pictures(options.model, pictures_of(options)).c_str());
+    return;
+  }
   const Image image = Image::open(options.in, {.exif = !options.ignore_exif});
   const Autoencoder autoencoder(open_model(options.model, {.decoder = false, .dit = false}),
                                 {.keep_loaded = false, .dtype = options.model.dtype});
@@ -84,7 +120,22 @@ void decode(const InOut& options) {
 }
 
 void reconstruct(const InOut& options) {
+  const bool several = is_picture_set(options.in);
+  if (!several && !options.originals_out.empty())
+    throw UsageError("--originals-out: expected a folder of pictures as the input");
+  if (several) require_ending("--out", options.out, ".npz");
   require_writable_file(options.out);
+  if (several) {
+    if (!options.originals_out.empty()) {
+      require_ending("--originals-out", options.originals_out, ".npz");
+      if (options.originals_out == options.out)
+        throw UsageError("--originals-out: names the same file as --out");
+      require_writable_file(options.originals_out);
+    }
+    std::printf("%s: %s\n", printable(options.out).c_str(),
+                reconstruct_pictures(options.model, pictures_of(options)).c_str());
+    return;
+  }
   const Image image = Image::open(options.in, {.exif = !options.ignore_exif});
   const Autoencoder autoencoder(open_model(options.model, {.dit = false}),
                                 {.keep_loaded = false, .dtype = options.model.dtype});
@@ -104,17 +155,28 @@ void reconstruct(const InOut& options) {
 void add_encode(CLI::App& app) {
   const auto options = std::make_shared<InOut>();
   CLI::App* command = add_in_out(app,
-                                 {"encode", "Turn a picture into a latent", "--image,IN", kPicture,
+                                 {"encode", "Turn pictures into latents", "--image,IN", kPicture,
                                   "-o,--out,OUT", "FILE.safetensors to write"},
                                  encode, options);
-  add_ignore_exif(*command, *options);
+  add_folder_options(*command, *options);
+  command
+      ->add_option("--per-file", options->per_file,
+                   "latents of a folder in one file (default: as many as fit into 256 MiB)")
+      ->type_name("N")
+      ->check(CLI::Range(index_t{1}, index_t{1} << 40));
   command->footer(
       "The central square of the picture is resized to the model's size. The file holds\n"
       "one tensor: 'latent', (1, C, h, w), f32, normalised as the input of the diffusion\n"
       "model.\n"
       "\n"
+      "For a folder it holds (N, C, h, w), in the order of the pictures' names, which are in the\n"
+      "metadata. More latents than --per-file are written to NAME-00001-of-00004.safetensors and\n"
+      "so on, beside NAME.safetensors.index.json. After an interruption, the same command keeps\n"
+      "the complete files.\n"
+      "\n"
       "Examples:\n"
       "  rae encode shirt.png shirt.safetensors\n"
+      "  rae encode pictures/ latents.safetensors\n"
       "  rae encode --config DINOv2-B.yaml --image in.png --out z.safetensors\n"
       "  rae info shirt.safetensors");
 }
@@ -142,17 +204,29 @@ void add_decode(CLI::App& app) {
 
 void add_reconstruct(CLI::App& app) {
   const auto options = std::make_shared<InOut>();
-  CLI::App* command = add_in_out(app,
-                                 {"reconstruct", "Encode and decode a picture, and print the PSNR",
-                                  "--image,IN", kPicture, "-o,--out,OUT", "FILE.png to write"},
-                                 reconstruct, options);
-  add_ignore_exif(*command, *options);
+  CLI::App* command =
+      add_in_out(app,
+                 {"reconstruct", "Encode and decode pictures", "--image,IN", kPicture,
+                  "-o,--out,OUT", "FILE.png to write; FILE.npz for several pictures"},
+                 reconstruct, options);
+  add_folder_options(*command, *options);
+  command
+      ->add_option("--originals-out", options->originals_out,
+                   "also write the pictures of a folder before their reconstruction, cut to the "
+                   "model's size: FILE.npz")
+      ->type_name("FILE");
   command->footer(
       "The central square of the picture is resized to the model's size first; the PSNR\n"
       "compares with that square.\n"
       "\n"
+      "For a folder, the archive holds arr_0 (N, H, W, channels), in the order of the pictures'\n"
+      "names. After an interruption, the same command continues. The quality of the\n"
+      "reconstructions is then measured by 'rae evaluate'.\n"
+      "\n"
       "Examples:\n"
       "  rae reconstruct shirt.png shirt_again.png\n"
+      "  rae reconstruct pictures/ --out recon.npz --originals-out originals.npz\n"
+      "  rae evaluate recon.npz originals.npz --inception-weights inception.pth\n"
       "  rae reconstruct --config DINOv2-B.yaml in.png out.png");
 }
 
