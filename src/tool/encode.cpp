@@ -11,12 +11,12 @@
 namespace rae::tool {
 namespace {
 
-constexpr const char* kPicture = "a PNG, JPEG, WebP or BMP picture";
+constexpr const char* kPicture = "a PNG, JPEG, WebP or BMP picture, or - (stdin)";
 
 struct InOut {
   ModelChoice model;
   std::string in, out, images_out;
-  bool ignore_exif = false;
+  bool ignore_exif = false, overwrite = false;
 };
 
 /// Names and help of the input and output of a command. A name joins the option and the positional
@@ -26,7 +26,7 @@ struct InOutNames {
 };
 
 /// Adds a command of the form `rae NAME IN OUT`.
-CLI::App* add_in_out(CLI::App& app, const InOutNames& names, void (*run)(const InOut&),
+CLI::App* add_in_out(CLI::App& app, const InOutNames& names, void (*run)(InOut&),
                      const std::shared_ptr<InOut>& options) {
   CLI::App* command = app.add_subcommand(names.command, names.description);
   command->add_option(names.in, options->in, names.in_help)->type_name("")->required();
@@ -43,49 +43,60 @@ void add_ignore_exif(CLI::App& command, InOut& options) {
                    "take the picture as it is stored, also if its EXIF data say that it is turned");
 }
 
-void encode(const InOut& options) {
-  require_writable_file(options.out);
-  const Image image = Image::open(options.in, {.exif = !options.ignore_exif});
+void encode(InOut& options) {
+  CommandFiles files;
+  declare_model(files, options.model);
+  const std::string in = files.input("--image", options.in),
+                    out = files.output("--out", options.out, {".safetensors"});
+  const Image image = Image::open(in, {.exif = !options.ignore_exif});
   const Autoencoder autoencoder(open_model(options.model, {.decoder = false, .dit = false}),
                                 {.keep_loaded = false, .dtype = options.model.dtype});
   const Tensor<float> latent = autoencoder.encode(image);  // (1, C, h, w)
   stop_if_interrupted();
-  write_tensor(options.out, "latent", latent, {{"model", autoencoder.config().name}});
-  std::printf("%s: latent %s\n", printable(options.out).c_str(),
-              latent.shape().to_string().c_str());
+  write_tensor(out, "latent", latent, {{"model", autoencoder.config().name}});
+  files.finish();
+  files.print(concat(options.out, ": latent ", latent.shape()));
 }
 
-void decode(const InOut& options) {
-  if (!options.images_out.empty() && options.images_out == options.out)
-    throw UsageError("--images-out: names the same file as --out");
-  require_writable_output(options.out);
-  if (!options.images_out.empty()) require_writable_file(options.images_out);
+void decode(InOut& options) {
+  CommandFiles files;
+  declare_model(files, options.model);
+  const std::string in = files.input("--latent", options.in);
+  const SampleOutput out = declare_samples(files, "--out", options.out, options.overwrite);
+  std::string& images_out = options.images_out;
+  if (!images_out.empty()) images_out = files.output("--images-out", images_out, {".safetensors"});
   const Autoencoder autoencoder(open_model(options.model, {.encoder = false, .dit = false}),
                                 {.keep_loaded = false, .dtype = options.model.dtype});
-  const auto latents = read_latents(options.in, {"latent", "sample_latent"},
+  const auto latents = read_latents(in, {"latent", "sample_latent"},
                                     autoencoder.config().latent_shape());  // (B, C, h, w)
+  const index_t columns = grid_columns(latents.extent(0), 1);
+  const Shape picture = autoencoder.config().image_shape();  // (channels, H, W)
+  require_grid_fits(out, false, latents.extent(0), columns, picture[1], picture[2]);
   ProgressBar bar("decoding");
   const Tensor<float> pixels =
       decode_all_pixels(autoencoder, latents, 0, bar);  // (B, channels, H, W)
   stop_if_interrupted();
   const std::vector<Image> images = Image::from_batch(pixels);
-  const Samples samples{.images = images,
-                        .grid_text = {{"model", autoencoder.config().name}},
-                        .columns = grid_columns(static_cast<index_t>(images.size()), 1)};
+  const Samples samples{
+      .images = images, .grid_text = {{"model", autoencoder.config().name}}, .columns = columns};
   UnfinishedOutput unfinished;
-  if (!options.images_out.empty()) {
-    unfinished.will_create(options.images_out);
-    write_tensor(options.images_out, "reconstruction", pixels, samples.grid_text);
+  if (!images_out.empty()) {
+    unfinished.will_create(images_out);
+    write_tensor(images_out, "reconstruction", pixels, samples.grid_text);
   }
-  const std::string summary = write_samples(options.out, samples, false);
+  const std::string summary = write_samples(out, samples, false);
+  files.finish();
   unfinished.finish();
   bar.clear();
-  std::printf("%s: %s\n", printable(options.out).c_str(), summary.c_str());
+  files.print(concat(options.out, ": ", summary));
 }
 
-void reconstruct(const InOut& options) {
-  require_writable_file(options.out);
-  const Image image = Image::open(options.in, {.exif = !options.ignore_exif});
+void reconstruct(InOut& options) {
+  CommandFiles files;
+  declare_model(files, options.model);
+  const std::string in = files.input("--image", options.in),
+                    out = files.output("--out", options.out, {".png"});
+  const Image image = Image::open(in, {.exif = !options.ignore_exif});
   const Autoencoder autoencoder(open_model(options.model, {.dit = false}),
                                 {.keep_loaded = false, .dtype = options.model.dtype});
   const Image original = autoencoder.prepare(image), result = autoencoder.reconstruct(image);
@@ -93,10 +104,10 @@ void reconstruct(const InOut& options) {
   const Shape shape{1, original.height(), original.width(), index_t{original.channels()}};
   const double quality = psnr(View<const std::uint8_t>(result.pixels().data(), shape),
                               View<const std::uint8_t>(original.pixels().data(), shape));
-  result.save_png(options.out, {{"model", autoencoder.config().name}});
-  std::printf("%s: %lld x %lld, PSNR %.2f dB\n", printable(options.out).c_str(),
-              static_cast<long long>(result.width()), static_cast<long long>(result.height()),
-              quality);
+  result.save_png(out, {{"model", autoencoder.config().name}});
+  files.finish();
+  files.print(concat(options.out, ": ", result.width(), " x ", result.height(), ", PSNR ",
+                     format_fixed(quality, 2), " dB"));
 }
 
 }  // namespace
@@ -105,7 +116,7 @@ void add_encode(CLI::App& app) {
   const auto options = std::make_shared<InOut>();
   CLI::App* command = add_in_out(app,
                                  {"encode", "Turn a picture into a latent", "--image,IN", kPicture,
-                                  "-o,--out,OUT", "FILE.safetensors to write"},
+                                  "-o,--out,OUT", "FILE.safetensors to write, or - (stdout)"},
                                  encode, options);
   add_ignore_exif(*command, *options);
   command->footer(
@@ -124,9 +135,12 @@ void add_decode(CLI::App& app) {
   CLI::App* command = add_in_out(
       app,
       {"decode", "Turn latents into pictures", "--latent,IN",
-       "FILE.safetensors with a tensor 'latent' or 'sample_latent', (B, C, h, w)", "-o,--out,OUT",
-       "FILE.png (several pictures become a grid), FILE.npz, or a folder"},
+       "FILE.safetensors with a tensor 'latent' or 'sample_latent', (B, C, h, w), or - (stdin)",
+       "-o,--out,OUT",
+       "FILE.png (several pictures become a grid), FILE.npz, a new or empty folder, or - (a PNG on "
+       "stdout)"},
       decode, options);
+  add_overwrite_option(*command, options->overwrite);
   command
       ->add_option("--images-out", options->images_out,
                    "also write the pixels, neither clamped nor rounded: safetensors, tensor "
@@ -137,15 +151,17 @@ void add_decode(CLI::App& app) {
       "  rae decode shirt.safetensors shirt.png\n"
       "  rae generate --count 4 --latent-out l.safetensors\n"
       "  rae decode l.safetensors pictures/\n"
+      "  rae encode shirt.png - | rae decode - - > again.png\n"
       "  rae decode --config DINOv2-B.yaml --latent z.safetensors --out out.png");
 }
 
 void add_reconstruct(CLI::App& app) {
   const auto options = std::make_shared<InOut>();
-  CLI::App* command = add_in_out(app,
-                                 {"reconstruct", "Encode and decode a picture, and print the PSNR",
-                                  "--image,IN", kPicture, "-o,--out,OUT", "FILE.png to write"},
-                                 reconstruct, options);
+  CLI::App* command =
+      add_in_out(app,
+                 {"reconstruct", "Encode and decode a picture, and print the PSNR", "--image,IN",
+                  kPicture, "-o,--out,OUT", "FILE.png to write, or - (stdout)"},
+                 reconstruct, options);
   add_ignore_exif(*command, *options);
   command->footer(
       "The central square of the picture is resized to the model's size first; the PSNR\n"

@@ -66,6 +66,11 @@ void UnfinishedOutput::will_create(const std::string& path) {
   if (!fs::exists(path, none)) pending_.push_back(path);
 }
 
+std::string without_slash(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
 bool has_extension(const std::string& path, const std::string& extension) {
   return path.size() > extension.size() &&
          std::equal(extension.rbegin(), extension.rend(), path.rbegin(), [](char a, char b) {

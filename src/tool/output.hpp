@@ -32,6 +32,9 @@ class UnfinishedOutput {
   std::vector<std::string> pending_;
 };
 
+/// The path without slashes at its end.
+[[nodiscard]] std::string without_slash(std::string path);
+
 /// True if `path` ends in `extension`, in upper or lower case.
 [[nodiscard]] bool has_extension(const std::string& path, const std::string& extension);
 

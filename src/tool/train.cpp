@@ -1,4 +1,5 @@
 // `rae train`: runs the stages of a recipe, each starting from its last checkpoint.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -8,6 +9,7 @@
 #include "rae/train/official_recipe.hpp"
 #include "rae/train/recipe_check.hpp"
 #include "tool/command.hpp"
+#include "tool/command_files.hpp"
 #include "tool/data_source.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/output.hpp"
@@ -124,6 +126,23 @@ void print_check(const Recipe& recipe, const RecipeRun& run) {
   std::printf("nothing was trained or written (--dry-run)\n");
 }
 
+/// Whether a folder with these entries is that of a training, or holds only its recipe and hidden
+/// files.
+bool is_run(const std::vector<std::string>& entries) {
+  const auto is = [](const std::string& name, std::initializer_list<std::string_view> names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  const auto of_run = [&](const std::string& name) {
+    return is(name,
+              {"encoder", "decoder", "statistics", "dit", "stages.json", "model.safetensors"});
+  };
+  const auto harmless = [](const std::string& name) {
+    return name.starts_with('.') || has_extension(name, ".yaml") || has_extension(name, ".yml");
+  };
+  return std::any_of(entries.begin(), entries.end(), of_run) ||
+         std::all_of(entries.begin(), entries.end(), harmless);
+}
+
 void run(const TrainOptions& options) {
   const auto stages = stages_of(options.stages);
   ConfigNode source = ConfigNode::load(options.recipe);
@@ -134,7 +153,9 @@ void run(const TrainOptions& options) {
     recipe.data.ignore_exif = true;
     recipe.source.set_path("data.ignore_exif", true);
   }
-  require_writable_folder(options.out);
+  CommandFiles files;
+  files.input_folder("--data", options.data);
+  files.output_folder("--out", options.out, {.continues = is_run});
   TrainingReport report;
   RecipeRun training;
   training.data = options.data;
