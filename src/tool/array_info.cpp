@@ -144,9 +144,11 @@ bool print_known_arrays(const SafetensorsFile& file) {
     heads.push_back({name, file.info(name).dtype, file.info(name).shape});
   const auto kind = kind_of(heads);
   if (!kind || *kind == "latents or pixels") return false;
-  print(heading(file.origin(), *kind));
+  print(heading(file.origin(),
+                concat("safetensors, ", plural(static_cast<index_t>(heads.size()), "tensor"), " (",
+                       *kind, ")")));
   for (const auto& head : heads) print_array(head.name, read_any(file, head.name));
-  print_texts("notes:", file.metadata());
+  print_texts("metadata:", file.metadata());
   return true;
 }
 
@@ -169,15 +171,15 @@ void print_npz(const std::string& path) {
                         std::visit([](const auto& t) { return values_of(t.span()); }, tensor));
   }
   const auto kind = kind_of(heads);
-  print(heading(path, concat(kind ? *kind + ", npz, " : std::string("npz, "),
-                             plural(static_cast<index_t>(heads.size()), "array"))));
+  print(heading(path, concat("npz, ", plural(static_cast<index_t>(heads.size()), "array"),
+                             kind ? concat(" (", *kind, ")") : std::string())));
   for (const auto& [head, values] : arrays) print_array(head, values);
 }
 
 void print_npy(const std::string& path) {
   const AnyTensor tensor = read_npy(path);
   const auto kind = kind_of({{"arr_0", dtype_of(tensor), shape_of(tensor)}});
-  print(heading(path, kind ? *kind + ", npy" : "npy"));
+  print(heading(path, kind ? concat("npy (", *kind, ")") : std::string("npy")));
   print_array("", tensor);
 }
 

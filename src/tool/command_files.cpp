@@ -216,7 +216,7 @@ struct CommandFiles::State {
     descriptors.push_back(to);
     copy_all(from, shown, to, concat("the temporary copy of ", shown));
     std::string name = concat("/proc/self/fd/", to);
-    shown_names().emplace_back(name, path == "-" ? "stdin" : path);
+    show_as(name, path == "-" ? "stdin" : path);
     return name;
   }
 };
@@ -240,7 +240,7 @@ std::string CommandFiles::input(const std::string& option, const std::string& pa
     if (::fstat(STDIN_FILENO, &status) != 0) fail_with_errno("cannot read", "stdin");
     if (S_ISREG(status.st_mode) && ::lseek(STDIN_FILENO, 0, SEEK_CUR) == 0) {
       state_->declare({Kind::input, option, path, {status.st_dev, status.st_ino, {}}});
-      shown_names().emplace_back("/proc/self/fd/0", "stdin");
+      show_as("/proc/self/fd/0", "stdin");
       return "/proc/self/fd/0";
     }
     return state_->copied(path, STDIN_FILENO, "stdin");
@@ -303,7 +303,7 @@ std::string CommandFiles::output(const std::string& option, const std::string& p
       fail_with_errno("cannot create a temporary folder in", concat("'", temporary_folder(), "'"));
     state_->out_folder = folder;
     state_->out_file = concat(folder, "/stdout", *endings.begin());
-    shown_names().emplace_back(state_->out_file, "stdout");
+    show_as(state_->out_file, "stdout");
     return state_->out_file;
   }
   const bool exists = ::stat(path.c_str(), &status) == 0;
@@ -324,12 +324,12 @@ void CommandFiles::output_folder(const std::string& option, const std::string& p
   if (path == "-") throw UsageError(concat(option, ": '-' (stdout) cannot be a folder; name one"));
   std::error_code none;
   const bool exists = fs::is_directory(path, none);
-  if (!exists &&
+  if (!fs::exists(path, none) &&
       std::any_of(std::begin(kFileEndings), std::end(kFileEndings),
                   [&](const char* ending) { return has_extension(without_slash(path), ending); }))
     throw UsageError(concat(option, ": expected a folder, got the name of a file, '", path, "'"));
-  state_->declare(rule.overwrite ? Kind::replaced_folder : Kind::output_folder, option, path);
   require_writable_folder(path);
+  state_->declare(rule.overwrite ? Kind::replaced_folder : Kind::output_folder, option, path);
   if (!exists) return;
   std::vector<std::string> entries;
   for (const auto& entry : fs::directory_iterator(path))
@@ -366,6 +366,10 @@ void add_overwrite_option(CLI::App& command, bool& overwrite) {
   command.add_flag("--overwrite", overwrite,
                    "replace the files in a folder that an earlier run of this command wrote; a "
                    "folder with other files is refused");
+}
+
+void show_as(const std::string& temporary, const std::string& shown) {
+  shown_names().emplace_back(temporary, shown);
 }
 
 std::string with_shown_names(std::string message) {

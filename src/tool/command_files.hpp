@@ -86,8 +86,11 @@ class CommandFiles {
   std::unique_ptr<State> state_;
 };
 
-/// A message in which the names of temporary files are replaced by "stdin", "stdout" or the name of
-/// the pipe.
+/// From now on, messages call a temporary file or folder `shown`.
+void show_as(const std::string& temporary, const std::string& shown);
+
+/// A message in which the names of temporary files are replaced by those of `show_as`: "stdin",
+/// "stdout", the name of a pipe, or that of an output folder.
 [[nodiscard]] std::string with_shown_names(std::string message);
 
 }  // namespace rae::tool

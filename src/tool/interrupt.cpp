@@ -30,7 +30,6 @@ extern "C" void on_signal(int) {
 }  // namespace
 
 void watch_for_interrupts() {
-  std::signal(SIGXFSZ, SIG_IGN);  // beyond a limit of the file size, writing then fails with EFBIG
   for (const int number : kSignals) {
     struct sigaction old {};
     if (::sigaction(number, nullptr, &old) == 0 && old.sa_handler == SIG_IGN) continue;

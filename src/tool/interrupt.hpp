@@ -4,7 +4,6 @@
 namespace rae::tool {
 
 /// From now on SIGINT, SIGTERM and SIGHUP set a flag; signals that were ignored stay ignored.
-/// A limit of the file size makes writing fail instead of ending the program.
 void watch_for_interrupts();
 
 /// True after such a signal; the callbacks of long computations then return false.

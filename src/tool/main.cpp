@@ -102,7 +102,7 @@ int run(int argc, char** argv) {
       "  rae generate --out samples.png       ten pictures from the built-in model\n"
       "  rae generate --class sneaker --count 16 --out shoes.png\n"
       "  rae info shoes.png                   the settings that generated it\n"
-      "  rae help generate                    everything about one command\n"
+      "  rae generate --help                  everything about one command\n"
       "\n"
       "Results go to stdout, progress and errors to stderr. Exit status: 0 success,\n"
       "1 failure, 2 wrong usage.");

@@ -4,11 +4,13 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <filesystem>
 #include <utility>
 #include <vector>
 
 #include "rae/error.hpp"
+#include "tool/command_files.hpp"
 #include "tool/output.hpp"
 
 namespace rae::tool {
@@ -80,9 +82,12 @@ OutputFolder::OutputFolder(const std::string& path, OwnFile replaced)
       concat(".tmp-", static_cast<long>(::getpid()), "-", counter.fetch_add(1));
   work_ = exists_ ? (fs::path(path_) / mark).string() : path_ + mark;
   make_folder(work_);
+  show_as(work_, path_);
+  signal_handler_ = std::signal(SIGXFSZ, SIG_IGN);
 }
 
 OutputFolder::~OutputFolder() {
+  if (signal_handler_ != SIG_ERR) std::signal(SIGXFSZ, signal_handler_);
   std::error_code none;
   if (!committed_) fs::remove_all(work_, none);
 }

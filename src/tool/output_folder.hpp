@@ -15,7 +15,9 @@ using OwnFile = bool (*)(const std::string& name);
                                                             const std::string& under = {});
 
 /// Collects files in a temporary folder until `commit` gives them their place. Without it the
-/// destructor removes them, and nothing else has changed: a full disk leaves nothing half.
+/// destructor removes them, and nothing else has changed: a full disk leaves nothing half. While an
+/// object lives, exceeding a limit of the file size (RLIMIT_FSIZE) is an error instead of a signal
+/// that ends the program.
 class OutputFolder {
  public:
   /// Creates the temporary folder: beside `path` if that does not exist, else inside it, so that an
@@ -41,6 +43,7 @@ class OutputFolder {
 
   std::string path_, work_;
   OwnFile replaced_;
+  void (*signal_handler_)(int) = nullptr;  // of SIGXFSZ, before
   bool exists_ = false, committed_ = false;
 };
 

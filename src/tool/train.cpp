@@ -143,9 +143,13 @@ bool is_run(const std::vector<std::string>& entries) {
          std::all_of(entries.begin(), entries.end(), harmless);
 }
 
-void run(const TrainOptions& options) {
+void run(TrainOptions& options) {
   const auto stages = stages_of(options.stages);
-  ConfigNode source = ConfigNode::load(options.recipe);
+  CommandFiles files;
+  files.input_folder("--data", options.data);
+  files.output_folder("--out", options.out, {.continues = is_run});
+  for (std::string& file : options.lpips) file = files.input("--lpips", file);
+  ConfigNode source = ConfigNode::load(files.input("--recipe", options.recipe));
   for (const auto& assignment : options.overrides) source.apply_override(assignment);
   Recipe recipe = recipe_of(source, options);
   if (options.dtype) set_training_dtype(recipe, *options.dtype);
@@ -153,9 +157,6 @@ void run(const TrainOptions& options) {
     recipe.data.ignore_exif = true;
     recipe.source.set_path("data.ignore_exif", true);
   }
-  CommandFiles files;
-  files.input_folder("--data", options.data);
-  files.output_folder("--out", options.out, {.continues = is_run});
   TrainingReport report;
   RecipeRun training;
   training.data = options.data;
