@@ -84,6 +84,7 @@ void decode(InOut& options) {
     unfinished.will_create(images_out);
     write_tensor(images_out, "reconstruction", pixels, samples.grid_text);
   }
+  if (out.kind != OutputKind::folder) unfinished.will_create(out.path);
   const std::string summary = write_samples(out, samples, false);
   files.finish();
   unfinished.finish();

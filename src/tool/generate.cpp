@@ -281,6 +281,7 @@ void run(GenerateCommand& command) {
           [&](index_t i) { return generator.png_text(options, static_cast<std::size_t>(i)); },
       .grid_text = all_text,
       .columns = columns};
+  if (out.kind != OutputKind::folder) unfinished.will_create(out.path);
   const std::string summary = write_samples(out, samples, command.grid);
   paths.finish();
   unfinished.finish();

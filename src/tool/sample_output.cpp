@@ -19,7 +19,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kGridFile = "grid.png";
-constexpr index_t kGridGap = 2;  // white pixels between the pictures of a grid
 
 /// The file name of picture i: "000007-t_shirt_top.png".
 std::string file_name(const Samples& samples, index_t i) {
@@ -60,7 +59,7 @@ void write_npz_samples(const std::string& path, const Samples& samples) {
 }
 
 void write_grid(const std::string& path, const Samples& samples) {
-  Image::grid(samples.images, samples.columns, kGridGap).save_png(path, samples.grid_text);
+  Image::grid(samples.images, samples.columns).save_png(path, samples.grid_text);
 }
 
 void write_folder(const SampleOutput& output, const Samples& samples, bool grid) {
@@ -118,13 +117,7 @@ void require_grid_fits(const SampleOutput& output, bool grid, index_t count, ind
   const bool single = output.kind == OutputKind::png && count == 1 && !grid;
   if (output.kind == OutputKind::npz || single) return;
   if (output.kind == OutputKind::folder && !grid) return;
-  const index_t rows = (count + columns - 1) / columns;
-  // Below these limits the products cannot overflow.
-  const bool small = columns <= Image::kMaxSide && rows <= Image::kMaxSide;
-  const auto side = [](index_t n, index_t size) { return n * size + (n - 1) * kGridGap; };
-  if (small && side(columns, width) <= Image::kMaxSide && side(rows, height) <= Image::kMaxSide &&
-      side(columns, width) * side(rows, height) <= Image::kMaxPixels)
-    return;
+  if (Image::grid_fits(count, columns, width, height)) return;
   raise<ArgumentError>("a grid of ", count, " pictures of ", width, " x ", height, ", ", columns,
                        " in a row, exceeds the largest PNG of this program, ", Image::kMaxSide,
                        " pixels on a side and ", Image::kMaxPixels, " in all; ",

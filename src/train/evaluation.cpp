@@ -183,9 +183,25 @@ class Evaluation {
       raise<Cancelled>("evaluate: stopped while measuring ", part);
   }
 
+  /// Writes the first rows that a PNG can hold; nothing if not even one row fits.
   void save(const char* name, std::span<const Image> images, index_t columns) const {
-    if (!options_.folder.empty() && !images.empty())
-      Image::grid(images, columns).save_png(file(name), {{"model", config_.name}});
+    if (options_.folder.empty() || images.empty()) return;
+    auto count = static_cast<index_t>(images.size());
+    const index_t width = images[0].width(), height = images[0].height();
+    while (count > columns && !Image::grid_fits(count, columns, width, height))
+      count = (count - 1) / columns * columns;
+    if (Image::grid_fits(count, columns, width, height))
+      Image::grid(images.first(static_cast<std::size_t>(count)), columns)
+          .save_png(file(name), {{"model", config_.name}});
+  }
+
+  /// Number of classes in the pictures of samples: all, or the first that fit into a PNG.
+  [[nodiscard]] index_t shown_classes() const {
+    const Shape picture = config_.image_shape();  // (C, H, W)
+    index_t columns = classes();
+    while (columns > 1 && !Image::grid_fits(kGridRows * columns, columns, picture[2], picture[1]))
+      --columns;
+    return columns;
   }
 
   void judge_samples() {
@@ -221,6 +237,7 @@ class Evaluation {
     ClassifierScore score(classifier);
     std::vector<Image> shown, kept;
     const bool keep = queries.empty();
+    const index_t columns = shown_classes();
     const index_t wanted = std::max(options_.neighbour_queries, options_.neighbour_rows);
     for (index_t begin = 0; begin < total; begin += kBatch) {
       GenerateOptions how;
@@ -237,12 +254,14 @@ class Evaluation {
       };
       std::vector<Image> images = generator_->sample(how);
       score.add(as_tensor(images), how.labels);
-      for (Image& image : images) {
-        if (static_cast<index_t>(shown.size()) < kGridRows * classes()) shown.push_back(image);
+      for (std::size_t i = 0; i < images.size(); ++i) {
+        Image& image = images[i];
+        if (how.labels[i] < columns && static_cast<index_t>(shown.size()) < kGridRows * columns)
+          shown.push_back(image);
         if (keep && static_cast<index_t>(kept.size()) < wanted) kept.push_back(std::move(image));
       }
     }
-    save(png, shown, classes());
+    save(png, shown, columns);
     if (keep) queries = as_tensor(kept);
 
     SampleQuality out;

@@ -152,6 +152,26 @@ TEST_F(OutputFolder, OtherFilesThatTheCommandWritesIntoItStay) {
   EXPECT_EQ(inside(), (Words{"000000-circle.png", "l.safetensors"}));
 }
 
+TEST_F(OutputFolder, SeveralFilesAreReplacedTogetherOrNotAtAll) {
+  write("l.safetensors", "old latents");
+  write("i.safetensors", "old pixels");
+  fs::permissions(path("l.safetensors"), fs::perms(0600));
+  const auto before = files();
+  const auto failed = rae({"generate", "-m", "m.safetensors", "--latent-out", "l.safetensors",
+                           "--images-out", "i.safetensors", "--out", "/dev/full"});
+  EXPECT_EQ(failed.status, 1);
+  EXPECT_TRUE(contains(failed.err, "No space left"));
+  EXPECT_EQ(files(), before);
+  EXPECT_EQ(slurp(path("l.safetensors")), "old latents");
+  EXPECT_EQ(slurp(path("i.safetensors")), "old pixels");
+  EXPECT_EQ(fs::status(path("l.safetensors")).permissions(), fs::perms(0600));
+  const auto result = rae({"generate", "-m", "m.safetensors", "--latent-out", "l.safetensors",
+                           "--images-out", "i.safetensors", "--out", "x.png"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_NE(slurp(path("l.safetensors")), "old latents");
+  EXPECT_EQ(files().size(), before.size() + 1);
+}
+
 TEST_F(OutputFolder, TrainRefusesAFolderOfOtherFiles) {
   fs::create_directories(path("data/a"));
   Image(8, 8, 1, 20).save_png(path("data/a/1.png"));

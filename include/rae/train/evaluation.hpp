@@ -111,9 +111,9 @@ struct EvaluationReport {
 /// classes as the sets.
 ///
 /// In `options.folder` it leaves evaluation.json, evaluation.txt, samples.png and
-/// samples_guided.png (a class in each column), neighbours.png (each row: a sample and its four
-/// nearest training pictures), reconstructions.png (test pictures above their reconstructions), and
-/// classifier.safetensors, with which the next evaluation begins.
+/// samples_guided.png (a class in each column, as many as fit), neighbours.png (each row: a sample
+/// and its four nearest training pictures), reconstructions.png (test pictures above their
+/// reconstructions), and classifier.safetensors, with which the next evaluation begins.
 ///
 /// The report is a function of bundle, data and options. Throws ConfigError when these do not fit
 /// each other, ArgumentError for options out of range, Cancelled, FileError, and what training and
