@@ -19,6 +19,11 @@ bool begins_with(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;
 }
 
+/// The type of a tensor in a file whose weights are `stored_as`.
+DType stored_type(const std::string& name, const Tensor<float>& tensor, DType stored_as) {
+  return tensor.rank() <= 1 || name == kMean || name == kVar ? DType::f32 : stored_as;
+}
+
 std::map<std::string, Shape> shapes_of(const std::map<std::string, Tensor<float>>& tensors) {
   std::map<std::string, Shape> out;
   for (const auto& [name, tensor] : tensors) out.emplace(name, tensor.shape());
@@ -99,6 +104,15 @@ void Bundle::remove(const std::string& prefix) {
   while (first != tensors.end() && begins_with(first->first, prefix)) first = tensors.erase(first);
 }
 
+void Bundle::round(const std::string& prefix, DType stored_as) {
+  for (auto at = tensors.lower_bound(prefix); at != tensors.end() && begins_with(at->first, prefix);
+       ++at) {
+    const DType type = stored_type(at->first, at->second, stored_as);
+    if (type == DType::bf16) at->second = convert<float>(convert<bf16>(at->second));
+    if (type == DType::f16) at->second = convert<float>(convert<f16>(at->second));
+  }
+}
+
 void Bundle::check() const {
   validate(config, ConfigPlace(origin));
   detail::require_tensors(origin, config, shapes_of(tensors));
@@ -114,6 +128,7 @@ Bundle Bundle::load(const std::string& path) {
     raise<FormatError>(path,
                        ": its weights are packed for the kernels of one machine; use the bundle "
                        "that it was packed from");
+  for (const auto& [name, reason] : file.unreadable()) (void)file.info(name);  // throws
   std::map<std::string, Shape> shapes;
   for (const std::string& name : file.names()) shapes.emplace(name, file.info(name).shape);
   detail::require_tensors(path, out.config, shapes);
@@ -133,10 +148,8 @@ void Bundle::save(const std::string& path, DType stored_as) const {
   std::map<std::string, std::string> metadata = notes;
   metadata.emplace(kConfigKey, to_config(config).to_json());
   std::vector<SafetensorsEntry> entries;
-  for (const auto& [name, tensor] : tensors) {
-    const bool exact = tensor.rank() <= 1 || name == kMean || name == kVar;
-    entries.push_back({name, tensor, exact ? DType::f32 : stored_as});
-  }
+  for (const auto& [name, tensor] : tensors)
+    entries.push_back({name, tensor, stored_type(name, tensor, stored_as)});
   write_safetensors(path, entries, metadata);
 }
 

@@ -2,6 +2,8 @@
 
 #include <optional>
 
+#include "io/suggestion.hpp"
+
 namespace rae::detail {
 namespace {
 
@@ -28,6 +30,19 @@ bool fits(const Shape& stored, const Shape& ours) {
          (stored.rank() == 4 && ours.rank() == 2 && stored[0] == ours[0]);
 }
 
+bool has_tensor(const TensorSource& tensors, std::string_view name) {
+  if (tensors.unreadable().find(name) != tensors.unreadable().end())
+    raise<FormatError>(tensors.origin(), ": the tensor ", name, why_missing(tensors, name));
+  return tensors.contains(name);
+}
+
+std::string why_missing(const TensorSource& tensors, std::string_view name) {
+  const auto reason = tensors.unreadable().find(name);
+  if (reason == tensors.unreadable().end())
+    return concat(" is missing", suggestion(name, tensors.names()));
+  return " cannot be read: it " + reason->second;
+}
+
 void require_group(const TensorGroup& group, const std::vector<ParameterShape>& parameters) {
   const TensorSource& tensors = group.tensors;
   std::size_t missing = 0;
@@ -36,7 +51,7 @@ void require_group(const TensorGroup& group, const std::vector<ParameterShape>& 
     const auto names = names_in_file(group, name);
     const Shape expected = piece_of(shape, names.size());
     for (const std::string& each : names) {
-      if (!tensors.contains(each)) {
+      if (!has_tensor(tensors, each)) {
         if (missing++ == 0) first = each;
         continue;
       }
@@ -67,6 +82,8 @@ std::string encoder_prefix(const TensorSource& tensors, EncoderFamily family) {
                          "'");
     prefix = before;
   }
+  for (const auto& [name, reason] : tensors.unreadable())
+    if (!prefix && name.ends_with(patches)) (void)has_tensor(tensors, name);  // throws
   if (!prefix)
     raise<FormatError>(tensors.origin(), ": has no tensor ", patches, "; is it a ", name_of(family),
                        " encoder?");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "rae/formats/model_files.hpp"
@@ -19,6 +20,14 @@ namespace rae::detail {
 /// True when a tensor of the shape `stored` can be read as a parameter of the shape `ours`. Extents
 /// of 1 are ignored, and the weight of a convolution (N, C, P, P) is the matrix (N, C P P).
 [[nodiscard]] bool fits(const Shape& stored, const Shape& ours);
+
+/// True when there is a tensor of this name. Throws FormatError, with the reason, when there is one
+/// that cannot be read, so that it is not mistaken for an absent one.
+[[nodiscard]] bool has_tensor(const TensorSource& tensors, std::string_view name);
+
+/// The reason why a file does not have a tensor, to follow its name in a message: " is missing",
+/// with the nearest name, or " cannot be read: it ...".
+[[nodiscard]] std::string why_missing(const TensorSource& tensors, std::string_view name);
 
 /// Throws FormatError unless the file has all tensors of these parameters with shapes that fit.
 /// Reads no tensor.

@@ -46,7 +46,7 @@ std::array<double, 3> channels_or(const ConfigNode& node, std::string_view key,
 /// it; it takes precedence over the configuration.
 void read_channels(const TensorSource& tensors, std::string_view name, double lowest,
                    std::array<double, 3>& out) {
-  if (!tensors.contains(name)) return;
+  if (!detail::has_tensor(tensors, name)) return;
   const Tensor<float> values = tensors.read<float>(name, Shape{1, 3, 1, 1});  // (1, 3, 1, 1)
   for (std::size_t i = 0; i < 3; ++i) {
     out[i] = static_cast<double>(values[static_cast<index_t>(i)]);
@@ -58,7 +58,7 @@ void read_channels(const TensorSource& tensors, std::string_view name, double lo
 /// Extent of a tensor; 0 when it is missing or of another rank.
 index_t extent_or_zero(const TensorSource& tensors, const std::string& name, int rank,
                        int dimension) {
-  if (!tensors.contains(name)) return 0;
+  if (!detail::has_tensor(tensors, name)) return 0;
   const Shape& shape = tensors.info(name).shape;
   return shape.rank() == rank ? shape[dimension] : 0;
 }
@@ -161,7 +161,7 @@ Tensor<double> broadcast(const TensorSource& tensors, std::string_view name, con
 /// Mean and variance, (C, h, w) each, of z = scale * (tokens - mean) / (std + 1e-5).
 LatentNorm<float> latent_norm(const TensorSource& tensors, const Shape& latent, double scale) {
   for (const std::string_view name : {"_latents_mean", "_latents_std"})
-    if (!tensors.contains(name))
+    if (!detail::has_tensor(tensors, name))
       raise<FormatError>(tensors.origin(), ": the tensor ", name, " is missing");
   LatentNorm<float> out;
   out.eps = 0;
@@ -185,15 +185,14 @@ LatentNorm<float> latent_norm(const TensorSource& tensors, const Shape& latent, 
 ModelFiles open_diffusers_autoencoder(const std::string& folder) {
   const ConfigNode node = load_config((fs::path(folder) / "config.json").string());
   if (const std::string name = node.get_or("_class_name", "nothing"); name != "AutoencoderRAE")
-    raise<ConfigError>(node.where(), ": _class_name: expected AutoencoderRAE, got ",
-                       name.substr(0, 100));
+    refuse_diffusers_class(folder, name);
   if (!node.get_or("reshape_to_2d", true))
     node.at("reshape_to_2d").fail_expected("true; latents without a grid are not supported");
   if (detail::size_or(node, "num_channels", 3, 3) != 3) node.at("num_channels").fail_expected("3");
   const double scale = node.get_or("scaling_factor", 1.0);
   if (!(scale > 0 && scale <= 1e6)) node.at("scaling_factor").fail_expected("a number above 0");
 
-  const TensorSource tensors = TensorSource::open(folder);
+  TensorSource tensors = TensorSource::open(folder);
   ModelFiles out;
   out.origin = folder;
   ModelConfig& c = out.config;
@@ -220,19 +219,76 @@ ModelFiles open_diffusers_autoencoder(const std::string& folder) {
   out.encoder = TensorGroup{
       tensors, encoder_names(encoder.family, detail::encoder_prefix(tensors, encoder.family))};
   detail::require_group(*out.encoder, parameter_shapes<Encoder>(encoder));
-  out.decoder = TensorGroup{tensors, decoder_names_in(tensors)};
+  const NameMap decoder_names = decoder_names_in(tensors);
+  const std::string table = "decoder_pos_embed";
+  if (!detail::has_tensor(tensors, decoder_names(table).front())) {
+    // The other tensors are checked first, so that memory is only allocated for a decoder that
+    // exists.
+    std::vector<ParameterShape> stored = parameter_shapes<Decoder>(*c.decoder);
+    std::erase_if(stored, [&](const ParameterShape& each) { return each.name == table; });
+    detail::require_group(TensorGroup{tensors, decoder_names}, stored);
+    tensors = tensors.with(
+        {{decoder_names(table).front(), diffusers_position_table(grid, c.decoder->hidden_size)}});
+    out.encoder->tensors = tensors;
+  }
+  out.decoder = TensorGroup{tensors, decoder_names};
   detail::require_group(*out.decoder, parameter_shapes<Decoder>(*c.decoder));
   out.latent_norm = latent_norm(tensors, c.latent_shape(), scale);
   return out;
 }
 
+std::string diffusers_class(const std::string& folder) noexcept {
+  for (const char* file : {"config.json", "model_index.json"}) try {
+      const auto node = load_config((fs::path(folder) / file).string());
+      if (node.is_map() && node.contains("_class_name"))
+        return node.get<std::string>("_class_name").substr(0, 100);
+    } catch (const std::exception&) {
+    }
+  return {};
+}
+
 bool is_diffusers_autoencoder(const std::string& folder) noexcept {
-  try {
-    const auto node = load_config((fs::path(folder) / "config.json").string());
-    return node.is_map() && node.get_or("_class_name", "") == "AutoencoderRAE";
-  } catch (const std::exception&) {
-    return false;
+  return diffusers_class(folder) == "AutoencoderRAE";
+}
+
+void refuse_diffusers_class(const std::string& folder, const std::string& name) {
+  constexpr std::string_view kDit =
+      "is the diffusion network (DiT^DH) of RAE in diffusers, which is not supported yet; use the "
+      "official checkpoint of the network (stage2_model.pt) with its configuration";
+  std::string reason = "is a class of diffusers that is not supported";
+  if (name == "RAEDiT2DModel") {
+    reason = kDit;
+  } else if (name == "RAEDiTPipeline") {
+    reason = "is a pipeline of diffusers, of which only the autoencoder is supported yet";
+    std::error_code none;
+    for (const char* part : {"vae", "autoencoder"})
+      if (const fs::path inside = fs::path(folder) / part; fs::is_directory(inside, none))
+        reason += concat("; open its folder '", inside.string(), "'");
   }
+  raise<ConfigError>(folder, ": _class_name: expected AutoencoderRAE, got ", name.substr(0, 100),
+                     ", which ", reason);
+}
+
+Tensor<float> diffusers_position_table(index_t grid, index_t dim) {
+  if (grid < 1 || dim < 4 || dim % 4 != 0)
+    raise<ArgumentError>(
+        "diffusers_position_table: expected a width that is a multiple of 4 and a "
+        "grid of at least 1, got ",
+        dim, " and ", grid);
+  constexpr float kBaseSize = 16;
+  const index_t quarter = dim / 4;
+  const float step = static_cast<float>(grid) / kBaseSize;
+  Tensor<float> table(Shape{1, 1 + grid * grid, dim}, 0.0f);  // (1, 1 + h*w, D)
+  float* out = table.data() + dim;
+  for (index_t t = 0; t < grid * grid; ++t)
+    for (index_t i = 0; i < dim; ++i) {
+      const auto place = static_cast<float>(i < dim / 2 ? t % grid : t / grid);
+      const double angle =
+          static_cast<double>(place / step) /
+          std::pow(10000.0, static_cast<double>(i % quarter) / static_cast<double>(quarter));
+      *out++ = static_cast<float>(i / quarter % 2 == 0 ? std::sin(angle) : std::cos(angle));
+    }
+  return table;
 }
 
 }  // namespace rae

@@ -6,7 +6,6 @@
 
 #include "formats/check_tensors.hpp"
 #include "formats/packed_weights.hpp"
-#include "io/suggestion.hpp"
 
 namespace rae::detail {
 namespace {
@@ -63,8 +62,8 @@ void check_weights(const TensorGroup& group, std::string_view network_name,
     const std::vector<std::string> pieces = names_in_file(group, name);
     for (const std::string& each : pieces) {
       if (!tensors.contains(each))
-        raise<FormatError>(where(group, network_name), ": the tensor ", each, " is missing",
-                           suggestion(each, tensors.names()));
+        raise<FormatError>(where(group, network_name), ": the tensor ", each,
+                           why_missing(tensors, each));
       if (const Shape& found = tensors.info(each).shape;
           !fits(found, piece_of(shape, pieces.size())))
         raise<ShapeError>(where(group, network_name), ": tensor ", each, ": expected ",

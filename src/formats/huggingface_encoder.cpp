@@ -30,6 +30,9 @@ Defaults defaults_of(const ConfigNode& node, const std::string& type) {
     raise<ConfigError>(node.at("model_type").where(), ": '", type,
                        "' is SigLIP 2 for any resolution (NaFlex), which is not supported; ",
                        "use a model of fixed resolution, such as google/siglip2-base-patch16-256");
+  if (type.starts_with("dinov3"))
+    raise<ConfigError>(node.at("model_type").where(), ": '", type,
+                       "' is DINOv3, the encoder of RAEv2, which is not supported yet");
   node.at("model_type")
       .fail_expected("dinov2_with_registers, dinov2, siglip, siglip_vision_model or vit_mae");
 }
@@ -72,12 +75,12 @@ void require_tensors(const PretrainedEncoder& encoder) {
   detail::require_group(encoder.file, parameter_shapes<Encoder>(encoder.config));
   const auto beyond =
       encoder.file.names(concat("layers.", encoder.config.num_layers, ".norm1.weight")).front();
-  if (tensors.contains(beyond))
+  if (detail::has_tensor(tensors, beyond))
     raise<FormatError>(tensors.origin(), ": has a tensor ", beyond, ", but config.json says ",
                        encoder.config.num_layers, " layers");
   if (const auto registers = encoder.file.names("register_tokens").front();
       encoder.config.family == EncoderFamily::dinov2 && encoder.config.registers == 0 &&
-      tensors.contains(registers))
+      detail::has_tensor(tensors, registers))
     raise<FormatError>(tensors.origin(), ": has a tensor ", registers,
                        ", but config.json is that of DINOv2 without registers");
 }
@@ -85,6 +88,11 @@ void require_tensors(const PretrainedEncoder& encoder) {
 }  // namespace
 
 EncoderConfig parse_pretrained_config(const ConfigNode& whole) {
+  if (const ConfigNode* name = whole.is_map() ? whole.find("_class_name") : nullptr;
+      name != nullptr && !whole.contains("model_type"))
+    raise<ConfigError>(name->where(), ": ", name->as_string().substr(0, 100),
+                       " is a class of diffusers; expected the config.json of an encoder of "
+                       "transformers, with a model_type");
   const std::string type = whole.get<std::string>("model_type");
   const Defaults defaults = defaults_of(whole, type);
   static const ConfigNode empty = ConfigNode::map();

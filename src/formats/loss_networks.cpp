@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "formats/check_tensors.hpp"
 #include "rae/formats/fill_weights.hpp"
 #include "rae/io/tensor_source.hpp"
 
@@ -34,7 +35,7 @@ class Files {
       const std::string& parameter) const {
     for (const std::string& name : candidates(parameter))
       for (const TensorSource& file : files_)
-        if (file.contains(name)) return {&file, name};
+        if (detail::has_tensor(file, name)) return {&file, name};
     std::string origins;
     for (const TensorSource& file : files_)
       origins += (origins.empty() ? "" : ", ") + file.origin();
@@ -92,7 +93,7 @@ DinoDiscriminator<Var<float>> open_dino_discriminator(const std::string& path,
   config.patch_size = required_extent(file, "patch_embed.proj.weight", 4, 2);
   config.intermediate_size = required_extent(file, "blocks.0.mlp.fc1.weight", 2, 0);
   config.num_layers = 0;
-  while (file.contains(concat("blocks.", config.num_layers, ".attn.qkv.weight")))
+  while (detail::has_tensor(file, concat("blocks.", config.num_layers, ".attn.qkv.weight")))
     ++config.num_layers;
   const index_t positions = required_extent(file, "pos_embed", 3, 1) - 1;
   const auto side = static_cast<index_t>(

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "formats/bundle_layout.hpp"
+#include "formats/check_tensors.hpp"
 #include "kernels/grouped_product.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/kernels/isa.hpp"
@@ -62,7 +63,7 @@ std::vector<SafetensorsSlot> PackedWeight::slots() const {
 
 void PackedWeight::check(const TensorSource& tensors, const std::string& where) const {
   for (const SafetensorsSlot& slot : slots()) {
-    if (!tensors.contains(slot.name))
+    if (!has_tensor(tensors, slot.name))
       raise<FormatError>(where, ": the tensor ", slot.name, " is missing");
     const TensorInfo& found = tensors.info(slot.name);
     if (found.dtype == slot.dtype && found.shape == slot.shape) continue;

@@ -134,6 +134,9 @@ FeatureExtractor FeatureExtractor::inception(const TensorSource& file) {
           file.origin(),
           ": these are the weights of torchvision's Inception-v3, whose features differ; ",
           kExpected);
+  for (const std::string& name : {first, std::string("fc.weight")})
+    if (weights.unreadable().find(name) != weights.unreadable().end())
+      (void)weights.info(name);  // throws
   if (!weights.contains(first) || !weights.contains("fc.weight"))
     raise<FormatError>(file.origin(), ": no weights of Inception-v3 ('", first,
                        "' or 'fc.weight' is missing); ", kExpected);

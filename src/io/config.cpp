@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "config_builder.hpp"
-#include "lfs_pointer.hpp"
 #include "rae/core/owner.hpp"
 #include "rae/io/file.hpp"
+#include "rae/io/placeholder.hpp"
 #include "suggestion.hpp"
 
 namespace rae {
@@ -74,7 +74,7 @@ ConfigNode ConfigNode::map(Map members) {
 
 ConfigNode ConfigNode::load(const std::string& path) {
   const auto bytes = read_file(path, ConfigBuilder::kMaxText);
-  detail::require_no_lfs_pointer(bytes, path);
+  require_no_placeholder(bytes, path);
   const bool json = path.size() >= 5 && path.compare(path.size() - 5, 5, ".json") == 0;
   return json ? parse_json(as_text(bytes), path) : parse_yaml(as_text(bytes), path);
 }

@@ -2,6 +2,8 @@
 #include "rae/io/file.hpp"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,11 +11,14 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <climits>
-#include <cstdlib>
+#include <charconv>
+#include <filesystem>
 #include <functional>
+#include <optional>
 #include <system_error>
 #include <utility>
+
+#include "symbolic_links.hpp"
 
 namespace rae {
 namespace {
@@ -51,13 +56,22 @@ int open_to_read(const std::string& path, struct stat& status) {
   return descriptor;
 }
 
-/// Follows symbolic links, so that the file is replaced and the link stays.
-std::string resolve_links(const std::string& path) {
-  char* real = ::realpath(path.c_str(), nullptr);
-  if (real == nullptr) return path;
-  std::string out(real);
-  std::free(real);
-  return out;
+/// Between the name of a file and the number of the process that writes it.
+constexpr std::string_view kTemporary = ".tmp-";
+
+/// The process in the name of a temporary file, "NAME.tmp-PROCESS-COUNT".
+std::optional<pid_t> writer_of(std::string_view name) {
+  const auto mark = name.rfind(kTemporary);
+  if (mark == std::string_view::npos || mark == 0) return std::nullopt;
+  const char* const end = name.data() + name.size();
+  pid_t process = 0;
+  unsigned count = 0;
+  const auto first = std::from_chars(name.data() + mark + kTemporary.size(), end, process);
+  if (first.ec != std::errc() || first.ptr == end || *first.ptr != '-' || process < 1)
+    return std::nullopt;
+  const auto second = std::from_chars(first.ptr + 1, end, count);
+  if (second.ec != std::errc() || second.ptr != end) return std::nullopt;
+  return process;
 }
 
 std::string folder_of(const std::string& path) {
@@ -107,19 +121,23 @@ void MappedFile::release(std::span<const std::byte> part) const noexcept {
     (void)::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
 }
 
-AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(resolve_links(path)) {
+AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(detail::follow_links(path)) {
   if (path.empty()) raise<FileError>("cannot write a file without a name");
   struct stat status {};
-  if (::stat(target_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+  const bool exists = ::stat(target_.c_str(), &status) == 0;
+  if (exists && !S_ISREG(status.st_mode)) {
     if (S_ISDIR(status.st_mode)) fail_with_errno("cannot write", path_, EISDIR);
     descriptor_ = ::open(target_.c_str(), O_WRONLY | O_CLOEXEC);
     if (descriptor_ < 0) fail_with_errno("cannot write", path_);
     return;
   }
   static std::atomic<unsigned> counter{0};
+  // A private file stays private while it is written.
+  const mode_t mode = exists ? status.st_mode & 0777 : 0666;
   for (int attempt = 0; descriptor_ < 0 && attempt < 100; ++attempt) {
-    temporary_ = concat(target_, ".tmp-", static_cast<long>(::getpid()), "-", counter.fetch_add(1));
-    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    temporary_ =
+        concat(target_, kTemporary, static_cast<long>(::getpid()), "-", counter.fetch_add(1));
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (descriptor_ < 0 && errno != EEXIST) break;
   }
   if (descriptor_ < 0) {
@@ -127,6 +145,13 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(resolve_l
     temporary_.clear();
     fail_with_errno("cannot write", path_, error);
   }
+  // `remove_orphaned_temporaries` leaves locked files alone.
+  (void)::flock(descriptor_, LOCK_EX | LOCK_NB);
+  if (!exists) return;
+  // Only root may give a file away; then the new one belongs to this user.
+  if (status.st_uid != ::geteuid() || status.st_gid != ::getegid())
+    (void)!::fchown(descriptor_, status.st_uid, status.st_gid);
+  (void)::fchmod(descriptor_, mode);
 }
 
 AtomicFile::AtomicFile(AtomicFile&& other) noexcept
@@ -208,6 +233,26 @@ std::vector<std::byte> read_file(const std::string& path, std::size_t max_bytes)
     if (static_cast<std::size_t>(count) > max_bytes - out.size()) too_large();
     out.insert(out.end(), chunk.begin(), chunk.begin() + count);
   }
+}
+
+std::vector<std::string> remove_orphaned_temporaries(const std::string& folder,
+                                                     std::string_view name) {
+  std::vector<std::string> removed;
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
+    const std::string path = entry.path().string();
+    const std::string file_name = entry.path().filename().string();
+    const std::optional<pid_t> writer = writer_of(file_name);
+    if (!writer || !entry.is_regular_file(none) || entry.is_symlink(none)) continue;
+    if (!name.empty() && file_name.substr(0, file_name.rfind(kTemporary)) != name) continue;
+    if (::kill(*writer, 0) == 0 || errno != ESRCH) continue;
+    // The number may be that of a process on another machine, whose lock is seen here.
+    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.get() < 0 || (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK))
+      continue;
+    if (::unlink(path.c_str()) == 0) removed.push_back(path);
+  }
+  return removed;
 }
 
 void write_file_atomically(const std::string& path, std::span<const std::byte> bytes) {

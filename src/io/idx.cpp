@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "deflate.hpp"
-#include "lfs_pointer.hpp"
 #include "rae/io/file.hpp"
+#include "rae/io/placeholder.hpp"
 
 namespace rae {
 namespace {
@@ -89,7 +89,7 @@ class IdxReader {
 };
 
 Tensor<std::uint8_t> parse(std::span<const std::byte> bytes, int rank, const std::string& origin) {
-  detail::require_no_lfs_pointer(bytes, origin);
+  require_no_placeholder(bytes, origin);
   IdxReader reader(rank, origin);
   const bool gzip = bytes.size() >= 2 && bytes[0] == std::byte{0x1f} && bytes[1] == std::byte{0x8b};
   if (!gzip) {

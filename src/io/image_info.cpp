@@ -10,9 +10,9 @@
 #include "byte_order.hpp"
 #include "deflate.hpp"
 #include "exif.hpp"
-#include "lfs_pointer.hpp"
 #include "png.hpp"
 #include "rae/io/image.hpp"
+#include "rae/io/placeholder.hpp"
 
 namespace rae {
 namespace {
@@ -57,19 +57,11 @@ std::string_view foreign_format(std::string_view text) {
   if (const std::string_view name = foreign_format(text); !name.empty())
     raise<FormatError>(origin, ": ", name, " file, neither PNG nor JPEG nor WebP nor BMP; ",
                        "save the picture in one of these formats");
-  // An HTML page is usually the error message or the login page of a server.
-  const std::size_t begin = text.find_first_not_of("\xef\xbb\xbf \t\r\n");
-  std::string start(begin == std::string_view::npos ? ""sv : text.substr(begin, 16));
-  for (char& c : start)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  for (const std::string_view page : {"<!doctype html", "<html", "<head", "<body"})
-    if (start.starts_with(page))
-      raise<FormatError>(origin, ": an HTML page, not a picture; download the file itself");
+  require_no_placeholder(bytes, origin);
   raise<FormatError>(origin, ": neither PNG nor JPEG nor WebP nor BMP");
 }
 
 ImageFormat format_of(std::span<const std::byte> bytes, const std::string& origin) {
-  detail::require_no_lfs_pointer(bytes, origin);
   const std::string_view text = as_text(bytes);
   if (detail::is_png(bytes)) return ImageFormat::png;
   if (text.starts_with("\xff\xd8\xff")) return ImageFormat::jpeg;

@@ -1,4 +1,5 @@
-// The names of a reader's tensors and their positions, with one error message for missing names.
+// The names of a reader's tensors and their positions, with one error message for missing names and
+// for tensors that cannot be read.
 #pragma once
 
 #include <map>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "rae/error.hpp"
+#include "rae/io/tensor_reader.hpp"
 #include "suggestion.hpp"
 
 namespace rae::detail {
@@ -26,8 +28,10 @@ class NameIndex {
   NameIndex& operator=(const NameIndex&) = delete;
 
   /// Sets the names. Throws FormatError, naming the file `origin`, when one appears twice.
-  void assign(std::vector<std::string> names, const std::string& origin) {
+  void assign(std::vector<std::string> names, const std::string& origin,
+              UnreadableTensors unreadable = {}) {
     names_ = std::move(names);
+    unreadable_ = std::move(unreadable);
     origin_ = origin;
     for (std::size_t i = 0; i < names_.size(); ++i)
       if (!index_.emplace(names_[i], i).second)
@@ -35,22 +39,29 @@ class NameIndex {
   }
 
   [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
+  [[nodiscard]] const UnreadableTensors& unreadable() const noexcept { return unreadable_; }
   [[nodiscard]] bool contains(std::string_view name) const noexcept {
     return index_.find(name) != index_.end();
   }
 
-  /// Position of a name. Throws FormatError, with the nearest name, when it is missing.
+  /// Position of a name. Throws FormatError when it cannot be read, with the reason, or is missing,
+  /// with the nearest name.
   [[nodiscard]] std::size_t find(std::string_view name) const {
     const auto found = index_.find(name);
-    if (found == index_.end())
+    if (found == index_.end()) {
+      if (const auto reason = unreadable_.find(name); reason != unreadable_.end())
+        raise<FormatError>("tensor '", name, "' in ", origin_, " cannot be read: it ",
+                           reason->second);
       raise<FormatError>("tensor '", name, "' is not in ", origin_, " (", names_.size(),
                          " tensors)", suggestion(name, names_));
+    }
     return found->second;
   }
 
  private:
   std::string origin_;
   std::vector<std::string> names_;
+  UnreadableTensors unreadable_;
   std::unordered_map<std::string_view, std::size_t> index_;  // keys point into `names_`
 };
 

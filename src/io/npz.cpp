@@ -9,9 +9,9 @@
 #include <set>
 #include <utility>
 
-#include "lfs_pointer.hpp"
 #include "npy_header.hpp"
 #include "rae/io/file.hpp"
+#include "rae/io/placeholder.hpp"
 #include "suggestion.hpp"
 #include "zip.hpp"
 
@@ -189,7 +189,7 @@ struct NpyParts {
 };
 
 NpyParts split_npy(std::span<const std::byte> bytes, const std::string& origin) {
-  detail::require_no_lfs_pointer(bytes, origin);
+  require_no_placeholder(bytes, origin);
   const auto byte_at = [&](std::size_t i) { return std::to_integer<std::size_t>(bytes[i]); };
   if (bytes.size() < 12 || as_text(bytes.first(6)) != "\x93NUMPY")
     raise<FormatError>(origin, ": not an .npy file, or truncated");

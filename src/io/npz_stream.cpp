@@ -2,8 +2,6 @@
 // and finishing copies nothing.
 #include "rae/io/npz_stream.hpp"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,9 +15,11 @@
 #include <utility>
 
 #include "deflate.hpp"
+#include "file_lock.hpp"
 #include "npy_header.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/file.hpp"
+#include "symbolic_links.hpp"
 #include "zip.hpp"
 
 namespace rae {
@@ -31,14 +31,6 @@ constexpr std::size_t kChunk = std::size_t{1} << 20;
 [[noreturn]] void fail(std::string_view action, const std::string& path) {
   raise<FileError>(action, " '", path,
                    "': ", std::error_code(errno, std::generic_category()).message());
-}
-
-/// Symbolic links are followed, as AtomicFile does.
-std::string target_of(const std::string& path) {
-  std::error_code none;
-  return std::filesystem::is_symlink(path, none)
-             ? std::filesystem::weakly_canonical(path, none).string()
-             : path;
 }
 
 ConfigNode settings_node(const std::map<std::string, std::string>& settings) {
@@ -63,7 +55,7 @@ struct NpzStream::State {
   std::uint32_t crc = 0;        // of arr_0 so far
 
   State(const std::string& name, NpzStreamPlan given)
-      : path(target_of(name)),
+      : path(detail::follow_links(name)),
         partial(partial_name(path)),
         manifest(partial + ".json"),
         plan(std::move(given)) {
@@ -73,12 +65,14 @@ struct NpzStream::State {
 
   /// Not in the constructor, so that the destructor closes the file when this throws.
   void open() {
-    descriptor = ::open(partial.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (descriptor < 0) fail("cannot write", partial);
-    if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0)
+    descriptor = detail::open_locked(partial);
+    if (descriptor < 0)
       raise<FileError>(
           "cannot write '", partial,
           "': another process is writing it; wait until it ends, or choose another name");
+    const std::filesystem::path name(manifest);
+    remove_orphaned_temporaries(name.has_parent_path() ? name.parent_path().string() : ".",
+                                name.filename().string());
     struct stat status {};
     if (::fstat(descriptor, &status) != 0) fail("cannot read", partial);
     // Without a manifest there is nothing to continue.
@@ -236,8 +230,9 @@ struct NpzStream::State {
     if (::fsync(descriptor) != 0) fail("cannot write", partial);
     if (::rename(partial.c_str(), path.c_str()) != 0)
       fail("cannot rename the finished file to", path);
-    ::close(std::exchange(descriptor, -1));
+    // Before the lock ends, so that it is not the manifest of another process.
     ::unlink(manifest.c_str());
+    ::close(std::exchange(descriptor, -1));
   }
 };
 

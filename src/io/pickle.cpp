@@ -11,89 +11,17 @@
 #include <unordered_set>
 #include <utility>
 
+#include "pickle_names.hpp"
 #include "rae/error.hpp"
 #include "rae/io/file.hpp"
 
 namespace rae::detail {
 namespace {
 
-/// Numbers of the globals; a class of storages is kStorage + DType.
-enum Global : std::int64_t {
-  kOrderedDict,
-  kRebuildTensor,
-  kRebuildTensorV2,
-  kRebuildParameter,
-  kStorage
-};
-
-constexpr std::pair<std::string_view, std::int64_t> kGlobals[] = {
-    {"collections.OrderedDict", kOrderedDict},
-    {"torch._utils._rebuild_tensor", kRebuildTensor},
-    {"torch._utils._rebuild_tensor_v2", kRebuildTensorV2},
-    {"torch._utils._rebuild_parameter", kRebuildParameter},
-    {"torch.DoubleStorage", kStorage + static_cast<int>(DType::f64)},
-    {"torch.FloatStorage", kStorage + static_cast<int>(DType::f32)},
-    {"torch.HalfStorage", kStorage + static_cast<int>(DType::f16)},
-    {"torch.BFloat16Storage", kStorage + static_cast<int>(DType::bf16)},
-    {"torch.LongStorage", kStorage + static_cast<int>(DType::int64)},
-    {"torch.IntStorage", kStorage + static_cast<int>(DType::int32)},
-    {"torch.ShortStorage", kStorage + static_cast<int>(DType::int16)},
-    {"torch.CharStorage", kStorage + static_cast<int>(DType::int8)},
-    {"torch.ByteStorage", kStorage + static_cast<int>(DType::uint8)},
-    {"torch.BoolStorage", kStorage + static_cast<int>(DType::boolean)},
-    {"torch.storage.UntypedStorage", kStorage + static_cast<int>(DType::uint8)},
-};
-
-/// Names of opcodes that are refused, for messages.
-constexpr std::pair<unsigned char, std::string_view> kRefused[] = {{'0', "POP"},
-                                                                   {'1', "POP_MARK"},
-                                                                   {'2', "DUP"},
-                                                                   {'F', "FLOAT"},
-                                                                   {'I', "INT"},
-                                                                   {'L', "LONG"},
-                                                                   {'P', "PERSID"},
-                                                                   {'S', "STRING"},
-                                                                   {'V', "UNICODE"},
-                                                                   {'B', "BINBYTES"},
-                                                                   {'C', "SHORT_BINBYTES"},
-                                                                   {'d', "DICT"},
-                                                                   {'l', "LIST"},
-                                                                   {'i', "INST"},
-                                                                   {'o', "OBJ"},
-                                                                   {'g', "GET"},
-                                                                   {'p', "PUT"},
-                                                                   {0x81, "NEWOBJ"},
-                                                                   {0x82, "EXT1"},
-                                                                   {0x83, "EXT2"},
-                                                                   {0x84, "EXT4"},
-                                                                   {0x8b, "LONG4"},
-                                                                   {0x8e, "BINBYTES8"},
-                                                                   {0x8f, "EMPTY_SET"},
-                                                                   {0x90, "ADDITEMS"},
-                                                                   {0x91, "FROZENSET"},
-                                                                   {0x92, "NEWOBJ_EX"},
-                                                                   {0x96, "BYTEARRAY8"},
-                                                                   {0x97, "NEXT_BUFFER"},
-                                                                   {0x98, "READONLY_BUFFER"}};
-
-std::string_view kind_name(PickleKind kind) {
-  constexpr std::string_view kNames[] = {
-      "None",   "a boolean", "an integer",          "a number", "a string", "a list", "a tuple",
-      "a dict", "a tensor",  "a class or function", "a storage"};
-  return kNames[static_cast<std::size_t>(kind)];
-}
-
-/// A string of a hostile file for a message: shortened, and without control characters.
-std::string shown(std::string_view text) {
-  std::string out(text.substr(0, 100));
-  std::replace_if(
-      out.begin(), out.end(),
-      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
-  return text.size() > 100 ? out + "..." : out;
-}
-
 /// Limit of the length of a key, and the number of bytes of a string that count as one value.
 constexpr std::size_t kMaxKey = 1024, kTextUnit = 256;
+/// Limit of the number of different reasons for skipped objects; further objects share one reason.
+constexpr std::size_t kMaxReasons = 1000;
 
 /// The part of a storage that a persistent id names.
 struct Window {
@@ -173,11 +101,13 @@ class Machine {
     marks_.pop_back();
     return out;
   }
-  PickleValue& top(PickleKind kind, std::string_view needed_by) {
+  /// The value on the top of the stack, which an opcode changes; null for a skipped object.
+  PickleValue* top(PickleKind kind, std::string_view needed_by) {
     if (stack_.size() <= floor()) fail("the stack is empty");
     PickleValue& value = out_.values[stack_.back()];
+    if (value.kind == PickleKind::opaque) return nullptr;
     if (value.kind != kind) fail(concat(needed_by, " of ", kind_name(value.kind)));
-    return value;
+    return &value;
   }
   const PickleValue& expect(PickleId id, PickleKind kind, std::string_view subject) const {
     const PickleValue& value = out_.values[id];
@@ -195,10 +125,29 @@ class Machine {
     tuple(std::move(items));
   }
   void extend(PickleKind kind, const std::vector<PickleId>& items, std::string_view opcode) {
-    auto& target = top(kind, opcode).items;
+    PickleValue* target = top(kind, opcode);
     if (kind == PickleKind::dict && items.size() % 2 != 0)
       fail(concat(opcode, ": a key without a value"));
-    target.insert(target.end(), items.begin(), items.end());
+    if (target != nullptr) target->items.insert(target->items.end(), items.begin(), items.end());
+  }
+
+  bool is_opaque(PickleId id) const { return out_.values[id].kind == PickleKind::opaque; }
+
+  /// The index of a skipped object in the table of its kind.
+  std::int64_t opaque_index(std::string reason, std::string name = {}) {
+    if (reasons_.size() >= kMaxReasons && reasons_.find(reason) == reasons_.end()) {
+      reason = "is an object that is not a tensor";
+      name.clear();
+    }
+    const auto [found, is_new] = reasons_.try_emplace(reason, out_.opaques.size());
+    if (is_new) out_.opaques.push_back({std::move(name), std::move(reason)});
+    return static_cast<std::int64_t>(found->second);
+  }
+  void push_opaque(std::string reason, std::string name = {}) {
+    push_new(PickleKind::opaque, opaque_index(std::move(reason), std::move(name)));
+  }
+  const PickleOpaque& opaque(PickleId id) const {
+    return out_.opaques[static_cast<std::size_t>(out_.values[id].integer)];
   }
 
   void put(std::uint64_t index) {
@@ -215,11 +164,16 @@ class Machine {
 
   void long1() {
     const std::uint64_t count = take(1);
-    if (count > 8) fail(concat("an integer of ", count, " bytes; expected at most 8"));
+    if (count > 8) return skip(count, "is an integer of more than 64 bits");
     std::uint64_t value = take(static_cast<std::size_t>(count));
     if (count > 0 && count < 8 && (value >> (8 * count - 1)) != 0)
       value |= ~std::uint64_t{0} << (8 * count);
     push_new(PickleKind::integer, static_cast<std::int64_t>(value));
+  }
+  /// Skips an object that is stored as bytes.
+  void skip(std::uint64_t bytes, std::string_view reason) {
+    (void)take_text(bytes);
+    push_opaque(std::string(reason));
   }
   void real() {
     std::uint64_t bits = 0;  // big-endian
@@ -227,23 +181,27 @@ class Machine {
     push(add({PickleKind::real, 0, std::bit_cast<double>(bits), {}, {}}));
   }
 
+  /// A class or function. Unknown ones become opaque values: they are never called, so that it is
+  /// safe to go on.
   void global(std::string_view module, std::string_view name) {
-    const std::string full = concat(module, ".", name);
-    for (const auto& [known, id] : kGlobals)
+    const std::string full = concat(shown(module), ".", shown(name));
+    for (const auto& [known, id] : kPickleGlobals)
       if (known == full) return push_new(PickleKind::global, id);
-    fail(concat("the global '", shown(full),
-                "' is not allowed; only tensors, containers, strings and numbers are read"));
+    push_opaque(concat("is an object of '", full, "', which is not read"), full);
   }
 
   bool step();
   void reduce();
+  void call(std::int64_t function, const std::vector<PickleId>& arguments);
+  void new_object(int arguments);
   void build();
-  void ordered_dict(const std::vector<PickleId>& arguments);
+  void dict(std::int64_t function, const std::vector<PickleId>& arguments);
   void tensor(const std::vector<PickleId>& arguments, bool second_version);
   void persistent_id();
-  std::size_t storage(std::string_view key, DType dtype, std::int64_t numel);
+  std::size_t storage(PickleStorage wanted);
   void finish();
   std::size_t check(PickleId id, int depth);
+  bool check_key(const PickleValue& key, std::unordered_set<std::string>& keys) const;
 
   std::span<const std::byte> bytes_;
   const std::string& origin_;
@@ -255,6 +213,7 @@ class Machine {
   std::vector<Window> windows_;
   std::size_t copied_ = 0;
   std::unordered_map<std::string_view, std::size_t> storages_;
+  std::unordered_map<std::string, std::size_t> reasons_;
 
   /// Results of `check` for a value: the number of values below it, and their depth.
   struct Checked {
@@ -323,12 +282,30 @@ bool Machine::step() {
       return true;
     }
     case 'R': reduce(); return true;
+    case 0x81: new_object(1); return true;  // NEWOBJ
+    case 0x92: new_object(2); return true;  // NEWOBJ_EX
     case 'b': build(); return true;
+    case '0': (void)pop(); return true;
+    case '1': (void)pop_to_mark(); return true;
+    case 'C': skip(take(1), "is a byte string"); return true;
+    case 'B': skip(take(4), "is a byte string"); return true;
+    case 0x8e:
+    case 0x96: skip(take(8), "is a byte string"); return true;
+    case 0x8b: skip(take(4), "is an integer of more than 64 bits"); return true;
+    case 0x8f: push_opaque("is a set"); return true;
+    case 0x90:  // ADDITEMS
+      (void)pop_to_mark();
+      if (stack_.size() <= floor() || !is_opaque(stack_.back())) fail("ADDITEMS without a set");
+      return true;
+    case 0x91:
+      (void)pop_to_mark();
+      push_opaque("is a set");
+      return true;
     case 'Q': persistent_id(); return true;
     default: break;
   }
   --at_;
-  for (const auto& [refused, name] : kRefused)
+  for (const auto& [refused, name] : kRefusedOpcodes)
     if (refused == opcode)
       fail(concat("the opcode ", name,
                   " is not allowed; only tensors, containers, strings and numbers are read"));
@@ -336,32 +313,67 @@ bool Machine::step() {
 }
 
 void Machine::reduce() {
-  const PickleId arguments_id = pop(), callable = pop();
+  const PickleId arguments = pop(), callable = pop();
   const PickleValue& function = out_.values[callable];
+  if (function.kind == PickleKind::opaque) return push(callable);
   if (function.kind != PickleKind::global) fail(concat("REDUCE of ", kind_name(function.kind)));
-  const std::int64_t number = function.integer;
-  const std::vector<PickleId>& arguments =
-      expect(arguments_id, PickleKind::tuple, "arguments of REDUCE").items;
-  switch (number) {
-    case kOrderedDict: return ordered_dict(arguments);
+  call(function.integer, expect(arguments, PickleKind::tuple, "arguments of REDUCE").items);
+}
+
+/// Pushes the value that a known function would return.
+void Machine::call(std::int64_t function, const std::vector<PickleId>& arguments) {
+  const auto need = [&](std::string_view name, std::size_t count) {
+    if (arguments.size() != count)
+      fail(concat(name, ": expected ", count, " arguments, got ", arguments.size()));
+  };
+  switch (function) {
+    case kOrderedDict:
+    case kDefaultDict: return dict(function, arguments);
+    case kSize:
+      need("torch.Size", 1);
+      (void)expect(arguments[0], PickleKind::tuple, "torch.Size");
+      return push(arguments[0]);
     case kRebuildTensor: return tensor(arguments, false);
     case kRebuildTensorV2: return tensor(arguments, true);
     case kRebuildParameter:
-      if (arguments.size() != 3)
-        fail(concat("_rebuild_parameter: expected 3 arguments, got ", arguments.size()));
-      (void)expect(arguments[0], PickleKind::tensor, "_rebuild_parameter");
+    case kRebuildParameterWithState:
+      need("_rebuild_parameter", function == kRebuildParameter ? 3 : 4);
+      if (!is_opaque(arguments[0]))
+        (void)expect(arguments[0], PickleKind::tensor, "_rebuild_parameter");
       (void)expect(arguments[1], PickleKind::boolean, "_rebuild_parameter");
       return push(arguments[0]);
+    case kRebuildFromType: {  // (function, class, its arguments, attributes)
+      need("_rebuild_from_type_v2", 4);
+      // A class of its own may give the elements another meaning.
+      for (const int i : {1, 0})
+        if (is_opaque(arguments[static_cast<std::size_t>(i)]))
+          return push(arguments[static_cast<std::size_t>(i)]);
+      const auto inner = expect(arguments[0], PickleKind::global, "_rebuild_from_type_v2").integer,
+                 type = expect(arguments[1], PickleKind::global, "_rebuild_from_type_v2").integer;
+      if (type != kTensorClass || inner < kRebuildTensor || inner > kRebuildParameterWithState)
+        fail("_rebuild_from_type_v2: expected a function that makes a tensor");
+      return call(inner, expect(arguments[2], PickleKind::tuple, "_rebuild_from_type_v2").items);
+    }
     default: fail("REDUCE of a class of storages");
   }
 }
 
-/// Python 3 fills an empty OrderedDict by SETITEMS; Python 2 passes a list of pairs.
-void Machine::ordered_dict(const std::vector<PickleId>& arguments) {
+/// An instance of a class: its constructor's arguments are dropped.
+void Machine::new_object(int arguments) {
+  for (int i = 0; i < arguments; ++i) (void)pop();
+  const PickleId type = pop();
+  if (is_opaque(type)) return push(type);
+  (void)expect(type, PickleKind::global, "NEWOBJ");
+  fail("the opcode NEWOBJ is not allowed for a class that is read");
+}
+
+/// Python 3 fills an empty OrderedDict by SETITEMS; Python 2 passes a list of pairs. The argument
+/// of a defaultdict is the function that makes missing values.
+void Machine::dict(std::int64_t function, const std::vector<PickleId>& arguments) {
   if (arguments.size() > 1)
     fail(concat("OrderedDict: expected at most 1 argument, got ", arguments.size()));
   std::vector<PickleId> items;
-  if (arguments.size() == 1) {
+  if (arguments.size() == 1 && function == kOrderedDict) {
     const auto& pairs = expect(arguments[0], PickleKind::list, "OrderedDict").items;
     // No other opcode copies values; the same list may be passed many times.
     if ((copied_ += pairs.size()) > kMaxPickleValues)
@@ -377,24 +389,30 @@ void Machine::ordered_dict(const std::vector<PickleId>& arguments) {
   push(add({PickleKind::dict, 1, 0, {}, std::move(items)}));
 }
 
-/// Attributes of an OrderedDict, in which state_dict() stores `_metadata` (versions of modules).
-/// They are parsed as strictly as everything else, and dropped.
+/// Attributes of an OrderedDict, in which state_dict() stores `_metadata` (versions of modules), or
+/// of a skipped object. They are parsed as strictly as everything else, and dropped.
 void Machine::build() {
   const PickleId state = pop();
-  if (top(PickleKind::dict, "BUILD").integer != 1) fail("BUILD of a plain dict");
-  (void)expect(state, PickleKind::dict, "BUILD");
+  const PickleValue* target = top(PickleKind::dict, "BUILD");
+  if (target == nullptr) return;
+  if (target->integer != 1) fail("BUILD of a plain dict");
+  if (!is_opaque(state)) (void)expect(state, PickleKind::dict, "BUILD");
 }
 
-std::size_t Machine::storage(std::string_view key, DType dtype, std::int64_t numel) {
-  if (numel < 0 || numel > std::numeric_limits<std::int64_t>::max() / 16)
-    fail(concat("a storage of ", numel, " elements"));
-  const auto [found, is_new] = storages_.try_emplace(key, out_.storages.size());
+std::size_t Machine::storage(PickleStorage wanted) {
+  if (wanted.numel < 0 || wanted.numel > std::numeric_limits<std::int64_t>::max() / 16)
+    fail(concat("a storage of ", wanted.numel, " elements"));
+  const auto [found, is_new] = storages_.try_emplace(wanted.key, out_.storages.size());
   if (is_new) {
-    out_.storages.push_back({key, dtype, numel});
-  } else if (const auto& known = out_.storages[found->second];
-             known.dtype != dtype || known.numel != numel) {
-    fail(concat("storage '", shown(key), "' has ", known.numel, " elements of ",
-                name_of(known.dtype), " and ", numel, " of ", name_of(dtype)));
+    out_.storages.push_back(std::move(wanted));
+  } else if (const auto& known = out_.storages[found->second]; known.dtype != wanted.dtype ||
+                                                               known.numel != wanted.numel ||
+                                                               known.foreign != wanted.foreign) {
+    const auto type = [](const PickleStorage& of) {
+      return of.foreign.empty() ? name_of(of.dtype) : std::string_view(of.foreign);
+    };
+    fail(concat("storage '", shown(wanted.key), "' has ", known.numel, " elements of ", type(known),
+                " and ", wanted.numel, " of ", type(wanted)));
   }
   return found->second;
 }
@@ -407,12 +425,24 @@ void Machine::persistent_id() {
     fail(concat(kSubject, ": expected 5 or 6 parts, got ", parts.size()));
   if (expect(parts[0], PickleKind::text, kSubject).text != "storage")
     fail(concat(kSubject, ": expected 'storage'"));
-  const std::int64_t type = expect(parts[1], PickleKind::global, kSubject).integer;
-  if (type < kStorage) fail(concat(kSubject, ": expected a class of storages"));
+  PickleStorage wanted;
+  if (is_opaque(parts[1])) {
+    wanted.foreign = opaque(parts[1]).name;
+    if (wanted.foreign.empty()) fail(concat(kSubject, ": expected a class of storages"));
+    for (const auto& [name, size] : kForeignStorages)
+      if (name == wanted.foreign) wanted.element_size = size;
+  } else {
+    const std::int64_t type = expect(parts[1], PickleKind::global, kSubject).integer;
+    if (type < kStorage) fail(concat(kSubject, ": expected a class of storages"));
+    wanted.dtype = static_cast<DType>(type - kStorage);
+    wanted.element_size = size_of(wanted.dtype);
+  }
   const auto key = expect(parts[2], PickleKind::text, kSubject).text;
   (void)expect(parts[3], PickleKind::text, kSubject);  // the device of the tensor
   const std::int64_t numel = expect(parts[4], PickleKind::integer, kSubject).integer;
-  Window window{storage(key, static_cast<DType>(type - kStorage), numel), 0, numel};
+  wanted.key = key;
+  wanted.numel = numel;
+  Window window{storage(std::move(wanted)), 0, numel};
   if (parts.size() == 6 && out_.values[parts[5]].kind != PickleKind::none) {
     const auto& view = expect(parts[5], PickleKind::tuple, kSubject).items;
     if (view.size() != 3) fail(concat(kSubject, ": a view of ", view.size(), " parts"));
@@ -433,19 +463,23 @@ void Machine::tensor(const std::vector<PickleId>& arguments, bool second_version
   const std::size_t least = second_version ? 6 : 4, most = second_version ? 7 : 4;
   if (arguments.size() < least || arguments.size() > most)
     fail(concat(kSubject, ": ", arguments.size(), " arguments"));
+  if (is_opaque(arguments[0])) return push(arguments[0]);
   const Window window = windows_[static_cast<std::size_t>(
       expect(arguments[0], PickleKind::storage, kSubject).integer)];
+  if (const std::string& foreign = out_.storages[window.storage].foreign; !foreign.empty())
+    return push_opaque(concat("has elements of '", foreign, "', which are not supported"));
   const std::int64_t offset = expect(arguments[1], PickleKind::integer, kSubject).integer;
   const auto& extents = expect(arguments[2], PickleKind::tuple, kSubject).items;
   const auto& strides = expect(arguments[3], PickleKind::tuple, kSubject).items;
   // The flags of lazy negation and conjugation would change the values.
   if (arguments.size() == 7 && out_.values[arguments[6]].kind != PickleKind::none &&
-      !expect(arguments[6], PickleKind::dict, kSubject).items.empty())
-    fail("a tensor with flags, such as a lazy negation, is not supported");
+      (is_opaque(arguments[6]) || !expect(arguments[6], PickleKind::dict, kSubject).items.empty()))
+    return push_opaque("has flags, such as a lazy negation, which are not supported");
   if (extents.size() != strides.size())
     fail(concat("a tensor with ", extents.size(), " extents and ", strides.size(), " strides"));
   if (extents.size() > static_cast<std::size_t>(kMaxRank))
-    fail(concat("a tensor of rank ", extents.size(), "; at most ", kMaxRank, " are supported"));
+    return push_opaque(
+        concat("has rank ", extents.size(), "; at most ", kMaxRank, " are supported"));
 
   PickleTensor out{window.storage, window.begin, {}, {}};
   std::array<index_t, kMaxRank> sizes{};
@@ -476,7 +510,9 @@ void Machine::tensor(const std::vector<PickleId>& arguments, bool second_version
     std::int64_t reach = 0;
     for (const auto& [stride, extent] : order) {
       if (stride <= reach)
-        fail(concat("the elements of a tensor ", out.shape, " overlap: a stride of ", stride));
+        return push_opaque(concat("has the shape ", out.shape,
+                                  " and overlapping elements, a stride of ", stride,
+                                  " (expand); save a copy of it (contiguous)"));
       if (extent - 1 > (window.numel - 1 - offset - reach) / stride) outside();
       reach += (extent - 1) * stride;
     }
@@ -503,31 +539,48 @@ std::size_t Machine::check(PickleId id, int depth) {
   if (depth + known.height > kMaxPickleDepth)
     fail(concat("containers are nested more than ", kMaxPickleDepth, " deep"));
   if (known.done) return known.count;
-  if (value.kind == PickleKind::global || value.kind == PickleKind::storage)
-    fail(concat(kind_name(value.kind), " where a value belongs"));
+  if (value.kind == PickleKind::global || value.kind == PickleKind::storage) {
+    const std::int64_t index = opaque_index(concat("is ", kind_name(value.kind)));
+    out_.values[id] = {PickleKind::opaque, index, 0, {}, {}};
+  }
   known.open = true;
   known.count = 1 + value.text.size() / kTextUnit;
   std::unordered_set<std::string> keys;
+  std::vector<PickleId> kept;
+  const bool is_dict = value.kind == PickleKind::dict;
   for (std::size_t i = 0; i < value.items.size(); ++i) {
-    if (value.kind == PickleKind::dict && i % 2 == 0) {
+    if (is_dict) {
       const PickleValue& key = out_.values[value.items[i]];
-      if (key.kind != PickleKind::text && key.kind != PickleKind::integer)
-        fail(concat("a key is ", kind_name(key.kind)));
-      if (key.text.size() > kMaxKey)
-        fail(concat("a key of ", key.text.size(), " bytes; at most ", kMaxKey, " are supported"));
+      if (!check_key(key, keys)) {
+        ++i;
+        continue;
+      }
       known.count += 1 + key.text.size() / kTextUnit;
-      if (!keys.insert(pickle_key(key)).second)
-        fail(concat("the key '", shown(pickle_key(key)), "' appears twice"));
-      continue;
+      kept.insert(kept.end(), {value.items[i], value.items[i + 1]});
+      ++i;
     }
     known.count += check(value.items[i], depth + 1);
     known.height = std::max(known.height, checked_[value.items[i]].height + 1);
     if (known.count > kMaxPickleValues)
       fail(concat("its tree has more than ", kMaxPickleValues, " values"));
   }
+  if (is_dict) out_.values[id].items = std::move(kept);
   known.open = false;
   known.done = true;
   return known.count;
+}
+
+/// True for a key that can be part of a name; members with other keys are dropped. Throws
+/// FormatError for keys that Python does not allow, long and repeated ones.
+bool Machine::check_key(const PickleValue& key, std::unordered_set<std::string>& keys) const {
+  if (key.kind == PickleKind::list || key.kind == PickleKind::dict)
+    fail(concat("a key is ", kind_name(key.kind)));
+  if (key.kind != PickleKind::text && key.kind != PickleKind::integer) return false;
+  if (key.text.size() > kMaxKey)
+    fail(concat("a key of ", key.text.size(), " bytes; at most ", kMaxKey, " are supported"));
+  if (!keys.insert(pickle_key(key)).second)
+    fail(concat("the key '", shown(pickle_key(key)), "' appears twice"));
+  return true;
 }
 
 }  // namespace

@@ -32,7 +32,7 @@ struct SafetensorsFile::Contents {
     std::vector<std::string> names;
     names.reserve(header.tensors.size());
     for (auto& tensor : header.tensors) names.push_back(std::move(tensor.name));
-    index.assign(std::move(names), origin);
+    index.assign(std::move(names), origin, std::move(header.unreadable));
   }
 
   const detail::StoredTensor& find(std::string_view name) const {
@@ -80,6 +80,10 @@ std::uint32_t SafetensorsFile::sampled_checksum(std::string_view name) const {
 
 void SafetensorsFile::release(std::string_view name) const {
   contents_->mapping.release(bytes(name));
+}
+
+const UnreadableTensors& SafetensorsFile::unreadable() const noexcept {
+  return contents_->index.unreadable();
 }
 
 const std::map<std::string, std::string>& SafetensorsFile::metadata() const noexcept {

@@ -9,7 +9,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "lfs_pointer.hpp"
+#include "rae/io/placeholder.hpp"
 
 namespace rae::detail {
 namespace {
@@ -27,6 +27,9 @@ constexpr std::array<std::pair<std::string_view, DType>, 10> kTypeNames = {
      {"I8", DType::int8},
      {"U8", DType::uint8},
      {"BOOL", DType::boolean}}};
+
+/// Limit of the number of extents, which bounds the memory for an unsupported tensor.
+constexpr std::size_t kMostExtents = 64;
 
 /// A string of a hostile file for a message: shortened.
 std::string shortened(const std::string& text) {
@@ -52,10 +55,9 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
     if (!in_list_) unexpected("number");
     if (value > static_cast<number_unsigned_t>(std::numeric_limits<index_t>::max()))
       unexpected("number above 2^63");
-    const std::size_t most = field_ == "shape" ? static_cast<std::size_t>(kMaxRank) : 2;
+    const std::size_t most = field_ == "shape" ? kMostExtents : 2;
     if (list_.size() == most)
-      fail(concat(tensor_.name, ": ", field_, " has more than ", most, " numbers",
-                  field_ == "shape" ? ", which rae does not support" : ""));
+      fail(concat(shortened(tensor_.name), ": ", field_, " has more than ", most, " numbers"));
     list_.push_back(static_cast<index_t>(value));
     return true;
   }
@@ -70,8 +72,8 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
     if (field_ != "dtype") unexpected("string");
     for (const auto& [name, type] : kTypeNames)
       if (name == value) dtype_ = type;
-    if (!dtype_)
-      fail(concat(tensor_.name, ": unknown or unsupported dtype '", shortened(value), "'"));
+    has_type_ = true;
+    if (!dtype_) unreadable_ = concat("has the dtype '", shortened(value), "'");
     return true;
   }
 
@@ -88,10 +90,11 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
       tensor_ = StoredTensor{name, {}, 0, 0};
       dtype_.reset();
       shape_.reset();
-      has_offsets_ = false;
+      has_type_ = has_shape_ = has_offsets_ = false;
+      unreadable_.clear();
     } else if (!in_metadata_) {
-      const bool repeated = name == "dtype"   ? dtype_.has_value()
-                            : name == "shape" ? shape_.has_value()
+      const bool repeated = name == "dtype"   ? has_type_
+                            : name == "shape" ? has_shape_
                                               : has_offsets_;
       if (name != "dtype" && name != "shape" && name != "data_offsets")
         fail(concat(tensor_.name, ": unknown key '", shortened(name), "'"));
@@ -116,6 +119,11 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
   bool end_array() override {
     in_list_ = false;
     if (field_ == "shape") {
+      has_shape_ = true;
+      if (list_.size() > static_cast<std::size_t>(kMaxRank)) {
+        unreadable_ = concat("has rank ", list_.size(), "; at most ", kMaxRank);
+        return true;
+      }
       try {
         shape_ = Shape(std::span<const index_t>(list_));
       } catch (const ShapeError& error) {
@@ -145,8 +153,17 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
   }
 
   void finish_tensor() {
-    if (!dtype_ || !shape_ || !has_offsets_)
+    if (!has_type_ || !has_shape_ || !has_offsets_)
       fail(concat(tensor_.name, ": dtype, shape and data_offsets are required"));
+    if (!unreadable_.empty()) {
+      // The size of its elements is unknown, so that only the order of the offsets can be checked.
+      if (tensor_.begin > tensor_.end)
+        fail(concat(shortened(tensor_.name), ": data_offsets [", tensor_.begin, ", ", tensor_.end,
+                    "] are in the wrong order"));
+      out_.unreadable.emplace(tensor_.name, unreadable_ + ", which is not supported");
+      out_.tensors.push_back(std::move(tensor_));
+      return;
+    }
     tensor_.info = {*dtype_, *shape_};
     // Shape bounds the element count to 2^59, so the product with at most eight bytes cannot
     // overflow.
@@ -166,8 +183,10 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
   std::optional<DType> dtype_;
   std::optional<Shape> shape_;
   std::vector<index_t> list_;
+  std::string unreadable_;  // the reason; empty for a tensor that can be read
   int depth_ = 0;
-  bool in_list_ = false, in_metadata_ = false, has_offsets_ = false;
+  bool in_list_ = false, in_metadata_ = false;
+  bool has_type_ = false, has_shape_ = false, has_offsets_ = false;
 };
 
 /// Throws FormatError unless the tensors cover the data without overlap or hole, as the reference
@@ -205,7 +224,7 @@ std::string_view safetensors_name(DType type) noexcept {
 
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file,
                                            const std::string& origin) {
-  require_no_lfs_pointer(file, origin);
+  require_no_placeholder(file, origin);
   std::uint64_t length = 0;
   if (file.size() < sizeof length)
     raise<FormatError>(origin, ": safetensors: the file has only ", file.size(),
@@ -224,6 +243,9 @@ SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file,
   HeaderHandler handler(header, origin);
   Json::sax_parse(text, text + length, &handler);
   require_tiling(header, file.size() - header.data_begin, origin);
+  std::erase_if(header.tensors, [&](const StoredTensor& tensor) {
+    return header.unreadable.find(tensor.name) != header.unreadable.end();
+  });
   return header;
 }
 

@@ -22,10 +22,11 @@ struct StoredTensor {
   std::size_t end = 0;
 };
 
-/// The whole header. All offsets are inside the file, and the tensors cover its data without
-/// overlap or hole.
+/// The whole header. All offsets are inside the file, and the tensors, unreadable ones included,
+/// cover its data without overlap or hole.
 struct SafetensorsHeader {
   std::vector<StoredTensor> tensors;
+  UnreadableTensors unreadable;
   std::map<std::string, std::string> metadata;
   std::size_t data_begin = 0;
 };

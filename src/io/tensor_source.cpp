@@ -14,6 +14,7 @@
 #include "rae/io/file.hpp"
 #include "shard_index.hpp"
 #include "stored_elements.hpp"
+#include "weights_selection.hpp"
 
 namespace rae {
 
@@ -53,6 +54,9 @@ class MemoryTensors {
   void release(std::string_view name) const { (void)tensor(name); }
   [[nodiscard]] std::uint32_t sampled_checksum(std::string_view name) const {
     return detail::sampled_checksum(bytes(name));
+  }
+  [[nodiscard]] const UnreadableTensors& unreadable() const noexcept {
+    return contents_->index.unreadable();
   }
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const noexcept {
     return detail::no_metadata();
@@ -115,18 +119,6 @@ File open_file(const std::string& path) {
   return SafetensorsFile::open(path);
 }
 
-std::string without_wrappers(std::string_view name) {
-  for (bool again = true; again;) {
-    again = false;
-    for (const std::string_view prefix : {"module.", "_orig_mod."}) {
-      if (!name.starts_with(prefix)) continue;
-      name.remove_prefix(prefix.size());
-      again = true;
-    }
-  }
-  return std::string(name);
-}
-
 std::string weights_in_folder(const std::string& folder) {
   std::string all;
   std::error_code none;
@@ -148,6 +140,7 @@ struct TensorSource::Contents {
   };
 
   std::string origin, selected;
+  std::vector<std::string> alternatives;
   std::shared_ptr<const std::vector<File>> files;
   std::vector<Entry> entries;
   detail::NameIndex index;
@@ -165,7 +158,7 @@ struct TensorSource::Contents {
         [&](const auto& open) {
           out->origin = open.origin();
           for (const std::string& name : open.names()) out->entries.push_back({0, name});
-          out->index.assign(open.names(), out->origin);
+          out->index.assign(open.names(), out->origin, open.unreadable());
         },
         file);
     std::vector<File> files;
@@ -180,6 +173,7 @@ struct TensorSource::Contents {
     auto out = std::make_shared<Contents>();
     out->origin = origin;
     out->selected = selected;
+    out->alternatives = alternatives;
     out->files = files;
     std::vector<std::string> kept;
     for (std::size_t i = 0; i < entries.size(); ++i)
@@ -187,7 +181,11 @@ struct TensorSource::Contents {
         kept.push_back(std::move(*name));
         out->entries.push_back(entries[i]);
       }
-    out->index.assign(std::move(kept), origin);
+    UnreadableTensors unreadable;
+    for (const auto& [name, reason] : index.unreadable())
+      if (std::optional<std::string> renamed = rename(name))
+        unreadable.emplace(std::move(*renamed), reason);
+    out->index.assign(std::move(kept), origin, std::move(unreadable));
     return out;
   }
 };
@@ -195,9 +193,10 @@ struct TensorSource::Contents {
 TensorSource::TensorSource(SafetensorsFile file) : contents_(Contents::of(std::move(file))) {}
 
 TensorSource::TensorSource(TorchCheckpoint file) {
-  const std::string selected = file.selected();
+  const TorchCheckpoint same = file;
   auto contents = Contents::of(std::move(file));
-  contents->selected = selected;
+  contents->selected = same.selected();
+  contents->alternatives = same.alternatives();
   contents_ = std::move(contents);
 }
 
@@ -228,25 +227,36 @@ TensorSource TensorSource::open_index(const std::string& path) {
   for (const std::string& name : index.files) files.push_back(open_file((folder / name).string()));
   std::int64_t total = 0;
   std::vector<std::string> names;
+  UnreadableTensors unreadable;
   for (const auto& [name, at] : index.tensors) {
     std::visit(
-        [&, &tensor = name](const auto& file) {
-          if (!file.contains(tensor))
-            raise<FormatError>(path, ": '", tensor.substr(0, 100), "' should be in ", file.origin(),
-                               ", which does not have it");
-          const TensorInfo& info = file.info(tensor);
-          total += info.shape.numel() * static_cast<std::int64_t>(size_of(info.dtype));
+        [&, &tensor = name, &shard = at](const auto& file) {
+          if (const auto reason = file.unreadable().find(tensor);
+              reason != file.unreadable().end()) {
+            unreadable.insert(*reason);
+          } else if (!file.contains(tensor)) {
+            unreadable.emplace(tensor, concat("should be in ", file.origin(), " according to ",
+                                              path, ", but that file does not have it"));
+          } else {
+            const TensorInfo& info = file.info(tensor);
+            total += info.shape.numel() * static_cast<std::int64_t>(size_of(info.dtype));
+            contents->entries.push_back({shard, tensor});
+            names.push_back(tensor);
+          }
         },
         files[at]);
-    contents->entries.push_back({at, name});
-    names.push_back(name);
   }
-  if (index.total_size && *index.total_size != total)
+  if (names.empty())
+    raise<FormatError>(path, ": none of the ", index.tensors.size(),
+                       " tensors that it lists can be read; '",
+                       unreadable.begin()->first.substr(0, 100), "' ", unreadable.begin()->second);
+  // The bytes of tensors that cannot be read are unknown.
+  if (index.total_size && unreadable.empty() && *index.total_size != total)
     raise<FormatError>(path, ": metadata.total_size: ", *index.total_size,
                        " bytes, but the tensors have ", total,
                        "; do all files belong to the same model?");
   contents->files = std::make_shared<const std::vector<File>>(std::move(files));
-  contents->index.assign(std::move(names), path);
+  contents->index.assign(std::move(names), path, std::move(unreadable));
   return TensorSource(std::move(contents));
 }
 
@@ -281,6 +291,10 @@ void TensorSource::release(std::string_view name) const {
   std::visit([&](const auto& file) { file.release(entry.stored); }, contents_->file_of(entry));
 }
 
+const UnreadableTensors& TensorSource::unreadable() const noexcept {
+  return contents_->index.unreadable();
+}
+
 const std::map<std::string, std::string>& TensorSource::metadata() const noexcept {
   return std::visit(
       [](const auto& file) -> const std::map<std::string, std::string>& { return file.metadata(); },
@@ -294,18 +308,28 @@ TensorSource TensorSource::weights() const {
   if (torch != nullptr && contents_->files->size() == 1 && contents_->names() == torch->names())
     return TensorSource(torch->state_dict());
 
-  std::size_t averages = 0, parameters = 0;
-  for (const std::string& name : contents_->names()) {
-    averages += name.starts_with("ema.");
-    parameters += name.starts_with("model.");
+  const detail::WeightsPath path = detail::select_weights(contents_->names());
+  auto out =
+      contents_->renamed([&](const std::string& name) { return detail::name_in_part(path, name); });
+  out->selected = detail::to_string(path);
+  return TensorSource(std::move(out));
+}
+
+TensorSource TensorSource::with(const std::map<std::string, Tensor<float>>& tensors) const {
+  auto out = std::make_shared<Contents>();
+  out->origin = contents_->origin;
+  out->selected = contents_->selected;
+  out->alternatives = contents_->alternatives;
+  out->entries = contents_->entries;
+  std::vector<File> files = *contents_->files;
+  std::vector<std::string> all = names();
+  for (const auto& [name, tensor] : tensors) {
+    out->entries.push_back({files.size(), name});
+    all.push_back(name);
   }
-  const bool is_ema = averages > 0, is_model = !is_ema && parameters == contents_->names().size();
-  const std::string_view prefix = is_ema ? "ema." : is_model ? "model." : "";
-  auto out = contents_->renamed([&](const std::string& name) -> std::optional<std::string> {
-    if (!name.starts_with(prefix)) return std::nullopt;
-    return without_wrappers(std::string_view(name).substr(prefix.size()));
-  });
-  if (!prefix.empty()) out->selected = prefix.substr(0, prefix.size() - 1);
+  files.emplace_back(MemoryTensors(tensors, contents_->origin));
+  out->files = std::make_shared<const std::vector<File>>(std::move(files));
+  out->index.assign(std::move(all), out->origin, unreadable());
   return TensorSource(std::move(out));
 }
 
@@ -318,6 +342,10 @@ TensorSource TensorSource::under(std::string_view prefix) const {
 }
 
 const std::string& TensorSource::selected() const noexcept { return contents_->selected; }
+
+const std::vector<std::string>& TensorSource::alternatives() const noexcept {
+  return contents_->alternatives;
+}
 
 void TensorSource::require(std::string_view name, const Shape& expected) const {
   detail::require_stored_shape(name, origin(), info(name).shape, expected);

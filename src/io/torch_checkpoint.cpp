@@ -11,11 +11,12 @@
 #include <unordered_map>
 #include <utility>
 
-#include "lfs_pointer.hpp"
 #include "name_index.hpp"
 #include "pickle.hpp"
 #include "rae/io/file.hpp"
+#include "rae/io/placeholder.hpp"
 #include "stored_elements.hpp"
+#include "weights_selection.hpp"
 #include "zip.hpp"
 
 namespace rae {
@@ -38,6 +39,12 @@ constexpr std::string_view kBigEndian =
     "it was written on a big-endian machine, which is not supported; load and save it again on a "
     "little-endian one";
 
+/// Files of fewer bytes contain nothing, which messages then say.
+constexpr std::size_t kShortFile = 64;
+
+/// Limit of the number of skipped objects that are remembered; a log of a training may have many.
+constexpr std::size_t kMaxUnreadable = 10'000;
+
 /// Limit of the bytes of all names of tensors together.
 constexpr std::size_t kMaxNameBytes = std::size_t{1} << 26;
 
@@ -46,8 +53,11 @@ constexpr std::size_t kMaxNameBytes = std::size_t{1} << 26;
 }
 
 std::size_t bytes_of(const detail::PickleStorage& storage) {
-  return static_cast<std::size_t>(storage.numel) * size_of(storage.dtype);
+  return static_cast<std::size_t>(storage.numel) * storage.element_size;
 }
+
+constexpr std::string_view kSaveHint =
+    "; save the weights alone: torch.save(model.state_dict(), FILE)";
 
 std::string shown(std::string_view key) { return std::string(key.substr(0, 100)); }
 
@@ -55,8 +65,10 @@ void require_size(const std::string& origin, const detail::PickleStorage& storag
                   std::size_t found) {
   if (found != bytes_of(storage))
     fail(origin, concat("storage '", shown(storage.key), "' has ", found, " bytes; expected ",
-                        storage.numel, " elements of ", name_of(storage.dtype), ", which is ",
-                        bytes_of(storage), "; is the file truncated?"));
+                        storage.numel, " elements of ",
+                        storage.foreign.empty() ? name_of(storage.dtype)
+                                                : std::string_view(storage.foreign),
+                        ", which is ", bytes_of(storage), "; is the file truncated?"));
 }
 
 }  // namespace
@@ -69,14 +81,17 @@ struct TorchCheckpoint::File {
   std::vector<Bytes> storages;
 
   File(Bytes bytes, const std::string& name) : origin(name) {
-    detail::require_no_lfs_pointer(bytes, origin);
+    require_no_placeholder(bytes, origin);
     const auto text = as_text(bytes);
     if (text.substr(0, 4) == "PK\x03\x04")
       open_zip(bytes);
     else if (text.size() > 2 && text[0] == '\x80' && text.substr(2, kMagic.size()) == kMagic)
       open_stream(bytes);
     else
-      fail(origin, "it is neither a zip archive nor a stream of torch.save");
+      fail(origin, concat("it is neither a zip archive nor a stream of torch.save",
+                          bytes.size() < kShortFile ? concat(", and has only ", bytes.size(),
+                                                             bytes.size() == 1 ? " byte" : " bytes")
+                                                    : std::string()));
   }
 
   /// NAME/data.pkl, NAME/data/KEY, NAME/byteorder; other files (version, .data/serialization_id)
@@ -100,8 +115,16 @@ struct TorchCheckpoint::File {
       }
       entries.emplace(entry.name, &entry);
     }
-    if (folder.empty())
-      fail(origin, "the archive contains no NAME/data.pkl; expected a file of torch.save");
+    if (folder.empty()) {
+      std::string found;
+      for (const auto& entry : zip.entries()) {
+        if (found.size() > 200) break;
+        found += (found.empty() ? "" : ", ") + shown(entry.name);
+      }
+      fail(origin, concat("the archive contains no NAME/data.pkl, so it is not a file of "
+                          "torch.save; it contains ",
+                          found.empty() ? "nothing" : found));
+    }
     if (const auto order = entries.find(folder + "byteorder"); order != entries.end()) {
       const auto value = as_text(zip.stored(*order->second));
       if (value == "big") fail(origin, std::string(kBigEndian));
@@ -114,6 +137,10 @@ struct TorchCheckpoint::File {
     if (pickle.size != contents.size()) fail(origin, "data.pkl has bytes after its pickle");
     for (const auto& storage : pickle.storages) {
       const auto found = entries.find(concat(folder, "data/", storage.key));
+      if (!storage.foreign.empty()) {  // no tensor can be read from it
+        storages.emplace_back();
+        continue;
+      }
       if (found == entries.end())
         fail(origin, concat("storage '", shown(storage.key), "' is not in the archive"));
       const Bytes data = zip.stored(*found->second);
@@ -158,6 +185,9 @@ struct TorchCheckpoint::File {
         fail(origin, concat("no tensor uses the storage '", shown(keys[id].text),
                             "', or it is listed twice"));
       const auto& storage = pickle.storages[found->second];
+      if (storage.element_size == 0)
+        fail(origin, concat("storage '", shown(storage.key), "' has elements of '", storage.foreign,
+                            "', whose size is unknown", kSaveHint));
       std::uint64_t count = 0;
       if (rest.size() < sizeof count)
         fail(origin,
@@ -185,6 +215,19 @@ struct TorchCheckpoint::File {
     for (std::size_t i = 0; i < value.items.size(); i += 2)
       if (detail::pickle_key(pickle[value.items[i]]) == key) return value.items[i + 1];
     return std::nullopt;
+  }
+
+  /// The value under a key if it is a dict that contains tensors.
+  std::optional<PickleId> find_weights(PickleId dict, std::string_view key) const {
+    const auto found = find(dict, key);
+    if (!found || pickle[*found].kind != PickleKind::dict || !has_tensor(*found)) return {};
+    return found;
+  }
+
+  bool has_direct_tensor(PickleId dict) const {
+    const auto& items = pickle[dict].items;
+    return std::any_of(items.begin(), items.end(),
+                       [&](PickleId item) { return pickle[item].kind == PickleKind::tensor; });
   }
 
   bool has_tensor(PickleId id) const {
@@ -217,6 +260,10 @@ struct TorchCheckpoint::File {
         const auto& tensor = pickle.tensors[static_cast<std::size_t>(value.integer)];
         return concat(name_of(pickle.storages[tensor.storage].dtype), " ", tensor.shape);
       }
+      case PickleKind::opaque: {
+        const auto& [name, reason] = pickle.opaques[static_cast<std::size_t>(value.integer)];
+        return "skipped: " + (name.empty() ? reason : name);
+      }
       default: return {};
     }
   }
@@ -224,50 +271,79 @@ struct TorchCheckpoint::File {
 
 /// The named tensors of a file, or of a part of it.
 struct TorchCheckpoint::Contents {
+  /// How names are made: as in the file, without wrappers, or also without keys in flat names.
+  enum class Naming { as_stored, without_wrappers, selected };
+
   std::shared_ptr<const File> file;
   std::string selected;
+  std::vector<std::string> alternatives;
   PickleId root = 0;
   std::vector<const detail::PickleTensor*> tensors;
   std::vector<TensorInfo> infos;
   detail::NameIndex index;
 
-  Contents(std::shared_ptr<const File> whole, PickleId from, bool is_state, std::string key)
-      : file(std::move(whole)), selected(std::move(key)), root(from) {
-    std::vector<std::string> names;
-    collect(from, {}, is_state, names);
-    index.assign(std::move(names), file->origin);
+  Contents(std::shared_ptr<const File> whole, PickleId from, Naming naming,
+           detail::WeightsPath keys = {})
+      : file(std::move(whole)), root(from) {
+    Names names;
+    collect(from, {}, names);
+    detail::WeightsPath flat;
+    if (naming == Naming::selected) flat = detail::select_weights(names.tensors);
+    std::vector<std::string> kept;
+    for (std::size_t i = 0; i < names.tensors.size(); ++i) {
+      std::optional<std::string> name = names.tensors[i];
+      if (naming != Naming::as_stored) name = detail::name_in_part(flat, *name);
+      if (!name) continue;
+      kept.push_back(std::move(*name));
+      const auto& tensor = *names.values[i];
+      tensors.push_back(&tensor);
+      infos.push_back({file->pickle.storages[tensor.storage].dtype, tensor.shape});
+    }
+    UnreadableTensors unreadable;
+    for (const auto& [name, reason] : names.unreadable)
+      if (auto in_part =
+              naming == Naming::as_stored ? std::optional(name) : detail::name_in_part(flat, name))
+        unreadable.emplace(std::move(*in_part), *reason);
+    keys.insert(keys.end(), flat.begin(), flat.end());
+    selected = detail::to_string(keys);
+    index.assign(std::move(kept), file->origin, std::move(unreadable));
   }
 
-  void collect(PickleId id, const std::string& name, bool is_state,
-               std::vector<std::string>& names) {
+  /// The tensors and skipped objects of a tree, by their names.
+  struct Names {
+    std::vector<std::string> tensors;
+    std::vector<const detail::PickleTensor*> values;
+    std::vector<std::pair<std::string, const std::string*>> unreadable;
+    std::size_t bytes = 0;
+  };
+
+  void collect(PickleId id, const std::string& name, Names& names) const {
     const auto& value = file->pickle[id];
     const auto below = [&](const std::string& part, PickleId item) {
-      collect(item, name.empty() ? part : concat(name, ".", part), is_state, names);
+      collect(item, name.empty() ? part : concat(name, ".", part), names);
     };
     if (value.kind == PickleKind::dict) {
       for (std::size_t i = 0; i < value.items.size(); i += 2)
         below(detail::pickle_key(file->pickle[value.items[i]]), value.items[i + 1]);
-    } else if (value.kind == PickleKind::list || value.kind == PickleKind::tuple) {
-      for (std::size_t i = 0; i < value.items.size(); ++i) below(std::to_string(i), value.items[i]);
-    } else if (value.kind == PickleKind::tensor) {
-      std::string_view kept = name;
-      for (bool again = is_state; again;) {
-        again = false;
-        for (const std::string_view prefix : {"module.", "_orig_mod."}) {
-          if (!kept.starts_with(prefix)) continue;
-          kept.remove_prefix(prefix.size());
-          again = true;
-        }
-      }
-      name_bytes += kept.size();
-      if (name_bytes > kMaxNameBytes)
-        fail(file->origin,
-             concat("the names of its tensors take more than ", kMaxNameBytes, " bytes"));
-      const auto& tensor = file->pickle.tensors[static_cast<std::size_t>(value.integer)];
-      names.emplace_back(kept);
-      tensors.push_back(&tensor);
-      infos.push_back({file->pickle.storages[tensor.storage].dtype, tensor.shape});
+      return;
     }
+    if (value.kind == PickleKind::list || value.kind == PickleKind::tuple) {
+      for (std::size_t i = 0; i < value.items.size(); ++i) below(std::to_string(i), value.items[i]);
+      return;
+    }
+    if (value.kind != PickleKind::tensor && value.kind != PickleKind::opaque) return;
+    if (value.kind == PickleKind::opaque && names.unreadable.size() == kMaxUnreadable) return;
+    names.bytes += name.size();
+    if (names.bytes > kMaxNameBytes)
+      fail(file->origin,
+           concat("the names of its tensors take more than ", kMaxNameBytes, " bytes"));
+    const auto at = static_cast<std::size_t>(value.integer);
+    if (value.kind == PickleKind::opaque) {
+      names.unreadable.emplace_back(name, &file->pickle.opaques[at].reason);
+      return;
+    }
+    names.tensors.push_back(name);
+    names.values.push_back(&file->pickle.tensors[at]);
   }
 
   /// The elements of a tensor in place, when they are stored contiguously in row-major order.
@@ -313,7 +389,16 @@ struct TorchCheckpoint::Contents {
     return buffer;
   }
 
-  std::size_t name_bytes = 0;
+  /// Throws FormatError with the reason why there is no tensor.
+  [[noreturn]] void fail_without_tensor(const std::string& subject) const {
+    const auto& value = file->pickle[root];
+    std::string why;
+    if (value.kind == PickleKind::opaque)
+      why = ": it " + file->pickle.opaques[static_cast<std::size_t>(value.integer)].reason;
+    else if (const auto& skipped = index.unreadable(); !skipped.empty())
+      why = concat(": '", shown(skipped.begin()->first), "' ", skipped.begin()->second);
+    fail(file->origin, concat(subject, " contains no tensor", why, kSaveHint));
+  }
 };
 
 TorchCheckpoint TorchCheckpoint::open(const std::string& path) {
@@ -321,13 +406,15 @@ TorchCheckpoint TorchCheckpoint::open(const std::string& path) {
   auto file = std::make_shared<File>(mapping.bytes(), path);
   file->mapping = std::move(mapping);
   const PickleId root = file->pickle.root;
-  return TorchCheckpoint(std::make_shared<Contents>(std::move(file), root, false, ""));
+  return TorchCheckpoint(
+      std::make_shared<Contents>(std::move(file), root, Contents::Naming::as_stored));
 }
 
 TorchCheckpoint TorchCheckpoint::parse(Bytes bytes, const std::string& origin) {
   auto file = std::make_shared<File>(bytes, origin);
   const PickleId root = file->pickle.root;
-  return TorchCheckpoint(std::make_shared<Contents>(std::move(file), root, false, ""));
+  return TorchCheckpoint(
+      std::make_shared<Contents>(std::move(file), root, Contents::Naming::as_stored));
 }
 
 const std::string& TorchCheckpoint::origin() const noexcept { return contents_->file->origin; }
@@ -361,6 +448,10 @@ std::uint32_t TorchCheckpoint::sampled_checksum(std::string_view name) const {
   return sum;
 }
 
+const UnreadableTensors& TorchCheckpoint::unreadable() const noexcept {
+  return contents_->index.unreadable();
+}
+
 const std::map<std::string, std::string>& TorchCheckpoint::metadata() const noexcept {
   return detail::no_metadata();
 }
@@ -369,15 +460,38 @@ ConfigNode TorchCheckpoint::tree() const { return contents_->file->node(contents
 
 const std::string& TorchCheckpoint::selected() const noexcept { return contents_->selected; }
 
+const std::vector<std::string>& TorchCheckpoint::alternatives() const noexcept {
+  return contents_->alternatives;
+}
+
 TorchCheckpoint TorchCheckpoint::state_dict() const {
   const auto& file = *contents_->file;
-  for (const std::string_view key : {"ema", "model"})
-    if (const auto found = file.find(contents_->root, key);
-        found && file.pickle[*found].kind == PickleKind::dict && file.has_tensor(*found))
-      return state_dict(key);
-  auto contents =
-      std::make_shared<Contents>(contents_->file, contents_->root, true, contents_->selected);
-  if (contents->index.names().empty()) fail(file.origin, "it contains no tensor");
+  std::vector<std::string> keys(std::begin(detail::kAverageKeys), std::end(detail::kAverageKeys));
+  keys.insert(keys.end(), std::begin(detail::kWeightKeys), std::end(detail::kWeightKeys));
+  PickleId root = contents_->root;
+  detail::WeightsPath path;
+  std::vector<std::string> alternatives;
+  for (bool again = true; again;) {
+    again = false;
+    // A dict below a selected one is part of the names, unless there are only such dicts.
+    if (!path.empty() && file.has_direct_tensor(root)) break;
+    for (const std::string& key : keys) {
+      const auto found = file.find_weights(root, key);
+      if (!found) continue;
+      if (again) {
+        if (path.size() == 1) alternatives.push_back(key);
+        continue;
+      }
+      again = true;
+      path.push_back(key);
+    }
+    if (again) root = *file.find(root, path.back());
+  }
+  auto contents = std::make_shared<Contents>(contents_->file, root, Contents::Naming::selected,
+                                             std::move(path));
+  if (contents->index.names().empty()) contents->fail_without_tensor("it");
+  contents->alternatives = std::move(alternatives);
+  if (contents->selected.empty()) contents->selected = contents_->selected;
   return TorchCheckpoint(std::move(contents));
 }
 
@@ -385,8 +499,10 @@ TorchCheckpoint TorchCheckpoint::state_dict(std::string_view key) const {
   const auto& file = *contents_->file;
   const auto found = file.find(contents_->root, key);
   if (!found) fail(file.origin, concat("it has no key '", key, "'"));
-  auto contents = std::make_shared<Contents>(contents_->file, *found, true, std::string(key));
-  if (contents->index.names().empty()) fail(file.origin, concat("'", key, "' contains no tensor"));
+  auto contents =
+      std::make_shared<Contents>(contents_->file, *found, Contents::Naming::without_wrappers,
+                                 detail::WeightsPath{std::string(key)});
+  if (contents->index.names().empty()) contents->fail_without_tensor(concat("'", key, "'"));
   return TorchCheckpoint(std::move(contents));
 }
 

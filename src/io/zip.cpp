@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "deflate.hpp"
-#include "lfs_pointer.hpp"
+#include "rae/io/placeholder.hpp"
 
 namespace rae::detail {
 namespace {
@@ -47,7 +47,7 @@ void ZipReader::damaged(std::string_view reason) const {
 
 ZipReader::ZipReader(std::span<const std::byte> archive, std::string origin)
     : archive_(archive), origin_(std::move(origin)) {
-  require_no_lfs_pointer(archive, origin_);
+  require_no_placeholder(archive, origin_);
   // The end record is followed by a comment of up to 65535 bytes, which must end exactly at the end
   // of the file.
   if (archive.size() < kEndSize) damaged("no end record");

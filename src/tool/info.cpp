@@ -7,9 +7,11 @@
 
 #include "rae/core/parallel.hpp"
 #include "rae/io/config.hpp"
+#include "rae/io/file.hpp"
 #include "rae/io/image.hpp"
 #include "rae/io/image_info.hpp"
 #include "rae/io/npz.hpp"
+#include "rae/io/placeholder.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/kernels/isa.hpp"
 #include "rae/load/model_search.hpp"
@@ -74,9 +76,11 @@ void print_safetensors(const std::string& path, bool tensors) {
   auto metadata = file.metadata();
   const auto config = metadata.extract("config");
   if (config.empty()) {
-    if (!print_known_arrays(file)) print_weights(path, "safetensors");
+    const bool known = file.unreadable().empty() && print_known_arrays(file);
+    if (!known) print_weights(path, "safetensors");
     return;
   }
+  for (const auto& [name, reason] : file.unreadable()) (void)file.info(name);  // throws
   const auto counts = counts_of(file);
   index_t parameters = 0;
   for (const TensorCount& count : counts) parameters += count.elements;
@@ -157,8 +161,10 @@ void print_file(const InfoOptions& options) {
   if (begins("\x80"sv)) return print_weights(path, "checkpoint of PyTorch");
   if (begins("\x93NUMPY"sv)) return print_npy(path);
   if (path.ends_with(".index.json")) return print_weights(path, "shards");
-  // The readers of weights explain how to replace a git-lfs pointer by its file.
-  if (begins("version https"sv)) return print_weights(path, "weights");
+  const bool text = std::all_of(start.begin(), start.end(), [](char c) {
+    return (c >= ' ' && c <= '~') || c == '\n' || c == '\r' || c == '\t';
+  });
+  if (text) require_no_placeholder(MappedFile(path).bytes(), path);
   // A safetensors file has no magic number: it begins with eight bytes of header length and JSON.
   if (start.size() > 8 && start[8] == '{') return print_safetensors(path, options.tensors);
   raise<FormatError>(

@@ -44,7 +44,8 @@ ModelKind model_kind(const std::string& path) {
   if (has_extension(path, ".yaml") || has_extension(path, ".yml")) return ModelKind::official;
   std::error_code none;
   if (!fs::is_directory(path, none)) return ModelKind::bundle;
-  if (is_diffusers_autoencoder(path)) return ModelKind::diffusers;
+  if (const std::string name = diffusers_class(path); !name.empty())
+    return name == "AutoencoderRAE" ? ModelKind::diffusers : ModelKind::other_diffusers;
   if (fs::exists(fs::path(path) / "config.json", none)) return ModelKind::encoder;
   raise<FileError>("'", path,
                    "' holds no config.json; expected a folder of diffusers (AutoencoderRAE) or of "
@@ -59,6 +60,7 @@ ModelSource open_model_source(const std::string& path, const std::string& models
     case ModelKind::official: out.files = open_official(path, {.models_dir = models_dir}); break;
     case ModelKind::diffusers: out.files = open_diffusers_autoencoder(path); break;
     case ModelKind::encoder: out.files = open_encoder(path, image_size); break;
+    case ModelKind::other_diffusers: refuse_diffusers_class(path, diffusers_class(path));
     case ModelKind::bundle:
       out.files = ModelFiles::open(path);
       out.notes = SafetensorsFile::open(path).metadata();

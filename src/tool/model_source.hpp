@@ -9,8 +9,9 @@
 
 namespace rae::tool {
 
-/// The supported formats of a model.
-enum class ModelKind { bundle, official, diffusers, encoder };
+/// The formats of a model. `other_diffusers`, another class of diffusers than AutoencoderRAE, is
+/// recognised but not supported.
+enum class ModelKind { bundle, official, diffusers, encoder, other_diffusers };
 
 /// An opened model.
 struct ModelSource {

@@ -39,6 +39,8 @@ void require_writable_file(const std::string& path) {
     return;
   }
   const AtomicFile trial(path);
+  // A process that was killed may have left its unfinished file.
+  remove_orphaned_temporaries(parent.string(), fs::path(path).filename().string());
 }
 
 void require_writable_folder(const std::string& path) {

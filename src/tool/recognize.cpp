@@ -126,13 +126,16 @@ Recognized decoder(const Names& names, const std::string& prefix) {
   if (width == 1152 && layers == 28) size = ", ViT-XL";
   if (width == 1024 && layers == 24) size = ", ViT-L";
   if (width == 768 && layers == 12) size = ", ViT-B";
-  out.summary = concat("ViT decoder", size, " for ", root(tokens) * patch, " x ",
-                       root(tokens) * patch, " pictures");
+  // Files of diffusers do not store the position table, so that the resolution is unknown.
+  const index_t side = root(tokens) * patch;
+  out.summary = concat("ViT decoder", size,
+                       tokens > 0 ? concat(" for ", side, " x ", side, " pictures") : "");
   out.facts.emplace_back(
       "decoder", concat("width ", width, ", ", plural(layers, "layer"), ", hidden ",
                         names.extent(prefix + "decoder_layers.0.intermediate.dense.weight", 0)));
-  out.facts.emplace_back("latents", concat(in, " channels, ", grid_of(tokens),
-                                           " tokens, patches of ", patch, " x ", patch, " pixels"));
+  out.facts.emplace_back("latents",
+                         concat(in, " channels, ", tokens > 0 ? grid_of(tokens) + " tokens, " : "",
+                                "patches of ", patch, " x ", patch, " pixels"));
   return out;
 }
 
@@ -196,6 +199,13 @@ void join(Recognized& out, Recognized more) {
 Recognized recognize(const TensorSource& weights) {
   const Names names(weights);
   const auto& all = weights.names();
+  if (names.has("ctx_embedder.learnable_tokens") || names.has("base_final_layer.linear.weight"))
+    return {"a diffusion network of RAEv2, which is not supported yet", {}};
+  if (names.has("storage_tokens") ||
+      (names.has("layer.0.layer_scale1.lambda1") && names.has("layer.0.mlp.up_proj.weight")))
+    return {"a DINOv3 encoder, that of RAEv2, which is not supported yet", {}};
+  if (names.has("s_embedder.proj.weight") && names.has("blocks.0.mlp.net.0.proj.weight"))
+    return {"a diffusion network of diffusers (RAEDiT2DModel), which is not supported yet", {}};
   if (names.has("x_embedder.proj.weight") && names.has("final_layer.linear.weight"))
     return dit(names);
   if (names.has("decoder_embed.weight") && names.has("decoder_pred.weight"))
@@ -237,7 +247,11 @@ Recognized recognize(const TensorSource& weights) {
     return {"VGG-16 of torchvision", {}};
   if (names.has("Conv2d_1a_3x3.conv.weight") && names.has("Mixed_7c.branch_pool.conv.weight"))
     return {"Inception-v3", {}};
-  const auto is_statistic = [](const std::string& name) { return name == "mean" || name == "var"; };
+  const auto is_statistic = [](const std::string& name) {
+    const std::string last = name.substr(name.rfind('.') + 1);
+    return last == "mean" || last == "var" || last == "std" || last == "latents_mean" ||
+           last == "latents_std";
+  };
   if (!all.empty() && std::all_of(all.begin(), all.end(), is_statistic)) {
     const Shape& shape = weights.info(all.front()).shape;
     if (shape.rank() == 3)

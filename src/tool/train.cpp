@@ -20,11 +20,11 @@ namespace rae::tool {
 namespace {
 
 struct TrainOptions {
-  std::string recipe, data, out, models;
+  std::string recipe, data, out, models, init;
   std::vector<std::string> stages, overrides, lpips;
   std::optional<DType> dtype;
   DataFlags data_flags;
-  bool check_data = false, dry_run = false;
+  bool check_data = false, dry_run = false, accept_data_change = false;
 };
 
 std::vector<TrainingStage> stages_of(const std::vector<std::string>& words) {
@@ -164,6 +164,8 @@ void run(TrainOptions& options) {
   training.stages = stages;
   training.skip_broken = options.data_flags.skip_broken;
   training.check_data = options.check_data;
+  training.accept_data_change = options.accept_data_change;
+  training.init = options.init;
   training.on_progress = [&](const TrainingProgress& progress) {
     return report.progress(progress);
   };
@@ -233,6 +235,13 @@ void add_train(CLI::App& app) {
                     "decode every picture before the training, instead of reading only headers");
   command->add_flag("--dry-run", options->dry_run,
                     "check recipe, data, files and memory, print what was found, and stop");
+  command->add_flag("--accept-data-change", options->accept_data_change,
+                    "continue a run after pictures were removed, added or changed");
+  command
+      ->add_option("--init", options->init,
+                   "bundle with whose weights the stages begin, also with other classes or another "
+                   "resolution")
+      ->type_name("FILE");
   add_threads_option(*command);
   command->footer(
       "Before the first stage, the headers of all pictures are read: unreadable files are named\n"

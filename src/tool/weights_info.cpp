@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include "rae/formats/diffusers_autoencoder.hpp"
 #include "rae/formats/official/config.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/io/torch_checkpoint.hpp"
@@ -52,6 +53,32 @@ void print_scalars(const ConfigNode& tree) {
       continue;  // a tensor
     print_fact(key, value.is_string() ? value.as_string() : value.to_json());
   }
+}
+
+/// Prints the names that are not readable tensors, and the reasons; the first ones if there are
+/// many.
+void print_unreadable(const TensorSource& source) {
+  constexpr std::size_t kShown = 20;
+  const auto& all = source.unreadable();
+  if (!all.empty()) print("not read:");
+  std::size_t count = 0;
+  for (const auto& [name, reason] : all) {
+    if (count++ == kShown) return print(concat("  ... and ", all.size() - kShown, " more"));
+    print(concat("  ", printable(name), ": ", printable(reason)));
+  }
+}
+
+/// The size parameters in the config.json of a class of diffusers that is not supported.
+void print_other_diffusers(const std::string& folder) {
+  const std::string name = diffusers_class(folder);
+  print(heading(folder, concat(printable(name), " of diffusers",
+                               name == "RAEDiT2DModel" ? ", the diffusion network of RAE" : "")));
+  print("this program cannot use it yet; it reads folders of AutoencoderRAE");
+  std::error_code none;
+  const fs::path config = fs::path(folder) / "config.json";
+  if (!fs::exists(config, none)) return;
+  print("config:");
+  print_config(ConfigNode::load(config.string()), "  ");
 }
 
 void print_recognized(const TensorSource& weights) {
@@ -130,29 +157,35 @@ void print_weights(const std::string& path, const std::string& kind) {
                 kind + ", " + plural(static_cast<index_t>(source.names().size()), "tensor")));
   print("sizes: " + sizes(source));
   if (!weights.selected().empty()) {
-    print("training checkpoint with its weights in '" + weights.selected() +
-          "': " + sizes(weights));
+    std::string others;
+    for (const std::string& key : weights.alternatives())
+      others += (others.empty() ? " (not used: '" : "', '") + key;
+    print("training checkpoint with its weights in '" + weights.selected() + "'" +
+          (others.empty() ? "" : printable(others) + "')") + ": " + sizes(weights));
     if (kind == "checkpoint of PyTorch")
       print_scalars(TorchCheckpoint::open(source.origin()).tree());
   }
   print_recognized(weights);
   print("tensors:");
   print_tensors(source);
+  print_unreadable(source);
   print_texts("metadata:", source.metadata());
 }
 
 void print_model(const std::string& path, const std::string& models_dir, bool tensors) {
   std::error_code none;
-  if (fs::is_directory(path, none) && !fs::exists(fs::path(path) / "config.json", none))
+  if (fs::is_directory(path, none) && !fs::exists(fs::path(path) / "config.json", none) &&
+      diffusers_class(path).empty())
     return print_weights(path, "weights");
   const ModelKind kind = model_kind(path);
+  if (kind == ModelKind::other_diffusers) return print_other_diffusers(path);
   const char* const kinds[] = {"bundle", "official configuration", "autoencoder of diffusers",
                                "encoder of Hugging Face"};
-  print(heading(path, kinds[static_cast<std::size_t>(kind)]));
-  if (kind == ModelKind::official)
-    for (const std::string& note : load_official_config(path).notes)
-      print("note: " + printable(note));
+  std::vector<std::string> notes;
+  if (kind == ModelKind::official) notes = load_official_config(path).notes;
   const ModelSource source = open_model_source(path, models_dir);
+  print(heading(path, kinds[static_cast<std::size_t>(kind)]));
+  for (const std::string& note : notes) print("note: " + printable(note));
   const ModelFiles& files = source.files;
   const ModelConfig& c = files.config;
   if (kind == ModelKind::encoder) {

@@ -23,7 +23,7 @@ bool is_old_default(const std::string& name, const ConfigNode& now) {
   return name == "model.time_shift" && now == ConfigNode(1.0);
 }
 
-/// The first setting that differs, for the message.
+/// `settings_difference` below the member `at`.
 std::string first_difference(const ConfigNode& saved, const ConfigNode& now,
                              const std::string& at = "") {
   if (saved == now) return "";
@@ -43,6 +43,35 @@ std::string first_difference(const ConfigNode& saved, const ConfigNode& now,
       return concat(at.empty() ? "" : at + ".", member.first, " is missing");
   return "";
 }
+
+/// The metadata of a checkpoint.
+class Metadata {
+ public:
+  explicit Metadata(const SafetensorsFile& file) : file_(file) {
+    if (entry("format") != kCheckpointFormat)
+      raise<FormatError>(file.origin(), ": expected the format ", kCheckpointFormat, ", got ",
+                         entry("format"));
+  }
+
+  [[nodiscard]] ConfigNode settings() const {
+    return ConfigNode::parse_json(entry("settings"), file_.origin());
+  }
+  /// `prefix`: of a second model.
+  [[nodiscard]] index_t step(const std::string& prefix = "") const {
+    return ConfigNode::parse_yaml(entry(prefix + "step"), file_.origin()).as<index_t>();
+  }
+
+ private:
+  [[nodiscard]] const std::string& entry(const std::string& key) const {
+    const auto found = file_.metadata().find(key);
+    if (found == file_.metadata().end())
+      raise<FormatError>(file_.origin(), ": not a checkpoint of rae: its metadata have no '", key,
+                         "'");
+    return found->second;
+  }
+
+  const SafetensorsFile& file_;
+};
 
 /// State of an optimiser and its model.
 void append(std::vector<SafetensorsEntry>& entries, const std::string& prefix,
@@ -107,29 +136,29 @@ void save_checkpoint(const std::string& path, const AdamW<float>& optimizer,
   write_safetensors(path, entries, metadata);
 }
 
+CheckpointInfo read_checkpoint_info(const std::string& path) {
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  const Metadata metadata(file);
+  return {metadata.step(), metadata.settings()};
+}
+
+std::string settings_difference(const ConfigNode& saved, const ConfigNode& now) {
+  return first_difference(saved, now);
+}
+
 void load_checkpoint(const std::string& path, AdamW<float>& optimizer, const ConfigNode& settings,
                      SecondModel* second) {
   const SafetensorsFile file = SafetensorsFile::open(path);
-  auto entry = [&](const std::string& key) -> const std::string& {
-    const auto found = file.metadata().find(key);
-    if (found == file.metadata().end())
-      raise<FormatError>(path, ": not a checkpoint of rae: its metadata have no '", key, "'");
-    return found->second;
-  };
-  if (entry("format") != kCheckpointFormat)
-    raise<FormatError>(path, ": expected the format ", kCheckpointFormat, ", got ",
-                       entry("format"));
-  const ConfigNode saved = ConfigNode::parse_json(entry("settings"), path);
-  if (const std::string difference = first_difference(saved, settings); !difference.empty())
+  const Metadata metadata(file);
+  for (const auto& [name, reason] : file.unreadable()) (void)file.info(name);  // throws
+  if (const std::string difference = settings_difference(metadata.settings(), settings);
+      !difference.empty())
     raise<ConfigError>(path, ": is a checkpoint of a run with other settings (", difference,
                        "); continue with those, or choose another output folder");
-  auto step = [&](const std::string& key) {
-    return ConfigNode::parse_yaml(entry(key), path).as<index_t>();
-  };
-  SavedState own(file, "", optimizer, step("step"));
+  SavedState own(file, "", optimizer, metadata.step());
   if (second != nullptr) {
     const std::string prefix = second->name + ".";
-    SavedState other(file, prefix, *second->optimizer, step(prefix + "step"));
+    SavedState other(file, prefix, *second->optimizer, metadata.step(prefix));
     std::vector<Tensor<float>> buffers;
     for (const auto& [name, tensor] : second->buffers)
       buffers.push_back(file.read<float>(prefix + "buffer." + name, tensor->shape()));

@@ -40,6 +40,12 @@ std::string settings(const ImageDataset& data, const ClassifierOptions& o) {
   node.set("features", c.features);
   node.set("shift", o.augmentation.shift);
   node.set("flip", o.augmentation.flip);
+  const auto range = [](const AugmentRange& r) { return ConfigNode::list({r.lowest, r.highest}); };
+  if (const auto& crop = o.augmentation.random_resized_crop)
+    node.set("crop", ConfigNode::list({range(crop->scale), range(crop->ratio)}));
+  if (const auto& jitter = o.augmentation.color_jitter)
+    node.set("jitter", ConfigNode::list({range(jitter->brightness), range(jitter->contrast),
+                                         range(jitter->saturation), range(jitter->hue)}));
   node.set("training", training_settings(o.training));
   node.set("pictures", data.size());
   node.set("data", fingerprint(data));

@@ -124,12 +124,13 @@ Decoder<Tensor<float>> train_decoder(OwnedPointer<const ImageDataset> data,
                                      const EncoderNetwork<Tensor<float>>& encoder,
                                      const PixelNorm& pixels, const DecoderConfig& config,
                                      const DecoderLossOptions& loss_options,
-                                     const TrainingOptions& options,
-                                     const TrainingContext& context) {
+                                     const TrainingOptions& options, TrainingContext context,
+                                     const OnAverageDecoder& on_average) {
   require_fit(*data, encoder, config, loss_options, context.stage);
   const auto frozen = encoder.clone();
   Decoder<Var<float>> model(config);
   initialize(model, options.seed);
+  set_initial_values(model, context.initial);
   multiply_as(model, options.dtype);
   AdamW<float> optimizer(
       model, {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay},
@@ -180,8 +181,14 @@ Decoder<Tensor<float>> train_decoder(OwnedPointer<const ImageDataset> data,
       }
     };
   }
-  run_training(optimizer, options, context, loss, second_model ? &*second_model : nullptr);
   Decoder<Tensor<float>> averaged(config);
+  if (on_average)
+    context.on_checkpoint = [&, then = context.on_checkpoint](index_t step) {
+      optimizer.copy_ema_to(averaged);
+      on_average(step, averaged);
+      if (then) then(step);
+    };
+  run_training(optimizer, options, context, loss, second_model ? &*second_model : nullptr);
   optimizer.copy_ema_to(averaged);
   return averaged;
 }

@@ -50,8 +50,8 @@ Var<float> pretraining_loss(const PretrainingModel<Var<float>>& model, const Ten
 Encoder<Tensor<float>> train_encoder(OwnedPointer<const ImageDataset> data,
                                      const EncoderConfig& config, const PixelNorm& pixels,
                                      const PretrainingOptions& pretraining,
-                                     const TrainingOptions& options,
-                                     const TrainingContext& context) {
+                                     const TrainingOptions& options, TrainingContext context,
+                                     const OnAverageEncoder& on_average) {
   if (data->channels() != config.channels || data->height() != config.table_h * config.patch_size ||
       data->width() != config.table_w * config.patch_size)
     raise<ConfigError>(context.stage, ": the encoder is for pictures of ", config.channels, " x ",
@@ -61,12 +61,21 @@ Encoder<Tensor<float>> train_encoder(OwnedPointer<const ImageDataset> data,
   PretrainingModel<Var<float>> model(config, static_cast<index_t>(data->class_names().size()));
   init_default(model, options.seed);
   initialize(model.encoder, options.seed);
+  set_initial_values(model, context.initial);
   multiply_as(model, options.dtype);
   AdamW<float> optimizer(
       model, {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay},
       options.ema_decay);
   Batches batches(data, options.batch_size / options.accumulate, options.seed,
                   pretraining.augmentation);
+  PretrainingModel<Tensor<float>> averaged(config,
+                                           static_cast<index_t>(data->class_names().size()));
+  if (on_average)
+    context.on_checkpoint = [&, then = context.on_checkpoint](index_t step) {
+      optimizer.copy_ema_to(averaged);
+      on_average(step, averaged.encoder);
+      if (then) then(step);
+    };
   run_training(optimizer, options, context, [&](index_t step, index_t part) {
     const Batch batch = batches(step * options.accumulate + part);
     const Tensor<float> images = normalize_pixels(batch.images, pixels);  // (B, C, H, W)
@@ -74,8 +83,6 @@ Encoder<Tensor<float>> train_encoder(OwnedPointer<const ImageDataset> data,
         model, mask_patches(images, config.patch_size, pretraining, options.seed, batch.first),
         images, batch.labels, pretraining);
   });
-  PretrainingModel<Tensor<float>> averaged(config,
-                                           static_cast<index_t>(data->class_names().size()));
   optimizer.copy_ema_to(averaged);
   return std::move(averaged.encoder);
 }

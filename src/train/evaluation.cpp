@@ -125,6 +125,7 @@ class Evaluation {
     if (generator_ && generator_->num_classes() != classes())
       raise<ConfigError>("evaluate: the model has ", generator_->num_classes(),
                          " classes, the data set ", classes());
+    if (generator_) require_equal_labels();
   }
 
   EvaluationReport run() {
@@ -166,6 +167,19 @@ class Evaluation {
     if (train_->class_names() != test_->class_names())
       raise<ConfigError>("evaluate: training and test set have different classes (",
                          train_->class_names().size(), " and ", test_->class_names().size(), ")");
+  }
+
+  /// A class of model and data must have the same label in both. Names that only one of them has
+  /// say nothing about labels.
+  void require_equal_labels() const {
+    const auto& names = config_.class_names;
+    const auto& found = test_->class_names();
+    for (std::size_t k = 0; k < names.size(); ++k)
+      if (const auto at = std::find(found.begin(), found.end(), names[k]);
+          at != found.end() && at - found.begin() != static_cast<std::ptrdiff_t>(k))
+        raise<ConfigError>("evaluate: the class '", names[k], "' has label ", k,
+                           " in the model and ", at - found.begin(),
+                           " in the data set; were class folders renamed after the training?");
   }
 
   [[nodiscard]] index_t classes() const {

@@ -33,6 +33,7 @@ OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
   const auto model = backbone.make<Var<float>>();
   model->initialize(training.seed);
   model->set_checkpointing(flow.checkpointing);
+  set_initial_values(*model, context.initial);
   multiply_as(*model, training.dtype);
   AdamW<float> optimizer(
       *model,

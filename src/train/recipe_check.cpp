@@ -11,6 +11,7 @@
 #include "rae/models/lightning_dit.hpp"
 #include "rae/spec/network_role.hpp"
 #include "spec/model_size.hpp"
+#include "train/initial_model.hpp"
 
 namespace rae {
 namespace {
@@ -193,7 +194,9 @@ CheckedRecipe check_recipe(const Recipe& recipe, const RecipeRun& run,
                      [&](index_t, index_t) { return !run.should_stop || !run.should_stop(); });
   if (!run.skip_broken || !out.data.data) out.data.survey.require_unbroken();
   require_classes(recipe, out.data.survey);
-  require_storable_names(recipe, class_names_for(recipe, *out.data.data));
+  const std::vector<std::string> names = class_names_for(recipe, *out.data.data);
+  require_storable_names(recipe, names);
+  (void)detail::open_initial_model(recipe, run, names);
   return out;
 }
 

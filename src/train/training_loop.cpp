@@ -4,10 +4,10 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 
 #include "rae/core/workspace.hpp"
 #include "rae/train/checkpoint.hpp"
+#include "train/training_log.hpp"
 
 namespace rae {
 
@@ -19,8 +19,8 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// One line of JSON per report; a line is appended whole.
-void append_log(const std::string& folder, const TrainingProgress& p) {
+/// The line of a report.
+ConfigNode log_line(const TrainingProgress& p) {
   ConfigNode line;
   line.set("stage", p.stage);
   line.set("step", p.step);
@@ -29,10 +29,7 @@ void append_log(const std::string& folder, const TrainingProgress& p) {
   line.set("grad_norm", p.grad_norm);
   line.set("images_per_second", p.images_per_second);
   for (const auto& [name, value] : p.measurements) line.set(name, value);
-  const std::string path = (fs::path(folder) / "log.jsonl").string();
-  std::ofstream out(path, std::ios::app);
-  out << line.to_json() + "\n" << std::flush;
-  if (!out) raise<FileError>(path, ": cannot be written; is the disk full?");
+  return line;
 }
 
 void check(const TrainingOptions& o, const std::string& stage) {
@@ -132,14 +129,23 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
   check(options, context.stage);
   const std::string checkpoint =
       context.folder.empty() ? "" : (fs::path(context.folder) / "checkpoint.safetensors").string();
-  if (!checkpoint.empty() && fs::exists(checkpoint))
-    load_checkpoint(checkpoint, optimizer, context.settings, second);
-  index_t saved = optimizer.steps();
+  index_t saved = 0;
   auto save = [&] {
     if (!checkpoint.empty()) save_checkpoint(checkpoint, optimizer, context.settings, second);
     saved = optimizer.steps();
     if (context.on_checkpoint) context.on_checkpoint(saved);
   };
+  if (!checkpoint.empty() && fs::exists(checkpoint)) {
+    load_checkpoint(
+        checkpoint, optimizer,
+        context.replaces_settings ? read_checkpoint_info(checkpoint).settings : context.settings,
+        second);
+    saved = optimizer.steps();
+    if (context.replaces_settings)
+      save();
+    else if (context.on_checkpoint)
+      context.on_checkpoint(saved);
+  }
 
   const LrSchedule schedule = schedule_of(options);
   const auto start = std::chrono::steady_clock::now();
@@ -191,7 +197,7 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
       if (second != nullptr && second->measurements) p.measurements = second->measurements();
       loss_sum = 0;
       loss_count = 0;
-      if (!context.folder.empty()) append_log(context.folder, p);
+      if (!context.folder.empty()) detail::append_log(context.folder, log_line(p));
       proceed = (!context.on_progress || context.on_progress(p)) && proceed;
     }
     if (!proceed || last || optimizer.steps() % options.checkpoint_every == 0) save();

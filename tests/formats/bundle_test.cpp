@@ -38,6 +38,10 @@ TEST(BundleTest, RoundTripsInEveryDtype) {
       if (!delicate && type == DType::f16) expected = convert<float>(convert<f16>(tensor));
       expect_close(again.tensors.at(name), expected, 0.0, name);
     }
+    Bundle rounded = bundle;
+    rounded.round("", type);
+    for (const auto& [name, tensor] : again.tensors)
+      expect_close(rounded.tensors.at(name), tensor, 0.0, name);
   }
 }
 

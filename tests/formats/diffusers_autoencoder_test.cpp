@@ -1,96 +1,18 @@
-// Folders of diffusers, written from random models under the names of AutoencoderRAE.
+// Folders of diffusers, written from random models under the names of AutoencoderRAE, without the
+// buffers that save_pretrained does not store.
 #include "rae/formats/diffusers_autoencoder.hpp"
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
+#include "rae/formats/huggingface_encoder.hpp"
+#include "rae/kernels/rope.hpp"
+#include "support/diffusers_folder.hpp"
 #include "support/golden.hpp"
-#include "support/temp_folder.hpp"
-#include "support/tiny_bundle.hpp"
 
 namespace rae::test {
 namespace {
-
-constexpr const char* kConfig =
-    R"({"_class_name": "AutoencoderRAE", "_diffusers_version": "0.37.0", "encoder_type": "dinov2",
-  "encoder_hidden_size": 64, "encoder_patch_size": 14, "encoder_num_hidden_layers": 1, "decoder_hidden_size": 32,
-  "decoder_num_hidden_layers": 2, "decoder_num_attention_heads": 4, "decoder_intermediate_size": 48, "patch_size": 4,
-  "encoder_input_size": 28, "image_size": null, "num_channels": 3, "noise_tau": 0.0, "reshape_to_2d": true, "scaling_factor": 1.0})";
-
-/// The networks of that configuration: one layer of DINOv2 of width 64 with a position table of 3 x
-/// 3, and a decoder of 2 x 2 tokens.
-struct Parts {
-  Encoder<Tensor<float>> encoder{EncoderConfig{.hidden_size = 64,
-                                               .num_layers = 1,
-                                               .num_heads = 1,
-                                               .intermediate_size = 256,
-                                               .table_h = 3,
-                                               .table_w = 3}};
-  Decoder<Tensor<float>> decoder{DecoderConfig{.grid_h = 2,
-                                               .grid_w = 2,
-                                               .in_dim = 64,
-                                               .hidden_size = 32,
-                                               .num_layers = 2,
-                                               .num_heads = 4,
-                                               .intermediate_size = 48,
-                                               .patch_size = 4}};
-  Tensor<float> mean{Shape{64, 2, 2}}, deviation{Shape{64, 2, 2}};  // (64, 2, 2) each
-
-  Parts() {
-    fill_random(encoder, 1);
-    fill_random(decoder, 2);
-    for (index_t i = 0; i < mean.numel(); ++i) {
-      mean[i] = 0.01f * static_cast<float>(i % 7);
-      deviation[i] = 0.5f + 0.1f * static_cast<float>(i % 5);
-    }
-  }
-};
-
-/// Adds the tensors of a model under other names; matrices that the file stores separately are
-/// split.
-template <class Model>
-void add(std::vector<SafetensorsEntry>& out, Model& model, const NameMap& names) {
-  model.parameters([&](const std::string& name, auto& parameter) {
-    const auto files = names(name);
-    const Shape shape = parameter.shape();
-    if (files.size() == 1) return out.push_back({files.front(), parameter.tensor()});
-    const Shape piece = shape.with(0, shape[0] / static_cast<index_t>(files.size()));
-    const auto n = static_cast<std::size_t>(piece.numel());
-    for (std::size_t i = 0; i < files.size(); ++i)
-      out.push_back({files[i], Tensor<float>(piece, parameter.tensor().span().subspan(i * n, n))});
-  });
-}
-
-NameMap decoder_of(bool official) {
-  VitLayerNames layer = mae_layer_names();
-  if (!official) {
-    layer.query = "attention.to_q";
-    layer.key = "attention.to_k";
-    layer.value = "attention.to_v";
-    layer.proj = "attention.to_out.0";
-  }
-  return [layer](const std::string& name) {
-    auto out = map_layers(name, "decoder_layers.", "decoder.decoder_layers.", layer);
-    return out.empty() ? std::vector<std::string>{"decoder." + name} : out;
-  };
-}
-
-std::vector<SafetensorsEntry> entries_of(Parts& parts, bool official = false) {
-  std::vector<SafetensorsEntry> out;
-  add(out, parts.encoder, encoder_names(EncoderFamily::dinov2, "encoder.model."));
-  add(out, parts.decoder, decoder_of(official));
-  out.push_back({"encoder.model.embeddings.mask_token", Tensor<float>(Shape{1, 64}, 0.f)});
-  out.push_back({"encoder_mean", Tensor<float>(Shape{1, 3, 1, 1}, {0.4f, 0.5f, 0.6f})});
-  out.push_back({"encoder_std", Tensor<float>(Shape{1, 3, 1, 1}, {0.25f, 0.5f, 0.75f})});
-  out.push_back({"_latents_mean", parts.mean});
-  out.push_back({"_latents_std", parts.deviation});
-  return out;
-}
-
-void write_folder(const TempFolder& folder, const std::string& config,
-                  const std::vector<SafetensorsEntry>& entries) {
-  folder.write("config.json", config);
-  write_safetensors(folder / "diffusion_pytorch_model.safetensors", entries);
-}
 
 Tensor<float> noise_image() {
   Tensor<float> image(Shape{2, 3, 8, 8});  // (2, 3, 8, 8)
@@ -101,15 +23,16 @@ Tensor<float> noise_image() {
 }
 
 TEST(DiffusersAutoencoder, EqualsTheModelUnderOtherNames) {
-  Parts parts;
+  DiffusersParts parts;
   const Tensor<float> image = noise_image();  // (2, 3, 8, 8)
   for (const bool official : {false, true}) {
     for (const double scale : {1.0, 0.5}) {
+      const bool older = scale == 1.0;
       const TempFolder folder;
-      std::string config = kConfig;
+      std::string config = kDiffusersConfig;
       config.replace(config.find("\"scaling_factor\": 1.0"), 21,
                      concat("\"scaling_factor\": ", scale));
-      write_folder(folder, config, entries_of(parts, official));
+      write_diffusers_folder(folder, config, diffusers_entries(parts, official, older));
       EXPECT_TRUE(is_diffusers_autoencoder(folder.path()));
       const ModelFiles files = open_diffusers_autoencoder(folder.path());
       const ModelConfig& c = files.config;
@@ -144,14 +67,93 @@ TEST(DiffusersAutoencoder, EqualsTheModelUnderOtherNames) {
   }
 }
 
-TEST(DiffusersAutoencoder, StatisticsAreBroadcast) {
-  Parts parts;
+TEST(DiffusersAutoencoder, ThePositionTableIsThatOfDiffusers) {
+  for (const index_t grid : {1, 2, 4, 14, 16, 32}) {
+    const Tensor<float> table = diffusers_position_table(grid, 24);  // (1, 1 + grid * grid, 24)
+    ASSERT_EQ(table.shape(), (Shape{1, 1 + grid * grid, 24}));
+    for (index_t i = 0; i < table.numel(); ++i)
+      // diffusers rounds the coordinate to f32, which matters for grids such as 14 x 14.
+      ASSERT_NEAR(table[i], diffusers_table_element(grid, 24, i / 24, i % 24), 2e-6)
+          << grid << ", " << i;
+  }
+  // At 16 x 16 it is the official table; at 32 x 32 it is not, which gives wrong pictures.
+  const auto official = [](index_t grid) { return sincos_position_table<float>(grid, grid, 24); };
+  const Tensor<float> same = diffusers_position_table(16, 24),  // (1, 257, 24)
+      other = diffusers_position_table(32, 24);                 // (1, 1025, 24)
+  for (index_t i = 0; i < 256 * 24; ++i) ASSERT_NEAR(same[24 + i], official(16)[i], 1e-7);
+  EXPECT_NEAR(other[24 * 2], std::sin(0.5), 1e-7);
+  EXPECT_NEAR(official(32)[24], std::sin(1.0), 1e-7);
+  EXPECT_THROW((void)diffusers_position_table(0, 24), ArgumentError);
+  EXPECT_THROW((void)diffusers_position_table(2, 6), ArgumentError);
+}
+
+TEST(DiffusersAutoencoder, AStoredPositionTableIsUsed) {
+  DiffusersParts parts;
   const TempFolder folder;
-  auto entries = entries_of(parts);
+  auto entries = diffusers_entries(parts, false, true);
+  for (auto& each : entries)
+    if (each.name == "decoder.decoder_pos_embed")
+      each.tensor = Tensor<float>(Shape{1, 5, 32}, 0.25f);
+  write_diffusers_folder(folder, kDiffusersConfig, entries);
+  const auto table = [&] {
+    const ModelFiles files = open_diffusers_autoencoder(folder.path());
+    return files.decoder->tensors.read<float>("decoder.decoder_pos_embed", Shape{1, 5, 32});
+  };
+  EXPECT_EQ(table()[40], 0.25f);
+  write_diffusers_folder(folder, kDiffusersConfig, diffusers_entries(parts));
+  EXPECT_EQ(table()[31], 0.0f);  // the class token
+  EXPECT_FLOAT_EQ(table()[2 * 32], static_cast<float>(std::sin(8.0)));
+}
+
+/// A configuration must not make the reader allocate a table for a decoder that does not exist.
+TEST(DiffusersAutoencoder, NoTableIsMadeForAnotherDecoder) {
+  DiffusersParts parts;
+  const TempFolder folder;
+  std::string config = kDiffusersConfig;
+  config.replace(config.find("\"decoder_hidden_size\": 32"), 25, "\"decoder_hidden_size\": 65536");
+  write_diffusers_folder(folder, config, diffusers_entries(parts));
+  EXPECT_NE(message_of<FormatError>([&] {
+              (void)open_diffusers_autoencoder(folder.path());
+            }).find("the configuration needs"),
+            std::string::npos);
+}
+
+TEST(DiffusersAutoencoder, OtherClassesAreRecognized) {
+  const TempFolder folder;
+  EXPECT_EQ(diffusers_class(folder.path()), "");
+  folder.write("config.json", R"({"_class_name": "RAEDiT2DModel", "hidden_size": [1152, 2048]})");
+  EXPECT_EQ(diffusers_class(folder.path()), "RAEDiT2DModel");
+  EXPECT_FALSE(is_diffusers_autoencoder(folder.path()));
+  const auto message = [&] {
+    return message_of<ConfigError>([&] { (void)open_diffusers_autoencoder(folder.path()); });
+  };
+  for (const std::string part :
+       {"RAEDiT2DModel", "diffusion network", "not supported yet", "stage2_model.pt"})
+    EXPECT_NE(message().find(part), std::string::npos) << message();
+  EXPECT_NE(message_of<ConfigError>([&] {
+              (void)open_encoder_folder(folder.path());
+            }).find("RAEDiT2DModel is a class of diffusers"),
+            std::string::npos);
+
+  const TempFolder pipeline;
+  pipeline.write("model_index.json", R"({"_class_name": "RAEDiTPipeline"})");
+  pipeline.write("vae/config.json", "{}");
+  EXPECT_EQ(diffusers_class(pipeline.path()), "RAEDiTPipeline");
+  const std::string refused =
+      message_of<ConfigError>([&] { refuse_diffusers_class(pipeline.path(), "RAEDiTPipeline"); });
+  EXPECT_NE(refused.find(pipeline / "vae"), std::string::npos) << refused;
+  folder.write("config.json", "<html>");
+  EXPECT_EQ(diffusers_class(folder.path()), "");
+}
+
+TEST(DiffusersAutoencoder, StatisticsAreBroadcast) {
+  DiffusersParts parts;
+  const TempFolder folder;
+  auto entries = diffusers_entries(parts);
   const auto with = [&](const Tensor<float>& mean, const Tensor<float>& deviation) {
     entries[entries.size() - 2].tensor = mean;
     entries[entries.size() - 1].tensor = deviation;
-    write_folder(folder, kConfig, entries);
+    write_diffusers_folder(folder, kDiffusersConfig, entries);
     return open_diffusers_autoencoder(folder.path()).latent_norm;
   };
   // Without statistics, the buffers have shape (1), and diffusers divides by 1 + 1e-5.
@@ -179,14 +181,14 @@ TEST(DiffusersAutoencoder, StatisticsAreBroadcast) {
 /// save_pretrained writes the statistics also into config.json, which then has more values than the
 /// limit for configurations. They are skipped.
 TEST(DiffusersAutoencoder, StatisticsInTheConfigurationAreSkipped) {
-  Parts parts;
+  DiffusersParts parts;
   const TempFolder folder;
   std::string list = "[";
   for (int i = 0; i < 200000; ++i) list += i ? ", [0.5, {\"latents_std\": null}]" : "[1]";
-  std::string config = kConfig;
+  std::string config = kDiffusersConfig;
   config.insert(1, "\"latents_mean\": " + list + "], \"latents_std\": 3, ");
   ASSERT_GT(config.size(), std::size_t{4} << 20);
-  write_folder(folder, config, entries_of(parts));
+  write_diffusers_folder(folder, config, diffusers_entries(parts));
   EXPECT_EQ(open_diffusers_autoencoder(folder.path()).config.encoder.width(), 64);
   config.insert(1, "\"other\": " + list + "], ");
   folder.write("config.json", config);
@@ -197,15 +199,15 @@ TEST(DiffusersAutoencoder, StatisticsInTheConfigurationAreSkipped) {
 }
 
 TEST(DiffusersAutoencoder, RefusesUnsupportedConfigurations) {
-  Parts parts;
+  DiffusersParts parts;
   const TempFolder folder;
-  const auto entries = entries_of(parts);
+  const auto entries = diffusers_entries(parts);
   const auto expect = [&](const std::string& from, const std::string& to, const std::string& part) {
-    std::string config = kConfig;
+    std::string config = kDiffusersConfig;
     const std::size_t at = config.find(from);
     ASSERT_NE(at, std::string::npos);
     config.replace(at, from.size(), to);
-    write_folder(folder, config, entries);
+    write_diffusers_folder(folder, config, entries);
     const std::string got =
         message_of<Error>([&] { (void)open_diffusers_autoencoder(folder.path()); });
     EXPECT_NE(got.find(part), std::string::npos) << to << ": " << got;
@@ -225,7 +227,7 @@ TEST(DiffusersAutoencoder, RefusesUnsupportedConfigurations) {
   expect("\"patch_size\": 4", "\"patch_size\": 8", "decoder_pred.weight");
   expect("\"encoder_input_size\": 28", "\"encoder_input_size\": 30",
          "does not divide into patches");
-  expect("\"encoder_input_size\": 28", "\"encoder_input_size\": 42", "decoder_pos_embed");
+  expect("\"encoder_input_size\": 28", "\"encoder_input_size\": 42", "does not broadcast");
   expect("\"image_size\": null", "\"image_size\": 16", "image_size: expected 8, 2 patches of 4");
   expect("\"reshape_to_2d\": true", "\"reshape_to_2d\": false", "reshape_to_2d");
   expect("\"scaling_factor\": 1.0", "\"scaling_factor\": 0", "scaling_factor");

@@ -117,6 +117,43 @@ TEST(BadInput, GitLfsPointersAreNamed) {
   }
 }
 
+// Every reader says what was saved in place of the file, and how to fetch the file.
+TEST(BadInput, PagesAndMessagesOfServersAreNamed) {
+  const TempFolder folder;
+  const std::string page = "<html><body>Sign in</body></html>";
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"", "is empty"},
+      {"<!DOCTYPE html>\n" + page, "is an HTML page"},
+      {"\xef\xbb\xbf \n" + page + std::string(10000, ' '), "is an HTML page"},
+      {"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>", "is an XML page"},
+      {"Entry not found", "the error message of a server, 'Entry not found'"},
+      {"404: Not Found\n", "the error message of a server, '404: Not Found'"},
+      {"Access to model x/y is restricted.", "the error message of a server, 'Access to model"},
+      {"{\"error\":\"Repository not found\"}", "the error message of a server, '{\"error\""},
+      {"{\n \"message\": \"Not Found\"}", "the error message of a server"},
+  };
+  for (const Reader& reader : readers())
+    for (const auto& [contents, part] : cases) {
+      const std::string path = folder.write("page." + reader.name, contents);
+      const std::string message = message_of<FormatError>([&] { reader.read(path); });
+      for (const std::string& piece : {path, part})
+        EXPECT_NE(message.find(piece), std::string::npos) << reader.name << ": " << message;
+      // An empty picture is hardly a failed download.
+      if (!contents.empty()) {
+        EXPECT_NE(message.find("hf download"), std::string::npos) << reader.name << ": " << message;
+      }
+    }
+}
+
+TEST(BadInput, AnArchiveWithoutACheckpointListsItsFiles) {
+  const TempFolder folder;
+  const std::string npz = slurp(data_path("io/data/deflated.npz"));
+  const auto message =
+      message_of<FormatError>([&] { (void)TensorSource::open(folder.write("model.pt", npz)); });
+  EXPECT_NE(message.find("contains no NAME/data.pkl"), std::string::npos) << message;
+  EXPECT_NE(message.find(".npy"), std::string::npos) << message;
+}
+
 TEST(BadInput, FilesOfAnotherFormat) {
   const TempFolder folder;
   const std::vector<Reader> all = readers();

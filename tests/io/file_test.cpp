@@ -1,8 +1,11 @@
 #include "rae/io/file.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 #include <vector>
 
@@ -107,6 +110,71 @@ TEST(AtomicFile, FollowsASymbolicLink) {
   write_file_atomically(folder / "link.txt", "new");
   EXPECT_TRUE(std::filesystem::is_symlink(folder / "link.txt"));
   EXPECT_EQ(slurp(target), "new");
+}
+
+TEST(AtomicFile, FollowsLinksWithoutAFileAndRefusesCircles) {
+  const TempFolder folder;
+  std::filesystem::create_symlink("second.txt", folder / "first.txt");
+  std::filesystem::create_symlink(folder / "target.txt", folder / "second.txt");
+  write_file_atomically(folder / "first.txt", "new");
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "first.txt"));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "second.txt"));
+  EXPECT_EQ(slurp(folder / "target.txt"), "new");
+  std::filesystem::create_symlink(folder / "b.txt", folder / "a.txt");
+  std::filesystem::create_symlink(folder / "a.txt", folder / "b.txt");
+  EXPECT_NE(
+      message_of<FileError>([&] { write_file_atomically(folder / "a.txt", "new"); }).find("circle"),
+      std::string::npos);
+}
+
+TEST(AtomicFile, KeepsThePermissionsOfTheFileThatItReplaces) {
+  const TempFolder folder;
+  namespace fs = std::filesystem;
+  for (const fs::perms mode :
+       {fs::perms(0600), fs::perms(0644), fs::perms(0755), fs::perms(0440)}) {
+    const auto path = folder.write("a" + std::to_string(static_cast<int>(mode)), "old");
+    fs::permissions(path, mode);
+    fs::create_symlink(path, path + "-link");
+    write_file_atomically(path, "new");
+    EXPECT_EQ(fs::status(path).permissions(), mode);
+    write_file_atomically(path + "-link", "newer");
+    EXPECT_EQ(fs::status(path).permissions(), mode);
+    EXPECT_EQ(slurp(path), "newer");
+  }
+}
+
+TEST(AtomicFile, OtherHardLinksKeepTheOldContents) {
+  const TempFolder folder;
+  const auto path = folder.write("a.txt", "old");
+  std::filesystem::create_hard_link(path, folder / "b.txt");
+  write_file_atomically(path, "new");
+  EXPECT_EQ(slurp(path), "new");
+  EXPECT_EQ(slurp(folder / "b.txt"), "old");
+}
+
+TEST(AtomicFile, TemporariesOfDeadProcessesAreRemoved) {
+  const TempFolder folder;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    AtomicFile file(folder / "a.txt");
+    file.write("half");
+    ::_exit(0);  // as a process that is killed, without destructors
+  }
+  ::waitpid(child, nullptr, 0);
+  const std::vector<std::string> orphan = folder.entries();
+  ASSERT_EQ(orphan.size(), 1u);
+  EXPECT_EQ(orphan[0].rfind(concat("a.txt.tmp-", static_cast<long>(child), "-"), 0), 0u);
+  AtomicFile own(folder / "b.txt");  // of this process, which lives
+  for (const char* name : {"c.tmp", "c.tmp-x-0", "c.tmp-1-0", ".tmp-999999999-0"})
+    folder.write(name, "");
+  EXPECT_TRUE(remove_orphaned_temporaries(folder.path(), "b.txt").empty());
+  EXPECT_EQ(remove_orphaned_temporaries(folder.path(), "a.txt"),
+            std::vector<std::string>{folder / orphan[0]});
+  folder.write(orphan[0], "");
+  EXPECT_EQ(remove_orphaned_temporaries(folder.path()).size(), 1u);
+  EXPECT_EQ(folder.entries().size(), 5u);
+  EXPECT_TRUE(remove_orphaned_temporaries(folder / "none").empty());
+  own.commit();
 }
 
 TEST(AtomicFile, ReportsAFullDiskAndABadTarget) {

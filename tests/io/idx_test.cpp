@@ -41,7 +41,7 @@ TEST(Idx, RefusesBadFiles) {
   auto floats = images;
   floats[2] = 0x0d;
   const std::pair<std::string, const char*> cases[] = {
-      {"", "inside its header"},
+      {"", "is empty"},
       {images.substr(0, 15), "inside its header"},
       {images.substr(0, images.size() - 1), "truncated"},
       {images + "x", "more data than the 24 bytes"},

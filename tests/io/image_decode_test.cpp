@@ -206,8 +206,8 @@ TEST(ImageDecode, RefusesDamagedFiles) {
     cases.emplace_back(shorter(lossy, lossy.size() / 4 * 2), "cannot decode the WebP");
   }
   for (const auto& [contents, expected] : cases) {
-    const auto message =
-        message_of<FormatError>([&] { (void)Image::decode(as_byte_span(contents), "bad.img"); });
+    const auto message = message_of<FormatError>(
+        [&, &bytes = contents] { (void)Image::decode(as_byte_span(bytes), "bad.img"); });
     EXPECT_NE(message.find(expected), std::string::npos) << message;
     EXPECT_NE(message.find("bad.img"), std::string::npos) << message;
   }

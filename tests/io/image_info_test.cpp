@@ -169,7 +169,7 @@ TEST(ImageInfo, FirstExifDataOfAJpegCount) {
 
 TEST(ImageInfo, NamesFilesThatAreNoPictures) {
   const std::pair<std::string, const char*> cases[] = {
-      {"", "the file is empty"},
+      {"", "is empty"},
       {"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n", "git-lfs pointer"},
       {"\xef\xbb\xbf\n <!DOCTYPE html><html>", "an HTML page"},
       {"<HTML lang='en'>", "an HTML page"},
@@ -235,8 +235,8 @@ TEST(ImageInfo, RefusesBrokenHeaders) {
       {file("bits24.bmp").substr(0, 1000), "is the file truncated?"},
   };
   for (const auto& [contents, expected] : cases) {
-    const auto message =
-        message_of<FormatError>([&] { (void)parse_image_info(as_byte_span(contents), "bad.img"); });
+    const auto message = message_of<FormatError>(
+        [&, &bytes = contents] { (void)parse_image_info(as_byte_span(bytes), "bad.img"); });
     EXPECT_NE(message.find(expected), std::string::npos) << expected << " in: " << message;
     EXPECT_EQ(message.rfind("bad.img: ", 0), 0u) << message;
   }

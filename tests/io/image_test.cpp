@@ -207,7 +207,7 @@ TEST(Image, RefusesBadFiles) {
   bad_table.replace(jpeg.find("\xff\xc4") + 5, 4, "\xff\xff\xff\xff");
   auto progressive = slurp(picture("progressive.jpg"));
   const std::pair<std::string, const char*> cases[] = {
-      {"", "empty"},
+      {"", "is empty"},
       {"GIF89a....", "neither PNG"},
       {png.substr(0, 8), "truncated"},
       {png.substr(0, png.size() - 1), "truncated"},

@@ -131,7 +131,7 @@ TEST(Npz, RefusesBadFiles) {
   };
   const std::size_t end = good.size() - 22, directory = good.find("PK\1\2");
   const std::pair<std::string, const char*> cases[] = {
-      {"", "no end record"},
+      {"", "is empty"},
       {"PK", "no end record"},
       {good.substr(0, good.size() - 1), "no end record"},
       {good + "x", "no end record"},
@@ -181,7 +181,7 @@ TEST(Npz, RefusesBadNpy) {
   ASSERT_NO_THROW((void)parse_npy(
       as_byte_span(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n", 8))));
   const std::pair<std::string, const char*> cases[] = {
-      {"", "not an .npy"},
+      {"", "is empty"},
       {"\x93NUMPY\1", "not an .npy"},
       {"\x93NUMPX" + npy("{}", 9).substr(6), "not an .npy"},
       {"\x93NUMPY\7" + npy("{}", 9).substr(7), "unknown version 7"},

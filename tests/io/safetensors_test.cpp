@@ -160,8 +160,11 @@ TEST(Safetensors, RefusesBadFiles) {
     return R"({"a":{"dtype":"U8","shape":[4],"data_offsets":)" + std::string(first) +
            R"(},"b":{"dtype":"U8","shape":[4],"data_offsets":)" + second + "}}";
   };
+  std::string many_ones = "[1";
+  for (int i = 0; i < 64; ++i) many_ones += ",1";
+  many_ones += "]";
   const BadFile cases[] = {
-      {"empty", "", "truncated"},
+      {"empty", "", "is empty"},
       {"short length", "abc", "truncated"},
       {"length beyond file", std::string("\xff\0\0\0\0\0\0\0{}", 10), "truncated"},
       {"huge length", std::string("\xff\xff\xff\xff\xff\xff\xff\xff{}", 10),
@@ -185,7 +188,12 @@ TEST(Safetensors, RefusesBadFiles) {
        "data_offsets are required"},
       {"unknown key", file_of(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"x":1}})", 8),
        "unknown key 'x'"},
-      {"unknown dtype", file_of(one("F8_E4M3", "[2]", "[0,2]"), 2), "unsupported dtype 'F8_E4M3'"},
+      {"unknown dtype beyond the data", file_of(one("F8_E4M3", "[2]", "[0,3]"), 2), "truncated"},
+      {"unknown dtype and a hole", file_of(one("F8_E4M3", "[2]", "[1,2]"), 2), "there is a hole"},
+      {"unknown dtype, reversed", file_of(one("F8_E4M3", "[2]", "[2,0]"), 2), "wrong order"},
+      {"unknown dtype, repeated",
+       file_of(R"({"a":{"dtype":"F8","dtype":"F8","shape":[0],"data_offsets":[0,0]}})", 0),
+       "duplicate key 'dtype'"},
       {"dtype is a number", file_of(R"({"a":{"dtype":1}})", 0), "unexpected number"},
       {"negative extent", file_of(one("F32", "[-2]", "[0,8]"), 8), "negative"},
       {"fraction", file_of(one("F32", "[2.0]", "[0,8]"), 8), "fraction"},
@@ -197,7 +205,7 @@ TEST(Safetensors, RefusesBadFiles) {
        "too many elements"},
       {"overflow hidden by zero", file_of(one("F32", "[4294967296,4294967296,0]", "[0,0]"), 0),
        "too many elements"},
-      {"rank 7", file_of(one("U8", "[1,1,1,1,1,1,1]", "[0,1]"), 1), "more than 6"},
+      {"rank 65", file_of(one("U8", many_ones.c_str(), "[0,1]"), 1), "more than 64"},
       {"one offset", file_of(one("F32", "[2]", "[8]"), 8), "needs two"},
       {"three offsets", file_of(one("F32", "[2]", "[0,8,8]"), 8), "more than 2"},
       {"reversed offsets", file_of(one("F32", "[2]", "[8,0]"), 8), "do not fit"},
@@ -229,6 +237,26 @@ TEST(Safetensors, RefusesBadFiles) {
   }
   EXPECT_THROW((void)SafetensorsFile::open(folder / "missing"), FileError);
   EXPECT_THROW((void)SafetensorsFile::open(folder.path()), FileError);
+}
+
+// A tensor that nobody needs does not block the others.
+TEST(Safetensors, TensorsOfUnsupportedTypesAreUnreadable) {
+  const std::string bytes =
+      file_of(R"({"f8":{"dtype":"F8_E4M3","shape":[2],"data_offsets":[0,2]},)"
+              R"("w":{"dtype":"F32","shape":[2],"data_offsets":[2,10]},)"
+              R"("deep":{"dtype":"U8","shape":[1,1,1,1,1,1,1],"data_offsets":[10,11]}})",
+              11);
+  const auto file = SafetensorsFile::parse(as_byte_span(bytes), "f.safetensors");
+  EXPECT_EQ(file.names(), (std::vector<std::string>{"w"}));
+  EXPECT_EQ(file.read<float>("w").shape(), (Shape{2}));
+  EXPECT_EQ(file.unreadable().size(), 2u);
+  for (const auto& [name, part] :
+       {std::pair("f8", "has the dtype 'F8_E4M3'"), std::pair("deep", "has rank 7; at most 6")}) {
+    EXPECT_FALSE(file.contains(name));
+    const auto message = message_of<FormatError>([&, &key = name] { (void)file.read<float>(key); });
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+    EXPECT_NE(message.find("f.safetensors"), std::string::npos) << message;
+  }
 }
 
 TEST(Safetensors, EveryTruncationIsRefused) {

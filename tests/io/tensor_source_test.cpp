@@ -159,6 +159,35 @@ TEST(TensorSource, Shards) {
   expect_same(TensorSource::open(folder.path()), source);
 }
 
+TEST(TensorSource, AnIndexMayListTensorsThatNobodyHas) {
+  const TempFolder folder;
+  const auto source = TensorSource::open(write_shards(
+      folder, R"({"metadata": {"total_size": 99}, "weight_map": {"a": "model-1-of-2.safetensors",
+  "phantom": "model-2-of-2.safetensors"}})"));
+  EXPECT_EQ(source.names(), (Strings{"a"}));
+  EXPECT_EQ(source.read<float>("a")[0], 1.0f);
+  EXPECT_EQ(source.weights().unreadable().size(), 1u);
+  for (const auto& file : {source, source.weights()}) {
+    const auto message = message_of<FormatError>([&] { (void)file.info("phantom"); });
+    for (const std::string part :
+         {"tensor 'phantom'", "model-2-of-2.safetensors", "does not have it"})
+      EXPECT_NE(message.find(part), std::string::npos) << message;
+  }
+}
+
+TEST(TensorSource, WithFurtherTensorsInMemory) {
+  const TempFolder folder;
+  write_file(folder / "f.safetensors", {{"a", 1}, {"x.b", 2}}, {{"format", "pt"}});
+  const auto source =
+      TensorSource::open(folder / "f.safetensors").with({{"x.c", Tensor<float>(Shape{1}, 3.0f)}});
+  EXPECT_EQ(source.names(), (Strings{"a", "x.b", "x.c"}));
+  EXPECT_EQ(source.under("x.").read<float>("c")[0], 3.0f);
+  EXPECT_EQ(source.under("x.").read<float>("b")[1], 2.0f);
+  EXPECT_EQ(source.metadata().at("format"), "pt");
+  EXPECT_EQ(source.origin(), folder / "f.safetensors");
+  EXPECT_THROW((void)source.with({{"a", Tensor<float>(Shape{1}, 3.0f)}}), FormatError);
+}
+
 TEST(TensorSource, ShardsOfTorch) {
   const TempFolder folder;
   using namespace torch;
@@ -195,7 +224,8 @@ TEST(TensorSource, RefusesHostileIndices) {
   expect(message(R"({"a": 3})"), "weight_map.a: expected");
   expect(message(R"({"a": "missing.safetensors"})"), "missing.safetensors");
   expect(message(R"({"a": "model.safetensors.index.json"})"), "model.safetensors.index.json");
-  expect(message(R"({"a": "model-2-of-2.safetensors"})"), "'a' should be in ");
+  expect(message(R"({"a": "model-2-of-2.safetensors"})"),
+         "none of the 1 tensors that it lists can be read; 'a' should be in ");
   expect(message("{}"), "weight_map: is empty");
   expect(message(R"({"a": "model-1-of-2.safetensors"})", R"({"total_size": 24})"),
          "24 bytes, but the tensors have 8");

@@ -75,7 +75,7 @@ const BadInput kBadInputs[] = {
     {"ModelIsTruncated", {"generate", "--model", "cut.safetensors"}, {"cut.safetensors"}},
     {"ModelIsTooLong", {"generate", "--model", "long.safetensors"}, {"long.safetensors"}},
     {"InfoOfAGitLfsPointer", {"info", "pointer.pt"}, {"pointer.pt", "git-lfs pointer", "99"}},
-    {"InfoOfOneByte", {"info", "byte.pt"}, {"byte.pt", "torch checkpoint"}},
+    {"InfoOfOneByte", {"info", "byte.pt"}, {"byte.pt", "torch checkpoint", "has only 1 byte"}},
     {"ModelIsEmpty", {"generate", "--model", "empty.safetensors"}, {"empty.safetensors"}},
     {"ModelHasAHostileHeader", {"generate", "--model", "huge.safetensors"}, {"huge.safetensors"}},
     {"ModelIsText", {"generate", "--model", "text.safetensors"}, {"text.safetensors"}},

@@ -84,6 +84,10 @@ TEST(ClassifierTrainer, IsCachedForTheSameDataAndOptions) {
   EXPECT_EQ(trained, 2) << "other options";
   (void)cached_classifier(path, std::make_shared<ToyDataset>(44), quick(5), count);
   EXPECT_EQ(trained, 3) << "other data";
+  ClassifierOptions varied = quick(5);
+  varied.augmentation.color_jitter = ColorJitter{.contrast = {0.9, 1.1}};
+  (void)cached_classifier(path, std::make_shared<ToyDataset>(44), varied, count);
+  EXPECT_EQ(trained, 4) << "another augmentation";
   folder.write("classifier.safetensors", "no tensors");
   EXPECT_THROW((void)cached_classifier(path, data, quick(4), count), FormatError);
 }

@@ -219,5 +219,14 @@ TEST(EvaluationReport, TextAndJsonAgree) {
   EXPECT_NE(text.find("23.46 dB"), std::string::npos) << text;
 }
 
+TEST(Evaluation, RefusesClassesWithOtherLabels) {
+  Bundle bundle = tiny_bundle();
+  bundle.config.class_names = {"bar 0", "bar 2", "bar 1"};
+  EXPECT_EQ(
+      message_of<ConfigError>([&] { (void)evaluate(bundle, kTrain, kTest, quick_evaluation()); }),
+      "evaluate: the class 'bar 2' has label 1 in the model and 2 in the data set; were class "
+      "folders renamed after the training?");
+}
+
 }  // namespace
 }  // namespace rae::test

@@ -70,6 +70,10 @@ struct Bundle {
   /// Removes all tensors whose names begin with `prefix`.
   void remove(const std::string& prefix);
 
+  /// Rounds the tensors whose names begin with `prefix` to the values that `load` reads after
+  /// `save` with this type.
+  void round(const std::string& prefix, DType stored_as);
+
   /// The same model as ModelFiles; the tensors are shared. Throws ShapeError for statistics of
   /// another shape.
   [[nodiscard]] ModelFiles files() const;

@@ -49,8 +49,14 @@ class MappedFile {
 ///
 /// The bytes are written to a temporary file in the same folder; `commit()` flushes it to the disk
 /// and renames it. Without a commit (after an exception, for example) the destructor removes the
-/// temporary file, and an existing file of this name stays as it was. Symbolic links are followed.
-/// Devices and pipes cannot be replaced, so they are written directly.
+/// temporary file, and an existing file of this name stays as it was. A file that is replaced
+/// passes on its permission bits and, where the system allows it, its owner and group. Symbolic
+/// links are followed, dangling ones too: their file is replaced and the link stays. Other hard
+/// links of a file keep its old contents. Devices and pipes cannot be replaced, so they are written
+/// directly.
+///
+/// The temporary file is named "NAME.tmp-PROCESS-COUNT". A process that is killed leaves it behind;
+/// see `remove_orphaned_temporaries`.
 class AtomicFile {
  public:
   /// Creates the temporary file. Throws FileError when the folder does not exist or cannot be
@@ -85,6 +91,11 @@ class AtomicFile {
   std::string temporary_;
   int descriptor_ = -1;
 };
+
+/// Removes the temporary files of AtomicFile in a folder whose processes no longer exist, all or
+/// only those for the file `name`; returns their paths. Files that cannot be removed stay.
+std::vector<std::string> remove_orphaned_temporaries(const std::string& folder,
+                                                     std::string_view name = {});
 
 /// Default limit of `read_file`: 1 GiB.
 inline constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30;

@@ -19,9 +19,10 @@ namespace rae {
 /// A safetensors file opened for reading: a TensorReader (see tensor_reader.hpp for its members). A
 /// value; copies share the mapping.
 ///
-/// Everything in the header is checked when the file is opened: its size, JSON types, element
-/// types, shapes, and that the tensors tile the data exactly (no overlap, no hole, nothing left
-/// over). Reading a tensor later can therefore not fail because of a damaged header.
+/// Everything in the header is checked when the file is opened: its size, JSON types, shapes, and
+/// that the tensors tile the data exactly (no overlap, no hole, nothing left over). Reading a
+/// tensor later can therefore not fail because of a damaged header. A tensor of an element type
+/// that is not supported (F8_E4M3, U16), or of more than six extents, is `unreadable`.
 class SafetensorsFile {
  public:
   /// Maps and validates a file. Throws FileError when it cannot be opened, FormatError when it is
@@ -42,6 +43,7 @@ class SafetensorsFile {
   [[nodiscard]] std::span<const std::byte> bytes(std::string_view name) const;
   void release(std::string_view name) const;
   [[nodiscard]] std::uint32_t sampled_checksum(std::string_view name) const;
+  [[nodiscard]] const UnreadableTensors& unreadable() const noexcept;
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const noexcept;
   template <Element T>
   [[nodiscard]] Tensor<T> read(std::string_view name) const;

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -23,6 +24,9 @@ struct TensorInfo {
   Shape shape;
 };
 
+/// Names of objects of a file that are not readable tensors, and the reasons.
+using UnreadableTensors = std::map<std::string, std::string, std::less<>>;
+
 /// Named tensors in a file or in memory, to be read one by one. A value; copies share the file.
 ///
 /// - `origin()`: the path, or the name that was given for messages.
@@ -39,9 +43,13 @@ struct TensorInfo {
 /// - `release(name)`: releases the memory of a mapped tensor until it is read again.
 /// - `sampled_checksum(name)`: a checksum of 4 KiB of the stored elements, spread over all of them:
 ///   it changes when a training continued, and reads very little.
+/// - `unreadable()`: names in the file that are not readable tensors, and the reasons: an element
+///   type that is not supported, an object that is no tensor. They do not block the file; only
+///   reading one throws. A reason completes the sentence "cannot be read: it ...".
 /// - `metadata()`: the key-value pairs of a safetensors file; empty for other files.
 ///
-/// A missing name throws a FormatError that names tensor and file and proposes the nearest name.
+/// A missing name throws a FormatError that names tensor and file and proposes the nearest name; an
+/// unreadable one, a FormatError with the reason.
 /// `read` also throws FormatError for a float read as an integer or the reverse and for an integer
 /// that does not fit, and ShapeError for another shape.
 template <class R>
@@ -58,6 +66,7 @@ concept TensorReader = std::copyable<R> &&
   { reader.bytes(name) } -> std::same_as<std::span<const std::byte>>;
   { reader.release(name) } -> std::same_as<void>;
   { reader.sampled_checksum(name) } -> std::same_as<std::uint32_t>;
+  { reader.unreadable() } -> std::same_as<const UnreadableTensors&>;
   { reader.metadata() } -> std::same_as<const std::map<std::string, std::string>&>;
 };
 

@@ -21,8 +21,8 @@ class TensorSource {
   /// Opens and validates
   /// - a safetensors file or a checkpoint of PyTorch, recognised by their first bytes;
   /// - an index of shards, a file NAME.index.json with a `weight_map` from tensors to files of the
-  ///   same folder. A file name with a separator or ".." is refused; each file must contain the
-  ///   tensors that the index lists for it, and together they must have `total_size` bytes;
+  ///   same folder. A file name with a separator or ".." is refused; tensors that a file does not
+  ///   have are `unreadable`, and if there are none, all must have `total_size` bytes together;
   /// - a folder that contains `model` or `diffusion_pytorch_model` as .safetensors or
   ///   .safetensors.index.json, else `pytorch_model` or `diffusion_pytorch_model` as .bin or
   ///   .bin.index.json, else `model.pt`: the first of these.
@@ -49,6 +49,7 @@ class TensorSource {
   [[nodiscard]] std::span<const std::byte> bytes(std::string_view name) const;
   void release(std::string_view name) const;
   [[nodiscard]] std::uint32_t sampled_checksum(std::string_view name) const;
+  [[nodiscard]] const UnreadableTensors& unreadable() const noexcept;
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const noexcept;
   template <Element T>
   [[nodiscard]] Tensor<T> read(std::string_view name) const;
@@ -58,19 +59,24 @@ class TensorSource {
     return read<T>(name);
   }
 
-  /// The weights of a model inside a training checkpoint: the tensors under `ema` if there are any,
-  /// else those under `model`, else all; their names are then without leading "module." and
-  /// "_orig_mod." of DistributedDataParallel and torch.compile. A safetensors file has no dicts:
-  /// "model." counts as one if all names begin with it. Throws FormatError when two tensors get the
-  /// same name.
+  /// The weights of a model inside a training checkpoint: see TorchCheckpoint::state_dict, whose
+  /// search in names such as "model.x" is used for all other files, which have no dicts. Throws
+  /// FormatError when two tensors get the same name.
   [[nodiscard]] TensorSource weights() const;
 
   /// The tensors whose names begin with `prefix`, named without it; there may be none.
   [[nodiscard]] TensorSource under(std::string_view prefix) const;
 
-  /// The part of a training checkpoint that `weights` selected: "ema", "model", or "" for a whole
-  /// file.
+  /// These tensors and further ones in memory, which are shared. Throws FormatError when a name is
+  /// taken.
+  [[nodiscard]] TensorSource with(const std::map<std::string, Tensor<float>>& tensors) const;
+
+  /// The part of a training checkpoint that `weights` selected, for example "ema" or "model"; ""
+  /// for a whole file.
   [[nodiscard]] const std::string& selected() const noexcept;
+
+  /// Other parts with weights, which `weights` did not select.
+  [[nodiscard]] const std::vector<std::string>& alternatives() const noexcept;
 
  private:
   struct Contents;

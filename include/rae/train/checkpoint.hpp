@@ -21,6 +21,20 @@ namespace rae {
 void save_checkpoint(const std::string& path, const AdamW<float>& optimizer,
                      const ConfigNode& settings, const SecondModel* second = nullptr);
 
+/// A checkpoint without its tensors.
+struct CheckpointInfo {
+  index_t step = 0;     ///< finished steps
+  ConfigNode settings;  ///< as `save_checkpoint` stored them
+};
+
+/// Reads only the step and the settings. Throws FileError, and FormatError when the file is no
+/// checkpoint.
+[[nodiscard]] CheckpointInfo read_checkpoint_info(const std::string& path);
+
+/// The first setting that differs and so keeps a run from being continued, "decoder.train.lr is
+/// 0.1, was 0.2"; empty when there is none. `steps` may grow.
+[[nodiscard]] std::string settings_difference(const ConfigNode& saved, const ConfigNode& now);
+
 /// Restores the optimiser's state and with it the model's parameters, and those of the second
 /// model. Throws FileError, FormatError, and ConfigError when the file belongs to a run with other
 /// settings or to another model; nothing is changed then.

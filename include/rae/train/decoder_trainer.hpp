@@ -75,11 +75,16 @@ class DecoderIteration {
   index_t first_step_ = 0, discriminator_first_step_ = 0;
 };
 
+/// Receives the decoder with its averaged weights after `step` steps.
+using OnAverageDecoder = Function<void(index_t step, Decoder<Tensor<float>>& average)>;
+
 /// Trains a new decoder on a data set; returns it with its averaged weights. `encoder` is left as
-/// it is. Throws as `run_training`, and ConfigError when encoder, decoder and pictures do not fit.
+/// it is. `on_average` may be empty; else it is called at each checkpoint. Throws as
+/// `run_training`, and ConfigError when encoder, decoder and pictures do not fit.
 [[nodiscard]] Decoder<Tensor<float>> train_decoder(
     OwnedPointer<const ImageDataset> data, const EncoderNetwork<Tensor<float>>& encoder,
     const PixelNorm& pixels, const DecoderConfig& config, const DecoderLossOptions& loss,
-    const TrainingOptions& options, const TrainingContext& context);
+    const TrainingOptions& options, TrainingContext context,
+    const OnAverageDecoder& on_average = {});
 
 }  // namespace rae

@@ -72,13 +72,15 @@ struct PretrainingModel {
                                           std::span<const std::int64_t> labels,
                                           const PretrainingOptions& options);
 
-/// Trains a new encoder on a data set; returns it with its averaged weights. Throws as
-/// `run_training`, and ConfigError when pictures and configuration do not fit.
-[[nodiscard]] Encoder<Tensor<float>> train_encoder(OwnedPointer<const ImageDataset> data,
-                                                   const EncoderConfig& config,
-                                                   const PixelNorm& pixels,
-                                                   const PretrainingOptions& pretraining,
-                                                   const TrainingOptions& options,
-                                                   const TrainingContext& context);
+/// Receives the encoder with its averaged weights after `step` steps.
+using OnAverageEncoder = Function<void(index_t step, Encoder<Tensor<float>>& average)>;
+
+/// Trains a new encoder on a data set; returns it with its averaged weights. `on_average` may be
+/// empty; else it is called at each checkpoint. Throws as `run_training`, and ConfigError when
+/// pictures and configuration do not fit.
+[[nodiscard]] Encoder<Tensor<float>> train_encoder(
+    OwnedPointer<const ImageDataset> data, const EncoderConfig& config, const PixelNorm& pixels,
+    const PretrainingOptions& pretraining, const TrainingOptions& options, TrainingContext context,
+    const OnAverageEncoder& on_average = {});
 
 }  // namespace rae

@@ -82,6 +82,8 @@ struct RecipeRun {
   std::string out{};   ///< folder for model.safetensors, one folder per stage, and samples; made
                        ///< when missing
   std::vector<TrainingStage> stages{};  ///< empty: all that the recipe has, in order
+  bool accept_data_change = false;      ///< continue after pictures were removed, added or changed
+  std::string init{};                ///< a bundle with whose weights the stages begin; empty: none
   std::optional<DType> stored_as{};  ///< of the weights in model.safetensors; absent: bf16, or f32
                                      ///< beside a pretrained encoder
   bool skip_broken = false;  ///< goes on without pictures that cannot be read; else they are an
@@ -96,9 +98,23 @@ struct RecipeRun {
 };
 
 /// Runs the stages. Each continues from its checkpoint in `out`, is skipped when that is complete,
-/// and adds its network to `out`/model.safetensors. Everything that `check_recipe` finds is refused
-/// before the first stage. Throws as `check_recipe`, ConfigError, naming the stage to run first,
-/// when a stage needs a network that is missing; else as the trainers.
+/// and adds its network to `out`/model.safetensors, also at each checkpoint with the averaged
+/// weights, so that this file can be used while a stage trains.
+///
+/// A checkpoint belongs to everything that its result depends on: the stage's part of the model,
+/// its section, the data, and the results of earlier stages. When one of those results is another
+/// now, the checkpoint is kept under another name and the stage is trained again. `steps` may grow;
+/// other changes of the stage's settings, and renamed or reordered classes, are refused by name.
+/// Removed, added or changed pictures are refused unless `accept_data_change` is set; then they are
+/// recorded in the log of the stage and in the note `data_changes` of the bundle.
+///
+/// With `init`, each network that the bundle has begins with its weights: rows of the label table
+/// are found by the names of the classes, position tables are resized to the grid of the recipe.
+///
+/// Everything that `check_recipe` finds is refused before the first stage. Throws as
+/// `check_recipe`; ConfigError, naming the stage to run first, when a stage needs a network that is
+/// missing or belongs to other settings; FileError, naming the process, when another run is
+/// training in `out`; else as the trainers.
 void run_recipe(const Recipe& recipe, const RecipeRun& run);
 
 }  // namespace rae

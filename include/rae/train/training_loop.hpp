@@ -64,17 +64,33 @@ struct TrainingOptions {
 /// Learning rate by step.
 [[nodiscard]] LrSchedule schedule_of(const TrainingOptions& options);
 
+/// The value with which a parameter begins, given its name and the value that was drawn for it.
+using InitialValue = Function<Tensor<float>(const std::string& name, const Tensor<float>& drawn)>;
+
+/// Replaces the drawn values of a model's parameters; does nothing without `initial`.
+template <class Model>
+void set_initial_values(Model& model, const InitialValue& initial) {
+  if (!initial) return;
+  model.parameters([&](const std::string& name, Parameter<Var<float>>& p) {
+    if (!p.empty()) p.set(initial(name, p.tensor()));
+  });
+}
+
 /// The files of a run, and the functions that receive its progress.
 struct TrainingContext {
   std::string stage = "train";  ///< name in messages
   std::string
       folder{};  ///< existing folder for checkpoint.safetensors and log.jsonl; empty: no files
-  ConfigNode settings{};             ///< of the run; a checkpoint with other settings is refused
+  ConfigNode settings{};           ///< of the run; a checkpoint with other settings is refused
+  bool replaces_settings = false;  ///< the caller has compared the settings of the checkpoint: it
+                                   ///< is continued whatever they are, and written again with these
+  InitialValue initial{};          ///< of parameters in a run without a checkpoint; may be empty
   OnTrainingProgress on_progress{};  ///< may be empty
   Function<bool()>
       should_stop{};  ///< asked after every step; true stops as `on_progress` does. May be empty
   Function<void(index_t step)>
-      on_checkpoint{};  ///< after a checkpoint was written, and at the end; may be empty
+      on_checkpoint{};  ///< at the checkpoint from which a run continues, and after each that is
+                        ///< written, the last at the end; may be empty
 };
 
 /// The gradient of one part of a step must be accumulated by `loss(step, part)`'s result, the mean

@@ -73,7 +73,8 @@ std::set<std::string> require_all(const TensorGroup& group, const std::string& w
   const index_t found = layers_in(
       file.names(), layers, [](const std::string& each) -> const std::string& { return each; });
   if (std::none_of(parameters.begin(), parameters.end(), [&](const ParameterShape& each) {
-        return file.contains(names_in_file(group, each.name).front());
+        const std::string name = names_in_file(group, each.name).front();
+        return file.contains(name) || file.unreadable().find(name) != file.unreadable().end();
       }))
     raise<FormatError>(file.origin(), ": contains none of the tensors of ", where,
                        "; its first tensor is '",
@@ -88,7 +89,7 @@ std::set<std::string> require_all(const TensorGroup& group, const std::string& w
       if (each.starts_with(layers) && found != wanted)
         raise<ShapeError>(file.origin(), ": has ", found, " layers '", layers, "N', but ", where,
                           " has ", wanted, "; see ", depth);
-      if (!file.contains(each))
+      if (!detail::has_tensor(file, each))
         raise<FormatError>(file.origin(), ": has no tensor '", each, "', which ", where,
                            " needs; see ", keys_of(keys, each));
       const Shape& have = file.info(each).shape;

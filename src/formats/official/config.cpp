@@ -5,6 +5,7 @@
 
 #include "formats/official/training_sections.hpp"
 #include "formats/official/transformer.hpp"
+#include "formats/official/version_2.hpp"
 #include "rae/diffusion/time_distribution.hpp"
 #include "rae/diffusion/time_shift.hpp"
 #include "rae/spec/limits.hpp"
@@ -340,6 +341,7 @@ double OfficialConfig::time_shift() const {
 }
 
 OfficialConfig parse_official_config(const ConfigNode& node) {
+  official::require_version_1(node);
   // The official training adds the last three to the copy of the configuration that it saves.
   require_keys_known(
       node, {"stage_1", "stage_2", "transport", "sampler", "guidance", "misc", "training", "gan",

@@ -5,8 +5,10 @@
 #include <filesystem>
 #include <utility>
 
+#include "formats/check_tensors.hpp"
 #include "formats/official/check_weights.hpp"
 #include "formats/official/paths.hpp"
+#include "formats/statistics_file.hpp"
 #include "rae/formats/huggingface_encoder.hpp"
 
 namespace rae {
@@ -93,52 +95,11 @@ DecoderConfig decoder_config(const std::string& path, const OfficialStage1& rae,
   return out;
 }
 
-/// The mean or variance as (C, h, w), from any shape that PyTorch would broadcast to it; empty when
-/// the file has none of this name.
-Tensor<float> statistic(const TensorSource& file, const char* name, const Shape& latent,
-                        const std::string& where) {
-  if (!file.contains(name)) return {};
-  const Tensor<float> stored = file.read<float>(name);  // (C, h, w), (1, C, h, w), (C, 1, 1)
-  const int skipped = stored.rank() - 3;
-  bool fits = stored.rank() >= 1;
-  for (int i = 0; i < skipped; ++i) fits = fits && stored.extent(i) == 1;
-  std::array<index_t, 3> extents{1, 1, 1};
-  for (int i = std::max(0, -skipped); i < 3; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    extents[at] = stored.rank() == 0 ? 1 : stored.extent(i + skipped);
-    fits = fits && (extents[at] == 1 || extents[at] == latent[i]);
-  }
-  if (!fits)
-    raise<ShapeError>(file.origin(), ": '", name, "' is ", stored.shape(), ", but ", where,
-                      " makes latents ", latent,
-                      "; statistics belong to one encoder at one resolution");
-  Tensor<float> out(latent);  // (C, h, w)
-  float* target = out.data();
-  for (index_t c = 0; c < latent[0]; ++c)
-    for (index_t y = 0; y < latent[1]; ++y)
-      for (index_t x = 0; x < latent[2]; ++x) {
-        const index_t from =
-            ((extents[0] == 1 ? 0 : c) * extents[1] + (extents[1] == 1 ? 0 : y)) * extents[2] +
-            (extents[2] == 1 ? 0 : x);
-        const float value = stored[from];
-        if (!std::isfinite(value) || (std::string_view(name) == "var" && value < 0))
-          raise<FormatError>(file.origin(), ": '", name, "' has the value ", value,
-                             ", which is not a valid statistic");
-        *target++ = value;
-      }
-  return out;
-}
-
 LatentNorm<float> latent_norm(const std::string& path, const OfficialStage1& rae,
                               const Shape& latent, const std::string& where) {
   LatentNorm<float> out;
+  if (!path.empty()) out = detail::read_statistics(path, latent, where);
   out.eps = rae.eps;
-  if (path.empty()) return out;
-  const TensorSource file = TensorSource::open(path);
-  out.mean = statistic(file, "mean", latent, where);
-  out.var = statistic(file, "var", latent, where);
-  // Without a variance the official code divides by sqrt(1 + eps).
-  if (out.var.empty()) out.var = Tensor<float>(latent, 1.0f);
   return out;
 }
 
@@ -197,7 +158,8 @@ ModelFiles open_official(const OfficialConfig& c, const OfficialOptions& options
   if (!found.decoder.empty()) {
     const TensorSource file = TensorSource::open(found.decoder);
     const TensorSource weights = file.weights(), inner = weights.under("decoder.");
-    const bool whole = inner.contains(
+    const bool whole = detail::has_tensor(
+        inner,
         "decoder_pred.weight");  // a checkpoint of the autoencoder, written by train_stage1.py
     out.decoder = TensorGroup{whole ? inner : weights, decoder_names()};
     official::require_weights(*out.decoder, makes, config, NetworkRole::decoder);

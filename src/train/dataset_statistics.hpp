@@ -1,0 +1,20 @@
+// The stage of a recipe between encoder and DiT: mean and variance of each element of a latent over
+// a data set.
+//
+// Diffusion Transformers with Representation Autoencoders, section 4 (normalised latents); the rule
+// of the official calculate_stat.py.
+#pragma once
+
+#include "rae/models/rae.hpp"
+#include "rae/train/recipe.hpp"
+
+namespace rae::detail {
+
+/// The statistics (C, h, w) of the latents of a data set's pictures. `should_stop` may be empty; it
+/// is asked between batches. Throws Cancelled when it returns true, and as ImageDataset::image.
+[[nodiscard]] LatentNorm<float> dataset_statistics(const OwnedPointer<const ImageDataset>& data,
+                                                   const Rae<float>& autoencoder,
+                                                   const StatisticsOptions& options,
+                                                   const Function<bool()>& should_stop);
+
+}  // namespace rae::detail

@@ -1,0 +1,115 @@
+#include "train/run_folder.hpp"
+
+#include <filesystem>
+
+#include "rae/io/file.hpp"
+#include "train/stages.hpp"
+
+namespace rae::detail {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kRecordsFormat = "rae stages 1";
+/// The same path; the folder is made when it is missing.
+std::string make_folder(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) raise<FileError>(path, ": cannot be made: ", error.message());
+  return path;
+}
+
+void rename(const std::string& from, const std::string& to) {
+  std::error_code error;
+  fs::rename(from, to, error);
+  if (error) raise<FileError>("cannot rename '", from, "' to '", to, "': ", error.message());
+}
+
+}  // namespace
+
+RunFolder::RunFolder(const std::string& path) : path_(make_folder(path)), lock_(path, "training") {
+  std::vector<std::string> folders{path_, in("samples")};
+  for (const TrainingStage s : kAllStages) folders.push_back(in(std::string(name_of(s))));
+  for (const std::string& folder : folders)
+    for (std::string& file : remove_orphaned_temporaries(folder))
+      removed_.push_back(std::move(file));
+  read_records();
+}
+
+std::string RunFolder::in(const std::string& name) const {
+  return (fs::path(path_) / name).string();
+}
+
+std::string RunFolder::stage(TrainingStage stage) const {
+  return make_folder(in(std::string(name_of(stage))));
+}
+
+std::string RunFolder::checkpoint(TrainingStage stage) const {
+  return in(concat(name_of(stage), "/checkpoint.safetensors"));
+}
+
+bool RunFolder::has_checkpoint(TrainingStage stage) const {
+  std::error_code none;
+  return fs::exists(checkpoint(stage), none);
+}
+
+std::string RunFolder::samples(index_t step) const {
+  std::string number = std::to_string(step);
+  number.insert(0, number.size() < 7 ? 7 - number.size() : 0, '0');
+  return (fs::path(make_folder(in("samples"))) / ("step-" + number + ".png")).string();
+}
+
+std::string RunFolder::set_aside(TrainingStage stage) const {
+  const fs::path folder = in(std::string(name_of(stage)));
+  std::error_code none;
+  int number = 1;
+  const auto name = [&] { return concat("checkpoint-stale-", number, ".safetensors"); };
+  while (fs::exists(folder / name(), none)) ++number;
+  // The checkpoint is the last, so that a run that is killed in between sets it aside again.
+  const std::string log = (folder / "log.jsonl").string();
+  if (fs::exists(log, none))
+    rename(log, (folder / concat("log-stale-", number, ".jsonl")).string());
+  if (stage == TrainingStage::dit && fs::exists(in("samples"), none)) {
+    int free = number;  // a folder of this name may be left from such a run
+    while (fs::exists(in(concat("samples-stale-", free)), none)) ++free;
+    rename(in("samples"), in(concat("samples-stale-", free)));
+  }
+  rename(checkpoint(stage), (folder / name()).string());
+  return name();
+}
+
+const StageRecord* RunFolder::record(TrainingStage stage) const {
+  const auto found = records_.find(stage);
+  return found == records_.end() ? nullptr : &found->second;
+}
+
+void RunFolder::set_record(TrainingStage stage, StageRecord record) {
+  records_[stage] = std::move(record);
+  save_records();
+}
+
+void RunFolder::save_records() const {
+  ConfigNode stages = ConfigNode::map();
+  for (const auto& [stage, record] : records_)
+    stages.set(name_of(stage), ConfigNode::map({{"result", record.result},
+                                                {"inputs", record.inputs},
+                                                {"settings", record.settings}}));
+  const ConfigNode all = ConfigNode::map({{"format", kRecordsFormat}, {"stages", stages}});
+  write_file_atomically(in("stages.json"), all.to_json(2) + "\n");
+}
+
+void RunFolder::read_records() {
+  const std::string path = in("stages.json");
+  std::error_code none;
+  if (!fs::exists(path, none)) return;
+  const ConfigNode all = ConfigNode::load(path);
+  if (all.get_or("format", "") != kRecordsFormat)
+    raise<ConfigError>(path, ": expected the format '", kRecordsFormat, "', got '",
+                       all.get_or("format", ""), "'");
+  without_records_ = false;
+  for (const auto& [name, node] : all.at("stages").members())
+    records_[parse_training_stage(name)] = {node.at("settings"), node.at("inputs"),
+                                            node.at("result").as_string()};
+}
+
+}  // namespace rae::detail
