@@ -80,6 +80,29 @@ index_t batch_of(const GenerateOptions& options, const ModelConfig& config) {
   return options.batch_size > 0 ? options.batch_size : detail::default_batch(latent[1] * latent[2]);
 }
 
+/// A checksum of the configuration, the latent statistics, and these networks.
+std::string fingerprint_of(const ModelFiles& files,
+                           std::initializer_list<const std::optional<TensorGroup>*> parts) {
+  std::uint32_t sum = detail::crc32_of(as_byte_span(to_config(files.config).to_json()));
+  const auto add = [&](std::span<const std::byte> bytes) { sum = detail::crc32_of(bytes, sum); };
+  for (const Tensor<float>* statistic : {&files.latent_norm.mean, &files.latent_norm.var})
+    if (!statistic->empty()) add(std::as_bytes(statistic->span()));
+  for (const auto* part : parts) {
+    if (!*part) continue;
+    const TensorSource& source = (*part)->tensors;
+    std::vector<std::string> names = source.names();
+    std::sort(names.begin(), names.end());
+    for (const auto& name : names) {
+      const TensorInfo& info = source.info(name);
+      add(as_byte_span(concat(name, " ", name_of(info.dtype), " ", info.shape, " ",
+                              source.sampled_checksum(name), "\n")));
+    }
+  }
+  char text[12];
+  std::snprintf(text, sizeof text, "%08x", sum);
+  return text;
+}
+
 /// A part of a set, opened from its file.
 struct Part {
   std::string path;
@@ -157,24 +180,11 @@ std::vector<std::int64_t> choose_labels(LabelSampling sampling, index_t count,
 }
 
 std::string fingerprint(const ModelFiles& files) {
-  std::uint32_t sum = detail::crc32_of(as_byte_span(to_config(files.config).to_json()));
-  const auto add = [&](std::span<const std::byte> bytes) { sum = detail::crc32_of(bytes, sum); };
-  for (const Tensor<float>* statistic : {&files.latent_norm.mean, &files.latent_norm.var})
-    if (!statistic->empty()) add(std::as_bytes(statistic->span()));
-  for (const auto* part : {&files.decoder, &files.dit, &files.guide}) {
-    if (!*part) continue;
-    const TensorSource& source = (*part)->tensors;
-    std::vector<std::string> names = source.names();
-    std::sort(names.begin(), names.end());
-    for (const auto& name : names) {
-      const TensorInfo& info = source.info(name);
-      add(as_byte_span(concat(name, " ", name_of(info.dtype), " ", info.shape, " ",
-                              source.sampled_checksum(name), "\n")));
-    }
-  }
-  char text[12];
-  std::snprintf(text, sizeof text, "%08x", sum);
-  return text;
+  return fingerprint_of(files, {&files.decoder, &files.dit, &files.guide});
+}
+
+std::string autoencoder_fingerprint(const ModelFiles& files) {
+  return fingerprint_of(files, {&files.encoder, &files.decoder});
 }
 
 std::string sample_to_npz(const Generator& generator, const GenerateOptions& options,

@@ -66,6 +66,9 @@ struct BulkSampling {
 /// data type, shape and 4 KiB of each tensor of decoder, diffusion network and guide.
 [[nodiscard]] std::string fingerprint(const ModelFiles& files);
 
+/// The same of encoder and decoder.
+[[nodiscard]] std::string autoencoder_fingerprint(const ModelFiles& files);
+
 /// Generates the pictures of the shard in batches, with a progress bar, and writes arr_0 (N, H, W,
 /// channels) of uint8 and arr_1, the labels (N). All networks of the generator must stay loaded;
 /// `options.labels` are those of the whole set. Returns a summary for the terminal. Throws

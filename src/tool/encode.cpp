@@ -1,21 +1,27 @@
 // `rae encode`, `rae decode`, `rae reconstruct`: pictures to latents and back.
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "rae/metrics/psnr.hpp"
+#include "tool/folder_encoding.hpp"
 #include "tool/model.hpp"
+#include "tool/numbers.hpp"
 #include "tool/output.hpp"
+#include "tool/picture_set.hpp"
 #include "tool/sample_output.hpp"
 #include "tool/text.hpp"
 
 namespace rae::tool {
 namespace {
 
-constexpr const char* kPicture = "a PNG, JPEG, WebP or BMP picture, or - (stdin)";
+constexpr const char* kPicture =
+    "a PNG, JPEG, WebP or BMP picture, or - (stdin), or a folder or .npz archive of pictures";
 
 struct InOut {
   ModelChoice model;
-  std::string in, out, images_out;
+  std::string in, out, images_out, originals_out;
+  index_t batch = FolderEncoding{}.batch, per_file = 0;
   bool ignore_exif = false, overwrite = false;
 };
 
@@ -43,12 +49,47 @@ void add_ignore_exif(CLI::App& command, InOut& options) {
                    "take the picture as it is stored, also if its EXIF data say that it is turned");
 }
 
+/// Adds the options of commands that read a folder of pictures.
+void add_folder_options(CLI::App& command, InOut& options) {
+  add_ignore_exif(command, options);
+  add_whole_option(command, "--batch", options.batch,
+                   "pictures of a folder that are encoded together", 1, 4096);
+}
+
+/// The pictures of a folder or archive.
+FolderEncoding pictures_of(const InOut& options) {
+  return {.in = options.in,
+          .out = options.out,
+          .originals = options.originals_out,
+          .batch = options.batch,
+          .per_file = options.per_file,
+          .image = {.exif = !options.ignore_exif}};
+}
+
+/// Declares the picture or the pictures to read; returns whether there are several.
+bool declare_pictures(CommandFiles& files, InOut& options) {
+  std::error_code none;
+  if (std::filesystem::is_directory(options.in, none)) {
+    files.input_folder("--image", options.in);
+    return true;
+  }
+  const bool archive = is_picture_set(options.in);
+  options.in = files.input("--image", options.in);
+  return archive || is_zip_file(options.in);
+}
+
 void encode(InOut& options) {
   CommandFiles files;
   declare_model(files, options.model);
-  const std::string in = files.input("--image", options.in),
-                    out = files.output("--out", options.out, {".safetensors"});
-  const Image image = Image::open(in, {.exif = !options.ignore_exif});
+  const bool several = declare_pictures(files, options);
+  const std::string out = files.output("--out", options.out, {".safetensors"});
+  if (several && files.writes_stdout())
+    throw UsageError(
+        "--out: '-' (stdout) cannot be several files; name a file for several pictures");
+  if (several)
+    return files.print(
+        concat(options.out, ": ", encode_pictures(options.model, pictures_of(options))));
+  const Image image = Image::open(options.in, {.exif = !options.ignore_exif});
   const Autoencoder autoencoder(open_model(options.model, {.decoder = false, .dit = false}),
                                 {.keep_loaded = false, .dtype = options.model.dtype});
   const Tensor<float> latent = autoencoder.encode(image);  // (1, C, h, w)
@@ -95,9 +136,20 @@ void decode(InOut& options) {
 void reconstruct(InOut& options) {
   CommandFiles files;
   declare_model(files, options.model);
-  const std::string in = files.input("--image", options.in),
-                    out = files.output("--out", options.out, {".png"});
-  const Image image = Image::open(in, {.exif = !options.ignore_exif});
+  const bool several = declare_pictures(files, options);
+  if (!several && !options.originals_out.empty())
+    throw UsageError("--originals-out: expected a folder of pictures as the input");
+  if (several) {
+    FolderEncoding pictures = pictures_of(options);
+    pictures.out = files.output("--out", options.out, {".npz"});
+    if (!options.originals_out.empty())
+      pictures.originals = files.output("--originals-out", options.originals_out, {".npz"});
+    const std::string summary = reconstruct_pictures(options.model, pictures);
+    files.finish();
+    return files.print(concat(options.out, ": ", summary));
+  }
+  const std::string out = files.output("--out", options.out, {".png"});
+  const Image image = Image::open(options.in, {.exif = !options.ignore_exif});
   const Autoencoder autoencoder(open_model(options.model, {.dit = false}),
                                 {.keep_loaded = false, .dtype = options.model.dtype});
   const Image original = autoencoder.prepare(image), result = autoencoder.reconstruct(image);
@@ -116,17 +168,27 @@ void reconstruct(InOut& options) {
 void add_encode(CLI::App& app) {
   const auto options = std::make_shared<InOut>();
   CLI::App* command = add_in_out(app,
-                                 {"encode", "Turn a picture into a latent", "--image,IN", kPicture,
+                                 {"encode", "Turn pictures into latents", "--image,IN", kPicture,
                                   "-o,--out,OUT", "FILE.safetensors to write, or - (stdout)"},
                                  encode, options);
-  add_ignore_exif(*command, *options);
+  add_folder_options(*command, *options);
+  add_whole_option(*command, "--per-file", options->per_file,
+                   "latents of a folder in one file (default: as many as fit into 256 MiB)", 1,
+                   std::uint64_t{1} << 40)
+      ->default_str("");
   command->footer(
       "The central square of the picture is resized to the model's size. The file holds\n"
       "one tensor: 'latent', (1, C, h, w), f32, normalised as the input of the diffusion\n"
       "model.\n"
       "\n"
+      "For a folder it holds (N, C, h, w), in the order of the pictures' names, which are in the\n"
+      "metadata. More latents than --per-file are written to NAME-00001-of-00004.safetensors and\n"
+      "so on, beside NAME.safetensors.index.json. After an interruption, the same command keeps\n"
+      "the complete files.\n"
+      "\n"
       "Examples:\n"
       "  rae encode shirt.png shirt.safetensors\n"
+      "  rae encode pictures/ latents.safetensors\n"
       "  rae encode --config DINOv2-B.yaml --image in.png --out z.safetensors\n"
       "  rae info shirt.safetensors");
 }
@@ -158,18 +220,29 @@ void add_decode(CLI::App& app) {
 
 void add_reconstruct(CLI::App& app) {
   const auto options = std::make_shared<InOut>();
-  CLI::App* command =
-      add_in_out(app,
-                 {"reconstruct", "Encode and decode a picture, and print the PSNR", "--image,IN",
-                  kPicture, "-o,--out,OUT", "FILE.png to write, or - (stdout)"},
-                 reconstruct, options);
-  add_ignore_exif(*command, *options);
+  CLI::App* command = add_in_out(
+      app,
+      {"reconstruct", "Encode and decode pictures", "--image,IN", kPicture, "-o,--out,OUT",
+       "FILE.png to write, FILE.npz for several pictures, or - (stdout)"},
+      reconstruct, options);
+  add_folder_options(*command, *options);
+  command
+      ->add_option("--originals-out", options->originals_out,
+                   "also write the pictures of a folder before their reconstruction, cut to the "
+                   "model's size: FILE.npz")
+      ->type_name("FILE");
   command->footer(
       "The central square of the picture is resized to the model's size first; the PSNR\n"
       "compares with that square.\n"
       "\n"
+      "For a folder, the archive holds arr_0 (N, H, W, channels), in the order of the pictures'\n"
+      "names. After an interruption, the same command continues. The quality of the\n"
+      "reconstructions is then measured by 'rae evaluate'.\n"
+      "\n"
       "Examples:\n"
       "  rae reconstruct shirt.png shirt_again.png\n"
+      "  rae reconstruct pictures/ --out recon.npz --originals-out originals.npz\n"
+      "  rae evaluate recon.npz originals.npz --inception-weights inception.pth\n"
       "  rae reconstruct --config DINOv2-B.yaml in.png out.png");
 }
 

@@ -1,4 +1,5 @@
 // `rae evaluate`: evaluates a model on a data set, or compares one set of pictures with another.
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -132,15 +133,34 @@ void run(const CLI::App& app, EvaluateCommand& command) {
   remove_old_evaluation(command.out);
   options.folder = command.out;
 
+  options.classifier = classifier_options_for(*train);
   ProgressBar bar("");
   std::string part;
+  auto last_line = std::chrono::steady_clock::now();
   options.on_progress = [&](const EvaluationProgress& progress) {
-    if (progress.part != part) bar.begin(part = progress.part);
+    const bool next = progress.part != part;
+    if (next) bar.begin(part = progress.part);
+    // Without a terminal: a line for each part and every 30 seconds.
+    if (const auto now = std::chrono::steady_clock::now();
+        !stderr_is_terminal() && (next || now - last_line >= std::chrono::seconds(30))) {
+      std::fprintf(stderr, "%s  %s/%s\n", part.c_str(), format_count(progress.done).c_str(),
+                   format_count(progress.total).c_str());
+      last_line = now;
+    }
     bar.update(static_cast<double>(progress.done), static_cast<double>(progress.total),
                concat(progress.done, "/", progress.total));
     return !interrupted();
   };
-  const EvaluationReport report = evaluate(bundle, train, test, options);
+  EvaluationReport report;
+  try {
+    report = evaluate(bundle, train, test, options);
+  } catch (const Cancelled&) {
+    if (std::filesystem::is_empty(options.folder)) throw;
+    unfinished.finish();
+    bar.clear();
+    raise<Cancelled>("interrupted; the parts that are complete are in '", options.folder,
+                     "'; with --overwrite, a classifier there is used again");
+  }
   bar.clear();
   unfinished.finish();
   std::printf("%s\n%s: the report, as text and JSON, and its pictures\n",

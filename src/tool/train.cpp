@@ -12,6 +12,8 @@
 #include "tool/command_files.hpp"
 #include "tool/data_source.hpp"
 #include "tool/interrupt.hpp"
+#include "tool/machine.hpp"
+#include "tool/numbers.hpp"
 #include "tool/output.hpp"
 #include "tool/progress.hpp"
 #include "tool/text.hpp"
@@ -24,7 +26,8 @@ struct TrainOptions {
   std::vector<std::string> stages, overrides, lpips;
   std::optional<DType> dtype;
   DataFlags data_flags;
-  bool check_data = false, dry_run = false, accept_data_change = false;
+  bool check_data = false, dry_run = false, accept_data_change = false, tensorboard = false;
+  index_t samples = RecipeRun{}.samples;
 };
 
 std::vector<TrainingStage> stages_of(const std::vector<std::string>& words) {
@@ -166,6 +169,9 @@ void run(TrainOptions& options) {
   training.check_data = options.check_data;
   training.accept_data_change = options.accept_data_change;
   training.init = options.init;
+  training.samples = options.samples;
+  training.tensorboard = options.tensorboard;
+  training.machine = {{"Processor", processor()}, {"Compiler", compiler()}};
   training.on_progress = [&](const TrainingProgress& progress) {
     return report.progress(progress);
   };
@@ -242,6 +248,12 @@ void add_train(CLI::App& app) {
                    "bundle with whose weights the stages begin, also with other classes or another "
                    "resolution")
       ->type_name("FILE");
+  add_whole_option(*command, "--samples", options->samples,
+                   "most pictures in the grids that stage dit draws at its checkpoints, a row for "
+                   "each of up to 20 classes; 0 draws none",
+                   0, 10000);
+  command->add_flag("--tensorboard", options->tensorboard,
+                    "also write event files for TensorBoard into the folder tensorboard of --out");
   add_threads_option(*command);
   command->footer(
       "Before the first stage, the headers of all pictures are read: unreadable files are named\n"
@@ -251,6 +263,10 @@ void add_train(CLI::App& app) {
       "Each stage writes checkpoints. The same command continues from them, with the same\n"
       "result bit for bit as without interruption, and skips complete stages. Ctrl-C writes\n"
       "a checkpoint and stops; a second Ctrl-C stops at once.\n"
+      "\n"
+      "--out/report.html shows the progress in a browser: losses, also of the separate test part\n"
+      "of the data, samples and reconstructions. It is written at each checkpoint, with the\n"
+      "numbers in log.csv.\n"
       "\n"
       "Examples:\n"
       "  rae train --recipe examples/models/fashion-mnist.yaml \\\n"

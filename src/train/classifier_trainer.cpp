@@ -1,6 +1,7 @@
 #include "rae/train/classifier_trainer.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <map>
 
@@ -53,6 +54,23 @@ std::string settings(const ImageDataset& data, const ClassifierOptions& o) {
 }
 
 }  // namespace
+
+ClassifierOptions classifier_options_for(const ImageDataset& data) {
+  constexpr double kPictures = 60000, kPixels = 28 * 28;  // of the defaults
+  ClassifierOptions out;
+  const double share = std::min(1.0, static_cast<double>(data.size()) / kPictures),
+               size = std::max(1.0, static_cast<double>(data.height() * data.width()) / kPixels);
+  const auto scaled = [](index_t value, double factor, index_t least) {
+    return std::max(least, static_cast<index_t>(static_cast<double>(value) * factor));
+  };
+  out.training.steps = scaled(out.training.steps, std::sqrt(share / size), 150);
+  out.training.warmup_steps = std::min(out.training.warmup_steps, out.training.steps / 10);
+  out.training.batch_size = scaled(out.training.batch_size, std::sqrt(1 / size), 32);
+  // An average over more steps than there are would keep the first weights.
+  out.training.ema_decay =
+      std::min(out.training.ema_decay, 1 - 10 / static_cast<double>(out.training.steps));
+  return out;
+}
 
 ClassifierConfig classifier_config(const ImageDataset& data, const ClassifierOptions& options) {
   return {.channels = data.channels(),

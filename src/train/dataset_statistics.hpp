@@ -10,11 +10,11 @@
 
 namespace rae::detail {
 
-/// The statistics (C, h, w) of the latents of a data set's pictures. `should_stop` may be empty; it
-/// is asked between batches. Throws Cancelled when it returns true, and as ImageDataset::image.
-[[nodiscard]] LatentNorm<float> dataset_statistics(const OwnedPointer<const ImageDataset>& data,
-                                                   const Rae<float>& autoencoder,
-                                                   const StatisticsOptions& options,
-                                                   const Function<bool()>& should_stop);
+/// The statistics (C, h, w) of the latents of a data set's pictures. `on_batch` may be
+/// empty; it gets the number of finished pictures and of all before each batch. Throws Cancelled
+/// when it returns false, and as ImageDataset::image.
+[[nodiscard]] LatentNorm<float> dataset_statistics(
+    const OwnedPointer<const ImageDataset>& data, const Rae<float>& autoencoder,
+    const StatisticsOptions& options, const Function<bool(index_t done, index_t total)>& on_batch);
 
 }  // namespace rae::detail

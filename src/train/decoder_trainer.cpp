@@ -8,6 +8,7 @@
 #include "rae/models/initialize.hpp"
 #include "rae/models/rae.hpp"
 #include "rae/ops/loss.hpp"
+#include "train/held_out.hpp"
 
 namespace rae {
 
@@ -103,6 +104,11 @@ Var<float> DecoderIteration::loss(index_t step, const Tensor<float>& tokens,
                    static_cast<float>(weight)));
 }
 
+Var<float> DecoderIteration::reconstruction_loss(index_t step, const Tensor<float>& tokens,
+                                                 const Tensor<float>& images) const {
+  return reconstruction_(reconstruct(tokens), images, step);
+}
+
 bool DecoderIteration::discriminator_learns(index_t step) const noexcept {
   return adversary_ && weight_ > 0 && step >= discriminator_first_step_;
 }
@@ -181,6 +187,18 @@ Decoder<Tensor<float>> train_decoder(OwnedPointer<const ImageDataset> data,
       }
     };
   }
+  if (const detail::HeldOut held_out(context.held_out, part_size); !held_out.empty())
+    context.held_out_loss = [&, held_out](index_t step) {
+      return held_out.mean([&](const Batch& batch) {
+        const Tensor<float> tokens = (*frozen)(
+            encoder_input(batch.images, encoder_height, encoder_width, pixels));  // (B, N, D)
+        return iteration.reconstruction_loss(
+            step,
+            noise_augment(tokens, loss_options.noise_tau, loss_options.noise_law, options.seed,
+                          batch.first),
+            batch.images);
+      });
+    };
   Decoder<Tensor<float>> averaged(config);
   if (on_average)
     context.on_checkpoint = [&, then = context.on_checkpoint](index_t step) {

@@ -6,6 +6,7 @@
 
 #include "rae/core/owner.hpp"
 #include "rae/models/initialize.hpp"
+#include "train/held_out.hpp"
 
 namespace rae {
 
@@ -75,6 +76,16 @@ Encoder<Tensor<float>> train_encoder(OwnedPointer<const ImageDataset> data,
       optimizer.copy_ema_to(averaged);
       on_average(step, averaged.encoder);
       if (then) then(step);
+    };
+  if (const detail::HeldOut held_out(context.held_out, options.batch_size / options.accumulate);
+      !held_out.empty())
+    context.held_out_loss = [&, held_out](index_t) {
+      return held_out.mean([&](const Batch& batch) {
+        const Tensor<float> images = normalize_pixels(batch.images, pixels);  // (B, C, H, W)
+        return pretraining_loss(
+            model, mask_patches(images, config.patch_size, pretraining, options.seed, batch.first),
+            images, batch.labels, pretraining);
+      });
     };
   run_training(optimizer, options, context, [&](index_t step, index_t part) {
     const Batch batch = batches(step * options.accumulate + part);

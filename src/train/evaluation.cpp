@@ -22,11 +22,12 @@ namespace {
 
 using Data = OwnedPointer<const ImageDataset>;
 
-constexpr index_t kBatch = 500;  // pictures at a time
+constexpr index_t kBatch = 500;  // pictures of up to 64 x 64 at a time
 constexpr index_t kBaseBlock =
     10000;                        // training pictures among which neighbours are sought at a time
 constexpr index_t kNearest = 4;   // neighbours in the picture
-constexpr index_t kGridRows = 8;  // of the pictures of samples and reconstructions
+constexpr index_t kGridRows = 8;  // of reconstructions, and samples of a class
+constexpr index_t kGridClasses = 20;  // in the pictures of samples
 
 /// Pictures of a set: all in their order, or some of them by chance, so that sets in the order of
 /// their classes are represented.
@@ -70,16 +71,6 @@ struct Selection {
   }
 };
 
-/// The classifier's opinion of real pictures.
-ClassifierScore score_of(const Classifier<Tensor<float>>& classifier, const Selection& real) {
-  ClassifierScore score(classifier);
-  for (index_t begin = 0; begin < real.count; begin += kBatch) {
-    const index_t n = std::min(kBatch, real.count - begin);
-    score.add(real.pictures(begin, n), real.labels(begin, n));
-  }
-  return score;
-}
-
 /// 8-bit pictures as (N, C, H, W).
 Tensor<float> as_tensor(std::span<const Image> images) {
   Tensor<float> out;  // (N, C, H, W)
@@ -105,6 +96,41 @@ double mean(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
+/// Samples for a picture with one row for each of up to 20 classes.
+class SampleRows {
+ public:
+  explicit SampleRows(index_t classes)
+      : classes_(classes), rows_(static_cast<std::size_t>(std::min(classes, kGridClasses))) {}
+
+  /// Keeps a sample if it is one of the first of a class that is shown.
+  void add(const Image& image, std::int64_t label) {
+    const auto rows = static_cast<index_t>(rows_.size()),
+               row = (label * rows + classes_ - 1) / classes_;
+    if (row >= rows || row * classes_ / rows != label) return;
+    auto& of_class = rows_[static_cast<std::size_t>(row)];
+    if (static_cast<index_t>(of_class.size()) < kGridRows) of_class.push_back(image);
+  }
+
+  /// Samples of each class, as many as the class with the fewest has, at least one.
+  [[nodiscard]] index_t columns() const {
+    index_t out = kGridRows;
+    for (const auto& row : rows_)
+      if (!row.empty()) out = std::min(out, static_cast<index_t>(row.size()));
+    return out;
+  }
+  /// The samples, one row after the other, without classes that have none.
+  [[nodiscard]] std::vector<Image> pictures() const {
+    std::vector<Image> out;
+    for (const auto& row : rows_)
+      if (!row.empty()) out.insert(out.end(), row.begin(), row.begin() + columns());
+    return out;
+  }
+
+ private:
+  index_t classes_;
+  std::vector<std::vector<Image>> rows_;
+};
+
 /// The parts of an evaluation share these.
 class Evaluation {
  public:
@@ -114,6 +140,8 @@ class Evaluation {
         train_(std::move(train)),
         test_(std::move(test)) {
     check();
+    constexpr index_t kPixels = 64 * 64, kFewest = 8;
+    batch_ = std::clamp(kBatch * kPixels / (test_->height() * test_->width()), kFewest, kBatch);
     if (bundle.has(NetworkRole::encoder) && bundle.has("decoder."))
       autoencoder_.emplace(bundle, LoadOptions{.dtype = options.dtype});
     if (bundle.has("dit.") && bundle.has("decoder."))
@@ -135,12 +163,12 @@ class Evaluation {
     report_.test_pictures = test_->size();
     report_.class_names = test_->class_names();
     if (generator_ && (options_.samples > 0 || guided_count() > 0)) judge_samples();
-    if (autoencoder_) reconstruct();
-    if (autoencoder_ && options_.probes) probe();
-    if (!options_.folder.empty()) {
-      write_file_atomically(file("evaluation.json"), to_config(report_).to_json(2) + "\n");
-      write_file_atomically(file("evaluation.txt"), to_text(report_));
+    if (autoencoder_) {
+      reconstruct();
+      write_report();
     }
+    if (autoencoder_ && options_.probes) probe();
+    write_report();
     return std::move(report_);
   }
 
@@ -188,6 +216,13 @@ class Evaluation {
   [[nodiscard]] std::string file(const char* name) const {
     return (std::filesystem::path(options_.folder) / name).string();
   }
+  /// Writes everything that was measured so far, so that an interruption does not lose it.
+  void write_report() const {
+    if (options_.folder.empty()) return;
+    write_file_atomically(file("evaluation.json"), to_config(report_).to_json(2) + "\n");
+    write_file_atomically(file("evaluation.txt"), to_text(report_));
+  }
+
   [[nodiscard]] index_t guided_count() const {
     return generator_ && config_.has_null_class() ? options_.guided_samples : 0;
   }
@@ -195,6 +230,18 @@ class Evaluation {
   void tell(const char* part, index_t done, index_t total) const {
     if (options_.on_progress && !options_.on_progress({part, done, total}))
       raise<Cancelled>("evaluate: stopped while measuring ", part);
+  }
+
+  /// The classifier's opinion of real pictures.
+  [[nodiscard]] ClassifierScore score_of(const Classifier<Tensor<float>>& classifier,
+                                         const Selection& real, const char* part) const {
+    ClassifierScore score(classifier);
+    for (index_t begin = 0; begin < real.count; begin += batch_) {
+      tell(part, begin, real.count);
+      const index_t n = std::min(batch_, real.count - begin);
+      score.add(real.pictures(begin, n), real.labels(begin, n));
+    }
+    return score;
   }
 
   /// Writes the first rows that a PNG can hold; nothing if not even one row fits.
@@ -209,25 +256,19 @@ class Evaluation {
           .save_png(file(name), {{"model", config_.name}});
   }
 
-  /// Number of classes in the pictures of samples: all, or the first that fit into a PNG.
-  [[nodiscard]] index_t shown_classes() const {
-    const Shape picture = config_.image_shape();  // (C, H, W)
-    index_t columns = classes();
-    while (columns > 1 && !Image::grid_fits(kGridRows * columns, columns, picture[2], picture[1]))
-      --columns;
-    return columns;
-  }
-
   void judge_samples() {
     const OnTrainingProgress on_training = [this](const TrainingProgress& p) {
       tell("classifier", p.step, p.steps);
       return true;
     };
+    ClassifierOptions how = options_.classifier;
+    how.training.log_every = 1;  // so that an interruption is noticed after each step
     const Classifier<Tensor<float>> classifier =
-        options_.folder.empty() ? train_classifier(train_, options_.classifier, on_training)
-                                : cached_classifier(file("classifier.safetensors"), train_,
-                                                    options_.classifier, on_training);
-    const ClassifierScore real = score_of(classifier, Selection(*test_));
+        options_.folder.empty()
+            ? train_classifier(train_, how, on_training)
+            : cached_classifier(file("classifier.safetensors"), train_, how, on_training);
+    const ClassifierScore real = score_of(classifier, Selection(*test_),
+                                          options_.samples > 0 ? "samples" : "guided samples");
     report_.classifier_accuracy = real.accuracy();
     report_.classifier_by_class = real.accuracy_by_class();
 
@@ -237,9 +278,11 @@ class Evaluation {
     if (options_.samples > 0)
       report_.unguided =
           judge(classifier, real, {}, options_.samples, "samples", "samples.png", queries);
+    write_report();
     if (guided_count() > 0)
       report_.guided = judge(classifier, real, options_.guidance.value_or(guidance), guided_count(),
                              "guided samples", "samples_guided.png", queries);
+    write_report();
     if (options_.neighbour_queries > 0) find_neighbours(queries);
   }
 
@@ -249,18 +292,18 @@ class Evaluation {
                       const Cfg& guidance, index_t total, const char* part, const char* png,
                       Tensor<float>& queries) const {
     ClassifierScore score(classifier);
-    std::vector<Image> shown, kept;
+    SampleRows shown(classes());
+    std::vector<Image> kept;
     const bool keep = queries.empty();
-    const index_t columns = shown_classes();
     const index_t wanted = std::max(options_.neighbour_queries, options_.neighbour_rows);
-    for (index_t begin = 0; begin < total; begin += kBatch) {
+    for (index_t begin = 0; begin < total; begin += batch_) {
       GenerateOptions how;
       how.seed = options_.seed;
       how.first_index = static_cast<std::uint64_t>(begin);
       how.steps = options_.steps;
       how.guidance = guidance;
       how.reuse_error = options_.reuse_error;
-      const index_t count = std::min(kBatch, total - begin);
+      const index_t count = std::min(batch_, total - begin);
       for (index_t i = 0; i < count; ++i) how.labels.push_back((begin + i) % classes());
       how.on_step = [&](const StepInfo& info) {
         tell(part, begin + count * info.step / info.steps, total);
@@ -268,14 +311,12 @@ class Evaluation {
       };
       std::vector<Image> images = generator_->sample(how);
       score.add(as_tensor(images), how.labels);
-      for (std::size_t i = 0; i < images.size(); ++i) {
-        Image& image = images[i];
-        if (how.labels[i] < columns && static_cast<index_t>(shown.size()) < kGridRows * columns)
-          shown.push_back(image);
+      for (std::size_t i = 0; i < images.size(); ++i) shown.add(images[i], how.labels[i]);
+      for (Image& image : images) {
         if (keep && static_cast<index_t>(kept.size()) < wanted) kept.push_back(std::move(image));
       }
     }
-    save(png, shown, columns);
+    save(png, shown.pictures(), shown.columns());
     if (keep) queries = as_tensor(kept);
 
     SampleQuality out;
@@ -287,7 +328,7 @@ class Evaluation {
     out.frechet_distance = frechet_distance(score.features(), real.features());
     // The distance falls with the number of pictures, so the training set is measured with as many.
     out.training_frechet_distance = frechet_distance(
-        score_of(classifier, Selection(*train_, total)).features(), real.features());
+        score_of(classifier, Selection(*train_, total), part).features(), real.features());
     return out;
   }
 
@@ -361,8 +402,8 @@ class Evaluation {
     const Shape picture = config_.image_shape();                      // (C, H, W)
     const bool large_enough = std::min(picture[1], picture[2]) >= 6;  // for the window of SSIM
     std::vector<double> psnrs, ssims;
-    for (index_t begin = 0; begin < n; begin += kBatch) {
-      const index_t count = std::min(kBatch, n - begin);
+    for (index_t begin = 0; begin < n; begin += batch_) {
+      const index_t count = std::min(batch_, n - begin);
       const Tensor<float> images = test.pictures(begin, count);  // (count, C, H, W)
       const std::vector<Image> originals = Image::from_batch(images),
                                copies = autoencoder_->decode(autoencoder_->encode(images));
@@ -400,8 +441,8 @@ class Evaluation {
     const index_t n = chosen.count, width = config_.latent_shape().numel(),
                   size = chosen.data.image_size();
     Tensor<float> latents(Shape{n, width}), pixels(Shape{n, size});
-    for (index_t begin = 0; begin < n; begin += kBatch) {
-      const index_t count = std::min(kBatch, n - begin);
+    for (index_t begin = 0; begin < n; begin += batch_) {
+      const index_t count = std::min(batch_, n - begin);
       const Tensor<float> images = chosen.pictures(begin, count);  // (count, C, H, W)
       const Tensor<float> z = autoencoder_->encode(images);        // (count, C, h, w)
       std::copy_n(z.data(), z.numel(), latents.data() + begin * width);
@@ -445,6 +486,7 @@ class Evaluation {
   std::optional<Autoencoder> autoencoder_;
   std::optional<Generator> generator_;
   EvaluationReport report_;
+  index_t batch_ = kBatch;  // pictures at a time: fewer if they are large
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "rae/core/owner.hpp"
 #include "rae/core/parallel.hpp"
+#include "train/held_out.hpp"
 
 namespace rae {
 
@@ -26,9 +27,15 @@ FlowDraws draw_flow(const Shape& latents, std::vector<std::int64_t> labels, cons
   return draws;
 }
 
-OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
-    const LatentSource& latents, const Backbone& backbone, const FlowOptions& flow,
-    const TrainingOptions& training, TrainingContext context, const OnAverage& on_average) {
+namespace {
+
+/// The held-out latents of a training, whose loss takes `mean`; empty where there are none.
+using HeldOutLatents = Function<double(const Function<Var<float>(const LatentBatch&)>& mean)>;
+
+OwnedPointer<BackboneNetwork<Tensor<float>>> train_on_latents(
+    const LatentSource& latents, const HeldOutLatents& held_out, const Backbone& backbone,
+    const FlowOptions& flow, const TrainingOptions& training, TrainingContext context,
+    const OnAverage& on_average) {
   require_trainable(flow.objective, flow.time, flow.time_shift, context.stage);
   const auto model = backbone.make<Var<float>>();
   model->initialize(training.seed);
@@ -50,18 +57,30 @@ OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
   // Options out of range are refused by run_training; nothing may divide by them before.
   const Shape expected{training.batch_size / std::max<index_t>(1, training.accumulate), latent[0],
                        latent[1], latent[2]};
+  const auto loss_of = [&](const LatentBatch& batch) {
+    const FlowDraws draws =
+        draw_flow(batch.latents.shape(), batch.labels, backbone, flow, training.seed, batch.first);
+    return flow_loss(*model, batch.latents, draws.noise, draws.t, draws.labels, flow.objective);
+  };
+  if (held_out) context.held_out_loss = [&](index_t) { return held_out(loss_of); };
   run_training(optimizer, training, context, [&](index_t step, index_t part) {
     const LatentBatch batch = latents(step * training.accumulate + part);
     const Shape shape = batch.latents.shape();  // (B, C, h, w)
     if (!(shape == expected))
       raise<ConfigError>(context.stage, ": ", backbone.title(), " and the batch size ask for ",
                          "latents of shape ", expected, ", got ", shape);
-    const FlowDraws draws =
-        draw_flow(shape, batch.labels, backbone, flow, training.seed, batch.first);
-    return flow_loss(*model, batch.latents, draws.noise, draws.t, draws.labels, flow.objective);
+    return loss_of(batch);
   });
   optimizer.copy_ema_to(*averaged);
   return averaged;
+}
+
+}  // namespace
+
+OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
+    const LatentSource& latents, const Backbone& backbone, const FlowOptions& flow,
+    const TrainingOptions& training, TrainingContext context, const OnAverage& on_average) {
+  return train_on_latents(latents, {}, backbone, flow, training, std::move(context), on_average);
 }
 
 OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
@@ -74,13 +93,20 @@ OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
                        data->class_names().size());
   Batches batches(data, training.batch_size / std::max<index_t>(1, training.accumulate),
                   training.seed, flow.augmentation);
-  const LatentSource latents = [&](index_t i) {
-    const Batch batch = batches(i);
+  const auto encoded = [&](const Batch& batch) {
     LatentBatch out{autoencoder.encode(batch.images), batch.labels, batch.first};
     if (classes == 1) std::fill(out.labels.begin(), out.labels.end(), std::int64_t{0});
     return out;
   };
-  return train_flow(latents, backbone, flow, training, std::move(context), on_average);
+  const detail::HeldOut pictures(context.held_out,
+                                 training.batch_size / std::max<index_t>(1, training.accumulate));
+  HeldOutLatents held_out;
+  if (!pictures.empty())
+    held_out = [&](const Function<Var<float>(const LatentBatch&)>& loss) {
+      return pictures.mean([&](const Batch& batch) { return loss(encoded(batch)); });
+    };
+  return train_on_latents([&](index_t i) { return encoded(batches(i)); }, held_out, backbone, flow,
+                          training, std::move(context), on_average);
 }
 
 }  // namespace rae

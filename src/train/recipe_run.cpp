@@ -1,5 +1,6 @@
 // The stages of a recipe in order; each uses the results of the others in model.safetensors.
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 
 #include "rae/core/owner.hpp"
@@ -10,6 +11,7 @@
 #include "train/initial_model.hpp"
 #include "train/pretrained_encoder.hpp"
 #include "train/run_state.hpp"
+#include "train/run_watch.hpp"
 #include "train/stages.hpp"
 
 namespace rae {
@@ -17,6 +19,8 @@ namespace rae {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr index_t kMostClasses = 20, kMostOfAClass = 16;  // rows and columns of a grid of samples
 
 /// The state that the stages of a recipe share.
 class RecipeRunner {
@@ -35,9 +39,11 @@ class RecipeRunner {
     for (const std::string& note : checked_.data.survey.notes) say("note: " + note);
     state_.emplace(recipe, run, stages_, data_->manifest(), class_names_,
                    initial_ ? &*initial_ : nullptr);
+    watch_.emplace(recipe, run, state_->folder(), data_, checked_.data.survey);
   }
 
   void operator()() {
+    watch_->update_report();
     for (const TrainingStage stage : stages_) {
       say(concat("stage ", name_of(stage)));
       state_->check_from(stage);
@@ -47,6 +53,7 @@ class RecipeRunner {
         case TrainingStage::statistics: statistics(); break;
         case TrainingStage::dit: dit(); break;
       }
+      watch_->update_report();
     }
   }
 
@@ -54,6 +61,8 @@ class RecipeRunner {
   void encoder() {
     const OwnedPointer<EncoderNetwork<Tensor<float>>> network =
         detail::is_trained(recipe_, TrainingStage::encoder) ? stage_0() : given_encoder();
+    if (!detail::is_trained(recipe_, TrainingStage::encoder))
+      watch_->measure_encoder(0, autoencoder(network, {}, {}));
     state_->bundle().finish(TrainingStage::encoder, *network);
     state_->finish(TrainingStage::encoder);
   }
@@ -61,13 +70,15 @@ class RecipeRunner {
   /// Stage 0.
   OwnedPointer<EncoderNetwork<Tensor<float>>> stage_0() {
     const auto on_average = [&](index_t step, Encoder<Tensor<float>>& average) {
+      watch_->measure_encoder(
+          step, autoencoder(encoder_network(Encoder<Tensor<float>>(average)), {}, {}));
       if (step < recipe_.encoder_training.steps)
         state_->bundle().publish(TrainingStage::encoder, average);
     };
-    return encoder_network(
-        train_encoder(data_, recipe_.model.encoder.get<EncoderConfig>(), recipe_.model.pixels,
-                      recipe_.pretraining, recipe_.encoder_training,
-                      state_->begin(TrainingStage::encoder, "encoder."), on_average));
+    return encoder_network(train_encoder(data_, recipe_.model.encoder.get<EncoderConfig>(),
+                                         recipe_.model.pixels, recipe_.pretraining,
+                                         recipe_.encoder_training,
+                                         begin(TrainingStage::encoder, "encoder."), on_average));
   }
 
   /// An encoder from a file, or one without weights. A later run reads it again, which costs
@@ -82,14 +93,18 @@ class RecipeRunner {
   }
 
   void decoder() {
-    TrainingContext context = state_->begin(TrainingStage::decoder);
+    TrainingContext context = begin(TrainingStage::decoder);
     detail::RunBundle& bundle = state_->bundle();
+    const OwnedPointer<EncoderNetwork<Tensor<float>>> encoder = trained_encoder();
     const auto on_average = [&](index_t step, Decoder<Tensor<float>>& average) {
+      watch_->draw_reconstructions(
+          step,
+          autoencoder(encoder, OwnedPointer<const Decoder<Tensor<float>>>::make(average), {}));
       if (step < recipe_.decoder_training.steps) bundle.publish(TrainingStage::decoder, average);
     };
     Decoder<Tensor<float>> model = train_decoder(
-        data_, *trained_encoder(), recipe_.model.pixels, *recipe_.model.decoder,
-        recipe_.decoder_loss, recipe_.decoder_training, std::move(context), on_average);
+        data_, *encoder, recipe_.model.pixels, *recipe_.model.decoder, recipe_.decoder_loss,
+        recipe_.decoder_training, std::move(context), on_average);
     bundle.finish(TrainingStage::decoder, model);
     state_->finish(TrainingStage::decoder);
   }
@@ -97,8 +112,17 @@ class RecipeRunner {
   void statistics() {
     if (state_->begin_statistics()) {
       const Rae<float> autoencoder = encoding({});
+      auto reported = std::chrono::steady_clock::now();
+      const auto on_batch = [&](index_t done, index_t total) {
+        if (const auto now = std::chrono::steady_clock::now();
+            now - reported >= std::chrono::seconds(30)) {
+          say(concat("statistics: ", done, " of ", total, " pictures"));
+          reported = now;
+        }
+        return !run_.should_stop || !run_.should_stop();
+      };
       state_->bundle().finish(
-          detail::dataset_statistics(data_, autoencoder, recipe_.statistics, run_.should_stop));
+          detail::dataset_statistics(data_, autoencoder, recipe_.statistics, on_batch));
     }
     state_->finish(TrainingStage::statistics);
   }
@@ -106,7 +130,7 @@ class RecipeRunner {
   void dit() {
     if (!recipe_.model.dit)
       raise<ConfigError>("the recipe has no dit, which the stage dit would train");
-    TrainingContext context = state_->begin(TrainingStage::dit);
+    TrainingContext context = begin(TrainingStage::dit);
     if (recipe_.automatic_time_shift) {
       const Shape z = recipe_.model.latent_shape();  // (C, h, w)
       say(concat("time shift ", recipe_.flow.time_shift, ", chosen for latents of ", z.numel(),
@@ -131,19 +155,42 @@ class RecipeRunner {
   void draw_samples(index_t step) const {
     if (run_.samples < 1) return;
     const std::string path = state_->folder().samples(step);
-    std::error_code missing;
-    const auto drawn = fs::last_write_time(path, missing);
-    // Older pictures are those of a training that this one replaces.
-    if (!missing &&
-        drawn >= fs::last_write_time(state_->folder().checkpoint(TrainingStage::dit), missing))
-      return;
+    if (state_->folder().is_drawn(path, TrainingStage::dit)) return;
     Generator generator(state_->bundle().bundle());
-    GenerateOptions options;
     const index_t classes = recipe_.model.dit->num_classes();
-    for (index_t i = 0; i < run_.samples; ++i) options.labels.push_back(i % classes);
+    index_t rows = std::min({classes, run_.samples, kMostClasses}),
+            columns = std::min(run_.samples / rows, kMostOfAClass);
+    const Shape picture = recipe_.model.image_shape();  // (channels, H, W)
+    const auto fits = [&] {
+      return Image::grid_fits(rows * columns, columns, picture[2], picture[1]);
+    };
+    while (columns > 1 && !fits()) --columns;
+    while (rows > 1 && !fits()) --rows;
+    GenerateOptions options;
+    std::string names;
+    for (index_t row = 0; row < rows; ++row) {
+      const index_t label = row * classes / rows;
+      options.labels.insert(options.labels.end(), static_cast<std::size_t>(columns), label);
+      names += concat(row == 0 ? "" : "\n", name_of_class(label));
+    }
     const std::vector<Image> pictures = generator.sample(options);
-    Image::grid(pictures, std::min(classes, run_.samples)).save_png(path);
+    const Image grid = Image::grid(pictures, columns);
+    grid.save_png(path, {{"rows", names}});
+    watch_->add_picture(TrainingStage::dit, "samples", step, grid);
     say("wrote " + path);
+  }
+
+  /// The name of a class, or its number where the model has no names.
+  [[nodiscard]] std::string name_of_class(index_t label) const {
+    const std::vector<std::string>& names = state_->bundle().bundle().config.class_names;
+    const auto i = static_cast<std::size_t>(label);
+    return i < names.size() ? names[i] : std::to_string(label);
+  }
+
+  [[nodiscard]] TrainingContext begin(TrainingStage stage, const std::string& prefix = "") {
+    TrainingContext context = state_->begin(stage, prefix);
+    watch_->attach(stage, context);
+    return context;
   }
 
   /// The encoder of the bundle, not packed.
@@ -155,11 +202,18 @@ class RecipeRunner {
 
   /// The autoencoder of the bundle without its decoder; latents are normalised by `norm`.
   [[nodiscard]] Rae<float> encoding(LatentNorm<float> norm) const {
-    const ModelConfig& config = recipe_.model;
     OwnedPointer<EncoderNetwork<Tensor<float>>> encoder = trained_encoder();
     pack_parameters(*encoder);
+    return autoencoder(encoder, {}, std::move(norm));
+  }
+
+  /// The autoencoder of these networks, of which the decoder may be null.
+  [[nodiscard]] Rae<float> autoencoder(const OwnedPointer<EncoderNetwork<Tensor<float>>>& encoder,
+                                       const OwnedPointer<const Decoder<Tensor<float>>>& decoder,
+                                       LatentNorm<float> norm) const {
+    const ModelConfig& config = recipe_.model;
     const Shape input = config.encoder_size > 0 ? config.encoder_input_shape() : Shape{0, 0, 0};
-    return {encoder, {}, {input[1], input[2], config.pixels, std::move(norm)}};
+    return {encoder, decoder, {input[1], input[2], config.pixels, std::move(norm)}};
   }
 
   void say(const std::string& event) const {
@@ -174,6 +228,7 @@ class RecipeRunner {
   std::vector<std::string> class_names_;
   std::optional<detail::InitialModel> initial_;
   mutable std::optional<detail::RunState> state_;
+  mutable std::optional<detail::RunWatch> watch_;
 };
 
 }  // namespace

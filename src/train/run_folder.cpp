@@ -28,7 +28,7 @@ void rename(const std::string& from, const std::string& to) {
 }  // namespace
 
 RunFolder::RunFolder(const std::string& path) : path_(make_folder(path)), lock_(path, "training") {
-  std::vector<std::string> folders{path_, in("samples")};
+  std::vector<std::string> folders{path_, in("samples"), in("reconstructions")};
   for (const TrainingStage s : kAllStages) folders.push_back(in(std::string(name_of(s))));
   for (const std::string& folder : folders)
     for (std::string& file : remove_orphaned_temporaries(folder))
@@ -53,10 +53,22 @@ bool RunFolder::has_checkpoint(TrainingStage stage) const {
   return fs::exists(checkpoint(stage), none);
 }
 
-std::string RunFolder::samples(index_t step) const {
+std::string RunFolder::samples(index_t step) const { return picture("samples", step); }
+
+std::string RunFolder::reconstructions(index_t step) const {
+  return picture("reconstructions", step);
+}
+
+bool RunFolder::is_drawn(const std::string& picture, TrainingStage stage) const {
+  std::error_code missing;
+  const auto drawn = fs::last_write_time(picture, missing);
+  return !missing && drawn >= fs::last_write_time(checkpoint(stage), missing);
+}
+
+std::string RunFolder::picture(const std::string& kind, index_t step) const {
   std::string number = std::to_string(step);
   number.insert(0, number.size() < 7 ? 7 - number.size() : 0, '0');
-  return (fs::path(make_folder(in("samples"))) / ("step-" + number + ".png")).string();
+  return (fs::path(make_folder(in(kind))) / ("step-" + number + ".png")).string();
 }
 
 std::string RunFolder::set_aside(TrainingStage stage) const {
@@ -69,10 +81,13 @@ std::string RunFolder::set_aside(TrainingStage stage) const {
   const std::string log = (folder / "log.jsonl").string();
   if (fs::exists(log, none))
     rename(log, (folder / concat("log-stale-", number, ".jsonl")).string());
-  if (stage == TrainingStage::dit && fs::exists(in("samples"), none)) {
+  const std::string pictures = stage == TrainingStage::dit       ? "samples"
+                               : stage == TrainingStage::decoder ? "reconstructions"
+                                                                 : "";
+  if (!pictures.empty() && fs::exists(in(pictures), none)) {
     int free = number;  // a folder of this name may be left from such a run
-    while (fs::exists(in(concat("samples-stale-", free)), none)) ++free;
-    rename(in("samples"), in(concat("samples-stale-", free)));
+    while (fs::exists(in(concat(pictures, "-stale-", free)), none)) ++free;
+    rename(in(pictures), in(concat(pictures, "-stale-", free)));
   }
   rename(checkpoint(stage), (folder / name()).string());
   return name();

@@ -36,6 +36,12 @@ class RunFolder {
   /// The file for the pictures that are drawn after a step of stage 2.
   [[nodiscard]] std::string samples(index_t step) const;
 
+  /// The file for the pictures that are reconstructed after a step of stage 1.
+  [[nodiscard]] std::string reconstructions(index_t step) const;
+  /// True for a picture that was drawn for the checkpoint of a stage: older ones are those of a
+  /// training that this one replaces.
+  [[nodiscard]] bool is_drawn(const std::string& picture, TrainingStage stage) const;
+
   /// Gives the checkpoint of a stage another name, with its log and its pictures; returns the new
   /// name, "checkpoint-stale-1.safetensors" for the first. Throws FileError.
   std::string set_aside(TrainingStage stage) const;
@@ -55,6 +61,7 @@ class RunFolder {
 
  private:
   [[nodiscard]] std::string in(const std::string& name) const;
+  [[nodiscard]] std::string picture(const std::string& kind, index_t step) const;
   void read_records();
 
   std::string path_;

@@ -28,8 +28,20 @@ ConfigNode log_line(const TrainingProgress& p) {
   line.set("lr", p.lr);
   line.set("grad_norm", p.grad_norm);
   line.set("images_per_second", p.images_per_second);
+  line.set("seconds", p.seconds);
   for (const auto& [name, value] : p.measurements) line.set(name, value);
   return line;
+}
+
+/// Computes the loss on pictures that the training does not see.
+void log_held_out(const TrainingContext& context, index_t step) {
+  const double loss = context.held_out_loss(step);
+  if (context.folder.empty()) return;
+  ConfigNode line;
+  line.set("stage", context.stage);
+  line.set("step", step);
+  if (std::isfinite(loss)) line.set("held_out_loss", loss);
+  detail::append_log(context.folder, line);
 }
 
 void check(const TrainingOptions& o, const std::string& stage) {
@@ -133,6 +145,7 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
   auto save = [&] {
     if (!checkpoint.empty()) save_checkpoint(checkpoint, optimizer, context.settings, second);
     saved = optimizer.steps();
+    if (context.held_out_loss) log_held_out(context, saved);
     if (context.on_checkpoint) context.on_checkpoint(saved);
   };
   if (!checkpoint.empty() && fs::exists(checkpoint)) {
@@ -193,6 +206,7 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
       const double elapsed = seconds_since(start), done = static_cast<double>(p.step - first);
       p.images_per_second =
           done * static_cast<double>(options.batch_size) / std::max(elapsed, 1e-9);
+      p.seconds = elapsed;
       p.eta_seconds = elapsed / done * static_cast<double>(p.steps - p.step);
       if (second != nullptr && second->measurements) p.measurements = second->measurements();
       loss_sum = 0;

@@ -2,8 +2,12 @@
 #include "rae/diffusion/latent_statistics.hpp"
 
 #include <algorithm>
+#include <csignal>
+#include <filesystem>
+
 #include "rae/generate/autoencoder.hpp"
 #include "rae/io/image.hpp"
+#include "rae/io/npz.hpp"
 #include "rae/io/safetensors.hpp"
 #include "support/golden.hpp"
 #include "support/tiny_bundle.hpp"
@@ -54,6 +58,102 @@ TEST_F(Encode, ReconstructPrintsThePsnr) {
   EXPECT_EQ(Image::open(path("again.png")),
             Autoencoder::load(path("m.safetensors")).reconstruct(Image::open(path("in.png"))));
   EXPECT_TRUE(contains(result.out, "again.png: 8 x 8, PSNR "));
+}
+
+TEST_F(Encode, FoldersAreReconstructedAndContinued) {
+  const auto autoencoder = Autoencoder::load(path("m.safetensors"));
+  std::filesystem::create_directories(path("pictures/.hidden"));
+  std::vector<Image> originals;
+  for (std::uint64_t i = 0; i < 5; ++i) {
+    const Image picture = noisy_image(i, 9);
+    picture.save_png(path(concat("pictures/", i, ".png")));
+    originals.push_back(autoencoder.prepare(picture));
+  }
+  const auto result =
+      run("reconstruct", {"pictures", "--out", "recon.npz", "--originals-out", "orig.npz"});
+  EXPECT_EQ(result.out, "recon.npz: 5 pictures, 8 x 8\n");
+  const auto recon = NpzFile::open(path("recon.npz")).read<std::uint8_t>("arr_0"),
+             before = NpzFile::open(path("orig.npz")).read<std::uint8_t>("arr_0");
+  EXPECT_EQ(recon.shape(), (Shape{5, 8, 8, 1}));
+  for (std::size_t i = 0; i < 5; ++i) {
+    const auto at = static_cast<std::ptrdiff_t>(64 * i);
+    const Image again = autoencoder.reconstruct(originals[i]);
+    EXPECT_TRUE(std::equal(again.pixels().begin(), again.pixels().end(), recon.data() + at));
+    EXPECT_TRUE(
+        std::equal(originals[i].pixels().begin(), originals[i].pixels().end(), before.data() + at));
+  }
+  EXPECT_TRUE(contains(
+      rae({"evaluate", "recon.npz", "orig.npz", "--paired", "--metrics", "psnr"}).out, "PSNR"));
+
+  // A run that was stopped after some pictures is continued, with the same bytes.
+  const std::string whole = slurp(path("recon.npz"));
+  std::vector<std::string> many{"reconstruct", "pictures", "-m", "m.safetensors",
+                                "--batch",     "1",        "-o", "part.npz"};
+  for (std::uint64_t i = 5; i < 400; ++i)
+    noisy_image(i, 64).save_png(path(concat("pictures/", i, ".png")));
+  const pid_t child = start(many);
+  for (int i = 0; i < 20000 && !exists("part.npz.partial"); ++i) ::usleep(500);
+  ::kill(child, SIGINT);
+  const ToolResult stopped = finish(child);
+  const ToolResult continued = rae(many);
+  EXPECT_EQ(continued.status, 0) << stopped.err << continued.err;
+  run("reconstruct", {"pictures", "whole.npz"});
+  EXPECT_EQ(slurp(path("part.npz")), slurp(path("whole.npz")));
+  EXPECT_FALSE(exists("part.npz.partial"));
+}
+
+TEST_F(Encode, FoldersAreEncodedIntoSeveralFiles) {
+  const auto autoencoder = Autoencoder::load(path("m.safetensors"));
+  std::filesystem::create_directories(path("pictures"));
+  for (std::uint64_t i = 0; i < 5; ++i)
+    noisy_image(i).save_png(path(concat("pictures/", i, ".png")));
+  EXPECT_EQ(run("encode", {"pictures", "all.safetensors"}).out,
+            "all.safetensors: 5 latents (16, 2, 2)\n");
+  const auto all =
+      SafetensorsFile::open(path("all.safetensors")).read<float>("latent", Shape{5, 16, 2, 2});
+  const auto third = autoencoder.encode(Image::open(path("pictures/2.png")));  // (1, C, h, w)
+  EXPECT_TRUE(std::equal(third.span().begin(), third.span().end(), all.data() + 2 * 64));
+
+  run("encode", {"pictures", "z.safetensors", "--per-file", "2"});
+  EXPECT_FALSE(exists("z.safetensors"));
+  index_t first = 0;
+  const ConfigNode list = ConfigNode::load(path("z.safetensors.index.json"));
+  for (const ConfigNode& part : list.at("files").elements()) {
+    EXPECT_EQ(part.get<index_t>("first"), first);
+    const auto count = part.get<index_t>("count");
+    const SafetensorsFile file = SafetensorsFile::open(path(part.get<std::string>("file")));
+    const auto latents = file.read<float>("latent", Shape{count, 16, 2, 2});
+    EXPECT_TRUE(std::equal(latents.span().begin(), latents.span().end(), all.data() + first * 64));
+    first += count;
+  }
+  EXPECT_EQ(first, 5);
+  EXPECT_EQ(SafetensorsFile::open(path("z-00002-of-00003.safetensors")).metadata().at("names"),
+            R"(["2","3"])");
+
+  // Complete files are kept; those of other pictures are refused.
+  std::filesystem::remove(path("z-00002-of-00003.safetensors"));
+  EXPECT_TRUE(contains(run("encode", {"pictures", "z.safetensors", "--per-file", "2"}).out,
+                       "3 of them from an earlier run"));
+  EXPECT_TRUE(exists("z-00002-of-00003.safetensors"));
+  std::filesystem::rename(path("pictures/4.png"), path("pictures/5.png"));
+  const ToolResult refused = rae({"encode", "-m", "m.safetensors", "pictures", "all.safetensors"});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_TRUE(contains(refused.err, "all.safetensors: holds latents of another model"))
+      << refused.err;
+}
+
+TEST_F(Encode, SeveralPicturesNeedAFileForThem) {
+  std::filesystem::create_directories(path("pictures"));
+  noisy_image(1).save_png(path("pictures/1.png"));
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"reconstruct", "pictures", "out.png"},
+        {"encode", "pictures", "out.npz"},
+        {"reconstruct", "in.png", "out.png", "--originals-out", "o.npz"},
+        {"reconstruct", "pictures", "o.npz", "--originals-out", "o.npz"}}) {
+    const ToolResult result = rae(arguments);
+    EXPECT_NE(result.status, 0) << arguments[0];
+    EXPECT_FALSE(exists("out.png") || exists("out.npz") || exists("o.npz"));
+  }
 }
 
 TEST_F(Encode, PhotosAreTurnedUpright) {

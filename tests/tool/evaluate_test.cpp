@@ -35,6 +35,7 @@ TEST_F(Evaluate, ReportsReconstructionAndProbes) {
   EXPECT_TRUE(contains(result.out, "reconstruction PSNR"));
   EXPECT_TRUE(contains(result.out, "k-NN"));
   EXPECT_TRUE(exists("e/evaluation.json"));
+  EXPECT_TRUE(contains(result.err, "reconstruction  12/12\n")) << result.err;
 }
 
 TEST_F(Evaluate, AnEarlierReportIsReplacedOnlyWhenAsked) {

@@ -89,6 +89,26 @@ TEST_F(Train, RunsSingleStagesAndSetsValues) {
   EXPECT_EQ(result.err.find("dit"), std::string::npos);
 }
 
+TEST_F(Train, ContinuesWithOtherPicturesOnlyWhenAsked) {
+  const std::vector<std::string> encoder{"--stage", "encoder"};
+  auto accepting = encoder, fine_tuned = encoder;
+  accepting.push_back("--accept-data-change");
+  ASSERT_EQ(train("run", encoder).status, 0);
+  write("data/train-images-idx3-ubyte", idx_images(11, 8, 8));
+  write("data/train-labels-idx1-ubyte", idx_labels({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9}));
+  const auto refused = train("run", encoder);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_TRUE(contains(refused.err, "--accept-data-change")) << refused.err;
+  EXPECT_EQ(train("run", accepting).status, 0);
+  EXPECT_TRUE(contains(rae({"info", "run/model.safetensors"}).out, "data_changes"));
+  // Another run begins with the weights of this one.
+  fine_tuned.insert(fine_tuned.end(), {"--init", "run/model.safetensors"});
+  const auto result = train("next", fine_tuned);
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.out, "encoder: begins with the weights of run/model.safetensors"));
+  EXPECT_EQ(train("run", fine_tuned).status, 1);  // it would write the file that it reads
+}
+
 TEST_F(Train, InBf16) {
   const std::vector<std::string> bf16{"--dtype", "bf16", "--stage", "encoder"};
   ASSERT_EQ(train("run", bf16).status, 0);

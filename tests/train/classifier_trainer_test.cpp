@@ -36,6 +36,21 @@ Tensor<float> weights(Classifier<Tensor<float>> model) {
   return Tensor<float>(Shape{static_cast<index_t>(all.size())}, all);
 }
 
+TEST(ClassifierTrainer, ScalesItsCostToTheData) {
+  const ClassifierOptions defaults, same = classifier_options_for(ToyDataset(60000, 28, 10)),
+                                    few = classifier_options_for(ToyDataset(300, 28, 3)),
+                                    large = classifier_options_for(ToyDataset(300, 256, 3)),
+                                    many = classifier_options_for(ToyDataset(1000000, 28, 10));
+  EXPECT_EQ(training_settings(same.training), training_settings(defaults.training));
+  EXPECT_EQ(training_settings(many.training), training_settings(defaults.training));
+  EXPECT_EQ(few.training.steps, 197);  // 2800 sqrt(300 / 60000)
+  EXPECT_EQ(few.training.batch_size, 128);
+  EXPECT_LT(few.training.ema_decay, 0.96);
+  EXPECT_EQ(large.training.steps, 150);
+  EXPECT_EQ(large.training.batch_size, 32);
+  EXPECT_LT(large.training.warmup_steps, large.training.steps);
+}
+
 TEST(ClassifierTrainer, LearnsTheToyDataset) {
   const auto data = std::make_shared<ToyDataset>(64);
   const Classifier<Tensor<float>> model = train_classifier(data, quick());

@@ -90,6 +90,29 @@ TEST(Evaluation, MeasuresARandomModel) {
   const Image neighbours = Image::open(folder / "neighbours.png");
   EXPECT_EQ(neighbours.width(), 5 * 8 + 4 * 2);
   EXPECT_EQ(neighbours.height(), 5 * 8 + 4 * 2);
+  const Image samples = Image::open(folder / "samples.png");  // a row of eight for each class
+  EXPECT_EQ(samples.width(), 8 * 8 + 7 * 2);
+  EXPECT_EQ(samples.height(), 3 * 8 + 2 * 2);
+}
+
+TEST(Evaluation, KeepsWhatIsDoneWhenItIsStopped) {
+  const TempFolder folder;
+  EvaluationOptions options = quick_evaluation();
+  options.folder = folder.path();
+  options.on_progress = [](const EvaluationProgress& p) { return p.part != "probes"; };
+  EXPECT_THROW((void)evaluate(tiny_bundle(), kTrain, kTest, options), Cancelled);
+  const ConfigNode report = ConfigNode::load(folder / "evaluation.json");
+  EXPECT_GT(report.at("reconstruction").get<double>("psnr"), 0);
+  EXPECT_EQ(report.at("unguided").get<index_t>("count"), 60);
+  EXPECT_FALSE(report.contains("probes"));
+  // The classifier is asked after each of its steps.
+  index_t steps = 0;
+  options.folder.clear();
+  options.on_progress = [&](const EvaluationProgress& p) {
+    return p.part != "classifier" || ++steps < 3;
+  };
+  EXPECT_THROW((void)evaluate(tiny_bundle(), kTrain, kTest, options), Cancelled);
+  EXPECT_EQ(steps, 3);
 }
 
 // The second evaluation reads the classifier that the first one trained. Both reports are equal,

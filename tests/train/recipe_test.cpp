@@ -62,8 +62,9 @@ TEST(Recipe, TrainsAllStagesIntoOneBundle) {
   Autoencoder autoencoder(bundle);
   EXPECT_EQ(autoencoder.encode(Tensor<float>::zeros(Shape{1, 1, 8, 8})).shape(),
             (Shape{1, 8, 2, 2}));
-  for (const char* step : {"0000002", "0000004", "0000006"})
-    EXPECT_EQ(Image::open(out / ("samples/step-" + std::string(step) + ".png")).height(), 8);
+  for (const char* step : {"0000002", "0000004", "0000006"})  // a row for each of four classes
+    EXPECT_EQ(Image::open(out / ("samples/step-" + std::string(step) + ".png")).height(),
+              4 * 8 + 3 * 2);
   EXPECT_EQ(events.front().substr(0, 57),
             "train: 10 pictures in 10 classes (T-shirt/top 1, Trouser ");
   EXPECT_EQ(events[1], "stage encoder");

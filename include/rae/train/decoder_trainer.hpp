@@ -46,6 +46,10 @@ class DecoderIteration {
   [[nodiscard]] Var<float> loss(index_t step, const Tensor<float>& tokens,
                                 const Tensor<float>& images, const DiffAugDraws& draws);
 
+  /// L_rec alone, of the same arguments.
+  [[nodiscard]] Var<float> reconstruction_loss(index_t step, const Tensor<float>& tokens,
+                                               const Tensor<float>& images) const;
+
   /// True when the discriminator learns in this step.
   [[nodiscard]] bool discriminator_learns(index_t step) const noexcept;
 

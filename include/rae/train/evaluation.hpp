@@ -111,8 +111,8 @@ struct EvaluationReport {
 /// classes as the sets.
 ///
 /// In `options.folder` it leaves evaluation.json, evaluation.txt, samples.png and
-/// samples_guided.png (a class in each column, as many as fit), neighbours.png (each row: a sample
-/// and its four nearest training pictures), reconstructions.png (test pictures above their
+/// samples_guided.png (a row for each of up to 20 classes), neighbours.png (each row: a sample and
+/// its four nearest training pictures), reconstructions.png (test pictures above their
 /// reconstructions), and classifier.safetensors, with which the next evaluation begins.
 ///
 /// The report is a function of bundle, data and options. Throws ConfigError when these do not fit

@@ -89,7 +89,11 @@ struct RecipeRun {
   bool skip_broken = false;  ///< goes on without pictures that cannot be read; else they are an
                              ///< error before the first stage
   bool check_data = false;   ///< decodes every picture first; else only headers are read
-  index_t samples = 80;  ///< pictures in the grids that stage 2 draws at its checkpoints; 0: none
+  index_t samples = 80;  ///< pictures in the grids that stage 2 draws at its checkpoints, at most:
+                         ///< a row for each of up to 20 classes, up to 16 pictures wide; 0: none
+  bool tensorboard = false;  ///< also write event files for TensorBoard into `out`/tensorboard
+  std::vector<std::pair<std::string, std::string>>
+      machine{};  ///< names and values that the report adds to its table: the processor, ...
   OnTrainingProgress on_progress{};  ///< may be empty
   Function<bool()> should_stop{};    ///< asked after every training step, and between batches of
                                      ///< the statistics; may be empty
@@ -110,6 +114,9 @@ struct RecipeRun {
 ///
 /// With `init`, each network that the bundle has begins with its weights: rows of the label table
 /// are found by the names of the classes, position tables are resized to the grid of the recipe.
+///
+/// `out`/report.html shows the progress, see run_report.hpp; it is written at each checkpoint, with
+/// losses of the separate test part of the data, if there is one.
 ///
 /// Everything that `check_recipe` finds is refused before the first stage. Throws as
 /// `check_recipe`; ConfigError, naming the stage to run first, when a stage needs a network that is

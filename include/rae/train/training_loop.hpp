@@ -9,7 +9,9 @@
 #include <string>
 
 #include "rae/core/function.hpp"
+#include "rae/core/owner.hpp"
 #include "rae/io/config.hpp"
+#include "rae/io/image_dataset.hpp"
 #include "rae/train/lr_schedule.hpp"
 #include "rae/train/second_model.hpp"
 
@@ -24,6 +26,7 @@ struct TrainingProgress {
   double lr = 0;                 ///< learning rate of the step
   double grad_norm = 0;          ///< before clipping
   double images_per_second = 0;  ///< since the run began or was continued
+  double seconds = 0;            ///< since the run began or was continued
   double eta_seconds = 0;        ///< expected time to the end
   std::map<std::string, double>
       measurements{};  ///< of the last step, where a second model is trained
@@ -88,6 +91,12 @@ struct TrainingContext {
   OnTrainingProgress on_progress{};  ///< may be empty
   Function<bool()>
       should_stop{};  ///< asked after every step; true stops as `on_progress` does. May be empty
+  OwnedPointer<const ImageDataset> held_out{};  ///< pictures that the training does not see; the
+                                                ///< trainers compute their loss on some of them at
+                                                ///< each checkpoint that is written. May be null
+  Function<double(index_t step)>
+      held_out_loss{};  ///< set by the trainers that use `held_out`: the loss after this step; its
+                        ///< value is logged as "held_out_loss". May be empty
   Function<void(index_t step)>
       on_checkpoint{};  ///< at the checkpoint from which a run continues, and after each that is
                         ///< written, the last at the end; may be empty
