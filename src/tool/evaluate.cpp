@@ -2,9 +2,11 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <optional>
 
+#include "rae/io/file.hpp"
 #include "rae/train/evaluation.hpp"
 #include "tool/command.hpp"
 #include "tool/command_files.hpp"
@@ -21,6 +23,8 @@ namespace rae::tool {
 namespace {
 
 constexpr const char* kClassifier = "classifier.safetensors";
+/// An empty file that is in the folder of an evaluation until it is complete.
+constexpr const char* kUnfinished = "unfinished";
 
 struct EvaluateCommand {
   std::string model = "builtin", data, out;
@@ -70,20 +74,19 @@ void run_comparison(const CLI::App& app, EvaluateCommand& command) {
   files.finish();
 }
 
-/// Whether a folder holds an evaluation that has not finished: its classifier is kept, its report
-/// is missing.
+/// Whether a folder holds an evaluation that has not finished.
 bool is_unfinished_evaluation(const std::vector<std::string>& entries) {
   const auto has = [&](const char* name) {
     return std::find(entries.begin(), entries.end(), name) != entries.end();
   };
-  return has(kClassifier) && !has("evaluation.json");
+  return has(kUnfinished) || (has(kClassifier) && !has("evaluation.json"));
 }
 
 /// The files of `evaluate`.
 bool is_evaluation_file(const std::string& name) {
-  constexpr const char* kNames[] = {kClassifier,         "evaluation.json",     "evaluation.txt",
-                                    "neighbours.png",    "reconstructions.png", "samples.png",
-                                    "samples_guided.png"};
+  constexpr const char* kNames[] = {kClassifier,      kUnfinished,         "evaluation.json",
+                                    "evaluation.txt", "neighbours.png",    "reconstructions.png",
+                                    "samples.png",    "samples_guided.png"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
@@ -131,6 +134,8 @@ void run(const CLI::App& app, EvaluateCommand& command) {
   unfinished.will_create(command.out);
   std::filesystem::create_directories(command.out);
   remove_old_evaluation(command.out);
+  const std::filesystem::path mark = std::filesystem::path(command.out) / kUnfinished;
+  write_file_atomically(mark.string(), std::string_view());
   options.folder = command.out;
 
   options.classifier = classifier_options_for(*train);
@@ -154,13 +159,16 @@ void run(const CLI::App& app, EvaluateCommand& command) {
   EvaluationReport report;
   try {
     report = evaluate(bundle, train, test, options);
-  } catch (const Cancelled&) {
-    if (std::filesystem::is_empty(options.folder)) throw;
-    unfinished.finish();
+  } catch (const Error&) {
+    const bool nothing = std::next(std::filesystem::directory_iterator(options.folder)) ==
+                         std::filesystem::directory_iterator();
+    if (nothing) std::filesystem::remove(mark);
+    if (nothing || !interrupted()) throw;
     bar.clear();
     raise<Cancelled>("interrupted; the parts that are complete are in '", options.folder,
-                     "'; with --overwrite, a classifier there is used again");
+                     "'; the same command uses a classifier there again");
   }
+  std::filesystem::remove(mark);
   bar.clear();
   unfinished.finish();
   std::printf("%s\n%s: the report, as text and JSON, and its pictures\n",

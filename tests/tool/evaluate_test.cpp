@@ -61,8 +61,10 @@ TEST_F(Evaluate, AnEarlierReportIsReplacedOnlyWhenAsked) {
   write("e/mine.txt", "mine");
   EXPECT_TRUE(contains(run({"--overwrite"}).err, "also contains 'mine.txt'"));
   std::filesystem::remove(path("e/mine.txt"));
-  std::filesystem::remove(path("e/evaluation.json"));  // an evaluation that did not finish
+  EXPECT_FALSE(exists("e/unfinished"));
+  write("e/unfinished", "");  // an evaluation that did not finish
   EXPECT_EQ(run({}).status, 0);
+  EXPECT_FALSE(exists("e/unfinished"));
 }
 
 TEST_F(Evaluate, CreatesNoFileAfterAnError) {
