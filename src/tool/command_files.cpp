@@ -321,6 +321,7 @@ std::string CommandFiles::output(const std::string& option, const std::string& p
 
 void CommandFiles::output_folder(const std::string& option, const std::string& path,
                                  const FolderRule& rule) {
+  if (path.empty()) throw UsageError(concat(option, ": expected the name of a folder, got ''"));
   if (path == "-") throw UsageError(concat(option, ": '-' (stdout) cannot be a folder; name one"));
   std::error_code none;
   const bool exists = fs::is_directory(path, none);
