@@ -3,6 +3,7 @@
 //
 // Source: appendix of the paper on latent normalisation.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 
@@ -20,7 +21,8 @@ namespace rae::tool {
 namespace {
 
 struct StatsCommand {
-  std::string model = "builtin", data, out;
+  ModelChoice model;
+  std::string data, out;
   Split split = Split::train;
   index_t batch = 64;
   std::vector<std::string> merge;
@@ -40,13 +42,15 @@ Tensor<float> read_images(const ImageDataset& data, index_t first, index_t count
 }
 
 LatentStatistics statistics_of_data(const StatsCommand& command) {
-  const Bundle bundle = Bundle::load(model_path(command.model));
-  const ModelConfig& config = bundle.config;
-  if (!bundle.has(NetworkRole::encoder)) raise<FormatError>(bundle.origin, ": has no encoder");
-  ModelFiles files = bundle.files();
+  ModelFiles files = open_model(command.model, {.decoder = false, .dit = false});
+  if (!files.encoder)
+    raise<FormatError>(command.model.config.empty() ? command.model.model : command.model.config,
+                       ": has no encoder");
+  const ModelConfig& config = files.config;
   files.latent_norm = {};  // the statistics are those of latents before normalisation
   const Rae<float> autoencoder =
-      detail::NetworkLoader(files, {}, {NetworkRole::encoder}).autoencoder(NetworkRole::encoder);
+      detail::NetworkLoader(files, {.dtype = command.model.dtype}, {NetworkRole::encoder})
+          .autoencoder(NetworkRole::encoder);
   const auto data = open_data(command.data, command.split,
                               {.size = config.image_size,
                                .width = config.image_width,
@@ -54,6 +58,7 @@ LatentStatistics statistics_of_data(const StatsCommand& command) {
                               command.data_flags);
   LatentStatistics statistics;
   ProgressBar bar("encoding");
+  auto last_line = std::chrono::steady_clock::now();
   for (index_t first = 0; first < data->size(); first += command.batch) {
     stop_if_interrupted();
     const index_t count = std::min(command.batch, data->size() - first);
@@ -61,6 +66,13 @@ LatentStatistics statistics_of_data(const StatsCommand& command) {
     const auto done = static_cast<double>(first + count);
     bar.update(done, static_cast<double>(data->size()),
                concat(format_rate(done / bar.seconds()), " pictures/s"));
+    // Without a terminal: a line every 30 seconds.
+    if (const auto now = std::chrono::steady_clock::now();
+        !stderr_is_terminal() && now - last_line >= std::chrono::seconds(30)) {
+      std::fprintf(stderr, "encoding  %s/%s\n", format_count(first + count).c_str(),
+                   format_count(data->size()).c_str());
+      last_line = now;
+    }
   }
   return statistics;
 }
@@ -111,7 +123,7 @@ void run(StatsCommand& command) {
 void add_stats(CLI::App& app) {
   const auto options = std::make_shared<StatsCommand>();
   CLI::App* command = app.add_subcommand("stats", "Mean and variance of the latents of a data set");
-  add_model_option(*command, options->model);
+  add_model_options(*command, options->model);
   command
       ->add_option("-d,--data", options->data,
                    "folder of a data set: the files of Fashion-MNIST, or one sub-folder of "
@@ -146,6 +158,7 @@ void add_stats(CLI::App& app) {
       "\n"
       "Examples:\n"
       "  rae stats --data /usr/share/datasets/fashion-mnist --out stats.safetensors\n"
+      "  rae stats --config DINOv2-B.yaml --data pictures --out stats.safetensors\n"
       "  rae stats --merge part1.safetensors --merge part2.safetensors --out all.safetensors");
   command->callback([options] { run(*options); });
 }

@@ -8,7 +8,8 @@ const std::string_view kReportPageHead = R"html(<!DOCTYPE html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
-      content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
+      content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline';
+               img-src data:">
 <title>Training report</title>
 <style>
 :root { color-scheme: light dark; --back: #fff; --text: #1c2024; --soft: #60646c; --line: #d9d9e0;
@@ -90,7 +91,8 @@ function ticks(low, high, count) {
   const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map(x => x * power).find(x => x >= raw);
   const out = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; ++i) out.push(i * step);
+  const last = Math.floor(high / step + 1e-9);
+  for (let i = Math.ceil(low / step - 1e-9); i <= last; ++i) out.push(i * step);
   return out;
 }
 
@@ -215,8 +217,9 @@ for (const stage of contents.stages) {
   cell(loss === undefined ? "" : number(loss));
   cell(held === undefined ? "" : number(held));
   cell(spent === undefined ? "" : duration(spent));
-  cell(!stage.steps ? "not trained" : step >= stage.steps ? "complete" : !step ? "not begun" : rate > 0 ?
-       duration((stage.steps - step) * stage.batch_size / rate) : "");
+  const seconds = (stage.steps - step) * stage.batch_size / rate;  // left
+  const state = !stage.steps ? "not trained" : step >= stage.steps ? "complete" : "";
+  cell(state || (!step ? "not begun" : rate > 0 ? duration(seconds) : ""));
 }
 if (total > 0) add(main, "p", "Time spent in all: " + duration(total), "soft");
 

@@ -3,6 +3,7 @@
 #include "rae/formats/official/open.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include "rae/generate/autoencoder.hpp"
 #include "rae/generate/generator.hpp"
 #include "rae/io/image.hpp"
@@ -48,6 +49,26 @@ TEST_F(Official, Generate) {
   EXPECT_TRUE(close(read("l.safetensors", "sample_latent"), expected_("sample_latent"), kLatent));
   EXPECT_TRUE(close(read("i.safetensors", "sample_image"), expected_("sample_image"), kPixels));
   EXPECT_EQ(Image::open(path("grid.png")).width() >= 128, true);
+}
+
+TEST_F(Official, StatisticsOfAFolder) {
+  Image picture(64, 64, 3);
+  for (std::size_t i = 0; i < picture.pixels().size(); ++i)
+    picture.pixels()[i] = static_cast<std::uint8_t>(i * i % 251);
+  std::filesystem::create_directories(path("pictures/class"));
+  picture.save_png(path("pictures/class/1.png"));
+  run("stats", {"--data", "pictures", "--out", "s.safetensors"});
+  ModelFiles files =
+      open_official(golden_model_path("config.yaml"), {.decoder = false, .dit = false});
+  files.latent_norm = {};
+  const auto latent = Autoencoder(files, {.keep_loaded = false}).encode(picture);  // (1, C, h, w)
+  const SafetensorsFile file = SafetensorsFile::open(path("s.safetensors"));
+  const auto mean = file.read<double>("mean"), var = file.read<double>("var");  // (C, h, w)
+  ASSERT_EQ(mean.numel(), latent.numel());
+  for (index_t i = 0; i < mean.numel(); ++i) {
+    EXPECT_NEAR(mean[i], static_cast<double>(latent[i]), 1e-6);
+    EXPECT_EQ(var[i], 0);
+  }
 }
 
 // As in sample_ddp.py; pictures of sample.py, and PNG files here, are rounded to the nearest value.

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "rae/core/shape.hpp"
 #include "rae/io/config.hpp"
 
 namespace rae {
