@@ -93,7 +93,7 @@ void run(StatsCommand& command) {
   CommandFiles files;
   if (!command.data.empty()) {
     files.input_folder("--data", command.data);
-    command.model = files.input_model("--model", model_path(command.model));
+    declare_model(files, command.model);
   }
   for (std::string& path : command.merge) path = files.input("--merge", path);
   const std::string out = files.output("--out", command.out, {".safetensors"});
