@@ -407,8 +407,9 @@ std::int64_t Generator::label_of(std::string_view name) const {
   }
   std::int64_t number = -1;
   const auto result = std::from_chars(name.data(), name.data() + name.size(), number);
-  if (result.ec == std::errc() && result.ptr == name.data() + name.size() && number >= 0 &&
-      number < num_classes())
+  const bool leading_zero = name.size() > 1 && name.front() == '0';
+  if (result.ec == std::errc() && result.ptr == name.data() + name.size() && !leading_zero &&
+      number >= 0 && number < num_classes())
     return number;
   raise<ArgumentError>("there is no class '", name, "'; expected ", impl_->classes(),
                        detail::suggestion(lower, candidates));

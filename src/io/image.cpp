@@ -117,6 +117,20 @@ Image Image::flipped() const {
   return out;
 }
 
+bool Image::grid_fits(index_t count, index_t columns, index_t width, index_t height,
+                      index_t gap) noexcept {
+  for (const index_t n : {count, columns, width, height})
+    if (n < 1) return false;
+  columns = std::min(columns, count);
+  const index_t rows = (count + columns - 1) / columns;
+  // Below these limits the products cannot overflow.
+  for (const index_t n : {columns, rows, width, height})
+    if (n > kMaxSide) return false;
+  if (gap < 0 || gap > kMaxSide) return false;
+  const index_t across = columns * (width + gap) - gap, down = rows * (height + gap) - gap;
+  return across <= kMaxSide && down <= kMaxSide && across * down <= kMaxPixels;
+}
+
 Image Image::grid(std::span<const Image> images, index_t columns, index_t gap) {
   if (images.empty() || images[0].empty()) raise<ArgumentError>("Image::grid: no pictures");
   if (columns < 1 || columns > kMaxSide || gap < 0 || gap > kMaxSide)

@@ -14,9 +14,10 @@
 #include "spec/model_size.hpp"
 #include "tool/bench_model.hpp"
 #include "tool/command.hpp"
+#include "tool/command_files.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/machine.hpp"
-#include "tool/output.hpp"
+#include "tool/numbers.hpp"
 #include "tool/peak.hpp"
 #include "tool/progress.hpp"
 #include "tool/text.hpp"
@@ -214,19 +215,19 @@ nlohmann::ordered_json json_of(const Report& report, const BenchCommand& command
 }
 
 void run(const BenchCommand& command) {
-  if (command.rounds < 1 || command.rounds > kMostRounds)
-    throw UsageError(concat("--rounds: expected 1 to ", kMostRounds, ", got ", command.rounds));
-  if (command.batch < 1 || command.batch > kLargestBatch)
-    throw UsageError(concat("--batch: expected 1 to ", kLargestBatch, ", got ", command.batch));
   std::vector<Line> lines = lines_of(command);
-  if (!command.json.empty()) require_writable_file(command.json);
+  CommandFiles files;
+  std::string json;
+  if (!command.json.empty()) json = files.output("--json", command.json, {".json"});
   require_memory(lines, command.batch);
   const Report report = measure(std::move(lines), command.rounds, command.batch);
-  std::printf("%s", table_of(report, command).c_str());
-  if (command.json.empty()) return;
-  write_file_atomically(command.json, json_of(report, command).dump(2) + "\n");
-  std::printf("\n%s: these numbers and those of every round, as JSON\n",
-              printable(command.json).c_str());
+  std::string table = table_of(report, command);
+  table.pop_back();  // the last line end
+  files.print(table);
+  if (json.empty()) return;
+  write_file_atomically(json, json_of(report, command).dump(2) + "\n");
+  files.finish();
+  files.print(concat("\n", command.json, ": these numbers and those of every round, as JSON"));
 }
 
 }  // namespace
@@ -250,13 +251,10 @@ void add_bench(CLI::App& app) {
       ->type_name("LIST")
       ->allow_extra_args(false)
       ->default_str(options->types.front());
-  command->add_option("--rounds", options->rounds, "number of measurements of each network")
-      ->type_name("N")
-      ->capture_default_str();
-  command->add_option("-b,--batch", options->batch, "pictures at a time")
-      ->type_name("N")
-      ->capture_default_str();
-  command->add_option("--json", options->json, "also write all numbers to this file")
+  add_whole_option(*command, "--rounds", options->rounds, "number of measurements of each network",
+                   1, kMostRounds);
+  add_whole_option(*command, "-b,--batch", options->batch, "pictures at a time", 1, kLargestBatch);
+  command->add_option("--json", options->json, "also write all numbers to FILE.json, or - (stdout)")
       ->type_name("FILE");
   add_threads_option(*command);
   std::string names;

@@ -3,7 +3,6 @@
 #include "tool/bulk_sampling.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <map>
@@ -17,6 +16,7 @@
 #include "rae/io/npz_stream.hpp"
 #include "tool/command.hpp"
 #include "tool/interrupt.hpp"
+#include "tool/numbers.hpp"
 #include "tool/progress.hpp"
 #include "tool/text.hpp"
 
@@ -135,18 +135,16 @@ Part open_part(const std::string& path) {
 }  // namespace
 
 Shard parse_shard(const std::string& text) {
-  constexpr index_t kMost = 100000;
-  Shard shard{0, 0};
-  const char *end = text.data() + text.size(), *at = text.data();
-  const auto first = std::from_chars(at, end, shard.index);
-  if (first.ec == std::errc() && first.ptr != end && *first.ptr == '/') {
-    const auto second = std::from_chars(first.ptr + 1, end, shard.count);
-    if (second.ec == std::errc() && second.ptr == end && shard.index >= 1 &&
-        shard.index <= shard.count && shard.count <= kMost)
-      return shard;
+  constexpr std::uint64_t kMost = 100000;
+  const std::size_t slash = text.find('/');
+  if (slash != std::string::npos) {
+    const auto index = whole_number(std::string_view(text).substr(0, slash)),
+               count = whole_number(std::string_view(text).substr(slash + 1));
+    if (index && count && *index >= 1 && *index <= *count && *count <= kMost)
+      return {static_cast<index_t>(*index), static_cast<index_t>(*count)};
   }
-  throw UsageError(
-      concat("--shard: expected I/N with I from 1 to N, for example 1/4 to 4/4, got '", text, "'"));
+  throw UsageError(concat("--shard: expected I/N with I from 1 to N and N of at most ", kMost,
+                          ", for example 1/4 to 4/4, got '", text, "'"));
 }
 
 LabelSampling BulkChoice::labels() const {

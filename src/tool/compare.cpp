@@ -43,7 +43,7 @@ struct Statistics {
 };
 
 std::optional<Statistics> open_statistics(const std::string& path) {
-  if (!has_extension(path, ".npz")) return std::nullopt;
+  if (!has_extension(path, ".npz") && !is_zip_file(path)) return std::nullopt;
   const auto file = NpzFile::open(path);
   if (file.contains("arr_0") || !file.contains("mu") || !file.contains("sigma"))
     return std::nullopt;
@@ -85,9 +85,6 @@ class Comparer {
       if (!c.paired && !c.metrics.empty())
         throw UsageError("--metrics: psnr and ssim compare pairs of pictures; add --paired");
     }
-    if (c.neighbours < 1)
-      throw UsageError(concat("--neighbours: expected at least 1, got ", c.neighbours));
-    if (!c.out.empty()) require_writable_file(c.out);
   }
 
   void run() {
@@ -103,9 +100,11 @@ class Comparer {
     if (any({"frechet", "precision", "recall", "inception-score"})) distributions(statistics);
     bar_.clear();
     if (!c_.out.empty()) write_file_atomically(c_.out, ConfigNode::map(report_).to_json(2) + "\n");
+    constexpr std::size_t kWidth = 20;
     for (const auto& [label, value] : table_)
-      std::printf("%-20s %s\n", label.c_str(), value.c_str());
-    for (const auto& note : notes_) std::printf("%s\n", note.c_str());
+      c_.print(label + std::string(label.size() < kWidth ? kWidth - label.size() : 0, ' ') + " " +
+               value);
+    for (const auto& note : notes_) c_.print(note);
   }
 
  private:

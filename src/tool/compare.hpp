@@ -1,7 +1,7 @@
 // `rae evaluate A B`: compares two sets of pictures.
 #pragma once
 
-#include <optional>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,10 +21,11 @@ struct Comparison {
   bool ignore_exif = false;          ///< read pictures as they are stored
   index_t neighbours = 3;            ///< k of precision and recall
   std::string out;                   ///< a JSON file; empty: none
+  std::function<void(const std::string&)> print{};  ///< receives the lines of the table
 };
 
-/// Computes the metrics, prints a table and writes the file. Throws UsageError, Cancelled, and the
-/// errors of the readers and the metrics.
+/// Computes the metrics, passes the lines of a table to `print` and writes the file. Throws
+/// UsageError, Cancelled, and the errors of the readers and the metrics.
 void compare(const Comparison& comparison);
 
 /// Names of all metrics, for the help.

@@ -8,10 +8,14 @@
 
 #include "rae/formats/bundle_writer.hpp"
 #include "rae/io/file.hpp"
+#include "rae/io/image.hpp"
 #include "rae/spec/weight_types.hpp"
 #include "tool/command.hpp"
+#include "tool/command_files.hpp"
+#include "tool/model.hpp"
 #include "tool/model_source.hpp"
-#include "tool/output.hpp"
+#include "tool/numbers.hpp"
+#include "tool/output_folder.hpp"
 #include "tool/text.hpp"
 
 namespace rae::tool {
@@ -20,7 +24,17 @@ namespace {
 struct ConvertOptions {
   std::string in, out, models, to = "bundle", dtype = "f32", pack, class_names;
   index_t image_size = 256;
+  bool overwrite = false;
 };
+
+/// The files of `save_official`.
+bool is_official_file(const std::string& name) {
+  constexpr const char* kNames[] = {
+      "config.yaml",         "encoder/config.json", "encoder/preprocessor_config.json",
+      "decoder/config.json", "decoder/model.pt",    "encoder/model.safetensors",
+      "stats/stat.pt",       "dit/stage2_model.pt", "guide/stage2_model.pt"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
 
 /// One name per line; empty lines at the end are ignored.
 std::vector<std::string> read_names(const std::string& path) {
@@ -45,30 +59,43 @@ std::string size_of_file(const std::string& path) {
   return none ? std::string() : ", " + format_bytes(size);
 }
 
+/// `rae convert --to official`; the folder appears when all files are written.
+void convert_to_official(const ConvertOptions& options, const ModelFiles& files, DType dtype) {
+  OutputFolder folder(options.out, options.overwrite ? is_official_file : nullptr);
+  const OfficialFiles official = save_official(files, folder.work(), dtype);
+  folder.commit();
+  for (const std::string& path : official.written) {
+    const std::string name = folder.final_name(path);
+    std::printf("%s%s\n", printable(name).c_str(), size_of_file(name).c_str());
+  }
+  for (const std::string& note : official.notes)
+    std::fprintf(stderr, "rae: note: %s\n", printable(note).c_str());
+}
+
 void convert(const ConvertOptions& options) {
   const DType dtype = parse_float_dtype(options.dtype);
   const bool official = options.to == "official";
+  if (options.overwrite && !official)
+    throw UsageError("--overwrite: applies to a folder, the output of --to official");
+  CommandFiles files;
+  const std::string in = files.input_model("IN", model_path(options.in), options.models);
+  std::string names, out = options.out;
+  if (!options.class_names.empty()) names = files.input("--class-names", options.class_names);
   if (official)
-    require_writable_folder(options.out);
+    files.output_folder("OUT", options.out,
+                        {.overwrite = options.overwrite, .own = is_official_file});
   else
-    require_writable_file(options.out);
-  ModelSource source = open_model_source(options.in, options.models, options.image_size);
-  if (!options.class_names.empty())
-    source.files.config.class_names = read_names(options.class_names);
-  if (official) {
-    const OfficialFiles official_files = save_official(source.files, options.out, dtype);
-    for (const std::string& path : official_files.written)
-      std::printf("%s%s\n", printable(path).c_str(), size_of_file(path).c_str());
-    for (const std::string& note : official_files.notes)
-      std::fprintf(stderr, "rae: note: %s\n", printable(note).c_str());
-    return;
-  }
+    out = files.output("OUT", options.out, {".safetensors"});
+  ModelSource source = open_model_source(in, options.models, options.image_size);
+  if (!names.empty()) source.files.config.class_names = read_names(names);
+  if (official) return convert_to_official(options, source.files, dtype);
   if (source.kind != ModelKind::bundle) source.notes.emplace("source", base_name(options.in));
   if (options.pack.empty())
-    save_bundle(source.files, options.out, dtype, source.notes);
+    save_bundle(source.files, out, dtype, source.notes);
   else
-    save_packed_bundle(source.files, options.out, parse_weight_type(options.pack), source.notes);
-  std::printf("%s: bundle%s\n", printable(options.out).c_str(), size_of_file(options.out).c_str());
+    save_packed_bundle(source.files, out, parse_weight_type(options.pack), source.notes);
+  files.finish();
+  files.print(concat(options.out, ": bundle", size_of_file(out)));
 }
 
 }  // namespace
@@ -80,10 +107,13 @@ void add_convert(CLI::App& app) {
   command
       ->add_option("IN", options->in,
                    "an official .yaml, a folder of diffusers (AutoencoderRAE) or of a Hugging Face "
-                   "encoder, or a bundle")
+                   "encoder, a bundle, or 'builtin'")
       ->type_name("")
       ->required();
-  command->add_option("OUT", options->out, "the bundle to write, or with --to official a folder")
+  command
+      ->add_option("OUT", options->out,
+                   "the bundle to write, FILE.safetensors or - (stdout), or with --to official a "
+                   "new or empty folder")
       ->type_name("")
       ->required();
   command
@@ -116,11 +146,11 @@ void add_convert(CLI::App& app) {
   command
       ->add_option("--class-names", options->class_names, "text file with one class name per line")
       ->type_name("FILE");
-  command
-      ->add_option("--image-size", options->image_size,
-                   "side of the pictures in pixels, for a bundle that holds only an encoder")
-      ->type_name("N")
-      ->capture_default_str();
+  add_whole_option(*command, "--image-size", options->image_size,
+                   "side of the pictures in pixels, for a bundle that holds only an encoder; a "
+                   "multiple of 16",
+                   16, static_cast<std::uint64_t>(Image::kMaxSide));
+  add_overwrite_option(*command, options->overwrite);
   command->footer(
       "Tensors are converted one at a time, so that large models need little memory.\n"
       "\n"

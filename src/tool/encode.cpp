@@ -6,7 +6,9 @@
 #include "rae/metrics/psnr.hpp"
 #include "tool/folder_encoding.hpp"
 #include "tool/model.hpp"
+#include "tool/numbers.hpp"
 #include "tool/output.hpp"
+#include "tool/picture_set.hpp"
 #include "tool/sample_output.hpp"
 #include "tool/text.hpp"
 
@@ -14,13 +16,13 @@ namespace rae::tool {
 namespace {
 
 constexpr const char* kPicture =
-    "a PNG, JPEG, WebP or BMP picture, or a folder or .npz archive of pictures";
+    "a PNG, JPEG, WebP or BMP picture, or - (stdin), or a folder or .npz archive of pictures";
 
 struct InOut {
   ModelChoice model;
   std::string in, out, images_out, originals_out;
   index_t batch = FolderEncoding{}.batch, per_file = 0;
-  bool ignore_exif = false;
+  bool ignore_exif = false, overwrite = false;
 };
 
 /// Names and help of the input and output of a command. A name joins the option and the positional
@@ -30,7 +32,7 @@ struct InOutNames {
 };
 
 /// Adds a command of the form `rae NAME IN OUT`.
-CLI::App* add_in_out(CLI::App& app, const InOutNames& names, void (*run)(const InOut&),
+CLI::App* add_in_out(CLI::App& app, const InOutNames& names, void (*run)(InOut&),
                      const std::shared_ptr<InOut>& options) {
   CLI::App* command = app.add_subcommand(names.command, names.description);
   command->add_option(names.in, options->in, names.in_help)->type_name("")->required();
@@ -50,10 +52,8 @@ void add_ignore_exif(CLI::App& command, InOut& options) {
 /// Adds the options of commands that read a folder of pictures.
 void add_folder_options(CLI::App& command, InOut& options) {
   add_ignore_exif(command, options);
-  command.add_option("--batch", options.batch, "pictures of a folder that are encoded together")
-      ->type_name("N")
-      ->check(CLI::Range(index_t{1}, index_t{4096}))
-      ->capture_default_str();
+  add_whole_option(command, "--batch", options.batch,
+                   "pictures of a folder that are encoded together", 1, 4096);
 }
 
 /// The pictures of a folder or archive.
@@ -66,76 +66,89 @@ FolderEncoding pictures_of(const InOut& options) {
           .image = {.exif = !options.ignore_exif}};
 }
 
-/// Throws UsageError unless the ending of a file is `ending`.
-void require_ending(const char* option, const std::string& path, const std::string& ending) {
-  if (std::filesystem::path(path).extension() != ending)
-    throw UsageError(concat(option, ": expected a file NAME", ending,
-                            " for several pictures, got '", path, "'"));
+/// Declares the picture or the pictures to read; returns whether there are several.
+bool declare_pictures(CommandFiles& files, InOut& options) {
+  std::error_code none;
+  if (std::filesystem::is_directory(options.in, none)) {
+    files.input_folder("--image", options.in);
+    return true;
+  }
+  const bool archive = is_picture_set(options.in);
+  options.in = files.input("--image", options.in);
+  return archive || is_zip_file(options.in);
 }
 
-void encode(const InOut& options) {
-  if (is_picture_set(options.in)) require_ending("--out", options.out, ".safetensors");
-  require_writable_file(options.out);
-  if (is_picture_set(options.in)) {
-    std::printf("%s: %s\n", printable(options.out).c_str(),
-                encode_pictures(options.model, pictures_of(options)).c_str());
-    return;
-  }
+void encode(InOut& options) {
+  CommandFiles files;
+  declare_model(files, options.model);
+  const bool several = declare_pictures(files, options);
+  const std::string out = files.output("--out", options.out, {".safetensors"});
+  if (several && files.writes_stdout())
+    throw UsageError(
+        "--out: '-' (stdout) cannot be several files; name a file for several pictures");
+  if (several)
+    return files.print(
+        concat(options.out, ": ", encode_pictures(options.model, pictures_of(options))));
   const Image image = Image::open(options.in, {.exif = !options.ignore_exif});
   const Autoencoder autoencoder(open_model(options.model, {.decoder = false, .dit = false}),
                                 {.keep_loaded = false, .dtype = options.model.dtype});
   const Tensor<float> latent = autoencoder.encode(image);  // (1, C, h, w)
   stop_if_interrupted();
-  write_tensor(options.out, "latent", latent, {{"model", autoencoder.config().name}});
-  std::printf("%s: latent %s\n", printable(options.out).c_str(),
-              latent.shape().to_string().c_str());
+  write_tensor(out, "latent", latent, {{"model", autoencoder.config().name}});
+  files.finish();
+  files.print(concat(options.out, ": latent ", latent.shape()));
 }
 
-void decode(const InOut& options) {
-  if (!options.images_out.empty() && options.images_out == options.out)
-    throw UsageError("--images-out: names the same file as --out");
-  require_writable_output(options.out);
-  if (!options.images_out.empty()) require_writable_file(options.images_out);
+void decode(InOut& options) {
+  CommandFiles files;
+  declare_model(files, options.model);
+  const std::string in = files.input("--latent", options.in);
+  const SampleOutput out = declare_samples(files, "--out", options.out, options.overwrite);
+  std::string& images_out = options.images_out;
+  if (!images_out.empty()) images_out = files.output("--images-out", images_out, {".safetensors"});
   const Autoencoder autoencoder(open_model(options.model, {.encoder = false, .dit = false}),
                                 {.keep_loaded = false, .dtype = options.model.dtype});
-  const auto latents = read_latents(options.in, {"latent", "sample_latent"},
+  const auto latents = read_latents(in, {"latent", "sample_latent"},
                                     autoencoder.config().latent_shape());  // (B, C, h, w)
+  const index_t columns = grid_columns(latents.extent(0), 1);
+  const Shape picture = autoencoder.config().image_shape();  // (channels, H, W)
+  require_grid_fits(out, false, latents.extent(0), columns, picture[1], picture[2]);
   ProgressBar bar("decoding");
   const Tensor<float> pixels =
       decode_all_pixels(autoencoder, latents, 0, bar);  // (B, channels, H, W)
   stop_if_interrupted();
   const std::vector<Image> images = Image::from_batch(pixels);
-  const Samples samples{.images = images,
-                        .grid_text = {{"model", autoencoder.config().name}},
-                        .columns = grid_columns(static_cast<index_t>(images.size()), 1)};
+  const Samples samples{
+      .images = images, .grid_text = {{"model", autoencoder.config().name}}, .columns = columns};
   UnfinishedOutput unfinished;
-  if (!options.images_out.empty()) {
-    unfinished.will_create(options.images_out);
-    write_tensor(options.images_out, "reconstruction", pixels, samples.grid_text);
+  if (!images_out.empty()) {
+    unfinished.will_create(images_out);
+    write_tensor(images_out, "reconstruction", pixels, samples.grid_text);
   }
-  const std::string summary = write_samples(options.out, samples, false);
+  if (out.kind != OutputKind::folder) unfinished.will_create(out.path);
+  const std::string summary = write_samples(out, samples, false);
+  files.finish();
   unfinished.finish();
   bar.clear();
-  std::printf("%s: %s\n", printable(options.out).c_str(), summary.c_str());
+  files.print(concat(options.out, ": ", summary));
 }
 
-void reconstruct(const InOut& options) {
-  const bool several = is_picture_set(options.in);
+void reconstruct(InOut& options) {
+  CommandFiles files;
+  declare_model(files, options.model);
+  const bool several = declare_pictures(files, options);
   if (!several && !options.originals_out.empty())
     throw UsageError("--originals-out: expected a folder of pictures as the input");
-  if (several) require_ending("--out", options.out, ".npz");
-  require_writable_file(options.out);
   if (several) {
-    if (!options.originals_out.empty()) {
-      require_ending("--originals-out", options.originals_out, ".npz");
-      if (options.originals_out == options.out)
-        throw UsageError("--originals-out: names the same file as --out");
-      require_writable_file(options.originals_out);
-    }
-    std::printf("%s: %s\n", printable(options.out).c_str(),
-                reconstruct_pictures(options.model, pictures_of(options)).c_str());
-    return;
+    FolderEncoding pictures = pictures_of(options);
+    pictures.out = files.output("--out", options.out, {".npz"});
+    if (!options.originals_out.empty())
+      pictures.originals = files.output("--originals-out", options.originals_out, {".npz"});
+    const std::string summary = reconstruct_pictures(options.model, pictures);
+    files.finish();
+    return files.print(concat(options.out, ": ", summary));
   }
+  const std::string out = files.output("--out", options.out, {".png"});
   const Image image = Image::open(options.in, {.exif = !options.ignore_exif});
   const Autoencoder autoencoder(open_model(options.model, {.dit = false}),
                                 {.keep_loaded = false, .dtype = options.model.dtype});
@@ -144,10 +157,10 @@ void reconstruct(const InOut& options) {
   const Shape shape{1, original.height(), original.width(), index_t{original.channels()}};
   const double quality = psnr(View<const std::uint8_t>(result.pixels().data(), shape),
                               View<const std::uint8_t>(original.pixels().data(), shape));
-  result.save_png(options.out, {{"model", autoencoder.config().name}});
-  std::printf("%s: %lld x %lld, PSNR %.2f dB\n", printable(options.out).c_str(),
-              static_cast<long long>(result.width()), static_cast<long long>(result.height()),
-              quality);
+  result.save_png(out, {{"model", autoencoder.config().name}});
+  files.finish();
+  files.print(concat(options.out, ": ", result.width(), " x ", result.height(), ", PSNR ",
+                     format_fixed(quality, 2), " dB"));
 }
 
 }  // namespace
@@ -156,14 +169,13 @@ void add_encode(CLI::App& app) {
   const auto options = std::make_shared<InOut>();
   CLI::App* command = add_in_out(app,
                                  {"encode", "Turn pictures into latents", "--image,IN", kPicture,
-                                  "-o,--out,OUT", "FILE.safetensors to write"},
+                                  "-o,--out,OUT", "FILE.safetensors to write, or - (stdout)"},
                                  encode, options);
   add_folder_options(*command, *options);
-  command
-      ->add_option("--per-file", options->per_file,
-                   "latents of a folder in one file (default: as many as fit into 256 MiB)")
-      ->type_name("N")
-      ->check(CLI::Range(index_t{1}, index_t{1} << 40));
+  add_whole_option(*command, "--per-file", options->per_file,
+                   "latents of a folder in one file (default: as many as fit into 256 MiB)", 1,
+                   std::uint64_t{1} << 40)
+      ->default_str("");
   command->footer(
       "The central square of the picture is resized to the model's size. The file holds\n"
       "one tensor: 'latent', (1, C, h, w), f32, normalised as the input of the diffusion\n"
@@ -186,9 +198,12 @@ void add_decode(CLI::App& app) {
   CLI::App* command = add_in_out(
       app,
       {"decode", "Turn latents into pictures", "--latent,IN",
-       "FILE.safetensors with a tensor 'latent' or 'sample_latent', (B, C, h, w)", "-o,--out,OUT",
-       "FILE.png (several pictures become a grid), FILE.npz, or a folder"},
+       "FILE.safetensors with a tensor 'latent' or 'sample_latent', (B, C, h, w), or - (stdin)",
+       "-o,--out,OUT",
+       "FILE.png (several pictures become a grid), FILE.npz, a new or empty folder, or - (a PNG on "
+       "stdout)"},
       decode, options);
+  add_overwrite_option(*command, options->overwrite);
   command
       ->add_option("--images-out", options->images_out,
                    "also write the pixels, neither clamped nor rounded: safetensors, tensor "
@@ -199,16 +214,17 @@ void add_decode(CLI::App& app) {
       "  rae decode shirt.safetensors shirt.png\n"
       "  rae generate --count 4 --latent-out l.safetensors\n"
       "  rae decode l.safetensors pictures/\n"
+      "  rae encode shirt.png - | rae decode - - > again.png\n"
       "  rae decode --config DINOv2-B.yaml --latent z.safetensors --out out.png");
 }
 
 void add_reconstruct(CLI::App& app) {
   const auto options = std::make_shared<InOut>();
-  CLI::App* command =
-      add_in_out(app,
-                 {"reconstruct", "Encode and decode pictures", "--image,IN", kPicture,
-                  "-o,--out,OUT", "FILE.png to write; FILE.npz for several pictures"},
-                 reconstruct, options);
+  CLI::App* command = add_in_out(
+      app,
+      {"reconstruct", "Encode and decode pictures", "--image,IN", kPicture, "-o,--out,OUT",
+       "FILE.png to write, FILE.npz for several pictures, or - (stdout)"},
+      reconstruct, options);
   add_folder_options(*command, *options);
   command
       ->add_option("--originals-out", options->originals_out,

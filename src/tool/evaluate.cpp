@@ -2,15 +2,19 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <optional>
 
+#include "rae/io/file.hpp"
 #include "rae/train/evaluation.hpp"
 #include "tool/command.hpp"
+#include "tool/command_files.hpp"
 #include "tool/compare.hpp"
 #include "tool/data_source.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/model.hpp"
+#include "tool/numbers.hpp"
 #include "tool/output.hpp"
 #include "tool/progress.hpp"
 #include "tool/text.hpp"
@@ -18,16 +22,28 @@
 namespace rae::tool {
 namespace {
 
+constexpr const char* kClassifier = "classifier.safetensors";
+/// An empty file that is in the folder of an evaluation until it is complete.
+constexpr const char* kUnfinished = "unfinished";
+
 struct EvaluateCommand {
   std::string model = "builtin", data, out;
   std::optional<float> cfg;
   std::optional<DType> dtype;
-  bool no_probes = false;
+  bool no_probes = false, overwrite = false;
   EvaluationOptions evaluation;
   std::vector<std::string> metrics;
   Comparison comparison;
   DataFlags data_flags;
 };
+
+/// The path of a set of pictures, a file or a folder.
+std::string declare_set(CommandFiles& files, const std::string& option, const std::string& path) {
+  std::error_code none;
+  if (!std::filesystem::is_directory(path, none)) return files.input(option, path);
+  files.input_folder(option, path);
+  return path;
+}
 
 /// Compares two sets of pictures.
 void run_comparison(const CLI::App& app, EvaluateCommand& command) {
@@ -37,17 +53,52 @@ void run_comparison(const CLI::App& app, EvaluateCommand& command) {
                             comparison.pictures, "'; use --data and --out to evaluate a model"));
   for (const char* option :
        {"--model", "--data", "--samples", "--guided-samples", "--cfg", "--steps", "--seed",
-        "--no-probes", "--dtype", "--reuse-error", "--skip-broken"})
+        "--no-probes", "--dtype", "--reuse-error", "--skip-broken", "--overwrite"})
     if (app.get_option(option)->count() > 0)
       throw UsageError(
           concat(option, ": applies to the evaluation of a model, but sets of pictures are given"));
   for (const auto& words : command.metrics)
     for (auto& name : split_list(words)) comparison.metrics.push_back(name);
-  if (!command.out.empty() && !has_extension(command.out, ".json"))
-    throw UsageError("--out: expected a name that ends in .json");
-  comparison.out = command.out;
+  CommandFiles files;
+  comparison.pictures = declare_set(files, "A", comparison.pictures);
+  comparison.reference = declare_set(files, "B", comparison.reference);
+  std::string& weights = comparison.inception_weights;
+  if (!weights.empty()) weights = files.input("--inception-weights", weights);
+  std::string& features = comparison.features;
+  if (!features.empty() && features != "inception" && features != "builtin")
+    features = files.input_model("--features", features, comparison.models_dir);
+  if (!command.out.empty()) comparison.out = files.output("--out", command.out, {".json"});
   comparison.ignore_exif = command.data_flags.ignore_exif;
+  comparison.print = [&](const std::string& line) { files.print(line); };
   compare(comparison);
+  files.finish();
+}
+
+/// Whether a folder holds an evaluation that has not finished.
+bool is_unfinished_evaluation(const std::vector<std::string>& entries) {
+  const auto has = [&](const char* name) {
+    return std::find(entries.begin(), entries.end(), name) != entries.end();
+  };
+  return has(kUnfinished) || (has(kClassifier) && !has("evaluation.json"));
+}
+
+/// The files of `evaluate`.
+bool is_evaluation_file(const std::string& name) {
+  constexpr const char* kNames[] = {kClassifier,      kUnfinished,         "evaluation.json",
+                                    "evaluation.txt", "neighbours.png",    "reconstructions.png",
+                                    "samples.png",    "samples_guided.png"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
+/// Removes the report and the pictures of an earlier evaluation, so that none of them stays beside
+/// the new ones. The classifier is kept.
+void remove_old_evaluation(const std::string& folder) {
+  std::vector<std::filesystem::path> old;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (is_evaluation_file(name) && name != kClassifier) old.push_back(entry.path());
+  }
+  for (const auto& path : old) std::filesystem::remove(path);
 }
 
 void run(const CLI::App& app, EvaluateCommand& command) {
@@ -58,9 +109,15 @@ void run(const CLI::App& app, EvaluateCommand& command) {
       throw UsageError(concat(option, ": applies to two sets of pictures, but none are given"));
   if (command.data.empty() || command.out.empty())
     throw UsageError("give --data DIR and --out DIR to evaluate a model, or two sets of pictures");
-  require_writable_folder(command.out);
   EvaluationOptions& options = command.evaluation;
-  const Bundle bundle = Bundle::load(model_path(command.model));
+  CommandFiles files;
+  files.input_folder("--data", command.data);
+  const std::string model = files.input_model("--model", model_path(command.model));
+  files.output_folder("--out", command.out,
+                      {.overwrite = command.overwrite,
+                       .own = is_evaluation_file,
+                       .continues = is_unfinished_evaluation});
+  const Bundle bundle = Bundle::load(model);
   if (command.cfg) {
     options.guidance = bundle.config.sampling.guidance;
     options.guidance->scale = *command.cfg;
@@ -76,6 +133,9 @@ void run(const CLI::App& app, EvaluateCommand& command) {
   UnfinishedOutput unfinished;
   unfinished.will_create(command.out);
   std::filesystem::create_directories(command.out);
+  remove_old_evaluation(command.out);
+  const std::filesystem::path mark = std::filesystem::path(command.out) / kUnfinished;
+  write_file_atomically(mark.string(), std::string_view());
   options.folder = command.out;
 
   options.classifier = classifier_options_for(*train);
@@ -99,13 +159,16 @@ void run(const CLI::App& app, EvaluateCommand& command) {
   EvaluationReport report;
   try {
     report = evaluate(bundle, train, test, options);
-  } catch (const Cancelled&) {
-    if (std::filesystem::is_empty(options.folder)) throw;
-    unfinished.finish();
+  } catch (const Error&) {
+    const bool nothing = std::next(std::filesystem::directory_iterator(options.folder)) ==
+                         std::filesystem::directory_iterator();
+    if (nothing) std::filesystem::remove(mark);
+    if (nothing || !interrupted()) throw;
     bar.clear();
     raise<Cancelled>("interrupted; the parts that are complete are in '", options.folder,
-                     "', and a classifier there is used again");
+                     "'; the same command uses a classifier there again");
   }
+  std::filesystem::remove(mark);
   bar.clear();
   unfinished.finish();
   std::printf("%s\n%s: the report, as text and JSON, and its pictures\n",
@@ -134,34 +197,22 @@ void add_evaluate(CLI::App& app) {
       ->type_name("DIR");
   command
       ->add_option("-o,--out", options->out,
-                   "a model: folder for report and pictures, created if missing; two sets: "
-                   "FILE.json for the numbers")
+                   "a model: new or empty folder for report and pictures; two sets: FILE.json for "
+                   "the numbers, or - (stdout)")
       ->type_name("OUT");
-  command
-      ->add_option("--samples", evaluation.samples,
-                   "number of pictures generated without guidance; 0: none")
-      ->type_name("N")
-      ->capture_default_str();
-  command
-      ->add_option("--guided-samples", evaluation.guided_samples,
-                   "number of pictures generated with guidance; 0: none")
-      ->type_name("N")
-      ->capture_default_str();
-  command
-      ->add_option("--cfg", options->cfg,
-                   "guidance scale of these pictures (default: the model's, or 1.5 if it has none)")
+  add_overwrite_option(*command, options->overwrite);
+  add_whole_option(*command, "--samples", evaluation.samples,
+                   "number of pictures generated without guidance; 0: none", 0, kMostPictures);
+  add_whole_option(*command, "--guided-samples", evaluation.guided_samples,
+                   "number of pictures generated with guidance; 0: none", 0, kMostPictures);
+  add_real_option(*command, "--cfg", options->cfg,
+                  "guidance scale of these pictures (default: the model's, or 1.5 if it has none)")
       ->type_name("SCALE");
-  command->add_option("-s,--steps", evaluation.steps, "steps from noise to picture; 0: the model's")
-      ->type_name("N")
-      ->capture_default_str();
-  command->add_option("--reuse-error", evaluation.reuse_error, "as in `rae generate`")
-      ->type_name("SHARE")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command->add_option("--seed", evaluation.seed, "seed of the noise of the samples")
-      ->type_name("N")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  add_whole_option(*command, "-s,--steps", evaluation.steps,
+                   "steps from noise to picture; 0: the model's", 0, kMaxSamplingSteps);
+  add_real_option(*command, "--reuse-error", evaluation.reuse_error, "as in `rae generate`")
+      ->type_name("SHARE");
+  add_seed_option(*command, evaluation.seed, "seed of the noise of the samples");
   command->add_flag("--no-probes", options->no_probes,
                     "skip the k-NN and linear probes of the latents");
   command->add_flag("--paired", comparison.paired,
@@ -185,9 +236,9 @@ void add_evaluate(CLI::App& app) {
       ->add_option("--metrics", options->metrics, "two sets: compute only these: " + metric_names())
       ->type_name("LIST")
       ->allow_extra_args(false);
-  command->add_option("--neighbours", comparison.neighbours, "two sets: k of precision and recall")
-      ->type_name("K")
-      ->capture_default_str();
+  add_whole_option(*command, "--neighbours", comparison.neighbours,
+                   "two sets: k of precision and recall", 1, kMostPictures)
+      ->type_name("K");
   add_data_flags(*command, options->data_flags);
   add_threads_option(*command);
   command->footer(
@@ -198,7 +249,8 @@ void add_evaluate(CLI::App& app) {
       "the statistics mu and sigma. --paired adds PSNR and SSIM of reconstructions.\n"
       "\n"
       "A model: a classifier is trained on the real training pictures and kept in the folder for\n"
-      "the next time. It measures the share of samples that show the requested class, and gives\n"
+      "the next time, also with --overwrite. It measures the share of samples that show the "
+      "requested class, and gives\n"
       "the features for the Frechet distance to the real test pictures. The report also has the\n"
       "nearest training pictures of samples, the reconstruction error of the test pictures, and\n"
       "probes of the latents.\n"

@@ -14,6 +14,7 @@
 #include "tool/interrupt.hpp"
 #include "tool/latents.hpp"
 #include "tool/model.hpp"
+#include "tool/numbers.hpp"
 #include "tool/output.hpp"
 #include "tool/progress.hpp"
 #include "tool/sample_output.hpp"
@@ -24,7 +25,8 @@ namespace {
 
 struct GenerateCommand {
   ModelChoice model;
-  std::string out = "samples.png", latent_out, images_out, noise_in, cfg_interval;
+  std::string out = "samples.png", latent_out, images_out, noise_in;
+  std::optional<std::array<float, 2>> cfg_interval;
   std::vector<std::string> classes;
   std::optional<index_t> count, steps, batch;
   std::optional<std::string> sampler;
@@ -32,7 +34,7 @@ struct GenerateCommand {
   double reuse_error = 0;
   std::uint64_t seed = 0;
   std::string rng{name_of(Rng::philox)};
-  bool grid = false, official_grid = false, keep_loaded = false;
+  bool grid = false, official_grid = false, keep_loaded = false, overwrite = false;
   BulkChoice bulk;
 };
 
@@ -59,28 +61,24 @@ std::string class_name(const Generator& generator, std::int64_t label) {
   return names.empty() ? std::to_string(label) : names[static_cast<std::size_t>(label)];
 }
 
-void require_at_least_one(const char* option, const std::optional<index_t>& value) {
-  if (value && *value < 1) raise<ArgumentError>(option, ": expected at least 1, got ", *value);
-}
-
 /// True if pictures are written to an archive batch by batch. Options that read noise or write
 /// latents or pixels need the whole set in memory.
 bool is_streamed(const GenerateCommand& command) {
   std::error_code none;
   const bool plain = !std::filesystem::exists(command.out, none) ||
                      std::filesystem::is_regular_file(command.out, none);
-  return output_kind(command.out) == OutputKind::npz && plain && command.latent_out.empty() &&
-         command.images_out.empty() && command.noise_in.empty();
+  return output_kind("--out", command.out) == OutputKind::npz && plain &&
+         command.latent_out.empty() && command.images_out.empty() && command.noise_in.empty();
 }
 
 void join(const GenerateCommand& command) {
-  if (output_kind(command.out) != OutputKind::npz)
+  if (output_kind("--out", command.out) != OutputKind::npz)
     throw UsageError("--join: --out must name the .npz file to be written");
-  for (const auto& part : command.bulk.join)
-    if (part == command.out) throw UsageError("--join: '" + part + "' is both a part and --out");
-  require_writable_output(command.out);
-  const std::string summary = join_shards(command.bulk.join, command.out);
-  std::printf("%s: %s\n", printable(command.out).c_str(), summary.c_str());
+  CommandFiles files;
+  std::vector<std::string> parts;
+  for (const auto& part : command.bulk.join) parts.push_back(files.input("--join", part));
+  const SampleOutput out = declare_samples(files, "--out", command.out, command.overwrite);
+  files.print(concat(command.out, ": ", join_shards(parts, out.path)));
 }
 
 /// Sets the sampler by name. The prefix "sde_" selects a stochastic method. Names without it select
@@ -106,15 +104,15 @@ void set_sampler(GenerateOptions& options, const std::string& name,
   }
 }
 
-/// Ends of `--cfg-interval`; throws UsageError.
-std::optional<std::array<float, 2>> interval_of(const std::string& text) {
-  if (text.empty()) return std::nullopt;
-  const auto words = split_list(text);
-  std::array<float, 2> ends{};
-  if (words.size() != 2 || !CLI::detail::lexical_cast(words[0], ends[0]) ||
-      !CLI::detail::lexical_cast(words[1], ends[1]))
+/// Ends of `--cfg-interval`. Throws UsageError.
+std::array<float, 2> parse_interval(const std::string& text) {
+  const std::size_t comma = text.find(',');
+  if (comma == std::string::npos || text.find(',', comma + 1) != std::string::npos)
     throw UsageError(concat("--cfg-interval: expected LO,HI, for example 0.1,1, got '", text, "'"));
-  return ends;
+  const auto end = [](const std::string& word) {
+    return static_cast<float>(parse_real("--cfg-interval", word, {0, 1}));
+  };
+  return {end(text.substr(0, comma)), end(text.substr(comma + 1))};
 }
 
 /// The guidance with the given values changed.
@@ -130,7 +128,8 @@ G changed(G guidance, std::optional<float> scale, std::optional<std::array<float
 /// guidance is given. A kind that the model does not use by default takes the interval of the one
 /// that it uses.
 void set_guidance(GenerateOptions& options, const ModelConfig& model,
-                  const GenerateCommand& command, std::optional<std::array<float, 2>> interval) {
+                  const GenerateCommand& command) {
+  const auto& interval = command.cfg_interval;
   if (!command.cfg && !command.autoguidance && !interval) return;
   const SamplingDefaults& defaults = model.sampling;
   const Cfg& cfg = defaults.guidance;
@@ -175,13 +174,9 @@ std::map<std::string, std::string> settings_of_all(const Generator& generator,
   return text;
 }
 
-void run(const GenerateCommand& command) {
+void run(GenerateCommand& command) {
   if (!command.bulk.join.empty()) return join(command);
-  constexpr index_t kDefaultCount = 10, kMostPictures = 1000000;
-  require_at_least_one("--count", command.count);
-  require_at_least_one("--steps", command.steps);
-  require_at_least_one("--batch", command.batch);
-  const auto interval = interval_of(command.cfg_interval);
+  constexpr index_t kDefaultCount = 10;
   GenerateOptions options{.seed = command.seed,
                           .steps = command.steps.value_or(0),
                           .batch_size = command.batch.value_or(0)};
@@ -198,21 +193,20 @@ void run(const GenerateCommand& command) {
   if (command.bulk.shard && !is_streamed(command))
     throw UsageError(
         "--shard: --out must name an .npz file, without --latent-out, --images-out and --noise-in");
-  if (!command.latent_out.empty() && command.latent_out == command.out)
-    throw UsageError("--latent-out: names the same file as --out");
-  if (!command.images_out.empty() &&
-      (command.images_out == command.out || command.images_out == command.latent_out))
-    throw UsageError("--images-out: names the same file as another output");
-  require_writable_output(command.out);
-  for (const std::string& file : {command.latent_out, command.images_out})
-    if (!file.empty()) require_writable_file(file);
+  CommandFiles paths;
+  declare_model(paths, command.model);
+  if (!command.noise_in.empty()) command.noise_in = paths.input("--noise-in", command.noise_in);
+  const SampleOutput out = declare_samples(paths, "--out", command.out, command.overwrite);
+  for (auto& [option, file] : {std::pair("--latent-out", &command.latent_out),
+                               std::pair("--images-out", &command.images_out)})
+    if (!file->empty()) *file = paths.output(option, *file, {".safetensors"});
   const ModelFiles files = open_files(command);
   // A streamed archive alternates between sampling and decoding, so all networks stay loaded.
   const Generator generator(files, {.keep_loaded = command.keep_loaded || is_streamed(command),
                                     .dtype = command.model.dtype});
   if (command.sampler) set_sampler(options, *command.sampler, generator.config().sampling);
   const auto classes = requested_classes(command, generator);
-  set_guidance(options, generator.config(), command, interval);
+  set_guidance(options, generator.config(), command);
   const auto period = static_cast<index_t>(classes.size());
   index_t count =
       command.count.value_or(command.classes.empty() ? std::min(period, kDefaultCount) : period);
@@ -224,8 +218,9 @@ void run(const GenerateCommand& command) {
                            command.noise_in, "'");
     count = given;
   }
-  if (count > kMostPictures)
-    raise<ArgumentError>("--count: expected at most ", kMostPictures, ", got ", count);
+  const index_t columns = grid_columns(count, period);
+  const Shape picture = generator.config().image_shape();  // (channels, H, W)
+  require_grid_fits(out, command.grid, count, columns, picture[1], picture[2]);
   options.labels = choose_labels(sampling, count, classes, options.seed, options.rng);
 
   const auto begin = std::chrono::steady_clock::now();
@@ -233,15 +228,13 @@ void run(const GenerateCommand& command) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   };
   const auto print_summary = [&](const std::string& summary) {
-    std::printf("%s: %s; %s s\n", printable(command.out).c_str(), summary.c_str(),
-                format_fixed(seconds(), 1).c_str());
+    paths.print(concat(command.out, ": ", summary, "; ", format_fixed(seconds(), 1), " s"));
     if (options.reuse_error > 0 && report.model.evaluations > 0)
-      std::printf("backbone evaluated in %s %% of %lld evaluations of the model\n",
-                  format_fixed(100.0 * static_cast<double>(report.model.backbones) /
-                                   static_cast<double>(report.model.evaluations),
-                               1)
-                      .c_str(),
-                  static_cast<long long>(report.model.evaluations));
+      paths.print(concat("backbone evaluated in ",
+                         format_fixed(100.0 * static_cast<double>(report.model.backbones) /
+                                          static_cast<double>(report.model.evaluations),
+                                      1),
+                         " % of ", report.model.evaluations, " evaluations of the model"));
   };
   if (is_streamed(command)) {
     // Pixels of official models are rounded down in archives, as sample_ddp.py does.
@@ -287,8 +280,10 @@ void run(const GenerateCommand& command) {
       .png_text =
           [&](index_t i) { return generator.png_text(options, static_cast<std::size_t>(i)); },
       .grid_text = all_text,
-      .columns = grid_columns(count, period)};
-  const std::string summary = write_samples(command.out, samples, command.grid);
+      .columns = columns};
+  if (out.kind != OutputKind::folder) unfinished.will_create(out.path);
+  const std::string summary = write_samples(out, samples, command.grid);
+  paths.finish();
   unfinished.finish();
   bar.clear();
   print_summary(summary);
@@ -306,26 +301,24 @@ void add_generate(CLI::App& app) {
           "names or numbers of classes, a comma list or repeated, taken in turn (default: all)")
       ->type_name("NAME")
       ->allow_extra_args(false);
-  command
-      ->add_option("-n,--count", options->count,
+  add_whole_option(*command, "-n,--count", options->count,
                    "number of pictures (default: one of each class, but at most ten unless --class "
-                   "names more)")
-      ->type_name("N");
+                   "names more)",
+                   1, kMostPictures);
   command
       ->add_option("-o,--out", options->out,
                    "FILE.png (several pictures form a grid), FILE.npz (uint8 arr_0, N x H x W x "
-                   "channels, and labels arr_1), or a folder")
+                   "channels, and labels arr_1), a new or empty folder, or - (a PNG on stdout)")
       ->type_name("OUT")
       ->capture_default_str();
   command->add_flag("--grid", options->grid,
                     "write a grid even of one picture, and add grid.png to a folder");
-  command
-      ->add_option(
-          "-s,--steps", options->steps,
-          "number of steps from noise to picture (default: the model's); with --config or "
-          "--official-grid the number of points of the time grid, as num_steps in official "
-          "files: N points make N - 1 steps")
-      ->type_name("N");
+  add_overwrite_option(*command, options->overwrite);
+  add_whole_option(*command, "-s,--steps", options->steps,
+                   "number of steps from noise to picture (default: the model's); with --config or "
+                   "--official-grid the number of points of the time grid, as num_steps in "
+                   "official files: N points make N - 1 steps",
+                   1, kMaxSamplingSteps);
   command
       ->add_option("--sampler", options->sampler,
                    concat("sde_euler, sde_heun, ", kOdeSolverNames, " (default: the model's)"))
@@ -333,47 +326,40 @@ void add_generate(CLI::App& app) {
   command->add_flag("--official-grid", options->official_grid,
                     "use the time grid of the official samplers, which ends before t = 0 (picture) "
                     "and has one step fewer");
-  CLI::Option* cfg = command
-                         ->add_option("--cfg", options->cfg,
-                                      "scale of classifier-free guidance: 1 is none, larger values "
-                                      "follow the class more closely (default: the model's)")
+  CLI::Option* cfg = add_real_option(*command, "--cfg", options->cfg,
+                                     "scale of classifier-free guidance: 1 is none, larger values "
+                                     "follow the class more closely (default: the model's)")
                          ->type_name("SCALE");
-  command
-      ->add_option("--autoguidance", options->autoguidance,
-                   "scale of autoguidance by the model's guide, a weaker network: 1 is none "
-                   "(default: the model's)")
+  add_real_option(*command, "--autoguidance", options->autoguidance,
+                  "scale of autoguidance by the model's guide, a weaker network: 1 is none "
+                  "(default: the model's)")
       ->type_name("SCALE")
       ->excludes(cfg);
   command
-      ->add_option("--cfg-interval", options->cfg_interval,
-                   "interval of flow times with guidance, from 0 (picture) to 1 (noise)")
+      ->add_option_function<std::string>(
+          "--cfg-interval",
+          [options](const std::string& text) { options->cfg_interval = parse_interval(text); },
+          "interval of flow times with guidance, from 0 (picture) to 1 (noise)")
       ->type_name("LO,HI");
-  command->add_option("--seed", options->seed, "seed of the noise")
-      ->type_name("N")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  add_seed_option(*command, options->seed, "seed of the noise");
   command
       ->add_option("--rng", options->rng,
                    "random numbers of the noise: philox, or torch-cpu for those of PyTorch on CPUs")
       ->type_name("NAME")
       ->check(CLI::IsMember({"philox", "torch-cpu"}))
       ->capture_default_str();
-  command
-      ->add_option("--reuse-error", options->reuse_error,
-                   "reuse the output of the backbone of a DiT^DH while its estimated relative "
-                   "change is at most this share, for example 0.1; faster and less exact; 0: never")
-      ->type_name("SHARE")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  add_real_option(*command, "--reuse-error", options->reuse_error,
+                  "reuse the output of the backbone of a DiT^DH while its estimated relative "
+                  "change is at most this share, for example 0.1; faster and less exact; 0: never")
+      ->type_name("SHARE");
   command->add_flag("--keep-loaded", options->keep_loaded,
                     "keep all networks in memory; by default the decoder is loaded after the "
                     "diffusion transformer is released");
-  command
-      ->add_option("--batch", options->batch,
+  add_whole_option(*command, "--batch", options->batch,
                    "pictures per batch; without effect on results, except that adaptive solvers "
                    "and implicit_adams choose their steps or iterations for a whole batch, unless "
-                   "an .npz file is written")
-      ->type_name("N");
+                   "an .npz file is written",
+                   1, kMostPictures);
   command
       ->add_option("--latent-out", options->latent_out,
                    "also write the latents: safetensors, tensor 'sample_latent' (B, C, h, w)")

@@ -1,6 +1,5 @@
 // `rae info`: prints the contents of a file, or the properties of this machine and this build.
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -18,7 +17,9 @@
 #include "rae/load/model_search.hpp"
 #include "rae/spec/model_config.hpp"
 #include "rae/version.hpp"
+#include "tool/array_info.hpp"
 #include "tool/command.hpp"
+#include "tool/command_files.hpp"
 #include "tool/machine.hpp"
 #include "tool/output.hpp"
 #include "tool/text.hpp"
@@ -74,7 +75,11 @@ void print_safetensors(const std::string& path, bool tensors) {
   const SafetensorsFile file = SafetensorsFile::open(path);
   auto metadata = file.metadata();
   const auto config = metadata.extract("config");
-  if (config.empty()) return print_weights(path, "safetensors");
+  if (config.empty()) {
+    const bool known = file.unreadable().empty() && print_known_arrays(file);
+    if (!known) print_weights(path, "safetensors");
+    return;
+  }
   for (const auto& [name, reason] : file.unreadable()) (void)file.info(name);  // throws
   const auto counts = counts_of(file);
   index_t parameters = 0;
@@ -107,23 +112,6 @@ void print_picture(const std::string& path) {
   if (info.format == ImageFormat::png) print_texts("settings:", read_png_text(path));
 }
 
-void print_array(const AnyTensor& tensor, const std::string& name) {
-  print(concat("  ", name_of(dtype_of(tensor)), "  ", shape_of(tensor).to_string(), "  ",
-               printable(name)));
-}
-
-void print_npz(const std::string& path) {
-  const NpzFile file = NpzFile::open(path);
-  print(heading(path, "npz, " + plural(static_cast<index_t>(file.names().size()), "array")));
-  for (const auto& name : file.names()) print_array(file.read_any(name), name);
-}
-
-void print_npy(const std::string& path) {
-  const AnyTensor tensor = read_npy(path);
-  print(heading(path, "npy"));
-  print_array(tensor, "");
-}
-
 /// The first bytes of a file; throws FileError.
 std::string first_bytes(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
@@ -136,12 +124,21 @@ std::string first_bytes(const std::string& path) {
   return bytes;
 }
 
+/// Whether a zip archive, of any name, holds arrays and nothing that PyTorch writes.
+bool is_npz(const std::string& path) {
+  try {
+    return has_extension(path, ".npz") || !NpzFile::open(path).names().empty();
+  } catch (const FormatError&) {
+    return false;
+  }
+}
+
 /// Checkpoints of PyTorch and .npz files are both zip archives.
 void print_zip(const std::string& path) {
   try {
     print_weights(path, "checkpoint of PyTorch");
   } catch (const FormatError&) {
-    if (!has_extension(path, ".npz")) throw;
+    if (!is_npz(path)) throw;
     print_npz(path);
   }
 }
@@ -149,7 +146,10 @@ void print_zip(const std::string& path) {
 void print_file(const InfoOptions& options) {
   using std::string_view_literals::operator""sv;
   std::error_code none;
-  const std::string& path = options.file;
+  CommandFiles files;
+  // A file of this name is preferred to the built-in model.
+  const bool builtin = options.file == "builtin" && !std::filesystem::exists(options.file, none);
+  const std::string path = files.input("FILE", builtin ? find_model() : options.file);
   if (std::filesystem::is_directory(path, none) || has_extension(path, ".yaml") ||
       has_extension(path, ".yml"))
     return print_model(path, options.models, options.tensors);
@@ -224,7 +224,7 @@ void add_info(CLI::App& app) {
   command
       ->add_option("FILE", options->file,
                    "a bundle or other weights (safetensors, .pt, .pth, .index.json, a folder), an "
-                   "official .yaml, PNG, JPEG, WebP, BMP, .npz or .npy")
+                   "official .yaml, PNG, JPEG, WebP, BMP, .npz or .npy; - (stdin), or 'builtin'")
       ->type_name("");
   command->add_flag("--system", options->system, "version, compiler, instruction sets, threads");
   command->add_flag("--tensors", options->tensors, "also list the tensors of a bundle or model");
@@ -238,6 +238,8 @@ void add_info(CLI::App& app) {
       "  rae info model.safetensors    networks, parameters, configuration, notes\n"
       "  rae info stage2_model.pt      the network in a checkpoint, and its tensors\n"
       "  rae info model.yaml           whether the official files are consistent\n"
+      "  rae info latents.safetensors  shape, range and mean; also of statistics and .npz\n"
+      "  rae info builtin              the built-in model\n"
       "  rae info --system");
   command->callback([options] {
     if (options->system == !options->file.empty())

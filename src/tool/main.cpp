@@ -1,5 +1,6 @@
 // The `rae` command: reads the command line, runs one command, and turns errors into messages and
 // exit status.
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <memory>
@@ -8,6 +9,7 @@
 #include "io/suggestion.hpp"
 #include "rae/version.hpp"
 #include "tool/command.hpp"
+#include "tool/command_files.hpp"
 #include "tool/help.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/text.hpp"
@@ -17,6 +19,11 @@ namespace {
 
 constexpr int kFailed = 1, kUsage = 2;
 
+/// Thrown by `rae help`: the command whose help is printed, or null for that of the program.
+struct HelpWanted {
+  const CLI::App* command;
+};
+
 /// The named subcommand, or the program itself if there is none.
 const CLI::App& chosen(const CLI::App& app) {
   const auto commands = app.get_subcommands();
@@ -25,8 +32,33 @@ const CLI::App& chosen(const CLI::App& app) {
 
 int report(std::string_view message) {
   std::fflush(stdout);
-  std::fprintf(stderr, "rae: error: %s\n", printable(message, true).c_str());
+  std::fprintf(stderr, "rae: error: %s\n",
+               printable(with_shown_names(std::string(message)), true).c_str());
   return kFailed;
+}
+
+std::vector<std::string> command_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* each : app.get_subcommands({})) names.push_back(each->get_name());
+  return names;
+}
+
+/// `rae help [COMMAND]`: the same text as `rae COMMAND --help`.
+void add_help(CLI::App& app) {
+  const auto name = std::make_shared<std::string>();
+  CLI::App* command = app.add_subcommand("help", "Print the help of the program or of a command");
+  command->add_option("COMMAND", *name, "the command; without it, all commands are listed")
+      ->type_name("");
+  command->footer(
+      "Examples:\n"
+      "  rae help generate             the same as rae generate --help");
+  command->callback([&app, name] {
+    const std::vector<std::string> names = command_names(app);
+    if (name->empty()) throw HelpWanted{nullptr};
+    if (std::find(names.begin(), names.end(), *name) == names.end())
+      throw UsageError(concat("unknown command '", *name, "'", detail::suggestion(*name, names)));
+    throw HelpWanted{app.get_subcommand(*name)};
+  });
 }
 
 /// The message for an unknown word: "unknown option '--sed'; did you mean '--seed'?"
@@ -40,7 +72,7 @@ std::string unknown_argument(const CLI::App& app) {
     for (const CLI::Option* option : command.get_options())
       for (const auto& name : option->get_lnames()) known.push_back("--" + name);
   } else if (&command == &app) {
-    for (const CLI::App* each : app.get_subcommands({})) known.push_back(each->get_name());
+    known = command_names(app);
   }
   const char* kind = is_option          ? "unknown option '"
                      : &command == &app ? "unknown command '"
@@ -85,6 +117,7 @@ int run(int argc, char** argv) {
   add_convert(app);
   add_info(app);
   add_bench(app);
+  add_help(app);
   watch_for_interrupts();
   try {
     if (argc < 2) {
@@ -94,6 +127,12 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
     if (std::fflush(stdout) != 0 || std::ferror(stdout))
       return report("cannot write the results to stdout");
+    return 0;
+  } catch (const HelpWanted& wanted) {
+    app.clear();  // otherwise the help of the program is that of `rae help`
+    const std::string text =
+        wanted.command == nullptr ? app.help() : wanted.command->help(app.get_name());
+    std::fputs(text.c_str(), stdout);
     return 0;
   } catch (const CLI::Success& wanted) {  // --help, --version
     return app.exit(wanted);

@@ -31,6 +31,13 @@ void add_model_options(CLI::App& command, ModelChoice& choice) {
   add_dtype_option(command, choice.dtype);
 }
 
+void declare_model(CommandFiles& files, ModelChoice& choice) {
+  if (choice.config.empty())
+    choice.model = files.input_model("--model", model_path(choice.model), choice.models);
+  else
+    choice.config = files.input_model("--config", choice.config, choice.models);
+}
+
 ModelFiles open_model(const ModelChoice& choice, OfficialOptions wanted) {
   if (choice.config.empty())
     return open_model_source(model_path(choice.model), choice.models).files;

@@ -11,6 +11,7 @@
 #include "rae/generate/autoencoder.hpp"
 #include "rae/generate/generator.hpp"
 #include "tool/command.hpp"
+#include "tool/command_files.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/latents.hpp"
 #include "tool/progress.hpp"
@@ -27,6 +28,9 @@ struct ModelChoice {
 
 /// Adds `--model`, `--config`, `--models` and `--dtype`.
 void add_model_options(CLI::App& command, ModelChoice& choice);
+
+/// Declares the files of `choice` as inputs, and replaces stdin and pipes by copies.
+void declare_model(CommandFiles& files, ModelChoice& choice);
 
 /// Path of the bundle of `--model`; "builtin" is the model installed with the library. Throws
 /// FileError.

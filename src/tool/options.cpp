@@ -4,6 +4,7 @@
 #include <algorithm>
 #include "rae/spec/weight_types.hpp"
 #include "tool/command.hpp"
+#include "tool/numbers.hpp"
 
 namespace rae::tool {
 
@@ -27,11 +28,14 @@ void add_dtype_option(CLI::App& command, std::optional<DType>& dtype) {
 }
 
 void add_threads_option(CLI::App& command) {
-  command
-      .add_option_function<int>(
-          "-t,--threads", [](const int& threads) { set_num_threads(threads); },
-          "number of threads, without effect on results; 0, the default: as many as affinity, CPU "
-          "quotas and OMP_NUM_THREADS allow")
+  constexpr std::uint64_t kMostThreads = 1024;
+  const auto set = [](const std::string& text) {
+    set_num_threads(static_cast<int>(parse_whole("--threads", text, 0, kMostThreads)));
+  };
+  add_parsed_option(command, "-t,--threads", set,
+                    "number of threads, without effect on results; 0, the default: as many as "
+                    "affinity, CPU quotas and OMP_NUM_THREADS allow",
+                    {})
       ->type_name("N");
 }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cctype>
 #include <cerrno>
 #include <filesystem>
@@ -60,12 +61,41 @@ void require_writable_folder(const std::string& path) {
 
 UnfinishedOutput::~UnfinishedOutput() {
   std::error_code none;
-  for (auto path = pending_.rbegin(); path != pending_.rend(); ++path) fs::remove(*path, none);
+  for (auto file = pending_.rbegin(); file != pending_.rend(); ++file) {
+    if (file->backup.empty())
+      fs::remove(file->path, none);
+    else if (fs::equivalent(file->backup, file->path, none))
+      fs::remove(file->backup, none);  // not replaced yet
+    else
+      fs::rename(file->backup, file->path, none);
+  }
 }
 
 void UnfinishedOutput::will_create(const std::string& path) {
+  static std::atomic<unsigned> counter{1000000};  // AtomicFile uses the lower numbers
+  std::error_code error;
+  if (!fs::exists(path, error)) {
+    pending_.push_back({path, {}});
+    return;
+  }
+  const fs::path file = fs::canonical(path, error);
+  if (error || !fs::is_regular_file(file, error)) return;
+  const std::string backup =
+      concat(file.string(), ".tmp-", static_cast<long>(::getpid()), "-", counter.fetch_add(1));
+  fs::create_hard_link(file, backup, error);
+  if (!error) pending_.push_back({file.string(), backup});
+}
+
+void UnfinishedOutput::finish() noexcept {
   std::error_code none;
-  if (!fs::exists(path, none)) pending_.push_back(path);
+  for (const Pending& file : pending_)
+    if (!file.backup.empty()) fs::remove(file.backup, none);
+  pending_.clear();
+}
+
+std::string without_slash(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
 }
 
 bool has_extension(const std::string& path, const std::string& extension) {

@@ -13,8 +13,8 @@ void require_writable_file(const std::string& path);
 /// Throws FileError unless `path` is a writable folder or can be created in a writable folder.
 void require_writable_folder(const std::string& path);
 
-/// Removes the files and empty folders of an unfinished output when it is destroyed. Files that
-/// existed before are left alone.
+/// Undoes an unfinished output of several files when it is destroyed: new files and empty folders
+/// are removed, and files that were replaced are put back, where the file system has hard links.
 class UnfinishedOutput {
  public:
   UnfinishedOutput() = default;
@@ -22,15 +22,22 @@ class UnfinishedOutput {
   UnfinishedOutput& operator=(const UnfinishedOutput&) = delete;
   ~UnfinishedOutput();
 
-  /// Call before `path` is created.
+  /// Call before `path` is created or replaced.
   void will_create(const std::string& path);
 
-  /// The output is complete: nothing is removed.
-  void finish() noexcept { pending_.clear(); }
+  /// The output is complete: nothing is undone.
+  void finish() noexcept;
 
  private:
-  std::vector<std::string> pending_;
+  struct Pending {
+    std::string path;
+    std::string backup;  // a second name of the file before; empty: there was none
+  };
+  std::vector<Pending> pending_;
 };
+
+/// The path without slashes at its end.
+[[nodiscard]] std::string without_slash(std::string path);
 
 /// True if `path` ends in `extension`, in upper or lower case.
 [[nodiscard]] bool has_extension(const std::string& path, const std::string& extension);

@@ -2,7 +2,9 @@
 #include "tool/picture_set.hpp"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <optional>
 
@@ -78,12 +80,18 @@ struct PictureArray {
 
 }  // namespace
 
+bool is_zip_file(const std::string& path) {
+  std::array<char, 2> start{};
+  std::ifstream in(path, std::ios::binary);
+  return in.read(start.data(), start.size()) && start == std::array<char, 2>{'P', 'K'};
+}
+
 PictureSet PictureSet::open(const std::string& path, const ImageOptions& options) {
   PictureSet out;
   out.path_ = path;
   std::error_code none;
   if (!fs::is_directory(path, none)) {
-    if (!has_extension(path, ".npz") && fs::exists(path, none))
+    if (!has_extension(path, ".npz") && fs::exists(path, none) && !is_zip_file(path))
       raise<FormatError>(path, ": expected an .npz file or a folder of pictures");
     const auto array = std::make_shared<const PictureArray>(NpzFile::open(path), path);
     out.size_ = array->pixels.extent(0);

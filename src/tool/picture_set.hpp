@@ -11,6 +11,10 @@
 
 namespace rae::tool {
 
+/// Whether a file of any name, such as the copy of a pipe, begins as a zip archive does; .npz files
+/// are zip archives.
+[[nodiscard]] bool is_zip_file(const std::string& path);
+
 /// A set of pictures that are read on request, from any thread. Copies share the open file.
 class PictureSet {
  public:

@@ -9,18 +9,36 @@
 
 #include "rae/core/function.hpp"
 #include "rae/io/image.hpp"
+#include "tool/command_files.hpp"
 
 namespace rae::tool {
 
 /// The formats of `--out`.
 enum class OutputKind { png, folder, npz };
 
-/// The format of a path: a folder that exists or has no extension, ".npz", ".png", or a device (as
-/// PNG). Throws UsageError for other extensions.
-[[nodiscard]] OutputKind output_kind(const std::string& path);
+/// The format of a path: a folder that exists or has no extension, ".npz", ".png", or a device or
+/// "-", stdout (as PNG). Throws UsageError that names `option` for other extensions.
+[[nodiscard]] OutputKind output_kind(const std::string& option, const std::string& path);
 
-/// Throws FileError unless the output can be written.
-void require_writable_output(const std::string& path);
+/// Whether `write_samples` writes a file of this name into a folder: "000007-star.png", "grid.png".
+[[nodiscard]] bool is_sample_file(const std::string& name);
+
+/// An output of pictures, declared before they are computed.
+struct SampleOutput {
+  OutputKind kind = OutputKind::png;
+  std::string path;       ///< to write
+  bool replaces = false;  ///< the pictures in a folder
+};
+
+/// Declares the output of an option in `files`; `overwrite` is --overwrite. Throws as
+/// `CommandFiles::output` and `output_folder`.
+[[nodiscard]] SampleOutput declare_samples(CommandFiles& files, const std::string& option,
+                                           const std::string& path, bool overwrite);
+
+/// Throws ArgumentError if a PNG cannot hold a grid of this many pictures of height x width pixels
+/// in `columns`. Does nothing for outputs without a grid. `grid` is --grid.
+void require_grid_fits(const SampleOutput& output, bool grid, index_t count, index_t columns,
+                       index_t height, index_t width);
 
 /// Pictures and the metadata written with them.
 struct Samples {
@@ -37,7 +55,8 @@ struct Samples {
 [[nodiscard]] index_t grid_columns(index_t count, index_t period);
 
 /// Writes the pictures and returns a summary for the terminal. In a folder `grid` adds grid.png.
-/// Throws FileError, and then removes the files that it has written.
-[[nodiscard]] std::string write_samples(const std::string& path, const Samples& samples, bool grid);
+/// Throws FileError, and then leaves no file.
+[[nodiscard]] std::string write_samples(const SampleOutput& output, const Samples& samples,
+                                        bool grid);
 
 }  // namespace rae::tool

@@ -14,7 +14,7 @@
 #include "tool/command.hpp"
 #include "tool/data_source.hpp"
 #include "tool/model.hpp"
-#include "tool/output.hpp"
+#include "tool/numbers.hpp"
 #include "tool/text.hpp"
 
 namespace rae::tool {
@@ -87,11 +87,16 @@ LatentStatistics read_statistics(const std::string& path) {
   }
 }
 
-void run(const StatsCommand& command) {
+void run(StatsCommand& command) {
   if (command.data.empty() && command.merge.empty())
     throw UsageError("stats: expected --data, --merge, or both");
-  if (command.batch < 1) raise<ArgumentError>("--batch: expected at least 1, got ", command.batch);
-  require_writable_file(command.out);
+  CommandFiles files;
+  if (!command.data.empty()) {
+    files.input_folder("--data", command.data);
+    declare_model(files, command.model);
+  }
+  for (std::string& path : command.merge) path = files.input("--merge", path);
+  const std::string out = files.output("--out", command.out, {".safetensors"});
   LatentStatistics statistics;
   for (const auto& path : command.merge) {
     const LatentStatistics part = read_statistics(path);
@@ -107,10 +112,10 @@ void run(const StatsCommand& command) {
       {"mean", statistics.mean<double>()},
       {"var", statistics.variance<double>()},
       {"count", Tensor<std::int64_t>(Shape{1}, statistics.count())}};
-  write_safetensors(command.out, entries);
-  std::printf("%s: %s, latents %s\n", printable(command.out).c_str(),
-              plural(statistics.count(), "picture").c_str(),
-              statistics.mean().shape().to_string().c_str());
+  write_safetensors(out, entries);
+  files.finish();
+  files.print(concat(command.out, ": ", plural(statistics.count(), "picture"), ", latents ",
+                     statistics.mean().shape()));
 }
 
 }  // namespace
@@ -140,12 +145,10 @@ void add_stats(CLI::App& app) {
           "add the statistics of another run from FILE, written by this command; may be repeated")
       ->type_name("FILE")
       ->allow_extra_args(false);
-  command->add_option("-o,--out", options->out, "safetensors file to write")
+  command->add_option("-o,--out", options->out, "FILE.safetensors to write, or - (stdout)")
       ->type_name("FILE")
       ->required();
-  command->add_option("--batch", options->batch, "pictures per batch")
-      ->type_name("N")
-      ->capture_default_str();
+  add_whole_option(*command, "--batch", options->batch, "pictures per batch", 1, kMostPictures);
   add_data_flags(*command, options->data_flags);
   add_threads_option(*command);
   command->footer(

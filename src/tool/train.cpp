@@ -1,4 +1,5 @@
 // `rae train`: runs the stages of a recipe, each starting from its last checkpoint.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -8,9 +9,11 @@
 #include "rae/train/official_recipe.hpp"
 #include "rae/train/recipe_check.hpp"
 #include "tool/command.hpp"
+#include "tool/command_files.hpp"
 #include "tool/data_source.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/machine.hpp"
+#include "tool/numbers.hpp"
 #include "tool/output.hpp"
 #include "tool/progress.hpp"
 #include "tool/text.hpp"
@@ -126,9 +129,30 @@ void print_check(const Recipe& recipe, const RecipeRun& run) {
   std::printf("nothing was trained or written (--dry-run)\n");
 }
 
-void run(const TrainOptions& options) {
+/// Whether a folder with these entries is that of a training, or holds only its recipe and hidden
+/// files.
+bool is_run(const std::vector<std::string>& entries) {
+  const auto is = [](const std::string& name, std::initializer_list<std::string_view> names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  const auto of_run = [&](const std::string& name) {
+    return is(name,
+              {"encoder", "decoder", "statistics", "dit", "stages.json", "model.safetensors"});
+  };
+  const auto harmless = [](const std::string& name) {
+    return name.starts_with('.') || has_extension(name, ".yaml") || has_extension(name, ".yml");
+  };
+  return std::any_of(entries.begin(), entries.end(), of_run) ||
+         std::all_of(entries.begin(), entries.end(), harmless);
+}
+
+void run(TrainOptions& options) {
   const auto stages = stages_of(options.stages);
-  ConfigNode source = ConfigNode::load(options.recipe);
+  CommandFiles files;
+  files.input_folder("--data", options.data);
+  files.output_folder("--out", options.out, {.continues = is_run});
+  for (std::string& file : options.lpips) file = files.input("--lpips", file);
+  ConfigNode source = ConfigNode::load(files.input("--recipe", options.recipe));
   for (const auto& assignment : options.overrides) source.apply_override(assignment);
   Recipe recipe = recipe_of(source, options);
   if (options.dtype) set_training_dtype(recipe, *options.dtype);
@@ -136,7 +160,6 @@ void run(const TrainOptions& options) {
     recipe.data.ignore_exif = true;
     recipe.source.set_path("data.ignore_exif", true);
   }
-  require_writable_folder(options.out);
   TrainingReport report;
   RecipeRun training;
   training.data = options.data;
@@ -225,13 +248,10 @@ void add_train(CLI::App& app) {
                    "bundle with whose weights the stages begin, also with other classes or another "
                    "resolution")
       ->type_name("FILE");
-  command
-      ->add_option("--samples", options->samples,
-                   concat("most pictures in the grids that stage dit draws at its checkpoints, a "
-                          "row for each of up to 20 classes; 0 draws none (default ",
-                          options->samples, ")"))
-      ->type_name("N")
-      ->check(CLI::Range(index_t{0}, index_t{10000}));
+  add_whole_option(*command, "--samples", options->samples,
+                   "most pictures in the grids that stage dit draws at its checkpoints, a row for "
+                   "each of up to 20 classes; 0 draws none",
+                   0, 10000);
   command->add_flag("--tensorboard", options->tensorboard,
                     "also write event files for TensorBoard into the folder tensorboard of --out");
   add_threads_option(*command);

@@ -4,7 +4,7 @@
 
 #include "rae/spec/weight_types.hpp"
 #include "tool/model.hpp"
-#include "tool/output.hpp"
+#include "tool/numbers.hpp"
 #include "tool/text.hpp"
 
 namespace rae::tool {
@@ -34,8 +34,11 @@ std::vector<std::int64_t> labels_of(const VelocityCommand& command, const Genera
   return labels;
 }
 
-void run(const VelocityCommand& command) {
-  require_writable_file(command.out);
+void run(VelocityCommand& command) {
+  CommandFiles files;
+  declare_model(files, command.model);
+  command.noise_in = files.input("--noise-in", command.noise_in);
+  const std::string out = files.output("--out", command.out, {".safetensors"});
   const Generator generator(
       open_model(command.model, {.encoder = false, .decoder = false, .guide = false}),
       {.keep_loaded = false, .dtype = command.model.dtype});
@@ -44,12 +47,12 @@ void run(const VelocityCommand& command) {
   const auto labels = labels_of(command, generator, x.extent(0));
   const Tensor<float> velocity = generator.velocity(x, command.t, labels);  // (B, C, h, w)
   stop_if_interrupted();
-  write_tensor(command.out, "velocity", velocity,
+  write_tensor(out, "velocity", velocity,
                {{"model", generator.config().name},
                 {"t", format_number(command.t, 9)},
                 {"dtype", std::string(name_of(generator.dtype()))}});
-  std::printf("%s: velocity %s\n", printable(command.out).c_str(),
-              velocity.shape().to_string().c_str());
+  files.finish();
+  files.print(concat(command.out, ": velocity ", velocity.shape()));
 }
 
 }  // namespace
@@ -65,10 +68,10 @@ void add_velocity(CLI::App& app) {
           "latents x_t (B, C, h, w): safetensors, tensor 'noise', 'sample_latent' or 'latent'")
       ->type_name("FILE")
       ->required();
-  command->add_option("--t", options->t, "flow time, from 0 (picture) to 1 (noise)")
+  add_real_option(*command, "--t", options->t, "flow time, from 0 (picture) to 1 (noise)", {0, 1})
       ->type_name("T")
-      ->required()
-      ->check(CLI::Range(0.0, 1.0));
+      ->default_str("")
+      ->required();
   command
       ->add_option(
           "-c,--class,--labels", options->labels,

@@ -11,6 +11,7 @@
 #include "rae/io/safetensors.hpp"
 #include "rae/io/torch_checkpoint.hpp"
 #include "rae/spec/model_config.hpp"
+#include "tool/command_files.hpp"
 #include "tool/model_source.hpp"
 #include "tool/recognize.hpp"
 #include "tool/text.hpp"
@@ -122,7 +123,8 @@ void print_config(const ConfigNode& node, const std::string& indent) {
 std::string heading(const std::string& path, const std::string& kind) {
   std::error_code none;
   const auto size = fs::is_directory(path, none) ? std::uintmax_t{0} : fs::file_size(path, none);
-  return printable(path) + ": " + kind + (none || size == 0 ? "" : ", " + format_bytes(size));
+  return printable(with_shown_names(path)) + ": " + kind +
+         (none || size == 0 ? "" : ", " + format_bytes(size));
 }
 
 void print_texts(const char* title, const std::map<std::string, std::string>& texts) {

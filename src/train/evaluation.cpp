@@ -244,9 +244,16 @@ class Evaluation {
     return score;
   }
 
+  /// Writes the first rows that a PNG can hold; nothing if not even one row fits.
   void save(const char* name, std::span<const Image> images, index_t columns) const {
-    if (!options_.folder.empty() && !images.empty())
-      Image::grid(images, columns).save_png(file(name), {{"model", config_.name}});
+    if (options_.folder.empty() || images.empty()) return;
+    auto count = static_cast<index_t>(images.size());
+    const index_t width = images[0].width(), height = images[0].height();
+    while (count > columns && !Image::grid_fits(count, columns, width, height))
+      count = (count - 1) / columns * columns;
+    if (Image::grid_fits(count, columns, width, height))
+      Image::grid(images.first(static_cast<std::size_t>(count)), columns)
+          .save_png(file(name), {{"model", config_.name}});
   }
 
   void judge_samples() {

@@ -157,9 +157,15 @@ class RecipeRunner {
     const std::string path = state_->folder().samples(step);
     if (state_->folder().is_drawn(path, TrainingStage::dit)) return;
     Generator generator(state_->bundle().bundle());
-    const index_t classes = recipe_.model.dit->num_classes(),
-                  rows = std::min({classes, run_.samples, kMostClasses}),
-                  columns = std::min(run_.samples / rows, kMostOfAClass);
+    const index_t classes = recipe_.model.dit->num_classes();
+    index_t rows = std::min({classes, run_.samples, kMostClasses}),
+            columns = std::min(run_.samples / rows, kMostOfAClass);
+    const Shape picture = recipe_.model.image_shape();  // (channels, H, W)
+    const auto fits = [&] {
+      return Image::grid_fits(rows * columns, columns, picture[2], picture[1]);
+    };
+    while (columns > 1 && !fits()) --columns;
+    while (rows > 1 && !fits()) --rows;
     GenerateOptions options;
     std::string names;
     for (index_t row = 0; row < rows; ++row) {

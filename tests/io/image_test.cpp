@@ -177,6 +177,14 @@ TEST(Image, MakesAGrid) {
                          std::end(expected)));
   EXPECT_EQ(Image::grid(images, 100, 0).width(), 6);
   EXPECT_THROW((void)Image::grid({}, 2), ArgumentError);
+  // 1638 rows of 8 pixels and a gap of 2 have 16378 pixels.
+  EXPECT_TRUE(Image::grid_fits(3 * 1638, 3, 8, 8));
+  EXPECT_FALSE(Image::grid_fits(3 * 1638 + 1, 3, 8, 8));
+  EXPECT_TRUE(Image::grid_fits(64, 8, 1022, 1022));   // 8190 x 8190 pixels
+  EXPECT_FALSE(Image::grid_fits(72, 8, 1022, 1022));  // too many pixels
+  EXPECT_FALSE(Image::grid_fits(10, 10, 1700, 1));    // too wide
+  EXPECT_FALSE(Image::grid_fits(0, 1, 8, 8));
+  EXPECT_FALSE(Image::grid_fits(std::numeric_limits<index_t>::max(), 1, 8, 8));
   EXPECT_THROW((void)Image::grid(images, 0), ArgumentError);
   const std::vector<Image> mixed = {Image(2, 1, 1), Image(1, 1, 1)};
   EXPECT_THROW((void)Image::grid(mixed, 2), ArgumentError);

@@ -1,6 +1,4 @@
 // `rae generate` to .npz archives: interruption and continuation, parts, choice of classes.
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <chrono>
 #include <csignal>
@@ -11,6 +9,7 @@
 #include "rae/io/npz.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
+#include "tool/small_disk.hpp"
 
 namespace rae::test {
 namespace {
@@ -50,29 +49,6 @@ TEST_F(BulkSampling, GeneratesThePicturesOfTheLibrary) {
   EXPECT_TRUE(contains(*file.text("settings.json"), "\"label sampling\": \"equal\""));
   EXPECT_EQ(files(), (std::vector<std::string>{"a.npz", "m.safetensors"}));
 }
-
-/// While an object of this class exists, files of newly started programs cannot grow beyond
-/// `bytes`.
-class SmallDisk {
- public:
-  /// Writing more bytes fails, or kills the program if `deadly`.
-  SmallDisk(rlim_t bytes, bool deadly) {
-    EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &before_), 0);
-    const rlimit limit{bytes, before_.rlim_max};
-    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
-    handler_ = std::signal(SIGXFSZ, deadly ? SIG_DFL : SIG_IGN);
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  SmallDisk& operator=(const SmallDisk&) = delete;
-  ~SmallDisk() {
-    std::signal(SIGXFSZ, handler_);
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-  }
-
- private:
-  rlimit before_{};
-  void (*handler_)(int) = nullptr;
-};
 
 TEST_F(BulkSampling, ContinuesAfterAFullDiskAndAKill) {
   const auto with = [&](const std::string& out, const std::string& steps = "3") {
@@ -203,7 +179,7 @@ TEST_F(BulkSampling, RejectsContradictoryOptions) {
       {{"--shard", "1/2", "--out", "a.png"}, "must name an .npz file"},
       {{"--label-sampling", "even"}, "expected equal, random or in-turn"},
       {{"--join", "a.npz", "--out", "a.png"}, "must name the .npz file"},
-      {{"--join", "a.npz", "--out", "a.npz"}, "is both a part and --out"},
+      {{"--join", "a.npz", "--out", "a.npz"}, "is read by --join"},
   };
   for (const auto& [arguments, message] : wrong) {
     const auto result = rae(command(arguments));

@@ -155,6 +155,26 @@ TEST_F(Generate, AcceptsEverySamplingOption) {
   EXPECT_EQ(rae({"generate", "--model", "m.safetensors", "--rng", "dice"}).status, 2);
 }
 
+TEST_F(Generate, AGridThatIsTooLargeIsRefusedBeforeSampling) {
+  // 3 columns of 8 + 2 pixels; 1639 rows have 16388 pixels, 1638 have 16378.
+  const auto before = files();
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{"--count", "4915", "--out", "x.png"},
+        {"--count", "4915", "--out", "-"},
+        {"--count", "1000000", "--class", "0,1,2", "--out", "x.png"},
+        {"--count", "4915", "--grid", "--out", "folder"}}) {
+    std::vector<std::string> arguments{"generate", "--model", "m.safetensors", "--steps", "100000"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto result = rae(arguments);
+    EXPECT_EQ(result.status, 1) << result.err;
+    EXPECT_TRUE(contains(result.err, "3 in a row, exceeds the largest PNG"));
+    EXPECT_TRUE(contains(result.err, more.size() == 5 ? "leave out --grid" : ".npz"));
+  }
+  EXPECT_EQ(files(), before);
+  generate({"--count", "4914", "--steps", "1", "--out", "x.png"});
+  EXPECT_EQ(Image::open(path("x.png")).height(), 16378);
+}
+
 TEST_F(Generate, ReplacesAnOldFile) {
   write("samples.png", "old");
   generate({});

@@ -1,5 +1,7 @@
 // `rae info`: every kind of file, and the machine.
+#include <cmath>
 #include "rae/core/parallel.hpp"
+
 #include "rae/io/image.hpp"
 #include "rae/io/image_info.hpp"
 #include "rae/io/npz.hpp"
@@ -67,6 +69,57 @@ TEST_F(Info, ListsArrays) {
   const auto result = rae({"info", "a.npz"});
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_TRUE(contains(result.out, "uint8  (3, 2, 2, 1)  arr_0"));
+}
+
+TEST_F(Info, ShowsTheBuiltInModel) {
+  const auto result = rae({"info", "builtin"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.out, "fashion-mnist.safetensors: bundle, "));
+}
+
+TEST_F(Info, DescribesLatentsAndStatistics) {
+  const auto shows = [&](const std::string& file, const std::vector<std::string>& parts) {
+    const auto result = rae({"info", file});
+    EXPECT_EQ(result.status, 0) << result.err;
+    for (const std::string& part : parts) EXPECT_TRUE(contains(result.out, part)) << file;
+  };
+  Tensor<float> latents(Shape{2, 3, 4, 5}, 0.5f);  // (B, C, h, w)
+  latents.data()[0] = -1.5f;
+  latents.data()[1] = 2.5f;
+  const SafetensorsEntry sample{"sample_latent", latents};
+  write_safetensors(path("l.safetensors"), {&sample, 1}, {{"seed", "7"}});
+  const std::vector<std::string> same{"(2, 3, 4, 5)", "2 latents, 3 channels, 4 x 5 tokens",
+                                      "range -1.5 to 2.5, mean 0.5"};
+  shows("l.safetensors", same);
+  shows("l.safetensors", {"l.safetensors: safetensors, 1 tensor (latents)", "seed  7"});
+  const NpzEntry named[] = {{"latent", latents}};
+  write_npz(path("l.npz"), named);
+  shows("l.npz", same);
+  shows("l.npz", {"l.npz: npz, 1 array (latents)"});
+  write_npz(path("a.npz"), latents);
+  shows("a.npz", {"npz, 1 array (latents or pixels)", "range -1.5 to 2.5, mean 0.5"});
+
+  latents.data()[2] = NAN;
+  const SafetensorsEntry wrong{"noise", latents};
+  write_safetensors(path("nan.safetensors"), {&wrong, 1});
+  shows("nan.safetensors", {"range -1.5 to 2.5", "1 value NaN or infinite"});
+
+  const SafetensorsEntry statistics[] = {
+      {"mean", Tensor<double>(Shape{3, 4, 5}, -1.0)},  // (C, h, w)
+      {"var", Tensor<double>(Shape{3, 4, 5}, 4.0)},    // (C, h, w)
+      {"count", Tensor<std::int64_t>(Shape{1}, std::int64_t{60000})}};
+  write_safetensors(path("s.safetensors"), statistics);
+  shows("s.safetensors",
+        {"s.safetensors: safetensors, 3 tensors (statistics of latents)",
+         "means of 3 channels, 4 x 5 tokens", "range -1 to -1, mean -1",
+         "variances of 3 channels, 4 x 5 tokens", "range 4 to 4, mean 4", "range 6e+04"});
+  const NpzEntry frechet[] = {{"mu", Tensor<double>(Shape{2}, 0.0)},
+                              {"sigma", Tensor<double>(Shape{2, 2}, 1.0)}};
+  write_npz(path("fid.npz"), frechet);
+  shows("fid.npz", {"npz, 2 arrays (statistics of features)"});
+  write_npz(path("p.npz"), Tensor<std::uint8_t>(Shape{3, 2, 4, 1}, std::uint8_t{7}));
+  shows("p.npz", {"npz, 1 array (pictures)", "3 pictures of 4 x 2 pixels, 1 channel",
+                  "range 7 to 7, mean 7"});
 }
 
 TEST_F(Info, RecognizesCheckpoints) {

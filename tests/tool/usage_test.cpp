@@ -17,6 +17,33 @@ TEST_F(Usage, HelpOfEveryCommandShowsExamples) {
   }
 }
 
+TEST_F(Usage, HelpIsACommand) {
+  for (const std::string command : {"generate", "reconstruct", "encode", "decode", "velocity",
+                                    "train", "stats", "evaluate", "convert", "info", "bench"}) {
+    const auto result = rae({"help", command});
+    EXPECT_EQ(result.status, 0) << command;
+    EXPECT_EQ(result.err, "") << command;
+    EXPECT_EQ(result.out, rae({command, "--help"}).out) << command;
+  }
+  EXPECT_EQ(rae({"help"}).out, rae({"--help"}).out);
+  EXPECT_EQ(rae({"help"}).status, 0);
+}
+
+TEST_F(Usage, UnknownCommandsGetTheNearestName) {
+  for (const auto& [wrong, right] : {std::pair<std::string, std::string>{"generat", "generate"},
+                                     {"encod", "encode"},
+                                     {"evalute", "evaluate"},
+                                     {"Info", "info"},
+                                     {"hlep", "help"}})
+    for (const std::vector<std::string>& arguments :
+         {std::vector<std::string>{wrong}, {wrong, "x.png"}, {"help", wrong}}) {
+      const auto result = rae(arguments);
+      EXPECT_EQ(result.status, 2);
+      EXPECT_TRUE(
+          contains(result.err, "unknown command '" + wrong + "'; did you mean '" + right + "'?"));
+    }
+}
+
 TEST_F(Usage, VersionIsThatOfTheLibrary) {
   const auto result = rae({"--version"});
   EXPECT_EQ(result.status, 0);

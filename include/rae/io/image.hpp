@@ -118,6 +118,10 @@ class Image {
   /// Pictures of equal size in rows of `columns`, with `gap` white pixels between them. Throws
   /// ArgumentError without pictures, for pictures of different sizes and for numbers out of range.
   [[nodiscard]] static Image grid(std::span<const Image> images, index_t columns, index_t gap = 2);
+  /// True if `grid` of so many pictures of width x height keeps the limits of the size; known
+  /// before the pictures are computed.
+  [[nodiscard]] static bool grid_fits(index_t count, index_t columns, index_t width, index_t height,
+                                      index_t gap = 2) noexcept;
 
   /// True for equal sizes and samples.
   bool operator==(const Image&) const = default;
