@@ -1,16 +1,19 @@
 // `rae train`: runs the stages of a recipe, each starting from its last checkpoint.
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
 #include "rae/io/dataset.hpp"
+#include "rae/io/file.hpp"
 #include "rae/train/official_recipe.hpp"
 #include "rae/train/recipe_check.hpp"
 #include "tool/command.hpp"
 #include "tool/data_source.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/output.hpp"
+#include "tool/planned_recipe.hpp"
 #include "tool/progress.hpp"
 #include "tool/text.hpp"
 
@@ -22,6 +25,7 @@ struct TrainOptions {
   std::vector<std::string> stages, overrides, lpips;
   std::optional<DType> dtype;
   DataFlags data_flags;
+  PlanFlags plan;
   bool check_data = false, dry_run = false, accept_data_change = false;
 };
 
@@ -124,9 +128,43 @@ void print_check(const Recipe& recipe, const RecipeRun& run) {
   std::printf("nothing was trained or written (--dry-run)\n");
 }
 
+/// The file of --recipe, or without it the recipe that is planned for the data, which later runs in
+/// the same folder find again.
+ConfigNode recipe_source(const TrainOptions& options) {
+  const PlanFlags& plan = options.plan;
+  const bool planned = plan.size || plan.minutes || plan.speed || !plan.pretrained.empty();
+  if (!options.recipe.empty()) {
+    if (planned)
+      throw UsageError(
+          "--size, --minutes, --pretrained and --speed plan a recipe, but --recipe "
+          "gives one");
+    return ConfigNode::load(options.recipe);
+  }
+  const std::string path = (std::filesystem::path(options.out) / "recipe.yaml").string();
+  std::error_code none;
+  if (std::filesystem::exists(path, none)) {
+    if (planned)
+      throw UsageError(concat("--size, --minutes, --pretrained and --speed plan a recipe, but '",
+                              path, "' exists; change it there, or choose another --out"));
+    std::printf("continuing with %s\n", printable(path).c_str());
+    return ConfigNode::load(path);
+  }
+  const std::string text = planned_recipe(options.data, plan, options.data_flags);
+  if (!options.dry_run) {
+    std::filesystem::create_directories(options.out, none);
+    write_file_atomically(path, text);
+    std::printf(
+        "wrote %s; to change the training, edit it and choose another --out:\n"
+        "  rae train --recipe FILE --data %s --out DIR\n",
+        printable(path).c_str(), printable(options.data).c_str());
+  }
+  return ConfigNode::parse_yaml(text, path);
+}
+
 void run(const TrainOptions& options) {
   const auto stages = stages_of(options.stages);
-  ConfigNode source = ConfigNode::load(options.recipe);
+  require_writable_folder(options.out);
+  ConfigNode source = recipe_source(options);
   for (const auto& assignment : options.overrides) source.apply_override(assignment);
   Recipe recipe = recipe_of(source, options);
   if (options.dtype) set_training_dtype(recipe, *options.dtype);
@@ -134,7 +172,6 @@ void run(const TrainOptions& options) {
     recipe.data.ignore_exif = true;
     recipe.source.set_path("data.ignore_exif", true);
   }
-  require_writable_folder(options.out);
   TrainingReport report;
   RecipeRun training;
   training.data = options.data;
@@ -167,9 +204,9 @@ void add_train(CLI::App& app) {
       "Train a model from a recipe: encoder, decoder, latent statistics, diffusion transformer");
   command
       ->add_option("-r,--recipe", options->recipe,
-                   "YAML recipe of the training, or an official configuration that trains stage 1")
-      ->type_name("FILE")
-      ->required();
+                   "YAML recipe of the training, or an official configuration that trains stage 1 "
+                   "(default: recipe.yaml in --out, which is planned as by 'rae init' if missing)")
+      ->type_name("FILE");
   command
       ->add_option("-d,--data", options->data,
                    "folder of a data set: the files of Fashion-MNIST, or one sub-folder of "
@@ -209,6 +246,7 @@ void add_train(CLI::App& app) {
                    "folder to search for the files of an official configuration")
       ->type_name("DIR");
   add_data_flags(*command, options->data_flags);
+  add_plan_flags(*command, options->plan);
   command->add_flag("--check-data", options->check_data,
                     "decode every picture before the training, instead of reading only headers");
   command->add_flag("--dry-run", options->dry_run,
@@ -231,6 +269,7 @@ void add_train(CLI::App& app) {
       "a checkpoint and stops; a second Ctrl-C stops at once.\n"
       "\n"
       "Examples:\n"
+      "  rae train --data photos --out run                        plans a recipe and trains\n"
       "  rae train --recipe examples/models/fashion-mnist.yaml \\\n"
       "            --data /usr/share/datasets/fashion-mnist --out run\n"
       "  rae train -r recipe.yaml -d pictures -o run --dry-run\n"
