@@ -87,6 +87,7 @@ std::string planned_recipe(const std::string& data, const PlanFlags& flags,
   request.pretrained = flags.pretrained;
   request.classes = found.survey.classes;
   request.ignore_exif = data_flags.ignore_exif;
+  request.measured = !flags.speed;
   request.photographs = !request.sample.gray;
   if (!flags.speed) say("measuring the speed of this machine by a few training steps ...");
   std::vector<std::string> left_out;
@@ -104,7 +105,8 @@ std::string planned_recipe(const std::string& data, const PlanFlags& flags,
   (void)check_recipe(plan.recipe, run);
   for (const std::string& note : plan.notes) say("note: " + note);
   say(concat("planned: ", plan.recipe.model.image_size, " x ", plan.recipe.model.image_size,
-             " pixels, ", plural(plan.recipe.model.num_classes(), "class"), ", about ",
+             " pixels, ", plan.recipe.model.num_classes(),
+             plan.recipe.model.num_classes() == 1 ? " class" : " classes", ", about ",
              format_number(plan.minutes, 2), " minutes"));
   return plan.yaml;
 }

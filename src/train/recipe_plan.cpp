@@ -16,18 +16,20 @@ using detail::PlannedStage;
 /// Sizes of the networks, from the smallest. All widths are multiples of 32, the width of an
 /// attention head.
 struct Tier {
+  bool coarse;  ///< patches of twice the side, so that a latent has a quarter of the tokens
   index_t token_width, encoder_layers, decoder_width, decoder_layers, dit_width, head_width, depth;
 };
 constexpr Tier kTiers[] = {
-    {64, 3, 96, 2, 128, 160, 4},
-    {96, 4, 128, 3, 192, 224, 6},
-    {128, 6, 192, 4, 256, 320, 8},
-    {192, 8, 256, 6, 384, 448, 12},
+    {true, 64, 3, 96, 2, 128, 160, 4},    {true, 96, 4, 128, 3, 192, 224, 6},
+    {false, 64, 3, 96, 2, 128, 160, 4},   {false, 96, 4, 128, 3, 192, 224, 6},
+    {false, 128, 6, 192, 4, 256, 320, 8}, {false, 192, 8, 256, 6, 384, 448, 12},
 };
 constexpr std::size_t kTierCount = std::size(kTiers);
 
 constexpr index_t kEnoughSteps = 3000;  // of stage 2, for a larger network to be worth its time
-constexpr index_t kFewSteps = 300;      // of a stage, below which it learns little
+constexpr index_t kMoreSteps = 1000;    // of stage 2, below which smaller batches learn more
+constexpr index_t kLeastBatch = 16;
+constexpr index_t kFewSteps = 300;  // of a stage, below which it learns little
 constexpr index_t kLeastSteps = 20;
 constexpr double kCheckpointSeconds = 60;
 constexpr double kReserve = 0.05;   // share of the time for files and the look at the data
@@ -64,7 +66,7 @@ index_t round_up(index_t value, index_t unit) { return (value + unit - 1) / unit
 PlannedRecipe sized(const PlanRequest& request, const Tier& tier) {
   PlannedRecipe out;
   out.channels = request.sample.gray ? 1 : 3;
-  out.grid = request.size == 256 ? 16 : 8;
+  out.grid = (request.size == 256 ? 16 : 8) / (tier.coarse ? 2 : 1);
   out.patch = request.size / out.grid;
   // A token must hold its patch: 4 x 4 pixels need fewer numbers than 16 x 16.
   out.token_width = std::max(tier.token_width, out.patch <= 4   ? index_t{64}
@@ -101,7 +103,7 @@ Recipe parsed(const PlanRequest& request, const PlannedRecipe& numbers) {
 
 /// The largest tier that this number of pictures can fill.
 std::size_t largest_tier(index_t pictures) {
-  return pictures < 1000 ? 1 : pictures < 20000 ? 2 : kTierCount - 1;
+  return pictures < 1000 ? 3 : pictures < 20000 ? 4 : kTierCount - 1;
 }
 
 /// `steps` with two significant digits, rounded down.
@@ -158,10 +160,11 @@ RecipePlan plan_recipe(const PlanRequest& request, const StepSeconds& seconds) {
 
   // The speed of the smallest networks decides about the size.
   std::size_t tier = 0;
+  double speed = 0;  // operations per second
   {
     const Recipe smallest = parsed(request, sized(request, kTiers[0]));
-    const double speed = training_operations(smallest, TrainingStage::dit) /
-                         seconds(smallest, TrainingStage::dit, DType::f32);
+    speed = training_operations(smallest, TrainingStage::dit) /
+            seconds(smallest, TrainingStage::dit, DType::f32);
     for (std::size_t larger = largest_tier(pictures); larger > 0 && tier == 0; --larger) {
       const Recipe recipe = parsed(request, sized(request, kTiers[larger]));
       const double step = training_operations(recipe, TrainingStage::dit) / speed;
@@ -170,6 +173,11 @@ RecipePlan plan_recipe(const PlanRequest& request, const StepSeconds& seconds) {
   }
 
   PlannedRecipe n = sized(request, kTiers[tier]);
+  while (n.batch > kLeastBatch &&
+         dit_share * total * speed <
+             static_cast<double>(kMoreSteps) *
+                 training_operations(parsed(request, n), TrainingStage::dit))
+    n.batch /= 2;
   const Recipe draft = parsed(request, n);
   if (trains_encoder) measure(n.encoder, draft, TrainingStage::encoder, seconds);
   measure(n.decoder, draft, TrainingStage::decoder, seconds);

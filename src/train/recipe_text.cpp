@@ -70,19 +70,22 @@ std::string list(const std::array<double, 3>& values, index_t channels) {
   return out + "]";
 }
 
-std::string speed_comment(const PlannedStage& stage) {
+std::string speed_comment(const PlanRequest& request, const PlannedStage& stage) {
   if (stage.f32_seconds <= 0 || stage.bf16_seconds <= 0) return "";
+  if (!request.measured)
+    return concat("A step takes about ", fixed(1e3 * stage.f32_seconds, 1), " ms by estimate.");
   return concat("A step took ", fixed(1e3 * stage.f32_seconds, 1), " ms in f32 and ",
                 fixed(1e3 * stage.bf16_seconds, 1), " ms in bf16. ",
                 stage.dtype == DType::bf16 ? "bf16 is faster on this processor."
                                            : "bf16 does not gain enough on this processor.");
 }
 
-void train(Text& text, const PlannedRecipe& n, const PlannedStage& stage, int seed) {
+void train(Text& text, const PlanRequest& request, const PlannedRecipe& n,
+           const PlannedStage& stage, int seed) {
   text.line(2, "train:");
   text.comment(4, concat("Expected time: ", minutes_of(stage.minutes), "."));
   text.line(4, concat("steps: ", stage.steps));
-  text.comment(4, "Pictures of a step.");
+  text.comment(4, "Pictures of a step; a short training gets smaller ones, for more steps.");
   text.line(4, concat("batch_size: ", n.batch));
   text.comment(4, concat("The learning rate rises for ", stage.warmup_steps,
                          " steps and then falls along a cosine; wider networks need a lower one."));
@@ -92,7 +95,8 @@ void train(Text& text, const PlannedRecipe& n, const PlannedStage& stage, int se
   text.comment(4, concat("The averaged weights, which are used in the end, cover about the last ",
                          fixed(1 / (1 - stage.ema_decay), 0), " steps."));
   text.line(4, concat("ema_decay: ", stage.ema_decay));
-  if (const std::string comment = speed_comment(stage); !comment.empty()) text.comment(4, comment);
+  if (const std::string comment = speed_comment(request, stage); !comment.empty())
+    text.comment(4, comment);
   text.line(4, concat("dtype: ", name_of(stage.dtype)));
   const double seconds = 60 * stage.minutes * static_cast<double>(stage.checkpoint_every) /
                          static_cast<double>(stage.steps);
@@ -199,7 +203,7 @@ std::string recipe_text(const PlanRequest& request, const PlannedRecipe& n) {
     text.line(4, "pixel_weight: 4.0");
     text.line(4, concat("label_weight: ", one ? "0.0" : "1.0"));
     augmentation(text, 4, request, true);
-    train(text, n, n.encoder, 1);
+    train(text, request, n, n.encoder, 1);
   } else {
     text.comment(2, "Taken as it is, with the mean and deviation of its pixels.");
     text.line(2, concat("pretrained: ", quoted(request.pretrained)));
@@ -219,7 +223,7 @@ std::string recipe_text(const PlanRequest& request, const PlannedRecipe& n) {
                "features. With the files of LPIPS, 'lpips' is the better choice.");
   text.line(4, "perceptual_weight: 0.1");
   augmentation(text, 4, request, true);
-  train(text, n, n.decoder, 2);
+  train(text, request, n, n.decoder, 2);
   text.line(0, "");
   text.comment(0, "Stage 2: the diffusion transformer learns to turn noise into tokens.");
   text.line(0, "dit:");
@@ -230,7 +234,7 @@ std::string recipe_text(const PlanRequest& request, const PlannedRecipe& n) {
   if (n.draw_seconds > 0)
     text.comment(2, concat("The pictures that are drawn at each checkpoint take about ",
                            fixed(n.draw_seconds, 0), " seconds."));
-  train(text, n, n.dit, 3);
+  train(text, request, n, n.dit, 3);
   return text.str();
 }
 

@@ -27,6 +27,7 @@ struct PlanRequest {
   std::vector<std::pair<std::string, index_t>> classes{};  ///< names and pictures, by label
   PixelSample sample{};                                    ///< of the pictures
   bool ignore_exif = false;                                ///< see `DatasetOptions`
+  bool measured = true;     ///< the seconds of a step are measured, not estimated
   bool photographs = true;  ///< pictures may be mirrored; false for letters and other signs
 };
 
