@@ -37,7 +37,7 @@ constexpr double kBf16Gain = 1.05;  // how much faster bf16 must be
 constexpr index_t kDrawn = 80, kDrawSteps = 50;  // pictures drawn at a checkpoint, their steps
 
 /// Shares of the time. Stage 2 learns longest.
-constexpr double kEncoderShare = 0.25, kDecoderShare = 0.2;
+constexpr double kEncoderShare = 0.2, kDecoderShare = 0.2;
 
 /// More passes over the data than these teach a stage little, or to know its pictures by heart.
 struct MostTraining {
@@ -127,8 +127,10 @@ void plan_stage(PlannedStage& stage, double seconds, double extra, MostTraining 
                                                                   static_cast<double>(batch))));
   stage.steps = rounded((seconds - checkpoints * extra) / step, limit);
   stage.warmup_steps = std::clamp<index_t>(stage.steps / 20, 1, 500);
+  // Equal parts, so that the last checkpoint does not follow soon after the one before.
+  const double parts = std::max(1.0, std::round(static_cast<double>(stage.steps) * step / between));
   stage.checkpoint_every =
-      std::clamp<index_t>(static_cast<index_t>(between / step), 1, stage.steps);
+      static_cast<index_t>(std::ceil(static_cast<double>(stage.steps) / parts));
   // The average covers a tenth of the steps.
   stage.ema_decay =
       std::round(1e4 * std::clamp(1 - 10 / static_cast<double>(stage.steps), 0.5, 0.9995)) / 1e4;

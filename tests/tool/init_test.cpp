@@ -3,6 +3,7 @@
 
 #include "rae/io/config.hpp"
 #include "rae/io/image.hpp"
+#include "support/official_files.hpp"
 #include "tool/run_tool.hpp"
 
 namespace rae::test {
@@ -67,6 +68,21 @@ TEST_F(Init, RefusesBeforeThePicturesAreRead) {
   EXPECT_EQ(rae({"init", "-d", "shapes", "-o", "r.yaml", "--minutes", "0"}).status, 2);
   EXPECT_EQ(rae({"init", "-d", "nowhere", "-o", "r.yaml"}).status, 1);
   EXPECT_FALSE(exists("r.yaml"));
+}
+
+TEST_F(Init, TakesThePretrainedEncoderOfAFolder) {
+  const std::string encoder = golden_model_path("encoder");
+  const auto result =
+      rae({"init", "-d", "shapes", "--pretrained", encoder, "--speed", "100", "-o", "r.yaml"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  const ConfigNode recipe = ConfigNode::load(path("r.yaml"));
+  EXPECT_EQ(recipe.at("encoder").at("pretrained").as_string(), encoder);
+  EXPECT_FALSE(recipe.at("model").contains("encoder"));
+  EXPECT_FALSE(recipe.at("model").contains("pixels"));  // those of the encoder
+  const auto checked = rae({"train", "-r", "r.yaml", "-d", "shapes", "-o", "run", "--dry-run"});
+  EXPECT_EQ(checked.status, 0) << checked.err;
+  EXPECT_FALSE(contains(checked.out, "encoder: "));  // there is no stage 0
+  EXPECT_EQ(rae({"train", "-r", "r.yaml", "-d", "shapes", "-o", "run", "--size", "32"}).status, 2);
 }
 
 TEST_F(Init, BrokenPicturesAreNamed) {
