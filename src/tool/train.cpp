@@ -149,6 +149,10 @@ ConfigNode recipe_source(const TrainOptions& options) {
     std::printf("continuing with %s\n", printable(path).c_str());
     return ConfigNode::load(path);
   }
+  for (const char* trace : {"model.safetensors", "stages.json"})
+    if (std::filesystem::exists(std::filesystem::path(options.out) / trace, none))
+      throw UsageError(concat("'", options.out, "' has a training whose recipe is not there; give ",
+                              "it by --recipe, or choose another --out"));
   const std::string text = planned_recipe(options.data, plan, options.data_flags);
   if (!options.dry_run) {
     std::filesystem::create_directories(options.out, none);

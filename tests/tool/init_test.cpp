@@ -116,6 +116,13 @@ TEST_F(Init, TrainWithoutARecipePlansOneAndContinuesWithIt) {
   const auto changed = rae(first);
   EXPECT_EQ(changed.status, 2);
   EXPECT_TRUE(contains(changed.err, "'run/recipe.yaml' exists"));
+
+  // The training of another recipe is not mixed with a planned one.
+  std::filesystem::rename(path("run/recipe.yaml"), path("other.yaml"));
+  const auto without = rae(command);
+  EXPECT_EQ(without.status, 2);
+  EXPECT_TRUE(contains(without.err, "'run' has a training whose recipe is not there"));
+  EXPECT_FALSE(exists("run/recipe.yaml"));
 }
 
 }  // namespace
