@@ -111,6 +111,7 @@ int run(int argc, char** argv) {
   add_encode(app);
   add_decode(app);
   add_velocity(app);
+  add_init(app);
   add_train(app);
   add_stats(app);
   add_evaluate(app);

@@ -2,10 +2,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
 #include "rae/io/dataset.hpp"
+#include "rae/io/file.hpp"
 #include "rae/train/official_recipe.hpp"
 #include "rae/train/recipe_check.hpp"
 #include "tool/command.hpp"
@@ -15,6 +17,7 @@
 #include "tool/machine.hpp"
 #include "tool/numbers.hpp"
 #include "tool/output.hpp"
+#include "tool/planned_recipe.hpp"
 #include "tool/progress.hpp"
 #include "tool/text.hpp"
 
@@ -26,6 +29,7 @@ struct TrainOptions {
   std::vector<std::string> stages, overrides, lpips;
   std::optional<DType> dtype;
   DataFlags data_flags;
+  PlanFlags plan;
   bool check_data = false, dry_run = false, accept_data_change = false, tensorboard = false;
   index_t samples = RecipeRun{}.samples;
 };
@@ -146,13 +150,50 @@ bool is_run(const std::vector<std::string>& entries) {
          std::all_of(entries.begin(), entries.end(), harmless);
 }
 
+/// The file of --recipe, or without it the recipe that is planned for the data, which later runs in
+/// the same folder find again.
+ConfigNode recipe_source(const TrainOptions& options, CommandFiles& files) {
+  const PlanFlags& plan = options.plan;
+  const bool planned = plan.size || plan.minutes || plan.speed || !plan.pretrained.empty();
+  if (!options.recipe.empty()) {
+    if (planned)
+      throw UsageError(
+          "--size, --minutes, --pretrained and --speed plan a recipe, but --recipe "
+          "gives one");
+    return ConfigNode::load(files.input("--recipe", options.recipe));
+  }
+  const std::string path = (std::filesystem::path(options.out) / "recipe.yaml").string();
+  std::error_code none;
+  if (std::filesystem::exists(path, none)) {
+    if (planned)
+      throw UsageError(concat("--size, --minutes, --pretrained and --speed plan a recipe, but '",
+                              path, "' exists; change it there, or choose another --out"));
+    std::printf("continuing with %s\n", printable(path).c_str());
+    return ConfigNode::load(path);
+  }
+  for (const char* trace : {"model.safetensors", "stages.json"})
+    if (std::filesystem::exists(std::filesystem::path(options.out) / trace, none))
+      throw UsageError(concat("'", options.out, "' has a training whose recipe is not there; give ",
+                              "it by --recipe, or choose another --out"));
+  const std::string text = planned_recipe(options.data, plan, options.data_flags);
+  if (!options.dry_run) {
+    std::filesystem::create_directories(options.out, none);
+    write_file_atomically(path, text);
+    std::printf(
+        "wrote %s; to change the training, edit it and choose another --out:\n"
+        "  rae train --recipe FILE --data %s --out DIR\n",
+        printable(path).c_str(), printable(options.data).c_str());
+  }
+  return ConfigNode::parse_yaml(text, path);
+}
+
 void run(TrainOptions& options) {
   const auto stages = stages_of(options.stages);
   CommandFiles files;
   files.input_folder("--data", options.data);
   files.output_folder("--out", options.out, {.continues = is_run});
   for (std::string& file : options.lpips) file = files.input("--lpips", file);
-  ConfigNode source = ConfigNode::load(files.input("--recipe", options.recipe));
+  ConfigNode source = recipe_source(options, files);
   for (const auto& assignment : options.overrides) source.apply_override(assignment);
   Recipe recipe = recipe_of(source, options);
   if (options.dtype) set_training_dtype(recipe, *options.dtype);
@@ -195,9 +236,9 @@ void add_train(CLI::App& app) {
       "Train a model from a recipe: encoder, decoder, latent statistics, diffusion transformer");
   command
       ->add_option("-r,--recipe", options->recipe,
-                   "YAML recipe of the training, or an official configuration that trains stage 1")
-      ->type_name("FILE")
-      ->required();
+                   "YAML recipe of the training, or an official configuration that trains stage 1 "
+                   "(default: recipe.yaml in --out, which is planned as by 'rae init' if missing)")
+      ->type_name("FILE");
   command
       ->add_option("-d,--data", options->data,
                    "folder of a data set: the files of Fashion-MNIST, or one sub-folder of "
@@ -237,6 +278,7 @@ void add_train(CLI::App& app) {
                    "folder to search for the files of an official configuration")
       ->type_name("DIR");
   add_data_flags(*command, options->data_flags);
+  add_plan_flags(*command, options->plan);
   command->add_flag("--check-data", options->check_data,
                     "decode every picture before the training, instead of reading only headers");
   command->add_flag("--dry-run", options->dry_run,
@@ -269,6 +311,7 @@ void add_train(CLI::App& app) {
       "numbers in log.csv.\n"
       "\n"
       "Examples:\n"
+      "  rae train --data photos --out run                        plans a recipe and trains\n"
       "  rae train --recipe examples/models/fashion-mnist.yaml \\\n"
       "            --data /usr/share/datasets/fashion-mnist --out run\n"
       "  rae train -r recipe.yaml -d pictures -o run --dry-run\n"

@@ -8,7 +8,7 @@ class Usage : public ToolTest {};
 
 TEST_F(Usage, HelpOfEveryCommandShowsExamples) {
   for (const std::string command : {"generate", "reconstruct", "encode", "decode", "velocity",
-                                    "train", "stats", "evaluate", "info", "bench"}) {
+                                    "init", "train", "stats", "evaluate", "info", "bench"}) {
     const auto result = rae({command, "--help"});
     EXPECT_EQ(result.status, 0) << command;
     EXPECT_EQ(result.err, "") << command;

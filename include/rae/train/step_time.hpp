@@ -1,0 +1,29 @@
+// The time of a training step of a stage: measured by a few steps, or estimated from the number of
+// operations.
+//
+// The stages are those of Diffusion Transformers with Representation Autoencoders: encoder, decoder
+// (section 3), DiT^DH (section 4).
+#pragma once
+
+#include "rae/io/image_dataset.hpp"
+#include "rae/train/recipe.hpp"
+
+namespace rae {
+
+/// Floating-point operations of a training step of a stage: twice the multiply-adds of all products
+/// in forward and backward pass, those of the frozen encoder included. An upper bound: matrices
+/// that are used once per picture count once per token. Of the stage `statistics`: for one picture.
+/// Throws ConfigError for encoders and diffusion networks of other kinds than `EncoderConfig` and
+/// `DitDhConfig`.
+[[nodiscard]] double training_operations(const Recipe& recipe, TrainingStage stage);
+
+/// Seconds of a training step of `recipe` on this machine with matrix products of type `dtype`,
+/// from the reading of the pictures to the optimiser: the mean of at least two steps and about half
+/// a second, after a first step that is not counted. Networks have the weights with which a
+/// training begins, frozen encoders have zeros; nothing is written. `should_stop` may be empty.
+/// Throws ArgumentError for the stage `statistics`, Cancelled, and as the trainers.
+[[nodiscard]] double measure_step(const Recipe& recipe,
+                                  const OwnedPointer<const ImageDataset>& data, TrainingStage stage,
+                                  DType dtype, const Function<bool()>& should_stop = {});
+
+}  // namespace rae
