@@ -86,7 +86,7 @@ INSTANTIATE_TEST_SUITE_P(
         WrongUsage{"UnknownFormat", {"generate", "--out", "a.jpg"}, "'a.jpg'"},                 //
         WrongUsage{"MissingArgument", {"encode", "a.png"}, "--out"},                            //
         WrongUsage{"TooManyArguments", {"decode", "a", "b.png", "c"}, "'c'"},                   //
-        WrongUsage{"MissingOption", {"train", "--data", ".", "--out", "x"}, "--recipe"},        //
+        WrongUsage{"MissingOption", {"train", "--data", "."}, "--out"},
         WrongUsage{"UnknownStage",
                    {"train", "--recipe", "r", "--data", ".", "--out", "x", "--stage", "decodr"},
                    "decodr"},  //
