@@ -16,9 +16,12 @@ namespace rae::test {
 /// A configuration of a small autoencoder: pictures of 8 x 8 pixels, 2 x 2 tokens.
 inline constexpr const char* kDiffusersConfig =
     R"({"_class_name": "AutoencoderRAE", "_diffusers_version": "0.37.0", "encoder_type": "dinov2",
-  "encoder_hidden_size": 64, "encoder_patch_size": 14, "encoder_num_hidden_layers": 1, "decoder_hidden_size": 32,
-  "decoder_num_hidden_layers": 2, "decoder_num_attention_heads": 4, "decoder_intermediate_size": 48, "patch_size": 4,
-  "encoder_input_size": 28, "image_size": null, "num_channels": 3, "noise_tau": 0.0, "reshape_to_2d": true, "scaling_factor": 1.0})";
+  "encoder_hidden_size": 64, "encoder_patch_size": 14, "encoder_num_hidden_layers": 1,
+  "decoder_hidden_size": 32,
+  "decoder_num_hidden_layers": 2, "decoder_num_attention_heads": 4,
+  "decoder_intermediate_size": 48, "patch_size": 4,
+  "encoder_input_size": 28, "image_size": null, "num_channels": 3, "noise_tau": 0.0,
+  "reshape_to_2d": true, "scaling_factor": 1.0})";
 
 /// One element of the position table of diffusers: the coordinates of a grid of any size extend to
 /// 16, and the first half of the channels encodes the column.
