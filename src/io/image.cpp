@@ -122,7 +122,7 @@ bool Image::grid_fits(index_t count, index_t columns, index_t width, index_t hei
   for (const index_t n : {count, columns, width, height})
     if (n < 1) return false;
   columns = std::min(columns, count);
-  const index_t rows = (count + columns - 1) / columns;
+  const index_t rows = (count - 1) / columns + 1;
   // Below these limits the products cannot overflow.
   for (const index_t n : {columns, rows, width, height})
     if (n > kMaxSide) return false;
