@@ -1,5 +1,5 @@
 // The order of folders, checked by their includes: core <- kernels <- autograd <- ops <- nn <-
-// models <- spec <- formats <- load <- generate <- train.
+// models <- spec <- formats <- load <- generate <- train <- mpi.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -35,6 +35,7 @@ const std::map<std::string, std::set<std::string>> kAllowed = {
     {"train",
      {"core", "kernels", "autograd", "ops", "nn", "models", "diffusion", "io", "metrics", "spec",
       "formats", "load", "generate"}},
+    {"mpi", {"core", "train"}},
 };
 
 struct Include {
