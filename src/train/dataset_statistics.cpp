@@ -5,6 +5,8 @@
 #include "rae/core/parallel.hpp"
 #include "rae/diffusion/latent_statistics.hpp"
 #include "rae/train/batches.hpp"
+#include "train/shared_statistics.hpp"
+#include "train/shared_work.hpp"
 
 namespace rae::detail {
 namespace {
@@ -19,42 +21,64 @@ void require_running(const OnBatch& on_batch, index_t done, index_t pictures) {
 }
 
 LatentNorm<float> exact_statistics(const ImageDataset& data, const Rae<float>& autoencoder,
-                                   const OnBatch& on_batch) {
-  LatentStatistics statistics;
+                                   const OnBatch& on_batch, Communicator& ranks) {
   const index_t channels = data.channels(), pixels = data.image_size();
-  for (index_t i = 0; i < data.size(); i += kStatisticsBatch) {
-    require_running(on_batch, i, data.size());
-    const index_t count = std::min(kStatisticsBatch, data.size() - i);
-    Tensor<float> images(Shape{count, channels, data.height(), data.width()});  // (B, C, H, W)
-    float* out = images.data();
-    parallel_for(count, 8, [&](index_t b) {
-      data.image(i + b, {out + b * pixels, static_cast<std::size_t>(pixels)});
-    });
-    statistics.update(autoencoder.encode(images));
-  }
+  const LatentStatistics statistics =
+      shared_statistics(ranks, data.size(), kStatisticsBatch, [&](index_t first, index_t count) {
+        require_running(on_batch, first, data.size());
+        Tensor<float> images(Shape{count, channels, data.height(), data.width()});  // (B, C, H, W)
+        float* out = images.data();
+        parallel_for(count, 8, [&](index_t b) {
+          data.image(first + b, {out + b * pixels, static_cast<std::size_t>(pixels)});
+        });
+        return autoencoder.encode(images);
+      });
   return {statistics.mean(), statistics.variance()};
 }
 
+/// Each batch of the official script has its own mean and variance, which rank 0 averages in order.
 LatentNorm<float> official_statistics(const OwnedPointer<const ImageDataset>& data,
                                       const Rae<float>& autoencoder,
-                                      const StatisticsOptions& options, const OnBatch& on_batch) {
+                                      const StatisticsOptions& options, const OnBatch& on_batch,
+                                      Communicator& ranks) {
   MomentumLatentStatistics statistics(options.momentum);
   Batches batches(data, options.batch_size, options.seed, options.augmentation);
-  for (index_t i = 0; i * options.batch_size < data->size(); ++i) {
-    require_running(on_batch, i * options.batch_size, data->size());
-    statistics.update(autoencoder.encode(batches(i).images));
+  share_in_order(
+      ranks, (data->size() + options.batch_size - 1) / options.batch_size,
+      [&](index_t i) {
+        require_running(on_batch, i * options.batch_size, data->size());
+        LatentStatistics of_batch;
+        of_batch.update(autoencoder.encode(batches(i).images));
+        Piece piece;
+        piece.put_tensor(of_batch.mean());
+        piece.put_tensor(of_batch.variance());
+        return piece;
+      },
+      [&](index_t, Piece& piece) {
+        const auto mean = piece.get_tensor<float>(), variance = piece.get_tensor<float>();
+        statistics.update(mean, variance);
+      });
+  Piece result;
+  if (ranks.is_root()) {
+    result.put_tensor(statistics.mean());
+    result.put_tensor(statistics.variance());
   }
-  return {statistics.mean(), statistics.variance()};
+  result.broadcast(ranks);
+  auto mean = result.get_tensor<float>(), variance = result.get_tensor<float>();  // (C, h, w)
+  return {std::move(mean), std::move(variance)};
 }
 
 }  // namespace
 
 LatentNorm<float> dataset_statistics(const OwnedPointer<const ImageDataset>& data,
                                      const Rae<float>& autoencoder,
-                                     const StatisticsOptions& options, const OnBatch& on_batch) {
+                                     const StatisticsOptions& options, const OnBatch& on_batch,
+                                     Communicator* ranks) {
+  SerialCommunicator alone;
+  Communicator& all = ranks != nullptr ? *ranks : alone;
   return options.rule == StatisticsRule::exact
-             ? exact_statistics(*data, autoencoder, on_batch)
-             : official_statistics(data, autoencoder, options, on_batch);
+             ? exact_statistics(*data, autoencoder, on_batch, all)
+             : official_statistics(data, autoencoder, options, on_batch, all);
 }
 
 }  // namespace rae::detail

@@ -6,15 +6,18 @@
 #pragma once
 
 #include "rae/models/rae.hpp"
+#include "rae/train/communicator.hpp"
 #include "rae/train/recipe.hpp"
 
 namespace rae::detail {
 
-/// The statistics (C, h, w) of the latents of a data set's pictures. `on_batch` may be
-/// empty; it gets the number of finished pictures and of all before each batch. Throws Cancelled
-/// when it returns false, and as ImageDataset::image.
+/// The statistics (C, h, w) of the latents of a data set's pictures, on every rank and with the
+/// same bits for any number of ranks. `on_batch` may be empty; it gets the number of finished
+/// pictures and of all before each batch of this rank. Throws Cancelled when it returns false, and
+/// as ImageDataset::image; an error on one rank is thrown on all.
 [[nodiscard]] LatentNorm<float> dataset_statistics(
     const OwnedPointer<const ImageDataset>& data, const Rae<float>& autoencoder,
-    const StatisticsOptions& options, const Function<bool(index_t done, index_t total)>& on_batch);
+    const StatisticsOptions& options, const Function<bool(index_t done, index_t total)>& on_batch,
+    Communicator* ranks = nullptr);
 
 }  // namespace rae::detail

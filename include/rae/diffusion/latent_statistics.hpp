@@ -66,6 +66,15 @@ class LatentStatistics {
     }
   }
 
+  /// Restores statistics exactly: mean and `squares` (C, h, w) of `count` samples. Throws as the
+  /// constructor.
+  [[nodiscard]] static LatentStatistics restored(const Tensor<double>& mean,
+                                                 const Tensor<double>& squares, index_t count) {
+    LatentStatistics out(mean, squares, count);
+    out.squares_.assign(squares.span().begin(), squares.span().end());
+    return out;
+  }
+
   /// Adds the samples of a batch (B, C, h, w). The first batch fixes the shape. Throws ShapeError,
   /// NumericError; nothing is added in that case.
   template <Real T>
@@ -130,6 +139,13 @@ class LatentStatistics {
     return out;
   }
 
+  /// Sum of squared deviations from the mean (C, h, w), from which `restored` continues without
+  /// rounding. Throws ArgumentError before the first sample.
+  [[nodiscard]] Tensor<double> squares() const {
+    require_samples("squares");
+    return detail::to_tensor<double>(squares_, shape_);
+  }
+
  private:
   void reset(const Shape& sample) {
     mean_.assign(static_cast<std::size_t>(sample.numel()), 0.0);
@@ -162,7 +178,12 @@ class MomentumLatentStatistics {
   void update(const Tensor<T>& batch) {
     LatentStatistics own;
     own.update(batch);
-    const Tensor<float> mean = own.mean(), variance = own.variance();  // (C, h, w)
+    update(own.mean(), own.variance());
+  }
+
+  /// The same, for a batch of this mean and biased variance (C, h, w). Throws ShapeError.
+  void update(const Tensor<float>& mean, const Tensor<float>& variance) {
+    require_shape("MomentumLatentStatistics: variance", variance.shape(), mean.shape());
     if (mean_.empty()) {
       shape_ = mean.shape();
       mean_.assign(static_cast<std::size_t>(mean.numel()), 0.0);
