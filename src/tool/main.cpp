@@ -12,6 +12,7 @@
 #include "tool/command_files.hpp"
 #include "tool/help.hpp"
 #include "tool/interrupt.hpp"
+#include "tool/ranks.hpp"
 #include "tool/text.hpp"
 
 namespace rae::tool {
@@ -30,11 +31,15 @@ const CLI::App& chosen(const CLI::App& app) {
   return commands.empty() ? app : *commands.front();
 }
 
-int report(std::string_view message) {
-  std::fflush(stdout);
-  std::fprintf(stderr, "rae: error: %s\n",
-               printable(with_shown_names(std::string(message)), true).c_str());
-  return kFailed;
+/// The exit status, and the error that is printed at the end.
+struct Outcome {
+  int status = 0;
+  std::string error{};
+};
+
+Outcome report(std::string_view message) {
+  return {kFailed,
+          concat("rae: error: ", printable(with_shown_names(std::string(message)), true), "\n")};
 }
 
 std::vector<std::string> command_names(const CLI::App& app) {
@@ -80,15 +85,24 @@ std::string unknown_argument(const CLI::App& app) {
   return concat(kind, word, "'", detail::suggestion(word, known));
 }
 
-int report_usage(const CLI::App& app, const std::string& message) {
+Outcome report_usage(const CLI::App& app, const std::string& message) {
   const CLI::App& command = chosen(app);
   const std::string name = &command == &app ? "rae" : "rae " + command.get_name();
-  report(message);
-  std::fprintf(stderr, "See '%s --help'.\n", name.c_str());
-  return kUsage;
+  return {kUsage, concat(report(message).error, "See '", name, " --help'.\n")};
 }
 
-int run(int argc, char** argv) {
+/// With several ranks, refuses the commands that each of them would run as a whole.
+void refuse_alone(CLI::App& app) {
+  if (ranks().size() == 1) return;
+  for (CLI::App* command : app.get_subcommands({}))
+    if (const std::string name = command->get_name(); !shares_work(name))
+      command->preparse_callback([name](std::size_t) {
+        throw UsageError(concat("'rae ", name, "' does not share its work between ", ranks().size(),
+                                " processes; start it without the launcher"));
+      });
+}
+
+Outcome run(int argc, char** argv) {
   CLI::App app(
       "Latent diffusion on representation autoencoders: generates pictures, encodes\n"
       "and decodes them, and trains the models.",
@@ -121,22 +135,21 @@ int run(int argc, char** argv) {
   add_help(app);
   watch_for_interrupts();
   try {
-    if (argc < 2) {
-      std::fputs(app.help().c_str(), stderr);
-      return kUsage;
-    }
+    connect_ranks();
+    refuse_alone(app);
+    if (argc < 2) return {kUsage, app.help()};
     app.parse(argc, argv);
     if (std::fflush(stdout) != 0 || std::ferror(stdout))
       return report("cannot write the results to stdout");
-    return 0;
+    return {};
   } catch (const HelpWanted& wanted) {
     app.clear();  // otherwise the help of the program is that of `rae help`
     const std::string text =
         wanted.command == nullptr ? app.help() : wanted.command->help(app.get_name());
     std::fputs(text.c_str(), stdout);
-    return 0;
+    return {};
   } catch (const CLI::Success& wanted) {  // --help, --version
-    return app.exit(wanted);
+    return {app.exit(wanted)};
   } catch (const CLI::ExtrasError&) {
     return report_usage(app, unknown_argument(app));
   } catch (const CLI::ParseError& error) {
@@ -158,4 +171,7 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace rae::tool
 
-int main(int argc, char** argv) { return rae::tool::run(argc, argv); }
+int main(int argc, char** argv) {
+  const rae::tool::Outcome outcome = rae::tool::run(argc, argv);
+  return rae::tool::conclude(outcome.status, outcome.error);
+}

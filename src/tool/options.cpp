@@ -5,6 +5,7 @@
 #include "rae/spec/weight_types.hpp"
 #include "tool/command.hpp"
 #include "tool/numbers.hpp"
+#include "tool/ranks.hpp"
 
 namespace rae::tool {
 
@@ -30,11 +31,13 @@ void add_dtype_option(CLI::App& command, std::optional<DType>& dtype) {
 void add_threads_option(CLI::App& command) {
   constexpr std::uint64_t kMostThreads = 1024;
   const auto set = [](const std::string& text) {
-    set_num_threads(static_cast<int>(parse_whole("--threads", text, 0, kMostThreads)));
+    const auto threads = static_cast<int>(parse_whole("--threads", text, 0, kMostThreads));
+    set_num_threads(threads > 0 ? threads : threads_of_rank());
   };
   add_parsed_option(command, "-t,--threads", set,
                     "number of threads, without effect on results; 0, the default: as many as "
-                    "affinity, CPU quotas and OMP_NUM_THREADS allow",
+                    "affinity, CPU quotas and OMP_NUM_THREADS allow, shared by the ranks of a "
+                    "computer",
                     {})
       ->type_name("N");
 }

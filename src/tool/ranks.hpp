@@ -1,0 +1,29 @@
+// The ranks of the program: several processes that a launcher such as mpirun has started to share
+// the work of one command.
+#pragma once
+
+#include <string>
+
+#include "rae/train/communicator.hpp"
+
+namespace rae::tool {
+
+/// Connects the processes that a launcher has started. After this, ranks above 0 print nothing.
+/// Throws UsageError if there are several and the program was built without MPI.
+void connect_ranks();
+
+/// The ranks of this program; one, unless a launcher has started several.
+[[nodiscard]] Communicator& ranks();
+
+/// The number of threads of this rank; 0, the default number, without a launcher.
+[[nodiscard]] int threads_of_rank();
+
+/// True if a command shares its work between ranks; the others are refused with several.
+[[nodiscard]] bool shares_work(const std::string& command);
+
+/// Ends the command on this rank with its exit status and its error, which may be empty. When the
+/// other ranks have ended, too, then rank 0 prints each message once, and the result is the exit
+/// status of all. Otherwise a failure here ends the other ranks.
+[[nodiscard]] int conclude(int status, const std::string& message);
+
+}  // namespace rae::tool
