@@ -18,7 +18,9 @@
 #include "tool/interrupt.hpp"
 #include "tool/numbers.hpp"
 #include "tool/progress.hpp"
+#include "tool/ranks.hpp"
 #include "tool/text.hpp"
+#include "train/shared_work.hpp"
 
 namespace rae::tool {
 namespace {
@@ -44,29 +46,34 @@ void save_finished(NpzStream& stream) noexcept {
 /// Noise of PyTorch's CPU generator in batches, equal to one `torch.randn` for all pictures.
 class TorchNoise {
  public:
-  /// Skips the noise of the first `skipped` pictures. Throws ArgumentError unless the latent (C, h,
+  /// The noise of the first picture comes first. Throws ArgumentError unless the latent (C, h,
   /// w) has a multiple of 16 elements: for other sizes `torch.randn` gives other numbers in batches
   /// than at once.
-  TorchNoise(std::uint64_t seed, const Shape& latent, index_t skipped)
-      : generator_(seed), latent_(latent) {
+  TorchNoise(std::uint64_t seed, const Shape& latent) : generator_(seed), latent_(latent) {
     if (latent.numel() % 16 != 0)
       raise<ArgumentError>(
           "--rng torch-cpu: latents of ", latent.numel(),
           " numbers cannot be drawn in batches, because that is not a multiple of 16");
-    Tensor<float> scratch(latent);  // (C, h, w)
-    for (index_t i = 0; i < skipped; ++i) generator_.fill_normal(scratch.span());
   }
 
-  /// Noise (n, C, h, w) of the next n pictures.
-  [[nodiscard]] Tensor<float> next(index_t n) {
+  /// Noise (n, C, h, w) of the pictures [first, first + n), after all those of earlier calls.
+  [[nodiscard]] Tensor<float> of(index_t first, index_t n) {
+    skip_to(first);
+    next_ += n;
     Tensor<float> out(Shape{n, latent_[0], latent_[1], latent_[2]});  // (n, C, h, w)
     generator_.fill_normal(out.span());
     return out;
   }
 
  private:
+  void skip_to(index_t first) {
+    Tensor<float> scratch(latent_);  // (C, h, w)
+    for (; next_ < first; ++next_) generator_.fill_normal(scratch.span());
+  }
+
   TorchCpuGenerator generator_;
-  Shape latent_;  // (C, h, w)
+  Shape latent_;      // (C, h, w)
+  index_t next_ = 0;  // the picture whose noise comes next
 };
 
 /// Pictures in a batch: 1 for solvers that choose their steps or iterations for the whole batch, so
@@ -213,60 +220,73 @@ std::string sample_to_npz(const Generator& generator, const GenerateOptions& opt
         "use philox for .npz files");
   const Shape picture = config.image_shape();  // (channels, H, W)
   const Shape record{picture[1], picture[2], picture[0]};
-  NpzStream stream(bulk.out, {count, record, {{"arr_1", label_array(labels)}}, settings});
-  const index_t before = stream.done();
-  const auto start = std::chrono::steady_clock::now();
-  const auto seconds_since = [](auto time) {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - time).count();
-  };
-  ProgressBar bar(before > 0 ? "continuing" : "sampling");
-  const auto show = [&](double done) {
-    const double generated = done - static_cast<double>(before), seconds = seconds_since(start);
-    const double eta =
-        generated > 0 ? seconds * (static_cast<double>(count) - done) / generated : -1;
-    bar.update(done, static_cast<double>(count),
-               concat(static_cast<index_t>(done), "/", count, "  ",
-                      format_rate(generated / std::max(seconds, 1e-9)), " pictures/s"),
-               eta);
-  };
-  constexpr double kSecondsBetweenCheckpoints = 2;
-  auto last_checkpoint = start;
+  Communicator& all = ranks();
+  std::optional<NpzStream> stream;  // on rank 0
+  index_t before = 0;
+  all.on_root([&] {
+    stream.emplace(bulk.out,
+                   NpzStreamPlan{count, record, {{"arr_1", label_array(labels)}}, settings});
+    before = stream->done();
+  });
+  all.broadcast(std::span(&before, 1));
+  // A picture does not depend on its batch, so that every rank can get a share of few pictures.
+  const index_t most = std::max<index_t>(
+      1, std::min(batch_of(options, config), (count - before + all.size() - 1) / all.size()));
+  const auto first_of = [&](index_t batch) { return before + batch * most; };
+  const auto size_of = [&](index_t batch) { return std::min(most, count - first_of(batch)); };
+  PictureProgress progress(before > 0 ? "continuing" : "sampling", before, count);
   std::optional<TorchNoise> noise;
-  if (options.rng == Rng::torch_cpu)
-    noise.emplace(options.seed, config.latent_shape(),
-                  static_cast<index_t>(options.first_index) + begin + before);
-  const index_t most = batch_of(options, config);
-  while (stream.done() < count) {
-    const index_t done = stream.done(), n = std::min(most, count - done);
+  if (options.rng == Rng::torch_cpu) noise.emplace(options.seed, config.latent_shape());
+  const auto compute = [&](index_t batch) {
+    const index_t first = first_of(batch), n = size_of(batch);
     GenerateOptions part = options;
-    part.labels.assign(labels.begin() + done, labels.begin() + done + n);
-    part.first_index = options.first_index + static_cast<std::uint64_t>(begin + done);
+    part.labels.assign(labels.begin() + first, labels.begin() + first + n);
+    part.first_index = options.first_index + static_cast<std::uint64_t>(begin + first);
     part.batch_size = most;
-    if (noise) part.noise = noise->next(n);
+    if (noise) part.noise = noise->of(static_cast<index_t>(part.first_index), n);
     part.on_step = [&](const StepInfo& info) {
-      show(static_cast<double>(done) + static_cast<double>(n) * static_cast<double>(info.step) /
-                                           static_cast<double>(info.steps));
+      // The other ranks are about as far in the batches after this one.
+      const index_t at_once = std::min(n * all.size(), count - first);
+      progress(static_cast<double>(first) + static_cast<double>(at_once) *
+                                                static_cast<double>(info.step) /
+                                                static_cast<double>(info.steps));
       return !interrupted();
     };
+    detail::Piece piece;
     try {
       const Tensor<float> pixels =
           generator.decode_pixels(generator.sample_latents(part));  // (b, channels, H, W)
       for (const Image& image : Image::from_batch(pixels, bulk.rounding))
-        stream.append(image.pixels());
+        piece.put(std::span<const std::uint8_t>(image.pixels()));
     } catch (...) {
-      save_finished(stream);
-      if (!interrupted()) throw;
-      bar.clear();
-      raise<Cancelled>("interrupted; ", stream.done(), " of ", count,
-                       " pictures are saved; the same command continues after them");
+      // At once, because a launcher that ends its ranks gives them little time.
+      if (stream) save_finished(*stream);
+      throw;
     }
-    if (seconds_since(last_checkpoint) > kSecondsBetweenCheckpoints) {
-      stream.checkpoint();
-      last_checkpoint = std::chrono::steady_clock::now();
-    }
+    return piece;
+  };
+  constexpr auto kBetweenCheckpoints = std::chrono::seconds(2);
+  auto last_checkpoint = std::chrono::steady_clock::now();
+  const auto take = [&](index_t, detail::Piece& piece) {
+    stream->append(piece.values<std::uint8_t>());
+    if (std::chrono::steady_clock::now() - last_checkpoint < kBetweenCheckpoints) return;
+    stream->checkpoint();
+    last_checkpoint = std::chrono::steady_clock::now();
+  };
+  try {
+    detail::share_in_order(all, (count - before + most - 1) / most, compute, take);
+    all.on_root([&] { stream->finish(); });
+  } catch (const Cancelled&) {
+    progress.clear();
+    if (!stream) throw;
+    save_finished(*stream);
+    raise<Cancelled>("interrupted; ", stream->done(), " of ", count,
+                     " pictures are saved; the same command continues after them");
+  } catch (...) {
+    if (stream) save_finished(*stream);
+    throw;
   }
-  stream.finish();
-  bar.clear();
+  progress.clear();
   std::string summary = describe_pictures(record, count);
   if (!bulk.shard.whole())
     summary += concat(", part ", bulk.shard.name(), " (", begin, " to ", begin + count - 1, ")");

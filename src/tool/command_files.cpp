@@ -23,6 +23,7 @@
 #include "tool/command.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/output.hpp"
+#include "tool/ranks.hpp"
 #include "tool/text.hpp"
 
 namespace rae::tool {
@@ -231,7 +232,14 @@ CommandFiles::~CommandFiles() {
 
 std::string CommandFiles::input(const std::string& option, const std::string& path) {
   struct stat status {};
+  const auto require_one_rank = [&] {
+    if (ranks().size() > 1)
+      throw UsageError(concat(option, ": each of ", ranks().size(),
+                              " processes reads the file, so '", path,
+                              "' cannot be stdin or a pipe; name a file"));
+  };
   if (names_descriptor(path, STDIN_FILENO, "stdin")) {
+    require_one_rank();
     if (!state_->stdin_option.empty())
       throw UsageError(concat(option, ": stdin is already read by ", state_->stdin_option));
     if (::isatty(STDIN_FILENO) == 1)
@@ -246,6 +254,7 @@ std::string CommandFiles::input(const std::string& option, const std::string& pa
     return state_->copied(path, STDIN_FILENO, "stdin");
   }
   if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
+    require_one_rank();
     const int from = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (from < 0) fail_with_errno("cannot open", concat("'", path, "'"));
     state_->descriptors.push_back(from);
@@ -289,6 +298,7 @@ std::string CommandFiles::input_model(const std::string& option, const std::stri
 
 std::string CommandFiles::output(const std::string& option, const std::string& path,
                                  std::initializer_list<std::string_view> endings) {
+  if (!ranks().is_root()) return path;
   struct stat status {};
   if (names_descriptor(path, STDOUT_FILENO, "stdout")) {
     if (!state_->out_option.empty())
@@ -321,6 +331,7 @@ std::string CommandFiles::output(const std::string& option, const std::string& p
 
 void CommandFiles::output_folder(const std::string& option, const std::string& path,
                                  const FolderRule& rule) {
+  if (!ranks().is_root()) return;
   if (path.empty()) throw UsageError(concat(option, ": expected the name of a folder, got ''"));
   if (path == "-") throw UsageError(concat(option, ": '-' (stdout) cannot be a folder; name one"));
   std::error_code none;

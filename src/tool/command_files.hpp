@@ -5,6 +5,8 @@
 //   by device and inode, so that links, "./x" and "a//x" are recognised.
 // - The ending of an output fits its content.
 // - "-" is stdin or stdout, once each; an option that cannot use it says so. Pipes are read.
+// - Of several ranks, each reads the inputs, and rank 0 writes the outputs: on the others, outputs
+//   are not checked, and the errors of rank 0 reach them by `Communicator::agree`.
 // - An output folder is new or empty, unless the command continues a run or replaces an old one.
 #pragma once
 

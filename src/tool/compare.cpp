@@ -27,7 +27,9 @@
 #include "tool/output.hpp"
 #include "tool/picture_set.hpp"
 #include "tool/progress.hpp"
+#include "tool/ranks.hpp"
 #include "tool/text.hpp"
+#include "train/shared_work.hpp"
 
 namespace rae::tool {
 namespace {
@@ -88,10 +90,13 @@ class Comparer {
   }
 
   void run() {
-    const auto statistics = open_statistics(c_.reference);
-    const ImageOptions options{.exif = !c_.ignore_exif};
-    pictures_.emplace(PictureSet::open(c_.pictures, options));
-    if (!statistics) reference_.emplace(PictureSet::open(c_.reference, options));
+    std::optional<Statistics> statistics;
+    ranks().agree([&] {
+      statistics = open_statistics(c_.reference);
+      const ImageOptions options{.exif = !c_.ignore_exif};
+      pictures_.emplace(PictureSet::open(c_.pictures, options));
+      if (!statistics) reference_.emplace(PictureSet::open(c_.reference, options));
+    });
     set("pictures", pictures_->size());
     if (reference_) set("reference pictures", reference_->size());
     if (statistics && c_.paired)
@@ -99,6 +104,7 @@ class Comparer {
     if (c_.paired) pairs();
     if (any({"frechet", "precision", "recall", "inception-score"})) distributions(statistics);
     bar_.clear();
+    if (!ranks().is_root()) return;
     if (!c_.out.empty()) write_file_atomically(c_.out, ConfigNode::map(report_).to_json(2) + "\n");
     constexpr std::size_t kWidth = 20;
     for (const auto& [label, value] : table_)
@@ -153,9 +159,15 @@ class Comparer {
     double psnr_sum = 0, ssim_sum = 0;
     bool small = false;
     constexpr index_t kBatch = 64;
-    for (index_t first = 0; first < a.size(); first += kBatch) {
-      const index_t count = std::min(kBatch, a.size() - first);
+    const auto count_of = [&](index_t batch) {
+      return std::min(kBatch, a.size() - batch * kBatch);
+    };
+    // PSNR, SSIM, and 1 for pictures that are too small for SSIM.
+    const auto compute = [&](index_t batch) {
+      const index_t first = batch * kBatch, count = count_of(batch);
       const auto left = a.read(first, count), right = b.read(first, count);
+      std::vector<double> values;
+      bool no_ssim = false;
       for (std::size_t i = 0; i < left.size(); ++i) {
         const Image &x = left[i], &y = right[i];
         if (x.width() != y.width() || x.height() != y.height() || x.channels() != y.channels())
@@ -165,12 +177,27 @@ class Comparer {
                                y.height(), " x ", y.channels());
         const Shape shape{1, x.height(), x.width(), x.channels()};
         const View<const std::uint8_t> p(x.pixels().data(), shape), q(y.pixels().data(), shape);
-        psnr_sum += psnr(p, q);
-        small = small || std::min(x.width(), x.height()) < 6;
-        if (wants("ssim") && !small) ssim_sum += ssim(channels_first(p), channels_first(q));
+        no_ssim = no_ssim || std::min(x.width(), x.height()) < 6;
+        const bool both = wants("ssim") && !no_ssim;
+        for (const double value :
+             {psnr(p, q), both ? ssim(channels_first(p), channels_first(q)) : 0.0,
+              no_ssim ? 1.0 : 0.0})
+          values.push_back(value);
       }
       progress(first + count, a.size());
-    }
+      detail::Piece piece;
+      piece.put(std::span<const double>(values));
+      return piece;
+    };
+    const auto take = [&](index_t batch, detail::Piece& piece) {
+      for (index_t i = 0; i < count_of(batch); ++i) {
+        const std::vector<double> values = piece.get<double>(3);
+        psnr_sum += values[0];
+        ssim_sum += values[1];
+        small = small || values[2] != 0;
+      }
+    };
+    detail::share_in_order(ranks(), (a.size() + kBatch - 1) / kBatch, compute, take);
     const auto n = static_cast<double>(a.size());
     if (wants("psnr")) set("PSNR", psnr_sum / n, 2, " dB");
     if (!wants("ssim")) return;
@@ -180,18 +207,27 @@ class Comparer {
       set("SSIM", ssim_sum / n, 4);
   }
 
-  /// Features (N, D) of all pictures of a set.
+  /// Features (N, D) of all pictures of a set, on rank 0.
   Tensor<float> features_of(const PictureSet& set, const FeatureExtractor& network,
                             const std::string& label) {
     bar_.begin(label);
+    const index_t batch = network.batch_size();
     Tensor<float> out(Shape{set.size(), network.dimension()});  // (N, D)
     float* target = out.data();
-    for (index_t first = 0; first < set.size(); first += network.batch_size()) {
-      const index_t count = std::min(network.batch_size(), set.size() - first);
+    const auto compute = [&](index_t i) {
+      const index_t first = i * batch, count = std::min(batch, set.size() - first);
       const Tensor<float> part = network(set.read(first, count));  // (b, D)
-      target = std::copy_n(part.data(), part.numel(), target);
       progress(first + count, set.size());
-    }
+      detail::Piece piece;
+      piece.put(part.span());
+      return piece;
+    };
+    const auto take = [&](index_t, detail::Piece& piece) {
+      const std::size_t count = piece.bytes().size() / sizeof(float);
+      piece.get(std::span(target, count));
+      target += count;
+    };
+    detail::share_in_order(ranks(), (set.size() + batch - 1) / batch, compute, take);
     return out;
   }
 
@@ -209,9 +245,13 @@ class Comparer {
                            "; choose other metrics (--metrics frechet) or a smaller --neighbours");
     if (wants("frechet") && least < 2)
       raise<ArgumentError>("the Frechet distance needs at least two pictures in each set");
-    const FeatureExtractor network = open_extractor(c_);
-    if (!network.is_inception() && wanted_.contains("inception-score"))
-      throw UsageError("--metrics inception-score: needs --inception-weights FILE");
+    std::optional<FeatureExtractor> opened;
+    ranks().agree([&] {
+      opened.emplace(open_extractor(c_));
+      if (!opened->is_inception() && wanted_.contains("inception-score"))
+        throw UsageError("--metrics inception-score: needs --inception-weights FILE");
+    });
+    const FeatureExtractor& network = *opened;
     report_.emplace_back("features", network.name());
     table_.emplace_back("features",
                         printable(concat(network.name(), ", ", network.dimension(), " numbers")));
@@ -220,6 +260,17 @@ class Comparer {
     const Tensor<float> b = reference_ ? features_of(*reference_, network, "features of B")
                                        : Tensor<float>();  // (M, D)
     bar_.clear();
+    ranks().on_root([&] { measure(a, b, statistics, network); });
+    if (least <= network.dimension())
+      notes_.push_back(concat("The Frechet distance is unreliable with ", least, " pictures and ",
+                              network.dimension(),
+                              " features; 10,000 pictures or more are usual."));
+  }
+
+  /// Metrics of features a (N, D) and b (M, D), or `statistics` instead of b.
+  void measure(const Tensor<float>& a, const Tensor<float>& b,
+               const std::optional<Statistics>& statistics, const FeatureExtractor& network) {
+    const bool manifolds = any({"precision", "recall"}) && reference_.has_value();
     if (wants("frechet")) frechet(a, b, statistics);
     if (manifolds) {
       const PrecisionRecall result = precision_recall(a.view(), b.view(), c_.neighbours);
@@ -234,10 +285,6 @@ class Comparer {
       report_.emplace_back("inception_score_deviation", score.deviation);
       table_.back().second += " +- " + format_fixed(score.deviation, 3);
     }
-    if (least <= network.dimension())
-      notes_.push_back(concat("The Frechet distance is unreliable with ", least, " pictures and ",
-                              network.dimension(),
-                              " features; 10,000 pictures or more are usual."));
   }
 
   /// Frechet distance between features a (N, D) and b (M, D), or `given` statistics instead of b.

@@ -9,6 +9,7 @@
 #include "tool/numbers.hpp"
 #include "tool/output.hpp"
 #include "tool/picture_set.hpp"
+#include "tool/ranks.hpp"
 #include "tool/sample_output.hpp"
 #include "tool/text.hpp"
 
@@ -79,24 +80,31 @@ bool declare_pictures(CommandFiles& files, InOut& options) {
 }
 
 void encode(InOut& options) {
+  Communicator& all = patient_ranks();
   CommandFiles files;
-  declare_model(files, options.model);
-  const bool several = declare_pictures(files, options);
-  const std::string out = files.output("--out", options.out, {".safetensors"});
-  if (several && files.writes_stdout())
-    throw UsageError(
-        "--out: '-' (stdout) cannot be several files; name a file for several pictures");
+  bool several = false;
+  std::string out;
+  all.agree([&] {
+    declare_model(files, options.model);
+    several = declare_pictures(files, options);
+    out = files.output("--out", options.out, {".safetensors"});
+    if (several && files.writes_stdout())
+      throw UsageError(
+          "--out: '-' (stdout) cannot be several files; name a file for several pictures");
+  });
   if (several)
     return files.print(
         concat(options.out, ": ", encode_pictures(options.model, pictures_of(options))));
-  const Image image = Image::open(options.in, {.exif = !options.ignore_exif});
-  const Autoencoder autoencoder(open_model(options.model, {.decoder = false, .dit = false}),
-                                {.keep_loaded = false, .dtype = options.model.dtype});
-  const Tensor<float> latent = autoencoder.encode(image);  // (1, C, h, w)
-  stop_if_interrupted();
-  write_tensor(out, "latent", latent, {{"model", autoencoder.config().name}});
-  files.finish();
-  files.print(concat(options.out, ": latent ", latent.shape()));
+  all.on_root([&] {
+    const Image image = Image::open(options.in, {.exif = !options.ignore_exif});
+    const Autoencoder autoencoder(open_model(options.model, {.decoder = false, .dit = false}),
+                                  {.keep_loaded = false, .dtype = options.model.dtype});
+    const Tensor<float> latent = autoencoder.encode(image);  // (1, C, h, w)
+    stop_if_interrupted();
+    write_tensor(out, "latent", latent, {{"model", autoencoder.config().name}});
+    files.finish();
+    files.print(concat(options.out, ": latent ", latent.shape()));
+  });
 }
 
 void decode(InOut& options) {
@@ -133,21 +141,8 @@ void decode(InOut& options) {
   files.print(concat(options.out, ": ", summary));
 }
 
-void reconstruct(InOut& options) {
-  CommandFiles files;
-  declare_model(files, options.model);
-  const bool several = declare_pictures(files, options);
-  if (!several && !options.originals_out.empty())
-    throw UsageError("--originals-out: expected a folder of pictures as the input");
-  if (several) {
-    FolderEncoding pictures = pictures_of(options);
-    pictures.out = files.output("--out", options.out, {".npz"});
-    if (!options.originals_out.empty())
-      pictures.originals = files.output("--originals-out", options.originals_out, {".npz"});
-    const std::string summary = reconstruct_pictures(options.model, pictures);
-    files.finish();
-    return files.print(concat(options.out, ": ", summary));
-  }
+/// Reconstructs one picture.
+void reconstruct_one(const InOut& options, CommandFiles& files) {
   const std::string out = files.output("--out", options.out, {".png"});
   const Image image = Image::open(options.in, {.exif = !options.ignore_exif});
   const Autoencoder autoencoder(open_model(options.model, {.dit = false}),
@@ -161,6 +156,28 @@ void reconstruct(InOut& options) {
   files.finish();
   files.print(concat(options.out, ": ", result.width(), " x ", result.height(), ", PSNR ",
                      format_fixed(quality, 2), " dB"));
+}
+
+void reconstruct(InOut& options) {
+  Communicator& all = patient_ranks();
+  CommandFiles files;
+  bool several = false;
+  FolderEncoding pictures;
+  all.agree([&] {
+    declare_model(files, options.model);
+    several = declare_pictures(files, options);
+    if (!several && !options.originals_out.empty())
+      throw UsageError("--originals-out: expected a folder of pictures as the input");
+    if (!several) return;
+    pictures = pictures_of(options);
+    pictures.out = files.output("--out", options.out, {".npz"});
+    if (!options.originals_out.empty())
+      pictures.originals = files.output("--originals-out", options.originals_out, {".npz"});
+  });
+  if (!several) return all.on_root([&] { reconstruct_one(options, files); });
+  const std::string summary = reconstruct_pictures(options.model, pictures);
+  all.on_root([&] { files.finish(); });
+  files.print(concat(options.out, ": ", summary));
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "tool/numbers.hpp"
 #include "tool/output.hpp"
 #include "tool/progress.hpp"
+#include "tool/ranks.hpp"
 #include "tool/text.hpp"
 
 namespace rae::tool {
@@ -59,19 +60,22 @@ void run_comparison(const CLI::App& app, EvaluateCommand& command) {
           concat(option, ": applies to the evaluation of a model, but sets of pictures are given"));
   for (const auto& words : command.metrics)
     for (auto& name : split_list(words)) comparison.metrics.push_back(name);
+  Communicator& all = patient_ranks();
   CommandFiles files;
-  comparison.pictures = declare_set(files, "A", comparison.pictures);
-  comparison.reference = declare_set(files, "B", comparison.reference);
-  std::string& weights = comparison.inception_weights;
-  if (!weights.empty()) weights = files.input("--inception-weights", weights);
-  std::string& features = comparison.features;
-  if (!features.empty() && features != "inception" && features != "builtin")
-    features = files.input_model("--features", features, comparison.models_dir);
-  if (!command.out.empty()) comparison.out = files.output("--out", command.out, {".json"});
+  all.agree([&] {
+    comparison.pictures = declare_set(files, "A", comparison.pictures);
+    comparison.reference = declare_set(files, "B", comparison.reference);
+    std::string& weights = comparison.inception_weights;
+    if (!weights.empty()) weights = files.input("--inception-weights", weights);
+    std::string& features = comparison.features;
+    if (!features.empty() && features != "inception" && features != "builtin")
+      features = files.input_model("--features", features, comparison.models_dir);
+    if (!command.out.empty()) comparison.out = files.output("--out", command.out, {".json"});
+  });
   comparison.ignore_exif = command.data_flags.ignore_exif;
   comparison.print = [&](const std::string& line) { files.print(line); };
   compare(comparison);
-  files.finish();
+  all.on_root([&] { files.finish(); });
 }
 
 /// Whether a folder holds an evaluation that has not finished.
@@ -110,32 +114,40 @@ void run(const CLI::App& app, EvaluateCommand& command) {
   if (command.data.empty() || command.out.empty())
     throw UsageError("give --data DIR and --out DIR to evaluate a model, or two sets of pictures");
   EvaluationOptions& options = command.evaluation;
+  Communicator& all = patient_ranks();
+  options.ranks = &all;
   CommandFiles files;
-  files.input_folder("--data", command.data);
-  const std::string model = files.input_model("--model", model_path(command.model));
-  files.output_folder("--out", command.out,
-                      {.overwrite = command.overwrite,
-                       .own = is_evaluation_file,
-                       .continues = is_unfinished_evaluation});
-  const Bundle bundle = Bundle::load(model);
-  if (command.cfg) {
-    options.guidance = bundle.config.sampling.guidance;
-    options.guidance->scale = *command.cfg;
-    require_guidance(*options.guidance);
-  }
-  options.probes = !command.no_probes;
-  options.dtype = command.dtype.value_or(DType::f32);
-  const DatasetOptions form{.size = bundle.config.image_size,
-                            .width = bundle.config.image_width,
-                            .channels = static_cast<int>(bundle.config.encoder.channels())};
-  const auto train = open_data(command.data, Split::train, form, command.data_flags),
-             test = open_data(command.data, Split::test, form, command.data_flags);
+  std::optional<Bundle> bundle;
+  OwnedPointer<const ImageDataset> train, test;
+  all.agree([&] {
+    files.input_folder("--data", command.data);
+    const std::string model = files.input_model("--model", model_path(command.model));
+    files.output_folder("--out", command.out,
+                        {.overwrite = command.overwrite,
+                         .own = is_evaluation_file,
+                         .continues = is_unfinished_evaluation});
+    bundle.emplace(Bundle::load(model));
+    if (command.cfg) {
+      options.guidance = bundle->config.sampling.guidance;
+      options.guidance->scale = *command.cfg;
+      require_guidance(*options.guidance);
+    }
+    options.probes = !command.no_probes;
+    options.dtype = command.dtype.value_or(DType::f32);
+    const DatasetOptions form{.size = bundle->config.image_size,
+                              .width = bundle->config.image_width,
+                              .channels = static_cast<int>(bundle->config.encoder.channels())};
+    train = open_data(command.data, Split::train, form, command.data_flags);
+    test = open_data(command.data, Split::test, form, command.data_flags);
+  });
   UnfinishedOutput unfinished;
-  unfinished.will_create(command.out);
-  std::filesystem::create_directories(command.out);
-  remove_old_evaluation(command.out);
   const std::filesystem::path mark = std::filesystem::path(command.out) / kUnfinished;
-  write_file_atomically(mark.string(), std::string_view());
+  all.on_root([&] {
+    unfinished.will_create(command.out);
+    std::filesystem::create_directories(command.out);
+    remove_old_evaluation(command.out);
+    write_file_atomically(mark.string(), std::string_view());
+  });
   options.folder = command.out;
 
   options.classifier = classifier_options_for(*train);
@@ -158,18 +170,21 @@ void run(const CLI::App& app, EvaluateCommand& command) {
   };
   EvaluationReport report;
   try {
-    report = evaluate(bundle, train, test, options);
-  } catch (const Error&) {
+    report = evaluate(*bundle, train, test, options);
+  } catch (const Error& error) {
+    if (!all.is_root()) throw;
     const bool nothing = std::next(std::filesystem::directory_iterator(options.folder)) ==
                          std::filesystem::directory_iterator();
     if (nothing) std::filesystem::remove(mark);
-    if (nothing || !interrupted()) throw;
+    const bool cancelled = interrupted() || dynamic_cast<const Cancelled*>(&error) != nullptr;
+    if (nothing || !cancelled) throw;
     bar.clear();
     raise<Cancelled>("interrupted; the parts that are complete are in '", options.folder,
                      "'; the same command uses a classifier there again");
   }
-  std::filesystem::remove(mark);
   bar.clear();
+  if (!all.is_root()) return;
+  std::filesystem::remove(mark);
   unfinished.finish();
   std::printf("%s\n%s: the report, as text and JSON, and its pictures\n",
               printable(to_text(report), true).c_str(), printable(command.out).c_str());

@@ -14,7 +14,9 @@
 #include "tool/output.hpp"
 #include "tool/picture_set.hpp"
 #include "tool/progress.hpp"
+#include "tool/ranks.hpp"
 #include "tool/text.hpp"
+#include "train/shared_work.hpp"
 
 namespace rae::tool {
 namespace {
@@ -56,33 +58,6 @@ std::map<std::string, std::string> settings_of(const ModelFiles& files, const Mo
   if (!options.image.exif) out["exif"] = "ignored";
   return out;
 }
-
-/// Progress on a terminal, or a line every 30 seconds.
-class PictureProgress {
- public:
-  PictureProgress(std::string label, index_t before, index_t total)
-      : label_(std::move(label)), bar_(label_), before_(before), total_(total) {}
-
-  void operator()(index_t done) {
-    const double seconds = bar_.seconds(), made = static_cast<double>(done - before_),
-                 left = static_cast<double>(total_ - done),
-                 eta = made > 0 ? seconds * left / made : -1;
-    const std::string detail =
-        concat(done, "/", total_, "  ", format_rate(made / std::max(seconds, 1e-9)), " pictures/s");
-    bar_.update(static_cast<double>(done), static_cast<double>(total_), detail, eta);
-    if (stderr_is_terminal() || Clock::now() - last_ < std::chrono::seconds(30)) return;
-    std::fprintf(stderr, "%s  %s  ETA %s\n", label_.c_str(), detail.c_str(),
-                 format_duration(eta).c_str());
-    last_ = Clock::now();
-  }
-  void clear() { bar_.clear(); }
-
- private:
-  std::string label_;
-  ProgressBar bar_;
-  index_t before_, total_;
-  Clock::time_point last_ = Clock::now();
-};
 
 /// Pictures [first, first + count) as the model takes them.
 std::vector<Image> prepared(const Autoencoder& autoencoder, const PictureSet& set, index_t first,
@@ -126,6 +101,103 @@ bool is_complete(const std::string& path, const std::map<std::string, std::strin
   return true;
 }
 
+/// Pictures of one file of latents that are encoded together.
+struct EncodingBatch {
+  index_t part = 0;              // the file
+  index_t first = 0, count = 0;  // the pictures
+};
+
+/// The files of latents of a set of pictures.
+class LatentFiles {
+ public:
+  LatentFiles(const PictureSet& set, const FolderEncoding& options, const Shape& latent,
+              std::map<std::string, std::string> settings)
+      : set_(set),
+        options_(options),
+        latent_(latent),
+        metadata_(std::move(settings)),
+        per_file_(options.per_file > 0
+                      ? options.per_file
+                      : std::max<index_t>(
+                            1, kMostBytesOfAFile / (latent.numel() * index_t{sizeof(float)}))),
+        parts_((set.size() + per_file_ - 1) / per_file_) {
+    metadata_["count"] = std::to_string(set.size());
+    metadata_["per_file"] = std::to_string(per_file_);
+  }
+
+  /// Number of files.
+  [[nodiscard]] index_t parts() const noexcept { return parts_; }
+  /// Number of latents in files that are complete.
+  [[nodiscard]] index_t saved() const noexcept { return saved_; }
+
+  /// The pictures of the files that are missing. Throws ConfigError for a file that belongs to
+  /// other settings.
+  [[nodiscard]] std::vector<EncodingBatch> missing_batches() {
+    std::vector<EncodingBatch> out;
+    for (index_t part = 0; part < parts_; ++part) {
+      if (is_complete(path_of(part), metadata_of(part))) {
+        saved_ += end_of(part) - begin_of(part);
+        continue;
+      }
+      for (index_t i = begin_of(part); i < end_of(part); i += options_.batch)
+        out.push_back({part, i, std::min(options_.batch, end_of(part) - i)});
+    }
+    return out;
+  }
+
+  /// Adds the latents of the next batch; the last batch of a file writes it. Throws FileError.
+  void add(const EncodingBatch& batch, detail::Piece& latents) {
+    const index_t begin = begin_of(batch.part), end = end_of(batch.part), size = latent_.numel();
+    if (batch.first == begin)
+      latents_ = Tensor<float>(Shape{end - begin, latent_[0], latent_[1], latent_[2]});
+    latents.get(latents_.span().subspan(static_cast<std::size_t>((batch.first - begin) * size),
+                                        static_cast<std::size_t>(batch.count * size)));
+    if (batch.first + batch.count < end) return;
+    std::map<std::string, std::string> metadata = metadata_of(batch.part);
+    std::vector<ConfigNode> names;
+    for (index_t i = begin; i < end; ++i) names.emplace_back(name_of_picture(set_, i));
+    metadata["names"] = ConfigNode::list(std::move(names)).to_json();
+    const SafetensorsEntry entries[] = {{"latent", std::move(latents_)}};
+    write_safetensors(path_of(batch.part), entries, metadata);
+    saved_ += end - begin;
+  }
+
+  /// Writes the list of the files, if there are several. Throws FileError.
+  void write_index() const {
+    if (parts_ == 1) return;
+    std::vector<ConfigNode> index;
+    for (index_t part = 0; part < parts_; ++part)
+      index.push_back(ConfigNode::map({{"file", fs::path(path_of(part)).filename().string()},
+                                       {"first", begin_of(part)},
+                                       {"count", end_of(part) - begin_of(part)}}));
+    write_file_atomically(
+        options_.out + ".index.json",
+        ConfigNode::map({{"count", set_.size()}, {"files", ConfigNode::list(std::move(index))}})
+            .to_json(2));
+  }
+
+ private:
+  [[nodiscard]] index_t begin_of(index_t part) const { return part * per_file_; }
+  [[nodiscard]] index_t end_of(index_t part) const {
+    return std::min(set_.size(), begin_of(part) + per_file_);
+  }
+  [[nodiscard]] std::string path_of(index_t part) const {
+    return file_of_part(options_.out, part, parts_);
+  }
+  [[nodiscard]] std::map<std::string, std::string> metadata_of(index_t part) const {
+    std::map<std::string, std::string> out = metadata_;
+    out["first"] = std::to_string(begin_of(part));
+    return out;
+  }
+
+  const PictureSet& set_;
+  const FolderEncoding& options_;
+  Shape latent_;  // (C, h, w)
+  std::map<std::string, std::string> metadata_;
+  index_t per_file_, parts_, saved_ = 0;
+  Tensor<float> latents_{};  // (n, C, h, w) of the file that is being filled
+};
+
 }  // namespace
 
 bool is_picture_set(const std::string& path) {
@@ -134,109 +206,137 @@ bool is_picture_set(const std::string& path) {
 }
 
 std::string reconstruct_pictures(const ModelChoice& model, const FolderEncoding& options) {
-  const PictureSet set = PictureSet::open(options.in, options.image);
-  const ModelFiles files = open_model(model, {.dit = false});
-  const std::map<std::string, std::string> settings = settings_of(files, model, set, options);
-  const Autoencoder autoencoder(files, {.dtype = model.dtype});
-  const index_t count = set.size();
-  NpzStream out =
-      open_stream(options.out, count, autoencoder.config(), settings, "reconstructions");
-  std::optional<NpzStream> originals;
-  if (!options.originals.empty())
-    originals.emplace(
-        open_stream(options.originals, count, autoencoder.config(), settings, "originals"));
-  // Both are continued from where the shorter one ends.
-  const index_t before = originals ? std::min(out.done(), originals->done()) : out.done();
+  Communicator& all = ranks();
+  std::optional<PictureSet> set;
+  std::optional<Autoencoder> autoencoder;
+  std::optional<NpzStream> out, originals;  // on rank 0
+  index_t before = 0;
+  all.agree([&] {
+    set.emplace(PictureSet::open(options.in, options.image));
+    const ModelFiles files = open_model(model, {.dit = false});
+    autoencoder.emplace(files, LoadOptions{.dtype = model.dtype});
+    if (!all.is_root()) return;
+    const std::map<std::string, std::string> settings = settings_of(files, model, *set, options);
+    const ModelConfig& config = autoencoder->config();
+    out.emplace(open_stream(options.out, set->size(), config, settings, "reconstructions"));
+    if (!options.originals.empty())
+      originals.emplace(open_stream(options.originals, set->size(), config, settings, "originals"));
+    // Both are continued from where the shorter one ends.
+    before = originals ? std::min(out->done(), originals->done()) : out->done();
+  });
+  all.broadcast(std::span(&before, 1));
+  const Shape picture = autoencoder->config().image_shape();  // (channels, H, W)
+  const auto pixels = static_cast<std::size_t>(picture.numel());
+  const index_t count = set->size();
+  const auto first_of = [&](index_t batch) { return before + batch * options.batch; };
+  const auto size_of = [&](index_t batch) {
+    return std::min(options.batch, count - first_of(batch));
+  };
   PictureProgress progress("reconstructing", before, count);
   auto last_checkpoint = Clock::now();
   const auto checkpoint = [&] {
-    out.checkpoint();
+    out->checkpoint();
     if (originals) originals->checkpoint();
     last_checkpoint = Clock::now();
   };
-  for (index_t first = before; first < count;) {
-    if (interrupted()) {
-      checkpoint();
-      progress.clear();
-      raise<Cancelled>("interrupted; ", first, " of ", count,
-                       " pictures are saved; the same command continues after them");
-    }
-    const index_t part = std::min(options.batch, count - first);
-    const std::vector<Image> pictures = prepared(autoencoder, set, first, part);
-    const std::vector<Image> results = autoencoder.decode(autoencoder.encode(pictures));
-    for (index_t i = 0; i < part; ++i) {
-      const auto at = static_cast<std::size_t>(i);
-      if (out.done() == first + i) out.append(results[at].pixels());
-      if (originals && originals->done() == first + i) originals->append(pictures[at].pixels());
-    }
-    first += part;
-    progress(first);
+  const auto compute = [&](index_t batch) {
+    // At once, because a launcher that ends its ranks gives them little time.
+    if (interrupted() && out) checkpoint();
+    stop_if_interrupted();
+    const std::vector<Image> pictures =
+        prepared(*autoencoder, *set, first_of(batch), size_of(batch));
+    detail::Piece piece;
+    for (const Image& image : autoencoder->decode(autoencoder->encode(pictures)))
+      piece.put(std::span<const std::uint8_t>(image.pixels()));
+    if (!options.originals.empty())
+      for (const Image& image : pictures) piece.put(std::span<const std::uint8_t>(image.pixels()));
+    return piece;
+  };
+  const auto take = [&](index_t batch, detail::Piece& piece) {
+    const index_t first = first_of(batch), end = first + size_of(batch);
+    for (NpzStream* stream : {&*out, originals ? &*originals : nullptr})
+      for (index_t i = first; stream != nullptr && i < end; ++i)
+        if (const auto of_one = piece.get<std::uint8_t>(pixels); stream->done() == i)
+          stream->append(of_one);
+    progress(static_cast<double>(end));
     if (Clock::now() - last_checkpoint > std::chrono::seconds(2)) checkpoint();
+  };
+  try {
+    detail::share_in_order(all, (count - before + options.batch - 1) / options.batch, compute,
+                           take);
+  } catch (const Cancelled&) {
+    if (!out) throw;
+    checkpoint();
+    progress.clear();
+    raise<Cancelled>("interrupted; ",
+                     originals ? std::min(out->done(), originals->done()) : out->done(), " of ",
+                     count, " pictures are saved; the same command continues after them");
   }
-  if (originals) originals->finish();
-  out.finish();
+  all.on_root([&] {
+    if (originals) originals->finish();
+    out->finish();
+  });
   progress.clear();
-  const Shape picture = autoencoder.config().image_shape();  // (channels, H, W)
   std::string summary = concat(plural(count, "picture"), ", ", picture[2], " x ", picture[1]);
   if (before > 0) summary += concat(", ", before, " of them from an earlier run");
   return summary;
 }
 
 std::string encode_pictures(const ModelChoice& model, const FolderEncoding& options) {
-  const PictureSet set = PictureSet::open(options.in, options.image);
-  const ModelFiles files = open_model(model, {.decoder = false, .dit = false});
-  const Autoencoder autoencoder(files, {.dtype = model.dtype});
-  const Shape latent = autoencoder.config().latent_shape();  // (C, h, w)
-  const index_t bytes = latent.numel() * index_t{sizeof(float)}, count = set.size(),
-                per_file = options.per_file > 0 ? options.per_file
-                                                : std::max<index_t>(1, kMostBytesOfAFile / bytes),
-                parts = (count + per_file - 1) / per_file;
-  std::map<std::string, std::string> metadata = settings_of(files, model, set, options);
-  metadata["count"] = std::to_string(count);
-  metadata["per_file"] = std::to_string(per_file);
-  PictureProgress progress("encoding", 0, count);
-  index_t kept = 0;
-  std::vector<ConfigNode> index;
-  for (index_t part = 0; part < parts; ++part) {
-    const std::string path = file_of_part(options.out, part, parts);
-    const index_t begin = part * per_file, end = std::min(count, begin + per_file);
-    metadata["first"] = std::to_string(begin);
-    index.push_back(ConfigNode::map(
-        {{"file", fs::path(path).filename().string()}, {"first", begin}, {"count", end - begin}}));
-    if (is_complete(path, metadata)) {
-      kept += end - begin;
-      progress(end);
-      continue;
-    }
-    std::vector<ConfigNode> names;
-    for (index_t i = begin; i < end; ++i) names.emplace_back(name_of_picture(set, i));
-    std::map<std::string, std::string> with_names = metadata;
-    with_names["names"] = ConfigNode::list(std::move(names)).to_json();
-    Tensor<float> all(Shape{end - begin, latent[0], latent[1], latent[2]});  // (n, C, h, w)
-    for (index_t first = begin; first < end; first += options.batch) {
-      if (interrupted()) {
-        progress.clear();
-        raise<Cancelled>("interrupted; ", begin, " of ", count,
-                         " latents are saved; the same command continues after them");
-      }
-      const index_t some = std::min(options.batch, end - first);
-      const Tensor<float> latents =
-          autoencoder.encode(prepared(autoencoder, set, first, some));  // (b, C, h, w)
-      copy_elements(latents.data(), latents.numel(), all.data() + (first - begin) * latent.numel());
-      progress(first + some);
-    }
-    const SafetensorsEntry entries[] = {{"latent", std::move(all)}};
-    write_safetensors(path, entries, with_names);
+  Communicator& all = ranks();
+  std::optional<PictureSet> set;
+  std::optional<Autoencoder> autoencoder;
+  std::optional<LatentFiles> files;    // on rank 0
+  std::vector<EncodingBatch> batches;  // of the files that are missing
+  detail::Piece shared;
+  index_t saved = 0;  // latents in complete files
+  all.agree([&] {
+    set.emplace(PictureSet::open(options.in, options.image));
+    const ModelFiles opened = open_model(model, {.decoder = false, .dit = false});
+    autoencoder.emplace(opened, LoadOptions{.dtype = model.dtype});
+    if (!all.is_root()) return;
+    files.emplace(*set, options, autoencoder->config().latent_shape(),
+                  settings_of(opened, model, *set, options));
+    batches = files->missing_batches();
+    saved = files->saved();
+    shared.put(std::span<const EncodingBatch>(batches));
+  });
+  shared.broadcast(all);
+  batches = shared.get<EncodingBatch>(shared.bytes().size() / sizeof(EncodingBatch));
+  const index_t count = set->size(), kept = saved;
+  PictureProgress progress("encoding", kept, count);
+  const auto compute = [&](index_t i) {
+    stop_if_interrupted();
+    const EncodingBatch& batch = batches[static_cast<std::size_t>(i)];
+    detail::Piece piece;
+    const Tensor<float> latents = autoencoder->encode(
+        prepared(*autoencoder, *set, batch.first, batch.count));  // (b, C, h, w)
+    piece.put(latents.span());
+    return piece;
+  };
+  index_t done = kept;
+  const auto take = [&](index_t i, detail::Piece& piece) {
+    const EncodingBatch& batch = batches[static_cast<std::size_t>(i)];
+    files->add(batch, piece);
+    done += batch.count;
+    progress(static_cast<double>(done));
+  };
+  try {
+    detail::share_in_order(all, static_cast<index_t>(batches.size()), compute, take);
+  } catch (const Cancelled&) {
+    progress.clear();
+    if (!files) throw;
+    raise<Cancelled>("interrupted; ", files->saved(), " of ", count,
+                     " latents are saved; the same command continues after them");
   }
-  if (parts > 1)
-    write_file_atomically(
-        options.out + ".index.json",
-        ConfigNode::map({{"count", count}, {"files", ConfigNode::list(std::move(index))}})
-            .to_json(2));
-  progress.clear();
-  std::string summary = concat(plural(count, "latent"), " ", latent);
-  if (parts > 1) summary += concat(" in ", plural(parts, "file"));
-  if (kept > 0) summary += concat(", ", kept, " of them from an earlier run");
+  std::string summary;
+  all.on_root([&] {
+    files->write_index();
+    progress.clear();
+    summary = concat(plural(count, "latent"), " ", autoencoder->config().latent_shape());
+    if (files->parts() > 1) summary += concat(" in ", plural(files->parts(), "file"));
+    if (kept > 0) summary += concat(", ", kept, " of them from an earlier run");
+  });
   return summary;
 }
 

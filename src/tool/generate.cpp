@@ -16,8 +16,9 @@
 #include "tool/model.hpp"
 #include "tool/numbers.hpp"
 #include "tool/output.hpp"
-#include "tool/progress.hpp"
+#include "tool/ranks.hpp"
 #include "tool/sample_output.hpp"
+#include "tool/sampled_set.hpp"
 #include "tool/text.hpp"
 
 namespace rae::tool {
@@ -175,7 +176,8 @@ std::map<std::string, std::string> settings_of_all(const Generator& generator,
 }
 
 void run(GenerateCommand& command) {
-  if (!command.bulk.join.empty()) return join(command);
+  Communicator& all = patient_ranks();
+  if (!command.bulk.join.empty()) return all.on_root([&] { join(command); });
   constexpr index_t kDefaultCount = 10;
   GenerateOptions options{.seed = command.seed,
                           .steps = command.steps.value_or(0),
@@ -190,20 +192,34 @@ void run(GenerateCommand& command) {
                 {});  // a wrong name is reported before the model is opened
   const LabelSampling sampling = command.bulk.labels();
   const Shard shard = command.bulk.part();
-  if (command.bulk.shard && !is_streamed(command))
-    throw UsageError(
-        "--shard: --out must name an .npz file, without --latent-out, --images-out and --noise-in");
   CommandFiles paths;
-  declare_model(paths, command.model);
-  if (!command.noise_in.empty()) command.noise_in = paths.input("--noise-in", command.noise_in);
-  const SampleOutput out = declare_samples(paths, "--out", command.out, command.overwrite);
-  for (auto& [option, file] : {std::pair("--latent-out", &command.latent_out),
-                               std::pair("--images-out", &command.images_out)})
-    if (!file->empty()) *file = paths.output(option, *file, {".safetensors"});
-  const ModelFiles files = open_files(command);
-  // A streamed archive alternates between sampling and decoding, so all networks stay loaded.
-  const Generator generator(files, {.keep_loaded = command.keep_loaded || is_streamed(command),
-                                    .dtype = command.model.dtype});
+  SampleOutput out;
+  bool streamed = false;
+  all.agree([&] {
+    if (all.is_root()) streamed = is_streamed(command);
+    if (command.bulk.shard && all.is_root() && !streamed)
+      throw UsageError(
+          "--shard: --out must name an .npz file, without --latent-out, --images-out and "
+          "--noise-in");
+    declare_model(paths, command.model);
+    if (!command.noise_in.empty()) command.noise_in = paths.input("--noise-in", command.noise_in);
+    if (all.is_root()) out = declare_samples(paths, "--out", command.out, command.overwrite);
+    for (auto& [option, file] : {std::pair("--latent-out", &command.latent_out),
+                                 std::pair("--images-out", &command.images_out)})
+      if (!file->empty()) *file = paths.output(option, *file, {".safetensors"});
+  });
+  all.broadcast(std::span(&streamed, 1));
+  std::optional<ModelFiles> opened;
+  std::optional<Generator> loaded;
+  all.agree([&] {
+    opened.emplace(open_files(command));
+    // Work in batches alternates between sampling and decoding, so all networks stay loaded.
+    loaded.emplace(*opened,
+                   LoadOptions{.keep_loaded = command.keep_loaded || streamed || all.size() > 1,
+                               .dtype = command.model.dtype});
+  });
+  const ModelFiles& files = *opened;
+  const Generator& generator = *loaded;
   if (command.sampler) set_sampler(options, *command.sampler, generator.config().sampling);
   const auto classes = requested_classes(command, generator);
   set_guidance(options, generator.config(), command);
@@ -220,7 +236,8 @@ void run(GenerateCommand& command) {
   }
   const index_t columns = grid_columns(count, period);
   const Shape picture = generator.config().image_shape();  // (channels, H, W)
-  require_grid_fits(out, command.grid, count, columns, picture[1], picture[2]);
+  all.on_root(
+      [&] { require_grid_fits(out, command.grid, count, columns, picture[1], picture[2]); });
   options.labels = choose_labels(sampling, count, classes, options.seed, options.rng);
 
   const auto begin = std::chrono::steady_clock::now();
@@ -228,15 +245,16 @@ void run(GenerateCommand& command) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   };
   const auto print_summary = [&](const std::string& summary) {
+    double evaluations[] = {static_cast<double>(report.model.evaluations),
+                            static_cast<double>(report.model.backbones)};
+    all.all_reduce(std::span<double>(evaluations));
     paths.print(concat(command.out, ": ", summary, "; ", format_fixed(seconds(), 1), " s"));
-    if (options.reuse_error > 0 && report.model.evaluations > 0)
+    if (options.reuse_error > 0 && evaluations[0] > 0)
       paths.print(concat("backbone evaluated in ",
-                         format_fixed(100.0 * static_cast<double>(report.model.backbones) /
-                                          static_cast<double>(report.model.evaluations),
-                                      1),
-                         " % of ", report.model.evaluations, " evaluations of the model"));
+                         format_fixed(100.0 * evaluations[1] / evaluations[0], 1), " % of ",
+                         static_cast<index_t>(evaluations[0]), " evaluations of the model"));
   };
-  if (is_streamed(command)) {
+  if (streamed) {
     // Pixels of official models are rounded down in archives, as sample_ddp.py does.
     const BulkSampling bulk{
         .out = command.out,
@@ -246,46 +264,35 @@ void run(GenerateCommand& command) {
                      {"weights", fingerprint(files)}}};
     return print_summary(sample_to_npz(generator, options, bulk));
   }
-  ProgressBar bar("sampling");
-  bar.update(0, static_cast<double>(count));
-  options.on_step = [&](const StepInfo& info) {
-    const double done = static_cast<double>(count * info.step) / static_cast<double>(info.steps);
-    bar.update(done, static_cast<double>(count),
-               concat(format_rate(done / bar.seconds()), " pictures/s"));
-    return !interrupted();
-  };
-  const Tensor<float> latents = generator.sample_latents(options);  // (B, C, h, w)
-  bar.begin("decoding");
-  Tensor<float> pixels;  // (B, channels, H, W)
-  if (!command.images_out.empty())
-    pixels = decode_all_pixels(generator, latents, options.batch_size, bar);
-  const auto images = pixels.empty() ? decode_all(generator, latents, options.batch_size, bar)
-                                     : Image::from_batch(pixels);
-  stop_if_interrupted();
-
-  const auto all_text = settings_of_all(generator, options, classes.size());
-  UnfinishedOutput unfinished;
-  if (!command.latent_out.empty()) {
-    unfinished.will_create(command.latent_out);
-    write_tensor(command.latent_out, "sample_latent", latents, all_text);
-  }
-  if (!command.images_out.empty()) {
-    unfinished.will_create(command.images_out);
-    write_tensor(command.images_out, "sample_image", pixels, all_text);
-  }
-  const Samples samples{
-      .images = images,
-      .labels = options.labels,
-      .label_name = [&](index_t label) { return class_name(generator, label); },
-      .png_text =
-          [&](index_t i) { return generator.png_text(options, static_cast<std::size_t>(i)); },
-      .grid_text = all_text,
-      .columns = columns};
-  if (out.kind != OutputKind::folder) unfinished.will_create(out.path);
-  const std::string summary = write_samples(out, samples, command.grid);
-  paths.finish();
-  unfinished.finish();
-  bar.clear();
+  const SampledSet sampled =
+      sample_set(generator, options,
+                 {.latents = !command.latent_out.empty(), .pixels = !command.images_out.empty()});
+  std::string summary;
+  all.on_root([&] {
+    stop_if_interrupted();
+    const auto all_text = settings_of_all(generator, options, classes.size());
+    UnfinishedOutput unfinished;
+    if (!command.latent_out.empty()) {
+      unfinished.will_create(command.latent_out);
+      write_tensor(command.latent_out, "sample_latent", sampled.latents, all_text);
+    }
+    if (!command.images_out.empty()) {
+      unfinished.will_create(command.images_out);
+      write_tensor(command.images_out, "sample_image", sampled.pixels, all_text);
+    }
+    const Samples samples{
+        .images = sampled.images,
+        .labels = options.labels,
+        .label_name = [&](index_t label) { return class_name(generator, label); },
+        .png_text =
+            [&](index_t i) { return generator.png_text(options, static_cast<std::size_t>(i)); },
+        .grid_text = all_text,
+        .columns = columns};
+    if (out.kind != OutputKind::folder) unfinished.will_create(out.path);
+    summary = write_samples(out, samples, command.grid);
+    paths.finish();
+    unfinished.finish();
+  });
   print_summary(summary);
 }
 

@@ -79,4 +79,23 @@ void ProgressBar::clear() {
   drawn_ = false;
 }
 
+PictureProgress::PictureProgress(std::string label, index_t before, index_t total)
+    : label_(std::move(label)),
+      bar_(label_),
+      before_(static_cast<double>(before)),
+      total_(static_cast<double>(total)) {}
+
+void PictureProgress::operator()(double done) {
+  const double seconds = bar_.seconds(), made = done - before_,
+               eta = made > 0 ? seconds * (total_ - done) / made : -1;
+  const std::string detail =
+      concat(static_cast<index_t>(done), "/", static_cast<index_t>(total_), "  ",
+             format_rate(made / std::max(seconds, 1e-9)), " pictures/s");
+  bar_.update(done, total_, detail, eta);
+  if (stderr_is_terminal() || Clock::now() - last_line_ < std::chrono::seconds(30)) return;
+  std::fprintf(stderr, "%s  %s  ETA %s\n", label_.c_str(), detail.c_str(),
+               format_duration(eta).c_str());
+  last_line_ = Clock::now();
+}
+
 }  // namespace rae::tool

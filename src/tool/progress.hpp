@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "rae/core/shape.hpp"
+
 namespace rae::tool {
 
 /// Draws "label [####....] 52%  26/50  detail  ETA 0:12" on stderr, at most ten times a second, and
@@ -35,6 +37,28 @@ class ProgressBar {
   std::string label_;
   Clock::time_point begin_ = Clock::now(), last_drawn_{};
   bool on_terminal_ = false, drawn_ = false;
+};
+
+/// Progress of work on pictures, of which some were finished by an earlier run: a bar on a
+/// terminal, otherwise a line every 30 seconds.
+class PictureProgress {
+ public:
+  /// `before` of `total` pictures are finished already.
+  PictureProgress(std::string label, index_t before, index_t total);
+
+  /// Shows that `done` pictures are finished, those of `before` included.
+  void operator()(double done);
+
+  /// Erases the line.
+  void clear() { bar_.clear(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  std::string label_;
+  ProgressBar bar_;
+  double before_, total_;
+  Clock::time_point last_line_ = Clock::now();
 };
 
 /// True if stderr is a terminal.

@@ -50,12 +50,14 @@ constexpr double kRankTimeLimit = 600;  // seconds; `rae train --rank-timeout` s
 #ifdef RAE_HAS_MPI
 constexpr double kSecondsForOthersToFail = 5;
 
-/// The messages of all ranks, each once; those that only other ranks have say which.
+/// The messages of all ranks, each once; those that only other ranks have say which. That of rank 0
+/// may say more about an error that all share.
 std::string distinct(const std::vector<std::string>& messages) {
   std::string out;
   std::set<std::string> printed{""};
   for (std::size_t r = 0; r < messages.size(); ++r)
-    if (printed.insert(messages[r]).second)
+    if (printed.insert(messages[r]).second &&
+        (r == 0 || !messages[0].starts_with(messages[r].substr(0, messages[r].size() - 1))))
       out += (r == 0 ? "" : concat("rae: rank ", r, ":\n")) + messages[r];
   return out;
 }
@@ -120,6 +122,11 @@ Communicator& ranks() {
   return one;
 }
 
+Communicator& patient_ranks() {
+  ranks().set_time_limit(0);
+  return ranks();
+}
+
 int threads_of_rank() {
 #ifdef RAE_HAS_MPI
   if (mpi) return mpi->threads();
@@ -128,7 +135,8 @@ int threads_of_rank() {
 }
 
 bool shares_work(const std::string& command) {
-  constexpr std::array kSharing = {"train", "help"};
+  constexpr std::array kSharing = {"train", "generate", "encode", "reconstruct",
+                                   "stats", "evaluate", "help"};
   return std::find(kSharing.begin(), kSharing.end(), command) != kSharing.end();
 }
 

@@ -15,6 +15,10 @@ void connect_ranks();
 /// The ranks of this program; one, unless a launcher has started several.
 [[nodiscard]] Communicator& ranks();
 
+/// The same without a limit on the time that they wait for each other, for commands whose pieces of
+/// work may take any time. The launcher ends all ranks when one dies.
+[[nodiscard]] Communicator& patient_ranks();
+
 /// The number of threads of this rank; 0, the default number, without a launcher.
 [[nodiscard]] int threads_of_rank();
 

@@ -3,19 +3,19 @@
 //
 // Source: appendix of the paper on latent normalisation.
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "load/network_loader.hpp"
-#include "rae/diffusion/latent_statistics.hpp"
 #include "rae/formats/bundle.hpp"
 #include "rae/io/safetensors.hpp"
 #include "tool/command.hpp"
 #include "tool/data_source.hpp"
 #include "tool/model.hpp"
 #include "tool/numbers.hpp"
+#include "tool/ranks.hpp"
 #include "tool/text.hpp"
+#include "train/shared_statistics.hpp"
 
 namespace rae::tool {
 namespace {
@@ -42,39 +42,34 @@ Tensor<float> read_images(const ImageDataset& data, index_t first, index_t count
 }
 
 LatentStatistics statistics_of_data(const StatsCommand& command) {
-  ModelFiles files = open_model(command.model, {.decoder = false, .dit = false});
-  if (!files.encoder)
-    raise<FormatError>(command.model.config.empty() ? command.model.model : command.model.config,
-                       ": has no encoder");
-  const ModelConfig& config = files.config;
-  files.latent_norm = {};  // the statistics are those of latents before normalisation
-  const Rae<float> autoencoder =
-      detail::NetworkLoader(files, {.dtype = command.model.dtype}, {NetworkRole::encoder})
-          .autoencoder(NetworkRole::encoder);
-  const auto data = open_data(command.data, command.split,
-                              {.size = config.image_size,
-                               .width = config.image_width,
-                               .channels = static_cast<int>(config.encoder.channels())},
-                              command.data_flags);
-  LatentStatistics statistics;
-  ProgressBar bar("encoding");
-  auto last_line = std::chrono::steady_clock::now();
-  for (index_t first = 0; first < data->size(); first += command.batch) {
-    stop_if_interrupted();
-    const index_t count = std::min(command.batch, data->size() - first);
-    statistics.update(autoencoder.encode(read_images(*data, first, count)));
-    const auto done = static_cast<double>(first + count);
-    bar.update(done, static_cast<double>(data->size()),
-               concat(format_rate(done / bar.seconds()), " pictures/s"));
-    // Without a terminal: a line every 30 seconds.
-    if (const auto now = std::chrono::steady_clock::now();
-        !stderr_is_terminal() && now - last_line >= std::chrono::seconds(30)) {
-      std::fprintf(stderr, "encoding  %s/%s\n", format_count(first + count).c_str(),
-                   format_count(data->size()).c_str());
-      last_line = now;
-    }
-  }
-  return statistics;
+  std::optional<Rae<float>> autoencoder;
+  OwnedPointer<const ImageDataset> data;
+  ranks().agree([&] {
+    ModelFiles files = open_model(command.model, {.decoder = false, .dit = false});
+    if (!files.encoder)
+      raise<FormatError>(command.model.config.empty() ? command.model.model : command.model.config,
+                         ": has no encoder");
+    const ModelConfig& config = files.config;
+    files.latent_norm = {};  // the statistics are those of latents before normalisation
+    autoencoder =
+        detail::NetworkLoader(files, {.dtype = command.model.dtype}, {NetworkRole::encoder})
+            .autoencoder(NetworkRole::encoder);
+    data = open_data(command.data, command.split,
+                     {.size = config.image_size,
+                      .width = config.image_width,
+                      .channels = static_cast<int>(config.encoder.channels())},
+                     command.data_flags);
+  });
+  PictureProgress progress("encoding", 0, data->size());
+  return detail::shared_statistics(
+      ranks(), data->size(), command.batch, [&](index_t first, index_t count) {
+        stop_if_interrupted();
+        const Tensor<float> latents =
+            autoencoder->encode(read_images(*data, first, count));  // (count, C, h, w)
+        // The other ranks encode the next batches at the same time.
+        progress(static_cast<double>(std::min(data->size(), first + count * ranks().size())));
+        return latents;
+      });
 }
 
 LatentStatistics read_statistics(const std::string& path) {
@@ -90,32 +85,38 @@ LatentStatistics read_statistics(const std::string& path) {
 void run(StatsCommand& command) {
   if (command.data.empty() && command.merge.empty())
     throw UsageError("stats: expected --data, --merge, or both");
+  Communicator& all = patient_ranks();
   CommandFiles files;
-  if (!command.data.empty()) {
-    files.input_folder("--data", command.data);
-    declare_model(files, command.model);
-  }
-  for (std::string& path : command.merge) path = files.input("--merge", path);
-  const std::string out = files.output("--out", command.out, {".safetensors"});
+  std::string out;
   LatentStatistics statistics;
-  for (const auto& path : command.merge) {
-    const LatentStatistics part = read_statistics(path);
-    try {
-      statistics.merge(part);
-    } catch (const ShapeError& error) {
-      raise<ShapeError>(path, ": ", error.what());
+  all.agree([&] {
+    if (!command.data.empty()) {
+      files.input_folder("--data", command.data);
+      declare_model(files, command.model);
     }
-  }
+    for (std::string& path : command.merge) path = files.input("--merge", path);
+    out = files.output("--out", command.out, {".safetensors"});
+    for (const auto& path : command.merge) {
+      const LatentStatistics part = read_statistics(path);
+      try {
+        statistics.merge(part);
+      } catch (const ShapeError& error) {
+        raise<ShapeError>(path, ": ", error.what());
+      }
+    }
+  });
   if (!command.data.empty()) statistics.merge(statistics_of_data(command));
   stop_if_interrupted();
-  const SafetensorsEntry entries[] = {
-      {"mean", statistics.mean<double>()},
-      {"var", statistics.variance<double>()},
-      {"count", Tensor<std::int64_t>(Shape{1}, statistics.count())}};
-  write_safetensors(out, entries);
-  files.finish();
-  files.print(concat(command.out, ": ", plural(statistics.count(), "picture"), ", latents ",
-                     statistics.mean().shape()));
+  all.on_root([&] {
+    const SafetensorsEntry entries[] = {
+        {"mean", statistics.mean<double>()},
+        {"var", statistics.variance<double>()},
+        {"count", Tensor<std::int64_t>(Shape{1}, statistics.count())}};
+    write_safetensors(out, entries);
+    files.finish();
+    files.print(concat(command.out, ": ", plural(statistics.count(), "picture"), ", latents ",
+                       statistics.mean().shape()));
+  });
 }
 
 }  // namespace

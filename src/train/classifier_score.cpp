@@ -32,15 +32,26 @@ ClassifierScore::ClassifierScore(const Classifier<Tensor<float>>& classifier)
 
 void ClassifierScore::add(const Tensor<float>& images, std::span<const std::int64_t> labels) {
   const ClassifierConfig& c = classifier_.config();
-  const auto n = static_cast<index_t>(labels.size());
-  require_shape("ClassifierScore", images.shape(), {n, c.channels, c.height, c.width});
+  require_shape("ClassifierScore", images.shape(),
+                {static_cast<index_t>(labels.size()), c.channels, c.height, c.width});
+  require_labels(labels);
+  if (!labels.empty()) add(judge(images), labels);
+}
+
+void ClassifierScore::require_labels(std::span<const std::int64_t> labels) const {
+  const index_t classes = classifier_.config().classes;
   for (const std::int64_t label : labels)
-    if (label < 0 || label >= c.classes)
-      raise<ArgumentError>("ClassifierScore: label ", label, " is outside [0, ", c.classes, ")");
-  if (n == 0) return;
+    if (label < 0 || label >= classes)
+      raise<ArgumentError>("ClassifierScore: label ", label, " is outside [0, ", classes, ")");
+}
+
+JudgedPictures ClassifierScore::judge(const Tensor<float>& images) const {
+  const ClassifierConfig& c = classifier_.config();
+  const index_t n = images.rank() == 4 ? images.extent(0) : 0;
+  require_shape("ClassifierScore", images.shape(),
+                {std::max<index_t>(n, 1), c.channels, c.height, c.width});
   const index_t size = images.numel() / n;
-  Tensor<float> features(Shape{n, c.features});  // (N, features)
-  std::vector<std::int64_t> answers;
+  JudgedPictures out{Tensor<float>(Shape{n, c.features}), {}};
   Workspace workspace;
   const WorkspaceScope recycled(workspace);
   for (index_t begin = 0; begin < n; begin += kScoredAtOnce) {
@@ -49,15 +60,23 @@ void ClassifierScore::add(const Tensor<float>& images, std::span<const std::int6
                               images.span().subspan(static_cast<std::size_t>(begin * size),
                                                     static_cast<std::size_t>(count * size)));
     const Tensor<float> x = classifier_.features(batch);  // (count, features)
-    std::copy_n(x.data(), x.numel(), features.data() + begin * c.features);
+    std::copy_n(x.data(), x.numel(), out.features.data() + begin * c.features);
     for (const std::int64_t answer : most_likely(classifier_.classify(x)))
-      answers.push_back(answer);
+      out.answers.push_back(answer);
   }
-  features_.update(std::as_const(features).view());
-  for (std::size_t i = 0; i < answers.size(); ++i) {
+  return out;
+}
+
+void ClassifierScore::add(const JudgedPictures& judged, std::span<const std::int64_t> labels) {
+  require_labels(labels);
+  if (judged.answers.size() != labels.size())
+    raise<ArgumentError>("ClassifierScore: ", labels.size(), " labels for ", judged.answers.size(),
+                         " pictures");
+  features_.update(judged.features.view());
+  for (std::size_t i = 0; i < labels.size(); ++i) {
     const auto label = static_cast<std::size_t>(labels[i]);
     ++counts_[label];
-    hits_[label] += answers[i] == labels[i];
+    hits_[label] += judged.answers[i] == labels[i];
   }
 }
 

@@ -15,6 +15,7 @@
 #include "rae/metrics/psnr.hpp"
 #include "rae/metrics/ssim.hpp"
 #include "rae/train/classifier_score.hpp"
+#include "train/shared_work.hpp"
 
 namespace rae {
 
@@ -131,11 +132,14 @@ class SampleRows {
   std::vector<std::vector<Image>> rows_;
 };
 
-/// The parts of an evaluation share these.
+/// The parts of an evaluation share these. The ranks compute batches of pictures in turn; rank 0
+/// adds the results in order, and has the report.
 class Evaluation {
  public:
-  Evaluation(const Bundle& bundle, Data train, Data test, const EvaluationOptions& options)
-      : options_(options),
+  Evaluation(Communicator& ranks, const Bundle& bundle, Data train, Data test,
+             const EvaluationOptions& options)
+      : ranks_(ranks),
+        options_(options),
         config_(bundle.config),
         train_(std::move(train)),
         test_(std::move(test)) {
@@ -185,7 +189,7 @@ class Evaluation {
     for (const index_t count : {o.samples, o.guided_samples})
       if (count == 1)
         raise<ArgumentError>("evaluate: the Frechet distance needs at least two samples");
-    if (!o.folder.empty() && !std::filesystem::is_directory(o.folder))
+    if (ranks_.is_root() && !o.folder.empty() && !std::filesystem::is_directory(o.folder))
       raise<FileError>(o.folder, ": is not a folder");
     const Shape expected = config_.image_shape();
     for (const Data& data : {train_, test_})
@@ -217,10 +221,12 @@ class Evaluation {
     return (std::filesystem::path(options_.folder) / name).string();
   }
   /// Writes everything that was measured so far, so that an interruption does not lose it.
-  void write_report() const {
+  void write_report() {
     if (options_.folder.empty()) return;
-    write_file_atomically(file("evaluation.json"), to_config(report_).to_json(2) + "\n");
-    write_file_atomically(file("evaluation.txt"), to_text(report_));
+    ranks_.on_root([&] {
+      write_file_atomically(file("evaluation.json"), to_config(report_).to_json(2) + "\n");
+      write_file_atomically(file("evaluation.txt"), to_text(report_));
+    });
   }
 
   [[nodiscard]] index_t guided_count() const {
@@ -232,16 +238,63 @@ class Evaluation {
       raise<Cancelled>("evaluate: stopped while measuring ", part);
   }
 
-  /// The classifier's opinion of real pictures.
+  /// Calls `compute(begin, n)` for the batches of [0, total), each on one rank, and gives the
+  /// results to `take(begin, n, piece)` on rank 0, in order.
+  void in_batches(index_t total, const Function<detail::Piece(index_t, index_t)>& compute,
+                  const Function<void(index_t, index_t, detail::Piece&)>& take) {
+    const auto size = [&](index_t i) { return std::min(batch_, total - i * batch_); };
+    detail::share_in_order(
+        ranks_, (total + batch_ - 1) / batch_,
+        [&](index_t i) { return compute(i * batch_, size(i)); },
+        [&](index_t i, detail::Piece& piece) { take(i * batch_, size(i), piece); });
+  }
+
+  static void put(const JudgedPictures& judged, detail::Piece& piece) {
+    piece.put_tensor(judged.features);
+    piece.put(std::span<const std::int64_t>(judged.answers));
+  }
+  static JudgedPictures judged_of(detail::Piece& piece, index_t n) {
+    Tensor<float> features = piece.get_tensor<float>();  // (n, features)
+    return {std::move(features), piece.get<std::int64_t>(static_cast<std::size_t>(n))};
+  }
+
+  /// The classifier's opinion of real pictures, on rank 0.
   [[nodiscard]] ClassifierScore score_of(const Classifier<Tensor<float>>& classifier,
-                                         const Selection& real, const char* part) const {
+                                         const Selection& real, const char* part) {
     ClassifierScore score(classifier);
-    for (index_t begin = 0; begin < real.count; begin += batch_) {
-      tell(part, begin, real.count);
-      const index_t n = std::min(batch_, real.count - begin);
-      score.add(real.pictures(begin, n), real.labels(begin, n));
-    }
+    in_batches(
+        real.count,
+        [&](index_t begin, index_t n) {
+          tell(part, begin, real.count);
+          detail::Piece piece;
+          put(score.judge(real.pictures(begin, n)), piece);
+          return piece;
+        },
+        [&](index_t begin, index_t n, detail::Piece& piece) {
+          score.add(judged_of(piece, n), real.labels(begin, n));
+        });
     return score;
+  }
+
+  /// The classifier, trained or read by rank 0, on every rank.
+  [[nodiscard]] Classifier<Tensor<float>> classifier_of_root(const ClassifierOptions& how) {
+    const OnTrainingProgress on_training = [this](const TrainingProgress& p) {
+      tell("classifier", p.step, p.steps);
+      return true;
+    };
+    Classifier<Tensor<float>> classifier(classifier_config(*train_, how));
+    detail::Piece weights;
+    ranks_.on_root([&] {
+      classifier = options_.folder.empty() ? train_classifier(train_, how, on_training)
+                                           : cached_classifier(file("classifier.safetensors"),
+                                                               train_, how, on_training);
+      classifier.parameters([&](const std::string&, auto& p) { weights.put_tensor(p.tensor()); });
+    });
+    weights.broadcast(ranks_);
+    if (!ranks_.is_root())
+      classifier.parameters(
+          [&](const std::string&, auto& p) { p.set(weights.get_tensor<float>()); });
+    return classifier;
   }
 
   /// Writes the first rows that a PNG can hold; nothing if not even one row fits.
@@ -257,20 +310,15 @@ class Evaluation {
   }
 
   void judge_samples() {
-    const OnTrainingProgress on_training = [this](const TrainingProgress& p) {
-      tell("classifier", p.step, p.steps);
-      return true;
-    };
     ClassifierOptions how = options_.classifier;
     how.training.log_every = 1;  // so that an interruption is noticed after each step
-    const Classifier<Tensor<float>> classifier =
-        options_.folder.empty()
-            ? train_classifier(train_, how, on_training)
-            : cached_classifier(file("classifier.safetensors"), train_, how, on_training);
+    const Classifier<Tensor<float>> classifier = classifier_of_root(how);
     const ClassifierScore real = score_of(classifier, Selection(*test_),
                                           options_.samples > 0 ? "samples" : "guided samples");
-    report_.classifier_accuracy = real.accuracy();
-    report_.classifier_by_class = real.accuracy_by_class();
+    if (ranks_.is_root()) {
+      report_.classifier_accuracy = real.accuracy();
+      report_.classifier_by_class = real.accuracy_by_class();
+    }
 
     Cfg guidance = config_.sampling.guidance;
     if (guidance.scale == 1.0f) guidance = {.scale = 1.5f};
@@ -283,52 +331,68 @@ class Evaluation {
       report_.guided = judge(classifier, real, options_.guidance.value_or(guidance), guided_count(),
                              "guided samples", "samples_guided.png", queries);
     write_report();
-    if (options_.neighbour_queries > 0) find_neighbours(queries);
+    if (options_.neighbour_queries > 0) ranks_.on_root([&] { find_neighbours(queries); });
   }
 
   /// Samples and their score. `queries` receives those whose neighbours are sought, when it is
   /// still empty.
   SampleQuality judge(const Classifier<Tensor<float>>& classifier, const ClassifierScore& real,
                       const Cfg& guidance, index_t total, const char* part, const char* png,
-                      Tensor<float>& queries) const {
+                      Tensor<float>& queries) {
     ClassifierScore score(classifier);
     SampleRows shown(classes());
     std::vector<Image> kept;
     const bool keep = queries.empty();
     const index_t wanted = std::max(options_.neighbour_queries, options_.neighbour_rows);
-    for (index_t begin = 0; begin < total; begin += batch_) {
+    const auto label_of = [&](index_t i) { return i % classes(); };
+    const auto compute = [&](index_t begin, index_t count) {
       GenerateOptions how;
       how.seed = options_.seed;
       how.first_index = static_cast<std::uint64_t>(begin);
       how.steps = options_.steps;
       how.guidance = guidance;
       how.reuse_error = options_.reuse_error;
-      const index_t count = std::min(batch_, total - begin);
-      for (index_t i = 0; i < count; ++i) how.labels.push_back((begin + i) % classes());
+      for (index_t i = 0; i < count; ++i) how.labels.push_back(label_of(begin + i));
       how.on_step = [&](const StepInfo& info) {
         tell(part, begin + count * info.step / info.steps, total);
         return true;
       };
-      std::vector<Image> images = generator_->sample(how);
-      score.add(as_tensor(images), how.labels);
-      for (std::size_t i = 0; i < images.size(); ++i) shown.add(images[i], how.labels[i]);
-      for (Image& image : images) {
+      const std::vector<Image> images = generator_->sample(how);
+      detail::Piece piece;
+      put(score.judge(as_tensor(images)), piece);
+      for (const Image& image : images) piece.put(image.pixels());
+      return piece;
+    };
+    const Shape picture = config_.image_shape();  // (channels, H, W)
+    const auto take = [&](index_t begin, index_t count, detail::Piece& piece) {
+      const JudgedPictures judged = judged_of(piece, count);
+      std::vector<std::int64_t> labels;
+      for (index_t i = begin; i < begin + count; ++i) labels.push_back(label_of(i));
+      score.add(judged, labels);
+      for (const std::int64_t label : labels) {
+        Image image(picture[2], picture[1], static_cast<int>(picture[0]));
+        piece.get(image.pixels());
+        shown.add(image, label);
         if (keep && static_cast<index_t>(kept.size()) < wanted) kept.push_back(std::move(image));
       }
-    }
-    save(png, shown.pictures(), shown.columns());
-    if (keep) queries = as_tensor(kept);
-
-    SampleQuality out;
-    out.guidance = guidance;
-    out.count = total;
-    out.steps = options_.steps > 0 ? options_.steps : config_.sampling.steps;
-    out.class_consistency = score.accuracy();
-    out.by_class = score.accuracy_by_class();
-    out.frechet_distance = frechet_distance(score.features(), real.features());
+    };
+    in_batches(total, compute, take);
+    ranks_.on_root([&] {
+      save(png, shown.pictures(), shown.columns());
+      if (keep) queries = as_tensor(kept);
+    });
     // The distance falls with the number of pictures, so the training set is measured with as many.
-    out.training_frechet_distance = frechet_distance(
-        score_of(classifier, Selection(*train_, total), part).features(), real.features());
+    const ClassifierScore train = score_of(classifier, Selection(*train_, total), part);
+    SampleQuality out;
+    ranks_.on_root([&] {
+      out.guidance = guidance;
+      out.count = total;
+      out.steps = options_.steps > 0 ? options_.steps : config_.sampling.steps;
+      out.class_consistency = score.accuracy();
+      out.by_class = score.accuracy_by_class();
+      out.frechet_distance = frechet_distance(score.features(), real.features());
+      out.training_frechet_distance = frechet_distance(train.features(), real.features());
+    });
     return out;
   }
 
@@ -402,22 +466,31 @@ class Evaluation {
     const Shape picture = config_.image_shape();                      // (C, H, W)
     const bool large_enough = std::min(picture[1], picture[2]) >= 6;  // for the window of SSIM
     std::vector<double> psnrs, ssims;
-    for (index_t begin = 0; begin < n; begin += batch_) {
-      const index_t count = std::min(batch_, n - begin);
+    const auto compute = [&](index_t begin, index_t count) {
       const Tensor<float> images = test.pictures(begin, count);  // (count, C, H, W)
       const std::vector<Image> originals = Image::from_batch(images),
                                copies = autoencoder_->decode(autoencoder_->encode(images));
       const std::vector<std::uint8_t> expected = samples_of(originals), actual = samples_of(copies);
       const Shape shape{count, picture[1], picture[2], picture[0]};
       const View<const std::uint8_t> a(actual.data(), shape), e(expected.data(), shape);
-      for (const double value : psnr_per_image(a, e)) psnrs.push_back(value);
+      detail::Piece piece;
+      piece.put(std::span<const double>(psnr_per_image(a, e)));
       if (large_enough)
-        for (const double value : ssim_per_image(channels_first(a), channels_first(e)))
-          ssims.push_back(value);
+        piece.put(std::span<const double>(ssim_per_image(channels_first(a), channels_first(e))));
       tell("reconstruction", begin + count, n);
-    }
-    report_.reconstruction = {mean(psnrs), large_enough ? mean(ssims) : 0.0};
-    show_reconstructions();
+      return piece;
+    };
+    const auto take = [&](index_t, index_t count, detail::Piece& piece) {
+      for (std::vector<double>* values : {&psnrs, large_enough ? &ssims : nullptr})
+        if (values != nullptr)
+          for (const double value : piece.get<double>(static_cast<std::size_t>(count)))
+            values->push_back(value);
+    };
+    in_batches(n, compute, take);
+    ranks_.on_root([&] {
+      report_.reconstruction = {mean(psnrs), large_enough ? mean(ssims) : 0.0};
+      show_reconstructions();
+    });
   }
 
   /// Rows of originals above rows of their reconstructions.
@@ -435,20 +508,35 @@ class Evaluation {
     save("reconstructions.png", shown, columns);
   }
 
-  /// Latents (n, C*h*w) and pixels (n, C*H*W) of pictures.
+  /// Latents (n, C*h*w) and pixels (n, C*H*W) of pictures, on rank 0.
   std::pair<Tensor<float>, Tensor<float>> features_of(const Selection& chosen, index_t done,
-                                                      index_t total) const {
+                                                      index_t total) {
     const index_t n = chosen.count, width = config_.latent_shape().numel(),
                   size = chosen.data.image_size();
-    Tensor<float> latents(Shape{n, width}), pixels(Shape{n, size});
-    for (index_t begin = 0; begin < n; begin += batch_) {
-      const index_t count = std::min(batch_, n - begin);
-      const Tensor<float> images = chosen.pictures(begin, count);  // (count, C, H, W)
-      const Tensor<float> z = autoencoder_->encode(images);        // (count, C, h, w)
-      std::copy_n(z.data(), z.numel(), latents.data() + begin * width);
-      std::copy_n(images.data(), images.numel(), pixels.data() + begin * size);
-      tell("probes", done + begin + count, total);
+    Tensor<float> latents, pixels;
+    if (ranks_.is_root()) {
+      latents = Tensor<float>(Shape{n, width});
+      pixels = Tensor<float>(Shape{n, size});
     }
+    const auto compute = [&](index_t begin, index_t count) {
+      const Tensor<float> images = chosen.pictures(begin, count),  // (count, C, H, W)
+          z = autoencoder_->encode(images);                        // (count, C, h, w)
+      detail::Piece piece;
+      piece.put(z.span());
+      piece.put(images.span());
+      tell("probes", done + begin + count, total);
+      return piece;
+    };
+    const auto take = [&](index_t begin, index_t count, detail::Piece& piece) {
+      const auto rows = [&](Tensor<float>& all) {
+        const auto row = static_cast<std::size_t>(all.extent(1));
+        return all.span().subspan(static_cast<std::size_t>(begin) * row,
+                                  static_cast<std::size_t>(count) * row);
+      };
+      piece.get(rows(latents));
+      piece.get(rows(pixels));
+    };
+    in_batches(n, compute, take);
     return {std::move(latents), std::move(pixels)};
   }
 
@@ -463,23 +551,26 @@ class Evaluation {
                                     test_labels = test.labels(0, m);
     const auto [train_latents, train_pixels] = features_of(train, 0, total);
     const auto [test_latents, test_pixels] = features_of(test, n, total);
-    KnnOptions knn = options_.knn;
-    knn.k = std::min(knn.k, n);
-    ProbeQuality out;
-    out.pictures = n;
-    out.knn_latents = knn_accuracy(train_latents, train_labels, test_latents, test_labels, knn);
-    tell("probes", n + 2 * m, total);
-    out.knn_pixels = knn_accuracy(train_pixels, train_labels, test_pixels, test_labels, knn);
-    tell("probes", n + 3 * m, total);
-    out.linear_latents = linear_probe_accuracy(
-        fit_linear_probe(train_latents, train_labels, classes()), test_latents, test_labels);
-    tell("probes", n + 4 * m, total);
-    out.linear_pixels = linear_probe_accuracy(
-        fit_linear_probe(train_pixels, train_labels, classes()), test_pixels, test_labels);
-    tell("probes", total, total);
-    report_.probes = out;
+    ranks_.on_root([&] {
+      KnnOptions knn = options_.knn;
+      knn.k = std::min(knn.k, n);
+      ProbeQuality out;
+      out.pictures = n;
+      out.knn_latents = knn_accuracy(train_latents, train_labels, test_latents, test_labels, knn);
+      tell("probes", n + 2 * m, total);
+      out.knn_pixels = knn_accuracy(train_pixels, train_labels, test_pixels, test_labels, knn);
+      tell("probes", n + 3 * m, total);
+      out.linear_latents = linear_probe_accuracy(
+          fit_linear_probe(train_latents, train_labels, classes()), test_latents, test_labels);
+      tell("probes", n + 4 * m, total);
+      out.linear_pixels = linear_probe_accuracy(
+          fit_linear_probe(train_pixels, train_labels, classes()), test_pixels, test_labels);
+      tell("probes", total, total);
+      report_.probes = out;
+    });
   }
 
+  Communicator& ranks_;
   const EvaluationOptions& options_;
   const ModelConfig& config_;
   Data train_, test_;
@@ -493,7 +584,11 @@ class Evaluation {
 
 EvaluationReport evaluate(const Bundle& bundle, OwnedPointer<const ImageDataset> train,
                           OwnedPointer<const ImageDataset> test, const EvaluationOptions& options) {
-  return Evaluation(bundle, std::move(train), std::move(test), options).run();
+  SerialCommunicator alone;
+  Communicator& ranks = options.ranks != nullptr ? *options.ranks : alone;
+  std::optional<Evaluation> evaluation;
+  ranks.agree([&] { evaluation.emplace(ranks, bundle, train, test, options); });
+  return evaluation->run();
 }
 
 }  // namespace rae

@@ -55,6 +55,12 @@ class Piece {
     return out;
   }
 
+  /// All bytes as elements of one type.
+  template <class T>
+  requires(sizeof(T) == 1) [[nodiscard]] std::span<const T> values() const {
+    return {reinterpret_cast<const T*>(bytes_.data()), bytes_.size()};
+  }
+
   /// Appends a tensor with its shape.
   template <class T>
   void put_tensor(const Tensor<T>& tensor) {

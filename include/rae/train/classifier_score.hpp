@@ -18,6 +18,12 @@ namespace rae {
 /// ShapeError for another rank.
 [[nodiscard]] std::vector<std::int64_t> most_likely(const Tensor<float>& logits);
 
+/// A classifier's opinion of pictures.
+struct JudgedPictures {
+  Tensor<float> features;             ///< (N, features)
+  std::vector<std::int64_t> answers;  ///< the most likely class of each
+};
+
 /// A running score of labelled pictures. The classifier must outlive it.
 class ClassifierScore {
  public:
@@ -28,6 +34,13 @@ class ClassifierScore {
   /// ShapeError, ArgumentError for a label out of range, NumericError for pictures that are not
   /// finite; then nothing was added.
   void add(const Tensor<float>& images, std::span<const std::int64_t> labels);
+
+  /// The classifier's opinion of pictures (N, C, H, W), N >= 1, which another score can add. Throws
+  /// ShapeError, NumericError.
+  [[nodiscard]] JudgedPictures judge(const Tensor<float>& images) const;
+  /// Adds pictures that were judged. Throws ArgumentError for a label out of range; then nothing
+  /// was added.
+  void add(const JudgedPictures& judged, std::span<const std::int64_t> labels);
 
   /// Pictures so far.
   [[nodiscard]] index_t count() const noexcept { return features_.count(); }
@@ -43,6 +56,8 @@ class ClassifierScore {
   [[nodiscard]] const FeatureStatistics& features() const noexcept { return features_; }
 
  private:
+  void require_labels(std::span<const std::int64_t> labels) const;
+
   const Classifier<Tensor<float>>& classifier_;
   FeatureStatistics features_;
   std::vector<index_t> hits_, counts_;  // by class

@@ -15,6 +15,7 @@
 #include "rae/formats/bundle.hpp"
 #include "rae/metrics/knn_probe.hpp"
 #include "rae/train/classifier_trainer.hpp"
+#include "rae/train/communicator.hpp"
 
 namespace rae {
 
@@ -46,7 +47,10 @@ struct EvaluationOptions {
   double reuse_error = 0;      ///< of the sampler, as in GenerateOptions
   KnnOptions knn{};            ///< of the k-NN probe
   ClassifierOptions classifier{};  ///< how the judge is trained
-  /// Called often; false stops with Cancelled. May be empty.
+  /// The ranks that share the work; null: this process alone. The classifier is trained on rank 0
+  /// while the others wait, so they should have no time limit. Only rank 0 uses `folder`.
+  Communicator* ranks = nullptr;
+  /// Called often, on every rank; false stops with Cancelled. May be empty.
   Function<bool(const EvaluationProgress&)> on_progress{};
 };
 
@@ -115,9 +119,10 @@ struct EvaluationReport {
 /// its four nearest training pictures), reconstructions.png (test pictures above their
 /// reconstructions), and classifier.safetensors, with which the next evaluation begins.
 ///
-/// The report is a function of bundle, data and options. Throws ConfigError when these do not fit
-/// each other, ArgumentError for options out of range, Cancelled, FileError, and what training and
-/// sampling throw.
+/// The report is a function of bundle, data and options, whatever the number of ranks; it is
+/// complete on rank 0. An error of one rank is thrown on all. Throws ConfigError when these do not
+/// fit each other, ArgumentError for options out of range, Cancelled, FileError, and what training
+/// and sampling throw.
 [[nodiscard]] EvaluationReport evaluate(const Bundle& bundle,
                                         OwnedPointer<const ImageDataset> train,
                                         OwnedPointer<const ImageDataset> test,
