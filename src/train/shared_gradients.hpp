@@ -43,6 +43,9 @@ class SharedGradients final : public SharedUpdate<float> {
   /// Leaves each rank its shard again.
   void divide();
 
+  /// The number of buckets, and of those whose sums have begun in this step.
+  [[nodiscard]] std::size_t buckets() const noexcept { return buckets_.size(); }
+  [[nodiscard]] std::size_t started() const noexcept { return started_; }
   /// Seconds of the last step that this rank waited for sums after its backward pass.
   [[nodiscard]] double waited() const noexcept { return waited_; }
   /// Bytes that this rank sends in each step.
