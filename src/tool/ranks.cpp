@@ -8,10 +8,10 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <set>
 
 #include "rae/core/parallel.hpp"
 #include "tool/command.hpp"
+#include "tool/numbers.hpp"
 #ifdef RAE_HAS_MPI
 #include "rae/mpi/mpi_communicator.hpp"
 #endif
@@ -50,14 +50,13 @@ constexpr double kRankTimeLimit = 600;  // seconds; `rae train --rank-timeout` s
 #ifdef RAE_HAS_MPI
 constexpr double kSecondsForOthersToFail = 5;
 
-/// The messages of all ranks, each once; those that only other ranks have say which. That of rank 0
-/// may say more about an error that all share.
+/// The messages of all ranks, each once; those that only other ranks have say which. Where rank 0
+/// says more about a common error, the others do not.
 std::string distinct(const std::vector<std::string>& messages) {
   std::string out;
-  std::set<std::string> printed{""};
   for (std::size_t r = 0; r < messages.size(); ++r)
-    if (printed.insert(messages[r]).second &&
-        (r == 0 || !messages[0].starts_with(messages[r].substr(0, messages[r].size() - 1))))
+    if (out.find(messages[r].substr(0, messages[r].find_last_not_of('\n') + 1)) ==
+        std::string::npos)
       out += (r == 0 ? "" : concat("rae: rank ", r, ":\n")) + messages[r];
   return out;
 }
@@ -132,6 +131,20 @@ int threads_of_rank() {
   if (mpi) return mpi->threads();
 #endif
   return 0;
+}
+
+void add_rank_timeout_option(CLI::App& command) {
+  constexpr std::uint64_t kMostSeconds = 7 * 24 * 3600;
+  const auto set = [](const std::string& text) {
+    ranks().set_time_limit(
+        static_cast<double>(parse_whole("--rank-timeout", text, 0, kMostSeconds)));
+  };
+  add_parsed_option(command, "--rank-timeout", set,
+                    "with several ranks: seconds that a rank waits for the others in a step before "
+                    "all are ended, ten times as long while rank 0 alone reads, writes or draws; 0 "
+                    "waits without limit (default 600)",
+                    {})
+      ->type_name("SECONDS");
 }
 
 bool shares_work(const std::string& command) {

@@ -2,6 +2,7 @@
 // the work of one command.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <string>
 
 #include "rae/train/communicator.hpp"
@@ -21,6 +22,9 @@ void connect_ranks();
 
 /// The number of threads of this rank; 0, the default number, without a launcher.
 [[nodiscard]] int threads_of_rank();
+
+/// `--rank-timeout SECONDS`, which takes effect when it is parsed.
+void add_rank_timeout_option(CLI::App& command);
 
 /// True if a command shares its work between ranks; the others are refused with several.
 [[nodiscard]] bool shares_work(const std::string& command);

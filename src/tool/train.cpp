@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "rae/core/parallel.hpp"
 #include "rae/io/dataset.hpp"
 #include "rae/io/file.hpp"
 #include "rae/train/official_recipe.hpp"
@@ -19,6 +20,7 @@
 #include "tool/output.hpp"
 #include "tool/planned_recipe.hpp"
 #include "tool/progress.hpp"
+#include "tool/ranks.hpp"
 #include "tool/text.hpp"
 
 namespace rae::tool {
@@ -31,6 +33,7 @@ struct TrainOptions {
   DataFlags data_flags;
   PlanFlags plan;
   bool check_data = false, dry_run = false, accept_data_change = false, tensorboard = false;
+  bool shard_optimizer = false;
   index_t samples = RecipeRun{}.samples;
 };
 
@@ -190,17 +193,29 @@ ConfigNode recipe_source(const TrainOptions& options, CommandFiles& files) {
 void run(TrainOptions& options) {
   const auto stages = stages_of(options.stages);
   CommandFiles files;
-  files.input_folder("--data", options.data);
-  files.output_folder("--out", options.out, {.continues = is_run});
-  for (std::string& file : options.lpips) file = files.input("--lpips", file);
-  ConfigNode source = recipe_source(options, files);
-  for (const auto& assignment : options.overrides) source.apply_override(assignment);
-  Recipe recipe = recipe_of(source, options);
-  if (options.dtype) set_training_dtype(recipe, *options.dtype);
-  if (options.data_flags.ignore_exif) {
-    recipe.data.ignore_exif = true;
-    recipe.source.set_path("data.ignore_exif", true);
+  ConfigNode source;
+  // Rank 0 decides, also where a recipe is planned by measuring this computer.
+  ranks().on_root([&] {
+    files.input_folder("--data", options.data);
+    files.output_folder("--out", options.out, {.continues = is_run});
+    for (std::string& file : options.lpips) file = files.input("--lpips", file);
+    source = recipe_source(options, files);
+  });
+  if (ranks().size() > 1) {
+    std::string text = source.to_json();
+    ranks().broadcast(text);
+    if (!ranks().is_root()) source = ConfigNode::parse_json(text, "the recipe of rank 0");
   }
+  for (const auto& assignment : options.overrides) source.apply_override(assignment);
+  Recipe recipe;
+  ranks().agree([&] {
+    recipe = recipe_of(source, options);
+    if (options.dtype) set_training_dtype(recipe, *options.dtype);
+    if (options.data_flags.ignore_exif) {
+      recipe.data.ignore_exif = true;
+      recipe.source.set_path("data.ignore_exif", true);
+    }
+  });
   TrainingReport report;
   RecipeRun training;
   training.data = options.data;
@@ -212,6 +227,7 @@ void run(TrainOptions& options) {
   training.init = options.init;
   training.samples = options.samples;
   training.tensorboard = options.tensorboard;
+  training.ranks = {.communicator = &ranks(), .shard_optimizer = options.shard_optimizer};
   training.machine = {{"Processor", processor()}, {"Compiler", compiler()}};
   training.on_progress = [&](const TrainingProgress& progress) {
     return report.progress(progress);
@@ -219,7 +235,10 @@ void run(TrainOptions& options) {
   training.should_stop = [] { return interrupted(); };
   training.on_event = [&](const std::string& text) { report.event(text); };
   try {
-    if (options.dry_run) return print_check(recipe, training);
+    if (options.dry_run) return ranks().agree([&] { print_check(recipe, training); });
+    if (ranks().size() > 1)
+      report.event(concat("training with ", plural(ranks().size(), "rank"), " of ",
+                          plural(num_threads(), "thread")));
     run_recipe(recipe, training);
   } catch (const Cancelled&) {
     raise<Error>("interrupted; the same command continues from the checkpoint in '", options.out,
@@ -297,6 +316,10 @@ void add_train(CLI::App& app) {
   command->add_flag("--tensorboard", options->tensorboard,
                     "also write event files for TensorBoard into the folder tensorboard of --out");
   add_threads_option(*command);
+  command->add_flag("--shard-optimizer", options->shard_optimizer,
+                    "with several ranks: each keeps only its part of the moments and averages, "
+                    "which saves memory; the result is the same");
+  add_rank_timeout_option(*command);
   command->footer(
       "Before the first stage, the headers of all pictures are read: unreadable files are named\n"
       "at once, and what is not used is said. A dit without num_classes gets the classes of the\n"
@@ -309,6 +332,10 @@ void add_train(CLI::App& app) {
       "--out/report.html shows the progress in a browser: losses, also of the separate test part\n"
       "of the data, samples and reconstructions. It is written at each checkpoint, with the\n"
       "numbers in log.csv.\n"
+      "\n"
+      "A launcher of MPI starts several ranks, which share each batch: mpirun -n 8 rae train ...\n"
+      "Each needs --data and the files of the recipe; rank 0 alone reads and writes --out. A\n"
+      "checkpoint can be continued with another number of ranks. See docs/scaling.md.\n"
       "\n"
       "Examples:\n"
       "  rae train --data photos --out run                        plans a recipe and trains\n"

@@ -55,13 +55,14 @@ void Batches::shuffle(std::uint64_t epoch) {
   epoch_ = epoch;
 }
 
-Batch Batches::operator()(index_t i) {
+Batch Batches::operator()(index_t i, index_t begin, index_t end) {
   const ImageDataset& data = *data_;
   const auto size = static_cast<std::uint64_t>(data.size());
   Batch batch;
-  batch.first = static_cast<std::uint64_t>(i) * static_cast<std::uint64_t>(batch_size_);
-  batch.images = Tensor<float>(Shape{batch_size_, data.channels(), data.height(), data.width()});
-  std::vector<index_t> chosen(static_cast<std::size_t>(batch_size_));
+  const index_t count = end - begin;
+  batch.first = static_cast<std::uint64_t>(i * batch_size_ + begin);
+  batch.images = Tensor<float>(Shape{count, data.channels(), data.height(), data.width()});
+  std::vector<index_t> chosen(static_cast<std::size_t>(count));
   for (std::size_t b = 0; b < chosen.size(); ++b) {
     shuffle((batch.first + b) / size);
     chosen[b] = order_[(batch.first + b) % size];
@@ -69,9 +70,9 @@ Batch Batches::operator()(index_t i) {
   }
   float* images = batch.images.data();
   const auto pixels = static_cast<std::size_t>(data.image_size());
-  parallel_ranges(batch_size_, 8, [&](index_t begin, index_t end) {
+  parallel_ranges(count, 8, [&](index_t from, index_t to) {
     std::vector<float> scratch;
-    for (index_t b = begin; b < end; ++b) {
+    for (index_t b = from; b < to; ++b) {
       const std::uint64_t sample = batch.first + static_cast<std::uint64_t>(b);
       const std::span<float> image(images + static_cast<std::size_t>(b) * pixels, pixels);
       const Philox random(seed_, kSampleStream + sample);

@@ -94,17 +94,9 @@ void Communicator::all_reduce(std::span<float> values) { PendingSum(*this, value
 
 void Communicator::all_reduce(std::span<double> values) {
   if (size() == 1) return;
-  const std::vector<std::string> all = all_gather(std::as_bytes(values));
-  for (std::size_t r = 0; r < all.size(); ++r) {
-    if (all[r].size() != values.size_bytes())
-      raise<CommunicationError>("all_reduce: rank ", r, " gives ", all[r].size(), " bytes, rank ",
-                                rank(), " ", values.size_bytes());
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      double other = 0;
-      all[r].copy(reinterpret_cast<char*>(&other), sizeof other, i * sizeof other);
-      values[i] = r == 0 ? other : values[i] + other;
-    }
-  }
+  const std::vector<double> all = all_gather(std::span<const double>(values));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = all[i];
+  for (std::size_t i = values.size(); i < all.size(); ++i) values[i % values.size()] += all[i];
 }
 
 // A binomial tree: with ranks counted from the root, rank r receives from the rank without its
@@ -167,6 +159,25 @@ std::vector<std::string> Communicator::all_gather(std::span<const std::byte> byt
   if (size() == 1) return all;
   all.resize(static_cast<std::size_t>(size()));
   for (std::string& each : all) broadcast(each);
+  return all;
+}
+
+std::vector<double> Communicator::all_gather(std::span<const double> values) {
+  const unsigned channel = new_channel();
+  const std::size_t count = values.size(), own = static_cast<std::size_t>(rank());
+  std::vector<double> all(count * static_cast<std::size_t>(size()));
+  std::copy(values.begin(), values.end(), all.begin() + static_cast<std::ptrdiff_t>(own * count));
+  if (size() == 1) return all;
+  std::vector<OutgoingBytes> outgoing;
+  std::vector<IncomingBytes> incoming;
+  for (std::size_t r = 0; r < static_cast<std::size_t>(size()); ++r) {
+    if (r == own) continue;
+    outgoing.push_back({static_cast<int>(r), std::as_bytes(values)});
+    incoming.push_back(
+        {static_cast<int>(r), std::as_writable_bytes(std::span(all).subspan(r * count, count))});
+  }
+  const auto transfer = start(channel, std::move(outgoing), std::move(incoming));
+  wait(*transfer, "all_gather");
   return all;
 }
 

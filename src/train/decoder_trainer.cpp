@@ -23,6 +23,16 @@ struct Part {
   Tensor<float> tokens, images;  // (B, N, D), (B, C, H, W)
 };
 
+/// The draws for some of the pictures.
+DiffAugDraws pictures_of(const DiffAugDraws& all, const RankPart& part) {
+  const index_t kinds = all.pictures.extent(0), count = all.pictures.extent(1);
+  DiffAugDraws out{all.groups, Tensor<float>(Shape{kinds, part.count()})};  // (7, B)
+  for (index_t kind = 0; kind < kinds; ++kind)
+    copy_elements(all.pictures.data() + kind * count + part.begin, part.count(),
+                  out.pictures.data() + kind * part.count());
+  return out;
+}
+
 void require_fit(const ImageDataset& data, const EncoderNetwork<Tensor<float>>& encoder,
                  const DecoderConfig& config, const DecoderLossOptions& options,
                  const std::string& stage) {
@@ -80,7 +90,11 @@ Tensor<float> DecoderIteration::at_last_layer(const Var<float>& hidden,
   const TapeScope<float> scope(tape);
   tape.backward(picture(linear(hidden.detached(), weight, decoder_.pred.bias.value.detached())),
                 gradient);
-  return weight.grad();
+  if (!add_over_ranks_) return weight.grad();
+  Tensor<float> mean(weight.shape());  // (P*P*C, H)
+  axpby<float>(static_cast<float>(share_), weight.grad(), 0.0f, weight.grad(), mean);
+  add_over_ranks_(mean.span());
+  return mean;
 }
 
 Var<float> DecoderIteration::loss(index_t step, const Tensor<float>& tokens,
@@ -145,6 +159,12 @@ Decoder<Tensor<float>> train_decoder(OwnedPointer<const ImageDataset> data,
   Batches batches(data, part_size, options.seed, loss_options.augmentation);
   DecoderIteration iteration(model, *frozen, pixels, loss_options, options,
                              std::max<index_t>(1, data->size() / options.batch_size));
+  const RankPart own = context.ranks.part(part_size);
+  const double share = static_cast<double>(own.count()) / static_cast<double>(part_size);
+  if (context.ranks.several())
+    iteration.share_batches([communicator = context.ranks.communicator](
+                                std::span<float> values) { communicator->all_reduce(values); },
+                            share);
   pack_parameters(*frozen);  // after the perceptual loss has copied its elements
 
   // Draw `use` of a part of a step: 0 is the decoder's, then fake and real of each update of the
@@ -154,14 +174,15 @@ Decoder<Tensor<float>> train_decoder(OwnedPointer<const ImageDataset> data,
     if (!loss_options.gan) return DiffAugDraws{};
     const auto number =
         static_cast<std::uint64_t>((step * options.accumulate + part) * (1 + 2 * updates) + use);
-    return draw_diff_augment(part_size, options.seed, kAugmentStream + number);
+    const DiffAugDraws all = draw_diff_augment(part_size, options.seed, kAugmentStream + number);
+    return own.count() == part_size ? all : pictures_of(all, own);
   };
   const index_t encoder_height = loss_options.encoder_size,
                 encoder_width =
                     loss_options.encoder_width > 0 ? loss_options.encoder_width : encoder_height;
   std::vector<Part> parts;  // of this step
   const StepLoss loss = [&](index_t step, index_t part) {
-    const Batch batch = batches(step * options.accumulate + part);
+    const Batch batch = batches(step * options.accumulate + part, own.begin, own.end);
     const Tensor<float> tokens =
         (*frozen)(encoder_input(batch.images, encoder_height, encoder_width, pixels));  // (B, N, D)
     if (part == 0) parts.clear();
@@ -181,7 +202,7 @@ Decoder<Tensor<float>> train_decoder(OwnedPointer<const ImageDataset> data,
           const Part& p = parts[static_cast<std::size_t>(part)];
           iteration.learn_discriminator(p.tokens, p.images, draws(step, part, 1 + 2 * update),
                                         draws(step, part, 2 + 2 * update),
-                                        1.0 / static_cast<double>(options.accumulate));
+                                        share / static_cast<double>(options.accumulate));
         }
         adversary->step();
       }

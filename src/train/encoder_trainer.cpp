@@ -69,6 +69,7 @@ Encoder<Tensor<float>> train_encoder(OwnedPointer<const ImageDataset> data,
       options.ema_decay);
   Batches batches(data, options.batch_size / options.accumulate, options.seed,
                   pretraining.augmentation);
+  const RankPart own = context.ranks.part(options.batch_size / options.accumulate);
   PretrainingModel<Tensor<float>> averaged(config,
                                            static_cast<index_t>(data->class_names().size()));
   if (on_average)
@@ -88,7 +89,7 @@ Encoder<Tensor<float>> train_encoder(OwnedPointer<const ImageDataset> data,
       });
     };
   run_training(optimizer, options, context, [&](index_t step, index_t part) {
-    const Batch batch = batches(step * options.accumulate + part);
+    const Batch batch = batches(step * options.accumulate + part, own.begin, own.end);
     const Tensor<float> images = normalize_pixels(batch.images, pixels);  // (B, C, H, W)
     return pretraining_loss(
         model, mask_patches(images, config.patch_size, pretraining, options.seed, batch.first),

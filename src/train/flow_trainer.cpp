@@ -55,8 +55,8 @@ OwnedPointer<BackboneNetwork<Tensor<float>>> train_on_latents(
     };
   const Shape latent = backbone.latent_shape();  // (C, h, w)
   // Options out of range are refused by run_training; nothing may divide by them before.
-  const Shape expected{training.batch_size / std::max<index_t>(1, training.accumulate), latent[0],
-                       latent[1], latent[2]};
+  const index_t part_size = training.batch_size / std::max<index_t>(1, training.accumulate);
+  const Shape expected{context.ranks.part(part_size).count(), latent[0], latent[1], latent[2]};
   const auto loss_of = [&](const LatentBatch& batch) {
     const FlowDraws draws =
         draw_flow(batch.latents.shape(), batch.labels, backbone, flow, training.seed, batch.first);
@@ -80,7 +80,22 @@ OwnedPointer<BackboneNetwork<Tensor<float>>> train_on_latents(
 OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
     const LatentSource& latents, const Backbone& backbone, const FlowOptions& flow,
     const TrainingOptions& training, TrainingContext context, const OnAverage& on_average) {
-  return train_on_latents(latents, {}, backbone, flow, training, std::move(context), on_average);
+  if (!context.ranks.several())
+    return train_on_latents(latents, {}, backbone, flow, training, std::move(context), on_average);
+  const RankSharing ranks = context.ranks;
+  const auto own_part = [&, ranks](index_t i) {
+    LatentBatch all = latents(i);
+    const Shape shape = all.latents.shape();  // (B, C, h, w)
+    const index_t size = shape.numel() / std::max<index_t>(1, shape[0]);
+    const RankPart part = ranks.part(shape[0]);
+    LatentBatch own{Tensor<float>(Shape{part.count(), shape[1], shape[2], shape[3]}),
+                    {all.labels.begin() + part.begin, all.labels.begin() + part.end},
+                    all.first + static_cast<std::uint64_t>(part.begin)};
+    copy_elements(std::as_const(all.latents).data() + part.begin * size, part.count() * size,
+                  own.latents.data());
+    return own;
+  };
+  return train_on_latents(own_part, {}, backbone, flow, training, std::move(context), on_average);
 }
 
 OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
@@ -91,22 +106,22 @@ OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
   if (classes > 1 && classes < static_cast<index_t>(data->class_names().size()))
     raise<ConfigError>(context.stage, ": the model has ", classes, " classes, the data set ",
                        data->class_names().size());
-  Batches batches(data, training.batch_size / std::max<index_t>(1, training.accumulate),
-                  training.seed, flow.augmentation);
+  const index_t part_size = training.batch_size / std::max<index_t>(1, training.accumulate);
+  const RankPart own = context.ranks.part(part_size);
+  Batches batches(data, part_size, training.seed, flow.augmentation);
   const auto encoded = [&](const Batch& batch) {
     LatentBatch out{autoencoder.encode(batch.images), batch.labels, batch.first};
     if (classes == 1) std::fill(out.labels.begin(), out.labels.end(), std::int64_t{0});
     return out;
   };
-  const detail::HeldOut pictures(context.held_out,
-                                 training.batch_size / std::max<index_t>(1, training.accumulate));
+  const detail::HeldOut pictures(context.held_out, part_size);
   HeldOutLatents held_out;
   if (!pictures.empty())
     held_out = [&](const Function<Var<float>(const LatentBatch&)>& loss) {
       return pictures.mean([&](const Batch& batch) { return loss(encoded(batch)); });
     };
-  return train_on_latents([&](index_t i) { return encoded(batches(i)); }, held_out, backbone, flow,
-                          training, std::move(context), on_average);
+  return train_on_latents([&](index_t i) { return encoded(batches(i, own.begin, own.end)); },
+                          held_out, backbone, flow, training, std::move(context), on_average);
 }
 
 }  // namespace rae

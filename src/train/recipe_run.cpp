@@ -1,5 +1,6 @@
 // The stages of a recipe in order; each uses the results of the others in model.safetensors.
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <filesystem>
 
@@ -26,45 +27,80 @@ constexpr index_t kMostClasses = 20, kMostOfAClass = 16;  // rows and columns of
 class RecipeRunner {
  public:
   RecipeRunner(const Recipe& recipe, const RecipeRun& run)
-      : recipe_(recipe),
-        run_(run),
-        stages_(detail::stages_of(recipe, run)),
-        checked_(check_recipe(recipe, run)),
-        data_(checked_.data.data),
-        class_names_(class_names_for(recipe, *data_)),
-        initial_(detail::open_initial_model(recipe, run, class_names_)) {
+      : recipe_(recipe), run_(run), stages_(detail::stages_of(recipe, run)), ranks_(run.ranks) {
+    check();
     say(checked_.data.survey.summary());
     for (const auto& [path, reason] : checked_.data.survey.broken)
       say(concat("skipped ", path, ": ", reason));
     for (const std::string& note : checked_.data.survey.notes) say("note: " + note);
-    state_.emplace(recipe, run, stages_, data_->manifest(), class_names_,
-                   initial_ ? &*initial_ : nullptr);
-    watch_.emplace(recipe, run, state_->folder(), data_, checked_.data.survey);
+    ranks_.on_root([&] {
+      initial_ = detail::open_initial_model(recipe, run, class_names_);
+      state_.emplace(recipe, run, stages_, data_->manifest(), class_names_,
+                     initial_ ? &*initial_ : nullptr);
+      watch_.emplace(recipe, run, state_->folder(), data_, checked_.data.survey);
+      watch_->update_report();
+    });
   }
 
   void operator()() {
-    watch_->update_report();
     for (const TrainingStage stage : stages_) {
       say(concat("stage ", name_of(stage)));
-      state_->check_from(stage);
+      ranks_.on_root([&] { state_->check_from(stage); });
       switch (stage) {
         case TrainingStage::encoder: encoder(); break;
         case TrainingStage::decoder: decoder(); break;
         case TrainingStage::statistics: statistics(); break;
         case TrainingStage::dit: dit(); break;
       }
-      watch_->update_report();
+      ranks_.on_root([&] { watch_->update_report(); });
     }
   }
 
  private:
+  /// Finds on every rank what can be found before the first stage.
+  void check() {
+    const auto work = [&] {
+      for (const TrainingStage stage : stages_)
+        if (detail::is_trained(recipe_, stage))
+          ranks_.require_shareable(training_of(recipe_, stage), name_of(stage));
+      checked_ = check_recipe(recipe_, run_);
+      data_ = checked_.data.data;
+      class_names_ = class_names_for(recipe_, *data_);
+    };
+    if (!ranks_.several()) return work();
+    Communicator& communicator = *ranks_.communicator;
+    communicator.agree(work);
+    std::string found = checked_.data.survey.summary(), of_root = found;
+    for (const std::string& name : class_names_) found += "\n" + name;
+    of_root = found;
+    communicator.broadcast(of_root);
+    communicator.agree([&] {
+      if (found != of_root)
+        raise<ConfigError>(run_.data, ": this rank finds other pictures than rank 0: ",
+                           checked_.data.survey.summary());
+    });
+  }
+
+  static const TrainingOptions& training_of(const Recipe& recipe, TrainingStage stage) {
+    switch (stage) {
+      case TrainingStage::encoder: return recipe.encoder_training;
+      case TrainingStage::decoder: return recipe.decoder_training;
+      default: return recipe.dit_training;
+    }
+  }
+
   void encoder() {
-    const OwnedPointer<EncoderNetwork<Tensor<float>>> network =
-        detail::is_trained(recipe_, TrainingStage::encoder) ? stage_0() : given_encoder();
-    if (!detail::is_trained(recipe_, TrainingStage::encoder))
-      watch_->measure_encoder(0, autoencoder(network, {}, {}));
-    state_->bundle().finish(TrainingStage::encoder, *network);
-    state_->finish(TrainingStage::encoder);
+    const bool trained = detail::is_trained(recipe_, TrainingStage::encoder);
+    OwnedPointer<EncoderNetwork<Tensor<float>>> network;
+    if (trained) network = stage_0();
+    ranks_.on_root([&] {
+      if (!trained) {
+        network = given_encoder();
+        watch_->measure_encoder(0, autoencoder(network, {}, {}));
+      }
+      state_->bundle().finish(TrainingStage::encoder, *network);
+      state_->finish(TrainingStage::encoder);
+    });
   }
 
   /// Stage 0.
@@ -94,24 +130,29 @@ class RecipeRunner {
 
   void decoder() {
     TrainingContext context = begin(TrainingStage::decoder);
-    detail::RunBundle& bundle = state_->bundle();
     const OwnedPointer<EncoderNetwork<Tensor<float>>> encoder = trained_encoder();
     const auto on_average = [&](index_t step, Decoder<Tensor<float>>& average) {
       watch_->draw_reconstructions(
           step,
           autoencoder(encoder, OwnedPointer<const Decoder<Tensor<float>>>::make(average), {}));
-      if (step < recipe_.decoder_training.steps) bundle.publish(TrainingStage::decoder, average);
+      if (step < recipe_.decoder_training.steps)
+        state_->bundle().publish(TrainingStage::decoder, average);
     };
     Decoder<Tensor<float>> model = train_decoder(
         data_, *encoder, recipe_.model.pixels, *recipe_.model.decoder, recipe_.decoder_loss,
         recipe_.decoder_training, std::move(context), on_average);
-    bundle.finish(TrainingStage::decoder, model);
-    state_->finish(TrainingStage::decoder);
+    ranks_.on_root([&] {
+      state_->bundle().finish(TrainingStage::decoder, model);
+      state_->finish(TrainingStage::decoder);
+    });
   }
 
   void statistics() {
-    if (state_->begin_statistics()) {
-      const Rae<float> autoencoder = encoding({});
+    bool due = false;
+    ranks_.on_root([&] { due = state_->begin_statistics(); });
+    if (ranks_.several()) ranks_.communicator->broadcast(std::span(&due, 1));
+    if (due) {
+      const Rae<float> autoencoder = encoding(trained_encoder(), {});
       auto reported = std::chrono::steady_clock::now();
       const auto on_batch = [&](index_t done, index_t total) {
         if (const auto now = std::chrono::steady_clock::now();
@@ -121,10 +162,11 @@ class RecipeRunner {
         }
         return !run_.should_stop || !run_.should_stop();
       };
-      state_->bundle().finish(
-          detail::dataset_statistics(data_, autoencoder, recipe_.statistics, on_batch));
+      const LatentNorm<float> norm = detail::dataset_statistics(
+          data_, autoencoder, recipe_.statistics, on_batch, ranks_.communicator);
+      ranks_.on_root([&] { state_->bundle().finish(norm); });
     }
-    state_->finish(TrainingStage::statistics);
+    ranks_.on_root([&] { state_->finish(TrainingStage::statistics); });
   }
 
   void dit() {
@@ -136,8 +178,8 @@ class RecipeRunner {
       say(concat("time shift ", recipe_.flow.time_shift, ", chosen for latents of ", z.numel(),
                  " numbers (", z[0], " x ", z[1], " x ", z[2], ")"));
     }
-    detail::RunBundle& bundle = state_->bundle();
     const auto on_average = [&](index_t step, BackboneNetwork<Tensor<float>>& average) {
+      detail::RunBundle& bundle = state_->bundle();
       if (step < recipe_.dit_training.steps)
         bundle.publish(TrainingStage::dit, average);
       else
@@ -145,10 +187,12 @@ class RecipeRunner {
       draw_samples(step);
     };
     const auto model =
-        train_flow(data_, encoding(bundle.bundle().latent_norm()), *recipe_.model.dit, recipe_.flow,
-                   recipe_.dit_training, std::move(context), on_average);
-    bundle.finish(TrainingStage::dit, *model);
-    state_->finish(TrainingStage::dit);
+        train_flow(data_, encoding(trained_encoder(), latent_norm()), *recipe_.model.dit,
+                   recipe_.flow, recipe_.dit_training, std::move(context), on_average);
+    ranks_.on_root([&] {
+      state_->bundle().finish(TrainingStage::dit, *model);
+      state_->finish(TrainingStage::dit);
+    });
   }
 
   /// Draws pictures with the averaged weights in the bundle, unless those of this checkpoint exist.
@@ -188,21 +232,66 @@ class RecipeRunner {
   }
 
   [[nodiscard]] TrainingContext begin(TrainingStage stage, const std::string& prefix = "") {
-    TrainingContext context = state_->begin(stage, prefix);
-    watch_->attach(stage, context);
+    TrainingContext context;
+    ranks_.on_root([&] {
+      context = state_->begin(stage, prefix);
+      watch_->attach(stage, context);
+    });
+    context.ranks = ranks_;
+    if (ranks_.is_root()) return context;
+    context.stage = name_of(stage);
+    context.folder = (fs::path(run_.out) / std::string(name_of(stage))).string();
+    context.should_stop = run_.should_stop;
     return context;
   }
 
   /// The encoder of the bundle, not packed.
-  [[nodiscard]] OwnedPointer<EncoderNetwork<Tensor<float>>> trained_encoder() const {
+  [[nodiscard]] OwnedPointer<EncoderNetwork<Tensor<float>>> stored_encoder() const {
     auto encoder = recipe_.model.encoder.make();
     state_->bundle().bundle().restore("encoder.", *encoder);
     return encoder;
   }
 
-  /// The autoencoder of the bundle without its decoder; latents are normalised by `norm`.
-  [[nodiscard]] Rae<float> encoding(LatentNorm<float> norm) const {
-    OwnedPointer<EncoderNetwork<Tensor<float>>> encoder = trained_encoder();
+  /// The same on every rank.
+  [[nodiscard]] OwnedPointer<EncoderNetwork<Tensor<float>>> trained_encoder() const {
+    OwnedPointer<EncoderNetwork<Tensor<float>>> encoder;
+    ranks_.on_root([&] { encoder = stored_encoder(); });
+    if (!ranks_.several()) return encoder;
+    if (!ranks_.is_root()) encoder = recipe_.model.encoder.make();
+    encoder->parameters([&](const std::string&, Parameter<Tensor<float>>& p) { share(p.value); });
+    return encoder;
+  }
+
+  /// The statistics of the bundle, on every rank.
+  [[nodiscard]] LatentNorm<float> latent_norm() const {
+    LatentNorm<float> norm;
+    ranks_.on_root([&] { norm = state_->bundle().bundle().latent_norm(); });
+    share(norm.mean);
+    share(norm.var);
+    if (ranks_.several()) ranks_.communicator->broadcast(std::span(&norm.eps, 1));
+    return norm;
+  }
+
+  /// Gives the tensor of rank 0, which may be empty, to all ranks.
+  void share(Tensor<float>& tensor) const {
+    if (!ranks_.several()) return;
+    std::array<index_t, kMaxRank + 1> shape{};  // number of dimensions, -1: empty; then extents
+    shape[0] = tensor.empty() ? -1 : tensor.rank();
+    for (int i = 0; i < shape[0]; ++i) shape[static_cast<std::size_t>(i) + 1] = tensor.extent(i);
+    ranks_.communicator->broadcast(std::as_writable_bytes(std::span(shape)));
+    if (shape[0] < 0) {
+      tensor = {};
+      return;
+    }
+    if (!ranks_.is_root())
+      tensor = Tensor<float>(
+          Shape(std::span<const index_t>(shape).subspan(1, static_cast<std::size_t>(shape[0]))));
+    ranks_.communicator->broadcast(std::as_writable_bytes(tensor.span()));
+  }
+
+  /// The autoencoder without its decoder; latents are normalised by `norm`.
+  [[nodiscard]] Rae<float> encoding(OwnedPointer<EncoderNetwork<Tensor<float>>> encoder,
+                                    LatentNorm<float> norm) const {
     pack_parameters(*encoder);
     return autoencoder(encoder, {}, std::move(norm));
   }
@@ -217,16 +306,18 @@ class RecipeRunner {
   }
 
   void say(const std::string& event) const {
-    if (run_.on_event) run_.on_event(event);
+    if (ranks_.is_root() && run_.on_event) run_.on_event(event);
   }
 
   const Recipe& recipe_;
   const RecipeRun& run_;
   std::vector<TrainingStage> stages_;
+  RankSharing ranks_;
   CheckedRecipe checked_;
   OwnedPointer<const ImageDataset> data_;
   std::vector<std::string> class_names_;
   std::optional<detail::InitialModel> initial_;
+  // Only on rank 0.
   mutable std::optional<detail::RunState> state_;
   mutable std::optional<detail::RunWatch> watch_;
 };

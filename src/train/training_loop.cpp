@@ -4,9 +4,11 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <optional>
 
 #include "rae/core/workspace.hpp"
 #include "rae/train/checkpoint.hpp"
+#include "train/shared_gradients.hpp"
 #include "train/training_log.hpp"
 
 namespace rae {
@@ -32,6 +34,37 @@ ConfigNode log_line(const TrainingProgress& p) {
   for (const auto& [name, value] : p.measurements) line.set(name, value);
   return line;
 }
+
+/// The ranks of a training, whose update of the first and the second model they share.
+class TrainingRanks {
+ public:
+  TrainingRanks(const RankSharing& ranks, AdamW<float>& optimizer, SecondModel* second)
+      : ranks_(ranks) {
+    if (!ranks.several()) return;
+    first_.emplace(optimizer, ranks);
+    if (second == nullptr) return;
+    // The second model's state is small, and its backward passes belong to its own training step.
+    RankSharing whole = ranks;
+    whole.shard_optimizer = whole.overlap = false;
+    second_.emplace(*second->optimizer, whole);
+    for (const auto& [name, tensor] : second->buffers)
+      ranks.communicator->broadcast(std::as_writable_bytes(tensor->span()));
+  }
+
+  /// The sums of the first model; null with one rank.
+  [[nodiscard]] detail::SharedGradients* sums() noexcept { return first_ ? &*first_ : nullptr; }
+
+  /// Calls `work` on rank 0, with the whole state of the optimiser, while the others wait.
+  void with_whole_state(const Function<void()>& work) {
+    if (first_) first_->complete(false);
+    ranks_.on_root(work);
+    if (first_) first_->divide();
+  }
+
+ private:
+  const RankSharing& ranks_;
+  std::optional<detail::SharedGradients> first_, second_;
+};
 
 /// Computes the loss on pictures that the training does not see.
 void log_held_out(const TrainingContext& context, index_t step) {
@@ -136,9 +169,29 @@ LrSchedule schedule_of(const TrainingOptions& o) {
           .warmup_from_zero = o.warmup_from_zero};
 }
 
+void RankSharing::require_shareable(const TrainingOptions& options, std::string_view stage) const {
+  const index_t part = options.batch_size / std::max<index_t>(1, options.accumulate);
+  if (several() && part < communicator->size())
+    raise<ConfigError>(stage, ": ", communicator->size(), " ranks cannot share a batch of ", part,
+                       part == 1 ? " picture" : " pictures",
+                       options.accumulate > 1 ? " (batch_size / accumulate)" : "",
+                       "; start at most ", part);
+}
+
+void RankSharing::on_root(const Function<void()>& work) const {
+  constexpr double kLonger = 10;  // than a step takes
+  if (!several()) return work();
+  const double limit = communicator->time_limit();
+  communicator->set_time_limit(kLonger * limit);
+  communicator->on_root(work);
+  communicator->set_time_limit(limit);
+}
+
 void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
                   const TrainingContext& context, const StepLoss& loss, SecondModel* second) {
   check(options, context.stage);
+  const RankSharing& ranks = context.ranks;
+  ranks.require_shareable(options, context.stage);
   const std::string checkpoint =
       context.folder.empty() ? "" : (fs::path(context.folder) / "checkpoint.safetensors").string();
   index_t saved = 0;
@@ -148,7 +201,8 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
     if (context.held_out_loss) log_held_out(context, saved);
     if (context.on_checkpoint) context.on_checkpoint(saved);
   };
-  if (!checkpoint.empty() && fs::exists(checkpoint)) {
+  const auto resume = [&] {
+    if (checkpoint.empty() || !fs::exists(checkpoint)) return;
     load_checkpoint(
         checkpoint, optimizer,
         context.replaces_settings ? read_checkpoint_info(checkpoint).settings : context.settings,
@@ -158,9 +212,15 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
       save();
     else if (context.on_checkpoint)
       context.on_checkpoint(saved);
-  }
+  };
+  ranks.on_root(resume);
+  TrainingRanks training(ranks, optimizer, second);
+  detail::SharedGradients* const sums = training.sums();
+  saved = optimizer.steps();
+  bool stop = false;  // rank 0's callback has asked for it
 
   const LrSchedule schedule = schedule_of(options);
+  const index_t part_size = options.batch_size / options.accumulate;
   const auto start = std::chrono::steady_clock::now();
   const index_t first = optimizer.steps();
   double loss_sum = 0;
@@ -175,12 +235,28 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
         Tape<float> tape;
         const TapeScope<float> scope(tape);
         const Var<float> mean = loss(step, part);
-        value += static_cast<double>(mean.value()[0]) / static_cast<double>(options.accumulate);
-        tape.backward(mean,
-                      Tensor<float>(mean.shape(), 1.0f / static_cast<float>(options.accumulate)));
+        if (sums == nullptr) {
+          value += static_cast<double>(mean.value()[0]) / static_cast<double>(options.accumulate);
+          tape.backward(mean,
+                        Tensor<float>(mean.shape(), 1.0f / static_cast<float>(options.accumulate)));
+          continue;
+        }
+        // The share of this rank's pictures in the mean over all of them.
+        const double share = static_cast<double>(ranks.part(part_size).count()) /
+                             static_cast<double>(options.batch_size);
+        value += static_cast<double>(mean.value()[0]) * share;
+        if (part == options.accumulate - 1) sums->begin_last_pass();
+        tape.backward(mean, Tensor<float>(mean.shape(), static_cast<float>(share)),
+                      [&] { sums->poll(); });
       }
-      if (!std::isfinite(value)) raise<NumericError>("the loss is ", value);
+      if (sums != nullptr) {
+        sums->set_loss(value);
+        sums->set_stop(stop || (context.should_stop && context.should_stop()));
+      } else if (!std::isfinite(value)) {
+        raise<NumericError>("the loss is ", value);
+      }
       norm = optimizer.step(schedule(step), options.max_grad_norm);
+      if (sums != nullptr) value = sums->loss();
       if (second != nullptr) second->train_step(step);
     } catch (const NumericError& e) {
       raise<NumericError>(
@@ -194,7 +270,8 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
     ++loss_count;
 
     const bool last = optimizer.steps() == options.steps;
-    bool proceed = !(context.should_stop && context.should_stop());
+    bool proceed =
+        sums != nullptr ? !sums->stop() : !(context.should_stop && context.should_stop());
     if (optimizer.steps() % options.log_every == 0 || last) {
       TrainingProgress p;
       p.stage = context.stage;
@@ -211,15 +288,24 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
       if (second != nullptr && second->measurements) p.measurements = second->measurements();
       loss_sum = 0;
       loss_count = 0;
-      if (!context.folder.empty()) detail::append_log(context.folder, log_line(p));
-      proceed = (!context.on_progress || context.on_progress(p)) && proceed;
+      if (ranks.is_root() && !context.folder.empty())
+        detail::append_log(context.folder, log_line(p));
+      const bool more = !ranks.is_root() || !context.on_progress || context.on_progress(p);
+      if (sums == nullptr)
+        proceed = more && proceed;
+      else
+        stop = stop || !more;  // the other ranks learn it with the next step
     }
-    if (!proceed || last || optimizer.steps() % options.checkpoint_every == 0) save();
+    if (!proceed || last || optimizer.steps() % options.checkpoint_every == 0)
+      training.with_whole_state(save);
+    if (sums != nullptr && optimizer.steps() % options.checkpoint_every == 0)
+      saved = optimizer.steps();
     if (!proceed && !last)
       raise<Cancelled>(
           context.stage, ": stopped after step ", optimizer.steps(), " of ", options.steps,
           checkpoint.empty() ? std::string() : "; run again to continue from " + checkpoint);
   }
+  if (sums != nullptr) sums->complete(true);
 }
 
 }  // namespace rae

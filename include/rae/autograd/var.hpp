@@ -62,6 +62,9 @@ class Var {
   /// d loss / d value, (...), after `Tape::backward`; empty when no gradient has reached this
   /// variable. The gradients of several backward passes add up until `clear_grad`.
   [[nodiscard]] const Tensor<T>& grad() const noexcept { return state_->grad; }
+  /// The number of times that something was added to the gradient since the variable was made: in
+  /// passes of the same operations, a gradient is complete after the same number of changes.
+  [[nodiscard]] unsigned grad_changes() const noexcept { return state_->grad_changes; }
   /// Makes the gradient empty.
   void clear_grad() const { state_->grad = Tensor<T>(); }
 
@@ -85,12 +88,16 @@ class Var {
 
   /// Replaces the gradient by `gradient`, of the same shape. For backward functions that have added
   /// the previous gradient themselves.
-  void replace_grad(Tensor<T> gradient) const { state_->grad = std::move(gradient); }
+  void replace_grad(Tensor<T> gradient) const {
+    state_->grad = std::move(gradient);
+    ++state_->grad_changes;
+  }
 
   /// The gradient, (...), created as zeros when it is empty. For backward functions that add to
   /// parts of it.
   [[nodiscard]] Tensor<T>& mutable_grad() const {
     if (state_->grad.empty()) state_->grad = Tensor<T>::zeros(shape());
+    ++state_->grad_changes;
     return state_->grad;
   }
 
@@ -98,6 +105,7 @@ class Var {
   struct State {
     Tensor<T> value, grad;  // (...) each; grad may be empty
     bool requires_grad = false;
+    unsigned grad_changes = 0;
   };
   Shared<State> state_;
 };
@@ -125,9 +133,10 @@ class Tape {
   }
 
   /// Runs the record in reverse order from `loss`, whose gradient is set to `seed` (ones when
-  /// empty), adds to the gradients of all leaves that require one, and clears the record. Throws
-  /// ShapeError unless seed has the shape of loss.
-  void backward(const Var<T>& loss, Tensor<T> seed = {}) {
+  /// empty), adds to the gradients of all leaves that require one, and clears the record.
+  /// `after_each`, which may be empty, is called after each operation. Throws ShapeError unless
+  /// seed has the shape of loss.
+  void backward(const Var<T>& loss, Tensor<T> seed = {}, const Function<void()>& after_each = {}) {
     if (seed.empty()) seed = Tensor<T>(loss.shape(), T(1));
     require_shape("Tape::backward: seed", seed.shape(), loss.shape());
     loss.accumulate(std::move(seed));
@@ -135,6 +144,7 @@ class Tape {
       const Function<void()> step = std::move(steps_.back());
       steps_.pop_back();
       step();
+      if (after_each) after_each();
     }
   }
 

@@ -32,7 +32,9 @@ class Batches {
           const Augmentation& augmentation = {});
 
   /// Batch `i` of the sequence; a function of (seed, i). Throws as `ImageDataset::image`.
-  [[nodiscard]] Batch operator()(index_t i);
+  [[nodiscard]] Batch operator()(index_t i) { return (*this)(i, 0, batch_size_); }
+  /// Samples [begin, end) of the same batch, such as those of one rank.
+  [[nodiscard]] Batch operator()(index_t i, index_t begin, index_t end);
 
  private:
   void shuffle(std::uint64_t epoch);

@@ -99,6 +99,9 @@ class Communicator {
   [[nodiscard]] std::vector<std::string> gather(std::span<const std::byte> bytes);
   /// The same on every rank.
   [[nodiscard]] std::vector<std::string> all_gather(std::span<const std::byte> bytes);
+  /// The numbers of every rank, in the order of the ranks, on every rank, with one message between
+  /// each two; all ranks give as many.
+  [[nodiscard]] std::vector<double> all_gather(std::span<const double> values);
   /// Sends the parts of rank 0 to their ranks; returns that of this rank. `parts` has one element
   /// for each rank on rank 0 and is ignored on the others.
   [[nodiscard]] std::string scatter(const std::vector<std::string>& parts);

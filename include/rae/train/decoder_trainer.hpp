@@ -37,6 +37,13 @@ class DecoderIteration {
                    const PixelNorm& pixels, const DecoderLossOptions& options,
                    const TrainingOptions& training, index_t steps_per_epoch);
 
+  /// From now on the batches of several ranks count as one in the adaptive weight: `add` adds the
+  /// elements over all ranks, and `share` is that of this rank's pictures.
+  void share_batches(Function<void(std::span<float>)> add, double share) {
+    add_over_ranks_ = std::move(add);
+    share_ = share;
+  }
+
   /// The decoder's picture (B, C, H, W) in [0, 1], not clamped, of tokens (B, N, D).
   [[nodiscard]] Var<float> reconstruct(const Tensor<float>& tokens) const;
 
@@ -75,6 +82,8 @@ class DecoderIteration {
   PixelNorm pixels_;
   DecoderLoss reconstruction_;
   std::optional<Adversary> adversary_;
+  Function<void(std::span<float>)> add_over_ranks_{};  // empty with one rank
+  double share_ = 1;
   double weight_ = 0, max_weight_ = 0, adaptive_weight_ = 0;
   index_t first_step_ = 0, discriminator_first_step_ = 0;
 };

@@ -91,6 +91,9 @@ struct RecipeRun {
   bool check_data = false;   ///< decodes every picture first; else only headers are read
   index_t samples = 80;  ///< pictures in the grids that stage 2 draws at its checkpoints, at most:
                          ///< a row for each of up to 20 classes, up to 16 pictures wide; 0: none
+  RankSharing ranks{};   ///< several processes that train together; each needs the data and the
+                         ///< files that the recipe names, and only rank 0 uses `out` and the
+                         ///< functions below, except `should_stop`
   bool tensorboard = false;  ///< also write event files for TensorBoard into `out`/tensorboard
   std::vector<std::pair<std::string, std::string>>
       machine{};  ///< names and values that the report adds to its table: the processor, ...

@@ -7,11 +7,13 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "rae/core/function.hpp"
 #include "rae/core/owner.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/image_dataset.hpp"
+#include "rae/train/communicator.hpp"
 #include "rae/train/lr_schedule.hpp"
 #include "rae/train/second_model.hpp"
 
@@ -79,6 +81,39 @@ void set_initial_values(Model& model, const InitialValue& initial) {
   });
 }
 
+/// How several ranks share a training. Each takes one contiguous part of every batch, so that the
+/// pictures of a step do not depend on the number of ranks; then the gradients are added over the
+/// ranks, and every rank makes the same update. Results differ from those of one rank only by the
+/// rounding of these sums; the same number of ranks gives the same bits.
+struct RankSharing {
+  Communicator* communicator = nullptr;  ///< null: one rank
+  bool shard_optimizer = false;  ///< each rank keeps only its part of the moments and averages, and
+                                 ///< updates its part of the weights (Rajbhandari et al. 2020,
+                                 ///< "ZeRO", stage 1); the result is the same
+  bool overlap = true;  ///< sums begin while the backward pass still runs; no effect on results
+  index_t bucket_bytes = index_t{4}
+                         << 20;  ///< least size of the parts in which gradients are added
+
+  /// True with more than one rank.
+  [[nodiscard]] bool several() const noexcept {
+    return communicator != nullptr && communicator->size() > 1;
+  }
+  /// True on the only rank that reads and writes files: rank 0.
+  [[nodiscard]] bool is_root() const noexcept {
+    return communicator == nullptr || communicator->is_root();
+  }
+  /// The samples of this rank among `count`.
+  [[nodiscard]] RankPart part(index_t count) const noexcept {
+    return several() ? part_of(count, communicator->rank(), communicator->size())
+                     : RankPart{0, count};
+  }
+  /// Throws ConfigError, naming the stage, unless each rank gets a picture of each part of a batch.
+  void require_shareable(const TrainingOptions& options, std::string_view stage) const;
+  /// Calls `work` on rank 0 while the others wait, ten times as long as for a sum. Its error is
+  /// thrown on every rank.
+  void on_root(const Function<void()>& work) const;
+};
+
 /// The files of a run, and the functions that receive its progress.
 struct TrainingContext {
   std::string stage = "train";  ///< name in messages
@@ -87,6 +122,7 @@ struct TrainingContext {
   ConfigNode settings{};           ///< of the run; a checkpoint with other settings is refused
   bool replaces_settings = false;  ///< the caller has compared the settings of the checkpoint: it
                                    ///< is continued whatever they are, and written again with these
+  RankSharing ranks{};             ///< only rank 0 uses `folder` and the functions
   InitialValue initial{};          ///< of parameters in a run without a checkpoint; may be empty
   OnTrainingProgress on_progress{};  ///< may be empty
   Function<bool()>
@@ -103,7 +139,7 @@ struct TrainingContext {
 };
 
 /// The gradient of one part of a step must be accumulated by `loss(step, part)`'s result, the mean
-/// over its pictures.
+/// over its pictures; with several ranks, over those of this rank.
 using StepLoss = Function<Var<float>(index_t step, index_t part)>;
 
 /// Trains until `options.steps`, from the checkpoint in the folder when there is one; a second
