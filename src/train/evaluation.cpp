@@ -15,7 +15,7 @@
 #include "rae/metrics/psnr.hpp"
 #include "rae/metrics/ssim.hpp"
 #include "rae/train/classifier_score.hpp"
-#include "train/shared_work.hpp"
+#include "train/batched_score.hpp"
 
 namespace rae {
 
@@ -132,8 +132,8 @@ class SampleRows {
   std::vector<std::vector<Image>> rows_;
 };
 
-/// The parts of an evaluation share these. The ranks compute batches of pictures in turn; rank 0
-/// adds the results in order, and has the report.
+/// The parts of an evaluation share these. The ranks share each batch of pictures; rank 0 adds the
+/// results in order, and has the report.
 class Evaluation {
  public:
   Evaluation(Communicator& ranks, const Bundle& bundle, Data train, Data test,
@@ -238,40 +238,40 @@ class Evaluation {
       raise<Cancelled>("evaluate: stopped while measuring ", part);
   }
 
-  /// Calls `compute(begin, n)` for the batches of [0, total), each on one rank, and gives the
-  /// results to `take(begin, n, piece)` on rank 0, in order.
-  void in_batches(index_t total, const Function<detail::Piece(index_t, index_t)>& compute,
-                  const Function<void(index_t, index_t, detail::Piece&)>& take) {
-    const auto size = [&](index_t i) { return std::min(batch_, total - i * batch_); };
+  /// Calls `compute(begin, n)` for parts of [0, total), each on one rank, and gives the results to
+  /// `take(begin, n, piece)` on rank 0, in order. The parts are batches, divided among the ranks
+  /// unless `whole`.
+  void in_parts(index_t total, const Function<detail::Piece(index_t, index_t)>& compute,
+                const Function<void(index_t, index_t, detail::Piece&)>& take, bool whole = false) {
+    std::vector<RankPart> parts;
+    const int ranks = whole ? 1 : ranks_.size();
+    for (index_t begin = 0; begin < total; begin += batch_)
+      for (int r = 0; r < ranks; ++r) {
+        const RankPart part = part_of(std::min(batch_, total - begin), r, ranks);
+        if (part.count() > 0) parts.push_back({begin + part.begin, begin + part.end});
+      }
+    const auto at = [&](index_t i) { return parts[static_cast<std::size_t>(i)]; };
     detail::share_in_order(
-        ranks_, (total + batch_ - 1) / batch_,
-        [&](index_t i) { return compute(i * batch_, size(i)); },
-        [&](index_t i, detail::Piece& piece) { take(i * batch_, size(i), piece); });
-  }
-
-  static void put(const JudgedPictures& judged, detail::Piece& piece) {
-    piece.put_tensor(judged.features);
-    piece.put(std::span<const std::int64_t>(judged.answers));
-  }
-  static JudgedPictures judged_of(detail::Piece& piece, index_t n) {
-    Tensor<float> features = piece.get_tensor<float>();  // (n, features)
-    return {std::move(features), piece.get<std::int64_t>(static_cast<std::size_t>(n))};
+        ranks_, static_cast<index_t>(parts.size()),
+        [&](index_t i) { return compute(at(i).begin, at(i).count()); },
+        [&](index_t i, detail::Piece& piece) { take(at(i).begin, at(i).count(), piece); });
   }
 
   /// The classifier's opinion of real pictures, on rank 0.
   [[nodiscard]] ClassifierScore score_of(const Classifier<Tensor<float>>& classifier,
                                          const Selection& real, const char* part) {
     ClassifierScore score(classifier);
-    in_batches(
+    detail::BatchedScore batches(score, batch_, real.count);
+    in_parts(
         real.count,
         [&](index_t begin, index_t n) {
           tell(part, begin, real.count);
           detail::Piece piece;
-          put(score.judge(real.pictures(begin, n)), piece);
+          detail::put(score.judge(real.pictures(begin, n)), piece);
           return piece;
         },
         [&](index_t begin, index_t n, detail::Piece& piece) {
-          score.add(judged_of(piece, n), real.labels(begin, n));
+          batches.add(piece, real.labels(begin, n));
         });
     return score;
   }
@@ -359,16 +359,16 @@ class Evaluation {
       };
       const std::vector<Image> images = generator_->sample(how);
       detail::Piece piece;
-      put(score.judge(as_tensor(images)), piece);
+      detail::put(score.judge(as_tensor(images)), piece);
       for (const Image& image : images) piece.put(image.pixels());
       return piece;
     };
     const Shape picture = config_.image_shape();  // (channels, H, W)
+    detail::BatchedScore batches(score, batch_, total);
     const auto take = [&](index_t begin, index_t count, detail::Piece& piece) {
-      const JudgedPictures judged = judged_of(piece, count);
       std::vector<std::int64_t> labels;
       for (index_t i = begin; i < begin + count; ++i) labels.push_back(label_of(i));
-      score.add(judged, labels);
+      batches.add(piece, labels);
       for (const std::int64_t label : labels) {
         Image image(picture[2], picture[1], static_cast<int>(picture[0]));
         piece.get(image.pixels());
@@ -376,7 +376,10 @@ class Evaluation {
         if (keep && static_cast<index_t>(kept.size()) < wanted) kept.push_back(std::move(image));
       }
     };
-    in_batches(total, compute, take);
+    // Adaptive solvers choose their steps for all pictures of a batch.
+    const OdeSolver solver = config_.sampling.solver;
+    in_parts(total, compute, take,
+             solver.is_adaptive() || solver == OdeSolver(Solver::implicit_adams));
     ranks_.on_root([&] {
       save(png, shown.pictures(), shown.columns());
       if (keep) queries = as_tensor(kept);
@@ -486,7 +489,7 @@ class Evaluation {
           for (const double value : piece.get<double>(static_cast<std::size_t>(count)))
             values->push_back(value);
     };
-    in_batches(n, compute, take);
+    in_parts(n, compute, take);
     ranks_.on_root([&] {
       report_.reconstruction = {mean(psnrs), large_enough ? mean(ssims) : 0.0};
       show_reconstructions();
@@ -536,7 +539,7 @@ class Evaluation {
       piece.get(rows(latents));
       piece.get(rows(pixels));
     };
-    in_batches(n, compute, take);
+    in_parts(n, compute, take);
     return {std::move(latents), std::move(pixels)};
   }
 

@@ -5,16 +5,15 @@
 
 #include <chrono>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <thread>
 
+#include "mpi/run_ranks.hpp"
 #include "rae/train/checkpoint.hpp"
 #include "rae/train/run_report.hpp"
 #include "support/idx_files.hpp"
 #include "support/tiny_recipe.hpp"
-#include "tool/run_tool.hpp"
 
 namespace rae::test {
 namespace {
@@ -26,27 +25,13 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-class ToolRanks : public ToolTest {
+class ToolRanks : public RanksTest {
  protected:
   ToolRanks() {
-    ::setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
-    ::setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
-    ::setenv("OMPI_MCA_rmaps_base_oversubscribe", "1", 1);
-    ::setenv("OMPI_MCA_hwloc_base_binding_policy", "none", 1);
     write("r.yaml", kTinyRecipe);
     write("data/train-images-idx3-ubyte", idx_images(20, 8, 8));
     write("data/train-labels-idx1-ubyte",
           idx_labels({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
-  }
-
-  [[nodiscard]] pid_t start_ranks(int count, const std::vector<std::string>& arguments) const {
-    std::vector<std::string> all{"-q", "-n", std::to_string(count), RAE_TOOL};
-    all.insert(all.end(), arguments.begin(), arguments.end());
-    return start(std::move(all), {}, RAE_MPIEXEC);
-  }
-
-  [[nodiscard]] ToolResult rae_ranks(int count, const std::vector<std::string>& arguments) const {
-    return finish(start_ranks(count, arguments));
   }
 
   /// The arguments of a training, with more at the end.
