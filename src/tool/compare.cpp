@@ -97,6 +97,11 @@ class Comparer {
       pictures_.emplace(PictureSet::open(c_.pictures, options));
       if (!statistics) reference_.emplace(PictureSet::open(c_.reference, options));
     });
+    for (const auto& [path, pictures] :
+         {std::pair(&c_.pictures, &pictures_), std::pair(&c_.reference, &reference_)})
+      require_same_on_all_ranks(*path, [&, &pictures = pictures] {
+        return *pictures ? plural((*pictures)->size(), "picture") : std::string("statistics");
+      });
     set("pictures", pictures_->size());
     if (reference_) set("reference pictures", reference_->size());
     if (statistics && c_.paired)

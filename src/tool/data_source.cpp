@@ -32,4 +32,11 @@ OwnedPointer<const ImageDataset> open_data(const std::string& folder, Split spli
   return found.data;
 }
 
+std::string summary_of(const ImageDataset& data) {
+  std::string out = plural(data.size(), "picture");
+  for (const std::string& name : data.class_names())
+    out += concat(out.find(':') == std::string::npos ? ": " : ", ", name);
+  return out;
+}
+
 }  // namespace rae::tool

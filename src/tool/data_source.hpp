@@ -24,4 +24,7 @@ void add_data_flags(CLI::App& command, DataFlags& flags);
                                                          DatasetOptions options,
                                                          const DataFlags& flags);
 
+/// Number of pictures and names of the classes, by which ranks compare what they read.
+[[nodiscard]] std::string summary_of(const ImageDataset& data);
+
 }  // namespace rae::tool

@@ -8,6 +8,7 @@
 
 #include "rae/io/file.hpp"
 #include "rae/train/evaluation.hpp"
+#include "tool/bulk_sampling.hpp"
 #include "tool/command.hpp"
 #include "tool/command_files.hpp"
 #include "tool/compare.hpp"
@@ -139,6 +140,12 @@ void run(const CLI::App& app, EvaluateCommand& command) {
                               .channels = static_cast<int>(bundle->config.encoder.channels())};
     train = open_data(command.data, Split::train, form, command.data_flags);
     test = open_data(command.data, Split::test, form, command.data_flags);
+  });
+  require_same_on_all_ranks(command.data,
+                            [&] { return concat(summary_of(*train), "; ", summary_of(*test)); });
+  require_same_on_all_ranks(bundle->origin, [&] {
+    const ModelFiles model = bundle->files();
+    return concat("checksums ", fingerprint(model), " and ", autoencoder_fingerprint(model));
   });
   UnfinishedOutput unfinished;
   const std::filesystem::path mark = std::filesystem::path(command.out) / kUnfinished;

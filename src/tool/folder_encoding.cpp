@@ -67,6 +67,15 @@ std::vector<Image> prepared(const Autoencoder& autoencoder, const PictureSet& se
   return pictures;
 }
 
+/// Throws ConfigError when the ranks read different models or pictures.
+void require_same(const ModelFiles& files, const PictureSet& set, const FolderEncoding& options) {
+  require_same_on_all_ranks(files.origin,
+                            [&] { return "checksum " + autoencoder_fingerprint(files); });
+  require_same_on_all_ranks(options.in, [&] {
+    return concat(plural(set.size(), "picture"), " with checksum ", checksum_of(set, options.in));
+  });
+}
+
 NpzStream open_stream(const std::string& path, index_t count, const ModelConfig& config,
                       std::map<std::string, std::string> settings, const char* content) {
   const Shape picture = config.image_shape();  // (channels, H, W)
@@ -209,11 +218,12 @@ std::string reconstruct_pictures(const ModelChoice& model, const FolderEncoding&
   Communicator& all = ranks();
   std::optional<PictureSet> set;
   std::optional<Autoencoder> autoencoder;
+  ModelFiles files;
   std::optional<NpzStream> out, originals;  // on rank 0
   index_t before = 0;
   all.agree([&] {
     set.emplace(PictureSet::open(options.in, options.image));
-    const ModelFiles files = open_model(model, {.dit = false});
+    files = open_model(model, {.dit = false});
     autoencoder.emplace(files, LoadOptions{.dtype = model.dtype});
     if (!all.is_root()) return;
     const std::map<std::string, std::string> settings = settings_of(files, model, *set, options);
@@ -224,6 +234,7 @@ std::string reconstruct_pictures(const ModelChoice& model, const FolderEncoding&
     // Both are continued from where the shorter one ends.
     before = originals ? std::min(out->done(), originals->done()) : out->done();
   });
+  require_same(files, *set, options);
   all.broadcast(std::span(&before, 1));
   const Shape picture = autoencoder->config().image_shape();  // (channels, H, W)
   const auto pixels = static_cast<std::size_t>(picture.numel());
@@ -286,13 +297,14 @@ std::string encode_pictures(const ModelChoice& model, const FolderEncoding& opti
   Communicator& all = ranks();
   std::optional<PictureSet> set;
   std::optional<Autoencoder> autoencoder;
+  ModelFiles opened;
   std::optional<LatentFiles> files;    // on rank 0
   std::vector<EncodingBatch> batches;  // of the files that are missing
   detail::Piece shared;
   index_t saved = 0;  // latents in complete files
   all.agree([&] {
     set.emplace(PictureSet::open(options.in, options.image));
-    const ModelFiles opened = open_model(model, {.decoder = false, .dit = false});
+    opened = open_model(model, {.decoder = false, .dit = false});
     autoencoder.emplace(opened, LoadOptions{.dtype = model.dtype});
     if (!all.is_root()) return;
     files.emplace(*set, options, autoencoder->config().latent_shape(),
@@ -301,6 +313,7 @@ std::string encode_pictures(const ModelChoice& model, const FolderEncoding& opti
     saved = files->saved();
     shared.put(std::span<const EncodingBatch>(batches));
   });
+  require_same(opened, *set, options);
   shared.broadcast(all);
   batches = shared.get<EncodingBatch>(shared.bytes().size() / sizeof(EncodingBatch));
   const index_t count = set->size(), kept = saved;

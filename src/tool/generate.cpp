@@ -219,6 +219,7 @@ void run(GenerateCommand& command) {
                                .dtype = command.model.dtype});
   });
   const ModelFiles& files = *opened;
+  require_same_on_all_ranks(files.origin, [&] { return "checksum " + fingerprint(files); });
   const Generator& generator = *loaded;
   if (command.sampler) set_sampler(options, *command.sampler, generator.config().sampling);
   const auto classes = requested_classes(command, generator);

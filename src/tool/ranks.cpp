@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "rae/core/parallel.hpp"
+#include "rae/train/training_loop.hpp"
 #include "tool/command.hpp"
 #include "tool/numbers.hpp"
 #ifdef RAE_HAS_MPI
@@ -123,7 +124,21 @@ Communicator& ranks() {
 
 Communicator& patient_ranks() {
   ranks().set_time_limit(0);
+  RankSharing{.communicator = &ranks()}.require_same_kernels();
   return ranks();
+}
+
+void require_same_on_all_ranks(const std::string& name, const Function<std::string()>& own) {
+  Communicator& all = ranks();
+  if (all.size() == 1) return;
+  std::string found, of_root;
+  all.agree([&] { of_root = found = own(); });
+  all.broadcast(of_root);
+  all.agree([&] {
+    if (found != of_root)
+      raise<ConfigError>(name, ": this rank finds other contents than rank 0, ", found,
+                         " instead of ", of_root);
+  });
 }
 
 int threads_of_rank() {

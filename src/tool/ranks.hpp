@@ -17,8 +17,13 @@ void connect_ranks();
 [[nodiscard]] Communicator& ranks();
 
 /// The same without a limit on the time that they wait for each other, for commands whose pieces of
-/// work may take any time. The launcher ends all ranks when one dies.
+/// work may take any time. The launcher ends all ranks when one dies. Throws ConfigError when the
+/// kernels of the ranks round differently.
 [[nodiscard]] Communicator& patient_ranks();
+
+/// Throws ConfigError on all ranks when `own`, a description of the model or of the pictures
+/// `name`, is not the same on all ranks. With one rank, `own` is not called.
+void require_same_on_all_ranks(const std::string& name, const Function<std::string()>& own);
 
 /// The number of threads of this rank; 0, the default number, without a launcher.
 [[nodiscard]] int threads_of_rank();

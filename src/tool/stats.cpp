@@ -9,6 +9,7 @@
 #include "load/network_loader.hpp"
 #include "rae/formats/bundle.hpp"
 #include "rae/io/safetensors.hpp"
+#include "tool/bulk_sampling.hpp"
 #include "tool/command.hpp"
 #include "tool/data_source.hpp"
 #include "tool/model.hpp"
@@ -44,12 +45,15 @@ Tensor<float> read_images(const ImageDataset& data, index_t first, index_t count
 LatentStatistics statistics_of_data(const StatsCommand& command) {
   std::optional<Rae<float>> autoencoder;
   OwnedPointer<const ImageDataset> data;
+  std::string name, checksum;  // of the model
   ranks().agree([&] {
     ModelFiles files = open_model(command.model, {.decoder = false, .dit = false});
     if (!files.encoder)
       raise<FormatError>(command.model.config.empty() ? command.model.model : command.model.config,
                          ": has no encoder");
     const ModelConfig& config = files.config;
+    name = files.origin;
+    checksum = "checksum " + autoencoder_fingerprint(files);
     files.latent_norm = {};  // the statistics are those of latents before normalisation
     autoencoder =
         detail::NetworkLoader(files, {.dtype = command.model.dtype}, {NetworkRole::encoder})
@@ -60,6 +64,8 @@ LatentStatistics statistics_of_data(const StatsCommand& command) {
                       .channels = static_cast<int>(config.encoder.channels())},
                      command.data_flags);
   });
+  require_same_on_all_ranks(command.data, [&] { return summary_of(*data); });
+  require_same_on_all_ranks(name, [&] { return checksum; });
   PictureProgress progress("encoding", 0, data->size());
   return detail::shared_statistics(
       ranks(), data->size(), command.batch, [&](index_t first, index_t count) {

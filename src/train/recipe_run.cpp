@@ -70,6 +70,7 @@ class RecipeRunner {
     if (!ranks_.several()) return work();
     Communicator& communicator = *ranks_.communicator;
     communicator.agree(work);
+    ranks_.require_same_kernels();
     std::string found = checked_.data.survey.summary(), of_root = found;
     for (const std::string& name : class_names_) found += "\n" + name;
     of_root = found;

@@ -7,7 +7,9 @@
 #include <optional>
 
 #include "rae/core/workspace.hpp"
+#include "rae/kernels/isa.hpp"
 #include "rae/train/checkpoint.hpp"
+#include "rae/version.hpp"
 #include "train/shared_gradients.hpp"
 #include "train/training_log.hpp"
 
@@ -178,6 +180,18 @@ void RankSharing::require_shareable(const TrainingOptions& options, std::string_
                        "; start at most ", part);
 }
 
+void RankSharing::require_same_kernels() const {
+  if (!several()) return;
+  const std::string own = concat(name_of(active_isa()), " of version ", kVersion);
+  std::string of_root = own;
+  communicator->broadcast(of_root);
+  communicator->agree([&] {
+    if (own != of_root)
+      raise<ConfigError>("this rank computes with the kernels ", own, ", rank 0 with ", of_root,
+                         "; all need the same, such as the ones that RAE_ISA=avx2 chooses");
+  });
+}
+
 void RankSharing::on_root(const Function<void()>& work) const {
   constexpr double kLonger = 10;  // than a step takes
   if (!several()) return work();
@@ -192,6 +206,7 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
   check(options, context.stage);
   const RankSharing& ranks = context.ranks;
   ranks.require_shareable(options, context.stage);
+  ranks.require_same_kernels();
   const std::string checkpoint =
       context.folder.empty() ? "" : (fs::path(context.folder) / "checkpoint.safetensors").string();
   index_t saved = 0;

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "mpi/run_ranks.hpp"
+#include "rae/kernels/isa.hpp"
 #include "rae/train/checkpoint.hpp"
 #include "rae/train/run_report.hpp"
 #include "support/idx_files.hpp"
@@ -175,6 +176,18 @@ TEST_F(ToolRanks, ARankWithoutTheDataEndsAllBeforeAnythingIsWritten) {
   EXPECT_EQ(result.status, 1);
   EXPECT_TRUE(contains(result.err, "rank 1: "));
   EXPECT_TRUE(contains(result.err, "elsewhere"));
+  EXPECT_FALSE(exists("run"));
+}
+
+TEST_F(ToolRanks, RanksWithOtherKernelsAreRefused) {
+  write("rank.sh",
+        "[ \"$OMPI_COMM_WORLD_RANK\" = 1 ] && export RAE_ISA=baseline\n"
+        "exec \"$0\" train -r r.yaml -d data -o run\n");
+  const ToolResult result =
+      finish(start({"-q", "-n", "2", "sh", "-c", ". ./rank.sh", RAE_TOOL}, {}, RAE_MPIEXEC));
+  if (active_isa() == Isa::baseline) GTEST_SKIP() << "this processor has only these kernels";
+  EXPECT_EQ(result.status, 1);
+  EXPECT_TRUE(contains(result.err, "rank 1: this rank computes with the kernels baseline"));
   EXPECT_FALSE(exists("run"));
 }
 

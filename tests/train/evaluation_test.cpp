@@ -3,12 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <memory>
 
 #include "rae/core/parallel.hpp"
 #include "rae/io/image.hpp"
 #include "support/temp_folder.hpp"
+#include "support/thread_ranks.hpp"
 #include "support/tiny_bundle.hpp"
 #include "support/toy_dataset.hpp"
 
@@ -93,6 +95,45 @@ TEST(Evaluation, MeasuresARandomModel) {
   const Image samples = Image::open(folder / "samples.png");  // a row of eight for each class
   EXPECT_EQ(samples.width(), 8 * 8 + 7 * 2);
   EXPECT_EQ(samples.height(), 3 * 8 + 2 * 2);
+}
+
+TEST(Evaluation, HasTheSameReportAndPicturesWithSeveralRanks) {
+  const auto [train, test] = split_at(std::make_shared<ToyDataset>(1200, 8, 3), 650);
+  EvaluationOptions options = quick_evaluation();
+  options.samples = 520;
+  const TempFolder alone;
+  options.folder = alone.path();
+  const EvaluationReport wanted = evaluate(tiny_bundle(), train, test, options);
+  for (const int size : {2, 3}) {
+    const TempFolder shared;
+    on_ranks(size, [&, &train = train, &test = test](Communicator& ranks) {
+      EvaluationOptions own = options;
+      own.ranks = &ranks;
+      own.folder = ranks.is_root() ? shared.path() : "no such folder";
+      const EvaluationReport report = evaluate(tiny_bundle(), train, test, own);
+      if (ranks.is_root()) {
+        EXPECT_TRUE(to_config(report) == to_config(wanted)) << size;
+      }
+    });
+    for (const std::string& name : alone.entries())
+      EXPECT_TRUE(slurp(shared / name) == slurp(alone / name)) << size << " " << name;
+  }
+  // An interruption of one rank ends all.
+  std::atomic<int> stopped = 0;
+  on_ranks(3, [&, &train = train, &test = test](Communicator& ranks) {
+    EvaluationOptions own = options;
+    own.ranks = &ranks;
+    own.folder.clear();
+    own.on_progress = [&](const EvaluationProgress& p) {
+      return ranks.rank() != 1 || p.part != "reconstruction";
+    };
+    try {
+      (void)evaluate(tiny_bundle(), train, test, own);
+    } catch (const Cancelled&) {
+      ++stopped;
+    }
+  });
+  EXPECT_EQ(stopped, 3);
 }
 
 TEST(Evaluation, KeepsWhatIsDoneWhenItIsStopped) {

@@ -2,11 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <memory>
 
+#include "load/network_loader.hpp"
 #include "rae/core/random.hpp"
 #include "support/thread_ranks.hpp"
+#include "support/tiny_bundle.hpp"
+#include "support/toy_dataset.hpp"
+#include "train/dataset_statistics.hpp"
 #include "train/shared_statistics.hpp"
 
 namespace rae::test {
@@ -95,6 +101,31 @@ TEST(SharedStatistics, HaveTheSameBitsForAnyNumberOfRanks) {
                  same(got.variance<double>(), wanted.variance<double>());
       });
       EXPECT_EQ(equal, size) << pictures;
+    }
+  }
+}
+
+TEST(SharedStatistics, OfADataSetByBothRules) {
+  Bundle bundle = tiny_bundle();
+  bundle.remove("latent_norm.");
+  const Rae<float> autoencoder = detail::NetworkLoader(bundle.files(), {}, {NetworkRole::encoder})
+                                     .autoencoder(NetworkRole::encoder);
+  const OwnedPointer<const ImageDataset> data = std::make_shared<ToyDataset>(530, 8, 3);
+  for (const StatisticsRule rule : {StatisticsRule::exact, StatisticsRule::official}) {
+    const StatisticsOptions options{.rule = rule, .batch_size = 60};
+    const LatentNorm<float> wanted = detail::dataset_statistics(data, autoencoder, options, {});
+    for (const int size : {2, 3}) {
+      std::atomic<int> equal = 0;
+      on_ranks(size, [&](Communicator& ranks) {
+        const LatentNorm<float> got =
+            detail::dataset_statistics(data, autoencoder, options, {}, &ranks);
+        const auto same = [](const Tensor<float>& a, const Tensor<float>& b) {
+          return a.shape() == b.shape() &&
+                 std::equal(a.span().begin(), a.span().end(), b.span().begin());
+        };
+        equal += same(got.mean, wanted.mean) && same(got.var, wanted.var);
+      });
+      EXPECT_EQ(equal, size);
     }
   }
 }

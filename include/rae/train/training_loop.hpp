@@ -109,6 +109,9 @@ struct RankSharing {
   }
   /// Throws ConfigError, naming the stage, unless each rank gets a picture of each part of a batch.
   void require_shareable(const TrainingOptions& options, std::string_view stage) const;
+  /// Throws ConfigError on all ranks unless all use the kernels of one instruction set and version:
+  /// others round differently, and the weights of the ranks would drift apart.
+  void require_same_kernels() const;
   /// Calls `work` on rank 0 while the others wait, ten times as long as for a sum. Its error is
   /// thrown on every rank.
   void on_root(const Function<void()>& work) const;
