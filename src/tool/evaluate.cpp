@@ -277,11 +277,15 @@ void add_evaluate(CLI::App& app) {
       "nearest training pictures of samples, the reconstruction error of the test pictures, and\n"
       "probes of the latents.\n"
       "\n"
+      "Processes that mpirun starts share the samples, reconstructions and features, of a model\n"
+      "and of two sets; the numbers are the same. One of them trains the classifier.\n"
+      "\n"
       "Examples:\n"
       "  rae evaluate samples.npz real/ --inception-weights pt_inception-2015-12-05-6726825d.pth\n"
       "  rae evaluate samples.npz /usr/share/datasets/fashion-mnist --out numbers.json\n"
       "  rae evaluate reconstructed/ originals/ --paired --metrics psnr,ssim\n"
       "  rae evaluate --data /usr/share/datasets/fashion-mnist --out evaluation\n"
+      "  mpirun -n 8 rae evaluate samples.npz real/\n"
       "  rae evaluate -m run/model.safetensors -d pictures -o evaluation --samples 1000");
   command->callback([options, command] { run(*command, *options); });
 }

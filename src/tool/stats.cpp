@@ -161,10 +161,12 @@ void add_stats(CLI::App& app) {
   command->footer(
       "Writes the tensors 'mean' and 'var' (C, h, w), in f64, of the latents before\n"
       "normalisation, and 'count'; the variance is biased. They are exact, so parts of a data\n"
-      "set can be computed separately and merged.\n"
+      "set can be computed separately and merged. Processes that mpirun starts share the work;\n"
+      "the results are the same bit for bit.\n"
       "\n"
       "Examples:\n"
       "  rae stats --data /usr/share/datasets/fashion-mnist --out stats.safetensors\n"
+      "  mpirun -n 8 rae stats --data pictures --out stats.safetensors\n"
       "  rae stats --config DINOv2-B.yaml --data pictures --out stats.safetensors\n"
       "  rae stats --merge part1.safetensors --merge part2.safetensors --out all.safetensors");
   command->callback([options] { run(*options); });
