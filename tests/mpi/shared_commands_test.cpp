@@ -104,10 +104,10 @@ TEST_F(SharedCommands, SamplesContinueWithAnotherNumberOfRanks) {
     const auto at = text.find("\"done\": ");
     return at == std::string::npos ? -1 : std::stoi(text.substr(at + 8));
   };
-  const std::string count = "3000", steps = "60";
-  // Ctrl-C reaches mpirun, which ends its ranks: by a signal, and after a second by force unless a
-  // setting says otherwise, which is too soon on a computer with much other work.
-  ::setenv("OMPI_MCA_odls_base_sigkill_timeout", "60", 1);
+  const std::string count = "3000", steps = "100";
+  // Ctrl-C reaches mpirun, which ends its ranks by a signal and then by force: after a second,
+  // which is too soon on a computer with much other work.
+  ::setenv("OMPI_MCA_odls_base_sigkill_timeout", "5", 1);
   for (const int signal : {SIGINT, SIGTERM}) {
     const pid_t child = start_ranks(signal == SIGINT ? 4 : 2, with(count, steps, "a.npz"));
     const int before = exists("a.npz.partial.json") ? saved() : 0;
