@@ -88,14 +88,28 @@ void SharedGradients::start(Bucket& bucket) {
       std::fill_n(to, static_cast<std::size_t>(piece.count), 0.0f);
     }
   }
-  bucket.sum.emplace(communicator_, std::span(bucket.values), !sharded_);
+  std::vector<float> memory;
+  if (!memory_.empty()) {
+    memory = std::move(memory_.back());
+    memory_.pop_back();
+  }
+  bucket.sum.emplace(communicator_, std::span(bucket.values), !sharded_, std::move(memory));
+}
+
+/// Keeps the memory of a sum that does not need it any more.
+void SharedGradients::keep_memory(Bucket& bucket) {
+  if (std::vector<float> memory = bucket.sum->take_memory(); !memory.empty())
+    memory_.push_back(std::move(memory));
 }
 
 void SharedGradients::poll() {
   if (!last_pass_ || !known_ || !overlap_) return;
   // Every rank starts the sums in the same order, that of the buckets.
   while (started_ < buckets_.size() && is_complete(buckets_[started_])) start(buckets_[started_++]);
-  for (std::size_t i = 0; i < started_; ++i) (void)buckets_[i].sum->poll();
+  for (std::size_t i = 0; i < started_; ++i) {
+    (void)buckets_[i].sum->poll();
+    keep_memory(buckets_[i]);
+  }
 }
 
 /// Adds gradients that have come after the start of their bucket's sum: in the first step after a
@@ -126,6 +140,7 @@ double SharedGradients::gradient_norm() {
   double squares = 0;
   for (Bucket& bucket : buckets_) {
     bucket.sum->wait();
+    keep_memory(bucket);
     add_late(bucket);
     // Each rank adds the squares of its part, also where it has all of them, so that the norm does
     // not depend on the shards.

@@ -69,6 +69,7 @@ class SharedGradients final : public SharedUpdate<float> {
   void make_buckets(index_t bucket_bytes);
   [[nodiscard]] bool is_complete(const Bucket& bucket) const;
   void start(Bucket& bucket);
+  void keep_memory(Bucket& bucket);
   void add_late(Bucket& bucket);
   [[nodiscard]] RankPart own_part(const Bucket& bucket, int rank) const;
   [[nodiscard]] RankPart shard(const Bucket& bucket, const Piece& piece, int rank) const;
@@ -81,8 +82,9 @@ class SharedGradients final : public SharedUpdate<float> {
   bool sharded_, overlap_;
   bool full_ = true;  // this rank has whole moments and averages
   std::vector<Bucket> buckets_;
-  std::size_t started_ = 0;  // buckets whose sums have begun in this step
-  bool known_ = false;       // how many changes complete each gradient
+  std::vector<std::vector<float>> memory_;  // for the sums of coming buckets
+  std::size_t started_ = 0;                 // buckets whose sums have begun in this step
+  bool known_ = false;                      // how many changes complete each gradient
   bool last_pass_ = false;
   double loss_ = 0, waited_ = 0;
   bool stop_ = false;
