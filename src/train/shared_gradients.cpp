@@ -134,9 +134,15 @@ void SharedGradients::poll() {
   if (!last_pass_ || !known_ || !overlap_) return;
   // Every rank starts the sums in the same order, that of the buckets.
   while (started_ < buckets_.size() && is_complete(buckets_[started_])) start(buckets_[started_++]);
-  for (std::size_t i = 0; i < started_; ++i) {
-    (void)buckets_[i].sum->poll();
-    keep_memory(buckets_[i]);
+  // Each look moves only a part of a long message on, and operations are far apart.
+  constexpr int kLooks = 8;
+  bool complete = false;
+  for (int look = 0; look < kLooks && !complete; ++look) {
+    complete = true;
+    for (std::size_t i = 0; i < started_; ++i) {
+      complete = buckets_[i].sum->poll() && complete;
+      keep_memory(buckets_[i]);
+    }
   }
 }
 
