@@ -239,8 +239,12 @@ void Communicator::on_root(const Function<void()>& work) {
   });
 }
 
-PendingSum::PendingSum(Communicator& communicator, std::span<float> values, bool gathered)
-    : communicator_(&communicator), values_(values), gathered_(gathered) {
+PendingSum::PendingSum(Communicator& communicator, std::span<float> values, bool gathered,
+                       std::vector<float> memory)
+    : communicator_(&communicator),
+      values_(values),
+      received_(std::move(memory)),
+      gathered_(gathered) {
   const int own = communicator.rank(), size = communicator.size();
   if (size == 1 || values.empty()) {
     complete_ = true;
@@ -250,7 +254,7 @@ PendingSum::PendingSum(Communicator& communicator, std::span<float> values, bool
   gather_channel_ = communicator.new_channel();
   const auto count = static_cast<index_t>(values.size());
   const auto length = static_cast<std::size_t>(part_of(count, own, size).count());
-  received_.resize(length * static_cast<std::size_t>(size - 1));
+  received_.resize(std::max(received_.size(), length * static_cast<std::size_t>(size - 1)));
   std::vector<OutgoingBytes> outgoing;
   std::vector<IncomingBytes> incoming;
   // Each rank begins with its successor, so that not all send to the same rank at once.
@@ -295,7 +299,6 @@ bool PendingSum::poll() {
   if (adding_) {
     add_part();
     adding_ = false;
-    received_ = {};
     if (gathered_) {
       const int own = communicator_->rank(), size = communicator_->size();
       const auto slice = [&](int rank) {

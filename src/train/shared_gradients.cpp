@@ -23,28 +23,39 @@ SharedGradients::SharedGradients(AdamW<float>& optimizer, const RankSharing& ran
     : optimizer_(optimizer),
       communicator_(*ranks.communicator),
       sharded_(ranks.shard_optimizer),
-      overlap_(ranks.overlap) {
-  make_buckets(ranks.bucket_bytes);
+      overlap_(ranks.overlap),
+      bucket_bytes_(ranks.bucket_bytes > 0
+                        ? ranks.bucket_bytes
+                        : std::max<index_t>(index_t{4} << 20,
+                                            ranks.communicator->size() * (index_t{128} << 10))) {
   share_state();
-  divide();
   optimizer_.share(this);
 }
 
-/// The parameters in reverse order, which is nearly that in which a backward pass completes their
-/// gradients.
-void SharedGradients::make_buckets(index_t bucket_bytes) {
-  index_t size = bucket_bytes;  // of the last bucket
-  for (std::size_t i = optimizer_.slots().size(); i-- > 0;) {
-    if (size >= bucket_bytes) {
+/// The parameters in the order in which the first backward pass has completed their gradients. It
+/// depends only on the operations of the pass, so a continued run makes the same buckets.
+void SharedGradients::make_buckets() {
+  const std::size_t count_of_slots = optimizer_.slots().size();
+  seen_.resize(count_of_slots);
+  std::vector<std::uint64_t> order;
+  for (std::size_t i = count_of_slots; i-- > 0;) order.push_back(i);
+  std::stable_sort(order.begin(), order.end(), [&](std::uint64_t a, std::uint64_t b) {
+    return seen_[a].operation < seen_[b].operation;
+  });
+  communicator_.broadcast(std::span(order));
+  index_t size = bucket_bytes_;  // of the last bucket
+  for (const std::size_t i : order) {
+    if (size >= bucket_bytes_) {
       buckets_.emplace_back();
       size = 0;
     }
     Bucket& bucket = buckets_.back();
     const index_t count = optimizer_.slots()[i].parameter.value().numel();
-    bucket.pieces.push_back({i, static_cast<index_t>(bucket.values.size()), count});
+    bucket.pieces.push_back({i, static_cast<index_t>(bucket.values.size()), count, seen_[i].first});
     bucket.values.resize(bucket.values.size() + static_cast<std::size_t>(count));
     size += count * static_cast<index_t>(sizeof(float));
   }
+  seen_ = {};
 }
 
 /// Every rank begins with the state of rank 0, which may come from a checkpoint.
@@ -63,6 +74,11 @@ void SharedGradients::share_state() {
 
 void SharedGradients::begin_last_pass() {
   last_pass_ = true;
+  if (buckets_.empty()) {
+    seen_.clear();
+    for (const auto& slot : optimizer_.slots())
+      seen_.push_back({slot.parameter.grad_changes(), slot.parameter.grad_changes(), 0});
+  }
   for (Bucket& bucket : buckets_)
     for (Piece& piece : bucket.pieces)
       piece.first = optimizer_.slots()[piece.slot].parameter.grad_changes();
@@ -88,14 +104,46 @@ void SharedGradients::start(Bucket& bucket) {
       std::fill_n(to, static_cast<std::size_t>(piece.count), 0.0f);
     }
   }
-  bucket.sum.emplace(communicator_, std::span(bucket.values), !sharded_);
+  std::vector<float> memory;
+  if (!memory_.empty()) {
+    memory = std::move(memory_.back());
+    memory_.pop_back();
+  }
+  bucket.sum.emplace(communicator_, std::span(bucket.values), !sharded_, std::move(memory));
+}
+
+/// Keeps the memory of a sum that does not need it any more.
+void SharedGradients::keep_memory(Bucket& bucket) {
+  if (std::vector<float> memory = bucket.sum->take_memory(); !memory.empty())
+    memory_.push_back(std::move(memory));
+}
+
+/// Notes the operation that is the last to change each gradient.
+void SharedGradients::learn() {
+  ++operations_;
+  for (std::size_t i = 0; i < seen_.size(); ++i) {
+    const unsigned changes = optimizer_.slots()[i].parameter.grad_changes();
+    if (changes == seen_[i].changes) continue;
+    seen_[i].changes = changes;
+    seen_[i].operation = operations_;
+  }
 }
 
 void SharedGradients::poll() {
+  if (last_pass_ && buckets_.empty()) return learn();
   if (!last_pass_ || !known_ || !overlap_) return;
   // Every rank starts the sums in the same order, that of the buckets.
   while (started_ < buckets_.size() && is_complete(buckets_[started_])) start(buckets_[started_++]);
-  for (std::size_t i = 0; i < started_; ++i) (void)buckets_[i].sum->poll();
+  // Each look moves only a part of a long message on, and operations are far apart.
+  constexpr int kLooks = 8;
+  bool complete = false;
+  for (int look = 0; look < kLooks && !complete; ++look) {
+    complete = true;
+    for (std::size_t i = 0; i < started_; ++i) {
+      complete = buckets_[i].sum->poll() && complete;
+      keep_memory(buckets_[i]);
+    }
+  }
 }
 
 /// Adds gradients that have come after the start of their bucket's sum: in the first step after a
@@ -122,10 +170,15 @@ void SharedGradients::add_late(Bucket& bucket) {
 
 double SharedGradients::gradient_norm() {
   const auto began = std::chrono::steady_clock::now();
+  if (buckets_.empty()) {
+    make_buckets();
+    divide();
+  }
   while (started_ < buckets_.size()) start(buckets_[started_++]);
   double squares = 0;
   for (Bucket& bucket : buckets_) {
     bucket.sum->wait();
+    keep_memory(bucket);
     add_late(bucket);
     // Each rank adds the squares of its part, also where it has all of them, so that the norm does
     // not depend on the shards.
@@ -247,7 +300,7 @@ void SharedGradients::complete_tensor(const Bucket& bucket, const Piece& piece,
 }
 
 void SharedGradients::complete(bool everywhere) {
-  if (!sharded_) return;
+  if (!sharded_ || buckets_.empty()) return;  // before the first step, all ranks have all
   for (const Bucket& bucket : buckets_)
     for (const Piece& piece : bucket.pieces) {
       auto& slot = optimizer_.slots()[piece.slot];
@@ -258,7 +311,7 @@ void SharedGradients::complete(bool everywhere) {
 }
 
 void SharedGradients::divide() {
-  if (!sharded_ || !full_) return;
+  if (!sharded_ || !full_ || buckets_.empty()) return;
   for (const Bucket& bucket : buckets_)
     for (const Piece& piece : bucket.pieces) {
       auto& slot = optimizer_.slots()[piece.slot];

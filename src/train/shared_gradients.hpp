@@ -43,7 +43,8 @@ class SharedGradients final : public SharedUpdate<float> {
   /// Leaves each rank its shard again.
   void divide();
 
-  /// The number of buckets, and of those whose sums have begun in this step.
+  /// The number of buckets, 0 before the first step, and of those whose sums have begun in this
+  /// step.
   [[nodiscard]] std::size_t buckets() const noexcept { return buckets_.size(); }
   [[nodiscard]] std::size_t started() const noexcept { return started_; }
   /// Seconds of the last step that this rank waited for sums after its backward pass.
@@ -66,9 +67,11 @@ class SharedGradients final : public SharedUpdate<float> {
     std::optional<PendingSum> sum{};
   };
 
-  void make_buckets(index_t bucket_bytes);
+  void make_buckets();
+  void learn();
   [[nodiscard]] bool is_complete(const Bucket& bucket) const;
   void start(Bucket& bucket);
+  void keep_memory(Bucket& bucket);
   void add_late(Bucket& bucket);
   [[nodiscard]] RankPart own_part(const Bucket& bucket, int rank) const;
   [[nodiscard]] RankPart shard(const Bucket& bucket, const Piece& piece, int rank) const;
@@ -80,9 +83,18 @@ class SharedGradients final : public SharedUpdate<float> {
   Communicator& communicator_;
   bool sharded_, overlap_;
   bool full_ = true;  // this rank has whole moments and averages
-  std::vector<Bucket> buckets_;
-  std::size_t started_ = 0;  // buckets whose sums have begun in this step
-  bool known_ = false;       // how many changes complete each gradient
+  index_t bucket_bytes_;
+
+  /// The changes of a gradient before and in the first pass, and the operation of the last one.
+  struct Seen {
+    unsigned first = 0, changes = 0, operation = 0;
+  };
+  std::vector<Seen> seen_;                  // by slot, in the first pass
+  unsigned operations_ = 0;                 // of the first pass
+  std::vector<Bucket> buckets_;             // made in the first step
+  std::vector<std::vector<float>> memory_;  // for the sums of coming buckets
+  std::size_t started_ = 0;                 // buckets whose sums have begun in this step
+  bool known_ = false;                      // how many changes complete each gradient
   bool last_pass_ = false;
   double loss_ = 0, waited_ = 0;
   bool stop_ = false;

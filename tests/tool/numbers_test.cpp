@@ -85,6 +85,10 @@ const NumberOption kOptions[] = {
     {{"decode", "a", "b.png"}, "--threads", "0 to 1024", {"1025"}},
     {{"reconstruct", "a", "b.png"}, "--threads", "0 to 1024", {"1025"}},
     {{"train", "--recipe", "r", "--data", ".", "--out", "x"}, "--threads", "0 to 1024", {"1025"}},
+    {{"train", "--recipe", "r", "--data", ".", "--out", "x"},
+     "--rank-timeout",
+     "0 to 604800",
+     {"-1", "604801"}},
 };
 
 INSTANTIATE_TEST_SUITE_P(Table, Numbers, testing::ValuesIn(kOptions), [](const auto& row) {

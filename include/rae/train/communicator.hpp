@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "rae/core/function.hpp"
@@ -141,12 +142,19 @@ class PendingSum {
   /// Starts to add `values` over the ranks. They must stay in place, and must not be used, until
   /// `poll` has returned true or `wait` has returned. With `gathered` false, only the part of this
   /// rank, `part_of(values.size(), rank, size)`, is added, and the others stay as they are.
-  PendingSum(Communicator& communicator, std::span<float> values, bool gathered = true);
+  /// `memory`, of any size, is used for what the other ranks send; see `take_memory`.
+  PendingSum(Communicator& communicator, std::span<float> values, bool gathered = true,
+             std::vector<float> memory = {});
 
   /// Moves the sum on without waiting; true when it is complete.
   bool poll();
   /// Waits until it is complete. The ranks must wait for their sums in the same order.
   void wait();
+
+  /// The memory of a sum whose parts have been added, for another sum; else nothing.
+  [[nodiscard]] std::vector<float> take_memory() {
+    return adding_ && !complete_ ? std::vector<float>() : std::exchange(received_, {});
+  }
 
  private:
   void add_part();

@@ -91,8 +91,9 @@ struct RankSharing {
                                  ///< updates its part of the weights (Rajbhandari et al. 2020,
                                  ///< "ZeRO", stage 1); the result is the same
   bool overlap = true;  ///< sums begin while the backward pass still runs; no effect on results
-  index_t bucket_bytes = index_t{4}
-                         << 20;  ///< least size of the parts in which gradients are added
+  index_t bucket_bytes =
+      0;  ///< least size of the buckets in which gradients are added; 0: 4 MiB, or
+          ///< 128 KiB for each rank where that is more, so that messages do not become too small
 
   /// True with more than one rank.
   [[nodiscard]] bool several() const noexcept {
