@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <optional>
 
+#include "rae/core/cancellation.hpp"
 #include "rae/core/workspace.hpp"
 #include "rae/train/checkpoint.hpp"
 #include "train/training_log.hpp"
@@ -143,6 +145,7 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
       context.folder.empty() ? "" : (fs::path(context.folder) / "checkpoint.safetensors").string();
   index_t saved = 0;
   auto save = [&] {
+    const CancellationScope completed(nullptr);
     if (!checkpoint.empty()) save_checkpoint(checkpoint, optimizer, context.settings, second);
     saved = optimizer.steps();
     if (context.held_out_loss) log_held_out(context, saved);
@@ -165,12 +168,19 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
   const index_t first = optimizer.steps();
   double loss_sum = 0;
   index_t loss_count = 0;
+  const auto stop = [&]() {
+    raise<Cancelled>(
+        context.stage, ": stopped after step ", optimizer.steps(), " of ", options.steps,
+        checkpoint.empty() ? std::string() : "; run again to continue from " + checkpoint);
+  };
   Workspace workspace;
   while (optimizer.steps() < options.steps) {
     const index_t step = optimizer.steps();
     double value = 0, norm = 0;
     try {
       const WorkspaceScope recycled(workspace);
+      std::optional<CancellationScope> completed;  // a loss may change its second model
+      if (second != nullptr) completed.emplace(nullptr);
       for (index_t part = 0; part < options.accumulate; ++part) {
         Tape<float> tape;
         const TapeScope<float> scope(tape);
@@ -180,8 +190,12 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
                       Tensor<float>(mean.shape(), 1.0f / static_cast<float>(options.accumulate)));
       }
       if (!std::isfinite(value)) raise<NumericError>("the loss is ", value);
+      if (!completed) completed.emplace(nullptr);
       norm = optimizer.step(schedule(step), options.max_grad_norm);
       if (second != nullptr) second->train_step(step);
+    } catch (const Cancelled&) {  // of a scope, in the middle of a loss or its gradients
+      if (optimizer.steps() > saved) save();
+      stop();
     } catch (const NumericError& e) {
       raise<NumericError>(
           context.stage, ": step ", step + 1, ": ", e.what(), "; ",
@@ -215,10 +229,7 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
       proceed = (!context.on_progress || context.on_progress(p)) && proceed;
     }
     if (!proceed || last || optimizer.steps() % options.checkpoint_every == 0) save();
-    if (!proceed && !last)
-      raise<Cancelled>(
-          context.stage, ": stopped after step ", optimizer.steps(), " of ", options.steps,
-          checkpoint.empty() ? std::string() : "; run again to continue from " + checkpoint);
+    if (!proceed && !last) stop();
   }
 }
 
