@@ -88,6 +88,7 @@ class Comparer {
   }
 
   void run() {
+    const InterruptScope reacts([this] { bar_.tick(); });
     const auto statistics = open_statistics(c_.reference);
     const ImageOptions options{.exif = !c_.ignore_exif};
     pictures_.emplace(PictureSet::open(c_.pictures, options));
@@ -219,9 +220,12 @@ class Comparer {
     const Tensor<float> a = features_of(*pictures_, network, "features of A");  // (N, D)
     const Tensor<float> b = reference_ ? features_of(*reference_, network, "features of B")
                                        : Tensor<float>();  // (M, D)
-    bar_.clear();
-    if (wants("frechet")) frechet(a, b, statistics);
+    if (wants("frechet")) {
+      bar_.begin("Frechet distance");
+      frechet(a, b, statistics);
+    }
     if (manifolds) {
+      bar_.begin("precision and recall");
       const PrecisionRecall result = precision_recall(a.view(), b.view(), c_.neighbours);
       if (wants("precision")) set("precision", result.precision, 4);
       if (wants("recall")) set("recall", result.recall, 4);

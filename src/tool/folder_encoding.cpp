@@ -57,11 +57,10 @@ std::map<std::string, std::string> settings_of(const ModelFiles& files, const Mo
   return out;
 }
 
-/// Progress on a terminal, or a line every 30 seconds.
 class PictureProgress {
  public:
   PictureProgress(std::string label, index_t before, index_t total)
-      : label_(std::move(label)), bar_(label_), before_(before), total_(total) {}
+      : bar_(std::move(label)), before_(before), total_(total) {}
 
   void operator()(index_t done) {
     const double seconds = bar_.seconds(), made = static_cast<double>(done - before_),
@@ -70,18 +69,12 @@ class PictureProgress {
     const std::string detail =
         concat(done, "/", total_, "  ", format_rate(made / std::max(seconds, 1e-9)), " pictures/s");
     bar_.update(static_cast<double>(done), static_cast<double>(total_), detail, eta);
-    if (stderr_is_terminal() || Clock::now() - last_ < std::chrono::seconds(30)) return;
-    std::fprintf(stderr, "%s  %s  ETA %s\n", label_.c_str(), detail.c_str(),
-                 format_duration(eta).c_str());
-    last_ = Clock::now();
   }
   void clear() { bar_.clear(); }
 
  private:
-  std::string label_;
   ProgressBar bar_;
   index_t before_, total_;
-  Clock::time_point last_ = Clock::now();
 };
 
 /// Pictures [first, first + count) as the model takes them.
@@ -225,14 +218,17 @@ std::string encode_pictures(const ModelChoice& model, const FolderEncoding& opti
       copy_elements(latents.data(), latents.numel(), all.data() + (first - begin) * latent.numel());
       progress(first + some);
     }
+    remove_orphans_of(path);
     const SafetensorsEntry entries[] = {{"latent", std::move(all)}};
     write_safetensors(path, entries, with_names);
   }
-  if (parts > 1)
+  if (parts > 1) {
+    const std::string path = options.out + ".index.json";
+    remove_orphans_of(path);
     write_file_atomically(
-        options.out + ".index.json",
-        ConfigNode::map({{"count", count}, {"files", ConfigNode::list(std::move(index))}})
-            .to_json(2));
+        path, ConfigNode::map({{"count", count}, {"files", ConfigNode::list(std::move(index))}})
+                  .to_json(2));
+  }
   progress.clear();
   std::string summary = concat(plural(count, "latent"), " ", latent);
   if (parts > 1) summary += concat(" in ", plural(parts, "file"));

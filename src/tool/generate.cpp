@@ -251,7 +251,8 @@ void run(GenerateCommand& command) {
   options.on_step = [&](const StepInfo& info) {
     const double done = static_cast<double>(count * info.step) / static_cast<double>(info.steps);
     bar.update(done, static_cast<double>(count),
-               concat(format_rate(done / bar.seconds()), " pictures/s"));
+               concat(static_cast<index_t>(done), "/", count, "  ",
+                      format_rate(done / bar.seconds()), " pictures/s"));
     return !interrupted();
   };
   const Tensor<float> latents = generator.sample_latents(options);  // (B, C, h, w)

@@ -3,8 +3,6 @@
 //
 // Source: appendix of the paper on latent normalisation.
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
 #include <memory>
 
 #include "load/network_loader.hpp"
@@ -58,21 +56,14 @@ LatentStatistics statistics_of_data(const StatsCommand& command) {
                               command.data_flags);
   LatentStatistics statistics;
   ProgressBar bar("encoding");
-  auto last_line = std::chrono::steady_clock::now();
   for (index_t first = 0; first < data->size(); first += command.batch) {
     stop_if_interrupted();
     const index_t count = std::min(command.batch, data->size() - first);
     statistics.update(autoencoder.encode(read_images(*data, first, count)));
     const auto done = static_cast<double>(first + count);
     bar.update(done, static_cast<double>(data->size()),
-               concat(format_rate(done / bar.seconds()), " pictures/s"));
-    // Without a terminal: a line every 30 seconds.
-    if (const auto now = std::chrono::steady_clock::now();
-        !stderr_is_terminal() && now - last_line >= std::chrono::seconds(30)) {
-      std::fprintf(stderr, "encoding  %s/%s\n", format_count(first + count).c_str(),
-                   format_count(data->size()).c_str());
-      last_line = now;
-    }
+               concat(first + count, "/", data->size(), "  ", format_rate(done / bar.seconds()),
+                      " pictures/s"));
   }
   return statistics;
 }
