@@ -6,6 +6,7 @@
 #include <exception>
 #include <new>
 
+#include "core/cancellation.hpp"
 #include "core/process_limits.hpp"
 #include "core/thread_pool.hpp"
 
@@ -142,11 +143,14 @@ void allow_new_threads() noexcept {}
 struct Guarded {
   Task task;
   void* context;
+  const CancellationScope* scope = cancellation_scope();
   std::atomic<bool> taken{false};
   std::exception_ptr first{};
 
   static void run(void* memory, index_t i) noexcept {
     auto& self = *static_cast<Guarded*>(memory);
+    const CancellationScope* const before = cancellation_scope();
+    set_cancellation_scope(self.scope);
     inside_loop = true;
     try {
       self.task(self.context, i);
@@ -154,6 +158,7 @@ struct Guarded {
       if (!self.taken.exchange(true)) self.first = std::current_exception();
     }
     inside_loop = false;
+    set_cancellation_scope(before);
   }
 };
 

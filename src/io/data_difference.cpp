@@ -16,6 +16,11 @@ std::string plural(std::size_t count, std::string_view what) {
   return concat(count, " ", what, count == 1 ? "" : "s");
 }
 
+/// "1 picture was", "2 pictures were".
+std::string plural_of(index_t pictures) {
+  return concat(pictures, pictures == 1 ? " picture was" : " pictures were");
+}
+
 /// Differences of pictures, collected over all classes.
 class PictureChanges {
  public:
@@ -165,6 +170,14 @@ void compare_options(std::vector<DataDifference>& out, const DataManifest& saved
   compare("flip", a.flip, b.flip);
   compare("the seed of the data", a.seed, b.seed);
   compare("ignore_exif", a.ignore_exif, b.ignore_exif);
+  if ((saved.held_out > 0) != (now.held_out > 0))
+    out.push_back(
+        {DataChange::options, saved.held_out > 0
+                                  ? concat(plural_of(saved.held_out), " held out, none is now")
+                                  : concat("no picture was held out, now ", now.held_out, " are")});
+  else if (out.empty() && saved.held_out != now.held_out)
+    out.push_back({DataChange::options,
+                   concat(plural_of(saved.held_out), " held out, now ", now.held_out, " are")});
 }
 
 }  // namespace

@@ -130,6 +130,7 @@ std::uint32_t DataManifest::checksum() const {
   sum.add(options.seed);
   sum.add(std::uint64_t{options.ignore_exif});
   sum.add(name_of(extent));
+  if (held_out > 0) sum.add(static_cast<std::uint64_t>(held_out));
   return sum.value();
 }
 
@@ -152,19 +153,22 @@ ConfigNode DataManifest::to_config() const {
     if (!c.files.empty() && bytes <= kMostListed) node.set("files", std::move(lists[k]));
     nodes.push_back(std::move(node));
   }
-  return ConfigNode::map({{"classes", ConfigNode::list(std::move(nodes))},
-                          {"options", ConfigNode::map({{"size", options.size},
-                                                       {"width", options.width},
-                                                       {"channels", options.channels},
-                                                       {"random_crop", options.random_crop},
-                                                       {"flip", options.flip},
-                                                       {"seed", std::to_string(options.seed)},
-                                                       {"ignore_exif", options.ignore_exif}})},
-                          {"extent", name_of(extent)}});
+  ConfigNode out =
+      ConfigNode::map({{"classes", ConfigNode::list(std::move(nodes))},
+                       {"options", ConfigNode::map({{"size", options.size},
+                                                    {"width", options.width},
+                                                    {"channels", options.channels},
+                                                    {"random_crop", options.random_crop},
+                                                    {"flip", options.flip},
+                                                    {"seed", std::to_string(options.seed)},
+                                                    {"ignore_exif", options.ignore_exif}})},
+                       {"extent", name_of(extent)}});
+  if (held_out > 0) out.set("held_out", held_out);
+  return out;
 }
 
 DataManifest DataManifest::from_config(const ConfigNode& node) {
-  require_keys_known(node, {"classes", "options", "extent"});
+  require_keys_known(node, {"classes", "options", "extent", "held_out"});
   DataManifest out;
   for (const ConfigNode& item : node.at("classes").elements()) {
     require_keys_known(item, {"name", "pictures", "checksum", "files"});
@@ -203,6 +207,7 @@ DataManifest DataManifest::from_config(const ConfigNode& node) {
   });
   if (found == kExtents.end()) extent.fail_expected("sampled or full");
   out.extent = found->first;
+  if (const ConfigNode* held_out = node.find("held_out")) out.held_out = held_out->as_integer(1);
   return out;
 }
 

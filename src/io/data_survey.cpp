@@ -17,7 +17,7 @@
 namespace rae {
 namespace {
 
-constexpr index_t kBatch = 512;  // files between calls of the callback
+constexpr index_t kBatch = 64;  // files between calls of the callback
 
 /// What was found in a file.
 struct Finding {
@@ -34,6 +34,8 @@ Finding look_at(const std::string& path, const DatasetOptions& options, SurveyDe
     detail::require_fit(info.width, info.height, options, path);
     if (depth == SurveyDepth::pixels) (void)Image::open(path, {.exif = !options.ignore_exif});
     return {info, {}};
+  } catch (const Cancelled&) {
+    throw;
   } catch (const Error& error) {
     std::string_view reason = error.what();
     if (reason.starts_with(path)) reason.remove_prefix(path.size());
@@ -89,6 +91,8 @@ template <class Count>
 void count_test(DataSurvey& survey, Count&& count) {
   try {
     survey.test = count();
+  } catch (const Cancelled&) {
+    throw;
   } catch (const Error& error) {
     survey.notes.push_back(concat("the test part cannot be used: ", error.what()));
   }

@@ -2,23 +2,20 @@
 #include "rae/io/file.hpp"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <charconv>
 #include <filesystem>
 #include <functional>
-#include <optional>
 #include <system_error>
 #include <utility>
 
 #include "symbolic_links.hpp"
+#include "temporary_name.hpp"
 
 namespace rae {
 namespace {
@@ -54,24 +51,6 @@ int open_to_read(const std::string& path, struct stat& status) {
     fail_with_errno("cannot read", path, error);
   }
   return descriptor;
-}
-
-/// Between the name of a file and the number of the process that writes it.
-constexpr std::string_view kTemporary = ".tmp-";
-
-/// The process in the name of a temporary file, "NAME.tmp-PROCESS-COUNT".
-std::optional<pid_t> writer_of(std::string_view name) {
-  const auto mark = name.rfind(kTemporary);
-  if (mark == std::string_view::npos || mark == 0) return std::nullopt;
-  const char* const end = name.data() + name.size();
-  pid_t process = 0;
-  unsigned count = 0;
-  const auto first = std::from_chars(name.data() + mark + kTemporary.size(), end, process);
-  if (first.ec != std::errc() || first.ptr == end || *first.ptr != '-' || process < 1)
-    return std::nullopt;
-  const auto second = std::from_chars(first.ptr + 1, end, count);
-  if (second.ec != std::errc() || second.ptr != end) return std::nullopt;
-  return process;
 }
 
 std::string folder_of(const std::string& path) {
@@ -131,12 +110,10 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(detail::f
     if (descriptor_ < 0) fail_with_errno("cannot write", path_);
     return;
   }
-  static std::atomic<unsigned> counter{0};
   // A private file stays private while it is written.
   const mode_t mode = exists ? status.st_mode & 0777 : 0666;
   for (int attempt = 0; descriptor_ < 0 && attempt < 100; ++attempt) {
-    temporary_ =
-        concat(target_, kTemporary, static_cast<long>(::getpid()), "-", counter.fetch_add(1));
+    temporary_ = detail::temporary_name(target_);
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (descriptor_ < 0 && errno != EEXIST) break;
   }
@@ -242,10 +219,10 @@ std::vector<std::string> remove_orphaned_temporaries(const std::string& folder,
   for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
     const std::string path = entry.path().string();
     const std::string file_name = entry.path().filename().string();
-    const std::optional<pid_t> writer = writer_of(file_name);
-    if (!writer || !entry.is_regular_file(none) || entry.is_symlink(none)) continue;
-    if (!name.empty() && file_name.substr(0, file_name.rfind(kTemporary)) != name) continue;
-    if (::kill(*writer, 0) == 0 || errno != ESRCH) continue;
+    const auto parts = detail::parse_temporary_name(file_name);
+    if (!parts || parts->base.empty() || !entry.is_regular_file(none) || entry.is_symlink(none))
+      continue;
+    if ((!name.empty() && parts->base != name) || detail::may_be_running(parts->process)) continue;
     // The number may be that of a process on another machine, whose lock is seen here.
     const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (file.get() < 0 || (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK))

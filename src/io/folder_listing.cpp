@@ -8,6 +8,7 @@
 
 #include "escaped_name.hpp"
 #include "picture_decoders.hpp"
+#include "rae/core/cancellation.hpp"
 #include "rae/error.hpp"
 
 namespace rae::detail {
@@ -55,6 +56,7 @@ Entries entries_of(const fs::path& folder) {
   Entries out;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
        entry.increment(error)) {
+    stop_if_cancelled();
     const fs::path& path = entry->path();
     if (is_hidden_name(path.filename().string())) continue;
     std::error_code ignored;

@@ -105,7 +105,44 @@ class SlicedDataset final : public ImageDataset {
   index_t first_, count_;
 };
 
+class SubsetDataset final : public ImageDataset {
+ public:
+  SubsetDataset(OwnedPointer<const ImageDataset> whole, std::vector<index_t> pictures)
+      : whole_(std::move(whole)), pictures_(std::move(pictures)) {}
+
+  index_t size() const override { return static_cast<index_t>(pictures_.size()); }
+  int channels() const override { return whole_->channels(); }
+  index_t height() const override { return whole_->height(); }
+  index_t width() const override { return whole_->width(); }
+  const std::vector<std::string>& class_names() const override { return whole_->class_names(); }
+
+ protected:
+  void load(index_t i, std::span<float> out, std::uint64_t epoch) const override {
+    whole_->image(at(i), out, epoch);
+  }
+  void load_part(index_t i, std::span<float> out, std::uint64_t epoch,
+                 const ChooseBox& choose) const override {
+    whole_->part(at(i), out, epoch, choose);
+  }
+  index_t load_label(index_t i) const override { return whole_->label(at(i)); }
+
+ private:
+  [[nodiscard]] index_t at(index_t i) const { return pictures_[static_cast<std::size_t>(i)]; }
+
+  OwnedPointer<const ImageDataset> whole_;
+  std::vector<index_t> pictures_;
+};
+
 }  // namespace
+
+OwnedPointer<const ImageDataset> subset(OwnedPointer<const ImageDataset> dataset,
+                                        std::vector<index_t> pictures) {
+  if (!dataset) raise<ArgumentError>("subset: no data set");
+  for (const index_t i : pictures)
+    if (i < 0 || i >= dataset->size())
+      raise<ArgumentError>("subset: index ", i, " of ", dataset->size(), " pictures");
+  return std::make_shared<SubsetDataset>(std::move(dataset), std::move(pictures));
+}
 
 OwnedPointer<const ImageDataset> slice(OwnedPointer<const ImageDataset> dataset, index_t first,
                                        index_t count) {

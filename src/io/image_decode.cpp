@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "picture_decoders.hpp"
+#include "rae/core/cancellation.hpp"
 #include "rae/io/file.hpp"
 
 namespace rae {
@@ -48,6 +49,7 @@ Image Image::decode(std::span<const std::byte> bytes, const std::string& origin,
 }
 
 Image Image::open(const std::string& path, const ImageOptions& options) {
+  stop_if_cancelled();
   const MappedFile file(path);
   return decode(file.bytes(), path, options);
 }

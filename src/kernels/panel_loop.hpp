@@ -5,6 +5,7 @@
 
 #include "kernels/kernel_table.hpp"
 #include "rae/config.hpp"
+#include "rae/core/cancellation.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/kernels/gemm.hpp"
 #include "rae/kernels/isa.hpp"
@@ -147,6 +148,7 @@ void multiply_panels(const PanelProduct<Word, T>& whole,
   const SlotMemory<Word> scratch(loop, scratch_words);
   loop.run([&](index_t begin, index_t end, index_t slot) {
     for (index_t task = begin; task < end;) {
+      stop_if_cancelled();
       const index_t panel = task / blocks, block = task % blocks;
       const index_t after = std::min(end, (panel + 1) * blocks);
       const index_t first = block * rows, last = std::min(m, first + (after - task) * rows),

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rae/core/cancellation.hpp"
 #include "rae/core/tensor.hpp"
 
 namespace rae::detail {
@@ -28,9 +29,11 @@ inline void require_features(std::string_view where, std::string_view argument,
 [[nodiscard]] inline std::vector<double> column_means(const View<const float>& rows) {
   const index_t n = rows.extent(0), d = rows.extent(1);
   std::vector<double> mean(static_cast<std::size_t>(d), 0.0);
-  for (index_t i = 0; i < n; ++i)
+  for (index_t i = 0; i < n; ++i) {
+    if (i % 256 == 0) stop_if_cancelled();
     for (index_t j = 0; j < d; ++j)
       mean[static_cast<std::size_t>(j)] += static_cast<double>(rows.data()[i * d + j]);
+  }
   for (double& m : mean) m /= static_cast<double>(n);
   return mean;
 }

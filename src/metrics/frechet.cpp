@@ -3,7 +3,9 @@
 #include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
+#include "core/cancellation.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/kernels/gemm.hpp"
 
@@ -39,11 +41,24 @@ void require_covariance(const Tensor<double>& covariance, index_t d) {
         raise<NumericError>("frechet_distance: a covariance is not symmetric");
 }
 
+using EigenSolver = Eigen::SelfAdjointEigenSolver<RowMajor>;
+
+/// The eigenvalues of a symmetric matrix (D, D), and its eigenvectors unless `options` says not so,
+/// in a way that a CancellationScope can leave: 2048 features take many seconds.
+EigenSolver decompose(const Tensor<double>& symmetric, int options = Eigen::ComputeEigenvectors) {
+  constexpr index_t kQuick = 256;  // takes milliseconds
+  if (symmetric.extent(0) <= kQuick) return EigenSolver(as_matrix(symmetric), options);
+  const auto solver = std::make_shared<EigenSolver>();
+  const auto matrix = std::make_shared<const RowMajor>(as_matrix(symmetric));
+  detail::run_cancellable([=] { solver->compute(*matrix, options); });
+  return std::move(*solver);
+}
+
 /// tr((C1 C2)^(1/2)). With C1 = A^T A, the eigenvalues of C1 C2 equal those of the symmetric A C2
 /// A^T.
 double trace_of_root(const Tensor<double>& covariance1, const Tensor<double>& covariance2) {
   const index_t d = covariance1.extent(0);
-  const Eigen::SelfAdjointEigenSolver<RowMajor> first(as_matrix(covariance1));
+  const EigenSolver first = decompose(covariance1);
   if (first.info() != Eigen::Success)
     raise<NumericError>("frechet_distance: the eigenvalues of a covariance did not converge");
   Tensor<double> a(Shape{d, d}), product(Shape{d, d}), symmetric(Shape{d, d});  // (D, D)
@@ -52,8 +67,7 @@ double trace_of_root(const Tensor<double>& covariance1, const Tensor<double>& co
   gemm<double>(std::as_const(a).view(), covariance2.view(), product.view());
   gemm<double>(std::as_const(product).view(), std::as_const(a).view().transposed(),
                symmetric.view());
-  const Eigen::SelfAdjointEigenSolver<RowMajor> second(as_matrix(symmetric),
-                                                       Eigen::EigenvaluesOnly);
+  const EigenSolver second = decompose(symmetric, Eigen::EigenvaluesOnly);
   if (second.info() != Eigen::Success)
     raise<NumericError>("frechet_distance: the eigenvalues of a product did not converge");
   return second.eigenvalues().cwiseMax(0.0).cwiseSqrt().sum();

@@ -3,8 +3,10 @@
 #include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <vector>
 
+#include "core/cancellation.hpp"
 #include "metrics/feature_rows.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/kernels/gemm.hpp"
@@ -19,6 +21,25 @@ void require_labelled(std::string_view where, const View<const float>& features,
   detail::require_features(where, "features", features);
   if (static_cast<std::size_t>(features.extent(0)) != labels)
     raise<ShapeError>(where, ": ", features.extent(0), " features but ", labels, " labels");
+}
+
+/// The normal equations of ridge regression.
+struct NormalEquations {
+  Eigen::MatrixXd gram, moments;  // (D, D), (D, classes)
+  Eigen::MatrixXd solution{};     // (D, classes)
+};
+
+/// Solves them in a way that a CancellationScope can leave, which takes seconds for thousands of
+/// features.
+Eigen::MatrixXd solve(NormalEquations given) {
+  const auto equations = std::make_shared<NormalEquations>(std::move(given));
+  detail::run_cancellable([equations] {
+    const Eigen::LDLT<Eigen::MatrixXd> solver(equations->gram);
+    if (solver.info() != Eigen::Success)
+      raise<NumericError>("fit_linear_probe: the normal equations have no solution");
+    equations->solution = solver.solve(equations->moments);
+  });
+  return std::move(equations->solution);
 }
 
 }  // namespace
@@ -60,6 +81,7 @@ LinearProbe fit_linear_probe(View<const float> train, std::span<const std::int64
     gemm<float>(block.transposed(), block, squares.view());
     gemm<float>(block.transposed(), View<const float>(y, {rows, classes}), products.view());
     for (index_t i = 0; i < d; ++i) {
+      stop_if_cancelled();
       for (index_t j = 0; j < d; ++j)
         gram(i, j) += static_cast<double>(std::as_const(squares)[i * d + j]);
       for (index_t c = 0; c < classes; ++c)
@@ -69,10 +91,7 @@ LinearProbe fit_linear_probe(View<const float> train, std::span<const std::int64
   // The lower bound avoids a singular matrix if all features are constant.
   const double weight = ridge * std::max(gram.trace() / static_cast<double>(d), 1e-30);
   gram.diagonal().array() += weight;
-  const Eigen::LDLT<Eigen::MatrixXd> solver(gram);
-  if (solver.info() != Eigen::Success)
-    raise<NumericError>("fit_linear_probe: the normal equations have no solution");
-  const Eigen::MatrixXd solution = solver.solve(moments);  // (D, classes)
+  const Eigen::MatrixXd solution = solve({std::move(gram), std::move(moments)});  // (D, classes)
 
   LinearProbe probe{Tensor<float>(Shape{classes, d}), Tensor<float>(Shape{classes})};
   for (index_t c = 0; c < classes; ++c) {

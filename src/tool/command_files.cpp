@@ -20,10 +20,12 @@
 
 #include "formats/official/paths.hpp"
 #include "rae/io/config.hpp"
+#include "rae/io/file.hpp"
 #include "tool/command.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/output.hpp"
 #include "tool/ranks.hpp"
+#include "tool/temporary_folder.hpp"
 #include "tool/text.hpp"
 
 namespace rae::tool {
@@ -196,7 +198,8 @@ struct CommandFiles::State {
   std::vector<Used> used;
   std::vector<int> descriptors;          // of temporary files without a name
   std::string stdin_option, out_option;  // the options that are "-"
-  std::string out_folder, out_file;      // temporary, copied to stdout
+  std::optional<TemporaryFolder> out_folder;
+  std::string out_file;  // in it, copied to stdout
 
   void declare(Used added) {
     for (const Used& other : used) {
@@ -226,8 +229,6 @@ CommandFiles::CommandFiles() : state_(std::make_unique<State>()) {}
 
 CommandFiles::~CommandFiles() {
   for (const int descriptor : state_->descriptors) ::close(descriptor);
-  std::error_code none;
-  if (!state_->out_folder.empty()) fs::remove_all(state_->out_folder, none);
 }
 
 std::string CommandFiles::input(const std::string& option, const std::string& path) {
@@ -308,11 +309,8 @@ std::string CommandFiles::output(const std::string& option, const std::string& p
     state_->out_option = option;
     if (::fstat(STDOUT_FILENO, &status) == 0 && S_ISREG(status.st_mode))
       state_->declare({Kind::output, option, path, {status.st_dev, status.st_ino, {}}});
-    std::string folder = temporary_folder() + "/rae-XXXXXX";
-    if (::mkdtemp(folder.data()) == nullptr)
-      fail_with_errno("cannot create a temporary folder in", concat("'", temporary_folder(), "'"));
-    state_->out_folder = folder;
-    state_->out_file = concat(folder, "/stdout", *endings.begin());
+    state_->out_folder.emplace(temporary_folder() + "/rae-stdout", true);
+    state_->out_file = concat(state_->out_folder->path(), "/stdout", *endings.begin());
     show_as(state_->out_file, "stdout");
     return state_->out_file;
   }
@@ -342,7 +340,11 @@ void CommandFiles::output_folder(const std::string& option, const std::string& p
     throw UsageError(concat(option, ": expected a folder, got the name of a file, '", path, "'"));
   require_writable_folder(path);
   state_->declare(rule.overwrite ? Kind::replaced_folder : Kind::output_folder, option, path);
+  // Processes that were killed may have left their unfinished files.
+  remove_orphaned_folders(without_slash(path));
   if (!exists) return;
+  remove_orphaned_folders(without_slash(path) + "/");
+  remove_orphaned_temporaries(path);
   std::vector<std::string> entries;
   for (const auto& entry : fs::directory_iterator(path))
     entries.push_back(entry.path().filename().string());

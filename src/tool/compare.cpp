@@ -90,6 +90,7 @@ class Comparer {
   }
 
   void run() {
+    const InterruptScope reacts([this] { bar_.tick(); });
     std::optional<Statistics> statistics;
     ranks().agree([&] {
       statistics = open_statistics(c_.reference);
@@ -276,8 +277,12 @@ class Comparer {
   void measure(const Tensor<float>& a, const Tensor<float>& b,
                const std::optional<Statistics>& statistics, const FeatureExtractor& network) {
     const bool manifolds = any({"precision", "recall"}) && reference_.has_value();
-    if (wants("frechet")) frechet(a, b, statistics);
+    if (wants("frechet")) {
+      bar_.begin("Frechet distance");
+      frechet(a, b, statistics);
+    }
     if (manifolds) {
+      bar_.begin("precision and recall");
       const PrecisionRecall result = precision_recall(a.view(), b.view(), c_.neighbours);
       if (wants("precision")) set("precision", result.precision, 4);
       if (wants("recall")) set("recall", result.recall, 4);

@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "io/folder_listing.hpp"
+#include "io/idx_files.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/text.hpp"
 
@@ -25,7 +27,7 @@ OwnedPointer<const ImageDataset> open_data(const std::string& folder, Split spli
   for (const BrokenPicture& picture : survey.broken)
     std::fprintf(stderr, "rae: note: skipped %s: %s\n", printable(picture.path).c_str(),
                  printable(picture.reason).c_str());
-  if (!survey.unsupported.empty())
+  if (flags.summary || !survey.unsupported.empty())
     std::fprintf(stderr, "rae: note: %s\n", printable(survey.summary()).c_str());
   for (const std::string& note : survey.notes)
     std::fprintf(stderr, "rae: note: %s\n", printable(note).c_str());
@@ -37,6 +39,13 @@ std::string summary_of(const ImageDataset& data) {
   for (const std::string& name : data.class_names())
     out += concat(out.find(':') == std::string::npos ? ": " : ", ", name);
   return out;
+}
+
+bool is_same_part(const std::string& folder) {
+  for (const Split split : {Split::train, Split::test})
+    if (!detail::find_idx(folder, detail::idx_name(split, "images-idx3-ubyte")).empty())
+      return false;  // a missing part is an error
+  return !detail::split_folders(folder).separate;
 }
 
 }  // namespace rae::tool

@@ -1,5 +1,4 @@
 // `rae evaluate`: evaluates a model on a data set, or compares one set of pictures with another.
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <iterator>
@@ -25,6 +24,8 @@ namespace rae::tool {
 namespace {
 
 constexpr const char* kClassifier = "classifier.safetensors";
+/// The folder of a classifier whose training has not finished.
+constexpr std::string_view kClassifierTraining = "classifier.training/";
 /// An empty file that is in the folder of an evaluation until it is complete.
 constexpr const char* kUnfinished = "unfinished";
 
@@ -92,7 +93,8 @@ bool is_evaluation_file(const std::string& name) {
   constexpr const char* kNames[] = {kClassifier,      kUnfinished,         "evaluation.json",
                                     "evaluation.txt", "neighbours.png",    "reconstructions.png",
                                     "samples.png",    "samples_guided.png"};
-  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames) ||
+         name.starts_with(kClassifierTraining);
 }
 
 /// Removes the report and the pictures of an earlier evaluation, so that none of them stays beside
@@ -107,6 +109,7 @@ void remove_old_evaluation(const std::string& folder) {
 }
 
 void run(const CLI::App& app, EvaluateCommand& command) {
+  const InterruptScope reacts;
   if (!command.comparison.pictures.empty()) return run_comparison(app, command);
   for (const char* option :
        {"--paired", "--features", "--models", "--inception-weights", "--metrics", "--neighbours"})
@@ -138,6 +141,7 @@ void run(const CLI::App& app, EvaluateCommand& command) {
     const DatasetOptions form{.size = bundle->config.image_size,
                               .width = bundle->config.image_width,
                               .channels = static_cast<int>(bundle->config.encoder.channels())};
+    command.data_flags.summary = true;
     train = open_data(command.data, Split::train, form, command.data_flags);
     test = open_data(command.data, Split::test, form, command.data_flags);
   });
@@ -147,6 +151,10 @@ void run(const CLI::App& app, EvaluateCommand& command) {
     const ModelFiles model = bundle->files();
     return concat("checksums ", fingerprint(model), " and ", autoencoder_fingerprint(model));
   });
+  if (is_same_part(command.data))
+    std::fprintf(stderr,
+                 "rae: note: the data have no test part, so the test pictures are those of "
+                 "the training\n");
   UnfinishedOutput unfinished;
   const std::filesystem::path mark = std::filesystem::path(command.out) / kUnfinished;
   all.on_root([&] {
@@ -160,23 +168,15 @@ void run(const CLI::App& app, EvaluateCommand& command) {
   options.classifier = classifier_options_for(*train);
   ProgressBar bar("");
   std::string part;
-  auto last_line = std::chrono::steady_clock::now();
   options.on_progress = [&](const EvaluationProgress& progress) {
-    const bool next = progress.part != part;
-    if (next) bar.begin(part = progress.part);
-    // Without a terminal: a line for each part and every 30 seconds.
-    if (const auto now = std::chrono::steady_clock::now();
-        !stderr_is_terminal() && (next || now - last_line >= std::chrono::seconds(30))) {
-      std::fprintf(stderr, "%s  %s/%s\n", part.c_str(), format_count(progress.done).c_str(),
-                   format_count(progress.total).c_str());
-      last_line = now;
-    }
+    if (progress.part != part) bar.begin(part = progress.part, true);
     bar.update(static_cast<double>(progress.done), static_cast<double>(progress.total),
-               concat(progress.done, "/", progress.total));
+               concat(format_count(progress.done), "/", format_count(progress.total)));
     return !interrupted();
   };
   EvaluationReport report;
   try {
+    const InterruptScope ticks([&] { bar.tick(); });
     report = evaluate(*bundle, train, test, options);
   } catch (const Error& error) {
     if (!all.is_root()) throw;
@@ -187,7 +187,7 @@ void run(const CLI::App& app, EvaluateCommand& command) {
     if (nothing || !cancelled) throw;
     bar.clear();
     raise<Cancelled>("interrupted; the parts that are complete are in '", options.folder,
-                     "'; the same command uses a classifier there again");
+                     "'; the same command goes on with the classifier there");
   }
   bar.clear();
   if (!all.is_root()) return;

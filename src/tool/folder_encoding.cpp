@@ -167,6 +167,7 @@ class LatentFiles {
     for (index_t i = begin; i < end; ++i) names.emplace_back(name_of_picture(set_, i));
     metadata["names"] = ConfigNode::list(std::move(names)).to_json();
     const SafetensorsEntry entries[] = {{"latent", std::move(latents_)}};
+    remove_orphans_of(path_of(batch.part));
     write_safetensors(path_of(batch.part), entries, metadata);
     saved_ += end - begin;
   }
@@ -179,10 +180,11 @@ class LatentFiles {
       index.push_back(ConfigNode::map({{"file", fs::path(path_of(part)).filename().string()},
                                        {"first", begin_of(part)},
                                        {"count", end_of(part) - begin_of(part)}}));
-    write_file_atomically(
-        options_.out + ".index.json",
-        ConfigNode::map({{"count", set_.size()}, {"files", ConfigNode::list(std::move(index))}})
-            .to_json(2));
+    const std::string path = options_.out + ".index.json";
+    remove_orphans_of(path);
+    write_file_atomically(path, ConfigNode::map({{"count", set_.size()},
+                                                 {"files", ConfigNode::list(std::move(index))}})
+                                    .to_json(2));
   }
 
  private:

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 
@@ -14,11 +15,12 @@ namespace {
 
 constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP};
 
-volatile std::sig_atomic_t stop_requested = 0;
+std::atomic<bool> stop_requested{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
 
 extern "C" void on_signal(int) {
   const int saved = errno;
-  stop_requested = 1;
+  stop_requested = true;
   for (const int number : kSignals) std::signal(number, SIG_DFL);  // the next one ends the program
   if (::isatty(STDERR_FILENO) == 1) {
     constexpr char kMessage[] = "\r\x1b[Kstopping; press Ctrl-C again to end at once\n";
@@ -41,7 +43,7 @@ void watch_for_interrupts() {
   }
 }
 
-bool interrupted() noexcept { return stop_requested != 0; }
+bool interrupted() noexcept { return stop_requested; }
 
 void stop_if_interrupted() {
   if (interrupted()) raise<Cancelled>("interrupted");

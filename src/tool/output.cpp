@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cctype>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
 
+#include "io/temporary_name.hpp"
 #include "rae/io/file.hpp"
 
 namespace rae::tool {
@@ -39,8 +39,11 @@ void require_writable_file(const std::string& path) {
     return;
   }
   const AtomicFile trial(path);
-  // A process that was killed may have left its unfinished file.
-  remove_orphaned_temporaries(parent.string(), fs::path(path).filename().string());
+  remove_orphans_of(path);
+}
+
+void remove_orphans_of(const std::string& path) {
+  remove_orphaned_temporaries(parent_of(path).string(), fs::path(path).filename().string());
 }
 
 void require_writable_folder(const std::string& path) {
@@ -72,7 +75,6 @@ UnfinishedOutput::~UnfinishedOutput() {
 }
 
 void UnfinishedOutput::will_create(const std::string& path) {
-  static std::atomic<unsigned> counter{1000000};  // AtomicFile uses the lower numbers
   std::error_code error;
   if (!fs::exists(path, error)) {
     pending_.push_back({path, {}});
@@ -80,8 +82,7 @@ void UnfinishedOutput::will_create(const std::string& path) {
   }
   const fs::path file = fs::canonical(path, error);
   if (error || !fs::is_regular_file(file, error)) return;
-  const std::string backup =
-      concat(file.string(), ".tmp-", static_cast<long>(::getpid()), "-", counter.fetch_add(1));
+  const std::string backup = detail::temporary_name(file.string());
   fs::create_hard_link(file, backup, error);
   if (!error) pending_.push_back({file.string(), backup});
 }

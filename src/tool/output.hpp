@@ -10,6 +10,9 @@ namespace rae::tool {
 /// Throws FileError unless a file can be written at `path`; creates nothing.
 void require_writable_file(const std::string& path);
 
+/// Removes what processes that were killed while they wrote the file `path` have left.
+void remove_orphans_of(const std::string& path);
+
 /// Throws FileError unless `path` is a writable folder or can be created in a writable folder.
 void require_writable_folder(const std::string& path);
 

@@ -1,9 +1,6 @@
 // Renames instead of copying, so that the last step needs no space on the disk.
 #include "tool/output_folder.hpp"
 
-#include <unistd.h>
-
-#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <utility>
@@ -22,6 +19,11 @@ void make_folder(const fs::path& path) {
   std::error_code error;
   fs::create_directory(path, error);
   if (error) raise<FileError>("cannot create the folder '", path.string(), "': ", error.message());
+}
+
+bool is_folder(const std::string& path) {
+  std::error_code none;
+  return fs::is_directory(path, none);
 }
 
 std::vector<fs::path> entries_of(const fs::path& folder) {
@@ -74,26 +76,20 @@ std::optional<std::string> first_foreign_file(const std::string& folder, OwnFile
 }
 
 OutputFolder::OutputFolder(const std::string& path, OwnFile replaced)
-    : path_(without_slash(path)), replaced_(replaced) {
-  static std::atomic<unsigned> counter{0};
-  std::error_code none;
-  exists_ = fs::is_directory(path_, none);
-  const std::string mark =
-      concat(".tmp-", static_cast<long>(::getpid()), "-", counter.fetch_add(1));
-  work_ = exists_ ? (fs::path(path_) / mark).string() : path_ + mark;
-  make_folder(work_);
-  show_as(work_, path_);
+    : path_(without_slash(path)),
+      exists_(is_folder(path_)),
+      work_(exists_ ? path_ + "/" : path_),
+      replaced_(replaced) {
+  show_as(work(), path_);
   signal_handler_ = std::signal(SIGXFSZ, SIG_IGN);
 }
 
 OutputFolder::~OutputFolder() {
   if (signal_handler_ != SIG_ERR) std::signal(SIGXFSZ, signal_handler_);
-  std::error_code none;
-  if (!committed_) fs::remove_all(work_, none);
 }
 
 std::string OutputFolder::final_name(const std::string& file) const {
-  return (fs::path(path_) / fs::path(file).lexically_relative(work_)).string();
+  return (fs::path(path_) / fs::path(file).lexically_relative(work())).string();
 }
 
 void OutputFolder::commit() {
@@ -101,15 +97,15 @@ void OutputFolder::commit() {
     move_contents();
   } else {
     std::error_code error;
-    fs::rename(work_, path_, error);
+    fs::rename(work(), path_, error);
     if (error)
       raise<FileError>("cannot rename the finished folder to '", path_, "': ", error.message());
+    work_.release();
   }
-  committed_ = true;
 }
 
 void OutputFolder::move_contents() {
-  const fs::path work(work_), old = work / ".replaced";
+  const fs::path work(work_.path()), old = work / ".replaced";
   const std::vector<fs::path> finished = entries_of(work);
   std::vector<fs::path> before;
   for (const fs::path& entry : entries_of(path_)) {
@@ -124,8 +120,6 @@ void OutputFolder::move_contents() {
   moves.move(before, old);
   moves.move(finished, path_);
   moves.keep();
-  std::error_code none;
-  fs::remove_all(work, none);
 }
 
 }  // namespace rae::tool

@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "tool/temporary_folder.hpp"
+
 namespace rae::tool {
 
 /// Whether a command writes a file of this name, relative to its output folder.
@@ -29,7 +31,7 @@ class OutputFolder {
   ~OutputFolder();
 
   /// The folder to write into.
-  [[nodiscard]] const std::string& work() const noexcept { return work_; }
+  [[nodiscard]] const std::string& work() const noexcept { return work_.path(); }
 
   /// The place of a file of `work()` after `commit`.
   [[nodiscard]] std::string final_name(const std::string& file) const;
@@ -41,10 +43,11 @@ class OutputFolder {
  private:
   void move_contents();
 
-  std::string path_, work_;
+  std::string path_;
+  bool exists_ = false;
+  TemporaryFolder work_;
   OwnFile replaced_;
   void (*signal_handler_)(int) = nullptr;  // of SIGXFSZ, before
-  bool exists_ = false, committed_ = false;
 };
 
 }  // namespace rae::tool

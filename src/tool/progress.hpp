@@ -1,19 +1,36 @@
-// A progress bar with the estimated remaining time, shown only on a terminal.
+// The progress of a command: a bar with the estimated remaining time on a terminal, and a line from
+// time to time where stderr goes to a file.
 #pragma once
 
 #include <chrono>
 #include <string>
 #include <string_view>
 
+#include "rae/core/function.hpp"
 #include "rae/core/shape.hpp"
 
 namespace rae::tool {
 
-/// Draws "label [####....] 52%  26/50  detail  ETA 0:12" on stderr, at most ten times a second, and
-/// erases it at the end. Draws nothing if stderr is not a terminal.
+/// Where the progress is shown, and the clock.
+struct ProgressSink {
+  using Clock = std::chrono::steady_clock;
+
+  Function<Clock::time_point()> now;
+  Function<void(std::string_view)> write;
+  bool terminal = false;
+  Clock::duration between_lines = std::chrono::seconds(30);  ///< where this is no terminal
+};
+
+/// stderr, with the environment's RAE_PROGRESS_SECONDS between lines: 30 if it is not a whole
+/// number; 0 writes every line.
+[[nodiscard]] ProgressSink stderr_progress();
+
+/// On a terminal draws "label [####....] 52%  26/50  detail  ETA 0:12", at most ten times a second,
+/// and erases it at the end. Otherwise writes "label  26/50  detail  ETA 0:12" every 30 seconds, so
+/// a command that takes less writes nothing.
 class ProgressBar {
  public:
-  explicit ProgressBar(std::string label);
+  explicit ProgressBar(std::string label, ProgressSink sink = stderr_progress());
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
   ~ProgressBar() { clear(); }
@@ -22,8 +39,12 @@ class ProgressBar {
   /// time.
   void update(double done, double total, std::string_view detail = {}, double eta_seconds = -1);
 
-  /// Starts the next phase with a new label; restarts the clock.
-  void begin(std::string label);
+  /// Starts the next phase with a new label; restarts the clock. `announced`: without a terminal,
+  /// the phase also has a line at its beginning and at its end.
+  void begin(std::string label, bool announced = false);
+
+  /// Shows the state of the last `update` again, for phases that cannot say how far they are.
+  void tick();
 
   /// Erases the line.
   void clear();
@@ -32,15 +53,16 @@ class ProgressBar {
   [[nodiscard]] double seconds() const;
 
  private:
-  using Clock = std::chrono::steady_clock;
+  void write_line(std::string_view detail, double eta_seconds);
 
-  std::string label_;
-  Clock::time_point begin_ = Clock::now(), last_drawn_{};
-  bool on_terminal_ = false, drawn_ = false;
+  ProgressSink sink_;
+  std::string label_, detail_;
+  ProgressSink::Clock::time_point begin_, last_drawn_{}, last_line_;
+  bool announced_ = false, drawn_ = false;
+  double written_ = -1;  // `done` of the last line of this phase
 };
 
-/// Progress of work on pictures, of which some were finished by an earlier run: a bar on a
-/// terminal, otherwise a line every 30 seconds.
+/// Progress of work on pictures, of which some were finished by an earlier run.
 class PictureProgress {
  public:
   /// `before` of `total` pictures are finished already.
@@ -53,12 +75,8 @@ class PictureProgress {
   void clear() { bar_.clear(); }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
-  std::string label_;
   ProgressBar bar_;
   double before_, total_;
-  Clock::time_point last_line_ = Clock::now();
 };
 
 /// True if stderr is a terminal.

@@ -33,7 +33,8 @@ SampledSet sample_alone(const Generator& generator, GenerateOptions options, Sam
   options.on_step = [&](const StepInfo& info) {
     const double done = static_cast<double>(count * info.step) / static_cast<double>(info.steps);
     bar.update(done, static_cast<double>(count),
-               concat(format_rate(done / bar.seconds()), " pictures/s"));
+               concat(static_cast<index_t>(done), "/", count, "  ",
+                      format_rate(done / bar.seconds()), " pictures/s"));
     return !interrupted();
   };
   SampledSet out;

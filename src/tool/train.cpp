@@ -1,6 +1,5 @@
 // `rae train`: runs the stages of a recipe, each starting from its last checkpoint.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -11,6 +10,7 @@
 #include "rae/io/file.hpp"
 #include "rae/train/official_recipe.hpp"
 #include "rae/train/recipe_check.hpp"
+#include "rae/train/stage_outlook.hpp"
 #include "tool/command.hpp"
 #include "tool/command_files.hpp"
 #include "tool/data_source.hpp"
@@ -51,25 +51,23 @@ std::vector<TrainingStage> stages_of(const std::vector<std::string>& words) {
   return stages;
 }
 
-/// Shows progress: a bar on a terminal; otherwise a line at the start and end of each stage and
-/// every 30 seconds.
+/// Shows the progress of the stages, and the events between them.
 class TrainingReport {
  public:
   bool progress(const TrainingProgress& p) {
     const std::string detail =
         concat(format_count(p.step), "/", format_count(p.steps), "  loss ", format_fixed(p.loss, 4),
                "  ", format_rate(p.images_per_second), " images/s");
-    const auto now = Clock::now();
-    if (stderr_is_terminal()) {
-      if (p.stage != stage_) bar_.begin(p.stage);
-      bar_.update(static_cast<double>(p.step), static_cast<double>(p.steps), detail, p.eta_seconds);
-    } else if (p.stage != stage_ || p.step == p.steps ||
-               now - last_line_ >= std::chrono::seconds(30)) {
-      std::fprintf(stderr, "%s  %s  ETA %s\n", p.stage.c_str(), detail.c_str(),
-                   format_duration(p.eta_seconds).c_str());
-      last_line_ = now;
-    }
-    stage_ = p.stage;
+    if (p.stage != stage_) bar_.begin(stage_ = p.stage, true);
+    bar_.update(static_cast<double>(p.step), static_cast<double>(p.steps), detail, p.eta_seconds);
+    return !interrupted();
+  }
+
+  /// The look at the pictures before the first stage.
+  bool checked(index_t done, index_t total) {
+    if (stage_.empty()) bar_.begin(stage_ = "checking pictures");
+    bar_.update(static_cast<double>(done), static_cast<double>(total),
+                concat(format_count(done), "/", format_count(total)));
     return !interrupted();
   }
 
@@ -81,11 +79,8 @@ class TrainingReport {
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   ProgressBar bar_{""};
   std::string stage_;
-  Clock::time_point last_line_{};
 };
 
 /// The training part of the data set, in any size, for the numbers of its classes and pictures.
@@ -133,7 +128,14 @@ void print_check(const Recipe& recipe, const RecipeRun& run) {
                 plural(training.batch_size, "picture").c_str(),
                 format_bytes(stage.weights + stage.activations).c_str());
   }
+  std::vector<std::string> refused;
+  for (const StageOutlook& stage : outlook_of_stages(recipe, run, checked)) {
+    const std::string name(name_of(stage.stage));
+    std::printf("stage %s: %s\n", name.c_str(), printable(stage.text).c_str());
+    if (stage.refused) refused.push_back(name);
+  }
   std::printf("nothing was trained or written (--dry-run)\n");
+  if (!refused.empty()) raise<ConfigError>("the stage ", refused.front(), " would be refused");
 }
 
 /// Whether a folder with these entries is that of a training, or holds only its recipe and hidden
@@ -232,6 +234,7 @@ void run(TrainOptions& options) {
   training.on_progress = [&](const TrainingProgress& progress) {
     return report.progress(progress);
   };
+  training.on_check = [&](index_t done, index_t total) { return report.checked(done, total); };
   training.should_stop = [] { return interrupted(); };
   training.on_event = [&](const std::string& text) { report.event(text); };
   try {
@@ -301,7 +304,8 @@ void add_train(CLI::App& app) {
   command->add_flag("--check-data", options->check_data,
                     "decode every picture before the training, instead of reading only headers");
   command->add_flag("--dry-run", options->dry_run,
-                    "check recipe, data, files and memory, print what was found, and stop");
+                    "check recipe, data, files, memory and the checkpoints in --out, print what "
+                    "was found and what each stage would do, and stop");
   command->add_flag("--accept-data-change", options->accept_data_change,
                     "continue a run after pictures were removed, added or changed");
   command

@@ -4,14 +4,20 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <system_error>
 
+#include "rae/core/cancellation.hpp"
 #include "rae/core/owner.hpp"
+#include "rae/io/file.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/ops/loss.hpp"
+#include "rae/train/checkpoint.hpp"
 
 namespace rae {
 
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr const char* kClassifierFormat = "rae-classifier-1";
 
@@ -32,7 +38,7 @@ std::string fingerprint(const ImageDataset& data) {
 }
 
 /// Everything that decides the weights.
-std::string settings(const ImageDataset& data, const ClassifierOptions& o) {
+ConfigNode settings_of(const ImageDataset& data, const ClassifierOptions& o) {
   const ClassifierConfig c = classifier_config(data, o);
   ConfigNode node;
   node.set("picture", ConfigNode::list({c.channels, c.height, c.width}));
@@ -50,7 +56,56 @@ std::string settings(const ImageDataset& data, const ClassifierOptions& o) {
   node.set("training", training_settings(o.training));
   node.set("pictures", data.size());
   node.set("data", fingerprint(data));
-  return node.to_json();
+  return node;
+}
+
+Classifier<Tensor<float>> train(OwnedPointer<const ImageDataset> data,
+                                const ClassifierOptions& options, TrainingContext context) {
+  const ClassifierConfig config = classifier_config(*data, options);
+  const TrainingOptions& training = options.training;
+  Classifier<Var<float>> model(config);
+  initialize(model, training.seed);
+  multiply_as(model, training.dtype);
+  AdamW<float> optimizer(
+      model,
+      {.beta1 = training.beta1, .beta2 = training.beta2, .weight_decay = training.weight_decay},
+      training.ema_decay);
+  Batches batches(data, training.batch_size / training.accumulate, training.seed,
+                  options.augmentation);
+  context.stage = "classifier";
+  run_training(optimizer, training, context, [&](index_t step, index_t part) {
+    const Batch batch = batches(step * training.accumulate + part);
+    return cross_entropy_loss(model(Var<float>(batch.images)), batch.labels);
+  });
+  Classifier<Tensor<float>> averaged(config);
+  optimizer.copy_ema_to(averaged);
+  return averaged;
+}
+
+/// Trains in a folder, from which a training that was stopped or killed continues. One of other
+/// settings is removed. The folder stays until the caller has stored the result.
+Classifier<Tensor<float>> train_in(const fs::path& folder, const ConfigNode& settings,
+                                   OwnedPointer<const ImageDataset> data, ClassifierOptions options,
+                                   const OnTrainingProgress& on_progress) {
+  constexpr index_t kParts = 20;  // of the training that a kill may lose
+  options.training.checkpoint_every =
+      std::clamp<index_t>(options.training.steps / kParts, 1, options.training.checkpoint_every);
+  const std::string checkpoint = (folder / "checkpoint.safetensors").string();
+  if (fs::exists(checkpoint) &&
+      read_checkpoint_info(checkpoint).settings.to_json() != settings.to_json())
+    fs::remove_all(folder);
+  fs::create_directories(folder);
+  remove_orphaned_temporaries(folder.string());
+  TrainingContext context;
+  context.folder = folder.string();
+  context.settings = settings;
+  context.on_progress = on_progress;
+  try {
+    return train(std::move(data), options, std::move(context));
+  } catch (const Cancelled&) {
+    if (!fs::exists(checkpoint)) fs::remove_all(folder);  // before its first step
+    throw;
+  }
 }
 
 }  // namespace
@@ -84,36 +139,19 @@ ClassifierConfig classifier_config(const ImageDataset& data, const ClassifierOpt
 Classifier<Tensor<float>> train_classifier(OwnedPointer<const ImageDataset> data,
                                            const ClassifierOptions& options,
                                            const OnTrainingProgress& on_progress) {
-  const ClassifierConfig config = classifier_config(*data, options);
-  const TrainingOptions& training = options.training;
-  Classifier<Var<float>> model(config);
-  initialize(model, training.seed);
-  multiply_as(model, training.dtype);
-  AdamW<float> optimizer(
-      model,
-      {.beta1 = training.beta1, .beta2 = training.beta2, .weight_decay = training.weight_decay},
-      training.ema_decay);
-  Batches batches(data, training.batch_size / training.accumulate, training.seed,
-                  options.augmentation);
   TrainingContext context;
-  context.stage = "classifier";
   context.on_progress = on_progress;
-  run_training(optimizer, training, context, [&](index_t step, index_t part) {
-    const Batch batch = batches(step * training.accumulate + part);
-    return cross_entropy_loss(model(Var<float>(batch.images)), batch.labels);
-  });
-  Classifier<Tensor<float>> averaged(config);
-  optimizer.copy_ema_to(averaged);
-  return averaged;
+  return train(std::move(data), options, std::move(context));
 }
 
 Classifier<Tensor<float>> cached_classifier(const std::string& path,
                                             OwnedPointer<const ImageDataset> data,
                                             const ClassifierOptions& options,
                                             const OnTrainingProgress& on_progress) {
+  const ConfigNode settings = settings_of(*data, options);
   const std::map<std::string, std::string> metadata = {{"format", kClassifierFormat},
-                                                       {"settings", settings(*data, options)}};
-  if (std::filesystem::exists(path)) {
+                                                       {"settings", settings.to_json()}};
+  if (fs::exists(path)) {
     const SafetensorsFile file = SafetensorsFile::open(path);
     if (file.metadata() == metadata) {
       Classifier<Tensor<float>> model(classifier_config(*data, options));
@@ -122,12 +160,16 @@ Classifier<Tensor<float>> cached_classifier(const std::string& path,
       return model;
     }
   }
-  Classifier<Tensor<float>> model = train_classifier(data, options, on_progress);
+  const fs::path unfinished = fs::path(path).replace_extension(".training");
+  Classifier<Tensor<float>> model = train_in(unfinished, settings, data, options, on_progress);
   std::vector<SafetensorsEntry> entries;
   model.parameters([&](const std::string& name, auto& p) {
     entries.push_back({name, p.tensor()});
   });
+  const CancellationScope completed(nullptr);
   write_safetensors(path, entries, metadata);
+  std::error_code none;
+  fs::remove_all(unfinished, none);
   return model;
 }
 

@@ -16,6 +16,7 @@
 #include "rae/metrics/ssim.hpp"
 #include "rae/train/classifier_score.hpp"
 #include "train/batched_score.hpp"
+#include "train/shown_classes.hpp"
 
 namespace rae {
 
@@ -28,7 +29,6 @@ constexpr index_t kBaseBlock =
     10000;                        // training pictures among which neighbours are sought at a time
 constexpr index_t kNearest = 4;   // neighbours in the picture
 constexpr index_t kGridRows = 8;  // of reconstructions, and samples of a class
-constexpr index_t kGridClasses = 20;  // in the pictures of samples
 
 /// Pictures of a set: all in their order, or some of them by chance, so that sets in the order of
 /// their classes are represented.
@@ -101,13 +101,13 @@ double mean(std::span<const double> values) {
 class SampleRows {
  public:
   explicit SampleRows(index_t classes)
-      : classes_(classes), rows_(static_cast<std::size_t>(std::min(classes, kGridClasses))) {}
+      : classes_(classes), rows_(static_cast<std::size_t>(detail::shown_rows(classes))) {}
 
   /// Keeps a sample if it is one of the first of a class that is shown.
   void add(const Image& image, std::int64_t label) {
     const auto rows = static_cast<index_t>(rows_.size()),
                row = (label * rows + classes_ - 1) / classes_;
-    if (row >= rows || row * classes_ / rows != label) return;
+    if (row >= rows || detail::shown_class(row, rows, classes_) != label) return;
     auto& of_class = rows_[static_cast<std::size_t>(row)];
     if (static_cast<index_t>(of_class.size()) < kGridRows) of_class.push_back(image);
   }
@@ -332,6 +332,7 @@ class Evaluation {
                              "guided samples", "samples_guided.png", queries);
     write_report();
     if (options_.neighbour_queries > 0) ranks_.on_root([&] { find_neighbours(queries); });
+    write_report();
   }
 
   /// Samples and their score. `queries` receives those whose neighbours are sought, when it is

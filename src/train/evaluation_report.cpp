@@ -3,6 +3,7 @@
 
 #include "rae/spec/weight_types.hpp"
 #include "rae/train/evaluation.hpp"
+#include "train/shown_classes.hpp"
 
 namespace rae {
 
@@ -107,11 +108,17 @@ std::string to_text(const EvaluationReport& r) {
   if (r.guided) out += to_text(*r.guided, "guided samples", r.classifier_accuracy);
   if (r.unguided || r.guided) {
     out += print("  %-24s %10s %10s %10s\n", "class consistency of", "real", "unguided", "guided");
-    for (std::size_t c = 0; c < r.class_names.size(); ++c)
+    const auto classes = static_cast<index_t>(r.class_names.size());
+    const index_t rows = detail::shown_rows(classes);
+    for (index_t i = 0; i < rows; ++i) {
+      const auto c = static_cast<std::size_t>(detail::shown_class(i, rows, classes));
       out += print("  %-24.24s %10s %10s %10s\n", r.class_names[c].c_str(),
                    percent(r.classifier_by_class[c]).c_str(),
                    r.unguided ? percent(r.unguided->by_class[c]).c_str() : "-",
                    r.guided ? percent(r.guided->by_class[c]).c_str() : "-");
+    }
+    if (const std::string note = detail::shown_note(rows, classes); !note.empty())
+      out += concat("  (", note, ", as in the pictures of samples; evaluation.json has all)\n");
   }
   if (r.neighbours) {
     const NeighbourQuality& n = *r.neighbours;

@@ -131,8 +131,9 @@ Recipe official_recipe(const OfficialConfig& c, index_t pictures,
   const auto folder = std::filesystem::path(model.encoder->tensors.origin()).parent_path().string();
   ConfigNode recipe = ConfigNode::map(
       {{"model", network},
-       // Resize to 3/2 of the side, then a random square, as train_stage1.py.
-       {"data", ConfigNode::map({{"random_crop", true}, {"seed", c.training->global_seed}})},
+       // Resize to 3/2 of the side, then a random square, of all pictures, as train_stage1.py.
+       {"data", ConfigNode::map(
+                    {{"random_crop", true}, {"seed", c.training->global_seed}, {"held_out", 0}})},
        {"encoder", ConfigNode::map({{"pretrained", folder}})},
        {"decoder", decoder},
        {"notes",

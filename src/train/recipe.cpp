@@ -206,7 +206,7 @@ FlowOptions parse_flow(const ConfigNode& node, const ModelConfig& model) {
 }
 
 DatasetOptions parse_data(const ConfigNode& node) {
-  require_keys_known(node, {"random_crop", "flip", "seed", "ignore_exif"});
+  require_keys_known(node, {"random_crop", "flip", "seed", "ignore_exif", "held_out"});
   DatasetOptions o;
   o.random_crop = node.get_or("random_crop", false);
   o.flip = node.get_or("flip", false);
@@ -335,7 +335,10 @@ Recipe parse_recipe(const ConfigNode& given, std::optional<index_t> classes) {
                        r.model.dit ? r.model.dit->name() : "dit",
                        ") and how to train it (dit), or neither to end with the statistics");
   require_stages(r);
-  if (const ConfigNode* data = node.find("data")) r.data = parse_data(*data);
+  if (const ConfigNode* data = node.find("data")) {
+    r.data = parse_data(*data);
+    r.held_out = number(*data, "held_out", r.held_out, 0, 0.5);
+  }
   r.data.size = r.model.image_size;
   r.data.width = r.model.image_width;
   r.data.channels = static_cast<int>(r.model.encoder.channels());

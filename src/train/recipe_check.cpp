@@ -188,10 +188,12 @@ CheckedRecipe check_recipe(const Recipe& recipe, const RecipeRun& run,
   require_memory(out.memory, run, available_memory);
   require_storable_names(recipe, {});
   if (runs(run, TrainingStage::decoder)) require_loss_networks(recipe);
-  out.data =
-      survey_dataset(run.data, Split::train, recipe.data,
-                     run.check_data ? SurveyDepth::pixels : SurveyDepth::headers,
-                     [&](index_t, index_t) { return !run.should_stop || !run.should_stop(); });
+  out.data = survey_dataset(run.data, Split::train, recipe.data,
+                            run.check_data ? SurveyDepth::pixels : SurveyDepth::headers,
+                            [&](index_t done, index_t total) {
+                              return (!run.on_check || run.on_check(done, total)) &&
+                                     (!run.should_stop || !run.should_stop());
+                            });
   if (!run.skip_broken || !out.data.data) out.data.survey.require_unbroken();
   require_classes(recipe, out.data.survey);
   const std::vector<std::string> names = class_names_for(recipe, *out.data.data);

@@ -8,11 +8,13 @@
 #include "rae/formats/fill_weights.hpp"
 #include "rae/generate/generator.hpp"
 #include "rae/train/recipe_check.hpp"
+#include "train/data_split.hpp"
 #include "train/dataset_statistics.hpp"
 #include "train/initial_model.hpp"
 #include "train/pretrained_encoder.hpp"
 #include "train/run_state.hpp"
 #include "train/run_watch.hpp"
+#include "train/shown_classes.hpp"
 #include "train/stages.hpp"
 
 namespace rae {
@@ -21,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr index_t kMostClasses = 20, kMostOfAClass = 16;  // rows and columns of a grid of samples
+constexpr index_t kMostOfAClass = 16;  // columns of a grid of samples
 
 /// The state that the stages of a recipe share.
 class RecipeRunner {
@@ -33,11 +35,12 @@ class RecipeRunner {
     for (const auto& [path, reason] : checked_.data.survey.broken)
       say(concat("skipped ", path, ": ", reason));
     for (const std::string& note : checked_.data.survey.notes) say("note: " + note);
+    if (checked_.data.survey.test == 0) say("held-out pictures: " + split_.description);
     ranks_.on_root([&] {
       initial_ = detail::open_initial_model(recipe, run, class_names_);
-      state_.emplace(recipe, run, stages_, data_->manifest(), class_names_,
+      state_.emplace(recipe, run, stages_, split_.manifest, class_names_,
                      initial_ ? &*initial_ : nullptr);
-      watch_.emplace(recipe, run, state_->folder(), data_, checked_.data.survey);
+      watch_.emplace(recipe, run, state_->folder(), split_, checked_.data.survey);
       watch_->update_report();
     });
   }
@@ -64,7 +67,8 @@ class RecipeRunner {
         if (detail::is_trained(recipe_, stage))
           ranks_.require_shareable(training_of(recipe_, stage), name_of(stage));
       checked_ = check_recipe(recipe_, run_);
-      data_ = checked_.data.data;
+      split_ = detail::split_data(recipe_, run_, checked_.data);
+      data_ = split_.training;
       class_names_ = class_names_for(recipe_, *data_);
     };
     if (!ranks_.several()) return work();
@@ -203,7 +207,7 @@ class RecipeRunner {
     if (state_->folder().is_drawn(path, TrainingStage::dit)) return;
     Generator generator(state_->bundle().bundle());
     const index_t classes = recipe_.model.dit->num_classes();
-    index_t rows = std::min({classes, run_.samples, kMostClasses}),
+    index_t rows = std::min(detail::shown_rows(classes), run_.samples),
             columns = std::min(run_.samples / rows, kMostOfAClass);
     const Shape picture = recipe_.model.image_shape();  // (channels, H, W)
     const auto fits = [&] {
@@ -214,7 +218,7 @@ class RecipeRunner {
     GenerateOptions options;
     std::string names;
     for (index_t row = 0; row < rows; ++row) {
-      const index_t label = row * classes / rows;
+      const index_t label = detail::shown_class(row, rows, classes);
       options.labels.insert(options.labels.end(), static_cast<std::size_t>(columns), label);
       names += concat(row == 0 ? "" : "\n", name_of_class(label));
     }
@@ -222,7 +226,8 @@ class RecipeRunner {
     const Image grid = Image::grid(pictures, columns);
     grid.save_png(path, {{"rows", names}});
     watch_->add_picture(TrainingStage::dit, "samples", step, grid);
-    say("wrote " + path);
+    const std::string note = detail::shown_note(rows, classes);
+    say(concat("wrote ", path, note.empty() ? "" : concat(" (", note, ")")));
   }
 
   /// The name of a class, or its number where the model has no names.
@@ -315,6 +320,7 @@ class RecipeRunner {
   std::vector<TrainingStage> stages_;
   RankSharing ranks_;
   CheckedRecipe checked_;
+  detail::DataSplit split_;
   OwnedPointer<const ImageDataset> data_;
   std::vector<std::string> class_names_;
   std::optional<detail::InitialModel> initial_;

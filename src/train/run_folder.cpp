@@ -27,7 +27,12 @@ void rename(const std::string& from, const std::string& to) {
 
 }  // namespace
 
-RunFolder::RunFolder(const std::string& path) : path_(make_folder(path)), lock_(path, "training") {
+RunFolder::RunFolder(const std::string& path, Access access) : path_(path) {
+  if (access == Access::look) {
+    read_records();
+    return;
+  }
+  lock_.emplace(make_folder(path), "training");
   std::vector<std::string> folders{path_, in("samples"), in("reconstructions")};
   for (const TrainingStage s : kAllStages) folders.push_back(in(std::string(name_of(s))));
   for (const std::string& folder : folders)
@@ -40,8 +45,12 @@ std::string RunFolder::in(const std::string& name) const {
   return (fs::path(path_) / name).string();
 }
 
+std::string RunFolder::made(const std::string& folder) const {
+  return lock_ ? make_folder(folder) : folder;
+}
+
 std::string RunFolder::stage(TrainingStage stage) const {
-  return make_folder(in(std::string(name_of(stage))));
+  return made(in(std::string(name_of(stage))));
 }
 
 std::string RunFolder::checkpoint(TrainingStage stage) const {
@@ -68,7 +77,7 @@ bool RunFolder::is_drawn(const std::string& picture, TrainingStage stage) const 
 std::string RunFolder::picture(const std::string& kind, index_t step) const {
   std::string number = std::to_string(step);
   number.insert(0, number.size() < 7 ? 7 - number.size() : 0, '0');
-  return (fs::path(make_folder(in(kind))) / ("step-" + number + ".png")).string();
+  return (fs::path(made(in(kind))) / ("step-" + number + ".png")).string();
 }
 
 std::string RunFolder::set_aside(TrainingStage stage) const {
@@ -104,6 +113,7 @@ void RunFolder::set_record(TrainingStage stage, StageRecord record) {
 }
 
 void RunFolder::save_records() const {
+  if (!lock_) return;
   ConfigNode stages = ConfigNode::map();
   for (const auto& [stage, record] : records_)
     stages.set(name_of(stage), ConfigNode::map({{"result", record.result},

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,13 +22,17 @@ struct StageRecord {
 /// Makes and locks the folder, and removes the temporary files of runs that were killed.
 class RunFolder {
  public:
+  /// To train in the folder, or only to look at it, whether or not another process trains there.
+  enum class Access { train, look };
+
+  /// With `look` nothing is made, locked, removed or written; a missing folder is an empty one.
   /// Throws FileError when the folder cannot be made or another process trains in it, ConfigError
   /// for a damaged stages.json.
-  explicit RunFolder(const std::string& path);
+  explicit RunFolder(const std::string& path, Access access = Access::train);
 
   /// "model.safetensors" in the folder.
   [[nodiscard]] std::string model() const { return in("model.safetensors"); }
-  /// The folder of a stage; it is made when it is missing.
+  /// The folder of a stage; it is made when it is missing, unless this only looks.
   [[nodiscard]] std::string stage(TrainingStage stage) const;
   /// The checkpoint of a stage, which may be missing.
   [[nodiscard]] std::string checkpoint(TrainingStage stage) const;
@@ -54,9 +59,9 @@ class RunFolder {
   [[nodiscard]] bool without_records() const noexcept { return without_records_; }
   /// The result of a stage; nullptr when there is none.
   [[nodiscard]] const StageRecord* record(TrainingStage stage) const;
-  /// Adds or replaces a result and writes stages.json. Throws FileError.
+  /// Adds or replaces a result and, unless this only looks, writes stages.json. Throws FileError.
   void set_record(TrainingStage stage, StageRecord record);
-  /// Writes stages.json as it is. Throws FileError.
+  /// Writes stages.json as it is, unless this only looks. Throws FileError.
   void save_records() const;
 
  private:
@@ -64,8 +69,10 @@ class RunFolder {
   [[nodiscard]] std::string picture(const std::string& kind, index_t step) const;
   void read_records();
 
+  [[nodiscard]] std::string made(const std::string& folder) const;
+
   std::string path_;
-  FolderLock lock_;
+  std::optional<FolderLock> lock_;  // absent: this only looks
   std::vector<std::string> removed_;
   bool without_records_ = true;
   std::map<TrainingStage, StageRecord> records_;

@@ -49,13 +49,13 @@ DType type_in_file(const Recipe& recipe, const RecipeRun& run) {
 
 RunState::RunState(const Recipe& recipe, const RecipeRun& run, std::vector<TrainingStage> stages,
                    DataManifest data, std::vector<std::string> class_names,
-                   const InitialModel* initial)
+                   const InitialModel* initial, RunFolder::Access access)
     : recipe_(recipe),
       run_(run),
       stages_(std::move(stages)),
       data_(std::move(data)),
       initial_(initial),
-      folder_(run.out),
+      folder_(run.out, access),
       bundle_(recipe, std::move(class_names), folder_.model(), type_in_file(recipe, run)) {
   for (const std::string& file : folder_.removed())
     say(concat("removed ", file, ", which a run that was killed had left"));
@@ -268,34 +268,98 @@ void RunState::begin_untrained_encoder() {
   set_settings(TrainingStage::encoder, settings_of(TrainingStage::encoder, {}));
 }
 
+RunState::KnownStatistics RunState::decide_statistics(ConfigNode& settings) const {
+  constexpr TrainingStage stage = TrainingStage::statistics;
+  const StageRecord* record = folder_.record(stage);
+  if (record == nullptr || record->settings.is_null() || record->result != bundle_.checksum(stage))
+    return {};
+  const StageComparison c = compare_stage(stage, record->settings, settings);
+  if (!c.inputs.empty() || !c.settings.empty()) return {};
+  // Statistics with which a DiT is trained are kept with it.
+  const bool used = folder_.has_checkpoint(TrainingStage::dit);
+  if (!c.data.empty() && used && !run_.accept_data_change)
+    raise<ConfigError>(folder_.checkpoint(TrainingStage::dit),
+                       ": was trained with statistics of other pictures; restore them, continue "
+                       "with those of now (--accept-data-change, RecipeRun::accept_data_change), "
+                       "or remove '",
+                       folder_.stage(TrainingStage::dit), "' to train this stage again");
+  if (!c.data.empty() && !used) return {};
+  keep_accepted_changes(settings, record->settings);
+  if (!c.data.empty()) add_accepted_change(settings, c.data);
+  return {true, !c.data.empty()};
+}
+
 bool RunState::begin_statistics() {
   constexpr TrainingStage stage = TrainingStage::statistics;
   ConfigNode settings = settings_of(stage, require_inputs(stage));
-  const StageRecord* record = folder_.record(stage);
-  bool known =
-      record != nullptr && !record->settings.is_null() && record->result == bundle_.checksum(stage);
-  if (known) {
-    const StageComparison c = compare_stage(stage, record->settings, settings);
-    known = c.inputs.empty() && c.settings.empty();
-    // Statistics with which a DiT is trained are kept with it.
-    const bool used = folder_.has_checkpoint(TrainingStage::dit);
-    if (known && !c.data.empty() && used && !run_.accept_data_change)
-      raise<ConfigError>(folder_.checkpoint(TrainingStage::dit),
-                         ": was trained with statistics of other pictures; restore them, continue "
-                         "with those of now (--accept-data-change, RecipeRun::accept_data_change), "
-                         "or remove '",
-                         folder_.stage(TrainingStage::dit), "' to train this stage again");
-    known = known && (c.data.empty() || used);
-    if (known) {
-      keep_accepted_changes(settings, record->settings);
-      if (!c.data.empty()) {
-        add_accepted_change(settings, c.data);
-        say("statistics: those of before are kept");
-      }
-    }
-  }
+  const KnownStatistics found = decide_statistics(settings);
+  if (found.kept) say("statistics: those of before are kept");
   set_settings(stage, std::move(settings));
-  return !known;
+  return !found.known;
+}
+
+StageOutlook RunState::outlook(TrainingStage stage) const {
+  StageOutlook out{stage, {}};
+  try {
+    if (stage == TrainingStage::statistics)
+      out.text = describe_statistics();
+    else if (is_trained(recipe_, stage))
+      out.text = describe_training(stage);
+    else
+      out.text = recipe_.pretrained_encoder.empty()
+                     ? "has no weights to train"
+                     : concat("taken from ", recipe_.pretrained_encoder);
+  } catch (const ConfigError& error) {
+    out.refused = true;
+    out.text = concat("refused: ", error.what());
+  }
+  return out;
+}
+
+/// "the stage encoder" if this run computes an input of the stage first, so that it is not known.
+std::string RunState::unknown_input(TrainingStage stage) const {
+  for (const TrainingStage before : predecessors(stage))
+    if (before != TrainingStage::decoder && !known_result(before) && is_planned(before))
+      return concat("the stage ", name_of(before));
+  return "";
+}
+
+std::string RunState::describe_training(TrainingStage stage) const {
+  const index_t steps = steps_of(stage);
+  if (const std::string first = unknown_input(stage);
+      !folder_.has_checkpoint(stage) || !first.empty()) {
+    if (!folder_.has_checkpoint(stage)) {
+      if (first.empty()) (void)require_inputs(stage);
+      return concat("trained from the beginning, ", steps, " steps");
+    }
+    return concat("its checkpoint, of step ", read_checkpoint_info(folder_.checkpoint(stage)).step,
+                  " of ", steps, ", is valid if ", first, ", which runs before, gives the same ",
+                  "result as before; else it is stale, and the stage is trained again");
+  }
+  const index_t step = read_checkpoint_info(folder_.checkpoint(stage)).step;
+  const Decision decision = decide(stage, settings_of(stage, require_inputs(stage)));
+  if (!decision.stale.empty())
+    return concat("stale: trained again, because its checkpoint, of step ", step, " of ", steps,
+                  ", belongs to ",
+                  decision.stale == "encoder" ? "another encoder" : "other latent statistics");
+  std::string out = step >= steps ? concat("valid: complete after ", steps, " steps")
+                                  : concat("valid: continues at step ", step, " of ", steps);
+  if (!decision.accepted.empty()) out += concat(", with other pictures: ", decision.accepted);
+  if (!decision.data_is_known)
+    out += "; an earlier version wrote it, so only the number of pictures is known to be the same";
+  return out;
+}
+
+std::string RunState::describe_statistics() const {
+  constexpr TrainingStage stage = TrainingStage::statistics;
+  if (!unknown_input(stage).empty()) return "computed after the stage encoder, if that changes";
+  ConfigNode settings = settings_of(stage, require_inputs(stage));
+  const KnownStatistics found = decide_statistics(settings);
+  if (!found.known)
+    return bundle_.checksum(stage).empty()
+               ? "computed"
+               : "stale: computed again, because the encoder, the pictures or the rule changed";
+  return found.kept ? "valid: kept, although the pictures changed" : "valid";
 }
 
 void RunState::finish(TrainingStage stage) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "rae/io/data_manifest.hpp"
+#include "rae/train/stage_outlook.hpp"
 #include "rae/train/training_loop.hpp"
 #include "train/initial_model.hpp"
 #include "train/run_bundle.hpp"
@@ -20,10 +21,11 @@ namespace rae::detail {
 /// The folder of a run, its bundle, and the results that are known to be those of the recipe.
 class RunState {
  public:
-  /// `stages`: those of this run, in order. `initial` may be null. Locks the folder. Throws as
-  /// RunFolder and RunBundle.
+  /// `stages`: those of this run, in order. `initial` may be null. Locks the folder, unless the
+  /// state is only looked at. Throws as RunFolder and RunBundle.
   RunState(const Recipe& recipe, const RecipeRun& run, std::vector<TrainingStage> stages,
-           DataManifest data, std::vector<std::string> class_names, const InitialModel* initial);
+           DataManifest data, std::vector<std::string> class_names, const InitialModel* initial,
+           RunFolder::Access access = RunFolder::Access::train);
 
   [[nodiscard]] const RunFolder& folder() const noexcept { return folder_; }
   [[nodiscard]] RunBundle& bundle() noexcept { return bundle_; }
@@ -31,6 +33,9 @@ class RunState {
   /// Refuses, before this stage is computed, the checkpoints of it and of later stages that are
   /// known not to fit. Throws ConfigError.
   void check_from(TrainingStage stage) const;
+
+  /// What a run would do with a stage: a refusal is not thrown but described.
+  [[nodiscard]] StageOutlook outlook(TrainingStage stage) const;
 
   /// Prepares the training of a stage, with or without a checkpoint: one that belongs to earlier
   /// results is set aside. `prefix` is that of the network among the parameters that are trained.
@@ -53,6 +58,17 @@ class RunState {
     bool data_is_known = true;          ///< false: an earlier version wrote it
   };
   [[nodiscard]] Decision decide(TrainingStage stage, const ConfigNode& now) const;
+
+  /// Whether the bundle has the right statistics.
+  struct KnownStatistics {
+    bool known = false;
+    bool kept = false;  ///< although the pictures are others now
+  };
+  /// Adds accepted changes of the data to `settings`.
+  [[nodiscard]] KnownStatistics decide_statistics(ConfigNode& settings) const;
+  [[nodiscard]] std::string unknown_input(TrainingStage stage) const;
+  [[nodiscard]] std::string describe_training(TrainingStage stage) const;
+  [[nodiscard]] std::string describe_statistics() const;
 
   [[nodiscard]] std::optional<std::string> known_result(TrainingStage stage) const;
   [[nodiscard]] std::optional<StageInputs> known_inputs(TrainingStage stage,

@@ -46,27 +46,11 @@ std::vector<std::pair<std::string, std::string>> details_of(const RecipeRun& run
   return out;
 }
 
-/// The separate test part of the data; null if there is none.
-OwnedPointer<const ImageDataset> open_held_out(const Recipe& recipe, const RecipeRun& run,
-                                               const ImageDataset& training,
-                                               const DataSurvey& survey) {
-  if (survey.test == 0) return nullptr;
-  DatasetOptions options = recipe.data;
-  options.random_crop = options.flip = false;
-  OwnedPointer<const ImageDataset> test =
-      survey_dataset(run.data, Split::test, options).data;  // without broken pictures
-  if (!test || test->size() == 0 || test->channels() != training.channels() ||
-      test->height() != training.height() || test->width() != training.width() ||
-      test->class_names() != training.class_names())
-    return nullptr;
-  return test;
-}
-
 }  // namespace
 
 RunWatch::RunWatch(const Recipe& recipe, const RecipeRun& run, const RunFolder& folder,
-                   OwnedPointer<const ImageDataset> data, const DataSurvey& survey)
-    : run_(run), folder_(folder), data_(std::move(data)) {
+                   const DataSplit& split, const DataSurvey& survey)
+    : run_(run), folder_(folder), data_(split.training), held_out_(split.held_out) {
   facts_.title = recipe.model.name.empty() ? "Model" : recipe.model.name;
   facts_.settings = recipe.source;
   facts_.details = details_of(run, survey);
@@ -78,20 +62,12 @@ RunWatch::RunWatch(const Recipe& recipe, const RecipeRun& run, const RunFolder& 
   add(TrainingStage::encoder, recipe.encoder_training);
   add(TrainingStage::decoder, recipe.decoder_training);
   if (recipe.model.dit) add(TrainingStage::dit, recipe.dit_training);
-  std::string reason = "the data have no separate test part";
-  try {
-    held_out_ = open_held_out(recipe, run, *data_, survey);
-    if (!held_out_ && survey.test > 0) reason = "the test part has other pictures or classes";
-  } catch (const Cancelled&) {
-    throw;
-  } catch (const Error& error) {
-    reason = error.what();  // the training does not need it
-  }
   facts_.details.emplace_back(
       "Held-out pictures",
-      held_out_ ? concat("the test part; losses of ", std::min(held_out_->size(), kHeldOutPictures),
-                         " of its ", held_out_->size(), " pictures")
-                : "none: " + reason);
+      concat(split.description,
+             held_out_
+                 ? concat("; losses of ", std::min(held_out_->size(), kHeldOutPictures), " of them")
+                 : ""));
 }
 
 void RunWatch::say(const std::string& event) const {

@@ -12,6 +12,7 @@
 #include "rae/io/event_file.hpp"
 #include "rae/models/rae.hpp"
 #include "rae/train/run_report.hpp"
+#include "train/data_split.hpp"
 #include "train/run_state.hpp"
 
 namespace rae::detail {
@@ -19,10 +20,9 @@ namespace rae::detail {
 /// What can be seen of a run while it trains. Nothing of it changes the weights.
 class RunWatch {
  public:
-  /// `data` are the training pictures, and `survey` what was found with them. The held-out pictures
-  /// are those of the separate test part, if the data set has one that can be read.
+  /// `survey` is what was found with the pictures of `split`.
   RunWatch(const Recipe& recipe, const RecipeRun& run, const RunFolder& folder,
-           OwnedPointer<const ImageDataset> data, const DataSurvey& survey);
+           const DataSplit& split, const DataSurvey& survey);
 
   /// Observes the training of a stage: adds the held-out pictures, and functions that update the
   /// report and the event file.

@@ -94,9 +94,11 @@ bool uses_class_names(const Recipe& recipe, TrainingStage stage) {
 ConfigNode summary_of(const DataManifest& manifest) {
   std::string names;
   for (const ManifestClass& c : manifest.classes) names += concat(c.name.size(), " ", c.name);
-  return ConfigNode::map({{"pictures", manifest.pictures()},
-                          {"checksum", hexadecimal(manifest.checksum())},
-                          {"class_names", hexadecimal(crc32_of(as_byte_span(names)))}});
+  ConfigNode out = ConfigNode::map({{"pictures", manifest.pictures()},
+                                    {"checksum", hexadecimal(manifest.checksum())},
+                                    {"class_names", hexadecimal(crc32_of(as_byte_span(names)))}});
+  if (manifest.held_out > 0) out.set("held_out", manifest.held_out);
+  return out;
 }
 /// The same of the member `data` of settings.
 ConfigNode summary_of(const ConfigNode& data) {
@@ -166,6 +168,14 @@ std::string changed_input(const ConfigNode& saved, const ConfigNode& now) {
     if (before == nullptr || !(*before == checksum)) return name;
   }
   return "";
+}
+
+index_t pictures_held_out(const ConfigNode& settings) {
+  const ConfigNode* data = settings.find("data");
+  if (data == nullptr || !data->is_map()) return 0;
+  const ConfigNode* manifest = data->find("manifest");
+  const ConfigNode* count = (manifest == nullptr ? data : manifest)->find("held_out");
+  return count == nullptr ? 0 : count->as_integer(0);
 }
 
 ConfigNode settings_of_record(ConfigNode settings) {

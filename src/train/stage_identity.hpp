@@ -23,6 +23,9 @@ struct StageInputs {
 [[nodiscard]] ConfigNode stage_settings(const Recipe& recipe, TrainingStage stage,
                                         const DataManifest& data, const StageInputs& inputs);
 
+/// The number of pictures that were held out, by the settings of a checkpoint or record.
+[[nodiscard]] index_t pictures_held_out(const ConfigNode& settings);
+
 /// The same for stages.json: of the data only checksums.
 [[nodiscard]] ConfigNode settings_of_record(ConfigNode settings);
 

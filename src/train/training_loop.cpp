@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "rae/core/cancellation.hpp"
 #include "rae/core/workspace.hpp"
 #include "rae/kernels/isa.hpp"
 #include "rae/train/checkpoint.hpp"
@@ -211,6 +212,7 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
       context.folder.empty() ? "" : (fs::path(context.folder) / "checkpoint.safetensors").string();
   index_t saved = 0;
   auto save = [&] {
+    const CancellationScope completed(nullptr);
     if (!checkpoint.empty()) save_checkpoint(checkpoint, optimizer, context.settings, second);
     saved = optimizer.steps();
     if (context.held_out_loss) log_held_out(context, saved);
@@ -240,12 +242,20 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
   const index_t first = optimizer.steps();
   double loss_sum = 0;
   index_t loss_count = 0;
+  const auto cancel = [&]() {
+    raise<Cancelled>(
+        context.stage, ": stopped after step ", optimizer.steps(), " of ", options.steps,
+        checkpoint.empty() ? std::string() : "; run again to continue from " + checkpoint);
+  };
   Workspace workspace;
   while (optimizer.steps() < options.steps) {
     const index_t step = optimizer.steps();
     double value = 0, norm = 0;
     try {
       const WorkspaceScope recycled(workspace);
+      // A loss may change its second model, and ranks stop together, between steps.
+      std::optional<CancellationScope> completed;
+      if (second != nullptr || sums != nullptr) completed.emplace(nullptr);
       for (index_t part = 0; part < options.accumulate; ++part) {
         Tape<float> tape;
         const TapeScope<float> scope(tape);
@@ -270,9 +280,13 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
       } else if (!std::isfinite(value)) {
         raise<NumericError>("the loss is ", value);
       }
+      if (!completed) completed.emplace(nullptr);
       norm = optimizer.step(schedule(step), options.max_grad_norm);
       if (sums != nullptr) value = sums->loss();
       if (second != nullptr) second->train_step(step);
+    } catch (const Cancelled&) {  // of a scope, in the middle of a loss or its gradients
+      if (optimizer.steps() > saved) save();
+      cancel();
     } catch (const NumericError& e) {
       raise<NumericError>(
           context.stage, ": step ", step + 1, ": ", e.what(), "; ",
@@ -315,10 +329,7 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
       training.with_whole_state(save);
     if (sums != nullptr && optimizer.steps() % options.checkpoint_every == 0)
       saved = optimizer.steps();
-    if (!proceed && !last)
-      raise<Cancelled>(
-          context.stage, ": stopped after step ", optimizer.steps(), " of ", options.steps,
-          checkpoint.empty() ? std::string() : "; run again to continue from " + checkpoint);
+    if (!proceed && !last) cancel();
   }
   if (sums != nullptr) sums->complete(true);
 }

@@ -15,6 +15,7 @@
 #include "rae/formats/huggingface_encoder.hpp"
 #include "rae/formats/official/config.hpp"
 #include "rae/io/config.hpp"
+#include "rae/io/data_difference.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/idx.hpp"
 #include "rae/io/image.hpp"
@@ -119,6 +120,22 @@ inline void fuzz_config(Bytes bytes) {
         throw Contradiction("JSON changes through JSON");
     });
   }
+}
+
+/// The manifest of a data set in a checkpoint or stages.json, and its differences to another one.
+inline void fuzz_data_manifest(Bytes bytes) {
+  expect_only_errors([&] {
+    const auto manifest = DataManifest::from_config(ConfigNode::parse_json(as_text(bytes), "fuzz"));
+    const ConfigNode node = manifest.to_config();
+    DataManifest again = DataManifest::from_config(ConfigNode::parse_json(node.to_json(), "fuzz"));
+    if (!(again == manifest)) throw Contradiction("a manifest changes through JSON");
+    if (!differences(manifest, again).empty())
+      throw Contradiction("a manifest that differs from itself");
+    again.options.flip = !again.options.flip;
+    if (!again.classes.empty()) again.classes.pop_back();
+    if (differences(manifest, again).empty()) throw Contradiction("a change that is not found");
+    (void)describe_difference(manifest.without_class_names(), again);
+  });
 }
 
 inline void fuzz_shard_index(Bytes bytes) {

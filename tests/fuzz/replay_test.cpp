@@ -70,7 +70,8 @@ INSTANTIATE_TEST_SUITE_P(Readers, Replay,
                                          Reader{"config", fuzz_config}, Reader{"npz", fuzz_npz},
                                          Reader{"torch_checkpoint", fuzz_torch_checkpoint},
                                          Reader{"shard_index", fuzz_shard_index},
-                                         Reader{"pretrained_config", fuzz_pretrained_config}),
+                                         Reader{"pretrained_config", fuzz_pretrained_config},
+                                         Reader{"data_manifest", fuzz_data_manifest}),
                          [](const auto& reader) { return std::string(reader.param.name); });
 
 }  // namespace

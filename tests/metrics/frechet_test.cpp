@@ -1,5 +1,6 @@
 #include "rae/metrics/frechet.hpp"
 
+#include "rae/core/cancellation.hpp"
 #include "rae/core/random.hpp"
 #include "support/golden.hpp"
 
@@ -21,6 +22,22 @@ TEST(FrechetTest, AgreesWithTheOfficialEvaluation) {
   expect_close(second.covariance(), golden.get<double>("sigma2"), 1e-13);
   EXPECT_TRUE(test::near(frechet_distance(first, second), golden.get<double>("fid"), 1e-9));
   EXPECT_TRUE(test::near(frechet_distance(second, first), golden.get<double>("fid"), 1e-9));
+}
+
+// Many features are decomposed on another thread in a scope, with the same result.
+TEST(FrechetTest, CanBeStopped) {
+  constexpr index_t kDimension = 300;
+  const Philox random(7);
+  Tensor<double> features(Shape{320, kDimension});  // (320, D)
+  random.fill_normal(features.span());
+  FeatureStatistics first(kDimension), second(kDimension);
+  first.update(features.view().slice(0, 0, 310));
+  second.update(features.view().slice(0, 10, 310));
+  const double distance = frechet_distance(first, second);
+  const CancellationScope go_on([] { return false; });
+  EXPECT_EQ(frechet_distance(first, second), distance);
+  const CancellationScope stop([] { return true; });
+  EXPECT_THROW((void)frechet_distance(first, second), Cancelled);
 }
 
 TEST(FrechetTest, DoesNotDependOnPartsAndBlocks) {

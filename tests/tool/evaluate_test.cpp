@@ -1,4 +1,7 @@
 // `rae evaluate --data`: writes a report to stdout and to a folder.
+#include <csignal>
+#include <cstdlib>
+
 #include "rae/core/random.hpp"
 #include "rae/io/image.hpp"
 #include "support/tiny_bundle.hpp"
@@ -36,6 +39,71 @@ TEST_F(Evaluate, ReportsReconstructionAndProbes) {
   EXPECT_TRUE(contains(result.out, "k-NN"));
   EXPECT_TRUE(exists("e/evaluation.json"));
   EXPECT_TRUE(contains(result.err, "reconstruction  12/12\n")) << result.err;
+}
+
+TEST_F(Evaluate, SaysWhichPicturesItUses) {
+  const std::vector<std::string> command{
+      "evaluate",         "-m", "m.safetensors", "-o",          "e", "--samples", "0",
+      "--guided-samples", "0",  "--no-probes",   "--overwrite", "-d"};
+  auto with_test = command, without = command;
+  with_test.push_back("data");
+  without.push_back("data/train");
+  const auto both = rae(with_test);
+  EXPECT_TRUE(contains(both.err,
+                       "train: 12 pictures in 3 classes (circle 4, square 4, star 4), "
+                       "12 test\n"));
+  EXPECT_TRUE(contains(both.err, "test: 12 pictures in 3 classes"));
+  EXPECT_FALSE(contains(both.err, "no test part"));
+  EXPECT_TRUE(contains(rae(without).err,
+                       "the data have no test part, so the test pictures are those of the "
+                       "training"));
+}
+
+/// Waits until a program has written this to stderr.
+void wait_for(const std::string& file, const std::string& text) {
+  for (int i = 0; i < 60000 && slurp(file).find(text) == std::string::npos; ++i) ::usleep(1000);
+}
+
+// The classifier of 24 pictures has 150 steps, of which some are done at the first signal.
+TEST_F(Evaluate, CtrlCKeepsTheTrainingOfTheClassifier) {
+  std::vector<std::string> command{
+      "evaluate",  "-m", "m.safetensors",    "-d", "data",       "-o", "e",
+      "--samples", "6",  "--guided-samples", "0",  "--no-probes"};
+  ::setenv("RAE_PROGRESS_SECONDS", "0", 1);
+  const pid_t child = start(command);
+  wait_for(stderr_file(), "classifier  2/");
+  EXPECT_EQ(::kill(child, SIGINT), 0);
+  const auto stopped = finish(child);
+  EXPECT_EQ(stopped.status, 1);
+  EXPECT_TRUE(contains(stopped.err,
+                       "rae: error: interrupted; the parts that are complete are in "
+                       "'e'; the same command goes on with the classifier there"));
+  EXPECT_TRUE(exists("e/classifier.training/checkpoint.safetensors"));
+  const auto result = rae(command);
+  ::unsetenv("RAE_PROGRESS_SECONDS");
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_FALSE(contains(result.err, "classifier  1/"));
+  EXPECT_FALSE(exists("e/classifier.training"));
+  EXPECT_FALSE(exists("e/unfinished"));
+  EXPECT_TRUE(exists("e/evaluation.json"));
+}
+
+class EvaluateSets : public Evaluate {};
+
+// Two sets have no files to keep; the signal arrives while features are computed.
+TEST_F(EvaluateSets, CtrlCStops) {
+  std::vector<std::string> command{"generate", "-m", "m.safetensors", "-n", "20000", "-s",
+                                   "1",        "-o", "many.npz"};
+  ASSERT_EQ(rae(command).status, 0);
+  ::setenv("RAE_PROGRESS_SECONDS", "0", 1);
+  const pid_t child = start({"evaluate", "many.npz", "many.npz", "--features", "m.safetensors"});
+  wait_for(stderr_file(), "features of A  ");
+  EXPECT_EQ(::kill(child, SIGINT), 0);
+  const auto stopped = finish(child);
+  ::unsetenv("RAE_PROGRESS_SECONDS");
+  EXPECT_EQ(stopped.status, 1);
+  EXPECT_TRUE(contains(stopped.err, "rae: error: interrupted"));
+  EXPECT_EQ(stopped.out, "");
 }
 
 TEST_F(Evaluate, AnEarlierReportIsReplacedOnlyWhenAsked) {

@@ -81,7 +81,7 @@ TEST_F(Init, TakesThePretrainedEncoderOfAFolder) {
   EXPECT_FALSE(recipe.at("model").contains("pixels"));  // those of the encoder
   const auto checked = rae({"train", "-r", "r.yaml", "-d", "shapes", "-o", "run", "--dry-run"});
   EXPECT_EQ(checked.status, 0) << checked.err;
-  EXPECT_FALSE(contains(checked.out, "encoder: "));  // there is no stage 0
+  EXPECT_FALSE(contains(checked.out, "\nencoder: "));  // there is no stage 0
   EXPECT_EQ(rae({"train", "-r", "r.yaml", "-d", "shapes", "-o", "run", "--size", "32"}).status, 2);
 }
 

@@ -77,6 +77,9 @@ class ToolTest : public testing::Test {
     return result;
   }
 
+  /// The file to which the program writes stderr, unless that is a terminal.
+  [[nodiscard]] std::string stderr_file() const { return streams_ / "err"; }
+
   [[nodiscard]] ToolResult rae(std::vector<std::string> arguments) const {
     return finish(start(std::move(arguments)));
   }

@@ -158,6 +158,21 @@ TEST_F(Train, ADryRunChecksAndWritesNothing) {
   EXPECT_EQ(files(), before);
 }
 
+TEST_F(Train, ADryRunComparesWithTheCheckpointsThatAreThere) {
+  ASSERT_EQ(train("run", {"--stage", "encoder"}).status, 0);
+  const std::string before = slurp(path("run/stages.json"));
+  const auto valid = train("run", {"--dry-run"});
+  EXPECT_EQ(valid.status, 0) << valid.err;
+  EXPECT_TRUE(contains(valid.out, "stage encoder: valid: complete after 4 steps"));
+  EXPECT_TRUE(contains(valid.out, "stage decoder: trained from the beginning, 4 steps"));
+  const auto more = train("run", {"--dry-run", "--set", "encoder.train.decay_end_step=4", "--set",
+                                  "encoder.train.steps=9"});
+  EXPECT_EQ(more.status, 1);
+  EXPECT_TRUE(contains(more.out, "stage encoder: refused: "));
+  EXPECT_TRUE(contains(more.err, "the stage encoder would be refused"));
+  EXPECT_EQ(slurp(path("run/stages.json")), before);
+}
+
 TEST_F(Train, TakesTheClassesOfTheDataAndSkipsBrokenPictures) {
   std::string recipe = kTinyRecipe;
   const std::string classes = " num_classes: 10,";

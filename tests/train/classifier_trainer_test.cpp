@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "rae/core/cancellation.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/train/classifier_score.hpp"
 #include "support/golden.hpp"
@@ -116,6 +117,58 @@ TEST(ClassifierTrainer, CanBeStopped) {
                                        [](const TrainingProgress&) { return false; }),
                Cancelled);
   EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+// Stopped by the callback between two steps, or by a scope within a step.
+TEST(ClassifierTrainer, AStoppedTrainingContinues) {
+  const auto data = std::make_shared<ToyDataset>();
+  ClassifierOptions options = quick(12);
+  options.training.log_every = 1;
+  const Tensor<float> whole = weights(train_classifier(data, options));  // (number of weights)
+  for (const bool within_a_step : {false, true}) {
+    const TempFolder folder;
+    const std::string path = folder / "classifier.safetensors";
+    index_t done = 0;
+    bool stop = false;
+    {
+      const CancellationScope scope([&] { return stop && within_a_step; });
+      EXPECT_THROW((void)cached_classifier(path, data, options,
+                                           [&](const TrainingProgress& p) {
+                                             done = p.step;
+                                             stop = done == 5;
+                                             return !stop || within_a_step;
+                                           }),
+                   Cancelled);
+    }
+    EXPECT_EQ(done, 5);
+    EXPECT_EQ(folder.entries(), std::vector<std::string>{"classifier.training"});
+    index_t first = 0;
+    const auto model = cached_classifier(path, data, options, [&](const TrainingProgress& p) {
+      if (first == 0) first = p.step;
+      return true;
+    });
+    EXPECT_EQ(first, 6);
+    EXPECT_TRUE(close(weights(model), whole, 0.0));
+    EXPECT_EQ(folder.entries(), std::vector<std::string>{"classifier.safetensors"});
+  }
+}
+
+TEST(ClassifierTrainer, AnUnfinishedTrainingOfOtherSettingsIsNotContinued) {
+  const TempFolder folder;
+  const std::string path = folder / "classifier.safetensors";
+  const auto data = std::make_shared<ToyDataset>();
+  ClassifierOptions options = quick(12);
+  options.training.log_every = 1;
+  index_t steps = 0;
+  const auto train = [&](index_t until) {
+    steps = 0;
+    return cached_classifier(path, data, options,
+                             [&](const TrainingProgress&) { return ++steps < until; });
+  };
+  EXPECT_THROW((void)train(5), Cancelled);
+  options.training.lr *= 2;
+  EXPECT_TRUE(close(weights(train(100)), weights(train_classifier(data, options)), 0.0));
+  EXPECT_EQ(steps, 12);
 }
 
 }  // namespace

@@ -5,9 +5,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 
+#include "rae/core/cancellation.hpp"
 #include "rae/core/parallel.hpp"
+#include "rae/io/data_survey.hpp"
+#include "rae/io/dataset.hpp"
 #include "rae/io/image.hpp"
 #include "support/temp_folder.hpp"
 #include "support/thread_ranks.hpp"
@@ -156,6 +160,71 @@ TEST(Evaluation, KeepsWhatIsDoneWhenItIsStopped) {
   EXPECT_EQ(steps, 3);
 }
 
+/// Stops an evaluation in the middle of one of its parts.
+class StoppedEvaluation : public testing::TestWithParam<const char*> {};
+
+INSTANTIATE_TEST_SUITE_P(Parts, StoppedEvaluation,
+                         testing::Values("classifier", "samples", "guided samples", "neighbours",
+                                         "reconstruction", "probes"),
+                         [](const auto& row) {
+                           std::string name = row.param;
+                           std::replace(name.begin(), name.end(), ' ', '_');
+                           return name;
+                         });
+
+TEST_P(StoppedEvaluation, StopsWithinThePartAndKeepsWhatIsDone) {
+  EvaluationOptions options = quick_evaluation();
+  index_t all = 0;  // questions in this part
+  std::string part;
+  options.on_progress = [&](const EvaluationProgress& p) {
+    part = p.part;
+    return true;
+  };
+  {
+    const CancellationScope counted([&] {
+      all += part == GetParam() ? 1 : 0;
+      return false;
+    });
+    set_num_threads(1);
+    (void)evaluate(tiny_bundle(), kTrain, kTest, options);
+  }
+  ASSERT_GT(all, 20) << "a part asks often";
+  for (const index_t at : {index_t{1}, all / 3, 2 * all / 3}) {
+    const TempFolder folder;
+    options.folder = folder.path();
+    part.clear();
+    index_t asked = 0;
+    const CancellationScope scope([&] {
+      asked += part == GetParam() ? 1 : 0;
+      return asked >= at;
+    });
+    EXPECT_THROW((void)evaluate(tiny_bundle(), kTrain, kTest, options), Cancelled);
+    EXPECT_EQ(part, GetParam());
+    EXPECT_EQ(asked, at) << "nothing is computed after the first answer";
+    const CancellationScope completed(nullptr);
+    const std::string report = folder / "evaluation.json";
+    const std::string name = GetParam();
+    EXPECT_EQ(std::filesystem::exists(folder / "classifier.safetensors"), name != "classifier");
+    if (name == "reconstruction" || name == "probes") {
+      const ConfigNode kept = ConfigNode::load(report);
+      EXPECT_TRUE(kept.contains("unguided") && kept.contains("neighbours"));
+      EXPECT_EQ(kept.contains("reconstruction"), name == "probes");
+    }
+  }
+  set_num_threads(0);
+}
+
+TEST(Evaluation, StopsWhileItsPicturesAreOpened) {
+  const TempFolder folder;
+  Image picture(8, 8, 1);
+  std::filesystem::create_directories(folder / "a");
+  picture.save_png(folder / "a/1.png");
+  const CancellationScope scope([] { return true; });
+  const DatasetOptions options{.size = 8, .channels = 1};
+  EXPECT_THROW((void)survey_dataset(folder.path(), Split::train, options), Cancelled);
+  EXPECT_THROW((void)open_dataset(folder.path(), Split::train, options), Cancelled);
+}
+
 // The second evaluation reads the classifier that the first one trained. Both reports are equal,
 // for any number of threads.
 TEST(Evaluation, IsReproducible) {
@@ -266,6 +335,45 @@ TEST(Evaluation, RefusesUnfitDataAndOptions) {
   bad = options;
   bad.on_progress = [](const EvaluationProgress&) { return false; };
   EXPECT_THROW((void)evaluate(bundle, kTrain, kTest, bad), Cancelled);
+}
+
+// A row for some of the classes, and a note.
+TEST(EvaluationReport, CanBeReadWithAThousandClasses) {
+  EvaluationReport report;
+  report.model = "toy";
+  for (int k = 0; k < 1000; ++k) report.class_names.push_back("class " + std::to_string(k));
+  report.classifier_by_class.assign(1000, 0.5);
+  report.unguided.emplace();
+  report.unguided->by_class.assign(1000, 0.25);
+  const std::string text = to_text(report);
+  EXPECT_LT(std::count(text.begin(), text.end(), '\n'), 40);
+  EXPECT_NE(text.find("class 950 "), std::string::npos) << text;
+  EXPECT_EQ(text.find("class 951 "), std::string::npos) << text;
+  EXPECT_NE(text.find("(20 of 1000 classes, as in the pictures of samples; evaluation.json has "
+                      "all)"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(to_config(report).at("unguided").at("by_class").elements().size(), 1000u);
+}
+
+TEST(Evaluation, PicturesOfAThousandClassesHaveTwentyRows) {
+  const TempFolder folder;
+  EvaluationOptions options = quick_evaluation();
+  options.folder = folder.path();
+  options.samples = 1000;
+  options.guided_samples = 0;
+  options.steps = 1;
+  options.probes = false;
+  options.classifier.training.steps = 2;
+  options.classifier.training.warmup_steps = 1;
+  ModelConfig config = tiny_config();
+  config.class_names.clear();
+  test::dit_of(config).num_classes = 1000;
+  const auto data = std::make_shared<ToyDataset>(1000, 8, 1000);
+  (void)evaluate(random_bundle(config), data, data, options);
+  const Image samples = Image::open(folder / "samples.png");
+  EXPECT_EQ(samples.width(), 8);
+  EXPECT_EQ(samples.height(), 20 * 8 + 19 * 2);
 }
 
 TEST(EvaluationReport, TextAndJsonAgree) {

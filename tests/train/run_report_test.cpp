@@ -157,7 +157,7 @@ TEST_F(WatchedRuns, HeldOutPicturesDoNotChangeTheTraining) {
   fs::remove_all(data_ / "test");
   RecipeRun run = run_into("without");
   run.samples = 0;
-  run_recipe(three_class_recipe(), run);
+  run_recipe(three_class_recipe({"data.held_out=0"}), run);
   EXPECT_EQ(slurp(out_ / "with/model.safetensors"), slurp(out_ / "without/model.safetensors"));
   EXPECT_EQ(slurp(out_ / "without/log.csv").find("held_out"), std::string::npos);
   EXPECT_FALSE(fs::exists(out_ / "without/samples"));

@@ -1,5 +1,6 @@
 // Parallel loops. The threads are in the compiled library; in a program that uses only headers,
-// loops run on the calling thread. Exceptions reach the caller.
+// loops run on the calling thread. Exceptions reach the caller. In a CancellationScope
+// (core/cancellation.hpp) a loop may throw Cancelled when it begins.
 //
 // Work is split by index, and no sum is split across threads, so results do not depend on the
 // number of threads.
@@ -22,6 +23,10 @@ namespace detail {
 /// Calls task(context, i) for every i in [0, count), in parallel, and rethrows the first exception.
 RAE_LIBRARY_FUNCTION void run_tasks(index_t count, void (*task)(void* context, index_t i),
                                     void* context);
+
+/// Throws Cancelled when the innermost CancellationScope of this thread (core/cancellation.hpp)
+/// says so.
+RAE_LIBRARY_FUNCTION void ask_cancellation();
 
 /// The number of threads for a loop that this thread starts: num_threads(), or 1 inside the body of
 /// another loop.
@@ -86,6 +91,7 @@ class ParallelLoop {
   template <class Body>
   void run(Body&& body) const {
     if (n_ == 0) return;
+    if (detail::library_is_linked()) detail::ask_cancellation();
     if (slots_ == 1) return call(body, 0, n_, 0);
     struct Context {
       std::remove_reference_t<Body>* body;

@@ -52,6 +52,8 @@ struct DataManifest {
   DatasetOptions options{};  ///< as they take effect: with size, width and channels, and without a
                              ///< seed where nothing is drawn
   ChecksumExtent extent = ChecksumExtent::sampled;  ///< of the checksums
+  index_t held_out = 0;  ///< pictures among them by which the training is measured, and that it
+                         ///< does not see
 
   /// Number of pictures.
   [[nodiscard]] index_t pictures() const noexcept;

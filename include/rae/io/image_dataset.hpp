@@ -85,6 +85,11 @@ class ImageDataset {
 [[nodiscard]] OwnedPointer<const ImageDataset> slice(OwnedPointer<const ImageDataset> dataset,
                                                      index_t first, index_t count);
 
+/// The pictures of `dataset` with these indices, in this order, with the same crops and flips as in
+/// `dataset`. Its manifest has checksums of pixels. Throws ArgumentError for an index out of range.
+[[nodiscard]] OwnedPointer<const ImageDataset> subset(OwnedPointer<const ImageDataset> dataset,
+                                                      std::vector<index_t> pictures);
+
 /// The first `count` pictures, and the rest. Throws ArgumentError when there are fewer.
 [[nodiscard]] std::pair<OwnedPointer<const ImageDataset>, OwnedPointer<const ImageDataset>>
 split_at(OwnedPointer<const ImageDataset> dataset, index_t count);

@@ -45,8 +45,9 @@ struct ClassifierOptions {
     const OnTrainingProgress& on_progress = {});
 
 /// The classifier in the file `path` if it was trained on this data with these options, else a new
-/// one, which is then stored there. Throws as `train_classifier`, and FileError when the file
-/// cannot be written.
+/// one, which is then stored there. Until then, checkpoints of its training are in a folder beside
+/// it that ends in ".training", from which the next call with the same data and options continues,
+/// bit for bit. Throws as `train_classifier`, and FileError when a file cannot be written.
 [[nodiscard]] Classifier<Tensor<float>> cached_classifier(
     const std::string& path, OwnedPointer<const ImageDataset> data,
     const ClassifierOptions& options = {}, const OnTrainingProgress& on_progress = {});

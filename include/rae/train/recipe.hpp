@@ -42,8 +42,11 @@ struct StatisticsOptions {
 
 /// Everything that decides the result of a training.
 struct Recipe {
-  ModelConfig model;    ///< the result; class names come from the data
-  DatasetOptions data;  ///< how pictures are read
+  ModelConfig model;       ///< the result; class names come from the data
+  DatasetOptions data;     ///< how pictures are read
+  double held_out = 0.05;  ///< share of the pictures, in [0, 0.5], that the training does not see
+                           ///< where the data have no test part: of each class at least one, but
+                           ///< not more than 2,000 in all
   /// Folder of Hugging Face or bundle whose encoder is taken instead of stage 0; empty: none.
   std::string pretrained_encoder;
   PretrainingOptions pretraining;     ///< stage 0
@@ -98,8 +101,11 @@ struct RecipeRun {
   std::vector<std::pair<std::string, std::string>>
       machine{};  ///< names and values that the report adds to its table: the processor, ...
   OnTrainingProgress on_progress{};  ///< may be empty
-  Function<bool()> should_stop{};    ///< asked after every training step, and between batches of
-                                     ///< the statistics; may be empty
+  Function<bool(index_t done, index_t total)>
+      on_check{};  ///< while the pictures are looked at before the first stage; false stops. May be
+                   ///< empty
+  Function<bool()> should_stop{};  ///< asked after every training step, and between batches of
+                                   ///< the statistics; may be empty
   Function<void(const std::string&)>
       on_event{};  ///< a stage began or ended, a file was written; may be empty
 };

@@ -150,7 +150,8 @@ using StepLoss = Function<Var<float>(index_t step, index_t part)>;
 /// model takes its training step after each step of the first. Throws ConfigError for options out
 /// of range or a checkpoint of other settings, NumericError, naming the last checkpoint, when loss
 /// or gradients are no longer finite (the parameters stay those of the last good step), and
-/// Cancelled, after writing a checkpoint, when the callback says so.
+/// Cancelled, after writing a checkpoint, when the callback or a CancellationScope says so; the
+/// latter is also asked within a step.
 void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
                   const TrainingContext& context, const StepLoss& loss,
                   SecondModel* second = nullptr);
