@@ -62,7 +62,7 @@ TEST_F(Init, ReadsCifarAsTheOtherCommandsDo) {
   EXPECT_TRUE(contains(result.err, "train: 10 pictures in 10 classes (airplane 1,"));
   const ConfigNode recipe = ConfigNode::load(path("r.yaml"));
   EXPECT_EQ(recipe.at("model").at("image_size").as_integer(), 32);
-  EXPECT_EQ(recipe.at("model").at("class_names").elements().size(), 10u);
+  EXPECT_EQ(recipe.at("model").at("dit").at("num_classes").as_integer(), 10);
   const auto planned = rae({"train", "-r", "r.yaml", "-d", data.path(), "-o", "run", "--dry-run"});
   EXPECT_EQ(planned.status, 0) << planned.err;
   (void)data.write("data_batch_2.bin", "damaged");
