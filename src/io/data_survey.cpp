@@ -4,6 +4,7 @@
 #include <optional>
 #include <string_view>
 
+#include "cifar_files.hpp"
 #include "escaped_name.hpp"
 #include "folder_listing.hpp"
 #include "idx_files.hpp"
@@ -98,12 +99,23 @@ void count_test(DataSurvey& survey, Count&& count) {
   }
 }
 
-/// Fashion-MNIST: all files were read when it was opened.
-SurveyedDataset survey_idx(const std::string& folder, Split split, const DatasetOptions& options) {
+/// Whether the folder has pictures of this split in the format of a data set, not in files of their
+/// own.
+bool has_records(const std::string& folder, Split split) {
+  if (!detail::find_idx(folder, detail::idx_name(split, "images-idx3-ubyte")).empty()) return true;
+  const auto cifar = detail::find_cifar(folder);
+  return cifar && cifar->has(split);
+}
+
+/// Fashion-MNIST and CIFAR: all files were checked when the data set was opened.
+SurveyedDataset survey_records(const std::string& folder, Split split,
+                               const DatasetOptions& options) {
   SurveyedDataset out{open_dataset(folder, split, options), {folder, split}};
   count_classes(out.survey, *out.data);
-  if (split == Split::train &&
-      !detail::find_idx(folder, detail::idx_name(Split::test, "images-idx3-ubyte")).empty())
+  if (options.channels == 1 && detail::find_cifar(folder))
+    out.survey.notes.push_back(
+        concat("all ", out.data->size(), " pictures with colour become gray"));
+  if (split == Split::train && has_records(folder, Split::test))
     count_test(out.survey, [&] { return open_dataset(folder, Split::test, options)->size(); });
   return out;
 }
@@ -164,8 +176,7 @@ void DataSurvey::require_unbroken() const {
 SurveyedDataset survey_dataset(const std::string& folder, Split split,
                                const DatasetOptions& options, SurveyDepth depth,
                                const Function<bool(index_t done, index_t total)>& on_progress) {
-  if (!detail::find_idx(folder, detail::idx_name(split, "images-idx3-ubyte")).empty())
-    return survey_idx(folder, split, options);
+  if (has_records(folder, split)) return survey_records(folder, split, options);
   // Opening first refuses a folder without pictures and options out of range.
   SurveyedDataset out{open_dataset(folder, split, options), {folder, split}};
   DatasetOptions form = options;

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "cifar_files.hpp"
 #include "folder_listing.hpp"
 #include "idx_files.hpp"
 
@@ -25,6 +26,7 @@ OwnedPointer<const ImageDataset> open_dataset(const std::string& folder, Split s
   if (!is_folder(folder)) raise<FileError>("'", folder, "' is not a folder");
   if (!detail::find_idx(folder, detail::idx_name(split, "images-idx3-ubyte")).empty())
     return open_fashion_mnist(folder, split, options);
+  if (detail::find_cifar(folder)) return open_cifar(folder, split, options);
   const detail::SplitFolders parts = detail::split_folders(folder);
   if (split == Split::train || parts.test == parts.train)
     return open_image_folder(parts.train, options, {.left_out = left_out});

@@ -61,6 +61,11 @@ struct PanelProduct {
   index_t gate_stride = 0, rows_per_gate = 1, row = 0;
 };
 
+/// Neighbouring elements that are copied from `from` on to `to` on.
+struct CopyRun {
+  index_t from, to, length;
+};
+
 /// Kernels of a real type. Every function works on contiguous memory, allocates nothing and does
 /// not throw.
 template <class T>
@@ -72,6 +77,12 @@ struct KernelTable {
   /// dst[k][panel_width] = b(k, 0..columns), zero-padded.
   void (*pack_panel)(const T* b, index_t row_stride, index_t column_stride, index_t k,
                      index_t columns, T* dst);
+
+  /// For each row: dst[row * dst_stride + run.to + i] = src[row * src_stride + run.from + i] for
+  /// every run, in whole vectors: up to lanes - 1 more elements are read and written at the end of
+  /// a run, before the next run and the next row are written.
+  void (*copy_runs)(const T* src, index_t src_stride, index_t rows, const CopyRun* runs,
+                    index_t count, T* dst, index_t dst_stride);
 
   void (*gemm_panel)(const PanelProduct<T, T>&);
 

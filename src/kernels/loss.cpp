@@ -61,7 +61,8 @@ void l1_backward(View<const T> a, View<const T> b, T dloss, View<T> da) {
 }
 
 template <Real T>
-T cross_entropy(View<const T> logits, std::span<const std::int64_t> labels, View<T> dlogits) {
+T cross_entropy(View<const T> logits, std::span<const std::int64_t> labels, View<T> dlogits,
+                double smoothing) {
   if (logits.shape().rank() != 2 || logits.numel() == 0)
     raise<ShapeError>("cross_entropy: expected logits (N, K), got ", logits.shape());
   const index_t n = logits.extent(0), k = logits.extent(1);
@@ -72,6 +73,9 @@ T cross_entropy(View<const T> logits, std::span<const std::int64_t> labels, View
   for (const std::int64_t label : labels)
     if (label < 0 || label >= k)
       raise<ArgumentError>("cross_entropy: label ", label, " is outside [0, ", k, ")");
+  if (!(smoothing >= 0 && smoothing <= 1))
+    raise<ArgumentError>("cross_entropy: expected a smoothing between 0 and 1, got ", smoothing);
+  const double share = smoothing / static_cast<double>(k);
   std::vector<double> losses(static_cast<std::size_t>(n));
   parallel_for(n, detail::row_grain(16 * k), [&](index_t r) {
     const T* row = logits.data() + r * k;
@@ -79,13 +83,19 @@ T cross_entropy(View<const T> logits, std::span<const std::int64_t> labels, View
     const auto top = static_cast<double>(*std::max_element(row, row + k));
     double total = 0;
     for (index_t i = 0; i < k; ++i) total += std::exp(static_cast<double>(row[i]) - top);
-    losses[static_cast<std::size_t>(r)] = std::log(total) - (static_cast<double>(row[label]) - top);
+    double target = static_cast<double>(row[label]) - top;  // mean logit by the target's shares
+    if (smoothing > 0) {
+      double sum = 0;
+      for (index_t i = 0; i < k; ++i) sum += static_cast<double>(row[i]) - top;
+      target = (1 - smoothing) * target + share * sum;
+    }
+    losses[static_cast<std::size_t>(r)] = std::log(total) - target;
     if (dlogits.empty()) return;
     T* gradient = dlogits.data() + r * k;
     for (index_t i = 0; i < k; ++i)
-      gradient[i] = static_cast<T>(
-          (std::exp(static_cast<double>(row[i]) - top) / total - (i == label ? 1.0 : 0.0)) /
-          static_cast<double>(n));
+      gradient[i] = static_cast<T>((std::exp(static_cast<double>(row[i]) - top) / total -
+                                    ((i == label ? 1 - smoothing : 0.0) + share)) /
+                                   static_cast<double>(n));
   });
   const double sum =
       detail::block_sum(n, [&](index_t r) { return losses[static_cast<std::size_t>(r)]; });
@@ -100,8 +110,9 @@ template float l1<float>(View<const float>, View<const float>);
 template double l1<double>(View<const double>, View<const double>);
 template void l1_backward<float>(View<const float>, View<const float>, float, View<float>);
 template void l1_backward<double>(View<const double>, View<const double>, double, View<double>);
-template float cross_entropy<float>(View<const float>, std::span<const std::int64_t>, View<float>);
+template float cross_entropy<float>(View<const float>, std::span<const std::int64_t>, View<float>,
+                                    double);
 template double cross_entropy<double>(View<const double>, std::span<const std::int64_t>,
-                                      View<double>);
+                                      View<double>, double);
 
 }  // namespace rae

@@ -60,9 +60,10 @@ void add_init(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "init", "Write a recipe for your pictures, this machine and the time that you have");
   command
-      ->add_option("-d,--data", options->data,
-                   "folder of a data set: the files of Fashion-MNIST, or one sub-folder of "
-                   "pictures per class")
+      ->add_option(
+          "-d,--data", options->data,
+          "folder of a data set: the files of Fashion-MNIST or CIFAR, or one sub-folder of "
+          "pictures per class")
       ->type_name("DIR")
       ->required();
   command->add_option("-o,--out", options->out, "file for the recipe, NAME.yaml, or - for stdout")

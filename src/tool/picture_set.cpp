@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "io/cifar_files.hpp"
 #include "io/folder_listing.hpp"
 #include "rae/core/owner.hpp"
 #include "rae/core/parallel.hpp"
@@ -35,15 +36,16 @@ std::vector<std::string> pictures_in(const fs::path& folder) {
   return out;
 }
 
-/// The test pictures in a folder of Fashion-MNIST. Throws FileError.
-OwnedPointer<const ImageDataset> open_idx_folder(const std::string& path) {
+/// The test pictures in a folder of Fashion-MNIST or CIFAR. Throws FileError.
+OwnedPointer<const ImageDataset> open_test_pictures(const std::string& path) {
+  if (detail::find_cifar(path)) return open_cifar(path, Split::test);
   try {
     return open_fashion_mnist(path, Split::test);
   } catch (const FileError&) {
     raise<FileError>(
         "'", path,
         "' holds neither pictures (.png, .jpg, .jpeg, .webp, .bmp) nor the test pictures of "
-        "Fashion-MNIST");
+        "Fashion-MNIST or CIFAR");
   }
 }
 
@@ -109,7 +111,7 @@ PictureSet PictureSet::open(const std::string& path, const ImageOptions& options
       for (auto& file : pictures_in(folder)) out.files_.push_back(std::move(file));
   }
   if (out.files_.empty()) {
-    const auto dataset = open_idx_folder(path);
+    const auto dataset = open_test_pictures(path);
     out.size_ = dataset->size();
     out.picture_ = [dataset](index_t i) {
       Tensor<float> pixels(

@@ -132,9 +132,10 @@ void add_stats(CLI::App& app) {
   CLI::App* command = app.add_subcommand("stats", "Mean and variance of the latents of a data set");
   add_model_options(*command, options->model);
   command
-      ->add_option("-d,--data", options->data,
-                   "folder of a data set: the files of Fashion-MNIST, or one sub-folder of "
-                   "pictures per class")
+      ->add_option(
+          "-d,--data", options->data,
+          "folder of a data set: the files of Fashion-MNIST or CIFAR, or one sub-folder of "
+          "pictures per class")
       ->type_name("DIR");
   command
       ->add_option_function<std::string>(

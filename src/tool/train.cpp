@@ -262,9 +262,10 @@ void add_train(CLI::App& app) {
                    "(default: recipe.yaml in --out, which is planned as by 'rae init' if missing)")
       ->type_name("FILE");
   command
-      ->add_option("-d,--data", options->data,
-                   "folder of a data set: the files of Fashion-MNIST, or one sub-folder of "
-                   "pictures per class")
+      ->add_option(
+          "-d,--data", options->data,
+          "folder of a data set: the files of Fashion-MNIST or CIFAR, or one sub-folder of "
+          "pictures per class")
       ->type_name("DIR")
       ->required();
   command

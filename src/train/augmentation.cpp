@@ -9,7 +9,7 @@ namespace rae {
 namespace {
 
 // Positions in the stream of a sample; 0 to 2 belong to shift and flip.
-constexpr std::uint64_t kCropDraws = 16, kJitterDraws = 64;
+constexpr std::uint64_t kCutoutDraws = 3, kCropDraws = 16, kJitterDraws = 64;
 constexpr int kAttempts = 10;
 
 double drawn(const AugmentRange& range, float uniform) {
@@ -75,6 +75,9 @@ void require_augmentation(const Augmentation& augmentation) {
   if (augmentation.shift < 0)
     raise<ArgumentError>("Batches: expected a shift of at least 0 pixels, got ",
                          augmentation.shift);
+  if (augmentation.cutout < 0)
+    raise<ArgumentError>("Batches: expected a cutout of at least 0 pixels, got ",
+                         augmentation.cutout);
   if (const auto& crop = augmentation.random_resized_crop) {
     require_range("random_resized_crop.scale", crop->scale, 1e-6, 1);
     require_range("random_resized_crop.ratio", crop->ratio, 1e-2, 1e2);
@@ -142,6 +145,20 @@ void jitter_colors(std::span<float> image, int channels, const ColorJitter& how,
     } else if (const double turns = factor(how.hue, 3); turns != 0) {
       turn_hue(planes, turns);
     }
+  }
+}
+
+void cut_out(std::span<float> image, index_t height, index_t width, index_t side,
+             const Philox& random) {
+  const auto place = [&](std::uint64_t index, index_t extent) {
+    return static_cast<index_t>(random.below(index, static_cast<std::uint64_t>(extent))) - side / 2;
+  };
+  const index_t top = place(kCutoutDraws, height), left = place(kCutoutDraws + 1, width),
+                rows = static_cast<index_t>(image.size()) / width;
+  for (index_t row = 0; row < rows; ++row) {
+    if (row % height < top || row % height >= top + side) continue;
+    for (index_t x = std::max<index_t>(left, 0); x < std::min(left + side, width); ++x)
+      image[static_cast<std::size_t>(row * width + x)] = 0.5f;
   }
 }
 

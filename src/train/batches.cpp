@@ -1,5 +1,6 @@
 #include "rae/train/batches.hpp"
 
+#include <algorithm>
 #include <numeric>
 
 #include "rae/core/owner.hpp"
@@ -14,6 +15,12 @@ namespace {
 constexpr std::uint64_t kOrderStream = std::uint64_t{1} << 62;
 constexpr std::uint64_t kSampleStream = std::uint64_t{1} << 61;
 
+/// Element `i` of a row of n pixels that continues as its mirror image on both sides.
+index_t reflected(index_t i, index_t n) {
+  const index_t period = std::max<index_t>(1, 2 * (n - 1)), at = (i % period + period) % period;
+  return std::min(at, period - at) % n;
+}
+
 /// Moves a picture of (C, H, W) by (dx, dy) and perhaps mirrors it.
 void vary(std::vector<float>& scratch, std::span<float> image, index_t channels, index_t height,
           index_t width, const Augmentation& how, const Philox& random) {
@@ -24,10 +31,13 @@ void vary(std::vector<float>& scratch, std::span<float> image, index_t channels,
   if (dx == 0 && dy == 0 && !mirrored) return;
   scratch.assign(image.begin(), image.end());
   for (index_t row = 0; row < channels * height; ++row) {
-    const index_t c = row / height, y = row % height - dy;
+    const index_t c = row / height;
+    index_t y = row % height - dy;
+    if (how.reflect) y = reflected(y, height);
     float* out = image.data() + row * width;
     for (index_t x = 0; x < width; ++x) {
-      const index_t from = (mirrored ? width - 1 - x : x) - dx;
+      index_t from = (mirrored ? width - 1 - x : x) - dx;
+      if (how.reflect) from = reflected(from, width);
       const bool inside = y >= 0 && y < height && from >= 0 && from < width;
       out[x] = inside ? scratch[static_cast<std::size_t>((c * height + y) * width + from)] : 0.0f;
     }
@@ -87,6 +97,8 @@ Batch Batches::operator()(index_t i, index_t begin, index_t end) {
         jitter_colors(image, data.channels(), *augmentation_.color_jitter, random);
       if (augmentation_.shift > 0 || augmentation_.flip)
         vary(scratch, image, data.channels(), data.height(), data.width(), augmentation_, random);
+      if (augmentation_.cutout > 0)
+        cut_out(image, data.height(), data.width(), augmentation_.cutout, random);
     }
   });
   return batch;

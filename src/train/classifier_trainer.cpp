@@ -45,8 +45,12 @@ ConfigNode settings_of(const ImageDataset& data, const ClassifierOptions& o) {
   node.set("classes", c.classes);
   node.set("first_channels", c.first_channels);
   node.set("features", c.features);
+  if (c.network == ClassifierNetwork::residual) node.set("network", "residual");
   node.set("shift", o.augmentation.shift);
   node.set("flip", o.augmentation.flip);
+  if (o.augmentation.reflect) node.set("reflect", true);
+  if (o.augmentation.cutout > 0) node.set("cutout", o.augmentation.cutout);
+  if (o.label_smoothing > 0) node.set("label_smoothing", o.label_smoothing);
   const auto range = [](const AugmentRange& r) { return ConfigNode::list({r.lowest, r.highest}); };
   if (const auto& crop = o.augmentation.random_resized_crop)
     node.set("crop", ConfigNode::list({range(crop->scale), range(crop->ratio)}));
@@ -75,7 +79,8 @@ Classifier<Tensor<float>> train(OwnedPointer<const ImageDataset> data,
   context.stage = "classifier";
   run_training(optimizer, training, context, [&](index_t step, index_t part) {
     const Batch batch = batches(step * training.accumulate + part);
-    return cross_entropy_loss(model(Var<float>(batch.images)), batch.labels);
+    return cross_entropy_loss(model(Var<float>(batch.images)), batch.labels,
+                              options.label_smoothing);
   });
   Classifier<Tensor<float>> averaged(config);
   optimizer.copy_ema_to(averaged);
@@ -110,11 +115,28 @@ Classifier<Tensor<float>> train_in(const fs::path& folder, const ConfigNode& set
 
 }  // namespace
 
-ClassifierOptions classifier_options_for(const ImageDataset& data) {
-  constexpr double kPictures = 60000, kPixels = 28 * 28;  // of the defaults
+ClassifierOptions color_classifier_options() {
   ClassifierOptions out;
-  const double share = std::min(1.0, static_cast<double>(data.size()) / kPictures),
-               size = std::max(1.0, static_cast<double>(data.height() * data.width()) / kPixels);
+  out.network = ClassifierNetwork::residual;
+  out.first_channels = 40;
+  out.features = 8 * out.first_channels;
+  out.augmentation = {.shift = 4, .reflect = true, .flip = true, .cutout = 8};
+  out.label_smoothing = 0.1;
+  out.training.steps = 8000;
+  out.training.lr = 3e-3;
+  out.training.warmup_steps = 400;
+  out.training.weight_decay = 0.05;
+  out.training.ema_decay = 0.998;
+  return out;
+}
+
+ClassifierOptions classifier_options_for(const ImageDataset& data) {
+  const bool color = data.channels() > 1;
+  // Of the options that are scaled.
+  const double pictures = color ? 50000 : 60000, pixels = color ? 32 * 32 : 28 * 28;
+  ClassifierOptions out = color ? color_classifier_options() : ClassifierOptions();
+  const double share = std::min(1.0, static_cast<double>(data.size()) / pictures),
+               size = std::max(1.0, static_cast<double>(data.height() * data.width()) / pixels);
   const auto scaled = [](index_t value, double factor, index_t least) {
     return std::max(least, static_cast<index_t>(static_cast<double>(value) * factor));
   };
@@ -133,7 +155,8 @@ ClassifierConfig classifier_config(const ImageDataset& data, const ClassifierOpt
           .width = data.width(),
           .classes = static_cast<index_t>(data.class_names().size()),
           .first_channels = options.first_channels,
-          .features = options.features};
+          .features = options.features,
+          .network = options.network};
 }
 
 Classifier<Tensor<float>> train_classifier(OwnedPointer<const ImageDataset> data,

@@ -52,10 +52,13 @@ ColorJitter parse_color_jitter(const ConfigNode& node) {
 }
 
 Augmentation parse_augmentation(const ConfigNode& node) {
-  require_keys_known(node, {"shift", "flip", "random_resized_crop", "color_jitter"});
+  require_keys_known(node,
+                     {"shift", "reflect", "flip", "cutout", "random_resized_crop", "color_jitter"});
   Augmentation out;
   if (const ConfigNode* shift = node.find("shift")) out.shift = shift->as_integer(0, 1024);
+  out.reflect = node.get_or("reflect", false);
   out.flip = node.get_or("flip", false);
+  if (const ConfigNode* cutout = node.find("cutout")) out.cutout = cutout->as_integer(0, 1024);
   if (const ConfigNode* crop = node.find("random_resized_crop"))
     out.random_resized_crop = parse_random_resized_crop(*crop);
   if (const ConfigNode* jitter = node.find("color_jitter"))

@@ -14,6 +14,7 @@
 #include "io/shard_index.hpp"
 #include "rae/formats/huggingface_encoder.hpp"
 #include "rae/formats/official/config.hpp"
+#include "rae/io/cifar.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/data_difference.hpp"
 #include "rae/io/file.hpp"
@@ -82,6 +83,21 @@ inline void fuzz_packed_weights(Bytes bytes) {
 inline void fuzz_idx(Bytes bytes) {
   expect_only_errors([&] { (void)parse_idx_images(bytes, "fuzz"); });
   expect_only_errors([&] { (void)parse_idx_labels(bytes, "fuzz"); });
+}
+
+inline void fuzz_cifar(Bytes bytes) {
+  for (const Cifar kind : {Cifar::cifar10, Cifar::cifar100})
+    expect_only_errors([&] {
+      const CifarRecords records(bytes, kind, "fuzz");
+      for (index_t i = 0; i < records.size(); ++i) {
+        if (records.label(i) > 99) throw Contradiction("a label out of range");
+        if (records.samples(i).size() != CifarRecords::kSamples)
+          throw Contradiction("a picture of another size");
+      }
+    });
+  expect_only_errors([&] {
+    if (parse_cifar_names(bytes, 10, "fuzz").size() != 10) throw Contradiction("ten names");
+  });
 }
 
 inline void fuzz_image(Bytes bytes) {

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "rae/io/cifar.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/idx.hpp"
 #include "rae/io/image.hpp"
@@ -11,6 +12,7 @@
 #include "rae/io/safetensors.hpp"
 #include "rae/io/tensor_source.hpp"
 #include "rae/io/torch_checkpoint.hpp"
+#include "support/cifar_files.hpp"
 #include "support/golden.hpp"
 #include "support/idx_files.hpp"
 #include "support/temp_folder.hpp"
@@ -35,6 +37,10 @@ std::vector<Reader> readers() {
       {"idx3", idx_images(3, 4, 5), images},
       {"idx3.gz", gzip(idx_images(3, 4, 5)), images},
       {"idx1", idx_labels({3, 1, 2}), [](const std::string& path) { (void)read_idx_labels(path); }},
+      {"cifar10", cifar10_records({9}),
+       [](const std::string& path) {
+         (void)CifarRecords(MappedFile(path).bytes(), Cifar::cifar10, path);
+       }},
       {"png", slurp(data_path("io/data/rgb.png")), picture},
       {"jpg", slurp(data_path("io/data/baseline.jpg")), picture},
       {"progressive.jpg", slurp(data_path("io/data/progressive.jpg")), picture},

@@ -48,6 +48,11 @@ void compare_cross_entropy() {
         << n << " rows of " << k;
     EXPECT_TRUE(close(dlogits, expected, kTolerance<T>));
     EXPECT_EQ(loss, cross_entropy<T>(logits, labels));
+    const T smooth = cross_entropy<T>(logits, labels, dlogits, 0.1);
+    EXPECT_NEAR(smooth, reference::cross_entropy<T>(logits, labels, expected, 0.1),
+                kTolerance<T> * 10)
+        << n << " rows of " << k;
+    EXPECT_TRUE(close(dlogits, expected, kTolerance<T>));
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include "rae/io/config.hpp"
 #include "rae/io/image.hpp"
+#include "support/cifar_files.hpp"
 #include "support/official_files.hpp"
 #include "tool/run_tool.hpp"
 
@@ -51,6 +52,23 @@ TEST_F(Init, WritesARecipeThatTrainChecks) {
   overwrite.insert(overwrite.end(), {"--overwrite", "--size", "64"});
   EXPECT_EQ(rae(overwrite).status, 0);
   EXPECT_EQ(ConfigNode::load(path("r.yaml")).at("model").at("image_size").as_integer(), 64);
+}
+
+TEST_F(Init, ReadsCifarAsTheOtherCommandsDo) {
+  const TempFolder data;
+  write_cifar10(data);
+  const auto result = rae({"init", "--data", data.path(), "--speed", "100", "--out", "r.yaml"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.err, "train: 10 pictures in 10 classes (airplane 1,"));
+  const ConfigNode recipe = ConfigNode::load(path("r.yaml"));
+  EXPECT_EQ(recipe.at("model").at("image_size").as_integer(), 32);
+  EXPECT_EQ(recipe.at("model").at("dit").at("num_classes").as_integer(), 10);
+  const auto planned = rae({"train", "-r", "r.yaml", "-d", data.path(), "-o", "run", "--dry-run"});
+  EXPECT_EQ(planned.status, 0) << planned.err;
+  (void)data.write("data_batch_2.bin", "damaged");
+  const auto damaged = rae({"train", "-r", "r.yaml", "-d", data.path(), "-o", "run", "--dry-run"});
+  EXPECT_NE(damaged.status, 0);
+  EXPECT_TRUE(contains(damaged.err, "data_batch_2.bin: CIFAR-10: expected records of 3073 bytes"));
 }
 
 TEST_F(Init, TheSameSpeedGivesTheSameRecipe) {

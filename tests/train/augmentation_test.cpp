@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <set>
@@ -132,6 +133,64 @@ TEST(Augmentation, BatchesCropTheStoredPicture) {
   EXPECT_GT(seen.size(), 4u);
 }
 
+/// A picture of 1 x 4 and 3 x 1, for borders.
+class Ramp final : public ImageDataset {
+ public:
+  index_t size() const override { return 1; }
+  int channels() const override { return 1; }
+  index_t height() const override { return 3; }
+  index_t width() const override { return 4; }
+  const std::vector<std::string>& class_names() const override { return names_; }
+
+ protected:
+  void load(index_t, std::span<float> out, std::uint64_t) const override {
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(i + 1);
+  }
+  index_t load_label(index_t) const override { return 0; }
+
+ private:
+  std::vector<std::string> names_{"ramp"};
+};
+
+TEST(Augmentation, BordersAreBlackOrMirrored) {
+  const auto data = OwnedPointer<Ramp>::make();
+  std::set<std::vector<float>> black, mirrored;
+  for (index_t i = 0; i < 60; ++i) {
+    const Batch dark = Batches(data, 1, 5, {.shift = 2})(i),
+                bright = Batches(data, 1, 5, {.shift = 2, .reflect = true})(i);
+    black.emplace(dark.images.span().begin(), dark.images.span().end());
+    mirrored.emplace(bright.images.span().begin(), bright.images.span().end());
+    for (index_t k = 0; k < 12; ++k) {
+      EXPECT_GT(bright.images[k], 0);
+      if (dark.images[k] > 0) EXPECT_EQ(dark.images[k], bright.images[k]);
+    }
+  }
+  EXPECT_EQ(mirrored.size(), black.size());
+  // Two to the right and one up: rows 2, 3, 2 and columns 3, 2, 1, 2.
+  EXPECT_EQ(mirrored.count({7, 6, 5, 6, 11, 10, 9, 10, 7, 6, 5, 6}), 1u);
+  EXPECT_EQ(black.count({0, 0, 5, 6, 0, 0, 9, 10, 0, 0, 0, 0}), 1u);
+}
+
+TEST(Augmentation, CutoutIsASquareAroundAPixel) {
+  std::set<float> counts;
+  for (std::uint64_t i = 0; i < 200; ++i) {
+    std::vector<float> image(2 * 6 * 5, 1.0f);  // (2, 6, 5)
+    cut_out(image, 6, 5, 3, Philox(1, i));
+    float gone = 0;
+    for (std::size_t p = 0; p < 30; ++p) {
+      EXPECT_EQ(image[p], image[30 + p]) << "the channels have the same hole";
+      EXPECT_TRUE(image[p] == 1.0f || image[p] == 0.5f);
+      gone += image[p] == 0.5f ? 1.0f : 0.0f;
+    }
+    counts.insert(gone);
+  }
+  EXPECT_EQ(counts, (std::set<float>{4, 6, 9}));  // at a corner, at an edge, inside
+  const auto data = OwnedPointer<Ramp>::make();
+  EXPECT_THROW(Batches(data, 1, 5, {.cutout = -1}), ArgumentError);
+  const Batch batch = Batches(data, 1, 5, {.cutout = 1})(0);
+  EXPECT_EQ(std::count(batch.images.span().begin(), batch.images.span().end(), 0.5f), 1);
+}
+
 TEST(Augmentation, OtherDataSetsCropTheirPictures) {
   const auto data = OwnedPointer<ToyDataset>::make(4, 8, 4);
   std::vector<float> image(64), part(64);
@@ -166,12 +225,14 @@ TEST(Augmentation, RecipesNameThemAsTorchvisionDoes) {
   EXPECT_EQ(all.color_jitter->hue.lowest, -0.1);
   EXPECT_EQ(set("{random_resized_crop: {}}").random_resized_crop->scale.lowest, 0.08);
   EXPECT_FALSE(set("{flip: true}").color_jitter);
+  EXPECT_TRUE(set("{shift: 4, reflect: true}").reflect);
+  EXPECT_EQ(set("{cutout: 8}").cutout, 8);
   for (const char* bad :
        {"{random_resized_crop: {scale: [0, 1]}}", "{random_resized_crop: {scale: [0.9, 0.8]}}",
         "{random_resized_crop: {scale: 0.8}}", "{random_resized_crop: {ratio: [1, 1000]}}",
         "{random_resized_crop: {size: 8}}", "{color_jitter: {hue: 0.6}}",
         "{color_jitter: {brightness: -1}}", "{color_jitter: {contrast: [1, .nan]}}",
-        "{random_crop: true}"})
+        "{random_crop: true}", "{cutout: -1}", "{reflect: 4}"})
     EXPECT_THROW((void)set(bad), ConfigError) << bad;
   EXPECT_THROW(require_augmentation({.shift = -1}), ArgumentError);
   EXPECT_THROW(require_augmentation({.random_resized_crop = RandomResizedCrop{{0.5, 2}, {1, 1}}}),

@@ -50,6 +50,13 @@ TEST(ClassifierTrainer, ScalesItsCostToTheData) {
   EXPECT_EQ(large.training.steps, 150);
   EXPECT_EQ(large.training.batch_size, 32);
   EXPECT_LT(large.training.warmup_steps, large.training.steps);
+  const ClassifierOptions color = classifier_options_for(ToyDataset(50000, 32, 10, 3)),
+                          little = classifier_options_for(ToyDataset(500, 32, 10, 3));
+  EXPECT_EQ(color.network, ClassifierNetwork::residual);
+  EXPECT_EQ(training_settings(color.training),
+            training_settings(color_classifier_options().training));
+  EXPECT_EQ(little.training.steps, 800);  // 8000 sqrt(500 / 50000)
+  EXPECT_EQ(little.network, ClassifierNetwork::residual);
 }
 
 TEST(ClassifierTrainer, LearnsTheToyDataset) {
@@ -59,6 +66,24 @@ TEST(ClassifierTrainer, LearnsTheToyDataset) {
   std::vector<std::int64_t> labels;
   for (index_t i = 0; i < 64; ++i) {
     data->image(i, images.span().subspan(static_cast<std::size_t>(i * 64), 64));
+    labels.push_back(data->label(i));
+  }
+  ClassifierScore score(model);
+  score.add(images, labels);
+  EXPECT_EQ(score.accuracy(), 1.0);
+}
+
+TEST(ClassifierTrainer, TheResidualNetworkLearnsColouredPictures) {
+  const auto data = std::make_shared<ToyDataset>(64, 8, 4, 3);
+  ClassifierOptions options = quick(60);
+  options.network = ClassifierNetwork::residual;
+  options.label_smoothing = 0.1;
+  const Classifier<Tensor<float>> model = train_classifier(data, options);
+  EXPECT_EQ(model.config().features, 8);
+  Tensor<float> images(Shape{64, 3, 8, 8});  // (64, 3, 8, 8)
+  std::vector<std::int64_t> labels;
+  for (index_t i = 0; i < 64; ++i) {
+    data->image(i, images.span().subspan(static_cast<std::size_t>(i * 192), 192));
     labels.push_back(data->label(i));
   }
   ClassifierScore score(model);
@@ -104,6 +129,14 @@ TEST(ClassifierTrainer, IsCachedForTheSameDataAndOptions) {
   varied.augmentation.color_jitter = ColorJitter{.contrast = {0.9, 1.1}};
   (void)cached_classifier(path, std::make_shared<ToyDataset>(44), varied, count);
   EXPECT_EQ(trained, 4) << "another augmentation";
+  varied.label_smoothing = 0.1;
+  (void)cached_classifier(path, std::make_shared<ToyDataset>(44), varied, count);
+  EXPECT_EQ(trained, 5) << "another loss";
+  varied.network = ClassifierNetwork::residual;
+  (void)cached_classifier(path, std::make_shared<ToyDataset>(44), varied, count);
+  EXPECT_EQ(trained, 6) << "another network";
+  (void)cached_classifier(path, std::make_shared<ToyDataset>(44), varied, count);
+  EXPECT_EQ(trained, 6) << "the features of a residual network are those of its last stage";
   folder.write("classifier.safetensors", "no tensors");
   EXPECT_THROW((void)cached_classifier(path, data, quick(4), count), FormatError);
 }

@@ -25,11 +25,14 @@ template <Real T>
 template <Real T>
 void l1_backward(View<const T> a, View<const T> b, T dloss, View<T> da);
 
-/// Mean over rows of -log softmax(logits (N, K))[label]. `dlogits` (N, K), when not empty, receives
-/// the gradient of that mean. Throws ArgumentError for a label outside [0, K), ShapeError.
+/// Mean over rows of the sum of -q log softmax(logits (N, K)), where q is 1 - smoothing at the
+/// label plus smoothing / K everywhere (Szegedy et al. 2016, "Rethinking the Inception Architecture
+/// for Computer Vision", section 7). `dlogits` (N, K), when not empty, receives the gradient of
+/// that mean. Throws ArgumentError for a label outside [0, K) or a smoothing outside [0, 1],
+/// ShapeError.
 template <Real T>
 [[nodiscard]] T cross_entropy(View<const T> logits, std::span<const std::int64_t> labels,
-                              View<T> dlogits = {});
+                              View<T> dlogits = {}, double smoothing = 0);
 
 extern template float mse<float>(View<const float>, View<const float>);
 extern template double mse<double>(View<const double>, View<const double>);
@@ -42,8 +45,8 @@ extern template void l1_backward<float>(View<const float>, View<const float>, fl
 extern template void l1_backward<double>(View<const double>, View<const double>, double,
                                          View<double>);
 extern template float cross_entropy<float>(View<const float>, std::span<const std::int64_t>,
-                                           View<float>);
+                                           View<float>, double);
 extern template double cross_entropy<double>(View<const double>, std::span<const std::int64_t>,
-                                             View<double>);
+                                             View<double>, double);
 
 }  // namespace rae

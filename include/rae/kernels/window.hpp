@@ -1,7 +1,6 @@
-// Convolution and pooling with windows of any size, stride and padding, forward only: the layers of
-// Inception-v3.
+// Windows that move over pictures, and pooling with them, forward and backward.
 //
-// torch.nn.functional.conv2d, max_pool2d and avg_pool2d(count_include_pad=False).
+// torch.nn.functional.max_pool2d and avg_pool2d(count_include_pad=False).
 #pragma once
 
 #include "rae/core/dtype.hpp"
@@ -25,29 +24,34 @@ struct Window {
   }
 };
 
-/// out (B, O, h, w): out[b, o] = bias[o] + sum over c of x[b, c] correlated with weight[o, c], for
-/// x (B, C, H, W), weight (O, C, kh, kw) of the window's size and bias (O) or empty. The padding
-/// is zeros. All contiguous. Throws ShapeError.
-template <Real T>
-void conv2d(View<const T> x, View<const T> weight, View<const T> bias, const Window& window,
-            View<T> out);
-
 /// out (B, C, h, w) = the largest of x (B, C, H, W) in the window; padding does not
 /// count. Throws ShapeError, also for padding above half of the window.
 template <Real T>
 void max_pool2d(View<const T> x, const Window& window, View<T> out);
 
+/// dx (B, C, H, W) from dout (B, C, h, w) and the forward's x: each element of dout goes to the
+/// first of the largest in its window. Throws as max_pool2d.
+template <Real T>
+void max_pool2d_backward(View<const T> x, View<const T> dout, const Window& window, View<T> dx);
+
 /// The mean instead of the largest, of the pixels inside of the picture. Throws as max_pool2d.
 template <Real T>
 void avg_pool2d(View<const T> x, const Window& window, View<T> out);
 
-extern template void conv2d<float>(View<const float>, View<const float>, View<const float>,
-                                   const Window&, View<float>);
-extern template void conv2d<double>(View<const double>, View<const double>, View<const double>,
-                                    const Window&, View<double>);
+/// dx (B, C, H, W) from dout (B, C, h, w): each element of dout is divided equally among the pixels
+/// of its window that are inside of the picture. Throws as max_pool2d.
+template <Real T>
+void avg_pool2d_backward(View<const T> dout, const Window& window, View<T> dx);
+
 extern template void max_pool2d<float>(View<const float>, const Window&, View<float>);
 extern template void max_pool2d<double>(View<const double>, const Window&, View<double>);
+extern template void max_pool2d_backward<float>(View<const float>, View<const float>, const Window&,
+                                                View<float>);
+extern template void max_pool2d_backward<double>(View<const double>, View<const double>,
+                                                 const Window&, View<double>);
 extern template void avg_pool2d<float>(View<const float>, const Window&, View<float>);
 extern template void avg_pool2d<double>(View<const double>, const Window&, View<double>);
+extern template void avg_pool2d_backward<float>(View<const float>, const Window&, View<float>);
+extern template void avg_pool2d_backward<double>(View<const double>, const Window&, View<double>);
 
 }  // namespace rae

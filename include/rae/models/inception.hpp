@@ -11,7 +11,7 @@
 
 #include "rae/core/function.hpp"
 #include "rae/core/tensor.hpp"
-#include "rae/kernels/window.hpp"
+#include "rae/kernels/conv.hpp"
 
 namespace rae {
 

@@ -1,7 +1,8 @@
-// Convolution, max-pooling, and the windows of a circular convolution, for Tensor (inference) and
-// for Var (recorded, with a gradient).
+// Convolution, pooling, and the windows of a circular convolution, for Tensor (inference) and for
+// Var (recorded, with a gradient).
 //
-// torch.nn.functional.conv2d, max_pool2d; torch.nn.Conv1d with padding_mode="circular".
+// torch.nn.functional.conv2d, max_pool2d, avg_pool2d(count_include_pad=False); torch.nn.Conv1d with
+// padding_mode="circular".
 #pragma once
 
 #include "rae/autograd/var.hpp"
@@ -9,50 +10,84 @@
 
 namespace rae {
 
-/// Convolution of x (B, C, H, W) with weight (O, C, k, k) for odd k, plus bias (O) or an empty
-/// bias: (B, O, H, W). Stride 1; (k - 1) / 2 zeros are added at each border. Throws ShapeError.
+namespace detail {
+/// The shape (B, C, h, w) of pictures x (B, C, H, W) after pooling. Throws ShapeError when the
+/// window does not fit.
+inline Shape pooled_shape(const Shape& x, const Window& window) {
+  if (x.rank() != 4 || window.stride < 1 || window.out_h(x[2]) < 1 || window.out_w(x[3]) < 1)
+    raise<ShapeError>("expected pictures (B, C, H, W) into which a window ", window.height, " x ",
+                      window.width, " fits, got ", x);
+  return {x[0], x[1], window.out_h(x[2]), window.out_w(x[3])};
+}
+}  // namespace detail
+
+/// Convolution of x (B, C, H, W) with weight (O, C, kh, kw) of the window's size, plus bias (O) or
+/// an empty bias: (B, O, h, w). Throws ShapeError.
 template <Real T>
-Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias) {
-  Tensor<T> out(x.shape().with(1, weight.extent(0)));  // (B, O, H, W)
-  conv2d<T>(x, weight, bias, out);
+Tensor<T> conv2d(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias,
+                 const Window& window) {
+  Tensor<T> out(detail::pooled_shape(x.shape(), window).with(1, weight.extent(0)));  // (B, O, h, w)
+  conv2d<T>(x, weight, bias, window, out);
   return out;
 }
 /// The same, recorded: gradients go to x, weight and bias.
 template <Real T>
-Var<T> conv2d(const Var<T>& x, const Var<T>& weight, const Var<T>& bias) {
+Var<T> conv2d(const Var<T>& x, const Var<T>& weight, const Var<T>& bias, const Window& window) {
   const Tensor<T> no_bias;  // empty
   return detail::make_result<T>(
-      conv2d(x.value(), weight.value(), bias.empty() ? no_bias : bias.value()),
-      [x, weight, bias](const Tensor<T>& g) {
+      conv2d(x.value(), weight.value(), bias.empty() ? no_bias : bias.value(), window),
+      [x, weight, bias, window](const Tensor<T>& g) {
         if (x.requires_grad()) {
           Tensor<T> dx(x.shape());  // (B, C, H, W)
-          conv2d_backward_input<T>(g, weight.value(), dx);
+          conv2d_backward_input<T>(g, weight.value(), window, dx);
           x.accumulate(std::move(dx));
         }
         if (!weight.requires_grad()) return;
         View<T> dbias;  // (O)
         if (bias.requires_grad()) dbias = bias.mutable_grad().view();
-        conv2d_backward_weight<T>(x.value(), g, weight.mutable_grad(), dbias);
+        conv2d_backward_weight<T>(x.value(), g, window, weight.mutable_grad(), dbias);
       },
       x, weight, bias);
 }
 
-/// The largest element of each 2 x 2 block of x (B, C, H, W): (B, C, H/2, W/2), rounded down; an
-/// odd last row or column is ignored. Throws ShapeError.
+/// The largest element of x (B, C, H, W) in each window; by default in each 2 x 2 block, where an
+/// odd last row or column is ignored: (B, C, h, w). Throws ShapeError.
 template <Real T>
-Tensor<T> max_pool2d(const Tensor<T>& x) {
-  Tensor<T> out(x.shape().with(2, x.extent(2) / 2).with(3, x.extent(3) / 2));  // (B, C, H/2, W/2)
-  max_pool2d<T>(x, out);
+Tensor<T> max_pool2d(const Tensor<T>& x, const Window& window = {2, 2, 2}) {
+  Tensor<T> out(detail::pooled_shape(x.shape(), window));  // (B, C, h, w)
+  max_pool2d<T>(x, window, out);
   return out;
 }
-/// The same, recorded: the gradient goes to the largest element of each block, the first of equals.
+/// The same, recorded: the gradient goes to the largest element of each window, the first of
+/// equals.
 template <Real T>
-Var<T> max_pool2d(const Var<T>& x) {
+Var<T> max_pool2d(const Var<T>& x, const Window& window = {2, 2, 2}) {
   return detail::make_result<T>(
-      max_pool2d(x.value()),
-      [x](const Tensor<T>& g) {
+      max_pool2d(x.value(), window),
+      [x, window](const Tensor<T>& g) {
         Tensor<T> dx(x.shape());  // (B, C, H, W)
-        max_pool2d_backward<T>(x.value(), g, dx);
+        max_pool2d_backward<T>(x.value(), g, window, dx);
+        x.accumulate(std::move(dx));
+      },
+      x);
+}
+
+/// The mean of x (B, C, H, W) in each window, over the pixels inside of the picture: (B, C, h, w).
+/// Throws ShapeError.
+template <Real T>
+Tensor<T> avg_pool2d(const Tensor<T>& x, const Window& window) {
+  Tensor<T> out(detail::pooled_shape(x.shape(), window));  // (B, C, h, w)
+  avg_pool2d<T>(x, window, out);
+  return out;
+}
+/// The same, recorded: the gradient goes to x.
+template <Real T>
+Var<T> avg_pool2d(const Var<T>& x, const Window& window) {
+  return detail::make_result<T>(
+      avg_pool2d(x.value(), window),
+      [x, window](const Tensor<T>& g) {
+        Tensor<T> dx(x.shape());  // (B, C, H, W)
+        avg_pool2d_backward<T>(g, window, dx);
         x.accumulate(std::move(dx));
       },
       x);

@@ -67,11 +67,14 @@ Var<T> l1_loss(const Var<T>& x, const Tensor<T>& target) {
 }
 
 /// Mean over the rows of -log softmax(logits)[label], for logits (N, K) and labels (N), each in [0,
-/// K). Throws ShapeError, ArgumentError.
+/// K). With smoothing, this share of the label's weight is divided among all classes (Szegedy et
+/// al. 2016, "Rethinking the Inception Architecture for Computer Vision", section 7). Throws
+/// ShapeError, ArgumentError.
 template <Real T>
-Var<T> cross_entropy_loss(const Var<T>& logits, std::span<const std::int64_t> labels) {
+Var<T> cross_entropy_loss(const Var<T>& logits, std::span<const std::int64_t> labels,
+                          double smoothing = 0) {
   Tensor<T> dlogits(logits.shape());  // (N, K)
-  const T loss = cross_entropy<T>(logits.value(), labels, dlogits);
+  const T loss = cross_entropy<T>(logits.value(), labels, dlogits, smoothing);
   return detail::make_result<T>(
       Tensor<T>(Shape{}, loss),
       [logits, dlogits](const Tensor<T>& g) {

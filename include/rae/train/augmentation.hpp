@@ -1,8 +1,9 @@
 // How pictures are varied while training: flips, shifts, random resized crops and colour jitter, as
-// torchvision defines them.
+// torchvision defines them, and holes.
 //
-// Source: torchvision's RandomHorizontalFlip, RandomResizedCrop and ColorJitter; the official
-// train.py flips pictures.
+// Source: torchvision's RandomHorizontalFlip, RandomCrop, RandomResizedCrop and ColorJitter;
+// DeVries and Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout"
+// (2017); the official train.py flips pictures.
 #pragma once
 
 #include <array>
@@ -39,13 +40,17 @@ struct ColorJitter {
 
 /// How pictures are varied.
 struct Augmentation {
-  index_t shift = 0;  ///< moved by up to this many pixels each way; the border is black
-  bool flip = false;  ///< left and right exchanged with probability 1/2
+  index_t shift = 0;     ///< moved by up to this many pixels each way; the border is black
+  bool reflect = false;  ///< the border of a shifted picture is its mirror image instead
+  bool flip = false;     ///< left and right exchanged with probability 1/2
+  index_t cutout = 0;  ///< side of a gray square at a random place, whose centre is in the picture;
+                       ///< after all others
   std::optional<RandomResizedCrop> random_resized_crop{};  ///< before all others
   std::optional<ColorJitter> color_jitter{};               ///< before shift and flip
 };
 
-/// Throws ArgumentError for a negative shift and for ranges that are empty or outside their limits.
+/// Throws ArgumentError for a negative shift or cutout and for ranges that are empty or outside
+/// their limits.
 void require_augmentation(const Augmentation& augmentation);
 
 /// The part of a picture of width x height that a sample shows; a function of `random`. After ten
@@ -56,5 +61,9 @@ void require_augmentation(const Augmentation& augmentation);
 /// Changes the colours of a picture (C, H, W) in [0, 1] with C = 1 or 3.
 void jitter_colors(std::span<float> image, int channels, const ColorJitter& how,
                    const Philox& random);
+
+/// Sets a square of `side` pixels of a picture (C, H, W) to 0.5, as far as it is inside.
+void cut_out(std::span<float> image, index_t height, index_t width, index_t side,
+             const Philox& random);
 
 }  // namespace rae

@@ -56,3 +56,13 @@ void pack_panel(const T* b, index_t row_stride, index_t column_stride, index_t k
     for (index_t j = columns; j < kWidth; ++j) dst[p * kWidth + j] = T(0);
   }
 }
+
+template <class T>
+void copy_runs(const T* src, index_t src_stride, index_t rows, const CopyRun* runs, index_t count,
+               T* dst, index_t dst_stride) {
+  constexpr index_t kSide = VectorOf<T>::lanes;
+  for (index_t row = 0; row < rows; ++row, src += src_stride, dst += dst_stride)
+    for (const CopyRun* run = runs; run < runs + count; ++run)
+      for (index_t i = 0; i < run->length; i += kSide)
+        store(load(src + run->from + i), dst + run->to + i);
+}

@@ -27,6 +27,7 @@ constexpr KernelTable<T> make_table() {
           .panel_width = kTileVectors * VectorOf<T>::lanes,
           .lanes = VectorOf<T>::lanes,
           .pack_panel = pack_panel<T>,
+          .copy_runs = copy_runs<T>,
           .gemm_panel = gemm_panel<RealDot<T>, T>,
           .activate = activate<T>,
           .activate_backward = activate_backward<T>,

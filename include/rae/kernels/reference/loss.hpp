@@ -44,7 +44,7 @@ void l1_backward(View<const T> a, View<const T> b, T dloss, View<T> da) {
 /// 700.
 template <Real T>
 [[nodiscard]] T cross_entropy(View<const T> logits, std::span<const std::int64_t> labels,
-                              View<T> dlogits = {}) {
+                              View<T> dlogits = {}, double smoothing = 0) {
   double sum = 0;
   const auto n = static_cast<double>(logits.extent(0));
   for (index_t r = 0; r < logits.extent(0); ++r) {
@@ -52,10 +52,13 @@ template <Real T>
     double total = 0;
     for (index_t k = 0; k < logits.extent(1); ++k)
       total += math::exp(static_cast<double>(logits(r, k)));
-    sum -= math::log(math::exp(static_cast<double>(logits(r, label))) / total);
-    for (index_t k = 0; !dlogits.empty() && k < logits.extent(1); ++k)
-      dlogits(r, k) = static_cast<T>(
-          (math::exp(static_cast<double>(logits(r, k))) / total - (k == label ? 1 : 0)) / n);
+    for (index_t k = 0; k < logits.extent(1); ++k) {
+      const double p = math::exp(static_cast<double>(logits(r, k))) / total,
+                   q = (k == label ? 1 - smoothing : 0) +
+                       smoothing / static_cast<double>(logits.extent(1));
+      sum -= q * math::log(p);
+      if (!dlogits.empty()) dlogits(r, k) = static_cast<T>((p - q) / n);
+    }
   }
   return static_cast<T>(sum / n);
 }
