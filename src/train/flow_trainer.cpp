@@ -5,6 +5,7 @@
 #include "rae/core/owner.hpp"
 #include "rae/core/parallel.hpp"
 #include "train/held_out.hpp"
+#include "train/latent_cache.hpp"
 
 namespace rae {
 
@@ -91,21 +92,21 @@ OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
   if (classes > 1 && classes < static_cast<index_t>(data->class_names().size()))
     raise<ConfigError>(context.stage, ": the model has ", classes, " classes, the data set ",
                        data->class_names().size());
-  Batches batches(data, training.batch_size / std::max<index_t>(1, training.accumulate),
-                  training.seed, flow.augmentation);
-  const auto encoded = [&](const Batch& batch) {
-    LatentBatch out{autoencoder.encode(batch.images), batch.labels, batch.first};
-    if (classes == 1) std::fill(out.labels.begin(), out.labels.end(), std::int64_t{0});
-    return out;
+  const index_t batch_size = training.batch_size / std::max<index_t>(1, training.accumulate);
+  detail::LatentCache latents(data, autoencoder, batch_size, training.seed, flow.augmentation);
+  const auto labelled = [&](LatentBatch batch) {
+    if (classes == 1) std::fill(batch.labels.begin(), batch.labels.end(), std::int64_t{0});
+    return batch;
   };
-  const detail::HeldOut pictures(context.held_out,
-                                 training.batch_size / std::max<index_t>(1, training.accumulate));
+  const detail::HeldOut pictures(context.held_out, batch_size);
   HeldOutLatents held_out;
   if (!pictures.empty())
     held_out = [&](const Function<Var<float>(const LatentBatch&)>& loss) {
-      return pictures.mean([&](const Batch& batch) { return loss(encoded(batch)); });
+      return pictures.mean([&](const Batch& batch) {
+        return loss(labelled({autoencoder.encode(batch.images), batch.labels, batch.first}));
+      });
     };
-  return train_on_latents([&](index_t i) { return encoded(batches(i)); }, held_out, backbone, flow,
+  return train_on_latents([&](index_t i) { return labelled(latents(i)); }, held_out, backbone, flow,
                           training, std::move(context), on_average);
 }
 

@@ -23,6 +23,13 @@ struct Batch {
       0;  ///< number of the first sample since the training began: a stream for its random draws
 };
 
+/// One sample of a training step.
+struct BatchSample {
+  index_t picture = 0;       ///< number of the picture in the data set
+  bool mirrored = false;     ///< by the augmentation
+  std::uint64_t number = 0;  ///< since the training began
+};
+
 /// An endless, shuffled sequence of the pictures of a data set.
 class Batches {
  public:
@@ -33,6 +40,9 @@ class Batches {
 
   /// Batch `i` of the sequence; a function of (seed, i). Throws as `ImageDataset::image`.
   [[nodiscard]] Batch operator()(index_t i);
+
+  /// The samples of batch `i`, without their pixels.
+  [[nodiscard]] std::vector<BatchSample> samples(index_t i);
 
  private:
   void shuffle(std::uint64_t epoch);
