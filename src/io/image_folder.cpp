@@ -7,6 +7,7 @@
 #include <set>
 #include <system_error>
 
+#include "core/process_limits.hpp"
 #include "escaped_name.hpp"
 #include "folder_listing.hpp"
 #include "picture_cache.hpp"
@@ -41,8 +42,9 @@ class FolderDataset final : public ImageDataset {
     if (files_.empty())
       raise<FileError>("'", detail::escaped_name(folder), "': no picture is left without the ",
                        left_out.size(), " that are left out");
-    stored_.emplace(files_.size(), kKeptPictureBytes / 2);
-    fitted_.emplace(files_.size(), kKeptPictureBytes / 2);
+    const std::uint64_t half = detail::cache_memory(kKeptPictureBytes) / 2;
+    stored_.emplace(files_.size(), half);
+    fitted_.emplace(files_.size(), half);
   }
 
   index_t size() const override { return static_cast<index_t>(files_.size()); }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/process_limits.hpp"
 #include "rae/core/owner.hpp"
 #include "rae/core/parallel.hpp"
 #include "train/held_out.hpp"
@@ -93,7 +94,8 @@ OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
     raise<ConfigError>(context.stage, ": the model has ", classes, " classes, the data set ",
                        data->class_names().size());
   const index_t batch_size = training.batch_size / std::max<index_t>(1, training.accumulate);
-  detail::LatentCache latents(data, autoencoder, batch_size, training.seed, flow.augmentation);
+  detail::LatentCache latents(data, autoencoder, batch_size, training.seed, flow.augmentation,
+                              static_cast<index_t>(detail::cache_memory(detail::kKeptLatentBytes)));
   const auto labelled = [&](LatentBatch batch) {
     if (classes == 1) std::fill(batch.labels.begin(), batch.labels.end(), std::int64_t{0});
     return batch;

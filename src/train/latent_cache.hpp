@@ -12,7 +12,7 @@
 
 namespace rae::detail {
 
-/// Most bytes of the latents that are kept.
+/// Most bytes of the latents that are kept, if four times as many are available.
 inline constexpr index_t kKeptLatentBytes = index_t{1} << 30;
 
 /// The latents of the batches of a training. Those of pictures that do not vary, except that they

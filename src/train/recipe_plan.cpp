@@ -31,8 +31,8 @@ constexpr std::size_t kTierCount = std::size(kTiers);
 
 // Pictures that stage 2 must be shown for a larger network to be worth its time.
 constexpr double kEnoughPictures = 600e3;
-constexpr index_t kMoreSteps = 4000;  // of stage 2, below which smaller batches learn more
-constexpr index_t kLeastBatch = 16;
+// Steps of stage 2 below which batches of 32, and of 16, learn more.
+constexpr double kMoreSteps = 20000, kManyMoreSteps = 2500;
 constexpr index_t kFewSteps = 300;  // of a stage, below which it learns little
 constexpr index_t kLeastSteps = 20;
 constexpr double kBf16Gain = 1.05;  // how much faster bf16 must be
@@ -45,13 +45,13 @@ constexpr double kCheckpointSeconds = 60, kFileSeconds = 0.2;
 constexpr double kReadings = 4, kHeldOutSteps = 2, kNeighbours = 768, kDrawSteps = 50;
 
 /// Shares of the time. Stage 2 learns longest.
-constexpr double kEncoderShare = 0.15, kDecoderShare = 0.2;
+constexpr double kEncoderShare = 0.15, kDecoderShare = 0.3;
 
 /// More passes over the data than these teach a stage little, or to know its pictures by heart.
 struct MostTraining {
   index_t steps, epochs;
 };
-constexpr MostTraining kMostEncoder{3000, 20}, kMostDecoder{4000, 20}, kMostDit{20000, 150};
+constexpr MostTraining kMostEncoder{6000, 40}, kMostDecoder{10000, 60}, kMostDit{12000, 400};
 
 /// Pictures drawn at a checkpoint of stage 2: rows of up to 20 classes, of up to 16 pictures.
 double drawn_pictures(const PlanRequest& request) {
@@ -115,7 +115,7 @@ PlannedRecipe sized(const PlanRequest& request, const Tier& tier) {
   const index_t most = request.size >= 128 ? 32 : 64;
   out.batch = 1;
   while (2 * out.batch <= std::min(most, pictures_of(request))) out.batch *= 2;
-  out.lr = tier.dit_width > 256 ? 5e-4 : 1e-3;
+  out.lr = tier.dit_width > 256 ? 5e-4 : tier.dit_width > 128 ? 1e-3 : 2e-3;
   return out;
 }
 
@@ -238,11 +238,11 @@ RecipePlan plan_recipe(const PlanRequest& request, const StepSeconds& seconds) {
   }
 
   PlannedRecipe n = sized(request, kTiers[tier]);
-  while (n.batch > kLeastBatch &&
-         dit_share * total * speed <
-             static_cast<double>(kMoreSteps) *
-                 training_operations(parsed(request, n), TrainingStage::dit))
-    n.batch /= 2;
+  const auto steps = [&] {
+    return dit_share * total * speed / training_operations(parsed(request, n), TrainingStage::dit);
+  };
+  while (n.batch > 32 && steps() < kMoreSteps) n.batch /= 2;
+  while (n.batch > 16 && steps() < kManyMoreSteps) n.batch /= 2;
   const Recipe draft = parsed(request, n);
   if (trains_encoder) measure(n.encoder, draft, TrainingStage::encoder, seconds);
   measure(n.decoder, draft, TrainingStage::decoder, seconds);

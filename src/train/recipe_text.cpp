@@ -185,7 +185,7 @@ void model(Text& text, const PlanRequest& request, const PlannedRecipe& n) {
                              : " Guidance makes them follow their class more closely, at the cost "
                                "of variety; a scale of 1 is none."));
   text.line(2, one ? "sampling: {steps: 50, solver: euler}"
-                   : "sampling: {steps: 50, solver: euler, guidance: {scale: 2.0, t_min: 0.0, "
+                   : "sampling: {steps: 50, solver: euler, guidance: {scale: 1.5, t_min: 0.0, "
                      "t_max: 1.0}}");
 }
 

@@ -9,9 +9,10 @@
 
 namespace rae {
 
-/// Most bytes of decoded pictures that a folder of pictures keeps in memory. A picture is kept from
-/// its second reading on, if it needs no more than its share: half of these bytes, divided by the
-/// number of pictures, in the stored size, and as much in the size of the data set.
+/// Most bytes of decoded pictures that a folder of pictures keeps in memory, if four times as many
+/// are available. A picture is kept from its second reading on, if it needs no more than its share:
+/// half of these bytes, divided by the number of pictures, in the stored size, and as much in the
+/// size of the data set.
 inline constexpr index_t kKeptPictureBytes = index_t{1} << 30;
 
 /// Which pictures of a folder are used, and with which labels.
