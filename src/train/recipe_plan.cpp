@@ -30,7 +30,7 @@ constexpr Tier kTiers[] = {
 constexpr std::size_t kTierCount = std::size(kTiers);
 
 // Pictures that stage 2 must be shown for a larger network to be worth its time.
-constexpr double kEnoughPictures = 600e3;
+constexpr double kEnoughPictures = 400e3;
 // Steps of stage 2 below which batches of 32, and of 16, learn more.
 constexpr double kMoreSteps = 20000, kManyMoreSteps = 2500;
 constexpr index_t kFewSteps = 300;  // of a stage, below which it learns little
@@ -51,7 +51,7 @@ constexpr double kEncoderShare = 0.15, kDecoderShare = 0.3;
 struct MostTraining {
   index_t steps, epochs;
 };
-constexpr MostTraining kMostEncoder{6000, 40}, kMostDecoder{10000, 60}, kMostDit{12000, 400};
+constexpr MostTraining kMostEncoder{6000, 40}, kMostDecoder{10000, 60}, kMostDit{20000, 400};
 
 /// Pictures drawn at a checkpoint of stage 2: rows of up to 20 classes, of up to 16 pictures.
 double drawn_pictures(const PlanRequest& request) {
