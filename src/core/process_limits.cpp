@@ -150,4 +150,9 @@ std::uint64_t available_memory(const std::string& root) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(1, *least));
 }
 
+std::uint64_t cache_memory(std::uint64_t most, const std::string& root) {
+  const std::uint64_t available = available_memory(root);
+  return available == 0 ? most : std::min(most, available / 4);
+}
+
 }  // namespace rae::detail

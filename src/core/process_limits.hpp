@@ -23,4 +23,7 @@ namespace rae::detail {
 /// not been used lately count as unused.
 [[nodiscard]] std::uint64_t available_memory(const std::string& root = "");
 
+/// Bytes that a cache may use: `most`, but at most a quarter of the available memory.
+[[nodiscard]] std::uint64_t cache_memory(std::uint64_t most, const std::string& root = "");
+
 }  // namespace rae::detail

@@ -44,6 +44,7 @@ class IdxDataset final : public ImageDataset {
     return options_.size == 0 ? images_.extent(2) : detail::width_of(options_);
   }
   const std::vector<std::string>& class_names() const override { return class_names_; }
+  bool varies_by_epoch() const override { return options_.random_crop || options_.flip; }
 
  protected:
   void load(index_t i, std::span<float> out, std::uint64_t epoch) const override {

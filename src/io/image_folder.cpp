@@ -7,8 +7,10 @@
 #include <set>
 #include <system_error>
 
+#include "core/process_limits.hpp"
 #include "escaped_name.hpp"
 #include "folder_listing.hpp"
+#include "picture_cache.hpp"
 #include "picture_draws.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/io/image.hpp"
@@ -40,6 +42,9 @@ class FolderDataset final : public ImageDataset {
     if (files_.empty())
       raise<FileError>("'", detail::escaped_name(folder), "': no picture is left without the ",
                        left_out.size(), " that are left out");
+    const std::uint64_t half = detail::cache_memory(kKeptPictureBytes) / 2;
+    stored_.emplace(files_.size(), half);
+    fitted_.emplace(files_.size(), half);
   }
 
   index_t size() const override { return static_cast<index_t>(files_.size()); }
@@ -47,20 +52,24 @@ class FolderDataset final : public ImageDataset {
   index_t height() const override { return options_.size; }
   index_t width() const override { return detail::width_of(options_); }
   const std::vector<std::string>& class_names() const override { return class_names_; }
+  bool varies_by_epoch() const override { return options_.random_crop || options_.flip; }
 
  protected:
   void load(index_t i, std::span<float> out, std::uint64_t epoch) const override {
-    const std::string& path = files_[static_cast<std::size_t>(i)].first;
+    const auto k = static_cast<std::size_t>(i);
+    const std::string& path = files_[k].first;
     const detail::PictureDraws draws(options_, epoch, i);
-    const Image image = fitted(opened(path), draws, path);
-    write(image, draws, out);
+    if (options_.random_crop)
+      write(fitted(*stored(k), draws, path), draws, out);
+    else
+      write(*fitted_->get(k, [&] { return fitted(opened(path), draws, path); }), draws, out);
   }
 
   void load_part(index_t i, std::span<float> out, std::uint64_t epoch,
                  const ChooseBox& choose) const override {
-    const Image image = in_channels(opened(files_[static_cast<std::size_t>(i)].first));
-    const PixelBox box = choose(image.width(), image.height());
-    write(image.cropped(box.x, box.y, box.width, box.height).resized(width(), height()),
+    const auto image = stored(static_cast<std::size_t>(i));
+    const PixelBox box = choose(image->width(), image->height());
+    write(image->cropped(box.x, box.y, box.width, box.height).resized(width(), height()),
           detail::PictureDraws(options_, epoch, i), out);
   }
 
@@ -99,6 +108,11 @@ class FolderDataset final : public ImageDataset {
     }
   }
 
+  /// The decoded picture in the channels of the data set.
+  [[nodiscard]] std::shared_ptr<const Image> stored(std::size_t i) const {
+    return stored_->get(i, [&] { return in_channels(opened(files_[i].first)); });
+  }
+
   [[nodiscard]] Image in_channels(const Image& image) const {
     return channels() == 3 ? image.to_rgb() : image.to_gray();
   }
@@ -113,7 +127,7 @@ class FolderDataset final : public ImageDataset {
   Image fitted(Image image, const detail::PictureDraws& draws, const std::string& path) const {
     detail::require_fit(image.width(), image.height(), options_, path);
     const detail::Cover cover = detail::cover(image.width(), image.height(), options_);
-    image = in_channels(image);
+    if (image.channels() != channels()) image = in_channels(image);
     if (!options_.random_crop) return image.center_crop(width(), height());
     image = image.resized(cover.width, cover.height);
     return image.cropped(draws.offset(0, image.width() - width()),
@@ -145,6 +159,8 @@ class FolderDataset final : public ImageDataset {
   DatasetOptions options_;
   std::vector<std::string> class_names_;
   std::vector<std::pair<std::string, index_t>> files_;  // path and label
+  mutable std::optional<detail::PictureCache> stored_;  // as they are stored
+  mutable std::optional<detail::PictureCache> fitted_;  // in the size of the data set
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "tool/planned_recipe.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 
@@ -16,7 +17,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr index_t kSmallSide = 40;  // pixels; larger pictures are planned at 64 x 64
+constexpr index_t kSmallSide = 40;     // pixels; larger pictures are planned at 64 x 64
+constexpr double kMediumSide = 512;    // pixels; of larger pictures fewer are read
+constexpr index_t kFirstSample = 100;  // pictures
+constexpr double kMostSample = 2000;   // pictures
 
 void say(const std::string& text) { std::fprintf(stderr, "%s\n", printable(text).c_str()); }
 
@@ -73,12 +77,21 @@ std::string planned_recipe(const std::string& data, const PlanFlags& flags,
   SurveyedDataset found = surveyed(data, options, data_flags);
   const auto stop = [] { return interrupted(); };
   PlanRequest request;
-  request.sample = sample_pixels(*found.data, 2000, stop);
-  if (!flags.size && stored_side(data, *found.data, request.sample) <= kSmallSide) {
+  const PixelSample first = sample_pixels(*found.data, kFirstSample, stop);
+  if (!flags.size && stored_side(data, *found.data, first) <= kSmallSide) {
     options.size = 32;
     found = surveyed(data, options, data_flags);
-    request.sample = sample_pixels(*found.data, 2000, stop);
   }
+  // Large pictures take long to decode.
+  const double large = std::max(1.0, static_cast<double>(first.side) / kMediumSide);
+  const auto start = std::chrono::steady_clock::now();
+  request.sample = sample_pixels(
+      *found.data, std::max(kFirstSample, static_cast<index_t>(kMostSample / (large * large))),
+      stop);
+  if (!flags.speed)
+    request.read_seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() /
+        static_cast<double>(request.sample.pictures);
   say(found.survey.summary());
   for (const std::string& note : found.survey.notes) say("note: " + note);
   request.name = name_of_folder(data);

@@ -21,13 +21,16 @@ index_t reflected(index_t i, index_t n) {
   return std::min(at, period - at) % n;
 }
 
+bool mirrors(const Augmentation& how, const Philox& random) {
+  return how.flip && random.below(2, 2) == 1;
+}
+
 /// Moves a picture of (C, H, W) by (dx, dy) and perhaps mirrors it.
 void vary(std::vector<float>& scratch, std::span<float> image, index_t channels, index_t height,
-          index_t width, const Augmentation& how, const Philox& random) {
+          index_t width, const Augmentation& how, bool mirrored, const Philox& random) {
   const auto span = static_cast<std::uint64_t>(2 * how.shift + 1);
   const index_t dx = static_cast<index_t>(random.below(0, span)) - how.shift,
                 dy = static_cast<index_t>(random.below(1, span)) - how.shift;
-  const bool mirrored = how.flip && random.below(2, 2) == 1;
   if (dx == 0 && dy == 0 && !mirrored) return;
   scratch.assign(image.begin(), image.end());
   for (index_t row = 0; row < channels * height; ++row) {
@@ -65,38 +68,47 @@ void Batches::shuffle(std::uint64_t epoch) {
   epoch_ = epoch;
 }
 
+std::vector<BatchSample> Batches::samples(index_t i, index_t begin, index_t end) {
+  const auto size = static_cast<std::uint64_t>(data_->size());
+  std::vector<BatchSample> out(static_cast<std::size_t>(end - begin));
+  for (std::size_t b = 0; b < out.size(); ++b) {
+    BatchSample& sample = out[b];
+    sample.number = static_cast<std::uint64_t>(i * batch_size_ + begin) + b;
+    shuffle(sample.number / size);
+    sample.picture = order_[sample.number % size];
+    sample.mirrored = mirrors(augmentation_, Philox(seed_, kSampleStream + sample.number));
+  }
+  return out;
+}
+
 Batch Batches::operator()(index_t i, index_t begin, index_t end) {
   const ImageDataset& data = *data_;
   const auto size = static_cast<std::uint64_t>(data.size());
+  const std::vector<BatchSample> chosen = samples(i, begin, end);
   Batch batch;
   const index_t count = end - begin;
-  batch.first = static_cast<std::uint64_t>(i * batch_size_ + begin);
+  batch.first = chosen.front().number;
   batch.images = Tensor<float>(Shape{count, data.channels(), data.height(), data.width()});
-  std::vector<index_t> chosen(static_cast<std::size_t>(count));
-  for (std::size_t b = 0; b < chosen.size(); ++b) {
-    shuffle((batch.first + b) / size);
-    chosen[b] = order_[(batch.first + b) % size];
-    batch.labels.push_back(data.label(chosen[b]));
-  }
+  for (const BatchSample& sample : chosen) batch.labels.push_back(data.label(sample.picture));
   float* images = batch.images.data();
   const auto pixels = static_cast<std::size_t>(data.image_size());
   parallel_ranges(count, 8, [&](index_t from, index_t to) {
     std::vector<float> scratch;
     for (index_t b = from; b < to; ++b) {
-      const std::uint64_t sample = batch.first + static_cast<std::uint64_t>(b);
+      const auto [picture, mirrored, sample] = chosen[static_cast<std::size_t>(b)];
       const std::span<float> image(images + static_cast<std::size_t>(b) * pixels, pixels);
       const Philox random(seed_, kSampleStream + sample);
       if (const auto& crop = augmentation_.random_resized_crop)
-        data.part(chosen[static_cast<std::size_t>(b)], image, sample / size,
-                  [&](index_t width, index_t height) {
-                    return random_crop_box(*crop, width, height, random);
-                  });
+        data.part(picture, image, sample / size, [&](index_t width, index_t height) {
+          return random_crop_box(*crop, width, height, random);
+        });
       else
-        data.image(chosen[static_cast<std::size_t>(b)], image, sample / size);
+        data.image(picture, image, sample / size);
       if (augmentation_.color_jitter)
         jitter_colors(image, data.channels(), *augmentation_.color_jitter, random);
       if (augmentation_.shift > 0 || augmentation_.flip)
-        vary(scratch, image, data.channels(), data.height(), data.width(), augmentation_, random);
+        vary(scratch, image, data.channels(), data.height(), data.width(), augmentation_, mirrored,
+             random);
       if (augmentation_.cutout > 0)
         cut_out(image, data.height(), data.width(), augmentation_.cutout, random);
     }

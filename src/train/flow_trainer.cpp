@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "core/process_limits.hpp"
 #include "rae/core/owner.hpp"
 #include "rae/core/parallel.hpp"
 #include "train/held_out.hpp"
+#include "train/latent_cache.hpp"
 
 namespace rae {
 
@@ -108,19 +110,21 @@ OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
                        data->class_names().size());
   const index_t part_size = training.batch_size / std::max<index_t>(1, training.accumulate);
   const RankPart own = context.ranks.part(part_size);
-  Batches batches(data, part_size, training.seed, flow.augmentation);
-  const auto encoded = [&](const Batch& batch) {
-    LatentBatch out{autoencoder.encode(batch.images), batch.labels, batch.first};
-    if (classes == 1) std::fill(out.labels.begin(), out.labels.end(), std::int64_t{0});
-    return out;
+  detail::LatentCache latents(data, autoencoder, part_size, training.seed, flow.augmentation,
+                              static_cast<index_t>(detail::cache_memory(detail::kKeptLatentBytes)));
+  const auto labelled = [&](LatentBatch batch) {
+    if (classes == 1) std::fill(batch.labels.begin(), batch.labels.end(), std::int64_t{0});
+    return batch;
   };
   const detail::HeldOut pictures(context.held_out, part_size);
   HeldOutLatents held_out;
   if (!pictures.empty())
     held_out = [&](const Function<Var<float>(const LatentBatch&)>& loss) {
-      return pictures.mean([&](const Batch& batch) { return loss(encoded(batch)); });
+      return pictures.mean([&](const Batch& batch) {
+        return loss(labelled({autoencoder.encode(batch.images), batch.labels, batch.first}));
+      });
     };
-  return train_on_latents([&](index_t i) { return encoded(batches(i, own.begin, own.end)); },
+  return train_on_latents([&](index_t i) { return labelled(latents(i, own.begin, own.end)); },
                           held_out, backbone, flow, training, std::move(context), on_average);
 }
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "rae/io/image_folder.hpp"
 #include "rae/train/step_time.hpp"
+#include "train/latent_cache.hpp"
 #include "train/pretrained_encoder.hpp"
 #include "train/recipe_text.hpp"
 
@@ -20,30 +22,42 @@ struct Tier {
   index_t token_width, encoder_layers, decoder_width, decoder_layers, dit_width, head_width, depth;
 };
 constexpr Tier kTiers[] = {
-    {true, 64, 3, 96, 2, 128, 160, 4},    {true, 96, 4, 128, 3, 192, 224, 6},
-    {false, 64, 3, 96, 2, 128, 160, 4},   {false, 96, 4, 128, 3, 192, 224, 6},
-    {false, 128, 6, 192, 4, 256, 320, 8}, {false, 192, 8, 256, 6, 384, 448, 12},
+    {true, 64, 3, 96, 2, 96, 96, 4},       {true, 64, 3, 96, 2, 128, 160, 4},
+    {true, 96, 4, 128, 3, 192, 224, 6},    {false, 64, 3, 96, 2, 128, 160, 4},
+    {false, 96, 4, 128, 3, 192, 224, 6},   {false, 128, 6, 192, 4, 256, 320, 8},
+    {false, 192, 8, 256, 6, 384, 448, 12},
 };
 constexpr std::size_t kTierCount = std::size(kTiers);
 
-constexpr index_t kEnoughSteps = 3000;  // of stage 2, for a larger network to be worth its time
-constexpr index_t kMoreSteps = 1000;    // of stage 2, below which smaller batches learn more
-constexpr index_t kLeastBatch = 16;
+// Pictures that stage 2 must be shown for a larger network to be worth its time.
+constexpr double kEnoughPictures = 400e3;
+// Steps of stage 2 below which batches of 32, and of 16, learn more.
+constexpr double kMoreSteps = 20000, kManyMoreSteps = 2500;
 constexpr index_t kFewSteps = 300;  // of a stage, below which it learns little
 constexpr index_t kLeastSteps = 20;
-constexpr double kCheckpointSeconds = 60;
-constexpr double kReserve = 0.05;   // share of the time for files and the look at the data
 constexpr double kBf16Gain = 1.05;  // how much faster bf16 must be
-constexpr index_t kDrawn = 80, kDrawSteps = 50;  // pictures drawn at a checkpoint, their steps
+
+// Time that is not spent on steps: a reserve, the files of a checkpoint, the number of times that a
+// picture is read until it is kept in memory, the held-out loss of a checkpoint in steps, the
+// pictures of the k-NN accuracy, and the evaluations of a picture that is drawn.
+constexpr double kReserve = 0.04;
+constexpr double kCheckpointSeconds = 60, kFileSeconds = 0.2;
+constexpr double kReadings = 4, kHeldOutSteps = 2, kNeighbours = 768, kDrawSteps = 50;
 
 /// Shares of the time. Stage 2 learns longest.
-constexpr double kEncoderShare = 0.2, kDecoderShare = 0.2;
+constexpr double kEncoderShare = 0.15, kDecoderShare = 0.3;
 
 /// More passes over the data than these teach a stage little, or to know its pictures by heart.
 struct MostTraining {
   index_t steps, epochs;
 };
-constexpr MostTraining kMostEncoder{3000, 20}, kMostDecoder{4000, 20}, kMostDit{20000, 150};
+constexpr MostTraining kMostEncoder{6000, 40}, kMostDecoder{10000, 60}, kMostDit{20000, 400};
+
+/// Pictures drawn at a checkpoint of stage 2: rows of up to 20 classes, of up to 16 pictures.
+double drawn_pictures(const PlanRequest& request) {
+  const index_t rows = std::min<index_t>(static_cast<index_t>(request.classes.size()), 20);
+  return static_cast<double>(rows * std::min<index_t>(RecipeRun{}.samples / rows, 16));
+}
 
 index_t pictures_of(const PlanRequest& request) {
   index_t out = 0;
@@ -68,10 +82,13 @@ PlannedRecipe sized(const PlanRequest& request, const Tier& tier) {
   out.channels = request.sample.gray ? 1 : 3;
   out.grid = (request.size == 256 ? 16 : 8) / (tier.coarse ? 2 : 1);
   out.patch = request.size / out.grid;
-  // A token must hold its patch: 4 x 4 pixels need fewer numbers than 16 x 16.
-  out.token_width = std::max(tier.token_width, out.patch <= 4   ? index_t{64}
-                                               : out.patch <= 8 ? index_t{96}
-                                                                : index_t{128});
+  // A token must hold its patch: 4 x 4 pixels need fewer numbers than 16 x 16. Wider ones need more
+  // training of the diffusion network, so the smallest has narrow ones.
+  const index_t values = out.patch * out.patch * out.channels;
+  out.token_width = tier.token_width;
+  if (&tier != &kTiers[0] && values > 64) out.token_width = std::max<index_t>(out.token_width, 96);
+  if (&tier != &kTiers[0] && values > 256)
+    out.token_width = std::max<index_t>(out.token_width, 128);
   out.encoder_layers = tier.encoder_layers;
   out.decoder_width = tier.decoder_width;
   out.decoder_layers = tier.decoder_layers;
@@ -88,11 +105,17 @@ PlannedRecipe sized(const PlanRequest& request, const Tier& tier) {
     const index_t size = out.grid * c->patch_size;
     out.encoder_size = size == request.size ? 0 : size;
   }
+  // Crops are parts of the stored pictures, which are decoded again for each unless they are kept.
+  const double stored = 4.0 / 3 * static_cast<double>(request.sample.side) *
+                        static_cast<double>(request.sample.side * out.channels),
+               share = static_cast<double>(kKeptPictureBytes) / 2 /
+                       static_cast<double>(pictures_of(request));
+  out.crops = stored <= share || request.sample.side <= 2 * request.size;
   out.head_width = std::max(tier.head_width, round_up(out.token_width, 32));
   const index_t most = request.size >= 128 ? 32 : 64;
   out.batch = 1;
   while (2 * out.batch <= std::min(most, pictures_of(request))) out.batch *= 2;
-  out.lr = tier.dit_width > 256 ? 5e-4 : 1e-3;
+  out.lr = tier.dit_width > 256 ? 5e-4 : tier.dit_width > 128 ? 1e-3 : 2e-3;
   return out;
 }
 
@@ -103,7 +126,7 @@ Recipe parsed(const PlanRequest& request, const PlannedRecipe& numbers) {
 
 /// The largest tier that this number of pictures can fill.
 std::size_t largest_tier(index_t pictures) {
-  return pictures < 1000 ? 3 : pictures < 20000 ? 4 : kTierCount - 1;
+  return pictures < 1000 ? 4 : pictures < 20000 ? 5 : kTierCount - 1;
 }
 
 /// `steps` with two significant digits, rounded down.
@@ -115,10 +138,15 @@ index_t rounded(double steps, index_t most) {
   return out / unit * unit;
 }
 
+double step_seconds(const PlannedStage& stage) {
+  return stage.encode_seconds +
+         (stage.dtype == DType::bf16 ? stage.bf16_seconds : stage.f32_seconds);
+}
+
 /// Plans a stage for `seconds`; `extra` is the time that each checkpoint takes.
 void plan_stage(PlannedStage& stage, double seconds, double extra, MostTraining most,
                 index_t pictures, index_t batch) {
-  const double step = stage.dtype == DType::bf16 ? stage.bf16_seconds : stage.f32_seconds;
+  const double step = step_seconds(stage);
   const double between = std::max(kCheckpointSeconds, 10 * extra);
   const double checkpoints = std::max(1.0, std::ceil(seconds / (between + extra)));
   const auto limit =
@@ -147,8 +175,40 @@ void measure(PlannedStage& stage, const Recipe& recipe, TrainingStage which,
   if (stage.f32_seconds > kBf16Gain * stage.bf16_seconds) stage.dtype = DType::bf16;
 }
 
-double step_seconds(const PlannedStage& stage) {
-  return stage.dtype == DType::bf16 ? stage.bf16_seconds : stage.f32_seconds;
+/// Plans the stages for `left` seconds, whose steps were measured.
+void plan_stages(PlannedRecipe& n, const PlanRequest& request, double left, double encode_seconds,
+                 const Recipe& draft) {
+  const auto pictures = static_cast<double>(pictures_of(request)),
+             batch = static_cast<double>(n.batch);
+  const double dit_step = step_seconds(n.dit), decoder_step = step_seconds(n.decoder);
+  const double check_encoder = kNeighbours * encode_seconds;
+  // Latents of pictures and their mirror images are kept, or encoded in each step.
+  const double kinds = request.photographs ? 2 : 1;
+  const bool kept =
+      kinds * pictures * static_cast<double>(draft.model.latent_shape().numel()) * sizeof(float) <=
+      static_cast<double>(detail::kKeptLatentBytes);
+  const double latents = (1 + (kept ? kinds : 0)) * pictures * encode_seconds;
+  const double once = kReadings * pictures * request.read_seconds + latents +
+                      (request.pretrained.empty() ? 0 : check_encoder);
+  // A forward pass is a third of a step. Guidance evaluates the network twice.
+  const double evaluations = request.classes.size() > 1 ? 2 * kDrawSteps : kDrawSteps;
+  n.draw_seconds = drawn_pictures(request) * (evaluations * dit_step + decoder_step) / (3 * batch);
+
+  left = std::max(0.0, left - once);
+  const double shared = left;
+  if (request.pretrained.empty()) {
+    const double extra = kFileSeconds + check_encoder + kHeldOutSteps * step_seconds(n.encoder);
+    plan_stage(n.encoder, kEncoderShare * shared, extra, kMostEncoder, pictures_of(request),
+               n.batch);
+    left -= 60 * n.encoder.minutes;
+  }
+  plan_stage(n.decoder, kDecoderShare * shared, kFileSeconds + kHeldOutSteps * decoder_step,
+             kMostDecoder, pictures_of(request), n.batch);
+  left -= 60 * n.decoder.minutes;
+  n.dit.encode_seconds = kept ? 0 : batch * encode_seconds;
+  plan_stage(n.dit, left, kFileSeconds + n.draw_seconds + kHeldOutSteps * dit_step, kMostDit,
+             pictures_of(request), n.batch);
+  n.minutes = n.encoder.minutes + n.decoder.minutes + n.dit.minutes + once / 60;
 }
 
 }  // namespace
@@ -166,41 +226,29 @@ RecipePlan plan_recipe(const PlanRequest& request, const StepSeconds& seconds) {
   {
     const Recipe smallest = parsed(request, sized(request, kTiers[0]));
     speed = training_operations(smallest, TrainingStage::dit) /
-            seconds(smallest, TrainingStage::dit, DType::f32);
+            std::min(seconds(smallest, TrainingStage::dit, DType::f32),
+                     seconds(smallest, TrainingStage::dit, DType::bf16));
     for (std::size_t larger = largest_tier(pictures); larger > 0 && tier == 0; --larger) {
       const Recipe recipe = parsed(request, sized(request, kTiers[larger]));
       const double step = training_operations(recipe, TrainingStage::dit) / speed;
-      if (dit_share * total >= step * static_cast<double>(kEnoughSteps)) tier = larger;
+      if (dit_share * total * static_cast<double>(recipe.dit_training.batch_size) >=
+          step * kEnoughPictures)
+        tier = larger;
     }
   }
 
   PlannedRecipe n = sized(request, kTiers[tier]);
-  while (n.batch > kLeastBatch &&
-         dit_share * total * speed <
-             static_cast<double>(kMoreSteps) *
-                 training_operations(parsed(request, n), TrainingStage::dit))
-    n.batch /= 2;
+  const auto steps = [&] {
+    return dit_share * total * speed / training_operations(parsed(request, n), TrainingStage::dit);
+  };
+  while (n.batch > 32 && steps() < kMoreSteps) n.batch /= 2;
+  while (n.batch > 16 && steps() < kManyMoreSteps) n.batch /= 2;
   const Recipe draft = parsed(request, n);
   if (trains_encoder) measure(n.encoder, draft, TrainingStage::encoder, seconds);
   measure(n.decoder, draft, TrainingStage::decoder, seconds);
   measure(n.dit, draft, TrainingStage::dit, seconds);
 
-  // A forward pass is a third of a step. The statistics encode every picture once.
-  const double dit_speed = training_operations(draft, TrainingStage::dit) / step_seconds(n.dit);
-  const double statistics = training_operations(draft, TrainingStage::statistics) *
-                            static_cast<double>(pictures) / dit_speed;
-  n.draw_seconds = static_cast<double>(kDrawn * kDrawSteps) * step_seconds(n.dit) /
-                   (3 * static_cast<double>(n.batch));
-  double left = std::max(0.0, total - statistics);
-  const double shared = left;
-  if (trains_encoder) {
-    plan_stage(n.encoder, kEncoderShare * shared, 0, kMostEncoder, pictures, n.batch);
-    left -= 60 * n.encoder.minutes;
-  }
-  plan_stage(n.decoder, kDecoderShare * shared, 0, kMostDecoder, pictures, n.batch);
-  left -= 60 * n.decoder.minutes;
-  plan_stage(n.dit, left, n.draw_seconds, kMostDit, pictures, n.batch);
-  n.minutes = n.encoder.minutes + n.decoder.minutes + n.dit.minutes + statistics / 60;
+  plan_stages(n, request, total, seconds(draft, TrainingStage::statistics, DType::f32), draft);
 
   RecipePlan out;
   out.yaml = detail::recipe_text(request, n);
@@ -210,6 +258,11 @@ RecipePlan plan_recipe(const PlanRequest& request, const StepSeconds& seconds) {
     out.notes.push_back(concat("the training needs about ", std::ceil(n.minutes),
                                " minutes, more than the ", request.minutes,
                                " that were given; a smaller size needs less"));
+  if (n.minutes < 0.7 * request.minutes)
+    out.notes.push_back(
+        concat("the training takes only about ", std::ceil(n.minutes), " of the ", request.minutes,
+               " minutes; in more steps, the networks would hardly do more than learn ", pictures,
+               " pictures by heart"));
   if (n.dit.steps < kFewSteps || n.decoder.steps < kFewSteps ||
       (trains_encoder && n.encoder.steps < kFewSteps))
     out.notes.push_back(

@@ -108,17 +108,27 @@ void train(Text& text, const PlanRequest& request, const PlannedRecipe& n,
   text.line(4, concat("seed: ", seed));
 }
 
-void augmentation(Text& text, int indent, const PlanRequest& request, bool crop) {
+/// How pictures are varied; in stage 2 (`places` false) only by mirroring.
+void augmentation(Text& text, int indent, const PlanRequest& request, const PlannedRecipe& n,
+                  bool places) {
+  const char* const why = !places   ? ""
+                          : n.crops ? " The mild crop shows at least 80 % of the area."
+                                    : " Shifts in pixels, since crops would decode these large "
+                                      "files again in every step.";
   text.comment(indent,
                concat(request.photographs
                           ? "Photographs may be mirrored; set flip to false for letters or where "
                             "left and right differ."
                           : "Gray pictures may be letters or digits, which must not be mirrored; "
                             "set flip to true for others.",
-                      crop ? " The mild crop shows at least 80 % of the area." : ""));
+                      why));
   text.line(indent, "augmentation:");
   text.line(indent + 2, concat("flip: ", request.photographs ? "true" : "false"));
-  if (crop) text.line(indent + 2, "random_resized_crop: {scale: [0.8, 1], ratio: [0.9, 1.1]}");
+  if (!places) return;
+  if (n.crops)
+    text.line(indent + 2, "random_resized_crop: {scale: [0.8, 1], ratio: [0.9, 1.1]}");
+  else
+    text.line(indent + 2, concat("shift: ", request.size / 16));
 }
 
 void model(Text& text, const PlanRequest& request, const PlannedRecipe& n) {
@@ -170,8 +180,13 @@ void model(Text& text, const PlanRequest& request, const PlannedRecipe& n) {
   text.comment(2, concat("sqrt(", tokens * n.token_width,
                          " / 4096), the numbers of a latent, but at least 1 (section 4)."));
   text.line(2, "time_shift: auto");
-  text.comment(2, "How pictures are drawn unless the command says otherwise.");
-  text.line(2, "sampling: {steps: 50, solver: euler}");
+  text.comment(2, concat("How pictures are drawn unless the command says otherwise.",
+                         one ? ""
+                             : " Guidance makes them follow their class more closely, at the cost "
+                               "of variety; a scale of 1 is none."));
+  text.line(2, one ? "sampling: {steps: 50, solver: euler}"
+                   : "sampling: {steps: 50, solver: euler, guidance: {scale: 1.5, t_min: 0.0, "
+                     "t_max: 1.0}}");
 }
 
 }  // namespace
@@ -202,7 +217,7 @@ std::string recipe_text(const PlanRequest& request, const PlannedRecipe& n) {
     text.comment(4, "Weights of the two tasks: pixels keep details, labels give meaning.");
     text.line(4, "pixel_weight: 4.0");
     text.line(4, concat("label_weight: ", one ? "0.0" : "1.0"));
-    augmentation(text, 4, request, true);
+    augmentation(text, 4, request, n, true);
     train(text, request, n, n.encoder, 1);
   } else {
     text.comment(2, "Taken as it is, with the mean and deviation of its pixels.");
@@ -222,7 +237,7 @@ std::string recipe_text(const PlanRequest& request, const PlannedRecipe& n) {
                "Beside the absolute error of the pixels: the squared error of the encoder's "
                "features. With the files of LPIPS, 'lpips' is the better choice.");
   text.line(4, "perceptual_weight: 0.1");
-  augmentation(text, 4, request, true);
+  augmentation(text, 4, request, n, true);
   train(text, request, n, n.decoder, 2);
   text.line(0, "");
   text.comment(0, "Stage 2: the diffusion transformer learns to turn noise into tokens.");
@@ -230,7 +245,7 @@ std::string recipe_text(const PlanRequest& request, const PlannedRecipe& n) {
   text.line(2, "flow:");
   text.comment(4, "Most training times are in the middle between noise and picture.");
   text.line(4, "time: logit-normal_0_1");
-  augmentation(text, 4, request, false);
+  augmentation(text, 4, request, n, false);
   if (n.draw_seconds > 0)
     text.comment(2, concat("The pictures that are drawn at each checkpoint take about ",
                            fixed(n.draw_seconds, 0), " seconds."));

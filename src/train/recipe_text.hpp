@@ -15,7 +15,8 @@ struct PlannedStage {
   double ema_decay = 0.9;
   DType dtype = DType::f32;
   double f32_seconds = 0, bf16_seconds = 0;  ///< of a step; 0: not measured
-  double minutes = 0;                        ///< expected time of the stage
+  double encode_seconds = 0;  ///< of a step for the encoder, where latents are not kept
+  double minutes = 0;         ///< expected time of the stage
 };
 
 /// The numbers of a recipe.
@@ -28,8 +29,9 @@ struct PlannedRecipe {
   index_t encoder_layers = 4;                            ///< of an encoder that is trained
   index_t decoder_width = 128, decoder_layers = 3;       ///< of the decoder
   index_t dit_width = 192, head_width = 224, depth = 6;  ///< of the diffusion network
-  index_t batch = 64;                                    ///< pictures of a step, in all stages
-  double lr = 1e-3;                                      ///< highest learning rate, in all stages
+  bool crops = true;        ///< random resized crops vary the pictures, else shifts
+  index_t batch = 64;       ///< pictures of a step, in all stages
+  double lr = 1e-3;         ///< highest learning rate, in all stages
   double draw_seconds = 0;  ///< expected time of the pictures that are drawn at a checkpoint
   double minutes = 0;       ///< expected time of all stages
   PlannedStage encoder, decoder, dit;

@@ -49,6 +49,7 @@ TEST(ProcessLimits, ThisProcessHasAProcessorAndMemory) {
 TEST(ProcessLimits, NoFilesMeanNoLimits) {
   EXPECT_EQ(quota_processors(testing::TempDir() + "/none"), 0);
   EXPECT_EQ(available_memory(testing::TempDir() + "/none"), 0u);
+  EXPECT_EQ(cache_memory(1'000'000, testing::TempDir() + "/none"), 1'000'000u);
 }
 
 TEST(ProcessLimits, QuotaOfVersion2IsTheSmallestOfAllAncestors) {
@@ -85,6 +86,8 @@ TEST(ProcessLimits, LimitsOfContainersAreReadAtTheRootOfTheMount) {
   root.file("sys/fs/cgroup/memory/memory.usage_in_bytes", "200000\n");
   EXPECT_EQ(quota_processors(root.path()), 1);
   EXPECT_EQ(available_memory(root.path()), 800000u);
+  EXPECT_EQ(cache_memory(1'000'000, root.path()), 200000u);
+  EXPECT_EQ(cache_memory(1'000, root.path()), 1000u);
 }
 
 TEST(ProcessLimits, GroupsOutsideTheMountUseItsRoot) {

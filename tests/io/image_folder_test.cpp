@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "io/folder_listing.hpp"
+#include "io/picture_cache.hpp"
 #include "rae/io/data_survey.hpp"
 #include "rae/io/dataset.hpp"
 #include "rae/io/image.hpp"
@@ -195,6 +196,44 @@ TEST(ImageFolder, APictureThatBreaksLaterIsNamedWithAHint) {
   const std::string message = message_of<FormatError>([&] { data->image(0, pixels); });
   EXPECT_NE(message.find("a/1.png"), std::string::npos) << message;
   EXPECT_NE(message.find("rae train --check-data"), std::string::npos) << message;
+}
+
+/// Pictures read as a whole (`part` false) or as their upper left quarter.
+std::vector<float> read_picture(const ImageDataset& data, index_t i, bool part) {
+  std::vector<float> out(static_cast<std::size_t>(data.image_size()));
+  if (part)
+    data.part(i, out, 0, [](index_t w, index_t h) { return PixelBox{0, 0, w / 2, h / 2}; });
+  else
+    data.image(i, out);
+  return out;
+}
+
+TEST(ImageFolder, KeepsPicturesFromTheirSecondReadingOn) {
+  for (const bool part : {false, true}) {
+    SCOPED_TRACE(part);
+    const TempFolder folder;
+    write_picture(folder, "a/1.png", 50);
+    write_picture(folder, "a/2.png", 60);
+    const auto data = open_image_folder(folder.path(), {.size = 8});
+    const auto first = read_picture(*data, 0, part);
+    EXPECT_EQ(read_picture(*data, 0, part), first);
+    (void)read_picture(*data, 1, part);
+    fs::remove_all(folder / "a");
+    EXPECT_EQ(read_picture(*data, 0, part), first);
+    EXPECT_THROW((void)read_picture(*data, 1, part), Error);  // it was read only once
+  }
+}
+
+TEST(ImageFolder, DoesNotKeepPicturesAboveTheirShareOfTheMemory) {
+  detail::PictureCache cache(10, 1000);
+  int decoded = 0;
+  const auto read = [&](std::size_t i, index_t side) {
+    return cache.get(i, [&] { return ++decoded, Image(side, side, 1, 7); })->width();
+  };
+  for (int n = 0; n < 4; ++n) EXPECT_EQ(read(0, 10), 10);  // 100 bytes, a tenth of the budget
+  EXPECT_EQ(decoded, 2);
+  for (int n = 0; n < 4; ++n) EXPECT_EQ(read(1, 11), 11);
+  EXPECT_EQ(decoded, 6);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "rae/io/config.hpp"
 #include "rae/io/image.hpp"
 #include "support/cifar_files.hpp"
+#include "support/idx_files.hpp"
 #include "support/official_files.hpp"
 #include "tool/run_tool.hpp"
 
@@ -101,6 +102,51 @@ TEST_F(Init, TakesThePretrainedEncoderOfAFolder) {
   EXPECT_EQ(checked.status, 0) << checked.err;
   EXPECT_FALSE(contains(checked.out, "\nencoder: "));  // there is no stage 0
   EXPECT_EQ(rae({"train", "-r", "r.yaml", "-d", "shapes", "-o", "run", "--size", "32"}).status, 2);
+}
+
+TEST_F(Init, TrainsOnAPretrainedEncoderToTheLastSample) {
+  const auto trained = rae({"train", "-d", "shapes", "-o", "run", "--pretrained",
+                            golden_model_path("encoder"), "--speed", "0.01", "--minutes", "0.1"});
+  EXPECT_EQ(trained.status, 0) << trained.err;
+  EXPECT_TRUE(exists("run/report.html"));
+  EXPECT_TRUE(exists("run/samples/step-0000020.png"));
+  EXPECT_TRUE(exists("run/reconstructions/step-0000020.png"));
+  const auto drawn = rae({"generate", "-m", "run/model.safetensors", "--class", "square", "--count",
+                          "2", "--out", "two.png"});
+  EXPECT_EQ(drawn.status, 0) << drawn.err;
+  EXPECT_EQ(Image::open(path("two.png")).height(), 32);
+}
+
+TEST_F(Init, MeasuresTheStepsOfThisMachine) {
+  for (const std::string& encoder : {std::string(), golden_model_path("encoder")}) {
+    std::vector<std::string> command{"init", "-d", "shapes", "--minutes", "1", "-o", "-"};
+    if (!encoder.empty()) command.insert(command.end(), {"--pretrained", encoder});
+    const auto result = rae(command);
+    EXPECT_EQ(result.status, 0) << result.err;
+    EXPECT_TRUE(contains(result.out, "A step took"));
+  }
+}
+
+TEST_F(Init, PlansForTheFilesOfMnist) {
+  std::filesystem::create_directories(path("digits"));
+  write("digits/train-images-idx3-ubyte", idx_images(6, 28, 28));
+  write("digits/train-labels-idx1-ubyte", idx_labels({0, 1, 2, 0, 1, 2}));
+  write("digits/t10k-images-idx3-ubyte", idx_images(3, 28, 28));
+  write("digits/t10k-labels-idx1-ubyte", idx_labels({0, 1, 2}));
+  const auto result =
+      rae({"init", "-d", "digits", "--minutes", "0.1", "--speed", "0.01", "-o", "r.yaml"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.err, "planned: 32 x 32 pixels, 10 classes"));
+  const ConfigNode recipe = ConfigNode::load(path("r.yaml"));
+  EXPECT_EQ(recipe.at("model").at("encoder").at("channels").as_integer(), 1);
+  // Digits must not be mirrored.
+  EXPECT_FALSE(recipe.at("dit").at("flow").at("augmentation").at("flip").as_bool());
+  const auto trained = rae({"train", "-r", "r.yaml", "-d", "digits", "-o", "run"});
+  EXPECT_EQ(trained.status, 0) << trained.err;
+  EXPECT_EQ(
+      rae({"generate", "-m", "run/model.safetensors", "--class", "2", "--out", "digit.png"}).status,
+      0);
+  EXPECT_EQ(Image::open(path("digit.png")).channels(), 1);
 }
 
 TEST_F(Init, BrokenPicturesAreNamed) {

@@ -41,6 +41,9 @@ class ImageDataset {
   /// Names of the classes, by label.
   [[nodiscard]] virtual const std::vector<std::string>& class_names() const = 0;
 
+  /// Whether a picture may differ between epochs. Here: true.
+  [[nodiscard]] virtual bool varies_by_epoch() const { return true; }
+
   /// Number of floats of one picture: channels * height * width.
   [[nodiscard]] index_t image_size() const { return channels() * height() * width(); }
 

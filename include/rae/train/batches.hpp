@@ -23,6 +23,13 @@ struct Batch {
       0;  ///< number of the first sample since the training began: a stream for its random draws
 };
 
+/// One sample of a training step.
+struct BatchSample {
+  index_t picture = 0;       ///< number of the picture in the data set
+  bool mirrored = false;     ///< by the augmentation
+  std::uint64_t number = 0;  ///< since the training began
+};
+
 /// An endless, shuffled sequence of the pictures of a data set.
 class Batches {
  public:
@@ -35,6 +42,9 @@ class Batches {
   [[nodiscard]] Batch operator()(index_t i) { return (*this)(i, 0, batch_size_); }
   /// Samples [begin, end) of the same batch, such as those of one rank.
   [[nodiscard]] Batch operator()(index_t i, index_t begin, index_t end);
+
+  /// The same samples without their pixels.
+  [[nodiscard]] std::vector<BatchSample> samples(index_t i, index_t begin, index_t end);
 
  private:
   void shuffle(std::uint64_t epoch);

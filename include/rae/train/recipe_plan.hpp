@@ -26,6 +26,7 @@ struct PlanRequest {
       pretrained{};  ///< folder of Hugging Face or bundle with the encoder; empty: train one
   std::vector<std::pair<std::string, index_t>> classes{};  ///< names and pictures, by label
   PixelSample sample{};                                    ///< of the pictures
+  double read_seconds = 0;                                 ///< to read and decode a picture
   bool ignore_exif = false;                                ///< see `DatasetOptions`
   bool measured = true;     ///< the seconds of a step are measured, not estimated
   bool photographs = true;  ///< pictures may be mirrored; false for letters and other signs
