@@ -290,6 +290,17 @@ TEST_F(RunFolders, OneRunAtATimeTrainsInAFolder) {
   EXPECT_EQ(model("a"), model("b"));
 }
 
+TEST_F(RunFolders, GridsOfManyClassesHaveTwentyRows) {
+  fs::remove_all(data_.path());
+  for (int k = 0; k < 25; ++k) write_picture(data_ / concat("class ", k / 10, k % 10, "/0.png"), k);
+  const std::string events = train(three_class_recipe({"model.dit.num_classes=25"}), "a",
+                                   [](RecipeRun& run) { run.samples = 50; });
+  EXPECT_TRUE(has_text(events, "step-0000006.png (20 of 25 classes)")) << events;
+  const Image grid = Image::open(out_ / "a/samples/step-0000006.png");
+  EXPECT_EQ(grid.height(), 20 * 8 + 19 * 2);
+  EXPECT_EQ(grid.width(), 2 * 8 + 2);
+}
+
 /// Gives a checkpoint the settings that an earlier version would have stored.
 void make_earlier(const std::string& path, const Recipe& recipe, const std::string& stage,
                   index_t pictures) {

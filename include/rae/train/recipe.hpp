@@ -125,7 +125,7 @@ struct RecipeRun {
 /// are found by the names of the classes, position tables are resized to the grid of the recipe.
 ///
 /// `out`/report.html shows the progress, see run_report.hpp; it is written at each checkpoint, with
-/// losses of the separate test part of the data, if there is one.
+/// losses on held-out pictures: the separate test part of the data, or `Recipe::held_out` of them.
 ///
 /// Everything that `check_recipe` finds is refused before the first stage. Throws as
 /// `check_recipe`; ConfigError, naming the stage to run first, when a stage needs a network that is
