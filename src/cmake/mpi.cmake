@@ -3,7 +3,7 @@ if(NOT RAE_MPI MATCHES "^(AUTO|ON|OFF)$")
   message(FATAL_ERROR "RAE_MPI: expected AUTO, ON or OFF, got '${RAE_MPI}'")
 endif()
 set(RAE_MPI_USED OFF)
-# Sanitizers report leaks inside of MPI libraries, and a cross compiler would find those of the host.
+# Sanitizers report leaks inside of MPI libraries; a cross compiler would find those of the host.
 if(RAE_MPI STREQUAL "ON" OR (RAE_MPI STREQUAL "AUTO" AND NOT RAE_SANITIZE
                              AND NOT CMAKE_CROSSCOMPILING))
   set(MPI_CXX_SKIP_MPICXX ON)  # only the functions of C

@@ -29,11 +29,11 @@ class RecipeRunner {
   RecipeRunner(const Recipe& recipe, const RecipeRun& run)
       : recipe_(recipe), run_(run), stages_(detail::stages_of(recipe, run)), ranks_(run.ranks) {
     check();
-    say(checked_.data.survey.summary());
-    for (const auto& [path, reason] : checked_.data.survey.broken)
-      say(concat("skipped ", path, ": ", reason));
-    for (const std::string& note : checked_.data.survey.notes) say("note: " + note);
     ranks_.on_root([&] {
+      say(checked_.data.survey.summary());
+      for (const auto& [path, reason] : checked_.data.survey.broken)
+        say(concat("skipped ", path, ": ", reason));
+      for (const std::string& note : checked_.data.survey.notes) say("note: " + note);
       initial_ = detail::open_initial_model(recipe, run, class_names_);
       state_.emplace(recipe, run, stages_, data_->manifest(), class_names_,
                      initial_ ? &*initial_ : nullptr);
@@ -44,8 +44,11 @@ class RecipeRunner {
 
   void operator()() {
     for (const TrainingStage stage : stages_) {
-      say(concat("stage ", name_of(stage)));
-      ranks_.on_root([&] { state_->check_from(stage); });
+      // A callback may stop the run, and an error of rank 0 is that of all.
+      ranks_.on_root([&] {
+        say(concat("stage ", name_of(stage)));
+        state_->check_from(stage);
+      });
       switch (stage) {
         case TrainingStage::encoder: encoder(); break;
         case TrainingStage::decoder: decoder(); break;
@@ -176,8 +179,10 @@ class RecipeRunner {
     TrainingContext context = begin(TrainingStage::dit);
     if (recipe_.automatic_time_shift) {
       const Shape z = recipe_.model.latent_shape();  // (C, h, w)
-      say(concat("time shift ", recipe_.flow.time_shift, ", chosen for latents of ", z.numel(),
-                 " numbers (", z[0], " x ", z[1], " x ", z[2], ")"));
+      ranks_.on_root([&] {
+        say(concat("time shift ", recipe_.flow.time_shift, ", chosen for latents of ", z.numel(),
+                   " numbers (", z[0], " x ", z[1], " x ", z[2], ")"));
+      });
     }
     const auto on_average = [&](index_t step, BackboneNetwork<Tensor<float>>& average) {
       detail::RunBundle& bundle = state_->bundle();

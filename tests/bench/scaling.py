@@ -53,9 +53,9 @@ def seconds(value):
 
 
 def table(speed):
-    head = ["nodes", "pictures of each", "computing"]
+    head = ["nodes", "pictures", "computing"]
     for network in NETWORKS:
-        head += [f"{network / 1e9:.0f} Gbit/s: sums", "step", "efficiency"]
+        head += [f"sums ({network / 1e9:.0f})", "step", "efficiency"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for nodes in NODES:
         row = [str(nodes), f"{BATCH / nodes:g}", seconds(step(nodes, NETWORKS[0], speed)[0])]
