@@ -16,7 +16,7 @@
 #include "rae/metrics/ssim.hpp"
 #include "rae/train/classifier_score.hpp"
 #include "train/batched_score.hpp"
-#include "train/shown_classes.hpp"
+#include "train/sample_rows.hpp"
 
 namespace rae {
 
@@ -28,7 +28,7 @@ constexpr index_t kBatch = 500;  // pictures of up to 64 x 64 at a time
 constexpr index_t kBaseBlock =
     10000;                        // training pictures among which neighbours are sought at a time
 constexpr index_t kNearest = 4;   // neighbours in the picture
-constexpr index_t kGridRows = 8;  // of reconstructions, and samples of a class
+constexpr index_t kGridRows = 8;  // of originals and reconstructions
 
 /// Pictures of a set: all in their order, or some of them by chance, so that sets in the order of
 /// their classes are represented.
@@ -96,41 +96,6 @@ std::vector<std::uint8_t> samples_of(std::span<const Image> images) {
 double mean(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
-
-/// Samples for a picture with one row for each of up to 20 classes.
-class SampleRows {
- public:
-  explicit SampleRows(index_t classes)
-      : classes_(classes), rows_(static_cast<std::size_t>(detail::shown_rows(classes))) {}
-
-  /// Keeps a sample if it is one of the first of a class that is shown.
-  void add(const Image& image, std::int64_t label) {
-    const auto rows = static_cast<index_t>(rows_.size()),
-               row = (label * rows + classes_ - 1) / classes_;
-    if (row >= rows || detail::shown_class(row, rows, classes_) != label) return;
-    auto& of_class = rows_[static_cast<std::size_t>(row)];
-    if (static_cast<index_t>(of_class.size()) < kGridRows) of_class.push_back(image);
-  }
-
-  /// Samples of each class, as many as the class with the fewest has, at least one.
-  [[nodiscard]] index_t columns() const {
-    index_t out = kGridRows;
-    for (const auto& row : rows_)
-      if (!row.empty()) out = std::min(out, static_cast<index_t>(row.size()));
-    return out;
-  }
-  /// The samples, one row after the other, without classes that have none.
-  [[nodiscard]] std::vector<Image> pictures() const {
-    std::vector<Image> out;
-    for (const auto& row : rows_)
-      if (!row.empty()) out.insert(out.end(), row.begin(), row.begin() + columns());
-    return out;
-  }
-
- private:
-  index_t classes_;
-  std::vector<std::vector<Image>> rows_;
-};
 
 /// The parts of an evaluation share these. The ranks share each batch of pictures; rank 0 adds the
 /// results in order, and has the report.
@@ -276,7 +241,8 @@ class Evaluation {
     return score;
   }
 
-  /// The classifier, trained or read by rank 0, on every rank.
+  /// The classifier on every rank, trained or read by rank 0: trained by all, its weights and the
+  /// report would depend on the number of ranks.
   [[nodiscard]] Classifier<Tensor<float>> classifier_of_root(const ClassifierOptions& how) {
     const OnTrainingProgress on_training = [this](const TrainingProgress& p) {
       tell("classifier", p.step, p.steps);
@@ -341,7 +307,7 @@ class Evaluation {
                       const Cfg& guidance, index_t total, const char* part, const char* png,
                       Tensor<float>& queries) {
     ClassifierScore score(classifier);
-    SampleRows shown(classes());
+    detail::SampleRows shown(classes());
     std::vector<Image> kept;
     const bool keep = queries.empty();
     const index_t wanted = std::max(options_.neighbour_queries, options_.neighbour_rows);

@@ -3,7 +3,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -52,6 +51,17 @@ class SharedCommands : public RanksTest {
       if (entry.is_regular_file())
         out[fs::relative(entry.path(), path(folder)).string()] = slurp(entry.path());
     return out;
+  }
+
+  /// The process that has the file open; 0 if there is none.
+  [[nodiscard]] pid_t writer_of(const std::string& name) const {
+    std::error_code none;
+    for (const auto& process : fs::directory_iterator("/proc"))
+      for (fs::directory_iterator file(process.path() / "fd", none), end; !none && file != end;
+           file.increment(none))  // a process may end meanwhile
+        if (fs::read_symlink(file->path(), none) == fs::path(path(name)))
+          return static_cast<pid_t>(std::stol(process.path().filename().string()));
+    return 0;
   }
 
   /// Runs a command with one, two and four ranks, each in a folder of its own, which "OUT" in the
@@ -104,17 +114,16 @@ TEST_F(SharedCommands, SamplesContinueWithAnotherNumberOfRanks) {
     const auto at = text.find("\"done\": ");
     return at == std::string::npos ? -1 : std::stoi(text.substr(at + 8));
   };
-  const std::string count = "3000", steps = "100";
-  // Ctrl-C reaches mpirun, which ends its ranks by a signal and then by force: after a second,
-  // which is too soon on a computer with much other work.
-  ::setenv("OMPI_MCA_odls_base_sigkill_timeout", "5", 1);
+  const std::string count = "3000", steps = "60";
   for (const int signal : {SIGINT, SIGTERM}) {
-    const pid_t child = start_ranks(signal == SIGINT ? 4 : 2, with(count, steps, "a.npz"));
     const int before = exists("a.npz.partial.json") ? saved() : 0;
-    for (int i = 0; i < 3000 && !exists("a.npz.partial.json"); ++i)
+    const pid_t child = start_ranks(signal == SIGINT ? 4 : 2, with(count, steps, "a.npz"));
+    pid_t rank_0 = 0;
+    for (int i = 0; i < 3000 && rank_0 == 0; ++i, rank_0 = writer_of("a.npz.partial"))
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    ASSERT_NE(rank_0, 0);
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
-    EXPECT_EQ(::kill(child, signal), 0);
+    EXPECT_EQ(::kill(rank_0, signal), 0);
     const ToolResult ended = finish(child);
     EXPECT_NE(ended.status, 0);
     EXPECT_FALSE(exists("a.npz"));
@@ -124,7 +133,6 @@ TEST_F(SharedCommands, SamplesContinueWithAnotherNumberOfRanks) {
     EXPECT_TRUE(contains(ended.err, message));
     EXPECT_EQ(ended.err.find("interrupted"), ended.err.rfind("interrupted")) << ended.err;
   }
-  ::unsetenv("OMPI_MCA_odls_base_sigkill_timeout");
   const ToolResult continued = rae_ranks(3, with(count, steps, "a.npz"));
   ASSERT_EQ(continued.status, 0) << continued.err;
   EXPECT_TRUE(contains(continued.out, "of them from an earlier run"));

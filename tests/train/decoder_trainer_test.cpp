@@ -13,6 +13,7 @@
 #include "rae/core/owner.hpp"
 #include "rae/formats/fill_weights.hpp"
 #include "rae/formats/loss_networks.hpp"
+#include "rae/models/rae.hpp"
 #include "support/golden_model.hpp"
 #include "support/temp_folder.hpp"
 #include "support/tiny_decoder_run.hpp"
