@@ -478,12 +478,16 @@ class Evaluation {
     save("reconstructions.png", shown, columns);
   }
 
-  /// Latents (n, C*h*w) and pixels (n, C*H*W) of pictures, on rank 0.
-  std::pair<Tensor<float>, Tensor<float>> features_of(const Selection& chosen, index_t done,
-                                                      index_t total) {
+  struct Features {
+    Tensor<float> latents;  // (n, C*h*w)
+    Tensor<float> pixels;   // (n, C*H*W)
+  };
+
+  /// Latents and pixels of pictures, on rank 0.
+  [[nodiscard]] Features features_of(const Selection& chosen, index_t done, index_t total) {
     const index_t n = chosen.count, width = config_.latent_shape().numel(),
                   size = chosen.data.image_size();
-    Tensor<float> latents, pixels;
+    Tensor<float> latents, pixels;  // (n, C*h*w) and (n, C*H*W), or empty
     if (ranks_.is_root()) {
       latents = Tensor<float>(Shape{n, width});
       pixels = Tensor<float>(Shape{n, size});
@@ -519,22 +523,25 @@ class Evaluation {
                   total = n + 5 * m;  // four probes of the test set
     const std::vector<std::int64_t> train_labels = train.labels(0, n),
                                     test_labels = test.labels(0, m);
-    const auto [train_latents, train_pixels] = features_of(train, 0, total);
-    const auto [test_latents, test_pixels] = features_of(test, n, total);
+    const Features of_train = features_of(train, 0, total);
+    const Features of_test = features_of(test, n, total);
     ranks_.on_root([&] {
       KnnOptions knn = options_.knn;
       knn.k = std::min(knn.k, n);
       ProbeQuality out;
       out.pictures = n;
-      out.knn_latents = knn_accuracy(train_latents, train_labels, test_latents, test_labels, knn);
+      out.knn_latents =
+          knn_accuracy(of_train.latents, train_labels, of_test.latents, test_labels, knn);
       tell("probes", n + 2 * m, total);
-      out.knn_pixels = knn_accuracy(train_pixels, train_labels, test_pixels, test_labels, knn);
+      out.knn_pixels =
+          knn_accuracy(of_train.pixels, train_labels, of_test.pixels, test_labels, knn);
       tell("probes", n + 3 * m, total);
-      out.linear_latents = linear_probe_accuracy(
-          fit_linear_probe(train_latents, train_labels, classes()), test_latents, test_labels);
+      out.linear_latents =
+          linear_probe_accuracy(fit_linear_probe(of_train.latents, train_labels, classes()),
+                                of_test.latents, test_labels);
       tell("probes", n + 4 * m, total);
       out.linear_pixels = linear_probe_accuracy(
-          fit_linear_probe(train_pixels, train_labels, classes()), test_pixels, test_labels);
+          fit_linear_probe(of_train.pixels, train_labels, classes()), of_test.pixels, test_labels);
       tell("probes", total, total);
       report_.probes = out;
     });
