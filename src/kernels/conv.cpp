@@ -212,8 +212,9 @@ void correlate(const Correlation& g, const T* source, const T* weight, const T* 
   const Blocks blocks(g, panels * width);
   parallel_ranges(blocks.count(), 1, [&](index_t begin, index_t end) {
     Padded<T> padded(g, blocks);
+    // (panels, kh*kw*C, width) and lanes that copies may overwrite
     Tensor<T> panel_storage(Shape{panels * depth * width + table.lanes});
-    Tensor<T> sums_storage(Shape{rows, width});
+    Tensor<T> sums_storage(Shape{rows, width});  // (rows, width)
     T *const panel = panel_storage.data(), *const sums = sums_storage.data();
     std::vector<CopyRun> runs;
     std::vector<std::vector<CopyRun>> targets(static_cast<std::size_t>(panels));
@@ -429,7 +430,8 @@ void conv2d_backward_weight(View<const T> x, View<const T> dout, const Window& w
   double* const bias_sums = bias_storage.data();
   parallel_ranges(groups, 1, [&](index_t begin, index_t end) {
     Padded<T> padded(g, blocks);
-    Tensor<T> panels(Shape{padded_out * blocks.outputs()});
+    Tensor<T> panels(Shape{padded_out * blocks.outputs()});  // (O / width, outputs, width)
+    // (taps, C, outputs) and lanes that copies may overwrite
     Tensor<T> rows(Shape{taps_of_rows * g.in * blocks.outputs() + table.lanes});
     std::vector<CopyRun> runs;
     for (index_t group = begin; group < end; ++group)

@@ -133,7 +133,7 @@ TEST(Augmentation, BatchesCropTheStoredPicture) {
   EXPECT_GT(seen.size(), 4u);
 }
 
-/// A picture of 1 x 4 and 3 x 1, for borders.
+/// A picture of 3 x 4 whose pixels count up from 1.
 class Ramp final : public ImageDataset {
  public:
   index_t size() const override { return 1; }
@@ -165,7 +165,7 @@ TEST(Augmentation, BordersAreBlackOrMirrored) {
       EXPECT_TRUE(dark.images[k] == 0 || dark.images[k] == bright.images[k]) << k;
     }
   }
-  EXPECT_EQ(mirrored.size(), black.size());
+  EXPECT_GT(mirrored.size(), 15u);  // some mirror images of so small a picture are equal
   // Two to the right and one up: rows 2, 3, 2 and columns 3, 2, 1, 2.
   EXPECT_EQ(mirrored.count({7, 6, 5, 6, 11, 10, 9, 10, 7, 6, 5, 6}), 1u);
   EXPECT_EQ(black.count({0, 0, 5, 6, 0, 0, 9, 10, 0, 0, 0, 0}), 1u);
