@@ -51,7 +51,7 @@ constexpr double kEncoderShare = 0.15, kDecoderShare = 0.3;
 struct MostTraining {
   index_t steps, epochs;
 };
-constexpr MostTraining kMostEncoder{6000, 40}, kMostDecoder{10000, 60}, kMostDit{20000, 400};
+constexpr MostTraining kMostEncoder{8000, 40}, kMostDecoder{20000, 60}, kMostDit{25000, 400};
 
 /// Pictures drawn at a checkpoint of stage 2: rows of up to 20 classes, of up to 16 pictures.
 double drawn_pictures(const PlanRequest& request) {

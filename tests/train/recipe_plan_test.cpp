@@ -155,7 +155,7 @@ TEST(RecipePlan, FewPicturesGetSmallNetworksAndFewSteps) {
   request.minutes = 100000;
   const RecipePlan plan = plan_recipe(request, machine(1e12));
   EXPECT_EQ(plan.recipe.model.dit->get<DitDhConfig>().depth[0], 6);
-  EXPECT_EQ(plan.recipe.encoder_training.steps, 6000);
+  EXPECT_EQ(plan.recipe.encoder_training.steps, 8000);
   EXPECT_LT(plan.minutes, 1000);
 }
 
