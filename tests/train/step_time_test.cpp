@@ -25,9 +25,9 @@ TEST(StepTime, MeasuresEachStageWithoutFiles) {
   EXPECT_THROW(
       (void)measure_step(recipe, data, TrainingStage::dit, DType::f32, [] { return true; }),
       Cancelled);
-  EXPECT_THROW((void)measure_step(recipe, data, TrainingStage::statistics, DType::f32,
-                                  [] { return true; }),
-               Cancelled);
+  EXPECT_THROW(
+      (void)measure_step(recipe, data, TrainingStage::statistics, DType::f32, [] { return true; }),
+      Cancelled);
   EXPECT_EQ(folder.entries().size(), 3u);  // the classes
 }
 
