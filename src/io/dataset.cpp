@@ -25,7 +25,7 @@ OwnedPointer<const ImageDataset> open_dataset(const std::string& folder, Split s
                                               const std::vector<std::string>& left_out) {
   if (!is_folder(folder)) raise<FileError>("'", folder, "' is not a folder");
   if (!detail::find_idx(folder, detail::idx_name(split, "images-idx3-ubyte")).empty())
-    return open_fashion_mnist(folder, split, options);
+    return open_idx_folder(folder, split, options);
   if (detail::find_cifar(folder)) return open_cifar(folder, split, options);
   const detail::SplitFolders parts = detail::split_folders(folder);
   if (split == Split::train || parts.test == parts.train)

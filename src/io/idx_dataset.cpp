@@ -88,6 +88,48 @@ class IdxDataset final : public ImageDataset {
   DatasetOptions options_;
 };
 
+std::vector<std::string> fashion_names() {
+  return {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+          "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
+}
+
+/// True for labels that begin as those of Fashion-MNIST.
+bool are_fashion(Split split, std::span<const std::uint8_t> labels) {
+  constexpr std::array<std::uint8_t, 16> kTrain = {9, 0, 0, 3, 0, 2, 7, 2, 5, 5, 0, 9, 5, 5, 7, 9},
+                                         kTest = {9, 2, 1, 1, 6, 1, 4, 6, 5, 7, 4, 5, 7, 3, 4, 1};
+  const auto& expected = split == Split::train ? kTrain : kTest;
+  return labels.size() >= expected.size() &&
+         std::equal(expected.begin(), expected.end(), labels.begin());
+}
+
+/// The names of the classes of a folder, the same for both splits.
+std::vector<std::string> class_names_of(const std::string& folder) {
+  std::vector<std::string> names;
+  std::uint8_t largest = 0;
+  for (const Split split : {Split::train, Split::test}) {
+    const auto path = detail::find_idx(folder, detail::idx_name(split, "labels-idx1-ubyte"));
+    if (path.empty()) continue;
+    const Tensor<std::uint8_t> labels = read_idx_labels(path);  // (N)
+    if (are_fashion(split, labels.span())) return fashion_names();
+    for (const std::uint8_t label : labels.span()) largest = std::max(largest, label);
+  }
+  for (int c = 0; c <= largest; ++c) names.push_back(std::to_string(c));
+  return names;
+}
+
+OwnedPointer<const ImageDataset> open_split(const std::string& folder, Split split,
+                                            std::vector<std::string> class_names,
+                                            const DatasetOptions& options) {
+  std::array<std::string, 2> paths;
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto name = detail::idx_name(split, i == 0 ? "images-idx3-ubyte" : "labels-idx1-ubyte");
+    paths[i] = detail::find_idx(folder, name);
+    if (paths[i].empty())
+      raise<FileError>("'", folder, "' contains neither ", name, " nor ", name, ".gz");
+  }
+  return open_idx(paths[0], paths[1], std::move(class_names), options);
+}
+
 }  // namespace
 
 OwnedPointer<const ImageDataset> open_idx(const std::string& images, const std::string& labels,
@@ -96,19 +138,14 @@ OwnedPointer<const ImageDataset> open_idx(const std::string& images, const std::
   return std::make_shared<IdxDataset>(images, labels, std::move(class_names), options);
 }
 
+OwnedPointer<const ImageDataset> open_idx_folder(const std::string& folder, Split split,
+                                                 const DatasetOptions& options) {
+  return open_split(folder, split, class_names_of(folder), options);
+}
+
 OwnedPointer<const ImageDataset> open_fashion_mnist(const std::string& folder, Split split,
                                                     const DatasetOptions& options) {
-  std::array<std::string, 2> paths;
-  for (std::size_t i = 0; i < 2; ++i) {
-    const auto name = detail::idx_name(split, i == 0 ? "images-idx3-ubyte" : "labels-idx1-ubyte");
-    paths[i] = detail::find_idx(folder, name);
-    if (paths[i].empty())
-      raise<FileError>("'", folder, "' contains neither ", name, " nor ", name, ".gz");
-  }
-  return open_idx(paths[0], paths[1],
-                  {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt",
-                   "Sneaker", "Bag", "Ankle boot"},
-                  options);
+  return open_split(folder, split, fashion_names(), options);
 }
 
 }  // namespace rae

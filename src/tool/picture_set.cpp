@@ -40,7 +40,7 @@ std::vector<std::string> pictures_in(const fs::path& folder) {
 OwnedPointer<const ImageDataset> open_test_pictures(const std::string& path) {
   if (detail::find_cifar(path)) return open_cifar(path, Split::test);
   try {
-    return open_fashion_mnist(path, Split::test);
+    return open_idx_folder(path, Split::test);
   } catch (const FileError&) {
     raise<FileError>(
         "'", path,

@@ -105,8 +105,7 @@ TEST(DataSurvey, LooksAtIdxFiles) {
   folder.write("t10k-labels-idx1-ubyte", idx_labels({1, 2}));
   const auto found = survey_dataset(folder.path(), Split::train, {});
   EXPECT_EQ(found.survey.summary(),
-            "train: 3 pictures in 10 classes (T-shirt/top 1, Trouser 0, Pullover 0, Dress 0, "
-            "Coat 0, Sandal 0, Shirt 0, Sneaker 0, ...), 2 test");
+            "train: 3 pictures in 10 classes (0 1, 1 0, 2 0, 3 0, 4 0, 5 0, 6 0, 7 0, ...), 2 test");
   EXPECT_EQ(found.data->size(), 3);
 }
 

@@ -43,6 +43,20 @@ TEST(Dataset, OpensFashionMnist) {
   EXPECT_EQ(test->label(1), 2);
 }
 
+TEST(Dataset, NamesTheClassesOfFashionMnistOnly) {
+  const TempFolder folder;
+  write_fashion_mnist(folder);
+  const std::vector<std::string> numbers = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+  EXPECT_EQ(open_idx_folder(folder.path(), Split::train)->class_names(), numbers);
+  EXPECT_EQ(open_idx_folder(folder.path(), Split::test)->class_names(), numbers);
+  // The labels of the real test part, in their order.
+  folder.write("t10k-images-idx3-ubyte.gz", gzip(idx_images(16, 4, 4)));
+  folder.write("t10k-labels-idx1-ubyte.gz",
+               gzip(idx_labels({9, 2, 1, 1, 6, 1, 4, 6, 5, 7, 4, 5, 7, 3, 4, 1})));
+  for (const Split split : {Split::train, Split::test})
+    EXPECT_EQ(open_dataset(folder.path(), split)->class_names()[8], "Bag");
+}
+
 TEST(Dataset, PadsAndRepeatsChannels) {
   const TempFolder folder;
   write_fashion_mnist(folder);

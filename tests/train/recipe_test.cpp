@@ -65,8 +65,7 @@ TEST(Recipe, TrainsAllStagesIntoOneBundle) {
   for (const char* step : {"0000002", "0000004", "0000006"})  // a row for each of four classes
     EXPECT_EQ(Image::open(out / ("samples/step-" + std::string(step) + ".png")).height(),
               4 * 8 + 3 * 2);
-  EXPECT_EQ(events.front().substr(0, 57),
-            "train: 10 pictures in 10 classes (T-shirt/top 1, Trouser ");
+  EXPECT_TRUE(events.front().starts_with("train: 10 pictures in 10 classes (0 1, 1 1, 2 1, "));
   EXPECT_EQ(events[1], "stage encoder");
 }
 

@@ -11,13 +11,12 @@
 
 namespace rae {
 
-/// Fashion-MNIST when the folder contains its pictures of this split; CIFAR-10 or CIFAR-100, with
+/// IDX files when the folder contains those of this split; CIFAR-10 or CIFAR-100, with
 /// fine labels, when it contains any pictures of their binary version; else a folder of pictures.
 /// Its sub-folders "train" and "test" (or else "val", "validation" or "valid") are the splits; a
 /// lone sub-folder "train", and a folder without such sub-folders, is both. The labels of the test
 /// part are those of the classes of the training part. `left_out` are paths of pictures that are
-/// not used. Throws as `open_fashion_mnist`, `open_cifar`
-/// and `open_image_folder`.
+/// not used. Throws as `open_idx_folder`, `open_cifar` and `open_image_folder`.
 [[nodiscard]] OwnedPointer<const ImageDataset> open_dataset(
     const std::string& folder, Split split, const DatasetOptions& options = {},
     const std::vector<std::string>& left_out = {});
