@@ -1,4 +1,5 @@
 // `rae evaluate`: evaluates a model on a data set, or compares one set of pictures with another.
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <iterator>
@@ -19,6 +20,7 @@
 #include "tool/progress.hpp"
 #include "tool/ranks.hpp"
 #include "tool/text.hpp"
+#include "train/data_split.hpp"
 
 namespace rae::tool {
 namespace {
@@ -108,6 +110,34 @@ void remove_old_evaluation(const std::string& folder) {
   for (const auto& path : old) std::filesystem::remove(path);
 }
 
+/// Takes the pictures that the training has held out as the test part of data that have none.
+void separate(OwnedPointer<const ImageDataset>& train, OwnedPointer<const ImageDataset>& test,
+              const Bundle& bundle) {
+  const auto note = bundle.notes.find(detail::kHeldOutNote);
+  double share = 0;
+  if (note != bundle.notes.end()) {
+    const std::string& text = note->second;
+    const auto read = std::from_chars(text.data(), text.data() + text.size(), share);
+    if (read.ec != std::errc() || read.ptr != text.data() + text.size() ||
+        !(share > 0 && share < 1))
+      raise<FormatError>(bundle.origin, ": the note ", detail::kHeldOutNote,
+                         ": expected a number between 0 and 1, got '", text, "'");
+  }
+  auto [seen, held_out] = detail::hold_out(train, train->manifest(), share, [&] { return test; });
+  if (held_out) {
+    train = std::move(seen);
+    test = std::move(held_out);
+    std::fprintf(stderr,
+                 "rae: note: the data have no test part, so the test pictures are the %s that the "
+                 "training has held out\n",
+                 format_count(test->size()).c_str());
+  } else {
+    std::fprintf(stderr,
+                 "rae: note: the data have no test part, so the test pictures are those of "
+                 "the training\n");
+  }
+}
+
 void run(const CLI::App& app, EvaluateCommand& command) {
   const InterruptScope reacts;
   if (!command.comparison.pictures.empty()) return run_comparison(app, command);
@@ -151,10 +181,7 @@ void run(const CLI::App& app, EvaluateCommand& command) {
     const ModelFiles model = bundle->files();
     return concat("checksums ", fingerprint(model), " and ", autoencoder_fingerprint(model));
   });
-  if (is_same_part(command.data))
-    std::fprintf(stderr,
-                 "rae: note: the data have no test part, so the test pictures are those of "
-                 "the training\n");
+  if (is_same_part(command.data)) separate(train, test, *bundle);
   UnfinishedOutput unfinished;
   const std::filesystem::path mark = std::filesystem::path(command.out) / kUnfinished;
   all.on_root([&] {

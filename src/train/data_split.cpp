@@ -1,6 +1,7 @@
 #include "train/data_split.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "io/deflate.hpp"
@@ -123,6 +124,19 @@ std::vector<index_t> held_out_pictures(const ImageDataset& data, const DataManif
   return out;
 }
 
+std::pair<OwnedPointer<const ImageDataset>, OwnedPointer<const ImageDataset>> hold_out(
+    OwnedPointer<const ImageDataset> data, const DataManifest& manifest, double share,
+    const Function<OwnedPointer<const ImageDataset>()>& measured) {
+  std::vector<index_t> chosen = held_out_pictures(*data, manifest, share), others;
+  if (chosen.empty()) return {std::move(data), nullptr};
+  for (index_t i = 0, next = 0; i < data->size(); ++i)
+    if (next < static_cast<index_t>(chosen.size()) && chosen[static_cast<std::size_t>(next)] == i)
+      ++next;
+    else
+      others.push_back(i);
+  return {subset(std::move(data), std::move(others)), subset(measured(), std::move(chosen))};
+}
+
 DataSplit split_data(const Recipe& recipe, const RecipeRun& run, const SurveyedDataset& found) {
   if (found.survey.test > 0) return with_test_part(recipe, run, found);
   DataSplit out{found.data, nullptr, found.data->manifest(),
@@ -132,22 +146,14 @@ DataSplit split_data(const Recipe& recipe, const RecipeRun& run, const SurveyedD
     out.description = "none: the data have no test part, and the run began on all pictures";
     return out;
   }
-  const index_t all = found.data->size();
-  std::vector<index_t> chosen = held_out_pictures(*found.data, out.manifest, recipe.held_out),
-                       others;
-  if (chosen.empty()) {
+  std::tie(out.training, out.held_out) = hold_out(found.data, out.manifest, recipe.held_out,
+                                                  [&] { return open_again(recipe, run, found); });
+  if (!out.held_out) {
     out.description = "none: no class has two pictures";
     return out;
   }
-  for (index_t i = 0, next = 0; i < all; ++i)
-    if (next < static_cast<index_t>(chosen.size()) && chosen[static_cast<std::size_t>(next)] == i)
-      ++next;
-    else
-      others.push_back(i);
-  const auto count = static_cast<index_t>(chosen.size());
-  out.training = subset(found.data, std::move(others));
+  const index_t all = found.data->size(), count = out.held_out->size();
   out.manifest.held_out = count;
-  out.held_out = subset(open_again(recipe, run, found), std::move(chosen));
   out.description = concat(pictures(count), " of ", all,
                            ", which the training does not see, because the data have no test part "
                            "(data.held_out: 0 trains on all)");

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
+#include "rae/core/function.hpp"
 #include "rae/io/data_survey.hpp"
 #include "rae/train/recipe.hpp"
 
@@ -29,6 +31,15 @@ inline constexpr index_t kMostHeldOut = 2000;
 [[nodiscard]] std::vector<index_t> held_out_pictures(const ImageDataset& data,
                                                      const DataManifest& manifest, double share,
                                                      index_t most = kMostHeldOut);
+
+/// The note of a bundle with the share that its training has held out.
+inline constexpr const char* kHeldOutNote = "held_out";
+
+/// The pictures of `data` but for `held_out_pictures`; and those, from `measured`, the same data
+/// set without variation. The second is null when no class has two pictures.
+[[nodiscard]] std::pair<OwnedPointer<const ImageDataset>, OwnedPointer<const ImageDataset>>
+hold_out(OwnedPointer<const ImageDataset> data, const DataManifest& manifest, double share,
+         const Function<OwnedPointer<const ImageDataset>()>& measured);
 
 /// Holds out the separate test part of the data, where there is one; else `recipe.held_out` of the
 /// training part, unless the run in `run.out` began without held-out pictures. Throws as

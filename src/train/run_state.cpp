@@ -5,6 +5,7 @@
 #include "io/deflate.hpp"
 #include "rae/io/file.hpp"
 #include "rae/train/checkpoint.hpp"
+#include "train/data_split.hpp"
 #include "train/pretrained_encoder.hpp"
 #include "train/training_log.hpp"
 
@@ -230,6 +231,7 @@ void RunState::set_settings(TrainingStage stage, ConfigNode settings) {
     if (!changes.empty()) all += concat(all.empty() ? "" : "; ", name_of(each), ": ", changes);
   }
   bundle_.bundle().notes = recipe_.notes;
+  if (data_.held_out > 0) bundle_.bundle().notes[kHeldOutNote] = concat(recipe_.held_out);
   if (!all.empty()) bundle_.bundle().notes[kChangesNote] = all;
 }
 

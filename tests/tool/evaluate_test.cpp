@@ -59,6 +59,30 @@ TEST_F(Evaluate, SaysWhichPicturesItUses) {
                        "training"));
 }
 
+// Of four pictures of a class the training holds out one, and says so in a note of the bundle.
+TEST_F(Evaluate, UsesThePicturesThatTheTrainingHeldOut) {
+  Bundle bundle = tiny_bundle();
+  bundle.notes["held_out"] = "0.25";
+  bundle.save(path("m.safetensors"));
+  const std::vector<std::string> command{
+      "evaluate", "-m", "m.safetensors", "-o",          "e",           "--samples",
+      "0",        "-d", "data/train",    "--overwrite", "--no-probes", "--guided-samples",
+      "0"};
+  const auto result = rae(command);
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.err,
+                       "the data have no test part, so the test pictures are the 3 that the "
+                       "training has held out"))
+      << result.err;
+  EXPECT_TRUE(contains(result.out, "9 training and 3 test pictures")) << result.out;
+  bundle.notes["held_out"] = "some";
+  bundle.save(path("m.safetensors"));
+  const auto refused = rae(command);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_TRUE(
+      contains(refused.err, "the note held_out: expected a number between 0 and 1, got 'some'"));
+}
+
 /// Waits until a program has written this to stderr.
 void wait_for(const std::string& file, const std::string& text) {
   for (int i = 0; i < 60000 && slurp(file).find(text) == std::string::npos; ++i) ::usleep(1000);

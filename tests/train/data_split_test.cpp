@@ -165,6 +165,7 @@ TEST_F(DataSplits, EveryStageHasAHeldOutLoss) {
 
 TEST_F(DataSplits, BelongToTheIdentityOfARun) {
   train(three_class_recipe(), "run");
+  EXPECT_EQ(Bundle::load(out_ / "run/model.safetensors").notes.at("held_out"), "0.05");
   const std::string refused =
       message_of<ConfigError>([&] { train(three_class_recipe({"data.held_out=0"}), "run"); });
   EXPECT_NE(refused.find("3 pictures were held out, none is now"), std::string::npos) << refused;
