@@ -104,8 +104,9 @@ TEST(DataSurvey, LooksAtIdxFiles) {
   folder.write("t10k-images-idx3-ubyte", idx_images(2, 4, 4));
   folder.write("t10k-labels-idx1-ubyte", idx_labels({1, 2}));
   const auto found = survey_dataset(folder.path(), Split::train, {});
-  EXPECT_EQ(found.survey.summary(),
-            "train: 3 pictures in 10 classes (0 1, 1 0, 2 0, 3 0, 4 0, 5 0, 6 0, 7 0, ...), 2 test");
+  EXPECT_EQ(
+      found.survey.summary(),
+      "train: 3 pictures in 10 classes (0 1, 1 0, 2 0, 3 0, 4 0, 5 0, 6 0, 7 0, ...), 2 test");
   EXPECT_EQ(found.data->size(), 3);
 }
 

@@ -136,7 +136,7 @@ TEST_F(Init, PlansForTheFilesOfMnist) {
   const auto result =
       rae({"init", "-d", "digits", "--minutes", "0.1", "--speed", "0.01", "-o", "r.yaml"});
   EXPECT_EQ(result.status, 0) << result.err;
-  EXPECT_TRUE(contains(result.err, "planned: 32 x 32 pixels, 10 classes"));
+  EXPECT_TRUE(contains(result.err, "planned: 32 x 32 pixels, 3 classes"));
   const ConfigNode recipe = ConfigNode::load(path("r.yaml"));
   EXPECT_EQ(recipe.at("model").at("encoder").at("channels").as_integer(), 1);
   // Digits must not be mirrored.
