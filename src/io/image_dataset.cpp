@@ -75,12 +75,11 @@ DataManifest ImageDataset::load_manifest(index_t first, index_t count, ChecksumE
 
 namespace {
 
-class SlicedDataset final : public ImageDataset {
+/// Some pictures of another data set; a derived class says which.
+class PartOfDataset : public ImageDataset {
  public:
-  SlicedDataset(OwnedPointer<const ImageDataset> whole, index_t first, index_t count)
-      : whole_(std::move(whole)), first_(first), count_(count) {}
+  explicit PartOfDataset(OwnedPointer<const ImageDataset> whole) : whole_(std::move(whole)) {}
 
-  index_t size() const override { return count_; }
   int channels() const override { return whole_->channels(); }
   index_t height() const override { return whole_->height(); }
   index_t width() const override { return whole_->width(); }
@@ -88,37 +87,10 @@ class SlicedDataset final : public ImageDataset {
   bool varies_by_epoch() const override { return whole_->varies_by_epoch(); }
 
  protected:
-  void load(index_t i, std::span<float> out, std::uint64_t epoch) const override {
-    whole_->image(first_ + i, out, epoch);
-  }
-  void load_part(index_t i, std::span<float> out, std::uint64_t epoch,
-                 const ChooseBox& choose) const override {
-    whole_->part(first_ + i, out, epoch, choose);
-  }
-  index_t load_label(index_t i) const override { return whole_->label(first_ + i); }
+  /// The index in the whole data set.
+  [[nodiscard]] virtual index_t at(index_t i) const = 0;
+  [[nodiscard]] const ImageDataset& whole() const { return *whole_; }
 
-  DataManifest load_manifest(index_t first, index_t count, ChecksumExtent extent) const override {
-    return whole_->manifest(first_ + first, count, extent);
-  }
-
- private:
-  OwnedPointer<const ImageDataset> whole_;
-  index_t first_, count_;
-};
-
-class SubsetDataset final : public ImageDataset {
- public:
-  SubsetDataset(OwnedPointer<const ImageDataset> whole, std::vector<index_t> pictures)
-      : whole_(std::move(whole)), pictures_(std::move(pictures)) {}
-
-  index_t size() const override { return static_cast<index_t>(pictures_.size()); }
-  int channels() const override { return whole_->channels(); }
-  index_t height() const override { return whole_->height(); }
-  index_t width() const override { return whole_->width(); }
-  const std::vector<std::string>& class_names() const override { return whole_->class_names(); }
-  bool varies_by_epoch() const override { return whole_->varies_by_epoch(); }
-
- protected:
   void load(index_t i, std::span<float> out, std::uint64_t epoch) const override {
     whole_->image(at(i), out, epoch);
   }
@@ -129,9 +101,37 @@ class SubsetDataset final : public ImageDataset {
   index_t load_label(index_t i) const override { return whole_->label(at(i)); }
 
  private:
-  [[nodiscard]] index_t at(index_t i) const { return pictures_[static_cast<std::size_t>(i)]; }
-
   OwnedPointer<const ImageDataset> whole_;
+};
+
+class SlicedDataset final : public PartOfDataset {
+ public:
+  SlicedDataset(OwnedPointer<const ImageDataset> whole, index_t first, index_t count)
+      : PartOfDataset(std::move(whole)), first_(first), count_(count) {}
+
+  index_t size() const override { return count_; }
+
+ protected:
+  index_t at(index_t i) const override { return first_ + i; }
+  DataManifest load_manifest(index_t first, index_t count, ChecksumExtent extent) const override {
+    return whole().manifest(first_ + first, count, extent);
+  }
+
+ private:
+  index_t first_, count_;
+};
+
+class SubsetDataset final : public PartOfDataset {
+ public:
+  SubsetDataset(OwnedPointer<const ImageDataset> whole, std::vector<index_t> pictures)
+      : PartOfDataset(std::move(whole)), pictures_(std::move(pictures)) {}
+
+  index_t size() const override { return static_cast<index_t>(pictures_.size()); }
+
+ protected:
+  index_t at(index_t i) const override { return pictures_[static_cast<std::size_t>(i)]; }
+
+ private:
   std::vector<index_t> pictures_;
 };
 
