@@ -246,10 +246,7 @@ std::string sample_to_npz(const Generator& generator, const GenerateOptions& opt
     if (noise) part.noise = noise->of(static_cast<index_t>(part.first_index), n);
     part.on_step = [&](const StepInfo& info) {
       // The other ranks are about as far in the batches after this one.
-      const index_t at_once = std::min(n * all.size(), count - first);
-      progress(static_cast<double>(first) + static_cast<double>(at_once) *
-                                                static_cast<double>(info.step) /
-                                                static_cast<double>(info.steps));
+      progress.at_step(first, std::min(n * all.size(), count - first), info.step, info.steps);
       return !interrupted();
     };
     detail::Piece piece;

@@ -71,6 +71,13 @@ class PictureProgress {
   /// Shows that `done` pictures are finished, those of `before` included.
   void operator()(double done);
 
+  /// Shows that of pictures [first, first + count), which are computed at once, `step` of `steps`
+  /// steps are done; all before are finished.
+  void at_step(index_t first, index_t count, index_t step, index_t steps) {
+    (*this)(static_cast<double>(first) +
+            static_cast<double>(count) * static_cast<double>(step) / static_cast<double>(steps));
+  }
+
   /// Erases the line.
   void clear() { bar_.clear(); }
 

@@ -71,10 +71,7 @@ SampledSet sample_together(Communicator& all, const Generator& generator,
       if (!noise.empty()) part.noise = detail::samples(noise, first, n);
     }
     part.on_step = [&](const StepInfo& info) {
-      const index_t at_once = std::min(n * all.size(), count - first);
-      progress(static_cast<double>(first) + static_cast<double>(at_once) *
-                                                static_cast<double>(info.step) /
-                                                static_cast<double>(info.steps));
+      progress.at_step(first, std::min(n * all.size(), count - first), info.step, info.steps);
       return !interrupted();
     };
     const Tensor<float> latents = generator.sample_latents(part);   // (n, C, h, w)
