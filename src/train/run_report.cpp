@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 
+#include "io/base64.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/image.hpp"
 #include "train/report_page.hpp"
@@ -17,22 +18,6 @@ namespace fs = std::filesystem;
 constexpr std::size_t kMostReports = 2000;  // of a stage, in the page
 constexpr std::size_t kMostPictures = 12;   // of a kind, in the page
 constexpr index_t kWidestPicture = 1200;    // pixels
-
-std::string base64(std::span<const std::byte> bytes) {
-  constexpr std::string_view kLetters =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const auto byte = [&](std::size_t at) {
-      return at < bytes.size() ? static_cast<std::uint32_t>(bytes[at]) : 0u;
-    };
-    const std::uint32_t group = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
-    for (std::size_t letter = 0; letter < 4; ++letter)
-      out += i + letter > bytes.size() ? '=' : kLetters[group >> (18 - 6 * letter) & 63u];
-  }
-  return out;
-}
 
 /// JSON that can stand in a script element: "<" cannot end it.
 std::string json_in_html(const ConfigNode& node) {
@@ -96,7 +81,7 @@ ConfigNode picture(index_t step, const std::string& path) {
   } else {
     bytes = read_file(path);
   }
-  out.set("image", "data:image/png;base64," + base64(bytes));
+  out.set("image", "data:image/png;base64," + detail::base64(bytes));
   return out;
 }
 
