@@ -29,7 +29,8 @@ struct PlotAxis {
 enum class PlotMark { line, points, line_and_points };
 
 /// Values of one kind. All lists have the length of `x`, or are empty where that is said. A value
-/// that is not finite is left out and interrupts the line.
+/// that is not finite, or not below 1e200 in size, is left out and interrupts the line. Lines have
+/// marks at their points up to 60 points.
 struct PlotSeries {
   std::string name{};  ///< in the legend; empty: not there
   std::vector<double> x{}, y{};
