@@ -8,6 +8,7 @@
 #include "io/base64.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/image.hpp"
+#include "train/report_charts.hpp"
 #include "train/report_page.hpp"
 
 namespace rae {
@@ -179,7 +180,9 @@ void write_run_report(const std::string& folder, const RunFacts& facts) {
     shown.set("name", stage.name);
     shown.set("steps", stage.steps);
     shown.set("batch_size", stage.batch_size);
-    shown.set("reports", ConfigNode::list(thinned(logs.back().second, kMostReports)));
+    std::vector<ConfigNode> reports = thinned(logs.back().second, kMostReports);
+    shown.set("charts", detail::report_charts(reports));
+    shown.set("reports", ConfigNode::list(std::move(reports)));
     stages.push_back(std::move(shown));
   }
   std::vector<ConfigNode> details;
