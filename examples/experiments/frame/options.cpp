@@ -27,18 +27,20 @@ Options parse_options(int argc, const char* const* argv, const std::string& name
       out.quick = true;
       continue;
     }
-    std::string count;
+    std::string count, model;
     std::string* value = option == "--data"     ? &out.data
+                         : option == "--model"  ? &model
                          : option == "--out"    ? &out.out
                          : option == "--docs"   ? &out.docs
                          : option == "--points" ? &count
                                                 : nullptr;
     if (value == nullptr)
       raise<ArgumentError>("unknown option '", option,
-                           "'; known are --quick, --data, --out, --docs, --points");
+                           "'; known are --quick, --data, --model, --out, --docs, --points");
     if (i + 1 == argc) raise<ArgumentError>(option, " needs a value");
     *value = argv[++i];
     if (value->empty()) raise<ArgumentError>(option, " needs a value that is not empty");
+    if (value == &model) out.models.push_back(model);
     if (value == &count) out.points = parse_count(count);
   }
   if (out.data.empty() && !out.quick)
