@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "rae/formats/model_files.hpp"
 #include "rae/generate/autoencoder.hpp"
 #include "rae/models/initialize.hpp"
 
@@ -71,6 +72,10 @@ Encode encoder_of_model(const std::string& path) {
   return [model = Autoencoder::load(path)](const Tensor<float>& pictures) {
     return model.encode(pictures);
   };
+}
+
+index_t model_picture_size(const std::string& path) {
+  return ModelFiles::open(path).config.image_size;
 }
 
 Tensor<float> encode_all(const Encode& encode, const Tensor<float>& pictures) {

@@ -22,6 +22,9 @@ inline constexpr index_t kRandomGrid = 4, kRandomSize = 32;
 /// The encoder of a model, with its latent statistics. Throws as `Autoencoder::load`.
 [[nodiscard]] Encode encoder_of_model(const std::string& path);
 
+/// The size of the pictures of a model, which are square. Throws as `ModelFiles::open`.
+[[nodiscard]] index_t model_picture_size(const std::string& path);
+
 /// encode(pictures) in batches of at most 128.
 [[nodiscard]] Tensor<float> encode_all(const Encode& encode, const Tensor<float>& pictures);
 

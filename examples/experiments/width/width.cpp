@@ -7,6 +7,8 @@
 #include "frame/encoders.hpp"
 #include "frame/pictures.hpp"
 #include "rae/metrics/token_spectrum.hpp"
+#include "rae/models/dit_dh.hpp"
+#include "rae/models/lightning_dit.hpp"
 #include "rae/train/flow_trainer.hpp"
 #include "width/plan.hpp"
 
