@@ -100,7 +100,7 @@ PlotRange::PlotRange(const PlotAxis& axis, const std::vector<double>& values, do
   }
   known_ = any || (axis.low && axis.high);
   if (!any) {
-    low_ = axis.low.value_or(axis.high ? (log ? *axis.high / 10 : *axis.high - 1) : 1);
+    low_ = axis.low.value_or(axis.high ? (log ? *axis.high / 10 : *axis.high - 1) : (log ? 1 : 0));
     high_ = axis.high.value_or(log ? low_ * 10 : low_ + 1);
   }
   // A range without extent, but for rounding errors, is widened.
