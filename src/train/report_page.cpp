@@ -13,9 +13,9 @@ const std::string_view kReportPageHead = R"html(<!DOCTYPE html>
 <title>Training report</title>
 <style>
 :root { color-scheme: light dark; --back: #fff; --text: #1c2024; --soft: #60646c; --line: #d9d9e0;
-  --panel: #f8f8fa; --train: #0b68cb; --held: #c2410c; }
+  --panel: #f8f8fa; }
 @media (prefers-color-scheme: dark) { :root { --back: #16181c; --text: #edeef0; --soft: #a0a4ab;
-  --line: #3a3d43; --panel: #1f2227; --train: #70b8ff; --held: #ffa057; } }
+  --line: #3a3d43; --panel: #1f2227; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.5rem; max-width: 80rem; background: var(--back);
   color: var(--text); font: 15px/1.5 system-ui, sans-serif; }
@@ -30,12 +30,7 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; }
 figure { margin: 0; padding: .75rem; background: var(--panel); border: 1px solid var(--line);
   border-radius: 6px; break-inside: avoid; }
 figcaption { font-weight: 600; } figcaption span { font-weight: 400; color: var(--soft); }
-svg { display: block; width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 11px; }
-.grid { stroke: var(--line); } .train { stroke: var(--train); } .held { stroke: var(--held); }
-.curve { fill: none; stroke-width: 1.6; } circle.train { fill: var(--train); stroke: none; }
-circle.held { fill: var(--held); stroke: none; }
-.key { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 1em; border-radius: 2px; }
-.key.train { background: var(--train); } .key.held { background: var(--held); }
+svg { display: block; width: 100%; height: auto; } figure .plot-back { fill: none; }
 .picture { display: flex; overflow-x: auto; }
 .rows { display: grid; grid-auto-rows: 1fr; align-items: center; padding-right: .6rem;
   font-size: 13px; line-height: 1; white-space: nowrap; }
@@ -45,8 +40,8 @@ circle.held { fill: var(--held); stroke: none; }
   image-rendering: pixelated; }
 pre { padding: .75rem; background: var(--panel); border: 1px solid var(--line);
   border-radius: 6px; white-space: pre-wrap; overflow-wrap: anywhere; font-size: 13px; }
-@media print { :root { --back: #fff; --text: #000; --soft: #444; --line: #bbb; --panel: #fff;
-  --train: #0b68cb; --held: #c2410c; } body { max-width: none; padding: 0; }
+@media print { :root { --back: #fff; --text: #000; --soft: #444; --line: #bbb; --panel: #fff; }
+  body { max-width: none; padding: 0; }
   .charts { grid-template-columns: 1fr 1fr; } .picture { overflow: visible; }
   .picture img { max-width: 100%; height: auto !important; } h2 { break-after: avoid; } }
 </style>
@@ -70,13 +65,6 @@ function add(parent, name, text, kind) {
   parent.append(element);
   return element;
 }
-function draw(parent, name, attributes, text) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const key in attributes) element.setAttribute(key, attributes[key]);
-  if (text !== undefined) element.textContent = text;
-  parent.append(element);
-  return element;
-}
 function number(x) {
   if (x === 0) return "0";
   const size = Math.abs(x);
@@ -86,70 +74,6 @@ function duration(seconds) {
   const s = Math.round(seconds), h = Math.floor(s / 3600), m = Math.floor(s / 60) % 60;
   return h ? h + " h " + m + " min" : m ? m + " min " + (s % 60) + " s" : s + " s";
 }
-// Round values that divide [low, high] into about `count` parts.
-function ticks(low, high, count) {
-  const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map(x => x * power).find(x => x >= raw);
-  const out = [];
-  const last = Math.floor(high / step + 1e-9);
-  for (let i = Math.ceil(low / step - 1e-9); i <= last; ++i) out.push(i * step);
-  return out;
-}
-
-// A chart of curves {name, kind, points: [[step, value], ...]}.
-function chart(parent, title, curves) {
-  curves = curves.filter(curve => curve.points.length);
-  if (!curves.length) return;
-  const figure = add(parent, "figure"), caption = add(figure, "figcaption", title);
-  const last = curves.map(c => (curves.length > 1 ? c.name + " " : "") +
-                               number(c.points[c.points.length - 1][1])).join(", ");
-  add(caption, "span", " (last: " + last + ")");
-  if (curves.length > 1) {
-    for (const curve of curves) {
-      add(caption, "i", undefined, "key " + curve.kind);
-      add(caption, "span", curve.name);
-    }
-  }
-  const all = curves.flatMap(c => c.points), xs = all.map(p => p[0]), ys = all.map(p => p[1]);
-  const least = list => list.reduce((a, b) => Math.min(a, b));
-  const most = list => list.reduce((a, b) => Math.max(a, b));
-  let x0 = least(xs), x1 = most(xs), y0 = least(ys), y1 = most(ys);
-  if (x0 === x1) { x0 -= 1; x1 += 1; }
-  if (y1 - y0 < 1e-9 * Math.abs(y1) || y0 === y1) {
-    const margin = Math.abs(y1) / 10 || 1;
-    y0 -= margin;
-    y1 += margin;
-  }
-  const space = (y1 - y0) / 20;
-  y0 -= space;
-  y1 += space;
-  const width = 480, height = 240, left = 58, right = 10, top = 8, bottom = 26;
-  const px = x => left + (x - x0) / (x1 - x0) * (width - left - right);
-  const py = y => height - bottom - (y - y0) / (y1 - y0) * (height - top - bottom);
-  const svg = draw(figure, "svg",
-                   {viewBox: "0 0 " + width + " " + height, role: "img", "aria-label": title});
-  for (const y of ticks(y0, y1, 5)) {
-    draw(svg, "line", {class: "grid", x1: left, x2: width - right, y1: py(y), y2: py(y)});
-    draw(svg, "text", {x: left - 6, y: py(y) + 4, "text-anchor": "end"}, number(y));
-  }
-  for (const x of ticks(x0, x1, 5))
-    draw(svg, "text", {x: px(x), y: height - 8, "text-anchor": "middle"}, number(x));
-  for (const curve of curves) {
-    const path = curve.points.map(p => px(p[0]).toFixed(1) + "," + py(p[1]).toFixed(1));
-    draw(svg, "polyline", {class: "curve " + curve.kind, points: path.join(" ")});
-    if (curve.points.length > 60) continue;
-    for (const p of curve.points) {
-      const dot = draw(svg, "circle", {class: curve.kind, cx: px(p[0]), cy: py(p[1]), r: 2.5});
-      draw(dot, "title", {}, "step " + p[0] + ": " + number(p[1]));
-    }
-  }
-}
-
-const words = {lr: "Learning rate", grad_norm: "Gradient norm, before clipping",
-  images_per_second: "Pictures per second", knn_accuracy: "k-NN accuracy of the encoder's tokens",
-  psnr: "PSNR of reconstructed training pictures, dB",
-  held_out_psnr: "PSNR of reconstructed held-out pictures, dB", lpips: "LPIPS", l1: "L1 of pixels"};
-
 function points(stage, name) {
   return stage.reports.filter(r => typeof r[name] === "number").map(r => [r.step, r[name]]);
 }
@@ -157,15 +81,12 @@ function points(stage, name) {
 function showStage(stage) {
   add(main, "h2", "Stage " + stage.name);
   const charts = add(main, "div", undefined, "charts");
-  const losses = [{name: "train", kind: "train", points: points(stage, "loss")},
-                  {name: "held-out", kind: "held", points: points(stage, "held_out_loss")}];
-  chart(charts, "Loss", losses);
-  const names = new Set(stage.reports.flatMap(r => Object.keys(r)));
-  for (const name of ["stage", "step", "loss", "held_out_loss", "seconds"]) names.delete(name);
-  for (const name of names)
-    chart(charts, words[name] || name,
-          [{name: name, kind: name.startsWith("held") || name.startsWith("knn") ? "held" : "train",
-            points: points(stage, name)}]);
+  for (const chart of stage.charts) {
+    const figure = add(charts, "figure"), caption = add(figure, "figcaption", chart.title);
+    add(caption, "span", " (last: " + chart.last + ")");
+    const parsed = new DOMParser().parseFromString(chart.svg, "image/svg+xml");
+    figure.append(document.importNode(parsed.documentElement, true));
+  }
 }
 
 function showPictures(title, text, pictures) {

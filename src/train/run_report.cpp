@@ -5,8 +5,10 @@
 #include <filesystem>
 #include <map>
 
+#include "io/base64.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/image.hpp"
+#include "train/report_charts.hpp"
 #include "train/report_page.hpp"
 
 namespace rae {
@@ -17,22 +19,6 @@ namespace fs = std::filesystem;
 constexpr std::size_t kMostReports = 2000;  // of a stage, in the page
 constexpr std::size_t kMostPictures = 12;   // of a kind, in the page
 constexpr index_t kWidestPicture = 1200;    // pixels
-
-std::string base64(std::span<const std::byte> bytes) {
-  constexpr std::string_view kLetters =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const auto byte = [&](std::size_t at) {
-      return at < bytes.size() ? static_cast<std::uint32_t>(bytes[at]) : 0u;
-    };
-    const std::uint32_t group = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
-    for (std::size_t letter = 0; letter < 4; ++letter)
-      out += i + letter > bytes.size() ? '=' : kLetters[group >> (18 - 6 * letter) & 63u];
-  }
-  return out;
-}
 
 /// JSON that can stand in a script element: "<" cannot end it.
 std::string json_in_html(const ConfigNode& node) {
@@ -96,7 +82,7 @@ ConfigNode picture(index_t step, const std::string& path) {
   } else {
     bytes = read_file(path);
   }
-  out.set("image", "data:image/png;base64," + base64(bytes));
+  out.set("image", "data:image/png;base64," + detail::base64(bytes));
   return out;
 }
 
@@ -194,7 +180,9 @@ void write_run_report(const std::string& folder, const RunFacts& facts) {
     shown.set("name", stage.name);
     shown.set("steps", stage.steps);
     shown.set("batch_size", stage.batch_size);
-    shown.set("reports", ConfigNode::list(thinned(logs.back().second, kMostReports)));
+    std::vector<ConfigNode> reports = thinned(logs.back().second, kMostReports);
+    shown.set("charts", detail::report_charts(reports));
+    shown.set("reports", ConfigNode::list(std::move(reports)));
     stages.push_back(std::move(shown));
   }
   std::vector<ConfigNode> details;

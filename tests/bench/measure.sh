@@ -19,7 +19,7 @@ echo "load average $load: other programs that run now falsify the figures"
   -DRAE_BUILD_EXAMPLES=OFF
 cmake --build "$build" --parallel --target rae_tool bench_packed_gemm bench_gemv bench_gemm \
   bench_attention bench_ladder bench_train_step \
-  bench_picture bench_load
+  bench_picture bench_load bench_models_plot
 # Only where Google Benchmark is installed.
 if cmake --build "$build" --target help | grep -q bench_kernels; then
   cmake --build "$build" --parallel --target bench_kernels
@@ -87,4 +87,5 @@ if "$python" -c "import torch" 2>/dev/null; then
   $first "$python" tests/bench/peers/torch_train.py --ours "$build/tests/bench_train_step" \
     --rounds 4 --json > "$out/training.json"
 fi
+"$build/tests/bench_models_plot" "$out/models.json" docs/images/performance.svg
 python3 tests/bench/report.py "$out"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the measurements of tests/bench/measure.sh into the documentation: tables and a plot.
+"""Writes the measurements of tests/bench/measure.sh into the tables of the documentation.
 
     report.py FOLDER
 
@@ -157,70 +157,6 @@ def threads(runs):
                     [f"{PEER_NAMES[program]}, speed-up of rae"] + [compared(peer) for peer in peers]
                 )
     return text + table(["threads"] + [str(run["threads"]) for run in runs], rows)
-
-
-def plot(models):
-    """Horizontal bars: the fraction of the peak of each network and type, and of its peers."""
-    left, right, row, top = 190, 560, 18, 46
-    colours = {"rae": "#2b6cb0", "torch": "#dd8452", "ggml": "#8c8c8c"}
-    programs = ["rae"] + list(models["programs"])
-    body, y, last = [], top, None
-    for each in models["networks"]:
-        if each["name"] != last:
-            y += 8 if last else 0
-            body.append(f'<text x="8" y="{y + 13}" font-weight="bold">{each["name"]}</text>')
-            last = each["name"]
-        work = (
-            2
-            * each["products_per_picture"]
-            * models["batch"]
-            / models["peak_per_second"][each["dtype"]]
-        )
-        bars = [("rae", each["fraction_of_peak"])]
-        bars += [
-            (p["program"], work / p["seconds"])
-            for p in each["peers"]
-            if p["dtype"] == each["dtype"]
-        ]
-        body.append(f'<text x="{left - 8}" y="{y + 13}" text-anchor="end">{each["dtype"]}</text>')
-        for program, fraction in bars:
-            body.append(
-                f'<rect x="{left}" y="{y + 3}" width="{fraction * (right - left):.1f}" '
-                f'height="{row - 5}" fill="{colours[program]}"/>'
-            )
-            body.append(
-                f'<text x="{left + fraction * (right - left) + 5:.1f}" y="{y + 13}">'
-                f"{fraction:.2f}</text>"
-            )
-            y += row
-    grid = []
-    for tenth in range(0, 11, 2):
-        x = left + tenth / 10 * (right - left)
-        grid.append(
-            f'<line x1="{x}" y1="{top - 4}" x2="{x}" y2="{y}" '
-            f'stroke="{"#333" if tenth == 10 else "#ddd"}"/>'
-        )
-        grid.append(
-            f'<text x="{x}" y="{top - 8}" text-anchor="middle" fill="#555">{tenth / 10:.1f}</text>'
-        )
-    key = [
-        f'<rect x="{8 + 80 * i}" y="8" width="11" height="11" fill="{colours[p]}"/>'
-        f'<text x="{24 + 80 * i}" y="18">{PEER_NAMES.get(p, p)}</text>'
-        for i, p in enumerate(programs)
-    ]
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="640" height="{y + 12}" '
-            'font-family="sans-serif" font-size="12">',
-            f'<rect width="640" height="{y + 12}" fill="white"/>',
-            f'<text x="{right}" y="18" text-anchor="end" fill="#555">'
-            "fraction of the measured peak, one picture</text>",
-        ]
-        + key
-        + grid
-        + body
-        + ["</svg>", ""]
-    )
 
 
 # --- Kernels ---
@@ -474,8 +410,6 @@ def main():
         with open(os.path.join(folder, "load")) as file:
             insert("performance.md", "machine", machine(models, file.read().strip()))
         insert("performance.md", "networks", networks(models))
-        with open(os.path.join(DOCS, "images", "performance.svg"), "w") as file:
-            file.write(plot(models))
     if numbers := read("gemm.json"):
         insert("performance.md", "gemm", gemm(numbers["lines"]))
     if numbers := read("gemv.json"):

@@ -102,7 +102,8 @@ TEST(Examples, AreShort) {
   std::size_t programs = 0;
   for (const auto& file : source_files({"examples"})) {
     ++programs;
-    EXPECT_LT(file.lines.size(), 80u) << file.path;
+    const bool experiment = file.path.rfind("examples/experiments/", 0) == 0;
+    EXPECT_LT(file.lines.size(), experiment ? 250u : 80u) << file.path;
   }
   EXPECT_GT(programs, 6u);
 }

@@ -12,6 +12,7 @@
 #include "support/event_records.hpp"
 #include "support/golden.hpp"
 #include "support/picture_folder.hpp"
+#include "support/xml.hpp"
 
 namespace rae::test {
 namespace {
@@ -55,6 +56,29 @@ TEST(TrainingLog, MergesTheNumbersOfAStep) {
   EXPECT_TRUE(read_training_log(folder / "none.jsonl").empty());
   (void)folder.write("log.jsonl", "no JSON\n");
   EXPECT_THROW((void)read_training_log(path), ConfigError);
+}
+
+TEST(RunReport, HasAChartOfEachNumber) {
+  const TempFolder folder;
+  (void)folder.write("dit/log.jsonl", R"({"stage":"dit","step":10,"loss":3.5,"a<b":1,"seconds":4}
+{"stage":"dit","step":20,"loss":3.0,"held_out_loss":3.25,"seconds":8}
+{"stage":"dit","step":30,"loss":2.75,"held_out_loss":3.125,"lr":0.001,"seconds":12}
+)");
+  RunFacts facts;
+  facts.stages = {{"dit", 100, 8}};
+  write_run_report(folder.path(), facts);
+  const ConfigNode contents = contents_of(slurp(folder / "report.html"));
+  const auto charts = contents.at("stages").elements()[0].at("charts").elements();
+  ASSERT_EQ(charts.size(), 3u);
+  EXPECT_EQ(charts[0].at("title").as_string(), "Loss");
+  EXPECT_EQ(charts[0].at("last").as_string(), "train 2.75, held-out 3.125");
+  EXPECT_EQ(charts[1].at("title").as_string(), "a<b");
+  EXPECT_EQ(charts[2].at("title").as_string(), "Learning rate");
+  EXPECT_EQ(charts[2].at("last").as_string(), "0.001");
+  const XmlElement loss = parse_xml(charts[0].at("svg").as_string());
+  EXPECT_EQ(loss.all("polyline").size(), 2u);
+  EXPECT_EQ(loss.all("circle").size(), 3u + 1u);  // of the curve and of the legend
+  EXPECT_EQ(parse_xml(charts[1].at("svg").as_string()).attribute("aria-label"), "a<b");
 }
 
 TEST(RunReport, NeedsNoOtherFile) {

@@ -42,9 +42,10 @@ struct RunFacts {
     const std::vector<std::pair<std::string, std::vector<ConfigNode>>>& stages);
 
 /// Writes report.html and log.csv into the folder of a run, each with AtomicFile. The page needs no
-/// other file: it holds the reports (at most 2,000 of a stage), the pictures in `samples` and
-/// `reconstructions` (at most twelve of each, the last one included, at most 1,200 pixels wide),
-/// and the code that draws them. Throws FileError, FormatError for a damaged picture, ConfigError.
+/// other file: it holds the reports (at most 2,000 of a stage) and their charts, the pictures in
+/// `samples` and `reconstructions` (at most twelve of each, the last one included, at most 1,200
+/// pixels wide), and the code that draws them. Throws FileError, FormatError for a damaged picture,
+/// ConfigError.
 void write_run_report(const std::string& folder, const RunFacts& facts);
 
 }  // namespace rae

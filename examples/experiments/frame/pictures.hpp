@@ -1,0 +1,19 @@
+// The pictures of an experiment: a data set, or synthetic ones for the reduced version.
+#pragma once
+
+#include "frame/options.hpp"
+#include "rae/core/tensor.hpp"
+#include "rae/io/dataset.hpp"
+
+namespace rae::experiments {
+
+/// The pictures in `options.data` as squares of `size` pixels with three channels; without that
+/// folder, 64 synthetic pictures in four classes: discs and bars in two colours on a gradient, the
+/// same ones in every run. Throws as `open_dataset`.
+[[nodiscard]] OwnedPointer<const ImageDataset> open_pictures(const Options& options, Split split,
+                                                             index_t size);
+
+/// The first `count` pictures of `data`, or all when there are fewer: (N, C, H, W) in [0, 1].
+[[nodiscard]] Tensor<float> first_pictures(const ImageDataset& data, index_t count);
+
+}  // namespace rae::experiments
