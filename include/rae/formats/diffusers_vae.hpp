@@ -23,7 +23,7 @@ struct DiffusersVaeDecoder {
 
 /// Reads the decoder of a folder with the config.json of an `AutoencoderKL` and its
 /// diffusion_pytorch_model. The encoder of the folder is not read. Configuration, names and shapes
-/// are checked before memory is allocated. Throws FileError, ConfigError, FormatError, ShapeError.
+/// are checked before memory is allocated. Throws FileError, ConfigError, FormatError.
 [[nodiscard]] DiffusersVaeDecoder load_diffusers_vae_decoder(const std::string& folder);
 
 }  // namespace rae
