@@ -63,6 +63,16 @@ Taps interpolation_taps(index_t in, index_t out, Resize method) {
   return table;
 }
 
+Taps nearest_taps(index_t in, index_t out) {
+  Taps table(out, in, 1);
+  for (index_t i = 0; i < out; ++i) {
+    table.first[Taps::index(i)] = i * in / out;
+    table.count[Taps::index(i)] = 1;
+    table.at(i, 0) = 1;
+  }
+  return table;
+}
+
 Taps antialias_taps(index_t in, index_t out) {
   const double scale = static_cast<double>(in) / static_cast<double>(out),
                widening = std::max(1.0, scale), support = 2 * widening;
@@ -83,6 +93,7 @@ Taps antialias_taps(index_t in, index_t out) {
 }
 
 Taps make_taps(index_t in, index_t out, Resize method) {
+  if (method == Resize::nearest) return nearest_taps(in, out);
   return method == Resize::bicubic_antialias ? antialias_taps(in, out)
                                              : interpolation_taps(in, out, method);
 }

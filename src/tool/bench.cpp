@@ -98,7 +98,10 @@ std::vector<Line> lines_of(const BenchCommand& command) {
   std::vector<Line> lines;
   for (const BenchNetwork* network : networks)
     for (const DType type : types)
-      lines.push_back({network, type, size_of_network(*network, type)});
+      if (network->supports(type))
+        lines.push_back({network, type, size_of_network(*network, type)});
+  if (lines.empty())
+    throw UsageError("nothing to measure: --dtype: expected f32 for a network of convolutions");
   return lines;
 }
 

@@ -3,64 +3,19 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <memory>
 #include <numbers>
+#include <type_traits>
 
 #include "rae/core/function.hpp"
 #include "rae/core/random.hpp"
 #include "rae/core/workspace.hpp"
+#include "rae/spec/forward_cost.hpp"
 #include "rae/spec/weight_types.hpp"
 #include "spec/model_size.hpp"
 
 namespace rae::tool {
 namespace {
-
-// --- Rows that each weight multiplies
-index_t tokens_of(const DitDhConfig& c) { return c.grid_h * c.grid_w; }
-index_t tokens_of(const LightningDitConfig& c) {
-  return (c.input_h / c.patch_size) * (c.input_w / c.patch_size);
-}
-
-/// Rows of a layer's input for each picture; 0 for layers that are computed before the forward
-/// pass.
-index_t rows_of(const DitDhConfig& c, index_t /*image_size*/, const std::string& name) {
-  int block = 0;
-  const bool modulates_backbone = name.find("adaLN") != std::string::npos &&
-                                  std::sscanf(name.c_str(), "blocks.%d.", &block) == 1 &&
-                                  block < c.depth[0];
-  return modulates_backbone || name.starts_with("t_embedder.") ? 0 : tokens_of(c);
-}
-index_t rows_of(const LightningDitConfig& c, index_t /*image_size*/, const std::string& name) {
-  return name.find("adaLN") != std::string::npos || name.starts_with("t_embedder.") ? 0
-                                                                                    : tokens_of(c);
-}
-index_t rows_of(const DecoderConfig& c, index_t /*image_size*/, const std::string& name) {
-  return c.grid_h * c.grid_w + (name.starts_with("decoder_embed.") ? 0 : 1);
-}
-index_t rows_of(const EncoderConfig& c, index_t image_size, const std::string& name) {
-  const index_t side = image_size / c.patch_size;
-  return side * side + (name.starts_with("patch_embed.") ? 0 : c.prefix_tokens());
-}
-
-/// Multiply-adds of the two products of attention: tokens^2 * width each, in every block.
-double attention_products(index_t tokens, index_t width, index_t blocks) {
-  return 2.0 * static_cast<double>(tokens * tokens * width * blocks);
-}
-
-double attention_products(const DitDhConfig& c, index_t /*image_size*/) {
-  return attention_products(tokens_of(c), c.hidden_size[0], c.depth[0]) +
-         attention_products(tokens_of(c), c.hidden_size[1], c.depth[1]);
-}
-double attention_products(const LightningDitConfig& c, index_t /*image_size*/) {
-  return attention_products(tokens_of(c), c.hidden_size, c.depth);
-}
-double attention_products(const DecoderConfig& c, index_t /*image_size*/) {
-  return attention_products(c.grid_h * c.grid_w + 1, c.hidden_size, c.num_layers);
-}
-double attention_products(const EncoderConfig& c, index_t image_size) {
-  return attention_products(rows_of(c, image_size, "layers."), c.hidden_size, c.num_layers);
-}
 
 NetworkOutline outline(const Backbone& c) {
   return {c.parameter_shapes(),
@@ -74,22 +29,31 @@ NetworkOutline outline(const EncoderConfig& c) {
   return {parameter_shapes<Encoder>(c),
           [c](DType wanted, std::string_view name) { return weight_type(c, wanted, name); }};
 }
+NetworkOutline outline(const ConvDecoderConfig& c) {
+  return {parameter_shapes<ConvDecoder>(c),
+          [](DType /*wanted*/, std::string_view) { return DType::f32; }};
+}
+
+/// The cost for pictures of the given side, which only some networks need.
+template <class Config>
+ForwardCost cost_of(const Config& c, index_t image_size) {
+  if constexpr (std::is_same_v<Config, EncoderConfig>)
+    return forward_cost(c, image_size, image_size);
+  else if constexpr (std::is_same_v<Config, ConvDecoderConfig>)
+    return forward_cost(c, image_size / c.scale(), image_size / c.scale());
+  else
+    return forward_cost(c);
+}
 
 template <class Config>
 BenchSize size_of_model(const Config& config, index_t image_size, DType dtype) {
   const NetworkOutline network = outline(config);
+  const ForwardCost cost = cost_of(config, image_size);
   BenchSize size;
-  size.products = attention_products(config, image_size);
+  size.products = static_cast<double>(cost.evaluation());
   size.weight_bytes = detail::bytes_of_network(network, dtype);
   size.parameters = parameter_count(network.parameters);
-  index_t widest = 0;
-  for (const auto& [name, shape, use] : network.parameters) {
-    if (use == ParameterUse::elements) continue;
-    const index_t rows = rows_of(config, image_size, name);
-    size.products += static_cast<double>(rows * shape.numel());
-    widest = std::max(widest, rows * shape[0]);
-  }
-  size.work_bytes = 4 * sizeof(float) * static_cast<std::uint64_t>(widest);
+  size.work_bytes = 4 * sizeof(float) * static_cast<std::uint64_t>(cost.largest_output);
   return size;
 }
 
@@ -164,14 +128,19 @@ Overloaded(F...) -> Overloaded<F...>;
 Forward make_forward(const BenchNetwork& network, DType dtype, index_t batch) {
   const index_t side = network.image_size;
   return std::visit(
-      Overloaded{[&](const DitDhConfig& c) { return forward_of(c, dtype, batch); },
-                 [&](const LightningDitConfig& c) { return forward_of(c, dtype, batch); },
-                 [&](const DecoderConfig& c) {
-                   return forward_on<Decoder>(c, dtype, {batch, c.grid_h * c.grid_w, c.in_dim});
-                 },
-                 [&](const EncoderConfig& c) {
-                   return forward_on<Encoder>(c, dtype, {batch, c.channels, side, side});
-                 }},
+      Overloaded{
+          [&](const DitDhConfig& c) { return forward_of(c, dtype, batch); },
+          [&](const LightningDitConfig& c) { return forward_of(c, dtype, batch); },
+          [&](const DecoderConfig& c) {
+            return forward_on<Decoder>(c, dtype, {batch, c.grid_h * c.grid_w, c.in_dim});
+          },
+          [&](const EncoderConfig& c) {
+            return forward_on<Encoder>(c, dtype, {batch, c.channels, side, side});
+          },
+          [&](const ConvDecoderConfig& c) {
+            const index_t latent = side / c.scale();
+            return forward_on<ConvDecoder>(c, dtype, {batch, c.latent_channels, latent, latent});
+          }},
       network.config);
 }
 
@@ -189,6 +158,8 @@ const std::vector<BenchNetwork>& bench_networks() {
       {"decoder-b", "ViT-B decoder",
        DecoderConfig{
            .hidden_size = 768, .num_layers = 12, .num_heads = 12, .intermediate_size = 3072}},
+      {"decoder-conv", "SD-VAE's convolutional decoder, 256 x 256 pixels, f32 only",
+       ConvDecoderConfig{}, 256},
       {"dinov2-b", "DINOv2-B encoder, 224 x 224 pixels", EncoderConfig{}, 224},
       {"siglip2-b", "SigLIP 2-B encoder, 256 x 256 pixels",
        EncoderConfig{
@@ -233,9 +204,9 @@ BenchSize size_of_network(const BenchNetwork& network, DType dtype) {
 // A matrix of such elements preserves a variance of 1, so that no activation becomes infinite or
 // subnormal, which would change the time.
 Tensor<float> random_weight(const Shape& shape) {
-  return random_tensor(shape, shape.rank() < 2
-                                  ? 0.5
-                                  : std::sqrt(3.0 / static_cast<double>(shape[shape.rank() - 1])));
+  if (shape.rank() < 2) return random_tensor(shape, 0.5);
+  const index_t inputs = shape.rank() == 4 ? shape.numel() / shape[0] : shape[-1];
+  return random_tensor(shape, std::sqrt(3.0 / static_cast<double>(inputs)));
 }
 
 BenchModel::BenchModel(const BenchNetwork& network, DType dtype, index_t batch)

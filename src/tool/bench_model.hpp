@@ -9,6 +9,7 @@
 
 #include "rae/core/function.hpp"
 #include "rae/core/workspace.hpp"
+#include "rae/models/conv_decoder.hpp"
 #include "rae/models/decoder.hpp"
 #include "rae/models/dit_dh.hpp"
 #include "rae/models/encoder.hpp"
@@ -20,8 +21,15 @@ namespace rae::tool {
 /// A network that can be measured.
 struct BenchNetwork {
   std::string_view name, description;
-  std::variant<DitDhConfig, LightningDitConfig, DecoderConfig, EncoderConfig> config;
-  index_t image_size = 0;  // pixels, side of an encoder's input; 0 for other networks
+  std::variant<DitDhConfig, LightningDitConfig, DecoderConfig, EncoderConfig, ConvDecoderConfig>
+      config;
+  index_t image_size = 0;  // pixels, side of the pictures of an encoder or a convolutional decoder;
+                           // 0 for other networks
+
+  /// True when its weights can be stored as `dtype`: those of convolutions are f32.
+  [[nodiscard]] bool supports(DType dtype) const noexcept {
+    return dtype == DType::f32 || !std::holds_alternative<ConvDecoderConfig>(config);
+  }
 };
 
 /// All networks that can be measured.

@@ -17,7 +17,8 @@ Tensor<T> resized(const Tensor<T>& image, Resize method, index_t h, index_t w) {
   return out;
 }
 
-constexpr Resize kMethods[] = {Resize::bilinear, Resize::bicubic, Resize::bicubic_antialias};
+constexpr Resize kMethods[] = {Resize::nearest, Resize::bilinear, Resize::bicubic,
+                               Resize::bicubic_antialias};
 
 struct Size {
   index_t h_in, w_in, h_out, w_out;

@@ -11,7 +11,8 @@ using test::expect_gradients;
 using test::Inputs;
 
 TEST(ResizeOps, Gradients) {
-  for (const Resize method : {Resize::bilinear, Resize::bicubic, Resize::bicubic_antialias}) {
+  for (const Resize method :
+       {Resize::nearest, Resize::bilinear, Resize::bicubic, Resize::bicubic_antialias}) {
     expect_gradients([method](Inputs in) { return resize(in[0], method, 3, 5); }, {{2, 3, 4, 4}});
     expect_gradients([method](Inputs in) { return resize(in[0], method, 5, 2); }, {{1, 2, 3, 7}});
   }

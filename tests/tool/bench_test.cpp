@@ -70,6 +70,7 @@ TEST_F(Bench, RejectsUnknownNamesAndNumbersOutOfRange) {
   refuses({"--models", "dit-dh-x"}, 2,
           {"--models: unknown network 'dit-dh-x'; did you mean 'dit-dh-xl'?", "decoder-xl, "});
   refuses({"--models", ","}, 2, {"nothing to measure"});
+  refuses({"--models", "decoder-conv", "--dtype", "bf16"}, 2, {"nothing to measure", "f32"});
   refuses({"--dtype", "f32,fp8"}, 2,
           {"--dtype: expected f32, bf16, int8, int8w or int4, got 'fp8'"});
   refuses({"--rounds", "0"}, 2, {"--rounds"});

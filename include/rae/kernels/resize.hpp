@@ -12,11 +12,12 @@ namespace rae {
 
 /// Interpolation of `resize`.
 ///
+/// - `nearest`: the input floor(i * in / out) for output i along each axis.
 /// - `bilinear`: two taps per axis.
 /// - `bicubic`: four taps per axis, a = -3/4, indices clamped to the border; overshoots are kept.
 /// - `bicubic_antialias`: a = -1/2, the support widened by the scale when it shrinks, windows cut
 /// at the border and re-normalised.
-enum class Resize { bilinear, bicubic, bicubic_antialias };
+enum class Resize { nearest, bilinear, bicubic, bicubic_antialias };
 
 /// out (B, C, h, w) from image (B, C, H, W); along x first, then along y. Neighbouring outputs are
 /// computed together, so that a NaN or an infinity also reaches some whose weight for it is zero.

@@ -17,6 +17,7 @@ namespace rae::reference {
 /// Weight of input j of `in` in output i of `out`.
 [[nodiscard]] inline double resize_weight(Resize method, index_t in, index_t out, index_t i,
                                           index_t j) {
+  if (method == Resize::nearest) return i * in / out == j ? 1 : 0;
   const double scale = static_cast<double>(in) / static_cast<double>(out),
                center = (static_cast<double>(i) + 0.5) * scale;
   if (method == Resize::bicubic_antialias) {

@@ -1,0 +1,274 @@
+// Experiment `convergence`: how fast the same diffusion transformer learns on the latents of a
+// frozen encoder, of a VAE, of a random encoder, and on pixels.
+//
+// Diffusion Transformers with Representation Autoencoders (arXiv 2510.11690), sections 5 and 6.
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "convergence/representation.hpp"
+#include "frame/finding.hpp"
+#include "frame/pictures.hpp"
+#include "frame/points.hpp"
+#include "rae/diffusion/sampler.hpp"
+#include "rae/diffusion/time_grid.hpp"
+#include "rae/models/dit_dh.hpp"
+#include "rae/train/classifier_score.hpp"
+#include "rae/train/classifier_trainer.hpp"
+#include "rae/train/flow_trainer.hpp"
+
+namespace {
+
+using namespace rae;
+using namespace rae::experiments;
+
+struct Plan {
+  RepresentationPlan representation{};
+  index_t steps = 8000, batch = 128;  // of the DiT
+  index_t checkpoints = 8;            // at which the distance is measured
+  index_t samples = 5000, grid = 25;  // pictures of a distance; steps of the sampler
+  index_t seeds = 3;
+  index_t backbone = 192, head = 256;       // widths of DiT^DH
+  index_t depth = 6, classifier_steps = 0;  // 0: the default
+};
+
+Plan plan_of(const Options& options) {
+  Plan plan;
+  if (options.quick) {
+    plan.representation.width = 32;
+    plan.representation.layers = 1;
+    plan.representation.vae_dim = 8;
+    plan.representation.encoder_steps = plan.representation.decoder_steps = 20;
+    plan.representation.batch = plan.batch = 16;
+    plan.steps = 40;
+    plan.checkpoints = 2;
+    plan.samples = 64;
+    plan.grid = 4;
+    plan.seeds = 1;
+    plan.backbone = plan.head = 32;
+    plan.depth = 1;
+    plan.classifier_steps = 20;
+  }
+  return plan;
+}
+
+ConfigNode settings_of(const Plan& plan, const ImageDataset& data) {
+  const RepresentationPlan& r = plan.representation;
+  return ConfigNode::map({{"size", r.size},
+                          {"patch", r.patch},
+                          {"width", r.width},
+                          {"layers", r.layers},
+                          {"vae_dim", r.vae_dim},
+                          {"kl_weight", r.kl_weight},
+                          {"encoder_steps", r.encoder_steps},
+                          {"decoder_steps", r.decoder_steps},
+                          {"batch", plan.batch},
+                          {"steps", plan.steps},
+                          {"checkpoints", plan.checkpoints},
+                          {"samples", plan.samples},
+                          {"grid", plan.grid},
+                          {"backbone", plan.backbone},
+                          {"head", plan.head},
+                          {"depth", plan.depth},
+                          {"pictures", data.manifest().checksum()}});
+}
+
+/// A distance needs the classifier, and the features of the real test set.
+struct Judge {
+  Classifier<Tensor<float>> classifier;
+  FeatureStatistics real;
+
+  Judge(Classifier<Tensor<float>> trained, const ImageDataset& test)
+      : classifier(std::move(trained)), real(classifier.config().features) {
+    const Tensor<float> pictures = first_pictures(test, test.size());  // (N, 3, H, W)
+    real.update(ClassifierScore(classifier).judge(pictures).features.view());
+  }
+};
+
+/// Name of a number at checkpoint `i`, from 1 on.
+std::string key_of(const char* number, index_t i) { return concat(number, "_", i); }
+
+/// Distance of samples of a network, balanced over the classes, to the real test set.
+double distance_of(BackboneNetwork<Tensor<float>>& network, const Representation& space,
+                   const Judge& judge, const Plan& plan, index_t classes, double shift,
+                   std::uint64_t seed) {
+  constexpr index_t kAtOnce = 64;
+  const Shape latent = space.latents.shape();  // (N, C, h, w)
+  const std::vector<float> grid = full_time_grid(plan.grid, shift);
+  const ClassifierScore score(judge.classifier);
+  FeatureStatistics features(judge.classifier.config().features);
+  for (index_t begin = 0; begin < plan.samples; begin += kAtOnce) {
+    const index_t count = std::min(kAtOnce, plan.samples - begin);
+    std::vector<std::int64_t> labels;
+    for (index_t i = 0; i < count; ++i) labels.push_back((begin + i) % classes);
+    Tensor<float> x(Shape{count, latent[1], latent[2], latent[3]});  // (B, C, h, w)
+    Philox(seed + 500, static_cast<std::uint64_t>(begin)).fill_normal(x.span());
+    const Tensor<float> z =
+        sample<float>([&](const Tensor<float>& at,
+                          float t) { return network(at, Tensor<float>(Shape{count}, t), labels); },
+                      std::move(x), grid);     // (B, C, h, w)
+    Tensor<float> pictures = space.decode(z);  // (B, 3, H, W)
+    for (float& value : pictures.span()) value = std::clamp(value, 0.0f, 1.0f);
+    features.update(score.judge(pictures).features.view());
+  }
+  return frechet_distance(features, judge.real);
+}
+
+/// Trains a DiT^DH on a representation; its distances and CPU-seconds at the checkpoints.
+ConfigNode learn(const Representation& space, const Judge& judge, const Plan& plan, index_t classes,
+                 std::uint64_t seed) {
+  constexpr index_t kHeadWidth = 32;
+  const Shape latent = space.latents.shape();  // (N, C, h, w)
+  const index_t size = latent.numel() / latent[0];
+  const DitDhConfig network{.grid_h = latent[2],
+                            .grid_w = latent[3],
+                            .in_channels = latent[1],
+                            .hidden_size = {plan.backbone, plan.head},
+                            .depth = {plan.depth, 2},
+                            .num_heads = {plan.backbone / kHeadWidth, plan.head / kHeadWidth},
+                            .num_classes = classes};
+  const FlowOptions flow{.time_shift = std::max(1.0, dimension_shift(static_cast<double>(size)))};
+  const TrainingOptions training{.steps = plan.steps,
+                                 .batch_size = plan.batch,
+                                 .lr = 1e-3,
+                                 .final_lr = 1e-3,
+                                 .warmup_steps = plan.steps / 40,
+                                 .ema_decay = 0.998,
+                                 .seed = seed,
+                                 .checkpoint_every = plan.steps / plan.checkpoints};
+  // Pictures are drawn with replacement; batch i is a function of the seed and of i.
+  const auto batch = [&](index_t i) {
+    LatentBatch out{Tensor<float>(Shape{plan.batch, latent[1], latent[2], latent[3]}),
+                    {},
+                    static_cast<std::uint64_t>(i * plan.batch)};
+    const Philox random(seed, (std::uint64_t{1} << 61) + static_cast<std::uint64_t>(i));
+    for (index_t b = 0; b < plan.batch; ++b) {
+      const auto at = static_cast<index_t>(
+          random.below(static_cast<std::uint64_t>(b), static_cast<std::uint64_t>(latent[0])));
+      copy_elements(space.latents.data() + at * size, size, out.latents.data() + b * size);
+      out.labels.push_back(space.labels[static_cast<std::size_t>(at)]);
+    }
+    return out;
+  };
+  ConfigNode out = ConfigNode::map({{"autoencoder_seconds", space.cpu_seconds}});
+  double measured = 0;  // CPU-seconds of distances
+  const double begin = cpu_seconds();
+  (void)train_flow(batch, Backbone(network), flow, training, {.stage = "convergence"},
+                   [&](index_t step, BackboneNetwork<Tensor<float>>& average) {
+                     const double now = cpu_seconds();
+                     const index_t i = step * plan.checkpoints / plan.steps;
+                     if (i < 1) return;
+                     out.set(key_of("seconds", i), now - begin - measured);
+                     out.set(key_of("distance", i), distance_of(average, space, judge, plan,
+                                                                classes, flow.time_shift, seed));
+                     measured += cpu_seconds() - now;
+                   });
+  return out;
+}
+
+/// The first abscissa at which a falling curve reaches `level`, by linear interpolation; NaN if it
+/// does not.
+double reached(const PlotSeries& curve, double level) {
+  for (std::size_t i = 0; i < curve.x.size(); ++i) {
+    if (curve.y[i] > level) continue;
+    if (i == 0) return curve.x[0];
+    const double share = (curve.y[i - 1] - level) / (curve.y[i - 1] - curve.y[i]);
+    return curve.x[i - 1] + share * (curve.x[i] - curve.x[i - 1]);
+  }
+  return std::nan("");
+}
+
+Finding finding_of(const Plan& plan, const std::vector<ConfigNode>& results) {
+  Finding out;
+  out.title = "Convergence: latents of a representation are learned faster";
+  out.claim =
+      "The paper (sections 5 and 6): DiT^DH trains many times faster on the latents of a frozen "
+      "representation encoder than on those of a VAE or on pixels; gFID 2.16 on DINOv2-B, 11.70 on "
+      "SD-VAE, 30.56 on pixels after equal training.";
+  out.measured = concat(
+      "Measured here: the Frechet distance of ", plan.samples,
+      " samples without guidance to the real test set, in the features of the classifier of rae "
+      "evaluate, while the same DiT^DH trains on 16 tokens of each kind of latents. The encoder "
+      "(labels and masked pictures) and the VAE have the same transformers and see equally many "
+      "pictures. CPU-seconds are those of the DiT alone. Mean of ",
+      plan.seeds, " seeds.");
+  out.header = {"latents", "distance at the end", "pictures to the VAE's distance",
+                "CPU-seconds to it", "CPU-seconds of the autoencoder"};
+  PlotPanel pictures{.x = {.label = "pictures seen"},
+                     .y = {.label = "Frechet distance", .scale = PlotScale::log}};
+  PlotPanel seconds{.x = {.label = "CPU-seconds"},
+                    .y = {.label = "Frechet distance", .scale = PlotScale::log}};
+  for (const std::string& name : representation_names()) {
+    const auto own = results_at(results, {{"latents", name}});
+    PlotSeries over_pictures{.name = name};
+    for (index_t i = 1; i <= plan.checkpoints; ++i) {
+      const Spread distance = spread_of(own, key_of("distance", i));
+      over_pictures.x.push_back(
+          static_cast<double>(i * (plan.steps / plan.checkpoints) * plan.batch));
+      over_pictures.y.push_back(distance.mean);
+      over_pictures.low.push_back(distance.low);
+      over_pictures.high.push_back(distance.high);
+    }
+    PlotSeries over_seconds = over_pictures;
+    for (index_t i = 1; i <= plan.checkpoints; ++i)
+      over_seconds.x[static_cast<std::size_t>(i - 1)] = spread_of(own, key_of("seconds", i)).mean;
+    pictures.series.push_back(std::move(over_pictures));
+    seconds.series.push_back(std::move(over_seconds));
+  }
+  const double goal = pictures.series[1].y.back();  // of the VAE at the end
+  const auto number = [](double value) {
+    return std::isfinite(value) ? with_spread({.mean = value, .count = 1}) : "not reached";
+  };
+  std::vector<double> pictures_to, seconds_to;
+  for (std::size_t i = 0; i < pictures.series.size(); ++i) {
+    const std::string& name = pictures.series[i].name;
+    const auto own = results_at(results, {{"latents", name}});
+    pictures_to.push_back(reached(pictures.series[i], goal));
+    seconds_to.push_back(reached(seconds.series[i], goal));
+    out.rows.push_back({name, with_spread(spread_of(own, key_of("distance", plan.checkpoints))),
+                        number(pictures_to.back()), number(seconds_to.back()),
+                        number(spread_of(own, "autoencoder_seconds").mean)});
+  }
+  const double ratio = pictures_to[1] / pictures_to[0];
+  out.conclusion =
+      std::isfinite(ratio)
+          ? concat(
+                "The distance that the VAE's latents reach at the end is reached on the "
+                "encoder's latents with ",
+                number(ratio), " times fewer pictures and ", number(seconds_to[1] / seconds_to[0]),
+                " times fewer CPU-seconds.")
+          : "On the encoder's latents the distance of the VAE's is not reached: the claim does not "
+            "hold here.";
+  out.plot = {.title = "Frechet distance while training, by latents",
+              .description = "Falling curves for each kind of latents, over pictures and time.",
+              .panels = {pictures, seconds},
+              .columns = 2};
+  return out;
+}
+
+void run(const Options& options) {
+  const Plan plan = plan_of(options);
+  const auto train = open_pictures(options, Split::train, plan.representation.size),
+             test = open_pictures(options, Split::test, plan.representation.size);
+  const auto classes = static_cast<index_t>(train->class_names().size());
+  ClassifierOptions classifier = classifier_options_for(*train);
+  if (plan.classifier_steps > 0) classifier.training.steps = plan.classifier_steps;
+  std::filesystem::create_directories(options.out);
+  const Judge judge(cached_classifier(options.out + "/classifier.safetensors", train, classifier),
+                    *test);
+  std::vector<Point> points;
+  for (index_t seed = 0; seed < plan.seeds; ++seed)
+    for (const std::string& name : representation_names())
+      points.push_back({ConfigNode::map({{"latents", name}, {"seed", seed}}),
+                        name == "pixels" ? 1.0 : 2.0, [&, name, seed] {
+                          const auto own = static_cast<std::uint64_t>(seed);
+                          return learn(make_representation(name, train, plan.representation, own),
+                                       judge, plan, classes, own);
+                        }});
+  write_finding(options,
+                finding_of(plan, measure_points(options, settings_of(plan, *train), points)));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return run_experiment(argc, argv, "convergence", run); }
