@@ -51,6 +51,7 @@ class CifarDataset final : public ImageDataset {
   index_t height() const override { return options_.size; }
   index_t width() const override { return detail::width_of(options_); }
   const std::vector<std::string>& class_names() const override { return class_names_; }
+  bool varies_by_epoch() const override { return options_.random_crop || options_.flip; }
 
  protected:
   void load(index_t i, std::span<float> out, std::uint64_t epoch) const override {

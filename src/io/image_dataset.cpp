@@ -116,6 +116,7 @@ class SubsetDataset final : public ImageDataset {
   index_t height() const override { return whole_->height(); }
   index_t width() const override { return whole_->width(); }
   const std::vector<std::string>& class_names() const override { return whole_->class_names(); }
+  bool varies_by_epoch() const override { return whole_->varies_by_epoch(); }
 
  protected:
   void load(index_t i, std::span<float> out, std::uint64_t epoch) const override {

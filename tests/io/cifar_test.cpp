@@ -65,6 +65,21 @@ TEST(Cifar, ReadsCifar100) {
   }
 }
 
+TEST(Cifar, VariesByEpochOnlyWhereTheOptionsSaySo) {
+  const TempFolder folder;
+  write_cifar10(folder);
+  const auto varies = [&](const DatasetOptions& options) {
+    const auto all = open_dataset(folder.path(), Split::train, options);
+    const bool whole = all->varies_by_epoch();
+    EXPECT_EQ(subset(all, {3, 1})->varies_by_epoch(), whole);
+    EXPECT_EQ(slice(all, 2, 3)->varies_by_epoch(), whole);
+    return whole;
+  };
+  EXPECT_FALSE(varies({}));
+  EXPECT_TRUE(varies({.flip = true}));
+  EXPECT_TRUE(varies({.random_crop = true}));
+}
+
 TEST(Cifar, ConvertsPicturesAsThoseOfFolders) {
   const TempFolder folder;
   write_cifar10(folder);
