@@ -28,10 +28,36 @@ std::string quoted(const std::string& text, const std::string& path) {
   }
 }
 
-/// The header: length, JSON, and spaces so that the data begin at a multiple of kAlignment, as
-/// kernels need it.
-std::string encoded_header(const std::string& path, const std::vector<SafetensorsSlot>& slots,
-                           const std::map<std::string, std::string>& metadata) {
+/// Writes the elements of `tensor` as `To`, in pieces of limited size.
+template <class To, class From>
+void write_converted(AtomicFile& file, const Tensor<From>& tensor) {
+  const auto all = std::as_bytes(tensor.span());
+  if constexpr (std::same_as<To, From>) {
+    file.write(all);
+  } else {
+    constexpr std::size_t kPiece = std::size_t{1} << 16;
+    std::vector<To> buffer(kPiece);
+    for (std::size_t begin = 0; begin < all.size(); begin += kPiece * sizeof(From)) {
+      const auto piece = all.subspan(begin, std::min(kPiece * sizeof(From), all.size() - begin));
+      copy_converted<From>(piece, buffer.data());
+      file.write(std::as_bytes(std::span<const To>(buffer.data(), piece.size() / sizeof(From))));
+    }
+  }
+}
+
+/// The type in the file. Throws ArgumentError for a conversion between integers and floats.
+DType checked_type(const std::string& name, DType own, DType stored) {
+  if (is_float(own) ? !is_float(stored) : stored != own)
+    raise<ArgumentError>("write_safetensors: tensor ", name, " of type ", name_of(own),
+                         " cannot be stored as ", name_of(stored));
+  return stored;
+}
+
+}  // namespace
+
+std::string detail::encode_safetensors_header(const std::string& path,
+                                              const std::vector<SafetensorsSlot>& slots,
+                                              const std::map<std::string, std::string>& metadata) {
   std::string json = "{";
   if (!metadata.empty()) {
     json += "\"__metadata__\":{";
@@ -66,36 +92,11 @@ std::string encoded_header(const std::string& path, const std::vector<Safetensor
   return out + json;
 }
 
-/// Writes the elements of `tensor` as `To`, in pieces of limited size.
-template <class To, class From>
-void write_converted(AtomicFile& file, const Tensor<From>& tensor) {
-  const auto all = std::as_bytes(tensor.span());
-  if constexpr (std::same_as<To, From>) {
-    file.write(all);
-  } else {
-    constexpr std::size_t kPiece = std::size_t{1} << 16;
-    std::vector<To> buffer(kPiece);
-    for (std::size_t begin = 0; begin < all.size(); begin += kPiece * sizeof(From)) {
-      const auto piece = all.subspan(begin, std::min(kPiece * sizeof(From), all.size() - begin));
-      copy_converted<From>(piece, buffer.data());
-      file.write(std::as_bytes(std::span<const To>(buffer.data(), piece.size() / sizeof(From))));
-    }
-  }
-}
-
-/// The type in the file. Throws ArgumentError for a conversion between integers and floats.
-DType checked_type(const std::string& name, DType own, DType stored) {
-  if (is_float(own) ? !is_float(stored) : stored != own)
-    raise<ArgumentError>("write_safetensors: tensor ", name, " of type ", name_of(own),
-                         " cannot be stored as ", name_of(stored));
-  return stored;
-}
-
-}  // namespace
-
 SafetensorsWriter::SafetensorsWriter(const std::string& path, std::vector<SafetensorsSlot> slots,
                                      const std::map<std::string, std::string>& metadata)
-    : header_(encoded_header(path, slots, metadata)), file_(path), slots_(std::move(slots)) {
+    : header_(detail::encode_safetensors_header(path, slots, metadata)),
+      file_(path),
+      slots_(std::move(slots)) {
   file_.write(header_);
 }
 

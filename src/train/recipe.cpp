@@ -188,6 +188,23 @@ StatisticsOptions parse_statistics(const ConfigNode& node) {
   return o;
 }
 
+LatentOptions parse_latents(const ConfigNode& node) {
+  require_keys_known(node, {"cache", "dtype"});
+  LatentOptions o;
+  if (const ConfigNode* cache = node.find("cache")) {
+    if (cache->kind() == ConfigNode::Kind::boolean)
+      o.file = cache->as_bool() ? LatentFile::always : LatentFile::never;
+    else if (cache->as_string() != "auto")
+      cache->fail_expected("true, false or auto");
+  }
+  if (const ConfigNode* dtype = node.find("dtype")) {
+    if (dtype->as_string() != "f32" && dtype->as_string() != "bf16")
+      dtype->fail_expected("f32 or bf16");
+    o.stored_as = parse_float_dtype(dtype->as_string());
+  }
+  return o;
+}
+
 /// Path and prediction are those of the model, so that sampling uses the ones of the training.
 FlowOptions parse_flow(const ConfigNode& node, const ModelConfig& model) {
   require_keys_known(node, {"time", "loss_weight", "train_eps", "augmentation"});
@@ -321,7 +338,8 @@ Recipe parse_recipe(const ConfigNode& given, std::optional<index_t> classes) {
   ConfigNode node = given;
   if (const std::string_view name = network_without_classes(node); classes && !name.empty())
     node.set_path(concat("model.", name, ".num_classes"), *classes);
-  require_keys_known(node, {"model", "data", "encoder", "decoder", "statistics", "dit", "notes"});
+  require_keys_known(
+      node, {"model", "data", "encoder", "decoder", "statistics", "latents", "dit", "notes"});
   Recipe r;
   r.source = node;
   const ConfigNode* encoder = node.find("encoder");
@@ -364,11 +382,18 @@ Recipe parse_recipe(const ConfigNode& given, std::optional<index_t> classes) {
 
   if (const ConfigNode* statistics = node.find("statistics"))
     r.statistics = parse_statistics(*statistics);
+  if (const ConfigNode* latents = node.find("latents")) r.latents = parse_latents(*latents);
   if (const ConfigNode* dit = node.find("dit")) {
     require_keys_known(*dit, {"flow", "train", "checkpointing"});
     r.flow = parse_flow(dit->at("flow"), r.model);
     r.flow.checkpointing = dit->get_or("checkpointing", false);
     r.dit_training = parse_training_options(dit->at("train"));
+    r.flow.latents.stored_as = r.latents.stored_as;
+    if (r.latents.file == LatentFile::always &&
+        (r.data.random_crop || r.data.flip || !r.flow.augmentation.only_mirrors()))
+      raise<ConfigError>(node.at("latents").where(),
+                         ".cache: latents can be kept only if pictures do not vary when they are "
+                         "read (data) and dit.flow.augmentation has no member but flip");
   }
   if (const ConfigNode* notes = node.find("notes"))
     for (const auto& [key, value] : notes->members()) r.notes[key] = value.as_string();

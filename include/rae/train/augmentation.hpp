@@ -47,6 +47,11 @@ struct Augmentation {
                        ///< after all others
   std::optional<RandomResizedCrop> random_resized_crop{};  ///< before all others
   std::optional<ColorJitter> color_jitter{};               ///< before shift and flip
+
+  /// True when a sample is a picture or its mirror image.
+  [[nodiscard]] bool only_mirrors() const noexcept {
+    return shift == 0 && cutout == 0 && !random_resized_crop && !color_jitter;
+  }
 };
 
 /// Throws ArgumentError for a negative shift or cutout and for ranges that are empty or outside
