@@ -66,7 +66,7 @@ Encoder<Tensor<float>> train_encoder(OwnedPointer<const ImageDataset> data,
   multiply_as(model, options.dtype);
   AdamW<float> optimizer(
       model, {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay},
-      options.ema_decay);
+      options.ema_decay, options.further_ema_decays);
   Batches batches(data, options.batch_size / options.accumulate, options.seed,
                   pretraining.augmentation);
   const RankPart own = context.ranks.part(options.batch_size / options.accumulate);

@@ -47,7 +47,7 @@ OwnedPointer<BackboneNetwork<Tensor<float>>> train_on_latents(
   AdamW<float> optimizer(
       *model,
       {.beta1 = training.beta1, .beta2 = training.beta2, .weight_decay = training.weight_decay},
-      training.ema_decay);
+      training.ema_decay, training.further_ema_decays);
   auto averaged = backbone.make<Tensor<float>>();
   if (on_average)
     context.on_checkpoint = [&, then = context.on_checkpoint](index_t step) {

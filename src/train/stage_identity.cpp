@@ -46,6 +46,15 @@ ConfigNode part_of_model(TrainingStage stage, const ConfigNode& model) {
   return out;
 }
 
+/// A list of averages in ascending order: its first one is the result, which can be chosen after
+/// the training.
+ConfigNode sorted(const ConfigNode& decays) {
+  if (!decays.is_list()) return decays;
+  auto values = decays.as<std::vector<double>>();
+  std::sort(values.begin(), values.end());
+  return ConfigNode::list({values.begin(), values.end()});
+}
+
 /// A section of a recipe without choices that change no number, and without the path of a
 /// pretrained encoder, whose weights count.
 ConfigNode part_of_section(const ConfigNode& section) {
@@ -58,7 +67,8 @@ ConfigNode part_of_section(const ConfigNode& section) {
     }
     ConfigNode train = ConfigNode::map();
     for (const auto& [name, number] : value.members())
-      if (!is_one_of(name, {"log_every", "checkpoint_every"})) train.set(name, number);
+      if (!is_one_of(name, {"log_every", "checkpoint_every"}))
+        train.set(name, name == "ema_decay" ? sorted(number) : number);
     out.set(key, train);
   }
   return out;
