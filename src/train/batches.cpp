@@ -109,6 +109,10 @@ Batch Batches::operator()(index_t i, index_t begin, index_t end) {
       if (augmentation_.shift > 0 || augmentation_.flip)
         vary(scratch, image, data.channels(), data.height(), data.width(), augmentation_, mirrored,
              random);
+      if (const auto& ops = augmentation_.rand_augment)
+        rand_augment(image, data.channels(), data.height(), data.width(), *ops, random);
+      if (const auto& erasing = augmentation_.random_erasing)
+        erase_randomly(image, data.height(), data.width(), *erasing, random);
       if (augmentation_.cutout > 0)
         cut_out(image, data.height(), data.width(), augmentation_.cutout, random);
     }

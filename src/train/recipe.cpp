@@ -51,9 +51,47 @@ ColorJitter parse_color_jitter(const ConfigNode& node) {
   return o;
 }
 
+double number(const ConfigNode& node, std::string_view key, double fallback, double lowest,
+              double highest) {
+  const ConfigNode* found = node.find(key);
+  if (found == nullptr) return fallback;
+  const double value = found->as_number();
+  if (!(value >= lowest && value <= highest))
+    found->fail_expected(concat("a number between ", lowest, " and ", highest));
+  return value;
+}
+
+RandAugment parse_rand_augment(const ConfigNode& node) {
+  require_keys_known(node, {"num_ops", "magnitude", "num_magnitude_bins", "fill"});
+  RandAugment o;
+  if (const ConfigNode* ops = node.find("num_ops")) o.num_ops = ops->as_integer(0, kMostAugmentOps);
+  if (const ConfigNode* bins = node.find("num_magnitude_bins"))
+    o.num_magnitude_bins = bins->as_integer(2, 1000);
+  if (const ConfigNode* magnitude = node.find("magnitude"))
+    o.magnitude = magnitude->as_integer(0, o.num_magnitude_bins - 1);
+  o.fill = number(node, "fill", o.fill, 0, 1);
+  if (o.magnitude >= o.num_magnitude_bins)
+    node.fail_expected(concat("a magnitude below ", o.num_magnitude_bins));
+  return o;
+}
+
+RandomErasing parse_random_erasing(const ConfigNode& node) {
+  require_keys_known(node, {"p", "scale", "ratio", "value"});
+  RandomErasing o;
+  o.p = number(node, "p", o.p, 0, 1);
+  if (const ConfigNode* scale = node.find("scale")) o.scale = parse_range(*scale, {0, 1});
+  if (const ConfigNode* ratio = node.find("ratio")) o.ratio = parse_range(*ratio, {0.01, 100});
+  const ConfigNode* value = node.find("value");
+  if (value != nullptr && value->is_string() && value->as_string() == "random")
+    o.noise = true;
+  else
+    o.value = number(node, "value", o.value, 0, 1);
+  return o;
+}
+
 Augmentation parse_augmentation(const ConfigNode& node) {
-  require_keys_known(node,
-                     {"shift", "reflect", "flip", "cutout", "random_resized_crop", "color_jitter"});
+  require_keys_known(node, {"shift", "reflect", "flip", "cutout", "random_resized_crop",
+                            "color_jitter", "rand_augment", "random_erasing"});
   Augmentation out;
   if (const ConfigNode* shift = node.find("shift")) out.shift = shift->as_integer(0, 1024);
   out.reflect = node.get_or("reflect", false);
@@ -63,17 +101,11 @@ Augmentation parse_augmentation(const ConfigNode& node) {
     out.random_resized_crop = parse_random_resized_crop(*crop);
   if (const ConfigNode* jitter = node.find("color_jitter"))
     out.color_jitter = parse_color_jitter(*jitter);
+  if (const ConfigNode* ops = node.find("rand_augment"))
+    out.rand_augment = parse_rand_augment(*ops);
+  if (const ConfigNode* erasing = node.find("random_erasing"))
+    out.random_erasing = parse_random_erasing(*erasing);
   return out;
-}
-
-double number(const ConfigNode& node, std::string_view key, double fallback, double lowest,
-              double highest) {
-  const ConfigNode* found = node.find(key);
-  if (found == nullptr) return fallback;
-  const double value = found->as_number();
-  if (!(value >= lowest && value <= highest))
-    found->fail_expected(concat("a number between ", lowest, " and ", highest));
-  return value;
 }
 
 constexpr double kAny = std::numeric_limits<double>::max();
