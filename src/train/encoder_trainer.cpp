@@ -35,17 +35,38 @@ Tensor<float> mask_patches(Tensor<float> images, index_t patch_size,
   return images;
 }
 
-Var<float> pretraining_loss(const PretrainingModel<Var<float>>& model, const Tensor<float>& masked,
-                            const Tensor<float>& images, std::span<const std::int64_t> labels,
-                            const PretrainingOptions& options) {
+namespace {
+
+/// The loss with a loss of the classes for their logits.
+Var<float> weighted_loss(const PretrainingModel<Var<float>>& model, const Tensor<float>& masked,
+                         const Tensor<float>& images, const PretrainingOptions& options,
+                         const Function<Var<float>(const Var<float>& logits)>& label_loss) {
   const Var<float> tokens = model.encoder(Var<float>(masked));  // (B, N, D)
   const Tensor<float> target =
       patchify(images, model.encoder.config().patch_size);  // (B, N, C*P*P)
   const Var<float> pixel_loss = scale(mse_loss(model.predict(tokens), target),
                                       static_cast<float>(options.pixel_weight));  // ()
   if (options.label_weight == 0) return pixel_loss;
-  return add(pixel_loss, scale(cross_entropy_loss(model.classify(tokens), labels),
+  return add(pixel_loss, scale(label_loss(model.classify(tokens)),
                                static_cast<float>(options.label_weight)));  // ()
+}
+
+}  // namespace
+
+Var<float> pretraining_loss(const PretrainingModel<Var<float>>& model, const Tensor<float>& masked,
+                            const Tensor<float>& images, std::span<const std::int64_t> labels,
+                            const PretrainingOptions& options) {
+  return weighted_loss(model, masked, images, options, [&](const Var<float>& logits) {
+    return cross_entropy_loss(logits, labels, options.label_smoothing);
+  });
+}
+
+Var<float> pretraining_loss(const PretrainingModel<Var<float>>& model, const Tensor<float>& masked,
+                            const Tensor<float>& images, const Tensor<float>& targets,
+                            const PretrainingOptions& options) {
+  return weighted_loss(model, masked, images, options, [&](const Var<float>& logits) {
+    return soft_cross_entropy_loss(logits, targets);
+  });
 }
 
 Encoder<Tensor<float>> train_encoder(OwnedPointer<const ImageDataset> data,
@@ -59,7 +80,9 @@ Encoder<Tensor<float>> train_encoder(OwnedPointer<const ImageDataset> data,
                        config.table_h * config.patch_size, " x ",
                        config.table_w * config.patch_size, ", the data set has ", data->channels(),
                        " x ", data->height(), " x ", data->width());
-  PretrainingModel<Var<float>> model(config, static_cast<index_t>(data->class_names().size()));
+  require_mix(pretraining.mix);
+  const auto classes = static_cast<index_t>(data->class_names().size());
+  PretrainingModel<Var<float>> model(config, classes);
   init_default(model, options.seed);
   initialize(model.encoder, options.seed);
   set_initial_values(model, context.initial);
@@ -70,8 +93,7 @@ Encoder<Tensor<float>> train_encoder(OwnedPointer<const ImageDataset> data,
   Batches batches(data, options.batch_size / options.accumulate, options.seed,
                   pretraining.augmentation);
   const RankPart own = context.ranks.part(options.batch_size / options.accumulate);
-  PretrainingModel<Tensor<float>> averaged(config,
-                                           static_cast<index_t>(data->class_names().size()));
+  PretrainingModel<Tensor<float>> averaged(config, classes);
   if (on_average)
     context.on_checkpoint = [&, then = context.on_checkpoint](index_t step) {
       optimizer.copy_ema_to(averaged);
@@ -88,12 +110,22 @@ Encoder<Tensor<float>> train_encoder(OwnedPointer<const ImageDataset> data,
             images, batch.labels, pretraining);
       });
     };
+  const auto masked = [&](const Tensor<float>& images, std::uint64_t first) {
+    return mask_patches(images, config.patch_size, pretraining, options.seed, first);
+  };
   run_training(optimizer, options, context, [&](index_t step, index_t part) {
-    const Batch batch = batches(step * options.accumulate + part, own.begin, own.end);
+    const index_t i = step * options.accumulate + part;
+    if (!pretraining.mix.mixes()) {
+      const Batch batch = batches(i, own.begin, own.end);
+      const Tensor<float> images = normalize_pixels(batch.images, pixels);  // (B, C, H, W)
+      return pretraining_loss(model, masked(images, batch.first), images, batch.labels,
+                              pretraining);
+    }
+    const MixedBatch batch =
+        mix_with_next(batches(i, own.begin, own.end + 1), classes, pretraining.mix,
+                      pretraining.label_smoothing, options.seed);
     const Tensor<float> images = normalize_pixels(batch.images, pixels);  // (B, C, H, W)
-    return pretraining_loss(
-        model, mask_patches(images, config.patch_size, pretraining, options.seed, batch.first),
-        images, batch.labels, pretraining);
+    return pretraining_loss(model, masked(images, batch.first), images, batch.targets, pretraining);
   });
   optimizer.copy_ema_to(averaged);
   return std::move(averaged.encoder);

@@ -113,12 +113,19 @@ constexpr std::int64_t kMostEpochs = 1'000'000'000;
 
 PretrainingOptions parse_pretraining(const ConfigNode& node) {
   require_keys_known(
-      node, {"mask_probability", "mask_ratio", "pixel_weight", "label_weight", "augmentation"});
+      node, {"mask_probability", "mask_ratio", "pixel_weight", "label_weight", "label_smoothing",
+             "mixup_alpha", "cutmix_alpha", "mixup_prob", "mixup_switch_prob", "augmentation"});
   PretrainingOptions o;
   o.mask_probability = number(node, "mask_probability", o.mask_probability, 0, 1);
   o.mask_ratio = number(node, "mask_ratio", o.mask_ratio, 0, 1);
   o.pixel_weight = number(node, "pixel_weight", o.pixel_weight, 0, kAny);
   o.label_weight = number(node, "label_weight", o.label_weight, 0, kAny);
+  o.label_smoothing = number(node, "label_smoothing", o.label_smoothing, 0, 1);
+  MixOptions& mix = o.mix;
+  mix.mixup_alpha = number(node, "mixup_alpha", mix.mixup_alpha, 0, kMostAlpha);
+  mix.cutmix_alpha = number(node, "cutmix_alpha", mix.cutmix_alpha, 0, kMostAlpha);
+  mix.mixup_prob = number(node, "mixup_prob", mix.mixup_prob, 0, 1);
+  mix.mixup_switch_prob = number(node, "mixup_switch_prob", mix.mixup_switch_prob, 0, 1);
   if (const ConfigNode* a = node.find("augmentation")) o.augmentation = parse_augmentation(*a);
   return o;
 }

@@ -10,6 +10,7 @@
 #include "rae/models/encoder.hpp"
 #include "rae/models/pixel_norm.hpp"
 #include "rae/ops/loss.hpp"
+#include "rae/train/batch_mix.hpp"
 #include "rae/train/batches.hpp"
 #include "rae/train/training_loop.hpp"
 
@@ -23,6 +24,8 @@ struct PretrainingOptions {
       1.0;  ///< of the squared error of all pixels, in units of the pixels' deviation
   double label_weight =
       1.0;  ///< of the cross-entropy of the classes; 0 makes the pretraining self-supervised
+  double label_smoothing = 0;   ///< share of a target that is divided among all classes, in [0, 1]
+  MixOptions mix{};             ///< of the pictures, after the augmentation and before the masks
   Augmentation augmentation{};  ///< of the pictures
 };
 
@@ -70,6 +73,12 @@ struct PretrainingModel {
 [[nodiscard]] Var<float> pretraining_loss(const PretrainingModel<Var<float>>& model,
                                           const Tensor<float>& masked, const Tensor<float>& images,
                                           std::span<const std::int64_t> labels,
+                                          const PretrainingOptions& options);
+/// The same for targets (B, classes) instead of labels, such as those of `mix_with_next`, which are
+/// smoothed already.
+[[nodiscard]] Var<float> pretraining_loss(const PretrainingModel<Var<float>>& model,
+                                          const Tensor<float>& masked, const Tensor<float>& images,
+                                          const Tensor<float>& targets,
                                           const PretrainingOptions& options);
 
 /// Receives the encoder with its averaged weights after `step` steps.
