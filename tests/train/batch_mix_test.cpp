@@ -100,7 +100,8 @@ TEST(BatchMix, SmoothsTheTargets) {
     double sum = 0;
     for (index_t k = 0; k < 4; ++k) {
       sum += static_cast<double>(mixed.targets[b * 4 + k]);
-      if (k != b && k != b + 1) EXPECT_NEAR(mixed.targets[b * 4 + k], .05, 1e-7);
+      if (k == b || k == b + 1) continue;
+      EXPECT_NEAR(mixed.targets[b * 4 + k], .05, 1e-7);
     }
     EXPECT_NEAR(sum, 1, 1e-6);
   }
