@@ -112,9 +112,10 @@ constexpr double kAny = std::numeric_limits<double>::max();
 constexpr std::int64_t kMostEpochs = 1'000'000'000;
 
 PretrainingOptions parse_pretraining(const ConfigNode& node) {
-  require_keys_known(
-      node, {"mask_probability", "mask_ratio", "pixel_weight", "label_weight", "label_smoothing",
-             "mixup_alpha", "cutmix_alpha", "mixup_prob", "mixup_switch_prob", "augmentation"});
+  require_keys_known(node, {"mask_probability", "mask_ratio", "pixel_weight", "label_weight",
+                            "label_smoothing", "mixup_alpha", "cutmix_alpha", "mixup_prob",
+                            "mixup_switch_prob", "distillation_weight", "distillation_prototypes",
+                            "student_temp", "teacher_temp", "teacher_momentum", "augmentation"});
   PretrainingOptions o;
   o.mask_probability = number(node, "mask_probability", o.mask_probability, 0, 1);
   o.mask_ratio = number(node, "mask_ratio", o.mask_ratio, 0, 1);
@@ -126,6 +127,18 @@ PretrainingOptions parse_pretraining(const ConfigNode& node) {
   mix.cutmix_alpha = number(node, "cutmix_alpha", mix.cutmix_alpha, 0, kMostAlpha);
   mix.mixup_prob = number(node, "mixup_prob", mix.mixup_prob, 0, 1);
   mix.mixup_switch_prob = number(node, "mixup_switch_prob", mix.mixup_switch_prob, 0, 1);
+  DistillationOptions& d = o.distillation;
+  constexpr double kLeastTemp = 1e-3, kMostTemp = 1e3;
+  d.weight = number(node, "distillation_weight", d.weight, 0, kAny);
+  if (const ConfigNode* prototypes = node.find("distillation_prototypes"))
+    d.prototypes = prototypes->as_integer(2, 1 << 20);
+  d.student_temp = number(node, "student_temp", d.student_temp, kLeastTemp, kMostTemp);
+  d.teacher_temp = number(node, "teacher_temp", d.teacher_temp, kLeastTemp, kMostTemp);
+  d.teacher_momentum = number(node, "teacher_momentum", d.teacher_momentum, 0, 0.999999);
+  if (d.weight > 0 && mix.mixes())
+    node.fail_expected(
+        "distillation_weight, or mixup_alpha and cutmix_alpha, of 0: pictures that are mixed have "
+        "no other view");
   if (const ConfigNode* a = node.find("augmentation")) o.augmentation = parse_augmentation(*a);
   return o;
 }

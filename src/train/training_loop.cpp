@@ -82,9 +82,8 @@ void log_held_out(const TrainingContext& context, AdamW<float>& optimizer) {
   measure("held_out_loss");
   if (const std::vector<double>& decays = optimizer.ema_decays(); decays.size() > 1)
     for (std::size_t k = 0; k < decays.size(); ++k) {
-      optimizer.exchange(k);
+      const AverageScope<float> exchanged(optimizer, k);
       measure(concat("held_out_loss_ema_", decays[k]));
-      optimizer.exchange(k);
     }
   if (!context.folder.empty()) detail::append_log(context.folder, line);
 }

@@ -136,4 +136,20 @@ class AdamW {
   SharedUpdate<T>* shared_ = nullptr;
 };
 
+/// Exchanges the parameters and their averages of one decay while it exists.
+template <Real T>
+class AverageScope {
+ public:
+  AverageScope(AdamW<T>& optimizer, std::size_t k) noexcept : optimizer_(optimizer), k_(k) {
+    optimizer_.exchange(k_);
+  }
+  AverageScope(const AverageScope&) = delete;
+  AverageScope& operator=(const AverageScope&) = delete;
+  ~AverageScope() { optimizer_.exchange(k_); }
+
+ private:
+  AdamW<T>& optimizer_;
+  std::size_t k_;
+};
+
 }  // namespace rae
