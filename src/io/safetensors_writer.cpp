@@ -82,8 +82,10 @@ std::string detail::encode_safetensors_header(const std::string& path,
     offset = end;
   }
   json += "}";
-  constexpr std::size_t kAlignment = 64, kLength = sizeof(std::uint64_t);
-  json.resize((kLength + json.size() + kAlignment - 1) / kAlignment * kAlignment - kLength, ' ');
+  constexpr std::size_t kDataAlignment = 64, kLength = sizeof(std::uint64_t);
+  json.resize(
+      (kLength + json.size() + kDataAlignment - 1) / kDataAlignment * kDataAlignment - kLength,
+      ' ');
   if (json.size() > detail::kMaxSafetensorsHeader)
     raise<ArgumentError>("write_safetensors: ", path, ": the header exceeds 100 MB");
   const std::uint64_t length = json.size();
