@@ -120,7 +120,9 @@ TEST_F(Orphans, OfAFolderThatWasKilledWhileItWasWritten) {
   const Words command{"generate", "-m", "m.safetensors", "-n", "4000", "--steps", "1", "-o", "d"};
   const pid_t child = start(command);
   while (temporaries().empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  // Its files are locked while it lives, so another run does not take them away.
+  // Its files are locked while it lives, so another run does not take them away. It is stopped,
+  // because it could be finished otherwise.
+  ::kill(child, SIGSTOP);
   EXPECT_EQ(rae({"generate", "-m", "m.safetensors", "-n", "2", "-o", "o.png"}).status, 0);
   EXPECT_FALSE(temporaries().empty());
   ::kill(child, SIGKILL);
