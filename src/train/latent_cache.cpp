@@ -8,10 +8,6 @@
 namespace rae::detail {
 namespace {
 
-std::size_t slot_of(const BatchSample& sample) {
-  return 2 * static_cast<std::size_t>(sample.picture) + (sample.mirrored ? 1 : 0);
-}
-
 /// Pixels (B, C, H, W) of samples of epoch 0.
 Tensor<float> images_of(const ImageDataset& data, const std::vector<BatchSample>& samples) {
   const auto count = static_cast<index_t>(samples.size());
@@ -28,13 +24,20 @@ Tensor<float> images_of(const ImageDataset& data, const std::vector<BatchSample>
   return images;
 }
 
+KeptLatents room_for_mirrored(KeptLatents kept, bool flip) {
+  kept.mirrored = kept.mirrored || flip;
+  return kept;
+}
+
 }  // namespace
 
 bool latents_repeat(const ImageDataset& data, const Augmentation& augmentation) {
   return !data.varies_by_epoch() && augmentation.only_mirrors();
 }
 
-index_t repeated_latents(const ImageDataset& data) { return 2 * data.size(); }
+index_t repeated_latents(const ImageDataset& data, bool mirrored) {
+  return (mirrored ? 2 : 1) * data.size();
+}
 
 LatentCache::LatentCache(OwnedPointer<const ImageDataset> data, const Rae<float>& autoencoder,
                          index_t batch_size, std::uint64_t seed, const Augmentation& augmentation,
@@ -44,9 +47,9 @@ LatentCache::LatentCache(OwnedPointer<const ImageDataset> data, const Rae<float>
       batches_(data, batch_size, seed, augmentation),
       repeat_(latents_repeat(*data, augmentation)),
       most_bytes_(most_bytes),
-      kept_(std::move(kept)),
+      kept_(room_for_mirrored(std::move(kept), augmentation.flip)),
       latents_(repeat_ && kept_.file.empty() && most_bytes > 0
-                   ? static_cast<std::size_t>(repeated_latents(*data))
+                   ? static_cast<std::size_t>(repeated_latents(*data, kept_.mirrored))
                    : 0) {}
 
 LatentBatch LatentCache::operator()(index_t i, index_t begin, index_t end) {
@@ -69,12 +72,18 @@ Tensor<float> LatentCache::exact(index_t first, index_t n) {
   return take(samples, true);
 }
 
+std::size_t LatentCache::slot_of(const BatchSample& sample) const {
+  const auto picture = static_cast<std::size_t>(sample.picture);
+  return kept_.mirrored ? 2 * picture + (sample.mirrored ? 1 : 0) : picture;
+}
+
 /// Latents (B, C, h, w) before normalisation.
 Tensor<float> LatentCache::take(const std::vector<BatchSample>& samples, bool exact) {
   const Shape latent =
       autoencoder_.latent_shape({data_->channels(), data_->height(), data_->width()});  // (C, h, w)
   if (!kept_.file.empty() && !store_)
-    store_.emplace(kept_.file, kept_.identity, repeated_latents(*data_), latent, kept_.stored_as);
+    store_.emplace(kept_.file, kept_.identity, repeated_latents(*data_, kept_.mirrored), latent,
+                   kept_.stored_as);
   const auto count = static_cast<index_t>(samples.size()), size = latent.numel();
   Tensor<float> out(Shape{count, latent[0], latent[1], latent[2]});  // (B, C, h, w)
   float* target = out.data();

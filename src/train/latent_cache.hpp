@@ -21,8 +21,9 @@ inline constexpr index_t kKeptLatentBytes = index_t{1} << 30;
 /// pictures may be mirrored.
 [[nodiscard]] bool latents_repeat(const ImageDataset& data, const Augmentation& augmentation);
 
-/// The number of latents that repeat: those of all pictures and of their mirror images.
-[[nodiscard]] index_t repeated_latents(const ImageDataset& data);
+/// The number of latents that repeat: those of all pictures and, if they are `mirrored`, of their
+/// mirror images.
+[[nodiscard]] index_t repeated_latents(const ImageDataset& data, bool mirrored);
 
 /// The latents of the batches of a training. Those that repeat are computed once and kept in a
 /// file, or, without one, in memory while `most_bytes` suffice.
@@ -44,6 +45,7 @@ class LatentCache {
   [[nodiscard]] Tensor<float> exact(index_t first, index_t n);
 
  private:
+  [[nodiscard]] std::size_t slot_of(const BatchSample& sample) const;
   [[nodiscard]] Tensor<float> take(const std::vector<BatchSample>& samples, bool exact);
   [[nodiscard]] bool find(std::size_t slot, std::span<float> out) const;
   void keep(std::size_t slot, std::span<const float> latent);

@@ -40,14 +40,13 @@ LatentFileChoice choose_latent_file(const Recipe& recipe, const ImageDataset& da
     return {false, wish == LatentFile::always
                        ? "latents.cache: several processes keep latents in memory, not in a file"
                        : ""};
-  const std::uint64_t needed =
-                          LatentStore::bytes_of(repeated_latents(data), recipe.model.latent_shape(),
-                                                recipe.latents.stored_as),
+  const std::uint64_t needed = LatentStore::bytes_of(
+                          repeated_latents(data, recipe.flow.augmentation.flip),
+                          recipe.model.latent_shape(), recipe.latents.stored_as),
                       room = free_bytes ? *free_bytes : room_for(path);
   if (wish == LatentFile::always && needed + kReserve > room)
-    raise<FileError>(path, ": the latents of ", data.size(),
-                     " pictures and their mirror images need ", in_gigabytes(needed),
-                     ", and the disk has ", in_gigabytes(room),
+    raise<FileError>(path, ": the latents of ", data.size(), " pictures need ",
+                     in_gigabytes(needed), ", and the disk has ", in_gigabytes(room),
                      "; free some, store them as bf16 (latents.dtype), or set latents.cache to "
                      "false");
   if (wish == LatentFile::automatic && needed + kReserve > room / 2)

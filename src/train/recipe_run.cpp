@@ -105,7 +105,8 @@ class RecipeRunner {
 
   /// Where the latents of the bundle's encoder are kept; with several ranks in memory.
   [[nodiscard]] KeptLatents kept_latents() const {
-    KeptLatents out{.stored_as = recipe_.latents.stored_as};
+    KeptLatents out{.stored_as = recipe_.latents.stored_as,
+                    .mirrored = recipe_.flow.augmentation.flip};
     if (!latents_in_file_) return out;
     out.file = state_->folder().latents();
     out.identity = state_->latents_identity();

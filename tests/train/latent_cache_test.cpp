@@ -120,7 +120,7 @@ TEST_F(Latents, InAFileAreThoseOfTheEncoder) {
   for (const bool flip : {false, true})
     for (int run = 0; run < 2; ++run)  // the second finds all in the file
       expect_equal(std::make_shared<CountedPictures>(false), {.flip = flip}, 0,
-                   {folder / "latents.safetensors", "a"});
+                   {folder / (flip ? "mirrored" : "latents.safetensors"), "a"});
   const auto data = std::make_shared<CountedPictures>(false);
   for (const auto& [identity, readings] : {std::pair("a", 0), std::pair("b", 13), {"b", 0}}) {
     const index_t before = data->readings();

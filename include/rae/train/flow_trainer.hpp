@@ -21,10 +21,11 @@ namespace rae {
 /// Where a training keeps the latents of pictures that only mirroring varies, instead of running
 /// the encoder in each step.
 struct KeptLatents {
-  std::string file{};      ///< made when missing (about twice the latents of all pictures); empty:
-                           ///< in memory, as far as it suffices
+  std::string file{};      ///< made when missing; empty: in memory, as far as it suffices
   std::string identity{};  ///< of the encoder and the pictures; a file of another is made again
   DType stored_as = DType::f32;  ///< f32, or bf16, which rounds the latents and halves the file
+  bool mirrored = false;  ///< there is room for mirror images, too, as an augmentation by `flip`
+                          ///< needs it in any case
 };
 
 /// How a diffusion network is trained, apart from the numbers of the optimiser.
