@@ -11,7 +11,7 @@ namespace {
 constexpr std::uint64_t kMixStream = std::uint64_t{1} << 60;  // of the seed, plus the sample
 // Positions in the stream of a sample.
 constexpr std::uint64_t kWhetherDraw = 0, kKindDraw = 1, kPlaceDraws = 2, kBetaDraws = 16;
-constexpr int kAttempts = 32;
+constexpr int kGammaAttempts = 32;
 
 /// The logarithm of a draw from the gamma distribution of shape alpha and scale 1: Marsaglia and
 /// Tsang 2000, "A simple method for generating gamma variables".
@@ -22,7 +22,7 @@ double draw_log_gamma(double alpha, const Philox& random, std::uint64_t first) {
   // Shapes below 1 from those above.
   if (alpha < 1) return draw_log_gamma(alpha + 1, random, first + 1) + log_uniform(first) / alpha;
   const double d = alpha - 1.0 / 3, c = 1 / std::sqrt(9 * d);
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+  for (int attempt = 0; attempt < kGammaAttempts; ++attempt) {
     const std::uint64_t at = first + 3 + 4 * static_cast<std::uint64_t>(attempt);
     const auto x = static_cast<double>(random.normal(at));
     const double root = 1 + c * x, v = root * root * root;
@@ -89,7 +89,7 @@ void require_mix(const MixOptions& o) {
 }
 
 double draw_beta(double alpha, const Philox& random, std::uint64_t first) {
-  constexpr std::uint64_t kSecond = 4 * (kAttempts + 2);
+  constexpr std::uint64_t kSecond = 4 * (kGammaAttempts + 2);
   const double a = draw_log_gamma(alpha, random, first),
                b = draw_log_gamma(alpha, random, first + kSecond);
   return 1 / (1 + std::exp(b - a));
