@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "rae/io/safetensors.hpp"
+#include "rae/io/safetensors_writer.hpp"
 
 namespace rae::detail {
 
@@ -34,6 +34,14 @@ struct SafetensorsHeader {
 /// Parses and checks a header. Throws FormatError with `origin` in the message.
 [[nodiscard]] SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file,
                                                          const std::string& origin);
+
+/// The first bytes of a file with these tensors: the length of the header, the header, and spaces
+/// so that the data begin at a multiple of 64, as kernels need it. `path` names the file in
+/// messages. Throws ArgumentError for an empty, reserved or repeated name, or a string that is not
+/// UTF-8.
+[[nodiscard]] std::string encode_safetensors_header(
+    const std::string& path, const std::vector<SafetensorsSlot>& slots,
+    const std::map<std::string, std::string>& metadata);
 
 /// "F32", "BF16", ... as the format writes them.
 [[nodiscard]] std::string_view safetensors_name(DType type) noexcept;

@@ -28,44 +28,6 @@ std::string quoted(const std::string& text, const std::string& path) {
   }
 }
 
-/// The header: length, JSON, and spaces so that the data begin at a multiple of kAlignment, as
-/// kernels need it.
-std::string encoded_header(const std::string& path, const std::vector<SafetensorsSlot>& slots,
-                           const std::map<std::string, std::string>& metadata) {
-  std::string json = "{";
-  if (!metadata.empty()) {
-    json += "\"__metadata__\":{";
-    for (const auto& [key, value] : metadata)
-      json += (json.back() == '{' ? "" : ",") + quoted(key, path) + ":" + quoted(value, path);
-    json += "}";
-  }
-  std::set<std::string_view> seen;
-  std::uint64_t offset = 0;
-  for (const auto& slot : slots) {
-    if (slot.name.empty() || slot.name == "__metadata__")
-      raise<ArgumentError>("write_safetensors: ", path, ": '", slot.name, "' cannot name a tensor");
-    if (!seen.insert(slot.name).second)
-      raise<ArgumentError>("write_safetensors: ", path, ": two tensors are named '", slot.name,
-                           "'");
-    const std::uint64_t end =
-        offset + static_cast<std::uint64_t>(slot.shape.numel()) * size_of(slot.dtype);
-    json += concat(json.size() == 1 ? "" : ",", quoted(slot.name, path), ":{\"dtype\":\"",
-                   detail::safetensors_name(slot.dtype), "\",\"shape\":[");
-    for (int i = 0; i < slot.shape.rank(); ++i) json += concat(i ? "," : "", slot.shape[i]);
-    json += concat("],\"data_offsets\":[", offset, ",", end, "]}");
-    offset = end;
-  }
-  json += "}";
-  constexpr std::size_t kAlignment = 64, kLength = sizeof(std::uint64_t);
-  json.resize((kLength + json.size() + kAlignment - 1) / kAlignment * kAlignment - kLength, ' ');
-  if (json.size() > detail::kMaxSafetensorsHeader)
-    raise<ArgumentError>("write_safetensors: ", path, ": the header exceeds 100 MB");
-  const std::uint64_t length = json.size();
-  std::string out(sizeof length, '\0');
-  std::memcpy(out.data(), &length, sizeof length);
-  return out + json;
-}
-
 /// Writes the elements of `tensor` as `To`, in pieces of limited size.
 template <class To, class From>
 void write_converted(AtomicFile& file, const Tensor<From>& tensor) {
@@ -93,9 +55,50 @@ DType checked_type(const std::string& name, DType own, DType stored) {
 
 }  // namespace
 
+std::string detail::encode_safetensors_header(const std::string& path,
+                                              const std::vector<SafetensorsSlot>& slots,
+                                              const std::map<std::string, std::string>& metadata) {
+  std::string json = "{";
+  if (!metadata.empty()) {
+    json += "\"__metadata__\":{";
+    for (const auto& [key, value] : metadata)
+      json += (json.back() == '{' ? "" : ",") + quoted(key, path) + ":" + quoted(value, path);
+    json += "}";
+  }
+  std::set<std::string_view> seen;
+  std::uint64_t offset = 0;
+  for (const auto& slot : slots) {
+    if (slot.name.empty() || slot.name == "__metadata__")
+      raise<ArgumentError>("write_safetensors: ", path, ": '", slot.name, "' cannot name a tensor");
+    if (!seen.insert(slot.name).second)
+      raise<ArgumentError>("write_safetensors: ", path, ": two tensors are named '", slot.name,
+                           "'");
+    const std::uint64_t end =
+        offset + static_cast<std::uint64_t>(slot.shape.numel()) * size_of(slot.dtype);
+    json += concat(json.size() == 1 ? "" : ",", quoted(slot.name, path), ":{\"dtype\":\"",
+                   detail::safetensors_name(slot.dtype), "\",\"shape\":[");
+    for (int i = 0; i < slot.shape.rank(); ++i) json += concat(i ? "," : "", slot.shape[i]);
+    json += concat("],\"data_offsets\":[", offset, ",", end, "]}");
+    offset = end;
+  }
+  json += "}";
+  constexpr std::size_t kDataAlignment = 64, kLength = sizeof(std::uint64_t);
+  json.resize(
+      (kLength + json.size() + kDataAlignment - 1) / kDataAlignment * kDataAlignment - kLength,
+      ' ');
+  if (json.size() > detail::kMaxSafetensorsHeader)
+    raise<ArgumentError>("write_safetensors: ", path, ": the header exceeds 100 MB");
+  const std::uint64_t length = json.size();
+  std::string out(sizeof length, '\0');
+  std::memcpy(out.data(), &length, sizeof length);
+  return out + json;
+}
+
 SafetensorsWriter::SafetensorsWriter(const std::string& path, std::vector<SafetensorsSlot> slots,
                                      const std::map<std::string, std::string>& metadata)
-    : header_(encoded_header(path, slots, metadata)), file_(path), slots_(std::move(slots)) {
+    : header_(detail::encode_safetensors_header(path, slots, metadata)),
+      file_(path),
+      slots_(std::move(slots)) {
   file_.write(header_);
 }
 

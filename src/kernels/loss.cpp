@@ -102,6 +102,38 @@ T cross_entropy(View<const T> logits, std::span<const std::int64_t> labels, View
   return static_cast<T>(sum / static_cast<double>(n));
 }
 
+template <Real T>
+T soft_cross_entropy(View<const T> logits, View<const T> targets, View<T> dlogits) {
+  if (logits.shape().rank() != 2 || logits.numel() == 0)
+    raise<ShapeError>("soft_cross_entropy: expected logits (N, K), got ", logits.shape());
+  require_shape("soft_cross_entropy: targets", targets.shape(), logits.shape());
+  const index_t n = logits.extent(0), k = logits.extent(1);
+  detail::require_elements("soft_cross_entropy", n * k, logits, targets);
+  if (!dlogits.empty()) detail::require_elements("soft_cross_entropy: dlogits", n * k, dlogits);
+  std::vector<double> losses(static_cast<std::size_t>(n));
+  parallel_for(n, detail::row_grain(16 * k), [&](index_t r) {
+    const T *row = logits.data() + r * k, *target = targets.data() + r * k;
+    const auto top = static_cast<double>(*std::max_element(row, row + k));
+    double total = 0, shares = 0, mean = 0;  // mean logit by the shares
+    for (index_t i = 0; i < k; ++i) {
+      const double logit = static_cast<double>(row[i]) - top, q = static_cast<double>(target[i]);
+      total += std::exp(logit);
+      shares += q;
+      mean += q * logit;
+    }
+    losses[static_cast<std::size_t>(r)] = shares * std::log(total) - mean;
+    if (dlogits.empty()) return;
+    T* gradient = dlogits.data() + r * k;
+    for (index_t i = 0; i < k; ++i)
+      gradient[i] = static_cast<T>((shares * std::exp(static_cast<double>(row[i]) - top) / total -
+                                    static_cast<double>(target[i])) /
+                                   static_cast<double>(n));
+  });
+  const double sum =
+      detail::block_sum(n, [&](index_t r) { return losses[static_cast<std::size_t>(r)]; });
+  return static_cast<T>(sum / static_cast<double>(n));
+}
+
 template float mse<float>(View<const float>, View<const float>);
 template double mse<double>(View<const double>, View<const double>);
 template void mse_backward<float>(View<const float>, View<const float>, float, View<float>);
@@ -114,5 +146,7 @@ template float cross_entropy<float>(View<const float>, std::span<const std::int6
                                     double);
 template double cross_entropy<double>(View<const double>, std::span<const std::int64_t>,
                                       View<double>, double);
+template float soft_cross_entropy<float>(View<const float>, View<const float>, View<float>);
+template double soft_cross_entropy<double>(View<const double>, View<const double>, View<double>);
 
 }  // namespace rae

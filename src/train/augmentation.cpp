@@ -4,12 +4,15 @@
 #include <cmath>
 
 #include "rae/error.hpp"
+#include "train/picture_planes.hpp"
 
 namespace rae {
 namespace {
 
 // Positions in the stream of a sample; 0 to 2 belong to shift and flip.
-constexpr std::uint64_t kCutoutDraws = 3, kCropDraws = 16, kJitterDraws = 64;
+// RandAugment has 128 to 255.
+constexpr std::uint64_t kCutoutDraws = 3, kCropDraws = 16, kJitterDraws = 64, kErasingDraws = 256,
+                        kNoiseDraws = 512;
 constexpr int kAttempts = 10;
 
 double drawn(const AugmentRange& range, float uniform) {
@@ -22,30 +25,9 @@ void require_range(const char* name, const AugmentRange& range, double lowest, d
                          highest, ", got ", range.lowest, " to ", range.highest);
 }
 
-float clamped(double value) { return static_cast<float>(std::clamp(value, 0.0, 1.0)); }
+using detail::Planes;
 
-/// A picture as one plane per channel.
-struct Planes {
-  std::span<float> samples;
-  std::size_t pixels, channels;
-
-  float& at(std::size_t channel, std::size_t i) const { return samples[channel * pixels + i]; }
-  /// Luma with the weights of ITU-R BT.601, rounded as torchvision has them.
-  [[nodiscard]] double gray(std::size_t i) const {
-    if (channels == 1) return static_cast<double>(at(0, i));
-    return 0.2989 * static_cast<double>(at(0, i)) + 0.587 * static_cast<double>(at(1, i)) +
-           0.114 * static_cast<double>(at(2, i));
-  }
-  /// factor * sample + (1 - factor) * other(i), clamped to [0, 1].
-  template <class Other>
-  void blend(double factor, Other&& other) const {
-    for (std::size_t i = 0; i < pixels; ++i) {
-      const double away = (1 - factor) * other(i);
-      for (std::size_t c = 0; c < channels; ++c)
-        at(c, i) = clamped(factor * static_cast<double>(at(c, i)) + away);
-    }
-  }
-};
+float clamped(double value) { return detail::clamped_sample(value); }
 
 void turn_hue(const Planes& planes, double turns) {
   for (std::size_t i = 0; i < planes.pixels; ++i) {
@@ -87,6 +69,19 @@ void require_augmentation(const Augmentation& augmentation) {
     require_range("color_jitter.contrast", jitter->contrast, 0, 100);
     require_range("color_jitter.saturation", jitter->saturation, 0, 100);
     require_range("color_jitter.hue", jitter->hue, -0.5, 0.5);
+  }
+  if (const auto& ops = augmentation.rand_augment)
+    if (ops->num_ops < 0 || ops->num_ops > kMostAugmentOps || ops->num_magnitude_bins < 2 ||
+        ops->magnitude < 0 || ops->magnitude >= ops->num_magnitude_bins ||
+        !(ops->fill >= 0 && ops->fill <= 1))
+      raise<ArgumentError>("augmentation: rand_augment: expected 0 to ", kMostAugmentOps,
+                           " num_ops, at least 2 num_magnitude_bins, a magnitude from 0 to below "
+                           "them and a fill between 0 and 1");
+  if (const auto& erasing = augmentation.random_erasing) {
+    require_range("random_erasing.scale", erasing->scale, 0, 1);
+    require_range("random_erasing.ratio", erasing->ratio, 1e-2, 1e2);
+    require_range("random_erasing.p", {erasing->p, erasing->p}, 0, 1);
+    require_range("random_erasing.value", {erasing->value, erasing->value}, 0, 1);
   }
 }
 
@@ -133,9 +128,7 @@ void jitter_colors(std::span<float> image, int channels, const ColorJitter& how,
     } else if (step == 1) {
       const double f = factor(how.contrast, 1);
       if (f == 1) continue;
-      double mean = 0;
-      for (std::size_t i = 0; i < planes.pixels; ++i) mean += planes.gray(i);
-      mean /= static_cast<double>(planes.pixels);
+      const double mean = planes.mean_gray();
       planes.blend(f, [&](std::size_t) { return mean; });
     } else if (channels == 1) {
       continue;
@@ -159,6 +152,34 @@ void cut_out(std::span<float> image, index_t height, index_t width, index_t side
     if (row % height < top || row % height >= top + side) continue;
     for (index_t x = std::max<index_t>(left, 0); x < std::min(left + side, width); ++x)
       image[static_cast<std::size_t>(row * width + x)] = 0.5f;
+  }
+}
+
+void erase_randomly(std::span<float> image, index_t height, index_t width, const RandomErasing& how,
+                    const Philox& random) {
+  if (static_cast<double>(random.uniform(kErasingDraws)) >= how.p) return;
+  const double area = static_cast<double>(height * width);
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const std::uint64_t first = kErasingDraws + 4 * static_cast<std::uint64_t>(attempt + 1);
+    const double part = area * drawn(how.scale, random.uniform(first));
+    const double ratio = std::exp(drawn({std::log(how.ratio.lowest), std::log(how.ratio.highest)},
+                                        random.uniform(first + 1)));
+    const auto rows = static_cast<index_t>(std::llround(std::sqrt(part * ratio))),
+               columns = static_cast<index_t>(std::llround(std::sqrt(part / ratio)));
+    if (rows >= height || columns >= width) continue;
+    const auto place = [&](std::uint64_t index, index_t room) {
+      return static_cast<index_t>(random.below(index, static_cast<std::uint64_t>(room) + 1));
+    };
+    const index_t top = place(first + 2, height - rows), left = place(first + 3, width - columns),
+                  all_rows = static_cast<index_t>(image.size()) / width;
+    for (index_t row = 0; row < all_rows; ++row) {
+      if (row % height < top || row % height >= top + rows) continue;
+      for (index_t i = row * width + left; i < row * width + left + columns; ++i)
+        image[static_cast<std::size_t>(i)] =
+            how.noise ? random.uniform(kNoiseDraws + static_cast<std::uint64_t>(i))
+                      : static_cast<float>(how.value);
+    }
+    return;
   }
 }
 

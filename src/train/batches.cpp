@@ -11,9 +11,11 @@ namespace rae {
 
 namespace {
 
-// Streams of the seed: the order of an epoch, and the draws of a sample.
+// Streams of the seed: the order of an epoch, the draws of a sample, and those of another view of
+// it.
 constexpr std::uint64_t kOrderStream = std::uint64_t{1} << 62;
 constexpr std::uint64_t kSampleStream = std::uint64_t{1} << 61;
+constexpr std::uint64_t kViewStreams = std::uint64_t{1} << 50;  // more than samples
 
 /// Element `i` of a row of n pixels that continues as its mirror image on both sides.
 index_t reflected(index_t i, index_t n) {
@@ -50,8 +52,12 @@ void vary(std::vector<float>& scratch, std::span<float> image, index_t channels,
 }  // namespace
 
 Batches::Batches(OwnedPointer<const ImageDataset> data, index_t batch_size, std::uint64_t seed,
-                 const Augmentation& augmentation)
-    : data_(std::move(data)), batch_size_(batch_size), seed_(seed), augmentation_(augmentation) {
+                 const Augmentation& augmentation, unsigned view)
+    : data_(std::move(data)),
+      batch_size_(batch_size),
+      seed_(seed),
+      stream_(kSampleStream + view * kViewStreams),
+      augmentation_(augmentation) {
   if (!data_ || data_->size() < 1) raise<ArgumentError>("Batches: the data set is empty");
   if (batch_size < 1)
     raise<ArgumentError>("Batches: expected a batch size of at least 1, got ", batch_size);
@@ -76,7 +82,7 @@ std::vector<BatchSample> Batches::samples(index_t i, index_t begin, index_t end)
     sample.number = static_cast<std::uint64_t>(i * batch_size_ + begin) + b;
     shuffle(sample.number / size);
     sample.picture = order_[sample.number % size];
-    sample.mirrored = mirrors(augmentation_, Philox(seed_, kSampleStream + sample.number));
+    sample.mirrored = mirrors(augmentation_, Philox(seed_, stream_ + sample.number));
   }
   return out;
 }
@@ -97,7 +103,7 @@ Batch Batches::operator()(index_t i, index_t begin, index_t end) {
     for (index_t b = from; b < to; ++b) {
       const auto [picture, mirrored, sample] = chosen[static_cast<std::size_t>(b)];
       const std::span<float> image(images + static_cast<std::size_t>(b) * pixels, pixels);
-      const Philox random(seed_, kSampleStream + sample);
+      const Philox random(seed_, stream_ + sample);
       if (const auto& crop = augmentation_.random_resized_crop)
         data.part(picture, image, sample / size, [&](index_t width, index_t height) {
           return random_crop_box(*crop, width, height, random);
@@ -109,6 +115,10 @@ Batch Batches::operator()(index_t i, index_t begin, index_t end) {
       if (augmentation_.shift > 0 || augmentation_.flip)
         vary(scratch, image, data.channels(), data.height(), data.width(), augmentation_, mirrored,
              random);
+      if (const auto& ops = augmentation_.rand_augment)
+        rand_augment(image, data.channels(), data.height(), data.width(), *ops, random);
+      if (const auto& erasing = augmentation_.random_erasing)
+        erase_randomly(image, data.height(), data.width(), *erasing, random);
       if (augmentation_.cutout > 0)
         cut_out(image, data.height(), data.width(), augmentation_.cutout, random);
     }

@@ -1,5 +1,6 @@
 #include "rae/train/checkpoint.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include "rae/io/safetensors.hpp"
@@ -9,6 +10,7 @@ namespace rae {
 namespace {
 
 constexpr const char* kCheckpointFormat = "rae-checkpoint-1";
+constexpr const char* kDecays = "ema_decays";
 
 /// A run may be made longer after the fact: it goes on from its checkpoint, on the schedule of the
 /// longer run.
@@ -60,6 +62,11 @@ class Metadata {
   [[nodiscard]] index_t step(const std::string& prefix = "") const {
     return ConfigNode::parse_yaml(entry(prefix + "step"), file_.origin()).as<index_t>();
   }
+  /// Decays of the averages; empty: there is one.
+  [[nodiscard]] std::vector<double> ema_decays() const {
+    if (file_.metadata().count(kDecays) == 0) return {};
+    return ConfigNode::parse_json(entry(kDecays), file_.origin()).as<std::vector<double>>();
+  }
 
  private:
   [[nodiscard]] const std::string& entry(const std::string& key) const {
@@ -73,6 +80,10 @@ class Metadata {
   const SafetensorsFile& file_;
 };
 
+/// The beginning of the names of averages: "ema.", "ema_2.", ..., in the order of the decays that
+/// the metadata list.
+std::string ema_prefix(std::size_t k) { return k == 0 ? "ema." : concat("ema_", k + 1, "."); }
+
 /// State of an optimiser and its model.
 void append(std::vector<SafetensorsEntry>& entries, const std::string& prefix,
             const AdamW<float>& optimizer) {
@@ -80,21 +91,32 @@ void append(std::vector<SafetensorsEntry>& entries, const std::string& prefix,
     entries.push_back({prefix + "param." + slot.name, slot.parameter.value()});
     entries.push_back({prefix + "exp_avg." + slot.name, slot.exp_avg});
     entries.push_back({prefix + "exp_avg_sq." + slot.name, slot.exp_avg_sq});
-    entries.push_back({prefix + "ema." + slot.name, slot.ema});
+    for (std::size_t k = 0; k < optimizer.ema_decays().size(); ++k)
+      entries.push_back({prefix + ema_prefix(k) + slot.name, slot.average(k)});
   }
 }
 
 /// The same, read and checked before anything is changed.
 class SavedState {
  public:
+  /// `decays`: of the averages in the file, in its order.
   SavedState(const SafetensorsFile& file, const std::string& prefix, const AdamW<float>& optimizer,
-             index_t step)
+             index_t step, const std::vector<double>& decays)
       : step_(step) {
+    std::vector<std::string> averages;
+    for (const double decay : optimizer.ema_decays()) {
+      const auto found = std::find(decays.begin(), decays.end(), decay);
+      if (found == decays.end() && (!decays.empty() || optimizer.ema_decays().size() > 1))
+        raise<FormatError>(file.origin(), ": has no average of decay ", decay);
+      averages.push_back(
+          ema_prefix(found == decays.end() ? 0 : static_cast<std::size_t>(found - decays.begin())));
+    }
     for (const auto& slot : optimizer.slots()) {
-      auto read = [&](const char* kind) {
+      auto read = [&](const std::string& kind) {
         return file.read<float>(prefix + kind + slot.name, slot.parameter.shape());
       };
-      tensors_.push_back({read("param."), read("exp_avg."), read("exp_avg_sq."), read("ema.")});
+      tensors_.push_back({read("param."), read("exp_avg."), read("exp_avg_sq."), {}});
+      for (const std::string& average : averages) tensors_.back().averages.push_back(read(average));
     }
   }
 
@@ -104,14 +126,16 @@ class SavedState {
       slot.parameter.set_value(std::move(tensors_[i].parameter));
       slot.exp_avg = std::move(tensors_[i].exp_avg);
       slot.exp_avg_sq = std::move(tensors_[i].exp_avg_sq);
-      slot.ema = std::move(tensors_[i].ema);
+      for (std::size_t k = 0; k < tensors_[i].averages.size(); ++k)
+        slot.average(k) = std::move(tensors_[i].averages[k]);
     }
     optimizer.set_steps(step_);
   }
 
  private:
   struct Tensors {
-    Tensor<float> parameter, exp_avg, exp_avg_sq, ema;
+    Tensor<float> parameter, exp_avg, exp_avg_sq;
+    std::vector<Tensor<float>> averages;
   };
   index_t step_;
   std::vector<Tensors> tensors_;
@@ -126,6 +150,8 @@ void save_checkpoint(const std::string& path, const AdamW<float>& optimizer,
   std::map<std::string, std::string> metadata{{"format", kCheckpointFormat},
                                               {"step", std::to_string(optimizer.steps())},
                                               {"settings", settings.to_json()}};
+  if (const std::vector<double>& decays = optimizer.ema_decays(); decays.size() > 1)
+    metadata[kDecays] = ConfigNode::list({decays.begin(), decays.end()}).to_json();
   if (second != nullptr) {
     const std::string prefix = second->name + ".";
     append(entries, prefix, *second->optimizer);
@@ -155,10 +181,10 @@ void load_checkpoint(const std::string& path, AdamW<float>& optimizer, const Con
       !difference.empty())
     raise<ConfigError>(path, ": is a checkpoint of a run with other settings (", difference,
                        "); continue with those, or choose another output folder");
-  SavedState own(file, "", optimizer, metadata.step());
+  SavedState own(file, "", optimizer, metadata.step(), metadata.ema_decays());
   if (second != nullptr) {
     const std::string prefix = second->name + ".";
-    SavedState other(file, prefix, *second->optimizer, metadata.step(prefix));
+    SavedState other(file, prefix, *second->optimizer, metadata.step(prefix), {});
     std::vector<Tensor<float>> buffers;
     for (const auto& [name, tensor] : second->buffers)
       buffers.push_back(file.read<float>(prefix + "buffer." + name, tensor->shape()));

@@ -1,10 +1,8 @@
 #include "train/dataset_statistics.hpp"
 
-#include <algorithm>
-
-#include "rae/core/parallel.hpp"
 #include "rae/diffusion/latent_statistics.hpp"
 #include "rae/train/batches.hpp"
+#include "train/latent_cache.hpp"
 #include "train/shared_statistics.hpp"
 #include "train/shared_work.hpp"
 
@@ -20,18 +18,15 @@ void require_running(const OnBatch& on_batch, index_t done, index_t pictures) {
     raise<Cancelled>("statistics: stopped after ", done, " of ", pictures, " pictures");
 }
 
-LatentNorm<float> exact_statistics(const ImageDataset& data, const Rae<float>& autoencoder,
-                                   const OnBatch& on_batch, Communicator& ranks) {
-  const index_t channels = data.channels(), pixels = data.image_size();
+LatentNorm<float> exact_statistics(const OwnedPointer<const ImageDataset>& data,
+                                   const Rae<float>& autoencoder, const OnBatch& on_batch,
+                                   Communicator& ranks, const KeptLatents& kept) {
+  LatentCache latents(data, autoencoder, kStatisticsBatch, 0, {}, 0,
+                      ranks.size() == 1 ? kept : KeptLatents{});
   const LatentStatistics statistics =
-      shared_statistics(ranks, data.size(), kStatisticsBatch, [&](index_t first, index_t count) {
-        require_running(on_batch, first, data.size());
-        Tensor<float> images(Shape{count, channels, data.height(), data.width()});  // (B, C, H, W)
-        float* out = images.data();
-        parallel_for(count, 8, [&](index_t b) {
-          data.image(first + b, {out + b * pixels, static_cast<std::size_t>(pixels)});
-        });
-        return autoencoder.encode(images);
+      shared_statistics(ranks, data->size(), kStatisticsBatch, [&](index_t first, index_t count) {
+        require_running(on_batch, first, data->size());
+        return latents.exact(first, count);
       });
   return {statistics.mean(), statistics.variance()};
 }
@@ -73,11 +68,11 @@ LatentNorm<float> official_statistics(const OwnedPointer<const ImageDataset>& da
 LatentNorm<float> dataset_statistics(const OwnedPointer<const ImageDataset>& data,
                                      const Rae<float>& autoencoder,
                                      const StatisticsOptions& options, const OnBatch& on_batch,
-                                     Communicator* ranks) {
+                                     Communicator* ranks, const KeptLatents& kept) {
   SerialCommunicator alone;
   Communicator& all = ranks != nullptr ? *ranks : alone;
   return options.rule == StatisticsRule::exact
-             ? exact_statistics(*data, autoencoder, on_batch, all)
+             ? exact_statistics(data, autoencoder, on_batch, all, kept)
              : official_statistics(data, autoencoder, options, on_batch, all);
 }
 

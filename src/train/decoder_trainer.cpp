@@ -154,7 +154,7 @@ Decoder<Tensor<float>> train_decoder(OwnedPointer<const ImageDataset> data,
   multiply_as(model, options.dtype);
   AdamW<float> optimizer(
       model, {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay},
-      options.ema_decay);
+      options.ema_decay, options.further_ema_decays);
   const index_t part_size = options.batch_size / options.accumulate;
   Batches batches(data, part_size, options.seed, loss_options.augmentation);
   DecoderIteration iteration(model, *frozen, pixels, loss_options, options,

@@ -47,7 +47,7 @@ OwnedPointer<BackboneNetwork<Tensor<float>>> train_on_latents(
   AdamW<float> optimizer(
       *model,
       {.beta1 = training.beta1, .beta2 = training.beta2, .weight_decay = training.weight_decay},
-      training.ema_decay);
+      training.ema_decay, training.further_ema_decays);
   auto averaged = backbone.make<Tensor<float>>();
   if (on_average)
     context.on_checkpoint = [&, then = context.on_checkpoint](index_t step) {
@@ -110,8 +110,11 @@ OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
                        data->class_names().size());
   const index_t part_size = training.batch_size / std::max<index_t>(1, training.accumulate);
   const RankPart own = context.ranks.part(part_size);
+  KeptLatents kept = flow.latents;
+  if (context.ranks.several()) kept.file.clear();
   detail::LatentCache latents(data, autoencoder, part_size, training.seed, flow.augmentation,
-                              static_cast<index_t>(detail::cache_memory(detail::kKeptLatentBytes)));
+                              static_cast<index_t>(detail::cache_memory(detail::kKeptLatentBytes)),
+                              std::move(kept));
   const auto labelled = [&](LatentBatch batch) {
     if (classes == 1) std::fill(batch.labels.begin(), batch.labels.end(), std::int64_t{0});
     return batch;

@@ -51,21 +51,6 @@ ColorJitter parse_color_jitter(const ConfigNode& node) {
   return o;
 }
 
-Augmentation parse_augmentation(const ConfigNode& node) {
-  require_keys_known(node,
-                     {"shift", "reflect", "flip", "cutout", "random_resized_crop", "color_jitter"});
-  Augmentation out;
-  if (const ConfigNode* shift = node.find("shift")) out.shift = shift->as_integer(0, 1024);
-  out.reflect = node.get_or("reflect", false);
-  out.flip = node.get_or("flip", false);
-  if (const ConfigNode* cutout = node.find("cutout")) out.cutout = cutout->as_integer(0, 1024);
-  if (const ConfigNode* crop = node.find("random_resized_crop"))
-    out.random_resized_crop = parse_random_resized_crop(*crop);
-  if (const ConfigNode* jitter = node.find("color_jitter"))
-    out.color_jitter = parse_color_jitter(*jitter);
-  return out;
-}
-
 double number(const ConfigNode& node, std::string_view key, double fallback, double lowest,
               double highest) {
   const ConfigNode* found = node.find(key);
@@ -76,17 +61,84 @@ double number(const ConfigNode& node, std::string_view key, double fallback, dou
   return value;
 }
 
+RandAugment parse_rand_augment(const ConfigNode& node) {
+  require_keys_known(node, {"num_ops", "magnitude", "num_magnitude_bins", "fill"});
+  RandAugment o;
+  if (const ConfigNode* ops = node.find("num_ops")) o.num_ops = ops->as_integer(0, kMostAugmentOps);
+  if (const ConfigNode* bins = node.find("num_magnitude_bins"))
+    o.num_magnitude_bins = bins->as_integer(2, 1000);
+  if (const ConfigNode* magnitude = node.find("magnitude"))
+    o.magnitude = magnitude->as_integer(0, o.num_magnitude_bins - 1);
+  o.fill = number(node, "fill", o.fill, 0, 1);
+  if (o.magnitude >= o.num_magnitude_bins)
+    node.fail_expected(concat("a magnitude below ", o.num_magnitude_bins));
+  return o;
+}
+
+RandomErasing parse_random_erasing(const ConfigNode& node) {
+  require_keys_known(node, {"p", "scale", "ratio", "value"});
+  RandomErasing o;
+  o.p = number(node, "p", o.p, 0, 1);
+  if (const ConfigNode* scale = node.find("scale")) o.scale = parse_range(*scale, {0, 1});
+  if (const ConfigNode* ratio = node.find("ratio")) o.ratio = parse_range(*ratio, {0.01, 100});
+  const ConfigNode* value = node.find("value");
+  if (value != nullptr && value->is_string() && value->as_string() == "random")
+    o.noise = true;
+  else
+    o.value = number(node, "value", o.value, 0, 1);
+  return o;
+}
+
+Augmentation parse_augmentation(const ConfigNode& node) {
+  require_keys_known(node, {"shift", "reflect", "flip", "cutout", "random_resized_crop",
+                            "color_jitter", "rand_augment", "random_erasing"});
+  Augmentation out;
+  if (const ConfigNode* shift = node.find("shift")) out.shift = shift->as_integer(0, 1024);
+  out.reflect = node.get_or("reflect", false);
+  out.flip = node.get_or("flip", false);
+  if (const ConfigNode* cutout = node.find("cutout")) out.cutout = cutout->as_integer(0, 1024);
+  if (const ConfigNode* crop = node.find("random_resized_crop"))
+    out.random_resized_crop = parse_random_resized_crop(*crop);
+  if (const ConfigNode* jitter = node.find("color_jitter"))
+    out.color_jitter = parse_color_jitter(*jitter);
+  if (const ConfigNode* ops = node.find("rand_augment"))
+    out.rand_augment = parse_rand_augment(*ops);
+  if (const ConfigNode* erasing = node.find("random_erasing"))
+    out.random_erasing = parse_random_erasing(*erasing);
+  return out;
+}
+
 constexpr double kAny = std::numeric_limits<double>::max();
 constexpr std::int64_t kMostEpochs = 1'000'000'000;
 
 PretrainingOptions parse_pretraining(const ConfigNode& node) {
-  require_keys_known(
-      node, {"mask_probability", "mask_ratio", "pixel_weight", "label_weight", "augmentation"});
+  require_keys_known(node, {"mask_probability", "mask_ratio", "pixel_weight", "label_weight",
+                            "label_smoothing", "mixup_alpha", "cutmix_alpha", "mixup_prob",
+                            "mixup_switch_prob", "distillation_weight", "distillation_prototypes",
+                            "student_temp", "teacher_temp", "teacher_momentum", "augmentation"});
   PretrainingOptions o;
   o.mask_probability = number(node, "mask_probability", o.mask_probability, 0, 1);
   o.mask_ratio = number(node, "mask_ratio", o.mask_ratio, 0, 1);
   o.pixel_weight = number(node, "pixel_weight", o.pixel_weight, 0, kAny);
   o.label_weight = number(node, "label_weight", o.label_weight, 0, kAny);
+  o.label_smoothing = number(node, "label_smoothing", o.label_smoothing, 0, 1);
+  MixOptions& mix = o.mix;
+  mix.mixup_alpha = number(node, "mixup_alpha", mix.mixup_alpha, 0, kMostAlpha);
+  mix.cutmix_alpha = number(node, "cutmix_alpha", mix.cutmix_alpha, 0, kMostAlpha);
+  mix.mixup_prob = number(node, "mixup_prob", mix.mixup_prob, 0, 1);
+  mix.mixup_switch_prob = number(node, "mixup_switch_prob", mix.mixup_switch_prob, 0, 1);
+  DistillationOptions& d = o.distillation;
+  constexpr double kLeastTemp = 1e-3, kMostTemp = 1e3;
+  d.weight = number(node, "distillation_weight", d.weight, 0, kAny);
+  if (const ConfigNode* prototypes = node.find("distillation_prototypes"))
+    d.prototypes = prototypes->as_integer(2, 1 << 20);
+  d.student_temp = number(node, "student_temp", d.student_temp, kLeastTemp, kMostTemp);
+  d.teacher_temp = number(node, "teacher_temp", d.teacher_temp, kLeastTemp, kMostTemp);
+  d.teacher_momentum = number(node, "teacher_momentum", d.teacher_momentum, 0, 0.999999);
+  if (d.weight > 0 && mix.mixes())
+    node.fail_expected(
+        "distillation_weight, or mixup_alpha and cutmix_alpha, of 0: pictures that are mixed have "
+        "no other view");
   if (const ConfigNode* a = node.find("augmentation")) o.augmentation = parse_augmentation(*a);
   return o;
 }
@@ -185,6 +237,23 @@ StatisticsOptions parse_statistics(const ConfigNode& node) {
   o.momentum = number(node, "momentum", o.momentum, std::numeric_limits<double>::min(), 1);
   o.seed = node.get_or("seed", o.seed);
   if (const ConfigNode* a = node.find("augmentation")) o.augmentation = parse_augmentation(*a);
+  return o;
+}
+
+LatentOptions parse_latents(const ConfigNode& node) {
+  require_keys_known(node, {"cache", "dtype"});
+  LatentOptions o;
+  if (const ConfigNode* cache = node.find("cache")) {
+    if (cache->kind() == ConfigNode::Kind::boolean)
+      o.file = cache->as_bool() ? LatentFile::always : LatentFile::never;
+    else if (cache->as_string() != "auto")
+      cache->fail_expected("true, false or auto");
+  }
+  if (const ConfigNode* dtype = node.find("dtype")) {
+    if (dtype->as_string() != "f32" && dtype->as_string() != "bf16")
+      dtype->fail_expected("f32 or bf16");
+    o.stored_as = parse_float_dtype(dtype->as_string());
+  }
   return o;
 }
 
@@ -321,7 +390,8 @@ Recipe parse_recipe(const ConfigNode& given, std::optional<index_t> classes) {
   ConfigNode node = given;
   if (const std::string_view name = network_without_classes(node); classes && !name.empty())
     node.set_path(concat("model.", name, ".num_classes"), *classes);
-  require_keys_known(node, {"model", "data", "encoder", "decoder", "statistics", "dit", "notes"});
+  require_keys_known(
+      node, {"model", "data", "encoder", "decoder", "statistics", "latents", "dit", "notes"});
   Recipe r;
   r.source = node;
   const ConfigNode* encoder = node.find("encoder");
@@ -364,11 +434,18 @@ Recipe parse_recipe(const ConfigNode& given, std::optional<index_t> classes) {
 
   if (const ConfigNode* statistics = node.find("statistics"))
     r.statistics = parse_statistics(*statistics);
+  if (const ConfigNode* latents = node.find("latents")) r.latents = parse_latents(*latents);
   if (const ConfigNode* dit = node.find("dit")) {
     require_keys_known(*dit, {"flow", "train", "checkpointing"});
     r.flow = parse_flow(dit->at("flow"), r.model);
     r.flow.checkpointing = dit->get_or("checkpointing", false);
     r.dit_training = parse_training_options(dit->at("train"));
+    r.flow.latents.stored_as = r.latents.stored_as;
+    if (r.latents.file == LatentFile::always &&
+        (r.data.random_crop || r.data.flip || !r.flow.augmentation.only_mirrors()))
+      raise<ConfigError>(node.at("latents").where(),
+                         ".cache: latents can be kept only if pictures do not vary when they are "
+                         "read (data) and dit.flow.augmentation has no member but flip");
   }
   if (const ConfigNode* notes = node.find("notes"))
     for (const auto& [key, value] : notes->members()) r.notes[key] = value.as_string();

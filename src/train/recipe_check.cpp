@@ -100,8 +100,8 @@ StageMemory memory_of(TrainingStage stage, const ModelConfig& model, NetworkRole
                       const std::vector<Blocks>& blocks, const TrainingOptions& training,
                       bool checkpointing = false) {
   StageMemory out{stage};
-  // Weights, gradients, two moments (AdamW) and the average, of 4 bytes each.
-  out.weights = 5 * 4 * elements_of(model, role);
+  // Weights, gradients, two moments (AdamW) and the averages, of 4 bytes each.
+  out.weights = (5 + training.further_ema_decays.size()) * 4 * elements_of(model, role);
   if (role != NetworkRole::encoder) out.weights += 4 * elements_of(model, NetworkRole::encoder);
   for (const Blocks& each : blocks) {
     std::uint64_t bytes = 0;

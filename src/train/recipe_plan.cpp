@@ -5,7 +5,6 @@
 
 #include "rae/io/image_folder.hpp"
 #include "rae/train/step_time.hpp"
-#include "train/latent_cache.hpp"
 #include "train/pretrained_encoder.hpp"
 #include "train/recipe_text.hpp"
 
@@ -139,8 +138,7 @@ index_t rounded(double steps, index_t most) {
 }
 
 double step_seconds(const PlannedStage& stage) {
-  return stage.encode_seconds +
-         (stage.dtype == DType::bf16 ? stage.bf16_seconds : stage.f32_seconds);
+  return stage.dtype == DType::bf16 ? stage.bf16_seconds : stage.f32_seconds;
 }
 
 /// Plans a stage for `seconds`; `extra` is the time that each checkpoint takes.
@@ -176,18 +174,13 @@ void measure(PlannedStage& stage, const Recipe& recipe, TrainingStage which,
 }
 
 /// Plans the stages for `left` seconds, whose steps were measured.
-void plan_stages(PlannedRecipe& n, const PlanRequest& request, double left, double encode_seconds,
-                 const Recipe& draft) {
+void plan_stages(PlannedRecipe& n, const PlanRequest& request, double left, double encode_seconds) {
   const auto pictures = static_cast<double>(pictures_of(request)),
              batch = static_cast<double>(n.batch);
   const double dit_step = step_seconds(n.dit), decoder_step = step_seconds(n.decoder);
   const double check_encoder = kNeighbours * encode_seconds;
-  // Latents of pictures and their mirror images are kept, or encoded in each step.
-  const double kinds = request.photographs ? 2 : 1;
-  const bool kept =
-      kinds * pictures * static_cast<double>(draft.model.latent_shape().numel()) * sizeof(float) <=
-      static_cast<double>(detail::kKeptLatentBytes);
-  const double latents = (1 + (kept ? kinds : 0)) * pictures * encode_seconds;
+  // Latents of pictures and their mirror images are computed once and kept.
+  const double kinds = request.photographs ? 2 : 1, latents = kinds * pictures * encode_seconds;
   const double once = kReadings * pictures * request.read_seconds + latents +
                       (request.pretrained.empty() ? 0 : check_encoder);
   // A forward pass is a third of a step. Guidance evaluates the network twice.
@@ -205,7 +198,6 @@ void plan_stages(PlannedRecipe& n, const PlanRequest& request, double left, doub
   plan_stage(n.decoder, kDecoderShare * shared, kFileSeconds + kHeldOutSteps * decoder_step,
              kMostDecoder, pictures_of(request), n.batch);
   left -= 60 * n.decoder.minutes;
-  n.dit.encode_seconds = kept ? 0 : batch * encode_seconds;
   plan_stage(n.dit, left, kFileSeconds + n.draw_seconds + kHeldOutSteps * dit_step, kMostDit,
              pictures_of(request), n.batch);
   n.minutes = n.encoder.minutes + n.decoder.minutes + n.dit.minutes + once / 60;
@@ -248,7 +240,7 @@ RecipePlan plan_recipe(const PlanRequest& request, const StepSeconds& seconds) {
   measure(n.decoder, draft, TrainingStage::decoder, seconds);
   measure(n.dit, draft, TrainingStage::dit, seconds);
 
-  plan_stages(n, request, total, seconds(draft, TrainingStage::statistics, DType::f32), draft);
+  plan_stages(n, request, total, seconds(draft, TrainingStage::statistics, DType::f32));
 
   RecipePlan out;
   out.yaml = detail::recipe_text(request, n);

@@ -11,6 +11,7 @@
 #include "train/data_split.hpp"
 #include "train/dataset_statistics.hpp"
 #include "train/initial_model.hpp"
+#include "train/latent_file.hpp"
 #include "train/pretrained_encoder.hpp"
 #include "train/run_state.hpp"
 #include "train/run_watch.hpp"
@@ -41,6 +42,7 @@ class RecipeRunner {
       state_.emplace(recipe, run, stages_, split_.manifest, class_names_,
                      initial_ ? &*initial_ : nullptr);
       watch_.emplace(recipe, run, state_->folder(), split_, checked_.data.survey);
+      choose_latent_file();
       watch_->update_report();
     });
   }
@@ -87,6 +89,28 @@ class RecipeRunner {
         raise<ConfigError>(run_.data, ": this rank finds other pictures than rank 0: ",
                            checked_.data.survey.summary());
     });
+  }
+
+  /// Decides before the first stage whether the disk has room for the latents.
+  void choose_latent_file() {
+    const auto needs = [](TrainingStage stage) {
+      return stage == TrainingStage::statistics || stage == TrainingStage::dit;
+    };
+    if (std::none_of(stages_.begin(), stages_.end(), needs)) return;
+    const detail::LatentFileChoice choice =
+        detail::choose_latent_file(recipe_, *data_, ranks_, state_->folder().latents());
+    latents_in_file_ = choice.used;
+    if (!choice.note.empty()) say(choice.note);
+  }
+
+  /// Where the latents of the bundle's encoder are kept; with several ranks in memory.
+  [[nodiscard]] KeptLatents kept_latents() const {
+    KeptLatents out{.stored_as = recipe_.latents.stored_as,
+                    .mirrored = recipe_.flow.augmentation.flip};
+    if (!latents_in_file_) return out;
+    out.file = state_->folder().latents();
+    out.identity = state_->latents_identity();
+    return out;
   }
 
   static const TrainingOptions& training_of(const Recipe& recipe, TrainingStage stage) {
@@ -171,7 +195,7 @@ class RecipeRunner {
         return !run_.should_stop || !run_.should_stop();
       };
       const LatentNorm<float> norm = detail::dataset_statistics(
-          data_, autoencoder, recipe_.statistics, on_batch, ranks_.communicator);
+          data_, autoencoder, recipe_.statistics, on_batch, ranks_.communicator, kept_latents());
       ranks_.on_root([&] { state_->bundle().finish(norm); });
     }
     ranks_.on_root([&] { state_->finish(TrainingStage::statistics); });
@@ -196,12 +220,16 @@ class RecipeRunner {
         bundle.set(TrainingStage::dit, average);
       draw_samples(step);
     };
+    FlowOptions flow = recipe_.flow;
+    flow.latents = kept_latents();
     const auto model =
-        train_flow(data_, encoding(trained_encoder(), latent_norm()), *recipe_.model.dit,
-                   recipe_.flow, recipe_.dit_training, std::move(context), on_average);
+        train_flow(data_, encoding(trained_encoder(), latent_norm()), *recipe_.model.dit, flow,
+                   recipe_.dit_training, std::move(context), on_average);
     ranks_.on_root([&] {
       state_->bundle().finish(TrainingStage::dit, *model);
       state_->finish(TrainingStage::dit);
+      std::error_code none;
+      if (recipe_.latents.file != LatentFile::always) fs::remove(state_->folder().latents(), none);
     });
   }
 
@@ -329,6 +357,7 @@ class RecipeRunner {
   OwnedPointer<const ImageDataset> data_;
   std::vector<std::string> class_names_;
   std::optional<detail::InitialModel> initial_;
+  bool latents_in_file_ = false;
   // Only on rank 0.
   mutable std::optional<detail::RunState> state_;
   mutable std::optional<detail::RunWatch> watch_;

@@ -15,8 +15,7 @@ struct PlannedStage {
   double ema_decay = 0.9;
   DType dtype = DType::f32;
   double f32_seconds = 0, bf16_seconds = 0;  ///< of a step; 0: not measured
-  double encode_seconds = 0;  ///< of a step for the encoder, where latents are not kept
-  double minutes = 0;         ///< expected time of the stage
+  double minutes = 0;                        ///< expected time of the stage
 };
 
 /// The numbers of a recipe.

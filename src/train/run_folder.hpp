@@ -32,6 +32,8 @@ class RunFolder {
 
   /// "model.safetensors" in the folder.
   [[nodiscard]] std::string model() const { return in("model.safetensors"); }
+  /// "latents.safetensors" in the folder: the latents that the statistics and stage 2 share.
+  [[nodiscard]] std::string latents() const { return in("latents.safetensors"); }
   /// The folder of a stage; it is made when it is missing, unless this only looks.
   [[nodiscard]] std::string stage(TrainingStage stage) const;
   /// The checkpoint of a stage, which may be missing.

@@ -46,6 +46,11 @@ class RunState {
   /// The same for the statistics; false when those of the bundle are the right ones.
   [[nodiscard]] bool begin_statistics();
 
+  /// The identity of the latents of the bundle's encoder, see `latents_identity`.
+  [[nodiscard]] std::string latents_identity() const {
+    return detail::latents_identity(recipe_, data_, bundle_.checksum(TrainingStage::encoder));
+  }
+
   /// Writes the bundle, whose result of this stage is complete, and notes to what it belongs.
   void finish(TrainingStage stage);
 

@@ -17,6 +17,13 @@ std::span<std::byte> bytes_of(Tensor<float>& tensor) {
   return std::as_writable_bytes(tensor.span());
 }
 
+/// The moments and averages of a parameter.
+std::vector<Tensor<float>*> state_of(AdamW<float>::Slot& slot) {
+  std::vector<Tensor<float>*> out{&slot.exp_avg, &slot.exp_avg_sq, &slot.ema};
+  for (Tensor<float>& average : slot.further_emas) out.push_back(&average);
+  return out;
+}
+
 }  // namespace
 
 SharedGradients::SharedGradients(AdamW<float>& optimizer, const RankSharing& ranks)
@@ -66,6 +73,7 @@ void SharedGradients::share_state() {
   for (auto& slot : optimizer_.slots()) {
     communicator_.broadcast(bytes_of(slot.parameter.mutable_value()));
     communicator_.broadcast(bytes_of(slot.ema));
+    for (Tensor<float>& average : slot.further_emas) communicator_.broadcast(bytes_of(average));
     if (steps == 0) continue;  // the moments are zero
     communicator_.broadcast(bytes_of(slot.exp_avg));
     communicator_.broadcast(bytes_of(slot.exp_avg_sq));
@@ -220,7 +228,7 @@ RankPart SharedGradients::shard(const Bucket& bucket, const Piece& piece, int ra
 }
 
 void SharedGradients::update(index_t step, const AdamWOptions& options, double scale,
-                             double ema_decay) {
+                             std::span<const double> ema_decays) {
   for (Bucket& bucket : buckets_) {
     for (const Piece& piece : bucket.pieces) {
       auto& slot = optimizer_.slots()[piece.slot];
@@ -234,7 +242,8 @@ void SharedGradients::update(index_t step, const AdamWOptions& options, double s
         adamw_step<float>(parameter,
                           range(bucket.values.data(), piece.begin + part.begin, part.count()),
                           of(slot.exp_avg), of(slot.exp_avg_sq), step, options, scale);
-      ema_update<float>(of(slot.ema), parameter, ema_decay);
+      for (std::size_t k = 0; k < ema_decays.size(); ++k)
+        ema_update<float>(of(slot.average(k)), parameter, ema_decays[k]);
     }
     if (!sharded_) continue;
     // The new weights of all ranks, through the memory of the bucket.
@@ -304,7 +313,7 @@ void SharedGradients::complete(bool everywhere) {
   for (const Bucket& bucket : buckets_)
     for (const Piece& piece : bucket.pieces) {
       auto& slot = optimizer_.slots()[piece.slot];
-      for (Tensor<float>* tensor : {&slot.exp_avg, &slot.exp_avg_sq, &slot.ema})
+      for (Tensor<float>* tensor : state_of(slot))
         complete_tensor(bucket, piece, *tensor, everywhere);
     }
   full_ = everywhere || communicator_.is_root();
@@ -316,7 +325,7 @@ void SharedGradients::divide() {
     for (const Piece& piece : bucket.pieces) {
       auto& slot = optimizer_.slots()[piece.slot];
       const RankPart part = shard(bucket, piece, communicator_.rank());
-      for (Tensor<float>* tensor : {&slot.exp_avg, &slot.exp_avg_sq, &slot.ema}) {
+      for (Tensor<float>* tensor : state_of(slot)) {
         Tensor<float> own;  // (n), empty where this rank has no element
         if (part.count() > 0) {
           own = Tensor<float>(Shape{part.count()});

@@ -36,7 +36,8 @@ class SharedGradients final : public SharedUpdate<float> {
   [[nodiscard]] bool stop() const noexcept { return stop_; }
 
   [[nodiscard]] double gradient_norm() override;
-  void update(index_t step, const AdamWOptions& options, double scale, double ema_decay) override;
+  void update(index_t step, const AdamWOptions& options, double scale,
+              std::span<const double> ema_decays) override;
 
   /// Completes sharded moments and averages on rank 0, or everywhere, until `divide`.
   void complete(bool everywhere);

@@ -7,7 +7,9 @@
 #include "io/deflate.hpp"
 #include "rae/io/data_difference.hpp"
 #include "rae/io/file.hpp"
+#include "rae/kernels/isa.hpp"
 #include "rae/train/checkpoint.hpp"
+#include "rae/version.hpp"
 
 namespace rae::detail {
 namespace {
@@ -44,6 +46,15 @@ ConfigNode part_of_model(TrainingStage stage, const ConfigNode& model) {
   return out;
 }
 
+/// A list of averages in ascending order: its first one is the result, which can be chosen after
+/// the training.
+ConfigNode sorted(const ConfigNode& decays) {
+  if (!decays.is_list()) return decays;
+  auto values = decays.as<std::vector<double>>();
+  std::sort(values.begin(), values.end());
+  return ConfigNode::list({values.begin(), values.end()});
+}
+
 /// A section of a recipe without choices that change no number, and without the path of a
 /// pretrained encoder, whose weights count.
 ConfigNode part_of_section(const ConfigNode& section) {
@@ -56,7 +67,8 @@ ConfigNode part_of_section(const ConfigNode& section) {
     }
     ConfigNode train = ConfigNode::map();
     for (const auto& [name, number] : value.members())
-      if (!is_one_of(name, {"log_every", "checkpoint_every"})) train.set(name, number);
+      if (!is_one_of(name, {"log_every", "checkpoint_every"}))
+        train.set(name, name == "ema_decay" ? sorted(number) : number);
     out.set(key, train);
   }
   return out;
@@ -145,6 +157,9 @@ ConfigNode stage_settings(const Recipe& recipe, TrainingStage stage, const DataM
   if (const ConfigNode* rule = recipe.source.find("statistics");
       rule != nullptr && stage == TrainingStage::dit)
     out.set("statistics", *rule);
+  if (stage == TrainingStage::dit && recipe.latents.stored_as != DType::f32)
+    out.set("latents",
+            ConfigNode::map({{"dtype", std::string(name_of(recipe.latents.stored_as))}}));
   if (!inputs.initial.empty()) out.set("init", inputs.initial);
   const DataManifest used = uses_class_names(recipe, stage) ? data : data.without_class_names();
   out.set("data", used.classes.size() > kMostClasses
@@ -152,6 +167,16 @@ ConfigNode stage_settings(const Recipe& recipe, TrainingStage stage, const DataM
                       : ConfigNode::map({{"manifest", used.to_config()}}));
   out.set("inputs", to_config(inputs));
   return out;
+}
+
+std::string latents_identity(const Recipe& recipe, const DataManifest& data,
+                             const std::string& encoder) {
+  const std::string model =
+      part_of_model(TrainingStage::statistics, recipe.source.at("model")).to_json();
+  // Kernels of another instruction set or version round differently.
+  return concat("encoder ", encoder, ", model ", hexadecimal(crc32_of(as_byte_span(model))),
+                ", pictures ", hexadecimal(data.without_class_names().checksum()), " without ",
+                data.held_out, ", kernels ", name_of(active_isa()), " of version ", kVersion);
 }
 
 ConfigNode to_config(const StageInputs& inputs) {

@@ -23,6 +23,11 @@ struct StageInputs {
 [[nodiscard]] ConfigNode stage_settings(const Recipe& recipe, TrainingStage stage,
                                         const DataManifest& data, const StageInputs& inputs);
 
+/// Everything that the latents of the pictures depend on before their normalisation. `encoder` is
+/// the checksum of the network.
+[[nodiscard]] std::string latents_identity(const Recipe& recipe, const DataManifest& data,
+                                           const std::string& encoder);
+
 /// The number of pictures that were held out, by the settings of a checkpoint or record.
 [[nodiscard]] index_t pictures_held_out(const ConfigNode& settings);
 

@@ -69,15 +69,30 @@ class TrainingRanks {
   std::optional<detail::SharedGradients> first_, second_;
 };
 
-/// Computes the loss on pictures that the training does not see.
-void log_held_out(const TrainingContext& context, index_t step) {
-  const double loss = context.held_out_loss(step);
-  if (context.folder.empty()) return;
+/// Computes the loss on pictures that the training does not see, also with each of several
+/// averages, so that one can be chosen.
+void log_held_out(const TrainingContext& context, AdamW<float>& optimizer) {
+  const index_t step = optimizer.steps();
   ConfigNode line;
   line.set("stage", context.stage);
   line.set("step", step);
-  if (std::isfinite(loss)) line.set("held_out_loss", loss);
-  detail::append_log(context.folder, line);
+  const auto measure = [&](const std::string& name) {
+    if (const double loss = context.held_out_loss(step); std::isfinite(loss)) line.set(name, loss);
+  };
+  measure("held_out_loss");
+  if (const std::vector<double>& decays = optimizer.ema_decays(); decays.size() > 1)
+    for (std::size_t k = 0; k < decays.size(); ++k) {
+      const AverageScope<float> exchanged(optimizer, k);
+      measure(concat("held_out_loss_ema_", decays[k]));
+    }
+  if (!context.folder.empty()) detail::append_log(context.folder, line);
+}
+
+/// The decays of all averages.
+std::vector<double> ema_decays(const TrainingOptions& o) {
+  std::vector<double> out{o.ema_decay};
+  out.insert(out.end(), o.further_ema_decays.begin(), o.further_ema_decays.end());
+  return out;
 }
 
 void check(const TrainingOptions& o, const std::string& stage) {
@@ -92,7 +107,10 @@ void check(const TrainingOptions& o, const std::string& stage) {
   require(o.warmup_steps >= 0 && o.warmup_steps <= o.steps, "warmup_steps between 0 and steps");
   require(o.decay_end_step == 0 || o.decay_end_step >= o.warmup_steps,
           "decay_end_step of 0 or at least warmup_steps");
-  require(o.ema_decay >= 0 && o.ema_decay < 1, "ema_decay in [0, 1)");
+  const std::vector<double> decays = ema_decays(o);
+  for (const double decay : decays)
+    require(decay >= 0 && decay < 1 && std::count(decays.begin(), decays.end(), decay) == 1,
+            "ema_decay in [0, 1), or several different ones");
   require(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1, "betas in [0, 1)");
   require(o.dtype == DType::f32 || o.dtype == DType::bf16, "a dtype of f32 or bf16");
   require(o.max_grad_norm >= 0 && o.weight_decay >= 0,
@@ -119,7 +137,6 @@ TrainingOptions parse_training_options(const ConfigNode& node, TrainingOptions o
   read("decay_end_step", o.decay_end_step);
   read("weight_decay", o.weight_decay);
   read("max_grad_norm", o.max_grad_norm);
-  read("ema_decay", o.ema_decay);
   read("seed", o.seed);
   read("log_every", o.log_every);
   read("checkpoint_every", o.checkpoint_every);
@@ -132,6 +149,13 @@ TrainingOptions parse_training_options(const ConfigNode& node, TrainingOptions o
     if (dtype->as_string() != "f32" && dtype->as_string() != "bf16")
       dtype->fail_expected("f32 or bf16");
     o.dtype = parse_float_dtype(dtype->as_string());
+  }
+  if (const ConfigNode* decay = node.find("ema_decay")) {
+    auto decays = decay->is_list() ? decay->as<std::vector<double>>()
+                                   : std::vector<double>{decay->as_number()};
+    if (decays.empty()) decay->fail_expected("a number or a list of numbers");
+    o.ema_decay = decays.front();
+    o.further_ema_decays.assign(decays.begin() + 1, decays.end());
   }
   if (const ConfigNode* betas = node.find("betas")) {
     const auto values = betas->as<std::vector<double>>();
@@ -157,7 +181,12 @@ ConfigNode training_settings(const TrainingOptions& o) {
   node.set("betas", ConfigNode::list({o.beta1, o.beta2}));
   node.set("weight_decay", o.weight_decay);
   node.set("max_grad_norm", o.max_grad_norm);
-  node.set("ema_decay", o.ema_decay);
+  std::vector<double> decays = ema_decays(o);
+  std::sort(decays.begin(), decays.end());  // which one is the result can still be chosen
+  if (decays.size() == 1)
+    node.set("ema_decay", o.ema_decay);
+  else
+    node.set("ema_decay", ConfigNode::list({decays.begin(), decays.end()}));
   if (o.dtype != DType::f32) node.set("dtype", std::string(name_of(o.dtype)));
   node.set("seed", o.seed);
   return node;
@@ -215,7 +244,7 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
     const CancellationScope completed(nullptr);
     if (!checkpoint.empty()) save_checkpoint(checkpoint, optimizer, context.settings, second);
     saved = optimizer.steps();
-    if (context.held_out_loss) log_held_out(context, saved);
+    if (context.held_out_loss) log_held_out(context, optimizer);
     if (context.on_checkpoint) context.on_checkpoint(saved);
   };
   const auto resume = [&] {

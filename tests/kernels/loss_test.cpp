@@ -56,6 +56,31 @@ void compare_cross_entropy() {
   }
 }
 
+template <class T>
+void compare_soft_cross_entropy() {
+  for (const auto& [n, k] : {std::pair<index_t, index_t>{1, 1}, {3, 7}, {130, 10}, {5, 1001}}) {
+    const Tensor<T> logits = random_tensor<T>({n, k}, 3);  // (N, K)
+    Tensor<T> targets = random_tensor<T>({n, k}, 4);       // (N, K)
+    for (index_t i = 0; i < n * k; ++i) targets[i] = std::abs(targets[i]) / static_cast<T>(k);
+    Tensor<T> dlogits(Shape{n, k}), expected(Shape{n, k});  // (N, K) each
+    const T loss = soft_cross_entropy<T>(logits, targets, dlogits);
+    EXPECT_NEAR(loss, reference::soft_cross_entropy<T>(logits, targets, expected),
+                kTolerance<T> * 10)
+        << n << " rows of " << k;
+    EXPECT_TRUE(close(dlogits, expected, kTolerance<T>));
+    EXPECT_EQ(loss, soft_cross_entropy<T>(logits, targets));
+    // The shares of one label.
+    std::vector<std::int64_t> labels;
+    Tensor<T> shares = Tensor<T>::zeros(Shape{n, k});  // (N, K)
+    for (index_t i = 0; i < n; ++i) {
+      labels.push_back(i * 7 % k);
+      shares[i * k + labels.back()] = 1;
+    }
+    EXPECT_NEAR(soft_cross_entropy<T>(logits, shares), cross_entropy<T>(logits, labels),
+                kTolerance<T>);
+  }
+}
+
 TEST(Loss, AgreesWithReference) {
   compare_differences<float>();
   compare_differences<double>();
@@ -64,6 +89,10 @@ TEST(Loss, AgreesWithReference) {
 TEST(CrossEntropy, AgreesWithReference) {
   compare_cross_entropy<float>();
   compare_cross_entropy<double>();
+  compare_soft_cross_entropy<float>();
+  compare_soft_cross_entropy<double>();
+  const Tensor<float> logits(Shape{2, 3}), targets(Shape{2, 2});  // (N, K) each
+  EXPECT_THROW((void)soft_cross_entropy<float>(logits, targets), ShapeError);
 }
 
 TEST(Loss, BackwardAgreesWithFiniteDifferences) {

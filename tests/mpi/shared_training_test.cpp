@@ -98,6 +98,7 @@ struct FlowRun {
                           .accumulate = 2,
                           .lr = 1e-2,
                           .ema_decay = 0.9,
+                          .further_ema_decays = {0.5},
                           .seed = 5,
                           .log_every = 1,
                           .checkpoint_every = 3};
@@ -165,7 +166,7 @@ TEST(SharedTraining, RepeatsBitForBitWhateverOverlapsOrIsSharded) {
                              .overlap = overlap,
                              .bucket_bytes = 1000};
       EXPECT_EQ(other.train(), expected) << name;
-      for (const char* kind : {"param.", "exp_avg.", "exp_avg_sq.", "ema."})
+      for (const char* kind : {"param.", "exp_avg.", "exp_avg_sq.", "ema.", "ema_2."})
         EXPECT_EQ(values_of(folder / name, kind), values_of(folder / "first", kind)) << kind;
     }
   FlowRun recomputing;

@@ -19,6 +19,7 @@ TEST(LossOps, Gradients) {
   expect_gradients([&](Inputs in) { return l1_loss(in[0], target); }, {{4, 3}});
   expect_gradients([&](Inputs in) { return cross_entropy_loss(in[0], labels); }, {{4, 3}});
   expect_gradients([&](Inputs in) { return cross_entropy_loss(in[0], labels, 0.2); }, {{4, 3}});
+  expect_gradients([&](Inputs in) { return soft_cross_entropy_loss(in[0], target); }, {{4, 3}});
   expect_gradients([](Inputs in) { return scale(mean(in[0]), 3.0); }, {{4, 3}});
   EXPECT_THROW(mean(Var<double>()), ShapeError);
   const auto half_square = [](Inputs in) {

@@ -3,8 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <filesystem>
+
 #include "rae/core/owner.hpp"
 #include "rae/models/initialize.hpp"
+#include "support/temp_folder.hpp"
 #include "support/toy_dataset.hpp"
 
 namespace rae::test {
@@ -52,14 +56,21 @@ class Latents : public ::testing::Test {
                                                  .table_w = 2});
     init_default(network, 5);
     pack_parameters(network);
+    // Numbers whose normalisation rounds.
+    LatentNorm<float> norm{Tensor<float>(Shape{32, 2, 2}), Tensor<float>(Shape{32, 2, 2})};
+    for (index_t i = 0; i < 32 * 2 * 2; ++i) {
+      norm.mean[i] = 0.1f * static_cast<float>(i % 7);
+      norm.var[i] = 0.3f + 0.07f * static_cast<float>(i % 11);
+    }
     autoencoder_.emplace(encoder_network(std::move(network)),
-                         OwnedPointer<const Decoder<Tensor<float>>>{}, RaeSettings<float>{});
+                         OwnedPointer<const Decoder<Tensor<float>>>{},
+                         RaeSettings<float>{.latent_norm = norm});
   }
 
   /// Batches of 6 over three epochs, against the encoder on every batch.
   void expect_equal(const OwnedPointer<const ImageDataset>& data, const Augmentation& augmentation,
-                    index_t most_bytes = detail::kKeptLatentBytes) {
-    detail::LatentCache cache(data, *autoencoder_, 6, 9, augmentation, most_bytes);
+                    index_t most_bytes = detail::kKeptLatentBytes, const KeptLatents& kept = {}) {
+    detail::LatentCache cache(data, *autoencoder_, 6, 9, augmentation, most_bytes, kept);
     Batches batches(data, 6, 9, augmentation);
     for (const index_t i : {0, 1, 2, 3, 4, 5, 6, 2}) {
       SCOPED_TRACE(i);
@@ -101,6 +112,76 @@ TEST_F(Latents, AreKeptWhileTheMemorySuffices) {
     for (index_t epoch = 0; epoch < 4; ++epoch) (void)cache(epoch, 0, CountedPictures::kPictures);
     EXPECT_EQ(data->readings(),
               4 * CountedPictures::kPictures - 3 * std::min(kept, CountedPictures::kPictures));
+  }
+}
+
+TEST_F(Latents, InAFileAreThoseOfTheEncoder) {
+  const TempFolder folder;
+  for (const bool flip : {false, true})
+    for (int run = 0; run < 2; ++run)  // the second finds all in the file
+      expect_equal(std::make_shared<CountedPictures>(false), {.flip = flip}, 0,
+                   {folder / (flip ? "mirrored" : "latents.safetensors"), "a"});
+  const auto data = std::make_shared<CountedPictures>(false);
+  for (const auto& [identity, readings] : {std::pair("a", 0), std::pair("b", 13), {"b", 0}}) {
+    const index_t before = data->readings();
+    detail::LatentCache cache(data, *autoencoder_, CountedPictures::kPictures, 9, {}, 0,
+                              {folder / "latents.safetensors", identity});
+    (void)cache(0, 0, CountedPictures::kPictures);
+    (void)cache(1, 0, CountedPictures::kPictures);
+    EXPECT_EQ(data->readings() - before, readings) << identity;
+  }
+}
+
+TEST_F(Latents, OfVaryingPicturesMakeNoFile) {
+  const TempFolder folder;
+  expect_equal(std::make_shared<CountedPictures>(true), {}, 0, {folder / "l.safetensors", "a"});
+  expect_equal(std::make_shared<CountedPictures>(false), {.shift = 1}, 0,
+               {folder / "l.safetensors", "a"});
+  EXPECT_FALSE(std::filesystem::exists(folder / "l.safetensors"));
+}
+
+TEST_F(Latents, AreRoundedInTheFileAndInMemoryAlike) {
+  const TempFolder folder;
+  const auto data = std::make_shared<CountedPictures>(false);
+  Tensor<float> first;  // (B, C, h, w)
+  for (const index_t bytes : {0, 1, 1 << 20})
+    for (const std::string file : {"", "latents.safetensors"}) {
+      detail::LatentCache cache(data, *autoencoder_, 6, 9, {.flip = true}, bytes,
+                                {file.empty() ? "" : folder / file, "a", DType::bf16});
+      for (int time = 0; time < 2; ++time) {
+        const Tensor<float> got = cache(3, 0, 6).latents;  // (B, C, h, w)
+        if (first.empty()) first = got;
+        EXPECT_TRUE(std::equal(first.span().begin(), first.span().end(), got.span().begin()));
+      }
+    }
+  const Tensor<float> exact =
+      autoencoder_->encode(Batches(data, 6, 9, {.flip = true})(3).images);  // (B, C, h, w)
+  double most = 0;
+  for (index_t i = 0; i < exact.numel(); ++i)
+    most = std::max(most, std::abs(static_cast<double>(exact[i] - first[i])));
+  EXPECT_GT(most, 0);
+  EXPECT_LT(most, 0.05);
+}
+
+TEST_F(Latents, OfTheStatisticsAreExactAndStayInTheFile) {
+  const TempFolder folder;
+  const auto data = std::make_shared<CountedPictures>(false);
+  for (const DType stored : {DType::f32, DType::bf16}) {
+    const KeptLatents kept{folder / std::string(name_of(stored)), "a", stored};
+    Tensor<float> expected(Shape{0});  // (N, C, h, w)
+    for (int run = 0; run < 2; ++run) {
+      const index_t before = data->readings();
+      detail::LatentCache cache(data, *autoencoder_, 1, 0, {}, 0, kept);
+      const Tensor<float> got = cache.exact(0, CountedPictures::kPictures);  // (N, C, h, w)
+      EXPECT_EQ(data->readings() - before,
+                run == 1 && stored == DType::f32 ? 0 : CountedPictures::kPictures);
+      if (run == 0) expected = got;
+      EXPECT_TRUE(std::equal(got.span().begin(), got.span().end(), expected.span().begin()));
+    }
+    const index_t before = data->readings();
+    detail::LatentCache training(data, *autoencoder_, CountedPictures::kPictures, 9, {}, 0, kept);
+    (void)training(0, 0, CountedPictures::kPictures);
+    EXPECT_EQ(data->readings(), before);
   }
 }
 

@@ -9,7 +9,6 @@
 
 #include "rae/models/dit_dh.hpp"
 #include "rae/train/step_time.hpp"
-#include "train/latent_cache.hpp"
 
 namespace rae::test {
 namespace {
@@ -87,15 +86,9 @@ double counted_seconds(const RecipePlan& plan, double pictures, const StepSecond
   add(TrainingStage::encoder, recipe.encoder_training, 768 * encode);
   add(TrainingStage::decoder, recipe.decoder_training, 0);
   add(TrainingStage::dit, recipe.dit_training, 48 * evaluations * forward);
-  // The statistics, and latents of each picture and its mirror image, or of each step.
+  // Latents of each picture, which the statistics need, too, and of its mirror image.
   const double kinds = recipe.flow.augmentation.flip ? 2 : 1;
-  const bool kept =
-      kinds * pictures * static_cast<double>(recipe.model.latent_shape().numel()) * sizeof(float) <=
-      static_cast<double>(detail::kKeptLatentBytes);
-  const double latents =
-      kept ? kinds * pictures
-           : static_cast<double>(recipe.dit_training.steps * recipe.dit_training.batch_size);
-  return out + (pictures + latents) * encode;
+  return out + kinds * pictures * encode;
 }
 
 TEST(RecipePlan, KeepsTheTimeThatWasGiven) {

@@ -69,6 +69,23 @@ TEST(Recipe, TrainsAllStagesIntoOneBundle) {
   EXPECT_EQ(events[1], "stage encoder");
 }
 
+TEST(Recipe, AnotherAverageCanBeChosenAfterTheTraining) {
+  const TempFolder data, out;
+  write_data(data);
+  const auto train = [&](const std::string& decays, const std::string& folder) {
+    run_recipe(recipe_of(replaced(kTinyRecipe, "seed: 3", "seed: 3, ema_decay: " + decays)),
+               run_in(data, out / folder));
+    return slurp(out / (folder + "/model.safetensors"));
+  };
+  const std::string slow = train("0.9", "slow"), fast = train("0.5", "fast");
+  EXPECT_NE(slow, fast);
+  EXPECT_EQ(train("[0.9, 0.5]", "both"), slow);
+  EXPECT_EQ(train("[0.5, 0.9]", "both"), fast);
+  EXPECT_EQ(train("[0.9, 0.5]", "both"), slow);
+  EXPECT_THROW(train("[0.9, 0.6]", "both"), ConfigError);
+  EXPECT_THROW(train("0.9", "both"), ConfigError);
+}
+
 TEST(Recipe, AContinuedRunGivesTheSameFile) {
   const TempFolder data, whole, broken;
   write_data(data);

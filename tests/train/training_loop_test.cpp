@@ -22,8 +22,9 @@ struct Toy {
   TrainingOptions options;
   TrainingContext context;
 
-  explicit Toy(index_t steps = 12, std::uint64_t seed = 1)
-      : optimizer((init_default(model, seed), model), {}, 0.9) {
+  explicit Toy(index_t steps = 12, std::uint64_t seed = 1, double ema_decay = 0.9,
+               const std::vector<double>& further_decays = {})
+      : optimizer((init_default(model, seed), model), {}, ema_decay, further_decays) {
     options.steps = steps;
     options.batch_size = 4;
     options.lr = 1e-2;
@@ -48,6 +49,16 @@ struct Toy {
 
   void run(index_t broken_step = -1) {
     run_training(optimizer, options, context, loss(broken_step));
+  }
+
+  /// The averages of decay number `k`.
+  std::vector<float> average(std::size_t k) const {
+    std::vector<float> out;
+    for (const auto& slot : optimizer.slots()) {
+      const std::span<const float> values = slot.average(k).span();
+      out.insert(out.end(), values.begin(), values.end());
+    }
+    return out;
   }
 
   std::vector<float> state() const {
@@ -95,6 +106,55 @@ TEST(TrainingLoop, AContinuedRunEqualsAnUninterruptedOneBitForBit) {
     third.run();
     EXPECT_EQ(third.state(), whole.state());
   }
+}
+
+TEST(TrainingLoop, KeepsAveragesOfSeveralDecaysOfWhichOneCanBeChosenLater) {
+  const TempFolder folder;
+  Toy slow(12, 1, 0.9), fast(12, 1, 0.5), broken(12, 1, 0.9, {0.5});
+  slow.run();
+  fast.run();
+  broken.context.folder = folder.path();
+  broken.context.on_progress = [&](const TrainingProgress& p) { return p.step < 6; };
+  EXPECT_THROW(broken.run(), Cancelled);
+  Toy several(12, 99, 0.9, {0.5});
+  several.context.folder = folder.path();
+  several.run();
+  EXPECT_EQ(several.state(), slow.state());
+  EXPECT_EQ(several.average(1), fast.average(0));
+  Toy exchanged(12, 99, 0.5, {0.9});
+  exchanged.context.folder = folder.path();
+  exchanged.run();
+  EXPECT_EQ(exchanged.state(), fast.state());
+  EXPECT_EQ(exchanged.average(1), slow.average(0));
+  for (const auto& [first, further] :
+       {std::pair<double, std::vector<double>>{0.3, {}}, {0.9, {0.3}}}) {
+    Toy other(12, 99, first, further);
+    other.context.folder = folder.path();
+    EXPECT_THROW(other.run(), FormatError);
+  }
+}
+
+TEST(TrainingLoop, MeasuresEachOfSeveralAverages) {
+  const TempFolder folder;
+  Toy toy(5, 1, 0.9, {0.5, 0});
+  toy.context.folder = folder.path();
+  std::vector<float> seen[4];  // the parameters: trained ones, and the averages
+  std::size_t calls = 0;
+  toy.context.held_out_loss = [&](index_t) {
+    for (const auto& slot : toy.optimizer.slots())
+      seen[calls % 4].insert(seen[calls % 4].end(), slot.parameter.value().span().begin(),
+                             slot.parameter.value().span().end());
+    return static_cast<double>(++calls);
+  };
+  toy.run();
+  ASSERT_EQ(calls, 4u);
+  for (std::size_t k = 0; k < 3; ++k) EXPECT_EQ(seen[k + 1], toy.average(k)) << k;
+  EXPECT_EQ(seen[3], seen[0]);  // a decay of 0 keeps the last parameters
+  const std::string log = slurp(folder / "log.jsonl");
+  EXPECT_NE(log.find(R"("held_out_loss":1.0,"held_out_loss_ema_0.9":2.0,)"
+                     R"("held_out_loss_ema_0.5":3.0,"held_out_loss_ema_0":4.0)"),
+            std::string::npos)
+      << log;
 }
 
 TEST(TrainingLoop, AFinishedRunCanBeMadeLonger) {
@@ -249,6 +309,17 @@ TEST(TrainingOptions, ReadAndRefuse) {
   EXPECT_EQ(narrow.dtype, DType::bf16);
   EXPECT_EQ(training_settings(narrow).at("dtype").as_string(), "bf16");
   EXPECT_FALSE(training_settings(o).contains("dtype"));
+  const auto with_decays = [](const char* decays) {
+    return parse_training_options(
+        ConfigNode::parse_yaml(concat("{steps: 10, ema_decay: ", decays, "}")));
+  };
+  EXPECT_EQ(with_decays("0.99").ema_decay, 0.99);
+  EXPECT_TRUE(with_decays("[0.99]").further_ema_decays.empty());
+  EXPECT_EQ(with_decays("[0.99, 0.9]").ema_decay, 0.99);
+  EXPECT_EQ(with_decays("[0.99, 0.9]").further_ema_decays, std::vector<double>{0.9});
+  EXPECT_EQ(training_settings(with_decays("[0.99, 0.9]")),
+            training_settings(with_decays("[0.9, 0.99]")));
+  EXPECT_EQ(training_settings(with_decays("[0.99]")), training_settings(with_decays("0.99")));
   EXPECT_EQ(schedule_of(o)(0), 5e-4);
   EXPECT_EQ(schedule_of(o)(2), 1e-3);
   EXPECT_EQ(schedule_of(o)(6), 5e-4);
@@ -256,8 +327,10 @@ TEST(TrainingOptions, ReadAndRefuse) {
        {"{steps: 0}", "{steps: 1, lr: -1}", "{steps: 1, batch_size: 0}",
         "{steps: 1, batch_size: 3, accumulate: 2}", "{steps: 1, warmup_steps: 2}",
         "{steps: 1, betas: [1]}", "{steps: 1, betas: [1, 2]}", "{steps: 1, ema_decay: 1}",
-        "{steps: 1, lrr: 1}", "{steps: 1, dtype: f16}", "{steps: 1, dtype: 2}",
-        "{steps: 1, decay: exponential}", "{steps: 1, log_every: 0}", "{steps: many}"})
+        "{steps: 1, ema_decay: []}", "{steps: 1, ema_decay: [0.9, 1]}",
+        "{steps: 1, ema_decay: [0.9, 0.9]}", "{steps: 1, lrr: 1}", "{steps: 1, dtype: f16}",
+        "{steps: 1, dtype: 2}", "{steps: 1, decay: exponential}", "{steps: 1, log_every: 0}",
+        "{steps: many}"})
     EXPECT_THROW((void)parse_training_options(ConfigNode::parse_yaml(bad)), ConfigError) << bad;
 }
 

@@ -34,6 +34,12 @@ template <Real T>
 [[nodiscard]] T cross_entropy(View<const T> logits, std::span<const std::int64_t> labels,
                               View<T> dlogits = {}, double smoothing = 0);
 
+/// The same for targets q (N, K), the shares of the classes, at least 0 and of the sum 1 in each
+/// row: the mean over rows of the sum of -q log softmax(logits). Throws ShapeError.
+template <Real T>
+[[nodiscard]] T soft_cross_entropy(View<const T> logits, View<const T> targets,
+                                   View<T> dlogits = {});
+
 extern template float mse<float>(View<const float>, View<const float>);
 extern template double mse<double>(View<const double>, View<const double>);
 extern template void mse_backward<float>(View<const float>, View<const float>, float, View<float>);
@@ -48,5 +54,8 @@ extern template float cross_entropy<float>(View<const float>, std::span<const st
                                            View<float>, double);
 extern template double cross_entropy<double>(View<const double>, std::span<const std::int64_t>,
                                              View<double>, double);
+extern template float soft_cross_entropy<float>(View<const float>, View<const float>, View<float>);
+extern template double soft_cross_entropy<double>(View<const double>, View<const double>,
+                                                  View<double>);
 
 }  // namespace rae

@@ -16,19 +16,14 @@ struct LatentNorm {
 
   /// (z - mean) / sqrt(var + eps) for z (B, C, h, w). Throws ShapeError.
   [[nodiscard]] Tensor<T> normalize(const Tensor<T>& z) const {
-    return apply(z, [this](T value, index_t i) { return (value - mean_at(i)) / deviation_at(i); });
+    return apply(z, [](T value, T centre, T deviation) { return (value - centre) / deviation; });
   }
   /// z * sqrt(var + eps) + mean for z (B, C, h, w). Throws ShapeError.
   [[nodiscard]] Tensor<T> denormalize(const Tensor<T>& z) const {
-    return apply(z, [this](T value, index_t i) { return value * deviation_at(i) + mean_at(i); });
+    return apply(z, [](T value, T centre, T deviation) { return value * deviation + centre; });
   }
 
  private:
-  [[nodiscard]] T mean_at(index_t i) const { return mean.empty() ? T(0) : mean[i]; }
-  [[nodiscard]] T deviation_at(index_t i) const {
-    return var.empty() ? T(1) : static_cast<T>(math::sqrt(static_cast<double>(var[i]) + eps));
-  }
-
   template <class F>
   Tensor<T> apply(const Tensor<T>& z, F f) const {
     if (mean.empty() && var.empty()) return z;
@@ -39,8 +34,16 @@ struct LatentNorm {
     if (!var.empty()) require_shape("LatentNorm: var", var.shape(), expected);
     Tensor<T> out(z.shape());  // (B, C, h, w)
     T* target = out.data();
+    const T* source = z.data();
     const index_t n = expected.numel();
-    for (index_t i = 0; i < z.numel(); ++i) target[i] = f(z[i], i % n);
+    Tensor<T> deviations(expected);  // (C, h, w)
+    T* deviation = deviations.data();
+    for (index_t i = 0; i < n; ++i)
+      deviation[i] =
+          var.empty() ? T(1) : static_cast<T>(math::sqrt(static_cast<double>(var[i]) + eps));
+    for (index_t b = 0; b < z.extent(0); ++b)
+      for (index_t i = 0; i < n; ++i)
+        target[b * n + i] = f(source[b * n + i], mean.empty() ? T(0) : mean[i], deviation[i]);
     return out;
   }
 };

@@ -62,12 +62,22 @@ class Rae {
   /// grid. Throws ShapeError, also when the statistics have another grid; NumericError for a latent
   /// that is not finite; ArgumentError without an encoder.
   [[nodiscard]] X encode(const X& image) const {
-    const X seen = input(image);                         // (B, channels, H', W')
-    const Shape grid = encoder().grid_of(seen.shape());  // (h, w)
-    X out = settings_.latent_norm.normalize(
-        tokens_to_grid(encoder()(seen), grid[0], grid[1]));  // (B, C, h, w)
+    X out = settings_.latent_norm.normalize(grid(image));  // (B, C, h, w)
     require_finite("Rae::encode: the latent", out);
     return out;
+  }
+
+  /// The same before the normalisation by the statistics. Throws as `encode`.
+  [[nodiscard]] X encode_unnormalized(const X& image) const {
+    X out = grid(image);  // (B, C, h, w)
+    require_finite("Rae::encode: the latent", out);
+    return out;
+  }
+
+  /// Shape (C, h, w) of the latents of pictures (channels, H, W). Throws as `encode`.
+  [[nodiscard]] Shape latent_shape(const Shape& image) const {
+    const Shape grid = encoder().grid_of(encoder_shape(image));  // (h, w)
+    return {encoder().shape().width, grid[0], grid[1]};
   }
 
   /// Pictures (B, channels, H, W), of the decoder's size, for normalised latents (B, C, h, w) of
@@ -97,6 +107,19 @@ class Rae {
   [[nodiscard]] const RaeSettings<T>& settings() const noexcept { return settings_; }
 
  private:
+  /// Tokens as latents (B, C, h, w).
+  [[nodiscard]] X grid(const X& image) const {
+    const X seen = input(image);                         // (B, channels, H', W')
+    const Shape grid = encoder().grid_of(seen.shape());  // (h, w)
+    return tokens_to_grid(encoder()(seen), grid[0], grid[1]);
+  }
+
+  /// (1, channels, H', W').
+  [[nodiscard]] Shape encoder_shape(const Shape& image) const {
+    if (settings_.encoder_height == 0) return {1, image[0], image[1], image[2]};
+    return {1, image[0], settings_.encoder_height, settings_.encoder_width};
+  }
+
   [[nodiscard]] X input(const X& image) const {
     return encoder_input(image, settings_.encoder_height, settings_.encoder_width,
                          settings_.pixels);

@@ -85,4 +85,20 @@ Var<T> cross_entropy_loss(const Var<T>& logits, std::span<const std::int64_t> la
       logits);
 }
 
+/// The same for targets (N, K), the shares of the classes, at least 0 and of the sum 1 in each row.
+/// Throws ShapeError.
+template <Real T>
+Var<T> soft_cross_entropy_loss(const Var<T>& logits, const Tensor<T>& targets) {
+  Tensor<T> dlogits(logits.shape());  // (N, K)
+  const T loss = soft_cross_entropy<T>(logits.value(), targets, dlogits);
+  return detail::make_result<T>(
+      Tensor<T>(Shape{}, loss),
+      [logits, dlogits](const Tensor<T>& g) {
+        Tensor<T> dx(logits.shape());  // (N, K)
+        axpby<T>(g[0], dlogits, T(0), dlogits, dx);
+        logits.accumulate(std::move(dx));
+      },
+      logits);
+}
+
 }  // namespace rae

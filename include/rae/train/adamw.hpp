@@ -1,11 +1,15 @@
-// AdamW and the exponential moving average over all parameters of a model, with gradient clipping
-// by the global norm.
+// AdamW and exponential moving averages over all parameters of a model, with gradient clipping by
+// the global norm.
 //
 // Loshchilov and Hutter 2019; clipping as torch.nn.utils.clip_grad_norm_; RAE trains with betas
-// (0.9, 0.95) and no weight decay.
+// (0.9, 0.95) and no weight decay. Averages of several decays, of which one is chosen after the
+// training: Karras et al. 2024, "Analyzing and Improving the Training Dynamics of Diffusion
+// Models", section 3, without its reconstruction of averages that were not kept.
 #pragma once
 
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "rae/core/math.hpp"
@@ -23,7 +27,7 @@ class SharedUpdate {
   [[nodiscard]] virtual double gradient_norm() = 0;
   /// Update number `step` of all parameters and averages; clears the gradients.
   virtual void update(index_t step, const AdamWOptions& options, double scale,
-                      double ema_decay) = 0;
+                      std::span<const double> ema_decays) = 0;
 };
 
 /// Optimiser state of a model in training. The model must outlive it and keep its parameters in
@@ -31,19 +35,29 @@ class SharedUpdate {
 template <Real T>
 class AdamW {
  public:
-  /// One parameter with its moments and its average.
+  /// One parameter with its moments and its averages.
   struct Slot {
     std::string name;
-    Var<T> parameter;                    // any shape (*)
-    Tensor<T> exp_avg, exp_avg_sq, ema;  // (*), that of the parameter
+    Var<T> parameter;                       // any shape (*)
+    Tensor<T> exp_avg, exp_avg_sq, ema;     // (*), that of the parameter
+    std::vector<Tensor<T>> further_emas{};  // (*) each, of the further decays
+
+    /// The average of decay number `k`.
+    [[nodiscard]] Tensor<T>& average(std::size_t k) { return k == 0 ? ema : further_emas[k - 1]; }
+    [[nodiscard]] const Tensor<T>& average(std::size_t k) const {
+      return k == 0 ? ema : further_emas[k - 1];
+    }
   };
 
+  /// `further_decays`: of averages beside that of `ema_decay`.
   template <class Model>
-  explicit AdamW(Model& model, const AdamWOptions& options = {}, double ema_decay = 0.9995)
-      : options_(options), ema_decay_(ema_decay) {
+  explicit AdamW(Model& model, const AdamWOptions& options = {}, double ema_decay = 0.9995,
+                 const std::vector<double>& further_decays = {})
+      : options_(options), ema_decays_{ema_decay} {
+    ema_decays_.insert(ema_decays_.end(), further_decays.begin(), further_decays.end());
     model.parameters([&](const std::string& name, Parameter<Var<T>>& p) {
-      slots_.push_back(
-          {name, p.value, Tensor<T>::zeros(p.shape()), Tensor<T>::zeros(p.shape()), p.tensor()});
+      slots_.push_back({name, p.value, Tensor<T>::zeros(p.shape()), Tensor<T>::zeros(p.shape()),
+                        p.tensor(), std::vector<Tensor<T>>(further_decays.size(), p.tensor())});
     });
   }
 
@@ -67,7 +81,7 @@ class AdamW {
     options.lr = lr;
     ++step_;
     if (shared_ != nullptr) {
-      shared_->update(step_, options, scale, ema_decay_);
+      shared_->update(step_, options, scale, ema_decays_);
       return norm;
     }
     for (Slot& slot : slots_) {
@@ -75,7 +89,8 @@ class AdamW {
         adamw_step<T>(slot.parameter.mutable_value(), slot.parameter.grad(), slot.exp_avg,
                       slot.exp_avg_sq, step_, options, scale);
       slot.parameter.clear_grad();
-      ema_update<T>(slot.ema, slot.parameter.value(), ema_decay_);
+      for (std::size_t k = 0; k < ema_decays_.size(); ++k)
+        ema_update<T>(slot.average(k), slot.parameter.value(), ema_decays_[k]);
     }
     return norm;
   }
@@ -92,7 +107,17 @@ class AdamW {
   [[nodiscard]] std::vector<Slot>& slots() noexcept { return slots_; }
   [[nodiscard]] const std::vector<Slot>& slots() const noexcept { return slots_; }
 
-  /// Copies the averages into a model of the same kind, for example the one that is sampled.
+  /// The decays of the averages; the first is that of `Slot::ema`.
+  [[nodiscard]] const std::vector<double>& ema_decays() const noexcept { return ema_decays_; }
+
+  /// Exchanges the parameters and their averages of decay number `k`, to measure these; a second
+  /// call exchanges them back.
+  void exchange(std::size_t k) noexcept {
+    for (Slot& slot : slots_) std::swap(slot.parameter.mutable_value(), slot.average(k));
+  }
+
+  /// Copies the averages of the first decay into a model of the same kind, for example the one that
+  /// is sampled.
   template <class Model>
   void copy_ema_to(Model& model) const {
     std::size_t i = 0;
@@ -105,10 +130,26 @@ class AdamW {
 
  private:
   AdamWOptions options_;
-  double ema_decay_;
+  std::vector<double> ema_decays_;
   index_t step_ = 0;
   std::vector<Slot> slots_;
   SharedUpdate<T>* shared_ = nullptr;
+};
+
+/// Exchanges the parameters and their averages of one decay while it exists.
+template <Real T>
+class AverageScope {
+ public:
+  AverageScope(AdamW<T>& optimizer, std::size_t k) noexcept : optimizer_(optimizer), k_(k) {
+    optimizer_.exchange(k_);
+  }
+  AverageScope(const AverageScope&) = delete;
+  AverageScope& operator=(const AverageScope&) = delete;
+  ~AverageScope() { optimizer_.exchange(k_); }
+
+ private:
+  AdamW<T>& optimizer_;
+  std::size_t k_;
 };
 
 }  // namespace rae

@@ -1,9 +1,10 @@
-// How pictures are varied while training: flips, shifts, random resized crops and colour jitter, as
-// torchvision defines them, and holes.
+// How pictures are varied while training: flips, shifts, random resized crops, colour jitter,
+// RandAugment and random erasing, as torchvision defines them, and holes.
 //
-// Source: torchvision's RandomHorizontalFlip, RandomCrop, RandomResizedCrop and ColorJitter;
-// DeVries and Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout"
-// (2017); the official train.py flips pictures.
+// Source: torchvision's RandomHorizontalFlip, RandomCrop, RandomResizedCrop, ColorJitter,
+// RandAugment and RandomErasing (Zhong et al. 2017, "Random Erasing Data Augmentation"); DeVries
+// and Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout" (2017); the
+// official train.py flips pictures.
 #pragma once
 
 #include <array>
@@ -14,6 +15,7 @@
 #include "rae/core/random.hpp"
 #include "rae/core/shape.hpp"
 #include "rae/io/image_dataset.hpp"
+#include "rae/train/rand_augment.hpp"
 
 namespace rae {
 
@@ -38,6 +40,16 @@ struct ColorJitter {
   AugmentRange hue{0, 0};         ///< added to the hue, in turns, within [-1/2, 1/2]
 };
 
+/// A rectangle that is replaced, after all others but cutout. If ten draws give no rectangle
+/// smaller than the picture, nothing is replaced.
+struct RandomErasing {
+  double p = 0.5;                  ///< probability
+  AugmentRange scale{0.02, 0.33};  ///< area, as a share of the picture
+  AugmentRange ratio{0.3, 3.3};    ///< height : width, drawn by its logarithm
+  double value = 0;                ///< the new samples, in [0, 1]
+  bool noise = false;              ///< uniform noise instead of `value`
+};
+
 /// How pictures are varied.
 struct Augmentation {
   index_t shift = 0;     ///< moved by up to this many pixels each way; the border is black
@@ -47,10 +59,21 @@ struct Augmentation {
                        ///< after all others
   std::optional<RandomResizedCrop> random_resized_crop{};  ///< before all others
   std::optional<ColorJitter> color_jitter{};               ///< before shift and flip
+  std::optional<RandAugment> rand_augment{};               ///< after shift and flip
+  std::optional<RandomErasing> random_erasing{};           ///< after RandAugment
+
+  /// True when a sample is a picture or its mirror image.
+  [[nodiscard]] bool only_mirrors() const noexcept {
+    return shift == 0 && cutout == 0 && !random_resized_crop && !color_jitter && !rand_augment &&
+           !random_erasing;
+  }
 };
 
-/// Throws ArgumentError for a negative shift or cutout and for ranges that are empty or outside
-/// their limits.
+/// Most operations of RandAugment on a picture.
+inline constexpr index_t kMostAugmentOps = 32;
+
+/// Throws ArgumentError for a negative shift or cutout, and for ranges and numbers that are empty
+/// or outside their limits.
 void require_augmentation(const Augmentation& augmentation);
 
 /// The part of a picture of width x height that a sample shows; a function of `random`. After ten
@@ -65,5 +88,9 @@ void jitter_colors(std::span<float> image, int channels, const ColorJitter& how,
 /// Sets a square of `side` pixels of a picture (C, H, W) to 0.5, as far as it is inside.
 void cut_out(std::span<float> image, index_t height, index_t width, index_t side,
              const Philox& random);
+
+/// Replaces a random rectangle of a picture (C, H, W); a function of `random`.
+void erase_randomly(std::span<float> image, index_t height, index_t width, const RandomErasing& how,
+                    const Philox& random);
 
 }  // namespace rae

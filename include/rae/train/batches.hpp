@@ -33,10 +33,11 @@ struct BatchSample {
 /// An endless, shuffled sequence of the pictures of a data set.
 class Batches {
  public:
+  /// Sequences of other numbers `view` have the same pictures with other draws of the augmentation.
   /// Throws ArgumentError for an empty data set, a batch size below 1, and as
   /// `require_augmentation`.
   Batches(OwnedPointer<const ImageDataset> data, index_t batch_size, std::uint64_t seed,
-          const Augmentation& augmentation = {});
+          const Augmentation& augmentation = {}, unsigned view = 0);
 
   /// Batch `i` of the sequence; a function of (seed, i). Throws as `ImageDataset::image`.
   [[nodiscard]] Batch operator()(index_t i) { return (*this)(i, 0, batch_size_); }
@@ -51,7 +52,7 @@ class Batches {
 
   OwnedPointer<const ImageDataset> data_;
   index_t batch_size_;
-  std::uint64_t seed_;
+  std::uint64_t seed_, stream_;  // stream_: of sample 0
   Augmentation augmentation_;
   std::vector<index_t> order_;  // of epoch_
   std::uint64_t epoch_ = ~std::uint64_t{0};

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "rae/core/function.hpp"
@@ -17,6 +18,16 @@
 
 namespace rae {
 
+/// Where a training keeps the latents of pictures that only mirroring varies, instead of running
+/// the encoder in each step.
+struct KeptLatents {
+  std::string file{};      ///< made when missing; empty: in memory, as far as it suffices
+  std::string identity{};  ///< of the encoder and the pictures; a file of another is made again
+  DType stored_as = DType::f32;  ///< f32, or bf16, which rounds the latents and halves the file
+  bool mirrored = false;  ///< there is room for mirror images, too, as an augmentation by `flip`
+                          ///< needs it in any case
+};
+
 /// How a diffusion network is trained, apart from the numbers of the optimiser.
 struct FlowOptions {
   FlowObjective objective{};  ///< path, prediction and weight of the loss
@@ -25,6 +36,8 @@ struct FlowOptions {
   Augmentation augmentation{};                                   ///< of the pictures
   bool checkpointing = false;  ///< recompute the activations of each block in the backward pass
                                ///< instead of keeping them: less memory, the same numbers
+  KeptLatents
+      latents{};  ///< of a data set's pictures; several ranks use memory instead of the file
 };
 
 /// The random part of a training step.

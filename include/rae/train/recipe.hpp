@@ -40,6 +40,16 @@ struct StatisticsOptions {
   Augmentation augmentation{};  ///< of the pictures
 };
 
+/// Whether stage 2 keeps latents in a file of the output folder: where it can and the disk has
+/// twice the room, always, or never, but in memory, as far as it suffices.
+enum class LatentFile { automatic, always, never };
+
+/// The latents that stage 2 needs many times: those of all pictures, and of their mirror images.
+struct LatentOptions {
+  LatentFile file = LatentFile::automatic;  ///< an automatic file is removed after the stage
+  DType stored_as = DType::f32;             ///< f32, or bf16, which rounds the latents
+};
+
 /// Everything that decides the result of a training.
 struct Recipe {
   ModelConfig model;       ///< the result; class names come from the data
@@ -54,6 +64,7 @@ struct Recipe {
   DecoderLossOptions decoder_loss;    ///< stage 1
   TrainingOptions decoder_training;   ///< stage 1
   StatisticsOptions statistics;       ///< between the stages
+  LatentOptions latents;              ///< of the statistics and stage 2
   FlowOptions flow;                   ///< stage 2
   bool automatic_time_shift = false;  ///< the time shift was computed from the latent's dimension
   TrainingOptions dit_training;       ///< stage 2

@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "rae/core/function.hpp"
 #include "rae/core/owner.hpp"
@@ -53,6 +54,8 @@ struct TrainingOptions {
   double weight_decay = 0;           ///< decoupled
   double max_grad_norm = 1.0;        ///< 0 does not clip
   double ema_decay = 0.999;          ///< of the averaged weights
+  std::vector<double> further_ema_decays{};  ///< of other averages that the checkpoint keeps, so
+                                             ///< that one of them can be chosen later
   DType dtype = DType::f32;  ///< type of the operands of matrix products: f32 or bf16; weights,
                              ///< sums and all else stay f32
   std::uint64_t seed = 0;    ///< of everything that is drawn
@@ -60,7 +63,8 @@ struct TrainingOptions {
   index_t checkpoint_every = 1000;  ///< steps between checkpoints
 };
 
-/// Reads "steps", "batch_size", ...; members that are not there keep `fallback`'s values. Throws
+/// Reads "steps", "batch_size", ...; "ema_decay" may be a list, whose first member is `ema_decay`.
+/// Members that are not there keep `fallback`'s values. Throws
 /// ConfigError.
 [[nodiscard]] TrainingOptions parse_training_options(const ConfigNode& node,
                                                      TrainingOptions fallback = {});
@@ -136,7 +140,8 @@ struct TrainingContext {
                                                 ///< each checkpoint that is written. May be null
   Function<double(index_t step)>
       held_out_loss{};  ///< set by the trainers that use `held_out`: the loss after this step; its
-                        ///< value is logged as "held_out_loss". May be empty
+                        ///< value is logged as "held_out_loss", and those of the averages as
+                        ///< "held_out_loss_ema_0.999", ..., if there are several. May be empty
   Function<void(index_t step)>
       on_checkpoint{};  ///< at the checkpoint from which a run continues, and after each that is
                         ///< written, the last at the end; may be empty

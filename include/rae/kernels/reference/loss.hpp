@@ -63,4 +63,26 @@ template <Real T>
   return static_cast<T>(sum / n);
 }
 
+/// Mean of the sum of -q log softmax(logits (N, K)), for targets q (N, K).
+template <Real T>
+[[nodiscard]] T soft_cross_entropy(View<const T> logits, View<const T> targets,
+                                   View<T> dlogits = {}) {
+  double sum = 0;
+  const auto n = static_cast<double>(logits.extent(0));
+  for (index_t r = 0; r < logits.extent(0); ++r) {
+    double total = 0, shares = 0;
+    for (index_t k = 0; k < logits.extent(1); ++k) {
+      total += math::exp(static_cast<double>(logits(r, k)));
+      shares += static_cast<double>(targets(r, k));
+    }
+    for (index_t k = 0; k < logits.extent(1); ++k) {
+      const double p = math::exp(static_cast<double>(logits(r, k))) / total,
+                   q = static_cast<double>(targets(r, k));
+      sum -= q * math::log(p);
+      if (!dlogits.empty()) dlogits(r, k) = static_cast<T>((shares * p - q) / n);
+    }
+  }
+  return static_cast<T>(sum / n);
+}
+
 }  // namespace rae::reference
