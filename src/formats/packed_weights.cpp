@@ -52,7 +52,7 @@ std::vector<SafetensorsSlot> PackedWeight::slots() const {
   const Shape panels = PackedMatrix<float>::panels_shape(shape[1], shape[0], stored, columns);
   const std::string panels_name =
       name + (columns == PanelColumns::halves ? ".swiglu_panels" : ".panels");
-  if (is_grouped(stored)) return {{panels_name, DType::uint8, {panels[0], panels[1]}}};
+  if (has_groups(stored)) return {{panels_name, DType::uint8, {panels[0], panels[1]}}};
   std::vector<SafetensorsSlot> out = {{panels_name, stored, panels}};
   if (stored == DType::int8) {
     out.push_back({name + ".scales", DType::f32, {panels[0] * panels[2]}});
@@ -82,7 +82,7 @@ PackedMatrix<float> PackedWeight::read(const TensorSource& tensors,
     if (i >= parts.size()) return std::span<const std::byte>();
     const std::span<const std::byte> found = tensors.bytes(parts[i].name);
     const bool real = parts[i].dtype == DType::f32 || parts[i].dtype == DType::bf16;
-    const bool finite = is_grouped(stored)
+    const bool finite = has_groups(stored)
                             ? grouped_scales_are_finite(found, stored, shape[1], parts[i].shape[0])
                             : !real || is_finite(found, parts[i].dtype);
     if (!finite) raise<FormatError>(where, ": tensor ", parts[i].name, " contains NaN or infinity");
