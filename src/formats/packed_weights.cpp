@@ -41,11 +41,39 @@ std::optional<DType> packed_for(const std::string& origin,
                                 const std::map<std::string, std::string>& metadata) {
   const auto found = metadata.find(std::string(kPackedKey));
   if (found == metadata.end()) return std::nullopt;
+  if (found->second == kMixed) return narrowest(layer_types_of(origin, metadata));
   try {
     return parse_weight_type(found->second);
   } catch (const ArgumentError& error) {
     raise<FormatError>(origin, ": metadata '", kPackedKey, "': ", error.what());
   }
+}
+
+LayerTypes layer_types_of(const std::string& origin,
+                          const std::map<std::string, std::string>& metadata) {
+  const auto packed = metadata.find(std::string(kPackedKey));
+  if (packed == metadata.end() || packed->second != kMixed) return {};
+  const auto found = metadata.find(std::string(kLayerTypesKey));
+  const std::string where = concat(origin, ": metadata '", kLayerTypesKey, "'");
+  if (found == metadata.end()) raise<FormatError>(where, ": is missing");
+  LayerTypes out;
+  try {
+    const ConfigNode types = ConfigNode::parse_json(found->second, where);
+    for (const auto& [name, type] : types.members())
+      out.emplace(name, parse_weight_type(type.as_string()));
+  } catch (const ArgumentError& error) {
+    raise<FormatError>(where, ": ", error.what());
+  } catch (const ConfigError& error) {
+    raise<FormatError>(error.what());
+  }
+  if (out.empty()) raise<FormatError>(where, ": has no types");
+  return out;
+}
+
+std::string to_json(const LayerTypes& types) {
+  ConfigNode out = ConfigNode::map();
+  for (const auto& [name, type] : types) out.set(name, name_of(type));
+  return out.to_json();
 }
 
 std::vector<SafetensorsSlot> PackedWeight::slots() const {
@@ -58,6 +86,13 @@ std::vector<SafetensorsSlot> PackedWeight::slots() const {
     out.push_back({name + ".scales", DType::f32, {panels[0] * panels[2]}});
     out.push_back({name + ".compensation", DType::int32, {panels[0] * panels[2]}});
   }
+  return out;
+}
+
+std::uint64_t PackedWeight::bytes() const {
+  std::uint64_t out = 0;
+  for (const SafetensorsSlot& slot : slots())
+    out += static_cast<std::uint64_t>(slot.shape.numel()) * size_of(slot.dtype);
   return out;
 }
 

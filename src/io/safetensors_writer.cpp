@@ -93,6 +93,14 @@ DType checked_type(const std::string& name, DType own, DType stored) {
 
 }  // namespace
 
+std::uint64_t safetensors_bytes(const std::vector<SafetensorsSlot>& slots,
+                                const std::map<std::string, std::string>& metadata) {
+  std::uint64_t bytes = encoded_header("file", slots, metadata).size();
+  for (const SafetensorsSlot& slot : slots)
+    bytes += static_cast<std::uint64_t>(slot.shape.numel()) * size_of(slot.dtype);
+  return bytes;
+}
+
 SafetensorsWriter::SafetensorsWriter(const std::string& path, std::vector<SafetensorsSlot> slots,
                                      const std::map<std::string, std::string>& metadata)
     : header_(encoded_header(path, slots, metadata)), file_(path), slots_(std::move(slots)) {
