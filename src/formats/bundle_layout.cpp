@@ -67,7 +67,7 @@ bool needs_no_tensors(const ModelConfig& config, NetworkRole role) {
 }
 
 void require_free_notes(std::string_view where, const std::map<std::string, std::string>& notes) {
-  for (const std::string_view key : {kConfigKey, kPackedKey})
+  for (const std::string_view key : {kConfigKey, kPackedKey, kLayerTypesKey})
     if (notes.count(std::string(key)) != 0)
       raise<ArgumentError>(where, ": the note '", key, "' is reserved");
 }

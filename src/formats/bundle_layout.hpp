@@ -12,8 +12,11 @@
 namespace rae::detail {
 
 inline constexpr std::string_view kConfigKey = "config";
-/// The type of weights that matrices are packed for; absent when they are not packed.
+/// The type of weights that matrices are packed for, or kMixed; absent when they are not packed.
 inline constexpr std::string_view kPackedKey = "packed";
+/// The value of kPackedKey when each matrix has a type of its own, which kLayerTypesKey names: a
+/// map in JSON from the name of the matrix to its type.
+inline constexpr std::string_view kMixed = "mixed", kLayerTypesKey = "layer_types";
 inline constexpr std::string_view kLatentMean = "latent_norm.mean", kLatentVar = "latent_norm.var";
 
 /// "encoder.", "decoder.", "dit." or "guide.": the prefix of a network's tensors.

@@ -43,6 +43,7 @@ ModelFiles ModelFiles::open(const std::string& path) {
   out.origin = path;
   out.config = detail::bundle_config(path, tensors.metadata());
   out.packed = detail::packed_for(path, tensors.metadata());
+  out.layer_types = detail::layer_types_of(path, tensors.metadata());
   std::map<std::string, Shape> shapes;
   for (const auto& [name, reason] : tensors.unreadable()) (void)tensors.info(name);  // throws
   for (const std::string& name : tensors.names()) shapes.emplace(name, tensors.info(name).shape);

@@ -41,6 +41,7 @@ std::optional<DType> packed_for(const std::string& origin,
                                 const std::map<std::string, std::string>& metadata) {
   const auto found = metadata.find(std::string(kPackedKey));
   if (found == metadata.end()) return std::nullopt;
+  if (found->second == kMixed) return narrowest(layer_types_of(origin, metadata));
   try {
     return parse_weight_type(found->second);
   } catch (const ArgumentError& error) {
@@ -48,16 +49,50 @@ std::optional<DType> packed_for(const std::string& origin,
   }
 }
 
+LayerTypes layer_types_of(const std::string& origin,
+                          const std::map<std::string, std::string>& metadata) {
+  const auto packed = metadata.find(std::string(kPackedKey));
+  if (packed == metadata.end() || packed->second != kMixed) return {};
+  const auto found = metadata.find(std::string(kLayerTypesKey));
+  const std::string where = concat(origin, ": metadata '", kLayerTypesKey, "'");
+  if (found == metadata.end()) raise<FormatError>(where, ": is missing");
+  LayerTypes out;
+  try {
+    const ConfigNode types = ConfigNode::parse_json(found->second, where);
+    for (const auto& [name, type] : types.members())
+      out.emplace(name, parse_weight_type(type.as_string()));
+  } catch (const ArgumentError& error) {
+    raise<FormatError>(where, ": ", error.what());
+  } catch (const ConfigError& error) {
+    raise<FormatError>(error.what());
+  }
+  if (out.empty()) raise<FormatError>(where, ": has no types");
+  return out;
+}
+
+std::string to_json(const LayerTypes& types) {
+  ConfigNode out = ConfigNode::map();
+  for (const auto& [name, type] : types) out.set(name, name_of(type));
+  return out.to_json();
+}
+
 std::vector<SafetensorsSlot> PackedWeight::slots() const {
   const Shape panels = PackedMatrix<float>::panels_shape(shape[1], shape[0], stored, columns);
   const std::string panels_name =
       name + (columns == PanelColumns::halves ? ".swiglu_panels" : ".panels");
-  if (is_grouped(stored)) return {{panels_name, DType::uint8, {panels[0], panels[1]}}};
+  if (has_groups(stored)) return {{panels_name, DType::uint8, {panels[0], panels[1]}}};
   std::vector<SafetensorsSlot> out = {{panels_name, stored, panels}};
   if (stored == DType::int8) {
     out.push_back({name + ".scales", DType::f32, {panels[0] * panels[2]}});
     out.push_back({name + ".compensation", DType::int32, {panels[0] * panels[2]}});
   }
+  return out;
+}
+
+std::uint64_t PackedWeight::bytes() const {
+  std::uint64_t out = 0;
+  for (const SafetensorsSlot& slot : slots())
+    out += static_cast<std::uint64_t>(slot.shape.numel()) * size_of(slot.dtype);
   return out;
 }
 
@@ -82,7 +117,7 @@ PackedMatrix<float> PackedWeight::read(const TensorSource& tensors,
     if (i >= parts.size()) return std::span<const std::byte>();
     const std::span<const std::byte> found = tensors.bytes(parts[i].name);
     const bool real = parts[i].dtype == DType::f32 || parts[i].dtype == DType::bf16;
-    const bool finite = is_grouped(stored)
+    const bool finite = has_groups(stored)
                             ? grouped_scales_are_finite(found, stored, shape[1], parts[i].shape[0])
                             : !real || is_finite(found, parts[i].dtype);
     if (!finite) raise<FormatError>(where, ": tensor ", parts[i].name, " contains NaN or infinity");

@@ -21,6 +21,7 @@
 #include "rae/io/safetensors_writer.hpp"
 #include "rae/io/tensor_source.hpp"
 #include "rae/kernels/gemm.hpp"
+#include "rae/spec/layer_types.hpp"
 
 namespace rae::detail {
 
@@ -28,10 +29,17 @@ namespace rae::detail {
 /// of any alignment.
 [[nodiscard]] bool is_finite(std::span<const std::byte> bytes, DType type);
 
-/// The type that a bundle is packed for, by its metadata; absent when it is not packed. Throws
-/// FormatError for an unknown type.
+/// The type that a bundle is packed for, by its metadata, or the narrowest if each matrix has its
+/// own; absent when it is not packed. Throws FormatError for an unknown type.
 [[nodiscard]] std::optional<DType> packed_for(const std::string& origin,
                                               const std::map<std::string, std::string>& metadata);
+
+/// The types of the matrices of a bundle that is packed with a type for each; empty for other
+/// bundles. Throws FormatError for unknown types and when there are none.
+[[nodiscard]] LayerTypes layer_types_of(const std::string& origin,
+                                        const std::map<std::string, std::string>& metadata);
+/// The inverse: the value of kLayerTypesKey.
+[[nodiscard]] std::string to_json(const LayerTypes& types);
 
 /// One weight of matrix products.
 struct PackedWeight {
@@ -42,6 +50,9 @@ struct PackedWeight {
 
   /// Its tensors in a file for the kernels in use, in the order of the file. Throws ShapeError.
   [[nodiscard]] std::vector<SafetensorsSlot> slots() const;
+
+  /// Bytes of these tensors. Throws ShapeError.
+  [[nodiscard]] std::uint64_t bytes() const;
 
   /// Throws FormatError unless the file has these tensors, for example when it was packed for other
   /// kernels.

@@ -358,6 +358,8 @@ const std::vector<std::string>& Generator::class_names() const noexcept {
 
 DType Generator::dtype() const noexcept { return impl_->loader.dtype(); }
 
+std::string_view Generator::type_name() const noexcept { return impl_->loader.type_name(); }
+
 const ModelConfig& Generator::config() const noexcept { return impl_->config; }
 
 namespace {
@@ -441,7 +443,7 @@ std::map<std::string, std::string> Generator::png_text(const GenerateOptions& op
   else if (settings.solver.is_adaptive() || settings.solver == Solver::implicit_adams)
     out["tolerances"] = number_text(sampling.atol) + "," + number_text(sampling.rtol);
   if (options.reuse_error > 0) out["reuse_error"] = number_text(options.reuse_error);
-  if (impl_->loader.dtype() != DType::f32) out["dtype"] = name_of(impl_->loader.dtype());
+  if (type_name() != name_of(DType::f32)) out["dtype"] = type_name();
   if (options.rng != Rng::philox) out["rng"] = name_of(options.rng);
   if (options.noise.empty()) {
     out["seed"] = number_text(options.seed);

@@ -94,6 +94,14 @@ std::string detail::encode_safetensors_header(const std::string& path,
   return out + json;
 }
 
+std::uint64_t safetensors_bytes(const std::vector<SafetensorsSlot>& slots,
+                                const std::map<std::string, std::string>& metadata) {
+  std::uint64_t bytes = detail::encode_safetensors_header("file", slots, metadata).size();
+  for (const SafetensorsSlot& slot : slots)
+    bytes += static_cast<std::uint64_t>(slot.shape.numel()) * size_of(slot.dtype);
+  return bytes;
+}
+
 SafetensorsWriter::SafetensorsWriter(const std::string& path, std::vector<SafetensorsSlot> slots,
                                      const std::map<std::string, std::string>& metadata)
     : header_(detail::encode_safetensors_header(path, slots, metadata)),

@@ -146,14 +146,14 @@ template <Real T>
 Shape PackedMatrix<T>::panels_shape(index_t k, index_t n, DType stored, PanelColumns columns) {
   if (columns == PanelColumns::halves && n % 2 != 0)
     raise<ShapeError>("PackedMatrix: expected an even number of columns for two halves, got ", n);
-  const bool narrow = std::same_as<T, float> && (stored == DType::bf16 || stored == DType::int8 ||
-                                                 detail::is_grouped(stored));
+  const bool narrow = std::same_as<T, float> &&
+                      (stored == DType::bf16 || stored == DType::int8 || has_groups(stored));
   if (stored != dtype_of<T>() && !narrow)
     raise<ArgumentError>("PackedMatrix: a matrix of ", name_of(dtype_of<T>()),
                          " cannot be stored as ", name_of(stored),
                          "; f32 can be stored as f32, bf16, int8, int8w or int4");
   const detail::PanelMap map{columns, n, detail::kernel_table<T>().panel_width};
-  if (detail::is_grouped(stored))
+  if (has_groups(stored))
     return {map.panels(), detail::grouped_panel_bytes(stored, k, map.width), 1, 1};
   const index_t per_word = stored == DType::bf16 ? 2 : stored == DType::int8 ? 4 : 1;
   return {map.panels(), detail::ceil_div(k, per_word), map.width, per_word};
@@ -208,7 +208,7 @@ PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored, PanelColumns column
       panels_ = detail::pack_bf16(b, map);
       return;
     }
-    if (detail::is_grouped(stored)) {
+    if (has_groups(stored)) {
       panels_ = detail::pack_grouped(b, map, stored);
       return;
     }

@@ -25,7 +25,7 @@ struct GroupedLayout {
   constexpr GroupedLayout(index_t bits_, index_t groups_, index_t panel_width)
       : bits(bits_), groups(groups_), width(panel_width) {}
   GroupedLayout(DType stored, index_t k, index_t panel_width)
-      : GroupedLayout(stored == DType::int4 ? 4 : 8, ceil_div(k, kGroupSize), panel_width) {}
+      : GroupedLayout(bits_of_groups(stored), ceil_div(k, kGroupSize), panel_width) {}
   /// Along k: 32 integers of n bits fill n words.
   [[nodiscard]] index_t words() const { return groups * bits; }
   [[nodiscard]] index_t panel_words() const {
@@ -34,8 +34,23 @@ struct GroupedLayout {
   }
 };
 
-/// Quantizes a group of n <= 32 numbers that are `stride` apart: writes their integers, padded with
-/// zeros, and returns the scale.
+/// Packs the integers of a group into `bits` words, which are `width` apart.
+void pack_group(const std::int32_t (&values)[kGroupSize], index_t bits, index_t width,
+                Word* target) {
+  const index_t per_word = kGroupSize / bits;
+  const Word mask = (Word{1} << bits) - 1;
+  for (index_t w = 0; w < bits; ++w) {
+    Word word = 0;
+    for (index_t i = 0; i < per_word; ++i) {
+      const index_t shift = bits == 8 ? 8 * i : 16 * (i % 2) + 4 * (i / 2);
+      word |= (static_cast<Word>(values[w * per_word + i]) & mask) << shift;
+    }
+    target[w * width] = word;
+  }
+}
+
+}  // namespace
+
 float quantize_group(const float* x, index_t stride, index_t n, index_t bits,
                      std::int32_t (&out)[kGroupSize]) {
   constexpr float kNegligible = 1e-30f,
@@ -58,23 +73,6 @@ float quantize_group(const float* x, index_t stride, index_t n, index_t bits,
   }
   return unit;
 }
-
-/// Packs the integers of a group into `bits` words, which are `width` apart.
-void pack_group(const std::int32_t (&values)[kGroupSize], index_t bits, index_t width,
-                Word* target) {
-  const index_t per_word = kGroupSize / bits;
-  const Word mask = (Word{1} << bits) - 1;
-  for (index_t w = 0; w < bits; ++w) {
-    Word word = 0;
-    for (index_t i = 0; i < per_word; ++i) {
-      const index_t shift = bits == 8 ? 8 * i : 16 * (i % 2) + 4 * (i / 2);
-      word |= (static_cast<Word>(values[w * per_word + i]) & mask) << shift;
-    }
-    target[w * width] = word;
-  }
-}
-
-}  // namespace
 
 index_t grouped_panel_bytes(DType stored, index_t k, index_t width) {
   return GroupedLayout(stored, k, width).panel_words() * static_cast<index_t>(sizeof(Word));

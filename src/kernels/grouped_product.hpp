@@ -22,12 +22,19 @@
 #pragma once
 
 #include "kernels/narrow_product.hpp"
+#include "rae/kernels/group_rounding.hpp"
 
 namespace rae::detail {
 
 inline constexpr index_t kGroupSize = 32;  // numbers that share a scale
 
-constexpr bool is_grouped(DType stored) { return stored == DType::int4 || stored == DType::int8w; }
+/// Bits of an integer of a type with groups.
+constexpr index_t bits_of_groups(DType stored) { return stored == DType::int4 ? 4 : 8; }
+
+/// Quantizes a group of n <= 32 numbers that are `stride` apart: writes their integers, padded with
+/// zeros, and returns the scale, a bf16.
+float quantize_group(const float* x, index_t stride, index_t n, index_t bits,
+                     std::int32_t (&out)[kGroupSize]);
 
 /// Bytes of a panel of `width` columns of K rows.
 index_t grouped_panel_bytes(DType stored, index_t k, index_t width);

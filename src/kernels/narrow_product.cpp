@@ -261,7 +261,7 @@ void multiply_int8(const Int8Rows& a, const PackedMatrix<float>& b, const View<f
 void multiply_narrow(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out,
                      const Epilogue& epilogue) {
   if (b.stored() == DType::bf16) return multiply_bf16(a, b, out, epilogue);
-  if (is_grouped(b.stored())) return multiply_grouped(a, b, out, epilogue);
+  if (has_groups(b.stored())) return multiply_grouped(a, b, out, epilogue);
   multiply_int8(quantize_rows(a), b, out, epilogue);
 }
 

@@ -60,13 +60,12 @@ NetworkLoader::NetworkLoader(ModelFiles files, const LoadOptions& options,
       origin_(std::move(files.origin)),
       packed_(files.packed.has_value()),
       keep_(options.keep_loaded),
-      dtype_(options.dtype.value_or(files.packed.value_or(DType::f32))) {
+      dtype_(options.dtype.value_or(files.packed.value_or(DType::f32))),
+      layer_types_(options.layer_types.empty() ? files.layer_types : options.layer_types) {
   validate(config_, ConfigPlace(origin_));
   require_weight_type(dtype_);
-  if (packed_ && dtype_ != *files.packed)
-    raise<ArgumentError>(origin_, ": its weights are packed for ", name_of(*files.packed),
-                         " and cannot be loaded as ", name_of(dtype_),
-                         "; use the bundle that it was packed from");
+  require_packing(files, options);
+  if (!layer_types_.empty()) dtype_ = narrowest(layer_types_);
   std::erase_if(
       used, [&](NetworkRole role) { return !files.network(role) || !describes(config_, role); });
   for (const NetworkRole role : used) {
@@ -80,6 +79,23 @@ NetworkLoader::NetworkLoader(ModelFiles files, const LoadOptions& options,
   if (has(NetworkRole::dit)) (void)dit();
   if (has(NetworkRole::guide)) (void)guide();
   for (auto& group : groups_) group.reset();
+}
+
+/// Throws ArgumentError for other types than those that the files are packed for, and for both
+/// options.
+void NetworkLoader::require_packing(const ModelFiles& files, const LoadOptions& options) const {
+  if (options.dtype && !options.layer_types.empty())
+    raise<ArgumentError>(origin_, ": LoadOptions has both a dtype and types of single layers");
+  if (!files.packed) return;
+  const bool mixed = !files.layer_types.empty();
+  const bool same = options.layer_types.empty()
+                        ? !options.dtype || (!mixed && *options.dtype == *files.packed)
+                        : options.layer_types == files.layer_types;
+  if (!same)
+    raise<ArgumentError>(origin_, ": its weights are packed for ",
+                         mixed ? "a type for each layer" : name_of(*files.packed),
+                         " and cannot be loaded as ", name_of(dtype_, options.layer_types),
+                         "; use the bundle that it was packed from");
 }
 
 bool NetworkLoader::has(NetworkRole role) const noexcept { return has_[index_of(role)]; }
@@ -99,7 +115,7 @@ void NetworkLoader::require_memory(const LoadOptions& options,
   std::string list;
   for (const NetworkRole role : kNetworkRoles) {
     if (std::find(used.begin(), used.end(), role) == used.end()) continue;
-    const std::uint64_t bytes = bytes_of_network(outline_of(config_, role), dtype_);
+    const std::uint64_t bytes = bytes_of_network(outline_of(config_, role, layer_types_), dtype_);
     all += bytes;
     // The guide is used at the same time as the network that it guides.
     if (role == NetworkRole::dit || role == NetworkRole::guide)
@@ -122,7 +138,7 @@ void NetworkLoader::require_memory(const LoadOptions& options,
           : concat("; use a smaller model, ", narrower, narrower.empty() ? "" : ", ",
                    "or a machine with more memory");
   raise<MemoryError>(origin_, ": the weights of '", config_.name, "' take ", in_gigabytes(needed),
-                     " in ", name_of(dtype_), " (", list, "), but only ", in_gigabytes(available),
+                     " in ", type_name(), " (", list, "), but only ", in_gigabytes(available),
                      " of memory are free", hint);
 }
 
@@ -130,7 +146,7 @@ void NetworkLoader::require_memory(const LoadOptions& options,
 template <class Make>
 auto NetworkLoader::load(NetworkRole role, Make make) const {
   const TensorGroup& group = group_of(role);
-  const NetworkOutline outline = outline_of(config_, role);
+  const NetworkOutline outline = outline_of(config_, role, layer_types_);
   require_elements(group, role, outline, packed_ ? std::optional(dtype_) : std::nullopt);
   const WeightPacking packing{
       [&](const std::string& name) { return outline.weight_type(dtype_, name); }, packed_};

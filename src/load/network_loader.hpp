@@ -19,7 +19,8 @@ namespace rae::detail {
 class NetworkLoader {
  public:
   /// `used` are the networks that may be requested; an absent one is an error only when it is
-  /// requested. Throws ConfigError for a configuration that `validate` refuses; MemoryError when
+  /// requested. Throws ConfigError for a configuration that `validate` refuses, or a matrix without
+  /// a type in `LoadOptions::layer_types`; MemoryError when
   /// the networks do not fit, before anything is read; ArgumentError for an unsupported type; with
   /// `keep_loaded` also the errors of loading, FormatError and ShapeError.
   NetworkLoader(ModelFiles files, const LoadOptions& options, std::vector<NetworkRole> used);
@@ -30,8 +31,14 @@ class NetworkLoader {
   /// Statistics of the latents.
   [[nodiscard]] const LatentNorm<float>& latent_norm() const noexcept { return latent_norm_; }
 
-  /// The type of the matrices of all networks, with the exceptions of weight_types.hpp.
+  /// The type of the matrices of all networks, with the exceptions of weight_types.hpp; with a type
+  /// for each matrix, the narrowest.
   [[nodiscard]] DType dtype() const noexcept { return dtype_; }
+
+  /// The name of that type, or "mixed" with a type for each matrix.
+  [[nodiscard]] std::string_view type_name() const noexcept {
+    return name_of(dtype_, layer_types_);
+  }
 
   /// True when the files have this network.
   [[nodiscard]] bool has(NetworkRole role) const noexcept;
@@ -57,6 +64,7 @@ class NetworkLoader {
   };
 
   [[nodiscard]] const TensorGroup& group_of(NetworkRole role) const;
+  void require_packing(const ModelFiles& files, const LoadOptions& options) const;
   void require_memory(const LoadOptions& options, const std::vector<NetworkRole>& used) const;
   template <class Make>
   [[nodiscard]] auto load(NetworkRole role, Make make) const;
@@ -66,6 +74,7 @@ class NetworkLoader {
   std::string origin_;
   bool packed_, keep_;
   DType dtype_;
+  LayerTypes layer_types_;
   bool has_[4] = {};
   mutable std::mutex mutex_;
   mutable std::optional<TensorGroup> groups_[4];  // released when all networks are loaded and kept

@@ -10,6 +10,7 @@
 #include "rae/io/file.hpp"
 #include "rae/io/image.hpp"
 #include "rae/spec/weight_types.hpp"
+#include "tool/auto_pack.hpp"
 #include "tool/command.hpp"
 #include "tool/command_files.hpp"
 #include "tool/model.hpp"
@@ -25,7 +26,10 @@ struct ConvertOptions {
   std::string in, out, models, to = "bundle", dtype = "f32", pack, class_names;
   index_t image_size = 256;
   bool overwrite = false;
+  AutoPack automatic;
 };
+
+constexpr const char* kAutomatic = "auto";
 
 /// The files of `save_official`.
 bool is_official_file(const std::string& name) {
@@ -72,13 +76,15 @@ void convert_to_official(const ConvertOptions& options, const ModelFiles& files,
     std::fprintf(stderr, "rae: note: %s\n", printable(note).c_str());
 }
 
-void convert(const ConvertOptions& options) {
+void convert(const CLI::App& command, ConvertOptions& options) {
   const DType dtype = parse_float_dtype(options.dtype);
   const bool official = options.to == "official";
   if (options.overwrite && !official)
     throw UsageError("--overwrite: applies to a folder, the output of --to official");
   CommandFiles files;
   const std::string in = files.input_model("IN", model_path(options.in), options.models);
+  const bool automatic = options.pack == kAutomatic;
+  declare_auto_pack(command, files, options.automatic, automatic);
   std::string names, out = options.out;
   if (!options.class_names.empty()) names = files.input("--class-names", options.class_names);
   if (official)
@@ -90,7 +96,11 @@ void convert(const ConvertOptions& options) {
   if (!names.empty()) source.files.config.class_names = read_names(names);
   if (official) return convert_to_official(options, source.files, dtype);
   if (source.kind != ModelKind::bundle) source.notes.emplace("source", base_name(options.in));
-  if (options.pack.empty())
+  if (automatic)
+    // Sensitivities are kept beside a file or folder, not beside the copy of a stream.
+    pack_automatically(source.files, in == model_path(options.in) ? in : "", out, source.notes,
+                       options.automatic, files);
+  else if (options.pack.empty())
     save_bundle(source.files, out, dtype, source.notes);
   else
     save_packed_bundle(source.files, out, parse_weight_type(options.pack), source.notes);
@@ -134,9 +144,10 @@ void add_convert(CLI::App& app) {
       ->add_option("--pack", options->pack,
                    "store matrices as f32, bf16, int8, int8w or int4 in the layout of the kernels "
                    "of this machine (RAE_ISA), so that loading with the same --dtype and kernels "
-                   "converts nothing; such a bundle cannot be trained or converted again")
+                   "converts nothing; or auto: choose a type for each layer by its measured "
+                   "sensitivity. Such a bundle cannot be trained or converted again")
       ->type_name("TYPE")
-      ->check(CLI::IsMember({"f32", "bf16", "int8", "int8w", "int4"}))
+      ->check(CLI::IsMember({"f32", "bf16", "int8", "int8w", "int4", kAutomatic}))
       ->excludes(command->get_option("--dtype"))
       ->excludes(command->get_option("--to"));
   command
@@ -151,15 +162,23 @@ void add_convert(CLI::App& app) {
                    "multiple of 16",
                    16, static_cast<std::uint64_t>(Image::kMaxSide));
   add_overwrite_option(*command, options->overwrite);
+  add_auto_pack_options(*command, options->automatic);
+  add_threads_option(*command);
   command->footer(
       "Tensors are converted one at a time, so that large models need little memory.\n"
+      "\n"
+      "--pack auto evaluates each network once for each of its layers and types. The errors are\n"
+      "kept beside the model, in MODEL.sensitivities.json. Layers are then narrowed in the order\n"
+      "of the error that a saved byte costs.\n"
       "\n"
       "Examples:\n"
       "  rae convert DiTDHXL-DINOv2-B.yaml model.safetensors --models models --dtype bf16\n"
       "  rae convert RAE-dinov2-wReg-base-ViTXL-n08 autoencoder.safetensors\n"
       "  rae convert model.safetensors fast.safetensors --pack int8\n"
+      "  rae convert builtin small.safetensors --pack auto --max-loss 2%\n"
+      "  rae convert builtin small.safetensors --pack auto --budget 4MB\n"
       "  rae convert model.safetensors official --to official");
-  command->callback([options] { convert(*options); });
+  command->callback([options, command] { convert(*command, *options); });
 }
 
 }  // namespace rae::tool

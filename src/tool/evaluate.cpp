@@ -32,7 +32,7 @@ constexpr std::string_view kClassifierTraining = "classifier.training/";
 constexpr const char* kUnfinished = "unfinished";
 
 struct EvaluateCommand {
-  std::string model = "builtin", data, out;
+  std::string model = "builtin", data, out, types;
   std::optional<float> cfg;
   std::optional<DType> dtype;
   bool no_probes = false, overwrite = false;
@@ -58,7 +58,7 @@ void run_comparison(const CLI::App& app, EvaluateCommand& command) {
                             comparison.pictures, "'; use --data and --out to evaluate a model"));
   for (const char* option :
        {"--model", "--data", "--samples", "--guided-samples", "--cfg", "--steps", "--seed",
-        "--no-probes", "--dtype", "--reuse-error", "--skip-broken", "--overwrite"})
+        "--no-probes", "--dtype", "--types", "--reuse-error", "--skip-broken", "--overwrite"})
     if (app.get_option(option)->count() > 0)
       throw UsageError(
           concat(option, ": applies to the evaluation of a model, but sets of pictures are given"));
@@ -156,6 +156,7 @@ void run(const CLI::App& app, EvaluateCommand& command) {
   all.agree([&] {
     files.input_folder("--data", command.data);
     const std::string model = files.input_model("--model", model_path(command.model));
+    const std::string types = command.types.empty() ? "" : files.input("--types", command.types);
     files.output_folder("--out", command.out,
                         {.overwrite = command.overwrite,
                          .own = is_evaluation_file,
@@ -168,6 +169,13 @@ void run(const CLI::App& app, EvaluateCommand& command) {
     }
     options.probes = !command.no_probes;
     options.dtype = command.dtype.value_or(DType::f32);
+    if (!command.types.empty()) {
+      options.layer_types = ModelFiles::open(types).layer_types;
+      if (options.layer_types.empty())
+        raise<ConfigError>(types,
+                           ": has no types of single layers; give a bundle that 'rae convert "
+                           "--pack auto' has written");
+    }
     const DatasetOptions form{.size = bundle->config.image_size,
                               .width = bundle->config.image_width,
                               .channels = static_cast<int>(bundle->config.encoder.channels())};
@@ -240,6 +248,12 @@ void add_evaluate(CLI::App& app) {
       ->type_name("");
   add_model_option(*command, options->model);
   add_dtype_option(*command, options->dtype);
+  command
+      ->add_option("--types", options->types,
+                   "a model: bundle that 'rae convert --pack auto' has made of it; each layer gets "
+                   "the type that it has there")
+      ->type_name("FILE")
+      ->excludes(command->get_option("--dtype"));
   command
       ->add_option("-d,--data", options->data,
                    "a model: folder of a data set with a training and a test part")

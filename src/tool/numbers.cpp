@@ -78,6 +78,40 @@ double parse_real(std::string_view option, std::string_view text, RealRange rang
                           range.most, ", got ", quoted(text)));
 }
 
+std::uint64_t parse_bytes(std::string_view option, std::string_view text) {
+  struct Unit {
+    std::string_view name;
+    double bytes;
+  };
+  constexpr Unit kUnits[] = {{"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}};
+  constexpr double kMost = 1e18;
+  std::string_view number = text;
+  double unit = 1;
+  for (const Unit& each : kUnits)
+    if (number.ends_with(each.name)) {
+      number.remove_suffix(each.name.size());
+      unit = each.bytes;
+      break;
+    }
+  double value = 0;
+  if (is_decimal(number)) std::from_chars(number.data(), number.data() + number.size(), value);
+  if (const double bytes = std::floor(value * unit); bytes >= 1 && bytes <= kMost)
+    return static_cast<std::uint64_t>(bytes);
+  throw UsageError(concat(
+      option, ": expected a number of bytes such as 8MB, 300kB or 8000000, got ", quoted(text)));
+}
+
+double parse_share(std::string_view option, std::string_view text) {
+  const bool percent = text.ends_with('%');
+  const std::string_view number = text.substr(0, text.size() - (percent ? 1 : 0));
+  double value = 0;
+  if (is_decimal(number)) std::from_chars(number.data(), number.data() + number.size(), value);
+  if (percent) value /= 100;
+  if (value > 0 && value <= 1) return value;
+  throw UsageError(
+      concat(option, ": expected a share above 0, such as 1% or 0.01, got ", quoted(text)));
+}
+
 CLI::Option* add_parsed_option(CLI::App& command, const std::string& names,
                                const std::function<void(const std::string&)>& set,
                                const std::string& help, const std::string& shown) {

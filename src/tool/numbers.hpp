@@ -35,6 +35,13 @@ struct RealRange {
 /// the option and the range.
 [[nodiscard]] double parse_real(std::string_view option, std::string_view text, RealRange range);
 
+/// A number of bytes: a decimal number above 0 with or without a unit of powers of 1,000, such as
+/// 8MB, 1.5GB, 300kB or 8000000. Throws UsageError that names the option.
+[[nodiscard]] std::uint64_t parse_bytes(std::string_view option, std::string_view text);
+
+/// A share above 0, at most 1: 1% or 0.01. Throws UsageError that names the option.
+[[nodiscard]] double parse_share(std::string_view option, std::string_view text);
+
 /// An option that is parsed as text. `set` receives the value; `shown` is the default in the help,
 /// or empty.
 CLI::Option* add_parsed_option(CLI::App& command, const std::string& names,

@@ -8,7 +8,9 @@
 #include "rae/core/parallel.hpp"
 #include "rae/io/dataset.hpp"
 #include "rae/io/file.hpp"
+#include "rae/spec/weight_types.hpp"
 #include "rae/train/official_recipe.hpp"
+#include "rae/train/quantized_run.hpp"
 #include "rae/train/recipe_check.hpp"
 #include "rae/train/stage_outlook.hpp"
 #include "tool/command.hpp"
@@ -16,6 +18,7 @@
 #include "tool/data_source.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/machine.hpp"
+#include "tool/model.hpp"
 #include "tool/numbers.hpp"
 #include "tool/output.hpp"
 #include "tool/planned_recipe.hpp"
@@ -29,7 +32,7 @@ namespace {
 struct TrainOptions {
   std::string recipe, data, out, models, init;
   std::vector<std::string> stages, overrides, lpips;
-  std::optional<DType> dtype;
+  std::optional<DType> dtype, quantize;
   DataFlags data_flags;
   PlanFlags plan;
   bool check_data = false, dry_run = false, accept_data_change = false, tensorboard = false;
@@ -145,8 +148,8 @@ bool is_run(const std::vector<std::string>& entries) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
   const auto of_run = [&](const std::string& name) {
-    return is(name,
-              {"encoder", "decoder", "statistics", "dit", "stages.json", "model.safetensors"});
+    return is(name, {"encoder", "decoder", "statistics", "dit", "dit-int4", "dit-int8w",
+                     "stages.json", "model.safetensors"});
   };
   const auto harmless = [](const std::string& name) {
     return name.starts_with('.') || has_extension(name, ".yaml") || has_extension(name, ".yml");
@@ -226,7 +229,7 @@ void run(TrainOptions& options) {
   training.skip_broken = options.data_flags.skip_broken;
   training.check_data = options.check_data;
   training.accept_data_change = options.accept_data_change;
-  training.init = options.init;
+  if (!options.init.empty()) training.init = model_path(options.init);
   training.samples = options.samples;
   training.tensorboard = options.tensorboard;
   training.ranks = {.communicator = &ranks(), .shard_optimizer = options.shard_optimizer};
@@ -238,11 +241,21 @@ void run(TrainOptions& options) {
   training.should_stop = [] { return interrupted(); };
   training.on_event = [&](const std::string& text) { report.event(text); };
   try {
+    if (options.quantize)
+      ranks().agree([&] {
+        QuantizedRun quantized = quantized_run(recipe, training, *options.quantize);
+        recipe = std::move(quantized.recipe);
+        training = std::move(quantized.run);
+      });
     if (options.dry_run) return ranks().agree([&] { print_check(recipe, training); });
     if (ranks().size() > 1)
       report.event(concat("training with ", plural(ranks().size(), "rank"), " of ",
                           plural(num_threads(), "thread")));
     run_recipe(recipe, training);
+    if (options.quantize && ranks().is_root())
+      report.event(concat("the fine-tuned model as ", name_of(*options.quantize), ": rae convert ",
+                          training.out, "/model.safetensors FILE.safetensors ", "--pack ",
+                          name_of(*options.quantize)));
   } catch (const Cancelled&) {
     raise<Error>("interrupted; the same command continues from the checkpoint in '", options.out,
                  "'");
@@ -310,10 +323,20 @@ void add_train(CLI::App& app) {
   command->add_flag("--accept-data-change", options->accept_data_change,
                     "continue a run after pictures were removed, added or changed");
   command
-      ->add_option("--init", options->init,
-                   "bundle with whose weights the stages begin, also with other classes or another "
-                   "resolution")
+      ->add_option(
+          "--init", options->init,
+          "bundle, or 'builtin', with whose weights the stages begin, also with other classes "
+          "or another resolution")
       ->type_name("FILE");
+  command
+      ->add_option_function<std::string>(
+          "--quantize",
+          [options](const std::string& name) { options->quantize = parse_weight_type(name); },
+          "fine-tune the finished stage dit, or the model of --init, for weights of this type: "
+          "int4 "
+          "or int8w; in the folder dit-TYPE of --out, with a model.safetensors of its own")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({"int4", "int8w"}));
   add_whole_option(*command, "--samples", options->samples,
                    "most pictures in the grids that stage dit draws at its checkpoints, a row for "
                    "each of up to 20 classes; 0 draws none",
@@ -340,6 +363,10 @@ void add_train(CLI::App& app) {
       "The held-out pictures are the test part of the data, or else 5 % of them, which are not\n"
       "trained on (data.held_out of the recipe).\n"
       "\n"
+      "--stage dit --quantize int4 goes on with the trained network for a tenth of its steps and\n"
+      "computes with its weights as int4 stores them, so that they adapt to it; the section\n"
+      "quantize of the recipe changes steps, lr and the other options of this training.\n"
+      "\n"
       "A launcher of MPI starts several ranks, which share each batch: mpirun -n 8 rae train ...\n"
       "Each needs --data and the files of the recipe; rank 0 alone reads and writes --out. A\n"
       "checkpoint can be continued with another number of ranks. See docs/scaling.md.\n"
@@ -350,6 +377,7 @@ void add_train(CLI::App& app) {
       "            --data /usr/share/datasets/fashion-mnist --out run\n"
       "  rae train -r recipe.yaml -d pictures -o run --dry-run\n"
       "  rae train -r recipe.yaml -d pictures -o run --stage dit --set dit.train.lr=1e-4\n"
+      "  rae train -r recipe.yaml -d pictures -o run --stage dit --quantize int4\n"
       "  rae train -r DINOv2-B_decXL.yaml -d imagenet -o run --lpips vgg16.pth --lpips lpips.pth\n"
       "  rae generate --model run/model.safetensors --out samples.png");
   command->callback([options] { run(*options); });

@@ -50,7 +50,7 @@ void run(VelocityCommand& command) {
   write_tensor(out, "velocity", velocity,
                {{"model", generator.config().name},
                 {"t", format_number(command.t, 9)},
-                {"dtype", std::string(name_of(generator.dtype()))}});
+                {"dtype", std::string(generator.type_name())}});
   files.finish();
   files.print(concat(command.out, ": velocity ", velocity.shape()));
 }

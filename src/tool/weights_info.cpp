@@ -11,6 +11,7 @@
 #include "rae/io/safetensors.hpp"
 #include "rae/io/torch_checkpoint.hpp"
 #include "rae/spec/model_config.hpp"
+#include "rae/spec/weight_types.hpp"
 #include "tool/command_files.hpp"
 #include "tool/model_source.hpp"
 #include "tool/recognize.hpp"
@@ -102,6 +103,18 @@ std::string where_of(const std::optional<TensorGroup>& group, bool described) {
     return group->tensors.origin() +
            (group->tensors.selected().empty() ? "" : ", its " + group->tensors.selected());
   return described ? "described, without weights" : "none";
+}
+
+/// "int8", or of a mix the number of layers of each type: "3 f32, 40 int4 layers".
+std::string packing_of(const ModelFiles& files) {
+  if (files.layer_types.empty()) return std::string(name_of(*files.packed));
+  std::string out;
+  for (const DType type : kWeightTypes) {
+    const auto count = std::count_if(files.layer_types.begin(), files.layer_types.end(),
+                                     [=](const auto& layer) { return layer.second == type; });
+    if (count > 0) out += concat(out.empty() ? "" : ", ", count, " ", name_of(type));
+  }
+  return out + " layers";
 }
 
 }  // namespace
@@ -202,6 +215,7 @@ void print_model(const std::string& path, const std::string& models_dir, bool te
     print_fact("decoder", where_of(files.decoder, c.decoder.has_value()));
     print_fact("dit", where_of(files.dit, c.dit.has_value()));
     print_fact("guide", where_of(files.guide, c.guide.has_value()));
+    if (files.packed) print_fact("packed for", packing_of(files));
     for (const NetworkRole role : kNetworkRoles) {
       const std::optional<TensorGroup>& group = files.network(role);
       if (!group) continue;

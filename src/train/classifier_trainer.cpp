@@ -11,6 +11,7 @@
 #include "rae/io/file.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/ops/loss.hpp"
+#include "rae/spec/limits.hpp"
 #include "rae/train/checkpoint.hpp"
 
 namespace rae {
@@ -193,6 +194,34 @@ Classifier<Tensor<float>> cached_classifier(const std::string& path,
   write_safetensors(path, entries, metadata);
   std::error_code none;
   fs::remove_all(unfinished, none);
+  return model;
+}
+
+Classifier<Tensor<float>> load_classifier(const std::string& path) {
+  constexpr index_t kMostChannels = 256, kMostFeatures = 1 << 14;
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  const auto& metadata = file.metadata();
+  const auto format = metadata.find("format"), settings = metadata.find("settings");
+  if (format == metadata.end() || format->second != kClassifierFormat || settings == metadata.end())
+    raise<FormatError>(path, ": is not a classifier that an evaluation has stored");
+  const ConfigNode node = ConfigNode::parse_json(settings->second, path + ": settings");
+  const ConfigNode& picture = node.at("picture");
+  if (!picture.is_list() || picture.elements().size() != 3)
+    picture.fail_expected("[channels, height, width]");
+  const auto number = [&](const char* key, index_t most) {
+    return node.at(key).as_integer(1, most);
+  };
+  ClassifierConfig config;
+  config.channels = picture.elements()[0].as_integer(1, 3);
+  config.height = picture.elements()[1].as_integer(4, kMaxModelImageSize);
+  config.width = picture.elements()[2].as_integer(4, kMaxModelImageSize);
+  config.classes = number("classes", kMaxClasses);
+  config.first_channels = number("first_channels", kMostChannels);
+  config.features = number("features", kMostFeatures);
+  if (node.get_or("network", "plain") == "residual") config.network = ClassifierNetwork::residual;
+  Classifier<Tensor<float>> model(config);
+  model.parameters(
+      [&](const std::string& name, auto& p) { p.set(file.read<float>(name, p.shape())); });
   return model;
 }
 

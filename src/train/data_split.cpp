@@ -1,6 +1,7 @@
 #include "train/data_split.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <tuple>
 #include <utility>
 
@@ -49,10 +50,10 @@ DataSplit with_test_part(const Recipe& recipe, const RecipeRun& run, const Surve
   return out;
 }
 
-/// True when checkpoints or results in the folder of the run were trained on all pictures.
-bool began_without(const RecipeRun& run) {
-  if (run.out.empty()) return false;
-  const RunFolder folder(run.out, RunFolder::Access::look);
+/// True when checkpoints or results in the folder of a run were trained on all pictures.
+bool began_without(const std::string& out) {
+  if (out.empty()) return false;
+  const RunFolder folder(out, RunFolder::Access::look);
   bool any = false;
   for (const TrainingStage stage : kAllStages) {
     std::vector<ConfigNode> settings;
@@ -142,7 +143,9 @@ DataSplit split_data(const Recipe& recipe, const RecipeRun& run, const SurveyedD
   DataSplit out{found.data, nullptr, found.data->manifest(),
                 "none: the data have no test part, and data.held_out is 0"};
   if (!(recipe.held_out > 0)) return out;
-  if (began_without(run)) {
+  if (began_without(run.out) ||
+      (!run.base.empty() &&
+       began_without(std::filesystem::path(run.base).parent_path().string()))) {
     out.description = "none: the data have no test part, and the run began on all pictures";
     return out;
   }

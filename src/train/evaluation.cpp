@@ -112,9 +112,8 @@ class Evaluation {
     constexpr index_t kPixels = 64 * 64, kFewest = 8;
     batch_ = std::clamp(kBatch * kPixels / (test_->height() * test_->width()), kFewest, kBatch);
     if (bundle.has(NetworkRole::encoder) && bundle.has("decoder."))
-      autoencoder_.emplace(bundle, LoadOptions{.dtype = options.dtype});
-    if (bundle.has("dit.") && bundle.has("decoder."))
-      generator_.emplace(bundle, LoadOptions{.dtype = options.dtype});
+      autoencoder_.emplace(bundle, load_options());
+    if (bundle.has("dit.") && bundle.has("decoder.")) generator_.emplace(bundle, load_options());
     if (!autoencoder_ && !generator_)
       raise<ConfigError>(
           bundle.origin,
@@ -127,7 +126,7 @@ class Evaluation {
 
   EvaluationReport run() {
     report_.model = config_.name;
-    report_.dtype = options_.dtype;
+    report_.dtype = name_of(options_.dtype, options_.layer_types);
     report_.train_pictures = train_->size();
     report_.test_pictures = test_->size();
     report_.class_names = test_->class_names();
@@ -142,6 +141,11 @@ class Evaluation {
   }
 
  private:
+  [[nodiscard]] LoadOptions load_options() const {
+    if (!options_.layer_types.empty()) return {.layer_types = options_.layer_types};
+    return {.dtype = options_.dtype};
+  }
+
   void check() const {
     const EvaluationOptions& o = options_;
     if (!train_ || !test_ || train_->size() < 2 || test_->size() < 2)

@@ -62,7 +62,7 @@ std::string to_text(const SampleQuality& q, const std::string& name, double real
 ConfigNode to_config(const EvaluationReport& r) {
   ConfigNode out;
   out.set("model", r.model);
-  out.set("dtype", std::string(name_of(r.dtype)));
+  out.set("dtype", r.dtype);
   out.set("train_pictures", r.train_pictures);
   out.set("test_pictures", r.test_pictures);
   ConfigNode::List names;
@@ -97,11 +97,11 @@ ConfigNode to_config(const EvaluationReport& r) {
 }
 
 std::string to_text(const EvaluationReport& r) {
-  std::string out = print("%s%s: %lld training and %lld test pictures, %zu classes\n",
-                          r.model.substr(0, 100).c_str(),
-                          r.dtype == DType::f32 ? "" : concat(" in ", name_of(r.dtype)).c_str(),
-                          static_cast<long long>(r.train_pictures),
-                          static_cast<long long>(r.test_pictures), r.class_names.size());
+  std::string out =
+      print("%s%s: %lld training and %lld test pictures, %zu classes\n",
+            r.model.substr(0, 100).c_str(), r.dtype == "f32" ? "" : concat(" in ", r.dtype).c_str(),
+            static_cast<long long>(r.train_pictures), static_cast<long long>(r.test_pictures),
+            r.class_names.size());
   if (!r.classifier_by_class.empty())
     out += row("classifier on the real test set", percent(r.classifier_accuracy));
   if (r.unguided) out += to_text(*r.unguided, "samples", r.classifier_accuracy);

@@ -39,11 +39,18 @@ OwnedPointer<BackboneNetwork<Tensor<float>>> train_on_latents(
     const FlowOptions& flow, const TrainingOptions& training, TrainingContext context,
     const OnAverage& on_average) {
   require_trainable(flow.objective, flow.time, flow.time_shift, context.stage);
+  if (flow.quantize && !has_groups(*flow.quantize))
+    raise<ConfigError>(context.stage, ": weights cannot be quantised to ", name_of(*flow.quantize),
+                       " in training: expected int8w or int4");
   const auto model = backbone.make<Var<float>>();
   model->initialize(training.seed);
   model->set_checkpointing(flow.checkpointing);
   set_initial_values(*model, context.initial);
   multiply_as(*model, training.dtype);
+  if (flow.quantize)
+    quantize_parameters(*model, [&](const std::string& name) {
+      return backbone.weight_type(*flow.quantize, name);
+    });
   AdamW<float> optimizer(
       *model,
       {.beta1 = training.beta1, .beta2 = training.beta2, .weight_decay = training.weight_decay},

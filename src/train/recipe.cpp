@@ -6,6 +6,7 @@
 
 #include "io/config_values.hpp"
 #include "rae/diffusion/time_shift.hpp"
+#include "rae/train/quantized_run.hpp"
 #include "train/pretrained_encoder.hpp"
 
 namespace rae {
@@ -277,6 +278,12 @@ FlowOptions parse_flow(const ConfigNode& node, const ModelConfig& model) {
   return o;
 }
 
+DType parse_quantize(const ConfigNode& node) {
+  for (const DType type : {DType::int8w, DType::int4})
+    if (node.as_string() == name_of(type)) return type;
+  node.fail_expected("int8w or int4");
+}
+
 DatasetOptions parse_data(const ConfigNode& node) {
   require_keys_known(node, {"random_crop", "flip", "seed", "ignore_exif", "held_out"});
   DatasetOptions o;
@@ -390,8 +397,8 @@ Recipe parse_recipe(const ConfigNode& given, std::optional<index_t> classes) {
   ConfigNode node = given;
   if (const std::string_view name = network_without_classes(node); classes && !name.empty())
     node.set_path(concat("model.", name, ".num_classes"), *classes);
-  require_keys_known(
-      node, {"model", "data", "encoder", "decoder", "statistics", "latents", "dit", "notes"});
+  require_keys_known(node, {"model", "data", "encoder", "decoder", "statistics", "latents", "dit",
+                            "quantize", "notes"});
   Recipe r;
   r.source = node;
   const ConfigNode* encoder = node.find("encoder");
@@ -436,9 +443,10 @@ Recipe parse_recipe(const ConfigNode& given, std::optional<index_t> classes) {
     r.statistics = parse_statistics(*statistics);
   if (const ConfigNode* latents = node.find("latents")) r.latents = parse_latents(*latents);
   if (const ConfigNode* dit = node.find("dit")) {
-    require_keys_known(*dit, {"flow", "train", "checkpointing"});
+    require_keys_known(*dit, {"flow", "train", "checkpointing", "quantize"});
     r.flow = parse_flow(dit->at("flow"), r.model);
     r.flow.checkpointing = dit->get_or("checkpointing", false);
+    if (const ConfigNode* type = dit->find("quantize")) r.flow.quantize = parse_quantize(*type);
     r.dit_training = parse_training_options(dit->at("train"));
     r.flow.latents.stored_as = r.latents.stored_as;
     if (r.latents.file == LatentFile::always &&
@@ -446,6 +454,12 @@ Recipe parse_recipe(const ConfigNode& given, std::optional<index_t> classes) {
       raise<ConfigError>(node.at("latents").where(),
                          ".cache: latents can be kept only if pictures do not vary when they are "
                          "read (data) and dit.flow.augmentation has no member but flip");
+    r.quantized_training = quantized_training_defaults(r.dit_training);
+  }
+  if (const ConfigNode* quantize = node.find("quantize")) {
+    if (!r.model.dit)
+      raise<ConfigError>(quantize->where(), ": is for the training of a dit, which is missing");
+    r.quantized_training = parse_training_options(*quantize, r.quantized_training);
   }
   if (const ConfigNode* notes = node.find("notes"))
     for (const auto& [key, value] : notes->members()) r.notes[key] = value.as_string();
@@ -462,6 +476,7 @@ void set_training_dtype(Recipe& recipe, DType dtype) {
   set("encoder", recipe.encoder_training);
   set("decoder", recipe.decoder_training);
   set("dit", recipe.dit_training);
+  recipe.quantized_training.dtype = recipe.dit_training.dtype;
 }
 
 }  // namespace rae

@@ -238,7 +238,7 @@ class RecipeRunner {
     if (run_.samples < 1) return;
     const std::string path = state_->folder().samples(step);
     if (state_->folder().is_drawn(path, TrainingStage::dit)) return;
-    Generator generator(state_->bundle().bundle());
+    Generator generator(state_->bundle().bundle(), {.dtype = recipe_.flow.quantize});
     const index_t classes = recipe_.model.dit->num_classes();
     index_t rows = std::min(detail::shown_rows(classes), run_.samples),
             columns = std::min(run_.samples / rows, kMostOfAClass);

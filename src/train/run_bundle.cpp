@@ -23,7 +23,7 @@ std::string prefix_of(TrainingStage stage) {
 }
 
 RunBundle::RunBundle(const Recipe& recipe, std::vector<std::string> class_names, std::string path,
-                     DType stored_as)
+                     DType stored_as, const std::string& base)
     : recipe_(recipe), path_(std::move(path)), stored_as_(stored_as) {
   bundle_.config = recipe.model;
   bundle_.config.class_names = std::move(class_names);
@@ -31,7 +31,33 @@ RunBundle::RunBundle(const Recipe& recipe, std::vector<std::string> class_names,
   bundle_.config.dit.reset();
   bundle_.notes = recipe.notes;
   std::error_code none;
-  if (std::filesystem::exists(path_, none)) keep_fitting(Bundle::load(path_));
+  const bool has_file = std::filesystem::exists(path_, none);
+  if (has_file) keep_fitting(Bundle::load(path_));
+  if (!base.empty()) take_base(base, has_file);
+}
+
+/// Takes the results of the stages before dit; those of an existing file must be the same.
+void RunBundle::take_base(const std::string& base, bool has_file) {
+  RunBundle other(recipe_, bundle_.config.class_names, base, stored_as_);
+  other.remove(TrainingStage::dit);
+  for (const TrainingStage stage :
+       {TrainingStage::encoder, TrainingStage::decoder, TrainingStage::statistics}) {
+    if (!other.checksum(stage).empty()) {
+      // Rounded as the file will have it, so that the checksum is the same when it is read again.
+      other.bundle_.round(prefix_of(stage), stored_as_);
+      other.checksums_[stage] = other.compute_checksum(stage);
+    }
+    const std::string sum = other.checksum(stage);
+    if (sum.empty() && stage != TrainingStage::decoder)
+      raise<ConfigError>(base, ": has no ", name_of(stage), " of the recipe's model, so that a ",
+                         "diffusion network cannot be trained with it");
+    if (has_file && sum != checksum(stage))
+      raise<ConfigError>(path_, ": was trained with another ", name_of(stage), " than that of ",
+                         base, "; remove the folder to begin again, or restore the other model");
+  }
+  if (has_file) return;
+  bundle_ = std::move(other.bundle_);
+  checksums_ = std::move(other.checksums_);
 }
 
 void RunBundle::keep_fitting(const Bundle& file) {

@@ -19,9 +19,12 @@ namespace rae::detail {
 class RunBundle {
  public:
   /// Reads the file if there is one and keeps the networks that the recipe describes in the same
-  /// way. `stored_as` is the type of the weights in the file. Throws as Bundle::load.
+  /// way. `stored_as` is the type of the weights in the file. `base`: the file of a run whose
+  /// encoder, decoder and statistics this run takes, as RecipeRun::base; or empty. Throws as
+  /// Bundle::load, and ConfigError when `base` does not have them or they are not those of the
+  /// file.
   RunBundle(const Recipe& recipe, std::vector<std::string> class_names, std::string path,
-            DType stored_as);
+            DType stored_as, const std::string& base = {});
 
   /// The bundle; its results are rounded as in the file, except the one that is being trained.
   [[nodiscard]] Bundle& bundle() noexcept { return bundle_; }
@@ -66,6 +69,7 @@ class RunBundle {
   void remove(TrainingStage stage);
   void remove_dependents(TrainingStage stage);
   void keep_fitting(const Bundle& file);
+  void take_base(const std::string& base, bool has_file);
   void write();
   [[nodiscard]] std::string compute_checksum(TrainingStage stage) const;
 

@@ -57,7 +57,8 @@ RunState::RunState(const Recipe& recipe, const RecipeRun& run, std::vector<Train
       data_(std::move(data)),
       initial_(initial),
       folder_(run.out, access),
-      bundle_(recipe, std::move(class_names), folder_.model(), type_in_file(recipe, run)) {
+      bundle_(recipe, std::move(class_names), folder_.model(), type_in_file(recipe, run),
+              run.base) {
   for (const std::string& file : folder_.removed())
     say(concat("removed ", file, ", which a run that was killed had left"));
   if (folder_.without_records()) record_earlier_version();

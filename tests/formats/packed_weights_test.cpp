@@ -281,5 +281,26 @@ TEST(PackedBundle, AnUnknownTypeIsRefused) {
       << message;
 }
 
+TEST(PackedBundle, DamagedTypesOfLayersAreRefused) {
+  const auto message = [](const std::map<std::string, std::string>& metadata) {
+    return test::message_of<FormatError>([&] { (void)detail::layer_types_of("test", metadata); });
+  };
+  const auto mixed = [&](const std::string& types) {
+    return message({{"packed", "mixed"}, {"layer_types", types}});
+  };
+  for (const auto& [found, part] :
+       {std::pair(message({{"packed", "mixed"}}), "metadata 'layer_types': is missing"),
+        std::pair(mixed("{}"), "has no types"), std::pair(mixed("{"), "layer_types"),
+        std::pair(mixed("[1]"), "layer_types"),
+        std::pair(mixed(R"({"a": 4})"), "expected a string"),
+        std::pair(mixed(R"({"a": "int3"})"), "unknown type of weights 'int3'")})
+    EXPECT_NE(found.find(part), std::string::npos) << found;
+  EXPECT_TRUE(detail::layer_types_of("test", {{"packed", "int4"}, {"layer_types", "{"}}).empty());
+  const LayerTypes types{{"dit.a", DType::int4}, {"dit.b", DType::f32}};
+  EXPECT_EQ(detail::layer_types_of("test",
+                                   {{"packed", "mixed"}, {"layer_types", detail::to_json(types)}}),
+            types);
+}
+
 }  // namespace
 }  // namespace rae

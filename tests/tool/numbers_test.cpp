@@ -72,6 +72,7 @@ const NumberOption kOptions[] = {
     {kEvaluate, "--reuse-error", kFloats, {"-1"}, false},
     {{"evaluate", "a.npz", "b.npz"}, "--neighbours", "1 to 1000000", {"0", "-1"}},
     {{"convert", "a", "b.safetensors"}, "--image-size", "16 to 16384", {"0", "15", "16385"}},
+    {{"convert", "a", "b.safetensors"}, "--calibration", "1 to 100000", {"0", "100001"}},
     {{"bench"}, "--rounds", "1 to 1000", {"0", "1001"}},
     {{"bench"}, "--batch", "1 to 65536", {"0", "65537"}},
     {{"encode", "a", "b.safetensors"}, "--threads", "0 to 1024", {"1025"}},
@@ -112,6 +113,21 @@ TEST_F(NumberLists, EachPartIsANumberInItsRange) {
     EXPECT_EQ(result.status, 2) << value;
     EXPECT_TRUE(contains(result.err, "--shard: expected I/N with I from 1 to N")) << value;
   }
+  EXPECT_TRUE(files().empty());
+}
+
+TEST_F(NumberLists, SizesAndSharesHaveTheirUnits) {
+  const auto refused = [&](const std::string& option, const std::string& value) {
+    const auto result =
+        rae({"convert", "a", "b.safetensors", "--pack", "auto", option + "=" + value});
+    EXPECT_EQ(result.status, 2) << value;
+    EXPECT_TRUE(contains(result.err, option + ": expected a ")) << result.err;
+  };
+  for (const std::string value :
+       {"0", "MB", "8 MB", "8mb", "-1MB", "1e30", "0.1", "8MiB", "nan", "08MB", "8MB "})
+    refused("--budget", value);
+  for (const std::string value : {"0", "0%", "%", "101%", "1.5", "-1%", "1 %", "1%%", "nan"})
+    refused("--max-loss", value);
   EXPECT_TRUE(files().empty());
 }
 

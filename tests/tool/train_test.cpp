@@ -43,6 +43,38 @@ TEST_F(Train, TrainsAModelThatGenerates) {
   EXPECT_TRUE(contains(rae({"info", "run/model.safetensors"}).out, "name: tiny"));
 }
 
+TEST_F(Train, FineTunesForNarrowWeights) {
+  const std::vector<std::string> quantize{"--stage", "dit", "--quantize", "int4"};
+  const auto early = train("run", quantize);
+  EXPECT_EQ(early.status, 1);
+  EXPECT_TRUE(contains(early.err, "the stage dit has trained 0 of 6 steps")) << early.err;
+  EXPECT_EQ(train("run").status, 0);
+  const std::string before = slurp(path("run/model.safetensors"));
+  auto more = quantize;
+  more.insert(more.end(), {"--set", "quantize.steps=3"});
+  const auto planned = [&] {
+    auto dry = more;
+    dry.push_back("--dry-run");
+    return train("run", dry);
+  }();
+  EXPECT_EQ(planned.status, 0) << planned.err;
+  EXPECT_TRUE(contains(planned.out, "stage dit: trained from the beginning, 3 steps"));
+  EXPECT_FALSE(std::filesystem::exists(path("run/dit-int4")));
+  const auto tuned = train("run", more);
+  EXPECT_EQ(tuned.status, 0) << tuned.err;
+  EXPECT_TRUE(contains(tuned.err, "dit  3/3"));
+  EXPECT_TRUE(contains(tuned.out, "wrote run/dit-int4/model.safetensors"));
+  EXPECT_EQ(slurp(path("run/model.safetensors")), before);
+  EXPECT_EQ(rae({"convert", "run/dit-int4/model.safetensors", "int4.safetensors", "--pack", "int4"})
+                .status,
+            0);
+  EXPECT_EQ(rae({"generate", "--model", "int4.safetensors", "--class", "sneaker", "--out", "a.png"})
+                .status,
+            0);
+  EXPECT_EQ(train("run", {"--quantize", "int4"}).status, 1);
+  EXPECT_EQ(train("run", {"--stage", "dit", "--quantize", "int8"}).status, 2);
+}
+
 TEST_F(Train, ReportsAndStoresTheAutomaticTimeShift) {
   const auto result = train("run", {"--set", "model.time_shift=auto", "--set", "model.path=gvp"});
   EXPECT_EQ(result.status, 0) << result.err;

@@ -193,6 +193,52 @@ INSTANTIATE_TEST_SUITE_P(All, TrainFlow,
                                          name_of(std::get<1>(row.param)));
                          });
 
+/// The loss of a network on the toy data with weights of a type, after a training that rounds them
+/// or does not.
+double loss_with(DType stored, const FlowOptions& trained_with) {
+  const auto data = std::make_shared<ToyDataset>(24, 8, 3);
+  const Rae<float> autoencoder = tiny_autoencoder();
+  const Backbone network = tiny();
+  TrainingOptions options = short_training(200);
+  options.ema_decay = 0.9;
+  TrainingContext context;
+  const auto trained = train_flow(data, autoencoder, network, trained_with, options, context);
+  // The losses of steps whose learning rate is too small to change a weight.
+  options.steps = 40;
+  options.lr = options.final_lr = 1e-30;
+  options.seed = 9;
+  FlowOptions measured;
+  if (stored != DType::f32) measured.quantize = stored;
+  double sum = 0;
+  index_t count = 0;
+  TrainingContext again;
+  again.initial = [&](const std::string& name, const Tensor<float>& drawn) {
+    Tensor<float> value = drawn;  // of the parameter's shape
+    trained->parameters([&](const std::string& each, Parameter<Tensor<float>>& p) {
+      if (each == name) value = p.tensor();
+    });
+    return value;
+  };
+  again.on_progress = [&](const TrainingProgress& p) { return sum += p.loss, ++count > 0; };
+  (void)train_flow(data, autoencoder, network, measured, options, again);
+  return sum / static_cast<double>(count);
+}
+
+TEST(QuantizedFlow, LearnsWeightsThatSurviveTheRounding) {
+  const double exact = loss_with(DType::f32, {}), rounded = loss_with(DType::int4, {}),
+               adapted = loss_with(DType::int4, {.quantize = DType::int4});
+  EXPECT_GT(rounded, exact);
+  EXPECT_LT(adapted, rounded);
+}
+
+TEST(QuantizedFlow, RejectsOtherTypes) {
+  const auto data = std::make_shared<ToyDataset>(24, 8, 3);
+  for (const DType type : {DType::f32, DType::bf16, DType::int8})
+    EXPECT_THROW((void)train_flow(data, tiny_autoencoder(), tiny(), {.quantize = type},
+                                  short_training(1), {}),
+                 ConfigError);
+}
+
 TEST(TrainFlowTest, RefusesNetworksThatDoNotFitTheData) {
   const auto data = std::make_shared<ToyDataset>(24, 8, 3);
   const Rae<float> autoencoder = tiny_autoencoder();

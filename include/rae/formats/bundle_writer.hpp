@@ -27,6 +27,30 @@ void save_bundle(const ModelFiles& files, const std::string& path, DType stored_
 void save_packed_bundle(const ModelFiles& files, const std::string& path, DType dtype,
                         const std::map<std::string, std::string>& notes = {});
 
+/// The same with a type for each matrix: `types` has all matrices of the networks that `files` has.
+/// The bundle is loaded with these types; LoadOptions::dtype must be absent. Throws as the function
+/// above, and ConfigError, naming the matrix, when one has no type.
+void save_packed_bundle(const ModelFiles& files, const std::string& path, const LayerTypes& types,
+                        const std::map<std::string, std::string>& notes = {});
+
+/// The bytes of the file that this function writes. Reads no weights. Throws as it does.
+[[nodiscard]] std::uint64_t packed_bundle_bytes(
+    const ModelFiles& files, const LayerTypes& types,
+    const std::map<std::string, std::string>& notes = {});
+
+/// A matrix of a model in a packed bundle.
+struct PackableLayer {
+  std::string name;            ///< as in a bundle: "dit.blocks.0.attn.qkv.weight"
+  NetworkRole role{};          ///< its network
+  ParameterShape parameter{};  ///< its name in the network, its shape (N, K) and its use
+  /// Its bytes in a packed bundle for the kernels in use, in the order of kWeightTypes.
+  std::vector<std::uint64_t> bytes{};
+};
+
+/// All matrices that a packed bundle of these files has. Throws ArgumentError for packed files,
+/// FormatError when a tensor is missing, ShapeError.
+[[nodiscard]] std::vector<PackableLayer> packable_layers(const ModelFiles& files);
+
 /// The result of `save_official`.
 struct OfficialFiles {
   std::vector<std::string> written{};  ///< paths of the written files

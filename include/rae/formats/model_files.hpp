@@ -8,6 +8,7 @@
 #include "rae/io/tensor_source.hpp"
 #include "rae/models/latent_norm.hpp"
 #include "rae/models/name_map.hpp"
+#include "rae/spec/layer_types.hpp"
 #include "rae/spec/model_config.hpp"
 #include "rae/spec/network_role.hpp"
 
@@ -30,6 +31,8 @@ struct ModelFiles {
   LatentNorm<float> latent_norm;       ///< statistics of the latents; read, since they are small
   std::optional<DType> packed{};       ///< matrices are in the layout of the kernels, for this
                                        ///< `LoadOptions::dtype`
+  LayerTypes layer_types{};            ///< of a packed model with a type for each matrix; `packed`
+                                       ///< is then the narrowest of them
   std::string origin = "model";        ///< where it came from, for messages
 
   /// The tensors of the network of this role.

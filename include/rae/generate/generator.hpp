@@ -129,8 +129,12 @@ class Generator {
   /// proposes the nearest name.
   [[nodiscard]] std::int64_t label_of(std::string_view name) const;
 
-  /// The type of the weights in matrix products; see weight_types.hpp for the exceptions.
+  /// The type of the weights in matrix products; see weight_types.hpp for the exceptions. With a
+  /// type for each matrix (LayerTypes), the narrowest.
   [[nodiscard]] DType dtype() const noexcept;
+
+  /// The name of that type, or "mixed" with a type for each matrix.
+  [[nodiscard]] std::string_view type_name() const noexcept;
 
   /// Everything about the model except its weights.
   [[nodiscard]] const ModelConfig& config() const noexcept;

@@ -1,6 +1,7 @@
 // A safetensors file written tensor by tensor, for models that are too large to be in memory twice.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -16,6 +17,12 @@ struct SafetensorsSlot {
   DType dtype{};     ///< its type in the file
   Shape shape;       ///< extents, outermost first
 };
+
+/// Bytes of the file that a SafetensorsWriter writes for these slots and metadata. Throws
+/// ArgumentError as its constructor.
+[[nodiscard]] std::uint64_t safetensors_bytes(
+    const std::vector<SafetensorsSlot>& slots,
+    const std::map<std::string, std::string>& metadata = {});
 
 /// Writes the header first, then each tensor as it is passed, in the order of the slots. The file
 /// appears under its name with `commit`; without it there is no new file, and an existing one stays

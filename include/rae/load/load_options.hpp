@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "rae/core/dtype.hpp"
+#include "rae/spec/layer_types.hpp"
 
 namespace rae {
 
@@ -20,6 +21,10 @@ struct LoadOptions {
   /// for less memory alone. Tensors are converted one by one as they are read. Absent: f32, or the
   /// type that the files are packed for.
   std::optional<DType> dtype{};
+  /// A type for each matrix instead; empty: `dtype`. Networks that are used need a type for all
+  /// their matrices. Files that are packed with a type for each matrix can only be loaded with
+  /// these.
+  LayerTypes layer_types{};
   /// Limit of the bytes that weights take; 0: the memory that the system reports as free. A model
   /// that needs more is refused with MemoryError before anything is read.
   std::uint64_t available_memory = 0;

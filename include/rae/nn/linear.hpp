@@ -38,7 +38,7 @@ struct Linear {
     if constexpr (requires { weight.value.view(); }) {
       if (!weight.packed.empty()) return linear(x, weight.packed, bias.value, activation, residual);
     }
-    return linear(x, weight.value, bias.value, activation, residual, weight.operands());
+    return linear(x, weight.operand(), bias.value, activation, residual, weight.operands());
   }
   /// The same without an activation.
   template <class In>

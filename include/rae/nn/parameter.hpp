@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "rae/core/random.hpp"
+#include "rae/ops/fake_quantize.hpp"
 #include "rae/ops/linear.hpp"
 
 namespace rae {
@@ -113,6 +114,21 @@ struct Parameter {
     if (use_ != ParameterUse::elements) operands_ = operands;
   }
 
+  /// From now on, products in training read a weight of products rounded as a packed weight of the
+  /// type `stored` is: int8w or int4. The gradient goes to the weight itself, which stays f32. Any
+  /// other type: not rounded. Does nothing for other weights, for inference and for double.
+  void quantize_as(DType stored) {
+    if (use_ != ParameterUse::elements) quantized_ = stored;
+  }
+  /// The weight as products read it, for a weight that is not packed: `value`, or its rounded copy
+  /// after `quantize_as`.
+  [[nodiscard]] X operand() const {
+    if constexpr (std::same_as<X, Var<float>>) {
+      if (has_groups(quantized_)) return fake_quantize(value, quantized_);
+    }
+    return value;
+  }
+
   /// Sets the weight to one that is already packed. Throws ShapeError.
   void pack(PackedMatrix<T> matrix) {
     require_shape("Parameter::pack", Shape{matrix.n(), matrix.k()}, shape());
@@ -124,6 +140,7 @@ struct Parameter {
  private:
   ParameterUse use_ = ParameterUse::elements;
   DType operands_ = dtype_of<T>();
+  DType quantized_ = dtype_of<T>();
   Shape packed_shape_;
 };
 
@@ -176,6 +193,14 @@ void pack_parameters(Module& module, DType stored) {
 template <class Module>
 void multiply_as(Module& module, DType operands) {
   module.parameters([=](const std::string&, auto& parameter) { parameter.multiply_as(operands); });
+}
+
+/// Trains a model with the rounding errors of packed weights of the type `stored_as(name)`; see
+/// `Parameter::quantize_as`.
+template <class Module, std::invocable<const std::string&> F>
+void quantize_parameters(Module& module, F&& stored_as) {
+  module.parameters(
+      [&](const std::string& name, auto& parameter) { parameter.quantize_as(stored_as(name)); });
 }
 
 /// Total number of elements of all parameters.

@@ -58,4 +58,8 @@ struct ClassifierOptions {
     const std::string& path, OwnedPointer<const ImageDataset> data,
     const ClassifierOptions& options = {}, const OnTrainingProgress& on_progress = {});
 
+/// The classifier in a file that `cached_classifier` has written. Throws FileError, FormatError for
+/// another file, ShapeError.
+[[nodiscard]] Classifier<Tensor<float>> load_classifier(const std::string& path);
+
 }  // namespace rae

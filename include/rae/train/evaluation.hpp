@@ -44,8 +44,9 @@ struct EvaluationOptions {
   index_t probe_pictures = 0;  ///< training pictures of the probes, chosen by chance; 0: all. Their
                                ///< latents are held in memory
   DType dtype = DType::f32;    ///< of the model's weights at work, as in LoadOptions
-  double reuse_error = 0;      ///< of the sampler, as in GenerateOptions
-  KnnOptions knn{};            ///< of the k-NN probe
+  LayerTypes layer_types{};  ///< a type for each matrix instead, as in LoadOptions; empty: `dtype`
+  double reuse_error = 0;    ///< of the sampler, as in GenerateOptions
+  KnnOptions knn{};          ///< of the k-NN probe
   ClassifierOptions classifier{};  ///< how the judge is trained
   /// The ranks that share the work; null: this process alone. The classifier is trained on rank 0
   /// while the others wait, so they should have no time limit. Only rank 0 uses `folder`.
@@ -90,8 +91,9 @@ struct ProbeQuality {
 
 /// Everything that was measured; parts that the model or the options lack are absent.
 struct EvaluationReport {
-  std::string model;                              ///< its name
-  DType dtype = DType::f32;                       ///< of its weights at work
+  std::string model;          ///< its name
+  std::string dtype = "f32";  ///< name of the type of its weights at work; "mixed" for a type for
+                              ///< each matrix
   index_t train_pictures = 0, test_pictures = 0;  ///< sizes of the data set
   std::vector<std::string> class_names;           ///< of the data set
   double classifier_accuracy = 0;  ///< of the judge on the real test set; 0 without samples

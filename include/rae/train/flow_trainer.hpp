@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,9 @@ struct FlowOptions {
                                ///< instead of keeping them: less memory, the same numbers
   KeptLatents
       latents{};  ///< of a data set's pictures; several ranks use memory instead of the file
+  /// int8w or int4: products read their weights rounded to the type that a model of this type
+  /// stores them in (weight_types.hpp), so that the training adapts them to it. Absent: f32.
+  std::optional<DType> quantize{};
 };
 
 /// The random part of a training step.
@@ -67,11 +71,13 @@ using LatentSource = Function<LatentBatch(index_t i)>;
 /// Receives a network with the averaged weights after `step` steps.
 using OnAverage = Function<void(index_t step, BackboneNetwork<Tensor<float>>& average)>;
 
-/// Trains a new network on latents; returns it with its averaged weights. Every batch must have
+/// Trains a new network on latents; returns it with its averaged weights, which are f32 also with
+/// `FlowOptions::quantize`. Every batch must have
 /// `training.batch_size` / `training.accumulate` latents of the network's shape, square or not.
 /// `on_average` may be empty; else it is called at each checkpoint. Throws as `run_training`, and
 /// ConfigError, before the first step, for an objective that cannot be trained
-/// (`require_trainable`) or latents of another shape.
+/// (`require_trainable`), for another type to quantise to than int8w and int4, or for latents of
+/// another shape.
 [[nodiscard]] OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
     const LatentSource& latents, const Backbone& backbone, const FlowOptions& flow,
     const TrainingOptions& training, TrainingContext context, const OnAverage& on_average = {});

@@ -59,15 +59,16 @@ struct Recipe {
                            ///< not more than 2,000 in all
   /// Folder of Hugging Face or bundle whose encoder is taken instead of stage 0; empty: none.
   std::string pretrained_encoder;
-  PretrainingOptions pretraining;     ///< stage 0
-  TrainingOptions encoder_training;   ///< stage 0
-  DecoderLossOptions decoder_loss;    ///< stage 1
-  TrainingOptions decoder_training;   ///< stage 1
-  StatisticsOptions statistics;       ///< between the stages
-  LatentOptions latents;              ///< of the statistics and stage 2
-  FlowOptions flow;                   ///< stage 2
-  bool automatic_time_shift = false;  ///< the time shift was computed from the latent's dimension
-  TrainingOptions dit_training;       ///< stage 2
+  PretrainingOptions pretraining;      ///< stage 0
+  TrainingOptions encoder_training;    ///< stage 0
+  DecoderLossOptions decoder_loss;     ///< stage 1
+  TrainingOptions decoder_training;    ///< stage 1
+  StatisticsOptions statistics;        ///< between the stages
+  LatentOptions latents;               ///< of the statistics and stage 2
+  FlowOptions flow;                    ///< stage 2
+  bool automatic_time_shift = false;   ///< the time shift was computed from the latent's dimension
+  TrainingOptions dit_training;        ///< stage 2
+  TrainingOptions quantized_training;  ///< fine-tuning of stage 2, see quantized_run.hpp
   std::map<std::string, std::string> notes;  ///< written into the bundle: licence, data, ...
   ConfigNode source;                         ///< as it was read
 };
@@ -79,7 +80,9 @@ struct Recipe {
 /// absent: then it is `automatic_time_shift` of the latents. Throws ConfigError, also for a path,
 /// prediction and loss weight that cannot be trained together, FileError, and the errors of
 /// `open_encoder_folder`. `classes`, the number of classes of the data, is taken where the recipe's
-/// `dit` or `lightning_dit` has no `num_classes`.
+/// `dit` or `lightning_dit` has no `num_classes`. `dit.quantize`, int8w or int4, is
+/// FlowOptions::quantize; the section `quantize` has options of the training of stage 2 that differ
+/// when a trained network is fine-tuned for narrow weights (quantized_run.hpp).
 [[nodiscard]] Recipe parse_recipe(const ConfigNode& node, std::optional<index_t> classes = {});
 
 /// True when a recipe has a `dit` or `lightning_dit` without `num_classes`, so that the data
@@ -97,7 +100,9 @@ struct RecipeRun {
                        ///< when missing
   std::vector<TrainingStage> stages{};  ///< empty: all that the recipe has, in order
   bool accept_data_change = false;      ///< continue after pictures were removed, added or changed
-  std::string init{};                ///< a bundle with whose weights the stages begin; empty: none
+  std::string init{};  ///< a bundle with whose weights the stages begin; empty: none
+  std::string base{};  ///< a bundle whose encoder, decoder and statistics take the place of earlier
+                       ///< stages in a folder where the stage dit runs alone; empty: none
   std::optional<DType> stored_as{};  ///< of the weights in model.safetensors; absent: bf16, or f32
                                      ///< beside a pretrained encoder
   bool skip_broken = false;  ///< goes on without pictures that cannot be read; else they are an
