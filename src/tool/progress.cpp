@@ -76,6 +76,7 @@ void ProgressBar::begin(std::string label, bool announced) {
   label_ = std::move(label);
   detail_.clear();
   begin_ = sink_.now();
+  first_done_ = -1;
   last_drawn_ = {};
   announced_ = announced;
   written_ = -1;
@@ -83,7 +84,14 @@ void ProgressBar::begin(std::string label, bool announced) {
 
 void ProgressBar::update(double done, double total, std::string_view detail, double eta_seconds) {
   const auto now = sink_.now();
-  if (eta_seconds < 0 && done > 0) eta_seconds = seconds() * (total - done) / done;
+  if (first_done_ < 0) {
+    // An earlier run may have done a part of it, which took this run no time.
+    first_done_ = done;
+    first_ = done > 0 ? now : begin_;
+  }
+  if (eta_seconds < 0 && done > first_done_)
+    eta_seconds =
+        std::chrono::duration<double>(now - first_).count() * (total - done) / (done - first_done_);
   if (!sink_.terminal) {
     const bool edge = announced_ && (written_ < 0 || done >= total);
     detail_ = detail.empty() && total > 0

@@ -35,8 +35,8 @@ class ProgressBar {
   ProgressBar& operator=(const ProgressBar&) = delete;
   ~ProgressBar() { clear(); }
 
-  /// Shows `done` of `total`. A negative `eta_seconds` is replaced by an estimate from the elapsed
-  /// time.
+  /// Shows `done` of `total`. A negative `eta_seconds` is replaced by an estimate from the time
+  /// since the first update of the phase.
   void update(double done, double total, std::string_view detail = {}, double eta_seconds = -1);
 
   /// Starts the next phase with a new label; restarts the clock. `announced`: without a terminal,
@@ -57,7 +57,8 @@ class ProgressBar {
 
   ProgressSink sink_;
   std::string label_, detail_;
-  ProgressSink::Clock::time_point begin_, last_drawn_{}, last_line_;
+  ProgressSink::Clock::time_point begin_, first_{}, last_drawn_{}, last_line_;
+  double first_done_ = -1;  // `done` of the phase's first update, at the time `first_`
   bool announced_ = false, drawn_ = false;
   double written_ = -1;  // `done` of the last line of this phase
 };

@@ -47,7 +47,19 @@ TEST(ProgressBar, WritesALineEveryThirtySeconds) {
   EXPECT_EQ(watched.text, "");
   watched.seconds = 120;
   bar.update(2, 4);
-  EXPECT_EQ(watched.text, "decoding  50%  ETA 0:20\n");
+  EXPECT_EQ(watched.text, "decoding  50%  ETA 0:02\n");
+}
+
+TEST(ProgressBar, WorkOfAnEarlierRunDoesNotCountForTheEta) {
+  Watched watched;
+  ProgressBar bar("", watched.sink());
+  bar.begin("classifier", true);
+  bar.update(100, 200, "100/200");
+  for (int second = 1; second <= 30; ++second) {
+    watched.seconds = second;
+    bar.update(100 + second, 200, concat(100 + second, "/200"));
+  }
+  EXPECT_EQ(watched.text, "classifier  100/200\nclassifier  130/200  ETA 1:10\n");
 }
 
 TEST(ProgressBar, ShortCommandsWriteNothing) {
