@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "frame/kept_training.hpp"
 #include "rae/formats/bundle.hpp"
 #include "rae/formats/huggingface_encoder.hpp"
 #include "rae/models/initialize.hpp"
@@ -88,6 +89,13 @@ Rae<float> encoder_of(const std::string& path, index_t size) {
   auto encoder = bundle.config.encoder.make();
   bundle.restore("encoder.", *encoder);
   return frozen(std::move(encoder), bundle.config.pixels, resized(size, input[1]));
+}
+
+Rae<float> shared_encoder(const Options& options, const OwnedPointer<const ImageDataset>& data,
+                          const NetworkPlan& plan, index_t steps, const ConfigNode& settings) {
+  if (!options.models.empty()) return encoder_of(options.models[0], plan.size);
+  return pretrained_encoder(Pretraining::labels_and_masks, data, plan, steps, 0,
+                            kept_training(options, "encoder", settings));
 }
 
 Rae<float> random_encoder(index_t width) {

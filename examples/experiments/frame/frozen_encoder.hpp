@@ -7,6 +7,7 @@
 #include <string>
 
 #include "frame/networks.hpp"
+#include "frame/options.hpp"
 #include "rae/io/dataset.hpp"
 #include "rae/models/rae.hpp"
 
@@ -31,6 +32,13 @@ enum class Pretraining { labels, masks, labels_and_masks, self_distillation, non
 /// resized for it. Throws as `Bundle::load` and `open_encoder_folder`, and ConfigError for an
 /// encoder of gray pictures.
 [[nodiscard]] Rae<float> encoder_of(const std::string& path, index_t size);
+
+/// The encoder of the first of `options.models`, else one that labels and masked pictures pretrain
+/// for `steps`, kept in OUT/encoder. Throws as the two functions above and `kept_training`.
+[[nodiscard]] Rae<float> shared_encoder(const Options& options,
+                                        const OwnedPointer<const ImageDataset>& data,
+                                        const NetworkPlan& plan, index_t steps,
+                                        const ConfigNode& settings);
 
 /// Tokens per side of `random_encoder`, and the pixels of its pictures per side.
 inline constexpr index_t kRandomGrid = 4, kRandomSize = 32;

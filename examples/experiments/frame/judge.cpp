@@ -97,15 +97,20 @@ PictureScore Judge::score_samples(index_t count, const DrawPictures& draw) const
   return score(std::move(all), labels);
 }
 
-PictureScore Judge::score_training(index_t count) const {
-  const auto data = evenly_spaced(train_, count);
+PictureScore Judge::score_set(const ImageDataset& data,
+                              const Function<Tensor<float>(const Tensor<float>&)>& change) const {
   JudgedPictures all;
   std::vector<std::int64_t> labels;
-  for_batches(*data, [&](const Tensor<float>& images, index_t first) {
-    append(all, judge(images), first, data->size());
+  for_batches(data, [&](const Tensor<float>& images, index_t first) {
+    append(all, judge(change(images)), first, data.size());
   });
-  for (index_t i = 0; i < data->size(); ++i) labels.push_back(data->label(i));
+  for (index_t i = 0; i < data.size(); ++i) labels.push_back(data.label(i));
   return score(std::move(all), labels);
+}
+
+PictureScore Judge::score_training(index_t count) const {
+  return score_set(*evenly_spaced(train_, count),
+                   [](const Tensor<float>& images) { return images; });
 }
 
 }  // namespace rae::experiments

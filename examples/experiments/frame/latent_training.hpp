@@ -16,9 +16,9 @@ namespace rae::experiments {
 
 /// Widths and depths of a DiT^DH.
 struct DitPlan {
-  index_t backbone = 128, depth = 4;  ///< width and blocks of the backbone
-  index_t head = 256, head_depth = 2;
-  index_t head_width = 32;  ///< elements of an attention head
+  index_t backbone = 96, depth = 4;    ///< width and blocks of the backbone
+  index_t head = 192, head_depth = 2;  ///< of the head
+  index_t head_width = 32;             ///< elements of an attention head
 };
 
 /// The sizes as settings of a checkpoint or of stored points.
