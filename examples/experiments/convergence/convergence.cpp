@@ -93,7 +93,7 @@ ConfigNode learn(const Space& space, const Judge& judge, const Plan& plan, std::
     measured += cpu_seconds() - now;
   };
   (void)train_flow(random_batches(space.representation, plan.batch, seed),
-                   dit_dh(plan.dit, latent, judge.classes()), flow, training,
+                   dit_dh(wide_enough(plan.dit, latent), latent, judge.classes()), flow, training,
                    {.stage = "convergence"}, measure);
   return out;
 }
@@ -149,7 +149,7 @@ Finding finding_of(const Plan& plan, const std::vector<ConfigNode>& results) {
   }
   const double goal = pictures.series[1].y.back();  // of the VAE at the end
   const auto number = [](double value) {
-    return std::isfinite(value) ? with_spread({.mean = value, .count = 1}) : "not reached";
+    return std::isfinite(value) ? three_digits(value) : "not reached";
   };
   std::vector<double> pictures_to, seconds_to;
   for (std::size_t i = 0; i < pictures.series.size(); ++i) {

@@ -30,6 +30,14 @@ void write_finding(const Options& options, const Finding& finding);
 /// "0.0123 ± 0.0004", or "0.0123" for one result; three significant digits.
 [[nodiscard]] std::string with_spread(const Spread& spread);
 
+/// A number with three significant digits.
+[[nodiscard]] std::string three_digits(double value);
+
+/// Whether all results of one are less than all of the other, or neither.
+enum class Compared { less, neither, more };
+/// All results of `a` against all of `b`.
+[[nodiscard]] Compared compare(const Spread& a, const Spread& b);
+
 /// `text` in lines of at most 100 columns.
 [[nodiscard]] std::string wrapped(const std::string& text);
 

@@ -31,16 +31,30 @@ ConfigNode to_config(const DitPlan& plan) {
                           {"head_width", plan.head_width}});
 }
 
+DitPlan wide_enough(DitPlan plan, const Shape& latent) {
+  const index_t unit = plan.head_width;
+  plan.head = std::max(plan.head, (latent[0] + unit - 1) / unit * unit);
+  return plan;
+}
+
 DitDhConfig dit_dh(const DitPlan& plan, const Shape& latent, index_t classes) {
-  const index_t unit = plan.head_width,
-                head = std::max(plan.head, (latent[0] + unit - 1) / unit * unit);
   return {.grid_h = latent[1],
           .grid_w = latent[2],
           .in_channels = latent[0],
-          .hidden_size = {plan.backbone, head},
+          .hidden_size = {plan.backbone, plan.head},
           .depth = {plan.depth, plan.head_depth},
-          .num_heads = {plan.backbone / unit, head / unit},
+          .num_heads = {plan.backbone / plan.head_width, plan.head / plan.head_width},
           .num_classes = classes};
+}
+
+TrainingOptions dit_training(index_t steps, index_t batch, std::uint64_t seed) {
+  return {.steps = steps,
+          .batch_size = batch,
+          .lr = 1e-3,
+          .final_lr = 1e-5,
+          .warmup_steps = steps / 20,
+          .ema_decay = 0.995,
+          .seed = seed};
 }
 
 Tensor<float> draw_latents(const BackboneNetwork<Tensor<float>>& network, const Shape& latent,

@@ -24,9 +24,15 @@ struct DitPlan {
 /// The sizes as settings of a checkpoint or of stored points.
 [[nodiscard]] ConfigNode to_config(const DitPlan& plan);
 
-/// The DiT^DH for latents (C, h, w). Its head is made as wide as a token, in whole attention heads,
-/// where the plan's is narrower (Theorem 1).
+/// The plan with a head that is as wide as a token, in whole attention heads, where it was narrower
+/// (Theorem 1).
+[[nodiscard]] DitPlan wide_enough(DitPlan plan, const Shape& latent);
+
+/// The DiT^DH for latents (C, h, w).
 [[nodiscard]] DitDhConfig dit_dh(const DitPlan& plan, const Shape& latent, index_t classes);
+
+/// Numbers of the optimiser for a diffusion network whose quality at the end counts.
+[[nodiscard]] TrainingOptions dit_training(index_t steps, index_t batch, std::uint64_t seed);
 
 /// Latents (B, C, h, w) that a network draws for labels (B) by Euler steps along `grid`, without
 /// guidance; the noise is a function of the seed and of `first`, the number of the first sample.

@@ -68,16 +68,11 @@ void draw(Shared& shared) {
   const Representation space = represent(*shared.train, encode_of(shared.encoder));
   const Shape latent = space.shape();  // (C, h, w)
   const double shift = automatic_time_shift(latent);
-  const auto network =
-      train_flow(random_batches(space, plan.dit_batch, 0),
-                 dit_dh(plan.dit, latent, shared.judge.classes()), {.time_shift = shift},
-                 {.steps = plan.dit_steps,
-                  .batch_size = plan.dit_batch,
-                  .lr = 1e-3,
-                  .final_lr = 1e-5,
-                  .warmup_steps = plan.dit_steps / 20,
-                  .ema_decay = 0.995},
-                 kept_training(shared.options, "dit", shared.settings));
+  const DitPlan sizes = wide_enough(plan.dit, latent);
+  const auto network = train_flow(
+      random_batches(space, plan.dit_batch, 0), dit_dh(sizes, latent, shared.judge.classes()),
+      {.time_shift = shift}, dit_training(plan.dit_steps, plan.dit_batch, 0),
+      kept_training(shared.options, "dit", shared.settings));
   constexpr index_t kAtOnce = 64;
   const std::vector<float> grid = full_time_grid(plan.grid, shift);
   shared.norm = space.norm;

@@ -29,8 +29,6 @@ PlotPanel panel_of(const TauPlan& plan, const std::vector<ConfigNode>& results, 
   return out;
 }
 
-std::string one(double value) { return with_spread({.mean = value, .count = 1}); }
-
 std::string conclusion_of(const TauPlan& plan, const std::vector<ConfigNode>& results) {
   const auto clean = at(results, "", 0);
   const Spread drawn = spread_of(clean, "distance"), rec = spread_of(clean, "rec_distance");
@@ -47,16 +45,19 @@ std::string conclusion_of(const TauPlan& plan, const std::vector<ConfigNode>& re
         name = concat("tau = ", tau, " (", law, ")");
       }
   const Spread rec_best = spread_of(chosen, "rec_distance");
-  const bool better = best<drawn.mean, costs = rec_best.mean> rec.mean;
+  const Compared samples = compare(spread_of(chosen, "distance"), drawn),
+                 reconstructions = compare(rec_best, rec);
+  const char* verdict =
+      samples == Compared::neither ? "The seeds differ as much: noise does not change the samples."
+      : samples == Compared::more  ? "The claim does not hold here: noise makes samples worse."
+      : reconstructions == Compared::more
+          ? "The trade holds here: worse reconstructions, better samples."
+          : "Noise improves the samples here, and costs no reconstruction.";
   return concat("Of the decoders with noise, that with ", name,
-                " has the least distance of samples: ", one(best), " instead of ", one(drawn.mean),
-                " without noise, while the distance of ", "reconstructions is ", one(rec_best.mean),
-                " instead of ", one(rec.mean), ". ",
-                better && costs ? "The trade holds here: worse reconstructions, better samples."
-                : better ? "Noise improves the samples here, and costs nothing in reconstruction."
-                : costs  ? "The trade does not hold here: noise costs reconstruction and does not "
-                           "improve the samples."
-                         : "Noise does not improve the samples here.");
+                " has the least distance of samples: ", three_digits(best), " instead of ",
+                three_digits(drawn.mean),
+                " without noise, while the distance of reconstructions is ",
+                three_digits(rec_best.mean), " instead of ", three_digits(rec.mean), ". ", verdict);
 }
 
 }  // namespace
@@ -78,7 +79,8 @@ Finding tau_finding(const TauPlan& plan, double floor, const std::vector<ConfigN
       "or "
       "sigma = |N(0, tau^2)|, as in the paper. As many real training pictures as samples have a "
       "distance of ",
-      one(floor), ". Mean and standard deviation of ", plan.seeds, " seeds of the decoder.");
+      three_digits(floor), ". Mean and standard deviation of ", plan.seeds,
+      " seeds of the decoder.");
   out.header = {"law",
                 "tau",
                 "distance of reconstructions",
