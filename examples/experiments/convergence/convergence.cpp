@@ -22,9 +22,9 @@ using namespace rae::experiments;
 struct Plan {
   SpacePlan space{};
   DitPlan dit{};
-  index_t steps = 8000, batch = 128;  // of the DiT
-  index_t checkpoints = 8;            // at which the distance is measured
-  index_t samples = 5000, grid = 25;  // pictures of a distance; steps of the sampler
+  index_t steps = 2400, batch = 64;   // of the DiT
+  index_t checkpoints = 6;            // at which the distance is measured
+  index_t samples = 1500, grid = 20;  // pictures of a distance; steps of the sampler
   index_t seeds = 3;
 };
 
@@ -74,7 +74,7 @@ ConfigNode learn(const Space& space, const Judge& judge, const Plan& plan, std::
                                  .lr = 1e-3,
                                  .final_lr = 1e-3,
                                  .warmup_steps = plan.steps / 40,
-                                 .ema_decay = 0.998,
+                                 .ema_decay = 0.99,
                                  .seed = seed,
                                  .checkpoint_every = plan.steps / plan.checkpoints};
   const std::vector<float> grid = full_time_grid(plan.grid, flow.time_shift);

@@ -11,11 +11,11 @@ namespace rae::experiments {
 
 /// Sizes that all kinds of latents share, and how their networks are trained.
 struct SpacePlan {
-  NetworkPlan networks{};
+  NetworkPlan networks{.width = 128, .batch = 64};
   index_t vae_dim = 16;          ///< elements of a token of the VAE
   double kl_weight = 1e-4;       ///< see VaeLossOptions
-  index_t encoder_steps = 8000;  ///< of the pretraining; the VAE trains as long as both
-  index_t decoder_steps = 4000;  ///< of each decoder on a frozen encoder
+  index_t encoder_steps = 4000;  ///< of the pretraining; the VAE trains as long as both
+  index_t decoder_steps = 2400;  ///< of each decoder on a frozen encoder
 };
 
 /// Latents of a data set, and the way back to pictures.
