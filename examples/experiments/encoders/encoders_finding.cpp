@@ -86,7 +86,7 @@ Finding encoders_finding(const EncodersPlan& plan, const std::vector<std::string
       "features "
       "of the classifier of `rae evaluate`: of reconstructions, and of ",
       plan.samples, " samples without guidance of a DiT^DH after ", plan.dit_steps * plan.dit_batch,
-      " pictures. Mean and standard deviation of ", plan.seeds, " seeds.");
+      " pictures; ", seeds_in_words(plan.seeds), ".");
   out.header = {"encoder",
                 "k-NN",
                 "linear probe",

@@ -64,6 +64,10 @@ std::string three_digits(double value) {
   return text;
 }
 
+std::string seeds_in_words(index_t count) {
+  return count == 1 ? "one seed" : concat("mean and standard deviation of ", count, " seeds");
+}
+
 Compared compare(const Spread& a, const Spread& b) {
   if (a.high < b.low) return Compared::less;
   return b.high < a.low ? Compared::more : Compared::neither;

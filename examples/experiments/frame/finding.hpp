@@ -33,6 +33,9 @@ void write_finding(const Options& options, const Finding& finding);
 /// A number with three significant digits.
 [[nodiscard]] std::string three_digits(double value);
 
+/// "mean and standard deviation of 3 seeds", or "one seed".
+[[nodiscard]] std::string seeds_in_words(index_t count);
+
 /// Whether all results of one are less than all of the other, or neither.
 enum class Compared { less, neither, more };
 /// All results of `a` against all of `b`.

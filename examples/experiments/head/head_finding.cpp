@@ -45,19 +45,21 @@ PlotPanel cost_panel(const std::vector<ConfigNode>& results) {
   PlotPanel out{.title = "equal cost",
                 .x = {.label = "million multiply-adds"},
                 .y = {.label = "Frechet distance"}};
-  PlotSeries plain{.name = "DiT", .mark = PlotMark::points},
-      head{.name = kReference, .mark = PlotMark::points};
+  PlotSeries head{.name = kReference, .mark = PlotMark::points},
+      macs{.name = "DiT of equal GFLOPs", .mark = PlotMark::points},
+      weights{.name = "DiT of equal parameters", .mark = PlotMark::points};
   for (const std::string& role : roles_of(results)) {
     const auto own = results_at(results, {{"role", role}});
     const Spread spread = spread_of(own, "distance");
-    PlotSeries& series = role == kReference ? head : plain;
+    const bool plain = role != kReference;
+    PlotSeries& series = !plain ? head : role.find("GFLOPs") != std::string::npos ? macs : weights;
     series.x.push_back(own.at(0).get<double>("mmac"));
     series.y.push_back(spread.mean);
     series.low.push_back(spread.low);
     series.high.push_back(spread.high);
-    series.labels.push_back(role == kReference ? "" : role);
+    if (plain) series.labels.push_back(role.substr(0, role.find(' ')));
   }
-  out.series = {head, plain};
+  out.series = {head, macs, weights};
   return out;
 }
 
@@ -136,8 +138,8 @@ Finding head_finding(const HeadPlan& plan, index_t token, const std::vector<Conf
       plan.steps * plan.batch, " pictures, on the latents of one frozen encoder (16 tokens of ",
       token,
       " elements). DiTs are those whose multiply-adds or parameters are nearest to those of the "
-      "DiT^DH, by width or by depth. Mean and standard deviation of ",
-      plan.seeds, " seeds; the other heads have one.");
+      "DiT^DH, by width or by depth: ",
+      seeds_in_words(plan.seeds), ". The other heads have one seed.");
   out.header = {
       "network",  "backbone",         "head", "million multiply-adds", "million parameters",
       "distance", "class consistency"};

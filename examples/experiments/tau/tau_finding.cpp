@@ -79,8 +79,7 @@ Finding tau_finding(const TauPlan& plan, double floor, const std::vector<ConfigN
       "or "
       "sigma = |N(0, tau^2)|, as in the paper. As many real training pictures as samples have a "
       "distance of ",
-      three_digits(floor), ". Mean and standard deviation of ", plan.seeds,
-      " seeds of the decoder.");
+      three_digits(floor), "; decoders: ", seeds_in_words(plan.seeds), ".");
   out.header = {"law",
                 "tau",
                 "distance of reconstructions",
