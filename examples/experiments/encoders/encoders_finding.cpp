@@ -26,6 +26,12 @@ PlotPanel panel_of(const std::vector<std::string>& names, const std::vector<Conf
     series.high.push_back(spread.high);
     series.labels.push_back(name);
   }
+  // Room for the names beside the points.
+  const auto [low, high] = std::minmax_element(series.x.begin(), series.x.end());
+  if (const double room = (*high - *low) / 4; room > 0) {
+    out.x.low = *low - room;
+    out.x.high = *high + room;
+  }
   out.series.push_back(std::move(series));
   return out;
 }
