@@ -117,7 +117,7 @@ void add_convert(CLI::App& app) {
   command
       ->add_option("IN", options->in,
                    "an official .yaml, a folder of diffusers (AutoencoderRAE) or of a Hugging Face "
-                   "encoder, a bundle, or 'builtin'")
+                   "encoder, a bundle, or a model's name, as 'builtin'")
       ->type_name("")
       ->required();
   command

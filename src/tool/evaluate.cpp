@@ -32,7 +32,7 @@ constexpr std::string_view kClassifierTraining = "classifier.training/";
 constexpr const char* kUnfinished = "unfinished";
 
 struct EvaluateCommand {
-  std::string model = "builtin", data, out, types;
+  std::string model = kDefaultModel, data, out, types;
   std::optional<float> cfg;
   std::optional<DType> dtype;
   bool no_probes = false, overwrite = false;
@@ -72,8 +72,8 @@ void run_comparison(const CLI::App& app, EvaluateCommand& command) {
     std::string& weights = comparison.inception_weights;
     if (!weights.empty()) weights = files.input("--inception-weights", weights);
     std::string& features = comparison.features;
-    if (!features.empty() && features != "inception" && features != "builtin")
-      features = files.input_model("--features", features, comparison.models_dir);
+    if (!features.empty() && features != "inception")
+      features = files.input_model("--features", model_path(features), comparison.models_dir);
     if (!command.out.empty()) comparison.out = files.output("--out", command.out, {".json"});
   });
   comparison.ignore_exif = command.data_flags.ignore_exif;
@@ -283,9 +283,9 @@ void add_evaluate(CLI::App& app) {
   command
       ->add_option(
           "--features", comparison.features,
-          "two sets: network that computes the features: 'builtin', 'inception', or the path of a "
-          "bundle with an encoder, of an official configuration (.yaml) or of an encoder's folder "
-          "(default: inception if its weights are given, else builtin)")
+          "two sets: network that computes the features: 'inception', 'builtin' or another name of "
+          "a model, or the path of a bundle with an encoder, of an official configuration (.yaml) "
+          "or of an encoder's folder (default: inception if its weights are given, else builtin)")
       ->type_name("NETWORK");
   command
       ->add_option("--models", comparison.models_dir,
