@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 
+#include "rae/formats/bundle.hpp"
 #include "rae/io/data_difference.hpp"
 #include "rae/io/dataset.hpp"
 #include "support/picture_folder.hpp"
