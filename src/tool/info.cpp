@@ -5,6 +5,7 @@
 #include <fstream>
 #include <memory>
 
+#include "formats/grouped_weights.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/file.hpp"
@@ -45,7 +46,9 @@ struct TensorCount {
 
 std::vector<TensorCount> counts_of(const SafetensorsFile& file) {
   std::vector<TensorCount> counts;
+  const TensorSource tensors(file);
   for (const auto& name : file.names()) {
+    if (detail::is_group_scale(tensors, name)) continue;  // no parameters
     const std::string first = name.substr(0, name.find('.'));
     auto count = std::find_if(counts.begin(), counts.end(),
                               [&](const TensorCount& each) { return each.name == first; });

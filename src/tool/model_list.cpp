@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 
+#include "formats/grouped_weights.hpp"
 #include "rae/formats/model_files.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/load/model_search.hpp"
@@ -33,8 +34,10 @@ void print_named_model(const NamedModel& model) {
     const ModelConfig config = ModelFiles::open(model.path).config;
     const SafetensorsFile file = SafetensorsFile::open(model.path);
     index_t parameters = 0;
+    const TensorSource tensors(file);
     for (const auto& name : file.names())
-      if (name.rfind("latent_norm.", 0) != 0) parameters += file.info(name).shape.numel();
+      if (!name.starts_with("latent_norm.") && !detail::is_group_scale(tensors, name))
+        parameters += file.info(name).shape.numel();
     print_property("subject", first_of(file.metadata(), {"subject", "data"}));
     const Shape picture = config.image_shape();  // (channels, H, W)
     print_property("pictures", concat(picture[2], " x ", picture[1],

@@ -35,7 +35,8 @@ class Autoencoder {
   [[nodiscard]] static Autoencoder builtin(const LoadOptions& options = {});
   /// Loads the built-in model of this name, for example "fashion-mnist"; `named_models` lists them
   /// all. Throws FileError, which lists them too, when it is not found.
-  [[nodiscard]] static Autoencoder builtin(const std::string& name, const LoadOptions& options = {});
+  [[nodiscard]] static Autoencoder builtin(const std::string& name,
+                                           const LoadOptions& options = {});
 
   /// The picture as the model takes it: the central part (ADM's centre crop) at the model's size,
   /// gray or RGB. Throws ArgumentError for an empty picture.
