@@ -64,13 +64,15 @@ std::vector<TensorCount> counts_of(const SafetensorsFile& file) {
   return counts;
 }
 
-/// Prints the titles of the diffusion networks of a model, or the reason why this program cannot
-/// use the model.
-void print_networks(const ConfigNode& node) {
+/// Prints the titles of the diffusion networks of a bundle and the types of its packed layers, or
+/// the reason why this program cannot use the model.
+void print_networks(const std::string& path, const ConfigNode& node) {
   try {
     const ModelConfig config = parse_model_config(node);
     if (config.dit) print("diffusion network: " + printable(std::string(config.dit->title())));
     if (config.guide) print("guide: " + printable(std::string(config.guide->title())));
+    const ModelFiles files = ModelFiles::open(path);
+    if (files.packed) print("packed for: " + packing_of(files));
   } catch (const ConfigError& error) {
     print(concat("note: this program cannot use the model: ", printable(error.what())));
   }
@@ -80,6 +82,7 @@ void print_safetensors(const std::string& path, bool tensors) {
   const SafetensorsFile file = SafetensorsFile::open(path);
   auto metadata = file.metadata();
   const auto config = metadata.extract("config");
+  metadata.erase("layer_types");  // their summary says more than a list of all layers
   if (config.empty()) {
     const bool known = file.unreadable().empty() && print_known_arrays(file);
     if (!known) print_weights(path, "safetensors");
@@ -95,7 +98,7 @@ void print_safetensors(const std::string& path, bool tensors) {
                 format_count(count.elements).c_str(), plural(count.tensors, "tensor").c_str(),
                 std::string(name_of(count.dtype)).c_str());
   const ConfigNode node = ConfigNode::parse_json(config.mapped(), path + ": config");
-  print_networks(node);
+  print_networks(path, node);
   print("config:");
   print_config(node, "  ");
   print_texts("notes:", metadata);

@@ -105,7 +105,8 @@ std::string where_of(const std::optional<TensorGroup>& group, bool described) {
   return described ? "described, without weights" : "none";
 }
 
-/// "int8", or of a mix the number of layers of each type: "3 f32, 40 int4 layers".
+}  // namespace
+
 std::string packing_of(const ModelFiles& files) {
   if (files.layer_types.empty()) return std::string(name_of(*files.packed));
   std::string out;
@@ -116,8 +117,6 @@ std::string packing_of(const ModelFiles& files) {
   }
   return out + " layers";
 }
-
-}  // namespace
 
 void print(const std::string& line) { std::printf("%s\n", line.c_str()); }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 
+#include "rae/formats/model_files.hpp"
 #include "rae/io/config.hpp"
 
 namespace rae::tool {
@@ -18,6 +19,10 @@ void print_weights(const std::string& path, const std::string& kind);
 /// folder without config.json is treated as weights. Throws FileError, ConfigError, FormatError or
 /// ShapeError for files that are missing or inconsistent.
 void print_model(const std::string& path, const std::string& models_dir, bool tensors);
+
+/// "int8", or of a mix the number of layers of each type: "3 f32, 40 int4 layers". The model is
+/// packed.
+[[nodiscard]] std::string packing_of(const ModelFiles& files);
 
 /// Prints a line to stdout.
 void print(const std::string& line);

@@ -44,7 +44,11 @@ TEST_F(AutoPackTest, WritesABundleThatGeneratesAndPrintsItsTypes) {
   const auto told = rae({"info", "a.png"});
   EXPECT_TRUE(contains(told.out, "mixed")) << told.out;
   const auto info = rae({"info", "out.safetensors"});
-  EXPECT_TRUE(contains(info.out, " layers")) << info.out;
+  EXPECT_TRUE(contains(info.out, "packed for: ")) << info.out;
+  EXPECT_TRUE(contains(info.out, " int4 layers\n") || contains(info.out, " int8 layers\n") ||
+              contains(info.out, " int8w layers\n"))
+      << info.out;
+  EXPECT_FALSE(contains(info.out, "dit.blocks.0.attn.qkv.weight")) << info.out;
 }
 
 TEST_F(AutoPackTest, KeepsTheBudget) {

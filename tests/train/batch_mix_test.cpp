@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "rae/train/encoder_trainer.hpp"
@@ -55,8 +56,22 @@ TEST(BatchMix, PastesARectangleWhoseAreaIsTheShare) {
     EXPECT_NEAR(mixed.targets[b * (kCount + 1) + b + 1], static_cast<double>(pasted) / 30, 1e-6);
     mean += static_cast<double>(pasted) / 30 / kCount;
   }
-  EXPECT_GT(mean, .2);  // less than 1/2, since parts are cut off at the border
-  EXPECT_LT(mean, .5);
+  // The mean over all centres and a uniform share; parts are cut off at the border.
+  double expected = 0;
+  constexpr int kShares = 10000;
+  for (int i = 0; i < kShares; ++i) {
+    const double side = std::sqrt((i + .5) / kShares);
+    const auto mean_of = [&](int extent) {
+      const int half = static_cast<int>(side * extent) / 2;
+      double sum = 0;
+      for (int centre = 0; centre < extent; ++centre)
+        sum += std::min(centre + half, extent) - std::max(centre - half, 0);
+      return sum / (extent * extent);
+    };
+    expected += mean_of(6) * mean_of(5) / kShares;
+  }
+  EXPECT_NEAR(expected, .1984, 1e-3);
+  EXPECT_NEAR(mean, expected, .03);
 }
 
 TEST(BatchMix, ChoosesBetweenTheTwo) {

@@ -199,7 +199,8 @@ double loss_with(DType stored, const FlowOptions& trained_with) {
   const auto data = std::make_shared<ToyDataset>(24, 8, 3);
   const Rae<float> autoencoder = tiny_autoencoder();
   const Backbone network = tiny();
-  TrainingOptions options = short_training(200);
+  TrainingOptions options = short_training(500);
+  options.lr = 3e-3;
   options.ema_decay = 0.9;
   TrainingContext context;
   const auto trained = train_flow(data, autoencoder, network, trained_with, options, context);
@@ -228,7 +229,7 @@ TEST(QuantizedFlow, LearnsWeightsThatSurviveTheRounding) {
   const double exact = loss_with(DType::f32, {}), rounded = loss_with(DType::int4, {}),
                adapted = loss_with(DType::int4, {.quantize = DType::int4});
   EXPECT_GT(rounded, exact);
-  EXPECT_LT(adapted, rounded);
+  EXPECT_LT(adapted - exact, 0.7 * (rounded - exact));  // 0.022 and 0.048
 }
 
 TEST(QuantizedFlow, RejectsOtherTypes) {

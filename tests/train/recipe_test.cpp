@@ -161,7 +161,7 @@ TEST(Recipe, ReadsTheOfficialLosses) {
 TEST(Recipe, ReadsTheOfficialValuesInTheTutorial) {
   const std::string page = slurp(std::string(RAE_SOURCE_DIR) + "/docs/05_training.md");
   const std::string fence = "```yaml\n";
-  const auto begin = page.find(fence) + fence.size();
+  const auto begin = page.find(fence + "decoder:") + fence.size();
   ConfigNode node = ConfigNode::parse_yaml(kTinyRecipe, "tiny.yaml");
   node.set("decoder",
            ConfigNode::parse_yaml(page.substr(begin, page.find("```", begin) - begin), "tutorial")

@@ -4,17 +4,15 @@
 // Diffusion Transformers with Representation Autoencoders (arXiv 2510.11690), sections 5 and 6.
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 
 #include "convergence/representation.hpp"
 #include "frame/finding.hpp"
+#include "frame/judge.hpp"
 #include "frame/pictures.hpp"
 #include "frame/points.hpp"
 #include "rae/diffusion/sampler.hpp"
 #include "rae/diffusion/time_grid.hpp"
 #include "rae/models/dit_dh.hpp"
-#include "rae/train/classifier_score.hpp"
-#include "rae/train/classifier_trainer.hpp"
 #include "rae/train/flow_trainer.hpp"
 
 namespace {
@@ -28,8 +26,8 @@ struct Plan {
   index_t checkpoints = 8;            // at which the distance is measured
   index_t samples = 5000, grid = 25;  // pictures of a distance; steps of the sampler
   index_t seeds = 3;
-  index_t backbone = 192, head = 256;       // widths of DiT^DH
-  index_t depth = 6, classifier_steps = 0;  // 0: the default
+  index_t backbone = 192, head = 256;  // widths of DiT^DH
+  index_t depth = 6;
 };
 
 Plan plan_of(const Options& options) {
@@ -47,12 +45,11 @@ Plan plan_of(const Options& options) {
     plan.seeds = 1;
     plan.backbone = plan.head = 32;
     plan.depth = 1;
-    plan.classifier_steps = 20;
   }
   return plan;
 }
 
-ConfigNode settings_of(const Plan& plan, const ImageDataset& data) {
+ConfigNode settings_of(const Plan& plan, const Judge& judge, const ImageDataset& data) {
   const RepresentationPlan& r = plan.representation;
   return ConfigNode::map({{"size", r.size},
                           {"patch", r.patch},
@@ -70,52 +67,32 @@ ConfigNode settings_of(const Plan& plan, const ImageDataset& data) {
                           {"backbone", plan.backbone},
                           {"head", plan.head},
                           {"depth", plan.depth},
+                          {"classifier", static_cast<index_t>(judge.checksum())},
                           {"pictures", data.manifest().checksum()}});
 }
-
-/// A distance needs the classifier, and the features of the real test set.
-struct Judge {
-  Classifier<Tensor<float>> classifier;
-  FeatureStatistics real;
-
-  Judge(Classifier<Tensor<float>> trained, const ImageDataset& test)
-      : classifier(std::move(trained)), real(classifier.config().features) {
-    const Tensor<float> pictures = first_pictures(test, test.size());  // (N, 3, H, W)
-    real.update(ClassifierScore(classifier).judge(pictures).features.view());
-  }
-};
 
 /// Name of a number at checkpoint `i`, from 1 on.
 std::string key_of(const char* number, index_t i) { return concat(number, "_", i); }
 
 /// Distance of samples of a network, balanced over the classes, to the real test set.
 double distance_of(BackboneNetwork<Tensor<float>>& network, const Representation& space,
-                   const Judge& judge, const Plan& plan, index_t classes, double shift,
-                   std::uint64_t seed) {
-  constexpr index_t kAtOnce = 64;
+                   const Judge& judge, const Plan& plan, double shift, std::uint64_t seed) {
   const Shape latent = space.latents.shape();  // (N, C, h, w)
   const std::vector<float> grid = full_time_grid(plan.grid, shift);
-  const ClassifierScore score(judge.classifier);
-  FeatureStatistics features(judge.classifier.config().features);
-  for (index_t begin = 0; begin < plan.samples; begin += kAtOnce) {
-    const index_t count = std::min(kAtOnce, plan.samples - begin);
-    std::vector<std::int64_t> labels;
-    for (index_t i = 0; i < count; ++i) labels.push_back((begin + i) % classes);
-    Tensor<float> x(Shape{count, latent[1], latent[2], latent[3]});  // (B, C, h, w)
-    Philox(seed + 500, static_cast<std::uint64_t>(begin)).fill_normal(x.span());
-    const Tensor<float> z =
+  const auto draw = [&](const std::vector<std::int64_t>& labels, index_t first) {
+    const auto count = static_cast<index_t>(labels.size());
+    Tensor<float> x(latent.with(0, count));  // (B, C, h, w)
+    Philox(seed + 500, static_cast<std::uint64_t>(first)).fill_normal(x.span());
+    return space.decode(
         sample<float>([&](const Tensor<float>& at,
                           float t) { return network(at, Tensor<float>(Shape{count}, t), labels); },
-                      std::move(x), grid);     // (B, C, h, w)
-    Tensor<float> pictures = space.decode(z);  // (B, 3, H, W)
-    for (float& value : pictures.span()) value = std::clamp(value, 0.0f, 1.0f);
-    features.update(score.judge(pictures).features.view());
-  }
-  return frechet_distance(features, judge.real);
+                      std::move(x), grid));
+  };
+  return judge.score_samples(plan.samples, draw).distance;
 }
 
 /// Trains a DiT^DH on a representation; its distances and CPU-seconds at the checkpoints.
-ConfigNode learn(const Representation& space, const Judge& judge, const Plan& plan, index_t classes,
+ConfigNode learn(const Representation& space, const Judge& judge, const Plan& plan,
                  std::uint64_t seed) {
   constexpr index_t kHeadWidth = 32;
   const Shape latent = space.latents.shape();  // (N, C, h, w)
@@ -126,7 +103,7 @@ ConfigNode learn(const Representation& space, const Judge& judge, const Plan& pl
                             .hidden_size = {plan.backbone, plan.head},
                             .depth = {plan.depth, 2},
                             .num_heads = {plan.backbone / kHeadWidth, plan.head / kHeadWidth},
-                            .num_classes = classes};
+                            .num_classes = judge.classes()};
   const FlowOptions flow{.time_shift = std::max(1.0, dimension_shift(static_cast<double>(size)))};
   const TrainingOptions training{.steps = plan.steps,
                                  .batch_size = plan.batch,
@@ -159,8 +136,8 @@ ConfigNode learn(const Representation& space, const Judge& judge, const Plan& pl
                      const index_t i = step * plan.checkpoints / plan.steps;
                      if (i < 1) return;
                      out.set(key_of("seconds", i), now - begin - measured);
-                     out.set(key_of("distance", i), distance_of(average, space, judge, plan,
-                                                                classes, flow.time_shift, seed));
+                     out.set(key_of("distance", i),
+                             distance_of(average, space, judge, plan, flow.time_shift, seed));
                      measured += cpu_seconds() - now;
                    });
   return out;
@@ -250,12 +227,7 @@ void run(const Options& options) {
   const Plan plan = plan_of(options);
   const auto train = open_pictures(options, Split::train, plan.representation.size),
              test = open_pictures(options, Split::test, plan.representation.size);
-  const auto classes = static_cast<index_t>(train->class_names().size());
-  ClassifierOptions classifier = classifier_options_for(*train);
-  if (plan.classifier_steps > 0) classifier.training.steps = plan.classifier_steps;
-  std::filesystem::create_directories(options.out);
-  const Judge judge(cached_classifier(options.out + "/classifier.safetensors", train, classifier),
-                    *test);
+  const Judge judge = Judge::open(options, train, *test);
   std::vector<Point> points;
   for (index_t seed = 0; seed < plan.seeds; ++seed)
     for (const std::string& name : representation_names())
@@ -263,10 +235,10 @@ void run(const Options& options) {
                         name == "pixels" ? 1.0 : 2.0, [&, name, seed] {
                           const auto own = static_cast<std::uint64_t>(seed);
                           return learn(make_representation(name, train, plan.representation, own),
-                                       judge, plan, classes, own);
+                                       judge, plan, own);
                         }});
-  write_finding(options,
-                finding_of(plan, measure_points(options, settings_of(plan, *train), points)));
+  write_finding(
+      options, finding_of(plan, measure_points(options, settings_of(plan, judge, *train), points)));
 }
 
 }  // namespace

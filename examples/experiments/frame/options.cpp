@@ -28,15 +28,17 @@ Options parse_options(int argc, const char* const* argv, const std::string& name
       continue;
     }
     std::string count, model;
-    std::string* value = option == "--data"     ? &out.data
-                         : option == "--model"  ? &model
-                         : option == "--out"    ? &out.out
-                         : option == "--docs"   ? &out.docs
-                         : option == "--points" ? &count
-                                                : nullptr;
+    std::string* value = option == "--data"         ? &out.data
+                         : option == "--model"      ? &model
+                         : option == "--classifier" ? &out.classifier
+                         : option == "--out"        ? &out.out
+                         : option == "--docs"       ? &out.docs
+                         : option == "--points"     ? &count
+                                                    : nullptr;
     if (value == nullptr)
       raise<ArgumentError>("unknown option '", option,
-                           "'; known are --quick, --data, --model, --out, --docs, --points");
+                           "'; known are --quick, --data, --model, --classifier, --out, "
+                           "--docs, --points");
     if (i + 1 == argc) raise<ArgumentError>(option, " needs a value");
     *value = argv[++i];
     if (value->empty()) raise<ArgumentError>(option, " needs a value that is not empty");

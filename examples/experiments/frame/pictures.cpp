@@ -63,4 +63,18 @@ Tensor<float> first_pictures(const ImageDataset& data, index_t count) {
   return out;
 }
 
+void for_batches(const ImageDataset& data,
+                 const Function<void(const Tensor<float>& images, index_t first)>& f) {
+  constexpr index_t kAtOnce = 128;
+  const auto pixels = static_cast<std::size_t>(data.image_size());
+  for (index_t first = 0; first < data.size(); first += kAtOnce) {
+    const index_t count = std::min(kAtOnce, data.size() - first);
+    Tensor<float> images(
+        Shape{count, data.channels(), data.height(), data.width()});  // (B, C, H, W)
+    for (index_t i = 0; i < count; ++i)
+      data.image(first + i, images.span().subspan(static_cast<std::size_t>(i) * pixels, pixels));
+    f(images, first);
+  }
+}
+
 }  // namespace rae::experiments

@@ -16,4 +16,9 @@ namespace rae::experiments {
 /// The first `count` pictures of `data`, or all when there are fewer: (N, C, H, W) in [0, 1].
 [[nodiscard]] Tensor<float> first_pictures(const ImageDataset& data, index_t count);
 
+/// Calls `f(images, first)` for all pictures of `data` in order, with batches (B, C, H, W) in [0,
+/// 1] of at most 128 and the number of their first picture.
+void for_batches(const ImageDataset& data,
+                 const Function<void(const Tensor<float>& images, index_t first)>& f);
+
 }  // namespace rae::experiments
