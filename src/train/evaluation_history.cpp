@@ -40,6 +40,10 @@ ConfigNode settings_of(const ImageDataset& train, const ImageDataset& test,
        {"dtype", std::string(name_of(o.dtype))},
        {"reuse_error", o.reuse_error},
        {"inception", o.inception.has_value()},
+       {"classifier", ConfigNode::map({{"first_channels", o.classifier.first_channels},
+                                       {"features", o.classifier.features},
+                                       {"label_smoothing", o.classifier.label_smoothing},
+                                       {"training", training_settings(o.classifier.training)}})},
        {"data", ConfigNode::list({static_cast<index_t>(train.manifest().checksum()),
                                   static_cast<index_t>(test.manifest().checksum())})}});
   if (o.guidance)
