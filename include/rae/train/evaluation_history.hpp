@@ -44,7 +44,8 @@ struct HistoryPoint {
 /// One line for each point, with a heading; fields that the reports lack are empty.
 [[nodiscard]] std::string history_csv(std::span<const HistoryPoint> points);
 
-/// Distance and class consistency over the steps, with those of real pictures as dashed lines.
+/// Distance and class consistency over the steps, with those of real pictures as dashed lines: the
+/// distance is that of as many training pictures as there are samples without guidance.
 [[nodiscard]] Plot history_plot(std::span<const HistoryPoint> points);
 
 }  // namespace rae
