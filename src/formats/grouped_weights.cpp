@@ -22,7 +22,7 @@ Shape scale_shape(const Shape& shape) { return {shape[0], ceil_div(shape[1], kGr
 Tensor<float> read_grouped(const TensorSource& tensors, const std::string& name) {
   const std::string integers = concat(name, kIntegers), scale = concat(name, kScale);
   const TensorInfo& info = tensors.info(integers);
-  if (info.dtype != DType::int8 || info.shape.rank() != 2)
+  if (info.dtype != DType::int8 || info.shape.rank() != 2 || info.shape.numel() == 0)
     raise<FormatError>(tensors.origin(), ": tensor ", integers, ": expected (N, K) of int8, got ",
                        info.shape, " of ", name_of(info.dtype));
   if (!tensors.contains(scale))

@@ -169,6 +169,19 @@ TEST(GroupedWeights, DamagedFilesAreRefused) {
                     if (slot.name.ends_with(".int8")) slot.dtype = DType::uint8;
                   }),
                   "expected (N, K) of int8, got "));
+  // No rows of no elements, of which a file may have any number.
+  const std::vector<SafetensorsSlot> none{
+      {weight + ".int8", DType::int8, Shape{index_t{1} << 50, 0}},
+      {weight + ".scale", DType::bf16, Shape{index_t{1} << 50, 0}}};
+  {
+    SafetensorsWriter writer(folder / "b.safetensors", none, good.metadata());
+    writer.write_bytes({});
+    writer.write_bytes({});
+    writer.commit();
+  }
+  EXPECT_TRUE(
+      has(message_of<FormatError>([&] { (void)ModelFiles::open(folder / "b.safetensors"); }),
+          "expected (N, K) of int8, got "));
 }
 
 TEST(GroupedWeights, NaNIsRefusedBeforeAFileIsWritten) {
