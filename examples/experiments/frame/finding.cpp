@@ -20,7 +20,11 @@ std::string table_row(const std::vector<std::string>& cells) {
 
 std::string command_of(const Options& options) {
   if (options.quick) return "sh examples/experiments/run.sh " + options.name + " --quick";
-  return "sh examples/experiments/run.sh " + options.name + " --data DIR";
+  std::string out = "sh examples/experiments/run.sh " + options.name + " --data DIR";
+  for (std::size_t i = 0; i < options.models.size(); ++i) out += " --model FILE";
+  if (!options.weak.empty()) out += " --weak FILE";
+  if (!options.finetuned.empty()) out += " --finetuned FILE";
+  return out;
 }
 
 std::string section(const Options& options, const Finding& finding) {
@@ -62,6 +66,11 @@ std::string with_spread(const Spread& spread) {
   if (spread.count == 0) return "";
   if (spread.count == 1) return three_digits(spread.mean);
   return three_digits(spread.mean) + " ± " + three_digits(spread.deviation);
+}
+
+std::string over_seeds(index_t seeds) {
+  if (seeds == 1) return "One seed of the noise.";
+  return concat("Mean and standard deviation of ", seeds, " seeds of the noise.");
 }
 
 void write_finding(const Options& options, const Finding& finding) {

@@ -30,6 +30,9 @@ void write_finding(const Options& options, const Finding& finding);
 /// "0.0123 ± 0.0004", or "0.0123" for one result; three significant digits.
 [[nodiscard]] std::string with_spread(const Spread& spread);
 
+/// "Mean and standard deviation of 3 seeds of the noise." or "One seed of the noise."
+[[nodiscard]] std::string over_seeds(index_t seeds);
+
 /// `text` in lines of at most 100 columns.
 [[nodiscard]] std::string wrapped(const std::string& text);
 
