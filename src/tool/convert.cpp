@@ -176,7 +176,7 @@ void add_convert(CLI::App& app) {
       "  rae convert RAE-dinov2-wReg-base-ViTXL-n08 autoencoder.safetensors\n"
       "  rae convert model.safetensors fast.safetensors --pack int8\n"
       "  rae convert builtin small.safetensors --pack auto --max-loss 2%\n"
-      "  rae convert builtin small.safetensors --pack auto --budget 4MB\n"
+      "  rae convert builtin small.safetensors --pack auto --budget 6MB\n"
       "  rae convert model.safetensors official --to official");
   command->callback([options, command] { convert(*command, *options); });
 }

@@ -71,6 +71,15 @@ TEST_F(AutoPackTest, KeepsTheBudget) {
   EXPECT_FALSE(fs::exists(path("small.safetensors")));
 }
 
+// The smallest possible file is known without a measurement.
+TEST_F(AutoPackTest, RefusesABudgetBeforeItMeasures) {
+  const auto small = pack({"--budget", "1kB"});
+  EXPECT_EQ(small.status, 1);
+  EXPECT_FALSE(contains(small.err, "calibration")) << small.err;
+  EXPECT_FALSE(contains(small.err, "layers  ")) << small.err;
+  EXPECT_EQ(files(), std::vector<std::string>{"in.safetensors"});
+}
+
 TEST_F(AutoPackTest, SensitivitiesAreMeasuredOnceForAModel) {
   ASSERT_EQ(pack({"--max-loss", "5%"}).status, 0);
   const std::string cache = path("in.safetensors.sensitivities.json");
