@@ -14,7 +14,8 @@ struct Options {
   std::string name{};  ///< of the experiment
   bool quick = false;  ///< a reduced version with synthetic pictures, for tests
   std::string data{};  ///< folder of pictures; empty: synthetic ones, in the reduced version only
-  std::vector<std::string> models{};  ///< bundles whose encoders are used, or one finished model
+  std::vector<std::string> models{};  ///< bundles whose encoders are used, or folders of encoders;
+                                      ///< or one finished model
   std::string weak{};        ///< bundle of the weak model of autoguidance; empty: trained in OUT
   std::string finetuned{};   ///< bundle that was fine-tuned for int4; empty: none
   std::string classifier{};  ///< file of the classifier that judges pictures; empty: trained in OUT

@@ -37,40 +37,40 @@ PlotSeries line_of(const GuidancePlan& plan, const Results& results, const std::
 
 /// The least mean distance of a method, and where it is.
 struct Best {
-  double scale = 1, distance = 0, recall = 0;
+  double scale = 1;
+  Spread distance{}, recall{};
 };
 
 Best best_of(const GuidancePlan& plan, const Results& results, const std::string& method) {
   Best out;
   for (const double scale : plan.scales) {
-    const double distance = at(results, method, scale, "distance").mean;
-    if (out.scale == 1 || distance < out.distance)
-      out = {scale, distance, at(results, method, scale, "recall").mean};
+    const Spread distance = at(results, method, scale, "distance");
+    if (out.scale == 1 || distance.mean < out.distance.mean)
+      out = {scale, distance, at(results, method, scale, "recall")};
   }
   return out;
 }
 
-std::string shown(double value) { return with_spread({.mean = value, .count = 1}); }
-
 std::string conclusion_of(const GuidancePlan& plan, const Results& results) {
-  const double plain = at(results, kNoGuidance, 1, "distance").mean,
-               recall = at(results, kNoGuidance, 1, "recall").mean;
-  std::string out = concat("Without guidance the distance is ", shown(plain), " and the recall ",
-                           shown(100 * recall), " %; the least distances are");
-  double cfg = 0, automatic = 0;
+  const Spread plain = at(results, kNoGuidance, 1, "distance");
+  std::string out =
+      concat("Without guidance the distance is ", three_digits(plain.mean), " and the recall ",
+             three_digits(100 * at(results, kNoGuidance, 1, "recall").mean), " %.");
   for (const char* method : {kCfg, kInterval, kAutoguidance}) {
     const Best best = best_of(plan, results, method);
-    out += concat(method == std::string(kCfg) ? " " : ", ", shown(best.distance), " with ", method,
-                  " at ", best.scale, " (recall ", shown(100 * best.recall), " %)");
-    if (method == std::string(kAutoguidance))
-      automatic = best.distance;
-    else
-      cfg = method == std::string(kCfg) ? best.distance : std::min(cfg, best.distance);
+    out += concat(" The least distance with ", method, " is ", three_digits(best.distance.mean),
+                  ", at ", best.scale, ", with a recall of ", three_digits(100 * best.recall.mean),
+                  " %.");
   }
-  out += automatic < plain ? ". Autoguidance lowers the distance, as the paper says"
-                           : ". Autoguidance does not lower the distance here";
-  out += automatic < cfg ? ", and is better than CFG." : "; CFG reaches a smaller one or the same.";
-  return out;
+  const Spread automatic = best_of(plan, results, kAutoguidance).distance,
+               cfg = best_of(plan, results, kCfg).distance;
+  out += compare(automatic, plain) == Compared::less
+             ? " Autoguidance lowers the distance, as the paper says"
+             : " Autoguidance does not lower the distance of all seeds here";
+  const Compared against_cfg = compare(automatic, cfg);
+  return out + (against_cfg == Compared::less      ? ", and below that of CFG."
+                : against_cfg == Compared::neither ? ", and is as good as CFG."
+                                                   : ", and CFG is better.");
 }
 
 }  // namespace
@@ -82,17 +82,18 @@ Finding guidance_finding(const GuidancePlan& plan, const GuidanceContext& contex
   out.claim =
       "The paper (section 5): autoguidance by a smaller, less trained DiT^DH lowers the gFID of "
       "DiT^DH-XL at 256 x 256 from 1.51 to 1.13, at a scale of 1.42.";
-  out.measured = concat(
-      "Measured here: ", plan.samples, " samples of the model ", context.model,
-      " for each scale: their Frechet distance to the real test set in the features of the "
-      "classifier of rae evaluate (as many real training pictures have ",
-      shown(context.floor), "), the share that it assigns to the class asked for (real test ",
-      "pictures: ", shown(100 * context.accuracy),
-      " %), and improved precision and recall in the "
-      "same features (Kynkäänniemi et al. 2019, k = 3). The interval is ",
-      plan.low, " <= t <= ", plan.high,
-      " in flow time, where 1 is noise; the guide of autoguidance is ", context.weak, ". ",
-      over_seeds(plan.seeds));
+  out.measured =
+      concat("Measured here: ", plan.samples, " samples of the model ", context.model,
+             " for each scale: their Frechet distance to the real test set in the features of the "
+             "classifier of rae evaluate (as many real training pictures have ",
+             three_digits(context.floor),
+             "), the share that it assigns to the class asked for (real test ",
+             "pictures: ", three_digits(100 * context.accuracy),
+             " %), and improved precision and recall in the "
+             "same features (Kynkäänniemi et al. 2019, k = 3). The interval is ",
+             plan.low, " <= t <= ", plan.high,
+             " in flow time, where 1 is noise; the guide of autoguidance is ", context.weak, "; ",
+             seeds_in_words(plan.seeds), " of the noise.");
   out.header = {"guidance",     "scale",    "distance", "class consistency, %",
                 "precision, %", "recall, %"};
   const auto add_row = [&](const char* method, double scale) {

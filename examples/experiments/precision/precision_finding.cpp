@@ -11,8 +11,6 @@ Spread of(const Results& results, const std::string& weights, const char* key) {
   return spread_of(results_at(results, {{"weights", weights}}), key);
 }
 
-std::string shown(double value) { return with_spread({.mean = value, .count = 1}); }
-
 /// "89.3 ± 0.4".
 std::string percent(Spread spread) {
   spread.mean *= 100;
@@ -59,18 +57,18 @@ std::string conclusion_of(const Results& results) {
         of(results, name, "megabytes").mean < of(results, least, "megabytes").mean)
       least = name;
   const auto distance = [&](const std::string& name) {
-    return shown(of(results, name, "distance").mean);
+    return three_digits(of(results, name, "distance").mean);
   };
   std::string out = concat(
       "The smallest weights within 1 point of the class consistency of f32 are those of: ", least,
-      ", with ", shown(of(results, least, "megabytes").mean), " MB instead of ",
-      shown(of(results, "f32", "megabytes").mean), ". int4 loses ",
-      shown(points_lost(results, "int4")), " points, and its distance is ", distance("int4"),
+      ", with ", three_digits(of(results, least, "megabytes").mean), " MB instead of ",
+      three_digits(of(results, "f32", "megabytes").mean), ". int4 loses ",
+      three_digits(points_lost(results, "int4")), " points, and its distance is ", distance("int4"),
       " instead of ", distance("f32"), "; that of a mix as large is ", distance(kMixAsLargeAsInt4));
   const auto tuned = names_of(results, kFineTuned);
   if (!tuned.empty())
     out += concat("; after fine-tuning it is ", distance(tuned.front()), ", and ",
-                  shown(points_lost(results, tuned.front())), " points are lost");
+                  three_digits(points_lost(results, tuned.front())), " points are lost");
   return out + ".";
 }
 
@@ -88,21 +86,21 @@ Finding precision_finding(const PrecisionPlan& plan, const PrecisionContext& con
       ", from the same noise for all types: their "
       "Frechet distance to the real test set in the features of the classifier of rae evaluate "
       "(as many real training pictures have ",
-      shown(context.floor),
+      three_digits(context.floor),
       "), the share that it assigns to the class asked for (real test pictures: ",
-      shown(100 * context.accuracy),
+      three_digits(100 * context.accuracy),
       " %), the size of decoder and diffusion network in a packed "
       "file, and the time of one core for a picture. A mix has for each layer the type that its "
       "sensitivity, measured with ",
       plan.calibration,
       " latents, suggests: in a file that is not "
       "larger than with one type, or with a relative error of each network of at most ",
-      100 * plan.loss, " %. ", over_seeds(plan.seeds));
+      100 * plan.loss, " %; ", seeds_in_words(plan.seeds), " of the noise.");
   out.header = {"weights", "class consistency, %", "distance", "size, MB", "ms for a picture"};
   for (const std::string& name : names_of(results))
     out.rows.push_back({name, percent(of(results, name, "consistency")),
                         with_spread(of(results, name, "distance")),
-                        shown(of(results, name, "megabytes").mean),
+                        three_digits(of(results, name, "megabytes").mean),
                         with_spread(of(results, name, "milliseconds"))});
   out.conclusion = conclusion_of(results);
   out.plot = {.title = "Quality over the size of the weights",

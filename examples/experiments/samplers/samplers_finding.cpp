@@ -9,8 +9,6 @@ namespace {
 
 using Results = std::vector<ConfigNode>;
 
-std::string shown(double value) { return with_spread({.mean = value, .count = 1}); }
-
 bool is_reference(const SamplersPlan& plan, const ConfigNode& result) {
   return result.get<std::string>("method") == "euler" &&
          result.get<double>("setting") == static_cast<double>(plan.reference_steps);
@@ -50,9 +48,9 @@ std::string conclusion_of(const SamplersPlan& plan, const Results& results) {
   const auto words = [](const ConfigNode* result) {
     return result == nullptr ? std::string("none")
                              : concat(result->get<std::string>("method"), " with ",
-                                      shown(result->get<double>("evaluations")));
+                                      three_digits(result->get<double>("evaluations")));
   };
-  return concat("The distance of ", plan.reference_steps, " Euler steps, ", shown(goal),
+  return concat("The distance of ", plan.reference_steps, " Euler steps, ", three_digits(goal),
                 ", is reached within 5 % with the fewest evaluations by: ",
                 words(cheapest(results, kMargin * goal)), "; among Euler steps: ",
                 words(cheapest(results_at(results, {{"method", "euler"}}), kMargin * goal)),
@@ -74,15 +72,16 @@ Finding samplers_finding(const SamplersPlan& plan, const SamplersContext& contex
       "Measured here: ", plan.samples, " samples without guidance of the model ", context.model,
       ", from the same noise for all methods: their Frechet distance to the real test set in the "
       "features of the classifier of rae evaluate (as many real training pictures have ",
-      shown(context.floor), "), and the PSNR of the first ", plan.pairs, " against those of ",
-      plan.reference_steps, " Euler steps. Evaluations are those of the network for a picture. ",
+      three_digits(context.floor), "), and the PSNR of the first ", plan.pairs,
+      " against those of ", plan.reference_steps,
+      " Euler steps. Evaluations are those of the network for a picture. ",
       "Adaptive methods have equal absolute and relative tolerances. Where the backbone is reused, "
       "in ",
       plan.reuse_steps,
       " Euler steps, evaluations are those of the backbone; the head is "
       "evaluated in each step. One seed.");
   const auto score = [](const ConfigNode& result, const char* key) {
-    return result.find(key) == nullptr ? "diverges" : shown(result.get<double>(key));
+    return result.find(key) == nullptr ? "diverges" : three_digits(result.get<double>(key));
   };
   out.header = {"method", "steps, tolerance or limit", "evaluations", "distance", "PSNR, dB"};
   std::vector<std::string> methods;
@@ -91,7 +90,7 @@ Finding samplers_finding(const SamplersPlan& plan, const SamplersContext& contex
     if (std::find(methods.begin(), methods.end(), method) == methods.end())
       methods.push_back(method);
     out.rows.push_back({method, concat(result.get<double>("setting")),
-                        shown(result.get<double>("evaluations")), score(result, "distance"),
+                        three_digits(result.get<double>("evaluations")), score(result, "distance"),
                         is_reference(plan, result) ? "reference" : score(result, "psnr")});
   }
   out.conclusion = conclusion_of(plan, results);
