@@ -1,6 +1,7 @@
 #include "frame/tiny_model.hpp"
 
-#include "frame/pictures.hpp"
+#include <utility>
+
 #include "rae/diffusion/latent_statistics.hpp"
 #include "rae/models/initialize.hpp"
 #include "rae/train/decoder_trainer.hpp"
@@ -69,11 +70,15 @@ Bundle tiny_model(const OwnedPointer<const ImageDataset>& train, std::optional<D
                     {.perceptual_weight = 0}, short_training(30), {.stage = "decoder"});
   out.store("decoder.", decoder);
 
-  const Tensor<float> pictures = first_pictures(*train, train->size());  // (N, 3, H, W)
+  Tensor<float> pictures(
+      Shape{train->size(), train->channels(), train->height(), train->width()});  // (N, 3, H, W)
+  const auto pixels = static_cast<std::size_t>(train->image_size());
+  for (index_t i = 0; i < train->size(); ++i)
+    train->image(i, pictures.span().subspan(static_cast<std::size_t>(i) * pixels, pixels));
   LatentStatistics statistics;
-  statistics.update(out.autoencoder().encode(pictures));
+  statistics.update(out.autoencoder().encode(std::as_const(pictures)));
   out.store_latent_norm({statistics.mean(), statistics.variance()});
-  const Tensor<float> latents = out.autoencoder().encode(pictures);  // (N, C, h, w)
+  const Tensor<float> latents = out.autoencoder().encode(std::as_const(pictures));  // (N, C, h, w)
   const index_t size = latents.numel() / latents.extent(0);
   const auto batch = [&](index_t i) {
     LatentBatch part{

@@ -65,12 +65,12 @@ std::string conclusion_of(const GuidancePlan& plan, const Results& results) {
   const Spread automatic = best_of(plan, results, kAutoguidance).distance,
                cfg = best_of(plan, results, kCfg).distance;
   out += compare(automatic, plain) == Compared::less
-             ? " Autoguidance lowers the distance, as the paper says"
-             : " Autoguidance does not lower the distance of all seeds here";
+             ? " Autoguidance lowers the distance, as the paper says."
+             : " Autoguidance does not lower the distance of all seeds here.";
   const Compared against_cfg = compare(automatic, cfg);
-  return out + (against_cfg == Compared::less      ? ", and below that of CFG."
-                : against_cfg == Compared::neither ? ", and is as good as CFG."
-                                                   : ", and CFG is better.");
+  return out + (against_cfg == Compared::less      ? " It reaches a smaller one than CFG."
+                : against_cfg == Compared::neither ? " It is as good as CFG."
+                                                   : " CFG reaches a smaller one.");
 }
 
 }  // namespace
