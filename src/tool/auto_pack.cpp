@@ -193,13 +193,14 @@ void pack_automatically(const ModelFiles& files, const std::string& model, const
                         const std::map<std::string, std::string>& notes, const AutoPack& options,
                         const CommandFiles& command) {
   const InterruptScope reacts;
+  MixLimit limit;
+  if (!options.budget.empty()) limit.bytes = parse_bytes("--budget", options.budget);
+  if (!options.max_loss.empty()) limit.error = parse_share("--max-loss", options.max_loss);
+  require_reachable(files, limit, notes);
   const auto judge = judge_of(files, options);
   const CalibrationData calibration = calibration_for(files, options);
   const auto sensitivities = sensitivities_of(files, calibration, model);
   const std::vector<LayerCosts> layers = costs_of(packable_layers(files), sensitivities);
-  MixLimit limit;
-  if (!options.budget.empty()) limit.bytes = parse_bytes("--budget", options.budget);
-  if (!options.max_loss.empty()) limit.error = parse_share("--max-loss", options.max_loss);
   double exact = 0, mixed = 0;  // class consistency
   const auto consistency_of = [&](const LayerTypes& types) {
     return consistency(files, *judge, types, options.calibration);

@@ -195,7 +195,7 @@ void add_convert(CLI::App& app) {
       "  rae convert model.safetensors small.safetensors --dtype bf16 --dit-dtype int8w\n"
       "  rae convert model.safetensors fast.safetensors --pack int8\n"
       "  rae convert builtin small.safetensors --pack auto --max-loss 2%\n"
-      "  rae convert builtin small.safetensors --pack auto --budget 4MB\n"
+      "  rae convert builtin small.safetensors --pack auto --budget 6MB\n"
       "  rae convert model.safetensors official --to official");
   command->callback([options, command] { convert(*command, *options); });
 }

@@ -8,6 +8,7 @@
 #include "rae/generate/autoencoder.hpp"
 #include "rae/generate/generator.hpp"
 #include "rae/io/safetensors.hpp"
+#include "rae/spec/weight_types.hpp"
 #include "support/golden.hpp"
 #include "support/temp_folder.hpp"
 #include "support/tiny_bundle.hpp"
@@ -52,6 +53,26 @@ TEST_F(Mixes, FillTheBudgetWithTheTypesOfLeastError) {
   }
   EXPECT_THROW((void)mix_types(files_, data_, sensitivities_, {.bytes = 100}, notes_),
                ArgumentError);
+}
+
+// The narrowest types of all layers are the least that a budget can be.
+TEST_F(Mixes, ReachTheSmallestBudgetAndNoSmallerOne) {
+  LayerTypes narrow;
+  for (const PackableLayer& layer : packable_layers(files_)) {
+    const auto least = std::min_element(layer.bytes.begin(), layer.bytes.end());
+    narrow.emplace(layer.name, kWeightTypes[least - layer.bytes.begin()]);
+  }
+  const std::uint64_t least = packed_bundle_bytes(files_, narrow, notes_);
+  EXPECT_NO_THROW(require_reachable(files_, {.bytes = least}, notes_));
+  const MixedTypes mix = mix_types(files_, data_, sensitivities_, {.bytes = least}, notes_);
+  EXPECT_EQ(mix.bytes, least);
+  EXPECT_EQ(mix.types, narrow);
+  const std::string message =
+      message_of<ArgumentError>([&] { require_reachable(files_, {.bytes = least - 1}, notes_); });
+  EXPECT_NE(message.find(concat("at least ", least, " bytes")), std::string::npos) << message;
+  EXPECT_NO_THROW(require_reachable(files_, {.error = 1e-9}, notes_));
+  EXPECT_THROW(require_reachable(files_, {.error = -1}, notes_), ArgumentError);
+  EXPECT_THROW(require_reachable(files_, {}, notes_), ArgumentError);
 }
 
 TEST_F(Mixes, KeepTheLimitOfErrorAsMeasured) {

@@ -1,9 +1,15 @@
 // `rae convert --pack auto`: the table, the cache beside the model, the limits, and errors.
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 
 #include "rae/formats/model_files.hpp"
+#include "rae/generate/generator.hpp"
+#include "rae/io/dataset.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/image.hpp"
+#include "rae/train/classifier_score.hpp"
+#include "rae/train/classifier_trainer.hpp"
 #include "support/picture_folder.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
@@ -65,6 +71,15 @@ TEST_F(AutoPackTest, KeepsTheBudget) {
   EXPECT_FALSE(fs::exists(path("small.safetensors")));
 }
 
+// The smallest possible file is known without a measurement.
+TEST_F(AutoPackTest, RefusesABudgetBeforeItMeasures) {
+  const auto small = pack({"--budget", "1kB"});
+  EXPECT_EQ(small.status, 1);
+  EXPECT_FALSE(contains(small.err, "calibration")) << small.err;
+  EXPECT_FALSE(contains(small.err, "layers  ")) << small.err;
+  EXPECT_EQ(files(), std::vector<std::string>{"in.safetensors"});
+}
+
 TEST_F(AutoPackTest, SensitivitiesAreMeasuredOnceForAModel) {
   ASSERT_EQ(pack({"--max-loss", "5%"}).status, 0);
   const std::string cache = path("in.safetensors.sensitivities.json");
@@ -119,6 +134,64 @@ TEST_F(AutoPackTest, TheClassifierMustJudgeTheModelsPictures) {
   const auto result = pack({"--max-loss", "5%", "--classifier", "in.safetensors"});
   EXPECT_EQ(result.status, 1);
   EXPECT_TRUE(contains(result.err, "is not a classifier")) << result.err;
+}
+
+/// The share of `count` samples that a classifier assigns to their class, in percent as it is
+/// printed.
+std::string consistency_of(const Generator& generator, const Classifier<Tensor<float>>& classifier,
+                           index_t count) {
+  GenerateOptions how;
+  how.seed = 1;
+  for (index_t i = 0; i < count; ++i) how.labels.push_back(i % 3);
+  Tensor<float> pixels = generator.decode_pixels(generator.sample_latents(how));  // (B, 1, 8, 8)
+  for (float& value : pixels.span()) value = std::clamp(value, 0.0f, 1.0f);
+  ClassifierScore score(classifier);
+  score.add(pixels, how.labels);
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g %%", 100 * score.accuracy());
+  return text;
+}
+
+TEST_F(AutoPackTest, PrintsTheClassConsistencyOfTheClassifier) {
+  const TempFolder data;
+  write_picture_folder(data);
+  const auto pictures = open_dataset(data.path(), Split::train, {.size = 8, .channels = 1});
+  ClassifierOptions options;
+  options.first_channels = 4;
+  options.features = 8;
+  options.training.steps = 60;
+  options.training.batch_size = 12;
+  options.training.warmup_steps = 2;
+  (void)cached_classifier(path("classifier.safetensors"), pictures, options);
+  const auto classifier = load_classifier(path("classifier.safetensors"));
+  const auto packed = pack({"--max-loss", "90%", "--classifier", "classifier.safetensors"});
+  ASSERT_EQ(packed.status, 0) << packed.err;
+  const auto files = ModelFiles::open(path("out.safetensors"));
+  const std::string line =
+      "class consistency of 24 samples: " + consistency_of(Generator(files), classifier, 24) +
+      ", f32 " + consistency_of(Generator::load(path("in.safetensors")), classifier, 24) + "\n";
+  EXPECT_TRUE(contains(packed.out, line)) << packed.out << line;
+  // With a limit of bytes it is printed, too, for the mix that fits.
+  ASSERT_EQ(rae({"convert", "in.safetensors", "f32.safetensors", "--pack", "f32"}).status, 0);
+  const auto budget = fs::file_size(path("f32.safetensors")) * 6 / 10;
+  const auto small =
+      pack({"--budget", std::to_string(budget), "--classifier", "classifier.safetensors"},
+           "small.safetensors");
+  ASSERT_EQ(small.status, 0) << small.err;
+  EXPECT_TRUE(contains(
+      small.out, "class consistency of 24 samples: " +
+                     consistency_of(Generator::load(path("small.safetensors")), classifier, 24)))
+      << small.out;
+
+  ClassifierOptions quick = options;
+  quick.training.steps = 2;
+  (void)cached_classifier(path("large.safetensors"),
+                          open_dataset(data.path(), Split::train, {.size = 12, .channels = 1}),
+                          quick);
+  const auto refused = pack({"--max-loss", "5%", "--classifier", "large.safetensors"});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_TRUE(contains(refused.err, "judges pictures of shape (1, 12, 12) in 3 classes"))
+      << refused.err;
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 // `rae evaluate --data`: writes a report to stdout and to a folder.
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 
 #include "rae/core/random.hpp"
+#include "rae/generate/generator.hpp"
 #include "rae/io/image.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
@@ -212,6 +214,43 @@ TEST_F(Evaluate, CreatesNoFileAfterAnError) {
     EXPECT_EQ(result.err.rfind("rae: error: ", 0), 0u) << result.err;
     EXPECT_EQ(files(), before) << result.err;
   }
+}
+
+// The samples of the report are those of the packed bundle that has these types.
+TEST_F(Evaluate, MeasuresATypeForEachLayer) {
+  const auto packed = rae({"convert", "m.safetensors", "small.safetensors", "--pack", "auto",
+                           "--max-loss", "20%", "--calibration", "12"});
+  ASSERT_EQ(packed.status, 0) << packed.err;
+  const std::vector<std::string> command{
+      "evaluate",  "-m", "m.safetensors",    "-d", "data",       "-o", "e",
+      "--samples", "6",  "--guided-samples", "0",  "--no-probes"};
+  auto with_types = command;
+  with_types.insert(with_types.end(), {"--types", "small.safetensors"});
+  const auto result = rae(with_types);
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(slurp(path("e/evaluation.json")), "\"dtype\": \"mixed\""))
+      << slurp(path("e/evaluation.json"));
+  EXPECT_TRUE(contains(result.out, "mixed")) << result.out;
+
+  const auto grid_of = [&](const std::string& model) {
+    GenerateOptions how;
+    how.labels = {0, 1, 2, 0, 1, 2};
+    how.guidance = Cfg{};
+    const auto images = Generator::load(path(model)).sample(how);
+    std::vector<Image> rows;
+    for (const std::size_t i : {0u, 3u, 1u, 4u, 2u, 5u}) rows.push_back(images[i]);
+    return Image::grid(rows, 2);
+  };
+  const Image shown = Image::open(path("e/samples.png"));
+  EXPECT_TRUE(std::ranges::equal(shown.pixels(), grid_of("small.safetensors").pixels()));
+  EXPECT_FALSE(std::ranges::equal(shown.pixels(), grid_of("m.safetensors").pixels()));
+
+  auto without_types = command;
+  without_types.insert(without_types.end(), {"--types", "m.safetensors", "--overwrite"});
+  const auto refused = rae(without_types);
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_TRUE(contains(refused.err, "has no types of single layers")) << refused.err;
+  EXPECT_TRUE(exists("e/evaluation.json")) << "the earlier report stays";
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "rae/train/classifier_score.hpp"
 #include "support/golden.hpp"
 #include "support/temp_folder.hpp"
+#include "support/tiny_bundle.hpp"
 #include "support/toy_dataset.hpp"
 
 namespace rae::test {
@@ -139,6 +140,50 @@ TEST(ClassifierTrainer, IsCachedForTheSameDataAndOptions) {
   EXPECT_EQ(trained, 6) << "the features of a residual network are those of its last stage";
   folder.write("classifier.safetensors", "no tensors");
   EXPECT_THROW((void)cached_classifier(path, data, quick(4), count), FormatError);
+}
+
+// A file is enough to judge by: it has the shape of the network as well as its weights.
+TEST(ClassifierTrainer, AStoredClassifierIsLoadedWithoutItsData) {
+  const TempFolder folder;
+  const std::string path = folder / "classifier.safetensors";
+  for (const bool residual : {false, true}) {
+    const auto data = std::make_shared<ToyDataset>(40, 12, 4, residual ? 3 : 1);
+    ClassifierOptions options = quick(4);
+    if (residual) options.network = ClassifierNetwork::residual;
+    const Classifier<Tensor<float>> trained = cached_classifier(path, data, options),
+                                    loaded = load_classifier(path);
+    EXPECT_TRUE(close(weights(loaded), weights(trained), 0.0));
+    Tensor<float> images(Shape{5, residual ? 3 : 1, 12, 12});  // (5, C, 12, 12)
+    Philox(3).fill_uniform(images.span());
+    EXPECT_TRUE(close(ClassifierScore(loaded).judge(images).features,
+                      ClassifierScore(trained).judge(images).features, 0.0));
+    EXPECT_EQ(loaded.config().classes, 4);
+    EXPECT_EQ(loaded.config().height, 12);
+    EXPECT_EQ(loaded.config().features, trained.config().features);
+    EXPECT_EQ(loaded.config().network, options.network);
+  }
+}
+
+TEST(ClassifierTrainer, OtherFilesAreNotClassifiers) {
+  const TempFolder folder;
+  const std::string path = folder / "classifier.safetensors";
+  EXPECT_THROW((void)load_classifier(path), FileError);
+  tiny_bundle().save(path);
+  EXPECT_NE(message_of<FormatError>([&] {
+              (void)load_classifier(path);
+            }).find("is not a classifier that an evaluation has stored"),
+            std::string::npos);
+  (void)cached_classifier(path, std::make_shared<ToyDataset>(40), quick(4));
+  const std::string whole = slurp(path);
+  folder.write("classifier.safetensors", whole.substr(0, whole.size() - 4));
+  EXPECT_THROW((void)load_classifier(path), FormatError);
+  const std::string key = "\\\"features\\\":8";
+  const std::size_t at = whole.find(key);
+  ASSERT_NE(at, std::string::npos);
+  std::string other = whole;
+  other[at + key.size() - 1] = '9';
+  folder.write("classifier.safetensors", other);
+  EXPECT_THROW((void)load_classifier(path), ShapeError);
 }
 
 TEST(ClassifierTrainer, CanBeStopped) {

@@ -93,6 +93,40 @@ TEST_F(QuantizedRuns, BeginsWithAModelFromElsewhere) {
   EXPECT_FALSE(fs::exists(out_ / "b/model.safetensors"));
 }
 
+// An f32 base in a run that stores bf16: its networks are rounded as the file has them, so that the
+// run knows them again when it continues.
+TEST_F(QuantizedRuns, TakesABaseOfAnotherTypeRounded) {
+  const Recipe recipe = three_class_recipe({"quantize.steps=2"});
+  RecipeRun exact = run("a");
+  exact.stored_as = DType::f32;
+  run_recipe(recipe, exact);
+  RecipeRun other = dit_alone("b");
+  other.init = out_ / "a/model.safetensors";
+  other.stored_as = DType::bf16;
+  fine_tune(recipe, other);
+  Bundle base = Bundle::load(other.init);
+  const Bundle before = base, after = Bundle::load(out_ / "b/dit-int4/model.safetensors");
+  index_t rounded = 0;
+  for (const char* prefix : {"encoder.", "decoder."}) {
+    base.round(prefix, DType::bf16);
+    for (const auto& [name, tensor] : base.tensors) {
+      if (!name.starts_with(prefix)) continue;
+      EXPECT_TRUE(std::ranges::equal(tensor.span(), after.tensors.at(name).span())) << name;
+      rounded += !std::ranges::equal(tensor.span(), before.tensors.at(name).span());
+    }
+  }
+  EXPECT_GT(rounded, 0);
+  for (const char* name : {"latent_norm.mean", "latent_norm.var"})
+    EXPECT_TRUE(std::ranges::equal(before.tensors.at(name).span(), after.tensors.at(name).span()));
+
+  // The same command finds it complete; more steps continue it.
+  const std::string model = file("b/dit-int4/model.safetensors");
+  fine_tune(recipe, other);
+  EXPECT_EQ(file("b/dit-int4/model.safetensors"), model);
+  fine_tune(three_class_recipe({"quantize.steps=3"}), other);
+  EXPECT_NE(file("b/dit-int4/model.safetensors"), model);
+}
+
 TEST_F(QuantizedRuns, RefusesAnotherBase) {
   const Recipe recipe = three_class_recipe({"quantize.steps=2"});
   run_recipe(recipe, run("a"));

@@ -20,7 +20,11 @@ std::string table_row(const std::vector<std::string>& cells) {
 
 std::string command_of(const Options& options) {
   if (options.quick) return "sh examples/experiments/run.sh " + options.name + " --quick";
-  return "sh examples/experiments/run.sh " + options.name + " --data DIR";
+  std::string out = "sh examples/experiments/run.sh " + options.name + " --data DIR";
+  for (std::size_t i = 0; i < options.models.size(); ++i) out += " --model FILE";
+  if (!options.weak.empty()) out += " --weak FILE";
+  if (!options.finetuned.empty()) out += " --finetuned FILE";
+  return out;
 }
 
 std::string section(const Options& options, const Finding& finding) {

@@ -30,6 +30,8 @@ Options parse_options(int argc, const char* const* argv, const std::string& name
     std::string count, model;
     std::string* value = option == "--data"         ? &out.data
                          : option == "--model"      ? &model
+                         : option == "--weak"       ? &out.weak
+                         : option == "--finetuned"  ? &out.finetuned
                          : option == "--classifier" ? &out.classifier
                          : option == "--out"        ? &out.out
                          : option == "--docs"       ? &out.docs
@@ -37,8 +39,8 @@ Options parse_options(int argc, const char* const* argv, const std::string& name
                                                     : nullptr;
     if (value == nullptr)
       raise<ArgumentError>("unknown option '", option,
-                           "'; known are --quick, --data, --model, --classifier, --out, "
-                           "--docs, --points");
+                           "'; known are --quick, --data, --model, --weak, --finetuned, "
+                           "--classifier, --out, --docs, --points");
     if (i + 1 == argc) raise<ArgumentError>(option, " needs a value");
     *value = argv[++i];
     if (value->empty()) raise<ArgumentError>(option, " needs a value that is not empty");

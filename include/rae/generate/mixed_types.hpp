@@ -26,11 +26,16 @@ struct MixedTypes {
   std::vector<double> measured{};   ///< the same, as `measure_errors` finds them
 };
 
+/// Throws ArgumentError for a limit that `mix_types` cannot keep, whatever the sensitivities are:
+/// of error, unless it is finite and above 0, or of bytes, when the narrowest types need more,
+/// naming their file size. Reads no weights. Throws as `packed_bundle_bytes`, too.
+void require_reachable(const ModelFiles& files, const MixLimit& limit,
+                       const std::map<std::string, std::string>& notes = {});
+
 /// Chooses types by `choose_types` and measures the result. With a limit of error, the choice is
 /// repeated with a smaller sum of errors while the measured error of a network exceeds the limit or
-/// `accepts`, which may be empty, is false. Throws ArgumentError for a limit that is out of range
-/// or too small for the narrowest types, naming the smallest possible file; else as
-/// `measure_errors` and `packed_bundle_bytes`.
+/// `accepts`, which may be empty, is false. Throws as `require_reachable`, `measure_errors` and
+/// `packed_bundle_bytes`.
 [[nodiscard]] MixedTypes mix_types(const ModelFiles& files, const CalibrationData& data,
                                    const std::vector<LayerSensitivity>& sensitivities,
                                    const MixLimit& limit,
