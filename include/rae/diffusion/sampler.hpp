@@ -61,12 +61,17 @@ struct BasicStepInfo {
   detail::Factors of_data;         ///< data = first * start.x + second * start.velocity on the path
   index_t first = 0;  ///< position of the batch's first picture among all that are sampled
 
+  /// False at a time at which the velocity does not determine the data.
+  [[nodiscard]] bool determines_data() const noexcept {
+    return math::is_finite(of_data.first) && math::is_finite(of_data.second);
+  }
+
   /// The denoised estimate (B, ...): the data that the first velocity of the step leads to, which
   /// is start.x - start.t * start.velocity on the linear path, and the output of a network with
-  /// data prediction. It is computed at each call. Throws ArgumentError at a time at which the
-  /// velocity does not determine the data.
+  /// data prediction. It is computed at each call. Throws ArgumentError unless
+  /// `determines_data`.
   [[nodiscard]] Tensor<T> denoised() const {
-    if (!math::is_finite(of_data.first) || !math::is_finite(of_data.second))
+    if (!determines_data())
       raise<ArgumentError>("denoised: the velocity at t = ", start.t,
                            " does not determine the data");
     Tensor<T> out(start.x.shape());  // (B, ...)
