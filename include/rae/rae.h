@@ -125,6 +125,7 @@ RAE_C_API rae_status rae_image_size(const rae_image* image, int64_t* width, int6
  * null. */
 RAE_C_API rae_status rae_image_data(const rae_image* image, const uint8_t** samples, size_t* count);
 
+/** Frees a picture. */
 RAE_C_API rae_status rae_image_free(rae_image* image);
 
 /* --- Latents ------------------------------------------------------------------------------- */
@@ -147,6 +148,7 @@ RAE_C_API rae_status rae_latents_shape(const rae_latents* latents, int64_t shape
 RAE_C_API rae_status rae_latents_data(const rae_latents* latents, const float** values,
                                       size_t* count);
 
+/** Frees latents. */
 RAE_C_API rae_status rae_latents_free(rae_latents* latents);
 
 /* --- Models -------------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 // The order of folders, checked by their includes: core <- kernels <- autograd <- ops <- nn <-
-// models <- spec <- formats <- load <- generate <- train <- mpi. The C interface (capi) stands above
-// generate.
+// models <- spec <- formats <- load <- generate <- train <- mpi. The C interface (capi) stands
+// above generate.
 #include <gtest/gtest.h>
 
 #include <algorithm>
