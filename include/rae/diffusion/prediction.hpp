@@ -92,6 +92,8 @@ Factors data_factors(const P& path, Prediction network, double t) {
       const double alpha = path.alpha(t), weight = path.sigma(t) * path.sigma(t) / alpha;
       return {1.0 / alpha - weight * of_score.first / of_score.second, weight / of_score.second};
     }
+  const double d_alpha = path.d_alpha(t);
+  if (!math::is_finite(d_alpha)) return {d_alpha, d_alpha};  // VP at t = 1: not determined
   return prediction_factors(path, Prediction::data, t);
 }
 
