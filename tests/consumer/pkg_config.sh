@@ -1,8 +1,8 @@
 #!/bin/sh
 # usage: pkg_config.sh COMPILER PKG_CONFIG PC_FOLDER VERSION OUT_FOLDER DECODERS C_COMPILER: builds
 # and runs the consumer programs with the flags of pkg-config. DECODERS are the modules of the
-# picture decoders in use: '', or for example ', libjpeg, libwebp'. C_COMPILER is '' if the interface
-# for C was not built.
+# picture decoders in use: '', or for example ', libjpeg, libwebp'. C_COMPILER is '' if the
+# interface for C was not built.
 set -eu
 here=$(dirname "$0")
 export PKG_CONFIG_PATH="$3"

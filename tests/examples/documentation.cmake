@@ -1,5 +1,5 @@
-# Extracts the programs from the documentation: each block that begins with ```cpp or ```c is a whole
-# program. It is built as doc_PAGE_N and run.
+# Extracts the programs from the documentation: each block that begins with ```cpp or ```c is a
+# whole program. It is built as doc_PAGE_N and run.
 set(pages README.md)
 file(GLOB tutorial RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS
   ${PROJECT_SOURCE_DIR}/docs/[0-9]*.md)
