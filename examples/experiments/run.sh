@@ -1,16 +1,18 @@
 #!/bin/sh
-# usage: sh examples/experiments/run.sh NAME [--quick] [--data DIR] [--out DIR] [--points N]
+# usage: sh examples/experiments/run.sh NAME [--quick] [--data DIR] [--model FILE]...
+#          [--classifier FILE] [--out DIR] [--docs DIR] [--points N]
 #        sh examples/experiments/run.sh --list
 # Builds and runs an experiment, and writes its plot and table into docs/findings.md. An experiment
 # that was interrupted continues after its last point. --quick is a reduced version with synthetic
-# pictures, which writes into its own folder; --points N stops after N new points; --list shows the
-# names with their minutes on two cores.
+# pictures, which writes into its own folder; --points N stops after N new points; --model takes the
+# encoder of a model or of a folder; --classifier takes the classifier of 'rae evaluate' to judge
+# pictures; --list shows the names with their minutes on two cores.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 list=$root/examples/experiments/list.txt
 
 usage() {
-  sed -n '2,3s/^# //p' "$0"
+  sed -n '2,4s/^# //p' "$0"
   echo "experiments:"
   sed -n 's/^\([a-z][a-z]*\) \([0-9][0-9]*\) \(.*\)$/  \1, \2 min: \3/p' "$list"
 }

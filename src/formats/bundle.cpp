@@ -3,6 +3,7 @@
 #include <map>
 
 #include "formats/bundle_layout.hpp"
+#include "formats/grouped_weights.hpp"
 #include "formats/packed_weights.hpp"
 #include "io/suggestion.hpp"
 #include "rae/core/owner.hpp"
@@ -120,15 +121,16 @@ void Bundle::check() const {
 }
 
 Bundle Bundle::load(const std::string& path) {
-  const SafetensorsFile file = SafetensorsFile::open(path);
+  const SafetensorsFile stored = SafetensorsFile::open(path);
   Bundle out;
   out.origin = path;
-  out.config = detail::bundle_config(path, file.metadata());
-  if (detail::packed_for(path, file.metadata()))
+  out.config = detail::bundle_config(path, stored.metadata());
+  if (detail::packed_for(path, stored.metadata()))
     raise<FormatError>(path,
                        ": its weights are packed for the kernels of one machine; use the bundle "
                        "that it was packed from");
-  for (const auto& [name, reason] : file.unreadable()) (void)file.info(name);  // throws
+  for (const auto& [name, reason] : stored.unreadable()) (void)stored.info(name);  // throws
+  const TensorSource file = detail::with_whole_weights(stored);
   std::map<std::string, Shape> shapes;
   for (const std::string& name : file.names()) shapes.emplace(name, file.info(name).shape);
   detail::require_tensors(path, out.config, shapes);
@@ -137,7 +139,7 @@ Bundle Bundle::load(const std::string& path) {
     detail::require_values(path, name, tensor);
     out.tensors.emplace(name, std::move(tensor));
   }
-  out.notes = file.metadata();
+  out.notes = stored.metadata();
   out.notes.erase(std::string(kConfigKey));
   return out;
 }

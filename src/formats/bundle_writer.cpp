@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "formats/bundle_layout.hpp"
+#include "formats/grouped_weights.hpp"
 #include "formats/packed_weights.hpp"
 #include "formats/stored_network.hpp"
 #include "rae/io/safetensors_writer.hpp"
@@ -16,10 +17,11 @@ using detail::StoredNetwork;
 
 namespace {
 
-/// One parameter of the file, stored as elements or packed.
+/// One parameter of the file, stored as elements, as integers in groups (int8w), or packed.
 struct Entry {
   const StoredNetwork* network;
   const ParameterShape* parameter;
+  DType stored;
   std::optional<PackedWeight> packed;
 };
 
@@ -29,8 +31,20 @@ struct Packing {
   LayerTypes types{};
 };
 
+/// The type in the file of a parameter that is not packed.
+DType stored_type(const StoredNetwork& network, const ParameterShape& parameter,
+                  const StoredTypes& types) {
+  if (parameter.shape.rank() <= 1) return DType::f32;
+  const bool samples = network.role == NetworkRole::dit || network.role == NetworkRole::guide;
+  const DType wanted = samples ? types.dit.value_or(types.dtype) : types.dtype;
+  if (wanted != DType::int8w) return wanted;
+  return parameter.use == ParameterUse::elements
+             ? DType::f32
+             : network.outline.weight_type(wanted, parameter.name);
+}
+
 /// All parameters. Packed ones come first, so that all panels are aligned to vectors.
-std::vector<Entry> entries_of(const std::vector<StoredNetwork>& networks,
+std::vector<Entry> entries_of(const std::vector<StoredNetwork>& networks, const StoredTypes& types,
                               const std::optional<Packing>& pack) {
   std::vector<Entry> products, others;
   for (const StoredNetwork& network : networks)
@@ -38,11 +52,12 @@ std::vector<Entry> entries_of(const std::vector<StoredNetwork>& networks,
       const auto& [name, shape, use] = parameter;
       if (pack && use != ParameterUse::elements)
         products.push_back(
-            {&network, &parameter,
+            {&network, &parameter, DType::f32,
              PackedWeight{detail::prefix_of(network.role) + name, shape,
                           network.outline.weight_type(pack->dtype, name), panel_columns(use)}});
       else
-        others.push_back({&network, &parameter, std::nullopt});
+        others.push_back(
+            {&network, &parameter, stored_type(network, parameter, types), std::nullopt});
     }
   products.insert(products.end(), others.begin(), others.end());
   return products;
@@ -60,9 +75,11 @@ struct FilePlan {
   FilePlan(FilePlan&&) = default;
 };
 
-FilePlan plan_of(const ModelFiles& files, DType stored_as, const std::optional<Packing>& pack,
+FilePlan plan_of(const ModelFiles& files, const StoredTypes& types,
+                 const std::optional<Packing>& pack,
                  const std::map<std::string, std::string>& notes) {
-  detail::require_float(stored_as);
+  for (const DType type : {types.dtype, types.dit.value_or(types.dtype)})
+    if (type != DType::int8w) detail::require_float(type);
   detail::require_free_notes("save_bundle", notes);
   FilePlan out;
   out.networks = detail::stored_networks(files);
@@ -87,36 +104,40 @@ FilePlan plan_of(const ModelFiles& files, DType stored_as, const std::optional<P
     out.metadata.emplace(detail::kLayerTypesKey, detail::to_json(pack->types));
   }
   std::map<std::string, Shape> shapes;
-  const auto add = [&](const std::string& name, const Shape& shape, bool exact) {
+  const auto add = [&](const std::string& name, const Shape& shape, DType stored) {
     shapes.emplace(name, shape);
-    out.slots.push_back({name, exact ? DType::f32 : stored_as, shape});
+    if (stored != DType::int8w) return out.slots.push_back({name, stored, shape});
+    for (SafetensorsSlot& slot : detail::grouped_slots(name, shape))
+      out.slots.push_back(std::move(slot));
   };
-  out.entries = entries_of(out.networks, pack);
-  for (const auto& [network, parameter, packed] : out.entries) {
-    if (!packed)
-      add(detail::prefix_of(network->role) + parameter->name, parameter->shape,
-          parameter->shape.rank() <= 1);
+  out.entries = entries_of(out.networks, types, pack);
+  for (const auto& [network, parameter, stored, packed] : out.entries) {
+    if (!packed) add(detail::prefix_of(network->role) + parameter->name, parameter->shape, stored);
     if (packed)
       for (const SafetensorsSlot& slot : packed->slots()) {
         shapes.emplace(slot.name, slot.shape);
         out.slots.push_back(slot);
       }
   }
-  if (!out.norm.mean.empty()) add(std::string(detail::kLatentMean), out.norm.mean.shape(), true);
-  if (!out.norm.var.empty()) add(std::string(detail::kLatentVar), out.norm.var.shape(), true);
+  if (!out.norm.mean.empty())
+    add(std::string(detail::kLatentMean), out.norm.mean.shape(), DType::f32);
+  if (!out.norm.var.empty()) add(std::string(detail::kLatentVar), out.norm.var.shape(), DType::f32);
   detail::require_tensors(files.origin, config, shapes,
                           pack ? std::optional(pack->dtype) : std::nullopt);
   return out;
 }
 
-void save(const ModelFiles& files, const std::string& path, DType stored_as,
+void save(const ModelFiles& files, const std::string& path, const StoredTypes& types,
           const std::optional<Packing>& pack, const std::map<std::string, std::string>& notes) {
-  FilePlan plan = plan_of(files, stored_as, pack, notes);
+  FilePlan plan = plan_of(files, types, pack, notes);
   SafetensorsWriter writer(path, std::move(plan.slots), plan.metadata);
-  for (const auto& [network, parameter, packed] : plan.entries) {
-    const Tensor<float> value = detail::read_parameter(
-        *network, *parameter,
-        parameter->shape.rank() <= 1 ? DType::f32 : stored_as);  // parameter->shape
+  for (const auto& [network, parameter, stored, packed] : plan.entries) {
+    const Tensor<float> value =
+        detail::read_parameter(*network, *parameter, stored);  // parameter->shape
+    if (stored == DType::int8w) {
+      detail::write_grouped(writer, value);
+      continue;
+    }
     if (packed)
       packed->write(
           writer, PackedMatrix<float>(value.view().transposed(), packed->stored, packed->columns));
@@ -142,23 +163,28 @@ Packing packing_with(const LayerTypes& types) {
 
 void save_bundle(const ModelFiles& files, const std::string& path, DType stored_as,
                  const std::map<std::string, std::string>& notes) {
-  save(files, path, stored_as, std::nullopt, notes);
+  save(files, path, {stored_as, {}}, std::nullopt, notes);
+}
+
+void save_bundle(const ModelFiles& files, const std::string& path, const StoredTypes& types,
+                 const std::map<std::string, std::string>& notes) {
+  save(files, path, types, std::nullopt, notes);
 }
 
 void save_packed_bundle(const ModelFiles& files, const std::string& path, DType dtype,
                         const std::map<std::string, std::string>& notes) {
   require_weight_type(dtype);
-  save(files, path, DType::f32, Packing{dtype}, notes);
+  save(files, path, {}, Packing{dtype}, notes);
 }
 
 void save_packed_bundle(const ModelFiles& files, const std::string& path, const LayerTypes& types,
                         const std::map<std::string, std::string>& notes) {
-  save(files, path, DType::f32, packing_with(types), notes);
+  save(files, path, {}, packing_with(types), notes);
 }
 
 std::uint64_t packed_bundle_bytes(const ModelFiles& files, const LayerTypes& types,
                                   const std::map<std::string, std::string>& notes) {
-  const FilePlan plan = plan_of(files, DType::f32, packing_with(types), notes);
+  const FilePlan plan = plan_of(files, {}, packing_with(types), notes);
   return safetensors_bytes(plan.slots, plan.metadata);
 }
 

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "formats/bundle_layout.hpp"
+#include "formats/grouped_weights.hpp"
 #include "formats/packed_weights.hpp"
 
 namespace rae {
@@ -38,7 +39,7 @@ const std::optional<TensorGroup>& ModelFiles::network(NetworkRole role) const {
 }
 
 ModelFiles ModelFiles::open(const std::string& path) {
-  const TensorSource tensors = TensorSource::open(path);
+  const TensorSource tensors = detail::with_whole_weights(TensorSource::open(path));
   ModelFiles out;
   out.origin = path;
   out.config = detail::bundle_config(path, tensors.metadata());

@@ -60,7 +60,13 @@ Autoencoder Autoencoder::load(const std::string& path, const LoadOptions& load) 
   return Autoencoder(ModelFiles::open(path), load);
 }
 
-Autoencoder Autoencoder::builtin(const LoadOptions& options) { return load(find_model(), options); }
+Autoencoder Autoencoder::builtin(const LoadOptions& options) {
+  return builtin(kBuiltinModel, options);
+}
+
+Autoencoder Autoencoder::builtin(const std::string& name, const LoadOptions& options) {
+  return load(find_model(name), options);
+}
 
 Image Autoencoder::prepare(const Image& image) const {
   if (image.empty()) raise<ArgumentError>("Autoencoder: the picture has no pixels");

@@ -193,7 +193,13 @@ Generator Generator::load(const std::string& path, const LoadOptions& load) {
   return Generator(ModelFiles::open(path), load);
 }
 
-Generator Generator::builtin(const LoadOptions& options) { return load(find_model(), options); }
+Generator Generator::builtin(const LoadOptions& options) {
+  return builtin(kBuiltinModel, options);
+}
+
+Generator Generator::builtin(const std::string& name, const LoadOptions& options) {
+  return load(find_model(name), options);
+}
 
 Rng parse_rng(std::string_view name) {
   for (const Rng rng : {Rng::philox, Rng::torch_cpu})

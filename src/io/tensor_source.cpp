@@ -341,6 +341,14 @@ TensorSource TensorSource::under(std::string_view prefix) const {
       }));
 }
 
+TensorSource TensorSource::without(const std::set<std::string>& names) const {
+  return TensorSource(
+      contents_->renamed([&](const std::string& name) -> std::optional<std::string> {
+        if (names.contains(name)) return std::nullopt;
+        return name;
+      }));
+}
+
 const std::string& TensorSource::selected() const noexcept { return contents_->selected; }
 
 const std::vector<std::string>& TensorSource::alternatives() const noexcept {

@@ -5,14 +5,18 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <system_error>
 
+#include "io/suggestion.hpp"
 #include "rae/error.hpp"
 
 namespace rae {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kEnding = ".safetensors";
 
 /// The folder of models of the installed tree that `file` belongs to, at the path `relative` from
 /// the folder of `file`. Empty when there is no such folder.
@@ -48,15 +52,41 @@ std::vector<std::string> model_folders() {
   return out;
 }
 
+std::vector<NamedModel> named_models() {
+  std::map<std::string, std::string> paths;  // by name
+  for (const std::string& folder : model_folders()) {
+    std::error_code ignored;
+    for (fs::directory_iterator at(folder, ignored), end; !ignored && at != end;
+         at.increment(ignored)) {
+      const fs::path& path = at->path();
+      std::error_code none;
+      if (path.extension() == kEnding && fs::is_regular_file(path, none))
+        paths.emplace(path.stem().string(), path.string());
+    }
+  }
+  std::vector<NamedModel> out;
+  if (const auto builtin = paths.extract(kBuiltinModel); !builtin.empty())
+    out.push_back({builtin.key(), builtin.mapped()});
+  for (const auto& [name, path] : paths) out.push_back({name, path});
+  return out;
+}
+
 std::string find_model(const std::string& name) {
   std::string searched;
   for (const std::string& folder : model_folders()) {
-    const fs::path path = fs::path(folder) / (name + ".safetensors");
+    const fs::path path = fs::path(folder) / (name + kEnding);
     std::error_code ignored;
     if (fs::is_regular_file(path, ignored)) return path.string();
     searched += "\n  " + path.string();
   }
-  raise<FileError>("the model '", name, "' was not found; searched for", searched,
+  std::vector<std::string> names;
+  std::string found;
+  for (const NamedModel& model : named_models()) {
+    names.push_back(model.name);
+    found += (found.empty() ? "\nfound models: " : ", ") + model.name;
+  }
+  raise<FileError>("the model '", name, "' was not found", detail::suggestion(name, names), found,
+                   "\nsearched for", searched,
                    "\nset RAE_MODELS to its folder, give its path, or train a model: rae "
                    "train --recipe RECIPE.yaml --data DIR --out DIR");
 }

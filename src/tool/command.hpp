@@ -30,7 +30,7 @@ void add_convert(CLI::App& app);
 void add_info(CLI::App& app);
 void add_bench(CLI::App& app);
 
-/// `--model builtin|PATH`.
+/// `--model NAME|PATH`.
 void add_model_option(CLI::App& command, std::string& model);
 
 /// `--dtype f32|bf16|int8|int8w|int4` of the model's weights.

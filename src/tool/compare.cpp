@@ -54,7 +54,7 @@ std::optional<Statistics> open_statistics(const std::string& path) {
 
 FeatureExtractor open_extractor(const Comparison& c) {
   const std::string wanted = !c.features.empty()           ? c.features
-                             : c.inception_weights.empty() ? "builtin"
+                             : c.inception_weights.empty() ? kDefaultModel
                                                            : "inception";
   if (wanted == "inception") {
     if (c.inception_weights.empty())

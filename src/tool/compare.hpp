@@ -11,9 +11,9 @@ namespace rae::tool {
 
 /// The two sets and the settings of a comparison.
 struct Comparison {
-  std::string pictures, reference;  ///< paths of A and B
-  std::string
-      features;  ///< builtin, inception, or a path; empty: inception with weights, else builtin
+  std::string pictures, reference;   ///< paths of A and B
+  std::string features;              ///< inception, or a model as in `model_path`; empty: inception
+                                     ///< with weights, else the default model
   std::string models_dir;            ///< folder with the files of an official configuration
   std::string inception_weights;     ///< a file of weights
   std::vector<std::string> metrics;  ///< names; empty: those that apply

@@ -23,13 +23,19 @@ namespace rae::tool {
 namespace {
 
 struct ConvertOptions {
-  std::string in, out, models, to = "bundle", dtype = "f32", pack, class_names;
+  std::string in, out, models, to = "bundle", dtype = "f32", dit_dtype, pack, class_names;
   index_t image_size = 256;
   bool overwrite = false;
   AutoPack automatic;
 };
 
 constexpr const char* kAutomatic = "auto";
+constexpr const char* kIntegers = "int8w";
+
+/// The type of stored matrices with this name.
+DType stored_type(const std::string& name) {
+  return name == kIntegers ? DType::int8w : parse_float_dtype(name);
+}
 
 /// The files of `save_official`.
 bool is_official_file(const std::string& name) {
@@ -77,14 +83,17 @@ void convert_to_official(const ConvertOptions& options, const ModelFiles& files,
 }
 
 void convert(const CLI::App& command, ConvertOptions& options) {
-  const DType dtype = parse_float_dtype(options.dtype);
   const bool official = options.to == "official";
+  if (official && options.dtype == kIntegers)
+    throw UsageError("--dtype int8w: official files have no integers; choose f32, bf16 or f16");
+  StoredTypes types{.dtype = stored_type(options.dtype)};
+  if (!options.dit_dtype.empty()) types.dit = stored_type(options.dit_dtype);
   if (options.overwrite && !official)
     throw UsageError("--overwrite: applies to a folder, the output of --to official");
   CommandFiles files;
-  const std::string in = files.input_model("IN", model_path(options.in), options.models);
   const bool automatic = options.pack == kAutomatic;
   declare_auto_pack(command, files, options.automatic, automatic);
+  const std::string in = files.input_model("IN", model_path(options.in), options.models);
   std::string names, out = options.out;
   if (!options.class_names.empty()) names = files.input("--class-names", options.class_names);
   if (official)
@@ -94,14 +103,14 @@ void convert(const CLI::App& command, ConvertOptions& options) {
     out = files.output("OUT", options.out, {".safetensors"});
   ModelSource source = open_model_source(in, options.models, options.image_size);
   if (!names.empty()) source.files.config.class_names = read_names(names);
-  if (official) return convert_to_official(options, source.files, dtype);
+  if (official) return convert_to_official(options, source.files, types.dtype);
   if (source.kind != ModelKind::bundle) source.notes.emplace("source", base_name(options.in));
   if (automatic)
     // Sensitivities are kept beside a file or folder, not beside the copy of a stream.
     pack_automatically(source.files, in == model_path(options.in) ? in : "", out, source.notes,
                        options.automatic, files);
   else if (options.pack.empty())
-    save_bundle(source.files, out, dtype, source.notes);
+    save_bundle(source.files, out, types, source.notes);
   else
     save_packed_bundle(source.files, out, parse_weight_type(options.pack), source.notes);
   files.finish();
@@ -117,7 +126,7 @@ void add_convert(CLI::App& app) {
   command
       ->add_option("IN", options->in,
                    "an official .yaml, a folder of diffusers (AutoencoderRAE) or of a Hugging Face "
-                   "encoder, a bundle, or 'builtin'")
+                   "encoder, a bundle, or a model's name, as 'builtin'")
       ->type_name("")
       ->required();
   command
@@ -136,10 +145,18 @@ void add_convert(CLI::App& app) {
   command
       ->add_option("--dtype", options->dtype,
                    "f32, bf16 or f16: data type of stored matrices; vectors of a bundle and "
-                   "statistics stay f32")
+                   "statistics stay f32. int8w: 8-bit integers in groups of 32 with one scale "
+                   "each, but bf16 outside the blocks; unlike that of --pack, the file can be "
+                   "used everywhere and as every type")
       ->type_name("TYPE")
-      ->check(CLI::IsMember({"f32", "bf16", "f16"}))
+      ->check(CLI::IsMember({"f32", "bf16", "f16", kIntegers}))
       ->capture_default_str();
+  command
+      ->add_option("--dit-dtype", options->dit_dtype,
+                   "the same for the diffusion network and its guide alone (default: --dtype)")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({"f32", "bf16", "f16", kIntegers}))
+      ->excludes(command->get_option("--to"));
   command
       ->add_option("--pack", options->pack,
                    "store matrices as f32, bf16, int8, int8w or int4 in the layout of the kernels "
@@ -149,6 +166,7 @@ void add_convert(CLI::App& app) {
       ->type_name("TYPE")
       ->check(CLI::IsMember({"f32", "bf16", "int8", "int8w", "int4", kAutomatic}))
       ->excludes(command->get_option("--dtype"))
+      ->excludes(command->get_option("--dit-dtype"))
       ->excludes(command->get_option("--to"));
   command
       ->add_option("--models", options->models,
@@ -174,6 +192,7 @@ void add_convert(CLI::App& app) {
       "Examples:\n"
       "  rae convert DiTDHXL-DINOv2-B.yaml model.safetensors --models models --dtype bf16\n"
       "  rae convert RAE-dinov2-wReg-base-ViTXL-n08 autoencoder.safetensors\n"
+      "  rae convert model.safetensors small.safetensors --dtype bf16 --dit-dtype int8w\n"
       "  rae convert model.safetensors fast.safetensors --pack int8\n"
       "  rae convert builtin small.safetensors --pack auto --max-loss 2%\n"
       "  rae convert builtin small.safetensors --pack auto --budget 4MB\n"

@@ -7,7 +7,9 @@
 #include <optional>
 
 #include "rae/io/file.hpp"
+#include "rae/io/tensor_source.hpp"
 #include "rae/train/evaluation.hpp"
+#include "rae/train/evaluation_history.hpp"
 #include "tool/bulk_sampling.hpp"
 #include "tool/command.hpp"
 #include "tool/command_files.hpp"
@@ -32,7 +34,7 @@ constexpr std::string_view kClassifierTraining = "classifier.training/";
 constexpr const char* kUnfinished = "unfinished";
 
 struct EvaluateCommand {
-  std::string model = "builtin", data, out, types;
+  std::string model = kDefaultModel, data, out, types, history;
   std::optional<float> cfg;
   std::optional<DType> dtype;
   bool no_probes = false, overwrite = false;
@@ -56,9 +58,9 @@ void run_comparison(const CLI::App& app, EvaluateCommand& command) {
   if (comparison.reference.empty())
     throw UsageError(concat("expected two sets of pictures, A and B, got only '",
                             comparison.pictures, "'; use --data and --out to evaluate a model"));
-  for (const char* option :
-       {"--model", "--data", "--samples", "--guided-samples", "--cfg", "--steps", "--seed",
-        "--no-probes", "--dtype", "--types", "--reuse-error", "--skip-broken", "--overwrite"})
+  for (const char* option : {"--model", "--history", "--data", "--samples", "--guided-samples",
+                             "--cfg", "--steps", "--seed", "--no-probes", "--dtype", "--types",
+                             "--reuse-error", "--skip-broken", "--overwrite"})
     if (app.get_option(option)->count() > 0)
       throw UsageError(
           concat(option, ": applies to the evaluation of a model, but sets of pictures are given"));
@@ -72,8 +74,8 @@ void run_comparison(const CLI::App& app, EvaluateCommand& command) {
     std::string& weights = comparison.inception_weights;
     if (!weights.empty()) weights = files.input("--inception-weights", weights);
     std::string& features = comparison.features;
-    if (!features.empty() && features != "inception" && features != "builtin")
-      features = files.input_model("--features", features, comparison.models_dir);
+    if (!features.empty() && features != "inception")
+      features = files.input_model("--features", model_path(features), comparison.models_dir);
     if (!command.out.empty()) comparison.out = files.output("--out", command.out, {".json"});
   });
   comparison.ignore_exif = command.data_flags.ignore_exif;
@@ -92,11 +94,23 @@ bool is_unfinished_evaluation(const std::vector<std::string>& entries) {
 
 /// The files of `evaluate`.
 bool is_evaluation_file(const std::string& name) {
-  constexpr const char* kNames[] = {kClassifier,      kUnfinished,         "evaluation.json",
-                                    "evaluation.txt", "neighbours.png",    "reconstructions.png",
-                                    "samples.png",    "samples_guided.png"};
+  constexpr const char* kNames[] = {kClassifier,      kUnfinished,          "evaluation.json",
+                                    "evaluation.txt", "neighbours.png",     "reconstructions.png",
+                                    "samples.png",    "samples_guided.png", "nearest.png"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames) ||
          name.starts_with(kClassifierTraining);
+}
+
+/// The files of `evaluate --history`.
+bool is_history_file(const std::string& name) {
+  constexpr const char* kNames[] = {kClassifier, "history.json", "history.csv", "history.svg"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames) ||
+         name.starts_with(kClassifierTraining);
+}
+
+/// Whether a folder has only files of `evaluate --history`, which the same command continues.
+bool is_history_folder(const std::vector<std::string>& entries) {
+  return std::all_of(entries.begin(), entries.end(), is_history_file);
 }
 
 /// Removes the report and the pictures of an earlier evaluation, so that none of them stays beside
@@ -138,29 +152,91 @@ void separate(OwnedPointer<const ImageDataset>& train, OwnedPointer<const ImageD
   }
 }
 
+/// Calls `work` while a bar shows the progress of an evaluation with these options.
+void show_progress(EvaluationOptions& options, ProgressBar& bar, const Function<void()>& work) {
+  std::string part;
+  options.on_progress = [&](const EvaluationProgress& progress) {
+    if (progress.part != part) bar.begin(part = progress.part, true);
+    bar.update(static_cast<double>(progress.done), static_cast<double>(progress.total),
+               concat(format_count(progress.done), "/", format_count(progress.total)));
+    return !interrupted();
+  };
+  const InterruptScope ticks([&] { bar.tick(); });
+  work();
+}
+
+/// Evaluates the bundles that a run has kept.
+void run_history(EvaluateCommand& command, const std::vector<KeptBundle>& bundles,
+                 const OwnedPointer<const ImageDataset>& train,
+                 const OwnedPointer<const ImageDataset>& test) {
+  EvaluationOptions& options = command.evaluation;
+  const std::filesystem::path folder(command.out);
+  UnfinishedOutput unfinished;
+  options.ranks->on_root([&] {
+    unfinished.will_create(command.out);
+    std::filesystem::create_directories(folder);
+    if (command.overwrite) std::filesystem::remove(folder / "history.json");
+  });
+  ProgressBar bar("");
+  std::vector<HistoryPoint> points;
+  try {
+    show_progress(options, bar, [&] { points = evaluate_history(bundles, train, test, options); });
+  } catch (const Error& error) {
+    if (!options.ranks->is_root() || std::filesystem::is_empty(folder)) throw;
+    const bool cancelled = interrupted() || dynamic_cast<const Cancelled*>(&error) != nullptr;
+    if (!cancelled) throw;
+    bar.clear();
+    raise<Cancelled>("interrupted; the bundles that are evaluated are in '", options.folder,
+                     "'; the same command goes on with the next");
+  }
+  bar.clear();
+  if (!options.ranks->is_root()) return;
+  unfinished.finish();
+  std::printf("%s%s: the curves as history.svg, history.csv and history.json\n",
+              history_csv(points).c_str(), printable(command.out).c_str());
+}
+
 void run(const CLI::App& app, EvaluateCommand& command) {
   const InterruptScope reacts;
   if (!command.comparison.pictures.empty()) return run_comparison(app, command);
-  for (const char* option :
-       {"--paired", "--features", "--models", "--inception-weights", "--metrics", "--neighbours"})
+  for (const char* option : {"--paired", "--features", "--models", "--metrics", "--neighbours"})
     if (app.get_option(option)->count() > 0)
       throw UsageError(concat(option, ": applies to two sets of pictures, but none are given"));
   if (command.data.empty() || command.out.empty())
     throw UsageError("give --data DIR and --out DIR to evaluate a model, or two sets of pictures");
   EvaluationOptions& options = command.evaluation;
+  const bool history = !command.history.empty();
+  if (history && options.samples == 0 && options.guided_samples == 0)
+    throw UsageError("--history: needs --samples, --guided-samples or both");
   Communicator& all = patient_ranks();
   options.ranks = &all;
   CommandFiles files;
+  std::vector<KeptBundle> kept;
   std::optional<Bundle> bundle;
   OwnedPointer<const ImageDataset> train, test;
   all.agree([&] {
     files.input_folder("--data", command.data);
-    const std::string model = files.input_model("--model", model_path(command.model));
+    std::string model;
+    if (history) {
+      const bool stream = command.history == "-";
+      files.input_folder("--history", stream ? "-" : command.history + "/history");
+      kept = kept_bundles(command.history);
+      model = kept.front().path;
+      files.output_folder(
+          "--out", command.out,
+          {.overwrite = command.overwrite, .own = is_history_file, .continues = is_history_folder});
+    } else {
+      model = files.input_model("--model", model_path(command.model));
+      files.output_folder("--out", command.out,
+                          {.overwrite = command.overwrite,
+                           .own = is_evaluation_file,
+                           .continues = is_unfinished_evaluation});
+    }
     const std::string types = command.types.empty() ? "" : files.input("--types", command.types);
-    files.output_folder("--out", command.out,
-                        {.overwrite = command.overwrite,
-                         .own = is_evaluation_file,
-                         .continues = is_unfinished_evaluation});
+    if (std::string& weights = command.comparison.inception_weights; !weights.empty()) {
+      weights = files.input("--inception-weights", weights);
+      options.inception = FeatureExtractor::inception(TensorSource::open(weights));
+    }
     bundle.emplace(Bundle::load(model));
     if (command.cfg) {
       options.guidance = bundle->config.sampling.guidance;
@@ -190,6 +266,9 @@ void run(const CLI::App& app, EvaluateCommand& command) {
     return concat("checksums ", fingerprint(model), " and ", autoencoder_fingerprint(model));
   });
   if (is_same_part(command.data)) separate(train, test, *bundle);
+  options.folder = command.out;
+  options.classifier = classifier_options_for(*train);
+  if (history) return run_history(command, kept, train, test);
   UnfinishedOutput unfinished;
   const std::filesystem::path mark = std::filesystem::path(command.out) / kUnfinished;
   all.on_root([&] {
@@ -198,21 +277,10 @@ void run(const CLI::App& app, EvaluateCommand& command) {
     remove_old_evaluation(command.out);
     write_file_atomically(mark.string(), std::string_view());
   });
-  options.folder = command.out;
-
-  options.classifier = classifier_options_for(*train);
   ProgressBar bar("");
-  std::string part;
-  options.on_progress = [&](const EvaluationProgress& progress) {
-    if (progress.part != part) bar.begin(part = progress.part, true);
-    bar.update(static_cast<double>(progress.done), static_cast<double>(progress.total),
-               concat(format_count(progress.done), "/", format_count(progress.total)));
-    return !interrupted();
-  };
   EvaluationReport report;
   try {
-    const InterruptScope ticks([&] { bar.tick(); });
-    report = evaluate(*bundle, train, test, options);
+    show_progress(options, bar, [&] { report = evaluate(*bundle, train, test, options); });
   } catch (const Error& error) {
     if (!all.is_root()) throw;
     const bool nothing = std::next(std::filesystem::directory_iterator(options.folder)) ==
@@ -255,6 +323,13 @@ void add_evaluate(CLI::App& app) {
       ->type_name("FILE")
       ->excludes(command->get_option("--dtype"));
   command
+      ->add_option("--history", options->history,
+                   "folder of a training with dit.keep_every in its recipe: evaluates the samples "
+                   "of all bundles in DIR/history and draws the curves")
+      ->type_name("DIR")
+      ->excludes(command->get_option("--model"))
+      ->excludes(command->get_option("--types"));
+  command
       ->add_option("-d,--data", options->data,
                    "a model: folder of a data set with a training and a test part")
       ->type_name("DIR");
@@ -283,9 +358,9 @@ void add_evaluate(CLI::App& app) {
   command
       ->add_option(
           "--features", comparison.features,
-          "two sets: network that computes the features: 'builtin', 'inception', or the path of a "
-          "bundle with an encoder, of an official configuration (.yaml) or of an encoder's folder "
-          "(default: inception if its weights are given, else builtin)")
+          "two sets: network that computes the features: 'inception', 'builtin' or another name of "
+          "a model, or the path of a bundle with an encoder, of an official configuration (.yaml) "
+          "or of an encoder's folder (default: inception if its weights are given, else builtin)")
       ->type_name("NETWORK");
   command
       ->add_option("--models", comparison.models_dir,
@@ -293,7 +368,8 @@ void add_evaluate(CLI::App& app) {
       ->type_name("DIR");
   command
       ->add_option("--inception-weights", comparison.inception_weights,
-                   "two sets: pt_inception-2015-12-05-6726825d.pth of torch-fidelity")
+                   "pt_inception-2015-12-05-6726825d.pth of torch-fidelity; for a model, adds FID "
+                   "of the samples and rFID of the reconstructions")
       ->type_name("FILE");
   command
       ->add_option("--metrics", options->metrics, "two sets: compute only these: " + metric_names())
@@ -316,7 +392,9 @@ void add_evaluate(CLI::App& app) {
       "requested class, and gives\n"
       "the features for the Frechet distance to the real test pictures. The report also has the\n"
       "nearest training pictures of samples, the reconstruction error of the test pictures, and\n"
-      "probes of the latents.\n"
+      "probes of the latents. --history measures the samples of a training's kept bundles in the\n"
+      "same way, and writes history.svg, .csv and .json; points that are there are not measured "
+      "again.\n"
       "\n"
       "Processes that mpirun starts share the samples, reconstructions and features, of a model\n"
       "and of two sets; the numbers are the same. One of them trains the classifier.\n"
@@ -326,6 +404,8 @@ void add_evaluate(CLI::App& app) {
       "  rae evaluate samples.npz /usr/share/datasets/fashion-mnist --out numbers.json\n"
       "  rae evaluate reconstructed/ originals/ --paired --metrics psnr,ssim\n"
       "  rae evaluate --data /usr/share/datasets/fashion-mnist --out evaluation\n"
+      "  rae evaluate -d cifar -o evaluation --samples 50000 --cfg 1.6 --inception-weights W.pth\n"
+      "  rae evaluate --history run -d pictures -o run/curves --samples 5000\n"
       "  mpirun -n 8 rae evaluate samples.npz real/\n"
       "  rae evaluate -m run/model.safetensors -d pictures -o evaluation --samples 1000");
   command->callback([options, command] { run(*command, *options); });

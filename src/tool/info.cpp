@@ -5,6 +5,7 @@
 #include <fstream>
 #include <memory>
 
+#include "formats/grouped_weights.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/file.hpp"
@@ -21,6 +22,8 @@
 #include "tool/command.hpp"
 #include "tool/command_files.hpp"
 #include "tool/machine.hpp"
+#include "tool/model.hpp"
+#include "tool/model_list.hpp"
 #include "tool/output.hpp"
 #include "tool/text.hpp"
 #include "tool/weights_info.hpp"
@@ -43,7 +46,9 @@ struct TensorCount {
 
 std::vector<TensorCount> counts_of(const SafetensorsFile& file) {
   std::vector<TensorCount> counts;
+  const TensorSource tensors(file);
   for (const auto& name : file.names()) {
+    if (detail::is_group_scale(tensors, name)) continue;  // no parameters
     const std::string first = name.substr(0, name.find('.'));
     auto count = std::find_if(counts.begin(), counts.end(),
                               [&](const TensorCount& each) { return each.name == first; });
@@ -150,9 +155,9 @@ void print_file(const InfoOptions& options) {
   using std::string_view_literals::operator""sv;
   std::error_code none;
   CommandFiles files;
-  // A file of this name is preferred to the built-in model.
-  const bool builtin = options.file == "builtin" && !std::filesystem::exists(options.file, none);
-  const std::string path = files.input("FILE", builtin ? find_model() : options.file);
+  if (options.file == kDefaultModel && !std::filesystem::exists(options.file, none))
+    return print_model_list();
+  const std::string path = files.input("FILE", model_path(options.file));
   if (std::filesystem::is_directory(path, none) || has_extension(path, ".yaml") ||
       has_extension(path, ".yml"))
     return print_model(path, options.models, options.tensors);
@@ -225,9 +230,11 @@ void add_info(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("info", "Show the contents of a file, or the properties of this machine");
   command
-      ->add_option("FILE", options->file,
-                   "a bundle or other weights (safetensors, .pt, .pth, .index.json, a folder), an "
-                   "official .yaml, PNG, JPEG, WebP, BMP, .npz or .npy; - (stdin), or 'builtin'")
+      ->add_option(
+          "FILE", options->file,
+          "a bundle or other weights (safetensors, .pt, .pth, .index.json, a folder), an "
+          "official .yaml, PNG, JPEG, WebP, BMP, .npz or .npy; - (stdin); a built-in model's "
+          "name; or 'builtin', which lists these models")
       ->type_name("");
   command->add_flag("--system", options->system, "version, compiler, instruction sets, threads");
   command->add_flag("--tensors", options->tensors, "also list the tensors of a bundle or model");
@@ -242,7 +249,8 @@ void add_info(CLI::App& app) {
       "  rae info stage2_model.pt      the network in a checkpoint, and its tensors\n"
       "  rae info model.yaml           whether the official files are consistent\n"
       "  rae info latents.safetensors  shape, range and mean; also of statistics and .npz\n"
-      "  rae info builtin              the built-in model\n"
+      "  rae info builtin              the built-in models: names, subjects, sizes\n"
+      "  rae info fashion-mnist        one of them, like its file\n"
       "  rae info --system");
   command->callback([options] {
     if (options->system == !options->file.empty())

@@ -2,7 +2,9 @@
 #include "tool/model.hpp"
 
 #include <cstdio>
+#include <filesystem>
 #include <map>
+#include <utility>
 
 #include "rae/io/safetensors.hpp"
 #include "rae/load/model_search.hpp"
@@ -11,8 +13,36 @@
 
 namespace rae::tool {
 
+namespace {
+
+/// The path of a named model, or the text itself if there is no such model or a file has its name.
+std::string path_or_named_model(const std::string& model) {
+  std::error_code none;
+  const bool exists = std::filesystem::exists(model, none);
+  const bool builtin = model == kDefaultModel;
+  if (!exists && builtin) return find_model();
+  for (const NamedModel& named : named_models()) {
+    if (named.name != model && !builtin) continue;
+    if (!exists) return named.path;
+    static std::string noted;
+    if (std::exchange(noted, model) != model)
+      std::fprintf(stderr,
+                   "rae: note: '%s' is the file or folder of this name, not the built-in model\n",
+                   printable(model).c_str());
+    break;
+  }
+  return model;
+}
+
+}  // namespace
+
 std::string model_path(const std::string& model) {
-  return model == "builtin" ? find_model() : model;
+  const std::string path = path_or_named_model(model);
+  std::error_code none;
+  // Neither a path nor stdin, and no file: the error lists the names that exist.
+  const bool is_name = !model.empty() && model.find_first_of("/.") == std::string::npos &&
+                       model != "-" && !std::filesystem::exists(path, none);
+  return is_name ? find_model(model) : path;
 }
 
 void add_model_options(CLI::App& command, ModelChoice& choice) {

@@ -18,12 +18,15 @@
 
 namespace rae::tool {
 
+/// The name of the built-in model that is the default, whichever it is.
+inline constexpr const char* kDefaultModel = "builtin";
+
 /// The values of `--model`, `--config`, `--models` and `--dtype`.
 struct ModelChoice {
-  std::string model = "builtin";  ///< "builtin", or the path of a bundle
-  std::string config;             ///< an official configuration instead of `model`
-  std::string models;             ///< folder to search for the files of `config`
-  std::optional<DType> dtype{};   ///< of matrix products; empty: the default of the model
+  std::string model = kDefaultModel;  ///< as in `model_path`
+  std::string config;                 ///< an official configuration instead of `model`
+  std::string models;                 ///< folder to search for the files of `config`
+  std::optional<DType> dtype{};       ///< of matrix products; empty: the default of the model
 };
 
 /// Adds `--model`, `--config`, `--models` and `--dtype`.
@@ -32,8 +35,10 @@ void add_model_options(CLI::App& command, ModelChoice& choice);
 /// Declares the files of `choice` as inputs, and replaces stdin and pipes by copies.
 void declare_model(CommandFiles& files, ModelChoice& choice);
 
-/// Path of the bundle of `--model`; "builtin" is the model installed with the library. Throws
-/// FileError.
+/// Path of a model that is named on the command line. An existing file or folder of this name is
+/// preferred; a note says so if a model has the same name. Else "builtin" is the default of the
+/// built-in models, and the name of one of `named_models` is that model. A path that does not exist
+/// is left to its reader. Throws FileError, which lists the names, when a name is unknown.
 [[nodiscard]] std::string model_path(const std::string& model);
 
 /// Opens the files of the model. For an official configuration, `wanted` selects the networks, and

@@ -10,7 +10,10 @@
 namespace rae::tool {
 
 void add_model_option(CLI::App& command, std::string& model) {
-  command.add_option("-m,--model", model, "'builtin' (clothes, 28 x 28) or the path of a bundle")
+  command
+      .add_option("-m,--model", model,
+                  "the path of a bundle, or a name that 'rae info builtin' lists; 'builtin' is the "
+                  "first of them")
       ->type_name("MODEL")
       ->capture_default_str();
 }

@@ -325,8 +325,8 @@ void add_train(CLI::App& app) {
   command
       ->add_option(
           "--init", options->init,
-          "bundle, or 'builtin', with whose weights the stages begin, also with other classes "
-          "or another resolution")
+          "bundle, or a model's name, as 'builtin', with whose weights the stages begin, also with "
+          "other classes or another resolution")
       ->type_name("FILE");
   command
       ->add_option_function<std::string>(

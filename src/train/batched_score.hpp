@@ -48,4 +48,33 @@ class BatchedScore {
   std::vector<std::int64_t> labels_;
 };
 
+/// Collects parts of batches of features and adds whole batches to their statistics, for the same
+/// reason.
+class BatchedStatistics {
+ public:
+  /// `total` vectors of D = `dimension` features in batches of `batch`.
+  BatchedStatistics(index_t dimension, index_t batch, index_t total)
+      : statistics_(dimension), batch_(batch), total_(total) {}
+
+  /// Adds the next `count` vectors, which do not reach into the next batch. Throws as
+  /// FeatureStatistics::update.
+  void add(Piece& piece, index_t count) {
+    const index_t width = statistics_.dimension();
+    const auto part = piece.get<float>(static_cast<std::size_t>(count * width));
+    features_.insert(features_.end(), part.begin(), part.end());
+    const index_t rows = static_cast<index_t>(features_.size()) / width;
+    if (rows < batch_ && statistics_.count() + rows < total_) return;
+    statistics_.update(View<const float>(features_.data(), Shape{rows, width}));
+    features_.clear();
+  }
+
+  /// Of the features so far.
+  [[nodiscard]] const FeatureStatistics& statistics() const noexcept { return statistics_; }
+
+ private:
+  FeatureStatistics statistics_;
+  index_t batch_, total_;
+  std::vector<float> features_;
+};
+
 }  // namespace rae::detail

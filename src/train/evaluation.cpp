@@ -6,8 +6,6 @@
 #include <numeric>
 
 #include "rae/core/owner.hpp"
-#include "rae/core/parallel.hpp"
-#include "rae/core/random.hpp"
 #include "rae/generate/autoencoder.hpp"
 #include "rae/generate/generator.hpp"
 #include "rae/io/file.hpp"
@@ -16,61 +14,20 @@
 #include "rae/metrics/ssim.hpp"
 #include "rae/train/classifier_score.hpp"
 #include "train/batched_score.hpp"
+#include "train/picture_selection.hpp"
 #include "train/sample_rows.hpp"
+#include "train/training_neighbours.hpp"
 
 namespace rae {
 
 namespace {
 
 using Data = OwnedPointer<const ImageDataset>;
+using detail::Selection;
 
-constexpr index_t kBatch = 500;  // pictures of up to 64 x 64 at a time
-constexpr index_t kBaseBlock =
-    10000;                        // training pictures among which neighbours are sought at a time
+constexpr index_t kBatch = 500;   // pictures of up to 64 x 64 at a time
 constexpr index_t kNearest = 4;   // neighbours in the picture
 constexpr index_t kGridRows = 8;  // of originals and reconstructions
-
-/// Pictures of a set: all in their order, or some of them by chance, so that sets in the order of
-/// their classes are represented.
-struct Selection {
-  const ImageDataset& data;
-  index_t count;                // how many of them
-  std::vector<index_t> chosen;  // empty: all
-
-  explicit Selection(const ImageDataset& set) : data(set), count(set.size()) {}
-  Selection(const ImageDataset& set, index_t wanted)
-      : data(set), count(std::min(wanted, set.size())) {
-    if (count == set.size()) return;
-    chosen.resize(static_cast<std::size_t>(set.size()));
-    std::iota(chosen.begin(), chosen.end(), index_t{0});
-    const Philox random(0);
-    for (std::size_t i = 0; i < static_cast<std::size_t>(count);
-         ++i)  // Fisher and Yates, as far as needed
-      std::swap(chosen[i], chosen[i + random.below(i, chosen.size() - i)]);
-    chosen.resize(static_cast<std::size_t>(count));
-  }
-
-  [[nodiscard]] index_t index(index_t i) const {
-    return chosen.empty() ? i : chosen[static_cast<std::size_t>(i)];
-  }
-
-  /// (n, C, H, W)
-  [[nodiscard]] Tensor<float> pictures(index_t first, index_t n) const {
-    Tensor<float> out(Shape{n, data.channels(), data.height(), data.width()});
-    const auto size = static_cast<std::size_t>(data.image_size());
-    float* target = out.data();
-    parallel_for(n, 8, [&](index_t i) {
-      data.image(index(first + i), {target + static_cast<std::size_t>(i) * size, size});
-    });
-    return out;
-  }
-
-  [[nodiscard]] std::vector<std::int64_t> labels(index_t first, index_t n) const {
-    std::vector<std::int64_t> out;
-    for (index_t i = first; i < first + n; ++i) out.push_back(data.label(index(i)));
-    return out;
-  }
-};
 
 /// 8-bit pictures as (N, C, H, W).
 Tensor<float> as_tensor(std::span<const Image> images) {
@@ -131,7 +88,7 @@ class Evaluation {
     report_.test_pictures = test_->size();
     report_.class_names = test_->class_names();
     if (generator_ && (options_.samples > 0 || guided_count() > 0)) judge_samples();
-    if (autoencoder_) {
+    if (autoencoder_ && options_.reconstruction) {
       reconstruct();
       write_report();
     }
@@ -151,7 +108,7 @@ class Evaluation {
     if (!train_ || !test_ || train_->size() < 2 || test_->size() < 2)
       raise<ArgumentError>("evaluate: expected at least two training and two test pictures");
     for (const index_t count : {o.samples, o.guided_samples, o.steps, o.neighbour_rows,
-                                o.neighbour_queries, o.probe_pictures})
+                                o.neighbour_pairs, o.neighbour_queries, o.probe_pictures})
       if (count < 0)
         raise<ArgumentError>("evaluate: expected numbers of pictures and steps of at least 0, got ",
                              count);
@@ -227,9 +184,8 @@ class Evaluation {
   }
 
   /// The classifier's opinion of real pictures, on rank 0.
-  [[nodiscard]] ClassifierScore score_of(const Classifier<Tensor<float>>& classifier,
-                                         const Selection& real, const char* part) {
-    ClassifierScore score(classifier);
+  [[nodiscard]] ClassifierScore score_of(const Selection& real, const char* part) {
+    ClassifierScore score(*classifier_);
     detail::BatchedScore batches(score, batch_, real.count);
     in_parts(
         real.count,
@@ -255,9 +211,11 @@ class Evaluation {
     Classifier<Tensor<float>> classifier(classifier_config(*train_, how));
     detail::Piece weights;
     ranks_.on_root([&] {
-      classifier = options_.folder.empty() ? train_classifier(train_, how, on_training)
-                                           : cached_classifier(file("classifier.safetensors"),
-                                                               train_, how, on_training);
+      const std::string path = !options_.classifier_file.empty() ? options_.classifier_file
+                               : options_.folder.empty()         ? ""
+                                                                 : file("classifier.safetensors");
+      classifier = path.empty() ? train_classifier(train_, how, on_training)
+                                : cached_classifier(path, train_, how, on_training);
       classifier.parameters([&](const std::string&, auto& p) { weights.put_tensor(p.tensor()); });
     });
     weights.broadcast(ranks_);
@@ -268,38 +226,37 @@ class Evaluation {
   }
 
   /// Writes the first rows that a PNG can hold; nothing if not even one row fits.
-  void save(const char* name, std::span<const Image> images, index_t columns) const {
+  void save(const char* name, std::span<const Image> images, index_t columns,
+            index_t gap = 2) const {
     if (options_.folder.empty() || images.empty()) return;
     auto count = static_cast<index_t>(images.size());
     const index_t width = images[0].width(), height = images[0].height();
-    while (count > columns && !Image::grid_fits(count, columns, width, height))
+    while (count > columns && !Image::grid_fits(count, columns, width, height, gap))
       count = (count - 1) / columns * columns;
-    if (Image::grid_fits(count, columns, width, height))
-      Image::grid(images.first(static_cast<std::size_t>(count)), columns)
+    if (Image::grid_fits(count, columns, width, height, gap))
+      Image::grid(images.first(static_cast<std::size_t>(count)), columns, gap)
           .save_png(file(name), {{"model", config_.name}});
   }
 
   void judge_samples() {
     ClassifierOptions how = options_.classifier;
     how.training.log_every = 1;  // so that an interruption is noticed after each step
-    const Classifier<Tensor<float>> classifier = classifier_of_root(how);
-    const ClassifierScore real = score_of(classifier, Selection(*test_),
-                                          options_.samples > 0 ? "samples" : "guided samples");
+    classifier_.emplace(classifier_of_root(how));
+    real_.emplace(score_of(Selection(*test_), options_.samples > 0 ? "samples" : "guided samples"));
     if (ranks_.is_root()) {
-      report_.classifier_accuracy = real.accuracy();
-      report_.classifier_by_class = real.accuracy_by_class();
+      report_.classifier_accuracy = real_->accuracy();
+      report_.classifier_by_class = real_->accuracy_by_class();
     }
 
     Cfg guidance = config_.sampling.guidance;
     if (guidance.scale == 1.0f) guidance = {.scale = 1.5f};
     Tensor<float> queries;  // (N, C, H, W)
     if (options_.samples > 0)
-      report_.unguided =
-          judge(classifier, real, {}, options_.samples, "samples", "samples.png", queries);
+      report_.unguided = judge({}, options_.samples, "samples", "samples.png", queries);
     write_report();
     if (guided_count() > 0)
-      report_.guided = judge(classifier, real, options_.guidance.value_or(guidance), guided_count(),
-                             "guided samples", "samples_guided.png", queries);
+      report_.guided = judge(options_.guidance.value_or(guidance), guided_count(), "guided samples",
+                             "samples_guided.png", queries);
     write_report();
     if (options_.neighbour_queries > 0) ranks_.on_root([&] { find_neighbours(queries); });
     write_report();
@@ -307,14 +264,15 @@ class Evaluation {
 
   /// Samples and their score. `queries` receives those whose neighbours are sought, when it is
   /// still empty.
-  SampleQuality judge(const Classifier<Tensor<float>>& classifier, const ClassifierScore& real,
-                      const Cfg& guidance, index_t total, const char* part, const char* png,
+  SampleQuality judge(const Cfg& guidance, index_t total, const char* part, const char* png,
                       Tensor<float>& queries) {
-    ClassifierScore score(classifier);
+    ClassifierScore score(*classifier_);
+    std::optional<detail::BatchedStatistics> inception = inception_statistics(total);
     detail::SampleRows shown(classes());
     std::vector<Image> kept;
     const bool keep = queries.empty();
-    const index_t wanted = std::max(options_.neighbour_queries, options_.neighbour_rows);
+    const index_t wanted =
+        std::max({options_.neighbour_queries, options_.neighbour_rows, options_.neighbour_pairs});
     const auto label_of = [&](index_t i) { return i % classes(); };
     const auto compute = [&](index_t begin, index_t count) {
       GenerateOptions how;
@@ -331,6 +289,7 @@ class Evaluation {
       const std::vector<Image> images = generator_->sample(how);
       detail::Piece piece;
       detail::put(score.judge(as_tensor(images)), piece);
+      put_inception(images, piece);
       for (const Image& image : images) piece.put(image.pixels());
       return piece;
     };
@@ -340,6 +299,7 @@ class Evaluation {
       std::vector<std::int64_t> labels;
       for (index_t i = begin; i < begin + count; ++i) labels.push_back(label_of(i));
       batches.add(piece, labels);
+      if (inception) inception->add(piece, count);
       for (const std::int64_t label : labels) {
         Image image(picture[2], picture[1], static_cast<int>(picture[0]));
         piece.get(image.pixels());
@@ -356,7 +316,7 @@ class Evaluation {
       if (keep) queries = as_tensor(kept);
     });
     // The distance falls with the number of pictures, so the training set is measured with as many.
-    const ClassifierScore train = score_of(classifier, Selection(*train_, total), part);
+    const ClassifierScore train = score_of(Selection(*train_, total), part);
     SampleQuality out;
     ranks_.on_root([&] {
       out.guidance = guidance;
@@ -364,74 +324,81 @@ class Evaluation {
       out.steps = options_.steps > 0 ? options_.steps : config_.sampling.steps;
       out.class_consistency = score.accuracy();
       out.by_class = score.accuracy_by_class();
-      out.frechet_distance = frechet_distance(score.features(), real.features());
-      out.training_frechet_distance = frechet_distance(train.features(), real.features());
+      out.frechet_distance = frechet_distance(score.features(), real_->features());
+      out.training_frechet_distance = frechet_distance(train.features(), real_->features());
     });
-    return out;
-  }
-
-  /// The nearest training pictures of pictures (Q, C, H, W), nearest first, without holding the
-  /// training set.
-  Neighbours nearest_training(const Tensor<float>& queries, index_t k, index_t done,
-                              index_t total) const {
-    const Selection train(*train_);
-    const index_t n = train.count, count = queries.extent(0), size = train_->image_size();
-    using Found = std::vector<std::pair<float, std::int64_t>>;
-    std::vector<Found> found(static_cast<std::size_t>(count));
-    for (index_t begin = 0; begin < n; begin += kBaseBlock) {
-      tell("neighbours", done + begin, total);
-      const index_t block = std::min(kBaseBlock, n - begin);
-      const Tensor<float> base = train.pictures(begin, block).reshaped({block, size});
-      const Neighbours near = nearest_neighbours(queries.reshaped({count, size}), base,
-                                                 std::min(k, block), Distance::euclidean);
-      for (index_t i = 0; i < near.indices.numel(); ++i)
-        found[static_cast<std::size_t>(i / near.indices.extent(1))].emplace_back(
-            near.distances[i], begin + near.indices[i]);
-    }
-    Neighbours out{Tensor<std::int64_t>(Shape{count, k}), Tensor<float>(Shape{count, k})};
-    for (index_t q = 0; q < count; ++q) {
-      Found& all = found[static_cast<std::size_t>(q)];
-      std::sort(all.begin(), all.end());
-      for (index_t j = 0; j < k; ++j) {
-        out.distances[q * k + j] = all[static_cast<std::size_t>(j)].first;
-        out.indices[q * k + j] = all[static_cast<std::size_t>(j)].second;
-      }
-    }
+    if (inception) measure_inception(inception->statistics(), total, out);
     return out;
   }
 
   void find_neighbours(const Tensor<float>& samples) {
-    const index_t total = 2 * train_->size(), k = std::min(kNearest, train_->size());
-    const Neighbours near = nearest_training(samples, k, 0, total);
-    std::vector<Image> images;
-    NeighbourQuality out;
-    for (index_t i = 0; i < std::min(options_.neighbour_rows, samples.extent(0)); ++i) {
-      const index_t size = train_->image_size();
-      images.push_back(Image::from_tensor(
-          Tensor<float>(Shape{train_->channels(), train_->height(), train_->width()},
-                        samples.span().subspan(static_cast<std::size_t>(i * size),
-                                               static_cast<std::size_t>(size)))));
-      for (index_t j = 0; j < k; ++j)
-        images.push_back(
-            Image::from_batch(Selection(*train_).pictures(near.indices[i * k + j], 1)).front());
-      out.rows.push_back(static_cast<double>(near.distances[i * k]));
-    }
-    save("neighbours.png", images, k + 1);
+    const index_t total = 2 * train_->size();
+    const auto tell_of = [&](index_t done) { tell("neighbours", done, total); };
+    const Neighbours near =
+        detail::nearest_training(*train_, samples, std::min(kNearest, train_->size()), tell_of);
+    save("neighbours.png", detail::neighbour_rows(*train_, samples, near, options_.neighbour_rows),
+         near.indices.extent(1) + 1);
+    save("nearest.png", detail::neighbour_pairs(*train_, samples, near, options_.neighbour_pairs),
+         detail::kPairsOfARow, detail::kGapOfPairs);
 
+    NeighbourQuality out;
     out.queries = std::min({samples.extent(0), options_.neighbour_queries, test_->size()});
-    const Neighbours real = nearest_training(
-        Selection(*test_, out.queries).pictures(0, out.queries), 1, train_->size(), total);
-    std::vector<double> from_samples, from_test;
-    for (index_t i = 0; i < out.queries; ++i) {
-      from_samples.push_back(static_cast<double>(near.distances[i * k]));
-      from_test.push_back(static_cast<double>(real.distances[i]));
-    }
+    const Neighbours real =
+        detail::nearest_training(*train_, Selection(*test_, out.queries).pictures(0, out.queries),
+                                 1, [&](index_t done) { tell_of(train_->size() + done); });
+    const std::vector<double> from_samples = detail::nearest_distances(near, out.queries),
+                              from_test = detail::nearest_distances(real, out.queries);
+    out.rows =
+        detail::nearest_distances(near, std::min(options_.neighbour_rows, samples.extent(0)));
     out.samples_mean = mean(from_samples);
     out.samples_least = *std::min_element(from_samples.begin(), from_samples.end());
     out.test_mean = mean(from_test);
     out.test_least = *std::min_element(from_test.begin(), from_test.end());
     report_.neighbours = std::move(out);
-    tell("neighbours", total, total);
+    tell_of(total);
+  }
+
+  /// Statistics of the Inception features of `total` pictures; absent without Inception.
+  [[nodiscard]] std::optional<detail::BatchedStatistics> inception_statistics(index_t total) const {
+    if (!options_.inception) return std::nullopt;
+    return detail::BatchedStatistics(options_.inception->dimension(), batch_, total);
+  }
+
+  /// Appends the Inception features of pictures, if they are wanted.
+  void put_inception(std::span<const Image> images, detail::Piece& piece) const {
+    if (!options_.inception) return;
+    const Tensor<float> features = (*options_.inception)(images);  // (n, D)
+    piece.put(features.span());
+  }
+
+  /// The Inception features of real pictures, complete on rank 0.
+  [[nodiscard]] FeatureStatistics inception_of(const Selection& real) {
+    detail::BatchedStatistics out = *inception_statistics(real.count);
+    in_parts(
+        real.count,
+        [&](index_t begin, index_t n) {
+          tell("Inception features of real pictures", begin, real.count);
+          detail::Piece piece;
+          put_inception(Image::from_batch(real.pictures(begin, n)), piece);
+          return piece;
+        },
+        [&](index_t, index_t n, detail::Piece& piece) { out.add(piece, n); });
+    return out.statistics();
+  }
+
+  void open_inception_of_test() {
+    if (!inception_of_test_) inception_of_test_.emplace(inception_of(Selection(*test_)));
+  }
+
+  /// Adds the distances of samples in Inception's features.
+  void measure_inception(const FeatureStatistics& samples, index_t total, SampleQuality& out) {
+    open_inception_of_test();
+    const FeatureStatistics train = inception_of(Selection(*train_, total));
+    ranks_.on_root([&] {
+      out.inception = InceptionQuality{frechet_distance(samples, *inception_of_test_),
+                                       frechet_distance(samples, train),
+                                       frechet_distance(train, *inception_of_test_)};
+    });
   }
 
   void reconstruct() {
@@ -440,6 +407,13 @@ class Evaluation {
     const Shape picture = config_.image_shape();                      // (C, H, W)
     const bool large_enough = std::min(picture[1], picture[2]) >= 6;  // for the window of SSIM
     std::vector<double> psnrs, ssims;
+    std::optional<ClassifierScore> score;
+    std::optional<detail::BatchedScore> batches;
+    if (classifier_) {
+      score.emplace(*classifier_);
+      batches.emplace(*score, batch_, n);
+    }
+    std::optional<detail::BatchedStatistics> inception = inception_statistics(n);
     const auto compute = [&](index_t begin, index_t count) {
       const Tensor<float> images = test.pictures(begin, count);  // (count, C, H, W)
       const std::vector<Image> originals = Image::from_batch(images),
@@ -451,18 +425,30 @@ class Evaluation {
       piece.put(std::span<const double>(psnr_per_image(a, e)));
       if (large_enough)
         piece.put(std::span<const double>(ssim_per_image(channels_first(a), channels_first(e))));
+      if (score) detail::put(score->judge(as_tensor(copies)), piece);
+      put_inception(copies, piece);
       tell("reconstruction", begin + count, n);
       return piece;
     };
-    const auto take = [&](index_t, index_t count, detail::Piece& piece) {
+    const auto take = [&](index_t begin, index_t count, detail::Piece& piece) {
       for (std::vector<double>* values : {&psnrs, large_enough ? &ssims : nullptr})
         if (values != nullptr)
           for (const double value : piece.get<double>(static_cast<std::size_t>(count)))
             values->push_back(value);
+      if (batches) batches->add(piece, test.labels(begin, count));
+      if (inception) inception->add(piece, count);
     };
     in_parts(n, compute, take);
+    if (inception) open_inception_of_test();
     ranks_.on_root([&] {
-      report_.reconstruction = {mean(psnrs), large_enough ? mean(ssims) : 0.0};
+      ReconstructionQuality out{mean(psnrs), large_enough ? mean(ssims) : 0.0};
+      if (score) {
+        out.class_consistency = score->accuracy();
+        out.frechet_distance = frechet_distance(score->features(), real_->features());
+      }
+      if (inception)
+        out.inception_distance = frechet_distance(inception->statistics(), *inception_of_test_);
+      report_.reconstruction = out;
       show_reconstructions();
     });
   }
@@ -557,6 +543,9 @@ class Evaluation {
   Data train_, test_;
   std::optional<Autoencoder> autoencoder_;
   std::optional<Generator> generator_;
+  std::optional<Classifier<Tensor<float>>> classifier_;
+  std::optional<ClassifierScore> real_;                 // of the test pictures
+  std::optional<FeatureStatistics> inception_of_test_;  // complete on rank 0
   EvaluationReport report_;
   index_t batch_ = kBatch;  // pictures at a time: fewer if they are large
 };

@@ -18,15 +18,33 @@ ConfigNode numbers(const std::vector<double>& values) {
 }
 
 ConfigNode to_config(const SampleQuality& q) {
-  return ConfigNode::map({{"count", q.count},
-                          {"steps", q.steps},
-                          {"cfg", static_cast<double>(q.guidance.scale)},
-                          {"cfg_interval", numbers({static_cast<double>(q.guidance.t_min),
-                                                    static_cast<double>(q.guidance.t_max)})},
-                          {"class_consistency", number(q.class_consistency)},
-                          {"by_class", numbers(q.by_class)},
-                          {"frechet_distance", number(q.frechet_distance)},
-                          {"training_frechet_distance", number(q.training_frechet_distance)}});
+  ConfigNode out = ConfigNode::map(
+      {{"count", q.count},
+       {"steps", q.steps},
+       {"cfg", static_cast<double>(q.guidance.scale)},
+       {"cfg_interval",
+        numbers({static_cast<double>(q.guidance.t_min), static_cast<double>(q.guidance.t_max)})},
+       {"class_consistency", number(q.class_consistency)},
+       {"by_class", numbers(q.by_class)},
+       {"frechet_distance", number(q.frechet_distance)},
+       {"training_frechet_distance", number(q.training_frechet_distance)}});
+  if (q.inception)
+    out.set("inception",
+            ConfigNode::map({{"to_test", number(q.inception->to_test)},
+                             {"to_training", number(q.inception->to_training)},
+                             {"training_to_test", number(q.inception->training_to_test)}}));
+  return out;
+}
+
+ConfigNode to_config(const ReconstructionQuality& q) {
+  ConfigNode out = ConfigNode::map({{"psnr", number(q.psnr)}, {"ssim", number(q.ssim)}});
+  const auto set = [&](const char* name, const std::optional<double>& value) {
+    if (value) out.set(name, number(*value));
+  };
+  set("class_consistency", q.class_consistency);
+  set("frechet_distance", q.frechet_distance);
+  set("inception_distance", q.inception_distance);
+  return out;
 }
 
 /// printf into a string; every line of the table is short.
@@ -54,7 +72,13 @@ std::string to_text(const SampleQuality& q, const std::string& name, double real
          row("  class consistency", percent(q.class_consistency),
              "real test set: " + percent(real_accuracy)) +
          row("  Frechet distance to the test set", print("%.3f", q.frechet_distance),
-             print("as many training pictures: %.3f", q.training_frechet_distance));
+             print("as many training pictures: %.3f", q.training_frechet_distance)) +
+         (!q.inception
+              ? std::string()
+              : row("  FID (Inception) to the test set", print("%.2f", q.inception->to_test),
+                    print("as many training pictures: %.2f", q.inception->training_to_test)) +
+                    row("  FID to these training pictures",
+                        print("%.2f", q.inception->to_training)));
 }
 
 }  // namespace
@@ -82,9 +106,7 @@ ConfigNode to_config(const EvaluationReport& r) {
                                            {"test_least", number(n.test_least)},
                                            {"rows", numbers(n.rows)}}));
   }
-  if (r.reconstruction)
-    out.set("reconstruction", ConfigNode::map({{"psnr", number(r.reconstruction->psnr)},
-                                               {"ssim", number(r.reconstruction->ssim)}}));
+  if (r.reconstruction) out.set("reconstruction", to_config(*r.reconstruction));
   if (r.probes) {
     const ProbeQuality& p = *r.probes;
     out.set("probes", ConfigNode::map({{"pictures", p.pictures},
@@ -130,6 +152,14 @@ std::string to_text(const EvaluationReport& r) {
   if (r.reconstruction) {
     out += row("reconstruction PSNR", print("%.2f dB", r.reconstruction->psnr));
     out += row("reconstruction SSIM", print("%.4f", r.reconstruction->ssim));
+    const ReconstructionQuality& q = *r.reconstruction;
+    if (q.class_consistency)
+      out += row("  class consistency", percent(*q.class_consistency),
+                 "originals: " + percent(r.classifier_accuracy));
+    if (q.frechet_distance)
+      out += row("  Frechet distance to the originals", print("%.3f", *q.frechet_distance));
+    if (q.inception_distance)
+      out += row("  rFID (Inception)", print("%.2f", *q.inception_distance));
   }
   if (r.probes) {
     out += row("k-NN accuracy of the latents", percent(r.probes->knn_latents),

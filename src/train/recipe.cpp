@@ -443,11 +443,17 @@ Recipe parse_recipe(const ConfigNode& given, std::optional<index_t> classes) {
     r.statistics = parse_statistics(*statistics);
   if (const ConfigNode* latents = node.find("latents")) r.latents = parse_latents(*latents);
   if (const ConfigNode* dit = node.find("dit")) {
-    require_keys_known(*dit, {"flow", "train", "checkpointing", "quantize"});
+    require_keys_known(*dit, {"flow", "train", "checkpointing", "keep_every", "quantize"});
     r.flow = parse_flow(dit->at("flow"), r.model);
     r.flow.checkpointing = dit->get_or("checkpointing", false);
     if (const ConfigNode* type = dit->find("quantize")) r.flow.quantize = parse_quantize(*type);
     r.dit_training = parse_training_options(dit->at("train"));
+    r.keep_every = dit->get_or<index_t>("keep_every", 0);
+    if (const index_t every = r.dit_training.checkpoint_every;
+        r.keep_every < 0 || r.keep_every % every != 0)
+      raise<ConfigError>(dit->where(),
+                         ".keep_every: expected a multiple of train.checkpoint_every, ", every,
+                         ", or 0, got ", r.keep_every);
     r.flow.latents.stored_as = r.latents.stored_as;
     if (r.latents.file == LatentFile::always &&
         (r.data.random_crop || r.data.flip || !r.flow.augmentation.only_mirrors()))

@@ -218,6 +218,7 @@ class RecipeRunner {
         bundle.publish(TrainingStage::dit, average);
       else
         bundle.set(TrainingStage::dit, average);
+      keep_in_history(step);
       draw_samples(step);
     };
     FlowOptions flow = recipe_.flow;
@@ -233,11 +234,21 @@ class RecipeRunner {
     });
   }
 
+  /// Keeps the bundle of this checkpoint if it is one of those that the recipe wants.
+  void keep_in_history(index_t step) const {
+    const index_t every = recipe_.keep_every;
+    if (every == 0 || (step % every != 0 && step != recipe_.dit_training.steps)) return;
+    const std::string path = state_->folder().history(step);
+    if (state_->folder().is_written(path, TrainingStage::dit)) return;
+    state_->bundle().save_copy(path);
+    say("wrote " + path);
+  }
+
   /// Draws pictures with the averaged weights in the bundle, unless those of this checkpoint exist.
   void draw_samples(index_t step) const {
     if (run_.samples < 1) return;
     const std::string path = state_->folder().samples(step);
-    if (state_->folder().is_drawn(path, TrainingStage::dit)) return;
+    if (state_->folder().is_written(path, TrainingStage::dit)) return;
     Generator generator(state_->bundle().bundle(), {.dtype = recipe_.flow.quantize});
     const index_t classes = recipe_.model.dit->num_classes();
     index_t rows = std::min(detail::shown_rows(classes), run_.samples),

@@ -62,6 +62,8 @@ class RunBundle {
   /// Writes the file if it differs from the bundle; returns true when it was written. Throws as
   /// Bundle::save.
   bool save();
+  /// Writes the bundle to another file, in the same form. Throws as Bundle::save.
+  void save_copy(const std::string& path) const { bundle_.save(path, stored_as_); }
 
  private:
   void describe(TrainingStage stage);

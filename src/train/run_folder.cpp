@@ -33,7 +33,7 @@ RunFolder::RunFolder(const std::string& path, Access access) : path_(path) {
     return;
   }
   lock_.emplace(make_folder(path), "training");
-  std::vector<std::string> folders{path_, in("samples"), in("reconstructions")};
+  std::vector<std::string> folders{path_, in("samples"), in("reconstructions"), in("history")};
   for (const TrainingStage s : kAllStages) folders.push_back(in(std::string(name_of(s))));
   for (const std::string& folder : folders)
     for (std::string& file : remove_orphaned_temporaries(folder))
@@ -62,22 +62,26 @@ bool RunFolder::has_checkpoint(TrainingStage stage) const {
   return fs::exists(checkpoint(stage), none);
 }
 
-std::string RunFolder::samples(index_t step) const { return picture("samples", step); }
+std::string RunFolder::samples(index_t step) const { return of_step("samples", step, ".png"); }
 
 std::string RunFolder::reconstructions(index_t step) const {
-  return picture("reconstructions", step);
+  return of_step("reconstructions", step, ".png");
 }
 
-bool RunFolder::is_drawn(const std::string& picture, TrainingStage stage) const {
+std::string RunFolder::history(index_t step) const {
+  return of_step("history", step, ".safetensors");
+}
+
+bool RunFolder::is_written(const std::string& file, TrainingStage stage) const {
   std::error_code missing;
-  const auto drawn = fs::last_write_time(picture, missing);
-  return !missing && drawn >= fs::last_write_time(checkpoint(stage), missing);
+  const auto written = fs::last_write_time(file, missing);
+  return !missing && written >= fs::last_write_time(checkpoint(stage), missing);
 }
 
-std::string RunFolder::picture(const std::string& kind, index_t step) const {
+std::string RunFolder::of_step(const std::string& kind, index_t step, const char* ending) const {
   std::string number = std::to_string(step);
   number.insert(0, number.size() < 7 ? 7 - number.size() : 0, '0');
-  return (fs::path(made(in(kind))) / ("step-" + number + ".png")).string();
+  return (fs::path(made(in(kind))) / ("step-" + number + ending)).string();
 }
 
 std::string RunFolder::set_aside(TrainingStage stage) const {
@@ -90,13 +94,14 @@ std::string RunFolder::set_aside(TrainingStage stage) const {
   const std::string log = (folder / "log.jsonl").string();
   if (fs::exists(log, none))
     rename(log, (folder / concat("log-stale-", number, ".jsonl")).string());
-  const std::string pictures = stage == TrainingStage::dit       ? "samples"
-                               : stage == TrainingStage::decoder ? "reconstructions"
-                                                                 : "";
-  if (!pictures.empty() && fs::exists(in(pictures), none)) {
+  std::vector<std::string> folders;
+  if (stage == TrainingStage::dit) folders = {"samples", "history"};
+  if (stage == TrainingStage::decoder) folders = {"reconstructions"};
+  for (const std::string& name_of_folder : folders) {
+    if (!fs::exists(in(name_of_folder), none)) continue;
     int free = number;  // a folder of this name may be left from such a run
-    while (fs::exists(in(concat(pictures, "-stale-", free)), none)) ++free;
-    rename(in(pictures), in(concat(pictures, "-stale-", free)));
+    while (fs::exists(in(concat(name_of_folder, "-stale-", free)), none)) ++free;
+    rename(in(name_of_folder), in(concat(name_of_folder, "-stale-", free)));
   }
   rename(checkpoint(stage), (folder / name()).string());
   return name();

@@ -43,13 +43,17 @@ class RunFolder {
   /// The file for the pictures that are drawn after a step of stage 2.
   [[nodiscard]] std::string samples(index_t step) const;
 
+  /// The file for the bundle that is kept after a step of stage 2.
+  [[nodiscard]] std::string history(index_t step) const;
+
   /// The file for the pictures that are reconstructed after a step of stage 1.
   [[nodiscard]] std::string reconstructions(index_t step) const;
-  /// True for a picture that was drawn for the checkpoint of a stage: older ones are those of a
-  /// training that this one replaces.
-  [[nodiscard]] bool is_drawn(const std::string& picture, TrainingStage stage) const;
+  /// True for a picture or bundle that was written for the checkpoint of a stage: older ones are
+  /// those of a training that this one replaces.
+  [[nodiscard]] bool is_written(const std::string& file, TrainingStage stage) const;
 
-  /// Gives the checkpoint of a stage another name, with its log and its pictures; returns the new
+  /// Gives the checkpoint of a stage another name, with its log, its pictures and its
+  /// history; returns the new
   /// name, "checkpoint-stale-1.safetensors" for the first. Throws FileError.
   std::string set_aside(TrainingStage stage) const;
 
@@ -68,7 +72,8 @@ class RunFolder {
 
  private:
   [[nodiscard]] std::string in(const std::string& name) const;
-  [[nodiscard]] std::string picture(const std::string& kind, index_t step) const;
+  [[nodiscard]] std::string of_step(const std::string& kind, index_t step,
+                                    const char* ending) const;
   void read_records();
 
   [[nodiscard]] std::string made(const std::string& folder) const;

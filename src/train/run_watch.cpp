@@ -138,7 +138,7 @@ void RunWatch::measure_encoder(index_t step, const Rae<float>& encoder) {
 
 void RunWatch::draw_reconstructions(index_t step, const Rae<float>& autoencoder) {
   const std::string path = folder_.reconstructions(step);
-  if (folder_.is_drawn(path, TrainingStage::decoder)) return;
+  if (folder_.is_written(path, TrainingStage::decoder)) return;
   const ImageDataset& pictures = held_out_ ? *held_out_ : *data_;
   const Batch batch =
       spread_batch(pictures, std::min(pictures.size(), kReconstructedColumns * kReconstructedRows));

@@ -60,7 +60,7 @@ ConfigNode sorted(const ConfigNode& decays) {
 ConfigNode part_of_section(const ConfigNode& section) {
   ConfigNode out = ConfigNode::map();
   for (const auto& [key, value] : section.members()) {
-    if (is_one_of(key, {"checkpointing", "pretrained"})) continue;
+    if (is_one_of(key, {"checkpointing", "keep_every", "pretrained"})) continue;
     if (key != "train") {
       out.set(key, value);
       continue;

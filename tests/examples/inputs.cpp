@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "rae/io/image.hpp"
+#include "rae/load/model_search.hpp"
 #include "support/tiny_bundle.hpp"
 
 namespace {
@@ -45,7 +46,7 @@ int main(int argc, char** argv) {
     for (const char* name : {"models", "pictures/small", "pictures/large"})
       fs::create_directories(folder / name);
     rae::test::random_bundle(model_config())
-        .save((folder / "models/fashion-mnist.safetensors").string());
+        .save((folder / "models" / (std::string(rae::kBuiltinModel) + ".safetensors")).string());
     for (rae::index_t i = 0; i < 4; ++i) {
       const std::string name = std::to_string(i) + ".png";
       disc(4 + i).save_png((folder / "pictures/small" / name).string());

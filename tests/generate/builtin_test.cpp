@@ -1,5 +1,5 @@
-// The model that is shipped with the library, on real data: the claims of its model card, on a
-// small number of pictures.
+// The model fashion-mnist that is shipped with the library, on real data: the claims of its model
+// card, on a small number of pictures.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,6 +15,7 @@
 namespace rae::test {
 namespace {
 
+constexpr const char* kName = "fashion-mnist";
 constexpr const char* kData =
     "/usr/share/datasets/fashion-mnist";  // Debian's package dataset-fashion-mnist
 
@@ -30,8 +31,8 @@ Tensor<float> pictures(const ImageDataset& data, index_t count, std::vector<std:
 }
 
 TEST(BuiltinModel, IsSmallAndNamesItsClasses) {
-  EXPECT_LE(std::filesystem::file_size(find_model()), 16'000'000u);
-  const Generator generator = Generator::builtin();
+  EXPECT_LE(std::filesystem::file_size(find_model(kName)), 16'000'000u);
+  const Generator generator = Generator::builtin(kName);
   EXPECT_EQ(generator.class_names(), open_fashion_mnist(kData, Split::test)->class_names());
   EXPECT_EQ(generator.label_of("sneaker"), 7);
   EXPECT_EQ(generator.config().dit->get<DitDhConfig>().num_classes, 10);
@@ -40,7 +41,7 @@ TEST(BuiltinModel, IsSmallAndNamesItsClasses) {
 }
 
 TEST(BuiltinModel, ReconstructsRealTestPictures) {
-  const Autoencoder autoencoder = Autoencoder::builtin();
+  const Autoencoder autoencoder = Autoencoder::builtin(kName);
   std::vector<std::int64_t> labels;
   // (N, 1, 28, 28)
   const Tensor<float> images = pictures(*open_fashion_mnist(kData, Split::test), 200, labels);
@@ -58,13 +59,13 @@ TEST(BuiltinModel, ReconstructsRealTestPictures) {
 // The nearest real latents of a sample must have the requested class about as often as those of a
 // real test picture have its class.
 TEST(BuiltinModel, DrawsTheRequestedClass) {
-  const Autoencoder autoencoder = Autoencoder::builtin();
+  const Autoencoder autoencoder = Autoencoder::builtin(kName);
   std::vector<std::int64_t> labels, wanted;
   // (N, C, h, w)
   const Tensor<float> real =
       autoencoder.encode(pictures(*open_fashion_mnist(kData, Split::train), 3000, labels));
   for (std::int64_t i = 0; i < 100; ++i) wanted.push_back(i % 10);
-  const Generator generator = Generator::builtin();
+  const Generator generator = Generator::builtin(kName);
   auto accuracy = [&](const Cfg& guidance) {
     // (N, C, h, w)
     const Tensor<float> drawn =

@@ -188,6 +188,17 @@ TEST(TensorSource, WithFurtherTensorsInMemory) {
   EXPECT_THROW((void)source.with({{"a", Tensor<float>(Shape{1}, 3.0f)}}), FormatError);
 }
 
+TEST(TensorSource, WithoutSomeTensors) {
+  const std::map<std::string, Tensor<float>> tensors{{"a", Tensor<float>(Shape{2}, 1.0f)},
+                                                     {"b", Tensor<float>(Shape{3}, 2.0f)}};
+  const TensorSource rest = TensorSource(tensors, "both").without({"a", "c"});
+  EXPECT_EQ(rest.names(), std::vector<std::string>{"b"});
+  EXPECT_FALSE(rest.contains("a"));
+  EXPECT_EQ(rest.read<float>("b")[2], 2.0f);
+  EXPECT_EQ(rest.origin(), "both");
+  EXPECT_EQ(rest.with({{"a", Tensor<float>(Shape{1}, 5.0f)}}).read<float>("a")[0], 5.0f);
+}
+
 TEST(TensorSource, ShardsOfTorch) {
   const TempFolder folder;
   using namespace torch;

@@ -89,7 +89,7 @@ TEST(WeightTypes, LatentsAreCloseToTheOfficialOnes) {
 
 /// The trained model. docs/09_data_types.md has its errors over more pictures and steps.
 TEST(WeightTypes, LatentsOfTheBuiltInModelAreClose) {
-  const ModelFiles files = ModelFiles::open(find_model());
+  const ModelFiles files = ModelFiles::open(find_model("fashion-mnist"));
   const Generator exact(files);
   const GenerateOptions options{.labels = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, .seed = 1, .steps = 20};
   const Tensor<float> expected = exact.sample_latents(options);  // (B, C, h, w)

@@ -70,6 +70,41 @@ TEST_F(Convert, HalfPrecision) {
             std::filesystem::file_size(path("f32.safetensors")) * 6 / 10);
 }
 
+TEST_F(Convert, EightBitsForTheDiffusionNetwork) {
+  tiny_bundle().save(path("in.safetensors"));
+  ASSERT_EQ(
+      rae({"convert", "in.safetensors", "a.safetensors", "--dtype", "bf16", "--dit-dtype", "int8w"})
+          .status,
+      0);
+  const auto file = SafetensorsFile::open(path("a.safetensors"));
+  EXPECT_EQ(file.info("dit.blocks.0.attn.qkv.weight.int8").dtype, DType::int8);
+  EXPECT_EQ(file.info("encoder.layers.0.attn.qkv.weight").dtype, DType::bf16);
+  // The numbers of parameters are those of the original.
+  const auto parameters = [&](const std::string& name) {
+    const std::string out = rae({"info", name}).out, word = "bundle, ";
+    const auto begin = out.find(word) + word.size();
+    return out.substr(begin, out.find(" parameters") - begin);
+  };
+  EXPECT_EQ(parameters("a.safetensors"), parameters("in.safetensors"));
+  EXPECT_TRUE(contains(rae({"info", "a.safetensors"}).out, "stored as int8"));
+  const std::vector<std::string> draw{"--dtype", "int8w", "--class", "1", "--seed", "4", "--out"};
+  for (const auto& [model, picture] :
+       {std::pair("in.safetensors", "a.png"), std::pair("a.safetensors", "b.png")}) {
+    std::vector<std::string> arguments{"generate", "--model", model};
+    arguments.insert(arguments.end(), draw.begin(), draw.end());
+    arguments.emplace_back(picture);
+    ASSERT_EQ(rae(arguments).status, 0);
+  }
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{"--to", "official", "--dtype", "int8w"},
+        {"--to", "official", "--dit-dtype", "int8w"},
+        {"--pack", "int8", "--dit-dtype", "int8w"}}) {
+    std::vector<std::string> arguments{"convert", "in.safetensors", "x"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    EXPECT_EQ(rae(arguments).status, 2);
+  }
+}
+
 TEST_F(Convert, OnlyAnEncoder) {
   const auto result =
       rae({"convert", official("encoder"), "encoder.safetensors", "--image-size", "64"});

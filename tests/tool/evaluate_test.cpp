@@ -159,6 +159,46 @@ TEST_F(Evaluate, AnEarlierReportIsReplacedOnlyWhenAsked) {
   EXPECT_FALSE(exists("e/unfinished"));
 }
 
+TEST_F(Evaluate, DrawsTheCurvesOfATraining) {
+  std::filesystem::create_directories(path("run/history"));
+  const std::vector<std::string> command{
+      "evaluate", "--history",        "run", "-d", "data", "-o", "run/curves", "--samples",
+      "6",        "--guided-samples", "0",   "-s", "1"};
+  const auto none = rae(command);
+  EXPECT_EQ(none.status, 1);
+  EXPECT_TRUE(contains(none.err, "dit.keep_every"));
+  EXPECT_FALSE(exists("run/curves"));
+  for (const char* step : {"0000010", "0000020"})
+    std::filesystem::copy(path("m.safetensors"),
+                          path(std::string("run/history/step-") + step + ".safetensors"));
+  const auto result = rae(command);
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.out, "step,class_consistency,"));
+  EXPECT_TRUE(contains(result.out, "\n20,"));
+  EXPECT_TRUE(contains(result.err, "step 20: samples  6/6"));
+  for (const char* name : {"history.svg", "history.csv", "history.json", "classifier.safetensors"})
+    EXPECT_TRUE(exists(std::string("run/curves/") + name)) << name;
+  // The same command evaluates nothing again, unless --overwrite is given.
+  const std::string before = slurp(path("run/curves/history.json"));
+  const auto again = rae(command);
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_FALSE(contains(again.err, "samples  6/6"));
+  auto overwriting = command;
+  overwriting.emplace_back("--overwrite");
+  EXPECT_TRUE(contains(rae(overwriting).err, "step 10: samples  6/6"));
+  EXPECT_EQ(slurp(path("run/curves/history.json")), before);
+  // It does not write beside other files, and goes with neither --model nor --types.
+  auto other = command;
+  other[6] = "data2";
+  write("data2/mine.txt", "x");
+  EXPECT_EQ(rae(other).status, 1);
+  for (const char* option : {"--model", "--types"}) {
+    auto both = command;
+    both.insert(both.end(), {option, "m.safetensors"});
+    EXPECT_EQ(rae(both).status, 2) << option;
+  }
+}
+
 TEST_F(Evaluate, CreatesNoFileAfterAnError) {
   const auto before = files();
   for (const std::vector<std::string>& wrong :

@@ -71,8 +71,8 @@ TEST_F(Info, ListsArrays) {
   EXPECT_TRUE(contains(result.out, "uint8  (3, 2, 2, 1)  arr_0"));
 }
 
-TEST_F(Info, ShowsTheBuiltInModel) {
-  const auto result = rae({"info", "builtin"});
+TEST_F(Info, ShowsABuiltInModel) {
+  const auto result = rae({"info", "fashion-mnist"});
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_TRUE(contains(result.out, "fashion-mnist.safetensors: bundle, "));
 }

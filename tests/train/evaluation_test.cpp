@@ -10,9 +10,11 @@
 
 #include "rae/core/cancellation.hpp"
 #include "rae/core/parallel.hpp"
+#include "rae/generate/autoencoder.hpp"
 #include "rae/io/data_survey.hpp"
 #include "rae/io/dataset.hpp"
 #include "rae/io/image.hpp"
+#include "rae/metrics/frechet.hpp"
 #include "support/temp_folder.hpp"
 #include "support/thread_ranks.hpp"
 #include "support/tiny_bundle.hpp"
@@ -84,18 +86,30 @@ TEST(Evaluation, MeasuresARandomModel) {
   EXPECT_EQ(report.probes->knn_pixels, 1.0);
   EXPECT_EQ(report.probes->linear_pixels, 1.0);
   EXPECT_EQ(report.probes->pictures, 90);
+  // The reconstructions of a random model are far from the originals for the classifier, too.
+  ASSERT_TRUE(report.reconstruction->class_consistency && report.reconstruction->frechet_distance);
+  EXPECT_LT(*report.reconstruction->class_consistency, 0.7);
+  EXPECT_GT(*report.reconstruction->frechet_distance, report.unguided->training_frechet_distance);
+  EXPECT_FALSE(report.reconstruction->inception_distance || report.unguided->inception);
 
   auto entries = folder.entries();
   std::sort(entries.begin(), entries.end());
   EXPECT_EQ(entries,
             (std::vector<std::string>{"classifier.safetensors", "evaluation.json", "evaluation.txt",
-                                      "neighbours.png", "reconstructions.png", "samples.png",
-                                      "samples_guided.png"}));
+                                      "nearest.png", "neighbours.png", "reconstructions.png",
+                                      "samples.png", "samples_guided.png"}));
   EXPECT_TRUE(ConfigNode::load(folder / "evaluation.json") == to_config(report));
   EXPECT_EQ(slurp(folder / "evaluation.txt"), to_text(report));
   const Image neighbours = Image::open(folder / "neighbours.png");
   EXPECT_EQ(neighbours.width(), 5 * 8 + 4 * 2);
   EXPECT_EQ(neighbours.height(), 5 * 8 + 4 * 2);
+  // 40 pairs, five in a row, enlarged twelve times. The first sample is that of the rows.
+  const Image pairs = Image::open(folder / "nearest.png");
+  EXPECT_EQ(pairs.width(), 5 * (2 * 96 + 2) + 4 * 12);
+  EXPECT_EQ(pairs.height(), 8 * 96 + 7 * 12);
+  for (const index_t x : {0, 98})
+    EXPECT_EQ(pairs.cropped(x, 0, 96, 96).resized(8, 8, ResizeFilter::box),
+              neighbours.cropped(x == 0 ? 0 : 10, 0, 8, 8));
   const Image samples = Image::open(folder / "samples.png");  // a row of eight for each class
   EXPECT_EQ(samples.width(), 8 * 8 + 7 * 2);
   EXPECT_EQ(samples.height(), 3 * 8 + 2 * 2);
@@ -138,6 +152,65 @@ TEST(Evaluation, HasTheSameReportAndPicturesWithSeveralRanks) {
     }
   });
   EXPECT_EQ(stopped, 3);
+}
+
+// Distances in the features of a further network, as for Inception.
+TEST(Evaluation, MeasuresDistancesInTheFeaturesOfAFurtherNetwork) {
+  EvaluationOptions options = quick_evaluation();
+  options.probes = false;
+  options.inception = FeatureExtractor::encoder(tiny_bundle().files());
+  const EvaluationReport report = evaluate(tiny_bundle(), kTrain, kTest, options);
+  ASSERT_TRUE(report.unguided->inception && report.guided->inception);
+  const InceptionQuality& q = *report.unguided->inception;
+  EXPECT_GT(q.to_test, 2 * q.training_to_test);
+  EXPECT_GT(q.to_training, 2 * q.training_to_test);
+  EXPECT_NE(q.to_test, q.to_training);
+  ASSERT_TRUE(report.reconstruction->inception_distance);
+
+  // The same by hand: features of the 8-bit test pictures and of their reconstructions.
+  const FeatureExtractor& network = *options.inception;
+  const Autoencoder autoencoder(tiny_bundle());
+  FeatureStatistics originals(network.dimension()), copies(network.dimension());
+  Tensor<float> images(Shape{kTest->size(), 1, 8, 8});  // (N, C, H, W)
+  for (index_t i = 0; i < kTest->size(); ++i)
+    kTest->image(i, images.span().subspan(static_cast<std::size_t>(64 * i), 64));
+  const Tensor<float> real = network(Image::from_batch(images));  // (N, D)
+  originals.update(real.view());
+  const Tensor<float> reconstructed = network(autoencoder.decode(autoencoder.encode(images)));
+  copies.update(reconstructed.view());
+  EXPECT_EQ(*report.reconstruction->inception_distance, frechet_distance(copies, originals));
+
+  const ConfigNode node = to_config(report);
+  EXPECT_EQ(node.at("unguided").at("inception").get<double>("to_test"), q.to_test);
+  EXPECT_EQ(node.at("reconstruction").get<double>("inception_distance"),
+            *report.reconstruction->inception_distance);
+  const std::string text = to_text(report);
+  for (const char* line :
+       {"FID (Inception) to the test set", "FID to these training pictures", "rFID (Inception)"})
+    EXPECT_NE(text.find(line), std::string::npos) << text;
+
+  // Ranks share this, too.
+  on_ranks(2, [&](Communicator& ranks) {
+    EvaluationOptions own = options;
+    own.ranks = &ranks;
+    const EvaluationReport shared = evaluate(tiny_bundle(), kTrain, kTest, own);
+    if (ranks.is_root()) {
+      EXPECT_TRUE(to_config(shared) == node);
+    }
+  });
+}
+
+TEST(Evaluation, PartsCanBeLeftOut) {
+  const TempFolder folder;
+  EvaluationOptions options = quick_evaluation();
+  options.reconstruction = false;
+  options.probes = false;
+  options.neighbour_queries = 0;
+  options.classifier_file = folder / "judge.safetensors";
+  const EvaluationReport report = evaluate(tiny_bundle(), kTrain, kTest, options);
+  EXPECT_TRUE(report.unguided && report.guided);
+  EXPECT_FALSE(report.reconstruction || report.probes || report.neighbours);
+  EXPECT_EQ(folder.entries(), std::vector<std::string>{"judge.safetensors"});
 }
 
 TEST(Evaluation, KeepsWhatIsDoneWhenItIsStopped) {

@@ -2,13 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <map>
 
 #include "rae/diffusion/latent_statistics.hpp"
+#include "rae/formats/model_files.hpp"
 #include "rae/generate/autoencoder.hpp"
 #include "rae/generate/generator.hpp"
+#include "rae/models/dit_dh.hpp"
 #include "support/golden.hpp"
 #include "support/idx_files.hpp"
 #include "support/temp_folder.hpp"
@@ -262,6 +265,55 @@ TEST(Recipe, MistakesAreReportedWithTheirPath) {
 
 // A network that no file of the library knows needs only to be registered to be trained; see also
 // tests/generate/third_backbone_test.cpp.
+/// Every examples/models/NAME.yaml is the recipe of the model NAME beside it, once that is there.
+TEST(Recipe, ShippedRecipesBelongToTheirModels) {
+  namespace fs = std::filesystem;
+  index_t recipes = 0;
+  for (const auto& entry : fs::directory_iterator(RAE_SOURCE_DIR "/examples/models")) {
+    if (entry.path().extension() != ".yaml") continue;
+    ++recipes;
+    const std::string name = entry.path().stem().string();
+    const Recipe recipe = parse_recipe(ConfigNode::load(entry.path().string()));
+    EXPECT_EQ(recipe.model.name, name);
+    ASSERT_TRUE(recipe.model.dit) << name;
+    for (const char* note : {"data", "data_licence", "licence"})
+      EXPECT_TRUE(recipe.notes.contains(note)) << name << ": notes." << note;
+    // The network is at least as wide as a token (Theorem 1); in DiT^DH the head.
+    if (const auto* dit = recipe.model.dit->get_if<DitDhConfig>()) {
+      EXPECT_GE(std::max(dit->hidden_size[0], dit->hidden_size[1]), dit->in_channels) << name;
+    }
+    const fs::path file = fs::path(entry.path()).replace_extension(".safetensors");
+    if (!fs::exists(file)) continue;
+    EXPECT_LE(fs::file_size(file), 32'000'000u) << name;
+    EXPECT_TRUE(fs::exists(fs::path(file).replace_extension(".md"))) << name;
+    const ModelConfig model = ModelFiles::open(file.string()).config;
+    EXPECT_EQ(model.name, name);
+    EXPECT_TRUE(model.encoder == recipe.model.encoder) << name;
+    EXPECT_TRUE(to_config(*model.decoder) == to_config(*recipe.model.decoder)) << name;
+    EXPECT_TRUE(*model.dit == *recipe.model.dit) << name;
+    EXPECT_EQ(model.image_shape(), recipe.model.image_shape()) << name;
+    EXPECT_EQ(model.time_shift, recipe.model.time_shift) << name;
+    EXPECT_EQ(model.prediction, recipe.model.prediction) << name;
+  }
+  EXPECT_GE(recipes, 1);
+}
+
+TEST(Recipe, HistoryIsKeptAtCheckpoints) {
+  const auto with = [](const std::string& every) {
+    return recipe_of(
+        replaced(kTinyRecipe, "  flow: {time", "  keep_every: " + every + "\n  flow: {time"));
+  };
+  EXPECT_EQ(recipe_of().keep_every, 0);
+  EXPECT_EQ(with("4").keep_every, 4);
+  for (const char* wrong : {"3", "-2"})
+    EXPECT_NE(
+        message_of<ConfigError>([&] {
+          (void)with(wrong);
+        }).find("dit.keep_every: expected a multiple of train.checkpoint_every, 2, or 0, got "),
+        std::string::npos)
+        << wrong;
+}
+
 TEST(Recipe, TrainsARegisteredNetwork) {
   ASSERT_TRUE(register_backbone<TokenMlpKind>());
   const std::string dit =

@@ -272,6 +272,38 @@ TEST_F(RunFolders, PicturesThatAKillPreventedAreDrawnLater) {
   EXPECT_EQ(slurp(last), drawn);
 }
 
+TEST_F(RunFolders, BundlesOfStage2AreKeptInTheHistory) {
+  const Recipe recipe = three_class_recipe({"dit.keep_every=4"});
+  const std::string events = train(recipe, "a");
+  EXPECT_TRUE(has_text(events, "wrote " + out_ / "a/history/step-0000004.safetensors")) << events;
+  const auto kept = [&](const std::string& run, const std::string& step) {
+    return slurp(out_ / (run + "/history/step-000000" + step + ".safetensors"));
+  };
+  EXPECT_EQ(kept("a", "6"), model("a"));  // the last one, too
+  EXPECT_NE(kept("a", "4"), model("a"));
+  EXPECT_FALSE(exists("a/history/step-0000002.safetensors"));
+  EXPECT_EQ(Bundle::load(out_ / "a/history/step-0000004.safetensors").config.class_names.size(),
+            3u);
+  // The same bundles after an interruption, and when a kill has prevented one.
+  train_until(recipe, "b", "dit", 5);
+  EXPECT_FALSE(exists("b/history/step-0000005.safetensors"));
+  train(recipe, "b");
+  EXPECT_EQ(kept("b", "4"), kept("a", "4"));
+  fs::remove(out_ / "b/history/step-0000006.safetensors");
+  train(recipe, "b");
+  EXPECT_EQ(kept("b", "6"), kept("a", "6"));
+  // The choice belongs to no result, and another training begins another history.
+  EXPECT_FALSE(has_text(train(three_class_recipe({"dit.keep_every=2"}), "a"), "wrote"));
+  EXPECT_FALSE(has_text(train(three_class_recipe(), "a"), "wrote"));
+  fs::remove_all(out_ / "a/encoder");
+  train(three_class_recipe({"dit.keep_every=6", "encoder.train.lr=5e-3"}), "a");
+  EXPECT_TRUE(exists("a/history-stale-1/step-0000004.safetensors"));
+  EXPECT_FALSE(exists("a/history/step-0000004.safetensors"));
+  EXPECT_EQ(kept("a", "6"), model("a"));
+  train(three_class_recipe(), "none");
+  EXPECT_FALSE(exists("none/history"));
+}
+
 TEST_F(RunFolders, OneRunAtATimeTrainsInAFolder) {
   bool refused = false;
   train(three_class_recipe(), "a", [&](RecipeRun& run) {

@@ -5,15 +5,14 @@
 #include <algorithm>
 #include <cmath>
 
-#include "convergence/representation.hpp"
+#include "convergence/space.hpp"
 #include "frame/finding.hpp"
 #include "frame/judge.hpp"
+#include "frame/kept_training.hpp"
+#include "frame/latent_training.hpp"
 #include "frame/pictures.hpp"
 #include "frame/points.hpp"
-#include "rae/diffusion/sampler.hpp"
 #include "rae/diffusion/time_grid.hpp"
-#include "rae/models/dit_dh.hpp"
-#include "rae/train/flow_trainer.hpp"
 
 namespace {
 
@@ -21,52 +20,44 @@ using namespace rae;
 using namespace rae::experiments;
 
 struct Plan {
-  RepresentationPlan representation{};
-  index_t steps = 8000, batch = 128;  // of the DiT
-  index_t checkpoints = 8;            // at which the distance is measured
-  index_t samples = 5000, grid = 25;  // pictures of a distance; steps of the sampler
+  SpacePlan space{};
+  DitPlan dit{};
+  index_t steps = 2400, batch = 64;   // of the DiT
+  index_t checkpoints = 6;            // at which the distance is measured
+  index_t samples = 1500, grid = 20;  // pictures of a distance; steps of the sampler
   index_t seeds = 3;
-  index_t backbone = 192, head = 256;  // widths of DiT^DH
-  index_t depth = 6;
 };
 
 Plan plan_of(const Options& options) {
   Plan plan;
   if (options.quick) {
-    plan.representation.width = 32;
-    plan.representation.layers = 1;
-    plan.representation.vae_dim = 8;
-    plan.representation.encoder_steps = plan.representation.decoder_steps = 20;
-    plan.representation.batch = plan.batch = 16;
+    plan.space = {.networks = {.width = 32, .layers = 1, .batch = 16},
+                  .vae_dim = 8,
+                  .encoder_steps = 20,
+                  .decoder_steps = 20};
+    plan.dit = {.backbone = 32, .depth = 1, .head = 32};
+    plan.batch = 16;
     plan.steps = 40;
     plan.checkpoints = 2;
     plan.samples = 64;
     plan.grid = 4;
     plan.seeds = 1;
-    plan.backbone = plan.head = 32;
-    plan.depth = 1;
   }
   return plan;
 }
 
 ConfigNode settings_of(const Plan& plan, const Judge& judge, const ImageDataset& data) {
-  const RepresentationPlan& r = plan.representation;
-  return ConfigNode::map({{"size", r.size},
-                          {"patch", r.patch},
-                          {"width", r.width},
-                          {"layers", r.layers},
-                          {"vae_dim", r.vae_dim},
-                          {"kl_weight", r.kl_weight},
-                          {"encoder_steps", r.encoder_steps},
-                          {"decoder_steps", r.decoder_steps},
+  return ConfigNode::map({{"networks", to_config(plan.space.networks)},
+                          {"vae_dim", plan.space.vae_dim},
+                          {"kl_weight", plan.space.kl_weight},
+                          {"encoder_steps", plan.space.encoder_steps},
+                          {"decoder_steps", plan.space.decoder_steps},
+                          {"dit", to_config(plan.dit)},
                           {"batch", plan.batch},
                           {"steps", plan.steps},
                           {"checkpoints", plan.checkpoints},
                           {"samples", plan.samples},
                           {"grid", plan.grid},
-                          {"backbone", plan.backbone},
-                          {"head", plan.head},
-                          {"depth", plan.depth},
                           {"classifier", static_cast<index_t>(judge.checksum())},
                           {"pictures", data.manifest().checksum()}});
 }
@@ -74,72 +65,36 @@ ConfigNode settings_of(const Plan& plan, const Judge& judge, const ImageDataset&
 /// Name of a number at checkpoint `i`, from 1 on.
 std::string key_of(const char* number, index_t i) { return concat(number, "_", i); }
 
-/// Distance of samples of a network, balanced over the classes, to the real test set.
-double distance_of(BackboneNetwork<Tensor<float>>& network, const Representation& space,
-                   const Judge& judge, const Plan& plan, double shift, std::uint64_t seed) {
-  const Shape latent = space.latents.shape();  // (N, C, h, w)
-  const std::vector<float> grid = full_time_grid(plan.grid, shift);
-  const auto draw = [&](const std::vector<std::int64_t>& labels, index_t first) {
-    const auto count = static_cast<index_t>(labels.size());
-    Tensor<float> x(latent.with(0, count));  // (B, C, h, w)
-    Philox(seed + 500, static_cast<std::uint64_t>(first)).fill_normal(x.span());
-    return space.decode(
-        sample<float>([&](const Tensor<float>& at,
-                          float t) { return network(at, Tensor<float>(Shape{count}, t), labels); },
-                      std::move(x), grid));
-  };
-  return judge.score_samples(plan.samples, draw).distance;
-}
-
 /// Trains a DiT^DH on a representation; its distances and CPU-seconds at the checkpoints.
-ConfigNode learn(const Representation& space, const Judge& judge, const Plan& plan,
-                 std::uint64_t seed) {
-  constexpr index_t kHeadWidth = 32;
-  const Shape latent = space.latents.shape();  // (N, C, h, w)
-  const index_t size = latent.numel() / latent[0];
-  const DitDhConfig network{.grid_h = latent[2],
-                            .grid_w = latent[3],
-                            .in_channels = latent[1],
-                            .hidden_size = {plan.backbone, plan.head},
-                            .depth = {plan.depth, 2},
-                            .num_heads = {plan.backbone / kHeadWidth, plan.head / kHeadWidth},
-                            .num_classes = judge.classes()};
-  const FlowOptions flow{.time_shift = std::max(1.0, dimension_shift(static_cast<double>(size)))};
+ConfigNode learn(const Space& space, const Judge& judge, const Plan& plan, std::uint64_t seed) {
+  const Shape latent = space.representation.shape();  // (C, h, w)
+  const FlowOptions flow{.time_shift = automatic_time_shift(latent)};
   const TrainingOptions training{.steps = plan.steps,
                                  .batch_size = plan.batch,
                                  .lr = 1e-3,
                                  .final_lr = 1e-3,
                                  .warmup_steps = plan.steps / 40,
-                                 .ema_decay = 0.998,
+                                 .ema_decay = 0.99,
                                  .seed = seed,
                                  .checkpoint_every = plan.steps / plan.checkpoints};
-  // Pictures are drawn with replacement; batch i is a function of the seed and of i.
-  const auto batch = [&](index_t i) {
-    LatentBatch out{Tensor<float>(Shape{plan.batch, latent[1], latent[2], latent[3]}),
-                    {},
-                    static_cast<std::uint64_t>(i * plan.batch)};
-    const Philox random(seed, (std::uint64_t{1} << 61) + static_cast<std::uint64_t>(i));
-    for (index_t b = 0; b < plan.batch; ++b) {
-      const auto at = static_cast<index_t>(
-          random.below(static_cast<std::uint64_t>(b), static_cast<std::uint64_t>(latent[0])));
-      copy_elements(space.latents.data() + at * size, size, out.latents.data() + b * size);
-      out.labels.push_back(space.labels[static_cast<std::size_t>(at)]);
-    }
-    return out;
-  };
+  const std::vector<float> grid = full_time_grid(plan.grid, flow.time_shift);
   ConfigNode out = ConfigNode::map({{"autoencoder_seconds", space.cpu_seconds}});
   double measured = 0;  // CPU-seconds of distances
   const double begin = cpu_seconds();
-  (void)train_flow(batch, Backbone(network), flow, training, {.stage = "convergence"},
-                   [&](index_t step, BackboneNetwork<Tensor<float>>& average) {
-                     const double now = cpu_seconds();
-                     const index_t i = step * plan.checkpoints / plan.steps;
-                     if (i < 1) return;
-                     out.set(key_of("seconds", i), now - begin - measured);
-                     out.set(key_of("distance", i),
-                             distance_of(average, space, judge, plan, flow.time_shift, seed));
-                     measured += cpu_seconds() - now;
-                   });
+  const auto measure = [&](index_t step, BackboneNetwork<Tensor<float>>& average) {
+    const index_t i = step * plan.checkpoints / plan.steps;
+    if (i < 1) return;
+    const double now = cpu_seconds();
+    const auto draw = [&](const std::vector<std::int64_t>& labels, index_t first) {
+      return space.decode(draw_latents(average, latent, grid, labels, first, seed));
+    };
+    out.set(key_of("seconds", i), now - begin - measured);
+    out.set(key_of("distance", i), judge.score_samples(plan.samples, draw).distance);
+    measured += cpu_seconds() - now;
+  };
+  (void)train_flow(random_batches(space.representation, plan.batch, seed),
+                   dit_dh(wide_enough(plan.dit, latent), latent, judge.classes()), flow, training,
+                   {.stage = "convergence"}, measure);
   return out;
 }
 
@@ -175,7 +130,7 @@ Finding finding_of(const Plan& plan, const std::vector<ConfigNode>& results) {
                      .y = {.label = "Frechet distance", .scale = PlotScale::log}};
   PlotPanel seconds{.x = {.label = "CPU-seconds"},
                     .y = {.label = "Frechet distance", .scale = PlotScale::log}};
-  for (const std::string& name : representation_names()) {
+  for (const std::string& name : space_names()) {
     const auto own = results_at(results, {{"latents", name}});
     PlotSeries over_pictures{.name = name};
     for (index_t i = 1; i <= plan.checkpoints; ++i) {
@@ -194,7 +149,7 @@ Finding finding_of(const Plan& plan, const std::vector<ConfigNode>& results) {
   }
   const double goal = pictures.series[1].y.back();  // of the VAE at the end
   const auto number = [](double value) {
-    return std::isfinite(value) ? with_spread({.mean = value, .count = 1}) : "not reached";
+    return std::isfinite(value) ? three_digits(value) : "not reached";
   };
   std::vector<double> pictures_to, seconds_to;
   for (std::size_t i = 0; i < pictures.series.size(); ++i) {
@@ -225,17 +180,16 @@ Finding finding_of(const Plan& plan, const std::vector<ConfigNode>& results) {
 
 void run(const Options& options) {
   const Plan plan = plan_of(options);
-  const auto train = open_pictures(options, Split::train, plan.representation.size),
-             test = open_pictures(options, Split::test, plan.representation.size);
+  const auto train = open_pictures(options, Split::train, plan.space.networks.size),
+             test = open_pictures(options, Split::test, plan.space.networks.size);
   const Judge judge = Judge::open(options, train, *test);
   std::vector<Point> points;
   for (index_t seed = 0; seed < plan.seeds; ++seed)
-    for (const std::string& name : representation_names())
+    for (const std::string& name : space_names())
       points.push_back({ConfigNode::map({{"latents", name}, {"seed", seed}}),
                         name == "pixels" ? 1.0 : 2.0, [&, name, seed] {
                           const auto own = static_cast<std::uint64_t>(seed);
-                          return learn(make_representation(name, train, plan.representation, own),
-                                       judge, plan, own);
+                          return learn(make_space(name, train, plan.space, own), judge, plan, own);
                         }});
   write_finding(
       options, finding_of(plan, measure_points(options, settings_of(plan, judge, *train), points)));

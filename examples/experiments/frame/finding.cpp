@@ -33,12 +33,6 @@ std::string section(const Options& options, const Finding& finding) {
   return out + "\n" + wrapped(finding.conclusion);
 }
 
-std::string three_digits(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g", value);
-  return text;
-}
-
 }  // namespace
 
 std::string wrapped(const std::string& text) {
@@ -62,6 +56,21 @@ std::string with_spread(const Spread& spread) {
   if (spread.count == 0) return "";
   if (spread.count == 1) return three_digits(spread.mean);
   return three_digits(spread.mean) + " ± " + three_digits(spread.deviation);
+}
+
+std::string three_digits(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g", value);
+  return text;
+}
+
+std::string seeds_in_words(index_t count) {
+  return count == 1 ? "one seed" : concat("mean and standard deviation of ", count, " seeds");
+}
+
+Compared compare(const Spread& a, const Spread& b) {
+  if (a.high < b.low) return Compared::less;
+  return b.high < a.low ? Compared::more : Compared::neither;
 }
 
 void write_finding(const Options& options, const Finding& finding) {

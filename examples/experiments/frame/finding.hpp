@@ -30,6 +30,17 @@ void write_finding(const Options& options, const Finding& finding);
 /// "0.0123 ± 0.0004", or "0.0123" for one result; three significant digits.
 [[nodiscard]] std::string with_spread(const Spread& spread);
 
+/// A number with three significant digits.
+[[nodiscard]] std::string three_digits(double value);
+
+/// "mean and standard deviation of 3 seeds", or "one seed".
+[[nodiscard]] std::string seeds_in_words(index_t count);
+
+/// Whether all results of one are less than all of the other, or neither.
+enum class Compared { less, neither, more };
+/// All results of `a` against all of `b`.
+[[nodiscard]] Compared compare(const Spread& a, const Spread& b);
+
 /// `text` in lines of at most 100 columns.
 [[nodiscard]] std::string wrapped(const std::string& text);
 

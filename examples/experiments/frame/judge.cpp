@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 #include <iterator>
 
+#include "frame/kept_training.hpp"
 #include "frame/pictures.hpp"
 #include "rae/io/data_manifest.hpp"
 
@@ -35,17 +35,6 @@ ClassifierOptions classifier_how(const Options& options, const ImageDataset& tra
   return out;
 }
 
-/// Prints one line for each tenth of a training.
-bool print_tenths(const TrainingProgress& now) {
-  const index_t tenth = std::max<index_t>(1, now.steps / 10);
-  if (now.step % tenth == 0 && now.seconds > 10) {
-    std::printf("classifier: step %lld of %lld, %.0f min left\n", static_cast<long long>(now.step),
-                static_cast<long long>(now.steps), std::ceil(now.eta_seconds / 60));
-    std::fflush(stdout);
-  }
-  return true;
-}
-
 }  // namespace
 
 Judge Judge::open(const Options& options, const OwnedPointer<const ImageDataset>& train,
@@ -53,7 +42,6 @@ Judge Judge::open(const Options& options, const OwnedPointer<const ImageDataset>
   const bool given = !options.classifier.empty();
   const std::string path = given ? options.classifier : options.out + "/classifier.safetensors";
   ClassifierOptions how = classifier_how(options, *train);
-  how.training.log_every = std::max<index_t>(1, how.training.steps / 10);
   if (!given) std::filesystem::create_directories(options.out);
   Classifier<Tensor<float>> classifier =
       given ? load_classifier(path) : cached_classifier(path, train, how, print_tenths);
@@ -109,23 +97,20 @@ PictureScore Judge::score_samples(index_t count, const DrawPictures& draw) const
   return score(std::move(all), labels);
 }
 
-PictureScore Judge::score_training(index_t count) const {
-  count = std::min(count, train_->size());
+PictureScore Judge::score_set(const ImageDataset& data,
+                              const Function<Tensor<float>(const Tensor<float>&)>& change) const {
   JudgedPictures all;
   std::vector<std::int64_t> labels;
-  const auto pixels = static_cast<std::size_t>(train_->image_size());
-  for (index_t first = 0; first < count; first += kAtOnce) {
-    const index_t now = std::min(kAtOnce, count - first);
-    Tensor<float> images(
-        Shape{now, train_->channels(), train_->height(), train_->width()});  // (B, C, H, W)
-    for (index_t i = 0; i < now; ++i) {
-      const index_t at = (first + i) * train_->size() / count;
-      train_->image(at, images.span().subspan(static_cast<std::size_t>(i) * pixels, pixels));
-      labels.push_back(train_->label(at));
-    }
-    append(all, judge(std::move(images)), first, count);
-  }
+  for_batches(data, [&](const Tensor<float>& images, index_t first) {
+    append(all, judge(change(images)), first, data.size());
+  });
+  for (index_t i = 0; i < data.size(); ++i) labels.push_back(data.label(i));
   return score(std::move(all), labels);
+}
+
+PictureScore Judge::score_training(index_t count) const {
+  return score_set(*evenly_spaced(train_, count),
+                   [](const Tensor<float>& images) { return images; });
 }
 
 }  // namespace rae::experiments

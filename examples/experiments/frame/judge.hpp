@@ -49,6 +49,11 @@ class Judge {
   /// classes: picture i has class i modulo their number.
   [[nodiscard]] PictureScore score_samples(index_t count, const DrawPictures& draw) const;
 
+  /// Scores of the pictures of `data` after `change`, for example after encoding and decoding.
+  [[nodiscard]] PictureScore score_set(
+      const ImageDataset& data,
+      const Function<Tensor<float>(const Tensor<float>& images)>& change) const;
+
   /// Scores of `count` real training pictures, evenly spaced in the training set: the distance is
   /// the floor that as many samples can reach.
   [[nodiscard]] PictureScore score_training(index_t count) const;

@@ -14,7 +14,7 @@ struct Options {
   std::string name{};  ///< of the experiment
   bool quick = false;  ///< a reduced version with synthetic pictures, for tests
   std::string data{};  ///< folder of pictures; empty: synthetic ones, in the reduced version only
-  std::vector<std::string> models{};  ///< bundles whose encoders are used
+  std::vector<std::string> models{};  ///< bundles whose encoders are used, or folders of encoders
   std::string classifier{};  ///< file of the classifier that judges pictures; empty: trained in OUT
   std::string out{};         ///< folder of the measured points and the table of results
   std::string docs{};        ///< folder of findings.md and images/findings

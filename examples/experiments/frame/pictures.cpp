@@ -54,13 +54,12 @@ OwnedPointer<const ImageDataset> open_pictures(const Options& options, Split spl
   return open_dataset(options.data, split, {.size = size, .channels = 3});
 }
 
-Tensor<float> first_pictures(const ImageDataset& data, index_t count) {
-  count = std::min(count, data.size());
-  Tensor<float> out(Shape{count, data.channels(), data.height(), data.width()});  // (N, C, H, W)
-  const auto pixels = static_cast<std::size_t>(data.image_size());
-  for (index_t i = 0; i < count; ++i)
-    data.image(i, out.span().subspan(static_cast<std::size_t>(i) * pixels, pixels));
-  return out;
+OwnedPointer<const ImageDataset> evenly_spaced(const OwnedPointer<const ImageDataset>& data,
+                                               index_t count) {
+  if (count >= data->size()) return data;
+  std::vector<index_t> chosen;
+  for (index_t i = 0; i < count; ++i) chosen.push_back(i * data->size() / count);
+  return subset(data, std::move(chosen));
 }
 
 void for_batches(const ImageDataset& data,

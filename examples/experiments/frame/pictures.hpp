@@ -13,8 +13,10 @@ namespace rae::experiments {
 [[nodiscard]] OwnedPointer<const ImageDataset> open_pictures(const Options& options, Split split,
                                                              index_t size);
 
-/// The first `count` pictures of `data`, or all when there are fewer: (N, C, H, W) in [0, 1].
-[[nodiscard]] Tensor<float> first_pictures(const ImageDataset& data, index_t count);
+/// `count` pictures of `data`, or all when there are fewer, evenly spaced, so that sets in the
+/// order of their classes are represented.
+[[nodiscard]] OwnedPointer<const ImageDataset> evenly_spaced(
+    const OwnedPointer<const ImageDataset>& data, index_t count);
 
 /// Calls `f(images, first)` for all pictures of `data` in order, with batches (B, C, H, W) in [0,
 /// 1] of at most 128 and the number of their first picture.

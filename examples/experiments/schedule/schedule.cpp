@@ -6,14 +6,12 @@
 #include <cmath>
 #include <memory>
 
-#include "frame/encoders.hpp"
+#include "frame/frozen_encoder.hpp"
+#include "frame/latent_training.hpp"
 #include "frame/pictures.hpp"
-#include "rae/diffusion/sampler.hpp"
 #include "rae/diffusion/time_grid.hpp"
 #include "rae/kernels/gemm.hpp"
 #include "rae/metrics/frechet.hpp"
-#include "rae/models/dit_dh.hpp"
-#include "rae/train/flow_trainer.hpp"
 #include "schedule/plan.hpp"
 
 namespace {
@@ -41,28 +39,23 @@ SchedulePlan plan_of(const Options& options) {
 
 /// Training and test latents of one encoder.
 struct Latents {
-  Tensor<float> train, test;  // (N, C, h, w)
-  std::vector<std::int64_t> labels;
+  Representation train;
+  Tensor<float> test;  // (N, C, h, w)
   index_t classes;
 };
 
 /// Encodes the pictures with encoder number `i`: that of a model, or a random one.
 Latents latents_of(const Options& options, const SchedulePlan& plan, std::size_t i) {
-  index_t size = kRandomSize;
-  Latents out;
-  Encode encode;
-  if (!options.models.empty()) {
-    size = model_picture_size(options.models[i]);
-    encode = encoder_of_model(options.models[i]);
-  }
-  const auto train = open_pictures(options, Split::train, size),
-             test = open_pictures(options, Split::test, size);
-  const Tensor<float> pictures = first_pictures(*train, plan.train);  // (N, 3, H, W)
-  if (options.models.empty()) encode = random_encoder(plan.tokens[i], pictures);
-  out.train = encode_all(encode, pictures);
-  out.test = encode_all(encode, first_pictures(*test, plan.test));
-  for (index_t n = 0; n < out.train.extent(0); ++n) out.labels.push_back(train->label(n));
-  out.classes = static_cast<index_t>(train->class_names().size());
+  const auto part = [&](Split split, index_t count) {
+    return evenly_spaced(open_pictures(options, split, kRandomSize), count);
+  };
+  const auto train = part(Split::train, plan.train), test = part(Split::test, plan.test);
+  const Encode encode =
+      encode_of(options.models.empty() ? random_encoder(plan.tokens[i])
+                                       : encoder_of(options.models[i], kRandomSize));
+  Latents out{represent(*train, encode), encode_all(*test, encode),
+              static_cast<index_t>(train->class_names().size())};
+  out.test = out.train.norm.normalize(out.test);
   return out;
 }
 
@@ -82,17 +75,10 @@ FeatureStatistics projected(const Tensor<float>& latents, index_t dimension) {
 /// Trains with this shift, samples with it, and compares with the test latents.
 ConfigNode measure(const SchedulePlan& plan, const Latents& data, double shift,
                    std::uint64_t seed) {
-  const Shape all = data.train.shape();  // (N, C, h, w)
-  const index_t size = all.numel() / all[0];
-  // At least as wide as a token, and divisible into heads of 16.
-  const index_t head = std::max(plan.head, (all[1] + 15) / 16 * 16);
-  const Backbone backbone = DitDhConfig{.grid_h = all[2],
-                                        .grid_w = all[3],
-                                        .in_channels = all[1],
-                                        .hidden_size = {plan.backbone, head},
-                                        .depth = {plan.depth, 2},
-                                        .num_heads = {plan.backbone / 16, head / 16},
-                                        .num_classes = data.classes};
+  const Shape latent = data.train.shape();  // (C, h, w)
+  const Backbone backbone =
+      dit_dh({.backbone = plan.backbone, .depth = plan.depth, .head = plan.head, .head_width = 16},
+             latent, data.classes);
   FlowOptions flow;
   flow.time_shift = shift;
   const TrainingOptions training{.steps = plan.steps,
@@ -102,35 +88,18 @@ ConfigNode measure(const SchedulePlan& plan, const Latents& data, double shift,
                                  .warmup_steps = plan.steps / 20,
                                  .ema_decay = 0.99,
                                  .seed = seed};
-  const auto batch_of = [&](index_t i) {
-    LatentBatch batch{Tensor<float>(Shape{plan.batch, all[1], all[2], all[3]}),
-                      {},
-                      static_cast<std::uint64_t>(i * plan.batch)};
-    const Philox random(seed, (std::uint64_t{1} << 50) + static_cast<std::uint64_t>(i));
-    for (index_t b = 0; b < plan.batch; ++b) {
-      const auto n = static_cast<index_t>(
-          random.below(static_cast<std::uint64_t>(b), static_cast<std::uint64_t>(all[0])));
-      copy_elements(data.train.data() + n * size, size, batch.latents.data() + b * size);
-      batch.labels.push_back(data.labels[static_cast<std::size_t>(n)]);
-    }
-    return batch;
-  };
-  const auto network = train_flow(batch_of, backbone, flow, training, {.stage = "schedule"});
+  const auto network = train_flow(random_batches(data.train, plan.batch, seed), backbone, flow,
+                                  training, {.stage = "schedule"});
 
   constexpr index_t kBatch = 100;
   const std::vector<float> grid = full_time_grid(plan.sampling_steps, shift);
   FeatureStatistics drawn(plan.projection);
   for (index_t begin = 0; begin < plan.samples; begin += kBatch) {
-    const index_t n = std::min(kBatch, plan.samples - begin);
-    Tensor<float> noise(Shape{n, all[1], all[2], all[3]});  // (n, C, h, w)
-    Philox(seed + 500, static_cast<std::uint64_t>(begin)).fill_normal(noise.span());
     std::vector<std::int64_t> labels;
-    for (index_t b = 0; b < n; ++b) labels.push_back((begin + b) % data.classes);
-    const Tensor<float> latents =
-        sample<float>([&](const Tensor<float>& x,
-                          float t) { return (*network)(x, Tensor<float>(Shape{n}, t), labels); },
-                      std::move(noise), grid);
-    drawn.merge(projected(latents, plan.projection));
+    for (index_t i = begin; i < std::min(plan.samples, begin + kBatch); ++i)
+      labels.push_back(i % data.classes);
+    drawn.merge(
+        projected(draw_latents(*network, latent, grid, labels, begin, seed), plan.projection));
   }
   return ConfigNode::map(
       {{"distance", frechet_distance(drawn, projected(data.test, plan.projection))}});
@@ -143,7 +112,7 @@ void run(const Options& options) {
   std::vector<index_t> dimensions;
   for (std::size_t i = 0; i < plan.tokens.size(); ++i) {
     const auto data = std::make_shared<const Latents>(latents_of(options, plan, i));
-    const index_t dimension = data->train.numel() / data->train.extent(0);
+    const index_t dimension = data->train.shape().numel();
     dimensions.push_back(dimension);
     for (index_t seed = 0; seed < plan.seeds; ++seed)
       for (const double shift : plan.shifts)

@@ -4,8 +4,9 @@
 // Figure 3 and Theorem 1; section 5 for the head.
 #include <algorithm>
 
-#include "frame/encoders.hpp"
+#include "frame/frozen_encoder.hpp"
 #include "frame/pictures.hpp"
+#include "frame/representation.hpp"
 #include "rae/metrics/token_spectrum.hpp"
 #include "rae/models/dit_dh.hpp"
 #include "rae/models/lightning_dit.hpp"
@@ -52,12 +53,12 @@ Tensor<float> copies(const Tensor<float>& latent, index_t count) {
 }
 
 /// The latent (1, C, h, w) of a picture, by a random encoder whose tokens have this width.
-Tensor<float> latent_of(const Tensor<float>& pictures, index_t chosen, index_t width) {
-  const index_t size = pictures.numel() / pictures.extent(0);
-  Tensor<float> picture(
-      Shape{1, pictures.extent(1), pictures.extent(2), pictures.extent(3)});  // (1, C, H, W)
-  copy_elements(pictures.data() + (chosen % pictures.extent(0)) * size, size, picture.data());
-  return random_encoder(width, pictures)(picture);
+Tensor<float> latent_of(const ImageDataset& pictures, index_t chosen, index_t width) {
+  const Representation space = represent(pictures, encode_of(random_encoder(width)));
+  const index_t size = space.shape().numel();
+  Tensor<float> out(space.latents.shape().with(0, 1));  // (1, C, h, w)
+  copy_elements(space.latents.data() + chosen % pictures.size() * size, size, out.data());
+  return out;
 }
 
 /// The DiT of a point; with a DDT head of `head` channels where that is not 0.
@@ -114,7 +115,7 @@ double overfit(const Tensor<float>& latent, const Backbone& backbone, const Widt
   return sum / static_cast<double>(output.numel());
 }
 
-ConfigNode measure(const WidthPlan& plan, const Tensor<float>& pictures, const ConfigNode& at) {
+ConfigNode measure(const WidthPlan& plan, const ImageDataset& pictures, const ConfigNode& at) {
   const auto tokens = at.get<index_t>("tokens"), width = at.get<index_t>("width"),
              head = at.get<index_t>("head"), seed = at.get<index_t>("seed");
   const Tensor<float> latent = latent_of(pictures, seed, tokens);            // (1, C, h, w)
@@ -126,7 +127,7 @@ ConfigNode measure(const WidthPlan& plan, const Tensor<float>& pictures, const C
       {{"loss", loss}, {"bound", least_loss_of_width(spectrum, std::max(width, head))}});
 }
 
-std::vector<Point> points_of(const WidthPlan& plan, const Tensor<float>& pictures) {
+std::vector<Point> points_of(const WidthPlan& plan, const ImageDataset& pictures) {
   std::vector<Point> out;
   for (index_t seed = 0; seed < plan.seeds; ++seed)
     for (const index_t tokens : plan.tokens)
@@ -150,9 +151,9 @@ std::vector<Point> points_of(const WidthPlan& plan, const Tensor<float>& picture
 void run(const Options& options) {
   const WidthPlan plan = plan_of(options);
   const auto data = open_pictures(options, Split::train, kRandomSize);
-  const Tensor<float> pictures = first_pictures(*data, plan.statistics);
+  const auto pictures = evenly_spaced(data, plan.statistics);
   write_finding(options, width_finding(plan, measure_points(options, settings_of(plan, *data),
-                                                            points_of(plan, pictures))));
+                                                            points_of(plan, *pictures))));
 }
 
 }  // namespace

@@ -125,25 +125,20 @@ std::string conclusion_of(const WidthPlan& plan, const std::vector<ConfigNode>& 
                                                   {"seed", r.at("seed")}});
         return r.get<double>("loss") / shallow.at(0).get<double>("loss");
       });
-  const auto text = [](double value) {
-    Spread one;
-    one.mean = value;
-    one.count = 1;
-    return with_spread(one);
-  };
-  std::string out = "Networks that are narrower than a token end at a loss of " + text(low.low) +
-                    " to " + text(low.high) + ", which is " + text(excess.low) + " to " +
-                    text(excess.high) + " times the bound of Theorem 1" +
+  std::string out = "Networks that are narrower than a token end at a loss of " +
+                    three_digits(low.low) + " to " + three_digits(low.high) + ", which is " +
+                    three_digits(excess.low) + " to " + three_digits(excess.high) +
+                    " times the bound of Theorem 1" +
                     (excess.low < 0.98 ? " (below it, which contradicts the theorem)" : "") +
                     ". With " + std::to_string(plan.depths.back()) + " blocks instead of " +
-                    std::to_string(plan.depths.front()) + " the loss is " + text(depth.low) +
-                    " to " + text(depth.high) + " times as large: depth " +
-                    (depth.low > 0.9 ? "does not help" : "helps here") +
-                    ". Networks at least as wide as a token end at " + text(wide.low) + " to " +
-                    text(wide.high) + ".";
+                    std::to_string(plan.depths.front()) + " the loss is " +
+                    three_digits(depth.low) + " to " + three_digits(depth.high) +
+                    " times as large: depth " + (depth.low > 0.9 ? "does not help" : "helps here") +
+                    ". Networks at least as wide as a token end at " + three_digits(wide.low) +
+                    " to " + three_digits(wide.high) + ".";
   if (head.count > 0)
-    out += " The same narrow backbones with a wide head end at " + text(head.low) + " to " +
-           text(head.high) + ": the head " +
+    out += " The same narrow backbones with a wide head end at " + three_digits(head.low) + " to " +
+           three_digits(head.high) + ": the head " +
            (head.high < low.low ? "rescues all of them." : "does not rescue all of them.");
   return out;
 }

@@ -84,8 +84,9 @@ struct Bundle {
   /// FormatError for NaN and infinity, too.
   void check() const;
 
-  /// Reads a file; every float type becomes f32. The configuration is checked against the sizes in
-  /// the file before any model is made. Throws FileError, FormatError, ConfigError, ShapeError.
+  /// Reads a file; every float type, and 8-bit integers with scales, become f32. The configuration
+  /// is checked against the sizes in the file before any model is made. Throws FileError,
+  /// FormatError, ConfigError, ShapeError.
   [[nodiscard]] static Bundle load(const std::string& path);
 
   /// Writes the file, whole or not at all. Vectors and the statistics of the latents stay f32,

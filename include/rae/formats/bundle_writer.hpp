@@ -3,12 +3,21 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "rae/formats/model_files.hpp"
 
 namespace rae {
+
+/// How a bundle stores the matrices of its networks: as floats, or as int8w, with 8-bit integers in
+/// groups of 32 with one scale each for those that LoadOptions::dtype = int8w narrows
+/// (weight_types.hpp), bf16 for the other matrices and f32 for tables.
+struct StoredTypes {
+  DType dtype = DType::f32;    ///< of all networks
+  std::optional<DType> dit{};  ///< of the diffusion network and its guide; absent: `dtype`
+};
 
 /// Writes a bundle (see bundle.hpp) of the networks that `files` has; matrices are stored as
 /// `stored_as`, vectors and the statistics of the latents as f32. `notes` become metadata; the keys
@@ -17,6 +26,12 @@ namespace rae {
 /// (the limit of f16 is 65504) and for a type that is not a float type, FileError. A failure leaves
 /// no file.
 void save_bundle(const ModelFiles& files, const std::string& path, DType stored_as = DType::f32,
+                 const std::map<std::string, std::string>& notes = {});
+
+/// The same with a type for the diffusion networks of its own, or with int8w. The file is read as
+/// any other bundle, with all options, and converted back without further rounding. Throws as the
+/// function above.
+void save_bundle(const ModelFiles& files, const std::string& path, const StoredTypes& types,
                  const std::map<std::string, std::string>& notes = {});
 
 /// Writes a packed bundle for `LoadOptions::dtype` = `dtype` and the kernels in use (see isa.hpp):

@@ -41,7 +41,8 @@ struct ModelFiles {
   [[nodiscard]] const std::optional<TensorGroup>& network(NetworkRole role) const;
 
   /// A bundle (see bundle.hpp). Names, numbers of elements and configuration are checked, and only
-  /// the statistics are read. Throws FileError, FormatError, ConfigError, ShapeError.
+  /// the statistics are read, and matrices that are stored as 8-bit integers. Throws FileError,
+  /// FormatError, ConfigError, ShapeError.
   [[nodiscard]] static ModelFiles open(const std::string& path);
 };
 

@@ -30,8 +30,13 @@ class Autoencoder {
   /// Opens a bundle. Throws as `ModelFiles::open` and the constructor.
   [[nodiscard]] static Autoencoder load(const std::string& path, const LoadOptions& load = {});
 
-  /// Loads the built-in model (see `find_model`). Throws FileError when it is not found.
+  /// Loads the default of the built-in models, `kBuiltinModel`. Throws FileError when it is not
+  /// found.
   [[nodiscard]] static Autoencoder builtin(const LoadOptions& options = {});
+  /// Loads the built-in model of this name, for example "fashion-mnist"; `named_models` lists them
+  /// all. Throws FileError, which lists them too, when it is not found.
+  [[nodiscard]] static Autoencoder builtin(const std::string& name,
+                                           const LoadOptions& options = {});
 
   /// The picture as the model takes it: the central part (ADM's centre crop) at the model's size,
   /// gray or RGB. Throws ArgumentError for an empty picture.

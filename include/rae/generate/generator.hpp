@@ -84,8 +84,12 @@ class Generator {
   /// Opens a bundle. Throws as `ModelFiles::open` and the constructor.
   [[nodiscard]] static Generator load(const std::string& path, const LoadOptions& load = {});
 
-  /// Loads the built-in model (see `find_model`). Throws FileError when it is not found.
+  /// Loads the default of the built-in models, `kBuiltinModel`. Throws FileError when it is not
+  /// found.
   [[nodiscard]] static Generator builtin(const LoadOptions& options = {});
+  /// Loads the built-in model of this name, for example "fashion-mnist"; `named_models` lists them
+  /// all. Throws FileError, which lists them too, when it is not found.
+  [[nodiscard]] static Generator builtin(const std::string& name, const LoadOptions& options = {});
 
   /// One picture for each label. A picture depends only on its label, its noise (seed, first_index
   /// + i) and the settings, not on the other pictures, the batch size or the number of threads. The

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -66,6 +67,9 @@ class TensorSource {
 
   /// The tensors whose names begin with `prefix`, named without it; there may be none.
   [[nodiscard]] TensorSource under(std::string_view prefix) const;
+
+  /// These tensors but for those of these names, which need not exist.
+  [[nodiscard]] TensorSource without(const std::set<std::string>& names) const;
 
   /// These tensors and further ones in memory, which are shared. Throws FormatError when a name is
   /// taken.

@@ -13,6 +13,7 @@
 #include "rae/core/function.hpp"
 #include "rae/core/owner.hpp"
 #include "rae/formats/bundle.hpp"
+#include "rae/generate/features.hpp"
 #include "rae/metrics/knn_probe.hpp"
 #include "rae/train/classifier_trainer.hpp"
 #include "rae/train/communicator.hpp"
@@ -22,7 +23,7 @@ namespace rae {
 /// How far an evaluation is.
 struct EvaluationProgress {
   std::string part;  ///< "classifier", "samples", "guided samples", "reconstruction", "neighbours",
-                     ///< "probes"
+                     ///< "probes", "Inception features of real pictures"
   index_t done = 0;  ///< finished units of this part: steps, pictures
   index_t total = 0;  ///< units of this part
 };
@@ -37,10 +38,12 @@ struct EvaluationOptions {
                                   ///< guides, else a scale of 1.5
   index_t steps = 0;              ///< of the sampler; 0 takes the model's default
   std::uint64_t seed = 0;         ///< of the samples' noise
-  index_t neighbour_rows = 20;    ///< samples in the picture of nearest neighbours
+  index_t neighbour_rows = 20;    ///< samples in the picture of four nearest neighbours each
+  index_t neighbour_pairs = 40;   ///< samples in the picture of the nearest neighbour of each
   index_t neighbour_queries =
-      1000;            ///< samples, and test pictures, whose nearest training picture is measured
-  bool probes = true;  ///< k-NN and linear probe of latents and pixels
+      1000;  ///< samples, and test pictures, whose nearest training picture is measured
+  bool reconstruction = true;  ///< of the test pictures
+  bool probes = true;          ///< k-NN and linear probe of latents and pixels
   index_t probe_pictures = 0;  ///< training pictures of the probes, chosen by chance; 0: all. Their
                                ///< latents are held in memory
   DType dtype = DType::f32;    ///< of the model's weights at work, as in LoadOptions
@@ -48,11 +51,22 @@ struct EvaluationOptions {
   double reuse_error = 0;    ///< of the sampler, as in GenerateOptions
   KnnOptions knn{};          ///< of the k-NN probe
   ClassifierOptions classifier{};  ///< how the judge is trained
+  std::string classifier_file{};   ///< where it is kept; empty: classifier.safetensors in `folder`
+  /// Inception-v3: adds the distances in its features (FID, rFID). It is much slower than the
+  /// classifier. Another network adds those in its features.
+  std::optional<FeatureExtractor> inception{};
   /// The ranks that share the work; null: this process alone. The classifier is trained on rank 0
   /// while the others wait, so they should have no time limit. Only rank 0 uses `folder`.
   Communicator* ranks = nullptr;
   /// Called often, on every rank; false stops with Cancelled. May be empty.
   Function<bool(const EvaluationProgress&)> on_progress{};
+};
+
+/// Frechet distances in the features of Inception-v3 (FID).
+struct InceptionQuality {
+  double to_test = 0;           ///< of the samples to the real test set
+  double to_training = 0;       ///< of the samples to as many real training pictures
+  double training_to_test = 0;  ///< of these training pictures to the real test set
 };
 
 /// Samples under one guidance, as the classifier sees them.
@@ -65,6 +79,7 @@ struct SampleQuality {
   std::vector<double> by_class;          ///< the same for each class; NaN without samples
   double frechet_distance = 0;           ///< to the real test set, in the classifier's features
   double training_frechet_distance = 0;  ///< of as many real training pictures to the real test set
+  std::optional<InceptionQuality> inception{};  ///< with EvaluationOptions::inception
 };
 
 /// Distances in pixels of [0, 1], as lengths of differences, from pictures to their nearest
@@ -80,6 +95,11 @@ struct NeighbourQuality {
 struct ReconstructionQuality {
   double psnr = 0;  ///< mean over pictures, in dB
   double ssim = 0;  ///< mean over pictures; 0 for sides below 6
+  /// Share of reconstructions that the classifier assigns to the class of the original, and their
+  /// Frechet distance to the originals in its features (rFID with another network). Absent without
+  /// samples, which alone need the classifier.
+  std::optional<double> class_consistency{}, frechet_distance{};
+  std::optional<double> inception_distance{};  ///< the same in Inception's features: rFID
 };
 
 /// Test accuracy of classifiers that see frozen features of the training set, in [0, 1].
@@ -118,8 +138,9 @@ struct EvaluationReport {
 ///
 /// In `options.folder` it leaves evaluation.json, evaluation.txt, samples.png and
 /// samples_guided.png (a row for each of up to 20 classes), neighbours.png (each row: a sample and
-/// its four nearest training pictures), reconstructions.png (test pictures above their
-/// reconstructions), and classifier.safetensors, with which the next evaluation begins.
+/// its four nearest training pictures), nearest.png (samples, each beside its nearest training
+/// picture, five pairs in a row, enlarged when they are small), reconstructions.png (test pictures
+/// above their reconstructions), and classifier.safetensors, with which the next evaluation begins.
 ///
 /// The report is a function of bundle, data and options, whatever the number of ranks; it is
 /// complete on rank 0. An error of one rank is thrown on all. Throws ConfigError when these do not

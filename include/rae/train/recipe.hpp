@@ -68,6 +68,8 @@ struct Recipe {
   FlowOptions flow;                    ///< stage 2
   bool automatic_time_shift = false;   ///< the time shift was computed from the latent's dimension
   TrainingOptions dit_training;        ///< stage 2
+  index_t keep_every = 0;              ///< steps of stage 2 between the bundles in
+                                       ///< `RecipeRun::out`/history; 0: none
   TrainingOptions quantized_training;  ///< fine-tuning of stage 2, see quantized_run.hpp
   std::map<std::string, std::string> notes;  ///< written into the bundle: licence, data, ...
   ConfigNode source;                         ///< as it was read
@@ -80,9 +82,10 @@ struct Recipe {
 /// absent: then it is `automatic_time_shift` of the latents. Throws ConfigError, also for a path,
 /// prediction and loss weight that cannot be trained together, FileError, and the errors of
 /// `open_encoder_folder`. `classes`, the number of classes of the data, is taken where the recipe's
-/// `dit` or `lightning_dit` has no `num_classes`. `dit.quantize`, int8w or int4, is
-/// FlowOptions::quantize; the section `quantize` has options of the training of stage 2 that differ
-/// when a trained network is fine-tuned for narrow weights (quantized_run.hpp).
+/// `dit` or `lightning_dit` has no `num_classes`. `dit.keep_every` is Recipe::keep_every, a
+/// multiple of `checkpoint_every`. `dit.quantize`, int8w or int4, is FlowOptions::quantize; the
+/// section `quantize` has options of the training of stage 2 that differ when a trained network is
+/// fine-tuned for narrow weights (quantized_run.hpp).
 [[nodiscard]] Recipe parse_recipe(const ConfigNode& node, std::optional<index_t> classes = {});
 
 /// True when a recipe has a `dit` or `lightning_dit` without `num_classes`, so that the data
@@ -128,7 +131,9 @@ struct RecipeRun {
 
 /// Runs the stages. Each continues from its checkpoint in `out`, is skipped when that is complete,
 /// and adds its network to `out`/model.safetensors, also at each checkpoint with the averaged
-/// weights, so that this file can be used while a stage trains.
+/// weights, so that this file can be used while a stage trains. With `Recipe::keep_every`, the same
+/// bundle after that many steps of stage 2, after twice as many, ..., and at the end is kept as
+/// `out`/history/step-0010000.safetensors.
 ///
 /// A checkpoint belongs to everything that its result depends on: the stage's part of the model,
 /// its section, the data, and the results of earlier stages. When one of those results is another
