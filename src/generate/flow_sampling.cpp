@@ -26,8 +26,21 @@ SdeOptions sde_options(const FlowSampling& settings) {
   return out;
 }
 
+/// The callback, or none, with the denoised estimate of the path and prediction.
+OnStep with_estimate(const OnStep& on_step, const FlowSampling& settings) {
+  if (!on_step) return {};
+  return [&](const StepInfo& info) {
+    StepInfo out = info;
+    out.of_data = with_path(settings.path, settings.formulas, [&](const auto& path) {
+      return data_factors(path, settings.prediction, static_cast<double>(info.start.t));
+    });
+    return on_step(out);
+  };
+}
+
 Tensor<float> integrate(const VelocityAt& velocity, const FlowSampling& settings,
-                        Tensor<float> noise, const OnStep& on_step, const StepNoise& step_noise) {
+                        Tensor<float> noise, const OnStep& each_step, const StepNoise& step_noise) {
+  const OnStep on_step = with_estimate(each_step, settings);
   if (settings.kind == SamplerKind::sde)
     return with_path(settings.path, settings.formulas, [&](const auto& path) {
       return sample_sde(velocity, std::move(noise), settings.grid, step_noise,

@@ -269,15 +269,22 @@ Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
   }
   SamplingReport report;
   index_t done = 0;
-  const Function<bool(const StepInfo&)> on_step = [&](const StepInfo& info) {
-    ++done;
-    if (options.on_step && !options.on_step({done, all_steps, info.t, info.x}))
-      raise<Cancelled>("Generator: stopped by the callback after step ", done, " of ", all_steps);
-    return true;
-  };
+  index_t first_of_batch = 0;
+  Function<bool(const StepInfo&)> on_step;
+  if (options.on_step)
+    on_step = [&](const StepInfo& info) {
+      StepInfo counted = info;
+      counted.step = ++done;
+      counted.steps = all_steps;
+      counted.first = first_of_batch;
+      if (!options.on_step(counted))
+        raise<Cancelled>("Generator: stopped by the callback after step ", done, " of ", all_steps);
+      return true;
+    };
   Workspace workspace;
   const WorkspaceScope scope(workspace);
   detail::for_batches(n, most, [&](index_t begin, index_t count) {
+    first_of_batch = begin;
     const std::span<const std::int64_t> labels(options.labels.data() + begin,
                                                static_cast<std::size_t>(count));
     const std::uint64_t first = options.first_index + static_cast<std::uint64_t>(begin);

@@ -1,7 +1,8 @@
 #!/bin/sh
-# usage: pkg_config.sh COMPILER PKG_CONFIG PC_FOLDER VERSION OUT_FOLDER DECODERS: builds and runs
-# the consumer programs with the flags of pkg-config. DECODERS are the modules of the picture
-# decoders in use: '', or for example ', libjpeg, libwebp'.
+# usage: pkg_config.sh COMPILER PKG_CONFIG PC_FOLDER VERSION OUT_FOLDER DECODERS C_COMPILER: builds
+# and runs the consumer programs with the flags of pkg-config. DECODERS are the modules of the
+# picture decoders in use: '', or for example ', libjpeg, libwebp'. C_COMPILER is '' if the
+# interface for C was not built.
 set -eu
 here=$(dirname "$0")
 export PKG_CONFIG_PATH="$3"
@@ -20,3 +21,10 @@ build_and_run() {
 }
 build_and_run "$1" "$2" rae rae_consumer "$5"
 build_and_run "$1" "$2" rae-kernels kernels_consumer "$5"
+if [ -n "$7" ]; then
+  version=$("$2" --modversion rae-c)
+  [ "$version" = "$4" ] || { echo "rae-c.pc has version $version, expected $4"; exit 1; }
+  # shellcheck disable=SC2046  # flags are separate words
+  "$7" $("$2" --cflags rae-c) "$here/c_consumer.c" -o "$5/c_consumer" $("$2" --libs rae-c)
+  LD_LIBRARY_PATH=$("$2" --variable=libdir rae-c) "$5/c_consumer"
+fi

@@ -181,6 +181,26 @@ TEST(AdaptiveSamplerTest, IsAccurateAtEveryPointOfTheGrid) {
   }
 }
 
+TEST(AdaptiveSamplerTest, TheDenoisedEstimateIsTheEndOfAStraightPath) {
+  const std::vector<double> grid = full_time_grid<double>(7, 2.0);
+  const auto straight = [](const Tensor<double>& x, double) {
+    return Tensor<double>(x.shape(), {1.25, -3.0});
+  };
+  for (const AdaptiveSolver solver : kAdaptiveSolvers) {
+    double begin = 1.0;
+    (void)sample(straight, Tensor<double>(Shape{2}, {2.0, -2.5}), grid, solver, {},
+                 [&](const BasicStepInfo<double>& info) {
+                   EXPECT_GE(info.start.t, info.t);
+                   EXPECT_LE(info.start.t, begin);
+                   begin = info.start.t;
+                   expect_close(info.denoised(), Tensor<double>(Shape{2}, {0.75, 0.5}), 1e-14,
+                                name_of(solver));
+                   return true;
+                 });
+    EXPECT_LT(begin, 1.0);
+  }
+}
+
 TEST(AdaptiveSamplerTest, SmallerTolerancesGiveSmallerErrors) {
   const std::vector<double> grid = {1.0, 0.0};
   for (const AdaptiveSolver solver : kAdaptiveSolvers) {

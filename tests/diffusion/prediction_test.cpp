@@ -238,6 +238,39 @@ TEST(PredictionTest, ReusesTheMemoryOfTheOutputButNotSharedMemory) {
   expect_close(w, v, 0.0);
 }
 
+/// For an output of a network at x, the data that its velocity means on a path.
+template <Path P>
+double data_of(const P& path, Prediction network, double x, double output, double t) {
+  const detail::Factors v = detail::velocity_factors(path, network, t, kDataPredictionFloor);
+  const detail::Factors data = detail::data_factors(path, network, t);
+  return data.first * x + data.second * (v.first * x + v.second * output);
+}
+
+TEST(PredictionTest, DataFollowFromTheVelocityOfEveryPrediction) {
+  const auto check = [](const auto& path) {
+    for (const double t : {0.01, 0.3, 0.9}) {
+      const double data = 0.7, noise = -1.3, alpha = path.alpha(t), sigma = path.sigma(t),
+                   x = alpha * data + sigma * noise,
+                   v = path.d_alpha(t) * data + path.d_sigma(t) * noise;
+      EXPECT_NEAR(data_of(path, Prediction::velocity, x, v, t), data, 1e-9) << t;
+      EXPECT_NEAR(data_of(path, Prediction::noise, x, noise, t), data, 1e-9) << t;
+      EXPECT_NEAR(data_of(path, Prediction::score, x, -noise / sigma, t), data, 1e-9) << t;
+      // The output itself, also below the floor and if it does not fit x.
+      EXPECT_NEAR(data_of(path, Prediction::data, x, 0.4, t), 0.4, 1e-9) << t;
+    }
+  };
+  check(LinearPath{});
+  check(GvpPath{});
+  check(VpPath{});
+  // The velocity that the official formulas compute from noise or score is another one, but the
+  // same data follow from it.
+  check(OfficialPath<LinearPath>{});
+  check(OfficialPath<GvpPath>{});
+  check(OfficialPath<VpPath>{});
+  EXPECT_EQ(detail::data_factors(LinearPath{}, Prediction::velocity, 1.0).second, -1.0);
+  EXPECT_FALSE(std::isfinite(detail::data_factors(VpPath{}, Prediction::velocity, 1.0).second));
+}
+
 TEST(PredictionTest, RejectsSingularTimesAndWrongShapes) {
   const Tensor<float> x(Shape{2, 2}, 1.0f), wrong(Shape{2, 3}, 1.0f);  // (2, 2), (2, 3)
   const Tensor<float> zero(Shape{1}, 0.0f), one(Shape{1}, 1.0f);       // (1)

@@ -264,6 +264,29 @@ TEST(SamplerTest, TheCallbackSeesEveryStep) {
   EXPECT_EQ(x[0], 1.0f);
 }
 
+TEST(SamplerTest, TheDenoisedEstimateIsThatOfTheBeginningOfTheStep) {
+  const std::vector<double> grid = full_time_grid<double>(15, 2.0);
+  const auto velocity = [](const Tensor<double>& x, double t) {
+    return Tensor<double>(x.shape(), {std::cos(x[0]) - t, x[0] * x[1]});
+  };
+  for (const Solver solver : kSamplerSolvers) {
+    Tensor<double> before(Shape{2}, {0.4, -1.2});  // (2)
+    index_t seen = 0;
+    (void)sample(velocity, before, grid, solver, [&](const BasicStepInfo<double>& info) {
+      const double t = grid[static_cast<std::size_t>(seen++)];
+      EXPECT_EQ(info.start.t, t);
+      EXPECT_TRUE(info.determines_data());
+      const Tensor<double> v = velocity(before, t), data = info.denoised();  // (2)
+      expect_close(info.start.x, before, 0.0, name_of(solver));
+      expect_close(info.start.velocity, v, 0.0, name_of(solver));
+      for (index_t i = 0; i < 2; ++i) EXPECT_NEAR(data[i], before[i] - t * v[i], 1e-15);
+      before = info.x;
+      return true;
+    });
+    EXPECT_EQ(seen, 15);
+  }
+}
+
 TEST(SamplerTest, TheCallbackCanStopAndCanBeEmpty) {
   const std::vector<float> grid = full_time_grid(10, 1.0);
   const auto identity = [](const Tensor<float>& x, float) { return x; };

@@ -250,6 +250,56 @@ TEST(FlowSamplingTest, EveryPathAndPredictionReachesTheData) {
       }
 }
 
+TEST(FlowSamplingTest, TheDenoisedEstimateOfAnExactNetworkIsTheData) {
+  const std::vector<std::int64_t> labels{0};
+  const Tensor<float> noise(Shape{1, 1, 1, 3}, {-1.5f, 0.3f, 2.0f});  // (1, 1, 1, 3)
+  const OdeSolver solvers[] = {Solver::euler, Solver::rk4, Solver::implicit_adams,
+                               AdaptiveSolver::dopri5};
+  for (const PathKind path : {PathKind::linear, PathKind::gvp, PathKind::vp})
+    for (const Prediction prediction :
+         {Prediction::velocity, Prediction::data, Prediction::noise, Prediction::score})
+      for (int run = 0; run < 6; ++run) {
+        // The velocity of the VP path is infinite at its beginning.
+        if (path == PathKind::vp &&
+            (prediction == Prediction::velocity || prediction == Prediction::data))
+          continue;
+        SamplingDefaults sampling{.steps = 25, .grid = TimeGridKind::official};
+        if (run >= 4) {
+          sampling.kind = SamplerKind::sde;
+          sampling.sde = {.solver = run == 4 ? SdeSolver::euler : SdeSolver::heun,
+                          .norm = 0.3,
+                          .last_step_size = 0.04};
+        }
+        const Network network = [&](const Tensor<float>& x, float t,
+                                    std::span<const std::int64_t>) {
+          return exact(path, prediction, x, static_cast<double>(t), 0.75);
+        };
+        FlowSampling how;
+        how.grid = sampling_time_grid(sampling, path, prediction, 1.0);
+        how.kind = sampling.kind;
+        how.sde = sampling.sde;
+        if (run < 4) how.solver = solvers[run];
+        how.control.stop_at_end = true;
+        how.path = path;
+        how.prediction = prediction;
+        index_t seen = 0;
+        const auto on_step = [&](const StepInfo& info) {
+          EXPECT_TRUE(info.determines_data());
+          // The estimate divides by alpha(t), which is small at the noisy end.
+          const double alpha = with_path(path, PathFormulas::exact, [&](const auto& p) {
+            return p.alpha(static_cast<double>(info.start.t));
+          });
+          const double bound = prediction == Prediction::data ? 1e-6 : 1e-6 + 2e-6 / alpha;
+          expect_close(
+              info.denoised(), Tensor<float>(noise.shape(), 0.75f), bound,
+              concat(name_of(path), " ", name_of(prediction), " run ", run, " t ", info.start.t));
+          return ++seen > 0;
+        };
+        (void)sample_flow(network, how, noise, labels, on_step, {}, PhiloxNoise{3});
+        EXPECT_EQ(seen, how.steps());
+      }
+}
+
 /// The official stochastic sampler (transport.py, integrators.py) for one number on the VP path,
 /// with the official formulas.
 double official_vp_sde(Prediction prediction, DiffusionForm form, SdeLastStep last_step,

@@ -173,7 +173,7 @@ TEST(GeneratorTest, LoadsASavedModel) {
 
 TEST(GeneratorTest, TheCallbackCountsStepsOfAllBatches) {
   const Generator generator = tiny_generator();
-  std::vector<index_t> steps, sizes;
+  std::vector<index_t> steps, sizes, firsts;
   std::vector<float> times;
   (void)generator.sample({.labels = {0, 1, 2, 0, 1},
                           .steps = 2,
@@ -183,10 +183,14 @@ TEST(GeneratorTest, TheCallbackCountsStepsOfAllBatches) {
                             steps.push_back(info.step);
                             times.push_back(info.t);
                             sizes.push_back(info.x.extent(0));
+                            firsts.push_back(info.first);
+                            EXPECT_EQ(info.denoised().shape(), info.x.shape());
                             return true;
                           }});
   EXPECT_EQ(steps, (std::vector<index_t>{1, 2, 3, 4, 5, 6}));
   EXPECT_EQ(std::accumulate(sizes.begin(), sizes.end(), index_t{0}), 10);
+  EXPECT_EQ(firsts, (std::vector<index_t>{0, 0, sizes[0], sizes[0], sizes[0] + sizes[2],
+                                          sizes[0] + sizes[2]}));
   EXPECT_EQ(times[1], 0.0f);
   EXPECT_EQ(times[4], times[0]);
 }

@@ -41,7 +41,8 @@ std::vector<std::string> long_lines(const std::vector<SourceFile>& files) {
 }
 
 TEST(SourceText, LinesAreShort) {
-  const std::vector<std::string> kinds = {".hpp", ".cpp", ".inl", ".cmake", ".sh", ".yaml", ".txt"};
+  const std::vector<std::string> kinds = {".hpp",   ".cpp", ".inl",  ".h",  ".c",
+                                          ".cmake", ".sh",  ".yaml", ".txt"};
   std::vector<SourceFile> files = source_files({"include", "src", "tests", "examples"}, kinds);
   // Golden files contain configurations of other programs.
   const auto page = [](const SourceFile& file) {
@@ -83,6 +84,36 @@ TEST(SourceText, PublicHeadersBeginWithTheirSubject) {
     ASSERT_FALSE(file.lines.empty()) << file.path;
     EXPECT_EQ(file.lines.front().rfind("// ", 0), 0u) << file.path;
   }
+}
+
+/// Lines of a header for C that declare a function without a comment before it, or that include
+/// anything but the two headers of C with its types.
+std::vector<std::string> faults_of_c_header(const std::vector<std::string>& lines) {
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const bool function = lines[i].rfind("RAE_C_API ", 0) == 0;
+    const bool described = i > 0 && lines[i - 1].size() >= 2 &&
+                           lines[i - 1].compare(lines[i - 1].size() - 2, 2, "*/") == 0;
+    const bool include = lines[i].rfind("#include", 0) == 0;
+    const bool plain = lines[i] == "#include <stddef.h>" || lines[i] == "#include <stdint.h>";
+    if ((function && !described) || (include && !plain)) out.push_back(lines[i]);
+  }
+  return out;
+}
+
+TEST(SourceText, TheHeaderForCIsDescribedAndNeedsOnlyC) {
+  const auto headers = source_files({"include"}, {".h"});
+  ASSERT_EQ(headers.size(), 1u);
+  EXPECT_EQ(headers[0].path, "include/rae/rae.h");
+  EXPECT_EQ(headers[0].lines.front().rfind("/* ", 0), 0u);
+  EXPECT_LE(headers[0].lines.size(), kMostLines);
+  EXPECT_EQ(faults_of_c_header(headers[0].lines), std::vector<std::string>{});
+}
+
+TEST(SourceTextRules, FindFaultsOfAHeaderForC) {
+  EXPECT_EQ(faults_of_c_header({"#include <stdint.h>", "#include <stdio.h>", "/** A. */",
+                                "RAE_C_API int a(void);", "RAE_C_API int b(void);"}),
+            (std::vector<std::string>{"#include <stdio.h>", "RAE_C_API int b(void);"}));
 }
 
 /// Headers whose comment before `#pragma once` names no section, equation, year or official code.

@@ -97,6 +97,11 @@ class AdaptiveIntegrator {
     return t == time_ ? x_ : interpolated(t);
   }
 
+  /// The beginning of the last step.
+  [[nodiscard]] BasicStepStart<T> start() const {
+    return {static_cast<T>(begin_), before_, k_.front()};
+  }
+
  private:
   /// An estimate of the first step length (Hairer, Norsett, Wanner, section II.4): an explicit
   /// Euler step of this length changes the velocity only slightly.
@@ -230,10 +235,10 @@ class AdaptiveIntegrator {
 
 /// Integrates `velocity` from the state x (B, ...) at grid[0] and returns the state (B, ...) at
 /// grid.back(). The solver chooses its steps independently of the grid. `on_step` is called with a
-/// BasicStepInfo<T> of the interpolated state at each point of the grid after the first; it returns
-/// false to stop. All samples of the batch share their steps. Times are kept in double and passed
-/// to `velocity` as T. With T = float the estimated errors are close to rounding, which
-/// interpolation in long steps may magnify.
+/// BasicStepInfo<T> of the interpolated state at each point of the grid after the first, and the
+/// beginning of the solver's step that contains it; it returns false to stop. All samples of the
+/// batch share their steps. Times are kept in double and passed to `velocity` as T. With T = float
+/// the estimated errors are close to rounding, which interpolation in long steps may magnify.
 ///
 /// Throws ArgumentError for a grid of fewer than two points or one that is not finite and strictly
 /// monotone, or a `control` out of range; ShapeError if x is empty or a velocity has another shape
@@ -254,8 +259,10 @@ requires Velocity<V, T>
   for (index_t step = 1; step <= steps; ++step) {
     const T t = grid[static_cast<std::size_t>(step)];
     state = integrator.advance_to(static_cast<double>(t));
-    detail::finish_step(on_step, BasicStepInfo<T>{step, steps, t, state},
-                        grid[static_cast<std::size_t>(step - 1)]);
+    const BasicStepStart<T> start = integrator.start();
+    detail::finish_step(
+        on_step, BasicStepInfo<T>{step, steps, t, state, start, detail::data_of_velocity(start.t)},
+        grid[static_cast<std::size_t>(step - 1)]);
   }
   return state;
 }

@@ -78,6 +78,25 @@ Factors prediction_factors(const P& path, Prediction prediction, double t) {
   }
 }
 
+/// data = first * x_t + second * velocity, for the velocity that `to_velocity` computes from a
+/// network's output. With data prediction it is that output, also where the floor divides.
+template <Path P>
+Factors data_factors(const P& path, Prediction network, double t) {
+  if (network == Prediction::data) {
+    const Factors of_data = velocity_factors(path, network, t, kDataPredictionFloor);
+    return {-of_data.first / of_data.second, 1.0 / of_data.second};
+  }
+  if constexpr (kIsOfficial<P>)
+    if (network == Prediction::noise || network == Prediction::score) {
+      const Factors of_score = velocity_of_score(path, t);
+      const double alpha = path.alpha(t), weight = path.sigma(t) * path.sigma(t) / alpha;
+      return {1.0 / alpha - weight * of_score.first / of_score.second, weight / of_score.second};
+    }
+  const double d_alpha = path.d_alpha(t);
+  if (!math::is_finite(d_alpha)) return {d_alpha, d_alpha};  // VP at t = 1: not determined
+  return prediction_factors(path, Prediction::data, t);
+}
+
 /// score = first * x_t + second * velocity, for the velocity that `to_velocity` computes from a
 /// network's output.
 template <Path P>

@@ -15,9 +15,38 @@
 #include "rae/core/math.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/tensor.hpp"
+#include "rae/diffusion/path.hpp"
 #include "rae/diffusion/solver.hpp"
 
 namespace rae {
+
+/// Where the first velocity of a step was evaluated.
+template <Real T>
+struct BasicStepStart {
+  T t{};               ///< flow time
+  Tensor<T> x;         ///< the state (B, ...)
+  Tensor<T> velocity;  ///< its velocity (B, ...), including guidance
+};
+using StepStart = BasicStepStart<float>;
+
+namespace detail {
+
+/// out = sum_j factors[j] terms[j] for n elements; `out` may be one of the terms.
+template <Real T, std::size_t N>
+void linear_combination(T* out, index_t n, const std::array<double, N>& factors,
+                        const std::array<const T*, N>& terms) {
+  std::array<T, N> f{};
+  for (std::size_t j = 0; j < N; ++j) f[j] = static_cast<T>(factors[j]);
+  parallel_elements(n, kDiffusionGrain, [&](index_t begin, index_t end) {
+    for (index_t i = begin; i < end; ++i) {
+      T sum = f[0] * terms[0][i];
+      for (std::size_t j = 1; j < N; ++j) sum += f[j] * terms[j][i];
+      out[i] = sum;
+    }
+  });
+}
+
+}  // namespace detail
 
 /// The argument of a sampler's callback after each step.
 template <Real T>
@@ -27,6 +56,29 @@ struct BasicStepInfo {
   T t;            ///< flow time that the state has reached
   const Tensor<T>&
       x;  ///< the state (B, ...), valid during the call; copies of the tensor stay valid
+  const BasicStepStart<T>& start;  ///< the beginning of the step, or of the last step of a solver
+                                   ///< with step control; valid as `x`
+  detail::Factors of_data;         ///< data = first * start.x + second * start.velocity on the path
+  index_t first = 0;  ///< position of the batch's first picture among all that are sampled
+
+  /// False at a time at which the velocity does not determine the data.
+  [[nodiscard]] bool determines_data() const noexcept {
+    return math::is_finite(of_data.first) && math::is_finite(of_data.second);
+  }
+
+  /// The denoised estimate (B, ...): the data that the first velocity of the step leads to, which
+  /// is start.x - start.t * start.velocity on the linear path, and the output of a network with
+  /// data prediction. It is computed at each call. Throws ArgumentError unless
+  /// `determines_data`.
+  [[nodiscard]] Tensor<T> denoised() const {
+    if (!determines_data())
+      raise<ArgumentError>("denoised: the velocity at t = ", start.t,
+                           " does not determine the data");
+    Tensor<T> out(start.x.shape());  // (B, ...)
+    detail::linear_combination<T, 2>(out.data(), out.numel(), {of_data.first, of_data.second},
+                                     {start.x.data(), start.velocity.data()});
+    return out;
+  }
 };
 using StepInfo = BasicStepInfo<float>;
 
@@ -41,16 +93,24 @@ namespace detail {
 /// The default callback.
 struct NoCallback {};
 
-/// False if the callback requests a stop. An empty Function counts as no callback.
+/// True if there is a callback. An empty Function counts as none.
+template <class OnStep>
+bool has_callback(const OnStep& on_step) {
+  if constexpr (std::is_same_v<OnStep, NoCallback>)
+    return false;
+  else if constexpr (requires { on_step == nullptr; })
+    return !(on_step == nullptr);
+  else
+    return true;
+}
+
+/// False if the callback requests a stop.
 template <class OnStep, Real T>
 bool wants_more(OnStep& on_step, const BasicStepInfo<T>& info) {
-  if constexpr (std::is_same_v<OnStep, NoCallback>) {
+  if constexpr (std::is_same_v<OnStep, NoCallback>)
     return true;
-  } else {
-    if constexpr (requires { on_step == nullptr; })
-      if (on_step == nullptr) return true;
-    return on_step(info);
-  }
+  else
+    return !has_callback(on_step) || on_step(info);
 }
 
 /// Largest number of velocities in one update.
@@ -129,11 +189,11 @@ class AdamsSteps {
     known_ = Tensor<T>(shape);
   }
 
-  /// Advances x (B, ...) from t to `next`.
+  /// Advances x (B, ...) from t to `next`, where `first` is the velocity at t.
   template <class V>
-  void advance(V& velocity, Tensor<T>& x, T t, T next) {
+  void advance(V& velocity, Tensor<T>& x, Tensor<T> first, T t, T next) {
     if (history_.size() == kMaxAdamsOrder) history_.pop_back();
-    history_.insert(history_.begin(), evaluate(velocity, std::as_const(x), t));
+    history_.insert(history_.begin(), std::move(first));
     const std::size_t order = history_.size();
     if (order < kMinAdamsOrder)
       return detail::advance(velocity, x, stage_, history_.front(), t, next,
@@ -212,6 +272,12 @@ void require_initial_value(const Tensor<T>& x, std::span<const T> grid) {
   if (!all_finite(x.span())) raise<NumericError>("sample: the initial state is not finite");
 }
 
+/// Factors of the data on the linear path, x - t v.
+template <Real T>
+constexpr Factors data_of_velocity(T t) noexcept {
+  return {1.0, -static_cast<double>(t)};
+}
+
 /// Ends a step from t. Throws NumericError if the state of `info` is not finite, Cancelled if the
 /// callback returns false.
 template <Real T, class OnStep>
@@ -228,8 +294,9 @@ void finish_step(OnStep& on_step, const BasicStepInfo<T>& info, T t) {
 /// Integrates `velocity` from the state x (B, ...) at grid[0] in grid.size() - 1 steps and returns
 /// the state (B, ...) at grid.back(). `x` is updated in place: move it in to save a copy. After the
 /// first step only the results of `velocity` are allocated, of which the Adams methods keep at most
-/// eleven. `on_step` is called with a BasicStepInfo<T> after each step; it returns false to stop.
-/// `corrector` is used only by implicit_adams.
+/// eleven. `on_step` is called with a BasicStepInfo<T> after each step, whose denoised estimate is
+/// that of the linear path; it returns false to stop. With a callback, the state at the beginning
+/// of a step is kept until its end. `corrector` is used only by implicit_adams.
 ///
 /// Throws ArgumentError for a `corrector` out of range, a grid of fewer than two points or one that
 /// is not finite and strictly monotone, ShapeError if x is empty or a velocity has another shape
@@ -253,12 +320,15 @@ requires Velocity<V, T>
   for (index_t step = 1; step <= steps; ++step) {
     const T t = grid[static_cast<std::size_t>(step - 1)],
             next = grid[static_cast<std::size_t>(step)];
+    Tensor<T> first = detail::evaluate(velocity, std::as_const(x), t);  // x's shape
+    BasicStepStart<T> start;
+    if (detail::has_callback(on_step)) start = {t, x, first};
     if (adams)
-      adams->advance(velocity, x, t, next);
+      adams->advance(velocity, x, std::move(first), t, next);
     else
-      detail::advance(velocity, x, stage, detail::evaluate(velocity, std::as_const(x), t), t, next,
-                      table);
-    detail::finish_step(on_step, BasicStepInfo<T>{step, steps, next, x}, t);
+      detail::advance(velocity, x, stage, std::move(first), t, next, table);
+    detail::finish_step(
+        on_step, BasicStepInfo<T>{step, steps, next, x, start, detail::data_of_velocity(t)}, t);
   }
   return x;
 }

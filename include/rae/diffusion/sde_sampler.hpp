@@ -122,21 +122,6 @@ struct GivenNoise {
 
 namespace detail {
 
-/// out = sum_j factors[j] terms[j] for n elements; `out` may be one of the terms.
-template <Real T, std::size_t N>
-void linear_combination(T* out, index_t n, const std::array<double, N>& factors,
-                        const std::array<const T*, N>& terms) {
-  std::array<T, N> f{};
-  for (std::size_t j = 0; j < N; ++j) f[j] = static_cast<T>(factors[j]);
-  parallel_elements(n, kDiffusionGrain, [&](index_t begin, index_t end) {
-    for (index_t i = begin; i < end; ++i) {
-      T sum = f[0] * terms[0][i];
-      for (std::size_t j = 1; j < N; ++j) sum += f[j] * terms[j][i];
-      out[i] = sum;
-    }
-  });
-}
-
 /// drift = v - D score as first * x + second * v. Throws ArgumentError if it is infinite or D < 0.
 template <Path P>
 Factors sde_drift(const P& path, const SdeOptions& how, double t) {
@@ -193,8 +178,9 @@ void require_sde(const P& path, const SdeOptions& how, std::span<const T> grid) 
 /// Integrates from the noise x (B, ...) at grid[0] to data by grid.size() - 1 stochastic steps and
 /// the last step, and returns the data (B, ...). `velocity` is that of the deterministic sampler,
 /// including guidance; `noise` is a NoiseSource such as PhiloxNoise. `x` is updated in place.
-/// `on_step` is called with a BasicStepInfo<T> after each step (the last step ends at t = 0); it
-/// returns false to stop.
+/// `on_step` is called with a BasicStepInfo<T> after each step (the last step ends at t = 0), whose
+/// denoised estimate is that of `path`; it returns false to stop. A step of `heun` begins after its
+/// noise was added.
 ///
 /// Throws ArgumentError for a grid that does not descend within [0, 1], options out of range, or a
 /// form whose drift is infinite on the grid; ShapeError if x is empty or a velocity has another
@@ -213,16 +199,19 @@ requires Velocity<V, T> && NoiseSource<N, T>
   Tensor<T> random(x.shape());  // x's shape
   Tensor<T> stage;              // x's shape
   if (how.solver == SdeSolver::heun) stage = Tensor<T>(x.shape());
+  const bool watched = detail::has_callback(on_step);
   for (index_t step = 1; step <= stochastic; ++step) {
     const T now = grid[static_cast<std::size_t>(step - 1)],
             next = grid[static_cast<std::size_t>(step)];
     const double t = static_cast<double>(now), dt = static_cast<double>(now - next);
     const double spread = math::sqrt(2.0 * diffusion_coefficient(path, how.form, how.norm, t) * dt);
     const detail::Factors drift = detail::sde_drift(path, how, t);
+    BasicStepStart<T> start;
     noise(step, random);
     const T* draw = std::as_const(random).data();
     if (how.solver == SdeSolver::euler) {
       const Tensor<T> v = detail::evaluate(velocity, std::as_const(x), now);  // x's shape
+      if (watched) start = {now, x, v};
       T* out = x.data();
       detail::linear_combination<T, 3>(out, n, {1.0 - dt * drift.first, -dt * drift.second, spread},
                                        {out, v.data(), draw});
@@ -231,6 +220,7 @@ requires Velocity<V, T> && NoiseSource<N, T>
       T* out = x.data();
       detail::linear_combination<T, 2>(out, n, {1.0, spread}, {out, draw});
       const Tensor<T> v = detail::evaluate(velocity, std::as_const(x), now);  // x's shape
+      if (watched) start = {now, x, v};
       detail::linear_combination<T, 2>(stage.data(), n,
                                        {1.0 - dt * drift.first, -dt * drift.second},
                                        {std::as_const(x).data(), v.data()});
@@ -241,7 +231,10 @@ requires Velocity<V, T> && NoiseSource<N, T>
                                         -0.5 * dt * then.first, -0.5 * dt * then.second},
                                        {out, v.data(), std::as_const(stage).data(), w.data()});
     }
-    detail::finish_step(on_step, BasicStepInfo<T>{step, steps, next, x}, now);
+    detail::finish_step(on_step,
+                        BasicStepInfo<T>{step, steps, next, x, start,
+                                         detail::data_factors(path, how.prediction, t)},
+                        now);
   }
   if (how.last_step == SdeLastStep::none) return x;
   // The official time is 1 - t1 with t1 = 1 - last_step_size.
@@ -250,9 +243,15 @@ requires Velocity<V, T> && NoiseSource<N, T>
   const double length = how.last_step_from_grid ? static_cast<double>(from) : how.last_step_size;
   const detail::Factors last = detail::sde_last_step(path, how, static_cast<double>(from), length);
   const Tensor<T> v = detail::evaluate(velocity, std::as_const(x), from);  // x's shape
+  BasicStepStart<T> start;
+  if (watched) start = {from, x, v};
   T* out = x.data();
   detail::linear_combination<T, 2>(out, n, {last.first, last.second}, {out, v.data()});
-  detail::finish_step(on_step, BasicStepInfo<T>{steps, steps, T(0), x}, from);
+  detail::finish_step(
+      on_step,
+      BasicStepInfo<T>{steps, steps, T(0), x, start,
+                       detail::data_factors(path, how.prediction, static_cast<double>(from))},
+      from);
   return x;
 }
 
