@@ -67,6 +67,7 @@ Bundle train_weak(const FinishedModel& model, const WeakPlan& plan) {
     if (now.eta_seconds > 10)
       std::printf("weak model: step %lld of %lld, %.0f s left\n", static_cast<long long>(now.step),
                   static_cast<long long>(now.steps), std::ceil(now.eta_seconds));
+    std::fflush(stdout);
     return true;
   };
   const auto network = train_flow(model.train, strong.autoencoder(), *out.config.dit, flow,
