@@ -193,9 +193,7 @@ Generator Generator::load(const std::string& path, const LoadOptions& load) {
   return Generator(ModelFiles::open(path), load);
 }
 
-Generator Generator::builtin(const LoadOptions& options) {
-  return builtin(kBuiltinModel, options);
-}
+Generator Generator::builtin(const LoadOptions& options) { return builtin(kBuiltinModel, options); }
 
 Generator Generator::builtin(const std::string& name, const LoadOptions& options) {
   return load(find_model(name), options);
