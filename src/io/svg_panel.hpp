@@ -12,7 +12,7 @@ struct PlotBox {
   double left = 0, top = 0, width = 0, height = 0;
 };
 
-/// How a series is told apart: by colour and by the shape of its points.
+/// The look that distinguishes a series from the others: its colour and the shape of its points.
 struct PlotStyle {
   std::size_t color = 0;  ///< number of the class "plot-cN"
   std::size_t shape = 0;  ///< circle, square, triangle, diamond
