@@ -1,0 +1,153 @@
+// rae.Generator.
+#include "rae/generate/generator.hpp"
+
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "python/arrays.hpp"
+#include "python/module.hpp"
+#include "python/options.hpp"
+
+namespace rae::python {
+namespace {
+
+#define RAE_SAMPLE_ARGUMENTS                                                                \
+  "(self, labels: object, *, seed: int = 0, first_index: int = 0, steps: int = 0, "         \
+  "kind: str | None = None, grid: str | None = None, solver: str | None = None, "           \
+  "atol: float | None = None, rtol: float | None = None, sde: SdeOptions | None = None, "   \
+  "guidance: float | Cfg | None = None, autoguidance: float | AutoGuidance | None = None, " \
+  "rng: str = 'philox', batch_size: int = 0, noise: numpy.ndarray | None = None, "          \
+  "reuse_error: float = 0, report: SamplingReport | None = None, "                          \
+  "on_step: collections.abc.Callable[[StepInfo], bool | None] | None = None) -> "
+
+PictureResult sample(const Generator& self, nb::handle labels, const nb::kwargs& options) {
+  Interrupts interrupts;
+  const GenerateOptions how = generate_options(labels, options, self, interrupts);
+  return array_of(call_interruptible(interrupts, [&] { return self.sample(how); }));
+}
+
+FloatResult sample_latents(const Generator& self, nb::handle labels, const nb::kwargs& options) {
+  Interrupts interrupts;
+  const GenerateOptions how = generate_options(labels, options, self, interrupts);
+  return array_of(call_interruptible(interrupts, [&] { return self.sample_latents(how); }));
+}
+
+nb::object png_text(const Generator& self, nb::handle labels, std::size_t i,
+                    const nb::kwargs& options) {
+  Interrupts interrupts;
+  return nb::cast(self.png_text(generate_options(labels, options, self, interrupts), i));
+}
+
+FloatResult velocity(const Generator& self, const FloatArray& x, float t, nb::handle labels) {
+  const Tensor<float> state = tensor_of(x, "x");  // (B, C, h, w)
+  const std::vector<std::int64_t> classes = labels_of(labels, self);
+  return array_of(call_interruptible([&] { return self.velocity(state, t, classes); }));
+}
+
+Generator load(nb::handle path, nb::handle models, const nb::kwargs& options) {
+  const std::string file = path_of(path), folder = models.is_none() ? "" : path_of(models);
+  const LoadOptions how = load_options(options);
+  return call_interruptible([&] { return Generator(open_model(file, folder), how); });
+}
+
+Generator builtin(const std::optional<std::string>& name, const nb::kwargs& options) {
+  const LoadOptions how = load_options(options);
+  return call_interruptible(
+      [&] { return name ? Generator::builtin(*name, how) : Generator::builtin(how); });
+}
+
+}  // namespace
+
+void bind_generator(nb::module_& module) {
+  nb::class_<Generator>(module, "Generator",
+                        "A diffusion network with the decoder of its latents. Threads may share "
+                        "one; each call runs without Python's global lock.")
+      .def_static("load", &load, nb::arg("path"), nb::arg("models") = nb::none(),
+                  nb::arg("options"),
+                  nb::sig("def load(path: str | os.PathLike, models: str | os.PathLike | None = "
+                          "None, *, dtype: str | None = None, keep_loaded: bool = True, "
+                          "available_memory: int = 0) -> Generator"),
+                  "Loads a bundle, or the model of an official configuration (.yaml), whose files "
+                  "are in the folder `models`.")
+      .def_static("builtin", &builtin, nb::arg("name") = nb::none(), nb::arg("options"),
+                  nb::sig("def builtin(name: str | None = None, *, dtype: str | None = None, "
+                          "keep_loaded: bool = True, available_memory: int = 0) -> Generator"),
+                  "Loads a model by its name, by default `BUILTIN_MODEL`; see `builtin_models`.")
+      .def("sample", &sample, nb::arg("labels"), nb::arg("options"),
+           nb::sig("def sample" RAE_SAMPLE_ARGUMENTS "numpy.ndarray"),
+           "One picture for each label, a number or a name: uint8 (N, H, W, C). Absent options "
+           "have the model's defaults. `guidance=1` switches guidance off. `on_step` may return "
+           "False to stop, which raises Cancelled.")
+      .def("sample_latents", &sample_latents, nb::arg("labels"), nb::arg("options"),
+           nb::sig("def sample_latents" RAE_SAMPLE_ARGUMENTS "numpy.ndarray"),
+           "The normalised latents of those pictures: float32 (N, C, h, w).")
+      .def("png_text", &png_text, nb::arg("labels"), nb::arg("i"), nb::arg("options"),
+           nb::sig("def png_text(self, labels: object, i: int, **options: object) -> dict[str, "
+                   "str]"),
+           "Settings that reproduce picture `i` of `sample(labels, **options)`.")
+      .def(
+          "decode",
+          [](const Generator& self, const FloatArray& latents) {
+            const Tensor<float> z = tensor_of(latents, "latents");  // (B, C, h, w)
+            return array_of(call_interruptible([&] { return self.decode(z); }));
+          },
+          nb::arg("latents"), nb::sig("def decode(self, latents: numpy.ndarray) -> numpy.ndarray"),
+          "Pictures of normalised latents (B, C, h, w): uint8 (B, H, W, C).")
+      .def(
+          "decode_pixels",
+          [](const Generator& self, const FloatArray& latents) {
+            const Tensor<float> z = tensor_of(latents, "latents");  // (B, C, h, w)
+            return array_of(call_interruptible([&] { return self.decode_pixels(z); }));
+          },
+          nb::arg("latents"),
+          nb::sig("def decode_pixels(self, latents: numpy.ndarray) -> numpy.ndarray"),
+          "The same as float32 (B, C, H, W), neither clamped to [0, 1] nor rounded.")
+      .def("velocity", &velocity, nb::arg("x"), nb::arg("t"), nb::arg("labels"),
+           nb::sig("def velocity(self, x: numpy.ndarray, t: float, labels: object) -> "
+                   "numpy.ndarray"),
+           "The output of the diffusion network without guidance at states x (B, C, h, w) and a "
+           "time t in [0, 1], where 1 is noise: float32 (B, C, h, w). The label `num_classes` "
+           "is \"no class\", if the model has that.")
+      .def(
+          "noise",
+          [](const Generator& self, std::uint64_t seed, index_t count, std::uint64_t first_index,
+             const std::string& rng) {
+            return array_of(self.noise(seed, count, first_index, parse_rng(rng)));
+          },
+          nb::arg("seed"), nb::arg("count"), nb::arg("first_index") = 0, nb::arg("rng") = "philox",
+          nb::sig("def noise(self, seed: int, count: int, first_index: int = 0, rng: str = "
+                  "'philox') -> numpy.ndarray"),
+          "The noise from which `sample` starts: float32 (count, C, h, w).")
+      .def("label_of", &Generator::label_of, nb::arg("name"),
+           "The class of a name, in any case, or of a number (\"7\").")
+      .def_prop_ro("num_classes", &Generator::num_classes)
+      .def_prop_ro("class_names", &Generator::class_names,
+                   "Names of the classes; empty when the model has none.")
+      .def_prop_ro(
+          "dtype", [](const Generator& self) { return std::string(self.type_name()); },
+          "The type of the weights in matrix products.")
+      .def_prop_ro("name", [](const Generator& self) { return self.config().name; })
+      .def_prop_ro(
+          "image_shape",
+          [](const Generator& self) {
+            const Shape s = self.config().image_shape();
+            return nb::make_tuple(s[1], s[2], s[0]);
+          },
+          "Height, width and channels of a picture.",
+          nb::sig("def image_shape(self) -> tuple[int, int, int]"))
+      .def_prop_ro(
+          "latent_shape",
+          [](const Generator& self) {
+            const Shape s = self.config().latent_shape();
+            return nb::make_tuple(s[0], s[1], s[2]);
+          },
+          "Channels, height and width of a latent.",
+          nb::sig("def latent_shape(self) -> tuple[int, int, int]"))
+      .def_prop_ro(
+          "config", [](const Generator& self) { return object_of(to_config(self.config())); },
+          "Everything about the model except its weights.", nb::sig("def config(self) -> dict"));
+}
+
+}  // namespace rae::python

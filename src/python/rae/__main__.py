@@ -1,0 +1,5 @@
+"""`python -m rae` is the command `rae`."""
+
+from .command import main
+
+main()

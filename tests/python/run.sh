@@ -1,0 +1,32 @@
+#!/bin/sh
+# usage: sh tests/python/run.sh [BUILD_FOLDER]
+# Installs the package as `pip install .` does, into an environment of its own inside the build
+# folder, and tests it. A build folder with the compiled library is reused. The last line is
+# "N passed, N failed", followed by ", N skipped" if tests were skipped.
+set -eu
+cd "$(dirname "$0")/../.."
+. examples/install_packages.sh
+# shellcheck disable=SC2086  # a list of words
+install_packages $rae_build_packages python3-dev python3-venv ||
+  { echo '0 passed, 1 failed'; exit 1; }
+build=${1:-build/python}
+environment=$build/environment
+mkdir -p "$build"
+{
+  python3 -m venv "$environment" &&
+    "$environment/bin/pip" install --quiet --disable-pip-version-check \
+      'scikit-build-core>=0.10' 'nanobind>=2.2' numpy pillow pytest &&
+    "$environment/bin/pip" install --quiet --disable-pip-version-check --no-build-isolation \
+      --no-deps --force-reinstall . -C "build-dir=$build"
+} || { echo '0 passed, 1 failed'; exit 1; }
+
+status=0
+PATH="$PWD/$environment/bin:$PATH" "$environment/bin/python" -m pytest -p no:cacheprovider \
+  --junitxml "$build/python.xml" tests/python || status=$?
+# The numbers of pytest's report are attributes of one element.
+count() { sed -n "s/.*<testsuite [^>]*$1=\"\([0-9]*\)\".*/\1/p" "$build/python.xml"; }
+failed=$(($(count failures) + $(count errors))) skipped=$(count skipped)
+printf '%d passed, %d failed' $(($(count tests) - failed - skipped)) "$failed"
+if [ "$skipped" -gt 0 ]; then printf ', %d skipped' "$skipped"; fi
+echo
+exit "$status"
