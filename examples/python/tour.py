@@ -15,7 +15,8 @@ parser.add_argument("--steps", type=int, default=0, help="steps of the sampler; 
 arguments, _ = parser.parse_known_args()  # ignores arguments of a notebook's kernel
 
 if arguments.model:
-    generator, autoencoder = (kind.load(arguments.model) for kind in (rae.Generator, rae.Autoencoder))
+    generator = rae.Generator.load(arguments.model)
+    autoencoder = rae.Autoencoder.load(arguments.model)
 else:
     generator, autoencoder = rae.Generator.builtin(), rae.Autoencoder.builtin()
 print(rae.system_info())

@@ -43,7 +43,7 @@ def test_builtin_models():
         rae.Generator.builtin("no such model")
 
 
-PROGRAMS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/11_python.md").read_text(),
+PROGRAMS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/12_python.md").read_text(),
                       re.MULTILINE | re.DOTALL)
 
 
