@@ -13,6 +13,7 @@ install_packages $rae_build_packages python3-dev python3-venv ||
 build=${1:-build/python}
 environment=$build/environment
 mkdir -p "$build"
+export CXX="${CXX:-g++}" CC="${CC:-gcc}"  # not those by which Python itself was compiled
 {
   python3 -m venv "$environment" &&
     "$environment/bin/pip" install --quiet --disable-pip-version-check \
