@@ -1,9 +1,9 @@
 #!/bin/sh
 # usage: sh tests/python/run.sh [BUILD_FOLDER]
 # Builds the wheel of the Python package, installs it into an environment of its own inside the
-# build folder, and tests it. The last line is
-# "N passed, N failed", followed by ", N skipped" if tests were skipped. The wheel in
-# BUILD_FOLDER/wheels contains the libraries that it needs and can be copied to other computers.
+# build folder, and tests it. The last line is "N passed, N failed", followed by ", N skipped" if
+# tests were skipped. The wheel in BUILD_FOLDER/wheels contains the libraries that it needs and can
+# be copied to other computers.
 set -eu
 cd "$(dirname "$0")/../.."
 . examples/install_packages.sh
