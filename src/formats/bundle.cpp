@@ -57,7 +57,7 @@ Rae<float> Bundle::autoencoder() const {
     decoder = OwnedPointer<Decoder<Tensor<float>>>::make(*config.decoder);
     restore(detail::prefix_of(NetworkRole::decoder), *decoder);
   }
-  RaeSettings<float> settings{0, 0, config.pixels, latent_norm()};
+  RaeSettings<float> settings{0, 0, config.pixels, latent_norm(), config.decoder_output};
   if (config.encoder_size > 0) {
     const Shape input = config.encoder_input_shape();  // (channels, H, W)
     settings.encoder_height = input[1];

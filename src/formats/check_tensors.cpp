@@ -69,8 +69,9 @@ void require_group(const TensorGroup& group, const std::vector<ParameterShape>& 
 
 std::string encoder_prefix(const TensorSource& tensors, EncoderFamily family) {
   // Each encoder has one patch embedding.
-  const std::string patches = family == EncoderFamily::siglip2
-                                  ? "embeddings.patch_embedding.weight"
+  const std::string patches = family == EncoderFamily::siglip2 ? "embeddings.patch_embedding.weight"
+                              : family == EncoderFamily::dinov3
+                                  ? "embeddings.patch_embeddings.weight"
                                   : "embeddings.patch_embeddings.projection.weight";
   std::optional<std::string> prefix;
   for (const std::string& name : tensors.names()) {

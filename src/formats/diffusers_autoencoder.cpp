@@ -75,6 +75,8 @@ EncoderConfig encoder_config(const ConfigNode& node, const TensorSource& tensors
   } catch (const ArgumentError& error) {
     raise<ConfigError>(type->where(), ": ", error.what());
   }
+  if (c.family == EncoderFamily::dinov3)
+    type->fail_expected("dinov2, siglip2 or mae, the encoders of AutoencoderRAE");
   c.patch_size = detail::size_or(node, "encoder_patch_size", 14, kMaxModelImageSize);
   c.hidden_size = detail::size_or(node, "encoder_hidden_size", 768, kMaxWidth);
   c.num_layers = detail::size_or(node, "encoder_num_hidden_layers", 12, kMaxLayers);

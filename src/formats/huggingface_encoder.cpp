@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <filesystem>
+#include <map>
+#include <set>
 
 #include "formats/check_tensors.hpp"
 #include "formats/config_sizes.hpp"
@@ -18,6 +20,7 @@ struct Defaults {
   index_t image_size, patch_size, registers;
   double layer_norm_eps;
   const char* hidden_act;
+  index_t hidden_size = 768, num_heads = 12, intermediate_size = 3072;
 };
 
 Defaults defaults_of(const ConfigNode& node, const std::string& type) {
@@ -30,11 +33,23 @@ Defaults defaults_of(const ConfigNode& node, const std::string& type) {
     raise<ConfigError>(node.at("model_type").where(), ": '", type,
                        "' is SigLIP 2 for any resolution (NaFlex), which is not supported; ",
                        "use a model of fixed resolution, such as google/siglip2-base-patch16-256");
+  if (type == "dinov3_vit")
+    return {EncoderFamily::dinov3,
+            224,
+            16,
+            0,
+            1e-5,
+            node.get_or("use_gated_mlp", false) ? "silu" : "gelu",
+            384,
+            6,
+            1536};
   if (type.starts_with("dinov3"))
     raise<ConfigError>(node.at("model_type").where(), ": '", type,
-                       "' is DINOv3, the encoder of RAEv2, which is not supported yet");
+                       "' is not a ViT; the encoders of DINOv3 that are supported are those of "
+                       "model_type dinov3_vit");
   node.at("model_type")
-      .fail_expected("dinov2_with_registers, dinov2, siglip, siglip_vision_model or vit_mae");
+      .fail_expected(
+          "dinov3_vit, dinov2_with_registers, dinov2, siglip, siglip_vision_model or vit_mae");
 }
 
 double number_or(const ConfigNode& node, std::string_view key, double fallback, double lowest,
@@ -79,10 +94,10 @@ void require_tensors(const PretrainedEncoder& encoder) {
     raise<FormatError>(tensors.origin(), ": has a tensor ", beyond, ", but config.json says ",
                        encoder.config.num_layers, " layers");
   if (const auto registers = encoder.file.names("register_tokens").front();
-      encoder.config.family == EncoderFamily::dinov2 && encoder.config.registers == 0 &&
+      encoder.config.is_dino() && encoder.config.registers == 0 &&
       detail::has_tensor(tensors, registers))
     raise<FormatError>(tensors.origin(), ": has a tensor ", registers,
-                       ", but config.json is that of DINOv2 without registers");
+                       ", but config.json is that of a model without registers");
 }
 
 }  // namespace
@@ -106,9 +121,9 @@ EncoderConfig parse_pretrained_config(const ConfigNode& whole) {
   c.patch_size = detail::size_or(node, "patch_size", defaults.patch_size, kMaxGrid);
   c.channels = detail::size_or(node, "num_channels", 3, 3);
   if (c.channels == 2) node.at("num_channels").fail_expected("1 (gray) or 3 (RGB)");
-  c.hidden_size = detail::size_or(node, "hidden_size", 768, kMaxWidth);
+  c.hidden_size = detail::size_or(node, "hidden_size", defaults.hidden_size, kMaxWidth);
   c.num_layers = detail::size_or(node, "num_hidden_layers", 12, kMaxLayers);
-  c.num_heads = detail::size_or(node, "num_attention_heads", 12, kMaxWidth);
+  c.num_heads = detail::size_or(node, "num_attention_heads", defaults.num_heads, kMaxWidth);
   if (c.hidden_size % c.num_heads != 0)
     raise<ConfigError>(node.where(), ": hidden_size ", c.hidden_size, " does not divide into ",
                        c.num_heads, " heads");
@@ -124,9 +139,21 @@ EncoderConfig parse_pretrained_config(const ConfigNode& whole) {
     require_option(node, "use_swiglu_ffn", false, "false (SwiGLU belongs to the giant model)");
   } else {
     c.registers = 0;
-    c.intermediate_size = detail::size_or(node, "intermediate_size", 3072, 16 * kMaxWidth);
+    c.intermediate_size =
+        detail::size_or(node, "intermediate_size", defaults.intermediate_size, 16 * kMaxWidth);
   }
-  if (c.family != EncoderFamily::siglip2) require_option(node, "qkv_bias", true, "true");
+  if (c.family == EncoderFamily::dinov3) {
+    if (const ConfigNode* registers = node.find("num_register_tokens"); registers != nullptr)
+      c.registers = registers->as_integer(0, kMaxGrid);
+    c.gated_mlp = node.get_or("use_gated_mlp", false);
+    c.rope_theta = number_or(node, "rope_theta", 100, 1e-3, 1e9);
+    if (c.hidden_size / c.num_heads % 4 != 0)
+      raise<ConfigError>(node.where(), ": hidden_size ", c.hidden_size, " and ", c.num_heads,
+                         " heads give heads of ", c.hidden_size / c.num_heads,
+                         " elements; rotary positions need a multiple of 4");
+  } else if (c.family != EncoderFamily::siglip2) {
+    require_option(node, "qkv_bias", true, "true");
+  }
   require_option<std::string>(node, "hidden_act", defaults.hidden_act,
                               concat("'", defaults.hidden_act, "'"));
   c.layer_norm_eps = number_or(node, "layer_norm_eps", defaults.layer_norm_eps, 0, 1);
@@ -139,6 +166,39 @@ EncoderConfig parse_pretrained_config(const ConfigNode& whole) {
   return c;
 }
 
+namespace {
+
+/// Zeros for the biases that a config.json of DINOv3 says the model does not have: by default those
+/// of the keys. A tensor that the file has nevertheless is not used, as in the class of
+/// transformers.
+TensorSource with_absent_biases(const TensorSource& tensors, const ConfigNode& node,
+                                const EncoderConfig& c, const std::string& prefix) {
+  std::map<std::string, Tensor<float>> zeros;
+  std::set<std::string> replaced;
+  const auto add = [&](std::string_view key, bool fallback,
+                       const std::vector<std::pair<std::string, index_t>>& layers) {
+    if (node.get_or(std::string(key), fallback)) return;
+    for (index_t i = 0; i < c.num_layers; ++i)
+      for (const auto& [name, width] : layers) {
+        const std::string full = concat(prefix, "layer.", i, ".", name, ".bias");
+        zeros.emplace(full, Tensor<float>::zeros(Shape{width}));
+        replaced.insert(full);
+      }
+  };
+  const index_t d = c.hidden_size, f = c.intermediate_size;
+  add("query_bias", true, {{"attention.q_proj", d}});
+  add("key_bias", false, {{"attention.k_proj", d}});
+  add("value_bias", true, {{"attention.v_proj", d}});
+  add("proj_bias", true, {{"attention.o_proj", d}});
+  if (c.gated_mlp)
+    add("mlp_bias", true, {{"mlp.gate_proj", f}, {"mlp.up_proj", f}, {"mlp.down_proj", d}});
+  else
+    add("mlp_bias", true, {{"mlp.up_proj", f}, {"mlp.down_proj", d}});
+  return zeros.empty() ? tensors : tensors.without(replaced).with(zeros);
+}
+
+}  // namespace
+
 PixelNorm parse_preprocessor_config(const ConfigNode& node) {
   require_option(node, "do_rescale", true, "true");
   if (const double scale = number_or(node, "rescale_factor", 1 / 255.0, 0, 1);
@@ -150,8 +210,8 @@ PixelNorm parse_preprocessor_config(const ConfigNode& node) {
 
 PretrainedEncoder open_encoder_folder(const std::string& folder) {
   namespace fs = std::filesystem;
-  const EncoderConfig config =
-      parse_pretrained_config(ConfigNode::load((fs::path(folder) / "config.json").string()));
+  const ConfigNode node = ConfigNode::load((fs::path(folder) / "config.json").string());
+  const EncoderConfig config = parse_pretrained_config(node);
   PixelNorm pixels;
   if (config.family == EncoderFamily::siglip2) pixels = {{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}};
   std::error_code none;
@@ -159,7 +219,10 @@ PretrainedEncoder open_encoder_folder(const std::string& folder) {
     pixels = parse_preprocessor_config(ConfigNode::load(path.string()));
   TensorSource tensors = TensorSource::open(folder).weights();
   const std::string prefix = detail::encoder_prefix(tensors, config.family);
-  PretrainedEncoder out{config, pixels, {std::move(tensors), encoder_names(config.family, prefix)}};
+  if (config.family == EncoderFamily::dinov3)
+    tensors = with_absent_biases(tensors, node, config, prefix);
+  PretrainedEncoder out{
+      config, pixels, {std::move(tensors), encoder_names(config.family, prefix, config.gated_mlp)}};
   require_tensors(out);
   return out;
 }

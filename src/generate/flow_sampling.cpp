@@ -16,8 +16,32 @@ VelocityAt velocity_for(const Network& network, const FlowSampling& settings,
   return with_path(settings.path, settings.formulas, [&](const auto& path) -> VelocityAt {
     return velocity_of(
         path, settings.prediction,
-        [&network, labels](const Tensor<float>& x, float t) { return network(x, t, labels); });
+        [&network, labels](const Tensor<float>& x, float t) { return network(x, t, labels); },
+        settings.floor);
   });
+}
+
+/// The network with internal guidance of its outputs, where that is active. The guidance is applied
+/// to the network's own prediction, as in the official code.
+Network internally_guided(const Network& network, const NetworkWithBase& with_base,
+                          const FlowSampling& settings) {
+  if (!settings.internal_guidance || !settings.internal_guidance->enabled()) return network;
+  return [&network, &with_base, guidance = *settings.internal_guidance](
+             const Tensor<float>& x, float t, std::span<const std::int64_t> labels) {
+    const index_t images = x.extent(0), conditions = static_cast<index_t>(labels.size()) / images;
+    const auto scale = [&](index_t i) {
+      return i == 0 ? guidance.scale : guidance.without_label();
+    };
+    bool needed = false;
+    for (index_t i = 0; i < conditions; ++i) needed = needed || scale(i) != 1.0f;
+    if (!needed || !guidance.active(static_cast<double>(t))) return network(x, t, labels);
+    NetworkOutputs<Tensor<float>> out = with_base(x, t, labels);  // (k B, C, h, w) each
+    for (index_t i = 0; i < conditions; ++i)
+      rae::guide(out.full.view().slice(0, i * images, images),
+                 std::as_const(out.base).view().slice(0, i * images, images),
+                 static_cast<double>(scale(i)));
+    return std::move(out.full);
+  };
 }
 
 SdeOptions sde_options(const FlowSampling& settings) {
@@ -32,7 +56,8 @@ OnStep with_estimate(const OnStep& on_step, const FlowSampling& settings) {
   return [&](const StepInfo& info) {
     StepInfo out = info;
     out.of_data = with_path(settings.path, settings.formulas, [&](const auto& path) {
-      return data_factors(path, settings.prediction, static_cast<double>(info.start.t));
+      return data_factors(path, settings.prediction, static_cast<double>(info.start.t),
+                          settings.floor);
     });
     return on_step(out);
   };
@@ -58,6 +83,7 @@ Tensor<float> integrate(const VelocityAt& velocity, const FlowSampling& settings
 void require_flow_sampling(const FlowSampling& settings) {
   require_guidance(settings.guidance);
   if (settings.autoguidance) require_guidance(*settings.autoguidance);
+  if (settings.internal_guidance) require_internal_guidance(*settings.internal_guidance);
   require_step_control(settings.control);
   if (settings.kind == SamplerKind::sde)
     with_path(settings.path, settings.formulas, [&](const auto& path) {
@@ -65,9 +91,11 @@ void require_flow_sampling(const FlowSampling& settings) {
     });
 }
 
-Tensor<float> sample_flow(const Network& network, const FlowSampling& settings, Tensor<float> noise,
+Tensor<float> sample_flow(const Network& plain, const FlowSampling& settings, Tensor<float> noise,
                           std::span<const std::int64_t> labels, const OnStep& on_step,
-                          const Network& guide, const StepNoise& step_noise) {
+                          const Network& guide, const StepNoise& step_noise,
+                          const NetworkWithBase& with_base) {
+  const Network network = internally_guided(plain, with_base, settings);
   const VelocityAt main = velocity_for(network, settings, labels);
   if (settings.autoguidance && settings.autoguidance->scale != 1.0f)
     return integrate(guided(main, velocity_for(guide, settings, labels), *settings.autoguidance),
@@ -86,8 +114,8 @@ Tensor<float> sample_flow(const Network& network, const FlowSampling& settings, 
       return with_path(settings.path, settings.formulas, [&](const auto& path) {
         const auto values = both.span().subspan(static_cast<std::size_t>(i * x.numel()),
                                                 static_cast<std::size_t>(x.numel()));
-        return to_velocity(path, settings.prediction, Tensor<float>(x.shape(), values), x,
-                           t);  // (B, C, h, w)
+        return to_velocity(path, settings.prediction, Tensor<float>(x.shape(), values), x, t,
+                           settings.floor);  // (B, C, h, w)
       });
     };
     Tensor<float> guided = half(0);  // (B, C, h, w)

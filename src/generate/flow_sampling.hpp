@@ -9,6 +9,7 @@
 
 #include "rae/core/function.hpp"
 #include "rae/diffusion/adaptive_sampler.hpp"
+#include "rae/models/backbone.hpp"
 #include "rae/spec/sampling_defaults.hpp"
 
 namespace rae::detail {
@@ -17,6 +18,10 @@ namespace rae::detail {
 /// lists of B labels, concatenated.
 using Network =
     Function<Tensor<float>(const Tensor<float>& x, float t, std::span<const std::int64_t> labels)>;
+
+/// The same with the predictions of the base head for internal guidance.
+using NetworkWithBase = Function<NetworkOutputs<Tensor<float>>(
+    const Tensor<float>& x, float t, std::span<const std::int64_t> labels)>;
 
 /// Fills the noise (B, C, h, w) of a stochastic step; steps are counted from 1.
 using StepNoise = Function<void(index_t step, Tensor<float>& noise)>;
@@ -29,6 +34,10 @@ struct FlowSampling {
   Cfg guidance{};  ///< where it is active, the network is evaluated with the label and with the
                    ///< null label in one call
   std::int64_t null_label = 0;  ///< label of the null class
+  std::optional<InternalGuidance>
+      internal_guidance{};  ///< where it is active, the base head is evaluated, too; before
+                            ///< `guidance`, if that is used
+  double floor = kDataPredictionFloor;  ///< smallest divisor of data prediction
   std::optional<AutoGuidance>
       autoguidance{};  ///< instead of `guidance`: where it is active, the guide is evaluated
   PathKind path = PathKind::linear;             ///< from data to noise
@@ -48,12 +57,13 @@ struct FlowSampling {
 /// Throws ArgumentError for settings out of range.
 void require_flow_sampling(const FlowSampling& settings);
 
-/// Latents (B, C, h, w) from noise of that shape. `guide` is needed for autoguidance, `step_noise`
-/// by the stochastic sampler. Throws as `rae::sample` and `rae::sample_sde`.
+/// Latents (B, C, h, w) from noise of that shape. `guide` is needed for autoguidance, `with_base`
+/// for internal guidance, `step_noise` by the stochastic sampler. Throws as `rae::sample` and
+/// `rae::sample_sde`.
 [[nodiscard]] Tensor<float> sample_flow(const Network& network, const FlowSampling& settings,
                                         Tensor<float> noise, std::span<const std::int64_t> labels,
                                         const Function<bool(const StepInfo&)>& on_step,
-                                        const Network& guide = {},
-                                        const StepNoise& step_noise = {});
+                                        const Network& guide = {}, const StepNoise& step_noise = {},
+                                        const NetworkWithBase& with_base = {});
 
 }  // namespace rae::detail

@@ -65,7 +65,7 @@ struct Generator::Impl {
 
   /// Sets the guidance of the options, or that of the model if the options have none.
   void choose_guidance(const GenerateOptions& options, detail::FlowSampling& settings) const {
-    const bool given = options.guidance || options.autoguidance;
+    const bool given = options.guidance || options.autoguidance || options.internal_guidance;
     settings.guidance = given ? options.guidance.value_or(Cfg{}) : config.sampling.guidance;
     settings.autoguidance = given ? options.autoguidance : config.sampling.autoguidance;
     if (settings.autoguidance && settings.autoguidance->scale == 1.0f) {
@@ -81,6 +81,24 @@ struct Generator::Impl {
     if (settings.autoguidance && !loader.has(NetworkRole::guide))
       raise<ArgumentError>("Generator: autoguidance needs a weaker model as guide, which '",
                            config.name, "' does not have");
+    settings.internal_guidance =
+        given ? options.internal_guidance : config.sampling.internal_guidance;
+    if (settings.internal_guidance && !settings.internal_guidance->enabled()) {
+      require_internal_guidance(*settings.internal_guidance);
+      settings.internal_guidance.reset();
+    }
+    if (settings.internal_guidance && settings.autoguidance)
+      raise<ArgumentError>(
+          "Generator: internal guidance and autoguidance cannot be combined; choose one");
+    if (settings.internal_guidance && !config.dit->has_base_head())
+      raise<ArgumentError>(
+          "Generator: internal guidance needs a head on an intermediate layer, which '",
+          config.name, "' does not have");
+    if (settings.internal_guidance && options.reuse_error > 0)
+      raise<ArgumentError>(
+          "Generator: internal guidance needs the backbone at every step, so that reuse_error "
+          "must be 0; got ",
+          options.reuse_error);
     settings.null_label = config.num_classes();
   }
 
@@ -133,6 +151,7 @@ struct Generator::Impl {
         settings.path != PathKind::vp)
       settings.formulas = PathFormulas::exact;
     settings.prediction = config.prediction;
+    settings.floor = config.prediction_floor;
     settings.grid = sampling_time_grid(sampling, settings.path, settings.prediction,
                                        config.time_shift, settings.formulas);
     const bool official = sampling.grid == TimeGridKind::official;
@@ -154,6 +173,10 @@ struct Generator::Impl {
     return settings;
   }
 
+  /// The output of the diffusion network, or of its base head, see `Generator::velocity`.
+  [[nodiscard]] Tensor<float> output(std::string_view where, const Tensor<float>& x, float t,
+                                     std::span<const std::int64_t> labels, bool base) const;
+
   /// True when the random numbers of a step are drawn for all pictures together, so that they must
   /// be one batch.
   [[nodiscard]] static bool drawn_together(const GenerateOptions& options,
@@ -165,8 +188,11 @@ struct Generator::Impl {
   [[nodiscard]] static detail::Network along(
       OwnedPointer<const BackboneNetwork<Tensor<float>>> network, detail::Schedule schedule,
       SamplingWork& work) {
-    const auto scheduled =
-        std::make_shared<detail::ScheduledNetwork>(std::move(network), std::move(schedule), work);
+    return prediction_of(
+        std::make_shared<detail::ScheduledNetwork>(std::move(network), std::move(schedule), work));
+  }
+  [[nodiscard]] static detail::Network prediction_of(
+      std::shared_ptr<detail::ScheduledNetwork> scheduled) {
     return [scheduled](const Tensor<float>& x, float t, std::span<const std::int64_t> labels) {
       return (*scheduled)(x, t, labels);
     };
@@ -293,15 +319,21 @@ Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
                                       ? Impl::along(impl_->loader.guide(), schedule, report.guide)
                                       : detail::Network();
     if (settings.guidance.scale != 1.0f) schedule.labels.push_back(settings.null_label);
-    const detail::Network network =
-        Impl::along(impl_->loader.dit(), std::move(schedule), report.model);
+    const auto scheduled = std::make_shared<detail::ScheduledNetwork>(
+        impl_->loader.dit(), std::move(schedule), report.model);
+    const detail::Network network = Impl::prediction_of(scheduled);
+    const detail::NetworkWithBase with_base = [&](const Tensor<float>& x, float t,
+                                                  std::span<const std::int64_t> conditions) {
+      return scheduled->with_base(x, t, conditions);
+    };
     Tensor<float> start = start_of_all.empty() ? noise(options.seed, count, first)
                                                : detail::samples(start_of_all, begin, count);
     detail::StepNoise step_noise = PhiloxNoise{options.seed, first};
     if (together)
       step_noise = [&torch](index_t, Tensor<float>& values) { torch.fill_normal(values.span()); };
-    const Tensor<float> z = detail::sample_flow(network, settings, std::move(start), labels,
-                                                on_step, guide, step_noise);  // (b, C, h, w)
+    const Tensor<float> z =
+        detail::sample_flow(network, settings, std::move(start), labels, on_step, guide, step_noise,
+                            with_base);  // (b, C, h, w)
     std::copy_n(z.data(), z.numel(), target + begin * (z.numel() / count));
   });
   if (options.report != nullptr) {
@@ -317,25 +349,37 @@ Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
 
 Tensor<float> Generator::velocity(const Tensor<float>& x, float t,
                                   std::span<const std::int64_t> labels) const {
-  detail::require_batch("Generator::velocity", x, impl_->config.latent_shape());
-  if (!(t >= 0.0f && t <= 1.0f))
-    raise<ArgumentError>("Generator::velocity: expected t in [0, 1], got ", t);
+  return impl_->output("Generator::velocity", x, t, labels, false);
+}
+
+Tensor<float> Generator::base_output(const Tensor<float>& x, float t,
+                                     std::span<const std::int64_t> labels) const {
+  if (!impl_->config.dit->has_base_head())
+    raise<ArgumentError>("Generator::base_output: '", impl_->config.name,
+                         "' has no head on an intermediate layer");
+  return impl_->output("Generator::base_output", x, t, labels, true);
+}
+
+Tensor<float> Generator::Impl::output(std::string_view where, const Tensor<float>& x, float t,
+                                      std::span<const std::int64_t> labels, bool base) const {
+  detail::require_batch(where, x, config.latent_shape());
+  if (!(t >= 0.0f && t <= 1.0f)) raise<ArgumentError>(where, ": expected t in [0, 1], got ", t);
   if (static_cast<index_t>(labels.size()) != x.extent(0))
-    raise<ShapeError>("Generator::velocity: ", x.extent(0), " states, but ", labels.size(),
-                      " labels");
-  impl_->require_labels(labels, impl_->config.has_null_class());
+    raise<ShapeError>(where, ": ", x.extent(0), " states, but ", labels.size(), " labels");
+  require_labels(labels, config.has_null_class());
   SamplingWork work;
-  const detail::Network network = Impl::along(
-      impl_->loader.dit(), {.times = {t}, .labels = {labels.begin(), labels.end()}}, work);
+  detail::ScheduledNetwork network(loader.dit(),
+                                   {.times = {t}, .labels = {labels.begin(), labels.end()}}, work);
   Tensor<float> out(x.shape());  // (B, C, h, w)
   float* target = out.data();
   Workspace workspace;
   const WorkspaceScope scope(workspace);
-  detail::for_batches(x.extent(0), impl_->batch(), [&](index_t begin, index_t count) {
+  detail::for_batches(x.extent(0), batch(), [&](index_t begin, index_t count) {
+    const Tensor<float> states = detail::samples(x, begin, count);  // (b, C, h, w)
+    const auto own =
+        labels.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count));
     const Tensor<float> v =
-        network(detail::samples(x, begin, count), t,
-                labels.subspan(static_cast<std::size_t>(begin),
-                               static_cast<std::size_t>(count)));  // (b, C, h, w)
+        base ? network.with_base(states, t, own).base : network(states, t, own);  // (b, C, h, w)
     std::copy_n(v.data(), v.numel(), target + begin * (v.numel() / count));
   });
   return out;
@@ -448,6 +492,12 @@ std::map<std::string, std::string> Generator::png_text(const GenerateOptions& op
     put_guidance(out, "autoguidance", *settings.autoguidance);
   else
     put_guidance(out, "cfg", settings.guidance);
+  if (settings.internal_guidance) {
+    put_guidance(out, "internal_guidance", *settings.internal_guidance);
+    if (settings.internal_guidance->unconditional_scale)
+      out["internal_guidance_unconditional"] =
+          number_text(*settings.internal_guidance->unconditional_scale);
+  }
   if (sampling.grid != TimeGridKind::full) out["grid"] = name_of(sampling.grid);
   if (sde)
     put_sde(out, settings.sde);

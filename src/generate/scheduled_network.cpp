@@ -19,6 +19,8 @@ using Rows = Conditioning<Tensor<float>>;
 void take_rows(const Rows& table, std::span<const std::int64_t> ids, Rows& out) {
   out.time = {};
   if (!table.time.empty()) out.time = embedding(table.time, ids);
+  out.tokens = {};
+  if (!table.tokens.empty()) out.tokens = embedding(table.tokens, ids);
   out.modulation.resize(table.modulation.size());
   for (std::size_t i = 0; i < table.modulation.size(); ++i) {
     out.modulation[i] = {};
@@ -54,6 +56,14 @@ Tensor<float> ScheduledNetwork::operator()(const Tensor<float>& x, float t,
   if (schedule_.reuse_error > 0 && network_->has_head()) return reuse(x, t);
   work_.backbones += static_cast<index_t>(labels.size());
   return (*network_)(x, rows_);
+}
+
+NetworkOutputs<Tensor<float>> ScheduledNetwork::with_base(const Tensor<float>& x, float t,
+                                                          std::span<const std::int64_t> labels) {
+  condition(t, labels);
+  work_.evaluations += static_cast<index_t>(labels.size());
+  work_.backbones += static_cast<index_t>(labels.size());
+  return network_->outputs(x, rows_, {.base = true});
 }
 
 /// Sets `rows_` to the conditioning of this time and these labels.

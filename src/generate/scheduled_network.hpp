@@ -40,6 +40,11 @@ class ScheduledNetwork {
   /// B).
   Tensor<float> operator()(const Tensor<float>& x, float t, std::span<const std::int64_t> labels);
 
+  /// The same with the predictions of the base head, in the same forward pass. Does not reuse
+  /// outputs of the backbone. Throws ArgumentError for a network without that head.
+  NetworkOutputs<Tensor<float>> with_base(const Tensor<float>& x, float t,
+                                          std::span<const std::int64_t> labels);
+
  private:
   using Rows = Conditioning<Tensor<float>>;
 

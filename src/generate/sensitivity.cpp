@@ -157,7 +157,8 @@ void for_each_network(const ModelFiles& files, const CalibrationData& data, Use 
     return files.network(role).has_value() && describes(config, role) &&
            parameter_count(outline_of(config, role).parameters) > 0;
   };
-  RaeSettings<float> settings{.pixels = config.pixels, .latent_norm = files.latent_norm};
+  RaeSettings<float> settings{
+      .pixels = config.pixels, .latent_norm = files.latent_norm, .output = config.decoder_output};
   if (config.encoder_size > 0) {
     const Shape input = config.encoder_input_shape();  // (channels, H, W)
     settings.encoder_height = input[1];

@@ -12,6 +12,20 @@ namespace rae::detail {
 /// With scores in units of ln 2, their exponentials are powers of two.
 inline constexpr double kLog2E = 1.44269504088896340736;
 
+/// out (n) = scale * x with each pair (x_k, x_(k + n/2)) rotated by its angle, or back. `out` may
+/// be x.
+template <class T>
+void rotate_halves(index_t n, const T* x, const T* cos, const T* sin, bool inverse, T scale,
+                   T* out) {
+  const index_t half = n / 2;
+  const T direction = inverse ? T(-1) : T(1);
+  for (index_t k = 0; k < half; ++k) {
+    const T a = x[k], b = x[k + half], c = cos[k], s = direction * sin[k];
+    out[k] = (a * c - b * s) * scale;
+    out[k + half] = (b * c + a * s) * scale;
+  }
+}
+
 template <class T>
 struct AttentionCall {
   index_t batch, tokens, heads, head_dim;
@@ -76,6 +90,11 @@ struct AttentionCall {
       for (index_t i = 0; i < head_dim; i += kLine)
         __builtin_prefetch(read_next + t * next_stride + i, 0);
       const index_t at = (first + t) * head_dim;
+      if (turns && rope.pairs == RopePairs::halves) {
+        rotate_halves(head_dim, x + t * stride, rope.cos.data() + at, rope.sin.data() + at, inverse,
+                      scale, out + t * out_stride);
+        continue;
+      }
       rotate(head_dim, x + t * stride, turns ? rope.cos.data() + at : nullptr,
              turns ? rope.sin.data() + at : nullptr, inverse, scale, out + t * out_stride);
     }

@@ -1,6 +1,7 @@
 #include "rae/kernels/rope.hpp"
 
 #include <cmath>
+#include <numbers>
 
 #include "kernels/contiguous.hpp"
 #include "kernels/kernel_table.hpp"
@@ -36,8 +37,46 @@ RopeTable<T> make_rope_table(index_t grid_h, index_t grid_w, index_t head_dim) {
 }
 
 template <Real T>
+RopeTable<T> make_centred_rope_table(index_t grid_h, index_t grid_w, index_t head_dim,
+                                     double theta) {
+  check("make_centred_rope_table", grid_h, grid_w, head_dim);
+  if (!(theta > 0)) raise<ArgumentError>("make_centred_rope_table: theta is ", theta);
+  const index_t half = head_dim / 2, quarter = head_dim / 4, tokens = grid_h * grid_w;
+  RopeTable<T> table{Tensor<T>(Shape{tokens, head_dim}), Tensor<T>(Shape{tokens, head_dim}),
+                     RopePairs::halves};
+  T *cos = table.cos.data(), *sin = table.sin.data();
+  for (index_t t = 0; t < tokens; ++t)
+    for (index_t i = 0; i < head_dim; ++i) {
+      const bool row = i % half < quarter;
+      const index_t place = row ? t / grid_w : t % grid_w, side = row ? grid_h : grid_w;
+      const double coordinate =
+          2 * (static_cast<double>(place) + 0.5) / static_cast<double>(side) - 1;
+      const double period =
+          std::pow(theta, 2 * static_cast<double>(i % quarter) / static_cast<double>(half));
+      const double angle = 2 * std::numbers::pi * coordinate / period;
+      cos[t * head_dim + i] = static_cast<T>(std::cos(angle));
+      sin[t * head_dim + i] = static_cast<T>(std::sin(angle));
+    }
+  return table;
+}
+
+template <Real T>
+RopeTable<T> with_unrotated_tokens(const RopeTable<T>& table, index_t before, index_t after) {
+  if (before < 0 || after < 0)
+    raise<ArgumentError>("with_unrotated_tokens: ", before, " and ", after, " tokens");
+  const index_t rows = table.cos.extent(0), width = table.cos.extent(1);
+  const Shape shape{before + rows + after, width};
+  RopeTable<T> out{Tensor<T>(shape, T(1)), Tensor<T>(shape, T(0)), table.pairs};
+  copy_elements(table.cos.data(), rows * width, out.cos.data() + before * width);
+  copy_elements(table.sin.data(), rows * width, out.sin.data() + before * width);
+  return out;
+}
+
+template <Real T>
 void apply_rope(View<const T> x, RopeView<T> rope, View<T> out, bool inverse) {
   const Shape &shape = x.shape(), &table = rope.cos.shape();
+  if (rope.pairs != RopePairs::neighbours)
+    raise<ArgumentError>("apply_rope: expected a table for pairs of neighbours");
   if (shape.rank() != 4 || shape[3] % 2 != 0)
     raise<ShapeError>("apply_rope: expected (B, T, H, hd) with an even hd, got ", shape);
   if (table.rank() != 2 || table[1] != shape[3] || table[0] < 1 || shape[1] % table[0] != 0)
@@ -77,6 +116,11 @@ Tensor<T> sincos_position_table(index_t grid_h, index_t grid_w, index_t dim) {
 
 template RopeTable<float> make_rope_table<float>(index_t, index_t, index_t);
 template RopeTable<double> make_rope_table<double>(index_t, index_t, index_t);
+template RopeTable<float> make_centred_rope_table<float>(index_t, index_t, index_t, double);
+template RopeTable<double> make_centred_rope_table<double>(index_t, index_t, index_t, double);
+template RopeTable<float> with_unrotated_tokens<float>(const RopeTable<float>&, index_t, index_t);
+template RopeTable<double> with_unrotated_tokens<double>(const RopeTable<double>&, index_t,
+                                                         index_t);
 template void apply_rope<float>(View<const float>, RopeView<float>, View<float>, bool);
 template void apply_rope<double>(View<const double>, RopeView<double>, View<double>, bool);
 template Tensor<float> sincos_position_table<float>(index_t, index_t, index_t);

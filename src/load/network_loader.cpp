@@ -197,7 +197,8 @@ std::shared_ptr<const BackboneNetwork<Tensor<float>>> NetworkLoader::guide() con
 }
 
 Rae<float> NetworkLoader::autoencoder(NetworkRole role) const {
-  RaeSettings<float> settings{.pixels = config_.pixels, .latent_norm = latent_norm_};
+  RaeSettings<float> settings{
+      .pixels = config_.pixels, .latent_norm = latent_norm_, .output = config_.decoder_output};
   if (config_.encoder_size > 0) {
     const Shape input = config_.encoder_input_shape();  // (channels, H, W)
     settings.encoder_height = input[1];

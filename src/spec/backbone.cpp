@@ -18,6 +18,8 @@ detail::KindRegistry<BackboneKind>& backbone_registry() {
     std::vector<OwnedPointer<const BackboneKind>> builtin;
     builtin.push_back(detail::dit_dh_kind());
     builtin.push_back(detail::lightning_dit_kind());
+    builtin.push_back(detail::token_dit_kind());
+    builtin.push_back(detail::token_dit_dh_kind());
     return builtin;
   }());
   return kinds;

@@ -13,4 +13,9 @@ namespace rae::detail {
 /// LightningDiT, "lightning_dit".
 [[nodiscard]] OwnedPointer<const BackboneKind> lightning_dit_kind();
 
+/// LightningDiT with condition tokens, "token_dit".
+[[nodiscard]] OwnedPointer<const BackboneKind> token_dit_kind();
+/// DiT^DH with condition tokens, "token_dit_dh".
+[[nodiscard]] OwnedPointer<const BackboneKind> token_dit_dh_kind();
+
 }  // namespace rae::detail

@@ -49,6 +49,19 @@ void require_pixels(const ConfigPlace& place, const PixelNorm& pixels, index_t c
   }
 }
 
+/// Checks the layers whose tokens are averaged.
+void require_latent_layers(const ConfigPlace& place, const EncoderConfig& c) {
+  std::set<index_t> seen;
+  for (std::size_t i = 0; i < c.latent_layers.size(); ++i) {
+    require_size(place[i], c.latent_layers[i], 0, c.num_layers - 1);
+    if (!seen.insert(c.latent_layers[i]).second)
+      raise<ConfigError>(place[i].to_string(), ": the layer ", c.latent_layers[i],
+                         " appears twice");
+  }
+  if (c.add_last_mean && c.latent_layers.empty())
+    raise<ConfigError>(place.to_string(), ": add_last_mean needs latent_layers");
+}
+
 std::vector<std::string> parse_class_names(const ConfigNode& node) {
   std::vector<std::string> out;
   for (const ConfigNode& element : node.elements()) out.push_back(element.as_string());
@@ -135,6 +148,14 @@ void require_guidance(const std::string& where, const ModelConfig& c) {
                        ": sampling.autoguidance needs a guide, which this model does not have");
   if (guided && autoguided)
     raise<ConfigError>(where, ": sampling.guidance and sampling.autoguidance cannot be combined");
+  if (!c.sampling.internal_guidance || !c.sampling.internal_guidance->enabled()) return;
+  if (!c.dit->has_base_head())
+    raise<ConfigError>(where,
+                       ": sampling.internal_guidance needs a head on an intermediate layer "
+                       "(base_depth), which this model's dit does not have");
+  if (autoguided)
+    raise<ConfigError>(where,
+                       ": sampling.internal_guidance and sampling.autoguidance cannot be combined");
 }
 
 /// Checks that all networks have the same shapes of latents and pictures.
@@ -205,14 +226,16 @@ Shape ModelConfig::latent_shape() const {
 }
 
 std::string_view name_of(EncoderFamily family) noexcept {
-  constexpr std::string_view kNames[] = {"dinov2", "siglip2", "mae"};
+  constexpr std::string_view kNames[] = {"dinov2", "siglip2", "mae", "dinov3"};
   return kNames[static_cast<std::size_t>(family)];
 }
 
 EncoderFamily parse_encoder_family(std::string_view name) {
-  for (const EncoderFamily f : {EncoderFamily::dinov2, EncoderFamily::siglip2, EncoderFamily::mae})
+  for (const EncoderFamily f :
+       {EncoderFamily::dinov2, EncoderFamily::siglip2, EncoderFamily::mae, EncoderFamily::dinov3})
     if (name == name_of(f)) return f;
-  raise<ArgumentError>("unknown encoder family '", name, "': expected dinov2, siglip2 or mae");
+  raise<ArgumentError>("unknown encoder family '", name,
+                       "': expected dinov2, siglip2, mae or dinov3");
 }
 
 ConfigNode to_config(const EncoderConfig& c) {
@@ -226,7 +249,16 @@ ConfigNode to_config(const EncoderConfig& c) {
                                     {"table_h", c.table_h},
                                     {"table_w", c.table_w},
                                     {"layer_norm_eps", c.layer_norm_eps}});
-  if (c.family == EncoderFamily::dinov2) out.set("registers", c.registers);
+  if (c.is_dino()) out.set("registers", c.registers);
+  if (c.gated_mlp) out.set("gated_mlp", true);
+  if (c.has_rope()) out.set("rope_theta", c.rope_theta);
+  if (!c.latent_layers.empty()) {
+    out.set("latent_layers",
+            ConfigNode::list(ConfigNode::List(c.latent_layers.begin(), c.latent_layers.end())));
+    out.set("add_last_mean", c.add_last_mean);
+  }
+  if (c.final_affine) out.set("final_affine", true);
+  if (c.final_eps > 0) out.set("final_eps", c.final_eps);
   return out;
 }
 
@@ -242,12 +274,24 @@ void validate(const EncoderConfig& c, const ConfigPlace& place) {
   require_number(place / "layer_norm_eps", c.layer_norm_eps, 0, 1);
   require_size(place / "registers", c.registers, 0, kMaxGrid);
   require_heads(place, "hidden_size", c.hidden_size, c.num_heads);
+  require_number(place / "final_eps", c.final_eps, 0, 1);
+  if (c.gated_mlp && !c.has_rope())
+    raise<ConfigError>((place / "gated_mlp").to_string(), ": only encoders of DINOv3 have it");
+  if (c.has_rope()) {
+    require_number(place / "rope_theta", c.rope_theta, 1e-3, 1e9);
+    if (c.hidden_size / c.num_heads % 4 != 0)
+      raise<ConfigError>(place.to_string(),
+                         ": rotary positions need heads whose width is a multiple of 4, got ",
+                         c.hidden_size, " / ", c.num_heads);
+  }
+  require_latent_layers(place / "latent_layers", c);
 }
 
 EncoderConfig parse_encoder_config(const ConfigNode& node) {
-  require_keys_known(node,
-                     {"family", "patch_size", "channels", "hidden_size", "num_layers", "num_heads",
-                      "intermediate_size", "table_h", "table_w", "layer_norm_eps", "registers"});
+  require_keys_known(
+      node, {"family", "patch_size", "channels", "hidden_size", "num_layers", "num_heads",
+             "intermediate_size", "table_h", "table_w", "layer_norm_eps", "registers", "gated_mlp",
+             "rope_theta", "latent_layers", "add_last_mean", "final_affine", "final_eps"});
   EncoderConfig c;
   (void)node.at("family");
   c.family = named(node, "family", "", parse_encoder_family);
@@ -260,8 +304,18 @@ EncoderConfig parse_encoder_config(const ConfigNode& node) {
   c.table_h = node.get<index_t>("table_h");
   c.table_w = node.get<index_t>("table_w");
   c.layer_norm_eps =
-      node.get_or("layer_norm_eps", c.family == EncoderFamily::mae ? 1e-12 : c.layer_norm_eps);
+      node.get_or("layer_norm_eps", c.family == EncoderFamily::mae      ? 1e-12
+                                    : c.family == EncoderFamily::dinov3 ? 1e-5
+                                                                        : c.layer_norm_eps);
   if (node.contains("registers")) c.registers = node.get<index_t>("registers");
+  c.gated_mlp = node.get_or("gated_mlp", c.gated_mlp);
+  c.rope_theta = node.get_or("rope_theta", c.rope_theta);
+  if (const ConfigNode* layers = given(node, "latent_layers"))
+    for (const ConfigNode& layer : layers->elements())
+      c.latent_layers.push_back(layer.as_integer());
+  c.add_last_mean = node.get_or("add_last_mean", c.add_last_mean);
+  c.final_affine = node.get_or("final_affine", c.final_affine);
+  c.final_eps = node.get_or("final_eps", c.final_eps);
   validate(c, node.place());
   return c;
 }
@@ -324,12 +378,15 @@ ConfigNode to_config(const ModelConfig& c) {
   if (c.image_width > 0) out.set("image_width", c.image_width);
   if (c.encoder_width > 0) out.set("encoder_width", c.encoder_width);
   if (c.decoder) out.set("decoder", to_config(*c.decoder));
+  if (c.decoder_output != PixelRange::normalized)
+    out.set("decoder_output", name_of(c.decoder_output));
   if (c.dit) out.set(c.dit->name(), c.dit->to_config());
   if (c.guide) out.set(c.guide->guide_name(), c.guide->to_config());
   out.set("path", name_of(c.path));
   if (c.path_formulas != PathFormulas::exact) out.set("path_formulas", name_of(c.path_formulas));
   out.set("time_shift", c.time_shift);
   out.set("prediction", name_of(c.prediction));
+  if (c.prediction_floor != kDataPredictionFloor) out.set("prediction_floor", c.prediction_floor);
   out.set("sampling", to_config(c.sampling));
   ConfigNode::List names;
   for (const std::string& name : c.class_names) names.emplace_back(name);
@@ -345,6 +402,7 @@ void validate(const ModelConfig& c, const ConfigPlace& place) {
   if (c.dit) c.dit->validate(place / c.dit->name());
   if (c.guide) c.guide->validate(place / c.guide->guide_name());
   require_number(place / "time_shift", c.time_shift, 1.0, 1e6);
+  require_number(place / "prediction_floor", c.prediction_floor, 1e-6, 1.0);
   validate(c.sampling, place / "sampling");
   require_class_names(place / "class_names", c.class_names);
   require_fit(place.to_string(), c);
@@ -362,12 +420,14 @@ ModelConfig parse_model_config(const ConfigNode& node) {
   c.pixels = parse_pixels(node.at("pixels"), c.encoder.channels());
   if (const ConfigNode* decoder = given(node, "decoder"))
     c.decoder = parse_decoder_config(*decoder);
+  c.decoder_output = named(node, "decoder_output", "normalized", parse_pixel_range);
   c.dit = parse_backbone(node, [](const BackboneKind& kind) { return kind.name(); });
   c.guide = parse_backbone(node, [](const BackboneKind& kind) { return kind.guide_name(); });
   c.path = named(node, "path", "linear", parse_path_kind);
   c.path_formulas = named(node, "path_formulas", "exact", parse_path_formulas);
   c.time_shift = node.get_or("time_shift", c.time_shift);
   c.prediction = named(node, "prediction", "velocity", parse_prediction);
+  c.prediction_floor = node.get_or("prediction_floor", c.prediction_floor);
   if (const ConfigNode* sampling = given(node, "sampling"))
     c.sampling = parse_sampling_defaults(*sampling);
   if (const ConfigNode* names = given(node, "class_names"))

@@ -6,8 +6,8 @@
 namespace rae::detail {
 
 inline constexpr std::string_view kModelKeys[] = {
-    "name",       "encoder",     "encoder_size", "encoder_width", "pixels",
-    "image_size", "image_width", "decoder",      "path",          "path_formulas",
-    "time_shift", "prediction",  "sampling",     "class_names"};
+    "name",        "encoder",     "encoder_size",   "encoder_width",   "pixels",     "image_size",
+    "image_width", "decoder",     "path",           "path_formulas",   "time_shift", "prediction",
+    "sampling",    "class_names", "decoder_output", "prediction_floor"};
 
 }  // namespace rae::detail

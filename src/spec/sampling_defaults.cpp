@@ -40,6 +40,24 @@ void require_guidance(const ConfigPlace& place, const G& guidance) {
     raise<ConfigError>(place.to_string(), ": t_min is above t_max");
 }
 
+ConfigNode internal_to_config(const InternalGuidance& guidance) {
+  ConfigNode out = guidance_to_config(guidance);
+  if (guidance.unconditional_scale)
+    out.set("unconditional_scale", static_cast<double>(*guidance.unconditional_scale));
+  return out;
+}
+
+InternalGuidance parse_internal(const ConfigNode& node) {
+  require_keys_known(node, {"scale", "t_min", "t_max", "unconditional_scale"});
+  InternalGuidance out;
+  out.scale = node.get_or("scale", out.scale);
+  out.t_min = node.get_or("t_min", out.t_min);
+  out.t_max = node.get_or("t_max", out.t_max);
+  if (const ConfigNode* scale = given(node, "unconditional_scale"))
+    out.unconditional_scale = static_cast<float>(scale->as_number());
+  return out;
+}
+
 SdeOptions parse_sde(const ConfigNode& node) {
   require_keys_known(node, {"solver", "form", "norm", "last_step", "last_step_size"});
   SdeOptions out;
@@ -83,6 +101,12 @@ void validate(const SamplingDefaults& s, const ConfigPlace& place) {
   if (s.sample_eps) require_number(place / "sample_eps", *s.sample_eps, 0.0, 0.499);
   require_guidance(place / "guidance", s.guidance);
   if (s.autoguidance) require_guidance(place / "autoguidance", *s.autoguidance);
+  if (s.internal_guidance) {
+    const ConfigPlace own = place / "internal_guidance";
+    require_guidance(own, *s.internal_guidance);
+    require_number(own / "unconditional_scale",
+                   static_cast<double>(s.internal_guidance->without_label()), 0.0, 1000.0);
+  }
 }
 
 ConfigNode to_config(const SamplingDefaults& s) {
@@ -101,12 +125,13 @@ ConfigNode to_config(const SamplingDefaults& s) {
                        {"guidance", guidance_to_config(s.guidance)}});
   if (s.sample_eps) out.set("sample_eps", *s.sample_eps);
   if (s.autoguidance) out.set("autoguidance", guidance_to_config(*s.autoguidance));
+  if (s.internal_guidance) out.set("internal_guidance", internal_to_config(*s.internal_guidance));
   return out;
 }
 
 SamplingDefaults parse_sampling_defaults(const ConfigNode& node) {
   require_keys_known(node, {"steps", "kind", "grid", "solver", "atol", "rtol", "sde", "sample_eps",
-                            "guidance", "autoguidance"});
+                            "guidance", "autoguidance", "internal_guidance"});
   SamplingDefaults out;
   if (node.contains("steps")) out.steps = node.get<index_t>("steps");
   out.kind = named(node, "kind", name_of(out.kind), parse_sampler_kind);
@@ -120,6 +145,8 @@ SamplingDefaults parse_sampling_defaults(const ConfigNode& node) {
     out.guidance = parse_guidance<Cfg>(*guidance);
   if (const ConfigNode* guidance = given(node, "autoguidance"))
     out.autoguidance = parse_guidance<AutoGuidance>(*guidance);
+  if (const ConfigNode* guidance = given(node, "internal_guidance"))
+    out.internal_guidance = parse_internal(*guidance);
   validate(out, node.place());
   return out;
 }

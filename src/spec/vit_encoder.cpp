@@ -12,7 +12,7 @@ namespace {
 struct VitEncoderKind : VitEncoder {
   static std::vector<std::string_view> names() {
     return {rae::name_of(EncoderFamily::dinov2), rae::name_of(EncoderFamily::siglip2),
-            rae::name_of(EncoderFamily::mae)};
+            rae::name_of(EncoderFamily::mae), rae::name_of(EncoderFamily::dinov3)};
   }
   static std::string_view name_of(const Config& c) { return rae::name_of(c.family); }
   static Config parse(const ConfigNode& node) { return parse_encoder_config(node); }

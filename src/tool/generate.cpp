@@ -31,7 +31,8 @@ struct GenerateCommand {
   std::vector<std::string> classes;
   std::optional<index_t> count, steps, batch;
   std::optional<std::string> sampler;
-  std::optional<float> cfg, autoguidance;
+  std::optional<float> cfg, autoguidance, ig, ig_unconditional;
+  std::optional<std::array<float, 2>> ig_interval;
   double reuse_error = 0;
   std::uint64_t seed = 0;
   std::string rng{name_of(Rng::philox)};
@@ -105,13 +106,13 @@ void set_sampler(GenerateOptions& options, const std::string& name,
   }
 }
 
-/// Ends of `--cfg-interval`. Throws UsageError.
-std::array<float, 2> parse_interval(const std::string& text) {
+/// Ends of the interval that an option names. Throws UsageError.
+std::array<float, 2> parse_interval(const std::string& option, const std::string& text) {
   const std::size_t comma = text.find(',');
   if (comma == std::string::npos || text.find(',', comma + 1) != std::string::npos)
-    throw UsageError(concat("--cfg-interval: expected LO,HI, for example 0.1,1, got '", text, "'"));
-  const auto end = [](const std::string& word) {
-    return static_cast<float>(parse_real("--cfg-interval", word, {0, 1}));
+    throw UsageError(concat(option, ": expected LO,HI, for example 0.1,1, got '", text, "'"));
+  const auto end = [&](const std::string& word) {
+    return static_cast<float>(parse_real(option, word, {0, 1}));
   };
   return {end(text.substr(0, comma)), end(text.substr(comma + 1))};
 }
@@ -123,6 +124,21 @@ G changed(G guidance, std::optional<float> scale, std::optional<std::array<float
   if (interval) std::tie(guidance.t_min, guidance.t_max) = std::tie((*interval)[0], (*interval)[1]);
   require_guidance(guidance);
   return guidance;
+}
+
+/// Sets internal guidance; changes nothing if no option of it is given. It may be combined with
+/// classifier-free guidance, which is off unless it is requested, too.
+void set_internal_guidance(GenerateOptions& options, const ModelConfig& model,
+                           const GenerateCommand& command) {
+  if (!command.ig && !command.ig_interval && !command.ig_unconditional) return;
+  InternalGuidance guidance = changed(model.sampling.internal_guidance.value_or(InternalGuidance{}),
+                                      command.ig, command.ig_interval);
+  if (command.ig_unconditional) guidance.unconditional_scale = *command.ig_unconditional;
+  require_internal_guidance(guidance);
+  options.internal_guidance = guidance;
+  if (guidance.enabled() && (!model.dit || !model.dit->has_base_head()))
+    raise<ArgumentError>("--ig: '", model.name,
+                         "' has no head on an intermediate layer, which internal guidance needs");
 }
 
 /// Sets the requested kind of guidance, or else that of the model; changes nothing if no option of
@@ -224,6 +240,7 @@ void run(GenerateCommand& command) {
   if (command.sampler) set_sampler(options, *command.sampler, generator.config().sampling);
   const auto classes = requested_classes(command, generator);
   set_guidance(options, generator.config(), command);
+  set_internal_guidance(options, generator.config(), command);
   const auto period = static_cast<index_t>(classes.size());
   index_t count =
       command.count.value_or(command.classes.empty() ? std::min(period, kDefaultCount) : period);
@@ -346,9 +363,28 @@ void add_generate(CLI::App& app) {
   command
       ->add_option_function<std::string>(
           "--cfg-interval",
-          [options](const std::string& text) { options->cfg_interval = parse_interval(text); },
+          [options](const std::string& text) {
+            options->cfg_interval = parse_interval("--cfg-interval", text);
+          },
           "interval of flow times with guidance, from 0 (picture) to 1 (noise)")
       ->type_name("LO,HI");
+  add_real_option(*command, "--ig", options->ig,
+                  "scale of internal guidance by the head on an intermediate layer, which models "
+                  "of RAEv2 have: 1 is none (default: the model's, unless --cfg is given); may be "
+                  "combined with --cfg")
+      ->type_name("SCALE");
+  command
+      ->add_option_function<std::string>(
+          "--ig-interval",
+          [options](const std::string& text) {
+            options->ig_interval = parse_interval("--ig-interval", text);
+          },
+          "interval of flow times with internal guidance")
+      ->type_name("LO,HI");
+  add_real_option(*command, "--ig-unconditional", options->ig_unconditional,
+                  "scale of internal guidance without the label, where --cfg is used (default: "
+                  "that of --ig)")
+      ->type_name("SCALE");
   add_seed_option(*command, options->seed, "seed of the noise");
   command
       ->add_option("--rng", options->rng,

@@ -189,6 +189,68 @@ Recognized encoder(const Names& names) {
   return out;
 }
 
+/// A diffusion network of RAEv2.
+Recognized token_dit(const Names& names) {
+  Recognized out;
+  const bool with_head = names.has("s_embedder.proj.weight");
+  const std::string embedder = with_head ? "s_embedder" : "x_embedder",
+                    rope = with_head ? "enc_rope.freqs_cos" : "rope.freqs_cos";
+  const index_t width = names.extent(embedder + ".proj.weight", 0),
+                channels = names.extent(embedder + ".proj.weight", 1),
+                patch = names.extent(embedder + ".proj.weight", 2),
+                blocks = names.layers("blocks.", ".attn.q.weight");
+  index_t backbone = 0;
+  while (backbone < blocks && !names.has(concat("blocks.", backbone, ".adaln_modulation.1.weight")))
+    ++backbone;
+  const auto heads = [&](const std::string& table, index_t d) {
+    const index_t head = names.extent(table, 1);
+    return head > 0 ? plural(d / head, "head") : std::string("heads unknown");
+  };
+  const bool base = names.has("base_final_layer.linear.weight");
+  out.summary = with_head ? "DiT^DH of RAEv2" : "LightningDiT of RAEv2";
+  out.facts.emplace_back("backbone", concat("width ", width, ", ", plural(backbone, "block"), ", ",
+                                            heads(rope, width)));
+  if (with_head) {
+    const index_t outer = names.extent("x_embedder.proj.weight", 0);
+    out.facts.emplace_back("head", concat("width ", outer, ", ", plural(blocks - backbone, "block"),
+                                          ", ", heads("dec_rope.freqs_cos", outer)));
+  }
+  const index_t times = names.extent("t_embedder.learnable_tokens", 0),
+                classes = names.extent("ctx_embedder.learnable_tokens", 0);
+  out.facts.emplace_back("condition tokens",
+                         concat(times, " of the time, ", classes, " of the class"));
+  const index_t tokens = names.extent(rope, 0) - times - classes;
+  out.facts.emplace_back(
+      "latents",
+      concat(channels, " channels", tokens > 0 ? ", " + grid_of(tokens) + " tokens" : std::string(),
+             ", patch ", patch));
+  const index_t rows = names.extent("ctx_embedder.embedding_table.weight", 0);
+  out.facts.emplace_back("classes", rows > 0 ? concat(rows - 1, " and the null class")
+                                             : std::string("none: conditioned by text or frames, "
+                                                           "which is not supported"));
+  if (base) out.facts.emplace_back("base head", "for internal guidance");
+  if (names.has("repa_projector.weight"))
+    out.facts.emplace_back(
+        "REPA", concat("a projection to width ", names.extent("repa_projector.weight", 0)));
+  return out;
+}
+
+/// A DINOv3 encoder; `patches`, `layers` and `registers` are names of its tensors.
+Recognized dinov3(const Names& names, const std::string& patches, const std::string& layers,
+                  const std::string& registers) {
+  Recognized out;
+  const index_t width = names.extent(patches, 0), depth = names.layers(layers, ".norm1.weight");
+  const bool gated =
+      names.has(layers + "0.mlp.w1.weight") || names.has(layers + "0.mlp.gate_proj.weight");
+  out.summary = concat("DINOv3 encoder", size_of_vit(width, depth), gated ? ", gated" : "");
+  out.facts.emplace_back("encoder", concat("width ", width, ", ", plural(depth, "layer"),
+                                           ", patches of ", names.extent(patches, 2)));
+  out.facts.emplace_back("positions", "rotary, for any grid");
+  if (const index_t count = names.extent(registers, 1); count > 0)
+    out.facts.emplace_back("registers", std::to_string(count));
+  return out;
+}
+
 void join(Recognized& out, Recognized more) {
   out.summary += (out.summary.empty() ? "" : "; ") + more.summary;
   for (auto& fact : more.facts) out.facts.push_back(std::move(fact));
@@ -199,11 +261,12 @@ void join(Recognized& out, Recognized more) {
 Recognized recognize(const TensorSource& weights) {
   const Names names(weights);
   const auto& all = weights.names();
-  if (names.has("ctx_embedder.learnable_tokens") || names.has("base_final_layer.linear.weight"))
-    return {"a diffusion network of RAEv2, which is not supported yet", {}};
-  if (names.has("storage_tokens") ||
-      (names.has("layer.0.layer_scale1.lambda1") && names.has("layer.0.mlp.up_proj.weight")))
-    return {"a DINOv3 encoder, that of RAEv2, which is not supported yet", {}};
+  if (names.has("t_embedder.learnable_tokens")) return token_dit(names);
+  if (names.has("rope_embed.periods") && names.has("blocks.0.attn.qkv.weight"))
+    return dinov3(names, "patch_embed.proj.weight", "blocks.", "storage_tokens");
+  if (names.has("layer.0.layer_scale1.lambda1") && names.has("layer.0.mlp.up_proj.weight"))
+    return dinov3(names, "embeddings.patch_embeddings.weight", "layer.",
+                  "embeddings.register_tokens");
   if (names.has("s_embedder.proj.weight") && names.has("blocks.0.mlp.net.0.proj.weight"))
     return {"a diffusion network of diffusers (RAEDiT2DModel), which is not supported yet", {}};
   if (names.has("x_embedder.proj.weight") && names.has("final_layer.linear.weight"))

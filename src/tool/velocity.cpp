@@ -15,6 +15,7 @@ struct VelocityCommand {
   std::string noise_in, out;
   std::vector<std::string> labels;
   float t = 0;
+  bool base = false;
 };
 
 /// One label for each of `count` samples. The null class has the number after the last class.
@@ -45,7 +46,9 @@ void run(VelocityCommand& command) {
   const auto x = read_latents(command.noise_in, {"noise", "sample_latent", "latent"},
                               generator.config().latent_shape());  // (B, C, h, w)
   const auto labels = labels_of(command, generator, x.extent(0));
-  const Tensor<float> velocity = generator.velocity(x, command.t, labels);  // (B, C, h, w)
+  // (B, C, h, w)
+  const Tensor<float> velocity = command.base ? generator.base_output(x, command.t, labels)
+                                              : generator.velocity(x, command.t, labels);
   stop_if_interrupted();
   write_tensor(out, "velocity", velocity,
                {{"model", generator.config().name},
@@ -84,8 +87,12 @@ void add_velocity(CLI::App& app) {
                    "FILE.safetensors to write, tensor 'velocity' (B, C, h, w)")
       ->type_name("FILE")
       ->required();
+  command->add_flag("--base", options->base,
+                    "the output of the head on an intermediate layer instead, which models of "
+                    "RAEv2 have");
   add_threads_option(*command);
   command->footer(
+      "A model that predicts the data, as those of RAEv2, gives its prediction, not a velocity.\n"
       "The number after the last class selects the null class, if the model has one.\n"
       "\n"
       "Examples:\n"

@@ -69,7 +69,15 @@ OwnedPointer<BackboneNetwork<Tensor<float>>> train_on_latents(
   const auto loss_of = [&](const LatentBatch& batch) {
     const FlowDraws draws =
         draw_flow(batch.latents.shape(), batch.labels, backbone, flow, training.seed, batch.first);
-    return flow_loss(*model, batch.latents, draws.noise, draws.t, draws.labels, flow.objective);
+    if (!backbone.has_base_head())
+      return flow_loss(*model, batch.latents, draws.noise, draws.t, draws.labels, flow.objective);
+    const auto outputs = [&](const Var<float>& x, const Tensor<float>& t,
+                             std::span<const std::int64_t> labels, const WantedOutputs& wanted) {
+      return model->outputs(x, model->conditioning(t, labels), wanted);
+    };
+    return flow_losses(outputs, batch.latents, draws.noise, draws.t, draws.labels, flow.objective,
+                       Tensor<float>())
+        .total;
   };
   if (held_out) context.held_out_loss = [&](index_t) { return held_out(loss_of); };
   run_training(optimizer, training, context, [&](index_t step, index_t part) {

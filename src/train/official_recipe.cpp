@@ -85,6 +85,10 @@ ConfigNode training_of(const OfficialTraining& training, index_t batch, index_t 
 
 Recipe official_recipe(const OfficialConfig& c, index_t pictures,
                        const OfficialRecipeFiles& files) {
+  if (c.version_2)
+    raise<ConfigError>(c.origin,
+                       ": is a configuration of RAEv2, which rae generates and encodes with, but "
+                       "does not train from; train by a recipe");
   if (c.stage_2)
     raise<ConfigError>(c.origin,
                        ": trains stage 2, a diffusion transformer; rae trains one by a recipe, "

@@ -262,8 +262,10 @@ LatentOptions parse_latents(const ConfigNode& node) {
 FlowOptions parse_flow(const ConfigNode& node, const ModelConfig& model) {
   require_keys_known(node, {"time", "loss_weight", "train_eps", "augmentation"});
   FlowOptions o;
-  o.objective = {
-      .path = model.path, .path_formulas = model.path_formulas, .prediction = model.prediction};
+  o.objective = {.path = model.path,
+                 .path_formulas = model.path_formulas,
+                 .prediction = model.prediction,
+                 .floor = model.prediction_floor};
   if (detail::given(node, "loss_weight") != nullptr)
     o.objective.loss_weight = detail::named(node, "loss_weight", "", parse_loss_weighting);
   std::optional<double> eps;
@@ -410,6 +412,10 @@ Recipe parse_recipe(const ConfigNode& given, std::optional<index_t> classes) {
   read_model(r, node.contains("dit"));
   if (!r.model.decoder)
     raise<ConfigError>(node.at("model").where(), ": a recipe needs the member decoder");
+  if (r.model.decoder_output != PixelRange::normalized)
+    raise<ConfigError>(node.at("model").at("decoder_output").where(),
+                       ": decoders of pixels in [0, 1], as RAEv2 has them, cannot be trained by a "
+                       "recipe; leave it out");
   if (r.model.dit.has_value() != node.contains("dit"))
     raise<ConfigError>(node.where(), ": a recipe needs both of a network to train (model.",
                        r.model.dit ? r.model.dit->name() : "dit",

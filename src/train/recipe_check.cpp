@@ -9,6 +9,8 @@
 #include "rae/formats/loss_networks.hpp"
 #include "rae/models/dit_dh.hpp"
 #include "rae/models/lightning_dit.hpp"
+#include "rae/models/token_dit.hpp"
+#include "rae/models/token_dit_dh.hpp"
 #include "rae/spec/network_role.hpp"
 #include "spec/model_size.hpp"
 #include "train/initial_model.hpp"
@@ -126,6 +128,16 @@ std::vector<Blocks> blocks_of(const Backbone& dit) {
                      hidden_of(c->hidden_size[i], c->mlp_ratio)});
     return out;
   }
+  if (const auto* c = dit.get_if<TokenDitDhConfig>()) {
+    const index_t patches = c->rows() * c->columns();
+    return {{patches + c->time_tokens + c->class_tokens, c->depth, c->hidden_size,
+             hidden_of(c->hidden_size, c->mlp_ratio)},
+            {patches, c->head_depth, c->head_hidden_size,
+             hidden_of(c->head_hidden_size, c->mlp_ratio)}};
+  }
+  if (const auto* c = dit.get_if<TokenDitConfig>())
+    return {{c->rows() * c->columns() + c->time_tokens + c->class_tokens, c->depth, c->hidden_size,
+             hidden_of(c->hidden_size, c->mlp_ratio)}};
   if (const auto* c = dit.get_if<LightningDitConfig>())
     return {{(c->input_h / c->patch_size) * (c->input_w / c->patch_size), c->depth, c->hidden_size,
              hidden_of(c->hidden_size, c->mlp_ratio)}};

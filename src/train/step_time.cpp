@@ -84,7 +84,8 @@ double encoder_products(const ModelConfig& model) {
   // The table of positions is no product, and large beside small networks.
   return forward_products(model, NetworkRole::encoder, tokens,
                           static_cast<double>(c->hidden_size * c->num_layers)) -
-         static_cast<double>(tokens * c->table_h * c->table_w * c->hidden_size);
+         (c->has_rope() ? 0.0
+                        : static_cast<double>(tokens * c->table_h * c->table_w * c->hidden_size));
 }
 
 double decoder_products(const ModelConfig& model) {

@@ -214,7 +214,7 @@ TEST(PretrainedEncoder, RefusesUnsupportedOptions) {
   };
   expect(R"("hidden_size": 8)", "model_type");
   expect(R"("model_type": "clip")",
-         "c: model_type: expected dinov2_with_registers, dinov2, siglip");
+         "c: model_type: expected dinov3_vit, dinov2_with_registers, dinov2, siglip");
   expect(R"("model_type": "siglip2")", "NaFlex");
   expect(R"("model_type": "dinov2", "use_swiglu_ffn": true)", "use_swiglu_ffn: expected false");
   expect(R"("model_type": "dinov2", "hidden_act": "relu")", "hidden_act: expected 'gelu'");

@@ -53,7 +53,7 @@ TEST(CustomEncoderTest, ErrorsNameThePathAndTheKnownFamilies) {
   node.set_path("encoder.family", "pathces");
   const std::string message =
       test::message_of<ConfigError>([&] { (void)parse_model_config(node); });
-  for (const char* part : {"encoder.family", "'pathces'", "dinov2, siglip2, mae, patches",
+  for (const char* part : {"encoder.family", "'pathces'", "dinov2, siglip2, mae, dinov3, patches",
                            "did you mean 'patches'?", "register_encoder"})
     EXPECT_NE(message.find(part), std::string::npos) << message;
 }

@@ -84,7 +84,7 @@ TEST_P(EncoderGradients, AgreeWithDifferences) {
   Encoder<Value> module({.family = GetParam(),
                          .patch_size = 2,
                          .channels = 2,
-                         .hidden_size = 6,
+                         .hidden_size = GetParam() == EncoderFamily::dinov3 ? 8 : 6,
                          .num_layers = 2,
                          .num_heads = 2,
                          .intermediate_size = 7,
@@ -116,7 +116,24 @@ TEST_P(EncoderGradients, OfHiddenStatesAgreeWithDifferences) {
 
 INSTANTIATE_TEST_SUITE_P(Families, EncoderGradients,
                          testing::Values(EncoderFamily::dinov2, EncoderFamily::siglip2,
-                                         EncoderFamily::mae));
+                                         EncoderFamily::mae, EncoderFamily::dinov3));
+
+// The mean of layers with the mean token of the last, a final norm with weights, gated networks.
+TEST(ModuleGradients, EncoderOfSeveralLayers) {
+  Encoder<Value> module({.family = EncoderFamily::dinov3,
+                         .patch_size = 2,
+                         .channels = 1,
+                         .hidden_size = 4,
+                         .num_layers = 3,
+                         .num_heads = 1,
+                         .intermediate_size = 5,
+                         .registers = 1,
+                         .gated_mlp = true,
+                         .latent_layers = {0, 2},
+                         .add_last_mean = true,
+                         .final_affine = true});
+  expect_gradients(module, [&](Inputs in) { return module(in[0]); }, {{2, 1, 4, 6}});
+}
 
 TEST(ModuleGradients, Decoder) {
   Decoder<Value> module({.grid_h = 2,

@@ -226,13 +226,13 @@ TEST_F(Hub, PagesInPlaceOfFilesAreNamedWithTheCommandThatFetchesThem) {
   }
 }
 
-TEST_F(Hub, ConfigurationsOfRaev2SayWhatTheyAre) {
+TEST_F(Hub, PartsOfRaev2ThatAreNotSupportedAreNamed) {
   write("v2.yaml",
         "stage_1: {target: stage1.RAE, params: {encoder_name: dinov3mls-vit-l16, resolution: 256}}"
-        "\nstage_2: {target: stage2.models.DDT.DiTwDDTHeadIG, params: {base_model_depth: 8}}\n");
-  expect_refused({"info", "v2.yaml"}, {"v2.yaml", "RAEv2", "not supported yet", "DINOv3"});
-  write("encoder3/config.json", R"({"model_type": "dinov3_vit", "hidden_size": 32})");
-  expect_refused({"info", "encoder3"}, {"dinov3_vit", "RAEv2"});
+        "\nconditioning: {type: text}\n");
+  expect_refused({"info", "v2.yaml"}, {"v2.yaml", "conditioning.type", "text encoders", "RAEv2"});
+  write("encoder3/config.json", R"({"model_type": "dinov3_convnext", "hidden_size": 32})");
+  expect_refused({"info", "encoder3"}, {"dinov3_convnext", "dinov3_vit"});
 }
 
 }  // namespace

@@ -61,6 +61,8 @@ const NumberOption kOptions[] = {
     {{"generate"}, "--threads", "0 to 1024", {"-1", "1025"}},
     {{"generate"}, "--cfg", kFloats, {"-2", "-1e-9", "1e39", "1e999"}, false},
     {{"generate"}, "--autoguidance", kFloats, {"-1"}, false},
+    {{"generate"}, "--ig", kFloats, {"-1", "1e39"}, false},
+    {{"generate"}, "--ig-unconditional", kFloats, {"-1"}, false},
     {{"generate"}, "--reuse-error", kFloats, {"-0.1"}, false},
     {kVelocity, "--t", "0 to 1", {"-0.1", "1.5"}, false},
     {kStats, "--batch", "1 to 1000000", {"0", "-1"}},
@@ -106,6 +108,9 @@ TEST_F(NumberLists, EachPartIsANumberInItsRange) {
     const auto result = rae({"generate", "--cfg-interval", value});
     EXPECT_EQ(result.status, 2) << value;
     EXPECT_TRUE(contains(result.err, "--cfg-interval: expected ")) << value;
+    const auto internal = rae({"generate", "--ig-interval", value});
+    EXPECT_EQ(internal.status, 2) << value;
+    EXPECT_TRUE(contains(internal.err, "--ig-interval: expected ")) << value;
   }
   for (const std::string value : {"", "1", "1/", "/2", "01/2", "1/02", "+1/2", "0/2", "3/2", "-1/2",
                                   "1/2/3", "1/100001", " 1/2", "1/99999999999999999999"}) {

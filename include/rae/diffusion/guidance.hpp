@@ -2,10 +2,12 @@
 //
 // Source: section 4 of the paper (AutoGuidance with a guidance interval) and classifier-free
 // guidance, as in the official `forward_with_cfg` and `forward_with_autoguidance` of the DDT model:
-// outside of the interval only the main velocity is used.
+// outside of the interval only the main velocity is used. Internal guidance: RAEv2 (arXiv
+// 2605.18324), `forward_with_internalguidance` and `forward_with_ig_and_cfg`.
 #pragma once
 
 #include <concepts>
+#include <optional>
 #include <utility>
 
 #include "rae/core/math.hpp"
@@ -38,6 +40,29 @@ struct AutoGuidance {
   }
 };
 
+/// Internal guidance: the other output is that of a head on an intermediate layer of the same
+/// network, for the same label. It may be combined with classifier-free guidance, for which it
+/// guides the outputs with and without the label first.
+struct InternalGuidance {
+  float scale = 1.0f;  ///< of the outputs with the label; 1: no guidance
+  float t_min = 0.0f;  ///< guided for t_min <= t <= t_max, both ends included; t = 1 is noise
+  float t_max = 1.0f;  ///< see t_min
+  std::optional<float> unconditional_scale{};  ///< of the outputs without a label; absent: `scale`
+
+  /// The scale of the outputs without a label.
+  [[nodiscard]] constexpr float without_label() const noexcept {
+    return unconditional_scale.value_or(scale);
+  }
+  /// True unless both scales are 1.
+  [[nodiscard]] constexpr bool enabled() const noexcept {
+    return scale != 1.0f || without_label() != 1.0f;
+  }
+  /// True if the output of the head is needed at time t.
+  [[nodiscard]] constexpr bool active(double t) const noexcept {
+    return enabled() && t >= static_cast<double>(t_min) && t <= static_cast<double>(t_max);
+  }
+};
+
 /// The requirements of `guided`: a scale and an interval of flow times.
 template <class G>
 concept Guidance = requires(const G& guidance, double t) {
@@ -55,6 +80,14 @@ void require_guidance(const G& guidance) {
   if (!(guidance.t_min >= 0.0f && guidance.t_min <= guidance.t_max && guidance.t_max <= 1.0f))
     raise<ArgumentError>("guidance: expected 0 <= t_min <= t_max <= 1, got ", guidance.t_min,
                          " and ", guidance.t_max);
+}
+
+/// The same, for both scales.
+inline void require_internal_guidance(const InternalGuidance& guidance) {
+  require_guidance(guidance);
+  if (!(guidance.without_label() >= 0.0f && math::is_finite(guidance.without_label())))
+    raise<ArgumentError>("internal guidance: expected a finite unconditional scale >= 0, got ",
+                         guidance.without_label());
 }
 
 /// main = other + scale * (main - other), in place. Both are contiguous, with equal shapes. Throws

@@ -81,9 +81,10 @@ Factors prediction_factors(const P& path, Prediction prediction, double t) {
 /// data = first * x_t + second * velocity, for the velocity that `to_velocity` computes from a
 /// network's output. With data prediction it is that output, also where the floor divides.
 template <Path P>
-Factors data_factors(const P& path, Prediction network, double t) {
+Factors data_factors(const P& path, Prediction network, double t,
+                     double floor = kDataPredictionFloor) {
   if (network == Prediction::data) {
-    const Factors of_data = velocity_factors(path, network, t, kDataPredictionFloor);
+    const Factors of_data = velocity_factors(path, network, t, floor);
     return {-of_data.first / of_data.second, 1.0 / of_data.second};
   }
   if constexpr (kIsOfficial<P>)

@@ -1,8 +1,8 @@
 // Frozen encoders in folders as Hugging Face saves them: config.json, preprocessor_config.json and
 // the weights.
 //
-// Source: Dinov2Config, Dinov2WithRegistersConfig, SiglipConfig, ViTMAEConfig and their models in
-// huggingface/transformers.
+// Source: Dinov2Config, Dinov2WithRegistersConfig, DINOv3ViTConfig, SiglipConfig, ViTMAEConfig and
+// their models in huggingface/transformers; vision_transformer.py of facebookresearch/dinov3.
 #pragma once
 
 #include <string>
@@ -22,6 +22,7 @@ struct PretrainedEncoder {
 };
 
 /// Opens a folder with the config.json of
+/// - the ViTs of DINOv3 (`dinov3_vit`, any size),
 /// - DINOv2 with registers (`dinov2_with_registers`) or without (`dinov2`),
 /// - SigLIP 2 with a fixed resolution (`siglip`, whose text encoder is ignored, or
 ///   `siglip_vision_model`),
@@ -33,6 +34,12 @@ struct PretrainedEncoder {
 /// configuration of another model or with an option that this library does not have, FormatError
 /// when the weights do not fit the configuration.
 [[nodiscard]] PretrainedEncoder open_encoder_folder(const std::string& folder);
+
+/// Opens a checkpoint (.pth) of facebookresearch/dinov3. Its sizes follow from the tensors, and the
+/// number of heads from the periods of the rotary positions; pixels are normalised with the values
+/// of ImageNet. The biases of the keys, which the model masks, become zero. Throws FileError,
+/// FormatError for a file of another model.
+[[nodiscard]] PretrainedEncoder open_dinov3_checkpoint(const std::string& path);
 
 /// The encoder of a config.json; absent keys have the defaults of its class. Options that change
 /// the result and are not supported (activation, SwiGLU, attention without bias) are refused;

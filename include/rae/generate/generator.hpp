@@ -49,7 +49,10 @@ struct GenerateOptions {
       guidance{};  ///< instead of any guidance of the model's defaults; `Cfg{}` is none
   std::optional<AutoGuidance> autoguidance{};  ///< instead of any guidance of the model's defaults;
                                                ///< `AutoGuidance{}` is none
-  Rng rng = Rng::philox;                       ///< of the noise, and of the stochastic sampler's
+  std::optional<InternalGuidance>
+      internal_guidance{};  ///< instead of any guidance of the model's defaults; may be combined
+                            ///< with `guidance`. `InternalGuidance{}` is none
+  Rng rng = Rng::philox;    ///< of the noise, and of the stochastic sampler's
   /// Pictures per batch; 0 chooses. It changes memory and speed, and results only for adaptive
   /// solvers and implicit_adams (see `sample`).
   index_t batch_size = 0;
@@ -116,6 +119,12 @@ class Generator {
   /// Throws ShapeError, NumericError for NaN or infinity in x, ArgumentError.
   [[nodiscard]] Tensor<float> velocity(const Tensor<float>& x, float t,
                                        std::span<const std::int64_t> labels) const;
+
+  /// The output of the network's base head, on an intermediate layer (internal guidance), under the
+  /// conditions of `velocity`. Throws as `velocity`, and ArgumentError when the network has no such
+  /// head.
+  [[nodiscard]] Tensor<float> base_output(const Tensor<float>& x, float t,
+                                          std::span<const std::int64_t> labels) const;
 
   /// The noise (B, C, h, w) from which `sample` starts, for `count` pictures from `first_index` on.
   /// For Rng::torch_cpu it is the end of torch.randn(first_index + count, C, h, w). Throws

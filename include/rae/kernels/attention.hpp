@@ -2,7 +2,7 @@
 // queries and keys.
 //
 // softmax(q k^T / sqrt(hd)) v per head (Vaswani et al. 2017, section 3.2); RoPE as in Su et al.
-// 2021, on interleaved pairs.
+// 2021, on pairs of neighbouring channels or of channels half a head apart.
 #pragma once
 
 #include "rae/core/dtype.hpp"
@@ -10,11 +10,15 @@
 
 namespace rae {
 
+/// The channels that are rotated together: 2k and 2k+1, or k and k + hd/2.
+enum class RopePairs { neighbours, halves };
+
 /// cos and sin of the rotation angles, (T, hd) each, equal for both channels of a pair; both or
 /// neither empty.
 template <class T>
 struct RopeView {
-  View<const T> cos{}, sin{};  // (T, hd)
+  View<const T> cos{}, sin{};               // (T, hd)
+  RopePairs pairs = RopePairs::neighbours;  ///< which channels form a pair
 };
 
 /// out (B, T, H*hd) from qkv (B, T, 3*H*hd), laid out (3, H, hd) per token. Scores of a few query

@@ -10,8 +10,9 @@ namespace rae {
 /// cos and sin of the rotation angles of a grid, (T, hd) each.
 template <Real T>
 struct RopeTable {
-  Tensor<T> cos, sin;  // (T, hd)
-  [[nodiscard]] RopeView<T> view() const { return {cos.view(), sin.view()}; }
+  Tensor<T> cos, sin;                       // (T, hd)
+  RopePairs pairs = RopePairs::neighbours;  ///< the channels that are rotated together
+  [[nodiscard]] RopeView<T> view() const { return {cos.view(), sin.view(), pairs}; }
 };
 
 /// Angles of token (y, x): the first half of the channels is rotated by y*f, the second by x*f,
@@ -21,10 +22,25 @@ struct RopeTable {
 template <Real T>
 [[nodiscard]] RopeTable<T> make_rope_table(index_t grid_h, index_t grid_w, index_t head_dim);
 
+/// Angles of token (y, x) of DINOv3 (Simeoni et al. 2025, section 3.2; class
+/// RopePositionEmbedding): the coordinates 2 (y + 1/2) / grid_h - 1 and 2 (x + 1/2) / grid_w - 1,
+/// in (-1, 1) along either side, times 2 pi / theta^(2j/half) for j < half/2 with half = head_dim
+/// / 2. The angles of y, then of x, belong to the channels [0, half), and again to [half,
+/// head_dim): the pairs are halves. Throws ArgumentError unless head_dim is a positive multiple of
+/// 4, the grid is not empty and theta is above 0.
+template <Real T>
+[[nodiscard]] RopeTable<T> make_centred_rope_table(index_t grid_h, index_t grid_w, index_t head_dim,
+                                                   double theta = 100.0);
+
+/// The table with rows of angle 0 for `before` tokens before its own and `after` tokens after them.
+template <Real T>
+[[nodiscard]] RopeTable<T> with_unrotated_tokens(const RopeTable<T>& table, index_t before,
+                                                 index_t after);
+
 /// out (B, T, H, hd): every pair of channels (a, b) of x (B, T, H, hd) becomes (a cos - b sin, b
 /// cos + a sin), with the angles of its token; `inverse` rotates by the opposite angles, which is
-/// also the backward. With r times as many tokens as the table has rows, r neighbours share a row.
-/// `out` may be x. `attention` does this itself. Throws ShapeError.
+/// also the backward. Only for pairs of neighbours. With r times as many tokens as the table has
+/// rows, r neighbours share a row. `out` may be x. `attention` does this itself. Throws ShapeError.
 template <Real T>
 void apply_rope(View<const T> x, RopeView<T> rope, View<T> out, bool inverse = false);
 
@@ -36,6 +52,13 @@ template <Real T>
 
 extern template RopeTable<float> make_rope_table<float>(index_t, index_t, index_t);
 extern template RopeTable<double> make_rope_table<double>(index_t, index_t, index_t);
+extern template RopeTable<float> make_centred_rope_table<float>(index_t, index_t, index_t, double);
+extern template RopeTable<double> make_centred_rope_table<double>(index_t, index_t, index_t,
+                                                                  double);
+extern template RopeTable<float> with_unrotated_tokens<float>(const RopeTable<float>&, index_t,
+                                                              index_t);
+extern template RopeTable<double> with_unrotated_tokens<double>(const RopeTable<double>&, index_t,
+                                                                index_t);
 extern template void apply_rope<float>(View<const float>, RopeView<float>, View<float>, bool);
 extern template void apply_rope<double>(View<const double>, RopeView<double>, View<double>, bool);
 extern template Tensor<float> sincos_position_table<float>(index_t, index_t, index_t);

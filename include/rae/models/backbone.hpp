@@ -14,6 +14,22 @@
 
 namespace rae {
 
+/// The outputs of a network beside its prediction that are computed.
+struct WantedOutputs {
+  bool base = false;     ///< the prediction of the base head, see `NetworkOutputs::base`
+  bool aligned = false;  ///< the features of REPA, see `NetworkOutputs::aligned`
+};
+
+/// The outputs of a diffusion network for k conditions per image.
+template <Operand X>
+struct NetworkOutputs {
+  X full;       // (k B, C, h, w): the prediction
+  X base{};     // (k B, C, h, w): the prediction of the head on an intermediate layer, for internal
+                // guidance (RAEv2, arXiv 2605.18324); empty unless wanted
+  X aligned{};  // (k B, N, z): tokens of an intermediate layer, projected to the width of the
+                // features that they are trained to match (REPA); empty unless wanted
+};
+
 /// A diffusion network of any class with its weights. X is Tensor<float> for inference or
 /// Var<float> for training.
 template <Operand X>
@@ -43,6 +59,11 @@ class BackboneNetwork {
   /// The predictions (k B, C, h, w) for x (B, C, h, w) under k conditions per image. Row i B + b of
   /// `c` is condition i of image b, and so is the order of the predictions. Throws ShapeError.
   virtual X operator()(const X& x, const Conditioning<X>& c) const = 0;
+
+  /// The prediction and the wanted further outputs for x (B, C, h, w), of one forward pass. Throws
+  /// ArgumentError for outputs that the network does not have, ShapeError.
+  [[nodiscard]] virtual NetworkOutputs<X> outputs(const X& x, const Conditioning<X>& c,
+                                                  const WantedOutputs& wanted) const = 0;
 
   /// True when the network consists of a backbone and a head, so that several sampling steps can
   /// share one output of the backbone (DiT^DH). Without a head, the two members below throw.

@@ -23,6 +23,8 @@ struct DitBlockOptions {
   bool use_rmsnorm = true;  ///< RMSNorm with a weight, else LayerNorm without parameters; eps 1e-6
   bool use_qknorm = false;  ///< norm of queries and keys per head, before RoPE
   double mlp_ratio = 4.0;   ///< hidden width / model width; with SwiGLU, two thirds of that
+  bool use_adaln = true;    ///< modulated by a condition, else called by `plain` (RAEv2)
+  index_t mlp_hidden = 0;   ///< hidden width of SwiGLU in place of that of `mlp_ratio`; 0: not used
 };
 
 /// The part of a network's computation that depends only on time and label, with one row for each
@@ -32,6 +34,7 @@ struct Conditioning {
   X time;                     // (B, h); empty if the model does not use it
   std::vector<X> modulation;  // (B, 6h) for each block that is conditioned per image, then (B, 2h)
                               // for the output layer if it is
+  X tokens{};                 // (B, n*h): n tokens that follow the patches; empty if there are none
 };
 
 /// The RoPE table of a grid for heads of this width. Empty for an Outline, whose configuration may
@@ -64,8 +67,9 @@ struct DitBlock {
         norm2(dim, o.use_rmsnorm),
         qkv(dim, 3 * dim),
         proj(dim, dim),
-        adaln(dim, 6 * dim),
-        mlp(dim, o.use_swiglu, o.mlp_ratio) {
+        mlp(o.mlp_hidden > 0 ? FeedForward<X>::swiglu(dim, o.mlp_hidden)
+                             : FeedForward<X>(dim, o.use_swiglu, o.mlp_ratio)) {
+    if (o.use_adaln) adaln = Linear<X>(dim, 6 * dim);
     if (dim % heads != 0)
       raise<ConfigError>("DitBlock: width ", dim, " does not divide into ", heads, " heads");
     if (o.use_qknorm) {
@@ -86,12 +90,16 @@ struct DitBlock {
   /// The block for x (B, T, D) and its modulation m (B, [T,] 6D): (B, T, D). Throws ShapeError.
   X modulated(const X& x, const X& m, const RopeTable<typename X::value_type>* rope) const {
     const auto [shift1, scale1, gate1, shift2, scale2, gate2] = chunk<6>(m);  // (B, [T,] D) each
-    X heads_in = qkv(norm_modulate(norm1(), x, shift1, scale1));              // (B, T, 3D)
-    if (!q_norm.empty())
-      heads_in = qk_norm(q_norm(), k_norm(), heads_in, x.shape()[2] / heads);  // (B, T, 3D)
-    const X h =
-        proj(attention(heads_in, heads, rope, qkv.operands()), Residual{x, gate1});  // (B, T, D)
-    return mlp(norm_modulate(norm2(), h, shift2, scale2), Residual{h, gate2});       // (B, T, D)
+    const X h = proj(attend(norm_modulate(norm1(), x, shift1, scale1), rope),
+                     Residual{x, gate1});                                       // (B, T, D)
+    return mlp(norm_modulate(norm2(), h, shift2, scale2), Residual{h, gate2});  // (B, T, D)
+  }
+
+  /// The block without a condition, x += attn(norm1(x)), x += mlp(norm2(x)), for x (B, T, D): (B,
+  /// T, D). Throws ShapeError.
+  X plain(const X& x, const RopeTable<typename X::value_type>* rope) const {
+    const X h = proj(attend(normalize(norm1(), x), rope), Residual{x});  // (B, T, D)
+    return mlp(normalize(norm2(), h), Residual{h});                      // (B, T, D)
   }
 
   /// Calls f(name, parameter) for every parameter, with the official names.
@@ -104,7 +112,16 @@ struct DitBlock {
     visit("attn.k_norm.", k_norm, f);
     visit("attn.proj.", proj, f);
     visit("mlp.", mlp, f);
-    visit("adaLN_modulation.1.", adaln, f);
+    if (!adaln.empty()) visit("adaLN_modulation.1.", adaln, f);
+  }
+
+ private:
+  // Attention, before its projection, for a norm of x (B, T, D): (B, T, D).
+  X attend(const Normalized<X>& x, const RopeTable<typename X::value_type>* rope) const {
+    X heads_in = qkv(x);  // (B, T, 3D)
+    if (!q_norm.empty())
+      heads_in = qk_norm(q_norm(), k_norm(), heads_in, x.x.shape()[2] / heads);  // (B, T, 3D)
+    return attention(heads_in, heads, rope, qkv.operands());                     // (B, T, D)
   }
 };
 

@@ -1,8 +1,10 @@
-// The frozen ViT encoders of RAE: DINOv2 with or without registers, SigLIP2 and MAE. The families
-// share one implementation and differ in prefix tokens, position table, epsilon and GELU. Diffusion
-// Transformers with Representation Autoencoders, section 3.
+// The frozen ViT encoders of RAE: DINOv2 with or without registers, SigLIP2, MAE, and DINOv3 of
+// RAEv2. The families share one implementation and differ in prefix tokens, positions, epsilon and
+// feed-forward network. Diffusion Transformers with Representation Autoencoders, section 3; RAEv2
+// (arXiv 2605.18324) for latents of several layers; Simeoni et al. 2025, "DINOv3".
 //
-// The final LayerNorm has no weight and bias; prefix tokens are dropped after it.
+// The final LayerNorm has no weight and bias, unless `final_affine` is set; prefix tokens are
+// dropped after it.
 #pragma once
 
 #include <array>
@@ -10,28 +12,48 @@
 
 #include "rae/models/name_map.hpp"
 #include "rae/models/vit_block.hpp"
+#include "rae/ops/layer_mean.hpp"
 #include "rae/ops/resize.hpp"
 #include "rae/ops/tokens.hpp"
 
 namespace rae {
 
 /// Family of pretrained encoders.
-enum class EncoderFamily { dinov2, siglip2, mae };
+enum class EncoderFamily { dinov2, siglip2, mae, dinov3 };
 
 /// Sizes of an encoder.
 struct EncoderConfig {
   EncoderFamily family = EncoderFamily::dinov2;
   index_t patch_size = 14, channels = 3;
   index_t hidden_size = 768, num_layers = 12, num_heads = 12, intermediate_size = 3072;
-  index_t registers = 4;               ///< DINOv2 only; 0 is DINOv2 without registers
-  index_t table_h = 37, table_w = 37;  ///< grid of the stored position table
-  double layer_norm_eps = 1e-6;        ///< 1e-12 for MAE
+  index_t registers = 4;               ///< DINOv2 and DINOv3 only; 0: without registers
+  index_t table_h = 37, table_w = 37;  ///< grid of the stored position table; DINOv3 has none, and
+                                       ///< this is the grid of its training
+  double layer_norm_eps = 1e-6;        ///< 1e-12 for MAE, 1e-5 for DINOv3
+  bool gated_mlp = false;              ///< DINOv3 only: SwiGLU, as in the sizes S+ and H+
+  double rope_theta = 100;             ///< DINOv3 only: largest period of its rotary positions
+  /// Layers whose normalised tokens are averaged, counted from 0, each at most once; empty: the
+  /// last layer alone.
+  std::vector<index_t> latent_layers{};
+  bool add_last_mean = false;  ///< add the mean token of the last of `latent_layers` to each token
+  bool final_affine = false;   ///< the final LayerNorm has a weight and a bias
+  double final_eps = 0;        ///< epsilon of the final LayerNorm; 0: `layer_norm_eps`
 
   /// True when the family has a class token.
   [[nodiscard]] bool has_cls() const noexcept { return family != EncoderFamily::siglip2; }
+  /// True when positions are rotations of queries and keys, and there is no table of them.
+  [[nodiscard]] bool has_rope() const noexcept { return family == EncoderFamily::dinov3; }
+  /// True when the family has LayerScale and, if there are any, registers.
+  [[nodiscard]] bool is_dino() const noexcept {
+    return family == EncoderFamily::dinov2 || family == EncoderFamily::dinov3;
+  }
   /// Number of class and register tokens.
   [[nodiscard]] index_t prefix_tokens() const noexcept {
-    return has_cls() ? 1 + (family == EncoderFamily::dinov2 ? registers : 0) : 0;
+    return has_cls() ? 1 + (is_dino() ? registers : 0) : 0;
+  }
+  /// Epsilon of the final LayerNorm.
+  [[nodiscard]] double final_norm_eps() const noexcept {
+    return final_eps > 0 ? final_eps : layer_norm_eps;
   }
 };
 
@@ -46,24 +68,42 @@ class Encoder {
     const index_t d = config.hidden_size;
     patch_embed = Linear<X>(config.channels * config.patch_size * config.patch_size, d);
     if (config.has_cls()) cls_token = Parameter<X>(Shape{1, 1, d});
-    if (config.family == EncoderFamily::dinov2 && config.registers > 0)
+    if (config.is_dino() && config.registers > 0)
       register_tokens = Parameter<X>(Shape{1, config.registers, d});
-    pos_embed =
-        Parameter<X>(Shape{1, config.table_h * config.table_w + (config.has_cls() ? 1 : 0), d});
-    const Activation gelu =
-        config.family == EncoderFamily::siglip2 ? Activation::gelu_tanh : Activation::gelu;
+    if (!config.has_rope())
+      pos_embed =
+          Parameter<X>(Shape{1, config.table_h * config.table_w + (config.has_cls() ? 1 : 0), d});
+    const Activation activation = config.gated_mlp                          ? Activation::swiglu
+                                  : config.family == EncoderFamily::siglip2 ? Activation::gelu_tanh
+                                                                            : Activation::gelu;
     for (index_t i = 0; i < config.num_layers; ++i)
       layers.emplace_back(d, config.intermediate_size, config.num_heads, config.layer_norm_eps,
-                          gelu, config.family == EncoderFamily::dinov2);
+                          activation, config.is_dino());
+    if (config.final_affine) norm_out = LayerNorm<X>(d, config.final_norm_eps());
   }
 
   /// Patch tokens (B, h*w, D) of a normalised image (B, channels, H, W). Throws ShapeError unless H
   /// and W are divisible by the patch size.
   X operator()(const X& image) const {
     check(image.shape());
-    X x = embed(image);                                    // (B, P+N, D)
-    for (const VitBlock<X>& layer : layers) x = layer(x);  // (B, P+N, D)
-    return tokens_of(x);                                   // (B, N, D)
+    const Rope rope = rotation(image.shape());
+    X x = embed(image);  // (B, P+N, D)
+    const std::vector<index_t>& wanted = config_.latent_layers;
+    if (wanted.empty()) {
+      for (const VitBlock<X>& layer : layers) x = layer(x, rope);  // (B, P+N, D)
+      return tokens_of(x);                                         // (B, N, D)
+    }
+    std::vector<X> latents(wanted.size());  // (B, N, D) each
+    index_t remaining = static_cast<index_t>(wanted.size());
+    for (std::size_t i = 0; remaining > 0 && i < layers.size(); ++i) {
+      x = layers[i](x, rope);  // (B, P+N, D)
+      for (std::size_t k = 0; k < wanted.size(); ++k)
+        if (wanted[k] == static_cast<index_t>(i)) {
+          latents[k] = tokens_of(x);  // (B, N, D)
+          --remaining;
+        }
+    }
+    return layer_mean(latents, config_.add_last_mean);
   }
 
   /// The normalised patch tokens after each layer, (B, N, D) each; the last are the encoder's
@@ -71,8 +111,9 @@ class Encoder {
   std::vector<X> hidden_states(const X& image) const {
     check(image.shape());
     std::vector<X> out;
+    const Rope rope = rotation(image.shape());
     X x = embed(image);  // (B, P+N, D)
-    for (const VitBlock<X>& layer : layers) out.push_back(tokens_of(x = layer(x)));
+    for (const VitBlock<X>& layer : layers) out.push_back(tokens_of(x = layer(x, rope)));
     return out;
   }
 
@@ -81,9 +122,10 @@ class Encoder {
   X embed(const X& image) const {
     const index_t h = image.shape()[2] / config_.patch_size,
                   w = image.shape()[3] / config_.patch_size;
-    X x = patch_embed(patchify(image, config_.patch_size));                 // (B, N, D)
-    if (!config_.has_cls()) return add_broadcast(x, position(h, w));        // (B, N, D)
-    x = add_broadcast(prepend_tokens(cls_token.value, x), position(h, w));  // (B, 1+N, D)
+    X x = patch_embed(patchify(image, config_.patch_size));           // (B, N, D)
+    if (!config_.has_cls()) return add_broadcast(x, position(h, w));  // (B, N, D)
+    x = prepend_tokens(cls_token.value, x);                           // (B, 1+N, D)
+    if (!config_.has_rope()) x = add_broadcast(x, position(h, w));    // (B, 1+N, D)
     if (register_tokens.empty()) return x;
     // Official models put the registers, which have no position, between class token and patches.
     // Attention does not depend on the order, and all prefix tokens are dropped, so the registers
@@ -97,9 +139,10 @@ class Encoder {
     visit("patch_embed.", patch_embed, f);
     if (!cls_token.empty()) f("cls_token", cls_token);
     if (!register_tokens.empty()) f("register_tokens", register_tokens);
-    f("pos_embed", pos_embed);
+    if (!pos_embed.empty()) f("pos_embed", pos_embed);
     for (std::size_t i = 0; i < layers.size(); ++i)
       visit("layers." + std::to_string(i) + ".", layers[i], f);
+    if (config_.final_affine) visit("norm.", norm_out, f);
   }
 
   /// The sizes given to the constructor.
@@ -108,8 +151,21 @@ class Encoder {
   Linear<X> patch_embed;                               // (D, channels*P*P)
   Parameter<X> cls_token, register_tokens, pos_embed;  // (1, 1, D), (1, R, D), (1, [1+]table, D)
   std::vector<VitBlock<X>> layers;
+  LayerNorm<X> norm_out;  ///< only with `final_affine`
 
  private:
+  using Rope = typename VitBlock<X>::Rope;
+
+  // The angles of prefix tokens, which are 0, and of the patches of an image (B, channels, H, W);
+  // empty for a family without rotary positions.
+  Rope rotation(const Shape& image) const {
+    if (!config_.has_rope()) return {};
+    const RopeTable<T> patches =
+        make_centred_rope_table<T>(image[2] / config_.patch_size, image[3] / config_.patch_size,
+                                   config_.hidden_size / config_.num_heads, config_.rope_theta);
+    return Rope::make(with_unrotated_tokens(patches, config_.prefix_tokens(), 0));
+  }
+
   void check(const Shape& s) const {
     if (s.rank() != 4 || s[1] != config_.channels || s[2] % config_.patch_size != 0 ||
         s[3] % config_.patch_size != 0 || s.numel() == 0)
@@ -119,8 +175,11 @@ class Encoder {
 
   // The patch tokens of x (B, P+N, D) after the final norm: (B, N, D).
   X tokens_of(const X& x) const {
-    const X normalized = normalize(
-        NormParameters<X>{NormKind::layer, config_.layer_norm_eps, {}, {}}, x);  // (B, P+N, D)
+    const X normalized =
+        config_.final_affine
+            ? X(norm_out(x))
+            : X(normalize(NormParameters<X>{NormKind::layer, config_.final_norm_eps(), {}, {}},
+                          x));  // (B, P+N, D)
     return config_.prefix_tokens() > 0 ? drop_tokens(normalized, config_.prefix_tokens())
                                        : normalized;
   }
@@ -143,22 +202,36 @@ class Encoder {
 };
 
 /// Parameter names of a family in its Hugging Face checkpoint; `prefix` is put before each of them
-/// ("" for files of the Hugging Face hub).
-inline NameMap encoder_names(EncoderFamily family, const std::string& prefix = "") {
-  return [family, prefix](const std::string& name) -> std::vector<std::string> {
-    const bool siglip = family == EncoderFamily::siglip2;
+/// ("" for files of the Hugging Face hub). `gated`: see EncoderConfig::gated_mlp.
+inline NameMap encoder_names(EncoderFamily family, const std::string& prefix = "",
+                             bool gated = false) {
+  return [family, prefix, gated](const std::string& name) -> std::vector<std::string> {
+    const bool siglip = family == EncoderFamily::siglip2, dinov3 = family == EncoderFamily::dinov3;
     const VitLayerNames layer = family == EncoderFamily::dinov2 ? dinov2_layer_names()
+                                : dinov3                        ? dinov3_layer_names(gated)
                                 : siglip                        ? siglip_layer_names()
                                                                 : mae_layer_names();
     if (auto mapped = map_layers(name, "layers.",
-                                 prefix + (siglip ? "encoder.layers." : "encoder.layer."), layer);
+                                 prefix + (siglip   ? "encoder.layers."
+                                           : dinov3 ? "layer."
+                                                    : "encoder.layer."),
+                                 layer);
         !mapped.empty())
       return mapped;
+    if (name.starts_with("norm."))
+      return {prefix +
+              (siglip   ? "post_layernorm."
+               : dinov3 ? "norm."
+                        : "layernorm.") +
+              name.substr(5)};
     const std::string embeddings = prefix + "embeddings.";
     if (name == "pos_embed")
       return {embeddings + (siglip ? "position_embedding.weight" : "position_embeddings")};
     if (name.rfind("patch_embed.", 0) == 0)
-      return {embeddings + (siglip ? "patch_embedding." : "patch_embeddings.projection.") +
+      return {embeddings +
+              (siglip   ? "patch_embedding."
+               : dinov3 ? "patch_embeddings."
+                        : "patch_embeddings.projection.") +
               name.substr(12)};
     return {embeddings + name};
   };

@@ -10,6 +10,8 @@
 #include "rae/models/dit_dh.hpp"
 #include "rae/models/encoder.hpp"
 #include "rae/models/lightning_dit.hpp"
+#include "rae/models/token_dit.hpp"
+#include "rae/models/token_dit_dh.hpp"
 #include "rae/nn/initialize.hpp"
 
 namespace rae {
@@ -59,6 +61,46 @@ void initialize(LightningDit<X>& model, std::uint64_t seed) {
   init_zero(model.final_layer.linear_out);
 }
 
+namespace detail {
+/// The distributions that both networks of RAEv2 share; uses the streams from `stream` on.
+template <Operand X>
+void initialize_tokens(TokenBackbone<X>& model, std::uint64_t seed, std::uint64_t stream) {
+  init_xavier(model.embedder, seed, stream++);
+  init_normal(model.t_embedder.frequencies, 1.0, seed, stream++);
+  init_normal(model.t_embedder.in.weight, 0.02, seed, stream++);
+  init_normal(model.t_embedder.out.weight, 0.02, seed, stream++);
+  init_normal(model.y_embedder.table, 0.02, seed, stream++);
+  const double deviation = 1 / math::sqrt(static_cast<double>(model.config().hidden_size));
+  init_normal(model.time_tokens, deviation, seed, stream++);
+  init_normal(model.class_tokens, deviation, seed, stream++);
+}
+}  // namespace detail
+
+/// Initial weights of LightningDiT of RAEv2: PyTorch's defaults, except for Xavier for the token
+/// embedding, normal with deviation 0.02 for the embeddings of time and label (1 for the
+/// frequencies), normal with variance 1/h for the learned tokens, and zero for the outputs.
+template <Operand X>
+void initialize(TokenDit<X>& model, std::uint64_t seed) {
+  init_default(model, seed);
+  detail::initialize_tokens(model.backbone, seed, 1u << 20);
+  init_zero(model.final_layer.linear_out);
+  init_zero(model.base_final_layer.linear_out);
+}
+
+/// The same for DiT^DH of RAEv2, with zero for all modulations, too.
+template <Operand X>
+void initialize(TokenDitDh<X>& model, std::uint64_t seed) {
+  constexpr std::uint64_t kOwn = 1u << 20;
+  init_default(model, seed);
+  init_xavier(model.x_embedder, seed, kOwn);
+  detail::initialize_tokens(model.encoder, seed, kOwn + 1);
+  for (DitBlock<X>& block : model.blocks) init_zero(block.adaln);
+  for (DitFinalLayer<X>* layer : {&model.final_layer, &model.base_final_layer}) {
+    init_zero(layer->adaln);
+    init_zero(layer->linear_out);
+  }
+}
+
 /// Initial weights of the ViT decoder: PyTorch's defaults, a sin-cos table, a class token of zeros.
 template <Operand X>
 void initialize(Decoder<X>& model, std::uint64_t seed) {
@@ -81,7 +123,8 @@ void initialize(Encoder<X>& model, std::uint64_t seed) {
   }
   init_normal(model.cls_token, 0.02, seed, stream++);
   init_normal(model.register_tokens, 0.02, seed, stream++);
-  init_sincos(model.pos_embed, model.config().table_h, model.config().table_w);
+  if (!model.pos_embed.empty())
+    init_sincos(model.pos_embed, model.config().table_h, model.config().table_w);
 }
 
 }  // namespace rae

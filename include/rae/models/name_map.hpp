@@ -18,9 +18,10 @@ namespace rae {
 using NameMap = Function<std::vector<std::string>(const std::string&)>;
 
 /// Names inside one transformer layer, without ".weight" and ".bias". `scale1` and `scale2` are
-/// empty if the family has no LayerScale.
+/// empty if the family has no LayerScale; `fc1_second` is the second half of fc1 where it is stored
+/// in two matrices, else empty.
 struct VitLayerNames {
-  std::string norm1, query, key, value, proj, norm2, fc1, fc2, scale1, scale2;
+  std::string norm1, query, key, value, proj, norm2, fc1, fc2, scale1, scale2, fc1_second{};
 };
 
 /// Names of DINOv2 in Hugging Face transformers.
@@ -35,6 +36,21 @@ inline VitLayerNames dinov2_layer_names() {
           "mlp.fc2",
           "layer_scale1.lambda1",
           "layer_scale2.lambda1"};
+}
+/// Names of DINOv3 in Hugging Face transformers. A gated feed-forward network has the two matrices
+/// `gate_proj` and `up_proj` in place of `up_proj`.
+inline VitLayerNames dinov3_layer_names(bool gated = false) {
+  return {"norm1",
+          "attention.q_proj",
+          "attention.k_proj",
+          "attention.v_proj",
+          "attention.o_proj",
+          "norm2",
+          gated ? "mlp.gate_proj" : "mlp.up_proj",
+          "mlp.down_proj",
+          "layer_scale1.lambda1",
+          "layer_scale2.lambda1",
+          gated ? "mlp.up_proj" : ""};
 }
 /// Names of MAE, and of RAE's ViT decoder, which has the same layers.
 inline VitLayerNames mae_layer_names() {
@@ -77,6 +93,8 @@ inline std::vector<std::string> vit_layer_files(const std::string& prefix, const
   if (part == "attn.proj") return {prefix + names.proj + kind};
   if (part == "norm1") return {prefix + names.norm1 + kind};
   if (part == "norm2") return {prefix + names.norm2 + kind};
+  if (part == "mlp.fc1" && !names.fc1_second.empty())
+    return {prefix + names.fc1 + kind, prefix + names.fc1_second + kind};
   if (part == "mlp.fc1") return {prefix + names.fc1 + kind};
   if (part == "mlp.fc2") return {prefix + names.fc2 + kind};
   raise<ConfigError>("no ViT layer has a parameter named ", rest);
@@ -91,6 +109,26 @@ inline std::vector<std::string> map_layers(const std::string& name, const std::s
   if (dot == std::string::npos) return {};
   return vit_layer_files(theirs + name.substr(ours.size(), dot + 1 - ours.size()),
                          name.substr(dot + 1), names);
+}
+
+/// Parameter names of the diffusion networks of RAEv2 in official checkpoints, which store query,
+/// key and value, and both halves of SwiGLU, in separate matrices. `with_head`: those of DiT^DH.
+inline NameMap token_dit_names(bool with_head) {
+  return [with_head](const std::string& name) -> std::vector<std::string> {
+    const auto replaced = [&name](std::string_view part, std::string_view other) {
+      std::string out = name;
+      return out.replace(out.find(part), part.size(), other);
+    };
+    const auto has = [&name](std::string_view part) {
+      return name.find(part) != std::string::npos;
+    };
+    if (has(".attn.qkv."))
+      return {replaced("qkv", "q"), replaced("qkv", "k"), replaced("qkv", "v")};
+    if (has(".mlp.w12.")) return {replaced("w12", "w1"), replaced("w12", "w2")};
+    if (has("adaLN_modulation")) return {replaced("adaLN_modulation", "adaln_modulation")};
+    if (with_head && has("norm_final")) return {replaced("norm_final", "norm")};
+    return {name};
+  };
 }
 
 /// Parameter names of the ViT decoder in official checkpoints.

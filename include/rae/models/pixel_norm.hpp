@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <string_view>
 #include <utility>
 
 #include "rae/core/tensor.hpp"
@@ -14,6 +15,21 @@ namespace rae {
 struct PixelNorm {
   std::array<double, 3> mean{0.485, 0.456, 0.406}, std{0.229, 0.224, 0.225};
 };
+
+/// The pictures that a decoder makes: normalised as those of its encoder are (RAE), or in [0, 1]
+/// (RAEv2, arXiv 2605.18324).
+enum class PixelRange { normalized, unit };
+
+/// Lower-case name.
+constexpr std::string_view name_of(PixelRange range) noexcept {
+  return range == PixelRange::unit ? "unit" : "normalized";
+}
+/// Inverse of `name_of`. Throws ArgumentError.
+inline PixelRange parse_pixel_range(std::string_view name) {
+  for (const PixelRange range : {PixelRange::normalized, PixelRange::unit})
+    if (name == name_of(range)) return range;
+  raise<ArgumentError>("unknown range of pixels '", name, "': expected normalized or unit");
+}
 
 namespace detail {
 /// f(value, mean, std) for each element of pictures (B, channels, H, W).

@@ -37,6 +37,7 @@ struct RaeSettings {
   index_t encoder_width = 0;   ///< the same; 0 exactly when encoder_height is 0
   PixelNorm pixels{};          ///< normalisation of the encoder's input
   LatentNorm<T> latent_norm;   ///< statistics of the latents; empty for raw tokens
+  PixelRange output = PixelRange::normalized;  ///< of the decoder's pictures
 };
 
 /// The autoencoder for inference: pictures (B, channels, H, W) in [0, 1] to latents (B, C, h, w)
@@ -87,8 +88,9 @@ class Rae {
     if (latent.rank() != 4)
       raise<ShapeError>("Rae::decode: expected latents (B, C, h, w), got ", latent.shape());
     const X tokens = grid_to_tokens(settings_.latent_norm.denormalize(latent));  // (B, h*w, C)
-    X out = denormalize_pixels(decoder()(tokens, latent.extent(2), latent.extent(3)),
-                               settings_.pixels);  // (B, channels, H, W)
+    X out = decoder()(tokens, latent.extent(2), latent.extent(3));  // (B, channels, H, W)
+    if (settings_.output == PixelRange::normalized)
+      out = denormalize_pixels(std::move(out), settings_.pixels);  // (B, channels, H, W)
     require_finite("Rae::decode: the picture", out);
     return out;
   }

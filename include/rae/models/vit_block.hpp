@@ -1,5 +1,5 @@
-// The pre-norm ViT block of the encoders (DINOv2, SigLIP2, MAE) and of the ViT decoder. Dosovitskiy
-// et al. 2021, section 3.1.
+// The pre-norm ViT block of the encoders (DINOv2, DINOv3, SigLIP2, MAE) and of the ViT decoder.
+// Dosovitskiy et al. 2021, section 3.1.
 #pragma once
 
 #include "rae/nn/layer_norm.hpp"
@@ -9,14 +9,19 @@
 namespace rae {
 
 /// h = x + ls1 * attn(LN1 x); out = h + ls2 * fc2(gelu(fc1(LN2 h))). LayerScale, ls1 and ls2,
-/// exists only in DINOv2 and is omitted where it is empty.
+/// exists only in DINOv2 and DINOv3 and is omitted where it is empty. With the activation swiglu,
+/// fc1 has two halves, and the hidden units are silu(first half) * second half (Shazeer 2020).
 template <Operand X>
 struct VitBlock {
+  /// A table of rotary angles.
+  using Rope = Shared<const RopeTable<typename X::value_type>>;
+
   index_t heads = 1;
   Activation activation = Activation::gelu;
   LayerNorm<X> norm1, norm2;
-  Linear<X> qkv, proj, fc1, fc2;  // (3D, D): query, key, value concatenated; (D, D); (F, D); (D, F)
-  Parameter<X> scale1, scale2;    // (D), (D), or empty
+  Linear<X> qkv, proj;          // (3D, D): query, key, value concatenated; (D, D)
+  Linear<X> fc1, fc2;           // (F, D), with swiglu (2F, D); (D, F)
+  Parameter<X> scale1, scale2;  // (D), (D), or empty
 
   VitBlock() = default;
   /// Of width `dim` = D and hidden width `hidden` = F. Throws ConfigError unless `heads_` divides
@@ -29,7 +34,9 @@ struct VitBlock {
         norm2(dim, eps),
         qkv(dim, 3 * dim),
         proj(dim, dim),
-        fc1(dim, hidden),
+        fc1(activation_ == Activation::swiglu
+                ? Linear<X>(dim, 2 * hidden, true, ParameterUse::swiglu_products)
+                : Linear<X>(dim, hidden)),
         fc2(hidden, dim) {
     if (heads < 1 || dim % heads != 0)
       raise<ConfigError>("VitBlock: width ", dim, " does not divide into ", heads, " heads");
@@ -39,9 +46,10 @@ struct VitBlock {
     }
   }
 
-  /// (B, T, D) -> (B, T, D). Throws ShapeError.
-  X operator()(const X& x) const {
-    const X h = proj(attention(qkv(norm1(x)), heads, kNoRope, qkv.operands()),
+  /// (B, T, D) -> (B, T, D). `rope` rotates queries and keys of all T tokens; empty: none. Throws
+  /// ShapeError.
+  X operator()(const X& x, const Rope& rope = {}) const {
+    const X h = proj(attention(qkv(norm1(x)), heads, rope, qkv.operands()),
                      residual(x, scale1));                       // (B, T, D)
     return fc2(fc1(norm2(h), activation), residual(h, scale2));  // (B, T, D)
   }
@@ -62,8 +70,6 @@ struct VitBlock {
   }
 
  private:
-  static constexpr const RopeTable<typename X::value_type>* kNoRope = nullptr;
-
   static Residual<X> residual(const X& x, const Parameter<X>& layer_scale) {
     return layer_scale.empty() ? Residual{x} : Residual{x, whole(layer_scale.value)};
   }

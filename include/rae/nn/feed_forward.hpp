@@ -23,6 +23,13 @@ struct FeedForward {
                     : Linear<X>(dim, hidden);
     out = Linear<X>(hidden, dim);
   }
+  /// SwiGLU of hidden width `hidden` = F.
+  [[nodiscard]] static FeedForward swiglu(index_t dim, index_t hidden) {
+    FeedForward made;
+    made.in = Linear<X>(dim, 2 * hidden, true, ParameterUse::swiglu_products);
+    made.out = Linear<X>(hidden, dim);
+    return made;
+  }
 
   /// (B, T, D) -> (B, T, D), plus the residual if one is given. `x` may be an X or a norm of one
   /// (Normalized), which the first product then computes as its prologue. Throws ShapeError.

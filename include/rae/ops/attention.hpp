@@ -3,6 +3,7 @@
 #pragma once
 
 #include "rae/autograd/var.hpp"
+#include "rae/core/shared.hpp"
 #include "rae/kernels/rope.hpp"
 
 namespace rae {
@@ -23,6 +24,27 @@ Tensor<T> attention(const Tensor<T>& qkv, index_t heads, const RopeTable<T>* rop
 /// whose products round their operands in the same way.
 template <Real T>
 Var<T> attention(const Var<T>& qkv, index_t heads, const RopeTable<T>* rope,
+                 DType operands = dtype_of<T>()) {
+  return detail::make_result<T>(
+      attention(qkv.value(), heads, rope, operands),
+      [qkv, heads, rope, operands](const Tensor<T>& g) {
+        Tensor<T> dqkv(qkv.shape());  // (B, T, 3*H*hd)
+        attention_backward<T>(qkv.value(), heads, rope ? rope->view() : RopeView<T>{}, g, dqkv,
+                              operands);
+        qkv.accumulate(std::move(dqkv));
+      },
+      qkv);
+}
+
+/// The same with a table that the recorded operation shares, so that it may be made for one call.
+template <Real T>
+Tensor<T> attention(const Tensor<T>& qkv, index_t heads, const Shared<const RopeTable<T>>& rope,
+                    DType operands = dtype_of<T>()) {
+  return attention(qkv, heads, static_cast<const RopeTable<T>*>(rope.get()), operands);
+}
+/// See above.
+template <Real T>
+Var<T> attention(const Var<T>& qkv, index_t heads, const Shared<const RopeTable<T>>& rope,
                  DType operands = dtype_of<T>()) {
   return detail::make_result<T>(
       attention(qkv.value(), heads, rope, operands),

@@ -1,8 +1,9 @@
 // Backbone: the configuration of a model's diffusion network of any kind, as one value.
 //
 // Everything about one kind of network (its name in files, limits, shapes, the layers that stay
-// exact, its construction) is in one BackboneKind. DiT^DH and LightningDiT are built in; programs
-// add their own by `register_backbone` (spec/register_backbone.hpp).
+// exact, its construction) is in one BackboneKind. DiT^DH and LightningDiT, and both of RAEv2 with
+// condition tokens, are built in; programs add their own by `register_backbone`
+// (spec/register_backbone.hpp).
 #pragma once
 
 #include <any>
@@ -32,7 +33,8 @@ concept HasClasses = requires(const C& c) {
 }  // namespace detail
 
 /// A structure that describes a diffusion network: a value with the number of classes and the share
-/// of training labels that are dropped. If that is above 0, there is a null class for "no class".
+/// of training labels that are dropped. If that is above 0, there is a null class for "no class";
+/// a kind may always have one.
 template <class C>
 concept BackboneConfig = detail::HasClasses<C> && std::copyable<C>;
 
@@ -53,6 +55,8 @@ class BackboneKind {
   [[nodiscard]] virtual Shape latent_shape(const std::any& c) const = 0;
   [[nodiscard]] virtual index_t num_classes(const std::any& c) const = 0;
   [[nodiscard]] virtual double class_dropout_prob(const std::any& c) const = 0;
+  [[nodiscard]] virtual bool has_null_class(const std::any& c) const = 0;
+  [[nodiscard]] virtual bool has_base_head(const std::any& c) const = 0;
   [[nodiscard]] virtual index_t width(const std::any& c) const = 0;
   [[nodiscard]] virtual bool has_head() const noexcept = 0;
   [[nodiscard]] virtual std::vector<ParameterShape> parameter_shapes(const std::any& c) const = 0;
@@ -114,7 +118,9 @@ class Backbone {
   /// Share of labels that training replaces by the null class, in [0, 1].
   [[nodiscard]] double class_dropout_prob() const { return kind_->class_dropout_prob(config_); }
   /// True when there is a null class, whose number is `num_classes()`.
-  [[nodiscard]] bool has_null_class() const { return class_dropout_prob() > 0; }
+  [[nodiscard]] bool has_null_class() const { return kind_->has_null_class(config_); }
+  /// True when the network has a head on an intermediate layer, which internal guidance needs.
+  [[nodiscard]] bool has_base_head() const { return kind_->has_base_head(config_); }
   /// Width of the widest tokens inside the network.
   [[nodiscard]] index_t width() const { return kind_->width(config_); }
   /// True when the network consists of a backbone and a head (see BackboneNetwork::has_head).

@@ -27,16 +27,18 @@ struct ModelConfig {
   PixelNorm pixels;           ///< mean and standard deviation of the encoder's pixels
   index_t image_size = 0;     ///< height of the model's pictures, 1 to 4096
   index_t image_width = 0;    ///< their width; 0: image_size
-  std::optional<DecoderConfig> decoder;  ///< absent until it was trained
-  std::optional<Backbone> dit;           ///< the diffusion network; absent until it was trained
-  std::optional<Backbone> guide;         ///< the weaker diffusion network of autoguidance
-  PathKind path = PathKind::linear;      ///< from data to noise
+  std::optional<DecoderConfig> decoder;                ///< absent until it was trained
+  PixelRange decoder_output = PixelRange::normalized;  ///< pixels that the decoder makes
+  std::optional<Backbone> dit;       ///< the diffusion network; absent until it was trained
+  std::optional<Backbone> guide;     ///< the weaker diffusion network of autoguidance
+  PathKind path = PathKind::linear;  ///< from data to noise
   PathFormulas path_formulas = PathFormulas::exact;  ///< official: for a model of the official code
   double time_shift = 1.0;  ///< factor of the time shift in training and sampling, at least 1
   Prediction prediction =
-      Prediction::velocity;              ///< the output of the diffusion network and its guide
-  SamplingDefaults sampling;             ///< defaults of the sampler
-  std::vector<std::string> class_names;  ///< empty, or one for each class
+      Prediction::velocity;  ///< the output of the diffusion network and its guide
+  double prediction_floor = kDataPredictionFloor;  ///< smallest divisor of data prediction, above 0
+  SamplingDefaults sampling;                       ///< defaults of the sampler
+  std::vector<std::string> class_names;            ///< empty, or one for each class
 
   /// Shape (channels, H, W) of one picture.
   [[nodiscard]] Shape image_shape() const;
@@ -51,7 +53,7 @@ struct ModelConfig {
   [[nodiscard]] bool has_null_class() const { return dit && dit->has_null_class(); }
 };
 
-/// Lower-case name: "dinov2", "siglip2" or "mae".
+/// Lower-case name: "dinov2", "siglip2", "mae" or "dinov3".
 [[nodiscard]] std::string_view name_of(EncoderFamily family) noexcept;
 /// Inverse of `name_of`. Throws ArgumentError.
 [[nodiscard]] EncoderFamily parse_encoder_family(std::string_view name);

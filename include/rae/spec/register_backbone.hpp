@@ -15,7 +15,8 @@
 //
 // The network has, as DitDh has: a constructor from Config, `conditioning(t, y)`,
 // `conditioning_size()`, `operator()(x, conditioning)` and `parameters(f)`; where it can,
-// `backbone` and `velocity`, `set_checkpointing(on)`, and a function `initialize(network, seed)`
+// `backbone` and `velocity`, `outputs(x, conditioning, wanted)` with further heads (then the kind
+// has `has_base_head(config)`), `set_checkpointing(on)`, and a function `initialize(network, seed)`
 // (without it, training starts from PyTorch's default weights).
 #pragma once
 
@@ -57,6 +58,15 @@ class AdaptedBackbone final : public BackboneNetwork<X> {
   }
   [[nodiscard]] index_t conditioning_size() const noexcept override {
     return network_.conditioning_size();
+  }
+  [[nodiscard]] NetworkOutputs<X> outputs(const X& x, const Conditioning<X>& c,
+                                          const WantedOutputs& wanted) const override {
+    if constexpr (requires { network_.outputs(x, c, wanted); })
+      return network_.outputs(x, c, wanted);
+    else if (wanted.base || wanted.aligned)
+      raise<ArgumentError>("this network has no output on an intermediate layer");
+    else
+      return {network_(x, c)};
   }
   [[nodiscard]] bool has_head() const noexcept override { return kHasHead; }
   [[nodiscard]] X backbone(const X& tokens, const Conditioning<X>& c) const override {
@@ -107,6 +117,17 @@ class AdaptedKind final : public BackboneKind {
   [[nodiscard]] index_t num_classes(const std::any& c) const override { return of(c).num_classes; }
   [[nodiscard]] double class_dropout_prob(const std::any& c) const override {
     return of(c).class_dropout_prob;
+  }
+  [[nodiscard]] bool has_null_class(const std::any& c) const override {
+    if constexpr (requires { Kind::has_null_class(of(c)); })
+      return Kind::has_null_class(of(c));
+    else
+      return of(c).class_dropout_prob > 0;
+  }
+  [[nodiscard]] bool has_base_head(const std::any& c) const override {
+    if constexpr (requires { Kind::has_base_head(of(c)); }) return Kind::has_base_head(of(c));
+    (void)c;
+    return false;
   }
   [[nodiscard]] index_t width(const std::any& c) const override { return Kind::width(of(c)); }
   [[nodiscard]] bool has_head() const noexcept override {

@@ -56,6 +56,8 @@ struct SamplingDefaults {
   Cfg guidance{};                      ///< classifier-free guidance; scale 1 is none
   std::optional<AutoGuidance>
       autoguidance{};  ///< guidance by the weaker model `guide`; absent or scale 1 is none
+  std::optional<InternalGuidance>
+      internal_guidance{};  ///< guidance by the network's base head; absent or scale 1 is none
 };
 
 /// Throws ConfigError, naming the place below `place`, for values out of range.

@@ -1,5 +1,7 @@
-// AdamW and exponential moving averages over all parameters of a model, with gradient clipping by
-// the global norm.
+// AdamW, or GMuon, and exponential moving averages over all parameters of a model, with gradient
+// clipping by the global norm.
+//
+// GMuon: Muon for matrices and AdamW for all else, as RAEv2 (arXiv 2605.18324) trains.
 //
 // Loshchilov and Hutter 2019; clipping as torch.nn.utils.clip_grad_norm_; RAE trains with betas
 // (0.9, 0.95) and no weight decay. Averages of several decays, of which one is chosen after the
@@ -7,13 +9,16 @@
 // Models", section 3, without its reconstruction of averages that were not kept.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "rae/core/math.hpp"
 #include "rae/kernels/optimizer_step.hpp"
+#include "rae/kernels/orthogonalize.hpp"
 #include "rae/nn/parameter.hpp"
 
 namespace rae {
@@ -30,6 +35,19 @@ class SharedUpdate {
                       std::span<const double> ema_decays) = 0;
 };
 
+/// The number of matrices, concatenated along the rows, of which a parameter consists where Muon
+/// updates it; 0 where AdamW does. Muon updates every parameter that is a matrix in the official
+/// code: also tables of labels, learned tokens, modulations and output layers, but not embeddings
+/// of patches, which are convolutions there. Query, key and value, and both halves of SwiGLU, are
+/// matrices of their own.
+[[nodiscard]] inline index_t muon_parts(std::string_view name, const Shape& shape) {
+  if (shape.rank() != 2 || name.ends_with("x_embedder.proj.weight") ||
+      name.ends_with("s_embedder.proj.weight") || name.ends_with("patch_embed.weight"))
+    return 0;
+  if (name.ends_with("attn.qkv.weight")) return 3;
+  return name.ends_with("mlp.w12.weight") ? 2 : 1;
+}
+
 /// Optimiser state of a model in training. The model must outlive it and keep its parameters in
 /// place.
 template <Real T>
@@ -41,6 +59,7 @@ class AdamW {
     Var<T> parameter;                       // any shape (*)
     Tensor<T> exp_avg, exp_avg_sq, ema;     // (*), that of the parameter
     std::vector<Tensor<T>> further_emas{};  // (*) each, of the further decays
+    index_t muon_parts = 0;  ///< see `muon_parts`; above 0 `exp_avg` is the momentum of Muon
 
     /// The average of decay number `k`.
     [[nodiscard]] Tensor<T>& average(std::size_t k) { return k == 0 ? ema : further_emas[k - 1]; }
@@ -49,15 +68,18 @@ class AdamW {
     }
   };
 
-  /// `further_decays`: of averages beside that of `ema_decay`.
+  /// `further_decays`: of averages beside that of `ema_decay`. `muon`: matrices are updated by Muon
+  /// with these options, whose rate is that of the step.
   template <class Model>
   explicit AdamW(Model& model, const AdamWOptions& options = {}, double ema_decay = 0.9995,
-                 const std::vector<double>& further_decays = {})
-      : options_(options), ema_decays_{ema_decay} {
+                 const std::vector<double>& further_decays = {},
+                 const std::optional<MuonOptions>& muon = {})
+      : options_(options), muon_(muon), ema_decays_{ema_decay} {
     ema_decays_.insert(ema_decays_.end(), further_decays.begin(), further_decays.end());
     model.parameters([&](const std::string& name, Parameter<Var<T>>& p) {
       slots_.push_back({name, p.value, Tensor<T>::zeros(p.shape()), Tensor<T>::zeros(p.shape()),
-                        p.tensor(), std::vector<Tensor<T>>(further_decays.size(), p.tensor())});
+                        p.tensor(), std::vector<Tensor<T>>(further_decays.size(), p.tensor()),
+                        muon ? muon_parts(name, p.shape()) : 0});
     });
   }
 
@@ -85,9 +107,7 @@ class AdamW {
       return norm;
     }
     for (Slot& slot : slots_) {
-      if (!slot.parameter.grad().empty())
-        adamw_step<T>(slot.parameter.mutable_value(), slot.parameter.grad(), slot.exp_avg,
-                      slot.exp_avg_sq, step_, options, scale);
+      if (!slot.parameter.grad().empty()) update(slot, options, scale);
       slot.parameter.clear_grad();
       for (std::size_t k = 0; k < ema_decays_.size(); ++k)
         ema_update<T>(slot.average(k), slot.parameter.value(), ema_decays_[k]);
@@ -129,7 +149,18 @@ class AdamW {
   }
 
  private:
+  void update(Slot& slot, const AdamWOptions& options, double scale) {
+    if (slot.muon_parts == 0)
+      return adamw_step<T>(slot.parameter.mutable_value(), slot.parameter.grad(), slot.exp_avg,
+                           slot.exp_avg_sq, step_, options, scale);
+    MuonOptions muon = *muon_;
+    muon.lr = options.lr;
+    muon_step<T>(slot.parameter.mutable_value(), slot.parameter.grad(), slot.exp_avg,
+                 slot.muon_parts, muon, scale);
+  }
+
   AdamWOptions options_;
+  std::optional<MuonOptions> muon_;
   std::vector<double> ema_decays_;
   index_t step_ = 0;
   std::vector<Slot> slots_;

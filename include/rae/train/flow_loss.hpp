@@ -16,6 +16,8 @@
 #include "rae/diffusion/prediction.hpp"
 #include "rae/diffusion/time_distribution.hpp"
 #include "rae/diffusion/time_shift.hpp"
+#include "rae/models/backbone.hpp"
+#include "rae/ops/elementwise.hpp"
 #include "rae/ops/loss.hpp"
 #include "rae/ops/norm.hpp"
 
@@ -27,6 +29,11 @@ struct FlowObjective {
   PathFormulas path_formulas = PathFormulas::exact;  ///< of the weights, see `PathFormulas`
   Prediction prediction = Prediction::velocity;      ///< the meaning of the network's output
   std::optional<LossWeighting> loss_weight{};        ///< absent: `default_loss_weight`
+  /// The target is (x_t - data) / max(t, floor), as in RAEv2, for a network that predicts data or
+  /// velocity on the linear path; the residual of a data prediction is divided by the same. For
+  /// times above the floor that is the velocity of the path.
+  bool floored_target = false;
+  double floor = kDataPredictionFloor;  ///< smallest divisor of data prediction
 
   /// The weight that is used.
   [[nodiscard]] LossWeighting weight() const noexcept;
@@ -63,6 +70,35 @@ struct FlowTarget {
   Tensor<T> base{};  ///< (B, 1, C*h*w); empty where `gate` is
 };
 
+namespace detail {
+/// Sets target, gate and base for `FlowObjective::floored_target`, given x_t.
+template <Real T>
+void fill_floored(const FlowObjective& objective, const Tensor<T>& data, const Tensor<T>& t,
+                  FlowTarget<T>& out) {
+  const bool of_data = objective.prediction == Prediction::data;
+  if (objective.path != PathKind::linear ||
+      (!of_data && objective.prediction != Prediction::velocity))
+    raise<ArgumentError>(
+        "a floored target needs the linear path and a network that predicts data or velocity");
+  const index_t samples = data.extent(0), size = data.numel() / samples;
+  out.target = Tensor<T>(data.shape());
+  if (of_data) {
+    out.gate = Tensor<T>(Shape{samples, size});
+    out.base = Tensor<T>(Shape{samples, 1, size});
+  }
+  const T* x = std::as_const(out.x).data();
+  for (index_t b = 0; b < samples; ++b) {
+    const T divisor = math::max(t[b], static_cast<T>(objective.floor));
+    for (index_t i = b * size; i < (b + 1) * size; ++i) {
+      out.target.data()[i] = (x[i] - data[i]) / divisor;
+      if (!of_data) continue;
+      out.gate.data()[i] = T(-1) / divisor;
+      out.base.data()[i] = x[i] / divisor;
+    }
+  }
+}
+}  // namespace detail
+
 /// x_t and the target for data and noise (B, C, h, w) at times t (B). Throws ShapeError, and
 /// ArgumentError where the objective is infinite or its weight negative.
 ///
@@ -76,6 +112,10 @@ template <Real T>
       objective.path, objective.path_formulas, [&]<Path P>(const P& path) -> FlowTarget<T> {
         FlowTarget<T> out{interpolate(path, data, noise, t), {}};
         const Prediction prediction = objective.prediction;
+        if (objective.floored_target) {
+          detail::fill_floored(objective, data, t, out);
+          return out;
+        }
         const LossWeighting weight = objective.weight();
         if (prediction == Prediction::velocity) {  // of weight 1, whichever is asked for
           out.target = path_velocity(path, data, noise, t);
@@ -93,7 +133,7 @@ template <Real T>
           out.target = path_velocity(path, data, noise, t);
           for (index_t b = 0; b < samples; ++b) {
             const detail::Factors f = detail::velocity_factors(
-                path, prediction, static_cast<double>(t[b]), kDataPredictionFloor);
+                path, prediction, static_cast<double>(t[b]), objective.floor);
             fill_elements(gates + b * size, size, static_cast<T>(f.second));
             for (index_t i = 0; i < size; ++i)
               bases[b * size + i] = static_cast<T>(f.first) * out.x[b * size + i];
@@ -121,6 +161,16 @@ template <Real T>
       });
 }
 
+/// The mean over samples and elements of the squared residual for an output (B, C, h, w): a scalar.
+template <Real T>
+[[nodiscard]] Var<T> error_of(const FlowTarget<T>& goal, const Var<T>& output) {
+  if (goal.gate.empty()) return mse_loss(output, goal.target);
+  const Shape rows = goal.base.shape();  // (B, 1, C*h*w)
+  const Var<T> residual = gated_add(Var<T>(goal.base), whole(Var<T>(goal.gate)),
+                                    reshape(output, rows));  // (B, 1, C*h*w)
+  return mse_loss(residual, goal.target.reshaped(rows));
+}
+
 /// The mean over samples and elements of w(t) (output - target)^2, where output is that of
 /// `network`, a callable that maps (Var x (B, C, h, w), t (B), labels (B)) to (B, C, h, w), at x_t.
 /// data and noise (B, C, h, w), t (B). Throws as `flow_target` and as the network.
@@ -130,12 +180,49 @@ template <class Network, Real T>
                                std::span<const std::int64_t> labels,
                                const FlowObjective& objective) {
   const FlowTarget<T> goal = flow_target(objective, data, noise, t);
-  const Var<T> output = network(Var<T>(goal.x), t, labels);  // (B, C, h, w)
-  if (goal.gate.empty()) return mse_loss(output, goal.target);
-  const Shape rows = goal.base.shape();  // (B, 1, C*h*w)
-  const Var<T> residual = gated_add(Var<T>(goal.base), whole(Var<T>(goal.gate)),
-                                    reshape(output, rows));  // (B, 1, C*h*w)
-  return mse_loss(residual, goal.target.reshaped(rows));
+  return error_of(goal, network(Var<T>(goal.x), t, labels));
+}
+
+/// Weights of the further terms of a loss. Their defaults are those of RAEv2 (arXiv 2605.18324).
+struct FurtherLosses {
+  double base = 1.0;   ///< of the error of the base head; 0: it is not trained
+  double align = 0.5;  ///< of REPA, the mean squared difference from the target features; 0: none
+};
+
+/// The terms of `flow_losses`, scalars.
+template <Real T>
+struct FlowLosses {
+  Var<T> total;    ///< flow + weights.base * base + weights.align * align
+  Var<T> flow{};   ///< of the prediction
+  Var<T> base{};   ///< of the base head, without its weight; empty without one
+  Var<T> align{};  ///< of REPA, without its weight; empty without target features
+};
+
+/// The loss of a network with a base head and a projection for REPA, of which either may be absent.
+/// `network` maps (Var x (B, C, h, w), t (B), labels (B), WantedOutputs) to NetworkOutputs of the
+/// same forward pass; `features` (B, N, z) are the target of the projection, or empty. Throws as
+/// `flow_loss`, and ShapeError for features of another shape.
+template <class Network, Real T>
+[[nodiscard]] FlowLosses<T> flow_losses(const Network& network, const Tensor<T>& data,
+                                        const Tensor<T>& noise, const Tensor<T>& t,
+                                        std::span<const std::int64_t> labels,
+                                        const FlowObjective& objective, const Tensor<T>& features,
+                                        const FurtherLosses& weights = {}, bool has_base = true) {
+  const FlowTarget<T> goal = flow_target(objective, data, noise, t);
+  const WantedOutputs wanted{.base = has_base && weights.base > 0,
+                             .aligned = !features.empty() && weights.align > 0};
+  const NetworkOutputs<Var<T>> output = network(Var<T>(goal.x), t, labels, wanted);
+  FlowLosses<T> out{error_of(goal, output.full)};
+  out.flow = out.total;
+  if (wanted.base) {
+    out.base = error_of(goal, output.base);
+    out.total = add(out.total, scale(out.base, static_cast<T>(weights.base)));
+  }
+  if (wanted.aligned) {
+    out.align = mse_loss(output.aligned, features);
+    out.total = add(out.total, scale(out.align, static_cast<T>(weights.align)));
+  }
+  return out;
 }
 
 }  // namespace rae

@@ -21,6 +21,11 @@ using Keys = std::vector<std::pair<std::string_view, std::string_view>>;
 
 const Keys kTransformerKeys = {
     {"pos_embed", "params.input_size, params.hidden_size, params.use_pos_embed"},
+    {"repa_projector.", "repa.use_repa, repa.target_encoder, params.z_dim"},
+    {"base_final_layer.", "target (a class with IG), params.base_model_depth"},
+    {"learnable_tokens", "conditioning.arch, params.hidden_size"},
+    {"ctx_embedder.", "misc.num_classes, conditioning.type"},
+    {"adaln_modulation", "target, params.depth, params.hidden_size"},
     {"y_embedder.", "params.num_classes, params.class_dropout_prob (above 0 adds a row)"},
     {"_norm.", "params.use_qknorm, params.num_heads"},
     {"norm", "params.use_rmsnorm, params.hidden_size"},
@@ -106,8 +111,8 @@ std::set<std::string> require_all(const TensorGroup& group, const std::string& w
 void require_no_others(const TensorSource& file, const std::string& where,
                        const std::set<std::string>& needed) {
   for (const std::string& name : file.names())
-    if (needed.count(name) == 0 && !name.ends_with("_rope.freqs_cos") &&
-        !name.ends_with("_rope.freqs_sin"))
+    if (needed.count(name) == 0 && !name.ends_with("rope.freqs_cos") &&
+        !name.ends_with("rope.freqs_sin"))
       raise<FormatError>(file.origin(), ": has a tensor '", name, "', which the model of ", where,
                          " does not have; see ", keys_of(kTransformerKeys, name));
 }

@@ -341,7 +341,7 @@ double OfficialConfig::time_shift() const {
 }
 
 OfficialConfig parse_official_config(const ConfigNode& node) {
-  official::require_version_1(node);
+  if (official::is_version_2(node)) return official::parse_version_2(node);
   // The official training adds the last three to the copy of the configuration that it saves.
   require_keys_known(
       node, {"stage_1", "stage_2", "transport", "sampler", "guidance", "misc", "training", "gan",

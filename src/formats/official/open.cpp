@@ -7,7 +7,9 @@
 
 #include "formats/check_tensors.hpp"
 #include "formats/official/check_weights.hpp"
+#include "formats/official/named_encoder.hpp"
 #include "formats/official/paths.hpp"
+#include "formats/official/transformer.hpp"
 #include "formats/statistics_file.hpp"
 #include "rae/formats/huggingface_encoder.hpp"
 
@@ -37,9 +39,13 @@ Found find_all(const OfficialConfig& c, const OfficialOptions& options) {
   if (options.encoder)
     encoder.push_back({"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
                        "pytorch_model.bin.index.json", "model.pt"});
-  out.encoder = paths.folder(params + "encoder_params", rae.encoder_path, encoder);
-  out.preprocessor = paths.folder(params + "encoder_config_path", rae.encoder_config_path,
-                                  {{"preprocessor_config.json"}});
+  if (rae.encoder_name) {
+    out.encoder = official::find_named_encoder(paths, *rae.encoder_name, encoder);
+  } else {
+    out.encoder = paths.folder(params + "encoder_params", rae.encoder_path, encoder);
+    out.preprocessor = paths.folder(params + "encoder_config_path", rae.encoder_config_path,
+                                    {{"preprocessor_config.json"}});
+  }
   out.decoder_config = paths.config(params + "decoder_config_path", rae.decoder_config_path);
   if (options.decoder && !rae.ckpt.empty())
     out.decoder = paths.file("stage_1.ckpt", rae.ckpt);
@@ -104,11 +110,47 @@ LatentNorm<float> latent_norm(const std::string& path, const OfficialStage1& rae
 }
 
 /// The weights of a diffusion network, checked against the configuration.
-TensorGroup transformer(const std::string& path, const std::string& where,
-                        const ModelConfig& config, NetworkRole role) {
+TensorGroup transformer(const std::string& path, const std::string& where, ModelConfig& config,
+                        NetworkRole role) {
   TensorGroup out{TensorSource::open(path).weights(), {}};
+  std::optional<Backbone>& network = role == NetworkRole::dit ? config.dit : config.guide;
+  out.names = official::parameter_names(*network);
+  official::take_alignment(out.tensors, *network);
   official::require_weights(out, where, config, role);
   return out;
+}
+
+/// The encoder, from its folder or the checkpoint of DINOv3. Its weights are only opened when they
+/// are wanted.
+EncoderConfig open_encoder(const std::string& path, const OfficialStage1& rae, bool weights,
+                           ModelFiles& out) {
+  EncoderConfig encoder;
+  if (path.ends_with(".pth")) {
+    PretrainedEncoder pretrained = open_dinov3_checkpoint(path);
+    encoder = pretrained.config;
+    if (weights) out.encoder = std::move(pretrained.file);
+  } else if (weights) {
+    PretrainedEncoder pretrained = open_encoder_folder(path);
+    encoder = pretrained.config;
+    out.encoder = std::move(pretrained.file);
+  } else {
+    encoder = parse_pretrained_config(
+        ConfigNode::load((std::filesystem::path(path) / "config.json").string()));
+  }
+  if (!rae.encoder_name) return encoder;
+  const OfficialEncoderName& name = *rae.encoder_name;
+  encoder.latent_layers = name.layers;
+  encoder.add_last_mean = name.add_last_mean;
+  encoder.final_affine = name.final_affine;
+  // The official code replaces the norm of DINO by one with PyTorch's default epsilon.
+  constexpr double kTorchEps = 1e-5;
+  if (encoder.is_dino() && !name.final_affine && encoder.layer_norm_eps != kTorchEps)
+    encoder.final_eps = kTorchEps;
+  for (const index_t layer : name.layers)
+    if (layer >= encoder.num_layers)
+      raise<ConfigError>(path, ": has ", encoder.num_layers, " blocks, but '", name.text,
+                         "' names block ", layer, " (counted from 0)");
+  return encoder;
 }
 
 }  // namespace
@@ -124,21 +166,15 @@ ModelFiles open_official(const OfficialConfig& c, const OfficialOptions& options
   out.origin = c.origin;
   ModelConfig& config = out.config;
   config.name = fs::path(c.origin).stem().string();
-  EncoderConfig encoder;
-  if (options.encoder) {
-    PretrainedEncoder pretrained = open_encoder_folder(found.encoder);
-    encoder = pretrained.config;
-    out.encoder = std::move(pretrained.file);
-  } else {
-    encoder = parse_pretrained_config(
-        ConfigNode::load((fs::path(found.encoder) / "config.json").string()));
-  }
+  const EncoderConfig encoder = open_encoder(found.encoder, rae, options.encoder, out);
   config.encoder = encoder;
   if (encoder.family != rae.family)
-    raise<ConfigError>(found.encoder, ": is a ", name_of(encoder.family),
-                       " encoder, but encoder_cls of ", c.origin, " is for ", name_of(rae.family));
-  config.pixels = parse_preprocessor_config(
-      ConfigNode::load((fs::path(found.preprocessor) / "preprocessor_config.json").string()));
+    raise<ConfigError>(found.encoder, ": is a ", name_of(encoder.family), " encoder, but ",
+                       c.version_2 ? "encoder_name" : "encoder_cls", " of ", c.origin, " is for ",
+                       name_of(rae.family));
+  if (!c.version_2)  // RAEv2 uses the values of ImageNet for all encoders
+    config.pixels = parse_preprocessor_config(
+        ConfigNode::load((fs::path(found.preprocessor) / "preprocessor_config.json").string()));
   if (rae.encoder_input_size % encoder.patch_size != 0)
     raise<ConfigError>(c.origin, ": stage_1.params.encoder_input_size ", rae.encoder_input_size,
                        " does not divide into the encoder's patches of ", encoder.patch_size);
@@ -146,6 +182,12 @@ ModelFiles open_official(const OfficialConfig& c, const OfficialOptions& options
   const index_t grid = rae.encoder_input_size / encoder.patch_size;
   const Shape latent{encoder.hidden_size, grid, grid};
   config.image_size = grid * rae.decoder_patch_size;
+  if (c.version_2) {
+    if (grid != rae.resolution / 16)
+      raise<ConfigError>(found.encoder, ": patches of ", encoder.patch_size, " give a grid of ",
+                         grid, ", but the decoder of RAEv2 has one of ", rae.resolution / 16);
+    config.decoder_output = PixelRange::unit;
+  }
   config.decoder = decoder_config(found.decoder_config, rae, latent);
   const std::string makes =
       concat("stage_1 of ", c.origin, " (encoder_input_size ", rae.encoder_input_size, ")");
@@ -166,13 +208,19 @@ ModelFiles open_official(const OfficialConfig& c, const OfficialOptions& options
   }
   config.time_shift = c.time_shift();
   config.path = c.transport.path;
-  config.path_formulas = PathFormulas::official;
+  config.path_formulas = c.version_2 ? PathFormulas::exact : PathFormulas::official;
   config.prediction = c.transport.prediction;
+  config.prediction_floor = c.transport.t_eps;
   config.sampling = c.sampling;
   if (!c.stage_2 || !options.dit) return out;
   config.dit = c.stage_2->backbone;
-  if (!found.dit.empty())
+  if (!found.dit.empty()) {
     out.dit = transformer(found.dit, c.stage_2->where, config, NetworkRole::dit);
+    if (c.version_2 && out.dit->tensors.selected() == "model")
+      raise<FormatError>(found.dit,
+                         ": has the weights 'model', but no averaged weights 'ema', which the "
+                         "official code of RAEv2 needs");
+  }
   if (!wants_guide(c, options)) {
     if (config.sampling.autoguidance) config.sampling.autoguidance->scale = 1.0f;
     return out;

@@ -158,6 +158,28 @@ void Paths::add_missing(const std::string& key, const std::string& description,
   missing_.push_back({key, description, download(written, files)});
 }
 
+void Paths::add_missing(const std::string& key, const std::string& description,
+                        const std::string& command) {
+  missing_.push_back({key, description, command});
+}
+
+std::string Paths::existing_file(const std::string& written) const {
+  for (std::string& candidate : candidates(written))
+    if (is_file(candidate)) return std::move(candidate);
+  return {};
+}
+
+std::string Paths::existing_folder(const std::string& written,
+                                   const std::vector<std::vector<std::string>>& files) const {
+  for (std::string& candidate : candidates(written))
+    if (std::all_of(files.begin(), files.end(), [&](const auto& names) {
+          return std::any_of(names.begin(), names.end(),
+                             [&](const auto& name) { return is_file(fs::path(candidate) / name); });
+        }))
+      return std::move(candidate);
+  return {};
+}
+
 std::string Paths::file(const std::string& key, const std::string& written) {
   for (std::string& candidate : candidates(written))
     if (is_file(candidate)) return std::move(candidate);

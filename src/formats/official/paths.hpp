@@ -31,6 +31,16 @@ class Paths {
   /// Path of a config.json, given by itself or by its folder; "" as for `file`.
   std::string config(const std::string& key, const std::string& written);
 
+  /// The first path of a file that exists, without adding it to the missing ones; "" when there is
+  /// none.
+  [[nodiscard]] std::string existing_file(const std::string& written) const;
+  /// The same for a folder with all of `files`, see `folder`.
+  [[nodiscard]] std::string existing_folder(
+      const std::string& written, const std::vector<std::vector<std::string>>& files) const;
+  /// Adds a missing part with a description of its own.
+  void add_missing(const std::string& key, const std::string& description,
+                   const std::string& command);
+
   /// Throws FileError with all missing files, the folders that were searched, and the commands that
   /// download the files.
   void require_all() const;

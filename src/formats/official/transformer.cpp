@@ -2,6 +2,8 @@
 
 #include "rae/models/dit_dh.hpp"
 #include "rae/models/lightning_dit.hpp"
+#include "rae/models/token_dit.hpp"
+#include "rae/models/token_dit_dh.hpp"
 #include "rae/spec/limits.hpp"
 
 namespace rae::official {
@@ -134,6 +136,45 @@ ConfigNode section_of(const LightningDitConfig& c, const char* ckpt) {
       {{"target", "stage2.models.lightningDiT.LightningDiT"}, {"params", params}, {"ckpt", ckpt}});
 }
 
+/// The keys that both classes of RAEv2 have; the others are in other sections, see
+/// write_config.cpp.
+ConfigNode token_params(const TokenBackboneConfig& c) {
+  ConfigNode params = ConfigNode::map(
+      {{"input_size", c.input_h}, {"in_channels", c.in_channels}, {"mlp_ratio", c.mlp_ratio}});
+  if (c.base_depth > 0) params.set("base_model_depth", c.base_depth);
+  if (c.align_depth > 0) {
+    params.set("enable_repa", true);
+    params.set("repa_layer_depth", c.align_depth);
+    params.set("z_dim", c.align_width);
+  }
+  return params;
+}
+
+ConfigNode section_of(const TokenDitDhConfig& c, const char* ckpt) {
+  const auto pair = [](index_t a, index_t b) { return ConfigNode::list({a, b}); };
+  ConfigNode params = token_params(c);
+  params.set("patch_size", pair(c.patch_size, c.patch_size));
+  params.set("hidden_size", pair(c.hidden_size, c.head_hidden_size));
+  params.set("depth", pair(c.depth, c.head_depth));
+  params.set("num_heads", pair(c.num_heads, c.head_num_heads));
+  return ConfigNode::map({{"target", c.base_depth > 0 ? "stage2.models.DDT.DiTwDDTHeadIG"
+                                                      : "stage2.models.DDT.DiTwDDTHead"},
+                          {"params", params},
+                          {"ckpt", ckpt}});
+}
+
+ConfigNode section_of(const TokenDitConfig& c, const char* ckpt) {
+  ConfigNode params = token_params(c);
+  params.set("patch_size", c.patch_size);
+  params.set("hidden_size", c.hidden_size);
+  params.set("depth", c.depth);
+  params.set("num_heads", c.num_heads);
+  return ConfigNode::map({{"target", c.base_depth > 0 ? "stage2.models.lightningDiT.LightningDiTIG"
+                                                      : "stage2.models.lightningDiT.LightningDiT"},
+                          {"params", params},
+                          {"ckpt", ckpt}});
+}
+
 }  // namespace
 
 Backbone parse_transformer(std::string_view class_name, const ConfigNode& params, Notes& notes) {
@@ -145,16 +186,54 @@ bool is_guided(const Backbone& backbone) { return backbone.get_if<DitDhConfig>()
 
 bool has_class(const Backbone& backbone) {
   return backbone.get_if<DitDhConfig>() != nullptr ||
-         backbone.get_if<LightningDitConfig>() != nullptr;
+         backbone.get_if<LightningDitConfig>() != nullptr || is_of_version_2(backbone);
+}
+
+bool is_of_version_2(const Backbone& backbone) {
+  return backbone.get_if<TokenDitConfig>() != nullptr ||
+         backbone.get_if<TokenDitDhConfig>() != nullptr;
+}
+
+NameMap parameter_names(const Backbone& backbone) {
+  if (!is_of_version_2(backbone)) return {};
+  return token_dit_names(backbone.get_if<TokenDitDhConfig>() != nullptr);
+}
+
+void take_alignment(const TensorSource& tensors, Backbone& backbone) {
+  constexpr std::string_view kProjector = "repa_projector.weight";
+  if (!is_of_version_2(backbone) || !tensors.contains(kProjector)) return;
+  const Shape shape = tensors.info(kProjector).shape;
+  if (shape.rank() != 2) return;
+  const auto take = [&](TokenBackboneConfig& c) {
+    if (c.align_depth > 0) c.align_width = shape[0];
+  };
+  if (auto* dit = backbone.get_if<TokenDitDhConfig>()) take(*dit);
+  if (auto* dit = backbone.get_if<TokenDitConfig>()) take(*dit);
 }
 
 ConfigNode transformer_section(const Backbone& backbone, const char* ckpt) {
+  if (const auto* dit = backbone.get_if<TokenDitDhConfig>()) return section_of(*dit, ckpt);
+  if (const auto* dit = backbone.get_if<TokenDitConfig>()) return section_of(*dit, ckpt);
   if (const auto* dit = backbone.get_if<DitDhConfig>()) return section_of(*dit, ckpt);
   return section_of(backbone.get<LightningDitConfig>(), ckpt);
 }
 
 StateDictLayout state_dict_layout(const Backbone& backbone) {
   StateDictLayout out;
+  const auto* head = backbone.get_if<TokenDitDhConfig>();
+  const TokenBackboneConfig* tokens = head;
+  if (tokens == nullptr) tokens = backbone.get_if<TokenDitConfig>();
+  if (tokens != nullptr) {
+    const TokenBackboneConfig& c = *tokens;
+    out.channels = c.in_channels;
+    out.patch = c.patch_size;
+    out.tables = {{head != nullptr ? "enc_rope" : "rope", c.rows(), c.columns(),
+                   c.hidden_size / c.num_heads, c.time_tokens + c.class_tokens}};
+    if (head != nullptr)
+      out.tables.push_back(
+          {"dec_rope", c.rows(), c.columns(), head->head_hidden_size / head->head_num_heads});
+    return out;
+  }
   if (const auto* c = backbone.get_if<DitDhConfig>()) {
     out.channels = c->in_channels;
     out.patch = 1;

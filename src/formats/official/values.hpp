@@ -1,6 +1,7 @@
 // Values of official configurations, with ranges; errors name the place in the file.
 #pragma once
 
+#include <charconv>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -52,6 +53,15 @@ auto parsed(const ConfigNode& node, Parse parse) {
   } catch (const ArgumentError& error) {
     raise<ConfigError>(node.where(), ": ", error.what());
   }
+}
+
+/// The shortest decimal that reads back as the same float: 1.42, not 1.41999996.
+inline double shortest(float value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+  double out = 0;
+  std::from_chars(text, end, out);
+  return out;
 }
 
 }  // namespace rae::official

@@ -1,9 +1,10 @@
 #include "formats/official/write_config.hpp"
 
 #include "formats/official/transformer.hpp"
+#include "formats/official/values.hpp"
+#include "formats/official/write_version_2.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 namespace rae::official {
@@ -16,13 +17,27 @@ ConfigNode channels_of(const std::array<double, 3>& values, index_t channels) {
   return ConfigNode::list(std::move(out));
 }
 
-/// The shortest decimal that reads back as the same float: 1.42, not 1.41999996.
-double shortest(float value) {
-  char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-  double out = 0;
-  std::from_chars(text, end, out);
-  return out;
+/// config.json of DINOv3.
+ConfigNode dinov3_json(const EncoderConfig& c, bool key_bias) {
+  return ConfigNode::map({{"model_type", "dinov3_vit"},
+                          {"architectures", ConfigNode::list({"DINOv3ViTModel"})},
+                          {"hidden_size", c.hidden_size},
+                          {"intermediate_size", c.intermediate_size},
+                          {"num_hidden_layers", c.num_layers},
+                          {"num_attention_heads", c.num_heads},
+                          {"num_channels", c.channels},
+                          {"num_register_tokens", c.registers},
+                          {"image_size", c.table_h * c.patch_size},
+                          {"patch_size", c.patch_size},
+                          {"layer_norm_eps", c.layer_norm_eps},
+                          {"rope_theta", c.rope_theta},
+                          {"use_gated_mlp", c.gated_mlp},
+                          {"hidden_act", c.gated_mlp ? "silu" : "gelu"},
+                          {"query_bias", true},
+                          {"key_bias", key_bias},
+                          {"value_bias", true},
+                          {"proj_bias", true},
+                          {"mlp_bias", true}});
 }
 
 /// The smallest ratio with int(width * ratio) = hidden.
@@ -127,10 +142,20 @@ std::string why_no_encoder(const ModelConfig& c) {
   return vit->table_h != vit->table_w ? "its table of position embeddings is not square" : "";
 }
 
+bool is_version_2_model(const ModelFiles& files) {
+  const ModelConfig& c = files.config;
+  return c.decoder_output == PixelRange::unit || (c.dit && is_of_version_2(*c.dit));
+}
+
 std::string why_no_config(const ModelFiles& files) {
+  if (is_version_2_model(files)) return why_no_version_2(files);
   const ModelConfig& c = files.config;
   if (const std::string reason = why_no_encoder(c); !reason.empty())
     return "the encoder: " + reason;
+  if (const auto& vit = c.encoder.get<EncoderConfig>();
+      vit.has_rope() || !vit.latent_layers.empty() || vit.final_affine || vit.final_eps > 0)
+    return "the encoder: only configurations of RAEv2, with a decoder of pixels in [0, 1], have "
+           "DINOv3 and latents of several layers";
   if (!files.decoder || !c.decoder) return "there is no decoder";
   if (c.encoder.channels() != 3 || c.decoder->channels != 3) return "pictures are gray";
   if (!is_square(c.image_shape()) || !is_square(c.encoder_input_shape()) ||
@@ -152,7 +177,8 @@ std::string why_no_config(const ModelFiles& files) {
   return {};
 }
 
-ConfigNode encoder_json(const EncoderConfig& c) {
+ConfigNode encoder_json(const EncoderConfig& c, bool key_bias) {
+  if (c.has_rope()) return dinov3_json(c, key_bias);
   ConfigNode out = ConfigNode::map(
       {{"hidden_size", c.hidden_size},
        {"num_hidden_layers", c.num_layers},
@@ -187,7 +213,7 @@ ConfigNode encoder_json(const EncoderConfig& c) {
 
 ConfigNode preprocessor_json(const ModelConfig& c) {
   constexpr const char* kProcessors[] = {"BitImageProcessor", "SiglipImageProcessor",
-                                         "ViTImageProcessor"};
+                                         "ViTImageProcessor", "DINOv3ViTImageProcessorFast"};
   const index_t side = c.encoder_input_shape()[1];
   return ConfigNode::map(
       {{"image_processor_type",
@@ -215,6 +241,7 @@ ConfigNode decoder_json(const DecoderConfig& c) {
 }
 
 ConfigNode config_of(const ModelFiles& files) {
+  if (is_version_2_model(files)) return version_2_config(files);
   const ModelConfig& c = files.config;
   ConfigNode out = ConfigNode::map({{"stage_1", stage_1(files)}});
   if (!files.dit) return out;

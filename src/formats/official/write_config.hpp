@@ -14,8 +14,11 @@ namespace rae::official {
 /// The reason why no official configuration can describe this model; empty when one can.
 [[nodiscard]] std::string why_no_config(const ModelFiles& files);
 
-/// config.json of the encoder.
-[[nodiscard]] ConfigNode encoder_json(const EncoderConfig& config);
+/// True for a model of RAEv2, by its decoder or its diffusion network.
+[[nodiscard]] bool is_version_2_model(const ModelFiles& files);
+
+/// config.json of the encoder. `key_bias`: whether the keys of a DINOv3 encoder have a bias.
+[[nodiscard]] ConfigNode encoder_json(const EncoderConfig& config, bool key_bias = false);
 /// preprocessor_config.json of the encoder.
 [[nodiscard]] ConfigNode preprocessor_json(const ModelConfig& config);
 /// config.json of the decoder.

@@ -1,6 +1,7 @@
 // The official YAML configurations as plain data: every key that the official programs read, with
 // their defaults. Source: configs/ of the official repository (bytetriper/RAE), RAE.__init__,
-// DiTwDDTHead, LightningDiT, create_transport, Sampler, optim_utils, train_stage1.
+// DiTwDDTHead, LightningDiT, create_transport, Sampler, optim_utils, train_stage1; for RAEv2
+// src/configs of nanovisionx/RAEv2.
 #pragma once
 
 #include <array>
@@ -15,6 +16,17 @@
 #include "rae/spec/sampling_defaults.hpp"
 
 namespace rae {
+
+/// The encoder of RAEv2, by its name `type-architecture-size[flag,flag]`, for example
+/// "dinov3mls-vit-l16[layers=11.13.15]".
+struct OfficialEncoderName {
+  std::string text;                              ///< as written
+  EncoderFamily family = EncoderFamily::dinov3;  ///< of `type`
+  std::string size;                              ///< "l16", "b", "so400m"
+  std::vector<index_t> layers{};  ///< blocks whose tokens are averaged, from 0; empty: the last
+  bool add_last_mean = false;     ///< see EncoderConfig
+  bool final_affine = false;      ///< flag `norm`; always for SigLIP 2
+};
 
 /// Section `stage_1`: the autoencoder, class stage1.RAE. Paths are as written; see `open_official`.
 struct OfficialStage1 {
@@ -32,12 +44,15 @@ struct OfficialStage1 {
   std::string normalization_stat_path;  ///< statistics of the latents; empty: none
   double noise_tau = 0.8;  ///< scale of the noise on latents in the training of the decoder, >= 0
   double eps = 1e-5;       ///< added to the variance of the latents
+  std::optional<OfficialEncoderName>
+      encoder_name{};        ///< RAEv2 only, in place of `family` and both encoder paths
+  index_t resolution = 256;  ///< RAEv2 only: side of the pictures before they are encoded
 };
 
 /// Section `stage_2`, and `guidance.guidance_model`: the diffusion network.
 struct OfficialStage2 {
   Backbone backbone;  ///< target stage2.models.DDT.DiTwDDTHead (DiT^DH) or
-                      ///< stage2.models.lightningDiT.LightningDiT
+                      ///< stage2.models.lightningDiT.LightningDiT; RAEv2: or these with IG
   std::string ckpt;   ///< weights; empty in a configuration that trains them
   std::string where;  ///< place in the file, for messages
 };
@@ -45,11 +60,12 @@ struct OfficialStage2 {
 /// Section `transport`: path, prediction and distribution of training times.
 struct OfficialTransport {
   PathKind path = PathKind::linear;              ///< `path_type`
-  Prediction prediction = Prediction::velocity;  ///< velocity, noise or score
+  Prediction prediction = Prediction::velocity;  ///< velocity, noise or score; RAEv2: or data
   std::string loss_weight = "none";              ///< none, velocity or likelihood
   std::string time_dist_type = "uniform";        ///< as `TimeDistribution::parse` reads it
-  std::optional<double> train_eps{};  ///< distance from the ends of the path in training; absent:
-                                      ///< the official default
+  std::optional<double> train_eps{};    ///< distance from the ends of the path in training; absent:
+                                        ///< the official default
+  double t_eps = kDataPredictionFloor;  ///< RAEv2 only: smallest divisor of data prediction
 };
 
 /// AdamW as `build_optimizer` makes it.
@@ -123,6 +139,7 @@ struct OfficialEval {
 /// A whole file.
 struct OfficialConfig {
   std::string origin;                     ///< the file, for messages
+  bool version_2 = false;                 ///< a configuration of RAEv2
   std::optional<OfficialStage1> stage_1;  ///< the autoencoder
   std::optional<OfficialStage2> stage_2;  ///< the diffusion network
   OfficialTransport transport;            ///< path and prediction
