@@ -253,6 +253,9 @@ void run(GenerateCommand& command) {
     count = given;
   }
   if (command.start.variations) count = period * *command.start.variations;
+  if (count > kMostPictures / command.best.candidates)
+    raise<ArgumentError>("expected at most ", kMostPictures, " pictures, with all candidates; got ",
+                         count, command.best.any() ? concat(" x ", command.best.candidates) : "");
   const index_t columns = command.start.variations && period > 1
                               ? std::min<index_t>(*command.start.variations, 20)
                               : grid_columns(count, period);

@@ -91,6 +91,10 @@ TEST_F(BestOf, NeedsAJudge) {
   EXPECT_TRUE(contains(generate({"--best-of", "3"}).err, "--best-of: needs --classifier"));
   EXPECT_EQ(generate({"--classifier", "c.safetensors"}).status, 2);
   EXPECT_EQ(generate({"--best-of", "2", "--classifier", "none.safetensors"}).status, 1);
+  const auto many = generate({"--init", "in.png", "--count", "600000", "--best-of", "2"});
+  EXPECT_EQ(many.status, 1);
+  EXPECT_TRUE(contains(many.err, "at most 1000000 pictures, with all candidates; got 600000 x 2"));
+  EXPECT_TRUE(contains(generate({"--variations", "1000000"}).err, "got 3000000"));
   EXPECT_FALSE(exists("samples.png"));
 }
 
