@@ -199,6 +199,8 @@ typedef struct rae_step {
    * step leads to. It is freed after the call. Null at a time at which the velocity does not
    * determine the data. */
   const rae_latents* denoised;
+  /** The state (pictures, C, h, w) after the step. It is freed after the call. */
+  const rae_latents* state;
 } rae_step;
 
 /** Called by the sampling thread after each step. A result other than 0 stops sampling, which then
@@ -243,6 +245,14 @@ typedef struct rae_sample_options {
   double reuse_error;        /**< see GenerateOptions::reuse_error in C++; default 0: exact */
   rae_step_callback on_step; /**< called after each step; may be null */
   void* user_data;           /**< passed to on_step */
+  const rae_latents* init;   /**< latents of pictures to begin with, one per label or one for all;
+                                may be null */
+  double strength;         /**< with init: the share of the steps that are taken, 0 to 1 (default):
+                              see GenerateOptions::strength in C++ */
+  const rae_latents* mask; /**< with init: (B, 1, h, w), tokens with 1 change, those with 0 keep
+                              the latents of init; may be null. See rae_autoencoder_mask */
+  const char* preset;      /**< "exact" (if null), "balanced" or "fast": settings for the members
+                              that have their defaults */
 } rae_sample_options;
 
 /** Sets the defaults; `size` is sizeof(rae_sample_options). Then set `labels` and `label_count`. */
@@ -290,6 +300,10 @@ RAE_C_API rae_status rae_generator_decode(rae_generator* generator, const rae_la
  * picture. */
 RAE_C_API rae_status rae_generator_preview(rae_generator* generator, const rae_step* step,
                                            int64_t picture, rae_image** image);
+
+/** In a callback: sampling continues from the latents (pictures, C, h, w) instead of step->state;
+ * after the last step they are the result. */
+RAE_C_API rae_status rae_step_replace(const rae_step* step, const rae_latents* latents);
 
 /** The output of the diffusion network without guidance at states x (B, C, h, w) and a time in
  * [0, 1], with one label for each state: the velocity (B, C, h, w), or the model's other
@@ -340,6 +354,11 @@ RAE_C_API rae_status rae_autoencoder_decode(rae_autoencoder* autoencoder,
 /** The picture as the model takes it: its central part at the model's size, gray or RGB. */
 RAE_C_API rae_status rae_autoencoder_prepare(const rae_autoencoder* autoencoder,
                                              const rae_image* image, rae_image** prepared);
+
+/** The mask (1, 1, h, w) of the model's tokens for rae_sample_options, from a picture of the size
+ * of those that are encoded: white where they change, black where they are kept. */
+RAE_C_API rae_status rae_autoencoder_mask(const rae_autoencoder* autoencoder,
+                                          const rae_image* image, rae_latents** mask);
 
 /** The picture after encoding and decoding, to be compared with the prepared one. */
 RAE_C_API rae_status rae_autoencoder_reconstruct(rae_autoencoder* autoencoder,

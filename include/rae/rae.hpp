@@ -6,6 +6,8 @@
 #include "rae/formats/official/open.hpp"
 #include "rae/generate/autoencoder.hpp"
 #include "rae/generate/generator.hpp"
+#include "rae/generate/preset.hpp"
+#include "rae/generate/token_mask.hpp"
 #include "rae/io/image.hpp"
 #include "rae/io/safetensors.hpp"
 #include "rae/kernels/gemm.hpp"

@@ -1,8 +1,10 @@
 // rae_autoencoder: see autoencoder.hpp.
 #include "rae/generate/autoencoder.hpp"
+#include "rae/generate/token_mask.hpp"
 
 #include "capi/image.hpp"
 #include "capi/structures.hpp"
+#include "rae/generate/token_mask.hpp"
 #include "rae/load/model_search.hpp"
 
 using namespace rae::capi;
@@ -82,6 +84,17 @@ rae_status rae_autoencoder_prepare(const rae_autoencoder* autoencoder, const rae
     const auto object = object_of<AutoencoderObject>(autoencoder);
     *prepared =
         make_handle<ImageObject>(object->autoencoder.prepare(object_of<ImageObject>(image)->image));
+  });
+}
+
+rae_status rae_autoencoder_mask(const rae_autoencoder* autoencoder, const rae_image* image,
+                                rae_latents** mask) {
+  return guarded([&] {
+    require_pointer(mask, "mask");
+    *mask = nullptr;
+    const auto object = object_of<AutoencoderObject>(autoencoder);
+    *mask = make_handle<LatentsObject>(
+        rae::token_mask(object_of<ImageObject>(image)->image, object->autoencoder.config()));
   });
 }
 

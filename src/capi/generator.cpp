@@ -19,9 +19,25 @@ struct BorrowedLatents {
   ~BorrowedLatents() { (void)free_handle<LatentsObject>(handle); }
 };
 
+/// The step of the innermost callback that this thread is in.
+struct CurrentStep {
+  const rae_step* step = nullptr;
+  const StepInfo* info = nullptr;
+};
+thread_local CurrentStep current;
+
+/// Sets `current` for the time of a callback.
+struct CurrentStepScope {
+  CurrentStep before = current;
+  CurrentStepScope(const rae_step& step, const StepInfo& info) { current = {&step, &info}; }
+  CurrentStepScope(const CurrentStepScope&) = delete;
+  CurrentStepScope& operator=(const CurrentStepScope&) = delete;
+  ~CurrentStepScope() { current = before; }
+};
+
 /// Calls the callback; false if it asks to stop.
 bool report_step(const rae_sample_options& given, const StepInfo& info) {
-  BorrowedLatents denoised;
+  BorrowedLatents denoised, state;
   if (info.determines_data()) denoised.handle = make_handle<LatentsObject>(info.denoised());
   rae_step step{};
   step.size = sizeof step;
@@ -31,6 +47,9 @@ bool report_step(const rae_sample_options& given, const StepInfo& info) {
   step.first_picture = info.first;
   step.pictures = info.x.extent(0);
   step.denoised = denoised.handle;
+  state.handle = make_handle<LatentsObject>(info.x);
+  step.state = state.handle;
+  const CurrentStepScope scope(step, info);
   return given.on_step(&step, given.user_data) == 0;
 }
 
@@ -162,6 +181,14 @@ rae_status rae_generator_preview(rae_generator* generator, const rae_step* step,
         batch.shape().with(0, 1),
         batch.span().subspan(static_cast<std::size_t>(picture * n), static_cast<std::size_t>(n)));
     decode_to(call->generator, one, image, 1);  // one (1, C, h, w)
+  });
+}
+
+rae_status rae_step_replace(const rae_step* step, const rae_latents* latents) {
+  return guarded([&] {
+    if (step == nullptr || step != current.step)
+      rae::raise<rae::ArgumentError>("step: expected that of the callback that this thread is in");
+    current.info->replace(object_of<LatentsObject>(latents)->latents);
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 
+#include "rae/generate/preset.hpp"
 #include "rae/spec/weight_types.hpp"
 
 namespace rae::capi {
@@ -13,8 +14,7 @@ static_assert(offsetof(rae_load_options, size) == 0 && offsetof(rae_sample_optio
               offsetof(rae_model_info, size) == 0 && offsetof(rae_step, size) == 0);
 static_assert(offsetof(rae_load_options, available_memory) + sizeof(std::uint64_t) ==
                   sizeof(rae_load_options) &&
-              offsetof(rae_sample_options, user_data) + sizeof(void*) ==
-                  sizeof(rae_sample_options) &&
+              offsetof(rae_sample_options, preset) + sizeof(void*) == sizeof(rae_sample_options) &&
               offsetof(rae_model_info, steps) + sizeof(std::int64_t) == sizeof(rae_model_info));
 
 rae_load_options default_load_options() {
@@ -26,7 +26,7 @@ rae_load_options default_load_options() {
 rae_sample_options default_sample_options() {
   rae_sample_options out{};
   out.atol = out.rtol = out.diffusion_norm = out.last_step_size = -1;
-  out.guidance_scale = out.guidance_t_max = 1;
+  out.guidance_scale = out.guidance_t_max = out.strength = 1;
   return out;
 }
 
@@ -108,6 +108,10 @@ GenerateOptions generate_options(const rae_sample_options& given, const ModelCon
   out.batch_size = given.batch_size;
   out.noise = optional_latents(given.noise);
   out.reuse_error = given.reuse_error;
+  out.init = optional_latents(given.init);
+  out.strength = given.strength;
+  out.mask = optional_latents(given.mask);
+  if (given.preset != nullptr) apply_preset(parse_preset(given.preset), model, out);
   return out;
 }
 

@@ -74,8 +74,10 @@ Tensor<float> integrate(const VelocityAt& velocity, const FlowSampling& settings
   if (settings.solver.is_adaptive())
     return sample(velocity, std::move(noise), settings.grid, settings.solver.adaptive(),
                   settings.control, on_step);
-  return sample(velocity, std::move(noise), settings.grid, settings.solver.fixed(), on_step,
-                settings.corrector);
+  return with_path(settings.path, settings.formulas, [&](const auto& path) {
+    return sample(velocity, std::move(noise), settings.grid, settings.solver.fixed(), on_step,
+                  settings.corrector, path);
+  });
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "generate/batches.hpp"
 #include "generate/decode.hpp"
 #include "generate/flow_sampling.hpp"
+#include "generate/known_tokens.hpp"
 #include "generate/scheduled_network.hpp"
 #include "io/suggestion.hpp"
 #include "load/network_loader.hpp"
@@ -163,6 +164,8 @@ struct Generator::Impl {
     settings.corrector = {.atol = sampling.atol, .rtol = sampling.rtol};
     settings.sde = sampling.sde;
     settings.sde.last_step_from_grid = settings.sde.last_step_from_grid || !official;
+    require_init(options);
+    if (options.strength > 0) detail::keep_last_steps(settings.grid, options.strength);
     detail::require_flow_sampling(settings);
     if (drawn_together(options, settings) && options.first_index != 0)
       raise<ArgumentError>(
@@ -176,6 +179,32 @@ struct Generator::Impl {
   /// The output of the diffusion network, or of its base head, see `Generator::velocity`.
   [[nodiscard]] Tensor<float> output(std::string_view where, const Tensor<float>& x, float t,
                                      std::span<const std::int64_t> labels, bool base) const;
+
+  /// Throws ArgumentError, ShapeError or NumericError for wrong pictures to begin with.
+  void require_init(const GenerateOptions& options) const {
+    if (!(options.strength >= 0 && options.strength <= 1))
+      raise<ArgumentError>("Generator: expected a strength in [0, 1], got ", options.strength);
+    if (options.init.empty()) {
+      if (options.strength != 1 || !options.mask.empty())
+        raise<ArgumentError>("Generator: ", options.mask.empty() ? "a strength" : "a mask",
+                             " needs `init`, the latents of pictures");
+      return;
+    }
+    const auto count = static_cast<index_t>(options.labels.size());
+    const auto require_count = [&](const char* what, index_t given) {
+      if (given != 1 && given != count)
+        raise<ShapeError>("Generator: ", what, " for ", given, " pictures, but ", count,
+                          " labels; expected one for each or one for all");
+    };
+    detail::require_batch("Generator: init", options.init, config.latent_shape());
+    require_count("init", options.init.extent(0));
+    if (options.mask.empty()) return;
+    detail::require_batch("Generator: mask", options.mask, config.latent_shape().with(0, 1));
+    require_count("mask", options.mask.extent(0));
+    for (const float value : options.mask.span())
+      if (value < 0.0f || value > 1.0f)
+        raise<ArgumentError>("Generator: mask: expected values in [0, 1], got ", value);
+  }
 
   /// True when the random numbers of a step are drawn for all pictures together, so that they must
   /// be one batch.
@@ -282,6 +311,7 @@ Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
   const index_t most =
       together ? n : std::min(n, options.batch_size > 0 ? options.batch_size : at_once);
   const index_t all_steps = settings.steps() * ((n + most - 1) / most);
+  if (options.strength == 0) return detail::samples_or_repeated(options.init, 0, n);
   Tensor<float> out(impl_->latents(n));  // (B, C, h, w)
   float* target = out.data();
   // One generator draws all numbers of PyTorch, first those of the initial noise.
@@ -331,9 +361,21 @@ Tensor<float> Generator::sample_latents(const GenerateOptions& options) const {
     detail::StepNoise step_noise = PhiloxNoise{options.seed, first};
     if (together)
       step_noise = [&torch](index_t, Tensor<float>& values) { torch.fill_normal(values.span()); };
+    detail::KnownTokens known{.path = settings.path};
+    if (!options.init.empty() && (options.strength < 1 || !options.mask.empty())) {
+      known.latents = detail::samples_or_repeated(options.init, begin, count);
+      known.noise = start;
+      if (options.strength < 1) start = known.noised(settings.grid.front());
+    }
+    Function<bool(const StepInfo&)> each_step = on_step;
+    if (!options.mask.empty()) {
+      known.mask = detail::samples_or_repeated(options.mask, begin, count);
+      start = known.kept(start, known.noised(settings.grid.front()));
+      each_step = detail::restoring(known, on_step);
+    }
     const Tensor<float> z =
-        detail::sample_flow(network, settings, std::move(start), labels, on_step, guide, step_noise,
-                            with_base);  // (b, C, h, w)
+        detail::sample_flow(network, settings, std::move(start), labels, each_step, guide,
+                            step_noise, with_base);  // (b, C, h, w)
     std::copy_n(z.data(), z.numel(), target + begin * (z.numel() / count));
   });
   if (options.report != nullptr) {
@@ -503,6 +545,11 @@ std::map<std::string, std::string> Generator::png_text(const GenerateOptions& op
     put_sde(out, settings.sde);
   else if (settings.solver.is_adaptive() || settings.solver == Solver::implicit_adams)
     out["tolerances"] = number_text(sampling.atol) + "," + number_text(sampling.rtol);
+  if (!options.init.empty()) {
+    out["init"] = "given";
+    out["strength"] = number_text(options.strength);
+    if (!options.mask.empty()) out["mask"] = "given";
+  }
   if (options.reuse_error > 0) out["reuse_error"] = number_text(options.reuse_error);
   if (type_name() != name_of(DType::f32)) out["dtype"] = type_name();
   if (options.rng != Rng::philox) out["rng"] = name_of(options.rng);

@@ -53,6 +53,51 @@ Image Image::from_tensor(const Tensor<float>& tensor, Rounding rounding) {
   return from_planes(tensor.data(), static_cast<int>(shape[-3]), shape[-2], shape[-1], rounding);
 }
 
+namespace {
+
+/// Throws ShapeError unless a view is (H, W) or (H, W, 1 or 3); the number of channels.
+int channels_of(const Shape& shape) {
+  if (shape.rank() == 2) return 1;
+  if (shape.rank() != 3 || (shape[2] != 1 && shape[2] != 3))
+    raise<ShapeError>("Image::from_view: expected (H, W) or (H, W, C) with 1 or 3 channels, got ",
+                      shape);
+  return static_cast<int>(shape[2]);
+}
+
+/// A picture whose sample at y, x, channel c is sample_at(offset, y, x, c), where `offset` is the
+/// position in the view; c = 0 is gray or red.
+template <class T, class SampleAt>
+Image copied(View<const T> view, ChannelOrder order, SampleAt sample_at) {
+  const int channels = channels_of(view.shape());
+  const index_t height = view.extent(0), width = view.extent(1);
+  Image out(width, height, channels);  // refuses sizes out of range
+  std::uint8_t* pixels = out.pixels().data();
+  const index_t step = view.shape().rank() == 3 ? view.stride(2) : 0;
+  for (index_t y = 0; y < height; ++y)
+    for (index_t x = 0; x < width; ++x)
+      for (int c = 0; c < channels; ++c) {
+        const int from = order == ChannelOrder::bgr ? channels - 1 - c : c;
+        const T sample = view.data()[y * view.stride(0) + x * view.stride(1) + from * step];
+        *pixels++ = sample_at(sample, y, x, c);
+      }
+  return out;
+}
+
+}  // namespace
+
+Image Image::from_view(View<const std::uint8_t> samples, ChannelOrder order) {
+  return copied(samples, order, [](std::uint8_t sample, index_t, index_t, int) { return sample; });
+}
+
+Image Image::from_view(View<const float> samples, ChannelOrder order, Rounding rounding) {
+  return copied(samples, order, [&](float sample, index_t y, index_t x, int c) {
+    if (!std::isfinite(sample))
+      raise<NumericError>("Image::from_view: channel ", c, ", row ", y, ", column ", x, " is ",
+                          std::isnan(sample) ? "not a number" : "infinite");
+    return to_sample(sample, rounding);
+  });
+}
+
 std::vector<Image> Image::from_batch(const Tensor<float>& tensor, Rounding rounding) {
   const Shape& shape = tensor.shape();
   if (shape.rank() != 4 || (shape[1] != 1 && shape[1] != 3))

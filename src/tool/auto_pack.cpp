@@ -11,7 +11,7 @@
 #include "rae/generate/mixed_types.hpp"
 #include "rae/spec/weight_types.hpp"
 #include "rae/train/classifier_score.hpp"
-#include "rae/train/classifier_trainer.hpp"
+#include "tool/best_of.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/numbers.hpp"
 #include "tool/progress.hpp"
@@ -114,15 +114,7 @@ std::optional<Classifier<Tensor<float>>> judge_of(const ModelFiles& files,
   if (options.classifier.empty()) return std::nullopt;
   if (!files.dit || !files.decoder)
     raise<ConfigError>(files.origin, ": cannot generate pictures for --classifier");
-  std::optional<Classifier<Tensor<float>>> out(load_classifier(options.classifier));
-  const ClassifierConfig& config = out->config();
-  const Shape picture = files.config.image_shape();  // (channels, H, W)
-  if (config.classes != files.config.num_classes() ||
-      !(Shape{config.channels, config.height, config.width} == picture))
-    raise<ConfigError>(options.classifier, ": judges pictures of shape (", config.channels, ", ",
-                       config.height, ", ", config.width, ") in ", config.classes,
-                       " classes, the model makes ", picture, " in ", files.config.num_classes());
-  return out;
+  return load_judge(options.classifier, files);
 }
 
 void print_table(const std::vector<LayerCosts>& layers, const LayerTypes& types,

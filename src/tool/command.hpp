@@ -18,6 +18,8 @@ class UsageError : public Error {
 };
 
 void add_generate(CLI::App& app);
+void add_interpolate(CLI::App& app);
+void add_neighbours(CLI::App& app);
 void add_reconstruct(CLI::App& app);
 void add_encode(CLI::App& app);
 void add_decode(CLI::App& app);

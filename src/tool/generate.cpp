@@ -9,6 +9,8 @@
 #include <optional>
 #include <tuple>
 
+#include "rae/generate/preset.hpp"
+#include "tool/best_of.hpp"
 #include "tool/bulk_sampling.hpp"
 #include "tool/command.hpp"
 #include "tool/interrupt.hpp"
@@ -16,6 +18,8 @@
 #include "tool/model.hpp"
 #include "tool/numbers.hpp"
 #include "tool/output.hpp"
+#include "tool/picture_start.hpp"
+#include "tool/preview.hpp"
 #include "tool/ranks.hpp"
 #include "tool/sample_output.hpp"
 #include "tool/sampled_set.hpp"
@@ -38,6 +42,10 @@ struct GenerateCommand {
   std::string rng{name_of(Rng::philox)};
   bool grid = false, official_grid = false, keep_loaded = false, overwrite = false;
   BulkChoice bulk;
+  StartChoice start;
+  PreviewChoice preview;
+  BestOfChoice best;
+  Preset preset = Preset::exact;
 };
 
 /// Numbers of the requested classes, in order; all classes if none was requested.
@@ -70,7 +78,8 @@ bool is_streamed(const GenerateCommand& command) {
   const bool plain = !std::filesystem::exists(command.out, none) ||
                      std::filesystem::is_regular_file(command.out, none);
   return output_kind("--out", command.out) == OutputKind::npz && plain &&
-         command.latent_out.empty() && command.images_out.empty() && command.noise_in.empty();
+         command.latent_out.empty() && command.images_out.empty() && command.noise_in.empty() &&
+         !command.start.any() && command.preview.file.empty() && !command.best.any();
 }
 
 void join(const GenerateCommand& command) {
@@ -166,28 +175,31 @@ void set_guidance(GenerateOptions& options, const ModelConfig& model,
 /// The files of the model. Weights of an official model that these options do not need are not
 /// opened.
 ModelFiles open_files(const GenerateCommand& command) {
-  OfficialOptions wanted{.encoder = false};
+  OfficialOptions wanted{.encoder = !command.start.init.empty()};
   if (command.autoguidance || command.cfg)
     wanted.guide = command.autoguidance && *command.autoguidance != 1.0f;
   return open_model(command.model, wanted);
 }
 
-/// Settings of the whole set: those of the first picture, with all classes.
+/// Settings of the whole set of pictures with these labels: those of the first picture, with all
+/// classes; `in_turn` if each picture has the next class.
 std::map<std::string, std::string> settings_of_all(const Generator& generator,
                                                    const GenerateOptions& options,
-                                                   std::size_t period) {
+                                                   std::span<const std::int64_t> labels,
+                                                   std::span<const std::int64_t> classes,
+                                                   bool in_turn) {
   auto text = generator.png_text(options, 0);
-  const std::size_t count = options.labels.size();
+  const std::size_t count = labels.size(), period = classes.size();
   if (count == 1) return text;
   constexpr std::size_t kMostNames = 100;
   std::string names;
   for (std::size_t i = 0; i < std::min({count, period, kMostNames}); ++i)
-    names += (i == 0 ? "" : ", ") + class_name(generator, options.labels[i]);
+    names += (i == 0 ? "" : ", ") + class_name(generator, in_turn ? labels[i] : classes[i]);
   if (std::min(count, period) > kMostNames) names += ", ...";
   text.erase("label");
-  text["class"] = names + (count > period ? ", in turn" : "");
+  text["class"] = names + (in_turn && count > period ? ", in turn" : "");
   text["pictures"] = std::to_string(count);
-  if (text.count("index")) text["index"] = concat(0, " to ", count - 1);
+  if (text.count("index")) text["index"] = concat(0, " to ", options.labels.size() - 1);
   return text;
 }
 
@@ -215,9 +227,12 @@ void run(GenerateCommand& command) {
     if (all.is_root()) streamed = is_streamed(command);
     if (command.bulk.shard && all.is_root() && !streamed)
       throw UsageError(
-          "--shard: --out must name an .npz file, without --latent-out, --images-out and "
-          "--noise-in");
+          "--shard: --out must name an .npz file, without --latent-out, --images-out, "
+          "--noise-in, --init, --variations, --best-of and --preview");
     declare_model(paths, command.model);
+    declare_start(paths, command.start);
+    declare_best_of(paths, command.best, !command.start.init.empty());
+    declare_preview(paths, command.preview, all.size());
     if (!command.noise_in.empty()) command.noise_in = paths.input("--noise-in", command.noise_in);
     if (all.is_root()) out = declare_samples(paths, "--out", command.out, command.overwrite);
     for (auto& [option, file] : {std::pair("--latent-out", &command.latent_out),
@@ -231,7 +246,8 @@ void run(GenerateCommand& command) {
     opened.emplace(open_files(command));
     // Work in batches alternates between sampling and decoding, so all networks stay loaded.
     loaded.emplace(*opened,
-                   LoadOptions{.keep_loaded = command.keep_loaded || streamed || all.size() > 1,
+                   LoadOptions{.keep_loaded = command.keep_loaded || streamed || all.size() > 1 ||
+                                              !command.preview.file.empty(),
                                .dtype = command.model.dtype});
   });
   const ModelFiles& files = *opened;
@@ -241,6 +257,7 @@ void run(GenerateCommand& command) {
   const auto classes = requested_classes(command, generator);
   set_guidance(options, generator.config(), command);
   set_internal_guidance(options, generator.config(), command);
+  apply_preset(command.preset, generator.config(), options);
   const auto period = static_cast<index_t>(classes.size());
   index_t count =
       command.count.value_or(command.classes.empty() ? std::min(period, kDefaultCount) : period);
@@ -252,11 +269,28 @@ void run(GenerateCommand& command) {
                            command.noise_in, "'");
     count = given;
   }
-  const index_t columns = grid_columns(count, period);
+  if (command.start.variations) count = period * *command.start.variations;
+  if (count > kMostPictures / command.best.candidates)
+    raise<ArgumentError>("expected at most ", kMostPictures, " pictures, with all candidates; got ",
+                         count, command.best.any() ? concat(" x ", command.best.candidates) : "");
+  const index_t columns = command.start.variations && period > 1
+                              ? std::min<index_t>(*command.start.variations, 20)
+                              : grid_columns(count, period);
   const Shape picture = generator.config().image_shape();  // (channels, H, W)
   all.on_root(
       [&] { require_grid_fits(out, command.grid, count, columns, picture[1], picture[2]); });
-  options.labels = choose_labels(sampling, count, classes, options.seed, options.rng);
+  if (command.start.variations)
+    options.labels = classes;
+  else
+    options.labels = choose_labels(sampling, count, classes, options.seed, options.rng);
+  std::optional<Classifier<Tensor<float>>> judge;
+  all.agree([&] {
+    if (!command.best.classifier.empty()) judge = load_judge(command.best.classifier, files);
+    set_start(command.start, files, command.model.dtype, generator, options);
+    repeat_for_candidates(command.best, options);
+    (void)generator.png_text(options, 0);  // throws for options that do not fit
+  });
+  if (!command.preview.file.empty()) options.on_step = previewing(command.preview, generator);
 
   const auto begin = std::chrono::steady_clock::now();
   const auto seconds = [&] {
@@ -282,13 +316,28 @@ void run(GenerateCommand& command) {
                      {"weights", fingerprint(files)}}};
     return print_summary(sample_to_npz(generator, options, bulk));
   }
-  const SampledSet sampled =
-      sample_set(generator, options,
-                 {.latents = !command.latent_out.empty(), .pixels = !command.images_out.empty()});
+  SampledSet sampled = sample_set(generator, options,
+                                  {.latents = !command.latent_out.empty() || command.best.any(),
+                                   .pixels = !command.images_out.empty()});
   std::string summary;
   all.on_root([&] {
     stop_if_interrupted();
-    const auto all_text = settings_of_all(generator, options, classes.size());
+    std::vector<std::int64_t> labels = options.labels;  // of the pictures that are written
+    std::vector<index_t> numbers;                       // of those among all candidates; empty: all
+    if (command.best.any()) {
+      numbers = best_candidates(command.best, judge, options, sampled);
+      sampled = chosen(sampled, numbers);
+      labels.clear();
+      for (const index_t number : numbers)
+        labels.push_back(options.labels[static_cast<std::size_t>(number)]);
+    }
+    const auto complete = [&](std::map<std::string, std::string> text) {
+      complete_text(command.start, options, text);
+      if (command.best.any()) text["best_of"] = std::to_string(command.best.candidates);
+      return text;
+    };
+    auto all_text =
+        complete(settings_of_all(generator, options, labels, classes, !command.start.variations));
     UnfinishedOutput unfinished;
     if (!command.latent_out.empty()) {
       unfinished.will_create(command.latent_out);
@@ -298,14 +347,16 @@ void run(GenerateCommand& command) {
       unfinished.will_create(command.images_out);
       write_tensor(command.images_out, "sample_image", sampled.pixels, all_text);
     }
-    const Samples samples{
-        .images = sampled.images,
-        .labels = options.labels,
-        .label_name = [&](index_t label) { return class_name(generator, label); },
-        .png_text =
-            [&](index_t i) { return generator.png_text(options, static_cast<std::size_t>(i)); },
-        .grid_text = all_text,
-        .columns = columns};
+    const auto text_of = [&](index_t i) {
+      const index_t number = numbers.empty() ? i : numbers[static_cast<std::size_t>(i)];
+      return complete(generator.png_text(options, static_cast<std::size_t>(number)));
+    };
+    const Samples samples{.images = sampled.images,
+                          .labels = labels,
+                          .label_name = [&](index_t label) { return class_name(generator, label); },
+                          .png_text = text_of,
+                          .grid_text = all_text,
+                          .columns = columns};
     if (out.kind != OutputKind::folder) unfinished.will_create(out.path);
     summary = write_samples(out, samples, command.grid);
     paths.finish();
@@ -347,6 +398,19 @@ void add_generate(CLI::App& app) {
   command
       ->add_option("--sampler", options->sampler,
                    concat("sde_euler, sde_heun, ", kOdeSolverNames, " (default: the model's)"))
+      ->type_name("NAME");
+  add_parsed_option(
+      *command, "--preset",
+      [options](const std::string& name) {
+        try {
+          options->preset = parse_preset(name);
+        } catch (const ArgumentError& error) {
+          throw UsageError(concat("--preset: ", error.what()));
+        }
+      },
+      "exact: the model's own settings; balanced: 16 steps of ab2; fast: 12 steps of ab2, for a "
+      "DiT^DH with --reuse-error 0.1. Options beside it take precedence",
+      std::string(name_of(Preset::exact)))
       ->type_name("NAME");
   command->add_flag("--official-grid", options->official_grid,
                     "use the time grid of the official samplers, which ends before t = 0 (picture) "
@@ -418,7 +482,14 @@ void add_generate(CLI::App& app) {
                    "start from this noise instead of that of --seed: safetensors, tensor 'noise' "
                    "(B, C, h, w)")
       ->type_name("FILE");
+  add_start_options(*command, options->start);
+  add_best_of_options(*command, options->best);
+  add_preview_options(*command, options->preview);
   add_bulk_options(*command, options->bulk);
+  for (const char* other : {"--count", "--noise-in", "--label-sampling"})
+    command->get_option("--variations")->excludes(other);
+  for (const char* other : {"--variations", "--noise-in"})
+    command->get_option("--best-of")->excludes(other);
   add_threads_option(*command);
   command->footer(
       "Picture i depends only on the seed, its number i, its class and the settings, not on the\n"
@@ -433,6 +504,13 @@ void add_generate(CLI::App& app) {
       "  rae generate                               samples.png, one of each class\n"
       "  rae generate --class sneaker,bag --count 16 --out both.png\n"
       "  rae generate --class 7 --cfg 2 --cfg-interval 0.1,1 --seed 3 --out sneaker.png\n"
+      "  rae generate --preset fast --count 100      at about a quarter of the time\n"
+      "  rae generate --init in.png --strength 0.6 --class bag\n"
+      "  rae generate --init in.png --mask mask.png --class bag       only where the mask is "
+      "white\n"
+      "  rae generate --class bag --variations 9 --strength 0.3\n"
+      "  rae generate --class bag --best-of 8 --classifier evaluation/classifier.safetensors\n"
+      "  rae generate --preview now.png --preview-interval 5          to watch the steps\n"
       "  rae generate --count 50000 --label-sampling equal --out samples.npz\n"
       "  mpirun -n 8 rae generate --count 50000 --out samples.npz\n"
       "  rae generate --count 50000 --shard 2/4 --out part2.npz      on another machine, then:\n"

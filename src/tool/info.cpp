@@ -7,6 +7,7 @@
 
 #include "formats/grouped_weights.hpp"
 #include "rae/core/parallel.hpp"
+#include "rae/generate/preset.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/file.hpp"
 #include "rae/io/image.hpp"
@@ -78,6 +79,18 @@ void print_networks(const std::string& path, const ConfigNode& node) {
   }
 }
 
+/// Prints the settings of the presets of `rae generate` for a model that this program can use.
+void print_presets(const ConfigNode& node) {
+  try {
+    const ModelConfig config = parse_model_config(node);
+    if (!config.dit) return;
+    print("presets of rae generate:");
+    for (const Preset preset : {Preset::exact, Preset::balanced, Preset::fast})
+      print(concat("  ", name_of(preset), ": ", describe(preset, config)));
+  } catch (const ConfigError&) {  // `print_networks` has given the reason
+  }
+}
+
 void print_safetensors(const std::string& path, bool tensors) {
   const SafetensorsFile file = SafetensorsFile::open(path);
   auto metadata = file.metadata();
@@ -102,6 +115,7 @@ void print_safetensors(const std::string& path, bool tensors) {
   print("config:");
   print_config(node, "  ");
   print_texts("notes:", metadata);
+  print_presets(node);
   if (!tensors) return;
   print("tensors:");
   print_tensors(file);

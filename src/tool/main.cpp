@@ -121,6 +121,8 @@ Outcome run(int argc, char** argv) {
       "Results go to stdout, progress and errors to stderr. Exit status: 0 success,\n"
       "1 failure, 2 wrong usage.");
   add_generate(app);
+  add_interpolate(app);
+  add_neighbours(app);
   add_reconstruct(app);
   add_encode(app);
   add_decode(app);

@@ -30,7 +30,8 @@ SampledSet sample_alone(const Generator& generator, GenerateOptions options, Sam
   const auto count = static_cast<index_t>(options.labels.size());
   ProgressBar bar("sampling");
   bar.update(0, static_cast<double>(count));
-  options.on_step = [&](const StepInfo& info) {
+  options.on_step = [&, watch = options.on_step](const StepInfo& info) {
+    if (watch && !watch(info)) return false;
     const double done = static_cast<double>(count * info.step) / static_cast<double>(info.steps);
     bar.update(done, static_cast<double>(count),
                concat(static_cast<index_t>(done), "/", count, "  ",
@@ -69,6 +70,8 @@ SampledSet sample_together(Communicator& all, const Generator& generator,
       part.labels.assign(options.labels.begin() + first, options.labels.begin() + first + n);
       part.first_index = options.first_index + static_cast<std::uint64_t>(first);
       if (!noise.empty()) part.noise = detail::samples(noise, first, n);
+      for (Tensor<float>* each : {&part.init, &part.mask})
+        if (!each->empty() && each->extent(0) > 1) *each = detail::samples(*each, first, n);
     }
     part.on_step = [&](const StepInfo& info) {
       progress.at_step(first, std::min(n * all.size(), count - first), info.step, info.steps);

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "capi/model_file.hpp"
+#include "rae/generate/preset.hpp"
 #include "rae/rae.h"
 
 namespace rae::test {
@@ -149,6 +150,92 @@ TEST_F(CGenerator, LoadsInANarrowerType) {
   load.available_memory = 1;
   EXPECT_EQ(rae_generator_load(file_.path().c_str(), &load, &narrow), RAE_ERROR_MEMORY);
   EXPECT_EQ(narrow, nullptr);
+}
+
+TEST_F(CGenerator, BeginsWithPictures) {
+  rae_autoencoder* autoencoder = nullptr;
+  ASSERT_EQ(rae_autoencoder_load(file_.path().c_str(), nullptr, &autoencoder), RAE_OK);
+  Image picture(12, 8, 1);
+  for (std::size_t i = 0; i < 96; ++i) picture.pixels()[i] = static_cast<std::uint8_t>(2 * i);
+  rae_image *image = nullptr, *white = nullptr;
+  ASSERT_EQ(rae_image_create(picture.pixels().data(), RAE_PIXELS_GRAY8, 12, 8, 0, &image), RAE_OK);
+  std::vector<std::uint8_t> left(96);
+  for (std::size_t i = 0; i < 96; ++i) left[i] = i % 12 < 4 ? 255 : 0;
+  ASSERT_EQ(rae_image_create(left.data(), RAE_PIXELS_GRAY8, 12, 8, 0, &white), RAE_OK);
+  rae_latents *init = nullptr, *mask = nullptr;
+  ASSERT_EQ(rae_autoencoder_encode(autoencoder, &image, 1, &init), RAE_OK);
+  ASSERT_EQ(rae_autoencoder_mask(autoencoder, white, &mask), RAE_OK);
+  GenerateOptions same{.labels = {2, 0, 1}, .seed = 4};
+  EXPECT_EQ(options_.strength, 1);
+  options_.init = init;
+  same.init = copied(init);
+  options_.strength = same.strength = 0.5;
+  EXPECT_EQ(sample(), expected_.sample(same));
+  options_.mask = mask;
+  same.mask = copied(mask);
+  EXPECT_EQ(same.mask.shape(), (Shape{1, 1, 2, 3}));
+  EXPECT_EQ(same.mask[0], 1.0f);
+  EXPECT_EQ(same.mask[1], 0.0f);
+  EXPECT_EQ(sample(), expected_.sample(same));
+  options_.init = nullptr;
+  rae_image* images[3];
+  EXPECT_EQ(rae_generator_sample(generator_, &options_, images, 3), RAE_ERROR_ARGUMENT);
+  EXPECT_EQ(rae_autoencoder_mask(autoencoder, nullptr, &mask), RAE_ERROR_ARGUMENT);
+  EXPECT_EQ(mask, nullptr);
+  EXPECT_EQ(rae_latents_free(init), RAE_OK);
+  EXPECT_EQ(rae_image_free(image), RAE_OK);
+  EXPECT_EQ(rae_image_free(white), RAE_OK);
+  EXPECT_EQ(rae_autoencoder_free(autoencoder), RAE_OK);
+}
+
+TEST_F(CGenerator, AppliesAPreset) {
+  GenerateOptions same{.labels = {2, 0, 1}, .seed = 4};
+  apply_preset(Preset::fast, expected_.config(), same);
+  options_.preset = "fast";
+  EXPECT_EQ(sample(), expected_.sample(same));
+  options_.preset = "quick";
+  rae_image* images[3];
+  EXPECT_EQ(rae_generator_sample(generator_, &options_, images, 3), RAE_ERROR_ARGUMENT);
+}
+
+/// Replaces the state of the second step by the one after the first.
+struct Replacement {
+  rae_latents* first = nullptr;
+  const rae_step* outside = nullptr;
+};
+
+int replace_state(const rae_step* step, void* data) {
+  auto* replacement = static_cast<Replacement*>(data);
+  if (step->step == 1) {
+    const Tensor<float> state = copied(step->state);  // (B, C, h, w)
+    const std::int64_t shape[4] = {state.extent(0), state.extent(1), state.extent(2),
+                                   state.extent(3)};
+    EXPECT_EQ(rae_latents_create(state.data(), shape, &replacement->first), RAE_OK);
+  }
+  if (step->step == 2) {
+    EXPECT_EQ(rae_step_replace(step, nullptr), RAE_ERROR_ARGUMENT);
+    EXPECT_EQ(rae_step_replace(step, replacement->first), RAE_OK);
+  }
+  replacement->outside = step;
+  return 0;
+}
+
+TEST_F(CGenerator, ACallbackReplacesTheState) {
+  Replacement replacement;
+  options_.on_step = replace_state;
+  options_.user_data = &replacement;
+  GenerateOptions same{.labels = {2, 0, 1}, .seed = 4};
+  Tensor<float> first;  // (B, C, h, w)
+  same.on_step = [&](const StepInfo& info) {
+    if (info.step == 1) first = info.x;
+    if (info.step == 2) info.replace(first);
+    return true;
+  };
+  EXPECT_EQ(sample(), expected_.sample(same));
+  // Outside of the callback there is no step.
+  EXPECT_EQ(rae_step_replace(replacement.outside, replacement.first), RAE_ERROR_ARGUMENT);
+  EXPECT_EQ(rae_step_replace(nullptr, replacement.first), RAE_ERROR_ARGUMENT);
+  EXPECT_EQ(rae_latents_free(replacement.first), RAE_OK);
 }
 
 /// The steps that a callback has seen, and the action that it takes.

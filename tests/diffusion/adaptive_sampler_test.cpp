@@ -357,5 +357,22 @@ TEST(AdaptiveSamplerTest, RejectsInvalidControlsGridsAndShapes) {
   EXPECT_THROW((void)sample(wrong, x, grid, AdaptiveSolver::dopri5), ShapeError);
 }
 
+TEST(AdaptiveSamplerTest, StartsAnewFromAReplacedState) {
+  const std::vector<double> grid = full_time_grid<double>(6, 2.0);
+  const auto velocity = [](const Tensor<double>& x, double t) {
+    return Tensor<double>(x.shape(), std::cos(x[0]) - t);
+  };
+  const Tensor<double> other(Shape{1}, -0.4);  // (1)
+  const StepControl control{.stop_at_end = true};
+  const Tensor<double> x =
+      sample(velocity, Tensor<double>(Shape{1}, 0.9), grid, AdaptiveSolver::dopri5, control,
+             [&](const BasicStepInfo<double>& info) {
+               if (info.step == 4) info.replace(other);
+               return true;
+             });  // (1)
+  EXPECT_EQ(x[0], sample(velocity, other, std::span(grid).subspan(4), AdaptiveSolver::dopri5,
+                         control)[0]);
+}
+
 }  // namespace
 }  // namespace rae

@@ -8,9 +8,10 @@ namespace rae {
 namespace {
 
 TEST(OdeSolverTest, EveryNameIsParsed) {
-  constexpr const char* kNames[] = {"euler",  "midpoint",       "heun",           "heun3",
-                                    "rk4",    "explicit_adams", "implicit_adams", "dopri5",
-                                    "dopri8", "bosh3",          "fehlberg2",      "adaptive_heun"};
+  constexpr const char* kNames[] = {
+      "euler",          "midpoint", "heun",      "heun3",        "rk4",   "explicit_adams",
+      "implicit_adams", "dopri5",   "dpmpp_2m",  "dpmpp_3m",     "unipc", "ab2",
+      "dopri8",         "bosh3",    "fehlberg2", "adaptive_heun"};
   for (const std::string name : kNames) {
     EXPECT_EQ(name_of(parse_ode_solver(name)), name);
     EXPECT_NE(kOdeSolverNames.find(name), std::string_view::npos) << name;

@@ -287,6 +287,46 @@ TEST(SamplerTest, TheDenoisedEstimateIsThatOfTheBeginningOfTheStep) {
   }
 }
 
+TEST(SamplerTest, TheCallbackCanReplaceTheState) {
+  const std::vector<double> grid = full_time_grid<double>(6, 2.0);
+  const auto velocity = [](const Tensor<double>& x, double t) {
+    return Tensor<double>(x.shape(), std::cos(x[0]) - t);
+  };
+  const Tensor<double> other(Shape{1}, -0.4);  // (1)
+  for (const Solver solver : kSamplerSolvers) {
+    // The rest of the steps is that of a run that begins there.
+    const Tensor<double> x = sample(velocity, Tensor<double>(Shape{1}, 0.9), grid, solver,
+                                    [&](const BasicStepInfo<double>& info) {
+                                      if (info.step == 4) info.replace(other);
+                                      return true;
+                                    });  // (1)
+    EXPECT_EQ(x[0], sample(velocity, other, std::span(grid).subspan(4), solver)[0]);
+    EXPECT_EQ(other[0], -0.4);
+  }
+  for (const Solver solver : {Solver::explicit_adams, Solver::dpmpp_2m, Solver::unipc}) {
+    const auto last = [&](const BasicStepInfo<double>& info) {
+      if (info.step == info.steps) info.replace(other);
+      return true;
+    };
+    EXPECT_EQ(sample(velocity, Tensor<double>(Shape{1}, 0.9), grid, solver, last)[0], other[0]);
+  }
+}
+
+TEST(SamplerTest, AReplacedStateIsChecked) {
+  const std::vector<float> grid = full_time_grid(3, 1.0);
+  const auto identity = [](const Tensor<float>& x, float) { return x; };
+  const auto replace_by = [&](const Tensor<float>& state) {
+    (void)sample(identity, Tensor<float>(Shape{2}, 1.0f), grid, Solver::euler,
+                 [&](const StepInfo& info) {
+                   info.replace(state);
+                   return true;
+                 });
+  };
+  EXPECT_THROW(replace_by(Tensor<float>(Shape{3}, 1.0f)), ShapeError);
+  EXPECT_THROW(replace_by(Tensor<float>()), ShapeError);
+  EXPECT_THROW(replace_by(Tensor<float>(Shape{2}, std::nanf(""))), NumericError);
+}
+
 TEST(SamplerTest, TheCallbackCanStopAndCanBeEmpty) {
   const std::vector<float> grid = full_time_grid(10, 1.0);
   const auto identity = [](const Tensor<float>& x, float) { return x; };

@@ -95,6 +95,9 @@ TEST(SolverTest, AdamsWeightsAreThePublishedOnes) {
 
 TEST(SolverTest, NamesAreParsed) {
   for (const Solver solver : kSolvers) EXPECT_EQ(parse_solver(name_of(solver)), solver);
+  for (const Solver solver : {Solver::explicit_adams, Solver::implicit_adams, Solver::dpmpp_2m,
+                              Solver::dpmpp_3m, Solver::unipc, Solver::ab2})
+    EXPECT_EQ(parse_solver(name_of(solver)), solver);
   EXPECT_EQ(parse_solver("explicit_adams"), Solver::explicit_adams);
   EXPECT_EQ(parse_solver("implicit_adams"), Solver::implicit_adams);
   EXPECT_EQ(parse_solver("fixed_adams"), Solver::implicit_adams);

@@ -119,6 +119,51 @@ TEST(Image, TensorsRoundTrip) {
   EXPECT_EQ(Image::from_tensor(bad).pixels()[2], 0);
 }
 
+TEST(Image, IsCopiedFromViewsOfAnyStrides) {
+  // 2 x 3 pixels in rows with a gap, blue first.
+  const std::vector<std::uint8_t> bgr{1,  2,  3,  4,  5,  6,  7,  8,  9,  0, 0,  //
+                                      11, 12, 13, 14, 15, 16, 17, 18, 19, 0, 0};
+  const View<const std::uint8_t> view(bgr.data(), Shape{2, 3, 3}, {11, 3, 1});  // (H, W, C)
+  const Image image = Image::from_view(view, ChannelOrder::bgr);
+  EXPECT_EQ(
+      std::vector<std::uint8_t>(image.pixels().begin(), image.pixels().end()),
+      (std::vector<std::uint8_t>{3, 2, 1, 6, 5, 4, 9, 8, 7, 13, 12, 11, 16, 15, 14, 19, 18, 17}));
+  EXPECT_EQ(Image::from_view(image.view()), image);
+  // From the bottom to the top.
+  const View<const std::uint8_t> turned(bgr.data() + 11, Shape{2, 3, 3}, {-11, 3, 1});
+  EXPECT_EQ(Image::from_view(turned).pixels()[0], 11);
+  // Gray.
+  const View<const std::uint8_t> gray(bgr.data(), Shape{2, 3}, {11, 1});  // (H, W)
+  const Image one = Image::from_view(gray);
+  EXPECT_EQ(one.channels(), 1);
+  EXPECT_EQ(one.pixels()[3], 11);
+  // Planes of floats.
+  const Tensor<float> planes = image.to_tensor();                            // (1, C, H, W)
+  const View<const float> floats(planes.data(), Shape{2, 3, 3}, {3, 1, 6});  // (H, W, C)
+  EXPECT_EQ(Image::from_view(floats), image);
+}
+
+TEST(Image, RefusesViewsThatAreNoPictures) {
+  const std::vector<std::uint8_t> bytes(24);
+  EXPECT_THROW((void)Image::from_view(View<const std::uint8_t>(bytes.data(), Shape{2, 3, 4})),
+               ShapeError);
+  EXPECT_THROW((void)Image::from_view(View<const std::uint8_t>(bytes.data(), Shape{24})),
+               ShapeError);
+  EXPECT_THROW((void)Image::from_view(View<const std::uint8_t>(bytes.data(), Shape{0, 3})),
+               ArgumentError);
+  const float nan = std::nanf("");
+  EXPECT_EQ(message_of<NumericError>([&] {
+              (void)Image::from_view(View<const float>(&nan, Shape{1, 1}));
+            }),
+            "Image::from_view: channel 0, row 0, column 0 is not a number");
+}
+
+TEST(Image, ViewsWriteItsPixels) {
+  Image image(3, 2, 3);
+  image.view()(1, 2, 0) = 9;
+  EXPECT_EQ(image.pixels()[15], 9);
+}
+
 TEST(Image, SavesPngWithText) {
   const TempFolder folder;
   const auto path = folder / "out.png";

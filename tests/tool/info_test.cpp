@@ -223,6 +223,9 @@ TEST_F(Info, NamesTheDiffusionNetwork) {
   shows(config, "\ndiffusion network: DiT^DH\nconfig:");
   config.guide = tiny_lightning_dit();
   shows(config, "\ndiffusion network: DiT^DH\nguide: LightningDiT\nconfig:");
+  shows(config,
+        "presets of rae generate:\n  exact: 4 steps of euler\n  balanced: 4 steps of ab2\n"
+        "  fast: 4 steps of ab2, reuse of the backbone up to 0.1\n");
 }
 
 // The same file, read by a program that registers the network, and by one that does not.

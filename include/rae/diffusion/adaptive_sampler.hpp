@@ -5,6 +5,7 @@
 // Wanner, "Solving Ordinary Differential Equations I", section II.4 (step control, first step).
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "rae/core/math.hpp"
@@ -252,17 +253,22 @@ requires Velocity<V, T>
   detail::require_initial_value(x, grid);
   detail::require_step_control(control);
   const auto steps = static_cast<index_t>(grid.size()) - 1;
-  detail::AdaptiveIntegrator<T, std::remove_reference_t<V>> integrator(
-      velocity, std::move(x), static_cast<double>(grid.front()), static_cast<double>(grid.back()),
-      detail::adaptive_tableau_of(solver), control);
+  std::optional<detail::AdaptiveIntegrator<T, std::remove_reference_t<V>>> integrator;
+  const auto start_at = [&](Tensor<T> from, T t) {
+    integrator.emplace(velocity, std::move(from), static_cast<double>(t),
+                       static_cast<double>(grid.back()), detail::adaptive_tableau_of(solver),
+                       control);
+  };
+  start_at(std::move(x), grid.front());
   Tensor<T> state;  // x's shape
   for (index_t step = 1; step <= steps; ++step) {
     const T t = grid[static_cast<std::size_t>(step)];
-    state = integrator.advance_to(static_cast<double>(t));
-    const BasicStepStart<T> start = integrator.start();
-    detail::finish_step(
+    state = integrator->advance_to(static_cast<double>(t));
+    const BasicStepStart<T> start = integrator->start();
+    const bool replaced = detail::finish_step(
         on_step, BasicStepInfo<T>{step, steps, t, state, start, detail::data_of_velocity(start.t)},
-        grid[static_cast<std::size_t>(step - 1)]);
+        grid[static_cast<std::size_t>(step - 1)], state);
+    if (replaced && step < steps) start_at(state, t);
   }
   return state;
 }

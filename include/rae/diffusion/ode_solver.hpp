@@ -37,8 +37,8 @@ class OdeSolver {
 
 /// Names of all methods, for error messages and help.
 inline constexpr std::string_view kOdeSolverNames =
-    "euler, midpoint, heun, heun3, rk4, explicit_adams, implicit_adams, dopri5, dopri8, bosh3, "
-    "fehlberg2 or adaptive_heun";
+    "euler, midpoint, heun, heun3, rk4, explicit_adams, implicit_adams, dpmpp_2m, dpmpp_3m, unipc, "
+    "ab2, dopri5, dopri8, bosh3, fehlberg2 or adaptive_heun";
 
 /// Lower-case name.
 constexpr std::string_view name_of(const OdeSolver& solver) noexcept {

@@ -152,6 +152,21 @@ struct Factors {
   double first, second;
 };
 
+/// out = sum_j factors[j] terms[j] for n elements; `out` may be one of the terms.
+template <Real T, std::size_t N>
+void linear_combination(T* out, index_t n, const std::array<double, N>& factors,
+                        const std::array<const T*, N>& terms) {
+  std::array<T, N> f{};
+  for (std::size_t j = 0; j < N; ++j) f[j] = static_cast<T>(factors[j]);
+  parallel_elements(n, kDiffusionGrain, [&](index_t begin, index_t end) {
+    for (index_t i = begin; i < end; ++i) {
+      T sum = f[0] * terms[0][i];
+      for (std::size_t j = 1; j < N; ++j) sum += f[j] * terms[j][i];
+      out[i] = sum;
+    }
+  });
+}
+
 /// velocity = first * x_t + second * score, where second <= 0.
 template <Path P>
 Factors velocity_of_score(const P& path, double t) {

@@ -15,7 +15,9 @@
 #include "rae/core/math.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/tensor.hpp"
+#include "rae/diffusion/multistep.hpp"
 #include "rae/diffusion/path.hpp"
+#include "rae/diffusion/prediction.hpp"
 #include "rae/diffusion/solver.hpp"
 
 namespace rae {
@@ -29,25 +31,6 @@ struct BasicStepStart {
 };
 using StepStart = BasicStepStart<float>;
 
-namespace detail {
-
-/// out = sum_j factors[j] terms[j] for n elements; `out` may be one of the terms.
-template <Real T, std::size_t N>
-void linear_combination(T* out, index_t n, const std::array<double, N>& factors,
-                        const std::array<const T*, N>& terms) {
-  std::array<T, N> f{};
-  for (std::size_t j = 0; j < N; ++j) f[j] = static_cast<T>(factors[j]);
-  parallel_elements(n, kDiffusionGrain, [&](index_t begin, index_t end) {
-    for (index_t i = begin; i < end; ++i) {
-      T sum = f[0] * terms[0][i];
-      for (std::size_t j = 1; j < N; ++j) sum += f[j] * terms[j][i];
-      out[i] = sum;
-    }
-  });
-}
-
-}  // namespace detail
-
 /// The argument of a sampler's callback after each step.
 template <Real T>
 struct BasicStepInfo {
@@ -59,7 +42,8 @@ struct BasicStepInfo {
   const BasicStepStart<T>& start;  ///< the beginning of the step, or of the last step of a solver
                                    ///< with step control; valid as `x`
   detail::Factors of_data;         ///< data = first * start.x + second * start.velocity on the path
-  index_t first = 0;  ///< position of the batch's first picture among all that are sampled
+  index_t first = 0;          ///< position of the batch's first picture among all that are sampled
+  Tensor<T>* next = nullptr;  ///< receives the state of `replace`
 
   /// False at a time at which the velocity does not determine the data.
   [[nodiscard]] bool determines_data() const noexcept {
@@ -78,6 +62,18 @@ struct BasicStepInfo {
     detail::linear_combination<T, 2>(out.data(), out.numel(), {of_data.first, of_data.second},
                                      {start.x.data(), start.velocity.data()});
     return out;
+  }
+
+  /// Sampling continues from `state` (B, ...) instead of x; after the last step it is the result.
+  /// Multistep solvers keep what they stored of earlier steps, an adaptive solver starts anew. The
+  /// last call of a step counts. Throws ShapeError for another shape than that of x, NumericError
+  /// for NaN or infinity.
+  void replace(Tensor<T> state) const {
+    if (state.empty()) raise<ShapeError>("replace: the state is empty");
+    require_shape("replace", state.shape(), x.shape());
+    if (!all_finite(std::as_const(state).span()))
+      raise<NumericError>("replace: the state is not finite");
+    if (next != nullptr) *next = std::move(state);
   }
 };
 using StepInfo = BasicStepInfo<float>;
@@ -278,15 +274,47 @@ constexpr Factors data_of_velocity(T t) noexcept {
   return {1.0, -static_cast<double>(t)};
 }
 
-/// Ends a step from t. Throws NumericError if the state of `info` is not finite, Cancelled if the
-/// callback returns false.
+/// The same on any path.
+template <Real T, Path P>
+Factors data_of_velocity(const P& path, T t) {
+  return data_factors(path, Prediction::velocity, static_cast<double>(t));
+}
+template <Real T>
+constexpr Factors data_of_velocity(const LinearPath&, T t) noexcept {
+  return data_of_velocity(t);
+}
+
+/// Throws ArgumentError unless the multistep methods can follow the grid: it descends within [0,
+/// 1], and the velocity determines the data at the beginning of each step.
+template <Real T, Path P>
+void require_multistep(Solver solver, const P& path, std::span<const T> grid) {
+  if (!(grid.front() <= T(1) && grid.back() >= T(0) && grid.front() > grid.back()))
+    raise<ArgumentError>("sample: ", name_of(solver), " needs a grid that descends within [0, 1], ",
+                         "got one from ", grid.front(), " to ", grid.back());
+  if (solver == Solver::ab2) return;
+  for (const T t : grid.first(grid.size() - 1)) {
+    const Factors f = data_of_velocity(path, t);
+    if (!math::is_finite(f.first) || !math::is_finite(f.second))
+      raise<ArgumentError>("sample: ", name_of(solver),
+                           " needs the data, which the velocity at t = ", t,
+                           " does not determine; use a grid that does not contain it, or ab2");
+  }
+}
+
+/// Ends a step from t to the state x (B, ...) of `info`, which the callback may replace; returns
+/// true if it did. Throws NumericError if x is not finite, Cancelled if the callback returns false.
 template <Real T, class OnStep>
-void finish_step(OnStep& on_step, const BasicStepInfo<T>& info, T t) {
+bool finish_step(OnStep& on_step, BasicStepInfo<T> info, T t, Tensor<T>& x) {
   if (!all_finite(info.x.span()))
     raise<NumericError>("sample: the state is not finite after step ", info.step, " of ",
                         info.steps, " (t = ", t, " to ", info.t, ")");
+  Tensor<T> next;  // x's shape, or empty
+  info.next = &next;
   if (!wants_more(on_step, info))
     raise<Cancelled>("sample: stopped by the callback after step ", info.step, " of ", info.steps);
+  if (next.empty()) return false;
+  x = std::move(next);
+  return true;
 }
 
 }  // namespace detail
@@ -295,23 +323,27 @@ void finish_step(OnStep& on_step, const BasicStepInfo<T>& info, T t) {
 /// the state (B, ...) at grid.back(). `x` is updated in place: move it in to save a copy. After the
 /// first step only the results of `velocity` are allocated, of which the Adams methods keep at most
 /// eleven. `on_step` is called with a BasicStepInfo<T> after each step, whose denoised estimate is
-/// that of the linear path; it returns false to stop. With a callback, the state at the beginning
-/// of a step is kept until its end. `corrector` is used only by implicit_adams.
+/// that of `path`; it returns false to stop. With a callback, the state at the beginning
+/// of a step is kept until its end. `corrector` is used only by implicit_adams, `path` for the
+/// denoised estimates and by the solvers that use them: dpmpp_2m, dpmpp_3m, unipc.
 ///
-/// Throws ArgumentError for a `corrector` out of range, a grid of fewer than two points or one that
+/// Throws ArgumentError for a `corrector` out of range, a grid that the multistep methods for few
+/// steps cannot follow, a grid of fewer than two points or one that
 /// is not finite and strictly monotone, ShapeError if x is empty or a velocity has another shape
 /// than x, NumericError with the number of the step if the state is not finite, Cancelled if
 /// `on_step` returns false.
-template <Real T, class V, class OnStep = detail::NoCallback>
+template <Real T, class V, class OnStep = detail::NoCallback, Path P = LinearPath>
 requires Velocity<V, T>
 [[nodiscard]] Tensor<T> sample(V&& velocity, Tensor<T> x,
                                std::span<const std::type_identity_t<T>> grid,
                                Solver solver = Solver::euler, OnStep on_step = {},
-                               const CorrectorControl& corrector = {}) {
+                               const CorrectorControl& corrector = {}, const P& path = {}) {
   detail::require_initial_value(x, grid);
+  if (detail::is_multistep(solver)) detail::require_multistep<T>(solver, path, grid);
   const detail::Tableau table = detail::tableau_of(solver);
   const auto steps = static_cast<index_t>(grid.size()) - 1;
   std::optional<detail::AdamsSteps<T>> adams;
+  detail::MultistepSteps<T> multistep(solver);
   Tensor<T> stage;  // x's shape
   if (detail::is_adams(solver))
     adams.emplace(solver, corrector, x.shape());
@@ -323,12 +355,14 @@ requires Velocity<V, T>
     Tensor<T> first = detail::evaluate(velocity, std::as_const(x), t);  // x's shape
     BasicStepStart<T> start;
     if (detail::has_callback(on_step)) start = {t, x, first};
+    const detail::Factors of_data = detail::data_of_velocity(path, t);
     if (adams)
       adams->advance(velocity, x, std::move(first), t, next);
+    else if (detail::is_multistep(solver))
+      multistep.advance(x, std::move(first), t, next, path, of_data);
     else
       detail::advance(velocity, x, stage, std::move(first), t, next, table);
-    detail::finish_step(
-        on_step, BasicStepInfo<T>{step, steps, next, x, start, detail::data_of_velocity(t)}, t);
+    detail::finish_step(on_step, BasicStepInfo<T>{step, steps, next, x, start, of_data}, t, x);
   }
   return x;
 }

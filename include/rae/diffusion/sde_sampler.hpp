@@ -234,7 +234,7 @@ requires Velocity<V, T> && NoiseSource<N, T>
     detail::finish_step(on_step,
                         BasicStepInfo<T>{step, steps, next, x, start,
                                          detail::data_factors(path, how.prediction, t)},
-                        now);
+                        now, x);
   }
   if (how.last_step == SdeLastStep::none) return x;
   // The official time is 1 - t1 with t1 = 1 - last_step_size.
@@ -251,7 +251,7 @@ requires Velocity<V, T> && NoiseSource<N, T>
       on_step,
       BasicStepInfo<T>{steps, steps, T(0), x, start,
                        detail::data_factors(path, how.prediction, static_cast<double>(from))},
-      from);
+      from, x);
   return x;
 }
 

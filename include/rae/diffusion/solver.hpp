@@ -1,8 +1,10 @@
-// Fixed-step methods: explicit Runge-Kutta methods and the multistep methods of Adams.
+// Fixed-step methods: explicit Runge-Kutta methods, the multistep methods of Adams, and multistep
+// methods for few steps.
 //
-// Source: the paper samples with Euler steps; names and coefficients are those of torchdiffeq's
-// fixed-step solvers, which the official sampler calls. Hairer, Norsett, Wanner, "Solving Ordinary
-// Differential Equations I", sections II.1 and III.1.
+// Source: the paper samples with Euler steps; names and coefficients up to implicit_adams are those
+// of torchdiffeq's fixed-step solvers, which the official sampler calls; the names of the others
+// are those of diffusers. For their formulas see multistep.hpp. Hairer, Norsett, Wanner, "Solving
+// Ordinary Differential Equations I", sections II.1 and III.1.
 #pragma once
 
 #include <array>
@@ -18,7 +20,24 @@ namespace rae {
 /// of equal steps, so it reaches its order only on grids without a time shift, and it is stable
 /// only for very short steps. `implicit_adams` (Adams-Moulton) corrects each of these steps with
 /// the velocity at its end, up to four times (see `CorrectorControl`).
-enum class Solver { euler, midpoint, heun, heun3, rk4, explicit_adams, implicit_adams };
+///
+/// The others are made for few steps of any lengths, from noise to data, with one evaluation per
+/// step. `dpmpp_2m` and `dpmpp_3m` (DPM-Solver++) use the last two or three denoised estimates,
+/// `unipc` (UniPC of order 2) those of dpmpp_2m, and corrects each step when the estimate at its
+/// end is known. `ab2` is the method of Adams-Bashforth with two velocities.
+enum class Solver {
+  euler,
+  midpoint,
+  heun,
+  heun3,
+  rk4,
+  explicit_adams,
+  implicit_adams,
+  dpmpp_2m,
+  dpmpp_3m,
+  unipc,
+  ab2
+};
 
 /// Stopping rule of the corrector of implicit_adams. The defaults are those of the official
 /// sampler.
@@ -34,8 +53,9 @@ struct CorrectorControl {
 
 /// Lower-case name.
 constexpr std::string_view name_of(Solver solver) noexcept {
-  constexpr std::string_view kNames[] = {"euler", "midpoint",       "heun",          "heun3",
-                                         "rk4",   "explicit_adams", "implicit_adams"};
+  constexpr std::string_view kNames[] = {
+      "euler",          "midpoint", "heun",     "heun3", "rk4", "explicit_adams",
+      "implicit_adams", "dpmpp_2m", "dpmpp_3m", "unipc", "ab2"};
   return kNames[static_cast<std::size_t>(solver)];
 }
 
@@ -43,16 +63,17 @@ constexpr std::string_view name_of(Solver solver) noexcept {
 /// Throws ArgumentError.
 inline Solver parse_solver(std::string_view name) {
   for (const Solver s : {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3, Solver::rk4,
-                         Solver::explicit_adams, Solver::implicit_adams})
+                         Solver::explicit_adams, Solver::implicit_adams, Solver::dpmpp_2m,
+                         Solver::dpmpp_3m, Solver::unipc, Solver::ab2})
     if (name == name_of(s)) return s;
   if (name == "heun2") return Solver::heun;
   if (name == "fixed_adams") return Solver::implicit_adams;
   if (name == "scipy_solver")
     raise<ArgumentError>(
         "solver 'scipy_solver' is LSODA of SciPy, which is not available: use dopri5 or dopri8");
-  raise<ArgumentError>(
-      "unknown solver '", name,
-      "': expected euler, midpoint, heun, heun3, rk4, explicit_adams or implicit_adams");
+  raise<ArgumentError>("unknown solver '", name,
+                       "': expected euler, midpoint, heun, heun3, rk4, explicit_adams, "
+                       "implicit_adams, dpmpp_2m, dpmpp_3m, unipc or ab2");
 }
 
 namespace detail {
@@ -68,12 +89,16 @@ struct Tableau {
   std::array<double, kMaxStages> b;
 };
 
-/// True for the multistep methods.
+/// True for the multistep methods of Adams with weights for equal steps.
 constexpr bool is_adams(Solver solver) noexcept {
   return solver == Solver::explicit_adams || solver == Solver::implicit_adams;
 }
 
-/// The coefficients of a method; for a multistep method those of its first two steps.
+/// True for the multistep methods for few steps of any lengths.
+constexpr bool is_multistep(Solver solver) noexcept { return solver >= Solver::dpmpp_2m; }
+
+/// The coefficients of a method; for a method of Adams those of its first two steps, for other
+/// multistep methods that of the first one.
 constexpr Tableau tableau_of(Solver solver) noexcept {
   constexpr double kThird = 1.0 / 3.0;
   switch (solver) {

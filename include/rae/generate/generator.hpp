@@ -58,6 +58,15 @@ struct GenerateOptions {
   index_t batch_size = 0;
   Tensor<float>
       noise{};  ///< (B, C, h, w), one per label, instead of the noise of the seed; empty: not used
+  /// Latents of pictures, (B, C, h, w) with one per label, or (1, C, h, w) for all. Sampling begins
+  /// with them and the noise of a time of the grid instead of with noise alone. Empty: not used.
+  Tensor<float> init{};
+  /// With `init`, the share of the steps that are taken, in [0, 1]: the last of them, rounded, at
+  /// least one. 1 is sampling without `init`, 0 returns `init` without a step.
+  double strength = 1;
+  /// With `init`, (B, 1, h, w) or (1, 1, h, w) in [0, 1]: tokens with 1 change, those with 0 keep
+  /// the latents of `init`, with the noise of the time after every step. See `token_mask`.
+  Tensor<float> mask{};
   /// Above 0, and only for a network with a head (DiT^DH), the backbone's output s is reused by
   /// later steps of a picture while the estimate of |change of s| / |s| is at most this, for
   /// example 0.1. The estimate is the change between the last two evaluations of s, times the ratio

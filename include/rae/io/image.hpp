@@ -22,6 +22,9 @@ enum class Rounding { nearest, truncate };
 /// -1/2), whose support grows with the scale when the picture shrinks.
 enum class ResizeFilter { box, bicubic };
 
+/// The order of the colours of a pixel: red first, or blue first as in OpenCV.
+enum class ChannelOrder { rgb, bgr };
+
 /// How pictures are opened.
 struct ImageOptions {
   /// Apply the EXIF orientation, so that the picture is upright as in every viewer. The official
@@ -62,6 +65,17 @@ class Image {
   [[nodiscard]] static Image from_tensor(const Tensor<float>& tensor,
                                          Rounding rounding = Rounding::nearest);
 
+  /// A copy of samples (H, W), gray, or (H, W, C) with C = 1 or 3, of any strides: rows with a gap
+  /// or from the bottom to the top, or planes (C, H, W) by a view with their strides. Throws
+  /// ShapeError for other shapes, ArgumentError for a size above the limits.
+  [[nodiscard]] static Image from_view(View<const std::uint8_t> samples,
+                                       ChannelOrder order = ChannelOrder::rgb);
+  /// The same of floats in [0, 1]; values outside are clamped. Throws NumericError for NaN or
+  /// infinity as well.
+  [[nodiscard]] static Image from_view(View<const float> samples,
+                                       ChannelOrder order = ChannelOrder::rgb,
+                                       Rounding rounding = Rounding::nearest);
+
   /// One picture for each entry of a tensor (N, C, H, W). Throws as `from_tensor`.
   [[nodiscard]] static std::vector<Image> from_batch(const Tensor<float>& tensor,
                                                      Rounding rounding = Rounding::nearest);
@@ -82,6 +96,15 @@ class Image {
   [[nodiscard]] std::span<const std::uint8_t> pixels() const noexcept { return pixels_; }
   /// The same, for writing.
   [[nodiscard]] std::span<std::uint8_t> pixels() noexcept { return pixels_; }
+
+  /// The samples as (H, W, C), for reading; valid until the picture changes.
+  [[nodiscard]] View<const std::uint8_t> view() const noexcept {
+    return {pixels_.data(), Shape{height_, width_, channels_}};
+  }
+  /// The same, for writing.
+  [[nodiscard]] View<std::uint8_t> view() noexcept {
+    return {pixels_.data(), Shape{height_, width_, channels_}};
+  }
 
   /// Three channels: gray is repeated.
   [[nodiscard]] Image to_rgb() const;
