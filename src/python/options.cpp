@@ -110,6 +110,13 @@ GenerateOptions generate_options(nb::handle labels, const nb::kwargs& given,
   keywords.take("batch_size", out.batch_size);
   keywords.take("noise",
                 [&](nb::handle v) { out.noise = tensor_of(nb::cast<FloatArray>(v), "noise"); });
+  keywords.take("init", [&](nb::handle v) {
+    out.init = tensor_of(nb::cast<FloatArray>(v), "init");
+  });
+  keywords.take("strength", out.strength);
+  keywords.take("mask", [&](nb::handle v) {
+    out.mask = tensor_of(nb::cast<FloatArray>(v), "mask");
+  });
   keywords.take("reuse_error", out.reuse_error);
   keywords.take("report", [&](nb::handle v) { out.report = &nb::cast<SamplingReport&>(v); });
   keywords.take("on_step", [&](nb::handle v) { out.on_step = step_callback(v, interrupts); });
