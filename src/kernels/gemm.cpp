@@ -184,14 +184,26 @@ PackedMatrix<T>::PackedMatrix(index_t k, index_t n, DType stored, PanelColumns c
     std::memcpy(scales_.data(), buffers.scales.data(), buffers.scales.size());
     std::memcpy(compensation_.data(), buffers.compensation.data(), buffers.compensation.size());
   }
-  if (detail::is_aligned_for_vectors<T>(buffers.panels.data()) && static_cast<bool>(owner)) {
-    borrowed_ = {reinterpret_cast<const std::uint8_t*>(buffers.panels.data()),
-                 buffers.panels.size()};
+  const std::span<const std::uint8_t> bytes(
+      reinterpret_cast<const std::uint8_t*>(buffers.panels.data()), buffers.panels.size());
+  bool fits = true;
+  if (stored == DType::int8) {
+    highest_ = detail::narrow_table().int8_range.right;
+    fits = highest_ == 127 || detail::largest_int8(bytes) <= highest_;
+  }
+  if (fits && detail::is_aligned_for_vectors<T>(bytes.data()) && static_cast<bool>(owner)) {
+    borrowed_ = bytes;
     owner_ = std::move(owner);
   } else {
-    panels_ = Tensor<std::uint8_t>(Shape{static_cast<index_t>(buffers.panels.size())});  // as bytes
-    std::copy_n(reinterpret_cast<const std::uint8_t*>(buffers.panels.data()), buffers.panels.size(),
-                panels_.data());
+    panels_ = Tensor<std::uint8_t>(Shape{static_cast<index_t>(bytes.size())});  // as bytes
+    std::copy_n(bytes.data(), bytes.size(), panels_.data());
+  }
+  if (!fits) {
+    detail::Int8Panels panels{std::move(panels_), std::move(scales_), std::move(compensation_)};
+    detail::halve_int8(panels);
+    panels_ = std::move(panels.panels);
+    scales_ = std::move(panels.scales);
+    compensation_ = std::move(panels.compensation);
   }
 }
 
@@ -217,6 +229,7 @@ PackedMatrix<T>::PackedMatrix(View<const T> b, DType stored, PanelColumns column
       panels_ = std::move(panels.panels);
       scales_ = std::move(panels.scales);
       compensation_ = std::move(panels.compensation);
+      highest_ = detail::narrow_table().int8_range.right;
       return;
     }
   }
@@ -249,9 +262,10 @@ void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out,
   const auto& table = detail::kernel_table<T>();
   const T* panels = reinterpret_cast<const T*>(b.bytes().data());
   const index_t size = b.k() * table.panel_width;
-  detail::multiply_panels(product(a, out, epilogue), table.gemm_panel, table.panel_width,
-                          detail::kKBlock, out.extent(0) > detail::kMemoryBoundRows, 0,
-                          [=](index_t panel, T*) { return panels + panel * size; });
+  detail::multiply_panels(
+      product(a, out, epilogue), table.gemm_panel, table.panel_width, detail::kKBlock,
+      out.extent(0) > detail::kMemoryBoundRows, 0,
+      [=](index_t panel, T*) { return panels + panel * size; }, detail::rows_in_cache<T>(b.k()));
 }
 
 template <Real T>

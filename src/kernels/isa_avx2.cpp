@@ -3,6 +3,7 @@
 
 #include "kernels/kernel_table.hpp"
 
+#define RAE_MULTIPLY_ADD_INT8 _mm256_maddubs_epi16
 #define RAE_MULTIPLY_ADD_INT16 _mm256_madd_epi16
 #define RAE_INTEGER_VECTOR __m256i
 

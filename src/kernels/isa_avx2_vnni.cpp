@@ -27,6 +27,8 @@ constexpr int kTileVectors = 2;
 }  // namespace
 
 void use_avx2_vnni(NarrowTable& table) noexcept {
+  table.int8_range = {};
+  table.int8_starts = nullptr;
   table.int8_panel = gemm_panel<Int8Dot, float>;
   table.int8_groups.panel = gemm_panel<GroupDot<8>, float>;
   table.int4_groups.panel = gemm_panel<GroupDot<4>, float>;

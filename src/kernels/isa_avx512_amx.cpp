@@ -36,6 +36,7 @@ void use_avx512_amx(NarrowTable& table) noexcept {
   transposed_bf16 = table.bf16_panel;
   transposed_int8 = table.int8_panel;
   table.bf16_panel = panel_product<AmxBf16Dot, transposed_bf16>;
+  table.bf16_as_f32 = {};
   table.int8_panel = panel_product<AmxInt8Dot, transposed_int8>;
   table.multiplies_groups_as_bf16 = true;
 }

@@ -24,6 +24,9 @@ constexpr int kTileVectors = 3;
 
 }  // namespace
 
-void use_avx512_bf16(NarrowTable& table) noexcept { table.bf16_panel = gemm_panel<Bf16Dot, float>; }
+void use_avx512_bf16(NarrowTable& table) noexcept {
+  table.bf16_panel = gemm_panel<Bf16Dot, float>;
+  table.bf16_as_f32 = {};
+}
 
 }  // namespace rae::detail

@@ -52,7 +52,8 @@ struct PanelProduct {
   const float* row_scale = nullptr;  ///< integers: (rows), the scale of a
   const float* column_scale = nullptr;  ///< int8: (panel width), the scale of the panel
   const std::int32_t* compensation =
-      nullptr;     ///< int8: (panel width), 128 x the sum of each column
+      nullptr;                    ///< int8: (panel width), 128 x the sum of each column
+  const Word* scratch = nullptr;  ///< the scratch memory of get_panel (panel_loop.hpp)
   index_t up = 0;  ///< SwiGLU: bias[up + j] is the bias of column j of the panel's second half
   const T* residual = nullptr;  ///< (rows, columns), or null
   index_t residual_stride = 0;
@@ -121,9 +122,16 @@ struct GroupedTable {
   void (*dequantize)(index_t words, const std::uint32_t* panel, std::uint32_t* out);
 };
 
+/// The integers that the operands of an int8 product are rounded to: a to [-left, left], stored
+/// with `offset` added; b to [-right, right].
+struct Int8Range {
+  std::int32_t left = 127, right = 127, offset = 128;
+};
+
 /// Products of f32 numbers that are stored in narrower types: bf16 and integers with scales.
 struct NarrowTable {
   index_t panel_width;
+  Int8Range int8_range;
 
   /// As KernelTable::pack_panel, for words.
   void (*pack_panel)(const std::uint32_t* b, index_t row_stride, index_t column_stride, index_t k,
@@ -132,10 +140,10 @@ struct NarrowTable {
   /// out (n) = the bits of x as bf16, rounded to nearest even.
   void (*convert_row_to_bf16)(index_t n, const float* x, std::uint16_t* out);
 
-  /// out (n) = round(x / s) + zero_point with s = largest |x| / 127; returns s, or NaN when an x is
-  /// not finite, or 0 when all |x| are below 1e-30.
-  float (*quantize_row_to_int8)(index_t n, const float* x, std::int32_t zero_point,
-                                std::uint8_t* out);
+  /// out (n) = round(x / s) + zero_point with s = largest |x| / highest; returns s, or NaN when an
+  /// x is not finite, or 0 when all |x| are below 1e-30.
+  float (*quantize_row_to_int8)(index_t n, const float* x, std::int32_t highest,
+                                std::int32_t zero_point, std::uint8_t* out);
 
   /// The same with 16 bits: out = round(x / s) with s = largest |x| / 32767.
   float (*quantize_row_to_int16)(index_t n, const float* x, std::int16_t* out);
@@ -152,8 +160,25 @@ struct NarrowTable {
   float (*exp2_and_sum_to_bf16)(index_t n, float* x, std::uint16_t* out);
 
   void (*bf16_panel)(const PanelProduct<std::uint32_t, float>&);
-  void (*int8_panel)(const PanelProduct<std::uint32_t, float>&);  ///< a is unsigned, stored with a
-                                                                  ///< +128 offset; the panel signed
+
+  /// Where the processor has no instruction for bf16, weights of bf16 are multiplied as f32 with
+  /// the same bits; else null. The left operand is then f32 rounded to bf16, of two neighbours
+  /// along k the second first.
+  struct Bf16AsF32 {
+    void (*round_row)(index_t n, const float* x, float* out);  ///< out (2 ceil(n / 2))
+    /// out (2 words), the bits of f32
+    void (*widen_row)(index_t words, const std::uint32_t* x, std::uint32_t* out);
+    /// a is such f32 rows, with a column stride of 2; the panel is bf16 words
+    void (*panel)(const PanelProduct<std::uint32_t, float>&);
+  };
+  Bf16AsF32 bf16_as_f32;
+
+  void (*int8_panel)(const PanelProduct<std::uint32_t, float>&);  ///< a is unsigned, stored with
+                                                                  ///< an offset; the panel signed
+
+  /// Writes the `scratch` that int8_panel needs for a panel of k words along k, with
+  /// ceil(k / 4) * panel_width words; null where it needs none.
+  void (*int8_starts)(index_t k, const std::uint32_t* panel, std::uint32_t* starts) = nullptr;
 
   GroupedTable int8_groups, int4_groups;
   void (*int16_groups_panel)(

@@ -223,8 +223,10 @@ void multiply(const LinearOperand<T>& rows, const PackedMatrix<T>& b, const View
     });
     whole.a = left;
     const index_t size = whole.k * table.panel_width;
-    detail::multiply_panels(whole, panel_kernel<Word, T>(), table.panel_width, detail::kKBlock,
-                            true, 0, [=](index_t panel, Word*) { return panels + panel * size; });
+    detail::multiply_panels(
+        whole, panel_kernel<Word, T>(), table.panel_width, detail::kKBlock, true, 0,
+        [=](index_t panel, Word*) { return panels + panel * size; },
+        kNarrow<Word, T> ? 0 : detail::rows_in_cache<T>(whole.k));
     units.run([&](index_t first, index_t count, index_t) { finish(first, count); });
   }
   reader.end();

@@ -13,9 +13,9 @@ namespace {
 using Word = std::uint32_t;
 
 constexpr index_t kBf16PerWord = 2;
-constexpr index_t kInt8PerWord = 4;
-constexpr std::int32_t kZeroPoint =
-    128;  // the integers of a quantized left operand are stored with this offset
+constexpr index_t kInt8PerWord = 4, kInt8WordsPerStart = 4;
+constexpr std::int32_t kCompensated =
+    128;  // compensation is this many times the sum of a column, on every instruction set
 
 // x where it is contiguous, else its elements gathered in `row`.
 const float* gather(const float* x, index_t stride, index_t n, float* row) {
@@ -147,9 +147,31 @@ PanelProduct<Word, float> product(const LeftWords& a, const View<float>& out,
   return whole;
 }
 
+/// `a`: rows of f32 as NarrowTable::bf16_as_f32 describes them, with k in numbers.
+void multiply_bf16_as_f32(const LeftWords& a, const PackedMatrix<float>& b, const View<float>& out,
+                          const Epilogue& epilogue) {
+  const NarrowTable& table = narrow_table();
+  const Word* packed = reinterpret_cast<const Word*>(b.bytes().data());
+  PanelProduct<Word, float> whole = product(a, out, epilogue);
+  whole.k = a.k / kBf16PerWord;
+  whole.column_stride = kBf16PerWord;
+  const index_t size = whole.k * table.panel_width;
+  multiply_panels(
+      whole, table.bf16_as_f32.panel, table.panel_width, kKBlock, out.extent(0) > kMemoryBoundRows,
+      0, [=](index_t panel, Word*) { return packed + panel * size; }, rows_in_cache<float>(a.k));
+}
+
 void multiply_bf16_words(const LeftWords& a, const PackedMatrix<float>& b, const View<float>& out,
                          const Epilogue& epilogue) {
   const NarrowTable& table = narrow_table();
+  if (const auto widen = table.bf16_as_f32.widen_row) {
+    const index_t m = out.extent(0), k = kBf16PerWord * a.k, stride = padded_row_words(k);
+    Tensor<std::int32_t> memory(Shape{m, stride});  // (M, K) of f32
+    Word* rows = reinterpret_cast<Word*>(memory.data());
+    parallel_for(m, ceil_div(kMinParallelWork, std::max<index_t>(1, k)),
+                 [&](index_t i) { widen(a.k, a.data + i * a.stride, rows + i * stride); });
+    return multiply_bf16_as_f32({rows, stride, k}, b, out, epilogue);
+  }
   const Word* words = reinterpret_cast<const Word*>(b.bytes().data());
   const index_t size = a.k * table.panel_width;
   multiply_panels(product(a, out, epilogue), table.bf16_panel, table.panel_width, kKBlock,
@@ -159,6 +181,17 @@ void multiply_bf16_words(const LeftWords& a, const PackedMatrix<float>& b, const
 
 void multiply_bf16(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out,
                    const Epilogue& epilogue) {
+  if (const auto round = narrow_table().bf16_as_f32.round_row) {
+    const index_t m = a.a.extent(0), k = a.a.extent(1),
+                  padded = ceil_div(k, kBf16PerWord) * kBf16PerWord,
+                  stride = padded_row_words(padded);
+    Tensor<std::int32_t> memory(Shape{m, stride});  // (M, K) of f32
+    Word* rows = reinterpret_cast<Word*>(memory.data());
+    convert_rows(a, 1, rows, stride, [=](index_t, const float* row, Word* target) {
+      round(k, row, reinterpret_cast<float*>(target));
+    });
+    return multiply_bf16_as_f32({rows, stride, padded}, b, out, epilogue);
+  }
   Tensor<std::int32_t> memory;  // (M, K / 2) of Word
   multiply_bf16_words(convert_rows_to_bf16(a, kBf16PerWord, memory), b, out, epilogue);
 }
@@ -191,14 +224,15 @@ Tensor<std::uint8_t> pack_bf16(const View<const float>& b, const PanelMap& map) 
 Int8Panels pack_int8(const View<const float>& b, const PanelMap& map) {
   const index_t k = b.extent(0), padded = map.panels() * map.width;
   Int8Panels out{{}, Tensor<float>(Shape{padded}, 0.0f), Tensor<std::int32_t>(Shape{padded}, 0)};
+  const NarrowTable& table = narrow_table();
   float* scales = out.scales.data();
   std::int32_t* compensation = out.compensation.data();
   const auto convert = [&](index_t at, const float* x, Word* words) {
     auto* bytes = reinterpret_cast<std::uint8_t*>(words);
-    scales[at] = narrow_table().quantize_row_to_int8(k, x, 0, bytes);
+    scales[at] = table.quantize_row_to_int8(k, x, table.int8_range.right, 0, bytes);
     std::int32_t sum = 0;
     for (index_t i = 0; i < k; ++i) sum += static_cast<std::int8_t>(bytes[i]);
-    compensation[at] = kZeroPoint * sum;
+    compensation[at] = kCompensated * sum;
   };
   out.panels = pack_all(b, map, kInt8PerWord,
                         [&](index_t panel, const PackingScratch& scratch, Word* target) {
@@ -207,15 +241,44 @@ Int8Panels pack_int8(const View<const float>& b, const PanelMap& map) {
   return out;
 }
 
+std::int32_t largest_int8(std::span<const std::uint8_t> bytes) {
+  std::int32_t most = 0;
+  for (const std::uint8_t byte : bytes)
+    most = std::max(most, std::abs(std::int32_t{static_cast<std::int8_t>(byte)}));
+  return most;
+}
+
+void halve_int8(Int8Panels& panels) {
+  const index_t padded = panels.scales.numel(), width = narrow_table().panel_width,
+                size = padded > 0 ? panels.panels.numel() / (padded / width) : 0;
+  std::uint8_t* bytes = panels.panels.data();
+  float* scales = panels.scales.data();
+  std::int32_t* compensation = panels.compensation.data();
+  for (index_t column = 0; column < padded; ++column) {
+    scales[column] *= 2;
+    std::int32_t sum = 0;
+    for (index_t at = column / width * size + column % width * kInt8PerWord;
+         at < (column / width + 1) * size; at += width * kInt8PerWord)
+      for (index_t i = at; i < at + kInt8PerWord; ++i) {
+        const std::int32_t number = static_cast<std::int8_t>(bytes[i]);
+        const std::int32_t half = (number + (number >> 1 & 1)) >> 1;  // to nearest even
+        bytes[i] = static_cast<std::uint8_t>(half);
+        sum += half;
+      }
+    compensation[column] = kCompensated * sum;
+  }
+}
+
 Int8Rows quantize_rows(const LeftOperand& a) {
   const index_t m = a.a.extent(0), k = a.a.extent(1),
                 stride = padded_row_words(ceil_div(k, kInt8PerWord));
   Int8Rows out{Tensor<std::int32_t>(Shape{m, stride}), Tensor<float>(Shape{m})};
   float* scale = out.scales.data();
   convert_rows(a, kInt8PerWord, reinterpret_cast<Word*>(out.words.data()), stride,
-               [convert = narrow_table().quantize_row_to_int8, scale, k](
-                   index_t i, const float* row, Word* target) {
-                 scale[i] = convert(k, row, kZeroPoint, reinterpret_cast<std::uint8_t*>(target));
+               [&table = narrow_table(), scale, k](index_t i, const float* row, Word* target) {
+                 scale[i] = table.quantize_row_to_int8(k, row, table.int8_range.left,
+                                                       table.int8_range.offset,
+                                                       reinterpret_cast<std::uint8_t*>(target));
                });
   return out;
 }
@@ -244,6 +307,11 @@ Int16Rows quantize_rows_to_int16(const LeftOperand& a, index_t multiple, bool de
 void multiply_int8(const Int8Rows& a, const PackedMatrix<float>& b, const View<float>& out,
                    const Epilogue& epilogue) {
   const NarrowTable& table = narrow_table();
+  if (b.highest() > table.int8_range.right)
+    raise<ArgumentError>("gemm: the matrix was packed as int8 up to ", b.highest(),
+                         ", but the kernels of ", name_of(active_isa()),
+                         " multiply integers up to ", table.int8_range.right,
+                         "; pack it again after set_isa");
   const index_t words = ceil_div(b.k(), kInt8PerWord);
   PanelProduct<Word, float> whole = product(
       {reinterpret_cast<const Word*>(a.words.data()), a.words.extent(1), words}, out, epilogue);
@@ -252,10 +320,15 @@ void multiply_int8(const Int8Rows& a, const PackedMatrix<float>& b, const View<f
   whole.compensation = b.compensation().data();
   const Word* packed = reinterpret_cast<const Word*>(b.bytes().data());
   const index_t size = words * table.panel_width;
-  // The integer sums stay in registers from the first word to the last.
+  const auto starts = table.int8_starts;
+  // The integer sums are complete before they become f32.
   multiply_panels(whole, table.int8_panel, table.panel_width, std::max<index_t>(1, words),
-                  out.extent(0) > kMemoryBoundRows, 0,
-                  [=](index_t panel, Word*) { return packed + panel * size; });
+                  out.extent(0) > kMemoryBoundRows,
+                  starts ? ceil_div(words, kInt8WordsPerStart) * table.panel_width : 0,
+                  [=](index_t panel, Word* scratch) {
+                    if (starts) starts(words, packed + panel * size, scratch);
+                    return packed + panel * size;
+                  });
 }
 
 void multiply_narrow(const LeftOperand& a, const PackedMatrix<float>& b, const View<float>& out,

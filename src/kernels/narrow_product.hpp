@@ -18,6 +18,12 @@ struct Int8Panels {
 };
 Int8Panels pack_int8(const View<const float>& b, const PanelMap& map);
 
+/// The largest magnitude of signed integers in bytes.
+std::int32_t largest_int8(std::span<const std::uint8_t> bytes);
+
+/// Halves the integers of all panels, rounded to nearest even, and doubles their scales.
+void halve_int8(Int8Panels& panels);
+
 /// The left operand a (M, K), and a norm of its rows as prologue, or null. With a norm, a is
 /// contiguous.
 struct LeftOperand {

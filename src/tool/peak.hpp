@@ -12,6 +12,7 @@
 #include "rae/core/cpu.hpp"
 #include "rae/core/dtype.hpp"
 #include "rae/core/parallel.hpp"
+#include "rae/kernels/isa.hpp"
 #if defined(__x86_64__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
@@ -124,6 +125,27 @@ __attribute__((target("avx2,avxvnni"))) inline float int8_chains_avx2(index_t st
   for (int c = 1; c < 12; ++c) x[0] = _mm256_add_epi32(x[0], x[c]);
   return 1.0f + static_cast<float>(x[0][0] & 1);
 }
+// AVX2 alone: 8-bit products in pairs that are summed in 16 bits, four before one sum in 32 bits.
+__attribute__((target("avx2"))) inline float int8_pair_chains_avx2(index_t steps) {
+  const __m256i a = _mm256_set1_epi32(static_cast<int>(steps & 0x0f0f0f0f)),
+                b = _mm256_set1_epi32(0x01010101), one = _mm256_set1_epi16(1);
+  __m256i x[8];
+  for (auto& v : x) v = _mm256_setzero_si256();
+  for (index_t i = 0; i < steps; ++i)
+#pragma GCC unroll 16
+    for (auto& v : x) {
+      __m256i sum = one;
+#pragma GCC unroll 4
+      for (int pair = 0; pair < 4; ++pair) {
+        __m256i product;  // volatile, or the compiler would move it out of the loop
+        __asm__ volatile("vpmaddubsw %2, %1, %0" : "=x"(product) : "x"(a), "x"(b));
+        sum = _mm256_add_epi16(sum, product);
+      }
+      v = _mm256_add_epi32(v, _mm256_madd_epi16(sum, one));
+    }
+  for (int c = 1; c < 8; ++c) x[0] = _mm256_add_epi32(x[0], x[c]);
+  return 1.0f + static_cast<float>(x[0][0] & 1);
+}
 #elif defined(__aarch64__)
 inline float f32_chains_neon(index_t steps) {
   const float32x4_t factor = vdupq_n_f32(0.999f), term = vdupq_n_f32(1e-3f);
@@ -162,38 +184,41 @@ inline float f32_chains_baseline(index_t steps) {
   return x[0][0];
 }
 
-/// Chains of vector dot products of 8-bit integers; `run` is null if the CPU has no instructions
-/// for them.
+/// Chains of vector dot products of 8-bit integers, with the instructions that the kernels in use
+/// have for them; `run` is null if they have none.
 inline Chains int8_chains() {
+  [[maybe_unused]] const Isa isa = active_isa();
 #if defined(__x86_64__)
-  if (supports(Isa::avx512_vnni)) return {int8_chains_avx512, 2.0 * 16 * 64};
-  if (supports(Isa::avx2_vnni) && !supports(Isa::avx512)) return {int8_chains_avx2, 2.0 * 12 * 32};
+  if (isa >= Isa::avx512_vnni) return {int8_chains_avx512, 2.0 * 16 * 64};
+  if (isa == Isa::avx2_vnni) return {int8_chains_avx2, 2.0 * 12 * 32};
 #elif defined(__aarch64__)
-  if (supports(Isa::neon_dot)) return {int8_chains_neon, 2.0 * 24 * 16};
+  if (isa == Isa::neon_dot) return {int8_chains_neon, 2.0 * 24 * 16};
 #endif
   return {};
 }
 
-/// Chains of the widest instructions of this machine for a data type. Types without instructions of
-/// their own use those of f32. int8w and int4 count half the operations of int8 vectors, because
-/// their products are computed in 16 bits.
+/// Chains of the widest instructions of the kernels in use for a data type. Types without
+/// instructions of their own use those of f32. int8w and int4 count half the operations of int8
+/// vectors, because their products are computed in 16 bits.
 inline Chains chains_of([[maybe_unused]] DType type) {
+  [[maybe_unused]] const Isa isa = active_isa();
 #if defined(__x86_64__)
-  if (type == DType::bf16 && supports(Isa::avx512_amx))
+  if (type == DType::bf16 && isa == Isa::avx512_amx)
     return {bf16_chains_amx, 2.0 * 4 * 16 * 16 * 32};
-  if (type == DType::int8 && supports(Isa::avx512_amx))
+  if (type == DType::int8 && isa == Isa::avx512_amx)
     return {int8_chains_amx, 2.0 * 4 * 16 * 16 * 64};
-  if (type == DType::bf16 && supports(Isa::avx512_bf16)) return {bf16_chains_avx512, 2.0 * 24 * 32};
+  if (type == DType::bf16 && isa == Isa::avx512_bf16) return {bf16_chains_avx512, 2.0 * 24 * 32};
+  if (type == DType::int8 && isa == Isa::avx2) return {int8_pair_chains_avx2, 2.0 * 8 * 4 * 32};
 #endif
   Chains integers = int8_chains();
   if (type != DType::int8) integers.operations /= 2;
   if (integers.run && (type == DType::int8 || type == DType::int8w || type == DType::int4))
     return integers;
 #if defined(__x86_64__)
-  if (supports(Isa::avx512)) return {f32_chains_avx512, 2.0 * 16 * 16};
-  if (supports(Isa::avx2)) return {f32_chains_avx2, 2.0 * 12 * 8};
+  if (isa >= Isa::avx512) return {f32_chains_avx512, 2.0 * 16 * 16};
+  if (isa >= Isa::avx2) return {f32_chains_avx2, 2.0 * 12 * 8};
 #elif defined(__aarch64__)
-  return {f32_chains_neon, 2.0 * 24 * 4};
+  if (isa >= Isa::neon) return {f32_chains_neon, 2.0 * 24 * 4};
 #endif
   return {f32_chains_baseline, 2.0 * 12 * 4};
 }

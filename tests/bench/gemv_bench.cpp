@@ -62,8 +62,7 @@ Contest measure(const Weight& weight, index_t m, int threads, int rounds,
   });
 #if defined(RAE_BENCH_ONEDNN)
   std::vector<std::unique_ptr<rae::bench::OneDnnProduct>> peers;
-  const bool has_type =
-      weight.type == DType::f32 || weight.type == DType::bf16 || weight.type == DType::int8;
+  const bool has_type = rae::bench::OneDnnProduct::supports(weight.type);
   for (std::size_t i = 0; has_type && i < weight.packed.size(); ++i)
     peers.push_back(
         std::make_unique<rae::bench::OneDnnProduct>(weight.type, m, n, k, weight.plain.data()));

@@ -83,9 +83,10 @@ class PackedMatrix {
   };
 
   /// A matrix (K, N) that was packed before. Panels that begin at a multiple of a vector's bytes
-  /// are used in place and must not change; `owner` keeps their memory. Others are copied. Throws
-  /// ShapeError unless the buffers have the bytes of `panels_shape` for the kernels in use, and
-  /// ArgumentError for another type.
+  /// are used in place and must not change; `owner` keeps their memory. Others are copied, as is
+  /// int8 that was packed for kernels of larger integers, which is halved. Throws ShapeError unless
+  /// the buffers have the bytes of `panels_shape` for the kernels in use, and ArgumentError for
+  /// another type.
   PackedMatrix(index_t k, index_t n, DType stored, PanelColumns columns, const Buffers& buffers,
                Owner owner);
 
@@ -102,6 +103,10 @@ class PackedMatrix {
   /// Columns of a panel: as many as the kernels of the instruction set read for which the matrix
   /// was packed. A product with the kernels of another width throws ArgumentError. 0 when empty.
   [[nodiscard]] index_t panel_width() const noexcept { return panel_width_; }
+
+  /// int8: the magnitude that the largest number of each column was rounded to, 127, or 64 for the
+  /// kernels of avx2. A product with kernels for smaller integers throws ArgumentError. Else 0.
+  [[nodiscard]] std::int32_t highest() const noexcept { return highest_; }
 
   /// The panels as bytes.
   [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept {
@@ -124,6 +129,7 @@ class PackedMatrix {
   Tensor<float> scales_;               // (panels * width)
   Tensor<std::int32_t> compensation_;  // (panels * width)
   index_t k_ = 0, n_ = 0, panel_width_ = 0;
+  std::int32_t highest_ = 0;
   DType stored_ = dtype_of<T>();
   PanelColumns columns_ = PanelColumns::neighbours;
 };
@@ -140,7 +146,7 @@ void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>&
           DType operands = dtype_of<T>());
 
 /// The same with a right operand that was packed before. The accuracy depends on its stored type,
-/// and is the same on every instruction set except for the rounding of sums:
+/// and is the same on every instruction set except for the rounding of sums and int8 on avx2:
 ///
 /// - bf16: a is rounded to bf16, to nearest even. Products are exact in f32, and sums are rounded
 ///   after each product, in the order 1, 0, 3, 2, 5, 4, ... of k, as by the instruction vdpbf16ps,
@@ -150,7 +156,8 @@ void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>&
 /// - int8: each row of a is divided by its scale s = its largest magnitude / 127 and rounded to
 ///   nearest even. Sums are exact integers, and the result is sum * s * (scale of the column). A
 ///   row whose elements are all below 1e-30 counts as zero; one that holds an infinity or a NaN
-///   becomes NaN. Exact for K < 65536.
+///   becomes NaN. Exact for K < 65536. The kernels of avx2 round a to 63 steps and b to 64 instead
+///   of 127, because their instruction for 8-bit products saturates.
 /// - int8w, int4: a group of b is a bf16 scale, chosen so that its largest magnitude becomes -128
 /// or
 ///   -8, times integers rounded to nearest even and at most 127 or 7. Rows of a are quantized as

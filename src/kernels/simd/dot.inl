@@ -53,6 +53,24 @@ struct Bf16Dot {
 #endif
 };
 
+// The same sums of a left operand whose halves are stored as two f32 numbers, in the order of the
+// parts, so that only the panel is widened in registers.
+struct Bf16WeightDot {
+  using Word = std::uint32_t;
+  using Sum = float;
+  static constexpr int kParts = 2;
+  static constexpr bool kStoresPartsOfA = true;
+  static Vector<float> part_of_a(int, Vector<Word> word) {
+    return reinterpret_cast<Vector<float>>(word);
+  }
+  static Vector<float> part_of_b(int part, Vector<Word> word) {
+    return reinterpret_cast<Vector<float>>(part == 0 ? word & 0xffff0000u : word << 16);
+  }
+  static Vector<float> add(Vector<float> sum, Vector<float> a, Vector<float> b) {
+    return sum + a * b;
+  }
+};
+
 // sum + a0 b0 + a1 b1 in each lane, of 16-bit integers; exact.
 inline Vector<std::int32_t> multiply_add_pairs(Vector<std::int32_t> sum, Vector<std::int16_t> a,
                                                Vector<std::int16_t> b) {

@@ -75,8 +75,9 @@ inline float quantize_row(index_t n, const float* x, float highest, std::int32_t
 }
 
 // The output is two's complement where zero_point is 0.
-float quantize_row_to_int8(index_t n, const float* x, std::int32_t zero_point, std::uint8_t* out) {
-  return quantize_row(n, x, 127.0f, zero_point, out);
+float quantize_row_to_int8(index_t n, const float* x, std::int32_t highest, std::int32_t zero_point,
+                           std::uint8_t* out) {
+  return quantize_row(n, x, static_cast<float>(highest), zero_point, out);
 }
 
 float quantize_row_to_int16(index_t n, const float* x, std::int16_t* out) {

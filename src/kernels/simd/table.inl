@@ -15,11 +15,17 @@
 //
 #include "kernels/simd/grouped.inl"
 //
+#if defined(RAE_MULTIPLY_ADD_INT8)
+#include "kernels/simd/int8_pairs.inl"
+#endif
+//
 #include "kernels/simd/pack.inl"
 //
 #include "kernels/simd/quantize.inl"
 //
 #include "kernels/simd/attention.inl"
+//
+#include "kernels/simd/bf16_as_f32.inl"
 
 template <class T>
 constexpr KernelTable<T> make_table() {
@@ -44,6 +50,11 @@ constinit const KernelTable<float> kTableF32 = make_table<float>();
 constinit const KernelTable<double> kTableF64 = make_table<double>();
 constexpr NarrowTable kTableNarrow = {
     .panel_width = kTileVectors * VectorOf<std::uint32_t>::lanes,
+#if defined(RAE_MULTIPLY_ADD_INT8)
+    .int8_range = kPairRange,
+#else
+    .int8_range = {},
+#endif
     .pack_panel = pack_panel<std::uint32_t>,
     .convert_row_to_bf16 = convert_row_to_bf16,
     .quantize_row_to_int8 = quantize_row_to_int8,
@@ -51,8 +62,15 @@ constexpr NarrowTable kTableNarrow = {
     .interleave_rows_to_bf16 = interleave_rows_to_bf16,
     .interleave_bf16_rows = interleave_bf16_rows,
     .exp2_and_sum_to_bf16 = exp2_and_sum_to_bf16,
-    .bf16_panel = gemm_panel<Bf16Dot, float>,
+    .bf16_panel = multiply_bf16_panel,
+    .bf16_as_f32 = {round_row_to_bf16_parts, widen_bf16_row, gemm_panel<Bf16WeightDot, float>},
+#if defined(RAE_MULTIPLY_ADD_INT8)
+    .int8_panel = gemm_panel<PairDot, float>,
+    .int8_starts = write_int8_starts,
+#else
     .int8_panel = gemm_panel<Int8Dot, float>,
+    .int8_starts = nullptr,
+#endif
     .int8_groups = {gemm_panel<GroupDot<8>, float>, widen_groups<8>, dequantize_groups<8>},
     .int4_groups = {gemm_panel<GroupDot<4>, float>, widen_groups<4>, dequantize_groups<4>},
     .int16_groups_panel = gemm_panel<GroupDot<16>, float>};

@@ -48,6 +48,17 @@ OneDnnProduct::OneDnnProduct(DType type, index_t m, index_t n, index_t k, const 
 
 OneDnnProduct::~OneDnnProduct() = default;
 
+bool OneDnnProduct::supports(DType type) {
+  if (type != DType::f32 && type != DType::bf16 && type != DType::int8) return false;
+  try {
+    constexpr float kWeight = 1;
+    const OneDnnProduct tried(type, 1, 1, 1, &kWeight);
+    return true;
+  } catch (const dnnl::error&) {
+    return false;
+  }
+}
+
 void OneDnnProduct::set_threads([[maybe_unused]] int threads) {
 #if defined(_OPENMP)
   omp_set_num_threads(threads);

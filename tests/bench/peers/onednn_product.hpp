@@ -17,6 +17,9 @@ class OneDnnProduct {
   ~OneDnnProduct();
   void operator()(const void* a, float* out) const;
 
+  /// Whether oneDNN multiplies this type on this processor: bf16 needs AVX-512.
+  [[nodiscard]] static bool supports(DType type);
+
   /// Sets the number of threads of all products, if oneDNN runs on OpenMP as in Debian.
   static void set_threads(int threads);
 

@@ -54,13 +54,15 @@ inline Quantized quantize(View<const float> x, float most = 127.0f) {
   return out;
 }
 
-/// The same of the rows of a and the columns of b in 8 bits, with exact sums.
-inline void gemm_int8(View<const float> a, View<const float> b, View<float> out) {
+/// The same of the rows of a in `most_a` steps and the columns of b in `most_b`, with exact sums.
+inline void gemm_int8(View<const float> a, View<const float> b, View<float> out,
+                      float most_a = 127.0f, float most_b = 127.0f) {
   const index_t depth = a.extent(1);
   for (index_t i = 0; i < a.extent(0); ++i) {
-    const Quantized row = quantize({a.data() + i * a.stride(0), {depth}, {a.stride(1)}});
+    const Quantized row = quantize({a.data() + i * a.stride(0), {depth}, {a.stride(1)}}, most_a);
     for (index_t j = 0; j < b.extent(1); ++j) {
-      const Quantized column = quantize({b.data() + j * b.stride(1), {depth}, {b.stride(0)}});
+      const Quantized column =
+          quantize({b.data() + j * b.stride(1), {depth}, {b.stride(0)}}, most_b);
       int sum = 0;
       for (std::size_t k = 0; k < row.values.size(); ++k) sum += row.values[k] * column.values[k];
       out(i, j) = static_cast<float>(sum) * (row.unit * column.unit);
