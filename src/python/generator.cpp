@@ -13,14 +13,17 @@
 namespace rae::python {
 namespace {
 
-#define RAE_SAMPLE_ARGUMENTS                                                                \
-  "(self, labels: object, *, seed: int = 0, first_index: int = 0, steps: int = 0, "         \
-  "kind: str | None = None, grid: str | None = None, solver: str | None = None, "           \
-  "atol: float | None = None, rtol: float | None = None, sde: SdeOptions | None = None, "   \
-  "guidance: float | Cfg | None = None, autoguidance: float | AutoGuidance | None = None, " \
-  "rng: str = 'philox', batch_size: int = 0, noise: numpy.ndarray | None = None, "          \
-  "reuse_error: float = 0, report: SamplingReport | None = None, "                          \
-  "on_step: collections.abc.Callable[[StepInfo], bool | None] | None = None) -> "
+#define RAE_SAMPLE_ARGUMENTS                                                                     \
+  "(self, labels: object, *, seed: int = 0, first_index: int = 0, steps: int = 0, "              \
+  "kind: str | None = None, grid: str | None = None, solver: str | None = None, "                \
+  "atol: float | None = None, rtol: float | None = None, sde: SdeOptions | None = None, "        \
+  "guidance: float | Cfg | None = None, autoguidance: float | AutoGuidance | None = None, "      \
+  "internal_guidance: float | InternalGuidance | None = None, rng: str = 'philox', "             \
+  "batch_size: int = 0, noise: numpy.ndarray | None = None, init: numpy.ndarray | None = None, " \
+  "strength: float = 1, mask: numpy.ndarray | None = None, reuse_error: float = 0, "             \
+  "report: SamplingReport | None = None, "                                                       \
+  "on_step: collections.abc.Callable[[StepInfo], bool | None] | None = None, "                   \
+  "preset: str | None = None) -> "
 
 PictureResult sample(const Generator& self, nb::handle labels, const nb::kwargs& options) {
   Interrupts interrupts;
@@ -78,7 +81,10 @@ void bind_generator(nb::module_& module) {
       .def("sample", &sample, nb::arg("labels"), nb::arg("options"),
            nb::sig("def sample" RAE_SAMPLE_ARGUMENTS "numpy.ndarray"),
            "One picture for each label, a number or a name: uint8 (N, H, W, C). Absent options "
-           "have the model's defaults. `guidance=1` switches guidance off. `on_step` may return "
+           "have the model's defaults. `guidance=1` switches guidance off. `init` are latents "
+           "(N, C, h, w) to begin with, `strength` the share of the steps that are taken, `mask` "
+           "(N, 1, h, w) is 1 for tokens that may change. `preset` is \"exact\", \"balanced\" or "
+           "\"fast\". `on_step` may return "
            "False to stop, which raises Cancelled.")
       .def("sample_latents", &sample_latents, nb::arg("labels"), nb::arg("options"),
            nb::sig("def sample_latents" RAE_SAMPLE_ARGUMENTS "numpy.ndarray"),

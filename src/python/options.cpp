@@ -6,6 +6,7 @@
 
 #include "python/arrays.hpp"
 #include "rae/formats/official/open.hpp"
+#include "rae/generate/preset.hpp"
 #include "rae/spec/weight_types.hpp"
 
 namespace rae::python {
@@ -35,6 +36,12 @@ AutoGuidance autoguidance_of(nb::handle value) {
   if (nb::isinstance<nb::float_>(value) || nb::isinstance<nb::int_>(value))
     return {.scale = nb::cast<float>(value)};
   return nb::cast<AutoGuidance>(value);
+}
+
+InternalGuidance internal_guidance_of(nb::handle value) {
+  if (nb::isinstance<nb::float_>(value) || nb::isinstance<nb::int_>(value))
+    return {.scale = nb::cast<float>(value)};
+  return nb::cast<InternalGuidance>(value);
 }
 
 std::int64_t label_of(nb::handle given, const Generator& generator) {
@@ -106,20 +113,23 @@ GenerateOptions generate_options(nb::handle labels, const nb::kwargs& given,
   keywords.take("sde", [&](nb::handle v) { out.sde = nb::cast<SdeOptions>(v); });
   keywords.take("guidance", [&](nb::handle v) { out.guidance = guidance_of(v); });
   keywords.take("autoguidance", [&](nb::handle v) { out.autoguidance = autoguidance_of(v); });
+  keywords.take("internal_guidance",
+                [&](nb::handle v) { out.internal_guidance = internal_guidance_of(v); });
   keywords.take("rng", [&](nb::handle v) { out.rng = parse_rng(name(v)); });
   keywords.take("batch_size", out.batch_size);
   keywords.take("noise",
                 [&](nb::handle v) { out.noise = tensor_of(nb::cast<FloatArray>(v), "noise"); });
-  keywords.take("init", [&](nb::handle v) {
-    out.init = tensor_of(nb::cast<FloatArray>(v), "init");
-  });
+  keywords.take("init",
+                [&](nb::handle v) { out.init = tensor_of(nb::cast<FloatArray>(v), "init"); });
   keywords.take("strength", out.strength);
-  keywords.take("mask", [&](nb::handle v) {
-    out.mask = tensor_of(nb::cast<FloatArray>(v), "mask");
-  });
+  keywords.take("mask",
+                [&](nb::handle v) { out.mask = tensor_of(nb::cast<FloatArray>(v), "mask"); });
   keywords.take("reuse_error", out.reuse_error);
   keywords.take("report", [&](nb::handle v) { out.report = &nb::cast<SamplingReport&>(v); });
   keywords.take("on_step", [&](nb::handle v) { out.on_step = step_callback(v, interrupts); });
+  keywords.take("preset", [&](nb::handle v) {
+    apply_preset(parse_preset(name(v)), generator.config(), out);
+  });
   keywords.finish();
   return out;
 }

@@ -1,5 +1,6 @@
 // Options and reports of sampling, which have the names and defaults of C++.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
 #include "python/arrays.hpp"
@@ -26,6 +27,24 @@ void bind_guidance(nb::module_& module, const char* name, const char* text) {
       .def("__repr__", [name = std::string(name)](const G& g) {
         return concat(name, "(scale=", g.scale, ", t_min=", g.t_min, ", t_max=", g.t_max, ")");
       });
+}
+
+void bind_internal_guidance(nb::module_& module) {
+  using G = InternalGuidance;
+  nb::class_<G>(module, "InternalGuidance",
+                "Guidance by the network's head on an intermediate layer, for t_min <= t <= t_max.")
+      .def(
+          "__init__",
+          [](G* self, float scale, float t_min, float t_max,
+             std::optional<float> unconditional_scale) {
+            new (self) G{scale, t_min, t_max, unconditional_scale};
+          },
+          nb::arg("scale") = 1.0f, nb::arg("t_min") = 0.0f, nb::arg("t_max") = 1.0f,
+          nb::arg("unconditional_scale") = nb::none())
+      .def_rw("scale", &G::scale)
+      .def_rw("t_min", &G::t_min)
+      .def_rw("t_max", &G::t_max)
+      .def_rw("unconditional_scale", &G::unconditional_scale);
 }
 
 void bind_sde(nb::module_& module) {
@@ -70,6 +89,7 @@ void bind_sampling(nb::module_& module) {
   bind_guidance<AutoGuidance>(
       module, "AutoGuidance",
       "Guidance by the model's weaker network for t_min <= t <= t_max; a scale of 1 is none.");
+  bind_internal_guidance(module);
   bind_sde(module);
   bind_reports(module);
   nb::class_<StepInfo>(module, "StepInfo",
@@ -83,6 +103,11 @@ void bind_sampling(nb::module_& module) {
           "A copy of the state: float32 (B, C, h, w).", nb::sig("def x(self) -> numpy.ndarray"))
       .def_prop_ro("determines_data", &StepInfo::determines_data,
                    "False where the velocity does not determine the data.")
+      .def(
+          "replace",
+          [](const StepInfo& info, const FloatArray& x) { info.replace(tensor_of(x, "x")); },
+          nb::arg("x"), nb::sig("def replace(self, x: numpy.ndarray) -> None"),
+          "Continues from another state (B, C, h, w).")
       .def(
           "denoised", [](const StepInfo& info) { return array_of(info.denoised()); },
           "The denoised estimate: float32 (B, C, h, w).",

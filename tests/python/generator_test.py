@@ -140,6 +140,37 @@ def test_options_of_the_samplers(generator):
     assert report.model.evaluations == 6
 
 
+def test_pictures_to_begin_with(generator, autoencoder):
+    pictures = np.random.default_rng(3).integers(0, 256, (2, 8, 8, 1), dtype=np.uint8)
+    init = autoencoder.encode(pictures)
+    assert np.array_equal(generator.sample_latents([0, 1], init=init, strength=0), init)
+    plain = generator.sample_latents([0, 1], seed=2)
+    assert np.array_equal(generator.sample_latents([0, 1], seed=2, init=init), plain)
+    mask = np.zeros((1, 1, 2, 2), np.float32)
+    mask[0, 0, 0, 1] = 1
+    painted = generator.sample_latents([0, 1], seed=2, init=init, mask=mask)
+    changed = (painted != init).any(axis=1)
+    assert changed[:, 0, 1].all() and changed.sum() == 2
+
+
+def test_the_callback_may_replace_the_state(generator):
+    end = np.full((1, 8, 2, 2), 0.25, np.float32)
+
+    def on_step(info):
+        if info.step == info.steps:
+            info.replace(end)
+
+    assert np.array_equal(generator.sample_latents([0], on_step=on_step), end)
+
+
+def test_presets(generator):
+    exact = generator.sample_latents([0], seed=1)
+    assert np.array_equal(generator.sample_latents([0], seed=1, preset="exact"), exact)
+    assert not np.array_equal(generator.sample_latents([0], seed=1, preset="fast"), exact)
+    with pytest.raises(rae.ArgumentError, match="balanced"):
+        generator.sample_latents([0], preset="slow")
+
+
 def test_narrow_types(model):
     assert rae.Generator.load(model, dtype="bf16").dtype == "bf16"
     with pytest.raises(rae.ArgumentError):

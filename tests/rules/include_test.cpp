@@ -38,6 +38,7 @@ const std::map<std::string, std::set<std::string>> kAllowed = {
       "formats", "load", "generate"}},
     {"mpi", {"core", "train"}},
     {"capi", {"core", "kernels", "diffusion", "io", "spec", "formats", "load", "generate"}},
+    {"python", {"core", "kernels", "io", "spec", "formats", "load", "generate", "train"}},
 };
 
 struct Include {

@@ -1,5 +1,6 @@
 // Workspace: recycled memory of temporary tensors. Blocks that tensors release are kept and reused,
-// so that only the first of several equal steps allocates memory.
+// so that only the first of several equal steps allocates memory. (The second one finds other free
+// blocks than the first, and may need a few more; the third and later ones repeat the second.)
 #pragma once
 
 #include <cstddef>
