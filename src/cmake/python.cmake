@@ -17,6 +17,8 @@ nanobind_add_module(rae_python NB_STATIC ${rae_python_cpp})
 set_target_properties(rae_python PROPERTIES OUTPUT_NAME _rae CXX_EXTENSIONS OFF
                                             LIBRARY_OUTPUT_DIRECTORY ${rae_python_tree})
 target_include_directories(rae_python PRIVATE src)
+# As a system folder too, so that warnings of its headers are not errors.
+target_include_directories(rae_python SYSTEM PRIVATE ${rae_nanobind}/../include)
 target_link_libraries(rae_python PRIVATE rae_rae rae_warnings)
 target_compile_options(rae_python PRIVATE ${rae_glue_flags})
 foreach(file IN LISTS rae_python_files)
