@@ -1,6 +1,8 @@
 // Workspace: recycled memory of temporary tensors. Blocks that tensors release are kept and reused,
-// so that only the first of several equal steps allocates memory. (The second one finds other free
-// blocks than the first, and may need a few more; the third and later ones repeat the second.)
+// so that only the first of several equal steps allocates memory. Sizes are rounded up, and a block
+// is reused only for its own rounded size: each step then needs the same number of blocks of each
+// size, in whatever order the blocks were released. If smaller tensors could take larger blocks, a
+// later step might find a block taken that an earlier one had found free.
 #pragma once
 
 #include <cstddef>
@@ -40,11 +42,21 @@ class ShortLockGuard {
   ShortLock& lock_;
 };
 
+/// Bytes of the block for a request: rounded up to one of four sizes between two powers of two, by
+/// less than a quarter (or 64 bytes), so that requests of about the same size share blocks.
+constexpr std::size_t pooled_size(std::size_t bytes) noexcept {
+  std::size_t step = kAlignment;
+  while (8 * step <= bytes) step *= 2;
+  return (bytes + step - 1) / step * step;
+}
+
 /// The free blocks of a Workspace. Lives until the workspace is destroyed and no tensor holds one
 /// of its blocks any more.
 class Pool final : public BlockSource {
  public:
-  Block* take(std::size_t bytes) override {
+  Block* take(std::size_t requested) override {
+    require_block_size(requested);
+    const std::size_t bytes = pooled_size(requested);
     if (Block* block = take_free(bytes)) return block;
     Block* block = nullptr;
     try {
@@ -113,23 +125,16 @@ class Pool final : public BlockSource {
   [[nodiscard]] std::uint64_t allocations() const noexcept { return allocations_; }
 
  private:
-  /// The smallest free block that fits, but none more than twice as large as requested, so that a
-  /// small tensor does not occupy a huge block. Null when none fits. Either way the request counts
-  /// as a live block; the caller must allocate one for null.
+  /// A free block of this size, or null. Either way the request counts as a live block; the caller
+  /// must allocate one for null.
   Block* take_free(std::size_t bytes) noexcept {
     const ShortLockGuard guard(lock_);
     ++live_;
-    Block** best = nullptr;
-    for (Block** link = &free_; *link != nullptr; link = &(*link)->next) {
-      const std::size_t capacity = (*link)->capacity;
-      if (capacity >= bytes && capacity <= 2 * bytes &&
-          (best == nullptr || capacity < (*best)->capacity))
-        best = link;
-      if (best == link && capacity == bytes) break;
-    }
-    if (best == nullptr) return nullptr;
-    Block* const block = *best;
-    *best = block->next;
+    Block** link = &free_;
+    while (*link != nullptr && (*link)->capacity != bytes) link = &(*link)->next;
+    Block* const block = *link;
+    if (block == nullptr) return nullptr;
+    *link = block->next;
     block->references.set_one();
     return block;
   }
@@ -153,7 +158,7 @@ class Workspace {
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
 
-  /// Bytes allocated from the heap and not returned to it, in use or free.
+  /// Bytes allocated from the heap and not returned to it, in use or free, of rounded sizes.
   [[nodiscard]] std::size_t reserved_bytes() const noexcept { return pool_->reserved(); }
 
   /// Number of allocations from the heap so far; constant after the first of several equal steps.
