@@ -8,6 +8,7 @@
 #include "rae/spec/register_backbone.hpp"
 #include "rae/spec/weight_types.hpp"
 #include "spec/builtin_backbones.hpp"
+#include "spec/dit_sizes.hpp"
 
 namespace rae::detail {
 namespace {
@@ -25,16 +26,7 @@ struct LightningDitKind {
                "num_heads", "mlp_ratio", "num_classes", "class_dropout_prob", "learn_sigma",
                "use_swiglu", "use_rmsnorm", "use_rope", "use_qknorm"});
     Config c;
-    c.input_h = node.get<index_t>("input_h");
-    c.input_w = node.get<index_t>("input_w");
-    if (node.contains("patch_size")) c.patch_size = node.get<index_t>("patch_size");
-    c.in_channels = node.get<index_t>("in_channels");
-    c.hidden_size = node.get<index_t>("hidden_size");
-    c.depth = node.get<index_t>("depth");
-    c.num_heads = node.get<index_t>("num_heads");
-    c.mlp_ratio = node.get_or("mlp_ratio", c.mlp_ratio);
-    c.num_classes = node.get<index_t>("num_classes");
-    c.class_dropout_prob = node.get_or("class_dropout_prob", c.class_dropout_prob);
+    parse_dit_sizes(node, c);
     c.learn_sigma = node.get_or("learn_sigma", c.learn_sigma);
     c.use_swiglu = node.get_or("use_swiglu", c.use_swiglu);
     c.use_rmsnorm = node.get_or("use_rmsnorm", c.use_rmsnorm);
@@ -44,37 +36,17 @@ struct LightningDitKind {
   }
 
   static ConfigNode to_config(const Config& c) {
-    return ConfigNode::map({{"input_h", c.input_h},
-                            {"input_w", c.input_w},
-                            {"patch_size", c.patch_size},
-                            {"in_channels", c.in_channels},
-                            {"hidden_size", c.hidden_size},
-                            {"depth", c.depth},
-                            {"num_heads", c.num_heads},
-                            {"mlp_ratio", c.mlp_ratio},
-                            {"num_classes", c.num_classes},
-                            {"class_dropout_prob", c.class_dropout_prob},
-                            {"learn_sigma", c.learn_sigma},
-                            {"use_swiglu", c.use_swiglu},
-                            {"use_rmsnorm", c.use_rmsnorm},
-                            {"use_rope", c.use_rope},
-                            {"use_qknorm", c.use_qknorm}});
+    ConfigNode out = dit_sizes_to_config(c);
+    out.set("learn_sigma", c.learn_sigma);
+    out.set("use_swiglu", c.use_swiglu);
+    out.set("use_rmsnorm", c.use_rmsnorm);
+    out.set("use_rope", c.use_rope);
+    out.set("use_qknorm", c.use_qknorm);
+    return out;
   }
 
   static void validate(const Config& c, const ConfigPlace& place) {
-    require_size(place / "input_h", c.input_h, 1, kMaxGrid);
-    require_size(place / "input_w", c.input_w, 1, kMaxGrid);
-    require_size(place / "patch_size", c.patch_size, 1, kMaxGrid);
-    if (c.input_h % c.patch_size != 0 || c.input_w % c.patch_size != 0)
-      raise<ConfigError>(place.to_string(), ": a latent of ", c.input_h, " x ", c.input_w,
-                         " does not divide into patches of ", c.patch_size);
-    require_size(place / "in_channels", c.in_channels, 1, kMaxWidth);
-    require_size(place / "hidden_size", c.hidden_size, 1, kMaxWidth);
-    require_size(place / "depth", c.depth, 1, kMaxLayers);
-    require_size(place / "num_heads", c.num_heads, 1, kMaxWidth);
-    require_number(place / "mlp_ratio", c.mlp_ratio, 0, kMaxMlpRatio);
-    require_size(place / "num_classes", c.num_classes, 1, kMaxClasses);
-    require_number(place / "class_dropout_prob", c.class_dropout_prob, 0, 1);
+    validate_dit_sizes(c, place);
     require_dit_width(place, "hidden_size", c.hidden_size, c.num_heads, c.use_rope, c.mlp_ratio);
   }
 

@@ -10,6 +10,7 @@
 #include "rae/spec/register_backbone.hpp"
 #include "rae/spec/weight_types.hpp"
 #include "spec/builtin_backbones.hpp"
+#include "spec/dit_sizes.hpp"
 
 namespace rae::detail {
 namespace {
@@ -33,16 +34,7 @@ struct TokenKind {
 
   static Config parse_common(const ConfigNode& node) {
     Config c;
-    c.input_h = node.get<index_t>("input_h");
-    c.input_w = node.get<index_t>("input_w");
-    c.patch_size = node.get_or("patch_size", c.patch_size);
-    c.in_channels = node.get<index_t>("in_channels");
-    c.hidden_size = node.get<index_t>("hidden_size");
-    c.depth = node.get<index_t>("depth");
-    c.num_heads = node.get<index_t>("num_heads");
-    c.mlp_ratio = node.get_or("mlp_ratio", c.mlp_ratio);
-    c.num_classes = node.get<index_t>("num_classes");
-    c.class_dropout_prob = node.get_or("class_dropout_prob", c.class_dropout_prob);
+    parse_dit_sizes(node, c);
     c.time_tokens = node.get_or("time_tokens", c.time_tokens);
     c.class_tokens = node.get_or("class_tokens", c.class_tokens);
     c.base_depth = node.get_or("base_depth", c.base_depth);
@@ -52,19 +44,10 @@ struct TokenKind {
   }
 
   static ConfigNode to_common(const Config& c) {
-    ConfigNode out = ConfigNode::map({{"input_h", c.input_h},
-                                      {"input_w", c.input_w},
-                                      {"patch_size", c.patch_size},
-                                      {"in_channels", c.in_channels},
-                                      {"hidden_size", c.hidden_size},
-                                      {"depth", c.depth},
-                                      {"num_heads", c.num_heads},
-                                      {"mlp_ratio", c.mlp_ratio},
-                                      {"num_classes", c.num_classes},
-                                      {"class_dropout_prob", c.class_dropout_prob},
-                                      {"time_tokens", c.time_tokens},
-                                      {"class_tokens", c.class_tokens},
-                                      {"base_depth", c.base_depth}});
+    ConfigNode out = dit_sizes_to_config(c);
+    out.set("time_tokens", c.time_tokens);
+    out.set("class_tokens", c.class_tokens);
+    out.set("base_depth", c.base_depth);
     if (c.align_depth > 0) {
       out.set("align_depth", c.align_depth);
       out.set("align_width", c.align_width);
@@ -73,19 +56,7 @@ struct TokenKind {
   }
 
   static void validate_common(const Config& c, const ConfigPlace& place) {
-    require_size(place / "input_h", c.input_h, 1, kMaxGrid);
-    require_size(place / "input_w", c.input_w, 1, kMaxGrid);
-    require_size(place / "patch_size", c.patch_size, 1, kMaxGrid);
-    if (c.input_h % c.patch_size != 0 || c.input_w % c.patch_size != 0)
-      raise<ConfigError>(place.to_string(), ": a latent of ", c.input_h, " x ", c.input_w,
-                         " does not divide into patches of ", c.patch_size);
-    require_size(place / "in_channels", c.in_channels, 1, kMaxWidth);
-    require_size(place / "hidden_size", c.hidden_size, 1, kMaxWidth);
-    require_size(place / "depth", c.depth, 1, kMaxLayers);
-    require_size(place / "num_heads", c.num_heads, 1, kMaxWidth);
-    require_number(place / "mlp_ratio", c.mlp_ratio, 0, kMaxMlpRatio);
-    require_size(place / "num_classes", c.num_classes, 1, kMaxClasses);
-    require_number(place / "class_dropout_prob", c.class_dropout_prob, 0, 1);
+    validate_dit_sizes(c, place);
     require_size(place / "time_tokens", c.time_tokens, 1, kMaxTokens);
     require_size(place / "class_tokens", c.class_tokens, 1, kMaxTokens);
     // A head on a layer that does not exist would have nothing to see.

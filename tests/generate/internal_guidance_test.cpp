@@ -6,6 +6,7 @@
 #include "rae/formats/fill_weights.hpp"
 #include "rae/models/token_dit_dh.hpp"
 #include "support/golden.hpp"
+#include "support/golden_token_dit.hpp"
 
 namespace rae {
 namespace {
@@ -22,31 +23,12 @@ class InternalGuidanceGolden : public testing::Test {
   InternalGuidanceGolden()
       : node_(test::golden_config("v2_sampling")),
         golden_("v2_sampling/io.safetensors"),
-        model_(sizes()) {
+        model_(test::token_dit_dh_sizes(node_)) {
     fill_weights(model_,
                  {TensorSource::open(test::data_path("golden/v2_sampling/weights.safetensors")),
                   token_dit_names(true)});
     const Tensor<std::int64_t> y = golden_.get<std::int64_t>("y");  // (B)
     labels_.assign(y.span().begin(), y.span().end());
-  }
-
-  [[nodiscard]] TokenDitDhConfig sizes() const {
-    const ConfigNode& params = node_.at("params");
-    const auto pair = [&](const char* key) { return params.get<std::vector<index_t>>(key); };
-    TokenDitDhConfig c;
-    c.input_h = c.input_w = params.get<index_t>("input_size");
-    c.in_channels = params.get<index_t>("in_channels");
-    c.hidden_size = pair("hidden_size")[0];
-    c.head_hidden_size = pair("hidden_size")[1];
-    c.depth = pair("depth")[0];
-    c.head_depth = pair("depth")[1];
-    c.num_heads = pair("num_heads")[0];
-    c.head_num_heads = pair("num_heads")[1];
-    c.num_classes = params.get<index_t>("num_classes");
-    c.time_tokens = node_.at("cond_arch").get<index_t>("t");
-    c.class_tokens = node_.at("cond_arch").get<index_t>("c");
-    c.base_depth = params.get<index_t>("base_model_depth");
-    return c;
   }
 
   /// Scale and interval; nothing for null.

@@ -8,6 +8,7 @@
 #include "rae/models/initialize.hpp"
 #include "rae/models/token_dit_dh.hpp"
 #include "support/golden.hpp"
+#include "support/golden_token_dit.hpp"
 
 namespace rae {
 namespace {
@@ -15,26 +16,10 @@ namespace {
 using test::close;
 using test::Golden;
 
-/// The sizes that both networks share, from the `params` and `cond_arch` of a golden case.
-void read_sizes(const ConfigNode& node, TokenBackboneConfig& c) {
-  const ConfigNode &params = node.at("params"), &arch = node.at("cond_arch");
-  c.input_h = c.input_w = params.get<index_t>("input_size");
-  c.in_channels = params.get<index_t>("in_channels");
-  c.mlp_ratio = params.get<double>("mlp_ratio");
-  c.num_classes = params.get<index_t>("num_classes");
-  c.time_tokens = arch.get<index_t>("t");
-  c.class_tokens = arch.get<index_t>("c");
-  c.base_depth = params.get<index_t>("base_model_depth");
-  if (params.get_or("enable_repa", false)) {
-    c.align_depth = params.get<index_t>("repa_layer_depth");
-    c.align_width = params.get<index_t>("z_dim");
-  }
-}
-
 TEST(TokenDit, OutputsMatchTheGoldenOnes) {
   const ConfigNode node = test::golden_config("v2_lightningdit");
   TokenDitConfig c;
-  read_sizes(node, c);
+  test::read_token_dit_sizes(node, c);
   const ConfigNode& params = node.at("params");
   c.patch_size = params.get<index_t>("patch_size");
   c.hidden_size = params.get<index_t>("hidden_size");
@@ -58,17 +43,7 @@ TEST(TokenDit, OutputsMatchTheGoldenOnes) {
 
 TEST(TokenDitDh, EveryStageMatches) {
   const ConfigNode node = test::golden_config("v2_ddt");
-  TokenDitDhConfig c;
-  read_sizes(node, c);
-  const ConfigNode& params = node.at("params");
-  const auto pair = [&](const char* key) { return params.get<std::vector<index_t>>(key); };
-  c.patch_size = pair("patch_size")[0];
-  c.hidden_size = pair("hidden_size")[0];
-  c.head_hidden_size = pair("hidden_size")[1];
-  c.depth = pair("depth")[0];
-  c.head_depth = pair("depth")[1];
-  c.num_heads = pair("num_heads")[0];
-  c.head_num_heads = pair("num_heads")[1];
+  const TokenDitDhConfig c = test::token_dit_dh_sizes(node);
   TokenDitDh<Tensor<float>> model(c);
   fill_weights(model, {TensorSource::open(test::data_path("golden/v2_ddt/weights.safetensors")),
                        token_dit_names(true)});

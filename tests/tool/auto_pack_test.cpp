@@ -12,6 +12,7 @@
 #include "rae/train/classifier_trainer.hpp"
 #include "support/picture_folder.hpp"
 #include "support/tiny_bundle.hpp"
+#include "support/tiny_classifier.hpp"
 #include "tool/run_tool.hpp"
 
 namespace rae::test {
@@ -156,12 +157,7 @@ TEST_F(AutoPackTest, PrintsTheClassConsistencyOfTheClassifier) {
   const TempFolder data;
   write_picture_folder(data);
   const auto pictures = open_dataset(data.path(), Split::train, {.size = 8, .channels = 1});
-  ClassifierOptions options;
-  options.first_channels = 4;
-  options.features = 8;
-  options.training.steps = 60;
-  options.training.batch_size = 12;
-  options.training.warmup_steps = 2;
+  const ClassifierOptions options = tiny_classifier_options(60);
   (void)cached_classifier(path("classifier.safetensors"), pictures, options);
   const auto classifier = load_classifier(path("classifier.safetensors"));
   const auto packed = pack({"--max-loss", "90%", "--classifier", "classifier.safetensors"});
@@ -183,8 +179,7 @@ TEST_F(AutoPackTest, PrintsTheClassConsistencyOfTheClassifier) {
                      consistency_of(Generator::load(path("small.safetensors")), classifier, 24)))
       << small.out;
 
-  ClassifierOptions quick = options;
-  quick.training.steps = 2;
+  const ClassifierOptions quick = tiny_classifier_options(2);
   (void)cached_classifier(path("large.safetensors"),
                           open_dataset(data.path(), Split::train, {.size = 12, .channels = 1}),
                           quick);

@@ -7,6 +7,7 @@
 #include "rae/train/classifier_trainer.hpp"
 #include "support/picture_folder.hpp"
 #include "support/tiny_bundle.hpp"
+#include "support/tiny_classifier.hpp"
 #include "tool/run_tool.hpp"
 
 namespace rae::test {
@@ -56,13 +57,8 @@ TEST_F(BestOf, KeepsTheOneThatTheClassifierFindsMostLikeItsClass) {
   const TempFolder data;
   write_picture_folder(data);
   const auto pictures = open_dataset(data.path(), Split::train, {.size = 8, .channels = 1});
-  ClassifierOptions options;
-  options.first_channels = 4;
-  options.features = 8;
-  options.training.steps = 10;
-  options.training.batch_size = 12;
-  options.training.warmup_steps = 2;
-  const auto classifier = cached_classifier(path("c.safetensors"), pictures, options);
+  const auto classifier =
+      cached_classifier(path("c.safetensors"), pictures, tiny_classifier_options(10));
   const auto result =
       generate({"--class", "square", "--best-of", "5", "--classifier", "c.safetensors"});
   EXPECT_EQ(result.status, 0) << result.err;

@@ -9,6 +9,7 @@
 #include "rae/train/adamw.hpp"
 #include "rae/train/flow_loss.hpp"
 #include "support/golden.hpp"
+#include "support/golden_token_dit.hpp"
 #include "support/kernel_data.hpp"
 
 namespace rae {
@@ -20,27 +21,7 @@ using test::Golden;
 using Model = TokenDitDh<Var<float>>;
 
 /// The sizes of the golden network.
-TokenDitDhConfig sizes() {
-  const ConfigNode node = test::golden_config("v2_train");
-  const ConfigNode& params = node.at("params");
-  const auto pair = [&](const char* key) { return params.get<std::vector<index_t>>(key); };
-  TokenDitDhConfig c;
-  c.input_h = c.input_w = params.get<index_t>("input_size");
-  c.in_channels = params.get<index_t>("in_channels");
-  c.hidden_size = pair("hidden_size")[0];
-  c.head_hidden_size = pair("hidden_size")[1];
-  c.depth = pair("depth")[0];
-  c.head_depth = pair("depth")[1];
-  c.num_heads = pair("num_heads")[0];
-  c.head_num_heads = pair("num_heads")[1];
-  c.num_classes = params.get<index_t>("num_classes");
-  c.time_tokens = node.at("cond_arch").get<index_t>("t");
-  c.class_tokens = node.at("cond_arch").get<index_t>("c");
-  c.base_depth = params.get<index_t>("base_model_depth");
-  c.align_depth = params.get<index_t>("repa_layer_depth");
-  c.align_width = params.get<index_t>("z_dim");
-  return c;
-}
+TokenDitDhConfig sizes() { return test::token_dit_dh_sizes(test::golden_config("v2_train")); }
 
 /// The golden network with its initial weights.
 Model golden_model() {

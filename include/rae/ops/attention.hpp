@@ -20,12 +20,14 @@ Tensor<T> attention(const Tensor<T>& qkv, index_t heads, const RopeTable<T>* rop
   attention<T>(qkv, heads, rope ? rope->view() : RopeView<T>{}, out, operands);
   return out;
 }
-/// The same, recorded: the gradient goes to qkv. `rope` must live until the backward pass,
-/// whose products round their operands in the same way.
-template <Real T>
-Var<T> attention(const Var<T>& qkv, index_t heads, const RopeTable<T>* rope,
-                 DType operands = dtype_of<T>()) {
-  return detail::make_result<T>(
+
+namespace detail {
+
+/// The recorded operation, which keeps `rope`: a pointer of any type to a table, or null.
+template <Real T, class RopePointer>
+Var<T> recorded_attention(const Var<T>& qkv, index_t heads, const RopePointer& rope,
+                          DType operands) {
+  return make_result<T>(
       attention(qkv.value(), heads, rope, operands),
       [qkv, heads, rope, operands](const Tensor<T>& g) {
         Tensor<T> dqkv(qkv.shape());  // (B, T, 3*H*hd)
@@ -34,6 +36,16 @@ Var<T> attention(const Var<T>& qkv, index_t heads, const RopeTable<T>* rope,
         qkv.accumulate(std::move(dqkv));
       },
       qkv);
+}
+
+}  // namespace detail
+
+/// The same, recorded: the gradient goes to qkv. `rope` must live until the backward pass,
+/// whose products round their operands in the same way.
+template <Real T>
+Var<T> attention(const Var<T>& qkv, index_t heads, const RopeTable<T>* rope,
+                 DType operands = dtype_of<T>()) {
+  return detail::recorded_attention(qkv, heads, rope, operands);
 }
 
 /// The same with a table that the recorded operation shares, so that it may be made for one call.
@@ -46,15 +58,7 @@ Tensor<T> attention(const Tensor<T>& qkv, index_t heads, const Shared<const Rope
 template <Real T>
 Var<T> attention(const Var<T>& qkv, index_t heads, const Shared<const RopeTable<T>>& rope,
                  DType operands = dtype_of<T>()) {
-  return detail::make_result<T>(
-      attention(qkv.value(), heads, rope, operands),
-      [qkv, heads, rope, operands](const Tensor<T>& g) {
-        Tensor<T> dqkv(qkv.shape());  // (B, T, 3*H*hd)
-        attention_backward<T>(qkv.value(), heads, rope ? rope->view() : RopeView<T>{}, g, dqkv,
-                              operands);
-        qkv.accumulate(std::move(dqkv));
-      },
-      qkv);
+  return detail::recorded_attention(qkv, heads, rope, operands);
 }
 
 }  // namespace rae
