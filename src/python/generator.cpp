@@ -2,13 +2,10 @@
 #include "rae/generate/generator.hpp"
 
 #include <nanobind/stl/map.h>
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include "python/arrays.hpp"
+#include "python/model_class.hpp"
 #include "python/module.hpp"
-#include "python/options.hpp"
 
 namespace rae::python {
 namespace {
@@ -49,35 +46,12 @@ FloatResult velocity(const Generator& self, const FloatArray& x, float t, nb::ha
   return array_of(call_interruptible([&] { return self.velocity(state, t, classes); }));
 }
 
-Generator load(nb::handle path, nb::handle models, const nb::kwargs& options) {
-  const std::string file = path_of(path), folder = models.is_none() ? "" : path_of(models);
-  const LoadOptions how = load_options(options);
-  return call_interruptible([&] { return Generator(open_model(file, folder), how); });
-}
-
-Generator builtin(const std::optional<std::string>& name, const nb::kwargs& options) {
-  const LoadOptions how = load_options(options);
-  return call_interruptible(
-      [&] { return name ? Generator::builtin(*name, how) : Generator::builtin(how); });
-}
-
 }  // namespace
 
 void bind_generator(nb::module_& module) {
-  nb::class_<Generator>(module, "Generator",
-                        "A diffusion network with the decoder of its latents. Threads may share "
-                        "one; each call runs without Python's global lock.")
-      .def_static("load", &load, nb::arg("path"), nb::arg("models") = nb::none(),
-                  nb::arg("options"),
-                  nb::sig("def load(path: str | os.PathLike, models: str | os.PathLike | None = "
-                          "None, *, dtype: str | None = None, keep_loaded: bool = True, "
-                          "available_memory: int = 0) -> Generator"),
-                  "Loads a bundle, or the model of an official configuration (.yaml), whose files "
-                  "are in the folder `models`.")
-      .def_static("builtin", &builtin, nb::arg("name") = nb::none(), nb::arg("options"),
-                  nb::sig("def builtin(name: str | None = None, *, dtype: str | None = None, "
-                          "keep_loaded: bool = True, available_memory: int = 0) -> Generator"),
-                  "Loads a model by its name, by default `BUILTIN_MODEL`; see `builtin_models`.")
+  model_class<Generator>(module, "Generator",
+                         "A diffusion network with the decoder of its latents. Threads may share "
+                         "one; each call runs without Python's global lock.")
       .def("sample", &sample, nb::arg("labels"), nb::arg("options"),
            nb::sig("def sample" RAE_SAMPLE_ARGUMENTS "numpy.ndarray"),
            "One picture for each label, a number or a name: uint8 (N, H, W, C). Absent options "
@@ -93,23 +67,6 @@ void bind_generator(nb::module_& module) {
            nb::sig("def png_text(self, labels: object, i: int, **options: object) -> dict[str, "
                    "str]"),
            "Settings that reproduce picture `i` of `sample(labels, **options)`.")
-      .def(
-          "decode",
-          [](const Generator& self, const FloatArray& latents) {
-            const Tensor<float> z = tensor_of(latents, "latents");  // (B, C, h, w)
-            return array_of(call_interruptible([&] { return self.decode(z); }));
-          },
-          nb::arg("latents"), nb::sig("def decode(self, latents: numpy.ndarray) -> numpy.ndarray"),
-          "Pictures of normalised latents (B, C, h, w): uint8 (B, H, W, C).")
-      .def(
-          "decode_pixels",
-          [](const Generator& self, const FloatArray& latents) {
-            const Tensor<float> z = tensor_of(latents, "latents");  // (B, C, h, w)
-            return array_of(call_interruptible([&] { return self.decode_pixels(z); }));
-          },
-          nb::arg("latents"),
-          nb::sig("def decode_pixels(self, latents: numpy.ndarray) -> numpy.ndarray"),
-          "The same as float32 (B, C, H, W), neither clamped to [0, 1] nor rounded.")
       .def("velocity", &velocity, nb::arg("x"), nb::arg("t"), nb::arg("labels"),
            nb::sig("def velocity(self, x: numpy.ndarray, t: float, labels: object) -> "
                    "numpy.ndarray"),
@@ -133,27 +90,7 @@ void bind_generator(nb::module_& module) {
                    "Names of the classes; empty when the model has none.")
       .def_prop_ro(
           "dtype", [](const Generator& self) { return std::string(self.type_name()); },
-          "The type of the weights in matrix products.")
-      .def_prop_ro("name", [](const Generator& self) { return self.config().name; })
-      .def_prop_ro(
-          "image_shape",
-          [](const Generator& self) {
-            const Shape s = self.config().image_shape();
-            return nb::make_tuple(s[1], s[2], s[0]);
-          },
-          "Height, width and channels of a picture.",
-          nb::sig("def image_shape(self) -> tuple[int, int, int]"))
-      .def_prop_ro(
-          "latent_shape",
-          [](const Generator& self) {
-            const Shape s = self.config().latent_shape();
-            return nb::make_tuple(s[0], s[1], s[2]);
-          },
-          "Channels, height and width of a latent.",
-          nb::sig("def latent_shape(self) -> tuple[int, int, int]"))
-      .def_prop_ro(
-          "config", [](const Generator& self) { return object_of(to_config(self.config())); },
-          "Everything about the model except its weights.", nb::sig("def config(self) -> dict"));
+          "The type of the weights in matrix products.");
 }
 
 }  // namespace rae::python

@@ -34,6 +34,14 @@ Recipe recipe_of(const ConfigNode& source, const std::string& data, const std::s
   return parse_recipe(source, classes);
 }
 
+/// Calls the function of Python with each report, which it may keep.
+template <class Progress>
+Function<bool(const Progress&)> progress_callback(nb::handle function, Interrupts& interrupts) {
+  return [held = nb::borrow(function), &interrupts](const Progress& progress) {
+    return interrupts.ask([&] { return held(nb::cast(progress)); });
+  };
+}
+
 std::string train(nb::handle recipe, nb::handle data, nb::handle out, const nb::kwargs& given) {
   Interrupts interrupts;
   ConfigNode source = config_of(recipe);
@@ -61,9 +69,7 @@ std::string train(nb::handle recipe, nb::handle data, nb::handle out, const nb::
   keywords.take("samples", run.samples);
   keywords.take("tensorboard", run.tensorboard);
   keywords.take("on_progress", [&](nb::handle function) {
-    run.on_progress = [held = nb::borrow(function), &interrupts](const TrainingProgress& progress) {
-      return interrupts.ask([&] { return held(nb::cast(progress)); });
-    };
+    run.on_progress = progress_callback<TrainingProgress>(function, interrupts);
   });
   keywords.take("on_event", [&](nb::handle function) {
     run.on_event = [held = nb::borrow(function), &interrupts](const std::string& text) {
@@ -105,10 +111,7 @@ nb::object evaluate_model(nb::handle model, nb::handle data, const nb::kwargs& g
   });
   keywords.take("classifier_file", [&](nb::handle p) { options.classifier_file = path_of(p); });
   keywords.take("on_progress", [&](nb::handle function) {
-    options.on_progress = [held = nb::borrow(function),
-                           &interrupts](const EvaluationProgress& progress) {
-      return interrupts.ask([&] { return held(nb::cast(progress)); });
-    };
+    options.on_progress = progress_callback<EvaluationProgress>(function, interrupts);
   });
   keywords.finish();
   const EvaluationReport report = call_interruptible(interrupts, [&] {
