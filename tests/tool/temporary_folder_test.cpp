@@ -34,9 +34,10 @@ class Orphans : public ToolTest {
 
   [[nodiscard]] Words temporaries() const {
     Words out;
+    // Other processes may remove files meanwhile, so the paths are not looked up again.
     for (const auto& entry : fs::recursive_directory_iterator(path("")))
       if (entry.path().filename().string().find(".tmp-") != std::string::npos)
-        out.push_back(fs::relative(entry.path(), path("")).string());
+        out.push_back(entry.path().lexically_relative(path("")).string());
     std::sort(out.begin(), out.end());
     return out;
   }
@@ -117,9 +118,15 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return std::string(row.param.name); });
 
 TEST_F(Orphans, OfAFolderThatWasKilledWhileItWasWritten) {
-  const Words command{"generate", "-m", "m.safetensors", "-n", "4000", "--steps", "1", "-o", "d"};
+  const Words command{"generate", "-m", "m.safetensors", "-n", "100000", "--steps", "1", "-o", "d"};
   const pid_t child = start(command);
-  while (temporaries().empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  // It first makes and removes a trial file, to see that it may write.
+  const auto has_begun = [&] {
+    const Words names = temporaries();
+    return std::any_of(names.begin(), names.end(),
+                       [](const std::string& name) { return name.rfind("d.tmp-", 0) == 0; });
+  };
+  while (!has_begun()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   // Its files are locked while it lives, so another run does not take them away. It is stopped,
   // because it could be finished otherwise.
   ::kill(child, SIGSTOP);

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -85,7 +86,7 @@ class KilledRun {
   void change() {
     before_ = recipe_;
     undo_ = {};
-    switch (random_() % 13) {
+    switch (random_() % 15) {
       case 0: return train_again("encoder", concat("encoder.train.lr=", rate()));
       case 1: return train_again("decoder", concat("decoder.train.lr=", rate()));
       case 2: return train_again("dit", concat("dit.train.lr=", rate()));
@@ -98,6 +99,8 @@ class KilledRun {
       case 9: return set(concat("data.flip=", random_() % 2 == 0 ? "true" : "false"));
       case 10: return set(concat("data.held_out=", random_() % 2 == 0 ? "0" : "0.3"));
       case 11: return toggle_initial_model();
+      case 12: return set(concat("dit.train.ema_decay=", decays()));
+      case 13: return train_again("dit", concat("dit.quantize=", narrow_type()));
       default: return toggle_picture();
     }
   }
@@ -182,6 +185,12 @@ class KilledRun {
     }
   }
 
+  /// Another order needs no step; another decay is refused.
+  const char* decays() {
+    constexpr std::array kDecays{"0.9", "[0.9, 0.5]", "[0.5, 0.9]"};
+    return kDecays[random_() % kDecays.size()];
+  }
+  const char* narrow_type() { return random_() % 2 == 0 ? "int4" : "int8w"; }
   double rate() { return 1e-3 * static_cast<double>(1 + random_() % 5); }
 
   void set(const std::string& assignment) {
