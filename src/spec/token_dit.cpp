@@ -69,6 +69,9 @@ struct TokenKind {
   static Shape latent_shape(const Config& c) { return {c.in_channels, c.input_h, c.input_w}; }
   static bool has_null_class(const Config&) { return true; }
   static bool has_base_head(const Config& c) { return c.base_depth > 0; }
+  static Shape aligned_shape(const Config& c) {
+    return c.align_depth > 0 ? Shape{c.rows() * c.columns(), c.align_width} : Shape{};
+  }
   /// No block has a modulation that is computed from one vector per picture.
   static DType weight_type(const Config&, DType wanted, std::string_view parameter) {
     return block_weight_type(wanted, "blocks.", parameter, 0);

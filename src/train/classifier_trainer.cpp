@@ -71,10 +71,7 @@ Classifier<Tensor<float>> train(OwnedPointer<const ImageDataset> data,
   Classifier<Var<float>> model(config);
   initialize(model, training.seed);
   multiply_as(model, training.dtype);
-  AdamW<float> optimizer(
-      model,
-      {.beta1 = training.beta1, .beta2 = training.beta2, .weight_decay = training.weight_decay},
-      training.ema_decay);
+  AdamW<float> optimizer = make_optimizer(model, training, {});
   Batches batches(data, training.batch_size / training.accumulate, training.seed,
                   options.augmentation);
   context.stage = "classifier";

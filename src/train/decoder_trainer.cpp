@@ -59,6 +59,7 @@ DecoderIteration::DecoderIteration(Decoder<Var<float>>& decoder,
                                    const TrainingOptions& training, index_t steps_per_epoch)
     : decoder_(decoder),
       pixels_(pixels),
+      output_(options.output),
       reconstruction_(encoder, pixels, options.perceptual_weight, options.encoder_size,
                       options.encoder_width) {
   if (options.lpips)
@@ -75,12 +76,12 @@ DecoderIteration::DecoderIteration(Decoder<Var<float>>& decoder,
   discriminator_first_step_ = options.gan->discriminator_start.first_step(steps_per_epoch);
 }
 
-Var<float> DecoderIteration::picture(const Var<float>& patches) const {
-  return affine_pixels(decoder_.image_of(patches), pixels_.std, pixels_.mean);
+Var<float> DecoderIteration::picture(const Var<float>& image) const {
+  return output_ == PixelRange::unit ? image : affine_pixels(image, pixels_.std, pixels_.mean);
 }
 
 Var<float> DecoderIteration::reconstruct(const Tensor<float>& tokens) const {
-  return affine_pixels(decoder_(Var<float>(tokens)), pixels_.std, pixels_.mean);
+  return picture(decoder_(Var<float>(tokens)));
 }
 
 Tensor<float> DecoderIteration::at_last_layer(const Var<float>& hidden,
@@ -88,7 +89,8 @@ Tensor<float> DecoderIteration::at_last_layer(const Var<float>& hidden,
   const Var<float> weight = decoder_.pred.weight.value.detached(true);  // (P*P*C, H)
   Tape<float> tape;
   const TapeScope<float> scope(tape);
-  tape.backward(picture(linear(hidden.detached(), weight, decoder_.pred.bias.value.detached())),
+  tape.backward(picture(decoder_.image_of(
+                    linear(hidden.detached(), weight, decoder_.pred.bias.value.detached()))),
                 gradient);
   if (!add_over_ranks_) return weight.grad();
   Tensor<float> mean(weight.shape());  // (P*P*C, H)
@@ -101,8 +103,8 @@ Var<float> DecoderIteration::loss(index_t step, const Tensor<float>& tokens,
                                   const Tensor<float>& images, const DiffAugDraws& draws) {
   const DecoderConfig& config = decoder_.config();
   const Var<float> hidden =
-      decoder_.hidden(Var<float>(tokens), config.grid_h, config.grid_w);  // (B, 1+N, H)
-  const Var<float> recon = picture(decoder_.pred(hidden));                // (B, C, H, W)
+      decoder_.hidden(Var<float>(tokens), config.grid_h, config.grid_w);       // (B, 1+N, H)
+  const Var<float> recon = picture(decoder_.image_of(decoder_.pred(hidden)));  // (B, C, H, W)
   if (!adversary_ || step < first_step_ || weight_ == 0)
     return reconstruction_(recon, images, step);
 
@@ -152,9 +154,7 @@ Decoder<Tensor<float>> train_decoder(OwnedPointer<const ImageDataset> data,
   initialize(model, options.seed);
   set_initial_values(model, context.initial);
   multiply_as(model, options.dtype);
-  AdamW<float> optimizer(
-      model, {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay},
-      options.ema_decay, options.further_ema_decays);
+  AdamW<float> optimizer = make_optimizer(model, options);
   const index_t part_size = options.batch_size / options.accumulate;
   Batches batches(data, part_size, options.seed, loss_options.augmentation);
   DecoderIteration iteration(model, *frozen, pixels, loss_options, options,

@@ -134,9 +134,7 @@ Encoder<Tensor<float>> train_encoder(OwnedPointer<const ImageDataset> data,
   multiply_as(model, options.dtype);
   std::vector<double> decays = options.further_ema_decays;
   if (distills) decays.push_back(distillation.teacher_momentum);  // the teacher is an average, too
-  AdamW<float> optimizer(
-      model, {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay},
-      options.ema_decay, decays);
+  AdamW<float> optimizer = make_optimizer(model, options, decays);
   Batches batches(data, options.batch_size / options.accumulate, options.seed,
                   pretraining.augmentation),
       other_views(data, options.batch_size / options.accumulate, options.seed,

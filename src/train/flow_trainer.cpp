@@ -5,6 +5,7 @@
 #include "core/process_limits.hpp"
 #include "rae/core/owner.hpp"
 #include "rae/core/parallel.hpp"
+#include "rae/ops/tokens.hpp"
 #include "train/held_out.hpp"
 #include "train/latent_cache.hpp"
 
@@ -51,10 +52,7 @@ OwnedPointer<BackboneNetwork<Tensor<float>>> train_on_latents(
     quantize_parameters(*model, [&](const std::string& name) {
       return backbone.weight_type(*flow.quantize, name);
     });
-  AdamW<float> optimizer(
-      *model,
-      {.beta1 = training.beta1, .beta2 = training.beta2, .weight_decay = training.weight_decay},
-      training.ema_decay, training.further_ema_decays);
+  AdamW<float> optimizer = make_optimizer(*model, training);
   auto averaged = backbone.make<Tensor<float>>();
   if (on_average)
     context.on_checkpoint = [&, then = context.on_checkpoint](index_t step) {
@@ -69,14 +67,16 @@ OwnedPointer<BackboneNetwork<Tensor<float>>> train_on_latents(
   const auto loss_of = [&](const LatentBatch& batch) {
     const FlowDraws draws =
         draw_flow(batch.latents.shape(), batch.labels, backbone, flow, training.seed, batch.first);
-    if (!backbone.has_base_head())
+    const bool aligned = aligns(backbone, flow.further);
+    if (!backbone.has_base_head() && !aligned)
       return flow_loss(*model, batch.latents, draws.noise, draws.t, draws.labels, flow.objective);
     const auto outputs = [&](const Var<float>& x, const Tensor<float>& t,
                              std::span<const std::int64_t> labels, const WantedOutputs& wanted) {
       return model->outputs(x, model->conditioning(t, labels), wanted);
     };
     return flow_losses(outputs, batch.latents, draws.noise, draws.t, draws.labels, flow.objective,
-                       Tensor<float>())
+                       aligned ? grid_to_tokens(batch.latents) : Tensor<float>(), flow.further,
+                       backbone.has_base_head())
         .total;
   };
   if (held_out) context.held_out_loss = [&](index_t) { return held_out(loss_of); };
@@ -93,6 +93,18 @@ OwnedPointer<BackboneNetwork<Tensor<float>>> train_on_latents(
 }
 
 }  // namespace
+
+bool aligns(const Backbone& backbone, const FurtherLosses& losses, const std::string& where) {
+  const Shape aligned = backbone.aligned_shape();  // (N, z)
+  if (aligned.rank() == 0 || losses.align <= 0) return false;
+  const Shape latent = backbone.latent_shape();          // (C, h, w)
+  const Shape tokens{latent[1] * latent[2], latent[0]};  // (N, C)
+  if (!(aligned == tokens))
+    raise<ConfigError>(where, ": REPA compares features with the latents' own tokens ", tokens,
+                       ", but the network's projection makes ", aligned, "; set align_width to ",
+                       tokens[1], " and patch_size to 1, or align_weight to 0");
+  return true;
+}
 
 OwnedPointer<BackboneNetwork<Tensor<float>>> train_flow(
     const LatentSource& latents, const Backbone& backbone, const FlowOptions& flow,

@@ -258,9 +258,24 @@ LatentOptions parse_latents(const ConfigNode& node) {
   return o;
 }
 
+/// The weights of a base head and of REPA, for networks that have them.
+void parse_further(const ConfigNode& node, const ModelConfig& model, FurtherLosses& o) {
+  const auto refuse_unless = [&](bool has, const char* key, const char* reason) {
+    if (const ConfigNode* given = node.find(key); given != nullptr && !has)
+      raise<ConfigError>(given->where(), ": is for networks with ", reason);
+  };
+  refuse_unless(model.dit->has_base_head(), "base_weight", "a base head (base_depth above 0)");
+  refuse_unless(model.dit->aligned_shape().rank() > 0, "align_weight",
+                "a projection for REPA (align_depth above 0)");
+  o.base = number(node, "base_weight", o.base, 0, kAny);
+  o.align = number(node, "align_weight", o.align, 0, kAny);
+  (void)aligns(*model.dit, o, node.where());
+}
+
 /// Path and prediction are those of the model, so that sampling uses the ones of the training.
 FlowOptions parse_flow(const ConfigNode& node, const ModelConfig& model) {
-  require_keys_known(node, {"time", "loss_weight", "train_eps", "augmentation"});
+  require_keys_known(node, {"time", "loss_weight", "floored_target", "base_weight", "align_weight",
+                            "train_eps", "augmentation"});
   FlowOptions o;
   o.objective = {.path = model.path,
                  .path_formulas = model.path_formulas,
@@ -268,6 +283,10 @@ FlowOptions parse_flow(const ConfigNode& node, const ModelConfig& model) {
                  .floor = model.prediction_floor};
   if (detail::given(node, "loss_weight") != nullptr)
     o.objective.loss_weight = detail::named(node, "loss_weight", "", parse_loss_weighting);
+  o.objective.floored_target = node.get_or("floored_target", false);
+  if (o.objective.floored_target && o.objective.loss_weight)
+    node.fail_expected("no loss_weight beside floored_target, which is a weight, too");
+  parse_further(node, model, o.further);
   std::optional<double> eps;
   if (node.contains("train_eps")) eps = number(node, "train_eps", 0, 0, 0.499);
   const TimeInterval interval = training_interval(o.objective, eps);
@@ -300,7 +319,7 @@ DatasetOptions parse_data(const ConfigNode& node) {
 std::string_view network_without_classes(const ConfigNode& recipe) {
   const ConfigNode* model = recipe.is_map() ? recipe.find("model") : nullptr;
   if (model == nullptr || !model->is_map()) return {};
-  for (const std::string_view name : {"dit", "lightning_dit"})
+  for (const std::string_view name : {"dit", "lightning_dit", "token_dit", "token_dit_dh"})
     if (const ConfigNode* network = model->find(name);
         network != nullptr && network->is_map() && !network->contains("num_classes"))
       return name;
@@ -412,10 +431,6 @@ Recipe parse_recipe(const ConfigNode& given, std::optional<index_t> classes) {
   read_model(r, node.contains("dit"));
   if (!r.model.decoder)
     raise<ConfigError>(node.at("model").where(), ": a recipe needs the member decoder");
-  if (r.model.decoder_output != PixelRange::normalized)
-    raise<ConfigError>(node.at("model").at("decoder_output").where(),
-                       ": decoders of pixels in [0, 1], as RAEv2 has them, cannot be trained by a "
-                       "recipe; leave it out");
   if (r.model.dit.has_value() != node.contains("dit"))
     raise<ConfigError>(node.where(), ": a recipe needs both of a network to train (model.",
                        r.model.dit ? r.model.dit->name() : "dit",
@@ -436,6 +451,7 @@ Recipe parse_recipe(const ConfigNode& given, std::optional<index_t> classes) {
   r.decoder_loss = parse_decoder_loss(decoder.at("loss"));
   r.decoder_loss.encoder_size = r.model.encoder_size;
   r.decoder_loss.encoder_width = r.model.encoder_width;
+  r.decoder_loss.output = r.model.decoder_output;
   if (r.decoder_loss.perceptual_weight != 0 && !r.model.encoder.differentiable())
     raise<ConfigError>(decoder.at("loss").where(), ": perceptual_weight: the encoder '",
                        r.model.encoder.family(),

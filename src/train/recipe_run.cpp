@@ -352,7 +352,9 @@ class RecipeRunner {
                                        LatentNorm<float> norm) const {
     const ModelConfig& config = recipe_.model;
     const Shape input = config.encoder_size > 0 ? config.encoder_input_shape() : Shape{0, 0, 0};
-    return {encoder, decoder, {input[1], input[2], config.pixels, std::move(norm)}};
+    return {encoder,
+            decoder,
+            {input[1], input[2], config.pixels, std::move(norm), config.decoder_output}};
   }
 
   void say(const std::string& event) const {

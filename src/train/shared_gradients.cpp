@@ -238,7 +238,11 @@ void SharedGradients::update(index_t step, const AdamWOptions& options, double s
       const View<float> parameter =
           range(slot.parameter.mutable_value().data(), part.begin, part.count());
       const auto of = [&](Tensor<float>& tensor) { return range(tensor.data(), 0, part.count()); };
-      if (piece.given)
+      if (piece.given && slot.muon_parts > 0)  // never sharded: see RankSharing::require_shareable
+        optimizer_.update(slot,
+                          {bucket.values.data() + piece.begin, slot.parameter.value().shape()},
+                          options, scale);
+      else if (piece.given)
         adamw_step<float>(parameter,
                           range(bucket.values.data(), piece.begin + part.begin, part.count()),
                           of(slot.exp_avg), of(slot.exp_avg_sq), step, options, scale);

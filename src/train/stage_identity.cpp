@@ -27,8 +27,8 @@ bool counts(TrainingStage stage, std::string_view key) {
     case TrainingStage::encoder:
       return is_one_of(key, {"encoder", "pixels", "image_size", "image_width"});
     case TrainingStage::decoder:
-      return is_one_of(
-          key, {"decoder", "encoder_size", "encoder_width", "pixels", "image_size", "image_width"});
+      return is_one_of(key, {"decoder", "decoder_output", "encoder_size", "encoder_width", "pixels",
+                             "image_size", "image_width"});
     case TrainingStage::statistics:
       return is_one_of(key,
                        {"encoder_size", "encoder_width", "pixels", "image_size", "image_width"});

@@ -112,6 +112,7 @@ void check(const TrainingOptions& o, const std::string& stage) {
     require(decay >= 0 && decay < 1 && std::count(decays.begin(), decays.end(), decay) == 1,
             "ema_decay in [0, 1), or several different ones");
   require(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1, "betas in [0, 1)");
+  require(!o.muon || (o.muon->momentum >= 0 && o.muon->momentum < 1), "momentum in [0, 1)");
   require(o.dtype == DType::f32 || o.dtype == DType::bf16, "a dtype of f32 or bf16");
   require(o.max_grad_norm >= 0 && o.weight_decay >= 0,
           "max_grad_norm and weight_decay of at least 0");
@@ -121,11 +122,35 @@ void check(const TrainingOptions& o, const std::string& stage) {
 
 }  // namespace
 
+namespace {
+
+/// The members of GMuon.
+void parse_optimizer(const ConfigNode& node, TrainingOptions& o) {
+  if (const ConfigNode* name = node.find("optimizer")) {
+    if (name->as_string() != "adamw" && name->as_string() != "gmuon")
+      name->fail_expected("adamw or gmuon");
+    if (name->as_string() == "adamw")
+      o.muon.reset();
+    else if (!o.muon)
+      o.muon.emplace();
+  }
+  for (const char* key : {"momentum", "nesterov"})
+    if (const ConfigNode* given = node.find(key); given != nullptr && !o.muon)
+      raise<ConfigError>(given->where(), ": is for optimizer: gmuon; AdamW has betas");
+  if (!o.muon) return;
+  o.muon->momentum = node.get_or("momentum", o.muon->momentum);
+  o.muon->nesterov = node.get_or("nesterov", o.muon->nesterov);
+  o.muon->weight_decay = o.weight_decay;
+}
+
+}  // namespace
+
 TrainingOptions parse_training_options(const ConfigNode& node, TrainingOptions o) {
-  require_keys_known(
-      node, {"steps", "batch_size", "accumulate", "lr", "final_lr", "decay", "warmup_steps",
-             "warmup_from_zero", "decay_end_step", "betas", "weight_decay", "max_grad_norm",
-             "ema_decay", "dtype", "seed", "log_every", "checkpoint_every"});
+  require_keys_known(node, {"steps",          "batch_size",   "accumulate",    "lr",
+                            "final_lr",       "decay",        "warmup_steps",  "warmup_from_zero",
+                            "decay_end_step", "optimizer",    "momentum",      "nesterov",
+                            "betas",          "weight_decay", "max_grad_norm", "ema_decay",
+                            "dtype",          "seed",         "log_every",     "checkpoint_every"});
   auto read = [&](const char* key, auto& value) { value = node.get_or(key, value); };
   read("steps", o.steps);
   read("batch_size", o.batch_size);
@@ -163,6 +188,7 @@ TrainingOptions parse_training_options(const ConfigNode& node, TrainingOptions o
     o.beta1 = values[0];
     o.beta2 = values[1];
   }
+  parse_optimizer(node, o);
   check(o, node.where());
   return o;
 }
@@ -180,6 +206,11 @@ ConfigNode training_settings(const TrainingOptions& o) {
   if (o.decay_end_step > 0) node.set("decay_end_step", o.decay_end_step);
   node.set("betas", ConfigNode::list({o.beta1, o.beta2}));
   node.set("weight_decay", o.weight_decay);
+  if (o.muon) {
+    node.set("optimizer", "gmuon");
+    node.set("momentum", o.muon->momentum);
+    node.set("nesterov", o.muon->nesterov);
+  }
   node.set("max_grad_norm", o.max_grad_norm);
   std::vector<double> decays = ema_decays(o);
   std::sort(decays.begin(), decays.end());  // which one is the result can still be chosen
@@ -208,6 +239,11 @@ void RankSharing::require_shareable(const TrainingOptions& options, std::string_
                        part == 1 ? " picture" : " pictures",
                        options.accumulate > 1 ? " (batch_size / accumulate)" : "",
                        "; start at most ", part);
+  if (several() && shard_optimizer && options.muon)
+    raise<ConfigError>(stage,
+                       ": the optimizer gmuon needs whole matrices, of which a rank has only "
+                       "a part when the optimiser is sharded; leave out --shard-optimizer, "
+                       "or use adamw");
 }
 
 void RankSharing::require_same_kernels() const {

@@ -66,9 +66,7 @@ Vae<Tensor<float>> train_vae(OwnedPointer<const ImageDataset> data, const VaeEnc
   initialize(model, options.seed);
   set_initial_values(model, context.initial);
   multiply_as(model, options.dtype);
-  AdamW<float> optimizer(
-      model, {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay},
-      options.ema_decay);
+  AdamW<float> optimizer = make_optimizer(model, options, {});
   // Options out of range are refused by run_training; nothing may divide by them before.
   const index_t part_size = options.batch_size / std::max<index_t>(1, options.accumulate);
   Batches batches(data, part_size, options.seed, loss.augmentation);

@@ -57,6 +57,7 @@ class BackboneKind {
   [[nodiscard]] virtual double class_dropout_prob(const std::any& c) const = 0;
   [[nodiscard]] virtual bool has_null_class(const std::any& c) const = 0;
   [[nodiscard]] virtual bool has_base_head(const std::any& c) const = 0;
+  [[nodiscard]] virtual Shape aligned_shape(const std::any& c) const = 0;
   [[nodiscard]] virtual index_t width(const std::any& c) const = 0;
   [[nodiscard]] virtual bool has_head() const noexcept = 0;
   [[nodiscard]] virtual std::vector<ParameterShape> parameter_shapes(const std::any& c) const = 0;
@@ -121,6 +122,8 @@ class Backbone {
   [[nodiscard]] bool has_null_class() const { return kind_->has_null_class(config_); }
   /// True when the network has a head on an intermediate layer, which internal guidance needs.
   [[nodiscard]] bool has_base_head() const { return kind_->has_base_head(config_); }
+  /// Shape (N, z) of the features that the projection of REPA predicts; of rank 0 without one.
+  [[nodiscard]] Shape aligned_shape() const { return kind_->aligned_shape(config_); }
   /// Width of the widest tokens inside the network.
   [[nodiscard]] index_t width() const { return kind_->width(config_); }
   /// True when the network consists of a backbone and a head (see BackboneNetwork::has_head).

@@ -129,6 +129,11 @@ class AdaptedKind final : public BackboneKind {
     (void)c;
     return false;
   }
+  [[nodiscard]] Shape aligned_shape(const std::any& c) const override {
+    if constexpr (requires { Kind::aligned_shape(of(c)); }) return Kind::aligned_shape(of(c));
+    (void)c;
+    return {};
+  }
   [[nodiscard]] index_t width(const std::any& c) const override { return Kind::width(of(c)); }
   [[nodiscard]] bool has_head() const noexcept override {
     return AdaptedBackbone<Tensor<float>, Network<Tensor<float>>>::kHasHead;

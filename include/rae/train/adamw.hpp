@@ -107,12 +107,24 @@ class AdamW {
       return norm;
     }
     for (Slot& slot : slots_) {
-      if (!slot.parameter.grad().empty()) update(slot, options, scale);
+      if (!slot.parameter.grad().empty()) update(slot, slot.parameter.grad(), options, scale);
       slot.parameter.clear_grad();
       for (std::size_t k = 0; k < ema_decays_.size(); ++k)
         ema_update<T>(slot.average(k), slot.parameter.value(), ema_decays_[k]);
     }
     return norm;
+  }
+
+  /// Updates one parameter with this gradient, of its shape, in step number `steps`(), by Muon or
+  /// AdamW; not its averages.
+  void update(Slot& slot, View<const T> gradient, const AdamWOptions& options, double scale) {
+    if (slot.muon_parts == 0)
+      return adamw_step<T>(slot.parameter.mutable_value(), gradient, slot.exp_avg, slot.exp_avg_sq,
+                           step_, options, scale);
+    MuonOptions muon = *muon_;
+    muon.lr = options.lr;
+    muon_step<T>(slot.parameter.mutable_value(), gradient, slot.exp_avg, slot.muon_parts, muon,
+                 scale);
   }
 
   /// Steps taken so far.
@@ -149,16 +161,6 @@ class AdamW {
   }
 
  private:
-  void update(Slot& slot, const AdamWOptions& options, double scale) {
-    if (slot.muon_parts == 0)
-      return adamw_step<T>(slot.parameter.mutable_value(), slot.parameter.grad(), slot.exp_avg,
-                           slot.exp_avg_sq, step_, options, scale);
-    MuonOptions muon = *muon_;
-    muon.lr = options.lr;
-    muon_step<T>(slot.parameter.mutable_value(), slot.parameter.grad(), slot.exp_avg,
-                 slot.muon_parts, muon, scale);
-  }
-
   AdamWOptions options_;
   std::optional<MuonOptions> muon_;
   std::vector<double> ema_decays_;

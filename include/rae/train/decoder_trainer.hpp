@@ -22,9 +22,10 @@ struct DecoderLossOptions {
   Augmentation augmentation{};  ///< of the pictures
   index_t encoder_size =
       0;  ///< height to which pictures are resized before the encoder; 0 leaves them as they are
-  index_t encoder_width = 0;            ///< their width; 0: encoder_size
-  std::optional<LpipsOptions> lpips{};  ///< the official perceptual loss
-  std::optional<GanOptions> gan{};      ///< the official adversarial loss
+  index_t encoder_width = 0;                   ///< their width; 0: encoder_size
+  PixelRange output = PixelRange::normalized;  ///< pixels that the decoder makes
+  std::optional<LpipsOptions> lpips{};         ///< the official perceptual loss
+  std::optional<GanOptions> gan{};             ///< the official adversarial loss
 };
 
 /// One iteration of stage 1 in its two parts, between which the decoder's optimiser steps. Keeps
@@ -72,14 +73,15 @@ class DecoderIteration {
   [[nodiscard]] std::map<std::string, double> measurements() const;
 
  private:
-  /// The picture of the last layer's output (B, 1+N, P*P*C).
-  [[nodiscard]] Var<float> picture(const Var<float>& patches) const;
+  /// The decoder's image (B, C, H, W) as a picture in [0, 1].
+  [[nodiscard]] Var<float> picture(const Var<float>& image) const;
   /// The gradient at the last layer's weight for one at the picture.
   [[nodiscard]] Tensor<float> at_last_layer(const Var<float>& hidden,
                                             const Tensor<float>& gradient) const;
 
   Decoder<Var<float>>& decoder_;
   PixelNorm pixels_;
+  PixelRange output_;
   DecoderLoss reconstruction_;
   std::optional<Adversary> adversary_;
   Function<void(std::span<float>)> add_over_ranks_{};  // empty with one rank

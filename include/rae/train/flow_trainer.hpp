@@ -34,9 +34,11 @@ struct FlowOptions {
   FlowObjective objective{};  ///< path, prediction and weight of the loss
   TimeDistribution time = TimeDistribution::logit_normal(0, 1);  ///< before the shift
   double time_shift = 1.0;                                       ///< at least 1, see `time_shift`
-  Augmentation augmentation{};                                   ///< of the pictures
-  bool checkpointing = false;  ///< recompute the activations of each block in the backward pass
-                               ///< instead of keeping them: less memory, the same numbers
+  FurtherLosses further{};  ///< of networks with a base head or a projection for REPA; the features
+                            ///< that the projection predicts are the latents' own tokens
+  Augmentation augmentation{};  ///< of the pictures
+  bool checkpointing = false;   ///< recompute the activations of each block in the backward pass
+                                ///< instead of keeping them: less memory, the same numbers
   KeptLatents
       latents{};  ///< of a data set's pictures; several ranks use memory instead of the file
   /// int8w or int4: products read their weights rounded to the type that a model of this type
@@ -70,6 +72,11 @@ using LatentSource = Function<LatentBatch(index_t i)>;
 
 /// Receives a network with the averaged weights after `step` steps.
 using OnAverage = Function<void(index_t step, BackboneNetwork<Tensor<float>>& average)>;
+
+/// True when the projection of a network is trained. Throws ConfigError, beginning with `where`,
+/// unless the tokens that it predicts have the shape of the latents' own ones.
+[[nodiscard]] bool aligns(const Backbone& backbone, const FurtherLosses& losses,
+                          const std::string& where = "dit");
 
 /// Trains a new network on latents; returns it with its averaged weights, which are f32 also with
 /// `FlowOptions::quantize`. Every batch must have

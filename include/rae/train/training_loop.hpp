@@ -6,6 +6,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "rae/core/owner.hpp"
 #include "rae/io/config.hpp"
 #include "rae/io/image_dataset.hpp"
+#include "rae/train/adamw.hpp"
 #include "rae/train/communicator.hpp"
 #include "rae/train/lr_schedule.hpp"
 #include "rae/train/second_model.hpp"
@@ -52,8 +54,11 @@ struct TrainingOptions {
   index_t decay_end_step = 0;        ///< step from which the rate is `final_lr`; 0: the last
   double beta1 = 0.9, beta2 = 0.95;  ///< of AdamW
   double weight_decay = 0;           ///< decoupled
-  double max_grad_norm = 1.0;        ///< 0 does not clip
-  double ema_decay = 0.999;          ///< of the averaged weights
+  /// GMuon: matrices are updated by Muon, whose rate and decay are the ones above, and all else by
+  /// AdamW (adamw.hpp). Absent: AdamW alone. The discriminator's update is always AdamW.
+  std::optional<MuonOptions> muon{};
+  double max_grad_norm = 1.0;                ///< 0 does not clip
+  double ema_decay = 0.999;                  ///< of the averaged weights
   std::vector<double> further_ema_decays{};  ///< of other averages that the checkpoint keeps, so
                                              ///< that one of them can be chosen later
   DType dtype = DType::f32;  ///< type of the operands of matrix products: f32 or bf16; weights,
@@ -64,14 +69,29 @@ struct TrainingOptions {
 };
 
 /// Reads "steps", "batch_size", ...; "ema_decay" may be a list, whose first member is `ema_decay`.
-/// Members that are not there keep `fallback`'s values. Throws
-/// ConfigError.
+/// "optimizer" is adamw or gmuon, which has the members "momentum" and "nesterov". Members that are
+/// not there keep `fallback`'s values. Throws ConfigError.
 [[nodiscard]] TrainingOptions parse_training_options(const ConfigNode& node,
                                                      TrainingOptions fallback = {});
 /// The options that decide the trained weights: all but `log_every` and `checkpoint_every`.
 [[nodiscard]] ConfigNode training_settings(const TrainingOptions& options);
 /// Learning rate by step.
 [[nodiscard]] LrSchedule schedule_of(const TrainingOptions& options);
+
+/// The optimiser of a model with these options. `further_decays`: of averages beside that of
+/// `ema_decay`.
+template <class Model>
+[[nodiscard]] AdamW<float> make_optimizer(Model& model, const TrainingOptions& options,
+                                          const std::vector<double>& further_decays) {
+  return AdamW<float>(
+      model, {.beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay},
+      options.ema_decay, further_decays, options.muon);
+}
+/// The same with `further_ema_decays`.
+template <class Model>
+[[nodiscard]] AdamW<float> make_optimizer(Model& model, const TrainingOptions& options) {
+  return make_optimizer(model, options, options.further_ema_decays);
+}
 
 /// The value with which a parameter begins, given its name and the value that was drawn for it.
 using InitialValue = Function<Tensor<float>(const std::string& name, const Tensor<float>& drawn)>;
@@ -112,7 +132,8 @@ struct RankSharing {
     return several() ? part_of(count, communicator->rank(), communicator->size())
                      : RankPart{0, count};
   }
-  /// Throws ConfigError, naming the stage, unless each rank gets a picture of each part of a batch.
+  /// Throws ConfigError, naming the stage, unless each rank gets a picture of each part of a batch,
+  /// and for Muon with `shard_optimizer`, since it needs whole matrices.
   void require_shareable(const TrainingOptions& options, std::string_view stage) const;
   /// Throws ConfigError on all ranks unless all use the kernels of one instruction set and version:
   /// others round differently, and the weights of the ranks would drift apart.
