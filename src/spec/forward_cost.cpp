@@ -50,6 +50,31 @@ ForwardCost cost_of_diffusion(const Config& c, index_t tokens) {
   return cost;
 }
 
+/// The tokens of a backbone with condition tokens.
+index_t all_tokens(const TokenBackboneConfig& c) {
+  return c.rows() * c.columns() + c.time_tokens + c.class_tokens;
+}
+
+/// The layers of a network with condition tokens: blocks of the backbone see all tokens, all else
+/// the patches.
+template <template <class> class Model, class Config>
+ForwardCost cost_of_token_network(const Config& c) {
+  ForwardCost cost;
+  for (const ParameterShape& p : parameter_shapes<Model>(c)) {
+    if (p.use == ParameterUse::elements || p.name.starts_with("base_final_layer.") ||
+        p.name.starts_with("repa_projector."))
+      continue;
+    int block = 0;
+    const bool in_backbone =
+        std::sscanf(p.name.c_str(), "blocks.%d.", &block) == 1 && block < c.depth;
+    if (p.name.starts_with("t_embedder."))
+      cost.conditioning += p.shape.numel();
+    else
+      add_layer(cost, in_backbone ? all_tokens(c) : c.rows() * c.columns(), p.shape);
+  }
+  return cost;
+}
+
 }  // namespace
 
 ForwardCost forward_cost(const DitDhConfig& c) {
@@ -63,6 +88,19 @@ ForwardCost forward_cost(const LightningDitConfig& c) {
   const index_t tokens = (c.input_h / c.patch_size) * (c.input_w / c.patch_size);
   ForwardCost cost = cost_of_diffusion<LightningDit>(c, tokens);
   add_attention(cost, tokens, c.hidden_size, c.depth);
+  return cost;
+}
+
+ForwardCost forward_cost(const TokenDitConfig& c) {
+  ForwardCost cost = cost_of_token_network<TokenDit>(c);
+  add_attention(cost, all_tokens(c), c.hidden_size, c.depth);
+  return cost;
+}
+
+ForwardCost forward_cost(const TokenDitDhConfig& c) {
+  ForwardCost cost = cost_of_token_network<TokenDitDh>(c);
+  add_attention(cost, all_tokens(c), c.hidden_size, c.depth);
+  add_attention(cost, c.rows() * c.columns(), c.head_hidden_size, c.head_depth);
   return cost;
 }
 

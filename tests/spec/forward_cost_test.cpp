@@ -41,6 +41,29 @@ TEST(ForwardCost, OfTheOfficialDiffusionNetworks) {
   EXPECT_EQ(lightning.attention, 2 * n * n * a * h);
 }
 
+// The released network of RAEv2: patches N, tokens T with those of time and class, C channels.
+TEST(ForwardCost, OfTheNetworksOfVersion2) {
+  constexpr index_t n = 256, t = 256 + 4 + 8, h = 1440, d = 2048, a = 28, b = 2, c = 1024,
+                    mh = 3840, md = 5461;
+  TokenDitDhConfig config;
+  config.in_channels = c;
+  config.hidden_size = h;
+  config.num_heads = 20;
+  config.base_depth = config.align_depth = 8;
+  config.align_width = 768;
+  const ForwardCost cost = forward_cost(config);
+  EXPECT_EQ(cost.layers, a * t * (4 * h * h + 3 * h * mh) + n * (c * h + h * d + c * d) +
+                             b * n * (4 * d * d + 3 * d * md + 6 * d * d) +
+                             n * (d * c + 2 * d * d));
+  EXPECT_EQ(cost.attention, 2 * t * t * a * h + 2 * n * n * b * d);
+  EXPECT_EQ(cost.conditioning, 512 * h + h * h);
+  TokenDitConfig plain;
+  static_cast<TokenBackboneConfig&>(plain) = config;
+  const ForwardCost lightning = forward_cost(plain);
+  EXPECT_EQ(lightning.layers, a * t * (4 * h * h + 3 * h * mh) + 2 * n * c * h);
+  EXPECT_EQ(lightning.attention, 2 * t * t * a * h);
+}
+
 // DINOv2-B with registers, by hooks on the official modules.
 TEST(ForwardCost, OfAnEncoder) {
   const ForwardCost dinov2 = forward_cost(EncoderConfig{}, 224, 224);

@@ -10,6 +10,8 @@
 #include "rae/models/dit_dh.hpp"
 #include "rae/models/encoder.hpp"
 #include "rae/models/lightning_dit.hpp"
+#include "rae/models/token_dit.hpp"
+#include "rae/models/token_dit_dh.hpp"
 
 namespace rae {
 
@@ -33,6 +35,11 @@ struct ForwardCost {
 [[nodiscard]] ForwardCost forward_cost(const DitDhConfig& config);
 /// See above.
 [[nodiscard]] ForwardCost forward_cost(const LightningDitConfig& config);
+/// See above; without the base head and the projection of REPA. The condition tokens pass through
+/// the blocks and count there.
+[[nodiscard]] ForwardCost forward_cost(const TokenDitConfig& config);
+/// See above.
+[[nodiscard]] ForwardCost forward_cost(const TokenDitDhConfig& config);
 /// The cost of a ViT decoder on tokens of its own grid.
 [[nodiscard]] ForwardCost forward_cost(const DecoderConfig& config);
 /// The cost of an encoder on pictures of `height` x `width` pixels.
