@@ -245,8 +245,9 @@ class RecipeRunner {
   }
 
   /// Draws pictures with the averaged weights in the bundle, unless those of this checkpoint exist.
+  /// Not in a run that is about to stop: the one that continues it draws them.
   void draw_samples(index_t step) const {
-    if (run_.samples < 1) return;
+    if (run_.samples < 1 || (run_.should_stop && run_.should_stop())) return;
     const std::string path = state_->folder().samples(step);
     if (state_->folder().is_written(path, TrainingStage::dit)) return;
     Generator generator(state_->bundle().bundle(), {.dtype = recipe_.flow.quantize});

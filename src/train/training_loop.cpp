@@ -276,11 +276,13 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
   const std::string checkpoint =
       context.folder.empty() ? "" : (fs::path(context.folder) / "checkpoint.safetensors").string();
   index_t saved = 0;
+  bool stopping = false;
   auto save = [&] {
     const CancellationScope completed(nullptr);
     if (!checkpoint.empty()) save_checkpoint(checkpoint, optimizer, context.settings, second);
     saved = optimizer.steps();
-    if (context.held_out_loss) log_held_out(context, optimizer);
+    // Whoever stops a run waits for it only as long as its result needs.
+    if (context.held_out_loss && !stopping) log_held_out(context, optimizer);
     if (context.on_checkpoint) context.on_checkpoint(saved);
   };
   const auto resume = [&] {
@@ -350,6 +352,7 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
       if (sums != nullptr) value = sums->loss();
       if (second != nullptr) second->train_step(step);
     } catch (const Cancelled&) {  // of a scope, in the middle of a loss or its gradients
+      stopping = true;
       if (optimizer.steps() > saved) save();
       cancel();
     } catch (const NumericError& e) {
@@ -390,11 +393,12 @@ void run_training(AdamW<float>& optimizer, const TrainingOptions& options,
       else
         stop = stop || !more;  // the other ranks learn it with the next step
     }
-    if (!proceed || last || optimizer.steps() % options.checkpoint_every == 0)
+    stopping = !proceed && !last;
+    if (stopping || last || optimizer.steps() % options.checkpoint_every == 0)
       training.with_whole_state(save);
     if (sums != nullptr && optimizer.steps() % options.checkpoint_every == 0)
       saved = optimizer.steps();
-    if (!proceed && !last) cancel();
+    if (stopping) cancel();
   }
   if (sums != nullptr) sums->complete(true);
 }

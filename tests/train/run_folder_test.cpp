@@ -1,6 +1,7 @@
 // What a checkpoint belongs to: runs of a recipe in a folder in which another one has trained.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <functional>
@@ -270,6 +271,30 @@ TEST_F(RunFolders, PicturesThatAKillPreventedAreDrawnLater) {
   fs::last_write_time(last, fs::last_write_time(path) - std::chrono::hours(1));
   train(three_class_recipe(), "a");
   EXPECT_EQ(slurp(last), drawn);
+}
+
+TEST_F(RunFolders, ARunThatIsInterruptedDrawsAndMeasuresNothingMore) {
+  std::atomic<bool> interrupted = false;
+  const auto run_until_interrupted = [&] {
+    train(three_class_recipe(), "a", [&](RecipeRun& run) {
+      run.should_stop = [&] { return interrupted.load(); };
+      // After the pictures of step 4, so that it stops after step 5.
+      run.on_event = [&](const std::string& event) {
+        if (has_text(event, "samples/step-0000004.png")) interrupted = true;
+      };
+    });
+  };
+  EXPECT_THROW(run_until_interrupted(), Cancelled);
+  EXPECT_TRUE(exists("a/samples/step-0000004.png"));
+  EXPECT_FALSE(exists("a/samples/step-0000005.png"));
+  const std::string log = slurp(out_ / "a/dit/log.jsonl"), measured = R"("step":5,"held_out_loss")";
+  EXPECT_TRUE(has_text(log, R"("step":4,"held_out_loss")")) << log;
+  EXPECT_FALSE(has_text(log, measured)) << log;
+  // The run that continues draws them, and its result is that of a run that was not stopped.
+  train(three_class_recipe(), "a");
+  EXPECT_TRUE(exists("a/samples/step-0000005.png"));
+  train(three_class_recipe(), "b");
+  EXPECT_EQ(model("a"), model("b"));
 }
 
 TEST_F(RunFolders, BundlesOfStage2AreKeptInTheHistory) {
