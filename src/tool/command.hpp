@@ -24,6 +24,7 @@ void add_reconstruct(CLI::App& app);
 void add_encode(CLI::App& app);
 void add_decode(CLI::App& app);
 void add_velocity(CLI::App& app);
+void add_diagnose(CLI::App& app);
 void add_init(CLI::App& app);
 void add_train(CLI::App& app);
 void add_stats(CLI::App& app);

@@ -127,6 +127,7 @@ Outcome run(int argc, char** argv) {
   add_encode(app);
   add_decode(app);
   add_velocity(app);
+  add_diagnose(app);
   add_init(app);
   add_train(app);
   add_stats(app);
