@@ -52,7 +52,8 @@ std::vector<Method> methods_of(const SamplersPlan& plan, bool has_head) {
   std::vector<Method> out;
   out.push_back(fixed_method(Solver::euler, plan.reference_steps, plan.reference_steps));
   for (const Solver solver : {Solver::euler, Solver::midpoint, Solver::heun, Solver::heun3,
-                              Solver::rk4, Solver::explicit_adams, Solver::implicit_adams})
+                              Solver::rk4, Solver::explicit_adams, Solver::implicit_adams,
+                              Solver::dpmpp_2m, Solver::dpmpp_3m, Solver::unipc, Solver::ab2})
     for (const index_t evaluations : plan.evaluations)
       out.push_back(fixed_method(solver, evaluations / evaluations_per_step(solver), evaluations));
   for (const AdaptiveSolver solver :

@@ -101,11 +101,13 @@ Finding samplers_finding(const SamplersPlan& plan, const SamplersContext& contex
   const std::vector<std::vector<std::string>> groups{
       {"euler", "midpoint", "heun", "heun3", "rk4"},
       {"euler", "explicit_adams", "implicit_adams", kReuse},
+      {"euler", "dpmpp_2m", "dpmpp_3m", "unipc", "ab2"},
       {"euler", "adaptive_heun", "fehlberg2", "bosh3", "dopri5", "dopri8"}};
-  const char* titles[] = {"fixed steps", "multistep, reused backbone", "adaptive steps"};
+  const char* titles[] = {"fixed steps", "multistep, reused backbone", "few steps",
+                          "adaptive steps"};
   out.plot = {.title = "Samples over the evaluations of the network",
               .description = "Distance and PSNR over evaluations for all methods.",
-              .columns = 3,
+              .columns = 4,
               .panel_width = 380};
   for (const bool distance : {true, false})
     for (std::size_t i = 0; i < groups.size(); ++i) {
