@@ -210,10 +210,11 @@ typedef int (*rae_step_callback)(const rae_step* step, void* user_data);
 
 /** Kinds of guidance. */
 enum {
-  RAE_GUIDANCE_MODEL = 0, /**< the model's default */
-  RAE_GUIDANCE_NONE = 1,  /**< none */
-  RAE_GUIDANCE_CFG = 2,   /**< classifier-free guidance */
-  RAE_GUIDANCE_GUIDE = 3  /**< autoguidance, by the model's weaker network */
+  RAE_GUIDANCE_MODEL = 0,   /**< the model's default */
+  RAE_GUIDANCE_NONE = 1,    /**< none */
+  RAE_GUIDANCE_CFG = 2,     /**< classifier-free guidance */
+  RAE_GUIDANCE_GUIDE = 3,   /**< autoguidance, by the model's weaker network */
+  RAE_GUIDANCE_INTERNAL = 4 /**< internal guidance, by the head on an intermediate layer */
 };
 
 /** The pictures to generate, and the settings of sampling. Null texts, and numbers for which the
@@ -231,7 +232,7 @@ typedef struct rae_sample_options {
   double atol;            /**< of adaptive solvers and implicit_adams; -1 (default): the model's */
   double rtol;            /**< as atol */
   int64_t guidance;       /**< RAE_GUIDANCE_MODEL (default), ... */
-  double guidance_scale;  /**< of RAE_GUIDANCE_CFG and RAE_GUIDANCE_GUIDE; 1 (default) is none */
+  double guidance_scale;  /**< of the last three kinds; 1 (default) is none */
   double guidance_t_min;  /**< guided for guidance_t_min <= t <= guidance_t_max; default 0 */
   double guidance_t_max;  /**< default 1 */
   const char* sde_solver; /**< of the stochastic sampler: "euler" or "heun" */

@@ -48,10 +48,13 @@ void set_guidance(const rae_sample_options& given, GenerateOptions& out) {
     case RAE_GUIDANCE_NONE: out.guidance = Cfg{}; return;
     case RAE_GUIDANCE_CFG: out.guidance = guidance_of<Cfg>(given); return;
     case RAE_GUIDANCE_GUIDE: out.autoguidance = guidance_of<AutoGuidance>(given); return;
+    case RAE_GUIDANCE_INTERNAL:
+      out.internal_guidance = guidance_of<InternalGuidance>(given);
+      return;
     default:
       raise<ArgumentError>(
-          "rae_sample_options: guidance: expected RAE_GUIDANCE_MODEL, _NONE, _CFG "
-          "or _GUIDE, got ",
+          "rae_sample_options: guidance: expected RAE_GUIDANCE_MODEL, _NONE, _CFG, _GUIDE or "
+          "_INTERNAL, got ",
           given.guidance);
   }
 }

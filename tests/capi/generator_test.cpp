@@ -8,6 +8,7 @@
 
 #include "capi/model_file.hpp"
 #include "rae/generate/preset.hpp"
+#include "rae/models/token_dit_dh.hpp"
 #include "rae/rae.h"
 
 namespace rae::test {
@@ -62,6 +63,43 @@ TEST_F(CGenerator, SamplesThePicturesOfTheGenerator) {
   options_.atol = 1e-3;
   other.atol = 1e-3;
   EXPECT_EQ(sample(), expected_.sample(other));
+}
+
+TEST(CInternalGuidance, IsThatOfTheGenerator) {
+  const TempFolder folder;
+  ModelConfig config = wide_config();
+  const Shape latent = config.latent_shape();  // (C, h, w)
+  TokenDitDhConfig network;
+  network.input_h = latent[1];
+  network.input_w = latent[2];
+  network.in_channels = latent[0];
+  network.hidden_size = network.head_hidden_size = 16;
+  network.depth = 2;
+  network.num_heads = network.head_num_heads = 2;
+  network.head_depth = network.base_depth = 1;
+  network.num_classes = config.dit->num_classes();
+  config.dit = network;
+  const std::string path = folder / "m.safetensors";
+  random_bundle(config).save(path);
+  const Generator expected = Generator::load(path);
+  rae_generator* generator = nullptr;
+  ASSERT_EQ(rae_generator_load(path.c_str(), nullptr, &generator), RAE_OK) << rae_last_error();
+  rae_sample_options options;
+  ASSERT_EQ(rae_sample_options_init(&options, sizeof options), RAE_OK);
+  options.labels = kLabels;
+  options.label_count = 3;
+  options.guidance = RAE_GUIDANCE_INTERNAL;
+  options.guidance_scale = 2.5;
+  options.guidance_t_min = 0.25;
+  rae_image* images[3];
+  EXPECT_EQ(rae_generator_sample(generator, &options, images, 3), RAE_OK) << rae_last_error();
+  GenerateOptions same{.labels = {2, 0, 1}};
+  const std::vector<Image> unguided = expected.sample(same);
+  same.internal_guidance = InternalGuidance{.scale = 2.5f, .t_min = 0.25f, .t_max = 1.0f};
+  const std::vector<Image> guided = expected.sample(same);
+  EXPECT_EQ(taken(images, 3), guided);
+  EXPECT_NE(guided, unguided);
+  EXPECT_EQ(rae_generator_free(generator), RAE_OK);
 }
 
 TEST_F(CGenerator, SamplesStochastically) {
@@ -360,7 +398,7 @@ TEST_F(CGenerator, RefusesWrongArguments) {
   EXPECT_TRUE(refused(&rae_sample_options::solver, "rk5"));
   EXPECT_TRUE(refused(&rae_sample_options::sampler, "odd"));
   EXPECT_TRUE(refused(&rae_sample_options::grid, "empty"));
-  EXPECT_TRUE(refused(&rae_sample_options::guidance, 4));
+  EXPECT_TRUE(refused(&rae_sample_options::guidance, 5));
   EXPECT_TRUE(refused(&rae_sample_options::rng, "dice"));
   EXPECT_TRUE(refused(&rae_sample_options::reuse_error, -1.0));
   const std::int64_t unknown[] = {0, 1, 3};
