@@ -8,7 +8,7 @@
 #include "formats/bundle_layout.hpp"
 #include "rae/core/owner.hpp"
 #include "rae/formats/fill_weights.hpp"
-#include "rae/spec/fastest_dtype.hpp"
+#include "rae/spec/auto_dtype.hpp"
 #include "rae/spec/weight_types.hpp"
 #include "spec/model_size.hpp"
 

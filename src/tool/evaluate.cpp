@@ -8,7 +8,7 @@
 
 #include "rae/io/file.hpp"
 #include "rae/io/tensor_source.hpp"
-#include "rae/spec/fastest_dtype.hpp"
+#include "rae/spec/auto_dtype.hpp"
 #include "rae/train/evaluation.hpp"
 #include "rae/train/evaluation_history.hpp"
 #include "tool/bulk_sampling.hpp"

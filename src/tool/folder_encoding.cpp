@@ -8,7 +8,7 @@
 #include "rae/io/file.hpp"
 #include "rae/io/npz_stream.hpp"
 #include "rae/io/safetensors.hpp"
-#include "rae/spec/fastest_dtype.hpp"
+#include "rae/spec/auto_dtype.hpp"
 #include "rae/version.hpp"
 #include "tool/bulk_sampling.hpp"
 #include "tool/interrupt.hpp"

@@ -17,7 +17,7 @@
 #include "rae/io/safetensors.hpp"
 #include "rae/kernels/isa.hpp"
 #include "rae/load/model_search.hpp"
-#include "rae/spec/fastest_dtype.hpp"
+#include "rae/spec/auto_dtype.hpp"
 #include "rae/spec/model_config.hpp"
 #include "rae/version.hpp"
 #include "tool/array_info.hpp"

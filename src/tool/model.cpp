@@ -8,7 +8,7 @@
 
 #include "rae/io/safetensors.hpp"
 #include "rae/load/model_search.hpp"
-#include "rae/spec/fastest_dtype.hpp"
+#include "rae/spec/auto_dtype.hpp"
 #include "tool/model_source.hpp"
 #include "tool/text.hpp"
 

@@ -9,7 +9,7 @@
 #include "capi/model_file.hpp"
 #include "rae/generate/preset.hpp"
 #include "rae/rae.h"
-#include "rae/spec/fastest_dtype.hpp"
+#include "rae/spec/auto_dtype.hpp"
 
 namespace rae::test {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "rae/generate/autoencoder.hpp"
 #include "rae/generate/generator.hpp"
-#include "rae/spec/fastest_dtype.hpp"
+#include "rae/spec/auto_dtype.hpp"
 #include "rae/spec/weight_types.hpp"
 #include "support/golden.hpp"
 #include "support/temp_folder.hpp"

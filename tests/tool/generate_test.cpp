@@ -5,7 +5,7 @@
 #include "rae/io/image.hpp"
 #include "rae/io/npz.hpp"
 #include "rae/io/safetensors.hpp"
-#include "rae/spec/fastest_dtype.hpp"
+#include "rae/spec/auto_dtype.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
 

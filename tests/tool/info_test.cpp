@@ -11,7 +11,7 @@
 #include "rae/models/lightning_dit.hpp"
 #include "rae/models/name_map.hpp"
 #include "rae/nn/outline.hpp"
-#include "rae/spec/fastest_dtype.hpp"
+#include "rae/spec/auto_dtype.hpp"
 #include "support/golden.hpp"
 #include "support/third_backbone.hpp"
 #include "support/tiny_bundle.hpp"

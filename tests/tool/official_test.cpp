@@ -8,7 +8,7 @@
 #include "rae/generate/generator.hpp"
 #include "rae/io/image.hpp"
 #include "rae/io/npz.hpp"
-#include "rae/spec/fastest_dtype.hpp"
+#include "rae/spec/auto_dtype.hpp"
 #include "support/official_files.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"

@@ -1,4 +1,4 @@
-#include "rae/spec/fastest_dtype.hpp"
+#include "rae/spec/auto_dtype.hpp"
 
 #include <gtest/gtest.h>
 
