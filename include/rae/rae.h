@@ -157,7 +157,8 @@ RAE_C_API rae_status rae_latents_free(rae_latents* latents);
 typedef struct rae_load_options {
   size_t size;
   /** The type of the weights in matrix products: "f32", "bf16", "int8", "int8w" or "int4"; null:
-   * f32, or the type that the file is packed for. */
+   * f32, or the type that the file is packed for; "auto": the type that the file is packed for, or
+   * the fastest on this processor whose error is at most 2 % (auto_dtype.hpp). */
   const char* dtype;
   /** 1: all networks are in memory. 0: a network is loaded when it is first used, and the others
    * are then released. Default 1. */

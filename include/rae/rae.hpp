@@ -12,5 +12,6 @@
 #include "rae/io/safetensors.hpp"
 #include "rae/kernels/gemm.hpp"
 #include "rae/load/model_search.hpp"
+#include "rae/spec/auto_dtype.hpp"
 #include "rae/spec/weight_types.hpp"
 #include "rae/version.hpp"

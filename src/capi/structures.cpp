@@ -82,7 +82,10 @@ LoadOptions load_options(const rae_load_options* given) {
     raise<ArgumentError>("rae_load_options: keep_loaded: expected 0 or 1, got ", all.keep_loaded);
   LoadOptions out;
   out.keep_loaded = all.keep_loaded == 1;
-  if (all.dtype != nullptr) out.dtype = parse_weight_type(all.dtype);
+  if (all.dtype != nullptr) {
+    out.auto_dtype = std::string_view(all.dtype) == "auto";
+    if (!out.auto_dtype) out.dtype = parse_weight_type(all.dtype);
+  }
   out.available_memory = all.available_memory;
   return out;
 }

@@ -7,6 +7,7 @@
 #include <new>
 
 #include "core/cancellation.hpp"
+#include "core/kernel_profile.hpp"
 #include "core/process_limits.hpp"
 #include "core/thread_pool.hpp"
 
@@ -143,6 +144,7 @@ void allow_new_threads() noexcept {}
 struct Guarded {
   Task task;
   void* context;
+  ProfiledLoop* profiled;
   const CancellationScope* scope = cancellation_scope();
   std::atomic<bool> taken{false};
   std::exception_ptr first{};
@@ -153,7 +155,7 @@ struct Guarded {
     set_cancellation_scope(self.scope);
     inside_loop = true;
     try {
-      self.task(self.context, i);
+      self.profiled->run([&] { self.task(self.context, i); });
     } catch (...) {
       if (!self.taken.exchange(true)) self.first = std::current_exception();
     }
@@ -169,7 +171,8 @@ void run_tasks(index_t count, Task task, void* context) {
     for (index_t i = 0; i < count; ++i) task(context, i);
     return;
   }
-  Guarded guarded{task, context};
+  ProfiledLoop profiled;
+  Guarded guarded{task, context, &profiled};
   run_on_backend(count, &Guarded::run, &guarded);
   if (guarded.first) std::rethrow_exception(guarded.first);
 }

@@ -1,5 +1,6 @@
 #include "rae/kernels/activation.hpp"
 
+#include "core/kernel_profile.hpp"
 #include "kernels/contiguous.hpp"
 #include "kernels/kernel_table.hpp"
 #include "rae/core/parallel.hpp"
@@ -21,6 +22,8 @@ void require_elementwise(std::string_view where, Activation f) {
 
 template <Real T>
 void activate(Activation f, View<const T> x, View<T> out) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::activation,
+                                        [&] { return detail::cost_of_bytes(x, out); });
   require_elementwise("activate", f);
   require_elements("activate", x.numel(), x, out);
   const auto& table = kernel_table<T>();
@@ -31,6 +34,8 @@ void activate(Activation f, View<const T> x, View<T> out) {
 
 template <Real T>
 void activate_backward(Activation f, View<const T> x, View<const T> dout, View<T> dx) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::activation,
+                                        [&] { return detail::cost_of_bytes(x, dout, dx); });
   require_elementwise("activate_backward", f);
   require_elements("activate_backward", x.numel(), x, dout, dx);
   const auto& table = kernel_table<T>();
@@ -41,6 +46,8 @@ void activate_backward(Activation f, View<const T> x, View<const T> dout, View<T
 
 template <Real T>
 void swiglu(View<const T> x, View<T> out) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::activation,
+                                        [&] { return detail::cost_of_bytes(x, out); });
   const index_t f = out.shape().rank() ? out.extent(-1) : 0, rows = out.shape().rows();
   if (f == 0 || x.shape().rank() == 0 || x.extent(-1) != 2 * f)
     raise<ShapeError>("swiglu: expected x (..., 2F) for out (..., F), got x ", x.shape(), ", out ",
@@ -54,6 +61,8 @@ void swiglu(View<const T> x, View<T> out) {
 
 template <Real T>
 void swiglu_backward(View<const T> x, View<const T> dout, View<T> dx) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::activation,
+                                        [&] { return detail::cost_of_bytes(x, dout, dx); });
   const index_t f = dout.shape().rank() ? dout.extent(-1) : 0, rows = dout.shape().rows();
   if (f == 0) raise<ShapeError>("swiglu_backward: expected dout (..., F), got ", dout.shape());
   require_elements("swiglu_backward: dout", f * rows, dout);

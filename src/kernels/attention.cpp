@@ -92,6 +92,9 @@ void attention(View<const T> qkv, index_t heads, RopeView<T> rope, View<T> out, 
   require_shape("attention: out", out.shape(), {call.batch, call.tokens, call.width()});
   detail::require_elements("attention: out", out.numel(), out);
   detail::require_operands<T>("attention", operands);
+  const detail::ProfiledKernel profiled(detail::KernelKind::attention, [&] {
+    return detail::attention_cost(call, 2, operands, detail::cost_of_bytes(qkv, out).bytes);
+  });
   if constexpr (std::same_as<T, float>) {
     if (operands == DType::bf16)
       return forward(call, detail::Bf16Operands(), qkv.data(), out.data());

@@ -127,6 +127,9 @@ void attention_backward(View<const T> qkv, index_t heads, RopeView<T> rope, View
   detail::require_elements("attention_backward", qkv.numel(), dqkv);
   detail::require_elements("attention_backward", dout.numel(), dout);
   detail::require_operands<T>("attention_backward", operands);
+  const detail::ProfiledKernel profiled(detail::KernelKind::attention, [&] {
+    return detail::attention_cost(call, 5, operands, detail::cost_of_bytes(qkv, dout, dqkv).bytes);
+  });
   if constexpr (std::same_as<T, float>) {
     if (operands == DType::bf16)
       return backward(call, detail::Bf16Operands(), qkv.data(), dout.data(), dqkv.data());

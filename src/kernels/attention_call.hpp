@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "core/kernel_profile.hpp"
 #include "kernels/attention_operands.hpp"
 #include "kernels/contiguous.hpp"
 
@@ -100,5 +101,14 @@ struct AttentionCall {
     }
   }
 };
+
+/// The cost of `count` products of tokens and tokens for each head: 2 forward; 5 backward, where
+/// the scores are computed again.
+template <class T>
+KernelCost attention_cost(const AttentionCall<T>& call, index_t count, DType operands,
+                          double bytes) {
+  const index_t products = count * call.batch * call.tokens * call.tokens * call.width();
+  return {.products = static_cast<double>(products), .bytes = bytes, .type = operands};
+}
 
 }  // namespace rae::detail

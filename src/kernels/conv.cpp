@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/kernel_profile.hpp"
 #include "kernels/contiguous.hpp"
 #include "kernels/kernel_table.hpp"
 #include "kernels/panel_loop.hpp"
@@ -349,6 +350,17 @@ void add_weight_gradient(const Correlation& g, const Block& block, const Padded<
   }
 }
 
+/// The cost of a correlation of pictures (B, C, h, w) with weights (O, C, kh, kw): each of
+/// `outputs` has as many products as a row of the weights.
+template <class T>
+detail::KernelCost cost_of(const View<const T>& weight, index_t outputs, const View<const T>& x,
+                           const View<const T>& out) {
+  detail::KernelCost cost = detail::cost_of_bytes(x, weight, out);
+  cost.products = static_cast<double>(outputs) *
+                  static_cast<double>(weight.numel() / std::max<index_t>(1, weight.extent(0)));
+  return cost;
+}
+
 }  // namespace
 
 template <Real T>
@@ -359,6 +371,8 @@ void conv2d(View<const T> x, View<const T> weight, View<const T> bias, const Win
   detail::require_elements("conv2d: weight", weight.numel(), weight);
   detail::require_elements("conv2d: out", out.numel(), out);
   if (!bias.empty()) detail::require_elements("conv2d: bias", g.out, bias);
+  const detail::ProfiledKernel profiled(detail::KernelKind::product,
+                                        [&] { return cost_of<T>(weight, out.numel(), x, out); });
   const index_t taps = g.taps();
   Tensor<T> arranged(Shape{g.out, taps, g.in});  // (O, kh*kw, C)
   T* target = arranged.data();
@@ -379,6 +393,8 @@ void conv2d_backward_input(View<const T> dout, View<const T> weight, const Windo
   detail::require_elements("conv2d_backward_input: weight", weight.numel(), weight);
   detail::require_elements("conv2d_backward_input: dout", dout.numel(), dout);
   detail::require_elements("conv2d_backward_input: dx", dx.numel(), dx);
+  const detail::ProfiledKernel profiled(detail::KernelKind::product,
+                                        [&] { return cost_of<T>(weight, dout.numel(), dout, dx); });
   // The gradient is a correlation of dout with the taps in reversed order; for a larger stride, one
   // for each remainder of row and column, with the taps that read such elements.
   const index_t step = window.stride, taps = g.taps();
@@ -416,6 +432,8 @@ void conv2d_backward_weight(View<const T> x, View<const T> dout, const Window& w
   detail::require_elements("conv2d_backward_weight: dweight", dweight.numel(), dweight);
   if (!dbias.empty()) detail::require_elements("conv2d_backward_weight: dbias", g.out, dbias);
   const auto& table = detail::kernel_table<T>();
+  const detail::ProfiledKernel profiled(detail::KernelKind::product,
+                                        [&] { return cost_of<T>(dweight, dout.numel(), x, dout); });
   const index_t taps = g.taps(), weights = taps * g.in * g.out,
                 padded_out = ceil_div(g.out, table.panel_width) * table.panel_width;
   const Blocks blocks(

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/kernel_profile.hpp"
 #include "kernels/contiguous.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/tensor.hpp"
@@ -12,6 +13,8 @@ using detail::require_elements;
 
 template <Real T>
 void axpby(T alpha, View<const T> x, T beta, View<const T> y, View<T> out) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::elementwise,
+                                        [&] { return detail::cost_of_bytes(x, y, out); });
   require_elements("axpby", out.numel(), x, y, out);
   const T *a = x.data(), *b = y.data();
   T* target = out.data();
@@ -22,6 +25,8 @@ void axpby(T alpha, View<const T> x, T beta, View<const T> y, View<T> out) {
 
 template <Real T>
 void multiply(View<const T> x, View<const T> y, View<T> out) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::elementwise,
+                                        [&] { return detail::cost_of_bytes(x, y, out); });
   require_elements("multiply", out.numel(), x, y, out);
   const T *a = x.data(), *b = y.data();
   T* target = out.data();
@@ -32,6 +37,8 @@ void multiply(View<const T> x, View<const T> y, View<T> out) {
 
 template <Real T>
 void add_row(View<const T> x, View<const T> row, View<T> out) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::elementwise,
+                                        [&] { return detail::cost_of_bytes(x, row, out); });
   const index_t d = row.numel();
   if (d == 0 || x.numel() % d != 0)
     raise<ShapeError>("add_row: a row of ", d, " elements does not divide x ", x.shape());
@@ -46,6 +53,8 @@ void add_row(View<const T> x, View<const T> row, View<T> out) {
 
 template <Real T>
 void add_column_sums(View<const T> x, View<T> out) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::elementwise,
+                                        [&] { return detail::cost_of_bytes(x, out); });
   const index_t d = out.numel();
   if (d == 0 || x.numel() % d != 0)
     raise<ShapeError>("add_column_sums: ", d, " columns do not divide x ", x.shape());

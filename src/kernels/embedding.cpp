@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/kernel_profile.hpp"
 #include "kernels/contiguous.hpp"
 #include "rae/core/parallel.hpp"
 
@@ -21,6 +22,8 @@ void check(std::string_view where, const Shape& table, const Shape& rows,
 
 template <Real T>
 void embedding(View<const T> table, std::span<const std::int64_t> ids, View<T> out) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::copy,
+                                        [&] { return detail::cost_of_bytes(out, out); });
   check("embedding", table.shape(), out.shape(), ids);
   detail::require_elements("embedding", out.numel(), out);
   const index_t d = table.extent(1);
@@ -35,6 +38,8 @@ void embedding(View<const T> table, std::span<const std::int64_t> ids, View<T> o
 
 template <Real T>
 void embedding_backward(View<const T> dout, std::span<const std::int64_t> ids, View<T> dtable) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::copy,
+                                        [&] { return detail::cost_of_bytes(dout, dout); });
   check("embedding_backward", dtable.shape(), dout.shape(), ids);
   detail::require_elements("embedding_backward", dout.numel(), dout);
   const index_t d = dtable.extent(1);

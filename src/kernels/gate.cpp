@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/kernel_profile.hpp"
 #include "kernels/contiguous.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/tensor.hpp"
@@ -22,6 +23,8 @@ index_t check(std::string_view where, const View<const T>& y, const Rows<G>& gat
 
 template <Real T>
 void gated_add(View<const T> x, Rows<const T> gate, View<const T> y, View<T> out) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::elementwise,
+                                        [&] { return detail::cost_of_bytes(x, y, out); });
   const index_t d = check("gated_add", y, gate), rows = y.shape().rows(),
                 rows_per_group = rows / gate.groups;
   detail::require_elements("gated_add", y.numel(), x, y, out);
@@ -36,6 +39,8 @@ void gated_add(View<const T> x, Rows<const T> gate, View<const T> y, View<T> out
 template <Real T>
 void gated_add_backward(Rows<const T> gate, View<const T> y, View<const T> dout, View<T> dy,
                         Rows<T> dgate) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::elementwise,
+                                        [&] { return detail::cost_of_bytes(y, dout, dy); });
   const index_t d = check("gated_add_backward", y, gate), rows = y.shape().rows();
   detail::require_elements("gated_add_backward", y.numel(), y, dout, dy);
   if (!dgate.empty() && dgate.groups != gate.groups)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/kernel_profile.hpp"
 #include "kernels/contiguous.hpp"
 #include "kernels/grouped_product.hpp"
 #include "kernels/huge_pages.hpp"
@@ -47,6 +48,22 @@ void check(const View<const A>& a, index_t bk, index_t bn, const View<T>& out,
       (epilogue.gate.groups <= 0 || out.extent(0) % epilogue.gate.groups != 0))
     raise<ShapeError>("gemm: ", epilogue.gate.groups, " gates cannot serve ", out.extent(0),
                       " rows");
+}
+
+/// The cost of a (M, K) times b (K, N), whose elements take `bytes_of_b` in all.
+template <class A, class T>
+detail::KernelCost cost_of(const View<const A>& a, index_t n, double bytes_of_b, DType type,
+                           const View<T>& out) {
+  detail::KernelCost cost = detail::cost_of_bytes(a, out);
+  cost.products = static_cast<double>(a.numel()) * static_cast<double>(n);
+  cost.bytes += bytes_of_b;
+  cost.type = type;
+  return cost;
+}
+
+template <class A, class T>
+detail::KernelCost cost_of(const View<const A>& a, const PackedMatrix<T>& b, const View<T>& out) {
+  return cost_of(a, b.n(), static_cast<double>(b.bytes().size()), b.stored(), out);
 }
 
 template <class T>
@@ -243,6 +260,9 @@ void gemm(View<const T> a, View<const T> b, View<T> out, const BasicEpilogue<T>&
     raise<ShapeError>("gemm: operands must be matrices, got b ", b.shape());
   check(a, b.extent(0), b.extent(1), out, epilogue);
   detail::require_operands<T>("gemm", operands);
+  const detail::ProfiledKernel profiled(detail::KernelKind::product, [&] {
+    return cost_of(a, b.extent(1), detail::cost_of_bytes(b).bytes, operands, out);
+  });
   if (out.numel() == 0) return;
   if constexpr (std::same_as<T, float>) {
     if (operands == DType::bf16) return detail::multiply_as_bf16(a, b, out, epilogue);
@@ -255,6 +275,8 @@ void gemm(View<const T> a, const PackedMatrix<T>& b, View<T> out,
           const BasicEpilogue<T>& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
   check_packed(b, epilogue);
+  const detail::ProfiledKernel profiled(detail::KernelKind::product,
+                                        [&] { return cost_of(a, b, out); });
   if (out.numel() == 0) return;
   if constexpr (std::same_as<T, float>) {
     if (b.stored() != DType::f32) return detail::multiply_narrow({a, nullptr}, b, out, epilogue);
@@ -273,6 +295,8 @@ void gemm(View<const T> a, const NormInputs<T>& norm_of_rows, const PackedMatrix
           const BasicEpilogue<T>& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
   check_packed(b, epilogue);
+  const detail::ProfiledKernel profiled(detail::KernelKind::product,
+                                        [&] { return cost_of(a, b, out); });
   if (a.extent(1) == 0) raise<ShapeError>("gemm: rows of no elements have no norm");
   detail::require_elements("gemm: a under a norm", a.numel(), a);
   detail::check_norm("gemm", a.extent(0), a.extent(1), norm_of_rows);
@@ -290,6 +314,8 @@ void gemm(View<const bf16> a, const PackedMatrix<float>& b, View<float> out,
           const Epilogue& epilogue) {
   check(a, b.k(), b.n(), out, epilogue);
   check_packed(b, epilogue);
+  const detail::ProfiledKernel profiled(detail::KernelKind::product,
+                                        [&] { return cost_of(a, b, out); });
   if (b.stored() != DType::bf16)
     raise<ArgumentError>(
         "gemm: bf16 times a packed matrix needs one stored as bf16, this one is stored as ",

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/kernel_profile.hpp"
 #include "kernels/contiguous.hpp"
 #include "kernels/kernel_table.hpp"
 #include "rae/core/parallel.hpp"
@@ -60,6 +61,8 @@ T lane_sum(index_t n, Term term) {
 template <Real T>
 void group_norm(View<const T> x, View<const T> weight, View<const T> bias, index_t groups,
                 double eps, View<T> out) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::norm,
+                                        [&] { return detail::cost_of_bytes(x, out); });
   const Groups g = groups_of("group_norm", x, weight, groups);
   detail::require_elements("group_norm: bias", g.channels, bias);
   detail::require_elements("group_norm: out", x.numel(), out);
@@ -80,6 +83,8 @@ void group_norm(View<const T> x, View<const T> weight, View<const T> bias, index
 template <Real T>
 void group_norm_backward(View<const T> x, View<const T> weight, index_t groups, double eps,
                          View<const T> dout, View<T> dx, View<T> dweight, View<T> dbias) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::norm,
+                                        [&] { return detail::cost_of_bytes(x, dout); });
   const Groups g = groups_of("group_norm_backward", x, weight, groups);
   detail::require_elements("group_norm_backward: dout, dx", x.numel(), dout, dx);
   if (!dweight.empty())

@@ -1,5 +1,6 @@
 #include "rae/kernels/leaky_relu.hpp"
 
+#include "core/kernel_profile.hpp"
 #include "kernels/contiguous.hpp"
 
 namespace rae {
@@ -8,6 +9,8 @@ using detail::require_elements;
 
 template <Real T>
 void leaky_relu(View<const T> x, T slope, View<T> out) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::activation,
+                                        [&] { return detail::cost_of_bytes(x, out); });
   require_elements("leaky_relu", x.numel(), x, out);
   const T* a = x.data();
   T* target = out.data();
@@ -18,6 +21,8 @@ void leaky_relu(View<const T> x, T slope, View<T> out) {
 
 template <Real T>
 void leaky_relu_backward(View<const T> x, T slope, View<const T> dout, View<T> dx) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::activation,
+                                        [&] { return detail::cost_of_bytes(x, dout, dx); });
   require_elements("leaky_relu_backward", x.numel(), x, dout, dx);
   const T *a = x.data(), *d = dout.data();
   T* target = dx.data();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/kernel_profile.hpp"
 #include "kernels/contiguous.hpp"
 #include "kernels/norm_rows.hpp"
 #include "kernels/row_loop.hpp"
@@ -307,6 +308,12 @@ void linear_product(const LinearOperand<T>& rows, View<const T> b, View<T> out, 
     raise<ShapeError>(kWhere, ": SwiGLU of out ", out.shape(), " does not give ",
                       rows.swiglu.shape());
   if (out.numel() == 0) return;
+  const detail::ProfiledKernel profiled(detail::KernelKind::product, [&] {
+    detail::KernelCost cost = detail::cost_of_bytes(rows.a, b, out);
+    cost.products = static_cast<double>(out.numel()) * static_cast<double>(k);
+    cost.type = operands;
+    return cost;
+  });
   // A row-major matrix is read row by row, not in strips as wide as a panel.
   PackedMatrix<T> panels;
   if (b.stride(1) == 1)
@@ -325,6 +332,8 @@ void pack_and_sum_rows(const LinearOperand<T>& rows, DType operands) {
   detail::require_operands<T>("pack_and_sum_rows", operands);
   if (!rows.swiglu.empty())
     raise<ArgumentError>("pack_and_sum_rows: there is no product whose SwiGLU could be computed");
+  const detail::ProfiledKernel profiled(detail::KernelKind::product,
+                                        [&] { return detail::cost_of_bytes(rows.a, rows.a); });
   if constexpr (std::same_as<T, float>) {
     if (operands == DType::bf16) return pack_and_sum_all<std::uint32_t>(rows);
   }
@@ -347,6 +356,13 @@ void gemm_transposed(const PackedMatrix<T>& a, const PackedMatrix<T>& b, View<T>
   detail::require_panel_width("gemm_transposed", a);
   detail::require_panel_width("gemm_transposed", b);
   if (out.numel() == 0) return;
+  const detail::ProfiledKernel profiled(detail::KernelKind::product, [&] {
+    detail::KernelCost cost = detail::cost_of_bytes(out);
+    cost.products = static_cast<double>(out.numel()) * static_cast<double>(a.k());
+    cost.bytes += static_cast<double>(a.bytes().size() + b.bytes().size());
+    cost.type = a.stored();
+    return cost;
+  });
   if constexpr (std::same_as<T, float>) {
     if (a.stored() == DType::bf16) return multiply_transposed<std::uint32_t>(a, b, out, accumulate);
   }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/kernel_profile.hpp"
 #include "kernels/block_sum.hpp"
 #include "kernels/contiguous.hpp"
 #include "rae/core/parallel.hpp"
@@ -38,22 +39,30 @@ void mean_backward(std::string_view where, const View<const T>& a, const View<co
 
 template <Real T>
 T mse(View<const T> a, View<const T> b) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::elementwise,
+                                        [&] { return detail::cost_of_bytes(a, b); });
   return mean("mse", a, b, [](double d) { return d * d; });
 }
 
 template <Real T>
 void mse_backward(View<const T> a, View<const T> b, T dloss, View<T> da) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::elementwise,
+                                        [&] { return detail::cost_of_bytes(a, b, da); });
   const T scale = T(2) * dloss / static_cast<T>(a.numel());
   mean_backward("mse_backward", a, b, da, [=](T d) { return scale * d; });
 }
 
 template <Real T>
 T l1(View<const T> a, View<const T> b) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::elementwise,
+                                        [&] { return detail::cost_of_bytes(a, b); });
   return mean("l1", a, b, [](double d) { return std::abs(d); });
 }
 
 template <Real T>
 void l1_backward(View<const T> a, View<const T> b, T dloss, View<T> da) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::elementwise,
+                                        [&] { return detail::cost_of_bytes(a, b, da); });
   const T scale = dloss / static_cast<T>(a.numel());
   mean_backward("l1_backward", a, b, da, [=](T d) {
     return d > 0 ? scale : d < 0 ? -scale : T(0);
@@ -63,6 +72,8 @@ void l1_backward(View<const T> a, View<const T> b, T dloss, View<T> da) {
 template <Real T>
 T cross_entropy(View<const T> logits, std::span<const std::int64_t> labels, View<T> dlogits,
                 double smoothing) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::elementwise,
+                                        [&] { return detail::cost_of_bytes(logits, dlogits); });
   if (logits.shape().rank() != 2 || logits.numel() == 0)
     raise<ShapeError>("cross_entropy: expected logits (N, K), got ", logits.shape());
   const index_t n = logits.extent(0), k = logits.extent(1);
@@ -104,6 +115,9 @@ T cross_entropy(View<const T> logits, std::span<const std::int64_t> labels, View
 
 template <Real T>
 T soft_cross_entropy(View<const T> logits, View<const T> targets, View<T> dlogits) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::elementwise, [&] {
+    return detail::cost_of_bytes(logits, targets, dlogits);
+  });
   if (logits.shape().rank() != 2 || logits.numel() == 0)
     raise<ShapeError>("soft_cross_entropy: expected logits (N, K), got ", logits.shape());
   require_shape("soft_cross_entropy: targets", targets.shape(), logits.shape());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/kernel_profile.hpp"
 #include "kernels/norm_rows.hpp"
 #include "rae/core/parallel.hpp"
 #include "rae/core/tensor.hpp"
@@ -28,6 +29,8 @@ index_t check(std::string_view where, const View<const T>& x, const NormInputs<T
 
 template <Real T>
 void norm(View<const T> x, const NormInputs<T>& in, View<T> out) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::norm,
+                                        [&] { return detail::cost_of_bytes(x, out); });
   const index_t d = check("norm", x, in, out.numel()), rows = x.shape().rows();
   detail::require_elements("norm: out", x.numel(), out);
   const auto& table = detail::kernel_table<T>();
@@ -41,6 +44,8 @@ void norm(View<const T> x, const NormInputs<T>& in, View<T> out) {
 template <Real T>
 void norm_backward(View<const T> x, const NormInputs<T>& in, View<const T> dout,
                    const NormGradients<T>& g) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::norm,
+                                        [&] { return detail::cost_of_bytes(x, dout, g.dx); });
   const index_t d = check("norm_backward", x, in, dout.numel()), rows = x.shape().rows();
   detail::require_elements("norm_backward: dout, dx", x.numel(), dout, g.dx);
   if (!g.add.empty()) detail::require_elements("norm_backward: add", x.numel(), g.add);

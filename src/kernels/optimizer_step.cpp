@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/kernel_profile.hpp"
 #include "kernels/block_sum.hpp"
 #include "kernels/contiguous.hpp"
 #include "rae/core/parallel.hpp"
@@ -11,6 +12,9 @@ namespace rae {
 template <Real T>
 void adamw_step(View<T> param, View<const T> grad, View<T> exp_avg, View<T> exp_avg_sq,
                 index_t step, const AdamWOptions& o, double grad_scale) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::update, [&] {
+    return detail::cost_of_bytes(param, grad, exp_avg, exp_avg_sq);
+  });
   detail::require_elements("adamw_step", param.numel(), param, grad, exp_avg, exp_avg_sq);
   if (step < 1) raise<ArgumentError>("adamw_step: steps count from 1, got ", step);
   const double correction1 = 1.0 - std::pow(o.beta1, static_cast<double>(step));
@@ -35,6 +39,8 @@ void adamw_step(View<T> param, View<const T> grad, View<T> exp_avg, View<T> exp_
 
 template <Real T>
 void ema_update(View<T> ema, View<const T> param, double decay) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::update,
+                                        [&] { return detail::cost_of_bytes(ema, param); });
   detail::require_elements("ema_update", ema.numel(), ema, param);
   const T d = static_cast<T>(decay), rest = static_cast<T>(1.0 - decay);
   T* e = ema.data();
@@ -46,6 +52,8 @@ void ema_update(View<T> ema, View<const T> param, double decay) {
 
 template <Real T>
 double sum_of_squares(View<const T> x) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::update,
+                                        [&] { return detail::cost_of_bytes(x); });
   detail::require_elements("sum_of_squares", x.numel(), x);
   const T* data = x.data();
   return detail::block_sum(x.numel(), [=](index_t i) {

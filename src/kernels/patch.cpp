@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/kernel_profile.hpp"
 #include "kernels/contiguous.hpp"
 #include "rae/core/parallel.hpp"
 
@@ -36,6 +37,8 @@ void for_each_element(std::string_view where, const Shape& image, const Shape& t
 
 template <Real T>
 void patchify(View<const T> image, index_t patch, PatchOrder order, View<T> tokens) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::copy,
+                                        [&] { return detail::cost_of_bytes(image, tokens); });
   detail::require_elements("patchify", image.numel(), image, tokens);
   const T* from = image.data();
   T* to = tokens.data();
@@ -45,6 +48,8 @@ void patchify(View<const T> image, index_t patch, PatchOrder order, View<T> toke
 
 template <Real T>
 void unpatchify(View<const T> tokens, index_t patch, PatchOrder order, View<T> image) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::copy,
+                                        [&] { return detail::cost_of_bytes(tokens, image); });
   detail::require_elements("unpatchify", tokens.numel(), tokens, image);
   const T* from = tokens.data();
   T* to = image.data();
@@ -54,6 +59,8 @@ void unpatchify(View<const T> tokens, index_t patch, PatchOrder order, View<T> i
 
 template <Real T>
 void transpose_tokens(View<const T> x, View<T> out) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::copy,
+                                        [&] { return detail::cost_of_bytes(x, out); });
   if (x.shape().rank() != 3)
     raise<ShapeError>("transpose_tokens: expected (B, M, N), got ", x.shape());
   const index_t m = x.extent(1), n = x.extent(2);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/kernel_profile.hpp"
 #include "kernels/contiguous.hpp"
 #include "kernels/panel_loop.hpp"
 #include "rae/core/parallel.hpp"
@@ -239,6 +240,8 @@ void check(std::string_view where, const View<const T>& from, const View<T>& to)
 
 template <Real T>
 void resize(View<const T> image, Resize method, View<T> out) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::copy,
+                                        [&] { return detail::cost_of_bytes(image, out); });
   check("resize", image, out);
   apply(make_taps(image.extent(2), out.extent(2), method),
         make_taps(image.extent(3), out.extent(3), method), image.extent(0) * image.extent(1),
@@ -247,6 +250,8 @@ void resize(View<const T> image, Resize method, View<T> out) {
 
 template <Real T>
 void resize_backward(View<const T> dout, Resize method, View<T> dimage) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::copy,
+                                        [&] { return detail::cost_of_bytes(dout, dimage); });
   check("resize_backward", dout, dimage);
   apply(transposed(make_taps(dimage.extent(2), dout.extent(2), method)),
         transposed(make_taps(dimage.extent(3), dout.extent(3), method)),

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "core/kernel_profile.hpp"
 #include "kernels/contiguous.hpp"
 #include "kernels/kernel_table.hpp"
 #include "rae/core/parallel.hpp"
@@ -74,6 +75,8 @@ RopeTable<T> with_unrotated_tokens(const RopeTable<T>& table, index_t before, in
 
 template <Real T>
 void apply_rope(View<const T> x, RopeView<T> rope, View<T> out, bool inverse) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::rotation,
+                                        [&] { return detail::cost_of_bytes(x, out); });
   const Shape &shape = x.shape(), &table = rope.cos.shape();
   if (rope.pairs != RopePairs::neighbours)
     raise<ArgumentError>("apply_rope: expected a table for pairs of neighbours");

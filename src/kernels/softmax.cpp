@@ -1,5 +1,6 @@
 #include "rae/kernels/softmax.hpp"
 
+#include "core/kernel_profile.hpp"
 #include "kernels/contiguous.hpp"
 #include "kernels/kernel_table.hpp"
 
@@ -18,6 +19,8 @@ index_t row_length(std::string_view where, const Shape& shape) {
 
 template <Real T>
 void softmax(View<const T> x, View<T> out) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::elementwise,
+                                        [&] { return detail::cost_of_bytes(x, out); });
   const index_t n = row_length("softmax", x.shape());
   require_shape("softmax: out", out.shape(), x.shape());
   detail::require_elements("softmax", x.numel(), x, out);
@@ -28,6 +31,8 @@ void softmax(View<const T> x, View<T> out) {
 
 template <Real T>
 void softmax_backward(View<const T> p, View<const T> dp, View<T> dx) {
+  const detail::ProfiledKernel profiled(detail::KernelKind::elementwise,
+                                        [&] { return detail::cost_of_bytes(p, dp, dx); });
   const index_t n = row_length("softmax_backward", p.shape());
   require_shape("softmax_backward: dp", dp.shape(), p.shape());
   require_shape("softmax_backward: dx", dx.shape(), p.shape());

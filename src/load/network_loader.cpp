@@ -8,6 +8,7 @@
 #include "formats/bundle_layout.hpp"
 #include "rae/core/owner.hpp"
 #include "rae/formats/fill_weights.hpp"
+#include "rae/spec/auto_dtype.hpp"
 #include "rae/spec/weight_types.hpp"
 #include "spec/model_size.hpp"
 
@@ -60,7 +61,10 @@ NetworkLoader::NetworkLoader(ModelFiles files, const LoadOptions& options,
       origin_(std::move(files.origin)),
       packed_(files.packed.has_value()),
       keep_(options.keep_loaded),
-      dtype_(options.dtype.value_or(files.packed.value_or(DType::f32))),
+      dtype_(options.dtype        ? *options.dtype
+             : files.packed       ? *files.packed
+             : options.auto_dtype ? fastest_dtype()
+                                  : DType::f32),
       layer_types_(options.layer_types.empty() ? files.layer_types : options.layer_types) {
   validate(config_, ConfigPlace(origin_));
   require_weight_type(dtype_);

@@ -70,8 +70,10 @@ void Keywords::finish() const {
 LoadOptions load_options(const nb::kwargs& given) {
   LoadOptions out;
   Keywords keywords("load", given);
-  keywords.take("dtype", [&](nb::handle name) {
-    out.dtype = parse_weight_type(nb::cast<std::string>(name));
+  keywords.take("dtype", [&](nb::handle given) {
+    const auto name = nb::cast<std::string>(given);
+    out.auto_dtype = name == "auto";
+    if (!out.auto_dtype) out.dtype = parse_weight_type(name);
   });
   keywords.take("keep_loaded", out.keep_loaded);
   keywords.take("available_memory", out.available_memory);

@@ -13,6 +13,7 @@
 #include "rae/version.hpp"
 #include "spec/model_size.hpp"
 #include "tool/bench_model.hpp"
+#include "tool/bench_profile.hpp"
 #include "tool/command.hpp"
 #include "tool/command_files.hpp"
 #include "tool/interrupt.hpp"
@@ -35,6 +36,11 @@ struct BenchCommand {
   int rounds = 5;
   index_t batch = 1;
   std::string json;
+  bool profile = false, training = false;
+
+  [[nodiscard]] BenchTask task() const {
+    return training ? BenchTask::training_step : BenchTask::forward;
+  }
 };
 
 /// A network in one data type, with its timings.
@@ -42,7 +48,8 @@ struct Line {
   const BenchNetwork* network;
   DType dtype;
   BenchSize size;
-  std::vector<double> seconds{};  // of a forward pass, one for each round
+  std::vector<double> seconds{};  // of a forward pass or step, one for each round
+  PassProfile profile{};          // with --profile
 
   [[nodiscard]] std::string label() const { return concat(network->name, " ", name_of(dtype)); }
 };
@@ -98,8 +105,10 @@ std::vector<Line> lines_of(const BenchCommand& command) {
   std::vector<Line> lines;
   for (const BenchNetwork* network : networks)
     for (const DType type : types)
-      if (network->supports(type))
-        lines.push_back({network, type, size_of_network(*network, type)});
+      if (network->supports(type, command.task()))
+        lines.push_back({network, type, size_of_network(*network, type, command.task())});
+  if (lines.empty() && command.training)
+    throw UsageError("nothing to measure: --training: expected a transformer in f32 or bf16");
   if (lines.empty())
     throw UsageError("nothing to measure: --dtype: expected f32 for a network of convolutions");
   return lines;
@@ -138,13 +147,17 @@ double sample(BenchModel& model) {
   return elapsed / count;
 }
 
-Report measure(std::vector<Line> lines, int rounds, index_t batch) {
+Report measure(std::vector<Line> lines, const BenchCommand& command) {
+  const int rounds = command.rounds;
+  const index_t batch = command.batch;
+  const bool profile = command.profile;
   Report report;
   report.lines = std::move(lines);
   report.batch = batch;
   report.load_before = load_average();
   const std::size_t count = report.lines.size();
-  const auto steps = static_cast<double>(count * (static_cast<std::size_t>(rounds) + 1));
+  const auto steps =
+      static_cast<double>(count * (static_cast<std::size_t>(rounds) + (profile ? 2 : 1)));
   ProgressBar bar("bench");
   double done = 0;
   const auto step = [&](const std::string& label) {
@@ -155,7 +168,8 @@ Report measure(std::vector<Line> lines, int rounds, index_t batch) {
   std::vector<std::unique_ptr<BenchModel>> models;
   for (const Line& line : report.lines) {
     step(concat("preparing ", line.label()));
-    models.push_back(std::make_unique<BenchModel>(*line.network, line.dtype, batch));
+    models.push_back(
+        std::make_unique<BenchModel>(*line.network, line.dtype, batch, command.task()));
   }
   const std::vector<std::uint64_t> memory(kReadBytes / sizeof(std::uint64_t), 1);
   for (int round = 0; round < rounds; ++round) {
@@ -167,14 +181,19 @@ Report measure(std::vector<Line> lines, int rounds, index_t batch) {
       line.seconds.push_back(sample(*models[i]));
     }
   }
+  for (std::size_t i = 0; i < count && profile; ++i) {
+    step(concat("profile of ", report.lines[i].label()));
+    report.lines[i].profile = profile_of([&] { models[i]->run(); });
+  }
   return report;
 }
 
 std::string table_of(const Report& report, const BenchCommand& command) {
-  std::string text = concat(
-      processor(), ", kernels ", name_of(active_isa()), ", ", plural(num_threads(), "thread"),
-      "; load ", format_fixed(report.load_before, 2), " before\nmedians of ",
-      plural(command.rounds, "round"), ", batch ", command.batch, "\n\npeak, GFLOP/s       ");
+  std::string text =
+      concat(processor(), ", kernels ", name_of(active_isa()), ", ",
+             plural(num_threads(), "thread"), "; load ", format_fixed(report.load_before, 2),
+             " before\nmedians of ", plural(command.rounds, "round"), ", batch ", command.batch,
+             command.training ? ", steps of training" : "", "\n\npeak, GFLOP/s       ");
   for (const auto& [type, peaks] : report.peaks)
     text += concat(name_of(type), " ", format_fixed(bench::median(peaks) / 1e9, 0), "  ");
   text += concat("\nreading memory      ", format_fixed(bench::median(report.read_rates) / 1e9, 1),
@@ -190,6 +209,10 @@ std::string table_of(const Report& report, const BenchCommand& command) {
                   report.rate(line) / 1e9, report.fraction_of_peak(line));
     text += row;
   }
+  for (const Line& line : report.lines)
+    if (!line.profile.parts.empty())
+      text += concat("\n", line.label(), ", ", format_fixed(1e3 * line.profile.seconds, 2), " ms\n",
+                     table_of(line.profile));
   return text;
 }
 
@@ -200,12 +223,13 @@ nlohmann::ordered_json json_of(const Report& report, const BenchCommand& command
                               {"kernels", name_of(active_isa())},
                               {"threads", num_threads()},
                               {"batch", command.batch},
+                              {"training", command.training},
                               {"rounds", command.rounds},
                               {"load_before", report.load_before},
                               {"read_bytes_per_second", bench::median(report.read_rates)}};
   for (const auto& [type, peaks] : report.peaks)
     json["peak_per_second"][name_of(type)] = bench::median(peaks);
-  for (const Line& line : report.lines)
+  for (const Line& line : report.lines) {
     json["networks"].push_back({{"name", line.network->name},
                                 {"dtype", name_of(line.dtype)},
                                 {"parameters", line.size.parameters},
@@ -214,6 +238,8 @@ nlohmann::ordered_json json_of(const Report& report, const BenchCommand& command
                                 {"seconds", bench::median(line.seconds)},
                                 {"fraction_of_peak", report.fraction_of_peak(line)},
                                 {"seconds_of_rounds", line.seconds}});
+    if (command.profile) json["networks"].back()["profile"] = json_of(line.profile);
+  }
   return json;
 }
 
@@ -223,7 +249,7 @@ void run(const BenchCommand& command) {
   std::string json;
   if (!command.json.empty()) json = files.output("--json", command.json, {".json"});
   require_memory(lines, command.batch);
-  const Report report = measure(std::move(lines), command.rounds, command.batch);
+  const Report report = measure(std::move(lines), command);
   std::string table = table_of(report, command);
   table.pop_back();  // the last line end
   files.print(table);
@@ -257,6 +283,12 @@ void add_bench(CLI::App& app) {
   add_whole_option(*command, "--rounds", options->rounds, "number of measurements of each network",
                    1, kMostRounds);
   add_whole_option(*command, "-b,--batch", options->batch, "pictures at a time", 1, kLargestBatch);
+  command->add_flag("--training", options->training,
+                    "steps of training instead of forward passes: forward and backward pass, AdamW "
+                    "and moving average; f32 and bf16 only");
+  command->add_flag("--profile", options->profile,
+                    "also measure how the time of each network is divided among kinds of kernels, "
+                    "and how near each kind is to its limit");
   command->add_option("--json", options->json, "also write all numbers to FILE.json, or - (stdout)")
       ->type_name("FILE");
   add_threads_option(*command);
@@ -275,9 +307,19 @@ void add_bench(CLI::App& app) {
       "conditioning that depends only on time and label was computed before.\n"
       "Run it on a quiet machine.\n"
       "\n"
+      "--profile divides the time of warm passes or steps, which run after the rounds. The time\n"
+      "of a kernel is that of the thread that calls it, without waiting for other threads, which\n"
+      "is a part of its own; \"rest\" is everything outside kernels. Products include all that is\n"
+      "fused with them (norms, activations, gates), attention its softmax and rotation.\n"
+      "\"of limit\" is the time that the work would take at its limit over the time that it\n"
+      "takes. The limit of products and attention is the peak rate in the type of each product;\n"
+      "that of other kernels is the rate at which all threads read a buffer with as many bytes as\n"
+      "a mean call reads and writes, in the caches if it fits there.\n"
+      "\n"
       "Examples:\n"
       "  rae bench                                    the four networks of the paper's model\n"
       "  rae bench --models dit-dh-xl --dtype bf16 --threads 1\n"
+      "  rae bench --models dinov2-b --dtype f32,int8 --profile\n"
       "  rae bench --models decoder-b,mae-b --batch 8 --rounds 20 --json numbers.json");
   command->callback([options] { run(*options); });
 }

@@ -7,11 +7,14 @@
 #include <numbers>
 #include <type_traits>
 
+#include "rae/autograd/var.hpp"
 #include "rae/core/function.hpp"
 #include "rae/core/random.hpp"
 #include "rae/core/workspace.hpp"
+#include "rae/ops/loss.hpp"
 #include "rae/spec/forward_cost.hpp"
 #include "rae/spec/weight_types.hpp"
+#include "rae/train/adamw.hpp"
 #include "spec/model_size.hpp"
 
 namespace rae::tool {
@@ -46,7 +49,7 @@ ForwardCost cost_of(const Config& c, index_t image_size) {
 }
 
 template <class Config>
-BenchSize size_of_model(const Config& config, index_t image_size, DType dtype) {
+BenchSize size_of_model(const Config& config, index_t image_size, DType dtype, BenchTask task) {
   const NetworkOutline network = outline(config);
   const ForwardCost cost = cost_of(config, image_size);
   BenchSize size;
@@ -54,6 +57,16 @@ BenchSize size_of_model(const Config& config, index_t image_size, DType dtype) {
   size.weight_bytes = detail::bytes_of_network(network, dtype);
   size.parameters = parameter_count(network.parameters);
   size.work_bytes = 4 * sizeof(float) * static_cast<std::uint64_t>(cost.largest_output);
+  if (task == BenchTask::forward) return size;
+  // The backward pass has twice the products of the forward pass.
+  size.products = 3 * static_cast<double>(cost.total());
+  // Weight, gradient, two moments and the average. Each layer keeps its input, on the average less
+  // than the largest output, for the backward pass.
+  constexpr std::uint64_t kCopies = 5;
+  size.weight_bytes = kCopies * sizeof(float) * static_cast<std::uint64_t>(size.parameters);
+  std::uint64_t matrices = 0;
+  for (const auto& parameter : network.parameters) matrices += parameter.shape.rank() >= 2;
+  size.work_bytes += matrices * sizeof(float) * static_cast<std::uint64_t>(cost.largest_output);
   return size;
 }
 
@@ -118,6 +131,48 @@ Forward forward_on(const Config& config, DType dtype, const Shape& input) {
   return [network, x = random_tensor(input, std::numbers::sqrt3)] { return (*network)(x); };
 }
 
+/// A step of training: `output()` is the output of the network, whose squares are the loss.
+template <class Network, class Output>
+Forward training_step(Network network, DType dtype, Output output) {
+  constexpr double kRate = 1e-5;
+  multiply_as(*network, dtype);
+  const auto optimizer = std::make_shared<AdamW<float>>(*network);
+  return [network, optimizer, output] {
+    Tape<float> tape;
+    const TapeScope<float> scope(tape);
+    const Var<float> out = output();                                           // (B, ...)
+    const Var<float> loss = mse_loss(out, Tensor<float>::zeros(out.shape()));  // ()
+    tape.backward(loss, Tensor<float>(loss.shape(), 1.0f));
+    optimizer->step(kRate);
+    return loss.value();
+  };
+}
+
+/// The same of a diffusion network, with its conditioning.
+Forward training_of(const Backbone& config, DType dtype, index_t batch) {
+  const auto network = config.make<Var<float>>();
+  set_random_weights(*network, outline(config), DType::f32);
+  const Shape latent = config.latent_shape();
+  const Tensor<float> x = random_tensor({batch, latent[0], latent[1], latent[2]},
+                                        std::numbers::sqrt3),  // (B, C, h, w)
+      t(Shape{batch}, 0.5f);                                   // (B)
+  std::vector<std::int64_t> labels;
+  for (index_t i = 0; i < batch; ++i) labels.push_back(i % config.num_classes());
+  return training_step(network, dtype, [network, x, t, labels] {
+    return (*network)(Var<float>(x), network->conditioning(t, labels));  // (B, C, h, w)
+  });
+}
+
+/// The same of a network with a single input.
+template <template <class> class Model, class Config>
+Forward training_on(const Config& config, DType dtype, const Shape& input) {
+  const auto network = std::make_shared<Model<Var<float>>>(config);
+  set_random_weights(*network, outline(config), DType::f32);
+  return training_step(network, dtype, [network, x = random_tensor(input, std::numbers::sqrt3)] {
+    return (*network)(Var<float>(x));
+  });
+}
+
 template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
@@ -141,6 +196,23 @@ Forward make_forward(const BenchNetwork& network, DType dtype, index_t batch) {
             const index_t latent = side / c.scale();
             return forward_on<ConvDecoder>(c, dtype, {batch, c.latent_channels, latent, latent});
           }},
+      network.config);
+}
+
+Forward make_training_step(const BenchNetwork& network, DType dtype, index_t batch) {
+  const index_t side = network.image_size;
+  return std::visit(
+      Overloaded{[&](const DitDhConfig& c) { return training_of(c, dtype, batch); },
+                 [&](const LightningDitConfig& c) { return training_of(c, dtype, batch); },
+                 [&](const DecoderConfig& c) {
+                   return training_on<Decoder>(c, dtype, {batch, c.grid_h * c.grid_w, c.in_dim});
+                 },
+                 [&](const EncoderConfig& c) {
+                   return training_on<Encoder>(c, dtype, {batch, c.channels, side, side});
+                 },
+                 [&](const ConvDecoderConfig&) -> Forward {
+                   raise<ArgumentError>("bench: ", network.name, " is not trained");
+                 }},
       network.config);
 }
 
@@ -195,9 +267,9 @@ const std::vector<BenchNetwork>& bench_networks() {
   return networks;
 }
 
-BenchSize size_of_network(const BenchNetwork& network, DType dtype) {
+BenchSize size_of_network(const BenchNetwork& network, DType dtype, BenchTask task) {
   const index_t side = network.image_size;
-  return std::visit([&](const auto& config) { return size_of_model(config, side, dtype); },
+  return std::visit([&](const auto& config) { return size_of_model(config, side, dtype, task); },
                     network.config);
 }
 
@@ -209,8 +281,9 @@ Tensor<float> random_weight(const Shape& shape) {
   return random_tensor(shape, std::sqrt(3.0 / static_cast<double>(inputs)));
 }
 
-BenchModel::BenchModel(const BenchNetwork& network, DType dtype, index_t batch)
-    : forward_(make_forward(network, dtype, batch)) {
+BenchModel::BenchModel(const BenchNetwork& network, DType dtype, index_t batch, BenchTask task)
+    : forward_(task == BenchTask::forward ? make_forward(network, dtype, batch)
+                                          : make_training_step(network, dtype, batch)) {
   const WorkspaceScope scope(*workspace_);
   const Tensor<float> out = forward_();  // (B, ...)
   for (const float value : out.span())

@@ -18,6 +18,10 @@
 
 namespace rae::tool {
 
+/// The computation that is measured: a forward pass as in inference, or a step of training: forward
+/// and backward pass, AdamW and the moving average of the weights.
+enum class BenchTask { forward, training_step };
+
 /// A network that can be measured.
 struct BenchNetwork {
   std::string_view name, description;
@@ -26,9 +30,13 @@ struct BenchNetwork {
   index_t image_size = 0;  // pixels, side of the pictures of an encoder or a convolutional decoder;
                            // 0 for other networks
 
-  /// True when its weights can be stored as `dtype`: those of convolutions are f32.
-  [[nodiscard]] bool supports(DType dtype) const noexcept {
-    return dtype == DType::f32 || !std::holds_alternative<ConvDecoderConfig>(config);
+  /// True when it can be measured: weights of convolutions are f32, and training is that of
+  /// transformers, in f32 or bf16.
+  [[nodiscard]] bool supports(DType dtype, BenchTask task = BenchTask::forward) const noexcept {
+    const bool convolutions = std::holds_alternative<ConvDecoderConfig>(config);
+    if (task == BenchTask::training_step)
+      return !convolutions && (dtype == DType::f32 || dtype == DType::bf16);
+    return dtype == DType::f32 || !convolutions;
   }
 };
 
@@ -37,13 +45,15 @@ struct BenchNetwork {
 
 /// Sizes of a network.
 struct BenchSize {
-  double products = 0;  // multiply-adds of a forward pass of one picture, as `BenchModel` runs it
+  double products = 0;             // multiply-adds of one picture, as `BenchModel` runs it
   index_t parameters = 0;          // number of weights
-  std::uint64_t weight_bytes = 0;  // bytes of the weights in `dtype`
-  std::uint64_t work_bytes =
-      0;  // bytes of activations alive at once, for one picture; an upper bound
+  std::uint64_t weight_bytes = 0;  // bytes of the weights in `dtype`; in training also of their
+                                   // gradients, moments and averages
+  std::uint64_t work_bytes = 0;    // bytes of activations alive at once, for one picture; an upper
+                                   // bound for a forward pass, about as many in training
 };
-[[nodiscard]] BenchSize size_of_network(const BenchNetwork& network, DType dtype);
+[[nodiscard]] BenchSize size_of_network(const BenchNetwork& network, DType dtype,
+                                        BenchTask task = BenchTask::forward);
 
 /// Random values of a parameter of this shape.
 [[nodiscard]] Tensor<float> random_weight(const Shape& shape);
@@ -54,9 +64,10 @@ class BenchModel {
  public:
   /// Runs the network once, so that its memory is allocated. Throws Error if the output is not
   /// finite.
-  BenchModel(const BenchNetwork& network, DType dtype, index_t batch);
+  BenchModel(const BenchNetwork& network, DType dtype, index_t batch,
+             BenchTask task = BenchTask::forward);
 
-  /// One forward pass of the batch.
+  /// One forward pass, or one step of training, of the batch.
   void run();
 
  private:

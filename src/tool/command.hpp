@@ -36,8 +36,14 @@ void add_bench(CLI::App& app);
 /// `--model NAME|PATH`.
 void add_model_option(CLI::App& command, std::string& model);
 
-/// `--dtype f32|bf16|int8|int8w|int4` of the model's weights.
-void add_dtype_option(CLI::App& command, std::optional<DType>& dtype);
+/// The value of `--dtype`: a type, or `auto`; neither: the default of the command.
+struct DTypeChoice {
+  std::optional<DType> type{};
+  bool automatic = false;
+};
+
+/// `--dtype auto|f32|bf16|int8|int8w|int4` of matrix products.
+void add_dtype_option(CLI::App& command, DTypeChoice& choice);
 
 /// `--threads N`, which takes effect when it is parsed.
 void add_threads_option(CLI::App& command);

@@ -98,7 +98,7 @@ void encode(InOut& options) {
   all.on_root([&] {
     const Image image = Image::open(options.in, {.exif = !options.ignore_exif});
     const Autoencoder autoencoder(open_model(options.model, {.decoder = false, .dit = false}),
-                                  {.keep_loaded = false, .dtype = options.model.dtype});
+                                  load_options(options.model, false));
     const Tensor<float> latent = autoencoder.encode(image);  // (1, C, h, w)
     stop_if_interrupted();
     write_tensor(out, "latent", latent, {{"model", autoencoder.config().name}});
@@ -115,7 +115,7 @@ void decode(InOut& options) {
   std::string& images_out = options.images_out;
   if (!images_out.empty()) images_out = files.output("--images-out", images_out, {".safetensors"});
   const Autoencoder autoencoder(open_model(options.model, {.encoder = false, .dit = false}),
-                                {.keep_loaded = false, .dtype = options.model.dtype});
+                                load_options(options.model, false));
   const auto latents = read_latents(in, {"latent", "sample_latent"},
                                     autoencoder.config().latent_shape());  // (B, C, h, w)
   const index_t columns = grid_columns(latents.extent(0), 1);
@@ -146,7 +146,7 @@ void reconstruct_one(const InOut& options, CommandFiles& files) {
   const std::string out = files.output("--out", options.out, {".png"});
   const Image image = Image::open(options.in, {.exif = !options.ignore_exif});
   const Autoencoder autoencoder(open_model(options.model, {.dit = false}),
-                                {.keep_loaded = false, .dtype = options.model.dtype});
+                                load_options(options.model, false));
   const Image original = autoencoder.prepare(image), result = autoencoder.reconstruct(image);
   stop_if_interrupted();
   const Shape shape{1, original.height(), original.width(), index_t{original.channels()}};

@@ -8,6 +8,7 @@
 
 #include "rae/io/file.hpp"
 #include "rae/io/tensor_source.hpp"
+#include "rae/spec/auto_dtype.hpp"
 #include "rae/train/evaluation.hpp"
 #include "rae/train/evaluation_history.hpp"
 #include "tool/bulk_sampling.hpp"
@@ -36,7 +37,7 @@ constexpr const char* kUnfinished = "unfinished";
 struct EvaluateCommand {
   std::string model = kDefaultModel, data, out, types, history;
   std::optional<float> cfg;
-  std::optional<DType> dtype;
+  DTypeChoice dtype;
   bool no_probes = false, overwrite = false;
   EvaluationOptions evaluation;
   std::vector<std::string> metrics;
@@ -244,7 +245,8 @@ void run(const CLI::App& app, EvaluateCommand& command) {
       require_guidance(*options.guidance);
     }
     options.probes = !command.no_probes;
-    options.dtype = command.dtype.value_or(DType::f32);
+    options.dtype =
+        command.dtype.automatic ? fastest_dtype() : command.dtype.type.value_or(DType::f32);
     if (!command.types.empty()) {
       options.layer_types = ModelFiles::open(types).layer_types;
       if (options.layer_types.empty())

@@ -8,6 +8,7 @@
 #include "rae/io/file.hpp"
 #include "rae/io/npz_stream.hpp"
 #include "rae/io/safetensors.hpp"
+#include "rae/spec/auto_dtype.hpp"
 #include "rae/version.hpp"
 #include "tool/bulk_sampling.hpp"
 #include "tool/interrupt.hpp"
@@ -54,7 +55,8 @@ std::map<std::string, std::string> settings_of(const ModelFiles& files, const Mo
                                          {"weights", autoencoder_fingerprint(files)},
                                          {"pictures", checksum_of(set, options.in)},
                                          {"version", kVersion}};
-  if (choice.dtype) out["dtype"] = name_of(*choice.dtype);
+  if (choice.dtype.type) out["dtype"] = name_of(*choice.dtype.type);
+  if (choice.dtype.automatic) out["dtype"] = name_of(files.packed.value_or(fastest_dtype()));
   if (!options.image.exif) out["exif"] = "ignored";
   return out;
 }
@@ -226,7 +228,7 @@ std::string reconstruct_pictures(const ModelChoice& model, const FolderEncoding&
   all.agree([&] {
     set.emplace(PictureSet::open(options.in, options.image));
     files = open_model(model, {.dit = false});
-    autoencoder.emplace(files, LoadOptions{.dtype = model.dtype});
+    autoencoder.emplace(files, load_options(model, true));
     if (!all.is_root()) return;
     const std::map<std::string, std::string> settings = settings_of(files, model, *set, options);
     const ModelConfig& config = autoencoder->config();
@@ -307,7 +309,7 @@ std::string encode_pictures(const ModelChoice& model, const FolderEncoding& opti
   all.agree([&] {
     set.emplace(PictureSet::open(options.in, options.image));
     opened = open_model(model, {.decoder = false, .dit = false});
-    autoencoder.emplace(opened, LoadOptions{.dtype = model.dtype});
+    autoencoder.emplace(opened, load_options(model, true));
     if (!all.is_root()) return;
     files.emplace(*set, options, autoencoder->config().latent_shape(),
                   settings_of(opened, model, *set, options));

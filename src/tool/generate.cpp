@@ -82,6 +82,14 @@ bool is_streamed(const GenerateCommand& command) {
          !command.start.any() && command.preview.file.empty() && !command.best.any();
 }
 
+/// False if the results are likely to be compared with others: latents and pixels as numbers, sets
+/// to evaluate (.npz), and noise that is given or drawn as PyTorch draws it.
+bool only_to_look_at(const GenerateCommand& command) {
+  return !has_extension(command.out, ".npz") && command.latent_out.empty() &&
+         command.images_out.empty() && command.noise_in.empty() &&
+         command.rng == name_of(Rng::philox);
+}
+
 void join(const GenerateCommand& command) {
   if (output_kind("--out", command.out) != OutputKind::npz)
     throw UsageError("--join: --out must name the .npz file to be written");
@@ -244,14 +252,16 @@ void run(GenerateCommand& command) {
   std::optional<Generator> loaded;
   all.agree([&] {
     opened.emplace(open_files(command));
+    if (only_to_look_at(command)) prefer_fastest_dtype(command.model);
     // Work in batches alternates between sampling and decoding, so all networks stay loaded.
     loaded.emplace(*opened,
-                   LoadOptions{.keep_loaded = command.keep_loaded || streamed || all.size() > 1 ||
-                                              !command.preview.file.empty(),
-                               .dtype = command.model.dtype});
+                   load_options(command.model, command.keep_loaded || streamed || all.size() > 1 ||
+                                                   !command.preview.file.empty()));
   });
   const ModelFiles& files = *opened;
-  require_same_on_all_ranks(files.origin, [&] { return "checksum " + fingerprint(files); });
+  require_same_on_all_ranks(files.origin, [&] {
+    return concat("checksum ", fingerprint(files), ", type ", loaded->type_name());
+  });
   const Generator& generator = *loaded;
   if (command.sampler) set_sampler(options, *command.sampler, generator.config().sampling);
   const auto classes = requested_classes(command, generator);
@@ -286,7 +296,7 @@ void run(GenerateCommand& command) {
   std::optional<Classifier<Tensor<float>>> judge;
   all.agree([&] {
     if (!command.best.classifier.empty()) judge = load_judge(command.best.classifier, files);
-    set_start(command.start, files, command.model.dtype, generator, options);
+    set_start(command.start, files, load_options(command.model, false), generator, options);
     repeat_for_candidates(command.best, options);
     (void)generator.png_text(options, 0);  // throws for options that do not fit
   });

@@ -17,6 +17,7 @@
 #include "rae/io/safetensors.hpp"
 #include "rae/kernels/isa.hpp"
 #include "rae/load/model_search.hpp"
+#include "rae/spec/auto_dtype.hpp"
 #include "rae/spec/model_config.hpp"
 #include "rae/version.hpp"
 #include "tool/array_info.hpp"
@@ -212,6 +213,27 @@ std::string kernels_in_use() {
   }
 }
 
+/// The type of `--dtype auto` with its speed and error, and why a faster one was not chosen.
+std::string automatic_type() {
+  const auto percent = [](double share) { return format_fixed(100 * share, 1) + " %"; };
+  const auto described = [&](const DTypeFigures& of) {
+    if (of.type == DType::f32) return std::string("f32");
+    return concat(name_of(of.type), ", speed relative to f32 ",
+                  of.speed > 0 ? format_fixed(of.speed, 1) : "not measured", ", error of latents ",
+                  percent(of.error));
+  };
+  try {
+    std::string rejected;
+    for (const DTypeFigures& each : dtype_figures(active_isa())) {
+      if (each.error <= kFastestDtypeError)
+        return concat(described(each), " (limit ", percent(kFastestDtypeError), ")", rejected);
+      rejected += concat("; not ", described(each));
+    }
+  } catch (const ArgumentError&) {
+  }
+  return "none";
+}
+
 void print_system() {
   std::string found;
   for (const Isa isa : kIsas)
@@ -225,6 +247,7 @@ void print_system() {
   print(concat("processor         ", printable(processor())));
   print(concat("instruction sets  ", found));
   print(concat("kernels           ", printable(kernels_in_use())));
+  print(concat("--dtype auto      ", printable(automatic_type())));
   print(concat("built-in model    ", printable(builtin_model())));
   for (const ImageFormat format :
        {ImageFormat::png, ImageFormat::jpeg, ImageFormat::webp, ImageFormat::bmp}) {

@@ -109,10 +109,11 @@ void run(InterpolateCommand& command) {
   Tensor<float> latents;  // (count, C, h, w)
   std::vector<Image> images;
   ProgressBar bar("decoding");
-  const LoadOptions load{.keep_loaded = false, .dtype = command.model.dtype};
+  if (!files_given) prefer_fastest_dtype(command.model);
+  const LoadOptions load = load_options(command.model, false);
   if (files_given) {
     const auto one = [&](const std::string& path) {
-      const Tensor<float> z = latents_of_file(path, model, command.model.dtype);  // (1, C, h, w)
+      const Tensor<float> z = latents_of_file(path, model, load);  // (1, C, h, w)
       if (z.extent(0) != 1)
         raise<ShapeError>("'", path, "': expected the latents of one picture, got ", z.extent(0));
       return z;

@@ -8,6 +8,7 @@
 
 #include "rae/io/safetensors.hpp"
 #include "rae/load/model_search.hpp"
+#include "rae/spec/auto_dtype.hpp"
 #include "tool/model_source.hpp"
 #include "tool/text.hpp"
 
@@ -77,6 +78,23 @@ ModelFiles open_model(const ModelChoice& choice, OfficialOptions wanted) {
     std::fprintf(stderr, "rae: note: %s\n", printable(note).c_str());
   wanted.models_dir = choice.models;
   return open_official(config, wanted);
+}
+
+LoadOptions load_options(const ModelChoice& choice, bool keep_loaded) {
+  return {
+      .keep_loaded = keep_loaded, .dtype = choice.dtype.type, .auto_dtype = choice.dtype.automatic};
+}
+
+void prefer_fastest_dtype(ModelChoice& choice) {
+  if (choice.dtype.type || choice.dtype.automatic) return;
+  if (choice.config.empty() && model_kind(choice.model) == ModelKind::bundle) return;
+  choice.dtype.automatic = true;
+  if (const DType type = fastest_dtype(); type != DType::f32)
+    std::fprintf(
+        stderr,
+        "rae: note: products of type %s, the fastest on this processor with an error of at "
+        "most %g %%; --dtype f32 is exact\n",
+        std::string(name_of(type)).c_str(), 100 * kFastestDtypeError);
 }
 
 void write_tensor(const std::string& path, const std::string& name, const Tensor<float>& tensor,

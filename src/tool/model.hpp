@@ -26,7 +26,7 @@ struct ModelChoice {
   std::string model = kDefaultModel;  ///< as in `model_path`
   std::string config;                 ///< an official configuration instead of `model`
   std::string models;                 ///< folder to search for the files of `config`
-  std::optional<DType> dtype{};       ///< of matrix products; empty: the default of the model
+  DTypeChoice dtype{};                ///< of matrix products
 };
 
 /// Adds `--model`, `--config`, `--models` and `--dtype`.
@@ -84,6 +84,14 @@ template <class Model>
   }
   return out;
 }
+
+/// The options that load the opened model with the type of `--dtype`.
+[[nodiscard]] LoadOptions load_options(const ModelChoice& choice, bool keep_loaded);
+
+/// Chooses `--dtype auto` for pictures of a published model (an official configuration, a folder of
+/// diffusers or Hugging Face) unless `--dtype` is given. If this is not f32, a note on stderr says
+/// so. Not for commands whose results are numbers to compare or to train with.
+void prefer_fastest_dtype(ModelChoice& choice);
 
 /// Writes one tensor, with the metadata `text`, to a safetensors file. Throws FileError.
 void write_tensor(const std::string& path, const std::string& name, const Tensor<float>& tensor,

@@ -65,7 +65,7 @@ void run(NeighboursCommand& command) {
   if (pictures.size() == 0) raise<ArgumentError>("'", command.folder, "' contains no pictures");
   const index_t count = std::min(command.count, pictures.size());
   const Autoencoder autoencoder(open_model(command.model, {.decoder = false, .dit = false}),
-                                {.keep_loaded = true, .dtype = command.model.dtype});
+                                load_options(command.model, true));
   const Tensor<float> z = autoencoder.encode(query);            // (1, C, h, w)
   const Tensor<float> all = encode_all(autoencoder, pictures);  // (N, C, h, w)
   const Neighbours found = nearest_neighbours(rows_of(z), rows_of(all), count, distance);

@@ -18,15 +18,22 @@ void add_model_option(CLI::App& command, std::string& model) {
       ->capture_default_str();
 }
 
-void add_dtype_option(CLI::App& command, std::optional<DType>& dtype) {
-  std::vector<std::string> names;
+void add_dtype_option(CLI::App& command, DTypeChoice& choice) {
+  constexpr const char* kAuto = "auto";
+  std::vector<std::string> names{kAuto};
   for (const DType type : kWeightTypes) names.emplace_back(name_of(type));
   command
       .add_option_function<std::string>(
-          "--dtype", [&dtype](const std::string& name) { dtype = parse_weight_type(name); },
-          "data type of matrix products: f32, bf16 or int8, each faster, smaller and less exact "
-          "than the one before; int8w and int4 narrow only the stored weights and are as fast as "
-          "bf16 (default: f32, or the type that the model is packed for)")
+          "--dtype",
+          [&choice](const std::string& name) {
+            choice = {.automatic = name == kAuto};
+            if (!choice.automatic) choice.type = parse_weight_type(name);
+          },
+          "data type of matrix products: f32, bf16 or int8, each smaller, less exact and on most "
+          "processors faster than the one before; int8w and int4 narrow only the stored weights "
+          "and are as fast as bf16; auto: the fastest on this processor whose error is at most "
+          "2 %, or the type that the model is packed for (default: f32, or the type that the model "
+          "is packed for)")
       ->type_name("TYPE")
       ->check(CLI::IsMember(names));
 }

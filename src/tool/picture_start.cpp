@@ -73,16 +73,16 @@ void declare_start(CommandFiles& files, StartChoice& choice) {
 }
 
 Tensor<float> latents_of_file(const std::string& path, const ModelFiles& model,
-                              std::optional<DType> dtype) {
+                              const LoadOptions& load) {
   if (has_extension(path, ".safetensors"))
     return read_latents(path, {"latent", "sample_latent"}, model.config.latent_shape());
   const Image image = Image::open(path);
   if (!model.encoder)
     raise<FormatError>(model.origin, ": has no encoder, which the picture '", path, "' needs");
-  return Autoencoder(model, LoadOptions{.keep_loaded = false, .dtype = dtype}).encode(image);
+  return Autoencoder(model, load).encode(image);
 }
 
-void set_start(const StartChoice& choice, const ModelFiles& model, std::optional<DType> dtype,
+void set_start(const StartChoice& choice, const ModelFiles& model, const LoadOptions& load,
                const Generator& generator, GenerateOptions& options) {
   if (!choice.any()) return;
   if (choice.variations) {
@@ -95,7 +95,7 @@ void set_start(const StartChoice& choice, const ModelFiles& model, std::optional
     options.noise = varied_noise(generator, options, *choice.variations, choice.share());
     return;
   }
-  options.init = latents_of_file(choice.init, model, dtype);
+  options.init = latents_of_file(choice.init, model, load);
   options.strength = choice.share();
   if (!choice.mask.empty()) {
     const Image mask = Image::open(choice.mask);

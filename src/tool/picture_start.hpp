@@ -32,11 +32,11 @@ void declare_start(CommandFiles& files, StartChoice& choice);
 /// The latents (1, C, h, w) of a picture, by the encoder of the model; of a safetensors file, which
 /// may have several (B, C, h, w), as they are stored. Throws as their readers.
 [[nodiscard]] Tensor<float> latents_of_file(const std::string& path, const ModelFiles& model,
-                                            std::optional<DType> dtype);
+                                            const LoadOptions& load);
 
 /// Sets the beginning of sampling; the labels must be set, for variations those of the first
 /// variation of each class, which are then repeated.
-void set_start(const StartChoice& choice, const ModelFiles& model, std::optional<DType> dtype,
+void set_start(const StartChoice& choice, const ModelFiles& model, const LoadOptions& load,
                const Generator& generator, GenerateOptions& options);
 
 /// Completes the settings of a picture, or of all.

@@ -56,7 +56,7 @@ LatentStatistics statistics_of_data(const StatsCommand& command) {
     checksum = "checksum " + autoencoder_fingerprint(files);
     files.latent_norm = {};  // the statistics are those of latents before normalisation
     autoencoder =
-        detail::NetworkLoader(files, {.dtype = command.model.dtype}, {NetworkRole::encoder})
+        detail::NetworkLoader(files, load_options(command.model, true), {NetworkRole::encoder})
             .autoencoder(NetworkRole::encoder);
     data = open_data(command.data, command.split,
                      {.size = config.image_size,

@@ -42,7 +42,7 @@ void run(VelocityCommand& command) {
   const std::string out = files.output("--out", command.out, {".safetensors"});
   const Generator generator(
       open_model(command.model, {.encoder = false, .decoder = false, .guide = false}),
-      {.keep_loaded = false, .dtype = command.model.dtype});
+      load_options(command.model, false));
   const auto x = read_latents(command.noise_in, {"noise", "sample_latent", "latent"},
                               generator.config().latent_shape());  // (B, C, h, w)
   const auto labels = labels_of(command, generator, x.extent(0));

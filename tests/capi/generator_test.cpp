@@ -10,6 +10,7 @@
 #include "rae/generate/preset.hpp"
 #include "rae/models/token_dit_dh.hpp"
 #include "rae/rae.h"
+#include "rae/spec/auto_dtype.hpp"
 
 namespace rae::test {
 namespace {
@@ -181,6 +182,11 @@ TEST_F(CGenerator, LoadsInANarrowerType) {
   ASSERT_EQ(rae_generator_sample(narrow, &options_, images, 3), RAE_OK);
   EXPECT_EQ(taken(images, 3), Generator::load(file_.path(), {.dtype = DType::bf16})
                                   .sample({.labels = {2, 0, 1}, .seed = 4}));
+  EXPECT_EQ(rae_generator_free(narrow), RAE_OK);
+  load.dtype = "auto";
+  ASSERT_EQ(rae_generator_load(file_.path().c_str(), &load, &narrow), RAE_OK);
+  ASSERT_EQ(rae_generator_info(narrow, &info), RAE_OK);
+  EXPECT_EQ(info.dtype, name_of(fastest_dtype()));
   EXPECT_EQ(rae_generator_free(narrow), RAE_OK);
   load.dtype = "bf61";
   EXPECT_EQ(rae_generator_load(file_.path().c_str(), &load, &narrow), RAE_ERROR_ARGUMENT);

@@ -7,6 +7,7 @@
 
 #include "rae/generate/autoencoder.hpp"
 #include "rae/generate/generator.hpp"
+#include "rae/spec/auto_dtype.hpp"
 #include "rae/spec/weight_types.hpp"
 #include "support/golden.hpp"
 #include "support/temp_folder.hpp"
@@ -148,6 +149,16 @@ TEST(NetworkLoaderTest, RefusesModelsThatDoNotFitIntoMemory) {
 }
 
 /// The types of weight_types.hpp are used in memory and for the estimate of the memory.
+TEST(NetworkLoaderTest, ChoosesTheFastestTypeUnlessAnotherIsGiven) {
+  const ModelFiles files = test::tiny_bundle().files();
+  const auto type_of = [&](const LoadOptions& options) {
+    return NetworkLoader(files, options, {NetworkRole::dit}).dtype();
+  };
+  EXPECT_EQ(type_of({}), DType::f32);
+  EXPECT_EQ(type_of({.auto_dtype = true}), fastest_dtype());
+  EXPECT_EQ(type_of({.dtype = DType::bf16, .auto_dtype = true}), DType::bf16);
+}
+
 TEST(NetworkLoaderTest, StoresEveryMatrixInItsType) {
   ModelConfig config = test::tiny_config();
   const ModelFiles files = test::random_bundle(config).files();

@@ -173,6 +173,7 @@ def test_presets(generator):
 
 def test_narrow_types(model):
     assert rae.Generator.load(model, dtype="bf16").dtype == "bf16"
+    assert rae.Generator.load(model, dtype="auto").dtype in ("f32", "int8")
     with pytest.raises(rae.ArgumentError):
         rae.Generator.load(model, dtype="int3")
 

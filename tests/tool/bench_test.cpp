@@ -1,4 +1,6 @@
 // `rae bench`: its output, and the errors that it reports before measuring.
+#include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "support/golden.hpp"
@@ -64,6 +66,59 @@ TEST_F(Bench, CountsTheProductsOfAForwardPass) {
   EXPECT_EQ(json["networks"][0]["products_per_picture"],
             kTokens * (6 * narrow + 2 * wide + others) + attention);
   EXPECT_EQ(json["threads"], 1);
+}
+
+TEST_F(Bench, DividesTheTimeAmongKernels) {
+  const auto result = rae({"bench", "--models", "builtin-dit,builtin-decoder", "--dtype",
+                           "f32,int8", "--rounds", "1", "--profile", "--json", "a.json"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  for (const char* part : {"products", "attention", "norms", "waiting", "rest", "of limit"})
+    EXPECT_TRUE(contains(result.out, part)) << part;
+  const auto json = nlohmann::json::parse(slurp(path("a.json")));
+  ASSERT_EQ(json["networks"].size(), 4u);
+  for (const auto& network : json["networks"]) {
+    SCOPED_TRACE(network["name"].get<std::string>());
+    const auto& profile = network["profile"];
+    double sum = 0;
+    std::map<std::string, nlohmann::json> parts;
+    for (const auto& part : profile["parts"]) {
+      EXPECT_GE(part["seconds"].get<double>(), 0.0) << part;
+      sum += part["seconds"].get<double>();
+      parts[part["name"].get<std::string>()] = part;
+    }
+    EXPECT_NEAR(sum, profile["seconds"].get<double>(), 1e-9 + 1e-6 * sum);
+    const auto of_limit = [&](const char* name) {
+      return parts.at(name)["fraction_of_limit"].get<double>();
+    };
+    EXPECT_GT(of_limit("products"), 0.0);
+    EXPECT_GT(of_limit("attention"), 0.0);
+    // The DiT has 8 blocks, the decoder 4, each with one attention.
+    EXPECT_EQ(parts.at("attention")["calls"], network["name"] == "builtin-dit" ? 8 : 4);
+    EXPECT_FALSE(parts.at("rest").contains("fraction_of_limit"));
+  }
+}
+
+TEST_F(Bench, MeasuresStepsOfTraining) {
+  const auto result = rae({"bench", "--models", "builtin-dit,builtin-decoder", "--training",
+                           "--rounds", "1", "--batch", "2", "--profile", "--json", "a.json"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_TRUE(contains(result.out, "batch 2, steps of training"));
+  const auto json = nlohmann::json::parse(slurp(path("a.json")));
+  ASSERT_EQ(json["networks"].size(), 4u);  // f32 and bf16
+  for (const auto& network : json["networks"]) {
+    double sum = 0;
+    std::map<std::string, nlohmann::json> parts;
+    for (const auto& part : network["profile"]["parts"]) {
+      sum += part["seconds"].get<double>();
+      parts[part["name"].get<std::string>()] = part;
+    }
+    EXPECT_NEAR(sum, network["profile"]["seconds"].get<double>(), 1e-9 + 1e-6 * sum);
+    // Forward and backward of each block.
+    EXPECT_EQ(parts.at("attention")["calls"], network["name"] == "builtin-dit" ? 16 : 8);
+    EXPECT_GT(parts.at("updates")["fraction_of_limit"].get<double>(), 0.0);
+  }
+  std::filesystem::remove(path("a.json"));
+  refuses({"--training", "--dtype", "int8"}, 2, {"--training", "f32 or bf16"});
 }
 
 TEST_F(Bench, RejectsUnknownNamesAndNumbersOutOfRange) {

@@ -132,6 +132,12 @@ TEST_F(Convert, PackedForThisMachine) {
                           "1", "--out", "c.png"});
   EXPECT_NE(other.status, 0);
   EXPECT_TRUE(contains(other.err, "packed for int8 and cannot be loaded as bf16"));
+  // A packed model keeps its type.
+  ASSERT_EQ(rae({"convert", "in.safetensors", "half.safetensors", "--pack", "bf16"}).status, 0);
+  const auto half = rae({"generate", "--model", "half.safetensors", "--dtype", "auto", "--class",
+                         "1", "--out", "d.png"});
+  ASSERT_EQ(half.status, 0) << half.err;
+  EXPECT_EQ(read_png_text(path("d.png")).at("dtype"), "bf16");
   EXPECT_NE(rae({"convert", "packed.safetensors", "again.safetensors"}).status, 0);
   EXPECT_NE(
       rae({"convert", "in.safetensors", "again.safetensors", "--pack", "int8", "--dtype", "bf16"})

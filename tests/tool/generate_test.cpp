@@ -5,6 +5,7 @@
 #include "rae/io/image.hpp"
 #include "rae/io/npz.hpp"
 #include "rae/io/safetensors.hpp"
+#include "rae/spec/auto_dtype.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
 
@@ -71,6 +72,15 @@ TEST_F(Generate, UsesTheRequestedDtypeAndReuse) {
   const auto wrong = rae({"generate", "--model", "m.safetensors", "--dtype", "f16"});
   EXPECT_NE(wrong.status, 0);
   EXPECT_TRUE(contains(wrong.err, "--dtype"));
+}
+
+TEST_F(Generate, TakesTheFastestTypeOnRequest) {
+  generate({"--class", "1", "--steps", "3", "--dtype", "auto", "--out", "one.png"});
+  EXPECT_EQ(Image::open(path("one.png")),
+            expected({.labels = {1}, .steps = 3}, {.dtype = fastest_dtype()})[0]);
+  // Models that are no published ones are exact without it.
+  generate({"--class", "1", "--steps", "3", "--out", "exact.png"});
+  EXPECT_EQ(read_png_text(path("exact.png")).count("dtype"), 0u);
 }
 
 TEST_F(Generate, WritesAFolder) {

@@ -8,6 +8,7 @@
 #include "rae/generate/generator.hpp"
 #include "rae/io/image.hpp"
 #include "rae/io/npz.hpp"
+#include "rae/spec/auto_dtype.hpp"
 #include "support/official_files.hpp"
 #include "support/tiny_bundle.hpp"
 #include "tool/run_tool.hpp"
@@ -109,6 +110,33 @@ TEST_F(Official, OptionsOverrideTheFile) {
                    "--latent-out", "l.safetensors", "--out", "x.png"});
   EXPECT_TRUE(
       close(read("l.safetensors", "sample_latent"), generator.sample_latents(stochastic), 0));
+}
+
+// Pictures to look at take the fastest type; everything to compare is exact, as the tests above
+// show.
+TEST_F(Official, PicturesTakeTheFastestType) {
+  const std::string config = golden_model_path("config.yaml");
+  const auto draw = [&](const std::string& type, const std::string& out) {
+    std::vector<std::string> arguments{"generate", "--config", config,  "--class", "3",
+                                       "--steps",  "3",        "--out", out};
+    if (!type.empty()) arguments.insert(arguments.end(), {"--dtype", type});
+    const auto result = rae(arguments);
+    EXPECT_EQ(result.status, 0) << result.err;
+    return result;
+  };
+  const std::string type(name_of(fastest_dtype()));
+  const auto result = draw("", "default.png");
+  EXPECT_EQ(contains(result.err, "rae: note: products of type " + type), type != "f32")
+      << result.err;
+  EXPECT_FALSE(contains(draw(type, "given.png").err, "products of type"));
+  draw("f32", "f32.png");
+  const auto text = read_png_text(path("default.png"));
+  EXPECT_EQ(text.count("dtype") == 0 ? "f32" : text.at("dtype"), type);
+  EXPECT_EQ(Image::open(path("default.png")), Image::open(path("given.png")));
+  EXPECT_EQ(read_png_text(path("f32.png")).count("dtype"), 0u);
+  const auto between = rae({"interpolate", "3@1", "3@2", "--config", config, "--steps", "3",
+                            "--count", "2", "--out", "between.png"});
+  EXPECT_EQ(contains(between.err, "products of type " + type), type != "f32") << between.err;
 }
 
 TEST_F(Official, EncodeAndDecode) {

@@ -21,6 +21,9 @@ struct LoadOptions {
   /// for less memory alone. Tensors are converted one by one as they are read. Absent: f32, or the
   /// type that the files are packed for.
   std::optional<DType> dtype{};
+  /// True: where `dtype` is absent, and neither `layer_types` nor packed files give a type, that of
+  /// `fastest_dtype` instead of f32.
+  bool auto_dtype = false;
   /// A type for each matrix instead; empty: `dtype`. Networks that are used need a type for all
   /// their matrices. Files that are packed with a type for each matrix can only be loaded with
   /// these.
