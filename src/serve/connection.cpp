@@ -60,6 +60,10 @@ bool Connection::is_readable() const { return begin_ < end_ || wait_for(POLLIN, 
 
 bool Connection::is_writable() const { return wait_for(POLLOUT, Clock::now() + limits_.write); }
 
+time_t Connection::duration() const {
+  return std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - begun_).count();
+}
+
 ssize_t Connection::read(char* out, size_t size) {
   if (begin_ == end_) {
     ssize_t count = -1;

@@ -26,7 +26,7 @@ class Connection final : public httplib::Stream {
   Connection(int socket, const ConnectionLimits& limits, const std::atomic<bool>& stopping);
   /// Closes it, after what the client has sent and nobody has read was dropped: otherwise the
   /// system resets the connection, and the client may not see the answer.
-  ~Connection() override;
+  ~Connection();
 
   /// From now on, bytes that are read belong to the body and are not limited here.
   void begin_body() noexcept { in_body_ = true; }
@@ -37,13 +37,17 @@ class Connection final : public httplib::Stream {
   /// True if the request did not arrive in time.
   [[nodiscard]] bool request_was_slow() const noexcept { return slow_; }
 
-  [[nodiscard]] bool is_readable() const override;
-  [[nodiscard]] bool is_writable() const override;
-  ssize_t read(char* out, size_t size) override;
-  ssize_t write(const char* data, size_t size) override;
-  void get_remote_ip_and_port(std::string& ip, int& port) const override;
-  void get_local_ip_and_port(std::string& ip, int& port) const override;
-  [[nodiscard]] socket_t socket() const override { return socket_; }
+  // These are virtual; the names and number of those that wait depend on the library's version.
+  [[nodiscard]] bool is_readable() const;
+  [[nodiscard]] bool is_writable() const;
+  [[nodiscard]] bool wait_readable() const { return is_readable(); }
+  [[nodiscard]] bool wait_writable() const { return is_writable(); }
+  [[nodiscard]] time_t duration() const;
+  ssize_t read(char* out, size_t size);
+  ssize_t write(const char* data, size_t size);
+  void get_remote_ip_and_port(std::string& ip, int& port) const;
+  void get_local_ip_and_port(std::string& ip, int& port) const;
+  [[nodiscard]] socket_t socket() const { return socket_; }
 
  private:
   using Clock = std::chrono::steady_clock;
