@@ -13,6 +13,7 @@ python3 -m venv "$environment"
   echo '0 passed, 0 failed, 1 skipped'
   exit 0
 }
+rm -f "$build/address"
 "$rae" serve --port 0 --most-steps 20 --most-count 4 >"$build/address" &
 server=$!
 trap 'kill $server 2>/dev/null || true' EXIT
