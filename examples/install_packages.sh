@@ -5,8 +5,8 @@
 # missing, so that a newer cmake or compiler from another source is used.
 rae_build_packages='g++:g++ cmake:cmake ninja-build:ninja libeigen3-dev libstb-dev zlib1g-dev'
 rae_build_packages="$rae_build_packages nlohmann-json3-dev libyaml-cpp-dev libcli11-dev"
-# The decoders of pictures, and MPI. A build works without them.
-rae_optional_packages='libjpeg-dev libwebp-dev libopenmpi-dev openmpi-bin'
+# The decoders of pictures, MPI, and the HTTP library of the server. A build works without them.
+rae_optional_packages='libjpeg-dev libwebp-dev libopenmpi-dev openmpi-bin libcpp-httplib-dev'
 rae_test_packages='libgtest-dev pkg-config:pkg-config dataset-fashion-mnist'
 
 # install_packages NAME[:COMMAND]...: installs missing packages, as root or by sudo. On systems
@@ -44,6 +44,6 @@ install_packages() {
 install_optional_packages() {
   # shellcheck disable=SC2086  # a list of words
   install_packages $rae_optional_packages || echo 'Continuing without the optional packages' \
-    "$rae_optional_packages: without them, stb decodes JPEG, WebP cannot be read, and training" \
-    'uses one process' >&2
+    "$rae_optional_packages: without them, stb decodes JPEG, WebP cannot be read, training uses" \
+    'one process, and there is no server' >&2
 }

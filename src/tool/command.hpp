@@ -31,6 +31,7 @@ void add_stats(CLI::App& app);
 void add_evaluate(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_info(CLI::App& app);
+void add_serve(CLI::App& app);
 void add_bench(CLI::App& app);
 
 /// `--model NAME|PATH`.

@@ -134,6 +134,7 @@ Outcome run(int argc, char** argv) {
   add_evaluate(app);
   add_convert(app);
   add_info(app);
+  add_serve(app);
   add_bench(app);
   add_help(app);
   watch_for_interrupts();

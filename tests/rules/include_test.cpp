@@ -1,6 +1,6 @@
 // The order of folders, checked by their includes: core <- kernels <- autograd <- ops <- nn <-
-// models <- spec <- formats <- load <- generate <- train <- mpi. The C interface (capi) stands
-// above generate.
+// models <- spec <- formats <- load <- generate <- train <- mpi. The C interface (capi) and
+// the server (serve) stand above generate.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -38,6 +38,7 @@ const std::map<std::string, std::set<std::string>> kAllowed = {
       "formats", "load", "generate"}},
     {"mpi", {"core", "train"}},
     {"capi", {"core", "kernels", "diffusion", "io", "spec", "formats", "load", "generate"}},
+    {"serve", {"core", "io", "spec", "formats", "load", "generate"}},
     {"python", {"core", "kernels", "io", "spec", "formats", "load", "generate", "train"}},
 };
 

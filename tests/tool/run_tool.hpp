@@ -80,6 +80,9 @@ class ToolTest : public testing::Test {
   /// The file to which the program writes stderr, unless that is a terminal.
   [[nodiscard]] std::string stderr_file() const { return streams_ / "err"; }
 
+  /// The file to which the program writes stdout.
+  [[nodiscard]] std::string stdout_file() const { return streams_ / "out"; }
+
   [[nodiscard]] ToolResult rae(std::vector<std::string> arguments) const {
     return finish(start(std::move(arguments)));
   }

@@ -7,8 +7,9 @@ namespace {
 class Usage : public ToolTest {};
 
 TEST_F(Usage, HelpOfEveryCommandShowsExamples) {
-  for (const std::string command : {"generate", "reconstruct", "encode", "decode", "velocity",
-                                    "init", "train", "stats", "evaluate", "info", "bench"}) {
+  for (const std::string command :
+       {"generate", "reconstruct", "encode", "decode", "velocity", "init", "train", "stats",
+        "evaluate", "info", "serve", "bench"}) {
     const auto result = rae({command, "--help"});
     EXPECT_EQ(result.status, 0) << command;
     EXPECT_EQ(result.err, "") << command;
@@ -18,8 +19,9 @@ TEST_F(Usage, HelpOfEveryCommandShowsExamples) {
 }
 
 TEST_F(Usage, HelpIsACommand) {
-  for (const std::string command : {"generate", "reconstruct", "encode", "decode", "velocity",
-                                    "train", "stats", "evaluate", "convert", "info", "bench"}) {
+  for (const std::string command :
+       {"generate", "reconstruct", "encode", "decode", "velocity", "train", "stats", "evaluate",
+        "convert", "info", "serve", "bench"}) {
     const auto result = rae({"help", command});
     EXPECT_EQ(result.status, 0) << command;
     EXPECT_EQ(result.err, "") << command;

@@ -1,0 +1,40 @@
+# rae_serve, the server of the command, if cpp-httplib is installed. Sets RAE_SERVE_USED (ON or
+# OFF).
+if(NOT RAE_SERVE MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR "RAE_SERVE: expected AUTO, ON or OFF, got '${RAE_SERVE}'")
+endif()
+set(RAE_SERVE_USED OFF)
+if(RAE_SERVE STREQUAL "ON" OR (RAE_SERVE STREQUAL "AUTO" AND NOT CMAKE_CROSSCOMPILING))
+  # Its flags say how the library was compiled, which the layout of its classes depends on.
+  find_package(PkgConfig QUIET)
+  if(PkgConfig_FOUND)
+    pkg_check_modules(RAE_HTTPLIB QUIET IMPORTED_TARGET cpp-httplib>=0.11)
+  endif()
+  if(RAE_HTTPLIB_FOUND)
+    set(RAE_SERVE_USED ON)
+  elseif(RAE_SERVE STREQUAL "ON")
+    message(FATAL_ERROR "RAE_SERVE=ON, but there is no cpp-httplib (Debian: libcpp-httplib-dev)")
+  else()
+    message(STATUS "No cpp-httplib (Debian: libcpp-httplib-dev): without 'rae serve'")
+  endif()
+endif()
+
+if(RAE_SERVE_USED)
+  # The documents of the server become string literals.
+  set(rae_serve_folder ${CMAKE_CURRENT_BINARY_DIR}/serve)
+  foreach(document page.html openapi.json)
+    set(source ${CMAKE_CURRENT_SOURCE_DIR}/src/serve/${document})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
+    file(READ ${source} rae_document)
+    cmake_path(GET document STEM name)
+    file(CONFIGURE OUTPUT ${rae_serve_folder}/serve/${name}.inc
+         CONTENT "R\"rae_document(@rae_document@)rae_document\"\n" @ONLY)
+  endforeach()
+  file(GLOB rae_serve_sources CONFIGURE_DEPENDS src/serve/*.cpp)
+  add_library(rae_serve STATIC ${rae_serve_sources})
+  rae_set_object_properties(rae_serve)
+  target_include_directories(rae_serve PUBLIC src PRIVATE ${rae_serve_folder})
+  target_link_libraries(rae_serve PUBLIC rae_rae PRIVATE PkgConfig::RAE_HTTPLIB Threads::Threads
+                                                         rae_warnings)
+  target_compile_options(rae_serve PRIVATE ${rae_glue_flags})
+endif()
