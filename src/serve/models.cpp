@@ -41,14 +41,13 @@ ConfigNode description_of(const ServedModel& model) {
 
 }  // namespace
 
-void Models::add(const std::string& name, ModelFiles files, std::optional<DType> dtype) {
+void Models::add(const std::string& name, ModelFiles files, const LoadOptions& load) {
   if (!is_model_name(name))
     raise<ArgumentError>("expected a name of letters, digits, '.', '_' and '-' for a model, got '",
                          name, "'");
   const auto same = [&](const ServedModel& model) { return model.name == name; };
   if (std::any_of(models_.begin(), models_.end(), same))
     raise<ArgumentError>("two models have the name '", name, "'");
-  const LoadOptions load{.dtype = dtype};
   ServedModel model{name, Generator(files, load), std::nullopt};
   if (files.encoder) {
     files.decoder.reset();  // the generator has it

@@ -27,10 +27,10 @@ struct ServedModel {
 /// Models by name. They do not change while the server runs.
 class Models {
  public:
-  /// Loads a model; `dtype` as in LoadOptions. The first one is the default of requests. Throws
-  /// ArgumentError for a name that is empty, has a character other than letters, digits, '.', '_'
-  /// and '-', or is used already; and as the constructors of Generator and Autoencoder.
-  void add(const std::string& name, ModelFiles files, std::optional<DType> dtype = {});
+  /// Loads a model, whose type follows from `load`. The first one is the default of requests.
+  /// Throws ArgumentError for a name that is empty, has a character other than letters, digits,
+  /// '.', '_' and '-', or is used already; and as the constructors of Generator and Autoencoder.
+  void add(const std::string& name, ModelFiles files, const LoadOptions& load = {});
 
   /// The model of this name, or the first one for an empty name. Throws UnknownModel, which lists
   /// the names.

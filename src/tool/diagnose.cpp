@@ -154,7 +154,8 @@ std::string page_of(const Diagnosis& d, const std::vector<Advice>& advice, const
       "</title><style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;"
       "max-width:76rem;margin:2rem auto;padding:0 1rem}table{border-collapse:collapse}"
       "td,th{padding:.2rem .8rem;text-align:right;border-bottom:1px solid #8884}"
-      "td:first-child,th:first-child,.words td,.words th{text-align:left}svg{max-width:100%;height:auto}"
+      "td:first-child,th:first-child,.words td,.words "
+      "th{text-align:left}svg{max-width:100%;height:auto}"
       "</style></head><body>\n<h1>",
       html(title), "</h1>\n<p>", html(summary),
       "</p>\n<h2>Settings that follow</h2>\n"

@@ -21,7 +21,7 @@ namespace {
 
 struct ServeCommand {
   std::vector<std::string> models;  // NAME|PATH, or NAME=PATH
-  std::optional<DType> dtype;
+  DTypeChoice dtype;
   std::string host = "127.0.0.1", token_file;
   int port = 8080;
   index_t queue = 16, most_count = 64, most_steps = 1000, time_limit = 600;
@@ -82,7 +82,8 @@ void run(ServeCommand& command) {
   options.limits.seconds = static_cast<double>(command.time_limit);
   serve::Models models;
   for (const auto& [name, path] : named)
-    models.add(name, open_model_source(path, {}).files, command.dtype);
+    models.add(name, open_model_source(path, {}).files,
+               {.dtype = command.dtype.type, .auto_dtype = command.dtype.automatic});
   if (!serve::is_loopback(options.host) && options.token.empty())
     std::fprintf(stderr,
                  "rae: warning: everyone who reaches %s can use this server; --token-file sets a "
