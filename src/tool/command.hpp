@@ -33,6 +33,8 @@ void add_convert(CLI::App& app);
 void add_info(CLI::App& app);
 void add_serve(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_manual(CLI::App& app);
+void add_completion(CLI::App& app);
 
 /// `--model NAME|PATH`.
 void add_model_option(CLI::App& command, std::string& model);

@@ -136,6 +136,8 @@ Outcome run(int argc, char** argv) {
   add_info(app);
   add_serve(app);
   add_bench(app);
+  add_manual(app);
+  add_completion(app);
   add_help(app);
   watch_for_interrupts();
   try {
