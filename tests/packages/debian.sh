@@ -19,7 +19,8 @@ cp "$out"/*.deb "$root/packages"
 cat >"$root/packages/app.cpp" <<'END'
 #include <rae/generate/generator.hpp>
 int main() {
-  rae::Generator::builtin().sample({.labels = {8}, .steps = 2}).front().save_png("/packages/app.png");
+  const auto generator = rae::Generator::builtin();
+  generator.sample({.labels = {8}, .steps = 2}).front().save_png("/packages/app.png");
 }
 END
 
@@ -36,7 +37,8 @@ inside test -s /usr/share/rae/models/fashion-mnist.safetensors
 # A program with the headers.
 inside sh -c 'apt-get install -y -qq --no-install-recommends g++ pkg-config \
   /packages/librae-dev_*.deb' >>"$out/install.log"
-inside sh -c 'cd /packages && g++ -std=c++20 app.cpp -o app $(pkg-config --cflags --libs rae) && ./app'
+inside sh -c 'cd /packages && g++ -std=c++20 app.cpp -o app $(pkg-config --cflags --libs rae)'
+inside /packages/app
 inside test -s /packages/app.png
 inside sh -c 'apt-get purge -y -qq rae librae-dev librae0.1 rae-models' >>"$out/install.log"
 left=$(inside find /usr -name '*rae*' -newer /packages/app.cpp | grep -v -e /usr/share/doc || true)

@@ -25,7 +25,8 @@ class Rae < Formula
   end
 
   test do
-    system bin/"rae", "generate", "--class", "Bag", "--count", "1", "--steps", "2", "--out", "bag.png"
+    system bin/"rae", "generate", "--class", "Bag", "--count", "1", "--steps", "2",
+           "--out", "bag.png"
     assert_path_exists testpath/"bag.png"
   end
 end
