@@ -70,8 +70,8 @@ void Keywords::finish() const {
 LoadOptions load_options(const nb::kwargs& given) {
   LoadOptions out;
   Keywords keywords("load", given);
-  keywords.take("dtype", [&](nb::handle given) {
-    const auto name = nb::cast<std::string>(given);
+  keywords.take("dtype", [&](nb::handle value) {
+    const auto name = nb::cast<std::string>(value);
     out.auto_dtype = name == "auto";
     if (!out.auto_dtype) out.dtype = parse_weight_type(name);
   });
