@@ -107,18 +107,24 @@ void set_random_weights(Network& network, const NetworkOutline& outline, DType d
 
 using Forward = Function<Tensor<float>()>;
 
-/// A diffusion network on latents x (B, C, h, w), with the conditioning of one time and one label
-/// for each picture.
+/// Random latents at one time, with one label for each picture.
+struct FlowInputs {
+  Tensor<float> x, t;                // (B, C, h, w), (B)
+  std::vector<std::int64_t> labels;  // (B)
+
+  FlowInputs(const Backbone& config, index_t batch) : t(Shape{batch}, 0.5f) {
+    const Shape latent = config.latent_shape();  // (C, h, w)
+    x = random_tensor({batch, latent[0], latent[1], latent[2]}, std::numbers::sqrt3);
+    for (index_t i = 0; i < batch; ++i) labels.push_back(i % config.num_classes());
+  }
+};
+
+/// A diffusion network on its latents, whose conditioning is computed once.
 Forward forward_of(const Backbone& config, DType dtype, index_t batch) {
   const auto network = config.make<Tensor<float>>();
   set_random_weights(*network, outline(config), dtype);
-  const Shape latent = config.latent_shape();
-  const Tensor<float> x = random_tensor({batch, latent[0], latent[1], latent[2]},
-                                        std::numbers::sqrt3),  // (B, C, h, w)
-      t(Shape{batch}, 0.5f);                                   // (B)
-  std::vector<std::int64_t> labels;
-  for (index_t i = 0; i < batch; ++i) labels.push_back(i % config.num_classes());
-  return [network, x, c = network->conditioning(t, labels)] {
+  const FlowInputs in(config, batch);
+  return [network, x = in.x, c = network->conditioning(in.t, in.labels)] {
     return (*network)(x, c);  // (B, C, h, w)
   };
 }
@@ -152,14 +158,9 @@ Forward training_step(Network network, DType dtype, Output output) {
 Forward training_of(const Backbone& config, DType dtype, index_t batch) {
   const auto network = config.make<Var<float>>();
   set_random_weights(*network, outline(config), DType::f32);
-  const Shape latent = config.latent_shape();
-  const Tensor<float> x = random_tensor({batch, latent[0], latent[1], latent[2]},
-                                        std::numbers::sqrt3),  // (B, C, h, w)
-      t(Shape{batch}, 0.5f);                                   // (B)
-  std::vector<std::int64_t> labels;
-  for (index_t i = 0; i < batch; ++i) labels.push_back(i % config.num_classes());
-  return training_step(network, dtype, [network, x, t, labels] {
-    return (*network)(Var<float>(x), network->conditioning(t, labels));  // (B, C, h, w)
+  const FlowInputs in(config, batch);
+  return training_step(network, dtype, [network, in] {
+    return (*network)(Var<float>(in.x), network->conditioning(in.t, in.labels));  // (B, C, h, w)
   });
 }
 

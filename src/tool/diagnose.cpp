@@ -4,6 +4,7 @@
 #include <memory>
 #include <tuple>
 
+#include "io/svg_text.hpp"
 #include "rae/formats/fill_weights.hpp"
 #include "rae/formats/model_files.hpp"
 #include "rae/io/file.hpp"
@@ -130,45 +131,31 @@ std::string plots_of(const Diagnosis& d) {
   return svg_plot(plot);
 }
 
-std::string html(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '&')
-      out += "&amp;";
-    else
-      out += c;
-  }
-  return out;
-}
-
 std::string page_of(const Diagnosis& d, const std::vector<Advice>& advice, const std::string& title,
                     const std::string& summary) {
   std::string out = concat(
       "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
       "<meta name=\"viewport\" content=\"width=device-width\"><title>",
-      html(title),
+      detail::escape_xml(title),
       "</title><style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;"
       "max-width:76rem;margin:2rem auto;padding:0 1rem}table{border-collapse:collapse}"
       "td,th{padding:.2rem .8rem;text-align:right;border-bottom:1px solid #8884}"
       "td:first-child,th:first-child,.words td,.words "
       "th{text-align:left}svg{max-width:100%;height:auto}"
       "</style></head><body>\n<h1>",
-      html(title), "</h1>\n<p>", html(summary),
+      detail::escape_xml(title), "</h1>\n<p>", detail::escape_xml(summary),
       "</p>\n<h2>Settings that follow</h2>\n"
       "<table class=\"words\"><tr><th>key</th><th>value</th><th>reason</th></tr>\n");
   for (const Advice& a : advice)
-    out += concat("<tr><td><code>", html(a.key), "</code></td><td><code>", html(a.value),
-                  "</code></td><td>", html(a.reason), "</td></tr>\n");
+    out += concat("<tr><td><code>", detail::escape_xml(a.key), "</code></td><td><code>",
+                  detail::escape_xml(a.value), "</code></td><td>", detail::escape_xml(a.reason),
+                  "</td></tr>\n");
   out += concat("</table>\n<h2>Layers</h2>\n", plots_of(d), "\n<table>\n");
   const auto rows = table_of(d);
   for (std::size_t r = 0; r < rows.size(); ++r) {
     out += "<tr>";
     for (const std::string& cell : rows[r])
-      out += concat(r == 0 ? "<th>" : "<td>", html(cell), r == 0 ? "</th>" : "</td>");
+      out += concat(r == 0 ? "<th>" : "<td>", detail::escape_xml(cell), r == 0 ? "</th>" : "</td>");
     out += "</tr>\n";
   }
   return out + "</table>\n</body></html>\n";

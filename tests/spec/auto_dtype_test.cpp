@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "rae/generate/generator.hpp"
 #include "rae/kernels/isa.hpp"
 #include "rae/load/model_search.hpp"
+#include "support/relative_error.hpp"
 
 namespace rae {
 namespace {
@@ -41,16 +41,6 @@ TEST(FastestDType, FiguresEndWithF32AndNameEachTypeOnce) {
   }
 }
 
-/// Relative error |difference| / |expected|.
-double error(const Tensor<float>& got, const Tensor<float>& expected) {
-  double sum = 0, square = 0;
-  for (index_t i = 0; i < got.numel(); ++i) {
-    sum += std::pow(static_cast<double>(got[i]) - static_cast<double>(expected[i]), 2);
-    square += std::pow(static_cast<double>(expected[i]), 2);
-  }
-  return std::sqrt(sum / square);
-}
-
 TEST(FastestDType, TheErrorOfTheBuiltInModelIsWithinTheLimit) {
   const ModelFiles files = ModelFiles::open(find_model());
   const auto latents = [&](const LoadOptions& load) {
@@ -58,7 +48,7 @@ TEST(FastestDType, TheErrorOfTheBuiltInModelIsWithinTheLimit) {
     options.guidance = Cfg{.scale = 1.5f};
     return Generator(files, load).sample_latents(options);  // (4, C, h, w)
   };
-  EXPECT_LE(error(latents({.auto_dtype = true}), latents({})), kFastestDtypeError);
+  EXPECT_LE(test::relative_error(latents({.auto_dtype = true}), latents({})), kFastestDtypeError);
 }
 
 }  // namespace

@@ -7,21 +7,12 @@
 
 #include "rae/generate/generator.hpp"
 #include "rae/load/model_search.hpp"
+#include "support/relative_error.hpp"
 #include "support/sampler_model.hpp"
 #include "support/tiny_bundle.hpp"
 
 namespace rae {
 namespace {
-
-/// Root mean square of the difference, relative to that of `expected`.
-double error(const Tensor<float>& got, const Tensor<float>& expected) {
-  double sum = 0, square = 0;
-  for (index_t i = 0; i < got.numel(); ++i) {
-    sum += std::pow(static_cast<double>(got[i]) - static_cast<double>(expected[i]), 2);
-    square += std::pow(static_cast<double>(expected[i]), 2);
-  }
-  return std::sqrt(sum / square);
-}
 
 struct Narrow {
   DType dtype;
@@ -50,11 +41,13 @@ TEST(WeightTypes, ResultsAreCloseToThoseOfF32) {
   for (const Narrow& type : kNarrow) {
     const Generator generator(files, {.dtype = type.dtype});
     const double velocity =
-        error(generator.velocity(x, 0.5f, labels), exact.velocity(x, 0.5f, labels));
+        test::relative_error(generator.velocity(x, 0.5f, labels), exact.velocity(x, 0.5f, labels));
     EXPECT_GT(velocity, type.rounding / 4) << name_of(type.dtype);
     const double most = std::min(0.5, 4 * estimate(type, 11));
     EXPECT_LT(velocity, most) << name_of(type.dtype);
-    EXPECT_LT(error(generator.sample_latents(options), exact.sample_latents(options)), most)
+    EXPECT_LT(
+        test::relative_error(generator.sample_latents(options), exact.sample_latents(options)),
+        most)
         << name_of(type.dtype);
     EXPECT_EQ(generator.png_text(options, 0).at("dtype"), name_of(type.dtype));
   }
@@ -70,7 +63,7 @@ TEST(WeightTypes, LatentsAreCloseToTheOfficialOnes) {
     const Generator generator(test::sampler_model(), {.dtype = type.dtype});
     const DitDhConfig& dit = generator.config().dit->get<DitDhConfig>();
     const auto expect_near = [&](const char* name, GenerateOptions o, double bound) {
-      const double e = error(generator.sample_latents(o), golden(name));
+      const double e = test::relative_error(generator.sample_latents(o), golden(name));
       EXPECT_LT(e, bound) << name_of(type.dtype) << ' ' << name;
       EXPECT_GT(e, type.rounding / 4) << name_of(type.dtype) << ' ' << name;
       RecordProperty(std::string(name_of(type.dtype)) + ' ' + name, std::to_string(e));
@@ -95,7 +88,9 @@ TEST(WeightTypes, LatentsOfTheBuiltInModelAreClose) {
   const Tensor<float> expected = exact.sample_latents(options);  // (B, C, h, w)
   for (const auto& [dtype, bound] : {std::pair(DType::bf16, 0.006), std::pair(DType::int8, 0.04),
                                      std::pair(DType::int8w, 0.012), std::pair(DType::int4, 0.17)})
-    EXPECT_LT(error(Generator(files, {.dtype = dtype}).sample_latents(options), expected), bound)
+    EXPECT_LT(
+        test::relative_error(Generator(files, {.dtype = dtype}).sample_latents(options), expected),
+        bound)
         << name_of(dtype);
 }
 
