@@ -1,8 +1,10 @@
 """Models, pictures and the program that the tests share."""
 
+import faulthandler
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 
 import numpy as np
@@ -46,6 +48,19 @@ RECIPE = {
         "train": {"steps": 6, "batch_size": 6, "log_every": 1, "seed": 3, "checkpoint_every": 2},
     },
 }
+
+
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Ctrl-C raises KeyboardInterrupt, and a test that hangs ends the run with a traceback.
+
+    A shell starts programs in the background with SIGINT ignored, and then Python leaves it so.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    faulthandler.dump_traceback_later(300, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

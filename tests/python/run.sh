@@ -32,8 +32,11 @@ python3 -m venv "$environment"
 } || { echo '0 passed, 1 failed'; exit 1; }
 
 status=0
+rm -f "$build/python.xml"
 PATH="$PWD/$environment/bin:$PATH" "$environment/bin/python" -m pytest -p no:cacheprovider \
   --junitxml "$build/python.xml" tests/python || status=$?
+# Without a report, pytest has not come to its end.
+[ -s "$build/python.xml" ] || { echo '0 passed, 1 failed'; exit 1; }
 # The numbers of pytest's report are attributes of one element.
 count() { sed -n "s/.*<testsuite [^>]*$1=\"\([0-9]*\)\".*/\1/p" "$build/python.xml"; }
 failed=$(($(count failures) + $(count errors))) skipped=$(count skipped)
